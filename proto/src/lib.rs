@@ -1,1 +1,53 @@
-//! Placeholder.
+//! The wire contract between `tokend` and its clients: names, messages, faults, status, frames.
+//!
+//! Owns every type that crosses the socket and the one place that turns it into bytes. It never does I/O, never
+//! reads a clock and never depends on a runtime, so that daemon and clients can each bring their own.
+//!
+//! A connection begins with [`Request::Hello`]; a client may send its first real request right behind it. Each
+//! [`ClientFrame`] carries a [`RequestId`], its [`ServerFrame`] carries the same one, and answers may overtake
+//! each other. All enums are append-only: a variant's position is its tag on the wire.
+//!
+//! ```
+//! use tokend_proto::{ClientFrame, FrameBuffer, Request, RequestId, decode_client, encode};
+//!
+//! let hello = ClientFrame { id: RequestId(0), request: Request::hello("example") };
+//! let mut bytes = Vec::new();
+//! encode(&hello, &mut bytes)?;
+//!
+//! let mut received = FrameBuffer::new();
+//! assert_eq!(received.push(&bytes), bytes.len());
+//! let payload = received.next_frame()?.ok_or("incomplete")?;
+//! assert_eq!(decode_client(payload)?, hello);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod fault;
+mod frame;
+mod message;
+mod names;
+mod secret;
+mod status;
+mod wire;
+
+pub use fault::{Fault, FaultCode};
+pub use frame::FrameBuffer;
+pub use message::{
+    AccountLine, AccountsPage, ClientFrame, LoginSecret, Request, RequestId, Response, ServerFrame,
+    Token, negotiate,
+};
+pub use names::{AccountName, NameError};
+pub use secret::{SecretError, SecretText};
+pub use status::{AccountState, AccountStatus, AttemptKind, LastAttempt, PaceStatus, StatusPage};
+pub use wire::{HEADER_LEN, WireError, decode_client, decode_server, encode, frame_len};
+
+/// The protocol version this crate speaks.
+pub const VERSION: u16 = 1;
+
+/// The oldest protocol version this crate still understands.
+pub const OLDEST: u16 = 1;
+
+/// The longest payload of a frame, in bytes; the four bytes of its length come on top.
+pub const MAX_FRAME: usize = 64 * 1024;
+
+/// What a connection opens with, so that a stray program on the socket is told apart from an old client.
+pub const MAGIC: [u8; 6] = *b"tokend";

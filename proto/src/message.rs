@@ -1,0 +1,303 @@
+//! Requests and responses, and the ids that pair them.
+//!
+//! Owns the vocabulary of the socket. Enums here are append-only: the position of a variant is its tag on the
+//! wire, and the golden frames under `tests/golden` notice any change. Durations are milliseconds.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{AccountName, Fault, FaultCode, MAGIC, OLDEST, SecretText, StatusPage, VERSION};
+
+/// Pairs a response with its request; chosen by the client, unique among its requests in flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RequestId(
+    /// The number itself; it has no meaning but being different.
+    pub u64,
+);
+
+/// What a client sends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientFrame {
+    /// Which request this is.
+    pub id: RequestId,
+    /// The request.
+    pub request: Request,
+}
+
+/// What the daemon sends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerFrame {
+    /// Which request this answers.
+    pub id: RequestId,
+    /// The response.
+    pub response: Response,
+}
+
+/// What a client asks for.
+///
+/// `wait_ms` is how long the request may wait for the *pace* to allow an attempt; `timeout_ms` is how long it may
+/// take altogether. Neither cancels an attempt that has begun.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// The first frame of a connection. A client may send its first request right behind it without waiting for
+    /// [`Response::Welcome`].
+    Hello {
+        /// Always [`MAGIC`].
+        magic: [u8; 6],
+        /// The oldest protocol version the client understands.
+        oldest: u16,
+        /// The newest protocol version the client understands.
+        newest: u16,
+        /// The program and its version, for logs only.
+        client: String,
+    },
+    /// The account's access token, obtained first if none is good enough. Answered by [`Response::Token`].
+    Get {
+        /// Whose token.
+        account: AccountName,
+        /// How long the token must still live; `None` leaves it to the daemon.
+        min_validity_ms: Option<u64>,
+        /// How long to wait for the pace.
+        wait_ms: u64,
+        /// How long the request may take.
+        timeout_ms: u64,
+    },
+    /// The state of one account or of all the peer may see. Answered by [`Response::Status`].
+    Status {
+        /// Only this account.
+        account: Option<AccountName>,
+        /// Only accounts behind this one; see [`StatusPage::next`].
+        after: Option<AccountName>,
+    },
+    /// The names of the accounts the peer may see. Answered by [`Response::Accounts`].
+    List {
+        /// Only accounts behind this one; see [`AccountsPage::next`].
+        after: Option<AccountName>,
+    },
+    /// A new access token even though the old one may be good, inside the pace. Answered by [`Response::Token`].
+    Refresh {
+        /// Whose token.
+        account: AccountName,
+        /// How long to wait for the pace.
+        wait_ms: u64,
+        /// How long the request may take.
+        timeout_ms: u64,
+    },
+    /// An API refused this token: retire it if it is the current one. Answered by [`Response::Token`] with a newer
+    /// one.
+    Reject {
+        /// Whose token.
+        account: AccountName,
+        /// The token that was refused.
+        token: SecretText,
+        /// How long to wait for the pace.
+        wait_ms: u64,
+        /// How long the request may take.
+        timeout_ms: u64,
+    },
+    /// Read the configuration again. Answered by [`Response::Done`].
+    Reload,
+    /// Keep a credential somebody typed, and try it. Answered by [`Response::Done`].
+    Login {
+        /// Whose credential.
+        account: AccountName,
+        /// The credential.
+        secret: LoginSecret,
+    },
+    /// Delete what is stored for an account, configured or not. Answered by [`Response::Done`].
+    Forget {
+        /// Which account.
+        account: AccountName,
+    },
+}
+
+impl Request {
+    /// The opening of a connection by this version of the crate; `client` names the program, for logs.
+    pub fn hello(client: impl Into<String>) -> Self {
+        Self::Hello {
+            magic: MAGIC,
+            oldest: OLDEST,
+            newest: VERSION,
+            client: client.into(),
+        }
+    }
+
+    /// The stable name of the request in logs and metrics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Hello { .. } => "hello",
+            Self::Get { .. } => "get",
+            Self::Status { .. } => "status",
+            Self::List { .. } => "list",
+            Self::Refresh { .. } => "refresh",
+            Self::Reject { .. } => "reject",
+            Self::Reload => "reload",
+            Self::Login { .. } => "login",
+            Self::Forget { .. } => "forget",
+        }
+    }
+
+    /// The account the request is about, where it is about one.
+    pub fn account(&self) -> Option<&AccountName> {
+        match self {
+            Self::Get { account, .. }
+            | Self::Refresh { account, .. }
+            | Self::Reject { account, .. }
+            | Self::Login { account, .. }
+            | Self::Forget { account } => Some(account),
+            Self::Status { account, .. } => account.as_ref(),
+            Self::Hello { .. } | Self::List { .. } | Self::Reload => None,
+        }
+    }
+}
+
+/// A credential a person gives to an account. Append-only: the position of a variant is its tag on the wire.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LoginSecret {
+    /// The password of its user name.
+    Password(SecretText),
+    /// A refresh token obtained elsewhere.
+    RefreshToken(SecretText),
+    /// The secret of its client id.
+    ClientSecret(SecretText),
+}
+
+/// What the daemon answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Response {
+    /// The answer to [`Request::Hello`].
+    Welcome {
+        /// The version both sides speak from here on.
+        version: u16,
+        /// The daemon and its version, for people.
+        daemon: String,
+    },
+    /// A token, to [`Request::Get`], [`Request::Refresh`] and [`Request::Reject`].
+    Token(Token),
+    /// One page, to [`Request::Status`].
+    Status(StatusPage),
+    /// One page, to [`Request::List`].
+    Accounts(AccountsPage),
+    /// It is done, and this is what there is to say about it.
+    Done {
+        /// A lower-case fragment for people, without any secret.
+        message: String,
+    },
+    /// It failed.
+    Fault(Fault),
+}
+
+/// An access token and what is known about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Token {
+    /// The access token (RFC 6749 section 1.4).
+    pub access_token: SecretText,
+    /// How to present it (RFC 6749 section 7.1), as the provider spelled it; usually `Bearer`.
+    pub token_type: String,
+    /// When it expires, in Unix milliseconds, where known.
+    pub expires_at_ms: Option<u64>,
+    /// How long it still lives, in milliseconds; immune to a wrong wall clock.
+    pub remaining_ms: Option<u64>,
+    /// What it is good for (RFC 6749 section 3.3), where the provider said so.
+    pub scope: Option<String>,
+    /// Changes when the token does; it has no other meaning.
+    pub grant: u64,
+}
+
+/// One page of accounts, in the order of their names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountsPage {
+    /// The accounts the peer may see.
+    pub accounts: Vec<AccountLine>,
+    /// When there are more: the name to pass as `after` for the next page.
+    pub next: Option<AccountName>,
+}
+
+/// One account in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountLine {
+    /// Its name.
+    pub account: AccountName,
+    /// The dialect its provider is spoken to in.
+    pub dialect: String,
+}
+
+/// The version to speak with a client that said `hello`: the newest both sides know.
+///
+/// # Errors
+/// A [`Fault`] to answer with: [`FaultCode::BadRequest`] when the peer does not speak this protocol at all,
+/// [`FaultCode::UnsupportedVersion`] when no version is shared.
+pub fn negotiate(magic: [u8; 6], oldest: u16, newest: u16) -> Result<u16, Fault> {
+    if magic != MAGIC || oldest > newest {
+        return Err(Fault::new(
+            FaultCode::BadRequest,
+            "the peer does not speak the protocol of tokend",
+        )
+        .advise("talk to this socket with tokenctl or the tokend-client library"));
+    }
+    let version = newest.min(VERSION);
+    if version < oldest.max(OLDEST) {
+        let message = format!(
+            "client speaks versions {oldest} to {newest}, the daemon {OLDEST} to {VERSION}"
+        );
+        return Err(Fault::new(FaultCode::UnsupportedVersion, message)
+            .advise("install client and daemon from the same release"));
+    }
+    Ok(version)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_negotiated() {
+        assert_eq!(negotiate(MAGIC, OLDEST, VERSION), Ok(VERSION));
+        assert_eq!(negotiate(MAGIC, OLDEST, u16::MAX), Ok(VERSION));
+        assert_eq!(negotiate(MAGIC, 0, VERSION), Ok(VERSION));
+        let code = |magic, oldest, newest| negotiate(magic, oldest, newest).unwrap_err().code;
+        assert_eq!(
+            code(MAGIC, VERSION + 1, VERSION + 5),
+            FaultCode::UnsupportedVersion
+        );
+        assert_eq!(code(MAGIC, 0, OLDEST - 1), FaultCode::UnsupportedVersion);
+        assert_eq!(code(MAGIC, 2, 1), FaultCode::BadRequest);
+        assert_eq!(code(*b"GET / ", OLDEST, VERSION), FaultCode::BadRequest);
+    }
+
+    #[test]
+    fn secrets_stay_out_of_debug() {
+        let secret = || SecretText::new("hunter2").unwrap();
+        let account: AccountName = "ads".parse().unwrap();
+        let requests = [
+            Request::Reject {
+                account: account.clone(),
+                token: secret(),
+                wait_ms: 0,
+                timeout_ms: 0,
+            },
+            Request::Login {
+                account: account.clone(),
+                secret: LoginSecret::Password(secret()),
+            },
+            Request::Login {
+                account: account.clone(),
+                secret: LoginSecret::RefreshToken(secret()),
+            },
+            Request::Login {
+                account,
+                secret: LoginSecret::ClientSecret(secret()),
+            },
+        ];
+        let token = Token {
+            access_token: secret(),
+            token_type: "Bearer".into(),
+            expires_at_ms: None,
+            remaining_ms: None,
+            scope: None,
+            grant: 1,
+        };
+        let shown = format!("{requests:?} {:?}", Response::Token(token));
+        assert!(!shown.contains("hunter2"), "{shown}");
+        assert_eq!(shown.matches("redacted").count(), 5);
+    }
+}
