@@ -142,3 +142,79 @@ impl std::fmt::Debug for FrameBuffer {
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::MAX_FRAME;
+
+    fn frame(len: usize, fill: u8) -> Vec<u8> {
+        [&(len as u32).to_le_bytes()[..], &vec![fill; len]].concat()
+    }
+
+    #[test]
+    fn yields_frames_in_order_and_wipes_them() {
+        let mut buffer = FrameBuffer::new();
+        let stream = [frame(3, b'a'), frame(5, b'b')].concat();
+        assert_eq!(buffer.push(&stream), stream.len());
+        assert_eq!(buffer.next_frame(), Ok(Some(&b"aaa"[..])));
+        assert_eq!(buffer.next_frame(), Ok(Some(&b"bbbbb"[..])));
+        assert!(
+            !buffer.bytes.contains(&b'a'),
+            "the first frame is gone once the second is out"
+        );
+        assert_eq!(buffer.next_frame(), Ok(None));
+        assert!(buffer.is_empty() && buffer.bytes.iter().all(|&byte| byte == 0));
+    }
+
+    #[test]
+    fn grows_for_the_largest_frame_and_shrinks_again() {
+        let mut buffer = FrameBuffer::new();
+        let stream = [frame(MAX_FRAME, b'x'), frame(1, b'y')].concat();
+        let mut rest = &stream[..];
+        let mut seen = Vec::new();
+        while !rest.is_empty() {
+            let taken = buffer.push(rest);
+            assert!(taken > 0, "room for {} more bytes", rest.len());
+            rest = &rest[taken..];
+            while let Some(payload) = buffer.next_frame().unwrap() {
+                seen.push(payload.len());
+            }
+            assert!(buffer.bytes.len() <= HEADER_LEN + MAX_FRAME);
+        }
+        assert_eq!(seen, [MAX_FRAME, 1]);
+        assert_eq!(buffer.spare().len(), SMALL);
+    }
+
+    #[test]
+    fn moving_a_partial_frame_leaves_no_copy() {
+        let mut buffer = FrameBuffer::new();
+        let stream = [frame(4000, b'a'), frame(200, b's')].concat();
+        let taken = buffer.push(&stream);
+        assert_eq!(buffer.next_frame().unwrap().map(<[u8]>::len), Some(4000));
+        assert_eq!(buffer.next_frame(), Ok(None));
+        assert_eq!(buffer.push(&stream[taken..]), stream.len() - taken);
+        assert_eq!(
+            buffer.bytes.iter().filter(|&&byte| byte == b's').count(),
+            200
+        );
+        assert_eq!(buffer.next_frame(), Ok(Some(&[b's'; 200][..])));
+    }
+
+    #[test]
+    fn a_bad_header_is_an_error_each_time() {
+        let mut buffer = FrameBuffer::new();
+        assert_eq!(buffer.push(b"GET / HTTP/1.1"), 14);
+        assert!(buffer.next_frame().is_err());
+        assert!(buffer.next_frame().is_err());
+    }
+
+    #[test]
+    fn claims_of_a_careless_reader_are_clipped() {
+        let mut buffer = FrameBuffer::new();
+        let room = buffer.spare().len();
+        buffer.filled(room + 1);
+        assert_eq!(buffer.held, 0..room);
+        assert!(!format!("{buffer:?}").contains("[0"));
+    }
+}

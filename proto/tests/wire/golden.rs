@@ -1,0 +1,197 @@
+//! The bytes of every message, checked in: whoever changes them breaks an installed daemon or client.
+//!
+//! `GOLDEN_WRITE_MISSING=1 cargo test -p tokend-proto --test wire` writes the files of *new* variants. It never
+//! touches a file that exists.
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::samples::{name, payload, requests, responses, secret, status};
+use tokend_proto::*;
+
+#[test]
+fn every_request_keeps_its_bytes() {
+    for (variant, frame) in requests() {
+        let golden = golden(&format!("request-{variant}.hex"), &hex(&payload(&frame)));
+        let bytes = unhex(&golden);
+        let decoded = decode_client(&bytes).unwrap_or_else(|error| panic!("{variant}: {error}"));
+        assert_eq!(decoded, frame, "{variant} decodes to something else");
+        assert_eq!(
+            payload(&decoded),
+            bytes,
+            "{variant} encodes to something else"
+        );
+    }
+}
+
+#[test]
+fn every_response_keeps_its_bytes() {
+    for (variant, frame) in responses() {
+        let golden = golden(&format!("response-{variant}.hex"), &hex(&payload(&frame)));
+        let bytes = unhex(&golden);
+        let decoded = decode_server(&bytes).unwrap_or_else(|error| panic!("{variant}: {error}"));
+        assert_eq!(decoded, frame, "{variant} decodes to something else");
+        assert_eq!(
+            payload(&decoded),
+            bytes,
+            "{variant} encodes to something else"
+        );
+    }
+}
+
+/// The decoder itself says how many variants there are; a sample and a file must exist for each.
+#[test]
+fn no_variant_is_without_a_golden_file() {
+    let known = |decode: &dyn Fn(&[u8]) -> Option<WireError>| {
+        let is_unknown = |tag: u32| {
+            let payload = [&7_u64.to_le_bytes()[..], &tag.to_le_bytes(), &[0; 64]].concat();
+            matches!(decode(&payload), Some(WireError::Malformed(why)) if why.contains("variant index"))
+        };
+        (0..).take_while(|&tag| !is_unknown(tag)).count()
+    };
+    assert_eq!(known(&|bytes| decode_client(bytes).err()), requests().len());
+    assert_eq!(
+        known(&|bytes| decode_server(bytes).err()),
+        responses().len()
+    );
+    let files = fs::read_dir(folder())
+        .unwrap()
+        .map(|file| file.unwrap().file_name());
+    let frames = files
+        .filter(|name| name.to_string_lossy().ends_with(".hex"))
+        .count();
+    assert_eq!(frames, requests().len() + responses().len());
+}
+
+/// The enums inside messages are append-only too. Each is listed in a message of its own, where the decoder says
+/// how many variants it knows; one that is not listed here, or moved, fails.
+#[test]
+fn nested_variants_keep_their_tags() {
+    let fault = |code| payload(&answer(Response::Fault(Fault::new(code, ""))));
+    let state = |state| status_with(|status| status.state = state);
+    let kind = |kind| status_with(|status| status.last_attempt.as_mut().unwrap().kind = kind);
+    let login = |secret| {
+        let request = Request::Login {
+            account: name("a"),
+            secret,
+        };
+        payload(&ClientFrame {
+            id: RequestId(0),
+            request,
+        })
+    };
+    let faults = FaultCode::ALL.map(|code| (code.as_str(), fault(code)));
+    let states = [
+        AccountState::Idle,
+        AccountState::Valid,
+        AccountState::Obtaining,
+        AccountState::BackingOff,
+        AccountState::Paced,
+        AccountState::LoginRequired,
+        AccountState::Misconfigured,
+        AccountState::InDoubt,
+        AccountState::Unpersisted,
+        AccountState::Quarantined,
+    ]
+    .map(|each| (each.as_str(), state(each)));
+    let kinds = [AttemptKind::Login, AttemptKind::Refresh].map(|each| (each.as_str(), kind(each)));
+    let logins = [
+        ("password", login(LoginSecret::Password(secret("")))),
+        (
+            "refresh-token",
+            login(LoginSecret::RefreshToken(secret(""))),
+        ),
+        (
+            "client-secret",
+            login(LoginSecret::ClientSecret(secret(""))),
+        ),
+    ];
+    let tags = [
+        tags("fault", &faults, |bytes| decode_server(bytes).err()),
+        tags("state", &states, |bytes| decode_server(bytes).err()),
+        tags("attempt", &kinds, |bytes| decode_server(bytes).err()),
+        tags("login", &logins, |bytes| decode_client(bytes).err()),
+    ]
+    .concat();
+    assert_eq!(golden("tags.txt", &tags), tags);
+}
+
+/// The tags of one enum, found as the place where messages that differ only in it differ.
+fn tags(
+    of: &str,
+    variants: &[(&str, Vec<u8>)],
+    error: impl Fn(&[u8]) -> Option<WireError>,
+) -> String {
+    let [(_, first), (_, second), ..] = variants else {
+        panic!("{of} has at least two variants")
+    };
+    let differs = first.iter().zip(second).position(|(a, b)| a != b);
+    let at = differs.expect("variants differ");
+    let unknown = |tag: u32| {
+        let mut bytes = first.clone();
+        bytes.splice(at..at + 4, tag.to_le_bytes());
+        matches!(error(&bytes), Some(WireError::Malformed(why)) if why.contains("variant index"))
+    };
+    let known = (0..).take_while(|&tag| !unknown(tag)).count();
+    assert_eq!(
+        known,
+        variants.len(),
+        "{of}: every variant is listed in this test"
+    );
+    let line = |(name, bytes): &(&str, Vec<u8>)| format!("{of} {} {name}\n", tag_at(bytes, at));
+    variants.iter().map(line).collect()
+}
+
+fn status_with(change: impl FnOnce(&mut AccountStatus)) -> Vec<u8> {
+    let mut status = status();
+    change(&mut status);
+    payload(&answer(Response::Status(StatusPage {
+        accounts: vec![status],
+        next: None,
+    })))
+}
+
+fn answer(response: Response) -> ServerFrame {
+    ServerFrame {
+        id: RequestId(0),
+        response,
+    }
+}
+
+fn tag_at(bytes: &[u8], at: usize) -> u32 {
+    let tag = bytes
+        .get(at..)
+        .and_then(<[u8]>::first_chunk)
+        .expect("a tag is there");
+    u32::from_le_bytes(*tag)
+}
+
+fn golden(file: &str, current: &str) -> String {
+    let path = folder().join(file);
+    if !path.exists() && std::env::var_os("GOLDEN_WRITE_MISSING").is_some() {
+        fs::write(&path, current).expect("the golden folder can be written");
+    }
+    fs::read_to_string(&path)
+        .unwrap_or_else(|error| panic!("{file} ({error}): a new variant needs its golden file"))
+}
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let lines = bytes.chunks(32).map(|line| {
+        let digits = line.iter().map(|byte| format!("{byte:02x}"));
+        digits.collect::<String>() + "\n"
+    });
+    lines.collect()
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    let digits: Vec<u8> = text.bytes().filter(|c| !c.is_ascii_whitespace()).collect();
+    let byte = |pair: &[u8]| {
+        let pair = std::str::from_utf8(pair).expect("golden files are ASCII");
+        u8::from_str_radix(pair, 16).expect("golden files are hexadecimal")
+    };
+    digits.chunks(2).map(byte).collect()
+}

@@ -1,0 +1,169 @@
+//! One sample of every message, shared by the golden and the hostile tests.
+
+use tokend_proto::*;
+
+/// A name, a frame as bytes without its header, for each variant of [`Request`].
+pub(crate) fn requests() -> Vec<(&'static str, ClientFrame)> {
+    let requests = [
+        Request::Hello {
+            magic: MAGIC,
+            oldest: 1,
+            newest: 1,
+            client: "tokenctl 0.1.0".into(),
+        },
+        Request::Get {
+            account: name("ads"),
+            min_validity_ms: Some(60_000),
+            wait_ms: 1_000,
+            timeout_ms: 30_000,
+        },
+        Request::Status {
+            account: Some(name("ads")),
+            after: None,
+        },
+        Request::List {
+            after: Some(name("ads")),
+        },
+        Request::Refresh {
+            account: name("ads"),
+            wait_ms: 1_000,
+            timeout_ms: 30_000,
+        },
+        Request::Reject {
+            account: name("ads"),
+            token: secret("sample-access-token"),
+            wait_ms: 1_000,
+            timeout_ms: 30_000,
+        },
+        Request::Reload,
+        Request::Login {
+            account: name("ads"),
+            secret: LoginSecret::Password(secret("sample")),
+        },
+        Request::Forget {
+            account: name("you@example.com"),
+        },
+    ];
+    let frame = |(id, request): (u64, Request)| {
+        (
+            request.name(),
+            ClientFrame {
+                id: RequestId(id),
+                request,
+            },
+        )
+    };
+    (0..).zip(requests).map(frame).collect()
+}
+
+/// A name and a frame for each variant of [`Response`].
+pub(crate) fn responses() -> Vec<(&'static str, ServerFrame)> {
+    let responses = [
+        Response::Welcome {
+            version: 1,
+            daemon: "tokend 0.1.0".into(),
+        },
+        Response::Token(token()),
+        Response::Status(StatusPage {
+            accounts: vec![status()],
+            next: Some(name("ads")),
+        }),
+        Response::Accounts(AccountsPage {
+            accounts: vec![AccountLine {
+                account: name("ads"),
+                dialect: "oauth2".into(),
+            }],
+            next: None,
+        }),
+        Response::Done {
+            message: "reloaded".into(),
+        },
+        Response::Fault(fault()),
+    ];
+    let frame = |(id, response): (u64, Response)| {
+        (
+            response_name(&response),
+            ServerFrame {
+                id: RequestId(id),
+                response,
+            },
+        )
+    };
+    (0..).zip(responses).map(frame).collect()
+}
+
+/// Exhaustive on purpose: a new variant does not compile until it has a name here.
+pub(crate) fn response_name(response: &Response) -> &'static str {
+    match response {
+        Response::Welcome { .. } => "welcome",
+        Response::Token(_) => "token",
+        Response::Status(_) => "status",
+        Response::Accounts(_) => "accounts",
+        Response::Done { .. } => "done",
+        Response::Fault(_) => "fault",
+    }
+}
+
+pub(crate) fn token() -> Token {
+    Token {
+        access_token: secret("sample-access-token"),
+        token_type: "Bearer".into(),
+        expires_at_ms: Some(1_700_003_600_000),
+        remaining_ms: Some(3_600_000),
+        scope: Some("read write".into()),
+        grant: 7,
+    }
+}
+
+pub(crate) fn fault() -> Fault {
+    Fault::new(FaultCode::Paced, "the pace allows no login now")
+        .advise("wait, or ask less often")
+        .retry_after(250_000)
+}
+
+pub(crate) fn status() -> AccountStatus {
+    let pace = PaceStatus {
+        left: 3,
+        burst: 5,
+        period_ms: 60_000,
+        next_at_ms: 1_700_000_000_000,
+    };
+    AccountStatus {
+        account: name("ads"),
+        dialect: "ad-verification".into(),
+        base_url: "https://ads.example.com".into(),
+        state: AccountState::BackingOff,
+        has_token: true,
+        expires_at_ms: Some(1_700_003_600_000),
+        remaining_ms: Some(3_600_000),
+        lifetime_ms: Some(7_200_000),
+        has_refresh_token: true,
+        unpersisted: false,
+        attempts: pace,
+        logins: PaceStatus { left: 0, ..pace },
+        next_attempt_at_ms: Some(1_700_000_250_000),
+        last_attempt: Some(LastAttempt {
+            kind: AttemptKind::Refresh,
+            at_ms: 1_700_000_000_000,
+            duration_ms: 120,
+            outcome: "provider is busy (503)".into(),
+        }),
+        problem: Some(fault()),
+        waiters: 2,
+    }
+}
+
+/// The payload of a frame, without its header.
+pub(crate) fn payload<T: serde::Serialize>(frame: &T) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    encode(frame, &mut bytes).expect("a sample fits a frame");
+    bytes.split_off(HEADER_LEN)
+}
+
+pub(crate) fn name(text: &str) -> AccountName {
+    text.parse().expect("a sample name is valid")
+}
+
+pub(crate) fn secret(text: &str) -> SecretText {
+    SecretText::new(text).expect("a sample secret is short")
+}
