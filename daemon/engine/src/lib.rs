@@ -1,7 +1,52 @@
 //! The pure state machine of tokend: who attempts what, and when.
-pub mod ids;
-pub mod pace;
-pub mod time;
-pub use ids::*;
-pub use pace::{Rate, Tat};
+//!
+//! It decides and the shell acts. It is told the time and what happened, and yields what to do and when to come back; it has no
+//! secret, no clock, no socket and no error.
+//!
+//! Invariants, each with a test of the same name in `tests/invariants.rs`:
+//! - The engine never sees a secret: every event and effect derives `Debug` and may be logged.
+//! - The engine cannot fail: an event for a finished attempt is a no-op.
+//! - At most one attempt per account exists, because an attempt is a value inside the account's phase.
+//! - Nothing is sent before its intent and its debit are durable.
+//! - Nothing is published before its refresh token is durable, unless the store refused it.
+//! - An attempt that was sent is never given up: not by a waiter that goes away, not by removal, not by a drain.
+//! - Every waiter is settled exactly once.
+//! - A rejected credential is not tried again until something changes.
+//!
+//! ```
+//! use std::time::Duration;
+//! use tokend_engine::{Engine, Timestamp};
+//!
+//! let mut engine = Engine::new(7);
+//! engine.handle_timeout(Timestamp::from_millis(1_000));
+//! assert_eq!(engine.poll_effect(), None);
+//! assert_eq!(engine.poll_timeout(Timestamp::from_millis(1_000)), None);
+//! ```
+
+mod account;
+mod attempt;
+mod backoff;
+mod durable;
+mod effect;
+mod engine;
+mod event;
+mod host;
+mod ids;
+mod pace;
+mod plan;
+mod time;
+mod view;
+mod waiting;
+
+pub use durable::{Block, Deferral, Durable, Held, Intent, Kind, RefreshToken};
+pub use effect::{Attempted, Commit, Effect, Fault, Missing, Problem, Publication, Verdict};
+pub use engine::Engine;
+pub use event::{
+    Adoption, Answer, Asked, Attempt, Cause, Demand, Event, GrantFacts, StoreRefusal, StoreResult,
+    Want,
+};
+pub use ids::{AccountKey, AttemptId, GrantId, HostKey, WaiterId};
+pub use pace::{LARGEST_BURST, LONGEST_PERIOD, Rate, Tat};
+pub use plan::{HostPlan, Plan, RefreshPolicy, Reuse};
 pub use time::Timestamp;
+pub use view::{Activity, View};

@@ -36,7 +36,10 @@ impl Rate {
     /// full burst that takes longer than ten years to come back.
     #[must_use]
     pub fn new(burst: u32, period: Duration) -> Option<Self> {
-        let rate = Self { burst: NonZeroU32::new(burst)?, period };
+        let rate = Self {
+            burst: NonZeroU32::new(burst)?,
+            period,
+        };
         let refill = period.checked_mul(burst)?;
         let fits = burst <= LARGEST_BURST
             && period >= Duration::from_millis(1)
@@ -81,7 +84,9 @@ impl Rate {
     /// A stored state as it may be believed at `now`: a clock that was wrong must not lock an account for years.
     #[must_use]
     pub fn clamp(self, tat: Tat, now: Timestamp) -> Tat {
-        Tat(tat.0.min(now.after(self.period.saturating_mul(self.burst.get()))))
+        Tat(tat
+            .0
+            .min(now.after(self.period.saturating_mul(self.burst.get()))))
     }
 
     fn measure(self, tat: Tat, now: Timestamp) -> (Result<u32, Timestamp>, Tat) {
@@ -91,10 +96,17 @@ impl Rate {
         let stamp = Stamp(Cell::new(Nanos::from(0)));
         let cell = TatCell(Cell::new(nanos(tat.0)));
         // Built while the stamp is zero, so that the limiter's own origin is zero and the TAT is an absolute time.
-        let limiter = RateLimiter::<_, _, _, StateInformationMiddleware>::new(quota.allow_burst(self.burst), cell, &stamp);
+        let limiter = RateLimiter::<_, _, _, StateInformationMiddleware>::new(
+            quota.allow_burst(self.burst),
+            cell,
+            &stamp,
+        );
         stamp.0.set(nanos(now));
         let result = match limiter.check() {
-            Ok(snapshot) => Ok(snapshot.remaining_burst_capacity().saturating_add(1).min(self.burst.get())),
+            Ok(snapshot) => Ok(snapshot
+                .remaining_burst_capacity()
+                .saturating_add(1)
+                .min(self.burst.get())),
             Err(refusal) => Err(stamp_at_or_after(refusal.earliest_possible())),
         };
         let after = limiter.into_state_store().0.get();

@@ -72,6 +72,9 @@ mod tests {
         assert_eq!(Timestamp::FAR.after(Duration::MAX), Timestamp::FAR);
         assert_eq!(Timestamp::ZERO.before(Duration::MAX), Timestamp::ZERO);
         assert_eq!(Timestamp::ZERO.since(Timestamp::FAR), Duration::ZERO);
-        assert_eq!(Timestamp::from_millis(5).since(Timestamp::from_millis(2)), Duration::from_millis(3));
+        assert_eq!(
+            Timestamp::from_millis(5).since(Timestamp::from_millis(2)),
+            Duration::from_millis(3)
+        );
     }
 }

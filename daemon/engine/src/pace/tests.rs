@@ -21,11 +21,20 @@ fn a_burst_is_granted_at_once_and_then_one_a_period() {
         assert_eq!(rate.left(tat, start), (left, start));
         tat = rate.debit(tat, start).unwrap();
     }
-    assert_eq!(rate.debit(tat, start), Err(start.after(Duration::from_secs(1))));
-    assert_eq!(rate.left(tat, start), (0, start.after(Duration::from_secs(1))));
+    assert_eq!(
+        rate.debit(tat, start),
+        Err(start.after(Duration::from_secs(1)))
+    );
+    assert_eq!(
+        rate.left(tat, start),
+        (0, start.after(Duration::from_secs(1)))
+    );
     let later = start.after(Duration::from_secs(1));
     tat = rate.debit(tat, later).unwrap();
-    assert_eq!(rate.debit(tat, later), Err(later.after(Duration::from_secs(1))));
+    assert_eq!(
+        rate.debit(tat, later),
+        Err(later.after(Duration::from_secs(1)))
+    );
 }
 
 #[test]
@@ -44,7 +53,10 @@ fn a_stored_state_from_the_far_future_is_clamped_to_a_full_wait() {
     let now = at(1_000_000);
     let clamped = rate.clamp(Tat(Timestamp::FAR), now);
     assert_eq!(clamped, Tat(now.after(Duration::from_secs(2))));
-    assert_eq!(rate.debit(clamped, now), Err(now.after(Duration::from_secs(1))));
+    assert_eq!(
+        rate.debit(clamped, now),
+        Err(now.after(Duration::from_secs(1)))
+    );
     let honest = Tat(now.after(Duration::from_millis(700)));
     assert_eq!(rate.clamp(honest, now), honest);
 }

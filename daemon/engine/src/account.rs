@@ -1,0 +1,309 @@
+//! One account: what it holds, what it is doing, and what it may do next.
+//!
+//! Owns the phase and the facts; an attempt is a value inside the phase, so there can be only one. The decisions that need no
+//! effect are here; `attempt` carries attempts through, `waiting` answers those who wait.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::backoff::Dice;
+use crate::durable::{Block, Deferral, Durable, Held, Intent, Kind, RefreshToken};
+use crate::effect::{Effect, Fault, Missing, Problem};
+use crate::event::{Adoption, Asked, Attempt, Demand, Want};
+use crate::host::Hosts;
+use crate::ids::{AccountKey, AttemptId, WaiterId};
+use crate::pace::Tat;
+use crate::plan::{Plan, RefreshPolicy, Reuse};
+use crate::time::Timestamp;
+
+/// What an account's decisions need from outside the account.
+pub(crate) struct Context<'a> {
+    pub(crate) now: Timestamp,
+    pub(crate) key: AccountKey,
+    pub(crate) effects: &'a mut VecDeque<Effect>,
+    pub(crate) hosts: &'a mut Hosts,
+    pub(crate) dice: Dice,
+    pub(crate) draining: bool,
+    /// Whether the account was just called from its host's line.
+    pub(crate) turn: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Account {
+    pub(crate) plan: Plan,
+    pub(crate) can_login: bool,
+    pub(crate) asked: Asked,
+    /// Removed from the configuration; here only until what runs is over.
+    pub(crate) absent: bool,
+    pub(crate) held: Option<Held>,
+    /// Whether `held` is served.
+    pub(crate) published: bool,
+    pub(crate) refresh: Option<RefreshToken>,
+    pub(crate) block: Option<Block>,
+    pub(crate) problem: Option<Problem>,
+    pub(crate) failures: u32,
+    pub(crate) deferral: Option<Deferral>,
+    pub(crate) attempts: Tat,
+    pub(crate) logins: Tat,
+    pub(crate) last_attempt: AttemptId,
+    /// When to refresh ahead of expiry.
+    pub(crate) ahead: Option<Timestamp>,
+    pub(crate) phase: Phase,
+    /// Whether there is something to store that is not stored.
+    pub(crate) dirty: bool,
+    pub(crate) waiters: Vec<Waiter>,
+    /// What persons want done, one after the other, between attempts.
+    pub(crate) wishes: VecDeque<Wish>,
+}
+
+#[derive(Debug)]
+pub(crate) enum Phase {
+    /// Nothing is under way.
+    Resting,
+    /// In its host's line.
+    InLine,
+    /// Asking for the right to attempt.
+    Claiming(Attempt),
+    /// Storing the intent. With the state of the paces before the debit, in case it cannot be stored.
+    Recording(Attempt, (Tat, Tat)),
+    /// The request is out.
+    Sending(Attempt),
+    /// Storing an outcome, or a change without an attempt; with how often the store refused it.
+    Committing(Saving, u32),
+    /// The store refused an outcome; tried again at the given time, and nothing is attempted before it has
+    /// landed.
+    Unsaved(Saving, Timestamp, u32),
+}
+
+/// What is being stored.
+#[derive(Debug)]
+pub(crate) struct Saving {
+    pub(crate) attempt: Option<AttemptId>,
+    pub(crate) granted: bool,
+    pub(crate) wish: Option<Wish>,
+}
+
+/// Somebody who waits for a token.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Waiter {
+    pub(crate) id: WaiterId,
+    pub(crate) demand: Demand,
+    pub(crate) want: Want,
+}
+
+/// What a person wants done to the credential.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Wish {
+    Enter {
+        waiter: WaiterId,
+        demand: Demand,
+        refresh_token: bool,
+        can_login: bool,
+    },
+    Forget {
+        waiter: WaiterId,
+        can_login: bool,
+    },
+}
+
+impl Account {
+    pub(crate) fn adopt(adoption: Adoption, now: Timestamp) -> Self {
+        let Adoption {
+            plan,
+            can_login,
+            cured,
+            durable,
+            asked,
+        } = adoption;
+        let known = durable.is_some();
+        let stored = durable.unwrap_or_default();
+        let mut account = Self {
+            plan,
+            can_login,
+            asked,
+            absent: false,
+            held: stored.held.filter(|held| held.is_good(now, None)),
+            published: false,
+            refresh: stored.refresh,
+            block: stored.block,
+            problem: stored.problem,
+            failures: stored.failures,
+            deferral: stored.deferral.filter(|deferral| deferral.until > now),
+            attempts: plan.attempts.clamp(stored.attempts, now),
+            logins: plan.logins.clamp(stored.logins, now),
+            last_attempt: stored.last_attempt,
+            ahead: None,
+            phase: Phase::Resting,
+            dirty: false,
+            waiters: Vec::new(),
+            wishes: VecDeque::new(),
+        };
+        if let Some(Intent { kind, .. }) = stored.intent {
+            // The daemon died between the intent and the outcome: the request may have been answered.
+            account.doubt(kind);
+            account.failures = account.failures.saturating_add(1);
+        }
+        if cured {
+            account.cure();
+        }
+        if known && account.held.is_none() && plan.refresh == RefreshPolicy::Always {
+            account.ahead = Some(now);
+        }
+        account
+    }
+
+    /// An attempt of this kind ended with its outcome unknown.
+    pub(crate) fn doubt(&mut self, kind: Kind) {
+        self.problem = Some(Problem::InDoubt);
+        if let (Kind::Refresh, Some(refresh)) = (kind, &mut self.refresh) {
+            // Where tokens do not rotate, or a spent one is merely refused, asking again is harmless.
+            refresh.in_doubt = matches!(
+                self.plan.reuse,
+                Reuse::RotatesAndReuseRevokes | Reuse::Unknown
+            );
+        }
+    }
+
+    /// Something changed that the account was waiting for.
+    pub(crate) fn cure(&mut self) {
+        if self.block.take().is_some() {
+            self.problem = None;
+            self.dirty = true;
+        }
+        if self.deferral.is_some_and(|deferral| !deferral.told) {
+            self.deferral = None;
+        }
+    }
+
+    /// The stored form of what is known now.
+    pub(crate) fn durable(&self, intent: Option<Intent>, hosts: &Hosts) -> Durable {
+        Durable {
+            attempts: self.attempts,
+            logins: self.logins,
+            host: hosts.tat(self.plan.host),
+            last_attempt: self.last_attempt,
+            intent,
+            held: self.held,
+            refresh: self.refresh,
+            block: self.block,
+            problem: self.problem,
+            failures: self.failures,
+            deferral: self.deferral,
+        }
+    }
+
+    /// Which kind of attempt would be made now, or why none can be.
+    pub(crate) fn choose(&self, now: Timestamp) -> Result<Kind, Fault> {
+        match self.block {
+            Some(Block::CredentialRejected) => {
+                return Err(Fault::LoginRequired(Missing::CredentialRejected));
+            }
+            Some(Block::Misconfigured) => return Err(Fault::Misconfigured),
+            None => {}
+        }
+        let too_late = self.plan.refresh_needs_access
+            && !self.held.is_some_and(|held| held.is_good(now, None));
+        let usable = self
+            .refresh
+            .filter(|refresh| refresh.expires.is_none_or(|expires| expires > now) && !too_late);
+        let replay = match self.plan.reuse {
+            Reuse::None | Reuse::Rotates => true,
+            Reuse::RotatesAndReuseRevokes => false,
+            // With nothing to log in with, presenting it again is the only hope left and can lose nothing more.
+            Reuse::Unknown => !self.can_login,
+        };
+        match usable {
+            Some(refresh) if !refresh.in_doubt || replay => Ok(Kind::Refresh),
+            _ if self.can_login => Ok(Kind::Login),
+            Some(_) => Err(Fault::LoginRequired(Missing::InDoubt)),
+            None if self.problem == Some(Problem::RefreshRejected) => {
+                Err(Fault::LoginRequired(Missing::RefreshRejected))
+            }
+            None => Err(Fault::LoginRequired(Missing::NoCredential)),
+        }
+    }
+
+    /// The earliest time at which an attempt of this kind may begin, as far as the account is concerned.
+    pub(crate) fn earliest(&self, kind: Kind, now: Timestamp) -> Timestamp {
+        self.paced(kind, now).max(self.deferred(now))
+    }
+
+    /// The earliest time the pace allows.
+    pub(crate) fn paced(&self, kind: Kind, now: Timestamp) -> Timestamp {
+        let attempts = self.plan.attempts.left(self.attempts, now).1;
+        match kind {
+            Kind::Refresh => attempts,
+            Kind::Login => attempts.max(self.plan.logins.left(self.logins, now).1),
+        }
+    }
+
+    fn deferred(&self, now: Timestamp) -> Timestamp {
+        let forced = self
+            .waiters
+            .iter()
+            .any(|waiter| waiter.want == Want::Forced);
+        match self.deferral {
+            Some(deferral) if deferral.until > now && (deferral.told || !forced) => deferral.until,
+            _ => now,
+        }
+    }
+
+    /// When to refresh the token held ahead of its expiry.
+    pub(crate) fn ahead_of(&self, held: &Held, dice: &Dice) -> Option<Timestamp> {
+        let lifetime = held.lifetime().filter(|lifetime| !lifetime.is_zero())?;
+        let share = if self.plan.refresh_needs_access {
+            60 + dice.roll(10)
+        } else if self.plan.refresh_ends_access {
+            // Late: whoever holds the old token loses it by this refresh.
+            94 + dice.roll(4)
+        } else {
+            75 + dice.roll(10)
+        };
+        let share = u32::try_from(share).unwrap_or(80);
+        (self.plan.refresh != RefreshPolicy::OnDemand)
+            .then(|| held.issued.after(lifetime.saturating_mul(share) / 100))
+    }
+
+    /// Whether a refresh is wanted that nobody waits for.
+    pub(crate) fn wants_ahead(&self, now: Timestamp) -> bool {
+        let due = self.ahead.is_some_and(|ahead| ahead <= now);
+        due && match self.plan.refresh {
+            RefreshPolicy::Always => true,
+            RefreshPolicy::OnDemand => false,
+            RefreshPolicy::Auto => {
+                let lifetime = self
+                    .held
+                    .and_then(|held| held.lifetime())
+                    .unwrap_or(Duration::ZERO);
+                self.asked.within(lifetime, now)
+            }
+        }
+    }
+
+    /// When something is to be done without an event.
+    pub(crate) fn due(&self, now: Timestamp, draining: bool) -> Option<Timestamp> {
+        let impatient = self
+            .waiters
+            .iter()
+            .map(|waiter| waiter.demand.answer_by)
+            .min();
+        let own = match &self.phase {
+            Phase::Unsaved(_, until, _) => Some(*until),
+            Phase::Resting if !draining && !self.absent => self.next_start(now),
+            _ => None,
+        };
+        [impatient, own].into_iter().flatten().min()
+    }
+
+    /// When the next attempt is to begin, if one is wanted.
+    pub(crate) fn next_start(&self, now: Timestamp) -> Option<Timestamp> {
+        let kind = self.choose(now).ok()?;
+        let earliest = self.earliest(kind, now);
+        if !self.waiters.is_empty() || self.wants_ahead(now) {
+            return Some(earliest);
+        }
+        self.ahead
+            .filter(|ahead| *ahead > now)
+            .map(|ahead| ahead.max(earliest))
+    }
+}

@@ -1,0 +1,365 @@
+//! An attempt from its first thought to its last write.
+//!
+//! Owns the order that is the design: claim, debit, store the intent, send, store the outcome, publish, settle. Nothing leaves
+//! before its debit is durable; nothing is published before its refresh token is. An attempt that was sent is never given up.
+
+use crate::account::{Account, Context, Phase, Saving, Wish};
+use crate::backoff::{backoff, told, unsaved};
+use crate::durable::{Block, Held, Intent, Kind, RefreshToken};
+use crate::effect::{Attempted, Commit, Effect, Fault, Problem};
+use crate::event::{Answer, Attempt, Cause, GrantFacts, StoreResult};
+use crate::ids::{AttemptId, GrantId};
+use crate::time::Timestamp;
+
+impl Account {
+    /// Does what is to be done next while nothing is under way: a person's wish, an attempt, or a write.
+    pub(crate) fn consider(&mut self, ctx: &mut Context<'_>) {
+        self.settle_late(ctx);
+        match &self.phase {
+            Phase::InLine if self.wanted_by_none(ctx.now) || ctx.draining => {
+                ctx.hosts.leave(self.plan.host, ctx.key);
+                self.phase = Phase::Resting;
+            }
+            Phase::Unsaved(_, retry, _) => {
+                let retry = *retry;
+                self.settle_impatient(ctx, retry, Fault::StoreUnavailable { retry });
+            }
+            _ => {}
+        }
+        if !matches!(self.phase, Phase::Resting) {
+            return;
+        }
+        if let Some(wish) = self.wishes.pop_front() {
+            self.apply(ctx, wish);
+            return self.save(
+                ctx,
+                Saving {
+                    attempt: None,
+                    granted: false,
+                    wish: Some(wish),
+                },
+            );
+        }
+        if !ctx.draining && !self.absent && !self.wanted_by_none(ctx.now) {
+            self.try_to_begin(ctx);
+        }
+        if self.dirty && matches!(self.phase, Phase::Resting) {
+            self.save(
+                ctx,
+                Saving {
+                    attempt: None,
+                    granted: false,
+                    wish: None,
+                },
+            );
+        }
+    }
+
+    fn wanted_by_none(&self, now: Timestamp) -> bool {
+        self.waiters.is_empty() && !self.wants_ahead(now)
+    }
+
+    fn try_to_begin(&mut self, ctx: &mut Context<'_>) {
+        let kind = match self.choose(ctx.now) {
+            Ok(kind) => kind,
+            Err(fault) => return self.settle_all(ctx, fault),
+        };
+        let earliest = self.earliest(kind, ctx.now);
+        if earliest > ctx.now {
+            let fault = self.not_before(kind, earliest, ctx.now);
+            return self.settle_impatient(ctx, earliest, fault);
+        }
+        let turn = std::mem::take(&mut ctx.turn);
+        if !ctx.hosts.admit(self.plan.host, ctx.key, ctx.now, turn) {
+            self.phase = Phase::InLine;
+            return;
+        }
+        self.last_attempt = self.last_attempt.next();
+        let cause = self
+            .waiters
+            .first()
+            .map_or(Cause::Ahead, |waiter| waiter.want.into());
+        let attempt = Attempt {
+            id: self.last_attempt,
+            kind,
+            cause,
+            began: ctx.now,
+        };
+        ctx.effects.push_back(Effect::Claim(ctx.key, attempt.id));
+        self.phase = Phase::Claiming(attempt);
+    }
+
+    /// The right to attempt was given, or not.
+    pub(crate) fn claimed(&mut self, ctx: &mut Context<'_>, id: AttemptId, result: StoreResult) {
+        let Phase::Claiming(attempt) = self.phase else {
+            return;
+        };
+        if attempt.id != id {
+            return;
+        }
+        if result.is_err() {
+            return self.not_recorded(ctx, attempt, false);
+        }
+        let Some((attempts, logins)) = self.debit(attempt.kind, ctx.now) else {
+            // A new plan came in between and its pace is tighter.
+            return self.not_recorded(ctx, attempt, true);
+        };
+        let before = (self.attempts, self.logins);
+        (self.attempts, self.logins) = (attempts, logins);
+        let intent = Intent {
+            attempt: attempt.id,
+            kind: attempt.kind,
+        };
+        let durable = self.durable(Some(intent), ctx.hosts);
+        ctx.effects
+            .push_back(Effect::Record(ctx.key, attempt.id, Box::new(durable)));
+        self.phase = Phase::Recording(attempt, before);
+    }
+
+    fn debit(&self, kind: Kind, now: Timestamp) -> Option<(crate::pace::Tat, crate::pace::Tat)> {
+        let attempts = self.plan.attempts.debit(self.attempts, now).ok()?;
+        let logins = match kind {
+            Kind::Login => self.plan.logins.debit(self.logins, now).ok()?,
+            Kind::Refresh => self.logins,
+        };
+        Some((attempts, logins))
+    }
+
+    /// The intent and the debits are stored, or not.
+    pub(crate) fn recorded(&mut self, ctx: &mut Context<'_>, id: AttemptId, result: StoreResult) {
+        let Phase::Recording(attempt, before) = self.phase else {
+            return;
+        };
+        if attempt.id != id {
+            return;
+        }
+        if result.is_err() {
+            // Nothing was sent, so nothing is owed.
+            (self.attempts, self.logins) = before;
+            return self.not_recorded(ctx, attempt, false);
+        }
+        self.dirty = false;
+        ctx.effects
+            .push_back(Effect::Send(ctx.key, attempt.id, attempt.kind));
+        self.phase = Phase::Sending(Attempt {
+            began: ctx.now,
+            ..attempt
+        });
+    }
+
+    /// Gives an attempt up before anything was sent.
+    fn not_recorded(&mut self, ctx: &mut Context<'_>, attempt: Attempt, paced: bool) {
+        ctx.hosts.release(self.plan.host);
+        ctx.effects.push_back(Effect::Release(ctx.key, attempt.id));
+        self.phase = Phase::Resting;
+        if !paced {
+            // The intent may have reached the disk although the store said no. What is true is written as soon as the store writes
+            // again, and nothing is attempted before; should the daemon die first, a restart takes the intent for an attempt in
+            // doubt, which is the safe reading.
+            self.dirty = true;
+            self.report(ctx, attempt, None);
+            self.settle_all(
+                ctx,
+                Fault::StoreUnavailable {
+                    retry: unsaved(0, ctx.now),
+                },
+            );
+        }
+        self.consider(ctx);
+    }
+
+    /// The provider answered, or did not.
+    pub(crate) fn answered(&mut self, ctx: &mut Context<'_>, id: AttemptId, answer: Answer) {
+        let Phase::Sending(attempt) = self.phase else {
+            return;
+        };
+        if attempt.id != id {
+            return;
+        }
+        ctx.hosts.release(self.plan.host);
+        let granted = match answer {
+            Answer::Granted(facts) => self.take_grant(ctx, attempt, facts),
+            other => {
+                self.take_failure(ctx, attempt, other);
+                false
+            }
+        };
+        self.report(ctx, attempt, Some(answer));
+        self.save(
+            ctx,
+            Saving {
+                attempt: Some(attempt.id),
+                granted,
+                wish: None,
+            },
+        );
+    }
+
+    fn take_grant(&mut self, ctx: &mut Context<'_>, attempt: Attempt, facts: GrantFacts) -> bool {
+        let expires = facts.lifetime.map(|lifetime| attempt.began.after(lifetime));
+        self.held = Some(Held {
+            grant: GrantId(attempt.id.0),
+            issued: attempt.began,
+            expires,
+        });
+        self.published = false;
+        self.ahead = None;
+        self.block = None;
+        self.refresh = match (facts.refresh_token, attempt.kind) {
+            (true, _) => {
+                let expires = facts
+                    .refresh_lifetime
+                    .map(|lifetime| attempt.began.after(lifetime));
+                Some(RefreshToken {
+                    expires,
+                    in_doubt: false,
+                })
+            }
+            // A refresh that brings no refresh token leaves the one used in force (RFC 6749, section 6).
+            (false, Kind::Refresh) => self.refresh.map(|refresh| RefreshToken {
+                in_doubt: false,
+                ..refresh
+            }),
+            (false, Kind::Login) => None,
+        };
+        if self.held.is_some_and(|held| held.is_good(ctx.now, None)) {
+            self.problem = None;
+            self.failures = 0;
+            self.deferral = None;
+        } else {
+            self.fail(ctx, attempt.kind, Problem::BornExpired);
+        }
+        true
+    }
+
+    fn take_failure(&mut self, ctx: &mut Context<'_>, attempt: Attempt, answer: Answer) {
+        match answer {
+            Answer::Granted(_) => {}
+            Answer::Busy { retry_after } => {
+                self.fail(ctx, attempt.kind, Problem::Busy);
+                if let Some(wait) = retry_after {
+                    self.deferral = Some(told(wait, ctx.now));
+                }
+            }
+            Answer::CredentialRejected => self.stop(Block::CredentialRejected),
+            Answer::Misconfigured => self.stop(Block::Misconfigured),
+            Answer::RefreshRejected if attempt.kind == Kind::Refresh => {
+                // Definitely refused: the next step is a login, which has its own pace and needs no backoff.
+                self.refresh = None;
+                self.problem = Some(Problem::RefreshRejected);
+            }
+            // A login cannot have a refresh token refused; the dialect's rule is wrong.
+            Answer::RefreshRejected => self.fail(ctx, attempt.kind, Problem::Misbehaved),
+            Answer::Misbehaved { maybe_processed } => {
+                if maybe_processed {
+                    self.doubt(attempt.kind);
+                }
+                self.fail(ctx, attempt.kind, Problem::Misbehaved);
+            }
+            Answer::NotSent => self.fail(ctx, attempt.kind, Problem::Unreachable),
+            Answer::MaybeSent => {
+                self.doubt(attempt.kind);
+                self.fail(ctx, attempt.kind, Problem::InDoubt);
+            }
+        }
+    }
+
+    fn stop(&mut self, block: Block) {
+        self.block = Some(block);
+        self.problem = None;
+    }
+
+    fn fail(&mut self, ctx: &mut Context<'_>, kind: Kind, problem: Problem) {
+        self.problem = Some(problem);
+        self.failures = self.failures.saturating_add(1);
+        self.deferral = Some(backoff(kind, self.failures, &ctx.dice, ctx.now));
+    }
+
+    fn report(&self, ctx: &mut Context<'_>, attempt: Attempt, answer: Option<Answer>) {
+        let next = match self.choose(ctx.now) {
+            Ok(kind) => self.earliest(kind, ctx.now),
+            Err(_) => Timestamp::FAR,
+        };
+        ctx.effects.push_back(Effect::Attempted(
+            ctx.key,
+            Attempted {
+                attempt,
+                answer,
+                ended: ctx.now,
+                next,
+            },
+        ));
+    }
+
+    fn save(&mut self, ctx: &mut Context<'_>, saving: Saving) {
+        let commit = Commit {
+            durable: self.durable(None, ctx.hosts),
+            granted: saving.attempt.filter(|_| saving.granted),
+            entered: matches!(saving.wish, Some(Wish::Enter { .. })),
+            forget: matches!(saving.wish, Some(Wish::Forget { .. })),
+        };
+        self.dirty = false;
+        ctx.effects
+            .push_back(Effect::Commit(ctx.key, Box::new(commit)));
+        self.phase = Phase::Committing(saving, 0);
+    }
+
+    /// An outcome or a change is stored, or not.
+    pub(crate) fn committed(&mut self, ctx: &mut Context<'_>, result: StoreResult) {
+        let (saving, tries) = match std::mem::replace(&mut self.phase, Phase::Resting) {
+            Phase::Committing(saving, tries) => (saving, tries),
+            other => {
+                self.phase = other;
+                return;
+            }
+        };
+        if result.is_err() {
+            return self.not_committed(ctx, saving, tries);
+        }
+        if let Some(attempt) = saving.attempt {
+            ctx.effects.push_back(Effect::Release(ctx.key, attempt));
+        }
+        if saving.granted {
+            self.deliver(ctx);
+        }
+        if let Some(wish) = saving.wish {
+            self.granted_wish(ctx, wish);
+        }
+        self.consider(ctx);
+    }
+
+    /// The store refused. What was obtained is kept and served from memory, and nothing is attempted until the write has landed:
+    /// an attempt would spend a refresh token whose successor could not be kept either.
+    fn not_committed(&mut self, ctx: &mut Context<'_>, saving: Saving, tries: u32) {
+        let granted = saving.granted;
+        let retry = unsaved(tries, ctx.now);
+        self.dirty = true;
+        self.phase = Phase::Unsaved(saving, retry, tries.saturating_add(1));
+        if granted {
+            self.deliver(ctx);
+        }
+        self.settle_impatient(ctx, Timestamp::FAR, Fault::StoreUnavailable { retry });
+    }
+
+    fn deliver(&mut self, ctx: &mut Context<'_>) {
+        // It may have been served from memory while the store refused: now it is stored, and the registry may say so.
+        self.published = false;
+        self.publish(ctx);
+        self.settle_granted(ctx);
+    }
+
+    /// Time has passed.
+    pub(crate) fn tick(&mut self, ctx: &mut Context<'_>) {
+        self.settle_late(ctx);
+        match std::mem::replace(&mut self.phase, Phase::Resting) {
+            Phase::Unsaved(saving, until, tries) if until <= ctx.now => {
+                self.save(ctx, saving);
+                if let Phase::Committing(_, count) = &mut self.phase {
+                    *count = tries;
+                }
+            }
+            other => self.phase = other,
+        }
+        self.consider(ctx);
+    }
+}

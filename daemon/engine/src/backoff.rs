@@ -1,0 +1,107 @@
+//! Waiting after failures, and the chance in it.
+//!
+//! Owns full-jitter exponential backoff. The chance is a hash of the engine's seed, the account and the attempt, so that a run
+//! with the same seed is the same run. Never sleeps.
+
+use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
+use std::time::Duration;
+
+use crate::durable::{Deferral, Kind};
+use crate::ids::{AccountKey, AttemptId};
+use crate::time::Timestamp;
+
+/// The shortest wait after a failure.
+const FLOOR: Duration = Duration::from_secs(1);
+/// The longest wait after failed refreshes.
+const LONGEST_REFRESH: Duration = Duration::from_secs(5 * 60);
+/// The longest wait after failed logins: a provider may be counting them against the account although it sends no answer.
+const LONGEST_LOGIN: Duration = Duration::from_secs(60 * 60);
+/// The longest Retry-After that is believed. A nonsensical one must not end an account for years.
+const LONGEST_TOLD: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Chance that is the same for the same seed, account and attempt.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Dice {
+    seed: u64,
+}
+
+impl Dice {
+    pub(crate) fn new(seed: u64, account: AccountKey, attempt: AttemptId) -> Self {
+        let hasher = BuildHasherDefault::<DefaultHasher>::default();
+        Self {
+            seed: hasher.hash_one((seed, account, attempt)),
+        }
+    }
+
+    /// A number from 0 to `most`.
+    pub(crate) fn roll(&self, most: u64) -> u64 {
+        match most.checked_add(1) {
+            Some(sides) => self.seed % sides,
+            None => self.seed,
+        }
+    }
+}
+
+/// The wait after the given number of failures in a row.
+pub(crate) fn backoff(kind: Kind, failures: u32, dice: &Dice, now: Timestamp) -> Deferral {
+    let longest = match kind {
+        Kind::Refresh => LONGEST_REFRESH,
+        Kind::Login => LONGEST_LOGIN,
+    };
+    let ceiling = FLOOR
+        .saturating_mul(1u32.checked_shl(failures.min(16)).unwrap_or(u32::MAX))
+        .min(longest);
+    let jitter = dice.roll(u64::try_from(ceiling.as_millis()).unwrap_or(u64::MAX));
+    Deferral {
+        until: now.after(FLOOR + Duration::from_millis(jitter)),
+        told: false,
+    }
+}
+
+/// The wait the provider asked for.
+pub(crate) fn told(retry_after: Duration, now: Timestamp) -> Deferral {
+    Deferral {
+        until: now.after(retry_after.clamp(FLOOR, LONGEST_TOLD)),
+        told: true,
+    }
+}
+
+/// The wait before a refused write is tried again. Without chance: there is only one store and it is ours.
+pub(crate) fn unsaved(tries: u32, now: Timestamp) -> Timestamp {
+    let wait = Duration::from_millis(250)
+        .saturating_mul(1u32.checked_shl(tries.min(7)).unwrap_or(u32::MAX));
+    now.after(wait.min(Duration::from_secs(30)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backoff_grows_to_its_ceiling_and_never_to_nothing() {
+        let now = Timestamp::from_millis(1_000_000);
+        for failures in [0, 1, 5, 16, 17, u32::MAX] {
+            for attempt in 0..50 {
+                let dice = Dice::new(7, AccountKey(1), AttemptId(attempt));
+                let refresh = backoff(Kind::Refresh, failures, &dice, now)
+                    .until
+                    .since(now);
+                let login = backoff(Kind::Login, failures, &dice, now).until.since(now);
+                assert!(refresh >= FLOOR && refresh <= FLOOR + LONGEST_REFRESH);
+                assert!(login >= FLOOR && login <= FLOOR + LONGEST_LOGIN);
+            }
+        }
+    }
+
+    #[test]
+    fn a_retry_after_of_years_is_clamped_to_a_day() {
+        let now = Timestamp::from_millis(0);
+        assert_eq!(
+            told(Duration::from_secs(10 * 365 * 86_400), now)
+                .until
+                .since(now),
+            LONGEST_TOLD
+        );
+        assert_eq!(told(Duration::ZERO, now).until.since(now), FLOOR);
+    }
+}

@@ -1,0 +1,124 @@
+//! What the engine must find again after a restart.
+//!
+//! Owns [`Durable`]: every fact of an account that is not a secret and must outlive the process. The shell stores it together
+//! with the secrets it describes: what a `Durable` does not mention must not be in the record either.
+
+use std::time::Duration;
+
+use crate::effect::Problem;
+use crate::ids::{AttemptId, GrantId};
+use crate::pace::Tat;
+use crate::time::Timestamp;
+
+/// The stored state of an account.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Durable {
+    /// State of the pace of all attempts.
+    pub attempts: Tat,
+    /// State of the pace of logins.
+    pub logins: Tat,
+    /// State of the pace of the provider host as this account last saw it; the latest of all accounts counts.
+    pub host: Tat,
+    /// The last attempt begun.
+    pub last_attempt: AttemptId,
+    /// An attempt that has begun and whose outcome is not stored yet.
+    pub intent: Option<Intent>,
+    /// The grant held, if one is.
+    pub held: Option<Held>,
+    /// The refresh token held, if one is.
+    pub refresh: Option<RefreshToken>,
+    /// Why no attempt may be made until something changes.
+    pub block: Option<Block>,
+    /// How the last attempt failed.
+    pub problem: Option<Problem>,
+    /// Attempts that failed in a row.
+    pub failures: u32,
+    /// No attempt before this time.
+    pub deferral: Option<Deferral>,
+}
+
+/// The durable note that an attempt has begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Intent {
+    /// Which attempt.
+    pub attempt: AttemptId,
+    /// Of which kind.
+    pub kind: Kind,
+}
+
+/// The two ways to obtain a grant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// From the long-lived credential.
+    Login,
+    /// From a refresh token.
+    Refresh,
+}
+
+/// An access token held, without the token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held {
+    /// Which grant it came with.
+    pub grant: GrantId,
+    /// When the request left that brought it: lifetimes count from there, so that a slow answer cannot stretch them.
+    pub issued: Timestamp,
+    /// When it expires; `None` when the provider gives no lifetime: it is used until an API refuses it.
+    pub expires: Option<Timestamp>,
+}
+
+impl Held {
+    /// The lifetime the provider gave.
+    #[must_use]
+    pub fn lifetime(&self) -> Option<Duration> {
+        self.expires.map(|expires| expires.since(self.issued))
+    }
+
+    /// The time after which it is no longer handed out: a little before expiry, because the caller still has to use it.
+    ///
+    /// The margin is five seconds, or a tenth of the lifetime where that is less.
+    #[must_use]
+    pub fn usable_until(&self) -> Timestamp {
+        match (self.expires, self.lifetime()) {
+            (Some(expires), Some(lifetime)) => {
+                expires.before((lifetime / 10).min(Duration::from_secs(5)))
+            }
+            _ => Timestamp::FAR,
+        }
+    }
+
+    /// Whether it may be handed out at `now` to somebody who needs it for `min_validity`.
+    #[must_use]
+    pub fn is_good(&self, now: Timestamp, min_validity: Option<Duration>) -> bool {
+        let Some(expires) = self.expires else {
+            return true;
+        };
+        now < self.usable_until() && min_validity.is_none_or(|needed| expires.since(now) >= needed)
+    }
+}
+
+/// A refresh token held, without the token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RefreshToken {
+    /// When it expires, if the provider said so.
+    pub expires: Option<Timestamp>,
+    /// Whether it was sent by an attempt whose outcome is unknown, so that it may be spent.
+    pub in_doubt: bool,
+}
+
+/// Why an account makes no attempt until something changes. Outlives restarts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Block {
+    /// The provider refused the credential: not tried again by itself.
+    CredentialRejected,
+    /// The provider called the request wrong: the dialect or the configuration has to change.
+    Misconfigured,
+}
+
+/// A wait after a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deferral {
+    /// No attempt before this.
+    pub until: Timestamp,
+    /// Whether the provider named the time (Retry-After). Not even a person's wish shortens that.
+    pub told: bool,
+}

@@ -1,0 +1,280 @@
+//! The engine: four verbs around the accounts.
+//!
+//! Owns dispatch and the timetable. `handle_event` and `handle_timeout` take the time and change state, `poll_effect` yields
+//! what is to be done and `poll_timeout` when to come back. It cannot fail: an event for something that is over is a no-op.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use crate::account::{Account, Context, Phase, Wish};
+use crate::backoff::Dice;
+use crate::effect::Effect;
+use crate::event::{Adoption, Event};
+use crate::host::Hosts;
+use crate::ids::AccountKey;
+use crate::time::Timestamp;
+use crate::view::View;
+
+/// The state machine of all accounts.
+#[derive(Debug)]
+pub struct Engine {
+    seed: u64,
+    draining: bool,
+    accounts: BTreeMap<AccountKey, Account>,
+    hosts: Hosts,
+    /// Who is due when; each account stands here at most once, at the time in `planned`.
+    timetable: BTreeSet<(Timestamp, AccountKey)>,
+    planned: BTreeMap<AccountKey, Timestamp>,
+    effects: VecDeque<Effect>,
+}
+
+impl Engine {
+    /// An engine without accounts. The seed decides all chance: two engines with one seed and the same events do the same.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self {
+            seed,
+            draining: false,
+            accounts: BTreeMap::new(),
+            hosts: Hosts::default(),
+            timetable: BTreeSet::new(),
+            planned: BTreeMap::new(),
+            effects: VecDeque::new(),
+        }
+    }
+
+    /// Something happened at `now`.
+    pub fn handle_event(&mut self, now: Timestamp, event: Event) {
+        match event {
+            Event::Host(key, plan) => self.hosts.plan(key, plan),
+            Event::Adopt(key, adoption) => self.adopt(now, key, *adoption),
+            Event::Replan {
+                account,
+                plan,
+                can_login,
+                cured,
+            } => self.with(now, account, |it, ctx| {
+                if it.plan.host != plan.host {
+                    // The shell gives another host another identity; an attempt in flight keeps its place at the old one.
+                    return;
+                }
+                it.plan = plan;
+                it.can_login = can_login;
+                if cured {
+                    it.cure();
+                }
+                if let Some(held) = it.held {
+                    it.ahead = it.ahead_of(&held, &ctx.dice);
+                }
+                it.consider(ctx);
+            }),
+            Event::Remove(key) => self.with(now, key, Account::remove),
+            Event::Wanted {
+                account,
+                waiter,
+                demand,
+                want,
+            } => match self.accounts.contains_key(&account) {
+                true => self.with(now, account, |it, ctx| it.wanted(ctx, waiter, demand, want)),
+                false => self.settle_gone(waiter),
+            },
+            Event::Asked(key) => self.with(now, key, |it, ctx| {
+                it.asked.touch(ctx.now);
+                it.consider(ctx);
+            }),
+            Event::Entered {
+                account,
+                waiter,
+                demand,
+                refresh_token,
+                can_login,
+            } => {
+                self.wish(
+                    now,
+                    account,
+                    Wish::Enter {
+                        waiter,
+                        demand,
+                        refresh_token,
+                        can_login,
+                    },
+                );
+            }
+            Event::Forget {
+                account,
+                waiter,
+                can_login,
+            } => {
+                self.wish(now, account, Wish::Forget { waiter, can_login });
+            }
+            Event::Claimed(key, attempt, result) => {
+                self.with(now, key, |it, ctx| it.claimed(ctx, attempt, result))
+            }
+            Event::Recorded(key, attempt, result) => {
+                self.with(now, key, |it, ctx| it.recorded(ctx, attempt, result))
+            }
+            Event::Answered(key, attempt, answer) => {
+                self.with(now, key, |it, ctx| it.answered(ctx, attempt, answer))
+            }
+            Event::Committed(key, result) => {
+                self.with(now, key, |it, ctx| it.committed(ctx, result))
+            }
+            Event::Drain => {
+                self.draining = true;
+                for key in self.accounts.keys().copied().collect::<Vec<_>>() {
+                    self.with(now, key, Account::drain);
+                }
+            }
+        }
+        self.call_lines(now);
+    }
+
+    /// Time has passed: does what is due at `now`.
+    pub fn handle_timeout(&mut self, now: Timestamp) {
+        while let Some((at, key)) = self.timetable.first().copied() {
+            if at > now {
+                break;
+            }
+            self.timetable.remove(&(at, key));
+            self.planned.remove(&key);
+            self.with(now, key, Account::tick);
+            if self.planned.get(&key).is_some_and(|again| *again <= now) {
+                // Still due at the same moment would be a loop: what could be done was just done.
+                self.plan(key, Some(now.after(std::time::Duration::from_millis(1))));
+            }
+        }
+        self.call_lines(now);
+    }
+
+    /// When to call [`Engine::handle_timeout`] next, if nothing happens before.
+    #[must_use]
+    pub fn poll_timeout(&self, now: Timestamp) -> Option<Timestamp> {
+        let account = self.timetable.first().map(|(at, _)| *at);
+        [account, self.hosts.due(now)].into_iter().flatten().min()
+    }
+
+    /// The next thing to do, in order.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// What an account looks like at `now`, for status.
+    #[must_use]
+    pub fn view(&self, account: AccountKey, now: Timestamp) -> Option<View> {
+        self.accounts
+            .get(&account)
+            .map(|account| View::of(account, now))
+    }
+
+    /// Whether nothing is under way and everything is stored: a drained engine may be dropped.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.accounts.values().all(Account::is_settled)
+    }
+
+    fn adopt(&mut self, now: Timestamp, key: AccountKey, adoption: Adoption) {
+        if let Some(stored) = &adoption.durable {
+            self.hosts.restore(adoption.plan.host, stored.host, now);
+        }
+        match self.accounts.get_mut(&key) {
+            Some(account) => {
+                // It was removed and came back while something of it still ran: what is in memory is newer than what is stored.
+                account.absent = false;
+                account.plan = adoption.plan;
+                account.can_login = adoption.can_login;
+                account.asked = adoption.asked;
+                if adoption.cured {
+                    account.cure();
+                }
+            }
+            None => {
+                self.accounts.insert(key, Account::adopt(adoption, now));
+            }
+        }
+        self.with(now, key, |it, ctx| {
+            it.publish(ctx);
+            it.consider(ctx);
+        });
+    }
+
+    fn wish(&mut self, now: Timestamp, key: AccountKey, wish: Wish) {
+        if !self.accounts.contains_key(&key) {
+            return self.settle_gone(wish.waiter());
+        }
+        self.with(now, key, |it, ctx| {
+            it.wishes.push_back(wish);
+            it.consider(ctx);
+        });
+    }
+
+    fn settle_gone(&mut self, waiter: crate::ids::WaiterId) {
+        let gone = crate::effect::Verdict::Fault(crate::effect::Fault::Gone);
+        self.effects.push_back(Effect::Settle(waiter, gone));
+    }
+
+    /// Calls accounts from the lines of their hosts as long as one may begin.
+    fn call_lines(&mut self, now: Timestamp) {
+        while let Some(key) = self.hosts.call(now) {
+            self.with_turn(now, key, true, |it, ctx| {
+                it.phase = Phase::Resting;
+                it.consider(ctx);
+            });
+        }
+    }
+
+    fn with(
+        &mut self,
+        now: Timestamp,
+        key: AccountKey,
+        act: impl FnOnce(&mut Account, &mut Context<'_>),
+    ) {
+        self.with_turn(now, key, false, act);
+    }
+
+    fn with_turn(
+        &mut self,
+        now: Timestamp,
+        key: AccountKey,
+        turn: bool,
+        act: impl FnOnce(&mut Account, &mut Context<'_>),
+    ) {
+        let Some(account) = self.accounts.get_mut(&key) else {
+            return;
+        };
+        let mut ctx = Context {
+            now,
+            key,
+            effects: &mut self.effects,
+            hosts: &mut self.hosts,
+            dice: Dice::new(self.seed, key, account.last_attempt),
+            draining: self.draining,
+            turn,
+        };
+        act(account, &mut ctx);
+        if account.absent && account.is_settled() {
+            self.hosts.leave(account.plan.host, key);
+            self.accounts.remove(&key);
+            self.effects.push_back(Effect::Dropped(key));
+            return self.plan(key, None);
+        }
+        let due = account
+            .due(now, self.draining)
+            .filter(|at| *at != Timestamp::FAR);
+        self.plan(key, due);
+    }
+
+    fn plan(&mut self, key: AccountKey, due: Option<Timestamp>) {
+        let before = match due {
+            Some(at) => self.planned.insert(key, at),
+            None => self.planned.remove(&key),
+        };
+        if before == due {
+            return;
+        }
+        if let Some(before) = before {
+            self.timetable.remove(&(before, key));
+        }
+        if let Some(at) = due {
+            self.timetable.insert((at, key));
+        }
+    }
+}

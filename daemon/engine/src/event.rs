@@ -1,0 +1,215 @@
+//! What happens to the engine.
+//!
+//! Owns the events. They say what was asked and what came back, never a secret, so that every one of them may be logged.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::durable::{Durable, Kind};
+use crate::ids::{AccountKey, AttemptId, GrantId, HostKey, WaiterId};
+use crate::plan::{HostPlan, Plan};
+use crate::time::Timestamp;
+
+/// Something that happened.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// A provider host exists or has other limits.
+    Host(HostKey, HostPlan),
+    /// An account is there: at start, after a reload, or again after it had been removed.
+    Adopt(AccountKey, Box<Adoption>),
+    /// An account's plan changed, its identity did not.
+    Replan {
+        /// Whose.
+        account: AccountKey,
+        /// The new plan.
+        plan: Plan,
+        /// Whether all that a login needs is at hand.
+        can_login: bool,
+        /// Whether something changed that may cure what the account is blocked for.
+        cured: bool,
+    },
+    /// An account is no longer configured. What is stored of it stays.
+    Remove(AccountKey),
+    /// Somebody wants a token.
+    Wanted {
+        /// Of which account.
+        account: AccountKey,
+        /// Who.
+        waiter: WaiterId,
+        /// On which terms.
+        demand: Demand,
+        /// For which reason.
+        want: Want,
+    },
+    /// Somebody was served a token that is about to be refreshed only on demand.
+    Asked(AccountKey),
+    /// A person entered a credential; it is waiting to be stored.
+    Entered {
+        /// For which account.
+        account: AccountKey,
+        /// Who is told how it went.
+        waiter: WaiterId,
+        /// On which terms.
+        demand: Demand,
+        /// Whether it is a refresh token; otherwise it is a secret to log in with.
+        refresh_token: bool,
+        /// Whether all that a login needs is at hand with it.
+        can_login: bool,
+    },
+    /// A person wants the stored credential and the tokens gone.
+    Forget {
+        /// Of which account.
+        account: AccountKey,
+        /// Who is told when it is done.
+        waiter: WaiterId,
+        /// Whether a login is still possible afterwards, from the configuration alone.
+        can_login: bool,
+    },
+    /// The right to attempt was asked for.
+    Claimed(AccountKey, AttemptId, StoreResult),
+    /// The intent was to be stored.
+    Recorded(AccountKey, AttemptId, StoreResult),
+    /// The provider answered, or did not.
+    Answered(AccountKey, AttemptId, Answer),
+    /// The outcome was to be stored.
+    Committed(AccountKey, StoreResult),
+    /// Finish what runs, begin nothing.
+    Drain,
+}
+
+/// Whether the store did it.
+pub type StoreResult = Result<(), StoreRefusal>;
+
+/// The store could not do it; the shell has logged why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoreRefusal;
+
+/// An account as it comes to the engine.
+#[derive(Debug, Clone)]
+pub struct Adoption {
+    /// How to keep it.
+    pub plan: Plan,
+    /// Whether all that a login needs is at hand.
+    pub can_login: bool,
+    /// Whether something changed that may cure what the stored state is blocked for.
+    pub cured: bool,
+    /// What was stored, with every time already moved to the steady clock.
+    pub durable: Option<Durable>,
+    /// Where sessions note that somebody asked.
+    pub asked: Asked,
+}
+
+/// When an account was last asked for. Shared with the sessions, which answer without an event.
+#[derive(Debug, Clone, Default)]
+pub struct Asked(Arc<AtomicU64>);
+
+impl Asked {
+    /// Notes that somebody asked.
+    pub fn touch(&self, now: Timestamp) {
+        self.0.store(now.as_millis(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn within(&self, duration: Duration, now: Timestamp) -> bool {
+        match self.0.load(Ordering::Relaxed) {
+            0 => false,
+            at => now.since(Timestamp::from_millis(at)) <= duration,
+        }
+    }
+}
+
+/// The terms of somebody who waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Demand {
+    /// How long the token must still be valid; `None` takes any token that is handed out.
+    pub min_validity: Option<Duration>,
+    /// An attempt that can begin only after this is not waited for.
+    pub start_by: Timestamp,
+    /// An answer after this is not waited for.
+    pub answer_by: Timestamp,
+}
+
+/// Why a token is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Want {
+    /// No usable token was held.
+    Get,
+    /// An API refused the token of this grant.
+    Rejected(GrantId),
+    /// A person wants a new one.
+    Forced,
+}
+
+/// What came of a request to a provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// A grant.
+    Granted(GrantFacts),
+    /// Come back later.
+    Busy {
+        /// How much later, if the provider said.
+        retry_after: Option<Duration>,
+    },
+    /// The long-lived credential is wrong.
+    CredentialRejected,
+    /// The refresh token is no longer good.
+    RefreshRejected,
+    /// The request is wrong.
+    Misconfigured,
+    /// Not an answer the dialect knows.
+    Misbehaved {
+        /// Whether the provider may have acted on the request all the same.
+        maybe_processed: bool,
+    },
+    /// The request did not leave: no connection, or no secret to send.
+    NotSent,
+    /// The request left, or may have; no answer came.
+    MaybeSent,
+}
+
+/// A grant, without its tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct GrantFacts {
+    /// The access token's lifetime.
+    pub lifetime: Option<Duration>,
+    /// Whether a refresh token came with it.
+    pub refresh_token: bool,
+    /// The refresh token's lifetime, if the provider said.
+    pub refresh_lifetime: Option<Duration>,
+}
+
+/// Why an attempt is made; goes to the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Cause {
+    /// A `get` found no usable token.
+    Get,
+    /// Ahead of expiry.
+    Ahead,
+    /// An API refused the token.
+    Rejected,
+    /// A person asked for it.
+    Forced,
+}
+
+impl From<Want> for Cause {
+    fn from(want: Want) -> Self {
+        match want {
+            Want::Get => Self::Get,
+            Want::Rejected(_) => Self::Rejected,
+            Want::Forced => Self::Forced,
+        }
+    }
+}
+
+/// An attempt as it is told to the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attempt {
+    /// Its id.
+    pub id: AttemptId,
+    /// Its kind.
+    pub kind: Kind,
+    /// Why it was made.
+    pub cause: Cause,
+    /// When it began; once it is sent, when it was sent.
+    pub began: Timestamp,
+}

@@ -1,0 +1,59 @@
+//! What configuration and dialect say about an account, as far as the engine must know it.
+//!
+//! Owns the plans. They hold no names, addresses or secrets: the shell knows which account a key stands for.
+
+use crate::ids::HostKey;
+use crate::pace::Rate;
+
+/// How one account is to be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Plan {
+    /// The provider host the account is asked from.
+    pub host: HostKey,
+    /// The limit on all attempts.
+    pub attempts: Rate,
+    /// The tighter limit on logins, which also count as attempts.
+    pub logins: Rate,
+    /// What presenting a spent refresh token costs at this provider.
+    pub reuse: Reuse,
+    /// When to refresh without being asked.
+    pub refresh: RefreshPolicy,
+    /// Whether a refresh ends the access token handed out before; such an account is refreshed late.
+    pub refresh_ends_access: bool,
+    /// Whether a refresh works only while the access token is valid; such an account is never refreshed late.
+    pub refresh_needs_access: bool,
+}
+
+/// What a provider does when a refresh token is presented a second time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reuse {
+    /// Refresh tokens do not rotate: asking again is harmless.
+    None,
+    /// A spent token is refused and nothing else happens: asking again is harmless.
+    Rotates,
+    /// A spent token revokes the whole family (RFC 9700, section 4.14.2): never ask again when in doubt.
+    RotatesAndReuseRevokes,
+    /// Not known: treated as revoking while a login is possible.
+    Unknown,
+}
+
+/// When an account is refreshed without being asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum RefreshPolicy {
+    /// Ahead of expiry when somebody asked within the last lifetime.
+    #[default]
+    Auto,
+    /// Ahead of expiry whether or not somebody asks: for refresh tokens that die of idleness.
+    Always,
+    /// Only when a `get` finds no usable token.
+    OnDemand,
+}
+
+/// How much one provider host is asked by all its accounts together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HostPlan {
+    /// The limit on attempts of all accounts.
+    pub rate: Rate,
+    /// How many attempts may be in flight.
+    pub in_flight: u32,
+}

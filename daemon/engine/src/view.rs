@@ -1,0 +1,86 @@
+//! What an account looks like from outside.
+//!
+//! Owns the picture that `status` shows. It is taken from the account at a moment and changes nothing.
+
+use crate::account::{Account, Phase};
+use crate::durable::{Block, Held, Kind};
+use crate::effect::{Fault, Problem};
+use crate::pace::Rate;
+use crate::time::Timestamp;
+
+/// An account at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct View {
+    /// What it is doing.
+    pub activity: Activity,
+    /// The token held, usable or not.
+    pub held: Option<Held>,
+    /// Whether a refresh token is held that may be used.
+    pub has_refresh_token: bool,
+    /// Whether that refresh token may be spent already.
+    pub in_doubt: bool,
+    /// Why no attempt is made until something changes.
+    pub block: Option<Block>,
+    /// How the last attempt failed, if it did.
+    pub problem: Option<Problem>,
+    /// Attempts that failed in a row.
+    pub failures: u32,
+    /// What a `get` would be told that found no token.
+    pub stop: Option<Fault>,
+    /// The pace of all attempts: its rate, how many are left, when the next is allowed.
+    pub attempts: (Rate, u32, Timestamp),
+    /// The pace of logins.
+    pub logins: (Rate, u32, Timestamp),
+    /// When the next attempt could begin; `None` when none could.
+    pub earliest: Option<Timestamp>,
+    /// When the next attempt is planned; `None` when only a `get` would cause one.
+    pub planned: Option<Timestamp>,
+    /// How many wait.
+    pub waiters: usize,
+}
+
+/// What an account is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activity {
+    /// Nothing.
+    Resting,
+    /// Waiting for its provider host.
+    InLine,
+    /// An attempt is under way.
+    Attempting(Kind),
+    /// Writing without an attempt.
+    Saving,
+    /// The store refuses to write.
+    Unsaved,
+}
+
+impl View {
+    pub(crate) fn of(account: &Account, now: Timestamp) -> Self {
+        let choice = account.choose(now);
+        let (attempts, at) = account.plan.attempts.left(account.attempts, now);
+        let (logins, login_at) = account.plan.logins.left(account.logins, now);
+        Self {
+            activity: match &account.phase {
+                Phase::Resting => Activity::Resting,
+                Phase::InLine => Activity::InLine,
+                Phase::Claiming(attempt)
+                | Phase::Recording(attempt, _)
+                | Phase::Sending(attempt) => Activity::Attempting(attempt.kind),
+                Phase::Committing(..) => Activity::Saving,
+                Phase::Unsaved(..) => Activity::Unsaved,
+            },
+            held: account.held,
+            has_refresh_token: account.refresh.is_some(),
+            in_doubt: account.refresh.is_some_and(|refresh| refresh.in_doubt),
+            block: account.block,
+            problem: account.problem,
+            failures: account.failures,
+            stop: choice.err(),
+            attempts: (account.plan.attempts, attempts, at),
+            logins: (account.plan.logins, logins, login_at),
+            earliest: choice.ok().map(|kind| account.earliest(kind, now)),
+            planned: account.next_start(now),
+            waiters: account.waiters.len(),
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! Those who wait: who joins, who is answered, with what.
+//!
+//! Owns the verdicts. A waiter is an id and its terms: each is settled exactly once and removed by it, and none of them can
+//! hold up or cancel an attempt.
+
+use crate::account::{Account, Context, Phase, Waiter, Wish};
+use crate::durable::{Kind, RefreshToken};
+use crate::effect::{Effect, Fault, Publication, Verdict};
+use crate::event::{Demand, Want};
+use crate::ids::WaiterId;
+use crate::time::Timestamp;
+
+impl Account {
+    /// Somebody wants a token.
+    pub(crate) fn wanted(
+        &mut self,
+        ctx: &mut Context<'_>,
+        id: WaiterId,
+        demand: Demand,
+        want: Want,
+    ) {
+        if self.absent {
+            return settle(ctx, id, Verdict::Fault(Fault::Gone));
+        }
+        if ctx.draining {
+            return settle(ctx, id, Verdict::Fault(Fault::Draining));
+        }
+        match want {
+            Want::Rejected(grant) if self.held.is_some_and(|held| held.grant == grant) => {
+                self.retire(ctx)
+            }
+            Want::Forced => self.insist(),
+            _ => {}
+        }
+        if let (Some(held), true) = (self.held, want != Want::Forced) {
+            if held.is_good(ctx.now, demand.min_validity) {
+                return settle(ctx, id, Verdict::Token(held.grant));
+            }
+            let lifetime = held.lifetime().unwrap_or_default();
+            // A demand for nearly the whole lifetime would be met by a new grant for a moment only, and the next `get` would ask for
+            // the next one: a token in the first tenth of its life is not replaced.
+            let attainable = lifetime.saturating_mul(9) / 10;
+            if held.is_good(ctx.now, None)
+                && demand
+                    .min_validity
+                    .is_some_and(|needed| needed > attainable)
+            {
+                return settle(ctx, id, Verdict::Fault(Fault::Unattainable { lifetime }));
+            }
+        }
+        self.waiters.push(Waiter { id, demand, want });
+        self.consider(ctx);
+    }
+
+    /// A person says so: what the account was blocked for may be tried again.
+    fn insist(&mut self) {
+        if matches!(self.phase, Phase::Resting) && self.block.take().is_some() {
+            self.dirty = true;
+        }
+    }
+
+    /// The token held is no good any more.
+    pub(crate) fn retire(&mut self, ctx: &mut Context<'_>) {
+        self.held = None;
+        self.ahead = None;
+        self.dirty = true;
+        if std::mem::take(&mut self.published) {
+            ctx.effects.push_back(Effect::Retire(ctx.key));
+        }
+    }
+
+    /// Serves the token held, if it is one to be served.
+    pub(crate) fn publish(&mut self, ctx: &mut Context<'_>) {
+        let Some(held) = self.held.filter(|_| !self.absent && !self.published) else {
+            return;
+        };
+        if held.is_good(ctx.now, None) {
+            self.published = true;
+            self.ahead = self.ahead_of(&held, &ctx.dice);
+            let unpersisted = matches!(self.phase, Phase::Unsaved(..));
+            let ahead = self.ahead.unwrap_or(Timestamp::FAR);
+            ctx.effects.push_back(Effect::Publish(
+                ctx.key,
+                Publication {
+                    held,
+                    ahead,
+                    unpersisted,
+                },
+            ));
+        }
+    }
+
+    /// A grant has come: everybody who waited gets it, or learns why it does not do.
+    pub(crate) fn settle_granted(&mut self, ctx: &mut Context<'_>) {
+        let Some(held) = self.held.filter(|held| held.is_good(ctx.now, None)) else {
+            return;
+        };
+        if !self.waiters.is_empty() {
+            self.asked.touch(ctx.now);
+        }
+        let lifetime = held.expires.map(|expires| expires.since(ctx.now));
+        for waiter in std::mem::take(&mut self.waiters) {
+            let verdict = match (waiter.demand.min_validity, lifetime) {
+                (Some(needed), Some(lifetime)) if needed > lifetime => {
+                    Verdict::Fault(Fault::Unattainable { lifetime })
+                }
+                _ => Verdict::Token(held.grant),
+            };
+            settle(ctx, waiter.id, verdict);
+        }
+    }
+
+    /// Answers everybody the same.
+    pub(crate) fn settle_all(&mut self, ctx: &mut Context<'_>, fault: Fault) {
+        for waiter in std::mem::take(&mut self.waiters) {
+            settle(ctx, waiter.id, Verdict::Fault(fault));
+        }
+    }
+
+    /// Answers those who would not wait until `start`.
+    pub(crate) fn settle_impatient(
+        &mut self,
+        ctx: &mut Context<'_>,
+        start: Timestamp,
+        fault: Fault,
+    ) {
+        self.waiters.retain(|waiter| {
+            let waits = waiter.demand.start_by >= start;
+            if !waits {
+                settle(ctx, waiter.id, Verdict::Fault(fault));
+            }
+            waits
+        });
+    }
+
+    /// Answers those whose time is over.
+    pub(crate) fn settle_late(&mut self, ctx: &mut Context<'_>) {
+        let now = ctx.now;
+        self.waiters.retain(|waiter| {
+            let waits = waiter.demand.answer_by > now;
+            if !waits {
+                settle(ctx, waiter.id, Verdict::Fault(Fault::TimedOut));
+            }
+            waits
+        });
+    }
+
+    /// What somebody is told who would have to wait until `start` for an attempt of this kind.
+    pub(crate) fn not_before(&self, kind: Kind, start: Timestamp, now: Timestamp) -> Fault {
+        let deferred = self.deferral.filter(|deferral| deferral.until >= start);
+        match (deferred, self.problem) {
+            (Some(_), Some(problem)) => Fault::Failed {
+                problem,
+                retry: start,
+            },
+            _ => {
+                let login =
+                    kind == Kind::Login && self.plan.logins.left(self.logins, now).1 >= start;
+                Fault::Paced {
+                    retry: start,
+                    login,
+                    problem: self.problem,
+                }
+            }
+        }
+    }
+
+    /// The account is no longer configured.
+    pub(crate) fn remove(&mut self, ctx: &mut Context<'_>) {
+        self.absent = true;
+        self.settle_all(ctx, Fault::Gone);
+        while let Some(wish) = self.wishes.pop_front() {
+            settle(ctx, wish.waiter(), Verdict::Fault(Fault::Gone));
+        }
+        if std::mem::take(&mut self.published) {
+            ctx.effects.push_back(Effect::Retire(ctx.key));
+        }
+        self.consider(ctx);
+    }
+
+    /// No attempt begins any more; those who wait for one that runs get its result.
+    pub(crate) fn drain(&mut self, ctx: &mut Context<'_>) {
+        while let Some(wish) = self.wishes.pop_front() {
+            settle(ctx, wish.waiter(), Verdict::Fault(Fault::Draining));
+        }
+        if matches!(
+            self.phase,
+            Phase::Resting | Phase::InLine | Phase::Unsaved(..)
+        ) {
+            self.settle_all(ctx, Fault::Draining);
+        }
+        self.consider(ctx);
+    }
+
+    /// Whether nothing is under way and everything is stored.
+    pub(crate) fn is_settled(&self) -> bool {
+        matches!(self.phase, Phase::Resting | Phase::InLine)
+            && !self.dirty
+            && self.wishes.is_empty()
+    }
+
+    /// A person's wish was stored.
+    pub(crate) fn granted_wish(&mut self, ctx: &mut Context<'_>, wish: Wish) {
+        match wish {
+            Wish::Forget { waiter, .. } => settle(ctx, waiter, Verdict::Done),
+            // What was entered is tried at once, so that the person learns whether it is right.
+            Wish::Enter { waiter, demand, .. } => self.wanted(ctx, waiter, demand, Want::Forced),
+        }
+    }
+
+    /// Carries out a person's wish in memory; the caller stores it.
+    pub(crate) fn apply(&mut self, ctx: &mut Context<'_>, wish: Wish) {
+        self.block = None;
+        self.problem = None;
+        match wish {
+            Wish::Enter {
+                refresh_token,
+                can_login,
+                ..
+            } => {
+                self.can_login = can_login;
+                self.failures = 0;
+                self.deferral = self.deferral.filter(|deferral| deferral.told);
+                if refresh_token {
+                    self.refresh = Some(RefreshToken {
+                        expires: None,
+                        in_doubt: false,
+                    });
+                }
+            }
+            Wish::Forget { can_login, .. } => {
+                self.can_login = can_login;
+                self.refresh = None;
+                self.retire(ctx);
+            }
+        }
+    }
+}
+
+impl Wish {
+    pub(crate) fn waiter(&self) -> WaiterId {
+        match self {
+            Self::Enter { waiter, .. } | Self::Forget { waiter, .. } => *waiter,
+        }
+    }
+}
+
+pub(crate) fn settle(ctx: &mut Context<'_>, waiter: WaiterId, verdict: Verdict) {
+    ctx.effects.push_back(Effect::Settle(waiter, verdict));
+}
