@@ -1,0 +1,364 @@
+//! The only reader of clocks.
+//!
+//! Owns the steady clock the engine runs on, the wall clock people read, and the arithmetic between the two. It never lets a
+//! step of the wall clock reach the engine, and it never guesses how much time passed across a reboot: it says it does not know.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+use tokend_engine::Timestamp;
+use tokend_store::Anchor;
+
+/// 2001-09-09T01:46:40Z. A machine without a clock battery starts in 1970; the pace needs stamps well above zero.
+const EARLIEST_ORIGIN_MS: u64 = 1_000_000_000_000;
+
+/// The clocks of this machine. Cheap to clone; every clone reads the same steady clock.
+#[derive(Debug, Clone)]
+pub(crate) struct Clock(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    source: Source,
+    boot_id: Box<str>,
+    origin_ms: u64,
+    boot_at_origin_ms: u64,
+}
+
+/// What was known about the past when a stored time was brought onto the steady clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Elapsed {
+    /// This much time passed since the anchor was made.
+    Known(Duration),
+    /// The wall clock is behind the anchor, so nobody knows how much time passed; it was counted as none.
+    Unknown,
+}
+
+/// A stored time on the steady clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Restored {
+    /// The time itself.
+    pub(crate) at: Timestamp,
+    /// How far it can be trusted.
+    pub(crate) elapsed: Elapsed,
+}
+
+impl Clock {
+    /// The clocks of the kernel.
+    pub(crate) fn system() -> Self {
+        Self::new(Source::Kernel, &boot_id())
+    }
+
+    /// Now on the steady clock: Unix milliseconds at start, advanced by CLOCK_BOOTTIME. Never steps, counts suspend.
+    pub(crate) fn steady(&self) -> Timestamp {
+        let passed = self.boot_ms().saturating_sub(self.0.boot_at_origin_ms);
+        Timestamp::from_millis(self.0.origin_ms.saturating_add(passed))
+    }
+
+    /// Now on the wall clock, in Unix milliseconds. It may step; use it only for people and for the store.
+    pub(crate) fn wall_ms(&self) -> i64 {
+        self.0.source.wall_ms()
+    }
+
+    /// Milliseconds since the machine booted, suspend included.
+    pub(crate) fn boot_ms(&self) -> u64 {
+        self.0.source.boot_ms()
+    }
+
+    /// The kernel's random name for this boot; empty where it cannot be read, and then equal to no other.
+    pub(crate) fn boot_id(&self) -> &str {
+        &self.0.boot_id
+    }
+
+    /// Now on all clocks, to be stored beside times made by [`Clock::to_wall`].
+    pub(crate) fn anchor(&self) -> Anchor {
+        Anchor {
+            wall_ms: self.wall_ms(),
+            boot_ms: self.boot_ms(),
+            boot_id: self.boot_id().to_owned(),
+        }
+    }
+
+    /// A steady time as Unix milliseconds of the wall clock as it stands now.
+    pub(crate) fn to_wall(&self, at: Timestamp) -> i64 {
+        shift(self.wall_ms(), difference(at, self.steady()))
+    }
+
+    /// A wall time (Unix milliseconds, as the wall clock stands now) on the steady clock.
+    pub(crate) fn from_wall(&self, wall_ms: i64) -> Timestamp {
+        advance(self.steady(), wall_ms.saturating_sub(self.wall_ms()))
+    }
+
+    /// A stored time (`wall_ms`, Unix milliseconds as told by the wall clock of `anchor`) on the steady clock.
+    ///
+    /// Within the boot of the anchor this is exact, whatever the wall clock did since. Across a reboot the wall clock is all
+    /// there is; where it shows a time before the anchor, the elapsed time counts as none and is reported as unknown.
+    pub(crate) fn restore(&self, anchor: &Anchor, wall_ms: i64) -> Restored {
+        let elapsed = self.elapsed_since(anchor);
+        let passed = match elapsed {
+            Elapsed::Known(passed) => i64::try_from(passed.as_millis()).unwrap_or(i64::MAX),
+            Elapsed::Unknown => 0,
+        };
+        let ahead_of_anchor = wall_ms.saturating_sub(anchor.wall_ms);
+        let at = advance(self.steady(), ahead_of_anchor.saturating_sub(passed));
+        Restored { at, elapsed }
+    }
+
+    fn elapsed_since(&self, anchor: &Anchor) -> Elapsed {
+        let same_boot = !anchor.boot_id.is_empty() && anchor.boot_id == self.boot_id();
+        let passed = if same_boot {
+            self.boot_ms().checked_sub(anchor.boot_ms)
+        } else {
+            let passed = self.wall_ms().saturating_sub(anchor.wall_ms);
+            u64::try_from(passed).ok()
+        };
+        passed.map_or(Elapsed::Unknown, |ms| {
+            Elapsed::Known(Duration::from_millis(ms))
+        })
+    }
+
+    fn new(source: Source, boot_id: &str) -> Self {
+        let wall = u64::try_from(source.wall_ms()).unwrap_or(0);
+        Self(Arc::new(Inner {
+            boot_at_origin_ms: source.boot_ms(),
+            boot_id: boot_id.into(),
+            origin_ms: wall.max(EARLIEST_ORIGIN_MS),
+            source,
+        }))
+    }
+}
+
+#[derive(Debug)]
+enum Source {
+    Kernel,
+    #[cfg(test)]
+    Fake(Arc<fake::FakeClock>),
+}
+
+impl Source {
+    fn wall_ms(&self) -> i64 {
+        match self {
+            Self::Kernel => kernel_ms(ClockId::Realtime),
+            #[cfg(test)]
+            Self::Fake(fake) => fake.wall_ms(),
+        }
+    }
+
+    fn boot_ms(&self) -> u64 {
+        match self {
+            Self::Kernel => u64::try_from(kernel_ms(ClockId::Boottime)).unwrap_or(0),
+            #[cfg(test)]
+            Self::Fake(fake) => fake.boot_ms(),
+        }
+    }
+}
+
+fn kernel_ms(id: ClockId) -> i64 {
+    let time = clock_gettime(id);
+    time.tv_sec
+        .saturating_mul(1000)
+        .saturating_add(time.tv_nsec / 1_000_000)
+}
+
+fn boot_id() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
+        .map(|text| text.trim().to_owned())
+        .unwrap_or_default()
+}
+
+fn difference(a: Timestamp, b: Timestamp) -> i64 {
+    let (a, b) = (a.as_millis(), b.as_millis());
+    if a >= b {
+        i64::try_from(a - b).unwrap_or(i64::MAX)
+    } else {
+        i64::try_from(b - a).map_or(i64::MIN, |ms| -ms)
+    }
+}
+
+fn advance(from: Timestamp, by_ms: i64) -> Timestamp {
+    Timestamp::from_millis(from.as_millis().saturating_add_signed(by_ms))
+}
+
+fn shift(wall_ms: i64, by_ms: i64) -> i64 {
+    wall_ms.saturating_add(by_ms)
+}
+
+/// A clock a test sets by hand.
+#[cfg(test)]
+pub(crate) mod fake {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+    use std::time::Duration;
+
+    use super::{Clock, Source};
+
+    /// The handle that moves a [`Clock`] made by [`FakeClock::start`].
+    #[derive(Debug)]
+    pub(crate) struct FakeClock {
+        wall_ms: AtomicI64,
+        boot_ms: AtomicU64,
+    }
+
+    impl FakeClock {
+        /// A clock that shows these times, and the handle that moves it.
+        pub(crate) fn start(wall_ms: i64, boot_ms: u64, boot_id: &str) -> (Clock, Arc<Self>) {
+            let handle = Arc::new(Self {
+                wall_ms: wall_ms.into(),
+                boot_ms: boot_ms.into(),
+            });
+            let clock = Clock::new(Source::Fake(Arc::clone(&handle)), boot_id);
+            (clock, handle)
+        }
+
+        /// Time passes on all clocks.
+        pub(crate) fn advance(&self, by: Duration) {
+            let ms = u64::try_from(by.as_millis()).expect("a test's duration");
+            self.boot_ms.fetch_add(ms, Ordering::SeqCst);
+            self.step_wall(i64::try_from(ms).expect("a test's duration"));
+        }
+
+        /// Somebody sets the wall clock forward or, with a negative number, back.
+        pub(crate) fn step_wall(&self, by_ms: i64) {
+            self.wall_ms.fetch_add(by_ms, Ordering::SeqCst);
+        }
+
+        pub(super) fn wall_ms(&self) -> i64 {
+            self.wall_ms.load(Ordering::SeqCst)
+        }
+
+        pub(super) fn boot_ms(&self) -> u64 {
+            self.boot_ms.load(Ordering::SeqCst)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::fake::FakeClock;
+    use super::*;
+
+    const WALL: i64 = 1_790_000_000_000;
+
+    fn at(ms: i64) -> Timestamp {
+        Timestamp::from_millis(u64::try_from(ms).expect("a test's time"))
+    }
+
+    #[test]
+    fn the_steady_clock_starts_at_the_wall_clock_and_ignores_its_steps() {
+        let (clock, hands) = FakeClock::start(WALL, 5_000, "a");
+        assert_eq!(clock.steady(), at(WALL));
+        hands.step_wall(-3_600_000);
+        assert_eq!(clock.steady(), at(WALL));
+        hands.advance(Duration::from_secs(2));
+        assert_eq!(clock.steady(), at(WALL + 2_000));
+        assert_eq!(clock.wall_ms(), WALL - 3_600_000 + 2_000);
+    }
+
+    #[test]
+    fn a_machine_without_a_clock_battery_starts_in_2001() {
+        for wall in [0, -5, 999_999_999_999] {
+            let (clock, _hands) = FakeClock::start(wall, 0, "a");
+            assert_eq!(clock.steady(), Timestamp::from_millis(EARLIEST_ORIGIN_MS));
+            assert_eq!(clock.to_wall(clock.steady()), wall);
+        }
+    }
+
+    #[test]
+    fn within_one_boot_a_stored_time_is_exact_whatever_the_wall_clock_did() {
+        let (clock, hands) = FakeClock::start(WALL, 5_000, "a");
+        let anchor = clock.anchor();
+        hands.advance(Duration::from_secs(60));
+        hands.step_wall(-86_400_000);
+        let restored = clock.restore(&anchor, WALL + 90_000);
+        assert_eq!(restored.at, at(WALL + 90_000));
+        assert_eq!(restored.elapsed, Elapsed::Known(Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn across_a_reboot_the_wall_clock_counts() {
+        let (before, _hands) = FakeClock::start(WALL, 5_000_000, "a");
+        let (after, _hands) = FakeClock::start(WALL + 30_000, 10, "b");
+        let restored = after.restore(&before.anchor(), WALL + 90_000);
+        assert_eq!(restored.at, at(WALL + 90_000));
+        assert_eq!(restored.elapsed, Elapsed::Known(Duration::from_secs(30)));
+    }
+
+    #[test]
+    fn a_wall_clock_behind_the_anchor_means_the_elapsed_time_is_unknown() {
+        let (before, _hands) = FakeClock::start(WALL, 5_000_000, "a");
+        let (after, _hands) = FakeClock::start(WALL - 1, 10, "b");
+        let restored = after.restore(&before.anchor(), WALL + 90_000);
+        assert_eq!(restored.elapsed, Elapsed::Unknown);
+        assert_eq!(restored.at, after.steady().after(Duration::from_secs(90)));
+    }
+
+    #[test]
+    fn an_unreadable_boot_id_never_counts_as_the_same_boot() {
+        let (before, _hands) = FakeClock::start(WALL, 5_000, "");
+        let (after, _hands) = FakeClock::start(WALL + 7_000, 6_000, "");
+        let restored = after.restore(&before.anchor(), WALL);
+        assert_eq!(restored.elapsed, Elapsed::Known(Duration::from_secs(7)));
+    }
+
+    #[test]
+    fn the_kernels_clocks_are_readable_and_steady() {
+        let clock = Clock::system();
+        let first = clock.steady();
+        assert!(clock.steady() >= first);
+        assert!(clock.wall_ms() > 1_700_000_000_000);
+        assert!(clock.boot_ms() > 0);
+        assert_eq!(clock.boot_id().len(), 36);
+    }
+
+    proptest! {
+        #[test]
+        fn wall_and_steady_round_trip(
+            wall in 0..4_000_000_000_000i64,
+            boot in 0..1_000_000_000_000u64,
+            step in -1_000_000_000_000..1_000_000_000_000i64,
+            ahead in 0..1_000_000_000u64,
+        ) {
+            let (clock, hands) = FakeClock::start(wall, boot, "a");
+            hands.step_wall(step);
+            let there = clock.steady().after(Duration::from_millis(ahead));
+            prop_assert_eq!(clock.from_wall(clock.to_wall(there)), there);
+        }
+
+        #[test]
+        fn a_time_written_and_restored_in_one_boot_is_the_same_time(
+            wall in 0..4_000_000_000_000i64,
+            boot in 0..1_000_000_000_000u64,
+            passes in 0..1_000_000_000_000u64,
+            step in -2_000_000_000_000..2_000_000_000_000i64,
+            ahead in 0..1_000_000_000u64,
+        ) {
+            let (clock, hands) = FakeClock::start(wall, boot, "a");
+            let there = clock.steady().after(Duration::from_millis(ahead));
+            let (anchor, stored) = (clock.anchor(), clock.to_wall(there));
+            hands.advance(Duration::from_millis(passes));
+            hands.step_wall(step);
+            let restored = clock.restore(&anchor, stored);
+            prop_assert_eq!(restored.at, there);
+            prop_assert_eq!(restored.elapsed, Elapsed::Known(Duration::from_millis(passes)));
+        }
+
+        #[test]
+        fn a_restored_time_is_never_further_ahead_than_it_was_when_stored(
+            stored_wall in any::<i64>(),
+            stored_boot in any::<u64>(),
+            time in any::<i64>(),
+            wall in any::<i64>(),
+            boot in any::<u64>(),
+            same_boot in any::<bool>(),
+        ) {
+            let (clock, _hands) = FakeClock::start(wall, boot, "a");
+            let boot_id = if same_boot { "a" } else { "b" }.to_owned();
+            let anchor = Anchor { wall_ms: stored_wall, boot_ms: stored_boot, boot_id };
+            let restored = clock.restore(&anchor, time);
+            let was_ahead = u64::try_from(time.saturating_sub(stored_wall)).unwrap_or(0);
+            prop_assert!(restored.at.since(clock.steady()) <= Duration::from_millis(was_ahead));
+        }
+    }
+}

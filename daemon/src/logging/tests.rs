@@ -1,0 +1,203 @@
+//! What a line looks like, and that nobody can forge one.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use serde_json::Value as Json;
+
+use super::*;
+
+#[derive(Debug, Clone, Default)]
+struct Captured(Arc<Mutex<Vec<u8>>>);
+
+impl Captured {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().expect("lock").clone()).expect("UTF-8")
+    }
+
+    fn lines(&self) -> Vec<String> {
+        self.text().lines().map(str::to_owned).collect()
+    }
+}
+
+impl io::Write for Captured {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("lock").write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Captured {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}
+
+fn captured(format: Format, level: &str, terminal: bool, log: impl FnOnce(&Logging)) -> Captured {
+    let captured = Captured::default();
+    let level = level.parse().expect("a level");
+    let (subscriber, logging) = subscriber(format, &level, terminal, captured.clone());
+    tracing::subscriber::with_default(subscriber, || log(&logging));
+    captured
+}
+
+const FORGED: &str = "denied\n<3>ERROR forged account=root\r\x1b[2Jnext\u{2028}li\u{9b}\x7fne";
+
+#[test]
+fn a_journal_line_has_a_priority_and_no_time() {
+    let log = captured(Format::Journal, "trace", true, |_| {
+        tracing::error!("broken");
+        tracing::warn!("odd");
+        tracing::info!(account = "ads", attempts = 3, ok = true, "attempt finished");
+        tracing::debug!("detail");
+        tracing::trace!("tiny");
+    });
+    let expected = [
+        "<3>broken",
+        "<4>odd",
+        "<6>attempt finished account=ads attempts=3 ok=true",
+        "<7>detail",
+        "<7>tiny",
+    ];
+    assert_eq!(log.lines(), expected);
+}
+
+#[test]
+fn a_line_is_one_line_whatever_a_provider_says() {
+    for format in [Format::Journal, Format::Human, Format::Json] {
+        let log = captured(format, "info", false, |_| {
+            tracing::info!(told = FORGED, "provider said");
+            tracing::info!(told = %FORGED, "provider said");
+            tracing::info!(told = ?FORGED, "provider said");
+            tracing::info!(
+                error = &io::Error::other(FORGED) as &dyn std::error::Error,
+                "failed"
+            );
+            tracing::info!("provider said {FORGED}");
+            tracing::info_span!("attempt", told = FORGED).in_scope(|| tracing::info!("inside"));
+        });
+        let text = log.text();
+        assert_eq!(text.matches('\n').count(), 6, "{text}");
+        let controls = text
+            .chars()
+            .filter(|c| c.is_control() && *c != '\n')
+            .count();
+        assert_eq!(controls, 0, "{text}");
+    }
+}
+
+#[test]
+fn a_value_cannot_pose_as_another_value() {
+    let log = captured(Format::Journal, "info", false, |_| {
+        tracing::info!(told = "ok account=root", "a");
+        tracing::info!(told = %"x\" account=\"root", "b");
+        tracing::info!(told = ?"x\" y", list = ?["p", "q"], "c");
+    });
+    let expected = [
+        r#"<6>a told="ok account=root""#,
+        r#"<6>b told="x\" account=\"root""#,
+        r#"<6>c told="x\" y" list="[\"p\", \"q\"]""#,
+    ];
+    assert_eq!(log.lines(), expected);
+}
+
+#[test]
+fn a_line_for_people_has_a_time_and_colours_only_on_a_terminal() {
+    let log = captured(Format::Human, "info", false, |_| {
+        tracing::warn!(account = "ads", "odd")
+    });
+    let line = log.text();
+    let (time, rest) = line.split_once(' ').expect("a time");
+    assert!(time.ends_with('Z') && time.contains('T'), "{line}");
+    assert_eq!(rest, " WARN odd account=ads\n");
+
+    let log = captured(Format::Human, "info", true, |_| tracing::warn!("odd"));
+    let coloured = std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+    assert_eq!(log.text().contains("\x1b[33m WARN\x1b[0m odd"), coloured);
+}
+
+#[test]
+fn automatic_is_human_on_a_terminal_and_journal_elsewhere() {
+    let log = captured(Format::Auto, "info", false, |_| tracing::info!("hello"));
+    assert_eq!(log.text(), "<6>hello\n");
+    let log = captured(Format::Auto, "info", true, |_| tracing::info!("hello"));
+    assert!(log.text().contains("INFO") && !log.text().starts_with('<'));
+}
+
+#[test]
+fn json_keeps_types_and_protects_its_own_names() {
+    let log = captured(Format::Json, "info", false, |_| {
+        let span = tracing::info_span!("attempt", account = "ads");
+        span.in_scope(|| {
+            tracing::info!(
+                level = "forged",
+                n = -3,
+                big = u64::MAX,
+                ok = true,
+                half = 0.5,
+                "done"
+            );
+        });
+    });
+    let line: Json = serde_json::from_str(log.text().trim_end()).expect("JSON");
+    assert_eq!(line["message"], "done");
+    assert_eq!(line["level"], "info");
+    assert_eq!(line["level_"], "forged");
+    assert_eq!(line["n"], -3);
+    assert_eq!(line["big"], u64::MAX);
+    assert_eq!(line["ok"], true);
+    assert_eq!(line["half"], 0.5);
+    assert_eq!(line["spans"], "attempt{account=ads}");
+    assert!(
+        line["time"]
+            .as_str()
+            .is_some_and(|time| time.ends_with('Z'))
+    );
+}
+
+#[test]
+fn level_and_format_change_while_running() {
+    let log = captured(Format::Journal, "info", false, |logging| {
+        tracing::debug!("hidden");
+        logging.apply(Format::Json, &"debug".parse().expect("a level"));
+        tracing::debug!("shown");
+        logging.apply(Format::Journal, &"error".parse().expect("a level"));
+        tracing::warn!("hidden");
+        tracing::error!("shown");
+    });
+    let lines = log.lines();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(lines[0].starts_with('{') && lines[0].contains("\"message\":\"shown\""));
+    assert_eq!(lines[1], "<3>shown");
+}
+
+#[test]
+fn levels_are_checked() {
+    for good in [
+        "info",
+        "WARN",
+        "off",
+        "info,tokend=debug",
+        "tokend::driver=trace, warn",
+    ] {
+        assert_eq!(
+            good.parse::<Level>().map(|level| level.to_string()),
+            Ok(good.to_owned())
+        );
+    }
+    for bad in ["", "inof", "info,", "tokend=loud", "4 5"] {
+        let error = bad.parse::<Level>().expect_err(bad);
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "{bad:?} is no log level; use error, warn, info, debug, trace or off, \
+                 or directives such as info,tokend=debug"
+            )
+        );
+    }
+}

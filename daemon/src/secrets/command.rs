@@ -1,0 +1,165 @@
+//! Reads a secret from what a program prints.
+//!
+//! Owns the child process: no shell, few variables, a process group of its own, a deadline, and a limit on what is read. Must
+//! never show what the program printed, and never leave it running.
+
+use std::io;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::process::{Child, Command};
+use zeroize::Zeroizing;
+
+use super::{MAX_SECRET, SecretError};
+use crate::escape::Escaped;
+
+/// What a program that fetches a secret may know: enough for `pass`, `gpg`, `secret-tool` and `systemd-creds`.
+const KEPT_VARIABLES: [&str; 14] = [
+    "CREDENTIALS_DIRECTORY",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "GNUPGHOME",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "LOGNAME",
+    "PASSWORD_STORE_DIR",
+    "PATH",
+    "SSH_AUTH_SOCK",
+    "USER",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "XDG_RUNTIME_DIR",
+];
+
+/// How much of standard error is kept, in bytes; the rest is read and thrown away, so that the program does not block on it.
+const MAX_COMPLAINT: usize = 4096;
+
+/// How much of the first line of standard error is shown, in characters.
+const MAX_TOLD: usize = 200;
+
+/// What the program `argv` prints to standard output within `timeout`.
+pub(super) async fn output(
+    argv: &[Box<str>],
+    timeout: Duration,
+) -> Result<Zeroizing<Vec<u8>>, SecretError> {
+    let program = argv.first().map_or("", |word| &**word).to_owned();
+    let mut child = start(argv).map_err(|source| SecretError::CommandNotStarted {
+        program: program.clone(),
+        source,
+    })?;
+    let mut group = Group::of(&child);
+    let mut printed = Zeroizing::new(Vec::with_capacity(MAX_SECRET + 2));
+    let mut complaint = Vec::with_capacity(MAX_COMPLAINT);
+    let ended =
+        tokio::time::timeout(timeout, watch(&mut child, &mut printed, &mut complaint)).await;
+    if matches!(ended, Ok(Ok(_))) {
+        group.leave();
+    }
+    drop(group);
+    let told = first_line(&complaint, &printed);
+    match ended {
+        Err(_) => Err(SecretError::CommandTimedOut {
+            program,
+            after: timeout,
+            told,
+        }),
+        Ok(Err(source)) => Err(SecretError::CommandBroken { program, source }),
+        Ok(Ok(status)) if !status.success() => Err(SecretError::CommandFailed {
+            program,
+            how: status.to_string(),
+            told,
+        }),
+        Ok(Ok(_)) => Ok(printed),
+    }
+}
+
+fn start(argv: &[Box<str>]) -> io::Result<Child> {
+    let (program, arguments) = argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+    let kept = KEPT_VARIABLES
+        .iter()
+        .filter_map(|name| Some((name, std::env::var_os(name)?)));
+    Command::new(&**program)
+        .args(arguments.iter().map(|word| &**word))
+        .env_clear()
+        .envs(kept)
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()
+}
+
+async fn watch(
+    child: &mut Child,
+    printed: &mut Vec<u8>,
+    complaint: &mut Vec<u8>,
+) -> io::Result<ExitStatus> {
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    tokio::try_join!(
+        drain(stdout, printed, MAX_SECRET + 2),
+        drain(stderr, complaint, MAX_COMPLAINT)
+    )?;
+    child.wait().await
+}
+
+/// Reads `pipe` to its end and keeps the first `keep` bytes.
+async fn drain(
+    pipe: Option<impl AsyncRead + Unpin>,
+    kept: &mut Vec<u8>,
+    keep: usize,
+) -> io::Result<()> {
+    let Some(mut pipe) = pipe else { return Ok(()) };
+    let mut buffer = Zeroizing::new([0; 4096]);
+    loop {
+        let read = pipe.read(&mut buffer[..]).await?;
+        let Some(fresh) = buffer.get(..read).filter(|fresh| !fresh.is_empty()) else {
+            return Ok(());
+        };
+        let room = keep.saturating_sub(kept.len());
+        kept.extend_from_slice(fresh.get(..room).unwrap_or(fresh));
+    }
+}
+
+/// The program's process group, killed when this goes, so that nothing the program started outlives the deadline.
+///
+/// Killed only while the program itself has not been reaped: until then its id cannot belong to anybody else.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn of(child: &Child) -> Self {
+        let id = child.id().and_then(|id| i32::try_from(id).ok());
+        Self(id.and_then(Pid::from_raw))
+    }
+
+    /// The program has ended and was reaped.
+    fn leave(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            // No such group is the good case: everybody has gone already.
+            let _gone = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
+/// The first line of what the program complained about, unless the complaint repeats what it printed.
+fn first_line(complaint: &[u8], printed: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(complaint);
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
+    let secret = printed.trim_ascii();
+    // The start is enough: a long secret may be cut off in the complaint.
+    let start = secret.get(..secret.len().min(12)).unwrap_or_default();
+    let repeats = start.len() >= 4 && complaint.windows(start.len()).any(|window| window == start);
+    if repeats {
+        return Some("(not shown, as it repeats the output)".to_owned());
+    }
+    Some(Escaped(line).to_string().chars().take(MAX_TOLD).collect())
+}

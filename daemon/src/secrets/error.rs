@@ -1,0 +1,153 @@
+//! Why a secret could not be fetched, and what to do about it. Carries places, never contents.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::MAX_SECRET;
+
+/// Why a secret could not be fetched.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SecretError {
+    /// The daemon was not started with credentials.
+    #[error(
+        "credential {name}: $CREDENTIALS_DIRECTORY is not set; add LoadCredential={name}:PATH to the systemd unit, \
+         or use {{ file = \"PATH\" }} when not running under systemd"
+    )]
+    NoCredentialsDirectory {
+        /// The credential asked for.
+        name: Box<str>,
+    },
+    /// The file cannot be opened or read.
+    #[error("file {}: {source}{}", path.display(), advice(source))]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The path is a symbolic link, which whoever owns its directory could turn elsewhere.
+    #[error("file {} is a symbolic link; name the file it leads to", path.display())]
+    Symlink {
+        /// The link.
+        path: PathBuf,
+    },
+    /// The path leads to something that is not a file.
+    #[error("file {} is not a regular file", path.display())]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The file belongs to another user, who could change it.
+    #[error(
+        "file {} belongs to user {found}; it must belong to user {wanted} (who runs tokend) or root: chown {wanted} {}",
+        path.display(), path.display()
+    )]
+    WrongOwner {
+        /// The file.
+        path: PathBuf,
+        /// Whose it is.
+        found: u32,
+        /// Whose it should be.
+        wanted: u32,
+    },
+    /// Other users can read or change the file.
+    #[error(
+        "file {} has mode {mode:04o}, so others can reach the secret: chmod 600 {}, and change the secret if others have used this machine",
+        path.display(), path.display()
+    )]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// The variable is not in the daemon's environment.
+    #[error(
+        "environment variable {name} is not set; set it where tokend is started, or use {{ file = \"PATH\" }}"
+    )]
+    NoVariable {
+        /// The variable.
+        name: Box<str>,
+    },
+    /// The program could not be started.
+    #[error(
+        "command {program}: {source}; name a program on $PATH or by its full path, without a shell line"
+    )]
+    CommandNotStarted {
+        /// The program.
+        program: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The program's output could not be read.
+    #[error("command {program}: its output cannot be read: {source}")]
+    CommandBroken {
+        /// The program.
+        program: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The program ended with a failure.
+    #[error("command {program} failed with {how}{}", said(told))]
+    CommandFailed {
+        /// The program.
+        program: String,
+        /// Its exit status in words.
+        how: String,
+        /// The first line it wrote to standard error.
+        told: Option<String>,
+    },
+    /// The program took too long and was killed.
+    #[error(
+        "command {program} took longer than {} and was killed; does it wait for somebody to type?{}",
+        seconds(*after), said(told)
+    )]
+    CommandTimedOut {
+        /// The program.
+        program: String,
+        /// How long it was given.
+        after: Duration,
+        /// The first line it wrote to standard error.
+        told: Option<String>,
+    },
+    /// There is nothing there.
+    #[error("{place} is empty")]
+    Empty {
+        /// The place, in words.
+        place: String,
+    },
+    /// There is more there than any secret is long.
+    #[error("{place} is longer than {MAX_SECRET} bytes; is it the right one?")]
+    TooLong {
+        /// The place, in words.
+        place: String,
+    },
+    /// There is no text there.
+    #[error("{place} is not UTF-8 text; a secret that is sent to a provider must be")]
+    NotUtf8 {
+        /// The place, in words.
+        place: String,
+    },
+    /// The daemon is stopping.
+    #[error("reading was interrupted because tokend is stopping")]
+    Interrupted,
+}
+
+fn advice(source: &std::io::Error) -> &'static str {
+    match source.kind() {
+        std::io::ErrorKind::NotFound => "; create it with mode 600, or correct the path",
+        std::io::ErrorKind::PermissionDenied => {
+            "; it and its directories must be readable by the user who runs tokend"
+        }
+        _ => "",
+    }
+}
+
+fn said(told: &Option<String>) -> String {
+    told.as_ref()
+        .map_or_else(String::new, |line| format!("; it said: {line}"))
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{} s", duration.as_secs_f64())
+}
