@@ -1,1 +1,68 @@
-//! Placeholder.
+//! Sealed, durable records of accounts.
+//!
+//! [`Store`] is the contract. [`RedbStore`] keeps it in one file of a state directory, [`MemoryStore`] in memory with
+//! scripted faults, for simulation. Everything here blocks and reads no clock: the daemon calls it from a store thread.
+//!
+//! # The state directory
+//!
+//! Owned by the daemon's user, mode 0700. [`StateDir::acquire`] checks that, and holds its lock.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `tokend.redb` | the database, written with two-phase commits; tables `meta` and `accounts` |
+//! | `tokend.marker` | the store's id in hex, written after the database: a missing database beside it is a loss, not a first start |
+//! | `tokend.lock` | the pid of the daemon that holds its `flock` |
+//! | `tokend.redb.new` | a database being made; removed when found |
+//!
+//! The sealing key is 32 random bytes in a file of mode 0600, or a systemd credential. It is never made anew while
+//! there is a database.
+//!
+//! # The database, layout 1
+//!
+//! Table `meta`, text to bytes: `layout` (u32), `store-id` (16 random bytes), `key-check` (a sealed known text), `epoch`
+//! (u64, how often the store was opened), `floor` (u64, the highest version of any removed record). Numbers are big-endian.
+//!
+//! Table `accounts`, account name to:
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 8 | version, u64 |
+//! | 12 | nonce, random |
+//! | n | ciphertext: JSON `{"schema":1,"record":{…}}` |
+//! | 16 | tag |
+//!
+//! AES-256-GCM-SIV (RFC 8452). Its additional data is three parts, each behind its length as u32: the schema tag
+//! `tokend record 1`, the account's name, the version. So a record opens only under its own name and version. The key check
+//! has the tag `tokend key check 1`, the store id, and nothing.
+//!
+//! # What sealing does not do
+//!
+//! Who can write the file can put a whole earlier file back, or remove records; sealing only keeps what is there from being read,
+//! altered or moved. Whoever can read the key and the file can read everything.
+
+mod account;
+mod claims;
+mod codec;
+mod error;
+mod memory;
+mod record;
+mod redb_store;
+mod seal;
+mod state_dir;
+mod store;
+mod watch;
+
+pub use account::{AccountId, AccountIdError, MAX_ACCOUNT_ID_BYTES, Version};
+pub use claims::Claim;
+pub use codec::MAX_RECORD_BYTES;
+pub use error::{Cause, KeyError, OpenError, QuarantineReason, Quarantined, StoreError};
+pub use memory::{Fault, MemoryStore};
+pub use record::{
+    Anchor, AttemptKind, Block, BlockReason, Credential, Intent, LastAttempt, PaceMarks, Record,
+    StoredGrant,
+};
+pub use redb_store::RedbStore;
+pub use seal::{KEY_BYTES, SealingKey};
+pub use state_dir::StateDir;
+pub use store::{Commit, Loaded, Store};
+pub use watch::{Change, Watch};

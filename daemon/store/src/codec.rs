@@ -1,0 +1,273 @@
+//! The plaintext of a record: versioned JSON, so that it can evolve.
+//!
+//! Owns the schema. The serde forms of what holds secrets are private here, so that nobody serialises a [`Record`] by
+//! accident. Must never leave plaintext in memory that is not wiped, nor put any of it into an error.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::io;
+
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::de::{Deserializer, IgnoredAny, Visitor};
+use serde::ser::Serializer;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::account::AccountId;
+use crate::error::{QuarantineReason, StoreError};
+use crate::record::{
+    Anchor, Block, Credential, Intent, LastAttempt, PaceMarks, Record, StoredGrant,
+};
+
+/// The schema this build writes, and the newest it reads. Raise it with every new field: an older build then sets such a
+/// record aside instead of dropping what it does not know.
+pub(crate) const SCHEMA: u32 = 1;
+
+/// The largest encoded record, in bytes. A frame to a client is at most 64 KiB, so no token that could be served is refused.
+pub const MAX_RECORD_BYTES: usize = 256 * 1024;
+
+/// Encodes a record behind `front` zero bytes, with room for `back` more, so that it can be sealed where it lies.
+///
+/// # Errors
+/// When the text would exceed [`MAX_RECORD_BYTES`], or the serialiser fails.
+pub(crate) fn encode(
+    record: &Record,
+    front: usize,
+    back: usize,
+) -> Result<Zeroizing<Vec<u8>>, EncodeError> {
+    let stored = Stored {
+        schema: SCHEMA,
+        record: Form::from(record),
+    };
+    // Measured first: a vector that grows leaves copies of secrets behind in freed memory.
+    let mut length = Counter(0);
+    serde_json::to_writer(&mut length, &stored).map_err(|_| EncodeError::Serializer)?;
+    if length.0 > MAX_RECORD_BYTES {
+        return Err(EncodeError::TooLarge { bytes: length.0 });
+    }
+    let mut bytes = Zeroizing::new(Vec::with_capacity(front + length.0 + back));
+    bytes.resize(front, 0);
+    serde_json::to_writer(&mut *bytes, &stored).map_err(|_| EncodeError::Serializer)?;
+    Ok(bytes)
+}
+
+/// Why a record has no encoded form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EncodeError {
+    TooLarge { bytes: usize },
+    Serializer,
+}
+
+impl EncodeError {
+    /// Says whose record it is about.
+    pub(crate) fn of(self, account: &AccountId) -> StoreError {
+        let account = account.clone();
+        match self {
+            Self::TooLarge { bytes } => StoreError::TooLarge { account, bytes },
+            Self::Serializer => StoreError::NotSealed { account },
+        }
+    }
+}
+
+/// Decodes a record.
+///
+/// # Errors
+/// A newer schema, or text that is no record. Never quotes the text.
+pub(crate) fn decode(text: &[u8]) -> Result<Record, QuarantineReason> {
+    let problem = match serde_json::from_slice::<Stored<'static>>(text) {
+        Ok(stored) if stored.schema == SCHEMA => return Ok(stored.record.into()),
+        Ok(_) => None,
+        Err(problem) => Some(problem),
+    };
+    // Only now, so that the usual case is parsed once.
+    match serde_json::from_slice::<Head>(text) {
+        Ok(head) if head.schema > SCHEMA => Err(QuarantineReason::Newer {
+            schema: head.schema,
+        }),
+        // serde's own message may quote a value, so only its place is told.
+        _ => Err(QuarantineReason::Malformed {
+            column: problem.map_or(0, |problem| problem.column()),
+        }),
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stored<'a> {
+    schema: u32,
+    record: Form<'a>,
+}
+
+#[derive(Deserialize)]
+struct Head {
+    schema: u32,
+    #[serde(rename = "record", default)]
+    _record: IgnoredAny,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Form<'a> {
+    anchor: Cow<'a, Anchor>,
+    identity: Cow<'a, str>,
+    generation: u64,
+    credential: CredentialForm<'a>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    grant: Option<GrantForm<'a>>,
+    pace: PaceMarks,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    intent: Option<Cow<'a, Intent>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    block: Option<Cow<'a, Block>>,
+    failures: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    deferred_until: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    last_attempt: Option<Cow<'a, LastAttempt>>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CredentialForm<'a> {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    password: Option<Secret<'a>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    client_secret: Option<Secret<'a>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<Secret<'a>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    refresh_expires_at: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    entered_at: Option<i64>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GrantForm<'a> {
+    id: u64,
+    access_token: Secret<'a>,
+    token_type: Cow<'a, str>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    scope: Option<Cow<'a, str>>,
+    issued_at: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expires_at: Option<i64>,
+}
+
+impl<'a> From<&'a Record> for Form<'a> {
+    fn from(record: &'a Record) -> Self {
+        Self {
+            anchor: Cow::Borrowed(&record.anchor),
+            identity: Cow::Borrowed(&record.identity),
+            generation: record.generation,
+            credential: CredentialForm {
+                password: record.credential.password.as_ref().map(Secret::from),
+                client_secret: record.credential.client_secret.as_ref().map(Secret::from),
+                refresh_token: record.credential.refresh_token.as_ref().map(Secret::from),
+                refresh_expires_at: record.credential.refresh_expires_at,
+                entered_at: record.credential.entered_at,
+            },
+            grant: record.grant.as_ref().map(|grant| GrantForm {
+                id: grant.id,
+                access_token: Secret::from(&grant.access_token),
+                token_type: Cow::Borrowed(&grant.token_type),
+                scope: grant.scope.as_deref().map(Cow::Borrowed),
+                issued_at: grant.issued_at,
+                expires_at: grant.expires_at,
+            }),
+            pace: record.pace,
+            intent: record.intent.as_ref().map(Cow::Borrowed),
+            block: record.block.as_ref().map(Cow::Borrowed),
+            failures: record.failures,
+            deferred_until: record.deferred_until,
+            last_attempt: record.last_attempt.as_ref().map(Cow::Borrowed),
+        }
+    }
+}
+
+impl From<Form<'_>> for Record {
+    fn from(form: Form<'_>) -> Self {
+        Self {
+            anchor: form.anchor.into_owned(),
+            identity: form.identity.into_owned(),
+            generation: form.generation,
+            credential: Credential {
+                password: form.credential.password.map(Secret::into_owned),
+                client_secret: form.credential.client_secret.map(Secret::into_owned),
+                refresh_token: form.credential.refresh_token.map(Secret::into_owned),
+                refresh_expires_at: form.credential.refresh_expires_at,
+                entered_at: form.credential.entered_at,
+            },
+            grant: form.grant.map(|grant| StoredGrant {
+                id: grant.id,
+                access_token: grant.access_token.into_owned(),
+                token_type: grant.token_type.into_owned(),
+                scope: grant.scope.map(Cow::into_owned),
+                issued_at: grant.issued_at,
+                expires_at: grant.expires_at,
+            }),
+            pace: form.pace,
+            intent: form.intent.map(Cow::into_owned),
+            block: form.block.map(Cow::into_owned),
+            failures: form.failures,
+            deferred_until: form.deferred_until,
+            last_attempt: form.last_attempt.map(Cow::into_owned),
+        }
+    }
+}
+
+/// A secret on its way into or out of plaintext.
+struct Secret<'a>(Cow<'a, SecretString>);
+
+impl<'a> From<&'a SecretString> for Secret<'a> {
+    fn from(secret: &'a SecretString) -> Self {
+        Self(Cow::Borrowed(secret))
+    }
+}
+
+impl Secret<'_> {
+    fn into_owned(self) -> SecretString {
+        self.0.into_owned()
+    }
+}
+
+impl Serialize for Secret<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0.expose_secret())
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret<'_> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = SecretString;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text")
+            }
+            fn visit_str<E>(self, text: &str) -> Result<SecretString, E> {
+                Ok(SecretString::from(text))
+            }
+        }
+        deserializer
+            .deserialize_str(Text)
+            .map(|secret| Self(Cow::Owned(secret)))
+    }
+}
+
+/// Counts bytes and keeps none.
+struct Counter(usize);
+
+impl io::Write for Counter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,331 @@
+//! Every way this crate fails, told as what, where and what to do.
+//!
+//! Must never carry a secret, a key or a byte of plaintext.
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::account::{AccountId, Version};
+use crate::codec::MAX_RECORD_BYTES;
+
+/// Why an operation on an open store failed.
+///
+/// `Clone`, because one failed transaction answers many commits.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The record is not at the version the caller read.
+    #[error(
+        "the record of account {account} is at version {actual}, not {expected}: another writer changed it; read it again before writing"
+    )]
+    Conflict {
+        /// Whose record.
+        account: AccountId,
+        /// What the caller expected.
+        expected: Version,
+        /// What is there; [`Version::NONE`] when nothing is.
+        actual: Version,
+    },
+    /// The claim has ended: released, expired, or made before a restart.
+    #[error(
+        "the claim on account {account} (fence {fence}) has ended: claim it again before writing"
+    )]
+    Fenced {
+        /// Whose claim.
+        account: AccountId,
+        /// Its number.
+        fence: u64,
+    },
+    /// Someone holds a live claim.
+    #[error(
+        "account {account} is already claimed (fence {fence}): wait until that attempt has ended"
+    )]
+    Claimed {
+        /// Whose claim.
+        account: AccountId,
+        /// The number of the live one.
+        fence: u64,
+    },
+    /// The stored record does not open, and is kept as it is.
+    #[error("{0}")]
+    Quarantined(Quarantined),
+    /// There is nothing to discard.
+    #[error("no record named {account} is set aside: nothing was discarded")]
+    NotQuarantined {
+        /// The name that was given.
+        account: String,
+    },
+    /// The record is larger than any token could make it.
+    #[error(
+        "the record of account {account} would take {bytes} bytes, more than {MAX_RECORD_BYTES}: the provider's tokens are too long to keep"
+    )]
+    TooLarge {
+        /// Whose record.
+        account: AccountId,
+        /// Its encoded length.
+        bytes: usize,
+    },
+    /// The cipher or the system's random numbers failed.
+    #[error(
+        "the record of account {account} could not be sealed: the cipher or the system's random numbers failed"
+    )]
+    NotSealed {
+        /// Whose record.
+        account: AccountId,
+    },
+    /// The storage does not answer. From a commit, this leaves open whether it landed; the same commit may be tried again.
+    #[error("{}: {cause} ({detail})", at.display())]
+    Unavailable {
+        /// What kind of failure, and so what to do.
+        cause: Cause,
+        /// The database.
+        at: PathBuf,
+        /// What the system said.
+        detail: String,
+    },
+    /// The database is damaged beyond one record.
+    #[error(
+        "{}: the database is damaged ({detail}): stop tokend and restore the state directory from a backup, or move it away and log in again", at.display()
+    )]
+    Corrupt {
+        /// The database.
+        at: PathBuf,
+        /// What was found.
+        detail: String,
+    },
+}
+
+/// What kind of storage failure, and so what to do about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error)]
+#[non_exhaustive]
+pub enum Cause {
+    /// No space, or no quota, is left.
+    #[error("no space is left: free some on this disk, or raise the quota")]
+    DiskFull,
+    /// The file system is mounted read-only, which often follows a disk error.
+    #[error(
+        "the file system is read-only: remount it writable, and look into the kernel log for why"
+    )]
+    ReadOnly,
+    /// Anything else the operating system reports.
+    #[error("reading or writing failed: look into the kernel log, and check the disk")]
+    Io,
+}
+
+impl From<&io::Error> for Cause {
+    fn from(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull,
+            io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly,
+            _ => Self::Io,
+        }
+    }
+}
+
+/// A stored record that does not open. It stays in the database untouched until it is discarded on purpose.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("the record of account {account} is set aside: {reason}")]
+pub struct Quarantined {
+    /// The name the record has in the database, escaped where it is no [`AccountId`].
+    pub account: String,
+    /// Why it does not open.
+    pub reason: QuarantineReason,
+}
+
+/// Why one record does not open, while the key is known to be right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum QuarantineReason {
+    /// Authentication failed.
+    #[error(
+        "it was altered, damaged, or moved here from another account; restore a backup, or discard it and log in again"
+    )]
+    DoesNotOpen,
+    /// Written in a form this build does not know.
+    #[error(
+        "it was written by a newer tokend (schema {schema}); start that version again, or discard it and log in again"
+    )]
+    Newer {
+        /// The record's schema.
+        schema: u32,
+    },
+    /// It opens, but is no record.
+    #[error(
+        "it opens but is not a record (column {column}), which is a fault of the tokend that wrote it; report it, or discard it and log in again"
+    )]
+    Malformed {
+        /// Where in its text, or 0.
+        column: usize,
+    },
+    /// Its key in the database is no account name.
+    #[error("its name is not an account name; restore a backup, or discard it")]
+    BadName,
+}
+
+/// Why a store could not be opened.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The state directory's path leads to something else.
+    #[error("{} is not a directory: give tokend a directory of its own", dir.display())]
+    NotADirectory {
+        /// The path.
+        dir: PathBuf,
+    },
+    /// Someone else owns the state directory.
+    #[error("{} belongs to user {owner}, but tokend runs as user {us}: run it as that user, or chown the directory", dir.display())]
+    WrongOwner {
+        /// The path.
+        dir: PathBuf,
+        /// Its owner's uid.
+        owner: u32,
+        /// Our effective uid.
+        us: u32,
+    },
+    /// Others can enter the state directory.
+    #[error("{} is open to other users (mode {mode:04o}): run chmod 700 on it", dir.display())]
+    TooOpen {
+        /// The path.
+        dir: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// A second daemon.
+    #[error("{} is in use by another tokend{}: stop that one, or give this one a state directory of its own", dir.display(), pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default())]
+    InUse {
+        /// The path.
+        dir: PathBuf,
+        /// The other process, where it is known.
+        pid: Option<u32>,
+    },
+    /// The operating system refused.
+    #[error("{}: could not {doing}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        doing: &'static str,
+        /// With which file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The key is not the one the database was made with.
+    #[error(
+        "{}: the sealing key is not the one this database was made with: give tokend the key that belongs to it; nothing was changed", path.display()
+    )]
+    WrongKey {
+        /// The database.
+        path: PathBuf,
+    },
+    /// The marker says that there was a database.
+    #[error(
+        "{} is missing or empty, but {} says there was one: restore the database from a backup, or remove the marker to start with no credentials", path.display(), marker.display()
+    )]
+    Missing {
+        /// Where the database should be.
+        path: PathBuf,
+        /// The marker.
+        marker: PathBuf,
+    },
+    /// The database and the marker are of two different stores.
+    #[error(
+        "{} is not the database that {} stands for: put the right one back, or remove the marker to accept this one", path.display(), marker.display()
+    )]
+    OtherStore {
+        /// The database.
+        path: PathBuf,
+        /// The marker.
+        marker: PathBuf,
+    },
+    /// The marker is not one tokend wrote.
+    #[error("{} is not readable as a marker: restore it from a backup, or remove it to accept the database beside it", marker.display())]
+    BadMarker {
+        /// The marker.
+        marker: PathBuf,
+    },
+    /// The database cannot be read.
+    #[error(
+        "{} is damaged or not a tokend database ({detail}): restore it from a backup, or move it and the marker away and log in again", path.display()
+    )]
+    Damaged {
+        /// The database.
+        path: PathBuf,
+        /// What was found.
+        detail: String,
+    },
+    /// The file's layout is of a later version.
+    #[error("{} was written by a newer tokend (layout {layout}): start that version again", path.display())]
+    Newer {
+        /// The database.
+        path: PathBuf,
+        /// Its layout number.
+        layout: u32,
+    },
+    /// No random numbers, or the cipher failed.
+    #[error("the system gave no random numbers for a new store")]
+    NoRandomness,
+}
+
+/// Why there is no sealing key.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// There is sealed data, but its key is gone.
+    #[error(
+        "{} is missing, but {} holds data sealed with it: restore the key; a new one could not open what is there", path.display(), dir.display()
+    )]
+    Missing {
+        /// Where the key should be.
+        path: PathBuf,
+        /// The state directory.
+        dir: PathBuf,
+    },
+    /// A symbolic link, a directory or the like.
+    #[error("{} is not a regular file: put the key itself there, not a link", path.display())]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+    },
+    /// Someone else owns the key.
+    #[error("{} belongs to user {owner}, but tokend runs as user {us}: chown it, and change the key if that user should not know it", path.display())]
+    WrongOwner {
+        /// The path.
+        path: PathBuf,
+        /// Its owner's uid.
+        owner: u32,
+        /// Our effective uid.
+        us: u32,
+    },
+    /// Others can read or write the key.
+    #[error("{} is open to other users (mode {mode:04o}): run chmod 600 on it, and change the key if someone may have read it", path.display())]
+    TooOpen {
+        /// The path.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// Not 32 bytes.
+    #[error("{} holds {bytes} bytes{}, but a key has {}: restore it, or make one with head -c 32 /dev/urandom", path.display(), if *more { " or more" } else { "" }, crate::seal::KEY_BYTES)]
+    WrongLength {
+        /// The path.
+        path: PathBuf,
+        /// How many were read.
+        bytes: usize,
+        /// Whether there are more.
+        more: bool,
+    },
+    /// The operating system refused.
+    #[error("{}: could not {doing}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        doing: &'static str,
+        /// With which file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// No random numbers.
+    #[error("the system gave no random numbers for a new sealing key")]
+    NoRandomness,
+}

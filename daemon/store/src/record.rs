@@ -1,0 +1,156 @@
+//! What is kept of one account across restarts: [`Record`] and its parts.
+//!
+//! Plain data with every secret in a `SecretString`, so `Debug` is safe. It must never be serialised but by `codec`.
+//! Times are Unix milliseconds as told by the wall clock of the record's [`Anchor`].
+
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+
+/// Everything durable about one account.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// When this record was written.
+    pub anchor: Anchor,
+    /// Fingerprint of provider, base URL, and user name or client id. A record of another identity is another generation.
+    pub identity: String,
+    /// How many identities this account has had.
+    pub generation: u64,
+    /// The durable secrets.
+    pub credential: Credential,
+    /// The last grant, so that a restart costs the provider nothing.
+    pub grant: Option<StoredGrant>,
+    /// What pacing has been used up.
+    pub pace: PaceMarks,
+    /// The attempt that has begun and not ended. Found at start, it is in doubt.
+    pub intent: Option<Intent>,
+    /// Why no attempt may be made until something changes.
+    pub block: Option<Block>,
+    /// Failed attempts since the last success.
+    pub failures: u32,
+    /// No attempt before this time (Unix ms), from backoff or Retry-After.
+    pub deferred_until: Option<i64>,
+    /// The last attempt that ended, for `status`.
+    pub last_attempt: Option<LastAttempt>,
+}
+
+/// When a record was written, on three clocks, so that a reader can tell elapsed time even after the wall clock stepped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Anchor {
+    /// Wall clock, Unix ms.
+    pub wall_ms: i64,
+    /// `CLOCK_BOOTTIME`, ms since boot, comparable only within `boot_id`.
+    pub boot_ms: u64,
+    /// `/proc/sys/kernel/random/boot_id`.
+    pub boot_id: String,
+}
+
+/// The durable secret material of an account. All parts are optional: most of it may live in files instead.
+#[derive(Debug, Clone, Default)]
+pub struct Credential {
+    /// RFC 6749 section 4.3.
+    pub password: Option<SecretString>,
+    /// RFC 6749 section 2.3.1.
+    pub client_secret: Option<SecretString>,
+    /// RFC 6749 section 1.5, the newest one the provider gave.
+    pub refresh_token: Option<SecretString>,
+    /// When the refresh token ends, Unix ms, where the provider tells.
+    pub refresh_expires_at: Option<i64>,
+    /// When a person typed a part of this, Unix ms.
+    pub entered_at: Option<i64>,
+}
+
+/// A grant as it is kept.
+#[derive(Debug, Clone)]
+pub struct StoredGrant {
+    /// Number of the grant within the account.
+    pub id: u64,
+    /// RFC 6749 section 1.4.
+    pub access_token: SecretString,
+    /// RFC 6749 section 7.1, as the provider wrote it.
+    pub token_type: String,
+    /// RFC 6749 section 3.3, where the provider told it.
+    pub scope: Option<String>,
+    /// Unix ms.
+    pub issued_at: i64,
+    /// Unix ms, where a lifetime is known.
+    pub expires_at: Option<i64>,
+}
+
+/// Theoretical arrival times (GCRA), Unix ms: the whole state of the account's pacing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PaceMarks {
+    /// Of all attempts of the account.
+    pub attempts_tat: i64,
+    /// Of its logins.
+    pub logins_tat: i64,
+    /// Of the provider's host, as this account last saw it; the newest of all accounts counts.
+    pub host_tat: i64,
+}
+
+/// The durable note that an attempt has begun.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Intent {
+    /// Id of the attempt.
+    pub attempt: u64,
+    /// Login or refresh.
+    pub kind: AttemptKind,
+    /// Unix ms.
+    pub begun_at: i64,
+}
+
+/// Where a grant is to come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AttemptKind {
+    /// From the long-lived credential.
+    Login,
+    /// From a refresh token.
+    Refresh,
+}
+
+/// Why no attempt may be made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Block {
+    /// What kind of obstacle.
+    pub reason: BlockReason,
+    /// Unix ms.
+    pub since: i64,
+    /// What the provider said, for people. The writer keeps secrets out of it.
+    pub told: String,
+    /// Fingerprint of what has to change to lift the block.
+    pub fingerprint: String,
+}
+
+/// The kinds of obstacle only a person can clear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BlockReason {
+    /// The provider refused the password or client secret.
+    CredentialRejected,
+    /// The refresh token is spent or refused, and nothing is there to log in with.
+    RefreshTokenLost,
+    /// There never was a usable credential.
+    NoCredential,
+    /// The provider says that the request itself is wrong.
+    Misconfigured,
+}
+
+/// How the last attempt ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LastAttempt {
+    /// Id of the attempt.
+    pub id: u64,
+    /// Login or refresh.
+    pub kind: AttemptKind,
+    /// When it began, Unix ms.
+    pub at: i64,
+    /// How long it took, ms.
+    pub duration_ms: u64,
+    /// One word or sentence for people. The writer keeps secrets out of it.
+    pub outcome: String,
+}

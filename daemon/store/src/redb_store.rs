@@ -1,0 +1,290 @@
+//! The local store: one redb file in a state directory nobody else uses.
+//!
+//! Owns the tables and the transactions. Sealed bytes go in and out of the database and nothing else, and a record that
+//! does not open is never overwritten.
+
+mod database;
+mod handle;
+
+use std::time::Duration;
+
+use redb::{ReadableDatabase as _, ReadableTable as _, Table};
+
+use crate::account::{AccountId, Version};
+use crate::claims::{Claim, Claims};
+use crate::codec;
+use crate::error::{OpenError, QuarantineReason, Quarantined, StoreError};
+use crate::record::Record;
+use crate::seal::{self, Bound, Scratch, SealingKey};
+use crate::state_dir::StateDir;
+use crate::store::{Commit, Store, check_version};
+use crate::watch::Watch;
+use database::{ACCOUNTS, META, floor, raise_floor};
+use handle::{Handle, Opener};
+
+/// Sealed records in `tokend.redb`. See the crate's documentation for the layout.
+///
+/// When the disk fails, each operation says so; the next one opens the database anew, so the store recovers when the disk
+/// does.
+#[derive(Debug)]
+pub struct RedbStore {
+    handle: Handle,
+    key: SealingKey,
+    claims: Claims,
+    // Last, so that the lock outlives the database.
+    _state: StateDir,
+}
+
+impl RedbStore {
+    /// Opens the database of a state directory, or makes it when there never was one.
+    ///
+    /// # Errors
+    /// When the key is not the database's, when a database that was there is missing, is damaged, is another than the marker
+    /// stands for or was written by a newer version, or when the system refuses. Nothing is changed then.
+    pub fn open(state: StateDir, key: SealingKey) -> Result<Self, OpenError> {
+        let path = state.database();
+        Self::open_with(state, key, Box::new(move || database::open(&path)))
+    }
+
+    /// As [`open`](Self::open), with another way to reach the file.
+    fn open_with(state: StateDir, key: SealingKey, opener: Opener) -> Result<Self, OpenError> {
+        let id = database::ensure(&state, &key)?;
+        let (handle, epoch) = Handle::open(state.database(), opener, id)?;
+        Ok(Self {
+            handle,
+            key,
+            claims: Claims::new(epoch),
+            _state: state,
+        })
+    }
+
+    /// Writes one commit into a transaction.
+    fn apply(
+        &self,
+        accounts: &mut Table<'_, &'static [u8], &'static [u8]>,
+        meta: &mut Table<'_, &'static str, &'static [u8]>,
+        commit: &Commit<'_>,
+    ) -> Result<Version, Failure> {
+        self.claims.check(commit.claim)?;
+        let account = commit.claim.account();
+        let encoded = commit
+            .record
+            .map(|record| codec::encode(record, seal::FRONT, seal::BACK))
+            .transpose()
+            .map_err(|error| error.of(account))?;
+
+        let mut scratch = Scratch::default();
+        let standing = match accounts.get(account.as_str().as_bytes())? {
+            Some(sealed) => {
+                let (version, plain, _) = self
+                    .open_value(account, sealed.value(), &mut scratch)
+                    .map_err(|reason| quarantined(account.as_str(), reason))?;
+                Some((version, plain))
+            }
+            None => None,
+        };
+        let text = encoded.as_ref().and_then(|bytes| bytes.get(seal::FRONT..));
+        check_version(commit, standing, text)?;
+        let standing = standing.map(|(version, _)| version);
+
+        let Some(encoded) = encoded else {
+            accounts.remove(account.as_str().as_bytes())?;
+            raise_floor(meta, standing.unwrap_or_default())?;
+            return Ok(Version::NONE);
+        };
+        let version = match standing {
+            Some(version) => version,
+            None => floor(meta)?,
+        }
+        .next()
+        .ok_or_else(|| self.handle.corrupt("there is no version left"))?;
+        let sealed = self
+            .key
+            .seal(Bound::Record { account, version }, encoded)
+            .ok_or_else(|| StoreError::NotSealed {
+                account: account.clone(),
+            })?;
+        accounts.insert(account.as_str().as_bytes(), sealed.as_slice())?;
+        Ok(version)
+    }
+
+    fn open_value<'s>(
+        &self,
+        account: &AccountId,
+        sealed: &[u8],
+        scratch: &'s mut Scratch,
+    ) -> Result<(Version, &'s [u8], Record), QuarantineReason> {
+        let (version, plain) = self.key.open_record(account, sealed, scratch)?;
+        Ok((version, plain, codec::decode(plain)?))
+    }
+
+    /// Whether this entry is set aside.
+    fn is_quarantined(&self, key: &[u8], sealed: &[u8]) -> bool {
+        account_of(key).is_none_or(|account| {
+            self.open_value(&account, sealed, &mut Scratch::default())
+                .is_err()
+        })
+    }
+}
+
+impl Store for RedbStore {
+    fn for_each(
+        &self,
+        visit: &mut dyn FnMut(AccountId, Version, Record),
+    ) -> Result<Vec<Quarantined>, StoreError> {
+        self.handle.with(|db| {
+            let accounts = db.begin_read()?.open_table(ACCOUNTS)?;
+            let mut scratch = Scratch::default();
+            let mut set_aside = Vec::new();
+            for entry in accounts.iter()? {
+                let (key, sealed) = entry?;
+                let opened = match account_of(key.value()) {
+                    Some(account) => self
+                        .open_value(&account, sealed.value(), &mut scratch)
+                        .map(|(version, _, record)| (account, version, record)),
+                    None => Err(QuarantineReason::BadName),
+                };
+                match opened {
+                    Ok((account, version, record)) => visit(account, version, record),
+                    Err(reason) => set_aside.push(Quarantined {
+                        account: name_of(key.value()),
+                        reason,
+                    }),
+                }
+            }
+            Ok(set_aside)
+        })
+    }
+
+    fn read(&self, account: &AccountId) -> Result<Option<(Version, Record)>, StoreError> {
+        let opened = self.handle.with(|db| {
+            let accounts = db.begin_read()?.open_table(ACCOUNTS)?;
+            let sealed = accounts.get(account.as_str().as_bytes())?;
+            Ok(sealed.map(|sealed| {
+                self.open_value(account, sealed.value(), &mut Scratch::default())
+                    .map(|(version, _, record)| (version, record))
+            }))
+        })?;
+        opened
+            .transpose()
+            .map_err(|reason| quarantined(account.as_str(), reason))
+    }
+
+    fn claim(&self, account: &AccountId, _ttl: Duration) -> Result<Claim, StoreError> {
+        self.claims.claim(account)
+    }
+
+    fn commit(&self, batch: &[Commit<'_>]) -> Vec<Result<Version, StoreError>> {
+        if batch.is_empty() {
+            return Vec::new();
+        }
+        let written = self.handle.with(|db| {
+            let txn = database::begin_write(db)?;
+            let mut answers = Vec::with_capacity(batch.len());
+            {
+                let mut accounts = txn.open_table(ACCOUNTS)?;
+                let mut meta = txn.open_table(META)?;
+                for commit in batch {
+                    answers.push(match self.apply(&mut accounts, &mut meta, commit) {
+                        Ok(version) => Ok(version),
+                        Err(Failure::OfCommit(error)) => Err(error),
+                        Err(Failure::OfStorage(error)) => return Err(error),
+                    });
+                }
+            }
+            if answers.iter().any(Result::is_ok) {
+                txn.commit()?;
+            } else {
+                txn.abort()?;
+            }
+            Ok(answers)
+        });
+        written.unwrap_or_else(|error| batch.iter().map(|_| Err(error.clone())).collect())
+    }
+
+    fn release(&self, claim: Claim) {
+        self.claims.release(&claim);
+    }
+
+    fn watch(&self) -> Watch {
+        Watch::silent()
+    }
+
+    fn discard_quarantined(&self, account: &str) -> Result<(), StoreError> {
+        let found = self.handle.with(|db| {
+            let txn = database::begin_write(db)?;
+            let found = {
+                let mut accounts = txn.open_table(ACCOUNTS)?;
+                let mut found = None;
+                for entry in accounts.iter()? {
+                    let (key, sealed) = entry?;
+                    if name_of(key.value()) == account
+                        && self.is_quarantined(key.value(), sealed.value())
+                    {
+                        found = Some(key.value().to_vec());
+                        break;
+                    }
+                }
+                if let Some(key) = &found {
+                    accounts.remove(key.as_slice())?;
+                }
+                found.is_some()
+            };
+            if found {
+                txn.commit()?;
+            } else {
+                txn.abort()?;
+            }
+            Ok(found)
+        })?;
+        if found {
+            Ok(())
+        } else {
+            Err(StoreError::NotQuarantined {
+                account: account.to_owned(),
+            })
+        }
+    }
+}
+
+/// Why one commit did not go into the transaction.
+enum Failure {
+    /// It alone is refused.
+    OfCommit(StoreError),
+    /// The transaction is lost.
+    OfStorage(redb::Error),
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::OfCommit(error)
+    }
+}
+
+impl From<redb::StorageError> for Failure {
+    fn from(error: redb::StorageError) -> Self {
+        Self::OfStorage(error.into())
+    }
+}
+
+fn quarantined(account: &str, reason: QuarantineReason) -> StoreError {
+    StoreError::Quarantined(Quarantined {
+        account: account.to_owned(),
+        reason,
+    })
+}
+
+fn account_of(key: &[u8]) -> Option<AccountId> {
+    AccountId::new(std::str::from_utf8(key).ok()?).ok()
+}
+
+/// The name of an entry for people, whatever its key is.
+fn name_of(key: &[u8]) -> String {
+    account_of(key).map_or_else(
+        || key.escape_ascii().to_string(),
+        |account| account.as_str().to_owned(),
+    )
+}
+
+#[cfg(test)]
+mod tests;

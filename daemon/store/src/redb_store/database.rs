@@ -1,0 +1,238 @@
+//! The database file: its tables, how it is made whole or not at all, and how it is told from a wrong one.
+//!
+//! Must never make a database where there was one, nor touch accounts before the key is known to be right.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+
+use redb::{
+    Builder, Database, DatabaseError, ReadableDatabase as _, ReadableTable, StorageError, Table,
+    TableDefinition, WriteTransaction,
+};
+use rustix::fs::{Mode, OFlags};
+
+use crate::account::Version;
+use crate::error::OpenError;
+use crate::seal::SealingKey;
+use crate::state_dir::{StateDir, StoreId, failed, sync_dir};
+
+pub(super) const ACCOUNTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("accounts");
+pub(super) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
+
+/// The layout this build writes. Raise it when an older build must not touch the file at all.
+const LAYOUT: u32 = 1;
+
+// redb would take 1 GiB. Records are read once at start, so a small cache serves as well.
+const CACHE_BYTES: usize = 16 * 1024 * 1024;
+
+/// Sees to it that there is a database that this key opens, and tells its id.
+pub(super) fn ensure(state: &StateDir, key: &SealingKey) -> Result<StoreId, OpenError> {
+    let path = state.database();
+    let length = match fs::metadata(&path) {
+        Ok(metadata) => metadata.len(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+        Err(error) => return Err(failed("look at the database", &path)(error)),
+    };
+    let marked = state.read_marker()?;
+    let id = match (length, marked) {
+        (0, Some(_)) => {
+            return Err(OpenError::Missing {
+                path,
+                marker: state.marker(),
+            });
+        }
+        (0, None) => create(state, key)?,
+        (_, _) => check(&path, key)?,
+    };
+    match marked {
+        Some(marked) if marked != id => Err(OpenError::OtherStore {
+            path,
+            marker: state.marker(),
+        }),
+        Some(_) => Ok(id),
+        None => state.write_marker(&id).map(|()| id),
+    }
+}
+
+/// Opens the file as it is.
+pub(super) fn open(path: &Path) -> Result<Database, DatabaseError> {
+    builder().open(path)
+}
+
+/// Begins a transaction that is durable when it is committed, and that needs no scan after a crash: a scan would refuse the whole
+/// file for one damaged record.
+pub(super) fn begin_write(db: &Database) -> Result<WriteTransaction, redb::Error> {
+    let mut txn = db.begin_write()?;
+    txn.set_two_phase_commit(true);
+    txn.set_quick_repair(true);
+    Ok(txn)
+}
+
+/// The id the database has, where it has one.
+pub(super) fn id(db: &Database) -> Result<Option<StoreId>, redb::Error> {
+    let meta = db.begin_read()?.open_table(META)?;
+    let id = meta.get("store-id")?;
+    Ok(id.and_then(|id| StoreId::from_bytes(id.value())))
+}
+
+/// Counts one more opening, durably, which shows that the file can be written.
+pub(super) fn count_opening(db: &Database) -> Result<u64, redb::Error> {
+    let txn = begin_write(db)?;
+    let epoch = {
+        let mut meta = txn.open_table(META)?;
+        let epoch = number(&meta, "epoch")?.saturating_add(1);
+        meta.insert("epoch", epoch.to_be_bytes().as_slice())?;
+        epoch
+    };
+    txn.commit()?;
+    Ok(epoch)
+}
+
+/// The highest version of any removed record.
+pub(super) fn floor(
+    meta: &impl ReadableTable<&'static str, &'static [u8]>,
+) -> Result<Version, StorageError> {
+    number(meta, "floor").map(Version::from)
+}
+
+/// Notes that a record of this version was removed.
+pub(super) fn raise_floor(
+    meta: &mut Table<'_, &'static str, &'static [u8]>,
+    version: Version,
+) -> Result<(), StorageError> {
+    let floor = u64::from(floor(meta)?.max(version));
+    meta.insert("floor", floor.to_be_bytes().as_slice())?;
+    Ok(())
+}
+
+/// Says what an error of redb means for someone who starts the daemon.
+pub(super) fn not_opened(path: &Path, error: redb::Error) -> OpenError {
+    match error {
+        redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch => OpenError::InUse {
+            dir: path.parent().unwrap_or(path).to_owned(),
+            pid: None,
+        },
+        redb::Error::Io(source)
+            if !matches!(
+                source.kind(),
+                io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
+            ) =>
+        {
+            failed("open the database", path)(source)
+        }
+        error => damaged(path, &error),
+    }
+}
+
+/// Makes a database under another name and moves it into place, so that it is there whole or not at all.
+fn create(state: &StateDir, key: &SealingKey) -> Result<StoreId, OpenError> {
+    let (path, new) = (state.database(), state.new_database());
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(failed("remove", &new)(error));
+        }
+        _ => {}
+    }
+    let id = StoreId::random()?;
+    let check = key.make_check(&id).ok_or(OpenError::NoRandomness)?;
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let file = rustix::fs::open(&new, flags, Mode::RUSR | Mode::WUSR)
+        .map(File::from)
+        .map_err(|error| failed("make the database", &new)(error.into()))?;
+    fill(file, &id, &check).map_err(|error| match error {
+        redb::Error::Io(source) => failed("make the database", &new)(source),
+        error => damaged(&new, &error),
+    })?;
+    fs::rename(&new, &path).map_err(failed("make the database", &path))?;
+    sync_dir(state.path()).map_err(failed("make the database durable", &path))?;
+    Ok(id)
+}
+
+fn fill(file: File, id: &StoreId, check: &[u8]) -> Result<(), redb::Error> {
+    let db = builder().create_with_backend(redb::backends::FileBackend::new(file)?)?;
+    let txn = begin_write(&db)?;
+    {
+        let mut meta = txn.open_table(META)?;
+        meta.insert("layout", LAYOUT.to_be_bytes().as_slice())?;
+        meta.insert("store-id", id.as_bytes())?;
+        meta.insert("key-check", check)?;
+        txn.open_table(ACCOUNTS)?;
+    }
+    txn.commit()?;
+    db.close()?;
+    Ok(())
+}
+
+/// Tells a database that is ours and that this key opens from all others.
+fn check(path: &Path, key: &SealingKey) -> Result<StoreId, OpenError> {
+    let db = open(path).map_err(|error| not_opened(path, error.into()))?;
+    let known = read_known(&db).map_err(|error| not_opened(path, error))?;
+    let layout = known
+        .layout
+        .ok_or_else(|| damaged(path, &"it has no layout number"))?;
+    if layout > LAYOUT {
+        return Err(OpenError::Newer {
+            path: path.to_owned(),
+            layout,
+        });
+    }
+    let (Some(id), Some(check)) = (known.id, known.check) else {
+        return Err(damaged(path, &"it has no store id or key check"));
+    };
+    if !key.passes_check(&id, &check) {
+        return Err(OpenError::WrongKey {
+            path: path.to_owned(),
+        });
+    }
+    Ok(id)
+}
+
+struct Known {
+    layout: Option<u32>,
+    id: Option<StoreId>,
+    check: Option<Vec<u8>>,
+}
+
+fn read_known(db: &Database) -> Result<Known, redb::Error> {
+    let txn = db.begin_read()?;
+    // Only to see that it is there.
+    txn.open_table(ACCOUNTS)?;
+    let meta = txn.open_table(META)?;
+    Ok(Known {
+        layout: meta
+            .get("layout")?
+            .and_then(|bytes| bytes.value().try_into().ok().map(u32::from_be_bytes)),
+        id: meta
+            .get("store-id")?
+            .and_then(|bytes| StoreId::from_bytes(bytes.value())),
+        check: meta.get("key-check")?.map(|bytes| bytes.value().to_vec()),
+    })
+}
+
+fn number(
+    meta: &impl ReadableTable<&'static str, &'static [u8]>,
+    name: &str,
+) -> Result<u64, StorageError> {
+    let Some(bytes) = meta.get(name)? else {
+        return Ok(0);
+    };
+    bytes
+        .value()
+        .try_into()
+        .map(u64::from_be_bytes)
+        .map_err(|_| StorageError::Corrupted(format!("the number {name} is not 8 bytes long")))
+}
+
+fn builder() -> Builder {
+    let mut builder = Builder::new();
+    builder.set_cache_size(CACHE_BYTES);
+    builder
+}
+
+fn damaged(path: &Path, detail: &dyn std::fmt::Display) -> OpenError {
+    OpenError::Damaged {
+        path: path.to_owned(),
+        detail: detail.to_string(),
+    }
+}

@@ -1,0 +1,168 @@
+//! Sealing: the only place that touches a key.
+//!
+//! AES-256-GCM-SIV (RFC 8452) with random nonces, from aws-lc-rs. What is sealed is bound to what it stands for, so that it opens
+//! nowhere else. Must never show the key, nor leave plaintext in memory that is not wiped.
+
+mod key_file;
+
+use std::fmt;
+
+use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, Nonce, RandomizedNonceKey};
+use zeroize::Zeroizing;
+
+use crate::account::{AccountId, Version};
+use crate::error::{KeyError, QuarantineReason};
+use crate::state_dir::StoreId;
+
+/// Length of a sealing key.
+pub const KEY_BYTES: usize = 32;
+
+/// Bytes before the ciphertext: version and nonce.
+pub(crate) const FRONT: usize = VERSION_BYTES + NONCE_BYTES;
+
+/// Bytes after it: the tag.
+pub(crate) const BACK: usize = 16;
+
+const VERSION_BYTES: usize = 8;
+const NONCE_BYTES: usize = 12;
+
+/// The key that seals all records of one store. The cipher wipes its copy when this is dropped.
+pub struct SealingKey(RandomizedNonceKey);
+
+impl SealingKey {
+    /// Takes a key that came from somewhere else than a file.
+    ///
+    /// # Errors
+    /// [`KeyError::NoRandomness`] when the cipher cannot be set up.
+    pub fn from_bytes(bytes: &Zeroizing<[u8; KEY_BYTES]>) -> Result<Self, KeyError> {
+        RandomizedNonceKey::new(&AES_256_GCM_SIV, bytes.as_slice())
+            .map(Self)
+            .map_err(|_| KeyError::NoRandomness)
+    }
+
+    /// Seals a plaintext that has [`FRONT`] bytes before it, where it lies. `None` when the cipher or its nonce fails.
+    pub(crate) fn seal(&self, bound: Bound<'_>, mut buffer: Zeroizing<Vec<u8>>) -> Option<Vec<u8>> {
+        let (front, plain) = buffer.split_at_mut_checked(FRONT)?;
+        let (version, nonce_place) = front.split_at_mut_checked(VERSION_BYTES)?;
+        let (nonce, tag) = self
+            .0
+            .seal_in_place_separate_tag(Aad::from(bound.additional_data()), plain)
+            .ok()?;
+        version.copy_from_slice(&bound.version().to_be_bytes());
+        nonce_place.copy_from_slice(nonce.as_ref());
+        buffer.extend_from_slice(tag.as_ref());
+        // Only ciphertext is left in it.
+        Some(std::mem::take(&mut *buffer))
+    }
+
+    /// Opens a sealed record of `account` into `scratch`.
+    pub(crate) fn open_record<'s>(
+        &self,
+        account: &AccountId,
+        sealed: &[u8],
+        scratch: &'s mut Scratch,
+    ) -> Result<(Version, &'s [u8]), QuarantineReason> {
+        let version = sealed
+            .first_chunk()
+            .map(|bytes| Version::from(u64::from_be_bytes(*bytes)))
+            .ok_or(QuarantineReason::DoesNotOpen)?;
+        self.open(Bound::Record { account, version }, sealed, scratch)
+            .map(|plain| (version, plain))
+            .ok_or(QuarantineReason::DoesNotOpen)
+    }
+
+    /// What is kept in a store to tell its key from another.
+    pub(crate) fn make_check(&self, store: &StoreId) -> Option<Vec<u8>> {
+        let mut buffer = Zeroizing::new(vec![0; FRONT]);
+        buffer.extend_from_slice(CHECK_TEXT);
+        self.seal(Bound::KeyCheck { store }, buffer)
+    }
+
+    /// Whether a check was made with this key for this store.
+    pub(crate) fn passes_check(&self, store: &StoreId, check: &[u8]) -> bool {
+        let mut scratch = Scratch::default();
+        self.open(Bound::KeyCheck { store }, check, &mut scratch) == Some(CHECK_TEXT)
+    }
+
+    fn open<'s>(
+        &self,
+        bound: Bound<'_>,
+        sealed: &[u8],
+        scratch: &'s mut Scratch,
+    ) -> Option<&'s [u8]> {
+        let nonce = sealed.get(VERSION_BYTES..FRONT)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+        let in_out = scratch.filled_with(sealed.get(FRONT..)?);
+        self.0
+            .open_in_place(nonce, Aad::from(bound.additional_data()), in_out)
+            .ok()
+            .map(|plain| &*plain)
+    }
+}
+
+impl fmt::Debug for SealingKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SealingKey([REDACTED])")
+    }
+}
+
+const CHECK_TEXT: &[u8] = b"this key opens this store";
+
+/// What a sealed text stands for.
+#[derive(Clone, Copy)]
+pub(crate) enum Bound<'a> {
+    Record {
+        account: &'a AccountId,
+        version: Version,
+    },
+    KeyCheck {
+        store: &'a StoreId,
+    },
+}
+
+impl Bound<'_> {
+    fn version(self) -> u64 {
+        match self {
+            Self::Record { version, .. } => version.into(),
+            Self::KeyCheck { .. } => 0,
+        }
+    }
+
+    /// Schema tag, name and version, each behind its length, so that no two differ only in where one part ends.
+    fn additional_data(self) -> Vec<u8> {
+        let version = self.version().to_be_bytes();
+        let parts: [&[u8]; 3] = match self {
+            Self::Record { account, .. } => {
+                [b"tokend record 1", account.as_str().as_bytes(), &version]
+            }
+            Self::KeyCheck { store } => [b"tokend key check 1", store.as_bytes(), b""],
+        };
+        let mut data = Vec::with_capacity(128);
+        for part in parts {
+            // No part is longer than a name.
+            let length = u32::try_from(part.len()).unwrap_or(u32::MAX);
+            data.extend_from_slice(&length.to_be_bytes());
+            data.extend_from_slice(part);
+        }
+        data
+    }
+}
+
+/// A buffer for plaintext that is used again and again, and wiped whenever it is replaced or dropped.
+#[derive(Default)]
+pub(crate) struct Scratch(Zeroizing<Vec<u8>>);
+
+impl Scratch {
+    fn filled_with(&mut self, bytes: &[u8]) -> &mut [u8] {
+        if self.0.capacity() < bytes.len() {
+            // Not grown in place: that would leave the last plaintext behind in freed memory.
+            self.0 = Zeroizing::new(Vec::with_capacity(bytes.len().next_power_of_two()));
+        }
+        self.0.clear();
+        self.0.extend_from_slice(bytes);
+        &mut self.0
+    }
+}
+
+#[cfg(test)]
+mod tests;

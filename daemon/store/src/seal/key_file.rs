@@ -1,0 +1,180 @@
+//! Where a sealing key comes from: a systemd credential, or a file of the daemon's own that is made at the first start.
+//!
+//! Must never make a key while there is a database sealed with another, nor take one that others may have read.
+
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
+use zeroize::Zeroizing;
+
+use super::{KEY_BYTES, SealingKey};
+use crate::error::KeyError;
+use crate::state_dir::{StateDir, sync_dir};
+
+impl SealingKey {
+    /// Reads the credential `name` from `dir`, which is `$CREDENTIALS_DIRECTORY` (systemd.exec(5)). `None` when there is no such
+    /// credential.
+    ///
+    /// Owner and mode are not checked: systemd sets them, with an access list that looks like group bits.
+    ///
+    /// # Errors
+    /// When it is no regular file, is not 32 bytes long, or cannot be read.
+    pub fn from_credentials_dir(dir: &Path, name: &str) -> Result<Option<Self>, KeyError> {
+        let path = dir.join(name);
+        let Some((file, _)) = open(&path)? else {
+            return Ok(None);
+        };
+        read(file, &path).map(Some)
+    }
+
+    /// Reads the key file, or makes it when there is neither a key nor anything sealed with one in the state directory.
+    ///
+    /// # Errors
+    /// When the key is missing but there is a database; when the file is a link, belongs to another user, is open to group or
+    /// others, or is not 32 bytes long; and when the system refuses.
+    pub fn load_or_create(path: &Path, state: &StateDir) -> Result<Self, KeyError> {
+        if let Some(key) = load(path)? {
+            return Ok(key);
+        }
+        if state.holds_data() {
+            return Err(KeyError::Missing {
+                path: path.to_owned(),
+                dir: state.path().to_owned(),
+            });
+        }
+        create(path)?;
+        // Read back, so that a key made by someone else a moment earlier is the one that counts.
+        load(path)?.ok_or_else(|| KeyError::Missing {
+            path: path.to_owned(),
+            dir: state.path().to_owned(),
+        })
+    }
+}
+
+fn load(path: &Path) -> Result<Option<SealingKey>, KeyError> {
+    let Some((file, metadata)) = open(path)? else {
+        return Ok(None);
+    };
+    let us = rustix::process::geteuid().as_raw();
+    check_access(path, metadata.uid(), metadata.mode(), us)?;
+    read(file, path).map(Some)
+}
+
+/// Refuses a key that another user owns or may have read.
+fn check_access(path: &Path, owner: u32, mode: u32, us: u32) -> Result<(), KeyError> {
+    if owner != us {
+        return Err(KeyError::WrongOwner {
+            path: path.to_owned(),
+            owner,
+            us,
+        });
+    }
+    if mode & 0o077 != 0 {
+        return Err(KeyError::TooOpen {
+            path: path.to_owned(),
+            mode: mode & 0o7777,
+        });
+    }
+    Ok(())
+}
+
+/// Opens a regular file, never through a link and never waiting, as a pipe would make us.
+fn open(path: &Path) -> Result<Option<(File, Metadata)>, KeyError> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = match rustix::fs::open(path, flags, Mode::empty()) {
+        Ok(file) => File::from(file),
+        Err(rustix::io::Errno::NOENT) => return Ok(None),
+        Err(rustix::io::Errno::LOOP) => {
+            return Err(KeyError::NotAFile {
+                path: path.to_owned(),
+            });
+        }
+        Err(error) => return Err(failed("open the sealing key", path)(error.into())),
+    };
+    let metadata = file
+        .metadata()
+        .map_err(failed("look at the sealing key", path))?;
+    if !metadata.is_file() {
+        return Err(KeyError::NotAFile {
+            path: path.to_owned(),
+        });
+    }
+    Ok(Some((file, metadata)))
+}
+
+fn read(file: File, path: &Path) -> Result<SealingKey, KeyError> {
+    // One more than a key, to notice a longer file; room for it all, so that the vector never moves.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(4 * KEY_BYTES));
+    file.take(KEY_BYTES as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(failed("read the sealing key", path))?;
+    let mut key = Zeroizing::new([0; KEY_BYTES]);
+    if bytes.len() != KEY_BYTES {
+        return Err(KeyError::WrongLength {
+            path: path.to_owned(),
+            bytes: bytes.len(),
+            more: bytes.len() > KEY_BYTES,
+        });
+    }
+    key.copy_from_slice(&bytes);
+    SealingKey::from_bytes(&key)
+}
+
+/// Makes a key file that is either whole or not there, whenever the power goes. One that is there is left alone.
+fn create(path: &Path) -> Result<(), KeyError> {
+    let mut key = Zeroizing::new([0; KEY_BYTES]);
+    let mut suffix = [0; 8];
+    aws_lc_rs::rand::fill(key.as_mut_slice()).map_err(|_| KeyError::NoRandomness)?;
+    aws_lc_rs::rand::fill(&mut suffix).map_err(|_| KeyError::NoRandomness)?;
+    let new = beside(path, u64::from_be_bytes(suffix));
+
+    let written = write_new(&new, key.as_slice()).and_then(|()| match fs::hard_link(&new, path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        linked => linked.map_err(failed("make the sealing key", path)),
+    });
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            written?;
+            return Err(failed("remove", &new)(error));
+        }
+        _ => written?,
+    }
+    sync_dir(parent(path)).map_err(failed("make the sealing key durable", path))
+}
+
+fn write_new(path: &Path, key: &[u8]) -> Result<(), KeyError> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let doing = "make the sealing key";
+    let mut file = rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)
+        .map(File::from)
+        .map_err(|error| failed(doing, path)(error.into()))?;
+    file.write_all(key).map_err(failed(doing, path))?;
+    file.sync_all().map_err(failed(doing, path))
+}
+
+fn beside(path: &Path, suffix: u64) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{suffix:016x}.new"));
+    name.into()
+}
+
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+fn failed<'p>(doing: &'static str, path: &'p Path) -> impl FnOnce(io::Error) -> KeyError + 'p {
+    move |source| KeyError::Io {
+        doing,
+        path: path.to_owned(),
+        source,
+    }
+}
+
+#[cfg(test)]
+mod tests;

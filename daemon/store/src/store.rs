@@ -1,0 +1,121 @@
+//! The contract every store keeps: [`Store`], and what goes in and out of it.
+//!
+//! All of it blocks, so it is called from a thread of its own. It must never say where or how records are kept.
+
+use std::time::Duration;
+
+use crate::account::{AccountId, Version};
+use crate::claims::Claim;
+use crate::error::{Quarantined, StoreError};
+use crate::record::Record;
+use crate::watch::Watch;
+
+/// Durable records of accounts, with claims so that only one daemon attempts for an account at a time.
+pub trait Store: Send + Sync {
+    /// Hands each record to `visit`, one at a time, and returns those that do not open.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Corrupt`]; what was visited before stays visited.
+    fn for_each(
+        &self,
+        visit: &mut dyn FnMut(AccountId, Version, Record),
+    ) -> Result<Vec<Quarantined>, StoreError>;
+
+    /// All records at once. [`for_each`](Self::for_each) needs less memory.
+    ///
+    /// # Errors
+    /// As `for_each`.
+    fn load(&self) -> Result<Loaded, StoreError> {
+        let mut records = Vec::new();
+        let quarantined = self.for_each(&mut |account, version, record| {
+            records.push((account, version, record));
+        })?;
+        Ok(Loaded {
+            records,
+            quarantined,
+        })
+    }
+
+    /// One record and its version, or `None` when there is none.
+    ///
+    /// # Errors
+    /// [`StoreError::Quarantined`] when it does not open, else as [`for_each`](Self::for_each).
+    fn read(&self, account: &AccountId) -> Result<Option<(Version, Record)>, StoreError>;
+
+    /// Takes the right to attempt and to commit for an account.
+    ///
+    /// A shared store ends the claim after `ttl`, so that a daemon that died does not hold it. A local store has the state directory to itself and
+    /// lets a claim live until it is released or the store is closed.
+    ///
+    /// # Errors
+    /// [`StoreError::Claimed`] while another claim on the account lives.
+    fn claim(&self, account: &AccountId, ttl: Duration) -> Result<Claim, StoreError>;
+
+    /// Writes the batch in one durable transaction, in order, and answers each in turn.
+    ///
+    /// [`Conflict`](StoreError::Conflict), [`Fenced`](StoreError::Fenced), [`Quarantined`](StoreError::Quarantined) and
+    /// [`TooLarge`](StoreError::TooLarge) concern one commit and do not spoil the others.
+    /// [`Unavailable`](StoreError::Unavailable) and [`Corrupt`](StoreError::Corrupt) hit all, and leave open whether the
+    /// batch landed. Then the *same* commits may be tried again: one that had landed is recognised by its content and
+    /// written once more, so that it does not rest on a failed fsync, instead of being told as a conflict.
+    fn commit(&self, batch: &[Commit<'_>]) -> Vec<Result<Version, StoreError>>;
+
+    /// Ends a claim. A claim that has already ended is no error.
+    fn release(&self, claim: Claim);
+
+    /// Changes made by others from now on. A local store never reports one.
+    fn watch(&self) -> Watch;
+
+    /// Removes a record that does not open, by the name its [`Quarantined`] has.
+    ///
+    /// # Errors
+    /// [`StoreError::NotQuarantined`] when there is no such record, or when it does open.
+    fn discard_quarantined(&self, account: &str) -> Result<(), StoreError>;
+}
+
+/// What a store held when it was loaded.
+#[derive(Debug)]
+pub struct Loaded {
+    /// Records that open, in order of account.
+    pub records: Vec<(AccountId, Version, Record)>,
+    /// Records that do not.
+    pub quarantined: Vec<Quarantined>,
+}
+
+/// One change to one account's record.
+#[derive(Debug, Clone, Copy)]
+pub struct Commit<'a> {
+    /// The right to make it.
+    pub claim: &'a Claim,
+    /// The version the caller last saw; [`Version::NONE`] for a first record.
+    pub expected: Version,
+    /// The whole new record, or `None` to remove it (forget).
+    pub record: Option<&'a Record>,
+}
+
+/// Decides whether a commit may be written over what stands there. The one rule, for every local store.
+///
+/// `standing` is the version and plaintext of the record there, `encoded` the plaintext to be written.
+pub(crate) fn check_version(
+    commit: &Commit<'_>,
+    standing: Option<(Version, &[u8])>,
+    encoded: Option<&[u8]>,
+) -> Result<(), StoreError> {
+    let actual = standing.map_or(Version::NONE, |(version, _)| version);
+    if actual == commit.expected {
+        return Ok(());
+    }
+    let landed_before = match (standing, encoded) {
+        (Some((version, plain)), Some(encoded)) => version > commit.expected && plain == encoded,
+        (None, None) => true,
+        _ => false,
+    };
+    if landed_before {
+        return Ok(());
+    }
+    Err(StoreError::Conflict {
+        account: commit.claim.account().clone(),
+        expected: commit.expected,
+        actual,
+    })
+}

@@ -1,0 +1,134 @@
+//! Changes of records made by others, as a shared store reports them.
+//!
+//! Bounded: a reader that falls behind is told that it missed some. Must never report a change the reader made itself.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
+
+use crate::account::{AccountId, Version};
+
+/// How many changes wait for a slow reader before some are dropped and told as [`Change::Missed`].
+const WAITING: usize = 1024;
+
+/// One change made by another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Change {
+    /// A record was written.
+    Written {
+        /// Whose.
+        account: AccountId,
+        /// Its new version.
+        version: Version,
+    },
+    /// A record was removed.
+    Removed {
+        /// Whose.
+        account: AccountId,
+    },
+    /// The reader fell behind, and changes were dropped: load everything again.
+    Missed,
+}
+
+/// A reader of changes. Each watch gets all changes made after it was taken.
+#[derive(Debug)]
+pub struct Watch(Option<Source>);
+
+#[derive(Debug)]
+struct Source {
+    changes: Receiver<Change>,
+    missed: Arc<AtomicBool>,
+}
+
+impl Watch {
+    /// A watch that never reports, of a store nobody else can write.
+    #[must_use]
+    pub fn silent() -> Self {
+        Self(None)
+    }
+
+    /// Whether this can never report, so that nobody needs to wait on it.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// The next change, or `None` after `timeout` without one; at once when the watch is silent or the store is gone.
+    pub fn wait(&mut self, timeout: Duration) -> Option<Change> {
+        let source = self.0.as_ref()?;
+        if source.missed.swap(false, Ordering::AcqRel) {
+            return Some(Change::Missed);
+        }
+        source.changes.recv_timeout(timeout).ok()
+    }
+}
+
+/// The other end of a [`Watch`].
+#[derive(Debug)]
+pub(crate) struct Reporter {
+    changes: SyncSender<Change>,
+    missed: Arc<AtomicBool>,
+}
+
+impl Reporter {
+    pub(crate) fn pair() -> (Self, Watch) {
+        let (sender, changes) = sync_channel(WAITING);
+        let missed = Arc::new(AtomicBool::new(false));
+        let source = Source {
+            changes,
+            missed: Arc::clone(&missed),
+        };
+        (
+            Self {
+                changes: sender,
+                missed,
+            },
+            Watch(Some(source)),
+        )
+    }
+
+    /// Reports without ever waiting. `false` when nobody reads any more.
+    pub(crate) fn report(&self, change: Change) -> bool {
+        match self.changes.try_send(change) {
+            Ok(()) => true,
+            Err(TrySendError::Full(_)) => {
+                self.missed.store(true, Ordering::Release);
+                true
+            }
+            Err(TrySendError::Disconnected(_)) => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_reader_is_told_that_it_missed_changes() {
+        let (reporter, mut watch) = Reporter::pair();
+        let account = AccountId::new("ads").unwrap();
+        for number in 0..=WAITING as u64 {
+            let version = Version::from(number);
+            assert!(reporter.report(Change::Written {
+                account: account.clone(),
+                version
+            }));
+        }
+        assert_eq!(watch.wait(Duration::ZERO), Some(Change::Missed));
+        assert!(matches!(
+            watch.wait(Duration::ZERO),
+            Some(Change::Written { .. })
+        ));
+        drop(watch);
+        assert!(!reporter.report(Change::Missed));
+    }
+
+    #[test]
+    fn a_silent_watch_never_waits() {
+        assert!(Watch::silent().is_silent());
+        assert_eq!(Watch::silent().wait(Duration::MAX), None);
+    }
+}
