@@ -7,7 +7,7 @@ use crate::account::{Account, Context, Phase, Saving, Wish};
 use crate::backoff::{backoff, told, unsaved};
 use crate::durable::{Block, Held, Intent, Kind, RefreshToken};
 use crate::effect::{Attempted, Commit, Effect, Fault, Problem};
-use crate::event::{Answer, Attempt, Cause, GrantFacts, StoreResult};
+use crate::event::{Answer, Attempt, Cause, ClaimRefusal, GrantFacts, StoreResult};
 use crate::ids::{AttemptId, GrantId};
 use crate::time::Timestamp;
 
@@ -85,24 +85,36 @@ impl Account {
             cause,
             began: ctx.now,
         };
-        ctx.effects.push_back(Effect::Claim(ctx.key, attempt.id));
+        ctx.effects
+            .push_back(Effect::Claim(ctx.key, attempt.id, kind));
         self.phase = Phase::Claiming(attempt);
     }
 
-    /// The right to attempt was given, or not.
-    pub(crate) fn claimed(&mut self, ctx: &mut Context<'_>, id: AttemptId, result: StoreResult) {
+    /// The right to attempt and the means were given, or not.
+    pub(crate) fn claimed(
+        &mut self,
+        ctx: &mut Context<'_>,
+        id: AttemptId,
+        result: Result<(), ClaimRefusal>,
+    ) {
         let Phase::Claiming(attempt) = self.phase else {
             return;
         };
         if attempt.id != id {
             return;
         }
-        if result.is_err() {
-            return self.not_recorded(ctx, attempt, false);
+        match result {
+            Ok(()) => {}
+            Err(ClaimRefusal::Store) => return self.not_recorded(ctx, attempt),
+            Err(ClaimRefusal::Secret) => {
+                self.fail(ctx, Kind::Refresh, Problem::Unprepared);
+                self.report(ctx, attempt, None);
+                return self.give_up(ctx, attempt);
+            }
         }
         let Some((attempts, logins)) = self.debit(attempt.kind, ctx.now) else {
             // A new plan came in between and its pace is tighter.
-            return self.not_recorded(ctx, attempt, true);
+            return self.give_up(ctx, attempt);
         };
         let before = (self.attempts, self.logins);
         (self.attempts, self.logins) = (attempts, logins);
@@ -136,7 +148,7 @@ impl Account {
         if result.is_err() {
             // Nothing was sent, so nothing is owed.
             (self.attempts, self.logins) = before;
-            return self.not_recorded(ctx, attempt, false);
+            return self.not_recorded(ctx, attempt);
         }
         self.dirty = false;
         ctx.effects
@@ -147,24 +159,28 @@ impl Account {
         });
     }
 
+    /// The store refused before anything was sent.
+    ///
+    /// The intent may have reached the disk although the store said no. What is true is written as soon as the store writes again,
+    /// and nothing is attempted before; should the daemon die first, a restart takes the intent for an attempt in doubt, which is
+    /// the safe reading.
+    fn not_recorded(&mut self, ctx: &mut Context<'_>, attempt: Attempt) {
+        self.dirty = true;
+        self.report(ctx, attempt, None);
+        self.settle_all(
+            ctx,
+            Fault::StoreUnavailable {
+                retry: unsaved(0, ctx.now),
+            },
+        );
+        self.give_up(ctx, attempt);
+    }
+
     /// Gives an attempt up before anything was sent.
-    fn not_recorded(&mut self, ctx: &mut Context<'_>, attempt: Attempt, paced: bool) {
+    fn give_up(&mut self, ctx: &mut Context<'_>, attempt: Attempt) {
         ctx.hosts.release(self.plan.host);
         ctx.effects.push_back(Effect::Release(ctx.key, attempt.id));
         self.phase = Phase::Resting;
-        if !paced {
-            // The intent may have reached the disk although the store said no. What is true is written as soon as the store writes
-            // again, and nothing is attempted before; should the daemon die first, a restart takes the intent for an attempt in
-            // doubt, which is the safe reading.
-            self.dirty = true;
-            self.report(ctx, attempt, None);
-            self.settle_all(
-                ctx,
-                Fault::StoreUnavailable {
-                    retry: unsaved(0, ctx.now),
-                },
-            );
-        }
         self.consider(ctx);
     }
 
@@ -295,7 +311,10 @@ impl Account {
         let commit = Commit {
             durable: self.durable(None, ctx.hosts),
             granted: saving.attempt.filter(|_| saving.granted),
-            entered: matches!(saving.wish, Some(Wish::Enter { .. })),
+            entered: match saving.wish {
+                Some(Wish::Enter { waiter, .. }) => Some(waiter),
+                _ => None,
+            },
             forget: matches!(saving.wish, Some(Wish::Forget { .. })),
         };
         self.dirty = false;

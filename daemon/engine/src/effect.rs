@@ -13,8 +13,8 @@ use crate::time::Timestamp;
 /// Something to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
-    /// Obtain the right to attempt; answer with `Claimed`.
-    Claim(AccountKey, AttemptId),
+    /// Obtain the right to attempt and everything the request needs; answer with `Claimed`.
+    Claim(AccountKey, AttemptId, Kind),
     /// Store the intent and the debits durably; answer with `Recorded`.
     Record(AccountKey, AttemptId, Box<Durable>),
     /// Ask the provider; answer with `Answered`, always.
@@ -42,8 +42,8 @@ pub struct Commit {
     pub durable: Durable,
     /// The attempt whose grant is to be stored with it.
     pub granted: Option<AttemptId>,
-    /// Whether the credential a person entered is to be stored with it.
-    pub entered: bool,
+    /// Whose entered credential is to be stored with it.
+    pub entered: Option<WaiterId>,
     /// Whether every secret of the account is to be dropped first.
     pub forget: bool,
 }
@@ -140,6 +140,8 @@ pub enum Missing {
 /// How an attempt failed, as far as a waiter is concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Problem {
+    /// A secret the request needs could not be had; nothing was sent and nothing was debited.
+    Unprepared,
     /// The provider was not reached, nothing was sent.
     Unreachable,
     /// The provider asks to come later.

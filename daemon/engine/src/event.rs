@@ -66,8 +66,8 @@ pub enum Event {
         /// Whether a login is still possible afterwards, from the configuration alone.
         can_login: bool,
     },
-    /// The right to attempt was asked for.
-    Claimed(AccountKey, AttemptId, StoreResult),
+    /// The right to attempt, and the means, were asked for.
+    Claimed(AccountKey, AttemptId, Result<(), ClaimRefusal>),
     /// The intent was to be stored.
     Recorded(AccountKey, AttemptId, StoreResult),
     /// The provider answered, or did not.
@@ -84,6 +84,15 @@ pub type StoreResult = Result<(), StoreRefusal>;
 /// The store could not do it; the shell has logged why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoreRefusal;
+
+/// Why an attempt cannot be made; the shell has logged the details.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClaimRefusal {
+    /// The store does not give the right to it.
+    Store,
+    /// A secret the request needs cannot be had.
+    Secret,
+}
 
 /// An account as it comes to the engine.
 #[derive(Debug, Clone)]

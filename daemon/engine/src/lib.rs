@@ -42,8 +42,8 @@ pub use durable::{Block, Deferral, Durable, Held, Intent, Kind, RefreshToken};
 pub use effect::{Attempted, Commit, Effect, Fault, Missing, Problem, Publication, Verdict};
 pub use engine::Engine;
 pub use event::{
-    Adoption, Answer, Asked, Attempt, Cause, Demand, Event, GrantFacts, StoreRefusal, StoreResult,
-    Want,
+    Adoption, Answer, Asked, Attempt, Cause, ClaimRefusal, Demand, Event, GrantFacts, StoreRefusal,
+    StoreResult, Want,
 };
 pub use ids::{AccountKey, AttemptId, GrantId, HostKey, WaiterId};
 pub use pace::{LARGEST_BURST, LONGEST_PERIOD, Rate, Tat};
