@@ -1,1 +1,9 @@
-//! Placeholder.
+//! Everything tokend's acceptance tests, its demo and a user who wants to try a configuration share: the strict
+//! provider simulator, a harness around the `tokend` and `tokenctl` binaries, and token servers other people wrote.
+//!
+//! It knows the daemon only from outside (binaries, client library, wire contract) and must never import the
+//! engine, a dialect or the store: a test that could look inside would stop proving what a user sees.
+
+pub mod clock;
+pub mod probe;
+pub mod simulator;

@@ -1,0 +1,168 @@
+//! How each API reads a request and writes an outcome; one module per document.
+//!
+//! Must never decide whether a credential is right or a token good: that is the ledger's.
+
+mod ad_verification;
+mod client_credentials;
+mod firebase_accounts;
+mod jwt_api;
+mod oauth2;
+
+use std::time::Duration;
+
+use http::Method;
+use serde::Serialize;
+use serde_json::{Number, json};
+
+use super::{
+    http::{Answer, Request, Unfit},
+    ledger::{Call, Outcome},
+    spec::{Api, Deployment, Endpoint},
+};
+
+/// What a request asks for, or the answer to one that cannot be understood.
+pub(super) fn read(
+    api: Api,
+    deployment: &Deployment,
+    request: &Request,
+) -> (Endpoint, Result<Call, Answer>) {
+    let path = request.path.as_str();
+    let endpoint = match api {
+        Api::AdVerification => ad_verification::endpoint(path),
+        Api::JwtApi => jwt_api::endpoint(path),
+        Api::ClientCredentials => client_credentials::endpoint(path),
+        Api::FirebaseAccounts => firebase_accounts::endpoint(path),
+        Api::Oauth2 => oauth2::endpoint(request),
+    };
+    if endpoint == Endpoint::Unknown {
+        return (endpoint, Err(not_found(api)));
+    }
+    let method = if endpoint == Endpoint::Resource {
+        Method::GET
+    } else {
+        Method::POST
+    };
+    if request.method != method {
+        return (endpoint, Err(wrong_method(api, &method)));
+    }
+    if endpoint == Endpoint::Resource {
+        // No token and a wrong token get the same answer everywhere.
+        return (
+            endpoint,
+            Ok(Call::Resource {
+                token: request.bearer().unwrap_or_default(),
+            }),
+        );
+    }
+    let call = match api {
+        Api::AdVerification => ad_verification::read(deployment, endpoint, request),
+        Api::JwtApi => jwt_api::read(endpoint, request),
+        Api::ClientCredentials => client_credentials::read(deployment, request),
+        Api::FirebaseAccounts => firebase_accounts::read(deployment, endpoint, request),
+        Api::Oauth2 => oauth2::read(deployment, endpoint, request),
+    };
+    (endpoint, call)
+}
+
+/// The answer that tells `outcome`.
+pub(super) fn write(api: Api, deployment: &Deployment, outcome: &Outcome) -> Answer {
+    if let Outcome::Throttled { retry_after } = outcome {
+        let body = json!({"detail": "Request was throttled."});
+        let seconds = retry_after.as_millis().div_ceil(1000);
+        return Answer::json(429, &body).with("retry-after", seconds.to_string());
+    }
+    match api {
+        Api::AdVerification => ad_verification::write(outcome),
+        Api::JwtApi => jwt_api::write(outcome),
+        Api::ClientCredentials => client_credentials::write(deployment, outcome),
+        Api::FirebaseAccounts => firebase_accounts::write(outcome),
+        Api::Oauth2 => oauth2::write(outcome),
+    }
+}
+
+/// The answer to a fault of the server itself, where the document shows one.
+pub(super) fn failure(api: Api, deployment: &Deployment, status: u16) -> Answer {
+    match api {
+        Api::ClientCredentials => client_credentials::failure(deployment, status),
+        _ => Answer::raw(status, "text/plain; charset=utf-8", "Internal Server Error"),
+    }
+}
+
+fn not_found(api: Api) -> Answer {
+    match api {
+        Api::ClientCredentials => client_credentials::not_found(),
+        _ => Answer::json(404, &json!({"detail": "Not Found"})),
+    }
+}
+
+fn wrong_method(api: Api, allowed: &Method) -> Answer {
+    match api {
+        // Document 002 lists 404 for a "resource or endpoint not found" and no 405.
+        Api::ClientCredentials => client_credentials::not_found(),
+        Api::FirebaseAccounts => {
+            let detail = "Method not allowed.";
+            Answer::json(405, &json!({"detail": detail})).with("allow", allowed.as_str())
+        }
+        _ => Answer::json(405, &json!({"detail": "Method Not Allowed"}))
+            .with("allow", allowed.as_str()),
+    }
+}
+
+/// A FastAPI validation error. Like the original it repeats what it was sent, secrets included.
+fn unprocessable(request: &Request, unfit: &Unfit) -> Answer {
+    #[derive(Serialize)]
+    struct Detail<'a> {
+        detail: [Problem<'a>; 1],
+    }
+    #[derive(Serialize)]
+    struct Problem<'a> {
+        r#type: &'static str,
+        loc: Vec<&'a str>,
+        msg: &'static str,
+        input: serde_json::Value,
+    }
+    let sent = String::from_utf8_lossy(&request.body);
+    let echo = serde_json::from_slice(&request.body)
+        .unwrap_or_else(|_| serde_json::Value::String(sent.into_owned()));
+    let (r#type, field, msg) = match unfit {
+        Unfit::Missing(field) => ("missing", Some(*field), "Field required"),
+        Unfit::Extra(field) => (
+            "extra_forbidden",
+            Some(field.as_str()),
+            "Extra inputs are not permitted",
+        ),
+        Unfit::Value(field) => (
+            "string_type",
+            Some(*field),
+            "Input should be a valid string",
+        ),
+        Unfit::Syntax => ("json_invalid", None, "JSON decode error"),
+        Unfit::Body => ("extra_forbidden", None, "Extra inputs are not permitted"),
+        Unfit::ContentType => (
+            "model_attributes_type",
+            None,
+            "Input should be a valid dictionary or object to extract fields from",
+        ),
+    };
+    let loc = std::iter::once("body").chain(field).collect();
+    Answer::json(
+        422,
+        &Detail {
+            detail: [Problem {
+                r#type,
+                loc,
+                msg,
+                input: echo,
+            }],
+        },
+    )
+}
+
+/// Seconds as providers write them: a whole number if it is one.
+fn seconds(lifetime: Duration) -> Number {
+    let fraction = lifetime.subsec_nanos() != 0;
+    fraction
+        .then(|| Number::from_f64(lifetime.as_secs_f64()))
+        .flatten()
+        .unwrap_or_else(|| lifetime.as_secs().into())
+}
