@@ -1,1 +1,27 @@
-//! Placeholder.
+//! The client library of tokend: ask the local token broker for a fresh access token.
+//!
+//! Owns connections to the daemon's socket, their deadlines and the pairing of answers with requests. It never
+//! keeps a token, never talks to a provider and never prints. [`BlockingClient`] needs nothing but the standard
+//! library; [`Client`] (feature `async`, on by default) shares one connection among many tasks.
+#![doc = concat!("\n\n", include_str!("../README.md"))]
+
+mod blocking;
+mod clock;
+mod error;
+mod exchange;
+#[cfg(feature = "async")]
+mod nonblocking;
+mod options;
+mod socket;
+
+pub use blocking::BlockingClient;
+pub use error::ClientError;
+#[cfg(feature = "async")]
+pub use nonblocking::{ApiError, AuthorizedError, Client, MAX_IN_FLIGHT};
+pub use options::{Deadlines, GetOptions, Patience};
+pub use socket::SocketPath;
+
+pub use tokend_proto::{
+    AccountLine, AccountName, AccountState, AccountStatus, AttemptKind, Fault, FaultCode,
+    LastAttempt, LoginSecret, NameError, PaceStatus, SecretError, SecretText, Token,
+};

@@ -1,0 +1,334 @@
+//! The blocking client: one connection, one request at a time, no runtime.
+//!
+//! Owns the connection and its deadlines. A connection on which anything went wrong is closed and never used
+//! again, so that a late answer cannot be taken for that of another request.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+use tokend_proto::{
+    AccountLine, AccountName, AccountStatus, ClientFrame, FrameBuffer, LoginSecret, RequestId,
+    Response, SecretText, ServerFrame, Token, decode_server, encode,
+};
+use zeroize::Zeroizing;
+
+use crate::exchange::{self, Call, HELLO, Pages};
+use crate::{ClientError, Deadlines, GetOptions, Patience, SocketPath, clock};
+
+/// A client that blocks the calling thread.
+///
+/// It connects at once, greets together with its first request, and connects again by itself after the connection
+/// was lost.
+#[derive(Debug)]
+pub struct BlockingClient {
+    path: SocketPath,
+    deadlines: Deadlines,
+    connection: Option<Connection>,
+    last_id: u64,
+}
+
+impl BlockingClient {
+    /// Connects to the daemon.
+    ///
+    /// # Errors
+    /// [`ClientError::NotReachable`] when nobody listens there.
+    pub fn connect(path: &SocketPath) -> Result<Self, ClientError> {
+        Self::connect_with(path, Deadlines::default())
+    }
+
+    /// Connects to the daemon, with deadlines of the caller's choice for this and all that follows.
+    ///
+    /// # Errors
+    /// [`ClientError::NotReachable`] when nobody listens there.
+    pub fn connect_with(path: &SocketPath, deadlines: Deadlines) -> Result<Self, ClientError> {
+        let connection = Some(Connection::open(path, deadlines.connect)?);
+        Ok(Self {
+            path: path.clone(),
+            deadlines,
+            connection,
+            last_id: HELLO.0,
+        })
+    }
+
+    /// An access token that is good for what `options` demand.
+    ///
+    /// # Errors
+    /// Any [`ClientError`]; a [`ClientError::Fault`] carries the daemon's reason.
+    pub fn get(&mut self, options: &GetOptions) -> Result<Token, ClientError> {
+        self.call(Call::get(options, &self.deadlines))
+            .and_then(exchange::token)
+    }
+
+    /// A new access token even though the old one may be good, inside the pace.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub fn refresh(
+        &mut self,
+        account: &AccountName,
+        patience: Patience,
+    ) -> Result<Token, ClientError> {
+        self.call(Call::refresh(account, patience, &self.deadlines))
+            .and_then(exchange::token)
+    }
+
+    /// Says that an API refused `token`, and brings a newer one.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub fn reject(
+        &mut self,
+        account: &AccountName,
+        token: SecretText,
+        patience: Patience,
+    ) -> Result<Token, ClientError> {
+        self.call(Call::reject(account, token, patience, &self.deadlines))
+            .and_then(exchange::token)
+    }
+
+    /// The status of one account, or of all this peer may see.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub fn status(
+        &mut self,
+        account: Option<&AccountName>,
+    ) -> Result<Vec<AccountStatus>, ClientError> {
+        let mut pages = Pages::new();
+        loop {
+            let call = Call::status(account, pages.after(), &self.deadlines);
+            match pages.add(self.call(call).and_then(exchange::status)?)? {
+                Ok(all) => return Ok(all),
+                Err(more) => pages = more,
+            }
+        }
+    }
+
+    /// The accounts this peer may see.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub fn list(&mut self) -> Result<Vec<AccountLine>, ClientError> {
+        let mut pages = Pages::new();
+        loop {
+            let call = Call::list(pages.after(), &self.deadlines);
+            match pages.add(self.call(call).and_then(exchange::accounts)?)? {
+                Ok(all) => return Ok(all),
+                Err(more) => pages = more,
+            }
+        }
+    }
+
+    /// Makes the daemon read its configuration again; what it said about it.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub fn reload(&mut self) -> Result<String, ClientError> {
+        self.call(Call::reload(&self.deadlines))
+            .and_then(exchange::done)
+    }
+
+    /// Gives the daemon a credential to keep; what it said about it.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub fn login(
+        &mut self,
+        account: &AccountName,
+        secret: LoginSecret,
+    ) -> Result<String, ClientError> {
+        self.call(Call::login(account, secret, &self.deadlines))
+            .and_then(exchange::done)
+    }
+
+    /// Deletes what the daemon stores for an account; what it said about it.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub fn forget(&mut self, account: &AccountName) -> Result<String, ClientError> {
+        self.call(Call::forget(account, &self.deadlines))
+            .and_then(exchange::done)
+    }
+
+    fn call(&mut self, call: Call) -> Result<Response, ClientError> {
+        self.last_id += 1;
+        let frame = ClientFrame {
+            id: RequestId(self.last_id),
+            request: call.request,
+        };
+        let until = clock::now().checked_add(call.limit);
+        loop {
+            let mut connection = match self.connection.take() {
+                Some(connection) => connection,
+                None => Connection::open(&self.path, self.deadlines.connect.min(call.limit))?,
+            };
+            let has_worked = connection.greeted;
+            let deadline = Deadline {
+                until,
+                limit: call.limit,
+            };
+            match connection.exchange(&frame, deadline) {
+                Ok(response) => {
+                    self.connection = Some(connection);
+                    return Ok(response);
+                }
+                // A connection we kept may have died since, as when the daemon was restarted.
+                Err(Failure {
+                    error: ClientError::Lost { .. },
+                    sent,
+                }) if has_worked && (call.repeatable || !sent) => {}
+                Err(failure) => return Err(failure.error),
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Connection {
+    stream: UnixStream,
+    received: FrameBuffer,
+    greeted: bool,
+}
+
+/// Why an exchange failed, and whether the daemon may have seen the request.
+struct Failure {
+    error: ClientError,
+    sent: bool,
+}
+
+impl Connection {
+    fn open(path: &SocketPath, limit: Duration) -> Result<Self, ClientError> {
+        let stream = open(path, limit).map_err(|error| ClientError::NotReachable {
+            path: path.as_path().to_owned(),
+            source: Arc::new(error),
+        })?;
+        Ok(Self {
+            stream,
+            received: FrameBuffer::new(),
+            greeted: false,
+        })
+    }
+
+    fn exchange(&mut self, frame: &ClientFrame, deadline: Deadline) -> Result<Response, Failure> {
+        let unsent = |error| Failure { error, sent: false };
+        let mut bytes = Zeroizing::new(Vec::new());
+        if !self.greeted {
+            encode(&exchange::hello(), &mut bytes).map_err(|error| unsent(error.into()))?;
+        }
+        encode(frame, &mut bytes).map_err(|error| unsent(error.into()))?;
+        if let Err(error) = self.send(&bytes, deadline) {
+            // A daemon that refuses a connection says why and closes it, perhaps before we wrote.
+            let refused = self.receive(deadline).and_then(exchange::welcomed);
+            return Err(unsent(match refused {
+                Err(fault @ ClientError::Fault(_)) => fault,
+                _ => error,
+            }));
+        }
+        let maybe_sent = |error| Failure { error, sent: true };
+        if !self.greeted {
+            self.receive(deadline)
+                .and_then(exchange::welcomed)
+                .map_err(maybe_sent)?;
+            self.greeted = true;
+        }
+        match self.receive(deadline).map_err(maybe_sent)? {
+            ServerFrame { id, response } if id == frame.id => Ok(response),
+            ServerFrame {
+                id: HELLO,
+                response: Response::Fault(fault),
+            } => Err(maybe_sent(fault.into())),
+            ServerFrame { id, .. } => {
+                let reason = format!("it answers request {}, which was not asked", id.0);
+                Err(maybe_sent(ClientError::protocol(reason)))
+            }
+        }
+    }
+
+    fn send(&mut self, mut bytes: &[u8], deadline: Deadline) -> Result<(), ClientError> {
+        while !bytes.is_empty() {
+            self.stream
+                .set_write_timeout(Some(deadline.left()?))
+                .map_err(|error| ClientError::broken(&error))?;
+            match self.stream.write(bytes) {
+                Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
+                Err(error) => deadline.forgive(&error)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self, deadline: Deadline) -> Result<ServerFrame, ClientError> {
+        loop {
+            if let Some(payload) = self.received.next_frame()? {
+                return Ok(decode_server(payload)?);
+            }
+            self.stream
+                .set_read_timeout(Some(deadline.left()?))
+                .map_err(|error| ClientError::broken(&error))?;
+            match self.stream.read(self.received.spare()) {
+                Ok(0) if self.received.is_empty() => {
+                    return Err(ClientError::lost("the daemon closed it"));
+                }
+                Ok(0) => return Err(ClientError::lost("it ended in the middle of an answer")),
+                Ok(count) => self.received.filled(count),
+                Err(error) => deadline.forgive(&error)?,
+            }
+        }
+    }
+}
+
+/// Until when a call may take; `None` is later than the clock can tell.
+#[derive(Clone, Copy)]
+struct Deadline {
+    until: Option<Instant>,
+    limit: Duration,
+}
+
+impl Deadline {
+    /// What a read or write may still take; never zero, which the system takes for forever.
+    fn left(&self) -> Result<Duration, ClientError> {
+        const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+        let left = self.until.map_or(LONGEST, |until| {
+            until.saturating_duration_since(clock::now())
+        });
+        match left {
+            Duration::ZERO => Err(ClientError::TimedOut { limit: self.limit }),
+            left => Ok(left.min(LONGEST)),
+        }
+    }
+
+    /// Lets pass what only means that it is time to look at the clock again.
+    fn forgive(&self, error: &io::Error) -> Result<(), ClientError> {
+        match error.kind() {
+            ErrorKind::Interrupted | ErrorKind::WouldBlock | ErrorKind::TimedOut => Ok(()),
+            _ => Err(ClientError::broken(error)),
+        }
+    }
+}
+
+/// Connects with a deadline, which `UnixStream::connect` has none of: a daemon whose queue is full makes it wait.
+fn open(path: &SocketPath, limit: Duration) -> io::Result<UnixStream> {
+    let address = SocketAddrUnix::new(path.as_path())?;
+    let socket = socket_with(
+        AddressFamily::UNIX,
+        SocketType::STREAM,
+        SocketFlags::CLOEXEC,
+        None,
+    )?;
+    set_socket_timeout(
+        &socket,
+        Timeout::Send,
+        Some(limit.max(Duration::from_millis(1))),
+    )?;
+    connect(&socket, &address).map_err(|error| match io::Error::from(error) {
+        error if error.kind() == ErrorKind::WouldBlock => {
+            io::Error::new(ErrorKind::TimedOut, "its queue of connections stays full")
+        }
+        error => error,
+    })?;
+    Ok(socket.into())
+}

@@ -1,0 +1,14 @@
+//! The one place of the library that reads a clock, for deadlines on blocking reads and writes.
+//!
+//! Never used to judge a token: the daemon tells how long a token lives.
+
+use std::time::Instant;
+
+/// Now, on the monotonic clock.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the clock helper of the library"
+)]
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}

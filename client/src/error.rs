@@ -1,0 +1,140 @@
+//! What a call can end in besides its answer.
+//!
+//! Owns the closed list of failures and the advice for each. Never carries a secret.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokend_proto::{Fault, WireError};
+
+/// Why a call has no answer.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// No socket was named and none exists where sockets are expected.
+    #[error("no socket of tokend found; looked at {}", list(tried))]
+    NoSocket {
+        /// Where it was looked for, in order.
+        tried: Vec<PathBuf>,
+    },
+    /// Nobody answers at the socket, or it keeps the caller out.
+    #[error("cannot reach tokend at {}: {}", path.display(), plain(source))]
+    NotReachable {
+        /// The socket.
+        path: PathBuf,
+        /// What the system said.
+        source: Arc<io::Error>,
+    },
+    /// The daemon answered with a fault.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+    /// The peer does not speak the protocol, or another version of it.
+    #[error("the answer is not one of tokend's: {reason}")]
+    Protocol {
+        /// What was wrong with it.
+        reason: String,
+    },
+    /// The connection ended before the answer came; the request may have been processed.
+    #[error("the connection to tokend was lost: {reason}")]
+    Lost {
+        /// How it ended.
+        reason: String,
+    },
+    /// There was no answer in time. An attempt that has begun goes on at the daemon.
+    #[error("no answer from tokend within {} s", limit.as_secs_f64())]
+    TimedOut {
+        /// How long was waited.
+        limit: Duration,
+    },
+    /// The daemon reads too slowly for what this client sends; nothing was sent.
+    #[error("too many requests wait to be sent to tokend")]
+    Congested,
+}
+
+impl ClientError {
+    /// What to do about it, as a lower-case fragment for people.
+    pub fn advice(&self) -> Option<&str> {
+        Some(match self {
+            Self::NoSocket { .. } => {
+                "start the daemon (systemctl start tokend), or name its socket with --socket or TOKEND_SOCKET"
+            }
+            Self::NotReachable { source, .. } => match source.kind() {
+                io::ErrorKind::PermissionDenied => {
+                    "the socket's mode keeps you out; join the group it belongs to (ls -l shows it)"
+                }
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+                    "start the daemon (systemctl start tokend), or check --socket and TOKEND_SOCKET"
+                }
+                _ => "check the path and whether the daemon runs (systemctl status tokend)",
+            },
+            Self::Fault(fault) => return fault.advice.as_deref(),
+            Self::Protocol { .. } => {
+                "check that the path is tokend's socket, and that client and daemon are of the same release"
+            }
+            Self::Lost { .. } => {
+                "try again; if it happens again, look at the daemon's log (journalctl -u tokend)"
+            }
+            Self::TimedOut { .. } => {
+                "try again or allow more time; the daemon may be overloaded or stopped"
+            }
+            Self::Congested => "send fewer requests at once",
+        })
+    }
+
+    /// How long to wait before trying again, where the daemon said so.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Fault(fault) => fault.retry_after_ms.map(Duration::from_millis),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn protocol(reason: impl Into<String>) -> Self {
+        Self::Protocol {
+            reason: reason.into(),
+        }
+    }
+
+    pub(crate) fn lost(reason: impl Into<String>) -> Self {
+        Self::Lost {
+            reason: reason.into(),
+        }
+    }
+
+    /// What an error of an established connection means.
+    pub(crate) fn broken(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
+                Self::lost("the daemon closed it")
+            }
+            _ => Self::lost(plain(error)),
+        }
+    }
+}
+
+impl From<WireError> for ClientError {
+    fn from(error: WireError) -> Self {
+        Self::protocol(error.to_string())
+    }
+}
+
+fn list(paths: &[PathBuf]) -> String {
+    let paths: Vec<_> = paths
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    paths.join(" and ")
+}
+
+/// The system's sentence in lower case and without its number.
+fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut letters = text.chars();
+    letters
+        .next()
+        .map(|first| first.to_lowercase().chain(letters).collect())
+        .unwrap_or_default()
+}

@@ -1,0 +1,253 @@
+//! Which request each call sends, how long its answer may take, and how the answer is read.
+//!
+//! What both clients share. It never does I/O.
+
+use std::time::Duration;
+
+use tokend_proto::{
+    AccountLine, AccountName, AccountStatus, ClientFrame, LoginSecret, OLDEST, Request, RequestId,
+    Response, SecretText, ServerFrame, Token, VERSION,
+};
+
+use crate::options::millis;
+use crate::{ClientError, Deadlines, GetOptions, Patience};
+
+/// The id of the greeting; requests count from 1.
+pub(crate) const HELLO: RequestId = RequestId(0);
+
+/// More accounts than this are refused, so that a peer cannot fill our memory page by page.
+const MAX_ACCOUNTS: usize = 1_000_000;
+
+/// A request and what has to be known about it.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) request: Request,
+    pub(crate) limit: Duration,
+    /// Whether the daemon may see it twice without harm.
+    pub(crate) repeatable: bool,
+}
+
+impl Call {
+    pub(crate) fn get(options: &GetOptions, deadlines: &Deadlines) -> Self {
+        let patience = options.patience();
+        let request = Request::Get {
+            account: options.account.clone(),
+            min_validity_ms: options.min_validity.map(millis),
+            wait_ms: millis(patience.wait),
+            timeout_ms: millis(patience.timeout),
+        };
+        Self {
+            request,
+            limit: patience.timeout.saturating_add(deadlines.grace),
+            repeatable: true,
+        }
+    }
+
+    pub(crate) fn refresh(
+        account: &AccountName,
+        patience: Patience,
+        deadlines: &Deadlines,
+    ) -> Self {
+        let Patience { wait, timeout } = patience;
+        let account = account.clone();
+        let request = Request::Refresh {
+            account,
+            wait_ms: millis(wait),
+            timeout_ms: millis(timeout),
+        };
+        Self {
+            request,
+            limit: timeout.saturating_add(deadlines.grace),
+            repeatable: false,
+        }
+    }
+
+    pub(crate) fn reject(
+        account: &AccountName,
+        token: SecretText,
+        patience: Patience,
+        deadlines: &Deadlines,
+    ) -> Self {
+        let Patience { wait, timeout } = patience;
+        let account = account.clone();
+        let request = Request::Reject {
+            account,
+            token,
+            wait_ms: millis(wait),
+            timeout_ms: millis(timeout),
+        };
+        Self {
+            request,
+            limit: timeout.saturating_add(deadlines.grace),
+            repeatable: false,
+        }
+    }
+
+    pub(crate) fn status(
+        account: Option<&AccountName>,
+        after: Option<AccountName>,
+        deadlines: &Deadlines,
+    ) -> Self {
+        let request = Request::Status {
+            account: account.cloned(),
+            after,
+        };
+        Self {
+            request,
+            limit: deadlines.answer,
+            repeatable: true,
+        }
+    }
+
+    pub(crate) fn list(after: Option<AccountName>, deadlines: &Deadlines) -> Self {
+        Self {
+            request: Request::List { after },
+            limit: deadlines.answer,
+            repeatable: true,
+        }
+    }
+
+    pub(crate) fn reload(deadlines: &Deadlines) -> Self {
+        Self {
+            request: Request::Reload,
+            limit: deadlines.attempt,
+            repeatable: false,
+        }
+    }
+
+    pub(crate) fn login(account: &AccountName, secret: LoginSecret, deadlines: &Deadlines) -> Self {
+        let request = Request::Login {
+            account: account.clone(),
+            secret,
+        };
+        Self {
+            request,
+            limit: deadlines.attempt,
+            repeatable: false,
+        }
+    }
+
+    pub(crate) fn forget(account: &AccountName, deadlines: &Deadlines) -> Self {
+        let request = Request::Forget {
+            account: account.clone(),
+        };
+        Self {
+            request,
+            limit: deadlines.answer,
+            repeatable: false,
+        }
+    }
+}
+
+/// The first frame of a connection.
+pub(crate) fn hello() -> ClientFrame {
+    let request = Request::hello(concat!("tokend-client ", env!("CARGO_PKG_VERSION")));
+    ClientFrame { id: HELLO, request }
+}
+
+/// Whether the first frame of the daemon greets us.
+pub(crate) fn welcomed(frame: ServerFrame) -> Result<(), ClientError> {
+    match frame {
+        // Before the greeting a fault is about the connection, whatever its id.
+        ServerFrame {
+            response: Response::Fault(fault),
+            ..
+        } => Err(fault.into()),
+        ServerFrame {
+            id: HELLO,
+            response: Response::Welcome { version, daemon },
+        } => match version {
+            OLDEST..=VERSION => Ok(()),
+            _ => Err(ClientError::protocol(format!(
+                "{daemon} chose version {version}, which was not offered"
+            ))),
+        },
+        _ => Err(ClientError::protocol("the first frame is not a greeting")),
+    }
+}
+
+pub(crate) fn token(response: Response) -> Result<Token, ClientError> {
+    match response {
+        Response::Token(token) => Ok(token),
+        other => Err(unexpected(other, "a token")),
+    }
+}
+
+pub(crate) fn status(
+    response: Response,
+) -> Result<(Vec<AccountStatus>, Option<AccountName>), ClientError> {
+    match response {
+        Response::Status(page) => Ok((page.accounts, page.next)),
+        other => Err(unexpected(other, "a status")),
+    }
+}
+
+pub(crate) fn accounts(
+    response: Response,
+) -> Result<(Vec<AccountLine>, Option<AccountName>), ClientError> {
+    match response {
+        Response::Accounts(page) => Ok((page.accounts, page.next)),
+        other => Err(unexpected(other, "a list")),
+    }
+}
+
+pub(crate) fn done(response: Response) -> Result<String, ClientError> {
+    match response {
+        Response::Done { message } => Ok(message),
+        other => Err(unexpected(other, "a confirmation")),
+    }
+}
+
+/// Collects pages until the last.
+pub(crate) struct Pages<T> {
+    items: Vec<T>,
+    after: Option<AccountName>,
+}
+
+impl<T> Pages<T> {
+    pub(crate) fn new() -> Self {
+        Self {
+            items: Vec::new(),
+            after: None,
+        }
+    }
+
+    /// Where the next page begins.
+    pub(crate) fn after(&self) -> Option<AccountName> {
+        self.after.clone()
+    }
+
+    /// Adds a page; all of it, when that was the last one.
+    pub(crate) fn add(
+        mut self,
+        (items, next): (Vec<T>, Option<AccountName>),
+    ) -> Result<Result<Vec<T>, Self>, ClientError> {
+        let empty = items.is_empty();
+        self.items.extend(items);
+        let Some(next) = next else {
+            return Ok(Ok(self.items));
+        };
+        if empty || self.after.is_some_and(|after| next <= after) {
+            return Err(ClientError::protocol("its pages do not advance"));
+        }
+        if self.items.len() > MAX_ACCOUNTS {
+            return Err(ClientError::protocol(format!(
+                "it has more than {MAX_ACCOUNTS} accounts"
+            )));
+        }
+        self.after = Some(next);
+        Ok(Err(self))
+    }
+}
+
+fn unexpected(response: Response, wanted: &str) -> ClientError {
+    let found = match response {
+        Response::Fault(fault) => return fault.into(),
+        Response::Welcome { .. } => "a greeting",
+        Response::Token(_) => "a token",
+        Response::Status(_) => "a status",
+        Response::Accounts(_) => "a list",
+        Response::Done { .. } => "a confirmation",
+    };
+    ClientError::protocol(format!("{found} came where {wanted} was asked for"))
+}

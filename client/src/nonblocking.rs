@@ -1,0 +1,246 @@
+//! The async client: one connection shared by all clones, many requests at once.
+//!
+//! Owns which connection is in use and when to make another. What happens on a connection is `link`'s.
+
+mod authorized;
+mod link;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokend_proto::{
+    AccountLine, AccountName, AccountStatus, LoginSecret, Response, SecretText, Token,
+};
+use tokio::sync::{Mutex, Semaphore};
+use tokio::time::timeout;
+
+use crate::exchange::{self, Call, Pages};
+use crate::{ClientError, Deadlines, GetOptions, Patience, SocketPath};
+
+pub use authorized::{ApiError, AuthorizedError};
+use link::{Failure, Link};
+
+/// How many requests of one [`Client`] and its clones are under way at once; more wait for their turn.
+pub const MAX_IN_FLIGHT: usize = 64;
+
+/// An async client; cloning it shares the connection.
+///
+/// It needs a tokio runtime with I/O and time enabled. Dropping a call's future is always safe: the answer, when it
+/// comes, is discarded.
+#[derive(Debug, Clone)]
+pub struct Client {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    path: SocketPath,
+    deadlines: Deadlines,
+    turns: Semaphore,
+    link: Mutex<Option<Arc<Link>>>,
+}
+
+impl Client {
+    /// Connects to the daemon and greets it.
+    ///
+    /// # Errors
+    /// [`ClientError::NotReachable`] when nobody listens there, [`ClientError::Protocol`] when it is not tokend,
+    /// [`ClientError::Fault`] when the daemon turns the connection down.
+    pub async fn connect(path: &SocketPath) -> Result<Self, ClientError> {
+        Self::connect_with(path, Deadlines::default()).await
+    }
+
+    /// Connects to the daemon, with deadlines of the caller's choice for this and all that follows.
+    ///
+    /// # Errors
+    /// As [`Client::connect`].
+    pub async fn connect_with(
+        path: &SocketPath,
+        deadlines: Deadlines,
+    ) -> Result<Self, ClientError> {
+        let link = Arc::new(Link::open(path, deadlines.connect).await?);
+        let shared = Shared {
+            path: path.clone(),
+            deadlines,
+            turns: Semaphore::new(MAX_IN_FLIGHT),
+            link: Mutex::new(Some(link)),
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
+    }
+
+    /// An access token that is good for what `options` demand.
+    ///
+    /// # Errors
+    /// Any [`ClientError`]; a [`ClientError::Fault`] carries the daemon's reason.
+    pub async fn get(&self, options: &GetOptions) -> Result<Token, ClientError> {
+        self.call(Call::get(options, self.deadlines()))
+            .await
+            .and_then(exchange::token)
+    }
+
+    /// A new access token even though the old one may be good, inside the pace.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn refresh(
+        &self,
+        account: &AccountName,
+        patience: Patience,
+    ) -> Result<Token, ClientError> {
+        self.call(Call::refresh(account, patience, self.deadlines()))
+            .await
+            .and_then(exchange::token)
+    }
+
+    /// Says that an API refused `token`, and brings a newer one.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn reject(
+        &self,
+        account: &AccountName,
+        token: SecretText,
+        patience: Patience,
+    ) -> Result<Token, ClientError> {
+        self.call(Call::reject(account, token, patience, self.deadlines()))
+            .await
+            .and_then(exchange::token)
+    }
+
+    /// The status of one account, or of all this peer may see.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn status(
+        &self,
+        account: Option<&AccountName>,
+    ) -> Result<Vec<AccountStatus>, ClientError> {
+        let mut pages = Pages::new();
+        loop {
+            let call = Call::status(account, pages.after(), self.deadlines());
+            match pages.add(self.call(call).await.and_then(exchange::status)?)? {
+                Ok(all) => return Ok(all),
+                Err(more) => pages = more,
+            }
+        }
+    }
+
+    /// The accounts this peer may see.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn list(&self) -> Result<Vec<AccountLine>, ClientError> {
+        let mut pages = Pages::new();
+        loop {
+            let call = Call::list(pages.after(), self.deadlines());
+            match pages.add(self.call(call).await.and_then(exchange::accounts)?)? {
+                Ok(all) => return Ok(all),
+                Err(more) => pages = more,
+            }
+        }
+    }
+
+    /// Makes the daemon read its configuration again; what it said about it.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn reload(&self) -> Result<String, ClientError> {
+        self.call(Call::reload(self.deadlines()))
+            .await
+            .and_then(exchange::done)
+    }
+
+    /// Gives the daemon a credential to keep; what it said about it.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn login(
+        &self,
+        account: &AccountName,
+        secret: LoginSecret,
+    ) -> Result<String, ClientError> {
+        self.call(Call::login(account, secret, self.deadlines()))
+            .await
+            .and_then(exchange::done)
+    }
+
+    /// Deletes what the daemon stores for an account; what it said about it.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn forget(&self, account: &AccountName) -> Result<String, ClientError> {
+        self.call(Call::forget(account, self.deadlines()))
+            .await
+            .and_then(exchange::done)
+    }
+
+    fn deadlines(&self) -> &Deadlines {
+        &self.shared.deadlines
+    }
+
+    async fn call(&self, call: Call) -> Result<Response, ClientError> {
+        let mut used = None;
+        match timeout(call.limit, self.shared.answer(&call, &mut used)).await {
+            Ok(answered) => answered,
+            Err(_elapsed) => {
+                // The daemon keeps its own timeouts, so one that lets ours pass is not to be relied on. Others may
+                // still get their answers, but new requests go elsewhere.
+                self.shared.retire(used.as_ref()).await;
+                Err(ClientError::TimedOut { limit: call.limit })
+            }
+        }
+    }
+}
+
+impl Shared {
+    async fn answer(
+        &self,
+        call: &Call,
+        used: &mut Option<Arc<Link>>,
+    ) -> Result<Response, ClientError> {
+        // The semaphore is never closed.
+        let _turn = self
+            .turns
+            .acquire()
+            .await
+            .map_err(|_| ClientError::Congested)?;
+        let link = used.insert(self.link(call.limit).await?);
+        let Failure { error, sent } = match link.call(&call.request).await {
+            Ok(response) => return Ok(response),
+            Err(failure) => failure,
+        };
+        // A connection we kept may have died since, as when the daemon was restarted.
+        if !matches!(error, ClientError::Lost { .. }) || (sent && !call.repeatable) {
+            return Err(error);
+        }
+        let link = used.insert(self.link(call.limit).await?);
+        link.call(&call.request)
+            .await
+            .map_err(|failure| failure.error)
+    }
+
+    /// The connection in use, or a new one if that has ended.
+    async fn link(&self, limit: Duration) -> Result<Arc<Link>, ClientError> {
+        let mut current = self.link.lock().await;
+        match current.as_ref() {
+            Some(link) if !link.is_closed() => Ok(Arc::clone(link)),
+            _ => {
+                // Under the lock, so that of many tasks that lost the connection one makes the next.
+                let link =
+                    Arc::new(Link::open(&self.path, self.deadlines.connect.min(limit)).await?);
+                *current = Some(Arc::clone(&link));
+                Ok(link)
+            }
+        }
+    }
+
+    async fn retire(&self, used: Option<&Arc<Link>>) {
+        let Some(used) = used else { return };
+        let mut current = self.link.lock().await;
+        if current.as_ref().is_some_and(|link| Arc::ptr_eq(link, used)) {
+            *current = None;
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! What a caller may choose: which token, and how long to wait for what.
+//!
+//! Owns the defaults. All durations are sent as whole milliseconds; longer ones than that can express are cut.
+
+use std::time::Duration;
+
+use tokend_proto::AccountName;
+
+/// What [`get`](crate::BlockingClient::get) asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GetOptions {
+    /// Whose token.
+    pub account: AccountName,
+    /// How long the token must still live; `None` leaves it to the daemon's configuration.
+    pub min_validity: Option<Duration>,
+    /// How long the daemon may wait for the pace to allow an attempt, where one is needed.
+    pub wait: Duration,
+    /// How long the answer may take altogether, that wait included.
+    pub timeout: Duration,
+}
+
+impl GetOptions {
+    /// Any token the daemon thinks good, without waiting for the pace, within 30 seconds.
+    pub fn new(account: AccountName) -> Self {
+        let Patience { wait, timeout } = Patience::default();
+        Self {
+            account,
+            min_validity: None,
+            wait,
+            timeout,
+        }
+    }
+
+    /// Demands that the token lives at least this long.
+    #[must_use]
+    pub fn min_validity(self, min_validity: Duration) -> Self {
+        Self {
+            min_validity: Some(min_validity),
+            ..self
+        }
+    }
+
+    /// Allows the daemon to wait for the pace; the timeout is raised so that the wait fits into it.
+    #[must_use]
+    pub fn wait(self, wait: Duration) -> Self {
+        let Patience { wait, timeout } = self.patience().wait(wait);
+        Self {
+            wait,
+            timeout,
+            ..self
+        }
+    }
+
+    /// Limits how long the answer may take.
+    #[must_use]
+    pub fn timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
+    }
+
+    pub(crate) fn patience(&self) -> Patience {
+        Patience {
+            wait: self.wait,
+            timeout: self.timeout,
+        }
+    }
+}
+
+/// How long a request that may cause an attempt is allowed to take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// How long the daemon may wait for the pace to allow an attempt.
+    pub wait: Duration,
+    /// How long the answer may take altogether, that wait included.
+    pub timeout: Duration,
+}
+
+impl Patience {
+    /// What an attempt itself may take, on top of the wait for the pace.
+    const ATTEMPT: Duration = Duration::from_secs(30);
+
+    /// Allows the daemon to wait for the pace; the timeout is raised so that the wait fits into it.
+    #[must_use]
+    pub fn wait(self, wait: Duration) -> Self {
+        Self {
+            wait,
+            timeout: self.timeout.max(wait.saturating_add(Self::ATTEMPT)),
+        }
+    }
+
+    /// Limits how long the answer may take.
+    #[must_use]
+    pub fn timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
+    }
+}
+
+impl Default for Patience {
+    /// No wait for the pace, 30 seconds altogether.
+    fn default() -> Self {
+        Self {
+            wait: Duration::ZERO,
+            timeout: Self::ATTEMPT,
+        }
+    }
+}
+
+/// How long a client waits for the daemon itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deadlines {
+    /// For a connection to be made and greeted.
+    pub connect: Duration,
+    /// For an answer that causes no attempt: `status`, `list`, `forget`.
+    pub answer: Duration,
+    /// For an answer that may take an attempt but has no timeout of its own: `login`, `reload`.
+    pub attempt: Duration,
+    /// On top of a request's own timeout, so that the daemon's word about it arrives.
+    pub grace: Duration,
+}
+
+impl Default for Deadlines {
+    /// 5 s to connect, 10 s for an answer, 90 s for an attempt, 5 s of grace.
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self {
+            connect: seconds(5),
+            answer: seconds(10),
+            attempt: seconds(90),
+            grace: seconds(5),
+        }
+    }
+}
+
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

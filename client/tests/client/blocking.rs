@@ -1,0 +1,393 @@
+//! The blocking client: what it sends, what it makes of answers, and of everything that is not one.
+
+use std::os::unix::net::UnixListener;
+use std::time::Duration;
+
+use tokend_client::{
+    AccountLine, BlockingClient, ClientError, Deadlines, FaultCode, GetOptions, LoginSecret,
+    Patience, SocketPath,
+};
+use tokend_proto::{AccountsPage, Fault, Request, Response, StatusPage, VERSION};
+
+use crate::fake::{Act, FakeDaemon, name, secret, token};
+
+type Greeting = fn() -> Act;
+
+/// Short where the test waits for the deadline, default where it must not be met.
+fn short() -> Deadlines {
+    let ms = Duration::from_millis(100);
+    Deadlines {
+        answer: ms,
+        grace: ms,
+        ..Deadlines::default()
+    }
+}
+
+fn impatient() -> Deadlines {
+    Deadlines {
+        connect: Duration::from_millis(100),
+        ..Deadlines::default()
+    }
+}
+
+fn client(daemon: &FakeDaemon) -> BlockingClient {
+    BlockingClient::connect(&daemon.socket().into()).unwrap()
+}
+
+fn ads() -> GetOptions {
+    GetOptions::new(name("ads"))
+}
+
+#[test]
+fn every_call_sends_its_request() {
+    let daemon = FakeDaemon::start(|_, request| {
+        Act::Reply(match request {
+            Request::Get { .. } | Request::Refresh { .. } | Request::Reject { .. } => {
+                Response::Token(token("t"))
+            }
+            Request::Status { .. } => Response::Status(StatusPage {
+                accounts: vec![],
+                next: None,
+            }),
+            Request::List { .. } => Response::Accounts(AccountsPage {
+                accounts: vec![],
+                next: None,
+            }),
+            _ => Response::Done {
+                message: "done".into(),
+            },
+        })
+    });
+    let mut client = client(&daemon);
+    let ads = name("ads");
+    let seconds = Duration::from_secs;
+    let patience = Patience::default().wait(seconds(40));
+    let options = GetOptions::new(ads.clone())
+        .min_validity(seconds(60))
+        .wait(seconds(2))
+        .timeout(seconds(3));
+    assert_eq!(client.get(&options).unwrap(), token("t"));
+    assert_eq!(client.refresh(&ads, patience).unwrap(), token("t"));
+    assert_eq!(
+        client
+            .reject(&ads, secret("old"), Patience::default())
+            .unwrap(),
+        token("t")
+    );
+    assert!(client.status(Some(&ads)).unwrap().is_empty());
+    assert!(client.list().unwrap().is_empty());
+    assert_eq!(client.reload().unwrap(), "done");
+    assert_eq!(
+        client
+            .login(&ads, LoginSecret::Password(secret("pw")))
+            .unwrap(),
+        "done"
+    );
+    assert_eq!(client.forget(&ads).unwrap(), "done");
+    let expected = [
+        Request::Get {
+            account: ads.clone(),
+            min_validity_ms: Some(60_000),
+            wait_ms: 2_000,
+            timeout_ms: 3_000,
+        },
+        Request::Refresh {
+            account: ads.clone(),
+            wait_ms: 40_000,
+            timeout_ms: 70_000,
+        },
+        Request::Reject {
+            account: ads.clone(),
+            token: secret("old"),
+            wait_ms: 0,
+            timeout_ms: 30_000,
+        },
+        Request::Status {
+            account: Some(ads.clone()),
+            after: None,
+        },
+        Request::List { after: None },
+        Request::Reload,
+        Request::Login {
+            account: ads.clone(),
+            secret: LoginSecret::Password(secret("pw")),
+        },
+        Request::Forget { account: ads },
+    ];
+    assert_eq!(daemon.seen(), expected);
+    assert_eq!(daemon.connections(), 1);
+}
+
+#[test]
+fn all_pages_are_collected() {
+    let line = |text: &str| AccountLine {
+        account: name(text),
+        dialect: "oauth2".into(),
+    };
+    let daemon = FakeDaemon::start(move |_, request| {
+        let page = match request {
+            Request::List { after: None } => AccountsPage {
+                accounts: vec![line("a"), line("b")],
+                next: Some(name("b")),
+            },
+            Request::List { after: Some(after) } if after.as_str() == "b" => AccountsPage {
+                accounts: vec![line("c")],
+                next: None,
+            },
+            other => panic!("{other:?}"),
+        };
+        Act::Reply(Response::Accounts(page))
+    });
+    let names: Vec<_> = client(&daemon)
+        .list()
+        .unwrap()
+        .into_iter()
+        .map(|line| line.account)
+        .collect();
+    assert_eq!(names, [name("a"), name("b"), name("c")]);
+}
+
+#[test]
+fn pages_that_do_not_advance_are_refused() {
+    let line = AccountLine {
+        account: name("a"),
+        dialect: "oauth2".into(),
+    };
+    let page = AccountsPage {
+        accounts: vec![line],
+        next: Some(name("a")),
+    };
+    let daemon = FakeDaemon::answering(Response::Accounts(page));
+    assert!(matches!(
+        client(&daemon).list(),
+        Err(ClientError::Protocol { .. })
+    ));
+    assert_eq!(daemon.seen().len(), 2);
+}
+
+#[test]
+fn a_fault_arrives_whole_and_the_connection_stays() {
+    let fault = Fault::new(FaultCode::Paced, "the pace allows no login now")
+        .advise("wait")
+        .retry_after(250_000);
+    let daemon = FakeDaemon::start({
+        let fault = fault.clone();
+        move |index, _| match index {
+            0 => Act::Reply(Response::Fault(fault.clone())),
+            _ => Act::Reply(Response::Token(token("t"))),
+        }
+    });
+    let mut client = client(&daemon);
+    let error = client.get(&ads()).unwrap_err();
+    assert_eq!(error.to_string(), "the pace allows no login now");
+    assert_eq!(error.advice(), Some("wait"));
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(250)));
+    assert!(matches!(error, ClientError::Fault(found) if found == fault));
+    assert_eq!(client.get(&ads()).unwrap(), token("t"));
+    assert_eq!(daemon.connections(), 1);
+}
+
+#[test]
+fn nobody_there_is_told_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = SocketPath::from(folder.path().join("none.sock"));
+    let missing = BlockingClient::connect(&path).unwrap_err();
+    assert!(
+        missing
+            .to_string()
+            .ends_with("none.sock: no such file or directory"),
+        "{missing}"
+    );
+    assert!(missing.advice().unwrap().contains("systemctl start tokend"));
+
+    drop(UnixListener::bind(path.as_path()).unwrap());
+    let dead = BlockingClient::connect(&path).unwrap_err();
+    assert!(
+        dead.to_string().ends_with("none.sock: connection refused"),
+        "{dead}"
+    );
+
+    let long = SocketPath::from(folder.path().join("x".repeat(200)));
+    assert!(matches!(
+        BlockingClient::connect(&long),
+        Err(ClientError::NotReachable { .. })
+    ));
+}
+
+#[test]
+fn a_queue_that_stays_full_ends_at_the_deadline() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("full.sock");
+    let address = rustix::net::SocketAddrUnix::new(&path).unwrap();
+    let listener = rustix::net::socket(
+        rustix::net::AddressFamily::UNIX,
+        rustix::net::SocketType::STREAM,
+        None,
+    )
+    .unwrap();
+    rustix::net::bind(&listener, &address).unwrap();
+    rustix::net::listen(&listener, 0).unwrap();
+    let mut held = Vec::new();
+    let full = loop {
+        match BlockingClient::connect_with(&path.clone().into(), impatient()) {
+            Ok(client) => held.push(client),
+            Err(error) => break error,
+        }
+        assert!(held.len() < 100, "the queue never fills");
+    };
+    assert!(
+        full.to_string().contains("queue of connections stays full"),
+        "{full}"
+    );
+}
+
+#[test]
+fn a_silent_daemon_ends_at_the_deadline() {
+    let daemon = FakeDaemon::start(|_, _| Act::Silence);
+    let mut client = BlockingClient::connect_with(&daemon.socket().into(), short()).unwrap();
+    let error = client
+        .get(&ads().timeout(Duration::from_millis(50)))
+        .unwrap_err();
+    assert!(
+        matches!(error, ClientError::TimedOut { limit } if limit == Duration::from_millis(150)),
+        "{error}"
+    );
+    assert!(matches!(client.list(), Err(ClientError::TimedOut { .. })));
+    // A late answer must not meet the next request: each began anew.
+    assert_eq!(daemon.connections(), 2);
+}
+
+#[test]
+fn a_daemon_that_never_greets_ends_at_the_deadline() {
+    let daemon = FakeDaemon::greeting(|| Act::Silence, |_, _| Act::Silence);
+    let mut client = BlockingClient::connect_with(&daemon.socket().into(), short()).unwrap();
+    assert!(matches!(client.list(), Err(ClientError::TimedOut { .. })));
+}
+
+#[test]
+fn what_is_not_the_protocol_is_told_as_such() {
+    let garbage = || Act::Raw(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec());
+    let future = || {
+        Act::Reply(Response::Welcome {
+            version: VERSION + 1,
+            daemon: "tokend 9".into(),
+        })
+    };
+    let answer = || Act::ReplyAs(7, Response::Token(token("t")));
+    let undecodable = || Act::Raw([&8_u32.to_le_bytes()[..], &[0xff; 8]].concat());
+    let cases: [(Greeting, &str); 4] = [
+        (garbage, "frame of 1347703880 bytes"),
+        (future, "tokend 9 chose version 2"),
+        (answer, "not a greeting"),
+        (undecodable, "does not hold a message"),
+    ];
+    for (greeting, expected) in cases {
+        let daemon = FakeDaemon::greeting(greeting, |_, _| Act::Silence);
+        let error = client(&daemon).get(&ads()).unwrap_err();
+        assert!(matches!(error, ClientError::Protocol { .. }), "{error}");
+        assert!(error.to_string().contains(expected), "{error}");
+        assert!(error.advice().unwrap().contains("same release"));
+    }
+}
+
+#[test]
+fn wrong_answers_are_refused() {
+    let daemon = FakeDaemon::start(|_, _| Act::ReplyAs(99, Response::Token(token("t"))));
+    let error = client(&daemon).get(&ads()).unwrap_err();
+    assert!(error.to_string().contains("answers request 99"), "{error}");
+
+    let daemon = FakeDaemon::answering(Response::Done {
+        message: String::new(),
+    });
+    let error = client(&daemon).get(&ads()).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("a confirmation came where a token was asked for"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_connection_turned_down_says_why() {
+    let busy = || {
+        Act::ReplyAndClose(Response::Fault(Fault::new(
+            FaultCode::TooBusy,
+            "too many connections",
+        )))
+    };
+    let daemon = FakeDaemon::greeting(busy, |_, _| Act::Silence);
+    let error = client(&daemon).get(&ads()).unwrap_err();
+    assert!(
+        matches!(&error, ClientError::Fault(fault) if fault.code == FaultCode::TooBusy),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_answer_cut_short_is_lost() {
+    let daemon = FakeDaemon::start(|_, _| Act::Half(Response::Token(token("t"))));
+    let error = client(&daemon).get(&ads()).unwrap_err();
+    assert!(
+        error.to_string().contains("in the middle of an answer"),
+        "{error}"
+    );
+    assert_eq!(
+        daemon.connections(),
+        1,
+        "a connection that never worked is not tried again"
+    );
+}
+
+#[test]
+fn a_kept_connection_that_died_is_made_again() {
+    let daemon = FakeDaemon::start(|_, _| Act::ReplyAndClose(Response::Token(token("t"))));
+    let mut client = client(&daemon);
+    for _ in 0..3 {
+        assert_eq!(client.get(&ads()).unwrap(), token("t"));
+    }
+    assert_eq!((daemon.connections(), daemon.seen().len()), (3, 3));
+}
+
+#[test]
+fn only_what_may_be_repeated_is_repeated() {
+    let daemon = FakeDaemon::start(|index, _| match index {
+        0 => Act::Reply(Response::Token(token("t"))),
+        _ => Act::Close,
+    });
+    let mut first = client(&daemon);
+    first.get(&ads()).unwrap();
+    let lost = first
+        .refresh(&name("ads"), Patience::default())
+        .unwrap_err();
+    assert!(matches!(lost, ClientError::Lost { .. }), "{lost}");
+    assert_eq!(
+        daemon.seen().len(),
+        2,
+        "a refresh that may have been processed is not sent again"
+    );
+
+    let daemon = FakeDaemon::start(|index, _| match index {
+        0 | 2 => Act::Reply(Response::Token(token("t"))),
+        _ => Act::Close,
+    });
+    let mut second = client(&daemon);
+    second.get(&ads()).unwrap();
+    assert_eq!(
+        second.get(&ads()).unwrap(),
+        token("t"),
+        "a get is sent once more"
+    );
+    assert_eq!(daemon.seen().len(), 3);
+}
+
+#[test]
+fn secrets_stay_out_of_debug() {
+    let daemon = FakeDaemon::start(|_, _| Act::ReplyAs(99, Response::Token(token("hunter2"))));
+    let mut client = client(&daemon);
+    let error = client
+        .reject(&name("ads"), secret("hunter2"), Patience::default())
+        .unwrap_err();
+    let shown = format!("{client:?} {error:?} {error}");
+    assert!(!shown.contains("hunter2"), "{shown}");
+}

@@ -1,0 +1,13 @@
+//! Both clients against a scripted daemon on a real socket. The tests of tokenctl use the same `fake` module.
+
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "the helpers here are tests too"
+)]
+
+mod blocking;
+mod examples;
+mod fake;
+#[cfg(feature = "async")]
+mod nonblocking;
