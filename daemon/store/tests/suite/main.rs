@@ -1,0 +1,6 @@
+//! The crate from outside: the contract on both stores, the memory store's faults, and the local store on a real file system.
+
+mod common;
+mod contract;
+mod local;
+mod memory;
