@@ -1,1 +1,53 @@
-//! Placeholder.
+//! Declarative descriptions of how token endpoints are spoken to.
+//!
+//! Owns the dialect language: from TOML to a [`Dialect`], from [`Fields`] to an HTTP request, from an HTTP response to a
+//! [`Reply`]. It must never perform I/O, read a clock, or let a secret or an unredacted text of a provider out.
+//!
+//! ```
+//! use tokend_dialect::{Catalog, Endpoint, EndpointSettings, Fields, Kind, Reply};
+//!
+//! let catalog = Catalog::builtin();
+//! let dialect = catalog.find("ad-verification")?;
+//! let settings = EndpointSettings { base_url: "https://ads.example.com".into(), ..Default::default() };
+//! let endpoint = Endpoint::new(dialect, &settings)?;
+//! let mut fields = Fields::new();
+//! fields.set("username", "you@example.com").set_secret("password", "secret".into());
+//! let request = dialect.login_request(&endpoint, &fields)?;
+//! assert_eq!(request.uri(), "https://ads.example.com/login");
+//!
+//! let response = http::Response::new(r#"{"access_token": "abc", "token_type": "bearer"}"#.into());
+//! assert!(matches!(dialect.read_reply(Kind::Login, &response, &fields), Reply::Granted(_)));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod body;
+mod catalog;
+mod compile;
+mod dialect;
+mod document;
+mod endpoint;
+mod explain;
+mod fields;
+mod mistake;
+mod pacing;
+mod rejection;
+mod reply;
+mod request;
+mod section;
+mod template;
+
+pub use self::{
+    catalog::{Catalog, UnknownDialect, parse},
+    dialect::{Dialect, OptionUse, Reuse},
+    endpoint::{Endpoint, EndpointError, EndpointSettings},
+    fields::{
+        ACCESS_TOKEN, FieldUse, Fields, Kind, REFRESH_TOKEN, RequestError, UsedBy, VALUE_LIMIT,
+    },
+    mistake::{DialectError, Mistake},
+    pacing::{Pacing, Rate},
+    rejection::{Rejection, RejectionRule},
+    reply::{
+        Grant, Reply, classify::Processed, lifetime::LifetimeSource, retry_after::RetryAfter,
+        told::Told,
+    },
+};

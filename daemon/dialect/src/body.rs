@@ -1,0 +1,169 @@
+//! Request bodies: form, JSON of any shape, or none.
+//!
+//! Owns encoding. Values are always escaped by the encoder of their format, never pasted into text.
+
+use bytes::Bytes;
+use serde_json::{Map, Number, Value};
+use zeroize::Zeroizing;
+
+use crate::{
+    fields::RequestError,
+    template::{Place, Slot, Template, Values},
+};
+
+/// A body as a dialect describes it.
+#[derive(Clone, Debug)]
+pub(crate) enum Body {
+    None,
+    /// Names are templates too: a deployment may choose the name of a key.
+    Form(Vec<(Template, Template)>),
+    Json(Json),
+}
+
+/// JSON with templates in place of strings and keys.
+#[derive(Clone, Debug)]
+pub(crate) enum Json {
+    Null,
+    Boolean(bool),
+    Number(Number),
+    Text(Template),
+    Array(Vec<Self>),
+    Object(Vec<(Template, Self)>),
+}
+
+/// A body ready to be sent.
+pub(crate) enum FilledBody {
+    None,
+    Form(Zeroizing<String>),
+    Json(Vec<u8>),
+}
+
+impl FilledBody {
+    /// The media type, without a charset: both formats define theirs.
+    pub(crate) fn media(&self) -> Option<&'static str> {
+        match self {
+            Self::None => None,
+            Self::Form(_) => Some("application/x-www-form-urlencoded"),
+            Self::Json(_) => Some("application/json"),
+        }
+    }
+
+    pub(crate) fn into_bytes(self) -> Bytes {
+        match self {
+            Self::None => Bytes::new(),
+            Self::Form(text) => Bytes::copy_from_slice(text.as_bytes()),
+            Self::Json(json) => Bytes::from(json),
+        }
+    }
+}
+
+impl Body {
+    /// Fills in the last body's format; earlier bodies of the same format give what it does not name itself.
+    pub(crate) fn fill(bodies: &[&Self], values: Values<'_>) -> Result<FilledBody, RequestError> {
+        match bodies.last() {
+            None | Some(Self::None) => Ok(FilledBody::None),
+            Some(Self::Form(_)) => form(bodies, values),
+            Some(Self::Json(_)) => json(bodies, values),
+        }
+    }
+
+    pub(crate) fn slots(&self) -> Vec<(&Slot, bool)> {
+        match self {
+            Self::None => Vec::new(),
+            Self::Form(entries) => entries
+                .iter()
+                .flat_map(|(name, value)| name.slots().chain(value.slots()))
+                .collect(),
+            Self::Json(json) => {
+                let mut slots = Vec::new();
+                json.collect_slots(&mut slots);
+                slots
+            }
+        }
+    }
+}
+
+fn form(bodies: &[&Body], values: Values<'_>) -> Result<FilledBody, RequestError> {
+    let mut entries: Vec<&(Template, Template)> = Vec::new();
+    for body in bodies {
+        match body {
+            Body::Form(own) => {
+                for entry in own {
+                    entries.retain(|earlier| earlier.0 != entry.0);
+                    entries.push(entry);
+                }
+            }
+            Body::None | Body::Json(_) => entries.clear(),
+        }
+    }
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    for (name, value) in entries {
+        if let (Some(name), Some(value)) = (
+            name.fill(values, Place::Encoded)?,
+            value.fill(values, Place::Encoded)?,
+        ) {
+            form.append_pair(&name.text, &value.text);
+        }
+    }
+    Ok(FilledBody::Form(Zeroizing::new(form.finish())))
+}
+
+fn json(bodies: &[&Body], values: Values<'_>) -> Result<FilledBody, RequestError> {
+    let mut filled = Value::Null;
+    for body in bodies {
+        match body {
+            Body::Json(json) => match (&mut filled, json.fill(values)?) {
+                (Value::Object(earlier), Some(Value::Object(own))) => earlier.extend(own),
+                (earlier, Some(own)) => *earlier = own,
+                (_, None) => {}
+            },
+            Body::None | Body::Form(_) => filled = Value::Null,
+        }
+    }
+    Ok(FilledBody::Json(filled.to_string().into_bytes()))
+}
+
+impl Json {
+    /// `None` when the whole value is left out for want of an optional field.
+    fn fill(&self, values: Values<'_>) -> Result<Option<Value>, RequestError> {
+        Ok(Some(match self {
+            Self::Null => Value::Null,
+            Self::Boolean(flag) => Value::Bool(*flag),
+            Self::Number(number) => Value::Number(number.clone()),
+            Self::Text(template) => match template.fill(values, Place::Encoded)? {
+                Some(filled) => Value::String(filled.text.to_string()),
+                None => return Ok(None),
+            },
+            Self::Array(items) => {
+                let items: Result<Vec<Option<Value>>, RequestError> =
+                    items.iter().map(|item| item.fill(values)).collect();
+                Value::Array(items?.into_iter().flatten().collect())
+            }
+            Self::Object(members) => {
+                let mut map = Map::new();
+                for (name, member) in members {
+                    if let (Some(name), Some(value)) =
+                        (name.fill(values, Place::Encoded)?, member.fill(values)?)
+                    {
+                        map.insert(name.text.to_string(), value);
+                    }
+                }
+                Value::Object(map)
+            }
+        }))
+    }
+
+    fn collect_slots<'a>(&'a self, slots: &mut Vec<(&'a Slot, bool)>) {
+        match self {
+            Self::Null | Self::Boolean(_) | Self::Number(_) => {}
+            Self::Text(template) => slots.extend(template.slots()),
+            Self::Array(items) => items.iter().for_each(|item| item.collect_slots(slots)),
+            Self::Object(members) => {
+                for (name, member) in members {
+                    slots.extend(name.slots());
+                    member.collect_slots(slots);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,366 @@
+//! All dialects of a daemon: those compiled in and those a user wrote, with `extends` resolved.
+//!
+//! Owns names, suggestions and inheritance. It reads no files: callers hand in names and texts.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::{
+    compile,
+    dialect::Dialect,
+    document::{self, Node, Value},
+    endpoint::suggestion,
+    mistake::{DialectError, Mistakes, choose_from},
+    section,
+};
+
+/// How many dialects one may stand on another.
+const DEPTH: usize = 8;
+/// How many dialects a user may add.
+const FILES: usize = 1000;
+
+const BUILTIN: &[(&str, &str)] = &[
+    ("oauth2.toml", include_str!("../builtin/oauth2.toml")),
+    (
+        "ad-verification.toml",
+        include_str!("../builtin/ad-verification.toml"),
+    ),
+    ("jwt-api.toml", include_str!("../builtin/jwt-api.toml")),
+    (
+        "client-credentials.toml",
+        include_str!("../builtin/client-credentials.toml"),
+    ),
+    (
+        "firebase-accounts.toml",
+        include_str!("../builtin/firebase-accounts.toml"),
+    ),
+];
+
+/// The dialects by name.
+#[derive(Clone, Debug, Default)]
+pub struct Catalog {
+    dialects: BTreeMap<String, Known>,
+}
+
+#[derive(Clone, Debug)]
+struct Known {
+    dialect: Arc<Dialect>,
+    /// The merged tree, for dialects that extend this one.
+    tree: Arc<Node>,
+    builtin: bool,
+}
+
+/// There is no dialect of this name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no dialect `{name}`{}", suggestion(name, known.iter().map(String::as_str)))]
+pub struct UnknownDialect {
+    /// The name that was asked for.
+    pub name: String,
+    /// The names that exist.
+    pub known: Vec<String>,
+}
+
+impl Catalog {
+    /// The dialects that are compiled in.
+    #[must_use]
+    pub fn builtin() -> Self {
+        let mut catalog = Self::default();
+        let files = BUILTIN
+            .iter()
+            .map(|(file, text)| ((*file).to_owned(), (*text).to_owned()));
+        // A mistake in a built-in dialect is found by this crate's tests, which compile each of them.
+        let _errors = catalog.add_all(files, true);
+        catalog
+    }
+
+    /// This catalog with a user's dialects added. `files` are pairs of file name (`NAME.toml`) and text; they may extend each other.
+    ///
+    /// # Errors
+    /// One error for each file that cannot be used; the catalog is then of no use as a whole.
+    pub fn with_files(
+        &self,
+        files: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, Vec<DialectError>> {
+        let mut catalog = self.clone();
+        let errors = catalog.add_all(files, false);
+        if errors.is_empty() {
+            Ok(catalog)
+        } else {
+            Err(errors)
+        }
+    }
+
+    /// The dialect of this name.
+    ///
+    /// # Errors
+    /// There is none; the error has the nearest name.
+    pub fn find(&self, name: &str) -> Result<&Arc<Dialect>, UnknownDialect> {
+        let unknown = || UnknownDialect {
+            name: name.to_owned(),
+            known: self.dialects.keys().cloned().collect(),
+        };
+        self.dialects
+            .get(name)
+            .map(|known| &known.dialect)
+            .ok_or_else(unknown)
+    }
+
+    /// All dialects in the order of their names, each with whether it is compiled in.
+    pub fn iter(&self) -> impl Iterator<Item = (&Arc<Dialect>, bool)> {
+        self.dialects
+            .values()
+            .map(|known| (&known.dialect, known.builtin))
+    }
+
+    fn add_all(
+        &mut self,
+        files: impl IntoIterator<Item = (String, String)>,
+        builtin: bool,
+    ) -> Vec<DialectError> {
+        let mut errors = Vec::new();
+        let mut waiting: Vec<File> = Vec::new();
+        for (file, text) in files.into_iter().take(FILES) {
+            match File::read(&file, text, &self.dialects) {
+                Ok(file) => waiting.push(file),
+                Err(error) => errors.push(error),
+            }
+        }
+        let names: Vec<String> = waiting.iter().map(|file| file.name.clone()).collect();
+        // A dialect is compiled once its base is known; a round without progress leaves cycles and missing bases.
+        while !waiting.is_empty() {
+            let (ready, rest): (Vec<File>, Vec<File>) = waiting.into_iter().partition(|file| {
+                file.extends()
+                    .is_none_or(|base| self.dialects.contains_key(base))
+            });
+            if ready.is_empty() {
+                let known: Vec<&str> = self
+                    .dialects
+                    .keys()
+                    .chain(&names)
+                    .map(String::as_str)
+                    .collect();
+                errors.extend(rest.iter().filter_map(|file| file.stuck(&rest, &known)));
+                break;
+            }
+            waiting = rest;
+            for file in ready {
+                match file.compile(&self.dialects) {
+                    Ok((name, tree, dialect)) => {
+                        let _none = self.dialects.insert(
+                            name,
+                            Known {
+                                dialect,
+                                tree,
+                                builtin,
+                            },
+                        );
+                    }
+                    Err(error) => errors.push(error),
+                }
+            }
+        }
+        errors
+    }
+}
+
+/// Parses and compiles one dialect that may extend those of a catalog. `file` is its name for messages; the dialect's name
+/// is the file's, without directories and `.toml`.
+///
+/// # Errors
+/// Everything that is wrong with it, each with file, line, column and what would be valid.
+pub fn parse(file: &str, text: &str, catalog: &Catalog) -> Result<Dialect, DialectError> {
+    let file = File::read(file, text.to_owned(), &BTreeMap::new())?;
+    let (tree, depth) = file.resolve(&catalog.dialects)?;
+    file.check_depth(depth)?;
+    compile::compile(&file.name, Some(&file.text), &tree)
+}
+
+/// A dialect file that was read but not yet compiled.
+struct File {
+    name: String,
+    text: String,
+    tree: Node,
+}
+
+impl File {
+    fn read(
+        file: &str,
+        text: String,
+        taken: &BTreeMap<String, Known>,
+    ) -> Result<Self, DialectError> {
+        let mut mistakes = Mistakes::default();
+        let base = file.rsplit('/').next().unwrap_or(file);
+        let name = base.strip_suffix(".toml").unwrap_or(base).to_owned();
+        let tree = document::read(file, &text, &mut mistakes);
+        if let Some(tree) = &tree {
+            let letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+            if name.is_empty()
+                || name.len() > 63
+                || name.starts_with('-')
+                || !name.chars().all(letter)
+            {
+                let help = "a dialect's file name is its name: small letters, digits and `-`, at most 63, and `.toml`";
+                mistakes.add(
+                    &tree.span,
+                    format!("`{name}` cannot be the name of a dialect"),
+                    Some(help.to_owned()),
+                );
+            }
+            if taken.contains_key(&name) {
+                let help =
+                    format!("rename the file; the new dialect can say `extends = \"{name}\"`");
+                mistakes.add(
+                    &tree.span,
+                    format!("there is a dialect `{name}` already"),
+                    Some(help),
+                );
+            }
+        }
+        match tree {
+            Some(tree) if mistakes.is_empty() => Ok(Self { name, text, tree }),
+            _ => Err(DialectError::new(&name, mistakes.sorted())),
+        }
+    }
+
+    fn key(&self, key: &str) -> Option<&Node> {
+        match &self.tree.value {
+            Value::Table(table) => table.find(key),
+            _ => None,
+        }
+    }
+
+    fn extends(&self) -> Option<&str> {
+        match &self.key("extends")?.value {
+            Value::String(name) => Some(name),
+            _ => None,
+        }
+    }
+
+    fn compile(
+        self,
+        known: &BTreeMap<String, Known>,
+    ) -> Result<(String, Arc<Node>, Arc<Dialect>), DialectError> {
+        let (tree, depth) = self.resolve(known)?;
+        self.check_depth(depth)?;
+        let dialect = compile::compile(&self.name, Some(&self.text), &tree)?;
+        Ok((self.name, Arc::new(tree), Arc::new(dialect)))
+    }
+
+    /// The tree laid over that of the dialect it extends, without what `without` removes, and how many it stands on.
+    fn resolve(&self, known: &BTreeMap<String, Known>) -> Result<(Node, usize), DialectError> {
+        let mut mistakes = Mistakes::default();
+        let extends = self
+            .key("extends")
+            .and_then(|node| Some((node, section::string(node, &mut mistakes)?)));
+        let without = self
+            .key("without")
+            .and_then(|node| Some((node, section::strings(node, &mut mistakes)?)));
+        let mut base = None;
+        if let Some((node, name)) = extends {
+            base = known.get(name).map(|known| (*known.tree).clone());
+            if base.is_none() {
+                let names: Vec<&str> = known.keys().map(String::as_str).collect();
+                mistakes.add(
+                    &node.span,
+                    format!("there is no dialect `{name}`"),
+                    Some(choose_from(name, &names)),
+                );
+            }
+        }
+        if let Some((node, paths)) = without {
+            match &mut base {
+                None if extends.is_none() => {
+                    mistakes.add(&node.span, "`without` needs `extends`", None)
+                }
+                None => {}
+                Some(base) => {
+                    paths
+                        .iter()
+                        .zip(section::one_or_many(node))
+                        .for_each(|(path, node)| {
+                            let all = document::paths(base);
+                            if !document::remove(base, path) {
+                                let near = suggestion(path, all.iter().map(String::as_str));
+                                mistakes.add(
+                                    &node.span,
+                                    format!("the extended dialect has no `{path}`{near}"),
+                                    None,
+                                );
+                            }
+                        })
+                }
+            }
+        }
+        if !mistakes.is_empty() {
+            return Err(DialectError::new(&self.name, mistakes.sorted()));
+        }
+        let Some(mut tree) = base else {
+            return Ok((self.tree.clone(), 0));
+        };
+        let depth = 1 + lineage(extends.map(|(_, name)| name), known);
+        document::merge(&mut tree, self.tree.clone());
+        Ok((tree, depth))
+    }
+
+    fn check_depth(&self, depth: usize) -> Result<(), DialectError> {
+        let Some(node) = self.key("extends").filter(|_| depth > DEPTH) else {
+            return Ok(());
+        };
+        let mut mistakes = Mistakes::default();
+        mistakes.add(
+            &node.span,
+            format!("a dialect stands on at most {DEPTH} others"),
+            None,
+        );
+        Err(DialectError::new(&self.name, mistakes))
+    }
+
+    /// Why a file was never ready: its base is missing, or it stands on itself. `None` when another file is to blame.
+    fn stuck(&self, waiting: &[Self], known: &[&str]) -> Option<DialectError> {
+        let node = self.key("extends")?;
+        let base = self.extends()?;
+        let mut mistakes = Mistakes::default();
+        let next = |name: &str| {
+            waiting
+                .iter()
+                .find(|file| file.name == name)
+                .and_then(Self::extends)
+        };
+        if !known.contains(&base) {
+            let others: Vec<&str> = known
+                .iter()
+                .copied()
+                .filter(|name| *name != self.name)
+                .collect();
+            mistakes.add(
+                &node.span,
+                format!("there is no dialect `{base}`"),
+                Some(choose_from(base, &others)),
+            );
+        } else if std::iter::successors(Some(base), |name| next(name))
+            .take(FILES)
+            .any(|name| name == self.name)
+        {
+            mistakes.add(
+                &node.span,
+                format!("`{}` stands on itself through `{base}`", self.name),
+                None,
+            );
+        } else {
+            return None;
+        }
+        Some(DialectError::new(&self.name, mistakes))
+    }
+}
+
+/// How many dialects the named one stands on.
+fn lineage(name: Option<&str>, known: &BTreeMap<String, Known>) -> usize {
+    let mut count = 0;
+    let mut next = name.and_then(|name| known.get(name));
+    while let Some(Known { dialect, .. }) = next
+        && count <= DEPTH
+    {
+        count += 1;
+        next = dialect.extends.as_deref().and_then(|base| known.get(base));
+    }
+    count.saturating_sub(1)
+}

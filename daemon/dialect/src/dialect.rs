@@ -1,0 +1,347 @@
+//! A compiled dialect: how one provider's token endpoints are spoken to.
+//!
+//! Owns the public view of it. Immutable, shared between accounts, and without any value of an account.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response};
+
+use crate::{
+    endpoint::Endpoint,
+    fields::{ACCESS_TOKEN, FieldUse, Fields, Kind, REFRESH_TOKEN, RequestError, STANDARD, UsedBy},
+    pacing::Pacing,
+    rejection::Rejection,
+    reply::{Reply, ReplyPlan},
+    request::RequestPlan,
+    template::{Names, OptionSpec, Slot, Values},
+};
+
+/// How one provider's token endpoints are spoken to.
+#[derive(Debug)]
+pub struct Dialect {
+    pub(crate) name: Box<str>,
+    pub(crate) summary: Box<str>,
+    pub(crate) documentation: Box<str>,
+    pub(crate) extends: Option<Box<str>>,
+    pub(crate) own_text: Option<Arc<str>>,
+    pub(crate) effective: toml::Table,
+    pub(crate) names: Names,
+    pub(crate) login: Option<Plan>,
+    pub(crate) refresh: Option<Plan>,
+    pub(crate) rejection: Rejection,
+    pub(crate) pacing: Pacing,
+    pub(crate) reuse: Reuse,
+    pub(crate) refresh_ends_access_token: bool,
+    pub(crate) refresh_needs_valid_access_token: bool,
+}
+
+/// A request and what its replies mean.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) request: RequestPlan,
+    pub(crate) reply: ReplyPlan,
+}
+
+/// What presenting a refresh token a second time costs (RFC 9700 section 4.14).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reuse {
+    /// Nothing: refresh tokens do not rotate.
+    None,
+    /// The second use fails; tokens already issued live on.
+    Rotates,
+    /// The second use revokes everything that came from the same login.
+    RotatesAndReuseRevokes,
+    /// The provider does not say.
+    Unknown,
+}
+
+/// An option of a dialect that an account may set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OptionUse<'a> {
+    /// Its name below the account's `options`.
+    pub name: &'a str,
+    /// What it is for.
+    pub description: &'a str,
+    /// Its value where an account says nothing.
+    pub default: Option<&'a str>,
+    /// The only values it may have; empty when any text is valid.
+    pub choices: &'a [String],
+}
+
+impl Dialect {
+    /// Name by which accounts refer to it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// One line about the provider.
+    #[must_use]
+    pub fn summary(&self) -> &str {
+        &self.summary
+    }
+
+    /// What a person who sets up an account should know, with the reasons for the pacing.
+    #[must_use]
+    pub fn documentation(&self) -> &str {
+        &self.documentation
+    }
+
+    /// Default pacing for accounts of this dialect.
+    #[must_use]
+    pub fn pacing(&self) -> Pacing {
+        self.pacing
+    }
+
+    /// What presenting a refresh token a second time costs.
+    #[must_use]
+    pub fn reuse(&self) -> Reuse {
+        self.reuse
+    }
+
+    /// Whether a refresh ends the access token handed out before, so that one refreshes late.
+    #[must_use]
+    pub fn refresh_ends_access_token(&self) -> bool {
+        self.refresh_ends_access_token
+    }
+
+    /// Whether a refresh works only while the access token is valid, so that one never refreshes late.
+    #[must_use]
+    pub fn refresh_needs_valid_access_token(&self) -> bool {
+        self.refresh_needs_valid_access_token
+    }
+
+    /// How an API shows that it refused an access token.
+    #[must_use]
+    pub fn rejection(&self) -> &Rejection {
+        &self.rejection
+    }
+
+    /// Whether the dialect describes a login at all; options may still take it away, see [`Self::can_login_at`].
+    #[must_use]
+    pub fn can_login(&self) -> bool {
+        self.login.is_some()
+    }
+
+    /// Whether the dialect describes a refresh at all; options may still take it away, see [`Self::can_refresh_at`].
+    #[must_use]
+    pub fn can_refresh(&self) -> bool {
+        self.refresh.is_some()
+    }
+
+    /// Whether there is a login with the options of this endpoint.
+    #[must_use]
+    pub fn can_login_at(&self, endpoint: &Endpoint) -> bool {
+        self.can(Kind::Login, endpoint)
+    }
+
+    /// Whether there is a refresh with the options of this endpoint.
+    #[must_use]
+    pub fn can_refresh_at(&self, endpoint: &Endpoint) -> bool {
+        self.can(Kind::Refresh, endpoint)
+    }
+
+    fn can(&self, kind: Kind, endpoint: &Endpoint) -> bool {
+        self.plan(kind)
+            .is_some_and(|plan| plan.request.available(&self.names, endpoint))
+    }
+
+    /// A fingerprint of what the dialect does. It changes with every setting, but not with words for people, so that a
+    /// corrected dialect can be told from the one that was misconfigured.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        let mut table = self.effective.clone();
+        let _words = (table.remove("summary"), table.remove("documentation"));
+        format!(
+            "{:016x}",
+            fnv1a(toml::Value::Table(table).to_string().as_bytes())
+        )
+    }
+
+    /// Every field that some request uses, whatever the options. `required` holds for the default options.
+    pub fn fields(&self) -> impl Iterator<Item = FieldUse> {
+        let everywhere = self.uses(|plan| {
+            plan.request
+                .layers
+                .iter()
+                .flat_map(crate::request::Layer::slots)
+                .collect()
+        });
+        let defaults = self.fields_at(&Endpoint::defaults());
+        everywhere.into_iter().map(move |field| {
+            let required = defaults
+                .iter()
+                .any(|used| used.name == field.name && used.required);
+            FieldUse { required, ..field }
+        })
+    }
+
+    /// The fields that the requests use with the options of this endpoint.
+    #[must_use]
+    pub fn fields_at(&self, endpoint: &Endpoint) -> Vec<FieldUse> {
+        self.uses(|plan| {
+            if !plan.request.available(&self.names, endpoint) {
+                return Vec::new();
+            }
+            plan.request
+                .active(&self.names, endpoint)
+                .flat_map(crate::request::Layer::slots)
+                .collect()
+        })
+    }
+
+    fn uses<'a>(&'a self, slots: impl Fn(&'a Plan) -> Vec<(&'a Slot, bool)>) -> Vec<FieldUse> {
+        let mut uses: Vec<FieldUse> = Vec::new();
+        for (used_by, plan) in [
+            (UsedBy::Login, &self.login),
+            (UsedBy::Refresh, &self.refresh),
+        ] {
+            for (slot, optional) in plan.iter().flat_map(&slots) {
+                let Slot::Field(name) = slot else { continue };
+                match uses.iter_mut().find(|field| field.name == *name) {
+                    Some(field) => {
+                        field.required |= !optional;
+                        if field.used_by != used_by {
+                            field.used_by = UsedBy::Both;
+                        }
+                    }
+                    None => uses.push(self.field_use(name, !optional, used_by)),
+                }
+            }
+        }
+        uses
+    }
+
+    fn field_use(&self, name: &str, required: bool, used_by: UsedBy) -> FieldUse {
+        let own = self.names.field(name);
+        let secret = own.map_or_else(|| STANDARD.contains(&(name, true)), |field| field.secret);
+        FieldUse {
+            name: name.to_owned(),
+            secret,
+            required,
+            internal: matches!(name, REFRESH_TOKEN | ACCESS_TOKEN),
+            used_by,
+            description: own
+                .map(|field| field.description.clone())
+                .unwrap_or_default(),
+        }
+    }
+
+    /// The options an account may set.
+    pub fn options(&self) -> impl Iterator<Item = OptionUse<'_>> {
+        self.names.options.iter().map(|option| OptionUse {
+            name: &option.name,
+            description: &option.description,
+            default: option.default.as_deref(),
+            choices: &option.choices,
+        })
+    }
+
+    /// The names of alternative endpoints an account may choose.
+    pub fn endpoints(&self) -> impl Iterator<Item = &str> {
+        let plans = [&self.login, &self.refresh].into_iter().flatten();
+        let mut names: Vec<&str> = plans
+            .flat_map(|plan| &plan.request.endpoints)
+            .map(|(name, _)| name.as_str())
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        names.into_iter()
+    }
+
+    /// The login request of an account.
+    ///
+    /// # Errors
+    /// A field is missing, or has a character that cannot stand where the dialect puts it; the error names the account's key.
+    pub fn login_request(
+        &self,
+        endpoint: &Endpoint,
+        fields: &Fields,
+    ) -> Result<Request<Bytes>, RequestError> {
+        self.request(Kind::Login, endpoint, fields)
+    }
+
+    /// The refresh request of an account. `fields` holds the refresh token as [`REFRESH_TOKEN`].
+    ///
+    /// # Errors
+    /// As [`Self::login_request`].
+    pub fn refresh_request(
+        &self,
+        endpoint: &Endpoint,
+        fields: &Fields,
+    ) -> Result<Request<Bytes>, RequestError> {
+        self.request(Kind::Refresh, endpoint, fields)
+    }
+
+    /// The request of either kind.
+    ///
+    /// # Errors
+    /// As [`Self::login_request`].
+    pub fn request(
+        &self,
+        kind: Kind,
+        endpoint: &Endpoint,
+        fields: &Fields,
+    ) -> Result<Request<Bytes>, RequestError> {
+        let unavailable = || RequestError::Unavailable {
+            dialect: self.name.to_string(),
+            kind,
+        };
+        if !self.can(kind, endpoint) {
+            return Err(unavailable());
+        }
+        let plan = self.plan(kind).ok_or_else(unavailable)?;
+        let values = Values {
+            kind,
+            names: &self.names,
+            endpoint,
+            fields,
+        };
+        let own_path = match kind {
+            Kind::Login => endpoint.login_path(),
+            Kind::Refresh => endpoint.refresh_path(),
+        };
+        plan.request.build(values, own_path)
+    }
+
+    /// What a response means. `sent` are the fields of the request: the reply may echo their secrets, and nothing of them
+    /// gets into what is told.
+    #[must_use]
+    pub fn read_reply(&self, kind: Kind, response: &Response<Bytes>, sent: &Fields) -> Reply {
+        // Without a plan of this kind no such request was sent; the other one's reading is the nearest truth.
+        let plan = self
+            .plan(kind)
+            .or(self.login.as_ref())
+            .or(self.refresh.as_ref());
+        match plan {
+            Some(plan) => plan.reply.read(kind, response, sent),
+            None => Reply::unreadable(response.status().as_u16()),
+        }
+    }
+
+    pub(crate) fn plan(&self, kind: Kind) -> Option<&Plan> {
+        match kind {
+            Kind::Login => self.login.as_ref(),
+            Kind::Refresh => self.refresh.as_ref(),
+        }
+    }
+
+    pub(crate) fn option(&self, name: &str) -> Option<&OptionSpec> {
+        self.names.option(name)
+    }
+
+    /// The file as its author wrote it, comments and all; `None` when it was not kept.
+    #[must_use]
+    pub fn source(&self) -> Option<&str> {
+        self.own_text.as_deref()
+    }
+}
+
+/// FNV-1a: stable across versions and platforms, which the standard library's hashers do not promise. It tells an edited
+/// dialect from the same one and guards nothing.
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}

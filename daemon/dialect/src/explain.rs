@@ -1,0 +1,171 @@
+//! Explanations for people: a dialect as text, the request it would send, and what it reads from a reply.
+//!
+//! Owns the text of `tokend dialect show` and `tokend dialect try`. It goes through the same code as a real attempt, and
+//! never shows a token: of a grant only lengths are told.
+
+use std::fmt::Write as _;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use http::{Request, Response};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::{
+    Dialect, Endpoint, Fields, Grant, Kind, LifetimeSource, Processed, Reply, RequestError,
+    RetryAfter,
+};
+
+/// Begins and ends the stand-in for a field's value; every encoder leaves letters as they are.
+const MARK: (&str, &str) = ("ZqFieldZq", "ZqEndZq");
+
+impl Dialect {
+    /// The dialect as TOML: as its author wrote it, or with what it extends laid underneath.
+    #[must_use]
+    pub fn show(&self) -> String {
+        match (&self.own_text, &self.extends) {
+            (Some(text), None) => text.to_string(),
+            _ => self.effective_toml(),
+        }
+    }
+
+    /// Everything the dialect says, with what it inherits, as TOML without comments.
+    #[must_use]
+    pub fn effective_toml(&self) -> String {
+        // A table that was read from TOML can be written as TOML; the fallback is the one-line form.
+        toml::to_string_pretty(&self.effective)
+            .unwrap_or_else(|_| toml::Value::Table(self.effective.clone()).to_string())
+    }
+
+    /// The request that would be sent, with `<field>` in place of every value.
+    ///
+    /// # Errors
+    /// The dialect has no such request with the options of this endpoint.
+    pub fn explain_request(&self, kind: Kind, endpoint: &Endpoint) -> Result<String, RequestError> {
+        let mut fields = Fields::new();
+        for field in self.fields() {
+            let (start, end) = MARK;
+            let stand_in = format!("{start}{}{end}", field.name.replace('_', "ZqUnderZq"));
+            fields.set_secret(field.name, SecretString::from(stand_in));
+        }
+        let request = self.request(kind, endpoint, &fields)?;
+        Ok(unmark(&render(&request)))
+    }
+
+    /// What the dialect reads from a recorded reply, without the tokens. Texts are redacted as far as unknown secrets can be.
+    #[must_use]
+    pub fn explain_reply(&self, kind: Kind, response: &Response<Bytes>) -> String {
+        let reply = self.read_reply(kind, response, &Fields::new());
+        let mut out = format!(
+            "{kind} answered with status {}: {}\n",
+            response.status().as_u16(),
+            reply.word()
+        );
+        match &reply {
+            Reply::Granted(grant) => describe_grant(&mut out, kind, grant),
+            Reply::Busy { retry_after, .. } => line(&mut out, "retry after", &retry(*retry_after)),
+            Reply::Misbehaved { processed, .. } => {
+                line(&mut out, "processed", processed_words(*processed))
+            }
+            Reply::CredentialRejected(_) | Reply::RefreshRejected(_) | Reply::Misconfigured(_) => {}
+        }
+        if let Some(told) = reply.told() {
+            line(&mut out, "code", told.code.as_deref().unwrap_or("none"));
+            line(
+                &mut out,
+                "text",
+                if told.text.is_empty() {
+                    "none"
+                } else {
+                    &told.text
+                },
+            );
+        }
+        line(&mut out, "then", consequence(&reply));
+        out
+    }
+}
+
+fn line(out: &mut String, name: &str, value: &str) {
+    // Writing to a string cannot fail.
+    let _infallible = writeln!(out, "  {name:<16} {value}");
+}
+
+fn describe_grant(out: &mut String, kind: Kind, grant: &Grant) {
+    let size =
+        |token: &SecretString| format!("{} characters", token.expose_secret().chars().count());
+    line(out, "access token", &size(&grant.access_token));
+    line(out, "token type", &grant.token_type);
+    let lifetime = match grant.lifetime {
+        Some(lifetime) => format!("{lifetime:?}, {}", grant.lifetime_source),
+        None => LifetimeSource::Unknown.to_string(),
+    };
+    line(out, "lifetime", &lifetime);
+    let refresh = match (&grant.refresh_token, kind) {
+        (Some(token), _) => size(token),
+        (None, Kind::Login) => "none".to_owned(),
+        (None, Kind::Refresh) => "none: the one held is kept".to_owned(),
+    };
+    line(out, "refresh token", &refresh);
+    if let Some(lifetime) = grant.refresh_lifetime {
+        line(out, "refresh lifetime", &format!("{lifetime:?}"));
+    }
+    line(out, "scope", grant.scope.as_deref().unwrap_or("not told"));
+}
+
+fn retry(retry_after: Option<RetryAfter>) -> String {
+    match retry_after {
+        Some(RetryAfter::Delay(delay)) => format!("{delay:?}"),
+        Some(RetryAfter::At(time)) => format!("Unix time {time} by the provider's clock"),
+        None => "not told".to_owned(),
+    }
+}
+
+fn processed_words(processed: Processed) -> &'static str {
+    match processed {
+        Processed::No => "no: the same refresh token can be sent again",
+        Processed::Maybe => "maybe: a rotating provider may have used up the refresh token",
+    }
+}
+
+fn render(request: &Request<Bytes>) -> String {
+    let mut out = format!("{} {}\n", request.method(), request.uri());
+    for (name, value) in request.headers() {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        let shown = match value
+            .strip_prefix("Basic ")
+            .and_then(|text| STANDARD.decode(text).ok())
+        {
+            Some(pair) => format!("Basic base64({})", String::from_utf8_lossy(&pair)),
+            None => value.into_owned(),
+        };
+        let _infallible = writeln!(out, "{name}: {shown}");
+    }
+    if !request.body().is_empty() {
+        let _infallible = writeln!(out, "\n{}", String::from_utf8_lossy(request.body()));
+    }
+    out
+}
+
+fn unmark(text: &str) -> String {
+    let (start, end) = MARK;
+    // A URI's host part is written in lower case, but a field never stands there.
+    text.replace(start, "<")
+        .replace(end, ">")
+        .replace("ZqUnderZq", "_")
+}
+
+/// What a broker does next, in one sentence.
+fn consequence(reply: &Reply) -> &'static str {
+    match reply {
+        Reply::Granted(_) => "the token is stored and handed out",
+        Reply::Busy { .. } => "ask again later, inside the pace",
+        Reply::CredentialRejected(_) => {
+            "stop: the credential is not tried again until it changes or a person says so"
+        }
+        Reply::RefreshRejected(_) => "log in anew, if there is a credential and the pace allows",
+        Reply::Misconfigured(_) => {
+            "stop: nothing is sent until the configuration or the dialect changes"
+        }
+        Reply::Misbehaved { .. } => "try again later with growing pauses",
+    }
+}

@@ -1,0 +1,202 @@
+//! The values an account has for its dialect's fields, and what a dialect wants from an account.
+//!
+//! Owns the credential while a request is built from it. It must never show a secret: `Debug` and every error name
+//! fields, not values.
+
+use std::{collections::BTreeMap, fmt};
+
+use secrecy::{ExposeSecret, SecretString};
+
+/// The longest value of a field, in bytes; also the longest token that is accepted from a provider.
+pub const VALUE_LIMIT: usize = 32 * 1024;
+
+/// Fields every dialect knows. A secret one is never shown.
+pub(crate) const STANDARD: &[(&str, bool)] = &[
+    ("username", false),
+    ("password", true),
+    ("client_id", false),
+    ("client_secret", true),
+    ("scope", false),
+    (REFRESH_TOKEN, true),
+    (ACCESS_TOKEN, true),
+];
+
+/// Field that carries the refresh token the daemon holds; never written in a configuration.
+pub const REFRESH_TOKEN: &str = "refresh_token";
+/// Field that carries the access token the daemon holds, for providers that want it in a refresh.
+pub const ACCESS_TOKEN: &str = "access_token";
+
+/// The values of one account's fields, for one attempt.
+#[derive(Default)]
+pub struct Fields {
+    values: BTreeMap<String, FieldValue>,
+}
+
+enum FieldValue {
+    Plain(String),
+    Secret(SecretString),
+}
+
+impl Fields {
+    /// No values yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets a value that may be shown: a user name, a client id, a scope.
+    pub fn set(&mut self, name: impl Into<String>, value: impl Into<String>) -> &mut Self {
+        let _previous = self
+            .values
+            .insert(name.into(), FieldValue::Plain(value.into()));
+        self
+    }
+
+    /// Sets a value that is never shown: a password, a client secret, a token.
+    pub fn set_secret(&mut self, name: impl Into<String>, value: SecretString) -> &mut Self {
+        let _previous = self.values.insert(name.into(), FieldValue::Secret(value));
+        self
+    }
+
+    /// Whether a field has a value that is not empty.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.expose(name).is_some()
+    }
+
+    /// The value of a field; an empty one counts as absent, as form decoders see it.
+    pub(crate) fn expose(&self, name: &str) -> Option<&str> {
+        let value = match self.values.get(name)? {
+            FieldValue::Plain(text) => text.as_str(),
+            FieldValue::Secret(secret) => secret.expose_secret(),
+        };
+        (!value.is_empty()).then_some(value)
+    }
+
+    /// Whether the field must not be shown: it was set as a secret or is one by its name.
+    pub(crate) fn is_secret(&self, name: &str) -> bool {
+        matches!(self.values.get(name), Some(FieldValue::Secret(_)))
+            || STANDARD.contains(&(name, true))
+    }
+
+    /// Every secret value, to be kept out of what a provider's reply is told as.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = &str> {
+        self.values
+            .keys()
+            .filter(|name| self.is_secret(name))
+            .filter_map(|name| self.expose(name))
+    }
+}
+
+impl fmt::Debug for Fields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut map = f.debug_map();
+        for name in self.values.keys() {
+            let shown = if self.is_secret(name) {
+                "[redacted]"
+            } else {
+                self.expose(name).unwrap_or_default()
+            };
+            map.entry(name, &shown);
+        }
+        map.finish()
+    }
+}
+
+/// One field a dialect makes use of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldUse {
+    /// Name of the field, which is the account's key in the configuration.
+    pub name: String,
+    /// Whether it must come from a secret reference and is never shown.
+    pub secret: bool,
+    /// Whether an account must have it for a request that uses it.
+    pub required: bool,
+    /// Whether the daemon fills it in itself (`refresh_token`, `access_token`).
+    pub internal: bool,
+    /// Which requests use it.
+    pub used_by: UsedBy,
+    /// What a dialect says about a field of its own; empty for the standard ones.
+    pub description: String,
+}
+
+/// Which requests use a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UsedBy {
+    /// Only the login.
+    Login,
+    /// Only the refresh.
+    Refresh,
+    /// Both requests.
+    Both,
+}
+
+/// A request that cannot be built from what the account has. No variant carries a value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// A required field has no value.
+    #[error("the {kind} needs `{field}`; set `{field}` for the account")]
+    Missing {
+        /// The field, which is also the account's key.
+        field: String,
+        /// The request that needs it.
+        kind: Kind,
+    },
+    /// A value has a character that would break the place it goes to.
+    #[error(
+        "`{field}` has {what}, which cannot stand in {place}; correct `{field}` of the account"
+    )]
+    Forbidden {
+        /// The field, which is also the account's key.
+        field: String,
+        /// The kind of character.
+        what: &'static str,
+        /// The place in the request.
+        place: &'static str,
+    },
+    /// A value is longer than [`VALUE_LIMIT`].
+    #[error("`{field}` is longer than {VALUE_LIMIT} bytes; correct `{field}` of the account")]
+    TooLong {
+        /// The field, which is also the account's key.
+        field: String,
+    },
+    /// The dialect, with the account's options, has no such request.
+    #[error("dialect `{dialect}` has no {kind} with the options of this account")]
+    Unavailable {
+        /// Name of the dialect.
+        dialect: String,
+        /// The request that was asked for.
+        kind: Kind,
+    },
+    /// The parts do not form a valid HTTP request.
+    #[error(
+        "the {kind} cannot be written as an HTTP request: {reason}; correct `{key}` of the account"
+    )]
+    Invalid {
+        /// The request.
+        kind: Kind,
+        /// What is not valid, without any value.
+        reason: &'static str,
+        /// The account's key to look at.
+        key: &'static str,
+    },
+}
+
+/// The two requests a dialect describes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// A grant from the long-lived credential.
+    Login,
+    /// A grant from a refresh token.
+    Refresh,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Login => "login",
+            Self::Refresh => "refresh",
+        })
+    }
+}

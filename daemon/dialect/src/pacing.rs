@@ -1,0 +1,46 @@
+//! How often a provider may be asked: the defaults a dialect states for its accounts.
+//!
+//! Owns the numbers only; keeping the pace is the engine's work.
+
+use std::time::Duration;
+
+/// A limit as GCRA has it: a burst, and then one per period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// How many may come at once after a long rest; at least one.
+    pub burst: u32,
+    /// After the burst one is allowed in each such period; never zero.
+    pub period: Duration,
+}
+
+/// Default pacing of a dialect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pacing {
+    /// All attempts of one account.
+    pub attempts: Rate,
+    /// Logins of one account, counted in addition to `attempts`.
+    pub logins: Rate,
+    /// All attempts at one provider host.
+    pub host: Rate,
+    /// Attempts in flight at one provider host at the same time.
+    pub host_in_flight: u32,
+}
+
+impl Pacing {
+    /// What applies where a dialect says nothing: about what a careful person would do by hand.
+    pub(crate) const CAREFUL: Self = Self {
+        attempts: Rate {
+            burst: 3,
+            period: Duration::from_secs(60),
+        },
+        logins: Rate {
+            burst: 2,
+            period: Duration::from_secs(600),
+        },
+        host: Rate {
+            burst: 10,
+            period: Duration::from_secs(1),
+        },
+        host_in_flight: 4,
+    };
+}

@@ -1,0 +1,171 @@
+//! What a provider said about a failure, in a form that may be logged and shown.
+//!
+//! Owns picking a sentence out of the many shapes of error bodies, and making it one short line without secrets. Nothing of
+//! a reply's body may leave this crate but through here, except the tokens of a grant.
+
+use std::fmt;
+
+use http::header;
+use serde_json::Value;
+
+use super::{
+    parsed::{Parsed, Place},
+    redact::Secrets,
+};
+
+/// The longest text, in characters.
+pub(crate) const TEXT_LIMIT: usize = 200;
+/// The longest error code, in characters.
+const CODE_LIMIT: usize = 64;
+/// How much of a provider's text is looked at, in bytes.
+const WINDOW: usize = 4096;
+
+/// What a provider said: safe to log, one line, without secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// The HTTP status.
+    pub status: u16,
+    /// The provider's error code, if it gave one.
+    pub code: Option<String>,
+    /// The provider's sentence, or ours about its reply; at most 200 characters, may be empty.
+    pub text: String,
+}
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "status {}", self.status)?;
+        if let Some(code) = &self.code {
+            write!(f, " ({code})")?;
+        }
+        if self.text.is_empty() {
+            Ok(())
+        } else {
+            write!(f, ": {}", self.text)
+        }
+    }
+}
+
+/// Describes a failure. `own` is a sentence of ours that comes first.
+pub(crate) fn tell(
+    reply: &Parsed<'_>,
+    codes: &[Place],
+    texts: &[Place],
+    secrets: &Secrets,
+    own: Option<&str>,
+) -> Told {
+    let code = codes
+        .iter()
+        .filter_map(|place| place.find(reply))
+        .find_map(|value| code(&value));
+    let said = said(reply, texts);
+    let said = match (own, said) {
+        (Some(own), Some(said)) if !said.is_empty() => format!("{own} (it said: {said})"),
+        (Some(own), _) => own.to_owned(),
+        (None, said) => said.unwrap_or_default(),
+    };
+    Told {
+        status: reply.status(),
+        code: code.map(|code| clean(&code, CODE_LIMIT, secrets)),
+        text: clean(&said, TEXT_LIMIT, secrets),
+    }
+}
+
+/// A code is a string or a number.
+pub(crate) fn code(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) if !text.trim().is_empty() => Some(text.trim().to_owned()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// The provider's own words, not yet cleaned.
+fn said(reply: &Parsed<'_>, texts: &[Place]) -> Option<String> {
+    let placed = texts
+        .iter()
+        .filter_map(|place| place.find(reply))
+        .find_map(|value| match value {
+            Value::String(text) if !text.trim().is_empty() => Some(text),
+            Value::Array(items) => items.first().and_then(validation),
+            _ => None,
+        });
+    placed.or_else(|| match &reply.json {
+        Some(Value::String(text)) => Some(text.clone()),
+        Some(Value::Null) => None,
+        Some(json) => Some(json.to_string()),
+        None => page(&reply.text()),
+    })
+}
+
+/// FastAPI's validation error: where and what, without the echoed input.
+fn validation(item: &Value) -> Option<String> {
+    if let Value::String(text) = item {
+        return Some(text.clone());
+    }
+    let message = item.get("msg").or_else(|| item.get("message"))?.as_str()?;
+    let place = item.get("loc").and_then(Value::as_array).map(|parts| {
+        let parts: Vec<String> = parts.iter().filter_map(code).take(8).collect();
+        parts.join(".")
+    });
+    Some(place.map_or_else(|| message.to_owned(), |place| format!("{place}: {message}")))
+}
+
+/// A body that is no JSON: of an HTML page only its title.
+fn page(text: &str) -> Option<String> {
+    let trimmed = text.trim();
+    if !trimmed.starts_with('<') {
+        return (!trimmed.is_empty()).then(|| trimmed.to_owned());
+    }
+    let lower = trimmed.to_ascii_lowercase();
+    let title = lower.find("<title>").zip(lower.find("</title>"));
+    let title = title
+        .and_then(|(start, end)| trimmed.get(start + "<title>".len()..end))
+        .map(str::trim);
+    Some(title.map_or_else(
+        || "an HTML page".to_owned(),
+        |title| format!("an HTML page, \"{title}\""),
+    ))
+}
+
+/// The place a redirect points to, for people: without query and fragment, which may hold secrets.
+pub(crate) fn location(reply: &Parsed<'_>) -> Option<String> {
+    let location = reply.header(&header::LOCATION)?;
+    let bare = location.split(['?', '#']).next().unwrap_or_default();
+    let bare = bare.split_once("://").map_or_else(
+        || bare.to_owned(),
+        |(scheme, rest)| {
+            format!(
+                "{scheme}://{}",
+                rest.rsplit_once('@').map_or(rest, |(_, host)| host)
+            )
+        },
+    );
+    Some(bare)
+}
+
+/// One line, without secrets and control characters, of at most `limit` characters.
+pub(crate) fn clean(text: &str, limit: usize, secrets: &Secrets) -> String {
+    let mut end = text.len().min(WINDOW);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let window = text.get(..end).unwrap_or_default();
+    let redacted = secrets.redact(window, end < text.len());
+    let words: Vec<&str> = redacted.split_whitespace().collect();
+    let line: String = words.join(" ").chars().flat_map(shown).collect();
+    if line.chars().count() <= limit {
+        return line;
+    }
+    line.chars().take(limit - 3).chain("...".chars()).collect()
+}
+
+/// Control and invisible formatting characters are written as escapes, so that a reply cannot rewrite a log line.
+fn shown(c: char) -> Vec<char> {
+    let hidden = c.is_control()
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    if hidden {
+        c.escape_unicode().collect()
+    } else {
+        vec![c]
+    }
+}

@@ -1,0 +1,325 @@
+//! The request of a login or refresh: the plan a dialect compiles to, and filling it in for one account.
+//!
+//! Owns method, URL, headers, cookies, authentication and body. It must never follow, retry or send anything, and it marks
+//! every header that holds a secret as sensitive.
+
+use std::fmt;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
+use zeroize::Zeroizing;
+
+use crate::{
+    body::{Body, FilledBody},
+    endpoint::Endpoint,
+    fields::{Kind, RequestError},
+    template::{Filled, Names, Place, Slot, Template, Values},
+};
+
+/// One request of a dialect: layers of which the later ones override, each under a condition on options.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RequestPlan {
+    pub(crate) layers: Vec<Layer>,
+    /// Named alternatives for the path.
+    pub(crate) endpoints: Vec<(String, Template)>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Layer {
+    pub(crate) when: Vec<Condition>,
+    pub(crate) available: Option<bool>,
+    pub(crate) method: Option<Method>,
+    pub(crate) path: Option<Template>,
+    pub(crate) query: Vec<(String, Template)>,
+    pub(crate) headers: Vec<(HeaderName, Template)>,
+    pub(crate) cookies: Vec<(String, Template)>,
+    pub(crate) auth: Option<Auth>,
+    pub(crate) body: Option<Body>,
+}
+
+/// An option that must have one of some values.
+#[derive(Clone, Debug)]
+pub(crate) struct Condition {
+    pub(crate) option: String,
+    pub(crate) values: Vec<String>,
+}
+
+/// What goes into the `Authorization` header.
+#[derive(Clone, Debug)]
+pub(crate) enum Auth {
+    None,
+    Basic {
+        username: Template,
+        password: Template,
+        encoding: BasicEncoding,
+    },
+    Bearer(Template),
+    /// The whole header value.
+    Custom(Template),
+}
+
+/// How user name and password are written before base64.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BasicEncoding {
+    /// As they are, in UTF-8: RFC 7617.
+    Raw,
+    /// Form-encoded each: RFC 6749 section 2.3.1.
+    Form,
+}
+
+impl Layer {
+    fn applies(&self, names: &Names, endpoint: &Endpoint) -> bool {
+        self.when.iter().all(|condition| {
+            let value = endpoint
+                .option(names, &condition.option)
+                .unwrap_or_default();
+            condition.values.iter().any(|wanted| wanted == value)
+        })
+    }
+
+    /// Every placeholder, with whether it may be absent.
+    pub(crate) fn slots(&self) -> Vec<(&Slot, bool)> {
+        let mut slots: Vec<(&Slot, bool)> = self.path.iter().flat_map(Template::slots).collect();
+        slots.extend(
+            self.query
+                .iter()
+                .chain(&self.cookies)
+                .flat_map(|(_, value)| value.slots()),
+        );
+        slots.extend(self.headers.iter().flat_map(|(_, value)| value.slots()));
+        match &self.auth {
+            Some(Auth::Basic {
+                username, password, ..
+            }) => slots.extend(username.slots().chain(password.slots())),
+            Some(Auth::Bearer(value) | Auth::Custom(value)) => slots.extend(value.slots()),
+            Some(Auth::None) | None => {}
+        }
+        if let Some(body) = &self.body {
+            slots.extend(body.slots());
+        }
+        slots
+    }
+}
+
+impl RequestPlan {
+    /// The layers that apply with an account's options.
+    pub(crate) fn active<'a>(
+        &'a self,
+        names: &'a Names,
+        endpoint: &'a Endpoint,
+    ) -> impl Iterator<Item = &'a Layer> {
+        self.layers
+            .iter()
+            .filter(move |layer| layer.applies(names, endpoint))
+    }
+
+    /// Whether the request exists with an account's options.
+    pub(crate) fn available(&self, names: &Names, endpoint: &Endpoint) -> bool {
+        self.active(names, endpoint)
+            .filter_map(|layer| layer.available)
+            .last()
+            .unwrap_or(true)
+    }
+
+    /// Writes the request with an account's values.
+    pub(crate) fn build(
+        &self,
+        values: Values<'_>,
+        named_path: Option<&str>,
+    ) -> Result<Request<Bytes>, RequestError> {
+        let layers: Vec<&Layer> = self.active(values.names, values.endpoint).collect();
+        let method = layers
+            .iter()
+            .rev()
+            .find_map(|layer| layer.method.clone())
+            .unwrap_or(Method::POST);
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+        let body = body(&layers, values)?;
+        if let Some(media) = body.media() {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
+        } else if method != Method::GET {
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
+        authorize(&layers, values, &mut headers)?;
+        for (name, template) in layers.iter().flat_map(|layer| &layer.headers) {
+            if let Some(filled) = template.fill(values, Place::Header)? {
+                headers.insert(name, header_value(&filled, values.kind)?);
+            }
+        }
+        if let Some(cookies) = cookies(&layers, values)? {
+            headers.insert(header::COOKIE, header_value(&cookies, values.kind)?);
+        }
+        let uri = self.uri(&layers, values, named_path)?;
+        let mut request = Request::new(body.into_bytes());
+        *request.method_mut() = method;
+        *request.uri_mut() = uri;
+        *request.headers_mut() = headers;
+        Ok(request)
+    }
+
+    fn uri(
+        &self,
+        layers: &[&Layer],
+        values: Values<'_>,
+        own_path: Option<&str>,
+    ) -> Result<Uri, RequestError> {
+        let invalid = |reason, key| RequestError::Invalid {
+            kind: values.kind,
+            reason,
+            key,
+        };
+        let named = values
+            .endpoint
+            .named()
+            .and_then(|name| self.endpoints.iter().find(|(known, _)| known == name));
+        let template = named
+            .map(|(_, path)| path)
+            .or_else(|| layers.iter().rev().find_map(|layer| layer.path.as_ref()));
+        let path = match (own_path, template) {
+            (Some(own), _) => Zeroizing::new(own.to_owned()),
+            (None, Some(template)) => template.fill(values, Place::Path)?.unwrap_or_default().text,
+            (None, None) => return Err(invalid("there is no path", "login_path")),
+        };
+        let absolute = path.starts_with("https://") || path.starts_with("http://");
+        let base = if absolute {
+            ""
+        } else {
+            values.endpoint.base_url()
+        };
+        let mut uri = Zeroizing::new(format!("{base}{}", path.as_str()));
+        if let Some(query) = query(layers, values)? {
+            uri.push('?');
+            uri.push_str(&query);
+        }
+        Uri::try_from(uri.as_str())
+            .map_err(|_| invalid("its URL is not valid or too long", "base_url"))
+    }
+}
+
+/// Later entries replace earlier ones of the same name.
+fn effective<'a>(
+    layers: &[&'a Layer],
+    entries: impl Fn(&'a Layer) -> &'a [(String, Template)],
+) -> Vec<&'a (String, Template)> {
+    let mut found: Vec<&(String, Template)> = Vec::new();
+    for entry in layers.iter().flat_map(|layer| entries(layer)) {
+        found.retain(|earlier| earlier.0 != entry.0);
+        found.push(entry);
+    }
+    found
+}
+
+fn query(layers: &[&Layer], values: Values<'_>) -> Result<Option<Zeroizing<String>>, RequestError> {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    let mut any = false;
+    for (name, template) in effective(layers, |layer| &layer.query) {
+        if let Some(value) = template.fill(values, Place::Encoded)? {
+            query.append_pair(name, &value.text);
+            any = true;
+        }
+    }
+    Ok(any.then(|| Zeroizing::new(query.finish())))
+}
+
+fn cookies(layers: &[&Layer], values: Values<'_>) -> Result<Option<Filled>, RequestError> {
+    let mut line = Filled::default();
+    for (name, template) in effective(layers, |layer| &layer.cookies) {
+        if let Some(value) = template.fill(values, Place::Cookie)? {
+            if !line.text.is_empty() {
+                line.text.push_str("; ");
+            }
+            line.text.push_str(name);
+            line.text.push('=');
+            line.text.push_str(&value.text);
+            line.secret |= value.secret;
+        }
+    }
+    Ok((!line.text.is_empty()).then_some(line))
+}
+
+fn body(layers: &[&Layer], values: Values<'_>) -> Result<FilledBody, RequestError> {
+    let bodies: Vec<&Body> = layers
+        .iter()
+        .filter_map(|layer| layer.body.as_ref())
+        .collect();
+    Body::fill(&bodies, values)
+}
+
+fn authorize(
+    layers: &[&Layer],
+    values: Values<'_>,
+    headers: &mut HeaderMap,
+) -> Result<(), RequestError> {
+    let auth = layers.iter().rev().find_map(|layer| layer.auth.as_ref());
+    let filled = match auth {
+        Some(Auth::Basic {
+            username,
+            password,
+            encoding,
+        }) => basic(username, password, *encoding, values)?,
+        Some(Auth::Bearer(token)) => token.fill(values, Place::Header)?.map(|mut token| {
+            token.text.insert_str(0, "Bearer ");
+            token
+        }),
+        Some(Auth::Custom(value)) => value.fill(values, Place::Header)?,
+        Some(Auth::None) | None => None,
+    };
+    if let Some(mut filled) = filled {
+        filled.secret = true;
+        headers.insert(header::AUTHORIZATION, header_value(&filled, values.kind)?);
+    }
+    Ok(())
+}
+
+/// An optional user name that is absent leaves the header out; an optional password that is absent is empty.
+fn basic(
+    username: &Template,
+    password: &Template,
+    encoding: BasicEncoding,
+    values: Values<'_>,
+) -> Result<Option<Filled>, RequestError> {
+    let (user_place, password_place) = match encoding {
+        BasicEncoding::Raw => (Place::BasicUser, Place::BasicPassword),
+        BasicEncoding::Form => (Place::Encoded, Place::Encoded),
+    };
+    let Some(username) = username.fill(values, user_place)? else {
+        return Ok(None);
+    };
+    let password = password.fill(values, password_place)?.unwrap_or_default();
+    let encode = |text: &str| match encoding {
+        BasicEncoding::Raw => Zeroizing::new(text.to_owned()),
+        BasicEncoding::Form => {
+            Zeroizing::new(form_urlencoded::byte_serialize(text.as_bytes()).collect())
+        }
+    };
+    let pair = Zeroizing::new(format!(
+        "{}:{}",
+        *encode(&username.text),
+        *encode(&password.text)
+    ));
+    // One line whatever the length: GNU base64 would wrap at 76 characters and break the header.
+    let text = Zeroizing::new(format!("Basic {}", STANDARD.encode(pair.as_bytes())));
+    Ok(Some(Filled { text, secret: true }))
+}
+
+fn header_value(filled: &Filled, kind: Kind) -> Result<HeaderValue, RequestError> {
+    let reason = "a header value is not valid";
+    let mut value = HeaderValue::from_str(&filled.text).map_err(|_| RequestError::Invalid {
+        kind,
+        reason,
+        key: "options",
+    })?;
+    value.set_sensitive(filled.secret);
+    Ok(value)
+}
+
+impl fmt::Display for BasicEncoding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Raw => "raw",
+            Self::Form => "form",
+        })
+    }
+}

@@ -1,0 +1,329 @@
+//! Text with placeholders: `{field}`, `{field?}` for one that may be absent, `{{` and `}}` for braces.
+//!
+//! Owns parsing templates and filling them in for one place of a request. It must never let a value leave the place it
+//! was meant for: what could break a header, a cookie or a path is refused or encoded here.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use zeroize::Zeroizing;
+
+use crate::{
+    document::Node,
+    endpoint::Endpoint,
+    fields::{Fields, Kind, RequestError, STANDARD, VALUE_LIMIT},
+    mistake::{Mistakes, choose_from},
+    section,
+};
+
+/// Everything outside RFC 3986's unreserved characters is encoded in a path segment.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// Text in which fields and options are to be filled in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Template {
+    parts: Vec<Part>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    Text(String),
+    Slot { slot: Slot, optional: bool },
+}
+
+/// What a placeholder stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Slot {
+    Field(String),
+    Option { name: String, path: bool },
+}
+
+/// A field that a dialect declares besides the standard ones.
+#[derive(Clone, Debug)]
+pub(crate) struct FieldSpec {
+    pub(crate) name: String,
+    pub(crate) secret: bool,
+    pub(crate) description: String,
+}
+
+/// An option an account may set.
+#[derive(Clone, Debug)]
+pub(crate) struct OptionSpec {
+    pub(crate) name: String,
+    pub(crate) description: String,
+    pub(crate) default: Option<String>,
+    /// The only values it may have; empty when any text is valid.
+    pub(crate) choices: Vec<String>,
+    /// Whether the value is a path, which is put into a path as it is.
+    pub(crate) path: bool,
+}
+
+/// The names that a dialect's placeholders may use.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Names {
+    pub(crate) fields: Vec<FieldSpec>,
+    pub(crate) options: Vec<OptionSpec>,
+}
+
+impl Names {
+    fn slot(&self, name: &str) -> Option<Slot> {
+        if let Some(option) = self.option(name) {
+            return Some(Slot::Option {
+                name: option.name.clone(),
+                path: option.path,
+            });
+        }
+        let field = STANDARD.iter().any(|(known, _)| *known == name) || self.field(name).is_some();
+        field.then(|| Slot::Field(name.to_owned()))
+    }
+
+    pub(crate) fn option(&self, name: &str) -> Option<&OptionSpec> {
+        self.options.iter().find(|option| option.name == name)
+    }
+
+    pub(crate) fn field(&self, name: &str) -> Option<&FieldSpec> {
+        self.fields.iter().find(|field| field.name == name)
+    }
+
+    fn all(&self) -> Vec<&str> {
+        let standard = STANDARD.iter().map(|(name, _)| *name);
+        let own = self.fields.iter().map(|field| field.name.as_str());
+        standard
+            .chain(own)
+            .chain(self.options.iter().map(|option| option.name.as_str()))
+            .collect()
+    }
+}
+
+impl Template {
+    /// Parses a string value; a mistake names the placeholder and the nearest valid one.
+    pub(crate) fn read(node: &Node, names: &Names, mistakes: &mut Mistakes) -> Option<Self> {
+        let text = section::string(node, mistakes)?;
+        Self::parse(text, node, names, mistakes)
+    }
+
+    /// Parses `text`, which stands at `node` (or is a key, or a leaf of JSON text, written there).
+    pub(crate) fn parse(
+        text: &str,
+        node: &Node,
+        names: &Names,
+        mistakes: &mut Mistakes,
+    ) -> Option<Self> {
+        let mut parts = Vec::new();
+        let mut literal = String::new();
+        let mut rest = text;
+        while let Some(at) = rest.find(['{', '}']) {
+            let (before, brace) = rest.split_at(at);
+            literal.push_str(before);
+            if let Some(after) = brace.strip_prefix("{{") {
+                literal.push('{');
+                rest = after;
+            } else if let Some(after) = brace.strip_prefix("}}") {
+                literal.push('}');
+                rest = after;
+            } else if let Some((name, after)) = brace
+                .strip_prefix('{')
+                .and_then(|inside| inside.split_once('}'))
+            {
+                let (name, optional) = name
+                    .strip_suffix('?')
+                    .map_or((name, false), |name| (name, true));
+                let Some(slot) = names.slot(name) else {
+                    let help = choose_from(name, &names.all());
+                    mistakes.add(
+                        &node.span,
+                        format!("unknown placeholder `{{{name}}}`"),
+                        Some(help),
+                    );
+                    return None;
+                };
+                if !literal.is_empty() {
+                    parts.push(Part::Text(std::mem::take(&mut literal)));
+                }
+                parts.push(Part::Slot { slot, optional });
+                rest = after;
+            } else {
+                let help = "a placeholder is `{name}` or `{name?}`; write `{{` and `}}` for braces";
+                mistakes.add(&node.span, "a brace stands alone", Some(help.to_owned()));
+                return None;
+            }
+        }
+        literal.push_str(rest);
+        if !literal.is_empty() {
+            parts.push(Part::Text(literal));
+        }
+        Some(Self { parts })
+    }
+
+    /// The placeholders, with whether each may be absent.
+    pub(crate) fn slots(&self) -> impl Iterator<Item = (&Slot, bool)> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Text(_) => None,
+            Part::Slot { slot, optional } => Some((slot, *optional)),
+        })
+    }
+
+    /// The pieces of text between the placeholders.
+    pub(crate) fn literals(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Text(text) => Some(text.as_str()),
+            Part::Slot { .. } => None,
+        })
+    }
+
+    /// What it begins with, when that is text or an option that holds a path.
+    pub(crate) fn beginning(&self) -> Beginning<'_> {
+        match self.parts.first() {
+            Some(Part::Text(text)) => Beginning::Text(text),
+            Some(Part::Slot {
+                slot: Slot::Option { path: true, .. },
+                ..
+            }) => Beginning::Path,
+            Some(Part::Slot { .. }) | None => Beginning::Other,
+        }
+    }
+
+    /// Fills the template in. `None` when an optional placeholder has no value: the part it belongs to is left out.
+    pub(crate) fn fill(
+        &self,
+        values: Values<'_>,
+        place: Place,
+    ) -> Result<Option<Filled>, RequestError> {
+        let mut filled = Filled::default();
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => filled.text.push_str(text),
+                Part::Slot { slot, optional } => match values.value(slot) {
+                    Some(value) => {
+                        filled.secret |= values.is_secret(slot);
+                        push(&mut filled.text, slot, value, place)?;
+                    }
+                    None if *optional => return Ok(None),
+                    None => {
+                        return Err(RequestError::Missing {
+                            field: slot.account_key(),
+                            kind: values.kind,
+                        });
+                    }
+                },
+            }
+        }
+        Ok(Some(filled))
+    }
+}
+
+/// What a template begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Beginning<'a> {
+    Text(&'a str),
+    Path,
+    Other,
+}
+
+/// A filled template. The text may hold a secret and is wiped when dropped.
+#[derive(Default)]
+pub(crate) struct Filled {
+    pub(crate) text: Zeroizing<String>,
+    pub(crate) secret: bool,
+}
+
+/// Where a value is put, which decides what it may contain and how it is encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// A form or query value, or a JSON string: its encoder takes any character.
+    Encoded,
+    Header,
+    Cookie,
+    Path,
+    /// RFC 7617: no control characters in either, and no colon in the user name.
+    BasicUser,
+    BasicPassword,
+}
+
+fn push(text: &mut String, slot: &Slot, value: &str, place: Place) -> Result<(), RequestError> {
+    let field = || slot.account_key();
+    let refuse = |what, place| {
+        Err(RequestError::Forbidden {
+            field: field(),
+            what,
+            place,
+        })
+    };
+    if value.len() > VALUE_LIMIT {
+        return Err(RequestError::TooLong { field: field() });
+    }
+    let control = value.chars().any(char::is_control);
+    match place {
+        Place::Encoded => {}
+        Place::Header if control => return refuse("a line break or control character", "a header"),
+        Place::Header if !value.is_ascii() => {
+            return refuse("a character outside ASCII", "a header");
+        }
+        Place::Cookie if !value.bytes().all(is_cookie_octet) => {
+            return refuse(
+                "a blank, quote, comma, semicolon, backslash or non-ASCII character",
+                "a cookie",
+            );
+        }
+        Place::BasicUser | Place::BasicPassword if control => {
+            return refuse("a line break or control character", "a Basic header");
+        }
+        Place::BasicUser if value.contains(':') => {
+            return refuse("a colon", "the user name of a Basic header");
+        }
+        Place::Path if matches!(slot, Slot::Option { path: true, .. }) => {}
+        Place::Path if matches!(value, "." | "..") => return refuse("only dots", "a path"),
+        Place::Path => {
+            text.extend(utf8_percent_encode(value, SEGMENT));
+            return Ok(());
+        }
+        Place::Header | Place::Cookie | Place::BasicUser | Place::BasicPassword => {}
+    }
+    text.push_str(value);
+    Ok(())
+}
+
+/// RFC 6265 section 4.1.1.
+fn is_cookie_octet(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !matches!(byte, b'"' | b',' | b';' | b'\\')
+}
+
+impl Slot {
+    /// The key under which the account sets this value.
+    fn account_key(&self) -> String {
+        match self {
+            Self::Field(name) => name.clone(),
+            Self::Option { name, .. } => format!("options.{name}"),
+        }
+    }
+}
+
+/// Where the values of one request come from.
+#[derive(Clone, Copy)]
+pub(crate) struct Values<'a> {
+    pub(crate) kind: Kind,
+    pub(crate) names: &'a Names,
+    pub(crate) endpoint: &'a Endpoint,
+    pub(crate) fields: &'a Fields,
+}
+
+impl<'a> Values<'a> {
+    fn value(&self, slot: &Slot) -> Option<&'a str> {
+        match slot {
+            Slot::Field(name) => self.fields.expose(name),
+            Slot::Option { name, .. } => self.endpoint.option(self.names, name),
+        }
+    }
+
+    fn is_secret(&self, slot: &Slot) -> bool {
+        match slot {
+            Slot::Field(name) => {
+                self.fields.is_secret(name)
+                    || self.names.field(name).is_some_and(|field| field.secret)
+            }
+            Slot::Option { .. } => false,
+        }
+    }
+}
