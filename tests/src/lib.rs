@@ -5,5 +5,8 @@
 //! engine, a dialect or the store: a test that could look inside would stop proving what a user sees.
 
 pub mod clock;
+pub mod harness;
 pub mod probe;
+pub mod realserver;
 pub mod simulator;
+pub mod tap;

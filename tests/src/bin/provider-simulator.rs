@@ -12,9 +12,8 @@ use std::{
 use anyhow::Context as _;
 use clap::Parser;
 use tokend_tests::simulator::{
-    ADMIN_HELP, Ports, Secrets, Simulator,
+    ADMIN_HELP, Configuration, Ports, Simulator,
     spec::{AccountSpec, Api},
-    write_configuration,
 };
 
 /// Simulates token providers on loopback, strictly: the four documented APIs of tokend and plain OAuth 2.0.
@@ -77,8 +76,8 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> anyhow::Result<()> {
         "control:    http://{admin}/   (try: curl http://{admin}/log)"
     )?;
     if let Some(directory) = &arguments.print_config {
-        let accounts = simulator.accounts();
-        let path = write_configuration(&simulator, &accounts, Secrets::Files, directory)
+        let path = Configuration::of(&simulator)
+            .write(directory)
             .with_context(|| format!("cannot write to {}", directory.display()))?;
         writeln!(out, "configuration: {}", path.display())?;
         let path = path.display();

@@ -1,4 +1,4 @@
-//! Writes a tokend configuration and its secret files for accounts of the simulator.
+//! Writes tokend configurations and their secret files.
 //!
 //! The only place that knows the daemon's configuration keys; adapt it here when they change.
 
@@ -15,80 +15,129 @@ use super::{
     spec::{AccountSpec, Api},
 };
 
-/// Whether the long-lived secrets are written and referred to, or left to `tokenctl login`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Secrets {
-    /// One 0600 file each.
-    Files,
-    /// Not at all.
-    None,
+/// A configuration under construction.
+#[derive(Clone, Debug, Default)]
+pub struct Configuration {
+    /// Lines before the first account.
+    pub preamble: String,
+    entries: Vec<Entry>,
 }
 
-/// Writes `tokend.toml` and `secrets/` into `directory` for `accounts` and returns the path of the former.
-///
-/// # Errors
-/// When the directory cannot be written.
-pub fn write_configuration(
-    simulator: &Simulator,
-    accounts: &[AccountSpec],
-    secrets: Secrets,
-    directory: &Path,
-) -> io::Result<PathBuf> {
-    let held = directory.join("secrets");
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&held)?;
-    let mut text =
-        String::from("# For the provider simulator; nothing in it is worth protecting.\n");
-    for account in accounts {
-        let base_url = simulator.base_url(account.api);
-        text.push_str(&section(account, &base_url, secrets, &held)?);
-    }
-    let path = directory.join("tokend.toml");
-    fs::write(&path, text)?;
-    Ok(path)
+#[derive(Clone, Debug)]
+struct Entry {
+    account: AccountSpec,
+    base_url: String,
+    /// TOML lines of the account's section.
+    lines: String,
+    /// Whether its secrets are in files or left to `tokenctl login`.
+    secrets: bool,
 }
 
-fn section(
-    account: &AccountSpec,
-    base_url: &str,
-    secrets: Secrets,
-    held: &Path,
-) -> io::Result<String> {
-    let mut text = String::new();
-    let mut line = |key: &str, value: &str| {
-        let _ = writeln!(text, "{key} = {}", toml_string(value));
-    };
-    line("provider", account.api.dialect());
-    line("base_url", base_url);
-    if let Some(username) = &account.username {
-        line("username", username);
+impl Configuration {
+    /// All accounts of a simulator, each at its provider's own port.
+    #[must_use]
+    pub fn of(simulator: &Simulator) -> Self {
+        simulator
+            .accounts()
+            .into_iter()
+            .fold(Self::default(), |configuration, account| {
+                let base_url = simulator.base_url(account.api);
+                configuration.account(account, &base_url, "")
+            })
     }
-    if let Some(client_id) = &account.client_id {
-        line("client_id", client_id);
+
+    /// One more account; `lines` is TOML for its section.
+    #[must_use]
+    pub fn account(mut self, account: AccountSpec, base_url: &str, lines: &str) -> Self {
+        let (base_url, lines) = (base_url.to_owned(), lines.to_owned());
+        self.entries.push(Entry {
+            account,
+            base_url,
+            lines,
+            secrets: true,
+        });
+        self
     }
-    let fields = [
-        ("password", &account.password),
-        ("client_secret", &account.client_secret),
-    ];
-    for (field, secret) in fields {
-        if let (Some(secret), Secrets::Files) = (secret, secrets) {
-            let path = held.join(format!("{}-{field}", account.name));
-            write_secret(&path, secret)?;
-            let path = toml_string(&path.display().to_string());
-            let _ = writeln!(text, "{field} = {{ file = {path} }}");
+
+    /// The same configuration with `lines` of TOML added to every account.
+    #[must_use]
+    pub fn everywhere(mut self, lines: &str) -> Self {
+        for entry in &mut self.entries {
+            entry.lines = format!("{}\n{lines}", entry.lines);
         }
+        self
     }
-    if account.api == Api::Oauth2 {
-        let grant = if account.username.is_some() {
-            "password"
-        } else {
-            "client_credentials"
-        };
-        let _ = writeln!(text, "options = {{ grant = {} }}", toml_string(grant));
+
+    /// The same configuration without references to long-lived secrets.
+    #[must_use]
+    pub fn without_secrets(mut self) -> Self {
+        self.entries
+            .iter_mut()
+            .for_each(|entry| entry.secrets = false);
+        self
     }
-    Ok(format!("\n[account.{}]\n{text}", toml_key(&account.name)))
+
+    /// The same configuration without one account.
+    #[must_use]
+    pub fn without(mut self, account: &str) -> Self {
+        self.entries.retain(|entry| entry.account.name != account);
+        self
+    }
+
+    /// Writes `tokend.toml` and `secrets/` into `directory` and returns the path of the former.
+    ///
+    /// # Errors
+    /// When the directory cannot be written.
+    pub fn write(&self, directory: &Path) -> io::Result<PathBuf> {
+        let held = directory.join("secrets");
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&held)?;
+        let mut text = format!("{}\n", self.preamble);
+        for entry in &self.entries {
+            text.push_str(&entry.section(&held)?);
+        }
+        let path = directory.join("tokend.toml");
+        fs::write(&path, text)?;
+        Ok(path)
+    }
+}
+
+impl Entry {
+    fn section(&self, held: &Path) -> io::Result<String> {
+        let account = &self.account;
+        let mut text = format!("\n[account.{}]\n", toml_string(&account.name));
+        let plain = [
+            ("provider", Some(account.api.dialect())),
+            ("base_url", Some(self.base_url.as_str())),
+            ("username", account.username.as_deref()),
+            ("client_id", account.client_id.as_deref()),
+        ];
+        for (key, value) in plain {
+            if let Some(value) = value {
+                let _ = writeln!(text, "{key} = {}", toml_string(value));
+            }
+        }
+        let secret = [
+            ("password", &account.password),
+            ("client_secret", &account.client_secret),
+        ];
+        for (key, value) in secret {
+            if let (Some(value), true) = (value, self.secrets) {
+                let path = held.join(format!("{}-{key}", account.name));
+                write_secret(&path, value)?;
+                let path = toml_string(&path.display().to_string());
+                let _ = writeln!(text, "{key} = {{ file = {path} }}");
+            }
+        }
+        if account.api == Api::Oauth2 && account.username.is_none() {
+            text.push_str("options = { grant = \"client_credentials\" }\n");
+        }
+        text.push_str(self.lines.trim());
+        text.push('\n');
+        Ok(text)
+    }
 }
 
 /// Writes a secret file as tokend wants it: readable by its owner only.
@@ -110,15 +159,4 @@ pub fn write_secret(path: &Path, secret: &str) -> io::Result<()> {
 /// A TOML basic string; JSON's escapes are a subset of TOML's.
 fn toml_string(text: &str) -> String {
     serde_json::Value::from(text).to_string()
-}
-
-fn toml_key(name: &str) -> String {
-    let bare = name
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
-    if bare {
-        name.to_owned()
-    } else {
-        toml_string(name)
-    }
 }

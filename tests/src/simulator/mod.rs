@@ -27,7 +27,8 @@ use std::{
     time::Duration,
 };
 
-pub use configuration::{Secrets, write_configuration, write_secret};
+pub use admin::ADMIN_HELP;
+pub use configuration::{Configuration, write_secret};
 use ledger::Ledger;
 use tokio::{runtime::Runtime, task::JoinHandle};
 
@@ -347,8 +348,6 @@ impl Simulator {
         }
     }
 }
-
-pub use admin::ADMIN_HELP;
 
 impl Drop for Simulator {
     fn drop(&mut self) {

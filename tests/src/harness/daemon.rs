@@ -1,0 +1,125 @@
+//! One running `tokend` process.
+//!
+//! Must never leave a process behind: dropping it kills it.
+
+use std::{
+    fs::OpenOptions,
+    process::{Child, Command, ExitStatus, Stdio},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::Site;
+use crate::clock::{PATIENCE, Stopwatch, wait_for};
+
+/// A running daemon.
+#[derive(Debug)]
+pub struct Daemon {
+    child: Child,
+}
+
+impl Daemon {
+    pub(super) fn start(site: &Site) -> anyhow::Result<Self> {
+        let mut daemon = Self::spawn(site)?;
+        let watch = Stopwatch::start();
+        loop {
+            if let Some(status) = daemon.child.try_wait()? {
+                anyhow::bail!("tokend ended with {status}:\n{}", site.log()?);
+            }
+            if site.tokenctl(&["list"])?.code == Some(0) {
+                return Ok(daemon);
+            }
+            if watch.elapsed() > PATIENCE {
+                anyhow::bail!("tokend does not serve:\n{}", site.log()?);
+            }
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
+    }
+
+    /// Starts it without waiting, for tests of daemons that refuse to start.
+    ///
+    /// # Errors
+    /// When the process cannot be started.
+    pub fn spawn(site: &Site) -> anyhow::Result<Self> {
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(site.log_path())?;
+        let child = Command::new(&site.binaries().tokend)
+            .arg("run")
+            .arg("--config")
+            .arg(site.configuration())
+            .arg("--state-dir")
+            .arg(site.state())
+            .arg("--socket")
+            .arg(site.socket())
+            .env_remove("NOTIFY_SOCKET")
+            .env_remove("LISTEN_FDS")
+            .env_remove("CREDENTIALS_DIRECTORY")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .context("cannot start tokend")?;
+        Ok(Self { child })
+    }
+
+    /// Process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        let pid = i32::try_from(self.child.id())?;
+        let pid = Pid::from_raw(pid).context("a process has a positive id")?;
+        kill_process(pid, signal).context("cannot signal tokend")
+    }
+
+    /// kill -9, and waits until the process is gone.
+    ///
+    /// # Errors
+    /// When it was gone already.
+    pub fn kill(mut self) -> anyhow::Result<()> {
+        anyhow::ensure!(
+            self.child.try_wait()?.is_none(),
+            "tokend had ended by itself"
+        );
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// SIGTERM, and waits for the end.
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    pub fn terminate(self) -> anyhow::Result<ExitStatus> {
+        self.signal(Signal::TERM)?;
+        self.wait()
+    }
+
+    /// Waits for the end.
+    ///
+    /// # Errors
+    /// When it does not come in time.
+    pub fn wait(mut self) -> anyhow::Result<ExitStatus> {
+        wait_for("tokend to end", PATIENCE, || {
+            self.child.try_wait().ok().flatten()
+        })
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // Both fail only if the process is gone already.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
