@@ -14,7 +14,7 @@ use rustix::fs::{Mode, OFlags};
 
 use crate::account::Version;
 use crate::error::OpenError;
-use crate::seal::SealingKey;
+use crate::seal::{Scratch, SealingKey};
 use crate::state_dir::{StateDir, StoreId, failed, sync_dir};
 
 pub(super) const ACCOUNTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("accounts");
@@ -43,16 +43,12 @@ pub(super) fn ensure(state: &StateDir, key: &SealingKey) -> Result<StoreId, Open
             });
         }
         (0, None) => create(state, key)?,
-        (_, _) => check(&path, key)?,
+        (_, marked) => check(state, &path, marked, key)?,
     };
-    match marked {
-        Some(marked) if marked != id => Err(OpenError::OtherStore {
-            path,
-            marker: state.marker(),
-        }),
-        Some(_) => Ok(id),
-        None => state.write_marker(&id).map(|()| id),
+    if marked.is_none() {
+        state.write_marker(&id)?;
     }
+    Ok(id)
 }
 
 /// Opens the file as it is.
@@ -113,16 +109,17 @@ pub(super) fn not_opened(path: &Path, error: redb::Error) -> OpenError {
             dir: path.parent().unwrap_or(path).to_owned(),
             pid: None,
         },
-        redb::Error::Io(source)
-            if !matches!(
-                source.kind(),
-                io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
-            ) =>
-        {
-            failed("open the database", path)(source)
-        }
+        redb::Error::Io(source) if !is_damage(&source) => failed("open the database", path)(source),
         error => damaged(path, &error),
     }
+}
+
+/// Whether an I/O error speaks of what is in the file rather than of the disk.
+pub(super) fn is_damage(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof
+    )
 }
 
 /// Makes a database under another name and moves it into place, so that it is there whole or not at all.
@@ -165,7 +162,12 @@ fn fill(file: File, id: &StoreId, check: &[u8]) -> Result<(), redb::Error> {
 }
 
 /// Tells a database that is ours and that this key opens from all others.
-fn check(path: &Path, key: &SealingKey) -> Result<StoreId, OpenError> {
+fn check(
+    state: &StateDir,
+    path: &Path,
+    marked: Option<StoreId>,
+    key: &SealingKey,
+) -> Result<StoreId, OpenError> {
     let db = open(path).map_err(|error| not_opened(path, error.into()))?;
     let known = read_known(&db).map_err(|error| not_opened(path, error))?;
     let layout = known
@@ -180,12 +182,38 @@ fn check(path: &Path, key: &SealingKey) -> Result<StoreId, OpenError> {
     let (Some(id), Some(check)) = (known.id, known.check) else {
         return Err(damaged(path, &"it has no store id or key check"));
     };
-    if !key.passes_check(&id, &check) {
-        return Err(OpenError::WrongKey {
+    if marked.is_some_and(|marked| marked != id) {
+        return Err(OpenError::OtherStore {
             path: path.to_owned(),
+            marker: state.marker(),
         });
     }
-    Ok(id)
+    if key.passes_check(&id, &check) {
+        return Ok(id);
+    }
+    if opens_a_record(&db, key).map_err(|error| not_opened(path, error))? {
+        return Err(damaged(path, &"the key is right, but its check is not"));
+    }
+    Err(OpenError::WrongKey {
+        path: path.to_owned(),
+    })
+}
+
+/// Whether the key opens one of the first few records, so that it cannot be a wrong one.
+fn opens_a_record(db: &Database, key: &SealingKey) -> Result<bool, redb::Error> {
+    let accounts = db.begin_read()?.open_table(ACCOUNTS)?;
+    let mut scratch = Scratch::default();
+    for entry in accounts.iter()?.take(16) {
+        let (name, sealed) = entry?;
+        let account = super::account_of(name.value());
+        if account.is_some_and(|account| {
+            key.open_record(&account, sealed.value(), &mut scratch)
+                .is_ok()
+        }) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 struct Known {

@@ -81,7 +81,8 @@ impl Handle {
 
     fn store_error(&self, error: &redb::Error) -> StoreError {
         let cause = match error {
-            redb::Error::Io(error) => Cause::from(error),
+            redb::Error::Io(error) if !database::is_damage(error) => Cause::from(error),
+            redb::Error::Io(error) => return self.corrupt(&error.to_string()),
             error if breaks(error) => Cause::Io,
             // Another thread is about to let go of it.
             redb::Error::DatabaseAlreadyOpen => Cause::Io,

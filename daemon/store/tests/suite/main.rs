@@ -2,5 +2,6 @@
 
 mod common;
 mod contract;
+mod damage;
 mod local;
 mod memory;

@@ -1,0 +1,152 @@
+//! Damage to the database: told for what it is, and kept to where it is.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot look at its files should stop"
+)]
+
+use std::fs;
+
+use redb::ReadableDatabase as _;
+use tokend_store::{Commit, OpenError, QuarantineReason, Store, StoreError, Version};
+
+use crate::common::{Home, claim, find, generation, id, put, record};
+
+const ACCOUNTS: redb::TableDefinition<'_, &[u8], &[u8]> = redb::TableDefinition::new("accounts");
+
+#[test]
+fn a_damaged_database_is_told_as_damaged() {
+    let home = Home::new();
+    home.fill(&["ads", "jwt"]);
+    let whole = fs::read(home.file("tokend.redb")).unwrap();
+    let cut = whole[..whole.len() / 2].to_vec();
+    let mut header = whole.clone();
+    header[..512].fill(0xa5);
+    for (bytes, what) in [
+        (
+            b"not a database, but a text that somebody put here".to_vec(),
+            "text",
+        ),
+        (vec![0; 1 << 20], "zeros"),
+        (cut, "cut"),
+        (header, "header"),
+    ] {
+        fs::write(home.file("tokend.redb"), bytes).unwrap();
+        let error = home.try_open().unwrap_err();
+        assert!(
+            matches!(error, OpenError::Damaged { .. }),
+            "{what}: {error}"
+        );
+        assert!(error.to_string().contains("restore it from a backup"));
+    }
+}
+
+#[test]
+fn a_right_key_is_not_called_wrong_because_its_check_is_damaged() {
+    let home = Home::new();
+    home.fill(&["ads"]);
+    let db = redb::Database::open(home.file("tokend.redb")).unwrap();
+    let meta = redb::TableDefinition::<&str, &[u8]>::new("meta");
+    let txn = db.begin_write().unwrap();
+    txn.open_table(meta)
+        .unwrap()
+        .insert("key-check", [0; 64].as_slice())
+        .unwrap();
+    txn.commit().unwrap();
+    drop(db);
+    let error = home.try_open().unwrap_err();
+    assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
+    assert!(error.to_string().contains("the key is right"));
+}
+
+#[test]
+fn one_damaged_record_is_set_aside_and_the_others_live() {
+    let home = Home::new();
+    home.fill(&["ads", "jwt", "fire"]);
+    // The file may hold older copies of the page, so damage each.
+    let sealed = sealed_bytes(&home, "jwt");
+    while let Some(at) = find(&home.file("tokend.redb"), &sealed) {
+        flip(&home, "tokend.redb", at + sealed.len() / 2);
+    }
+
+    let store = home.open();
+    let loaded = store.load().unwrap();
+    let names: Vec<_> = loaded.records.iter().map(|(id, ..)| id.as_str()).collect();
+    assert_eq!(names, ["ads", "fire"]);
+    let [set_aside] = loaded.quarantined.as_slice() else {
+        panic!("expected one: {:?}", loaded.quarantined);
+    };
+    assert_eq!(
+        (set_aside.account.as_str(), set_aside.reason),
+        ("jwt", QuarantineReason::DoesNotOpen)
+    );
+    assert!(
+        set_aside
+            .to_string()
+            .contains("restore a backup, or discard it")
+    );
+
+    let refused = Err(StoreError::Quarantined(set_aside.clone()));
+    let [ads, jwt] = ["ads", "jwt"].map(|name| claim(&store, name));
+    let next = record(2);
+    let batch = [&jwt, &ads].map(|claim| Commit {
+        claim,
+        expected: Version::from(1),
+        record: Some(&next),
+    });
+    assert_eq!(
+        store.commit(&batch),
+        [refused.clone(), Ok(Version::from(2))]
+    );
+    assert_eq!(put(&store, &jwt, Version::NONE, Some(&next)), refused);
+    assert_eq!(put(&store, &jwt, Version::from(1), None), refused);
+    assert_eq!(store.read(&id("jwt")).map(|_| Version::NONE), refused);
+    drop(store);
+
+    let store = home.open();
+    assert_eq!(
+        store.load().unwrap().quarantined,
+        std::slice::from_ref(set_aside),
+        "it is kept"
+    );
+    store.discard_quarantined("jwt").unwrap();
+    let jwt = claim(&store, "jwt");
+    put(&store, &jwt, Version::NONE, Some(&next)).unwrap();
+    assert_eq!(generation(&store, "jwt"), Some(2));
+}
+
+#[test]
+fn a_record_moved_to_another_account_does_not_open() {
+    let home = Home::new();
+    home.fill(&["ads", "jwt"]);
+    let stolen = sealed_bytes(&home, "ads");
+    let db = redb::Database::open(home.file("tokend.redb")).unwrap();
+    let txn = db.begin_write().unwrap();
+    txn.open_table(ACCOUNTS)
+        .unwrap()
+        .insert(b"jwt".as_slice(), stolen.as_slice())
+        .unwrap();
+    txn.commit().unwrap();
+    drop(db);
+    let store = home.open();
+    assert!(matches!(
+        store.read(&id("jwt")),
+        Err(StoreError::Quarantined(_))
+    ));
+    assert_eq!(generation(&store, "ads"), Some(1));
+}
+
+/// Changes one byte of a file.
+fn flip(home: &Home, name: &str, at: usize) {
+    let mut bytes = fs::read(home.file(name)).unwrap();
+    bytes[at] ^= 1;
+    fs::write(home.file(name), bytes).unwrap();
+}
+
+/// The value stored for an account, as it stands in the file.
+fn sealed_bytes(home: &Home, name: &str) -> Vec<u8> {
+    let db = redb::Database::open(home.file("tokend.redb")).unwrap();
+    let table = db.begin_read().unwrap().open_table(ACCOUNTS).unwrap();
+    let value = table.get(name.as_bytes()).unwrap().unwrap();
+    value.value().to_vec()
+}
