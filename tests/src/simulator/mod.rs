@@ -13,6 +13,7 @@ mod ledger;
 pub mod log;
 mod serve;
 pub mod spec;
+mod ticket;
 mod tokens;
 
 use std::{

@@ -27,11 +27,11 @@ use tokio::{
 
 use super::{
     Shared, api,
-    fault::{Canned, Fault, FaultKind, RetryAfter, delay},
+    fault::{Canned, Fault, FaultKind, delay},
     http::{Answer, Request},
     ledger::Call,
-    log::{Entry, Violation},
-    spec::{Api, Endpoint},
+    spec::Api,
+    ticket::Ticket,
 };
 
 /// Largest request body read; tokens are small.
@@ -125,7 +125,10 @@ async fn exchange(
     let ticket = Ticket::arrive(shared, api, endpoint, &request, call.as_ref().ok());
     let fault = ticket.fault();
     match fault {
-        None => Ok(ticket.answered(ticket.process(&call))),
+        None => {
+            let answer = ticket.process(&call);
+            Ok(answered(ticket, answer))
+        }
         Some(Fault {
             kind,
             processed: true,
@@ -162,17 +165,20 @@ async fn misbehave(
         FaultKind::Slow { ms } => {
             sleep(delay(ms)).await;
             let answer = answer.unwrap_or_else(|| ticket.process(call));
-            Ok(ticket.answered(answer))
+            Ok(answered(ticket, answer))
         }
         FaultKind::Hang => std::future::pending().await,
         FaultKind::Reset => {
             // Closing with a linger time of zero sends RST instead of FIN.
             let armed = rustix::net::sockopt::set_socket_linger(socket, Some(Duration::ZERO));
             debug_assert!(armed.is_ok(), "SO_LINGER is settable on a TCP socket");
-            ticket.gone();
+            ticket.note(None);
             Err(Broken)
         }
-        FaultKind::Reply(canned) => Ok(ticket.answered(reply(&canned, &ticket))),
+        FaultKind::Reply(canned) => {
+            let answer = reply(&canned, &ticket);
+            Ok(answered(ticket, answer))
+        }
         FaultKind::Throttled { retry_after } => {
             let answer = Answer::json(
                 429,
@@ -182,26 +188,31 @@ async fn misbehave(
                 Some(value) => answer.with("retry-after", value),
                 None => answer,
             };
-            Ok(ticket.answered(answer))
+            Ok(answered(ticket, answer))
         }
         FaultKind::Garbage => {
             let bytes: Vec<u8> = (0..=255).rev().cycle().take(600).collect();
-            Ok(ticket.answered(Answer::raw(200, "application/json", bytes)))
+            Ok(answered(
+                ticket,
+                Answer::raw(200, "application/json", bytes),
+            ))
         }
         FaultKind::WrongContentType => {
             let mut answer = answer.unwrap_or_else(html);
             answer
                 .headers
                 .retain(|(name, _)| name != header::CONTENT_TYPE.as_str());
-            Ok(ticket.answered(answer.with("content-type", "text/html")))
+            Ok(answered(ticket, answer.with("content-type", "text/html")))
         }
-        FaultKind::Huge { bytes } => Ok(ticket.streamed(None, move |sender| huge(sender, bytes))),
-        FaultKind::Trickle => Ok(ticket.streamed(None, trickle)),
+        FaultKind::Huge { bytes } => Ok(streamed(ticket, None, move |sender| huge(sender, bytes))),
+        FaultKind::Trickle => Ok(streamed(ticket, None, trickle)),
         FaultKind::Truncated => {
             let canned = || Bytes::from_static(br#"{"access_token":"eyJhbGciOiJIUzI1NiIs"}"#);
             let whole = answer.map_or_else(canned, |answer| answer.body);
             let half = whole.slice(..whole.len() / 2);
-            Ok(ticket.streamed(Some(whole.len()), move |sender| truncated(sender, half)))
+            Ok(streamed(ticket, Some(whole.len()), move |sender| {
+                truncated(sender, half)
+            }))
         }
     }
 }
@@ -249,187 +260,39 @@ async fn truncated(mut sender: Sender<Bytes, Broken>, half: Bytes) {
     sender.abort(Broken);
 }
 
-/// A request in the log; dropping it unanswered notes that the peer went away.
-struct Ticket {
-    shared: Arc<Shared>,
-    api: Api,
-    endpoint: Endpoint,
-    owner: Option<usize>,
-    sequence: u64,
-    counted: bool,
-    arrived: Duration,
+/// Notes the answer and lets the request stop counting before the peer can have it.
+fn answered(ticket: Ticket, answer: Answer) -> Response<Body> {
+    ticket.note(Some(answer.status));
+    drop(ticket);
+    finished(answer)
 }
 
-impl Ticket {
-    fn arrive(
-        shared: &Arc<Shared>,
-        api: Api,
-        endpoint: Endpoint,
-        request: &Request,
-        call: Option<&Call>,
-    ) -> Self {
-        let now = shared.watch.now();
-        let mut ledger = shared.ledger();
-        let owner = call.and_then(|call| ledger.concerned(api, call));
-        let presented = call.and_then(|call| ledger.presented(owner, call, now));
-        let token_request = matches!(endpoint, Endpoint::Login | Endpoint::Refresh);
-        let account = owner.and_then(|owner| ledger.accounts.get_mut(owner));
-        let counted = token_request && account.is_some();
-        let (name, in_flight) = account.map_or((None, 0), |account| {
-            account.in_flight += u32::from(counted);
-            (Some(account.spec.name.clone()), account.in_flight)
-        });
-        let sequence = ledger.log.push(Entry {
-            sequence: 0,
-            at_ms: millis(now.elapsed),
-            took_ms: None,
-            account: name.clone(),
-            api,
-            endpoint,
-            method: request.method.to_string(),
-            path: request.path.clone(),
-            presented,
-            fault: None,
-            processed: false,
-            issued: None,
-            status: None,
-            abandoned: false,
-        });
-        let replayed = presented.filter(|token| {
-            endpoint == Endpoint::Refresh && token.standing == super::log::Standing::Spent
-        });
-        if let Some(account) = name {
-            if let Some(serial) = replayed.and_then(|token| token.serial) {
-                let account = account.clone();
-                ledger.log.violated(Violation::SpentTokenReplayed {
-                    account,
-                    serial,
-                    sequence,
-                });
-            }
-            if in_flight > 1 && counted {
-                ledger
-                    .log
-                    .violated(Violation::ConcurrentRequests { account, sequence });
-            }
-        }
-        drop(ledger);
-        let (shared, arrived) = (Arc::clone(shared), now.elapsed);
-        Self {
-            shared,
-            api,
-            endpoint,
-            owner,
-            sequence,
-            counted,
-            arrived,
-        }
+/// An answer whose body `write` produces; the request counts as running until the body has ended.
+fn streamed<F>(
+    ticket: Ticket,
+    length: Option<usize>,
+    write: impl FnOnce(Sender<Bytes, Broken>) -> F,
+) -> Response<Body>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    ticket.note(Some(200));
+    let (sender, body) = Channel::new(1);
+    let writing = write(sender);
+    tokio::spawn(async move {
+        writing.await;
+        drop(ticket);
+    });
+    let mut response = Response::new(body.boxed_unsync());
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        header::HeaderValue::from_static("application/json"),
+    );
+    if let Some(length) = length {
+        headers.insert(header::CONTENT_LENGTH, length.into());
     }
-
-    fn fault(&self) -> Option<Fault> {
-        let mut ledger = self.shared.ledger();
-        let account = self.owner.and_then(|owner| ledger.accounts.get(owner));
-        let name = account.map(|account| account.spec.name.clone());
-        let fault = ledger
-            .script
-            .take(name.as_deref(), self.api, self.endpoint)?;
-        let text = format!("{fault:?}");
-        ledger
-            .log
-            .amend(self.sequence, |entry| entry.fault = Some(text));
-        Some(fault)
-    }
-
-    fn process(&self, call: &Result<Call, Answer>) -> Answer {
-        let call = match call {
-            Ok(call) => call,
-            Err(answer) => return answer.clone(),
-        };
-        let mut ledger = self.shared.ledger();
-        let now = self.shared.watch.now();
-        let processed = ledger.process(self.owner, call, self.sequence, now);
-        ledger.log.amend(self.sequence, |entry| {
-            entry.processed = true;
-            entry.issued = processed.issued;
-        });
-        drop(ledger);
-        api::write(
-            self.api,
-            &self.shared.deployment(self.api),
-            &processed.outcome,
-        )
-    }
-
-    fn retry_after(&self, value: &RetryAfter) -> String {
-        match value {
-            RetryAfter::Seconds(seconds) => seconds.to_string(),
-            RetryAfter::Date(ahead) => {
-                let at = self.shared.watch.now().wall() + Duration::from_secs(*ahead);
-                httpdate::fmt_http_date(at)
-            }
-            RetryAfter::Text(text) => text.clone(),
-        }
-    }
-
-    /// Notes the answer. The peer cannot have it before this request has stopped counting.
-    fn answered(&self, answer: Answer) -> Response<Body> {
-        self.note(Some(answer.status));
-        finished(answer)
-    }
-
-    fn gone(&self) {
-        self.note(None);
-    }
-
-    fn note(&self, status: Option<u16>) {
-        let took = self.shared.watch.elapsed().saturating_sub(self.arrived);
-        self.shared.ledger().log.amend(self.sequence, |entry| {
-            entry.status = status;
-            entry.took_ms = Some(millis(took));
-        });
-    }
-
-    /// An answer whose body `write` produces; the request counts as running until the body has ended.
-    fn streamed<F>(
-        self,
-        length: Option<usize>,
-        write: impl FnOnce(Sender<Bytes, Broken>) -> F,
-    ) -> Response<Body>
-    where
-        F: Future<Output = ()> + Send + 'static,
-    {
-        self.note(Some(200));
-        let (sender, body) = Channel::new(1);
-        let writing = write(sender);
-        tokio::spawn(async move {
-            writing.await;
-            drop(self);
-        });
-        let mut response = Response::new(body.boxed_unsync());
-        let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            header::HeaderValue::from_static("application/json"),
-        );
-        if let Some(length) = length {
-            headers.insert(header::CONTENT_LENGTH, length.into());
-        }
-        response
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        let mut ledger = self.shared.ledger();
-        if self.counted
-            && let Some(account) = self.owner.and_then(|owner| ledger.accounts.get_mut(owner))
-        {
-            account.in_flight = account.in_flight.saturating_sub(1);
-        }
-        ledger.log.amend(self.sequence, |entry| {
-            entry.abandoned = entry.took_ms.is_none()
-        });
-    }
+    response
 }
 
 fn finished(answer: Answer) -> Response<Body> {
@@ -450,8 +313,4 @@ fn finished(answer: Answer) -> Response<Body> {
         *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
     }
     response
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,0 +1,10 @@
+//! The provider simulator by itself, as a peer sees it over HTTP.
+
+#![expect(clippy::unwrap_used, reason = "helpers of a test may fail it")]
+
+mod books;
+mod documents_000_001;
+mod documents_002_003;
+mod faults;
+mod requests;
+mod samples;
