@@ -2,6 +2,7 @@
 #![expect(dead_code, reason = "the modules that use these follow")]
 
 mod clock;
+mod config;
 mod escape;
 mod harden;
 mod logging;

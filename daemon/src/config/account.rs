@@ -1,0 +1,274 @@
+//! Reads one `[account.NAME]` table and checks it against its dialect.
+//!
+//! Owns [`Account`]. What can be said about an account without asking its provider is said here; what it takes to log in may
+//! still be missing, since `tokenctl login` can supply it.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokend_dialect::{Dialect, Endpoint, FieldUse};
+use tokend_engine::RefreshPolicy;
+use tokend_proto::AccountName;
+
+use super::dialects::{Dialects, Known};
+use super::fingerprint::Fingerprint;
+use super::given::{Address, Given, check_scheme};
+use super::mistake::Mistakes;
+use super::rules::{Pacing, PacingTable, Shared, rules};
+use super::section::{Key, Section, Value};
+use crate::policy::{Directory, Rule};
+use crate::secrets::SecretRef;
+
+/// One login the broker owns at one provider, as it is configured.
+#[derive(Debug)]
+pub(crate) struct Account {
+    /// What `tokenctl get` names.
+    pub(crate) name: AccountName,
+    /// How its provider is spoken to.
+    pub(crate) dialect: Arc<Dialect>,
+    /// Where its provider is reached; shared by accounts that differ only in their credential.
+    pub(crate) endpoint: Arc<Endpoint>,
+    /// Values that may be shown, by the dialect's names for them.
+    pub(crate) fields: Box<[(Arc<str>, Box<str>)]>,
+    /// Where its secrets are, by the dialect's names for them. None needs to be here.
+    pub(crate) secrets: Box<[(Arc<str>, SecretRef)]>,
+    /// Who may have its token.
+    pub(crate) allow: Arc<[Rule]>,
+    /// How often its provider may be asked.
+    pub(crate) pacing: Arc<Pacing>,
+    /// When it is refreshed without being asked.
+    pub(crate) refresh: RefreshPolicy,
+    /// Provider, base URL, and user name or client id. With another identity it is another account under the same name.
+    pub(crate) identity: Fingerprint,
+    /// Everything that, when changed, may cure a rejected or misconfigured account: dialect, endpoint, fields, and the places of
+    /// secrets, but not what is in those places.
+    pub(crate) fingerprint: Fingerprint,
+}
+
+impl Account {
+    /// A value that may be shown, by the dialect's name for it.
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
+        self.fields
+            .iter()
+            .find(|(own, _)| **own == *name)
+            .map(|(_, value)| &**value)
+    }
+
+    /// Where a secret is, by the dialect's name for it.
+    pub(crate) fn secret(&self, name: &str) -> Option<&SecretRef> {
+        self.secrets
+            .iter()
+            .find(|(own, _)| **own == *name)
+            .map(|(_, place)| place)
+    }
+}
+
+impl fmt::Display for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} ({} at {})",
+            self.name,
+            self.dialect.name(),
+            self.endpoint.base_url()
+        )
+    }
+}
+
+/// What accounts inherit from `[defaults]`.
+#[derive(Debug, Clone)]
+pub(super) struct Defaults {
+    pub(super) allow: Arc<[Rule]>,
+    pub(super) refresh: RefreshPolicy,
+    pub(super) pacing: PacingTable,
+}
+
+/// What reading accounts needs and what it keeps for the next one.
+#[derive(Debug)]
+pub(super) struct Reader {
+    pub(super) dialects: Dialects,
+    pub(super) directory: Directory,
+    pub(super) defaults: Defaults,
+    pub(super) rules: Shared<Arc<[Rule]>, [Rule]>,
+    sites: Shared<String, Site>,
+    pacings: Shared<Pacing, Pacing>,
+    names: Shared<Box<str>, str>,
+}
+
+/// An address that its dialect has checked, and what the dialect needs there.
+#[derive(Debug)]
+struct Site {
+    endpoint: Arc<Endpoint>,
+    fields: Vec<FieldUse>,
+    /// Of dialect and address.
+    fingerprint: Fingerprint,
+}
+
+/// The settings of an account that it may inherit.
+#[derive(Debug)]
+struct Own {
+    allow: Option<Vec<Rule>>,
+    refresh: Option<RefreshPolicy>,
+    pacing: PacingTable,
+}
+
+const REFRESH: [(&str, RefreshPolicy); 3] = [
+    ("auto", RefreshPolicy::Auto),
+    ("always", RefreshPolicy::Always),
+    ("on-demand", RefreshPolicy::OnDemand),
+];
+
+/// Reads `refresh`, which `[defaults]` has too.
+pub(super) fn refresh(value: Option<Value<'_>>, mistakes: &mut Mistakes) -> Option<RefreshPolicy> {
+    value.and_then(|value| value.word(&REFRESH, mistakes))
+}
+
+impl Reader {
+    /// A reader that has seen no account yet.
+    pub(super) fn new(dialects: Dialects, directory: Directory, defaults: Defaults) -> Self {
+        Self {
+            dialects,
+            directory,
+            defaults,
+            rules: Shared::new(),
+            sites: Shared::new(),
+            pacings: Shared::new(),
+            names: Shared::new(),
+        }
+    }
+
+    /// The account of one table, or mistakes. Relative paths are taken from `base`.
+    pub(super) fn read(
+        &mut self,
+        name: AccountName,
+        key: &Key<'_>,
+        value: Value<'_>,
+        base: &Path,
+        mistakes: &mut Mistakes,
+    ) -> Option<Account> {
+        let before = mistakes.count();
+        let mut section = value.section(mistakes)?.named(key);
+        let known = self.dialect(&mut section, mistakes);
+        let address = Address::take(&mut section, mistakes);
+        let own = Own {
+            allow: section
+                .take("allow")
+                .and_then(|value| rules(&value, &mut self.directory, mistakes)),
+            refresh: refresh(section.take("refresh"), mistakes),
+            pacing: PacingTable::read(section.take("pacing"), mistakes),
+        };
+        let mut given = Given::default();
+        given.take(&mut section, base, mistakes);
+        let Some(known) = known else {
+            // Without a dialect nobody knows which fields it adds.
+            section.ignore("fields");
+            section.finish(mistakes);
+            return None;
+        };
+        given.take_custom(&mut section, &known, base, mistakes);
+        let site = address.and_then(|address| self.site(&known, &address, mistakes));
+        given.check(
+            &section,
+            &known,
+            site.as_deref().map(|site| &*site.fields),
+            mistakes,
+        );
+        section.finish(mistakes);
+        let site = site.filter(|_| mistakes.count() == before)?;
+        Some(self.account(name, &known, &site, given, own))
+    }
+
+    fn dialect(
+        &mut self,
+        section: &mut Section<'_>,
+        mistakes: &mut Mistakes,
+    ) -> Option<Arc<Known>> {
+        let value = section.require(
+            "provider",
+            "the name of a dialect; see `tokend dialect list`",
+            mistakes,
+        )?;
+        let name = value.string(mistakes)?;
+        match self.dialects.find(name) {
+            Ok(known) => Some(known),
+            Err(None) => None,
+            Err(Some(help)) => value.wrong(mistakes, format!("there is no dialect `{name}`"), help),
+        }
+    }
+
+    fn site(
+        &mut self,
+        known: &Known,
+        address: &Address<'_>,
+        mistakes: &mut Mistakes,
+    ) -> Option<Arc<Site>> {
+        let dialect = &known.dialect;
+        let settings = &address.settings;
+        let key = format!("{}\n{settings:?}", dialect.name());
+        let made = self.sites.get_or(key, || {
+            check_scheme(&settings.base_url)?;
+            let endpoint = Endpoint::new(dialect, settings).map_err(|error| {
+                (
+                    error.key().to_owned(),
+                    error.to_string(),
+                    error.help().to_owned(),
+                )
+            })?;
+            let fields = dialect.fields_at(&endpoint);
+            let fingerprint = Fingerprint::of([&*known.digest, &*format!("{settings:?}")]);
+            Ok(Arc::new(Site {
+                endpoint: Arc::new(endpoint),
+                fields,
+                fingerprint,
+            }))
+        });
+        made.map_err(|error| address.wrong(error, mistakes)).ok()
+    }
+
+    fn account(
+        &mut self,
+        name: AccountName,
+        known: &Known,
+        site: &Site,
+        given: Given,
+        own: Own,
+    ) -> Account {
+        let dialect = Arc::clone(&known.dialect);
+        let allow = match own.allow {
+            Some(rules) => self.rules.rules(rules),
+            None => Arc::clone(&self.defaults.allow),
+        };
+        let pacing = own.pacing.or(self.defaults.pacing).over(known.pacing);
+        let field = |name: &str| given.plain.get(name).map_or("", String::as_str);
+        let identity = [
+            dialect.name(),
+            site.endpoint.base_url(),
+            field("username"),
+            field("client_id"),
+        ];
+        let identity = Fingerprint::of(identity);
+        let fingerprint = given.fingerprint(&site.fingerprint.to_string());
+        let mut named = |name: &str| self.names.text(name);
+        Account {
+            name,
+            dialect,
+            endpoint: Arc::clone(&site.endpoint),
+            fields: given
+                .plain
+                .into_iter()
+                .map(|(name, value)| (named(&name), value.into()))
+                .collect(),
+            secrets: given
+                .secret
+                .into_iter()
+                .map(|(name, place)| (named(&name), place))
+                .collect(),
+            allow,
+            pacing: self.pacings.keep(pacing),
+            refresh: own.refresh.unwrap_or(self.defaults.refresh),
+            identity,
+            fingerprint,
+        }
+    }
+}

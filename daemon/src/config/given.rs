@@ -1,0 +1,283 @@
+//! What an account brings: its address and the fields of its credential.
+//!
+//! Owns the checks of both against the dialect. Plain values may be shown; a secret is only ever a reference.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use tokend_dialect::{EndpointSettings, FieldUse};
+use url::{Host, Url};
+
+use super::dialects::Known;
+use super::fingerprint::Fingerprint;
+use super::mistake::{Mistakes, choose_from};
+use super::secret_ref::secret;
+use super::section::{Section, Value};
+use crate::secrets::SecretRef;
+
+/// The fields `tokenctl login` can supply, so that an account may live without them in files.
+const TYPED: [&str; 3] = ["password", "client_secret", "refresh_token"];
+
+/// The standard fields, each with whether it is secret. `access_token` is the daemon's own.
+const STANDARD: [(&str, bool); 6] = [
+    ("username", false),
+    ("password", true),
+    ("client_id", false),
+    ("client_secret", true),
+    ("scope", false),
+    ("refresh_token", true),
+];
+
+/// The fields that are there and right.
+#[derive(Debug, Default)]
+pub(super) struct Given {
+    /// Values that may be shown.
+    pub(super) plain: BTreeMap<String, String>,
+    /// Where secrets are.
+    pub(super) secret: BTreeMap<String, SecretRef>,
+    /// Fields that are there but wrong, so that they are not told as missing too.
+    wrong: Vec<String>,
+}
+
+impl Given {
+    /// Reads the standard fields.
+    pub(super) fn take(&mut self, section: &mut Section<'_>, base: &Path, mistakes: &mut Mistakes) {
+        for (name, secret) in STANDARD {
+            let value = if secret {
+                section.take_secret(name)
+            } else {
+                section.take(name)
+            };
+            if let Some(value) = value {
+                self.field(name, secret, value, base, mistakes);
+            }
+        }
+    }
+
+    /// Reads the fields a dialect adds, from the account itself and from its `fields` table.
+    pub(super) fn take_custom<'p>(
+        &mut self,
+        section: &mut Section<'p>,
+        known: &'p Known,
+        base: &Path,
+        mistakes: &mut Mistakes,
+    ) {
+        let custom = || known.fields.iter().filter(|field| is_custom(field));
+        let mut take = |section: &mut Section<'p>, mistakes: &mut Mistakes| {
+            for field in custom() {
+                if let Some(value) = section.take_secret(&field.name) {
+                    let value = if field.secret { value } else { value.shown() };
+                    self.field(&field.name, field.secret, value, base, mistakes);
+                }
+            }
+        };
+        take(section, mistakes);
+        if let Some(mut fields) = section.section("fields", mistakes) {
+            take(&mut fields, mistakes);
+            fields.finish(mistakes);
+        }
+    }
+
+    /// Notes fields that the dialect has no use for, and those it needs and that are not there.
+    ///
+    /// `needed` is how the dialect uses its fields with the account's options, where those are right.
+    pub(super) fn check(
+        &self,
+        section: &Section<'_>,
+        known: &Known,
+        needed: Option<&[FieldUse]>,
+        mistakes: &mut Mistakes,
+    ) {
+        let dialect = known.dialect.name();
+        for name in self.plain.keys().chain(self.secret.keys()) {
+            if known.field(name).is_none()
+                && !(name == "refresh_token" && known.dialect.can_refresh())
+            {
+                let used: Vec<&str> = known
+                    .fields
+                    .iter()
+                    .filter(|f| !f.internal)
+                    .map(|f| &*f.name)
+                    .collect();
+                section.wrong_key(
+                    name,
+                    mistakes,
+                    format!("dialect `{dialect}` has no use for `{name}`"),
+                    choose_from(name, &used),
+                );
+            }
+        }
+        for field in needed
+            .into_iter()
+            .flatten()
+            .filter(|field| field.required && !field.internal)
+        {
+            let there = self.plain.contains_key(&field.name)
+                || self.secret.contains_key(&field.name)
+                || self.wrong.contains(&field.name);
+            if there || TYPED.contains(&&*field.name) {
+                continue;
+            }
+            let name = &field.name;
+            let example = if field.secret {
+                "{ file = \"/path/to/it\" }"
+            } else {
+                "\"…\""
+            };
+            let help = format!("add `{name} = {example}`");
+            section.wrong(
+                mistakes,
+                format!("dialect `{dialect}` needs `{name}`"),
+                help,
+            );
+        }
+    }
+
+    /// Of everything given, and of `site`.
+    pub(super) fn fingerprint(&self, site: &str) -> Fingerprint {
+        let mut parts = vec![site];
+        self.plain
+            .iter()
+            .for_each(|(name, value)| parts.extend(["plain", name, value]));
+        for (name, place) in &self.secret {
+            parts.extend(["secret", name]);
+            match place {
+                SecretRef::Credential(name) => parts.extend(["credential", name]),
+                SecretRef::File(path) => parts.extend(["file", path.to_str().unwrap_or_default()]),
+                SecretRef::Env(name) => parts.extend(["env", name]),
+                SecretRef::Command(words) => {
+                    parts.push("command");
+                    parts.extend(words.iter().map(|word| &**word));
+                }
+            }
+        }
+        Fingerprint::of(parts)
+    }
+
+    fn field(
+        &mut self,
+        name: &str,
+        is_secret: bool,
+        value: Value<'_>,
+        base: &Path,
+        mistakes: &mut Mistakes,
+    ) {
+        if self.plain.contains_key(name) || self.secret.contains_key(name) {
+            let _twice: Option<()> =
+                value
+                    .hidden()
+                    .wrong(mistakes, format!("`{name}` stands here twice"), None);
+            return;
+        }
+        let there = if is_secret {
+            secret(name, value, base, mistakes)
+                .map(|place| drop(self.secret.insert(name.to_owned(), place)))
+        } else {
+            value
+                .string(mistakes)
+                .map(|text| drop(self.plain.insert(name.to_owned(), text.to_owned())))
+        };
+        if there.is_none() {
+            self.wrong.push(name.to_owned());
+        }
+    }
+}
+
+fn is_custom(field: &FieldUse) -> bool {
+    !field.internal && !STANDARD.iter().any(|(name, _)| *name == field.name)
+}
+
+/// Where the account reaches its provider, with the values it was read from.
+#[derive(Debug)]
+pub(super) struct Address<'p> {
+    /// What the dialect checks.
+    pub(super) settings: EndpointSettings,
+    values: Vec<(String, Value<'p>)>,
+}
+
+/// Something wrong with an address: the key, the sentence, the advice.
+pub(super) type AddressError = (String, String, String);
+
+impl<'p> Address<'p> {
+    /// Reads the keys that make an address. `None` when one of them is wrong.
+    pub(super) fn take(section: &mut Section<'p>, mistakes: &mut Mistakes) -> Option<Self> {
+        let before = mistakes.count();
+        let mut values = Vec::new();
+        let base_url = section.require(
+            "base_url",
+            "where the provider is, such as \"https://api.example.com\"",
+            mistakes,
+        );
+        let base_url = base_url.and_then(|value| {
+            let text = value.string(mistakes)?.to_owned();
+            // A password in a URL stands before an `@`.
+            let value = if text.contains('@') {
+                value.hidden()
+            } else {
+                value
+            };
+            values.push(("base_url".to_owned(), value));
+            Some(text)
+        });
+        let mut text = |key: &'static str, mistakes: &mut Mistakes| {
+            let value = section.take(key)?;
+            let text = value.string(mistakes)?.to_owned();
+            values.push((key.to_owned(), value));
+            Some(text)
+        };
+        let endpoint = text("endpoint", mistakes);
+        let login_path = text("login_path", mistakes);
+        let refresh_path = text("refresh_path", mistakes);
+        let mut options = BTreeMap::new();
+        let table = section.section("options", mistakes);
+        for (key, value) in table.into_iter().flat_map(Section::entries) {
+            if let Some(text) = value.text(mistakes) {
+                options.insert(key.name.to_owned(), text);
+                values.push((format!("options.{}", key.name), value));
+            }
+        }
+        let base_url = base_url.filter(|_| mistakes.count() == before)?;
+        let settings = EndpointSettings {
+            base_url,
+            endpoint,
+            login_path,
+            refresh_path,
+            options,
+        };
+        Some(Self { settings, values })
+    }
+
+    /// Notes what the dialect found wrong.
+    pub(super) fn wrong(&self, (key, message, help): AddressError, mistakes: &mut Mistakes) {
+        let value = self
+            .values
+            .iter()
+            .find(|(name, _)| *name == key)
+            .or(self.values.first());
+        if let Some((_, value)) = value {
+            let _told: Option<()> = value.wrong(mistakes, message, help);
+        }
+    }
+}
+
+/// A password must not cross a network in the clear; on a loopback address there is no network.
+pub(super) fn check_scheme(base_url: &str) -> Result<(), AddressError> {
+    // What is no URL at all is told by the dialect crate.
+    let Ok(url) = Url::parse(base_url) else {
+        return Ok(());
+    };
+    let loopback = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    if url.scheme() != "http" || loopback {
+        return Ok(());
+    }
+    let message =
+        "`base_url` must begin with https://, since credentials are sent there".to_owned();
+    let help =
+        "plain http:// is only for a loopback address: 127.0.0.1, [::1] or localhost".to_owned();
+    Err(("base_url".to_owned(), message, help))
+}

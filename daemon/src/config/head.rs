@@ -1,0 +1,91 @@
+//! Reads the settings of the first file that are not accounts.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokend_engine::RefreshPolicy;
+
+use super::Environment;
+use super::account::{Defaults, refresh};
+use super::mistake::Mistakes;
+use super::rules::{PacingTable, rules};
+use super::section::Section;
+use super::settings::{Http, Limits, Log, SOCKET_MODE, socket_mode};
+use crate::policy::{Directory, Rule};
+
+/// Everything but the accounts.
+#[derive(Debug)]
+pub(super) struct Head {
+    pub(super) socket: Option<PathBuf>,
+    pub(super) socket_mode: u32,
+    pub(super) state_dir: Option<PathBuf>,
+    pub(super) dialect_dir: Option<PathBuf>,
+    pub(super) include_dir: Option<PathBuf>,
+    pub(super) admin: Arc<[Rule]>,
+    pub(super) limits: Limits,
+    pub(super) log: Log,
+    pub(super) http: Http,
+    pub(super) defaults: Defaults,
+}
+
+impl Head {
+    /// Reads it from the root of the first file; relative paths are taken from `base`.
+    pub(super) fn read(
+        root: &mut Section<'_>,
+        base: &Path,
+        environment: &Environment,
+        directory: &mut Directory,
+        mistakes: &mut Mistakes,
+    ) -> Self {
+        let own_user: Arc<[Rule]> = [Rule::User(environment.uid)].into();
+        let mut path = |key| root.take(key).and_then(|value| value.path(base, mistakes));
+        let (socket, state_dir) = (path("socket"), path("state_dir"));
+        let (dialect_dir, include_dir) = (path("dialect_dir"), path("include_dir"));
+        let mode = root
+            .take("socket_mode")
+            .and_then(|value| socket_mode(&value, mistakes));
+        let admin = root
+            .take("admin")
+            .and_then(|value| rules(&value, directory, mistakes));
+        let defaults = root.section("defaults", mistakes);
+        Self {
+            socket,
+            socket_mode: mode.unwrap_or(SOCKET_MODE),
+            state_dir,
+            dialect_dir,
+            include_dir,
+            limits: Limits::read(root.section("limits", mistakes), mistakes),
+            log: Log::read(root.section("log", mistakes), mistakes),
+            http: Http::read(root.section("http", mistakes), base, mistakes),
+            defaults: read_defaults(defaults, &own_user, directory, mistakes),
+            admin: admin.map_or(own_user, Arc::from),
+        }
+    }
+}
+
+/// Reads `[defaults]`. Without `allow` only the daemon's own user may have a token.
+fn read_defaults(
+    section: Option<Section<'_>>,
+    own_user: &Arc<[Rule]>,
+    directory: &mut Directory,
+    mistakes: &mut Mistakes,
+) -> Defaults {
+    let mut defaults = Defaults {
+        allow: Arc::clone(own_user),
+        refresh: RefreshPolicy::default(),
+        pacing: PacingTable::default(),
+    };
+    let Some(mut section) = section else {
+        return defaults;
+    };
+    if let Some(rules) = section
+        .take("allow")
+        .and_then(|value| rules(&value, directory, mistakes))
+    {
+        defaults.allow = rules.into();
+    }
+    defaults.refresh = refresh(section.take("refresh"), mistakes).unwrap_or_default();
+    defaults.pacing = PacingTable::read(section.take("pacing"), mistakes);
+    section.finish(mistakes);
+    defaults
+}

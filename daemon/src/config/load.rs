@@ -1,0 +1,289 @@
+//! Reads the files of a configuration, piece by piece, and puts it together.
+//!
+//! Owns the order: the daemon's own settings first, since accounts inherit from them, then the accounts of each file. Text is
+//! parsed in batches, so that the memory for it does not grow with the number of accounts.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokend_proto::AccountName;
+use toml::Spanned;
+use toml::de::DeTable;
+
+use super::account::{Account, Reader};
+use super::dialects::Dialects;
+use super::head::Head;
+use super::mistake::{Mistakes, Place, SourceFile};
+use super::section::{Key, Piece, Section, Value};
+use super::split::{Runs, Split, split};
+use super::{Config, ConfigError, Environment, Overrides, files};
+use crate::policy::Directory;
+
+/// The longest file, in bytes: about half a million accounts.
+const LONGEST_FILE: u64 = 128 << 20;
+
+/// Reads the configuration at `path`.
+pub(super) fn load(
+    path: &Path,
+    overrides: &Overrides,
+    environment: &Environment,
+    mut directory: Directory,
+) -> Result<Config, ConfigError> {
+    let mut mistakes = Mistakes::default();
+    let Some(main) = read_file(path, &mut mistakes) else {
+        return Err(mistakes.into_error());
+    };
+    let pieces = split(&main.text);
+    let text = pieces.rest.text(&main.text);
+    let table = parse_rest(&main, &pieces.rest, &text, &mut mistakes);
+    let mut root = Section::root(
+        Piece {
+            file: &main,
+            runs: &pieces.rest,
+        },
+        &table,
+    );
+    let head = Head::read(
+        &mut root,
+        &base_of(&main.path),
+        environment,
+        &mut directory,
+        &mut mistakes,
+    );
+    let others = root.take("account");
+    root.finish(&mut mistakes);
+
+    let dialects = Dialects::load(head.dialect_dir.as_deref(), &mut mistakes);
+    let mut accounts = Accounts::new(Reader::new(dialects, directory, head.defaults));
+    accounts.add_file(&main, &pieces, others, &mut mistakes);
+    if let Some(dir) = &head.include_dir {
+        accounts.add_dir(dir, &mut mistakes);
+    }
+    let Accounts {
+        reader,
+        mut found,
+        files,
+        ..
+    } = accounts;
+    found.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    found.shrink_to_fit();
+    mistakes.finish(Config {
+        socket: overrides
+            .socket
+            .clone()
+            .or(head.socket)
+            .unwrap_or_else(|| environment.socket()),
+        socket_mode: head.socket_mode,
+        state_dir: overrides
+            .state_dir
+            .clone()
+            .or(head.state_dir)
+            .unwrap_or_else(|| environment.state_dir()),
+        admin: head.admin,
+        limits: head.limits,
+        log: head.log,
+        http: head.http,
+        catalog: reader.dialects.into_catalog(),
+        accounts: found,
+        files: files.iter().map(|file| file.path.to_path_buf()).collect(),
+    })
+}
+
+/// The accounts read so far.
+struct Accounts {
+    reader: Reader,
+    found: Vec<Arc<Account>>,
+    /// Where each name was seen first, right or wrong: the number of its file, and the bytes there.
+    seen: HashMap<AccountName, (usize, Range<usize>)>,
+    files: Vec<Arc<SourceFile>>,
+}
+
+impl Accounts {
+    fn new(reader: Reader) -> Self {
+        Self {
+            reader,
+            found: Vec::new(),
+            seen: HashMap::new(),
+            files: Vec::new(),
+        }
+    }
+
+    fn add_dir(&mut self, dir: &Path, mistakes: &mut Mistakes) {
+        for path in files::toml_files(dir, mistakes).into_iter().flatten() {
+            let Some(file) = read_file(&path, mistakes) else {
+                continue;
+            };
+            let pieces = split(&file.text);
+            let text = pieces.rest.text(&file.text);
+            let table = parse_rest(&file, &pieces.rest, &text, mistakes);
+            let mut others = None;
+            for (key, value) in Section::root(
+                Piece {
+                    file: &file,
+                    runs: &pieces.rest,
+                },
+                &table,
+            )
+            .entries()
+            {
+                if key.name == "account" {
+                    others = Some(value);
+                } else {
+                    let message = format!(
+                        "`{}` cannot stand here: an included file holds only accounts",
+                        key.name
+                    );
+                    key.wrong(
+                        mistakes,
+                        message,
+                        "put it into the file that has `include_dir`".to_owned(),
+                    );
+                }
+            }
+            self.add_file(&file, &pieces, others, mistakes);
+        }
+    }
+
+    /// Adds the accounts of one file: those with a header of their own, and `others` that are written in another way.
+    fn add_file(
+        &mut self,
+        file: &Arc<SourceFile>,
+        pieces: &Split,
+        others: Option<Value<'_>>,
+        mistakes: &mut Mistakes,
+    ) {
+        self.files.push(Arc::clone(file));
+        if let Some(others) = others {
+            self.add_table(others, mistakes);
+        }
+        for batch in &pieces.batches {
+            if self.add_piece(file, &batch.whole(), None, mistakes) {
+                continue;
+            }
+            // One account that is no TOML must not hide what is wrong with its neighbours.
+            for runs in batch.each() {
+                let mut broken = Vec::new();
+                self.add_piece(file, runs, Some(&mut broken), mistakes);
+                broken
+                    .into_iter()
+                    .for_each(|error| note_syntax(file, runs, &error, mistakes));
+            }
+        }
+        for (first, second) in &pieces.twice {
+            let name = file.text.get(second.clone()).unwrap_or_default();
+            let first = Place {
+                range: first.clone(),
+                show: true,
+            };
+            let help = format!("it stands at {} already", file.position(&first));
+            let place = Place {
+                range: second.clone(),
+                show: true,
+            };
+            mistakes.add(
+                file,
+                place,
+                format!("account {name} is defined twice"),
+                help,
+            );
+        }
+    }
+
+    /// Adds the accounts of a piece, or gives what is wrong with its TOML to `broken`.
+    fn add_piece(
+        &mut self,
+        file: &SourceFile,
+        runs: &Runs,
+        broken: Option<&mut Vec<toml::de::Error>>,
+        mistakes: &mut Mistakes,
+    ) -> bool {
+        let text = runs.text(&file.text);
+        let (table, errors) = DeTable::parse_recoverable(&text);
+        if !errors.is_empty() {
+            broken
+                .into_iter()
+                .for_each(|broken| broken.clone_from(&errors));
+            return false;
+        }
+        if let Some(accounts) = Section::root(Piece { file, runs }, &table).take("account") {
+            self.add_table(accounts, mistakes);
+        }
+        true
+    }
+
+    fn add_table(&mut self, accounts: Value<'_>, mistakes: &mut Mistakes) {
+        for (key, value) in accounts
+            .section(mistakes)
+            .into_iter()
+            .flat_map(Section::entries)
+        {
+            self.add(&key, value, mistakes);
+        }
+    }
+
+    fn add(&mut self, key: &Key<'_>, value: Value<'_>, mistakes: &mut Mistakes) {
+        let name: AccountName = match key.name.parse() {
+            Ok(name) => name,
+            Err(error) => {
+                return key.wrong(mistakes, tokend_proto::NameError::to_string(&error), None);
+            }
+        };
+        let number = self.files.len().saturating_sub(1);
+        if let Some((first, range)) = self.seen.get(&name) {
+            let first = self.files.get(*first).map(|file| {
+                let place = Place {
+                    range: range.clone(),
+                    show: true,
+                };
+                format!("it stands at {} already", file.position(&place))
+            });
+            return key.wrong(mistakes, format!("account {name} is defined twice"), first);
+        }
+        self.seen.insert(name.clone(), (number, key.place().range));
+        let base = self
+            .files
+            .last()
+            .map_or_else(PathBuf::new, |file| base_of(&file.path));
+        if let Some(account) = self.reader.read(name, key, value, &base, mistakes) {
+            self.found.push(Arc::new(account));
+        }
+    }
+}
+
+fn read_file(path: &Path, mistakes: &mut Mistakes) -> Option<Arc<SourceFile>> {
+    let text = files::read(path, LONGEST_FILE, mistakes)?;
+    Some(Arc::new(SourceFile {
+        path: path.into(),
+        text,
+    }))
+}
+
+/// The part of a file that is not accounts; empty where it is no TOML.
+fn parse_rest<'t>(
+    file: &SourceFile,
+    runs: &Runs,
+    text: &'t str,
+    mistakes: &mut Mistakes,
+) -> Spanned<DeTable<'t>> {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    if errors.is_empty() {
+        return table;
+    }
+    errors
+        .iter()
+        .for_each(|error| note_syntax(file, runs, error, mistakes));
+    Spanned::new(0..0, DeTable::new())
+}
+
+fn note_syntax(file: &SourceFile, runs: &Runs, error: &toml::de::Error, mistakes: &mut Mistakes) {
+    let range = runs.in_file(&error.span().unwrap_or(0..0));
+    mistakes.add_syntax(file, range, error.message());
+}
+
+/// The directory of a file, from which relative paths in it are taken.
+fn base_of(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    path.parent().map_or_else(PathBuf::new, Path::to_path_buf)
+}

@@ -1,0 +1,342 @@
+//! What is wrong in a configuration: where, what was expected, and what to write instead.
+//!
+//! Owns collecting mistakes and their `miette` form. Never stops at the first mistake, and never shows a value that could be a
+//! secret: a line is quoted through `excerpt`, which masks everything but what the mistake is about.
+
+use std::fmt;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use miette::{
+    Diagnostic, LabeledSpan, MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanContents,
+};
+
+use tokend_dialect::DialectError;
+
+use super::excerpt::Excerpt;
+
+/// How many mistakes are kept; of the rest only the number is told.
+const MOST: usize = 50;
+
+/// A configuration that cannot be used, with everything found wrong in it.
+#[derive(Debug)]
+pub(crate) struct ConfigError {
+    mistakes: Vec<Mistake>,
+    dialects: Vec<DialectError>,
+    more: usize,
+}
+
+impl ConfigError {
+    /// The mistakes in the order of files and lines.
+    pub(crate) fn mistakes(&self) -> &[Mistake] {
+        &self.mistakes
+    }
+
+    /// Dialects of `dialect_dir` that cannot be used.
+    pub(crate) fn dialects(&self) -> &[DialectError] {
+        &self.dialects
+    }
+
+    /// How many mistakes there are beyond those kept.
+    pub(crate) fn more(&self) -> usize {
+        self.more
+    }
+}
+
+/// One line, for a log: the number of mistakes and the first of them.
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.mistakes.len() + self.dialects.len() + self.more;
+        match (self.dialects.first(), self.mistakes.first()) {
+            (Some(dialect), _) => match dialect.mistakes().first() {
+                Some(first) => write!(f, "{dialect}: {first}")?,
+                None => write!(f, "{dialect}")?,
+            },
+            (None, Some(first)) => write!(f, "{first}")?,
+            (None, None) => {}
+        }
+        match count {
+            0 | 1 => Ok(()),
+            2 => f.write_str(" (and 1 more mistake; run tokend check)"),
+            count => write!(f, " (and {} more mistakes; run tokend check)", count - 1),
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// One mistake.
+#[derive(Debug, Clone)]
+pub(crate) struct Mistake {
+    file: Arc<Path>,
+    message: String,
+    help: Option<String>,
+    /// Missing where the mistake is about a whole file.
+    excerpt: Option<Excerpt>,
+}
+
+impl Mistake {
+    /// What is wrong, as a fragment of a sentence.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What to do about it.
+    pub(crate) fn advice(&self) -> Option<&str> {
+        self.help.as_deref()
+    }
+
+    /// The file it is in.
+    pub(crate) fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Line and column, both from 1, where the mistake has a place in its file.
+    pub(crate) fn position(&self) -> Option<(usize, usize)> {
+        self.excerpt
+            .as_ref()
+            .map(|excerpt| (excerpt.line, excerpt.column))
+    }
+}
+
+/// One line: place, sentence, advice.
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file.display())?;
+        if let Some((line, column)) = self.position() {
+            write!(f, ":{line}:{column}")?;
+        }
+        write!(f, ": {}", self.message)?;
+        self.help.iter().try_for_each(|help| write!(f, "; {help}"))
+    }
+}
+
+impl std::error::Error for Mistake {}
+
+/// The sentence alone, as the report shows place and advice in their own lines.
+#[derive(Debug)]
+pub(crate) struct Report<'a>(pub(crate) &'a Mistake);
+
+impl fmt::Display for Report<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.excerpt {
+            Some(_) => f.write_str(&self.0.message),
+            None => write!(f, "{}: {}", self.0.file.display(), self.0.message),
+        }
+    }
+}
+
+impl std::error::Error for Report<'_> {}
+
+impl Diagnostic for Report<'_> {
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        self.0
+            .help
+            .as_ref()
+            .map(|help| Box::new(help) as Box<dyn fmt::Display>)
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        self.0.excerpt.is_some().then_some(self)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        let marked = self.0.excerpt.as_ref()?.marked.clone();
+        Some(Box::new(std::iter::once(LabeledSpan::new_with_span(
+            None, marked,
+        ))))
+    }
+}
+
+/// The one quoted line is the whole source; its number and column are those of the file.
+impl SourceCode for Report<'_> {
+    fn read_span<'a>(
+        &'a self,
+        span: &SourceSpan,
+        _lines_before: usize,
+        _lines_after: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        let excerpt = self.0.excerpt.as_ref().ok_or(MietteError::OutOfBounds)?;
+        if span.offset() + span.len() > excerpt.text.len() {
+            return Err(MietteError::OutOfBounds);
+        }
+        Ok(Box::new(MietteSpanContents::new_named(
+            self.0.file.display().to_string(),
+            excerpt.text.as_bytes(),
+            SourceSpan::from(0..excerpt.text.len()),
+            excerpt.line - 1,
+            excerpt.column - 1,
+            1,
+        )))
+    }
+}
+
+/// A file as it was read.
+#[derive(Debug)]
+pub(super) struct SourceFile {
+    /// Its path, as it was given or found.
+    pub(super) path: Arc<Path>,
+    /// Its text.
+    pub(super) text: String,
+}
+
+impl SourceFile {
+    /// `path:line:column` of a place.
+    pub(super) fn position(&self, place: &Place) -> String {
+        let excerpt = Excerpt::new(&self.text, &place.range, false);
+        format!(
+            "{}:{}:{}",
+            self.path.display(),
+            excerpt.line,
+            excerpt.column
+        )
+    }
+}
+
+/// A place in a file, in bytes, and whether what stands there may be shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    /// The bytes the mistake is about.
+    pub(super) range: Range<usize>,
+    /// False where they could be a secret.
+    pub(super) show: bool,
+}
+
+/// The mistakes found so far.
+#[derive(Debug, Default)]
+pub(super) struct Mistakes {
+    found: Vec<Mistake>,
+    dialects: Vec<DialectError>,
+    more: usize,
+}
+
+impl Mistakes {
+    /// Notes a mistake at a place.
+    pub(super) fn add(
+        &mut self,
+        file: &SourceFile,
+        place: Place,
+        message: impl Into<String>,
+        help: impl Into<Option<String>>,
+    ) {
+        // Counting lines is the slow part, so not for those that are dropped.
+        if self.found.len() >= MOST {
+            self.more += 1;
+            return;
+        }
+        let excerpt = Excerpt::new(&file.text, &place.range, place.show);
+        self.push(&file.path, message.into(), help.into(), Some(excerpt));
+    }
+
+    /// Notes a place that the TOML parser did not understand; of its line only what is surely no secret is shown.
+    pub(super) fn add_syntax(
+        &mut self,
+        file: &SourceFile,
+        range: Range<usize>,
+        message: impl Into<String>,
+    ) {
+        if self.found.len() >= MOST {
+            self.more += 1;
+            return;
+        }
+        let excerpt = Excerpt::of_broken(&file.text, &range);
+        self.push(&file.path, message.into(), None, Some(excerpt));
+    }
+
+    /// Notes a mistake about a whole file.
+    pub(super) fn add_file(
+        &mut self,
+        path: &Path,
+        message: impl Into<String>,
+        help: impl Into<Option<String>>,
+    ) {
+        self.push(&Arc::from(path), message.into(), help.into(), None);
+    }
+
+    /// Notes a dialect that cannot be used.
+    pub(super) fn add_dialect(&mut self, error: DialectError) {
+        self.dialects.push(error);
+    }
+
+    /// How many were found.
+    pub(super) fn count(&self) -> usize {
+        self.found.len() + self.dialects.len() + self.more
+    }
+
+    /// `value`, or everything that is wrong.
+    pub(super) fn finish<T>(self, value: T) -> Result<T, ConfigError> {
+        if self.count() == 0 {
+            Ok(value)
+        } else {
+            Err(self.into_error())
+        }
+    }
+
+    /// Everything that is wrong: files in the order in which they were read, each from top to bottom.
+    pub(super) fn into_error(mut self) -> ConfigError {
+        let mut files: Vec<Arc<Path>> = Vec::new();
+        for mistake in &self.found {
+            if !files.contains(&mistake.file) {
+                files.push(Arc::clone(&mistake.file));
+            }
+        }
+        let rank = |file: &Arc<Path>| files.iter().position(|known| known == file);
+        self.found
+            .sort_by_key(|mistake| (rank(&mistake.file), mistake.position()));
+        ConfigError {
+            mistakes: self.found,
+            dialects: self.dialects,
+            more: self.more,
+        }
+    }
+
+    fn push(
+        &mut self,
+        file: &Arc<Path>,
+        message: String,
+        help: Option<String>,
+        excerpt: Option<Excerpt>,
+    ) {
+        if self.found.len() >= MOST {
+            self.more += 1;
+            return;
+        }
+        self.found.push(Mistake {
+            file: Arc::clone(file),
+            message,
+            help,
+            excerpt,
+        });
+    }
+}
+
+/// Help that names the nearest valid word, if one is near, and all valid ones.
+pub(crate) fn choose_from(word: &str, valid: &[&str]) -> String {
+    let all = valid
+        .iter()
+        .map(|word| format!("`{word}`"))
+        .collect::<Vec<_>>()
+        .join(", ");
+    match nearest(word, valid) {
+        Some(near) => format!("did you mean `{near}`? valid here: {all}"),
+        None if valid.is_empty() => "nothing is valid here".to_owned(),
+        None => format!("valid here: {all}"),
+    }
+}
+
+/// The valid word most like `word`, when it is likely to be what was meant.
+pub(crate) fn nearest<'a>(word: &str, valid: &[&'a str]) -> Option<&'a str> {
+    let word = word.to_lowercase();
+    valid
+        .iter()
+        .map(|candidate| {
+            (
+                strsim::jaro_winkler(&word, &candidate.to_lowercase()),
+                *candidate,
+            )
+        })
+        .filter(|(likeness, _)| *likeness > 0.75)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, candidate)| candidate)
+}

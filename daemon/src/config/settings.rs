@@ -1,0 +1,254 @@
+//! The settings of the daemon itself: `[limits]`, `[log]`, `[http]`, and the mode of the socket.
+//!
+//! Owns their defaults and bounds, with the reasons. Knows nothing of accounts.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use url::Url;
+
+use super::mistake::Mistakes;
+use super::section::{Section, Value};
+use crate::logging::{Format, Level};
+use crate::secrets::COMMAND_TIMEOUT;
+
+/// Anybody may connect, since `allow` decides for each account and the kernel says who asks.
+pub(super) const SOCKET_MODE: u32 = 0o666;
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Bounds on what peers can take up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// Connections at once.
+    pub(crate) connections: u32,
+    /// Connections of one user at once, so that no user can take all of them.
+    pub(crate) connections_per_user: u32,
+    /// Unanswered requests of one connection.
+    pub(crate) requests_per_connection: u32,
+    /// How long a connection may rest without a request.
+    pub(crate) idle_timeout: Duration,
+    /// How long one frame may take from its first byte to its last, in either direction.
+    pub(crate) frame_timeout: Duration,
+    /// How long a command that fetches a secret may take.
+    pub(crate) command_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 1024,
+            connections_per_user: 256,
+            requests_per_connection: 64,
+            idle_timeout: 300 * SECOND,
+            frame_timeout: 10 * SECOND,
+            command_timeout: COMMAND_TIMEOUT,
+        }
+    }
+}
+
+impl Limits {
+    pub(super) fn read(section: Option<Section<'_>>, mistakes: &mut Mistakes) -> Self {
+        let default = Self::default();
+        let Some(mut section) = section else {
+            return default;
+        };
+        let mut number = |key, most, default| {
+            section
+                .take(key)
+                .and_then(|value| value.integer(1..=most, mistakes))
+                .unwrap_or(default)
+        };
+        let connections = number("connections", 65_536, default.connections);
+        let connections_per_user =
+            number("connections_per_user", 65_536, default.connections_per_user);
+        let requests_per_connection = number(
+            "requests_per_connection",
+            4096,
+            default.requests_per_connection,
+        );
+        let mut duration = |key, most, default| {
+            section
+                .take(key)
+                .and_then(|value| value.duration(SECOND..=most, mistakes))
+                .unwrap_or(default)
+        };
+        let idle_timeout = duration("idle_timeout", 24 * HOUR, default.idle_timeout);
+        let frame_timeout = duration("frame_timeout", HOUR, default.frame_timeout);
+        let command_timeout = duration("command_timeout", HOUR, default.command_timeout);
+        section.finish(mistakes);
+        Self {
+            connections,
+            connections_per_user,
+            requests_per_connection,
+            idle_timeout,
+            frame_timeout,
+            command_timeout,
+        }
+    }
+}
+
+/// What is logged and how. The command line and `$TOKEND_LOG` come first.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Log {
+    /// What a line looks like.
+    pub(crate) format: Format,
+    /// What is worth a line.
+    pub(crate) level: Level,
+}
+
+impl Log {
+    pub(super) fn read(section: Option<Section<'_>>, mistakes: &mut Mistakes) -> Self {
+        let Some(mut section) = section else {
+            return Self::default();
+        };
+        let words = [
+            ("auto", Format::Auto),
+            ("human", Format::Human),
+            ("journal", Format::Journal),
+            ("json", Format::Json),
+        ];
+        let format = section
+            .take("format")
+            .and_then(|value| value.word(&words, mistakes));
+        let level = section
+            .take("level")
+            .and_then(|value| level(&value, mistakes));
+        section.finish(mistakes);
+        Self {
+            format: format.unwrap_or_default(),
+            level: level.unwrap_or_default(),
+        }
+    }
+}
+
+fn level(value: &Value<'_>, mistakes: &mut Mistakes) -> Option<Level> {
+    let text = value.string(mistakes)?;
+    match text.parse() {
+        Ok(level) => Some(level),
+        Err(_) => {
+            let help = "use error, warn, info, debug, trace or off, or directives such as `info,tokend=debug`";
+            value.wrong(
+                mistakes,
+                format!("`{text}` is no log level"),
+                help.to_owned(),
+            )
+        }
+    }
+}
+
+/// How providers are reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Http {
+    /// How long connecting may take, TLS included.
+    pub(crate) connect_timeout: Duration,
+    /// How long one exchange may take from start to end.
+    pub(crate) timeout: Duration,
+    /// The proxy for all requests. Variables such as `$https_proxy` are not looked at.
+    pub(crate) proxy: Option<Url>,
+    /// The longest reply that is read, in bytes.
+    pub(crate) max_body: usize,
+    /// A PEM file of certificate authorities that are trusted beside the system's.
+    pub(crate) extra_ca: Option<PathBuf>,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            connect_timeout: 10 * SECOND,
+            timeout: 30 * SECOND,
+            proxy: None,
+            max_body: 1 << 20,
+            extra_ca: None,
+        }
+    }
+}
+
+impl Http {
+    pub(super) fn read(section: Option<Section<'_>>, base: &Path, mistakes: &mut Mistakes) -> Self {
+        let default = Self::default();
+        let Some(mut section) = section else {
+            return default;
+        };
+        let mut duration = |key, default| {
+            let value = section.take(key);
+            value
+                .and_then(|value| value.duration(SECOND / 10..=HOUR, mistakes))
+                .unwrap_or(default)
+        };
+        let connect_timeout = duration("connect_timeout", default.connect_timeout);
+        let timeout = duration("timeout", default.timeout);
+        let proxy = section
+            .take("proxy")
+            .and_then(|value| proxy(value, mistakes));
+        let max_body = section
+            .take("max_body")
+            .and_then(|value| value.size(1024..=64 << 20, mistakes));
+        let extra_ca = section
+            .take("extra_ca")
+            .and_then(|value| existing_file(&value, base, mistakes));
+        section.finish(mistakes);
+        Self {
+            connect_timeout,
+            timeout,
+            proxy,
+            max_body: max_body.unwrap_or(default.max_body),
+            extra_ca,
+        }
+    }
+}
+
+fn proxy(value: Value<'_>, mistakes: &mut Mistakes) -> Option<Url> {
+    let help = || "write scheme, host and port: `http://proxy.example.com:3128`".to_owned();
+    let text = value.string(mistakes)?;
+    let Ok(url) = Url::parse(text) else {
+        return value.hidden().wrong(mistakes, "this is not a URL", help());
+    };
+    if !url.username().is_empty() || url.password().is_some() {
+        let message = "a proxy's user name and password cannot stand in the configuration";
+        let help = "use a proxy that knows this machine by its address".to_owned();
+        return value.hidden().wrong(mistakes, message, help);
+    }
+    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+        return value.wrong(
+            mistakes,
+            format!("`{text}` is not an address of a proxy"),
+            help(),
+        );
+    }
+    Some(url)
+}
+
+fn existing_file(value: &Value<'_>, base: &Path, mistakes: &mut Mistakes) -> Option<PathBuf> {
+    let path = value.path(base, mistakes)?;
+    match std::fs::metadata(&path) {
+        Ok(metadata) if metadata.is_file() => Some(path),
+        Ok(_) => value.wrong(mistakes, format!("{} is not a file", path.display()), None),
+        Err(error) => value.wrong(mistakes, format!("{}: {error}", path.display()), None),
+    }
+}
+
+/// `"0666"`, as chmod(1) has it.
+pub(super) fn socket_mode(value: &Value<'_>, mistakes: &mut Mistakes) -> Option<u32> {
+    let help = || {
+        "write it as chmod does, in quotes: \"0666\" for everybody, \"0660\" for owner and group"
+            .to_owned()
+    };
+    let text = value.string(mistakes)?;
+    let octal =
+        (3..=4).contains(&text.len()) && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
+    let mode = octal.then(|| u32::from_str_radix(text, 8).ok()).flatten();
+    let Some(mode) = mode.filter(|mode| mode & !0o777 == 0) else {
+        return value.wrong(
+            mistakes,
+            format!("`{text}` is not a mode of a socket"),
+            help(),
+        );
+    };
+    if mode & 0o600 != 0o600 {
+        let message = format!("with mode `{text}` the daemon's own user could not connect");
+        return value.wrong(mistakes, message, help());
+    }
+    Some(mode)
+}

@@ -1,0 +1,401 @@
+//! Cuts a configuration file into pieces that can be parsed one after the other.
+//!
+//! Parsed as a whole, a file with 100,000 accounts grows to half a gigabyte of tree. The TOML lexer finds the headers of
+//! `[account.NAME]` tables; the accounts are then parsed in batches and the rest as one piece. Must never change what the file
+//! means: what is not plainly such a header stays in the rest.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::ops::Range;
+
+use toml_parser::Source;
+use toml_parser::lexer::{Token, TokenKind};
+
+/// How much text is parsed at once, in bytes. A single account may be longer.
+const BATCH: usize = 64 * 1024;
+
+/// A file cut in pieces.
+#[derive(Debug)]
+pub(super) struct Split {
+    /// Everything but the accounts.
+    pub(super) rest: Runs,
+    /// Batches of accounts. All tables of one account are in the same batch.
+    pub(super) batches: Vec<Batch>,
+    /// Accounts whose header stands twice: the first and the second place.
+    pub(super) twice: Vec<(Range<usize>, Range<usize>)>,
+}
+
+/// Some accounts.
+#[derive(Debug)]
+pub(super) struct Batch(Vec<Runs>);
+
+impl Batch {
+    /// All of them as one piece.
+    pub(super) fn whole(&self) -> Runs {
+        let mut whole = Runs::default();
+        self.0
+            .iter()
+            .flat_map(|runs| &runs.0)
+            .for_each(|run| whole.push(run.clone()));
+        whole
+    }
+
+    /// Each as a piece of its own.
+    pub(super) fn each(&self) -> &[Runs] {
+        &self.0
+    }
+}
+
+/// Stretches of a file, in bytes, that make a TOML document when put together.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(super) struct Runs(Vec<Range<usize>>);
+
+impl Runs {
+    /// The document.
+    pub(super) fn text<'f>(&self, file: &'f str) -> Cow<'f, str> {
+        match &*self.0 {
+            [run] => Cow::Borrowed(file.get(run.clone()).unwrap_or_default()),
+            runs => runs
+                .iter()
+                .filter_map(|run| file.get(run.clone()))
+                .collect(),
+        }
+    }
+
+    /// Where a place in the document stands in the file.
+    pub(super) fn in_file(&self, place: &Range<usize>) -> Range<usize> {
+        let start = self.offset(place.start);
+        start..start + place.len()
+    }
+
+    fn offset(&self, mut at: usize) -> usize {
+        for run in &self.0 {
+            if at < run.len() {
+                return run.start + at;
+            }
+            at -= run.len();
+        }
+        self.0.last().map_or(0, |run| run.end)
+    }
+
+    fn push(&mut self, run: Range<usize>) {
+        match self.0.last_mut() {
+            Some(last) if last.end == run.start => last.end = run.end,
+            _ => self.0.push(run),
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.0.iter().map(Range::len).sum()
+    }
+}
+
+/// Cuts `file` at the headers of its account tables.
+pub(super) fn split(file: &str) -> Split {
+    let mut accounts = Accounts::default();
+    let mut rest = Runs::default();
+    let mut sections = Sections::new(file);
+    let mut from = 0;
+    let mut of = None;
+    loop {
+        let next = sections.next();
+        let to = next.as_ref().map_or(file.len(), |section| section.at);
+        match of {
+            None => rest.push(from..to),
+            Some(Owner::Account(index)) => accounts.push(index, from..to),
+            Some(Owner::Nobody) => {}
+        }
+        let Some(section) = next else { break };
+        from = section.at;
+        of = section.account.map(|header| accounts.owner(file, header));
+    }
+    let Accounts { found, twice, .. } = accounts;
+    Split {
+        rest,
+        batches: batches(found),
+        twice,
+    }
+}
+
+/// Whose table it is.
+#[derive(Debug, Clone, Copy)]
+enum Owner {
+    /// The account with this number.
+    Account(usize),
+    /// A table that is there a second time.
+    Nobody,
+}
+
+#[derive(Debug, Default)]
+struct Accounts<'f> {
+    numbers: HashMap<&'f str, usize>,
+    found: Vec<Runs>,
+    headers: Vec<Option<Range<usize>>>,
+    twice: Vec<(Range<usize>, Range<usize>)>,
+}
+
+impl<'f> Accounts<'f> {
+    /// A name is compared as it is written: `"a"` and `a` become two accounts here, and their names are compared later.
+    fn owner(&mut self, file: &'f str, header: Header) -> Owner {
+        let name = file.get(header.name.clone()).unwrap_or_default();
+        let next = self.found.len();
+        let number = *self.numbers.entry(name).or_insert(next);
+        if number == next {
+            self.found.push(Runs::default());
+            self.headers.push(None);
+        }
+        let Some(first) = self.headers.get_mut(number).filter(|_| header.complete) else {
+            return Owner::Account(number);
+        };
+        match first {
+            Some(first) => {
+                self.twice.push((first.clone(), header.name));
+                Owner::Nobody
+            }
+            None => {
+                *first = Some(header.name);
+                Owner::Account(number)
+            }
+        }
+    }
+
+    fn push(&mut self, number: usize, run: Range<usize>) {
+        if let Some(runs) = self.found.get_mut(number) {
+            runs.push(run);
+        }
+    }
+}
+
+fn batches(accounts: Vec<Runs>) -> Vec<Batch> {
+    let mut batches = Vec::new();
+    let mut batch = Vec::new();
+    let mut size = 0;
+    for account in accounts {
+        size += account.len();
+        batch.push(account);
+        if size >= BATCH {
+            batches.push(Batch(std::mem::take(&mut batch)));
+            size = 0;
+        }
+    }
+    if !batch.is_empty() {
+        batches.push(Batch(batch));
+    }
+    batches
+}
+
+/// Where a table begins.
+#[derive(Debug)]
+struct Section {
+    at: usize,
+    account: Option<Header>,
+}
+
+/// The header of an account's table.
+#[derive(Debug)]
+struct Header {
+    name: Range<usize>,
+    /// Whether it is `[account.NAME]` and not `[account.NAME.more]`.
+    complete: bool,
+}
+
+/// The table headers of a document: a `[` that begins a line outside of any value.
+struct Sections<'f> {
+    file: &'f str,
+    tokens: Box<dyn Iterator<Item = Token> + 'f>,
+}
+
+impl<'f> Sections<'f> {
+    fn new(file: &'f str) -> Self {
+        Self {
+            file,
+            tokens: Box::new(Source::new(file).lex()),
+        }
+    }
+
+    fn next(&mut self) -> Option<Section> {
+        // Only at the start and after a header is this called, and both are the start of a line or in one without values.
+        let mut depth = 0usize;
+        let mut line_start = true;
+        while let Some(token) = self.tokens.next() {
+            match token.kind() {
+                TokenKind::Newline => line_start = true,
+                TokenKind::Whitespace => {}
+                TokenKind::LeftSquareBracket if line_start && depth == 0 => {
+                    return Some(Section {
+                        at: token.span().start(),
+                        account: self.header(),
+                    });
+                }
+                kind => {
+                    line_start = false;
+                    match kind {
+                        TokenKind::LeftSquareBracket | TokenKind::LeftCurlyBracket => depth += 1,
+                        TokenKind::RightSquareBracket | TokenKind::RightCurlyBracket => {
+                            depth = depth.saturating_sub(1);
+                        }
+                        _ => {}
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// Reads to the end of the header's line.
+    fn header(&mut self) -> Option<Header> {
+        let mut parts: Vec<(TokenKind, Range<usize>)> = Vec::new();
+        for token in self.tokens.by_ref() {
+            match token.kind() {
+                TokenKind::Newline | TokenKind::Eof => break,
+                TokenKind::Whitespace | TokenKind::Comment => {}
+                // Far more parts than any header that counts has.
+                _ if parts.len() > 8 => {}
+                kind => parts.push((kind, token.span().start()..token.span().end())),
+            }
+        }
+        let [
+            (TokenKind::Atom, first),
+            (TokenKind::Dot, _),
+            (name_kind, name),
+            (after, _),
+            ..,
+        ] = &*parts
+        else {
+            return None;
+        };
+        let is_key = matches!(
+            name_kind,
+            TokenKind::Atom | TokenKind::BasicString | TokenKind::LiteralString
+        );
+        let is_account = self.file.get(first.clone()) == Some("account") && is_key;
+        is_account.then(|| Header {
+            name: name.clone(),
+            complete: *after == TokenKind::RightSquareBracket,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = r#"socket = "a"
+[limits]
+connections = 5 # [account.comment]
+[account.one]
+provider = '''
+[account.in-a-string]
+'''
+allow = [
+  [1],
+[2]
+]
+  [ account . "two" ] # spaces
+provider = "x"
+[account.one.options]
+a = 1
+[defaults]
+[[account.list]]
+[account]
+[account.two]
+"#;
+
+    #[test]
+    fn headers_are_found_and_everything_else_is_not_mistaken_for_one() {
+        let split = split(FILE);
+        assert_eq!(
+            split.rest.text(FILE),
+            "socket = \"a\"\n[limits]\nconnections = 5 # [account.comment]\n[defaults]\n[[account.list]]\n[account]\n"
+        );
+        let [batch] = &*split.batches else {
+            panic!("all of it fits one batch")
+        };
+        let accounts: Vec<_> = batch.each().iter().map(|runs| runs.text(FILE)).collect();
+        assert_eq!(accounts.len(), 3, "{accounts:?}");
+        assert!(
+            accounts[0].starts_with("[account.one]")
+                && accounts[0].ends_with("[account.one.options]\na = 1\n")
+        );
+        assert!(accounts[0].contains("in-a-string") && accounts[0].contains("[2]"));
+        assert_eq!(
+            accounts[1],
+            "[ account . \"two\" ] # spaces\nprovider = \"x\"\n"
+        );
+        assert_eq!(accounts[2], "[account.two]\n");
+    }
+
+    #[test]
+    fn places_in_a_piece_are_found_again_in_the_file() {
+        let split = split(FILE);
+        let pieces = [
+            split.rest,
+            split.batches[0].whole(),
+            split.batches[0].each()[0].clone(),
+        ];
+        for piece in pieces {
+            let text = piece.text(FILE).into_owned();
+            for (at, c) in text.char_indices() {
+                let place = piece.in_file(&(at..at + c.len_utf8()));
+                assert_eq!(FILE[place].chars().next(), Some(c));
+            }
+            assert!(piece.in_file(&(text.len()..text.len())).start <= FILE.len());
+        }
+    }
+
+    #[test]
+    fn an_account_that_stands_twice_is_told_with_both_places() {
+        let file = "[account.a]\nx=1\n[account.b]\n[account.a]\nx=2\n[account.a.options]\n";
+        let split = split(file);
+        assert_eq!(split.twice.len(), 1);
+        let (first, second) = split.twice[0].clone();
+        assert_eq!((first, second), (9..10, 37..38));
+        assert_eq!(
+            split.batches[0].each()[0].text(file),
+            "[account.a]\nx=1\n[account.a.options]\n"
+        );
+    }
+
+    #[test]
+    fn many_accounts_make_several_batches() {
+        let file: String = (0..10_000)
+            .map(|n| format!("[account.a{n}]\nprovider = \"x\"\n"))
+            .collect();
+        let split = split(&file);
+        assert!(split.batches.len() > 3);
+        let count: usize = split.batches.iter().map(|batch| batch.each().len()).sum();
+        assert_eq!(count, 10_000);
+        let joined: String = split
+            .batches
+            .iter()
+            .map(|batch| batch.whole().text(&file).into_owned())
+            .collect();
+        assert_eq!(joined, file);
+    }
+
+    #[test]
+    fn broken_text_is_cut_without_losing_any_of_it() {
+        for file in [
+            "",
+            "[",
+            "[account",
+            "[account.",
+            "a = [[[",
+            "}}}]]]\n[account.a]",
+            "\u{feff}[account.a]",
+            "[account.a",
+        ] {
+            let split = split(file);
+            let batches: usize = split
+                .batches
+                .iter()
+                .map(|batch| batch.whole().text(file).len())
+                .sum();
+            assert_eq!(
+                split.rest.text(file).len() + batches,
+                file.len(),
+                "{file:?}"
+            );
+        }
+    }
+}
