@@ -8,9 +8,9 @@ use std::sync::Arc;
 use thiserror::Error;
 
 /// The longest account name, in bytes.
-pub const MAX_ACCOUNT_ID_BYTES: usize = 64;
+pub const MAX_ACCOUNT_ID_BYTES: usize = 128;
 
-/// The name of an account, as the key of its record: 1 to 64 bytes of UTF-8 without control characters.
+/// The name of an account, as the key of its record: 1 to 128 bytes of UTF-8 without control characters.
 ///
 /// Cheap to clone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -112,11 +112,11 @@ mod tests {
     #[test]
     fn a_name_is_bounded_and_printable() {
         assert!(AccountId::new("ads").is_ok());
-        assert!(AccountId::new(&"a".repeat(64)).is_ok());
+        assert!(AccountId::new(&"a".repeat(128)).is_ok());
         assert_eq!(AccountId::new(""), Err(AccountIdError::Empty));
         assert_eq!(
-            AccountId::new(&"ä".repeat(33)),
-            Err(AccountIdError::TooLong { bytes: 66 })
+            AccountId::new(&"ä".repeat(65)),
+            Err(AccountIdError::TooLong { bytes: 130 })
         );
         for bad in ["a\nb", "a\0", "\u{1b}[31m"] {
             assert_eq!(AccountId::new(bad), Err(AccountIdError::ControlCharacter));

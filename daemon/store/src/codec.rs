@@ -110,7 +110,7 @@ struct Head {
 struct Form<'a> {
     anchor: Cow<'a, Anchor>,
     identity: Cow<'a, str>,
-    generation: u64,
+    last_begun: u64,
     credential: CredentialForm<'a>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     grant: Option<GrantForm<'a>>,
@@ -119,9 +119,15 @@ struct Form<'a> {
     intent: Option<Cow<'a, Intent>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     block: Option<Cow<'a, Block>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    problem: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    told: Option<Cow<'a, str>>,
     failures: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     deferred_until: Option<i64>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    deferral_told: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     last_attempt: Option<Cow<'a, LastAttempt>>,
 }
@@ -137,6 +143,8 @@ struct CredentialForm<'a> {
     refresh_token: Option<Secret<'a>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     refresh_expires_at: Option<i64>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    refresh_in_doubt: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     entered_at: Option<i64>,
 }
@@ -159,12 +167,13 @@ impl<'a> From<&'a Record> for Form<'a> {
         Self {
             anchor: Cow::Borrowed(&record.anchor),
             identity: Cow::Borrowed(&record.identity),
-            generation: record.generation,
+            last_begun: record.last_begun,
             credential: CredentialForm {
                 password: record.credential.password.as_ref().map(Secret::from),
                 client_secret: record.credential.client_secret.as_ref().map(Secret::from),
                 refresh_token: record.credential.refresh_token.as_ref().map(Secret::from),
                 refresh_expires_at: record.credential.refresh_expires_at,
+                refresh_in_doubt: record.credential.refresh_in_doubt,
                 entered_at: record.credential.entered_at,
             },
             grant: record.grant.as_ref().map(|grant| GrantForm {
@@ -178,8 +187,11 @@ impl<'a> From<&'a Record> for Form<'a> {
             pace: record.pace,
             intent: record.intent.as_ref().map(Cow::Borrowed),
             block: record.block.as_ref().map(Cow::Borrowed),
+            problem: record.problem.as_deref().map(Cow::Borrowed),
+            told: record.told.as_deref().map(Cow::Borrowed),
             failures: record.failures,
             deferred_until: record.deferred_until,
+            deferral_told: record.deferral_told,
             last_attempt: record.last_attempt.as_ref().map(Cow::Borrowed),
         }
     }
@@ -190,12 +202,13 @@ impl From<Form<'_>> for Record {
         Self {
             anchor: form.anchor.into_owned(),
             identity: form.identity.into_owned(),
-            generation: form.generation,
+            last_begun: form.last_begun,
             credential: Credential {
                 password: form.credential.password.map(Secret::into_owned),
                 client_secret: form.credential.client_secret.map(Secret::into_owned),
                 refresh_token: form.credential.refresh_token.map(Secret::into_owned),
                 refresh_expires_at: form.credential.refresh_expires_at,
+                refresh_in_doubt: form.credential.refresh_in_doubt,
                 entered_at: form.credential.entered_at,
             },
             grant: form.grant.map(|grant| StoredGrant {
@@ -209,11 +222,18 @@ impl From<Form<'_>> for Record {
             pace: form.pace,
             intent: form.intent.map(Cow::into_owned),
             block: form.block.map(Cow::into_owned),
+            problem: form.problem.map(Cow::into_owned),
+            told: form.told.map(Cow::into_owned),
             failures: form.failures,
             deferred_until: form.deferred_until,
+            deferral_told: form.deferral_told,
             last_attempt: form.last_attempt.map(Cow::into_owned),
         }
     }
+}
+
+fn is_false(it: &bool) -> bool {
+    !it
 }
 
 /// A secret on its way into or out of plaintext.

@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 pub struct Record {
     /// When this record was written.
     pub anchor: Anchor,
-    /// Fingerprint of provider, base URL, and user name or client id. A record of another identity is another generation.
+    /// What the record was written for: account name and fingerprint of provider, base URL, and user name or client id.
     pub identity: String,
-    /// How many identities this account has had.
-    pub generation: u64,
+    /// Id of the last attempt begun; ids are never used again.
+    pub last_begun: u64,
     /// The durable secrets.
     pub credential: Credential,
     /// The last grant, so that a restart costs the provider nothing.
@@ -25,12 +25,41 @@ pub struct Record {
     pub intent: Option<Intent>,
     /// Why no attempt may be made until something changes.
     pub block: Option<Block>,
+    /// How the last attempt failed: the writer's stable word for it.
+    pub problem: Option<String>,
+    /// What the provider last said against the account, for people. The writer keeps secrets out of it.
+    pub told: Option<String>,
     /// Failed attempts since the last success.
     pub failures: u32,
     /// No attempt before this time (Unix ms), from backoff or Retry-After.
     pub deferred_until: Option<i64>,
+    /// Whether the provider named that time.
+    pub deferral_told: bool,
     /// The last attempt that ended, for `status`.
     pub last_attempt: Option<LastAttempt>,
+}
+
+impl Record {
+    /// A record of an account about which nothing is known yet.
+    #[must_use]
+    pub fn new(anchor: Anchor, identity: &str) -> Self {
+        Self {
+            anchor,
+            identity: identity.to_owned(),
+            last_begun: 0,
+            credential: Credential::default(),
+            grant: None,
+            pace: PaceMarks::default(),
+            intent: None,
+            block: None,
+            problem: None,
+            told: None,
+            failures: 0,
+            deferred_until: None,
+            deferral_told: false,
+            last_attempt: None,
+        }
+    }
 }
 
 /// When a record was written, on three clocks, so that a reader can tell elapsed time even after the wall clock stepped.
@@ -56,6 +85,8 @@ pub struct Credential {
     pub refresh_token: Option<SecretString>,
     /// When the refresh token ends, Unix ms, where the provider tells.
     pub refresh_expires_at: Option<i64>,
+    /// Whether the refresh token was sent by an attempt whose outcome is unknown, so that it may be spent.
+    pub refresh_in_doubt: bool,
     /// When a person typed a part of this, Unix ms.
     pub entered_at: Option<i64>,
 }
@@ -119,8 +150,6 @@ pub struct Block {
     pub reason: BlockReason,
     /// Unix ms.
     pub since: i64,
-    /// What the provider said, for people. The writer keeps secrets out of it.
-    pub told: String,
     /// Fingerprint of what has to change to lift the block.
     pub fingerprint: String,
 }
@@ -131,10 +160,6 @@ pub struct Block {
 pub enum BlockReason {
     /// The provider refused the password or client secret.
     CredentialRejected,
-    /// The refresh token is spent or refused, and nothing is there to log in with.
-    RefreshTokenLost,
-    /// There never was a usable credential.
-    NoCredential,
     /// The provider says that the request itself is wrong.
     Misconfigured,
 }

@@ -18,7 +18,7 @@ fn the_golden_record_decodes_and_encodes_to_the_same_bytes() {
     let golden = GOLDEN.trim_end().as_bytes();
     let record = decode(golden).unwrap();
     assert_eq!(record.anchor.wall_ms, 1_795_000_000_000);
-    assert_eq!(record.generation, 2);
+    assert_eq!(record.last_begun, 2);
     let credential = &record.credential;
     assert_eq!(
         credential.password.as_ref().unwrap().expose_secret(),
@@ -32,6 +32,8 @@ fn the_golden_record_decodes_and_encodes_to_the_same_bytes() {
         credential.refresh_token.as_ref().unwrap().expose_secret(),
         "rt-9"
     );
+    assert!(credential.refresh_in_doubt && record.deferral_told);
+    assert_eq!(record.told.as_deref(), Some("token is no longer valid"));
     assert_eq!(credential.entered_at, Some(1_794_000_000_000));
     let grant = record.grant.as_ref().unwrap();
     assert_eq!(grant.access_token.expose_secret(), "at-9");
@@ -40,7 +42,7 @@ fn the_golden_record_decodes_and_encodes_to_the_same_bytes() {
     assert_eq!(record.intent.as_ref().unwrap().kind, AttemptKind::Refresh);
     assert_eq!(
         record.block.as_ref().unwrap().reason,
-        BlockReason::RefreshTokenLost
+        BlockReason::Misconfigured
     );
     assert_eq!(record.last_attempt.as_ref().unwrap().duration_ms, u64::MAX);
     assert_eq!(text(&record).as_slice(), golden);
@@ -48,7 +50,7 @@ fn the_golden_record_decodes_and_encodes_to_the_same_bytes() {
 
 #[test]
 fn a_record_with_only_what_is_required_decodes() {
-    let least = r#"{"schema":1,"record":{"anchor":{"wall_ms":1,"boot_ms":2,"boot_id":"b"},"identity":"i","generation":0,"credential":{},"pace":{"attempts_tat":0,"logins_tat":0,"host_tat":0},"failures":0}}"#;
+    let least = r#"{"schema":1,"record":{"anchor":{"wall_ms":1,"boot_ms":2,"boot_id":"b"},"identity":"i","last_begun":0,"credential":{},"pace":{"attempts_tat":0,"logins_tat":0,"host_tat":0},"failures":0}}"#;
     let record = decode(least.as_bytes()).unwrap();
     assert!(record.grant.is_none() && record.credential.password.is_none());
     assert_eq!(text(&record).as_slice(), least.as_bytes());
@@ -79,9 +81,7 @@ fn a_text_that_is_no_record_is_refused_without_quoting_it() {
         r#"{"schema":0,"record":{}}"#.to_owned(),
         GOLDEN.replace("\"failures\":3", "\"failures\":\"hunter2\""),
         GOLDEN.replace("\"failures\":3", "\"failures\":3,\"hunter2\":1"),
-        GOLDEN
-            .replace("rotates", "hunter2")
-            .replace("refresh-token-lost", "hunter2"),
+        GOLDEN.replace("misconfigured", "hunter2"),
     ] {
         let error = decode(bad.as_bytes()).unwrap_err();
         assert!(matches!(error, QuarantineReason::Malformed { .. }), "{bad}");

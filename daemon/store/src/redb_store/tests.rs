@@ -122,10 +122,10 @@ impl Bench {
     }
 }
 
-fn record(generation: u64) -> Record {
+fn record(last_begun: u64) -> Record {
     let text = include_bytes!("../../tests/golden/record-v1.json");
     let mut record = codec::decode(text).unwrap();
-    record.generation = generation;
+    record.last_begun = last_begun;
     record
 }
 
@@ -133,12 +133,12 @@ fn id(name: &str) -> AccountId {
     AccountId::new(name).unwrap()
 }
 
-fn generation(store: &RedbStore, name: &str) -> Option<u64> {
+fn last_begun(store: &RedbStore, name: &str) -> Option<u64> {
     let found = store.read(&id(name)).unwrap();
-    found.map(|(_, record)| record.generation)
+    found.map(|(_, record)| record.last_begun)
 }
 
-/// A store with two records of generation 1, and claims on both.
+/// A store with two records of last_begun 1, and claims on both.
 fn filled(bench: &Bench) -> (RedbStore, [Claim; 2], Version) {
     let store = bench.open();
     let claims = ["ads", "jwt"].map(|name| store.claim(&id(name), Duration::ZERO).unwrap());
@@ -179,8 +179,8 @@ fn a_commit_tried_again_lands_after_a_failure_at_any_operation() {
                 retried.clone().unwrap() > expected,
                 "after {operations}: {answer:?}, {retried:?}"
             );
-            assert_eq!(generation(&store, "ads"), Some(2));
-            assert_eq!(generation(&store, "jwt"), Some(1));
+            assert_eq!(last_begun(&store, "ads"), Some(2));
+            assert_eq!(last_begun(&store, "jwt"), Some(1));
             if let Err(error) = answer {
                 let StoreError::Unavailable { cause, .. } = &error else {
                     panic!("after {operations}: {error}");
@@ -217,7 +217,7 @@ fn a_forgotten_record_stays_forgotten_when_its_removal_is_tried_again() {
             [Ok(Version::NONE)],
             "after {operations}"
         );
-        assert_eq!(generation(&store, "ads"), None);
+        assert_eq!(last_begun(&store, "ads"), None);
         operations += 1;
     }
 }
@@ -243,10 +243,10 @@ fn a_daemon_that_dies_on_a_failing_disk_leaves_the_old_record_or_the_new_one() {
             break;
         }
         let store = bench.open();
-        let now = generation(&store, "ads").unwrap();
+        let now = last_begun(&store, "ads").unwrap();
         assert!(matches!(now, 1 | 2), "after {operations}: {now}");
         assert!(answer.is_err() || now == 2, "what was answered is kept");
-        assert_eq!(generation(&store, "jwt"), Some(1));
+        assert_eq!(last_begun(&store, "jwt"), Some(1));
         seen[usize::try_from(now).unwrap() - 1] = true;
         operations += 1;
     }
@@ -281,7 +281,7 @@ fn a_read_only_disk_refuses_the_whole_batch_until_it_heals() {
     // Opening anew needs to write as well, so reads wait for the disk too, but nothing needs a restart.
     assert!(store.read(&id("ads")).is_err());
     assert!(bench.heal());
-    assert_eq!(generation(&store, "ads"), Some(1));
+    assert_eq!(last_begun(&store, "ads"), Some(1));
     assert_eq!(
         store.commit(&batch),
         [Ok(Version::from(2)), Ok(Version::from(2))]

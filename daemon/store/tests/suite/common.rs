@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use tokend_store::{
-    AccountId, Anchor, Claim, Commit, Credential, OpenError, PaceMarks, Record, RedbStore,
-    SealingKey, StateDir, Store, StoreError, StoredGrant, Version,
+    AccountId, Anchor, Claim, Commit, Credential, OpenError, Record, RedbStore, SealingKey,
+    StateDir, Store, StoreError, StoredGrant, Version,
 };
 
 /// Secrets that every record has, to look for where they must not be.
@@ -27,23 +27,21 @@ pub(crate) fn id(name: &str) -> AccountId {
     AccountId::new(name).unwrap()
 }
 
-/// A record of about the size real ones have; `generation` tells two apart.
-pub(crate) fn record(generation: u64) -> Record {
+/// A record of about the size real ones have; `last_begun` tells two apart.
+pub(crate) fn record(last_begun: u64) -> Record {
     let [password, client, refresh, access] = SECRETS;
+    let anchor = Anchor {
+        wall_ms: 1_795_000_000_000,
+        boot_ms: 1000,
+        boot_id: "0f0e0d0c".to_owned(),
+    };
     Record {
-        anchor: Anchor {
-            wall_ms: 1_795_000_000_000,
-            boot_ms: 1000,
-            boot_id: "0f0e0d0c".to_owned(),
-        },
-        identity: "9b2f".to_owned(),
-        generation,
+        last_begun,
         credential: Credential {
             password: Some(password.into()),
             client_secret: Some(client.into()),
             refresh_token: Some(refresh.into()),
-            refresh_expires_at: None,
-            entered_at: None,
+            ..Credential::default()
         },
         grant: Some(StoredGrant {
             id: 1,
@@ -53,12 +51,7 @@ pub(crate) fn record(generation: u64) -> Record {
             issued_at: 1_795_000_000_000,
             expires_at: Some(1_795_000_003_600),
         }),
-        pace: PaceMarks::default(),
-        intent: None,
-        block: None,
-        failures: 0,
-        deferred_until: None,
-        last_attempt: None,
+        ..Record::new(anchor, "9b2f")
     }
 }
 
@@ -81,10 +74,10 @@ pub(crate) fn put(
         .remove(0)
 }
 
-/// The generation of the record that is there.
-pub(crate) fn generation(store: &dyn Store, name: &str) -> Option<u64> {
+/// The last_begun of the record that is there.
+pub(crate) fn last_begun(store: &dyn Store, name: &str) -> Option<u64> {
     let found = store.read(&id(name)).unwrap();
-    found.map(|(_, record)| record.generation)
+    found.map(|(_, record)| record.last_begun)
 }
 
 /// A state directory and a key beside it.

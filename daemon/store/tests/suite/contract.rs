@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::common::{Home, SECRETS, claim, generation, id, put, record};
+use crate::common::{Home, SECRETS, claim, id, last_begun, put, record};
 use tokend_store::{Commit, MAX_RECORD_BYTES, MemoryStore, Store, StoreError, Version};
 
 /// Runs a test on each store.
@@ -29,7 +29,7 @@ fn what_is_committed_is_read_and_loaded() {
             .records
             .iter()
             .map(|(account, version, record)| {
-                (account.as_str(), u64::from(*version), record.generation)
+                (account.as_str(), u64::from(*version), record.last_begun)
             })
             .collect();
         assert_eq!(found, [("ads", 2, 2), ("jwt", 2, 2)]);
@@ -57,7 +57,7 @@ fn a_commit_over_another_version_is_a_conflict_and_changes_nothing() {
             );
             assert_eq!(put(store, &claim, expected, None), Err(conflict));
         }
-        assert_eq!(generation(store, "ads"), Some(2));
+        assert_eq!(last_begun(store, "ads"), Some(2));
         let absent = crate::common::claim(store, "jwt");
         assert!(matches!(
             put(store, &absent, first, Some(&record(1))),
@@ -92,7 +92,7 @@ fn versions_rise_across_removal() {
         let first = put(store, &claim, Version::NONE, Some(&record(1))).unwrap();
         let second = put(store, &claim, first, Some(&record(2))).unwrap();
         put(store, &claim, second, None).unwrap();
-        assert_eq!(generation(store, "ads"), None);
+        assert_eq!(last_begun(store, "ads"), None);
         assert!(store.load().unwrap().records.is_empty());
         let third = put(store, &claim, Version::NONE, Some(&record(3))).unwrap();
         assert!(
@@ -139,9 +139,9 @@ fn a_batch_is_answered_in_order_and_one_refusal_spoils_nothing() {
             Ok(Version::NONE),
             "removing nothing is no error"
         );
-        assert_eq!(generation(store, "ads"), Some(2));
-        assert_eq!(generation(store, "jwt"), None);
-        assert_eq!(generation(store, "fire"), None);
+        assert_eq!(last_begun(store, "ads"), Some(2));
+        assert_eq!(last_begun(store, "jwt"), None);
+        assert_eq!(last_begun(store, "fire"), None);
         assert!(store.commit(&[]).is_empty());
     });
 }
@@ -177,6 +177,6 @@ fn there_is_nothing_to_discard_but_what_does_not_open() {
                 })
             );
         }
-        assert_eq!(generation(store, "ads"), Some(1));
+        assert_eq!(last_begun(store, "ads"), Some(1));
     });
 }

@@ -10,7 +10,7 @@ use std::fs;
 use redb::ReadableDatabase as _;
 use tokend_store::{Commit, OpenError, QuarantineReason, Store, StoreError, Version};
 
-use crate::common::{Home, claim, find, generation, id, put, record};
+use crate::common::{Home, claim, find, id, last_begun, put, record};
 
 const ACCOUNTS: redb::TableDefinition<'_, &[u8], &[u8]> = redb::TableDefinition::new("accounts");
 
@@ -112,7 +112,7 @@ fn one_damaged_record_is_set_aside_and_the_others_live() {
     store.discard_quarantined("jwt").unwrap();
     let jwt = claim(&store, "jwt");
     put(&store, &jwt, Version::NONE, Some(&next)).unwrap();
-    assert_eq!(generation(&store, "jwt"), Some(2));
+    assert_eq!(last_begun(&store, "jwt"), Some(2));
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn a_record_moved_to_another_account_does_not_open() {
         store.read(&id("jwt")),
         Err(StoreError::Quarantined(_))
     ));
-    assert_eq!(generation(&store, "ads"), Some(1));
+    assert_eq!(last_begun(&store, "ads"), Some(1));
 }
 
 /// Changes one byte of a file.

@@ -7,7 +7,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
-use crate::common::{Home, SECRETS, claim, find, generation, put, record};
+use crate::common::{Home, SECRETS, claim, find, last_begun, put, record};
 use tokend_store::{Commit, KeyError, OpenError, SealingKey, StateDir, Store, StoreError, Version};
 
 fn names(home: &Home) -> Vec<String> {
@@ -29,7 +29,7 @@ fn what_was_committed_is_there_after_reopening() {
     drop(store);
 
     let store = home.open();
-    assert_eq!(generation(&store, "ads"), Some(1));
+    assert_eq!(last_begun(&store, "ads"), Some(1));
     assert!(
         matches!(
             put(&store, &ads, first, Some(&record(2))),
@@ -135,7 +135,7 @@ fn a_wrong_key_is_told_as_a_wrong_key_and_changes_nothing() {
     assert!(matches!(error, OpenError::WrongKey { .. }), "{error}");
 
     fs::write(home.key_path(), right).unwrap();
-    assert_eq!(generation(&home.open(), "ads"), Some(1));
+    assert_eq!(last_begun(&home.open(), "ads"), Some(1));
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn a_database_without_marker_is_taken_and_marked() {
     fs::remove_file(home.file("tokend.marker")).unwrap();
     // As after a power cut between making the database and the marker.
     fs::write(home.file("tokend.redb.new"), "half made").unwrap();
-    assert_eq!(generation(&home.open(), "ads"), Some(1));
+    assert_eq!(last_begun(&home.open(), "ads"), Some(1));
     assert_eq!(fs::read(home.file("tokend.marker")).unwrap(), marker);
 }
 
@@ -238,7 +238,7 @@ fn a_hundred_thousand_records_load_in_order() {
     let set_aside = store
         .for_each(&mut |account, version, record| {
             assert_eq!(account.as_str(), format!("account-{seen:06}"));
-            assert_eq!((version, record.generation), (Version::from(1), 1));
+            assert_eq!((version, record.last_begun), (Version::from(1), 1));
             seen += 1;
         })
         .unwrap();
@@ -257,7 +257,7 @@ fn a_store_serves_many_threads() {
                 let mut version = Version::NONE;
                 for number in 1..=20 {
                     version = put(&**store, &claim, version, Some(&record(number))).unwrap();
-                    assert_eq!(generation(&**store, name), Some(number));
+                    assert_eq!(last_begun(&**store, name), Some(number));
                 }
             });
         }

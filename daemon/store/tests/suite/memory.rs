@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::common::{claim, generation, id, put, record};
+use crate::common::{claim, id, last_begun, put, record};
 use tokend_store::{
     Cause, Change, Fault, MemoryStore, QuarantineReason, Store, StoreError, Version,
 };
@@ -30,11 +30,11 @@ fn the_nth_commit_fails_as_scripted_and_can_be_tried_again() {
         let first = put(&store, &claim, Version::NONE, Some(&record(1))).unwrap();
         assert_eq!(cause(put(&store, &claim, first, Some(&record(2)))), told);
         let there = if fault.applied { 2 } else { 1 };
-        assert_eq!(generation(&store, "ads"), Some(there), "{fault:?}");
+        assert_eq!(last_begun(&store, "ads"), Some(there), "{fault:?}");
 
         let again = put(&store, &claim, first, Some(&record(2))).unwrap();
         assert!(again > first);
-        assert_eq!(generation(&store, "ads"), Some(2));
+        assert_eq!(last_begun(&store, "ads"), Some(2));
         assert_eq!(store.commits(), 3);
     }
 }
@@ -72,7 +72,7 @@ fn a_restart_keeps_records_and_ends_claims() {
     ));
     let after = claim(&again, "ads");
     assert!(after.fence() > before.fence());
-    assert_eq!(generation(&again, "ads"), Some(1));
+    assert_eq!(last_begun(&again, "ads"), Some(1));
     again.release(before);
     put(&again, &after, version, Some(&record(2))).unwrap();
 }
