@@ -1,2 +1,25 @@
-//! Placeholder.
-fn main() {}
+//! `tokenctl`: the command line of tokend, and the only place of the project that prints.
+//!
+//! Owns what people type and read. It holds no state, starts no runtime, and never prints a token or a credential
+//! anywhere but on standard output, where one was asked for. Its exit codes are a contract; see [`failure::Exit`].
+
+mod arguments;
+mod clock;
+mod commands;
+mod failure;
+mod help;
+mod input;
+mod output;
+mod status;
+mod token;
+mod words;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let ended = arguments::parse(std::env::args_os()).and_then(commands::run);
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(clock::now()),
+    }
+}

@@ -1,0 +1,425 @@
+//! The command line: what may be typed, and what is said about a mistake.
+//!
+//! Owns the grammar. A mistake never repeats a word that may be a token or a password somebody put in the wrong
+//! place, and exits with 64. Subcommands are built when they are used, for the sake of the start.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::{PathBufValueParser, PossibleValuesParser};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, ArgAction, ArgMatches};
+use tokend_client::AccountName;
+
+use crate::failure::Failure;
+use crate::{help, words};
+
+/// A command line that was understood.
+#[derive(Debug)]
+pub(crate) struct Arguments {
+    pub(crate) socket: Option<PathBuf>,
+    pub(crate) command: Command,
+}
+
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Help or the version was asked for: this text.
+    Help(String),
+    Get(Get),
+    Status(Status),
+    List(List),
+    Refresh(Refresh),
+    Reject(Reject),
+    Reload,
+    Login(Login),
+    Forget(Forget),
+}
+
+#[derive(Debug)]
+pub(crate) struct Get {
+    pub(crate) account: AccountName,
+    pub(crate) format: Format,
+    pub(crate) env_name: String,
+    pub(crate) min_validity: Option<Duration>,
+    pub(crate) patient: Patient,
+}
+
+/// How a token is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    Plain,
+    Json,
+    Header,
+    Env,
+}
+
+/// How long a command may take.
+#[derive(Debug)]
+pub(crate) struct Patient {
+    pub(crate) wait: Option<Duration>,
+    pub(crate) timeout: Option<Duration>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Status {
+    pub(crate) account: Option<AccountName>,
+    pub(crate) json: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct List {
+    pub(crate) json: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Refresh {
+    pub(crate) account: AccountName,
+    pub(crate) print: bool,
+    pub(crate) patient: Patient,
+}
+
+#[derive(Debug)]
+pub(crate) struct Reject {
+    pub(crate) account: AccountName,
+    pub(crate) print: bool,
+    pub(crate) patient: Patient,
+}
+
+#[derive(Debug)]
+pub(crate) struct Login {
+    pub(crate) account: AccountName,
+    pub(crate) kind: Kind,
+}
+
+/// Which credential a login gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Password,
+    RefreshToken,
+    ClientSecret,
+}
+
+#[derive(Debug)]
+pub(crate) struct Forget {
+    pub(crate) account: AccountName,
+    pub(crate) yes: bool,
+}
+
+/// Reads the command line.
+pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Arguments, Failure> {
+    let matches = match grammar().try_get_matches_from(words) {
+        Ok(matches) => matches,
+        Err(error) => return help_or_mistake(&error),
+    };
+    let socket = matches.get_one::<PathBuf>("socket").cloned();
+    let command = match matches.subcommand() {
+        Some(("get", given)) => Command::Get(get(given)?),
+        Some(("status", given)) => Command::Status(Status {
+            account: optional_account(given)?,
+            json: given.get_flag("json"),
+        }),
+        Some(("list", given)) => Command::List(List {
+            json: given.get_flag("json"),
+        }),
+        Some(("refresh", given)) => Command::Refresh(Refresh {
+            account: account(given)?,
+            print: given.get_flag("print"),
+            patient: patient(given)?,
+        }),
+        Some(("reject", given)) => Command::Reject(Reject {
+            account: account(given)?,
+            print: given.get_flag("print"),
+            patient: patient(given)?,
+        }),
+        Some(("reload", _)) => Command::Reload,
+        Some(("login", given)) => Command::Login(Login {
+            account: account(given)?,
+            kind: kind(given),
+        }),
+        Some(("forget", given)) => Command::Forget(Forget {
+            account: account(given)?,
+            yes: given.get_flag("yes"),
+        }),
+        // Clap lets nothing else pass.
+        _ => {
+            return Err(Failure::usage(
+                "a command is missing",
+                "see: tokenctl --help",
+            ));
+        }
+    };
+    Ok(Arguments { socket, command })
+}
+
+fn grammar() -> clap::Command {
+    let command = |name: &'static str, about: &'static str| clap::Command::new(name).about(about);
+    let socket = Arg::new("socket")
+        .long("socket")
+        .value_name("PATH")
+        .value_parser(PathBufValueParser::new())
+        .global(true)
+        .help("The daemon's socket");
+    clap::Command::new("tokenctl")
+        .about(help::ABOUT)
+        .version(env!("CARGO_PKG_VERSION"))
+        .after_help(help::AFTER)
+        .max_term_width(120)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .disable_help_subcommand(true)
+        .arg(socket)
+        .subcommands([
+            command("get", help::GET)
+                .after_help(help::GET_AFTER)
+                .defer(with_get),
+            command("status", help::STATUS)
+                .after_help(help::STATUS_AFTER)
+                .defer(|command| command.args([account_arg().required(false), json_arg()])),
+            command("list", help::LIST)
+                .after_help(help::LIST_AFTER)
+                .defer(|command| command.arg(json_arg())),
+            command("refresh", help::REFRESH)
+                .defer(|command| with_patience(command.args([account_arg(), print_arg()]))),
+            command("reject", help::REJECT)
+                .after_help(help::REJECT_AFTER)
+                .defer(|command| with_patience(command.args([account_arg(), print_arg()]))),
+            command("reload", help::RELOAD),
+            command("login", help::LOGIN)
+                .after_help(help::LOGIN_AFTER)
+                .defer(with_login),
+            command("forget", help::FORGET).defer(|command| {
+                command.args([account_arg(), flag("yes", "Do not ask").short('y')])
+            }),
+        ])
+}
+
+fn with_get(command: clap::Command) -> clap::Command {
+    let format = Arg::new("format")
+        .long("format")
+        .value_name("FORMAT")
+        .value_parser(PossibleValuesParser::new([
+            "plain", "json", "header", "env",
+        ]))
+        .default_value("plain")
+        .help("How to print it");
+    let env_name = Arg::new("env-name")
+        .long("env-name")
+        .value_name("NAME")
+        .help("The variable of --format env [default: ACCESS_TOKEN]");
+    let min_validity = duration_arg("min-validity", "How long the token must still live");
+    with_patience(command.args([account_arg(), format, env_name, min_validity]))
+}
+
+fn with_login(command: clap::Command) -> clap::Command {
+    command.args([
+        account_arg(),
+        flag("password", "The password of its user name (the default)")
+            .conflicts_with_all(["refresh-token", "client-secret"]),
+        flag("refresh-token", "A refresh token obtained elsewhere").conflicts_with("client-secret"),
+        flag("client-secret", "The secret of its client id"),
+    ])
+}
+
+fn with_patience(command: clap::Command) -> clap::Command {
+    command.args([
+        duration_arg(
+            "wait",
+            "How long to wait for the pace to allow an attempt [default: 0s]",
+        ),
+        duration_arg(
+            "timeout",
+            "How long it may take altogether [default: 30s, and the wait]",
+        ),
+    ])
+}
+
+fn account_arg() -> Arg {
+    Arg::new("account")
+        .value_name("ACCOUNT")
+        .required(true)
+        .help("The account's name")
+}
+
+fn duration_arg(name: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).value_name("DURATION").help(help)
+}
+
+fn json_arg() -> Arg {
+    flag("json", "Print JSON")
+}
+
+fn print_arg() -> Arg {
+    flag("print", "Print the new token on standard output")
+}
+
+fn flag(name: &'static str, help: &'static str) -> Arg {
+    Arg::new(name)
+        .long(name)
+        .action(ArgAction::SetTrue)
+        .help(help)
+}
+
+fn get(given: &ArgMatches) -> Result<Get, Failure> {
+    let format = match text(given, "format").unwrap_or_default() {
+        "json" => Format::Json,
+        "header" => Format::Header,
+        "env" => Format::Env,
+        _ => Format::Plain,
+    };
+    let env_name = match text(given, "env-name") {
+        None => "ACCESS_TOKEN",
+        Some(_) if format != Format::Env => {
+            return Err(Failure::usage(
+                "--env-name has no meaning without --format env",
+                "add --format env",
+            ));
+        }
+        Some(name) if is_variable(name) => name,
+        Some(_) => {
+            return Err(Failure::usage(
+                "the name given with --env-name cannot be a shell variable",
+                "use letters, digits and _, and no digit first",
+            ));
+        }
+    };
+    Ok(Get {
+        account: account(given)?,
+        format,
+        env_name: env_name.to_owned(),
+        min_validity: duration(given, "min-validity")?,
+        patient: patient(given)?,
+    })
+}
+
+fn is_variable(name: &str) -> bool {
+    let letter = |c: char| c.is_ascii_alphabetic() || c == '_';
+    name.starts_with(letter) && name.chars().all(|c| letter(c) || c.is_ascii_digit())
+}
+
+fn kind(given: &ArgMatches) -> Kind {
+    match (
+        given.get_flag("refresh-token"),
+        given.get_flag("client-secret"),
+    ) {
+        (true, _) => Kind::RefreshToken,
+        (_, true) => Kind::ClientSecret,
+        _ => Kind::Password,
+    }
+}
+
+fn patient(given: &ArgMatches) -> Result<Patient, Failure> {
+    Ok(Patient {
+        wait: duration(given, "wait")?,
+        timeout: duration(given, "timeout")?,
+    })
+}
+
+fn duration(given: &ArgMatches, name: &str) -> Result<Option<Duration>, Failure> {
+    let Some(text) = text(given, name) else {
+        return Ok(None);
+    };
+    let read = words::parse_duration(text);
+    read.map(Some)
+        .map_err(|why| Failure::usage(format!("--{name} {text:?} is not a duration"), why))
+}
+
+fn account(given: &ArgMatches) -> Result<AccountName, Failure> {
+    // Clap insists on it where it is required.
+    let named = optional_account(given)?;
+    named.ok_or_else(|| {
+        Failure::usage(
+            "the account is missing",
+            "see the accounts you may use with: tokenctl list",
+        )
+    })
+}
+
+/// Read here and not by clap, which would repeat the word; it may be a token in the wrong place.
+fn optional_account(given: &ArgMatches) -> Result<Option<AccountName>, Failure> {
+    let named = text(given, "account").map(str::parse).transpose();
+    named.map_err(|error: tokend_client::NameError| {
+        Failure::usage(
+            error.to_string(),
+            "see the accounts you may use with: tokenctl list",
+        )
+    })
+}
+
+fn text<'a>(given: &'a ArgMatches, name: &str) -> Option<&'a str> {
+    given.get_one::<String>(name).map(String::as_str)
+}
+
+fn help_or_mistake(error: &clap::Error) -> Result<Arguments, Failure> {
+    const SEE: &str = "see: tokenctl --help";
+    let said = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        Some(ContextValue::Strings(texts)) => texts.first().map(String::as_str),
+        _ => None,
+    };
+    let argument = said(ContextKind::InvalidArg).unwrap_or_default();
+    // Everything behind `=` and every word that is no option may be a secret.
+    let option = argument
+        .split(['=', ' '])
+        .next()
+        .filter(|word| word.starts_with('-'));
+    let what = match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            return Ok(Arguments {
+                socket: None,
+                command: Command::Help(error.render().to_string()),
+            });
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
+            "a command is missing".to_owned()
+        }
+        ErrorKind::UnknownArgument => match option {
+            Some(option) => format!("there is no option {option}"),
+            None => {
+                let advice = "secrets are read from standard input, never from arguments";
+                return Err(Failure::usage(
+                    "there is a word too many",
+                    format!("{advice}\n{SEE}"),
+                ));
+            }
+        },
+        ErrorKind::TooManyValues => {
+            let advice = "secrets are read from standard input, never from arguments";
+            let what = format!("{} takes no value", option.unwrap_or("the option"));
+            return Err(Failure::usage(what, format!("{advice}\n{SEE}")));
+        }
+        ErrorKind::InvalidSubcommand => "there is no such command".to_owned(),
+        ErrorKind::MissingRequiredArgument => format!("{argument} is missing"),
+        ErrorKind::ArgumentConflict => {
+            let prior = said(ContextKind::PriorArg).unwrap_or("another option");
+            match prior.split(' ').next() == argument.split(' ').next() {
+                true => format!("{argument} is given more than once"),
+                false => format!("{argument} cannot go with {prior}"),
+            }
+        }
+        ErrorKind::InvalidValue => format!("the value of {argument} is not one of its choices"),
+        ErrorKind::InvalidUtf8 => "the command line is not valid UTF-8".to_owned(),
+        _ => "the command line is wrong".to_owned(),
+    };
+    let valid = match error.get(ContextKind::ValidValue) {
+        Some(ContextValue::Strings(valid)) if !valid.is_empty() => {
+            Some(format!("choose from: {}", valid.join(", ")))
+        }
+        _ => None,
+    };
+    let suggested = [
+        ContextKind::SuggestedArg,
+        ContextKind::SuggestedSubcommand,
+        ContextKind::SuggestedValue,
+    ];
+    let suggested = suggested
+        .into_iter()
+        .find_map(said)
+        .map(|word| format!("did you mean {word}?"));
+    let advice: Vec<_> = suggested
+        .into_iter()
+        .chain(valid)
+        .chain([SEE.to_owned()])
+        .collect();
+    Err(Failure::usage(what, advice.join("\n")))
+}

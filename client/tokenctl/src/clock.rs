@@ -1,0 +1,16 @@
+//! The one place of tokenctl that reads a clock, to tell people when to come back.
+//!
+//! Never used to judge a token: the daemon tells how long a token lives.
+
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+
+/// Now, on the wall clock; the epoch if that is beyond what a timestamp can hold.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the clock helper of tokenctl"
+)]
+pub(crate) fn now() -> Timestamp {
+    Timestamp::try_from(SystemTime::now()).unwrap_or_default()
+}

@@ -1,0 +1,192 @@
+//! What each command does.
+//!
+//! Owns the order of things: what to ask the person, what to ask the daemon, what to say about it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokend_client::{
+    AccountName, BlockingClient, ClientError, GetOptions, LoginSecret, Patience, SocketPath, Token,
+};
+
+use crate::arguments::{
+    Arguments, Command, Forget, Get, Kind, List, Login, Patient, Refresh, Reject, Status,
+};
+use crate::failure::Failure;
+use crate::{clock, input, output, status, token, words};
+
+/// Runs a command to its end.
+pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
+    let Arguments { socket, command } = arguments;
+    let socket = socket.as_deref();
+    match command {
+        Command::Help(text) => output::print(text.as_bytes()),
+        Command::Get(options) => get(socket, options),
+        Command::Status(options) => show_status(socket, &options),
+        Command::List(options) => list(socket, &options),
+        Command::Refresh(options) => refresh(socket, &options),
+        Command::Reject(options) => reject(socket, &options),
+        Command::Reload => reload(socket),
+        Command::Login(options) => login(socket, &options),
+        Command::Forget(options) => forget(socket, &options),
+    }
+}
+
+fn get(socket: Option<&Path>, options: Get) -> Result<(), Failure> {
+    let Get {
+        account,
+        format,
+        env_name,
+        min_validity,
+        patient,
+    } = options;
+    let Patience { wait, timeout } = patience(&patient);
+    let demand = GetOptions {
+        account,
+        min_validity,
+        wait,
+        timeout,
+    };
+    let found = connect(socket)?.get(&demand)?;
+    token::print(&found, format, &env_name)
+}
+
+fn refresh(socket: Option<&Path>, options: &Refresh) -> Result<(), Failure> {
+    let newer = connect(socket)?.refresh(&options.account, patience(&options.patient))?;
+    tell_token(&options.account, &newer, options.print)
+}
+
+fn reject(socket: Option<&Path>, options: &Reject) -> Result<(), Failure> {
+    let refused = input::secret("refused token")?;
+    let newer = connect(socket)?.reject(&options.account, refused, patience(&options.patient))?;
+    tell_token(&options.account, &newer, options.print)
+}
+
+fn show_status(socket: Option<&Path>, options: &Status) -> Result<(), Failure> {
+    let accounts = connect(socket)?.status(options.account.as_ref())?;
+    let now = clock::now();
+    match (&options.account, accounts.as_slice()) {
+        _ if options.json => output::print_json(&status::json(&accounts)),
+        _ if !output::is_terminal() => output::print(status::lines(&accounts).as_bytes()),
+        (Some(_), [account]) => {
+            output::print(status::sheet(account, now, output::width()).as_bytes())
+        }
+        (_, []) => {
+            output::note("there is no account that you may see");
+            Ok(())
+        }
+        _ => output::print(status::table(&accounts, now, output::width()).as_bytes()),
+    }
+}
+
+fn list(socket: Option<&Path>, options: &List) -> Result<(), Failure> {
+    #[derive(Serialize)]
+    struct Line<'a> {
+        account: &'a str,
+        dialect: &'a str,
+    }
+
+    let accounts = connect(socket)?.list()?;
+    let lines: Vec<_> = accounts
+        .iter()
+        .map(|line| Line {
+            account: line.account.as_str(),
+            dialect: &line.dialect,
+        })
+        .collect();
+    if options.json {
+        return output::print_json(&lines);
+    }
+    let people = output::is_terminal();
+    if people && lines.is_empty() {
+        output::note("there is no account that you may see");
+    }
+    let widest = lines
+        .iter()
+        .map(|line| line.account.len())
+        .max()
+        .unwrap_or(0);
+    let text = lines.iter().map(|Line { account, dialect }| match people {
+        true => format!("{account:widest$}  {dialect}\n"),
+        false => format!("{account}\t{dialect}\n"),
+    });
+    output::print(text.collect::<String>().as_bytes())
+}
+
+fn reload(socket: Option<&Path>) -> Result<(), Failure> {
+    let said = connect(socket)?.reload()?;
+    output::note(&said);
+    Ok(())
+}
+
+fn login(socket: Option<&Path>, options: &Login) -> Result<(), Failure> {
+    let Login { account, kind } = options;
+    if input::is_terminal() {
+        // So that nobody types a password into the void. Not kept: the daemon gives a silent peer little time.
+        drop(connect(socket)?);
+    }
+    let secret = match kind {
+        Kind::Password => LoginSecret::Password(input::secret(&format!("password of {account}"))?),
+        Kind::RefreshToken => {
+            LoginSecret::RefreshToken(input::secret(&format!("refresh token of {account}"))?)
+        }
+        Kind::ClientSecret => {
+            LoginSecret::ClientSecret(input::secret(&format!("client secret of {account}"))?)
+        }
+    };
+    let said = connect(socket)?.login(account, secret)?;
+    output::note(&said);
+    Ok(())
+}
+
+fn forget(socket: Option<&Path>, options: &Forget) -> Result<(), Failure> {
+    let Forget { account, yes } = options;
+    if !yes {
+        if !input::is_terminal() {
+            let what =
+                format!("forgetting {account} deletes its stored credential and was not confirmed");
+            return Err(Failure::usage(
+                what,
+                format!("if it is meant: tokenctl forget --yes {account}"),
+            ));
+        }
+        let question =
+            format!("delete everything stored for {account}? it will need a login again");
+        if !input::confirm(&question)? {
+            output::note("nothing was deleted");
+            return Ok(());
+        }
+    }
+    let said = connect(socket)?.forget(account)?;
+    output::note(&said);
+    Ok(())
+}
+
+fn connect(socket: Option<&Path>) -> Result<BlockingClient, ClientError> {
+    BlockingClient::connect(&SocketPath::find(socket)?)
+}
+
+/// A wait without a timeout raises the timeout, so that the wait fits in.
+fn patience(patient: &Patient) -> Patience {
+    let waiting = Patience::default().wait(patient.wait.unwrap_or_default());
+    match patient.timeout {
+        Some(timeout) => waiting.timeout(timeout),
+        None => waiting,
+    }
+}
+
+fn tell_token(account: &AccountName, newer: &Token, print: bool) -> Result<(), Failure> {
+    let life = match newer.remaining_ms {
+        Some(ms) => format!(
+            "good for {}",
+            words::duration(Duration::from_millis(ms / 1000 * 1000))
+        ),
+        None => "without a stated end".to_owned(),
+    };
+    output::note(&format!("{account} has a new token, {life}"));
+    match print {
+        true => token::print(newer, crate::arguments::Format::Plain, ""),
+        false => Ok(()),
+    }
+}

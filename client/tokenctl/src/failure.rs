@@ -1,0 +1,228 @@
+//! Failures as people and scripts meet them: two or three lines on standard error, and an exit code.
+//!
+//! Owns the exit codes. Never prints a secret: what it says comes from faults, which carry none, and from words that
+//! were not secret to begin with.
+
+use std::io::{self, ErrorKind, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokend_client::{ClientError, Fault, FaultCode};
+
+use crate::words;
+
+/// The exit codes, after `sysexits.h`, with 79 added. They are a contract with scripts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// The command line is wrong.
+    Usage = 64,
+    /// The daemon cannot be reached.
+    Unavailable = 69,
+    /// A defect, or something else answers on the socket.
+    Software = 70,
+    /// Reading or writing failed; quietly so when the reader of our output went away.
+    Io = 74,
+    /// Try again later; standard error says when, where that is known.
+    TryLater = 75,
+    /// The caller may not.
+    NotAllowed = 77,
+    /// The configuration is wrong, or names no such account.
+    Config = 78,
+    /// Only a person can help: the account needs a login.
+    LoginRequired = 79,
+}
+
+/// Why the command ends with an exit code other than 0.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    exit: Exit,
+    /// What happened; empty for an end without words.
+    what: String,
+    /// What to do about it.
+    advice: Option<String>,
+    retry_after: Option<Duration>,
+}
+
+impl Failure {
+    pub(crate) fn new(exit: Exit, what: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self {
+            exit,
+            what: what.into(),
+            advice: Some(advice.into()),
+            retry_after: None,
+        }
+    }
+
+    pub(crate) fn usage(what: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, what, advice)
+    }
+
+    /// Writing to standard output failed.
+    pub(crate) fn output(error: &io::Error) -> Self {
+        let what = match error.kind() {
+            // Whoever read our output has seen enough; there is nobody to tell.
+            ErrorKind::BrokenPipe => String::new(),
+            _ => format!("cannot write to standard output: {error}"),
+        };
+        Self::new(Exit::Io, what, "check where the output goes")
+    }
+
+    /// Says it on standard error.
+    pub(crate) fn report(&self, now: Timestamp) -> ExitCode {
+        if !self.what.is_empty() {
+            // With standard error closed the exit code must do.
+            drop(io::stderr().write_all(self.text(now).as_bytes()));
+        }
+        ExitCode::from(self.exit as u8)
+    }
+
+    fn text(&self, now: Timestamp) -> String {
+        let retry = self
+            .retry_after
+            .map(|wait| format!("try again {}", words::moment(now, wait)));
+        let mut text = format!("tokenctl: {}\n", self.what);
+        for line in self
+            .advice
+            .iter()
+            .flat_map(|advice| advice.lines())
+            .chain(retry.as_deref())
+        {
+            text.push_str("  ");
+            text.push_str(line);
+            text.push('\n');
+        }
+        text
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        Self {
+            exit: exit(&error),
+            what: words::plain(&error.to_string()),
+            advice: error
+                .advice()
+                .or_else(|| default_advice(&error))
+                .map(words::plain),
+            retry_after: error.retry_after(),
+        }
+    }
+}
+
+fn exit(error: &ClientError) -> Exit {
+    match error {
+        ClientError::NotReachable { source, .. }
+            if source.kind() == ErrorKind::PermissionDenied =>
+        {
+            Exit::NotAllowed
+        }
+        ClientError::NoSocket { .. } | ClientError::NotReachable { .. } => Exit::Unavailable,
+        ClientError::Fault(fault) => exit_of_fault(fault),
+        ClientError::Lost { .. } | ClientError::TimedOut { .. } | ClientError::Congested => {
+            Exit::TryLater
+        }
+        _ => Exit::Software,
+    }
+}
+
+fn exit_of_fault(fault: &Fault) -> Exit {
+    match fault.code {
+        FaultCode::NotAllowed => Exit::NotAllowed,
+        FaultCode::LoginRequired => Exit::LoginRequired,
+        // Without a time at which the daemon will try again by itself, a person has to decide.
+        FaultCode::InDoubt if fault.retry_after_ms.is_none() => Exit::LoginRequired,
+        FaultCode::UnknownAccount
+        | FaultCode::Misconfigured
+        | FaultCode::ValidityUnattainable
+        | FaultCode::ReloadFailed => Exit::Config,
+        FaultCode::ProviderUnreachable
+        | FaultCode::ProviderBusy
+        | FaultCode::ProviderMisbehaved
+        | FaultCode::Paced
+        | FaultCode::Timeout
+        | FaultCode::Draining
+        | FaultCode::StoreUnavailable
+        | FaultCode::TooBusy
+        | FaultCode::InDoubt => Exit::TryLater,
+        FaultCode::BadRequest | FaultCode::UnsupportedVersion | FaultCode::Internal => {
+            Exit::Software
+        }
+    }
+}
+
+/// What to do where the daemon gave no advice of its own.
+fn default_advice(error: &ClientError) -> Option<&'static str> {
+    let ClientError::Fault(fault) = error else {
+        return None;
+    };
+    Some(match fault.code {
+        FaultCode::UnknownAccount => "see the accounts you may use with: tokenctl list",
+        FaultCode::NotAllowed => "ask the administrator for an allow rule of that account",
+        FaultCode::LoginRequired | FaultCode::InDoubt => {
+            "give the account a working credential with: tokenctl login ACCOUNT"
+        }
+        FaultCode::Misconfigured => "check the configuration with: tokend check",
+        FaultCode::ReloadFailed => {
+            "correct the configuration, check it with: tokend check; the old one stays in force"
+        }
+        FaultCode::ValidityUnattainable => "ask for less with --min-validity",
+        FaultCode::ProviderUnreachable
+        | FaultCode::ProviderBusy
+        | FaultCode::ProviderMisbehaved => {
+            "see what the provider last answered with: tokenctl status ACCOUNT"
+        }
+        FaultCode::Paced => {
+            "allow it to wait with --wait, or see the pace with: tokenctl status ACCOUNT"
+        }
+        FaultCode::Timeout => "allow more time with --timeout; an attempt that has begun goes on",
+        FaultCode::StoreUnavailable => {
+            "look at the disk and the daemon's log (journalctl -u tokend)"
+        }
+        FaultCode::Draining | FaultCode::TooBusy => "try again in a moment",
+        FaultCode::BadRequest | FaultCode::UnsupportedVersion => {
+            "install tokenctl and tokend from the same release"
+        }
+        FaultCode::Internal => "look at the daemon's log (journalctl -u tokend)",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fault_has_a_code_of_the_contract_and_advice() {
+        let expected = |code| match code {
+            "not-allowed" => 77,
+            "login-required" | "in-doubt" => 79,
+            "unknown-account" | "misconfigured" | "validity-unattainable" | "reload-failed" => 78,
+            "bad-request" | "unsupported-version" | "internal" => 70,
+            _ => 75,
+        };
+        for code in FaultCode::ALL {
+            let failure = Failure::from(ClientError::Fault(Fault::new(code, "it failed")));
+            assert_eq!(failure.exit as u8, expected(code.as_str()), "{code}");
+            assert!(failure.advice.is_some(), "{code}");
+        }
+        let doubt = Fault::new(FaultCode::InDoubt, "outcome unknown").retry_after(1_000);
+        assert_eq!(
+            Failure::from(ClientError::Fault(doubt)).exit,
+            Exit::TryLater
+        );
+    }
+
+    #[test]
+    fn the_text_says_what_then_what_to_do_then_when() {
+        let fault = Fault::new(FaultCode::Paced, "the pace allows no login now")
+            .advise("wait for it")
+            .retry_after(250_000);
+        let text = Failure::from(ClientError::Fault(fault)).text(Timestamp::UNIX_EPOCH);
+        let (start, when) = text.split_at(text.find(" (").unwrap());
+        assert_eq!(
+            start,
+            "tokenctl: the pace allows no login now\n  wait for it\n  try again in 4 min 10 s"
+        );
+        assert!(when.starts_with(" (at ") && when.ends_with(")\n"), "{when}");
+    }
+}

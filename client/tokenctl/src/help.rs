@@ -1,0 +1,92 @@
+//! The texts of `--help`.
+//!
+//! Owns words only. What they promise about formats and exit codes is tested.
+
+pub(crate) const ABOUT: &str = "Ask tokend, the local token broker, for access tokens";
+
+pub(crate) const AFTER: &str = "\
+Examples:
+  tokenctl get ads                                    print a token that is good now
+  curl -H \"$(tokenctl get ads --format header)\" ...   use it
+  eval \"$(tokenctl get ads --format env)\"             put it into ACCESS_TOKEN
+  printf %s \"$TOKEN\" | tokenctl reject ads            an API refused this token
+  tokenctl status                                     what every account is doing
+
+Socket: --socket, else $TOKEND_SOCKET, else the first that exists of
+  $XDG_RUNTIME_DIR/tokend/tokend.sock and /run/tokend/tokend.sock
+
+Durations: 500ms, 30s, 10m, 1h30m, 2d; at most 30 days
+
+Exit codes:
+   0  done
+  64  the command line is wrong
+  69  the daemon cannot be reached
+  70  a defect, or something else answers on the socket
+  74  reading or writing failed (quietly, when the reader of the output went away)
+  75  try again later; standard error says when, where that is known
+  77  not allowed
+  78  the configuration is wrong, or names no such account
+  79  login required: give the account a credential with `tokenctl login`
+
+Each error is one line that says what happened and indented lines that say what to do.
+Tokens are printed on standard output only, and only where asked for.";
+
+pub(crate) const GET: &str = "Print an access token that is good now, obtained first if need be";
+
+pub(crate) const GET_AFTER: &str = "\
+Formats:
+  plain   the token and a line end
+  header  Authorization: Bearer TOKEN
+  env     ACCESS_TOKEN='TOKEN', quoted for the shell; another name with --env-name
+  json    {\"access_token\", \"token_type\", \"expires_at\", \"expires_in\", \"scope\"}: expires_at after
+          RFC 3339, expires_in in seconds; null where unknown
+
+Examples:
+  tokenctl get ads
+  tokenctl get ads --min-validity 10m      it must live ten minutes more
+  tokenctl get ads --wait 2m               wait up to two minutes if the pace demands it
+  tokenctl get ads --format env --env-name ADS_TOKEN";
+
+pub(crate) const STATUS: &str = "Show what accounts are doing, their pace and their problems";
+
+pub(crate) const STATUS_AFTER: &str = "\
+On a terminal: a table, or with ACCOUNT everything about it. Otherwise one line for each account, with these
+columns separated by tabs, `-` where there is nothing to say, and no heading:
+  1 account         2 state            3 seconds until the token expires   4 when it expires (RFC 3339)
+  5 attempts left   6 logins left      7 next attempt (RFC 3339)           8 code of the problem
+With --json an array of objects; times after RFC 3339, durations in the unit of their name, expires_in in seconds.
+
+States: idle, valid, obtaining, backing-off, paced, login-required, misconfigured, in-doubt, unpersisted,
+quarantined.";
+
+pub(crate) const LIST: &str = "List the accounts you may use";
+
+pub(crate) const LIST_AFTER: &str = "\
+One line for each account: its name and its dialect, separated by a tab unless on a terminal.
+With --json an array of {\"account\", \"dialect\"}.";
+
+pub(crate) const REFRESH: &str =
+    "Obtain a new token although the old one may be good, inside the pace";
+
+pub(crate) const REJECT: &str = "Report that an API refused a token, and obtain a newer one";
+
+pub(crate) const REJECT_AFTER: &str = "\
+The token is read from standard input, never from an argument; on a terminal it is not echoed. One line end is
+cut off. If it is not the current token any more, nothing is obtained.
+
+Example:
+  printf %s \"$TOKEN\" | tokenctl reject ads --print";
+
+pub(crate) const RELOAD: &str = "Make the daemon read its configuration again";
+
+pub(crate) const LOGIN: &str = "Give an account a credential, kept sealed in the daemon's store";
+
+pub(crate) const LOGIN_AFTER: &str = "\
+The credential is typed without echo on a terminal, else read as one line of standard input; it is never an
+argument. A password unless told otherwise.
+
+Examples:
+  tokenctl login ads
+  pass show ads/refresh-token | tokenctl login ads --refresh-token";
+
+pub(crate) const FORGET: &str = "Delete what is stored for an account: tokens, credential, pace";

@@ -1,0 +1,54 @@
+//! Standard output and the notes beside it.
+//!
+//! Owns how bytes leave: straight to the file descriptor, because the standard library's buffer would keep a copy of
+//! a token that nobody wipes.
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
+
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use crate::failure::Failure;
+use crate::words;
+
+/// Writes to standard output.
+pub(crate) fn print(bytes: &[u8]) -> Result<(), Failure> {
+    let stdout = io::stdout().as_fd().try_clone_to_owned();
+    stdout
+        .and_then(|stdout| File::from(stdout).write_all(bytes))
+        .map_err(|error| Failure::output(&error))
+}
+
+/// Writes one line of JSON to standard output.
+pub(crate) fn print_json<T: Serialize>(value: &T) -> Result<(), Failure> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(512));
+    serde_json::to_writer(&mut *bytes, value).map_err(|error| Failure::output(&error.into()))?;
+    bytes.push(b'\n');
+    print(&bytes)
+}
+
+/// Says a sentence on standard error, for people.
+pub(crate) fn note(sentence: &str) {
+    // A note that cannot be written changes nothing about what was done.
+    drop(writeln!(
+        io::stderr(),
+        "tokenctl: {}",
+        words::plain(sentence)
+    ));
+}
+
+/// Whether people read standard output.
+pub(crate) fn is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
+/// How wide the terminal is, in columns.
+pub(crate) fn width() -> usize {
+    let columns = rustix::termios::tcgetwinsize(io::stdout()).map_or(0, |size| size.ws_col);
+    match columns {
+        0 => 80,
+        columns => usize::from(columns).max(40),
+    }
+}

@@ -1,0 +1,66 @@
+//! The status of accounts, for people, scripts and programs.
+//!
+//! Owns the three shapes: columns for scripts here, table and sheet for people, objects for programs. All of them are
+//! pure: the time and the width are arguments. None ever holds a secret, because a status carries none.
+
+mod json;
+mod sheet;
+mod table;
+
+pub(crate) use json::json;
+pub(crate) use sheet::sheet;
+pub(crate) use table::table;
+
+use tokend_client::AccountStatus;
+
+use crate::words;
+
+/// One line for each account, tab-separated; the columns are documented in `status --help`.
+pub(crate) fn lines(accounts: &[AccountStatus]) -> String {
+    accounts
+        .iter()
+        .map(|status| columns_of(status).join("\t") + "\n")
+        .collect()
+}
+
+fn columns_of(status: &AccountStatus) -> [String; 8] {
+    let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
+    [
+        status.account.to_string(),
+        status.state.to_string(),
+        or_dash(status.remaining_ms.map(|ms| (ms / 1000).to_string())),
+        or_dash(status.expires_at_ms.and_then(words::rfc3339)),
+        status.attempts.left.to_string(),
+        status.logins.left.to_string(),
+        or_dash(status.next_attempt_at_ms.and_then(words::rfc3339)),
+        or_dash(
+            status
+                .problem
+                .as_ref()
+                .map(|problem| problem.code.to_string()),
+        ),
+    ]
+}
+
+/// Breaks a text into lines of at most `width` columns, at blanks only.
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if columns(line) + 1 + columns(word) <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+/// How wide a text is shown. Names, states and our own sentences are narrow characters.
+fn columns(text: &str) -> usize {
+    text.chars().count()
+}
+
+#[cfg(test)]
+mod tests;

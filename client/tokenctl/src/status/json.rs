@@ -1,0 +1,132 @@
+//! The status as JSON.
+//!
+//! Owns the keys; they are a contract with programs. Times are after RFC 3339; `expires_in` is in seconds as in
+//! RFC 6749, every other duration in milliseconds as its name says.
+
+use serde::Serialize;
+use tokend_client::{AccountStatus, Fault, LastAttempt, PaceStatus};
+
+use crate::words::rfc3339;
+
+/// The accounts as something to serialize.
+pub(crate) fn json(accounts: &[AccountStatus]) -> Vec<impl Serialize> {
+    accounts.iter().map(Account::from).collect()
+}
+
+#[derive(Serialize)]
+struct Account<'a> {
+    account: &'a str,
+    dialect: &'a str,
+    base_url: &'a str,
+    state: &'static str,
+    has_token: bool,
+    expires_at: Option<String>,
+    expires_in: Option<u64>,
+    lifetime_ms: Option<u64>,
+    has_refresh_token: bool,
+    unpersisted: bool,
+    attempts: Pace,
+    logins: Pace,
+    next_attempt_at: Option<String>,
+    last_attempt: Option<Attempt<'a>>,
+    problem: Option<Problem<'a>>,
+    waiters: u32,
+}
+
+#[derive(Serialize)]
+struct Pace {
+    left: u32,
+    burst: u32,
+    period_ms: u64,
+    next_at: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Attempt<'a> {
+    kind: &'static str,
+    at: Option<String>,
+    duration_ms: u64,
+    outcome: &'a str,
+}
+
+#[derive(Serialize)]
+struct Problem<'a> {
+    code: &'static str,
+    message: &'a str,
+    advice: Option<&'a str>,
+    retry_after_ms: Option<u64>,
+}
+
+impl<'a> From<&'a AccountStatus> for Account<'a> {
+    fn from(status: &'a AccountStatus) -> Self {
+        Self {
+            account: status.account.as_str(),
+            dialect: &status.dialect,
+            base_url: &status.base_url,
+            state: status.state.as_str(),
+            has_token: status.has_token,
+            expires_at: status.expires_at_ms.and_then(rfc3339),
+            expires_in: status.remaining_ms.map(|ms| ms / 1000),
+            lifetime_ms: status.lifetime_ms,
+            has_refresh_token: status.has_refresh_token,
+            unpersisted: status.unpersisted,
+            attempts: status.attempts.into(),
+            logins: status.logins.into(),
+            next_attempt_at: status.next_attempt_at_ms.and_then(rfc3339),
+            last_attempt: status.last_attempt.as_ref().map(Attempt::from),
+            problem: status.problem.as_ref().map(Problem::from),
+            waiters: status.waiters,
+        }
+    }
+}
+
+impl From<PaceStatus> for Pace {
+    fn from(pace: PaceStatus) -> Self {
+        let PaceStatus {
+            left,
+            burst,
+            period_ms,
+            next_at_ms,
+        } = pace;
+        Self {
+            left,
+            burst,
+            period_ms,
+            next_at: rfc3339(next_at_ms),
+        }
+    }
+}
+
+impl<'a> From<&'a LastAttempt> for Attempt<'a> {
+    fn from(attempt: &'a LastAttempt) -> Self {
+        let LastAttempt {
+            kind,
+            at_ms,
+            duration_ms,
+            outcome,
+        } = attempt;
+        Self {
+            kind: kind.as_str(),
+            at: rfc3339(*at_ms),
+            duration_ms: *duration_ms,
+            outcome,
+        }
+    }
+}
+
+impl<'a> From<&'a Fault> for Problem<'a> {
+    fn from(fault: &'a Fault) -> Self {
+        let Fault {
+            code,
+            message,
+            advice,
+            retry_after_ms,
+        } = fault;
+        Self {
+            code: code.as_str(),
+            message,
+            advice: advice.as_deref(),
+            retry_after_ms: *retry_after_ms,
+        }
+    }
+}

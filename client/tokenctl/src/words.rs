@@ -1,0 +1,201 @@
+//! Durations and times in words, and back.
+//!
+//! Owns how long `30s` is and how `4 min 10 s` reads, and that no word moves a cursor. The clock and the time zone are the caller's.
+
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
+const LONGEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// Reads `500ms`, `30s`, `10m`, `1h30m`, `2d`; at most 30 days.
+///
+/// # Errors
+/// A sentence that says what was expected.
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
+    const EXPECTED: &str = "write it like 500ms, 30s, 10m, 1h30m or 2d";
+    if !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit()) {
+        return Err(format!("the unit is missing; {EXPECTED}"));
+    }
+    // Days are not of fixed length to jiff; here they are 24 hours.
+    let (days, rest) = match text.split_once('d') {
+        Some((days, rest)) if !days.is_empty() && days.bytes().all(|c| c.is_ascii_digit()) => {
+            (days, rest)
+        }
+        _ => ("0", text),
+    };
+    let days: u32 = days
+        .parse()
+        .map_err(|_| "it is longer than 30 days".to_owned())?;
+    let rest = match rest {
+        "" if days > 0 || text.starts_with('0') => SignedDuration::ZERO,
+        // Only what is promised: not ISO 8601, no signs, no blanks, although jiff would take them.
+        rest if rest
+            .bytes()
+            .all(|c| c.is_ascii_digit() || c.is_ascii_lowercase()) =>
+        {
+            rest.parse().map_err(|_| EXPECTED.to_owned())?
+        }
+        _ => return Err(EXPECTED.to_owned()),
+    };
+    let rest = Duration::try_from(rest).map_err(|_| EXPECTED.to_owned())?;
+    match rest.checked_add(Duration::from_secs(60 * 60 * 24 * u64::from(days))) {
+        Some(sum) if sum <= LONGEST => Ok(sum),
+        _ => Err("it is longer than 30 days".to_owned()),
+    }
+}
+
+/// A duration in its two largest units: `4 min 10 s`, `2 d 3 h`, `120 ms`. Fractions of a unit are cut.
+pub(crate) fn duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
+    let pair = |large: u64, name: &str, small: u64, unit: &str| match small {
+        0 => format!("{large} {name}"),
+        small => format!("{large} {name} {small} {unit}"),
+    };
+    match (days, hours, minutes, seconds) {
+        (0, 0, 0, 0) => format!("{} ms", duration.as_millis()),
+        (0, 0, 0, seconds) => format!("{seconds} s"),
+        (0, 0, minutes, seconds) => pair(minutes, "min", seconds % 60, "s"),
+        (0, hours, minutes, _) => pair(hours, "h", minutes % 60, "min"),
+        (days, hours, ..) => pair(days, "d", hours % 24, "h"),
+    }
+}
+
+/// A moment to come, both ways: `in 4 min 10 s (at 14:03:05)`. Rounded up, so that it is not too early.
+pub(crate) fn moment(now: Timestamp, wait: Duration) -> String {
+    let wait = match wait.subsec_nanos() {
+        0 => wait,
+        _ => Duration::from_secs(wait.as_secs().saturating_add(1)),
+    };
+    match wait {
+        Duration::ZERO => "now".to_owned(),
+        wait => {
+            match now.checked_add(SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX)) {
+                Ok(then) => format!("in {} ({})", duration(wait), clock_time(now, then)),
+                Err(_) => format!("in {}", duration(wait)),
+            }
+        }
+    }
+}
+
+/// A Unix time in milliseconds, seen from now: `in 4 min (at 14:03:05)`, or `now` once it has passed.
+pub(crate) fn moment_at(now: Timestamp, ms: u64) -> String {
+    moment(now, until(now, ms))
+}
+
+/// How long until a Unix time in milliseconds; zero once it has passed.
+pub(crate) fn until(now: Timestamp, ms: u64) -> Duration {
+    let now = u64::try_from(now.as_millisecond()).unwrap_or(0);
+    Duration::from_millis(ms.saturating_sub(now))
+}
+
+/// How long since a Unix time in milliseconds.
+pub(crate) fn since(now: Timestamp, ms: u64) -> Duration {
+    let now = u64::try_from(now.as_millisecond()).unwrap_or(0);
+    Duration::from_millis(now.saturating_sub(ms))
+}
+
+/// A Unix time in milliseconds after RFC 3339, cut to whole seconds, in UTC; `None` beyond the year 9999.
+pub(crate) fn rfc3339(ms: u64) -> Option<String> {
+    let seconds = i64::try_from(ms / 1000).ok()?;
+    Timestamp::from_second(seconds)
+        .ok()
+        .map(|time| time.to_string())
+}
+
+/// A text without what could move a terminal's cursor: some words come from a provider.
+pub(crate) fn plain(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}
+
+fn clock_time(now: Timestamp, then: Timestamp) -> String {
+    let zone = TimeZone::system();
+    let (now, then) = (now.to_zoned(zone.clone()), then.to_zoned(zone));
+    match now.date() == then.date() {
+        true => then.strftime("at %H:%M:%S").to_string(),
+        false => then.strftime("on %Y-%m-%d at %H:%M:%S").to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_durations() {
+        let ms = Duration::from_millis;
+        let cases = [
+            ("500ms", ms(500)),
+            ("30s", ms(30_000)),
+            ("10m", ms(600_000)),
+            ("1h30m", ms(5_400_000)),
+            ("0s", ms(0)),
+            ("0d", ms(0)),
+            ("2d", ms(172_800_000)),
+            ("1d12h", ms(129_600_000)),
+            ("30d", LONGEST),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(parse_duration(text), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_no_duration() {
+        for text in [
+            "", "s", "d", "-5s", "5 s", "PT5S", "5s ago", "5parsecs", "1h30", "1.5", "d5s", "٣s",
+            "5s5h",
+        ] {
+            let error = parse_duration(text).unwrap_err();
+            assert!(error.contains("write it like"), "{text}: {error}");
+        }
+        assert!(
+            parse_duration("30")
+                .unwrap_err()
+                .contains("unit is missing")
+        );
+        for text in ["31d", "30d1ms", "721h", "99999999999d", "9999999999999h"] {
+            let error = parse_duration(text).unwrap_err();
+            assert!(
+                error.contains("longer than 30 days") || error.contains("write it like"),
+                "{text}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn says_durations() {
+        let cases = [
+            (0, "0 ms"),
+            (120, "120 ms"),
+            (12_000, "12 s"),
+            (250_000, "4 min 10 s"),
+            (3_600_000, "1 h"),
+            (3_959_000, "1 h 5 min"),
+            (183_600_000, "2 d 3 h"),
+        ];
+        for (ms, expected) in cases {
+            assert_eq!(duration(Duration::from_millis(ms)), expected);
+        }
+    }
+
+    #[test]
+    fn says_moments() {
+        let now = Timestamp::from_second(1_700_000_000).unwrap();
+        assert_eq!(moment(now, Duration::ZERO), "now");
+        assert!(moment(now, Duration::from_millis(1)).starts_with("in 1 s (at "));
+        assert!(moment(now, Duration::from_secs(172_800)).starts_with("in 2 d (on 2023-11-1"));
+        assert_eq!(moment_at(now, 1_600_000_000_000), "now");
+        assert!(moment(now, Duration::MAX).starts_with("in "));
+    }
+
+    #[test]
+    fn writes_rfc_3339() {
+        assert_eq!(rfc3339(1_700_000_000_999).unwrap(), "2023-11-14T22:13:20Z");
+        assert_eq!(rfc3339(u64::MAX), None);
+    }
+}

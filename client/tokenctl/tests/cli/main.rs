@@ -1,0 +1,17 @@
+//! tokenctl as people and scripts run it, against a scripted daemon: every command, format and exit code.
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "the helpers here are tests too"
+)]
+
+mod errors;
+#[expect(dead_code, reason = "the client's own tests use the rest of it")]
+#[path = "../../../tests/client/fake.rs"]
+mod fake;
+mod get;
+mod input;
+mod run;
+mod status;
+mod terminal;
+mod usage;

@@ -1,0 +1,197 @@
+//! tokenctl on a terminal: prompts without echo, questions, tables. `script` (util-linux) makes the terminal.
+
+use std::io::{BufReader, Read, Write};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use tokend_client::LoginSecret;
+use tokend_proto::{Request, Response, StatusPage};
+
+use crate::fake::{FakeDaemon, name, secret, token};
+use crate::run::TOKEN;
+use crate::status::account;
+
+/// How long a terminal may stay silent before the test fails.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// tokenctl on a terminal of its own.
+struct Terminal {
+    child: Child,
+    bytes: mpsc::Receiver<u8>,
+    shown: String,
+}
+
+impl Terminal {
+    fn start(daemon: &FakeDaemon, arguments: &str) -> Self {
+        let tokenctl = format!(
+            "stty cols 60; exec {} {arguments}",
+            env!("CARGO_BIN_EXE_tokenctl")
+        );
+        let mut command = Command::new("script");
+        command.args(["--quiet", "--return", "--command", &tokenctl, "/dev/null"]);
+        command
+            .env("TOKEND_SOCKET", daemon.socket())
+            .env("SHELL", "/bin/sh")
+            .env("TZ", "UTC");
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command
+            .spawn()
+            .expect("script from util-linux is installed");
+        let stdout = child.stdout.take().unwrap();
+        let (sender, bytes) = mpsc::sync_channel(4096);
+        // Ends with the terminal.
+        drop(thread::spawn(move || {
+            BufReader::new(stdout)
+                .bytes()
+                .map_while(Result::ok)
+                .try_for_each(|byte| sender.send(byte))
+        }));
+        Self {
+            child,
+            bytes,
+            shown: String::new(),
+        }
+    }
+
+    fn wait_for(&mut self, text: &str) {
+        while !self.shown.contains(text) {
+            match self.bytes.recv_timeout(PATIENCE) {
+                Ok(byte) => self.shown.push(byte.into()),
+                Err(_) => panic!("waited for {text:?}, shown is {:?}", self.shown),
+            }
+        }
+    }
+
+    fn type_line(&mut self, text: &str) {
+        let keys = self.child.stdin.as_mut().unwrap();
+        keys.write_all(text.as_bytes()).unwrap();
+        keys.write_all(b"\r").unwrap();
+    }
+
+    /// The exit code, and all that was shown.
+    fn end(mut self) -> (i32, String) {
+        while let Ok(byte) = self.bytes.recv_timeout(PATIENCE) {
+            self.shown.push(byte.into());
+        }
+        drop(self.child.stdin.take());
+        (
+            self.child.wait().unwrap().code().unwrap(),
+            self.shown.replace('\r', ""),
+        )
+    }
+}
+
+#[test]
+fn a_password_is_typed_without_echo() {
+    let daemon = FakeDaemon::answering(Response::Done {
+        message: "ads is logged in".into(),
+    });
+    let mut terminal = Terminal::start(&daemon, "login ads");
+    terminal.wait_for("password of ads: ");
+    terminal.type_line("hunter2");
+    let (code, shown) = terminal.end();
+    assert_eq!(code, 0, "{shown}");
+    assert!(
+        shown.contains("tokenctl: ads is logged in") && !shown.contains("hunter2"),
+        "{shown}"
+    );
+    let typed = LoginSecret::Password(secret("hunter2"));
+    assert_eq!(
+        daemon.seen(),
+        [Request::Login {
+            account: name("ads"),
+            secret: typed
+        }]
+    );
+}
+
+#[test]
+fn a_refused_token_is_typed_without_echo() {
+    let daemon = FakeDaemon::answering(Response::Token(token(TOKEN)));
+    let mut terminal = Terminal::start(&daemon, "reject ads");
+    terminal.wait_for("refused token: ");
+    terminal.type_line("hunter2");
+    let (code, shown) = terminal.end();
+    assert_eq!(code, 0, "{shown}");
+    assert!(
+        shown.contains("ads has a new token") && !shown.contains("hunter2"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn nobody_types_a_password_when_there_is_no_daemon() {
+    let daemon = FakeDaemon::answering(Response::Done {
+        message: "unused".into(),
+    });
+    let mut terminal = Terminal::start(&daemon, "--socket /nowhere/tokend.sock login ads");
+    terminal.wait_for("cannot reach tokend");
+    let (code, shown) = terminal.end();
+    assert_eq!(code, 69);
+    assert!(!shown.contains("password of"), "{shown}");
+}
+
+#[test]
+fn forget_asks_first() {
+    let daemon = FakeDaemon::answering(Response::Done {
+        message: "ads is forgotten".into(),
+    });
+    for (answer, said, requests) in [
+        ("n", "nothing was deleted", 0),
+        ("", "nothing was deleted", 0),
+        ("yes", "ads is forgotten", 1),
+    ] {
+        let mut terminal = Terminal::start(&daemon, "forget ads");
+        terminal.wait_for("[y/N] ");
+        terminal.type_line(answer);
+        let (code, shown) = terminal.end();
+        assert_eq!(code, 0, "{shown}");
+        assert!(shown.contains(said), "{shown}");
+        assert_eq!(daemon.seen().len(), requests);
+    }
+}
+
+#[test]
+fn people_get_a_table_and_a_sheet() {
+    let accounts = vec![account("ads"), account("a-longer-name")];
+    let daemon = FakeDaemon::answering(Response::Status(StatusPage {
+        accounts,
+        next: None,
+    }));
+    let (code, shown) = Terminal::start(&daemon, "status").end();
+    assert_eq!(code, 0);
+    assert!(
+        shown.starts_with(
+            "ACCOUNT        STATE  EXPIRES IN  ATTEMPTS LEFT  NEXT ATTEMPT  PROBLEM\n"
+        ),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("\nads            valid  1 h         3 of 5         when asked    -\n"),
+        "{shown}"
+    );
+
+    let accounts = vec![account("ads")];
+    let daemon = FakeDaemon::answering(Response::Status(StatusPage {
+        accounts,
+        next: None,
+    }));
+    let (code, shown) = Terminal::start(&daemon, "status ads").end();
+    assert_eq!(code, 0);
+    assert!(
+        shown.starts_with(
+            "account        ads\nprovider       https://example.com, in the dialect oauth2\n"
+        ),
+        "{shown}"
+    );
+    assert!(
+        shown.lines().all(|line| line.chars().count() <= 60),
+        "{shown}"
+    );
+    assert!(!shown.contains('\u{1b}'), "{shown}");
+}

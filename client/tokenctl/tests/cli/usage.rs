@@ -1,0 +1,153 @@
+//! The command line itself: help, and mistakes, which exit with 64 and never repeat a secret.
+
+use crate::run::{Ended, bare};
+
+#[test]
+fn help_is_complete_and_exits_with_0() {
+    let Ended {
+        code,
+        stdout,
+        stderr,
+    } = bare(&["--help"]);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    for expected in [
+        "get",
+        "status",
+        "list",
+        "refresh",
+        "reject",
+        "reload",
+        "login",
+        "forget",
+        "--socket",
+        "TOKEND_SOCKET",
+        "Examples:",
+        "Exit codes:",
+        "  64  ",
+        "  69  ",
+        "  70  ",
+        "  74  ",
+        "  75  ",
+        "  77  ",
+        "  78  ",
+        "  79  ",
+    ] {
+        assert!(
+            stdout.contains(expected),
+            "{expected} is missing in\n{stdout}"
+        );
+    }
+    for command in [
+        "get", "status", "list", "refresh", "reject", "reload", "login", "forget",
+    ] {
+        let Ended {
+            code,
+            stdout,
+            stderr,
+        } = bare(&[command, "--help"]);
+        assert_eq!((code, stderr.as_str()), (0, ""), "{command}");
+        assert!(
+            stdout.contains(&format!("Usage: tokenctl {command}")),
+            "{stdout}"
+        );
+    }
+    assert!(bare(&["get", "--help"]).stdout.contains("--env-name"));
+    assert!(bare(&["--version"]).stdout.starts_with("tokenctl 0."));
+}
+
+#[test]
+fn mistakes_exit_with_64_and_say_what_to_do() {
+    let cases: &[(&[&str], &str)] = &[
+        (&[], "a command is missing"),
+        (
+            &["stauts", "ads"],
+            "there is no such command\n  did you mean status?",
+        ),
+        (&["get"], "<ACCOUNT> is missing"),
+        (
+            &["get", "ads", "--formt", "json"],
+            "there is no option --formt\n  did you mean --format?",
+        ),
+        (
+            &["get", "ads", "--format", "xml"],
+            "is not one of its choices\n  choose from: plain, json, header, env",
+        ),
+        (
+            &["get", "ads", "--wait", "30"],
+            "--wait \"30\" is not a duration\n  the unit is missing",
+        ),
+        (
+            &["get", "ads", "--timeout", "31d"],
+            "--timeout \"31d\" is not a duration\n  it is longer than 30 days",
+        ),
+        (
+            &["get", "ads", "--min-validity", "soon"],
+            "--min-validity \"soon\" is not a duration\n  write it like",
+        ),
+        (
+            &["get", "ads", "--env-name", "T"],
+            "no meaning without --format env",
+        ),
+        (
+            &["get", "ads", "--format", "env", "--env-name", "A-B"],
+            "cannot be a shell variable",
+        ),
+        (&["get", "../etc"], "account name must start with"),
+        (&["get", "a/b"], "account name may hold only"),
+        (
+            &["login", "ads", "--password", "--client-secret"],
+            "cannot go with",
+        ),
+        (
+            &["get", "ads", "--format", "env", "--format", "json"],
+            "given more than once",
+        ),
+    ];
+    for (arguments, expected) in cases {
+        let Ended {
+            code,
+            stdout,
+            stderr,
+        } = bare(arguments);
+        assert_eq!((code, stdout.as_str()), (64, ""), "{arguments:?}");
+        assert!(
+            stderr.starts_with("tokenctl: ") && stderr.contains(expected),
+            "{arguments:?}: {stderr}"
+        );
+        assert!(
+            stderr.lines().skip(1).all(|line| line.starts_with("  ")),
+            "{stderr}"
+        );
+        assert!(stderr.lines().count() > 1, "{stderr}");
+    }
+}
+
+#[test]
+fn a_secret_in_the_wrong_place_is_not_repeated() {
+    let long = format!("hunter2{}", "x".repeat(80));
+    let cases: &[&[&str]] = &[
+        &["reject", "ads", "hunter2"],
+        &["reject", &long],
+        &["reject", "hunter2 with blanks"],
+        &["login", "ads", "hunter2"],
+        &["login", "ads", "--password=hunter2"],
+        &["login", "ads", "--password", "hunter2"],
+        &["login", "ads", "--passwrd=hunter2"],
+        &["login", "ads", "-phunter2"],
+        &["login", "ads", "--", "hunter2"],
+        &["hunter2"],
+        &["get", "ads", "--format", "hunter2"],
+    ];
+    for arguments in cases {
+        let Ended {
+            code,
+            stdout,
+            stderr,
+        } = bare(arguments);
+        assert_eq!((code, stdout.as_str()), (64, ""), "{arguments:?}");
+        assert!(
+            !stderr.contains("hunter2") && !stderr.contains("xxx"),
+            "{arguments:?}: {stderr}"
+        );
+    }
+}
