@@ -117,7 +117,9 @@ impl Site {
         Ok(String::from_utf8_lossy(&fs::read(self.log_path())?).into_owned())
     }
 
-    pub(super) fn log_path(&self) -> PathBuf {
+    /// The file all daemons of this place log to.
+    #[must_use]
+    pub fn log_path(&self) -> PathBuf {
         self.path().join("daemon.log")
     }
 

@@ -10,10 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{
-    Simulator,
-    spec::{AccountSpec, Api},
-};
+use super::{Simulator, spec::AccountSpec};
 
 /// A configuration under construction.
 #[derive(Clone, Debug, Default)]
@@ -130,9 +127,6 @@ impl Entry {
                 let path = toml_string(&path.display().to_string());
                 let _ = writeln!(text, "{key} = {{ file = {path} }}");
             }
-        }
-        if account.api == Api::Oauth2 && account.username.is_none() {
-            text.push_str("options = { grant = \"client_credentials\" }\n");
         }
         text.push_str(self.lines.trim());
         text.push('\n');

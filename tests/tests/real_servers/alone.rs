@@ -1,7 +1,5 @@
 //! The real servers by themselves, without a broker: that they run here and do what the tests of the broker rely on.
 
-#![expect(clippy::unwrap_used, reason = "helpers of a test may fail it")]
-
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::json;
 use tokend_tests::{

@@ -1,0 +1,147 @@
+//! `tokenctl` against a real daemon: credentials from a person, policy, and the exit codes scripts rely on.
+
+use std::fs;
+
+use tokend_tests::{
+    harness::Site,
+    simulator::{Configuration, spec::Api},
+};
+
+use crate::stage::{FAST, Stage};
+
+#[test]
+fn an_account_lives_without_any_secret_in_files() {
+    let stage = Stage::of(Api::FirebaseAccounts);
+    Configuration::of(&stage.sim)
+        .everywhere(FAST)
+        .without_secrets()
+        .write(stage.site.path())
+        .unwrap();
+    fs::remove_dir_all(stage.site.path().join("secrets")).unwrap();
+    let daemon = stage.site.start().unwrap();
+    let said = stage.site.tokenctl(&["get", "it"]).unwrap();
+    assert_eq!(said.code, Some(79), "{said:?}");
+    assert!(
+        said.err.contains("tokenctl login it"),
+        "says what to do: {said:?}"
+    );
+
+    let password = stage.sim.accounts().remove(0).password.unwrap();
+    let login = ["login", "it", "--password"];
+    let said = stage
+        .site
+        .tokenctl_with(&login, &format!("{password}\n"))
+        .unwrap();
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let token = stage.eventually("it");
+    assert!(stage.accepted(Api::FirebaseAccounts, &token));
+
+    assert!(daemon.terminate().unwrap().success());
+    let _daemon = stage.site.start().unwrap();
+    assert_eq!(stage.site.get("it").unwrap(), token);
+    stage.sim.end_refresh("it");
+    stage.sim.end_access("it");
+    stage.reject("it", &token);
+    let second = stage.eventually("it");
+    assert!(
+        stage.accepted(Api::FirebaseAccounts, &second),
+        "the password was kept"
+    );
+
+    assert_eq!(
+        stage
+            .site
+            .tokenctl(&["forget", "it", "--yes"])
+            .unwrap()
+            .code,
+        Some(0)
+    );
+    assert_eq!(stage.site.tokenctl(&["get", "it"]).unwrap().code, Some(79));
+}
+
+#[test]
+fn a_pasted_refresh_token_is_enough() {
+    let stage = Stage::of(Api::JwtApi);
+    let daemon = stage.site.start().unwrap();
+    stage.site.get("it").unwrap();
+    assert!(daemon.terminate().unwrap().success());
+    // Taken over from elsewhere: the provider knows it, this place does not.
+    let pasted = stage.sim.secrets().pop().unwrap();
+    let site = Site::with(
+        &Configuration::of(&stage.sim)
+            .everywhere(FAST)
+            .without_secrets(),
+    )
+    .unwrap();
+    let _daemon = site.start().unwrap();
+    let said = site
+        .tokenctl_with(&["login", "it", "--refresh-token"], &pasted)
+        .unwrap();
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let token = site.get("it").unwrap();
+    assert!(stage.accepted(Api::JwtApi, &token));
+    assert_eq!(
+        (
+            stage.sim.log("it").logins(),
+            stage.sim.log("it").refreshes()
+        ),
+        (1, 1)
+    );
+}
+
+#[test]
+fn exit_codes_are_those_of_the_contract() {
+    let stage = Stage::of(Api::JwtApi);
+    let code = |arguments: &[&str]| stage.site.tokenctl(arguments).unwrap().code;
+    assert_eq!(code(&["get", "it"]), Some(69), "no daemon");
+    let _daemon = stage.site.start().unwrap();
+    assert_eq!(code(&["get", "it"]), Some(0));
+    assert_eq!(code(&["get", "nobody"]), Some(78));
+    assert_eq!(code(&["get"]), Some(64));
+    assert_eq!(code(&["get", "it", "--format", "xml"]), Some(64));
+    assert_eq!(
+        code(&["get", "it", "--min-validity", "2h"]),
+        Some(78),
+        "tokens live one hour"
+    );
+    assert_eq!(code(&["status"]), Some(0));
+    assert_eq!(code(&["list", "--json"]), Some(0));
+}
+
+#[test]
+fn nobody_is_excepted_from_the_policy() {
+    let stage = Stage::of(Api::JwtApi);
+    // Whoever runs this test is not the one who is allowed, root included.
+    let me = rustix::process::getuid();
+    let somebody = if me.is_root() { "nobody" } else { "root" };
+    let lines = format!("{FAST}allow = [{{ user = \"{somebody}\" }}]");
+    Configuration::of(&stage.sim)
+        .everywhere(&lines)
+        .write(stage.site.path())
+        .unwrap();
+    let _daemon = stage.site.start().unwrap();
+    let said = stage.site.tokenctl(&["get", "it"]).unwrap();
+    assert!(matches!(said.code, Some(77 | 78)), "{said:?}");
+    assert!(said.out.is_empty());
+    assert_eq!(stage.requests(), 0);
+    let status = stage.site.tokenctl(&["status"]).unwrap();
+    assert!(
+        !status.out.contains("127.0.0.1"),
+        "what one may not have one may not see: {status:?}"
+    );
+}
+
+#[test]
+fn a_secret_file_others_can_read_is_refused() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let stage = Stage::of(Api::JwtApi);
+    let _daemon = stage.site.start().unwrap();
+    let file = stage.site.path().join("secrets/it-password");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    let said = stage.site.tokenctl(&["get", "it"]).unwrap();
+    assert_eq!(said.code, Some(78), "{said:?}");
+    assert!(said.err.contains("chmod"), "says what to do: {said:?}");
+    assert_eq!(stage.requests(), 0);
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    stage.eventually("it");
+}

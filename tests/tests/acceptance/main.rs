@@ -1,0 +1,13 @@
+//! The broker from outside: real `tokend` and `tokenctl`, real sockets, real files, simulated providers.
+
+#![expect(clippy::unwrap_used, reason = "helpers of a test may fail it")]
+
+mod commands;
+mod failures;
+mod lifecycle;
+mod pace;
+mod providers;
+mod refresh;
+mod secrecy;
+mod sharing;
+mod stage;

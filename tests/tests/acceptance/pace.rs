@@ -1,0 +1,178 @@
+//! The pace: whatever forces an attempt, the provider never sees more than was allowed.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokend_tests::{
+    clock::{PATIENCE, wait_until},
+    simulator::{
+        fault::{Fault, FaultKind, Rule},
+        spec::{AccountSpec, Api},
+    },
+};
+
+use crate::stage::{ON_DEMAND, Stage, account};
+
+/// Three attempts at once, then one in a minute; no test lives that long.
+const THREE: &str = "\npacing = { attempts = { burst = 3, every = \"1m\" }, logins = { burst = 3, every = \"1m\" } }\n";
+
+#[test]
+fn rejections_refreshes_and_restarts_together_stay_within_the_pace() {
+    let stage = Stage::new(
+        vec![account("it", Api::JwtApi)],
+        &format!("{THREE}{ON_DEMAND}"),
+    );
+    let daemon = stage.site.start().unwrap();
+    let first = stage.site.get("it").unwrap();
+    let second = stage.reject("it", &first).line().unwrap();
+    assert_eq!(
+        stage.site.tokenctl(&["refresh", "it"]).unwrap().code,
+        Some(0)
+    );
+    let status = stage.site.status("it").unwrap();
+    assert_eq!(
+        status.pointer("/attempts/left"),
+        Some(&json!(0)),
+        "{status}"
+    );
+    assert_eq!(
+        status.pointer("/attempts/burst"),
+        Some(&json!(3)),
+        "{status}"
+    );
+    for _ in 0..2 {
+        let said = stage.site.tokenctl(&["refresh", "it"]).unwrap();
+        assert_eq!(said.code, Some(75), "{said:?}");
+        assert!(
+            said.err.contains("pace") && said.err.contains("try again"),
+            "{said:?}"
+        );
+    }
+    let third = stage.site.get("it").unwrap();
+    assert_ne!(third, second);
+    assert_eq!(
+        stage.reject("it", &third).code,
+        Some(75),
+        "even a refused token must wait"
+    );
+    daemon.kill().unwrap();
+    let _daemon = stage.site.start().unwrap();
+    assert_eq!(
+        stage.site.tokenctl(&["refresh", "it"]).unwrap().code,
+        Some(75)
+    );
+    assert_eq!(stage.site.tokenctl(&["reload"]).unwrap().code, Some(0));
+    assert_eq!(
+        stage.site.tokenctl(&["refresh", "it"]).unwrap().code,
+        Some(75)
+    );
+    assert_eq!(stage.requests(), 3);
+}
+
+#[test]
+fn a_crash_loop_cannot_exceed_the_pace() {
+    let stage = Stage::new(
+        vec![account("it", Api::JwtApi)],
+        &format!("{THREE}{ON_DEMAND}"),
+    );
+    stage
+        .sim
+        .fail(Rule::once("it", Fault::before(FaultKind::Hang)).forever());
+    let mut seen = 0;
+    for _ in 0..6 {
+        let daemon = stage.site.start().unwrap();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| stage.site.tokenctl(&["get", "it"]).unwrap());
+            // Killed as soon as the request is at the provider, or is refused for the pace.
+            wait_until("an attempt or a refusal", PATIENCE, || {
+                stage.requests() > seen || waiting.is_finished()
+            })
+            .unwrap();
+            seen = stage.requests();
+            daemon.kill().unwrap();
+            waiting.join().unwrap();
+        });
+    }
+    assert!(
+        (1..=3).contains(&stage.requests()),
+        "{} requests",
+        stage.requests()
+    );
+}
+
+#[test]
+fn document_003_is_not_suspended_with_the_dialects_own_pace() {
+    // Suspends at the sixth token request of a minute.
+    let stage = Stage::new(vec![AccountSpec::new("it", Api::FirebaseAccounts)], "");
+    let _daemon = stage.site.start().unwrap();
+    let mut token = stage.site.get("it").unwrap();
+    for _ in 0..20 {
+        stage.sim.end_access("it");
+        let said = stage.reject("it", &token);
+        if said.code == Some(0) {
+            token = said.line().unwrap();
+        } else {
+            assert_eq!(said.code, Some(75), "{said:?}");
+        }
+        stage.site.tokenctl(&["refresh", "it"]).unwrap();
+        stage.site.tokenctl(&["get", "it"]).unwrap();
+    }
+    assert_eq!(stage.sim.violations(), []);
+    assert!(stage.sim.log("it").max_in_window(Duration::from_secs(60)) <= 3);
+}
+
+#[test]
+fn get_with_wait_waits_for_the_pace() {
+    let pace = "pacing = { attempts = { burst = 1, every = \"2s\" }, logins = { burst = 9, every = \"1s\" } }\n";
+    let stage = Stage::new(
+        vec![account("it", Api::ClientCredentials)],
+        &format!("{pace}{ON_DEMAND}"),
+    );
+    let _daemon = stage.site.start().unwrap();
+    let first = stage.site.get("it").unwrap();
+    let said = stage.site.tokenctl(&["refresh", "it"]).unwrap();
+    assert_eq!(said.code, Some(75), "{said:?}");
+    let said = stage
+        .site
+        .tokenctl(&["refresh", "it", "--print", "--wait", "20s"])
+        .unwrap();
+    assert_ne!(said.line().unwrap(), first);
+    let times: Vec<_> = stage
+        .sim
+        .log("it")
+        .0
+        .iter()
+        .map(|entry| entry.at_ms)
+        .collect();
+    let [before, after] = times[..] else {
+        panic!("two requests, not {times:?}")
+    };
+    // Counted at the provider, the distance may be shorter by what the first request took to arrive.
+    assert!(after - before >= 1500, "{times:?}");
+}
+
+#[test]
+fn many_accounts_on_one_host_do_not_start_at_once() {
+    let names: Vec<String> = (0..12).map(|number| format!("it-{number}")).collect();
+    let accounts = names
+        .iter()
+        .map(|name| account(name, Api::JwtApi).known_as(name));
+    let pace = "pacing = { host = { burst = 4, every = \"500ms\" }, host_in_flight = 2 }\nrefresh = \"always\"";
+    let stage = Stage::new(accounts.collect(), pace);
+    let _daemon = stage.site.start().unwrap();
+    std::thread::scope(|scope| {
+        for name in &names {
+            let stage = &stage;
+            scope.spawn(move || stage.eventually(name));
+        }
+    });
+    let log = stage.sim.full_log();
+    assert_eq!(log.grants(), 12);
+    let window = Duration::from_secs(1);
+    // Burst 4, and two more each second; one more for what the way to the provider shifts.
+    assert!(
+        log.max_in_window(window) <= 7,
+        "{}",
+        log.max_in_window(window)
+    );
+}

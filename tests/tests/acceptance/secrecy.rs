@@ -1,0 +1,128 @@
+//! No secret is where it does not belong: not in the log, not in the state directory, not on standard error.
+
+use std::{fs, path::Path};
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use tokend_tests::simulator::{
+    fault::{Fault, FaultKind, Rule},
+    spec::{AccountSpec, Api},
+};
+
+use crate::stage::{FAST, Stage};
+
+/// A secret in every form it takes on its way: as it is, form-encoded, as JSON, in base64.
+fn forms(secret: &str) -> Vec<String> {
+    let quoted = serde_json::to_string(secret).unwrap();
+    vec![
+        secret.to_owned(),
+        form_urlencoded::byte_serialize(secret.as_bytes()).collect(),
+        quoted.trim_matches('"').to_owned(),
+        BASE64_STANDARD
+            .encode(secret)
+            .trim_end_matches('=')
+            .to_owned(),
+    ]
+}
+
+fn found_in(text: &[u8], secrets: &[String]) -> Vec<String> {
+    let text = String::from_utf8_lossy(text);
+    secrets
+        .iter()
+        .flat_map(|secret| forms(secret))
+        .filter(|form| text.contains(form))
+        .collect()
+}
+
+fn everything_under(directory: &Path) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            bytes.extend(fs::read(path).unwrap());
+        }
+    }
+    bytes
+}
+
+#[test]
+fn no_secret_reaches_log_error_or_disk() {
+    let stage = Stage::new(AccountSpec::four(), FAST);
+    let mut text = fs::read_to_string(stage.site.configuration()).unwrap();
+    text.insert_str(0, "[log]\nlevel = \"trace\"\n");
+    fs::write(stage.site.configuration(), text).unwrap();
+    let daemon = stage.site.start().unwrap();
+    let mut said = String::new();
+    for AccountSpec { name, .. } in AccountSpec::four() {
+        let token = stage.site.get(&name).unwrap();
+        said += &stage.reject(&name, &token).err;
+        said += &stage.site.tokenctl(&["status", &name]).unwrap().out;
+    }
+    // FastAPI repeats what it was sent, the refresh token included.
+    stage.sim.deploy(Api::AdVerification, |it| {
+        it.refresh_key = "another".to_owned()
+    });
+    said += &stage.site.tokenctl(&["refresh", "ads"]).unwrap().err;
+    // A server that shows its database's error, tokens included.
+    for (name, form) in [("jwt", None), ("firebase", Some(())), ("partner", None)] {
+        let secrets = stage.sim.secrets().join("' , '");
+        let sql = serde_json::json!({"detail": format!("UNIQUE constraint failed: ('{secrets}')")});
+        let kind = match form {
+            Some(()) => FaultKind::json(400, &sql.to_string()),
+            None => FaultKind::json(500, &sql.to_string()),
+        };
+        stage.sim.fail(Rule::once(name, Fault::before(kind)));
+        said += &stage.site.tokenctl(&["refresh", name]).unwrap().err;
+        said += &stage.site.tokenctl(&["status", name]).unwrap().out;
+        said += &stage
+            .site
+            .tokenctl(&["status", name, "--json"])
+            .unwrap()
+            .out;
+    }
+    assert!(daemon.terminate().unwrap().success());
+
+    let secrets = stage.sim.secrets();
+    assert!(secrets.len() >= 12);
+    let log = stage.site.log().unwrap();
+    assert!(
+        log.contains("refresh") && log.contains("firebase"),
+        "the attempts are logged: {log}"
+    );
+    assert_eq!(found_in(log.as_bytes(), &secrets), [""; 0], "in the log");
+    assert_eq!(
+        found_in(said.as_bytes(), &secrets),
+        [""; 0],
+        "in what tokenctl said"
+    );
+    assert_eq!(
+        found_in(&everything_under(&stage.site.state()), &secrets),
+        [""; 0],
+        "on disk"
+    );
+}
+
+#[test]
+fn each_attempt_is_one_line_that_says_what_and_why() {
+    let stage = Stage::of(Api::JwtApi);
+    let mut text = fs::read_to_string(stage.site.configuration()).unwrap();
+    text.insert_str(0, "[log]\nformat = \"json\"\n");
+    fs::write(stage.site.configuration(), text).unwrap();
+    let daemon = stage.site.start().unwrap();
+    let token = stage.site.get("it").unwrap();
+    stage.reject("it", &token);
+    assert!(daemon.terminate().unwrap().success());
+    let log = stage.site.log().unwrap();
+    let lines: Vec<serde_json::Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let of_kind = |kind: &str| {
+        let quoted = format!("\"{kind}\"");
+        let found = lines.iter().filter(|line| {
+            let line = line.to_string();
+            line.contains("\"it\"") && line.contains(&quoted)
+        });
+        found.count()
+    };
+    assert_eq!((of_kind("login"), of_kind("refresh")), (1, 1), "{log}");
+}

@@ -1,0 +1,90 @@
+//! A simulator with accounts and a place for a daemon that is configured for them.
+
+use std::time::Duration;
+
+use tokend_tests::{
+    clock::{PATIENCE, wait_for},
+    harness::{Said, Site},
+    probe,
+    simulator::{
+        Configuration, Simulator,
+        fault::{Fault, FaultKind, Rule},
+        spec::{AccountSpec, Api},
+    },
+};
+
+/// A pace no test meets that is not about the pace.
+pub(crate) const FAST: &str = r#"
+pacing = { attempts = { burst = 5000, every = "10ms" }, logins = { burst = 5000, every = "10ms" }, host = { burst = 5000, every = "10ms" }, host_in_flight = 1000 }
+"#;
+
+/// Nothing is refreshed ahead of time.
+pub(crate) const ON_DEMAND: &str = "refresh = \"on-demand\"";
+
+pub(crate) struct Stage {
+    pub(crate) sim: Simulator,
+    pub(crate) site: Site,
+}
+
+impl Stage {
+    /// Providers and a configured place; no daemon yet.
+    pub(crate) fn new(accounts: Vec<AccountSpec>, lines: &str) -> Self {
+        let sim = Simulator::start(accounts).unwrap();
+        let site = Site::with(&Configuration::of(&sim).everywhere(lines)).unwrap();
+        Self { sim, site }
+    }
+
+    /// One account called `it` that is never suspended, at a fast pace.
+    pub(crate) fn of(api: Api) -> Self {
+        Self::new(vec![account("it", api)], FAST)
+    }
+
+    /// The same, refreshed only when asked.
+    pub(crate) fn on_demand(api: Api) -> Self {
+        Self::new(vec![account("it", api)], &format!("{FAST}{ON_DEMAND}"))
+    }
+
+    /// A token, sooner or later.
+    pub(crate) fn eventually(&self, account: &str) -> String {
+        let what = format!("a token for {account}");
+        let got = wait_for(&what, PATIENCE, || self.site.get(account).ok());
+        got.unwrap_or_else(|error| {
+            let last = self.site.tokenctl(&["get", account]);
+            panic!("{error}: {last:?}\n{}", self.site.log().unwrap_or_default())
+        })
+    }
+
+    /// Whether the account's API accepts this token.
+    pub(crate) fn accepted(&self, api: Api, token: &str) -> bool {
+        let url = format!("{}{}", self.sim.base_url(api), api.resource());
+        probe::get(url).bearer(token).send().unwrap().status == 200
+    }
+
+    /// Reports a refused token and prints the one that comes instead.
+    pub(crate) fn reject(&self, account: &str, token: &str) -> Said {
+        self.site
+            .tokenctl_with(&["reject", account, "--print"], token)
+            .unwrap()
+    }
+
+    /// Fails one request of `it`.
+    pub(crate) fn once(&self, fault: Fault) {
+        self.sim.fail(Rule::once("it", fault));
+    }
+
+    pub(crate) fn requests(&self) -> usize {
+        self.sim.log("it").token_requests()
+    }
+}
+
+/// An account of `api` that is never suspended.
+pub(crate) fn account(name: &str, api: Api) -> AccountSpec {
+    AccountSpec::new(name, api).with(|behaviour| behaviour.suspension = None)
+}
+
+/// A right answer that comes late.
+pub(crate) fn slow(time: Duration) -> FaultKind {
+    FaultKind::Slow {
+        ms: u64::try_from(time.as_millis()).unwrap(),
+    }
+}
