@@ -29,9 +29,9 @@ use tokend_dialect::Catalog;
 use tokend_proto::AccountName;
 
 pub(crate) use account::Account;
-pub(crate) use fingerprint::Fingerprint;
+pub(crate) use files::toml_files;
 pub(crate) use locations::Environment;
-pub(crate) use mistake::{ConfigError, Report, choose_from};
+pub(crate) use mistake::{ConfigError, Report, nearest};
 pub(crate) use rules::Pacing;
 pub(crate) use settings::{Http, Limits, Log};
 

@@ -1,13 +1,99 @@
 //! tokend: owns credentials, hands out short-lived access tokens.
-#![expect(dead_code, reason = "the modules that use these follow")]
+//!
+//! The story of the process: arguments, inherited socket, log, protections, configuration, store, registry, socket, clients,
+//! drain, exit code. Only here does the process end.
 
+mod accept;
+mod app;
+mod attempts;
+mod cli;
 mod clock;
+mod commands;
 mod config;
+mod desk;
+mod driver;
 mod escape;
+mod faults;
 mod harden;
+mod keeper;
+mod listen;
 mod logging;
+mod means;
+mod message;
 mod peer;
 mod policy;
+mod registry;
+mod reload;
+mod roster;
 mod secrets;
+mod session;
+mod signals;
+mod status;
+mod systemd;
+mod upstream;
+mod vault;
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::app::Start;
+use crate::cli::{Cli, Command, Exit, RunArgs};
+use crate::commands::report::{self, Medium};
+use crate::config::{Config, Environment};
+use crate::logging::{Level, Logging};
+use crate::reload::LogChoice;
+
+fn main() -> ExitCode {
+    let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
+    let medium = Medium::of(&err);
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return commands::usage(&error, &mut out, &mut err).into(),
+    };
+    let environment = Environment::of_this_process();
+    let exit = match cli.into_command() {
+        Command::Run(args) => run(&args, environment),
+        Command::Check(args) => commands::check::run(&args, &environment, &mut out, &mut err, medium),
+        Command::Dialect(command) => commands::dialect::run(&command, &mut out, &mut err, medium),
+    };
+    exit.into()
+}
+
+fn run(args: &RunArgs, environment: Environment) -> Exit {
+    // First of all: what systemd passed must not be inherited by anything this process starts.
+    let inherited = listen::inherited();
+    let level = match Level::from_environment() {
+        Ok(level) => args.log_level.clone().or(level),
+        Err(error) => return fail(&error.into(), Exit::Usage),
+    };
+    let logging = Logging::start(args.log_format().unwrap_or_default(), &level.clone().unwrap_or_default());
+    for refused in harden::harden() {
+        tracing::warn!("{refused}");
+    }
+    let log = LogChoice { logging, format: args.log_format(), level };
+    let file = args.config_file(&environment);
+    let overrides = args.overrides();
+    let config = match Config::load(&file, &overrides, &environment) {
+        Ok(config) => config,
+        Err(error) => {
+            let medium = Medium::of(&std::io::stderr());
+            return commands::refuse(&report::config(&error, medium), &mut std::io::stderr());
+        }
+    };
+    let (format, level) = log.choose(&config);
+    log.logging.apply(format, &level);
+    let inherited = match inherited {
+        Ok(inherited) => inherited,
+        Err(error) => return fail(&error.into(), Exit::Config),
+    };
+    match app::run(Start { file, overrides, environment, log, config, inherited }) {
+        Ok(()) => Exit::Success,
+        Err(error) => fail(&error, Exit::Config),
+    }
+}
+
+fn fail(error: &anyhow::Error, exit: Exit) -> Exit {
+    tracing::error!("{error:#}");
+    exit
+}

@@ -3,7 +3,7 @@
 //! Owns reading the directory, and what is worth asking a dialect only once.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokend_dialect::{Catalog, Dialect, DialectError, FieldUse};
@@ -38,15 +38,15 @@ pub(super) struct Dialects {
 }
 
 impl Dialects {
-    /// The dialects compiled in and those of `dir`. What is wrong with a file goes to `mistakes`.
-    pub(super) fn load(dir: Option<&Path>, mistakes: &mut Mistakes) -> Self {
+    /// The dialects compiled in and those of `files`. What is wrong with a file goes to `mistakes`.
+    pub(super) fn load(files: &[PathBuf], mistakes: &mut Mistakes) -> Self {
         let builtin = Catalog::builtin();
-        let (catalog, errors) = match dir.and_then(|dir| read(dir, mistakes)) {
-            None => (builtin, Vec::new()),
-            Some(files) => match builtin.with_files(files) {
-                Ok(catalog) => (catalog, Vec::new()),
-                Err(errors) => (builtin, errors),
-            },
+        let read = files
+            .iter()
+            .filter_map(|path| Some((path.display().to_string(), files::read(path, LONGEST_FILE, mistakes)?)));
+        let (catalog, errors) = match builtin.with_files(read) {
+            Ok(catalog) => (catalog, Vec::new()),
+            Err(errors) => (builtin, errors),
         };
         let broken = errors
             .iter()
@@ -112,14 +112,4 @@ impl Known {
     pub(super) fn field(&self, name: &str) -> Option<&FieldUse> {
         self.fields.iter().find(|field| field.name == name)
     }
-}
-
-fn read(dir: &Path, mistakes: &mut Mistakes) -> Option<Vec<(String, String)>> {
-    let paths = files::toml_files(dir, mistakes)?;
-    let mut read = Vec::with_capacity(paths.len());
-    for path in paths {
-        let text = files::read(&path, LONGEST_FILE, mistakes)?;
-        read.push((path.display().to_string(), text));
-    }
-    Some(read)
 }

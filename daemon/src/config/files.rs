@@ -10,28 +10,26 @@ use super::mistake::Mistakes;
 const MOST_FILES: usize = 200_000;
 
 /// The `*.toml` files of `dir`, sorted by name. Hidden ones, as editors leave behind, are left out.
-pub(super) fn toml_files(dir: &Path, mistakes: &mut Mistakes) -> Option<Vec<PathBuf>> {
-    let unreadable = |error: std::io::Error, mistakes: &mut Mistakes| {
-        mistakes.add_file(dir, format!("cannot read the directory: {error}"), None);
-    };
-    let entries = std::fs::read_dir(dir)
-        .map_err(|error| unreadable(error, mistakes))
-        .ok()?;
+///
+/// # Errors
+///
+/// The sentence that says why the directory cannot be read.
+pub(crate) fn toml_files(dir: &Path) -> Result<Vec<PathBuf>, String> {
+    let unreadable = |error: std::io::Error| format!("directory {}: {error}", dir.display());
     let mut files = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(|error| unreadable(error, mistakes)).ok()?;
+    for entry in std::fs::read_dir(dir).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
         let name = entry.file_name();
         let name = name.as_bytes();
         if name.ends_with(b".toml") && !name.starts_with(b".") {
             files.push(entry.path());
         }
         if files.len() > MOST_FILES {
-            mistakes.add_file(dir, format!("there are more than {MOST_FILES} files"), None);
-            return None;
+            return Err(format!("directory {} has more than {MOST_FILES} files", dir.display()));
         }
     }
     files.sort_unstable();
-    Some(files)
+    Ok(files)
 }
 
 /// The text of a file of at most `longest` bytes.

@@ -122,7 +122,7 @@ impl Given {
             let example = if field.secret {
                 "{ file = \"/path/to/it\" }"
             } else {
-                "\"…\""
+                "\"...\""
             };
             let help = format!("add `{name} = {example}`");
             section.wrong(

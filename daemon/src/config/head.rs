@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use tokend_engine::RefreshPolicy;
 
-use super::Environment;
+use super::{Environment, files};
 use super::account::{Defaults, refresh};
 use super::mistake::Mistakes;
 use super::rules::{PacingTable, rules};
-use super::section::Section;
+use super::section::{Section, Value};
 use super::settings::{Http, Limits, Log, SOCKET_MODE, socket_mode};
 use crate::policy::{Directory, Rule};
 
@@ -19,8 +19,10 @@ pub(super) struct Head {
     pub(super) socket: Option<PathBuf>,
     pub(super) socket_mode: u32,
     pub(super) state_dir: Option<PathBuf>,
-    pub(super) dialect_dir: Option<PathBuf>,
-    pub(super) include_dir: Option<PathBuf>,
+    /// The files of `dialect_dir`.
+    pub(super) dialect_files: Vec<PathBuf>,
+    /// The files of `include_dir`.
+    pub(super) include_files: Vec<PathBuf>,
     pub(super) admin: Arc<[Rule]>,
     pub(super) limits: Limits,
     pub(super) log: Log,
@@ -40,7 +42,8 @@ impl Head {
         let own_user: Arc<[Rule]> = [Rule::User(environment.uid)].into();
         let mut path = |key| root.take(key).and_then(|value| value.path(base, mistakes));
         let (socket, state_dir) = (path("socket"), path("state_dir"));
-        let (dialect_dir, include_dir) = (path("dialect_dir"), path("include_dir"));
+        let mut directory_of = |key| files_of(root.take(key)?, base, mistakes);
+        let (dialect_files, include_files) = (directory_of("dialect_dir"), directory_of("include_dir"));
         let mode = root
             .take("socket_mode")
             .and_then(|value| socket_mode(&value, mistakes));
@@ -52,14 +55,23 @@ impl Head {
             socket,
             socket_mode: mode.unwrap_or(SOCKET_MODE),
             state_dir,
-            dialect_dir,
-            include_dir,
+            dialect_files: dialect_files.unwrap_or_default(),
+            include_files: include_files.unwrap_or_default(),
             limits: Limits::read(root.section("limits", mistakes), mistakes),
             log: Log::read(root.section("log", mistakes), mistakes),
             http: Http::read(root.section("http", mistakes), base, mistakes),
             defaults: read_defaults(defaults, &own_user, directory, mistakes),
             admin: admin.map_or(own_user, Arc::from),
         }
+    }
+}
+
+/// The files of a directory, told with the place that names it when it cannot be read.
+fn files_of(value: Value<'_>, base: &Path, mistakes: &mut Mistakes) -> Option<Vec<PathBuf>> {
+    let dir = value.path(base, mistakes)?;
+    match files::toml_files(&dir) {
+        Ok(files) => Some(files),
+        Err(message) => value.wrong(mistakes, message, "create it, or leave the key out".to_owned()),
     }
 }
 

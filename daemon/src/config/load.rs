@@ -55,12 +55,10 @@ pub(super) fn load(
     let others = root.take("account");
     root.finish(&mut mistakes);
 
-    let dialects = Dialects::load(head.dialect_dir.as_deref(), &mut mistakes);
+    let dialects = Dialects::load(&head.dialect_files, &mut mistakes);
     let mut accounts = Accounts::new(Reader::new(dialects, directory, head.defaults));
     accounts.add_file(&main, &pieces, others, &mut mistakes);
-    if let Some(dir) = &head.include_dir {
-        accounts.add_dir(dir, &mut mistakes);
-    }
+    accounts.include(&head.include_files, &mut mistakes);
     let Accounts {
         reader,
         mut found,
@@ -110,9 +108,9 @@ impl Accounts {
         }
     }
 
-    fn add_dir(&mut self, dir: &Path, mistakes: &mut Mistakes) {
-        for path in files::toml_files(dir, mistakes).into_iter().flatten() {
-            let Some(file) = read_file(&path, mistakes) else {
+    fn include(&mut self, paths: &[PathBuf], mistakes: &mut Mistakes) {
+        for path in paths {
+            let Some(file) = read_file(path, mistakes) else {
                 continue;
             };
             let pieces = split(&file.text);

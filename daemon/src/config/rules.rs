@@ -149,11 +149,11 @@ fn rule(value: Value<'_>, directory: &mut Directory, mistakes: &mut Mistakes) ->
         return value.wrong(mistakes, "a rule has one key", example());
     };
     if !RULE_KEYS.contains(&key.name) {
-        key.wrong(
-            mistakes,
-            format!("unknown key `{}`", key.name),
-            choose_from(key.name, &RULE_KEYS),
-        );
+        let help = match key.name {
+            "unit" => "there are no rules for units yet; name the user the unit runs as".to_owned(),
+            other => choose_from(other, &RULE_KEYS),
+        };
+        key.wrong(mistakes, format!("unknown key `{}`", key.name), help);
         return None;
     }
     let name = who.name_or_number(mistakes)?;

@@ -23,7 +23,7 @@ pub(super) fn secret(
     let example = || {
         format!(
             "put it in a file with mode 600 and write `{name} = {{ file = \"/path/to/it\" }}`, \
-             or use {{ credential = … }}, {{ env = … }} or {{ command = [ … ] }}"
+             or use `{{ credential = ... }}`, `{{ env = ... }}` or `{{ command = [...] }}`"
         )
     };
     if !value.is_table() {

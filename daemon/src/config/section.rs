@@ -316,6 +316,14 @@ impl<'p> Value<'p> {
         }
     }
 
+    /// A string that people may forget to put in quotes; `expected` says what it is and that it needs them.
+    pub(super) fn quoted(&self, expected: &str, mistakes: &mut Mistakes) -> Option<&'p str> {
+        match self.value {
+            DeValue::String(_) => self.string(mistakes),
+            _ => self.wrong_type(expected, mistakes),
+        }
+    }
+
     /// A string, or a number or boolean as it is written.
     pub(super) fn text(&self, mistakes: &mut Mistakes) -> Option<String> {
         match self.value {
@@ -382,7 +390,7 @@ impl<'p> Value<'p> {
         range: RangeInclusive<Duration>,
         mistakes: &mut Mistakes,
     ) -> Option<Duration> {
-        let text = self.string(mistakes)?;
+        let text = self.quoted("a duration in quotes, such as \"90s\"", mistakes)?;
         let parsed = SignedDuration::from_str(text)
             .ok()
             .and_then(|signed| Duration::try_from(signed).ok());

@@ -235,7 +235,7 @@ pub(super) fn socket_mode(value: &Value<'_>, mistakes: &mut Mistakes) -> Option<
         "write it as chmod does, in quotes: \"0666\" for everybody, \"0660\" for owner and group"
             .to_owned()
     };
-    let text = value.string(mistakes)?;
+    let text = value.quoted("a mode in quotes, such as \"0660\"", mistakes)?;
     let octal =
         (3..=4).contains(&text.len()) && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
     let mode = octal.then(|| u32::from_str_radix(text, 8).ok()).flatten();

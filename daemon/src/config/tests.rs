@@ -1,1 +1,57 @@
+//! What a configuration means, and what is said about each mistake in it.
 
+mod good;
+mod mistakes;
+mod many;
+
+use std::fs;
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::commands::report::{self, Medium};
+use crate::policy::GroupRule;
+
+/// A directory with a configuration in it.
+struct Site(TempDir);
+
+impl Site {
+    fn new(main: &str) -> Self {
+        let site = Self(tempfile::tempdir().expect("temporary directory"));
+        site.with("tokend.toml", main)
+    }
+
+    fn with(self, name: &str, text: &str) -> Self {
+        let path = self.0.path().join(name);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("mkdir");
+        fs::write(path, text).expect("write");
+        self
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn load(&self) -> Result<Config, ConfigError> {
+        let directory = Directory::fixed(
+            vec![("root", 0), ("deploy", 1000)],
+            vec![("ci", GroupRule::new(50, vec![1000, 1001]))],
+        );
+        let environment = Environment { uid: 7, home: Some("/home/t".into()), ..Environment::default() };
+        load::load(&self.path("tokend.toml"), &Overrides::default(), &environment, directory)
+    }
+
+    fn good(&self) -> Config {
+        self.load().unwrap_or_else(|error| panic!("{}", self.shown(&error)))
+    }
+
+    /// The report, with the temporary directory written as `DIR`.
+    fn shown(&self, error: &ConfigError) -> String {
+        self.anonymous(&report::config(error, Medium::Plain))
+    }
+
+    fn anonymous(&self, text: &str) -> String {
+        text.replace(&self.0.path().display().to_string(), "DIR")
+    }
+}

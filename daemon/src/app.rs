@@ -1,0 +1,174 @@
+//! The daemon from its parts: what is started in which order, and ended in which.
+//!
+//! Owns the life of the process between configuration and exit. Decides nothing about accounts or clients.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokend_store::{RedbStore, SealingKey, StateDir, Store};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
+
+use crate::accept::{self, Stage};
+use crate::clock::Clock;
+use crate::config::{Config, Environment, Overrides};
+use crate::desk::Desk;
+use crate::driver::Task;
+use crate::keeper::Keeper;
+use crate::listen::{self, Bound};
+use crate::message::{DRIVER_QUEUE, Message};
+use crate::registry::Registry;
+use crate::reload::{LogChoice, Reloader};
+use crate::secrets::SecretSource;
+use crate::signals::{Asked, Incoming};
+use crate::systemd;
+use crate::upstream::Upstream;
+
+/// The name of the sealing key among systemd's credentials.
+pub(crate) const KEY_CREDENTIAL: &str = "tokend.key";
+/// The name of the sealing key in the state directory, where no credential gives it.
+pub(crate) const KEY_FILE: &str = "tokend.key";
+/// How long what runs may take at the end, beyond the time one exchange with a provider may take.
+const DRAIN_MARGIN: Duration = Duration::from_secs(15);
+
+/// Everything `run` needs.
+pub(crate) struct Start {
+    pub(crate) file: PathBuf,
+    pub(crate) overrides: Overrides,
+    pub(crate) environment: Environment,
+    pub(crate) log: LogChoice,
+    pub(crate) config: Config,
+    pub(crate) inherited: Option<Bound>,
+}
+
+/// Runs the daemon until it is told to stop.
+///
+/// # Errors
+/// What kept it from starting, with what to do. Once it serves, it ends only when told to.
+pub(crate) fn run(start: Start) -> anyhow::Result<()> {
+    // Before the runtime: the store refuses a second daemon, and the socket is made while there is one thread.
+    let store = open_store(&start.config)?;
+    let bound = match start.inherited {
+        Some(bound) => bound,
+        None => listen::bind(&start.config.socket, start.config.socket_mode)?,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("tokend")
+        .build()
+        .context("the runtime cannot be started")?;
+    let origin = bound.origin.clone();
+    let Start { file, overrides, environment, log, config, .. } = start;
+    let ended = runtime.block_on(async move {
+        let parts = Parts { file, overrides, environment, log, config, bound, store };
+        parts.serve().await
+    });
+    origin.clean_up();
+    ended
+}
+
+fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
+    let dir = StateDir::acquire(&config.state_dir)?;
+    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    let given = match &credentials {
+        Some(credentials) => SealingKey::from_credentials_dir(credentials, KEY_CREDENTIAL)?,
+        None => None,
+    };
+    let key = match given {
+        Some(key) => key,
+        None => SealingKey::load_or_create(&config.state_dir.join(KEY_FILE), &dir)?,
+    };
+    Ok(Arc::new(RedbStore::open(dir, key)?))
+}
+
+struct Parts {
+    file: PathBuf,
+    overrides: Overrides,
+    environment: Environment,
+    log: LogChoice,
+    config: Config,
+    bound: Bound,
+    store: Arc<dyn Store>,
+}
+
+impl Parts {
+    async fn serve(self) -> anyhow::Result<()> {
+        let Self { file, overrides, environment, log, config, bound, store } = self;
+        let mut signals = Incoming::register().context("signals cannot be listened to")?;
+        let clock = Clock::system();
+        let registry = Arc::new(Registry::new());
+        let secrets = SecretSource::of_this_process(config.limits.command_timeout);
+        let upstream = Arc::new(Upstream::new(&config.http, secrets, clock.clone())?);
+        let (driver, messages) = mpsc::channel(DRIVER_QUEUE);
+        let (keeper, keeper_thread) = Keeper::start(Arc::clone(&store), clock.clone(), driver.clone())
+            .context("the store's thread cannot be started")?;
+        let task =
+            Task::new(seed(&clock), Arc::clone(&registry), clock.clone(), keeper, Arc::clone(&upstream), driver.clone());
+        let engine = tokio::spawn(task.run(messages));
+        let reloader = Arc::new(Reloader {
+            file,
+            overrides,
+            environment,
+            log,
+            store,
+            upstream,
+            driver: driver.clone(),
+            clock: clock.clone(),
+            number: Mutex::new(1),
+        });
+        let limits = config.limits;
+        let patience = config.http.timeout + config.limits.command_timeout + DRAIN_MARGIN;
+        let summary = reloader.apply(&config).await.map_err(anyhow::Error::msg)?;
+        drop(config);
+        let desk = Arc::new(Desk { registry: Arc::clone(&registry), driver: driver.clone(), clock, reloader: Arc::clone(&reloader) });
+        let (stage, stages) = watch::channel(Stage::Serving);
+        let origin = bound.origin.clone();
+        let accepting = tokio::spawn(accept::run(bound.fd, desk, limits, stages));
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            accounts = summary.accounts,
+            with_token = summary.with_token,
+            socket = %origin,
+            "ready"
+        );
+        systemd::ready(summary.accounts);
+        while signals.next().await == Asked::Reload {
+            systemd::reloading();
+            // What went wrong is in the log; the configuration in force stays.
+            let _in_the_log = reloader.reload().await;
+            systemd::ready(registry.epoch().len());
+        }
+        tracing::info!("stopping: what runs is being finished");
+        systemd::stopping();
+        stage.send_replace(Stage::Draining);
+        let (reply, drained) = oneshot::channel();
+        let asked = driver.send(Message::Drain(reply)).await;
+        tokio::select! {
+            done = tokio::time::timeout(patience, drained), if asked.is_ok() => match done {
+                Ok(_) => tracing::info!("stopped"),
+                Err(_) => tracing::error!("stopped although the store would not take what is in memory; see the errors above"),
+            },
+            _ = signals.next() => tracing::warn!("stopped at once, as asked twice; an attempt under way will be in doubt"),
+        }
+        stage.send_replace(Stage::Closing);
+        accepting.await.context("the task that accepts connections died")?.context("connections cannot be accepted")?;
+        tokio::time::sleep(accept::GRACE).await;
+        engine.abort();
+        drop((driver, reloader));
+        finish(keeper_thread);
+        Ok(())
+    }
+}
+
+/// Waits a moment for the store's thread: by now it has nothing to do, unless the disk hangs.
+fn finish(keeper: std::thread::JoinHandle<()>) {
+    if keeper.is_finished() && keeper.join().is_err() {
+        tracing::error!("the store's thread died; please report this");
+    }
+}
+
+/// What decides the chance in the engine. Two daemons that start together must not back off together.
+fn seed(clock: &Clock) -> u64 {
+    u64::from(std::process::id()) ^ clock.boot_ms().rotate_left(32) ^ u64::from_le_bytes(clock.wall_ms().to_le_bytes())
+}

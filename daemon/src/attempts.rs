@@ -1,0 +1,100 @@
+//! Attempts as seen from the shell: the tasks that carry them, and the one line each leaves in the log.
+//!
+//! Owns the words of that line and of `status`. Must never let an attempt vanish: a task that dies still reports.
+
+use tokend_engine::{Answer, Attempted, Cause, Kind, Timestamp};
+use tokend_store::LastAttempt;
+
+use crate::clock::Clock;
+use crate::faults::duration;
+use crate::roster::Entry;
+use crate::vault;
+
+/// Starts a task nobody waits for.
+pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) {
+    drop(tokio::spawn(task));
+}
+
+/// Runs something whose death must not go unnoticed: `None` when it panicked.
+pub(crate) async fn guarded<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Option<T> {
+    match tokio::spawn(work).await {
+        Ok(done) => Some(done),
+        Err(error) => {
+            tracing::error!(error = %error, "a task died; please report this");
+            None
+        }
+    }
+}
+
+/// Notes an attempt that is over, and writes its line.
+pub(crate) fn note(entry: &mut Entry, attempted: &Attempted, clock: &Clock) {
+    let attempt = attempted.attempt;
+    let took = attempted.ended.since(attempt.began);
+    let outcome = outcome(attempted.answer);
+    let told = entry.notes.told.as_deref().unwrap_or_default();
+    let kind = kind_name(attempt.kind);
+    let reason = cause_name(attempt.cause);
+    let next = next(attempted.next, attempted.ended, clock);
+    let account = entry.slot.account.name.as_str();
+    let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    match attempted.answer {
+        Some(Answer::Granted(facts)) => {
+            let lifetime = facts.lifetime.map_or_else(|| "unknown".to_owned(), duration);
+            tracing::info!(account, attempt = attempt.id.0, kind, reason, outcome, took_ms, lifetime, next, "attempt");
+        }
+        _ => tracing::warn!(account, attempt = attempt.id.0, kind, reason, outcome, told, took_ms, next, "attempt"),
+    }
+    entry.notes.last_attempt = Some(LastAttempt {
+        id: attempt.id.0,
+        kind: vault::stored_kind(attempt.kind),
+        at: clock.to_wall(attempt.began),
+        duration_ms: took_ms,
+        outcome: if told.is_empty() { outcome.to_owned() } else { format!("{outcome}: {told}") },
+    });
+}
+
+/// The stable name of an outcome, in the log.
+fn outcome(answer: Option<Answer>) -> &'static str {
+    match answer {
+        None => "not-begun",
+        Some(Answer::Granted(_)) => "granted",
+        Some(Answer::Busy { .. }) => "busy",
+        Some(Answer::CredentialRejected) => "credential-rejected",
+        Some(Answer::RefreshRejected) => "refresh-rejected",
+        Some(Answer::Misconfigured) => "misconfigured",
+        Some(Answer::Misbehaved { maybe_processed: false }) => "misbehaved",
+        Some(Answer::Misbehaved { maybe_processed: true }) => "misbehaved-in-doubt",
+        Some(Answer::NotSent) => "not-sent",
+        Some(Answer::MaybeSent) => "in-doubt",
+    }
+}
+
+fn kind_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Login => "login",
+        Kind::Refresh => "refresh",
+    }
+}
+
+fn cause_name(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Get => "get",
+        Cause::Ahead => "ahead-of-expiry",
+        Cause::Rejected => "rejected",
+        Cause::Forced => "forced",
+    }
+}
+
+/// When the next attempt may be made, for the log.
+fn next(at: Timestamp, now: Timestamp, clock: &Clock) -> String {
+    if at == Timestamp::FAR {
+        return "when-something-changes".to_owned();
+    }
+    if at <= now {
+        return "now".to_owned();
+    }
+    match jiff::Timestamp::from_millisecond(clock.to_wall(at)) {
+        Ok(at) => at.round(jiff::Unit::Second).unwrap_or(at).to_string(),
+        Err(_) => "far".to_owned(),
+    }
+}

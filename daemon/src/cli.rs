@@ -1,0 +1,342 @@
+//! The command line of `tokend`.
+//!
+//! Owns its grammar, its help and its exit codes, all of which are part of the contract with scripts and units. Prints nothing.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::{Environment, Overrides};
+use crate::logging::{Format, Level};
+
+/// How the process ends, after sysexits.h.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Exit {
+    /// All is well, or the daemon has stopped as it was told.
+    Success = 0,
+    /// The command line makes no sense.
+    Usage = 64,
+    /// A file given on the command line cannot be read.
+    NoInput = 66,
+    /// Something went wrong that is nobody's configuration.
+    Internal = 70,
+    /// Nobody reads what is printed.
+    Io = 74,
+    /// The configuration, a dialect, or a secret's place has mistakes.
+    Config = 78,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        (exit as u8).into()
+    }
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0   all is well
+  64  the command line makes no sense
+  66  a file given on the command line cannot be read
+  70  something went wrong that is nobody's configuration
+  74  nobody reads what is printed
+  78  the configuration, a dialect, or the place of a secret has mistakes";
+
+/// The short help for the first minute, and everything else below it.
+const EXAMPLES: &str = "\
+Examples:
+  tokend check                          look for mistakes before starting
+  tokend                                run with the default configuration
+  tokend --config ./tokend.toml         run with another one
+  tokend dialect show oauth2            see how a provider is described
+
+Signals:
+  SIGHUP   read the configuration again; on any mistake keep the old one
+  SIGTERM  finish what runs, then exit
+
+Environment:
+  TOKEND_LOG              level, such as debug; comes before [log] level
+  STATE_DIRECTORY         state directory, as systemd sets it
+  CREDENTIALS_DIRECTORY   where { credential = \"NAME\" } is read from, as systemd sets it";
+
+/// Owns the credentials of accounts and hands out their short-lived access tokens over a Unix socket.
+#[derive(Debug, Parser)]
+#[command(name = "tokend", version, args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
+#[command(after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+impl Cli {
+    /// What to do; without a subcommand: run.
+    pub(crate) fn into_command(self) -> Command {
+        self.command.unwrap_or(Command::Run(self.run))
+    }
+}
+
+/// What `tokend` can do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the daemon (what happens without a command, too)
+    Run(RunArgs),
+    /// Check configuration, dialects, secrets, users and the state directory, without contacting anyone
+    #[command(after_help = format!("{CHECK_HELP}\n\n{EXIT_CODES}"))]
+    Check(CheckArgs),
+    /// Look at the descriptions of providers, and try new ones
+    #[command(subcommand)]
+    Dialect(DialectCommand),
+}
+
+const CHECK_HELP: &str = "\
+Nothing is changed and no provider is asked. Secrets are fetched to see whether they can be, and thrown away; commands are
+run only with --run-commands, as they may ask somebody or leave traces.
+
+Run it as the user who runs the daemon:
+  sudo -u tokend tokend check --run-commands";
+
+/// Options of `tokend run`.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct RunArgs {
+    /// Configuration [default: /etc/tokend/tokend.toml for root, else $XDG_CONFIG_HOME/tokend/tokend.toml]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Directory of the store and its key; comes before `state_dir` of the configuration
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
+    /// Socket to listen on; comes before `socket` of the configuration, but not before one that is inherited
+    #[arg(long, value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
+    /// What log lines look like; comes before [log] format
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) log_format: Option<FormatArg>,
+    /// What is logged: error, warn, info, debug, trace, or directives; comes before $TOKEND_LOG and [log] level
+    #[arg(long, value_name = "LEVEL")]
+    pub(crate) log_level: Option<Level>,
+}
+
+impl RunArgs {
+    /// The configuration to read.
+    pub(crate) fn config_file(&self, environment: &Environment) -> PathBuf {
+        self.config.clone().unwrap_or_else(|| environment.config_file())
+    }
+
+    /// What comes before the configuration.
+    pub(crate) fn overrides(&self) -> Overrides {
+        Overrides { socket: self.socket.clone(), state_dir: self.state_dir.clone() }
+    }
+
+    /// The log's format, where the command line says so.
+    pub(crate) fn log_format(&self) -> Option<Format> {
+        self.log_format.map(FormatArg::format)
+    }
+}
+
+/// [`Format`] as the command line knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FormatArg {
+    /// human on a terminal, journal otherwise
+    Auto,
+    /// time, level, message and values
+    Human,
+    /// a priority in front as sd-daemon(3) has it, no time
+    Journal,
+    /// one JSON object a line
+    Json,
+}
+
+impl FormatArg {
+    fn format(self) -> Format {
+        match self {
+            Self::Auto => Format::Auto,
+            Self::Human => Format::Human,
+            Self::Journal => Format::Journal,
+            Self::Json => Format::Json,
+        }
+    }
+}
+
+/// Options of `tokend check`.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct CheckArgs {
+    /// Configuration [default: /etc/tokend/tokend.toml for root, else $XDG_CONFIG_HOME/tokend/tokend.toml]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Directory of the store and its key; comes before `state_dir` of the configuration
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
+    /// Also run the commands that fetch secrets
+    #[arg(long)]
+    pub(crate) run_commands: bool,
+}
+
+/// What `tokend dialect` can do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum DialectCommand {
+    /// List all dialects
+    List {
+        /// Directory of your own dialects, as `dialect_dir` of the configuration names it
+        #[arg(long, value_name = "DIR")]
+        dialect_dir: Option<PathBuf>,
+    },
+    /// Show how a dialect describes its provider
+    Show {
+        /// Name of a dialect, or a file
+        dialect: String,
+        /// Show what it says with everything it inherits, instead of the text as it was written
+        #[arg(long)]
+        effective: bool,
+        /// Directory of your own dialects, as `dialect_dir` of the configuration names it
+        #[arg(long, value_name = "DIR")]
+        dialect_dir: Option<PathBuf>,
+    },
+    /// Look for mistakes in a dialect's file
+    Check {
+        /// The file; its name without .toml is the dialect's name
+        file: PathBuf,
+        /// Directory of dialects it may extend
+        #[arg(long, value_name = "DIR")]
+        dialect_dir: Option<PathBuf>,
+    },
+    /// Show the request a dialect would send and what it reads from a recorded reply
+    #[command(after_help = TRY_HELP)]
+    Try(TryArgs),
+}
+
+const TRY_HELP: &str = "\
+Nobody is contacted. In the request every value is shown as <its name>; of tokens in the reply only the length is shown.
+
+Examples:
+  tokend dialect try my-api.toml --status 200 --body reply.json
+  tokend dialect try jwt-api --kind refresh --status 401 --body - < reply.json
+  tokend dialect try my-api.toml --status 429 --header 'Retry-After: 30'
+  tokend dialect try oauth2 --option grant=client_credentials";
+
+/// Options of `tokend dialect try`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct TryArgs {
+    /// Name of a dialect, or a file
+    pub(crate) dialect: String,
+    /// Which of the two requests
+    #[arg(long, value_name = "KIND", default_value = "login")]
+    pub(crate) kind: KindArg,
+    /// HTTP status of the reply; without it only the request is shown
+    #[arg(long, value_name = "STATUS", value_parser = clap::value_parser!(u16).range(100..=599))]
+    pub(crate) status: Option<u16>,
+    /// Header of the reply; may be given several times
+    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header, requires = "status")]
+    pub(crate) headers: Vec<(String, String)>,
+    /// File with the body of the reply; - for standard input
+    #[arg(long, value_name = "FILE", requires = "status")]
+    pub(crate) body: Option<PathBuf>,
+    /// Base URL of the account
+    #[arg(long, value_name = "URL", default_value = "https://provider.example")]
+    pub(crate) base_url: String,
+    /// Named alternative the account would choose
+    #[arg(long, value_name = "NAME")]
+    pub(crate) endpoint: Option<String>,
+    /// Option the account would set; may be given several times
+    #[arg(long = "option", value_name = "NAME=VALUE", value_parser = option)]
+    pub(crate) options: Vec<(String, String)>,
+    /// Directory of your own dialects, as `dialect_dir` of the configuration names it
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dialect_dir: Option<PathBuf>,
+}
+
+/// One of the two requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum KindArg {
+    /// a grant from the long-lived credential
+    Login,
+    /// a grant from a refresh token
+    Refresh,
+}
+
+fn header(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once(':').ok_or("a header is written as NAME: VALUE")?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
+}
+
+fn option(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("an option is written as NAME=VALUE")?;
+    Ok((name.trim().to_owned(), value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Command, clap::Error> {
+        Cli::try_parse_from(line.split_whitespace()).map(Cli::into_command)
+    }
+
+    fn run(line: &str) -> RunArgs {
+        match parse(line) {
+            Ok(Command::Run(args)) => args,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_grammar_has_no_contradictions() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn without_a_command_the_daemon_runs() {
+        for line in ["tokend", "tokend run"] {
+            assert_eq!(run(line).config, None);
+        }
+        for line in ["tokend --config a --socket b", "tokend run --config a --socket b"] {
+            let args = run(line);
+            assert_eq!(args.config, Some("a".into()));
+            assert_eq!(args.overrides(), Overrides { socket: Some("b".into()), state_dir: None });
+        }
+        let args = run("tokend --log-format json --log-level debug");
+        assert_eq!(args.log_format(), Some(Format::Json));
+        assert_eq!(args.log_level.map(|level| level.to_string()), Some("debug".to_owned()));
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for line in [
+            "tokend frobnicate",
+            "tokend --log-level inof",
+            "tokend --log-format xml",
+            "tokend dialect",
+            "tokend dialect try x --status 99",
+            "tokend dialect try x --body b",
+            "tokend dialect try x --status 200 --header nonsense",
+            "tokend --config a check",
+        ] {
+            let error = parse(line).expect_err(line);
+            assert_ne!(error.kind(), ErrorKind::DisplayHelp, "{line}");
+            assert_ne!(error.kind(), ErrorKind::DisplayVersion, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_reply_to_try_is_read_from_the_command_line() {
+        let line = ["tokend", "dialect", "try", "x", "--status", "429", "--header", "Retry-After: 30", "--option", "a=b=c"];
+        let Ok(Command::Dialect(DialectCommand::Try(args))) = Cli::try_parse_from(line).map(Cli::into_command) else {
+            panic!("it is a valid line");
+        };
+        assert_eq!(args.status, Some(429));
+        assert_eq!(args.headers, [("Retry-After".to_owned(), "30".to_owned())]);
+        assert_eq!(args.options, [("a".to_owned(), "b=c".to_owned())]);
+    }
+
+    #[test]
+    fn help_names_every_exit_code() {
+        let help = Cli::command().render_long_help().to_string();
+        for exit in [Exit::Success, Exit::Usage, Exit::NoInput, Exit::Internal, Exit::Io, Exit::Config] {
+            assert!(help.contains(&format!("\n  {:<2}  ", exit as u8)), "{help}");
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The commands that look and tell, beside running the daemon.
+//!
+//! Owns everything that is printed, to writers it is given. Must never show a secret, and never contact a provider.
+
+pub(crate) mod check;
+pub(crate) mod dialect;
+pub(crate) mod report;
+
+use std::io::{self, Write};
+
+use crate::cli::Exit;
+
+/// Prints what clap has to say: help and version to `out`, mistakes to `err`.
+pub(crate) fn usage(error: &clap::Error, out: &mut impl Write, err: &mut impl Write) -> Exit {
+    let text = error.render().to_string();
+    if error.use_stderr() {
+        finish(err.write_all(text.as_bytes()).map(|()| Exit::Usage))
+    } else {
+        finish(out.write_all(text.as_bytes()).map(|()| Exit::Success))
+    }
+}
+
+/// Says why the daemon does not start: the report of a configuration with mistakes.
+pub(crate) fn refuse(report: &str, err: &mut impl Write) -> Exit {
+    finish(err.write_all(report.as_bytes()).map(|()| Exit::Config))
+}
+
+/// The exit code of a command that could also fail to print.
+fn finish(done: io::Result<Exit>) -> Exit {
+    done.unwrap_or(Exit::Io)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    fn shown(line: &[&str]) -> (Exit, String, String) {
+        let error = Cli::try_parse_from(line).expect_err("clap has something to say");
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let exit = usage(&error, &mut out, &mut err);
+        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+        (exit, text(out), text(err))
+    }
+
+    #[test]
+    fn help_goes_to_standard_output_and_mistakes_to_standard_error() {
+        let (exit, out, err) = shown(&["tokend", "--help"]);
+        assert_eq!((exit, err.as_str()), (Exit::Success, ""));
+        assert!(out.contains("Examples:") && out.contains("Exit codes:"), "{out}");
+        let (exit, out, err) = shown(&["tokend", "--sokcet", "x"]);
+        assert_eq!((exit, out.as_str()), (Exit::Usage, ""));
+        assert!(err.contains("'--socket'"), "{err}");
+    }
+
+    #[test]
+    fn nobody_reading_is_an_exit_code_and_no_panic() {
+        struct Closed;
+        impl Write for Closed {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::BrokenPipe.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let error = Cli::try_parse_from(["tokend", "--help"]).expect_err("help");
+        assert_eq!(usage(&error, &mut Closed, &mut Closed), Exit::Io);
+    }
+}

@@ -1,0 +1,181 @@
+//! `tokend check`: everything that can be known about a configuration without contacting anyone.
+
+use std::collections::HashSet;
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use super::finish;
+use super::report::{self, Medium};
+use crate::cli::{CheckArgs, Exit};
+use crate::config::{Account, Config, Environment, Overrides, Pacing};
+use crate::secrets::{SecretRef, SecretSource};
+
+/// Checks what `args` name. Mistakes go to `err`, everything else to `out`.
+pub(crate) fn run(
+    args: &CheckArgs,
+    environment: &Environment,
+    out: &mut impl Write,
+    err: &mut impl Write,
+    medium: Medium,
+) -> Exit {
+    let path = args.config.clone().unwrap_or_else(|| environment.config_file());
+    let overrides = Overrides { socket: None, state_dir: args.state_dir.clone() };
+    finish(match Config::load(&path, &overrides, environment) {
+        Ok(config) => {
+            let findings = Findings::of(&config, environment, args.run_commands);
+            findings.print(&config, out, err)
+        }
+        Err(error) => return super::refuse(&report::config(&error, medium), err),
+    })
+}
+
+/// What there is to say about a configuration that has no mistakes in itself.
+#[derive(Debug, Default)]
+struct Findings {
+    /// The daemon or an account cannot work like this.
+    errors: Vec<String>,
+    /// It works, but somebody should know.
+    notes: Vec<String>,
+}
+
+impl Findings {
+    fn of(config: &Config, environment: &Environment, run_commands: bool) -> Self {
+        let mut findings = Self::default();
+        for path in &config.files {
+            findings.writable_by_others(path);
+        }
+        findings.state_dir(&config.state_dir, environment.uid);
+        findings.secrets(config, run_commands);
+        for account in &config.accounts {
+            findings.account(account);
+        }
+        findings
+    }
+
+    fn print(&self, config: &Config, out: &mut impl Write, err: &mut impl Write) -> io::Result<Exit> {
+        for error in &self.errors {
+            writeln!(err, "error: {error}")?;
+        }
+        for note in &self.notes {
+            writeln!(out, "note: {note}")?;
+        }
+        let main = config.files.first().map(|path| path.display().to_string()).unwrap_or_default();
+        let accounts = match config.accounts.len() {
+            1 => "1 account".to_owned(),
+            count => format!("{count} accounts"),
+        };
+        if self.errors.is_empty() {
+            writeln!(out, "{main} is fine: {accounts}, socket {}", config.socket.display())?;
+            return Ok(Exit::Success);
+        }
+        writeln!(err, "{main} has {accounts}; correct the errors above")?;
+        Ok(Exit::Config)
+    }
+
+    /// Who can write the configuration can have commands run as the daemon.
+    fn writable_by_others(&mut self, path: &Path) {
+        if let Ok(metadata) = std::fs::metadata(path)
+            && metadata.mode() & 0o022 != 0
+        {
+            let path = path.display();
+            self.notes.push(format!("{path} can be changed by other users: chmod go-w {path}"));
+        }
+    }
+
+    fn state_dir(&mut self, dir: &Path, uid: u32) {
+        let shown = dir.display();
+        let metadata = match std::fs::metadata(dir) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.notes.push(format!("state directory {shown} does not exist yet; it is made at the first start"));
+                return;
+            }
+            Err(error) => {
+                self.errors.push(format!("state directory {shown}: {error}"));
+                return;
+            }
+        };
+        if !metadata.is_dir() {
+            self.errors.push(format!("state directory {shown} is not a directory"));
+            return;
+        }
+        self.private(dir, "state directory", uid, "700");
+        for entry in std::fs::read_dir(dir).into_iter().flatten().flatten().take(64) {
+            self.private(&entry.path(), "file", uid, "600");
+        }
+    }
+
+    /// What the store keeps must belong to the daemon and be open to nobody else.
+    fn private(&mut self, path: &Path, what: &str, uid: u32, mode: &str) {
+        let shown = path.display();
+        let Ok(metadata) = std::fs::symlink_metadata(path) else { return };
+        if metadata.uid() != uid {
+            let owner = metadata.uid();
+            self.errors.push(format!(
+                "{what} {shown} belongs to user {owner}, but this is user {uid}; \
+                 run the check as the user who runs tokend, or chown {uid} {shown}"
+            ));
+        }
+        if metadata.mode() & 0o077 != 0 {
+            let found = metadata.mode() & 0o7777;
+            self.errors.push(format!("{what} {shown} has mode {found:04o}, open to others: chmod {mode} {shown}"));
+        }
+    }
+
+    /// Fetches each secret once, however many accounts name it, and throws it away.
+    fn secrets(&mut self, config: &Config, run_commands: bool) {
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => return self.errors.push(format!("secrets cannot be fetched: {error}")),
+        };
+        let source = SecretSource::of_this_process(config.limits.command_timeout);
+        let mut skipped = 0;
+        for (place, account) in distinct(config) {
+            if place.is_command() && !run_commands {
+                skipped += 1;
+            } else if let Err(error) = runtime.block_on(place.resolve(&source)) {
+                self.errors.push(format!("account {}: {error}", account.name));
+            }
+        }
+        if skipped > 0 {
+            self.notes.push(format!("{skipped} secrets are fetched by commands, which were not run; see --run-commands"));
+        }
+    }
+
+    fn account(&mut self, account: &Account) {
+        let name = &account.name;
+        let needed = account.dialect.fields_at(&account.endpoint);
+        let typed = needed.iter().filter(|field| field.secret && field.required && !field.internal);
+        let missing: Vec<&str> =
+            typed.filter(|field| account.secret(&field.name).is_none()).map(|field| &*field.name).collect();
+        if !missing.is_empty() && account.secret("refresh_token").is_none() {
+            let missing = missing.join(" and ");
+            self.notes.push(format!("account {name} has no {missing} in the configuration; supply it with: tokenctl login {name}"));
+        }
+        if is_looser(&account.pacing, account) {
+            self.notes.push(format!(
+                "account {name} asks more often than dialect {} thinks is wise; the provider may suspend it",
+                account.dialect.name()
+            ));
+        }
+    }
+}
+
+/// Each place of a secret, with the first account that names it.
+fn distinct(config: &Config) -> Vec<(&SecretRef, &Account)> {
+    let mut seen = HashSet::new();
+    let all = config.accounts.iter().flat_map(|account| account.secrets.iter().map(|(_, place)| (place, &**account)));
+    all.filter(|(place, _)| seen.insert(*place)).collect()
+}
+
+/// A rate that gives more back in the same time, or lets more through at once.
+fn is_looser(own: &Pacing, account: &Account) -> bool {
+    let wise = account.dialect.pacing();
+    [(own.attempts, wise.attempts), (own.logins, wise.logins)]
+        .iter()
+        .any(|(own, wise)| own.burst() > wise.burst || own.period() < wise.period)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,174 @@
+//! `tokend dialect`: looks at descriptions of providers and tries them on recorded replies.
+
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use http::Response;
+use tokend_dialect::{Catalog, Dialect, Endpoint, EndpointSettings, Kind};
+
+use super::finish;
+use super::report::{self, Medium};
+use crate::cli::{DialectCommand, Exit, KindArg, TryArgs};
+
+/// The longest dialect and the longest reply that are read, in bytes.
+const LONGEST: u64 = 1 << 20;
+
+/// Does what `command` says.
+pub(crate) fn run(command: &DialectCommand, out: &mut impl Write, err: &mut impl Write, medium: Medium) -> Exit {
+    let done = match command {
+        DialectCommand::List { dialect_dir } => list(dialect_dir.as_deref(), out),
+        DialectCommand::Show { dialect, effective, dialect_dir } => {
+            show(dialect, *effective, dialect_dir.as_deref(), out)
+        }
+        DialectCommand::Check { file, dialect_dir } => check(file, dialect_dir.as_deref(), out),
+        DialectCommand::Try(args) => try_reply(args, out),
+    };
+    finish(match done {
+        Ok(()) => Ok(Exit::Success),
+        Err(Failure::Print(error)) => Err(error),
+        Err(Failure::Input(text)) => writeln!(err, "tokend: {text}").map(|()| Exit::NoInput),
+        Err(Failure::Usage(text)) => writeln!(err, "tokend: {text}").map(|()| Exit::Usage),
+        Err(Failure::Dialects(errors)) => {
+            let text: String = errors.iter().map(|error| report::dialect(error, medium)).collect();
+            err.write_all(text.as_bytes()).map(|()| Exit::Config)
+        }
+    })
+}
+
+/// Why a command did not do its work.
+enum Failure {
+    Print(io::Error),
+    Input(String),
+    Usage(String),
+    Dialects(Vec<tokend_dialect::DialectError>),
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Print(error)
+    }
+}
+
+fn list(dir: Option<&Path>, out: &mut impl Write) -> Result<(), Failure> {
+    let catalog = catalog(dir)?;
+    let width = catalog.iter().map(|(dialect, _)| dialect.name().len()).max().unwrap_or(0);
+    for (dialect, builtin) in catalog.iter() {
+        let from = if builtin { "" } else { " (your own)" };
+        writeln!(out, "{:<width$}  {}{from}", dialect.name(), dialect.summary())?;
+    }
+    Ok(())
+}
+
+fn show(name: &str, effective: bool, dir: Option<&Path>, out: &mut impl Write) -> Result<(), Failure> {
+    let dialect = find(name, dir)?;
+    let text = if effective { dialect.effective_toml() } else { dialect.show() };
+    writeln!(out, "{}", text.trim_end())?;
+    Ok(())
+}
+
+fn check(file: &Path, dir: Option<&Path>, out: &mut impl Write) -> Result<(), Failure> {
+    let dialect = parse(file, &catalog(dir)?)?;
+    let can = match (dialect.can_login(), dialect.can_refresh()) {
+        (true, true) => "login and refresh",
+        (true, false) => "login only",
+        (false, true) => "refresh only",
+        (false, false) => "neither login nor refresh",
+    };
+    writeln!(out, "dialect `{}` is fine: {can}", dialect.name())?;
+    for field in dialect.fields().filter(|field| !field.internal) {
+        let need = if field.required { "required" } else { "optional" };
+        let secret = if field.secret { ", a reference to a secret" } else { "" };
+        let about = if field.description.is_empty() { String::new() } else { format!(": {}", field.description) };
+        writeln!(out, "  {} ({need}{secret}){about}", field.name)?;
+    }
+    Ok(())
+}
+
+fn try_reply(args: &TryArgs, out: &mut impl Write) -> Result<(), Failure> {
+    let dialect = find(&args.dialect, args.dialect_dir.as_deref())?;
+    let settings = EndpointSettings {
+        base_url: args.base_url.clone(),
+        endpoint: args.endpoint.clone(),
+        options: args.options.iter().cloned().collect(),
+        ..EndpointSettings::default()
+    };
+    let endpoint = Endpoint::new(&dialect, &settings)
+        .map_err(|error| Failure::Usage(format!("{error}; {}", error.help())))?;
+    let kind = match args.kind {
+        KindArg::Login => Kind::Login,
+        KindArg::Refresh => Kind::Refresh,
+    };
+    let request = dialect
+        .explain_request(kind, &endpoint)
+        .map_err(|error| Failure::Usage(error.to_string()))?;
+    writeln!(out, "{}", request.trim_end())?;
+    let Some(status) = args.status else { return Ok(()) };
+    let response = response(status, args)?;
+    writeln!(out, "\n{}", dialect.explain_reply(kind, &response).trim_end())?;
+    Ok(())
+}
+
+fn response(status: u16, args: &TryArgs) -> Result<Response<bytes::Bytes>, Failure> {
+    let body = match &args.body {
+        None => Vec::new(),
+        Some(path) if path.as_os_str() == "-" => read("standard input", &mut io::stdin().lock())?,
+        Some(path) => read_file(path)?,
+    };
+    let mut builder = Response::builder().status(status);
+    for (name, value) in &args.headers {
+        builder = builder.header(name, value);
+    }
+    let wrong = |error: http::Error| Failure::Usage(format!("a header of the reply cannot be: {error}"));
+    builder.body(body.into()).map_err(wrong)
+}
+
+/// A file where there is one of this name, else a dialect of the catalog.
+fn find(name: &str, dir: Option<&Path>) -> Result<Arc<Dialect>, Failure> {
+    let catalog = catalog(dir)?;
+    if name.contains('/') || name.ends_with(".toml") {
+        return parse(Path::new(name), &catalog).map(Arc::new);
+    }
+    catalog.find(name).cloned().map_err(|error| {
+        let names: Vec<&str> = error.known.iter().map(String::as_str).collect();
+        Failure::Usage(format!("{error}; there are {}; for a file write ./{name}.toml", names.join(", ")))
+    })
+}
+
+fn parse(file: &Path, catalog: &Catalog) -> Result<Dialect, Failure> {
+    let text = text(file)?;
+    let parsed = tokend_dialect::parse(&file.display().to_string(), &text, catalog);
+    parsed.map_err(|error| Failure::Dialects(vec![error]))
+}
+
+fn catalog(dir: Option<&Path>) -> Result<Catalog, Failure> {
+    let builtin = Catalog::builtin();
+    let Some(dir) = dir else { return Ok(builtin) };
+    let paths = crate::config::toml_files(dir).map_err(Failure::Input)?;
+    let files: Result<Vec<_>, Failure> =
+        paths.iter().map(|path| Ok((path.display().to_string(), text(path)?))).collect();
+    builtin.with_files(files?).map_err(Failure::Dialects)
+}
+
+fn text(path: &Path) -> Result<String, Failure> {
+    String::from_utf8(read_file(path)?).map_err(|_| Failure::Input(format!("{} is not UTF-8 text", path.display())))
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
+    let shown = path.display().to_string();
+    let mut file = std::fs::File::open(path).map_err(|error| Failure::Input(format!("{shown}: {error}")))?;
+    read(&shown, &mut file)
+}
+
+fn read(shown: &str, from: &mut impl Read) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    let done = from.take(LONGEST + 1).read_to_end(&mut bytes);
+    done.map_err(|error| Failure::Input(format!("{shown}: {error}")))?;
+    if bytes.len() as u64 > LONGEST {
+        return Err(Failure::Input(format!("{shown} is longer than {LONGEST} bytes")));
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests;

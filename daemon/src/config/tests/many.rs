@@ -1,0 +1,45 @@
+//! A hundred thousand accounts.
+
+use std::fmt::Write as _;
+
+use super::*;
+
+const COUNT: usize = 100_000;
+
+#[test]
+fn a_hundred_thousand_accounts_share_what_they_have_in_common() {
+    let mut text = String::new();
+    for n in 0..COUNT {
+        writeln!(
+            text,
+            "[account.a{n:06}]\nprovider = \"ad-verification\"\nbase_url = \"http://127.0.0.1:{port}\"\nusername = \"user{n}\"\n\
+             password = {{ file = \"/run/secrets/{n}\" }}\nallow = [{{ user = \"root\" }}, {{ group = \"ci\" }}]",
+            port = 8000 + n % 8,
+        )
+        .expect("a string");
+    }
+    let config = Site::new(&text).good();
+    assert_eq!(config.accounts.len(), COUNT);
+
+    let name = |n: usize| format!("a{n:06}").parse().expect("a name");
+    let first = config.account(&name(0)).expect("the first");
+    let last = config.account(&name(COUNT - 8)).expect("one like it");
+    assert_eq!(last.field("username"), Some("user99992"));
+    assert!(Arc::ptr_eq(&first.allow, &last.allow));
+    assert!(Arc::ptr_eq(&first.pacing, &last.pacing));
+    assert!(Arc::ptr_eq(&first.endpoint, &last.endpoint));
+    assert!(Arc::ptr_eq(&first.dialect, &last.dialect));
+    assert!(Arc::ptr_eq(&first.fields[0].0, &last.fields[0].0));
+    assert_ne!(first.identity, last.identity);
+    // What is not shared must stay small: this times a hundred thousand is resident for good.
+    assert!(size_of::<Account>() <= 160, "{}", size_of::<Account>());
+}
+
+#[test]
+fn a_hundred_thousand_mistakes_are_counted_and_not_all_kept() {
+    let text: String = (0..COUNT).map(|n| format!("[account.a{n}]\nprovidr = \"oauth2\"\n")).collect();
+    let error = Site::new(&text).load().expect_err("nothing in it is right");
+    assert_eq!(error.mistakes().len() + error.more(), 3 * COUNT);
+    assert!(error.mistakes().len() <= 50);
+    assert!(error.to_string().ends_with("(and 299999 more mistakes; run tokend check)"), "{error}");
+}

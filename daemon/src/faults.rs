@@ -1,0 +1,189 @@
+//! Faults in words: what a person reads who does not get a token.
+//!
+//! Owns the sentences and the advice. Each says what is wrong with which account, and what to do next; none holds a secret, and
+//! what a provider said comes in through `Notes::told`, which the dialect has cleaned.
+
+use std::time::Duration;
+
+use tokend_engine::{Fault as Why, Missing, Problem, Timestamp};
+use tokend_proto::{Fault, FaultCode};
+
+use crate::clock::Clock;
+use crate::config::Account;
+use crate::means;
+use crate::vault::Notes;
+
+/// What an account's faults are told with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Teller<'a> {
+    pub(crate) account: &'a Account,
+    pub(crate) notes: &'a Notes,
+    pub(crate) clock: &'a Clock,
+}
+
+impl Teller<'_> {
+    /// Puts a fault into words.
+    pub(crate) fn tell(&self, why: Why) -> Fault {
+        let name = &self.account.name;
+        match why {
+            Why::LoginRequired(missing) => self.login_required(missing),
+            Why::Misconfigured => {
+                self.fault(FaultCode::Misconfigured, format!("the provider of account {name} calls the request wrong{}", self.said()))
+                    .advise(format!(
+                        "check [account.{name}] and dialect {} against the provider's documentation, then run `tokenctl reload`, or `tokenctl refresh {name}` to try again as it is",
+                        self.account.dialect.name()
+                    ))
+            }
+            Why::Failed { problem, retry } => self.failed(problem, retry),
+            Why::Paced { retry, login, problem } => {
+                let which = if login { "logins" } else { "token requests" };
+                let before = problem.map_or_else(String::new, |problem| format!("; the last one failed: {}{}", in_words(problem), self.said()));
+                self.retry(
+                    self.fault(FaultCode::Paced, format!("the pace of {which} for account {name} is used up{before}")),
+                    retry,
+                )
+                .advise(format!(
+                    "wait (`tokenctl get {name} --wait DURATION` does it for you); `tokenctl status {name}` shows the pace, and [account.{name}.pacing] sets it, if the provider allows more"
+                ))
+            }
+            Why::Unattainable { lifetime } => self
+                .fault(
+                    FaultCode::ValidityUnattainable,
+                    format!("tokens of account {name} live only {}, so they cannot be valid for as long as was asked", duration(lifetime)),
+                )
+                .advise("ask with a `--min-validity` of at most nine tenths of that lifetime"),
+            Why::TimedOut => self
+                .fault(FaultCode::Timeout, format!("no token for account {name} within the time given"))
+                .advise("the daemon goes on with what it is doing: ask again, or with a longer `--timeout`")
+                .retry_after(1_000),
+            Why::Draining => self
+                .fault(FaultCode::Draining, "the daemon is stopping".to_owned())
+                .advise("try again once it is back")
+                .retry_after(1_000),
+            Why::StoreUnavailable { retry } => self
+                .retry(
+                    self.fault(
+                        FaultCode::StoreUnavailable,
+                        format!("the store cannot be written, so nothing is asked of the provider of account {name}"),
+                    ),
+                    retry,
+                )
+                .advise("look into the daemon's log for the reason: a full disk, a read-only file system, a disk error"),
+            Why::Gone => self
+                .fault(FaultCode::UnknownAccount, format!("account {name} is no longer configured"))
+                .advise("`tokenctl list` shows the accounts you may use"),
+        }
+    }
+
+    /// An account whose stored record does not open.
+    pub(crate) fn quarantined(&self, reason: &str) -> Fault {
+        let name = &self.account.name;
+        self.fault(FaultCode::StoreUnavailable, format!("the stored record of account {name} does not open: {reason}")).advise(format!(
+            "restore the state directory from a backup; or give the record up with `tokenctl forget {name}`, which costs a new login"
+        ))
+    }
+
+    fn login_required(&self, missing: Missing) -> Fault {
+        let name = &self.account.name;
+        let what = match missing {
+            Missing::CredentialRejected => format!("the provider refuses the credential of account {name}{}", self.said()),
+            Missing::NoCredential => format!("account {name} has no credential to log in with"),
+            Missing::InDoubt => format!(
+                "account {name} has only a refresh token that may be spent: an answer was lost, and presenting it again could revoke everything"
+            ),
+            Missing::RefreshRejected => {
+                format!("the refresh token of account {name} was refused and there is nothing to log in with{}", self.said())
+            }
+        };
+        let advice = match (missing, means::configured_secret(self.account)) {
+            (Missing::CredentialRejected, Some(secret)) => {
+                format!("correct the {secret} that [account.{name}] refers to, then run `tokenctl reload`; it is not tried again before")
+            }
+            (_, _) => format!("run `tokenctl login {name}` and enter {}", means::what_to_enter(self.account)),
+        };
+        self.fault(FaultCode::LoginRequired, what).advise(advice)
+    }
+
+    fn failed(&self, problem: Problem, retry: Timestamp) -> Fault {
+        let name = &self.account.name;
+        let (code, advice) = match problem {
+            Problem::Unprepared => (
+                FaultCode::Misconfigured,
+                format!("correct it, then run `tokenctl reload` or `tokenctl refresh {name}`; nothing was sent"),
+            ),
+            Problem::Unreachable => (
+                FaultCode::ProviderUnreachable,
+                format!("check that {} is right and reachable from this machine; it is tried again by itself when asked", self.account.endpoint.base_url()),
+            ),
+            Problem::Busy => (FaultCode::ProviderBusy, "wait: the provider asked to be left alone for a while".to_owned()),
+            Problem::Misbehaved => (
+                FaultCode::ProviderMisbehaved,
+                format!("look at the provider's own status; `tokenctl status {name}` shows the last attempt"),
+            ),
+            Problem::InDoubt => (
+                FaultCode::InDoubt,
+                "nothing to do: once the wait is over the daemon goes on in the way that is safe at this provider".to_owned(),
+            ),
+            Problem::RefreshRejected => (FaultCode::Paced, "a login follows as soon as the pace allows".to_owned()),
+            Problem::BornExpired => (
+                FaultCode::ProviderMisbehaved,
+                "compare the provider's clock and the lifetime its dialect reads".to_owned(),
+            ),
+        };
+        let message = match problem {
+            Problem::Unprepared => self.notes.told.as_deref().unwrap_or("a secret cannot be had").to_owned(),
+            _ => format!("account {name}: {}{}", in_words(problem), self.said()),
+        };
+        self.retry(self.fault(code, message), retry).advise(advice)
+    }
+
+    fn fault(&self, code: FaultCode, message: String) -> Fault {
+        Fault::new(code, message)
+    }
+
+    fn retry(&self, fault: Fault, at: Timestamp) -> Fault {
+        let wait = at.since(self.clock.steady()).as_millis();
+        fault.retry_after(u64::try_from(wait).unwrap_or(u64::MAX).max(1))
+    }
+
+    fn said(&self) -> String {
+        match &self.notes.told {
+            Some(told) => format!(" ({told})"),
+            None => String::new(),
+        }
+    }
+}
+
+/// A problem as the middle of a sentence.
+pub(crate) fn in_words(problem: Problem) -> &'static str {
+    match problem {
+        Problem::Unprepared => "a secret cannot be had",
+        Problem::Unreachable => "the provider was not reached",
+        Problem::Busy => "the provider is busy",
+        Problem::Misbehaved => "the provider's answer makes no sense",
+        Problem::InDoubt => "the outcome of the last attempt is not known",
+        Problem::RefreshRejected => "the refresh token was refused",
+        Problem::BornExpired => "the token came with no lifetime left",
+    }
+}
+
+/// A duration for people: its two largest units.
+pub(crate) fn duration(duration: Duration) -> String {
+    const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
+    let mut rest = duration.as_secs();
+    if rest == 0 {
+        return format!("{} ms", duration.as_millis());
+    }
+    let mut parts = Vec::new();
+    for (size, unit) in UNITS {
+        let count = rest / size;
+        rest %= size;
+        if count > 0 && parts.len() < 2 {
+            parts.push(format!("{count} {unit}"));
+        }
+    }
+    parts.join(" ")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,175 @@
+//! The socket clients connect to.
+//!
+//! Owns how it comes to be: inherited from systemd, or made here with its mode set before anybody can connect. Removes a socket that
+//! a dead daemon left behind, never one somebody still listens on, and never anything that is no socket.
+
+use std::fs::{DirBuilder, Permissions};
+use std::fmt;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use interprocess::local_socket::traits::Listener as _;
+use interprocess::local_socket::{GenericFilePath, Listener, ListenerOptions, ToFsName as _};
+use interprocess::os::unix::local_socket::ListenerOptionsExt as _;
+use listenfd::ListenFd;
+
+/// A socket that listens, before the runtime has it.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    pub(crate) fd: OwnedFd,
+    pub(crate) origin: Origin,
+}
+
+/// Where a socket came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// systemd made it and keeps it over restarts.
+    Inherited,
+    /// Made here; removed at the end.
+    Made(PathBuf),
+}
+
+/// Why there is no socket.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ListenError {
+    #[error("{}: somebody listens there already; stop that daemon, or use another socket (--socket)", path.display())]
+    Taken { path: PathBuf },
+    #[error("{}: there is something that is no socket; remove it, or use another path (--socket)", path.display())]
+    NotASocket { path: PathBuf },
+    #[error("{}: the path of a socket has at most 107 bytes; use a shorter one (--socket)", path.display())]
+    TooLong { path: PathBuf },
+    #[error("{}: cannot {what}: {source}", path.display())]
+    Io { path: PathBuf, what: &'static str, source: io::Error },
+    #[error("systemd passed {count} sockets; tokend takes one: keep one ListenStream= in tokend.socket")]
+    TooMany { count: usize },
+    #[error("what systemd passed is no listening Unix stream socket: use ListenStream= with a path ({0})")]
+    NotOurs(io::Error),
+}
+
+/// Takes the socket systemd passed, if it passed one. Call before threads start: it reads and clears the environment.
+pub(crate) fn inherited() -> Result<Option<Bound>, ListenError> {
+    let mut passed = ListenFd::from_env();
+    match passed.len() {
+        0 => Ok(None),
+        1 => {
+            let listener = passed.take_unix_listener(0).map_err(ListenError::NotOurs)?;
+            let listener = listener.ok_or_else(|| ListenError::NotOurs(io::Error::other("taken twice")))?;
+            Ok(Some(Bound { fd: listener.into(), origin: Origin::Inherited }))
+        }
+        count => Err(ListenError::TooMany { count }),
+    }
+}
+
+/// Makes a socket at `path` that peers may connect to as `mode` allows.
+pub(crate) fn bind(path: &Path, mode: u32) -> Result<Bound, ListenError> {
+    let failed = |what, source| ListenError::Io { path: path.to_path_buf(), what, source };
+    if path.as_os_str().len() > 107 {
+        return Err(ListenError::TooLong { path: path.to_path_buf() });
+    }
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty() && !parent.exists()) {
+        make_directory(parent).map_err(|error| failed("make the directory of the socket", error))?;
+    }
+    clear(path)?;
+    let name = path.to_fs_name::<GenericFilePath>().map_err(|error| failed("name the socket", error))?;
+    // The kernel subtracts the umask from the mode the socket was given before bind, so for this moment there is none.
+    let before = rustix::process::umask(rustix::fs::Mode::empty());
+    let made = ListenerOptions::new().name(name).mode(mode).create_sync();
+    rustix::process::umask(before);
+    let mut listener = made.map_err(|error| failed("listen on the socket", error))?;
+    listener.do_not_reclaim_name_on_drop();
+    let Listener::UdSocket(listener) = listener;
+    Ok(Bound { fd: listener.into(), origin: Origin::Made(path.to_path_buf()) })
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inherited => f.write_str("inherited from systemd"),
+            Self::Made(path) => path.display().fmt(f),
+        }
+    }
+}
+
+impl Origin {
+    /// Removes the socket's name, if it was made here and still is this socket's.
+    pub(crate) fn clean_up(&self) {
+        if let Self::Made(path) = self
+            && let Err(error) = std::fs::remove_file(path)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!("{}: the socket could not be removed: {error}", path.display());
+        }
+    }
+}
+
+/// Peers must be able to reach the socket: what they may have is decided by `allow`, not by the directory.
+fn make_directory(parent: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o755).create(parent)?;
+    std::fs::set_permissions(parent, Permissions::from_mode(0o755))
+}
+
+/// Makes room for a new socket where a dead daemon left its own. The state directory's lock is held by now, so nobody else is
+/// about to listen with the same store.
+fn clear(path: &Path) -> Result<(), ListenError> {
+    let failed = |what, source| ListenError::Io { path: path.to_path_buf(), what, source };
+    match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed("look at the socket", error)),
+        Ok(found) if !found.file_type().is_socket() => {
+            return Err(ListenError::NotASocket { path: path.to_path_buf() });
+        }
+        Ok(_) => {}
+    }
+    match UnixStream::connect(path) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            std::fs::remove_file(path).map_err(|error| failed("remove the socket a dead daemon left", error))
+        }
+        Err(error) => Err(failed("see whether somebody listens on the socket", error)),
+        Ok(_) => Err(ListenError::Taken { path: path.to_path_buf() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    #[test]
+    fn a_socket_has_its_mode_whatever_the_umask() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("run/tokend.sock");
+        for mode in [0o666, 0o660] {
+            let bound = bind(&path, mode).unwrap();
+            assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, mode);
+            UnixStream::connect(&path).unwrap();
+            bound.origin.clean_up();
+            assert!(!path.exists());
+        }
+    }
+
+    #[test]
+    fn a_dead_socket_is_replaced_and_a_living_one_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        drop(UnixListener::bind(&path).unwrap());
+        let bound = bind(&path, 0o600).unwrap();
+        assert!(matches!(bind(&path, 0o600), Err(ListenError::Taken { .. })));
+        drop(bound);
+        assert!(bind(&path, 0o600).is_ok());
+    }
+
+    #[test]
+    fn what_is_no_socket_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("precious");
+        std::fs::write(&path, "data").unwrap();
+        assert!(matches!(bind(&path, 0o600), Err(ListenError::NotASocket { .. })));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "data");
+        let long = dir.path().join("x".repeat(120));
+        assert!(matches!(bind(&long, 0o600), Err(ListenError::TooLong { .. })));
+    }
+}

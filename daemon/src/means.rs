@@ -1,0 +1,84 @@
+//! What an account has to log in with.
+//!
+//! Owns the questions about an account's means: whether a login is possible, what a person may enter, and what to ask them for.
+//! Looks at the configuration only; never at a secret.
+
+use tokend_dialect::{FieldUse, UsedBy};
+use tokend_proto::{Fault, FaultCode, LoginSecret};
+
+use crate::config::Account;
+use crate::vault::Entered;
+
+/// Whether all that a login needs is at hand.
+pub(crate) fn can_login(account: &Account, entered: Entered) -> bool {
+    account.dialect.can_login_at(&account.endpoint)
+        && login_secrets(account).all(|field| is_at_hand(account, &field, entered))
+}
+
+/// Whether a person may enter this secret for this account.
+///
+/// # Errors
+/// A fault that says why not and what to do instead.
+pub(crate) fn accepts(account: &Account, secret: &LoginSecret) -> Result<(), Box<Fault>> {
+    let name = &account.name;
+    let field = match secret {
+        LoginSecret::Password(_) => "password",
+        LoginSecret::ClientSecret(_) => "client_secret",
+        LoginSecret::RefreshToken(_) => {
+            if account.dialect.can_refresh_at(&account.endpoint) {
+                return Ok(());
+            }
+            let message = format!("account {name} cannot use a refresh token: dialect {} has no refresh", account.dialect.name());
+            return Err(refuse(message, format!("enter {}", what_to_enter(account))));
+        }
+    };
+    if let Some(place) = account.secret(field) {
+        let message = format!("the {field} of account {name} comes from {place}, as configured");
+        let advice = format!("change it there and run `tokenctl reload`; or remove `{field}` from [account.{name}] to enter it here");
+        return Err(refuse(message, advice));
+    }
+    if !login_secrets(account).any(|known| known.name == field) {
+        let message = format!("account {name} has no use for a {field}: dialect {} does not ask for one", account.dialect.name());
+        return Err(refuse(message, format!("enter {}", what_to_enter(account))));
+    }
+    Ok(())
+}
+
+/// The name of the configured secret that a refused login was made with, where there is one.
+pub(crate) fn configured_secret(account: &Account) -> Option<String> {
+    login_secrets(account).find(|field| account.secret(&field.name).is_some()).map(|field| field.name)
+}
+
+/// What a person can enter to get the account going, as the end of a sentence.
+pub(crate) fn what_to_enter(account: &Account) -> String {
+    let enterable = |name: &str| matches!(name, "password" | "client_secret");
+    let mut parts: Vec<_> = login_secrets(account)
+        .filter(|field| enterable(&field.name) && account.secret(&field.name).is_none())
+        .map(|field| format!("its {}", field.name.replace('_', " ")))
+        .collect();
+    if account.dialect.can_refresh_at(&account.endpoint) {
+        parts.push("a refresh token (`--refresh-token`)".to_owned());
+    }
+    if parts.is_empty() { "a new credential".to_owned() } else { parts.join(" or ") }
+}
+
+fn login_secrets(account: &Account) -> impl Iterator<Item = FieldUse> {
+    account
+        .dialect
+        .fields_at(&account.endpoint)
+        .into_iter()
+        .filter(|field| field.secret && field.required && !field.internal && field.used_by != UsedBy::Refresh)
+}
+
+fn is_at_hand(account: &Account, field: &FieldUse, entered: Entered) -> bool {
+    let by_person = match field.name.as_str() {
+        "password" => entered.password,
+        "client_secret" => entered.client_secret,
+        _ => false,
+    };
+    by_person || account.secret(&field.name).is_some() || account.field(&field.name).is_some()
+}
+
+fn refuse(message: String, advice: String) -> Box<Fault> {
+    Box::new(Fault::new(FaultCode::BadRequest, message).advise(advice))
+}

@@ -1,0 +1,64 @@
+//! What reaches the driver, and what it answers.
+//!
+//! Owns the messages between the tasks of the daemon. Each request carries its own way back; a way back that is gone is no
+//! error, because whoever left may not hold anything up.
+
+use std::sync::Arc;
+
+use tokend_engine::{AccountKey, AttemptId, Demand, Want};
+use tokend_proto::{AccountName, AccountStatus, Fault, LoginSecret};
+use tokend_store::AccountId;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::keeper::Kept;
+use crate::registry::IssuedToken;
+use crate::reload::Change;
+use crate::roster::Survey;
+use crate::upstream::{Outcome, Prepared, PrepareError};
+
+/// Something for the driver.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// A session found no token that would do.
+    Wanted { account: AccountKey, demand: Demand, want: Want, reply: Reply },
+    /// A session handed a token out that is due to be refreshed.
+    Asked(AccountKey),
+    /// A person entered a secret.
+    Login { account: AccountKey, secret: LoginSecret, demand: Demand, reply: Reply },
+    /// A person wants an account forgotten.
+    Forget { account: AccountKey, reply: Reply },
+    /// Somebody wants to know how these accounts are.
+    Status { accounts: Vec<(AccountKey, AccountName)>, reply: oneshot::Sender<Vec<AccountStatus>> },
+    /// A loaded configuration asks what has to be read.
+    Survey { accounts: Vec<AccountId>, reply: oneshot::Sender<Survey> },
+    /// A loaded configuration is to be put in force.
+    Change(Box<Change>),
+    /// The keeper did what it was asked to.
+    Kept(Kept),
+    /// A request is ready to be sent, or cannot be made.
+    Prepared { account: AccountKey, attempt: AttemptId, result: Result<Box<Prepared>, PrepareError> },
+    /// A provider answered, or did not.
+    Answered { account: AccountKey, attempt: AttemptId, outcome: Box<Outcome> },
+    /// Begin nothing, finish what runs, and say when all is done.
+    Drain(oneshot::Sender<()>),
+}
+
+/// The way back to a session.
+pub(crate) type Reply = oneshot::Sender<Answer>;
+
+/// The driver's answer to a session.
+#[derive(Debug, Clone)]
+pub(crate) enum Answer {
+    /// This token.
+    Token(Arc<IssuedToken>),
+    /// Done, and in which words.
+    Done(String),
+    /// No, and why.
+    Fault(Box<Fault>),
+}
+
+/// How everybody reaches the driver.
+pub(crate) type Driver = mpsc::Sender<Message>;
+
+/// How many messages may wait for the driver. A session that finds it full waits, and nobody but that session with it.
+pub(crate) const DRIVER_QUEUE: usize = 4096;

@@ -1,0 +1,166 @@
+//! Which account is which: the driver's list of everything the engine knows by a number.
+//!
+//! Owns the keys, the hosts, and what is known of an account beside the engine. An account that was removed stays here until what
+//! runs of it is over, so that a reload that brings it back finds it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokend_engine::{AccountKey, Adoption, Block, Engine, Event, HostKey, HostPlan, Plan, Reuse, Timestamp};
+use tokend_store::AccountId;
+
+use crate::config::Account;
+use crate::means;
+use crate::registry::{Holding, Slot};
+use crate::vault::Notes;
+
+/// All accounts the driver knows.
+#[derive(Debug, Default)]
+pub(crate) struct Roster {
+    entries: HashMap<AccountKey, Entry>,
+    by_id: HashMap<AccountId, AccountKey>,
+    hosts: HashMap<Box<str>, HostKey>,
+    next_key: u32,
+}
+
+/// One account.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) slot: Arc<Slot>,
+    /// The key of its record.
+    pub(crate) id: AccountId,
+    pub(crate) notes: Notes,
+    pub(crate) host: HostKey,
+    /// Why its record does not open. The engine does not know such an account.
+    pub(crate) quarantined: Option<Box<str>>,
+    /// Whether it is no longer configured.
+    pub(crate) absent: bool,
+}
+
+/// What a loaded configuration has to find out before it can be put in force.
+#[derive(Debug, Default)]
+pub(crate) struct Survey {
+    /// Accounts whose records have to be read.
+    pub(crate) missing: Vec<AccountId>,
+    /// Accounts that are blocked, with the fingerprint of what they are blocked for.
+    pub(crate) blocked: Vec<(AccountId, Box<str>)>,
+}
+
+impl Roster {
+    pub(crate) fn entry(&self, key: AccountKey) -> Option<&Entry> {
+        self.entries.get(&key)
+    }
+
+    pub(crate) fn entry_mut(&mut self, key: AccountKey) -> Option<&mut Entry> {
+        self.entries.get_mut(&key)
+    }
+
+    /// The account with this record.
+    pub(crate) fn key(&self, id: &AccountId) -> Option<AccountKey> {
+        self.by_id.get(id).copied()
+    }
+
+    /// All accounts that are configured.
+    pub(crate) fn present(&self) -> impl Iterator<Item = (AccountKey, &Entry)> {
+        self.entries.iter().filter(|(_, entry)| !entry.absent).map(|(key, entry)| (*key, entry))
+    }
+
+    /// Whether the record of this account does not open.
+    pub(crate) fn is_quarantined(&self, key: AccountKey) -> bool {
+        self.entry(key).is_some_and(|entry| entry.quarantined.is_some())
+    }
+
+    /// Which of these accounts have to be read from the store, and which of the others are blocked.
+    pub(crate) fn survey(&self, accounts: &[AccountId], engine: &Engine, now: Timestamp) -> Survey {
+        let mut survey = Survey::default();
+        for id in accounts {
+            let Some(key) = self.key(id).filter(|key| !self.is_quarantined(*key)) else {
+                survey.missing.push(id.clone());
+                continue;
+            };
+            let block = engine.view(key, now).and_then(|view| view.block);
+            if let (Some(Block::CredentialRejected | Block::Misconfigured), Some(entry)) = (block, self.entry(key)) {
+                survey.blocked.push((id.clone(), entry.notes.fingerprint.clone().unwrap_or_default()));
+            }
+        }
+        survey
+    }
+
+    /// Takes an account in under a new key.
+    pub(crate) fn add(&mut self, account: Arc<Account>, id: AccountId, notes: Notes, host: HostKey) -> AccountKey {
+        let key = AccountKey(self.next_key);
+        self.next_key = self.next_key.wrapping_add(1);
+        let slot = Arc::new(Slot { key, account, held: Arc::new(Holding::default()) });
+        self.by_id.insert(id.clone(), key);
+        self.entries.insert(key, Entry { slot, id, notes, host, quarantined: None, absent: false });
+        key
+    }
+
+    /// Gives an account its new configuration. What it holds stays.
+    pub(crate) fn reconfigure(&mut self, key: AccountKey, account: Arc<Account>) {
+        if let Some(entry) = self.entries.get_mut(&key) {
+            entry.absent = false;
+            entry.slot = Arc::new(Slot { key, account, held: Arc::clone(&entry.slot.held) });
+        }
+    }
+
+    /// The engine has let an account go.
+    pub(crate) fn dropped(&mut self, key: AccountKey) {
+        if let Some(entry) = self.entries.remove(&key) {
+            self.by_id.remove(&entry.id);
+        }
+    }
+
+    /// The number of a provider host.
+    pub(crate) fn host(&mut self, authority: &str) -> HostKey {
+        if let Some(key) = self.hosts.get(authority) {
+            return *key;
+        }
+        let key = HostKey(u32::try_from(self.hosts.len()).unwrap_or(u32::MAX));
+        self.hosts.insert(authority.into(), key);
+        key
+    }
+
+    /// An account whose record did not open begins anew.
+    pub(crate) fn readmit(&mut self, key: AccountKey, engine: &mut Engine, now: Timestamp) {
+        let Some(entry) = self.entries.get_mut(&key) else { return };
+        entry.quarantined = None;
+        entry.notes = Notes::default();
+        let adoption = Adoption {
+            plan: plan(&entry.slot.account, entry.host),
+            can_login: means::can_login(&entry.slot.account, entry.notes.entered),
+            cured: false,
+            durable: None,
+            asked: entry.slot.held.asked().clone(),
+        };
+        engine.handle_event(now, Event::Adopt(key, Box::new(adoption)));
+    }
+}
+
+/// What the engine must know of an account's configuration.
+pub(crate) fn plan(account: &Account, host: HostKey) -> Plan {
+    Plan {
+        host,
+        attempts: account.pacing.attempts,
+        logins: account.pacing.logins,
+        reuse: match account.dialect.reuse() {
+            tokend_dialect::Reuse::None => Reuse::None,
+            tokend_dialect::Reuse::Rotates => Reuse::Rotates,
+            tokend_dialect::Reuse::RotatesAndReuseRevokes => Reuse::RotatesAndReuseRevokes,
+            tokend_dialect::Reuse::Unknown => Reuse::Unknown,
+        },
+        refresh: account.refresh,
+        refresh_ends_access: account.dialect.refresh_ends_access_token(),
+        refresh_needs_access: account.dialect.refresh_needs_valid_access_token(),
+    }
+}
+
+/// The stricter of two plans for one host: nobody gets more than the most careful account allows.
+pub(crate) fn stricter(one: HostPlan, other: HostPlan) -> HostPlan {
+    let slower = if one.rate.period() >= other.rate.period() { one.rate } else { other.rate };
+    let burst = one.rate.burst().min(other.rate.burst());
+    HostPlan {
+        rate: tokend_engine::Rate::new(burst, slower.period()).unwrap_or(slower),
+        in_flight: one.in_flight.min(other.in_flight),
+    }
+}

@@ -1,0 +1,266 @@
+//! What is known of an account ⇄ what is stored of it.
+//!
+//! Owns the translation between the engine's facts on the steady clock and the store's record on the wall clock, with the secrets
+//! that belong to them. A record holds no secret that the facts do not mention: what the engine gave up is dropped here.
+
+use tokend_dialect::Grant;
+use tokend_engine::{
+    AttemptId, Block, Deferral, Durable, GrantId, Held, Intent, Kind, Problem, RefreshToken, Tat, Timestamp,
+};
+use tokend_proto::{LoginSecret, SecretText};
+use tokend_store as store;
+use tokend_store::{AccountId, Record, Store, StoreError};
+
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::clock::{Clock, Elapsed};
+
+/// What the driver knows of an account beside the engine: words for people, and which secrets a person entered.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Notes {
+    /// The last attempt, as status shows it.
+    pub(crate) last_attempt: Option<store::LastAttempt>,
+    /// What the provider last said against us, safe to show.
+    pub(crate) told: Option<Box<str>>,
+    /// Fingerprint of the configuration and the secrets that `told` was said about.
+    pub(crate) fingerprint: Option<Box<str>>,
+    /// Which secrets a person entered.
+    pub(crate) entered: Entered,
+}
+
+/// Which secrets of an account were entered by a person, and are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Entered {
+    pub(crate) password: bool,
+    pub(crate) client_secret: bool,
+}
+
+/// A record as the daemon takes it up.
+#[derive(Debug)]
+pub(crate) struct Restored {
+    pub(crate) durable: Durable,
+    pub(crate) notes: Notes,
+    /// The access token, while the facts mention one.
+    pub(crate) token: Option<Secret>,
+}
+
+/// An access token on its way to the registry.
+#[derive(Debug)]
+pub(crate) struct Secret {
+    pub(crate) grant: GrantId,
+    pub(crate) text: SecretText,
+    pub(crate) token_type: Box<str>,
+    pub(crate) scope: Option<Box<str>>,
+}
+
+/// Takes a record up: every time moves to the steady clock.
+pub(crate) fn restore(record: &Record, clock: &Clock) -> Restored {
+    let at = |wall| clock.restore(&record.anchor, wall).at;
+    // With the clock behind the time of writing nobody knows how old the token is, so it does not count as valid.
+    let known = matches!(clock.restore(&record.anchor, record.anchor.wall_ms).elapsed, Elapsed::Known(_));
+    let held = record.grant.as_ref().filter(|_| known).map(|grant| Held {
+        grant: GrantId(grant.id),
+        issued: at(grant.issued_at),
+        expires: grant.expires_at.map(at),
+    });
+    let credential = &record.credential;
+    let durable = Durable {
+        attempts: Tat(at(record.pace.attempts_tat)),
+        logins: Tat(at(record.pace.logins_tat)),
+        host: Tat(at(record.pace.host_tat)),
+        last_attempt: AttemptId(record.last_begun),
+        intent: record.intent.as_ref().map(|intent| Intent { attempt: AttemptId(intent.attempt), kind: kind(intent.kind) }),
+        held,
+        refresh: credential.refresh_token.as_ref().map(|_| RefreshToken {
+            expires: credential.refresh_expires_at.map(at),
+            in_doubt: credential.refresh_in_doubt,
+        }),
+        block: record.block.as_ref().and_then(|block| match block.reason {
+            store::BlockReason::CredentialRejected => Some(Block::CredentialRejected),
+            store::BlockReason::Misconfigured => Some(Block::Misconfigured),
+        }),
+        problem: record.problem.as_deref().and_then(problem_named),
+        failures: record.failures,
+        deferral: record.deferred_until.map(|until| Deferral { until: at(until), told: record.deferral_told }),
+    };
+    let token = record.grant.as_ref().filter(|_| held.is_some()).and_then(|grant| {
+        Some(Secret {
+            grant: GrantId(grant.id),
+            text: SecretText::new(grant.access_token.expose_secret()).ok()?,
+            token_type: grant.token_type.as_str().into(),
+            scope: grant.scope.as_deref().map(Into::into),
+        })
+    });
+    let notes = Notes {
+        last_attempt: record.last_attempt.clone(),
+        told: record.told.as_deref().map(Into::into),
+        fingerprint: record.block.as_ref().map(|block| block.fingerprint.as_str().into()),
+        entered: entered(record),
+    };
+    Restored { durable, notes, token }
+}
+
+/// A record for an account that has none yet.
+pub(crate) fn blank(identity: &str, clock: &Clock) -> Record {
+    Record::new(clock.anchor(), identity)
+}
+
+/// Which secrets in the record a person entered.
+pub(crate) fn entered(record: &Record) -> Entered {
+    Entered {
+        password: record.credential.password.is_some(),
+        client_secret: record.credential.client_secret.is_some(),
+    }
+}
+
+/// Brings a record up to the facts. Secrets the facts do not mention are dropped.
+pub(crate) fn update(record: &mut Record, durable: &Durable, notes: &Notes, clock: &Clock) {
+    let wall = |at: Timestamp| clock.to_wall(at);
+    record.anchor = clock.anchor();
+    record.pace = store::PaceMarks {
+        attempts_tat: wall(durable.attempts.0),
+        logins_tat: wall(durable.logins.0),
+        host_tat: wall(durable.host.0),
+    };
+    record.last_begun = durable.last_attempt.0;
+    record.intent = durable.intent.map(|intent| store::Intent {
+        attempt: intent.attempt.0,
+        kind: stored_kind(intent.kind),
+        begun_at: record.anchor.wall_ms,
+    });
+    match durable.held {
+        Some(held) => {
+            if let Some(grant) = record.grant.as_mut().filter(|grant| grant.id == held.grant.0) {
+                grant.issued_at = wall(held.issued);
+                grant.expires_at = held.expires.map(wall);
+            }
+        }
+        None => record.grant = None,
+    }
+    match durable.refresh {
+        Some(refresh) => {
+            record.credential.refresh_expires_at = refresh.expires.map(wall);
+            record.credential.refresh_in_doubt = refresh.in_doubt;
+        }
+        None => {
+            record.credential.refresh_token = None;
+            record.credential.refresh_expires_at = None;
+            record.credential.refresh_in_doubt = false;
+        }
+    }
+    record.block = durable.block.map(|block| store::Block {
+        reason: match block {
+            Block::CredentialRejected => store::BlockReason::CredentialRejected,
+            Block::Misconfigured => store::BlockReason::Misconfigured,
+        },
+        since: record.block.as_ref().map_or(record.anchor.wall_ms, |block| block.since),
+        fingerprint: notes.fingerprint.as_deref().unwrap_or_default().to_owned(),
+    });
+    record.problem = durable.problem.map(|problem| problem_name(problem).to_owned());
+    record.failures = durable.failures;
+    record.deferred_until = durable.deferral.map(|deferral| wall(deferral.until));
+    record.deferral_told = durable.deferral.is_some_and(|deferral| deferral.told);
+    record.told = notes.told.as_deref().map(str::to_owned);
+    record.last_attempt.clone_from(&notes.last_attempt);
+}
+
+/// Puts the secrets of a grant into the record; [`update`] puts its times there.
+pub(crate) fn take_grant(record: &mut Record, id: AttemptId, grant: &Grant) {
+    record.grant = Some(store::StoredGrant {
+        id: id.0,
+        access_token: grant.access_token.clone(),
+        token_type: grant.token_type.clone(),
+        scope: grant.scope.clone(),
+        issued_at: 0,
+        expires_at: None,
+    });
+    if let Some(refresh_token) = &grant.refresh_token {
+        record.credential.refresh_token = Some(refresh_token.clone());
+    }
+}
+
+/// Puts what a person entered into the record.
+pub(crate) fn take_entered(record: &mut Record, secret: &LoginSecret) {
+    let keep = |text: &SecretText| Some(SecretString::from(text.expose().to_owned()));
+    match secret {
+        LoginSecret::Password(text) => record.credential.password = keep(text),
+        LoginSecret::RefreshToken(text) => record.credential.refresh_token = keep(text),
+        LoginSecret::ClientSecret(text) => record.credential.client_secret = keep(text),
+    }
+    record.credential.entered_at = Some(record.anchor.wall_ms);
+}
+
+/// Drops every secret. The pace stays: forgetting an account must not make its provider be asked more often.
+pub(crate) fn forget(record: &mut Record) {
+    record.credential = store::Credential::default();
+    record.grant = None;
+}
+
+/// Drops the secrets of all records whose key begins like this, but one. The pace stays.
+pub(crate) fn purge(
+    store: &dyn Store,
+    prefix: &str,
+    keep: Option<&AccountId>,
+) -> Result<usize, StoreError> {
+    let mut found = Vec::new();
+    let mut note = |id: AccountId, _, record: Record| {
+        let credential = &record.credential;
+        let empty = record.grant.is_none()
+            && credential.refresh_token.is_none()
+            && credential.password.is_none()
+            && credential.client_secret.is_none();
+        if id.as_str().starts_with(prefix) && keep != Some(&id) && !empty {
+            found.push(id);
+        }
+    };
+    store.for_each(&mut note)?;
+    for id in &found {
+        let claim = store.claim(id, std::time::Duration::from_secs(60))?;
+        let purged = store.read(id).and_then(|read| {
+            let Some((version, mut record)) = read else { return Ok(()) };
+            forget(&mut record);
+            let commit = store::Commit { claim: &claim, expected: version, record: Some(&record) };
+            store.commit(&[commit]).into_iter().collect::<Result<Vec<_>, _>>().map(drop)
+        });
+        store.release(claim);
+        purged?;
+    }
+    Ok(found.len())
+}
+
+fn kind(kind: store::AttemptKind) -> Kind {
+    match kind {
+        store::AttemptKind::Login => Kind::Login,
+        store::AttemptKind::Refresh => Kind::Refresh,
+    }
+}
+
+/// The store's word for a kind.
+pub(crate) fn stored_kind(kind: Kind) -> store::AttemptKind {
+    match kind {
+        Kind::Login => store::AttemptKind::Login,
+        Kind::Refresh => store::AttemptKind::Refresh,
+    }
+}
+
+const PROBLEMS: [(Problem, &str); 7] = [
+    (Problem::Unprepared, "unprepared"),
+    (Problem::Unreachable, "unreachable"),
+    (Problem::Busy, "busy"),
+    (Problem::Misbehaved, "misbehaved"),
+    (Problem::InDoubt, "in-doubt"),
+    (Problem::RefreshRejected, "refresh-rejected"),
+    (Problem::BornExpired, "born-expired"),
+];
+
+/// The stable name of a problem, in the store and in the log.
+pub(crate) fn problem_name(problem: Problem) -> &'static str {
+    PROBLEMS.iter().find(|(known, _)| *known == problem).map_or("unknown", |(_, name)| name)
+}
+
+fn problem_named(name: &str) -> Option<Problem> {
+    PROBLEMS.iter().find(|(_, known)| *known == name).map(|(problem, _)| *problem)
+}
+
+#[cfg(test)]
+mod tests;
