@@ -121,12 +121,17 @@ pub(crate) struct RunArgs {
 impl RunArgs {
     /// The configuration to read.
     pub(crate) fn config_file(&self, environment: &Environment) -> PathBuf {
-        self.config.clone().unwrap_or_else(|| environment.config_file())
+        self.config
+            .clone()
+            .unwrap_or_else(|| environment.config_file())
     }
 
     /// What comes before the configuration.
     pub(crate) fn overrides(&self) -> Overrides {
-        Overrides { socket: self.socket.clone(), state_dir: self.state_dir.clone() }
+        Overrides {
+            socket: self.socket.clone(),
+            state_dir: self.state_dir.clone(),
+        }
     }
 
     /// The log's format, where the command line says so.
@@ -256,12 +261,16 @@ pub(crate) enum KindArg {
 }
 
 fn header(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once(':').ok_or("a header is written as NAME: VALUE")?;
+    let (name, value) = text
+        .split_once(':')
+        .ok_or("a header is written as NAME: VALUE")?;
     Ok((name.trim().to_owned(), value.trim().to_owned()))
 }
 
 fn option(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("an option is written as NAME=VALUE")?;
+    let (name, value) = text
+        .split_once('=')
+        .ok_or("an option is written as NAME=VALUE")?;
     Ok((name.trim().to_owned(), value.to_owned()))
 }
 
@@ -293,14 +302,26 @@ mod tests {
         for line in ["tokend", "tokend run"] {
             assert_eq!(run(line).config, None);
         }
-        for line in ["tokend --config a --socket b", "tokend run --config a --socket b"] {
+        for line in [
+            "tokend --config a --socket b",
+            "tokend run --config a --socket b",
+        ] {
             let args = run(line);
             assert_eq!(args.config, Some("a".into()));
-            assert_eq!(args.overrides(), Overrides { socket: Some("b".into()), state_dir: None });
+            assert_eq!(
+                args.overrides(),
+                Overrides {
+                    socket: Some("b".into()),
+                    state_dir: None
+                }
+            );
         }
         let args = run("tokend --log-format json --log-level debug");
         assert_eq!(args.log_format(), Some(Format::Json));
-        assert_eq!(args.log_level.map(|level| level.to_string()), Some("debug".to_owned()));
+        assert_eq!(
+            args.log_level.map(|level| level.to_string()),
+            Some("debug".to_owned())
+        );
     }
 
     #[test]
@@ -323,8 +344,21 @@ mod tests {
 
     #[test]
     fn a_reply_to_try_is_read_from_the_command_line() {
-        let line = ["tokend", "dialect", "try", "x", "--status", "429", "--header", "Retry-After: 30", "--option", "a=b=c"];
-        let Ok(Command::Dialect(DialectCommand::Try(args))) = Cli::try_parse_from(line).map(Cli::into_command) else {
+        let line = [
+            "tokend",
+            "dialect",
+            "try",
+            "x",
+            "--status",
+            "429",
+            "--header",
+            "Retry-After: 30",
+            "--option",
+            "a=b=c",
+        ];
+        let Ok(Command::Dialect(DialectCommand::Try(args))) =
+            Cli::try_parse_from(line).map(Cli::into_command)
+        else {
             panic!("it is a valid line");
         };
         assert_eq!(args.status, Some(429));
@@ -335,7 +369,14 @@ mod tests {
     #[test]
     fn help_names_every_exit_code() {
         let help = Cli::command().render_long_help().to_string();
-        for exit in [Exit::Success, Exit::Usage, Exit::NoInput, Exit::Internal, Exit::Io, Exit::Config] {
+        for exit in [
+            Exit::Success,
+            Exit::Usage,
+            Exit::NoInput,
+            Exit::Internal,
+            Exit::Io,
+            Exit::Config,
+        ] {
             assert!(help.contains(&format!("\n  {:<2}  ", exit as u8)), "{help}");
         }
     }

@@ -49,7 +49,10 @@ mod tests {
     fn help_goes_to_standard_output_and_mistakes_to_standard_error() {
         let (exit, out, err) = shown(&["tokend", "--help"]);
         assert_eq!((exit, err.as_str()), (Exit::Success, ""));
-        assert!(out.contains("Examples:") && out.contains("Exit codes:"), "{out}");
+        assert!(
+            out.contains("Examples:") && out.contains("Exit codes:"),
+            "{out}"
+        );
         let (exit, out, err) = shown(&["tokend", "--sokcet", "x"]);
         assert_eq!((exit, out.as_str()), (Exit::Usage, ""));
         assert!(err.contains("'--socket'"), "{err}");

@@ -19,8 +19,14 @@ pub(crate) fn run(
     err: &mut impl Write,
     medium: Medium,
 ) -> Exit {
-    let path = args.config.clone().unwrap_or_else(|| environment.config_file());
-    let overrides = Overrides { socket: None, state_dir: args.state_dir.clone() };
+    let path = args
+        .config
+        .clone()
+        .unwrap_or_else(|| environment.config_file());
+    let overrides = Overrides {
+        socket: None,
+        state_dir: args.state_dir.clone(),
+    };
     finish(match Config::load(&path, &overrides, environment) {
         Ok(config) => {
             let findings = Findings::of(&config, environment, args.run_commands);
@@ -53,20 +59,33 @@ impl Findings {
         findings
     }
 
-    fn print(&self, config: &Config, out: &mut impl Write, err: &mut impl Write) -> io::Result<Exit> {
+    fn print(
+        &self,
+        config: &Config,
+        out: &mut impl Write,
+        err: &mut impl Write,
+    ) -> io::Result<Exit> {
         for error in &self.errors {
             writeln!(err, "error: {error}")?;
         }
         for note in &self.notes {
             writeln!(out, "note: {note}")?;
         }
-        let main = config.files.first().map(|path| path.display().to_string()).unwrap_or_default();
+        let main = config
+            .files
+            .first()
+            .map(|path| path.display().to_string())
+            .unwrap_or_default();
         let accounts = match config.accounts.len() {
             1 => "1 account".to_owned(),
             count => format!("{count} accounts"),
         };
         if self.errors.is_empty() {
-            writeln!(out, "{main} is fine: {accounts}, socket {}", config.socket.display())?;
+            writeln!(
+                out,
+                "{main} is fine: {accounts}, socket {}",
+                config.socket.display()
+            )?;
             return Ok(Exit::Success);
         }
         writeln!(err, "{main} has {accounts}; correct the errors above")?;
@@ -79,7 +98,9 @@ impl Findings {
             && metadata.mode() & 0o022 != 0
         {
             let path = path.display();
-            self.notes.push(format!("{path} can be changed by other users: chmod go-w {path}"));
+            self.notes.push(format!(
+                "{path} can be changed by other users: chmod go-w {path}"
+            ));
         }
     }
 
@@ -88,20 +109,29 @@ impl Findings {
         let metadata = match std::fs::metadata(dir) {
             Ok(metadata) => metadata,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.notes.push(format!("state directory {shown} does not exist yet; it is made at the first start"));
+                self.notes.push(format!(
+                    "state directory {shown} does not exist yet; it is made at the first start"
+                ));
                 return;
             }
             Err(error) => {
-                self.errors.push(format!("state directory {shown}: {error}"));
+                self.errors
+                    .push(format!("state directory {shown}: {error}"));
                 return;
             }
         };
         if !metadata.is_dir() {
-            self.errors.push(format!("state directory {shown} is not a directory"));
+            self.errors
+                .push(format!("state directory {shown} is not a directory"));
             return;
         }
         self.private(dir, "state directory", uid, "700");
-        for entry in std::fs::read_dir(dir).into_iter().flatten().flatten().take(64) {
+        for entry in std::fs::read_dir(dir)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .take(64)
+        {
             self.private(&entry.path(), "file", uid, "600");
         }
     }
@@ -109,7 +139,9 @@ impl Findings {
     /// What the store keeps must belong to the daemon and be open to nobody else.
     fn private(&mut self, path: &Path, what: &str, uid: u32, mode: &str) {
         let shown = path.display();
-        let Ok(metadata) = std::fs::symlink_metadata(path) else { return };
+        let Ok(metadata) = std::fs::symlink_metadata(path) else {
+            return;
+        };
         if metadata.uid() != uid {
             let owner = metadata.uid();
             self.errors.push(format!(
@@ -119,15 +151,24 @@ impl Findings {
         }
         if metadata.mode() & 0o077 != 0 {
             let found = metadata.mode() & 0o7777;
-            self.errors.push(format!("{what} {shown} has mode {found:04o}, open to others: chmod {mode} {shown}"));
+            self.errors.push(format!(
+                "{what} {shown} has mode {found:04o}, open to others: chmod {mode} {shown}"
+            ));
         }
     }
 
     /// Fetches each secret once, however many accounts name it, and throws it away.
     fn secrets(&mut self, config: &Config, run_commands: bool) {
-        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        let runtime = match tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+        {
             Ok(runtime) => runtime,
-            Err(error) => return self.errors.push(format!("secrets cannot be fetched: {error}")),
+            Err(error) => {
+                return self
+                    .errors
+                    .push(format!("secrets cannot be fetched: {error}"));
+            }
         };
         let source = SecretSource::of_this_process(config.limits.command_timeout);
         let mut skipped = 0;
@@ -135,20 +176,27 @@ impl Findings {
             if place.is_command() && !run_commands {
                 skipped += 1;
             } else if let Err(error) = runtime.block_on(place.resolve(&source)) {
-                self.errors.push(format!("account {}: {error}", account.name));
+                self.errors
+                    .push(format!("account {}: {error}", account.name));
             }
         }
         if skipped > 0 {
-            self.notes.push(format!("{skipped} secrets are fetched by commands, which were not run; see --run-commands"));
+            self.notes.push(format!(
+                "{skipped} secrets are fetched by commands, which were not run; see --run-commands"
+            ));
         }
     }
 
     fn account(&mut self, account: &Account) {
         let name = &account.name;
         let needed = account.dialect.fields_at(&account.endpoint);
-        let typed = needed.iter().filter(|field| field.secret && field.required && !field.internal);
-        let missing: Vec<&str> =
-            typed.filter(|field| account.secret(&field.name).is_none()).map(|field| &*field.name).collect();
+        let typed = needed
+            .iter()
+            .filter(|field| field.secret && field.required && !field.internal);
+        let missing: Vec<&str> = typed
+            .filter(|field| account.secret(&field.name).is_none())
+            .map(|field| &*field.name)
+            .collect();
         if !missing.is_empty() && account.secret("refresh_token").is_none() {
             let missing = missing.join(" and ");
             self.notes.push(format!("account {name} has no {missing} in the configuration; supply it with: tokenctl login {name}"));
@@ -165,7 +213,10 @@ impl Findings {
 /// Each place of a secret, with the first account that names it.
 fn distinct(config: &Config) -> Vec<(&SecretRef, &Account)> {
     let mut seen = HashSet::new();
-    let all = config.accounts.iter().flat_map(|account| account.secrets.iter().map(|(_, place)| (place, &**account)));
+    let all = config
+        .accounts
+        .iter()
+        .flat_map(|account| account.secrets.iter().map(|(_, place)| (place, &**account)));
     all.filter(|(place, _)| seen.insert(*place)).collect()
 }
 

@@ -15,12 +15,19 @@ use crate::cli::{DialectCommand, Exit, KindArg, TryArgs};
 const LONGEST: u64 = 1 << 20;
 
 /// Does what `command` says.
-pub(crate) fn run(command: &DialectCommand, out: &mut impl Write, err: &mut impl Write, medium: Medium) -> Exit {
+pub(crate) fn run(
+    command: &DialectCommand,
+    out: &mut impl Write,
+    err: &mut impl Write,
+    medium: Medium,
+) -> Exit {
     let done = match command {
         DialectCommand::List { dialect_dir } => list(dialect_dir.as_deref(), out),
-        DialectCommand::Show { dialect, effective, dialect_dir } => {
-            show(dialect, *effective, dialect_dir.as_deref(), out)
-        }
+        DialectCommand::Show {
+            dialect,
+            effective,
+            dialect_dir,
+        } => show(dialect, *effective, dialect_dir.as_deref(), out),
         DialectCommand::Check { file, dialect_dir } => check(file, dialect_dir.as_deref(), out),
         DialectCommand::Try(args) => try_reply(args, out),
     };
@@ -30,7 +37,10 @@ pub(crate) fn run(command: &DialectCommand, out: &mut impl Write, err: &mut impl
         Err(Failure::Input(text)) => writeln!(err, "tokend: {text}").map(|()| Exit::NoInput),
         Err(Failure::Usage(text)) => writeln!(err, "tokend: {text}").map(|()| Exit::Usage),
         Err(Failure::Dialects(errors)) => {
-            let text: String = errors.iter().map(|error| report::dialect(error, medium)).collect();
+            let text: String = errors
+                .iter()
+                .map(|error| report::dialect(error, medium))
+                .collect();
             err.write_all(text.as_bytes()).map(|()| Exit::Config)
         }
     })
@@ -52,17 +62,35 @@ impl From<io::Error> for Failure {
 
 fn list(dir: Option<&Path>, out: &mut impl Write) -> Result<(), Failure> {
     let catalog = catalog(dir)?;
-    let width = catalog.iter().map(|(dialect, _)| dialect.name().len()).max().unwrap_or(0);
+    let width = catalog
+        .iter()
+        .map(|(dialect, _)| dialect.name().len())
+        .max()
+        .unwrap_or(0);
     for (dialect, builtin) in catalog.iter() {
         let from = if builtin { "" } else { " (your own)" };
-        writeln!(out, "{:<width$}  {}{from}", dialect.name(), dialect.summary())?;
+        writeln!(
+            out,
+            "{:<width$}  {}{from}",
+            dialect.name(),
+            dialect.summary()
+        )?;
     }
     Ok(())
 }
 
-fn show(name: &str, effective: bool, dir: Option<&Path>, out: &mut impl Write) -> Result<(), Failure> {
+fn show(
+    name: &str,
+    effective: bool,
+    dir: Option<&Path>,
+    out: &mut impl Write,
+) -> Result<(), Failure> {
     let dialect = find(name, dir)?;
-    let text = if effective { dialect.effective_toml() } else { dialect.show() };
+    let text = if effective {
+        dialect.effective_toml()
+    } else {
+        dialect.show()
+    };
     writeln!(out, "{}", text.trim_end())?;
     Ok(())
 }
@@ -77,9 +105,21 @@ fn check(file: &Path, dir: Option<&Path>, out: &mut impl Write) -> Result<(), Fa
     };
     writeln!(out, "dialect `{}` is fine: {can}", dialect.name())?;
     for field in dialect.fields().filter(|field| !field.internal) {
-        let need = if field.required { "required" } else { "optional" };
-        let secret = if field.secret { ", a reference to a secret" } else { "" };
-        let about = if field.description.is_empty() { String::new() } else { format!(": {}", field.description) };
+        let need = if field.required {
+            "required"
+        } else {
+            "optional"
+        };
+        let secret = if field.secret {
+            ", a reference to a secret"
+        } else {
+            ""
+        };
+        let about = if field.description.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", field.description)
+        };
         writeln!(out, "  {} ({need}{secret}){about}", field.name)?;
     }
     Ok(())
@@ -103,9 +143,15 @@ fn try_reply(args: &TryArgs, out: &mut impl Write) -> Result<(), Failure> {
         .explain_request(kind, &endpoint)
         .map_err(|error| Failure::Usage(error.to_string()))?;
     writeln!(out, "{}", request.trim_end())?;
-    let Some(status) = args.status else { return Ok(()) };
+    let Some(status) = args.status else {
+        return Ok(());
+    };
     let response = response(status, args)?;
-    writeln!(out, "\n{}", dialect.explain_reply(kind, &response).trim_end())?;
+    writeln!(
+        out,
+        "\n{}",
+        dialect.explain_reply(kind, &response).trim_end()
+    )?;
     Ok(())
 }
 
@@ -119,7 +165,8 @@ fn response(status: u16, args: &TryArgs) -> Result<Response<bytes::Bytes>, Failu
     for (name, value) in &args.headers {
         builder = builder.header(name, value);
     }
-    let wrong = |error: http::Error| Failure::Usage(format!("a header of the reply cannot be: {error}"));
+    let wrong =
+        |error: http::Error| Failure::Usage(format!("a header of the reply cannot be: {error}"));
     builder.body(body.into()).map_err(wrong)
 }
 
@@ -131,7 +178,10 @@ fn find(name: &str, dir: Option<&Path>) -> Result<Arc<Dialect>, Failure> {
     }
     catalog.find(name).cloned().map_err(|error| {
         let names: Vec<&str> = error.known.iter().map(String::as_str).collect();
-        Failure::Usage(format!("{error}; there are {}; for a file write ./{name}.toml", names.join(", ")))
+        Failure::Usage(format!(
+            "{error}; there are {}; for a file write ./{name}.toml",
+            names.join(", ")
+        ))
     })
 }
 
@@ -145,18 +195,22 @@ fn catalog(dir: Option<&Path>) -> Result<Catalog, Failure> {
     let builtin = Catalog::builtin();
     let Some(dir) = dir else { return Ok(builtin) };
     let paths = crate::config::toml_files(dir).map_err(Failure::Input)?;
-    let files: Result<Vec<_>, Failure> =
-        paths.iter().map(|path| Ok((path.display().to_string(), text(path)?))).collect();
+    let files: Result<Vec<_>, Failure> = paths
+        .iter()
+        .map(|path| Ok((path.display().to_string(), text(path)?)))
+        .collect();
     builtin.with_files(files?).map_err(Failure::Dialects)
 }
 
 fn text(path: &Path) -> Result<String, Failure> {
-    String::from_utf8(read_file(path)?).map_err(|_| Failure::Input(format!("{} is not UTF-8 text", path.display())))
+    String::from_utf8(read_file(path)?)
+        .map_err(|_| Failure::Input(format!("{} is not UTF-8 text", path.display())))
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
     let shown = path.display().to_string();
-    let mut file = std::fs::File::open(path).map_err(|error| Failure::Input(format!("{shown}: {error}")))?;
+    let mut file =
+        std::fs::File::open(path).map_err(|error| Failure::Input(format!("{shown}: {error}")))?;
     read(&shown, &mut file)
 }
 
@@ -165,7 +219,9 @@ fn read(shown: &str, from: &mut impl Read) -> Result<Vec<u8>, Failure> {
     let done = from.take(LONGEST + 1).read_to_end(&mut bytes);
     done.map_err(|error| Failure::Input(format!("{shown}: {error}")))?;
     if bytes.len() as u64 > LONGEST {
-        return Err(Failure::Input(format!("{shown} is longer than {LONGEST} bytes")));
+        return Err(Failure::Input(format!(
+            "{shown} is longer than {LONGEST} bytes"
+        )));
     }
     Ok(bytes)
 }

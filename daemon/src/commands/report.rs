@@ -1,6 +1,8 @@
 //! How mistakes are shown to people: sentence, place, the line itself with a mark, advice.
 
-use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
+use std::fmt;
+
+use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, SourceCode};
 use tokend_dialect::DialectError;
 
 use crate::config::{ConfigError, Report};
@@ -18,14 +20,27 @@ impl Medium {
     /// For text that goes to `stream`.
     pub(crate) fn of(stream: &impl std::io::IsTerminal) -> Self {
         let colours = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        if colours && stream.is_terminal() { Self::Terminal } else { Self::Plain }
+        if colours && stream.is_terminal() {
+            Self::Terminal
+        } else {
+            Self::Plain
+        }
     }
 }
 
 /// Every mistake of a configuration.
 pub(crate) fn config(error: &ConfigError, medium: Medium) -> String {
-    let mut text: String = error.dialects().iter().map(|error| dialect(error, medium)).collect();
-    text.extend(error.mistakes().iter().map(|mistake| one(&Report(mistake), medium)));
+    let mut text: String = error
+        .dialects()
+        .iter()
+        .map(|error| dialect(error, medium))
+        .collect();
+    text.extend(
+        error
+            .mistakes()
+            .iter()
+            .map(|mistake| one(&Report(mistake), medium)),
+    );
     if error.more() > 0 {
         text.push_str(&format!("  and {} more mistakes\n", error.more()));
     }
@@ -34,7 +49,37 @@ pub(crate) fn config(error: &ConfigError, medium: Medium) -> String {
 
 /// Every mistake of a dialect.
 pub(crate) fn dialect(error: &DialectError, medium: Medium) -> String {
-    error.mistakes().iter().map(|mistake| one(mistake, medium)).collect()
+    error
+        .mistakes()
+        .iter()
+        .map(|mistake| one(&Sentence(mistake), medium))
+        .collect()
+}
+
+/// A dialect's mistake without its place in the sentence, as the report shows the place in a line of its own.
+#[derive(Debug)]
+struct Sentence<'a>(&'a tokend_dialect::Mistake);
+
+impl fmt::Display for Sentence<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.message())
+    }
+}
+
+impl std::error::Error for Sentence<'_> {}
+
+impl Diagnostic for Sentence<'_> {
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        Diagnostic::help(self.0)
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        self.0.source_code()
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        self.0.labels()
+    }
 }
 
 fn one(diagnostic: &dyn Diagnostic, medium: Medium) -> String {
@@ -43,7 +88,9 @@ fn one(diagnostic: &dyn Diagnostic, medium: Medium) -> String {
         Medium::Plain => GraphicalTheme::none(),
     };
     let mut text = String::new();
-    let handler = GraphicalReportHandler::new_themed(theme).with_width(120).with_links(false).with_context_lines(0);
+    let handler = GraphicalReportHandler::new_themed(theme)
+        .with_width(120)
+        .with_links(false);
     match handler.render_report(&mut text, diagnostic) {
         Ok(()) => text.push('\n'),
         // Without its line, the sentence and the advice are still worth having.

@@ -41,9 +41,12 @@ impl Dialects {
     /// The dialects compiled in and those of `files`. What is wrong with a file goes to `mistakes`.
     pub(super) fn load(files: &[PathBuf], mistakes: &mut Mistakes) -> Self {
         let builtin = Catalog::builtin();
-        let read = files
-            .iter()
-            .filter_map(|path| Some((path.display().to_string(), files::read(path, LONGEST_FILE, mistakes)?)));
+        let read = files.iter().filter_map(|path| {
+            Some((
+                path.display().to_string(),
+                files::read(path, LONGEST_FILE, mistakes)?,
+            ))
+        });
         let (catalog, errors) = match builtin.with_files(read) {
             Ok(catalog) => (catalog, Vec::new()),
             Err(errors) => (builtin, errors),

@@ -267,7 +267,10 @@ mod tests {
         assert_eq!(&excerpt.text[excerpt.marked.clone()], "'x'");
         let excerpt = Excerpt::new(file, &(file.len()..file.len() + 9), true);
         assert_eq!((excerpt.line, excerpt.column), (3, 9));
-        assert_eq!(excerpt.marked, 8..8);
+        assert_eq!(
+            (excerpt.text.as_str(), excerpt.marked),
+            ("last = ***", 10..10)
+        );
     }
 
     #[test]

@@ -25,7 +25,10 @@ pub(crate) fn toml_files(dir: &Path) -> Result<Vec<PathBuf>, String> {
             files.push(entry.path());
         }
         if files.len() > MOST_FILES {
-            return Err(format!("directory {} has more than {MOST_FILES} files", dir.display()));
+            return Err(format!(
+                "directory {} has more than {MOST_FILES} files",
+                dir.display()
+            ));
         }
     }
     files.sort_unstable();

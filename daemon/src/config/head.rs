@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use tokend_engine::RefreshPolicy;
 
-use super::{Environment, files};
 use super::account::{Defaults, refresh};
 use super::mistake::Mistakes;
 use super::rules::{PacingTable, rules};
 use super::section::{Section, Value};
 use super::settings::{Http, Limits, Log, SOCKET_MODE, socket_mode};
+use super::{Environment, files};
 use crate::policy::{Directory, Rule};
 
 /// Everything but the accounts.
@@ -43,7 +43,8 @@ impl Head {
         let mut path = |key| root.take(key).and_then(|value| value.path(base, mistakes));
         let (socket, state_dir) = (path("socket"), path("state_dir"));
         let mut directory_of = |key| files_of(root.take(key)?, base, mistakes);
-        let (dialect_files, include_files) = (directory_of("dialect_dir"), directory_of("include_dir"));
+        let (dialect_files, include_files) =
+            (directory_of("dialect_dir"), directory_of("include_dir"));
         let mode = root
             .take("socket_mode")
             .and_then(|value| socket_mode(&value, mistakes));
@@ -71,7 +72,11 @@ fn files_of(value: Value<'_>, base: &Path, mistakes: &mut Mistakes) -> Option<Ve
     let dir = value.path(base, mistakes)?;
     match files::toml_files(&dir) {
         Ok(files) => Some(files),
-        Err(message) => value.wrong(mistakes, message, "create it, or leave the key out".to_owned()),
+        Err(message) => value.wrong(
+            mistakes,
+            message,
+            "create it, or leave the key out".to_owned(),
+        ),
     }
 }
 

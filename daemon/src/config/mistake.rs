@@ -328,15 +328,16 @@ pub(crate) fn choose_from(word: &str, valid: &[&str]) -> String {
 /// The valid word most like `word`, when it is likely to be what was meant.
 pub(crate) fn nearest<'a>(word: &str, valid: &[&'a str]) -> Option<&'a str> {
     let word = word.to_lowercase();
+    let likeness = |candidate: &str| {
+        let candidate = candidate.to_lowercase();
+        let likeness = strsim::jaro_winkler(&word, &candidate);
+        // Two letters swapped in a short word look unlike it to the first measure.
+        let near = likeness > 0.75 || strsim::damerau_levenshtein(&word, &candidate) <= 1;
+        near.then_some(likeness)
+    };
     valid
         .iter()
-        .map(|candidate| {
-            (
-                strsim::jaro_winkler(&word, &candidate.to_lowercase()),
-                *candidate,
-            )
-        })
-        .filter(|(likeness, _)| *likeness > 0.75)
+        .filter_map(|candidate| Some((likeness(candidate)?, *candidate)))
         .max_by(|(a, _), (b, _)| a.total_cmp(b))
         .map(|(_, candidate)| candidate)
 }

@@ -1,8 +1,8 @@
 //! What a configuration means, and what is said about each mistake in it.
 
 mod good;
-mod mistakes;
 mod many;
+mod mistakes;
 
 use std::fs;
 use std::path::PathBuf;
@@ -38,12 +38,22 @@ impl Site {
             vec![("root", 0), ("deploy", 1000)],
             vec![("ci", GroupRule::new(50, vec![1000, 1001]))],
         );
-        let environment = Environment { uid: 7, home: Some("/home/t".into()), ..Environment::default() };
-        load::load(&self.path("tokend.toml"), &Overrides::default(), &environment, directory)
+        let environment = Environment {
+            uid: 7,
+            home: Some("/home/t".into()),
+            ..Environment::default()
+        };
+        load::load(
+            &self.path("tokend.toml"),
+            &Overrides::default(),
+            &environment,
+            directory,
+        )
     }
 
     fn good(&self) -> Config {
-        self.load().unwrap_or_else(|error| panic!("{}", self.shown(&error)))
+        self.load()
+            .unwrap_or_else(|error| panic!("{}", self.shown(&error)))
     }
 
     /// The report, with the temporary directory written as `DIR`.

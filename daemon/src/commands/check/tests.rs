@@ -1,0 +1,176 @@
+//! What `tokend check` finds and how it ends.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+
+use super::*;
+
+struct Machine(TempDir);
+
+impl Machine {
+    /// A machine on which everything is right, but for what `accounts` say.
+    fn new(accounts: &str) -> Self {
+        let machine = Self(tempfile::tempdir().expect("temporary directory"));
+        machine.write("tokend.toml", &format!("socket = \"s\"\n{accounts}"), 0o600);
+        machine.write("secret", "hunter2\n", 0o600);
+        fs::create_dir(machine.path("state")).expect("mkdir");
+        machine.chmod("state", 0o700);
+        machine
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str, mode: u32) {
+        fs::write(self.path(name), text).expect("write");
+        self.chmod(name, mode);
+    }
+
+    fn chmod(&self, name: &str, mode: u32) {
+        fs::set_permissions(self.path(name), Permissions::from_mode(mode)).expect("chmod");
+    }
+
+    /// Exit code, standard output and standard error, with the temporary directory written as `DIR`.
+    fn check(&self, run_commands: bool) -> (Exit, String, String) {
+        let args = CheckArgs {
+            config: Some(self.path("tokend.toml")),
+            state_dir: Some(self.path("state")),
+            run_commands,
+        };
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let exit = run(
+            &args,
+            &Environment::of_this_process(),
+            &mut out,
+            &mut err,
+            Medium::Plain,
+        );
+        let text = |bytes: Vec<u8>| {
+            let text = String::from_utf8(bytes).expect("UTF-8");
+            assert!(!text.contains("hunter2"), "{text}");
+            text.replace(&self.0.path().display().to_string(), "DIR")
+        };
+        (exit, text(out), text(err))
+    }
+}
+
+const ADS: &str = "[account.ads]\nprovider = \"ad-verification\"\nbase_url = \"https://a.example\"\nusername = \"u\"\n";
+
+#[test]
+fn a_good_configuration_is_fine() {
+    let machine = Machine::new(&format!("{ADS}password = {{ file = \"secret\" }}\n"));
+    let fine = "DIR/tokend.toml is fine: 1 account, socket DIR/s\n";
+    assert_eq!(
+        machine.check(false),
+        (Exit::Success, fine.to_owned(), String::new())
+    );
+}
+
+#[test]
+fn an_account_without_secrets_is_mentioned_and_no_error() {
+    let (exit, out, err) = Machine::new(ADS).check(false);
+    assert_eq!((exit, err.as_str()), (Exit::Success, ""));
+    assert_eq!(
+        out,
+        "note: account ads has no password in the configuration; supply it with: tokenctl login ads\n\
+         DIR/tokend.toml is fine: 1 account, socket DIR/s\n"
+    );
+}
+
+#[test]
+fn a_secret_that_cannot_be_had_is_an_error() {
+    let machine = Machine::new(&format!("{ADS}password = {{ file = \"secret\" }}\n"));
+    machine.chmod("secret", 0o644);
+    let (exit, out, err) = machine.check(false);
+    assert_eq!((exit, out.as_str()), (Exit::Config, ""));
+    assert_eq!(
+        err,
+        "error: account ads: file DIR/secret has mode 0644, so others can reach the secret: chmod 600 DIR/secret, \
+         and change the secret if others have used this machine\n\
+         DIR/tokend.toml has 1 account; correct the errors above\n"
+    );
+}
+
+#[test]
+fn commands_are_run_only_when_asked_for() {
+    let machine = Machine::new(&format!(
+        "{ADS}password = {{ command = [\"sh\", \"-c\", \"echo no >&2; exit 1\"] }}\n"
+    ));
+    let (exit, out, _) = machine.check(false);
+    assert_eq!(exit, Exit::Success);
+    assert!(
+        out.starts_with(
+            "note: 1 secrets are fetched by commands, which were not run; see --run-commands\n"
+        ),
+        "{out}"
+    );
+    let (exit, _, err) = machine.check(true);
+    assert_eq!(exit, Exit::Config);
+    assert!(
+        err.starts_with("error: account ads: command sh failed with exit status: 1; it said: no\n"),
+        "{err}"
+    );
+}
+
+#[test]
+fn a_state_directory_open_to_others_is_an_error() {
+    let machine = Machine::new("");
+    machine.chmod("state", 0o755);
+    machine.write("state/tokend.key", "k", 0o644);
+    let (exit, _, err) = machine.check(false);
+    assert_eq!(exit, Exit::Config);
+    assert_eq!(
+        err,
+        "error: state directory DIR/state has mode 0755, open to others: chmod 700 DIR/state\n\
+         error: file DIR/state/tokend.key has mode 0644, open to others: chmod 600 DIR/state/tokend.key\n\
+         DIR/tokend.toml has 0 accounts; correct the errors above\n"
+    );
+    fs::remove_dir_all(machine.path("state")).expect("remove");
+    let (exit, out, _) = machine.check(false);
+    assert_eq!(exit, Exit::Success);
+    assert!(
+        out.contains("state directory DIR/state does not exist yet; it is made at the first start"),
+        "{out}"
+    );
+}
+
+#[test]
+fn a_configuration_others_can_change_is_mentioned() {
+    let machine = Machine::new("");
+    machine.chmod("tokend.toml", 0o666);
+    let (exit, out, _) = machine.check(false);
+    assert_eq!(exit, Exit::Success);
+    assert!(
+        out.starts_with(
+            "note: DIR/tokend.toml can be changed by other users: chmod go-w DIR/tokend.toml\n"
+        ),
+        "{out}"
+    );
+}
+
+#[test]
+fn a_pace_faster_than_the_dialects_is_mentioned() {
+    let fast = format!(
+        "{ADS}password = {{ file = \"secret\" }}\n[account.ads.pacing]\nlogins = {{ burst = 100, every = \"1s\" }}\n"
+    );
+    let (exit, out, _) = Machine::new(&fast).check(false);
+    assert_eq!(exit, Exit::Success);
+    let note = "note: account ads asks more often than dialect ad-verification thinks is wise; the provider may suspend it\n";
+    assert!(out.starts_with(note), "{out}");
+}
+
+#[test]
+fn mistakes_in_the_configuration_are_reported_with_their_lines() {
+    let (exit, out, err) = Machine::new("[lgo]\n").check(false);
+    assert_eq!((exit, out.as_str()), (Exit::Config, ""));
+    assert!(
+        err.contains("unknown key `lgo`")
+            && err.contains("DIR/tokend.toml:2:2")
+            && err.contains("did you mean `log`"),
+        "{err}"
+    );
+}

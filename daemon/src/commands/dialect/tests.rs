@@ -1,0 +1,203 @@
+//! What `tokend dialect` prints and how it ends.
+
+use clap::Parser as _;
+use tempfile::TempDir;
+
+use super::*;
+use crate::cli::{Cli, Command};
+
+fn done(line: &[&str]) -> (Exit, String, String) {
+    let line = ["tokend", "dialect"].iter().chain(line);
+    let command = match Cli::try_parse_from(line).map(Cli::into_command) {
+        Ok(Command::Dialect(command)) => command,
+        other => panic!("{other:?}"),
+    };
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let exit = run(&command, &mut out, &mut err, Medium::Plain);
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    (exit, text(out), text(err))
+}
+
+fn good(line: &[&str]) -> String {
+    let (exit, out, err) = done(line);
+    assert_eq!((exit, err.as_str()), (Exit::Success, ""), "{line:?}");
+    out
+}
+
+struct Files(TempDir);
+
+impl Files {
+    fn new(files: &[(&str, &str)]) -> Self {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        for (name, text) in files {
+            std::fs::write(dir.path().join(name), text).expect("write");
+        }
+        Self(dir)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.path().join(name).display().to_string()
+    }
+}
+
+const MINE: (&str, &str) = (
+    "my-api.toml",
+    "extends = \"oauth2\"\nsummary = \"my own\"\n",
+);
+
+#[test]
+fn the_list_has_each_built_in_dialect_and_ones_own() {
+    let list = good(&["list"]);
+    for name in [
+        "ad-verification",
+        "client-credentials",
+        "firebase-accounts",
+        "jwt-api",
+        "oauth2",
+    ] {
+        assert!(list.lines().any(|line| line.starts_with(name)), "{list}");
+    }
+    let files = Files::new(&[MINE]);
+    let list = good(&["list", "--dialect-dir", &files.path("")]);
+    assert!(
+        list.lines()
+            .any(|line| line.starts_with("my-api ") && line.ends_with("my own (your own)")),
+        "{list}"
+    );
+}
+
+#[test]
+fn a_dialect_is_shown_as_written_or_with_what_it_inherits() {
+    let files = Files::new(&[MINE]);
+    assert!(good(&["show", "jwt-api"]).contains("summary = "));
+    let effective = good(&["show", &files.path("my-api.toml"), "--effective"]);
+    assert!(
+        effective.contains("my own") && effective.contains("grant_type"),
+        "{effective}"
+    );
+}
+
+#[test]
+fn a_name_that_is_not_known_is_told_with_the_nearest() {
+    let (exit, out, err) = done(&["show", "jwt-apii"]);
+    assert_eq!((exit, out.as_str()), (Exit::Usage, ""));
+    assert!(
+        err.starts_with("tokend: there is no dialect `jwt-apii`; did you mean `jwt-api`?"),
+        "{err}"
+    );
+    let (exit, _, err) = done(&["show", "./nowhere.toml"]);
+    assert_eq!(
+        (exit, err.as_str()),
+        (
+            Exit::NoInput,
+            "tokend: ./nowhere.toml: No such file or directory (os error 2)\n"
+        )
+    );
+}
+
+#[test]
+fn a_good_dialect_is_told_with_its_fields() {
+    let files = Files::new(&[MINE]);
+    let told = good(&["check", &files.path("my-api.toml")]);
+    assert!(
+        told.starts_with("dialect `my-api` is fine: login and refresh\n"),
+        "{told}"
+    );
+    assert!(
+        told.contains("\n  password (required, a reference to a secret)\n"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_dialect_with_a_mistake_is_told_with_file_line_and_nearest_word() {
+    let files = Files::new(&[("my-api.toml", "extends = \"oauth2\"\nsumary = \"x\"\n")]);
+    let (exit, out, err) = done(&["check", &files.path("my-api.toml")]);
+    assert_eq!((exit, out.as_str()), (Exit::Config, ""));
+    let place = format!("{}:2:1", files.path("my-api.toml"));
+    assert!(
+        err.contains(&place)
+            && err.contains("2 | sumary = \"x\"")
+            && err.contains("did you mean `summary`?"),
+        "{err}"
+    );
+}
+
+#[test]
+fn a_recorded_reply_is_tried_and_no_token_is_shown() {
+    let reply = r#"{"access_token": "hunter2-access", "refresh_token": "hunter2-refresh", "token_type": "bearer"}"#;
+    let files = Files::new(&[("reply.json", reply)]);
+    let told = good(&[
+        "try",
+        "ad-verification",
+        "--status",
+        "200",
+        "--body",
+        &files.path("reply.json"),
+    ]);
+    assert!(
+        told.starts_with("POST https://provider.example/login\n"),
+        "{told}"
+    );
+    assert!(
+        told.contains("<password>") && told.contains("14 characters"),
+        "{told}"
+    );
+    assert!(!told.contains("hunter2"), "{told}");
+}
+
+#[test]
+fn headers_status_and_options_reach_the_dialect() {
+    let told = good(&[
+        "try",
+        "oauth2",
+        "--status",
+        "429",
+        "--header",
+        "Retry-After: 30",
+    ]);
+    assert!(told.contains("30s"), "{told}");
+    let told = good(&[
+        "try",
+        "oauth2",
+        "--option",
+        "grant=client_credentials",
+        "--base-url",
+        "https://id.example",
+    ]);
+    assert!(
+        told.starts_with("POST https://id.example/token\n") && told.contains("client_credentials"),
+        "{told}"
+    );
+    let (exit, _, err) = done(&["try", "oauth2", "--option", "grnat=x"]);
+    assert_eq!(exit, Exit::Usage);
+    assert!(err.contains("did you mean `grant`?"), "{err}");
+    let (exit, _, err) = done(&[
+        "try",
+        "oauth2",
+        "--status",
+        "200",
+        "--header",
+        "bad name: x",
+    ]);
+    assert_eq!(exit, Exit::Usage);
+    assert!(
+        err.starts_with("tokend: a header of the reply cannot be: "),
+        "{err}"
+    );
+}
+
+#[test]
+fn files_that_are_too_long_or_no_text_are_refused() {
+    let files = Files::new(&[("long.toml", &"#".repeat(2 << 20))]);
+    let (exit, _, err) = done(&["check", &files.path("long.toml")]);
+    assert_eq!(exit, Exit::NoInput);
+    assert!(
+        err.ends_with("long.toml is longer than 1048576 bytes\n"),
+        "{err}"
+    );
+    std::fs::write(files.0.path().join("bytes.toml"), b"\xff").expect("write");
+    let (exit, _, err) = done(&["check", &files.path("bytes.toml")]);
+    assert_eq!(exit, Exit::NoInput);
+    assert!(err.ends_with("bytes.toml is not UTF-8 text\n"), "{err}");
+}

@@ -6,8 +6,8 @@ use tokend_engine::{Rate, RefreshPolicy};
 
 use super::*;
 use crate::logging::Format;
-use crate::policy::decide;
 use crate::peer::Peer;
+use crate::policy::decide;
 use crate::secrets::SecretRef;
 
 const ADS: &str = r#"
@@ -19,7 +19,11 @@ password = { file = "secrets/ads" }
 "#;
 
 fn account(config: &Config, name: &str) -> Arc<Account> {
-    Arc::clone(config.account(&name.parse().expect("a name")).expect("the account"))
+    Arc::clone(
+        config
+            .account(&name.parse().expect("a name"))
+            .expect("the account"),
+    )
 }
 
 fn ads(text: &str) -> Arc<Account> {
@@ -36,7 +40,10 @@ fn an_empty_file_is_a_daemon_without_accounts() {
     assert_eq!(config.log, Log::default());
     assert_eq!(config.socket, PathBuf::from("/run/tokend/tokend.sock"));
     assert_eq!(config.socket_mode, 0o666);
-    assert_eq!(config.state_dir, PathBuf::from("/home/t/.local/state/tokend"));
+    assert_eq!(
+        config.state_dir,
+        PathBuf::from("/home/t/.local/state/tokend")
+    );
     assert_eq!(*config.admin, [Rule::User(7)]);
     assert_eq!(config.files, [site.path("tokend.toml")]);
 }
@@ -52,21 +59,63 @@ fn the_example_is_a_valid_configuration_that_names_every_setting() {
         .flat_map(|line| [line, "\n"])
         .collect();
     let site = Site::new(&all)
-        .with("dialects/my-api.toml", "extends = \"oauth2\"\nsummary = \"mine\"\n")
+        .with(
+            "dialects/my-api.toml",
+            "extends = \"oauth2\"\nsummary = \"mine\"\n",
+        )
         .with("accounts.d/more.toml", "")
         .with("company-ca.pem", "-----BEGIN CERTIFICATE-----\n");
     let full = site.good();
     assert_eq!(config.expect("as it stands").accounts.len(), 1);
     assert_eq!(full.accounts.len(), 5);
     let names = [
-        "socket", "socket_mode", "state_dir", "admin", "dialect_dir", "include_dir", "connections", "connections_per_user",
-        "requests_per_connection", "idle_timeout", "frame_timeout", "command_timeout", "format", "level", "connect_timeout",
-        "timeout", "proxy", "max_body", "extra_ca", "allow", "refresh", "pacing", "provider", "base_url", "username", "password",
-        "client_id", "client_secret", "refresh_token", "scope", "endpoint", "login_path", "refresh_path", "options", "fields",
-        "host", "host_in_flight", "credential", "file", "env", "command",
+        "socket",
+        "socket_mode",
+        "state_dir",
+        "admin",
+        "dialect_dir",
+        "include_dir",
+        "connections",
+        "connections_per_user",
+        "requests_per_connection",
+        "idle_timeout",
+        "frame_timeout",
+        "command_timeout",
+        "format",
+        "level",
+        "connect_timeout",
+        "timeout",
+        "proxy",
+        "max_body",
+        "extra_ca",
+        "allow",
+        "refresh",
+        "pacing",
+        "provider",
+        "base_url",
+        "username",
+        "password",
+        "client_id",
+        "client_secret",
+        "refresh_token",
+        "scope",
+        "endpoint",
+        "login_path",
+        "refresh_path",
+        "options",
+        "fields",
+        "host",
+        "host_in_flight",
+        "credential",
+        "file",
+        "env",
+        "command",
     ];
     for name in names {
-        assert!(example.contains(&format!("{name} = ")) || example.contains(&format!(".{name}]")), "{name}");
+        assert!(
+            example.contains(&format!("{name} = ")) || example.contains(&format!(".{name}]")),
+            "{name}"
+        );
     }
 }
 
@@ -112,16 +161,30 @@ max_body = "64KiB"
     assert_eq!(config.log.format, Format::Json);
     assert_eq!(config.log.level.to_string(), "info,tokend=debug");
     assert_eq!(config.http.connect_timeout, Duration::from_millis(500));
-    assert_eq!(config.http.proxy.map(String::from), Some("http://proxy.example.com:3128/".to_owned()));
+    assert_eq!(
+        config.http.proxy.map(String::from),
+        Some("http://proxy.example.com:3128/".to_owned())
+    );
     assert_eq!(config.http.max_body, 65536);
 }
 
 #[test]
 fn the_command_line_comes_before_the_file() {
     let site = Site::new("socket = \"/a\"\nstate_dir = \"/b\"\n");
-    let overrides = Overrides { socket: Some("/c".into()), state_dir: Some("/d".into()) };
-    let config = Config::load(&site.path("tokend.toml"), &overrides, &Environment::default()).expect("valid");
-    assert_eq!((config.socket, config.state_dir), ("/c".into(), "/d".into()));
+    let overrides = Overrides {
+        socket: Some("/c".into()),
+        state_dir: Some("/d".into()),
+    };
+    let config = Config::load(
+        &site.path("tokend.toml"),
+        &overrides,
+        &Environment::default(),
+    )
+    .expect("valid");
+    assert_eq!(
+        (config.socket, config.state_dir),
+        ("/c".into(), "/d".into())
+    );
 }
 
 #[test]
@@ -132,19 +195,32 @@ fn an_account_has_its_dialects_pacing_and_its_files_directory() {
     assert_eq!(ads.dialect.name(), "ad-verification");
     assert_eq!(ads.endpoint.base_url(), "https://ads.example.com");
     assert_eq!(ads.field("username"), Some("you@example.com"));
-    assert_eq!(ads.secret("password"), Some(&SecretRef::File(site.path("secrets/ads").into())));
+    assert_eq!(
+        ads.secret("password"),
+        Some(&SecretRef::File(site.path("secrets/ads").into()))
+    );
     assert_eq!(ads.refresh, RefreshPolicy::Auto);
     assert_eq!(*ads.allow, [Rule::User(7)]);
     let pacing = ads.dialect.pacing();
-    assert_eq!((ads.pacing.attempts.burst(), ads.pacing.attempts.period()), (pacing.attempts.burst, pacing.attempts.period));
+    assert_eq!(
+        (ads.pacing.attempts.burst(), ads.pacing.attempts.period()),
+        (pacing.attempts.burst, pacing.attempts.period)
+    );
     assert_eq!(ads.pacing.host_in_flight, pacing.host_in_flight);
-    assert_eq!(ads.to_string(), "ads (ad-verification at https://ads.example.com)");
+    assert_eq!(
+        ads.to_string(),
+        "ads (ad-verification at https://ads.example.com)"
+    );
 }
 
 #[test]
 fn without_allow_only_the_daemons_own_user_is_allowed_and_root_is_not() {
     let ads = ads(ADS);
-    let peer = |uid| Peer { uid, gid: uid, pid: 1 };
+    let peer = |uid| Peer {
+        uid,
+        gid: uid,
+        pid: 1,
+    };
     assert!(decide(&peer(7), &ads.allow).is_allowed());
     assert!(!decide(&peer(0), &ads.allow).is_allowed());
     assert!(!decide(&peer(1000), &ads.allow).is_allowed());
@@ -173,10 +249,22 @@ logins = {{ burst = 1, every = \"1h\" }}
     let config = Site::new(&text).good();
     let (ads, other) = (account(&config, "ads"), account(&config, "other"));
     let rate = |burst, secs| Rate::new(burst, Duration::from_secs(secs)).expect("a rate");
-    assert_eq!((ads.pacing.attempts, ads.pacing.logins), (rate(9, 1), rate(1, 3600)));
-    assert_eq!((other.pacing.attempts, other.pacing.logins), (rate(2, 300), rate(1, 3600)));
-    assert_eq!((ads.refresh, other.refresh), (RefreshPolicy::Always, RefreshPolicy::OnDemand));
-    assert_eq!((&*ads.allow, &*other.allow), (&[Rule::User(1000)][..], &[Rule::User(5)][..]));
+    assert_eq!(
+        (ads.pacing.attempts, ads.pacing.logins),
+        (rate(9, 1), rate(1, 3600))
+    );
+    assert_eq!(
+        (other.pacing.attempts, other.pacing.logins),
+        (rate(2, 300), rate(1, 3600))
+    );
+    assert_eq!(
+        (ads.refresh, other.refresh),
+        (RefreshPolicy::Always, RefreshPolicy::OnDemand)
+    );
+    assert_eq!(
+        (&*ads.allow, &*other.allow),
+        (&[Rule::User(1000)][..], &[Rule::User(5)][..])
+    );
 }
 
 #[test]
@@ -220,11 +308,27 @@ fn identity_and_fingerprint_change_with_what_they_stand_for() {
         (ADS.replace("you@", "me@"), true, true),
         (ADS.replace("ads.example.com", "b.example.com"), true, true),
         (ADS.replace("secrets/ads", "secrets/new"), false, true),
-        (ADS.replace("{ file = \"secrets/ads\" }", "{ env = \"ADS\" }"), false, true),
+        (
+            ADS.replace("{ file = \"secrets/ads\" }", "{ env = \"ADS\" }"),
+            false,
+            true,
+        ),
         (format!("{ADS}login_path = \"/v2/login\"\n"), false, true),
-        (format!("{ADS}[account.ads.options]\nrefresh_key = \"token\"\n"), false, true),
-        (format!("{ADS}allow = [{{ user = 5 }}]\nrefresh = \"always\"\n"), false, false),
-        (format!("{ADS}[account.ads.pacing]\nattempts = {{ burst = 1, every = \"1h\" }}\n"), false, false),
+        (
+            format!("{ADS}[account.ads.options]\nrefresh_key = \"token\"\n"),
+            false,
+            true,
+        ),
+        (
+            format!("{ADS}allow = [{{ user = 5 }}]\nrefresh = \"always\"\n"),
+            false,
+            false,
+        ),
+        (
+            format!("{ADS}[account.ads.pacing]\nattempts = {{ burst = 1, every = \"1h\" }}\n"),
+            false,
+            false,
+        ),
     ];
     // One directory for all, as paths are part of the fingerprint.
     let site = Site::new(ADS);
@@ -252,28 +356,48 @@ client_secret = { command = ["pass", "show", "a"] }
 refresh_token = { env = "A_TOKEN" }
 "#;
     let a = account(&Site::new(text).good(), "a");
-    assert_eq!(a.secret("password"), Some(&SecretRef::Credential("a-password".into())));
+    assert_eq!(
+        a.secret("password"),
+        Some(&SecretRef::Credential("a-password".into()))
+    );
     let command = SecretRef::Command(["pass", "show", "a"].map(Box::from).into());
     assert_eq!(a.secret("client_secret"), Some(&command));
-    assert_eq!(a.secret("refresh_token"), Some(&SecretRef::Env("A_TOKEN".into())));
+    assert_eq!(
+        a.secret("refresh_token"),
+        Some(&SecretRef::Env("A_TOKEN".into()))
+    );
     assert_eq!(a.field("scope"), Some("read write"));
 }
 
 #[test]
 fn included_files_add_accounts_in_the_order_of_their_names() {
-    let more = |name: &str| format!("[account.{name}]\nprovider = \"ad-verification\"\nbase_url = \"https://x.example\"\nusername = \"u\"\n");
+    let more = |name: &str| {
+        format!(
+            "[account.{name}]\nprovider = \"ad-verification\"\nbase_url = \"https://x.example\"\nusername = \"u\"\n"
+        )
+    };
     let site = Site::new(&format!("include_dir = \"accounts.d\"\n{ADS}"))
         .with("accounts.d/20.toml", &more("b"))
-        .with("accounts.d/10.toml", &(more("z") + "password = { file = \"p\" }\n"))
+        .with(
+            "accounts.d/10.toml",
+            &(more("z") + "password = { file = \"p\" }\n"),
+        )
         .with("accounts.d/.10.toml.swp", "not toml")
         .with("accounts.d/.hidden.toml", "not toml")
         .with("accounts.d/README", "not toml");
     let config = site.good();
-    let names: Vec<&str> = config.accounts.iter().map(|account| account.name.as_str()).collect();
+    let names: Vec<&str> = config
+        .accounts
+        .iter()
+        .map(|account| account.name.as_str())
+        .collect();
     assert_eq!(names, ["ads", "b", "z"]);
     assert_eq!(config.files.len(), 3);
     let z = account(&config, "z");
-    assert_eq!(z.secret("password"), Some(&SecretRef::File(site.path("accounts.d/p").into())));
+    assert_eq!(
+        z.secret("password"),
+        Some(&SecretRef::File(site.path("accounts.d/p").into()))
+    );
 }
 
 #[test]

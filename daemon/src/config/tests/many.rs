@@ -36,10 +36,17 @@ fn a_hundred_thousand_accounts_share_what_they_have_in_common() {
 }
 
 #[test]
-fn a_hundred_thousand_mistakes_are_counted_and_not_all_kept() {
-    let text: String = (0..COUNT).map(|n| format!("[account.a{n}]\nprovidr = \"oauth2\"\n")).collect();
+fn many_mistakes_are_counted_and_not_all_kept() {
+    let text: String = (0..1000)
+        .map(|n| format!("[account.a{n}]\nprovidr = \"oauth2\"\n"))
+        .collect();
     let error = Site::new(&text).load().expect_err("nothing in it is right");
-    assert_eq!(error.mistakes().len() + error.more(), 3 * COUNT);
+    assert_eq!(error.mistakes().len() + error.more(), 3000);
     assert!(error.mistakes().len() <= 50);
-    assert!(error.to_string().ends_with("(and 299999 more mistakes; run tokend check)"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .ends_with("(and 2999 more mistakes; run tokend check)"),
+        "{error}"
+    );
 }

@@ -31,17 +31,13 @@ username = "u""#,
         r#"[account.ads]
 provider = "ad-verification"
 password = hunter2"#,
-        &[
-            "3:12: string values must be quoted, expected literal string",
-        ],
+        &["3:12: string values must be quoted, expected literal string"],
     ),
     (
         r#"[account.ads]
 provider = "ad-verification"
 password = "hunter2"#,
-        &[
-            r#"3:20: invalid basic string, expected `"`"#,
-        ],
+        &[r#"3:20: invalid basic string, expected `"`"#],
     ),
     (
         r#"[account.ads]
@@ -69,9 +65,7 @@ base_url = "https://a.example""#,
         r#"[account.ads]
 provider = "ad-verification"
 base_url = "https://a.example""#,
-        &[
-            r#"1:10: dialect `ad-verification` needs `username`; add `username = "..."`"#,
-        ],
+        &[r#"1:10: dialect `ad-verification` needs `username`; add `username = "..."`"#],
     ),
     (
         r#"[account.ads]
@@ -133,9 +127,7 @@ base_url = "https://a.example"
 username = "u"
 [account.a]
 provider = "x""#,
-        &[
-            "5:10: account a is defined twice; it stands at DIR/tokend.toml:1:10 already",
-        ],
+        &["5:10: account a is defined twice; it stands at DIR/tokend.toml:1:10 already"],
     ),
     (
         r#"[account.a]
@@ -144,9 +136,7 @@ base_url = "https://a.example"
 username = "u"
 [account."a"]
 provider = "x""#,
-        &[
-            "5:10: account a is defined twice; it stands at DIR/tokend.toml:1:10 already",
-        ],
+        &["5:10: account a is defined twice; it stands at DIR/tokend.toml:1:10 already"],
     ),
     (
         r#"[limits]
@@ -197,9 +187,7 @@ timeout = "0s""#,
     ),
     (
         "socket_mode = 438",
-        &[
-            r#"1:15: expected a mode in quotes, such as "0660", found an integer"#,
-        ],
+        &[r#"1:15: expected a mode in quotes, such as "0660", found an integer"#],
     ),
     (
         r#"include_dir = "nowhere"
@@ -219,16 +207,12 @@ log = []"#,
     ),
     (
         "account.a = 5",
-        &[
-            "1:13: expected a table, found an integer",
-        ],
+        &["1:13: expected a table, found an integer"],
     ),
     (
         r#"socket = "/a"
 socket = "/b""#,
-        &[
-            "2:1: duplicate key",
-        ],
+        &["2:1: duplicate key"],
     ),
 ];
 
@@ -327,9 +311,7 @@ const ACCOUNTS: &[(&str, &[&str])] = &[
     ),
     (
         r#"allow = { user = "root" }"#,
-        &[
-            "5:9: expected an array, found a table",
-        ],
+        &["5:9: expected an array, found a table"],
     ),
     (
         r#"[account.ads.pacing]
@@ -357,8 +339,17 @@ refresh_kee = "a""#,
 fn said(text: &str) -> Vec<String> {
     let site = Site::new(text);
     let error = site.load().expect_err(text);
-    let lines = error.mistakes().iter().map(|mistake| site.anonymous(&mistake.to_string()));
-    lines.map(|line| line.strip_prefix("DIR/tokend.toml:").unwrap_or(&line).to_owned()).collect()
+    let lines = error
+        .mistakes()
+        .iter()
+        .map(|mistake| site.anonymous(&mistake.to_string()));
+    lines
+        .map(|line| {
+            line.strip_prefix("DIR/tokend.toml:")
+                .unwrap_or(&line)
+                .to_owned()
+        })
+        .collect()
 }
 
 #[test]
@@ -378,9 +369,15 @@ fn each_mistake_in_an_account_is_told_with_its_place_and_what_to_write() {
 /// People paste secrets where they do not belong; `hunter2` is in most of the files above.
 #[test]
 fn no_report_shows_a_secret() {
-    let accounts = ACCOUNTS.iter().map(|(lines, _)| format!("{ACCOUNT}{lines}\n"));
+    let accounts = ACCOUNTS
+        .iter()
+        .map(|(lines, _)| format!("{ACCOUNT}{lines}\n"));
     let mut with_a_secret = 0;
-    for text in FILES.iter().map(|(text, _)| (*text).to_owned()).chain(accounts) {
+    for text in FILES
+        .iter()
+        .map(|(text, _)| (*text).to_owned())
+        .chain(accounts)
+    {
         let site = Site::new(&text);
         let error = site.load().expect_err(&text);
         let everything = format!("{error} {error:?} {}", site.shown(&error));
@@ -392,7 +389,9 @@ fn no_report_shows_a_secret() {
 
 #[test]
 fn a_report_quotes_the_line_and_marks_the_place() {
-    let site = Site::new(&format!("{ACCOUNT}pasword = \"hunter2\" # old\nrefresh = \"allways\"\n"));
+    let site = Site::new(&format!(
+        "{ACCOUNT}pasword = \"hunter2\" # old\nrefresh = \"allways\"\n"
+    ));
     let error = site.load().expect_err("two mistakes");
     let expected = r"  x unknown key `pasword`
    ,-[DIR/tokend.toml:5:1]
@@ -411,7 +410,13 @@ fn a_report_quotes_the_line_and_marks_the_place() {
   help: did you mean `always`? valid here: `auto`, `always`, `on-demand`
 
 ";
-    assert_eq!(site.shown(&error), expected.replace("refresh = ***\n   :           ^^^\n", "refresh = \"allways\"\n   :           ^^^^^^^^^\n"));
+    assert_eq!(
+        site.shown(&error),
+        expected.replace(
+            "refresh = ***\n   :           ^^^\n",
+            "refresh = \"allways\"\n   :           ^^^^^^^^^\n"
+        )
+    );
 }
 
 #[test]
@@ -420,17 +425,30 @@ fn one_account_that_is_no_toml_does_not_hide_the_mistakes_of_others() {
     let said = said(&format!("{ACCOUNT}{broken}"));
     assert_eq!(said.len(), 3, "{said:?}");
     assert!(said[0].starts_with("6:12: "), "{said:?}");
-    assert!(said[1].starts_with("7:10: `base_url` is missing"), "{said:?}");
-    assert!(said[2].starts_with("8:12: there is no dialect `x`"), "{said:?}");
+    assert!(
+        said[1].starts_with("7:10: `base_url` is missing"),
+        "{said:?}"
+    );
+    assert!(
+        said[2].starts_with("8:12: there is no dialect `x`"),
+        "{said:?}"
+    );
 }
 
 #[test]
 fn mistakes_in_other_files_name_those_files() {
     let site = Site::new(&format!("include_dir = \"accounts.d\"\n{ACCOUNT}"))
-        .with("accounts.d/a.toml", "[account.ads]\n[log]\nlevel = \"info\"\n")
+        .with(
+            "accounts.d/a.toml",
+            "[account.ads]\n[log]\nlevel = \"info\"\n",
+        )
         .with("accounts.d/b.toml", "[account.b\n");
     let error = site.load().expect_err("mistakes in both");
-    let lines: Vec<String> = error.mistakes().iter().map(|mistake| site.anonymous(&mistake.to_string())).collect();
+    let lines: Vec<String> = error
+        .mistakes()
+        .iter()
+        .map(|mistake| site.anonymous(&mistake.to_string()))
+        .collect();
     let expected = [
         "DIR/accounts.d/a.toml:1:10: account ads is defined twice; it stands at DIR/tokend.toml:2:10 already",
         "DIR/accounts.d/a.toml:2:2: `log` cannot stand here: an included file holds only accounts; \
@@ -448,8 +466,14 @@ fn a_broken_dialect_is_told_once_and_not_as_missing() {
     assert!(error.mistakes().is_empty(), "{error:?}");
     assert_eq!(error.dialects().len(), 1);
     let shown = site.shown(&error);
-    assert!(shown.contains("DIR/d/my-api.toml:2:1") && shown.contains("did you mean `summary`"), "{shown}");
-    assert!(site.anonymous(&error.to_string()).starts_with("dialect `my-api` has a mistake: DIR/d/my-api.toml:2:1: "));
+    assert!(
+        shown.contains("DIR/d/my-api.toml:2:1") && shown.contains("did you mean `summary`"),
+        "{shown}"
+    );
+    assert!(
+        site.anonymous(&error.to_string())
+            .starts_with("dialect `my-api` has a mistake: DIR/d/my-api.toml:2:1: ")
+    );
 }
 
 #[test]
@@ -464,5 +488,8 @@ fn a_file_that_cannot_be_read_says_why() {
     );
     fs::write(site.path("tokend.toml"), b"a = 1\nb = \"\xff\"\n").expect("write");
     let error = site.load().expect_err("no text");
-    assert_eq!(site.anonymous(&error.to_string()), "DIR/tokend.toml: is not UTF-8 text: line 2 has a byte that is none");
+    assert_eq!(
+        site.anonymous(&error.to_string()),
+        "DIR/tokend.toml: is not UTF-8 text: line 2 has a byte that is none"
+    );
 }
