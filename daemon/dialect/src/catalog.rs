@@ -118,10 +118,14 @@ impl Catalog {
     ) -> Vec<DialectError> {
         let mut errors = Vec::new();
         let mut waiting: Vec<File> = Vec::new();
-        for (file, text) in files.into_iter().take(FILES) {
-            match File::read(&file, text, &self.dialects) {
+        for (file, text) in files {
+            let taken = |name: &str| {
+                self.dialects.contains_key(name) || waiting.iter().any(|file| file.name == name)
+            };
+            match File::read(&file, text, taken, waiting.len()) {
                 Ok(file) => waiting.push(file),
-                Err(error) => errors.push(error),
+                Err(error) if errors.len() < FILES => errors.push(error),
+                Err(_) => break,
             }
         }
         let names: Vec<String> = waiting.iter().map(|file| file.name.clone()).collect();
@@ -168,7 +172,13 @@ impl Catalog {
 /// # Errors
 /// Everything that is wrong with it, each with file, line, column and what would be valid.
 pub fn parse(file: &str, text: &str, catalog: &Catalog) -> Result<Dialect, DialectError> {
-    let file = File::read(file, text.to_owned(), &BTreeMap::new())?;
+    let taken = |name: &str| {
+        catalog
+            .dialects
+            .get(name)
+            .is_some_and(|known| known.builtin)
+    };
+    let file = File::read(file, text.to_owned(), taken, 0)?;
     let (tree, depth) = file.resolve(&catalog.dialects)?;
     file.check_depth(depth)?;
     compile::compile(&file.name, Some(&file.text), &tree)
@@ -185,7 +195,8 @@ impl File {
     fn read(
         file: &str,
         text: String,
-        taken: &BTreeMap<String, Known>,
+        taken: impl Fn(&str) -> bool,
+        before: usize,
     ) -> Result<Self, DialectError> {
         let mut mistakes = Mistakes::default();
         let base = file.rsplit('/').next().unwrap_or(file);
@@ -205,7 +216,14 @@ impl File {
                     Some(help.to_owned()),
                 );
             }
-            if taken.contains_key(&name) {
+            if before >= FILES {
+                mistakes.add(
+                    &tree.span,
+                    format!("there are more than {FILES} dialects"),
+                    None,
+                );
+            }
+            if taken(&name) {
                 let help =
                     format!("rename the file; the new dialect can say `extends = \"{name}\"`");
                 mistakes.add(

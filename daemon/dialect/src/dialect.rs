@@ -12,7 +12,7 @@ use crate::{
     fields::{ACCESS_TOKEN, FieldUse, Fields, Kind, REFRESH_TOKEN, RequestError, STANDARD, UsedBy},
     pacing::Pacing,
     rejection::Rejection,
-    reply::{Reply, ReplyPlan},
+    reply::{Reply, ReplyPlan, redact::Secrets},
     request::RequestPlan,
     template::{Names, OptionSpec, Slot, Values},
 };
@@ -315,7 +315,11 @@ impl Dialect {
             .or(self.login.as_ref())
             .or(self.refresh.as_ref());
         match plan {
-            Some(plan) => plan.reply.read(kind, response, sent),
+            Some(plan) => {
+                let own = |name: &str| self.names.field(name).is_some_and(|field| field.secret);
+                plan.reply
+                    .read(kind, response, &Secrets::new(sent.secrets(own)))
+            }
             None => Reply::unreadable(response.status().as_u16()),
         }
     }

@@ -185,31 +185,45 @@ const APPENDED: &[&str] = &["cases"];
 /// Tables of which only one member may be present, or whose members belong together.
 const REPLACED: &[&str] = &["auth", "lifetime", "refresh_lifetime"];
 
+/// Tables whose keys are a provider's words.
+const FREE: &[&str] = &[
+    "form",
+    "json",
+    "query",
+    "headers",
+    "cookies",
+    "endpoints",
+    "fields",
+    "options",
+];
+
 /// Lays `own` over `base`: tables are merged, everything else is replaced, lists of rules and cases are joined.
 pub(crate) fn merge(base: &mut Node, own: Node) {
-    merge_named("", base, own);
+    merge_named("", false, base, own);
 }
 
-fn merge_named(name: &str, base: &mut Node, own: Node) {
+/// `free` says that the keys are a provider's words and not the language's.
+fn merge_named(name: &str, free: bool, base: &mut Node, own: Node) {
     let Node { span, value } = own;
+    let is = |names: &[&str]| !free && names.contains(&name);
     match (&mut base.value, value) {
         (Value::Table(base_table), Value::Table(own_table))
-            if !(REPLACED.contains(&name)
-                || name == "body" && other_encoding(base_table, &own_table)) =>
+            if !(is(REPLACED) || is(&["body"]) && other_encoding(base_table, &own_table)) =>
         {
+            let free = free || is(FREE);
             for (key, node) in own_table.entries {
                 match base_table.find_mut(&key.name) {
-                    Some(slot) => merge_named(&key.name, slot, node),
+                    Some(slot) => merge_named(&key.name, free, slot, node),
                     None => base_table.entries.push((key, node)),
                 }
             }
             base.span = span;
         }
-        (Value::Array(base_items), Value::Array(own_items)) if PREPENDED.contains(&name) => {
+        (Value::Array(base_items), Value::Array(own_items)) if is(PREPENDED) => {
             base_items.splice(0..0, own_items);
         }
-        (Value::Array(base_items), Value::Array(own_items)) if APPENDED.contains(&name) => {
-            base_items.extend(own_items)
+        (Value::Array(base_items), Value::Array(own_items)) if is(APPENDED) => {
+            base_items.extend(own_items);
         }
         (_, value) => *base = Node { span, value },
     }

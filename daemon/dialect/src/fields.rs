@@ -79,11 +79,12 @@ impl Fields {
             || STANDARD.contains(&(name, true))
     }
 
-    /// Every secret value, to be kept out of what a provider's reply is told as.
-    pub(crate) fn secrets(&self) -> impl Iterator<Item = &str> {
+    /// Every secret value, to be kept out of what a provider's reply is told as. `declared` names a dialect's own secrets.
+    pub(crate) fn secrets(&self, declared: impl Fn(&str) -> bool) -> impl Iterator<Item = &str> {
+        let secret = move |name: &&String| self.is_secret(name) || declared(name);
         self.values
             .keys()
-            .filter(|name| self.is_secret(name))
+            .filter(secret)
             .filter_map(|name| self.expose(name))
     }
 }

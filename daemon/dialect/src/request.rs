@@ -182,7 +182,7 @@ impl RequestPlan {
             (None, Some(template)) => template.fill(values, Place::Path)?.unwrap_or_default().text,
             (None, None) => return Err(invalid("there is no path", "login_path")),
         };
-        let absolute = path.starts_with("https://") || path.starts_with("http://");
+        let absolute = path.starts_with("https://");
         let base = if absolute {
             ""
         } else {

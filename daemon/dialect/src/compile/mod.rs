@@ -3,6 +3,7 @@
 //! Owns what each key of the language means and which settings contradict each other. Everything that can be wrong is found
 //! here, so that a compiled dialect cannot fail for reasons of its own.
 
+mod body;
 mod names;
 mod reply;
 mod request;

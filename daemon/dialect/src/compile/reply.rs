@@ -37,13 +37,13 @@ const TAKES: &[(&str, Take)] = &[("first", Take::First), ("shortest", Take::Shor
 
 /// Where real servers put an error code.
 const CODES: &[&str] = &[
+    "/errcode",
     "/error/code",
     "/error/code_reason",
     "/error/status",
     "/error",
     "/code",
     "/code_reason",
-    "/errcode",
     "/errors/0/extensions/code",
     "/__type",
     "/error_code",

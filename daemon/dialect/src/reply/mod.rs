@@ -25,11 +25,10 @@ use self::{
     retry_after::RetryAfter,
     told::Told,
 };
-use crate::fields::{Fields, Kind, VALUE_LIMIT};
+use crate::fields::{Kind, VALUE_LIMIT};
 
 /// What a provider's response means.
 #[derive(Debug)]
-#[non_exhaustive]
 pub enum Reply {
     /// A grant.
     Granted(Grant),
@@ -102,30 +101,29 @@ enum Unreadable {
 }
 
 impl ReplyPlan {
-    pub(crate) fn read(&self, kind: Kind, response: &Response<Bytes>, sent: &Fields) -> Reply {
+    pub(crate) fn read(&self, kind: Kind, response: &Response<Bytes>, secrets: &Secrets) -> Reply {
         let reply = Parsed::new(response);
-        let secrets = Secrets::new(sent.secrets());
         let success = response.status().is_success();
         let claimed = |rule: &&Rule| rule.matcher.matches(&reply, &self.error_code);
         // A rule claims a 2xx reply before it is read only if it names the status; others only when there is no token.
         let named = |rule: &&Rule| !success || !rule.matcher.status.is_empty();
         if let Some(rule) = self.rules.iter().filter(named).find(claimed) {
-            return self.claimed(rule, &reply, &secrets);
+            return self.claimed(rule, &reply, secrets);
         }
         if !success {
-            return self.by_status(kind, &reply, &secrets);
+            return self.by_status(kind, &reply, secrets);
         }
         match self.grant(&reply) {
             Ok(grant) => Reply::Granted(grant),
             Err(Unreadable::Absent) => match self.rules.iter().find(claimed) {
-                Some(rule) => self.claimed(rule, &reply, &secrets),
+                Some(rule) => self.claimed(rule, &reply, secrets),
                 None => self.misbehaved(
                     "no access token where the dialect looks for one",
                     &reply,
-                    &secrets,
+                    secrets,
                 ),
             },
-            Err(Unreadable::Broken(sentence)) => self.misbehaved(sentence, &reply, &secrets),
+            Err(Unreadable::Broken(sentence)) => self.misbehaved(sentence, &reply, secrets),
             Err(Unreadable::Type(name)) => {
                 let text = format!(
                     "the provider issues tokens of type {name}, which cannot be handed out as a bearer token"
@@ -133,7 +131,7 @@ impl ReplyPlan {
                 Reply::Misconfigured(Told {
                     status: reply.status(),
                     code: None,
-                    text: told::clean(&text, told::TEXT_LIMIT, &secrets),
+                    text: told::clean(&text, told::TEXT_LIMIT, secrets),
                 })
             }
         }

@@ -53,10 +53,12 @@ pub(crate) fn tell(
     secrets: &Secrets,
     own: Option<&str>,
 ) -> Told {
+    // What has blanks in it is a sentence and not a code.
     let code = codes
         .iter()
         .filter_map(|place| place.find(reply))
-        .find_map(|value| code(&value));
+        .filter_map(|value| code(&value))
+        .find(|code| !code.contains(char::is_whitespace));
     let said = said(reply, texts);
     let said = match (own, said) {
         (Some(own), Some(said)) if !said.is_empty() => format!("{own} (it said: {said})"),

@@ -1,0 +1,215 @@
+//! Document 003, the accounts API behind Firebase: each sentence a client can act on. It has no sample bodies.
+
+use std::time::Duration;
+
+use tokend_dialect::{Catalog, Fields, Kind, LifetimeSource, REFRESH_TOKEN, Reply, Reuse};
+
+use crate::support::*;
+
+#[test]
+fn login_is_basic_with_an_empty_body() {
+    let dialect = builtin("firebase-accounts");
+    let fields = fields(&[("username", "johndoe"), ("password", "your_password")]);
+    let request = dialect.login_request(&endpoint(&dialect), &fields).unwrap();
+    assert_eq!(request.method(), "POST");
+    assert_eq!(request.uri().path(), "/auth/api/v1/accounts/login");
+    assert_eq!(
+        header(&request, "authorization"),
+        Some("Basic am9obmRvZTp5b3VyX3Bhc3N3b3Jk")
+    );
+    assert!(request.headers()["authorization"].is_sensitive());
+    assert_eq!(header(&request, "content-length"), Some("0"));
+    assert_eq!(header(&request, "content-type"), None);
+    assert!(request.body().is_empty());
+}
+
+#[test]
+fn a_long_credential_stays_on_one_line() {
+    let dialect = builtin("firebase-accounts");
+    let password = "long password with: colons and é ".repeat(10);
+    let fields = fields(&[("username", "johndoe"), ("password", &password)]);
+    let request = dialect.login_request(&endpoint(&dialect), &fields).unwrap();
+    let value = header(&request, "authorization").unwrap();
+    assert!(value.len() > 400 && !value.contains('\n'));
+}
+
+#[test]
+fn the_login_gives_access_and_refresh() {
+    let grant = grant(
+        &builtin("firebase-accounts"),
+        Kind::Login,
+        r#"{"access": "a", "refresh": "r"}"#,
+    );
+    assert_eq!((access(&grant), refresh(&grant)), ("a", Some("r")));
+}
+
+#[test]
+fn an_access_token_is_valid_for_45_minutes() {
+    let dialect = builtin("firebase-accounts");
+    let assumed = grant(&dialect, Kind::Login, r#"{"access": "opaque"}"#);
+    assert_eq!(
+        (assumed.lifetime, assumed.lifetime_source),
+        (seconds(2700), LifetimeSource::Assumed)
+    );
+    for (life, expected) in [(600, 600), (3600, 2700)] {
+        let token = jwt(&format!(
+            r#"{{"iat": {DATE_UNIX}, "exp": {}}}"#,
+            DATE_UNIX + life
+        ));
+        let grant = grant(
+            &dialect,
+            Kind::Login,
+            &format!(r#"{{"access": "{token}"}}"#),
+        );
+        assert_eq!(
+            (grant.lifetime, grant.lifetime_source),
+            (seconds(expected), LifetimeSource::Jwt)
+        );
+    }
+}
+
+#[test]
+fn refresh_gives_the_refresh_token_back_at_the_token_path() {
+    let dialect = builtin("firebase-accounts");
+    let request = dialect
+        .refresh_request(&endpoint(&dialect), &fields(&[(REFRESH_TOKEN, "r")]))
+        .unwrap();
+    assert_eq!(request.method(), "POST");
+    assert_eq!(request.uri().path(), "/auth/api/v1/accounts/token");
+    assert_eq!(header(&request, "content-type"), Some("application/json"));
+    assert_eq!(header(&request, "authorization"), None);
+    assert_eq!(body(&request), r#"{"refresh":"r"}"#);
+}
+
+#[test]
+fn the_undocumented_refresh_request_can_be_changed() {
+    let dialect = builtin("firebase-accounts");
+    let form = with_options(
+        &dialect,
+        &[
+            ("refresh_encoding", "form"),
+            ("refresh_key", "refresh_token"),
+        ],
+    );
+    let request = dialect
+        .refresh_request(&form, &fields(&[(REFRESH_TOKEN, "a+b")]))
+        .unwrap();
+    assert_eq!(
+        header(&request, "content-type"),
+        Some("application/x-www-form-urlencoded")
+    );
+    assert_eq!(body(&request), "refresh_token=a%2Bb");
+}
+
+#[test]
+fn a_refresh_returns_only_an_access_token() {
+    let dialect = builtin("firebase-accounts");
+    assert_eq!(dialect.reuse(), Reuse::None);
+    let kept = grant(&dialect, Kind::Refresh, r#"{"access": "a2"}"#);
+    assert_eq!((access(&kept), refresh(&kept)), ("a2", None));
+    let rotated = grant(
+        &dialect,
+        Kind::Refresh,
+        r#"{"access": "a2", "refresh": "r2"}"#,
+    );
+    assert_eq!(refresh(&rotated), Some("r2"));
+}
+
+#[test]
+fn a_401_means_three_things() {
+    let dialect = builtin("firebase-accounts");
+    assert!(dialect.rejection().matches(401, b"{}"));
+    assert!(!dialect.rejection().matches(400, b"{}"));
+    assert!(matches!(
+        read(&dialect, Kind::Refresh, 401, "{}"),
+        Reply::RefreshRejected(_)
+    ));
+    assert!(matches!(
+        read(&dialect, Kind::Login, 401, "{}"),
+        Reply::CredentialRejected(_)
+    ));
+}
+
+#[test]
+fn throttling_told_with_400_is_no_refusal() {
+    let dialect = builtin("firebase-accounts");
+    for code in [
+        "QUOTA_EXCEEDED : Exceeded quota for verifying passwords.",
+        "TOO_MANY_ATTEMPTS_TRY_LATER",
+    ] {
+        for kind in [Kind::Login, Kind::Refresh] {
+            let body = format!(r#"{{"error": {{"code": 400, "message": "{code}"}}}}"#);
+            let reply = dialect.read_reply(kind, &response(400, &[], body), &Fields::new());
+            assert!(
+                matches!(
+                    reply,
+                    Reply::Busy {
+                        retry_after: Some(_),
+                        ..
+                    }
+                ),
+                "{reply:?}"
+            );
+        }
+    }
+    let warning = read(
+        &dialect,
+        Kind::Login,
+        429,
+        r#"{"detail": "Slow down or your account may be suspended."}"#,
+    );
+    assert!(matches!(warning, Reply::Busy { .. }), "{warning:?}");
+}
+
+#[test]
+fn a_suspended_account_is_left_alone() {
+    let dialect = builtin("firebase-accounts");
+    for kind in [Kind::Login, Kind::Refresh] {
+        let reply = read(
+            &dialect,
+            kind,
+            400,
+            r#"{"error": {"message": "USER_DISABLED"}}"#,
+        );
+        assert!(matches!(reply, Reply::CredentialRejected(_)), "{reply:?}");
+        let reply = read(
+            &dialect,
+            kind,
+            403,
+            r#"{"detail": "This account has been suspended."}"#,
+        );
+        assert!(matches!(reply, Reply::CredentialRejected(_)), "{reply:?}");
+    }
+}
+
+#[test]
+fn its_pacing_is_the_strictest_and_says_why() {
+    let catalog = Catalog::builtin();
+    let strict = catalog.find("firebase-accounts").unwrap();
+    assert!(strict.documentation().contains("account suspension"));
+    let pacing = strict.pacing();
+    assert!(
+        pacing.attempts.period >= Duration::from_secs(180)
+            && pacing.logins.period >= Duration::from_secs(1800)
+    );
+    for (dialect, _) in catalog.iter() {
+        let other = dialect.pacing();
+        assert!(
+            dialect.documentation().contains("Pacing:"),
+            "{} says why",
+            dialect.name()
+        );
+        for (strict, other) in [
+            (pacing.attempts, other.attempts),
+            (pacing.logins, other.logins),
+            (pacing.host, other.host),
+        ] {
+            assert!(
+                strict.burst <= other.burst && strict.period >= other.period,
+                "{}",
+                dialect.name()
+            );
+        }
+        assert!(pacing.host_in_flight <= other.host_in_flight);
+    }
+}

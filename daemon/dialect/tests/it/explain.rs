@@ -1,0 +1,168 @@
+//! Explanations for people: requests and replies without secrets, and dialects as text.
+
+use tokend_dialect::{Catalog, Endpoint, Kind, RequestError, parse};
+
+use crate::support::*;
+
+#[test]
+fn requests_show_fields_instead_of_values() {
+    let shown = |name: &str, kind| {
+        let dialect = builtin(name);
+        dialect.explain_request(kind, &endpoint(&dialect)).unwrap()
+    };
+    assert_eq!(
+        shown("ad-verification", Kind::Login),
+        "POST https://api.example.com/login\naccept: application/json\ncontent-type: application/x-www-form-urlencoded\n\n\
+         username=<username>&password=<password>\n"
+    );
+    assert_eq!(
+        shown("ad-verification", Kind::Refresh),
+        "POST https://api.example.com/refresh_token\naccept: application/json\ncontent-type: application/json\n\n\
+         {\"refresh_token\":\"<refresh_token>\"}\n"
+    );
+    assert_eq!(
+        shown("jwt-api", Kind::Refresh),
+        "POST https://api.example.com/auth/jwt/refresh\naccept: application/json\ncontent-length: 0\n\
+         refresh-token: <refresh_token>\n"
+    );
+    assert_eq!(
+        shown("firebase-accounts", Kind::Login),
+        "POST https://api.example.com/auth/api/v1/accounts/login\naccept: application/json\ncontent-length: 0\n\
+         authorization: Basic base64(<username>:<password>)\n"
+    );
+}
+
+#[test]
+fn what_cannot_be_requested_is_said() {
+    let dialect = builtin("client-credentials");
+    let error = dialect
+        .explain_request(Kind::Refresh, &endpoint(&dialect))
+        .unwrap_err();
+    assert!(matches!(
+        error,
+        RequestError::Unavailable {
+            kind: Kind::Refresh,
+            ..
+        }
+    ));
+}
+
+#[test]
+fn replies_show_lengths_instead_of_tokens() {
+    let dialect = builtin("firebase-accounts");
+    let reply = response(
+        200,
+        &[],
+        r#"{"access":"secret-access","refresh":"secret-refresh"}"#,
+    );
+    assert_eq!(
+        dialect.explain_reply(Kind::Login, &reply),
+        "login answered with status 200: granted\n\
+         \x20 access token     13 characters\n\
+         \x20 token type       Bearer\n\
+         \x20 lifetime         2700s, assumed by the dialect\n\
+         \x20 refresh token    14 characters\n\
+         \x20 scope            not told\n\
+         \x20 then             the token is stored and handed out\n"
+    );
+    let kept = dialect.explain_reply(
+        Kind::Refresh,
+        &response(200, &[], r#"{"access":"secret-access"}"#),
+    );
+    assert!(
+        kept.contains("refresh token    none: the one held is kept"),
+        "{kept}"
+    );
+    assert!(!kept.contains("secret"), "{kept}");
+}
+
+#[test]
+fn failures_show_what_they_mean() {
+    let dialect = builtin("oauth2");
+    let show = |kind, status, headers: &[(&str, &str)], body: &str| {
+        dialect.explain_reply(kind, &response(status, headers, body.to_owned()))
+    };
+    assert_eq!(
+        show(
+            Kind::Refresh,
+            400,
+            &[],
+            r#"{"error":"invalid_grant","error_description":"expired"}"#
+        ),
+        "refresh answered with status 400: refresh-token-rejected\n\
+         \x20 code             invalid_grant\n\
+         \x20 text             expired\n\
+         \x20 then             log in anew, if there is a credential and the pace allows\n"
+    );
+    let busy = show(Kind::Login, 429, &[("retry-after", "60")], "");
+    assert!(
+        busy.contains("  retry after      60s\n") && busy.contains("  text             none\n"),
+        "{busy}"
+    );
+    let busy = show(Kind::Login, 429, &[("retry-after", DATE)], "");
+    assert!(
+        busy.contains("Unix time 1795262400 by the provider's clock"),
+        "{busy}"
+    );
+    assert!(show(Kind::Login, 503, &[], "").contains("  retry after      not told\n"));
+    assert!(show(Kind::Refresh, 502, &[], "").contains("  processed        maybe: "));
+    assert!(show(Kind::Refresh, 500, &[], "").contains("  processed        no: "));
+    assert!(show(Kind::Login, 401, &[], "").contains("  then             stop: the credential"));
+    assert!(show(Kind::Login, 404, &[], "").contains("  then             stop: nothing is sent"));
+}
+
+#[test]
+fn a_dialect_is_shown_as_it_was_written_or_with_what_it_inherits() {
+    let own = builtin("jwt-api");
+    assert_eq!(own.show(), own.source().unwrap());
+    let child = parse(
+        "child.toml",
+        "extends = \"oauth2\"\nsummary = \"mine\"",
+        &Catalog::builtin(),
+    )
+    .unwrap();
+    let shown = child.show();
+    assert!(
+        shown.contains("summary = \"mine\"") && shown.contains("grant_type"),
+        "{shown}"
+    );
+    // What is shown is a dialect again, and the same one.
+    let again = parse("again.toml", &shown, &Catalog::default()).unwrap();
+    assert_eq!(again.digest(), child.digest());
+    assert_eq!(again.effective_toml(), child.effective_toml());
+}
+
+#[test]
+fn options_and_endpoints_are_listed() {
+    let dialect = builtin("oauth2");
+    let option = dialect
+        .options()
+        .find(|option| option.name == "client_auth")
+        .unwrap();
+    assert_eq!(option.default, Some("basic-rfc6749"));
+    assert_eq!(
+        option.choices,
+        ["basic-rfc6749", "basic-raw", "body", "none"]
+    );
+    let names: Vec<String> = builtin("client-credentials")
+        .endpoints()
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(names, ["unversioned", "versioned"]);
+    assert_eq!(
+        Endpoint::new(&dialect, &settings()).unwrap().base_url(),
+        BASE
+    );
+}
+
+#[test]
+fn rejection_rules_can_be_listed() {
+    let dialect = builtin("ad-verification");
+    let rules: Vec<_> = dialect.rejection().rules().collect();
+    assert_eq!(rules[0].statuses, [(400, 400)]);
+    assert_eq!(rules[0].texts, ["invalid session"]);
+    assert_eq!(
+        (rules[1].statuses.as_slice(), rules[1].texts.len()),
+        (&[(401, 401)][..], 0)
+    );
+}

@@ -1,0 +1,264 @@
+//! Lifetimes and retry times: units, absolute times, clamps, and numbers that make no sense.
+
+use std::time::Duration;
+
+use tokend_dialect::{Dialect, Fields, Grant, Kind, LifetimeSource, Reply, RetryAfter};
+
+use crate::support::*;
+
+fn with_lifetime(lifetime: &str) -> Dialect {
+    dialect(&format!(
+        "[login]\npath = \"/l\"\nbody.form = {{ u = \"{{username}}\" }}\n[reply]\nlifetime = {lifetime}"
+    ))
+}
+
+/// A grant from a reply with a `Date` header.
+fn dated(dialect: &Dialect, body: &str) -> Grant {
+    granted(dialect.read_reply(
+        Kind::Login,
+        &response(200, &[("date", DATE)], body.to_owned()),
+        &Fields::new(),
+    ))
+}
+
+#[test]
+fn units() {
+    for (unit, value, expected) in [
+        ("seconds", "90", 90_000),
+        ("seconds", "\" 90 \"", 90_000),
+        ("seconds", "1.5", 1_500),
+        ("seconds", "\"1e2\"", 100_000),
+        ("milliseconds", "4952", 4_952),
+        ("minutes", "45", 2_700_000),
+    ] {
+        let dialect = with_lifetime(&format!(
+            "{{ from = [{{ at = \"/x\", unit = \"{unit}\" }}] }}"
+        ));
+        let grant = grant(
+            &dialect,
+            Kind::Login,
+            &format!(r#"{{"access_token":"a","x":{value}}}"#),
+        );
+        assert_eq!(
+            grant.lifetime,
+            Some(Duration::from_millis(expected)),
+            "{unit} {value}"
+        );
+        assert_eq!(grant.lifetime_source, LifetimeSource::Told);
+    }
+}
+
+#[test]
+fn absolute_times_count_from_the_date_of_the_reply() {
+    let later = DATE_UNIX + 600;
+    for (unit, value) in [
+        ("unix-seconds", later.to_string()),
+        ("unix-seconds", format!("\"{later}.0\"")),
+        ("unix-milliseconds", format!("{later}000")),
+        ("rfc3339", "\"2026-11-21T12:10:00Z\"".to_owned()),
+        ("rfc3339", "\"2026-11-21 12:10:00\"".to_owned()),
+        ("http-date", "\"Sat, 21 Nov 2026 12:10:00 GMT\"".to_owned()),
+    ] {
+        let text = format!("{{ from = [{{ at = \"/x\", unit = \"{unit}\" }}], assumed = \"5m\" }}");
+        let dialect = with_lifetime(&text);
+        let body = format!(r#"{{"access_token":"a","x":{value}}}"#);
+        let grant = dated(&dialect, &body);
+        assert_eq!(
+            (grant.lifetime, grant.lifetime_source),
+            (seconds(600), LifetimeSource::ToldTime),
+            "{unit} {value}"
+        );
+        // Without a reference the assumption holds: the local clock is nobody's reference.
+        let reply = read(&dialect, Kind::Login, 200, &body);
+        let grant = granted(reply);
+        assert_eq!(
+            (grant.lifetime, grant.lifetime_source),
+            (seconds(300), LifetimeSource::Assumed)
+        );
+    }
+}
+
+#[test]
+fn an_absolute_time_may_count_from_the_iat_of_the_token() {
+    let dialect = with_lifetime("{ from = [{ at = \"/x\", unit = \"unix-seconds\" }] }");
+    let token = jwt(r#"{"iat": 1000000000}"#);
+    let grant = grant(
+        &dialect,
+        Kind::Login,
+        &format!(r#"{{"access_token":"{token}","x":1000000060}}"#),
+    );
+    assert_eq!(
+        (grant.lifetime, grant.lifetime_source),
+        (seconds(60), LifetimeSource::ToldTime)
+    );
+}
+
+#[test]
+fn a_jwt_counts_from_iat_or_date_whichever_leaves_less() {
+    let dialect = with_lifetime("{ from = [{ jwt = \"access_token\" }], assumed = \"5m\" }");
+    let (date, exp) = (DATE_UNIX, DATE_UNIX + 600);
+    for (payload, with_date, without) in [
+        (format!(r#"{{"exp":{exp}}}"#), 600, 300),
+        (format!(r#"{{"exp":{exp},"iat":{date}}}"#), 600, 600),
+        // A token from the provider's cache has lived for a while already.
+        (
+            format!(r#"{{"exp":{exp},"iat":{}}}"#, date - 3000),
+            600,
+            3600,
+        ),
+        // A date that is far off must not make a token look dead.
+        (
+            r#"{"exp":1000000600,"iat":1000000000}"#.to_owned(),
+            600,
+            600,
+        ),
+        (format!(r#"{{"iat":{date}}}"#), 300, 300),
+        (format!(r#"{{"exp":"{exp}"}}"#), 600, 300),
+        (r#"{"exp":-5,"iat":"x"}"#.to_owned(), 300, 300),
+        (r#"{"exp":1e300}"#.to_owned(), 300, 300),
+    ] {
+        let body = format!(r#"{{"access_token":"{}"}}"#, jwt(&payload));
+        assert_eq!(
+            dated(&dialect, &body).lifetime,
+            seconds(with_date),
+            "{payload} with a date"
+        );
+        assert_eq!(
+            grant(&dialect, Kind::Login, &body).lifetime,
+            seconds(without),
+            "{payload} without"
+        );
+    }
+}
+
+#[test]
+fn what_is_no_jwt_says_nothing() {
+    let dialect = with_lifetime("{ from = [{ jwt = \"access_token\" }], assumed = \"5m\" }");
+    for token in ["a.b", "a.b.c", "..", "a.e30.c", "a.W10.c", "opaque"] {
+        let grant = dated(&dialect, &format!(r#"{{"access_token":"{token}"}}"#));
+        assert_eq!(
+            (grant.lifetime, grant.lifetime_source),
+            (seconds(300), LifetimeSource::Assumed),
+            "{token}"
+        );
+    }
+}
+
+#[test]
+fn numbers_that_make_no_sense_are_passed_over() {
+    let dialect = with_lifetime("{ from = [\"/x\", { header = \"x-life\" }], assumed = \"5m\" }");
+    for value in [
+        "-1", "null", "true", "\"soon\"", "\"NaN\"", "\"inf\"", "{}", "[60]",
+    ] {
+        let body = format!(r#"{{"access_token":"a","x":{value}}}"#);
+        assert_eq!(
+            grant(&dialect, Kind::Login, &body).lifetime,
+            seconds(300),
+            "{value}"
+        );
+        let told = dialect.read_reply(
+            Kind::Login,
+            &response(200, &[("x-life", "60")], body),
+            &Fields::new(),
+        );
+        assert_eq!(
+            granted(told).lifetime,
+            seconds(60),
+            "{value}: the next place is asked"
+        );
+    }
+}
+
+#[test]
+fn zero_is_told_and_huge_is_cut() {
+    let dialect = with_lifetime("{ from = [\"/x\"], assumed = \"5m\" }");
+    let life = |value: &str| {
+        grant(
+            &dialect,
+            Kind::Login,
+            &format!(r#"{{"access_token":"a","x":{value}}}"#),
+        )
+    };
+    assert_eq!(
+        (life("0").lifetime, life("0").lifetime_source),
+        (seconds(0), LifetimeSource::Told)
+    );
+    for huge in ["999999999999", "1e300", "18446744073709551616", "\"1e30\""] {
+        assert_eq!(life(huge).lifetime, seconds(366 * 24 * 3600), "{huge}");
+    }
+}
+
+#[test]
+fn bounds_and_precedence() {
+    let bounded = with_lifetime("{ from = [\"/x\", \"/y\"], min = \"1m\", max = \"1h\" }");
+    let life = |dialect: &Dialect, members: &str| {
+        grant(
+            dialect,
+            Kind::Login,
+            &format!(r#"{{"access_token":"a"{members}}}"#),
+        )
+        .lifetime
+    };
+    assert_eq!(life(&bounded, r#","x":5"#), seconds(60));
+    assert_eq!(life(&bounded, r#","x":7200"#), seconds(3600));
+    assert_eq!(life(&bounded, r#","x":120,"y":90"#), seconds(120));
+    assert_eq!(life(&bounded, ""), None);
+    let shortest = with_lifetime("{ from = [\"/x\", \"/y\"], take = \"shortest\" }");
+    assert_eq!(life(&shortest, r#","x":120,"y":90"#), seconds(90));
+    assert_eq!(life(&shortest, r#","x":120,"y":-90"#), seconds(120));
+}
+
+#[test]
+fn retry_after_in_seconds_or_as_a_date() {
+    let dialect = builtin("oauth2");
+    let retry = |headers: &[(&str, &str)]| match dialect.read_reply(
+        Kind::Login,
+        &response(503, headers, ""),
+        &Fields::new(),
+    ) {
+        Reply::Busy { retry_after, .. } => retry_after,
+        other => panic!("{other:?}"),
+    };
+    let delay = |seconds| Some(RetryAfter::Delay(Duration::from_secs(seconds)));
+    let later = "Sat, 21 Nov 2026 12:01:40 GMT";
+    assert_eq!(retry(&[]), None);
+    assert_eq!(retry(&[("retry-after", "120")]), delay(120));
+    assert_eq!(retry(&[("retry-after", later), ("date", DATE)]), delay(100));
+    assert_eq!(retry(&[("retry-after", DATE), ("date", later)]), delay(0));
+    assert_eq!(
+        retry(&[("retry-after", later)]),
+        Some(RetryAfter::At(DATE_UNIX + 100))
+    );
+    assert_eq!(retry(&[("retry-after", "-5")]), delay(0));
+    assert_eq!(
+        retry(&[("retry-after", "99999999999")]),
+        delay(7 * 24 * 3600)
+    );
+    assert_eq!(retry(&[("retry-after", "tomorrow")]), None);
+}
+
+#[test]
+fn retry_after_from_the_body_when_the_header_says_nothing() {
+    let dialect = dialect(
+        "[login]\npath = \"/l\"\nbody.form = { u = \"{username}\" }\n[reply]\nretry_after = [{ at = \"/retry_after_ms\", unit = \"milliseconds\" }]",
+    );
+    let retry = |headers: &[(&str, &str)]| {
+        let reply = dialect.read_reply(
+            Kind::Login,
+            &response(429, headers, r#"{"retry_after_ms":2500}"#),
+            &Fields::new(),
+        );
+        let Reply::Busy { retry_after, .. } = reply else {
+            panic!("{reply:?}")
+        };
+        retry_after
+    };
+    assert_eq!(
+        retry(&[]),
+        Some(RetryAfter::Delay(Duration::from_millis(2500)))
+    );
+    assert_eq!(
+        retry(&[("retry-after", "9")]),
+        Some(RetryAfter::Delay(Duration::from_secs(9)))
+    );
+}

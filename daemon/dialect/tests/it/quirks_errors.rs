@@ -1,0 +1,301 @@
+//! How real servers fail, and what their tokens live through: quirks 16 to 27 of the list of real servers.
+//!
+//! Not here, because the broker does not do it: 24 (introspection), 28 (servers that accept tokens past expiry: the broker never
+//! relies on a refusal), 31 (device flow), 32 (discovery), 33 (pinning of test servers). Of 26 only what reuse of a refresh token costs.
+
+use std::time::Duration;
+
+use tokend_dialect::{Fields, Kind, Processed, REFRESH_TOKEN, Reply, RetryAfter, Reuse};
+
+use crate::support::*;
+
+const LOGIN: &str = "[login]\npath = \"/login\"\nbody.form = { username = \"{username}\", password = \"{password}\" }\n";
+
+#[test]
+fn quirk_16_bad_credentials_in_many_shapes() {
+    for name in ["oauth2", "jwt-api", "ad-verification", "firebase-accounts"] {
+        let dialect = builtin(name);
+        for (status, body) in [
+            (400, r#"{"detail":"LOGIN_BAD_CREDENTIALS"}"#),
+            (400, r#"{"error":{"message":"INVALID_PASSWORD"}}"#),
+            (400, r#"{"error":"invalid_grant"}"#),
+            (400, r#"{"message":"Failed to authenticate."}"#),
+            (
+                400,
+                r#"{"__type":"NotAuthorizedException","message":"Incorrect username or password."}"#,
+            ),
+            (401, ""),
+            (403, ""),
+        ] {
+            let reply = read(&dialect, Kind::Login, status, body);
+            assert!(
+                matches!(reply, Reply::CredentialRejected(_)),
+                "{name} {status} {body}: {reply:?}"
+            );
+        }
+        assert!(
+            matches!(
+                read(&dialect, Kind::Login, 422, "{}"),
+                Reply::Misconfigured(_)
+            ),
+            "{name}"
+        );
+    }
+    assert!(matches!(
+        read(
+            &builtin("oauth2"),
+            Kind::Login,
+            400,
+            r#"{"error":"invalid_request"}"#
+        ),
+        Reply::Misconfigured(_)
+    ));
+}
+
+#[test]
+fn quirk_17_refused_refresh_in_many_shapes() {
+    for name in ["oauth2", "jwt-api", "ad-verification", "firebase-accounts"] {
+        let dialect = builtin(name);
+        for (status, body) in [
+            (400, r#"{"error":"invalid_grant"}"#),
+            (400, ""),
+            (400, r#"{"error":"invalid_request"}"#),
+            (400, r#"{"detail":"Invalid session! Please try again."}"#),
+            (400, r#"{"error":{"message":"INVALID_REFRESH_TOKEN"}}"#),
+            (
+                401,
+                r#"{"detail":"Token is invalid","code":"token_not_valid"}"#,
+            ),
+            (403, ""),
+            (404, ""),
+            (422, r#"{"msg":"Not enough segments"}"#),
+        ] {
+            let reply = read(&dialect, Kind::Refresh, status, body);
+            assert!(
+                matches!(reply, Reply::RefreshRejected(_)),
+                "{name} {status} {body}: {reply:?}"
+            );
+        }
+        for status in [408, 425, 429] {
+            assert!(
+                matches!(
+                    read(&dialect, Kind::Refresh, status, ""),
+                    Reply::Busy { .. }
+                ),
+                "{name} {status}"
+            );
+        }
+    }
+}
+
+#[test]
+fn quirk_18_rejection_of_an_access_token_is_per_dialect() {
+    let dialect = dialect(&format!(
+        "{LOGIN}[[rejection]]\nstatus = [401, 403, 422]\n[[rejection]]\nstatus = 400\ncode = \"access_denied\"\nat = \"/error\""
+    ));
+    let rejection = dialect.rejection();
+    for status in [401, 403, 422] {
+        assert!(rejection.matches(status, b""));
+    }
+    assert!(rejection.matches(400, br#"{"error":"access_denied"}"#));
+    assert!(!rejection.matches(400, br#"{"error":"bad_request"}"#));
+}
+
+#[test]
+fn quirk_19_a_lock_out_told_with_500() {
+    let body = r#"{"error":"server_error","error_description":"Too many login attempts. Wait 10 minutes"}"#;
+    let reply = read(&builtin("oauth2"), Kind::Login, 500, body);
+    let Reply::Busy { retry_after, .. } = &reply else {
+        panic!("{reply:?}")
+    };
+    assert_eq!(
+        *retry_after,
+        Some(RetryAfter::Delay(Duration::from_secs(600)))
+    );
+    for status in [500, 501] {
+        let reply = read(&builtin("oauth2"), Kind::Login, status, "{}");
+        assert!(
+            matches!(
+                reply,
+                Reply::Misbehaved {
+                    processed: Processed::No,
+                    ..
+                }
+            ),
+            "{reply:?}"
+        );
+    }
+}
+
+#[test]
+fn quirk_20_a_500_leaves_the_refresh_token_good_and_its_body_is_redacted() {
+    let (old, new) = (jwt(r#"{"sub":"old"}"#), jwt(r#"{"sub":"new"}"#));
+    let body = format!(
+        r#"{{"error":"(sqlite3.IntegrityError) UNIQUE constraint failed: token.value [SQL: INSERT INTO token VALUES ('{new}', '{old}')]"}}"#
+    );
+    let sent = fields(&[(REFRESH_TOKEN, &old)]);
+    let reply = builtin("oauth2").read_reply(Kind::Refresh, &response(500, &[], body), &sent);
+    assert!(
+        matches!(
+            reply,
+            Reply::Misbehaved {
+                processed: Processed::No,
+                ..
+            }
+        ),
+        "{reply:?}"
+    );
+    let shown = format!("{reply:?}");
+    assert!(shown.contains("UNIQUE constraint failed"), "{shown}");
+    for token in [&old, &new] {
+        assert!(
+            token.split('.').take(2).all(|part| !shown.contains(part)),
+            "{shown}"
+        );
+    }
+}
+
+#[test]
+fn quirk_21_429_with_retry_after_and_any_body() {
+    let dialect = builtin("oauth2");
+    for body in [
+        r#"{"detail":"Request was throttled."}"#,
+        "Too Many Requests",
+        "",
+    ] {
+        let reply = dialect.read_reply(
+            Kind::Login,
+            &response(429, &[("retry-after", "60")], body),
+            &Fields::new(),
+        );
+        let Reply::Busy { retry_after, .. } = &reply else {
+            panic!("{reply:?}")
+        };
+        assert_eq!(
+            *retry_after,
+            Some(RetryAfter::Delay(Duration::from_secs(60)))
+        );
+    }
+}
+
+#[test]
+fn quirk_22_error_shapes() {
+    let dialect = dialect(LOGIN);
+    for (body, code, text) in [
+        (
+            r#"{"error":"e1","error_description":"words"}"#,
+            Some("e1"),
+            "words",
+        ),
+        (r#"{"detail":"words"}"#, None, "words"),
+        (
+            r#"{"detail":[{"type":"missing","loc":["body","username"],"msg":"Field required","input":null}]}"#,
+            None,
+            "body.username: Field required",
+        ),
+        (
+            r#"{"error":{"code":401,"message":"words"}}"#,
+            Some("401"),
+            "words",
+        ),
+        (
+            r#"{"error":{"code":"e2","message":"words"}}"#,
+            Some("e2"),
+            "words",
+        ),
+        (
+            r#"{"code":"e3","code_reason":"r","message":"words"}"#,
+            Some("e3"),
+            "words",
+        ),
+        (
+            r#"{"errors":[{"message":"words","extensions":{"code":"e4"}}]}"#,
+            Some("e4"),
+            "words",
+        ),
+        (r#"{"message":"words"}"#, None, "words"),
+        (r#"{"message":{"message":"words"}}"#, None, "words"),
+        (r#"{"msg":"words"}"#, None, "words"),
+        (
+            r#"{"errcode":"M_UNKNOWN_TOKEN","error":"words","soft_logout":true}"#,
+            Some("M_UNKNOWN_TOKEN"),
+            "words",
+        ),
+        (r#"{"__type":"E5","message":"words"}"#, Some("E5"), "words"),
+        (
+            r#"{"data":{},"message":"words","status":400}"#,
+            None,
+            "words",
+        ),
+        (
+            r#"{"type":"about:blank","title":"T","detail":"words"}"#,
+            None,
+            "words",
+        ),
+        (
+            r#"{"refresh":["This field is required."]}"#,
+            None,
+            r#"{"refresh":["This field is required."]}"#,
+        ),
+        (r#""words""#, None, "words"),
+        (
+            "<!DOCTYPE html><html><head><title>Bad\n Request</title></head></html>",
+            None,
+            "an HTML page, \"Bad Request\"",
+        ),
+        ("<html></html>", None, "an HTML page"),
+        ("plain words\n", None, "plain words"),
+        ("", None, ""),
+    ] {
+        let reply = read(&dialect, Kind::Login, 400, body);
+        assert_eq!(
+            (told(&reply).code.as_deref(), told(&reply).text.as_str()),
+            (code, text),
+            "{body}"
+        );
+    }
+}
+
+#[test]
+fn quirk_23_www_authenticate_is_not_depended_upon() {
+    let dialect = builtin("oauth2");
+    for challenge in [
+        "error=invalid_request,error_description=Invalid request",
+        "Bearer error=\"invalid_token\"",
+        "",
+    ] {
+        let reply = dialect.read_reply(
+            Kind::Refresh,
+            &response(401, &[("www-authenticate", challenge)], ""),
+            &Fields::new(),
+        );
+        assert!(matches!(reply, Reply::RefreshRejected(_)), "{challenge}");
+    }
+}
+
+#[test]
+fn quirk_25_and_27_what_a_refresh_does_to_the_access_token() {
+    let refresh = "[refresh]\npath = \"/r\"\nbody.form = { t = \"{refresh_token}\" }\n";
+    let plain = dialect(refresh);
+    assert!(!plain.refresh_ends_access_token() && !plain.refresh_needs_valid_access_token());
+    let odd = dialect(&format!(
+        "{refresh}ends_access_token = true\nneeds_valid_access_token = true\n"
+    ));
+    assert!(odd.refresh_ends_access_token() && odd.refresh_needs_valid_access_token());
+}
+
+#[test]
+fn quirk_26_what_reuse_costs_is_said() {
+    for (word, reuse) in [
+        ("none", Reuse::None),
+        ("rotates", Reuse::Rotates),
+        ("rotates-and-reuse-revokes", Reuse::RotatesAndReuseRevokes),
+        ("unknown", Reuse::Unknown),
+    ] {
+        let text = format!(
+            "[refresh]\npath = \"/r\"\nbody.form = {{ t = \"{{refresh_token}}\" }}\nreuse = \"{word}\"\n"
+        );
+        assert_eq!(dialect(&text).reuse(), reuse);
+    }
+    assert_eq!(builtin("oauth2").reuse(), Reuse::Unknown);
+}

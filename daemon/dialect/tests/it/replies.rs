@@ -1,0 +1,331 @@
+//! Replies: the default meaning of each status, rules, and bodies that are of no use.
+
+use std::time::Duration;
+
+use tokend_dialect::{Fields, Kind, Processed, Reply, RetryAfter};
+
+use crate::support::*;
+
+const PLAIN: &str = "[login]\npath = \"/l\"\nbody.form = { u = \"{username}\" }\n[refresh]\npath = \"/r\"\nbody.form = { t = \"{refresh_token}\" }\n";
+
+#[test]
+fn every_status_has_a_default_meaning() {
+    let dialect = dialect(PLAIN);
+    for (status, login, refresh) in [
+        (300, "misconfigured", "misconfigured"),
+        (304, "misconfigured", "misconfigured"),
+        (400, "credential-rejected", "refresh-token-rejected"),
+        (401, "credential-rejected", "refresh-token-rejected"),
+        (402, "misconfigured", "refresh-token-rejected"),
+        (403, "credential-rejected", "refresh-token-rejected"),
+        (404, "misconfigured", "refresh-token-rejected"),
+        (405, "misconfigured", "misconfigured"),
+        (408, "busy", "busy"),
+        (409, "misconfigured", "refresh-token-rejected"),
+        (415, "misconfigured", "misconfigured"),
+        (422, "misconfigured", "refresh-token-rejected"),
+        (423, "credential-rejected", "refresh-token-rejected"),
+        (425, "busy", "busy"),
+        (429, "busy", "busy"),
+        (500, "misbehaved", "misbehaved"),
+        (502, "misbehaved", "misbehaved"),
+        (503, "busy", "busy"),
+        (504, "misbehaved", "misbehaved"),
+        (599, "misbehaved", "misbehaved"),
+        (999, "misbehaved", "misbehaved"),
+    ] {
+        assert_eq!(
+            read(&dialect, Kind::Login, status, "").word(),
+            login,
+            "login {status}"
+        );
+        assert_eq!(
+            read(&dialect, Kind::Refresh, status, "").word(),
+            refresh,
+            "refresh {status}"
+        );
+    }
+}
+
+#[test]
+fn what_may_have_been_processed_is_said() {
+    let dialect = dialect(PLAIN);
+    let cases = [
+        (200, "{}"),
+        (200, "<html>"),
+        (204, ""),
+        (502, ""),
+        (504, ""),
+        (520, ""),
+        (524, ""),
+    ];
+    for (status, body) in cases {
+        let reply = read(&dialect, Kind::Refresh, status, body);
+        assert!(
+            matches!(
+                reply,
+                Reply::Misbehaved {
+                    processed: Processed::Maybe,
+                    ..
+                }
+            ),
+            "{status}: {reply:?}"
+        );
+    }
+    for status in [500, 501, 505, 521, 523] {
+        let reply = read(&dialect, Kind::Refresh, status, "");
+        assert!(
+            matches!(
+                reply,
+                Reply::Misbehaved {
+                    processed: Processed::No,
+                    ..
+                }
+            ),
+            "{status}: {reply:?}"
+        );
+    }
+}
+
+#[test]
+fn rules_come_before_defaults_and_the_first_decides() {
+    let dialect = dialect(&format!(
+        r#"{PLAIN}
+        [[login.rules]]
+        status = ["4xx", "500-501"]
+        code = [17, "seventeen"]
+        class = "busy"
+        retry_after = "90s"
+        [[login.rules]]
+        status = 500
+        text = "Out Of Order"
+        class = "misbehaved"
+        processed = "maybe"
+        say = "the provider is down for repairs"
+        [[rules]]
+        code = "E1"
+        at = ["/inner/0/c", {{ header = "x-code" }}]
+        class = "misconfigured"
+        [[rules]]
+        text = "gone for good"
+        class = "refresh-token-rejected"
+        "#
+    ));
+    for (status, body) in [
+        (400, r#"{"code":17}"#),
+        (499, r#"{"error":"seventeen"}"#),
+        (501, r#"{"code":"17"}"#),
+    ] {
+        let reply = read(&dialect, Kind::Login, status, body);
+        let Reply::Busy { retry_after, .. } = &reply else {
+            panic!("{reply:?}")
+        };
+        assert_eq!(
+            *retry_after,
+            Some(RetryAfter::Delay(Duration::from_secs(90)))
+        );
+    }
+    assert_eq!(
+        read(&dialect, Kind::Login, 502, r#"{"code":17}"#).word(),
+        "misbehaved"
+    );
+    assert_eq!(
+        read(&dialect, Kind::Refresh, 400, r#"{"code":17}"#).word(),
+        "refresh-token-rejected"
+    );
+    let down = read(&dialect, Kind::Login, 500, "we are OUT OF ORDER today");
+    assert!(matches!(
+        down,
+        Reply::Misbehaved {
+            processed: Processed::Maybe,
+            ..
+        }
+    ));
+    assert_eq!(
+        told(&down).text,
+        "the provider is down for repairs (it said: we are OUT OF ORDER today)"
+    );
+    assert_eq!(
+        read(&dialect, Kind::Refresh, 400, r#"{"inner":[{"c":"E1"}]}"#).word(),
+        "misconfigured"
+    );
+    let headers = dialect.read_reply(
+        Kind::Login,
+        &response(400, &[("x-code", "E1")], ""),
+        &Fields::new(),
+    );
+    assert_eq!(headers.word(), "misconfigured");
+    // A login cannot mean that a refresh token was rejected: the shared rule is not its own.
+    assert_eq!(
+        read(&dialect, Kind::Login, 503, "gone for good").word(),
+        "busy"
+    );
+    assert_eq!(
+        read(&dialect, Kind::Refresh, 503, "gone for good").word(),
+        "refresh-token-rejected"
+    );
+}
+
+#[test]
+fn text_is_found_behind_json_escapes() {
+    let dialect = dialect(&format!(
+        "{PLAIN}[[rules]]\ntext = \"trop d’essais\"\nclass = \"busy\""
+    ));
+    for body in ["Trop d’essais", r#"{"m":["Trop d\u2019essais!"]}"#] {
+        assert_eq!(read(&dialect, Kind::Login, 400, body).word(), "busy");
+    }
+}
+
+#[test]
+fn failures_told_with_200() {
+    let dialect = dialect(&format!(
+        r#"{PLAIN}
+        [[rules]]
+        status = 200
+        code = "LOCKED"
+        class = "busy"
+        [[login.rules]]
+        code = "WRONG"
+        class = "credential-rejected"
+        "#
+    ));
+    assert_eq!(
+        read(&dialect, Kind::Login, 200, r#"{"code":"WRONG"}"#).word(),
+        "credential-rejected"
+    );
+    // A rule without a status does not take a token away; one with the status does.
+    assert_eq!(
+        read(
+            &dialect,
+            Kind::Login,
+            200,
+            r#"{"code":"WRONG","access_token":"a"}"#
+        )
+        .word(),
+        "granted"
+    );
+    assert_eq!(
+        read(
+            &dialect,
+            Kind::Login,
+            200,
+            r#"{"code":"LOCKED","access_token":"a"}"#
+        )
+        .word(),
+        "busy"
+    );
+}
+
+#[test]
+fn a_reply_nobody_can_read_is_misbehaved() {
+    let dialect = dialect(PLAIN);
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    for body in [
+        "",
+        "null",
+        "[]",
+        "<html>",
+        "{\"access_token\":",
+        &deep,
+        r#"{"access_token":null}"#,
+        r#"{"access_token":""}"#,
+    ] {
+        let reply = read(&dialect, Kind::Login, 200, body);
+        assert_eq!(
+            told(&reply).text,
+            "no access token where the dialect looks for one",
+            "{body:.40}"
+        );
+    }
+    for (body, says) in [
+        (r#"{"access_token":17}"#, "the access token is not a string"),
+        (
+            r#"{"access_token":"a","refresh_token":{"v":1}}"#,
+            "the refresh token is not a string",
+        ),
+    ] {
+        assert_eq!(told(&read(&dialect, Kind::Login, 200, body)).text, says);
+    }
+    let huge = format!(
+        r#"{{"access_token":"a","pad":"{}"}}"#,
+        "x".repeat(1024 * 1024)
+    );
+    assert_eq!(read(&dialect, Kind::Login, 200, &huge).word(), "misbehaved");
+}
+
+#[test]
+fn a_refresh_token_may_be_a_number() {
+    let grant = grant(
+        &dialect(PLAIN),
+        Kind::Login,
+        r#"{"access_token":"a","refresh_token":12345}"#,
+    );
+    assert_eq!(refresh(&grant), Some("12345"));
+}
+
+#[test]
+fn a_form_encoded_reply_is_read() {
+    let headers = [(
+        "content-type",
+        "application/x-www-form-urlencoded; charset=utf-8",
+    )];
+    let body = "access_token=a%2Fb&token_type=bearer&expires_in=60";
+    let grant = granted(dialect(PLAIN).read_reply(
+        Kind::Login,
+        &response(200, &headers, body),
+        &Fields::new(),
+    ));
+    assert_eq!((access(&grant), grant.lifetime), ("a/b", seconds(60)));
+}
+
+#[test]
+fn a_prefix_does_not_belong_to_the_token() {
+    let dialect = dialect(&format!(
+        "{PLAIN}[reply]\naccess_token = {{ at = \"/token\", prefix = \"Bearer \" }}"
+    ));
+    for token in ["Bearer abc", "bearer abc", "abc"] {
+        assert_eq!(
+            access(&grant(
+                &dialect,
+                Kind::Login,
+                &format!(r#"{{"token":"{token}"}}"#)
+            )),
+            "abc"
+        );
+    }
+}
+
+#[test]
+fn other_token_types_can_be_allowed() {
+    let dialect = dialect(&format!("{PLAIN}[reply]\ntoken_types = [\"BearerToken\"]"));
+    let grant = grant(
+        &dialect,
+        Kind::Login,
+        r#"{"access_token":"a","token_type":"BearerToken"}"#,
+    );
+    assert_eq!(grant.token_type, "BearerToken");
+    assert_eq!(
+        read(
+            &dialect,
+            Kind::Login,
+            200,
+            r#"{"access_token":"a","token_type":"mac"}"#
+        )
+        .word(),
+        "misconfigured"
+    );
+}
+
+#[test]
+fn login_and_refresh_may_answer_differently() {
+    let dialect = dialect(&format!(
+        "{PLAIN}[reply]\naccess_token = \"/shared\"\nscope = \"/s\"\n[refresh.reply]\naccess_token = \"/own\""
+    ));
+    let body = r#"{"shared":"a","own":"b","s":"c"}"#;
+    assert_eq!(access(&grant(&dialect, Kind::Login, body)), "a");
+    let refreshed = grant(&dialect, Kind::Refresh, body);
+    assert_eq!(
+        (access(&refreshed), refreshed.scope.as_deref()),
+        ("b", Some("c"))
+    );
+}
