@@ -10,15 +10,14 @@ use tokend_client::SecretText;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::failure::{Exit, Failure};
+use crate::prompt;
 
 /// A secret: typed without echo on a terminal, else one line of standard input.
 ///
 /// One line end is cut off, nothing else: a blank may be part of a password.
 pub(crate) fn secret(what: &str) -> Result<SecretText, Failure> {
     let line = match io::stdin().is_terminal() {
-        true => Zeroizing::new(
-            rpassword::prompt_password(format!("{what}: ")).map_err(|error| unreadable(&error))?,
-        ),
+        true => prompt::secret(&format!("{what}: ")).map_err(|error| unreadable(&error))?,
         false => {
             let stdin = io::stdin()
                 .as_fd()

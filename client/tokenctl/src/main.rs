@@ -10,6 +10,7 @@ mod failure;
 mod help;
 mod input;
 mod output;
+mod prompt;
 mod status;
 mod token;
 mod words;

@@ -25,12 +25,18 @@ struct Terminal {
 
 impl Terminal {
     fn start(daemon: &FakeDaemon, arguments: &str) -> Self {
-        let tokenctl = format!(
-            "stty cols 60; exec {} {arguments}",
-            env!("CARGO_BIN_EXE_tokenctl")
-        );
+        Self::shell(
+            daemon,
+            &format!(
+                "stty cols 60; exec {} {arguments}",
+                env!("CARGO_BIN_EXE_tokenctl")
+            ),
+        )
+    }
+
+    fn shell(daemon: &FakeDaemon, line: &str) -> Self {
         let mut command = Command::new("script");
-        command.args(["--quiet", "--return", "--command", &tokenctl, "/dev/null"]);
+        command.args(["--quiet", "--return", "--command", line, "/dev/null"]);
         command
             .env("TOKEND_SOCKET", daemon.socket())
             .env("SHELL", "/bin/sh")
@@ -108,6 +114,30 @@ fn a_password_is_typed_without_echo() {
             secret: typed
         }]
     );
+}
+
+#[test]
+fn ctrl_c_at_the_prompt_gives_the_echo_back() {
+    let daemon = FakeDaemon::answering(Response::Done {
+        message: "unused".into(),
+    });
+    let tokenctl = env!("CARGO_BIN_EXE_tokenctl");
+    let line = format!("trap : INT; {tokenctl} login ads; echo ended with $?; stty -a");
+    let mut terminal = Terminal::shell(&daemon, &line);
+    terminal.wait_for("password of ads: ");
+    terminal.type_line("hunter2\u{3}");
+    let (_, shown) = terminal.end();
+    assert!(
+        shown.contains("ended with 130") && !shown.contains("hunter2"),
+        "{shown}"
+    );
+    assert!(
+        [" echo ", " isig ", " icanon "]
+            .iter()
+            .all(|mode| shown.replace(['\n', ';'], " ").contains(mode)),
+        "{shown}"
+    );
+    assert!(daemon.seen().is_empty());
 }
 
 #[test]
