@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokend_tests::{
-    clock::{PATIENCE, wait_for, wait_until},
+    clock::{PATIENCE, wait_until},
     simulator::{
         Configuration,
         fault::{Fault, FaultKind, RetryAfter, Rule},
@@ -220,18 +220,18 @@ fn lose_a_refresh(stage: &Stage) {
 
 #[test]
 fn a_lost_answer_never_makes_a_single_use_refresh_token_come_twice() {
-    let stage = Stage::on_demand(Api::JwtApi);
-    let _daemon = stage.site.start().unwrap();
-    lose_a_refresh(&stage);
-    let token = stage.eventually("it");
-    assert!(stage.accepted(Api::JwtApi, &token));
-    let log = stage.sim.log("it");
-    assert_eq!(
-        (log.refreshes_with(1), log.logins()),
-        (1, 2),
-        "not replayed: logged in again"
-    );
-    assert_eq!(stage.sim.violations(), []);
+    // Their documents do not say what presenting a spent token costs, so it is not tried.
+    for api in [Api::AdVerification, Api::Oauth2] {
+        let stage = Stage::on_demand(api);
+        let _daemon = stage.site.start().unwrap();
+        lose_a_refresh(&stage);
+        let token = stage.eventually("it");
+        assert!(stage.accepted(api, &token));
+        let log = stage.sim.log("it");
+        let counts = (log.refreshes_with(1), log.logins());
+        assert_eq!(counts, (1, 2), "{api}: not replayed: logged in again");
+        assert_eq!(stage.sim.violations(), []);
+    }
 }
 
 #[test]
@@ -340,31 +340,31 @@ fn providers_with_other_habits_are_lived_with() {
 
 #[test]
 fn an_attempt_that_fails_in_the_background_is_not_seen_while_the_token_is_good() {
-    let stage = Stage::new(
-        vec![account("it", Api::JwtApi)],
-        &format!("{FAST}refresh = \"always\""),
-    );
+    let always = format!("{FAST}refresh = \"always\"");
+    let stage = Stage::new(vec![account("it", Api::JwtApi)], &always);
     stage.sim.change("it", |behaviour| {
-        behaviour.access_lifetime = Duration::from_secs(10)
+        behaviour.access_lifetime = Duration::from_secs(20)
     });
     stage
         .sim
         .fail(Rule::once("it", Fault::before(FaultKind::status(503))).at(Endpoint::Refresh));
     let _daemon = stage.site.start().unwrap();
-    stage.site.get("it").unwrap();
+    let token = stage.site.get("it").unwrap();
     let failed = |entry: &Entry| entry.status == Some(503);
     wait_until("the failed refresh", PATIENCE, || {
         stage.sim.log("it").count(failed) == 1
     })
     .unwrap();
-    wait_for("a refresh that succeeds", PATIENCE, || {
-        let token = stage.site.get("it").unwrap();
-        assert!(
-            stage.accepted(Api::JwtApi, &token),
-            "what is served is good at every moment"
-        );
-        (stage.sim.log("it").grants() >= 2).then_some(())
+    assert_eq!(
+        stage.site.get("it").unwrap(),
+        token,
+        "refreshed ahead, so there is time left"
+    );
+    wait_until("a refresh that succeeds", PATIENCE, || {
+        stage.sim.log("it").grants() == 2
     })
     .unwrap();
+    let token = stage.eventually("it");
+    assert!(stage.accepted(Api::JwtApi, &token));
     assert_eq!(stage.sim.log("it").logins(), 1);
 }

@@ -45,7 +45,7 @@ fn a_restart_with_valid_tokens_causes_no_request() {
 
 #[test]
 fn a_crash_between_send_and_commit_is_in_doubt_and_not_replayed() {
-    let stage = Stage::on_demand(Api::JwtApi);
+    let stage = Stage::on_demand(Api::Oauth2);
     let daemon = stage.site.start().unwrap();
     let token = stage.site.get("it").unwrap();
     stage.sim.end_access("it");
@@ -67,7 +67,7 @@ fn a_crash_between_send_and_commit_is_in_doubt_and_not_replayed() {
     });
     let _daemon = stage.site.start().unwrap();
     let token = stage.eventually("it");
-    assert!(stage.accepted(Api::JwtApi, &token));
+    assert!(stage.accepted(Api::Oauth2, &token));
     let log = stage.sim.log("it");
     assert_eq!((log.refreshes_with(1), log.logins()), (1, 2));
     assert_eq!(stage.sim.violations(), []);
@@ -75,7 +75,7 @@ fn a_crash_between_send_and_commit_is_in_doubt_and_not_replayed() {
 
 #[test]
 fn kill_at_any_moment_of_a_rotation_loses_no_token_and_replays_none() {
-    let stage = Stage::on_demand(Api::JwtApi);
+    let stage = Stage::on_demand(Api::Oauth2);
     stage
         .sim
         .change("it", |behaviour| behaviour.reuse = Reuse::RevokeFamily);
@@ -99,7 +99,7 @@ fn kill_at_any_moment_of_a_rotation_loses_no_token_and_replays_none() {
         });
         daemon = stage.site.start().unwrap();
         let token = stage.eventually("it");
-        assert!(stage.accepted(Api::JwtApi, &token), "round {round}");
+        assert!(stage.accepted(Api::Oauth2, &token), "round {round}");
     }
     assert_eq!(stage.sim.violations(), []);
     let log = stage.sim.log("it");
