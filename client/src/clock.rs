@@ -5,10 +5,7 @@
 use std::time::Instant;
 
 /// Now, on the monotonic clock.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this is the clock helper of the library"
-)]
+#[expect(clippy::disallowed_methods, reason = "the one clock of the library")]
 pub(crate) fn now() -> Instant {
     Instant::now()
 }

@@ -3,7 +3,7 @@
 #![expect(
     clippy::expect_used,
     clippy::unwrap_used,
-    reason = "the helpers here are tests too"
+    reason = "what tests share is a test too"
 )]
 
 mod blocking;

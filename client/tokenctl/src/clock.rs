@@ -7,10 +7,7 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 
 /// Now, on the wall clock; the epoch if that is beyond what a timestamp can hold.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this is the clock helper of tokenctl"
-)]
+#[expect(clippy::disallowed_methods, reason = "the one clock of tokenctl")]
 pub(crate) fn now() -> Timestamp {
     Timestamp::try_from(SystemTime::now()).unwrap_or_default()
 }

@@ -1,5 +1,5 @@
 //! The wire contract as a whole: golden frames, hostile bytes, round trips.
-#![expect(clippy::expect_used, reason = "the helpers here are tests too")]
+#![expect(clippy::expect_used, reason = "what tests share is a test too")]
 
 mod golden;
 mod hostile;
