@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::backoff::Dice;
+use crate::backoff::{self, Dice};
 use crate::durable::{Block, Deferral, Durable, Held, Intent, Kind, RefreshToken};
 use crate::effect::{Effect, Fault, Missing, Problem};
 use crate::event::{Adoption, Asked, Attempt, Demand, Want};
@@ -51,6 +51,10 @@ pub(crate) struct Account {
     pub(crate) phase: Phase,
     /// Whether there is something to store that is not stored.
     pub(crate) dirty: bool,
+    /// How often in a row the store refused to let an attempt begin.
+    pub(crate) refusals: u32,
+    /// Whether something was cured after the attempt under way had begun: what it finds may be cured already.
+    pub(crate) cured: bool,
     pub(crate) waiters: Vec<Waiter>,
     /// What persons want done, one after the other, between attempts.
     pub(crate) wishes: VecDeque<Wish>,
@@ -81,6 +85,20 @@ pub(crate) struct Saving {
     pub(crate) attempt: Option<AttemptId>,
     pub(crate) granted: bool,
     pub(crate) wish: Option<Wish>,
+    /// Whether whoever had the wish has been answered before it was stored.
+    pub(crate) told: bool,
+}
+
+impl Saving {
+    /// A change that no attempt brought.
+    pub(crate) const fn change(wish: Option<Wish>) -> Self {
+        Self {
+            attempt: None,
+            granted: false,
+            wish,
+            told: false,
+        }
+    }
 }
 
 /// Somebody who waits for a token.
@@ -89,6 +107,8 @@ pub(crate) struct Waiter {
     pub(crate) id: WaiterId,
     pub(crate) demand: Demand,
     pub(crate) want: Want,
+    /// Whether it still shortens the wait after a failure: a person's wish does that for one attempt.
+    pub(crate) pressing: bool,
 }
 
 /// What a person wants done to the credential.
@@ -122,19 +142,26 @@ impl Account {
             can_login,
             asked,
             absent: false,
-            held: stored.held.filter(|held| held.is_good(now, None)),
+            held: stored
+                .held
+                .map(|held| held.clamp(now))
+                .filter(|held| held.is_good(now, None)),
             published: false,
             refresh: stored.refresh,
             block: stored.block,
             problem: stored.problem,
             failures: stored.failures,
-            deferral: stored.deferral.filter(|deferral| deferral.until > now),
+            deferral: stored
+                .deferral
+                .and_then(|deferral| backoff::clamp(deferral, now)),
             attempts: plan.attempts.clamp(stored.attempts, now),
             logins: plan.logins.clamp(stored.logins, now),
             last_attempt: stored.last_attempt,
             ahead: None,
             phase: Phase::Resting,
             dirty: false,
+            refusals: 0,
+            cured: false,
             waiters: Vec::new(),
             wishes: VecDeque::new(),
         };
@@ -142,6 +169,9 @@ impl Account {
             // The daemon died between the intent and the outcome: the request may have been answered.
             account.doubt(kind);
             account.failures = account.failures.saturating_add(1);
+            // When it was sent is not known, only that it was not later than now. Stored, so that the next start knows.
+            account.spend(kind, now);
+            account.dirty = true;
         }
         if cured {
             account.cure();
@@ -152,20 +182,43 @@ impl Account {
         account
     }
 
+    /// The configuration changed, the identity did not.
+    pub(crate) fn replan(&mut self, plan: Plan, can_login: bool, cured: bool, now: Timestamp) {
+        self.plan = plan;
+        self.can_login = can_login;
+        // What a slower pace ran up is not owed at a faster one.
+        self.attempts = plan.attempts.clamp(self.attempts, now);
+        self.logins = plan.logins.clamp(self.logins, now);
+        if cured {
+            self.cure();
+        }
+    }
+
     /// An attempt of this kind ended with its outcome unknown.
     pub(crate) fn doubt(&mut self, kind: Kind) {
         self.problem = Some(Problem::InDoubt);
         if let (Kind::Refresh, Some(refresh)) = (kind, &mut self.refresh) {
-            // Where tokens do not rotate, or a spent one is merely refused, asking again is harmless.
-            refresh.in_doubt = matches!(
-                self.plan.reuse,
-                Reuse::RotatesAndReuseRevokes | Reuse::Unknown
-            );
+            // Where tokens do not rotate this one cannot be spent. What a spent one costs is looked up when it is to be used again:
+            // the plan may have changed by then.
+            refresh.in_doubt |= self.plan.reuse != Reuse::None;
+        }
+    }
+
+    /// An attempt of this kind reached the provider by `at`, or may have.
+    pub(crate) fn spend(&mut self, kind: Kind, at: Timestamp) {
+        self.attempts = self.plan.attempts.spent(self.attempts, at);
+        if kind == Kind::Login {
+            self.logins = self.plan.logins.spent(self.logins, at);
         }
     }
 
     /// Something changed that the account was waiting for.
     pub(crate) fn cure(&mut self) {
+        // An attempt under way may have been sent before: what it finds does not count against what changed since.
+        self.cured = matches!(
+            self.phase,
+            Phase::Claiming(_) | Phase::Recording(..) | Phase::Sending(_)
+        );
         if self.block.take().is_some() {
             self.problem = None;
             self.dirty = true;
@@ -238,10 +291,7 @@ impl Account {
     }
 
     fn deferred(&self, now: Timestamp) -> Timestamp {
-        let forced = self
-            .waiters
-            .iter()
-            .any(|waiter| waiter.want == Want::Forced);
+        let forced = self.waiters.iter().any(|waiter| waiter.pressing);
         match self.deferral {
             Some(deferral) if deferral.until > now && (deferral.told || !forced) => deferral.until,
             _ => now,
@@ -286,13 +336,20 @@ impl Account {
             .waiters
             .iter()
             .map(|waiter| waiter.demand.answer_by)
+            .chain(self.wishes.iter().filter_map(Wish::answer_by))
             .min();
+        let saving = match &self.phase {
+            Phase::Committing(saving, _) if !saving.told => {
+                saving.wish.as_ref().and_then(Wish::answer_by)
+            }
+            _ => None,
+        };
         let own = match &self.phase {
             Phase::Unsaved(_, until, _) => Some(*until),
             Phase::Resting if !draining && !self.absent => self.next_start(now),
             _ => None,
         };
-        [impatient, own].into_iter().flatten().min()
+        [impatient, saving, own].into_iter().flatten().min()
     }
 
     /// When the next attempt is to begin, if one is wanted.

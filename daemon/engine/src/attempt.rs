@@ -1,12 +1,12 @@
 //! An attempt from its first thought to its last write.
 //!
-//! Owns the order that is the design: claim, debit, store the intent, send, store the outcome, publish, settle. Nothing leaves
+//! Owns the order that is the design: claim, debit, store the intent, send; `saving` goes on from the answer. Nothing leaves
 //! before its debit is durable; nothing is published before its refresh token is. An attempt that was sent is never given up.
 
-use crate::account::{Account, Context, Phase, Saving, Wish};
+use crate::account::{Account, Context, Phase, Saving};
 use crate::backoff::{backoff, told, unsaved};
 use crate::durable::{Block, Held, Intent, Kind, RefreshToken};
-use crate::effect::{Attempted, Commit, Effect, Fault, Problem};
+use crate::effect::{Attempted, Effect, Problem};
 use crate::event::{Answer, Attempt, Cause, ClaimRefusal, GrantFacts, StoreResult};
 use crate::ids::{AttemptId, GrantId};
 use crate::time::Timestamp;
@@ -16,13 +16,18 @@ impl Account {
     pub(crate) fn consider(&mut self, ctx: &mut Context<'_>) {
         self.settle_late(ctx);
         match &self.phase {
-            Phase::InLine if self.wanted_by_none(ctx.now) || ctx.draining => {
+            Phase::InLine
+                if self.wanted_by_none(ctx.now)
+                    || ctx.draining
+                    || self.absent
+                    || !self.wishes.is_empty() =>
+            {
                 ctx.hosts.leave(self.plan.host, ctx.key);
                 self.phase = Phase::Resting;
             }
             Phase::Unsaved(_, retry, _) => {
                 let retry = *retry;
-                self.settle_impatient(ctx, retry, Fault::StoreUnavailable { retry });
+                self.settle_refused(ctx, retry);
             }
             _ => {}
         }
@@ -31,27 +36,16 @@ impl Account {
         }
         if let Some(wish) = self.wishes.pop_front() {
             self.apply(ctx, wish);
-            return self.save(
-                ctx,
-                Saving {
-                    attempt: None,
-                    granted: false,
-                    wish: Some(wish),
-                },
-            );
+            return self.save(ctx, Saving::change(Some(wish)));
+        }
+        if ctx.draining {
+            self.settle_drained(ctx);
         }
         if !ctx.draining && !self.absent && !self.wanted_by_none(ctx.now) {
             self.try_to_begin(ctx);
         }
         if self.dirty && matches!(self.phase, Phase::Resting) {
-            self.save(
-                ctx,
-                Saving {
-                    attempt: None,
-                    granted: false,
-                    wish: None,
-                },
-            );
+            self.save(ctx, Saving::change(None));
         }
     }
 
@@ -109,12 +103,15 @@ impl Account {
             Err(ClaimRefusal::Secret) => {
                 self.fail(ctx, Kind::Refresh, Problem::Unprepared);
                 self.report(ctx, attempt, None);
-                return self.give_up(ctx, attempt);
+                self.give_up(ctx, attempt);
+                return self.consider(ctx);
             }
         }
-        let Some((attempts, logins)) = self.debit(attempt.kind, ctx.now) else {
-            // A new plan came in between and its pace is tighter.
-            return self.give_up(ctx, attempt);
+        let fits = self.choose(ctx.now) == Ok(attempt.kind);
+        let Some((attempts, logins)) = self.debit(attempt.kind, ctx.now).filter(|_| fits) else {
+            // A new plan came in between and its pace is tighter, or what was to be refreshed is gone.
+            self.give_up(ctx, attempt);
+            return self.consider(ctx);
         };
         let before = (self.attempts, self.logins);
         (self.attempts, self.logins) = (attempts, logins);
@@ -151,6 +148,7 @@ impl Account {
             return self.not_recorded(ctx, attempt);
         }
         self.dirty = false;
+        self.refusals = 0;
         ctx.effects
             .push_back(Effect::Send(ctx.key, attempt.id, attempt.kind));
         self.phase = Phase::Sending(Attempt {
@@ -167,13 +165,12 @@ impl Account {
     fn not_recorded(&mut self, ctx: &mut Context<'_>, attempt: Attempt) {
         self.dirty = true;
         self.report(ctx, attempt, None);
-        self.settle_all(
-            ctx,
-            Fault::StoreUnavailable {
-                retry: unsaved(0, ctx.now),
-            },
-        );
         self.give_up(ctx, attempt);
+        // Later and later while it goes on: a store may refuse intents and take everything else.
+        let retry = unsaved(self.refusals, ctx.now);
+        self.refusals = self.refusals.saturating_add(1);
+        self.phase = Phase::Unsaved(Saving::change(None), retry, 1);
+        self.consider(ctx);
     }
 
     /// Gives an attempt up before anything was sent.
@@ -181,7 +178,9 @@ impl Account {
         ctx.hosts.release(self.plan.host);
         ctx.effects.push_back(Effect::Release(ctx.key, attempt.id));
         self.phase = Phase::Resting;
-        self.consider(ctx);
+        if std::mem::take(&mut self.cured) {
+            self.cure();
+        }
     }
 
     /// The provider answered, or did not.
@@ -193,6 +192,9 @@ impl Account {
             return;
         }
         ctx.hosts.release(self.plan.host);
+        if answer != Answer::NotSent {
+            self.spend(attempt.kind, ctx.now);
+        }
         let granted = match answer {
             Answer::Granted(facts) => self.take_grant(ctx, attempt, facts),
             other => {
@@ -200,6 +202,10 @@ impl Account {
                 false
             }
         };
+        if std::mem::take(&mut self.cured) {
+            self.phase = Phase::Resting;
+            self.cure();
+        }
         self.report(ctx, attempt, Some(answer));
         self.save(
             ctx,
@@ -207,6 +213,7 @@ impl Account {
                 attempt: Some(attempt.id),
                 granted,
                 wish: None,
+                told: false,
             },
         );
     }
@@ -285,9 +292,13 @@ impl Account {
         self.problem = None;
     }
 
-    fn fail(&mut self, ctx: &mut Context<'_>, kind: Kind, problem: Problem) {
+    pub(crate) fn fail(&mut self, ctx: &mut Context<'_>, kind: Kind, problem: Problem) {
         self.problem = Some(problem);
         self.failures = self.failures.saturating_add(1);
+        // Force shortens the wait once: whoever goes on waiting now waits like everybody.
+        for waiter in &mut self.waiters {
+            waiter.pressing = false;
+        }
         self.deferral = Some(backoff(kind, self.failures, &ctx.dice, ctx.now));
     }
 
@@ -305,66 +316,6 @@ impl Account {
                 next,
             },
         ));
-    }
-
-    fn save(&mut self, ctx: &mut Context<'_>, saving: Saving) {
-        let commit = Commit {
-            durable: self.durable(None, ctx.hosts),
-            granted: saving.attempt.filter(|_| saving.granted),
-            entered: match saving.wish {
-                Some(Wish::Enter { waiter, .. }) => Some(waiter),
-                _ => None,
-            },
-            forget: matches!(saving.wish, Some(Wish::Forget { .. })),
-        };
-        self.dirty = false;
-        ctx.effects
-            .push_back(Effect::Commit(ctx.key, Box::new(commit)));
-        self.phase = Phase::Committing(saving, 0);
-    }
-
-    /// An outcome or a change is stored, or not.
-    pub(crate) fn committed(&mut self, ctx: &mut Context<'_>, result: StoreResult) {
-        let (saving, tries) = match std::mem::replace(&mut self.phase, Phase::Resting) {
-            Phase::Committing(saving, tries) => (saving, tries),
-            other => {
-                self.phase = other;
-                return;
-            }
-        };
-        if result.is_err() {
-            return self.not_committed(ctx, saving, tries);
-        }
-        if let Some(attempt) = saving.attempt {
-            ctx.effects.push_back(Effect::Release(ctx.key, attempt));
-        }
-        if saving.granted {
-            self.deliver(ctx);
-        }
-        if let Some(wish) = saving.wish {
-            self.granted_wish(ctx, wish);
-        }
-        self.consider(ctx);
-    }
-
-    /// The store refused. What was obtained is kept and served from memory, and nothing is attempted until the write has landed:
-    /// an attempt would spend a refresh token whose successor could not be kept either.
-    fn not_committed(&mut self, ctx: &mut Context<'_>, saving: Saving, tries: u32) {
-        let granted = saving.granted;
-        let retry = unsaved(tries, ctx.now);
-        self.dirty = true;
-        self.phase = Phase::Unsaved(saving, retry, tries.saturating_add(1));
-        if granted {
-            self.deliver(ctx);
-        }
-        self.settle_impatient(ctx, Timestamp::FAR, Fault::StoreUnavailable { retry });
-    }
-
-    fn deliver(&mut self, ctx: &mut Context<'_>) {
-        // It may have been served from memory while the store refused: now it is stored, and the registry may say so.
-        self.published = false;
-        self.publish(ctx);
-        self.settle_granted(ctx);
     }
 
     /// Time has passed.

@@ -66,6 +66,19 @@ pub(crate) fn told(retry_after: Duration, now: Timestamp) -> Deferral {
     }
 }
 
+/// A stored wait as it may be believed at `now`: a clock that was wrong must not lock an account for years.
+pub(crate) fn clamp(deferral: Deferral, now: Timestamp) -> Option<Deferral> {
+    let longest = if deferral.told {
+        LONGEST_TOLD
+    } else {
+        FLOOR + LONGEST_LOGIN
+    };
+    (deferral.until > now).then(|| Deferral {
+        until: deferral.until.min(now.after(longest)),
+        ..deferral
+    })
+}
+
 /// The wait before a refused write is tried again. Without chance: there is only one store and it is ours.
 pub(crate) fn unsaved(tries: u32, now: Timestamp) -> Timestamp {
     let wait = Duration::from_millis(250)

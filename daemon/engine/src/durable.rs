@@ -86,6 +86,19 @@ impl Held {
         }
     }
 
+    /// A stored token as it may be believed at `now`: one that seems to come from the future lives no longer than it was given.
+    pub(crate) fn clamp(self, now: Timestamp) -> Self {
+        let expires = match (self.expires, self.lifetime()) {
+            (Some(expires), Some(lifetime)) => Some(expires.min(now.after(lifetime))),
+            _ => None,
+        };
+        Self {
+            issued: self.issued.min(now),
+            expires,
+            ..self
+        }
+    }
+
     /// Whether it may be handed out at `now` to somebody who needs it for `min_validity`.
     #[must_use]
     pub fn is_good(&self, now: Timestamp, min_validity: Option<Duration>) -> bool {

@@ -42,7 +42,8 @@ pub struct Commit {
     pub durable: Durable,
     /// The attempt whose grant is to be stored with it.
     pub granted: Option<AttemptId>,
-    /// Whose entered credential is to be stored with it.
+    /// Whose entered credential is to be stored with it. When the store refuses, that waiter is told so and the same credential
+    /// comes again with the next try: it is to be kept until it is stored.
     pub entered: Option<WaiterId>,
     /// Whether every secret of the account is to be dropped first.
     pub forget: bool,

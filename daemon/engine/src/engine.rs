@@ -11,6 +11,7 @@ use crate::effect::Effect;
 use crate::event::{Adoption, Event};
 use crate::host::Hosts;
 use crate::ids::AccountKey;
+use crate::plan::Plan;
 use crate::time::Timestamp;
 use crate::view::View;
 
@@ -45,7 +46,7 @@ impl Engine {
     /// Something happened at `now`.
     pub fn handle_event(&mut self, now: Timestamp, event: Event) {
         match event {
-            Event::Host(key, plan) => self.hosts.plan(key, plan),
+            Event::Host(key, plan) => self.hosts.plan(key, plan, now),
             Event::Adopt(key, adoption) => self.adopt(now, key, *adoption),
             Event::Replan {
                 account,
@@ -57,13 +58,10 @@ impl Engine {
                     // The shell gives another host another identity; an attempt in flight keeps its place at the old one.
                     return;
                 }
-                it.plan = plan;
-                it.can_login = can_login;
-                if cured {
-                    it.cure();
-                }
-                if let Some(held) = it.held {
-                    it.ahead = it.ahead_of(&held, &ctx.dice);
+                it.replan(plan, can_login, cured, ctx.now);
+                if std::mem::take(&mut it.published) {
+                    // When to refresh ahead may be another time now, and sessions have to know it.
+                    it.publish(ctx);
                 }
                 it.consider(ctx);
             }),
@@ -178,32 +176,29 @@ impl Engine {
         match self.accounts.get_mut(&key) {
             Some(account) => {
                 // It was removed and came back while something of it still ran: what is in memory is newer than what is stored.
+                // Its host is part of its identity, and what runs holds a place there.
                 account.absent = false;
-                account.plan = adoption.plan;
-                account.can_login = adoption.can_login;
                 account.asked = adoption.asked;
-                if adoption.cured {
-                    account.cure();
-                }
+                let plan = Plan {
+                    host: account.plan.host,
+                    ..adoption.plan
+                };
+                account.replan(plan, adoption.can_login, adoption.cured, now);
             }
             None => {
                 self.accounts.insert(key, Account::adopt(adoption, now));
             }
         }
-        self.with(now, key, |it, ctx| {
-            it.publish(ctx);
-            it.consider(ctx);
-        });
+        self.with(now, key, Account::publish);
+        // Nothing begins before the accounts adopted after this one have told how far the pace of their host is used up.
+        self.plan(key, Some(now));
     }
 
     fn wish(&mut self, now: Timestamp, key: AccountKey, wish: Wish) {
         if !self.accounts.contains_key(&key) {
             return self.settle_gone(wish.waiter());
         }
-        self.with(now, key, |it, ctx| {
-            it.wishes.push_back(wish);
-            it.consider(ctx);
-        });
+        self.with(now, key, |it, ctx| it.wish(ctx, wish));
     }
 
     fn settle_gone(&mut self, waiter: crate::ids::WaiterId) {
@@ -215,8 +210,10 @@ impl Engine {
     fn call_lines(&mut self, now: Timestamp) {
         while let Some(key) = self.hosts.call(now) {
             self.with_turn(now, key, true, |it, ctx| {
-                it.phase = Phase::Resting;
-                it.consider(ctx);
+                if matches!(it.phase, Phase::InLine) {
+                    it.phase = Phase::Resting;
+                    it.consider(ctx);
+                }
             });
         }
     }

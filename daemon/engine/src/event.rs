@@ -17,6 +17,9 @@ pub enum Event {
     /// A provider host exists or has other limits.
     Host(HostKey, HostPlan),
     /// An account is there: at start, after a reload, or again after it had been removed.
+    ///
+    /// Nothing begins for it before the next `handle_timeout`: adopt all accounts first, because the pace of a host is what the
+    /// last of them knew of it.
     Adopt(AccountKey, Box<Adoption>),
     /// An account's plan changed, its identity did not.
     Replan {

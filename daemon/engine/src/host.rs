@@ -27,10 +27,14 @@ pub(crate) struct Hosts {
 }
 
 impl Hosts {
-    pub(crate) fn plan(&mut self, key: HostKey, plan: HostPlan) {
+    pub(crate) fn plan(&mut self, key: HostKey, plan: HostPlan, now: Timestamp) {
         self.hosts
             .entry(key)
-            .and_modify(|host| host.plan = plan)
+            .and_modify(|host| {
+                host.plan = plan;
+                // What a slower rate ran up is not owed at a faster one.
+                host.tat = plan.rate.clamp(host.tat, now);
+            })
             .or_insert_with(|| Host {
                 plan,
                 tat: Tat::default(),

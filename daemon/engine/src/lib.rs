@@ -34,6 +34,7 @@ mod host;
 mod ids;
 mod pace;
 mod plan;
+mod saving;
 mod time;
 mod view;
 mod waiting;

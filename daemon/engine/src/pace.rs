@@ -89,6 +89,15 @@ impl Rate {
             .min(now.after(self.period.saturating_mul(self.burst.get()))))
     }
 
+    /// The state after one that was debited earlier was spent by `at`.
+    ///
+    /// The provider counts when a request arrives, which is later than its debit. Counted from its end, no window at the
+    /// provider holds more than the rate allows, however slow the store and the network are.
+    #[must_use]
+    pub fn spent(self, tat: Tat, at: Timestamp) -> Tat {
+        tat.max(Tat(at.after(self.period)))
+    }
+
     fn measure(self, tat: Tat, now: Timestamp) -> (Result<u32, Timestamp>, Tat) {
         let Some(quota) = Quota::with_period(self.period) else {
             return (Err(Timestamp::FAR), tat); // Not reachable: `new` refuses a period of zero.

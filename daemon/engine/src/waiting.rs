@@ -8,6 +8,7 @@ use crate::durable::{Kind, RefreshToken};
 use crate::effect::{Effect, Fault, Publication, Verdict};
 use crate::event::{Demand, Want};
 use crate::ids::WaiterId;
+use crate::plan::RefreshPolicy;
 use crate::time::Timestamp;
 
 impl Account {
@@ -27,12 +28,16 @@ impl Account {
         }
         match want {
             Want::Rejected(grant) if self.held.is_some_and(|held| held.grant == grant) => {
-                self.retire(ctx)
+                self.retire(ctx);
+                // Kept fresh without being asked, so the attempt does not end with those who wait for it.
+                self.ahead = (self.plan.refresh == RefreshPolicy::Always).then_some(ctx.now);
             }
             Want::Forced => self.insist(),
             _ => {}
         }
-        if let (Some(held), true) = (self.held, want != Want::Forced) {
+        // A grant that is not published yet is not stored yet: whoever asks meanwhile waits for that.
+        let held = self.held.filter(|_| self.published);
+        if let (Some(held), true) = (held, want != Want::Forced) {
             if held.is_good(ctx.now, demand.min_validity) {
                 return settle(ctx, id, Verdict::Token(held.grant));
             }
@@ -48,8 +53,26 @@ impl Account {
                 return settle(ctx, id, Verdict::Fault(Fault::Unattainable { lifetime }));
             }
         }
-        self.waiters.push(Waiter { id, demand, want });
+        self.waiters.push(Waiter {
+            id,
+            demand,
+            want,
+            pressing: want == Want::Forced,
+        });
         self.consider(ctx);
+    }
+
+    /// A person wants something done to the credential. It waits for what is under way.
+    pub(crate) fn wish(&mut self, ctx: &mut Context<'_>, wish: Wish) {
+        let fault = match wish {
+            Wish::Enter { .. } if self.absent => Fault::Gone,
+            _ if ctx.draining => Fault::Draining,
+            _ => {
+                self.wishes.push_back(wish);
+                return self.consider(ctx);
+            }
+        };
+        settle(ctx, wish.waiter(), Verdict::Fault(fault));
     }
 
     /// A person says so: what the account was blocked for may be tried again.
@@ -71,13 +94,19 @@ impl Account {
 
     /// Serves the token held, if it is one to be served.
     pub(crate) fn publish(&mut self, ctx: &mut Context<'_>) {
-        let Some(held) = self.held.filter(|_| !self.absent && !self.published) else {
+        // While its own write runs for the first time it is not to be seen; `deliver` follows.
+        let early = matches!(&self.phase, Phase::Committing(saving, 0) if saving.granted);
+        let hidden = self.absent || self.published || early;
+        let Some(held) = self.held.filter(|_| !hidden) else {
             return;
         };
         if held.is_good(ctx.now, None) {
             self.published = true;
             self.ahead = self.ahead_of(&held, &ctx.dice);
-            let unpersisted = matches!(self.phase, Phase::Unsaved(..));
+            let unpersisted = match &self.phase {
+                Phase::Unsaved(saving, ..) | Phase::Committing(saving, _) => saving.granted,
+                _ => false,
+            };
             let ahead = self.ahead.unwrap_or(Timestamp::FAR);
             ctx.effects.push_back(Effect::Publish(
                 ctx.key,
@@ -143,6 +172,47 @@ impl Account {
             }
             waits
         });
+        // A wish not begun is dropped. One that is being stored goes on.
+        self.wishes.retain(|wish| {
+            let waits = wish.answer_by().is_none_or(|by| by > now);
+            if !waits {
+                settle(ctx, wish.waiter(), Verdict::Fault(Fault::TimedOut));
+            }
+            waits
+        });
+        if let Phase::Committing(saving, _) = &mut self.phase
+            && !saving.told
+            && let Some(wish) = saving.wish
+            && wish.answer_by().is_some_and(|by| by <= now)
+        {
+            saving.told = true;
+            settle(ctx, wish.waiter(), Verdict::Fault(Fault::TimedOut));
+        }
+    }
+
+    /// While the store refuses: answers those who would not wait until it is tried again.
+    pub(crate) fn settle_refused(&mut self, ctx: &mut Context<'_>, retry: Timestamp) {
+        let fault = Fault::StoreUnavailable { retry };
+        if ctx.draining {
+            self.settle_all(ctx, fault);
+        }
+        self.settle_impatient(ctx, retry, fault);
+        // A wish could only wait in memory for a store that may never come back: better that the person knows.
+        while let Some(wish) = self.wishes.pop_front() {
+            settle(ctx, wish.waiter(), Verdict::Fault(fault));
+        }
+    }
+
+    /// While draining, with nothing under way: answers those for whom no attempt begins any more.
+    pub(crate) fn settle_drained(&mut self, ctx: &mut Context<'_>) {
+        let fault = match self.choose(ctx.now) {
+            Err(fault) => fault,
+            Ok(kind) => match self.earliest(kind, ctx.now) {
+                start if start > ctx.now => self.not_before(kind, start, ctx.now),
+                _ => Fault::Draining,
+            },
+        };
+        self.settle_all(ctx, fault);
     }
 
     /// What somebody is told who would have to wait until `start` for an attempt of this kind.
@@ -197,6 +267,7 @@ impl Account {
         matches!(self.phase, Phase::Resting | Phase::InLine)
             && !self.dirty
             && self.wishes.is_empty()
+            && self.waiters.is_empty()
     }
 
     /// A person's wish was stored.
@@ -241,6 +312,14 @@ impl Wish {
     pub(crate) fn waiter(&self) -> WaiterId {
         match self {
             Self::Enter { waiter, .. } | Self::Forget { waiter, .. } => *waiter,
+        }
+    }
+
+    /// When whoever has the wish wants an answer; who wants something forgotten has no terms.
+    pub(crate) fn answer_by(&self) -> Option<Timestamp> {
+        match self {
+            Self::Enter { demand, .. } => Some(demand.answer_by),
+            Self::Forget { .. } => None,
         }
     }
 }

@@ -1,0 +1,88 @@
+//! Storing what came of an attempt, or of a wish.
+//!
+//! Owns the way from an outcome to what is served: stored first, then published, then told. What the store refuses is kept,
+//! served from memory and tried again; nothing is attempted before it has landed.
+
+use crate::account::{Account, Context, Phase, Saving, Wish};
+use crate::backoff::unsaved;
+use crate::durable::Kind;
+use crate::effect::{Commit, Effect, Fault, Problem, Verdict};
+use crate::event::StoreResult;
+use crate::waiting::settle;
+
+impl Account {
+    /// Stores what is known now, with the secrets that go with it.
+    pub(crate) fn save(&mut self, ctx: &mut Context<'_>, saving: Saving) {
+        let commit = Commit {
+            durable: self.durable(None, ctx.hosts),
+            granted: saving.attempt.filter(|_| saving.granted),
+            entered: match saving.wish {
+                Some(Wish::Enter { waiter, .. }) => Some(waiter),
+                _ => None,
+            },
+            forget: matches!(saving.wish, Some(Wish::Forget { .. })),
+        };
+        self.dirty = false;
+        ctx.effects
+            .push_back(Effect::Commit(ctx.key, Box::new(commit)));
+        self.phase = Phase::Committing(saving, 0);
+    }
+
+    /// An outcome or a change is stored, or not.
+    pub(crate) fn committed(&mut self, ctx: &mut Context<'_>, result: StoreResult) {
+        let (saving, tries) = match std::mem::replace(&mut self.phase, Phase::Resting) {
+            Phase::Committing(saving, tries) => (saving, tries),
+            other => {
+                self.phase = other;
+                return;
+            }
+        };
+        if result.is_err() {
+            return self.not_committed(ctx, saving, tries);
+        }
+        if let Some(attempt) = saving.attempt {
+            ctx.effects.push_back(Effect::Release(ctx.key, attempt));
+        }
+        if saving.granted {
+            self.deliver(ctx);
+        }
+        if let Some(wish) = saving.wish.filter(|_| !saving.told) {
+            self.granted_wish(ctx, wish);
+        }
+        self.consider(ctx);
+    }
+
+    /// The store refused. What was obtained is kept and served from memory, and nothing is attempted until the write has landed:
+    /// an attempt would spend a refresh token whose successor could not be kept either.
+    fn not_committed(&mut self, ctx: &mut Context<'_>, mut saving: Saving, tries: u32) {
+        let granted = saving.granted;
+        let retry = unsaved(tries, ctx.now);
+        if let Some(wish) = saving.wish.filter(|_| !saving.told) {
+            // It is carried out in memory and will be stored; whoever had it should hear now that it is not yet.
+            saving.told = true;
+            let fault = Fault::StoreUnavailable { retry };
+            settle(ctx, wish.waiter(), Verdict::Fault(fault));
+        }
+        self.dirty = true;
+        self.phase = Phase::Unsaved(saving, retry, tries.saturating_add(1));
+        if granted {
+            self.deliver(ctx);
+        }
+        self.consider(ctx);
+    }
+
+    fn deliver(&mut self, ctx: &mut Context<'_>) {
+        let over = self.held.is_some_and(|held| !held.is_good(ctx.now, None));
+        let unseen = over && !self.published && self.problem.is_none();
+        if unseen && matches!(self.phase, Phase::Resting) {
+            // The store was so slow that nothing is left of the lifetime: a failure like a token born expired, or those who wait would
+            // have the next one fetched at once, and the next.
+            self.fail(ctx, Kind::Refresh, Problem::BornExpired);
+            self.dirty = true;
+        }
+        // It may have been served from memory while the store refused: now it is stored, and the registry may say so.
+        self.published = false;
+        self.publish(ctx);
+        self.settle_granted(ctx);
+    }
+}
