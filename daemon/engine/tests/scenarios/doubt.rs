@@ -1,0 +1,164 @@
+//! Sent, outcome unknown: what reuse costs decides.
+
+use tokend_engine::{Answer, Fault, Kind, Missing, Plan, Reuse, Want};
+
+use crate::harness::{A, Desk, Step, plan, secs};
+
+const ALL: [Reuse; 4] = [
+    Reuse::None,
+    Reuse::Rotates,
+    Reuse::RotatesAndReuseRevokes,
+    Reuse::Unknown,
+];
+
+/// A desk whose account holds a refresh token.
+fn desk(reuse: Reuse, can_login: bool) -> (Desk, Plan) {
+    let plan = Plan { reuse, ..plan() };
+    let mut desk = Desk::new();
+    desk.adopt(A, plan, can_login, false);
+    let waiter = desk.enter(true);
+    desk.token(waiter);
+    desk.tell(tokend_engine::Event::Replan {
+        account: A,
+        plan,
+        can_login,
+        cured: false,
+    });
+    assert_eq!(desk.kinds(), [Kind::Refresh]);
+    (desk, plan)
+}
+
+/// What follows a refresh whose outcome is unknown: another refresh, a login, or a person.
+fn expected(reuse: Reuse, can_login: bool) -> Option<Kind> {
+    match (reuse, can_login) {
+        (Reuse::None | Reuse::Rotates, _) | (Reuse::Unknown, false) => Some(Kind::Refresh),
+        (_, true) => Some(Kind::Login),
+        (Reuse::RotatesAndReuseRevokes, false) => None,
+    }
+}
+
+fn check(mut desk: Desk, reuse: Reuse, can_login: bool, how: &str) {
+    let before = desk.sent().len();
+    let waiter = desk.want(A, Want::Forced, None, 600, 600);
+    desk.advance(secs(600));
+    match expected(reuse, can_login) {
+        Some(kind) => {
+            desk.token(waiter);
+            assert_eq!(
+                desk.kinds()[before..],
+                [kind],
+                "{reuse:?}, login {can_login}, {how}"
+            );
+            assert!(!desk.view().in_doubt);
+        }
+        None => {
+            assert_eq!(desk.fault(waiter), Fault::LoginRequired(Missing::InDoubt));
+            assert_eq!(desk.sent().len(), before, "force does not replay either");
+        }
+    }
+}
+
+#[test]
+fn a_lost_answer() {
+    for reuse in ALL {
+        for can_login in [true, false] {
+            for answer in [
+                Answer::MaybeSent,
+                Answer::Misbehaved {
+                    maybe_processed: true,
+                },
+            ] {
+                let (mut desk, _) = desk(reuse, can_login);
+                desk.answers.push_back(answer);
+                desk.force(0);
+                assert_eq!(desk.view().in_doubt, reuse != Reuse::None);
+                check(desk, reuse, can_login, "lost");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_crash_between_intent_and_outcome() {
+    for reuse in ALL {
+        for can_login in [true, false] {
+            for step in [Step::Send, Step::Commit] {
+                let (mut desk, plan) = desk(reuse, can_login);
+                desk.hold.insert(step);
+                desk.force(0);
+                assert!(desk.store[&A].intent.is_some());
+                desk.hold.clear();
+                desk.crash(plan, can_login, false);
+                assert_eq!(desk.store[&A].intent, None, "the doubt is stored at once");
+                desk.crash(plan, can_login, false);
+                check(desk, reuse, can_login, "crashed");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_crash_before_the_intent_is_no_doubt() {
+    let (mut desk, plan) = desk(Reuse::RotatesAndReuseRevokes, true);
+    desk.hold.insert(Step::Record);
+    desk.force(0);
+    desk.hold.clear();
+    desk.crash(plan, true, false);
+    assert!(!desk.view().in_doubt);
+    desk.force(0);
+    assert_eq!(desk.kinds(), [Kind::Refresh, Kind::Refresh]);
+}
+
+#[test]
+fn what_certainly_did_not_reach_the_provider_is_no_doubt() {
+    for answer in [
+        Answer::NotSent,
+        Answer::Misbehaved {
+            maybe_processed: false,
+        },
+        Answer::Busy { retry_after: None },
+    ] {
+        let (mut desk, _) = desk(Reuse::RotatesAndReuseRevokes, true);
+        desk.answers.push_back(answer);
+        desk.want(A, Want::Forced, None, 600, 600);
+        desk.advance(secs(600));
+        assert_eq!(desk.kinds(), [Kind::Refresh, Kind::Refresh, Kind::Refresh]);
+    }
+}
+
+#[test]
+fn a_plan_that_learns_what_reuse_costs_applies_to_a_doubt_that_is_there() {
+    let (mut desk, plan) = desk(Reuse::Rotates, true);
+    desk.answers.push_back(Answer::MaybeSent);
+    desk.force(0);
+    let wiser = Plan {
+        reuse: Reuse::RotatesAndReuseRevokes,
+        ..plan
+    };
+    desk.tell(tokend_engine::Event::Replan {
+        account: A,
+        plan: wiser,
+        can_login: true,
+        cured: false,
+    });
+    check(desk, wiser.reuse, true, "replanned");
+}
+
+#[test]
+fn a_doubt_ends_with_a_refresh_token_entered() {
+    let (mut desk, _) = desk(Reuse::RotatesAndReuseRevokes, false);
+    desk.answers.push_back(Answer::MaybeSent);
+    desk.force(0);
+    let entered = desk.enter(true);
+    desk.token(entered);
+}
+
+#[test]
+fn a_login_in_doubt_is_made_again_within_its_pace() {
+    let mut desk = Desk::with(plan());
+    desk.answers.push_back(Answer::MaybeSent);
+    let waiter = desk.want(A, Want::Get, None, 600, 600);
+    desk.advance(secs(600));
+    desk.token(waiter);
+    assert_eq!(desk.kinds(), [Kind::Login, Kind::Login]);
+}

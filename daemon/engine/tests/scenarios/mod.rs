@@ -1,0 +1,10 @@
+//! What is to happen in the situations the design names, driven by hand.
+
+mod doubt;
+mod failures;
+mod fuzz;
+mod hosts;
+mod refresh;
+mod restart;
+mod store;
+mod wishes;

@@ -1,0 +1,149 @@
+//! What a restart finds, and what it may believe.
+
+use tokend_engine::{
+    Answer, Deferral, Durable, Fault, GrantId, Held, Kind, Plan, RefreshPolicy, Tat, Timestamp,
+    Want,
+};
+
+use crate::harness::{A, Desk, Step, plan, rate, secs};
+
+#[test]
+fn a_restart_with_a_valid_token_asks_nobody() {
+    let mut desk = Desk::with(plan());
+    let first = desk.get();
+    let grant = desk.token(first);
+    desk.advance(secs(60));
+    desk.crash(plan(), true, false);
+    assert_eq!(desk.served[&A].held.grant, grant);
+    desk.advance(secs(600));
+    let again = desk.get();
+    assert_eq!(desk.token(again), grant);
+    assert_eq!(desk.sent().len(), 1);
+}
+
+#[test]
+fn the_pace_holds_across_a_crash_loop_and_counts_from_when_it_may_have_been_sent() {
+    let narrow = Plan {
+        attempts: rate(1, secs(60)),
+        logins: rate(1, secs(60)),
+        ..plan()
+    };
+    let mut desk = Desk::with(narrow);
+    desk.hold.insert(Step::Send);
+    let began = desk.now;
+    for _ in 0..3_000 {
+        desk.want(A, Want::Get, None, 3600, 3600);
+        desk.advance(std::time::Duration::from_millis(200));
+        desk.crash(narrow, true, false);
+    }
+    let sent = desk.sent();
+    assert!(sent.len() >= 2, "it is paced, not dead: {}", sent.len());
+    for pair in sent.windows(2) {
+        assert!(pair[1].0 - pair[0].0 >= 60_000, "{sent:?} from {began}");
+    }
+}
+
+#[test]
+fn a_request_counts_from_its_end_because_it_may_arrive_late() {
+    let narrow = Plan {
+        attempts: rate(1, secs(60)),
+        ..plan()
+    };
+    let mut desk = Desk::with(narrow);
+    desk.hold.insert(Step::Send);
+    desk.want(A, Want::Get, None, 600, 600);
+    desk.advance(secs(50));
+    let answered = desk.at(0);
+    desk.answer(Answer::Misbehaved {
+        maybe_processed: false,
+    });
+    desk.advance(secs(600));
+    let again = Timestamp::from_millis(desk.sent()[1].0);
+    assert!(
+        again.since(answered) >= secs(60),
+        "{:?}",
+        again.since(answered)
+    );
+}
+
+#[test]
+fn a_record_from_a_clock_that_was_wrong_locks_nothing_and_serves_nothing_for_years() {
+    let mut desk = Desk::new();
+    let far = desk.at(10 * 365 * 86_400);
+    desk.store.insert(
+        A,
+        Durable {
+            attempts: Tat(far),
+            logins: Tat(far),
+            host: Tat(far),
+            held: Some(Held {
+                grant: GrantId(1),
+                issued: far,
+                expires: Some(far.after(secs(3600))),
+            }),
+            deferral: Some(Deferral {
+                until: far,
+                told: true,
+            }),
+            ..Durable::default()
+        },
+    );
+    desk.adopt(A, plan(), true, false);
+    let expires = desk.served[&A].held.expires.unwrap();
+    assert!(expires <= desk.at(3600), "{expires:?}");
+    let waiter = desk.want(A, Want::Forced, None, 86_400, 90_000);
+    desk.advance(secs(86_400));
+    desk.token(waiter);
+}
+
+#[test]
+fn accounts_that_are_always_fresh_begin_at_start_and_others_do_not() {
+    for (refresh, begins) in [(RefreshPolicy::Always, true), (RefreshPolicy::Auto, false)] {
+        let plan = Plan { refresh, ..plan() };
+        let mut desk = Desk::with(plan);
+        desk.get();
+        desk.now += 7_200_000;
+        desk.crash(plan, true, false);
+        desk.advance(secs(600));
+        assert_eq!(desk.sent().len() > 1, begins, "{refresh:?}");
+    }
+}
+
+#[test]
+fn a_wait_is_kept_across_a_restart() {
+    let mut desk = Desk::with(plan());
+    desk.answers.push_back(Answer::Busy {
+        retry_after: Some(secs(600)),
+    });
+    desk.get();
+    desk.crash(plan(), true, true);
+    let waiter = desk.get();
+    assert!(matches!(desk.fault(waiter), Fault::Failed { retry, .. } if retry == desk.at(600)));
+}
+
+#[test]
+fn an_expired_refresh_token_is_not_presented() {
+    let mut desk = Desk::with(Plan {
+        refresh: RefreshPolicy::OnDemand,
+        ..plan()
+    });
+    desk.answers
+        .push_back(Answer::Granted(tokend_engine::GrantFacts {
+            lifetime: Some(secs(60)),
+            refresh_token: true,
+            refresh_lifetime: Some(secs(120)),
+        }));
+    desk.get();
+    desk.advance(secs(120));
+    desk.get();
+    assert_eq!(desk.kinds().last(), Some(&Kind::Login));
+}
+
+#[test]
+fn attempt_ids_go_on_after_a_restart() {
+    let mut desk = Desk::with(plan());
+    desk.get();
+    desk.crash(plan(), true, false);
+    desk.force(0);
+    assert_eq!(desk.last_attempt().0, 2);
+}

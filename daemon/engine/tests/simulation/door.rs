@@ -1,0 +1,133 @@
+//! What happens at the provider's door.
+//!
+//! Owns the checks made there, on the provider's clock and with what only the provider knows, and the fate of each request.
+
+use tokend_engine::{Answer, Kind, Reuse};
+
+use crate::provider::{Grant, Said, Secret};
+use crate::world::{DAY, Flight, MINUTE, SECOND, World};
+
+impl World {
+    /// A request is at the provider's door: counts it, checks that it may be there, and says what the provider does.
+    pub(crate) fn reach(&mut self, a: usize) -> (Answer, Option<Grant>) {
+        let (now, account) = (self.now, &mut self.accounts[a]);
+        let Some(Flight { kind, secret, .. }) = account.flight else {
+            return (Answer::MaybeSent, None);
+        };
+        account.flight = account.flight.map(|flight| Flight {
+            arrived: true,
+            ..flight
+        });
+        self.tally.attempts += 1;
+        let provider = &mut account.provider;
+        let mut paced = provider.attempts.arrive(now);
+        if kind == Kind::Login {
+            paced &= provider.logins.arrive(now);
+        }
+        if !paced {
+            self.breaks(format!(
+                "account {a} is asked for more often than its pace: {kind:?}"
+            ));
+        }
+        self.check_spending(a, kind);
+        self.fate(a, kind, secret)
+    }
+
+    /// Whether this login or refresh may be made, as far as refresh tokens are concerned.
+    fn check_spending(&mut self, a: usize, kind: Kind) {
+        let account = &self.accounts[a];
+        let provider = &account.provider;
+        let secret = account.flight.and_then(|flight| flight.secret);
+        let dangerous = match account.plan.reuse {
+            Reuse::RotatesAndReuseRevokes => true,
+            Reuse::Unknown => account.can_login,
+            Reuse::None | Reuse::Rotates => false,
+        };
+        let broken = match (kind, secret) {
+            (Kind::Refresh, Some(secret)) if dangerous && provider.is_doubtful(secret) => {
+                "a refresh token in doubt is presented again"
+            }
+            (Kind::Refresh, Some(secret)) if dangerous && provider.is_spent(secret) => {
+                "a spent refresh token is presented where that revokes"
+            }
+            (Kind::Refresh, Some(secret)) if !account.excused && provider.is_spent(secret) => {
+                "a rotated refresh token was lost"
+            }
+            (Kind::Login, _) if !account.plan.refresh_needs_access && !account.excused => {
+                // Replies and lifetimes take their time: only one that lives on for a while counts.
+                let lives = |secret| provider.lives(secret, self.now + 15 * MINUTE);
+                match account.owned.is_some_and(lives) {
+                    true => "a login is spent although a refresh token lives",
+                    false => return,
+                }
+            }
+            _ => return,
+        };
+        self.breaks(format!("account {a}: {broken}"));
+    }
+
+    fn fate(&mut self, a: usize, kind: Kind, secret: Option<Secret>) -> (Answer, Option<Grant>) {
+        let (now, bad) = (self.now, self.misfortune(200));
+        let fate = match bad {
+            true => self.rng.below(12),
+            false => 99,
+        };
+        let retry_after = match self.rng.below(4) {
+            0 => None,
+            1 => Some(self.rng.millis(0, 500)),
+            2 => Some(self.rng.millis(SECOND, 10 * MINUTE)),
+            _ => Some(self.rng.millis(DAY, 4_000 * DAY)),
+        };
+        let lucky = self.rng.chance(500);
+        let provider = &mut self.accounts[a].provider;
+        match fate {
+            0..=2 => {
+                return (
+                    Answer::Busy {
+                        retry_after: retry_after.filter(|_| lucky),
+                    },
+                    None,
+                );
+            }
+            3 => {
+                return (
+                    Answer::Misbehaved {
+                        maybe_processed: lucky,
+                    },
+                    None,
+                );
+            }
+            4 if lucky => provider.credential_ok = false,
+            5 if lucky => provider.misconfigured = true,
+            6 => secret
+                .into_iter()
+                .for_each(|secret| provider.revoke(secret)),
+            _ => {}
+        }
+        if fate == 7 {
+            return (Answer::MaybeSent, None);
+        }
+        let said = provider.process(now, kind, secret);
+        match (fate, said) {
+            (8 | 9, _) => (Answer::MaybeSent, None),
+            (10, _) => (
+                Answer::Misbehaved {
+                    maybe_processed: true,
+                },
+                None,
+            ),
+            (_, Said::Grant(grant)) => (Answer::Granted(grant.facts), Some(grant)),
+            (_, Said::RefreshRejected) => (Answer::RefreshRejected, None),
+            (_, Said::CredentialRejected) => (Answer::CredentialRejected, None),
+            (_, Said::Misconfigured) => (Answer::Misconfigured, None),
+        }
+    }
+
+    pub(crate) fn lose_reply(&mut self, a: usize) {
+        self.tally.lost += 1;
+        let account = &mut self.accounts[a];
+        if let Some(secret) = account.flight.and_then(|flight| flight.secret) {
+            account.provider.lose_reply(secret);
+        }
+    }
+}

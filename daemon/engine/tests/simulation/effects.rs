@@ -1,0 +1,220 @@
+//! Carrying out effects, and the promises checked while doing it.
+//!
+//! Owns the order of things as the shell sees it: what was claimed, recorded, sent, stored and published.
+
+use tokend_engine::{
+    AccountKey, AttemptId, ClaimRefusal, Commit, Durable, Effect, Kind, Publication, Verdict,
+    WaiterId,
+};
+
+use crate::store::{Purpose, Write};
+use crate::world::{Flight, Happening, MINUTE, SECOND, World, stamp};
+
+impl World {
+    pub(crate) fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Claim(key, id, _) => self.claim(index(key), id),
+            Effect::Record(key, id, durable) => self.record(index(key), id, &durable),
+            Effect::Send(key, id, kind) => self.send(index(key), id, kind),
+            Effect::Commit(key, commit) => self.commit(index(key), &commit),
+            Effect::Release(key, id) => self.release(index(key), id),
+            Effect::Publish(key, publication) => self.publish(index(key), publication),
+            Effect::Retire(key) => self.accounts[index(key)].slot = None,
+            Effect::Settle(waiter, verdict) => self.settle(waiter, verdict),
+            Effect::Attempted(_, attempted) => {
+                if attempted.ended != stamp(self.now) {
+                    self.breaks("an attempt is reported with a wrong time");
+                }
+            }
+            Effect::Dropped(key) => self.dropped(index(key)),
+        }
+    }
+
+    fn store_delay(&mut self) -> u64 {
+        match self.misfortune(10) {
+            true => self.rng.between(0, MINUTE),
+            false => self.rng.between(0, 30),
+        }
+    }
+
+    fn claim(&mut self, a: usize, id: AttemptId) {
+        let (account, now) = (&mut self.accounts[a], self.now);
+        if account.admitted.is_some() || account.flight.is_some() || account.write.is_some() {
+            return self.breaks(format!("account {a} claims while something is under way"));
+        }
+        if account.blocked {
+            return self.breaks(format!(
+                "account {a} is tried again although nothing changed"
+            ));
+        }
+        account.admitted = Some((id, now));
+        let host = &mut self.hosts[account.plan.host.0 as usize];
+        host.admitted += 1;
+        if host.admitted > host.plan.in_flight {
+            return self.breaks(format!("too many in flight at the host of account {a}"));
+        }
+        let result = match self.misfortune(15) {
+            true if self.rng.chance(500) => Err(ClaimRefusal::Store),
+            true => Err(ClaimRefusal::Secret),
+            false => Ok(()),
+        };
+        let wait = self.store_delay();
+        self.after(wait, Happening::Claimed(a, id, result));
+    }
+
+    fn record(&mut self, a: usize, id: AttemptId, durable: &Durable) {
+        let admitted = self.accounts[a].admitted.map(|(id, _)| id);
+        if admitted != Some(id) || durable.intent.map(|intent| intent.attempt) != Some(id) {
+            return self.breaks(format!("account {a} records what it has not claimed"));
+        }
+        self.write(a, durable, Purpose::Intent(id));
+    }
+
+    fn write(&mut self, a: usize, durable: &Durable, purpose: Purpose) {
+        if self.accounts[a].write.is_some() {
+            return self.breaks(format!("account {a} writes twice at once"));
+        }
+        let record = match self.accounts[a].vault.record(durable) {
+            Ok(record) => record,
+            Err(why) => return self.breaks(format!("account {a}: {why}")),
+        };
+        let says_ok = !self.misfortune(25);
+        let lands = says_ok || self.rng.chance(100);
+        if !says_ok {
+            self.tally.refusals += 1;
+        }
+        self.accounts[a].write = Some(Write {
+            record,
+            purpose,
+            says_ok,
+            lands,
+        });
+        let wait = self.store_delay();
+        self.after(wait, Happening::Written(a));
+    }
+
+    fn send(&mut self, a: usize, id: AttemptId, kind: Kind) {
+        let account = &mut self.accounts[a];
+        if account.recorded.take() != Some(id) {
+            return self.breaks(format!("account {a} sends before its intent is stored"));
+        }
+        if account.flight.is_some() {
+            return self.breaks(format!("account {a} has two attempts at once"));
+        }
+        let secret = account.vault.refresh.filter(|_| kind == Kind::Refresh);
+        if kind == Kind::Refresh && secret.is_none() {
+            return self.breaks(format!("account {a} refreshes with nothing"));
+        }
+        account.flight = Some(Flight {
+            id,
+            kind,
+            secret,
+            arrived: false,
+        });
+        let host = &mut self.hosts[account.plan.host.0 as usize];
+        host.debits
+            .extend(account.admitted.map(|(_, admitted)| admitted));
+        let wait = match self.misfortune(30) {
+            true => self.rng.between(SECOND, 2 * MINUTE),
+            false => self.rng.between(0, 100),
+        };
+        self.after(wait, Happening::Arrives(a, id));
+    }
+
+    fn release(&mut self, a: usize, id: AttemptId) {
+        let account = &mut self.accounts[a];
+        if account.flight.is_some() {
+            return self.breaks(format!("account {a} gives up what it has sent"));
+        }
+        if account.admitted.is_some_and(|(admitted, _)| admitted == id) {
+            account.admitted = None;
+            self.hosts[account.plan.host.0 as usize].admitted -= 1;
+        }
+    }
+
+    fn commit(&mut self, a: usize, commit: &Commit) {
+        if self.accounts[a].flight.is_some() || commit.durable.intent.is_some() {
+            return self.breaks(format!("account {a} commits in mid-attempt"));
+        }
+        if let Err(why) = self.accounts[a].vault.apply(commit) {
+            return self.breaks(format!("account {a}: {why}"));
+        }
+        let purpose = Purpose::Outcome {
+            granted: commit.granted,
+            entered: commit.entered,
+            forget: commit.forget,
+        };
+        self.write(a, &commit.durable, purpose);
+        if self.misfortune(3) {
+            self.after(0, Happening::Edit(a));
+        }
+    }
+
+    fn publish(&mut self, a: usize, publication: Publication) {
+        let (account, now) = (&mut self.accounts[a], self.now);
+        let grant = publication.held.grant.0;
+        account.slot = Some(publication);
+        let landed = account.landed == Some(grant);
+        let refused = account.refused == Some(grant);
+        let in_memory = refused && publication.unpersisted;
+        if !landed && !in_memory {
+            return self.breaks(format!("account {a} publishes what is not stored"));
+        }
+        if landed && publication.unpersisted {
+            return self.breaks(format!("account {a} calls unpersisted what is stored"));
+        }
+        let access = account.vault.access.filter(|(held, _)| *held == grant);
+        match access {
+            Some((_, access)) if access.told && access.expires <= now => {
+                self.breaks(format!("account {a} publishes an expired token"));
+            }
+            Some(_) => {}
+            None => self.breaks(format!("account {a} publishes a token that is not held")),
+        }
+    }
+
+    fn settle(&mut self, waiter: WaiterId, verdict: Verdict) {
+        let Some(waiting) = self.waiters.remove(&waiter) else {
+            return self.breaks(format!("{waiter:?} is answered, and does not wait"));
+        };
+        self.tally.answered += 1;
+        let (a, now) = (waiting.account, self.now);
+        if waiting.answer_by.is_some_and(|by| by < now) {
+            return self.breaks(format!("{waiter:?} is answered late"));
+        }
+        match verdict {
+            Verdict::Token(grant) => {
+                let account = &self.accounts[a];
+                let slot = account.slot.filter(|slot| slot.held.grant == grant);
+                let (Some(slot), Some((_, access))) = (slot, account.vault.access) else {
+                    return self.breaks(format!("{waiter:?} is given a token that is not served"));
+                };
+                if waiting.rejected == Some(grant.0) {
+                    self.breaks(format!("{waiter:?} is given the token it rejected"));
+                } else if access.told && access.expires <= now {
+                    self.breaks(format!("{waiter:?} is given an expired token"));
+                } else if let (Some(needed), Some(expires)) =
+                    (waiting.min_validity, slot.held.expires)
+                    && expires < stamp(now + needed)
+                {
+                    self.breaks(format!("{waiter:?} is given a token for too short"));
+                }
+            }
+            Verdict::Done => {}
+            Verdict::Fault(fault) => self.told(waiting, fault),
+        }
+    }
+
+    fn dropped(&mut self, a: usize) {
+        let account = &mut self.accounts[a];
+        if account.flight.is_some() || account.write.is_some() || account.admitted.is_some() {
+            return self.breaks(format!("account {a} is dropped in mid-attempt"));
+        }
+        account.in_engine = false;
+        account.slot = None;
+    }
+}
+
+pub(crate) fn index(key: AccountKey) -> usize {
+    key.0 as usize
+}

@@ -1,0 +1,305 @@
+//! What people and programs do: they ask, reject, insist, enter, forget, reload.
+//!
+//! Owns the load of a run, and the session's part of serving: a token that is good is handed out without an event.
+
+use tokend_engine::{Demand, Event, Fault, GrantId, Plan, WaiterId, Want};
+
+use crate::provider::Access;
+use crate::store::Entered;
+use crate::world::{Account, HOUR, Happening, MINUTE, SECOND, Waiting, World, key, say, stamp};
+
+impl World {
+    pub(crate) fn people_begin(&mut self) {
+        for a in 0..self.accounts.len() {
+            let first = self.rng.between(0, 10 * MINUTE);
+            self.after(first, Happening::Act(a));
+            let reload = self.rng.between(0, 12 * HOUR);
+            self.after(reload, Happening::Reload(a));
+        }
+        let drain = self.rng.between(HOUR, 20 * HOUR);
+        self.after(drain, Happening::Drain);
+        self.plan_crash();
+    }
+
+    pub(crate) fn act(&mut self, a: usize) {
+        if self.up {
+            match self.rng.below(1000) {
+                0..850 => self.get(a, Want::Get),
+                850..900 => {
+                    for _ in 0..self.rng.between(2, 12) {
+                        self.get(a, Want::Get);
+                    }
+                }
+                900..960 => self.reject(a),
+                960..985 => self.get(a, Want::Forced),
+                985..992 => self.enter(a),
+                992..995 => self.forget(a),
+                _ => self.tell(Event::Asked(key(a))),
+            }
+        }
+        let wait = match self.rng.chance(25) {
+            true => self.rng.between(HOUR, 5 * HOUR),
+            false => self.rng.between(0, 4 * MINUTE),
+        };
+        self.after(wait, Happening::Act(a));
+    }
+
+    fn get(&mut self, a: usize, want: Want) {
+        let lifetime = self.accounts[a].provider.lifetime;
+        let min_validity = match self.rng.below(8) {
+            0 => Some(MINUTE),
+            1 => Some(lifetime / 2),
+            2 => Some(lifetime * 2),
+            _ => None,
+        };
+        let served =
+            self.up && want != Want::Rejected(GrantId(0)) && self.served(a, want, min_validity);
+        if !served && self.up {
+            let wait = self.rng.pick(&[0, 0, 30 * SECOND, 20 * MINUTE]);
+            let timeout = wait + self.rng.between(0, 90 * SECOND);
+            self.want(a, want, min_validity, wait, timeout);
+        }
+    }
+
+    /// What a session does without the engine.
+    fn served(&mut self, a: usize, want: Want, min_validity: Option<u64>) -> bool {
+        let (account, now) = (&self.accounts[a], stamp(self.now));
+        let Some(slot) = account.slot.filter(|_| want == Want::Get) else {
+            return false;
+        };
+        if !slot
+            .held
+            .is_good(now, min_validity.map(std::time::Duration::from_millis))
+        {
+            return false;
+        }
+        account.asked.touch(now);
+        let ahead = slot.ahead <= now;
+        if self.expired(a).is_some_and(|access| access.told) {
+            self.breaks(format!("account {a} serves an expired token"));
+        }
+        if self.expired(a).is_some() {
+            // Its lifetime was never told, so only the API can say so.
+            self.get(a, Want::Rejected(slot.held.grant));
+        } else if ahead {
+            self.tell(Event::Asked(key(a)));
+        }
+        true
+    }
+
+    fn expired(&self, a: usize) -> Option<Access> {
+        let account = &self.accounts[a];
+        let grant = account.slot?.held.grant.0;
+        let (_, access) = account.vault.access.filter(|(held, _)| *held == grant)?;
+        (access.expires <= self.now).then_some(access)
+    }
+
+    fn reject(&mut self, a: usize) {
+        let Some(slot) = self.accounts[a].slot else {
+            return;
+        };
+        for _ in 0..self.rng.between(1, 5) {
+            self.get(a, Want::Rejected(slot.held.grant));
+        }
+    }
+
+    pub(crate) fn want(&mut self, a: usize, want: Want, min: Option<u64>, wait: u64, timeout: u64) {
+        let forever = wait == u64::MAX;
+        let by = self.now.saturating_add(timeout);
+        let waiter = self.wait_for(Waiting {
+            account: a,
+            answer_by: Some(by),
+            min_validity: min,
+            rejected: match want {
+                Want::Rejected(grant) => Some(grant.0),
+                _ => None,
+            },
+            last: forever,
+        });
+        if want == Want::Forced {
+            self.accounts[a].blocked = false;
+        }
+        self.tell(Event::Wanted {
+            account: key(a),
+            waiter,
+            demand: Demand {
+                min_validity: min.map(std::time::Duration::from_millis),
+                start_by: stamp(self.now.saturating_add(wait)),
+                answer_by: stamp(by),
+            },
+            want,
+        });
+    }
+
+    fn wait_for(&mut self, waiting: Waiting) -> WaiterId {
+        self.next_waiter += 1;
+        let waiter = WaiterId(self.next_waiter);
+        self.waiters.insert(waiter, waiting);
+        let limit = waiting.answer_by.map_or(3 * HOUR, |by| by - self.now + 1);
+        self.after(limit, Happening::Deadline(waiter));
+        waiter
+    }
+
+    fn enter(&mut self, a: usize) {
+        if !self.accounts[a].configured {
+            return;
+        }
+        let by = self.now + self.rng.between(SECOND, 5 * MINUTE);
+        let password = self.accounts[a].can_login && self.rng.chance(500);
+        let waiter = self.wait_for(Waiting {
+            account: a,
+            answer_by: Some(by),
+            min_validity: None,
+            rejected: None,
+            last: false,
+        });
+        let (now, account) = (self.now, &mut self.accounts[a]);
+        let entered = match password {
+            true => {
+                account.provider.credential_ok = true;
+                Entered::Password
+            }
+            false => Entered::Refresh(account.provider.found_family(now)),
+        };
+        account.vault.entered.insert(waiter, entered);
+        let can_login = account.can_login;
+        let demand = Demand {
+            min_validity: None,
+            start_by: stamp(now),
+            answer_by: stamp(by),
+        };
+        self.tell(Event::Entered {
+            account: key(a),
+            waiter,
+            demand,
+            refresh_token: !password,
+            can_login,
+        });
+    }
+
+    fn forget(&mut self, a: usize) {
+        if !self.accounts[a].configured {
+            return;
+        }
+        let can_login = self.accounts[a].can_login;
+        let waiter = self.wait_for(Waiting {
+            account: a,
+            answer_by: None,
+            min_validity: None,
+            rejected: None,
+            last: false,
+        });
+        self.tell(Event::Forget {
+            account: key(a),
+            waiter,
+            can_login,
+        });
+    }
+
+    /// Somebody got no token. If only a person can help, one does after a while.
+    pub(crate) fn told(&mut self, waiting: Waiting, fault: Fault) {
+        let a = waiting.account;
+        let hopeless = matches!(fault, Fault::LoginRequired(_) | Fault::Misconfigured);
+        if waiting.last {
+            let account = &self.accounts[a];
+            let helpless = !account.can_login
+                && (account.excused
+                    || account.plan.refresh_needs_access
+                    || account
+                        .owned
+                        .is_none_or(|secret| !account.provider.lives(secret, self.now + HOUR)));
+            if !hopeless || !(account.blocked || helpless) {
+                self.breaks(format!("account {a} does not recover: {fault:?}"));
+            }
+        } else if hopeless && self.rng.chance(300) {
+            let wait = self.rng.between(0, 30 * MINUTE);
+            self.after(wait, Happening::Cure(a));
+        }
+    }
+
+    pub(crate) fn cure(&mut self, a: usize) {
+        if !self.up || !self.accounts[a].configured {
+            return;
+        }
+        let provider = &mut self.accounts[a].provider;
+        provider.credential_ok = true;
+        provider.misconfigured = false;
+        match self.rng.chance(500) || !self.accounts[a].can_login {
+            true => self.enter(a),
+            false => self.replan(a, self.accounts[a].plan, true),
+        }
+    }
+
+    fn replan(&mut self, a: usize, plan: Plan, cured: bool) {
+        let account = &mut self.accounts[a];
+        account.plan = plan;
+        account.provider.attempts.restart(plan.attempts);
+        account.provider.logins.restart(plan.logins);
+        if cured {
+            account.blocked = false;
+            account.cured_in_flight = account.admitted.is_some();
+        }
+        let can_login = account.can_login;
+        self.tell(Event::Replan {
+            account: key(a),
+            plan,
+            can_login,
+            cured,
+        });
+    }
+
+    pub(crate) fn reload(&mut self, a: usize) {
+        let next = self.rng.between(10 * MINUTE, 12 * HOUR);
+        self.after(next, Happening::Reload(a));
+        self.edit(a);
+    }
+
+    /// Somebody changes the configuration of an account.
+    pub(crate) fn edit(&mut self, a: usize) {
+        if !self.up || !self.accounts[a].configured || self.calm() {
+            return;
+        }
+        let plan = self.accounts[a].plan;
+        match self.rng.below(5) {
+            0 => self.replan(a, plan, false),
+            1 => {
+                let refresh = Account::policy(&mut self.rng);
+                self.replan(a, Plan { refresh, ..plan }, false);
+            }
+            2 => {
+                let attempts = Account::attempts(&mut self.rng);
+                let logins = Account::logins(&mut self.rng);
+                self.replan(
+                    a,
+                    Plan {
+                        attempts,
+                        logins,
+                        ..plan
+                    },
+                    false,
+                );
+            }
+            3 => self.replan(a, plan, true),
+            _ => {
+                say!(self, "REMOVE {a}");
+                self.accounts[a].configured = false;
+                self.tell(Event::Remove(key(a)));
+                let most = self.rng.pick(&[10, 2 * SECOND, HOUR / 2]);
+                let back = self.rng.between(0, most);
+                self.after(back, Happening::Return(a));
+            }
+        }
+    }
+
+    /// A removed account is configured again.
+    pub(crate) fn come_back(&mut self, a: usize) {
+        self.accounts[a].configured = true;
+        if self.up {
+            let cured = self.rng.chance(200);
+            if cured && self.accounts[a].in_engine {
+                self.accounts[a].cured_in_flight = self.accounts[a].admitted.is_some();
+            }
+            self.adopt(a, cured);
+        }
+    }
+}

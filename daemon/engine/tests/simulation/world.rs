@@ -1,0 +1,346 @@
+//! The world of one run: time, the queue of what will happen, the accounts and their providers.
+//!
+//! Owns the event loop. It decides nothing: chance comes from the seed, decisions from the engine. The first broken promise
+//! ends the run.
+
+use std::collections::BTreeMap;
+
+use tokend_engine::{
+    AccountKey, Answer, Asked, AttemptId, ClaimRefusal, Engine, Event, HostKey, HostPlan, Kind,
+    Plan, Publication, Rate, RefreshPolicy, Reuse, Timestamp, WaiterId,
+};
+
+use crate::provider::{Grant, Provider, Secret};
+use crate::random::Rng;
+use crate::store::{Record, Vault, Write};
+
+pub(crate) const SECOND: u64 = 1_000;
+pub(crate) const MINUTE: u64 = 60 * SECOND;
+pub(crate) const HOUR: u64 = 60 * MINUTE;
+pub(crate) const DAY: u64 = 24 * HOUR;
+/// When a run begins: an ordinary day.
+pub(crate) const START: u64 = 1_790_000_000_000;
+
+/// Something that will happen.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Happening {
+    Act(usize),
+    Claimed(usize, AttemptId, Result<(), ClaimRefusal>),
+    Written(usize),
+    Arrives(usize, AttemptId),
+    Replied(usize, AttemptId, Answer, Option<Grant>),
+    Deadline(WaiterId),
+    Cure(usize),
+    Reload(usize),
+    Edit(usize),
+    Return(usize),
+    Crash,
+    Start,
+    Drain,
+    Drained,
+}
+
+/// A request on its way.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Flight {
+    pub(crate) id: AttemptId,
+    pub(crate) kind: Kind,
+    pub(crate) secret: Option<Secret>,
+    pub(crate) arrived: bool,
+}
+
+/// Somebody who waits.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Waiting {
+    pub(crate) account: usize,
+    pub(crate) answer_by: Option<u64>,
+    pub(crate) min_validity: Option<u64>,
+    pub(crate) rejected: Option<u64>,
+    /// Whether the run ends well only if this one gets a token.
+    pub(crate) last: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Account {
+    pub(crate) plan: Plan,
+    pub(crate) can_login: bool,
+    pub(crate) provider: Provider,
+    pub(crate) asked: Asked,
+    pub(crate) configured: bool,
+    pub(crate) in_engine: bool,
+    pub(crate) slot: Option<Publication>,
+    pub(crate) vault: Vault,
+    pub(crate) disk: Option<Record>,
+    pub(crate) write: Option<Write>,
+    pub(crate) admitted: Option<(AttemptId, u64)>,
+    pub(crate) recorded: Option<AttemptId>,
+    pub(crate) flight: Option<Flight>,
+    /// The last grant that is on disk, and the last one the store refused.
+    pub(crate) landed: Option<u64>,
+    pub(crate) refused: Option<u64>,
+    /// The refresh token that was delivered and never given up.
+    pub(crate) owned: Option<Secret>,
+    /// Whether that one may have been spent without our knowing.
+    pub(crate) excused: bool,
+    pub(crate) blocked: bool,
+    pub(crate) cured_in_flight: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Host {
+    pub(crate) plan: HostPlan,
+    pub(crate) admitted: u32,
+    /// When the attempts that were sent had been let in.
+    pub(crate) debits: Vec<u64>,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Tally {
+    pub(crate) attempts: u64,
+    pub(crate) crashes: u64,
+    pub(crate) lost: u64,
+    pub(crate) refusals: u64,
+    pub(crate) answered: u64,
+    pub(crate) rotations: u64,
+}
+
+pub(crate) struct World {
+    pub(crate) seed: u64,
+    pub(crate) now: u64,
+    pub(crate) rng: Rng,
+    pub(crate) engine: Engine,
+    pub(crate) up: bool,
+    pub(crate) draining: bool,
+    pub(crate) queue: BTreeMap<(u64, u64), Happening>,
+    pub(crate) order: u64,
+    pub(crate) accounts: Vec<Account>,
+    pub(crate) hosts: Vec<Host>,
+    pub(crate) waiters: BTreeMap<WaiterId, Waiting>,
+    pub(crate) next_waiter: u64,
+    pub(crate) broken: Option<String>,
+    pub(crate) trace: Option<Vec<String>>,
+    pub(crate) trouble: u64,
+    pub(crate) tally: Tally,
+    steps: u64,
+}
+
+/// Writes a line of the trace, if there is one.
+macro_rules! say {
+    ($world:expr, $($line:tt)+) => {
+        if $world.trace.is_some() {
+            let line = format!($($line)+);
+            $world.write_line(line);
+        }
+    };
+}
+pub(crate) use say;
+
+pub(crate) fn stamp(at: u64) -> Timestamp {
+    Timestamp::from_millis(at)
+}
+
+pub(crate) fn key(account: usize) -> AccountKey {
+    AccountKey(u32::try_from(account).unwrap_or(u32::MAX))
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, traced: bool) -> Self {
+        let mut rng = Rng::new(seed);
+        let hosts: Vec<Host> = (0..rng.between(1, 3))
+            .map(|_| Host {
+                plan: HostPlan {
+                    rate: rate(rng.between(1, 4), rng.between(200, 5_000)),
+                    in_flight: u32::try_from(rng.between(1, 3)).unwrap_or(1),
+                },
+                admitted: 0,
+                debits: Vec::new(),
+            })
+            .collect();
+        let accounts = (0..rng.between(2, 6))
+            .map(|_| Account::random(&mut rng, hosts.len()))
+            .collect();
+        let trouble = rng.pick(&[0, 20, 100, 300]);
+        Self {
+            seed,
+            now: START,
+            rng,
+            engine: Engine::new(seed),
+            up: false,
+            draining: false,
+            queue: BTreeMap::new(),
+            order: 0,
+            accounts,
+            hosts,
+            waiters: BTreeMap::new(),
+            next_waiter: 0,
+            broken: None,
+            trace: traced.then(Vec::new),
+            trouble,
+            tally: Tally::default(),
+            steps: 0,
+        }
+    }
+
+    /// Whether faults still happen: in the last hour everything is well, so that accounts must recover.
+    pub(crate) fn calm(&self) -> bool {
+        self.now >= START + DAY - HOUR
+    }
+
+    /// Whether a fault happens here, weighed by how bad this run is.
+    pub(crate) fn misfortune(&mut self, of_thousand: u64) -> bool {
+        let weighed = of_thousand * self.trouble / 100;
+        !self.calm() && self.rng.chance(weighed)
+    }
+
+    pub(crate) fn write_line(&mut self, line: String) {
+        let at = self.now - START;
+        if let Some(trace) = &mut self.trace {
+            trace.push(format!(
+                "{:02}:{:02}:{:02}.{:03}  {line}",
+                at / HOUR,
+                at / MINUTE % 60,
+                at / SECOND % 60,
+                at % SECOND
+            ));
+        }
+    }
+
+    pub(crate) fn breaks(&mut self, promise: impl Into<String>) {
+        let promise = promise.into();
+        say!(self, "BROKEN: {promise}");
+        self.broken.get_or_insert(promise);
+    }
+
+    pub(crate) fn after(&mut self, wait: u64, happening: Happening) {
+        self.order += 1;
+        self.queue.insert((self.now + wait, self.order), happening);
+    }
+
+    pub(crate) fn tell(&mut self, event: Event) {
+        say!(self, "  event {event:?}");
+        self.engine.handle_event(stamp(self.now), event);
+        self.pump();
+    }
+
+    /// Carries out what the engine wants, or crashes in the middle of it.
+    fn pump(&mut self) {
+        while let Some(effect) = self.engine.poll_effect() {
+            say!(self, "    effect {effect:?}");
+            self.steps += 1;
+            self.carry_out(effect);
+            if self.misfortune(3) && self.rng.chance(100) {
+                self.crash();
+            }
+            if self.broken.is_some() || !self.up {
+                return;
+            }
+        }
+    }
+
+    /// Runs until `end`, or until a promise is broken or `done` says so.
+    pub(crate) fn run(&mut self, end: u64, done: impl Fn(&Self) -> bool) {
+        let mut last_timer = (0, 0);
+        while self.broken.is_none() && !done(self) {
+            let due = match self.up {
+                true => self.engine.poll_timeout(stamp(self.now)),
+                false => None,
+            };
+            let due = due.map(|at| at.as_millis().max(self.now));
+            let next = self.queue.first_key_value().map(|((at, _), _)| *at);
+            let Some(at) = due.into_iter().chain(next).min() else {
+                break;
+            };
+            if at > end {
+                break;
+            }
+            self.now = at;
+            self.steps += 1;
+            if due == Some(at) {
+                self.engine.handle_timeout(stamp(at));
+                let again = self.engine.poll_timeout(stamp(at));
+                if again.is_some_and(|again| again <= stamp(at)) {
+                    self.breaks(format!("due again at once: {again:?}"));
+                }
+                last_timer = match last_timer {
+                    (before, count) if before == at / SECOND => (before, count + 1),
+                    _ => (at / SECOND, 0),
+                };
+                if last_timer.1 > 500 {
+                    self.breaks("the timer does not come to rest");
+                }
+                self.pump();
+            } else if let Some((_, happening)) = self.queue.pop_first() {
+                self.happen(happening);
+            }
+            if self.steps > 3_000_000 {
+                self.breaks("more work than there can be");
+            }
+        }
+        if self.broken.is_none() {
+            self.now = self.now.max(end.min(self.now));
+        }
+    }
+}
+
+pub(crate) fn rate(burst: u64, period: u64) -> Rate {
+    let period = std::time::Duration::from_millis(period);
+    Rate::new(u32::try_from(burst).unwrap_or(1), period).unwrap_or_else(|| panic!("no rate"))
+}
+
+impl Account {
+    fn random(rng: &mut Rng, hosts: usize) -> Self {
+        let plan = Plan {
+            host: HostKey(u32::try_from(rng.below(hosts as u64)).unwrap_or_default()),
+            attempts: Self::attempts(rng),
+            logins: Self::logins(rng),
+            reuse: rng.pick(&[
+                Reuse::None,
+                Reuse::Rotates,
+                Reuse::RotatesAndReuseRevokes,
+                Reuse::RotatesAndReuseRevokes,
+                Reuse::Unknown,
+            ]),
+            refresh: Self::policy(rng),
+            refresh_ends_access: rng.chance(200),
+            refresh_needs_access: rng.chance(100),
+        };
+        Self {
+            provider: Provider::random(rng, &plan),
+            plan,
+            can_login: rng.chance(750),
+            asked: Asked::default(),
+            configured: true,
+            in_engine: false,
+            slot: None,
+            vault: Vault::default(),
+            disk: None,
+            write: None,
+            admitted: None,
+            recorded: None,
+            flight: None,
+            landed: None,
+            refused: None,
+            owned: None,
+            excused: false,
+            blocked: false,
+            cured_in_flight: false,
+        }
+    }
+
+    pub(crate) fn attempts(rng: &mut Rng) -> Rate {
+        rate(rng.between(1, 5), rng.between(5 * SECOND, 5 * MINUTE))
+    }
+
+    pub(crate) fn logins(rng: &mut Rng) -> Rate {
+        rate(rng.between(1, 3), rng.between(30 * SECOND, HOUR))
+    }
+
+    pub(crate) fn policy(rng: &mut Rng) -> RefreshPolicy {
+        rng.pick(&[
+            RefreshPolicy::Auto,
+            RefreshPolicy::Auto,
+            RefreshPolicy::Always,
+            RefreshPolicy::OnDemand,
+        ])
+    }
+}
