@@ -12,7 +12,7 @@ use crate::{
     fields::{ACCESS_TOKEN, FieldUse, Fields, Kind, REFRESH_TOKEN, RequestError, STANDARD, UsedBy},
     pacing::Pacing,
     rejection::Rejection,
-    reply::{Reply, ReplyPlan, redact::Secrets},
+    reply::{Reply, ReplyPlan},
     request::RequestPlan,
     template::{Names, OptionSpec, Slot, Values},
 };
@@ -317,8 +317,7 @@ impl Dialect {
         match plan {
             Some(plan) => {
                 let own = |name: &str| self.names.field(name).is_some_and(|field| field.secret);
-                plan.reply
-                    .read(kind, response, &Secrets::new(sent.secrets(own)))
+                plan.reply.read(kind, response, sent.secrets(own))
             }
             None => Reply::unreadable(response.status().as_u16()),
         }

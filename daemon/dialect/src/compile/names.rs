@@ -34,17 +34,8 @@ pub(super) fn read(top: &mut Section<'_>, m: &mut Mistakes) -> Names {
         .unwrap_or_default();
     let options = top
         .take("options")
-        .map(|node| options(node, m))
+        .map(|node| options(node, &fields, m))
         .unwrap_or_default();
-    for option in &options {
-        if fields.iter().any(|field| field.name == option.name) {
-            m.add(
-                top.span,
-                format!("`{}` is both a field and an option", option.name),
-                None,
-            );
-        }
-    }
     Names { fields, options }
 }
 
@@ -71,7 +62,16 @@ fn field(key: &Key, node: &Node, m: &mut Mistakes) -> Option<FieldSpec> {
     })
 }
 
-fn options(node: &Node, m: &mut Mistakes) -> Vec<OptionSpec> {
+fn options(node: &Node, fields: &[FieldSpec], m: &mut Mistakes) -> Vec<OptionSpec> {
+    for (key, _) in entries(node, m) {
+        if fields.iter().any(|field| field.name == key.name) {
+            m.add(
+                &key.span,
+                format!("`{}` is both a field and an option", key.name),
+                None,
+            );
+        }
+    }
     entries(node, m)
         .iter()
         .filter_map(|(key, node)| option(key, node, m))

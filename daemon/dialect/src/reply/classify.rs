@@ -111,7 +111,7 @@ fn any_string(value: &Value, passes: &dyn Fn(&str) -> bool) -> bool {
 /// On a login 400, 401, 403 and 423 refuse the credential: servers differ, and a second try would count against the account.
 /// On a refresh every 4xx refuses the refresh token, except those that speak of the request's shape: real servers answer a
 /// spent token with 400, 401, 403 and 422. A 500 is taken as not processed: where it was seen, the refresh token was still
-/// good. A gateway's 502, 504, 520 and 524 say nothing about what the server behind it did.
+/// good. Any of these with a `Retry-After` that can be read is busy instead. A gateway's 502, 504, 520 and 524 say nothing about what the server behind it did.
 pub(crate) fn by_status(kind: Kind, status: u16) -> (Class, Option<&'static str>) {
     match (kind, status) {
         (_, 408 | 425 | 429 | 503) => (Class::Busy, None),

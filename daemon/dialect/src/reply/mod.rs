@@ -16,6 +16,7 @@ use bytes::Bytes;
 use http::Response;
 use secrecy::SecretString;
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 use self::{
     classify::{Class, Processed, Rule},
@@ -101,8 +102,23 @@ enum Unreadable {
 }
 
 impl ReplyPlan {
-    pub(crate) fn read(&self, kind: Kind, response: &Response<Bytes>, secrets: &Secrets) -> Reply {
+    /// `sent` are the secrets of the request, which the reply may echo.
+    pub(crate) fn read<'s>(
+        &self,
+        kind: Kind,
+        response: &Response<Bytes>,
+        sent: impl Iterator<Item = &'s str>,
+    ) -> Reply {
         let reply = Parsed::new(response);
+        let mut secrets = Secrets::new(sent);
+        // What stands where tokens stand is a token, whatever the status says.
+        let places = self.access_token.iter().chain(&self.refresh_token);
+        for value in places.filter_map(|place| place.find(&reply)) {
+            if let Value::String(token) = value {
+                secrets.add_token(Zeroizing::new(token));
+            }
+        }
+        let secrets = &secrets;
         let success = response.status().is_success();
         let claimed = |rule: &&Rule| rule.matcher.matches(&reply, &self.error_code);
         // A rule claims a 2xx reply before it is read only if it names the status; others only when there is no token.
@@ -158,16 +174,16 @@ impl ReplyPlan {
         });
         let own = redirect.as_deref().or(own);
         let mut told = told::tell(reply, &self.error_code, &self.error_text, secrets, own);
+        let processed = classify::processed_by_status(reply.status());
+        // Whoever names a time wants to be asked again: a lock-out or limit told with a status of refusal.
+        let later = processed == Processed::No && !reply.response.status().is_redirection();
+        if later && retry_after::in_header(reply).is_some() {
+            return self.reply(Class::Busy, told, processed, reply, None);
+        }
         if let Some(redirect) = redirect {
             told.text = told::clean(&redirect, told::TEXT_LIMIT, secrets);
         }
-        self.reply(
-            class,
-            told,
-            classify::processed_by_status(reply.status()),
-            reply,
-            None,
-        )
+        self.reply(class, told, processed, reply, None)
     }
 
     fn reply(

@@ -8,6 +8,7 @@ use std::{borrow::Cow, fmt};
 use bytes::Bytes;
 use http::{HeaderName, Response, header};
 use serde_json::Value;
+use zeroize::Zeroize;
 
 /// The longest body that is parsed as JSON or searched for text, in bytes.
 pub(crate) const BODY_LIMIT: usize = 1024 * 1024;
@@ -61,6 +62,22 @@ impl<'a> Parsed<'a> {
         places
             .iter()
             .find_map(|place| place.find(self).filter(filled).map(|value| (place, value)))
+    }
+}
+
+/// The copies of a reply's strings may be tokens. The caller owns the body they were copied from.
+impl Drop for Parsed<'_> {
+    fn drop(&mut self) {
+        self.json.iter_mut().for_each(wipe);
+    }
+}
+
+fn wipe(value: &mut Value) {
+    match value {
+        Value::String(text) => text.zeroize(),
+        Value::Array(items) => items.iter_mut().for_each(wipe),
+        Value::Object(map) => map.values_mut().for_each(wipe),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 

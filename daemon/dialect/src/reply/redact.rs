@@ -33,22 +33,30 @@ impl Secrets {
             tiny: Vec::new(),
         };
         for secret in secrets.filter(|secret| !secret.is_empty()) {
-            if secret.chars().count() < 4 {
-                found.tiny.push(Zeroizing::new(secret.to_owned()));
-                continue;
-            }
-            let form: Zeroizing<String> =
-                Zeroizing::new(form_urlencoded::byte_serialize(secret.as_bytes()).collect());
-            found.needles.extend(base64_forms(secret));
-            if form.as_str() != secret {
-                found.needles.extend(base64_forms(&form));
-            }
-            found.needles.push(Zeroizing::new(secret.to_owned()));
+            found.add(secret);
         }
         found
-            .needles
-            .sort_by_key(|needle| std::cmp::Reverse(needle.len()));
-        found
+    }
+
+    /// Adds a token that a reply holds. One of a few letters is more likely a word about the failure.
+    pub(crate) fn add_token(&mut self, token: Zeroizing<String>) {
+        if token.len() >= PREFIX {
+            self.needles.push(token);
+        }
+    }
+
+    fn add(&mut self, secret: &str) {
+        if secret.chars().count() < 4 {
+            self.tiny.push(Zeroizing::new(secret.to_owned()));
+            return;
+        }
+        let form: String = form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+        let form = Zeroizing::new(form);
+        self.needles.extend(base64_forms(secret));
+        if form.as_str() != secret {
+            self.needles.extend(base64_forms(&form));
+        }
+        self.needles.push(Zeroizing::new(secret.to_owned()));
     }
 
     /// The text without secrets. `cut` says that it was cut off and may end in the middle of one.

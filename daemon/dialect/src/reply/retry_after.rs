@@ -30,13 +30,7 @@ pub(crate) fn find(
     places: &[Told],
     assumed: Option<Duration>,
 ) -> Option<RetryAfter> {
-    let header = Told {
-        place: Place::header(header::RETRY_AFTER),
-        unit: Unit::RetryAfter,
-    };
-    let told = std::iter::once(&header)
-        .chain(places)
-        .find_map(|told| told.read(reply));
+    let told = in_header(reply).or_else(|| places.iter().find_map(|told| told.read(reply)));
     match told {
         Some(Reading::Seconds(seconds)) => duration(seconds.max(0.0)).map(delay),
         Some(Reading::Time(time)) => match reply.date() {
@@ -50,6 +44,16 @@ pub(crate) fn find(
         },
         None => assumed.map(delay),
     }
+}
+
+/// What the `Retry-After` header says, if that can be understood.
+pub(crate) fn in_header(reply: &Parsed<'_>) -> Option<Reading> {
+    let place = Place::header(header::RETRY_AFTER);
+    Told {
+        place,
+        unit: Unit::RetryAfter,
+    }
+    .read(reply)
 }
 
 fn delay(wait: Duration) -> RetryAfter {

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{
     parsed::{Parsed, Place},
-    redact::Secrets,
+    redact::{MASK, Secrets},
 };
 
 /// The longest text, in characters.
@@ -94,9 +94,38 @@ fn said(reply: &Parsed<'_>, texts: &[Place]) -> Option<String> {
     placed.or_else(|| match &reply.json {
         Some(Value::String(text)) => Some(text.clone()),
         Some(Value::Null) => None,
-        Some(json) => Some(json.to_string()),
+        // The rest of a 2xx reply is a grant's, whatever it means; it is not told.
+        Some(_) if reply.response.status().is_success() => None,
+        Some(json) => Some(masked(json).to_string()),
         None => page(&reply.text()),
     })
+}
+
+/// A whole error body, without the values of members that are secret by their names.
+fn masked(value: &Value) -> Value {
+    const SECRET: &[&str] = &[
+        "token",
+        "secret",
+        "passw",
+        "session",
+        "cookie",
+        "authorization",
+    ];
+    let is_secret = |name: &str| {
+        let name = name.to_ascii_lowercase();
+        SECRET.iter().any(|part| name.contains(part))
+    };
+    match value {
+        Value::Array(items) => Value::Array(items.iter().map(masked).collect()),
+        Value::Object(map) => {
+            let member = |(name, value): (&String, &Value)| match value {
+                Value::String(_) if is_secret(name) => (name.clone(), MASK.into()),
+                _ => (name.clone(), masked(value)),
+            };
+            Value::Object(map.iter().map(member).collect())
+        }
+        plain => plain.clone(),
+    }
 }
 
 /// FastAPI's validation error: where and what, without the echoed input.

@@ -229,6 +229,10 @@ fn every_kind_of_mistake_is_told_with_its_place() {
             "5:9: `Api-Key` is no name",
         ),
         (
+            "[fields.k]\n[options.k]\ndefault = \"x\"",
+            "6:10: `k` is both a field and an option",
+        ),
+        (
             "[fields.k]\nsecret = \"yes\"",
             "6:10: expected true or false, found a string",
         ),

@@ -197,3 +197,33 @@ fn a_location_is_told_without_its_query() {
         "{reply:?}"
     );
 }
+
+#[test]
+fn what_stands_where_tokens_stand_is_hidden_whatever_the_status() {
+    let body = r#"{"message":"duplicate key new-one-1","access_token":"new-one-1","x":{"Session_Token":"short","n":1}}"#;
+    let reply =
+        builtin("oauth2").read_reply(Kind::Refresh, &response(500, &[], body), &Fields::new());
+    assert_eq!(told(&reply).text, "duplicate key [redacted]");
+    let body = r#"{"x":{"access_token":"short","n":1},"password":"p"}"#;
+    let reply =
+        builtin("oauth2").read_reply(Kind::Refresh, &response(500, &[], body), &Fields::new());
+    let shown = r#"{"password":"[redacted]","x":{"access_token":"[redacted]","n":1}}"#;
+    assert_eq!(told(&reply).text, shown);
+}
+
+#[test]
+fn a_2xx_reply_is_never_told_as_a_whole() {
+    let reply = builtin("oauth2").read_reply(
+        Kind::Login,
+        &response(
+            200,
+            &[],
+            r#"{"error":"invalid_grant","wrapped":{"tok":"short"}}"#,
+        ),
+        &Fields::new(),
+    );
+    assert_eq!(
+        told(&reply).to_string(),
+        "status 200 (invalid_grant): invalid_grant"
+    );
+}

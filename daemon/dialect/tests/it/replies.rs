@@ -329,3 +329,26 @@ fn login_and_refresh_may_answer_differently() {
         ("b", Some("c"))
     );
 }
+
+#[test]
+fn a_time_to_retry_makes_a_refusal_a_limit() {
+    let dialect = dialect(PLAIN);
+    let word = |kind, status, retry: &str| {
+        let headers = [("retry-after", retry)];
+        dialect
+            .read_reply(kind, &response(status, &headers, ""), &Fields::new())
+            .word()
+    };
+    for (status, later) in [
+        (400, "busy"),
+        (403, "busy"),
+        (500, "busy"),
+        (502, "misbehaved"),
+        (301, "misconfigured"),
+    ] {
+        for kind in [Kind::Login, Kind::Refresh] {
+            assert_eq!(word(kind, status, "30"), later, "{status}");
+        }
+    }
+    assert_eq!(word(Kind::Login, 403, "soon"), "credential-rejected");
+}
