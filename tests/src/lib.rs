@@ -4,6 +4,7 @@
 //! It knows the daemon only from outside (binaries, client library, wire contract) and must never import the
 //! engine, a dialect or the store: a test that could look inside would stop proving what a user sees.
 
+pub mod bars;
 pub mod clock;
 pub mod harness;
 pub mod probe;

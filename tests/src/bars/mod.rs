@@ -1,0 +1,117 @@
+//! The figures of `cargo bars`.
+//!
+//! Each module measures one thing and what it is compared with in the same run, by turns, so that a noisy machine is noisy for both.
+
+pub mod accounts;
+pub mod command;
+pub mod connection;
+pub mod disturbed;
+pub mod echo;
+pub mod herd;
+
+use std::{fmt, time::Duration};
+
+use crate::{
+    harness::{Daemon, Site},
+    simulator::{Configuration, Simulator, spec::AccountSpec},
+};
+
+/// One figure and its bar.
+#[derive(Clone, Debug)]
+pub struct Figure {
+    /// What was measured.
+    pub what: &'static str,
+    /// What was found.
+    pub found: f64,
+    /// What it may be at most.
+    pub most: f64,
+    /// What both are counted in.
+    pub unit: &'static str,
+    /// What it was found from.
+    pub from: String,
+}
+
+impl Figure {
+    /// Whether the bar is kept.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        self.found <= self.most
+    }
+}
+
+impl fmt::Display for Figure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            what,
+            found,
+            most,
+            unit,
+            from,
+        } = self;
+        let word = if self.is_kept() { "kept  " } else { "MISSED" };
+        write!(
+            f,
+            "{word} {what}: {found:.2}{unit} (at most {most}{unit}); {from}"
+        )
+    }
+}
+
+/// Times, to be asked for their middle and their end.
+#[derive(Clone, Debug, Default)]
+pub struct Times(Vec<Duration>);
+
+impl Times {
+    /// Adds one.
+    pub fn add(&mut self, time: Duration) {
+        self.0.push(time);
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The time that `share` (0 to 1) of them do not exceed, in microseconds.
+    #[must_use]
+    pub fn quantile(&self, share: f64) -> f64 {
+        let mut sorted = self.0.clone();
+        sorted.sort_unstable();
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "an index into a few thousand times"
+        )]
+        let at = (share * sorted.len().saturating_sub(1) as f64).round() as usize;
+        sorted.get(at).map_or(0.0, |time| time.as_secs_f64() * 1e6)
+    }
+}
+
+/// A daemon with one account of each API at simulated providers.
+pub(crate) struct Stand {
+    pub(crate) simulator: Simulator,
+    pub(crate) site: Site,
+    pub(crate) daemon: Daemon,
+}
+
+impl Stand {
+    pub(crate) fn start(lines: &str, preamble: &str) -> anyhow::Result<Self> {
+        let simulator = Simulator::start(AccountSpec::four())?;
+        let mut configuration = Configuration::of(&simulator).everywhere(lines);
+        preamble.clone_into(&mut configuration.preamble);
+        let site = Site::with(&configuration)?;
+        let daemon = site.start()?;
+        Ok(Self {
+            simulator,
+            site,
+            daemon,
+        })
+    }
+}

@@ -1,0 +1,91 @@
+//! The figures tokend is held to, measured against something in the same run: `cargo bars`.
+//!
+//! Prints each as a ratio or a bound beside what it is measured against, and ends with 1 if one is missed. Not a test: a busy
+//! machine may miss a bar, and nothing may depend on that.
+
+use std::{
+    env,
+    io::{self, Write},
+    path::PathBuf,
+    process::{Command, ExitCode},
+};
+
+use anyhow::Context as _;
+use clap::Parser;
+use tokend_tests::bars::{self, Figure};
+
+/// Measures what tokend is held to.
+#[derive(Debug, Parser)]
+#[command(name = "bars", bin_name = "cargo bars")]
+struct Arguments {
+    /// Measure only these.
+    #[arg(value_enum)]
+    only: Vec<Which>,
+    /// Be the bare echo the kept connection is measured against (used by the program itself).
+    #[arg(long, hide = true, num_args = 3, value_names = ["SOCKET", "ASKED", "ANSWERED"])]
+    echo: Option<Vec<String>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Which {
+    /// `tokenctl get` on a held token against `/bin/true`.
+    Command,
+    /// `get` on a kept connection against a bare echo.
+    Connection,
+    /// `get` while a provider hangs and clients are silent, against the same without.
+    Disturbed,
+    /// A thousand clients that ask at once for an expired token.
+    Herd,
+    /// A hundred thousand accounts.
+    Accounts,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let done = match arguments.echo.as_deref() {
+        Some([socket, asked, answered]) => echo(socket, asked, answered).map(|()| true),
+        _ => build().and_then(|()| measure(&arguments.only, &mut io::stdout())),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            drop(writeln!(io::stderr(), "bars: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Builds the programs that are measured, as they are released.
+fn build() -> anyhow::Result<()> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let arguments = ["build", "--release", "--package", "tokend", "--package", "tokenctl"];
+    let status = Command::new(cargo).args(arguments).status().context("cannot run cargo; start this with `cargo bars`")?;
+    anyhow::ensure!(status.success(), "tokend does not build");
+    Ok(())
+}
+
+fn echo(socket: &str, asked: &str, answered: &str) -> anyhow::Result<()> {
+    bars::echo::serve(&PathBuf::from(socket), asked.parse()?, answered.parse()?)
+}
+
+fn measure(only: &[Which], out: &mut impl Write) -> anyhow::Result<bool> {
+    let all: [(Which, fn() -> anyhow::Result<Vec<Figure>>); 5] = [
+        (Which::Command, bars::command::measure),
+        (Which::Connection, bars::connection::measure),
+        (Which::Disturbed, bars::disturbed::measure),
+        (Which::Herd, bars::herd::measure),
+        (Which::Accounts, bars::accounts::measure),
+    ];
+    let mut kept = true;
+    for (which, measure) in all {
+        if !only.is_empty() && !only.contains(&which) {
+            continue;
+        }
+        for figure in measure()? {
+            kept &= figure.is_kept();
+            writeln!(out, "{figure}")?;
+        }
+    }
+    Ok(kept)
+}
