@@ -276,8 +276,8 @@ impl World {
                 self.breaks("more work than there can be");
             }
         }
-        if self.broken.is_none() {
-            self.now = self.now.max(end.min(self.now));
+        if self.broken.is_none() && !done(self) {
+            self.now = end;
         }
     }
 }
