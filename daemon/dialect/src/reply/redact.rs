@@ -112,6 +112,10 @@ fn base64_forms(secret: &str) -> Vec<Zeroizing<String>> {
 
 /// Length of the needle, or of enough of its beginning, at the start of `text`, in any mixture of encodings.
 fn occurrence(text: &str, needle: &str, cut: bool) -> Option<usize> {
+    // Most places of a text cannot begin a secret in any encoding.
+    if !(text.starts_with(needle.chars().next()?) || text.starts_with(['%', '\\', '&', '+'])) {
+        return None;
+    }
     let mut positions = vec![0_usize];
     let mut matched = 0;
     for wanted in needle.chars() {
