@@ -20,8 +20,6 @@ pub(crate) enum Exit {
     Usage = 64,
     /// A file given on the command line cannot be read.
     NoInput = 66,
-    /// Something went wrong that is nobody's configuration.
-    Internal = 70,
     /// Nobody reads what is printed.
     Io = 74,
     /// The configuration, a dialect, or a secret's place has mistakes.
@@ -39,7 +37,6 @@ Exit codes:
   0   all is well
   64  the command line makes no sense
   66  a file given on the command line cannot be read
-  70  something went wrong that is nobody's configuration
   74  nobody reads what is printed
   78  the configuration, a dialect, or the place of a secret has mistakes";
 
@@ -56,7 +53,7 @@ Signals:
   SIGTERM  finish what runs, then exit
 
 Environment:
-  TOKEND_LOG              level, such as debug; comes before [log] level
+  TOKEND_LOG              level, such as debug; comes before log.level
   STATE_DIRECTORY         state directory, as systemd sets it
   CREDENTIALS_DIRECTORY   where { credential = \"NAME\" } is read from, as systemd sets it";
 
@@ -110,10 +107,10 @@ pub(crate) struct RunArgs {
     /// Socket to listen on; comes before `socket` of the configuration, but not before one that is inherited
     #[arg(long, value_name = "PATH")]
     pub(crate) socket: Option<PathBuf>,
-    /// What log lines look like; comes before [log] format
+    /// What log lines look like; comes before `log.format`
     #[arg(long, value_name = "FORMAT")]
     pub(crate) log_format: Option<FormatArg>,
-    /// What is logged: error, warn, info, debug, trace, or directives; comes before $TOKEND_LOG and [log] level
+    /// What is logged: error, warn, info, debug, trace, or directives; comes before $TOKEND_LOG and `log.level`
     #[arg(long, value_name = "LEVEL")]
     pub(crate) log_level: Option<Level>,
 }
@@ -373,7 +370,6 @@ mod tests {
             Exit::Success,
             Exit::Usage,
             Exit::NoInput,
-            Exit::Internal,
             Exit::Io,
             Exit::Config,
         ] {

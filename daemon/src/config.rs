@@ -21,12 +21,10 @@ mod settings;
 mod split;
 #[cfg(test)]
 mod tests;
+mod value;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-use tokend_dialect::Catalog;
-use tokend_proto::AccountName;
 
 pub(crate) use account::Account;
 pub(crate) use files::toml_files;
@@ -54,8 +52,6 @@ pub(crate) struct Config {
     pub(crate) log: Log,
     /// How providers are reached.
     pub(crate) http: Http,
-    /// All dialects that could be named.
-    pub(crate) catalog: Catalog,
     /// All accounts, in the order of their names.
     pub(crate) accounts: Vec<Arc<Account>>,
     /// The files this was read from; the first is the one that was named.
@@ -83,14 +79,5 @@ impl Config {
         environment: &Environment,
     ) -> Result<Self, ConfigError> {
         load::load(path, overrides, environment, Directory::system())
-    }
-
-    /// The account of this name.
-    pub(crate) fn account(&self, name: &AccountName) -> Option<&Arc<Account>> {
-        let at = self
-            .accounts
-            .binary_search_by(|account| account.name.cmp(name))
-            .ok()?;
-        self.accounts.get(at)
     }
 }

@@ -24,9 +24,6 @@ use line::{Fields, Line, Look};
 /// The environment variable that overrides the configured level.
 pub(crate) const LEVEL_VARIABLE: &str = "TOKEND_LOG";
 
-/// The formats as they are written in the configuration.
-pub(crate) const FORMATS: [&str; 4] = ["auto", "human", "journal", "json"];
-
 /// What a log line looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Format {

@@ -16,7 +16,8 @@ use super::fingerprint::Fingerprint;
 use super::given::{Address, Given, check_scheme};
 use super::mistake::Mistakes;
 use super::rules::{Pacing, PacingTable, Shared, rules};
-use super::section::{Key, Section, Value};
+use super::section::{Key, Section};
+use super::value::Value;
 use crate::policy::{Directory, Rule};
 use crate::secrets::SecretRef;
 

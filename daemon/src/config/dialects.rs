@@ -80,11 +80,6 @@ impl Dialects {
         self.asked.insert(name.to_owned(), Arc::clone(&known));
         Ok(known)
     }
-
-    /// The catalog itself.
-    pub(super) fn into_catalog(self) -> Catalog {
-        self.catalog
-    }
 }
 
 impl Known {

@@ -12,7 +12,8 @@ use super::dialects::Known;
 use super::fingerprint::Fingerprint;
 use super::mistake::{Mistakes, choose_from};
 use super::secret_ref::secret;
-use super::section::{Section, Value};
+use super::section::Section;
+use super::value::Value;
 use crate::secrets::SecretRef;
 
 /// The fields `tokenctl login` can supply, so that an account may live without them in files.

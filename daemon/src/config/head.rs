@@ -8,8 +8,9 @@ use tokend_engine::RefreshPolicy;
 use super::account::{Defaults, refresh};
 use super::mistake::Mistakes;
 use super::rules::{PacingTable, rules};
-use super::section::{Section, Value};
+use super::section::Section;
 use super::settings::{Http, Limits, Log, SOCKET_MODE, socket_mode};
+use super::value::Value;
 use super::{Environment, files};
 use crate::policy::{Directory, Rule};
 

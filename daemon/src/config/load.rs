@@ -16,8 +16,9 @@ use super::account::{Account, Reader};
 use super::dialects::Dialects;
 use super::head::Head;
 use super::mistake::{Mistakes, Place, SourceFile};
-use super::section::{Key, Piece, Section, Value};
+use super::section::{Key, Piece, Section};
 use super::split::{Runs, Split, split};
+use super::value::Value;
 use super::{Config, ConfigError, Environment, Overrides, files};
 use crate::policy::Directory;
 
@@ -60,10 +61,7 @@ pub(super) fn load(
     accounts.add_file(&main, &pieces, others, &mut mistakes);
     accounts.include(&head.include_files, &mut mistakes);
     let Accounts {
-        reader,
-        mut found,
-        files,
-        ..
+        mut found, files, ..
     } = accounts;
     found.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     found.shrink_to_fit();
@@ -83,7 +81,6 @@ pub(super) fn load(
         limits: head.limits,
         log: head.log,
         http: head.http,
-        catalog: reader.dialects.into_catalog(),
         accounts: found,
         files: files.iter().map(|file| file.path.to_path_buf()).collect(),
     })

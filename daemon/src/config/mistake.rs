@@ -77,23 +77,8 @@ pub(crate) struct Mistake {
 }
 
 impl Mistake {
-    /// What is wrong, as a fragment of a sentence.
-    pub(crate) fn message(&self) -> &str {
-        &self.message
-    }
-
-    /// What to do about it.
-    pub(crate) fn advice(&self) -> Option<&str> {
-        self.help.as_deref()
-    }
-
-    /// The file it is in.
-    pub(crate) fn file(&self) -> &Path {
-        &self.file
-    }
-
     /// Line and column, both from 1, where the mistake has a place in its file.
-    pub(crate) fn position(&self) -> Option<(usize, usize)> {
+    fn position(&self) -> Option<(usize, usize)> {
         self.excerpt
             .as_ref()
             .map(|excerpt| (excerpt.line, excerpt.column))

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokend_engine::{LARGEST_BURST, LONGEST_PERIOD, Rate};
 
 use super::mistake::{Mistakes, choose_from};
-use super::section::Value;
+use super::value::Value;
 use crate::policy::{Directory, Rule};
 
 /// Limits on how often a provider is asked.

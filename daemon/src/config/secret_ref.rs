@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::mistake::{Mistakes, choose_from};
-use super::section::Value;
+use super::value::Value;
 use crate::secrets::SecretRef;
 
 const KINDS: [&str; 4] = ["credential", "file", "env", "command"];

@@ -8,7 +8,8 @@ use std::time::Duration;
 use url::Url;
 
 use super::mistake::Mistakes;
-use super::section::{Section, Value};
+use super::section::Section;
+use super::value::Value;
 use crate::logging::{Format, Level};
 use crate::secrets::COMMAND_TIMEOUT;
 

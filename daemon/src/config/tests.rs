@@ -65,3 +65,11 @@ impl Site {
         text.replace(&self.0.path().display().to_string(), "DIR")
     }
 }
+
+fn account(config: &Config, name: &str) -> Arc<Account> {
+    let found = config
+        .accounts
+        .iter()
+        .find(|account| account.name.as_str() == name);
+    Arc::clone(found.expect("the account"))
+}

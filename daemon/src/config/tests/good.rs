@@ -18,14 +18,6 @@ username = "you@example.com"
 password = { file = "secrets/ads" }
 "#;
 
-fn account(config: &Config, name: &str) -> Arc<Account> {
-    Arc::clone(
-        config
-            .account(&name.parse().expect("a name"))
-            .expect("the account"),
-    )
-}
-
 fn ads(text: &str) -> Arc<Account> {
     account(&Site::new(text).good(), "ads")
 }

@@ -21,9 +21,8 @@ fn a_hundred_thousand_accounts_share_what_they_have_in_common() {
     let config = Site::new(&text).good();
     assert_eq!(config.accounts.len(), COUNT);
 
-    let name = |n: usize| format!("a{n:06}").parse().expect("a name");
-    let first = config.account(&name(0)).expect("the first");
-    let last = config.account(&name(COUNT - 8)).expect("one like it");
+    let first = account(&config, "a000000");
+    let last = account(&config, &format!("a{:06}", COUNT - 8));
     assert_eq!(last.field("username"), Some("user99992"));
     assert!(Arc::ptr_eq(&first.allow, &last.allow));
     assert!(Arc::ptr_eq(&first.pacing, &last.pacing));
