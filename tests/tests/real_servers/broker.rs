@@ -152,8 +152,10 @@ fn login_get_and_rejection(kind: Kind) {
 }
 
 fn refresh_ahead_with_lifetimes_of_a_few_seconds(kind: Kind) {
+    // AuthX writes `exp` with a fraction and cuts it off when it checks: its tokens end up to a second early.
+    let access_ttl = if kind == Kind::FastApiForm { 8 } else { 4 };
     let options = Options {
-        access_ttl: 4,
+        access_ttl,
         ..long()
     };
     let stage = Stage::new(kind, options);
