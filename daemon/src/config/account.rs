@@ -103,7 +103,7 @@ struct Site {
     endpoint: Arc<Endpoint>,
     fields: Vec<FieldUse>,
     /// Of dialect and address.
-    fingerprint: Fingerprint,
+    fingerprint: String,
 }
 
 /// The settings of an account that it may inherit.
@@ -206,7 +206,9 @@ impl Reader {
     ) -> Option<Arc<Site>> {
         let dialect = &known.dialect;
         let settings = &address.settings;
-        let key = format!("{}\n{settings:?}", dialect.name());
+        let parts = address.parts();
+        // No part of an address can hold the separator: it is refused wherever it could be sent.
+        let key = [&[dialect.name()], &*parts].concat().join("\0");
         let made = self.sites.get_or(key, || {
             check_scheme(&settings.base_url)?;
             let endpoint = Endpoint::new(dialect, settings).map_err(|error| {
@@ -217,7 +219,7 @@ impl Reader {
                 )
             })?;
             let fields = dialect.fields_at(&endpoint);
-            let fingerprint = Fingerprint::of([&*known.digest, &*format!("{settings:?}")]);
+            let fingerprint = Fingerprint::of([&[&*known.digest], &*parts].concat()).to_string();
             Ok(Arc::new(Site {
                 endpoint: Arc::new(endpoint),
                 fields,
@@ -249,7 +251,7 @@ impl Reader {
             field("client_id"),
         ];
         let identity = Fingerprint::of(identity);
-        let fingerprint = given.fingerprint(&site.fingerprint.to_string());
+        let fingerprint = given.fingerprint(&site.fingerprint);
         let mut named = |name: &str| self.names.text(name);
         Account {
             name,

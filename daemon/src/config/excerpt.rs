@@ -60,11 +60,8 @@ impl Excerpt {
     pub(super) fn of_broken(file: &str, range: &Range<usize>) -> Self {
         let (line, column, before, marked, after) = locate(file, range);
         let whole = format!("{before}{marked}{after}");
-        let harmless = match whole.split_once('=') {
-            Some((key, _)) => PLAIN_KEYS.contains(&key.trim()),
-            None => whole.trim_start().starts_with('['),
-        };
-        if harmless {
+        if is_harmless(&whole) && !before.contains('#') {
+            let after = after.split_once('#').map_or(after, |(code, _comment)| code);
             return Self::join(line, column, before, marked, after);
         }
         let (key, value) = whole
@@ -94,6 +91,17 @@ impl Excerpt {
             text: before + &marked + &after,
             marked: start..end,
         }
+    }
+}
+
+/// Whether a line that is no TOML surely holds no secret: a table's header, or a key whose value is never one.
+fn is_harmless(line: &str) -> bool {
+    match line.split_once('=') {
+        // A URL may hold a password before its `@`.
+        Some((key, value)) => {
+            PLAIN_KEYS.contains(&key.trim()) && !(value.contains("://") && value.contains('@'))
+        }
+        None => line.trim_start().starts_with('[') && !line.contains(['"', '\'']),
     }
 }
 
@@ -249,6 +257,9 @@ mod tests {
             ("pass word = \"hunter2\"", "word", "pass word = ***"),
             ("base_url = htps://x", "htps", "base_url = htps://x"),
             ("[account.ads", "ads", "[account.ads"),
+            ("base_url = https://u:hunter2@x", "https", "base_url = ***"),
+            ("username = you # hunter2", "you", "username = you"),
+            ("[\"hunter2\"", "[", "***"),
         ];
         for (line, mark, expected) in table {
             let start = line.find(mark).expect("the mark is in the line");

@@ -248,6 +248,30 @@ impl<'p> Address<'p> {
         Some(Self { settings, values })
     }
 
+    /// Everything that makes the address, each value behind the name of its key.
+    pub(super) fn parts(&self) -> Vec<&str> {
+        let EndpointSettings {
+            base_url,
+            endpoint,
+            login_path,
+            refresh_path,
+            options,
+        } = &self.settings;
+        let mut parts = vec![&**base_url];
+        let own = [
+            ("endpoint", endpoint),
+            ("login_path", login_path),
+            ("refresh_path", refresh_path),
+        ];
+        for (key, value) in own {
+            value.iter().for_each(|value| parts.extend([key, value]));
+        }
+        for (key, value) in options {
+            parts.extend(["options", key, value]);
+        }
+        parts
+    }
+
     /// Notes what the dialect found wrong.
     pub(super) fn wrong(&self, (key, message, help): AddressError, mistakes: &mut Mistakes) {
         let value = self

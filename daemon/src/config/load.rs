@@ -48,7 +48,7 @@ pub(super) fn load(
     );
     let head = Head::read(
         &mut root,
-        &base_of(&main.path),
+        &main.base,
         environment,
         &mut directory,
         &mut mistakes,
@@ -237,11 +237,10 @@ impl Accounts {
             return key.wrong(mistakes, format!("account {name} is defined twice"), first);
         }
         self.seen.insert(name.clone(), (number, key.place().range));
-        let base = self
-            .files
-            .last()
-            .map_or_else(PathBuf::new, |file| base_of(&file.path));
-        if let Some(account) = self.reader.read(name, key, value, &base, mistakes) {
+        let Some(file) = self.files.last() else {
+            return;
+        };
+        if let Some(account) = self.reader.read(name, key, value, &file.base, mistakes) {
             self.found.push(Arc::new(account));
         }
     }
@@ -251,6 +250,7 @@ fn read_file(path: &Path, mistakes: &mut Mistakes) -> Option<Arc<SourceFile>> {
     let text = files::read(path, LONGEST_FILE, mistakes)?;
     Some(Arc::new(SourceFile {
         path: path.into(),
+        base: base_of(path),
         text,
     }))
 }

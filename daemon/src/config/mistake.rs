@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use miette::{
@@ -162,6 +162,8 @@ impl SourceCode for Report<'_> {
 pub(super) struct SourceFile {
     /// Its path, as it was given or found.
     pub(super) path: Arc<Path>,
+    /// Its directory, from which relative paths in it are taken.
+    pub(super) base: PathBuf,
     /// Its text.
     pub(super) text: String,
 }
