@@ -256,9 +256,11 @@ impl Account {
         }
         let too_late = self.plan.refresh_needs_access
             && !self.held.is_some_and(|held| held.is_good(now, None));
-        let usable = self
-            .refresh
-            .filter(|refresh| refresh.expires.is_none_or(|expires| expires > now) && !too_late);
+        let refused = self.refresh.is_some_and(|refresh| refresh.refused);
+        let usable = self.refresh.filter(|refresh| {
+            let alive = refresh.expires.is_none_or(|expires| expires > now);
+            alive && !refresh.refused && !too_late
+        });
         let replay = match self.plan.reuse {
             Reuse::None | Reuse::Rotates => true,
             Reuse::RotatesAndReuseRevokes => false,
@@ -269,9 +271,7 @@ impl Account {
             Some(refresh) if !refresh.in_doubt || replay => Ok(Kind::Refresh),
             _ if self.can_login => Ok(Kind::Login),
             Some(_) => Err(Fault::LoginRequired(Missing::InDoubt)),
-            None if self.problem == Some(Problem::RefreshRejected) => {
-                Err(Fault::LoginRequired(Missing::RefreshRejected))
-            }
+            None if refused => Err(Fault::LoginRequired(Missing::RefreshRejected)),
             None => Err(Fault::LoginRequired(Missing::NoCredential)),
         }
     }

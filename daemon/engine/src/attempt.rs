@@ -236,11 +236,13 @@ impl Account {
                 Some(RefreshToken {
                     expires,
                     in_doubt: false,
+                    refused: false,
                 })
             }
             // A refresh that brings no refresh token leaves the one used in force (RFC 6749, section 6).
             (false, Kind::Refresh) => self.refresh.map(|refresh| RefreshToken {
                 in_doubt: false,
+                refused: false,
                 ..refresh
             }),
             (false, Kind::Login) => None,
@@ -268,7 +270,9 @@ impl Account {
             Answer::Misconfigured => self.stop(Block::Misconfigured),
             Answer::RefreshRejected if attempt.kind == Kind::Refresh => {
                 // Definitely refused: the next step is a login, which has its own pace and needs no backoff.
-                self.refresh = None;
+                if let Some(refresh) = &mut self.refresh {
+                    refresh.refused = true;
+                }
                 self.problem = Some(Problem::RefreshRejected);
             }
             // A login cannot have a refresh token refused; the dialect's rule is wrong.

@@ -116,6 +116,9 @@ pub struct RefreshToken {
     pub expires: Option<Timestamp>,
     /// Whether it was sent by an attempt whose outcome is unknown, so that it may be spent.
     pub in_doubt: bool,
+    /// Whether the provider refused it. It is kept all the same until another takes its place: a provider may refuse by mistake, and
+    /// where nothing is left to log in with a person can have it tried again.
+    pub refused: bool,
 }
 
 /// Why an account makes no attempt until something changes. Outlives restarts.

@@ -70,7 +70,7 @@ impl View {
                 Phase::Unsaved(..) => Activity::Unsaved,
             },
             held: account.held,
-            has_refresh_token: account.refresh.is_some(),
+            has_refresh_token: account.refresh.is_some_and(|refresh| !refresh.refused),
             in_doubt: account.refresh.is_some_and(|refresh| refresh.in_doubt),
             block: account.block,
             problem: account.problem,

@@ -75,10 +75,17 @@ impl Account {
         settle(ctx, wish.waiter(), Verdict::Fault(fault));
     }
 
-    /// A person says so: what the account was blocked for may be tried again.
+    /// A person says so: what the account was blocked for may be tried again, and with nothing to log in with so may a refresh token
+    /// that was refused.
     fn insist(&mut self) {
-        if matches!(self.phase, Phase::Resting) && self.block.take().is_some() {
+        if !matches!(self.phase, Phase::Resting) {
+            return;
+        }
+        if self.block.take().is_some() {
             self.dirty = true;
+        }
+        if let Some(refresh) = self.refresh.as_mut().filter(|_| !self.can_login) {
+            self.dirty |= std::mem::take(&mut refresh.refused);
         }
     }
 
@@ -296,6 +303,7 @@ impl Account {
                     self.refresh = Some(RefreshToken {
                         expires: None,
                         in_doubt: false,
+                        refused: false,
                     });
                 }
             }

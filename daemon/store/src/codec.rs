@@ -145,6 +145,8 @@ struct CredentialForm<'a> {
     refresh_expires_at: Option<i64>,
     #[serde(default, skip_serializing_if = "is_false")]
     refresh_in_doubt: bool,
+    #[serde(default, skip_serializing_if = "is_false")]
+    refresh_refused: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     entered_at: Option<i64>,
 }
@@ -174,6 +176,7 @@ impl<'a> From<&'a Record> for Form<'a> {
                 refresh_token: record.credential.refresh_token.as_ref().map(Secret::from),
                 refresh_expires_at: record.credential.refresh_expires_at,
                 refresh_in_doubt: record.credential.refresh_in_doubt,
+                refresh_refused: record.credential.refresh_refused,
                 entered_at: record.credential.entered_at,
             },
             grant: record.grant.as_ref().map(|grant| GrantForm {
@@ -209,6 +212,7 @@ impl From<Form<'_>> for Record {
                 refresh_token: form.credential.refresh_token.map(Secret::into_owned),
                 refresh_expires_at: form.credential.refresh_expires_at,
                 refresh_in_doubt: form.credential.refresh_in_doubt,
+                refresh_refused: form.credential.refresh_refused,
                 entered_at: form.credential.entered_at,
             },
             grant: form.grant.map(|grant| StoredGrant {

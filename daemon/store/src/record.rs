@@ -87,6 +87,8 @@ pub struct Credential {
     pub refresh_expires_at: Option<i64>,
     /// Whether the refresh token was sent by an attempt whose outcome is unknown, so that it may be spent.
     pub refresh_in_doubt: bool,
+    /// Whether the provider refused the refresh token. It is kept until another takes its place.
+    pub refresh_refused: bool,
     /// When a person typed a part of this, Unix ms.
     pub entered_at: Option<i64>,
 }

@@ -175,6 +175,31 @@ fn a_refused_refresh_token_is_followed_by_one_login_for_the_same_waiters() {
 }
 
 #[test]
+fn a_refused_refresh_token_is_kept_and_tried_again_only_when_a_person_says_so() {
+    let mut desk = Desk::new();
+    desk.adopt(A, plan(), false, false);
+    let entered = desk.enter(true);
+    let old = desk.token(entered);
+    desk.answers.extend([Answer::RefreshRejected]);
+    let waiter = desk.want(A, Want::Rejected(old), None, 0, 60);
+    desk.fault(waiter);
+    let again = desk.get();
+    assert_eq!(
+        desk.fault(again),
+        Fault::LoginRequired(Missing::RefreshRejected)
+    );
+    assert_eq!(
+        desk.kinds(),
+        [Kind::Refresh, Kind::Refresh],
+        "not by itself"
+    );
+    let forced = desk.force(0);
+    desk.token(forced);
+    assert_eq!(desk.kinds(), [Kind::Refresh, Kind::Refresh, Kind::Refresh]);
+    assert!(desk.view().has_refresh_token);
+}
+
+#[test]
 fn a_login_cannot_have_a_refresh_token_refused() {
     let mut desk = Desk::with(plan());
     desk.answers.extend([Answer::RefreshRejected]);

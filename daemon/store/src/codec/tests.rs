@@ -32,7 +32,7 @@ fn the_golden_record_decodes_and_encodes_to_the_same_bytes() {
         credential.refresh_token.as_ref().unwrap().expose_secret(),
         "rt-9"
     );
-    assert!(credential.refresh_in_doubt && record.deferral_told);
+    assert!(credential.refresh_in_doubt && credential.refresh_refused && record.deferral_told);
     assert_eq!(record.told.as_deref(), Some("token is no longer valid"));
     assert_eq!(credential.entered_at, Some(1_794_000_000_000));
     let grant = record.grant.as_ref().unwrap();
