@@ -16,8 +16,8 @@ use tokend_proto::{
     decode_client, encode, negotiate,
 };
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::time::timeout;
-use zeroize::Zeroize as _;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::desk::{Desk, Handled};
 use crate::peer::Peer;
@@ -73,12 +73,15 @@ where
         bounds,
         greeted: false,
         input: FrameBuffer::new(),
-        output: Vec::new(),
+        frame_by: None,
+        output: Zeroizing::default(),
     };
-    let ended = session.run().await;
-    session.output.zeroize();
-    ended
+    session.run().await
 }
+
+/// How many bytes of answers are gathered before they are written. A peer that sends more requests than it reads answers fills
+/// this and its own socket, and no more memory.
+const ENOUGH: usize = 64 * 1024;
 
 struct Session<S> {
     stream: S,
@@ -87,8 +90,10 @@ struct Session<S> {
     bounds: Bounds,
     greeted: bool,
     input: FrameBuffer,
+    /// By when the frame that was begun has to be complete.
+    frame_by: Option<Instant>,
     /// Carries tokens, so it is wiped after each write.
-    output: Vec<u8>,
+    output: Zeroizing<Vec<u8>>,
 }
 
 impl<S> Session<S>
@@ -109,24 +114,18 @@ where
     }
 
     async fn turn(&mut self, waiting: &mut Waiting) -> Result<(), Ended> {
-        self.take_frames(waiting)?;
+        while self.take_frames(waiting)? {
+            self.flush().await?;
+        }
         self.flush().await?;
-        // A frame that was begun must be completed in time even while something else is waited for.
-        let patience = match (self.input.is_empty() && self.greeted, waiting.is_empty()) {
-            (false, _) => Some(self.bounds.frame),
-            (true, true) => Some(self.bounds.idle),
-            (true, false) => None,
-        };
         let full = waiting.len() >= self.bounds.pending;
-        let answered = if waiting.is_empty() {
-            read(&mut self.stream, &mut self.input, patience).await?;
-            None
-        } else if full {
+        let answered = if full {
             waiting.next().await
         } else {
+            let by = self.read_by(waiting.is_empty());
             tokio::select! {
-                answered = waiting.next() => answered,
-                read = read(&mut self.stream, &mut self.input, patience) => {
+                answered = waiting.next(), if !waiting.is_empty() => answered,
+                read = read(&mut self.stream, &mut self.input, by) => {
                     read?;
                     None
                 }
@@ -138,20 +137,44 @@ where
         Ok(())
     }
 
-    /// Answers every whole frame that has been read, or puts it among those that wait.
-    fn take_frames(&mut self, waiting: &mut Waiting) -> Result<(), Ended> {
+    /// By when something has to come. A frame that was begun has one deadline, however its bytes trickle in, and even while something
+    /// else is waited for.
+    fn read_by(&mut self, idle: bool) -> Option<Instant> {
+        if self.input.is_empty() && self.greeted {
+            self.frame_by = None;
+            return idle.then(|| sleep(self.bounds.idle).deadline());
+        }
+        Some(
+            *self
+                .frame_by
+                .get_or_insert_with(|| sleep(self.bounds.frame).deadline()),
+        )
+    }
+
+    /// Answers every whole frame that has been read, or puts it among those that wait. True when there are enough answers to be
+    /// written before more frames are taken.
+    fn take_frames(&mut self, waiting: &mut Waiting) -> Result<bool, Ended> {
         while waiting.len() < self.bounds.pending {
+            if self.output.len() >= ENOUGH {
+                return Ok(true);
+            }
             let frame = match self.input.next_frame() {
                 Ok(Some(payload)) => decode_client(payload),
-                Ok(None) => return Ok(()),
+                Ok(None) => return Ok(false),
                 Err(error) => Err(error),
             };
+            self.frame_by = None;
             let ClientFrame { id, request } = match frame {
                 Ok(frame) => frame,
                 Err(error) => return Err(self.refuse(RequestId(0), &error.to_string())),
             };
             match request {
-                Request::Hello { magic, oldest, newest, .. } => {
+                Request::Hello {
+                    magic,
+                    oldest,
+                    newest,
+                    ..
+                } => {
                     if self.greeted {
                         return Err(self.refuse(id, "hello was said twice on one connection"));
                     }
@@ -168,10 +191,16 @@ where
                 },
             }
         }
-        Ok(())
+        Ok(false)
     }
 
-    fn greet(&mut self, id: RequestId, magic: [u8; 6], oldest: u16, newest: u16) -> Result<(), Ended> {
+    fn greet(
+        &mut self,
+        id: RequestId,
+        magic: [u8; 6],
+        oldest: u16,
+        newest: u16,
+    ) -> Result<(), Ended> {
         match negotiate(magic, oldest, newest) {
             Ok(version) => {
                 self.greeted = true;
@@ -198,11 +227,19 @@ where
     fn answer(&mut self, id: RequestId, response: Response) -> Result<(), Ended> {
         let frame = ServerFrame { id, response };
         let before = self.output.len();
-        let Err(error) = encode(&frame, &mut self.output) else { return Ok(()) };
+        let Err(error) = encode(&frame, &mut self.output) else {
+            return Ok(());
+        };
         // An answer that does not fit a frame is ours to explain, not a reason to hang up.
         self.output.truncate(before);
-        let fault = Fault::new(FaultCode::Internal, format!("the answer cannot be sent: {error}"));
-        let frame = ServerFrame { id, response: Response::Fault(fault) };
+        let fault = Fault::new(
+            FaultCode::Internal,
+            format!("the answer cannot be sent: {error}"),
+        );
+        let frame = ServerFrame {
+            id,
+            response: Response::Fault(fault),
+        };
         encode(&frame, &mut self.output).map_err(|error| Ended::Protocol(error.to_string()))
     }
 
@@ -221,14 +258,14 @@ where
 }
 
 /// Reads what there is. Dropped without harm: what was read is in the buffer.
-async fn read<S>(stream: &mut S, input: &mut FrameBuffer, patience: Option<Duration>) -> Result<(), Ended>
+async fn read<S>(stream: &mut S, input: &mut FrameBuffer, by: Option<Instant>) -> Result<(), Ended>
 where
     S: AsyncRead + Unpin,
 {
     let unfinished = !input.is_empty();
     let read = stream.read(input.spare());
-    let count = match patience {
-        Some(patience) => match timeout(patience, read).await {
+    let count = match by {
+        Some(by) => match timeout_at(by, read).await {
             Ok(count) => count?,
             Err(_) if unfinished => return Err(Ended::Unfinished),
             Err(_) => return Err(Ended::Idle),
