@@ -111,7 +111,9 @@ fn welcome(
         drop(slot);
         match ended {
             Ended::Closed => tracing::trace!(peer = %peer, "connection ended: {ended}"),
-            Ended::Idle | Ended::CutOff | Ended::Broken(_) => tracing::debug!(peer = %peer, "connection ended: {ended}"),
+            Ended::Idle | Ended::CutOff | Ended::Broken(_) => {
+                tracing::debug!(peer = %peer, "connection ended: {ended}")
+            }
             Ended::Unfinished | Ended::NotTaken | Ended::Protocol(_) => {
                 tracing::warn!(peer = %peer, "connection ended: {ended}");
             }
@@ -134,7 +136,15 @@ async fn reached(stage: &mut watch::Receiver<Stage>, wanted: Stage) {
 fn turn_away(mut stream: Stream, peer: &Peer, fault: Fault) {
     tracing::warn!(peer = %peer, "a connection was refused: {fault}");
     let mut bytes = Vec::new();
-    if encode(&ServerFrame { id: RequestId(0), response: Response::Fault(fault) }, &mut bytes).is_err() {
+    if encode(
+        &ServerFrame {
+            id: RequestId(0),
+            response: Response::Fault(fault),
+        },
+        &mut bytes,
+    )
+    .is_err()
+    {
         return;
     }
     drop(tokio::spawn(async move {
@@ -149,23 +159,38 @@ impl Slots {
         let own = taken.get(&uid).copied().unwrap_or(0);
         let too_busy = |message: String, key: &str| {
             Fault::new(FaultCode::TooBusy, message)
-                .advise(format!("try again in a moment; `{key}` below [limits] sets the bound"))
+                .advise(format!(
+                    "try again in a moment; `{key}` below [limits] sets the bound"
+                ))
                 .retry_after(1_000)
         };
         if own >= slots.per_user {
-            return Err(too_busy(format!("user {uid} has {own} connections open"), "connections_per_user"));
+            return Err(too_busy(
+                format!("user {uid} has {own} connections open"),
+                "connections_per_user",
+            ));
         }
         if all >= slots.total {
-            return Err(too_busy(format!("{all} connections are open"), "connections"));
+            return Err(too_busy(
+                format!("{all} connections are open"),
+                "connections",
+            ));
         }
         *taken.entry(uid).or_insert(0) += 1;
-        Ok(Slot { slots: Arc::clone(slots), uid })
+        Ok(Slot {
+            slots: Arc::clone(slots),
+            uid,
+        })
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let mut taken = self.slots.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self
+            .slots
+            .taken
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Entry::Occupied(mut own) = taken.entry(self.uid) {
             *own.get_mut() -= 1;
             if *own.get() == 0 {
@@ -185,7 +210,11 @@ mod tests {
 
     #[test]
     fn a_user_who_takes_all_of_theirs_takes_nothing_from_others() {
-        let slots = Arc::new(Slots { total: 3, per_user: 2, taken: Mutex::default() });
+        let slots = Arc::new(Slots {
+            total: 3,
+            per_user: 2,
+            taken: Mutex::default(),
+        });
         let first = Slots::take(&slots, 1).unwrap();
         let _second = Slots::take(&slots, 1).unwrap();
         assert_eq!(Slots::take(&slots, 1).unwrap_err().code, FaultCode::TooBusy);

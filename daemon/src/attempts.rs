@@ -16,7 +16,9 @@ pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) {
 }
 
 /// Runs something whose death must not go unnoticed: `None` when it panicked.
-pub(crate) async fn guarded<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Option<T> {
+pub(crate) async fn guarded<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> Option<T> {
     match tokio::spawn(work).await {
         Ok(done) => Some(done),
         Err(error) => {
@@ -39,17 +41,43 @@ pub(crate) fn note(entry: &mut Entry, attempted: &Attempted, clock: &Clock) {
     let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     match attempted.answer {
         Some(Answer::Granted(facts)) => {
-            let lifetime = facts.lifetime.map_or_else(|| "unknown".to_owned(), duration);
-            tracing::info!(account, attempt = attempt.id.0, kind, reason, outcome, took_ms, lifetime, next, "attempt");
+            let lifetime = facts
+                .lifetime
+                .map_or_else(|| "unknown".to_owned(), duration);
+            tracing::info!(
+                account,
+                attempt = attempt.id.0,
+                kind,
+                reason,
+                outcome,
+                took_ms,
+                lifetime,
+                next,
+                "attempt"
+            );
         }
-        _ => tracing::warn!(account, attempt = attempt.id.0, kind, reason, outcome, told, took_ms, next, "attempt"),
+        _ => tracing::warn!(
+            account,
+            attempt = attempt.id.0,
+            kind,
+            reason,
+            outcome,
+            told,
+            took_ms,
+            next,
+            "attempt"
+        ),
     }
     entry.notes.last_attempt = Some(LastAttempt {
         id: attempt.id.0,
         kind: vault::stored_kind(attempt.kind),
         at: clock.to_wall(attempt.began),
         duration_ms: took_ms,
-        outcome: if told.is_empty() { outcome.to_owned() } else { format!("{outcome}: {told}") },
+        outcome: if told.is_empty() {
+            outcome.to_owned()
+        } else {
+            format!("{outcome}: {told}")
+        },
     });
 }
 
@@ -62,8 +90,12 @@ fn outcome(answer: Option<Answer>) -> &'static str {
         Some(Answer::CredentialRejected) => "credential-rejected",
         Some(Answer::RefreshRejected) => "refresh-rejected",
         Some(Answer::Misconfigured) => "misconfigured",
-        Some(Answer::Misbehaved { maybe_processed: false }) => "misbehaved",
-        Some(Answer::Misbehaved { maybe_processed: true }) => "misbehaved-in-doubt",
+        Some(Answer::Misbehaved {
+            maybe_processed: false,
+        }) => "misbehaved",
+        Some(Answer::Misbehaved {
+            maybe_processed: true,
+        }) => "misbehaved-in-doubt",
         Some(Answer::NotSent) => "not-sent",
         Some(Answer::MaybeSent) => "in-doubt",
     }

@@ -3,6 +3,8 @@
 //! Owns what each request means: who may ask it, what the registry can answer at once, what the driver is asked instead, and what
 //! is said to whoever may not. Never waits on behalf of a session: what takes time is handed back as a future.
 
+mod admission;
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,28 +12,30 @@ use std::time::Duration;
 use subtle::ConstantTimeEq as _;
 use tokend_engine::{Demand, Timestamp, Want};
 use tokend_proto::{
-    AccountLine, AccountName, AccountsPage, Fault, FaultCode, LoginSecret, Request, Response,
-    SecretText, StatusPage, Token,
+    AccountLine, AccountName, AccountStatus, AccountsPage, Fault, FaultCode, LoginSecret,
+    MAX_FRAME, Request, Response, SecretText, StatusPage, Token,
 };
 use tokio::sync::{mpsc, oneshot};
 
+use crate::attempts;
 use crate::clock::Clock;
-use crate::config::nearest;
 use crate::driver::record_id;
 use crate::means;
 use crate::message::{Answer, Driver, Message, Reply};
 use crate::peer::Peer;
-use crate::registry::{Epoch, IssuedToken, Registry, Slot};
+use crate::registry::{IssuedToken, Registry, Slot};
 use crate::reload::Reloader;
 
-/// How many accounts a page of `status` holds: with every text at its longest it still fits a frame.
+use admission::{administered, gone, not_admin, not_forgotten, seen, served, unknown};
+
+/// How many accounts a page of `status` holds at most.
 const STATUS_PAGE: usize = 25;
-/// How many accounts a page of `list` holds.
+/// How many accounts a page of `list` holds at most.
 const LIST_PAGE: usize = 300;
+/// How many bytes of a page are filled; the rest of a frame is for what surrounds it.
+const PAGE_BYTES: usize = MAX_FRAME - 1024;
 /// The longest a request may wait. A client that names a longer time waits this long.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
-/// How many names are looked through for the one that was meant.
-const NEAREST_OF: usize = 2_000;
 /// How long somebody waits who enters a credential and learns whether it is right.
 const LOGIN_WAIT: Duration = Duration::from_secs(60);
 
@@ -56,21 +60,34 @@ impl Desk {
     /// Handles one request of a peer.
     pub(crate) fn handle(&self, peer: &Peer, request: Request) -> Handled {
         let handled = match request {
-            Request::Get { account, min_validity_ms, wait_ms, timeout_ms } => {
-                self.get(peer, &account, min_validity_ms, wait_ms, timeout_ms)
+            Request::Get {
+                account,
+                min_validity_ms,
+                wait_ms,
+                timeout_ms,
+            } => self.get(peer, &account, min_validity_ms, wait_ms, timeout_ms),
+            Request::Reject {
+                account,
+                token,
+                wait_ms,
+                timeout_ms,
+            } => self.reject(peer, &account, &token, wait_ms, timeout_ms),
+            Request::Refresh {
+                account,
+                wait_ms,
+                timeout_ms,
+            } => self.refresh(peer, &account, wait_ms, timeout_ms),
+            Request::Status { account, after } => {
+                self.status(peer, account.as_ref(), after.as_ref())
             }
-            Request::Reject { account, token, wait_ms, timeout_ms } => {
-                self.reject(peer, &account, &token, wait_ms, timeout_ms)
-            }
-            Request::Refresh { account, wait_ms, timeout_ms } => {
-                self.refresh(peer, &account, wait_ms, timeout_ms)
-            }
-            Request::Status { account, after } => self.status(peer, account.as_ref(), after.as_ref()),
             Request::List { after } => Ok(Handled::Now(self.list(peer, after.as_ref()))),
             Request::Reload => self.reload(peer),
             Request::Login { account, secret } => self.login(peer, &account, secret),
             Request::Forget { account } => self.forget(peer, &account),
-            Request::Hello { .. } => Err(Box::new(Fault::new(FaultCode::BadRequest, "hello was said twice"))),
+            Request::Hello { .. } => Err(Box::new(Fault::new(
+                FaultCode::BadRequest,
+                "hello was said twice",
+            ))),
         };
         handled.unwrap_or_else(|fault| Handled::Now(Response::Fault(*fault)))
     }
@@ -130,7 +147,13 @@ impl Desk {
         Ok(self.want(slot, demand, want))
     }
 
-    fn refresh(&self, peer: &Peer, account: &AccountName, wait_ms: u64, timeout_ms: u64) -> Result<Handled, Box<Fault>> {
+    fn refresh(
+        &self,
+        peer: &Peer,
+        account: &AccountName,
+        wait_ms: u64,
+        timeout_ms: u64,
+    ) -> Result<Handled, Box<Fault>> {
         let epoch = self.registry.epoch();
         let slot = administered(&epoch, peer, account)?;
         let now = self.clock.steady();
@@ -142,20 +165,39 @@ impl Desk {
 
     fn want(&self, slot: &Slot, demand: Demand, want: Want) -> Handled {
         let account = slot.key;
-        self.ask(|reply| Message::Wanted { account, demand, want, reply })
+        self.ask(|reply| Message::Wanted {
+            account,
+            demand,
+            want,
+            reply,
+        })
     }
 
-    fn login(&self, peer: &Peer, account: &AccountName, secret: LoginSecret) -> Result<Handled, Box<Fault>> {
+    fn login(
+        &self,
+        peer: &Peer,
+        account: &AccountName,
+        secret: LoginSecret,
+    ) -> Result<Handled, Box<Fault>> {
         let epoch = self.registry.epoch();
         let slot = administered(&epoch, peer, account)?;
         means::accepts(&slot.account, &secret)?;
         tracing::info!(account = %account, peer = %peer, "a credential is entered by a person");
         let now = self.clock.steady();
         let answer_by = now.after(LOGIN_WAIT);
-        let demand = Demand { min_validity: None, start_by: now, answer_by };
+        let demand = Demand {
+            min_validity: None,
+            start_by: now,
+            answer_by,
+        };
         let account = slot.key;
         slot.held.asked().touch(now);
-        Ok(self.ask(|reply| Message::Login { account, secret, demand, reply }))
+        Ok(self.ask(|reply| Message::Login {
+            account,
+            secret,
+            demand,
+            reply,
+        }))
     }
 
     /// Drops every secret stored under a name: of the account as it is configured, of what was configured under that name before,
@@ -175,7 +217,7 @@ impl Desk {
             None => Handled::Now(Response::Fault(*unknown)),
         };
         let (reloader, account) = (Arc::clone(&self.reloader), account.clone());
-        Ok(Handled::Later(Box::pin(async move {
+        Ok(to_the_end(async move {
             let first = match first {
                 Handled::Now(response) => response,
                 Handled::Later(pending) => pending.await,
@@ -184,11 +226,13 @@ impl Desk {
                 (Some(_), Response::Fault(fault)) => Response::Fault(fault),
                 (_, first) => match (reloader.purge(&account, keep).await, first) {
                     (Ok(0), first) => first,
-                    (Ok(_), _) => Response::Done { message: format!("account {account} is forgotten") },
+                    (Ok(_), _) => Response::Done {
+                        message: format!("account {account} is forgotten"),
+                    },
                     (Err(why), _) => Response::Fault(not_forgotten(&account, &why)),
                 },
             }
-        })))
+        }))
     }
 
     fn reload(&self, peer: &Peer) -> Result<Handled, Box<Fault>> {
@@ -198,12 +242,12 @@ impl Desk {
         }
         tracing::info!(peer = %peer, "a reload is asked for");
         let reloader = Arc::clone(&self.reloader);
-        Ok(Handled::Later(Box::pin(async move {
+        Ok(to_the_end(async move {
             match reloader.reload().await {
                 Ok(message) => Response::Done { message },
                 Err(fault) => Response::Fault(*fault),
             }
-        })))
+        }))
     }
 
     fn list(&self, peer: &Peer, after: Option<&AccountName>) -> Response {
@@ -213,9 +257,15 @@ impl Desk {
             account: slot.account.name.clone(),
             dialect: slot.account.dialect.name().to_owned(),
         };
-        let accounts: Vec<_> = slots.by_ref().take(LIST_PAGE).map(line).collect();
-        let more = slots.next().is_some();
-        let next = accounts.last().filter(|_| more).map(|line| line.account.clone());
+        let mut accounts: Vec<_> = slots.by_ref().take(LIST_PAGE).map(line).collect();
+        let mut more = slots.next().is_some();
+        more |= fit(&mut accounts, |line| {
+            32 + line.account.as_str().len() + line.dialect.len()
+        });
+        let next = accounts
+            .last()
+            .filter(|_| more)
+            .map(|line| line.account.clone());
         Response::Accounts(AccountsPage { accounts, next })
     }
 
@@ -234,8 +284,11 @@ impl Desk {
             }
             None => {
                 let mut slots = epoch.visible(peer, after);
-                let page: Vec<_> =
-                    slots.by_ref().take(STATUS_PAGE).map(|slot| (slot.key, slot.account.name.clone())).collect();
+                let page: Vec<_> = slots
+                    .by_ref()
+                    .take(STATUS_PAGE)
+                    .map(|slot| (slot.key, slot.account.name.clone()))
+                    .collect();
                 if slots.next().is_some() {
                     next = page.last().map(|(_, name)| name.clone());
                 }
@@ -246,10 +299,13 @@ impl Desk {
         Ok(Handled::Later(Box::pin(async move {
             let (reply, answer) = oneshot::channel();
             let sent = driver.send(Message::Status { accounts, reply }).await;
-            match (sent, answer.await) {
-                (Ok(()), Ok(accounts)) => Response::Status(StatusPage { accounts, next }),
-                _ => Response::Fault(gone()),
+            let (Ok(()), Ok(mut accounts)) = (sent, answer.await) else {
+                return Response::Fault(gone());
+            };
+            if fit(&mut accounts, status_size) {
+                next = accounts.last().map(|status| status.account.clone());
             }
+            Response::Status(StatusPage { accounts, next })
         })))
     }
 
@@ -260,7 +316,9 @@ impl Desk {
         let unsent = match self.driver.try_send(message(reply)) {
             Ok(()) => None,
             Err(mpsc::error::TrySendError::Full(message)) => Some((self.driver.clone(), message)),
-            Err(mpsc::error::TrySendError::Closed(_)) => return Handled::Now(Response::Fault(gone())),
+            Err(mpsc::error::TrySendError::Closed(_)) => {
+                return Handled::Now(Response::Fault(gone()));
+            }
         };
         let clock = self.clock.clone();
         Handled::Later(Box::pin(async move {
@@ -299,77 +357,65 @@ fn tell(token: &IssuedToken, now: Timestamp, clock: &Clock) -> Token {
 fn demand(now: Timestamp, min_validity: Option<Duration>, wait_ms: u64, timeout_ms: u64) -> Demand {
     let bounded = |ms| Duration::from_millis(ms).min(LONGEST_WAIT);
     let answer_by = now.after(bounded(timeout_ms));
-    Demand { min_validity, start_by: now.after(bounded(wait_ms)).min(answer_by), answer_by }
+    Demand {
+        min_validity,
+        start_by: now.after(bounded(wait_ms)).min(answer_by),
+        answer_by,
+    }
+}
+
+/// Work that is finished even when the client does not wait for it.
+fn to_the_end(work: impl Future<Output = Response> + Send + 'static) -> Handled {
+    Handled::Later(Box::pin(async move {
+        let died = || {
+            Fault::new(
+                FaultCode::Internal,
+                "the request failed inside tokend; please report this",
+            )
+        };
+        attempts::guarded(work)
+            .await
+            .unwrap_or_else(|| Response::Fault(died()))
+    }))
+}
+
+/// Shortens a page until it fits a frame, but not to nothing. True when something was left out.
+fn fit<T>(page: &mut Vec<T>, size: impl Fn(&T) -> usize) -> bool {
+    let mut left = PAGE_BYTES;
+    let fits = page.iter().take_while(|line| {
+        let rest = left.checked_sub(size(line));
+        left = rest.unwrap_or(0);
+        rest.is_some()
+    });
+    let count = fits.count().max(1);
+    let cut = page.len() > count;
+    page.truncate(count);
+    cut
+}
+
+fn status_size(status: &AccountStatus) -> usize {
+    let problem = status.problem.as_ref().map_or(0, |fault| {
+        fault.message.len() + fault.advice.as_ref().map_or(0, String::len)
+    });
+    let last = status
+        .last_attempt
+        .as_ref()
+        .map_or(0, |last| last.outcome.len());
+    // More than all numbers and lengths together take.
+    512 + status.account.as_str().len()
+        + status.dialect.len()
+        + status.base_url.len()
+        + problem
+        + last
 }
 
 /// Compares without telling by its duration how much of a guess was right.
 fn is_same(held: &SecretText, told: &SecretText) -> bool {
-    held.expose().as_bytes().ct_eq(told.expose().as_bytes()).into()
+    held.expose()
+        .as_bytes()
+        .ct_eq(told.expose().as_bytes())
+        .into()
 }
 
-/// The account, if the peer may have its token.
-fn served<'a>(epoch: &'a Epoch, peer: &Peer, account: &AccountName) -> Result<&'a Slot, Box<Fault>> {
-    match epoch.slot(account) {
-        Some(slot) if slot.allows(peer) => Ok(slot),
-        Some(_) => Err(not_allowed(peer, account)),
-        None => Err(unknown(epoch, peer, account)),
-    }
-}
-
-/// The account, if the peer may see how it is.
-fn seen<'a>(epoch: &'a Epoch, peer: &Peer, account: &AccountName) -> Result<&'a Slot, Box<Fault>> {
-    match epoch.slot(account) {
-        Some(slot) if epoch.may_see(peer, slot) => Ok(slot),
-        Some(_) => Err(not_allowed(peer, account)),
-        None => Err(unknown(epoch, peer, account)),
-    }
-}
-
-/// The account, if the peer may change it.
-fn administered<'a>(epoch: &'a Epoch, peer: &Peer, account: &AccountName) -> Result<&'a Slot, Box<Fault>> {
-    let slot = seen(epoch, peer, account)?;
-    if epoch.is_admin(peer) {
-        return Ok(slot);
-    }
-    Err(not_admin(peer, &format!("change account {account}")))
-}
-
-fn not_allowed(peer: &Peer, account: &AccountName) -> Box<Fault> {
-    tracing::warn!(account = %account, peer = %peer, "denied: no rule allows this peer");
-    let message = format!("account {account} is not for you (user {}, group {})", peer.uid, peer.gid);
-    Box::new(Fault::new(FaultCode::NotAllowed, message).advise(format!(
-        "ask whoever runs tokend to add a rule that matches you to `allow` of [account.{account}], for example {{ user = {} }}, and to reload",
-        peer.uid
-    )))
-}
-
-fn not_admin(peer: &Peer, what: &str) -> Box<Fault> {
-    tracing::warn!(peer = %peer, "denied: not an administrator: {what}");
-    let message = format!("user {} may not {what}", peer.uid);
-    Box::new(Fault::new(FaultCode::NotAllowed, message).advise(
-        "do it as the user tokend runs as, or have a rule that matches you added to `admin` in its configuration",
-    ))
-}
-
-/// No such account. Whoever may see no account at all is not told which names exist.
-fn unknown(epoch: &Epoch, peer: &Peer, account: &AccountName) -> Box<Fault> {
-    let mut visible = epoch.visible(peer, None).peekable();
-    if visible.peek().is_none() && !epoch.is_admin(peer) {
-        return not_allowed(peer, account);
-    }
-    let names: Vec<_> = visible.take(NEAREST_OF).map(|slot| slot.account.name.as_str()).collect();
-    let advice = match nearest(account.as_str(), &names) {
-        Some(name) => format!("did you mean {name}? `tokenctl list` shows the accounts you may use"),
-        None => "`tokenctl list` shows the accounts you may use".to_owned(),
-    };
-    Box::new(Fault::new(FaultCode::UnknownAccount, format!("there is no account {account}")).advise(advice))
-}
-
-fn not_forgotten(account: &AccountName, why: &str) -> Fault {
-    Fault::new(FaultCode::StoreUnavailable, format!("not everything stored for account {account} could be removed: {why}"))
-        .advise("look into the daemon's log, and do it again when the store can be written")
-}
-
-fn gone() -> Fault {
-    Fault::new(FaultCode::Draining, "the daemon is stopping").advise("try again once it is back").retry_after(1_000)
-}
+#[cfg(test)]
+mod tests;

@@ -30,6 +30,8 @@ mod session;
 mod signals;
 mod status;
 mod systemd;
+#[cfg(test)]
+mod testing;
 mod upstream;
 mod vault;
 

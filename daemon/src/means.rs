@@ -28,17 +28,25 @@ pub(crate) fn accepts(account: &Account, secret: &LoginSecret) -> Result<(), Box
             if account.dialect.can_refresh_at(&account.endpoint) {
                 return Ok(());
             }
-            let message = format!("account {name} cannot use a refresh token: dialect {} has no refresh", account.dialect.name());
+            let message = format!(
+                "account {name} cannot use a refresh token: dialect {} has no refresh",
+                account.dialect.name()
+            );
             return Err(refuse(message, format!("enter {}", what_to_enter(account))));
         }
     };
     if let Some(place) = account.secret(field) {
         let message = format!("the {field} of account {name} comes from {place}, as configured");
-        let advice = format!("change it there and run `tokenctl reload`; or remove `{field}` from [account.{name}] to enter it here");
+        let advice = format!(
+            "change it there and run `tokenctl reload`; or remove `{field}` from [account.{name}] to enter it here"
+        );
         return Err(refuse(message, advice));
     }
     if !login_secrets(account).any(|known| known.name == field) {
-        let message = format!("account {name} has no use for a {field}: dialect {} does not ask for one", account.dialect.name());
+        let message = format!(
+            "account {name} has no use for a {field}: dialect {} does not ask for one",
+            account.dialect.name()
+        );
         return Err(refuse(message, format!("enter {}", what_to_enter(account))));
     }
     Ok(())
@@ -46,7 +54,9 @@ pub(crate) fn accepts(account: &Account, secret: &LoginSecret) -> Result<(), Box
 
 /// The name of the configured secret that a refused login was made with, where there is one.
 pub(crate) fn configured_secret(account: &Account) -> Option<String> {
-    login_secrets(account).find(|field| account.secret(&field.name).is_some()).map(|field| field.name)
+    login_secrets(account)
+        .find(|field| account.secret(&field.name).is_some())
+        .map(|field| field.name)
 }
 
 /// What a person can enter to get the account going, as the end of a sentence.
@@ -59,7 +69,11 @@ pub(crate) fn what_to_enter(account: &Account) -> String {
     if account.dialect.can_refresh_at(&account.endpoint) {
         parts.push("a refresh token (`--refresh-token`)".to_owned());
     }
-    if parts.is_empty() { "a new credential".to_owned() } else { parts.join(" or ") }
+    if parts.is_empty() {
+        "a new credential".to_owned()
+    } else {
+        parts.join(" or ")
+    }
 }
 
 fn login_secrets(account: &Account) -> impl Iterator<Item = FieldUse> {
@@ -67,7 +81,9 @@ fn login_secrets(account: &Account) -> impl Iterator<Item = FieldUse> {
         .dialect
         .fields_at(&account.endpoint)
         .into_iter()
-        .filter(|field| field.secret && field.required && !field.internal && field.used_by != UsedBy::Refresh)
+        .filter(|field| {
+            field.secret && field.required && !field.internal && field.used_by != UsedBy::Refresh
+        })
 }
 
 fn is_at_hand(account: &Account, field: &FieldUse, entered: Entered) -> bool {

@@ -81,10 +81,17 @@ impl Registry {
 impl Epoch {
     /// A configuration with these accounts.
     pub(crate) fn new(slots: impl IntoIterator<Item = Arc<Slot>>, admin: Arc<[Rule]>) -> Self {
-        let slots: HashMap<_, _> = slots.into_iter().map(|slot| (slot.account.name.clone(), slot)).collect();
+        let slots: HashMap<_, _> = slots
+            .into_iter()
+            .map(|slot| (slot.account.name.clone(), slot))
+            .collect();
         let mut names: Vec<_> = slots.keys().cloned().collect();
         names.sort_unstable();
-        Self { slots, names, admin }
+        Self {
+            slots,
+            names,
+            admin,
+        }
     }
 
     /// The account of this name.
@@ -141,8 +148,9 @@ impl Holding {
         self.token.store(Some(Arc::new(token)));
     }
 
-    pub(crate) fn retire(&self) {
-        self.token.store(None);
+    /// Serves no token any more. Returns the one that was served.
+    pub(crate) fn retire(&self) -> Option<Arc<IssuedToken>> {
+        self.token.swap(None)
     }
 
     /// Where sessions note that somebody asked; shared with the engine.

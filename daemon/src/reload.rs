@@ -3,32 +3,32 @@
 //! Owns the way from files to the registry: everything is compiled aside, on any error what is in force stays, and otherwise it is
 //! swapped once. Reload changes what is allowed and what is served; it never loses a credential.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+mod change;
+
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokend_engine::{Adoption, Event, HostKey, HostPlan, Timestamp};
 use tokend_proto::{AccountName, Fault, FaultCode};
 use tokend_store::{AccountId, Store};
 use tokio::sync::{Mutex, oneshot};
-use url::Url;
 
 use crate::clock::Clock;
 use crate::config::{Account, Config, Environment, Overrides};
-use crate::driver::{Task, record_id};
+use crate::driver::record_id;
 use crate::logging::Logging;
-use crate::means;
 use crate::message::{Driver, Message};
 use crate::policy::Rule;
-use crate::registry::Epoch;
-use crate::roster::{Survey, plan, stricter};
+use crate::roster::Survey;
 use crate::secrets::SecretSource;
 use crate::upstream::Upstream;
 use crate::vault::{self, Restored};
 
 /// How often a configuration is surveyed again because an account went while its record was read.
 const TRIES: usize = 8;
+
+pub(crate) use change::apply;
 
 /// Whoever loads configurations. One at a time.
 pub(crate) struct Reloader {
@@ -66,8 +66,8 @@ pub(crate) struct Joining {
     pub(crate) account: Arc<Account>,
     pub(crate) id: AccountId,
     pub(crate) stored: Stored,
-    /// Whether something changed that the account was blocked for.
-    pub(crate) cured: bool,
+    /// The fingerprint the account was blocked for, if what it was taken of has changed since.
+    pub(crate) cured_of: Option<Box<str>>,
 }
 
 /// What the store has of an account.
@@ -95,7 +95,9 @@ pub(crate) struct Summary {
 
 impl fmt::Debug for Reloader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reloader").field("file", &self.file).finish_non_exhaustive()
+        f.debug_struct("Reloader")
+            .field("file", &self.file)
+            .finish_non_exhaustive()
     }
 }
 
@@ -114,30 +116,51 @@ impl Reloader {
                     "configuration {next} is in force: {} accounts ({} new, {} removed)",
                     summary.accounts, summary.added, summary.removed
                 );
-                tracing::info!(accounts = summary.accounts, added = summary.added, removed = summary.removed, "configuration {next} is in force");
+                tracing::info!(
+                    accounts = summary.accounts,
+                    added = summary.added,
+                    removed = summary.removed,
+                    "configuration {next} is in force"
+                );
                 Ok(message)
             }
             Err(why) => {
-                tracing::error!("the configuration was not reloaded, the one in force stays: {why}");
-                let advice = format!("run `tokend check --config {}` to see every mistake with its place", self.file.display());
-                Err(Box::new(Fault::new(FaultCode::ReloadFailed, format!("not reloaded: {why}")).advise(advice)))
+                tracing::error!(
+                    "the configuration was not reloaded, the one in force stays: {why}"
+                );
+                let advice = format!(
+                    "run `tokend check --config {}` to see every mistake with its place",
+                    self.file.display()
+                );
+                Err(Box::new(
+                    Fault::new(FaultCode::ReloadFailed, format!("not reloaded: {why}"))
+                        .advise(advice),
+                ))
             }
         }
     }
 
     async fn load_and_apply(&self) -> Result<Summary, String> {
-        let (file, overrides, environment) = (self.file.clone(), self.overrides.clone(), self.environment.clone());
+        let (file, overrides, environment) = (
+            self.file.clone(),
+            self.overrides.clone(),
+            self.environment.clone(),
+        );
         let loaded = tokio::task::spawn_blocking(move || {
-            let config = Config::load(&file, &overrides, &environment).map_err(|error| error.to_string())?;
+            let config =
+                Config::load(&file, &overrides, &environment).map_err(|error| error.to_string())?;
             let secrets = SecretSource::of_this_process(config.limits.command_timeout);
-            let configure = Upstream::compile(&config.http, secrets).map_err(|error| error.to_string())?;
+            let configure =
+                Upstream::compile(&config.http, secrets).map_err(|error| error.to_string())?;
             Ok::<_, String>((config, configure))
         });
         let (config, configure) = loaded.await.map_err(|error| error.to_string())??;
-        configure(&self.upstream);
+        let summary = self
+            .put_in_force(&config, || configure(&self.upstream))
+            .await?;
         let (format, level) = self.log.choose(&config);
         self.log.logging.apply(format, &level);
-        self.apply(&config).await
+        Ok(summary)
     }
 
     /// Puts a loaded configuration in force.
@@ -145,15 +168,39 @@ impl Reloader {
     /// # Errors
     /// What went wrong, for people.
     pub(crate) async fn apply(&self, config: &Config) -> Result<Summary, String> {
-        let ids: Vec<_> = config.accounts.iter().filter_map(|account| record_id(account)).collect();
+        self.put_in_force(config, || {}).await
+    }
+
+    /// `configure` is called when nothing can go wrong any more, and before any attempt under the new configuration.
+    async fn put_in_force(
+        &self,
+        config: &Config,
+        configure: impl FnOnce(),
+    ) -> Result<Summary, String> {
+        let mut configure = Some(configure);
+        let ids: Vec<_> = config
+            .accounts
+            .iter()
+            .filter_map(|account| record_id(account))
+            .collect();
         let mut records = HashMap::new();
         for _ in 0..TRIES {
             let survey = self.survey(ids.clone()).await?;
             self.read(&survey, &mut records, ids.len()).await?;
             let accounts = self.join(config, &survey, &mut records).await;
+            if let Some(configure) = configure.take() {
+                configure();
+            }
             let (reply, answer) = oneshot::channel();
-            let change = Change { accounts, admin: Arc::clone(&config.admin), reply };
-            self.driver.send(Message::Change(Box::new(change))).await.map_err(|_| STOPPING)?;
+            let change = Change {
+                accounts,
+                admin: Arc::clone(&config.admin),
+                reply,
+            };
+            self.driver
+                .send(Message::Change(Box::new(change)))
+                .await
+                .map_err(|_| STOPPING)?;
             match answer.await.map_err(|_| STOPPING)? {
                 Ok(summary) => return Ok(summary),
                 // An account that was known went in between: its record has to be read after all.
@@ -165,12 +212,20 @@ impl Reloader {
 
     async fn survey(&self, accounts: Vec<AccountId>) -> Result<Survey, String> {
         let (reply, answer) = oneshot::channel();
-        self.driver.send(Message::Survey { accounts, reply }).await.map_err(|_| STOPPING)?;
+        self.driver
+            .send(Message::Survey { accounts, reply })
+            .await
+            .map_err(|_| STOPPING)?;
         answer.await.map_err(|_| STOPPING.to_owned())
     }
 
     /// Reads what has to be read: all at once when it is much, one by one when it is little.
-    async fn read(&self, survey: &Survey, records: &mut HashMap<AccountId, Stored>, all: usize) -> Result<(), String> {
+    async fn read(
+        &self,
+        survey: &Survey,
+        records: &mut HashMap<AccountId, Stored>,
+        all: usize,
+    ) -> Result<(), String> {
         let store = Arc::clone(&self.store);
         let clock = self.clock.clone();
         let missing: HashSet<_> = survey.missing.iter().cloned().collect();
@@ -183,7 +238,10 @@ impl Reloader {
             if whole {
                 let quarantined = store.for_each(&mut |id, _, record| {
                     if missing.contains(&id) {
-                        found.insert(id, Stored::Record(Box::new(vault::restore(&record, &clock))));
+                        found.insert(
+                            id,
+                            Stored::Record(Box::new(vault::restore(&record, &clock))),
+                        );
                     }
                 })?;
                 for set_aside in quarantined {
@@ -196,7 +254,9 @@ impl Reloader {
             }
             for id in missing {
                 let stored = match store.read(&id) {
-                    Ok(Some((_, record))) => Stored::Record(Box::new(vault::restore(&record, &clock))),
+                    Ok(Some((_, record))) => {
+                        Stored::Record(Box::new(vault::restore(&record, &clock)))
+                    }
                     Ok(None) => Stored::Blank,
                     Err(tokend_store::StoreError::Quarantined(set_aside)) => {
                         Stored::Quarantined(set_aside.reason.to_string().into())
@@ -207,27 +267,53 @@ impl Reloader {
             }
             Ok(found)
         });
-        records.extend(read.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?);
+        records.extend(
+            read.await
+                .map_err(|error| error.to_string())?
+                .map_err(|error| error.to_string())?,
+        );
         Ok(())
     }
 
-    async fn join(&self, config: &Config, survey: &Survey, records: &mut HashMap<AccountId, Stored>) -> Vec<Joining> {
+    async fn join(
+        &self,
+        config: &Config,
+        survey: &Survey,
+        records: &mut HashMap<AccountId, Stored>,
+    ) -> Vec<Joining> {
         let missing: HashSet<_> = survey.missing.iter().collect();
-        let blocked: HashMap<_, _> = survey.blocked.iter().map(|(id, fingerprint)| (id, &**fingerprint)).collect();
+        let blocked: HashMap<_, _> = survey
+            .blocked
+            .iter()
+            .map(|(id, fingerprint)| (id, &**fingerprint))
+            .collect();
         let mut joining = Vec::with_capacity(config.accounts.len());
         for account in &config.accounts {
-            let Some(id) = record_id(account) else { continue };
-            let stored = if missing.contains(&id) { records.remove(&id).unwrap_or(Stored::Blank) } else { Stored::Live };
+            let Some(id) = record_id(account) else {
+                continue;
+            };
+            let stored = if missing.contains(&id) {
+                records.remove(&id).unwrap_or(Stored::Blank)
+            } else {
+                Stored::Live
+            };
             let blocked_for = match &stored {
-                Stored::Record(restored) if restored.durable.block.is_some() => restored.notes.fingerprint.clone(),
+                Stored::Record(restored) if restored.durable.block.is_some() => {
+                    restored.notes.fingerprint.clone()
+                }
                 Stored::Live => blocked.get(&id).map(|fingerprint| Box::from(*fingerprint)),
                 _ => None,
             };
-            let cured = match blocked_for {
-                Some(before) => self.is_cured(account, &id, &before).await,
-                None => false,
+            let cured_of = match blocked_for {
+                Some(before) if self.is_cured(account, &id, &before).await => Some(before),
+                _ => None,
             };
-            joining.push(Joining { account: Arc::clone(account), id, stored, cured });
+            joining.push(Joining {
+                account: Arc::clone(account),
+                id,
+                stored,
+                cured_of,
+            });
         }
         joining
     }
@@ -242,16 +328,27 @@ impl Reloader {
             Ok(Ok(Some((_, record)))) => record.credential,
             _ => tokend_store::Credential::default(),
         };
-        let now = self.upstream.fingerprint(account, &credential).await;
+        let now = self
+            .upstream
+            .fingerprint(account, &credential, before)
+            .await;
         now.is_some_and(|now| *now != *before)
     }
 
     /// Drops the secrets that are stored under a name for identities that are not configured. Returns how many records had any.
-    pub(crate) async fn purge(&self, name: &AccountName, keep: Option<AccountId>) -> Result<usize, String> {
+    pub(crate) async fn purge(
+        &self,
+        name: &AccountName,
+        keep: Option<AccountId>,
+    ) -> Result<usize, String> {
         let store = Arc::clone(&self.store);
         let prefix = format!("{name}#");
-        let purge = tokio::task::spawn_blocking(move || vault::purge(&*store, &prefix, keep.as_ref()));
-        purge.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+        let purge =
+            tokio::task::spawn_blocking(move || vault::purge(&*store, &prefix, keep.as_ref()));
+        purge
+            .await
+            .map_err(|error| error.to_string())?
+            .map_err(|error| error.to_string())
     }
 }
 
@@ -259,118 +356,15 @@ const STOPPING: &str = "the daemon is stopping";
 
 impl LogChoice {
     /// Format and level in force: the command line first, then the environment, then the configuration.
-    pub(crate) fn choose(&self, config: &Config) -> (crate::logging::Format, crate::logging::Level) {
+    pub(crate) fn choose(
+        &self,
+        config: &Config,
+    ) -> (crate::logging::Format, crate::logging::Level) {
         let format = self.format.unwrap_or(config.log.format);
-        let level = self.level.clone().unwrap_or_else(|| config.log.level.clone());
+        let level = self
+            .level
+            .clone()
+            .unwrap_or_else(|| config.log.level.clone());
         (format, level)
     }
-}
-
-/// Puts a change in force. Runs in the driver, so nothing happens in between.
-pub(crate) fn apply(task: &mut Task, now: Timestamp, change: Change) {
-    let Change { accounts, admin, reply } = change;
-    let gone: Vec<_> = accounts
-        .iter()
-        .filter(|joining| matches!(joining.stored, Stored::Live) && task.roster.key(&joining.id).is_none())
-        .map(|joining| joining.id.clone())
-        .collect();
-    if !gone.is_empty() {
-        let _nobody_asks = reply.send(Err(gone));
-        return;
-    }
-    plan_hosts(task, now, &accounts);
-    let mut summary = Summary { accounts: accounts.len(), ..Summary::default() };
-    let mut kept = HashSet::with_capacity(accounts.len());
-    for joining in accounts {
-        kept.insert(joining.id.clone());
-        join(task, now, joining, &mut summary);
-    }
-    let leaving: Vec<_> =
-        task.roster.present().filter(|(_, entry)| !kept.contains(&entry.id)).map(|(key, _)| key).collect();
-    summary.removed = leaving.len();
-    for key in leaving {
-        if task.roster.is_quarantined(key) {
-            task.roster.dropped(key);
-            continue;
-        }
-        if let Some(entry) = task.roster.entry_mut(key) {
-            entry.absent = true;
-        }
-        task.engine.handle_event(now, Event::Remove(key));
-    }
-    task.carry_out();
-    summary.with_token = task.roster.present().filter(|(_, entry)| entry.slot.held.token().is_some()).count();
-    let slots = task.roster.present().map(|(_, entry)| Arc::clone(&entry.slot)).collect::<Vec<_>>();
-    task.registry.replace(Arc::new(Epoch::new(slots, admin)));
-    let _nobody_asks = reply.send(Ok(summary));
-}
-
-fn plan_hosts(task: &mut Task, now: Timestamp, accounts: &[Joining]) {
-    let mut plans: BTreeMap<HostKey, HostPlan> = BTreeMap::new();
-    for joining in accounts {
-        let host = host_of(task, &joining.account);
-        let pacing = &joining.account.pacing;
-        let own = HostPlan { rate: pacing.host, in_flight: pacing.host_in_flight };
-        plans.entry(host).and_modify(|plan| *plan = stricter(*plan, own)).or_insert(own);
-    }
-    for (host, plan) in plans {
-        task.engine.handle_event(now, Event::Host(host, plan));
-    }
-}
-
-fn host_of(task: &mut Task, account: &Account) -> HostKey {
-    let base_url = account.endpoint.base_url();
-    match Url::parse(base_url) {
-        Ok(url) => task.roster.host(&url.origin().ascii_serialization()),
-        Err(_) => task.roster.host(base_url),
-    }
-}
-
-fn join(task: &mut Task, now: Timestamp, joining: Joining, summary: &mut Summary) {
-    let Joining { account, id, stored, cured } = joining;
-    let host = host_of(task, &account);
-    let plan = plan(&account, host);
-    if let (Stored::Live, Some(key)) = (&stored, task.roster.key(&id)) {
-        let absent = task.roster.entry(key).is_some_and(|entry| entry.absent);
-        let entered = task.roster.entry(key).map(|entry| entry.notes.entered).unwrap_or_default();
-        let can_login = means::can_login(&account, entered);
-        task.roster.reconfigure(key, account);
-        let Some(entry) = task.roster.entry(key) else { return };
-        let event = if absent {
-            summary.added += 1;
-            let asked = entry.slot.held.asked().clone();
-            Event::Adopt(key, Box::new(Adoption { plan, can_login, cured, durable: None, asked }))
-        } else {
-            Event::Replan { account: key, plan, can_login, cured }
-        };
-        task.engine.handle_event(now, event);
-        return;
-    }
-    let (durable, notes, token, quarantined) = match stored {
-        Stored::Record(restored) => {
-            let Restored { durable, notes, token } = *restored;
-            (Some(durable), notes, token, None)
-        }
-        Stored::Quarantined(reason) => (None, vault::Notes::default(), None, Some(reason)),
-        Stored::Blank | Stored::Live => (None, vault::Notes::default(), None, None),
-    };
-    let can_login = means::can_login(&account, notes.entered);
-    // One that was set aside before and is still here gives its place up to the new reading.
-    if let Some(key) = task.roster.key(&id) {
-        task.roster.dropped(key);
-    } else {
-        summary.added += 1;
-    }
-    let key = task.roster.add(account, id, notes, host);
-    let Some(entry) = task.roster.entry_mut(key) else { return };
-    if quarantined.is_some() {
-        entry.quarantined = quarantined;
-        summary.quarantined += 1;
-        return;
-    }
-    let asked = entry.slot.held.asked().clone();
-    if let Some(token) = token {
-        task.keep_secret(key, token);
-    }
-    task.engine.handle_event(now, Event::Adopt(key, Box::new(Adoption { plan, can_login, cured, durable, asked })));
 }

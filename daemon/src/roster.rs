@@ -6,12 +6,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tokend_engine::{AccountKey, Adoption, Block, Engine, Event, HostKey, HostPlan, Plan, Reuse, Timestamp};
+use tokend_engine::{
+    AccountKey, Adoption, Block, Engine, Event, HostKey, HostPlan, Plan, Reuse, Timestamp,
+};
 use tokend_store::AccountId;
 
 use crate::config::Account;
 use crate::means;
-use crate::registry::{Holding, Slot};
+use crate::registry::{Holding, IssuedToken, Slot};
 use crate::vault::Notes;
 
 /// All accounts the driver knows.
@@ -35,6 +37,8 @@ pub(crate) struct Entry {
     pub(crate) quarantined: Option<Box<str>>,
     /// Whether it is no longer configured.
     pub(crate) absent: bool,
+    /// The token that was served when it ceased to be configured, should it come back while something of it still runs.
+    pub(crate) laid_aside: Option<Arc<IssuedToken>>,
 }
 
 /// What a loaded configuration has to find out before it can be put in force.
@@ -62,12 +66,21 @@ impl Roster {
 
     /// All accounts that are configured.
     pub(crate) fn present(&self) -> impl Iterator<Item = (AccountKey, &Entry)> {
-        self.entries.iter().filter(|(_, entry)| !entry.absent).map(|(key, entry)| (*key, entry))
+        self.entries
+            .iter()
+            .filter(|(_, entry)| !entry.absent)
+            .map(|(key, entry)| (*key, entry))
     }
 
     /// Whether the record of this account does not open.
     pub(crate) fn is_quarantined(&self, key: AccountKey) -> bool {
-        self.entry(key).is_some_and(|entry| entry.quarantined.is_some())
+        self.entry(key)
+            .is_some_and(|entry| entry.quarantined.is_some())
+    }
+
+    /// Whether the engine knows the account with this record.
+    pub(crate) fn is_live(&self, id: &AccountId) -> bool {
+        self.key(id).is_some_and(|key| !self.is_quarantined(key))
     }
 
     /// Which of these accounts have to be read from the store, and which of the others are blocked.
@@ -79,20 +92,46 @@ impl Roster {
                 continue;
             };
             let block = engine.view(key, now).and_then(|view| view.block);
-            if let (Some(Block::CredentialRejected | Block::Misconfigured), Some(entry)) = (block, self.entry(key)) {
-                survey.blocked.push((id.clone(), entry.notes.fingerprint.clone().unwrap_or_default()));
+            if let (Some(Block::CredentialRejected | Block::Misconfigured), Some(entry)) =
+                (block, self.entry(key))
+            {
+                survey.blocked.push((
+                    id.clone(),
+                    entry.notes.fingerprint.clone().unwrap_or_default(),
+                ));
             }
         }
         survey
     }
 
     /// Takes an account in under a new key.
-    pub(crate) fn add(&mut self, account: Arc<Account>, id: AccountId, notes: Notes, host: HostKey) -> AccountKey {
+    pub(crate) fn add(
+        &mut self,
+        account: Arc<Account>,
+        id: AccountId,
+        notes: Notes,
+        host: HostKey,
+    ) -> AccountKey {
         let key = AccountKey(self.next_key);
         self.next_key = self.next_key.wrapping_add(1);
-        let slot = Arc::new(Slot { key, account, held: Arc::new(Holding::default()) });
+        let slot = Arc::new(Slot {
+            key,
+            account,
+            held: Arc::new(Holding::default()),
+        });
         self.by_id.insert(id.clone(), key);
-        self.entries.insert(key, Entry { slot, id, notes, host, quarantined: None, absent: false });
+        self.entries.insert(
+            key,
+            Entry {
+                slot,
+                id,
+                notes,
+                host,
+                quarantined: None,
+                absent: false,
+                laid_aside: None,
+            },
+        );
         key
     }
 
@@ -100,7 +139,20 @@ impl Roster {
     pub(crate) fn reconfigure(&mut self, key: AccountKey, account: Arc<Account>) {
         if let Some(entry) = self.entries.get_mut(&key) {
             entry.absent = false;
-            entry.slot = Arc::new(Slot { key, account, held: Arc::clone(&entry.slot.held) });
+            entry.slot = Arc::new(Slot {
+                key,
+                account,
+                held: Arc::clone(&entry.slot.held),
+            });
+        }
+    }
+
+    /// An account whose record did not open was read again.
+    pub(crate) fn reread(&mut self, key: AccountKey, account: Arc<Account>, notes: Notes) {
+        self.reconfigure(key, account);
+        if let Some(entry) = self.entries.get_mut(&key) {
+            entry.notes = notes;
+            entry.quarantined = None;
         }
     }
 
@@ -123,7 +175,9 @@ impl Roster {
 
     /// An account whose record did not open begins anew.
     pub(crate) fn readmit(&mut self, key: AccountKey, engine: &mut Engine, now: Timestamp) {
-        let Some(entry) = self.entries.get_mut(&key) else { return };
+        let Some(entry) = self.entries.get_mut(&key) else {
+            return;
+        };
         entry.quarantined = None;
         entry.notes = Notes::default();
         let adoption = Adoption {
@@ -157,7 +211,11 @@ pub(crate) fn plan(account: &Account, host: HostKey) -> Plan {
 
 /// The stricter of two plans for one host: nobody gets more than the most careful account allows.
 pub(crate) fn stricter(one: HostPlan, other: HostPlan) -> HostPlan {
-    let slower = if one.rate.period() >= other.rate.period() { one.rate } else { other.rate };
+    let slower = if one.rate.period() >= other.rate.period() {
+        one.rate
+    } else {
+        other.rate
+    };
     let burst = one.rate.burst().min(other.rate.burst());
     HostPlan {
         rate: tokend_engine::Rate::new(burst, slower.period()).unwrap_or(slower),

@@ -4,6 +4,7 @@
 //! engine. Never follows a redirect, never repeats a request, never keeps a connection for the next one: whether a request may
 //! have left must always be known.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,14 +15,12 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokend_dialect::{Fields, Grant, Processed, Reply, RequestError, RetryAfter, UsedBy};
 use tokend_engine::{Answer, GrantFacts, Kind};
 use tokend_store::Credential;
-use zeroize::Zeroize as _;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::clock::Clock;
 use crate::config::{Account, Http};
 use crate::escape::Escaped;
-use crate::means;
 use crate::secrets::{SecretError, SecretSource};
-use crate::vault::Entered;
 
 /// The way to the providers.
 #[derive(Debug)]
@@ -39,7 +38,6 @@ struct Exchange {
 }
 
 /// A request that is ready to leave.
-#[derive(Debug)]
 pub(crate) struct Prepared {
     account: Arc<Account>,
     kind: Kind,
@@ -48,15 +46,32 @@ pub(crate) struct Prepared {
     fingerprint: Box<str>,
 }
 
+/// The request is full of secrets, in its body and anywhere a dialect puts them.
+impl fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prepared")
+            .field("account", &self.account.name)
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Why a request cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PrepareError {
     /// A secret cannot be had.
     #[error("{field} of account {account} cannot be had: {source}")]
-    Secret { account: Box<str>, field: Box<str>, source: SecretError },
+    Secret {
+        account: Box<str>,
+        field: Box<str>,
+        source: SecretError,
+    },
     /// The dialect makes no request of what there is.
     #[error("account {account}: {source}")]
-    Request { account: Box<str>, source: RequestError },
+    Request {
+        account: Box<str>,
+        source: RequestError,
+    },
     /// The task that prepared it died.
     #[error("preparing the request failed inside tokend; please report this")]
     Broken,
@@ -84,12 +99,22 @@ pub(crate) enum ClientError {
 
 impl Upstream {
     /// A way to the providers with these settings.
-    pub(crate) fn new(http: &Http, secrets: SecretSource, clock: Clock) -> Result<Self, ClientError> {
-        Ok(Self { exchange: ArcSwap::from_pointee(Exchange::new(http, secrets)?), clock })
+    pub(crate) fn new(
+        http: &Http,
+        secrets: SecretSource,
+        clock: Clock,
+    ) -> Result<Self, ClientError> {
+        Ok(Self {
+            exchange: ArcSwap::from_pointee(Exchange::new(http, secrets)?),
+            clock,
+        })
     }
 
     /// Checks other settings and gives what [`Upstream::configure`] puts in force.
-    pub(crate) fn compile(http: &Http, secrets: SecretSource) -> Result<impl FnOnce(&Self) + Send + use<>, ClientError> {
+    pub(crate) fn compile(
+        http: &Http,
+        secrets: SecretSource,
+    ) -> Result<impl FnOnce(&Self) + Send + use<>, ClientError> {
         let exchange = Arc::new(Exchange::new(http, secrets)?);
         Ok(move |upstream: &Self| upstream.exchange.store(exchange))
     }
@@ -102,22 +127,43 @@ impl Upstream {
         credential: &Credential,
         access_token: Option<SecretString>,
     ) -> Result<Prepared, PrepareError> {
-        let (fields, fingerprint) = self.fields(&account, kind, credential, access_token).await?;
+        let (fields, fingerprint) = self
+            .fields(&account, kind, credential, access_token)
+            .await?;
         let request = account
             .dialect
             .request(dialect_kind(kind), &account.endpoint, &fields)
-            .map_err(|source| PrepareError::Request { account: account.name.as_str().into(), source })?;
-        Ok(Prepared { account, kind, request, fields, fingerprint })
+            .map_err(|source| PrepareError::Request {
+                account: account.name.as_str().into(),
+                source,
+            })?;
+        Ok(Prepared {
+            account,
+            kind,
+            request,
+            fields,
+            fingerprint,
+        })
     }
 
-    /// The fingerprint that a login made now would have: whether what an account was blocked for has changed.
-    pub(crate) async fn fingerprint(&self, account: &Account, credential: &Credential) -> Option<Box<str>> {
-        let entered = Entered {
-            password: credential.password.is_some(),
-            client_secret: credential.client_secret.is_some(),
+    /// The fingerprint that a request like the one with this fingerprint would have now: whether what an account was blocked for has
+    /// changed. `None` when a secret cannot be had.
+    pub(crate) async fn fingerprint(
+        &self,
+        account: &Account,
+        credential: &Credential,
+        before: &str,
+    ) -> Option<Box<str>> {
+        // A refresh is made of other secrets than a login, so only requests of one kind can be compared.
+        let kind = if before.starts_with(mark(Kind::Refresh)) {
+            Kind::Refresh
+        } else {
+            Kind::Login
         };
-        let kind = if means::can_login(account, entered) { Kind::Login } else { Kind::Refresh };
-        self.fields(account, kind, credential, None).await.ok().map(|(_, fingerprint)| fingerprint)
+        self.fields(account, kind, credential, None)
+            .await
+            .ok()
+            .map(|(_, fingerprint)| fingerprint)
     }
 
     async fn fields(
@@ -136,7 +182,10 @@ impl Upstream {
         };
         mix(&account.fingerprint.to_string());
         for field in account.dialect.fields_at(&account.endpoint) {
-            let needed = matches!((field.used_by, kind), (UsedBy::Both, _) | (UsedBy::Login, Kind::Login) | (UsedBy::Refresh, Kind::Refresh));
+            let needed = matches!(
+                (field.used_by, kind),
+                (UsedBy::Both, _) | (UsedBy::Login, Kind::Login) | (UsedBy::Refresh, Kind::Refresh)
+            );
             if !needed {
                 continue;
             }
@@ -155,9 +204,13 @@ impl Upstream {
             let value = match (account.secret(name), entered) {
                 // A refresh token in the configuration is only the first one; the one held is newer.
                 (Some(_), Some(held)) if name == tokend_dialect::REFRESH_TOKEN => Some(held),
-                (Some(reference), _) => Some(reference.resolve(&exchange.secrets).await.map_err(|source| {
-                    PrepareError::Secret { account: account.name.as_str().into(), field: name.into(), source }
-                })?),
+                (Some(reference), _) => Some(reference.resolve(&exchange.secrets).await.map_err(
+                    |source| PrepareError::Secret {
+                        account: account.name.as_str().into(),
+                        field: name.into(),
+                        source,
+                    },
+                )?),
                 (None, entered) => entered,
             };
             if let Some(value) = value {
@@ -168,16 +221,27 @@ impl Upstream {
                 fields.set_secret(name, value);
             }
         }
-        Ok((fields, hex(fingerprint.finish().as_ref()).into()))
+        Ok((
+            fields,
+            format!("{}{}", mark(kind), hex(fingerprint.finish().as_ref())).into(),
+        ))
     }
 
     /// Sends a request and reads what comes of it. Ends always, within the configured time.
     pub(crate) async fn send(&self, prepared: Prepared) -> Outcome {
-        let Prepared { account, kind, request, fields, fingerprint } = prepared;
+        let Prepared {
+            account,
+            kind,
+            request,
+            fields,
+            fingerprint,
+        } = prepared;
         let exchange = self.exchange.load_full();
         let (answer, grant, told) = match exchange.exchange(request).await {
             Ok(response) => {
-                let reply = account.dialect.read_reply(dialect_kind(kind), &response, &fields);
+                let reply = account
+                    .dialect
+                    .read_reply(dialect_kind(kind), &response, &fields);
                 wipe(response.into_body());
                 self.understand(reply)
             }
@@ -185,12 +249,19 @@ impl Upstream {
                 let answer = match failure {
                     Failure::NotSent(_) => Answer::NotSent,
                     Failure::MaybeSent(_) => Answer::MaybeSent,
-                    Failure::TooLarge(_) => Answer::Misbehaved { maybe_processed: true },
+                    Failure::TooLarge(_) => Answer::Misbehaved {
+                        maybe_processed: true,
+                    },
                 };
                 (answer, None, Some(failure.to_string()))
             }
         };
-        Outcome { answer, grant, told: told.map(|told| Escaped(&told).to_string().into()), fingerprint }
+        Outcome {
+            answer,
+            grant,
+            told: told.map(|told| Escaped(&told).to_string().into()),
+            fingerprint,
+        }
     }
 
     fn understand(&self, reply: Reply) -> (Answer, Option<Box<Grant>>, Option<String>) {
@@ -207,12 +278,18 @@ impl Upstream {
                 let retry_after = retry_after.map(|after| self.wait(after));
                 (Answer::Busy { retry_after }, None, Some(told.to_string()))
             }
-            Reply::CredentialRejected(told) => (Answer::CredentialRejected, None, Some(told.to_string())),
+            Reply::CredentialRejected(told) => {
+                (Answer::CredentialRejected, None, Some(told.to_string()))
+            }
             Reply::RefreshRejected(told) => (Answer::RefreshRejected, None, Some(told.to_string())),
             Reply::Misconfigured(told) => (Answer::Misconfigured, None, Some(told.to_string())),
             Reply::Misbehaved { told, processed } => {
                 let maybe_processed = processed == Processed::Maybe;
-                (Answer::Misbehaved { maybe_processed }, None, Some(told.to_string()))
+                (
+                    Answer::Misbehaved { maybe_processed },
+                    None,
+                    Some(told.to_string()),
+                )
             }
         }
     }
@@ -222,7 +299,10 @@ impl Upstream {
             RetryAfter::Delay(delay) => delay,
             // The reply had no Date to subtract: our own clock is the only one left. The engine clamps what comes of it.
             RetryAfter::At(unix) => {
-                let wait = i64::try_from(unix).unwrap_or(i64::MAX).saturating_mul(1000).saturating_sub(self.clock.wall_ms());
+                let wait = i64::try_from(unix)
+                    .unwrap_or(i64::MAX)
+                    .saturating_mul(1000)
+                    .saturating_sub(self.clock.wall_ms());
                 Duration::from_millis(u64::try_from(wait).unwrap_or(0))
             }
         }
@@ -253,39 +333,57 @@ impl Exchange {
             .connect_timeout(http.connect_timeout)
             .timeout(http.timeout);
         builder = match &http.proxy {
-            Some(proxy) => builder.proxy(reqwest::Proxy::all(proxy.as_str()).map_err(|error| client_error(&error))?),
+            Some(proxy) => builder
+                .proxy(reqwest::Proxy::all(proxy.as_str()).map_err(|error| client_error(&error))?),
             None => builder.no_proxy(),
         };
         if let Some(path) = &http.extra_ca {
-            let bad = |reason: String| ClientError::ExtraCa { path: path.display().to_string(), reason };
+            let bad = |reason: String| ClientError::ExtraCa {
+                path: path.display().to_string(),
+                reason,
+            };
             let pem = std::fs::read(path).map_err(|error| bad(error.to_string()))?;
-            let certificates = reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| bad(chain(&error)))?;
+            let certificates =
+                reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| bad(chain(&error)))?;
             if certificates.is_empty() {
                 return Err(bad("holds no certificate in PEM form".into()));
             }
             builder = builder.tls_certs_merge(certificates);
         }
         let client = builder.build().map_err(|error| client_error(&error))?;
-        Ok(Self { client, max_body: http.max_body, secrets })
+        Ok(Self {
+            client,
+            max_body: http.max_body,
+            secrets,
+        })
     }
 
-    async fn exchange(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, Failure> {
-        let request = reqwest::Request::try_from(request).map_err(|error| Failure::NotSent(chain(&error)))?;
-        let mut response = self.client.execute(request).await.map_err(|error| failed(&error))?;
+    async fn exchange(
+        &self,
+        request: http::Request<Bytes>,
+    ) -> Result<http::Response<Bytes>, Failure> {
+        let request =
+            reqwest::Request::try_from(request).map_err(|error| Failure::NotSent(chain(&error)))?;
+        let mut response = self
+            .client
+            .execute(request)
+            .await
+            .map_err(|error| failed(&error))?;
         let mut parts = http::Response::builder().status(response.status());
         if let Some(headers) = parts.headers_mut() {
             *headers = std::mem::take(response.headers_mut());
         }
-        let mut body = Vec::new();
+        let mut body = Zeroizing::new(Vec::new());
         while let Some(mut chunk) = response.chunk().await.map_err(|error| failed(&error))? {
             if body.len() + chunk.len() > self.max_body {
-                body.zeroize();
                 return Err(Failure::TooLarge(self.max_body));
             }
             body.extend_from_slice(&chunk);
             wipe(std::mem::take(&mut chunk));
         }
-        parts.body(Bytes::from(body)).map_err(|error| Failure::MaybeSent(error.to_string()))
+        parts
+            .body(Bytes::from(std::mem::take(&mut *body)))
+            .map_err(|error| Failure::MaybeSent(error.to_string()))
     }
 }
 
@@ -324,17 +422,33 @@ fn chain(error: &reqwest::Error) -> String {
         cause = error.source();
     }
     if error.is_timeout() && !text.contains("timed out") {
-        return format!("timed out: {text}").trim_end_matches(": ").to_owned();
+        return format!("timed out: {text}")
+            .trim_end_matches(": ")
+            .to_owned();
     }
-    if text.is_empty() { "the connection ended".to_owned() } else { text }
+    if text.is_empty() {
+        "the connection ended".to_owned()
+    } else {
+        text
+    }
+}
+
+/// What a fingerprint begins with.
+fn mark(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Login => "login-",
+        Kind::Refresh => "refresh-",
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _infallible = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _infallible = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 fn dialect_kind(kind: Kind) -> tokend_dialect::Kind {

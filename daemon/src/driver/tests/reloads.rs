@@ -1,0 +1,138 @@
+//! Configurations put in force while the daemon runs.
+
+use super::*;
+
+async fn reload(daemon: &Daemon, site: &Site, text: &str) {
+    site.write(text);
+    let response = daemon.ask(Request::Reload).await;
+    assert!(matches!(response, Response::Done { .. }), "{response:?}");
+}
+
+#[tokio::test]
+async fn accounts_come_and_go_and_come_back() {
+    let provider = Provider::start().await;
+    let site = site(&provider);
+    let ads = account("ads", &provider.base_url);
+    let both = ads.clone() + &account("bids", &provider.base_url);
+    let daemon = Daemon::start(&site, &MemoryStore::new()).await;
+    assert_eq!(daemon.get("ads").await.unwrap(), "token-1");
+    assert_eq!(
+        daemon.get("bids").await.unwrap_err().code,
+        FaultCode::UnknownAccount
+    );
+    reload(&daemon, &site, &both).await;
+    assert_eq!(daemon.get("bids").await.unwrap(), "token-2");
+    reload(&daemon, &site, &account("bids", &provider.base_url)).await;
+    assert_eq!(
+        daemon.get("ads").await.unwrap_err().code,
+        FaultCode::UnknownAccount
+    );
+    reload(&daemon, &site, &both).await;
+    assert_eq!(
+        daemon.get("ads").await.unwrap(),
+        "token-1",
+        "its record was kept"
+    );
+    assert_eq!(provider.seen().len(), 2);
+}
+
+#[tokio::test]
+async fn a_bad_configuration_changes_nothing() {
+    let provider = Provider::start().await;
+    let site = site(&provider);
+    let daemon = Daemon::start(&site, &MemoryStore::new()).await;
+    site.write("[account.ads]\nprovider = \"nonsense\"\n");
+    assert!(
+        matches!(daemon.ask(Request::Reload).await, Response::Fault(fault) if fault.code == FaultCode::ReloadFailed)
+    );
+    assert_eq!(daemon.get("ads").await.unwrap(), "token-1");
+}
+
+#[tokio::test]
+async fn another_identity_is_not_served_what_an_attempt_of_the_old_one_brings() {
+    let (old, new) = (Provider::start().await, Provider::start().await);
+    let (site, store) = (site(&old), MemoryStore::new());
+    let before = site.account();
+    let (go_on, held) = oneshot::channel();
+    old.then(Act::Hold(held));
+    new.then(reply("200 OK", &grant(77)));
+    let daemon = Daemon::start(&site, &store).await;
+    let waiting = tokio::spawn(crate::testing::answer(
+        daemon.desk.handle(&crate::testing::peer(7), get("ads")),
+    ));
+    old.asked(1).await;
+    reload(&daemon, &site, &account("ads", &new.base_url)).await;
+    assert_eq!(
+        token_of(soon(waiting).await.unwrap()).unwrap_err().code,
+        FaultCode::UnknownAccount
+    );
+    go_on.send(raw("200 OK", &grant(1))).unwrap();
+    assert_eq!(daemon.get("ads").await.unwrap(), "token-77");
+    // It is committed all the same: going back finds it.
+    let id = record_id(&before).unwrap();
+    soon(async {
+        while store
+            .read(&id)
+            .unwrap()
+            .is_none_or(|(_, record)| record.grant.is_none())
+        {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    reload(&daemon, &site, &account("ads", &old.base_url)).await;
+    assert_eq!(daemon.get("ads").await.unwrap(), "token-1");
+    assert_eq!((old.seen().len(), new.seen().len()), (1, 1));
+}
+
+#[tokio::test]
+async fn an_account_that_comes_back_while_its_attempt_runs_has_its_token_back() {
+    let provider = Provider::start().await;
+    let (site, store) = (site(&provider), MemoryStore::new());
+    let daemon = Daemon::start(&site, &store).await;
+    assert_eq!(daemon.get("ads").await.unwrap(), "token-1");
+    let (go_on, held) = oneshot::channel();
+    provider.then(Act::Hold(held));
+    let forced = daemon.desk.handle(&crate::testing::peer(7), force("ads"));
+    provider.asked(2).await;
+    reload(&daemon, &site, "").await;
+    assert_eq!(
+        daemon.get("ads").await.unwrap_err().code,
+        FaultCode::UnknownAccount
+    );
+    reload(&daemon, &site, &account("ads", &provider.base_url)).await;
+    assert_eq!(
+        daemon.get("ads").await.unwrap(),
+        "token-1",
+        "still good, and no new attempt"
+    );
+    go_on.send(raw("200 OK", &grant(2))).unwrap();
+    drop(forced);
+    daemon.drain().await;
+    let daemon = Daemon::start(&site, &store).await;
+    assert_eq!(daemon.get("ads").await.unwrap(), "token-2");
+}
+
+#[tokio::test]
+async fn a_reload_goes_on_without_whoever_asked_for_it() {
+    let provider = Provider::start().await;
+    let site = site(&provider);
+    let daemon = Daemon::start(&site, &MemoryStore::new()).await;
+    site.write(&(account("ads", &provider.base_url) + &account("bids", &provider.base_url)));
+    let mut asked = Box::pin(crate::testing::answer(
+        daemon
+            .desk
+            .handle(&crate::testing::peer(7), Request::Reload),
+    ));
+    assert!(
+        futures_util::FutureExt::now_or_never(&mut asked).is_none(),
+        "begun"
+    );
+    drop(asked);
+    soon(async {
+        while daemon.get("bids").await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}

@@ -1,0 +1,230 @@
+//! The steps of an attempt that need its secrets: to prepare, to send, to take the answer, to publish.
+//!
+//! Owns [`UnderWay`], which holds each secret only until the step that needs it. Tasks report by message, always: an attempt is
+//! never left without an end.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use secrecy::{ExposeSecret as _, SecretString};
+use tokend_dialect::Grant;
+use tokend_engine::{AccountKey, AttemptId, Event, Kind, Publication, Timestamp, WaiterId};
+use tokend_proto::{LoginSecret, SecretText};
+use tokend_store::Credential;
+
+use super::Task;
+use crate::attempts;
+use crate::message::Message;
+use crate::registry::IssuedToken;
+use crate::upstream::{Outcome, PrepareError, Prepared};
+use crate::vault::Secret;
+
+/// The secrets of an attempt under way.
+#[derive(Debug, Default)]
+pub(super) struct UnderWay {
+    pub(super) kind: Option<Kind>,
+    pub(super) prepared: Option<Box<Prepared>>,
+    pub(super) grant: Option<(AttemptId, Box<Grant>)>,
+    pub(super) secret: Option<Secret>,
+    /// What a person entered, until it is stored.
+    pub(super) entered: Option<(WaiterId, LoginSecret)>,
+}
+
+/// A token the wire cannot carry, so it cannot be handed out.
+const BAD_TOKEN: tokend_engine::Answer = tokend_engine::Answer::Misbehaved {
+    maybe_processed: true,
+};
+
+impl Task {
+    /// The account is claimed: gets its secrets and builds the request, before anything is debited.
+    pub(super) fn prepare(
+        &mut self,
+        account: AccountKey,
+        attempt: AttemptId,
+        credential: Box<Credential>,
+    ) {
+        let kind = self
+            .under_way
+            .get(&account)
+            .and_then(|under_way| under_way.kind);
+        let (Some(entry), Some(kind)) = (self.roster.entry(account), kind) else {
+            return;
+        };
+        let configured = Arc::clone(&entry.slot.account);
+        let access_token = entry
+            .slot
+            .held
+            .token()
+            .as_ref()
+            .map(|token| SecretString::from(token.text.expose().to_owned()));
+        let upstream = Arc::clone(&self.upstream);
+        let own = self.own.clone();
+        attempts::spawn(async move {
+            let prepare = attempts::guarded(async move {
+                upstream
+                    .prepare(configured, kind, &credential, access_token)
+                    .await
+            });
+            let result = match prepare.await {
+                Some(result) => result.map(Box::new),
+                None => Err(PrepareError::Broken),
+            };
+            let _draining = own
+                .send(Message::Prepared {
+                    account,
+                    attempt,
+                    result,
+                })
+                .await;
+        });
+    }
+
+    pub(super) fn prepared(
+        &mut self,
+        now: Timestamp,
+        account: AccountKey,
+        attempt: AttemptId,
+        result: Result<Box<Prepared>, PrepareError>,
+    ) {
+        let result = match result {
+            Ok(prepared) => {
+                self.under_way.entry(account).or_default().prepared = Some(prepared);
+                Ok(())
+            }
+            Err(error) => {
+                if let Some(entry) = self.roster.entry_mut(account) {
+                    entry.notes.told = Some(error.to_string().into());
+                }
+                Err(tokend_engine::ClaimRefusal::Secret)
+            }
+        };
+        self.engine
+            .handle_event(now, Event::Claimed(account, attempt, result));
+    }
+
+    pub(super) fn send(&mut self, account: AccountKey, attempt: AttemptId) {
+        let prepared = self
+            .under_way
+            .get_mut(&account)
+            .and_then(|under_way| under_way.prepared.take());
+        let upstream = Arc::clone(&self.upstream);
+        let own = self.own.clone();
+        // Not tied to anybody who waits: it ends when the provider has answered or the time is over.
+        attempts::spawn(async move {
+            let outcome = match prepared {
+                Some(prepared) => {
+                    attempts::guarded(async move { upstream.send(*prepared).await }).await
+                }
+                None => None,
+            };
+            let outcome = Box::new(outcome.unwrap_or_else(Outcome::unknown));
+            let _draining = own
+                .send(Message::Answered {
+                    account,
+                    attempt,
+                    outcome,
+                })
+                .await;
+        });
+    }
+
+    pub(super) fn answered(
+        &mut self,
+        now: Timestamp,
+        account: AccountKey,
+        attempt: AttemptId,
+        outcome: Outcome,
+    ) {
+        let Outcome {
+            answer,
+            grant,
+            told,
+            fingerprint,
+        } = outcome;
+        if let Some(entry) = self.roster.entry_mut(account) {
+            entry.notes.told = told;
+            entry.notes.fingerprint = Some(fingerprint);
+        }
+        let answer = match grant {
+            Some(grant) => self
+                .keep_grant(account, attempt, grant)
+                .map_or(BAD_TOKEN, |()| answer),
+            None => answer,
+        };
+        self.engine
+            .handle_event(now, Event::Answered(account, attempt, answer));
+    }
+
+    fn keep_grant(
+        &mut self,
+        account: AccountKey,
+        attempt: AttemptId,
+        grant: Box<Grant>,
+    ) -> Option<()> {
+        let text = SecretText::new(grant.access_token.expose_secret()).ok()?;
+        let secret = Secret {
+            grant: tokend_engine::GrantId(attempt.0),
+            text,
+            token_type: grant.token_type.as_str().into(),
+            scope: grant.scope.as_deref().map(Into::into),
+        };
+        let under_way = self.under_way.entry(account).or_default();
+        under_way.secret = Some(secret);
+        under_way.grant = Some((attempt, grant));
+        Some(())
+    }
+
+    /// Keeps the secret of a token that is about to be published.
+    pub(crate) fn keep_secret(&mut self, account: AccountKey, secret: Secret) {
+        self.under_way.entry(account).or_default().secret = Some(secret);
+    }
+
+    /// Drops the secrets of restored tokens that were not worth publishing.
+    pub(crate) fn drop_unserved(&mut self) {
+        self.under_way.retain(|_, under_way| under_way.is_needed());
+    }
+
+    pub(super) fn publish(&mut self, account: AccountKey, publication: Publication) {
+        let Some(entry) = self.roster.entry_mut(account) else {
+            return;
+        };
+        let fresh = self.under_way.get_mut(&account).and_then(|under_way| {
+            under_way
+                .secret
+                .take_if(|secret| secret.grant == publication.held.grant)
+        });
+        let secret = match fresh {
+            Some(secret) => secret,
+            // The same token again, with other circumstances: it is stored by now.
+            None => match entry
+                .laid_aside
+                .take()
+                .or_else(|| entry.slot.held.token().clone())
+            {
+                Some(token) if token.held.grant == publication.held.grant => Secret {
+                    grant: token.held.grant,
+                    text: token.text.clone(),
+                    token_type: token.token_type.clone(),
+                    scope: token.scope.clone(),
+                },
+                _ => return,
+            },
+        };
+        entry.slot.held.publish(IssuedToken {
+            text: secret.text,
+            token_type: secret.token_type,
+            scope: secret.scope,
+            held: publication.held,
+            ahead: publication.ahead,
+            told: AtomicBool::new(false),
+            unpersisted: publication.unpersisted,
+        });
+    }
+}
+
+impl UnderWay {
+    /// Whether an attempt or a write may still ask for something in it.
+    pub(super) fn is_needed(&self) -> bool {
+        self.kind.is_some() || self.entered.is_some()
+    }
+}

@@ -1,0 +1,284 @@
+//! Those who wait for the driver: who they are, what for, and what each is told.
+//!
+//! Owns the ways back to sessions, and what a person entered until it is on its way to the store. Each waiter is answered once, in
+//! words that say what became of what was asked; one that went away is nobody's problem.
+
+use std::sync::Arc;
+
+use tokend_engine::{AccountKey, Demand, Event, Fault as Why, Timestamp, Verdict, WaiterId};
+use tokend_proto::{Fault, FaultCode, LoginSecret};
+
+use super::Task;
+use crate::keeper::Job;
+use crate::means;
+use crate::message::{Answer, Reply};
+use crate::vault::Entered;
+
+/// How many may wait for one account. Whoever leaves is waited for until the time they gave is over, so there must be an end.
+pub(super) const MOST_WAITERS: usize = 8_192;
+
+#[derive(Debug)]
+pub(super) struct Waiting {
+    account: AccountKey,
+    purpose: Purpose,
+    reply: Reply,
+}
+
+/// What somebody waits for.
+#[derive(Debug)]
+enum Purpose {
+    Token,
+    /// That what was entered is stored, and whether it works.
+    Login(Progress),
+    Forget,
+    /// That a record that does not open is removed.
+    Discard,
+}
+
+/// How far what was entered is on its way to the store.
+#[derive(Debug)]
+enum Progress {
+    Entered(LoginSecret),
+    Writing,
+    Stored,
+}
+
+impl Task {
+    /// Somebody wants a token.
+    pub(super) fn token_wanted(
+        &mut self,
+        now: Timestamp,
+        account: AccountKey,
+        reply: Reply,
+    ) -> Option<WaiterId> {
+        let waiting = self
+            .engine
+            .view(account, now)
+            .map_or(0, |view| view.waiters);
+        if waiting >= MOST_WAITERS {
+            let fault = Fault::new(
+                FaultCode::TooBusy,
+                format!("{waiting} requests already wait for this account"),
+            )
+            .advise("ask again later; a request that was given up counts until its time is over")
+            .retry_after(1_000);
+            let _nobody_waits = reply.send(Answer::Fault(Box::new(fault)));
+            return None;
+        }
+        self.wait(account, Purpose::Token, reply)
+    }
+
+    /// A person entered a secret.
+    pub(super) fn login(
+        &mut self,
+        now: Timestamp,
+        account: AccountKey,
+        secret: LoginSecret,
+        demand: Demand,
+        reply: Reply,
+    ) {
+        let Some(entry) = self.roster.entry(account) else {
+            return answer_gone(reply);
+        };
+        let mut entered = entry.notes.entered;
+        let refresh_token = match &secret {
+            LoginSecret::Password(_) => {
+                entered.password = true;
+                false
+            }
+            LoginSecret::ClientSecret(_) => {
+                entered.client_secret = true;
+                false
+            }
+            LoginSecret::RefreshToken(_) => true,
+        };
+        let can_login = means::can_login(&entry.slot.account, entered);
+        let Some(waiter) = self.wait(account, Purpose::Login(Progress::Entered(secret)), reply)
+        else {
+            return;
+        };
+        self.engine.handle_event(
+            now,
+            Event::Entered {
+                account,
+                waiter,
+                demand,
+                refresh_token,
+                can_login,
+            },
+        );
+    }
+
+    /// A person wants an account forgotten.
+    pub(super) fn forget(&mut self, now: Timestamp, account: AccountKey, reply: Reply) {
+        let Some(entry) = self.roster.entry(account) else {
+            return answer_gone(reply);
+        };
+        if entry.quarantined.is_some() {
+            let id = entry.id.clone();
+            let asked = self.waiters.values().any(|it| it.account == account);
+            self.note(account, Purpose::Discard, reply);
+            if !asked {
+                self.hand(Job::Discard { account, id });
+            }
+            return;
+        }
+        let can_login = means::can_login(&entry.slot.account, Entered::default());
+        let Some(waiter) = self.wait(account, Purpose::Forget, reply) else {
+            return;
+        };
+        self.engine.handle_event(
+            now,
+            Event::Forget {
+                account,
+                waiter,
+                can_login,
+            },
+        );
+    }
+
+    /// Notes who waits. Accounts whose record does not open are answered here: the engine does not know them.
+    fn wait(&mut self, account: AccountKey, purpose: Purpose, reply: Reply) -> Option<WaiterId> {
+        if let Some(fault) = self.quarantined(account) {
+            let _nobody_waits = reply.send(Answer::Fault(Box::new(fault)));
+            return None;
+        }
+        Some(self.note(account, purpose, reply))
+    }
+
+    fn note(&mut self, account: AccountKey, purpose: Purpose, reply: Reply) -> WaiterId {
+        let id = WaiterId(self.next_waiter);
+        self.next_waiter += 1;
+        self.waiters.insert(
+            id,
+            Waiting {
+                account,
+                purpose,
+                reply,
+            },
+        );
+        id
+    }
+
+    fn quarantined(&self, account: AccountKey) -> Option<Fault> {
+        let entry = self.roster.entry(account)?;
+        let reason = entry.quarantined.as_deref()?;
+        Some(self.teller(&entry.slot, &entry.notes).quarantined(reason))
+    }
+
+    /// What this waiter entered, which is to be stored now. It is kept until it is stored, even when whoever entered it is told
+    /// before.
+    pub(super) fn entered_by(
+        &mut self,
+        account: AccountKey,
+        waiter: WaiterId,
+    ) -> Option<LoginSecret> {
+        if let Some(Waiting {
+            purpose: Purpose::Login(progress),
+            ..
+        }) = self.waiters.get_mut(&waiter)
+            && let Progress::Entered(secret) = std::mem::replace(progress, Progress::Writing)
+        {
+            self.under_way.entry(account).or_default().entered = Some((waiter, secret));
+        }
+        let (by, secret) = self.under_way.get(&account)?.entered.as_ref()?;
+        (*by == waiter).then(|| secret.clone())
+    }
+
+    /// What was entered for this account is stored.
+    pub(super) fn entered_is_stored(&mut self, account: AccountKey) {
+        let Some((waiter, _)) = self
+            .under_way
+            .get_mut(&account)
+            .and_then(|under_way| under_way.entered.take())
+        else {
+            return;
+        };
+        if let Some(Waiting {
+            purpose: Purpose::Login(progress),
+            ..
+        }) = self.waiters.get_mut(&waiter)
+        {
+            *progress = Progress::Stored;
+        }
+    }
+
+    /// A record that did not open is gone, or not.
+    pub(super) fn discarded(&mut self, now: Timestamp, account: AccountKey, done: bool) {
+        if done && self.roster.is_quarantined(account) {
+            self.roster.readmit(account, &mut self.engine, now);
+        }
+        let waits = |it: &Waiting| it.account == account && matches!(it.purpose, Purpose::Discard);
+        let waiting: Vec<_> = self.waiters.extract_if(|_, it| waits(it)).collect();
+        for (_, it) in waiting {
+            let Some(entry) = self.roster.entry(account) else {
+                answer_gone(it.reply);
+                continue;
+            };
+            let answer = match done {
+                true => Answer::Done(format!("account {} is forgotten", entry.slot.account.name)),
+                false => Answer::Fault(Box::new(
+                    self.teller(&entry.slot, &entry.notes)
+                        .quarantined("it could not be removed either, see the daemon's log"),
+                )),
+            };
+            let _nobody_waits = it.reply.send(answer);
+        }
+    }
+
+    pub(super) fn settle(&mut self, waiter: WaiterId, verdict: Verdict) {
+        let Some(Waiting {
+            account,
+            purpose,
+            reply,
+        }) = self.waiters.remove(&waiter)
+        else {
+            return;
+        };
+        let Some(entry) = self.roster.entry(account) else {
+            return answer_gone(reply);
+        };
+        let name = &entry.slot.account.name;
+        let answer = match (verdict, purpose) {
+            (Verdict::Token(grant), Purpose::Token) => match entry.slot.held.token().as_ref() {
+                Some(token) if token.held.grant == grant => Answer::Token(Arc::clone(token)),
+                _ => return answer_gone(reply),
+            },
+            (Verdict::Token(_), _) => {
+                Answer::Done(format!("stored, and it works: account {name} has a token"))
+            }
+            (Verdict::Done, _) => Answer::Done(format!("account {name} is forgotten")),
+            (Verdict::Fault(why), purpose) => {
+                let mut fault = self.teller(&entry.slot, &entry.notes).tell(why);
+                if let Purpose::Login(progress) = purpose {
+                    fault.message = format!("{}: {}", progress.in_words(why), fault.message);
+                }
+                Answer::Fault(Box::new(fault))
+            }
+        };
+        // A client that went away is nobody's problem.
+        let _nobody_waits = reply.send(answer);
+    }
+}
+
+impl Progress {
+    fn in_words(&self, why: Why) -> &'static str {
+        match (self, why) {
+            (Self::Entered(_), _) => "what you entered is not stored",
+            (Self::Writing, Why::StoreUnavailable { .. }) => {
+                "what you entered is used, but only in memory until the store can be written"
+            }
+            (Self::Writing, _) => "what you entered is still being stored",
+            (Self::Stored, _) => "what you entered is stored, but no token came of it",
+        }
+    }
+}
+
+fn answer_gone(reply: Reply) {
+    let fault = Fault::new(
+        FaultCode::UnknownAccount,
+        "the account is no longer configured",
+    )
+    .advise("`tokenctl list` shows the accounts you may use");
+    let _nobody_waits = reply.send(Answer::Fault(Box::new(fault)));
+}

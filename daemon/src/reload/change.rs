@@ -1,0 +1,208 @@
+//! A configuration that has been read, put in force.
+//!
+//! Runs in the driver between two messages, so nothing happens in between. What the engine knows of an account goes before what was
+//! read of it.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use tokend_engine::{Adoption, Event, HostKey, HostPlan, Timestamp};
+use url::Url;
+
+use super::{Change, Joining, Stored, Summary};
+use crate::config::Account;
+use crate::driver::Task;
+use crate::means;
+use crate::registry::Epoch;
+use crate::roster::{Entry, plan, stricter};
+use crate::vault::{self, Restored};
+
+/// Puts a change in force. Runs in the driver, so nothing happens in between.
+pub(crate) fn apply(task: &mut Task, now: Timestamp, change: Change) {
+    let Change {
+        accounts,
+        admin,
+        reply,
+    } = change;
+    let gone: Vec<_> = accounts
+        .iter()
+        .filter(|joining| {
+            matches!(joining.stored, Stored::Live) && !task.roster.is_live(&joining.id)
+        })
+        .map(|joining| joining.id.clone())
+        .collect();
+    if !gone.is_empty() {
+        let _nobody_asks = reply.send(Err(gone));
+        return;
+    }
+    plan_hosts(task, now, &accounts);
+    let mut summary = Summary {
+        accounts: accounts.len(),
+        ..Summary::default()
+    };
+    let mut kept = HashSet::with_capacity(accounts.len());
+    for joining in accounts {
+        kept.insert(joining.id.clone());
+        join(task, now, joining, &mut summary);
+    }
+    let leaving: Vec<_> = task
+        .roster
+        .present()
+        .filter(|(_, entry)| !kept.contains(&entry.id))
+        .map(|(key, _)| key)
+        .collect();
+    summary.removed = leaving.len();
+    for key in leaving {
+        if task.roster.is_quarantined(key) {
+            task.roster.dropped(key);
+            continue;
+        }
+        if let Some(entry) = task.roster.entry_mut(key) {
+            entry.absent = true;
+        }
+        task.engine.handle_event(now, Event::Remove(key));
+    }
+    task.carry_out();
+    task.drop_unserved();
+    summary.with_token = task
+        .roster
+        .present()
+        .filter(|(_, entry)| entry.slot.held.token().is_some())
+        .count();
+    let slots = task
+        .roster
+        .present()
+        .map(|(_, entry)| Arc::clone(&entry.slot))
+        .collect::<Vec<_>>();
+    task.registry.replace(Arc::new(Epoch::new(slots, admin)));
+    let _nobody_asks = reply.send(Ok(summary));
+}
+
+fn plan_hosts(task: &mut Task, now: Timestamp, accounts: &[Joining]) {
+    let mut plans: BTreeMap<HostKey, HostPlan> = BTreeMap::new();
+    for joining in accounts {
+        let host = host_of(task, &joining.account);
+        let pacing = &joining.account.pacing;
+        let own = HostPlan {
+            rate: pacing.host,
+            in_flight: pacing.host_in_flight,
+        };
+        plans
+            .entry(host)
+            .and_modify(|plan| *plan = stricter(*plan, own))
+            .or_insert(own);
+    }
+    for (host, plan) in plans {
+        task.engine.handle_event(now, Event::Host(host, plan));
+    }
+}
+
+fn host_of(task: &mut Task, account: &Account) -> HostKey {
+    let base_url = account.endpoint.base_url();
+    match Url::parse(base_url) {
+        Ok(url) => task.roster.host(&url.origin().ascii_serialization()),
+        Err(_) => task.roster.host(base_url),
+    }
+}
+
+fn join(task: &mut Task, now: Timestamp, joining: Joining, summary: &mut Summary) {
+    let Joining {
+        account,
+        id,
+        stored,
+        cured_of,
+    } = joining;
+    let host = host_of(task, &account);
+    let plan = plan(&account, host);
+    let known = task.roster.key(&id);
+    // What the engine knows is newer than anything that was read: an account may have come back to life in between.
+    if let Some(key) = known.filter(|key| !task.roster.is_quarantined(*key)) {
+        let absent = task.roster.entry(key).is_some_and(|entry| entry.absent);
+        let entered = task
+            .roster
+            .entry(key)
+            .map(|entry| entry.notes.entered)
+            .unwrap_or_default();
+        let can_login = means::can_login(&account, entered);
+        // Since the secrets were looked at, somebody may have tried them: then it is blocked for those, and nothing is cured.
+        let blocked_for = |entry: &Entry| entry.notes.fingerprint.clone().unwrap_or_default();
+        let cured = cured_of.is_some() && cured_of == task.roster.entry(key).map(blocked_for);
+        task.roster.reconfigure(key, account);
+        let Some(entry) = task.roster.entry(key) else {
+            return;
+        };
+        let event = if absent {
+            summary.added += 1;
+            let asked = entry.slot.held.asked().clone();
+            Event::Adopt(
+                key,
+                Box::new(Adoption {
+                    plan,
+                    can_login,
+                    cured,
+                    durable: None,
+                    asked,
+                }),
+            )
+        } else {
+            Event::Replan {
+                account: key,
+                plan,
+                can_login,
+                cured,
+            }
+        };
+        task.engine.handle_event(now, event);
+        return;
+    }
+    let (durable, notes, token, quarantined) = match stored {
+        Stored::Record(restored) => {
+            let Restored {
+                durable,
+                notes,
+                token,
+            } = *restored;
+            (Some(durable), notes, token, None)
+        }
+        Stored::Quarantined(reason) => (None, vault::Notes::default(), None, Some(reason)),
+        Stored::Blank | Stored::Live => (None, vault::Notes::default(), None, None),
+    };
+    let can_login = means::can_login(&account, notes.entered);
+    // One that was set aside before keeps its number: somebody may be waiting for its record to be discarded.
+    let key = match known {
+        Some(key) => {
+            task.roster.reread(key, account, notes);
+            key
+        }
+        None => {
+            summary.added += 1;
+            task.roster.add(account, id, notes, host)
+        }
+    };
+    let Some(entry) = task.roster.entry_mut(key) else {
+        return;
+    };
+    if quarantined.is_some() {
+        entry.quarantined = quarantined;
+        summary.quarantined += 1;
+        return;
+    }
+    let cured = cured_of.is_some();
+    let asked = entry.slot.held.asked().clone();
+    if let Some(token) = token {
+        task.keep_secret(key, token);
+    }
+    task.engine.handle_event(
+        now,
+        Event::Adopt(
+            key,
+            Box::new(Adoption {
+                plan,
+                can_login,
+                cured,
+                durable,
+                asked,
+            }),
+        ),
+    );
+}
