@@ -86,20 +86,31 @@ impl Teller<'_> {
     fn login_required(&self, missing: Missing) -> Fault {
         let name = &self.account.name;
         let what = match missing {
-            Missing::CredentialRejected => format!("the provider refuses the credential of account {name}{}", self.said()),
+            Missing::CredentialRejected => format!(
+                "the provider refuses the credential of account {name}{}",
+                self.said()
+            ),
             Missing::NoCredential => format!("account {name} has no credential to log in with"),
             Missing::InDoubt => format!(
                 "account {name} has only a refresh token that may be spent: an answer was lost, and presenting it again could revoke everything"
             ),
             Missing::RefreshRejected => {
-                format!("the refresh token of account {name} was refused and there is nothing to log in with{}", self.said())
+                format!(
+                    "the refresh token of account {name} was refused and there is nothing to log in with{}",
+                    self.said()
+                )
             }
         };
         let advice = match (missing, means::configured_secret(self.account)) {
             (Missing::CredentialRejected, Some(secret)) => {
-                format!("correct the {secret} that [account.{name}] refers to, then run `tokenctl reload`; it is not tried again before")
+                format!(
+                    "correct the {secret} that [account.{name}] refers to, then run `tokenctl reload`; it is not tried again before"
+                )
             }
-            (_, _) => format!("run `tokenctl login {name}` and enter {}", means::what_to_enter(self.account)),
+            (_, _) => format!(
+                "run `tokenctl login {name}` and enter {}",
+                means::what_to_enter(self.account)
+            ),
         };
         self.fault(FaultCode::LoginRequired, what).advise(advice)
     }
@@ -131,7 +142,12 @@ impl Teller<'_> {
             ),
         };
         let message = match problem {
-            Problem::Unprepared => self.notes.told.as_deref().unwrap_or("a secret cannot be had").to_owned(),
+            Problem::Unprepared => self
+                .notes
+                .told
+                .as_deref()
+                .unwrap_or("a secret cannot be had")
+                .to_owned(),
             _ => format!("account {name}: {}{}", in_words(problem), self.said()),
         };
         self.retry(self.fault(code, message), retry).advise(advice)

@@ -26,7 +26,11 @@ const CLAIM_TTL: Duration = Duration::from_secs(300);
 #[derive(Debug)]
 pub(crate) enum Job {
     /// Obtain the right to attempt.
-    Claim { account: AccountKey, attempt: AttemptId, id: AccountId },
+    Claim {
+        account: AccountKey,
+        attempt: AttemptId,
+        id: AccountId,
+    },
     /// Write facts, and the secrets that go with them.
     Write(Box<Write>),
     /// Give the right back.
@@ -53,11 +57,22 @@ pub(crate) struct Write {
 #[derive(Debug)]
 pub(crate) enum Kept {
     /// Claimed, with the secrets of the record; or refused.
-    Claimed { account: AccountKey, attempt: AttemptId, credential: Option<Box<Credential>> },
+    Claimed {
+        account: AccountKey,
+        attempt: AttemptId,
+        credential: Option<Box<Credential>>,
+    },
     /// An intent is durable, or not.
-    Recorded { account: AccountKey, attempt: AttemptId, done: bool },
+    Recorded {
+        account: AccountKey,
+        attempt: AttemptId,
+        done: bool,
+    },
     /// An outcome is durable, or not; with the secrets a person entered that the record now has.
-    Committed { account: AccountKey, done: Option<Entered> },
+    Committed {
+        account: AccountKey,
+        done: Option<Entered>,
+    },
     /// A record that does not open is gone, or not.
     Discarded { account: AccountKey, done: bool },
 }
@@ -72,10 +87,21 @@ const QUEUE: usize = 4 << 20;
 
 impl Keeper {
     /// Starts the thread. It ends when the last handle is dropped and everything handed to it is written.
-    pub(crate) fn start(store: Arc<dyn Store>, clock: Clock, driver: Driver) -> std::io::Result<(Self, std::thread::JoinHandle<()>)> {
+    pub(crate) fn start(
+        store: Arc<dyn Store>,
+        clock: Clock,
+        driver: Driver,
+    ) -> std::io::Result<(Self, std::thread::JoinHandle<()>)> {
         let (sender, receiver) = mpsc::channel(QUEUE);
-        let desk = Files { store, clock, driver, open: HashMap::new() };
-        let thread = std::thread::Builder::new().name("keeper".into()).spawn(move || desk.run(receiver))?;
+        let desk = Files {
+            store,
+            clock,
+            driver,
+            open: HashMap::new(),
+        };
+        let thread = std::thread::Builder::new()
+            .name("keeper".into())
+            .spawn(move || desk.run(receiver))?;
         Ok((Self(sender), thread))
     }
 
@@ -109,8 +135,12 @@ impl Files {
             let mut writes = Vec::new();
             for job in batch.drain(..) {
                 match job {
-                    Job::Claim { account, attempt, id } => self.claim(account, attempt, &id),
-                    Job::Write(write) => writes.push(write),
+                    Job::Claim {
+                        account,
+                        attempt,
+                        id,
+                    } => self.claim(account, attempt, &id),
+                    Job::Write(write) => writes.push(*write),
                     Job::Release { account } => self.release(account),
                     Job::Discard { account, id } => self.discard(account, &id),
                 }
@@ -121,13 +151,20 @@ impl Files {
 
     fn claim(&mut self, account: AccountKey, attempt: AttemptId, id: &AccountId) {
         let credential = match self.open(account, id) {
-            Ok(()) => self.open.get(&account).map(|open| Box::new(open.record.credential.clone())),
+            Ok(()) => self
+                .open
+                .get(&account)
+                .map(|open| Box::new(open.record.credential.clone())),
             Err(error) => {
                 tracing::error!(account = %name(id), error = %error, "the store does not give the account out");
                 None
             }
         };
-        self.report(Kept::Claimed { account, attempt, credential });
+        self.report(Kept::Claimed {
+            account,
+            attempt,
+            credential,
+        });
     }
 
     fn open(&mut self, account: AccountKey, id: &AccountId) -> Result<(), StoreError> {
@@ -140,8 +177,16 @@ impl Files {
                     return Err(error);
                 }
             };
-            let (version, record) = read.unwrap_or_else(|| (Version::NONE, vault::blank(id.as_str(), &self.clock)));
-            self.open.insert(account, Open { claim, version, record });
+            let (version, record) =
+                read.unwrap_or_else(|| (Version::NONE, vault::blank(id.as_str(), &self.clock)));
+            self.open.insert(
+                account,
+                Open {
+                    claim,
+                    version,
+                    record,
+                },
+            );
         }
         Ok(())
     }
@@ -164,7 +209,7 @@ impl Files {
     }
 
     /// Writes everything in one transaction. An account has at most one write under way, so no two of them are of one record.
-    fn write(&mut self, writes: Vec<Box<Write>>) {
+    fn write(&mut self, writes: Vec<Write>) {
         let mut ready = Vec::with_capacity(writes.len());
         for write in writes {
             // Without an attempt under way the record is opened for this write alone.
@@ -181,7 +226,11 @@ impl Files {
             let commits: Vec<_> = ready
                 .iter()
                 .filter_map(|(write, _)| self.open.get(&write.account))
-                .map(|open| Commit { claim: &open.claim, expected: open.version, record: Some(&open.record) })
+                .map(|open| Commit {
+                    claim: &open.claim,
+                    expected: open.version,
+                    record: Some(&open.record),
+                })
                 .collect();
             if commits.is_empty() {
                 return;
@@ -210,14 +259,20 @@ impl Files {
             self.release(account);
         }
         self.report(match write.intent_of {
-            Some(attempt) => Kept::Recorded { account, attempt, done: done.is_some() },
+            Some(attempt) => Kept::Recorded {
+                account,
+                attempt,
+                done: done.is_some(),
+            },
             None => Kept::Committed { account, done },
         });
     }
 
     /// Makes it possible that the same write succeeds the next time.
     fn mend(&mut self, account: AccountKey, id: &AccountId, error: &StoreError) {
-        let Some(open) = self.open.get_mut(&account) else { return };
+        let Some(open) = self.open.get_mut(&account) else {
+            return;
+        };
         match error {
             // Nobody else writes while the claim holds: it is an earlier write of ours that landed although the store said no.
             StoreError::Conflict { actual, .. } => open.version = *actual,
@@ -245,14 +300,16 @@ fn prepare(record: &mut Record, write: &Write, clock: &Clock) {
         vault::take_grant(record, *id, grant);
     }
     if let Some(secret) = &write.entered {
-        vault::take_entered(record, secret);
+        vault::take_entered(record, secret, clock);
     }
     vault::update(record, &write.durable, &write.notes, clock);
 }
 
 /// The account's name, without the identity that the store's key has behind it.
 pub(crate) fn name(id: &AccountId) -> &str {
-    id.as_str().split_once('#').map_or(id.as_str(), |(name, _)| name)
+    id.as_str()
+        .split_once('#')
+        .map_or(id.as_str(), |(name, _)| name)
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@
 
 use tokend_dialect::Grant;
 use tokend_engine::{
-    AttemptId, Block, Deferral, Durable, GrantId, Held, Intent, Kind, Problem, RefreshToken, Tat, Timestamp,
+    AttemptId, Block, Deferral, Durable, GrantId, Held, Intent, Kind, Problem, RefreshToken, Tat,
+    Timestamp,
 };
 use tokend_proto::{LoginSecret, SecretText};
 use tokend_store as store;
@@ -57,47 +58,73 @@ pub(crate) struct Secret {
 pub(crate) fn restore(record: &Record, clock: &Clock) -> Restored {
     let at = |wall| clock.restore(&record.anchor, wall).at;
     // With the clock behind the time of writing nobody knows how old the token is, so it does not count as valid.
-    let known = matches!(clock.restore(&record.anchor, record.anchor.wall_ms).elapsed, Elapsed::Known(_));
-    let held = record.grant.as_ref().filter(|_| known).map(|grant| Held {
-        grant: GrantId(grant.id),
-        issued: at(grant.issued_at),
-        expires: grant.expires_at.map(at),
-    });
+    let known = matches!(
+        clock.restore(&record.anchor, record.anchor.wall_ms).elapsed,
+        Elapsed::Known(_)
+    );
+    let (held, token) = record
+        .grant
+        .as_ref()
+        .filter(|_| known)
+        .and_then(|grant| held(grant, at))
+        .unzip();
     let credential = &record.credential;
     let durable = Durable {
         attempts: Tat(at(record.pace.attempts_tat)),
         logins: Tat(at(record.pace.logins_tat)),
         host: Tat(at(record.pace.host_tat)),
         last_attempt: AttemptId(record.last_begun),
-        intent: record.intent.as_ref().map(|intent| Intent { attempt: AttemptId(intent.attempt), kind: kind(intent.kind) }),
+        intent: record.intent.as_ref().map(|intent| Intent {
+            attempt: AttemptId(intent.attempt),
+            kind: kind(intent.kind),
+        }),
         held,
         refresh: credential.refresh_token.as_ref().map(|_| RefreshToken {
             expires: credential.refresh_expires_at.map(at),
             in_doubt: credential.refresh_in_doubt,
+            refused: credential.refresh_refused,
         }),
-        block: record.block.as_ref().and_then(|block| match block.reason {
-            store::BlockReason::CredentialRejected => Some(Block::CredentialRejected),
-            store::BlockReason::Misconfigured => Some(Block::Misconfigured),
+        block: record.block.as_ref().map(|block| match block.reason {
+            store::BlockReason::CredentialRejected => Block::CredentialRejected,
+            store::BlockReason::Misconfigured => Block::Misconfigured,
         }),
         problem: record.problem.as_deref().and_then(problem_named),
         failures: record.failures,
-        deferral: record.deferred_until.map(|until| Deferral { until: at(until), told: record.deferral_told }),
+        deferral: record.deferred_until.map(|until| Deferral {
+            until: at(until),
+            told: record.deferral_told,
+        }),
     };
-    let token = record.grant.as_ref().filter(|_| held.is_some()).and_then(|grant| {
-        Some(Secret {
-            grant: GrantId(grant.id),
-            text: SecretText::new(grant.access_token.expose_secret()).ok()?,
-            token_type: grant.token_type.as_str().into(),
-            scope: grant.scope.as_deref().map(Into::into),
-        })
-    });
     let notes = Notes {
         last_attempt: record.last_attempt.clone(),
         told: record.told.as_deref().map(Into::into),
-        fingerprint: record.block.as_ref().map(|block| block.fingerprint.as_str().into()),
+        fingerprint: record
+            .block
+            .as_ref()
+            .map(|block| block.fingerprint.as_str().into()),
         entered: entered(record),
     };
-    Restored { durable, notes, token }
+    Restored {
+        durable,
+        notes,
+        token,
+    }
+}
+
+/// The token of a stored grant: its facts and itself, or neither.
+fn held(grant: &store::StoredGrant, at: impl Fn(i64) -> Timestamp) -> Option<(Held, Secret)> {
+    let facts = Held {
+        grant: GrantId(grant.id),
+        issued: at(grant.issued_at),
+        expires: grant.expires_at.map(at),
+    };
+    let secret = Secret {
+        grant: facts.grant,
+        text: SecretText::new(grant.access_token.expose_secret()).ok()?,
+        token_type: grant.token_type.as_str().into(),
+        scope: grant.scope.as_deref().map(Into::into),
+    };
+    Some((facts, secret))
 }
 
 /// A record for an account that has none yet.
@@ -128,24 +155,28 @@ pub(crate) fn update(record: &mut Record, durable: &Durable, notes: &Notes, cloc
         kind: stored_kind(intent.kind),
         begun_at: record.anchor.wall_ms,
     });
-    match durable.held {
-        Some(held) => {
-            if let Some(grant) = record.grant.as_mut().filter(|grant| grant.id == held.grant.0) {
-                grant.issued_at = wall(held.issued);
-                grant.expires_at = held.expires.map(wall);
-            }
-        }
-        None => record.grant = None,
-    }
+    // A token that is not the one held is a token that was given up.
+    record.grant = record
+        .grant
+        .take()
+        .zip(durable.held)
+        .filter(|(grant, held)| grant.id == held.grant.0)
+        .map(|(grant, held)| store::StoredGrant {
+            issued_at: wall(held.issued),
+            expires_at: held.expires.map(wall),
+            ..grant
+        });
     match durable.refresh {
         Some(refresh) => {
             record.credential.refresh_expires_at = refresh.expires.map(wall);
             record.credential.refresh_in_doubt = refresh.in_doubt;
+            record.credential.refresh_refused = refresh.refused;
         }
         None => {
             record.credential.refresh_token = None;
             record.credential.refresh_expires_at = None;
             record.credential.refresh_in_doubt = false;
+            record.credential.refresh_refused = false;
         }
     }
     record.block = durable.block.map(|block| store::Block {
@@ -153,10 +184,15 @@ pub(crate) fn update(record: &mut Record, durable: &Durable, notes: &Notes, cloc
             Block::CredentialRejected => store::BlockReason::CredentialRejected,
             Block::Misconfigured => store::BlockReason::Misconfigured,
         },
-        since: record.block.as_ref().map_or(record.anchor.wall_ms, |block| block.since),
+        since: record
+            .block
+            .as_ref()
+            .map_or(record.anchor.wall_ms, |block| block.since),
         fingerprint: notes.fingerprint.as_deref().unwrap_or_default().to_owned(),
     });
-    record.problem = durable.problem.map(|problem| problem_name(problem).to_owned());
+    record.problem = durable
+        .problem
+        .map(|problem| problem_name(problem).to_owned());
     record.failures = durable.failures;
     record.deferred_until = durable.deferral.map(|deferral| wall(deferral.until));
     record.deferral_told = durable.deferral.is_some_and(|deferral| deferral.told);
@@ -180,14 +216,14 @@ pub(crate) fn take_grant(record: &mut Record, id: AttemptId, grant: &Grant) {
 }
 
 /// Puts what a person entered into the record.
-pub(crate) fn take_entered(record: &mut Record, secret: &LoginSecret) {
+pub(crate) fn take_entered(record: &mut Record, secret: &LoginSecret, clock: &Clock) {
     let keep = |text: &SecretText| Some(SecretString::from(text.expose().to_owned()));
     match secret {
         LoginSecret::Password(text) => record.credential.password = keep(text),
         LoginSecret::RefreshToken(text) => record.credential.refresh_token = keep(text),
         LoginSecret::ClientSecret(text) => record.credential.client_secret = keep(text),
     }
-    record.credential.entered_at = Some(record.anchor.wall_ms);
+    record.credential.entered_at = Some(clock.wall_ms());
 }
 
 /// Drops every secret. The pace stays: forgetting an account must not make its provider be asked more often.
@@ -196,7 +232,7 @@ pub(crate) fn forget(record: &mut Record) {
     record.grant = None;
 }
 
-/// Drops the secrets of all records whose key begins like this, but one. The pace stays.
+/// Drops the secrets of all records whose key begins like this, but one. The pace stays, except where a record does not open.
 pub(crate) fn purge(
     store: &dyn Store,
     prefix: &str,
@@ -213,19 +249,35 @@ pub(crate) fn purge(
             found.push(id);
         }
     };
-    store.for_each(&mut note)?;
+    let mut set_aside = store.for_each(&mut note)?;
+    set_aside.retain(|it| {
+        it.account.starts_with(prefix) && keep.is_none_or(|keep| keep.as_str() != it.account)
+    });
+    for it in &set_aside {
+        store.discard_quarantined(&it.account)?;
+    }
     for id in &found {
         let claim = store.claim(id, std::time::Duration::from_secs(60))?;
         let purged = store.read(id).and_then(|read| {
-            let Some((version, mut record)) = read else { return Ok(()) };
+            let Some((version, mut record)) = read else {
+                return Ok(());
+            };
             forget(&mut record);
-            let commit = store::Commit { claim: &claim, expected: version, record: Some(&record) };
-            store.commit(&[commit]).into_iter().collect::<Result<Vec<_>, _>>().map(drop)
+            let commit = store::Commit {
+                claim: &claim,
+                expected: version,
+                record: Some(&record),
+            };
+            store
+                .commit(&[commit])
+                .into_iter()
+                .collect::<Result<Vec<_>, _>>()
+                .map(drop)
         });
         store.release(claim);
         purged?;
     }
-    Ok(found.len())
+    Ok(found.len() + set_aside.len())
 }
 
 fn kind(kind: store::AttemptKind) -> Kind {
@@ -255,11 +307,17 @@ const PROBLEMS: [(Problem, &str); 7] = [
 
 /// The stable name of a problem, in the store and in the log.
 pub(crate) fn problem_name(problem: Problem) -> &'static str {
-    PROBLEMS.iter().find(|(known, _)| *known == problem).map_or("unknown", |(_, name)| name)
+    PROBLEMS
+        .iter()
+        .find(|(known, _)| *known == problem)
+        .map_or("unknown", |(_, name)| name)
 }
 
 fn problem_named(name: &str) -> Option<Problem> {
-    PROBLEMS.iter().find(|(_, known)| *known == name).map(|(problem, _)| *problem)
+    PROBLEMS
+        .iter()
+        .find(|(_, known)| *known == name)
+        .map(|(problem, _)| *problem)
 }
 
 #[cfg(test)]

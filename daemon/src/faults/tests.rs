@@ -1,0 +1,213 @@
+//! Every sentence a person can be told, to be read by a person.
+
+use super::*;
+use crate::clock::fake::FakeClock;
+use crate::testing::Site;
+
+const ACCOUNT: &str = "[account.ads]\nprovider = \"oauth2\"\nbase_url = \"https://ads.example.com\"\nusername = \"u\"\nclient_id = \"c\"\n";
+const WITH_FILE: &str = "[account.ads]\nprovider = \"oauth2\"\nbase_url = \"https://ads.example.com\"\nusername = \"u\"\nclient_id = \"c\"\npassword = { file = \"pw\" }\n";
+
+fn told(site: &str, why: impl FnOnce(Timestamp) -> Why, said: Option<&str>) -> (FaultCode, String) {
+    let account = Site::new(site).account();
+    let (clock, _hands) = FakeClock::start(1_790_000_000_000, 0, "a");
+    let notes = Notes {
+        told: said.map(Into::into),
+        ..Notes::default()
+    };
+    let fault = Teller {
+        account: &account,
+        notes: &notes,
+        clock: &clock,
+    }
+    .tell(why(clock.steady()));
+    let retry = fault
+        .retry_after_ms
+        .map_or_else(String::new, |ms| format!(" [{ms} ms]"));
+    (
+        fault.code,
+        format!(
+            "{}{retry}\n  {}",
+            fault.message,
+            fault.advice.expect("every fault says what to do")
+        ),
+    )
+}
+
+fn failed(problem: Problem) -> impl FnOnce(Timestamp) -> Why {
+    move |now| Why::Failed {
+        problem,
+        retry: now.after(Duration::from_secs(5)),
+    }
+}
+
+fn login(missing: Missing) -> impl FnOnce(Timestamp) -> Why {
+    move |_| Why::LoginRequired(missing)
+}
+
+#[test]
+fn login_required_says_what_is_missing_and_how_to_give_it() {
+    let said = Some("status 401: bad password");
+    assert_eq!(
+        told(ACCOUNT, login(Missing::CredentialRejected), said),
+        (
+            FaultCode::LoginRequired,
+            "the provider refuses the credential of account ads (status 401: bad password)\n  \
+         run `tokenctl login ads` and enter its password or a refresh token (`--refresh-token`)"
+                .into()
+        )
+    );
+    assert_eq!(told(WITH_FILE, login(Missing::CredentialRejected), None), (FaultCode::LoginRequired,
+        "the provider refuses the credential of account ads\n  \
+         correct the password that [account.ads] refers to, then run `tokenctl reload`; it is not tried again before".into()));
+    assert_eq!(
+        told(ACCOUNT, login(Missing::NoCredential), None),
+        (
+            FaultCode::LoginRequired,
+            "account ads has no credential to log in with\n  \
+         run `tokenctl login ads` and enter its password or a refresh token (`--refresh-token`)"
+                .into()
+        )
+    );
+    assert_eq!(told(ACCOUNT, login(Missing::InDoubt), None), (FaultCode::LoginRequired,
+        "account ads has only a refresh token that may be spent: an answer was lost, and presenting it again could revoke everything\n  \
+         run `tokenctl login ads` and enter its password or a refresh token (`--refresh-token`)".into()));
+    assert_eq!(told(ACCOUNT, login(Missing::RefreshRejected), Some("status 400")), (FaultCode::LoginRequired,
+        "the refresh token of account ads was refused and there is nothing to log in with (status 400)\n  \
+         run `tokenctl login ads` and enter its password or a refresh token (`--refresh-token`)".into()));
+}
+
+#[test]
+fn failures_say_what_happened_when_to_come_back_and_what_helps() {
+    for (problem, said, code, text) in [
+        (
+            Problem::Unprepared,
+            Some("password of account ads cannot be had: file pw: no such file"),
+            FaultCode::Misconfigured,
+            "password of account ads cannot be had: file pw: no such file [5000 ms]\n  \
+             correct it, then run `tokenctl reload` or `tokenctl refresh ads`; nothing was sent",
+        ),
+        (
+            Problem::Unreachable,
+            Some("the provider was not reached: connection refused"),
+            FaultCode::ProviderUnreachable,
+            "account ads: the provider was not reached (the provider was not reached: connection refused) [5000 ms]\n  \
+             check that https://ads.example.com is right and reachable from this machine; it is tried again by itself when asked",
+        ),
+        (
+            Problem::Busy,
+            Some("status 429"),
+            FaultCode::ProviderBusy,
+            "account ads: the provider is busy (status 429) [5000 ms]\n  wait: the provider asked to be left alone for a while",
+        ),
+        (
+            Problem::Misbehaved,
+            Some("status 200: no access token"),
+            FaultCode::ProviderMisbehaved,
+            "account ads: the provider's answer makes no sense (status 200: no access token) [5000 ms]\n  \
+             look at the provider's own status; `tokenctl status ads` shows the last attempt",
+        ),
+        (
+            Problem::InDoubt,
+            None,
+            FaultCode::InDoubt,
+            "account ads: the outcome of the last attempt is not known [5000 ms]\n  \
+             nothing to do: once the wait is over the daemon goes on in the way that is safe at this provider",
+        ),
+        (
+            Problem::RefreshRejected,
+            None,
+            FaultCode::Paced,
+            "account ads: the refresh token was refused [5000 ms]\n  a login follows as soon as the pace allows",
+        ),
+        (
+            Problem::BornExpired,
+            None,
+            FaultCode::ProviderMisbehaved,
+            "account ads: the token came with no lifetime left [5000 ms]\n  compare the provider's clock and the lifetime its dialect reads",
+        ),
+    ] {
+        assert_eq!(
+            told(ACCOUNT, failed(problem), said),
+            (code, text.to_owned())
+        );
+    }
+}
+
+#[test]
+fn everything_else_says_what_to_do_too() {
+    let paced = |login, problem| {
+        move |now: Timestamp| Why::Paced {
+            retry: now.after(Duration::from_secs(60)),
+            login,
+            problem,
+        }
+    };
+    let wait = "wait (`tokenctl get ads --wait DURATION` does it for you); `tokenctl status ads` shows the pace, and [account.ads.pacing] sets it, if the provider allows more";
+    assert_eq!(
+        told(ACCOUNT, paced(false, None), None),
+        (
+            FaultCode::Paced,
+            format!("the pace of token requests for account ads is used up [60000 ms]\n  {wait}")
+        )
+    );
+    assert_eq!(
+        told(
+            ACCOUNT,
+            paced(true, Some(Problem::Busy)),
+            Some("status 503")
+        ),
+        (
+            FaultCode::Paced,
+            format!(
+                "the pace of logins for account ads is used up; the last one failed: the provider is busy (status 503) [60000 ms]\n  {wait}"
+            )
+        )
+    );
+    assert_eq!(told(ACCOUNT, |_| Why::Misconfigured, Some("status 400 (invalid_scope)")), (FaultCode::Misconfigured,
+        "the provider of account ads calls the request wrong (status 400 (invalid_scope))\n  \
+         check [account.ads] and dialect oauth2 against the provider's documentation, then run `tokenctl reload`, or `tokenctl refresh ads` to try again as it is".into()));
+    assert_eq!(told(ACCOUNT, |_| Why::Unattainable { lifetime: Duration::from_secs(2_700) }, None), (FaultCode::ValidityUnattainable,
+        "tokens of account ads live only 45 min, so they cannot be valid for as long as was asked\n  \
+         ask with a `--min-validity` of at most nine tenths of that lifetime".into()));
+    assert_eq!(
+        told(ACCOUNT, |_| Why::TimedOut, None),
+        (
+            FaultCode::Timeout,
+            "no token for account ads within the time given [1000 ms]\n  \
+         the daemon goes on with what it is doing: ask again, or with a longer `--timeout`"
+                .into()
+        )
+    );
+    assert_eq!(
+        told(ACCOUNT, |_| Why::Draining, None),
+        (
+            FaultCode::Draining,
+            "the daemon is stopping [1000 ms]\n  try again once it is back".into()
+        )
+    );
+    assert_eq!(told(ACCOUNT, |now| Why::StoreUnavailable { retry: now }, None), (FaultCode::StoreUnavailable,
+        "the store cannot be written, so nothing is asked of the provider of account ads [1 ms]\n  \
+         look into the daemon's log for the reason: a full disk, a read-only file system, a disk error".into()));
+    assert_eq!(
+        told(ACCOUNT, |_| Why::Gone, None),
+        (
+            FaultCode::UnknownAccount,
+            "account ads is no longer configured\n  `tokenctl list` shows the accounts you may use"
+                .into()
+        )
+    );
+}
+
+#[test]
+fn durations_are_told_by_their_two_largest_units() {
+    for (ms, text) in [
+        (0, "0 ms"),
+        (999, "999 ms"),
+        (1_000, "1 s"),
+        (90_000, "1 min 30 s"),
+        (3_600_000, "1 h"),
+        (90_061_000, "1 d 1 h"),
+    ] {
+        assert_eq!(duration(Duration::from_millis(ms)), text);
+    }
+}

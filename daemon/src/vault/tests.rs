@@ -1,0 +1,343 @@
+//! What goes into a record comes out of it, on the same clock and on another one.
+
+use std::time::Duration;
+
+use proptest::option;
+use proptest::prelude::*;
+use tokend_dialect::LifetimeSource;
+use tokend_store::{MemoryStore, QuarantineReason};
+
+use super::*;
+use crate::clock::fake::FakeClock;
+
+const WALL: i64 = 1_790_000_000_000;
+
+fn started() -> (Clock, std::sync::Arc<FakeClock>) {
+    FakeClock::start(WALL, 5_000_000, "boot-1")
+}
+
+fn grant(refresh: Option<&str>) -> Grant {
+    Grant {
+        access_token: SecretString::from("the-access-token"),
+        token_type: "Bearer".into(),
+        scope: Some("read".into()),
+        lifetime: None,
+        lifetime_source: LifetimeSource::Unknown,
+        refresh_token: refresh.map(SecretString::from),
+        refresh_lifetime: None,
+    }
+}
+
+/// Facts around `now`, with a grant numbered as the attempt that brought it.
+fn facts(now: Timestamp) -> impl Strategy<Value = Durable> {
+    let near = move || {
+        (0u64..4_000_000).prop_map(move |ms| {
+            now.before(Duration::from_secs(2000))
+                .after(Duration::from_millis(ms))
+        })
+    };
+    let kind = prop_oneof![Just(Kind::Login), Just(Kind::Refresh)];
+    let block = prop_oneof![Just(Block::CredentialRejected), Just(Block::Misconfigured)];
+    let problem = (0..PROBLEMS.len()).prop_map(|at| PROBLEMS[at].0);
+    (
+        (near(), near(), near(), 1u64..1000, option::of(kind)),
+        (
+            option::of((near(), option::of(near()))),
+            option::of((option::of(near()), any::<bool>(), any::<bool>())),
+        ),
+        (
+            option::of(block),
+            option::of(problem),
+            any::<u32>(),
+            option::of((near(), any::<bool>())),
+        ),
+    )
+        .prop_map(
+            |(
+                (attempts, logins, host, last, intent),
+                (held, refresh),
+                (block, problem, failures, deferral),
+            )| Durable {
+                attempts: Tat(attempts),
+                logins: Tat(logins),
+                host: Tat(host),
+                last_attempt: AttemptId(last),
+                intent: intent.map(|kind| Intent {
+                    attempt: AttemptId(last),
+                    kind,
+                }),
+                held: held.map(|(issued, expires)| Held {
+                    grant: GrantId(last),
+                    issued,
+                    expires,
+                }),
+                refresh: refresh.map(|(expires, in_doubt, refused)| RefreshToken {
+                    expires,
+                    in_doubt,
+                    refused,
+                }),
+                block,
+                problem,
+                failures,
+                deferral: deferral.map(|(until, told)| Deferral { until, told }),
+            },
+        )
+}
+
+fn written(durable: &Durable, clock: &Clock) -> Record {
+    let mut record = blank("ads#1", clock);
+    take_grant(
+        &mut record,
+        durable.last_attempt,
+        &grant(Some("the-refresh-token")),
+    );
+    update(
+        &mut record,
+        durable,
+        &Notes {
+            fingerprint: Some("login-1".into()),
+            ..Notes::default()
+        },
+        clock,
+    );
+    record
+}
+
+proptest! {
+    #[test]
+    fn facts_survive_a_record_on_one_boot(durable in facts(started().0.steady()), passes in 0u64..1_000_000, step in -10_000_000i64..10_000_000) {
+        let (clock, hands) = started();
+        let record = written(&durable, &clock);
+        hands.advance(Duration::from_millis(passes));
+        hands.step_wall(step);
+        let restored = restore(&record, &clock);
+        prop_assert_eq!(&restored.durable, &durable);
+        prop_assert_eq!(restored.token.is_some(), durable.held.is_some());
+        prop_assert_eq!(restored.notes.fingerprint.is_some(), durable.block.is_some());
+    }
+
+    #[test]
+    fn after_a_reboot_no_time_is_nearer_than_it_honestly_is(durable in facts(started().0.steady()), off in 0i64..1_000_000) {
+        let (clock, _hands) = started();
+        let record = written(&durable, &clock);
+        let (later, _hands) = FakeClock::start(WALL + off, 1_000, "boot-2");
+        let restored = restore(&record, &later);
+        // The wall clock kept time, and the steady clock begins where it stands.
+        prop_assert_eq!(&restored.durable, &durable);
+    }
+
+    #[test]
+    fn with_the_clock_behind_no_token_counts_and_every_wait_is_whole(durable in facts(started().0.steady()), behind in 1i64..1_000_000_000) {
+        let (clock, _hands) = started();
+        let record = written(&durable, &clock);
+        let (behind, _hands) = FakeClock::start(WALL - behind, 1_000, "boot-2");
+        let restored = restore(&record, &behind);
+        prop_assert_eq!(restored.durable.held, None);
+        prop_assert!(restored.token.is_none());
+        let waits = |tat: Tat, clock: &Clock| tat.0.since(clock.steady());
+        for (before, after) in [
+            (durable.attempts, restored.durable.attempts),
+            (durable.logins, restored.durable.logins),
+            (durable.host, restored.durable.host),
+        ] {
+            prop_assert!(waits(after, &behind) >= waits(before, &clock), "{before:?} {after:?}");
+        }
+        prop_assert_eq!(restored.durable.refresh.is_some(), durable.refresh.is_some());
+    }
+}
+
+#[test]
+fn secrets_that_the_facts_do_not_mention_are_dropped() {
+    let (clock, _hands) = started();
+    let now = clock.steady();
+    let held = Held {
+        grant: GrantId(1),
+        issued: now,
+        expires: None,
+    };
+    let full = Durable {
+        last_attempt: AttemptId(1),
+        held: Some(held),
+        refresh: Some(RefreshToken {
+            expires: Some(now),
+            in_doubt: true,
+            refused: true,
+        }),
+        ..Durable::default()
+    };
+    let record = written(&full, &clock);
+    assert!(
+        record.grant.is_some()
+            && record.credential.refresh_token.is_some()
+            && record.credential.refresh_in_doubt
+            && record.credential.refresh_refused
+    );
+    let less = |durable: Durable| {
+        let mut record = record.clone();
+        update(&mut record, &durable, &Notes::default(), &clock);
+        record
+    };
+    assert!(
+        less(Durable {
+            held: None,
+            ..full.clone()
+        })
+        .grant
+        .is_none()
+    );
+    let credential = less(Durable {
+        refresh: None,
+        ..full.clone()
+    })
+    .credential;
+    assert!(
+        credential.refresh_token.is_none()
+            && credential.refresh_expires_at.is_none()
+            && !credential.refresh_in_doubt
+            && !credential.refresh_refused
+    );
+    let newer = Held {
+        grant: GrantId(2),
+        ..held
+    };
+    assert!(
+        less(Durable {
+            held: Some(newer),
+            ..full
+        })
+        .grant
+        .is_none(),
+        "the token of another grant"
+    );
+}
+
+#[test]
+fn a_token_the_wire_cannot_carry_is_neither_held_nor_served() {
+    let (clock, _hands) = started();
+    let held = Held {
+        grant: GrantId(1),
+        issued: clock.steady(),
+        expires: None,
+    };
+    let mut record = written(
+        &Durable {
+            last_attempt: AttemptId(1),
+            held: Some(held),
+            ..Durable::default()
+        },
+        &clock,
+    );
+    record.grant.as_mut().unwrap().access_token =
+        SecretString::from("x".repeat(SecretText::MAX_LEN + 1));
+    let restored = restore(&record, &clock);
+    assert!(restored.durable.held.is_none() && restored.token.is_none());
+}
+
+#[test]
+fn what_a_person_entered_is_noted_with_its_time() {
+    let (clock, hands) = started();
+    let mut record = blank("ads#1", &clock);
+    hands.advance(Duration::from_secs(60));
+    take_entered(
+        &mut record,
+        &LoginSecret::Password(SecretText::new("pw").unwrap()),
+        &clock,
+    );
+    assert_eq!(
+        entered(&record),
+        Entered {
+            password: true,
+            client_secret: false
+        }
+    );
+    assert_eq!(record.credential.entered_at, Some(WALL + 60_000));
+    take_entered(
+        &mut record,
+        &LoginSecret::ClientSecret(SecretText::new("cs").unwrap()),
+        &clock,
+    );
+    take_entered(
+        &mut record,
+        &LoginSecret::RefreshToken(SecretText::new("rt").unwrap()),
+        &clock,
+    );
+    assert_eq!(
+        entered(&record),
+        Entered {
+            password: true,
+            client_secret: true
+        }
+    );
+    assert_eq!(
+        record
+            .credential
+            .refresh_token
+            .as_ref()
+            .unwrap()
+            .expose_secret(),
+        "rt"
+    );
+}
+
+fn put(store: &MemoryStore, id: &str, clock: &Clock) {
+    let id = AccountId::new(id).unwrap();
+    let now = clock.steady();
+    let durable = Durable {
+        attempts: Tat(now.after(Duration::from_secs(600))),
+        last_attempt: AttemptId(3),
+        held: Some(Held {
+            grant: GrantId(3),
+            issued: now,
+            expires: None,
+        }),
+        refresh: Some(RefreshToken {
+            expires: None,
+            in_doubt: false,
+            refused: false,
+        }),
+        ..Durable::default()
+    };
+    store
+        .write_elsewhere(&id, Some(&written(&durable, clock)))
+        .unwrap();
+}
+
+#[test]
+fn a_purge_takes_every_secret_under_a_name_and_nothing_else() {
+    let (clock, _hands) = started();
+    let store = MemoryStore::new();
+    for id in ["ads#1", "ads#2", "ads#3", "ads2#1", "bids#1"] {
+        put(&store, id, &clock);
+    }
+    let id = |id: &str| AccountId::new(id).unwrap();
+    store.quarantine(&id("ads#3"), QuarantineReason::DoesNotOpen);
+    assert_eq!(purge(&store, "ads#", Some(&id("ads#1"))).unwrap(), 2);
+    let record = |name: &str| store.read(&id(name)).unwrap().unwrap().1;
+    assert!(
+        record("ads#1").grant.is_some()
+            && record("ads2#1").grant.is_some()
+            && record("bids#1").grant.is_some()
+    );
+    let purged = record("ads#2");
+    assert!(purged.grant.is_none() && purged.credential.refresh_token.is_none());
+    assert_eq!(purged.pace.attempts_tat, WALL + 600_000, "the pace stays");
+    assert_eq!(purged.last_begun, 3, "no attempt's number is used twice");
+    assert!(
+        store.read(&id("ads#3")).unwrap().is_none(),
+        "one that does not open cannot be emptied, only removed"
+    );
+    assert_eq!(
+        purge(&store, "ads#", Some(&id("ads#1"))).unwrap(),
+        0,
+        "there is nothing left"
+    );
+}
+
+#[test]
+fn every_problem_has_a_name_of_its_own() {
+    for (problem, name) in PROBLEMS {
+        assert_eq!(problem_name(problem), name);
+        assert_eq!(problem_named(name), Some(problem));
+    }
+    assert_eq!(problem_named("of-a-later-version"), None);
+}
