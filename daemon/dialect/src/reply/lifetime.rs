@@ -1,7 +1,8 @@
 //! How long a token lives: told in the reply, computed from a JWT, or assumed.
 //!
 //! Owns units, absolute times and clamps. It must never use the local clock: an absolute time counts from the reply's own
-//! `Date` header or from the token's `iat`, so that a wrong local clock does no harm.
+//! `Date` header or from the token's `iat`, so that a wrong local clock does no harm. Where a fraction of a second was lost it
+//! must never guess that the token lives longer than its provider means.
 
 use std::time::Duration;
 
@@ -111,18 +112,24 @@ impl Claims {
     }
 
     /// Seconds that remain: from the reply's date where that says something, but never more than from `iat`.
+    ///
+    /// Servers that write `exp` with a fraction may cut it off when they check (PyJWT does), so it ends with the whole second.
     fn remaining(self, date: Option<f64>) -> Option<f64> {
-        until(self.exp?, date, self.iat)
+        until(self.exp?.floor(), date, self.iat)
     }
 }
 
 /// Seconds from the reply until `time`. Both references are the provider's own clocks; the shorter answer is the safer.
+///
+/// `Date` and most `iat` have whole seconds: what follows may have happened up to a second later. That second is taken off, but never
+/// more than half of what would be left, as the shortest lifetimes would otherwise be none at all.
 fn until(time: f64, date: Option<f64>, iat: Option<f64>) -> Option<f64> {
     let spans = [date, iat]
         .into_iter()
         .flatten()
-        .map(|from| time - from)
-        .filter(|span| *span > 0.0);
+        .map(|from| time - from.floor())
+        .filter(|span| *span > 0.0)
+        .map(|span| (span - 1.0).max(span / 2.0));
     spans.min_by(f64::total_cmp)
 }
 

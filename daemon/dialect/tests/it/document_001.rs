@@ -103,7 +103,7 @@ fn the_exp_of_the_jwt_can_shorten_the_lifetime() {
     ));
     assert_eq!(
         (grant.lifetime, grant.lifetime_source),
-        (seconds(600), LifetimeSource::Jwt)
+        (seconds(599), LifetimeSource::Jwt)
     );
 }
 

@@ -51,7 +51,7 @@ fn an_access_token_is_valid_for_45_minutes() {
         (assumed.lifetime, assumed.lifetime_source),
         (seconds(2700), LifetimeSource::Assumed)
     );
-    for (life, expected) in [(600, 600), (3600, 2700)] {
+    for (life, expected) in [(600, 599), (3600, 2700)] {
         let token = jwt(&format!(
             r#"{{"iat": {DATE_UNIX}, "exp": {}}}"#,
             DATE_UNIX + life

@@ -65,7 +65,7 @@ fn absolute_times_count_from_the_date_of_the_reply() {
         let grant = dated(&dialect, &body);
         assert_eq!(
             (grant.lifetime, grant.lifetime_source),
-            (seconds(600), LifetimeSource::ToldTime),
+            (seconds(599), LifetimeSource::ToldTime),
             "{unit} {value}"
         );
         // Without a reference the assumption holds: the local clock is nobody's reference.
@@ -89,7 +89,7 @@ fn an_absolute_time_may_count_from_the_iat_of_the_token() {
     );
     assert_eq!(
         (grant.lifetime, grant.lifetime_source),
-        (seconds(60), LifetimeSource::ToldTime)
+        (seconds(59), LifetimeSource::ToldTime)
     );
 }
 
@@ -98,22 +98,22 @@ fn a_jwt_counts_from_iat_or_date_whichever_leaves_less() {
     let dialect = with_lifetime("{ from = [{ jwt = \"access_token\" }], assumed = \"5m\" }");
     let (date, exp) = (DATE_UNIX, DATE_UNIX + 600);
     for (payload, with_date, without) in [
-        (format!(r#"{{"exp":{exp}}}"#), 600, 300),
-        (format!(r#"{{"exp":{exp},"iat":{date}}}"#), 600, 600),
+        (format!(r#"{{"exp":{exp}}}"#), 599, 300),
+        (format!(r#"{{"exp":{exp},"iat":{date}}}"#), 599, 599),
         // A token from the provider's cache has lived for a while already.
         (
             format!(r#"{{"exp":{exp},"iat":{}}}"#, date - 3000),
-            600,
-            3600,
+            599,
+            3599,
         ),
         // A date that is far off must not make a token look dead.
         (
             r#"{"exp":1000000600,"iat":1000000000}"#.to_owned(),
-            600,
-            600,
+            599,
+            599,
         ),
         (format!(r#"{{"iat":{date}}}"#), 300, 300),
-        (format!(r#"{{"exp":"{exp}"}}"#), 600, 300),
+        (format!(r#"{{"exp":"{exp}"}}"#), 599, 300),
         (r#"{"exp":-5,"iat":"x"}"#.to_owned(), 300, 300),
         (r#"{"exp":1e300}"#.to_owned(), 300, 300),
     ] {
@@ -127,6 +127,44 @@ fn a_jwt_counts_from_iat_or_date_whichever_leaves_less() {
             grant(&dialect, Kind::Login, &body).lifetime,
             seconds(without),
             "{payload} without"
+        );
+    }
+}
+
+#[test]
+fn fractions_that_were_lost_never_make_a_token_live_longer() {
+    let dialect = with_lifetime("{ from = [{ jwt = \"access_token\" }], assumed = \"5m\" }");
+    let date = DATE_UNIX;
+    for (exp, iat, expected) in [
+        // Four seconds from 12:00:00.9: a server that cuts `exp` off refuses the token after 3.1 s.
+        ("4.9", "0.9", 3_000),
+        ("4.1", "0.1", 3_000),
+        ("4.999999", "0.999999", 3_000),
+        // Both cut off by the server itself, after which it looks the same.
+        ("4", "0", 3_000),
+        // Cut off with nothing before it.
+        ("2.5", "0.5", 1_000),
+        // So short that a second is too much to take off.
+        ("1", "0", 500),
+        ("1.9", "0.9", 500),
+    ] {
+        let time = |text: &str| {
+            let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+            let whole = date + whole.parse::<u64>().unwrap();
+            if text.contains('.') {
+                format!("{whole}.{fraction}")
+            } else {
+                whole.to_string()
+            }
+        };
+        let token = jwt(&format!(r#"{{"exp":{},"iat":{}}}"#, time(exp), time(iat)));
+        let body = format!(r#"{{"access_token":"{token}"}}"#);
+        let expected = Some(Duration::from_millis(expected));
+        assert_eq!(dated(&dialect, &body).lifetime, expected, "{exp}, {iat}");
+        assert_eq!(
+            grant(&dialect, Kind::Login, &body).lifetime,
+            expected,
+            "{exp}, {iat} without a date"
         );
     }
 }
