@@ -263,7 +263,7 @@ fn rate(node: &Node, m: &mut Mistakes) -> Option<Rate> {
         .require("burst", m)
         .and_then(|node| section::positive(node, 1000, m));
     let period = section
-        .require("period", m)
+        .require("every", m)
         .and_then(|node| section::nonzero_duration(node, m));
     section.finish(m);
     Some(Rate {

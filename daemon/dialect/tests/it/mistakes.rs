@@ -43,7 +43,7 @@ lifetime = { from = [{ at = "/expires", unit = "ms" }], assumed = "45" }
 status = 42
 class = "credentials-rejected"
 [pacing]
-attempts = { burst = 0, period = "1m" }
+attempts = { burst = 0, every = "1m" }
 "#;
     insta::assert_snapshot!(mistakes(text));
 }
@@ -330,11 +330,11 @@ fn every_kind_of_mistake_is_told_with_its_place() {
         ),
         (
             "[pacing]\nlogins = { burst = 1 }",
-            "6:10: `period` is missing here",
+            "6:10: `every` is missing here",
         ),
         (
-            "[pacing]\nlogins = { burst = 1, period = \"0s\" }",
-            "6:32: this duration must be longer than nothing",
+            "[pacing]\nlogins = { burst = 1, every = \"0s\" }",
+            "6:31: this duration must be longer than nothing",
         ),
         (
             "[pacing]\nhost_in_flight = 0",
