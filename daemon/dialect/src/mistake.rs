@@ -3,7 +3,7 @@
 //! Owns collecting several mistakes, their plain rendering and their `miette` form. It must never abort at the first
 //! mistake and never print anything itself.
 
-use std::{fmt, ops::Range, sync::Arc};
+use std::{collections::HashSet, fmt, ops::Range, sync::Arc};
 
 use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
 
@@ -233,10 +233,12 @@ impl Mistakes {
     }
 }
 
-/// Help that names the nearest valid word, if one is near, and all valid ones.
+/// Help that names the nearest valid word, if one is near, and all valid ones, each once.
 pub(crate) fn choose_from(word: &str, valid: &[&str]) -> String {
+    let mut seen = HashSet::new();
     let all = valid
         .iter()
+        .filter(|word| seen.insert(**word))
         .map(|word| format!("`{word}`"))
         .collect::<Vec<_>>()
         .join(", ");

@@ -32,9 +32,7 @@ impl<'a> Section<'a> {
 
     /// The value of a key, if it is there.
     pub(crate) fn take(&mut self, key: &'static str) -> Option<&'a Node> {
-        if !self.known.contains(&key) {
-            self.known.push(key);
-        }
+        self.known.push(key);
         self.table.find(key)
     }
 

@@ -410,6 +410,33 @@ fn names_of_files_are_names_of_dialects() {
 }
 
 #[test]
+fn no_word_is_offered_twice() {
+    // `summary` and `rules` are looked at twice, and a field may repeat the name of a standard one.
+    let text = "sumary = \"s\"\n[fields.username]\n[login]\nruls = 1\npath = \"/l\"\nbody.form = { u = \"{usrname}\" }\n";
+    let error = parse("ads.toml", text, &Catalog::builtin()).unwrap_err();
+    let help = |message: &str| {
+        let mistake = error.mistakes().iter().find(|one| one.message() == message);
+        let help = mistake.and_then(|one| one.help()).map(str::to_owned);
+        help.unwrap_or_else(|| panic!("{message} in {}", error.render()))
+    };
+    assert_eq!(
+        help("unknown key `sumary`"),
+        "did you mean `summary`? valid here: `extends`, `without`, `summary`, `documentation`, `fields`, `options`, \
+         `reply`, `rules`, `login`, `refresh`, `rejection`, `pacing`"
+    );
+    assert_eq!(
+        help("unknown key `ruls`"),
+        "did you mean `rules`? valid here: `method`, `path`, `auth`, `headers`, `query`, `cookies`, `body`, `endpoints`, \
+         `cases`, `reply`, `rules`"
+    );
+    assert_eq!(
+        help("unknown placeholder `{usrname}`"),
+        "did you mean `username`? valid here: `username`, `password`, `client_id`, `client_secret`, `scope`, \
+         `refresh_token`, `access_token`"
+    );
+}
+
+#[test]
 fn the_number_of_mistakes_is_bounded() {
     let many: String = (0..100).map(|number| format!("k{number} = 1\n")).collect();
     let error = parse("a.toml", &many, &Catalog::builtin()).unwrap_err();
