@@ -29,12 +29,17 @@ pub fn measure() -> anyhow::Result<Vec<Figure>> {
     for _ in 0..ROUNDS {
         sample(&mut client, &options, &mut calm)?;
         let silent = UnixStream::connect(stand.site.socket())?;
-        stand.simulator.fail(Rule::once("jwt", Fault::before(FaultKind::Hang)).forever());
+        stand
+            .simulator
+            .fail(Rule::once("jwt", Fault::before(FaultKind::Hang)).forever());
         let waiting = hang(&socket)?;
         sample(&mut client, &options, &mut disturbed)?;
         stand.simulator.heal();
         drop(silent);
-        anyhow::ensure!(waiting.join().is_ok(), "whoever waited for the hanging provider panicked");
+        anyhow::ensure!(
+            waiting.join().is_ok(),
+            "whoever waited for the hanging provider panicked"
+        );
     }
     stand.daemon.kill()?;
     let (count, worst, usual) = (

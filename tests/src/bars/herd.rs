@@ -29,7 +29,7 @@ pub fn measure() -> anyhow::Result<Vec<Figure>> {
                 let client = Client::connect(&socket).await?;
                 start.wait().await;
                 let options = GetOptions::new(account).timeout(Duration::from_secs(60));
-                anyhow::Ok(client.get(options).await?.access_token.expose().to_owned())
+                anyhow::Ok(client.get(&options).await?.access_token.expose().to_owned())
             });
         }
         let mut tokens = std::collections::BTreeSet::new();

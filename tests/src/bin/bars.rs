@@ -40,6 +40,9 @@ enum Which {
     Accounts,
 }
 
+/// Measures one thing.
+type Measure = fn() -> anyhow::Result<Vec<Figure>>;
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match arguments.echo.as_deref() {
@@ -59,8 +62,18 @@ fn main() -> ExitCode {
 /// Builds the programs that are measured, as they are released.
 fn build() -> anyhow::Result<()> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let arguments = ["build", "--release", "--package", "tokend", "--package", "tokenctl"];
-    let status = Command::new(cargo).args(arguments).status().context("cannot run cargo; start this with `cargo bars`")?;
+    let arguments = [
+        "build",
+        "--release",
+        "--package",
+        "tokend",
+        "--package",
+        "tokenctl",
+    ];
+    let status = Command::new(cargo)
+        .args(arguments)
+        .status()
+        .context("cannot run cargo; start this with `cargo bars`")?;
     anyhow::ensure!(status.success(), "tokend does not build");
     Ok(())
 }
@@ -70,7 +83,7 @@ fn echo(socket: &str, asked: &str, answered: &str) -> anyhow::Result<()> {
 }
 
 fn measure(only: &[Which], out: &mut impl Write) -> anyhow::Result<bool> {
-    let all: [(Which, fn() -> anyhow::Result<Vec<Figure>>); 5] = [
+    let all: [(Which, Measure); 5] = [
         (Which::Command, bars::command::measure),
         (Which::Connection, bars::connection::measure),
         (Which::Disturbed, bars::disturbed::measure),
