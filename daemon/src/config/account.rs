@@ -13,7 +13,7 @@ use tokend_proto::AccountName;
 
 use super::dialects::{Dialects, Known};
 use super::fingerprint::Fingerprint;
-use super::given::{Address, Given, check_scheme};
+use super::given::{Address, Given, check_scheme, refuse_refresh_token};
 use super::mistake::Mistakes;
 use super::rules::{Pacing, PacingTable, Shared, rules};
 use super::section::{Key, Section};
@@ -161,13 +161,15 @@ impl Reader {
         };
         let mut given = Given::default();
         given.take(&mut section, base, mistakes);
+        let dialect = known.as_deref().map(|known| &*known.dialect);
+        refuse_refresh_token(&mut section, &name, dialect, mistakes);
         let Some(known) = known else {
             // Without a dialect nobody knows which fields it adds.
             section.ignore("fields");
             section.finish(mistakes);
             return None;
         };
-        given.take_custom(&mut section, &known, base, mistakes);
+        given.take_custom(&mut section, &known, &name, base, mistakes);
         let site = address.and_then(|address| self.site(&known, &address, mistakes));
         given.check(
             &section,

@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use tokend_dialect::{EndpointSettings, FieldUse};
+use tokend_dialect::{Dialect, EndpointSettings, FieldUse};
+use tokend_proto::AccountName;
 use url::{Host, Url};
 
 use super::dialects::Known;
@@ -17,16 +18,15 @@ use super::value::Value;
 use crate::secrets::SecretRef;
 
 /// The fields `tokenctl login` can supply, so that an account may live without them in files.
-const TYPED: [&str; 3] = ["password", "client_secret", "refresh_token"];
+const TYPED: [&str; 2] = ["password", "client_secret"];
 
-/// The standard fields, each with whether it is secret. `access_token` is the daemon's own.
-const STANDARD: [(&str, bool); 6] = [
+/// The standard fields, each with whether it is secret. The tokens are the daemon's own.
+const STANDARD: [(&str, bool); 5] = [
     ("username", false),
     ("password", true),
     ("client_id", false),
     ("client_secret", true),
     ("scope", false),
-    ("refresh_token", true),
 ];
 
 /// The fields that are there and right.
@@ -55,11 +55,12 @@ impl Given {
         }
     }
 
-    /// Reads the fields a dialect adds, from the account itself and from its `fields` table.
+    /// Reads the fields a dialect adds, from the account `name` itself and from its `fields` table.
     pub(super) fn take_custom<'p>(
         &mut self,
         section: &mut Section<'p>,
         known: &'p Known,
+        name: &AccountName,
         base: &Path,
         mistakes: &mut Mistakes,
     ) {
@@ -75,6 +76,7 @@ impl Given {
         take(section, mistakes);
         if let Some(mut fields) = section.section("fields", mistakes) {
             take(&mut fields, mistakes);
+            refuse_refresh_token(&mut fields, name, Some(&known.dialect), mistakes);
             fields.finish(mistakes);
         }
     }
@@ -91,9 +93,7 @@ impl Given {
     ) {
         let dialect = known.dialect.name();
         for name in self.plain.keys().chain(self.secret.keys()) {
-            if known.field(name).is_none()
-                && !(name == "refresh_token" && known.dialect.can_refresh())
-            {
+            if known.field(name).is_none() {
                 let used: Vec<&str> = known
                     .fields
                     .iter()
@@ -182,6 +182,27 @@ impl Given {
             self.wrong.push(name.to_owned());
         }
     }
+}
+
+/// Notes a refresh token of the account `name`. Using one replaces it, so what a fixed place holds is used up after the first refresh,
+/// and sending it again may cost the account everything.
+pub(super) fn refuse_refresh_token(
+    section: &mut Section<'_>,
+    name: &AccountName,
+    dialect: Option<&Dialect>,
+    mistakes: &mut Mistakes,
+) {
+    let (message, help) = match dialect {
+        Some(dialect) if !dialect.can_refresh() => (
+            format!("dialect `{}` has no use for `refresh_token`", dialect.name()),
+            "take it out".to_owned(),
+        ),
+        _ => (
+            "a refresh token cannot stand in the configuration, since each use of it may bring another in its place".to_owned(),
+            format!("enter the first one with `tokenctl login {name} --refresh-token`; the daemon keeps the newer ones"),
+        ),
+    };
+    section.refuse("refresh_token", mistakes, message, help);
 }
 
 fn is_custom(field: &FieldUse) -> bool {

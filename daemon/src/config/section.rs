@@ -38,6 +38,7 @@ pub(super) struct Section<'p> {
     table: &'p DeTable<'p>,
     span: Range<usize>,
     known: Vec<&'p str>,
+    refused: Vec<&'p str>,
 }
 
 /// A key of a table, where its name is the user's.
@@ -74,6 +75,7 @@ impl<'p> Section<'p> {
             table: table.get_ref(),
             span: 0..0,
             known: Vec::new(),
+            refused: Vec::new(),
         }
     }
 
@@ -84,6 +86,7 @@ impl<'p> Section<'p> {
             table,
             span,
             known: Vec::new(),
+            refused: Vec::new(),
         }
     }
 
@@ -97,6 +100,20 @@ impl<'p> Section<'p> {
     /// Lets a key be there without looking at it.
     pub(super) fn ignore(&mut self, key: &'p str) {
         self.known.push(key);
+    }
+
+    /// Notes a key that is no unknown one and yet must not be there. It is not offered as a valid one.
+    pub(super) fn refuse(
+        &mut self,
+        key: &'p str,
+        mistakes: &mut Mistakes,
+        message: String,
+        help: String,
+    ) {
+        if self.table.contains_key(key) {
+            self.wrong_key(key, mistakes, message, help);
+        }
+        self.refused.push(key);
     }
 
     /// The value of a key that could be a secret by mistake: no report shows it.
@@ -188,7 +205,7 @@ impl<'p> Section<'p> {
     pub(super) fn finish(self, mistakes: &mut Mistakes) {
         for (key, _) in self.table {
             let name: &str = key.get_ref();
-            if !self.known.contains(&name) {
+            if !self.known.contains(&name) && !self.refused.contains(&name) {
                 let place = self.piece.place(&key.span(), true);
                 let help = choose_from(name, &self.known);
                 mistakes.add(

@@ -28,6 +28,13 @@ fn an_empty_file_is_a_daemon_without_accounts() {
     let config = site.good();
     assert!(config.accounts.is_empty());
     assert_eq!(config.limits, Limits::default());
+    assert_eq!(
+        (
+            config.limits.connections,
+            config.limits.connections_per_user
+        ),
+        (4096, 2048)
+    );
     assert_eq!(config.http, Http::default());
     assert_eq!(config.log, Log::default());
     assert_eq!(config.socket, PathBuf::from("/run/tokend/tokend.sock"));
@@ -89,7 +96,6 @@ fn the_example_is_a_valid_configuration_that_names_every_setting() {
         "password",
         "client_id",
         "client_secret",
-        "refresh_token",
         "scope",
         "endpoint",
         "login_path",
@@ -345,9 +351,14 @@ client_id = "c"
 scope = "read write"
 password = { credential = "a-password" }
 client_secret = { command = ["pass", "show", "a"] }
-refresh_token = { env = "A_TOKEN" }
+[account.b]
+provider = "client-credentials"
+base_url = "https://b.example"
+client_id = "c"
+client_secret = { env = "B_SECRET" }
 "#;
-    let a = account(&Site::new(text).good(), "a");
+    let config = Site::new(text).good();
+    let (a, b) = (account(&config, "a"), account(&config, "b"));
     assert_eq!(
         a.secret("password"),
         Some(&SecretRef::Credential("a-password".into()))
@@ -355,8 +366,8 @@ refresh_token = { env = "A_TOKEN" }
     let command = SecretRef::Command(["pass", "show", "a"].map(Box::from).into());
     assert_eq!(a.secret("client_secret"), Some(&command));
     assert_eq!(
-        a.secret("refresh_token"),
-        Some(&SecretRef::Env("A_TOKEN".into()))
+        b.secret("client_secret"),
+        Some(&SecretRef::Env("B_SECRET".into()))
     );
     assert_eq!(a.field("scope"), Some("read write"));
 }

@@ -24,7 +24,7 @@ basurl = "https://a.example"
 username = "u""#,
         &[
             r#"1:10: `base_url` is missing; add `base_url`: where the provider is, such as "https://api.example.com""#,
-            "3:1: unknown key `basurl`; did you mean `base_url`? valid here: `provider`, `base_url`, `endpoint`, `login_path`, `refresh_path`, `options`, `allow`, `refresh`, `pacing`, `username`, `password`, `client_id`, `client_secret`, `scope`, `refresh_token`, `fields`",
+            "3:1: unknown key `basurl`; did you mean `base_url`? valid here: `provider`, `base_url`, `endpoint`, `login_path`, `refresh_path`, `options`, `allow`, `refresh`, `pacing`, `username`, `password`, `client_id`, `client_secret`, `scope`, `fields`",
         ],
     ),
     (
@@ -233,7 +233,7 @@ const ACCOUNTS: &[(&str, &[&str])] = &[
     (
         r#"pasword = "hunter2""#,
         &[
-            "5:1: unknown key `pasword`; did you mean `password`? valid here: `provider`, `base_url`, `endpoint`, `login_path`, `refresh_path`, `options`, `allow`, `refresh`, `pacing`, `username`, `password`, `client_id`, `client_secret`, `scope`, `refresh_token`, `fields`",
+            "5:1: unknown key `pasword`; did you mean `password`? valid here: `provider`, `base_url`, `endpoint`, `login_path`, `refresh_path`, `options`, `allow`, `refresh`, `pacing`, `username`, `password`, `client_id`, `client_secret`, `scope`, `fields`",
         ],
     ),
     (
@@ -277,6 +277,34 @@ const ACCOUNTS: &[(&str, &[&str])] = &[
         &[
             "5:1: dialect `ad-verification` has no use for `client_secret`; valid here: `username`, `password`",
         ],
+    ),
+    (
+        r#"refresh_token = { file = "hunter2" }"#,
+        &[
+            "5:1: a refresh token cannot stand in the configuration, since each use of it may bring another in its place; enter the first one with `tokenctl login ads --refresh-token`; the daemon keeps the newer ones",
+        ],
+    ),
+    (
+        r#"refresh_token = "hunter2"
+refresh_tokn = "hunter2""#,
+        &[
+            "5:1: a refresh token cannot stand in the configuration, since each use of it may bring another in its place; enter the first one with `tokenctl login ads --refresh-token`; the daemon keeps the newer ones",
+            "6:1: unknown key `refresh_tokn`; did you mean `refresh`? valid here: `provider`, `base_url`, `endpoint`, `login_path`, `refresh_path`, `options`, `allow`, `refresh`, `pacing`, `username`, `password`, `client_id`, `client_secret`, `scope`, `fields`",
+        ],
+    ),
+    (
+        r#"fields = { refresh_token = "hunter2" }"#,
+        &[
+            "5:12: a refresh token cannot stand in the configuration, since each use of it may bring another in its place; enter the first one with `tokenctl login ads --refresh-token`; the daemon keeps the newer ones",
+        ],
+    ),
+    (
+        r#"[account.partner]
+provider = "client-credentials"
+base_url = "https://a.example"
+client_id = "c"
+refresh_token = { file = "hunter2" }"#,
+        &["9:1: dialect `client-credentials` has no use for `refresh_token`; take it out"],
     ),
     (
         r#"refresh = "allways""#,
@@ -400,7 +428,7 @@ fn a_report_quotes_the_line_and_marks_the_place() {
    `----
   help: did you mean `password`? valid here: `provider`, `base_url`, `endpoint`, `login_path`, `refresh_path`,
         `options`, `allow`, `refresh`, `pacing`, `username`, `password`, `client_id`, `client_secret`, `scope`,
-        `refresh_token`, `fields`
+        `fields`
 
   x unknown word `allways`
    ,-[DIR/tokend.toml:6:11]
