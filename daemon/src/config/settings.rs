@@ -39,8 +39,9 @@ pub(crate) struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: 1024,
-            connections_per_user: 256,
+            // A service of a thousand workers may be one user, and all of them may ask at once.
+            connections: 4096,
+            connections_per_user: 2048,
             requests_per_connection: 64,
             idle_timeout: 300 * SECOND,
             frame_timeout: 10 * SECOND,
