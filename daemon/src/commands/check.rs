@@ -1,14 +1,15 @@
 //! `tokend check`: everything that can be known about a configuration without contacting anyone.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::finish;
 use super::report::{self, Medium};
 use crate::cli::{CheckArgs, Exit};
-use crate::config::{Account, Config, Environment, Overrides, Pacing};
+use crate::config::{Account, Config, Environment, Fingerprint, Overrides, Pacing};
 use crate::secrets::{SecretRef, SecretSource};
 
 /// Checks what `args` name. Mistakes go to `err`, everything else to `out`.
@@ -56,6 +57,7 @@ impl Findings {
         for account in &config.accounts {
             findings.account(account);
         }
+        findings.twins(&config.accounts);
         findings
     }
 
@@ -187,6 +189,33 @@ impl Findings {
         }
     }
 
+    /// Accounts that are one login at their provider. Each has a pace and a refresh token of its own.
+    fn twins(&mut self, accounts: &[Arc<Account>]) {
+        let mut logins: HashMap<Fingerprint, Vec<&Account>> = HashMap::new();
+        for account in accounts {
+            logins.entry(account.identity).or_default().push(account);
+        }
+        let mut twins: Vec<_> = logins
+            .into_values()
+            .filter(|accounts| accounts.len() > 1)
+            .collect();
+        twins.sort_by_key(|accounts| accounts.first().map(|account| &account.name));
+        for accounts in twins {
+            let base_url = accounts
+                .first()
+                .map_or("", |account| account.endpoint.base_url());
+            let names: Vec<&str> = accounts
+                .iter()
+                .map(|account| account.name.as_str())
+                .collect();
+            self.notes.push(format!(
+                "accounts {} are the same login at {base_url}; each has a pace and a refresh token of its own, so the provider \
+                 sees that many times the requests: keep one of them, and allow it to all who need it",
+                list(&names)
+            ));
+        }
+    }
+
     fn account(&mut self, account: &Account) {
         let name = &account.name;
         let needed = account.dialect.fields_at(&account.endpoint);
@@ -197,7 +226,7 @@ impl Findings {
             .filter(|field| account.secret(&field.name).is_none())
             .map(|field| &*field.name)
             .collect();
-        if !missing.is_empty() && account.secret("refresh_token").is_none() {
+        if !missing.is_empty() {
             let missing = missing.join(" and ");
             self.notes.push(format!("account {name} has no {missing} in the configuration; supply it with: tokenctl login {name}"));
         }
@@ -206,6 +235,19 @@ impl Findings {
                 "account {name} asks more often than dialect {} thinks is wise; the provider may suspend it",
                 account.dialect.name()
             ));
+        }
+    }
+}
+
+/// `a and b`, `a, b and c`; no more than a person would read.
+fn list(names: &[&str]) -> String {
+    const MOST: usize = 5;
+    match names {
+        [one] => (*one).to_owned(),
+        [all @ .., last] if names.len() <= MOST => format!("{} and {last}", all.join(", ")),
+        _ => {
+            let (shown, more) = names.split_at(names.len().min(MOST));
+            format!("{} and {} more", shown.join(", "), more.len())
         }
     }
 }

@@ -164,6 +164,32 @@ fn a_pace_faster_than_the_dialects_is_mentioned() {
 }
 
 #[test]
+fn accounts_that_are_one_login_are_mentioned() {
+    let password = "password = { file = \"secret\" }\n";
+    let twin = |name: &str| ADS.replace(".ads]", &format!(".{name}]")) + password;
+    let other = twin("other").replace("\"u\"", "\"v\"");
+    let elsewhere = twin("elsewhere").replace("a.example", "b.example");
+    let (exit, out, err) = Machine::new(&format!(
+        "{ADS}{password}{other}{elsewhere}{}",
+        twin("again")
+    ))
+    .check(false);
+    assert_eq!((exit, err.as_str()), (Exit::Success, ""));
+    assert_eq!(
+        out,
+        "note: accounts ads and again are the same login at https://a.example; each has a pace and a refresh token of its own, \
+         so the provider sees that many times the requests: keep one of them, and allow it to all who need it\n\
+         DIR/tokend.toml is fine: 4 accounts, socket DIR/s\n"
+    );
+    let many: String = ["a", "b", "c", "d", "e", "f", "g"].map(twin).concat();
+    let (_, out, _) = Machine::new(&many).check(false);
+    assert!(
+        out.starts_with("note: accounts a, b, c, d, e and 2 more are the same login at "),
+        "{out}"
+    );
+}
+
+#[test]
 fn mistakes_in_the_configuration_are_reported_with_their_lines() {
     let (exit, out, err) = Machine::new("[lgo]\n").check(false);
     assert_eq!((exit, out.as_str()), (Exit::Config, ""));
