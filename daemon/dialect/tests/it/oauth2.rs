@@ -204,6 +204,22 @@ fn the_example_of_section_5_1() {
 }
 
 #[test]
+fn a_jwt_that_ends_before_expires_in_is_believed() {
+    let dialect = builtin("oauth2");
+    let lifetime = |exp: u64| {
+        let token = jwt(&format!(
+            r#"{{"iat": {DATE_UNIX}, "exp": {}}}"#,
+            DATE_UNIX + exp
+        ));
+        let body = format!(r#"{{"access_token": "{token}", "expires_in": 600}}"#);
+        let grant = grant(&dialect, Kind::Login, &body);
+        (grant.lifetime, grant.lifetime_source)
+    };
+    assert_eq!(lifetime(300), (seconds(299), LifetimeSource::Jwt));
+    assert_eq!(lifetime(900), (seconds(600), LifetimeSource::Told));
+}
+
+#[test]
 fn a_refresh_lifetime_is_read_and_zero_means_unknown() {
     let dialect = builtin("oauth2");
     let life = |value: &str| {
