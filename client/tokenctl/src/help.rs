@@ -89,4 +89,5 @@ Examples:
   tokenctl login ads
   pass show ads/refresh-token | tokenctl login ads --refresh-token";
 
-pub(crate) const FORGET: &str = "Delete what is stored for an account: tokens, credential, pace";
+pub(crate) const FORGET: &str =
+    "Delete the tokens and the credential stored for an account; its pace is kept";
