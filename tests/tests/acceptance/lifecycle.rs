@@ -45,7 +45,19 @@ fn a_restart_with_valid_tokens_causes_no_request() {
 
 #[test]
 fn a_crash_between_send_and_commit_is_in_doubt_and_not_replayed() {
-    let stage = Stage::on_demand(Api::Oauth2);
+    crash_between_send_and_commit(Api::Oauth2);
+}
+
+#[test]
+fn a_crash_between_send_and_commit_does_not_replay_a_token_that_works_once() {
+    crash_between_send_and_commit(Api::JwtApi);
+}
+
+fn crash_between_send_and_commit(api: Api) {
+    let stage = Stage::on_demand(api);
+    stage
+        .sim
+        .change("it", |behaviour| behaviour.reuse = Reuse::RevokeFamily);
     let daemon = stage.site.start().unwrap();
     let token = stage.site.get("it").unwrap();
     stage.sim.end_access("it");
@@ -67,7 +79,7 @@ fn a_crash_between_send_and_commit_is_in_doubt_and_not_replayed() {
     });
     let _daemon = stage.site.start().unwrap();
     let token = stage.eventually("it");
-    assert!(stage.accepted(Api::Oauth2, &token));
+    assert!(stage.accepted(api, &token));
     let log = stage.sim.log("it");
     assert_eq!((log.refreshes_with(1), log.logins()), (1, 2));
     assert_eq!(stage.sim.violations(), []);
@@ -75,7 +87,16 @@ fn a_crash_between_send_and_commit_is_in_doubt_and_not_replayed() {
 
 #[test]
 fn kill_at_any_moment_of_a_rotation_loses_no_token_and_replays_none() {
-    let stage = Stage::on_demand(Api::Oauth2);
+    kill_at_any_moment_of_a_rotation(Api::Oauth2);
+}
+
+#[test]
+fn kill_at_any_moment_of_a_rotation_in_a_header_replays_none() {
+    kill_at_any_moment_of_a_rotation(Api::JwtApi);
+}
+
+fn kill_at_any_moment_of_a_rotation(api: Api) {
+    let stage = Stage::on_demand(api);
     stage
         .sim
         .change("it", |behaviour| behaviour.reuse = Reuse::RevokeFamily);
@@ -99,7 +120,7 @@ fn kill_at_any_moment_of_a_rotation_loses_no_token_and_replays_none() {
         });
         daemon = stage.site.start().unwrap();
         let token = stage.eventually("it");
-        assert!(stage.accepted(Api::Oauth2, &token), "round {round}");
+        assert!(stage.accepted(api, &token), "round {round}");
     }
     assert_eq!(stage.sim.violations(), []);
     let log = stage.sim.log("it");
