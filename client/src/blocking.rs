@@ -63,7 +63,8 @@ impl BlockingClient {
             .and_then(exchange::token)
     }
 
-    /// A new access token even though the old one may be good, inside the pace.
+    /// A new access token even though the old one may be good, inside the pace. `None` for an administrator who may not have the
+    /// account's tokens: there is a new one all the same.
     ///
     /// # Errors
     /// Any [`ClientError`].
@@ -71,9 +72,9 @@ impl BlockingClient {
         &mut self,
         account: &AccountName,
         patience: Patience,
-    ) -> Result<Token, ClientError> {
+    ) -> Result<Option<Token>, ClientError> {
         self.call(Call::refresh(account, patience, &self.deadlines))
-            .and_then(exchange::token)
+            .and_then(exchange::refreshed)
     }
 
     /// Says that an API refused `token`, and brings a newer one.

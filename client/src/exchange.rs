@@ -173,6 +173,15 @@ pub(crate) fn token(response: Response) -> Result<Token, ClientError> {
     }
 }
 
+/// The new token, or nothing for an administrator who may not have it.
+pub(crate) fn refreshed(response: Response) -> Result<Option<Token>, ClientError> {
+    match response {
+        Response::Token(token) => Ok(Some(token)),
+        Response::Done { .. } => Ok(None),
+        other => Err(unexpected(other, "a token")),
+    }
+}
+
 pub(crate) fn status(
     response: Response,
 ) -> Result<(Vec<AccountStatus>, Option<AccountName>), ClientError> {

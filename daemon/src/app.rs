@@ -59,9 +59,24 @@ pub(crate) fn run(start: Start) -> anyhow::Result<()> {
         .build()
         .context("the runtime cannot be started")?;
     let origin = bound.origin.clone();
-    let Start { file, overrides, environment, log, config, .. } = start;
+    let Start {
+        file,
+        overrides,
+        environment,
+        log,
+        config,
+        ..
+    } = start;
     let ended = runtime.block_on(async move {
-        let parts = Parts { file, overrides, environment, log, config, bound, store };
+        let parts = Parts {
+            file,
+            overrides,
+            environment,
+            log,
+            config,
+            bound,
+            store,
+        };
         parts.serve().await
     });
     origin.clean_up();
@@ -94,17 +109,32 @@ struct Parts {
 
 impl Parts {
     async fn serve(self) -> anyhow::Result<()> {
-        let Self { file, overrides, environment, log, config, bound, store } = self;
+        let Self {
+            file,
+            overrides,
+            environment,
+            log,
+            config,
+            bound,
+            store,
+        } = self;
         let mut signals = Incoming::register().context("signals cannot be listened to")?;
         let clock = Clock::system();
         let registry = Arc::new(Registry::new());
         let secrets = SecretSource::of_this_process(config.limits.command_timeout);
         let upstream = Arc::new(Upstream::new(&config.http, secrets, clock.clone())?);
         let (driver, messages) = mpsc::channel(DRIVER_QUEUE);
-        let (keeper, keeper_thread) = Keeper::start(Arc::clone(&store), clock.clone(), driver.clone())
-            .context("the store's thread cannot be started")?;
-        let task =
-            Task::new(seed(&clock), Arc::clone(&registry), clock.clone(), keeper, Arc::clone(&upstream), driver.clone());
+        let (keeper, keeper_thread) =
+            Keeper::start(Arc::clone(&store), clock.clone(), driver.clone())
+                .context("the store's thread cannot be started")?;
+        let task = Task::new(
+            seed(&clock),
+            Arc::clone(&registry),
+            clock.clone(),
+            keeper,
+            Arc::clone(&upstream),
+            driver.clone(),
+        );
         let engine = tokio::spawn(task.run(messages));
         let reloader = Arc::new(Reloader {
             file,
@@ -121,7 +151,12 @@ impl Parts {
         let patience = config.http.timeout + config.limits.command_timeout + DRAIN_MARGIN;
         let summary = reloader.apply(&config).await.map_err(anyhow::Error::msg)?;
         drop(config);
-        let desk = Arc::new(Desk { registry: Arc::clone(&registry), driver: driver.clone(), clock, reloader: Arc::clone(&reloader) });
+        let desk = Arc::new(Desk {
+            registry: Arc::clone(&registry),
+            driver: driver.clone(),
+            clock,
+            reloader: Arc::clone(&reloader),
+        });
         let (stage, stages) = watch::channel(Stage::Serving);
         let origin = bound.origin.clone();
         let accepting = tokio::spawn(accept::run(bound.fd, desk, limits, stages));
@@ -149,10 +184,13 @@ impl Parts {
                 Ok(_) => tracing::info!("stopped"),
                 Err(_) => tracing::error!("stopped although the store would not take what is in memory; see the errors above"),
             },
-            _ = signals.next() => tracing::warn!("stopped at once, as asked twice; an attempt under way will be in doubt"),
+            () = signals.stop() => tracing::warn!("stopped at once, as asked twice; an attempt under way will be in doubt"),
         }
         stage.send_replace(Stage::Closing);
-        accepting.await.context("the task that accepts connections died")?.context("connections cannot be accepted")?;
+        accepting
+            .await
+            .context("the task that accepts connections died")?
+            .context("connections cannot be accepted")?;
         tokio::time::sleep(accept::GRACE).await;
         engine.abort();
         drop((driver, reloader));
@@ -170,5 +208,7 @@ fn finish(keeper: std::thread::JoinHandle<()>) {
 
 /// What decides the chance in the engine. Two daemons that start together must not back off together.
 fn seed(clock: &Clock) -> u64 {
-    u64::from(std::process::id()) ^ clock.boot_ms().rotate_left(32) ^ u64::from_le_bytes(clock.wall_ms().to_le_bytes())
+    u64::from(std::process::id())
+        ^ clock.boot_ms().rotate_left(32)
+        ^ u64::from_le_bytes(clock.wall_ms().to_le_bytes())
 }

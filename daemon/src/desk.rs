@@ -160,7 +160,21 @@ impl Desk {
         slot.held.asked().touch(now);
         tracing::info!(account = %slot.account.name, peer = %peer, "a new token is asked for by a person");
         let demand = demand(now, None, wait_ms, timeout_ms);
-        Ok(self.want(slot, demand, Want::Forced))
+        let wanted = self.want(slot, demand, Want::Forced);
+        let Handled::Later(pending) = wanted else {
+            return Ok(wanted);
+        };
+        if slot.allows(peer) {
+            return Ok(Handled::Later(pending));
+        }
+        // Administering an account is not having its tokens.
+        let message = format!("account {account} has a new token");
+        Ok(Handled::Later(Box::pin(async move {
+            match pending.await {
+                Response::Token(_) => Response::Done { message },
+                other => other,
+            }
+        })))
     }
 
     fn want(&self, slot: &Slot, demand: Demand, want: Want) -> Handled {

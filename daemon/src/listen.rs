@@ -3,8 +3,8 @@
 //! Owns how it comes to be: inherited from systemd, or made here with its mode set before anybody can connect. Removes a socket that
 //! a dead daemon left behind, never one somebody still listens on, and never anything that is no socket.
 
-use std::fs::{DirBuilder, Permissions};
 use std::fmt;
+use std::fs::{DirBuilder, Permissions};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, PermissionsExt as _};
@@ -42,10 +42,18 @@ pub(crate) enum ListenError {
     #[error("{}: the path of a socket has at most 107 bytes; use a shorter one (--socket)", path.display())]
     TooLong { path: PathBuf },
     #[error("{}: cannot {what}: {source}", path.display())]
-    Io { path: PathBuf, what: &'static str, source: io::Error },
-    #[error("systemd passed {count} sockets; tokend takes one: keep one ListenStream= in tokend.socket")]
+    Io {
+        path: PathBuf,
+        what: &'static str,
+        source: io::Error,
+    },
+    #[error(
+        "systemd passed {count} sockets; tokend takes one: keep one ListenStream= in tokend.socket"
+    )]
     TooMany { count: usize },
-    #[error("what systemd passed is no listening Unix stream socket: use ListenStream= with a path ({0})")]
+    #[error(
+        "what systemd passed is no listening Unix stream socket: use ListenStream= with a path ({0})"
+    )]
     NotOurs(io::Error),
 }
 
@@ -56,8 +64,12 @@ pub(crate) fn inherited() -> Result<Option<Bound>, ListenError> {
         0 => Ok(None),
         1 => {
             let listener = passed.take_unix_listener(0).map_err(ListenError::NotOurs)?;
-            let listener = listener.ok_or_else(|| ListenError::NotOurs(io::Error::other("taken twice")))?;
-            Ok(Some(Bound { fd: listener.into(), origin: Origin::Inherited }))
+            let listener =
+                listener.ok_or_else(|| ListenError::NotOurs(io::Error::other("taken twice")))?;
+            Ok(Some(Bound {
+                fd: listener.into(),
+                origin: Origin::Inherited,
+            }))
         }
         count => Err(ListenError::TooMany { count }),
     }
@@ -65,15 +77,27 @@ pub(crate) fn inherited() -> Result<Option<Bound>, ListenError> {
 
 /// Makes a socket at `path` that peers may connect to as `mode` allows.
 pub(crate) fn bind(path: &Path, mode: u32) -> Result<Bound, ListenError> {
-    let failed = |what, source| ListenError::Io { path: path.to_path_buf(), what, source };
+    let failed = |what, source| ListenError::Io {
+        path: path.to_path_buf(),
+        what,
+        source,
+    };
     if path.as_os_str().len() > 107 {
-        return Err(ListenError::TooLong { path: path.to_path_buf() });
+        return Err(ListenError::TooLong {
+            path: path.to_path_buf(),
+        });
     }
-    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty() && !parent.exists()) {
-        make_directory(parent).map_err(|error| failed("make the directory of the socket", error))?;
+    if let Some(parent) = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty() && !parent.exists())
+    {
+        make_directory(parent)
+            .map_err(|error| failed("make the directory of the socket", error))?;
     }
     clear(path)?;
-    let name = path.to_fs_name::<GenericFilePath>().map_err(|error| failed("name the socket", error))?;
+    let name = path
+        .to_fs_name::<GenericFilePath>()
+        .map_err(|error| failed("name the socket", error))?;
     // The kernel subtracts the umask from the mode the socket was given before bind, so for this moment there is none.
     let before = rustix::process::umask(rustix::fs::Mode::empty());
     let made = ListenerOptions::new().name(name).mode(mode).create_sync();
@@ -81,7 +105,10 @@ pub(crate) fn bind(path: &Path, mode: u32) -> Result<Bound, ListenError> {
     let mut listener = made.map_err(|error| failed("listen on the socket", error))?;
     listener.do_not_reclaim_name_on_drop();
     let Listener::UdSocket(listener) = listener;
-    Ok(Bound { fd: listener.into(), origin: Origin::Made(path.to_path_buf()) })
+    Ok(Bound {
+        fd: listener.into(),
+        origin: Origin::Made(path.to_path_buf()),
+    })
 }
 
 impl fmt::Display for Origin {
@@ -100,35 +127,50 @@ impl Origin {
             && let Err(error) = std::fs::remove_file(path)
             && error.kind() != io::ErrorKind::NotFound
         {
-            tracing::warn!("{}: the socket could not be removed: {error}", path.display());
+            tracing::warn!(
+                "{}: the socket could not be removed: {error}",
+                path.display()
+            );
         }
     }
 }
 
 /// Peers must be able to reach the socket: what they may have is decided by `allow`, not by the directory.
 fn make_directory(parent: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o755).create(parent)?;
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(parent)?;
     std::fs::set_permissions(parent, Permissions::from_mode(0o755))
 }
 
 /// Makes room for a new socket where a dead daemon left its own. The state directory's lock is held by now, so nobody else is
 /// about to listen with the same store.
 fn clear(path: &Path) -> Result<(), ListenError> {
-    let failed = |what, source| ListenError::Io { path: path.to_path_buf(), what, source };
+    let failed = |what, source| ListenError::Io {
+        path: path.to_path_buf(),
+        what,
+        source,
+    };
     match std::fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(failed("look at the socket", error)),
         Ok(found) if !found.file_type().is_socket() => {
-            return Err(ListenError::NotASocket { path: path.to_path_buf() });
+            return Err(ListenError::NotASocket {
+                path: path.to_path_buf(),
+            });
         }
         Ok(_) => {}
     }
     match UnixStream::connect(path) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            std::fs::remove_file(path).map_err(|error| failed("remove the socket a dead daemon left", error))
+            std::fs::remove_file(path)
+                .map_err(|error| failed("remove the socket a dead daemon left", error))
         }
         Err(error) => Err(failed("see whether somebody listens on the socket", error)),
-        Ok(_) => Err(ListenError::Taken { path: path.to_path_buf() }),
+        Ok(_) => Err(ListenError::Taken {
+            path: path.to_path_buf(),
+        }),
     }
 }
 
@@ -144,7 +186,10 @@ mod tests {
         let path = dir.path().join("run/tokend.sock");
         for mode in [0o666, 0o660] {
             let bound = bind(&path, mode).unwrap();
-            assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, mode);
+            assert_eq!(
+                std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+                mode
+            );
             UnixStream::connect(&path).unwrap();
             bound.origin.clean_up();
             assert!(!path.exists());
@@ -167,9 +212,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("precious");
         std::fs::write(&path, "data").unwrap();
-        assert!(matches!(bind(&path, 0o600), Err(ListenError::NotASocket { .. })));
+        assert!(matches!(
+            bind(&path, 0o600),
+            Err(ListenError::NotASocket { .. })
+        ));
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "data");
         let long = dir.path().join("x".repeat(120));
-        assert!(matches!(bind(&long, 0o600), Err(ListenError::TooLong { .. })));
+        assert!(matches!(
+            bind(&long, 0o600),
+            Err(ListenError::TooLong { .. })
+        ));
     }
 }

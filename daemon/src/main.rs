@@ -56,7 +56,9 @@ fn main() -> ExitCode {
     let environment = Environment::of_this_process();
     let exit = match cli.into_command() {
         Command::Run(args) => run(&args, environment),
-        Command::Check(args) => commands::check::run(&args, &environment, &mut out, &mut err, medium),
+        Command::Check(args) => {
+            commands::check::run(&args, &environment, &mut out, &mut err, medium)
+        }
         Command::Dialect(command) => commands::dialect::run(&command, &mut out, &mut err, medium),
     };
     exit.into()
@@ -69,11 +71,18 @@ fn run(args: &RunArgs, environment: Environment) -> Exit {
         Ok(level) => args.log_level.clone().or(level),
         Err(error) => return fail(&error.into(), Exit::Usage),
     };
-    let logging = Logging::start(args.log_format().unwrap_or_default(), &level.clone().unwrap_or_default());
+    let logging = Logging::start(
+        args.log_format().unwrap_or_default(),
+        &level.clone().unwrap_or_default(),
+    );
     for refused in harden::harden() {
         tracing::warn!("{refused}");
     }
-    let log = LogChoice { logging, format: args.log_format(), level };
+    let log = LogChoice {
+        logging,
+        format: args.log_format(),
+        level,
+    };
     let file = args.config_file(&environment);
     let overrides = args.overrides();
     let config = match Config::load(&file, &overrides, &environment) {
@@ -89,7 +98,14 @@ fn run(args: &RunArgs, environment: Environment) -> Exit {
         Ok(inherited) => inherited,
         Err(error) => return fail(&error.into(), Exit::Config),
     };
-    match app::run(Start { file, overrides, environment, log, config, inherited }) {
+    match app::run(Start {
+        file,
+        overrides,
+        environment,
+        log,
+        config,
+        inherited,
+    }) {
         Ok(()) => Exit::Success,
         Err(error) => fail(&error, Exit::Config),
     }

@@ -14,31 +14,55 @@ use crate::keeper::Kept;
 use crate::registry::IssuedToken;
 use crate::reload::Change;
 use crate::roster::Survey;
-use crate::upstream::{Outcome, Prepared, PrepareError};
+use crate::upstream::{Outcome, PrepareError, Prepared};
 
 /// Something for the driver.
 #[derive(Debug)]
 pub(crate) enum Message {
     /// A session found no token that would do.
-    Wanted { account: AccountKey, demand: Demand, want: Want, reply: Reply },
+    Wanted {
+        account: AccountKey,
+        demand: Demand,
+        want: Want,
+        reply: Reply,
+    },
     /// A session handed a token out that is due to be refreshed.
     Asked(AccountKey),
     /// A person entered a secret.
-    Login { account: AccountKey, secret: LoginSecret, demand: Demand, reply: Reply },
+    Login {
+        account: AccountKey,
+        secret: LoginSecret,
+        demand: Demand,
+        reply: Reply,
+    },
     /// A person wants an account forgotten.
     Forget { account: AccountKey, reply: Reply },
     /// Somebody wants to know how these accounts are.
-    Status { accounts: Vec<(AccountKey, AccountName)>, reply: oneshot::Sender<Vec<AccountStatus>> },
+    Status {
+        accounts: Vec<(AccountKey, AccountName)>,
+        reply: oneshot::Sender<Vec<AccountStatus>>,
+    },
     /// A loaded configuration asks what has to be read.
-    Survey { accounts: Vec<AccountId>, reply: oneshot::Sender<Survey> },
+    Survey {
+        accounts: Vec<AccountId>,
+        reply: oneshot::Sender<Survey>,
+    },
     /// A loaded configuration is to be put in force.
     Change(Box<Change>),
     /// The keeper did what it was asked to.
     Kept(Kept),
     /// A request is ready to be sent, or cannot be made.
-    Prepared { account: AccountKey, attempt: AttemptId, result: Result<Box<Prepared>, PrepareError> },
+    Prepared {
+        account: AccountKey,
+        attempt: AttemptId,
+        result: Result<Box<Prepared>, PrepareError>,
+    },
     /// A provider answered, or did not.
-    Answered { account: AccountKey, attempt: AttemptId, outcome: Box<Outcome> },
+    Answered {
+        account: AccountKey,
+        attempt: AttemptId,
+        outcome: Box<Outcome>,
+    },
     /// Begin nothing, finish what runs, and say when all is done.
     Drain(oneshot::Sender<()>),
 }

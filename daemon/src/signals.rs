@@ -26,6 +26,11 @@ impl Incoming {
         Signals::new([SIGHUP, SIGINT, SIGTERM]).map(Self)
     }
 
+    /// Waits to be asked to stop, whatever else is asked meanwhile.
+    pub(crate) async fn stop(&mut self) {
+        while self.next().await != Asked::Stop {}
+    }
+
     /// The next one.
     pub(crate) async fn next(&mut self) -> Asked {
         match self.0.next().await {

@@ -20,7 +20,10 @@ pub(crate) fn reloading() {
 
 /// No more clients are served; what runs is being finished.
 pub(crate) fn stopping() {
-    tell(&[NotifyState::Stopping, NotifyState::Status("finishing attempts under way")]);
+    tell(&[
+        NotifyState::Stopping,
+        NotifyState::Status("finishing attempts under way"),
+    ]);
 }
 
 fn status(accounts: usize) -> String {

@@ -312,7 +312,7 @@ impl Upstream {
 /// Why no reply came.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
-    #[error("the provider was not reached: {0}")]
+    #[error("{0}")]
     NotSent(String),
     #[error("the request was sent and no whole answer came: {0}")]
     MaybeSent(String),
@@ -412,8 +412,8 @@ fn chain(error: &reqwest::Error) -> String {
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
         let part = error.to_string();
-        // Several layers say the same again in front of their own cause.
-        if !text.ends_with(&part) {
+        // Several layers say the same again in front of their own cause, and one says only which layer it is.
+        if !text.ends_with(&part) && !part.starts_with("client error (") {
             if !text.is_empty() {
                 text.push_str(": ");
             }

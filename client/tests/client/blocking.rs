@@ -67,7 +67,7 @@ fn every_call_sends_its_request() {
         .wait(seconds(2))
         .timeout(seconds(3));
     assert_eq!(client.get(&options).unwrap(), token("t"));
-    assert_eq!(client.refresh(&ads, patience).unwrap(), token("t"));
+    assert_eq!(client.refresh(&ads, patience).unwrap(), Some(token("t")));
     assert_eq!(
         client
             .reject(&ads, secret("old"), Patience::default())

@@ -67,7 +67,7 @@ async fn every_call_has_its_answer() {
     );
     assert_eq!(
         client.refresh(&ads, Patience::default()).await.unwrap(),
-        token("t")
+        Some(token("t"))
     );
     assert_eq!(
         client

@@ -13,7 +13,7 @@ use tokend_client::{
 use crate::arguments::{
     Arguments, Command, Forget, Get, Kind, List, Login, Patient, Refresh, Reject, Status,
 };
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::{clock, input, output, status, token, words};
 
 /// Runs a command to its end.
@@ -53,8 +53,19 @@ fn get(socket: Option<&Path>, options: Get) -> Result<(), Failure> {
 }
 
 fn refresh(socket: Option<&Path>, options: &Refresh) -> Result<(), Failure> {
-    let newer = connect(socket)?.refresh(&options.account, patience(&options.patient))?;
-    tell_token(&options.account, &newer, options.print)
+    let account = &options.account;
+    match connect(socket)?.refresh(account, patience(&options.patient))? {
+        Some(newer) => tell_token(account, &newer, options.print),
+        None if options.print => Err(Failure::new(
+            Exit::NotAllowed,
+            format!("{account} has a new token, which is not for you"),
+            "an administrator has the token only where `allow` of the account says so",
+        )),
+        None => {
+            output::note(&format!("{account} has a new token"));
+            Ok(())
+        }
+    }
 }
 
 fn reject(socket: Option<&Path>, options: &Reject) -> Result<(), Failure> {

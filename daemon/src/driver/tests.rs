@@ -86,11 +86,12 @@ async fn a_refused_token_is_replaced_once() {
     assert_eq!(daemon.get("ads").await.unwrap(), "token-1");
     let all =
         futures_util::future::join_all((0..10).map(|_| daemon.ask(reject("ads", "token-1")))).await;
-    assert!(
-        all.into_iter()
-            .all(|response| token_of(response).unwrap() == "token-2")
-    );
+    let all: Vec<_> = all.into_iter().map(token_of).collect();
     let seen = provider.seen();
+    assert!(
+        all.iter().all(|token| token.as_deref() == Ok("token-2")),
+        "{all:?} after {seen:?}"
+    );
     assert_eq!(seen.len(), 2);
     assert!(seen[1].contains("refresh_token=refresh-1"), "{seen:?}");
 }

@@ -88,9 +88,9 @@ fn failures_say_what_happened_when_to_come_back_and_what_helps() {
         ),
         (
             Problem::Unreachable,
-            Some("the provider was not reached: connection refused"),
+            Some("connection refused"),
             FaultCode::ProviderUnreachable,
-            "account ads: the provider was not reached (the provider was not reached: connection refused) [5000 ms]\n  \
+            "account ads: the provider was not reached (connection refused) [5000 ms]\n  \
              check that https://ads.example.com is right and reachable from this machine; it is tried again by itself when asked",
         ),
         (
