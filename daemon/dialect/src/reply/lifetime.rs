@@ -112,24 +112,23 @@ impl Claims {
     }
 
     /// Seconds that remain: from the reply's date where that says something, but never more than from `iat`.
-    ///
-    /// Servers that write `exp` with a fraction may cut it off when they check (PyJWT does), so it ends with the whole second.
     fn remaining(self, date: Option<f64>) -> Option<f64> {
-        until(self.exp?.floor(), date, self.iat)
+        until(self.exp?, date, self.iat)
     }
 }
 
 /// Seconds from the reply until `time`. Both references are the provider's own clocks; the shorter answer is the safer.
 ///
-/// `Date` and most `iat` have whole seconds: what follows may have happened up to a second later. That second is taken off, but never
-/// more than half of what would be left, as the shortest lifetimes would otherwise be none at all.
+/// `Date` and most `iat` have whole seconds: what follows may have happened up to a second later. Servers that write `exp` with a
+/// fraction may cut it off when they check (PyJWT does). Both are taken off, but never more than half of what is left, as the
+/// shortest lifetimes would otherwise be none at all.
 fn until(time: f64, date: Option<f64>, iat: Option<f64>) -> Option<f64> {
-    let spans = [date, iat]
-        .into_iter()
-        .flatten()
-        .map(|from| time - from.floor())
-        .filter(|span| *span > 0.0)
-        .map(|span| (span - 1.0).max(span / 2.0));
+    let span = |from: f64| {
+        let left = time - from;
+        let surely = time.floor() - (from.floor() + 1.0);
+        (left > 0.0).then(|| surely.max(left / 2.0))
+    };
+    let spans = [date, iat].into_iter().flatten().filter_map(span);
     spans.min_by(f64::total_cmp)
 }
 

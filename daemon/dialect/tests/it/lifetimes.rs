@@ -146,7 +146,8 @@ fn fractions_that_were_lost_never_make_a_token_live_longer() {
         ("2.5", "0.5", 1_000),
         // So short that a second is too much to take off.
         ("1", "0", 500),
-        ("1.9", "0.9", 500),
+        ("1.75", "0.75", 500),
+        ("0.75", "0.25", 250),
     ] {
         let time = |text: &str| {
             let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));

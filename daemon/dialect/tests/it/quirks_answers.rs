@@ -61,11 +61,7 @@ fn quirk_01_iso_8601_with_microseconds() {
             &response(200, &[("date", DATE)], body),
             &Fields::new(),
         ));
-        assert_eq!(
-            grant.lifetime,
-            Some(Duration::from_millis(1_799_500)),
-            "{time}"
-        );
+        assert_eq!(grant.lifetime, seconds(1799), "{time}");
         assert_eq!(grant.lifetime_source, LifetimeSource::ToldTime);
     }
 }
