@@ -19,14 +19,23 @@ impl World {
             ..flight
         });
         self.tally.attempts += 1;
+        // A wall clock that was set forward while the machine was down makes more time seem to have passed, and only by that may the
+        // pace be exceeded: nobody can know better.
+        let believed = now + account.drift;
+        let rested = account.rest_until <= believed;
         let provider = &mut account.provider;
-        let mut paced = provider.attempts.arrive(now);
+        let mut paced = provider.attempts.arrive(believed);
         if kind == Kind::Login {
-            paced &= provider.logins.arrive(now);
+            paced &= provider.logins.arrive(believed);
         }
         if !paced {
             self.breaks(format!(
                 "account {a} is asked for more often than its pace: {kind:?}"
+            ));
+        }
+        if !rested {
+            self.breaks(format!(
+                "account {a} is asked for before the provider's time"
             ));
         }
         self.check_spending(a, kind);
@@ -55,7 +64,7 @@ impl World {
             }
             (Kind::Login, _) if !account.plan.refresh_needs_access && !account.excused => {
                 // Replies and lifetimes take their time: only one that lives on for a while counts.
-                let lives = |secret| provider.lives(secret, self.now + 15 * MINUTE);
+                let lives = |secret| provider.lives(secret, self.now + 15 * MINUTE + account.drift);
                 match account.owned.is_some_and(lives) {
                     true => "a login is spent although a refresh token lives",
                     false => return,

@@ -8,7 +8,7 @@ use tokend_engine::{
 };
 
 use crate::store::{Purpose, Write};
-use crate::world::{Flight, Happening, MINUTE, SECOND, World, stamp};
+use crate::world::{Echo, Flight, Happening, MINUTE, SECOND, World};
 
 impl World {
     pub(crate) fn carry_out(&mut self, effect: Effect) {
@@ -22,12 +22,26 @@ impl World {
             Effect::Retire(key) => self.accounts[index(key)].slot = None,
             Effect::Settle(waiter, verdict) => self.settle(waiter, verdict),
             Effect::Attempted(_, attempted) => {
-                if attempted.ended != stamp(self.now) {
+                if attempted.ended != self.stamp(self.now) {
                     self.breaks("an attempt is reported with a wrong time");
                 }
             }
             Effect::Dropped(key) => self.dropped(index(key)),
         }
+    }
+
+    /// What was told once is perhaps told again, later.
+    pub(crate) fn echo(&mut self, wait: u64, a: usize, echo: Echo) {
+        if self.misfortune(5) {
+            let later = self.rng.between(0, MINUTE);
+            self.after(wait + later, Happening::Again(a, echo));
+        }
+    }
+
+    /// Whether the machine slept at `at` and has only just woken.
+    fn asleep(&self, at: u64) -> bool {
+        let (from, to) = self.slept;
+        from <= at && self.now == to
     }
 
     fn store_delay(&mut self) -> u64 {
@@ -53,13 +67,16 @@ impl World {
         if host.admitted > host.plan.in_flight {
             return self.breaks(format!("too many in flight at the host of account {a}"));
         }
-        let result = match self.misfortune(15) {
-            true if self.rng.chance(500) => Err(ClaimRefusal::Store),
-            true => Err(ClaimRefusal::Secret),
-            false => Ok(()),
+        let result = if self.refuses(8) {
+            Err(ClaimRefusal::Store)
+        } else if self.misfortune(8) {
+            Err(ClaimRefusal::Secret)
+        } else {
+            Ok(())
         };
         let wait = self.store_delay();
         self.after(wait, Happening::Claimed(a, id, result));
+        self.echo(wait, a, Echo::Claimed(id));
     }
 
     fn record(&mut self, a: usize, id: AttemptId, durable: &Durable) {
@@ -74,11 +91,12 @@ impl World {
         if self.accounts[a].write.is_some() {
             return self.breaks(format!("account {a} writes twice at once"));
         }
-        let record = match self.accounts[a].vault.record(durable) {
+        let anchor = self.clocks.anchor(self.now);
+        let record = match self.accounts[a].vault.record(durable, anchor) {
             Ok(record) => record,
             Err(why) => return self.breaks(format!("account {a}: {why}")),
         };
-        let says_ok = !self.misfortune(25);
+        let says_ok = !self.refuses(25);
         let lands = says_ok || self.rng.chance(100);
         if !says_ok {
             self.tally.refusals += 1;
@@ -91,6 +109,9 @@ impl World {
         });
         let wait = self.store_delay();
         self.after(wait, Happening::Written(a));
+        if let Purpose::Intent(id) = purpose {
+            self.echo(wait, a, Echo::Recorded(id));
+        }
     }
 
     fn send(&mut self, a: usize, id: AttemptId, kind: Kind) {
@@ -112,8 +133,9 @@ impl World {
             arrived: false,
         });
         let host = &mut self.hosts[account.plan.host.0 as usize];
+        let drift = host.drift;
         host.debits
-            .extend(account.admitted.map(|(_, admitted)| admitted));
+            .extend(account.admitted.map(|(_, admitted)| admitted + drift));
         let wait = match self.misfortune(30) {
             true => self.rng.between(SECOND, 2 * MINUTE),
             false => self.rng.between(0, 100),
@@ -165,7 +187,7 @@ impl World {
         }
         let access = account.vault.access.filter(|(held, _)| *held == grant);
         match access {
-            Some((_, access)) if access.told && access.expires <= now => {
+            Some((_, access)) if access.told && access.excused_until() <= now => {
                 self.breaks(format!("account {a} publishes an expired token"));
             }
             Some(_) => {}
@@ -179,7 +201,10 @@ impl World {
         };
         self.tally.answered += 1;
         let (a, now) = (waiting.account, self.now);
-        if waiting.answer_by.is_some_and(|by| by < now) {
+        if waiting
+            .answer_by
+            .is_some_and(|by| by < now && !self.asleep(by))
+        {
             return self.breaks(format!("{waiter:?} is answered late"));
         }
         match verdict {
@@ -191,11 +216,11 @@ impl World {
                 };
                 if waiting.rejected == Some(grant.0) {
                     self.breaks(format!("{waiter:?} is given the token it rejected"));
-                } else if access.told && access.expires <= now {
+                } else if access.told && access.excused_until() <= now {
                     self.breaks(format!("{waiter:?} is given an expired token"));
                 } else if let (Some(needed), Some(expires)) =
                     (waiting.min_validity, slot.held.expires)
-                    && expires < stamp(now + needed)
+                    && expires < self.stamp(now + needed)
                 {
                     self.breaks(format!("{waiter:?} is given a token for too short"));
                 }

@@ -3,12 +3,13 @@
 //! Owns the faults of store, network and process. What happens at the provider is in `door`.
 
 use tokend_engine::{
-    Adoption, Answer, AttemptId, Engine, Event, HostKey, Intent, Kind, StoreRefusal, WaiterId,
+    Adoption, Answer, Asked, AttemptId, Engine, Event, HostKey, Intent, Kind, StoreRefusal,
+    WaiterId,
 };
 
 use crate::provider::Grant;
 use crate::store::{Entered, Purpose, Vault};
-use crate::world::{HOUR, Happening, MINUTE, SECOND, World, key, say};
+use crate::world::{DAY, Echo, HOUR, Happening, MINUTE, SECOND, World, key, say};
 
 impl World {
     pub(crate) fn happen(&mut self, happening: Happening) {
@@ -27,9 +28,30 @@ impl World {
             Happening::Written(a) => self.written(a),
             Happening::Arrives(a, id) => self.arrives(a, id),
             Happening::Replied(a, id, answer, grant) => self.replied(a, id, answer, grant),
+            Happening::Remove(a) => {
+                if self.accounts[a].configured {
+                    self.remove(a);
+                }
+            }
+            Happening::Swap(a) => self.swap(a),
+            Happening::Cured(a) => self.cured(a),
+            Happening::Again(a, echo) => self.again(a, echo),
+            Happening::Suspend => {
+                self.suspend();
+                let next = self.rng.between(MINUTE, 24 * HOUR);
+                self.after(next, Happening::Suspend);
+            }
+            Happening::Step => {
+                self.step_wall();
+                let next = self.rng.between(MINUTE, 12 * HOUR);
+                self.after(next, Happening::Step);
+            }
             Happening::Crash => {
                 if self.up && !self.calm() {
-                    self.crash();
+                    self.crash(None);
+                    if self.rng.chance(300) {
+                        self.reboot();
+                    }
                 }
                 self.plan_crash();
             }
@@ -52,6 +74,7 @@ impl World {
         };
         if write.lands {
             account.disk = Some(write.record);
+            account.drift_written = account.drift;
         }
         let result = write.says_ok.then_some(()).ok_or(StoreRefusal);
         let event = match write.purpose {
@@ -103,7 +126,10 @@ impl World {
         if self.misfortune(30) {
             return self.after(0, Happening::Replied(a, id, Answer::NotSent, None));
         }
-        let (answer, grant) = self.reach(a);
+        let (mut answer, mut grant) = self.reach(a);
+        if self.loses(a) {
+            (answer, grant) = (Answer::MaybeSent, None);
+        }
         let lost = matches!(
             answer,
             Answer::MaybeSent
@@ -150,10 +176,42 @@ impl World {
             Answer::CredentialRejected | Answer::Misconfigured => {
                 account.blocked = !account.cured_in_flight;
             }
+            Answer::Busy {
+                retry_after: Some(wait),
+            } => {
+                let wait = u64::try_from(wait.as_millis()).unwrap_or(DAY);
+                account.rest_until = self.now + wait.clamp(SECOND, DAY);
+            }
             _ => {}
         }
         account.cured_in_flight = false;
+        self.echo(0, a, Echo::Answered(id, answer));
         self.tell(Event::Answered(key(a), id, answer));
+    }
+
+    /// What the engine was told comes a second time. It must change nothing, which the promises show.
+    fn again(&mut self, a: usize, echo: Echo) {
+        if !self.up {
+            return;
+        }
+        // Nobody may hear twice of what was not heard once.
+        let early = match echo {
+            Echo::Claimed(id) => self.accounts[a].admitted.map(|(id, _)| id) == Some(id),
+            Echo::Recorded(id) => matches!(
+                self.accounts[a].write,
+                Some(crate::store::Write { purpose: Purpose::Intent(now), .. }) if now == id
+            ),
+            Echo::Answered(..) => false,
+        };
+        if early {
+            return;
+        }
+        self.tally.echoes += 1;
+        self.tell(match echo {
+            Echo::Claimed(id) => Event::Claimed(key(a), id, Ok(())),
+            Echo::Recorded(id) => Event::Recorded(key(a), id, Ok(())),
+            Echo::Answered(id, answer) => Event::Answered(key(a), id, answer),
+        });
     }
 
     pub(crate) fn plan_crash(&mut self) {
@@ -164,12 +222,12 @@ impl World {
         self.after(wait, Happening::Crash);
     }
 
-    /// The daemon dies. What was being written has landed or not, what was being sent has arrived or not.
-    pub(crate) fn crash(&mut self) {
+    /// The daemon dies. What was being sent has arrived or not, what was being written has landed or not: as said, or by chance.
+    pub(crate) fn crash(&mut self, said: Option<(bool, bool)>) {
         say!(self, "CRASH");
         self.tally.crashes += 1;
         for a in 0..self.accounts.len() {
-            let lucky = self.rng.chance(500);
+            let lucky = said.map_or_else(|| self.rng.chance(500), |(arrives, _)| arrives);
             if self.accounts[a]
                 .flight
                 .is_some_and(|flight| !flight.arrived)
@@ -181,11 +239,12 @@ impl World {
             if self.accounts[a].flight.is_some_and(|flight| flight.arrived) {
                 self.lose_reply(a);
             }
-            let lucky = self.rng.chance(500);
+            let lucky = said.map_or_else(|| self.rng.chance(500), |(_, lands)| lands);
             let account = &mut self.accounts[a];
             if let Some(write) = account.write.take().filter(|_| lucky) {
                 let purpose = write.purpose;
                 account.disk = Some(write.record);
+                account.drift_written = account.drift;
                 if let Purpose::Outcome {
                     entered, forget, ..
                 } = purpose
@@ -215,6 +274,7 @@ impl World {
                     | Happening::Replied(..)
                     | Happening::Deadline(_)
                     | Happening::Drained
+                    | Happening::Again(..)
             )
         });
         for account in &mut self.accounts {
@@ -223,6 +283,7 @@ impl World {
             account.recorded = None;
             account.slot = None;
             account.in_engine = false;
+            account.asked = Asked::default();
         }
         for host in &mut self.hosts {
             host.admitted = 0;
@@ -233,7 +294,9 @@ impl World {
         say!(self, "START");
         self.up = true;
         self.engine = Engine::new(self.seed ^ self.now);
+        self.clocks.start(self.now);
         for host in 0..self.hosts.len() {
+            self.hosts[host].drift_before = self.hosts[host].drift;
             let name = HostKey(u32::try_from(host).unwrap_or_default());
             let plan = self.hosts[host].plan;
             self.tell(Event::Host(name, plan));
@@ -242,6 +305,11 @@ impl World {
             let account = &mut self.accounts[a];
             let durable = account.disk.as_ref().map(|record| &record.durable);
             account.blocked = durable.is_some_and(|durable| durable.block.is_some());
+            let told = durable.and_then(|durable| durable.deferral);
+            if !told.is_some_and(|deferral| deferral.told) {
+                // What a provider said is lost with a daemon that dies before it has stored it.
+                account.rest_until = 0;
+            }
             if let Some(Intent { kind, .. }) = durable.and_then(|durable| durable.intent) {
                 // Died between sending and storing: whatever that brought is lost, and what it spent may be spent.
                 let doubted = durable.and_then(|durable| durable.refresh);
@@ -260,18 +328,34 @@ impl World {
     pub(crate) fn adopt(&mut self, a: usize, cured: bool) {
         let account = &mut self.accounts[a];
         account.configured = true;
-        account.blocked &= !cured;
+        let mut durable = None;
         if !account.in_engine {
-            account.vault = Vault::load(account.disk.as_ref());
+            let stored = account
+                .disk
+                .as_ref()
+                .and_then(|record| record.durable.block);
+            account.blocked = stored.is_some();
+            let restored = account.disk.as_ref().map(|record| {
+                self.clocks
+                    .restore(self.now, &record.anchor, &record.durable)
+            });
+            account.vault = Vault::load(account.disk.as_ref(), restored.as_ref());
             account.refused = None;
             account.landed = account.vault.access.map(|(grant, _)| grant);
+            if let Some(restored) = restored {
+                account.drift = account.drift.max(account.drift_written + restored.ahead);
+                let host = &mut self.hosts[account.plan.host.0 as usize];
+                host.drift = host.drift.max(host.drift_before + restored.ahead);
+                durable = Some(restored.durable);
+            }
         }
         account.in_engine = true;
+        account.blocked &= !cured;
         let adoption = Adoption {
             plan: account.plan,
             can_login: account.can_login,
             cured,
-            durable: account.disk.as_ref().map(|record| record.durable.clone()),
+            durable,
             asked: account.asked.clone(),
         };
         self.tell(Event::Adopt(key(a), Box::new(adoption)));

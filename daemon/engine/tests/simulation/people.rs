@@ -6,7 +6,7 @@ use tokend_engine::{Demand, Event, Fault, GrantId, Plan, WaiterId, Want};
 
 use crate::provider::Access;
 use crate::store::Entered;
-use crate::world::{Account, HOUR, Happening, MINUTE, SECOND, Waiting, World, key, say, stamp};
+use crate::world::{Account, HOUR, Happening, MINUTE, SECOND, Waiting, World, key, say};
 
 impl World {
     pub(crate) fn people_begin(&mut self) {
@@ -18,6 +18,10 @@ impl World {
         }
         let drain = self.rng.between(HOUR, 20 * HOUR);
         self.after(drain, Happening::Drain);
+        let step = self.rng.between(MINUTE, 12 * HOUR);
+        self.after(step, Happening::Step);
+        let sleep = self.rng.between(MINUTE, 24 * HOUR);
+        self.after(sleep, Happening::Suspend);
         self.plan_crash();
     }
 
@@ -63,7 +67,7 @@ impl World {
 
     /// What a session does without the engine.
     fn served(&mut self, a: usize, want: Want, min_validity: Option<u64>) -> bool {
-        let (account, now) = (&self.accounts[a], stamp(self.now));
+        let (account, now) = (&self.accounts[a], self.stamp(self.now));
         let Some(slot) = account.slot.filter(|_| want == Want::Get) else {
             return false;
         };
@@ -75,11 +79,12 @@ impl World {
         }
         account.asked.touch(now);
         let ahead = slot.ahead <= now;
-        if self.expired(a).is_some_and(|access| access.told) {
+        let expired = self.expired(a);
+        if expired.is_some_and(|access| access.told && access.excused_until() <= self.now) {
             self.breaks(format!("account {a} serves an expired token"));
         }
-        if self.expired(a).is_some() {
-            // Its lifetime was never told, so only the API can say so.
+        if expired.is_some() || self.is_dead(a) {
+            // Its lifetime was never told, or a refresh whose reply never came has ended it: only the API can say so.
             self.get(a, Want::Rejected(slot.held.grant));
         } else if ahead {
             self.tell(Event::Asked(key(a)));
@@ -92,6 +97,15 @@ impl World {
         let grant = account.slot?.held.grant.0;
         let (_, access) = account.vault.access.filter(|(held, _)| *held == grant)?;
         (access.expires <= self.now).then_some(access)
+    }
+
+    /// Whether the provider has ended the token that is served.
+    fn is_dead(&self, a: usize) -> bool {
+        let account = &self.accounts[a];
+        account
+            .vault
+            .access
+            .is_some_and(|(_, access)| access.serial < account.provider.alive_from)
     }
 
     fn reject(&mut self, a: usize) {
@@ -124,8 +138,8 @@ impl World {
             waiter,
             demand: Demand {
                 min_validity: min.map(std::time::Duration::from_millis),
-                start_by: stamp(self.now.saturating_add(wait)),
-                answer_by: stamp(by),
+                start_by: self.stamp(self.now.saturating_add(wait)),
+                answer_by: self.stamp(by),
             },
             want,
         });
@@ -165,8 +179,8 @@ impl World {
         let can_login = account.can_login;
         let demand = Demand {
             min_validity: None,
-            start_by: stamp(now),
-            answer_by: stamp(by),
+            start_by: self.stamp(now),
+            answer_by: self.stamp(by),
         };
         self.tell(Event::Entered {
             account: key(a),
@@ -205,9 +219,11 @@ impl World {
             let helpless = !account.can_login
                 && (account.excused
                     || account.plan.refresh_needs_access
-                    || account
-                        .owned
-                        .is_none_or(|secret| !account.provider.lives(secret, self.now + HOUR)));
+                    || account.owned.is_none_or(|secret| {
+                        !account
+                            .provider
+                            .lives(secret, self.now + HOUR + account.drift)
+                    }));
             if !hopeless || !(account.blocked || helpless) {
                 self.breaks(format!("account {a} does not recover: {fault:?}"));
             }
@@ -260,7 +276,7 @@ impl World {
             return;
         }
         let plan = self.accounts[a].plan;
-        match self.rng.below(5) {
+        match self.rng.below(7) {
             0 => self.replan(a, plan, false),
             1 => {
                 let refresh = Account::policy(&mut self.rng);
@@ -280,14 +296,58 @@ impl World {
                 );
             }
             3 => self.replan(a, plan, true),
+            4 | 5 if self.accounts[a].twin.is_some() => {
+                self.swap(a);
+                let back = self.soon();
+                self.after(back, Happening::Swap(a));
+            }
             _ => {
-                say!(self, "REMOVE {a}");
-                self.accounts[a].configured = false;
-                self.tell(Event::Remove(key(a)));
-                let most = self.rng.pick(&[10, 2 * SECOND, HOUR / 2]);
-                let back = self.rng.between(0, most);
+                self.remove(a);
+                let back = self.soon();
                 self.after(back, Happening::Return(a));
             }
+        }
+    }
+
+    fn soon(&mut self) -> u64 {
+        let most = self.rng.pick(&[10, 2 * SECOND, HOUR / 2]);
+        self.rng.between(0, most)
+    }
+
+    /// An account is taken out of the configuration.
+    pub(crate) fn remove(&mut self, a: usize) {
+        say!(self, "REMOVE {a}");
+        self.accounts[a].configured = false;
+        if self.up {
+            self.tell(Event::Remove(key(a)));
+        }
+    }
+
+    /// The identity of an account is changed to its other one: that one comes, then this one goes, as in one reload.
+    pub(crate) fn swap(&mut self, a: usize) {
+        let Some(b) = self.accounts[a].twin else {
+            return;
+        };
+        let (goes, comes) = match self.accounts[a].configured {
+            true => (a, b),
+            false => (b, a),
+        };
+        say!(self, "SWAP {goes} for {comes}");
+        self.tally.swaps += 1;
+        self.accounts[goes].configured = false;
+        self.accounts[comes].configured = true;
+        if self.up {
+            self.adopt(comes, false);
+        }
+        if self.up && self.broken.is_none() {
+            self.tell(Event::Remove(key(goes)));
+        }
+    }
+
+    /// A reload that says everything was cured.
+    pub(crate) fn cured(&mut self, a: usize) {
+        if self.up && self.accounts[a].configured {
+            self.replan(a, self.accounts[a].plan, true);
         }
     }
 

@@ -3,9 +3,9 @@
 //! Owns what a provider knows: which refresh tokens it issued and which of them are spent, which access tokens live how long,
 //! and how often it was asked. It believes nothing the engine believes.
 
-use std::time::Duration;
-
 use tokend_engine::{GrantFacts, Kind, Plan, Reuse};
+
+use crate::clocks::millis;
 
 use crate::random::Rng;
 use crate::window::Window;
@@ -23,6 +23,17 @@ pub(crate) struct Access {
     pub(crate) expires: u64,
     /// Whether the reply said so.
     pub(crate) told: bool,
+    /// How much longer it may be taken to live, because the clock was wrong when the daemon started.
+    pub(crate) excused: u64,
+    /// Which of the provider's access tokens it is.
+    pub(crate) serial: u64,
+}
+
+impl Access {
+    /// From when on nothing excuses that it is served.
+    pub(crate) fn excused_until(&self) -> u64 {
+        self.expires.saturating_add(self.excused)
+    }
 }
 
 /// A successful reply.
@@ -47,6 +58,7 @@ struct Family {
     current: u32,
     revoked: bool,
     expires: Option<u64>,
+    rotated: u64,
     /// Presented, and whoever presented it never learnt the outcome.
     doubtful: Option<u32>,
 }
@@ -59,6 +71,14 @@ pub(crate) struct Provider {
     pub(crate) tells_lifetime: bool,
     pub(crate) gives_refresh: bool,
     pub(crate) needs_access: bool,
+    /// How long after a rotation the token before it is still accepted.
+    grace: u64,
+    /// Whether a refresh that does not rotate tells the same refresh token again.
+    repeats_refresh: bool,
+    /// Whether an access token that is young is given out again instead of a new one.
+    repeats_access: bool,
+    /// Whether a refresh ends the access tokens before it.
+    ends_access: bool,
     pub(crate) refresh_lifetime: Option<u64>,
     pub(crate) tells_refresh_lifetime: bool,
     pub(crate) credential_ok: bool,
@@ -67,6 +87,9 @@ pub(crate) struct Provider {
     pub(crate) logins: Window,
     families: Vec<Family>,
     access_until: u64,
+    access_serial: u64,
+    /// Access tokens before this one were ended.
+    pub(crate) alive_from: u64,
 }
 
 impl Provider {
@@ -77,9 +100,24 @@ impl Provider {
             }
             known => known,
         };
-        let lifetime = rng.pick(&[1, 2, 5, 30, 300, 2_700, 3_600, 86_400]) * 1_000;
+        let usual = rng.pick(&[
+            1,
+            2,
+            5,
+            30,
+            300,
+            2_700,
+            3_600,
+            86_400,
+            30 * 86_400,
+            90 * 86_400,
+        ]);
+        let lifetime = match rng.chance(100) {
+            true => rng.between(1_000, 4_000_000),
+            false => usual * 1_000,
+        };
         let refresh_lifetime = match rng.below(3) {
-            0 => Some(rng.pick(&[60, 1_800, 14_400]) * 1_000 + lifetime),
+            0 => Some(rng.pick(&[60, 1_800, 14_400, 30 * 86_400]) * 1_000 + lifetime),
             _ => None,
         };
         Self {
@@ -88,6 +126,10 @@ impl Provider {
             tells_lifetime: rng.chance(900),
             gives_refresh: rng.chance(800),
             needs_access: plan.refresh_needs_access,
+            grace: rng.pick(&[0, 0, 10_000, 120_000]),
+            repeats_refresh: rng.chance(500),
+            repeats_access: rng.chance(150),
+            ends_access: plan.refresh_ends_access,
             refresh_lifetime,
             tells_refresh_lifetime: rng.chance(500),
             credential_ok: true,
@@ -96,6 +138,8 @@ impl Provider {
             logins: Window::new(plan.logins),
             families: Vec::new(),
             access_until: 0,
+            access_serial: 0,
+            alive_from: 0,
         }
     }
 
@@ -105,6 +149,7 @@ impl Provider {
             current: 0,
             revoked: false,
             expires: self.refresh_lifetime.map(|lifetime| now + lifetime),
+            rotated: 0,
             doubtful: None,
         });
         Secret {
@@ -166,6 +211,9 @@ impl Provider {
 
     fn refresh(&mut self, now: u64, secret: Secret) -> Said {
         let late = self.needs_access && self.access_until <= now;
+        if let Some(current) = self.graced(now, secret).filter(|_| !late) {
+            return self.grant_anew(now, Some(current));
+        }
         if self.is_spent(secret) && self.reuse == Reuse::RotatesAndReuseRevokes {
             self.revoke(secret);
         }
@@ -173,7 +221,16 @@ impl Provider {
             return Said::RefreshRejected;
         }
         if self.reuse == Reuse::None {
-            return self.grant(now, None);
+            let again = self.repeats_refresh.then_some(secret);
+            let longer = self.refresh_lifetime.map(|lifetime| now + lifetime);
+            if let Some(family) = self
+                .families
+                .get_mut(secret.family)
+                .filter(|_| again.is_some())
+            {
+                family.expires = longer;
+            }
+            return self.grant_anew(now, again);
         }
         let lifetime = self.refresh_lifetime;
         let Some(family) = self.families.get_mut(secret.family) else {
@@ -181,30 +238,56 @@ impl Provider {
         };
         family.current += 1;
         family.expires = lifetime.map(|lifetime| now + lifetime);
+        family.rotated = now;
         let next = Secret {
             serial: family.current,
             ..secret
         };
-        self.grant(now, Some(next))
+        self.grant_anew(now, Some(next))
+    }
+
+    /// The refresh token that a spent one still stands for: the next one, for a moment.
+    fn graced(&self, now: u64, secret: Secret) -> Option<Secret> {
+        let family = self.families.get(secret.family)?;
+        let last = secret.serial + 1 == family.current && !family.revoked;
+        let living = family.expires.is_none_or(|expires| expires > now);
+        (last && living && now < family.rotated + self.grace).then_some(Secret {
+            serial: family.current,
+            ..secret
+        })
+    }
+
+    /// The reply to a refresh.
+    fn grant_anew(&mut self, now: u64, refresh: Option<Secret>) -> Said {
+        if self.ends_access {
+            self.access_until = 0;
+            self.alive_from = self.access_serial + 1;
+        }
+        self.grant(now, refresh)
     }
 
     fn grant(&mut self, now: u64, refresh: Option<Secret>) -> Said {
-        let expires = now + self.lifetime;
-        self.access_until = expires;
-        let told = |millis: u64| Duration::from_millis(millis);
+        let young = self.access_until > now + self.lifetime / 2;
+        if !(self.repeats_access && young) {
+            self.access_serial += 1;
+            self.access_until = now + self.lifetime;
+        }
+        let expires = self.access_until;
         Said::Grant(Grant {
             access: Access {
                 expires,
                 told: self.tells_lifetime,
+                excused: 0,
+                serial: self.access_serial,
             },
             refresh,
             facts: GrantFacts {
-                lifetime: self.tells_lifetime.then(|| told(self.lifetime)),
+                lifetime: self.tells_lifetime.then(|| millis(expires - now)),
                 refresh_token: refresh.is_some(),
                 refresh_lifetime: self
                     .refresh_lifetime
                     .filter(|_| refresh.is_some() && self.tells_refresh_lifetime)
-                    .map(told),
+                    .map(millis),
             },
         })
     }

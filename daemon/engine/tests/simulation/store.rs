@@ -7,11 +7,13 @@ use std::collections::BTreeMap;
 
 use tokend_engine::{AttemptId, Commit, Durable, Kind, WaiterId};
 
+use crate::clocks::{Anchor, Restored};
 use crate::provider::{Access, Grant, Secret};
 
 /// What is on disk.
 #[derive(Debug, Clone)]
 pub(crate) struct Record {
+    pub(crate) anchor: Anchor,
     pub(crate) durable: Durable,
     pub(crate) refresh: Option<Secret>,
     pub(crate) access: Option<(u64, Access)>,
@@ -55,10 +57,20 @@ pub(crate) struct Vault {
 }
 
 impl Vault {
-    pub(crate) fn load(record: Option<&Record>) -> Self {
+    /// The secrets of a record. Where less time is believed to have passed than has, an access token seems to live longer: by as
+    /// much as the clock is wrong, and no more.
+    pub(crate) fn load(record: Option<&Record>, restored: Option<&Restored>) -> Self {
+        let held = restored.filter(|restored| restored.durable.held.is_some());
+        let late = |(grant, access): (u64, Access), behind| {
+            let excused = access.excused + behind;
+            (grant, Access { excused, ..access })
+        };
         Self {
             refresh: record.and_then(|record| record.refresh),
-            access: record.and_then(|record| record.access),
+            access: record
+                .and_then(|record| record.access)
+                .zip(held)
+                .map(|(access, held)| late(access, held.behind)),
             ..Self::default()
         }
     }
@@ -89,7 +101,7 @@ impl Vault {
     }
 
     /// The record for a state: what the state does not mention is not in it.
-    pub(crate) fn record(&mut self, durable: &Durable) -> Result<Record, String> {
+    pub(crate) fn record(&mut self, durable: &Durable, anchor: Anchor) -> Result<Record, String> {
         if durable.refresh.is_none() {
             self.refresh = None;
         }
@@ -106,6 +118,7 @@ impl Vault {
             ));
         }
         Ok(Record {
+            anchor,
             durable: durable.clone(),
             refresh: self.refresh,
             access: self.access,

@@ -10,6 +10,8 @@ use tokend_engine::{
     Plan, Publication, Rate, RefreshPolicy, Reuse, Timestamp, WaiterId,
 };
 
+use crate::blows::Blow;
+use crate::clocks::Clocks;
 use crate::provider::{Grant, Provider, Secret};
 use crate::random::Rng;
 use crate::store::{Record, Vault, Write};
@@ -20,6 +22,33 @@ pub(crate) const HOUR: u64 = 60 * MINUTE;
 pub(crate) const DAY: u64 = 24 * HOUR;
 /// When a run begins: an ordinary day.
 pub(crate) const START: u64 = 1_790_000_000_000;
+
+/// How long a run is: faults and people until `storm`, then calm until `span`; in the second half of it nobody acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Length {
+    pub(crate) span: u64,
+    pub(crate) storm: u64,
+}
+
+/// A day, for chance.
+pub(crate) const LONG: Length = Length {
+    span: DAY,
+    storm: DAY - HOUR,
+};
+
+/// Short enough to be struck at every boundary.
+pub(crate) const SHORT: Length = Length {
+    span: 90 * MINUTE,
+    storm: 40 * MINUTE,
+};
+
+/// What comes a second time although it came already.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Echo {
+    Claimed(AttemptId),
+    Recorded(AttemptId),
+    Answered(AttemptId, Answer),
+}
 
 /// Something that will happen.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +63,12 @@ pub(crate) enum Happening {
     Reload(usize),
     Edit(usize),
     Return(usize),
+    Remove(usize),
+    Swap(usize),
+    Cured(usize),
+    Again(usize, Echo),
+    Suspend,
+    Step,
     Crash,
     Start,
     Drain,
@@ -84,6 +119,13 @@ pub(crate) struct Account {
     pub(crate) excused: bool,
     pub(crate) blocked: bool,
     pub(crate) cured_in_flight: bool,
+    /// The account's other identity, of which at most one is configured.
+    pub(crate) twin: Option<usize>,
+    /// How much more time the daemon believes to have passed than has: in all, and when it last wrote.
+    pub(crate) drift: u64,
+    pub(crate) drift_written: u64,
+    /// No request before this, because the provider said so.
+    pub(crate) rest_until: u64,
 }
 
 #[derive(Debug)]
@@ -92,6 +134,9 @@ pub(crate) struct Host {
     pub(crate) admitted: u32,
     /// When the attempts that were sent had been let in.
     pub(crate) debits: Vec<u64>,
+    /// As of its accounts: now, and when the daemon started.
+    pub(crate) drift: u64,
+    pub(crate) drift_before: u64,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -102,6 +147,10 @@ pub(crate) struct Tally {
     pub(crate) refusals: u64,
     pub(crate) answered: u64,
     pub(crate) rotations: u64,
+    pub(crate) swaps: u64,
+    pub(crate) suspends: u64,
+    pub(crate) steps: u64,
+    pub(crate) echoes: u64,
 }
 
 pub(crate) struct World {
@@ -121,7 +170,16 @@ pub(crate) struct World {
     pub(crate) trace: Option<Vec<String>>,
     pub(crate) trouble: u64,
     pub(crate) tally: Tally,
-    steps: u64,
+    pub(crate) clocks: Clocks,
+    pub(crate) length: Length,
+    /// How many boundaries were passed, and which one is struck by what.
+    pub(crate) boundaries: u64,
+    pub(crate) blow: Option<(u64, Blow)>,
+    pub(crate) refusing_until: u64,
+    pub(crate) lossy_until: u64,
+    /// The last sleep of the machine.
+    pub(crate) slept: (u64, u64),
+    work: u64,
 }
 
 /// Writes a line of the trace, if there is one.
@@ -135,16 +193,12 @@ macro_rules! say {
 }
 pub(crate) use say;
 
-pub(crate) fn stamp(at: u64) -> Timestamp {
-    Timestamp::from_millis(at)
-}
-
 pub(crate) fn key(account: usize) -> AccountKey {
     AccountKey(u32::try_from(account).unwrap_or(u32::MAX))
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, traced: bool) -> Self {
+    pub(crate) fn new(seed: u64, length: Length, blow: Option<(u64, Blow)>, traced: bool) -> Self {
         let mut rng = Rng::new(seed);
         let hosts: Vec<Host> = (0..rng.between(1, 3))
             .map(|_| Host {
@@ -154,11 +208,24 @@ impl World {
                 },
                 admitted: 0,
                 debits: Vec::new(),
+                drift: 0,
+                drift_before: 0,
             })
             .collect();
-        let accounts = (0..rng.between(2, 6))
+        let mut accounts: Vec<_> = (0..rng.between(2, 6))
             .map(|_| Account::random(&mut rng, hosts.len()))
             .collect();
+        for a in 0..accounts.len() {
+            if rng.chance(300) {
+                let twin = Account {
+                    configured: false,
+                    twin: Some(a),
+                    ..Account::random(&mut rng, hosts.len())
+                };
+                accounts[a].twin = Some(accounts.len());
+                accounts.push(twin);
+            }
+        }
         let trouble = rng.pick(&[0, 20, 100, 300]);
         Self {
             seed,
@@ -177,13 +244,29 @@ impl World {
             trace: traced.then(Vec::new),
             trouble,
             tally: Tally::default(),
-            steps: 0,
+            clocks: Clocks::default(),
+            length,
+            boundaries: 0,
+            blow,
+            refusing_until: 0,
+            lossy_until: 0,
+            slept: (0, 0),
+            work: 0,
         }
     }
 
-    /// Whether faults still happen: in the last hour everything is well, so that accounts must recover.
+    /// Whether faults are over: from then on everything is well, so that accounts must recover.
     pub(crate) fn calm(&self) -> bool {
-        self.now >= START + DAY - HOUR
+        self.now >= self.end_of_storm()
+    }
+
+    pub(crate) fn end_of_storm(&self) -> u64 {
+        START + self.length.storm
+    }
+
+    /// A true time on the engine's clock.
+    pub(crate) fn stamp(&self, at: u64) -> Timestamp {
+        self.clocks.steady(at)
     }
 
     /// Whether a fault happens here, weighed by how bad this run is.
@@ -218,7 +301,7 @@ impl World {
 
     pub(crate) fn tell(&mut self, event: Event) {
         say!(self, "  event {event:?}");
-        self.engine.handle_event(stamp(self.now), event);
+        self.engine.handle_event(self.stamp(self.now), event);
         self.pump();
     }
 
@@ -226,10 +309,11 @@ impl World {
     fn pump(&mut self) {
         while let Some(effect) = self.engine.poll_effect() {
             say!(self, "    effect {effect:?}");
-            self.steps += 1;
+            self.work += 1;
             self.carry_out(effect);
-            if self.misfortune(3) && self.rng.chance(100) {
-                self.crash();
+            self.boundary();
+            if self.up && self.misfortune(3) && self.rng.chance(100) {
+                self.crash(None);
             }
             if self.broken.is_some() || !self.up {
                 return;
@@ -242,10 +326,10 @@ impl World {
         let mut last_timer = (0, 0);
         while self.broken.is_none() && !done(self) {
             let due = match self.up {
-                true => self.engine.poll_timeout(stamp(self.now)),
+                true => self.engine.poll_timeout(self.stamp(self.now)),
                 false => None,
             };
-            let due = due.map(|at| at.as_millis().max(self.now));
+            let due = due.map(|at| self.clocks.truth(at).max(self.now));
             let next = self.queue.first_key_value().map(|((at, _), _)| *at);
             let Some(at) = due.into_iter().chain(next).min() else {
                 break;
@@ -254,11 +338,12 @@ impl World {
                 break;
             }
             self.now = at;
-            self.steps += 1;
+            self.work += 1;
             if due == Some(at) {
-                self.engine.handle_timeout(stamp(at));
-                let again = self.engine.poll_timeout(stamp(at));
-                if again.is_some_and(|again| again <= stamp(at)) {
+                let stamp = self.stamp(at);
+                self.engine.handle_timeout(stamp);
+                let again = self.engine.poll_timeout(stamp);
+                if again.is_some_and(|again| again <= stamp) {
                     self.breaks(format!("due again at once: {again:?}"));
                 }
                 last_timer = match last_timer {
@@ -271,8 +356,9 @@ impl World {
                 self.pump();
             } else if let Some((_, happening)) = self.queue.pop_first() {
                 self.happen(happening);
+                self.boundary();
             }
-            if self.steps > 3_000_000 {
+            if self.work > 3_000_000 {
                 self.breaks("more work than there can be");
             }
         }
@@ -324,6 +410,10 @@ impl Account {
             excused: false,
             blocked: false,
             cured_in_flight: false,
+            twin: None,
+            drift: 0,
+            drift_written: 0,
+            rest_until: 0,
         }
     }
 
