@@ -19,12 +19,12 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::attempts;
 use crate::clock::Clock;
-use crate::driver::record_id;
 use crate::means;
 use crate::message::{Answer, Driver, Message, Reply};
 use crate::peer::Peer;
 use crate::registry::{IssuedToken, Registry, Slot};
 use crate::reload::Reloader;
+use crate::roster::record_id;
 
 use admission::{administered, gone, not_admin, not_forgotten, seen, served, unknown};
 

@@ -387,11 +387,5 @@ impl Task {
     }
 }
 
-/// The store's key for one identity of an account. Each identity has a record of its own, so that going back to an earlier
-/// configuration finds the earlier credential.
-pub(crate) fn record_id(account: &crate::config::Account) -> Option<AccountId> {
-    AccountId::new(&format!("{}#{}", account.name, account.identity)).ok()
-}
-
 #[cfg(test)]
 mod tests;

@@ -16,11 +16,10 @@ use tokio::sync::{Mutex, oneshot};
 
 use crate::clock::Clock;
 use crate::config::{Account, Config, Environment, Overrides};
-use crate::driver::record_id;
 use crate::logging::Logging;
 use crate::message::{Driver, Message};
 use crate::policy::Rule;
-use crate::roster::Survey;
+use crate::roster::{Survey, record_id};
 use crate::secrets::SecretSource;
 use crate::upstream::Upstream;
 use crate::vault::{self, Restored};

@@ -191,6 +191,12 @@ impl Roster {
     }
 }
 
+/// The store's key for one identity of an account. Each identity has a record of its own, so that going back to an earlier
+/// configuration finds the earlier credential.
+pub(crate) fn record_id(account: &Account) -> Option<AccountId> {
+    AccountId::new(&format!("{}#{}", account.name, account.identity)).ok()
+}
+
 /// What the engine must know of an account's configuration.
 pub(crate) fn plan(account: &Account, host: HostKey) -> Plan {
     Plan {

@@ -9,7 +9,7 @@ use tokend_proto::{AccountState, FaultCode, Request, Response};
 use tokend_store::{Cause, MemoryStore, Store as _};
 use tokio::sync::oneshot;
 
-use super::record_id;
+use crate::roster::record_id;
 use crate::testing::{Act, Daemon, Provider, Site, get, grant, name, raw, reply, soon, token_of};
 
 /// An account `ads` whose password is in a file.
