@@ -16,7 +16,6 @@ use tokend_engine::{
     WaiterId,
 };
 use tokend_proto::{AccountName, AccountStatus, LoginSecret};
-use tokend_store::AccountId;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::attempts;
