@@ -8,6 +8,7 @@ pub mod bars;
 pub mod clock;
 pub mod harness;
 pub mod probe;
+pub mod proofs;
 pub mod realserver;
 pub mod simulator;
 pub mod tap;

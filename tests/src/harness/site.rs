@@ -22,6 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Site {
     directory: TempDir,
     binaries: Binaries,
+    environment: Vec<(&'static str, &'static str)>,
 }
 
 /// What `tokenctl` said.
@@ -66,7 +67,15 @@ impl Site {
         Ok(Self {
             directory,
             binaries: built()?,
+            environment: Vec::new(),
         })
+    }
+
+    /// The same place, whose daemons find this variable in their environment.
+    #[must_use]
+    pub fn with_variable(mut self, name: &'static str, value: &'static str) -> Self {
+        self.environment.push((name, value));
+        self
     }
 
     /// A new place with this configuration.
@@ -89,6 +98,12 @@ impl Site {
     #[must_use]
     pub fn binaries(&self) -> &Binaries {
         &self.binaries
+    }
+
+    /// Variables its daemons find besides those of this process.
+    #[must_use]
+    pub fn environment(&self) -> &[(&'static str, &'static str)] {
+        &self.environment
     }
 
     /// The configuration file.

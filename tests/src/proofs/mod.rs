@@ -1,0 +1,16 @@
+//! Proofs that nothing is lost when the daemon or the machine dies: `cargo proofs`.
+//!
+//! Each asks the provider what it saw, never the daemon what it believes. Run whole by the command, as a sample by the tests.
+//! Must never change what is proved: the daemon is the one that is shipped, with one worker thread so that its system calls
+//! can be counted.
+
+pub mod crash_loop;
+pub mod disk;
+mod judge;
+pub mod points;
+pub mod possible;
+mod scene;
+mod tracer;
+
+pub use judge::Findings;
+pub use tracer::Call;

@@ -1,0 +1,115 @@
+//! Every point of a rotation, one death each: which there are, and what came of them.
+//!
+//! Runs several at once, since each mostly waits for a pace.
+
+use std::{
+    fmt,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+pub use super::scene::{Death, Outcome};
+use super::{
+    scene::{calls, die},
+    tracer::Call,
+};
+use crate::simulator::spec::Api;
+
+/// Scheduling moves a call from one run to the next: so many more are tried of each thread and kind.
+const BEYOND: usize = 1;
+
+/// What came of all points of one dialect.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The dialect.
+    pub api: Api,
+    /// Points at which the daemon died.
+    pub points: usize,
+    /// Points that did not come in their run: the daemon died after the rotation instead, which is judged as well.
+    pub not_reached: Vec<Call>,
+    /// Deaths after which the unavoidable window cost a login.
+    pub in_the_window: usize,
+    /// Promises broken, with the place.
+    pub failures: Vec<String>,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            api,
+            points,
+            not_reached,
+            in_the_window,
+            failures,
+        } = self;
+        let (missed, failed) = (not_reached.len(), failures.len());
+        write!(
+            f,
+            "{api:<18} {points:>4} points, {missed:>2} not reached, {in_the_window:>3} in the unavoidable window, {failed} failed"
+        )
+    }
+}
+
+/// Kills at every point of a rotation, or with `sample` at so many spread evenly over it; `at_once` lives run beside each other.
+///
+/// # Errors
+/// When the rotation cannot be traced. What goes wrong at one point is a failure of that point.
+pub fn run(
+    api: Api,
+    death: Death,
+    sample: Option<usize>,
+    at_once: usize,
+) -> anyhow::Result<Report> {
+    let mut points = calls(api, if sample.is_none() { BEYOND } else { 0 })?;
+    if let Some(sample) = sample {
+        let stride = points.len().div_ceil(sample.max(1)).max(1);
+        points = points.into_iter().step_by(stride).collect();
+    }
+    let report = Mutex::new(Report {
+        api,
+        points: 0,
+        not_reached: Vec::new(),
+        in_the_window: 0,
+        failures: Vec::new(),
+    });
+    let next = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..at_once.max(1) {
+            scope.spawn(|| {
+                while let Some(call) = points.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let outcome = die(api, call, death);
+                    let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);
+                    report.add(call, outcome);
+                }
+            });
+        }
+    });
+    Ok(report.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+impl Report {
+    fn add(&mut self, call: &Call, outcome: anyhow::Result<Outcome>) {
+        match outcome {
+            Ok(Outcome { reached, findings }) => {
+                self.points += usize::from(reached);
+                if !reached {
+                    self.not_reached.push(call.clone());
+                }
+                self.in_the_window += usize::from(findings.in_the_window);
+                if !findings.broken.is_empty() {
+                    let broken = findings.broken.join("\n    ");
+                    self.failures
+                        .push(format!("{} at {call}:\n    {broken}", self.api));
+                }
+            }
+            Err(error) => {
+                self.points += 1;
+                self.failures
+                    .push(format!("{} at {call}: {error:#}", self.api));
+            }
+        }
+    }
+}

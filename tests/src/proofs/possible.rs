@@ -1,0 +1,28 @@
+//! Whether this machine lets a proof be carried out.
+//!
+//! Only looks; says what is missing.
+
+use std::process::{Command, Stdio};
+
+use anyhow::Context as _;
+
+/// Whether system calls of the daemon can be traced: `strace` is there, and this is root, since the daemon lets nobody else look
+/// into it.
+///
+/// # Errors
+/// What is missing.
+pub fn tracing() -> anyhow::Result<()> {
+    let status = Command::new("strace")
+        .arg("--version")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .context("there is no strace; tests/setup installs it")?;
+    anyhow::ensure!(status.success(), "strace does not run: {status}");
+    anyhow::ensure!(
+        rustix::process::geteuid().is_root(),
+        "tracing the daemon takes root"
+    );
+    Ok(())
+}

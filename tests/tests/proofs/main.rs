@@ -1,0 +1,91 @@
+//! A sample of the proofs that `cargo proofs` carries out whole.
+//!
+//! Where the machine does not let them be carried out (no root, no `strace`, no loop device) they say so aloud and pass, except
+//! where `CI=true`: there they must be possible.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test fails by panicking, and a proof that was not carried out must say so"
+)]
+
+use std::{env, time::Duration};
+
+use tokend_tests::{
+    proofs::{
+        crash_loop,
+        disk::Disk,
+        points::{self, Death},
+        possible,
+    },
+    simulator::spec::Api,
+};
+
+/// Whether the test is to go on: yes, or no and it was said why, or a failure where it has to be possible.
+fn carried_out(what: &str, possible: anyhow::Result<()>) -> bool {
+    let Err(error) = possible else { return true };
+    let demanded = env::var_os("CI").is_some_and(|value| value == "true");
+    assert!(!demanded, "{what} cannot be proved here: {error:#}");
+    eprintln!("NOT PROVED here: {what}: {error:#}");
+    false
+}
+
+/// Dies at a sample of points and demands that each promise was kept, and that the deaths were deaths.
+fn die(api: Api, death: Death, sample: usize) {
+    let report = points::run(api, death, Some(sample), 3).unwrap();
+    let told = report.failures.join("\n");
+    assert!(report.failures.is_empty(), "{report}\n{told}");
+    // One call more or less is a matter of scheduling; a sample that mostly missed proves nothing.
+    let missed = report.not_reached.len();
+    assert!(
+        report.points > 2 * missed,
+        "{report}: {:?}",
+        report.not_reached
+    );
+}
+
+#[test]
+fn killed_in_the_middle_of_a_rotation_nothing_is_lost_or_replayed() {
+    if carried_out("kill -9 at a system call", possible::tracing()) {
+        die(Api::JwtApi, Death::Process, 15);
+    }
+}
+
+#[test]
+fn without_power_in_the_middle_of_a_rotation_nothing_is_lost_or_replayed() {
+    let place = tempfile::tempdir().unwrap();
+    let disk = possible::tracing().and_then(|()| {
+        let mut disk = Disk::mount(&place.path().join("disk"))?;
+        disk.lose_power()
+    });
+    if carried_out("loss of power", disk) {
+        die(Api::Oauth2, Death::Power, 6);
+    }
+}
+
+#[test]
+fn a_disk_forgets_what_was_not_synced_and_keeps_the_rest() {
+    let place = tempfile::tempdir().unwrap();
+    let at = place.path().join("disk");
+    let mut disk = match Disk::mount(&at) {
+        Ok(disk) => disk,
+        Err(error) => {
+            carried_out("loss of power", Err(error));
+            return;
+        }
+    };
+    let synced = std::fs::File::create(at.join("synced")).unwrap();
+    synced.sync_all().unwrap();
+    drop(synced);
+    std::fs::File::open(&at).unwrap().sync_all().unwrap();
+    std::fs::write(at.join("forgotten"), "text").unwrap();
+    disk.lose_power().unwrap();
+    assert!(at.join("synced").exists());
+    assert!(!at.join("forgotten").exists());
+}
+
+#[test]
+fn a_crash_loop_keeps_the_pace_of_every_account() {
+    let report = crash_loop::run(Duration::from_secs(10)).unwrap();
+    let told = report.failures.join("\n");
+    assert!(report.failures.is_empty(), "{report}\n{told}");
+}
