@@ -3,15 +3,11 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tokend_tests::{
-    clock::{PATIENCE, wait_until},
-    simulator::{
-        Configuration,
-        fault::{Fault, FaultKind, RetryAfter, Rule},
-        log::Entry,
-        spec::{Api, Behaviour, Endpoint, Reuse, Rotation},
-        write_secret,
-    },
+use tokend_tests::simulator::{
+    Configuration,
+    fault::{Fault, FaultKind, RetryAfter, Rule},
+    spec::{Api, Behaviour, Endpoint, Reuse, Rotation},
+    write_secret,
 };
 
 use crate::stage::{FAST, ON_DEMAND, Stage, account};
@@ -221,7 +217,7 @@ fn lose_a_refresh(stage: &Stage) {
 #[test]
 fn a_lost_answer_never_makes_a_single_use_refresh_token_come_twice() {
     // Their documents do not say what presenting a spent token costs, so it is not tried.
-    for api in [Api::AdVerification, Api::Oauth2] {
+    for api in [Api::AdVerification, Api::JwtApi, Api::Oauth2] {
         let stage = Stage::on_demand(api);
         let _daemon = stage.site.start().unwrap();
         lose_a_refresh(&stage);
@@ -336,35 +332,4 @@ fn providers_with_other_habits_are_lived_with() {
         assert_eq!((log.logins(), log.refreshes()), (1, 4), "{name}");
     }
     assert_eq!(stage.sim.violations(), []);
-}
-
-#[test]
-fn an_attempt_that_fails_in_the_background_is_not_seen_while_the_token_is_good() {
-    let always = format!("{FAST}refresh = \"always\"");
-    let stage = Stage::new(vec![account("it", Api::JwtApi)], &always);
-    stage.sim.change("it", |behaviour| {
-        behaviour.access_lifetime = Duration::from_secs(20)
-    });
-    stage
-        .sim
-        .fail(Rule::once("it", Fault::before(FaultKind::status(503))).at(Endpoint::Refresh));
-    let _daemon = stage.site.start().unwrap();
-    let token = stage.site.get("it").unwrap();
-    let failed = |entry: &Entry| entry.status == Some(503);
-    wait_until("the failed refresh", PATIENCE, || {
-        stage.sim.log("it").count(failed) == 1
-    })
-    .unwrap();
-    assert_eq!(
-        stage.site.get("it").unwrap(),
-        token,
-        "refreshed ahead, so there is time left"
-    );
-    wait_until("a refresh that succeeds", PATIENCE, || {
-        stage.sim.log("it").grants() == 2
-    })
-    .unwrap();
-    let token = stage.eventually("it");
-    assert!(stage.accepted(Api::JwtApi, &token));
-    assert_eq!(stage.sim.log("it").logins(), 1);
 }

@@ -2,9 +2,13 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use tokend_client::{AccountName, AccountStatus, BlockingClient, SocketPath};
 use tokend_tests::{
-    clock::{PATIENCE, wait_for, wait_until},
-    simulator::spec::{Api, Reuse},
+    clock::{PATIENCE, Stopwatch, wait_for, wait_until},
+    simulator::{
+        fault::{Fault, FaultKind, Rule},
+        spec::{Api, Endpoint, Reuse},
+    },
 };
 
 use crate::stage::{FAST, Stage, account};
@@ -70,6 +74,71 @@ fn an_account_to_be_refreshed_always_is_even_if_nobody_asks() {
         stage.sim.log("it").refreshes() >= 5
     })
     .unwrap();
+}
+
+/// How far the daemon's clock, which counts suspend, and this process's wall clock may be apart.
+const SLACK: Duration = Duration::from_millis(100);
+
+fn status(stage: &Stage) -> AccountStatus {
+    let path = SocketPath::from(stage.site.socket());
+    let name: AccountName = "it".parse().unwrap();
+    let mut client = BlockingClient::connect(&path).unwrap();
+    client.status(Some(&name)).unwrap().remove(0)
+}
+
+/// When a token is no longer handed out, since the Unix epoch: five seconds before it expires, or a tenth of its lifetime where
+/// that is less.
+fn usable_until(status: &AccountStatus) -> Duration {
+    let expires = Duration::from_millis(status.expires_at_ms.unwrap());
+    let lifetime = Duration::from_millis(status.lifetime_ms.unwrap());
+    expires - (lifetime / 10).min(Duration::from_secs(5))
+}
+
+#[test]
+fn a_token_is_served_up_to_its_margin_while_refreshes_fail_in_the_background() {
+    let always = format!("{FAST}refresh = \"always\"");
+    let stage = Stage::new(vec![account("it", Api::JwtApi)], &always);
+    stage.sim.change("it", |behaviour| {
+        behaviour.access_lifetime = Duration::from_secs(10)
+    });
+    let unavailable = Fault::before(FaultKind::status(503));
+    stage.sim.fail(
+        Rule::once("it", unavailable)
+            .at(Endpoint::Refresh)
+            .forever(),
+    );
+    let _daemon = stage.site.start().unwrap();
+    let token = stage.site.get("it").unwrap();
+    let until = usable_until(&status(&stage));
+    let watch = Stopwatch::start();
+    let refused = wait_for("the token to be served no more", PATIENCE, || {
+        let began = watch.now().unix;
+        let said = stage.site.tokenctl(&["get", "it"]).unwrap();
+        let ended = watch.now().unix;
+        if said.code == Some(0) {
+            assert_eq!(said.line().unwrap(), token);
+            assert!(
+                began < until + SLACK,
+                "served at {began:?}, margin {until:?}"
+            );
+            return None;
+        }
+        assert!(
+            ended + SLACK > until,
+            "{said:?} at {ended:?}, margin {until:?}"
+        );
+        Some(said)
+    })
+    .unwrap();
+    assert_eq!(refused.code, Some(75), "{refused:?}");
+    let log = stage.sim.log("it");
+    assert!(log.refreshes() >= 1, "tried ahead of expiry");
+    assert_eq!((log.grants(), log.logins()), (1, 1));
+
+    stage.sim.heal();
+    let token = stage.eventually("it");
+    assert!(stage.accepted(Api::JwtApi, &token));
+    assert_eq!(stage.sim.log("it").logins(), 1, "renewed by a refresh");
 }
 
 #[test]
