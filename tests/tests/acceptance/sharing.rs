@@ -12,7 +12,6 @@ use tokend_client::{AccountName, Client, GetOptions, SocketPath};
 use tokend_tests::{
     clock::{PATIENCE, wait_until},
     simulator::{
-        Configuration,
         fault::{Fault, FaultKind, Rule},
         spec::Api,
     },
@@ -43,11 +42,6 @@ fn allow_many_descriptors() {
 fn a_thousand_clients_asking_at_once_for_an_expired_token_cause_one_request() {
     allow_many_descriptors();
     let stage = Stage::on_demand(Api::AdVerification);
-    let limits = "[limits]\nconnections = 2048\nconnections_per_user = 2048\n";
-    let lines = format!("{FAST}{ON_DEMAND}");
-    let mut configuration = Configuration::of(&stage.sim).everywhere(&lines);
-    configuration.preamble = limits.to_owned();
-    configuration.write(stage.site.path()).unwrap();
     stage.sim.change("it", |behaviour| {
         behaviour.access_lifetime = Duration::from_millis(300)
     });
