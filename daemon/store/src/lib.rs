@@ -44,6 +44,8 @@ mod account;
 mod claims;
 mod codec;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod memory;
 mod record;
 mod redb_store;

@@ -1,0 +1,75 @@
+//! Dialect files, as a user might write them, or somebody who means harm.
+//!
+//! Owns two properties: a file is either compiled or refused with mistakes that can be shown, and a dialect that was compiled can
+//! be used without harm, whatever it says.
+
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+use http::Response;
+use tokend_dialect::{
+    ACCESS_TOKEN, Catalog, Dialect, Endpoint, EndpointSettings, Fields, Kind, REFRESH_TOKEN, parse,
+};
+
+pub(crate) static CATALOG: LazyLock<Catalog> = LazyLock::new(Catalog::builtin);
+
+/// Marks that must never be seen in anything that is told.
+pub(crate) const MARK: &str = "kept-secret-0017";
+
+/// A dialect file.
+pub fn dialect(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    match parse("fuzzed.toml", text, &CATALOG) {
+        Ok(dialect) => use_it(&dialect),
+        Err(error) => {
+            assert!(!error.render().is_empty());
+        }
+    }
+}
+
+fn use_it(dialect: &Dialect) {
+    let settings = EndpointSettings {
+        base_url: "https://api.example.com/base".into(),
+        ..EndpointSettings::default()
+    };
+    let (sent, digest) = (fields(dialect), dialect.digest());
+    assert!(!digest.is_empty());
+    if let Ok(endpoint) = Endpoint::new(dialect, &settings) {
+        for kind in [Kind::Login, Kind::Refresh] {
+            match dialect.request(kind, &endpoint, &sent) {
+                Ok(request) => {
+                    // Whatever a dialect says, what leaves goes to the host the account names.
+                    assert_eq!(request.uri().host(), Some("api.example.com"));
+                    assert_eq!(request.uri().scheme_str(), Some("https"));
+                }
+                Err(why) => assert!(!why.to_string().contains(MARK)),
+            }
+        }
+    }
+    let body = format!(r#"{{"access_token":"a","data":{{"error":"{MARK}"}},"message":"{MARK}"}}"#);
+    for (kind, status) in [(Kind::Login, 200), (Kind::Refresh, 400)] {
+        let response = Response::builder()
+            .status(status)
+            .body(Bytes::copy_from_slice(body.as_bytes()));
+        let reply = dialect.read_reply(kind, &response.expect("a plain response"), &sent);
+        assert!(!format!("{reply:?}").contains(MARK), "{reply:?}");
+    }
+    let _refused = dialect.rejection().matches(400, body.as_bytes());
+}
+
+/// A value for everything a dialect may want to send. The password is the mark.
+pub(crate) fn fields(dialect: &Dialect) -> Fields {
+    let mut fields = Fields::new();
+    for used in dialect.fields() {
+        match used.secret {
+            true => fields.set_secret(used.name, MARK.to_owned().into()),
+            false => fields.set(used.name, "somebody"),
+        };
+    }
+    for name in [ACCESS_TOKEN, REFRESH_TOKEN] {
+        fields.set_secret(name, MARK.to_owned().into());
+    }
+    fields
+}
