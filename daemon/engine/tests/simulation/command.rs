@@ -7,12 +7,14 @@
 )]
 #![expect(clippy::print_stdout, reason = "a command speaks")]
 
+mod account;
 mod blows;
 mod clocks;
 mod door;
 mod effects;
 mod happenings;
 mod people;
+mod process;
 mod provider;
 mod random;
 mod runs;

@@ -4,8 +4,9 @@
 
 use tokend_engine::{Answer, Kind, Reuse};
 
+use crate::account::Flight;
 use crate::provider::{Grant, Said, Secret};
-use crate::world::{DAY, Flight, MINUTE, SECOND, World};
+use crate::world::{DAY, MINUTE, SECOND, World};
 
 impl World {
     /// A request is at the provider's door: counts it, checks that it may be there, and says what the provider does.

@@ -7,8 +7,9 @@ use tokend_engine::{
     WaiterId,
 };
 
+use crate::account::Flight;
 use crate::store::{Purpose, Write};
-use crate::world::{Echo, Flight, Happening, MINUTE, SECOND, World};
+use crate::world::{Echo, Happening, MINUTE, SECOND, World};
 
 impl World {
     pub(crate) fn carry_out(&mut self, effect: Effect) {

@@ -2,14 +2,11 @@
 //!
 //! Owns the faults of store, network and process. What happens at the provider is in `door`.
 
-use tokend_engine::{
-    Adoption, Answer, Asked, AttemptId, Engine, Event, HostKey, Intent, Kind, StoreRefusal,
-    WaiterId,
-};
+use tokend_engine::{Answer, AttemptId, Event, Kind, StoreRefusal, WaiterId};
 
 use crate::provider::Grant;
-use crate::store::{Entered, Purpose, Vault};
-use crate::world::{DAY, Echo, HOUR, Happening, MINUTE, SECOND, World, key, say};
+use crate::store::{Entered, Purpose};
+use crate::world::{DAY, Echo, HOUR, Happening, MINUTE, SECOND, World, key};
 
 impl World {
     pub(crate) fn happen(&mut self, happening: Happening) {
@@ -103,7 +100,7 @@ impl World {
         self.tell(event);
     }
 
-    fn wish_landed(&mut self, a: usize, entered: Option<WaiterId>, forget: bool) {
+    pub(crate) fn wish_landed(&mut self, a: usize, entered: Option<WaiterId>, forget: bool) {
         let account = &mut self.accounts[a];
         if forget {
             account.owned = None;
@@ -212,191 +209,5 @@ impl World {
             Echo::Recorded(id) => Event::Recorded(key(a), id, Ok(())),
             Echo::Answered(id, answer) => Event::Answered(key(a), id, answer),
         });
-    }
-
-    pub(crate) fn plan_crash(&mut self) {
-        let wait = match self.rng.chance(100) {
-            true => self.rng.between(100, 5 * SECOND),
-            false => self.rng.between(MINUTE, 8 * HOUR),
-        };
-        self.after(wait, Happening::Crash);
-    }
-
-    /// The daemon dies. What was being sent has arrived or not, what was being written has landed or not: as said, or by chance.
-    pub(crate) fn crash(&mut self, said: Option<(bool, bool)>) {
-        say!(self, "CRASH");
-        self.tally.crashes += 1;
-        for a in 0..self.accounts.len() {
-            let lucky = said.map_or_else(|| self.rng.chance(500), |(arrives, _)| arrives);
-            if self.accounts[a]
-                .flight
-                .is_some_and(|flight| !flight.arrived)
-                && lucky
-            {
-                // Its reply goes nowhere.
-                self.reach(a);
-            }
-            if self.accounts[a].flight.is_some_and(|flight| flight.arrived) {
-                self.lose_reply(a);
-            }
-            let lucky = said.map_or_else(|| self.rng.chance(500), |(_, lands)| lands);
-            let account = &mut self.accounts[a];
-            if let Some(write) = account.write.take().filter(|_| lucky) {
-                let purpose = write.purpose;
-                account.disk = Some(write.record);
-                account.drift_written = account.drift;
-                if let Purpose::Outcome {
-                    entered, forget, ..
-                } = purpose
-                {
-                    self.wish_landed(a, entered, forget);
-                }
-            }
-        }
-        self.stop();
-        let wait = match self.rng.chance(500) {
-            true => self.rng.between(50, SECOND),
-            false => self.rng.between(SECOND, 5 * MINUTE),
-        };
-        self.after(wait, Happening::Start);
-    }
-
-    fn stop(&mut self) {
-        self.up = false;
-        self.draining = false;
-        self.waiters.clear();
-        self.queue.retain(|_, happening| {
-            !matches!(
-                happening,
-                Happening::Claimed(..)
-                    | Happening::Written(..)
-                    | Happening::Arrives(..)
-                    | Happening::Replied(..)
-                    | Happening::Deadline(_)
-                    | Happening::Drained
-                    | Happening::Again(..)
-            )
-        });
-        for account in &mut self.accounts {
-            account.flight = None;
-            account.admitted = None;
-            account.recorded = None;
-            account.slot = None;
-            account.in_engine = false;
-            account.asked = Asked::default();
-        }
-        for host in &mut self.hosts {
-            host.admitted = 0;
-        }
-    }
-
-    pub(crate) fn start(&mut self) {
-        say!(self, "START");
-        self.up = true;
-        self.engine = Engine::new(self.seed ^ self.now);
-        self.clocks.start(self.now);
-        for host in 0..self.hosts.len() {
-            self.hosts[host].drift_before = self.hosts[host].drift;
-            let name = HostKey(u32::try_from(host).unwrap_or_default());
-            let plan = self.hosts[host].plan;
-            self.tell(Event::Host(name, plan));
-        }
-        for a in 0..self.accounts.len() {
-            let account = &mut self.accounts[a];
-            let durable = account.disk.as_ref().map(|record| &record.durable);
-            account.blocked = durable.is_some_and(|durable| durable.block.is_some());
-            let told = durable.and_then(|durable| durable.deferral);
-            if !told.is_some_and(|deferral| deferral.told) {
-                // What a provider said is lost with a daemon that dies before it has stored it.
-                account.rest_until = 0;
-            }
-            if let Some(Intent { kind, .. }) = durable.and_then(|durable| durable.intent) {
-                // Died between sending and storing: whatever that brought is lost, and what it spent may be spent.
-                let doubted = durable.and_then(|durable| durable.refresh);
-                account.excused =
-                    kind == Kind::Refresh || doubted.is_some_and(|refresh| refresh.in_doubt);
-                account.owned = account.disk.as_ref().and_then(|record| record.refresh);
-            }
-            account.cured_in_flight = false;
-            if account.configured && self.up {
-                self.adopt(a, false);
-            }
-        }
-    }
-
-    /// Gives an account to the engine, with what is on disk.
-    pub(crate) fn adopt(&mut self, a: usize, cured: bool) {
-        let account = &mut self.accounts[a];
-        account.configured = true;
-        let mut durable = None;
-        if !account.in_engine {
-            let stored = account
-                .disk
-                .as_ref()
-                .and_then(|record| record.durable.block);
-            account.blocked = stored.is_some();
-            let restored = account.disk.as_ref().map(|record| {
-                self.clocks
-                    .restore(self.now, &record.anchor, &record.durable)
-            });
-            account.vault = Vault::load(account.disk.as_ref(), restored.as_ref());
-            account.refused = None;
-            account.landed = account.vault.access.map(|(grant, _)| grant);
-            if let Some(restored) = restored {
-                account.drift = account.drift.max(account.drift_written + restored.ahead);
-                let host = &mut self.hosts[account.plan.host.0 as usize];
-                host.drift = host.drift.max(host.drift_before + restored.ahead);
-                durable = Some(restored.durable);
-            }
-        }
-        account.in_engine = true;
-        account.blocked &= !cured;
-        let adoption = Adoption {
-            plan: account.plan,
-            can_login: account.can_login,
-            cured,
-            durable,
-            asked: account.asked.clone(),
-        };
-        self.tell(Event::Adopt(key(a), Box::new(adoption)));
-    }
-
-    fn drain(&mut self) {
-        if self.up && !self.calm() && !self.draining {
-            self.draining = true;
-            self.tell(Event::Drain);
-            self.after(SECOND, Happening::Drained);
-        }
-        let next = self.rng.between(HOUR, 20 * HOUR);
-        self.after(next, Happening::Drain);
-    }
-
-    /// The shell of a draining daemon stops as soon as the engine is settled.
-    fn drained(&mut self) {
-        if !self.up || !self.draining {
-            return;
-        }
-        let stranded = self.waiters.values().any(|waiting| {
-            let account = &self.accounts[waiting.account];
-            account.flight.is_none() && account.write.is_none() && account.admitted.is_none()
-        });
-        if stranded {
-            return self.breaks("somebody waits in a drain although nothing is under way");
-        }
-        if !self.engine.is_settled() {
-            return self.after(SECOND, Happening::Drained);
-        }
-        if !self.waiters.is_empty() {
-            return self.breaks("a drained engine leaves somebody waiting");
-        }
-        let busy = self.accounts.iter().any(|account| {
-            account.flight.is_some() || account.write.is_some() || account.admitted.is_some()
-        });
-        if busy {
-            return self.breaks("a drained engine leaves something under way");
-        }
-        say!(self, "STOP");
-        self.stop();
-        self.after(SECOND, Happening::Start);
     }
 }

@@ -7,12 +7,14 @@
     reason = "a broken simulation may stop loudly"
 )]
 
+mod account;
 mod blows;
 mod clocks;
 mod door;
 mod effects;
 mod happenings;
 mod people;
+mod process;
 mod provider;
 mod random;
 mod runs;

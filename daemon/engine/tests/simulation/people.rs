@@ -4,9 +4,10 @@
 
 use tokend_engine::{Demand, Event, Fault, GrantId, Plan, WaiterId, Want};
 
+use crate::account::Account;
 use crate::provider::Access;
 use crate::store::Entered;
-use crate::world::{Account, HOUR, Happening, MINUTE, SECOND, Waiting, World, key, say};
+use crate::world::{HOUR, Happening, MINUTE, SECOND, Waiting, World, key, say};
 
 impl World {
     pub(crate) fn people_begin(&mut self) {
