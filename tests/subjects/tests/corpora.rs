@@ -40,7 +40,7 @@ fn feed(name: &str, subject: Subject) {
             continue;
         }
         // A stride, so that the work for each file stays the same whatever its length. What goes deeper is for the fuzzer.
-        let stride = bytes.len() / 24 + 1;
+        let stride = bytes.len() / 12 + 1;
         for at in (0..bytes.len()).step_by(stride) {
             subject(bytes.get(..at).unwrap_or_default());
             let mut altered = bytes.clone();
