@@ -34,6 +34,15 @@ enum Which {
     Kill(Points),
     /// The same, and the file system forgets what was not synced.
     Power(Points),
+    /// kill -9 wherever a first start changes something, and with --power the file system forgets what was not synced.
+    FirstStart {
+        /// Lose the power too.
+        #[arg(long)]
+        power: bool,
+        /// How many points to try at once.
+        #[arg(long, default_value_t = 4)]
+        at_once: usize,
+    },
     /// A daemon killed every 200 ms, with expired tokens and providers that fail.
     CrashLoop {
         /// How long.
@@ -89,6 +98,15 @@ fn prove(which: &Which, out: &mut impl Write) -> anyhow::Result<bool> {
     let (given, death) = match which {
         Which::Kill(given) => (given, Death::Process),
         Which::Power(given) => (given, Death::Power),
+        Which::FirstStart { power, at_once } => {
+            let death = match power {
+                true => Death::Power,
+                false => Death::Process,
+            };
+            let report = points::first_start(death, None, *at_once)?;
+            writeln!(out, "first start: {report}")?;
+            return tell(&report.failures, out);
+        }
         Which::CrashLoop { seconds } => {
             let report = crash_loop::run(Duration::from_secs(*seconds))?;
             writeln!(out, "{report}")?;

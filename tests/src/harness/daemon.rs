@@ -44,11 +44,28 @@ impl Daemon {
     /// # Errors
     /// When the process cannot be started.
     pub fn spawn(site: &Site) -> anyhow::Result<Self> {
+        Self::spawn_under(&[], site)
+    }
+
+    /// Starts it by way of another program, which must end up as the daemon itself, under the same process id.
+    ///
+    /// # Errors
+    /// As [`Daemon::spawn`].
+    pub fn spawn_under(program: &[&str], site: &Site) -> anyhow::Result<Self> {
         let log = OpenOptions::new()
             .create(true)
             .append(true)
             .open(site.log_path())?;
-        let child = Command::new(&site.binaries().tokend)
+        let tokend = &site.binaries().tokend;
+        let mut command = match program {
+            [] => Command::new(tokend),
+            [first, rest @ ..] => {
+                let mut command = Command::new(first);
+                command.args(rest).arg(tokend);
+                command
+            }
+        };
+        let child = command
             .arg("run")
             .arg("--config")
             .arg(site.configuration())

@@ -4,6 +4,7 @@
 //! Must never change what is proved: the daemon is the one that is shipped, with one worker thread so that its system calls
 //! can be counted.
 
+mod birth;
 pub mod crash_loop;
 pub mod disk;
 mod judge;

@@ -13,6 +13,7 @@ use std::{
 
 pub use super::scene::{Death, Outcome};
 use super::{
+    birth,
     scene::{calls, die},
     tracer::Call,
 };
@@ -63,7 +64,28 @@ pub fn run(
     sample: Option<usize>,
     at_once: usize,
 ) -> anyhow::Result<Report> {
-    let mut points = calls(api, if sample.is_none() { BEYOND } else { 0 })?;
+    let points = calls(api, if sample.is_none() { BEYOND } else { 0 })?;
+    let die = |call: &Call| die(api, call, death);
+    Ok(each(api, points, sample, at_once, die))
+}
+
+/// The same at every point of a first start at which something changes, until the daemon serves. No dialect has a part in that.
+///
+/// # Errors
+/// As [`run`].
+pub fn first_start(death: Death, sample: Option<usize>, at_once: usize) -> anyhow::Result<Report> {
+    let points = birth::calls()?;
+    let die = |call: &Call| birth::die(call, death);
+    Ok(each(birth::API, points, sample, at_once, die))
+}
+
+fn each(
+    api: Api,
+    mut points: Vec<Call>,
+    sample: Option<usize>,
+    at_once: usize,
+    die: impl Fn(&Call) -> anyhow::Result<Outcome> + Sync,
+) -> Report {
     if let Some(sample) = sample {
         let stride = points.len().div_ceil(sample.max(1)).max(1);
         points = points.into_iter().step_by(stride).collect();
@@ -80,14 +102,14 @@ pub fn run(
         for _ in 0..at_once.max(1) {
             scope.spawn(|| {
                 while let Some(call) = points.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let outcome = die(api, call, death);
+                    let outcome = die(call);
                     let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);
                     report.add(call, outcome);
                 }
             });
         }
     });
-    Ok(report.into_inner().unwrap_or_else(PoisonError::into_inner))
+    report.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Report {

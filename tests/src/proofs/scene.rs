@@ -22,9 +22,9 @@ use crate::{
 };
 
 /// The account's name.
-const IT: &str = "it";
+pub(super) const IT: &str = "it";
 /// The first login and the attempt that dies use the burst up: whoever forgets a debit is too early with the third.
-const ATTEMPTS: Pace = Pace {
+pub(super) const ATTEMPTS: Pace = Pace {
     burst: 2,
     period: Duration::from_secs(1),
 };
@@ -62,16 +62,16 @@ pub struct Outcome {
 }
 
 #[derive(Debug)]
-struct Scene {
+pub(super) struct Scene {
     api: Api,
-    sim: Simulator,
+    pub(super) sim: Simulator,
     // Before the place it is mounted in, so that it is gone first.
-    disk: Option<Disk>,
-    site: Site,
+    pub(super) disk: Option<Disk>,
+    pub(super) site: Site,
 }
 
 impl Scene {
-    fn new(api: Api, death: Death) -> anyhow::Result<Self> {
+    pub(super) fn new(api: Api, death: Death) -> anyhow::Result<Self> {
         let account = AccountSpec::new(IT, api).with(|it| {
             // The pace is judged here; and reuse costs the most it can.
             it.suspension = None;
@@ -107,12 +107,12 @@ impl Scene {
             .map(drop)
     }
 
-    fn trace_file(&self) -> PathBuf {
+    pub(super) fn trace_file(&self) -> PathBuf {
         self.site.path().join("trace")
     }
 
     /// What a program does that wants to work: ask, try, and report a token that is refused.
-    fn works(&self) -> anyhow::Result<bool> {
+    pub(super) fn works(&self) -> anyhow::Result<bool> {
         let said = self.site.tokenctl(&["get", IT, WAIT[0], WAIT[1]])?;
         if said.code == Some(0) && self.accepted(&said.line()?)? {
             return Ok(true);
@@ -128,7 +128,7 @@ impl Scene {
     }
 
     /// One more refresh, without one more login.
-    fn goes_on(&self) -> anyhow::Result<bool> {
+    pub(super) fn goes_on(&self) -> anyhow::Result<bool> {
         let logins = self.sim.log(IT).logins();
         let said = self
             .site

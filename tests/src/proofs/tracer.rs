@@ -13,9 +13,16 @@ use std::{
 use anyhow::Context as _;
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::harness::{Daemon, Site};
+
 /// Left out: calls that nothing outside the process can tell from their absence, and whose number is a matter of timing.
 const TRACED: &str = "!futex,epoll_wait,restart_syscall,sched_yield,mmap,munmap,mprotect,madvise,brk,mremap,\
                       rt_sigprocmask,rt_sigreturn,sigaltstack,getrandom,clock_nanosleep,clone3,rseq,set_robust_list,prctl";
+
+/// Of a start: what changes files or sockets. A start reads a thousand times more, and a death before a read is a death after the
+/// change before it. `?`: not every machine has all of these.
+const CHANGES: &str = "?open,?creat,?mkdir,mkdirat,write,writev,pwrite64,?pwritev,fsync,fdatasync,ftruncate,fallocate,\
+                       ?rename,renameat,?renameat2,?link,linkat,?unlink,unlinkat,flock,?chmod,fchmod,fchmodat,socket,bind,listen";
 
 /// One system call of one thread.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,13 +134,50 @@ impl Drop for Tracer {
     }
 }
 
-/// `TID name(…`; lines that end an interrupted call or tell of signals begin no call.
+/// `TID name(…`.
 fn parse(line: &str) -> Option<(u32, String)> {
     let (thread, rest) = line.split_once(' ')?;
-    let (name, _) = rest.trim_start().split_once('(')?;
+    Some((thread.parse().ok()?, called(rest)?))
+}
+
+/// `name(…`; lines that end an interrupted call or tell of signals begin no call.
+fn called(line: &str) -> Option<String> {
+    let (name, _) = line.trim_start().split_once('(')?;
     let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     let named = !name.is_empty() && name.chars().all(is_name) && name != "restart_syscall";
-    Some((thread.parse().ok()?, name.to_owned())).filter(|_| named)
+    named.then(|| name.to_owned())
+}
+
+/// Starts a daemon whose first thread is traced from its first call on, and killed at `death` if that is given.
+///
+/// # Errors
+/// When `strace` cannot be started.
+pub(super) fn born_under(
+    site: &Site,
+    death: Option<&Call>,
+    output: &Path,
+) -> anyhow::Result<Daemon> {
+    let output = output.display().to_string();
+    let (filter, inject) = match death {
+        None => (format!("trace={CHANGES}"), Vec::new()),
+        Some(Call { name, number, .. }) => {
+            let death = format!("inject={name}:signal=KILL:when={number}");
+            (format!("trace={name}"), vec!["-e".to_owned(), death])
+        }
+    };
+    // -D: the tracer steps aside, so that the process started is the daemon.
+    let mut program = vec!["strace", "-D", "-o", &output, "-e", &filter];
+    program.extend(inject.iter().map(String::as_str));
+    Daemon::spawn_under(&program, site)
+}
+
+/// The calls of a first thread recorded so far, in order.
+///
+/// # Errors
+/// When there is no record.
+pub(super) fn recorded(output: &Path) -> anyhow::Result<Vec<String>> {
+    let text = fs::read_to_string(output).context("cannot read strace's record")?;
+    Ok(text.lines().filter_map(called).collect())
 }
 
 /// Threads of a process in the order in which they were started, with their names.

@@ -14,7 +14,7 @@ use tokend_tests::{
     proofs::{
         crash_loop,
         disk::Disk,
-        points::{self, Death},
+        points::{self, Death, Report},
         possible,
     },
     simulator::spec::Api,
@@ -31,7 +31,10 @@ fn carried_out(what: &str, possible: anyhow::Result<()>) -> bool {
 
 /// Dies at a sample of points and demands that each promise was kept, and that the deaths were deaths.
 fn die(api: Api, death: Death, sample: usize) {
-    let report = points::run(api, death, Some(sample), 3).unwrap();
+    judge(&points::run(api, death, Some(sample), 3).unwrap());
+}
+
+fn judge(report: &Report) {
     let told = report.failures.join("\n");
     assert!(report.failures.is_empty(), "{report}\n{told}");
     // One call more or less is a matter of scheduling; a sample that mostly missed proves nothing.
@@ -47,6 +50,13 @@ fn die(api: Api, death: Death, sample: usize) {
 fn killed_in_the_middle_of_a_rotation_nothing_is_lost_or_replayed() {
     if carried_out("kill -9 at a system call", possible::tracing()) {
         die(Api::JwtApi, Death::Process, 15);
+    }
+}
+
+#[test]
+fn killed_at_its_first_start_a_daemon_starts_again() {
+    if carried_out("kill -9 at a system call", possible::tracing()) {
+        judge(&points::first_start(Death::Process, Some(8), 3).unwrap());
     }
 }
 
