@@ -11,11 +11,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokend_proto::{AccountName, Fault, FaultCode};
-use tokend_store::{AccountId, Store};
+use tokend_store::{AccountId, Quarantined, Store, StoreError};
 use tokio::sync::{Mutex, oneshot};
 
 use crate::clock::Clock;
 use crate::config::{Account, Config, Environment, Overrides};
+use crate::keeper;
 use crate::logging::Logging;
 use crate::message::{Driver, Message};
 use crate::policy::Rule;
@@ -243,6 +244,10 @@ impl Reloader {
                         );
                     }
                 })?;
+                if !quarantined.is_empty() {
+                    let lost = missing.iter().filter(|id| !set_aside(&quarantined, id));
+                    put_back(&*store, lost, &clock, &mut found)?;
+                }
                 for set_aside in quarantined {
                     tracing::error!("{set_aside}");
                     if let Ok(id) = AccountId::new(&set_aside.account) {
@@ -257,7 +262,7 @@ impl Reloader {
                         Stored::Record(Box::new(vault::restore(&record, &clock)))
                     }
                     Ok(None) => Stored::Blank,
-                    Err(tokend_store::StoreError::Quarantined(set_aside)) => {
+                    Err(StoreError::Quarantined(set_aside)) => {
                         Stored::Quarantined(set_aside.reason.to_string().into())
                     }
                     Err(error) => return Err(error),
@@ -366,4 +371,29 @@ impl LogChoice {
             .unwrap_or_else(|| config.log.level.clone());
         (format, level)
     }
+}
+
+/// Whether the record under this name is among those that do not open.
+fn set_aside(quarantined: &[Quarantined], id: &AccountId) -> bool {
+    quarantined.iter().any(|it| it.account == id.as_str())
+}
+
+/// Looks for records of accounts that seem to have none among those whose name was damaged: such an account would log in.
+fn put_back<'a>(
+    store: &dyn Store,
+    lost: impl Iterator<Item = &'a AccountId>,
+    clock: &Clock,
+    found: &mut HashMap<AccountId, Stored>,
+) -> Result<(), StoreError> {
+    for id in lost {
+        if found.contains_key(id) || !store.recover(id)? {
+            continue;
+        }
+        tracing::warn!(account = %keeper::name(id), "the stored record had a damaged name and was put back");
+        if let Some((_, record)) = store.read(id)? {
+            let restored = vault::restore(&record, clock);
+            found.insert(id.clone(), Stored::Record(Box::new(restored)));
+        }
+    }
+    Ok(())
 }

@@ -5,6 +5,7 @@
 
 mod database;
 mod handle;
+mod reserve;
 
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use redb::{ReadableDatabase as _, ReadableTable as _, Table};
 use crate::account::{AccountId, Version};
 use crate::claims::{Claim, Claims};
 use crate::codec;
-use crate::error::{OpenError, QuarantineReason, Quarantined, StoreError};
+use crate::error::{Cause, OpenError, QuarantineReason, Quarantined, StoreError};
 use crate::record::Record;
 use crate::seal::{self, Bound, Scratch, SealingKey};
 use crate::state_dir::StateDir;
@@ -21,6 +22,7 @@ use crate::store::{Commit, Store, check_version};
 use crate::watch::Watch;
 use database::{ACCOUNTS, META, floor, raise_floor};
 use handle::{Handle, Opener};
+use reserve::Reserve;
 
 /// Sealed records in `tokend.redb`. See the crate's documentation for the layout.
 ///
@@ -31,6 +33,7 @@ pub struct RedbStore {
     handle: Handle,
     key: SealingKey,
     claims: Claims,
+    reserve: Reserve,
     // Last, so that the lock outlives the database.
     _state: StateDir,
 }
@@ -54,8 +57,35 @@ impl RedbStore {
             handle,
             key,
             claims: Claims::new(epoch),
+            reserve: Reserve::new(state.reserve()),
             _state: state,
         })
+    }
+
+    /// Writes a batch in one transaction.
+    fn write(&self, batch: &[Commit<'_>]) -> Vec<Result<Version, StoreError>> {
+        let written = self.handle.with(|db| {
+            let txn = database::begin_write(db)?;
+            let mut answers = Vec::with_capacity(batch.len());
+            {
+                let mut accounts = txn.open_table(ACCOUNTS)?;
+                let mut meta = txn.open_table(META)?;
+                for commit in batch {
+                    answers.push(match self.apply(&mut accounts, &mut meta, commit) {
+                        Ok(version) => Ok(version),
+                        Err(Failure::OfCommit(error)) => Err(error),
+                        Err(Failure::OfStorage(error)) => return Err(error),
+                    });
+                }
+            }
+            if answers.iter().any(Result::is_ok) {
+                txn.commit()?;
+            } else {
+                txn.abort()?;
+            }
+            Ok(answers)
+        });
+        written.unwrap_or_else(|error| batch.iter().map(|_| Err(error.clone())).collect())
     }
 
     /// Writes one commit into a transaction.
@@ -171,6 +201,9 @@ impl Store for RedbStore {
     }
 
     fn claim(&self, account: &AccountId, _ttl: Duration) -> Result<Claim, StoreError> {
+        self.reserve
+            .keep()
+            .map_err(|error| self.handle.unavailable(&error))?;
         self.claims.claim(account)
     }
 
@@ -178,28 +211,22 @@ impl Store for RedbStore {
         if batch.is_empty() {
             return Vec::new();
         }
-        let written = self.handle.with(|db| {
-            let txn = database::begin_write(db)?;
-            let mut answers = Vec::with_capacity(batch.len());
-            {
-                let mut accounts = txn.open_table(ACCOUNTS)?;
-                let mut meta = txn.open_table(META)?;
-                for commit in batch {
-                    answers.push(match self.apply(&mut accounts, &mut meta, commit) {
-                        Ok(version) => Ok(version),
-                        Err(Failure::OfCommit(error)) => Err(error),
-                        Err(Failure::OfStorage(error)) => return Err(error),
-                    });
-                }
-            }
-            if answers.iter().any(Result::is_ok) {
-                txn.commit()?;
-            } else {
-                txn.abort()?;
-            }
-            Ok(answers)
-        });
-        written.unwrap_or_else(|error| batch.iter().map(|_| Err(error.clone())).collect())
+        let answers = self.write(batch);
+        // An intent can wait for room; an outcome may be the only copy of a refresh token.
+        let outcomes: Vec<_> = batch
+            .iter()
+            .filter(|commit| !begins(commit))
+            .copied()
+            .collect();
+        if outcomes.is_empty() || !answers.iter().any(is_full) || !self.reserve.spend() {
+            return answers;
+        }
+        let mut again = self.write(&outcomes).into_iter();
+        let answer = |(commit, answer): (&Commit<'_>, _)| match begins(commit) {
+            true => answer,
+            false => again.next().unwrap_or(answer),
+        };
+        batch.iter().zip(answers).map(answer).collect()
     }
 
     fn release(&self, claim: Claim) {
@@ -208,6 +235,41 @@ impl Store for RedbStore {
 
     fn watch(&self) -> Watch {
         Watch::silent()
+    }
+
+    fn recover(&self, account: &AccountId) -> Result<bool, StoreError> {
+        let name = account.as_str().as_bytes();
+        self.handle.with(|db| {
+            let txn = database::begin_write(db)?;
+            let found = {
+                let mut accounts = txn.open_table(ACCOUNTS)?;
+                let mut found = None;
+                if accounts.get(name)?.is_none() {
+                    for entry in accounts.iter()? {
+                        let (key, sealed) = entry?;
+                        let mut scratch = Scratch::default();
+                        if self
+                            .open_value(account, sealed.value(), &mut scratch)
+                            .is_ok()
+                        {
+                            found = Some((key.value().to_vec(), sealed.value().to_vec()));
+                            break;
+                        }
+                    }
+                }
+                if let Some((key, sealed)) = &found {
+                    accounts.remove(key.as_slice())?;
+                    accounts.insert(name, sealed.as_slice())?;
+                }
+                found.is_some()
+            };
+            if found {
+                txn.commit()?;
+            } else {
+                txn.abort()?;
+            }
+            Ok(found)
+        })
     }
 
     fn discard_quarantined(&self, account: &str) -> Result<(), StoreError> {
@@ -245,6 +307,21 @@ impl Store for RedbStore {
             })
         }
     }
+}
+
+/// Whether a commit is the intent of an attempt that has not left yet.
+fn begins(commit: &Commit<'_>) -> bool {
+    commit.record.is_some_and(|record| record.intent.is_some())
+}
+
+fn is_full(answer: &Result<Version, StoreError>) -> bool {
+    matches!(
+        answer,
+        Err(StoreError::Unavailable {
+            cause: Cause::DiskFull,
+            ..
+        })
+    )
 }
 
 /// Why one commit did not go into the transaction.

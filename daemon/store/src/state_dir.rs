@@ -16,6 +16,7 @@ const DATABASE: &str = "tokend.redb";
 const NEW_DATABASE: &str = "tokend.redb.new";
 const MARKER: &str = "tokend.marker";
 const NEW_MARKER: &str = "tokend.marker.new";
+const RESERVE: &str = "tokend.reserve";
 const LOCK: &str = "tokend.lock";
 
 /// A state directory that is ours alone, until this is dropped.
@@ -76,6 +77,10 @@ impl StateDir {
 
     pub(crate) fn new_database(&self) -> PathBuf {
         self.path.join(NEW_DATABASE)
+    }
+
+    pub(crate) fn reserve(&self) -> PathBuf {
+        self.path.join(RESERVE)
     }
 
     pub(crate) fn marker(&self) -> PathBuf {

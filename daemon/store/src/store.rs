@@ -45,10 +45,10 @@ pub trait Store: Send + Sync {
     /// Takes the right to attempt and to commit for an account.
     ///
     /// A shared store ends the claim after `ttl`, so that a daemon that died does not hold it. A local store has the state directory to itself and
-    /// lets a claim live until it is released or the store is closed.
+    /// lets a claim live until it is released or the store is closed. It gives none while there is no room on the disk for an outcome.
     ///
     /// # Errors
-    /// [`StoreError::Claimed`] while another claim on the account lives.
+    /// [`StoreError::Claimed`] while another claim on the account lives; [`StoreError::Unavailable`] when the disk is full.
     fn claim(&self, account: &AccountId, ttl: Duration) -> Result<Claim, StoreError>;
 
     /// Writes the batch in one durable transaction, in order, and answers each in turn.
@@ -65,6 +65,13 @@ pub trait Store: Send + Sync {
 
     /// Changes made by others from now on. A local store never reports one.
     fn watch(&self) -> Watch;
+
+    /// Puts back the record that was sealed for this account and stands under another name, because its name was damaged. False
+    /// when there is none, or the account has a record.
+    ///
+    /// # Errors
+    /// As [`for_each`](Self::for_each).
+    fn recover(&self, account: &AccountId) -> Result<bool, StoreError>;
 
     /// Removes a record that does not open, by the name its [`Quarantined`] has.
     ///

@@ -65,6 +65,15 @@ impl Handle {
         }
     }
 
+    /// What the disk beside the database said.
+    pub(super) fn unavailable(&self, error: &std::io::Error) -> StoreError {
+        StoreError::Unavailable {
+            cause: Cause::from(error),
+            at: self.path.clone(),
+            detail: error.to_string(),
+        }
+    }
+
     fn current(&self) -> Result<Arc<Database>, StoreError> {
         let mut current = self.lock();
         if let Some(db) = &*current {

@@ -48,7 +48,12 @@ fn everything_is_private_and_nothing_is_left_over() {
     home.fill(&["ads"]);
     assert_eq!(
         names(&home),
-        ["tokend.lock", "tokend.marker", "tokend.redb"]
+        [
+            "tokend.lock",
+            "tokend.marker",
+            "tokend.redb",
+            "tokend.reserve"
+        ]
     );
     let mode = |path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
     assert_eq!(mode(home.dir()), 0o700);

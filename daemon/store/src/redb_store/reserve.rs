@@ -1,0 +1,108 @@
+//! Room kept on the disk for outcomes.
+//!
+//! Owns one file that takes space and holds nothing. An attempt begins only while that room is there, and an outcome that finds
+//! the disk full is given it: a refresh token that was rotated must not be lost because the intent was the last thing to fit.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rustix::fs::{FallocateFlags, Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::codec::MAX_RECORD_BYTES;
+
+/// Four of the largest records, which is more than a transaction with one of them writes anew.
+const ROOM: usize = 4 * MAX_RECORD_BYTES;
+
+/// The room, and whether it is there.
+#[derive(Debug)]
+pub(super) struct Reserve {
+    path: PathBuf,
+    kept: Mutex<bool>,
+}
+
+impl Reserve {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self {
+            path,
+            kept: Mutex::new(false),
+        }
+    }
+
+    /// Sees to it that the room is there. Only a full disk is an error: whatever else is wrong, the writes themselves will tell.
+    pub(super) fn keep(&self) -> io::Result<()> {
+        let mut kept = self.lock();
+        if *kept {
+            return Ok(());
+        }
+        match self.take_room() {
+            Ok(()) => *kept = true,
+            Err(error) if is_full(&error) => {
+                // Half a reserve helps nobody, and what it took is somebody's.
+                let _gone = fs::remove_file(&self.path);
+                return Err(error);
+            }
+            Err(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Gives the room to whoever writes next. False when there was none to give.
+    pub(super) fn spend(&self) -> bool {
+        let mut kept = self.lock();
+        std::mem::take(&mut *kept) && fs::remove_file(&self.path).is_ok()
+    }
+
+    fn take_room(&self) -> io::Result<()> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::open(&self.path, flags, Mode::RUSR | Mode::WUSR)?;
+        match rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, ROOM as u64) {
+            Err(Errno::OPNOTSUPP) => File::from(file).write_all(&vec![0; ROOM]),
+            done => Ok(done?),
+        }
+    }
+
+    // A panic cannot leave this state half changed, so a poisoned lock is still good.
+    fn lock(&self) -> MutexGuard<'_, bool> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_is_taken_once_given_once_and_taken_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("reserve");
+        let reserve = Reserve::new(path.clone());
+        assert!(!reserve.spend(), "nothing was kept yet");
+        for _ in 0..2 {
+            reserve.keep().unwrap();
+            assert_eq!(fs::metadata(&path).unwrap().len(), ROOM as u64);
+            reserve.keep().unwrap();
+            assert!(reserve.spend() && !path.exists());
+            assert!(!reserve.spend());
+        }
+    }
+
+    #[test]
+    fn only_a_full_disk_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let reserve = Reserve::new(dir.path().join("no/such/folder/reserve"));
+        reserve.keep().unwrap();
+        assert!(!reserve.spend());
+        assert!(is_full(&Errno::NOSPC.into()) && is_full(&Errno::DQUOT.into()));
+        assert!(!is_full(&Errno::IO.into()));
+    }
+}
