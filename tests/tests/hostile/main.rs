@@ -1,0 +1,17 @@
+//! tokend among enemies: providers, clients, disks and clocks that do what they must not.
+//!
+//! Real `tokend` and `tokenctl` throughout. `daemon/PROMISES.md` names the tests of this binary, so rename with care.
+
+#![expect(clippy::unwrap_used, reason = "helpers of a test may fail it")]
+
+mod clients;
+mod disk;
+mod failings;
+mod provider;
+mod raw;
+mod scene;
+mod secrecy;
+mod store;
+mod time;
+mod tls;
+mod wire;

@@ -1,0 +1,217 @@
+//! A provider of bytes: accepts connections and does with each whatever a test says, far below what HTTP allows.
+//!
+//! Counts requests and what it managed to write. Must never outlive its test: dropping it closes the port.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use rustix::net::{AddressFamily, SocketType, bind, getsockname, listen, socket};
+
+/// What a test does with one connection.
+type Play = dyn Fn(&mut Talk) + Send + Sync;
+
+pub(crate) struct Raw {
+    address: SocketAddr,
+    books: Arc<Books>,
+    accepting: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Books {
+    requests: AtomicUsize,
+    written: AtomicU64,
+    closed: AtomicBool,
+}
+
+/// One connection, from the provider's side.
+pub(crate) struct Talk {
+    pub(crate) stream: TcpStream,
+    books: Arc<Books>,
+}
+
+impl Raw {
+    /// Listens on a free port of loopback.
+    pub(crate) fn start(play: impl Fn(&mut Talk) + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let books = Arc::new(Books::default());
+        let (play, shared): (Arc<Play>, _) = (Arc::new(play), Arc::clone(&books));
+        let accepting = std::thread::spawn(move || {
+            while let Ok((stream, _)) = listener.accept() {
+                if shared.closed.load(Ordering::SeqCst) {
+                    return;
+                }
+                let (play, books) = (Arc::clone(&play), Arc::clone(&shared));
+                std::thread::spawn(move || play(&mut Talk { stream, books }));
+            }
+        });
+        Self {
+            address,
+            books,
+            accepting: Some(accepting),
+        }
+    }
+
+    /// Answers every request with these bytes and hangs up.
+    pub(crate) fn saying(bytes: impl Into<Vec<u8>>) -> Self {
+        let bytes = bytes.into();
+        Self::start(move |talk| {
+            talk.request();
+            talk.say(&bytes);
+            talk.hang_up();
+        })
+    }
+
+    /// Answers every request with this status, these header lines and this body.
+    pub(crate) fn answering(status: &str, headers: &str, body: impl AsRef<[u8]>) -> Self {
+        Self::saying(reply(status, headers, body.as_ref()))
+    }
+
+    pub(crate) fn http(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub(crate) fn https(&self) -> String {
+        format!("https://localhost:{}", self.address.port())
+    }
+
+    /// How many requests have come in whole.
+    pub(crate) fn requests(&self) -> usize {
+        self.books.requests.load(Ordering::SeqCst)
+    }
+
+    /// How many bytes the other side, or the system on its behalf, has taken.
+    pub(crate) fn written(&self) -> u64 {
+        self.books.written.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        self.books.closed.store(true, Ordering::SeqCst);
+        // Wakes the thread that accepts, so that it sees the end.
+        drop(TcpStream::connect(self.address));
+        if let Some(accepting) = self.accepting.take() {
+            drop(accepting.join());
+        }
+    }
+}
+
+impl Talk {
+    /// Reads one request to its end and gives it back as text; what there was when the connection ends earlier.
+    pub(crate) fn request(&mut self) -> String {
+        let mut seen = Vec::new();
+        let mut piece = [0; 4096];
+        while let Ok(count @ 1..) = self.stream.read(&mut piece) {
+            seen.extend(piece.iter().take(count));
+            if whole(&seen) {
+                self.count();
+                break;
+            }
+        }
+        String::from_utf8_lossy(&seen).into_owned()
+    }
+
+    /// Notes a request.
+    pub(crate) fn count(&self) {
+        self.books.requests.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Writes, and tells whether the other side still takes it.
+    pub(crate) fn say(&mut self, bytes: &[u8]) -> bool {
+        let said = self.stream.write_all(bytes).is_ok();
+        if said {
+            let count = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+            self.books.written.fetch_add(count, Ordering::SeqCst);
+        }
+        said
+    }
+
+    /// Says the same again and again until nobody takes it any more.
+    pub(crate) fn say_forever(&mut self, bytes: &[u8]) {
+        while self.say(bytes) {}
+    }
+
+    /// Says it one byte at a time, with a rest in between, again and again until nobody takes it any more.
+    pub(crate) fn trickle(&mut self, bytes: &[u8]) {
+        let mut bytes = bytes.iter().cycle();
+        while bytes.next().is_some_and(|byte| self.say(&[*byte])) {
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+    }
+
+    /// Stays silent until the other side goes away.
+    pub(crate) fn stay(&mut self) {
+        let mut piece = [0; 4096];
+        while let Ok(1..) = self.stream.read(&mut piece) {}
+    }
+
+    pub(crate) fn hang_up(&mut self) {
+        drop(self.stream.shutdown(Shutdown::Write));
+        self.stay();
+    }
+
+    /// Ends with RST instead of FIN.
+    pub(crate) fn reset(&mut self) {
+        rustix::net::sockopt::set_socket_linger(&self.stream, Some(Duration::ZERO)).unwrap();
+    }
+}
+
+/// An HTTP/1.1 answer.
+pub(crate) fn reply(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
+    let length = body.len();
+    let head = format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {length}\r\n\r\n");
+    [head.as_bytes(), body].concat()
+}
+
+fn whole(seen: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(seen).to_ascii_lowercase();
+    let Some((head, body)) = text.split_once("\r\n\r\n") else {
+        return false;
+    };
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length:"))
+        .map_or(0, |length| length.trim().parse().unwrap());
+    body.len() >= length
+}
+
+/// A port whose queue of connections is full: whoever connects waits.
+pub(crate) struct FullBacklog {
+    address: SocketAddr,
+    _listener: std::os::fd::OwnedFd,
+    _fillers: Vec<std::os::fd::OwnedFd>,
+}
+
+impl FullBacklog {
+    pub(crate) fn start() -> Self {
+        let listener = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        bind(&listener, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+        listen(&listener, 0).unwrap();
+        let address = SocketAddr::try_from(getsockname(&listener).unwrap()).unwrap();
+        // The queue holds one connection more than it was told; the rest stay half-made.
+        let fillers = (0..8).map(|_| {
+            let filler = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+            rustix::io::ioctl_fionbio(&filler, true).unwrap();
+            let _pending = rustix::net::connect(&filler, &address);
+            filler
+        });
+        Self {
+            address,
+            _fillers: fillers.collect(),
+            _listener: listener,
+        }
+    }
+
+    pub(crate) fn http(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}

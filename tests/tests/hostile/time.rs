@@ -1,0 +1,169 @@
+//! Clocks that leap: the machine's while the daemon is away, and the provider's in what it answers.
+//!
+//! Steps of the wall clock under a running daemon reach no decision at all, which the daemon's own tests show
+//! (`daemon/src/clock.rs`, and the simulation of the engine). Here the boot clock leaps, in a time namespace; that needs root.
+
+use std::process::{Child, Stdio};
+
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use rustix::process::{Pid, Signal, kill_process};
+use tokend_tests::clock::{PATIENCE, wait_until};
+
+use crate::{
+    disk::as_root,
+    raw::Raw,
+    scene::{FAST, Scene, WELL},
+};
+
+/// A daemon whose boot clock is ahead, as after a suspend of so many seconds. The wall clock is everybody's.
+struct Later(Child);
+
+impl Later {
+    fn start(scene: &Scene, seconds: u64) -> Self {
+        let (site, seconds) = (&scene.site, seconds.to_string());
+        let child = as_root("unshare")
+            .args([
+                "--time",
+                "--boottime",
+                &seconds,
+                "--monotonic",
+                &seconds,
+                "--fork",
+                "--kill-child",
+                "--",
+            ])
+            .arg(&site.binaries().tokend)
+            .args(["run", "--config"])
+            .arg(site.configuration())
+            .arg("--state-dir")
+            .arg(site.state())
+            .arg("--socket")
+            .arg(site.socket())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let later = Self(child);
+        let serves = || site.tokenctl(&["list"]).unwrap().code == Some(0);
+        wait_until("the daemon to serve", PATIENCE, serves).unwrap();
+        later
+    }
+}
+
+impl Drop for Later {
+    fn drop(&mut self) {
+        let pid = Pid::from_raw(i32::try_from(self.0.id()).unwrap()).unwrap();
+        // Takes the daemon with it; the state directory is free once it is gone.
+        let _gone = kill_process(pid, Signal::KILL);
+        drop(self.0.wait());
+    }
+}
+
+#[test]
+fn time_the_machine_slept_counts_though_the_wall_clock_does_not_tell() {
+    const HOUR: u64 = 3600;
+    let scene = Scene::new("", "", &[]);
+    let daemon = scene.site.start().unwrap();
+    let first = scene.site.get(WELL).unwrap();
+    assert!(daemon.terminate().unwrap().success());
+    let asked = || {
+        let log = scene.sim.log(WELL);
+        (log.logins(), log.refreshes())
+    };
+    {
+        let _later = Later::start(&scene, HOUR / 2);
+        assert_eq!(
+            scene.site.get(WELL).unwrap(),
+            first,
+            "half its life is left"
+        );
+        assert_eq!(asked(), (1, 0));
+    }
+    {
+        let _later = Later::start(&scene, 2 * HOUR);
+        assert_ne!(
+            scene.site.get(WELL).unwrap(),
+            first,
+            "it expired while the machine slept"
+        );
+        assert_eq!(asked(), (1, 1), "one refresh, no login");
+    }
+    {
+        // The boot clock is behind what was stored, as no kernel lets it be: how old the token is cannot be known.
+        let _daemon = scene.site.start().unwrap();
+        scene.site.get(WELL).unwrap();
+        let (logins, refreshes) = asked();
+        assert!(
+            logins == 1 && refreshes <= 2,
+            "{logins} logins, {refreshes} refreshes: no burst"
+        );
+    }
+    {
+        let _later = Later::start(&scene, 400 * 24 * HOUR);
+        scene.site.get(WELL).unwrap();
+        assert_eq!(
+            asked().0,
+            2,
+            "a refresh token that expired in the meantime is not presented: one login"
+        );
+        assert!(asked().1 <= 2);
+    }
+    assert_eq!(scene.sim.violations(), []);
+}
+
+/// A token that says when it was made and when it ends, both in Unix seconds.
+fn jwt(issued: i64, ends: i64) -> String {
+    let part = |json: String| BASE64_URL_SAFE_NO_PAD.encode(json);
+    let claims = format!("{{\"iat\":{issued},\"exp\":{ends}}}");
+    format!(
+        "{}.{}.c2ln",
+        part(r#"{"alg":"HS256"}"#.to_owned()),
+        part(claims)
+    )
+}
+
+#[test]
+fn where_a_provider_contradicts_itself_about_time_the_shorter_life_counts() {
+    const NOW: i64 = 1_790_000_000;
+    const FUTURE: i64 = 4_000_000_000;
+    let grant = |token: String, expires_in: i64, date: &str| {
+        let body = format!(
+            "{{\"access_token\":\"{token}\",\"token_type\":\"bearer\",\"expires_in\":{expires_in}}}"
+        );
+        Raw::answering("200 OK", &format!("Date: {date}\r\n"), body)
+    };
+    let (today, past, far) = (
+        "Mon, 21 Sep 2026 12:53:20 GMT",
+        "Thu, 01 Jan 1970 00:16:40 GMT",
+        "Fri, 01 Jan 2100 00:00:00 GMT",
+    );
+    let providers = [
+        ("shorter-jwt", grant(jwt(NOW, NOW + 600), 3600, today), 600),
+        ("longer-jwt", grant(jwt(NOW, NOW + 86_400), 600, today), 600),
+        ("date-of-1970", grant(jwt(1000, 1600), 3600, past), 600),
+        (
+            "date-of-2100",
+            grant(jwt(FUTURE, FUTURE + 600), 3600, far),
+            600,
+        ),
+        ("date-alone", grant("opaque".to_owned(), 600, past), 600),
+    ];
+    let accounts: Vec<_> = providers
+        .iter()
+        .map(|(name, raw, _)| (*name, raw.http()))
+        .collect();
+    let scene = Scene::new("", FAST, &accounts);
+    let _daemon = scene.site.start().unwrap();
+    for (name, raw, seconds) in &providers {
+        scene.site.get(name).unwrap();
+        let status = scene.site.status(name).unwrap();
+        let lifetime = status
+            .get("lifetime_ms")
+            .and_then(serde_json::Value::as_u64);
+        // A fraction of a second may be cut off: the provider's clock shows whole ones.
+        let right = (seconds - 1) * 1000..=seconds * 1000;
+        assert!(right.contains(&lifetime.unwrap()), "{name}: {status}");
+        scene.site.get(name).unwrap();
+        assert_eq!(raw.requests(), 1, "{name}");
+    }
+}
