@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokend_store::{RedbStore, SealingKey, StateDir, Store};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
@@ -47,6 +48,7 @@ pub(crate) struct Start {
 /// # Errors
 /// What kept it from starting, with what to do. Once it serves, it ends only when told to.
 pub(crate) fn run(start: Start) -> anyhow::Result<()> {
+    raise_descriptors();
     // Before the runtime: the store refuses a second daemon, and the socket is made while there is one thread.
     let store = open_store(&start.config)?;
     let bound = match start.inherited {
@@ -196,6 +198,19 @@ impl Parts {
         drop((driver, reloader));
         finish(keeper_thread);
         Ok(())
+    }
+}
+
+/// Allows as many descriptors as the system lets this process have: each connection takes one, and the usual soft limit of 1024 is
+/// less than the connections that are allowed by default.
+fn raise_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!("the limit on open files could not be raised: {error}");
     }
 }
 
