@@ -35,9 +35,11 @@ mod testing;
 mod upstream;
 mod vault;
 
+use std::alloc::System;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use zeroizing_alloc::ZeroAlloc;
 
 use crate::app::Start;
 use crate::cli::{Cli, Command, Exit, RunArgs};
@@ -45,6 +47,11 @@ use crate::commands::report::{self, Medium};
 use crate::config::{Config, Environment};
 use crate::logging::{Level, Logging};
 use crate::reload::LogChoice;
+
+/// Wipes all memory that is given back. The parts of the daemon wipe their own secrets; this is for the copies that the HTTP, TLS and
+/// JSON libraries make on the way.
+#[global_allocator]
+static WIPING: ZeroAlloc<System> = ZeroAlloc(System);
 
 fn main() -> ExitCode {
     let (mut out, mut err) = (std::io::stdout(), std::io::stderr());

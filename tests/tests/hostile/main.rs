@@ -7,6 +7,7 @@
 mod clients;
 mod disk;
 mod failings;
+mod memory;
 mod provider;
 mod raw;
 mod scene;
