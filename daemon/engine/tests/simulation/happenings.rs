@@ -84,6 +84,10 @@ impl World {
                 entered,
                 forget,
             } => {
+                if forget && write.lands {
+                    // Also where the store says that it is not.
+                    account.owned = None;
+                }
                 if let Some(id) = granted {
                     let side = match write.says_ok {
                         true => &mut account.landed,

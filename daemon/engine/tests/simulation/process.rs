@@ -2,10 +2,12 @@
 //!
 //! Owns what of an account outlives the process and how it is taken up again. What the disk holds is all that is left of a crash.
 
-use tokend_engine::{Adoption, Asked, Engine, Event, HostKey, Intent, Kind};
+use tokend_engine::{Adoption, Asked, Engine, Event, HostKey, Intent, Kind, Tat};
 
+use crate::account::Account;
 use crate::store::{Purpose, Vault};
-use crate::world::{HOUR, Happening, MINUTE, SECOND, World, key, say};
+use crate::window::Window;
+use crate::world::{HOUR, Happening, MINUTE, SECOND, START, World, key, say};
 
 impl World {
     pub(crate) fn plan_crash(&mut self) {
@@ -91,6 +93,10 @@ impl World {
         self.clocks.start(self.now);
         for host in 0..self.hosts.len() {
             self.hosts[host].drift_before = self.hosts[host].drift;
+            if self.is_forgotten(host) {
+                self.tally.forgotten += 1;
+                self.count_host(host);
+            }
             let name = HostKey(u32::try_from(host).unwrap_or_default());
             let plan = self.hosts[host].plan;
             self.tell(Event::Host(name, plan));
@@ -115,6 +121,39 @@ impl World {
             if account.configured && self.up {
                 self.adopt(a, false);
             }
+        }
+    }
+
+    /// Whether the pace of a host is forgotten by this start: only an account that is not configured any more knows how far it is used
+    /// up. A known gap: records do not say which host they are of, so nobody can ask those of other accounts.
+    fn is_forgotten(&self, host: usize) -> bool {
+        let known = |configured: bool| {
+            let of_host = |account: &&Account| {
+                account.plan.host.0 as usize == host && account.configured == configured
+            };
+            let tat = |account: &Account| {
+                let record = account.disk.as_ref()?;
+                let restored = self
+                    .clocks
+                    .restore(self.now, &record.anchor, &record.durable);
+                Some(restored.durable.host)
+            };
+            self.accounts.iter().filter(of_host).filter_map(tat).max()
+        };
+        let used_up = Some(Tat(self.stamp(self.now)));
+        known(false) > known(true).max(used_up)
+    }
+
+    /// Checks that a host was not asked too often since it was last checked, on the clock of admission.
+    pub(crate) fn count_host(&mut self, host: usize) {
+        let mut window = Window::new(self.hosts[host].plan.rate);
+        let mut debits = std::mem::take(&mut self.hosts[host].debits);
+        debits.sort_unstable();
+        if let Some(at) = debits.into_iter().find(|at| !window.arrive(*at)) {
+            let at = at - START;
+            self.breaks(format!(
+                "host {host} is asked too often {at} ms after the start"
+            ));
         }
     }
 

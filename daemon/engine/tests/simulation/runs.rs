@@ -7,7 +7,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use tokend_engine::Want;
 
 use crate::blows::{Blow, CRASHES, OTHERS};
-use crate::window::Window;
 use crate::world::{DAY, Happening, LONG, Length, SHORT, START, Tally, World};
 
 /// How much of the trace of a failed run is told.
@@ -161,15 +160,7 @@ fn play(world: &mut World) {
         world.waiters.is_empty()
     });
     for host in 0..world.hosts.len() {
-        let mut window = Window::new(world.hosts[host].plan.rate);
-        let mut debits = world.hosts[host].debits.clone();
-        debits.sort_unstable();
-        if let Some(at) = debits.into_iter().find(|at| !window.arrive(*at)) {
-            let at = at - START;
-            world.breaks(format!(
-                "host {host} is asked too often {at} ms after the start"
-            ));
-        }
+        world.count_host(host);
     }
 }
 
@@ -186,5 +177,6 @@ impl Tally {
         self.suspends += other.suspends;
         self.steps += other.steps;
         self.echoes += other.echoes;
+        self.forgotten += other.forgotten;
     }
 }

@@ -108,6 +108,8 @@ pub(crate) struct Tally {
     pub(crate) suspends: u64,
     pub(crate) steps: u64,
     pub(crate) echoes: u64,
+    /// Starts at which the pace of a host was forgotten.
+    pub(crate) forgotten: u64,
 }
 
 pub(crate) struct World {
