@@ -150,3 +150,31 @@ fn sealed_bytes(home: &Home, name: &str) -> Vec<u8> {
     let value = table.get(name.as_bytes()).unwrap().unwrap();
     value.value().to_vec()
 }
+
+#[test]
+fn a_record_under_a_damaged_name_goes_back_to_its_account_and_to_no_other() {
+    let home = Home::new();
+    home.fill(&["ads"]);
+    let db = redb::Database::open(home.file("tokend.redb")).unwrap();
+    let txn = db.begin_write().unwrap();
+    {
+        let mut accounts = txn.open_table(ACCOUNTS).unwrap();
+        let removed = accounts.remove(b"ads".as_slice()).unwrap();
+        let sealed = removed.unwrap().value().to_vec();
+        accounts
+            .insert(b"adz".as_slice(), sealed.as_slice())
+            .unwrap();
+    }
+    txn.commit().unwrap();
+    drop(db);
+    let store = home.open();
+    assert!(store.read(&id("ads")).unwrap().is_none());
+    assert!(!store.recover(&id("jwt")).unwrap(), "it is sealed for ads");
+    assert!(store.recover(&id("ads")).unwrap());
+    assert_eq!(last_begun(&store, "ads"), Some(1));
+    assert!(
+        !store.recover(&id("ads")).unwrap(),
+        "a record that is there is kept"
+    );
+    assert!(store.load().unwrap().quarantined.is_empty());
+}
