@@ -43,6 +43,8 @@ pub(crate) struct Account {
     /// Whether that one may have been spent without our knowing.
     pub(crate) excused: bool,
     pub(crate) blocked: bool,
+    /// Whether the store refused the last write: until one lands, insisting changes nothing.
+    pub(crate) unsaved: bool,
     pub(crate) cured_in_flight: bool,
     /// The account's other identity, of which at most one is configured.
     pub(crate) twin: Option<usize>,
@@ -94,6 +96,7 @@ impl Account {
             owned: None,
             excused: false,
             blocked: false,
+            unsaved: false,
             cured_in_flight: false,
             twin: None,
             drift: 0,

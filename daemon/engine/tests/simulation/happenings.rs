@@ -2,7 +2,7 @@
 //!
 //! Owns the faults of store, network and process. What happens at the provider is in `door`.
 
-use tokend_engine::{Answer, AttemptId, Event, Kind, StoreRefusal, WaiterId};
+use tokend_engine::{Answer, AttemptId, ClaimRefusal, Event, Kind, StoreRefusal, WaiterId};
 
 use crate::provider::Grant;
 use crate::store::{Entered, Purpose};
@@ -19,6 +19,7 @@ impl World {
             Happening::Deadline(waiter) => self.deadline(waiter),
             Happening::Claimed(a, id, result) => {
                 if self.up && self.accounts[a].admitted.map(|(id, _)| id) == Some(id) {
+                    self.accounts[a].unsaved |= result == Err(ClaimRefusal::Store);
                     self.tell(Event::Claimed(key(a), id, result));
                 }
             }
@@ -73,6 +74,7 @@ impl World {
             account.disk = Some(write.record);
             account.drift_written = account.drift;
         }
+        account.unsaved = !write.says_ok;
         let result = write.says_ok.then_some(()).ok_or(StoreRefusal);
         let event = match write.purpose {
             Purpose::Intent(id) => {

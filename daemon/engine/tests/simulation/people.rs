@@ -131,8 +131,10 @@ impl World {
             },
             last: forever,
         });
-        if want == Want::Forced {
-            self.accounts[a].blocked = false;
+        let account = &mut self.accounts[a];
+        let busy = account.unsaved || account.write.is_some() || account.admitted.is_some();
+        if want == Want::Forced && !busy {
+            account.blocked = false;
         }
         self.tell(Event::Wanted {
             account: key(a),

@@ -78,6 +78,7 @@ impl World {
             account.admitted = None;
             account.recorded = None;
             account.slot = None;
+            account.unsaved = false;
             account.in_engine = false;
             account.asked = Asked::default();
         }
