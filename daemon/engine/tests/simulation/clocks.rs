@@ -37,6 +37,13 @@ pub(crate) struct Restored {
     pub(crate) behind: u64,
 }
 
+impl Anchor {
+    /// A time of the record as the true one.
+    pub(crate) fn truth(&self, at: Timestamp) -> u64 {
+        (self.at + at.as_millis()).saturating_sub(self.steady.as_millis())
+    }
+}
+
 impl Clocks {
     /// A process starts.
     pub(crate) fn start(&mut self, now: u64) {

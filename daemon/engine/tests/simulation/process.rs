@@ -106,8 +106,11 @@ impl World {
             let account = &mut self.accounts[a];
             let durable = account.disk.as_ref().map(|record| &record.durable);
             account.blocked = durable.is_some_and(|durable| durable.block.is_some());
-            let told = durable.and_then(|durable| durable.deferral);
-            if !told.is_some_and(|deferral| deferral.told) {
+            let told = account.disk.as_ref().and_then(|record| {
+                let deferral = record.durable.deferral.filter(|deferral| deferral.told)?;
+                Some(record.anchor.truth(deferral.until))
+            });
+            if told.is_none_or(|until| until < account.rest_until) {
                 // What a provider said is lost with a daemon that dies before it has stored it.
                 account.rest_until = 0;
             }
