@@ -110,7 +110,7 @@ impl Upstream {
         })
     }
 
-    /// Checks other settings and gives what [`Upstream::configure`] puts in force.
+    /// Checks other settings and gives what puts them in force.
     pub(crate) fn compile(
         http: &Http,
         secrets: SecretSource,
