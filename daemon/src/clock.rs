@@ -51,7 +51,11 @@ impl Clock {
 
     /// Now on the steady clock: Unix milliseconds at start, advanced by CLOCK_BOOTTIME. Never steps, counts suspend.
     pub(crate) fn steady(&self) -> Timestamp {
-        let passed = self.boot_ms().saturating_sub(self.0.boot_at_origin_ms);
+        self.steady_at(self.boot_ms())
+    }
+
+    fn steady_at(&self, boot_ms: u64) -> Timestamp {
+        let passed = boot_ms.saturating_sub(self.0.boot_at_origin_ms);
         Timestamp::from_millis(self.0.origin_ms.saturating_add(passed))
     }
 
@@ -82,6 +86,17 @@ impl Clock {
     /// A steady time as Unix milliseconds of the wall clock as it stands now.
     pub(crate) fn to_wall(&self, at: Timestamp) -> i64 {
         shift(self.wall_ms(), difference(at, self.steady()))
+    }
+
+    /// A steady time as Unix milliseconds of the wall clock as it stood at an anchor of this clock.
+    ///
+    /// All times of a record come from the one reading in its anchor: a step of the wall clock between two readings would shift
+    /// what is stored against the anchor it is restored by.
+    pub(crate) fn to_wall_at(&self, anchor: &Anchor, at: Timestamp) -> i64 {
+        shift(
+            anchor.wall_ms,
+            difference(at, self.steady_at(anchor.boot_ms)),
+        )
     }
 
     /// A stored time (`wall_ms`, Unix milliseconds as told by the wall clock of `anchor`) on the steady clock.
@@ -320,6 +335,20 @@ mod tests {
             let there = clock.steady().after(Duration::from_millis(ahead));
             let wall_ahead = clock.to_wall(there) - clock.wall_ms();
             prop_assert_eq!(u64::try_from(wall_ahead), Ok(ahead));
+        }
+
+        #[test]
+        fn a_record_is_written_by_one_reading_whatever_the_wall_clock_does_meanwhile(
+            ahead in -1_000_000i64..1_000_000,
+            step in -1_000_000_000i64..1_000_000_000,
+        ) {
+            let (clock, fake) = FakeClock::start(1_790_000_000_000, 10_000_000, "boot-1");
+            let anchor = clock.anchor();
+            fake.step_wall(step);
+            let at = advance(clock.steady(), ahead);
+            let stored = clock.to_wall_at(&anchor, at);
+            prop_assert_eq!(stored, anchor.wall_ms + ahead);
+            prop_assert_eq!(clock.restore(&anchor, stored).at, at);
         }
 
         #[test]

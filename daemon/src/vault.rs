@@ -142,8 +142,9 @@ pub(crate) fn entered(record: &Record) -> Entered {
 
 /// Brings a record up to the facts. Secrets the facts do not mention are dropped.
 pub(crate) fn update(record: &mut Record, durable: &Durable, notes: &Notes, clock: &Clock) {
-    let wall = |at: Timestamp| clock.to_wall(at);
-    record.anchor = clock.anchor();
+    let anchor = clock.anchor();
+    let wall = |at: Timestamp| clock.to_wall_at(&anchor, at);
+    record.anchor = anchor.clone();
     record.pace = store::PaceMarks {
         attempts_tat: wall(durable.attempts.0),
         logins_tat: wall(durable.logins.0),
