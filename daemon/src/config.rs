@@ -28,7 +28,7 @@ use std::sync::Arc;
 
 pub(crate) use account::Account;
 pub(crate) use files::toml_files;
-pub(crate) use fingerprint::Fingerprint;
+pub(crate) use fingerprint::{Fingerprint, Parts};
 pub(crate) use locations::Environment;
 pub(crate) use mistake::{ConfigError, Report, nearest};
 pub(crate) use rules::Pacing;

@@ -225,10 +225,9 @@ impl Desk {
         let slot = epoch.slot(account);
         let keep = slot.and_then(|slot| record_id(&slot.account));
         let configured = slot.map(|slot| slot.key);
-        let unknown = unknown(&epoch, peer, account);
         let first = match configured {
             Some(account) => self.ask(|reply| Message::Forget { account, reply }),
-            None => Handled::Now(Response::Fault(*unknown)),
+            None => Handled::Now(Response::Fault(*unknown(&epoch, peer, account))),
         };
         let (reloader, account) = (Arc::clone(&self.reloader), account.clone());
         Ok(to_the_end(async move {

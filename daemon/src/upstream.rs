@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use aws_lc_rs::digest;
 use bytes::Bytes;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokend_dialect::{Fields, Grant, Processed, Reply, RequestError, RetryAfter, UsedBy};
@@ -18,7 +17,7 @@ use tokend_store::Credential;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::clock::Clock;
-use crate::config::{Account, Http};
+use crate::config::{Account, Http, Parts};
 use crate::escape::Escaped;
 use crate::secrets::{SecretError, SecretSource};
 
@@ -175,12 +174,8 @@ impl Upstream {
     ) -> Result<(Fields, Box<str>), PrepareError> {
         let exchange = self.exchange.load_full();
         let mut fields = Fields::new();
-        let mut fingerprint = digest::Context::new(&digest::SHA256);
-        let mut mix = |part: &str| {
-            fingerprint.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_le_bytes());
-            fingerprint.update(part.as_bytes());
-        };
-        mix(&account.fingerprint.to_string());
+        let mut parts = Parts::new();
+        parts.add(&account.fingerprint.to_string());
         for field in account.dialect.fields_at(&account.endpoint) {
             let needed = matches!(
                 (field.used_by, kind),
@@ -201,30 +196,25 @@ impl Upstream {
                 tokend_dialect::ACCESS_TOKEN => access_token.clone(),
                 _ => None,
             };
-            let value = match (account.secret(name), entered) {
-                // A refresh token in the configuration is only the first one; the one held is newer.
-                (Some(_), Some(held)) if name == tokend_dialect::REFRESH_TOKEN => Some(held),
-                (Some(reference), _) => Some(reference.resolve(&exchange.secrets).await.map_err(
+            let value = match account.secret(name) {
+                Some(reference) => Some(reference.resolve(&exchange.secrets).await.map_err(
                     |source| PrepareError::Secret {
                         account: account.name.as_str().into(),
                         field: name.into(),
                         source,
                     },
                 )?),
-                (None, entered) => entered,
+                None => entered,
             };
             if let Some(value) = value {
                 if !field.internal {
-                    mix(name);
-                    mix(value.expose_secret());
+                    parts.add(name);
+                    parts.add(value.expose_secret());
                 }
                 fields.set_secret(name, value);
             }
         }
-        Ok((
-            fields,
-            format!("{}{}", mark(kind), hex(fingerprint.finish().as_ref())).into(),
-        ))
+        Ok((fields, format!("{}{}", mark(kind), parts.finish()).into()))
     }
 
     /// Sends a request and reads what comes of it. Ends always, within the configured time.
@@ -439,16 +429,6 @@ fn mark(kind: Kind) -> &'static str {
         Kind::Login => "login-",
         Kind::Refresh => "refresh-",
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            let _infallible = write!(text, "{byte:02x}");
-            text
-        })
 }
 
 fn dialect_kind(kind: Kind) -> tokend_dialect::Kind {

@@ -11,17 +11,35 @@ pub(crate) struct Fingerprint([u8; 16]);
 impl Fingerprint {
     /// The fingerprint of `parts` in this order. Lengths count, so `["ab", "c"]` and `["a", "bc"]` differ.
     pub(crate) fn of<'a>(parts: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut context = Context::new(&SHA256);
-        for part in parts {
-            context.update(&(part.len() as u64).to_be_bytes());
-            context.update(part.as_bytes());
-        }
+        let mut parts_so_far = Parts::new();
+        parts.into_iter().for_each(|part| parts_so_far.add(part));
+        parts_so_far.finish()
+    }
+}
+
+/// A fingerprint in the making, for parts that come one by one.
+pub(crate) struct Parts(Context);
+
+impl Parts {
+    /// No part yet.
+    pub(crate) fn new() -> Self {
+        Self(Context::new(&SHA256))
+    }
+
+    /// One more part. Nothing of it is kept but the digest.
+    pub(crate) fn add(&mut self, part: &str) {
+        self.0.update(&(part.len() as u64).to_be_bytes());
+        self.0.update(part.as_bytes());
+    }
+
+    /// The fingerprint of all parts in the order they came.
+    pub(crate) fn finish(self) -> Fingerprint {
         let mut short = [0; 16];
         short
             .iter_mut()
-            .zip(context.finish().as_ref())
+            .zip(self.0.finish().as_ref())
             .for_each(|(to, from)| *to = *from);
-        Self(short)
+        Fingerprint(short)
     }
 }
 
