@@ -13,13 +13,14 @@ use std::time::Duration;
 use interprocess::local_socket::tokio::Stream;
 use interprocess::local_socket::traits::tokio::Listener as _;
 use interprocess::os::unix::uds_local_socket::tokio::Listener;
+use tokend_config::Limits;
+use tokend_policy::Peer;
 use tokend_proto::{Fault, FaultCode, RequestId, Response, ServerFrame, encode};
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::watch;
 
-use crate::config::Limits;
 use crate::desk::Desk;
-use crate::peer::Peer;
+use crate::peer;
 use crate::session::{self, Bounds, Ended};
 
 /// How long accepting rests after the system refused it, for want of descriptors or memory.
@@ -94,7 +95,7 @@ fn welcome(
     bounds: Bounds,
     mut stage: watch::Receiver<Stage>,
 ) {
-    let peer = match Peer::of(&stream) {
+    let peer = match peer::of(&stream) {
         Ok(peer) => peer,
         Err(error) => return tracing::warn!("a connection was refused: {error}"),
     };

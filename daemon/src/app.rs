@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokend_config::{Config, Environment, Overrides};
 use tokend_store::{RedbStore, SealingKey, StateDir, Store};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
 use crate::accept::{self, Stage};
 use crate::clock::Clock;
-use crate::config::{Config, Environment, Overrides};
 use crate::desk::Desk;
 use crate::driver::Task;
 use crate::keeper::Keeper;

@@ -7,8 +7,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::config::{Environment, Overrides};
-use crate::logging::{Format, Level};
+use tokend_config::{Environment, Overrides};
+use tokend_config::{Format, Level};
 
 /// How the process ends, after sysexits.h.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

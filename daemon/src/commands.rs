@@ -4,7 +4,6 @@
 
 pub(crate) mod check;
 pub(crate) mod dialect;
-pub(crate) mod report;
 
 use std::io::{self, Write};
 

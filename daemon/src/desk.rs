@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use subtle::ConstantTimeEq as _;
 use tokend_engine::{Demand, Timestamp, Want};
+use tokend_policy::Peer;
 use tokend_proto::{
     AccountLine, AccountName, AccountStatus, AccountsPage, Fault, FaultCode, LoginSecret,
     MAX_FRAME, Request, Response, SecretText, StatusPage, Token,
@@ -21,7 +22,6 @@ use crate::attempts;
 use crate::clock::Clock;
 use crate::means;
 use crate::message::{Answer, Driver, Message, Reply};
-use crate::peer::Peer;
 use crate::registry::{IssuedToken, Registry, Slot};
 use crate::reload::Reloader;
 use crate::roster::record_id;

@@ -5,11 +5,11 @@
 
 use std::time::Duration;
 
+use tokend_config::Account;
 use tokend_engine::{Fault as Why, Missing, Problem, Timestamp};
 use tokend_proto::{Fault, FaultCode};
 
 use crate::clock::Clock;
-use crate::config::Account;
 use crate::means;
 use crate::vault::Notes;
 

@@ -9,7 +9,6 @@ mod attempts;
 mod cli;
 mod clock;
 mod commands;
-mod config;
 mod desk;
 mod driver;
 mod escape;
@@ -21,7 +20,6 @@ mod logging;
 mod means;
 mod message;
 mod peer;
-mod policy;
 mod registry;
 mod reload;
 mod roster;
@@ -39,13 +37,14 @@ use std::alloc::System;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use tokend_config::Level;
+use tokend_config::report::{self, Medium};
+use tokend_config::{Config, Environment};
 use zeroizing_alloc::ZeroAlloc;
 
 use crate::app::Start;
 use crate::cli::{Cli, Command, Exit, RunArgs};
-use crate::commands::report::{self, Medium};
-use crate::config::{Config, Environment};
-use crate::logging::{Level, Logging};
+use crate::logging::Logging;
 use crate::reload::LogChoice;
 
 /// Wipes all memory that is given back. The parts of the daemon wipe their own secrets; this is for the copies that the HTTP, TLS and

@@ -3,10 +3,10 @@
 //! Owns the questions about an account's means: whether a login is possible, what a person may enter, and what to ask them for.
 //! Looks at the configuration only; never at a secret.
 
+use tokend_config::Account;
 use tokend_dialect::{FieldUse, UsedBy};
 use tokend_proto::{Fault, FaultCode, LoginSecret};
 
-use crate::config::Account;
 use crate::vault::Entered;
 
 /// Whether all that a login needs is at hand.

@@ -1,52 +1,31 @@
 //! The process at the other end of the socket, as the kernel describes it.
 //!
-//! Owns [`Peer`]. Everything in it comes from the kernel at the time the connection was made; nothing the process says about
-//! itself is believed. Must never decide anything: that is `policy`.
+//! Owns asking the kernel. Everything in a [`Peer`] comes from there at the time the connection was made; nothing the process says
+//! about itself is believed. Must never decide anything: that is the policy's.
 
-use std::fmt;
 use std::io;
 
 use interprocess::local_socket::tokio::Stream;
 use interprocess::local_socket::traits::StreamCommon as _;
+use tokend_policy::Peer;
 
-/// The kernel's word on who connected (SO_PEERCRED, unix(7)).
+/// Asks the kernel who is at the other end of `stream`.
 ///
-/// The ids are those of the moment of connect(2). A process that gives its connection away gives its rights away with it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Peer {
-    /// Effective user id. In a user namespace without a mapping for it this is the overflow id, usually 65534.
-    pub(crate) uid: u32,
-    /// Effective group id. Supplementary groups are not told; `policy` knows the members of the groups it was given.
-    pub(crate) gid: u32,
-    /// Process id, for logs only: it may be somebody else's by now.
-    pub(crate) pid: u32,
-}
-
-impl Peer {
-    /// Asks the kernel who is at the other end of `stream`.
-    ///
-    /// # Errors
-    ///
-    /// When the kernel does not say, as it does for a process of another PID namespace. Refuse the connection then.
-    pub(crate) fn of(stream: &Stream) -> io::Result<Self> {
-        let told = stream.peer_creds()?;
-        let missing =
-            || io::Error::other("the kernel did not say who is at the other end of the socket");
-        Ok(Self {
-            uid: told.euid().ok_or_else(missing)?,
-            gid: told.egid().ok_or_else(missing)?,
-            pid: told
-                .pid()
-                .and_then(|pid| u32::try_from(pid).ok())
-                .ok_or_else(missing)?,
-        })
-    }
-}
-
-impl fmt::Display for Peer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "uid {} gid {} pid {}", self.uid, self.gid, self.pid)
-    }
+/// # Errors
+///
+/// When the kernel does not say, as it does for a process of another PID namespace. Refuse the connection then.
+pub(crate) fn of(stream: &Stream) -> io::Result<Peer> {
+    let told = stream.peer_creds()?;
+    let missing =
+        || io::Error::other("the kernel did not say who is at the other end of the socket");
+    Ok(Peer {
+        uid: told.euid().ok_or_else(missing)?,
+        gid: told.egid().ok_or_else(missing)?,
+        pid: told
+            .pid()
+            .and_then(|pid| u32::try_from(pid).ok())
+            .ok_or_else(missing)?,
+    })
 }
 
 #[cfg(test)]
@@ -73,7 +52,7 @@ mod tests {
             tokio::join!(listener.accept(), LocalSocketStream::connect(name()));
         let _connected = connected.expect("connect");
 
-        let peer = Peer::of(&accepted.expect("accept")).expect("peer");
+        let peer = of(&accepted.expect("accept")).expect("peer");
         assert_eq!(peer.uid, rustix::process::geteuid().as_raw());
         assert_eq!(peer.gid, rustix::process::getegid().as_raw());
         assert_eq!(peer.pid, std::process::id());

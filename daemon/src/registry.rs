@@ -11,9 +11,9 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use tokend_engine::{AccountKey, Asked, Held, Timestamp};
 use tokend_proto::{AccountName, SecretText};
 
-use crate::config::Account;
-use crate::peer::Peer;
-use crate::policy::{self, Rule};
+use tokend_config::Account;
+use tokend_policy::Peer;
+use tokend_policy::{self as policy, Rule};
 
 /// The configuration in force, as far as sessions need it.
 #[derive(Debug)]

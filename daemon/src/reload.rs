@@ -10,16 +10,16 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tokend_config::{Account, Config, Environment, Overrides};
+use tokend_policy::Rule;
 use tokend_proto::{AccountName, Fault, FaultCode};
 use tokend_store::{AccountId, Quarantined, Store, StoreError};
 use tokio::sync::{Mutex, oneshot};
 
 use crate::clock::Clock;
-use crate::config::{Account, Config, Environment, Overrides};
 use crate::keeper;
 use crate::logging::Logging;
 use crate::message::{Driver, Message};
-use crate::policy::Rule;
 use crate::roster::{Survey, record_id};
 use crate::secrets::SecretSource;
 use crate::upstream::Upstream;
@@ -47,8 +47,8 @@ pub(crate) struct Reloader {
 #[derive(Debug)]
 pub(crate) struct LogChoice {
     pub(crate) logging: Logging,
-    pub(crate) format: Option<crate::logging::Format>,
-    pub(crate) level: Option<crate::logging::Level>,
+    pub(crate) format: Option<tokend_config::Format>,
+    pub(crate) level: Option<tokend_config::Level>,
 }
 
 /// A configuration that is ready to be put in force.
@@ -360,10 +360,7 @@ const STOPPING: &str = "the daemon is stopping";
 
 impl LogChoice {
     /// Format and level in force: the command line first, then the environment, then the configuration.
-    pub(crate) fn choose(
-        &self,
-        config: &Config,
-    ) -> (crate::logging::Format, crate::logging::Level) {
+    pub(crate) fn choose(&self, config: &Config) -> (tokend_config::Format, tokend_config::Level) {
         let format = self.format.unwrap_or(config.log.format);
         let level = self
             .level

@@ -6,12 +6,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use tokend_config::Account;
 use tokend_engine::{
     AccountKey, Adoption, Block, Engine, Event, HostKey, HostPlan, Plan, Reuse, Timestamp,
 };
 use tokend_store::AccountId;
 
-use crate::config::Account;
 use crate::means;
 use crate::registry::{Holding, IssuedToken, Slot};
 use crate::vault::Notes;

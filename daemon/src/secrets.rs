@@ -1,6 +1,6 @@
-//! Where an account's secrets are, and how they are fetched from there.
+//! How an account's secrets are fetched from where they are.
 //!
-//! Owns [`SecretRef`] and its resolution. The configuration holds only references; the secret itself lives in a [`SecretString`]
+//! Owns the resolution of [`SecretRef`]. The configuration holds only references; the secret itself lives in a [`SecretString`]
 //! from the moment it is read. Must never put a secret, or an argument of a command, into an error or into `Debug`.
 
 mod command;
@@ -9,33 +9,17 @@ mod file;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
+use tokend_config::SecretRef;
 use zeroize::Zeroizing;
 
 pub(crate) use error::SecretError;
 
 /// The longest secret, in bytes. A token or a password is far shorter; a mistaken path often leads to something longer.
 pub(crate) const MAX_SECRET: usize = 64 * 1024;
-
-/// Where a secret can be fetched. Shared by all accounts that name the same place.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub(crate) enum SecretRef {
-    /// A file of this name in `$CREDENTIALS_DIRECTORY` (systemd.exec(5), `LoadCredential=`).
-    Credential(Box<str>),
-    /// A file only the daemon and root can read.
-    File(Box<Path>),
-    /// A variable of the daemon's own environment.
-    ///
-    /// It stays there for the life of the process: taking a variable out of a running process is not safe. `harden` keeps
-    /// others from reading `/proc/PID/environ`.
-    Env(Box<str>),
-    /// What a program prints. Run without a shell.
-    Command(Box<[Box<str>]>),
-}
 
 /// What the resolution of secrets needs to know of the world.
 #[derive(Debug, Clone)]
@@ -47,9 +31,6 @@ pub(crate) struct SecretSource {
     /// The user whose files are trusted beside root's.
     pub(crate) owner: u32,
 }
-
-/// How long a command may take unless the configuration says otherwise.
-pub(crate) const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl SecretSource {
     /// The world as this process sees it.
@@ -63,55 +44,30 @@ impl SecretSource {
     }
 }
 
-impl SecretRef {
-    /// Fetches the secret: UTF-8, one newline at its end removed, not empty, at most [`MAX_SECRET`] bytes.
-    ///
-    /// Files are read off the runtime's threads, since a file may live on a stalled network disk.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong with the place, and what to do about it.
-    pub(crate) async fn resolve(&self, source: &SecretSource) -> Result<SecretString, SecretError> {
-        let bytes = match self {
-            Self::Credential(name) => {
-                let dir = source
-                    .credentials
-                    .as_ref()
-                    .ok_or_else(|| SecretError::NoCredentialsDirectory { name: name.clone() })?;
-                read(dir.join(&**name), file::Trust::Manager).await?
-            }
-            Self::File(path) => read(path.to_path_buf(), file::Trust::Owner(source.owner)).await?,
-            Self::Env(name) => env(name)?,
-            Self::Command(argv) => command::output(argv, source.command_timeout).await?,
-        };
-        text(&bytes).map_err(|why| why.at(self))
-    }
-
-    /// Whether fetching it runs a program.
-    pub(crate) fn is_command(&self) -> bool {
-        matches!(self, Self::Command(_))
-    }
-}
-
-/// Names the place without its contents; of a command only the program, as an argument may be a secret.
-impl fmt::Display for SecretRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Credential(name) => write!(f, "credential {name}"),
-            Self::File(path) => write!(f, "file {}", path.display()),
-            Self::Env(name) => write!(f, "environment variable {name}"),
-            Self::Command(argv) => {
-                let program = argv.first().map_or("", |word| &**word);
-                write!(f, "command {program}")
-            }
+/// Fetches a secret: UTF-8, one newline at its end removed, not empty, at most [`MAX_SECRET`] bytes.
+///
+/// Files are read off the runtime's threads, since a file may live on a stalled network disk.
+///
+/// # Errors
+///
+/// What is wrong with the place, and what to do about it.
+pub(crate) async fn resolve(
+    place: &SecretRef,
+    source: &SecretSource,
+) -> Result<SecretString, SecretError> {
+    let bytes = match place {
+        SecretRef::Credential(name) => {
+            let dir = source
+                .credentials
+                .as_ref()
+                .ok_or_else(|| SecretError::NoCredentialsDirectory { name: name.clone() })?;
+            read(dir.join(&**name), file::Trust::Manager).await?
         }
-    }
-}
-
-impl fmt::Debug for SecretRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SecretRef({self})")
-    }
+        SecretRef::File(path) => read(path.to_path_buf(), file::Trust::Owner(source.owner)).await?,
+        SecretRef::Env(name) => env(name)?,
+        SecretRef::Command(argv) => command::output(argv, source.command_timeout).await?,
+    };
+    text(&bytes).map_err(|why| why.at(place))
 }
 
 async fn read(path: PathBuf, trust: file::Trust) -> Result<Zeroizing<Vec<u8>>, SecretError> {

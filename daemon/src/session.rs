@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use tokend_policy::Peer;
 use tokend_proto::{
     ClientFrame, Fault, FaultCode, FrameBuffer, Request, RequestId, Response, ServerFrame,
     decode_client, encode, negotiate,
@@ -20,7 +21,6 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::desk::{Desk, Handled};
-use crate::peer::Peer;
 
 /// The bounds of a session.
 #[derive(Debug, Clone, Copy)]

@@ -7,7 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tempfile::TempDir;
+use tokend_config::{Account, Config, Environment, Overrides};
+use tokend_config::{Format, Level};
 use tokend_engine::{AccountKey, GrantId, Held, Timestamp};
+use tokend_policy::Peer;
 use tokend_proto::{AccountName, Request, Response, SecretText};
 use tokend_store::{MemoryStore, Store};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -15,13 +18,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
-use crate::config::{Account, Config, Environment, Overrides};
 use crate::desk::{Desk, Handled};
 use crate::driver::Task;
 use crate::keeper::Keeper;
-use crate::logging::{Format, Level, Logging};
+use crate::logging::Logging;
 use crate::message::{DRIVER_QUEUE, Driver, Message};
-use crate::peer::Peer;
 use crate::registry::{Epoch, IssuedToken, Registry, Slot};
 use crate::reload::{LogChoice, Reloader};
 use crate::secrets::SecretSource;

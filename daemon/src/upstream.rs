@@ -11,15 +11,15 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use secrecy::{ExposeSecret as _, SecretString};
+use tokend_config::{Account, Http, Parts};
 use tokend_dialect::{Fields, Grant, Processed, Reply, RequestError, RetryAfter, UsedBy};
 use tokend_engine::{Answer, GrantFacts, Kind};
 use tokend_store::Credential;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::clock::Clock;
-use crate::config::{Account, Http, Parts};
 use crate::escape::Escaped;
-use crate::secrets::{SecretError, SecretSource};
+use crate::secrets::{SecretError, SecretSource, resolve};
 
 /// The way to the providers.
 #[derive(Debug)]
@@ -174,7 +174,7 @@ impl Upstream {
     ) -> Result<(Fields, Box<str>), PrepareError> {
         let exchange = self.exchange.load_full();
         let mut fields = Fields::new();
-        let mut parts = Parts::new();
+        let mut parts = Parts::default();
         parts.add(&account.fingerprint.to_string());
         for field in account.dialect.fields_at(&account.endpoint) {
             let needed = matches!(
@@ -197,7 +197,7 @@ impl Upstream {
                 _ => None,
             };
             let value = match account.secret(name) {
-                Some(reference) => Some(reference.resolve(&exchange.secrets).await.map_err(
+                Some(reference) => Some(resolve(reference, &exchange.secrets).await.map_err(
                     |source| PrepareError::Secret {
                         account: account.name.as_str().into(),
                         field: name.into(),

@@ -6,11 +6,13 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use tokend_config::SecretRef;
+use tokend_config::report::{self, Medium};
+use tokend_config::{Account, Config, Environment, Fingerprint, Overrides, Pacing};
+
 use super::finish;
-use super::report::{self, Medium};
 use crate::cli::{CheckArgs, Exit};
-use crate::config::{Account, Config, Environment, Fingerprint, Overrides, Pacing};
-use crate::secrets::{SecretRef, SecretSource};
+use crate::secrets::{SecretSource, resolve};
 
 /// Checks what `args` name. Mistakes go to `err`, everything else to `out`.
 pub(crate) fn run(
@@ -177,7 +179,7 @@ impl Findings {
         for (place, account) in distinct(config) {
             if place.is_command() && !run_commands {
                 skipped += 1;
-            } else if let Err(error) = runtime.block_on(place.resolve(&source)) {
+            } else if let Err(error) = runtime.block_on(resolve(place, &source)) {
                 self.errors
                     .push(format!("account {}: {error}", account.name));
             }

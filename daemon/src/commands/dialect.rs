@@ -5,10 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use http::Response;
+use tokend_config::report::{self, Medium};
 use tokend_dialect::{Catalog, Dialect, Endpoint, EndpointSettings, Kind};
 
 use super::finish;
-use super::report::{self, Medium};
 use crate::cli::{DialectCommand, Exit, KindArg, TryArgs};
 
 /// The longest dialect and the longest reply that are read, in bytes.
@@ -194,7 +194,7 @@ fn parse(file: &Path, catalog: &Catalog) -> Result<Dialect, Failure> {
 fn catalog(dir: Option<&Path>) -> Result<Catalog, Failure> {
     let builtin = Catalog::builtin();
     let Some(dir) = dir else { return Ok(builtin) };
-    let paths = crate::config::toml_files(dir).map_err(Failure::Input)?;
+    let paths = tokend_config::toml_files(dir).map_err(Failure::Input)?;
     let files: Result<Vec<_>, Failure> = paths
         .iter()
         .map(|path| Ok((path.display().to_string(), text(path)?)))

@@ -2,10 +2,10 @@
 //!
 //! Owns the refusals of the desk. Whoever may see no account at all does not learn which names exist.
 
+use tokend_config::nearest;
+use tokend_policy::Peer;
 use tokend_proto::{AccountName, Fault, FaultCode};
 
-use crate::config::nearest;
-use crate::peer::Peer;
 use crate::registry::{Epoch, Slot};
 
 /// How many names are looked through for the one that was meant.

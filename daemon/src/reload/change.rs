@@ -6,11 +6,11 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use tokend_config::Account;
 use tokend_engine::{Adoption, Event, HostKey, HostPlan, Timestamp};
 use url::Url;
 
 use super::{Change, Joining, Stored, Summary};
-use crate::config::Account;
 use crate::driver::Task;
 use crate::means;
 use crate::registry::Epoch;

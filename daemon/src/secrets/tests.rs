@@ -33,14 +33,13 @@ fn write(path: &Path, contents: impl AsRef<[u8]>, mode: u32) {
 }
 
 async fn read(place: &SecretRef, source: &SecretSource) -> Result<String, SecretError> {
-    place
-        .resolve(source)
+    resolve(place, source)
         .await
         .map(|secret| secret.expose_secret().to_owned())
 }
 
 async fn refused(place: &SecretRef, source: &SecretSource) -> String {
-    let error = place.resolve(source).await.expect_err("must be refused");
+    let error = resolve(place, source).await.expect_err("must be refused");
     let (shown, debugged) = (error.to_string(), format!("{error:?}"));
     assert!(
         !shown.contains(SECRET) && !debugged.contains(SECRET),

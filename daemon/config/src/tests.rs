@@ -8,10 +8,10 @@ use std::fs;
 use std::path::PathBuf;
 
 use tempfile::TempDir;
+use tokend_policy::GroupRule;
 
 use super::*;
-use crate::commands::report::{self, Medium};
-use crate::policy::GroupRule;
+use crate::report::{self, Medium};
 
 /// A directory with a configuration in it.
 struct Site(TempDir);

@@ -13,7 +13,9 @@ mod given;
 mod head;
 mod load;
 mod locations;
+mod log;
 mod mistake;
+pub mod report;
 mod rules;
 mod secret_ref;
 mod section;
@@ -26,46 +28,48 @@ mod value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub(crate) use account::Account;
-pub(crate) use files::toml_files;
-pub(crate) use fingerprint::{Fingerprint, Parts};
-pub(crate) use locations::Environment;
-pub(crate) use mistake::{ConfigError, Report, nearest};
-pub(crate) use rules::Pacing;
-pub(crate) use settings::{Http, Limits, Log};
+pub use account::Account;
+pub use files::toml_files;
+pub use fingerprint::{Fingerprint, Parts};
+pub use locations::Environment;
+pub use log::{BadLevel, Format, LEVEL_VARIABLE, Level};
+pub use mistake::{ConfigError, Report, nearest};
+pub use rules::Pacing;
+pub use secret_ref::{COMMAND_TIMEOUT, SecretRef};
+pub use settings::{Http, Limits, Log};
 
-use crate::policy::{Directory, Rule};
+use tokend_policy::{Directory, Rule};
 
 /// Everything that was configured.
 #[derive(Debug)]
-pub(crate) struct Config {
+pub struct Config {
     /// Where to listen, unless a socket is inherited.
-    pub(crate) socket: PathBuf,
+    pub socket: PathBuf,
     /// Permission bits of the socket.
-    pub(crate) socket_mode: u32,
+    pub socket_mode: u32,
     /// Where the store and its key are.
-    pub(crate) state_dir: PathBuf,
+    pub state_dir: PathBuf,
     /// Who may refresh, reload, log in and forget.
-    pub(crate) admin: Arc<[Rule]>,
+    pub admin: Arc<[Rule]>,
     /// Bounds on what peers can take up.
-    pub(crate) limits: Limits,
+    pub limits: Limits,
     /// What is logged and how.
-    pub(crate) log: Log,
+    pub log: Log,
     /// How providers are reached.
-    pub(crate) http: Http,
+    pub http: Http,
     /// All accounts, in the order of their names.
-    pub(crate) accounts: Vec<Arc<Account>>,
+    pub accounts: Vec<Arc<Account>>,
     /// The files this was read from; the first is the one that was named.
-    pub(crate) files: Vec<PathBuf>,
+    pub files: Vec<PathBuf>,
 }
 
 /// What the command line says; it comes before the configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Overrides {
+pub struct Overrides {
     /// Where to listen.
-    pub(crate) socket: Option<PathBuf>,
+    pub socket: Option<PathBuf>,
     /// Where the store is.
-    pub(crate) state_dir: Option<PathBuf>,
+    pub state_dir: Option<PathBuf>,
 }
 
 impl Config {
@@ -74,7 +78,7 @@ impl Config {
     /// # Errors
     ///
     /// All mistakes that were found, up to a bound.
-    pub(crate) fn load(
+    pub fn load(
         path: &Path,
         overrides: &Overrides,
         environment: &Environment,

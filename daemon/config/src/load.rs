@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tokend_policy::Directory;
 use tokend_proto::AccountName;
 use toml::Spanned;
 use toml::de::DeTable;
@@ -20,7 +21,6 @@ use super::section::{Key, Piece, Section};
 use super::split::{Runs, Split, split};
 use super::value::Value;
 use super::{Config, ConfigError, Environment, Overrides, files};
-use crate::policy::Directory;
 
 /// The longest file, in bytes: about half a million accounts.
 const LONGEST_FILE: u64 = 128 << 20;

@@ -10,8 +10,8 @@ use url::Url;
 use super::mistake::Mistakes;
 use super::section::Section;
 use super::value::Value;
-use crate::logging::{Format, Level};
-use crate::secrets::COMMAND_TIMEOUT;
+use crate::log::{Format, Level};
+use crate::secret_ref::COMMAND_TIMEOUT;
 
 /// Anybody may connect, since `allow` decides for each account and the kernel says who asks.
 pub(super) const SOCKET_MODE: u32 = 0o666;
@@ -21,19 +21,19 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 /// Bounds on what peers can take up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Limits {
+pub struct Limits {
     /// Connections at once.
-    pub(crate) connections: u32,
+    pub connections: u32,
     /// Connections of one user at once, so that no user can take all of them.
-    pub(crate) connections_per_user: u32,
+    pub connections_per_user: u32,
     /// Unanswered requests of one connection.
-    pub(crate) requests_per_connection: u32,
+    pub requests_per_connection: u32,
     /// How long a connection may rest without a request.
-    pub(crate) idle_timeout: Duration,
+    pub idle_timeout: Duration,
     /// How long one frame may take from its first byte to its last, in either direction.
-    pub(crate) frame_timeout: Duration,
+    pub frame_timeout: Duration,
     /// How long a command that fetches a secret may take.
-    pub(crate) command_timeout: Duration,
+    pub command_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -93,11 +93,11 @@ impl Limits {
 
 /// What is logged and how. The command line and `$TOKEND_LOG` come first.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Log {
+pub struct Log {
     /// What a line looks like.
-    pub(crate) format: Format,
+    pub format: Format,
     /// What is worth a line.
-    pub(crate) level: Level,
+    pub level: Level,
 }
 
 impl Log {
@@ -142,17 +142,17 @@ fn level(value: &Value<'_>, mistakes: &mut Mistakes) -> Option<Level> {
 
 /// How providers are reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Http {
+pub struct Http {
     /// How long connecting may take, TLS included.
-    pub(crate) connect_timeout: Duration,
+    pub connect_timeout: Duration,
     /// How long one exchange may take from start to end.
-    pub(crate) timeout: Duration,
+    pub timeout: Duration,
     /// The proxy for all requests. Variables such as `$https_proxy` are not looked at.
-    pub(crate) proxy: Option<Url>,
+    pub proxy: Option<Url>,
     /// The longest reply that is read, in bytes.
-    pub(crate) max_body: usize,
+    pub max_body: usize,
     /// A PEM file of certificate authorities that are trusted beside the system's.
-    pub(crate) extra_ca: Option<PathBuf>,
+    pub extra_ca: Option<PathBuf>,
 }
 
 impl Default for Http {

@@ -1,10 +1,60 @@
-//! Reads references to secrets. Whatever stands where a reference belongs is kept out of reports: it may be the secret itself.
+//! Where secrets are: references to them, never a secret itself.
+//!
+//! Owns [`SecretRef`] and its reading. Whatever stands where a reference belongs is kept out of reports: it may be the secret itself.
 
+use std::fmt;
 use std::path::Path;
+use std::time::Duration;
 
 use super::mistake::{Mistakes, choose_from};
 use super::value::Value;
-use crate::secrets::SecretRef;
+
+/// Where a secret can be fetched. Shared by all accounts that name the same place.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub enum SecretRef {
+    /// A file of this name in `$CREDENTIALS_DIRECTORY` (systemd.exec(5), `LoadCredential=`).
+    Credential(Box<str>),
+    /// A file only the daemon and root can read.
+    File(Box<Path>),
+    /// A variable of the daemon's own environment.
+    ///
+    /// It stays there for the life of the process: taking a variable out of a running process is not safe. `harden` keeps
+    /// others from reading `/proc/PID/environ`.
+    Env(Box<str>),
+    /// What a program prints. Run without a shell.
+    Command(Box<[Box<str>]>),
+}
+
+/// How long a command may take unless the configuration says otherwise.
+pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
+
+impl SecretRef {
+    /// Whether fetching it runs a program.
+    pub fn is_command(&self) -> bool {
+        matches!(self, Self::Command(_))
+    }
+}
+
+/// Names the place without its contents; of a command only the program, as an argument may be a secret.
+impl fmt::Display for SecretRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Credential(name) => write!(f, "credential {name}"),
+            Self::File(path) => write!(f, "file {}", path.display()),
+            Self::Env(name) => write!(f, "environment variable {name}"),
+            Self::Command(argv) => {
+                let program = argv.first().map_or("", |word| &**word);
+                write!(f, "command {program}")
+            }
+        }
+    }
+}
+
+impl fmt::Debug for SecretRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SecretRef({self})")
+    }
+}
 
 const KINDS: [&str; 4] = ["credential", "file", "env", "command"];
 

@@ -7,22 +7,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokend_engine::{LARGEST_BURST, LONGEST_PERIOD, Rate};
+use tokend_policy::{Directory, Rule};
 
 use super::mistake::{Mistakes, choose_from};
 use super::value::Value;
-use crate::policy::{Directory, Rule};
 
 /// Limits on how often a provider is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Pacing {
+pub struct Pacing {
     /// All attempts of the account.
-    pub(crate) attempts: Rate,
+    pub attempts: Rate,
     /// Its logins, which also count as attempts.
-    pub(crate) logins: Rate,
+    pub logins: Rate,
     /// All attempts at the provider's host. Where accounts on one host differ, the strictest counts.
-    pub(crate) host: Rate,
+    pub host: Rate,
     /// How many attempts may be in flight at the provider's host at once.
-    pub(crate) host_in_flight: u32,
+    pub host_in_flight: u32,
 }
 
 /// What a `pacing` table says; what it leaves out is told by the next: account, defaults, dialect.

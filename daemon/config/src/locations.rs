@@ -7,26 +7,26 @@ use std::path::PathBuf;
 
 /// What the default paths depend on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Environment {
+pub struct Environment {
     /// The effective user.
-    pub(crate) uid: u32,
+    pub uid: u32,
     /// `$STATE_DIRECTORY`: set by systemd for `StateDirectory=`.
-    pub(crate) state_directory: Option<PathBuf>,
+    pub state_directory: Option<PathBuf>,
     /// `$RUNTIME_DIRECTORY`: set by systemd for `RuntimeDirectory=`.
-    pub(crate) runtime_directory: Option<PathBuf>,
+    pub runtime_directory: Option<PathBuf>,
     /// `$XDG_STATE_HOME`.
-    pub(crate) xdg_state_home: Option<PathBuf>,
+    pub xdg_state_home: Option<PathBuf>,
     /// `$XDG_RUNTIME_DIR`.
-    pub(crate) xdg_runtime_dir: Option<PathBuf>,
+    pub xdg_runtime_dir: Option<PathBuf>,
     /// `$XDG_CONFIG_HOME`.
-    pub(crate) xdg_config_home: Option<PathBuf>,
+    pub xdg_config_home: Option<PathBuf>,
     /// `$HOME`.
-    pub(crate) home: Option<PathBuf>,
+    pub home: Option<PathBuf>,
 }
 
 impl Environment {
     /// The environment of this process.
-    pub(crate) fn of_this_process() -> Self {
+    pub fn of_this_process() -> Self {
         Self::new(rustix::process::geteuid().as_raw(), |name| {
             std::env::var_os(name)
         })
@@ -52,7 +52,7 @@ impl Environment {
     }
 
     /// The configuration: `/etc/tokend/tokend.toml` for root, else below `$XDG_CONFIG_HOME` or `~/.config`.
-    pub(crate) fn config_file(&self) -> PathBuf {
+    pub fn config_file(&self) -> PathBuf {
         let dir = if self.uid == 0 {
             None
         } else {
@@ -63,7 +63,7 @@ impl Environment {
     }
 
     /// The state: `$STATE_DIRECTORY`, `/var/lib/tokend` for root, else below `$XDG_STATE_HOME` or `~/.local/state`.
-    pub(crate) fn state_dir(&self) -> PathBuf {
+    pub fn state_dir(&self) -> PathBuf {
         if let Some(dir) = &self.state_directory {
             return dir.clone();
         }
@@ -76,7 +76,7 @@ impl Environment {
     }
 
     /// The socket: in `$RUNTIME_DIRECTORY`, `/run/tokend` for root, else below `$XDG_RUNTIME_DIR`, where clients look first.
-    pub(crate) fn socket(&self) -> PathBuf {
+    pub fn socket(&self) -> PathBuf {
         if let Some(dir) = &self.runtime_directory {
             return dir.join("tokend.sock");
         }

@@ -6,34 +6,36 @@ use aws_lc_rs::digest::{Context, SHA256};
 
 /// The first 128 bits of a SHA-256 over texts. Equal only for equal texts; tells nothing about them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Fingerprint([u8; 16]);
+pub struct Fingerprint([u8; 16]);
 
 impl Fingerprint {
     /// The fingerprint of `parts` in this order. Lengths count, so `["ab", "c"]` and `["a", "bc"]` differ.
-    pub(crate) fn of<'a>(parts: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut parts_so_far = Parts::new();
+    pub fn of<'a>(parts: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut parts_so_far = Parts::default();
         parts.into_iter().for_each(|part| parts_so_far.add(part));
         parts_so_far.finish()
     }
 }
 
 /// A fingerprint in the making, for parts that come one by one.
-pub(crate) struct Parts(Context);
+pub struct Parts(Context);
 
-impl Parts {
-    /// No part yet.
-    pub(crate) fn new() -> Self {
+/// No part yet.
+impl Default for Parts {
+    fn default() -> Self {
         Self(Context::new(&SHA256))
     }
+}
 
+impl Parts {
     /// One more part. Nothing of it is kept but the digest.
-    pub(crate) fn add(&mut self, part: &str) {
+    pub fn add(&mut self, part: &str) {
         self.0.update(&(part.len() as u64).to_be_bytes());
         self.0.update(part.as_bytes());
     }
 
     /// The fingerprint of all parts in the order they came.
-    pub(crate) fn finish(self) -> Fingerprint {
+    pub fn finish(self) -> Fingerprint {
         let mut short = [0; 16];
         short
             .iter_mut()

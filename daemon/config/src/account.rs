@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use tokend_dialect::{Dialect, Endpoint, FieldUse};
 use tokend_engine::RefreshPolicy;
+use tokend_policy::{Directory, Rule};
 use tokend_proto::AccountName;
 
 use super::dialects::{Dialects, Known};
@@ -18,38 +19,37 @@ use super::mistake::Mistakes;
 use super::rules::{Pacing, PacingTable, Shared, rules};
 use super::section::{Key, Section};
 use super::value::Value;
-use crate::policy::{Directory, Rule};
-use crate::secrets::SecretRef;
+use crate::secret_ref::SecretRef;
 
 /// One login the broker owns at one provider, as it is configured.
 #[derive(Debug)]
-pub(crate) struct Account {
+pub struct Account {
     /// What `tokenctl get` names.
-    pub(crate) name: AccountName,
+    pub name: AccountName,
     /// How its provider is spoken to.
-    pub(crate) dialect: Arc<Dialect>,
+    pub dialect: Arc<Dialect>,
     /// Where its provider is reached; shared by accounts that differ only in their credential.
-    pub(crate) endpoint: Arc<Endpoint>,
+    pub endpoint: Arc<Endpoint>,
     /// Values that may be shown, by the dialect's names for them.
-    pub(crate) fields: Box<[(Arc<str>, Box<str>)]>,
+    pub fields: Box<[(Arc<str>, Box<str>)]>,
     /// Where its secrets are, by the dialect's names for them. None needs to be here.
-    pub(crate) secrets: Box<[(Arc<str>, SecretRef)]>,
+    pub secrets: Box<[(Arc<str>, SecretRef)]>,
     /// Who may have its token.
-    pub(crate) allow: Arc<[Rule]>,
+    pub allow: Arc<[Rule]>,
     /// How often its provider may be asked.
-    pub(crate) pacing: Arc<Pacing>,
+    pub pacing: Arc<Pacing>,
     /// When it is refreshed without being asked.
-    pub(crate) refresh: RefreshPolicy,
+    pub refresh: RefreshPolicy,
     /// Provider, base URL, and user name or client id. With another identity it is another account under the same name.
-    pub(crate) identity: Fingerprint,
+    pub identity: Fingerprint,
     /// Everything that, when changed, may cure a rejected or misconfigured account: dialect, endpoint, fields, and the places of
     /// secrets, but not what is in those places.
-    pub(crate) fingerprint: Fingerprint,
+    pub fingerprint: Fingerprint,
 }
 
 impl Account {
     /// A value that may be shown, by the dialect's name for it.
-    pub(crate) fn field(&self, name: &str) -> Option<&str> {
+    pub fn field(&self, name: &str) -> Option<&str> {
         self.fields
             .iter()
             .find(|(own, _)| **own == *name)
@@ -57,7 +57,7 @@ impl Account {
     }
 
     /// Where a secret is, by the dialect's name for it.
-    pub(crate) fn secret(&self, name: &str) -> Option<&SecretRef> {
+    pub fn secret(&self, name: &str) -> Option<&SecretRef> {
         self.secrets
             .iter()
             .find(|(own, _)| **own == *name)

@@ -21,7 +21,7 @@ const MOST: usize = 50;
 
 /// A configuration that cannot be used, with everything found wrong in it.
 #[derive(Debug)]
-pub(crate) struct ConfigError {
+pub struct ConfigError {
     mistakes: Vec<Mistake>,
     dialects: Vec<DialectError>,
     more: usize,
@@ -29,17 +29,17 @@ pub(crate) struct ConfigError {
 
 impl ConfigError {
     /// The mistakes in the order of files and lines.
-    pub(crate) fn mistakes(&self) -> &[Mistake] {
+    pub fn mistakes(&self) -> &[Mistake] {
         &self.mistakes
     }
 
     /// Dialects of `dialect_dir` that cannot be used.
-    pub(crate) fn dialects(&self) -> &[DialectError] {
+    pub fn dialects(&self) -> &[DialectError] {
         &self.dialects
     }
 
     /// How many mistakes there are beyond those kept.
-    pub(crate) fn more(&self) -> usize {
+    pub fn more(&self) -> usize {
         self.more
     }
 }
@@ -68,7 +68,7 @@ impl std::error::Error for ConfigError {}
 
 /// One mistake.
 #[derive(Debug, Clone)]
-pub(crate) struct Mistake {
+pub struct Mistake {
     file: Arc<Path>,
     message: String,
     help: Option<String>,
@@ -101,7 +101,7 @@ impl std::error::Error for Mistake {}
 
 /// The sentence alone, as the report shows place and advice in their own lines.
 #[derive(Debug)]
-pub(crate) struct Report<'a>(pub(crate) &'a Mistake);
+pub struct Report<'a>(pub &'a Mistake);
 
 impl fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -299,7 +299,7 @@ impl Mistakes {
 }
 
 /// Help that names the nearest valid word, if one is near, and all valid ones.
-pub(crate) fn choose_from(word: &str, valid: &[&str]) -> String {
+pub(super) fn choose_from(word: &str, valid: &[&str]) -> String {
     let all = valid
         .iter()
         .map(|word| format!("`{word}`"))
@@ -313,7 +313,7 @@ pub(crate) fn choose_from(word: &str, valid: &[&str]) -> String {
 }
 
 /// The valid word most like `word`, when it is likely to be what was meant.
-pub(crate) fn nearest<'a>(word: &str, valid: &[&'a str]) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, valid: &[&'a str]) -> Option<&'a str> {
     let word = word.to_lowercase();
     let likeness = |candidate: &str| {
         let candidate = candidate.to_lowercase();

@@ -1,6 +1,6 @@
 //! Who may have which account.
 //!
-//! Owns rules, the decision, and the look-up of user and group names. Names are resolved when a configuration is loaded; a
+//! Owns what the kernel says of a peer, rules, the decision, and the look-up of user and group names. Names are resolved when a configuration is loaded; a
 //! decision costs no system call and no allocation. Nobody is excepted: root needs a rule like everybody else.
 
 use std::collections::HashMap;
@@ -9,11 +9,28 @@ use std::sync::Arc;
 
 use uzers::os::unix::GroupExt as _;
 
-use crate::peer::Peer;
+/// The kernel's word on who connected (SO_PEERCRED, unix(7)).
+///
+/// The ids are those of the moment of connect(2). A process that gives its connection away gives its rights away with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer {
+    /// Effective user id. In a user namespace without a mapping for it this is the overflow id, usually 65534.
+    pub uid: u32,
+    /// Effective group id. Supplementary groups are not told; `policy` knows the members of the groups it was given.
+    pub gid: u32,
+    /// Process id, for logs only: it may be somebody else's by now.
+    pub pid: u32,
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "uid {} gid {} pid {}", self.uid, self.gid, self.pid)
+    }
+}
 
 /// One line of an allow list.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Rule {
+pub enum Rule {
     /// A peer with this effective user id.
     User(u32),
     /// A peer of this group.
@@ -22,14 +39,14 @@ pub(crate) enum Rule {
 
 /// A group as it was when the configuration was loaded.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct GroupRule {
+pub struct GroupRule {
     gid: u32,
     members: Box<[u32]>,
 }
 
 /// The answer of a policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Decision {
+pub enum Decision {
     /// Some rule matches.
     Allowed,
     /// No rule matches.
@@ -38,13 +55,13 @@ pub(crate) enum Decision {
 
 impl Decision {
     /// Whether this is [`Decision::Allowed`].
-    pub(crate) fn is_allowed(self) -> bool {
+    pub fn is_allowed(self) -> bool {
         self == Self::Allowed
     }
 }
 
 /// Whether any of `rules` matches `peer`. An empty list allows nobody.
-pub(crate) fn decide(peer: &Peer, rules: &[Rule]) -> Decision {
+pub fn decide(peer: &Peer, rules: &[Rule]) -> Decision {
     if rules.iter().any(|rule| rule.matches(peer)) {
         Decision::Allowed
     } else {
@@ -57,7 +74,7 @@ impl Rule {
     ///
     /// The kernel does not tell a peer's supplementary groups, so membership is what the group database said when the
     /// configuration was loaded; reload after changing a group.
-    pub(crate) fn matches(&self, peer: &Peer) -> bool {
+    pub fn matches(&self, peer: &Peer) -> bool {
         match self {
             Self::User(uid) => peer.uid == *uid,
             Self::Group(group) => {
@@ -78,7 +95,7 @@ impl fmt::Display for Rule {
 
 impl GroupRule {
     /// A group and the user ids of its members, in any order.
-    pub(crate) fn new(gid: u32, mut members: Vec<u32>) -> Self {
+    pub fn new(gid: u32, mut members: Vec<u32>) -> Self {
         members.sort_unstable();
         members.dedup();
         Self {
@@ -92,7 +109,7 @@ impl GroupRule {
 ///
 /// Lives as long as one loading of the configuration: a hundred thousand accounts that name the same group share one rule.
 #[derive(Debug)]
-pub(crate) struct Directory {
+pub struct Directory {
     source: Source,
     users: HashMap<Box<str>, Option<u32>>,
     groups: HashMap<Box<str>, Option<Arc<GroupRule>>>,
@@ -101,27 +118,22 @@ pub(crate) struct Directory {
 #[derive(Debug)]
 enum Source {
     System,
-    #[cfg(test)]
     Fixed(Vec<(&'static str, u32)>, Vec<(&'static str, GroupRule)>),
 }
 
 impl Directory {
     /// The databases behind getpwnam(3) and getgrnam(3).
-    pub(crate) fn system() -> Self {
+    pub fn system() -> Self {
         Self::new(Source::System)
     }
 
-    /// Databases with only these entries.
-    #[cfg(test)]
-    pub(crate) fn fixed(
-        users: Vec<(&'static str, u32)>,
-        groups: Vec<(&'static str, GroupRule)>,
-    ) -> Self {
+    /// Databases with only these entries, for whoever must not depend on the machine.
+    pub fn fixed(users: Vec<(&'static str, u32)>, groups: Vec<(&'static str, GroupRule)>) -> Self {
         Self::new(Source::Fixed(users, groups))
     }
 
     /// The rule for a user told by name or number. `None` when there is no such name; a number need not have one.
-    pub(crate) fn user(&mut self, user: &str) -> Option<Rule> {
+    pub fn user(&mut self, user: &str) -> Option<Rule> {
         if let Some(known) = self.users.get(user) {
             return known.map(Rule::User);
         }
@@ -131,7 +143,7 @@ impl Directory {
     }
 
     /// The rule for a group told by name or number. `None` when there is no such name; a number need not have one.
-    pub(crate) fn group(&mut self, group: &str) -> Option<Rule> {
+    pub fn group(&mut self, group: &str) -> Option<Rule> {
         if let Some(known) = self.groups.get(group) {
             return known.clone().map(Rule::Group);
         }
@@ -157,7 +169,6 @@ impl Source {
     fn uid(&self, name: &str) -> Option<u32> {
         match self {
             Self::System => uzers::get_user_by_name(name).map(|user| user.uid()),
-            #[cfg(test)]
             Self::Fixed(users, _) => users.iter().find(|(n, _)| *n == name).map(|(_, uid)| *uid),
         }
     }
@@ -165,7 +176,6 @@ impl Source {
     fn group(&self, name: &str) -> Option<GroupRule> {
         match self {
             Self::System => uzers::get_group_by_name(name).map(|group| rule(&group)),
-            #[cfg(test)]
             Self::Fixed(_, groups) => groups
                 .iter()
                 .find(|(n, _)| *n == name)
@@ -176,7 +186,6 @@ impl Source {
     fn members_of(&self, gid: u32) -> GroupRule {
         let known = match self {
             Self::System => uzers::get_group_by_gid(gid).map(|group| rule(&group)),
-            #[cfg(test)]
             Self::Fixed(_, groups) => groups
                 .iter()
                 .find(|(_, rule)| rule.gid == gid)

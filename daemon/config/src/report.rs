@@ -5,11 +5,11 @@ use std::fmt;
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, SourceCode};
 use tokend_dialect::DialectError;
 
-use crate::config::{ConfigError, Report};
+use crate::{ConfigError, Report};
 
 /// Where a report goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Medium {
+pub enum Medium {
     /// Lines and colours.
     Terminal,
     /// Plain ASCII but for what is quoted.
@@ -18,7 +18,7 @@ pub(crate) enum Medium {
 
 impl Medium {
     /// For text that goes to `stream`.
-    pub(crate) fn of(stream: &impl std::io::IsTerminal) -> Self {
+    pub fn of(stream: &impl std::io::IsTerminal) -> Self {
         let colours = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         if colours && stream.is_terminal() {
             Self::Terminal
@@ -29,7 +29,7 @@ impl Medium {
 }
 
 /// Every mistake of a configuration.
-pub(crate) fn config(error: &ConfigError, medium: Medium) -> String {
+pub fn config(error: &ConfigError, medium: Medium) -> String {
     let mut text: String = error
         .dialects()
         .iter()
@@ -48,7 +48,7 @@ pub(crate) fn config(error: &ConfigError, medium: Medium) -> String {
 }
 
 /// Every mistake of a dialect.
-pub(crate) fn dialect(error: &DialectError, medium: Medium) -> String {
+pub fn dialect(error: &DialectError, medium: Medium) -> String {
     error
         .mistakes()
         .iter()

@@ -15,7 +15,7 @@ use super::mistake::{Mistakes, choose_from};
 use super::secret_ref::secret;
 use super::section::Section;
 use super::value::Value;
-use crate::secrets::SecretRef;
+use crate::secret_ref::SecretRef;
 
 /// The fields `tokenctl login` can supply, so that an account may live without them in files.
 const TYPED: [&str; 2] = ["password", "client_secret"];

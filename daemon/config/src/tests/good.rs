@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use tokend_engine::{Rate, RefreshPolicy};
+use tokend_policy::Peer;
+use tokend_policy::decide;
 
 use super::*;
-use crate::logging::Format;
-use crate::peer::Peer;
-use crate::policy::decide;
-use crate::secrets::SecretRef;
+use crate::log::Format;
+use crate::secret_ref::SecretRef;
 
 const ADS: &str = r#"
 [account.ads]

@@ -14,7 +14,7 @@ const MOST_FILES: usize = 200_000;
 /// # Errors
 ///
 /// The sentence that says why the directory cannot be read.
-pub(crate) fn toml_files(dir: &Path) -> Result<Vec<PathBuf>, String> {
+pub fn toml_files(dir: &Path) -> Result<Vec<PathBuf>, String> {
     let unreadable = |error: std::io::Error| format!("directory {}: {error}", dir.display());
     let mut files = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(unreadable)? {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokend_engine::RefreshPolicy;
+use tokend_policy::{Directory, Rule};
 
 use super::account::{Defaults, refresh};
 use super::mistake::Mistakes;
@@ -12,7 +13,6 @@ use super::section::Section;
 use super::settings::{Http, Limits, Log, SOCKET_MODE, socket_mode};
 use super::value::Value;
 use super::{Environment, files};
-use crate::policy::{Directory, Rule};
 
 /// Everything but the accounts.
 #[derive(Debug)]
