@@ -11,4 +11,5 @@ pub mod probe;
 pub mod proofs;
 pub mod realserver;
 pub mod simulator;
+pub mod systemd;
 pub mod tap;

@@ -1,0 +1,14 @@
+//! The units under a real systemd that is booted for each test.
+//!
+//! Where the machine does not let one be booted (no root, no namespaces, no systemd) they say so aloud and pass, except where
+//! `CI=true`: there it must be possible.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "a test fails by panicking, and a proof that was not carried out must say so"
+)]
+
+mod files;
+mod lifecycle;
+mod stage;

@@ -1,0 +1,144 @@
+//! A booted machine with tokend installed, an account, and its provider on the machine's loopback.
+
+use std::env;
+
+use tokend_tests::{
+    harness::Said,
+    simulator::{
+        Simulator,
+        spec::{AccountSpec, Api},
+    },
+    systemd::{self, Machine},
+};
+
+/// Who may have tokens.
+pub(crate) const CLIENT: &str = "deploy";
+/// Who may not.
+pub(crate) const STRANGER: &str = "mallory";
+/// The account.
+pub(crate) const IT: &str = "it";
+/// A pace no test meets, and no attempt that nobody asked for.
+const QUIET: &str = r#"
+refresh = "on-demand"
+pacing = { attempts = { burst = 5000, every = "10ms" }, logins = { burst = 5000, every = "10ms" }, host = { burst = 5000, every = "10ms" } }
+"#;
+/// Where its password is.
+const SECRET: &str = "/etc/tokend/secrets/it";
+const CONFIGURATION: &str = "/etc/tokend/tokend.toml";
+
+pub(crate) struct Stage {
+    // Before the machine, whose network its sockets are in.
+    pub(crate) sim: Simulator,
+    pub(crate) machine: Machine,
+}
+
+impl Stage {
+    /// Installed, and nothing else; or nothing, and it was said why.
+    pub(crate) fn installed() -> Option<Self> {
+        if let Err(error) = systemd::possible() {
+            let demanded = env::var_os("CI").is_some_and(|value| value == "true");
+            assert!(!demanded, "no systemd can be booted here: {error:#}");
+            eprintln!("NOT PROVED here: units under a booted systemd: {error:#}");
+            return None;
+        }
+        let machine = Machine::boot().unwrap();
+        systemd::install(&machine).unwrap();
+        machine
+            .shell(&format!("useradd {CLIENT}\nuseradd {STRANGER}"))
+            .unwrap();
+        let account = AccountSpec::new(IT, Api::JwtApi).with(|it| it.suspension = None);
+        let sim = machine
+            .within(|| Simulator::start(vec![account]))
+            .unwrap()
+            .unwrap();
+        Some(Self { sim, machine })
+    }
+
+    /// Installed and configured, with nothing started.
+    pub(crate) fn configured() -> Option<Self> {
+        let stage = Self::installed()?;
+        stage.configure(&format!("password = {{ file = \"{SECRET}\" }}"));
+        stage.machine.put(SECRET, &stage.password(), "600").unwrap();
+        stage
+            .machine
+            .shell(&format!("chown tokend: {SECRET}"))
+            .unwrap();
+        Some(stage)
+    }
+
+    /// The same with the service started.
+    pub(crate) fn started() -> Option<Self> {
+        let stage = Self::configured()?;
+        stage.systemctl(&["enable", "--now", "tokend.socket", "tokend.service"]);
+        Some(stage)
+    }
+
+    /// The configuration of the account; `password` is the line that says where its password is.
+    pub(crate) fn configuration(&self, password: &str) -> String {
+        let account = &self.sim.accounts()[0];
+        format!(
+            "[account.{IT}]\nprovider = \"{}\"\nbase_url = \"{}\"\nusername = \"{}\"\n{password}\nallow = [{{ user = \"{CLIENT}\" }}]\n{QUIET}",
+            account.api.dialect(),
+            self.sim.base_url(account.api),
+            account.username.as_deref().unwrap_or_default(),
+        )
+    }
+
+    /// Writes it.
+    pub(crate) fn configure(&self, password: &str) {
+        let text = self.configuration(password);
+        self.machine.put(CONFIGURATION, &text, "644").unwrap();
+    }
+
+    /// The account's password.
+    pub(crate) fn password(&self) -> String {
+        self.sim.accounts()[0].password.clone().unwrap()
+    }
+
+    /// Runs a command in the machine as root.
+    pub(crate) fn run(&self, command: &[&str]) -> Said {
+        self.machine.run(command).unwrap()
+    }
+
+    /// `systemctl` with these words, which must succeed.
+    pub(crate) fn systemctl(&self, words: &[&str]) -> String {
+        let said = self.run(&[&["systemctl"], words].concat());
+        assert_eq!(
+            said.code,
+            Some(0),
+            "{words:?}: {said:?}\n{}",
+            self.journal()
+        );
+        said.out
+    }
+
+    pub(crate) fn get_as(&self, user: &str) -> Said {
+        self.machine.run_as(user, &["tokenctl", "get", IT]).unwrap()
+    }
+
+    /// A token for the client.
+    pub(crate) fn get(&self) -> String {
+        let said = self.get_as(CLIENT);
+        assert_eq!(said.code, Some(0), "{said:?}\n{}", self.journal());
+        said.line().unwrap()
+    }
+
+    /// A property of the service.
+    pub(crate) fn property(&self, name: &str) -> String {
+        self.machine.property("tokend.service", name).unwrap()
+    }
+
+    pub(crate) fn journal(&self) -> String {
+        self.machine.journal("tokend.service").unwrap()
+    }
+
+    /// Token requests the provider has seen.
+    pub(crate) fn requests(&self) -> usize {
+        self.sim.log(IT).token_requests()
+    }
+
+    /// Nothing was done that a well-behaved broker never does.
+    pub(crate) fn behaved(&self) {
+        assert_eq!(self.sim.violations(), []);
+    }
+}
