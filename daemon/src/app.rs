@@ -2,6 +2,7 @@
 //!
 //! Owns the life of the process between configuration and exit. Decides nothing about accounts or clients.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokend_config::{Config, Environment, Overrides};
-use tokend_store::{RedbStore, SealingKey, StateDir, Store};
+use tokend_store::{KeyError, OpenError, RedbStore, SealingKey, StateDir, Store};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
 use crate::accept::{self, Stage};
@@ -17,14 +18,14 @@ use crate::clock::Clock;
 use crate::desk::Desk;
 use crate::driver::Task;
 use crate::keeper::Keeper;
-use crate::listen::{self, Bound};
+use crate::listen::{self, Bound, ListenError};
 use crate::message::{DRIVER_QUEUE, Message};
 use crate::registry::Registry;
 use crate::reload::{LogChoice, Reloader};
 use crate::secrets::SecretSource;
 use crate::signals::{Asked, Incoming};
-use crate::systemd;
-use crate::upstream::Upstream;
+use crate::systemd::Manager;
+use crate::upstream::{ClientError, Upstream};
 
 /// The name of the sealing key among systemd's credentials.
 pub(crate) const KEY_CREDENTIAL: &str = "tokend.key";
@@ -85,6 +86,41 @@ pub(crate) fn run(start: Start) -> anyhow::Result<()> {
     ended
 }
 
+/// Whether a person has to mend something before the daemon can run. Otherwise starting it again may help: the disk was full, another
+/// daemon ran, or a part of this one died.
+pub(crate) fn is_mistake(error: &anyhow::Error) -> bool {
+    if let Some(error) = error.downcast_ref::<OpenError>() {
+        return match error {
+            OpenError::InUse { .. } | OpenError::NoRandomness => false,
+            OpenError::Io { source, .. } => is_lasting(source),
+            _ => true,
+        };
+    }
+    if let Some(error) = error.downcast_ref::<KeyError>() {
+        return match error {
+            KeyError::NoRandomness => false,
+            KeyError::Io { source, .. } => is_lasting(source),
+            _ => true,
+        };
+    }
+    if let Some(error) = error.downcast_ref::<ListenError>() {
+        return match error {
+            ListenError::Taken { .. } => false,
+            ListenError::Io { source, .. } => is_lasting(source),
+            _ => true,
+        };
+    }
+    error.is::<ClientError>()
+}
+
+/// Permissions and paths do not change by themselves.
+fn is_lasting(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::PermissionDenied | io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
 fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
     let dir = StateDir::acquire(&config.state_dir)?;
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
@@ -122,6 +158,7 @@ impl Parts {
         } = self;
         let mut signals = Incoming::register().context("signals cannot be listened to")?;
         let clock = Clock::system();
+        let manager = Manager::of_this_process();
         let registry = Arc::new(Registry::new());
         let secrets = SecretSource::of_this_process(config.limits.command_timeout);
         let upstream = Arc::new(Upstream::new(&config.http, secrets, clock.clone())?);
@@ -136,8 +173,9 @@ impl Parts {
             keeper,
             Arc::clone(&upstream),
             driver.clone(),
+            manager.clone(),
         );
-        let engine = tokio::spawn(task.run(messages));
+        let mut engine = tokio::spawn(task.run(messages));
         let reloader = Arc::new(Reloader {
             file,
             overrides,
@@ -148,6 +186,7 @@ impl Parts {
             driver: driver.clone(),
             clock: clock.clone(),
             number: Mutex::new(1),
+            manager: manager.clone(),
         });
         let limits = config.limits;
         let patience = config.http.timeout + config.limits.command_timeout + DRAIN_MARGIN;
@@ -169,15 +208,20 @@ impl Parts {
             socket = %origin,
             "ready"
         );
-        systemd::ready(summary.accounts);
-        while signals.next().await == Asked::Reload {
-            systemd::reloading();
-            // What went wrong is in the log; the configuration in force stays.
-            let _in_the_log = reloader.reload().await;
-            systemd::ready(registry.epoch().len());
+        manager.ready();
+        loop {
+            tokio::select! {
+                asked = signals.next() => match asked {
+                    // What went wrong is in the log; the configuration in force stays.
+                    Asked::Reload => drop(reloader.reload().await),
+                    Asked::Stop => break,
+                },
+                // Nobody decides any more: a start from the store is the better half of that.
+                _ = &mut engine => anyhow::bail!("the task that decides died; please report this"),
+            }
         }
         tracing::info!("stopping: what runs is being finished");
-        systemd::stopping();
+        manager.stopping();
         stage.send_replace(Stage::Draining);
         let (reply, drained) = oneshot::channel();
         let asked = driver.send(Message::Drain(reply)).await;
@@ -226,4 +270,43 @@ fn seed(clock: &Clock) -> u64 {
     u64::from(std::process::id())
         ^ clock.boot_ms().rotate_left(32)
         ^ u64::from_le_bytes(clock.wall_ms().to_le_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_only_a_person_can_mend_is_told_from_what_may_pass() {
+        let path = PathBuf::from("/var/lib/tokend");
+        let io = |kind: io::ErrorKind| OpenError::Io {
+            doing: "write",
+            path: "/var/lib/tokend".into(),
+            source: kind.into(),
+        };
+        let mistakes: [anyhow::Error; 5] = [
+            OpenError::WrongKey { path: path.clone() }.into(),
+            io(io::ErrorKind::PermissionDenied).into(),
+            KeyError::NotAFile { path: path.clone() }.into(),
+            ListenError::TooMany { count: 2 }.into(),
+            ClientError::Client("no".to_owned()).into(),
+        ];
+        for error in mistakes {
+            assert!(is_mistake(&error), "{error}");
+        }
+        let passing: [anyhow::Error; 5] = [
+            OpenError::InUse {
+                dir: path.clone(),
+                pid: None,
+            }
+            .into(),
+            io(io::ErrorKind::StorageFull).into(),
+            KeyError::NoRandomness.into(),
+            ListenError::Taken { path }.into(),
+            anyhow::anyhow!("the task that decides died"),
+        ];
+        for error in passing {
+            assert!(!is_mistake(&error), "{error}");
+        }
+    }
 }

@@ -22,7 +22,9 @@ pub(crate) enum Exit {
     NoInput = 66,
     /// Nobody reads what is printed.
     Io = 74,
-    /// The configuration, a dialect, or a secret's place has mistakes.
+    /// The daemon cannot run now, or could not go on; starting it again may help.
+    NotNow = 75,
+    /// The configuration, a dialect, the place of a secret, or the state directory has mistakes.
     Config = 78,
 }
 
@@ -38,7 +40,8 @@ Exit codes:
   64  the command line makes no sense
   66  a file given on the command line cannot be read
   74  nobody reads what is printed
-  78  the configuration, a dialect, or the place of a secret has mistakes";
+  75  the daemon cannot run now, or could not go on: the disk is full, another one runs, and the like; start it again
+  78  the configuration, a dialect, the place of a secret, or the state directory has mistakes";
 
 /// The short help for the first minute, and everything else below it.
 const EXAMPLES: &str = "\
@@ -371,6 +374,7 @@ mod tests {
             Exit::Usage,
             Exit::NoInput,
             Exit::Io,
+            Exit::NotNow,
             Exit::Config,
         ] {
             assert!(help.contains(&format!("\n  {:<2}  ", exit as u8)), "{help}");

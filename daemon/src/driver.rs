@@ -3,6 +3,7 @@
 //! Owns the engine, the waiters' ways back, and the secrets of attempts under way for as long as a step needs them. It never
 //! waits for a disk, a provider or a client: those report to it by messages.
 
+mod pulse;
 mod under_way;
 mod waiters;
 
@@ -26,8 +27,11 @@ use crate::message::{Driver, Message};
 use crate::registry::{Registry, Slot};
 use crate::roster::Roster;
 use crate::status;
+use crate::systemd::Manager;
 use crate::upstream::Upstream;
 
+pub(crate) use pulse::Reloaded;
+use pulse::{Pulse, Tally};
 use under_way::UnderWay;
 use waiters::Waiting;
 
@@ -52,6 +56,7 @@ pub(crate) struct Task {
     /// What each account's attempt under way needs for its next step.
     under_way: HashMap<AccountKey, UnderWay>,
     drained: Option<oneshot::Sender<()>>,
+    pulse: Pulse,
 }
 
 /// What becomes of an account's stored secrets with a write.
@@ -70,6 +75,7 @@ impl Task {
         keeper: Keeper,
         upstream: Arc<Upstream>,
         own: Driver,
+        manager: Manager,
     ) -> Self {
         Self {
             engine: Engine::new(seed),
@@ -83,6 +89,7 @@ impl Task {
             next_waiter: 0,
             under_way: HashMap::new(),
             drained: None,
+            pulse: Pulse::new(manager),
         }
     }
 
@@ -94,6 +101,7 @@ impl Task {
             let due = self.engine.poll_timeout(now);
             let sleep = due
                 .map_or(LONGEST_SLEEP, |due| due.since(now))
+                .min(self.pulse.sleep(now).unwrap_or(LONGEST_SLEEP))
                 .min(LONGEST_SLEEP);
             // Nothing to wait for is not a reason to starve the messages: they are taken first.
             tokio::select! {
@@ -105,8 +113,11 @@ impl Task {
                 self.take(message);
                 self.carry_out();
             }
-            self.engine.handle_timeout(self.clock.steady());
+            let now = self.clock.steady();
+            self.engine.handle_timeout(now);
             self.carry_out();
+            self.pulse
+                .beat(now, || Tally::of(&self.roster, &self.engine, now));
             if self.drained.is_some() && self.engine.is_settled() {
                 if let Some(drained) = self.drained.take() {
                     let _nobody_asks = drained.send(());
@@ -152,7 +163,11 @@ impl Task {
             Message::Survey { accounts, reply } => {
                 let _nobody_asks = reply.send(self.roster.survey(&accounts, &self.engine, now));
             }
-            Message::Change(change) => crate::reload::apply(self, now, *change),
+            Message::Change(change) => {
+                self.pulse.stir();
+                crate::reload::apply(self, now, *change);
+            }
+            Message::Reloaded(reloaded) => self.pulse.reloaded(reloaded),
             Message::Kept(kept) => self.kept(now, kept),
             Message::Prepared {
                 account,
@@ -166,6 +181,7 @@ impl Task {
             } => self.answered(now, account, attempt, *outcome),
             Message::Drain(reply) => {
                 self.drained = Some(reply);
+                self.pulse.drain();
                 self.engine.handle_event(now, Event::Drain);
             }
         }
@@ -192,6 +208,7 @@ impl Task {
     }
 
     fn kept(&mut self, now: Timestamp, kept: Kept) {
+        self.pulse.stir();
         match kept {
             Kept::Claimed {
                 account,
@@ -244,6 +261,7 @@ impl Task {
 
     pub(crate) fn carry_out(&mut self) {
         while let Some(effect) = self.engine.poll_effect() {
+            self.pulse.stir();
             match effect {
                 Effect::Claim(account, attempt, kind) => {
                     let Some(id) = self.roster.entry(account).map(|entry| entry.id.clone()) else {

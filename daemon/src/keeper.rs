@@ -105,6 +105,13 @@ impl Keeper {
         Ok((Self(sender), thread))
     }
 
+    /// One that takes jobs and does none, like a disk that hangs.
+    #[cfg(test)]
+    pub(crate) fn hanging() -> (Self, mpsc::Receiver<Job>) {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        (Self(sender), receiver)
+    }
+
     /// Hands a job over; gives it back when nobody takes it.
     pub(crate) fn hand(&self, job: Job) -> Result<(), Job> {
         self.0.try_send(job).map_err(|error| match error {

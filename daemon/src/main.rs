@@ -113,7 +113,8 @@ fn run(args: &RunArgs, environment: Environment) -> Exit {
         inherited,
     }) {
         Ok(()) => Exit::Success,
-        Err(error) => fail(&error, Exit::Config),
+        Err(error) if app::is_mistake(&error) => fail(&error, Exit::Config),
+        Err(error) => fail(&error, Exit::NotNow),
     }
 }
 

@@ -10,6 +10,7 @@ use tokend_proto::{AccountName, AccountStatus, Fault, LoginSecret};
 use tokend_store::AccountId;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::driver::Reloaded;
 use crate::keeper::Kept;
 use crate::registry::IssuedToken;
 use crate::reload::Change;
@@ -49,6 +50,8 @@ pub(crate) enum Message {
     },
     /// A loaded configuration is to be put in force.
     Change(Box<Change>),
+    /// A reload has ended.
+    Reloaded(Reloaded),
     /// The keeper did what it was asked to.
     Kept(Kept),
     /// A request is ready to be sent, or cannot be made.

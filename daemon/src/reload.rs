@@ -17,11 +17,13 @@ use tokend_store::{AccountId, Quarantined, Store, StoreError};
 use tokio::sync::{Mutex, oneshot};
 
 use crate::clock::Clock;
+use crate::driver::Reloaded;
 use crate::keeper;
 use crate::logging::Logging;
 use crate::message::{Driver, Message};
 use crate::roster::{Survey, record_id};
 use crate::secrets::SecretSource;
+use crate::systemd::Manager;
 use crate::upstream::Upstream;
 use crate::vault::{self, Restored};
 
@@ -41,6 +43,7 @@ pub(crate) struct Reloader {
     pub(crate) driver: Driver,
     pub(crate) clock: Clock,
     pub(crate) number: Mutex<u64>,
+    pub(crate) manager: Manager,
 }
 
 /// What the command line said of the log, and the log itself.
@@ -109,7 +112,16 @@ impl Reloader {
     pub(crate) async fn reload(&self) -> Result<String, Box<Fault>> {
         let mut number = self.number.lock().await;
         let next = *number + 1;
-        match self.load_and_apply().await {
+        self.manager.reloading();
+        let done = self.load_and_apply().await;
+        let reloaded = match &done {
+            Ok(_) => Reloaded::InForce(next),
+            Err(_) => Reloaded::Refused,
+        };
+        // A driver that is gone is the end of the daemon, and then nobody is told of reloads.
+        let _gone = self.driver.send(Message::Reloaded(reloaded)).await;
+        self.manager.ready();
+        match done {
             Ok(summary) => {
                 *number = next;
                 let message = format!(

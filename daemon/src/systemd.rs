@@ -1,40 +1,112 @@
-//! What systemd is told, where there is one.
+//! The service manager, where there is one.
 //!
-//! Owns the notifications of sd_notify(3). Without systemd every call does nothing.
+//! Owns the words of sd_notify(3). Decides nothing: who feeds the watchdog is the driver, from its own loop and nowhere else. Without
+//! systemd every call does nothing.
+
+use std::time::Duration;
 
 use sd_notify::NotifyState;
 
-/// All is loaded and clients are served.
-pub(crate) fn ready(accounts: usize) {
-    let status = status(accounts);
-    tell(&[NotifyState::Ready, NotifyState::Status(&status)]);
+/// Whom the daemon tells how it is.
+#[derive(Debug, Clone)]
+pub(crate) struct Manager {
+    to: To,
+    /// How long the driver may be silent before the daemon is taken for stuck.
+    watchdog: Option<Duration>,
 }
 
-/// The configuration is being read again; [`ready`] follows.
-pub(crate) fn reloading() {
-    let mut states = vec![NotifyState::Reloading];
-    // systemd from 253 on wants the time of the announcement beside it.
-    states.extend(NotifyState::monotonic_usec_now());
-    tell(&states);
+#[derive(Debug, Clone)]
+enum To {
+    Nobody,
+    /// A datagram into a queue of hundreds; it waits only where systemd itself is stuck.
+    Systemd,
+    #[cfg(test)]
+    Test(std::sync::Arc<std::sync::Mutex<Vec<String>>>),
 }
 
-/// No more clients are served; what runs is being finished.
-pub(crate) fn stopping() {
-    tell(&[
-        NotifyState::Stopping,
-        NotifyState::Status("finishing attempts under way"),
-    ]);
-}
-
-fn status(accounts: usize) -> String {
-    match accounts {
-        1 => "serving 1 account".to_owned(),
-        count => format!("serving {count} accounts"),
+impl Manager {
+    /// The one that started this process.
+    pub(crate) fn of_this_process() -> Self {
+        if std::env::var_os("NOTIFY_SOCKET").is_none_or(|path| path.is_empty()) {
+            return Self::none();
+        }
+        Self {
+            to: To::Systemd,
+            watchdog: sd_notify::watchdog_enabled().filter(|time| !time.is_zero()),
+        }
     }
-}
 
-fn tell(states: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
-        tracing::debug!("systemd was not told: {error}");
+    /// None.
+    pub(crate) fn none() -> Self {
+        Self {
+            to: To::Nobody,
+            watchdog: None,
+        }
+    }
+
+    /// One that keeps what it is told.
+    #[cfg(test)]
+    pub(crate) fn noting(
+        watchdog: Option<Duration>,
+    ) -> (Self, std::sync::Arc<std::sync::Mutex<Vec<String>>>) {
+        let notes = std::sync::Arc::default();
+        let to = To::Test(std::sync::Arc::clone(&notes));
+        (Self { to, watchdog }, notes)
+    }
+
+    /// Whether anybody listens.
+    pub(crate) fn listens(&self) -> bool {
+        !matches!(self.to, To::Nobody)
+    }
+
+    /// How long the driver may be silent, if somebody watches it.
+    pub(crate) fn watchdog(&self) -> Option<Duration> {
+        self.watchdog
+    }
+
+    /// All is loaded and clients are served.
+    pub(crate) fn ready(&self) {
+        self.tell(&[NotifyState::Ready]);
+    }
+
+    /// The configuration is being read again; [`Manager::ready`] follows.
+    pub(crate) fn reloading(&self) {
+        let mut states = vec![NotifyState::Reloading];
+        // systemd from 253 on wants the time of the announcement beside it.
+        states.extend(NotifyState::monotonic_usec_now());
+        self.tell(&states);
+    }
+
+    /// No more clients are served; what runs is being finished.
+    pub(crate) fn stopping(&self) {
+        self.tell(&[NotifyState::Stopping]);
+    }
+
+    /// How the daemon is, in a line for people.
+    pub(crate) fn status(&self, line: &str) {
+        self.tell(&[NotifyState::Status(line)]);
+    }
+
+    /// The driver turns.
+    pub(crate) fn feed(&self) {
+        self.tell(&[NotifyState::Watchdog]);
+    }
+
+    fn tell(&self, states: &[NotifyState<'_>]) {
+        match &self.to {
+            To::Nobody => {}
+            To::Systemd => {
+                if let Err(error) = sd_notify::notify(states) {
+                    tracing::debug!("systemd was not told: {error}");
+                }
+            }
+            #[cfg(test)]
+            To::Test(notes) => {
+                let mut notes = notes
+                    .lock()
+                    .unwrap_or_else(std::sync::PoisonError::into_inner);
+                notes.extend(states.iter().map(ToString::to_string));
+            }
+        }
     }
 }

@@ -20,12 +20,13 @@ use tokio::sync::{mpsc, oneshot};
 use crate::clock::Clock;
 use crate::desk::{Desk, Handled};
 use crate::driver::Task;
-use crate::keeper::Keeper;
+use crate::keeper::{Job, Keeper};
 use crate::logging::Logging;
 use crate::message::{DRIVER_QUEUE, Driver, Message};
 use crate::registry::{Epoch, IssuedToken, Registry, Slot};
 use crate::reload::{LogChoice, Reloader};
 use crate::secrets::SecretSource;
+use crate::systemd::Manager;
 use crate::upstream::Upstream;
 
 /// The user the daemon of the tests runs as, so its administrator.
@@ -172,6 +173,7 @@ fn reloader(site: &Site, store: Arc<dyn Store>, driver: Driver, clock: &Clock) -
         driver,
         clock: clock.clone(),
         number: tokio::sync::Mutex::new(1),
+        manager: Manager::none(),
     }
 }
 
@@ -183,13 +185,41 @@ pub(crate) struct Daemon {
 
 impl Daemon {
     pub(crate) async fn start(site: &Site, store: &MemoryStore) -> Self {
+        Self::watched(site, store, Manager::none()).await
+    }
+
+    /// One that tells this manager how it is.
+    pub(crate) async fn watched(site: &Site, store: &MemoryStore, manager: Manager) -> Self {
         let clock = Clock::system();
-        let store: Arc<dyn Store> = Arc::new(store.clone());
         let (driver, messages) = mpsc::channel(DRIVER_QUEUE);
-        let reloader = Arc::new(reloader(site, Arc::clone(&store), driver.clone(), &clock));
+        let kept = Arc::new(store.clone());
         let (keeper, thread) =
-            Keeper::start(store, clock.clone(), driver.clone()).expect("a thread");
+            Keeper::start(kept, clock.clone(), driver.clone()).expect("a thread");
         drop(thread);
+        Self::of(site, store, keeper, manager, clock, (driver, messages)).await
+    }
+
+    /// One whose disk hangs.
+    pub(crate) async fn hanging(site: &Site, manager: Manager) -> (Self, mpsc::Receiver<Job>) {
+        let (keeper, jobs) = Keeper::hanging();
+        let (clock, store) = (Clock::system(), MemoryStore::new());
+        let messages = mpsc::channel(DRIVER_QUEUE);
+        let daemon = Self::of(site, &store, keeper, manager, clock, messages).await;
+        (daemon, jobs)
+    }
+
+    async fn of(
+        site: &Site,
+        store: &MemoryStore,
+        keeper: Keeper,
+        manager: Manager,
+        clock: Clock,
+        (driver, messages): (Driver, mpsc::Receiver<Message>),
+    ) -> Self {
+        let store = Arc::new(store.clone());
+        let mut reloader = reloader(site, store, driver.clone(), &clock);
+        reloader.manager = manager.clone();
+        let reloader = Arc::new(reloader);
         let registry = Arc::new(Registry::new());
         let upstream = Arc::clone(&reloader.upstream);
         let task = Task::new(
@@ -199,6 +229,7 @@ impl Daemon {
             keeper,
             upstream,
             driver.clone(),
+            manager,
         );
         let running = tokio::spawn(task.run(messages));
         soon(Box::pin(reloader.apply(&site.config())))
@@ -223,6 +254,12 @@ impl Daemon {
     /// The text of the account's token, or the fault.
     pub(crate) async fn get(&self, account: &str) -> Result<String, tokend_proto::Fault> {
         token_of(self.ask(get(account)).await)
+    }
+
+    /// Ends the driver's loop at once.
+    pub(crate) async fn stop(self) {
+        self.running.abort();
+        let _aborted = soon(self.running).await;
     }
 
     /// Drains, and waits for the driver to end.

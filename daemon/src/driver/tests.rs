@@ -2,6 +2,7 @@
 
 mod people;
 mod reloads;
+mod watched;
 
 use std::fmt::Write as _;
 

@@ -9,6 +9,10 @@
     reason = "a test fails by panicking, and a proof that was not carried out must say so"
 )]
 
+mod credentials;
 mod files;
 mod lifecycle;
 mod stage;
+mod user;
+mod waiting;
+mod watchdog;

@@ -3,12 +3,13 @@
 use std::env;
 
 use tokend_tests::{
+    clock::{PATIENCE, wait_until},
     harness::Said,
     simulator::{
         Simulator,
         spec::{AccountSpec, Api},
     },
-    systemd::{self, Machine},
+    systemd::{self, Machine, Running},
 };
 
 /// Who may have tokens.
@@ -44,7 +45,7 @@ impl Stage {
         let machine = Machine::boot().unwrap();
         systemd::install(&machine).unwrap();
         machine
-            .shell(&format!("useradd {CLIENT}\nuseradd {STRANGER}"))
+            .shell(&format!("useradd -m {CLIENT}\nuseradd -m {STRANGER}"))
             .unwrap();
         let account = AccountSpec::new(IT, Api::JwtApi).with(|it| it.suspension = None);
         let sim = machine
@@ -57,7 +58,7 @@ impl Stage {
     /// Installed and configured, with nothing started.
     pub(crate) fn configured() -> Option<Self> {
         let stage = Self::installed()?;
-        stage.configure(&format!("password = {{ file = \"{SECRET}\" }}"));
+        stage.mend_configuration();
         stage.machine.put(SECRET, &stage.password(), "600").unwrap();
         stage
             .machine
@@ -140,5 +141,67 @@ impl Stage {
     /// Nothing was done that a well-behaved broker never does.
     pub(crate) fn behaved(&self) {
         assert_eq!(self.sim.violations(), []);
+    }
+
+    /// Writes a configuration with a mistake.
+    pub(crate) fn break_configuration(&self) {
+        let broken = "[account.it]\nprovidr = \"jwt-api\"\n";
+        self.machine.put(CONFIGURATION, broken, "644").unwrap();
+    }
+
+    /// Writes the one that works again.
+    pub(crate) fn mend_configuration(&self) {
+        self.configure(&format!("password = {{ file = \"{SECRET}\" }}"));
+    }
+
+    /// Lines for a drop-in of the service.
+    pub(crate) fn drop_in(&self, lines: &str) {
+        let path = "/etc/systemd/system/tokend.service.d/test.conf";
+        let text = format!("[Service]\n{lines}\n");
+        self.machine.put(path, &text, "644").unwrap();
+        self.systemctl(&["daemon-reload"]);
+    }
+
+    /// Installs a drop-in of `systemd/examples`, as its own first lines say.
+    pub(crate) fn example(&self, name: &str) {
+        let from = systemd::unit_files().join("examples").join(name);
+        let to = format!("/etc/systemd/system/tokend.service.d/{name}");
+        self.machine.copy(&from, &to, "644").unwrap();
+        self.systemctl(&["daemon-reload"]);
+    }
+
+    /// Starts a `get` of the client without waiting.
+    pub(crate) fn getting(&self) -> Running {
+        let get = ["tokenctl", "get", IT];
+        self.machine.spawn_as(CLIENT, &get).unwrap()
+    }
+
+    /// Waits for a property of the service.
+    pub(crate) fn wait_for(&self, name: &str, wanted: &str) {
+        self.wait(name, || self.property(name) == wanted);
+    }
+
+    /// Waits for a condition.
+    pub(crate) fn wait(&self, what: &str, condition: impl FnMut() -> bool) {
+        if let Err(error) = wait_until(what, PATIENCE, condition) {
+            let status = self.run(&["systemctl", "status", "--no-pager", "tokend.service"]);
+            panic!("{error}\n{}\n{}", status.out, self.journal());
+        }
+    }
+
+    /// Waits until the provider has been asked so often.
+    pub(crate) fn wait_for_requests(&self, count: usize) {
+        self.wait("requests", || self.requests() >= count);
+    }
+
+    /// Sends the daemon a signal.
+    pub(crate) fn signal(&self, signal: &str) {
+        self.systemctl(&[
+            "kill",
+            "--kill-who=main",
+            "--signal",
+            signal,
+            "tokend.service",
+        ]);
     }
 }
