@@ -130,7 +130,11 @@ fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
     };
     let key = match given {
         Some(key) => key,
-        None => SealingKey::load_or_create(&config.state_dir.join(KEY_FILE), &dir)?,
+        None => {
+            let file = config.state_dir.join(KEY_FILE);
+            tokend_store::settle(&dir, &file)?;
+            SealingKey::load_or_create(&file, &dir)?
+        }
     };
     Ok(Arc::new(RedbStore::open(dir, key)?))
 }

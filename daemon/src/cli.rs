@@ -50,6 +50,7 @@ Examples:
   tokend                                run with the default configuration
   tokend --config ./tokend.toml         run with another one
   tokend dialect show oauth2            see how a provider is described
+  tokend key rotate                     seal the store with a new key, while the daemon is stopped
 
 Signals:
   SIGHUP   read the configuration again; on any mistake keep the old one
@@ -89,6 +90,9 @@ pub(crate) enum Command {
     /// Look at the descriptions of providers, and try new ones
     #[command(subcommand)]
     Dialect(DialectCommand),
+    /// Make or replace the key that seals the store
+    #[command(subcommand)]
+    Key(KeyCommand),
 }
 
 const CHECK_HELP: &str = "\
@@ -176,6 +180,46 @@ pub(crate) struct CheckArgs {
     /// Also run the commands that fetch secrets
     #[arg(long)]
     pub(crate) run_commands: bool,
+}
+
+const ROTATE_HELP: &str = "\
+The daemon must be stopped. Every record is sealed with the new key in one transaction; if the machine dies meanwhile, the next
+start, or the same command again, finishes what was begun. Run it as the user who runs the daemon:
+  sudo -u tokend tokend key rotate
+
+A key that is a systemd credential is replaced by a file you make, and encrypt afterwards:
+  sudo -u tokend tokend key rotate --old-key OLD --new-key NEW
+
+Backups made before need the old key. Destroy it when they are gone: it still opens what deleted parts of the file may hold.";
+
+/// What `tokend key` can do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Make a new key in a file of its own, readable by nobody else
+    New {
+        /// The file; it must not be there yet
+        file: PathBuf,
+    },
+    /// Seal the store with another key
+    #[command(after_help = ROTATE_HELP)]
+    Rotate(RotateArgs),
+}
+
+/// Options of `tokend key rotate`.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct RotateArgs {
+    /// Configuration [default: /etc/tokend/tokend.toml for root, else $XDG_CONFIG_HOME/tokend/tokend.toml]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Directory of the store and its key; comes before `state_dir` of the configuration
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
+    /// The key that opens the store now [default: tokend.key in the state directory]
+    #[arg(long, value_name = "FILE", requires = "new_key")]
+    pub(crate) old_key: Option<PathBuf>,
+    /// The key to seal it with, where the daemon gets it from elsewhere [default: a new one in the old one's place]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) new_key: Option<PathBuf>,
 }
 
 /// What `tokend dialect` can do.

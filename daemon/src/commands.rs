@@ -4,6 +4,7 @@
 
 pub(crate) mod check;
 pub(crate) mod dialect;
+pub(crate) mod key;
 
 use std::io::{self, Write};
 

@@ -66,6 +66,9 @@ fn main() -> ExitCode {
             commands::check::run(&args, &environment, &mut out, &mut err, medium)
         }
         Command::Dialect(command) => commands::dialect::run(&command, &mut out, &mut err, medium),
+        Command::Key(command) => {
+            commands::key::run(&command, &environment, &mut out, &mut err, medium)
+        }
     };
     exit.into()
 }

@@ -281,6 +281,12 @@ pub enum KeyError {
         /// The state directory.
         dir: PathBuf,
     },
+    /// A new key was to be made where something stands.
+    #[error("{} is there already: move it away first, if nothing is sealed with it any more", path.display())]
+    Exists {
+        /// The path.
+        path: PathBuf,
+    },
     /// A symbolic link, a directory or the like.
     #[error("{} is not a regular file: put the key itself there, not a link", path.display())]
     NotAFile {
@@ -328,4 +334,31 @@ pub enum KeyError {
     /// No random numbers.
     #[error("the system gave no random numbers for a new sealing key")]
     NoRandomness,
+}
+
+/// Why a store's sealing key was not replaced.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum RotateError {
+    /// The store does not open.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// A key cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// There is nothing to seal.
+    #[error("{} holds no store yet: start tokend once, or name another directory with --state-dir", dir.display())]
+    NoStore {
+        /// The state directory.
+        dir: PathBuf,
+    },
+    /// The key file is not there.
+    #[error("{} is missing: if the key comes from a systemd credential, name the old and the new one with --old-key and --new-key", path.display())]
+    NoKey {
+        /// Where the key should be.
+        path: PathBuf,
+    },
+    /// A record would be left behind with the old key.
+    #[error("{0}; until then the key cannot be replaced, and nothing was changed")]
+    SetAside(Quarantined),
 }

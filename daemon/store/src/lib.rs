@@ -15,7 +15,7 @@
 //! | `tokend.redb.new` | a database being made; removed when found |
 //!
 //! The sealing key is 32 random bytes in a file of mode 0600, or a systemd credential. It is never made anew while
-//! there is a database.
+//! there is a database. While it is replaced, the new one stands beside it as `….next`; see [`rotate_key_file`].
 //!
 //! # The database, layout 1
 //!
@@ -49,6 +49,7 @@ pub mod fuzzing;
 mod memory;
 mod record;
 mod redb_store;
+mod rotation;
 mod seal;
 mod state_dir;
 mod store;
@@ -57,14 +58,17 @@ mod watch;
 pub use account::{AccountId, AccountIdError, MAX_ACCOUNT_ID_BYTES, Version};
 pub use claims::Claim;
 pub use codec::MAX_RECORD_BYTES;
-pub use error::{Cause, KeyError, OpenError, QuarantineReason, Quarantined, StoreError};
+pub use error::{
+    Cause, KeyError, OpenError, QuarantineReason, Quarantined, RotateError, StoreError,
+};
 pub use memory::{Fault, MemoryStore};
 pub use record::{
     Anchor, AttemptKind, Block, BlockReason, Credential, Intent, LastAttempt, PaceMarks, Record,
     StoredGrant,
 };
 pub use redb_store::RedbStore;
-pub use seal::{KEY_BYTES, SealingKey};
+pub use rotation::{Rotated, rotate_key_file, rotate_to, settle};
+pub use seal::{KEY_BYTES, SealingKey, make_key_file};
 pub use state_dir::StateDir;
 pub use store::{Commit, Loaded, Store};
 pub use watch::{Change, Watch};

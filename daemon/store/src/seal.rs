@@ -14,6 +14,9 @@ use crate::account::{AccountId, Version};
 use crate::error::{KeyError, QuarantineReason};
 use crate::state_dir::StoreId;
 
+pub use key_file::make_key_file;
+pub(crate) use key_file::{failed as sync_failed, parent};
+
 /// Length of a sealing key.
 pub const KEY_BYTES: usize = 32;
 

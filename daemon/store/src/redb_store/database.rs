@@ -36,12 +36,7 @@ pub(super) fn ensure(state: &StateDir, key: &SealingKey) -> Result<StoreId, Open
     };
     let marked = state.read_marker()?;
     let id = match (length, marked) {
-        (0, Some(_)) => {
-            return Err(OpenError::Missing {
-                path,
-                marker: state.marker(),
-            });
-        }
+        (0, Some(_)) => return Err(missing(state)),
         (0, None) => create(state, key)?,
         (_, marked) => check(state, &path, marked, key)?,
     };
@@ -49,6 +44,25 @@ pub(super) fn ensure(state: &StateDir, key: &SealingKey) -> Result<StoreId, Open
         state.write_marker(&id)?;
     }
     Ok(id)
+}
+
+/// Tells whether the database that is there is ours and opens with this key, and changes nothing.
+pub(super) fn verify(state: &StateDir, key: &SealingKey) -> Result<StoreId, OpenError> {
+    let path = state.database();
+    let marked = state.read_marker()?;
+    match fs::metadata(&path) {
+        Ok(metadata) if metadata.len() > 0 => check(state, &path, marked, key),
+        Ok(_) => Err(missing(state)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(missing(state)),
+        Err(error) => Err(failed("look at the database", &path)(error)),
+    }
+}
+
+fn missing(state: &StateDir) -> OpenError {
+    OpenError::Missing {
+        path: state.database(),
+        marker: state.marker(),
+    }
 }
 
 /// Opens the file as it is.

@@ -30,6 +30,14 @@ impl SealingKey {
         read(file, &path).map(Some)
     }
 
+    /// Reads a key file. `None` when there is none.
+    ///
+    /// # Errors
+    /// When it is a link, belongs to another user, is open to group or others, or is not 32 bytes long; and when the system refuses.
+    pub fn from_file(path: &Path) -> Result<Option<Self>, KeyError> {
+        load(path)
+    }
+
     /// Reads the key file, or makes it when there is neither a key nor anything sealed with one in the state directory.
     ///
     /// # Errors
@@ -52,6 +60,19 @@ impl SealingKey {
             dir: state.path().to_owned(),
         })
     }
+}
+
+/// Makes a new key in a file of its own that only its owner can read.
+///
+/// # Errors
+/// When something stands there, which is left alone, and when the system refuses.
+pub fn make_key_file(path: &Path) -> Result<(), KeyError> {
+    if fs::symlink_metadata(path).is_ok() {
+        return Err(KeyError::Exists {
+            path: path.to_owned(),
+        });
+    }
+    create(path)
 }
 
 fn load(path: &Path) -> Result<Option<SealingKey>, KeyError> {
@@ -161,14 +182,18 @@ fn beside(path: &Path, suffix: u64) -> PathBuf {
     name.into()
 }
 
-fn parent(path: &Path) -> &Path {
+pub(crate) fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     }
 }
 
-fn failed<'p>(doing: &'static str, path: &'p Path) -> impl FnOnce(io::Error) -> KeyError + 'p {
+/// Says which step of handling a key file the system refused.
+pub(crate) fn failed<'p>(
+    doing: &'static str,
+    path: &'p Path,
+) -> impl FnOnce(io::Error) -> KeyError + 'p {
     move |source| KeyError::Io {
         doing,
         path: path.to_owned(),

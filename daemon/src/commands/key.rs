@@ -1,0 +1,117 @@
+//! `tokend key`: making and replacing the key that seals the store.
+//!
+//! Owns what is said about it. The order of the steps is the store's. Must never print a key, nor run beside a daemon.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use tokend_config::report::{self, Medium};
+use tokend_config::{Config, Environment, Overrides};
+use tokend_store::{Rotated, SealingKey, StateDir, make_key_file, rotate_key_file, rotate_to};
+
+use super::finish;
+use crate::app::KEY_FILE;
+use crate::cli::{Exit, KeyCommand, RotateArgs};
+
+/// Does what `command` says.
+pub(crate) fn run(
+    command: &KeyCommand,
+    environment: &Environment,
+    out: &mut impl Write,
+    err: &mut impl Write,
+    medium: Medium,
+) -> Exit {
+    match command {
+        KeyCommand::New { file } => finish(match make_key_file(file) {
+            Ok(()) => made(file, out),
+            Err(error) => refused(&error, err),
+        }),
+        KeyCommand::Rotate(args) => rotate(args, environment, out, err, medium),
+    }
+}
+
+fn rotate(
+    args: &RotateArgs,
+    environment: &Environment,
+    out: &mut impl Write,
+    err: &mut impl Write,
+    medium: Medium,
+) -> Exit {
+    let overrides = Overrides {
+        socket: None,
+        state_dir: args.state_dir.clone(),
+    };
+    // Whoever names the directory needs no configuration.
+    let state_dir = match &args.state_dir {
+        Some(dir) if args.config.is_none() => dir.clone(),
+        _ => {
+            let file = args
+                .config
+                .clone()
+                .unwrap_or_else(|| environment.config_file());
+            match Config::load(&file, &overrides, environment) {
+                Ok(config) => config.state_dir,
+                Err(error) => return super::refuse(&report::config(&error, medium), err),
+            }
+        }
+    };
+    finish(match replace(&state_dir, args) {
+        Ok(done) => told(done, &state_dir, args, out),
+        Err(error) => refused(&*error, err),
+    })
+}
+
+fn replace(state_dir: &Path, args: &RotateArgs) -> anyhow::Result<Rotated> {
+    let state = StateDir::acquire(state_dir)?;
+    let kept = state_dir.join(KEY_FILE);
+    let Some(new) = &args.new_key else {
+        return Ok(rotate_key_file(&state, &kept)?);
+    };
+    tokend_store::settle(&state, &kept)?;
+    let old = load(args.old_key.as_deref().unwrap_or(&kept))?;
+    Ok(rotate_to(&state, &old, &load(new)?)?)
+}
+
+fn load(path: &Path) -> anyhow::Result<SealingKey> {
+    SealingKey::from_file(path)?
+        .ok_or_else(|| anyhow::anyhow!("{}: there is no such file", path.display()))
+}
+
+fn made(file: &Path, out: &mut impl Write) -> io::Result<Exit> {
+    writeln!(out, "a new key is in {}", file.display())?;
+    Ok(Exit::Success)
+}
+
+fn told(
+    done: Rotated,
+    state_dir: &Path,
+    args: &RotateArgs,
+    out: &mut impl Write,
+) -> io::Result<Exit> {
+    match done {
+        Rotated::Resealed(1) => writeln!(out, "1 record is sealed with the new key")?,
+        Rotated::Resealed(count) => writeln!(out, "{count} records are sealed with the new key")?,
+        Rotated::Already => writeln!(out, "the store is sealed with the new key already")?,
+    }
+    match &args.new_key {
+        None => writeln!(
+            out,
+            "it is in {}; back it up with the store",
+            state_dir.join(KEY_FILE).display()
+        )?,
+        Some(new) => writeln!(
+            out,
+            "before you start tokend, make {} the credential tokend.key, and take away the old key",
+            new.display()
+        )?,
+    }
+    Ok(Exit::Success)
+}
+
+fn refused(error: &(impl std::fmt::Display + ?Sized), err: &mut impl Write) -> io::Result<Exit> {
+    writeln!(err, "tokend: {error:#}")?;
+    Ok(Exit::Config)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,154 @@
+//! Seals a whole store anew with another key, in one transaction.
+//!
+//! Must never leave a store of two keys: either every record and the key check are the new key's, or nothing was changed. What does
+//! not open is never carried over.
+
+use std::ops::Bound as Edge;
+
+use redb::{Database, ReadableTable as _};
+use zeroize::Zeroizing;
+
+use super::database::{self, ACCOUNTS, META, not_opened};
+use super::{account_of, name_of};
+use crate::error::{OpenError, QuarantineReason, Quarantined, RotateError};
+use crate::seal::{BACK, Bound, FRONT, Scratch, SealingKey};
+use crate::state_dir::StateDir;
+
+/// Records taken out of the table at a time, so that memory does not grow with their number.
+const BATCH: usize = 256;
+
+/// Whose database it is, of two keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Opens {
+    /// The first key's.
+    Old,
+    /// The second key's.
+    New,
+    /// Neither's.
+    Neither,
+}
+
+impl Opens {
+    /// The same said of the keys in the other order.
+    pub(crate) fn flip(self) -> Self {
+        match self {
+            Self::Old => Self::New,
+            Self::New => Self::Old,
+            Self::Neither => Self::Neither,
+        }
+    }
+}
+
+/// Tells which of two keys opens the database of a state directory, and changes nothing.
+pub(crate) fn opened_by(
+    state: &StateDir,
+    old: &SealingKey,
+    new: &SealingKey,
+) -> Result<Opens, OpenError> {
+    match database::verify(state, old) {
+        Ok(_) => return Ok(Opens::Old),
+        Err(OpenError::WrongKey { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    match database::verify(state, new) {
+        Ok(_) => Ok(Opens::New),
+        Err(OpenError::WrongKey { .. }) => Ok(Opens::Neither),
+        Err(error) => Err(error),
+    }
+}
+
+/// Seals every record with `new` instead of `old`. Returns how many there are.
+pub(crate) fn reseal(
+    state: &StateDir,
+    old: &SealingKey,
+    new: &SealingKey,
+) -> Result<usize, RotateError> {
+    let id = database::verify(state, old)?;
+    let path = state.database();
+    let told = |error| RotateError::Open(not_opened(&path, error));
+    let db = database::open(&path).map_err(|error| told(error.into()))?;
+    let check = new.make_check(&id).ok_or(OpenError::NoRandomness)?;
+    transact(&db, old, new, &check).map_err(|failure| match failure {
+        Failure::Storage(error) => told(*error),
+        Failure::SetAside(record) => RotateError::SetAside(record),
+        Failure::NotSealed => RotateError::Open(OpenError::NoRandomness),
+    })
+}
+
+enum Failure {
+    Storage(Box<redb::Error>),
+    SetAside(Quarantined),
+    NotSealed,
+}
+
+impl<E: Into<redb::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Storage(Box::new(error.into()))
+    }
+}
+
+fn transact(
+    db: &Database,
+    old: &SealingKey,
+    new: &SealingKey,
+    check: &[u8],
+) -> Result<usize, Failure> {
+    let txn = database::begin_write(db)?;
+    let mut count = 0;
+    {
+        let mut accounts = txn.open_table(ACCOUNTS)?;
+        let (mut scratch, mut last): (_, Option<Vec<u8>>) = (Scratch::default(), None);
+        loop {
+            let mut batch = Vec::with_capacity(BATCH);
+            let from = last.as_deref().map_or(Edge::Unbounded, Edge::Excluded);
+            for entry in accounts
+                .range::<&[u8]>((from, Edge::Unbounded))?
+                .take(BATCH)
+            {
+                let (key, sealed) = entry?;
+                let again = resealed(old, new, key.value(), sealed.value(), &mut scratch)?;
+                batch.push((key.value().to_vec(), again));
+            }
+            let Some((final_key, _)) = batch.last() else {
+                break;
+            };
+            last = Some(final_key.clone());
+            count += batch.len();
+            for (key, sealed) in batch {
+                accounts.insert(key.as_slice(), sealed.as_slice())?;
+            }
+        }
+        txn.open_table(META)?.insert("key-check", check)?;
+    }
+    txn.commit()?;
+    Ok(count)
+}
+
+/// One record sealed anew, under its own name and version.
+fn resealed(
+    old: &SealingKey,
+    new: &SealingKey,
+    key: &[u8],
+    sealed: &[u8],
+    scratch: &mut Scratch,
+) -> Result<Vec<u8>, Failure> {
+    let set_aside = |reason| {
+        Failure::SetAside(Quarantined {
+            account: name_of(key),
+            reason,
+        })
+    };
+    let account = account_of(key).ok_or_else(|| set_aside(QuarantineReason::BadName))?;
+    let (version, plain) = old
+        .open_record(&account, sealed, scratch)
+        .map_err(set_aside)?;
+    // Room for all of it from the start: a vector that grows leaves plaintext behind.
+    let mut buffer = Zeroizing::new(Vec::with_capacity(FRONT + plain.len() + BACK));
+    buffer.resize(FRONT, 0);
+    buffer.extend_from_slice(plain);
+    let bound = Bound::Record {
+        account: &account,
+        version,
+    };
+    new.seal(bound, buffer).ok_or(Failure::NotSealed)
+}

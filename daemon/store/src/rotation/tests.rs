@@ -1,0 +1,217 @@
+//! Whatever interrupts a rotation, the store opens with the key that is in its place.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::account::{AccountId, Version};
+use crate::error::KeyError;
+use crate::record::{Anchor, Record};
+use crate::redb_store::RedbStore;
+use crate::store::{Commit, Store as _};
+
+/// More than one batch.
+const ACCOUNTS: usize = 600;
+
+struct Place(TempDir);
+
+impl Place {
+    /// A state directory with a key and a store with records in it.
+    fn filled() -> Self {
+        let place = Self::empty();
+        let store = place.open().expect("a first start");
+        let anchor = Anchor {
+            wall_ms: 1_795_000_000_000,
+            boot_ms: 1000,
+            boot_id: "0f0e0d0c".to_owned(),
+        };
+        for batch in place.names().chunks(100) {
+            let claims: Vec<_> = batch
+                .iter()
+                .map(|name| store.claim(name, Duration::ZERO).expect("claim"))
+                .collect();
+            let record = Record::new(anchor.clone(), "9b2f");
+            let commits: Vec<_> = claims
+                .iter()
+                .map(|claim| Commit {
+                    claim,
+                    expected: Version::NONE,
+                    record: Some(&record),
+                })
+                .collect();
+            assert!(store.commit(&commits).iter().all(Result::is_ok));
+        }
+        place
+    }
+
+    fn empty() -> Self {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).expect("chmod");
+        Self(dir)
+    }
+
+    fn names(&self) -> Vec<AccountId> {
+        (0..ACCOUNTS)
+            .map(|number| AccountId::new(&format!("account-{number:04}")).expect("a good name"))
+            .collect()
+    }
+
+    fn key(&self) -> PathBuf {
+        self.0.path().join("tokend.key")
+    }
+
+    fn state(&self) -> StateDir {
+        StateDir::acquire(self.0.path()).expect("nobody else holds it")
+    }
+
+    /// What a start does.
+    fn open(&self) -> Result<RedbStore, RotateError> {
+        let state = self.state();
+        settle(&state, &self.key())?;
+        let key = SealingKey::load_or_create(&self.key(), &state)?;
+        Ok(RedbStore::open(state, key)?)
+    }
+
+    fn records(&self) -> usize {
+        let store = self.open().expect("the store opens");
+        let mut count = 0;
+        let set_aside = store.for_each(&mut |_, _, _| count += 1).expect("readable");
+        assert_eq!(set_aside, []);
+        assert!(!next_to(&self.key()).exists(), "a rotation was left open");
+        count
+    }
+}
+
+#[test]
+fn a_new_key_takes_the_place_of_the_old_one_and_opens_everything() {
+    let place = Place::filled();
+    let before = fs::read(place.key()).expect("the key");
+    let rotated = rotate_key_file(&place.state(), &place.key()).expect("rotated");
+    assert_eq!(rotated, Rotated::Resealed(ACCOUNTS));
+    assert_ne!(fs::read(place.key()).expect("the key"), before);
+    assert_eq!(place.records(), ACCOUNTS);
+    // The old key opens nothing any more.
+    fs::write(place.key(), before).expect("write");
+    let refused = place.open().map(drop);
+    assert!(
+        matches!(refused, Err(RotateError::Open(OpenError::WrongKey { .. }))),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn a_rotation_that_was_interrupted_is_finished_or_undone() {
+    // Before the new key was used.
+    let place = Place::filled();
+    let before = fs::read(place.key()).expect("the key");
+    make_key_file(&next_to(&place.key())).expect("made");
+    assert_eq!(place.records(), ACCOUNTS);
+    assert_eq!(fs::read(place.key()).expect("the key"), before);
+
+    // After the store was sealed, before the new key took its place; once with the old key still there, once without.
+    for old_key_left in [true, false] {
+        make_key_file(&next_to(&place.key())).expect("made");
+        let state = place.state();
+        let (old, new) = (
+            must_load(&place.key()).expect("old"),
+            must_load(&next_to(&place.key())).expect("new"),
+        );
+        assert_eq!(reseal(&state, &old, &new).expect("sealed"), ACCOUNTS);
+        drop(state);
+        if !old_key_left {
+            fs::remove_file(place.key()).expect("remove");
+        }
+        assert_eq!(place.records(), ACCOUNTS);
+    }
+    // And another rotation goes on from there.
+    rotate_key_file(&place.state(), &place.key()).expect("rotated");
+    assert_eq!(place.records(), ACCOUNTS);
+}
+
+#[test]
+fn a_key_kept_elsewhere_is_changed_by_the_same_call_made_again() {
+    let place = Place::filled();
+    let elsewhere = place.0.path().join("new.key");
+    make_key_file(&elsewhere).expect("made");
+    let (old, new) = (
+        must_load(&place.key()).expect("old"),
+        must_load(&elsewhere).expect("new"),
+    );
+    let state = place.state();
+    let first = rotate_to(&state, &old, &new).expect("rotated");
+    assert_eq!(first, Rotated::Resealed(ACCOUNTS));
+    assert_eq!(
+        rotate_to(&state, &old, &new).expect("again"),
+        Rotated::Already
+    );
+    let stranger = SealingKey::from_bytes(&zeroize::Zeroizing::new([9; 32])).expect("a key");
+    let refused = rotate_to(&state, &old, &stranger);
+    assert!(
+        matches!(refused, Err(RotateError::Open(OpenError::WrongKey { .. }))),
+        "{refused:?}"
+    );
+    RedbStore::open(state, new).expect("opens with the new key");
+}
+
+#[test]
+fn nothing_is_changed_while_a_record_does_not_open() {
+    let place = Place::filled();
+    damage_one(&place);
+    let before = fs::read(place.key()).expect("the key");
+    let refused = rotate_key_file(&place.state(), &place.key()).expect_err("must be refused");
+    assert!(
+        refused.to_string().contains("account-0007") && refused.to_string().contains("discard"),
+        "{refused}"
+    );
+    assert_eq!(fs::read(place.key()).expect("the key"), before);
+    assert!(!next_to(&place.key()).exists());
+    let store = place.open().expect("opens as before");
+    let set_aside = store.for_each(&mut |_, _, _| {}).expect("readable");
+    assert_eq!(set_aside.len(), 1);
+}
+
+#[test]
+fn a_directory_without_a_store_or_a_key_is_told() {
+    let place = Place::empty();
+    let refused = rotate_key_file(&place.state(), &place.key());
+    assert!(
+        matches!(refused, Err(RotateError::NoStore { .. })),
+        "{refused:?}"
+    );
+    let place = Place::filled();
+    fs::remove_file(place.key()).expect("remove");
+    let refused = rotate_key_file(&place.state(), &place.key());
+    assert!(
+        matches!(refused, Err(RotateError::NoKey { .. })),
+        "{refused:?}"
+    );
+    let there = place.0.path().join("tokend.redb");
+    let refused = make_key_file(&there);
+    assert!(
+        matches!(refused, Err(KeyError::Exists { .. })),
+        "{refused:?}"
+    );
+}
+
+/// Flips a bit in what is stored for one account.
+fn damage_one(place: &Place) {
+    use redb::{Database, ReadableTable as _, TableDefinition};
+    const TABLE: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("accounts");
+    let db = Database::open(place.0.path().join("tokend.redb")).expect("open");
+    let txn = db.begin_write().expect("begin");
+    {
+        let mut table = txn.open_table(TABLE).expect("table");
+        let name: &[u8] = b"account-0007";
+        let mut sealed = table
+            .get(name)
+            .expect("get")
+            .expect("the record")
+            .value()
+            .to_vec();
+        *sealed.last_mut().expect("not empty") ^= 1;
+        table.insert(name, sealed.as_slice()).expect("insert");
+    }
+    txn.commit().expect("commit");
+}
