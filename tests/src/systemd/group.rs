@@ -70,7 +70,7 @@ pub(super) fn root() -> anyhow::Result<PathBuf> {
         .context("no control groups of version 2 are mounted")
 }
 
-/// Removes the groups of processes that are gone.
+/// Ends the machines of processes that are gone, and removes their groups.
 fn sweep(root: &Path) {
     let Ok(entries) = fs::read_dir(root) else {
         return;
@@ -83,7 +83,7 @@ fn sweep(root: &Path) {
             .and_then(|rest| rest.split_once('-'))
             .map(|(maker, _)| Path::new("/proc").join(maker));
         if maker.is_some_and(|maker| !maker.exists()) {
-            drop(remove(&entry.path()));
+            drop(Group(entry.path()));
         }
     }
 }

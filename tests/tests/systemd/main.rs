@@ -11,6 +11,7 @@
 
 mod credentials;
 mod files;
+mod guide;
 mod lifecycle;
 mod stage;
 mod user;

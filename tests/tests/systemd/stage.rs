@@ -34,8 +34,8 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Installed, and nothing else; or nothing, and it was said why.
-    pub(crate) fn installed() -> Option<Self> {
+    /// A machine with users and a provider; or nothing, and it was said why.
+    pub(crate) fn bare() -> Option<Self> {
         if let Err(error) = systemd::possible() {
             let demanded = env::var_os("CI").is_some_and(|value| value == "true");
             assert!(!demanded, "no systemd can be booted here: {error:#}");
@@ -43,7 +43,6 @@ impl Stage {
             return None;
         }
         let machine = Machine::boot().unwrap();
-        systemd::install(&machine).unwrap();
         machine
             .shell(&format!("useradd -m {CLIENT}\nuseradd -m {STRANGER}"))
             .unwrap();
@@ -55,15 +54,18 @@ impl Stage {
         Some(Self { sim, machine })
     }
 
+    /// With tokend installed, and nothing else.
+    pub(crate) fn installed() -> Option<Self> {
+        let stage = Self::bare()?;
+        systemd::install(&stage.machine).unwrap();
+        Some(stage)
+    }
+
     /// Installed and configured, with nothing started.
     pub(crate) fn configured() -> Option<Self> {
         let stage = Self::installed()?;
         stage.mend_configuration();
-        stage.machine.put(SECRET, &stage.password(), "600").unwrap();
-        stage
-            .machine
-            .shell(&format!("chown tokend: {SECRET}"))
-            .unwrap();
+        stage.place_secret();
         Some(stage)
     }
 
@@ -89,6 +91,13 @@ impl Stage {
     pub(crate) fn configure(&self, password: &str) {
         let text = self.configuration(password);
         self.machine.put(CONFIGURATION, &text, "644").unwrap();
+    }
+
+    /// Puts the password where the configuration says.
+    pub(crate) fn place_secret(&self) {
+        self.machine.put(SECRET, &self.password(), "600").unwrap();
+        let give = format!("chown tokend: {SECRET}");
+        self.machine.shell(&give).unwrap();
     }
 
     /// The account's password.

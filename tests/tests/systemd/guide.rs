@@ -1,0 +1,111 @@
+//! The commands of `systemd/README.md`, executed as they stand there.
+
+use std::fs;
+
+use tokend_tests::{harness::built, systemd::unit_files};
+
+use super::stage::{IT, Stage};
+
+/// Where the guide is followed from: what a checkout and a build leave.
+const CHECKOUT: &str = "/root/tokend";
+/// `sudo` for somebody who is root.
+const SUDO: &str = "#!/bin/sh
+case $1 in -u) user=$2; shift 2; exec runuser -u \"$user\" -- \"$@\" ;; esac
+exec \"$@\"
+";
+/// Answers instead of a person.
+const ASK: &str = "#!/bin/sh\ncat /root/asked\n";
+
+#[test]
+fn the_guide_is_followed_to_the_letter() {
+    let Some(stage) = Stage::bare() else { return };
+    stage
+        .machine
+        .put("/usr/local/bin/sudo", SUDO, "755")
+        .unwrap();
+    stage
+        .machine
+        .put("/usr/local/bin/systemd-ask-password", ASK, "755")
+        .unwrap();
+    stage
+        .machine
+        .put("/root/asked", &stage.password(), "600")
+        .unwrap();
+    checkout(&stage);
+
+    stage.follow("systemd-sysusers");
+    stage.follow("--name=tokend.key");
+    stage.mend_configuration();
+    stage.place_secret();
+    stage.follow("tokend check");
+    let token = stage.get();
+    let state = stage.run(&["ls", "-A", "/var/lib/tokend"]).line().unwrap();
+    assert!(
+        !state.contains("key"),
+        "the key is with systemd only: {state}"
+    );
+
+    stage.machine.shell("rm /etc/tokend/secrets/it").unwrap();
+    stage.configure("password = { credential = \"ads-password\" }");
+    stage.follow("--name=ads-password");
+    assert_eq!(stage.get(), token);
+    let said = stage
+        .machine
+        .run_as("tokend", &["tokenctl", "refresh", IT])
+        .unwrap();
+    assert_eq!(said.code, Some(0), "{said:?}");
+
+    stage.break_configuration();
+    assert_ne!(
+        stage.run(&["systemctl", "restart", "tokend.service"]).code,
+        Some(0)
+    );
+    stage.configure("password = { credential = \"ads-password\" }");
+    stage.follow("reset-failed");
+    let next = stage.get();
+    assert_eq!(stage.sim.newest_access(IT), Some(next));
+    assert_eq!(stage.requests(), 2);
+    stage.behaved();
+}
+
+fn checkout(stage: &Stage) {
+    let binaries = built().unwrap();
+    for program in [binaries.tokend, binaries.tokenctl] {
+        let name = program.file_name().unwrap().to_str().unwrap();
+        let to = format!("{CHECKOUT}/target/release/{name}");
+        stage.machine.copy(&program, &to, "755").unwrap();
+    }
+    for name in [
+        "tokend.service",
+        "tokend.socket",
+        "tokend.sysusers",
+        "tokend.tmpfiles",
+    ] {
+        let to = format!("{CHECKOUT}/systemd/{name}");
+        stage
+            .machine
+            .copy(&unit_files().join(name), &to, "644")
+            .unwrap();
+    }
+}
+
+impl Stage {
+    /// Executes the block of commands with this in it.
+    fn follow(&self, mark: &str) {
+        let guide = fs::read_to_string(unit_files().join("README.md")).unwrap();
+        let block = guide
+            .split("```console\n")
+            .skip(1)
+            .filter_map(|rest| rest.split("```").next())
+            .find(|block| block.contains(mark))
+            .unwrap_or_else(|| panic!("no commands with {mark} in the guide"));
+        let lines: Vec<_> = block
+            .lines()
+            .filter_map(|line| line.trim_start().strip_prefix("$ "))
+            .collect();
+        let script = format!("cd {CHECKOUT}\n{}", lines.join("\n"));
+        if let Err(error) = self.machine.shell(&script) {
+            panic!("{error:#}\n{}", self.journal());
+        }
+    }
+}
