@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 use tokend_config::{Environment, Overrides};
 use tokend_config::{Format, Level};
@@ -93,6 +93,12 @@ pub(crate) enum Command {
     /// Make or replace the key that seals the store
     #[command(subcommand)]
     Key(KeyCommand),
+    /// For the scripts in `completions`: what could stand behind these words
+    #[command(hide = true)]
+    Complete {
+        #[arg(num_args = 0.., trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
 }
 
 const CHECK_HELP: &str = "\
@@ -106,10 +112,10 @@ Run it as the user who runs the daemon:
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct RunArgs {
     /// Configuration [default: /etc/tokend/tokend.toml for root, else $XDG_CONFIG_HOME/tokend/tokend.toml]
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) config: Option<PathBuf>,
     /// Directory of the store and its key; comes before `state_dir` of the configuration
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) state_dir: Option<PathBuf>,
     /// Socket to listen on; comes before `socket` of the configuration, but not before one that is inherited
     #[arg(long, value_name = "PATH")]
@@ -172,10 +178,10 @@ impl FormatArg {
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct CheckArgs {
     /// Configuration [default: /etc/tokend/tokend.toml for root, else $XDG_CONFIG_HOME/tokend/tokend.toml]
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) config: Option<PathBuf>,
     /// Directory of the store and its key; comes before `state_dir` of the configuration
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) state_dir: Option<PathBuf>,
     /// Also run the commands that fetch secrets
     #[arg(long)]
@@ -209,10 +215,10 @@ pub(crate) enum KeyCommand {
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct RotateArgs {
     /// Configuration [default: /etc/tokend/tokend.toml for root, else $XDG_CONFIG_HOME/tokend/tokend.toml]
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) config: Option<PathBuf>,
     /// Directory of the store and its key; comes before `state_dir` of the configuration
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) state_dir: Option<PathBuf>,
     /// The key that opens the store now [default: tokend.key in the state directory]
     #[arg(long, value_name = "FILE", requires = "new_key")]
@@ -228,7 +234,7 @@ pub(crate) enum DialectCommand {
     /// List all dialects
     List {
         /// Directory of your own dialects, as `dialect_dir` of the configuration names it
-        #[arg(long, value_name = "DIR")]
+        #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
         dialect_dir: Option<PathBuf>,
     },
     /// Show how a dialect describes its provider
@@ -239,7 +245,7 @@ pub(crate) enum DialectCommand {
         #[arg(long)]
         effective: bool,
         /// Directory of your own dialects, as `dialect_dir` of the configuration names it
-        #[arg(long, value_name = "DIR")]
+        #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
         dialect_dir: Option<PathBuf>,
     },
     /// Look for mistakes in a dialect's file
@@ -247,7 +253,7 @@ pub(crate) enum DialectCommand {
         /// The file; its name without .toml is the dialect's name
         file: PathBuf,
         /// Directory of dialects it may extend
-        #[arg(long, value_name = "DIR")]
+        #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
         dialect_dir: Option<PathBuf>,
     },
     /// Show the request a dialect would send and what it reads from a recorded reply
@@ -291,7 +297,7 @@ pub(crate) struct TryArgs {
     #[arg(long = "option", value_name = "NAME=VALUE", value_parser = option)]
     pub(crate) options: Vec<(String, String)>,
     /// Directory of your own dialects, as `dialect_dir` of the configuration names it
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) dialect_dir: Option<PathBuf>,
 }
 
@@ -317,6 +323,9 @@ fn option(text: &str) -> Result<(String, String), String> {
         .ok_or("an option is written as NAME=VALUE")?;
     Ok((name.trim().to_owned(), value.to_owned()))
 }
+
+#[cfg(test)]
+mod page;
 
 #[cfg(test)]
 mod tests {

@@ -3,6 +3,7 @@
 //! Owns everything that is printed, to writers it is given. Must never show a secret, and never contact a provider.
 
 pub(crate) mod check;
+pub(crate) mod completion;
 pub(crate) mod dialect;
 pub(crate) mod key;
 

@@ -69,6 +69,7 @@ fn main() -> ExitCode {
         Command::Key(command) => {
             commands::key::run(&command, &environment, &mut out, &mut err, medium)
         }
+        Command::Complete { words } => commands::completion::run(&words, &mut out),
     };
     exit.into()
 }

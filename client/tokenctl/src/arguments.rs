@@ -4,12 +4,14 @@
 //! place (see [`mistake`]), and exits with 64. Subcommands are built when they are used, for the sake of the start.
 
 mod mistake;
+#[cfg(test)]
+mod page;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::{PathBufValueParser, PossibleValuesParser};
+use clap::builder::{PathBufValueParser, PossibleValuesParser, ValueHint};
 use clap::{Arg, ArgAction, ArgMatches};
 use tokend_client::AccountName;
 
@@ -35,6 +37,8 @@ pub(crate) enum Command {
     Reload,
     Login(Login),
     Forget(Forget),
+    /// A shell asks what could stand behind these words.
+    Complete(Vec<String>),
 }
 
 #[derive(Debug)]
@@ -142,6 +146,14 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Argumen
             account: account(given)?,
             yes: given.get_flag("yes"),
         }),
+        Some(("complete", given)) => Command::Complete(
+            given
+                .get_many::<String>("words")
+                .into_iter()
+                .flatten()
+                .cloned()
+                .collect(),
+        ),
         // Clap lets nothing else pass.
         _ => {
             return Err(Failure::usage(
@@ -153,12 +165,13 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Argumen
     Ok(Arguments { socket, command })
 }
 
-fn grammar() -> clap::Command {
+pub(crate) fn grammar() -> clap::Command {
     let command = |name: &'static str, about: &'static str| clap::Command::new(name).about(about);
     let socket = Arg::new("socket")
         .long("socket")
         .value_name("PATH")
         .value_parser(PathBufValueParser::new())
+        .value_hint(ValueHint::FilePath)
         .global(true)
         .help("The daemon's socket");
     clap::Command::new("tokenctl")
@@ -191,6 +204,11 @@ fn grammar() -> clap::Command {
                 .defer(with_login),
             command("forget", help::FORGET).defer(|command| {
                 command.args([account_arg(), flag("yes", "Do not ask").short('y')])
+            }),
+            // For the scripts in `completions`: they pass the words up to the cursor behind `--`.
+            clap::Command::new("complete").hide(true).defer(|command| {
+                let words = Arg::new("words").num_args(0..).allow_hyphen_values(true);
+                command.arg(words.trailing_var_arg(true))
             }),
         ])
 }

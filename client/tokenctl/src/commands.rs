@@ -14,7 +14,7 @@ use crate::arguments::{
     Arguments, Command, Forget, Get, Kind, List, Login, Patient, Refresh, Reject, Status,
 };
 use crate::failure::{Exit, Failure};
-use crate::{clock, input, output, status, token, words};
+use crate::{clock, completion, input, output, status, token, words};
 
 /// Runs a command to its end.
 pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
@@ -30,6 +30,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Reload => reload(socket),
         Command::Login(options) => login(socket, &options),
         Command::Forget(options) => forget(socket, &options),
+        Command::Complete(words) => completion::answer(&words),
     }
 }
 

@@ -6,6 +6,7 @@
 mod arguments;
 mod clock;
 mod commands;
+mod completion;
 mod failure;
 mod help;
 mod input;

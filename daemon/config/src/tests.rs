@@ -3,6 +3,7 @@
 mod good;
 mod many;
 mod mistakes;
+mod page;
 
 use std::fs;
 use std::path::PathBuf;

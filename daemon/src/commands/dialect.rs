@@ -191,6 +191,15 @@ fn parse(file: &Path, catalog: &Catalog) -> Result<Dialect, Failure> {
     parsed.map_err(|error| Failure::Dialects(vec![error]))
 }
 
+/// The dialects there are, each with a line about it, for the shells' completion; one file with mistakes does not hide the others.
+pub(super) fn names(dir: Option<&Path>) -> Vec<(String, String)> {
+    let catalog = catalog(dir).unwrap_or_else(|_| Catalog::builtin());
+    catalog
+        .iter()
+        .map(|(dialect, _)| (dialect.name().to_owned(), dialect.summary().to_owned()))
+        .collect()
+}
+
 fn catalog(dir: Option<&Path>) -> Result<Catalog, Failure> {
     let builtin = Catalog::builtin();
     let Some(dir) = dir else { return Ok(builtin) };

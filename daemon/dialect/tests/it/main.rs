@@ -12,6 +12,7 @@ mod explain;
 mod lifetimes;
 mod mistakes;
 mod oauth2;
+mod page;
 mod properties;
 mod quirks_answers;
 mod quirks_errors;

@@ -1,6 +1,6 @@
 //! The language reference cannot lie: its dialects parse, and it names every key the compiler knows.
 
-use tokend_dialect::{Catalog, Kind, parse};
+use tokend_dialect::{Catalog, DialectError, Kind, parse};
 
 use crate::support::*;
 
@@ -44,27 +44,52 @@ fn its_fragments_fit_into_a_dialect() {
     }
 }
 
-#[test]
-fn it_names_every_key_and_word() {
-    // What a mistake lists as valid is what the compiler knows; every such word must be explained.
+/// What a mistake lists as valid is what the compiler knows: every word, and whether it is a key.
+pub(crate) fn words() -> Vec<(String, bool)> {
     let wrong = "zzz = 1\n[login]\nzzz = 1\nmethod = \"z\"\nauth = { scheme = \"z\" }\n[[login.cases]]\nzzz = 1\n[refresh]\nzzz = 1\n\
                  reuse = \"z\"\n[reply]\nzzz = 1\nlifetime = { zzz = 1, take = \"z\", from = [{ at = \"/x\", unit = \"z\" }] }\n\
                  [[rules]]\nzzz = 1\nclass = \"z\"\nprocessed = \"z\"\n[pacing]\nzzz = 1\n[options.o]\nzzz = 1\n[fields.f]\nzzz = 1\n";
-    let error = try_dialect(wrong).unwrap_err();
-    let mut words = 0;
-    for help in error.mistakes().iter().filter_map(|mistake| mistake.help()) {
-        let Some((_, valid)) = help.split_once("valid here: ") else {
+    let error = mistakes_of(wrong);
+    let more = ["basic", "bearer", "custom"].map(|scheme| {
+        let wrong =
+            format!("[login]\npath = \"/l\"\nauth = {{ scheme = \"{scheme}\", zzz = 1 }}\n");
+        mistakes_of(&wrong)
+    });
+    let errors = std::iter::once(&error).chain(&more);
+    let mut words = Vec::new();
+    for mistake in errors.flat_map(|error| error.mistakes()) {
+        let Some((_, valid)) = mistake
+            .help()
+            .and_then(|help| help.split_once("valid here: "))
+        else {
             continue;
         };
-        for word in valid.split(", ") {
-            assert!(
-                README.contains(word),
-                "the language reference does not name {word}"
-            );
-            words += 1;
-        }
+        let is_key = mistake.message().starts_with("unknown key");
+        words.extend(
+            valid
+                .split(", ")
+                .map(|word| (word.trim_matches('`').to_owned(), is_key)),
+        );
     }
-    assert!(words > 60, "{words}");
+    assert!(words.len() > 60, "{}", words.len());
+    words
+}
+
+fn mistakes_of(text: &str) -> DialectError {
+    match try_dialect(text) {
+        Err(error) => error,
+        Ok(_) => panic!("{text} has mistakes"),
+    }
+}
+
+#[test]
+fn it_names_every_key_and_word() {
+    for (word, _) in words() {
+        assert!(
+            README.contains(&format!("`{word}`")),
+            "the language reference does not name {word}"
+        );
+    }
 }
 
 #[test]

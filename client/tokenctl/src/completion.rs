@@ -1,0 +1,52 @@
+//! What the scripts in `completions` ask at each press of the tab key.
+//!
+//! Owns the names of accounts among the answers. A daemon that is not there, or slow, means no names, and never a message or a wait
+//! into which somebody types.
+
+use std::path::Path;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use tokend_client::{BlockingClient, SocketPath};
+use tokend_completion::{Answers, complete};
+
+use crate::failure::Failure;
+use crate::{arguments, output};
+
+/// How long the daemon may take to name its accounts.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Prints what could stand behind `words`, the last of which may be begun.
+pub(crate) fn answer(words: &[String]) -> Result<(), Failure> {
+    let answers = complete(arguments::grammar(), words, |argument, typed| {
+        let accounts = || Answers::words(accounts(typed.value("socket")));
+        (argument == "account").then(accounts)
+    });
+    output::print(answers.lines().as_bytes())
+}
+
+/// The accounts the caller may use, with their dialects; none where the daemon does not say so in time.
+fn accounts(socket: Option<&str>) -> Vec<(String, String)> {
+    let socket = socket.map(str::to_owned);
+    let (sender, found) = mpsc::sync_channel(1);
+    // Left alone when it is late: it ends with the process.
+    let asking = thread::Builder::new().spawn(move || sender.send(ask(socket.as_deref())));
+    match asking {
+        Ok(_) => found
+            .recv_timeout(PATIENCE)
+            .ok()
+            .flatten()
+            .unwrap_or_default(),
+        Err(_) => Vec::new(),
+    }
+}
+
+fn ask(socket: Option<&str>) -> Option<Vec<(String, String)>> {
+    let socket = SocketPath::find(socket.map(Path::new)).ok()?;
+    let accounts = BlockingClient::connect(&socket).ok()?.list().ok()?;
+    let named = accounts
+        .into_iter()
+        .map(|line| (line.account.to_string(), line.dialect));
+    Some(named.collect())
+}

@@ -1,0 +1,63 @@
+//! What the scripts in `completions` ask at each press of the tab key.
+//!
+//! Owns the names of dialects among the answers. Must never say anything but answers: somebody is typing.
+
+use std::io::Write;
+use std::path::Path;
+
+use clap::CommandFactory as _;
+use tokend_completion::{Answers, Paths, complete};
+
+use super::{dialect, finish};
+use crate::cli::{Cli, Exit};
+
+/// Prints what could stand behind `words`, the last of which may be begun.
+pub(crate) fn run(words: &[String], out: &mut impl Write) -> Exit {
+    let answers = complete(Cli::command(), words, |argument, typed| {
+        let names = || dialect::names(typed.value("dialect_dir").map(Path::new));
+        // A dialect can be named, or a file can be tried.
+        (argument == "dialect").then(|| Answers {
+            words: names(),
+            paths: Some(Paths::Files),
+        })
+    });
+    finish(
+        out.write_all(answers.lines().as_bytes())
+            .map(|()| Exit::Success),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answers(line: &str) -> String {
+        let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        let mut out = Vec::new();
+        assert_eq!(run(&words, &mut out), Exit::Success);
+        String::from_utf8(out).expect("UTF-8")
+    }
+
+    #[test]
+    fn dialects_are_named_and_files_offered() {
+        let shown = answers("dialect show j");
+        assert!(shown.starts_with(":files\njwt-api\t"), "{shown}");
+        assert_eq!(shown.lines().count(), 2);
+        assert!(answers("dialect try --kind login oa").contains("oauth2\t"));
+        assert_eq!(answers("--config "), ":files\n");
+        assert_eq!(answers("check --state-dir="), ":directories\n");
+        assert!(answers("--log-format j").starts_with("journal\ta priority in front"));
+        assert_eq!(answers("comp"), "", "what is hidden is not offered");
+    }
+
+    #[test]
+    fn dialects_of_the_named_directory_are_named_too() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let line = format!("dialect show --dialect-dir {} my", dir.path().display());
+        let text = "extends = \"oauth2\"\nsummary = \"mine\"\n";
+        std::fs::write(dir.path().join("my-api.toml"), text).expect("write");
+        assert_eq!(answers(&line), ":files\nmy-api\tmine\n");
+        std::fs::write(dir.path().join("broken.toml"), "nonsense").expect("write");
+        assert!(answers(&line.replace(" my", " oa")).contains("oauth2\t"));
+    }
+}
