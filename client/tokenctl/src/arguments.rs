@@ -69,7 +69,19 @@ pub(crate) struct Patient {
 #[derive(Debug)]
 pub(crate) struct Status {
     pub(crate) account: Option<AccountName>,
-    pub(crate) json: bool,
+    pub(crate) shape: Shape,
+}
+
+/// How a status is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// As fits whoever reads standard output.
+    Text,
+    Json,
+    /// On a terminal, until somebody ends it; the daemon is asked this often.
+    Live {
+        interval: Duration,
+    },
 }
 
 #[derive(Debug)]
@@ -122,7 +134,7 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Argumen
         Some(("get", given)) => Command::Get(get(given)?),
         Some(("status", given)) => Command::Status(Status {
             account: optional_account(given)?,
-            json: given.get_flag("json"),
+            shape: shape(given)?,
         }),
         Some(("list", given)) => Command::List(List {
             json: given.get_flag("json"),
@@ -189,7 +201,7 @@ pub(crate) fn grammar() -> clap::Command {
                 .defer(with_get),
             command("status", help::STATUS)
                 .after_help(help::STATUS_AFTER)
-                .defer(|command| command.args([account_arg().required(false), json_arg()])),
+                .defer(with_status),
             command("list", help::LIST)
                 .after_help(help::LIST_AFTER)
                 .defer(|command| command.arg(json_arg())),
@@ -228,6 +240,19 @@ fn with_get(command: clap::Command) -> clap::Command {
         .help("The variable of --format env [default: ACCESS_TOKEN]");
     let min_validity = duration_arg("min-validity", "How long the token must still live");
     with_patience(command.args([account_arg(), format, env_name, min_validity]))
+}
+
+fn with_status(command: clap::Command) -> clap::Command {
+    let interval = "How often --watch asks the daemon [default: 1s]";
+    command.args([
+        account_arg().required(false),
+        json_arg().conflicts_with("watch"),
+        flag(
+            "watch",
+            "Keep the table on the terminal and up to date, until q or Ctrl-C",
+        ),
+        duration_arg("interval", interval),
+    ])
 }
 
 fn with_login(command: clap::Command) -> clap::Command {
@@ -309,6 +334,29 @@ fn get(given: &ArgMatches) -> Result<Get, Failure> {
         min_validity: duration(given, "min-validity")?,
         patient: patient(given)?,
     })
+}
+
+fn shape(given: &ArgMatches) -> Result<Shape, Failure> {
+    const SHORTEST: Duration = Duration::from_millis(100);
+    const LONGEST: Duration = Duration::from_secs(60 * 60);
+    let interval = duration(given, "interval")?;
+    if !given.get_flag("watch") {
+        return match interval {
+            Some(_) => Err(Failure::usage(
+                "--interval has no meaning without --watch",
+                "add --watch",
+            )),
+            None if given.get_flag("json") => Ok(Shape::Json),
+            None => Ok(Shape::Text),
+        };
+    }
+    match interval.unwrap_or(Duration::from_secs(1)) {
+        interval if (SHORTEST..=LONGEST).contains(&interval) => Ok(Shape::Live { interval }),
+        _ => Err(Failure::usage(
+            "--interval is out of range",
+            "use a duration from 100ms to 1h",
+        )),
+    }
 }
 
 fn is_variable(name: &str) -> bool {

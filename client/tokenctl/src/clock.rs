@@ -2,7 +2,7 @@
 //!
 //! Never used to judge a token: the daemon tells how long a token lives.
 
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use jiff::Timestamp;
 
@@ -10,4 +10,10 @@ use jiff::Timestamp;
 #[expect(clippy::disallowed_methods, reason = "the one clock of tokenctl")]
 pub(crate) fn now() -> Timestamp {
     Timestamp::try_from(SystemTime::now()).unwrap_or_default()
+}
+
+/// Now, on a clock that never steps: for how long ago something was, and when something is due.
+#[expect(clippy::disallowed_methods, reason = "the one clock of tokenctl")]
+pub(crate) fn steady() -> Instant {
+    Instant::now()
 }

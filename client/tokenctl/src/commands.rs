@@ -11,10 +11,10 @@ use tokend_client::{
 };
 
 use crate::arguments::{
-    Arguments, Command, Forget, Get, Kind, List, Login, Patient, Refresh, Reject, Status,
+    Arguments, Command, Forget, Get, Kind, List, Login, Patient, Refresh, Reject, Shape, Status,
 };
 use crate::failure::{Exit, Failure};
-use crate::{clock, completion, input, output, status, token, words};
+use crate::{clock, completion, input, output, status, token, watch, words};
 
 /// Runs a command to its end.
 pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
@@ -76,10 +76,13 @@ fn reject(socket: Option<&Path>, options: &Reject) -> Result<(), Failure> {
 }
 
 fn show_status(socket: Option<&Path>, options: &Status) -> Result<(), Failure> {
+    if let Shape::Live { interval } = options.shape {
+        return watch::run(socket, options.account.as_ref(), interval);
+    }
     let accounts = connect(socket)?.status(options.account.as_ref())?;
     let now = clock::now();
     match (&options.account, accounts.as_slice()) {
-        _ if options.json => output::print_json(&status::json(&accounts)),
+        _ if options.shape == Shape::Json => output::print_json(&status::json(&accounts)),
         _ if !output::is_terminal() => output::print(status::lines(&accounts).as_bytes()),
         (Some(_), [account]) => {
             output::print(status::sheet(account, now, output::width()).as_bytes())

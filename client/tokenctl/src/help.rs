@@ -11,6 +11,7 @@ Examples:
   eval \"$(tokenctl get ads --format env)\"             put it into ACCESS_TOKEN
   printf %s \"$TOKEN\" | tokenctl reject ads            an API refused this token
   tokenctl status                                     what every account is doing
+  tokenctl status --watch                             the same, kept up to date
 
 Socket: --socket, else $TOKEND_SOCKET, else the first that exists of
   $XDG_RUNTIME_DIR/tokend/tokend.sock and /run/tokend/tokend.sock
@@ -55,6 +56,8 @@ columns separated by tabs, `-` where there is nothing to say, and no heading:
   1 account         2 state            3 seconds until the token expires   4 when it expires (RFC 3339)
   5 attempts left   6 logins left      7 next attempt (RFC 3339)           8 code of the problem
 With --json an array of objects; times after RFC 3339, durations in the unit of their name, expires_in in seconds.
+With --watch the table stays on the terminal and up to date; accounts that need somebody stand first. It outlives a
+restart of the daemon. q or Ctrl-C ends it.
 
 States: idle, valid, obtaining, backing-off, paced, login-required, misconfigured, in-doubt, unpersisted,
 quarantined.";

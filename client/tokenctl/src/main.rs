@@ -14,6 +14,7 @@ mod output;
 mod prompt;
 mod status;
 mod token;
+mod watch;
 mod words;
 
 use std::process::ExitCode;

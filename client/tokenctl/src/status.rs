@@ -1,13 +1,15 @@
 //! The status of accounts, for people, scripts and programs.
 //!
-//! Owns the three shapes: columns for scripts here, table and sheet for people, objects for programs. All of them are
+//! Owns the shapes: columns for scripts here, table, sheet and live table for people, objects for programs. All of them are
 //! pure: the time and the width are arguments. None ever holds a secret, because a status carries none.
 
 mod json;
+mod live;
 mod sheet;
 mod table;
 
 pub(crate) use json::json;
+pub(crate) use live::{Canvas, Known, live};
 pub(crate) use sheet::sheet;
 pub(crate) use table::table;
 

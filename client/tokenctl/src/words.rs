@@ -105,6 +105,12 @@ pub(crate) fn rfc3339(ms: u64) -> Option<String> {
         .map(|time| time.to_string())
 }
 
+/// The time of day, as people here read it.
+pub(crate) fn time_of_day(now: Timestamp) -> String {
+    let here = now.to_zoned(TimeZone::system());
+    here.strftime("%H:%M:%S").to_string()
+}
+
 /// A text without what could move a terminal's cursor: some words come from a provider.
 pub(crate) fn plain(text: &str) -> String {
     text.chars()

@@ -10,7 +10,7 @@ use tokend_client::AccountStatus;
 use super::{columns, wrap};
 use crate::words;
 
-const HEADINGS: [&str; 6] = [
+pub(super) const HEADINGS: [&str; 6] = [
     "ACCOUNT",
     "STATE",
     "EXPIRES IN",
@@ -48,7 +48,7 @@ pub(crate) fn table(accounts: &[AccountStatus], now: Timestamp, width: usize) ->
     text
 }
 
-fn row(status: &AccountStatus, now: Timestamp) -> [String; 6] {
+pub(super) fn row(status: &AccountStatus, now: Timestamp) -> [String; 6] {
     let expires = match (status.has_token, status.remaining_ms) {
         (false, _) => "-".to_owned(),
         (true, None) => "unknown".to_owned(),

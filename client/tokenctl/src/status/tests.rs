@@ -13,7 +13,7 @@ fn now() -> Timestamp {
     Timestamp::from_second(NOW).unwrap()
 }
 
-fn valid() -> AccountStatus {
+pub(super) fn valid() -> AccountStatus {
     let pace = PaceStatus {
         left: 3,
         burst: 5,

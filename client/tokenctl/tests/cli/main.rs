@@ -15,3 +15,4 @@ mod run;
 mod status;
 mod terminal;
 mod usage;
+mod watch;

@@ -17,14 +17,14 @@ use crate::status::account;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// tokenctl on a terminal of its own.
-struct Terminal {
+pub(crate) struct Terminal {
     child: Child,
     bytes: mpsc::Receiver<u8>,
     shown: String,
 }
 
 impl Terminal {
-    fn start(daemon: &FakeDaemon, arguments: &str) -> Self {
+    pub(crate) fn start(daemon: &FakeDaemon, arguments: &str) -> Self {
         Self::shell(
             daemon,
             &format!(
@@ -34,7 +34,7 @@ impl Terminal {
         )
     }
 
-    fn shell(daemon: &FakeDaemon, line: &str) -> Self {
+    pub(crate) fn shell(daemon: &FakeDaemon, line: &str) -> Self {
         let mut command = Command::new("script");
         command.args(["--quiet", "--return", "--command", line, "/dev/null"]);
         command
@@ -64,7 +64,7 @@ impl Terminal {
         }
     }
 
-    fn wait_for(&mut self, text: &str) {
+    pub(crate) fn wait_for(&mut self, text: &str) {
         while !self.shown.contains(text) {
             match self.bytes.recv_timeout(PATIENCE) {
                 Ok(byte) => self.shown.push(byte.into()),
@@ -73,14 +73,25 @@ impl Terminal {
         }
     }
 
-    fn type_line(&mut self, text: &str) {
+    pub(crate) fn press(&mut self, keys: &str) {
+        let input = self.child.stdin.as_mut().unwrap();
+        input.write_all(keys.as_bytes()).unwrap();
+        input.flush().unwrap();
+    }
+
+    /// What was shown so far; forgets it.
+    pub(crate) fn shown(&mut self) -> String {
+        std::mem::take(&mut self.shown)
+    }
+
+    pub(crate) fn type_line(&mut self, text: &str) {
         let keys = self.child.stdin.as_mut().unwrap();
         keys.write_all(text.as_bytes()).unwrap();
         keys.write_all(b"\r").unwrap();
     }
 
     /// The exit code, and all that was shown.
-    fn end(mut self) -> (i32, String) {
+    pub(crate) fn end(mut self) -> (i32, String) {
         while let Ok(byte) = self.bytes.recv_timeout(PATIENCE) {
             self.shown.push(byte.into());
         }

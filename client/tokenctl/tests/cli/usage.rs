@@ -95,6 +95,15 @@ fn mistakes_exit_with_64_and_say_what_to_do() {
             &["get", "ads", "--format", "env", "--env-name", "A-B"],
             "cannot be a shell variable",
         ),
+        (
+            &["status", "--interval", "5s"],
+            "no meaning without --watch",
+        ),
+        (
+            &["status", "--watch", "--interval", "2h"],
+            "use a duration from 100ms to 1h",
+        ),
+        (&["status", "--watch", "--json"], "cannot go with"),
         (&["get", "../etc"], "account name must start with"),
         (&["get", "a/b"], "account name may hold only"),
         (
