@@ -357,11 +357,13 @@ impl Task {
             forget,
         } = secrets;
         let (id, notes) = (entry.id.clone(), entry.notes.clone());
+        let host = self.roster.host_name(entry.host).unwrap_or_default();
         self.hand(Job::Write(Box::new(Write {
             account,
             id,
             intent_of,
             durable,
+            host,
             notes,
             grant,
             entered,

@@ -47,6 +47,8 @@ pub(crate) struct Write {
     /// The attempt whose intent this is; otherwise it is an outcome or a change.
     pub(crate) intent_of: Option<AttemptId>,
     pub(crate) durable: Durable,
+    /// The name of the account's provider host.
+    pub(crate) host: Arc<str>,
     pub(crate) notes: Notes,
     pub(crate) grant: Option<(AttemptId, Box<Grant>)>,
     pub(crate) entered: Option<LoginSecret>,
@@ -309,7 +311,7 @@ fn prepare(record: &mut Record, write: &Write, clock: &Clock) {
     if let Some(secret) = &write.entered {
         vault::take_entered(record, secret, clock);
     }
-    vault::update(record, &write.durable, &write.notes, clock);
+    vault::update(record, &write.durable, &write.host, &write.notes, clock);
 }
 
 /// The account's name, without the identity that the store's key has behind it.

@@ -4,6 +4,7 @@
 //! swapped once. Reload changes what is allowed and what is served; it never loses a credential.
 
 mod change;
+mod records;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -13,12 +14,11 @@ use std::sync::Arc;
 use tokend_config::{Account, Config, Environment, Overrides};
 use tokend_policy::Rule;
 use tokend_proto::{AccountName, Fault, FaultCode};
-use tokend_store::{AccountId, Quarantined, Store, StoreError};
+use tokend_store::{AccountId, Store, StoreError};
 use tokio::sync::{Mutex, oneshot};
 
 use crate::clock::Clock;
 use crate::driver::Reloaded;
-use crate::keeper;
 use crate::logging::Logging;
 use crate::message::{Driver, Message};
 use crate::roster::{Survey, record_id};
@@ -31,6 +31,7 @@ use crate::vault::{self, Restored};
 const TRIES: usize = 8;
 
 pub(crate) use change::apply;
+use records::HostsUsed;
 
 /// Whoever loads configurations. One at a time.
 pub(crate) struct Reloader {
@@ -59,6 +60,8 @@ pub(crate) struct LogChoice {
 pub(crate) struct Change {
     pub(crate) accounts: Vec<Joining>,
     pub(crate) admin: Arc<[Rule]>,
+    /// How far hosts are used up, if every record was asked.
+    pub(crate) hosts_used: Option<HostsUsed>,
     /// What was changed, or the accounts that have to be read again.
     pub(crate) reply: oneshot::Sender<Result<Summary, Vec<AccountId>>>,
 }
@@ -198,7 +201,7 @@ impl Reloader {
         let mut records = HashMap::new();
         for _ in 0..TRIES {
             let survey = self.survey(ids.clone()).await?;
-            self.read(&survey, &mut records, ids.len()).await?;
+            let hosts_used = self.read(&survey, &mut records, ids.len()).await?;
             let accounts = self.join(config, &survey, &mut records).await;
             if let Some(configure) = configure.take() {
                 configure();
@@ -207,6 +210,7 @@ impl Reloader {
             let change = Change {
                 accounts,
                 admin: Arc::clone(&config.admin),
+                hosts_used,
                 reply,
             };
             self.driver
@@ -231,64 +235,31 @@ impl Reloader {
         answer.await.map_err(|_| STOPPING.to_owned())
     }
 
-    /// Reads what has to be read: all at once when it is much, one by one when it is little.
+    /// Reads what has to be read.
     async fn read(
         &self,
         survey: &Survey,
-        records: &mut HashMap<AccountId, Stored>,
+        found: &mut HashMap<AccountId, Stored>,
         all: usize,
-    ) -> Result<(), String> {
+    ) -> Result<Option<HostsUsed>, String> {
         let store = Arc::clone(&self.store);
         let clock = self.clock.clone();
         let missing: HashSet<_> = survey.missing.iter().cloned().collect();
-        let whole = missing.len() * 4 > all;
+        let ask_all = survey.ask_all;
         let read = tokio::task::spawn_blocking(move || {
-            let mut found = HashMap::new();
-            if missing.is_empty() {
-                return Ok(found);
+            // All at once when it is much, one by one when it is little.
+            if ask_all || missing.len() * 4 > all {
+                let (found, used) = records::all(&*store, &clock, &missing)?;
+                return Ok((found, ask_all.then_some(used)));
             }
-            if whole {
-                let quarantined = store.for_each(&mut |id, _, record| {
-                    if missing.contains(&id) {
-                        found.insert(
-                            id,
-                            Stored::Record(Box::new(vault::restore(&record, &clock))),
-                        );
-                    }
-                })?;
-                if !quarantined.is_empty() {
-                    let lost = missing.iter().filter(|id| !set_aside(&quarantined, id));
-                    put_back(&*store, lost, &clock, &mut found)?;
-                }
-                for set_aside in quarantined {
-                    tracing::error!("{set_aside}");
-                    if let Ok(id) = AccountId::new(&set_aside.account) {
-                        found.insert(id, Stored::Quarantined(set_aside.reason.to_string().into()));
-                    }
-                }
-                return Ok(found);
-            }
-            for id in missing {
-                let stored = match store.read(&id) {
-                    Ok(Some((_, record))) => {
-                        Stored::Record(Box::new(vault::restore(&record, &clock)))
-                    }
-                    Ok(None) => Stored::Blank,
-                    Err(StoreError::Quarantined(set_aside)) => {
-                        Stored::Quarantined(set_aside.reason.to_string().into())
-                    }
-                    Err(error) => return Err(error),
-                };
-                found.insert(id, stored);
-            }
-            Ok(found)
+            Ok((records::some(&*store, &clock, missing)?, None))
         });
-        records.extend(
-            read.await
-                .map_err(|error| error.to_string())?
-                .map_err(|error| error.to_string())?,
-        );
-        Ok(())
+        let (read, hosts_used) = read
+            .await
+            .map_err(|error| error.to_string())?
+            .map_err(|error: StoreError| error.to_string())?;
+        found.extend(read);
+        Ok(hosts_used)
     }
 
     async fn join(
@@ -380,29 +351,4 @@ impl LogChoice {
             .unwrap_or_else(|| config.log.level.clone());
         (format, level)
     }
-}
-
-/// Whether the record under this name is among those that do not open.
-fn set_aside(quarantined: &[Quarantined], id: &AccountId) -> bool {
-    quarantined.iter().any(|it| it.account == id.as_str())
-}
-
-/// Looks for records of accounts that seem to have none among those whose name was damaged: such an account would log in.
-fn put_back<'a>(
-    store: &dyn Store,
-    lost: impl Iterator<Item = &'a AccountId>,
-    clock: &Clock,
-    found: &mut HashMap<AccountId, Stored>,
-) -> Result<(), StoreError> {
-    for id in lost {
-        if found.contains_key(id) || !store.recover(id)? {
-            continue;
-        }
-        tracing::warn!(account = %keeper::name(id), "the stored record had a damaged name and was put back");
-        if let Some((_, record)) = store.read(id)? {
-            let restored = vault::restore(&record, clock);
-            found.insert(id.clone(), Stored::Record(Box::new(restored)));
-        }
-    }
-    Ok(())
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tokend_config::Account;
 use tokend_engine::{
-    AccountKey, Adoption, Block, Engine, Event, HostKey, HostPlan, Plan, Reuse, Timestamp,
+    AccountKey, Adoption, Block, Engine, Event, HostKey, HostPlan, Plan, Reuse, Tat, Timestamp,
 };
 use tokend_store::AccountId;
 
@@ -21,7 +21,11 @@ use crate::vault::Notes;
 pub(crate) struct Roster {
     entries: HashMap<AccountKey, Entry>,
     by_id: HashMap<AccountId, AccountKey>,
-    hosts: HashMap<Box<str>, HostKey>,
+    hosts: HashMap<Arc<str>, HostKey>,
+    /// Names of hosts, by number.
+    host_names: Vec<Arc<str>>,
+    /// Whether the engine was told what every stored record knows of its host.
+    hosts_told: bool,
     next_key: u32,
 }
 
@@ -48,6 +52,8 @@ pub(crate) struct Survey {
     pub(crate) missing: Vec<AccountId>,
     /// Accounts that are blocked, with the fingerprint of what they are blocked for.
     pub(crate) blocked: Vec<(AccountId, Box<str>)>,
+    /// Whether every record has to be asked how far its host is used up, as at start.
+    pub(crate) ask_all: bool,
 }
 
 impl Roster {
@@ -85,7 +91,10 @@ impl Roster {
 
     /// Which of these accounts have to be read from the store, and which of the others are blocked.
     pub(crate) fn survey(&self, accounts: &[AccountId], engine: &Engine, now: Timestamp) -> Survey {
-        let mut survey = Survey::default();
+        let mut survey = Survey {
+            ask_all: !self.hosts_told,
+            ..Survey::default()
+        };
         for id in accounts {
             let Some(key) = self.key(id).filter(|key| !self.is_quarantined(*key)) else {
                 survey.missing.push(id.clone());
@@ -164,13 +173,34 @@ impl Roster {
     }
 
     /// The number of a provider host.
-    pub(crate) fn host(&mut self, authority: &str) -> HostKey {
-        if let Some(key) = self.hosts.get(authority) {
+    pub(crate) fn host(&mut self, name: &str) -> HostKey {
+        if let Some(key) = self.hosts.get(name) {
             return *key;
         }
-        let key = HostKey(u32::try_from(self.hosts.len()).unwrap_or(u32::MAX));
-        self.hosts.insert(authority.into(), key);
+        let key = HostKey(u32::try_from(self.host_names.len()).unwrap_or(u32::MAX));
+        let name: Arc<str> = name.into();
+        self.hosts.insert(Arc::clone(&name), key);
+        self.host_names.push(name);
         key
+    }
+
+    /// The name of a provider host.
+    pub(crate) fn host_name(&self, key: HostKey) -> Option<Arc<str>> {
+        let place = usize::try_from(key.0).ok()?;
+        self.host_names.get(place).cloned()
+    }
+
+    /// Tells the engine what stored records know of their hosts. From then on it knows more than they do.
+    pub(crate) fn tell_hosts(
+        &mut self,
+        used: HashMap<String, Tat>,
+        engine: &mut Engine,
+        now: Timestamp,
+    ) {
+        for (name, tat) in used {
+            engine.handle_event(now, Event::HostUsed(self.host(&name), tat));
+        }
+        self.hosts_told = true;
     }
 
     /// An account whose record did not open begins anew.

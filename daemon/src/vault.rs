@@ -127,6 +127,13 @@ fn held(grant: &store::StoredGrant, at: impl Fn(i64) -> Timestamp) -> Option<(He
     Some((facts, secret))
 }
 
+/// How far its provider's host is used up, as a record knows it. That counts whether or not its account is configured.
+pub(crate) fn host_used<'a>(record: &'a Record, clock: &Clock) -> Option<(&'a str, Tat)> {
+    let host = record.host.as_deref()?;
+    let tat = clock.restore(&record.anchor, record.pace.host_tat).at;
+    Some((host, Tat(tat)))
+}
+
 /// A record for an account that has none yet.
 pub(crate) fn blank(identity: &str, clock: &Clock) -> Record {
     Record::new(clock.anchor(), identity)
@@ -141,7 +148,13 @@ pub(crate) fn entered(record: &Record) -> Entered {
 }
 
 /// Brings a record up to the facts. Secrets the facts do not mention are dropped.
-pub(crate) fn update(record: &mut Record, durable: &Durable, notes: &Notes, clock: &Clock) {
+pub(crate) fn update(
+    record: &mut Record,
+    durable: &Durable,
+    host: &str,
+    notes: &Notes,
+    clock: &Clock,
+) {
     let anchor = clock.anchor();
     let wall = |at: Timestamp| clock.to_wall_at(&anchor, at);
     record.anchor = anchor.clone();
@@ -150,6 +163,7 @@ pub(crate) fn update(record: &mut Record, durable: &Durable, notes: &Notes, cloc
         logins_tat: wall(durable.logins.0),
         host_tat: wall(durable.host.0),
     };
+    record.host = Some(host.to_owned());
     record.last_begun = durable.last_attempt.0;
     record.intent = durable.intent.map(|intent| store::Intent {
         attempt: intent.attempt.0,
@@ -227,7 +241,8 @@ pub(crate) fn take_entered(record: &mut Record, secret: &LoginSecret, clock: &Cl
     record.credential.entered_at = Some(clock.wall_ms());
 }
 
-/// Drops every secret. The pace stays: forgetting an account must not make its provider be asked more often.
+/// Drops every secret. The paces stay, the account's and its host's: forgetting an account must not make its provider be asked more
+/// often.
 pub(crate) fn forget(record: &mut Record) {
     record.credential = store::Credential::default();
     record.grant = None;

@@ -17,7 +17,8 @@ pub struct Durable {
     pub attempts: Tat,
     /// State of the pace of logins.
     pub logins: Tat,
-    /// State of the pace of the provider host as this account last saw it; the latest of all accounts counts.
+    /// State of the pace of the provider host as this account last saw it; the latest of all records counts, whether or not their
+    /// accounts are configured.
     pub host: Tat,
     /// The last attempt begun.
     pub last_attempt: AttemptId,

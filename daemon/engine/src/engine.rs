@@ -47,6 +47,7 @@ impl Engine {
     pub fn handle_event(&mut self, now: Timestamp, event: Event) {
         match event {
             Event::Host(key, plan) => self.hosts.plan(key, plan, now),
+            Event::HostUsed(key, tat) => self.hosts.restore(key, tat, now),
             Event::Adopt(key, adoption) => self.adopt(now, key, *adoption),
             Event::Replan {
                 account,

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::durable::{Durable, Kind};
 use crate::ids::{AccountKey, AttemptId, GrantId, HostKey, WaiterId};
+use crate::pace::Tat;
 use crate::plan::{HostPlan, Plan};
 use crate::time::Timestamp;
 
@@ -16,6 +17,9 @@ use crate::time::Timestamp;
 pub enum Event {
     /// A provider host exists or has other limits.
     Host(HostKey, HostPlan),
+    /// How far the pace of a provider host is used up, as a stored record knows it, whether or not its account or the host itself is
+    /// there. Told of every record at start; the latest one counts.
+    HostUsed(HostKey, Tat),
     /// An account is there: at start, after a reload, or again after it had been removed.
     ///
     /// Nothing begins for it before the next `handle_timeout`: adopt all accounts first, because the pace of a host is what the

@@ -24,29 +24,34 @@ pub(crate) struct Hosts {
     hosts: BTreeMap<HostKey, Host>,
     /// Hosts with somebody in line.
     lines: BTreeSet<HostKey>,
+    /// What is stored of hosts that nobody has planned yet: an account of theirs may still come.
+    unplanned: BTreeMap<HostKey, Tat>,
 }
 
 impl Hosts {
     pub(crate) fn plan(&mut self, key: HostKey, plan: HostPlan, now: Timestamp) {
-        self.hosts
-            .entry(key)
-            .and_modify(|host| {
-                host.plan = plan;
-                // What a slower rate ran up is not owed at a faster one.
-                host.tat = plan.rate.clamp(host.tat, now);
-            })
-            .or_insert_with(|| Host {
-                plan,
-                tat: Tat::default(),
-                in_flight: 0,
-                line: VecDeque::new(),
-            });
+        let stored = self.unplanned.remove(&key).unwrap_or_default();
+        let host = self.hosts.entry(key).or_insert_with(|| Host {
+            plan,
+            tat: stored,
+            in_flight: 0,
+            line: VecDeque::new(),
+        });
+        host.plan = plan;
+        // What a slower rate ran up is not owed at a faster one.
+        host.tat = plan.rate.clamp(host.tat, now);
     }
 
     /// Takes over a stored state; the latest one counts.
     pub(crate) fn restore(&mut self, key: HostKey, tat: Tat, now: Timestamp) {
-        if let Some(host) = self.hosts.get_mut(&key) {
-            host.tat = host.tat.max(host.plan.rate.clamp(tat, now));
+        match self.hosts.get_mut(&key) {
+            Some(host) => host.tat = host.tat.max(host.plan.rate.clamp(tat, now)),
+            None if tat.0 > now => {
+                let known = self.unplanned.entry(key).or_default();
+                *known = tat.max(*known);
+            }
+            // Not used up any more.
+            None => {}
         }
     }
 

@@ -134,6 +134,7 @@ fn write(n: u32, durable: Durable) -> Write {
         id: id(n),
         intent_of: None,
         durable,
+        host: "https://ads.example.com".into(),
         notes: Notes::default(),
         grant: None,
         entered: None,

@@ -22,6 +22,7 @@ pub(crate) fn apply(task: &mut Task, now: Timestamp, change: Change) {
     let Change {
         accounts,
         admin,
+        hosts_used,
         reply,
     } = change;
     let gone: Vec<_> = accounts
@@ -34,6 +35,9 @@ pub(crate) fn apply(task: &mut Task, now: Timestamp, change: Change) {
     if !gone.is_empty() {
         let _nobody_asks = reply.send(Err(gone));
         return;
+    }
+    if let Some(used) = hosts_used {
+        task.roster.tell_hosts(used, &mut task.engine, now);
     }
     plan_hosts(task, now, &accounts);
     let mut summary = Summary {

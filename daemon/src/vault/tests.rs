@@ -84,6 +84,8 @@ fn facts(now: Timestamp) -> impl Strategy<Value = Durable> {
         )
 }
 
+const HOST: &str = "https://ads.example.com";
+
 fn written(durable: &Durable, clock: &Clock) -> Record {
     let mut record = blank("ads#1", clock);
     take_grant(
@@ -94,6 +96,7 @@ fn written(durable: &Durable, clock: &Clock) -> Record {
     update(
         &mut record,
         durable,
+        HOST,
         &Notes {
             fingerprint: Some("login-1".into()),
             ..Notes::default()
@@ -112,6 +115,7 @@ proptest! {
         hands.step_wall(step);
         let restored = restore(&record, &clock);
         prop_assert_eq!(&restored.durable, &durable);
+        prop_assert_eq!(host_used(&record, &clock), Some((HOST, durable.host)));
         prop_assert_eq!(restored.token.is_some(), durable.held.is_some());
         prop_assert_eq!(restored.notes.fingerprint.is_some(), durable.block.is_some());
     }
@@ -174,7 +178,7 @@ fn secrets_that_the_facts_do_not_mention_are_dropped() {
     );
     let less = |durable: Durable| {
         let mut record = record.clone();
-        update(&mut record, &durable, &Notes::default(), &clock);
+        update(&mut record, &durable, HOST, &Notes::default(), &clock);
         record
     };
     assert!(
@@ -284,6 +288,7 @@ fn put(store: &MemoryStore, id: &str, clock: &Clock) {
     let now = clock.steady();
     let durable = Durable {
         attempts: Tat(now.after(Duration::from_secs(600))),
+        host: Tat(now.after(Duration::from_secs(60))),
         last_attempt: AttemptId(3),
         held: Some(Held {
             grant: GrantId(3),
@@ -321,6 +326,8 @@ fn a_purge_takes_every_secret_under_a_name_and_nothing_else() {
     let purged = record("ads#2");
     assert!(purged.grant.is_none() && purged.credential.refresh_token.is_none());
     assert_eq!(purged.pace.attempts_tat, WALL + 600_000, "the pace stays");
+    let host = Some((HOST, Tat(clock.steady().after(Duration::from_secs(60)))));
+    assert_eq!(host_used(&purged, &clock), host, "the host's stays as well");
     assert_eq!(purged.last_begun, 3, "no attempt's number is used twice");
     assert!(
         store.read(&id("ads#3")).unwrap().is_none(),

@@ -20,8 +20,10 @@ use crate::record::{
 };
 
 /// The schema this build writes, and the newest it reads. Raise it with every new field: an older build then sets such a
-/// record aside instead of dropping what it does not know.
-pub(crate) const SCHEMA: u32 = 1;
+/// record aside instead of dropping what it does not know. Schema 2 has `host`; without it, a record of schema 1 is one of schema 2.
+pub(crate) const SCHEMA: u32 = 2;
+/// The oldest it reads.
+const OLDEST: u32 = 1;
 
 /// The largest encoded record, in bytes. A frame to a client is at most 64 KiB, so no token that could be served is refused.
 pub const MAX_RECORD_BYTES: usize = 256 * 1024;
@@ -75,7 +77,9 @@ impl EncodeError {
 /// A newer schema, or text that is no record. Never quotes the text.
 pub(crate) fn decode(text: &[u8]) -> Result<Record, QuarantineReason> {
     let problem = match serde_json::from_slice::<Stored<'static>>(text) {
-        Ok(stored) if stored.schema == SCHEMA => return Ok(stored.record.into()),
+        Ok(stored) if (OLDEST..=SCHEMA).contains(&stored.schema) => {
+            return Ok(stored.record.into());
+        }
         Ok(_) => None,
         Err(problem) => Some(problem),
     };
@@ -114,6 +118,8 @@ struct Form<'a> {
     credential: CredentialForm<'a>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     grant: Option<GrantForm<'a>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    host: Option<Cow<'a, str>>,
     pace: PaceMarks,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     intent: Option<Cow<'a, Intent>>,
@@ -187,6 +193,7 @@ impl<'a> From<&'a Record> for Form<'a> {
                 issued_at: grant.issued_at,
                 expires_at: grant.expires_at,
             }),
+            host: record.host.as_deref().map(Cow::Borrowed),
             pace: record.pace,
             intent: record.intent.as_ref().map(Cow::Borrowed),
             block: record.block.as_ref().map(Cow::Borrowed),
@@ -223,6 +230,7 @@ impl From<Form<'_>> for Record {
                 issued_at: grant.issued_at,
                 expires_at: grant.expires_at,
             }),
+            host: form.host.map(Cow::into_owned),
             pace: form.pace,
             intent: form.intent.map(Cow::into_owned),
             block: form.block.map(Cow::into_owned),

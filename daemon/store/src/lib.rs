@@ -28,7 +28,7 @@
 //! |---|---|
 //! | 8 | version, u64 |
 //! | 12 | nonce, random |
-//! | n | ciphertext: JSON `{"schema":1,"record":{…}}` |
+//! | n | ciphertext: JSON `{"schema":2,"record":{…}}` |
 //! | 16 | tag |
 //!
 //! AES-256-GCM-SIV (RFC 8452). Its additional data is three parts, each behind its length as u32: the schema tag

@@ -19,6 +19,9 @@ pub struct Record {
     pub credential: Credential,
     /// The last grant, so that a restart costs the provider nothing.
     pub grant: Option<StoredGrant>,
+    /// The provider's host that `pace.host_tat` is about, as the writer names it; `None` in records of before schema 2. Whoever reads
+    /// the record can tell by it whom the mark concerns, although the account is not configured.
+    pub host: Option<String>,
     /// What pacing has been used up.
     pub pace: PaceMarks,
     /// The attempt that has begun and not ended. Found at start, it is in doubt.
@@ -49,6 +52,7 @@ impl Record {
             last_begun: 0,
             credential: Credential::default(),
             grant: None,
+            host: None,
             pace: PaceMarks::default(),
             intent: None,
             block: None,
@@ -118,7 +122,7 @@ pub struct PaceMarks {
     pub attempts_tat: i64,
     /// Of its logins.
     pub logins_tat: i64,
-    /// Of the provider's host, as this account last saw it; the newest of all accounts counts.
+    /// Of the provider's host, as this account last saw it; the newest of all records counts.
     pub host_tat: i64,
 }
 

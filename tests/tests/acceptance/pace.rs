@@ -6,6 +6,7 @@ use serde_json::json;
 use tokend_tests::{
     clock::{PATIENCE, wait_until},
     simulator::{
+        Configuration,
         fault::{Fault, FaultKind, Rule},
         spec::{AccountSpec, Api},
     },
@@ -175,4 +176,49 @@ fn many_accounts_on_one_host_do_not_start_at_once() {
         "{}",
         log.max_in_window(window)
     );
+}
+
+#[test]
+fn the_pace_of_a_host_outlives_the_account_that_used_it_up() {
+    let hourly = "pacing = { host = { burst = 1, every = \"1h\" } }\nrefresh = \"on-demand\"";
+    for forgotten in [false, true] {
+        let accounts = ["one", "two"].map(|name| account(name, Api::JwtApi).known_as(name));
+        let stage = Stage::new(accounts.into(), hourly);
+        let configure = |without: &[&str], lines: &str| {
+            let all = Configuration::of(&stage.sim).everywhere(lines);
+            let some = without.iter().fold(all, |it, name| it.without(name));
+            some.write(stage.site.path()).unwrap();
+        };
+        let asked = |name| stage.sim.log(name).token_requests();
+        let is_held = || {
+            let said = stage.site.tokenctl(&["get", "two", "--timeout", "2s"]);
+            assert_eq!(said.unwrap().code, Some(75));
+            assert_eq!((asked("one"), asked("two")), (1, 0), "{forgotten}");
+        };
+        let daemon = stage.site.start().unwrap();
+        stage.site.get("one").unwrap();
+        is_held();
+        if forgotten {
+            let said = stage.site.tokenctl(&["forget", "one", "--yes"]).unwrap();
+            assert_eq!(said.code, Some(0), "{said:?}");
+        }
+        daemon.kill().unwrap();
+        // Only a record that belongs to nobody knows that the host was asked.
+        configure(&["one"], hourly);
+        let daemon = stage.site.start().unwrap();
+        is_held();
+        daemon.kill().unwrap();
+        // Nor does it matter that no account of that host is there at the start.
+        configure(&["one", "two"], hourly);
+        let _daemon = stage.site.start().unwrap();
+        configure(&["one"], hourly);
+        let reload = || stage.site.tokenctl(&["reload"]).unwrap().code;
+        assert_eq!(reload(), Some(0));
+        is_held();
+        // What a slower pace ran up is not owed at a faster one.
+        configure(&["one"], ON_DEMAND);
+        assert_eq!(reload(), Some(0));
+        stage.eventually("two");
+        assert_eq!((asked("one"), asked("two")), (1, 1));
+    }
 }

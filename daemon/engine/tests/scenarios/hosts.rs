@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokend_engine::{AccountKey, Event, HostKey, HostPlan, Plan, Want};
 
-use crate::harness::{Desk, Step, granted, plan, rate, secs};
+use crate::harness::{A, Desk, HOST, Step, granted, plan, rate, secs};
 
 fn crowd(count: u32) -> Desk {
     let mut desk = Desk::new();
@@ -176,4 +176,47 @@ fn the_first_attempts_of_a_start_know_what_every_account_knew_of_the_host() {
         next.unwrap() >= last.unwrap() + 10_000,
         "{next:?} after {last:?}"
     );
+}
+
+#[test]
+fn the_pace_of_a_host_outlives_the_account_that_knows_it() {
+    for planned_first in [true, false] {
+        let mut desk = crowd(0);
+        desk.host(1, secs(600), 5);
+        desk.adopt(AccountKey(1), plan(), true, false);
+        let first = desk.want(AccountKey(1), Want::Get, None, 0, 60);
+        desk.token(first);
+        let used = desk.store.get(&AccountKey(1)).unwrap().host;
+        // The next daemon does not know the first account, only its record.
+        desk.engine = tokend_engine::Engine::new(1);
+        let told = [used, tokend_engine::Tat::default()].map(|tat| Event::HostUsed(HOST, tat));
+        if planned_first {
+            desk.host(1, secs(600), 5);
+        }
+        told.into_iter().for_each(|event| desk.tell(event));
+        if !planned_first {
+            desk.advance(secs(60));
+            desk.host(1, secs(600), 5);
+        }
+        desk.adopt(AccountKey(2), plan(), true, false);
+        desk.want(AccountKey(2), Want::Get, None, 0, 3600);
+        desk.advance(secs(1200));
+        let sent: Vec<_> = desk.sent().iter().map(|sent| (sent.1, sent.0)).collect();
+        let [(AccountKey(1), before), (AccountKey(2), after)] = sent[..] else {
+            panic!("{sent:?}");
+        };
+        assert_eq!(after, before + 600_000, "planned first: {planned_first}");
+    }
+}
+
+#[test]
+fn a_faster_pace_does_not_owe_what_a_stored_slower_one_ran_up() {
+    let mut desk = crowd(0);
+    desk.engine = tokend_engine::Engine::new(1);
+    desk.tell(Event::HostUsed(HOST, tokend_engine::Tat(desk.at(86_400))));
+    desk.host(2, secs(5), 5);
+    desk.adopt(A, plan(), true, false);
+    let waiter = desk.want(A, Want::Get, None, 0, 60);
+    desk.advance(secs(5));
+    desk.token(waiter);
 }

@@ -51,6 +51,8 @@ pub(crate) struct Account {
     /// How much more time the daemon believes to have passed than has: in all, and when it last wrote.
     pub(crate) drift: u64,
     pub(crate) drift_written: u64,
+    /// The same of its host, when this account last wrote.
+    pub(crate) host_drift_written: u64,
     /// No request before this, because the provider said so.
     pub(crate) rest_until: u64,
 }
@@ -101,6 +103,7 @@ impl Account {
             twin: None,
             drift: 0,
             drift_written: 0,
+            host_drift_written: 0,
             rest_until: 0,
         }
     }

@@ -73,6 +73,7 @@ impl World {
         if write.lands {
             account.disk = Some(write.record);
             account.drift_written = account.drift;
+            account.host_drift_written = self.hosts[account.plan.host.0 as usize].drift;
         }
         account.unsaved = !write.says_ok;
         let result = write.says_ok.then_some(()).ok_or(StoreRefusal);

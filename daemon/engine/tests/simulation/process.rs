@@ -2,9 +2,8 @@
 //!
 //! Owns what of an account outlives the process and how it is taken up again. What the disk holds is all that is left of a crash.
 
-use tokend_engine::{Adoption, Asked, Engine, Event, HostKey, Intent, Kind, Tat};
+use tokend_engine::{Adoption, Asked, Engine, Event, HostKey, Intent, Kind};
 
-use crate::account::Account;
 use crate::store::{Purpose, Vault};
 use crate::window::Window;
 use crate::world::{HOUR, Happening, MINUTE, SECOND, START, World, key, say};
@@ -41,6 +40,7 @@ impl World {
                 let purpose = write.purpose;
                 account.disk = Some(write.record);
                 account.drift_written = account.drift;
+                account.host_drift_written = self.hosts[account.plan.host.0 as usize].drift;
                 if let Purpose::Outcome {
                     entered, forget, ..
                 } = purpose
@@ -93,14 +93,9 @@ impl World {
         self.engine = Engine::new(self.seed ^ self.now);
         self.clocks.start(self.now);
         for host in 0..self.hosts.len() {
-            self.hosts[host].drift_before = self.hosts[host].drift;
-            if self.is_forgotten(host) {
-                self.tally.forgotten += 1;
-                self.count_host(host);
-            }
-            let name = HostKey(u32::try_from(host).unwrap_or_default());
+            self.tell_used(host);
             let plan = self.hosts[host].plan;
-            self.tell(Event::Host(name, plan));
+            self.tell(Event::Host(host_key(host), plan));
         }
         for a in 0..self.accounts.len() {
             let account = &mut self.accounts[a];
@@ -128,24 +123,33 @@ impl World {
         }
     }
 
-    /// Whether the pace of a host is forgotten by this start: only an account that is not configured any more knows how far it is used
-    /// up. A known gap: records do not say which host they are of, so nobody can ask those of other accounts.
-    fn is_forgotten(&self, host: usize) -> bool {
-        let known = |configured: bool| {
-            let of_host = |account: &&Account| {
-                account.plan.host.0 as usize == host && account.configured == configured
+    /// Tells the engine what every record on disk knows of its host, also those of accounts that are not configured.
+    fn tell_used(&mut self, host: usize) {
+        let mut latest: Option<(u64, u64)> = None;
+        let mut used = Vec::new();
+        for account in &self.accounts {
+            let of_host = account.plan.host == host_key(host);
+            let Some(record) = account.disk.as_ref().filter(|_| of_host) else {
+                continue;
             };
-            let tat = |account: &Account| {
-                let record = account.disk.as_ref()?;
-                let restored = self
-                    .clocks
-                    .restore(self.now, &record.anchor, &record.durable);
-                Some(restored.durable.host)
-            };
-            self.accounts.iter().filter(of_host).filter_map(tat).max()
-        };
-        let used_up = Some(Tat(self.stamp(self.now)));
-        known(false) > known(true).max(used_up)
+            let restored = self
+                .clocks
+                .restore(self.now, &record.anchor, &record.durable);
+            used.push(restored.durable.host);
+            // Where a clock makes more time seem to have passed than has, the one who knows most is excused by as much.
+            let known = record.anchor.truth(record.durable.host.0) + account.host_drift_written;
+            let drift = account.host_drift_written + restored.ahead;
+            if latest.is_none_or(|(most, _)| most < known) {
+                latest = Some((known, drift));
+            }
+        }
+        if let Some((_, drift)) = latest {
+            let host = &mut self.hosts[host];
+            host.drift = host.drift.max(drift);
+        }
+        for tat in used {
+            self.tell(Event::HostUsed(host_key(host), tat));
+        }
     }
 
     /// Checks that a host was not asked too often since it was last checked, on the clock of admission.
@@ -181,8 +185,6 @@ impl World {
             account.landed = account.vault.access.map(|(grant, _)| grant);
             if let Some(restored) = restored {
                 account.drift = account.drift.max(account.drift_written + restored.ahead);
-                let host = &mut self.hosts[account.plan.host.0 as usize];
-                host.drift = host.drift.max(host.drift_before + restored.ahead);
                 durable = Some(restored.durable);
             }
         }
@@ -236,4 +238,8 @@ impl World {
         self.stop();
         self.after(SECOND, Happening::Start);
     }
+}
+
+fn host_key(host: usize) -> HostKey {
+    HostKey(u32::try_from(host).unwrap_or_default())
 }

@@ -177,6 +177,5 @@ impl Tally {
         self.suspends += other.suspends;
         self.steps += other.steps;
         self.echoes += other.echoes;
-        self.forgotten += other.forgotten;
     }
 }

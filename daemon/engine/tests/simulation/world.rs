@@ -91,9 +91,8 @@ pub(crate) struct Host {
     pub(crate) admitted: u32,
     /// When the attempts that were sent had been let in.
     pub(crate) debits: Vec<u64>,
-    /// As of its accounts: now, and when the daemon started.
+    /// As of its accounts.
     pub(crate) drift: u64,
-    pub(crate) drift_before: u64,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -108,8 +107,6 @@ pub(crate) struct Tally {
     pub(crate) suspends: u64,
     pub(crate) steps: u64,
     pub(crate) echoes: u64,
-    /// Starts at which the pace of a host was forgotten.
-    pub(crate) forgotten: u64,
 }
 
 pub(crate) struct World {
@@ -168,7 +165,6 @@ impl World {
                 admitted: 0,
                 debits: Vec::new(),
                 drift: 0,
-                drift_before: 0,
             })
             .collect();
         let mut accounts: Vec<_> = (0..rng.between(2, 6))

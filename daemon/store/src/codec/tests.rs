@@ -7,7 +7,9 @@ use super::*;
 use crate::record::{AttemptKind, BlockReason};
 
 /// One record of schema 1 with every field, as written by the first version. It must open for ever.
-const GOLDEN: &str = include_str!("../../tests/golden/record-v1.json");
+const FIRST: &str = include_str!("../../tests/golden/record-v1.json");
+/// The same as this build writes it, with every field.
+const GOLDEN: &str = include_str!("../../tests/golden/record-v2.json");
 
 fn text(record: &Record) -> Zeroizing<Vec<u8>> {
     encode(record, 0, 0).unwrap()
@@ -45,12 +47,21 @@ fn the_golden_record_decodes_and_encodes_to_the_same_bytes() {
         BlockReason::Misconfigured
     );
     assert_eq!(record.last_attempt.as_ref().unwrap().duration_ms, u64::MAX);
+    assert_eq!(record.host.as_deref(), Some("https://ads.example.com"));
     assert_eq!(text(&record).as_slice(), golden);
 }
 
 #[test]
+fn a_record_of_schema_1_lacks_only_the_name_of_its_host() {
+    let mut record = decode(FIRST.trim_end().as_bytes()).unwrap();
+    assert_eq!(record.host, None);
+    record.host = Some("https://ads.example.com".to_owned());
+    assert_eq!(text(&record).as_slice(), GOLDEN.trim_end().as_bytes());
+}
+
+#[test]
 fn a_record_with_only_what_is_required_decodes() {
-    let least = r#"{"schema":1,"record":{"anchor":{"wall_ms":1,"boot_ms":2,"boot_id":"b"},"identity":"i","last_begun":0,"credential":{},"pace":{"attempts_tat":0,"logins_tat":0,"host_tat":0},"failures":0}}"#;
+    let least = r#"{"schema":2,"record":{"anchor":{"wall_ms":1,"boot_ms":2,"boot_id":"b"},"identity":"i","last_begun":0,"credential":{},"pace":{"attempts_tat":0,"logins_tat":0,"host_tat":0},"failures":0}}"#;
     let record = decode(least.as_bytes()).unwrap();
     assert!(record.grant.is_none() && record.credential.password.is_none());
     assert_eq!(text(&record).as_slice(), least.as_bytes());
@@ -60,11 +71,11 @@ fn a_record_with_only_what_is_required_decodes() {
 fn a_newer_schema_is_told_as_newer_whatever_else_it_holds() {
     for (newer, schema) in [
         (
-            r#"{"schema":2,"record":{"wholly":"different"}}"#.to_owned(),
-            2,
+            r#"{"schema":3,"record":{"wholly":"different"}}"#.to_owned(),
+            3,
         ),
         (r#"{"schema":9}"#.to_owned(), 9),
-        (GOLDEN.replace("\"schema\":1", "\"schema\":3"), 3),
+        (GOLDEN.replace("\"schema\":2", "\"schema\":4"), 4),
     ] {
         assert_eq!(
             decode(newer.as_bytes()).unwrap_err(),

@@ -337,7 +337,7 @@ fn a_record_of_a_newer_schema_is_kept_as_it_is() {
     let bench = Bench::new();
     let (store, [ads, _jwt], expected) = filled(&bench);
     let mut newer = Zeroizing::new(vec![0; seal::FRONT]);
-    newer.extend_from_slice(br#"{"schema":2,"record":"more than this build knows"}"#);
+    newer.extend_from_slice(br#"{"schema":3,"record":"more than this build knows"}"#);
     let account = &id("ads");
     let version = expected;
     let sealed = store
@@ -353,7 +353,7 @@ fn a_record_of_a_newer_schema_is_kept_as_it_is() {
         })
     };
     put(&sealed).unwrap();
-    let reason = QuarantineReason::Newer { schema: 2 };
+    let reason = QuarantineReason::Newer { schema: 3 };
     let refused = quarantined("ads", reason);
     assert_eq!(store.read(account).unwrap_err(), refused);
     assert!(refused.to_string().contains("newer tokend"));

@@ -1,0 +1,103 @@
+//! What the store has of accounts that are about to be in force.
+//!
+//! Reads records, all of them or some, and puts back those whose name was damaged. Blocks; writes nothing else.
+
+use std::collections::{HashMap, HashSet};
+
+use tokend_engine::Tat;
+use tokend_store::{AccountId, Quarantined, Record, Store, StoreError};
+
+use super::Stored;
+use crate::clock::Clock;
+use crate::keeper;
+use crate::vault;
+
+/// How far the paces of provider hosts are used up, by name.
+pub(super) type HostsUsed = HashMap<String, Tat>;
+
+/// Reads every record: what there is of `missing`, and what each knows of its host, whether or not its account is configured.
+pub(super) fn all(
+    store: &dyn Store,
+    clock: &Clock,
+    missing: &HashSet<AccountId>,
+) -> Result<(HashMap<AccountId, Stored>, HostsUsed), StoreError> {
+    let (mut found, mut used) = (HashMap::new(), HostsUsed::new());
+    let quarantined = store.for_each(&mut |id, _, record| {
+        note_host(&record, clock, &mut used);
+        if missing.contains(&id) {
+            let restored = vault::restore(&record, clock);
+            found.insert(id, Stored::Record(Box::new(restored)));
+        }
+    })?;
+    if !quarantined.is_empty() {
+        let lost = missing.iter().filter(|id| !set_aside(&quarantined, id));
+        put_back(store, lost, clock, &mut found)?;
+    }
+    for set_aside in quarantined {
+        tracing::error!("{set_aside}");
+        if let Ok(id) = AccountId::new(&set_aside.account) {
+            found.insert(id, Stored::Quarantined(set_aside.reason.to_string().into()));
+        }
+    }
+    Ok((found, used))
+}
+
+/// Reads these records.
+pub(super) fn some(
+    store: &dyn Store,
+    clock: &Clock,
+    missing: HashSet<AccountId>,
+) -> Result<HashMap<AccountId, Stored>, StoreError> {
+    let mut found = HashMap::new();
+    for id in missing {
+        let stored = match store.read(&id) {
+            Ok(Some((_, record))) => Stored::Record(Box::new(vault::restore(&record, clock))),
+            Ok(None) => Stored::Blank,
+            Err(StoreError::Quarantined(set_aside)) => {
+                Stored::Quarantined(set_aside.reason.to_string().into())
+            }
+            Err(error) => return Err(error),
+        };
+        found.insert(id, stored);
+    }
+    Ok(found)
+}
+
+/// Keeps the latest that is known of a record's host. What is not used up any more need not be known.
+fn note_host(record: &Record, clock: &Clock, used: &mut HostsUsed) {
+    let Some((host, tat)) = vault::host_used(record, clock) else {
+        return;
+    };
+    match used.get_mut(host) {
+        Some(known) => *known = tat.max(*known),
+        None if tat.0 > clock.steady() => {
+            used.insert(host.to_owned(), tat);
+        }
+        None => {}
+    }
+}
+
+/// Whether the record under this name is among those that do not open.
+fn set_aside(quarantined: &[Quarantined], id: &AccountId) -> bool {
+    quarantined.iter().any(|it| it.account == id.as_str())
+}
+
+/// Looks for records of accounts that seem to have none among those whose name was damaged: such an account would log in.
+fn put_back<'a>(
+    store: &dyn Store,
+    lost: impl Iterator<Item = &'a AccountId>,
+    clock: &Clock,
+    found: &mut HashMap<AccountId, Stored>,
+) -> Result<(), StoreError> {
+    for id in lost {
+        if found.contains_key(id) || !store.recover(id)? {
+            continue;
+        }
+        tracing::warn!(account = %keeper::name(id), "the stored record had a damaged name and was put back");
+        if let Some((_, record)) = store.read(id)? {
+            let restored = vault::restore(&record, clock);
+            found.insert(id.clone(), Stored::Record(Box::new(restored)));
+        }
+    }
+    Ok(())
+}
