@@ -3,6 +3,7 @@
 //! Owns the tables and the transactions. Sealed bytes go in and out of the database and nothing else, and a record that
 //! does not open is never overwritten.
 
+mod caught;
 mod database;
 mod handle;
 mod reseal;

@@ -362,8 +362,14 @@ fn flipped_bits_cost_at_most_the_record_they_are_in_and_no_login() {
         let mut bytes = bytes.clone();
         *bytes.get_mut(*at).unwrap() ^= 0x10;
         fs::write(scene.site.state().join(DATABASE), bytes).unwrap();
+        let before = scene.site.log().unwrap().len();
         match scene.site.start() {
-            Err(_) => refusals += 1,
+            Err(_) => {
+                let log = scene.site.log().unwrap().split_off(before);
+                let words = ["restore", "newer tokend", "key is not the one"];
+                assert!(words.iter().any(|it| log.contains(it)), "byte {at}: {log}");
+                refusals += 1;
+            }
             Ok(daemon) => {
                 let said = scene.site.tokenctl(&["get", WELL]).unwrap();
                 match said.code {

@@ -17,6 +17,8 @@ use crate::error::OpenError;
 use crate::seal::{Scratch, SealingKey};
 use crate::state_dir::{StateDir, StoreId, failed, sync_dir};
 
+use super::caught::caught;
+
 pub(super) const ACCOUNTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("accounts");
 pub(super) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 
@@ -177,6 +179,16 @@ fn fill(file: File, id: &StoreId, check: &[u8]) -> Result<(), redb::Error> {
 
 /// Tells a database that is ours and that this key opens from all others.
 fn check(
+    state: &StateDir,
+    path: &Path,
+    marked: Option<StoreId>,
+    key: &SealingKey,
+) -> Result<StoreId, OpenError> {
+    caught(|| look_into(state, path, marked, key))
+        .unwrap_or_else(|panicked| Err(damaged(path, &panicked)))
+}
+
+fn look_into(
     state: &StateDir,
     path: &Path,
     marked: Option<StoreId>,

@@ -1,6 +1,6 @@
 //! The open database, which is opened anew after the disk failed under it.
 //!
-//! redb refuses everything after an I/O error until it is reopened. Must never let go of the state directory meanwhile, nor
+//! redb refuses everything after an I/O error until it is reopened, and nobody knows what it is worth after a panic. Must never let go of the state directory meanwhile, nor
 //! take another database for ours.
 
 use std::fmt;
@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use redb::{Database, DatabaseError};
 
+use super::caught::caught;
 use super::database;
 use crate::error::{Cause, OpenError, StoreError};
 use crate::state_dir::StoreId;
@@ -26,9 +27,14 @@ pub(super) struct Handle {
 impl Handle {
     /// Opens the database, and tells how often that has been done.
     pub(super) fn open(path: PathBuf, open: Opener, id: StoreId) -> Result<(Self, u64), OpenError> {
-        let db = open().map_err(|error| database::not_opened(&path, error.into()))?;
-        let epoch =
-            database::count_opening(&db).map_err(|error| database::not_opened(&path, error))?;
+        let opened = caught(|| {
+            let db = open()?;
+            let epoch = database::count_opening(&db)?;
+            Ok((db, epoch))
+        });
+        let (db, epoch) = opened
+            .unwrap_or_else(|panicked| Err(panicked.into()))
+            .map_err(|error| database::not_opened(&path, error))?;
         let handle = Self {
             path,
             open,
@@ -38,24 +44,33 @@ impl Handle {
         Ok((handle, epoch))
     }
 
-    /// Works on the database, and lets go of it when the disk fails, so that the next call opens it anew.
+    /// Works on the database, and lets go of it when the disk fails or redb panics, so that the next call opens it anew.
     pub(super) fn with<T>(
         &self,
         work: impl FnOnce(&Database) -> Result<T, redb::Error>,
     ) -> Result<T, StoreError> {
         let db = self.current()?;
-        work(&db).map_err(|error| {
-            if breaks(&error) {
-                let mut current = self.lock();
-                if current
-                    .as_ref()
-                    .is_some_and(|known| Arc::ptr_eq(known, &db))
-                {
-                    *current = None;
+        match caught(|| work(&db)) {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(error)) => {
+                if breaks(&error) {
+                    self.let_go(db);
                 }
+                Err(self.store_error(&error))
             }
-            self.store_error(&error)
-        })
+            Err(panicked) => {
+                self.let_go(db);
+                Err(self.corrupt(&panicked.to_string()))
+            }
+        }
+    }
+
+    /// Closes a database that works no more, unless that has been done.
+    fn let_go(&self, db: Arc<Database>) {
+        let mut current = self.lock();
+        let known = current.take_if(|known| Arc::ptr_eq(known, &db));
+        // Before anybody can open it anew. That it cannot be closed in order is no more than what is known already.
+        let _no_news = caught(|| drop((known, db)));
     }
 
     pub(super) fn corrupt(&self, detail: &str) -> StoreError {
@@ -79,10 +94,14 @@ impl Handle {
         if let Some(db) = &*current {
             return Ok(Arc::clone(db));
         }
-        let db = (self.open)().map_err(|error| self.store_error(&error.into()))?;
-        if database::id(&db).map_err(|error| self.store_error(&error))? != Some(self.id) {
-            return Err(self.corrupt("another database was put in its place"));
-        }
+        let opened = caught(|| {
+            let db = (self.open)()?;
+            Ok((database::id(&db)? == Some(self.id)).then_some(db))
+        });
+        let db = opened
+            .unwrap_or_else(|panicked| Err(panicked.into()))
+            .map_err(|error| self.store_error(&error))?
+            .ok_or_else(|| self.corrupt("another database was put in its place"))?;
         let db = Arc::new(db);
         *current = Some(Arc::clone(&db));
         Ok(db)
@@ -107,6 +126,13 @@ impl Handle {
     // A panic cannot leave this state half changed, so a poisoned lock is still good.
     fn lock(&self) -> MutexGuard<'_, Option<Arc<Database>>> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let db = self.lock().take();
+        let _too_late = caught(|| drop(db));
     }
 }
 

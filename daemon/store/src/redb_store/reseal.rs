@@ -8,6 +8,7 @@ use std::ops::Bound as Edge;
 use redb::{Database, ReadableTable as _};
 use zeroize::Zeroizing;
 
+use super::caught::caught;
 use super::database::{self, ACCOUNTS, META, not_opened};
 use super::{account_of, name_of};
 use crate::error::{OpenError, QuarantineReason, Quarantined, RotateError};
@@ -65,11 +66,14 @@ pub(crate) fn reseal(
 ) -> Result<usize, RotateError> {
     let id = database::verify(state, old)?;
     let path = state.database();
-    let told = |error| RotateError::Open(not_opened(&path, error));
-    let db = database::open(&path).map_err(|error| told(error.into()))?;
     let check = new.make_check(&id).ok_or(OpenError::NoRandomness)?;
-    transact(&db, old, new, &check).map_err(|failure| match failure {
-        Failure::Storage(error) => told(*error),
+    let resealed = caught(|| {
+        let db = database::open(&path)?;
+        transact(&db, old, new, &check)
+    });
+    let resealed = resealed.unwrap_or_else(|panicked| Err(panicked.into()));
+    resealed.map_err(|failure| match failure {
+        Failure::Storage(error) => RotateError::Open(not_opened(&path, *error)),
         Failure::SetAside(record) => RotateError::SetAside(record),
         Failure::NotSealed => RotateError::Open(OpenError::NoRandomness),
     })

@@ -16,6 +16,8 @@ use crate::error::Cause;
 #[derive(Debug, Default)]
 struct Disk {
     left: Option<u32>,
+    /// Whether what fails panics, as redb does on some damage.
+    panics: bool,
     kind: Option<io::ErrorKind>,
     failed: u32,
 }
@@ -35,7 +37,10 @@ impl Faulty {
             None => Ok(()),
             Some(0) => {
                 disk.failed += 1;
-                Err(disk.kind.unwrap_or(io::ErrorKind::Other).into())
+                let (kind, panics) = (disk.kind, disk.panics);
+                drop(disk);
+                assert!(!panics, "a scripted panic");
+                Err(kind.unwrap_or(io::ErrorKind::Other).into())
             }
             Some(left) => {
                 disk.left = Some(left - 1);
@@ -111,9 +116,15 @@ impl Bench {
     fn fail_after(&self, operations: u32, kind: io::ErrorKind) {
         *self.disk.lock().unwrap() = Disk {
             left: Some(operations),
+            panics: false,
             kind: Some(kind),
             failed: 0,
         };
+    }
+
+    fn panic_after(&self, operations: u32) {
+        self.fail_after(operations, io::ErrorKind::Other);
+        self.disk.lock().unwrap().panics = true;
     }
 
     /// Whether anything failed.
@@ -193,6 +204,39 @@ fn a_commit_tried_again_lands_after_a_failure_at_any_operation() {
             }
             operations += 1;
         }
+    }
+}
+
+#[test]
+fn a_panic_of_redb_at_any_operation_is_a_refusal_and_loses_nothing() {
+    let mut operations = 0;
+    loop {
+        let bench = Bench::new();
+        let (store, [ads, _jwt], expected) = filled(&bench);
+        let second = record(2);
+        let commit = Commit {
+            claim: &ads,
+            expected,
+            record: Some(&second),
+        };
+        bench.panic_after(operations);
+        let answer = store.commit(&[commit]).remove(0);
+        if !bench.heal() {
+            assert!(operations > 3 && answer.is_ok());
+            break;
+        }
+        let error = answer.unwrap_err();
+        assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
+        let told = error.to_string();
+        assert!(told.contains("panic") && told.contains("restore"), "{told}");
+        let retried = store.commit(&[commit]).remove(0);
+        assert!(
+            retried.clone().unwrap() > expected,
+            "after {operations}: {retried:?}"
+        );
+        assert_eq!(last_begun(&store, "ads"), Some(2));
+        assert_eq!(last_begun(&store, "jwt"), Some(1));
+        operations += 1;
     }
 }
 

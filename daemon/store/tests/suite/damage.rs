@@ -6,6 +6,7 @@
 )]
 
 use std::fs;
+use std::panic::catch_unwind;
 
 use redb::ReadableDatabase as _;
 use tokend_store::{Commit, OpenError, QuarantineReason, Store, StoreError, Version};
@@ -39,6 +40,59 @@ fn a_damaged_database_is_told_as_damaged() {
         );
         assert!(error.to_string().contains("restore it from a backup"));
     }
+}
+
+/// How many places of a database are damaged in turn, one bit at each.
+const FLIPS: usize = 400;
+
+#[test]
+fn a_flipped_bit_anywhere_is_told_or_harmless_and_never_a_panic() {
+    let home = Home::new();
+    home.fill(&["ads", "jwt", "fire"]);
+    let whole = fs::read(home.file("tokend.redb")).unwrap();
+    // Where something is: zeros are pages nobody uses. A number without a factor in common with pages walks over all of them.
+    let used: Vec<_> = (0..whole.len()).filter(|at| whole[*at] != 0).collect();
+    let places = (0..FLIPS).map(|n| (used[n * 7919 % used.len()], n % 8));
+    let (mut refused, mut panicked, mut set_aside, mut unharmed) = (0, 0, 0, 0);
+    for (at, bit) in places {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1 << bit;
+        fs::write(home.file("tokend.redb"), &bytes).unwrap();
+        let told = catch_unwind(|| used_anyway(&home));
+        let told = told.unwrap_or_else(|_| panic!("byte {at}, bit {bit}: the store panics"));
+        match told {
+            Ok(3) => unharmed += 1,
+            Ok(_) => set_aside += 1,
+            Err(error) => {
+                let advised = error.contains("tokend.redb") && error.contains("restore");
+                let other = error.contains("newer tokend") || error.contains("key is not the one");
+                assert!(advised || other, "byte {at}, bit {bit}: {error}");
+                panicked += usize::from(error.contains("panic"));
+                refused += 1;
+            }
+        }
+    }
+    println!(
+        "{refused} refused, {panicked} of them by a panic, {set_aside} set aside, {unharmed} unharmed"
+    );
+    assert!(
+        refused > 0 && unharmed > 0,
+        "{refused} refused, {unharmed} unharmed"
+    );
+}
+
+/// Opens, reads and writes what is there. How many of its records open, or what was said against it.
+fn used_anyway(home: &Home) -> Result<usize, String> {
+    let store = home.try_open().map_err(|error| error.to_string())?;
+    let loaded = store.load().map_err(|error| error.to_string())?;
+    for (id, version, _) in &loaded.records {
+        let claim = claim(&store, id.as_str());
+        match put(&store, &claim, *version, Some(&record(2))) {
+            Ok(_) | Err(StoreError::Quarantined(_)) => {}
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+    Ok(loaded.records.len())
 }
 
 #[test]
