@@ -1,12 +1,15 @@
 //! What the process gives up at start, so that its memory and files stay its own.
 //!
-//! Owns core dumps, ptrace, umask and privilege gain. Must run before a second thread starts: `no_new_privs` belongs to a thread
+//! Owns core dumps, ptrace, umask, privilege gain and swap. Must run before a second thread starts: `no_new_privs` belongs to a thread
 //! and is inherited by those it starts. Never fails: what could not be set is reported, and the daemon runs on.
 
+use std::fmt;
 use std::io;
 
 use rustix::fs::Mode;
-use rustix::process::{DumpableBehavior, Resource, Rlimit};
+use rustix::mm::MlockAllFlags;
+use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit};
+use rustix::thread::CapabilitySet;
 
 /// One protection that this system refused.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +54,68 @@ pub(crate) fn harden() -> Vec<NotHardened> {
         .collect()
 }
 
+/// Whether the memory of this process is kept out of the swap.
+#[derive(Debug)]
+pub(crate) enum Swap {
+    /// Every page is locked, those to come too.
+    Never,
+    /// Locking would be cut off at this many bytes, and then every later allocation fails: worse than what it prevents.
+    Limited(u64),
+    /// The system refused.
+    Refused(io::Error),
+}
+
+/// Locks all memory, where no limit can turn that against the daemon.
+///
+/// Pages are locked as they are used, so that what is only reserved (the stacks of threads, above all) takes no memory.
+pub(crate) fn keep_out_of_swap() -> Swap {
+    let limit = getrlimit(Resource::Memlock).current;
+    let exempt = rustix::thread::capabilities(None)
+        .is_ok_and(|sets| sets.effective.contains(CapabilitySet::IPC_LOCK));
+    match limit {
+        Some(bytes) if !exempt => return Swap::Limited(bytes),
+        _ => {}
+    }
+    let flags = MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT;
+    if let Err(errno) = rustix::mm::mlockall(flags) {
+        return Swap::Refused(errno.into());
+    }
+    match limit {
+        // In a user namespace the capability may be there and count for nothing.
+        Some(bytes) if !can_reserve_beyond(bytes) => {
+            let _undone = rustix::mm::munlockall();
+            Swap::Limited(bytes)
+        }
+        _ => Swap::Never,
+    }
+}
+
+/// Whether more memory than this can be reserved: the stack of a thread that ends at once.
+fn can_reserve_beyond(bytes: u64) -> bool {
+    let Some(size) = usize::try_from(bytes)
+        .ok()
+        .and_then(|size| size.checked_add(1 << 20))
+    else {
+        return false;
+    };
+    let thread = std::thread::Builder::new().stack_size(size).spawn(|| {});
+    thread.is_ok_and(|thread| thread.join().is_ok())
+}
+
+impl fmt::Display for Swap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let why = match self {
+            Self::Never => return f.write_str("memory is locked: no secret reaches the swap"),
+            Self::Limited(bytes) => format!("it is limited to {bytes} bytes"),
+            Self::Refused(error) => format!("the system refused it ({error})"),
+        };
+        write!(
+            f,
+            "memory is not locked, so secrets may reach the swap: {why}; set LimitMEMLOCK=infinity in the unit (or ulimit -l unlimited), or have no swap or an encrypted one"
+        )
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,7 +128,7 @@ mod tests {
         assert!(refused.is_empty(), "{refused:?}");
         let dumpable = rustix::process::dumpable_behavior().expect("prctl");
         assert_eq!(dumpable, DumpableBehavior::NotDumpable);
-        let core = rustix::process::getrlimit(Resource::Core);
+        let core = getrlimit(Resource::Core);
         assert_eq!((core.current, core.maximum), (Some(0), Some(0)));
         assert!(rustix::thread::no_new_privs().expect("prctl"));
         let umask = rustix::process::umask(Mode::RWXG | Mode::RWXO);
@@ -80,5 +145,19 @@ mod tests {
             refused.to_string(),
             "could not forbid core dumps: Operation not permitted (os error 1)"
         );
+    }
+
+    #[test]
+    fn what_is_not_locked_says_why_and_what_to_do() {
+        let told = Swap::Limited(8192).to_string();
+        assert!(told.contains("8192") && told.contains("LimitMEMLOCK=infinity"));
+        let told = Swap::Refused(io::Error::from_raw_os_error(12)).to_string();
+        assert!(told.contains("os error 12") && told.contains("swap"));
+    }
+
+    #[test]
+    fn memory_that_can_be_had_can_be_reserved() {
+        assert!(can_reserve_beyond(8 << 20));
+        assert!(!can_reserve_beyond(u64::MAX) && !can_reserve_beyond(1 << 60));
     }
 }

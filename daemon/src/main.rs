@@ -44,6 +44,7 @@ use zeroizing_alloc::ZeroAlloc;
 
 use crate::app::Start;
 use crate::cli::{Cli, Command, Exit, RunArgs};
+use crate::harden::Swap;
 use crate::logging::Logging;
 use crate::reload::LogChoice;
 
@@ -88,6 +89,7 @@ fn run(args: &RunArgs, environment: Environment) -> Exit {
     for refused in harden::harden() {
         tracing::warn!("{refused}");
     }
+    let swap = harden::keep_out_of_swap();
     let log = LogChoice {
         logging,
         format: args.log_format(),
@@ -104,6 +106,10 @@ fn run(args: &RunArgs, environment: Environment) -> Exit {
     };
     let (format, level) = log.choose(&config);
     log.logging.apply(format, &level);
+    match swap {
+        Swap::Never => tracing::debug!("{swap}"),
+        Swap::Limited(_) | Swap::Refused(_) => tracing::info!("{swap}"),
+    }
     let inherited = match inherited {
         Ok(inherited) => inherited,
         Err(error) => return fail(&error.into(), Exit::Config),

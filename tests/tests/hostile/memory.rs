@@ -10,7 +10,7 @@ use tokend_tests::{
     harness::Daemon,
 };
 
-use crate::scene::{FAST, Scene, WELL};
+use crate::scene::{FAST, Scene, WELL, kib};
 
 /// How often each of these is in the memory of a process. Needs root.
 fn in_memory(daemon: &Daemon, needles: &[String]) -> Vec<(String, usize)> {
@@ -75,4 +75,32 @@ fn nothing_of_an_account_is_left_in_memory_once_it_is_forgotten() {
     };
     let clean = wait_until("the memory to be clean", PATIENCE, || left().is_empty());
     assert!(clean.is_ok(), "{:?}", left());
+}
+
+/// KiB of locked memory of a daemon that is started by way of another program, and what it logged.
+fn locked(program: &[&str]) -> (u64, String) {
+    let scene = Scene::new("", "", &[]);
+    let daemon = Daemon::spawn_under(program, &scene.site).unwrap();
+    wait_until("the daemon to serve", PATIENCE, || {
+        scene.site.get(WELL).is_ok()
+    })
+    .unwrap();
+    let locked = kib(&daemon, "VmLck:");
+    assert!(daemon.terminate().unwrap().success());
+    (locked, scene.site.log().unwrap())
+}
+
+#[test]
+fn memory_is_locked_where_no_limit_can_turn_that_against_the_daemon() {
+    let limited = ["prlimit", "--memlock=8388608:8388608"];
+    let (kib, log) = locked(&limited);
+    assert!(kib > 8192, "root may lock more than the limit: {kib} KiB");
+    assert!(!log.contains("not locked"), "{log}");
+    let unprivileged = ["setpriv", "--bounding-set=-ipc_lock,-sys_resource"];
+    let (kib, log) = locked(&[limited, unprivileged].concat());
+    assert_eq!(kib, 0, "{log}");
+    assert!(
+        log.contains("memory is not locked") && log.contains("LimitMEMLOCK=infinity"),
+        "{log}"
+    );
 }
