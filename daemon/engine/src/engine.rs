@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::account::{Account, Context, Phase, Wish};
 use crate::backoff::Dice;
-use crate::effect::Effect;
+use crate::effect::{Effect, Fault};
 use crate::event::{Adoption, Event};
 use crate::host::Hosts;
 use crate::ids::AccountKey;
@@ -164,6 +164,12 @@ impl Engine {
             .map(|account| View::of(account, now))
     }
 
+    /// Why no attempt is made for an account until something changes: [`View::stop`] without the rest of the view, for those who count.
+    #[must_use]
+    pub fn stop(&self, account: AccountKey, now: Timestamp) -> Option<Fault> {
+        self.accounts.get(&account)?.choose(now).err()
+    }
+
     /// Whether nothing is under way and everything is stored: a drained engine may be dropped.
     #[must_use]
     pub fn is_settled(&self) -> bool {
@@ -203,7 +209,7 @@ impl Engine {
     }
 
     fn settle_gone(&mut self, waiter: crate::ids::WaiterId) {
-        let gone = crate::effect::Verdict::Fault(crate::effect::Fault::Gone);
+        let gone = crate::effect::Verdict::Fault(Fault::Gone);
         self.effects.push_back(Effect::Settle(waiter, gone));
     }
 

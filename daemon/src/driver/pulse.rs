@@ -10,8 +10,10 @@ use tokend_engine::{Engine, Fault, Timestamp};
 use crate::roster::Roster;
 use crate::systemd::Manager;
 
-/// The shortest time between two status lines. The accounts are counted for each.
+/// The shortest time between two status lines.
 const STATUS_EVERY: Duration = Duration::from_secs(2);
+/// And what an account adds to it: all of them are counted for each line, and clients may wait meanwhile.
+const STATUS_EVERY_ACCOUNT: Duration = Duration::from_micros(100);
 
 /// How the last reload ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +42,8 @@ pub(super) struct Pulse {
     /// Whether something happened that the last line may not say.
     stale: bool,
     told: Option<Timestamp>,
+    /// How long after the last line the next may come.
+    pause: Duration,
     /// When the line is no longer true even if nothing happens.
     expires: Option<Timestamp>,
     line: String,
@@ -54,6 +58,7 @@ impl Pulse {
             fed: None,
             stale: false,
             told: None,
+            pause: STATUS_EVERY,
             expires: None,
             line: String::new(),
             reloaded: None,
@@ -92,7 +97,7 @@ impl Pulse {
         } else {
             status
         };
-        let status = status.map(|status| status.max(remaining(self.told, STATUS_EVERY, now)));
+        let status = status.map(|status| status.max(remaining(self.told, self.pause, now)));
         feed.into_iter().chain(status).min()
     }
 
@@ -105,7 +110,7 @@ impl Pulse {
             self.manager.feed();
             self.fed = Some(now);
         }
-        if self.has_news(now) && remaining(self.told, STATUS_EVERY, now).is_zero() {
+        if self.has_news(now) && remaining(self.told, self.pause, now).is_zero() {
             let tally = tally();
             let line = line(&tally, self.reloaded);
             if line != self.line {
@@ -114,6 +119,8 @@ impl Pulse {
             }
             self.told = Some(now);
             self.expires = tally.expires;
+            let accounts = u32::try_from(tally.served).unwrap_or(u32::MAX);
+            self.pause = STATUS_EVERY.max(STATUS_EVERY_ACCOUNT.saturating_mul(accounts));
             self.stale = false;
         }
     }
@@ -139,8 +146,10 @@ impl Tally {
             let token = entry.slot.held.token();
             let good = token.as_ref().filter(|token| token.held.is_good(now, None));
             let expires = good.and_then(|token| token.held.expires);
-            let stop = engine.view(key, now).and_then(|view| view.stop);
-            let stopped = matches!(stop, Some(Fault::LoginRequired(_) | Fault::Misconfigured));
+            let stopped = matches!(
+                engine.stop(key, now),
+                Some(Fault::LoginRequired(_) | Fault::Misconfigured)
+            );
             tally.served += 1;
             tally.with_token += usize::from(good.is_some());
             tally.need_person += usize::from(stopped || entry.quarantined.is_some());
@@ -259,6 +268,19 @@ mod tests {
         );
         pulse.stir();
         pulse.beat(at(30), || unreachable!("it stops"));
+    }
+
+    #[test]
+    fn many_accounts_are_counted_less_often() {
+        let (manager, _notes) = Manager::noting(None);
+        let mut pulse = Pulse::new(manager);
+        pulse.stir();
+        pulse.beat(at(0), || Tally {
+            served: 100_000,
+            ..Tally::default()
+        });
+        pulse.stir();
+        assert_eq!(pulse.sleep(at(0)), Some(Duration::from_secs(10)));
     }
 
     #[test]
