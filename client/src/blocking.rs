@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use tokend_proto::{
-    AccountLine, AccountName, AccountStatus, ClientFrame, FrameBuffer, LoginSecret, RequestId,
-    Response, SecretText, ServerFrame, Token, decode_server, encode,
+    AccountLine, AccountName, AccountStatus, ClientFrame, DiagnosisPage, FrameBuffer, LoginSecret,
+    RequestId, Response, SecretText, ServerFrame, Token, decode_server, encode,
 };
 use zeroize::Zeroizing;
 
@@ -153,6 +153,20 @@ impl BlockingClient {
     pub fn forget(&mut self, account: &AccountName) -> Result<String, ClientError> {
         self.call(Call::forget(account, &self.deadlines))
             .and_then(exchange::done)
+    }
+
+    /// Makes the daemon look whether all is well with one account, or with all this peer may see, a page at a time; the first page is
+    /// about the daemon as a whole, too. No attempt is spent.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub fn diagnose(
+        &mut self,
+        account: Option<&AccountName>,
+        after: Option<AccountName>,
+    ) -> Result<DiagnosisPage, ClientError> {
+        self.call(Call::diagnose(account, after, &self.deadlines))
+            .and_then(exchange::diagnosis)
     }
 
     fn call(&mut self, call: Call) -> Result<Response, ClientError> {

@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use tokend_proto::{
-    AccountLine, AccountName, AccountStatus, ClientFrame, LoginSecret, OLDEST, Request, RequestId,
-    Response, SecretText, ServerFrame, Token, VERSION,
+    AccountLine, AccountName, AccountStatus, ClientFrame, DiagnosisPage, LoginSecret, OLDEST,
+    Request, RequestId, Response, SecretText, ServerFrame, Token, VERSION,
 };
 
 use crate::options::millis;
@@ -127,6 +127,23 @@ impl Call {
         }
     }
 
+    pub(crate) fn diagnose(
+        account: Option<&AccountName>,
+        after: Option<AccountName>,
+        deadlines: &Deadlines,
+    ) -> Self {
+        let request = Request::Diagnose {
+            account: account.cloned(),
+            after,
+        };
+        Self {
+            request,
+            // The daemon makes connections for it.
+            limit: deadlines.attempt,
+            repeatable: true,
+        }
+    }
+
     pub(crate) fn forget(account: &AccountName, deadlines: &Deadlines) -> Self {
         let request = Request::Forget {
             account: account.clone(),
@@ -200,6 +217,13 @@ pub(crate) fn accounts(
     }
 }
 
+pub(crate) fn diagnosis(response: Response) -> Result<DiagnosisPage, ClientError> {
+    match response {
+        Response::Diagnosis(page) => Ok(page),
+        other => Err(unexpected(other, "a diagnosis")),
+    }
+}
+
 pub(crate) fn done(response: Response) -> Result<String, ClientError> {
     match response {
         Response::Done { message } => Ok(message),
@@ -257,6 +281,7 @@ fn unexpected(response: Response, wanted: &str) -> ClientError {
         Response::Status(_) => "a status",
         Response::Accounts(_) => "a list",
         Response::Done { .. } => "a confirmation",
+        Response::Diagnosis(_) => "a diagnosis",
     };
     ClientError::protocol(format!("{found} came where {wanted} was asked for"))
 }

@@ -22,6 +22,7 @@ pub use options::{Deadlines, GetOptions, Patience};
 pub use socket::SocketPath;
 
 pub use tokend_proto::{
-    AccountLine, AccountName, AccountState, AccountStatus, AttemptKind, Fault, FaultCode,
-    LastAttempt, LoginSecret, NameError, PaceStatus, SecretError, SecretText, Token,
+    AccountLine, AccountName, AccountState, AccountStatus, AttemptKind, DiagnosisPage, Fault,
+    FaultCode, Finding, LastAttempt, LoginSecret, NameError, PaceStatus, SecretError, SecretText,
+    Severity, Token, Topic,
 };

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokend_proto::{
-    AccountLine, AccountName, AccountStatus, LoginSecret, Response, SecretText, Token,
+    AccountLine, AccountName, AccountStatus, DiagnosisPage, LoginSecret, Response, SecretText,
+    Token,
 };
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::timeout;
@@ -175,6 +176,21 @@ impl Client {
         self.call(Call::forget(account, self.deadlines()))
             .await
             .and_then(exchange::done)
+    }
+
+    /// Makes the daemon look whether all is well with one account, or with all this peer may see, a page at a time; the first page is
+    /// about the daemon as a whole, too. No attempt is spent.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn diagnose(
+        &self,
+        account: Option<&AccountName>,
+        after: Option<AccountName>,
+    ) -> Result<DiagnosisPage, ClientError> {
+        self.call(Call::diagnose(account, after, self.deadlines()))
+            .await
+            .and_then(exchange::diagnosis)
     }
 
     fn deadlines(&self) -> &Deadlines {

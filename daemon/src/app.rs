@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use arc_swap::ArcSwap;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokend_config::{Config, Environment, Overrides};
 use tokend_store::{KeyError, OpenError, RedbStore, SealingKey, StateDir, Store};
@@ -16,6 +17,7 @@ use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use crate::accept::{self, Stage};
 use crate::clock::Clock;
 use crate::desk::Desk;
+use crate::diagnosis::{Diagnosis, Stamps};
 use crate::driver::Task;
 use crate::keeper::Keeper;
 use crate::listen::{self, Bound, ListenError};
@@ -190,6 +192,7 @@ impl Parts {
             driver: driver.clone(),
             clock: clock.clone(),
             number: Mutex::new(1),
+            stamps: ArcSwap::from_pointee(Stamps::of(&config.files)),
             manager: manager.clone(),
         });
         let limits = config.limits;
@@ -201,6 +204,7 @@ impl Parts {
             driver: driver.clone(),
             clock,
             reloader: Arc::clone(&reloader),
+            diagnosis: Arc::new(Diagnosis::new(Arc::clone(&reloader))),
         });
         let (stage, stages) = watch::channel(Stage::Serving);
         let origin = bound.origin.clone();

@@ -4,6 +4,7 @@
 //! is said to whoever may not. Never waits on behalf of a session: what takes time is handed back as a future.
 
 mod admission;
+mod diagnose;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::attempts;
 use crate::clock::Clock;
+use crate::diagnosis::Diagnosis;
 use crate::means;
 use crate::message::{Answer, Driver, Message, Reply};
 use crate::registry::{IssuedToken, Registry, Slot};
@@ -46,6 +48,7 @@ pub(crate) struct Desk {
     pub(crate) driver: Driver,
     pub(crate) clock: Clock,
     pub(crate) reloader: Arc<Reloader>,
+    pub(crate) diagnosis: Arc<Diagnosis>,
 }
 
 /// A request, handled.
@@ -84,6 +87,9 @@ impl Desk {
             Request::Reload => self.reload(peer),
             Request::Login { account, secret } => self.login(peer, &account, secret),
             Request::Forget { account } => self.forget(peer, &account),
+            Request::Diagnose { account, after } => {
+                self.diagnose(peer, account.as_ref(), after.as_ref())
+            }
             Request::Hello { .. } => Err(Box::new(Fault::new(
                 FaultCode::BadRequest,
                 "hello was said twice",

@@ -10,6 +10,7 @@ mod cli;
 mod clock;
 mod commands;
 mod desk;
+mod diagnosis;
 mod driver;
 mod escape;
 mod faults;

@@ -99,6 +99,11 @@ impl Epoch {
         self.slots.get(name)
     }
 
+    /// How many accounts there are.
+    pub(crate) fn count(&self) -> usize {
+        self.slots.len()
+    }
+
     /// Whether the peer may do what only an administrator may.
     pub(crate) fn is_admin(&self, peer: &Peer) -> bool {
         policy::decide(peer, &self.admin).is_allowed()

@@ -11,6 +11,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use tokend_config::{Account, Config, Environment, Overrides};
 use tokend_policy::Rule;
 use tokend_proto::{AccountName, Fault, FaultCode};
@@ -18,6 +19,7 @@ use tokend_store::{AccountId, Store, StoreError};
 use tokio::sync::{Mutex, oneshot};
 
 use crate::clock::Clock;
+use crate::diagnosis::Stamps;
 use crate::driver::Reloaded;
 use crate::logging::Logging;
 use crate::message::{Driver, Message};
@@ -44,6 +46,8 @@ pub(crate) struct Reloader {
     pub(crate) driver: Driver,
     pub(crate) clock: Clock,
     pub(crate) number: Mutex<u64>,
+    /// What the files of the configuration in force were like.
+    pub(crate) stamps: ArcSwap<Stamps>,
     pub(crate) manager: Manager,
 }
 
@@ -167,12 +171,14 @@ impl Reloader {
             let secrets = SecretSource::of_this_process(config.limits.command_timeout);
             let configure =
                 Upstream::compile(&config.http, secrets).map_err(|error| error.to_string())?;
-            Ok::<_, String>((config, configure))
+            let stamps = Stamps::of(&config.files);
+            Ok::<_, String>((config, configure, stamps))
         });
-        let (config, configure) = loaded.await.map_err(|error| error.to_string())??;
+        let (config, configure, stamps) = loaded.await.map_err(|error| error.to_string())??;
         let summary = self
             .put_in_force(&config, || configure(&self.upstream))
             .await?;
+        self.stamps.store(Arc::new(stamps));
         let (format, level) = self.log.choose(&config);
         self.log.logging.apply(format, &level);
         Ok(summary)

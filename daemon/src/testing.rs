@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tempfile::TempDir;
 use tokend_config::{Account, Config, Environment, Overrides};
 use tokend_config::{Format, Level};
@@ -19,6 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
 use crate::desk::{Desk, Handled};
+use crate::diagnosis::{Diagnosis, Stamps};
 use crate::driver::Task;
 use crate::keeper::{Job, Keeper};
 use crate::logging::Logging;
@@ -143,13 +145,15 @@ pub(crate) fn desk(
 ) -> (Arc<Desk>, mpsc::Receiver<Message>) {
     let (driver, messages) = mpsc::channel(room);
     let registry = registry(&site.config());
-    let reloader = reloader(site, Arc::new(MemoryStore::new()), driver.clone(), clock);
+    let store = Arc::new(MemoryStore::new());
+    let reloader = Arc::new(reloader(site, store, driver.clone(), clock));
     (
         Arc::new(Desk {
             registry,
             driver,
             clock: clock.clone(),
-            reloader: Arc::new(reloader),
+            diagnosis: Arc::new(Diagnosis::new(Arc::clone(&reloader))),
+            reloader,
         }),
         messages,
     )
@@ -173,6 +177,7 @@ fn reloader(site: &Site, store: Arc<dyn Store>, driver: Driver, clock: &Clock) -
         driver,
         clock: clock.clone(),
         number: tokio::sync::Mutex::new(1),
+        stamps: ArcSwap::from_pointee(Stamps::of(&config.files)),
         manager: Manager::none(),
     }
 }
@@ -240,6 +245,7 @@ impl Daemon {
                 registry,
                 driver,
                 clock,
+                diagnosis: Arc::new(Diagnosis::new(Arc::clone(&reloader))),
                 reloader,
             }),
             running,

@@ -4,6 +4,8 @@
 //! engine. Never follows a redirect, never repeats a request, never keeps a connection for the next one: whether a request may
 //! have left must always be known.
 
+mod probe;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +23,8 @@ use crate::clock::Clock;
 use crate::escape::Escaped;
 use crate::secrets::{SecretError, SecretSource, resolve};
 
+pub(crate) use probe::Prober;
+
 /// The way to the providers.
 #[derive(Debug)]
 pub(crate) struct Upstream {
@@ -32,6 +36,8 @@ pub(crate) struct Upstream {
 #[derive(Debug)]
 struct Exchange {
     client: reqwest::Client,
+    /// What it was made of, for a [`Prober`] that is made the same way.
+    http: Http,
     max_body: usize,
     secrets: SecretSource,
 }
@@ -116,6 +122,17 @@ impl Upstream {
     ) -> Result<impl FnOnce(&Self) + Send + use<>, ClientError> {
         let exchange = Arc::new(Exchange::new(http, secrets)?);
         Ok(move |upstream: &Self| upstream.exchange.store(exchange))
+    }
+
+    /// What looks whether providers can be reached, with the settings in force.
+    ///
+    /// # Errors
+    /// Why it cannot be made.
+    pub(crate) async fn prober(&self) -> Result<Prober, String> {
+        let exchange = self.exchange.load_full();
+        let made = tokio::task::spawn_blocking(move || Prober::new(&exchange.http));
+        let made = made.await.map_err(|error| error.to_string())?;
+        made.map_err(|error| error.to_string())
     }
 
     /// Gets the secrets and builds the request. Nothing leaves the machine, unless a command that gives a secret does so.
@@ -312,37 +329,12 @@ enum Failure {
 
 impl Exchange {
     fn new(http: &Http, secrets: SecretSource) -> Result<Self, ClientError> {
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("tokend/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .http1_only()
-            // A connection kept from an earlier attempt may be closed by now, and then nobody knows whether the request left.
-            .pool_max_idle_per_host(0)
-            .connect_timeout(http.connect_timeout)
-            .timeout(http.timeout);
-        builder = match &http.proxy {
-            Some(proxy) => builder
-                .proxy(reqwest::Proxy::all(proxy.as_str()).map_err(|error| client_error(&error))?),
-            None => builder.no_proxy(),
-        };
-        if let Some(path) = &http.extra_ca {
-            let bad = |reason: String| ClientError::ExtraCa {
-                path: path.display().to_string(),
-                reason,
-            };
-            let pem = std::fs::read(path).map_err(|error| bad(error.to_string()))?;
-            let certificates =
-                reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| bad(chain(&error)))?;
-            if certificates.is_empty() {
-                return Err(bad("holds no certificate in PEM form".into()));
-            }
-            builder = builder.tls_certs_merge(certificates);
-        }
-        let client = builder.build().map_err(|error| client_error(&error))?;
+        let client = builder(http)?
+            .build()
+            .map_err(|error| client_error(&error))?;
         Ok(Self {
             client,
+            http: http.clone(),
             max_body: http.max_body,
             secrets,
         })
@@ -375,6 +367,39 @@ impl Exchange {
             .body(Bytes::from(std::mem::take(&mut *body)))
             .map_err(|error| Failure::MaybeSent(error.to_string()))
     }
+}
+
+/// How every connection to a provider is made.
+fn builder(http: &Http) -> Result<reqwest::ClientBuilder, ClientError> {
+    let mut builder = reqwest::Client::builder()
+        .user_agent(concat!("tokend/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .http1_only()
+        // A connection kept from an earlier attempt may be closed by now, and then nobody knows whether the request left.
+        .pool_max_idle_per_host(0)
+        .connect_timeout(http.connect_timeout)
+        .timeout(http.timeout);
+    builder = match &http.proxy {
+        Some(proxy) => builder
+            .proxy(reqwest::Proxy::all(proxy.as_str()).map_err(|error| client_error(&error))?),
+        None => builder.no_proxy(),
+    };
+    if let Some(path) = &http.extra_ca {
+        let bad = |reason: String| ClientError::ExtraCa {
+            path: path.display().to_string(),
+            reason,
+        };
+        let pem = std::fs::read(path).map_err(|error| bad(error.to_string()))?;
+        let certificates =
+            reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| bad(chain(&error)))?;
+        if certificates.is_empty() {
+            return Err(bad("holds no certificate in PEM form".into()));
+        }
+        builder = builder.tls_certs_merge(certificates);
+    }
+    Ok(builder)
 }
 
 /// Before the connection stood nothing was sent; at any later point the provider may have acted.

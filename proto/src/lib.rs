@@ -21,6 +21,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod diagnosis;
 mod fault;
 mod frame;
 mod message;
@@ -29,6 +30,7 @@ mod secret;
 mod status;
 mod wire;
 
+pub use diagnosis::{DiagnosisPage, Finding, Severity, Topic};
 pub use fault::{Fault, FaultCode};
 pub use frame::FrameBuffer;
 pub use message::{

@@ -5,7 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AccountName, Fault, FaultCode, MAGIC, OLDEST, SecretText, StatusPage, VERSION};
+use crate::{
+    AccountName, DiagnosisPage, Fault, FaultCode, MAGIC, OLDEST, SecretText, StatusPage, VERSION,
+};
 
 /// Pairs a response with its request; chosen by the client, unique among its requests in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -108,6 +110,13 @@ pub enum Request {
         /// Which account.
         account: AccountName,
     },
+    /// Look whether all is well, without spending an attempt. Answered by [`Response::Diagnosis`].
+    Diagnose {
+        /// Only this account.
+        account: Option<AccountName>,
+        /// Only accounts behind this one; see [`DiagnosisPage::next`].
+        after: Option<AccountName>,
+    },
 }
 
 impl Request {
@@ -133,6 +142,7 @@ impl Request {
             Self::Reload => "reload",
             Self::Login { .. } => "login",
             Self::Forget { .. } => "forget",
+            Self::Diagnose { .. } => "diagnose",
         }
     }
 
@@ -144,7 +154,7 @@ impl Request {
             | Self::Reject { account, .. }
             | Self::Login { account, .. }
             | Self::Forget { account } => Some(account),
-            Self::Status { account, .. } => account.as_ref(),
+            Self::Status { account, .. } | Self::Diagnose { account, .. } => account.as_ref(),
             Self::Hello { .. } | Self::List { .. } | Self::Reload => None,
         }
     }
@@ -184,6 +194,8 @@ pub enum Response {
     },
     /// It failed.
     Fault(Fault),
+    /// One page, to [`Request::Diagnose`].
+    Diagnosis(DiagnosisPage),
 }
 
 /// An access token and what is known about it.

@@ -37,6 +37,7 @@ pub(crate) enum Command {
     Reload,
     Login(Login),
     Forget(Forget),
+    Doctor(Doctor),
     /// A shell asks what could stand behind these words.
     Complete(Vec<String>),
 }
@@ -123,6 +124,12 @@ pub(crate) struct Forget {
     pub(crate) yes: bool,
 }
 
+#[derive(Debug)]
+pub(crate) struct Doctor {
+    pub(crate) account: Option<AccountName>,
+    pub(crate) json: bool,
+}
+
 /// Reads the command line.
 pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Arguments, Failure> {
     let matches = match grammar().try_get_matches_from(words) {
@@ -157,6 +164,10 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Argumen
         Some(("forget", given)) => Command::Forget(Forget {
             account: account(given)?,
             yes: given.get_flag("yes"),
+        }),
+        Some(("doctor", given)) => Command::Doctor(Doctor {
+            account: optional_account(given)?,
+            json: given.get_flag("json"),
         }),
         Some(("complete", given)) => Command::Complete(
             given
@@ -217,6 +228,9 @@ pub(crate) fn grammar() -> clap::Command {
             command("forget", help::FORGET).defer(|command| {
                 command.args([account_arg(), flag("yes", "Do not ask").short('y')])
             }),
+            command("doctor", help::DOCTOR)
+                .after_help(help::DOCTOR_AFTER)
+                .defer(|command| command.args([account_arg().required(false), json_arg()])),
             // For the scripts in `completions`: they pass the words up to the cursor behind `--`.
             clap::Command::new("complete").hide(true).defer(|command| {
                 let words = Arg::new("words").num_args(0..).allow_hyphen_values(true);

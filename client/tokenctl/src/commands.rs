@@ -14,7 +14,7 @@ use crate::arguments::{
     Arguments, Command, Forget, Get, Kind, List, Login, Patient, Refresh, Reject, Shape, Status,
 };
 use crate::failure::{Exit, Failure};
-use crate::{clock, completion, input, output, status, token, watch, words};
+use crate::{clock, completion, doctor, input, output, status, token, watch, words};
 
 /// Runs a command to its end.
 pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
@@ -30,6 +30,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Reload => reload(socket),
         Command::Login(options) => login(socket, &options),
         Command::Forget(options) => forget(socket, &options),
+        Command::Doctor(options) => doctor::run(socket, options.account.as_ref(), options.json),
         Command::Complete(words) => completion::answer(&words),
     }
 }

@@ -4,13 +4,12 @@
 //! into which somebody types.
 
 use std::path::Path;
-use std::sync::mpsc;
-use std::thread;
 use std::time::Duration;
 
 use tokend_client::{BlockingClient, SocketPath};
 use tokend_completion::{Answers, complete};
 
+use crate::deadline::within;
 use crate::failure::Failure;
 use crate::{arguments, output};
 
@@ -29,17 +28,9 @@ pub(crate) fn answer(words: &[String]) -> Result<(), Failure> {
 /// The accounts the caller may use, with their dialects; none where the daemon does not say so in time.
 fn accounts(socket: Option<&str>) -> Vec<(String, String)> {
     let socket = socket.map(str::to_owned);
-    let (sender, found) = mpsc::sync_channel(1);
-    // Left alone when it is late: it ends with the process.
-    let asking = thread::Builder::new().spawn(move || sender.send(ask(socket.as_deref())));
-    match asking {
-        Ok(_) => found
-            .recv_timeout(PATIENCE)
-            .ok()
-            .flatten()
-            .unwrap_or_default(),
-        Err(_) => Vec::new(),
-    }
+    within(PATIENCE, move || ask(socket.as_deref()))
+        .flatten()
+        .unwrap_or_default()
 }
 
 fn ask(socket: Option<&str>) -> Option<Vec<(String, String)>> {

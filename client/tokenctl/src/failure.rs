@@ -54,6 +54,16 @@ impl Failure {
         }
     }
 
+    /// An end without words: they were said before.
+    pub(crate) fn silent(exit: Exit) -> Self {
+        Self {
+            exit,
+            what: String::new(),
+            advice: None,
+            retry_after: None,
+        }
+    }
+
     pub(crate) fn usage(what: impl Into<String>, advice: impl Into<String>) -> Self {
         Self::new(Exit::Usage, what, advice)
     }

@@ -12,6 +12,7 @@ Examples:
   printf %s \"$TOKEN\" | tokenctl reject ads            an API refused this token
   tokenctl status                                     what every account is doing
   tokenctl status --watch                             the same, kept up to date
+  tokenctl doctor                                     what is wrong, and what to do about it
 
 Socket: --socket, else $TOKEND_SOCKET, else the first that exists of
   $XDG_RUNTIME_DIR/tokend/tokend.sock and /run/tokend/tokend.sock
@@ -94,3 +95,16 @@ Examples:
 
 pub(crate) const FORGET: &str =
     "Delete the tokens and the credential stored for an account; its pace is kept";
+
+pub(crate) const DOCTOR: &str = "Look at everything between you and a token, and say what to do";
+
+pub(crate) const DOCTOR_AFTER: &str = "\
+Looks at the socket, the daemon and its unit, your rights, the clock, the store, the configuration on disk, and for each
+account its state, its secrets, and whether the daemon reaches its provider: name, TCP and TLS certificate, without
+asking it for a token. Changes nothing, spends nothing of the pace, runs no command that gives a secret. Administrators
+see all accounts, others those they may use, without the places of secrets.
+
+Each line is ok, a warning, or a PROBLEM with what to do below it. Exits with 0 if there is no problem, else with the
+code of the first: 69 daemon not reachable, 75 provider, store or daemon, 77 not allowed, 78 configuration or secrets,
+79 login required.
+With --json an array of {\"topic\", \"account\", \"severity\", \"message\", \"advice\"}; severity is ok, warning or problem.";

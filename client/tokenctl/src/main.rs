@@ -7,6 +7,8 @@ mod arguments;
 mod clock;
 mod commands;
 mod completion;
+mod deadline;
+mod doctor;
 mod failure;
 mod help;
 mod input;

@@ -45,7 +45,7 @@ fn columns_of(status: &AccountStatus) -> [String; 8] {
 }
 
 /// Breaks a text into lines of at most `width` columns, at blanks only.
-fn wrap(text: &str, width: usize) -> Vec<String> {
+pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
         match lines.last_mut() {

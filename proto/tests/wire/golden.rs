@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::samples::{name, payload, requests, responses, secret, status};
+use crate::samples::{finding, name, payload, requests, responses, secret, status};
 use tokend_proto::*;
 
 #[test]
@@ -106,11 +106,38 @@ fn nested_variants_keep_their_tags() {
             login(LoginSecret::ClientSecret(secret(""))),
         ),
     ];
+    let found = |finding| {
+        payload(&answer(Response::Diagnosis(DiagnosisPage {
+            findings: vec![finding],
+            next: None,
+        })))
+    };
+    let severities = [Severity::Ok, Severity::Warning, Severity::Problem].map(|severity| {
+        let finding = Finding {
+            severity,
+            ..finding()
+        };
+        (severity.as_str(), found(finding))
+    });
+    let topics = [
+        Topic::Caller,
+        Topic::Clock,
+        Topic::Store,
+        Topic::Configuration,
+        Topic::Secret,
+        Topic::Provider,
+    ]
+    .map(|topic| {
+        let finding = Finding { topic, ..finding() };
+        (topic.as_str(), found(finding))
+    });
     let tags = [
         tags("fault", &faults, |bytes| decode_server(bytes).err()),
         tags("state", &states, |bytes| decode_server(bytes).err()),
         tags("attempt", &kinds, |bytes| decode_server(bytes).err()),
         tags("login", &logins, |bytes| decode_client(bytes).err()),
+        tags("severity", &severities, |bytes| decode_server(bytes).err()),
+        tags("topic", &topics, |bytes| decode_server(bytes).err()),
     ]
     .concat();
     assert_eq!(golden("tags.txt", &tags), tags);

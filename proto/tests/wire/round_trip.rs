@@ -98,6 +98,8 @@ fn request() -> impl Strategy<Value = Request> {
         Just(Request::Reload),
         (name(), login_secret()).prop_map(|(account, secret)| Request::Login { account, secret }),
         name().prop_map(|account| Request::Forget { account }),
+        (option::of(name()), option::of(name()))
+            .prop_map(|(account, after)| Request::Diagnose { account, after }),
     ]
 }
 
@@ -118,7 +120,24 @@ fn response() -> impl Strategy<Value = Response> {
             }),
         text().prop_map(|message| Response::Done { message }),
         fault().prop_map(Response::Fault),
+        (prop::collection::vec(finding(), 0..4), option::of(name()))
+            .prop_map(|(findings, next)| Response::Diagnosis(DiagnosisPage { findings, next })),
     ]
+}
+
+fn finding() -> impl Strategy<Value = Finding> {
+    let topic = prop::sample::select(vec![Topic::Caller, Topic::Secret, Topic::Provider]);
+    let severity = prop::sample::select(vec![Severity::Ok, Severity::Warning, Severity::Problem]);
+    let texts = (text(), option::of(text()));
+    (topic, option::of(name()), severity, texts).prop_map(
+        |(topic, account, severity, (message, advice))| Finding {
+            topic,
+            account,
+            severity,
+            message,
+            advice,
+        },
+    )
 }
 
 fn token() -> impl Strategy<Value = Token> {

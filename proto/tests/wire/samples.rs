@@ -43,6 +43,10 @@ pub(crate) fn requests() -> Vec<(&'static str, ClientFrame)> {
         Request::Forget {
             account: name("you@example.com"),
         },
+        Request::Diagnose {
+            account: None,
+            after: Some(name("ads")),
+        },
     ];
     let frame = |(id, request): (u64, Request)| {
         (
@@ -79,6 +83,10 @@ pub(crate) fn responses() -> Vec<(&'static str, ServerFrame)> {
             message: "reloaded".into(),
         },
         Response::Fault(fault()),
+        Response::Diagnosis(DiagnosisPage {
+            findings: vec![finding()],
+            next: Some(name("ads")),
+        }),
     ];
     let frame = |(id, response): (u64, Response)| {
         (
@@ -101,6 +109,7 @@ pub(crate) fn response_name(response: &Response) -> &'static str {
         Response::Accounts(_) => "accounts",
         Response::Done { .. } => "done",
         Response::Fault(_) => "fault",
+        Response::Diagnosis(_) => "diagnosis",
     }
 }
 
@@ -112,6 +121,16 @@ pub(crate) fn token() -> Token {
         remaining_ms: Some(3_600_000),
         scope: Some("read write".into()),
         grant: 7,
+    }
+}
+
+pub(crate) fn finding() -> Finding {
+    Finding {
+        topic: Topic::Provider,
+        account: Some(name("ads")),
+        severity: Severity::Problem,
+        message: "https://ads.example.com cannot be reached: timed out".into(),
+        advice: Some("check the network".into()),
     }
 }
 

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of a test may fail it")]
 
 mod commands;
+mod doctor;
 mod failures;
 mod lifecycle;
 mod pace;

@@ -5,6 +5,7 @@
     reason = "what tests share is a test too"
 )]
 
+mod doctor;
 mod errors;
 #[expect(dead_code, reason = "the client's own tests use the rest of it")]
 #[path = "../../../tests/client/fake.rs"]

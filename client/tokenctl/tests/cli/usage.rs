@@ -19,6 +19,7 @@ fn help_is_complete_and_exits_with_0() {
         "reload",
         "login",
         "forget",
+        "doctor",
         "--socket",
         "TOKEND_SOCKET",
         "Examples:",
@@ -38,7 +39,7 @@ fn help_is_complete_and_exits_with_0() {
         );
     }
     for command in [
-        "get", "status", "list", "refresh", "reject", "reload", "login", "forget",
+        "get", "status", "list", "refresh", "reject", "reload", "login", "forget", "doctor",
     ] {
         let Ended {
             code,

@@ -1,0 +1,230 @@
+//! `doctor`: looks at everything between the caller and a token, and says what to do.
+//!
+//! Owns the order in which things are looked at, and the exit code. What only the daemon can see it is asked for; what is wrong when
+//! there is no daemon is looked at here. Changes nothing and asks no provider for a token.
+
+mod machine;
+mod report;
+mod socket;
+
+use std::path::Path;
+
+use tokend_client::{
+    AccountName, AccountState, AccountStatus, BlockingClient, ClientError, FaultCode, Severity,
+};
+
+use crate::failure::{Exit, Failure};
+use crate::output;
+
+/// How many pages the daemon is asked for; with ten thousand accounts nobody reads them all.
+const MOST_PAGES: usize = 20;
+
+/// One thing that was looked at.
+#[derive(Debug, Clone)]
+struct Finding {
+    topic: &'static str,
+    account: Option<String>,
+    severity: Severity,
+    message: String,
+    advice: Option<String>,
+    /// How the process ends when this is the first problem.
+    exit: Exit,
+}
+
+impl Finding {
+    fn ok(topic: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            topic,
+            account: None,
+            severity: Severity::Ok,
+            message: message.into(),
+            advice: None,
+            exit: Exit::Software,
+        }
+    }
+
+    fn warning(topic: &'static str, message: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Warning,
+            advice: Some(advice.into()),
+            ..Self::ok(topic, message)
+        }
+    }
+
+    fn problem(
+        topic: &'static str,
+        exit: Exit,
+        message: impl Into<String>,
+        advice: impl Into<String>,
+    ) -> Self {
+        Self {
+            severity: Severity::Problem,
+            advice: Some(advice.into()),
+            exit,
+            ..Self::ok(topic, message)
+        }
+    }
+}
+
+/// Looks, tells, and fails where there is a problem.
+pub(crate) fn run(
+    named: Option<&Path>,
+    account: Option<&AccountName>,
+    json: bool,
+) -> Result<(), Failure> {
+    let (mut findings, path) = socket::look(named);
+    match path.as_ref().map(BlockingClient::connect) {
+        Some(Ok(mut client)) => {
+            findings.push(Finding::ok("daemon", "it is reachable"));
+            findings.extend(daemon(&mut client, account)?);
+        }
+        Some(Err(error)) => findings.push(socket::unreachable(&error)),
+        None => {}
+    }
+    findings.extend(machine::look(path.as_ref()));
+    match json {
+        true => output::print_json(&report::json(&findings))?,
+        false => {
+            let width = output::is_terminal().then(output::width);
+            output::print(report::text(&findings, width).as_bytes())?;
+        }
+    }
+    let problem = findings.iter().find(|it| it.severity == Severity::Problem);
+    problem.map_or(Ok(()), |problem| Err(Failure::silent(problem.exit)))
+}
+
+/// What the daemon finds, and how its accounts are.
+fn daemon(
+    client: &mut BlockingClient,
+    account: Option<&AccountName>,
+) -> Result<Vec<Finding>, Failure> {
+    let mut findings = Vec::new();
+    let mut after = None;
+    for _ in 0..MOST_PAGES {
+        match client.diagnose(account, after) {
+            Ok(page) => {
+                findings.extend(page.findings.into_iter().map(told));
+                after = page.next;
+            }
+            Err(error) => match refused(&error) {
+                Some(finding) => {
+                    findings.push(finding);
+                    return Ok(findings);
+                }
+                // No such account, or not for the caller: the same as anywhere else.
+                None => return Err(error.into()),
+            },
+        }
+        if after.is_none() {
+            break;
+        }
+    }
+    if let Some(last) = &after {
+        let message = format!("accounts behind {last} were not looked at one by one");
+        findings.push(Finding::warning(
+            "accounts",
+            message,
+            "name one: tokenctl doctor ACCOUNT",
+        ));
+    }
+    match client.status(account) {
+        Ok(accounts) => findings.extend(states(&accounts)),
+        Err(error) => findings.extend(refused(&error)),
+    }
+    Ok(findings)
+}
+
+/// A finding of the daemon as one of ours.
+fn told(it: tokend_client::Finding) -> Finding {
+    Finding {
+        topic: it.topic.as_str(),
+        account: it.account.map(|name| name.to_string()),
+        severity: it.severity,
+        message: it.message,
+        advice: it.advice,
+        exit: match it.topic {
+            tokend_client::Topic::Provider | tokend_client::Topic::Store => Exit::TryLater,
+            _ => Exit::Config,
+        },
+    }
+}
+
+/// Why the daemon did not look. `None` where the question was wrong, and not the daemon.
+fn refused(error: &ClientError) -> Option<Finding> {
+    let same = "install tokenctl and tokend from the same release, and restart tokend";
+    Some(match error {
+        ClientError::Fault(fault) => match fault.code {
+            FaultCode::UnknownAccount | FaultCode::NotAllowed => return None,
+            FaultCode::BadRequest | FaultCode::UnsupportedVersion => Finding::problem(
+                "daemon",
+                Exit::Software,
+                "it does not know how to look at itself: it is of another release",
+                same,
+            ),
+            _ => {
+                let advice = fault.advice.clone();
+                let advice = advice.unwrap_or_else(|| "try again in a moment".to_owned());
+                Finding::problem("daemon", Exit::TryLater, fault.message.clone(), advice)
+            }
+        },
+        ClientError::Lost { .. } => Finding::problem(
+            "daemon",
+            Exit::TryLater,
+            "it ended the connection when it was asked to look at itself",
+            format!(
+                "if it is of an older release: {same}; else look at its log (journalctl -u tokend)"
+            ),
+        ),
+        error => {
+            let advice = error
+                .advice()
+                .unwrap_or("look at its log (journalctl -u tokend)");
+            Finding::problem("daemon", Exit::TryLater, error.to_string(), advice)
+        }
+    })
+}
+
+/// How the accounts are: each that has a problem, and how many have none.
+fn states(accounts: &[AccountStatus]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut well = 0_usize;
+    for it in accounts {
+        let severity = match it.state {
+            AccountState::Idle | AccountState::Valid | AccountState::Obtaining => {
+                well += 1;
+                continue;
+            }
+            AccountState::Paced | AccountState::BackingOff => Severity::Warning,
+            _ => Severity::Problem,
+        };
+        let exit = match it.state {
+            AccountState::LoginRequired | AccountState::InDoubt => Exit::LoginRequired,
+            AccountState::Misconfigured => Exit::Config,
+            _ => Exit::TryLater,
+        };
+        let (message, advice) = match &it.problem {
+            Some(problem) => (
+                format!("{}: {}", it.state, problem.message),
+                problem.advice.clone(),
+            ),
+            None => (it.state.to_string(), None),
+        };
+        let advice = advice.or_else(|| Some(format!("see: tokenctl status {}", it.account)));
+        findings.push(Finding {
+            topic: "account",
+            account: Some(it.account.to_string()),
+            severity,
+            message,
+            advice,
+            exit,
+        });
+    }
+    let message = match well {
+        1 => "1 account is well".to_owned(),
+        well => format!("{well} accounts are well"),
+    };
+    if well > 0 {
+        findings.push(Finding::ok("accounts", message));
+    }
+    findings
+}

@@ -1,0 +1,101 @@
+//! Looks at the daemon's socket: which one it is and why, whether it is one, and why nobody answers there.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::path::Path;
+
+use tokend_client::{ClientError, SocketPath};
+
+use super::Finding;
+use crate::failure::Exit;
+
+const TOPIC: &str = "socket";
+const START: &str = "start the daemon: systemctl start tokend (or systemctl --user start tokend)";
+
+/// What there is to say about it, and where it is, unless it is nowhere.
+pub(super) fn look(named: Option<&Path>) -> (Vec<Finding>, Option<SocketPath>) {
+    let path = match SocketPath::find(named) {
+        Ok(path) => path,
+        Err(error) => {
+            let finding = Finding::problem(TOPIC, Exit::Unavailable, error.to_string(), START);
+            return (vec![finding], None);
+        }
+    };
+    let how = how(named, path.as_path());
+    let finding = match fs::symlink_metadata(path.as_path()) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Finding::problem(
+            TOPIC,
+            Exit::Unavailable,
+            format!("{path}, {how}, does not exist"),
+            format!("{START}, or name the right one"),
+        ),
+        Err(error) => Finding::problem(
+            TOPIC,
+            Exit::NotAllowed,
+            format!("{path}, {how}, cannot be looked at: {error}"),
+            "the directories on the way must let you through (ls -ld shows their modes)",
+        ),
+        Ok(it) if !it.file_type().is_socket() => Finding::problem(
+            TOPIC,
+            Exit::Unavailable,
+            format!("{path}, {how}, is no socket"),
+            "name the right one with --socket or TOKEND_SOCKET",
+        ),
+        Ok(it) => Finding::ok(
+            TOPIC,
+            format!(
+                "{path}, {how}: mode {:04o}, user {}, group {}",
+                it.mode() & 0o7777,
+                it.uid(),
+                it.gid()
+            ),
+        ),
+    };
+    // What is told as a problem here needs no attempt to connect that only says it again.
+    let there = finding.exit != Exit::Unavailable;
+    (vec![finding], there.then_some(path))
+}
+
+/// Which step of the search found it.
+fn how(named: Option<&Path>, found: &Path) -> String {
+    if named.is_some() {
+        return "named by --socket".to_owned();
+    }
+    if std::env::var_os("TOKEND_SOCKET").is_some_and(|value| !value.is_empty()) {
+        return "named by $TOKEND_SOCKET".to_owned();
+    }
+    let own = std::env::var_os("XDG_RUNTIME_DIR");
+    match own.is_some_and(|dir| found.starts_with(dir)) {
+        true => "a daemon of your own, found below $XDG_RUNTIME_DIR".to_owned(),
+        false => "the system's".to_owned(),
+    }
+}
+
+/// Why nobody answers at a socket that is there.
+pub(super) fn unreachable(error: &ClientError) -> Finding {
+    let kind = match error {
+        ClientError::NotReachable { source, .. } => source.kind(),
+        _ => ErrorKind::Other,
+    };
+    match kind {
+        ErrorKind::ConnectionRefused => Finding::problem(
+            "daemon",
+            Exit::Unavailable,
+            "nobody listens at the socket: it is left over from a daemon that does not run any more",
+            format!("{START}; it replaces the socket"),
+        ),
+        ErrorKind::PermissionDenied => Finding::problem(
+            "daemon",
+            Exit::NotAllowed,
+            "the socket's mode keeps you out",
+            "join the group it belongs to, or ask for another `socket_mode`",
+        ),
+        _ => Finding::problem(
+            "daemon",
+            Exit::Unavailable,
+            error.to_string(),
+            error.advice().unwrap_or(START),
+        ),
+    }
+}

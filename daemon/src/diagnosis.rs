@@ -1,0 +1,329 @@
+//! What the daemon finds when it is asked to look at itself.
+//!
+//! Owns what is looked at, how long that may take, and what of it whoever asks may know. Changes nothing, runs no command, spends no
+//! attempt: a provider sees at most a connection that ends without a request, and no host more than one in half a minute.
+
+mod files;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use tokend_config::{Account, SecretRef};
+use tokend_engine::Timestamp;
+use tokend_policy::Peer;
+use tokend_proto::{
+    AccountName, DiagnosisPage, Fault, FaultCode, Finding, Response, Severity, Topic,
+};
+use tokio::sync::Semaphore;
+
+use crate::escape::Escaped;
+use crate::registry::{Epoch, Slot};
+use crate::reload::Reloader;
+use crate::secrets::{SecretSource, resolve};
+
+pub(crate) use files::Stamps;
+
+/// How many accounts a page is about.
+pub(crate) const PAGE: usize = 10;
+/// How many connections are made at once.
+const PROBES: usize = 5;
+/// How long what a probe found is told again instead of making another connection.
+const FRESH: Duration = Duration::from_secs(30);
+/// How many hosts that is remembered of.
+const MOST_HOSTS: usize = 1024;
+/// How long a file of a secret may take: it may lie on a disk that hangs.
+const SECRET_PATIENCE: Duration = Duration::from_secs(3);
+/// How far the wall clock may have been set before somebody should know.
+const LARGE_STEP_MS: u64 = 5_000;
+/// The longest sentence, in characters. All those of a page fit a frame.
+const LONGEST: usize = 400;
+
+type Probed = Result<(), String>;
+
+/// Whoever looks. One at a time.
+#[derive(Debug)]
+pub(crate) struct Diagnosis {
+    reloader: Arc<Reloader>,
+    turn: Semaphore,
+    probed: Mutex<HashMap<String, (Timestamp, Probed)>>,
+}
+
+/// What one page is to be about.
+pub(crate) struct Page {
+    /// Whether what is not about accounts belongs to it: then with what was found about whoever asks.
+    pub(crate) caller: Option<Finding>,
+    /// Whether places of secrets and files may be told.
+    pub(crate) admin: bool,
+    pub(crate) epoch: Arc<Epoch>,
+    pub(crate) slots: Vec<Arc<Slot>>,
+    pub(crate) next: Option<AccountName>,
+}
+
+impl Diagnosis {
+    pub(crate) fn new(reloader: Arc<Reloader>) -> Self {
+        Self {
+            reloader,
+            turn: Semaphore::new(1),
+            probed: Mutex::default(),
+        }
+    }
+
+    /// Looks at everything a page is about.
+    pub(crate) async fn page(self: Arc<Self>, page: Page) -> Response {
+        let Ok(_turn) = self.turn.try_acquire() else {
+            let busy = Fault::new(FaultCode::TooBusy, "another diagnosis is under way");
+            return Response::Fault(busy.advise("try again in a moment").retry_after(5_000));
+        };
+        let mut findings = Vec::new();
+        if let Some(caller) = page.caller {
+            findings.push(caller);
+            findings.push(self.clock());
+            if page.admin {
+                findings.extend(files::look(&self.reloader, page.epoch).await);
+            }
+        }
+        let probed = self.probe_all(&page.slots).await;
+        for slot in &page.slots {
+            let account = &slot.account;
+            findings.extend(secrets(account, page.admin).await);
+            let url = account.endpoint.base_url();
+            if let Some(found) = probed.get(url) {
+                findings.push(about(account, provider(url, found)));
+            }
+        }
+        findings.iter_mut().for_each(shorten);
+        Response::Diagnosis(DiagnosisPage {
+            findings,
+            next: page.next,
+        })
+    }
+
+    fn clock(&self) -> Finding {
+        let clock = &self.reloader.clock;
+        let wall = u64::try_from(clock.wall_ms()).unwrap_or(0);
+        let step = wall.abs_diff(clock.steady().as_millis());
+        if step < LARGE_STEP_MS {
+            return ok(
+                Topic::Clock,
+                "the wall clock has not been set since the daemon started",
+            );
+        }
+        found(
+            Severity::Warning,
+            Topic::Clock,
+            format!(
+                "the wall clock was set by {} s since the daemon started",
+                step / 1000
+            ),
+            "tokens are not harmed by it; if it was not meant, look at what sets the clock",
+        )
+    }
+
+    /// What was found about each address, by its URL.
+    async fn probe_all(&self, slots: &[Arc<Slot>]) -> HashMap<String, Probed> {
+        let now = self.reloader.clock.steady();
+        let mut all = HashMap::new();
+        let mut open = Vec::new();
+        for slot in slots {
+            let url = slot.account.endpoint.base_url();
+            if all.contains_key(url) || open.iter().any(|other| other == url) {
+                continue;
+            }
+            match self.remembered(&origin(url), now) {
+                Some(found) => drop(all.insert(url.to_owned(), found)),
+                None => open.push(url.to_owned()),
+            }
+        }
+        if open.is_empty() {
+            return all;
+        }
+        let prober = match self.reloader.upstream.prober().await {
+            Ok(prober) => prober,
+            Err(why) => {
+                all.extend(open.into_iter().map(|url| (url, Err(why.clone()))));
+                return all;
+            }
+        };
+        // Several addresses at one host are one connection.
+        let mut hosts: Vec<String> = open.iter().map(|url| origin(url)).collect();
+        hosts.sort_unstable();
+        hosts.dedup();
+        let found: HashMap<String, Probed> = stream::iter(hosts)
+            .map(|host| {
+                let prober = prober.clone();
+                async move {
+                    let found = prober.probe(&host).await;
+                    (host, found.map_err(|why| Escaped(&why).to_string()))
+                }
+            })
+            .buffer_unordered(PROBES)
+            .collect()
+            .await;
+        self.remember(&found, now);
+        for url in open {
+            if let Some(found) = found.get(&origin(&url)) {
+                all.insert(url, found.clone());
+            }
+        }
+        all
+    }
+
+    fn remembered(&self, host: &str, now: Timestamp) -> Option<Probed> {
+        let probed = self.probed.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, found) = probed.get(host)?;
+        (now.since(*at) < FRESH).then(|| found.clone())
+    }
+
+    fn remember(&self, found: &HashMap<String, Probed>, now: Timestamp) {
+        let mut probed = self.probed.lock().unwrap_or_else(PoisonError::into_inner);
+        probed.retain(|_, (at, _)| now.since(*at) < FRESH);
+        let room = MOST_HOSTS.saturating_sub(probed.len());
+        let new = found.iter().take(room);
+        probed.extend(new.map(|(host, found)| (host.clone(), (now, found.clone()))));
+    }
+}
+
+/// What whoever asks may do.
+pub(crate) fn caller(epoch: &Epoch, peer: &Peer) -> Finding {
+    let admin = epoch.is_admin(peer);
+    let tokens = epoch
+        .visible(peer, None)
+        .filter(|slot| slot.allows(peer))
+        .count();
+    let who = format!("you are user {}, group {}", peer.uid, peer.gid);
+    let rights = match (admin, tokens) {
+        (true, tokens) => format!(
+            "{who}: an administrator, with the tokens of {tokens} of {} accounts",
+            epoch.count()
+        ),
+        (false, 0) => {
+            return found(
+                Severity::Warning,
+                Topic::Caller,
+                format!("{who}: no rule allows you anything"),
+                "ask whoever runs tokend for a rule that matches you in `allow` of an account",
+            );
+        }
+        (false, tokens) => format!(
+            "{who}: no administrator, with the tokens of {tokens} account(s); what only administrators may know was not looked at"
+        ),
+    };
+    ok(Topic::Caller, rights)
+}
+
+/// Whether what an account needs can be had from its places. A command is not run: it may ask somebody, or leave traces.
+async fn secrets(account: &Account, admin: bool) -> Vec<Finding> {
+    let source = SecretSource::of_this_process(SECRET_PATIENCE);
+    let (mut good, mut bad) = (Vec::new(), Vec::new());
+    for (field, place) in account.secrets.iter() {
+        if let SecretRef::Command(_) = place {
+            good.push(format!("{field}: a command, which was not run"));
+            continue;
+        }
+        match tokio::time::timeout(SECRET_PATIENCE, resolve(place, &source)).await {
+            Ok(Ok(_secret)) => good.push(format!("{field} can be had")),
+            Ok(Err(why)) => bad.push((field, why.to_string())),
+            Err(_) => bad.push((field, format!("{place} does not answer"))),
+        }
+    }
+    let mut findings = Vec::new();
+    if bad.is_empty() && !good.is_empty() {
+        findings.push(about(account, ok(Topic::Secret, good.join(", "))));
+    }
+    for (field, why) in bad {
+        // The sentence names the place, and for most mistakes what to type.
+        let (message, advice) = match admin {
+            true => (
+                format!("{field} cannot be had: {why}"),
+                "correct it there; the next attempt finds it",
+            ),
+            false => (
+                format!("{field} cannot be had"),
+                "ask an administrator to run: tokenctl doctor",
+            ),
+        };
+        findings.push(about(
+            account,
+            found(Severity::Problem, Topic::Secret, message, advice),
+        ));
+    }
+    findings
+}
+
+fn provider(url: &str, probed: &Probed) -> Finding {
+    let why = match probed {
+        Ok(()) => return ok(Topic::Provider, format!("{url} can be reached")),
+        Err(why) => why,
+    };
+    let lower = why.to_lowercase();
+    let advice = if lower.contains("dns error") || lower.contains("lookup") {
+        "check the host in `base_url`, and the resolver of this machine (resolvectl query HOST)"
+    } else if lower.contains("certificate") || lower.contains("unknownissuer") {
+        "if the provider's certificate is meant to be like this, name its authority in `extra_ca` of [http]; else do not send it a password"
+    } else if lower.contains("timed out") {
+        "check the network, firewalls, and `proxy` of [http]"
+    } else if lower.contains("refused") {
+        "check the port in `base_url`, and whether the provider is up"
+    } else {
+        "check `base_url`, the network, and `proxy` of [http]"
+    };
+    found(
+        Severity::Problem,
+        Topic::Provider,
+        format!("{url} cannot be reached: {why}"),
+        advice,
+    )
+}
+
+/// Scheme, host and port of an address: what a connection is made to.
+fn origin(url: &str) -> String {
+    url::Url::parse(url).map_or_else(|_| url.to_owned(), |url| url.origin().ascii_serialization())
+}
+
+fn ok(topic: Topic, message: impl Into<String>) -> Finding {
+    Finding {
+        topic,
+        account: None,
+        severity: Severity::Ok,
+        message: message.into(),
+        advice: None,
+    }
+}
+
+fn found(
+    severity: Severity,
+    topic: Topic,
+    message: impl Into<String>,
+    advice: impl Into<String>,
+) -> Finding {
+    Finding {
+        topic,
+        account: None,
+        severity,
+        message: message.into(),
+        advice: Some(advice.into()),
+    }
+}
+
+fn about(account: &Account, finding: Finding) -> Finding {
+    Finding {
+        account: Some(account.name.clone()),
+        ..finding
+    }
+}
+
+fn shorten(finding: &mut Finding) {
+    let texts = [Some(&mut finding.message), finding.advice.as_mut()];
+    for text in texts.into_iter().flatten() {
+        if let Some((at, _)) = text.char_indices().nth(LONGEST) {
+            text.truncate(at);
+            text.push('…');
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

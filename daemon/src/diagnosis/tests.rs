@@ -1,0 +1,110 @@
+//! What is looked at for whom; the rest is tested from outside, with providers and files that are there.
+
+use super::*;
+use crate::clock::Clock;
+use crate::testing::{OWNER, Site, answer, desk, name, peer};
+
+fn site() -> Site {
+    let site = Site::new(
+        "[account.ads]\nprovider = \"jwt-api\"\nbase_url = \"http://127.0.0.1:1\"\nusername = \"u\"\npassword = { file = \"pw\" }\nallow = [{ user = 8 }]\n\n\
+         [account.crm]\nprovider = \"jwt-api\"\nbase_url = \"http://127.0.0.1:1/other\"\nusername = \"u\"\npassword = { command = [\"/nonexistent\"] }\n",
+    );
+    site.secret("pw", "correct horse", 0o644);
+    site
+}
+
+async fn page(uid: u32, account: Option<&str>) -> Response {
+    let site = site();
+    let (desk, _messages) = desk(&site, &Clock::system(), 8);
+    let request = tokend_proto::Request::Diagnose {
+        account: account.map(name),
+        after: None,
+    };
+    answer(desk.handle(&peer(uid), request)).await
+}
+
+async fn findings(uid: u32) -> Vec<Finding> {
+    match page(uid, None).await {
+        Response::Diagnosis(page) => page.findings,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn texts(findings: &[Finding]) -> String {
+    findings
+        .iter()
+        .map(|it| format!("{} {:?} {}\n", it.topic, it.account, it.message))
+        .collect()
+}
+
+#[tokio::test]
+async fn administrators_see_places_and_all_accounts() {
+    let findings = findings(OWNER).await;
+    let shown = texts(&findings);
+    assert!(shown.contains("has mode 0644"), "{shown}");
+    assert!(
+        shown.contains("password: a command, which was not run"),
+        "{shown}"
+    );
+    assert!(
+        findings.iter().any(|it| it.topic == Topic::Configuration),
+        "{shown}"
+    );
+    let providers = findings.iter().filter(|it| it.topic == Topic::Provider);
+    assert_eq!(providers.count(), 2, "{shown}");
+    assert!(!shown.contains("correct horse"));
+}
+
+#[tokio::test]
+async fn others_see_their_accounts_without_places() {
+    let findings = findings(8).await;
+    let shown = texts(&findings);
+    assert!(
+        shown.contains("no administrator, with the tokens of 1 account(s)"),
+        "{shown}"
+    );
+    assert!(shown.contains("password cannot be had\n"), "{shown}");
+    for hidden in ["0644", "/pw", "crm", "configuration", "store"] {
+        assert!(
+            !findings
+                .iter()
+                .any(|it| it.message.contains(hidden) || it.topic.as_str() == hidden),
+            "{hidden}: {shown}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn strangers_are_told_that_no_rule_is_for_them() {
+    let shown = texts(&findings(9).await);
+    assert!(
+        shown.contains("no rule allows you anything") && !shown.contains("ads"),
+        "{shown}"
+    );
+    assert!(
+        matches!(page(9, Some("ads")).await, Response::Fault(fault) if fault.code == FaultCode::NotAllowed)
+    );
+}
+
+#[tokio::test]
+async fn one_at_a_time() {
+    let site = site();
+    let (desk, _messages) = desk(&site, &Clock::system(), 8);
+    let _turn = desk.diagnosis.turn.acquire().await.unwrap();
+    let request = tokend_proto::Request::Diagnose {
+        account: None,
+        after: None,
+    };
+    let busy = answer(desk.handle(&peer(OWNER), request)).await;
+    assert!(
+        matches!(&busy, Response::Fault(fault) if fault.code == FaultCode::TooBusy),
+        "{busy:?}"
+    );
+}
+
+#[test]
+fn sentences_are_bounded() {
+    let mut finding = ok(Topic::Provider, "ü".repeat(5000));
+    shorten(&mut finding);
+    assert_eq!(finding.message.chars().count(), LONGEST + 1);
+}

@@ -1,0 +1,101 @@
+//! Looks whether a provider could be reached, without asking it for anything.
+//!
+//! Owns a connection that is made as those of attempts are made (name, proxy, TCP, TLS and its certificate) and ends the moment it
+//! stands. Must never send a request: a probe is no attempt, is not paced, and no token endpoint ever sees one.
+
+use std::error::Error;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokend_config::Http;
+use tower::{Layer, Service};
+
+use super::{ClientError, builder, chain, client_error};
+
+/// The longest a probe takes, whatever is configured for attempts: somebody waits for it.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Makes connections that end when they stand.
+#[derive(Debug, Clone)]
+pub(crate) struct Prober(reqwest::Client);
+
+impl Prober {
+    /// With these settings. Reads the system's certificate authorities, so it blocks.
+    pub(super) fn new(http: &Http) -> Result<Self, ClientError> {
+        let client = builder(http)?
+            .connect_timeout(http.connect_timeout.min(PATIENCE))
+            .timeout(PATIENCE)
+            .connector_layer(EndWhenConnected)
+            .build()
+            .map_err(|error| client_error(&error))?;
+        Ok(Self(client))
+    }
+
+    /// Whether a connection to the host of `url` can be made; else why not.
+    pub(crate) async fn probe(&self, url: &str) -> Result<(), String> {
+        match self.0.head(url).send().await {
+            Err(error) if is_connected(&error) => Ok(()),
+            Err(error) => Err(chain(&error)),
+            // Nothing can be answered to what was not sent.
+            Ok(_) => Err("a request was sent by mistake; please report this".to_owned()),
+        }
+    }
+}
+
+/// What is told instead of handing out a connection that stands.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection stands")]
+struct Connected;
+
+fn is_connected(error: &reqwest::Error) -> bool {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if error.is::<Connected>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+/// Around what makes connections.
+#[derive(Debug, Clone, Copy)]
+struct EndWhenConnected;
+
+impl<S> Layer<S> for EndWhenConnected {
+    type Service = Ending<S>;
+
+    fn layer(&self, connector: S) -> Ending<S> {
+        Ending(connector)
+    }
+}
+
+/// A maker of connections that hands out none.
+#[derive(Debug, Clone)]
+struct Ending<S>(S);
+
+impl<S, To> Service<To> for Ending<S>
+where
+    S: Service<To, Error = BoxError>,
+    S::Future: Send + 'static,
+    S::Response: 'static,
+{
+    type Response = S::Response;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, to: To) -> Self::Future {
+        let connecting = self.0.call(to);
+        Box::pin(async move {
+            drop(connecting.await?);
+            Err(Connected.into())
+        })
+    }
+}
