@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of a test may fail it")]
 
 mod commands;
+mod completions;
 mod doctor;
 mod failures;
 mod lifecycle;
@@ -12,3 +13,4 @@ mod refresh;
 mod secrecy;
 mod sharing;
 mod stage;
+mod terminal;

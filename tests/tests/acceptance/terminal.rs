@@ -1,0 +1,73 @@
+//! A program on a terminal of its own, which `script` (util-linux) makes.
+
+use std::{
+    io::{BufReader, Read, Write},
+    process::{Child, Command, Stdio},
+    sync::mpsc,
+    thread,
+};
+
+use tokend_tests::clock::PATIENCE;
+
+/// What runs there, and what it has shown.
+pub(crate) struct Terminal {
+    child: Child,
+    bytes: mpsc::Receiver<u8>,
+    shown: String,
+}
+
+impl Terminal {
+    /// Runs a line of the shell on a terminal of 200 columns and 50 lines, with these variables.
+    pub(crate) fn run(line: &str, variables: &[(&str, &str)]) -> Self {
+        let line = format!("stty cols 200 rows 50; exec {line}");
+        let mut command = Command::new("script");
+        command.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
+        command.env("SHELL", "/bin/sh").env("TERM", "xterm");
+        command.envs(variables.iter().copied());
+        let piped = || Stdio::piped();
+        command.stdin(piped()).stdout(piped()).stderr(piped());
+        let mut child = command
+            .spawn()
+            .expect("script from util-linux is installed");
+        let stdout = child.stdout.take().unwrap();
+        let (sender, bytes) = mpsc::sync_channel(4096);
+        // Ends with the terminal.
+        drop(thread::spawn(move || {
+            BufReader::new(stdout)
+                .bytes()
+                .map_while(Result::ok)
+                .try_for_each(|byte| sender.send(byte))
+        }));
+        Self {
+            child,
+            bytes,
+            shown: String::new(),
+        }
+    }
+
+    /// Waits until the terminal has shown `text` since it was last waited for something.
+    pub(crate) fn wait_for(&mut self, text: &str) {
+        while !self.shown.contains(text) {
+            match self.bytes.recv_timeout(PATIENCE) {
+                Ok(byte) => self.shown.push(byte.into()),
+                Err(_) => panic!("waited for {text:?}, shown is {:?}", self.shown),
+            }
+        }
+        self.shown.clear();
+    }
+
+    /// Presses keys.
+    pub(crate) fn press(&mut self, keys: &str) {
+        let input = self.child.stdin.as_mut().unwrap();
+        input.write_all(keys.as_bytes()).unwrap();
+        input.flush().unwrap();
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        // The shell ends when its terminal does; both fail only if it is gone already.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
