@@ -6,9 +6,11 @@
 use std::{
     fs::File,
     io,
+    net::{SocketAddr, TcpStream},
     os::fd::AsFd as _,
     path::Path,
     process::{Child, Command, Stdio},
+    sync::Arc,
     thread,
     time::Duration,
 };
@@ -211,17 +213,48 @@ impl Machine {
     /// # Errors
     /// When its network cannot be entered.
     pub fn within<T: Send>(&self, act: impl FnOnce() -> T + Send) -> anyhow::Result<T> {
-        let network = File::open(format!("/proc/{}/ns/net", self.init.as_raw_nonzero()))?;
+        self.network()?.within(act)
+    }
+
+    /// The machine's network, to be entered later.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn network(&self) -> anyhow::Result<Network> {
+        let file = File::open(format!("/proc/{}/ns/net", self.init.as_raw_nonzero()))?;
+        Ok(Network(Arc::new(file)))
+    }
+}
+
+/// The network of a machine.
+#[derive(Clone, Debug)]
+pub struct Network(Arc<File>);
+
+impl Network {
+    /// Does something in it.
+    ///
+    /// # Errors
+    /// When it cannot be entered.
+    pub fn within<T: Send>(&self, act: impl FnOnce() -> T + Send) -> anyhow::Result<T> {
         let entered = thread::scope(|scope| {
             // A thread of its own, because a namespace is a property of a thread.
             let inside = scope.spawn(move || {
-                move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network))?;
+                move_into_link_name_space(self.0.as_fd(), Some(LinkNameSpaceType::Network))?;
                 io::Result::Ok(act())
             });
             inside.join()
         });
         let entered = entered.map_err(|_| anyhow::anyhow!("what was done in the machine died"))?;
         entered.context("cannot enter the machine's network")
+    }
+
+    /// A connection from inside it.
+    ///
+    /// # Errors
+    /// When it cannot be entered, or nobody answers there.
+    pub fn connect(&self, to: SocketAddr) -> io::Result<TcpStream> {
+        self.within(|| TcpStream::connect(to))
+            .map_err(io::Error::other)?
     }
 }
 

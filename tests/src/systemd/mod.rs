@@ -8,6 +8,6 @@ mod machine;
 mod possible;
 mod site;
 
-pub use machine::{Machine, Running};
+pub use machine::{Machine, Network, Running};
 pub use possible::possible;
 pub use site::{install, unit_files};

@@ -9,7 +9,7 @@ use super::stage::{IT, Stage};
 /// Where the guide is followed from: what a checkout and a build leave.
 const CHECKOUT: &str = "/root/tokend";
 /// `sudo` for somebody who is root.
-const SUDO: &str = "#!/bin/sh
+pub(crate) const SUDO: &str = "#!/bin/sh
 case $1 in -u) user=$2; shift 2; exec runuser -u \"$user\" -- \"$@\" ;; esac
 exec \"$@\"
 ";

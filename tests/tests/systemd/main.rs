@@ -11,8 +11,11 @@
 
 mod credentials;
 mod files;
+mod front;
 mod guide;
 mod lifecycle;
+mod operations;
+mod package;
 mod stage;
 mod user;
 mod waiting;

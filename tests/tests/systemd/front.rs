@@ -1,0 +1,115 @@
+//! HTTPS in front of the simulator, as `https://ads.example.com` has it: a certificate the machine believes, on port 443.
+
+use std::{
+    io::{self, Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    sync::Arc,
+    thread,
+};
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::{
+    ServerConfig, ServerConnection, StreamOwned,
+    pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
+};
+use tokend_tests::systemd::Machine;
+
+/// The longest head of a request; the simulator's clients send far less.
+const LONGEST_HEAD: usize = 16 * 1024;
+
+/// Makes `host` in the machine a provider that is spoken to by HTTPS, and carries what it is asked to `simulator`.
+pub(crate) fn raise(machine: &Machine, host: &str, simulator: SocketAddr) {
+    let mut params = CertificateParams::new([]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    machine
+        .put("/root/authority.pem", &authority.pem(), "644")
+        .unwrap();
+    machine
+        .shell(&format!(
+            "cat /root/authority.pem >>/etc/ssl/certs/ca-certificates.crt\necho '127.0.0.1 {host}' >>/etc/hosts"
+        ))
+        .unwrap();
+
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new([host.to_owned()])
+        .unwrap()
+        .signed_by(&key, &authority)
+        .unwrap();
+    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key)
+        .unwrap();
+    let config = Arc::new(config);
+    let listener = machine
+        .within(|| TcpListener::bind("127.0.0.1:443"))
+        .unwrap()
+        .unwrap();
+    let network = machine.network().unwrap();
+    thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let (config, network) = (Arc::clone(&config), network.clone());
+            thread::spawn(move || {
+                // Whoever does not get through is told by the daemon's own words.
+                drop(carry(client, config, || network.connect(simulator)));
+            });
+        }
+    });
+}
+
+fn carry(
+    client: TcpStream,
+    config: Arc<ServerConfig>,
+    connect: impl FnOnce() -> io::Result<TcpStream>,
+) -> io::Result<()> {
+    let connection = ServerConnection::new(config).map_err(io::Error::other)?;
+    let mut tls = StreamOwned::new(connection, client);
+    let request = read_request(&mut tls)?;
+    let mut simulator = connect()?;
+    simulator.write_all(&request)?;
+    let mut answer = Vec::new();
+    simulator.read_to_end(&mut answer)?;
+    tls.write_all(&answer)?;
+    tls.conn.send_close_notify();
+    tls.flush()
+}
+
+/// One whole request, with a header that makes the other side close when it has answered.
+fn read_request(from: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut request = Vec::new();
+    let head = loop {
+        if let Some(end) = request.windows(4).position(|four| four == b"\r\n\r\n") {
+            break end + 4;
+        }
+        if request.len() > LONGEST_HEAD {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        more(from, &mut request)?;
+    };
+    let text = String::from_utf8_lossy(&request[..head]).to_lowercase();
+    let length: usize = text
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length:"))
+        .and_then(|value| value.trim().parse().ok())
+        .unwrap_or(0);
+    while request.len() < head + length {
+        more(from, &mut request)?;
+    }
+    request.splice(head - 2..head - 2, *b"connection: close\r\n");
+    Ok(request)
+}
+
+fn more(from: &mut impl Read, into: &mut Vec<u8>) -> io::Result<()> {
+    let mut piece = [0; 4096];
+    match from.read(&mut piece)? {
+        0 => Err(io::ErrorKind::UnexpectedEof.into()),
+        count => {
+            into.extend_from_slice(&piece[..count]);
+            Ok(())
+        }
+    }
+}

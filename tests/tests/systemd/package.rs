@@ -1,0 +1,236 @@
+//! The Debian package, from `dpkg -i` to a purge, and the guide that says how.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use tokend_tests::{
+    harness::Said,
+    simulator::{
+        Simulator,
+        spec::{AccountSpec, Api},
+    },
+    systemd::{self, Machine},
+};
+
+use crate::{front, guide::SUDO, operations, stage::CLIENT};
+
+/// What the guide calls them.
+const ACCOUNT: &str = "ads";
+const HOST: &str = "ads.example.com";
+const STATE: &str = "/var/lib/tokend";
+
+/// A machine on which nothing of ours is, with the provider of the guide's account.
+struct Scene {
+    sim: Simulator,
+    machine: Machine,
+}
+
+impl Scene {
+    fn new() -> Option<Self> {
+        if let Err(error) = systemd::possible() {
+            let demanded = env::var_os("CI").is_some_and(|value| value == "true");
+            assert!(!demanded, "no systemd can be booted here: {error:#}");
+            eprintln!("NOT PROVED here: the package under a booted systemd: {error:#}");
+            return None;
+        }
+        let machine = Machine::boot().unwrap();
+        machine.shell(&format!("useradd {CLIENT}")).unwrap();
+        machine
+            .copy(&package(), "/root/tokend_1_all.deb", "644")
+            .unwrap();
+        machine.put("/usr/local/bin/sudo", SUDO, "755").unwrap();
+        let mut account = AccountSpec::new(ACCOUNT, Api::AdVerification);
+        account.username = Some("you@example.com".into());
+        let sim = machine
+            .within(|| Simulator::start(vec![account]))
+            .unwrap()
+            .unwrap();
+        let url = sim.base_url(Api::AdVerification);
+        let address = url.strip_prefix("http://").unwrap().trim_end_matches('/');
+        front::raise(&machine, HOST, address.parse().unwrap());
+        Some(Self { sim, machine })
+    }
+
+    /// Follows one section of the guide to the letter. Returns what the last command said.
+    fn follow(&self, title: &str) -> Said {
+        let mut last = None;
+        for operations::Command(command) in operations::section(title) {
+            let typed = match command.contains("/dev/stdin") {
+                true => format!("{}\n", self.sim.accounts()[0].password.as_deref().unwrap()),
+                false => String::new(),
+            };
+            let said = self.type_in(&command, &typed);
+            assert_eq!(
+                said.code,
+                Some(0),
+                "{command}: {said:?}\n{}",
+                self.journal()
+            );
+            last = Some(said);
+        }
+        last.unwrap()
+    }
+
+    fn type_in(&self, command: &str, typed: &str) -> Said {
+        let mut input = tempfile::tempfile().unwrap();
+        std::io::Write::write_all(&mut input, typed.as_bytes()).unwrap();
+        std::io::Seek::rewind(&mut input).unwrap();
+        let line = format!("cd /root && {command}");
+        self.machine
+            .run_with(&["bash", "-euo", "pipefail", "-c", &line], input)
+            .unwrap()
+    }
+
+    fn installed(&self) {
+        self.follow("Install");
+        self.follow("The first account in five minutes");
+    }
+
+    fn get(&self) -> String {
+        let said = self
+            .machine
+            .run_as(CLIENT, &["tokenctl", "get", ACCOUNT])
+            .unwrap();
+        assert_eq!(said.code, Some(0), "{said:?}\n{}", self.journal());
+        said.line().unwrap()
+    }
+
+    fn shell(&self, lines: &str) -> String {
+        let said = self.machine.shell(lines);
+        said.unwrap_or_else(|error| panic!("{error:#}\n{}", self.journal()))
+    }
+
+    fn is_there(&self, path: &str) -> bool {
+        self.machine.run(&["test", "-e", path]).unwrap().code == Some(0)
+    }
+
+    fn journal(&self) -> String {
+        self.machine.journal("tokend.service").unwrap()
+    }
+}
+
+/// The package `tests/run` has built.
+fn package() -> PathBuf {
+    let directory = env::var_os("TOKEND_PACKAGES").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/package"),
+        PathBuf::from,
+    );
+    let found = std::fs::read_dir(&directory)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .find(|path| path.extension().is_some_and(|end| end == "deb"));
+    found.unwrap_or_else(|| {
+        panic!(
+            "there is no package in {}; run systemd/package deb",
+            directory.display()
+        )
+    })
+}
+
+#[test]
+fn the_guide_leads_from_the_package_to_the_first_token() {
+    let Some(scene) = Scene::new() else { return };
+    let installed = scene.follow("Install");
+    assert_eq!(installed.out, "active\nactive\n");
+    let commands = operations::section("The first account in five minutes");
+    assert!(commands.len() >= 5);
+    let status = scene.follow("The first account in five minutes");
+    assert!(status.out.contains(ACCOUNT), "{status:?}");
+    assert_eq!(Some(scene.get()), scene.sim.newest_access(ACCOUNT));
+    assert_eq!(scene.sim.log(ACCOUNT).logins(), 1);
+    assert_eq!(scene.sim.violations(), []);
+    // Root administers and gets nothing.
+    let root = scene.machine.run(&["tokenctl", "get", ACCOUNT]).unwrap();
+    assert_eq!(root.code, Some(77), "{root:?}");
+}
+
+#[test]
+fn the_guides_backup_restore_and_new_key_lose_nothing() {
+    let Some(scene) = Scene::new() else { return };
+    scene.installed();
+    let token = scene.get();
+    for title in ["Backup and restore", "The sealing key"] {
+        scene.follow(title);
+        assert_eq!(scene.get(), token, "{title}");
+    }
+    assert_eq!(scene.sim.log(ACCOUNT).token_requests(), 1);
+}
+
+#[test]
+fn an_upgrade_keeps_tokens_and_asks_no_provider() {
+    let Some(scene) = Scene::new() else { return };
+    scene.installed();
+    let token = scene.get();
+    let before = scene.machine.property("tokend.service", "MainPID").unwrap();
+    scene.shell(
+        "dpkg-deb -R /root/tokend_1_all.deb /root/next\n\
+         sed -i 's/^Version: .*/&+next/' /root/next/DEBIAN/control\n\
+         dpkg-deb --root-owner-group -b /root/next /root/next.deb >/dev/null\n\
+         dpkg -i /root/next.deb >/dev/null",
+    );
+    assert_ne!(
+        scene.machine.property("tokend.service", "MainPID").unwrap(),
+        before
+    );
+    assert_eq!(scene.get(), token);
+    assert_eq!(scene.sim.log(ACCOUNT).token_requests(), 1);
+    assert!(scene.is_there("/etc/tokend/accounts.d/ads.toml"));
+}
+
+#[test]
+fn a_purge_deletes_logins_only_for_whoever_says_so() {
+    let Some(scene) = Scene::new() else { return };
+    scene.installed();
+    let token = scene.get();
+    let active = || {
+        scene
+            .machine
+            .property("tokend.service", "ActiveState")
+            .unwrap()
+    };
+    let purge = "DEBIAN_FRONTEND=noninteractive dpkg --purge tokend 2>&1";
+
+    scene.shell("dpkg --remove tokend");
+    assert_ne!(active(), "active");
+    assert!(scene.is_there(STATE) && scene.is_there("/etc/tokend/tokend.toml"));
+    let said = scene.shell(purge);
+    assert!(said.contains("are kept"), "{said}");
+    assert!(scene.is_there(STATE) && !scene.is_there("/etc/tokend/tokend.toml"));
+    assert!(
+        scene.is_there("/etc/tokend/secrets/ads"),
+        "a secret somebody put there"
+    );
+
+    // What was kept is as good as it was.
+    scene.follow("Install");
+    scene.shell("tokenctl reload");
+    assert_eq!(scene.get(), token);
+    assert_eq!(scene.sim.log(ACCOUNT).token_requests(), 1);
+
+    scene.shell("echo 'tokend tokend/delete-state boolean true' | debconf-set-selections");
+    scene.shell(purge);
+    assert!(!scene.is_there(STATE));
+    assert_eq!(
+        scene.shell("debconf-show tokend"),
+        "",
+        "the question is gone with its package"
+    );
+}
+
+#[test]
+fn lintian_finds_nothing_in_the_package() {
+    let Ok(output) = Command::new("lintian")
+        .args(["--allow-root", "--fail-on", "error,warning,info", "--info"])
+        .arg(package())
+        .stdin(Stdio::null())
+        .output()
+    else {
+        panic!("there is no lintian; tests/setup installs it");
+    };
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.trim().is_empty(), "{said}");
+}
