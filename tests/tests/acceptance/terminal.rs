@@ -28,7 +28,7 @@ impl Terminal {
         command.stdin(piped()).stdout(piped()).stderr(piped());
         let mut child = command
             .spawn()
-            .expect("script from util-linux is installed");
+            .unwrap_or_else(|error| panic!("script, of util-linux: {error}"));
         let stdout = child.stdout.take().unwrap();
         let (sender, bytes) = mpsc::sync_channel(4096);
         // Ends with the terminal.
