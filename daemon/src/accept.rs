@@ -95,18 +95,23 @@ fn welcome(
     bounds: Bounds,
     mut stage: watch::Receiver<Stage>,
 ) {
+    let accepted_ms = desk.clock.boot_ms();
     let peer = match peer::of(&stream) {
         Ok(peer) => peer,
         Err(error) => return tracing::warn!("a connection was refused: {error}"),
     };
+    if peer::is_nobody(&peer) {
+        return turn_away(stream, &peer, nobody());
+    }
     let slot = match Slots::take(slots, peer.uid) {
         Ok(slot) => slot,
         Err(fault) => return turn_away(stream, &peer, fault),
     };
     let desk = Arc::clone(desk);
+    let caller = peer.clone();
     drop(tokio::spawn(async move {
         let ended = tokio::select! {
-            ended = session::serve(stream, peer, desk, bounds) => ended,
+            ended = session::serve(stream, (caller, accepted_ms), desk, bounds) => ended,
             () = closing(&mut stage) => Ended::Closed,
         };
         drop(slot);
@@ -120,6 +125,15 @@ fn welcome(
             }
         }
     }));
+}
+
+/// What is said to whom the kernel does not name. No rule could tell such peers apart.
+fn nobody() -> Fault {
+    let message =
+        "tokend cannot tell who you are: its user namespace has no number for your user or group";
+    Fault::new(FaultCode::NotAllowed, message).advise(
+        "run tokend outside of user namespaces (PrivateUsers= must be off), or with all ids mapped",
+    )
 }
 
 /// Ends when everybody who waited has been answered, and the answers have had a moment to be written.

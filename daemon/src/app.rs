@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokend_config::{Config, Environment, Overrides};
+use tokend_policy::Needs;
 use tokend_store::{KeyError, OpenError, RedbStore, SealingKey, StateDir, Store};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
@@ -22,6 +23,7 @@ use crate::driver::Task;
 use crate::keeper::Keeper;
 use crate::listen::{self, Bound, ListenError};
 use crate::message::{DRIVER_QUEUE, Message};
+use crate::peer;
 use crate::registry::Registry;
 use crate::reload::{LogChoice, Reloader};
 use crate::secrets::SecretSource;
@@ -202,6 +204,8 @@ impl Parts {
         let desk = Arc::new(Desk {
             registry: Arc::clone(&registry),
             driver: driver.clone(),
+            facts: peer::Reader::new(clock.clone()),
+            always: Needs::NONE,
             clock,
             reloader: Arc::clone(&reloader),
             diagnosis: Arc::new(Diagnosis::new(Arc::clone(&reloader))),

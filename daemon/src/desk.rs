@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use subtle::ConstantTimeEq as _;
 use tokend_engine::{Demand, Timestamp, Want};
-use tokend_policy::Peer;
+use tokend_policy::{Needs, Peer, Permission, Permissions};
 use tokend_proto::{
     AccountLine, AccountName, AccountStatus, AccountsPage, Fault, FaultCode, LoginSecret,
     MAX_FRAME, Request, Response, SecretText, StatusPage, Token,
@@ -24,11 +24,12 @@ use crate::clock::Clock;
 use crate::diagnosis::Diagnosis;
 use crate::means;
 use crate::message::{Answer, Driver, Message, Reply};
+use crate::peer;
 use crate::registry::{IssuedToken, Registry, Slot};
 use crate::reload::Reloader;
 use crate::roster::record_id;
 
-use admission::{administered, gone, not_admin, not_forgotten, seen, served, unknown};
+use admission::{ANY, administrator, allowed, gone, not_forgotten, unknown};
 
 /// How many accounts a page of `status` holds at most.
 const STATUS_PAGE: usize = 25;
@@ -49,6 +50,10 @@ pub(crate) struct Desk {
     pub(crate) clock: Clock,
     pub(crate) reloader: Arc<Reloader>,
     pub(crate) diagnosis: Arc<Diagnosis>,
+    /// Who reads facts about peers.
+    pub(crate) facts: peer::Reader,
+    /// Which facts are read of every peer, whatever the rules need.
+    pub(crate) always: Needs,
 }
 
 /// A request, handled.
@@ -60,6 +65,12 @@ pub(crate) enum Handled {
 }
 
 impl Desk {
+    /// Which facts about the peer have to be read before the request is handled. None, once they were asked for.
+    pub(crate) fn lacks(&self, peer: &Peer, request: &Request) -> Needs {
+        let epoch = self.registry.epoch();
+        self.always.without(peer.asked()) | epoch.lacks(peer, request.account())
+    }
+
     /// Handles one request of a peer.
     pub(crate) fn handle(&self, peer: &Peer, request: Request) -> Handled {
         let handled = match request {
@@ -107,7 +118,7 @@ impl Desk {
         timeout_ms: u64,
     ) -> Result<Handled, Box<Fault>> {
         let epoch = self.registry.epoch();
-        let slot = served(&epoch, peer, account)?;
+        let slot = allowed(&epoch, peer, account, Permission::Get)?;
         let now = self.clock.steady();
         let min_validity = min_validity_ms.map(Duration::from_millis);
         slot.held.asked().touch(now);
@@ -135,13 +146,18 @@ impl Desk {
         timeout_ms: u64,
     ) -> Result<Handled, Box<Fault>> {
         let epoch = self.registry.epoch();
-        let slot = served(&epoch, peer, account)?;
+        let slot = allowed(&epoch, peer, account, Permission::Reject)?;
+        let has_tokens = epoch.decide(peer, slot, Permission::Get).is_allowed();
         let now = self.clock.steady();
         slot.held.asked().touch(now);
         let current = slot.held.token();
         let want = match current.as_ref() {
             Some(current) if is_same(&current.text, token) => Want::Rejected(current.held.grant),
             Some(newer) if newer.held.is_good(now, None) => {
+                if !has_tokens {
+                    let message = format!("account {account} has a newer token");
+                    return Ok(Handled::Now(Response::Done { message }));
+                }
                 return Ok(Handled::Now(Response::Token(self.told(newer, now))));
             }
             _ => Want::Get,
@@ -150,7 +166,12 @@ impl Desk {
             tracing::info!(account = %slot.account.name, peer = %peer, "a client reports that its token was refused");
         }
         let demand = demand(now, None, wait_ms, timeout_ms);
-        Ok(self.want(slot, demand, want))
+        let wanted = self.want(slot, demand, want);
+        Ok(if has_tokens {
+            wanted
+        } else {
+            without_token(wanted, account)
+        })
     }
 
     fn refresh(
@@ -161,26 +182,18 @@ impl Desk {
         timeout_ms: u64,
     ) -> Result<Handled, Box<Fault>> {
         let epoch = self.registry.epoch();
-        let slot = administered(&epoch, peer, account)?;
+        let slot = allowed(&epoch, peer, account, Permission::Refresh)?;
         let now = self.clock.steady();
         slot.held.asked().touch(now);
         tracing::info!(account = %slot.account.name, peer = %peer, "a new token is asked for by a person");
         let demand = demand(now, None, wait_ms, timeout_ms);
         let wanted = self.want(slot, demand, Want::Forced);
-        let Handled::Later(pending) = wanted else {
-            return Ok(wanted);
-        };
-        if slot.allows(peer) {
-            return Ok(Handled::Later(pending));
-        }
-        // Administering an account is not having its tokens.
-        let message = format!("account {account} has a new token");
-        Ok(Handled::Later(Box::pin(async move {
-            match pending.await {
-                Response::Token(_) => Response::Done { message },
-                other => other,
-            }
-        })))
+        let has_tokens = epoch.decide(peer, slot, Permission::Get).is_allowed();
+        Ok(if has_tokens {
+            wanted
+        } else {
+            without_token(wanted, account)
+        })
     }
 
     fn want(&self, slot: &Slot, demand: Demand, want: Want) -> Handled {
@@ -200,7 +213,7 @@ impl Desk {
         secret: LoginSecret,
     ) -> Result<Handled, Box<Fault>> {
         let epoch = self.registry.epoch();
-        let slot = administered(&epoch, peer, account)?;
+        let slot = allowed(&epoch, peer, account, Permission::Login)?;
         means::accepts(&slot.account, &secret)?;
         tracing::info!(account = %account, peer = %peer, "a credential is entered by a person");
         let now = self.clock.steady();
@@ -224,11 +237,13 @@ impl Desk {
     /// and of an account that is not configured any more.
     fn forget(&self, peer: &Peer, account: &AccountName) -> Result<Handled, Box<Fault>> {
         let epoch = self.registry.epoch();
-        if !epoch.is_admin(peer) {
-            return Err(not_admin(peer, &format!("forget account {account}")));
+        let slot = epoch.slot(account);
+        if slot.is_some() {
+            allowed(&epoch, peer, account, Permission::Forget)?;
+        } else if !epoch.administers(peer, Permission::Forget).is_allowed() {
+            return Err(unknown(&epoch, peer, account));
         }
         tracing::info!(account = %account, peer = %peer, "an account is to be forgotten");
-        let slot = epoch.slot(account);
         let keep = slot.and_then(|slot| record_id(&slot.account));
         let configured = slot.map(|slot| slot.key);
         let first = match configured {
@@ -256,9 +271,7 @@ impl Desk {
 
     fn reload(&self, peer: &Peer) -> Result<Handled, Box<Fault>> {
         let epoch = self.registry.epoch();
-        if !epoch.is_admin(peer) {
-            return Err(not_admin(peer, "reload the configuration"));
-        }
+        administrator(&epoch, peer, Permission::Reload, "reload the configuration")?;
         tracing::info!(peer = %peer, "a reload is asked for");
         let reloader = Arc::clone(&self.reloader);
         Ok(to_the_end(async move {
@@ -271,7 +284,7 @@ impl Desk {
 
     fn list(&self, peer: &Peer, after: Option<&AccountName>) -> Response {
         let epoch = self.registry.epoch();
-        let mut slots = epoch.visible(peer, after);
+        let mut slots = epoch.visible(peer, ANY, after);
         let line = |slot: &Arc<Slot>| AccountLine {
             account: slot.account.name.clone(),
             dialect: slot.account.dialect.name().to_owned(),
@@ -298,11 +311,12 @@ impl Desk {
         let mut next = None;
         let accounts: Vec<_> = match account {
             Some(account) => {
-                let slot = seen(&epoch, peer, account)?;
+                let slot = allowed(&epoch, peer, account, Permission::Status)?;
                 vec![(slot.key, account.clone())]
             }
             None => {
-                let mut slots = epoch.visible(peer, after);
+                let status = Permissions::of(&[Permission::Status]);
+                let mut slots = epoch.visible(peer, status, after);
                 let page: Vec<_> = slots
                     .by_ref()
                     .take(STATUS_PAGE)
@@ -357,6 +371,21 @@ impl Desk {
 
     fn told(&self, token: &IssuedToken, now: Timestamp) -> Token {
         tell(token, now, &self.clock)
+    }
+}
+
+/// The answer without its token, for whoever may cause one and not have it.
+fn without_token(handled: Handled, account: &AccountName) -> Handled {
+    let message = format!("account {account} has a new token");
+    match handled {
+        Handled::Now(Response::Token(_)) => Handled::Now(Response::Done { message }),
+        Handled::Now(other) => Handled::Now(other),
+        Handled::Later(pending) => Handled::Later(Box::pin(async move {
+            match pending.await {
+                Response::Token(_) => Response::Done { message },
+                other => other,
+            }
+        })),
     }
 }
 

@@ -13,7 +13,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use tokend_config::{Account, SecretRef};
 use tokend_engine::Timestamp;
-use tokend_policy::Peer;
+use tokend_policy::{Peer, Permission, Permissions};
 use tokend_proto::{
     AccountName, DiagnosisPage, Fault, FaultCode, Finding, Response, Severity, Topic,
 };
@@ -188,18 +188,18 @@ impl Diagnosis {
 
 /// What whoever asks may do.
 pub(crate) fn caller(epoch: &Epoch, peer: &Peer) -> Finding {
-    let admin = epoch.is_admin(peer);
-    let tokens = epoch
-        .visible(peer, None)
-        .filter(|slot| slot.allows(peer))
-        .count();
+    let admin = !epoch.as_administrator(peer).is_empty();
+    let get = Permissions::of(&[Permission::Get]);
+    let tokens = epoch.visible(peer, get, None).count();
+    let any = Permissions::OF_AN_ACCOUNT;
+    let is_stranger = epoch.visible(peer, any, None).next().is_none();
     let who = format!("you are user {}, group {}", peer.uid, peer.gid);
     let rights = match (admin, tokens) {
         (true, tokens) => format!(
             "{who}: an administrator, with the tokens of {tokens} of {} accounts",
             epoch.count()
         ),
-        (false, 0) => {
+        (false, _) if is_stranger => {
             return found(
                 Severity::Warning,
                 Topic::Caller,

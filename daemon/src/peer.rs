@@ -1,31 +1,64 @@
 //! The process at the other end of the socket, as the kernel describes it.
 //!
-//! Owns asking the kernel. Everything in a [`Peer`] comes from there at the time the connection was made; nothing the process says
-//! about itself is believed. Must never decide anything: that is the policy's.
+//! Owns asking the kernel: who connected, and through `reader` what that process is. Nothing a process says about itself is
+//! believed, and nothing is taken from a process that may not be the one that connected. Must never decide anything: that is the
+//! policy's.
+
+mod executable;
+mod pin;
+mod process;
+mod reader;
 
 use std::io;
+use std::os::fd::AsFd as _;
 
 use interprocess::local_socket::tokio::Stream;
 use interprocess::local_socket::traits::StreamCommon as _;
 use tokend_policy::Peer;
 
+pub(crate) use pin::{Pin, Pinned};
+pub(crate) use reader::Reader;
+
+/// The id that stands for every id a user namespace has no number for (the default of kernel.overflowuid).
+const NOBODY: u32 = 65_534;
+
+/// A connection whose other end can be told.
+pub(crate) trait Connection {
+    /// Pins the process that connected as `peer`, accepted at `accepted_ms` after boot.
+    ///
+    /// # Errors
+    /// Why it cannot be pinned: a lower-case fragment.
+    fn pin(&self, peer: &Peer, accepted_ms: u64) -> Result<Box<dyn Pinned>, String>;
+}
+
+impl Connection for Stream {
+    fn pin(&self, peer: &Peer, accepted_ms: u64) -> Result<Box<dyn Pinned>, String> {
+        let Self::UdSocket(socket) = self;
+        let pin = Pin::of(socket.inner().as_fd(), peer.pid, accepted_ms)?;
+        Ok(Box::new(pin))
+    }
+}
+
 /// Asks the kernel who is at the other end of `stream`.
 ///
 /// # Errors
 ///
-/// When the kernel does not say, as it does for a process of another PID namespace. Refuse the connection then.
+/// When the kernel does not say. Refuse the connection then.
 pub(crate) fn of(stream: &Stream) -> io::Result<Peer> {
     let told = stream.peer_creds()?;
     let missing =
         || io::Error::other("the kernel did not say who is at the other end of the socket");
-    Ok(Peer {
-        uid: told.euid().ok_or_else(missing)?,
-        gid: told.egid().ok_or_else(missing)?,
-        pid: told
-            .pid()
-            .and_then(|pid| u32::try_from(pid).ok())
-            .ok_or_else(missing)?,
-    })
+    let uid = told.euid().ok_or_else(missing)?;
+    let gid = told.egid().ok_or_else(missing)?;
+    // Of a process in another PID namespace there is no number here.
+    let pid = told.pid().and_then(|pid| u32::try_from(pid).ok());
+    Ok(Peer::new(uid, gid, pid.unwrap_or(0)))
+}
+
+/// Whether the kernel could not say who `peer` is: in a user namespace of the daemon's own it has no number for ids from outside.
+pub(crate) fn is_nobody(peer: &Peer) -> bool {
+    let nobody = peer.uid == NOBODY || peer.gid == NOBODY;
+    nobody && !process::maps_every_id()
 }
 
 #[cfg(test)]

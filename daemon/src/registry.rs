@@ -12,8 +12,7 @@ use tokend_engine::{AccountKey, Asked, Held, Timestamp};
 use tokend_proto::{AccountName, SecretText};
 
 use tokend_config::Account;
-use tokend_policy::Peer;
-use tokend_policy::{self as policy, Rule};
+use tokend_policy::{Decision, Needs, Peer, Permission, Permissions, Policy};
 
 /// The configuration in force, as far as sessions need it.
 #[derive(Debug)]
@@ -25,7 +24,9 @@ pub(crate) struct Epoch {
     slots: HashMap<AccountName, Arc<Slot>>,
     /// The names in order, for lists that come in pages.
     names: Vec<AccountName>,
-    admin: Arc<[Rule]>,
+    admin: Arc<Policy>,
+    /// Which facts the rules of any account or of `admin` need.
+    needs: Needs,
 }
 
 /// An account of a loaded configuration.
@@ -80,17 +81,21 @@ impl Registry {
 
 impl Epoch {
     /// A configuration with these accounts.
-    pub(crate) fn new(slots: impl IntoIterator<Item = Arc<Slot>>, admin: Arc<[Rule]>) -> Self {
+    pub(crate) fn new(slots: impl IntoIterator<Item = Arc<Slot>>, admin: Arc<Policy>) -> Self {
         let slots: HashMap<_, _> = slots
             .into_iter()
             .map(|slot| (slot.account.name.clone(), slot))
             .collect();
         let mut names: Vec<_> = slots.keys().cloned().collect();
         names.sort_unstable();
+        let needs = slots.values().fold(admin.needs(), |needs, slot| {
+            needs | slot.account.allow.needs()
+        });
         Self {
             slots,
             names,
             admin,
+            needs,
         }
     }
 
@@ -104,37 +109,76 @@ impl Epoch {
         self.slots.len()
     }
 
-    /// Whether the peer may do what only an administrator may.
-    pub(crate) fn is_admin(&self, peer: &Peer) -> bool {
-        policy::decide(peer, &self.admin).is_allowed()
+    /// Which facts have to be read before the peer is told what it may do with the account, or with any where none is named.
+    ///
+    /// Those its rules need; but whoever may do nothing with it must not learn from what was read that it exists.
+    pub(crate) fn lacks(&self, peer: &Peer, account: Option<&AccountName>) -> Needs {
+        let asked = peer.asked();
+        if self.needs.without(asked).is_empty() {
+            return Needs::NONE;
+        }
+        let Some(slot) = account.and_then(|account| self.slot(account)) else {
+            return self.needs.without(asked);
+        };
+        let own = (self.admin.needs() | slot.account.allow.needs()).without(asked);
+        if own.is_empty() && !self.knows(peer, slot) {
+            return self.needs.without(asked);
+        }
+        own
     }
 
-    /// Whether the peer may see the account: have its token, or administer it.
-    pub(crate) fn may_see(&self, peer: &Peer, slot: &Slot) -> bool {
-        slot.allows(peer) || self.is_admin(peer)
+    /// Which facts the rules in force need.
+    pub(crate) fn needs(&self) -> Needs {
+        self.needs
     }
 
-    /// The accounts the peer may see, by name, after the one given.
+    /// Whether the peer may do anything with the account.
+    pub(crate) fn knows(&self, peer: &Peer, slot: &Slot) -> bool {
+        let allow = &slot.account.allow;
+        let may = allow.permissions(peer) | self.as_administrator(peer);
+        may.has_any(Permissions::OF_AN_ACCOUNT)
+    }
+
+    /// Whether the peer may do this with the account.
+    pub(crate) fn decide(&self, peer: &Peer, slot: &Slot, permission: Permission) -> Decision {
+        match slot.account.allow.decide(peer, permission) {
+            Decision::Denied(unread) => self.decide_for_all(peer, permission, unread),
+            allowed => allowed,
+        }
+    }
+
+    /// Whether the peer may do this with every account, or with the daemon itself: as an administrator.
+    pub(crate) fn administers(&self, peer: &Peer, permission: Permission) -> Decision {
+        self.decide_for_all(peer, permission, Needs::NONE)
+    }
+
+    fn decide_for_all(&self, peer: &Peer, permission: Permission, unread: Needs) -> Decision {
+        match self.admin.decide(peer, permission) {
+            Decision::Denied(more) => Decision::Denied(unread | more),
+            allowed => allowed,
+        }
+    }
+
+    /// What the peer may do with every account, and with the daemon itself.
+    pub(crate) fn as_administrator(&self, peer: &Peer) -> Permissions {
+        self.admin.permissions(peer)
+    }
+
+    /// The accounts the peer may do anything of these with, by name, after the one given.
     pub(crate) fn visible<'a>(
         &'a self,
         peer: &'a Peer,
+        any_of: Permissions,
         after: Option<&AccountName>,
     ) -> impl Iterator<Item = &'a Arc<Slot>> + use<'a> {
         let start = after.map_or(0, |after| self.names.partition_point(|name| name <= after));
-        let admin = self.is_admin(peer);
+        let admin = self.as_administrator(peer).has_any(any_of);
         self.names
             .get(start..)
             .unwrap_or_default()
             .iter()
             .filter_map(|name| self.slots.get(name))
-            .filter(move |slot| admin || slot.allows(peer))
-    }
-}
-
-impl Slot {
-    /// Whether the peer may have the account's token.
-    pub(crate) fn allows(&self, peer: &Peer) -> bool {
-        policy::decide(peer, &self.account.allow).is_allowed()
+            .filter(move |slot| admin || slot.account.allow.permissions(peer).has_any(any_of))
     }
 }
 

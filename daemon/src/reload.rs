@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use tokend_config::{Account, Config, Environment, Overrides};
-use tokend_policy::Rule;
+use tokend_policy::Policy;
 use tokend_proto::{AccountName, Fault, FaultCode};
 use tokend_store::{AccountId, Store, StoreError};
 use tokio::sync::{Mutex, oneshot};
@@ -63,7 +63,7 @@ pub(crate) struct LogChoice {
 #[derive(Debug)]
 pub(crate) struct Change {
     pub(crate) accounts: Vec<Joining>,
-    pub(crate) admin: Arc<[Rule]>,
+    pub(crate) admin: Arc<Policy>,
     /// How far hosts are used up, if every record was asked.
     pub(crate) hosts_used: Option<HostsUsed>,
     /// What was changed, or the accounts that have to be read again.

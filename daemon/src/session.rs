@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use tokend_policy::Peer;
+use tokend_policy::{Needs, Peer};
 use tokend_proto::{
     ClientFrame, Fault, FaultCode, FrameBuffer, Request, RequestId, Response, ServerFrame,
     decode_client, encode, negotiate,
@@ -21,6 +21,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::desk::{Desk, Handled};
+use crate::peer::Connection;
 
 /// The bounds of a session.
 #[derive(Debug, Clone, Copy)]
@@ -61,14 +62,20 @@ pub(crate) enum Ended {
 
 type Waiting = FuturesUnordered<Pin<Box<dyn Future<Output = (RequestId, Response)> + Send>>>;
 
-/// Serves one connection until it ends.
-pub(crate) async fn serve<S>(stream: S, peer: Peer, desk: Arc<Desk>, bounds: Bounds) -> Ended
+/// Serves one connection until it ends: that of a peer, accepted so many milliseconds after boot.
+pub(crate) async fn serve<S>(
+    stream: S,
+    (peer, accepted_ms): (Peer, u64),
+    desk: Arc<Desk>,
+    bounds: Bounds,
+) -> Ended
 where
-    S: AsyncRead + AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite + Connection + Unpin,
 {
     let mut session = Session {
         stream,
         peer,
+        accepted_ms,
         desk,
         bounds,
         greeted: false,
@@ -86,6 +93,7 @@ const ENOUGH: usize = 64 * 1024;
 struct Session<S> {
     stream: S,
     peer: Peer,
+    accepted_ms: u64,
     desk: Arc<Desk>,
     bounds: Bounds,
     greeted: bool,
@@ -96,9 +104,19 @@ struct Session<S> {
     output: Zeroizing<Vec<u8>>,
 }
 
+/// How far taking frames went.
+enum Taken {
+    /// There is no whole frame left, or no room for another request.
+    All,
+    /// Answers have to be written first.
+    Enough,
+    /// This one needs to know more about the peer.
+    Asks(RequestId, Box<Request>, Needs),
+}
+
 impl<S> Session<S>
 where
-    S: AsyncRead + AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite + Connection + Unpin,
 {
     async fn run(&mut self) -> Ended {
         let mut waiting = Waiting::new();
@@ -114,10 +132,18 @@ where
     }
 
     async fn turn(&mut self, waiting: &mut Waiting) -> Result<(), Ended> {
-        while self.take_frames(waiting)? {
+        loop {
+            let taken = self.take_frames(waiting)?;
             self.flush().await?;
+            match taken {
+                Taken::All => break,
+                Taken::Enough => {}
+                Taken::Asks(id, request, needs) => {
+                    self.learn(&request, needs).await;
+                    self.handle(id, *request, waiting)?;
+                }
+            }
         }
-        self.flush().await?;
         let full = waiting.len() >= self.bounds.pending;
         let answered = if full {
             waiting.next().await
@@ -151,16 +177,42 @@ where
         )
     }
 
-    /// Answers every whole frame that has been read, or puts it among those that wait. True when there are enough answers to be
-    /// written before more frames are taken.
-    fn take_frames(&mut self, waiting: &mut Waiting) -> Result<bool, Ended> {
+    /// Reads what has to be known about the peer, once for each connection and configuration. What follows on this connection waits;
+    /// nobody else does.
+    async fn learn(&mut self, request: &Request, mut needs: Needs) {
+        while !needs.is_empty() {
+            let pin = self.stream.pin(&self.peer, self.accepted_ms);
+            let peer = self.peer.clone();
+            self.peer = self.desk.facts.learn(peer, needs, pin).await;
+            // Whoever turns out to be a stranger to the account is looked at as one to any.
+            needs = self.desk.lacks(&self.peer, request);
+        }
+    }
+
+    fn handle(
+        &mut self,
+        id: RequestId,
+        request: Request,
+        waiting: &mut Waiting,
+    ) -> Result<(), Ended> {
+        match self.desk.handle(&self.peer, request) {
+            Handled::Now(response) => self.answer(id, response),
+            Handled::Later(pending) => {
+                waiting.push(Box::pin(async move { (id, pending.await) }));
+                Ok(())
+            }
+        }
+    }
+
+    /// Answers every whole frame that has been read, or puts it among those that wait.
+    fn take_frames(&mut self, waiting: &mut Waiting) -> Result<Taken, Ended> {
         while waiting.len() < self.bounds.pending {
             if self.output.len() >= ENOUGH {
-                return Ok(true);
+                return Ok(Taken::Enough);
             }
             let frame = match self.input.next_frame() {
                 Ok(Some(payload)) => decode_client(payload),
-                Ok(None) => return Ok(false),
+                Ok(None) => return Ok(Taken::All),
                 Err(error) => Err(error),
             };
             self.frame_by = None;
@@ -183,15 +235,16 @@ where
                 _ if !self.greeted => {
                     return Err(self.refuse(id, "a connection begins with hello"));
                 }
-                request => match self.desk.handle(&self.peer, request) {
-                    Handled::Now(response) => self.answer(id, response)?,
-                    Handled::Later(pending) => {
-                        waiting.push(Box::pin(async move { (id, pending.await) }));
+                request => {
+                    let needs = self.desk.lacks(&self.peer, &request);
+                    if !needs.is_empty() {
+                        return Ok(Taken::Asks(id, Box::new(request), needs));
                     }
-                },
+                    self.handle(id, request, waiting)?;
+                }
             }
         }
-        Ok(false)
+        Ok(Taken::All)
     }
 
     fn greet(

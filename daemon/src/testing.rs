@@ -11,10 +11,10 @@ use tempfile::TempDir;
 use tokend_config::{Account, Config, Environment, Overrides};
 use tokend_config::{Format, Level};
 use tokend_engine::{AccountKey, GrantId, Held, Timestamp};
-use tokend_policy::Peer;
+use tokend_policy::{Needs, Peer};
 use tokend_proto::{AccountName, Request, Response, SecretText};
 use tokend_store::{MemoryStore, Store};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 
@@ -25,6 +25,7 @@ use crate::driver::Task;
 use crate::keeper::{Job, Keeper};
 use crate::logging::Logging;
 use crate::message::{DRIVER_QUEUE, Driver, Message};
+use crate::peer::{Connection, Pinned, Reader};
 use crate::registry::{Epoch, IssuedToken, Registry, Slot};
 use crate::reload::{LogChoice, Reloader};
 use crate::secrets::SecretSource;
@@ -90,10 +91,13 @@ fn environment() -> Environment {
 }
 
 pub(crate) fn peer(uid: u32) -> Peer {
-    Peer {
-        uid,
-        gid: uid,
-        pid: 1,
+    Peer::new(uid, uid, 1)
+}
+
+/// A pipe has nobody at its other end who could be held on to.
+impl Connection for DuplexStream {
+    fn pin(&self, _: &Peer, _: u64) -> Result<Box<dyn Pinned>, String> {
+        Err("it is a pipe".to_owned())
     }
 }
 
@@ -154,6 +158,8 @@ pub(crate) fn desk(
             clock: clock.clone(),
             diagnosis: Arc::new(Diagnosis::new(Arc::clone(&reloader))),
             reloader,
+            facts: Reader::new(clock.clone()),
+            always: Needs::NONE,
         }),
         messages,
     )
@@ -244,6 +250,8 @@ impl Daemon {
             desk: Arc::new(Desk {
                 registry,
                 driver,
+                facts: Reader::new(clock.clone()),
+                always: Needs::NONE,
                 clock,
                 diagnosis: Arc::new(Diagnosis::new(Arc::clone(&reloader))),
                 reloader,

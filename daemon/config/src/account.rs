@@ -9,15 +9,19 @@ use std::sync::Arc;
 
 use tokend_dialect::{Dialect, Endpoint, FieldUse};
 use tokend_engine::RefreshPolicy;
-use tokend_policy::{Directory, Rule};
+use tokend_policy::{Directory, Policy, Rule};
 use tokend_proto::AccountName;
 
+use super::allow::allow;
 use super::dialects::{Dialects, Known};
 use super::fingerprint::Fingerprint;
 use super::given::{Address, Given, check_scheme, refuse_refresh_token};
+use super::group::Groups;
+use super::marks::{Marks, Owner};
 use super::mistake::Mistakes;
-use super::rules::{Pacing, PacingTable, Shared, rules};
+use super::pacing::{Pacing, PacingTable};
 use super::section::{Key, Section};
+use super::shared::Shared;
 use super::value::Value;
 use crate::secret_ref::SecretRef;
 
@@ -34,8 +38,8 @@ pub struct Account {
     pub fields: Box<[(Arc<str>, Box<str>)]>,
     /// Where its secrets are, by the dialect's names for them. None needs to be here.
     pub secrets: Box<[(Arc<str>, SecretRef)]>,
-    /// Who may have its token.
-    pub allow: Arc<[Rule]>,
+    /// Who may do what with it.
+    pub allow: Arc<Policy>,
     /// How often its provider may be asked.
     pub pacing: Arc<Pacing>,
     /// When it is refreshed without being asked.
@@ -80,7 +84,7 @@ impl fmt::Display for Account {
 /// What accounts inherit from `[defaults]`.
 #[derive(Debug, Clone)]
 pub(super) struct Defaults {
-    pub(super) allow: Arc<[Rule]>,
+    pub(super) allow: Arc<Policy>,
     pub(super) refresh: RefreshPolicy,
     pub(super) pacing: PacingTable,
 }
@@ -91,7 +95,8 @@ pub(super) struct Reader {
     pub(super) dialects: Dialects,
     pub(super) directory: Directory,
     pub(super) defaults: Defaults,
-    pub(super) rules: Shared<Arc<[Rule]>, [Rule]>,
+    pub(super) groups: Groups,
+    pub(super) policies: Shared<Arc<Policy>, Policy>,
     sites: Shared<String, Site>,
     pacings: Shared<Pacing, Pacing>,
     names: Shared<Box<str>, str>,
@@ -127,12 +132,18 @@ pub(super) fn refresh(value: Option<Value<'_>>, mistakes: &mut Mistakes) -> Opti
 
 impl Reader {
     /// A reader that has seen no account yet.
-    pub(super) fn new(dialects: Dialects, directory: Directory, defaults: Defaults) -> Self {
+    pub(super) fn new(
+        dialects: Dialects,
+        directory: Directory,
+        defaults: Defaults,
+        groups: Groups,
+    ) -> Self {
         Self {
             dialects,
             directory,
             defaults,
-            rules: Shared::new(),
+            groups,
+            policies: Shared::new(),
             sites: Shared::new(),
             pacings: Shared::new(),
             names: Shared::new(),
@@ -146,6 +157,7 @@ impl Reader {
         key: &Key<'_>,
         value: Value<'_>,
         base: &Path,
+        marks: &mut Marks,
         mistakes: &mut Mistakes,
     ) -> Option<Account> {
         let before = mistakes.count();
@@ -153,12 +165,11 @@ impl Reader {
         let known = self.dialect(&mut section, mistakes);
         let address = Address::take(&mut section, mistakes);
         let own = Own {
-            allow: section
-                .take("allow")
-                .and_then(|value| rules(&value, &mut self.directory, mistakes)),
+            allow: allow(&mut section, &mut self.directory, marks, mistakes),
             refresh: refresh(section.take("refresh"), mistakes),
             pacing: PacingTable::read(section.take("pacing"), mistakes),
         };
+        marks.end(Owner::Account(&name));
         let mut given = Given::default();
         given.take(&mut section, base, mistakes);
         let dialect = known.as_deref().map(|known| &*known.dialect);
@@ -179,7 +190,7 @@ impl Reader {
         );
         section.finish(mistakes);
         let site = site.filter(|_| mistakes.count() == before)?;
-        Some(self.account(name, &known, &site, given, own))
+        Some(self.account(name, &known, &site, given, own, marks))
     }
 
     fn dialect(
@@ -238,11 +249,14 @@ impl Reader {
         site: &Site,
         given: Given,
         own: Own,
+        marks: &mut Marks,
     ) -> Account {
         let dialect = Arc::clone(&known.dialect);
-        let allow = match own.allow {
-            Some(rules) => self.rules.rules(rules),
-            None => Arc::clone(&self.defaults.allow),
+        let inherited = || self.defaults.allow.rules();
+        let alone = own.allow.as_deref().unwrap_or_else(inherited);
+        let allow = match (self.groups.with(&name, alone, marks), own.allow) {
+            (Some(rules), _) | (None, Some(rules)) => self.policies.policy(rules),
+            (None, None) => Arc::clone(&self.defaults.allow),
         };
         let pacing = own.pacing.or(self.defaults.pacing).over(known.pacing);
         let field = |name: &str| given.plain.get(name).map_or("", String::as_str);

@@ -11,7 +11,7 @@ use tokend_engine::Rate;
 
 use super::files;
 use super::mistake::{Mistakes, choose_from};
-use super::rules::Pacing;
+use super::pacing::Pacing;
 
 /// The longest file of a dialect, in bytes.
 const LONGEST_FILE: u64 = 256 * 1024;

@@ -4,11 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokend_engine::RefreshPolicy;
-use tokend_policy::{Directory, Rule};
+use tokend_policy::{Directory, Permissions, Policy, Rule};
 
 use super::account::{Defaults, refresh};
+use super::allow::{ADMIN, allow, rules};
+use super::group::{Groups, Members};
+use super::marks::{Marks, Owner};
 use super::mistake::Mistakes;
-use super::rules::{PacingTable, rules};
+use super::pacing::PacingTable;
 use super::section::Section;
 use super::settings::{Http, Limits, Log, SOCKET_MODE, socket_mode};
 use super::value::Value;
@@ -16,7 +19,7 @@ use super::{Environment, files};
 
 /// Everything but the accounts.
 #[derive(Debug)]
-pub(super) struct Head {
+pub(super) struct Head<'p> {
     pub(super) socket: Option<PathBuf>,
     pub(super) socket_mode: u32,
     pub(super) state_dir: Option<PathBuf>,
@@ -24,23 +27,26 @@ pub(super) struct Head {
     pub(super) dialect_files: Vec<PathBuf>,
     /// The files of `include_dir`.
     pub(super) include_files: Vec<PathBuf>,
-    pub(super) admin: Arc<[Rule]>,
+    pub(super) admin: Arc<Policy>,
     pub(super) limits: Limits,
     pub(super) log: Log,
     pub(super) http: Http,
     pub(super) defaults: Defaults,
+    pub(super) groups: Groups,
+    pub(super) members: Members<'p>,
 }
 
-impl Head {
+impl<'p> Head<'p> {
     /// Reads it from the root of the first file; relative paths are taken from `base`.
     pub(super) fn read(
-        root: &mut Section<'_>,
+        root: &mut Section<'p>,
         base: &Path,
         environment: &Environment,
         directory: &mut Directory,
+        marks: &mut Marks,
         mistakes: &mut Mistakes,
     ) -> Self {
-        let own_user: Arc<[Rule]> = [Rule::User(environment.uid)].into();
+        let own_user = |may| Arc::new(Policy::new(vec![Rule::user(environment.uid, may)]));
         let mut path = |key| root.take(key).and_then(|value| value.path(base, mistakes));
         let (socket, state_dir) = (path("socket"), path("state_dir"));
         let mut directory_of = |key| files_of(root.take(key)?, base, mistakes);
@@ -51,8 +57,17 @@ impl Head {
             .and_then(|value| socket_mode(&value, mistakes));
         let admin = root
             .take("admin")
-            .and_then(|value| rules(&value, directory, mistakes));
+            .and_then(|value| rules(&value, ADMIN, directory, marks, mistakes));
+        marks.end(Owner::Admin);
         let defaults = root.section("defaults", mistakes);
+        let defaults = read_defaults(
+            defaults,
+            own_user(Permissions::USE),
+            directory,
+            marks,
+            mistakes,
+        );
+        let (groups, members) = Groups::read(root.take("group"), directory, marks, mistakes);
         Self {
             socket,
             socket_mode: mode.unwrap_or(SOCKET_MODE),
@@ -62,8 +77,13 @@ impl Head {
             limits: Limits::read(root.section("limits", mistakes), mistakes),
             log: Log::read(root.section("log", mistakes), mistakes),
             http: Http::read(root.section("http", mistakes), base, mistakes),
-            defaults: read_defaults(defaults, &own_user, directory, mistakes),
-            admin: admin.map_or(own_user, Arc::from),
+            defaults,
+            groups,
+            members,
+            admin: admin.map_or_else(
+                || own_user(Permissions::ADMINISTER),
+                |rules| Arc::new(Policy::new(rules)),
+            ),
         }
     }
 }
@@ -84,24 +104,23 @@ fn files_of(value: Value<'_>, base: &Path, mistakes: &mut Mistakes) -> Option<Ve
 /// Reads `[defaults]`. Without `allow` only the daemon's own user may have a token.
 fn read_defaults(
     section: Option<Section<'_>>,
-    own_user: &Arc<[Rule]>,
+    own_user: Arc<Policy>,
     directory: &mut Directory,
+    marks: &mut Marks,
     mistakes: &mut Mistakes,
 ) -> Defaults {
     let mut defaults = Defaults {
-        allow: Arc::clone(own_user),
+        allow: own_user,
         refresh: RefreshPolicy::default(),
         pacing: PacingTable::default(),
     };
     let Some(mut section) = section else {
         return defaults;
     };
-    if let Some(rules) = section
-        .take("allow")
-        .and_then(|value| rules(&value, directory, mistakes))
-    {
-        defaults.allow = rules.into();
+    if let Some(rules) = allow(&mut section, directory, marks, mistakes) {
+        defaults.allow = Arc::new(Policy::new(rules));
     }
+    marks.end(Owner::Defaults);
     defaults.refresh = refresh(section.take("refresh"), mistakes).unwrap_or_default();
     defaults.pacing = PacingTable::read(section.take("pacing"), mistakes);
     section.finish(mistakes);

@@ -5,21 +5,25 @@
 //! where secrets are.
 
 mod account;
+mod allow;
 mod dialects;
 mod excerpt;
 mod files;
 mod fingerprint;
 mod given;
+mod group;
 mod head;
 mod load;
 mod locations;
 mod log;
+mod marks;
 mod mistake;
+mod pacing;
 pub mod report;
-mod rules;
 mod secret_ref;
 mod section;
 mod settings;
+mod shared;
 mod split;
 #[cfg(test)]
 mod tests;
@@ -33,12 +37,13 @@ pub use files::toml_files;
 pub use fingerprint::{Fingerprint, Parts};
 pub use locations::Environment;
 pub use log::{BadLevel, Format, LEVEL_VARIABLE, Level};
+pub use marks::{Marks, Origin};
 pub use mistake::{ConfigError, Report, nearest};
-pub use rules::Pacing;
+pub use pacing::Pacing;
 pub use secret_ref::{COMMAND_TIMEOUT, SecretRef};
 pub use settings::{Http, Limits, Log};
 
-use tokend_policy::{Directory, Rule};
+use tokend_policy::{Directory, Policy};
 
 /// Everything that was configured.
 #[derive(Debug)]
@@ -49,8 +54,8 @@ pub struct Config {
     pub socket_mode: u32,
     /// Where the store and its key are.
     pub state_dir: PathBuf,
-    /// Who may refresh, reload, log in and forget.
-    pub admin: Arc<[Rule]>,
+    /// Who may administer: reload, and refresh, log in and forget any account.
+    pub admin: Arc<Policy>,
     /// Bounds on what peers can take up.
     pub limits: Limits,
     /// What is logged and how.
@@ -83,6 +88,33 @@ impl Config {
         overrides: &Overrides,
         environment: &Environment,
     ) -> Result<Self, ConfigError> {
-        load::load(path, overrides, environment, Directory::system())
+        load::load(
+            path,
+            overrides,
+            environment,
+            Directory::system(),
+            &mut Marks::default(),
+        )
+    }
+
+    /// The same, and where each rule stands.
+    ///
+    /// # Errors
+    ///
+    /// All mistakes that were found, up to a bound.
+    pub fn load_with_marks(
+        path: &Path,
+        overrides: &Overrides,
+        environment: &Environment,
+    ) -> Result<(Self, Marks), ConfigError> {
+        let mut marks = Marks::kept();
+        let config = load::load(
+            path,
+            overrides,
+            environment,
+            Directory::system(),
+            &mut marks,
+        )?;
+        Ok((config, marks))
     }
 }

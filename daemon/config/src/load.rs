@@ -16,6 +16,7 @@ use toml::de::DeTable;
 use super::account::{Account, Reader};
 use super::dialects::Dialects;
 use super::head::Head;
+use super::marks::Marks;
 use super::mistake::{Mistakes, Place, SourceFile};
 use super::section::{Key, Piece, Section};
 use super::split::{Runs, Split, split};
@@ -31,6 +32,7 @@ pub(super) fn load(
     overrides: &Overrides,
     environment: &Environment,
     mut directory: Directory,
+    marks: &mut Marks,
 ) -> Result<Config, ConfigError> {
     let mut mistakes = Mistakes::default();
     let Some(main) = read_file(path, &mut mistakes) else {
@@ -51,15 +53,25 @@ pub(super) fn load(
         &main.base,
         environment,
         &mut directory,
+        marks,
         &mut mistakes,
     );
     let others = root.take("account");
     root.finish(&mut mistakes);
 
     let dialects = Dialects::load(&head.dialect_files, &mut mistakes);
-    let mut accounts = Accounts::new(Reader::new(dialects, directory, head.defaults));
+    let mut accounts = Accounts::new(
+        Reader::new(dialects, directory, head.defaults, head.groups),
+        marks,
+    );
     accounts.add_file(&main, &pieces, others, &mut mistakes);
     accounts.include(&head.include_files, &mut mistakes);
+    let seen = &accounts.seen;
+    head.members.check(
+        |name| seen.contains_key(name),
+        || seen.keys().map(AccountName::as_str).collect(),
+        &mut mistakes,
+    );
     let Accounts {
         mut found, files, ..
     } = accounts;
@@ -87,18 +99,20 @@ pub(super) fn load(
 }
 
 /// The accounts read so far.
-struct Accounts {
+struct Accounts<'m> {
     reader: Reader,
+    marks: &'m mut Marks,
     found: Vec<Arc<Account>>,
     /// Where each name was seen first, right or wrong: the number of its file, and the bytes there.
     seen: HashMap<AccountName, (usize, Range<usize>)>,
     files: Vec<Arc<SourceFile>>,
 }
 
-impl Accounts {
-    fn new(reader: Reader) -> Self {
+impl<'m> Accounts<'m> {
+    fn new(reader: Reader, marks: &'m mut Marks) -> Self {
         Self {
             reader,
+            marks,
             found: Vec::new(),
             seen: HashMap::new(),
             files: Vec::new(),
@@ -240,7 +254,11 @@ impl Accounts {
         let Some(file) = self.files.last() else {
             return;
         };
-        if let Some(account) = self.reader.read(name, key, value, &file.base, mistakes) {
+        let base = &file.base;
+        let account = self
+            .reader
+            .read(name, key, value, base, self.marks, mistakes);
+        if let Some(account) = account {
             self.found.push(Arc::new(account));
         }
     }

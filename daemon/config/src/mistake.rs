@@ -246,6 +246,11 @@ impl Mistakes {
         self.dialects.push(error);
     }
 
+    /// Whether no more are kept, but only counted.
+    pub(super) fn is_full(&self) -> bool {
+        self.found.len() >= MOST
+    }
+
     /// How many were found.
     pub(super) fn count(&self) -> usize {
         self.found.len() + self.dialects.len() + self.more

@@ -97,6 +97,11 @@ impl<'p> Section<'p> {
         Some(Value::new(self.piece, value))
     }
 
+    /// Whether a key is there.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
     /// Lets a key be there without looking at it.
     pub(super) fn ignore(&mut self, key: &'p str) {
         self.known.push(key);

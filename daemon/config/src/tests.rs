@@ -4,15 +4,14 @@ mod good;
 mod many;
 mod mistakes;
 mod page;
+mod rules;
 
 use std::fs;
 use std::path::PathBuf;
 
-use tempfile::TempDir;
-use tokend_policy::GroupRule;
-
 use super::*;
 use crate::report::{self, Medium};
+use tempfile::TempDir;
 
 /// A directory with a configuration in it.
 struct Site(TempDir);
@@ -35,9 +34,13 @@ impl Site {
     }
 
     fn load(&self) -> Result<Config, ConfigError> {
+        self.load_with(&mut Marks::default())
+    }
+
+    fn load_with(&self, marks: &mut Marks) -> Result<Config, ConfigError> {
         let directory = Directory::fixed(
             vec![("root", 0), ("deploy", 1000)],
-            vec![("ci", GroupRule::new(50, vec![1000, 1001]))],
+            vec![("ci", 50), ("operators", 60)],
         );
         let environment = Environment {
             uid: 7,
@@ -49,6 +52,7 @@ impl Site {
             &Overrides::default(),
             &environment,
             directory,
+            marks,
         )
     }
 

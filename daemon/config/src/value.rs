@@ -40,6 +40,11 @@ impl<'p> Value<'p> {
         self.piece.place(&self.span, !self.secret)
     }
 
+    /// `path:line:column` of where it stands.
+    pub(super) fn position(&self) -> String {
+        self.piece.file.position(&self.place())
+    }
+
     /// Keeps it out of reports.
     pub(super) fn hidden(self) -> Self {
         Self {
@@ -91,6 +96,11 @@ impl<'p> Value<'p> {
     /// Whether it is a table.
     pub(super) fn is_table(&self) -> bool {
         self.value.is_table()
+    }
+
+    /// Whether it is an array.
+    pub(super) fn is_array(&self) -> bool {
+        self.value.is_array()
     }
 
     /// A table.

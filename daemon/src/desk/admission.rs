@@ -2,8 +2,10 @@
 //!
 //! Owns the refusals of the desk. Whoever may see no account at all does not learn which names exist.
 
+use std::fmt::Write as _;
+
 use tokend_config::nearest;
-use tokend_policy::Peer;
+use tokend_policy::{Decision, Needs, Peer, Permission, Permissions};
 use tokend_proto::{AccountName, Fault, FaultCode};
 
 use crate::registry::{Epoch, Slot};
@@ -11,70 +13,133 @@ use crate::registry::{Epoch, Slot};
 /// How many names are looked through for the one that was meant.
 const NEAREST_OF: usize = 2_000;
 
-/// The account, if the peer may have its token.
-pub(super) fn served<'a>(
+/// Whoever has any of these knows of an account.
+pub(super) const ANY: Permissions = Permissions::OF_AN_ACCOUNT;
+
+/// The account, if the peer may do this with it.
+pub(super) fn allowed<'a>(
     epoch: &'a Epoch,
     peer: &Peer,
     account: &AccountName,
+    permission: Permission,
 ) -> Result<&'a Slot, Box<Fault>> {
-    match epoch.slot(account) {
-        Some(slot) if slot.allows(peer) => Ok(slot),
-        Some(_) => Err(not_allowed(peer, account)),
-        None => Err(unknown(epoch, peer, account)),
+    let Some(slot) = epoch.slot(account) else {
+        return Err(unknown(epoch, peer, account));
+    };
+    match epoch.decide(peer, slot, permission) {
+        Decision::Allowed(_) => Ok(slot),
+        Decision::Denied(unread) => Err(denied(epoch, peer, slot, permission, unread)),
     }
 }
 
-/// The account, if the peer may see how it is.
-pub(super) fn seen<'a>(
-    epoch: &'a Epoch,
+/// Whether the peer may do `what`, which is no single account's.
+pub(super) fn administrator(
+    epoch: &Epoch,
     peer: &Peer,
-    account: &AccountName,
-) -> Result<&'a Slot, Box<Fault>> {
-    match epoch.slot(account) {
-        Some(slot) if epoch.may_see(peer, slot) => Ok(slot),
-        Some(_) => Err(not_allowed(peer, account)),
-        None => Err(unknown(epoch, peer, account)),
+    permission: Permission,
+    what: &str,
+) -> Result<(), Box<Fault>> {
+    match epoch.administers(peer, permission) {
+        Decision::Allowed(_) => Ok(()),
+        Decision::Denied(unread) => Err(not_admin(peer, what, unread)),
     }
 }
 
-/// The account, if the peer may change it.
-pub(super) fn administered<'a>(
-    epoch: &'a Epoch,
+fn denied(
+    epoch: &Epoch,
     peer: &Peer,
-    account: &AccountName,
-) -> Result<&'a Slot, Box<Fault>> {
-    let slot = seen(epoch, peer, account)?;
-    if epoch.is_admin(peer) {
-        return Ok(slot);
+    slot: &Slot,
+    permission: Permission,
+    unread: Needs,
+) -> Box<Fault> {
+    let account = &slot.account.name;
+    if !epoch.knows(peer, slot) {
+        return not_allowed(peer, account, epoch.needs());
     }
-    Err(not_admin(peer, &format!("change account {account}")))
+    match permission {
+        Permission::Get | Permission::Status | Permission::Reject => {
+            not_this(peer, account, permission, unread)
+        }
+        Permission::Refresh | Permission::Login | Permission::Forget | Permission::Reload => {
+            let what = match permission {
+                Permission::Login => "enter a credential for",
+                other => other.as_str(),
+            };
+            not_admin(peer, &format!("{what} account {account}"), unread)
+        }
+    }
 }
 
-fn not_allowed(peer: &Peer, account: &AccountName) -> Box<Fault> {
+/// Whoever may do nothing with an account learns as much of it as of one that does not exist.
+fn not_allowed(peer: &Peer, account: &AccountName, needed: Needs) -> Box<Fault> {
     tracing::warn!(account = %account, peer = %peer, "denied: no rule allows this peer");
-    let message = format!(
+    let mut message = format!(
         "account {account} is not for you (user {}, group {})",
         peer.uid, peer.gid
     );
+    say_unread(&mut message, peer, needed);
     Box::new(Fault::new(FaultCode::NotAllowed, message).advise(format!(
-        "ask whoever runs tokend to add a rule that matches you to `allow` of [account.{account}], for example {{ user = {} }}, and to reload",
+        "ask whoever runs tokend to add a rule that matches you to `allow` of [account.{account}], for example {{ user = {} }}, and to reload; \
+         `tokenctl whoami` shows what rules can go by",
         peer.uid
     )))
 }
 
-pub(super) fn not_admin(peer: &Peer, what: &str) -> Box<Fault> {
-    tracing::warn!(peer = %peer, "denied: not an administrator: {what}");
-    let message = format!("user {} may not {what}", peer.uid);
+fn not_this(
+    peer: &Peer,
+    account: &AccountName,
+    permission: Permission,
+    unread: Needs,
+) -> Box<Fault> {
+    tracing::warn!(account = %account, peer = %peer, unread = %unread, "denied: no rule gives this peer {permission}");
+    let what = match permission {
+        Permission::Get => "have the token",
+        Permission::Status => "see the status",
+        _ => "report a token",
+    };
+    let mut message = format!(
+        "you may not {what} of account {account} (user {}, group {})",
+        peer.uid, peer.gid
+    );
+    say_unread(&mut message, peer, unread);
+    Box::new(Fault::new(FaultCode::NotAllowed, message).advise(format!(
+        "ask whoever runs tokend to add \"{permission}\" to `may` of a rule that matches you, and to reload"
+    )))
+}
+
+fn not_admin(peer: &Peer, what: &str, unread: Needs) -> Box<Fault> {
+    tracing::warn!(peer = %peer, unread = %unread, "denied: not an administrator: {what}");
+    let mut message = format!("user {} may not {what}", peer.uid);
+    say_unread(&mut message, peer, unread);
     Box::new(Fault::new(FaultCode::NotAllowed, message).advise(
         "do it as the user tokend runs as, or have a rule that matches you added to `admin` in its configuration",
     ))
 }
 
+/// Says what could not be read of what is needed. Not by which rule, and not what it wanted.
+fn say_unread(message: &mut String, peer: &Peer, needed: Needs) {
+    let facts = peer.facts();
+    let whys = [
+        (Needs::GROUPS, facts.groups.why_unread()),
+        (Needs::UNITS, facts.units.why_unread()),
+        (Needs::EXECUTABLE, facts.executable.why_unread()),
+        (Needs::SHA256, facts.sha256.why_unread()),
+    ];
+    for (need, why) in whys {
+        if let Some(why) = why
+            && needed.has(need)
+        {
+            // Writing to a string cannot fail.
+            let _written = write!(message, "; your {need} could not be read: {why}");
+        }
+    }
+}
+
 /// No such account. Whoever may see no account at all is not told which names exist.
 pub(super) fn unknown(epoch: &Epoch, peer: &Peer, account: &AccountName) -> Box<Fault> {
-    let mut visible = epoch.visible(peer, None).peekable();
-    if visible.peek().is_none() && !epoch.is_admin(peer) {
-        return not_allowed(peer, account);
+    let mut visible = epoch.visible(peer, ANY, None).peekable();
+    if visible.peek().is_none() && !epoch.as_administrator(peer).has_any(ANY) {
+        return not_allowed(peer, account, epoch.needs());
     }
     let names: Vec<_> = visible
         .take(NEAREST_OF)

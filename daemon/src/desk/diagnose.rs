@@ -4,10 +4,10 @@
 
 use std::sync::Arc;
 
-use tokend_policy::Peer;
+use tokend_policy::{Peer, Permission, Permissions};
 use tokend_proto::{AccountName, Fault};
 
-use super::admission::seen;
+use super::admission::allowed;
 use super::{Desk, Handled};
 use crate::diagnosis::{PAGE, Page, caller};
 
@@ -19,14 +19,15 @@ impl Desk {
         after: Option<&AccountName>,
     ) -> Result<Handled, Box<Fault>> {
         let epoch = arc_swap::Guard::into_inner(self.registry.epoch());
+        let status = Permissions::of(&[Permission::Status]);
         let mut next = None;
         let slots = match account {
             Some(name) => {
-                seen(&epoch, peer, name)?;
+                allowed(&epoch, peer, name, Permission::Status)?;
                 epoch.slot(name).into_iter().cloned().collect()
             }
             None => {
-                let mut visible = epoch.visible(peer, after);
+                let mut visible = epoch.visible(peer, status, after);
                 let slots: Vec<_> = visible.by_ref().take(PAGE).cloned().collect();
                 if visible.next().is_some() {
                     next = slots.last().map(|slot| slot.account.name.clone());
@@ -36,7 +37,8 @@ impl Desk {
         };
         let page = Page {
             caller: after.is_none().then(|| caller(&epoch, peer)),
-            admin: epoch.is_admin(peer),
+            // Whoever may reload is told mistakes of the configuration with their places anyway.
+            admin: epoch.administers(peer, Permission::Reload).is_allowed(),
             slots,
             epoch,
             next,

@@ -38,7 +38,7 @@ impl Talk {
         );
         let (desk, driver) = desk(&site, &Clock::system(), 64);
         let (client, server) = duplex(room);
-        let serving = tokio::spawn(serve(server, peer(OWNER), Arc::clone(&desk), BOUNDS));
+        let serving = tokio::spawn(serve(server, (peer(OWNER), 0), Arc::clone(&desk), BOUNDS));
         Self {
             client,
             received: FrameBuffer::new(),

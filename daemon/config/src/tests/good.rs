@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use tokend_engine::{Rate, RefreshPolicy};
-use tokend_policy::Peer;
-use tokend_policy::decide;
+use tokend_policy::{Peer, Permission, Permissions, Rule};
 
 use super::*;
 use crate::log::Format;
@@ -43,7 +42,10 @@ fn an_empty_file_is_a_daemon_without_accounts() {
         config.state_dir,
         PathBuf::from("/home/t/.local/state/tokend")
     );
-    assert_eq!(*config.admin, [Rule::User(7)]);
+    assert_eq!(
+        config.admin.rules(),
+        [Rule::user(7, Permissions::ADMINISTER)]
+    );
     assert_eq!(config.files, [site.path("tokend.toml")]);
 }
 
@@ -88,6 +90,7 @@ fn the_example_is_a_valid_configuration_that_names_every_setting() {
         "max_body",
         "extra_ca",
         "allow",
+        "accounts",
         "refresh",
         "pacing",
         "provider",
@@ -145,8 +148,13 @@ max_body = "64KiB"
     assert_eq!(config.socket, site.path("tokend.sock"));
     assert_eq!(config.socket_mode, 0o660);
     assert_eq!(config.state_dir, PathBuf::from("/var/lib/elsewhere"));
-    let group = Rule::Group(Arc::new(GroupRule::new(50, vec![1000, 1001])));
-    assert_eq!(*config.admin, [Rule::User(0), group]);
+    let group = Rule {
+        may: Permissions::ADMINISTER,
+        group: Some(50),
+        ..Rule::default()
+    };
+    let root = Rule::user(0, Permissions::ADMINISTER);
+    assert_eq!(config.admin.rules(), [root, group]);
     let limits = Limits {
         connections: 10,
         connections_per_user: 5,
@@ -198,7 +206,7 @@ fn an_account_has_its_dialects_pacing_and_its_files_directory() {
         Some(&SecretRef::File(site.path("secrets/ads").into()))
     );
     assert_eq!(ads.refresh, RefreshPolicy::Auto);
-    assert_eq!(*ads.allow, [Rule::User(7)]);
+    assert_eq!(ads.allow.rules(), [Rule::user(7, Permissions::USE)]);
     let pacing = ads.dialect.pacing();
     assert_eq!(
         (ads.pacing.attempts.burst(), ads.pacing.attempts.period()),
@@ -214,14 +222,13 @@ fn an_account_has_its_dialects_pacing_and_its_files_directory() {
 #[test]
 fn without_allow_only_the_daemons_own_user_is_allowed_and_root_is_not() {
     let ads = ads(ADS);
-    let peer = |uid| Peer {
-        uid,
-        gid: uid,
-        pid: 1,
+    let may_get = |uid| {
+        let peer = Peer::new(uid, uid, 1);
+        ads.allow.decide(&peer, Permission::Get).is_allowed()
     };
-    assert!(decide(&peer(7), &ads.allow).is_allowed());
-    assert!(!decide(&peer(0), &ads.allow).is_allowed());
-    assert!(!decide(&peer(1000), &ads.allow).is_allowed());
+    assert!(may_get(7));
+    assert!(!may_get(0));
+    assert!(!may_get(1000));
 }
 
 #[test]
@@ -260,8 +267,11 @@ logins = {{ burst = 1, every = \"1h\" }}
         (RefreshPolicy::Always, RefreshPolicy::OnDemand)
     );
     assert_eq!(
-        (&*ads.allow, &*other.allow),
-        (&[Rule::User(1000)][..], &[Rule::User(5)][..])
+        (ads.allow.rules(), other.allow.rules()),
+        (
+            &[Rule::user(1000, Permissions::USE)][..],
+            &[Rule::user(5, Permissions::USE)][..]
+        )
     );
 }
 

@@ -14,7 +14,7 @@ const FILES: &[(&str, &[&str])] = &[
     (
         r#"sokcet = "/a""#,
         &[
-            "1:1: unknown key `sokcet`; did you mean `socket`? valid here: `socket`, `state_dir`, `dialect_dir`, `include_dir`, `socket_mode`, `admin`, `defaults`, `limits`, `log`, `http`, `account`",
+            "1:1: unknown key `sokcet`; did you mean `socket`? valid here: `socket`, `state_dir`, `dialect_dir`, `include_dir`, `socket_mode`, `admin`, `defaults`, `group`, `limits`, `log`, `http`, `account`",
         ],
     ),
     (
@@ -320,15 +320,9 @@ refresh_token = { file = "hunter2" }"#,
         ],
     ),
     (
-        r#"allow = [{ unit = "a.service" }]"#,
-        &[
-            "5:12: unknown key `unit`; there are no rules for units yet; name the user the unit runs as",
-        ],
-    ),
-    (
         r#"allow = ["root"]"#,
         &[
-            r#"5:10: expected a rule, found a string; write `{ user = "deploy" }` or `{ group = "ci" }`"#,
+            r#"5:10: expected a rule, found a string; write `{ user = "deploy" }`, `{ group = "ci" }` or `{ unit = "backup.service" }`"#,
         ],
     ),
     (

@@ -42,6 +42,7 @@ fn said(path: &str, value: &str) -> Vec<String> {
             None => (*part, false),
         };
         text = match (key, list) {
+            ("NAME", _) if path.starts_with("group.") => format!("{{ one = {text} }}"),
             ("NAME", _) => {
                 let given = text.trim_start_matches('{').trim_end_matches('}');
                 format!("{{ ads = {{ {account}, {given} }} }}")
@@ -115,6 +116,7 @@ fn tables() -> BTreeMap<String, BTreeSet<String>> {
             };
             let inner = match inner.as_str() {
                 "account" => "account.NAME".to_owned(),
+                "group" => "group.NAME".to_owned(),
                 _ => inner,
             };
             if !FREE.contains(&inner.as_str()) {

@@ -1,0 +1,254 @@
+//! Reads rules: `allow` of accounts, defaults and groups, and `admin`.
+//!
+//! Owns what can stand in a rule and what is said when it cannot. Never lets a rule in that would match more than it seems to.
+
+use std::path::{Component, Path};
+use std::sync::Arc;
+
+use tokend_policy::{Digest, Directory, Permission, Permissions, Rule, UnitError, UnitPattern};
+
+use super::marks::Marks;
+use super::mistake::{Mistakes, choose_from};
+use super::section::Section;
+use super::value::Value;
+
+/// What the rules of a list can give.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct List {
+    /// What a rule gives that does not say.
+    pub(super) usual: Permissions,
+    /// What it can say.
+    possible: Permissions,
+    /// The list of whom there is when there is none.
+    otherwise: &'static str,
+}
+
+/// `allow` of an account, a group, or the defaults.
+pub(super) const ALLOW: List = List {
+    usual: Permissions::USE,
+    possible: Permissions::OF_AN_ACCOUNT,
+    otherwise: "name somebody, or leave the key out: then only the daemon's own user is allowed",
+};
+
+/// `admin`.
+pub(super) const ADMIN: List = List {
+    usual: Permissions::ADMINISTER,
+    possible: Permissions::ADMINISTER,
+    otherwise: "name somebody, or leave the key out: then only the daemon's own user is allowed",
+};
+
+/// Reads a list of rules: `[{ user = "deploy" }, { group = "ci", unit = "build@.service" }]`.
+pub(super) fn rules(
+    value: &Value<'_>,
+    list: List,
+    directory: &mut Directory,
+    marks: &mut Marks,
+    mistakes: &mut Mistakes,
+) -> Option<Vec<Rule>> {
+    let before = mistakes.count();
+    let rules: Vec<Rule> = value
+        .array(mistakes)?
+        .filter_map(|value| {
+            marks.note(&value);
+            rule(value, list, directory, mistakes)
+        })
+        .collect();
+    if mistakes.count() > before {
+        return None;
+    }
+    if rules.is_empty() {
+        let help = list.otherwise.to_owned();
+        return value.wrong(mistakes, "an empty list would allow nobody", help);
+    }
+    Some(rules)
+}
+
+fn rule(
+    value: Value<'_>,
+    list: List,
+    directory: &mut Directory,
+    mistakes: &mut Mistakes,
+) -> Option<Rule> {
+    let example = || {
+        "write `{ user = \"deploy\" }`, `{ group = \"ci\" }` or `{ unit = \"backup.service\" }`"
+            .to_owned()
+    };
+    if !value.is_table() {
+        let found = format!("expected a rule, found {}", value.kind());
+        return value.wrong(mistakes, found, example());
+    }
+    let before = mistakes.count();
+    let mut section = value.clone().section(mistakes)?;
+    let mut rule = Rule {
+        may: list.usual,
+        ..Rule::default()
+    };
+    let user = section.take("user");
+    let has_user = user.is_some();
+    rule.user = user.and_then(|who| named(&who, "user", mistakes, |name| directory.user(name)));
+    rule.group = section
+        .take("group")
+        .and_then(|who| named(&who, "group", mistakes, |name| directory.group(name)));
+    rule.unit = section
+        .take("unit")
+        .and_then(|value| unit(&value, mistakes));
+    let user_unit = section.take("user_unit");
+    if let Some(value) = &user_unit
+        && !has_user
+    {
+        let help = "add `user`: whose unit it is".to_owned();
+        let _told: Option<()> =
+            value.wrong(mistakes, "every user can have a unit of this name", help);
+    }
+    rule.user_unit = user_unit.and_then(|value| unit(&value, mistakes));
+    rule.exe = section.take("exe").and_then(|value| exe(&value, mistakes));
+    rule.sha256 = section
+        .take("sha256")
+        .and_then(|value| sha256(&value, mistakes));
+    if let Some(value) = section.take("may") {
+        rule.may = may(&value, list, mistakes).unwrap_or_default();
+    }
+    section.finish(mistakes);
+    if mistakes.count() > before {
+        return None;
+    }
+    let says = Rule {
+        may: Permissions::NONE,
+        ..rule.clone()
+    };
+    if says == Rule::default() {
+        return value.wrong(mistakes, "a rule says who", example());
+    }
+    Some(rule)
+}
+
+fn named(
+    who: &Value<'_>,
+    kind: &str,
+    mistakes: &mut Mistakes,
+    find: impl FnOnce(&str) -> Option<u32>,
+) -> Option<u32> {
+    let name = who.name_or_number(mistakes)?;
+    find(&name).or_else(|| {
+        let help = format!("create the {kind} first, or correct its name; reload after changes");
+        who.wrong(
+            mistakes,
+            format!("there is no {kind} `{name}` on this machine"),
+            help,
+        )
+    })
+}
+
+fn unit(value: &Value<'_>, mistakes: &mut Mistakes) -> Option<UnitPattern> {
+    let name = value.string(mistakes)?;
+    let (message, help) = match UnitPattern::new(name) {
+        Ok(unit) => return Some(unit),
+        Err(UnitError::Suffix) => (
+            format!("`{name}` is no unit that has processes"),
+            "write the whole name: `NAME.service`, `NAME.scope`, or `NAME@.service` for all instances of a template",
+        ),
+        Err(UnitError::Characters) => (
+            format!("`{name}` is no name of a unit"),
+            "write it as `systemctl` shows it; `*` and paths are not understood, `NAME@.service` means all instances of a template",
+        ),
+    };
+    value.wrong(mistakes, message, help.to_owned())
+}
+
+fn exe(value: &Value<'_>, mistakes: &mut Mistakes) -> Option<Arc<Path>> {
+    let text = value.string(mistakes)?;
+    let path = Path::new(text);
+    let plain = path
+        .components()
+        .all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
+    // What the kernel says is compared letter by letter.
+    let tidy = path.components().collect::<std::path::PathBuf>();
+    if path.is_absolute()
+        && plain
+        && !text.contains('\0')
+        && tidy.as_os_str() == path.as_os_str()
+        && text != "/"
+    {
+        return Some(path.into());
+    }
+    let help = "write it as `readlink /proc/PID/exe` shows it for the running program, such as `/usr/bin/backup`";
+    value.wrong(
+        mistakes,
+        format!("`{}` is no full path of a program", text.escape_debug()),
+        help.to_owned(),
+    )
+}
+
+fn sha256(value: &Value<'_>, mistakes: &mut Mistakes) -> Option<Digest> {
+    let text = value.string(mistakes)?;
+    text.parse().ok().or_else(|| {
+        let help = "write the 64 hexadecimal digits that `sha256sum PROGRAM` prints".to_owned();
+        value.wrong(mistakes, "this is no SHA-256 digest", help)
+    })
+}
+
+/// `may = ["get", "status"]`
+fn may(value: &Value<'_>, list: List, mistakes: &mut Mistakes) -> Option<Permissions> {
+    let before = mistakes.count();
+    let valid: Vec<&str> = list.possible.iter().map(Permission::as_str).collect();
+    let mut may = Permissions::NONE;
+    for word in value.array(mistakes)? {
+        let Some(text) = word.string(mistakes) else {
+            continue;
+        };
+        let known = Permission::ALL
+            .into_iter()
+            .find(|permission| permission.as_str() == text);
+        match known {
+            Some(permission) if list.possible.has(permission) => {
+                may = may | Permissions::of(&[permission]);
+            }
+            Some(permission) => {
+                let (message, help) = out_of_place(permission);
+                let _told: Option<()> = word.wrong(mistakes, message, help.to_owned());
+            }
+            None => {
+                let help = choose_from(text, &valid);
+                let _told: Option<()> =
+                    word.wrong(mistakes, format!("unknown permission `{text}`"), help);
+            }
+        }
+    }
+    if mistakes.count() > before {
+        return None;
+    }
+    if may.is_empty() {
+        let valid = list.possible;
+        let help = format!(
+            "name what it allows, or leave the key out: then {}; valid here: {valid}",
+            list.usual
+        );
+        return value.wrong(mistakes, "this rule would allow nothing", help);
+    }
+    Some(may)
+}
+
+/// What is said of a permission that is none of this list's.
+fn out_of_place(permission: Permission) -> (&'static str, &'static str) {
+    match permission {
+        Permission::Reload => (
+            "reloading is no permission of an account",
+            "put a rule with it into `admin`",
+        ),
+        _ => (
+            "an administrator has no tokens by being one",
+            "put a rule with it into `allow` of the account, of [defaults], or of a group",
+        ),
+    }
+}
+
+/// Takes `allow` out of a table, if it is there.
+pub(super) fn allow(
+    section: &mut Section<'_>,
+    directory: &mut Directory,
+    marks: &mut Marks,
+    mistakes: &mut Mistakes,
+) -> Option<Vec<Rule>> {
+    let value = section.take("allow")?;
+    rules(&value, ALLOW, directory, marks, mistakes)
+}

@@ -1,0 +1,168 @@
+//! Reads `[group.NAME]` tables: accounts that are allowed to the same peers.
+//!
+//! Owns which accounts get which rules behind their own. A group only ever adds.
+
+use std::collections::{BTreeMap, HashMap};
+
+use tokend_policy::{Directory, Rule};
+use tokend_proto::AccountName;
+
+use super::allow::allow;
+use super::marks::{Marks, Owner};
+use super::mistake::{Mistakes, nearest};
+use super::section::Section;
+use super::value::Value;
+
+/// The groups of a configuration, and the accounts in them where they were named.
+#[derive(Debug, Default)]
+pub(super) struct Groups {
+    rules: Vec<(AccountName, Vec<Rule>)>,
+    /// The numbers of the groups an account is in, in the order of the groups' names.
+    of: HashMap<AccountName, Vec<usize>>,
+}
+
+/// Where accounts are named in groups, until it is known which accounts there are.
+#[derive(Debug, Default)]
+pub(super) struct Members<'p>(Vec<(AccountName, Value<'p>)>);
+
+impl Groups {
+    /// Reads `group`, if it is there.
+    pub(super) fn read<'p>(
+        value: Option<Value<'p>>,
+        directory: &mut Directory,
+        marks: &mut Marks,
+        mistakes: &mut Mistakes,
+    ) -> (Self, Members<'p>) {
+        let (mut groups, mut members) = (Self::default(), Members::default());
+        let tables = value.and_then(|value| value.section(mistakes));
+        // By name, whatever order the parser keeps.
+        let tables: BTreeMap<_, _> = tables
+            .into_iter()
+            .flat_map(Section::entries)
+            .map(|(key, value)| (key.name, (key, value)))
+            .collect();
+        for (key, value) in tables.into_values() {
+            let name: AccountName = match key.name.parse() {
+                Ok(name) => name,
+                Err(error) => {
+                    let error = tokend_proto::NameError::to_string(&error);
+                    key.wrong(mistakes, error.replace("account name", "group name"), None);
+                    continue;
+                }
+            };
+            let Some(mut section) = value.section(mistakes).map(|section| section.named(&key))
+            else {
+                continue;
+            };
+            let accounts = section.require(
+                "accounts",
+                "the accounts in it, such as `[\"ads\", \"s3\"]`",
+                mistakes,
+            );
+            let rules = match section.has("allow") {
+                true => allow(&mut section, directory, marks, mistakes),
+                false => {
+                    let what = "who may have them, such as `[{ unit = \"backup.service\" }]`";
+                    let _missing = section.require("allow", what, mistakes);
+                    None
+                }
+            };
+            marks.end(Owner::Group(&name));
+            section.finish(mistakes);
+            let number = groups.rules.len();
+            groups.rules.push((name, rules.unwrap_or_default()));
+            if let Some(accounts) = accounts {
+                groups.add(number, &accounts, &mut members, mistakes);
+            }
+        }
+        (groups, members)
+    }
+
+    fn add<'p>(
+        &mut self,
+        number: usize,
+        accounts: &Value<'p>,
+        members: &mut Members<'p>,
+        mistakes: &mut Mistakes,
+    ) {
+        let mut count = 0;
+        for value in accounts.array(mistakes).into_iter().flatten() {
+            count += 1;
+            let Some(text) = value.string(mistakes) else {
+                continue;
+            };
+            let name: AccountName = match text.parse() {
+                Ok(name) => name,
+                Err(error) => {
+                    let error = tokend_proto::NameError::to_string(&error);
+                    let _told: Option<()> = value.wrong(mistakes, error, None);
+                    continue;
+                }
+            };
+            let of = self.of.entry(name.clone()).or_default();
+            if of.contains(&number) {
+                let twice = format!("account {name} stands in this group twice");
+                let _told: Option<()> = value.wrong(mistakes, twice, None);
+                continue;
+            }
+            of.push(number);
+            members.0.push((name, value));
+        }
+        if count == 0 && accounts.is_array() {
+            let help = "name its accounts, or take the group out".to_owned();
+            let _told: Option<()> =
+                accounts.wrong(mistakes, "a group without accounts allows nothing", help);
+        }
+    }
+
+    /// `own`, and behind them the rules of the groups `account` is in. `None` when it is in none.
+    pub(super) fn with(
+        &self,
+        account: &AccountName,
+        own: &[Rule],
+        marks: &mut Marks,
+    ) -> Option<Vec<Rule>> {
+        let mut rules = own.to_vec();
+        for (name, more) in self
+            .of
+            .get(account)?
+            .iter()
+            .filter_map(|at| self.rules.get(*at))
+        {
+            marks.member(account, name);
+            rules.extend_from_slice(more);
+        }
+        Some(rules)
+    }
+}
+
+impl Members<'_> {
+    /// Notes every account that a group names and that does not exist.
+    pub(super) fn check<'a>(
+        self,
+        is_known: impl Fn(&AccountName) -> bool,
+        known: impl Fn() -> Vec<&'a str>,
+        mistakes: &mut Mistakes,
+    ) {
+        for (name, value) in self.0 {
+            if is_known(&name) {
+                continue;
+            }
+            // Beyond the mistakes that are shown nobody reads a suggestion.
+            let mut names = if mistakes.is_full() {
+                Vec::new()
+            } else {
+                known()
+            };
+            names.sort_unstable();
+            let help = match nearest(name.as_str(), &names) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => {
+                    "a group names accounts of this configuration and its `include_dir`".to_owned()
+                }
+            };
+            let _told: Option<()> =
+                value.wrong(mistakes, format!("there is no account `{name}`"), help);
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Where rules stand, for whoever explains a decision.
+//!
+//! Kept only when asked for: a hundred thousand accounts share their rules, but not the places of them.
+
+use std::collections::HashMap;
+
+use tokend_proto::AccountName;
+
+use super::value::Value;
+
+/// The places of rules, as `path:line:column`, list by list in their order.
+#[derive(Debug, Default)]
+pub struct Marks {
+    on: bool,
+    /// Of the list that is being read.
+    current: Vec<String>,
+    admin: Option<Vec<String>>,
+    defaults: Option<Vec<String>>,
+    groups: HashMap<AccountName, Vec<String>>,
+    accounts: HashMap<AccountName, Vec<String>>,
+    member_of: HashMap<AccountName, Vec<AccountName>>,
+}
+
+/// Whose list was read.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Owner<'a> {
+    Admin,
+    Defaults,
+    Group(&'a AccountName),
+    Account(&'a AccountName),
+}
+
+/// Where a rule comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// It is written here, in `allow` of this.
+    Written {
+        /// `path:line:column`
+        place: String,
+        /// Which list: `admin`, `[defaults]`, `[group.NAME]`, `[account.NAME]`.
+        list: String,
+    },
+    /// It is not written: what there is when nothing is.
+    Implied,
+}
+
+impl Marks {
+    pub(super) fn kept() -> Self {
+        Self {
+            on: true,
+            ..Self::default()
+        }
+    }
+
+    /// Notes the place of the next rule of the list that is being read.
+    pub(super) fn note(&mut self, rule: &Value<'_>) {
+        if self.on {
+            self.current.push(rule.position());
+        }
+    }
+
+    /// The list that was read is that of `owner`.
+    pub(super) fn end(&mut self, owner: Owner<'_>) {
+        if !self.on || self.current.is_empty() {
+            return;
+        }
+        let places = std::mem::take(&mut self.current);
+        match owner {
+            Owner::Admin => self.admin = Some(places),
+            Owner::Defaults => self.defaults = Some(places),
+            Owner::Group(name) => drop(self.groups.insert(name.clone(), places)),
+            Owner::Account(name) => drop(self.accounts.insert(name.clone(), places)),
+        }
+    }
+
+    /// An account got the rules of a group behind its own.
+    pub(super) fn member(&mut self, account: &AccountName, group: &AccountName) {
+        if self.on {
+            let groups = self.member_of.entry(account.clone()).or_default();
+            groups.push(group.clone());
+        }
+    }
+
+    /// Where the rule of `admin` with this number, from 0, comes from.
+    pub fn of_admin(&self, number: usize) -> Origin {
+        written(self.admin.as_deref(), number, || "`admin`".to_owned())
+    }
+
+    /// Where the rule of an account with this number, from 0, comes from.
+    pub fn of_account(&self, account: &AccountName, number: usize) -> Origin {
+        let own = match self.accounts.get(account) {
+            Some(places) => Some((places, format!("`allow` of [account.{account}]"))),
+            None => self
+                .defaults
+                .as_ref()
+                .map(|places| (places, "`allow` of [defaults]".to_owned())),
+        };
+        let own_count = own.as_ref().map_or(1, |(places, _)| places.len());
+        if number < own_count {
+            let (places, list) = own.unzip();
+            return written(places.map(Vec::as_slice), number, || {
+                list.unwrap_or_default()
+            });
+        }
+        let mut number = number - own_count;
+        for group in self.member_of.get(account).into_iter().flatten() {
+            let places = self.groups.get(group).map(Vec::as_slice);
+            let count = places.map_or(0, <[String]>::len);
+            if number < count {
+                return written(places, number, || format!("`allow` of [group.{group}]"));
+            }
+            number -= count;
+        }
+        Origin::Implied
+    }
+}
+
+fn written(places: Option<&[String]>, number: usize, list: impl FnOnce() -> String) -> Origin {
+    match places.and_then(|places| places.get(number)) {
+        Some(place) => Origin::Written {
+            place: place.clone(),
+            list: list(),
+        },
+        None => Origin::Implied,
+    }
+}

@@ -1,0 +1,105 @@
+//! Reads how often providers may be asked.
+
+use std::time::Duration;
+
+use tokend_engine::{LARGEST_BURST, LONGEST_PERIOD, Rate};
+
+use super::mistake::Mistakes;
+use super::value::Value;
+
+/// Limits on how often a provider is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Pacing {
+    /// All attempts of the account.
+    pub attempts: Rate,
+    /// Its logins, which also count as attempts.
+    pub logins: Rate,
+    /// All attempts at the provider's host. Where accounts on one host differ, the strictest counts.
+    pub host: Rate,
+    /// How many attempts may be in flight at the provider's host at once.
+    pub host_in_flight: u32,
+}
+
+/// What a `pacing` table says; what it leaves out is told by the next: account, defaults, dialect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub(super) struct PacingTable {
+    attempts: Option<Rate>,
+    logins: Option<Rate>,
+    host: Option<Rate>,
+    host_in_flight: Option<u32>,
+}
+
+impl PacingTable {
+    /// Reads `pacing`, if it is there.
+    pub(super) fn read(value: Option<Value<'_>>, mistakes: &mut Mistakes) -> Self {
+        let Some(mut section) = value.and_then(|value| value.section(mistakes)) else {
+            return Self::default();
+        };
+        let mut rate = |key| section.take(key).and_then(|value| rate(value, mistakes));
+        let (attempts, logins, host) = (rate("attempts"), rate("logins"), rate("host"));
+        let host_in_flight = section
+            .take("host_in_flight")
+            .and_then(|value| value.integer(1..=10_000, mistakes));
+        section.finish(mistakes);
+        Self {
+            attempts,
+            logins,
+            host,
+            host_in_flight,
+        }
+    }
+
+    /// This, and for what it leaves out, `other`.
+    pub(super) fn or(self, other: Self) -> Self {
+        Self {
+            attempts: self.attempts.or(other.attempts),
+            logins: self.logins.or(other.logins),
+            host: self.host.or(other.host),
+            host_in_flight: self.host_in_flight.or(other.host_in_flight),
+        }
+    }
+
+    /// This, and for what it leaves out, the dialect's.
+    pub(super) fn over(self, dialect: Pacing) -> Pacing {
+        Pacing {
+            attempts: self.attempts.unwrap_or(dialect.attempts),
+            logins: self.logins.unwrap_or(dialect.logins),
+            host: self.host.unwrap_or(dialect.host),
+            host_in_flight: self.host_in_flight.unwrap_or(dialect.host_in_flight),
+        }
+    }
+}
+
+/// `{ burst = 5, every = "1m" }`
+fn rate(value: Value<'_>, mistakes: &mut Mistakes) -> Option<Rate> {
+    let whole = value.clone();
+    if !value.is_table() {
+        let help =
+            "write `{ burst = 5, every = \"1m\" }`: five at once, then one a minute".to_owned();
+        return value.wrong(
+            mistakes,
+            format!("expected a rate, found {}", value.kind()),
+            help,
+        );
+    }
+    let mut section = value.section(mistakes)?;
+    let burst = section.require("burst", "how many may happen at once", mistakes);
+    let burst = burst.and_then(|value| value.integer(1..=LARGEST_BURST, mistakes));
+    let every = section.require(
+        "every",
+        "how long one takes to come back, such as \"1m\"",
+        mistakes,
+    );
+    let every =
+        every.and_then(|value| value.duration(Duration::from_millis(1)..=LONGEST_PERIOD, mistakes));
+    section.finish(mistakes);
+    let (burst, every) = (burst?, every?);
+    Rate::new(burst, every).or_else(|| {
+        let help = "make the burst smaller or the period shorter".to_owned();
+        whole.wrong(
+            mistakes,
+            "a full burst would take longer than ten years to come back",
+            help,
+        )
+    })
+}

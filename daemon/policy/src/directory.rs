@@ -1,0 +1,138 @@
+//! The user and group databases of the system.
+
+use std::collections::HashMap;
+
+/// The user and group databases of the system, asked once for each name.
+///
+/// Lives as long as one loading of the configuration. Who is a member of which group is not asked: the kernel says which groups a
+/// process has.
+#[derive(Debug)]
+pub struct Directory {
+    source: Source,
+    users: HashMap<Box<str>, Option<u32>>,
+    groups: HashMap<Box<str>, Option<u32>>,
+}
+
+#[derive(Debug)]
+enum Source {
+    System,
+    Fixed(Vec<(&'static str, u32)>, Vec<(&'static str, u32)>),
+}
+
+impl Directory {
+    /// The databases behind getpwnam(3) and getgrnam(3).
+    pub fn system() -> Self {
+        Self::new(Source::System)
+    }
+
+    /// Databases with only these entries, for whoever must not depend on the machine.
+    pub fn fixed(users: Vec<(&'static str, u32)>, groups: Vec<(&'static str, u32)>) -> Self {
+        Self::new(Source::Fixed(users, groups))
+    }
+
+    /// The id of a user told by name or number. `None` when there is no such name; a number need not have one.
+    pub fn user(&mut self, user: &str) -> Option<u32> {
+        if let Some(known) = self.users.get(user) {
+            return *known;
+        }
+        let uid = number(user).or_else(|| self.source.uid(user));
+        self.users.insert(user.into(), uid);
+        uid
+    }
+
+    /// The id of a group told by name or number. `None` when there is no such name; a number need not have one.
+    pub fn group(&mut self, group: &str) -> Option<u32> {
+        if let Some(known) = self.groups.get(group) {
+            return *known;
+        }
+        let gid = number(group).or_else(|| self.source.gid(group));
+        self.groups.insert(group.into(), gid);
+        gid
+    }
+
+    /// The name of a user of the system.
+    pub fn name_of_user(uid: u32) -> Option<String> {
+        let user = uzers::get_user_by_uid(uid)?;
+        user.name().to_str().map(str::to_owned)
+    }
+
+    /// The name of a group of the system.
+    pub fn name_of_group(gid: u32) -> Option<String> {
+        let group = uzers::get_group_by_gid(gid)?;
+        group.name().to_str().map(str::to_owned)
+    }
+
+    fn new(source: Source) -> Self {
+        Self {
+            source,
+            users: HashMap::new(),
+            groups: HashMap::new(),
+        }
+    }
+}
+
+impl Source {
+    fn uid(&self, name: &str) -> Option<u32> {
+        match self {
+            Self::System => uzers::get_user_by_name(name).map(|user| user.uid()),
+            Self::Fixed(users, _) => find(users, name),
+        }
+    }
+
+    fn gid(&self, name: &str) -> Option<u32> {
+        match self {
+            Self::System => uzers::get_group_by_name(name).map(|group| group.gid()),
+            Self::Fixed(_, groups) => find(groups, name),
+        }
+    }
+}
+
+fn find(entries: &[(&'static str, u32)], name: &str) -> Option<u32> {
+    let found = entries.iter().find(|(own, _)| *own == name);
+    found.map(|(_, id)| *id)
+}
+
+/// `u32::MAX` is "no id" to the kernel: chown(2).
+fn number(text: &str) -> Option<u32> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits
+        .then(|| text.parse().ok())
+        .flatten()
+        .filter(|id| *id != u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_numbers_resolve_alike() {
+        let mut directory = Directory::fixed(vec![("deploy", 1000)], vec![("ci", 50)]);
+        assert_eq!(directory.user("deploy"), Some(1000));
+        assert_eq!(directory.user("1000"), Some(1000));
+        assert_eq!(directory.user("4242"), Some(4242), "a number needs no name");
+        assert_eq!(directory.group("ci"), Some(50));
+        assert_eq!(directory.group("51"), Some(51));
+    }
+
+    #[test]
+    fn unknown_names_and_impossible_numbers_are_told() {
+        let mut directory = Directory::fixed(Vec::new(), Vec::new());
+        for user in ["ghost", "", "-1", "+1", "4294967295", "4294967296", "0x10"] {
+            assert_eq!(directory.user(user), None, "{user}");
+            assert_eq!(directory.user(user), None, "{user}, asked again");
+            assert_eq!(directory.group(user), None, "{user}");
+        }
+    }
+
+    #[test]
+    fn the_system_knows_root() {
+        let mut directory = Directory::system();
+        assert_eq!(directory.user("root"), Some(0));
+        assert_eq!(directory.group("root"), Some(0));
+        assert_eq!(Directory::name_of_user(0).as_deref(), Some("root"));
+        assert_eq!(Directory::name_of_group(0).as_deref(), Some("root"));
+        assert_eq!(directory.user("no-such-user-anywhere"), None);
+        assert_eq!(directory.group("no-such-group-anywhere"), None);
+    }
+}

@@ -1,0 +1,214 @@
+//! Rules and the decision.
+//!
+//! A rule matches when all it says is so. What could not be read about a peer is never so.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::facts::{Digest, Fact, Needs};
+use crate::peer::Peer;
+use crate::permission::{Permission, Permissions};
+use crate::unit::UnitPattern;
+
+/// One rule: everything it says must be so of a peer, which then has what it gives. A rule that says nothing matches nobody.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Rule {
+    /// What it gives.
+    pub may: Permissions,
+    /// The effective user id.
+    pub user: Option<u32>,
+    /// The effective group id, or one of the supplementary groups.
+    pub group: Option<u32>,
+    /// The unit of the system's manager.
+    pub unit: Option<UnitPattern>,
+    /// The unit of the peer's own user's manager.
+    pub user_unit: Option<UnitPattern>,
+    /// The path of the executable, and that the file there is the one that runs.
+    pub exe: Option<Arc<Path>>,
+    /// The digest of the executable.
+    pub sha256: Option<Digest>,
+}
+
+/// Whether a rule matches a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Match {
+    /// All it says is so.
+    Yes,
+    /// Something it says is not so.
+    No,
+    /// Nothing it says is known not to be so, but these facts are not known. It does not match.
+    Unread(Needs),
+}
+
+/// The answer of a policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// The rule with this number, from 0, allows it.
+    Allowed(usize),
+    /// No rule allows it. Rules that need these facts might, if they could be read.
+    Denied(Needs),
+}
+
+impl Decision {
+    /// Whether this is [`Decision::Allowed`].
+    pub fn is_allowed(self) -> bool {
+        matches!(self, Self::Allowed(_))
+    }
+}
+
+/// Rules in the order in which they were written. Without a rule that gives it, nobody has a permission.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Policy {
+    rules: Box<[Rule]>,
+    needs: Needs,
+}
+
+impl Policy {
+    /// A policy of these rules.
+    pub fn new(rules: Vec<Rule>) -> Self {
+        let needs = rules
+            .iter()
+            .fold(Needs::NONE, |needs, rule| needs | rule.needs());
+        Self {
+            rules: rules.into(),
+            needs,
+        }
+    }
+
+    /// Its rules.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// Which facts its rules need.
+    pub fn needs(&self) -> Needs {
+        self.needs
+    }
+
+    /// Whether some rule gives `peer` the permission. The first one that does is named.
+    pub fn decide(&self, peer: &Peer, permission: Permission) -> Decision {
+        let mut unread = Needs::NONE;
+        for (number, rule) in self.rules.iter().enumerate() {
+            if !rule.may.has(permission) {
+                continue;
+            }
+            match rule.matches(peer) {
+                Match::Yes => return Decision::Allowed(number),
+                Match::No => {}
+                Match::Unread(needs) => unread = unread | needs,
+            }
+        }
+        Decision::Denied(unread)
+    }
+
+    /// Everything the rules give `peer`.
+    pub fn permissions(&self, peer: &Peer) -> Permissions {
+        self.rules
+            .iter()
+            .filter(|rule| rule.matches(peer) == Match::Yes)
+            .fold(Permissions::NONE, |all, rule| all | rule.may)
+    }
+}
+
+impl Rule {
+    /// A rule for a user.
+    pub fn user(uid: u32, may: Permissions) -> Self {
+        Self {
+            may,
+            user: Some(uid),
+            ..Self::default()
+        }
+    }
+
+    /// Which facts have to be known to see whether it matches.
+    pub fn needs(&self) -> Needs {
+        let one = |there: bool, need| if there { need } else { Needs::NONE };
+        one(self.group.is_some(), Needs::GROUPS)
+            | one(
+                self.unit.is_some() || self.user_unit.is_some(),
+                Needs::UNITS,
+            )
+            | one(self.exe.is_some(), Needs::EXECUTABLE)
+            | one(self.sha256.is_some(), Needs::SHA256)
+    }
+
+    /// Whether all it says is so of `peer`.
+    pub fn matches(&self, peer: &Peer) -> Match {
+        let facts = peer.facts();
+        let says = [
+            self.user.map(|uid| so(peer.uid == uid)),
+            self.group.map(|gid| {
+                let own = peer.gid == gid;
+                if own {
+                    Match::Yes
+                } else {
+                    fact(&facts.groups, Needs::GROUPS, |groups| groups.contains(&gid))
+                }
+            }),
+            self.unit.as_ref().map(|unit| {
+                fact(&facts.units, Needs::UNITS, |units| {
+                    units.system.as_deref().is_some_and(|own| unit.matches(own))
+                })
+            }),
+            self.user_unit.as_ref().map(|unit| {
+                fact(&facts.units, Needs::UNITS, |units| {
+                    // A process in another user's manager, such as one that changed its user, is not that user's unit.
+                    let own = units.user.as_ref().filter(|own| own.owner == peer.uid);
+                    own.is_some_and(|own| unit.matches(&own.name))
+                })
+            }),
+            self.exe.as_ref().map(|path| {
+                fact(&facts.executable, Needs::EXECUTABLE, |own| {
+                    own.is_there && *own.path == **path
+                })
+            }),
+            self.sha256
+                .map(|digest| fact(&facts.sha256, Needs::SHA256, |own| *own == digest)),
+        ];
+        let mut found = Match::No;
+        for one in says.into_iter().flatten() {
+            found = match (found, one) {
+                (_, Match::No) => return Match::No,
+                (Match::Unread(all), Match::Unread(more)) => Match::Unread(all | more),
+                (Match::Unread(all), Match::Yes) => Match::Unread(all),
+                (_, other) => other,
+            };
+        }
+        found
+    }
+}
+
+fn so(truth: bool) -> Match {
+    if truth { Match::Yes } else { Match::No }
+}
+
+fn fact<T>(fact: &Fact<T>, need: Needs, holds: impl FnOnce(&T) -> bool) -> Match {
+    match fact {
+        Fact::Known(value) => so(holds(value)),
+        Fact::Unasked | Fact::Unread(_) => Match::Unread(need),
+    }
+}
+
+/// As it is written in the configuration, with numbers in place of names.
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |value: &dyn fmt::Display| format!("\"{value}\"");
+        let says = [
+            ("user", self.user.map(|uid| uid.to_string())),
+            ("group", self.group.map(|gid| gid.to_string())),
+            ("unit", self.unit.as_ref().map(|unit| text(unit))),
+            ("user_unit", self.user_unit.as_ref().map(|unit| text(unit))),
+            ("exe", self.exe.as_ref().map(|path| text(&path.display()))),
+            ("sha256", self.sha256.as_ref().map(|digest| text(digest))),
+        ];
+        let says: Vec<_> = says
+            .into_iter()
+            .filter_map(|(key, value)| Some(format!("{key} = {}", value?)))
+            .collect();
+        write!(f, "{{ {} }}", says.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,116 @@
+//! That the process facts are read about is the one that connected.
+//!
+//! A process id alone names whoever has it now. Owns holding on to a process and asking whether it lives: while it does, its id is
+//! nobody else's.
+
+use std::fmt;
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::sys::socket::{getsockopt, sockopt};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use super::process;
+
+/// A process that is held on to.
+pub(crate) trait Pinned: fmt::Debug + Send {
+    /// Whether it lives.
+    fn lives(&self) -> bool;
+}
+
+/// A descriptor that names one process for good (pidfd_open(2)).
+#[derive(Debug)]
+pub(crate) struct Pin(OwnedFd);
+
+impl Pin {
+    /// The process that connected `socket`, as the kernel remembers it (SO_PEERPIDFD, since Linux 6.5).
+    ///
+    /// An older kernel only has the number. Whoever has it is the one that connected, unless it started after the connection was
+    /// accepted. What is left is a process that connected, ended, and whose number came round again before we accepted.
+    ///
+    /// # Errors
+    /// Why there is no such process any more.
+    pub(crate) fn of(socket: BorrowedFd<'_>, pid: u32, accepted_ms: u64) -> Result<Self, String> {
+        match getsockopt(&socket, sockopt::PeerPidfd) {
+            Ok(pidfd) => Ok(Self(pidfd)),
+            Err(Errno::ENOPROTOOPT) => Self::by_number(pid, accepted_ms),
+            Err(Errno::ESRCH | Errno::EINVAL) => Err(ENDED.to_owned()),
+            Err(error) => Err(format!("the kernel does not pin it: {}", error.desc())),
+        }
+    }
+
+    fn by_number(pid: u32, accepted_ms: u64) -> Result<Self, String> {
+        let pin = Self::open(pid)?;
+        match process::started_ms(pid) {
+            // Both clocks are cut to the kernel's ticks, so that who connected as its first act is no stranger.
+            Ok(started_ms) if started_ms <= accepted_ms => Ok(pin),
+            Ok(_) => Err(ENDED.to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// The process that has this number now.
+    ///
+    /// # Errors
+    /// Why there is none.
+    fn open(pid: u32) -> Result<Self, String> {
+        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+        let pid = pid.ok_or("the kernel has no process id for it")?;
+        match pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(pidfd) => Ok(Self(pidfd)),
+            Err(rustix::io::Errno::SRCH) => Err(ENDED.to_owned()),
+            Err(error) => Err(format!("the kernel does not pin it: {error}")),
+        }
+    }
+}
+
+/// What is said of a process that is no more.
+pub(crate) const ENDED: &str = "the process that connected has ended";
+
+impl Pinned for Pin {
+    fn lives(&self) -> bool {
+        let mut fds = [PollFd::new(&self.0, PollFlags::IN)];
+        // Readable means ended. An error is no sign of life.
+        matches!(poll(&mut fds, Some(&Timespec::default())), Ok(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd as _;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    #[test]
+    fn a_pin_tells_the_living_from_the_dead() {
+        let own = Pin::open(std::process::id()).unwrap();
+        assert!(own.lives());
+        let mut child = std::process::Command::new("cat")
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let pin = Pin::open(child.id()).unwrap();
+        assert!(pin.lives());
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert!(!pin.lives());
+        assert_eq!(Pin::open(child.id()).unwrap_err(), ENDED);
+        assert!(Pin::open(0).is_err());
+    }
+
+    #[test]
+    fn whoever_has_the_number_but_started_after_the_connection_is_a_stranger() {
+        let own = std::process::id();
+        assert!(Pin::by_number(own, u64::MAX).unwrap().lives());
+        assert_eq!(Pin::by_number(own, 1).unwrap_err(), ENDED);
+    }
+
+    #[test]
+    fn the_kernel_remembers_who_connected() {
+        let (one, _other) = UnixStream::pair().unwrap();
+        let pin = Pin::of(one.as_fd(), std::process::id(), u64::MAX).unwrap();
+        assert!(pin.lives());
+    }
+}

@@ -1,0 +1,185 @@
+//! What the kernel says of a process: files of `/proc/PID` (proc(5)).
+//!
+//! Owns reading and understanding them, within bounds. Every one of these files is made by the kernel while it is read, so none
+//! can hang. Must never be told a process by anything but its number, and never say whose number it is: that is the pin's.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt as _;
+use std::sync::OnceLock;
+
+use tokend_policy::Executable;
+
+use super::executable;
+
+/// The longest file that is read: 65,536 groups of eleven characters fit.
+const LONGEST: u64 = 1 << 20;
+
+/// Where facts come from: the kernel, or a test.
+pub(crate) trait Processes: fmt::Debug + Send + Sync {
+    /// The effective user and group as they are now.
+    fn ids(&self, pid: u32) -> io::Result<(u32, u32)>;
+    /// `/proc/PID/status`.
+    fn status(&self, pid: u32) -> io::Result<String>;
+    /// `/proc/PID/cgroup`.
+    fn cgroup(&self, pid: u32) -> io::Result<String>;
+    /// `/proc/PID/uid_map`.
+    fn uid_map(&self, pid: u32) -> io::Result<String>;
+    /// The program that runs, and a descriptor that names its file.
+    fn executable(&self, pid: u32) -> io::Result<(Executable, OwnedFd)>;
+}
+
+/// The kernel.
+#[derive(Debug)]
+pub(crate) struct Kernel;
+
+impl Processes for Kernel {
+    fn ids(&self, pid: u32) -> io::Result<(u32, u32)> {
+        // The directory belongs to the effective user and group, or to root where others may not look into the process. So another
+        // owner than root is the truth, and is had for a fifth of what the file costs.
+        let owner = std::fs::metadata(format!("/proc/{pid}"))?;
+        if owner.uid() != 0 {
+            return Ok((owner.uid(), owner.gid()));
+        }
+        let status = self.status(pid)?;
+        effective(&status, "Uid:")
+            .zip(effective(&status, "Gid:"))
+            .ok_or_else(|| io::Error::other("the kernel does not say whose it is"))
+    }
+
+    fn status(&self, pid: u32) -> io::Result<String> {
+        read(pid, "status")
+    }
+
+    fn cgroup(&self, pid: u32) -> io::Result<String> {
+        read(pid, "cgroup")
+    }
+
+    fn uid_map(&self, pid: u32) -> io::Result<String> {
+        read(pid, "uid_map")
+    }
+
+    fn executable(&self, pid: u32) -> io::Result<(Executable, OwnedFd)> {
+        executable::open(pid)
+    }
+}
+
+/// The second of the four ids in a line of `status`.
+fn effective(status: &str, line: &str) -> Option<u32> {
+    field(status, line)?.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// The supplementary groups in a `status`.
+pub(super) fn groups(status: &str) -> Option<Box<[u32]>> {
+    let groups = field(status, "Groups:")?.split_whitespace();
+    groups.map(|group| group.parse().ok()).collect()
+}
+
+/// Whether a `status` names a process of a PID namespace below ours.
+pub(super) fn is_nested(status: &str) -> Option<bool> {
+    Some(field(status, "NSpid:")?.split_whitespace().count() > 1)
+}
+
+fn field<'s>(status: &'s str, name: &str) -> Option<&'s str> {
+    status.lines().find_map(|line| line.strip_prefix(name))
+}
+
+/// When a process started, in milliseconds since the machine booted, cut to the kernel's ticks.
+pub(super) fn started_ms(pid: u32) -> io::Result<u64> {
+    let stat = read(pid, "stat")?;
+    let ticks =
+        ticks(&stat).ok_or_else(|| io::Error::other("the kernel does not say when it started"))?;
+    let second = rustix::param::clock_ticks_per_second().max(1);
+    Ok(ticks.saturating_mul(1000) / second)
+}
+
+/// Field 22 of a `stat`. The name of the program, field 2, may hold blanks and brackets.
+fn ticks(stat: &str) -> Option<u64> {
+    let (_, after_name) = stat.rsplit_once(')')?;
+    after_name.split_whitespace().nth(19)?.parse().ok()
+}
+
+/// Whether the daemon's user namespace has a number for every id. It cannot change while the daemon runs.
+pub(super) fn maps_every_id() -> bool {
+    static ANSWER: OnceLock<bool> = OnceLock::new();
+    *ANSWER.get_or_init(|| {
+        ["uid_map", "gid_map"].iter().all(|map| {
+            std::fs::read_to_string(format!("/proc/self/{map}"))
+                .is_ok_and(|map| map.split_whitespace().eq(["0", "0", "4294967295"]))
+        })
+    })
+}
+
+/// Why facts cannot be read at all: `/proc` is missing, or is that of another PID namespace, in which our numbers are not valid.
+pub(super) fn why_blind() -> Option<&'static str> {
+    let own = std::process::id().to_string();
+    match std::fs::read_link("/proc/self") {
+        Ok(link) if link.as_os_str() == own.as_str() => None,
+        Ok(_) => Some("/proc is that of another PID namespace than the daemon's"),
+        Err(_) => Some("/proc is not there"),
+    }
+}
+
+fn read(pid: u32, file: &str) -> io::Result<String> {
+    let mut bytes = Vec::with_capacity(4096);
+    let file = File::open(format!("/proc/{pid}/{file}"))?;
+    let count = file.take(LONGEST).read_to_end(&mut bytes)?;
+    if u64::try_from(count).is_ok_and(|count| count >= LONGEST) {
+        return Err(io::Error::other(
+            "the kernel has more to say of it than is read",
+        ));
+    }
+    // Names of control groups need not be text; what is none is no unit.
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STATUS: &str =
+        "Name:\tGroups: 1\nUid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\nGroups:\t50 60 \nNSpid:\t30\t1\n";
+
+    #[test]
+    fn a_status_is_read() {
+        assert_eq!(effective(STATUS, "Uid:"), Some(2));
+        assert_eq!(effective(STATUS, "Gid:"), Some(6));
+        assert_eq!(groups(STATUS), Some([50, 60].into()));
+        assert_eq!(groups("Groups:\t \n"), Some([].into()));
+        assert_eq!(groups("Groups:\t50 x\n"), None);
+        assert_eq!(groups("Uid:\t1\n"), None);
+        assert_eq!(is_nested(STATUS), Some(true));
+        assert_eq!(is_nested("NSpid:\t30\n"), Some(false));
+        assert_eq!(is_nested(""), None);
+    }
+
+    #[test]
+    fn a_program_of_any_name_has_a_start() {
+        let rest = "S 1 1 1 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 4242 1000";
+        for name in ["cat", "a b", "x) S 1 2 3", "((("] {
+            assert_eq!(ticks(&format!("30 ({name}) {rest}")), Some(4242), "{name}");
+        }
+        assert_eq!(ticks("30 (cat) S 1"), None);
+        assert_eq!(ticks(""), None);
+    }
+
+    #[test]
+    fn this_process_is_known() {
+        let own = std::process::id();
+        let ids = (
+            rustix::process::geteuid().as_raw(),
+            rustix::process::getegid().as_raw(),
+        );
+        assert_eq!(Kernel.ids(own).unwrap(), ids);
+        assert!(groups(&Kernel.status(own).unwrap()).is_some());
+        assert!(Kernel.cgroup(own).unwrap().contains(':'));
+        assert!(started_ms(own).unwrap() > 0);
+        assert_eq!(why_blind(), None);
+        let (program, _fd) = Kernel.executable(own).unwrap();
+        assert!(program.is_there);
+        assert_eq!(*program.path, *std::env::current_exe().unwrap());
+        assert!(Kernel.status(u32::MAX).is_err());
+    }
+}

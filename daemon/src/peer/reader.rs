@@ -1,0 +1,263 @@
+//! Reads facts about peers.
+//!
+//! Owns which facts are read where: what only the kernel has to say is read at once, files on the threads for that, a bounded number
+//! at a time and for a bounded time. After the reading it asks whether the pinned process still lives and still is the user that
+//! connected; if not, nothing that was read counts.
+
+use std::io;
+use std::os::fd::AsFd as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokend_policy::{Digest, Executable, Fact, Facts, Namespaces, Needs, Peer, Units, units};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::executable::Digests;
+use super::pin::{ENDED, Pinned};
+use super::process::{self, Kernel, Processes};
+use crate::clock::Clock;
+
+/// How many executables are looked at at once.
+const LOOKS: usize = 16;
+/// How many executables are read at once.
+const READS: usize = 2;
+/// How long files may take. A file system that hangs costs its own peer the facts, and nobody else anything.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Whoever reads facts.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    work: Arc<Work>,
+    clock: Clock,
+    looks: Arc<Semaphore>,
+    reads: Arc<Semaphore>,
+    /// Why no fact can be read at all.
+    blind: Option<&'static str>,
+}
+
+#[derive(Debug)]
+struct Work {
+    processes: Box<dyn Processes>,
+    digests: Digests,
+}
+
+impl Reader {
+    /// One that asks the kernel.
+    pub(crate) fn new(clock: Clock) -> Self {
+        Self::with(Box::new(Kernel), clock, process::why_blind())
+    }
+
+    fn with(processes: Box<dyn Processes>, clock: Clock, blind: Option<&'static str>) -> Self {
+        Self {
+            work: Arc::new(Work {
+                processes,
+                digests: Digests::default(),
+            }),
+            clock,
+            looks: Arc::new(Semaphore::new(LOOKS)),
+            reads: Arc::new(Semaphore::new(READS)),
+            blind,
+        }
+    }
+
+    /// `peer` with the facts that are wanted and were not asked for before. `pin` is what its connection says.
+    pub(crate) async fn learn(
+        &self,
+        peer: Peer,
+        wanted: Needs,
+        pin: Result<Box<dyn Pinned>, String>,
+    ) -> Peer {
+        let wanted = wanted.without(peer.asked());
+        if wanted.is_empty() {
+            return peer;
+        }
+        let pin = match (self.blind, peer.pid, pin) {
+            (Some(blind), ..) => Err(blind.to_owned()),
+            (_, 0, _) => Err("it runs in a PID namespace the daemon's does not show".to_owned()),
+            (_, _, pin) => pin,
+        };
+        let pin = match pin {
+            Ok(pin) => pin,
+            Err(why) => {
+                let facts = unread(peer.facts().clone(), wanted, &why);
+                return peer.with(facts);
+            }
+        };
+        let files = Needs::EXECUTABLE | Needs::SHA256;
+        let facts = peer.facts().clone();
+        let (work, own) = (Arc::clone(&self.work), peer.clone());
+        if !wanted.has(files) {
+            let facts = work.read(&own, facts, wanted, &*pin, 0);
+            return peer.with(facts);
+        }
+        let now_ms = self.clock.wall_ms();
+        let permits = if wanted.has(Needs::SHA256) {
+            &self.reads
+        } else {
+            &self.looks
+        };
+        let permits = Arc::clone(permits);
+        let before = facts.clone();
+        let reading = async move {
+            let permit = permits.acquire_owned().await.ok()?;
+            let reading = tokio::task::spawn_blocking(move || {
+                let facts = work.read(&own, facts, wanted, &*pin, now_ms);
+                drop(permit);
+                facts
+            });
+            reading.await.ok()
+        };
+        let facts = match timeout(PATIENCE, reading).await {
+            Ok(Some(facts)) => facts,
+            Ok(None) => unread(
+                before,
+                wanted,
+                "reading it failed inside tokend; please report this",
+            ),
+            Err(_) => unread(before, wanted, "it could not be read in time"),
+        };
+        peer.with(facts)
+    }
+}
+
+impl Work {
+    /// Reads what is wanted, and believes it only if it can be of nobody but the process that connected.
+    fn read(
+        &self,
+        peer: &Peer,
+        facts: Facts,
+        wanted: Needs,
+        pin: &dyn Pinned,
+        now_ms: i64,
+    ) -> Facts {
+        let found = self.facts(peer.pid, facts.clone(), wanted, now_ms);
+        let ids = self.processes.ids(peer.pid);
+        // Last of all: while it lives, its number is nobody else's, so everything above was about it.
+        if !pin.lives() {
+            return unread(facts, wanted, ENDED);
+        }
+        match ids {
+            Ok(ids) if ids == (peer.uid, peer.gid) => found,
+            Ok(_) => unread(
+                facts,
+                wanted,
+                "it has another user or group than when it connected",
+            ),
+            Err(error) => unread(facts, wanted, &why(&error)),
+        }
+    }
+
+    fn facts(&self, pid: u32, mut facts: Facts, wanted: Needs, now_ms: i64) -> Facts {
+        if wanted.has(Needs::UNITS) {
+            facts.units = self.units(pid);
+        }
+        if wanted.has(Needs::GROUPS | Needs::NAMESPACES) {
+            let status = self.processes.status(pid);
+            if wanted.has(Needs::GROUPS) {
+                facts.groups = match &status {
+                    Ok(status) => process::groups(status).map_or_else(
+                        || Fact::Unread("the kernel does not tell them".into()),
+                        Fact::Known,
+                    ),
+                    Err(error) => Fact::Unread(why(error).into()),
+                };
+            }
+            if wanted.has(Needs::NAMESPACES) {
+                facts.namespaces = self.namespaces(pid, &status);
+            }
+        }
+        if wanted.has(Needs::EXECUTABLE | Needs::SHA256) {
+            let (executable, sha256) = self.program(pid, wanted, now_ms);
+            if wanted.has(Needs::EXECUTABLE) {
+                facts.executable = executable;
+            }
+            if wanted.has(Needs::SHA256) {
+                facts.sha256 = sha256;
+            }
+        }
+        facts
+    }
+
+    fn units(&self, pid: u32) -> Fact<Units> {
+        match self.processes.cgroup(pid) {
+            Ok(text) => match units(&text) {
+                Ok(units) => Fact::Known(units),
+                Err(why) => Fact::Unread(why.into()),
+            },
+            Err(error) => Fact::Unread(why(&error).into()),
+        }
+    }
+
+    fn namespaces(&self, pid: u32, status: &io::Result<String>) -> Fact<Namespaces> {
+        let status = match status {
+            Ok(status) => status,
+            Err(error) => return Fact::Unread(why(error).into()),
+        };
+        let map = |pid| self.processes.uid_map(pid).ok();
+        Fact::Known(Namespaces {
+            nested_pid: process::is_nested(status),
+            other_user: map(pid)
+                .zip(map(std::process::id()))
+                .map(|(theirs, ours)| theirs != ours),
+        })
+    }
+
+    fn program(&self, pid: u32, wanted: Needs, now_ms: i64) -> (Fact<Executable>, Fact<Digest>) {
+        let (executable, fd) = match self.processes.executable(pid) {
+            Ok(found) => found,
+            Err(error) => {
+                let why: Box<str> = why_not_shown(&error).into();
+                return (Fact::Unread(why.clone()), Fact::Unread(why));
+            }
+        };
+        let sha256 = if wanted.has(Needs::SHA256) {
+            match self.digests.of(fd.as_fd(), now_ms) {
+                Ok(digest) => Fact::Known(digest),
+                Err(error) => Fact::Unread(why(&error).into()),
+            }
+        } else {
+            Fact::Unasked
+        };
+        (Fact::Known(executable), sha256)
+    }
+}
+
+/// `facts` with everything that was wanted noted as unread.
+fn unread(mut facts: Facts, wanted: Needs, why: &str) -> Facts {
+    fn note<T>(fact: &mut Fact<T>, wanted: bool, why: &str) {
+        if wanted {
+            *fact = Fact::Unread(why.into());
+        }
+    }
+    note(&mut facts.groups, wanted.has(Needs::GROUPS), why);
+    note(&mut facts.units, wanted.has(Needs::UNITS), why);
+    note(&mut facts.executable, wanted.has(Needs::EXECUTABLE), why);
+    note(&mut facts.sha256, wanted.has(Needs::SHA256), why);
+    note(&mut facts.namespaces, wanted.has(Needs::NAMESPACES), why);
+    facts
+}
+
+/// Why something of a process could not be read.
+fn why(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            "the daemon is not shown its process (hidepid, ProtectProc= or it has ended)".to_owned()
+        }
+        io::ErrorKind::PermissionDenied => "the daemon has no permission to read it".to_owned(),
+        // What we said ourselves stands alone; what the system said has its number with it.
+        _ => error.to_string(),
+    }
+}
+
+fn why_not_shown(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "the daemon may see the executable only of its own user's processes, for want of CAP_SYS_PTRACE (see tokend-exe.conf)".to_owned()
+        }
+        _ => why(error),
+    }
+}
+
+#[cfg(test)]
+mod tests;
