@@ -2,7 +2,10 @@
 //!
 //! Owns names, suggestions and inheritance. It reads no files: callers hand in names and texts.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock},
+};
 
 use crate::{
     compile,
@@ -63,13 +66,17 @@ impl Catalog {
     /// The dialects that are compiled in.
     #[must_use]
     pub fn builtin() -> Self {
-        let mut catalog = Self::default();
-        let files = BUILTIN
-            .iter()
-            .map(|(file, text)| ((*file).to_owned(), (*text).to_owned()));
-        // A mistake in a built-in dialect is found by this crate's tests, which compile each of them.
-        let _errors = catalog.add_all(files, true);
-        catalog
+        /// Compiled once: every reload asks for them.
+        static COMPILED: LazyLock<Catalog> = LazyLock::new(|| {
+            let mut catalog = Catalog::default();
+            let files = BUILTIN
+                .iter()
+                .map(|(file, text)| ((*file).to_owned(), (*text).to_owned()));
+            // A mistake in a built-in dialect is found by this crate's tests, which compile each of them.
+            let _errors = catalog.add_all(files, true);
+            catalog
+        });
+        COMPILED.clone()
     }
 
     /// This catalog with a user's dialects added. `files` are pairs of file name (`NAME.toml`) and text; they may extend each other.
