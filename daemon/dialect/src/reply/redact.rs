@@ -16,6 +16,10 @@ pub(crate) const MASK: &str = "[redacted]";
 const PREFIX: usize = 8;
 /// At the end of a text that may have been cut off, this many are.
 const PREFIX_AT_END: usize = 4;
+/// Backslashes in front of an escape beyond so many are not looked at: JSON in JSON in JSON needs seven.
+const SLASHES: usize = 32;
+/// In how many ways the beginning of a text is read as the beginning of a secret, at most. Only backslashes are ambiguous.
+const READINGS: usize = 32;
 /// An unbroken run of this many characters with letters and digits is taken for a token.
 const RUN: usize = 20;
 
@@ -35,6 +39,9 @@ impl Secrets {
         for secret in secrets.filter(|secret| !secret.is_empty()) {
             found.add(secret);
         }
+        // Most secrets look the same in both alphabets, and each form costs time at every character of a text.
+        found.needles.sort_unstable_by(|a, b| a.as_str().cmp(b));
+        found.needles.dedup_by(|a, b| a.as_str() == b.as_str());
         found
     }
 
@@ -125,6 +132,8 @@ fn occurrence(text: &str, needle: &str, cut: bool) -> Option<usize> {
             .collect();
         next.sort_unstable();
         next.dedup();
+        // The longest ones hide most.
+        next.drain(..next.len().saturating_sub(READINGS));
         if next.is_empty() {
             break;
         }
@@ -172,14 +181,14 @@ fn percent(rest: &str, wanted: char) -> Option<usize> {
 
 /// `\"`, `\\`, `\/`, `\n`, `\u00e9`, with any number of backslashes in front: JSON in JSON doubles them.
 fn json_escape(rest: &str, wanted: char) -> Option<usize> {
-    let slashes = rest.bytes().take_while(|byte| *byte == b'\\').count();
-    if slashes == 0 {
+    let count = slashes(rest);
+    if count == 0 {
         return None;
     }
     if wanted == '\\' {
-        return Some(if slashes >= 2 { 2 } else { 1 });
+        return Some(if count >= 2 { 2 } else { 1 });
     }
-    let after = rest.get(slashes..)?;
+    let after = rest.get(count..)?;
     let short = match wanted {
         '\n' => 'n',
         '\r' => 'r',
@@ -189,17 +198,13 @@ fn json_escape(rest: &str, wanted: char) -> Option<usize> {
         other => other,
     };
     if after.starts_with(short) && (short != wanted || !wanted.is_ascii_alphanumeric()) {
-        return Some(slashes + short.len_utf8());
+        return Some(count + short.len_utf8());
     }
     let mut units = [0_u16; 2];
-    let mut length = slashes;
+    let mut length = count;
     for (index, unit) in wanted.encode_utf16(&mut units).iter().enumerate() {
         if index > 0 {
-            length += rest
-                .get(length..)?
-                .bytes()
-                .take_while(|byte| *byte == b'\\')
-                .count();
+            length += slashes(rest.get(length..)?);
         }
         let digits = rest.get(length..)?.strip_prefix('u')?.get(..4)?;
         if u16::from_str_radix(digits, 16).ok()? != *unit {
@@ -208,6 +213,14 @@ fn json_escape(rest: &str, wanted: char) -> Option<usize> {
         length += 5;
     }
     Some(length)
+}
+
+/// How many backslashes a text begins with, up to a bound.
+fn slashes(rest: &str) -> usize {
+    rest.bytes()
+        .take(SLASHES)
+        .take_while(|byte| *byte == b'\\')
+        .count()
 }
 
 fn entity(rest: &str, wanted: char) -> Option<usize> {

@@ -227,3 +227,18 @@ fn a_2xx_reply_is_never_told_as_a_whole() {
         "status 200 (invalid_grant): invalid_grant"
     );
 }
+
+#[test]
+fn a_reply_of_backslashes_is_read_in_time_that_grows_with_its_length() {
+    // Each pair of them may be one or two characters of a secret, which must not be tried in every combination.
+    let slashes = r"\\".repeat(4000);
+    for end in ["", "x", "zzzzzzzz"] {
+        let body = format!(r#"{{"access_token":"{slashes}{end}","message":"{slashes}"}}"#);
+        assert!(text(&body, &Fields::new()).contains("[redacted]"));
+    }
+    let short = r"\\".repeat(7);
+    let body = format!(r#"{{"access_token":"{short}z","message":"{slashes}"}}"#);
+    let mut sent = Fields::new();
+    sent.set_secret("password", format!(r"{}z", r"\".repeat(7)).into());
+    assert!(!text(&body, &sent).is_empty());
+}
