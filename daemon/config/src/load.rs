@@ -182,11 +182,7 @@ impl<'m> Accounts<'m> {
         }
         for (first, second) in &pieces.twice {
             let name = file.text.get(second.clone()).unwrap_or_default();
-            let first = Place {
-                range: first.clone(),
-                show: true,
-            };
-            let help = format!("it stands at {} already", file.position(&first));
+            let help = already(file, first, mistakes);
             let place = Place {
                 range: second.clone(),
                 show: true,
@@ -241,13 +237,10 @@ impl<'m> Accounts<'m> {
         };
         let number = self.files.len().saturating_sub(1);
         if let Some((first, range)) = self.seen.get(&name) {
-            let first = self.files.get(*first).map(|file| {
-                let place = Place {
-                    range: range.clone(),
-                    show: true,
-                };
-                format!("it stands at {} already", file.position(&place))
-            });
+            let first = self
+                .files
+                .get(*first)
+                .and_then(|file| already(file, range, mistakes));
             return key.wrong(mistakes, format!("account {name} is defined twice"), first);
         }
         self.seen.insert(name.clone(), (number, key.place().range));
@@ -264,8 +257,17 @@ impl<'m> Accounts<'m> {
     }
 }
 
-fn read_file(path: &Path, mistakes: &mut Mistakes) -> Option<Arc<SourceFile>> {
-    let text = files::read(path, LONGEST_FILE, mistakes)?;
+/// Where something stands that must not stand again. Finding its line is slow, so not for a mistake that will not be kept.
+fn already(file: &SourceFile, first: &Range<usize>, mistakes: &Mistakes) -> Option<String> {
+    let place = Place {
+        range: first.clone(),
+        show: true,
+    };
+    (!mistakes.is_full()).then(|| format!("it stands at {} already", file.position(&place)))
+}
+
+fn read_file(files: &Files, path: &Path, mistakes: &mut Mistakes) -> Option<Arc<SourceFile>> {
+    let text = files.text(path, LONGEST_FILE, mistakes)?;
     Some(Arc::new(SourceFile {
         path: path.into(),
         base: base_of(path),

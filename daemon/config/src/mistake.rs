@@ -19,6 +19,12 @@ use super::excerpt::Excerpt;
 /// How many mistakes are kept; of the rest only the number is told.
 const MOST: usize = 50;
 
+/// How much of a sentence is kept, in characters.
+const LONGEST: usize = 2000;
+
+/// The longest word that is compared with valid ones, in bytes: it takes time and memory by the product of the lengths.
+const LONGEST_WORD: usize = 64;
+
 /// A configuration that cannot be used, with everything found wrong in it.
 #[derive(Debug)]
 pub struct ConfigError {
@@ -88,7 +94,7 @@ impl Mistake {
 /// One line: place, sentence, advice.
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.file.display())?;
+        write!(f, "{}", line(&self.file.display().to_string()))?;
         if let Some((line, column)) = self.position() {
             write!(f, ":{line}:{column}")?;
         }
@@ -107,7 +113,12 @@ impl fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.excerpt {
             Some(_) => f.write_str(&self.0.message),
-            None => write!(f, "{}: {}", self.0.file.display(), self.0.message),
+            None => write!(
+                f,
+                "{}: {}",
+                line(&self.0.file.display().to_string()),
+                self.0.message
+            ),
         }
     }
 }
@@ -147,7 +158,7 @@ impl SourceCode for Report<'_> {
             return Err(MietteError::OutOfBounds);
         }
         Ok(Box::new(MietteSpanContents::new_named(
-            self.0.file.display().to_string(),
+            line(&self.0.file.display().to_string()),
             excerpt.text.as_bytes(),
             SourceSpan::from(0..excerpt.text.len()),
             excerpt.line - 1,
@@ -208,7 +219,7 @@ impl Mistakes {
         help: impl Into<Option<String>>,
     ) {
         // Counting lines is the slow part, so not for those that are dropped.
-        if self.found.len() >= MOST {
+        if self.is_full() {
             self.more += 1;
             return;
         }
@@ -223,7 +234,7 @@ impl Mistakes {
         range: Range<usize>,
         message: impl Into<String>,
     ) {
-        if self.found.len() >= MOST {
+        if self.is_full() {
             self.more += 1;
             return;
         }
@@ -290,17 +301,27 @@ impl Mistakes {
         help: Option<String>,
         excerpt: Option<Excerpt>,
     ) {
-        if self.found.len() >= MOST {
+        if self.is_full() {
             self.more += 1;
             return;
         }
         self.found.push(Mistake {
             file: Arc::clone(file),
-            message,
-            help,
+            message: line(&message),
+            help: help.as_deref().map(line),
             excerpt,
         });
     }
+}
+
+/// A sentence as one line of a terminal or a log: what it quotes may hold anything, and be as long as a file.
+fn line(sentence: &str) -> String {
+    let shown = |c: char| if c.is_control() { ' ' } else { c };
+    let mut line: String = sentence.chars().take(LONGEST).map(shown).collect();
+    if sentence.chars().nth(LONGEST).is_some() {
+        line.push('…');
+    }
+    line
 }
 
 /// Help that names the nearest valid word, if one is near, and all valid ones.
@@ -319,6 +340,9 @@ pub(super) fn choose_from(word: &str, valid: &[&str]) -> String {
 
 /// The valid word most like `word`, when it is likely to be what was meant.
 pub fn nearest<'a>(word: &str, valid: &[&'a str]) -> Option<&'a str> {
+    if word.len() > LONGEST_WORD {
+        return None;
+    }
     let word = word.to_lowercase();
     let likeness = |candidate: &str| {
         let candidate = candidate.to_lowercase();

@@ -36,7 +36,7 @@ impl Batch {
         self.0
             .iter()
             .flat_map(|runs| &runs.0)
-            .for_each(|run| whole.push(run.clone()));
+            .for_each(|run| whole.push(run.file.clone()));
         whole
     }
 
@@ -48,16 +48,25 @@ impl Batch {
 
 /// Stretches of a file, in bytes, that make a TOML document when put together.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(super) struct Runs(Vec<Range<usize>>);
+pub(super) struct Runs(Vec<Run>);
+
+/// A stretch that is not empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Run {
+    /// Where it begins in the document.
+    at: usize,
+    /// Where it is in the file.
+    file: Range<usize>,
+}
 
 impl Runs {
     /// The document.
     pub(super) fn text<'f>(&self, file: &'f str) -> Cow<'f, str> {
         match &*self.0 {
-            [run] => Cow::Borrowed(file.get(run.clone()).unwrap_or_default()),
+            [run] => Cow::Borrowed(file.get(run.file.clone()).unwrap_or_default()),
             runs => runs
                 .iter()
-                .filter_map(|run| file.get(run.clone()))
+                .filter_map(|run| file.get(run.file.clone()))
                 .collect(),
         }
     }
@@ -68,25 +77,26 @@ impl Runs {
         start..start + place.len()
     }
 
-    fn offset(&self, mut at: usize) -> usize {
-        for run in &self.0 {
-            if at < run.len() {
-                return run.start + at;
-            }
-            at -= run.len();
-        }
-        self.0.last().map_or(0, |run| run.end)
+    /// A document may have as many stretches as accounts, and is asked for the place of every key.
+    fn offset(&self, at: usize) -> usize {
+        let after = self.0.partition_point(|run| run.at <= at);
+        let run = after.checked_sub(1).and_then(|index| self.0.get(index));
+        run.map_or(0, |run| (run.file.start + (at - run.at)).min(run.file.end))
     }
 
-    fn push(&mut self, run: Range<usize>) {
+    fn push(&mut self, file: Range<usize>) {
         match self.0.last_mut() {
-            Some(last) if last.end == run.start => last.end = run.end,
-            _ => self.0.push(run),
+            _ if file.is_empty() => {}
+            Some(last) if last.file.end == file.start => last.file.end = file.end,
+            _ => self.0.push(Run {
+                at: self.len(),
+                file,
+            }),
         }
     }
 
     fn len(&self) -> usize {
-        self.0.iter().map(Range::len).sum()
+        self.0.last().map_or(0, |run| run.at + run.file.len())
     }
 }
 

@@ -8,7 +8,7 @@ use std::{ops::Range, sync::Arc};
 use miette::NamedSource;
 use toml::de::{DeTable, DeValue};
 
-use crate::mistake::{Mistake, Mistakes};
+use crate::mistake::{self, Mistake, Mistakes};
 
 /// The longest dialect file that is read.
 pub(crate) const FILE_LIMIT: usize = 256 * 1024;
@@ -90,7 +90,7 @@ impl Table {
 
 /// Reads TOML text; several syntax mistakes are told at once.
 pub(crate) fn read(file: &str, text: &str, mistakes: &mut Mistakes) -> Option<Node> {
-    let source = Arc::new(NamedSource::new(file, text.to_owned()));
+    let source = Arc::new(NamedSource::new(file, mistake::lines(text)));
     let span = |range| Span {
         source: Arc::clone(&source),
         range,

@@ -83,8 +83,8 @@ impl Mistake {
         Self {
             source,
             range,
-            message,
-            help,
+            message: line(&message),
+            help: help.as_deref().map(line),
         }
     }
 
@@ -199,6 +199,33 @@ impl Diagnostic for Mistake {
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         let label = LabeledSpan::new_with_span(None, self.range.clone());
         Some(Box::new(std::iter::once(label)))
+    }
+}
+
+/// A sentence as one line of a terminal or a log: what it quotes may hold anything.
+fn line(sentence: &str) -> String {
+    sentence.chars().map(shown).collect()
+}
+
+/// A file as terminals and logs may show it; places in it stay the same.
+pub(crate) fn lines(text: &str) -> String {
+    text.chars()
+        .map(|c| {
+            if matches!(c, '\n' | '\t') {
+                c
+            } else {
+                shown(c)
+            }
+        })
+        .collect()
+}
+
+/// A character, or for one that controls what shows it a blank of as many bytes.
+fn shown(c: char) -> char {
+    match c {
+        '\u{80}'..='\u{9f}' => '\u{a0}',
+        c if c.is_control() => ' ',
+        c => c,
     }
 }
 

@@ -49,3 +49,28 @@ fn many_mistakes_are_counted_and_not_all_kept() {
         "{error}"
     );
 }
+
+#[test]
+fn the_time_for_mistakes_grows_with_the_file_and_not_with_its_square() {
+    const COUNT: usize = 20_000;
+    let mut text = String::new();
+    // Accounts that stand twice, and tables nobody knows between them, so that every piece of the file is short.
+    for n in (0..COUNT).chain(0..COUNT) {
+        writeln!(text, "[account.a{n}]\n[x{n}.y{}]", text.len()).expect("a string");
+    }
+    let error = Site::new(&text).load().expect_err("nothing in it is right");
+    assert_eq!(error.mistakes().len() + error.more(), 4 * COUNT);
+    let last = error.mistakes().last().expect("some are kept");
+    assert!(last.to_string().contains("unknown key `x"), "{last}");
+}
+
+#[test]
+fn a_key_of_any_length_is_told_within_bounds() {
+    let key = "p".repeat(1 << 20);
+    let error = Site::new(&format!("[account.a]\n{key} = 1\n"))
+        .load()
+        .expect_err("an unknown key");
+    let last = error.mistakes().last().expect("it is told").to_string();
+    assert!(last.contains("unknown key `ppp"), "{last}");
+    assert!(last.len() < 5000, "{} bytes", last.len());
+}

@@ -515,3 +515,25 @@ fn a_file_that_cannot_be_read_says_why() {
         "DIR/tokend.toml: is not UTF-8 text: line 2 has a byte that is none"
     );
 }
+
+#[test]
+fn what_a_mistake_quotes_cannot_rewrite_the_line_it_stands_in() {
+    let site = Site::new(
+        "dialect_dir = \"d\"\n[account.a]\nprovider = \"x\\n\\u001b[2Jtokend: all is well\"\nbase_url = \"https://a.example\"\n",
+    )
+    .with("d/my-api.toml", "summary = \"s\"\n\"\\r\\u009b\" = 1 # \u{1b}[2J\n");
+    let error = site.load().expect_err("no such dialect");
+    let told = error.to_string();
+    assert!(!told.contains(char::is_control), "{told:?}");
+    for mistake in error.mistakes() {
+        assert!(
+            !mistake.to_string().contains(char::is_control),
+            "{mistake:?}"
+        );
+    }
+    let shown = site.shown(&error);
+    let control = |c: char| c.is_control() && c != '\n';
+    assert!(!shown.contains(control), "{shown:?}");
+    let rendered = error.dialects()[0].render();
+    assert!(!rendered.contains(control), "{rendered:?}");
+}
