@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokend_dialect::{Catalog, Dialect, DialectError, FieldUse};
 use tokend_engine::Rate;
 
-use super::files;
+use super::Files;
 use super::mistake::{Mistakes, choose_from};
 use super::pacing::Pacing;
 
@@ -38,13 +38,13 @@ pub(super) struct Dialects {
 }
 
 impl Dialects {
-    /// The dialects compiled in and those of `files`. What is wrong with a file goes to `mistakes`.
-    pub(super) fn load(files: &[PathBuf], mistakes: &mut Mistakes) -> Self {
+    /// The dialects compiled in and those at `paths`. What is wrong with a file goes to `mistakes`.
+    pub(super) fn load(files: &Files, paths: &[PathBuf], mistakes: &mut Mistakes) -> Self {
         let builtin = Catalog::builtin();
-        let read = files.iter().filter_map(|path| {
+        let read = paths.iter().filter_map(|path| {
             Some((
                 path.display().to_string(),
-                files::read(path, LONGEST_FILE, mistakes)?,
+                files.text(path, LONGEST_FILE, mistakes)?,
             ))
         });
         let (catalog, errors) = match builtin.with_files(read) {

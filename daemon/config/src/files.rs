@@ -1,6 +1,9 @@
 //! Reads the files of a configuration, within bounds.
+//!
+//! Owns [`Files`], the only way from a path to what stands there.
 
-use std::io::Read as _;
+use std::collections::BTreeMap;
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -9,71 +12,188 @@ use super::mistake::Mistakes;
 /// The most files in one directory.
 const MOST_FILES: usize = 200_000;
 
-/// The `*.toml` files of `dir`, sorted by name. Hidden ones, as editors leave behind, are left out.
+/// Where files are.
+#[derive(Debug)]
+pub struct Files(Source);
+
+#[derive(Debug)]
+enum Source {
+    System,
+    Fixed(BTreeMap<PathBuf, Vec<u8>>),
+}
+
+impl Files {
+    /// The file system.
+    pub fn system() -> Self {
+        Self(Source::System)
+    }
+
+    /// Only these files, for whoever must not depend on the machine. There are the directories they are in, and no others.
+    pub fn fixed(files: impl IntoIterator<Item = (PathBuf, Vec<u8>)>) -> Self {
+        Self(Source::Fixed(files.into_iter().collect()))
+    }
+
+    /// The `*.toml` files of `dir`, sorted by name. Hidden ones, as editors leave behind, are left out.
+    pub(super) fn toml_files(&self, dir: &Path) -> Result<Vec<PathBuf>, String> {
+        let unreadable = |error: io::Error| format!("directory {}: {error}", dir.display());
+        let mut files = Vec::new();
+        for path in self.entries(dir).map_err(unreadable)? {
+            let path = path.map_err(unreadable)?;
+            let name = path.file_name().unwrap_or_default().as_bytes();
+            if name.ends_with(b".toml") && !name.starts_with(b".") {
+                files.push(path);
+            }
+            if files.len() > MOST_FILES {
+                return Err(format!(
+                    "directory {} has more than {MOST_FILES} files",
+                    dir.display()
+                ));
+            }
+        }
+        files.sort_unstable();
+        Ok(files)
+    }
+
+    /// The text of a file of at most `longest` bytes.
+    pub(super) fn text(
+        &self,
+        path: &Path,
+        longest: u64,
+        mistakes: &mut Mistakes,
+    ) -> Option<String> {
+        let bytes = match self.bytes(path, longest + 1) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                let help = match error.kind() {
+                    io::ErrorKind::NotFound => {
+                        Some("create it, or name another with --config".to_owned())
+                    }
+                    io::ErrorKind::PermissionDenied => {
+                        Some("it must be readable by the user who runs tokend".to_owned())
+                    }
+                    _ => None,
+                };
+                mistakes.add_file(path, format!("cannot be read: {error}"), help);
+                return None;
+            }
+        };
+        if bytes.len() as u64 > longest {
+            mistakes.add_file(path, format!("is longer than {longest} bytes"), None);
+            return None;
+        }
+        match String::from_utf8(bytes) {
+            Ok(text) => Some(text),
+            Err(error) => {
+                let at = error.utf8_error().valid_up_to();
+                let line = error
+                    .as_bytes()
+                    .iter()
+                    .take(at)
+                    .filter(|byte| **byte == b'\n')
+                    .count()
+                    + 1;
+                mistakes.add_file(
+                    path,
+                    format!("is not UTF-8 text: line {line} has a byte that is none"),
+                    None,
+                );
+                None
+            }
+        }
+    }
+
+    /// Whether there is something at `path` that is a file.
+    pub(super) fn is_file(&self, path: &Path) -> io::Result<bool> {
+        match &self.0 {
+            Source::System => std::fs::metadata(path).map(|metadata| metadata.is_file()),
+            Source::Fixed(files) if files.contains_key(path) => Ok(true),
+            Source::Fixed(_) => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    /// The first bytes of a file, at most so many.
+    fn bytes(&self, path: &Path, most: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        match &self.0 {
+            Source::System => std::fs::File::open(path)?
+                .take(most)
+                .read_to_end(&mut bytes)?,
+            Source::Fixed(files) => files
+                .get(path)
+                .ok_or(io::ErrorKind::NotFound)?
+                .as_slice()
+                .take(most)
+                .read_to_end(&mut bytes)?,
+        };
+        Ok(bytes)
+    }
+
+    /// What is in a directory.
+    fn entries(
+        &self,
+        dir: &Path,
+    ) -> io::Result<Box<dyn Iterator<Item = io::Result<PathBuf>> + '_>> {
+        match &self.0 {
+            Source::System => {
+                let entries = std::fs::read_dir(dir)?;
+                Ok(Box::new(entries.map(|entry| Ok(entry?.path()))))
+            }
+            Source::Fixed(files) => {
+                let inside: Vec<_> = files
+                    .keys()
+                    .filter(|path| path.parent() == Some(dir))
+                    .map(|path| Ok(path.clone()))
+                    .collect();
+                if inside.is_empty() {
+                    return Err(io::ErrorKind::NotFound.into());
+                }
+                Ok(Box::new(inside.into_iter()))
+            }
+        }
+    }
+}
+
+/// The `*.toml` files of a directory of this machine, sorted by name. Hidden ones, as editors leave behind, are left out.
 ///
 /// # Errors
 ///
 /// The sentence that says why the directory cannot be read.
 pub fn toml_files(dir: &Path) -> Result<Vec<PathBuf>, String> {
-    let unreadable = |error: std::io::Error| format!("directory {}: {error}", dir.display());
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(dir).map_err(unreadable)? {
-        let entry = entry.map_err(unreadable)?;
-        let name = entry.file_name();
-        let name = name.as_bytes();
-        if name.ends_with(b".toml") && !name.starts_with(b".") {
-            files.push(entry.path());
-        }
-        if files.len() > MOST_FILES {
-            return Err(format!(
-                "directory {} has more than {MOST_FILES} files",
-                dir.display()
-            ));
-        }
-    }
-    files.sort_unstable();
-    Ok(files)
+    Files::system().toml_files(dir)
 }
 
-/// The text of a file of at most `longest` bytes.
-pub(super) fn read(path: &Path, longest: u64, mistakes: &mut Mistakes) -> Option<String> {
-    let mut bytes = Vec::new();
-    let read =
-        std::fs::File::open(path).and_then(|file| file.take(longest + 1).read_to_end(&mut bytes));
-    if let Err(error) = read {
-        let help = match error.kind() {
-            std::io::ErrorKind::NotFound => {
-                Some("create it, or name another with --config".to_owned())
-            }
-            std::io::ErrorKind::PermissionDenied => {
-                Some("it must be readable by the user who runs tokend".to_owned())
-            }
-            _ => None,
-        };
-        mistakes.add_file(path, format!("cannot be read: {error}"), help);
-        return None;
-    }
-    if bytes.len() as u64 > longest {
-        mistakes.add_file(path, format!("is longer than {longest} bytes"), None);
-        return None;
-    }
-    match String::from_utf8(bytes) {
-        Ok(text) => Some(text),
-        Err(error) => {
-            let at = error.utf8_error().valid_up_to();
-            let line = error
-                .as_bytes()
-                .iter()
-                .take(at)
-                .filter(|byte| **byte == b'\n')
-                .count()
-                + 1;
-            mistakes.add_file(
-                path,
-                format!("is not UTF-8 text: line {line} has a byte that is none"),
-                None,
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_in_memory_are_found_as_those_on_disk_are() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let names = ["b.toml", "a.toml", ".hidden.toml", "notes.txt"];
+        for name in names {
+            std::fs::write(dir.path().join(name), name).expect("write");
+        }
+        let texts = names.map(|name| (dir.path().join(name), name.into()));
+        let missing = dir.path().join("missing");
+        for files in [Files::system(), Files::fixed(texts)] {
+            let found = files.toml_files(dir.path()).expect("a directory");
+            assert_eq!(
+                found,
+                ["a.toml", "b.toml"].map(|name| dir.path().join(name))
             );
-            None
+            let mut mistakes = Mistakes::default();
+            let text = files.text(&dir.path().join("a.toml"), 6, &mut mistakes);
+            assert_eq!(text.as_deref(), Some("a.toml"));
+            assert_eq!(mistakes.count(), 0);
+            assert_eq!(
+                files.text(&dir.path().join("a.toml"), 5, &mut mistakes),
+                None
+            );
+            assert_eq!(files.text(&missing, 5, &mut mistakes), None);
+            assert_eq!(mistakes.count(), 2);
+            assert!(files.toml_files(&missing).is_err());
+            assert!(files.is_file(&dir.path().join("notes.txt")).expect("there"));
+            assert!(files.is_file(&missing).is_err());
         }
     }
 }

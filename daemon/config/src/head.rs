@@ -15,7 +15,7 @@ use super::pacing::PacingTable;
 use super::section::Section;
 use super::settings::{Http, Limits, Log, SOCKET_MODE, socket_mode};
 use super::value::Value;
-use super::{Environment, files};
+use super::{Environment, Files};
 
 /// Everything but the accounts.
 #[derive(Debug)]
@@ -42,6 +42,7 @@ impl<'p> Head<'p> {
         root: &mut Section<'p>,
         base: &Path,
         environment: &Environment,
+        files: &Files,
         directory: &mut Directory,
         marks: &mut Marks,
         mistakes: &mut Mistakes,
@@ -49,7 +50,7 @@ impl<'p> Head<'p> {
         let own_user = |may| Arc::new(Policy::new(vec![Rule::user(environment.uid, may)]));
         let mut path = |key| root.take(key).and_then(|value| value.path(base, mistakes));
         let (socket, state_dir) = (path("socket"), path("state_dir"));
-        let mut directory_of = |key| files_of(root.take(key)?, base, mistakes);
+        let mut directory_of = |key| files_of(files, root.take(key)?, base, mistakes);
         let (dialect_files, include_files) =
             (directory_of("dialect_dir"), directory_of("include_dir"));
         let mode = root
@@ -76,7 +77,7 @@ impl<'p> Head<'p> {
             include_files: include_files.unwrap_or_default(),
             limits: Limits::read(root.section("limits", mistakes), mistakes),
             log: Log::read(root.section("log", mistakes), mistakes),
-            http: Http::read(root.section("http", mistakes), base, mistakes),
+            http: Http::read(root.section("http", mistakes), base, files, mistakes),
             defaults,
             groups,
             members,
@@ -89,9 +90,14 @@ impl<'p> Head<'p> {
 }
 
 /// The files of a directory, told with the place that names it when it cannot be read.
-fn files_of(value: Value<'_>, base: &Path, mistakes: &mut Mistakes) -> Option<Vec<PathBuf>> {
+fn files_of(
+    files: &Files,
+    value: Value<'_>,
+    base: &Path,
+    mistakes: &mut Mistakes,
+) -> Option<Vec<PathBuf>> {
     let dir = value.path(base, mistakes)?;
-    match files::toml_files(&dir) {
+    match files.toml_files(&dir) {
         Ok(files) => Some(files),
         Err(message) => value.wrong(
             mistakes,

@@ -33,7 +33,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use account::Account;
-pub use files::toml_files;
+pub use files::{Files, toml_files};
 pub use fingerprint::{Fingerprint, Parts};
 pub use locations::Environment;
 pub use log::{BadLevel, Format, LEVEL_VARIABLE, Level};
@@ -88,16 +88,32 @@ impl Config {
         overrides: &Overrides,
         environment: &Environment,
     ) -> Result<Self, ConfigError> {
-        load::load(
+        Self::load_from(
+            &Files::system(),
+            Directory::system(),
             path,
             overrides,
             environment,
-            Directory::system(),
-            &mut Marks::default(),
         )
     }
 
-    /// The same, and where each rule stands.
+    /// The same, from other files and with other users and groups than this machine has.
+    ///
+    /// # Errors
+    ///
+    /// All mistakes that were found, up to a bound.
+    pub fn load_from(
+        files: &Files,
+        directory: Directory,
+        path: &Path,
+        overrides: &Overrides,
+        environment: &Environment,
+    ) -> Result<Self, ConfigError> {
+        let marks = &mut Marks::default();
+        load::load(path, overrides, environment, files, directory, marks)
+    }
+
+    /// The same as [`Config::load`], and where each rule stands.
     ///
     /// # Errors
     ///
@@ -112,6 +128,7 @@ impl Config {
             path,
             overrides,
             environment,
+            &Files::system(),
             Directory::system(),
             &mut marks,
         )?;

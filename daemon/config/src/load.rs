@@ -21,7 +21,7 @@ use super::mistake::{Mistakes, Place, SourceFile};
 use super::section::{Key, Piece, Section};
 use super::split::{Runs, Split, split};
 use super::value::Value;
-use super::{Config, ConfigError, Environment, Overrides, files};
+use super::{Config, ConfigError, Environment, Files, Overrides};
 
 /// The longest file, in bytes: about half a million accounts.
 const LONGEST_FILE: u64 = 128 << 20;
@@ -31,11 +31,12 @@ pub(super) fn load(
     path: &Path,
     overrides: &Overrides,
     environment: &Environment,
+    files: &Files,
     mut directory: Directory,
     marks: &mut Marks,
 ) -> Result<Config, ConfigError> {
     let mut mistakes = Mistakes::default();
-    let Some(main) = read_file(path, &mut mistakes) else {
+    let Some(main) = read_file(files, path, &mut mistakes) else {
         return Err(mistakes.into_error());
     };
     let pieces = split(&main.text);
@@ -52,6 +53,7 @@ pub(super) fn load(
         &mut root,
         &main.base,
         environment,
+        files,
         &mut directory,
         marks,
         &mut mistakes,
@@ -59,13 +61,13 @@ pub(super) fn load(
     let others = root.take("account");
     root.finish(&mut mistakes);
 
-    let dialects = Dialects::load(&head.dialect_files, &mut mistakes);
+    let dialects = Dialects::load(files, &head.dialect_files, &mut mistakes);
     let mut accounts = Accounts::new(
         Reader::new(dialects, directory, head.defaults, head.groups),
         marks,
     );
     accounts.add_file(&main, &pieces, others, &mut mistakes);
-    accounts.include(&head.include_files, &mut mistakes);
+    accounts.include(files, &head.include_files, &mut mistakes);
     let seen = &accounts.seen;
     head.members.check(
         |name| seen.contains_key(name),
@@ -73,7 +75,9 @@ pub(super) fn load(
         &mut mistakes,
     );
     let Accounts {
-        mut found, files, ..
+        mut found,
+        files: read,
+        ..
     } = accounts;
     found.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     found.shrink_to_fit();
@@ -94,7 +98,7 @@ pub(super) fn load(
         log: head.log,
         http: head.http,
         accounts: found,
-        files: files.iter().map(|file| file.path.to_path_buf()).collect(),
+        files: read.iter().map(|file| file.path.to_path_buf()).collect(),
     })
 }
 
@@ -119,9 +123,9 @@ impl<'m> Accounts<'m> {
         }
     }
 
-    fn include(&mut self, paths: &[PathBuf], mistakes: &mut Mistakes) {
+    fn include(&mut self, files: &Files, paths: &[PathBuf], mistakes: &mut Mistakes) {
         for path in paths {
-            let Some(file) = read_file(path, mistakes) else {
+            let Some(file) = read_file(files, path, mistakes) else {
                 continue;
             };
             let pieces = split(&file.text);

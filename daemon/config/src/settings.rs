@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::Files;
 use super::mistake::Mistakes;
 use super::section::Section;
 use super::value::Value;
@@ -168,7 +169,12 @@ impl Default for Http {
 }
 
 impl Http {
-    pub(super) fn read(section: Option<Section<'_>>, base: &Path, mistakes: &mut Mistakes) -> Self {
+    pub(super) fn read(
+        section: Option<Section<'_>>,
+        base: &Path,
+        files: &Files,
+        mistakes: &mut Mistakes,
+    ) -> Self {
         let default = Self::default();
         let Some(mut section) = section else {
             return default;
@@ -189,7 +195,7 @@ impl Http {
             .and_then(|value| value.size(1024..=64 << 20, mistakes));
         let extra_ca = section
             .take("extra_ca")
-            .and_then(|value| existing_file(&value, base, mistakes));
+            .and_then(|value| existing_file(&value, base, files, mistakes));
         section.finish(mistakes);
         Self {
             connect_timeout,
@@ -222,11 +228,16 @@ fn proxy(value: Value<'_>, mistakes: &mut Mistakes) -> Option<Url> {
     Some(url)
 }
 
-fn existing_file(value: &Value<'_>, base: &Path, mistakes: &mut Mistakes) -> Option<PathBuf> {
+fn existing_file(
+    value: &Value<'_>,
+    base: &Path,
+    files: &Files,
+    mistakes: &mut Mistakes,
+) -> Option<PathBuf> {
     let path = value.path(base, mistakes)?;
-    match std::fs::metadata(&path) {
-        Ok(metadata) if metadata.is_file() => Some(path),
-        Ok(_) => value.wrong(mistakes, format!("{} is not a file", path.display()), None),
+    match files.is_file(&path) {
+        Ok(true) => Some(path),
+        Ok(false) => value.wrong(mistakes, format!("{} is not a file", path.display()), None),
         Err(error) => value.wrong(mistakes, format!("{}: {error}", path.display()), None),
     }
 }

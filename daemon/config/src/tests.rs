@@ -51,6 +51,7 @@ impl Site {
             &self.path("tokend.toml"),
             &Overrides::default(),
             &environment,
+            &Files::system(),
             directory,
             marks,
         )
