@@ -8,11 +8,13 @@
     reason = "a subject says by a panic that something does not hold"
 )]
 
+mod config;
 mod dialect;
 mod record;
 mod reply;
 mod wire;
 
+pub use config::config;
 pub use dialect::dialect;
 pub use record::record;
 pub use reply::reply;
@@ -22,7 +24,8 @@ pub use wire::{frames, wire};
 pub type Subject = fn(&[u8]);
 
 /// Every subject, by the name of its fuzz target and corpus.
-pub const SUBJECTS: [(&str, Subject); 5] = [
+pub const SUBJECTS: [(&str, Subject); 6] = [
+    ("config", config),
     ("dialect", dialect),
     ("frames", frames),
     ("record", record),

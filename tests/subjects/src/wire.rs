@@ -1,10 +1,10 @@
 //! The wire: payloads of frames, and frames in a stream.
 //!
-//! Owns two properties: a payload that decodes is the only encoding of its message, and where a stream is cut changes nothing of
-//! what is read from it.
+//! Owns two properties: a payload that decodes is the only encoding of its message, and a buffer finds the frames that stand in a
+//! stream, wherever the stream is cut.
 
 use tokend_proto::{
-    FrameBuffer, HEADER_LEN, MAX_FRAME, WireError, decode_client, decode_server, encode,
+    FrameBuffer, HEADER_LEN, MAX_FRAME, WireError, decode_client, decode_server, encode, frame_len,
 };
 
 /// A payload of either side.
@@ -21,19 +21,16 @@ pub fn wire(payload: &[u8]) {
     }
 }
 
-/// A stream of bytes that arrives in pieces. The first byte says how large the pieces are.
+/// A stream of bytes that arrives in pieces. The first byte says how large the pieces are; the largest brings all at once.
 pub fn frames(bytes: &[u8]) {
     let Some((piece, stream)) = bytes.split_first() else {
         return;
     };
-    let whole = read(stream, MAX_FRAME);
-    let pieces = read(stream, usize::from(*piece) + 1);
-    assert_eq!(whole, pieces, "pieces of {} bytes", u16::from(*piece) + 1);
-}
-
-/// The payloads of a stream and how it ends.
-fn read(stream: &[u8], piece: usize) -> (Vec<Vec<u8>>, Result<bool, WireError>) {
-    let (mut buffer, mut payloads) = (FrameBuffer::new(), Vec::new());
+    let piece = match *piece {
+        u8::MAX => MAX_FRAME,
+        small => usize::from(small) + 1,
+    };
+    let (mut buffer, mut expected) = (FrameBuffer::new(), stream);
     let mut arriving = stream.chunks(piece);
     let mut rest: &[u8] = &[];
     loop {
@@ -41,16 +38,16 @@ fn read(stream: &[u8], piece: usize) -> (Vec<Vec<u8>>, Result<bool, WireError>) 
             Ok(Some(payload)) => {
                 // Whatever it holds, looking at it must not harm.
                 wire(payload);
-                payloads.push(payload.to_vec());
+                assert_eq!(next(&mut expected), Ok(Some(payload)), "a frame");
                 continue;
             }
             Ok(None) => {}
-            Err(error) => return (payloads, Err(error)),
+            Err(error) => return assert_eq!(next(&mut expected), Err(error)),
         }
         if rest.is_empty() {
             match arriving.next() {
                 Some(next) => rest = next,
-                None => return (payloads, Ok(buffer.is_empty())),
+                None => break,
             }
         }
         let room = buffer.spare().len();
@@ -62,4 +59,18 @@ fn read(stream: &[u8], piece: usize) -> (Vec<Vec<u8>>, Result<bool, WireError>) 
         assert!(taken > 0, "room for {room} bytes took none");
         rest = rest.get(taken..).unwrap_or_default();
     }
+    assert_eq!(next(&mut expected), Ok(None), "a frame that was not found");
+    assert_eq!(buffer.is_empty(), expected.is_empty(), "what is left over");
+}
+
+/// The first frame of a stream that is all there, taken off it: what a frame is, without a buffer.
+fn next<'s>(stream: &mut &'s [u8]) -> Result<Option<&'s [u8]>, WireError> {
+    let Some((header, rest)) = stream.split_first_chunk::<HEADER_LEN>() else {
+        return Ok(None);
+    };
+    let Some((payload, rest)) = rest.split_at_checked(frame_len(*header)?) else {
+        return Ok(None);
+    };
+    *stream = rest;
+    Ok(Some(payload))
 }
