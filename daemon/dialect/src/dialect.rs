@@ -26,6 +26,7 @@ pub struct Dialect {
     pub(crate) extends: Option<Box<str>>,
     pub(crate) own_text: Option<Arc<str>>,
     pub(crate) effective: toml::Table,
+    pub(crate) digest: Box<str>,
     pub(crate) names: Names,
     pub(crate) login: Option<Plan>,
     pub(crate) refresh: Option<Plan>,
@@ -151,12 +152,7 @@ impl Dialect {
     /// corrected dialect can be told from the one that was misconfigured.
     #[must_use]
     pub fn digest(&self) -> String {
-        let mut table = self.effective.clone();
-        let _words = (table.remove("summary"), table.remove("documentation"));
-        format!(
-            "{:016x}",
-            fnv1a(toml::Value::Table(table).to_string().as_bytes())
-        )
+        self.digest.to_string()
     }
 
     /// Every field that some request uses, whatever the options. `required` holds for the default options.
@@ -339,6 +335,14 @@ impl Dialect {
     pub fn source(&self) -> Option<&str> {
         self.own_text.as_deref()
     }
+}
+
+/// The fingerprint of what a dialect's settings mean.
+pub(crate) fn digest(effective: &toml::Table) -> Box<str> {
+    let mut table = effective.clone();
+    let _words = (table.remove("summary"), table.remove("documentation"));
+    let text = toml::Value::Table(table).to_string();
+    format!("{:016x}", fnv1a(text.as_bytes())).into()
 }
 
 /// FNV-1a: stable across versions and platforms, which the standard library's hashers do not promise. It tells an edited

@@ -24,7 +24,9 @@ pub fn dialect(bytes: &[u8]) {
     match parse("fuzzed.toml", text, &CATALOG) {
         Ok(dialect) => use_it(&dialect),
         Err(error) => {
-            assert!(!error.render().is_empty());
+            let shown = error.render();
+            let control = |c: char| c.is_control() && c != '\n';
+            assert!(!shown.is_empty() && !shown.contains(control), "{shown:?}");
         }
     }
 }

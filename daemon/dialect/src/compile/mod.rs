@@ -12,7 +12,7 @@ mod rules;
 use std::sync::Arc;
 
 use crate::{
-    dialect::{Dialect, Plan, Reuse},
+    dialect::{self, Dialect, Plan, Reuse},
     document::{self, Node, Value},
     fields::{ACCESS_TOKEN, Kind, REFRESH_TOKEN},
     mistake::{DialectError, Mistakes},
@@ -95,16 +95,21 @@ fn compile_into(
     let rejection = top.read("rejection", m, rejection);
     let pacing = top.read("pacing", m, pacing).unwrap_or(Pacing::CAREFUL);
     top.finish(m);
+    if !m.is_empty() {
+        return None;
+    }
     let (reuse, ends, needs) = refresh
         .as_ref()
         .map_or((Reuse::None, false, false), |(_, lifecycle)| *lifecycle);
+    let effective = effective(tree);
     Some(Dialect {
         name: name.into(),
         summary: summary.unwrap_or_default().into(),
         documentation: documentation.into(),
         extends: extends.map(Box::from),
         own_text: own_text.map(Arc::from),
-        effective: effective(tree),
+        digest: dialect::digest(&effective),
+        effective,
         login: login.map(|(plan, _)| plan),
         refresh: refresh.map(|(plan, _)| plan),
         names,
