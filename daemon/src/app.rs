@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokend_config::{Config, Environment, Overrides};
 use tokend_policy::Needs;
-use tokend_store::{KeyError, OpenError, RedbStore, SealingKey, StateDir, Store};
+use tokend_store::{KeyError, OpenError, RedbStore, RotateError, SealingKey, StateDir, Store};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
 use crate::accept::{self, Stage};
@@ -93,19 +93,18 @@ pub(crate) fn run(start: Start) -> anyhow::Result<()> {
 /// Whether a person has to mend something before the daemon can run. Otherwise starting it again may help: the disk was full, another
 /// daemon ran, or a part of this one died.
 pub(crate) fn is_mistake(error: &anyhow::Error) -> bool {
-    if let Some(error) = error.downcast_ref::<OpenError>() {
+    if let Some(error) = error.downcast_ref::<RotateError>() {
         return match error {
-            OpenError::InUse { .. } | OpenError::NoRandomness => false,
-            OpenError::Io { source, .. } => is_lasting(source),
+            RotateError::Open(error) => is_mistake_of_store(error),
+            RotateError::Key(error) => is_mistake_of_key(error),
             _ => true,
         };
     }
+    if let Some(error) = error.downcast_ref::<OpenError>() {
+        return is_mistake_of_store(error);
+    }
     if let Some(error) = error.downcast_ref::<KeyError>() {
-        return match error {
-            KeyError::NoRandomness => false,
-            KeyError::Io { source, .. } => is_lasting(source),
-            _ => true,
-        };
+        return is_mistake_of_key(error);
     }
     if let Some(error) = error.downcast_ref::<ListenError>() {
         return match error {
@@ -115,6 +114,22 @@ pub(crate) fn is_mistake(error: &anyhow::Error) -> bool {
         };
     }
     error.is::<ClientError>()
+}
+
+fn is_mistake_of_store(error: &OpenError) -> bool {
+    match error {
+        OpenError::InUse { .. } | OpenError::NoRandomness => false,
+        OpenError::Io { source, .. } => is_lasting(source),
+        _ => true,
+    }
+}
+
+fn is_mistake_of_key(error: &KeyError) -> bool {
+    match error {
+        KeyError::NoRandomness => false,
+        KeyError::Io { source, .. } => is_lasting(source),
+        _ => true,
+    }
 }
 
 /// Permissions and paths do not change by themselves.
@@ -296,8 +311,12 @@ mod tests {
             path: "/var/lib/tokend".into(),
             source: kind.into(),
         };
-        let mistakes: [anyhow::Error; 5] = [
-            OpenError::WrongKey { path: path.clone() }.into(),
+        let wrong_key = || OpenError::WrongKey { path: path.clone() };
+        let mistakes: [anyhow::Error; 7] = [
+            wrong_key().into(),
+            // What settles an interrupted change of the key says it in its own way.
+            RotateError::Open(wrong_key()).into(),
+            RotateError::Key(KeyError::NotAFile { path: path.clone() }).into(),
             io(io::ErrorKind::PermissionDenied).into(),
             KeyError::NotAFile { path: path.clone() }.into(),
             ListenError::TooMany { count: 2 }.into(),
@@ -306,7 +325,8 @@ mod tests {
         for error in mistakes {
             assert!(is_mistake(&error), "{error}");
         }
-        let passing: [anyhow::Error; 5] = [
+        let passing: [anyhow::Error; 6] = [
+            RotateError::Open(io(io::ErrorKind::StorageFull)).into(),
             OpenError::InUse {
                 dir: path.clone(),
                 pid: None,
