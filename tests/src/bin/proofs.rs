@@ -14,8 +14,9 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use tokend_tests::{
     proofs::{
-        crash_loop,
-        points::{self, Death},
+        Attempt,
+        crash_loop::{self, Counted},
+        points::{self, Death, Report},
     },
     simulator::spec::Api,
 };
@@ -34,6 +35,22 @@ enum Which {
     Kill(Points),
     /// The same, and the file system forgets what was not synced.
     Power(Points),
+    /// kill -9 at every system call of a first login, and of a login after a refused refresh.
+    Login {
+        #[command(flatten)]
+        given: Points,
+        /// Lose the power too.
+        #[arg(long)]
+        power: bool,
+    },
+    /// kill -9 in a rotation, and again at every system call of the recovery from that.
+    Recovery {
+        #[command(flatten)]
+        given: Points,
+        /// Lose the power too, both times.
+        #[arg(long)]
+        power: bool,
+    },
     /// kill -9 wherever a first start changes something, and with --power the file system forgets what was not synced.
     FirstStart {
         /// Lose the power too.
@@ -43,9 +60,10 @@ enum Which {
         #[arg(long, default_value_t = 4)]
         at_once: usize,
     },
-    /// A daemon killed every 200 ms, with expired tokens and providers that fail.
+    /// A daemon killed every 200 ms, with expired tokens and providers that fail: once counted from when it serves, once from the
+    /// start of its process.
     CrashLoop {
-        /// How long.
+        /// How long each.
         #[arg(long, default_value_t = 60)]
         seconds: u64,
     },
@@ -95,39 +113,87 @@ fn build() -> anyhow::Result<()> {
 }
 
 fn prove(which: &Which, out: &mut impl Write) -> anyhow::Result<bool> {
-    let (given, death) = match which {
-        Which::Kill(given) => (given, Death::Process),
-        Which::Power(given) => (given, Death::Power),
-        Which::FirstStart { power, at_once } => {
-            let death = match power {
-                true => Death::Power,
-                false => Death::Process,
+    match which {
+        Which::Kill(given) => dialects(given, out, |api| {
+            attempts(api, &[Attempt::Rotation], Death::Process, given)
+        }),
+        Which::Power(given) => dialects(given, out, |api| {
+            attempts(api, &[Attempt::Rotation], Death::Power, given)
+        }),
+        Which::Login { given, power } => dialects(given, out, |api| {
+            // Where there is no refresh token, a later login is what `kill` has for a rotation.
+            let kinds: &[Attempt] = match api {
+                Api::ClientCredentials => &[Attempt::FirstLogin],
+                _ => &[Attempt::FirstLogin, Attempt::LoginAgain],
             };
-            let report = points::first_start(death, None, *at_once)?;
+            attempts(api, kinds, by(*power), given)
+        }),
+        Which::Recovery { given, power } => dialects(given, out, |api| {
+            let report = points::recovery(api, by(*power), given.sample, given.at_once)?;
+            Ok(vec![("recovery", report)])
+        }),
+        Which::FirstStart { power, at_once } => {
+            let report = points::first_start(by(*power), None, *at_once)?;
             writeln!(out, "first start: {report}")?;
-            return tell(&report.failures, out);
+            tell(&report.failures, out)
         }
         Which::CrashLoop { seconds } => {
-            let report = crash_loop::run(Duration::from_secs(*seconds))?;
-            writeln!(out, "{report}")?;
-            return tell(&report.failures, out);
+            let mut kept = true;
+            for counted in [Counted::FromServing, Counted::FromStart] {
+                let report = crash_loop::run(counted, Duration::from_secs(*seconds))?;
+                writeln!(out, "{report}")?;
+                kept &= tell(&report.failures, out)?;
+            }
+            Ok(kept)
         }
+    }
+}
+
+fn by(power: bool) -> Death {
+    match power {
+        true => Death::Power,
+        false => Death::Process,
+    }
+}
+
+/// What a report is about, and the report.
+type Told = Vec<(&'static str, Report)>;
+
+fn attempts(api: Api, kinds: &[Attempt], death: Death, given: &Points) -> anyhow::Result<Told> {
+    let report = |attempt: &Attempt| {
+        let report = points::run(api, *attempt, death, given.sample, given.at_once)?;
+        let what = match attempt {
+            Attempt::Rotation => "rotation",
+            Attempt::FirstLogin => "first login",
+            Attempt::LoginAgain => "login again",
+        };
+        Ok((what, report))
     };
+    kinds.iter().map(report).collect()
+}
+
+/// Proves for one dialect after the other, and prints what came of each and of all.
+fn dialects(
+    given: &Points,
+    out: &mut impl Write,
+    prove: impl Fn(Api) -> anyhow::Result<Told>,
+) -> anyhow::Result<bool> {
     let (mut kept, mut total, mut window) = (true, 0, 0);
     for api in Api::ALL {
         if !given.only.is_empty() && !given.only.contains(&api) {
             continue;
         }
-        let report = points::run(api, death, given.sample, given.at_once)?;
-        writeln!(out, "{report}")?;
-        if given.verbose {
-            for call in &report.not_reached {
-                writeln!(out, "  not reached: {call}")?;
+        for (what, report) in prove(api)? {
+            writeln!(out, "{what:<11} {report}")?;
+            if given.verbose {
+                for point in &report.not_reached {
+                    writeln!(out, "  not reached: {point}")?;
+                }
             }
+            kept &= tell(&report.failures, out)?;
+            total += report.points;
+            window += report.in_the_window;
         }
-        kept &= tell(&report.failures, out)?;
-        total += report.points;
-        window += report.in_the_window;
     }
     writeln!(
         out,

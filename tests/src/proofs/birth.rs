@@ -3,10 +3,8 @@
 //! The next start must neither refuse what it finds nor lose what it then stores. Nothing was asked of a provider yet, so whatever
 //! the provider sees is the second life's alone.
 
-use std::collections::BTreeMap;
-
 use super::{
-    judge::{Findings, arrivals, excess},
+    judge::{Attempt, Findings, arrivals, excess},
     scene::{ATTEMPTS, Death, IT, Outcome, Scene},
     tracer::{Call, born_under, recorded},
 };
@@ -18,35 +16,39 @@ use crate::{
 /// The account of these lives; what starts knows no dialect yet.
 pub(super) const API: Api = Api::JwtApi;
 
-/// Every call of the first thread that changes something, until the daemon serves.
+/// Every call that changes something, until the daemon serves.
 ///
 /// # Errors
 /// When a start cannot be traced.
 pub(super) fn calls() -> anyhow::Result<Vec<Call>> {
-    let scene = Scene::new(API, Death::Process)?;
+    let scene = Scene::new(API, Attempt::FirstLogin, Death::Process)?;
     let daemon = born_under(&scene.site, None, &scene.trace_file())?;
     wait_for("a traced daemon to serve", PATIENCE, || serves(&scene))?;
-    let names = recorded(&scene.trace_file())?;
+    let calls = recorded(daemon.pid(), &scene.trace_file())?;
     daemon.kill()?;
-    let mut counts = BTreeMap::new();
-    let calls = names.into_iter().map(|name| {
-        let number = counts.entry(name.clone()).or_insert(0_usize);
-        *number += 1;
-        Call {
-            thread: 0,
-            role: "tokend".to_owned(),
-            name,
-            number: *number,
-        }
-    });
-    let calls: Vec<_> = calls.collect();
-    anyhow::ensure!(!calls.is_empty(), "strace recorded nothing");
     Ok(calls)
 }
 
-fn serves(scene: &Scene) -> Option<()> {
+pub(super) fn serves(scene: &Scene) -> Option<()> {
     let said = scene.site.tokenctl(&["list"]).ok()?;
     (said.code == Some(0)).then_some(())
+}
+
+/// Starts a daemon that dies at a call of its start, or once it serves; whether the call came. The power fails, if it is to.
+///
+/// # Errors
+/// When the proof cannot be carried out.
+pub(super) fn die_starting(scene: &mut Scene, call: &Call) -> anyhow::Result<bool> {
+    let mut daemon = born_under(&scene.site, Some(call), &scene.trace_file())?;
+    let reached = wait_for("a death or a daemon that serves", PATIENCE, || {
+        let dead = matches!(daemon.ended(), Ok(Some(_)));
+        (dead || serves(scene).is_some()).then_some(dead)
+    })?;
+    if !reached {
+        daemon.kill()?;
+    }
+    scene.lose_power()?;
+    Ok(reached)
 }
 
 /// Dies at a call of its first start, starts again, logs in, starts once more, and goes on without a login.
@@ -54,24 +56,12 @@ fn serves(scene: &Scene) -> Option<()> {
 /// # Errors
 /// When the proof cannot be carried out, or a start is refused.
 pub(super) fn die(call: &Call, death: Death) -> anyhow::Result<Outcome> {
-    let mut scene = Scene::new(API, death)?;
-    let mut daemon = born_under(&scene.site, Some(call), &scene.trace_file())?;
-    let reached = wait_for("a death or a daemon that serves", PATIENCE, || {
-        let dead = matches!(daemon.ended(), Ok(Some(_)));
-        (dead || serves(&scene).is_some()).then_some(dead)
-    })?;
-    if !reached {
-        daemon.kill()?;
-    }
-    if let Some(disk) = &mut scene.disk {
-        disk.lose_power()?;
-    }
+    let mut scene = Scene::new(API, Attempt::FirstLogin, death)?;
+    let reached = die_starting(&mut scene, call)?;
     let daemon = scene.site.start()?;
     let works = scene.works()?;
     daemon.kill()?;
-    if let Some(disk) = &mut scene.disk {
-        disk.lose_power()?;
-    }
+    scene.lose_power()?;
     let daemon = scene.site.start()?;
     let goes_on = scene.goes_on()?;
     let code = daemon.terminate()?;

@@ -12,7 +12,7 @@ use std::{
 use super::judge::{Pace, arrivals, excess};
 use crate::{
     clock::{PATIENCE, Stopwatch, wait_until},
-    harness::Site,
+    harness::{Daemon, Site},
     simulator::{
         Configuration, Simulator,
         fault::{Fault, FaultKind, Rule},
@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-/// How long each daemon lives once it serves: one that died before could not ask too often.
+/// How long each daemon lives.
 const LIFE: Duration = Duration::from_millis(200);
 /// Time between two requests of an impatient client.
 const PRESSING: Duration = Duration::from_millis(40);
@@ -38,9 +38,20 @@ pacing = { attempts = { burst = 4, every = "2s" }, logins = { burst = 3, every =
 refresh = "always"
 "#;
 
+/// From when the 200 ms of a life are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counted {
+    /// From when it serves, so that each asks as often as it can.
+    FromServing,
+    /// From the start of the process, so that it may never come to serve.
+    FromStart,
+}
+
 /// What came of a crash loop.
 #[derive(Clone, Debug)]
 pub struct Report {
+    /// What was counted.
+    pub counted: Counted,
     /// Daemons killed.
     pub kills: usize,
     /// How long the loop went on.
@@ -57,7 +68,11 @@ impl fmt::Display for Report {
         let allowed = allowed(self.time);
         write!(
             f,
-            "crash loop: {kills} deaths in {seconds} s, {} failed",
+            "crash loop, 200 ms {}: {kills} deaths in {seconds} s, {} failed",
+            match self.counted {
+                Counted::FromServing => "of serving",
+                Counted::FromStart => "from the start of the process",
+            },
             self.failures.len()
         )?;
         for (api, requests) in &self.requests {
@@ -87,7 +102,7 @@ fn fault(api: Api) -> Fault {
 ///
 /// # Errors
 /// When a daemon does not start, which no death may cause.
-pub fn run(time: Duration) -> anyhow::Result<Report> {
+pub fn run(counted: Counted, time: Duration) -> anyhow::Result<Report> {
     let account = |api: Api| {
         AccountSpec::new(api.dialect(), api).with(|it| {
             it.suspension = None;
@@ -102,13 +117,13 @@ pub fn run(time: Duration) -> anyhow::Result<Report> {
         sim.fail(Rule::once(api.dialect(), fault(api)).forever());
     }
     daemon.kill()?;
-    let (kills, time) = kill_for(&site, time)?;
+    let (kills, time) = kill_for(&site, counted, time)?;
     let mut failures = Vec::new();
     let mut requests = Vec::new();
     for api in Api::ALL {
         let log = sim.log(api.dialect());
-        // One that never asked would keep every pace.
-        if log.token_requests() < 2 {
+        // One that never asked would keep every pace. One that dies before it serves may do so.
+        if log.token_requests() < 2 && counted == Counted::FromServing {
             failures.push(format!("{api}: no attempt was made, nothing is proved"));
         }
         requests.push((api, log.token_requests()));
@@ -122,8 +137,11 @@ pub fn run(time: Duration) -> anyhow::Result<Report> {
     let daemon = site.start()?;
     for api in Api::ALL {
         let name = api.dialect();
-        // The daemon itself would wait for its backoff, which has grown long by now; a person's wish shortens that and no pace.
-        let said = site.tokenctl(&["refresh", name, "--wait", "20s"])?;
+        let mut said = site.tokenctl(&["get", name, "--wait", "10s"])?;
+        if said.code != Some(0) {
+            // The daemon itself waits for its backoff, which has grown long by now; a person's wish shortens that and no pace.
+            said = site.tokenctl(&["refresh", name, "--wait", "20s"])?;
+        }
         if said.code != Some(0) || site.get(name).is_err() {
             failures.push(format!("{name} does not answer again: {said:?}"));
         }
@@ -146,6 +164,7 @@ pub fn run(time: Duration) -> anyhow::Result<Report> {
         failures.push(format!("tokend ended with {ended}"));
     }
     Ok(Report {
+        counted,
         kills,
         time,
         requests,
@@ -154,7 +173,7 @@ pub fn run(time: Duration) -> anyhow::Result<Report> {
 }
 
 /// Starts and kills daemons while clients press; how many died, and in which time.
-fn kill_for(site: &Site, time: Duration) -> anyhow::Result<(usize, Duration)> {
+fn kill_for(site: &Site, counted: Counted, time: Duration) -> anyhow::Result<(usize, Duration)> {
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
         for api in Api::ALL {
@@ -171,8 +190,13 @@ fn kill_for(site: &Site, time: Duration) -> anyhow::Result<(usize, Duration)> {
         let mut kills = 0;
         let ended = (|| {
             while watch.elapsed() < time {
-                let daemon = site.start()?;
-                let life = Stopwatch::start();
+                let (daemon, life) = match counted {
+                    Counted::FromServing => (site.start()?, Stopwatch::start()),
+                    Counted::FromStart => {
+                        let life = Stopwatch::start();
+                        (Daemon::spawn(site)?, life)
+                    }
+                };
                 wait_until("the end of a life", PATIENCE, || life.elapsed() >= LIFE)?;
                 daemon.kill()?;
                 kills += 1;

@@ -10,8 +10,10 @@ pub mod disk;
 mod judge;
 pub mod points;
 pub mod possible;
+mod recovery;
 mod scene;
+mod strike;
 mod tracer;
 
-pub use judge::Findings;
+pub use judge::{Attempt, Findings};
 pub use tracer::Call;

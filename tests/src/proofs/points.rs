@@ -1,4 +1,4 @@
-//! Every point of a rotation, one death each: which there are, and what came of them.
+//! Every point at which a daemon can die: which there are, and what came of them.
 //!
 //! Runs several at once, since each mostly waits for a pace.
 
@@ -12,11 +12,7 @@ use std::{
 };
 
 pub use super::scene::{Death, Outcome};
-use super::{
-    birth,
-    scene::{calls, die},
-    tracer::Call,
-};
+use super::{birth, judge::Attempt, recovery, strike};
 use crate::simulator::spec::Api;
 
 /// Scheduling moves a call from one run to the next: so many more are tried of each thread and kind.
@@ -29,8 +25,8 @@ pub struct Report {
     pub api: Api,
     /// Points at which the daemon died.
     pub points: usize,
-    /// Points that did not come in their run: the daemon died after the rotation instead, which is judged as well.
-    pub not_reached: Vec<Call>,
+    /// Points that did not come in their run: the daemon died after the attempt instead, which is judged as well.
+    pub not_reached: Vec<String>,
     /// Deaths after which the unavoidable window cost a login.
     pub in_the_window: usize,
     /// Promises broken, with the place.
@@ -54,19 +50,39 @@ impl fmt::Display for Report {
     }
 }
 
-/// Kills at every point of a rotation, or with `sample` at so many spread evenly over it; `at_once` lives run beside each other.
+/// Kills at every point of an attempt, or with `sample` at so many spread evenly over it; `at_once` lives run beside each other.
 ///
 /// # Errors
-/// When the rotation cannot be traced. What goes wrong at one point is a failure of that point.
+/// When the attempt cannot be traced. What goes wrong at one point is a failure of that point.
 pub fn run(
+    api: Api,
+    attempt: Attempt,
+    death: Death,
+    sample: Option<usize>,
+    at_once: usize,
+) -> anyhow::Result<Report> {
+    let points = strike::calls(api, attempt, beyond(sample))?;
+    let die = |call: &_| strike::die(api, attempt, call, death);
+    Ok(each(api, points, sample, at_once, die))
+}
+
+/// Kills at five points of a rotation, and the daemon that recovers at every point of that.
+///
+/// # Errors
+/// As [`run`].
+pub fn recovery(
     api: Api,
     death: Death,
     sample: Option<usize>,
     at_once: usize,
 ) -> anyhow::Result<Report> {
-    let points = calls(api, if sample.is_none() { BEYOND } else { 0 })?;
-    let die = |call: &Call| die(api, call, death);
+    let points = recovery::points(api, beyond(sample))?;
+    let die = |point: &_| recovery::die(api, point, death);
     Ok(each(api, points, sample, at_once, die))
+}
+
+fn beyond(sample: Option<usize>) -> usize {
+    if sample.is_none() { BEYOND } else { 0 }
 }
 
 /// The same at every point of a first start at which something changes, until the daemon serves. No dialect has a part in that.
@@ -75,16 +91,16 @@ pub fn run(
 /// As [`run`].
 pub fn first_start(death: Death, sample: Option<usize>, at_once: usize) -> anyhow::Result<Report> {
     let points = birth::calls()?;
-    let die = |call: &Call| birth::die(call, death);
+    let die = |call: &_| birth::die(call, death);
     Ok(each(birth::API, points, sample, at_once, die))
 }
 
-fn each(
+fn each<P: fmt::Display + Sync>(
     api: Api,
-    mut points: Vec<Call>,
+    mut points: Vec<P>,
     sample: Option<usize>,
     at_once: usize,
-    die: impl Fn(&Call) -> anyhow::Result<Outcome> + Sync,
+    die: impl Fn(&P) -> anyhow::Result<Outcome> + Sync,
 ) -> Report {
     if let Some(sample) = sample {
         let stride = points.len().div_ceil(sample.max(1)).max(1);
@@ -101,10 +117,10 @@ fn each(
     thread::scope(|scope| {
         for _ in 0..at_once.max(1) {
             scope.spawn(|| {
-                while let Some(call) = points.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let outcome = die(call);
+                while let Some(point) = points.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let outcome = die(point);
                     let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);
-                    report.add(call, outcome);
+                    report.add(point, outcome);
                 }
             });
         }
@@ -113,24 +129,24 @@ fn each(
 }
 
 impl Report {
-    fn add(&mut self, call: &Call, outcome: anyhow::Result<Outcome>) {
+    fn add(&mut self, point: &impl fmt::Display, outcome: anyhow::Result<Outcome>) {
         match outcome {
             Ok(Outcome { reached, findings }) => {
                 self.points += usize::from(reached);
                 if !reached {
-                    self.not_reached.push(call.clone());
+                    self.not_reached.push(point.to_string());
                 }
                 self.in_the_window += usize::from(findings.in_the_window);
                 if !findings.broken.is_empty() {
                     let broken = findings.broken.join("\n    ");
                     self.failures
-                        .push(format!("{} at {call}:\n    {broken}", self.api));
+                        .push(format!("{} at {point}:\n    {broken}", self.api));
                 }
             }
             Err(error) => {
                 self.points += 1;
                 self.failures
-                    .push(format!("{} at {call}: {error:#}", self.api));
+                    .push(format!("{} at {point}: {error:#}", self.api));
             }
         }
     }

@@ -1,18 +1,14 @@
-//! One account at one provider, brought to the brink of a rotation, killed in the middle, and questioned afterwards.
+//! One account at one provider, brought to the brink of an attempt, and questioned afterwards.
 //!
-//! Builds everything anew for each death: one that left traces in the next would prove nothing.
+//! Built anew for each point: a death that left traces in the next would prove nothing.
 
-use std::{collections::BTreeMap, fs, path::PathBuf, thread, time::Duration};
-
-use anyhow::Context as _;
+use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
 
 use super::{
     disk::Disk,
-    judge::{Evidence, Findings, Pace, judge},
-    tracer::{Call, Tracer, threads},
+    judge::{Attempt, Evidence, Findings, Life, Pace, Seen, judge},
 };
 use crate::{
-    clock::{PATIENCE, wait_for},
     harness::{Daemon, Site},
     probe,
     simulator::{
@@ -40,8 +36,6 @@ refresh = "on-demand"
 "#;
 /// Longer than any pace here makes anybody wait.
 const WAIT: [&str; 2] = ["--wait", "20s"];
-/// How long a death may take that comes after the rotation's answer, at the last calls of its connections.
-const AFTERMATH: Duration = Duration::from_millis(500);
 
 /// How a life ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +49,7 @@ pub enum Death {
 /// What came of one point.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// Whether the call was reached; otherwise the daemon was killed after the rotation.
+    /// Whether the call was reached; otherwise the daemon was killed after the attempt.
     pub reached: bool,
     /// What was found at the provider.
     pub findings: Findings,
@@ -64,6 +58,7 @@ pub struct Outcome {
 #[derive(Debug)]
 pub(super) struct Scene {
     api: Api,
+    attempt: Attempt,
     pub(super) sim: Simulator,
     // Before the place it is mounted in, so that it is gone first.
     pub(super) disk: Option<Disk>,
@@ -71,7 +66,7 @@ pub(super) struct Scene {
 }
 
 impl Scene {
-    pub(super) fn new(api: Api, death: Death) -> anyhow::Result<Self> {
+    pub(super) fn new(api: Api, attempt: Attempt, death: Death) -> anyhow::Result<Self> {
         let account = AccountSpec::new(IT, api).with(|it| {
             // The pace is judged here; and reuse costs the most it can.
             it.suspension = None;
@@ -86,25 +81,45 @@ impl Scene {
         };
         Ok(Self {
             api,
+            attempt,
             sim,
             disk,
             site,
         })
     }
 
-    /// A daemon that has logged in once and holds a token the API has stopped to accept.
-    fn brink(&self) -> anyhow::Result<Daemon> {
+    /// A daemon whose next attempt is the one that is to die.
+    pub(super) fn brink(&self) -> anyhow::Result<Daemon> {
         let daemon = self.site.start()?;
-        self.site.get(IT)?;
-        self.sim.end_access(IT);
+        if self.attempt != Attempt::FirstLogin {
+            self.site.get(IT)?;
+            self.sim.end_access(IT);
+        }
+        if self.attempt == Attempt::LoginAgain {
+            self.sim.end_refresh(IT);
+        }
         Ok(daemon)
     }
 
-    /// What a person does who wants a new token now.
-    fn rotate(&self) -> anyhow::Result<()> {
-        self.site
-            .tokenctl(&["refresh", IT, WAIT[0], WAIT[1]])
-            .map(drop)
+    /// How many requests an attempt that nothing disturbs takes, with those of the brink.
+    pub(super) fn requests(&self) -> usize {
+        match self.attempt {
+            Attempt::FirstLogin => 1,
+            Attempt::Rotation => 2,
+            Attempt::LoginAgain => 3,
+        }
+    }
+
+    /// What makes the attempt begin; whether a token came that the API accepts.
+    pub(super) fn ask(&self) -> anyhow::Result<bool> {
+        let said = match self.attempt {
+            Attempt::FirstLogin => self.site.tokenctl(&["get", IT, WAIT[0], WAIT[1]])?,
+            Attempt::Rotation | Attempt::LoginAgain => {
+                let refresh = ["refresh", IT, "--print", WAIT[0], WAIT[1]];
+                self.site.tokenctl(&refresh)?
+            }
+        };
+        Ok(said.code == Some(0) && self.accepted(&said.line()?)?)
     }
 
     pub(super) fn trace_file(&self) -> PathBuf {
@@ -138,7 +153,7 @@ impl Scene {
     }
 
     /// Every file of the state directory.
-    fn state(&self) -> anyhow::Result<BTreeMap<PathBuf, Vec<u8>>> {
+    pub(super) fn state(&self) -> anyhow::Result<BTreeMap<PathBuf, Vec<u8>>> {
         let mut files = BTreeMap::new();
         for entry in fs::read_dir(self.site.state())? {
             let entry = entry?;
@@ -148,108 +163,74 @@ impl Scene {
         }
         Ok(files)
     }
-}
 
-/// Every call of one rotation, thread by thread, and of each kind `beyond` more that may happen.
-///
-/// # Errors
-/// When the rotation cannot be traced.
-pub(super) fn calls(api: Api, beyond: usize) -> anyhow::Result<Vec<Call>> {
-    let scene = Scene::new(api, Death::Process)?;
-    let daemon = scene.brink()?;
-    let threads = threads(daemon.pid())?;
-    let tracer = Tracer::record(daemon.pid(), &scene.trace_file())?;
-    scene.rotate()?;
-    let seen = tracer.finish()?;
-    let requests = scene.sim.log(IT).token_requests();
-    anyhow::ensure!(
-        requests == 2,
-        "{requests} requests, not a login and a rotation"
-    );
-    let mut counts = BTreeMap::new();
-    let mut calls = Vec::new();
-    for (id, name) in seen {
-        let Some(thread) = threads.iter().position(|(thread, _)| *thread == id) else {
-            // Started during the rotation: does what one of the others does the next time.
-            continue;
-        };
-        let number = counts.entry((thread, name.clone())).or_insert(0_usize);
-        *number += 1;
-        calls.push(call(&threads, thread, name, *number));
+    /// What the provider has counted.
+    pub(super) fn seen(&self) -> Seen {
+        let log = self.sim.log(IT);
+        Seen {
+            logins: log.logins(),
+            requests: log.token_requests(),
+        }
     }
-    anyhow::ensure!(!calls.is_empty(), "strace recorded nothing");
-    for ((thread, name), number) in counts {
-        let more = (1..=beyond).map(|more| call(&threads, thread, name.clone(), number + more));
-        calls.extend(more);
-    }
-    Ok(calls)
-}
 
-fn call(threads: &[(u32, String)], thread: usize, name: String, number: usize) -> Call {
-    let role = threads.get(thread).map(|(_, role)| role.clone());
-    Call {
-        thread,
-        role: role.unwrap_or_default(),
-        name,
-        number,
+    /// What a daemon that serves found: whether an attempt is in doubt, and whether it holds a token that its API accepts.
+    pub(super) fn found(&self) -> anyhow::Result<(bool, bool)> {
+        let status = self.site.status(IT)?;
+        let doubt = status.pointer("/problem/code") == Some(&"in-doubt".into());
+        // Whatever token there was before another attempt was ended at the brink, and the daemon cannot know that.
+        let held = status.get("has_token") == Some(&true.into());
+        Ok((doubt, held && self.attempt == Attempt::FirstLogin))
     }
-}
 
-/// Lives up to a call, dies there, lives again, and has the provider judge.
-///
-/// # Errors
-/// When the proof cannot be carried out, which is not the daemon's fault.
-pub(super) fn die(api: Api, call: &Call, death: Death) -> anyhow::Result<Outcome> {
-    let mut scene = Scene::new(api, death)?;
-    let mut daemon = scene.brink()?;
-    let before = scene.state()?;
-    let (thread, _) = threads(daemon.pid())?
-        .into_iter()
-        .nth(call.thread)
-        .context("this daemon has fewer threads than the one that was traced")?;
-    let tracer = Tracer::kill_at(thread, call, &scene.trace_file())?;
-    let reached = thread::scope(|scope| -> anyhow::Result<bool> {
-        let rotation = scope.spawn(|| scene.rotate());
-        let dead = wait_for("a death or an answer", PATIENCE, || {
-            let dead = matches!(daemon.ended(), Ok(Some(_)));
-            (dead || rotation.is_finished()).then_some(dead)
-        })?;
-        let mut late = || wait_for("a late death", AFTERMATH, || daemon.ended().ok().flatten());
-        Ok(dead || late().is_ok())
-    })?;
-    drop(tracer);
-    if !reached {
-        daemon.kill()?;
+    /// The power fails, where the death is such a one.
+    pub(super) fn lose_power(&mut self) -> anyhow::Result<()> {
+        self.disk.as_mut().map_or(Ok(()), Disk::lose_power)
     }
-    if let Some(disk) = &mut scene.disk {
-        disk.lose_power()?;
+
+    /// The life after the last death: it works, and it goes on. Then the provider judges all of them.
+    pub(super) fn aftermath(
+        &self,
+        brink: Seen,
+        mut lives: Vec<Life>,
+        reached: bool,
+    ) -> anyhow::Result<Outcome> {
+        let daemon = self.site.start()?;
+        let (doubt, fresh) = self.found()?;
+        if let Some(last) = lives.last_mut() {
+            // What a dying daemon had sent has arrived by now.
+            last.seen = self.seen();
+        }
+        let works = self.works()?;
+        let goes_on = works && self.goes_on()?;
+        let status = self.site.status(IT)?;
+        let code = daemon.terminate()?;
+        lives.push(Life {
+            doubt: Some(doubt),
+            fresh,
+            untouched: false,
+            answered: works,
+            seen: self.seen(),
+        });
+        let mut findings = judge(&Evidence {
+            api: self.api,
+            attempt: self.attempt,
+            log: &self.sim.log(IT),
+            violations: &self.sim.violations(),
+            brink,
+            lives: &lives,
+            goes_on,
+            attempts: ATTEMPTS,
+            logins: LOGINS,
+        });
+        if !code.success() {
+            findings.broken.push(format!("tokend ended with {code}"));
+        }
+        if !findings.broken.is_empty() {
+            let log = self.site.log().unwrap_or_default();
+            findings.broken.push(format!("lives: {lives:?}"));
+            findings.broken.push(format!("status is {status}"));
+            findings.broken.push(format!("log:\n{log}"));
+        }
+        Ok(Outcome { reached, findings })
     }
-    let untouched = scene.state()? == before;
-    let seen = scene.sim.log(IT).token_requests();
-    let daemon = scene.site.start()?;
-    let status = scene.site.status(IT)?;
-    let doubt = status.pointer("/problem/code") == Some(&"in-doubt".into());
-    let works = scene.works()?;
-    let goes_on = works && scene.goes_on()?;
-    let code = daemon.terminate()?;
-    let mut findings = judge(&Evidence {
-        api,
-        log: &scene.sim.log(IT),
-        violations: &scene.sim.violations(),
-        untouched,
-        doubt,
-        seen,
-        goes_on,
-        attempts: ATTEMPTS,
-        logins: LOGINS,
-    });
-    if !code.success() {
-        findings.broken.push(format!("tokend ended with {code}"));
-    }
-    if !findings.broken.is_empty() {
-        let log = scene.site.log().unwrap_or_default();
-        findings.broken.push(format!("status was {status}"));
-        findings.broken.push(format!("log:\n{log}"));
-    }
-    Ok(Outcome { reached, findings })
 }

@@ -4,6 +4,7 @@
 //! it is carried out, so that death after one call is death at the next. Needs root: the daemon forbids everybody else to look into it.
 
 use std::{
+    collections::BTreeMap,
     fmt, fs,
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
@@ -148,7 +149,7 @@ fn called(line: &str) -> Option<String> {
     named.then(|| name.to_owned())
 }
 
-/// Starts a daemon whose first thread is traced from its first call on, and killed at `death` if that is given.
+/// Starts a daemon that is traced from its first call on, and killed at `death` if that is given.
 ///
 /// # Errors
 /// When `strace` cannot be started.
@@ -167,17 +168,47 @@ pub(super) fn born_under(
     };
     // -D: the tracer steps aside, so that the process started is the daemon.
     let mut program = vec!["strace", "-D", "-o", &output, "-e", &filter];
+    if death.is_none_or(|call| call.thread > 0) {
+        program.push("-f");
+    }
     program.extend(inject.iter().map(String::as_str));
     Daemon::spawn_under(&program, site)
 }
 
-/// The calls of a first thread recorded so far, in order.
+/// The calls of a start recorded so far, in order: those of the first thread, and what others do to files.
 ///
 /// # Errors
-/// When there is no record.
-pub(super) fn recorded(output: &Path) -> anyhow::Result<Vec<String>> {
+/// When there is no record, or a call of another thread could not be told from one of the first.
+pub(super) fn recorded(process: u32, output: &Path) -> anyhow::Result<Vec<Call>> {
     let text = fs::read_to_string(output).context("cannot read strace's record")?;
-    Ok(text.lines().filter_map(called).collect())
+    let seen: Vec<_> = text.lines().filter_map(parse).collect();
+    let of_first = |wanted: &str| {
+        let mut seen = seen.iter();
+        seen.any(|(thread, name)| *thread == process && name == wanted)
+    };
+    let mut counts = BTreeMap::new();
+    let mut calls = Vec::new();
+    for (thread, name) in &seen {
+        let first = *thread == process;
+        // Others wake each other and open files to read them, or to change them by a call that follows.
+        if !first && matches!(name.as_str(), "write" | "open" | "socket") {
+            continue;
+        }
+        anyhow::ensure!(
+            first || !of_first(name),
+            "{name} is called by several threads while the daemon starts"
+        );
+        let number = counts.entry(name.clone()).or_insert(0_usize);
+        *number += 1;
+        calls.push(Call {
+            thread: usize::from(!first),
+            role: if first { "tokend" } else { "another" }.to_owned(),
+            name: name.clone(),
+            number: *number,
+        });
+    }
+    anyhow::ensure!(!calls.is_empty(), "strace recorded nothing");
+    Ok(calls)
 }
 
 /// Threads of a process in the order in which they were started, with their names.

@@ -12,7 +12,8 @@ use std::{env, time::Duration};
 
 use tokend_tests::{
     proofs::{
-        crash_loop,
+        Attempt,
+        crash_loop::{self, Counted},
         disk::Disk,
         points::{self, Death, Report},
         possible,
@@ -30,8 +31,8 @@ fn carried_out(what: &str, possible: anyhow::Result<()>) -> bool {
 }
 
 /// Dies at a sample of points and demands that each promise was kept, and that the deaths were deaths.
-fn die(api: Api, death: Death, sample: usize) {
-    judge(&points::run(api, death, Some(sample), 3).unwrap());
+fn die(api: Api, attempt: Attempt, death: Death, sample: usize) {
+    judge(&points::run(api, attempt, death, Some(sample), 3).unwrap());
 }
 
 fn judge(report: &Report) {
@@ -49,7 +50,22 @@ fn judge(report: &Report) {
 #[test]
 fn killed_in_the_middle_of_a_rotation_nothing_is_lost_or_replayed() {
     if carried_out("kill -9 at a system call", possible::tracing()) {
-        die(Api::JwtApi, Death::Process, 15);
+        die(Api::JwtApi, Attempt::Rotation, Death::Process, 15);
+    }
+}
+
+#[test]
+fn killed_in_the_middle_of_a_login_nothing_is_lost_or_asked_too_often() {
+    if carried_out("kill -9 at a system call", possible::tracing()) {
+        die(Api::Oauth2, Attempt::FirstLogin, Death::Process, 9);
+        die(Api::AdVerification, Attempt::LoginAgain, Death::Process, 9);
+    }
+}
+
+#[test]
+fn killed_again_while_it_recovers_nothing_is_lost_or_replayed() {
+    if carried_out("kill -9 at a system call", possible::tracing()) {
+        judge(&points::recovery(Api::JwtApi, Death::Process, Some(12), 3).unwrap());
     }
 }
 
@@ -68,7 +84,7 @@ fn without_power_in_the_middle_of_a_rotation_nothing_is_lost_or_replayed() {
         disk.lose_power()
     });
     if carried_out("loss of power", disk) {
-        die(Api::Oauth2, Death::Power, 6);
+        die(Api::Oauth2, Attempt::Rotation, Death::Power, 6);
     }
 }
 
@@ -95,7 +111,9 @@ fn a_disk_forgets_what_was_not_synced_and_keeps_the_rest() {
 
 #[test]
 fn a_crash_loop_keeps_the_pace_of_every_account() {
-    let report = crash_loop::run(Duration::from_secs(10)).unwrap();
-    let told = report.failures.join("\n");
-    assert!(report.failures.is_empty(), "{report}\n{told}");
+    for (counted, seconds) in [(Counted::FromServing, 8), (Counted::FromStart, 5)] {
+        let report = crash_loop::run(counted, Duration::from_secs(seconds)).unwrap();
+        let told = report.failures.join("\n");
+        assert!(report.failures.is_empty(), "{report}\n{told}");
+    }
 }

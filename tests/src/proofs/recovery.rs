@@ -1,0 +1,204 @@
+//! Two deaths in a row: a rotation is killed, and so is the daemon that recovers from that.
+//!
+//! Every first death with every second would be thousands of lives a dialect, most of them the same: what the second daemon finds
+//! depends only on how far the first had come. So the first death is one of five, and the second is everywhere.
+
+use std::fmt;
+
+use anyhow::Context as _;
+
+use super::{
+    birth,
+    judge::{Attempt, Life, Seen},
+    scene::{Death, Outcome, Scene},
+    strike::{and_beyond, calls as calls_of, record, strike},
+    tracer::{Call, born_under, recorded},
+};
+use crate::{
+    clock::{PATIENCE, wait_for},
+    simulator::spec::Api,
+};
+
+/// The thread that writes to the store.
+const KEEPER: &str = "keeper";
+
+/// How far the rotation had come when the first daemon died.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    /// Its intent was written and not yet synced.
+    NotBegun,
+    /// Its intent was durable, and no connection stood.
+    Begun,
+    /// The request had left.
+    Sent,
+    /// The answer was there, and nothing of it written.
+    Answered,
+    /// The outcome was durable, and nobody had been told.
+    Committed,
+}
+
+impl Progress {
+    const ALL: [Self; 5] = [
+        Self::NotBegun,
+        Self::Begun,
+        Self::Sent,
+        Self::Answered,
+        Self::Committed,
+    ];
+
+    /// The call at which a daemon that came just so far dies.
+    fn place(self, calls: &[Call]) -> Option<&Call> {
+        let connect = calls.iter().position(|call| call.name == "connect")?;
+        let (before, after) = calls.split_at(connect);
+        let stored = |call: &&Call| call.role == KEEPER;
+        let synced = |call: &Call| call.role == KEEPER && call.name.contains("sync");
+        let answer = after.iter().position(|call| call.role == KEEPER)?;
+        match self {
+            Self::NotBegun => before.iter().find(|call| synced(call)),
+            Self::Begun => after.first(),
+            // The first try to read after all of it is written.
+            Self::Sent => {
+                let sends = |call: &Call| matches!(call.name.as_str(), "sendto" | "writev");
+                let until_answer = after.get(..answer)?;
+                let sent = until_answer.iter().rposition(sends)?;
+                let reads = until_answer.get(sent..)?.iter();
+                reads.into_iter().find(|call| call.name == "recvfrom")
+            }
+            Self::Answered => after.iter().find(stored),
+            Self::Committed => after.get(after.iter().rposition(synced)? + 1..)?.first(),
+        }
+    }
+
+    /// Requests the provider has seen by then, after the first login.
+    fn requests(self) -> usize {
+        match self {
+            Self::NotBegun | Self::Begun => 0,
+            Self::Sent | Self::Answered | Self::Committed => 1,
+        }
+    }
+}
+
+/// Where the second daemon dies.
+#[derive(Clone, Debug)]
+enum Second {
+    /// While it starts.
+    Start(Call),
+    /// While it makes up for the first.
+    Attempt(Call),
+}
+
+/// A first and a second death.
+#[derive(Clone, Debug)]
+pub(super) struct Point {
+    progress: Progress,
+    first: Call,
+    second: Second,
+}
+
+impl fmt::Display for Point {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            progress,
+            first,
+            second,
+        } = self;
+        let (when, second) = match second {
+            Second::Start(call) => ("as it starts", call),
+            Second::Attempt(call) => ("as it recovers", call),
+        };
+        write!(f, "{second}, {when} after {progress:?} ({first})")
+    }
+}
+
+/// A scene whose first daemon is dead, and that life.
+fn after_first(
+    api: Api,
+    progress: Progress,
+    first: &Call,
+    death: Death,
+) -> anyhow::Result<(Scene, Vec<Life>, bool)> {
+    let mut scene = Scene::new(api, Attempt::Rotation, death)?;
+    let daemon = scene.brink()?;
+    let (reached, life) = strike(&mut scene, daemon, first, Scene::ask)?;
+    let arrived = || (scene.seen().requests == 1 + progress.requests()).then_some(());
+    let as_meant = reached && wait_for("the request to arrive", PATIENCE, arrived).is_ok();
+    Ok((scene, vec![life], as_meant))
+}
+
+/// Every second death after each first one: at each call of the attempt that makes up for it, and for one dialect (which have no
+/// part in that) at each call of the start that changes something.
+///
+/// # Errors
+/// When they cannot be traced, or a first death does not come where it is meant to.
+pub(super) fn points(api: Api, beyond: usize) -> anyhow::Result<Vec<Point>> {
+    let rotation = calls_of(api, Attempt::Rotation, 0)?;
+    let mut points = Vec::new();
+    for progress in Progress::ALL {
+        let first = progress.place(&rotation);
+        let first = first.with_context(|| format!("no call in which {api} is {progress:?}"))?;
+        let (scene, _, as_meant) = after_first(api, progress, first, Death::Process)?;
+        anyhow::ensure!(as_meant, "{api} was not {progress:?} at {first}");
+        let point = |second| Point {
+            progress,
+            first: first.clone(),
+            second,
+        };
+        if api == birth::API {
+            points.extend(starting(&scene)?.into_iter().map(Second::Start).map(point));
+        }
+        let daemon = scene.site.start()?;
+        let calls = record(&scene, &daemon, || scene.works())?;
+        daemon.kill()?;
+        let calls = and_beyond(calls, beyond);
+        points.extend(calls.into_iter().map(Second::Attempt).map(point));
+    }
+    Ok(points)
+}
+
+/// The calls of a start that change something.
+fn starting(scene: &Scene) -> anyhow::Result<Vec<Call>> {
+    let daemon = born_under(&scene.site, None, &scene.trace_file())?;
+    wait_for("a traced daemon to serve", PATIENCE, || {
+        birth::serves(scene)
+    })?;
+    let calls = recorded(daemon.pid(), &scene.trace_file())?;
+    daemon.kill()?;
+    Ok(calls)
+}
+
+/// Lives through both deaths, lives again, and has the provider judge.
+///
+/// # Errors
+/// When the proof cannot be carried out, which is not the daemon's fault.
+pub(super) fn die(api: Api, point: &Point, death: Death) -> anyhow::Result<Outcome> {
+    let (mut scene, mut lives, as_meant) = after_first(api, point.progress, &point.first, death)?;
+    let brink = Seen {
+        logins: 1,
+        requests: 1,
+    };
+    let (reached, second) = match &point.second {
+        Second::Start(call) => {
+            if let Some(first) = lives.last_mut() {
+                first.seen = scene.seen();
+            }
+            let reached = birth::die_starting(&mut scene, call)?;
+            let unserved = Life {
+                doubt: None,
+                fresh: false,
+                untouched: false,
+                answered: false,
+                seen: scene.seen(),
+            };
+            (reached, unserved)
+        }
+        Second::Attempt(call) => {
+            let daemon = scene.site.start()?;
+            if let Some(first) = lives.last_mut() {
+                first.seen = scene.seen();
+            }
+            strike(&mut scene, daemon, call, Scene::works)?
+        }
+    };
+    lives.push(second);
+    scene.aftermath(brink, lives, as_meant && reached)
+}
