@@ -4,7 +4,7 @@
 //! step of the wall clock reach the engine, and it never guesses how much time passed across a reboot: it says it does not know.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::time::{ClockId, clock_gettime};
 use tokend_engine::Timestamp;
@@ -148,7 +148,7 @@ enum Source {
 impl Source {
     fn wall_ms(&self) -> i64 {
         match self {
-            Self::Kernel => kernel_ms(ClockId::Realtime),
+            Self::Kernel => kernel_wall_ms(),
             #[cfg(test)]
             Self::Fake(fake) => fake.wall_ms(),
         }
@@ -156,18 +156,31 @@ impl Source {
 
     fn boot_ms(&self) -> u64 {
         match self {
-            Self::Kernel => u64::try_from(kernel_ms(ClockId::Boottime)).unwrap_or(0),
+            Self::Kernel => kernel_boot_ms(),
             #[cfg(test)]
             Self::Fake(fake) => fake.boot_ms(),
         }
     }
 }
 
-fn kernel_ms(id: ClockId) -> i64 {
-    let time = clock_gettime(id);
-    time.tv_sec
+/// Through the C library and not past it, so that a test can give a daemon another wall clock than the machine has.
+#[expect(clippy::disallowed_methods, reason = "the reader of clocks")]
+fn kernel_wall_ms() -> i64 {
+    let ms = |span: Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+    match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(since) => ms(since),
+        Err(before) => -ms(before.duration()),
+    }
+}
+
+/// The standard library has no such clock.
+fn kernel_boot_ms() -> u64 {
+    let time = clock_gettime(ClockId::Boottime);
+    let ms = time
+        .tv_sec
         .saturating_mul(1000)
-        .saturating_add(time.tv_nsec / 1_000_000)
+        .saturating_add(time.tv_nsec / 1_000_000);
+    u64::try_from(ms).unwrap_or(0)
 }
 
 fn boot_id() -> String {

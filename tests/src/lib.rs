@@ -7,6 +7,7 @@
 pub mod bars;
 pub mod clock;
 pub mod harness;
+pub mod hostile;
 pub mod probe;
 pub mod proofs;
 pub mod realserver;

@@ -23,7 +23,15 @@ pub struct Daemon {
 
 impl Daemon {
     pub(super) fn start(site: &Site) -> anyhow::Result<Self> {
-        let mut daemon = Self::spawn(site)?;
+        Self::start_under(&[], site)
+    }
+
+    /// Starts it by way of another program, as [`Daemon::spawn_under`], and waits until it serves.
+    ///
+    /// # Errors
+    /// As [`Site::start`].
+    pub fn start_under(program: &[&str], site: &Site) -> anyhow::Result<Self> {
+        let mut daemon = Self::spawn_under(program, site)?;
         let watch = Stopwatch::start();
         loop {
             if let Some(status) = daemon.child.try_wait()? {
@@ -76,7 +84,7 @@ impl Daemon {
             .env_remove("NOTIFY_SOCKET")
             .env_remove("LISTEN_FDS")
             .env_remove("CREDENTIALS_DIRECTORY")
-            .envs(site.environment().iter().copied())
+            .envs(site.environment().iter().cloned())
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)

@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Site {
     directory: TempDir,
     binaries: Binaries,
-    environment: Vec<(&'static str, &'static str)>,
+    environment: Vec<(&'static str, String)>,
 }
 
 /// What `tokenctl` said.
@@ -73,8 +73,8 @@ impl Site {
 
     /// The same place, whose daemons find this variable in their environment.
     #[must_use]
-    pub fn with_variable(mut self, name: &'static str, value: &'static str) -> Self {
-        self.environment.push((name, value));
+    pub fn with_variable(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.environment.push((name, value.into()));
         self
     }
 
@@ -102,7 +102,7 @@ impl Site {
 
     /// Variables its daemons find besides those of this process.
     #[must_use]
-    pub fn environment(&self) -> &[(&'static str, &'static str)] {
+    pub fn environment(&self) -> &[(&'static str, String)] {
         &self.environment
     }
 

@@ -2,14 +2,16 @@
 //!
 //! Only says what such a provider does; what becomes of it is told in `provider`.
 
-use crate::raw::Raw;
+use super::raw::Raw;
 
-pub(crate) const GOOD: &str =
+/// An answer that grants a token.
+pub const GOOD: &str =
     r#"{"access_token":"good","refresh_token":"r","token_type":"bearer","expires_in":3600}"#;
-pub(crate) const JSON: &str = "Content-Type: application/json\r\n";
+/// The header that says so.
+pub const JSON: &str = "Content-Type: application/json\r\n";
 
 /// Providers that keep a request waiting at each stage of the exchange.
-pub(crate) fn hanging() -> Vec<(&'static str, Raw)> {
+pub fn hanging() -> Vec<(&'static str, Raw)> {
     vec![
         (
             "silent-before-headers",
@@ -54,7 +56,7 @@ pub(crate) fn hanging() -> Vec<(&'static str, Raw)> {
 }
 
 /// Providers that answer at once, and wrongly.
-pub(crate) fn broken() -> Vec<(&'static str, Raw)> {
+pub fn broken() -> Vec<(&'static str, Raw)> {
     let json = |body: &str| Raw::answering("200 OK", JSON, body);
     vec![
         ("hangs-up", Raw::saying(&b""[..])),

@@ -18,7 +18,8 @@ use rustix::net::{AddressFamily, SocketType, bind, getsockname, listen, socket};
 /// What a test does with one connection.
 type Play = dyn Fn(&mut Talk) + Send + Sync;
 
-pub(crate) struct Raw {
+/// A port that plays.
+pub struct Raw {
     address: SocketAddr,
     books: Arc<Books>,
     accepting: Option<JoinHandle<()>>,
@@ -32,14 +33,15 @@ struct Books {
 }
 
 /// One connection, from the provider's side.
-pub(crate) struct Talk {
-    pub(crate) stream: TcpStream,
+pub struct Talk {
+    /// The connection itself.
+    pub stream: TcpStream,
     books: Arc<Books>,
 }
 
 impl Raw {
     /// Listens on a free port of loopback.
-    pub(crate) fn start(play: impl Fn(&mut Talk) + Send + Sync + 'static) -> Self {
+    pub fn start(play: impl Fn(&mut Talk) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let books = Arc::new(Books::default());
@@ -61,7 +63,7 @@ impl Raw {
     }
 
     /// Answers every request with these bytes and hangs up.
-    pub(crate) fn saying(bytes: impl Into<Vec<u8>>) -> Self {
+    pub fn saying(bytes: impl Into<Vec<u8>>) -> Self {
         let bytes = bytes.into();
         Self::start(move |talk| {
             talk.request();
@@ -71,25 +73,27 @@ impl Raw {
     }
 
     /// Answers every request with this status, these header lines and this body.
-    pub(crate) fn answering(status: &str, headers: &str, body: impl AsRef<[u8]>) -> Self {
+    pub fn answering(status: &str, headers: &str, body: impl AsRef<[u8]>) -> Self {
         Self::saying(reply(status, headers, body.as_ref()))
     }
 
-    pub(crate) fn http(&self) -> String {
+    /// Its base URL.
+    pub fn http(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    pub(crate) fn https(&self) -> String {
+    /// Its base URL for TLS.
+    pub fn https(&self) -> String {
         format!("https://localhost:{}", self.address.port())
     }
 
     /// How many requests have come in whole.
-    pub(crate) fn requests(&self) -> usize {
+    pub fn requests(&self) -> usize {
         self.books.requests.load(Ordering::SeqCst)
     }
 
     /// How many bytes the other side, or the system on its behalf, has taken.
-    pub(crate) fn written(&self) -> u64 {
+    pub fn written(&self) -> u64 {
         self.books.written.load(Ordering::SeqCst)
     }
 }
@@ -107,7 +111,7 @@ impl Drop for Raw {
 
 impl Talk {
     /// Reads one request to its end and gives it back as text; what there was when the connection ends earlier.
-    pub(crate) fn request(&mut self) -> String {
+    pub fn request(&mut self) -> String {
         let mut seen = Vec::new();
         let mut piece = [0; 4096];
         while let Ok(count @ 1..) = self.stream.read(&mut piece) {
@@ -121,12 +125,12 @@ impl Talk {
     }
 
     /// Notes a request.
-    pub(crate) fn count(&self) {
+    pub fn count(&self) {
         self.books.requests.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Writes, and tells whether the other side still takes it.
-    pub(crate) fn say(&mut self, bytes: &[u8]) -> bool {
+    pub fn say(&mut self, bytes: &[u8]) -> bool {
         let said = self.stream.write_all(bytes).is_ok();
         if said {
             let count = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
@@ -136,12 +140,12 @@ impl Talk {
     }
 
     /// Says the same again and again until nobody takes it any more.
-    pub(crate) fn say_forever(&mut self, bytes: &[u8]) {
+    pub fn say_forever(&mut self, bytes: &[u8]) {
         while self.say(bytes) {}
     }
 
     /// Says it one byte at a time, with a rest in between, again and again until nobody takes it any more.
-    pub(crate) fn trickle(&mut self, bytes: &[u8]) {
+    pub fn trickle(&mut self, bytes: &[u8]) {
         let mut bytes = bytes.iter().cycle();
         while bytes.next().is_some_and(|byte| self.say(&[*byte])) {
             std::thread::park_timeout(Duration::from_millis(20));
@@ -149,24 +153,25 @@ impl Talk {
     }
 
     /// Stays silent until the other side goes away.
-    pub(crate) fn stay(&mut self) {
+    pub fn stay(&mut self) {
         let mut piece = [0; 4096];
         while let Ok(1..) = self.stream.read(&mut piece) {}
     }
 
-    pub(crate) fn hang_up(&mut self) {
+    /// Says no more, and stays until the other side goes away.
+    pub fn hang_up(&mut self) {
         drop(self.stream.shutdown(Shutdown::Write));
         self.stay();
     }
 
     /// Ends with RST instead of FIN.
-    pub(crate) fn reset(&mut self) {
+    pub fn reset(&mut self) {
         rustix::net::sockopt::set_socket_linger(&self.stream, Some(Duration::ZERO)).unwrap();
     }
 }
 
 /// An HTTP/1.1 answer.
-pub(crate) fn reply(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
+pub fn reply(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
     let length = body.len();
     let head = format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {length}\r\n\r\n");
     [head.as_bytes(), body].concat()
@@ -185,14 +190,15 @@ fn whole(seen: &[u8]) -> bool {
 }
 
 /// A port whose queue of connections is full: whoever connects waits.
-pub(crate) struct FullBacklog {
+pub struct FullBacklog {
     address: SocketAddr,
     _listener: std::os::fd::OwnedFd,
     _fillers: Vec<std::os::fd::OwnedFd>,
 }
 
 impl FullBacklog {
-    pub(crate) fn start() -> Self {
+    /// Listens on a free port of loopback, and fills its queue.
+    pub fn start() -> Self {
         let listener = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
         bind(&listener, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
         listen(&listener, 0).unwrap();
@@ -211,7 +217,8 @@ impl FullBacklog {
         }
     }
 
-    pub(crate) fn http(&self) -> String {
+    /// Its base URL.
+    pub fn http(&self) -> String {
         format!("http://{}", self.address)
     }
 }

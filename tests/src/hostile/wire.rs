@@ -5,25 +5,26 @@
 use std::{
     io::{ErrorKind, Read as _, Write as _},
     os::unix::net::UnixStream,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Output},
     time::Duration,
 };
 
+use crate::harness::Site;
 use tokend_proto::{
     ClientFrame, FrameBuffer, Request, RequestId, Response, ServerFrame, decode_server, encode,
 };
-use tokend_tests::harness::Site;
 
 /// One connection.
-pub(crate) struct Wire {
-    pub(crate) stream: UnixStream,
+pub struct Wire {
+    /// The connection itself.
+    pub stream: UnixStream,
     buffer: FrameBuffer,
 }
 
 impl Wire {
     /// Connects and says nothing.
-    pub(crate) fn silent(site: &Site) -> Self {
+    pub fn silent(site: &Site) -> Self {
         let stream = UnixStream::connect(site.socket()).unwrap();
         // Only bounds how long a failure takes.
         stream
@@ -39,7 +40,7 @@ impl Wire {
     }
 
     /// Connects and says hello.
-    pub(crate) fn greeted(site: &Site) -> Self {
+    pub fn greeted(site: &Site) -> Self {
         let mut wire = Self::silent(site);
         assert!(wire.say(&hello()));
         assert!(matches!(wire.hear(), Some(Response::Welcome { .. })));
@@ -47,12 +48,23 @@ impl Wire {
     }
 
     /// Sends bytes; false when the daemon has hung up.
-    pub(crate) fn say(&mut self, bytes: &[u8]) -> bool {
+    pub fn say(&mut self, bytes: &[u8]) -> bool {
         self.stream.write_all(bytes).is_ok()
     }
 
+    /// Sends what fits at once; false when the daemon has hung up.
+    pub fn write_some(&mut self, bytes: &[u8]) -> bool {
+        self.stream.set_nonblocking(true).unwrap();
+        let sent = self.stream.write(bytes);
+        self.stream.set_nonblocking(false).unwrap();
+        match sent {
+            Ok(_) => true,
+            Err(error) => error.kind() == ErrorKind::WouldBlock,
+        }
+    }
+
     /// The next answer; nothing when the daemon hangs up first.
-    pub(crate) fn hear(&mut self) -> Option<Response> {
+    pub fn hear(&mut self) -> Option<Response> {
         loop {
             if let Some(payload) = self.buffer.next_frame().unwrap() {
                 let ServerFrame { response, .. } = decode_server(payload).unwrap();
@@ -69,12 +81,12 @@ impl Wire {
     }
 
     /// Hears everything until the daemon hangs up.
-    pub(crate) fn hear_out(&mut self) -> Vec<Response> {
+    pub fn hear_out(&mut self) -> Vec<Response> {
         std::iter::from_fn(|| self.hear()).collect()
     }
 
     /// Whether the daemon has hung up by now.
-    pub(crate) fn ended(&mut self) -> bool {
+    pub fn ended(&mut self) -> bool {
         self.stream.set_nonblocking(true).unwrap();
         let ended = loop {
             match self.stream.read(&mut [0; 512]) {
@@ -89,7 +101,7 @@ impl Wire {
 }
 
 /// One request as a frame.
-pub(crate) fn frame(id: u64, request: Request) -> Vec<u8> {
+pub fn frame(id: u64, request: Request) -> Vec<u8> {
     let mut bytes = Vec::new();
     encode(
         &ClientFrame {
@@ -102,12 +114,13 @@ pub(crate) fn frame(id: u64, request: Request) -> Vec<u8> {
     bytes
 }
 
-pub(crate) fn hello() -> Vec<u8> {
+/// The greeting as a frame.
+pub fn hello() -> Vec<u8> {
     frame(1, Request::hello("a test"))
 }
 
 /// A `get` as a frame.
-pub(crate) fn get(id: u64, account: &str) -> Vec<u8> {
+pub fn get(id: u64, account: &str) -> Vec<u8> {
     let account = account.parse().unwrap();
     frame(
         id,
@@ -121,26 +134,38 @@ pub(crate) fn get(id: u64, account: &str) -> Vec<u8> {
 }
 
 /// Bytes that announce a payload of this length.
-pub(crate) fn announce(length: u32) -> [u8; 4] {
+pub fn announce(length: u32) -> [u8; 4] {
     length.to_le_bytes()
 }
 
+/// Copies a program by way of another process: a child that some other thread starts meanwhile would inherit the open copy, and a
+/// program that somebody may write to is not run.
+///
+/// # Errors
+/// When it cannot be copied.
+pub fn copy_program(from: &Path, to: &Path) -> std::io::Result<()> {
+    match Command::new("cp").arg(from).arg(to).status()?.success() {
+        true => Ok(()),
+        false => Err(std::io::Error::other("cp failed")),
+    }
+}
+
 /// Another user of this machine, who may enter the site and run `tokenctl` there.
-pub(crate) struct Other {
+pub struct Other {
     tokenctl: PathBuf,
     socket: PathBuf,
 }
 
 impl Other {
     /// The user and group that Debian and most others call `nobody`.
-    pub(crate) const UID: &str = "65534";
+    pub const UID: &str = "65534";
 
     /// Opens the site's directory to everybody; what is secret in it has modes of its own.
-    pub(crate) fn at(site: &Site) -> Self {
+    pub fn at(site: &Site) -> Self {
         use std::os::unix::fs::PermissionsExt as _;
         std::fs::set_permissions(site.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         let tokenctl = site.path().join("tokenctl");
-        std::fs::copy(&site.binaries().tokenctl, &tokenctl).unwrap();
+        copy_program(&site.binaries().tokenctl, &tokenctl).unwrap();
         Self {
             tokenctl,
             socket: site.socket(),
@@ -148,7 +173,7 @@ impl Other {
     }
 
     /// Runs `tokenctl` as that user; needs root, or sudo without a password.
-    pub(crate) fn tokenctl(&self, arguments: &[&str]) -> Output {
+    pub fn tokenctl(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new(if rustix::process::geteuid().is_root() {
             "setpriv"
         } else {

@@ -6,13 +6,14 @@
 
 mod clients;
 mod disk;
-mod failings;
 mod memory;
 mod provider;
-mod raw;
 mod scene;
 mod secrecy;
 mod store;
+mod surroundings;
 mod time;
 mod tls;
-mod wire;
+mod wall_clock;
+
+use tokend_tests::hostile::{failings, raw, wire};

@@ -5,7 +5,8 @@ use tokend_tests::clock::{PATIENCE, wait_until};
 use crate::{
     failings::{GOOD, JSON, broken, hanging},
     raw::{FullBacklog, Raw, reply},
-    scene::{FAST, Scene, WELL, kib},
+    scene::{FAST, Scene, WELL, account, kib},
+    secrecy::found,
 };
 
 /// Short, so that a provider that hangs does not hold up the test.
@@ -68,10 +69,13 @@ fn an_answer_that_makes_no_sense_is_told_and_harms_nobody() {
         .iter()
         .map(|(name, raw)| (*name, raw.http()))
         .collect();
-    let scene = Scene::new(LIMITS, FAST, &accounts);
+    let chatty = format!("[log]\nlevel = \"trace\"\n{LIMITS}");
+    let scene = Scene::new(&chatty, FAST, &accounts);
     let daemon = scene.site.start().unwrap();
+    let mut heard = String::new();
     for (name, raw) in &broken {
         let said = scene.site.tokenctl(&["get", name]).unwrap();
+        heard += &said.err;
         // What would be the same next time is told as a matter of configuration.
         let code = if *name == "not-a-bearer" { 78 } else { 75 };
         assert_eq!(said.code, Some(code), "{name}: {said:?}");
@@ -101,8 +105,13 @@ fn an_answer_that_makes_no_sense_is_told_and_harms_nobody() {
         "{} KiB",
         kib(&daemon, "VmHWM")
     );
-    assert!(!scene.site.log().unwrap().contains("panic"));
     assert!(daemon.terminate().unwrap().success());
+    let log = scene.site.log().unwrap();
+    assert!(!log.contains("panic"));
+    let mut secrets = scene.sim.secrets();
+    secrets.extend(broken.iter().filter_map(|(name, _)| account(name).password));
+    assert_eq!(found(&log, &secrets), [""; 0], "in the log");
+    assert_eq!(found(&heard, &secrets), [""; 0], "in what tokenctl said");
 }
 
 #[test]

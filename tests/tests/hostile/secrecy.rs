@@ -33,7 +33,8 @@ fn forms(secret: &str) -> BTreeSet<String> {
     ])
 }
 
-fn found(text: &str, secrets: &[String]) -> Vec<String> {
+/// Secrets in a text, in whatever form.
+pub(crate) fn found(text: &str, secrets: &[String]) -> Vec<String> {
     let all = secrets.iter().flat_map(|secret| forms(secret));
     all.filter(|form| text.contains(form)).collect()
 }
@@ -181,6 +182,10 @@ fn no_failure_brings_a_secret_into_the_open() {
     );
     let log = scene.site.log().unwrap();
     assert!(log.contains("connection ended"), "every level is on");
+    assert!(
+        !log.contains("panic"),
+        "nor is there a panic that could tell one"
+    );
     assert_eq!(found(&log, &secrets), [""; 0], "in the log");
     assert_eq!(found(&said, &secrets), [""; 0], "in what tokenctl said");
 }

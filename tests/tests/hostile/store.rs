@@ -30,13 +30,13 @@ fn scene() -> Scene {
 }
 
 /// Logins, refreshes that presented the first refresh token, and all requests.
-fn asked(scene: &Scene) -> (usize, usize, usize) {
+pub(crate) fn asked(scene: &Scene) -> (usize, usize, usize) {
     let log = scene.sim.log(WELL);
     (log.logins(), log.refreshes_with(1), log.token_requests())
 }
 
 /// Starts a daemon that must not start, and gives what it logged.
-fn refused(site: &Site) -> String {
+pub(crate) fn refused(site: &Site) -> String {
     let before = site.log().unwrap_or_default().len();
     let ended = Daemon::spawn(site).unwrap().wait().unwrap();
     let log = site.log().unwrap().split_off(before);
@@ -202,7 +202,7 @@ fn a_rotation_that_never_became_durable_costs_one_login_and_no_replay() {
     assert_eq!(scene.sim.violations(), []);
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     drop(fs::remove_dir_all(to));
     fs::create_dir(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {

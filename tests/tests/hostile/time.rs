@@ -1,9 +1,11 @@
-//! Clocks that leap: the machine's while the daemon is away, and the provider's in what it answers.
+//! Clocks that leap: the machine's boot clock while the daemon is away, and the provider's in what it answers.
 //!
-//! Steps of the wall clock under a running daemon reach no decision at all, which the daemon's own tests show
-//! (`daemon/src/clock.rs`, and the simulation of the engine). Here the boot clock leaps, in a time namespace; that needs root.
+//! The boot clock leaps in a time namespace; that needs root. Steps of the wall clock are in `wall_clock`.
 
-use std::process::{Child, Stdio};
+use std::{
+    process::{Child, Stdio},
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use rustix::process::{Pid, Signal, kill_process};
@@ -11,7 +13,7 @@ use tokend_tests::clock::{PATIENCE, wait_until};
 
 use crate::{
     disk::as_root,
-    raw::Raw,
+    raw::{Raw, reply},
     scene::{FAST, Scene, WELL},
 };
 
@@ -165,5 +167,42 @@ fn where_a_provider_contradicts_itself_about_time_the_shorter_life_counts() {
         assert!(right.contains(&lifetime.unwrap()), "{name}: {status}");
         scene.site.get(name).unwrap();
         assert_eq!(raw.requests(), 1, "{name}");
+    }
+}
+
+#[test]
+fn a_provider_whose_date_leaps_from_answer_to_answer_changes_no_life() {
+    let answers = AtomicUsize::new(0);
+    let leaping = Raw::start(move |talk| {
+        talk.request();
+        // The year of its own clock, and a token that ends ten minutes after that.
+        let (date, ends) = match answers.fetch_add(1, Ordering::SeqCst) % 3 {
+            0 => ("Mon, 21 Sep 2026 12:53:20 GMT", 1_789_995_200 + 600),
+            1 => ("Thu, 01 Jan 1970 00:16:40 GMT", 1000 + 600),
+            _ => ("Fri, 01 Jan 2100 00:00:00 GMT", 4_102_444_800 + 600),
+        };
+        let token = jwt(ends - 600, ends);
+        let body = format!(
+            "{{\"access_token\":\"{token}\",\"refresh_token\":\"r\",\"token_type\":\"bearer\",\"expires_in\":3600}}"
+        );
+        talk.say(&reply(
+            "200 OK",
+            &format!("Date: {date}\r\n"),
+            body.as_bytes(),
+        ));
+        talk.hang_up();
+    });
+    let scene = Scene::new("", FAST, &[("leaping", leaping.http())]);
+    let _daemon = scene.site.start().unwrap();
+    for count in 1..=6 {
+        let said = scene.site.tokenctl(&["refresh", "leaping"]).unwrap();
+        assert_eq!(said.code, Some(0), "{said:?}");
+        let status = scene.site.status("leaping").unwrap();
+        let lifetime = status
+            .get("lifetime_ms")
+            .and_then(serde_json::Value::as_u64);
+        assert!((599_000..=600_000).contains(&lifetime.unwrap()), "{status}");
+        scene.site.get("leaping").unwrap();
+        assert_eq!(leaping.requests(), count);
     }
 }

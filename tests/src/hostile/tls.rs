@@ -1,0 +1,86 @@
+//! Providers with certificates, most of which must not be believed.
+
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+use rustls::{
+    ServerConfig, ServerConnection, StreamOwned,
+    pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
+};
+
+use super::raw::{Raw, reply};
+
+const GOOD: &[u8] = br#"{"access_token":"good","token_type":"bearer","expires_in":3600}"#;
+
+/// Signs certificates.
+pub type Authority = CertifiedIssuer<'static, KeyPair>;
+
+/// An authority that signs certificates.
+pub fn authority(name: &str) -> Authority {
+    let mut params = CertificateParams::new([]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params
+        .distinguished_name
+        .push(rcgen::DnType::CommonName, name);
+    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+}
+
+/// A provider that shows this certificate and gives a token to whoever believes it.
+pub fn provider(
+    name: &str,
+    authority: &Authority,
+    change: impl FnOnce(&mut CertificateParams),
+) -> Raw {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+    change(&mut params);
+    let certificate = params.signed_by(&key, authority).unwrap();
+    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key)
+        .unwrap();
+    let config = Arc::new(config);
+    Raw::start(move |talk| {
+        use std::io::{Read as _, Write as _};
+        let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
+        let mut tls = StreamOwned::new(connection, talk.stream.try_clone().unwrap());
+        let mut request = [0; 4096];
+        // Nothing is counted before a request came through the handshake.
+        if matches!(tls.read(&mut request), Ok(1..)) {
+            talk.count();
+            drop(tls.write_all(&reply("200 OK", "", GOOD)));
+            tls.conn.send_close_notify();
+            drop(tls.flush());
+        }
+    })
+}
+
+/// Providers whose certificate does not hold for whoever believes `ours`: what is wrong, what must be said of it, and the provider.
+pub fn unbelieved(ours: &Authority, theirs: &Authority) -> Vec<(&'static str, &'static str, Raw)> {
+    vec![
+        (
+            "expired",
+            "xpired",
+            provider("localhost", ours, |it| {
+                it.not_after = date_time_ymd(2020, 1, 1)
+            }),
+        ),
+        (
+            "early",
+            "valid",
+            provider("localhost", ours, |it| {
+                it.not_before = date_time_ymd(4000, 1, 1)
+            }),
+        ),
+        (
+            "mismatch",
+            "name",
+            provider("accounts.example.com", ours, |_| {}),
+        ),
+        ("unknown", "ssuer", provider("localhost", theirs, |_| {})),
+    ]
+}
