@@ -5,6 +5,7 @@
 use std::{
     fs::OpenOptions,
     io,
+    os::unix::process::ExitStatusExt as _,
     process::{Child, Command, ExitStatus, Stdio},
     time::Duration,
 };
@@ -105,6 +106,22 @@ impl Daemon {
     /// When the system does not tell.
     pub fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
         self.child.try_wait()
+    }
+
+    /// Whether somebody's kill -9 has ended it.
+    ///
+    /// # Errors
+    /// When it has ended in another way.
+    pub fn killed(&mut self) -> anyhow::Result<bool> {
+        let Some(status) = self.child.try_wait()? else {
+            return Ok(false);
+        };
+        let by = status.signal();
+        anyhow::ensure!(
+            by == Some(Signal::KILL.as_raw()),
+            "tokend ended with {status}"
+        );
+        Ok(true)
     }
 
     /// Sends a signal.

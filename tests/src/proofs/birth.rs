@@ -41,9 +41,11 @@ pub(super) fn serves(scene: &Scene) -> Option<()> {
 pub(super) fn die_starting(scene: &mut Scene, call: &Call) -> anyhow::Result<bool> {
     let mut daemon = born_under(&scene.site, Some(call), &scene.trace_file())?;
     let reached = wait_for("a death or a daemon that serves", PATIENCE, || {
-        let dead = matches!(daemon.ended(), Ok(Some(_)));
-        (dead || serves(scene).is_some()).then_some(dead)
-    })?;
+        let dead = daemon.killed();
+        (!matches!(dead, Ok(false)) || serves(scene).is_some()).then_some(dead)
+    })??;
+    // The last calls of a start come when it serves already.
+    let reached = reached || daemon.killed()?;
     if !reached {
         daemon.kill()?;
     }

@@ -106,11 +106,16 @@ pub(super) fn strike(
     let (reached, answered) = thread::scope(|scope| -> anyhow::Result<(bool, bool)> {
         let asking = scope.spawn(|| ask(scene));
         let dead = wait_for("a death or an answer", PATIENCE, || {
-            let dead = matches!(daemon.ended(), Ok(Some(_)));
-            (dead || asking.is_finished()).then_some(dead)
-        })?;
-        let mut late = || wait_for("a late death", AFTERMATH, || daemon.ended().ok().flatten());
-        let reached = dead || late().is_ok();
+            let dead = daemon.killed();
+            (!matches!(dead, Ok(false)) || asking.is_finished()).then_some(dead)
+        })??;
+        let mut late = || {
+            wait_for("a late death", AFTERMATH, || {
+                let dead = daemon.killed();
+                (!matches!(dead, Ok(false))).then_some(dead)
+            })
+        };
+        let reached = dead || late().unwrap_or(Ok(false))?;
         let answered = asking.join();
         Ok((reached, answered.map_or(Ok(false), |answered| answered)?))
     })?;
