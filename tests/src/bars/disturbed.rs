@@ -1,81 +1,155 @@
-//! `get` on a healthy account while another account's provider hangs and clients stay silent.
+//! `get` on a healthy account while providers fail and clients are hostile, by turns with the same while nothing does.
+//!
+//! What disturbs is made on the same processors, so it is made at a bounded rate: what is measured is the daemon at work on it, and
+//! not the lack of processors. Each group of failings and of hostile clients has a figure of its own.
 
-use std::{os::unix::net::UnixStream, time::Duration};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
+};
 
-use tokend_client::{AccountName, BlockingClient, GetOptions, SocketPath};
+use tokend_client::{BlockingClient, GetOptions, SocketPath};
 
-use super::{Figure, Stand, Times};
+use super::{
+    Figure, Times,
+    disturbances::{self, Disturbance},
+};
 use crate::{
-    clock::Stopwatch,
-    simulator::fault::{Fault, FaultKind, Rule},
+    clock::{PATIENCE, Stopwatch, wait_until},
+    harness::{Daemon, Site},
+    simulator::{
+        Configuration, Simulator,
+        spec::{AccountSpec, Api},
+    },
 };
 
 const ROUNDS: usize = 10;
-const IN_A_ROUND: usize = 1000;
+/// How long each side of a round lasts.
+const SIDE: Duration = Duration::from_millis(300);
+/// The account whose provider does what it should.
+const WELL: &str = "well";
+/// No pace stands in the way of what disturbs.
+pub(super) const FAST: &str = r#"
+refresh = "on-demand"
+pacing = { attempts = { burst = 100000, every = "1ms" }, logins = { burst = 100000, every = "1ms" }, host = { burst = 100000, every = "1ms" }, host_in_flight = 1000 }
+"#;
+const PREAMBLE: &str = r#"
+[http]
+connect_timeout = "2s"
+timeout = "3s"
+[limits]
+connections = 256
+connections_per_user = 128
+idle_timeout = "2s"
+frame_timeout = "2s"
+"#;
+
+/// Everything a disturbance needs to know.
+pub(super) struct Place {
+    pub(super) site: Site,
+    pub(super) daemon: Daemon,
+    /// Set when it is to stop.
+    pub(super) over: AtomicBool,
+}
+
+impl Place {
+    /// Whether it is to go on, after a rest.
+    pub(super) fn goes_on(&self, rest: Duration) -> bool {
+        thread::park_timeout(rest);
+        !self.over.load(Ordering::Relaxed)
+    }
+}
 
 /// Measures it.
 ///
 /// # Errors
 /// When something cannot be started or does not answer.
 pub fn measure() -> anyhow::Result<Vec<Figure>> {
-    let lines = r#"pacing = { attempts = { burst = 1000, every = "10ms" }, logins = { burst = 1000, every = "10ms" } }"#;
-    let stand = Stand::start(lines, "")?;
-    let socket = SocketPath::from(stand.site.socket());
-    let options = GetOptions::new("ads".parse()?);
-    let mut client = BlockingClient::connect(&socket)?;
-    client.get(&options)?;
+    disturbances::all()?.into_iter().map(beside).collect()
+}
 
-    let (mut calm, mut disturbed) = (Times::default(), Times::default());
-    for _ in 0..ROUNDS {
-        sample(&mut client, &options, &mut calm)?;
-        let silent = UnixStream::connect(stand.site.socket())?;
-        stand
-            .simulator
-            .fail(Rule::once("jwt", Fault::before(FaultKind::Hang)).forever());
-        let waiting = hang(&socket)?;
-        sample(&mut client, &options, &mut disturbed)?;
-        stand.simulator.heal();
-        drop(silent);
-        anyhow::ensure!(
-            waiting.join().is_ok(),
-            "whoever waited for the hanging provider panicked"
-        );
+fn beside(disturbance: Disturbance) -> anyhow::Result<Figure> {
+    let Disturbance {
+        what,
+        accounts,
+        play,
+        ..
+    } = &disturbance;
+    let account = |name: &str| {
+        AccountSpec::new(name, Api::JwtApi)
+            .known_as(name)
+            .with(|it| it.suspension = None)
+    };
+    let simulator = Simulator::start(vec![account(WELL)])?;
+    let mut configuration = Configuration::of(&simulator).everywhere(FAST);
+    PREAMBLE.clone_into(&mut configuration.preamble);
+    for (name, url) in accounts {
+        configuration = configuration.account(account(name), url, FAST);
     }
-    stand.daemon.kill()?;
-    let (count, worst, usual) = (
-        disturbed.len(),
-        disturbed.quantile(0.99),
-        calm.quantile(0.99),
+    let user = rustix::process::geteuid().as_raw();
+    let allow = format!(
+        "\nallow = [{{ user = {user} }}, {{ user = {} }}]",
+        disturbances::NOBODY
     );
-    Ok(vec![Figure {
-        what: "get beside a provider that hangs and a client that is silent, p99",
+    let site = Site::with(&configuration.everywhere(&allow))?;
+    let daemon = site.start()?;
+    let place = Place {
+        site,
+        daemon,
+        over: AtomicBool::new(false),
+    };
+    let options = GetOptions::new(WELL.parse()?);
+    let mut client = BlockingClient::connect(&SocketPath::from(place.site.socket()))?;
+    client.get(&options)?;
+    let (mut calm, mut disturbed, mut ratios) = (Times::default(), Times::default(), Vec::new());
+    for _ in 0..ROUNDS {
+        let usual = sample(&mut client, &options)?;
+        place.over.store(false, Ordering::Relaxed);
+        let started = AtomicBool::new(false);
+        let beside = thread::scope(|scope| -> anyhow::Result<Times> {
+            let playing = scope.spawn(|| play(&place, &started));
+            let begun = wait_until("a disturbance to begin", PATIENCE, || {
+                started.load(Ordering::Relaxed) || playing.is_finished()
+            });
+            let beside = begun.and_then(|()| sample(&mut client, &options));
+            let went_on = !playing.is_finished();
+            place.over.store(true, Ordering::Relaxed);
+            let played = playing.join();
+            played.unwrap_or_else(|_| anyhow::bail!("{what} panicked"))?;
+            anyhow::ensure!(went_on, "{what} was over too early");
+            beside
+        })?;
+        ratios.push(beside.quantile(0.99) / usual.quantile(0.99));
+        calm.append(usual);
+        disturbed.append(beside);
+    }
+    place.daemon.kill()?;
+    let (worst, usual) = (disturbed.quantile(0.99), calm.quantile(0.99));
+    ratios.sort_unstable_by(f64::total_cmp);
+    let (least, most) = (ratios.first(), ratios.last());
+    Ok(Figure {
+        what: disturbance.what,
         found: worst / usual,
         most: 2.0,
         unit: " x usual",
-        from: format!("{count} each, {worst:.1} us against {usual:.1} us"),
-    }])
+        from: format!(
+            "{} and {} times, {worst:.0} us against {usual:.0} us, by rounds {:.2} to {:.2}",
+            disturbed.len(),
+            calm.len(),
+            least.unwrap_or(&0.0),
+            most.unwrap_or(&0.0),
+        ),
+    })
 }
 
-/// Somebody who waits for the account whose provider hangs.
-fn hang(socket: &SocketPath) -> anyhow::Result<std::thread::JoinHandle<()>> {
-    let socket = socket.clone();
-    let account: AccountName = "jwt".parse()?;
-    Ok(std::thread::spawn(move || {
-        let options = GetOptions::new(account).timeout(Duration::from_secs(2));
-        // It ends in a time-out, as it should.
-        drop(BlockingClient::connect(&socket).map(|mut client| client.get(&options)));
-    }))
-}
-
-fn sample(
-    client: &mut BlockingClient,
-    options: &GetOptions,
-    times: &mut Times,
-) -> anyhow::Result<()> {
-    for _ in 0..IN_A_ROUND {
+fn sample(client: &mut BlockingClient, options: &GetOptions) -> anyhow::Result<Times> {
+    let mut times = Times::default();
+    let side = Stopwatch::start();
+    while side.elapsed() < SIDE {
         let watch = Stopwatch::start();
         client.get(options)?;
         times.add(watch.elapsed());
     }
-    Ok(())
+    Ok(times)
 }

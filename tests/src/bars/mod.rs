@@ -5,6 +5,7 @@
 pub mod accounts;
 pub mod command;
 pub mod connection;
+pub mod disturbances;
 pub mod disturbed;
 pub mod echo;
 pub mod herd;
@@ -64,6 +65,11 @@ impl Times {
     /// Adds one.
     pub fn add(&mut self, time: Duration) {
         self.0.push(time);
+    }
+
+    /// Adds all of these.
+    pub fn append(&mut self, mut other: Self) {
+        self.0.append(&mut other.0);
     }
 
     /// How many there are.

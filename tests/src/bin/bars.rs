@@ -12,6 +12,7 @@ use std::{
 
 use anyhow::Context as _;
 use clap::Parser;
+use tokend_client::SocketPath;
 use tokend_tests::bars::{self, Figure};
 
 /// Measures what tokend is held to.
@@ -24,6 +25,9 @@ struct Arguments {
     /// Be the bare echo the kept connection is measured against (used by the program itself).
     #[arg(long, hide = true, num_args = 3, value_names = ["SOCKET", "ASKED", "ANSWERED"])]
     echo: Option<Vec<String>>,
+    /// Be the other user who floods (used by the program itself).
+    #[arg(long, hide = true, value_name = "SOCKET")]
+    flood: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -32,7 +36,7 @@ enum Which {
     Command,
     /// `get` on a kept connection against a bare echo.
     Connection,
-    /// `get` while a provider hangs and clients are silent, against the same without.
+    /// `get` while providers fail and clients are hostile, against the same without.
     Disturbed,
     /// A thousand clients that ask at once for an expired token.
     Herd,
@@ -45,8 +49,11 @@ type Measure = fn() -> anyhow::Result<Vec<Figure>>;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let done = match arguments.echo.as_deref() {
-        Some([socket, asked, answered]) => echo(socket, asked, answered).map(|()| true),
+    let done = match (arguments.echo.as_deref(), &arguments.flood) {
+        (Some([socket, asked, answered]), _) => echo(socket, asked, answered).map(|()| true),
+        (_, Some(socket)) => {
+            bars::disturbances::be_flood(&SocketPath::from(socket.clone())).map(|()| true)
+        }
         _ => build().and_then(|()| measure(&arguments.only, &mut io::stdout())),
     };
     match done {
