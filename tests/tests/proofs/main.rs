@@ -65,7 +65,7 @@ fn killed_in_the_middle_of_a_login_nothing_is_lost_or_asked_too_often() {
 #[test]
 fn killed_again_while_it_recovers_nothing_is_lost_or_replayed() {
     if carried_out("kill -9 at a system call", possible::tracing()) {
-        judge(&points::recovery(Api::JwtApi, Death::Process, Some(12), 3).unwrap());
+        judge(&points::recovery(Api::JwtApi, Death::Process, Some(8), 3).unwrap());
     }
 }
 
