@@ -12,7 +12,8 @@ use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use tokend_proto::{
     AccountLine, AccountName, AccountStatus, ClientFrame, DiagnosisPage, FrameBuffer, LoginSecret,
-    RequestId, Response, SecretText, ServerFrame, Token, decode_server, encode,
+    MetricsCursor, MetricsPage, RequestId, Response, SecretText, ServerFrame, Token, decode_server,
+    encode,
 };
 use zeroize::Zeroizing;
 
@@ -122,6 +123,15 @@ impl BlockingClient {
                 Err(more) => pages = more,
             }
         }
+    }
+
+    /// One part of the daemon's metrics as Prometheus text; `after` is where the part before said to go on.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub fn metrics(&mut self, after: Option<MetricsCursor>) -> Result<MetricsPage, ClientError> {
+        self.call(Call::metrics(after, &self.deadlines))
+            .and_then(exchange::metrics)
     }
 
     /// Makes the daemon read its configuration again; what it said about it.

@@ -5,8 +5,9 @@
 use std::time::Duration;
 
 use tokend_proto::{
-    AccountLine, AccountName, AccountStatus, ClientFrame, DiagnosisPage, LoginSecret, OLDEST,
-    Request, RequestId, Response, SecretText, ServerFrame, Token, VERSION,
+    AccountLine, AccountName, AccountStatus, ClientFrame, DiagnosisPage, LoginSecret,
+    MetricsCursor, MetricsPage, OLDEST, Request, RequestId, Response, SecretText, ServerFrame,
+    Token, VERSION,
 };
 
 use crate::options::millis;
@@ -80,6 +81,15 @@ impl Call {
             request,
             limit: timeout.saturating_add(deadlines.grace),
             repeatable: false,
+        }
+    }
+
+    pub(crate) fn metrics(after: Option<MetricsCursor>, deadlines: &Deadlines) -> Self {
+        Self {
+            request: Request::Metrics { after },
+            limit: deadlines.answer,
+            // A daemon that was restarted does not know the cursor, and says so.
+            repeatable: true,
         }
     }
 
@@ -208,6 +218,13 @@ pub(crate) fn status(
     }
 }
 
+pub(crate) fn metrics(response: Response) -> Result<MetricsPage, ClientError> {
+    match response {
+        Response::Metrics(page) => Ok(page),
+        other => Err(unexpected(other, "metrics")),
+    }
+}
+
 pub(crate) fn accounts(
     response: Response,
 ) -> Result<(Vec<AccountLine>, Option<AccountName>), ClientError> {
@@ -279,6 +296,7 @@ fn unexpected(response: Response, wanted: &str) -> ClientError {
         Response::Welcome { .. } => "a greeting",
         Response::Token(_) => "a token",
         Response::Status(_) => "a status",
+        Response::Metrics(_) => "metrics",
         Response::Accounts(_) => "a list",
         Response::Done { .. } => "a confirmation",
         Response::Diagnosis(_) => "a diagnosis",

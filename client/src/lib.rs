@@ -23,6 +23,6 @@ pub use socket::SocketPath;
 
 pub use tokend_proto::{
     AccountLine, AccountName, AccountState, AccountStatus, AttemptKind, DiagnosisPage, Fault,
-    FaultCode, Finding, LastAttempt, LoginSecret, NameError, PaceStatus, SecretError, SecretText,
-    Severity, Token, Topic,
+    FaultCode, Finding, LastAttempt, LoginSecret, MetricsCursor, MetricsPage, NameError,
+    PaceStatus, SecretError, SecretText, Severity, Token, Topic,
 };

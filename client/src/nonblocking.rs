@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokend_proto::{
-    AccountLine, AccountName, AccountStatus, DiagnosisPage, LoginSecret, Response, SecretText,
-    Token,
+    AccountLine, AccountName, AccountStatus, DiagnosisPage, LoginSecret, MetricsCursor,
+    MetricsPage, Response, SecretText, Token,
 };
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::timeout;
@@ -142,6 +142,16 @@ impl Client {
                 Err(more) => pages = more,
             }
         }
+    }
+
+    /// One part of the daemon's metrics as Prometheus text; `after` is where the part before said to go on.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn metrics(&self, after: Option<MetricsCursor>) -> Result<MetricsPage, ClientError> {
+        self.call(Call::metrics(after, self.deadlines()))
+            .await
+            .and_then(exchange::metrics)
     }
 
     /// Makes the daemon read its configuration again; what it said about it.

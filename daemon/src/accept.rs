@@ -13,12 +13,13 @@ use std::time::Duration;
 use interprocess::local_socket::tokio::Stream;
 use interprocess::local_socket::traits::tokio::Listener as _;
 use interprocess::os::unix::uds_local_socket::tokio::Listener;
-use tokend_config::Limits;
+use tokend_config::{AuditEvent, Limits};
 use tokend_policy::Peer;
 use tokend_proto::{Fault, FaultCode, RequestId, Response, ServerFrame, encode};
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::watch;
 
+use crate::audit::Event;
 use crate::desk::Desk;
 use crate::peer;
 use crate::session::{self, Bounds, Ended};
@@ -98,15 +99,27 @@ fn welcome(
     let accepted_ms = desk.clock.boot_ms();
     let peer = match peer::of(&stream) {
         Ok(peer) => peer,
-        Err(error) => return tracing::warn!("a connection was refused: {error}"),
+        Err(error) => {
+            desk.metrics.counters().refused();
+            return tracing::warn!("a connection was refused: {error}");
+        }
     };
     if peer::is_nobody(&peer) {
+        desk.metrics.counters().refused();
+        desk.audit.note(Event {
+            peer: Some(peer.clone()),
+            ..Event::new(AuditEvent::Denial, FaultCode::NotAllowed.as_str())
+        });
         return turn_away(stream, &peer, nobody());
     }
     let slot = match Slots::take(slots, peer.uid) {
         Ok(slot) => slot,
-        Err(fault) => return turn_away(stream, &peer, fault),
+        Err(fault) => {
+            desk.metrics.counters().refused();
+            return turn_away(stream, &peer, fault);
+        }
     };
+    let connected = desk.metrics.counters().connected();
     let desk = Arc::clone(desk);
     let caller = peer.clone();
     drop(tokio::spawn(async move {
@@ -114,7 +127,7 @@ fn welcome(
             ended = session::serve(stream, (caller, accepted_ms), desk, bounds) => ended,
             () = closing(&mut stage) => Ended::Closed,
         };
-        drop(slot);
+        drop((slot, connected));
         match ended {
             Ended::Closed => tracing::trace!(peer = %peer, "connection ended: {ended}"),
             Ended::Idle | Ended::CutOff | Ended::Broken(_) => {
@@ -142,7 +155,8 @@ async fn closing(stage: &mut watch::Receiver<Stage>) {
     tokio::time::sleep(GRACE / 2).await;
 }
 
-async fn reached(stage: &mut watch::Receiver<Stage>, wanted: Stage) {
+/// Ends when the daemon has come as far.
+pub(crate) async fn reached(stage: &mut watch::Receiver<Stage>, wanted: Stage) {
     // The sender is gone only when the daemon ends, and that is the last stage.
     let _ended = stage.wait_for(|stage| *stage >= wanted).await;
 }

@@ -10,12 +10,15 @@ use std::time::Duration;
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokend_config::{Config, Environment, Overrides};
+use tokend_config::{AuditEvent, Config, Environment, Overrides};
 use tokend_policy::Needs;
+use tokend_proto::Fault;
 use tokend_store::{KeyError, OpenError, RedbStore, RotateError, SealingKey, StateDir, Store};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
 use crate::accept::{self, Stage};
+use crate::attempts::{self, Books};
+use crate::audit::{self, Audit, Event, Marker};
 use crate::clock::Clock;
 use crate::desk::Desk;
 use crate::diagnosis::{Diagnosis, Stamps};
@@ -23,6 +26,7 @@ use crate::driver::Task;
 use crate::keeper::Keeper;
 use crate::listen::{self, Bound, ListenError};
 use crate::message::{DRIVER_QUEUE, Message};
+use crate::metrics::{self, Counters, Metrics};
 use crate::peer;
 use crate::registry::Registry;
 use crate::reload::{LogChoice, Reloader};
@@ -55,7 +59,7 @@ pub(crate) struct Start {
 pub(crate) fn run(start: Start) -> anyhow::Result<()> {
     raise_descriptors();
     // Before the runtime: the store refuses a second daemon, and the socket is made while there is one thread.
-    let store = open_store(&start.config)?;
+    let (store, marker) = open_store(&start.config)?;
     let bound = match start.inherited {
         Some(bound) => bound,
         None => listen::bind(&start.config.socket, start.config.socket_mode)?,
@@ -83,6 +87,7 @@ pub(crate) fn run(start: Start) -> anyhow::Result<()> {
             config,
             bound,
             store,
+            marker,
         };
         parts.serve().await
     });
@@ -113,7 +118,7 @@ pub(crate) fn is_mistake(error: &anyhow::Error) -> bool {
             _ => true,
         };
     }
-    error.is::<ClientError>()
+    error.is::<ClientError>() || error.is::<audit::PrepareError>()
 }
 
 fn is_mistake_of_store(error: &OpenError) -> bool {
@@ -140,7 +145,7 @@ fn is_lasting(error: &io::Error) -> bool {
     )
 }
 
-fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
+fn open_store(config: &Config) -> anyhow::Result<(Arc<dyn Store>, Marker)> {
     let dir = StateDir::acquire(&config.state_dir)?;
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
     let given = match &credentials {
@@ -155,7 +160,8 @@ fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
             SealingKey::load_or_create(&file, &dir)?
         }
     };
-    Ok(Arc::new(RedbStore::open(dir, key)?))
+    let marker = Marker::new(key.marking_key().as_slice());
+    Ok((Arc::new(RedbStore::open(dir, key)?), marker))
 }
 
 struct Parts {
@@ -166,6 +172,7 @@ struct Parts {
     config: Config,
     bound: Bound,
     store: Arc<dyn Store>,
+    marker: Marker,
 }
 
 impl Parts {
@@ -178,21 +185,48 @@ impl Parts {
             config,
             bound,
             store,
+            marker,
         } = self;
         let mut signals = Incoming::register().context("signals cannot be listened to")?;
         let clock = Clock::system();
         let manager = Manager::of_this_process();
+        let audit = Audit::new(marker, clock.clone(), &run_name(&clock));
+        let prepared = Audit::prepare(&config.audit)?;
+        audit
+            .apply(prepared)
+            .context("a thread for audit records cannot be started")?;
         let registry = Arc::new(Registry::new());
         let secrets = SecretSource::of_this_process(config.limits.command_timeout);
         let upstream = Arc::new(Upstream::new(&config.http, secrets, clock.clone())?);
         let (driver, messages) = mpsc::channel(DRIVER_QUEUE);
-        let (keeper, keeper_thread) =
-            Keeper::start(Arc::clone(&store), clock.clone(), driver.clone())
-                .context("the store's thread cannot be started")?;
+        let counters = Counters::new(clock.wall_ms());
+        let metrics = Metrics::new(
+            Arc::clone(&counters),
+            config.metrics.clone(),
+            Arc::clone(&registry),
+            driver.clone(),
+            audit.clone(),
+            clock.clone(),
+        );
+        let readers = match &config.metrics.listen {
+            Some(at) => Some(metrics::listen(at).await?),
+            None => None,
+        };
+        let (keeper, keeper_thread) = Keeper::start(
+            Arc::clone(&store),
+            clock.clone(),
+            driver.clone(),
+            Arc::clone(&counters),
+        )
+        .context("the store's thread cannot be started")?;
         let task = Task::new(
             seed(&clock),
             Arc::clone(&registry),
             clock.clone(),
+            Books {
+                audit: audit.clone(),
+                counters,
+            },
             keeper,
             Arc::clone(&upstream),
             driver.clone(),
@@ -208,6 +242,8 @@ impl Parts {
             upstream,
             driver: driver.clone(),
             clock: clock.clone(),
+            audit: audit.clone(),
+            metrics: metrics.clone(),
             number: Mutex::new(1),
             stamps: ArcSwap::from_pointee(Stamps::of(&config.files)),
             manager: manager.clone(),
@@ -224,9 +260,14 @@ impl Parts {
             clock,
             reloader: Arc::clone(&reloader),
             diagnosis: Arc::new(Diagnosis::new(Arc::clone(&reloader))),
+            audit: audit.clone(),
+            metrics: metrics.clone(),
         });
         let (stage, stages) = watch::channel(Stage::Serving);
         let origin = bound.origin.clone();
+        if let Some(readers) = readers {
+            attempts::spawn(readers.serve(metrics, stages.clone()));
+        }
         let accepting = tokio::spawn(accept::run(bound.fd, desk, limits, stages));
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
@@ -235,12 +276,13 @@ impl Parts {
             socket = %origin,
             "ready"
         );
+        audit.note(started(summary.accounts));
         manager.ready();
         loop {
             tokio::select! {
                 asked = signals.next() => match asked {
                     // What went wrong is in the log; the configuration in force stays.
-                    Asked::Reload => drop(reloader.reload().await),
+                    Asked::Reload => audit.note(reloaded(reloader.reload().await.err())),
                     Asked::Stop => break,
                 },
                 // Nobody decides any more: a start from the store is the better half of that.
@@ -252,13 +294,22 @@ impl Parts {
         stage.send_replace(Stage::Draining);
         let (reply, drained) = oneshot::channel();
         let asked = driver.send(Message::Drain(reply)).await;
-        tokio::select! {
+        let stopped = tokio::select! {
             done = tokio::time::timeout(patience, drained), if asked.is_ok() => match done {
-                Ok(_) => tracing::info!("stopped"),
-                Err(_) => tracing::error!("stopped although the store would not take what is in memory; see the errors above"),
+                Ok(_) => {
+                    tracing::info!("stopped");
+                    "ok"
+                }
+                Err(_) => {
+                    tracing::error!("stopped although the store would not take what is in memory; see the errors above");
+                    "unsaved"
+                }
             },
-            () = signals.stop() => tracing::warn!("stopped at once, as asked twice; an attempt under way will be in doubt"),
-        }
+            () = signals.stop() => {
+                tracing::warn!("stopped at once, as asked twice; an attempt under way will be in doubt");
+                "cut-short"
+            }
+        };
         stage.send_replace(Stage::Closing);
         accepting
             .await
@@ -268,6 +319,9 @@ impl Parts {
         engine.abort();
         drop((driver, reloader));
         finish(keeper_thread);
+        audit.note(Event::new(AuditEvent::Stop, stopped));
+        // Waits for a disk, and nothing else is left to be done meanwhile.
+        tokio::task::block_in_place(|| audit.finish());
         Ok(())
     }
 }
@@ -290,6 +344,30 @@ fn finish(keeper: std::thread::JoinHandle<()>) {
     if keeper.is_finished() && keeper.join().is_err() {
         tracing::error!("the store's thread died; please report this");
     }
+}
+
+/// A reload that a signal asked for.
+fn reloaded(fault: Option<Box<Fault>>) -> Event {
+    Event {
+        request: Some("signal"),
+        ..Event::new(
+            AuditEvent::Reload,
+            fault.map_or("ok", |fault| fault.code.as_str()),
+        )
+    }
+}
+
+fn started(accounts: usize) -> Event {
+    let version = env!("CARGO_PKG_VERSION");
+    Event {
+        detail: Some(format!("tokend {version}, {accounts} accounts").into()),
+        ..Event::new(AuditEvent::Start, "ok")
+    }
+}
+
+/// The name of this run in audit records, by which their numbers are told from those of another.
+fn run_name(clock: &Clock) -> String {
+    format!("{:x}-{:x}", clock.wall_ms(), std::process::id())
 }
 
 /// What decides the chance in the engine. Two daemons that start together must not back off together.

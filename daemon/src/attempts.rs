@@ -2,13 +2,25 @@
 //!
 //! Owns the words of that line and of `status`. Must never let an attempt vanish: a task that dies still reports.
 
+use std::sync::Arc;
+
+use tokend_config::AuditEvent;
 use tokend_engine::{Answer, Attempted, Cause, Kind, Timestamp};
 use tokend_store::LastAttempt;
 
+use crate::audit::{self, Audit};
 use crate::clock::Clock;
 use crate::faults::duration;
+use crate::metrics::Counters;
 use crate::roster::Entry;
 use crate::vault;
+
+/// Where attempts are noted beside the log.
+#[derive(Debug, Clone)]
+pub(crate) struct Books {
+    pub(crate) audit: Audit,
+    pub(crate) counters: Arc<Counters>,
+}
 
 /// Starts a task nobody waits for.
 pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) {
@@ -28,8 +40,9 @@ pub(crate) async fn guarded<T: Send + 'static>(
     }
 }
 
-/// Notes an attempt that is over, and writes its line.
-pub(crate) fn note(entry: &mut Entry, attempted: &Attempted, clock: &Clock) {
+/// Notes an attempt that is over, and writes its line and its record.
+pub(crate) fn note(entry: &mut Entry, attempted: &Attempted, clock: &Clock, books: &Books) {
+    let Books { audit, counters } = books;
     let attempt = attempted.attempt;
     let took = attempted.ended.since(attempt.began);
     let outcome = outcome(attempted.answer);
@@ -67,6 +80,24 @@ pub(crate) fn note(entry: &mut Entry, attempted: &Attempted, clock: &Clock) {
             next,
             "attempt"
         ),
+    }
+    let dialect = entry.slot.account.dialect.name();
+    let tried = entry.tried.get_or_insert_default();
+    counters.attempted(dialect, kind, outcome, took, tried);
+    if audit.wants(AuditEvent::Attempt) {
+        audit.note(audit::Event {
+            account: Some(entry.slot.account.name.clone()),
+            forced: Some(attempt.cause == Cause::Forced),
+            attempt: Some(Box::new(audit::Attempt {
+                id: attempt.id.0,
+                kind,
+                cause: reason,
+                took_ms,
+                dialect: entry.slot.account.dialect.name().into(),
+            })),
+            detail: (!told.is_empty()).then(|| told.into()),
+            ..audit::Event::new(AuditEvent::Attempt, outcome)
+        });
     }
     entry.notes.last_attempt = Some(LastAttempt {
         id: attempt.id.0,

@@ -69,6 +69,11 @@ impl Clock {
         self.0.source.boot_ms()
     }
 
+    /// Time since the machine booted, as fine as the kernel tells it. For how long things take.
+    pub(crate) fn since_boot(&self) -> Duration {
+        self.0.source.since_boot()
+    }
+
     /// The kernel's random name for this boot; empty where it cannot be read, and then equal to no other.
     pub(crate) fn boot_id(&self) -> &str {
         &self.0.boot_id
@@ -151,6 +156,18 @@ impl Source {
             Self::Kernel => kernel_wall_ms(),
             #[cfg(test)]
             Self::Fake(fake) => fake.wall_ms(),
+        }
+    }
+
+    fn since_boot(&self) -> Duration {
+        match self {
+            Self::Kernel => {
+                let time = clock_gettime(ClockId::Boottime);
+                let (seconds, nanos) = (u64::try_from(time.tv_sec), u32::try_from(time.tv_nsec));
+                Duration::new(seconds.unwrap_or(0), nanos.unwrap_or(0))
+            }
+            #[cfg(test)]
+            Self::Fake(fake) => Duration::from_millis(fake.boot_ms()),
         }
     }
 

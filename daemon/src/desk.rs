@@ -5,6 +5,7 @@
 
 mod admission;
 mod diagnose;
+mod witness;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,10 +21,12 @@ use tokend_proto::{
 use tokio::sync::{mpsc, oneshot};
 
 use crate::attempts;
+use crate::audit::Audit;
 use crate::clock::Clock;
 use crate::diagnosis::Diagnosis;
 use crate::means;
 use crate::message::{Answer, Driver, Message, Reply};
+use crate::metrics::Metrics;
 use crate::peer;
 use crate::registry::{IssuedToken, Registry, Slot};
 use crate::reload::Reloader;
@@ -54,6 +57,8 @@ pub(crate) struct Desk {
     pub(crate) facts: peer::Reader,
     /// Which facts are read of every peer, whatever the rules need.
     pub(crate) always: Needs,
+    pub(crate) audit: Audit,
+    pub(crate) metrics: Metrics,
 }
 
 /// A request, handled.
@@ -68,11 +73,20 @@ impl Desk {
     /// Which facts about the peer have to be read before the request is handled. None, once they were asked for.
     pub(crate) fn lacks(&self, peer: &Peer, request: &Request) -> Needs {
         let epoch = self.registry.epoch();
-        self.always.without(peer.asked()) | epoch.lacks(peer, request.account())
+        let always = match self.audit.is_on() {
+            // Records name the unit.
+            true => self.always | Needs::UNITS,
+            false => self.always,
+        };
+        let of_metrics = match request {
+            Request::Metrics { .. } => self.metrics.needs(),
+            _ => Needs::NONE,
+        };
+        (always | of_metrics).without(peer.asked()) | epoch.lacks(peer, request.account())
     }
 
-    /// Handles one request of a peer.
-    pub(crate) fn handle(&self, peer: &Peer, request: Request) -> Handled {
+    /// Answers a request, or passes it on. Reached through `handle`, which counts and records.
+    fn dispatch(&self, peer: &Peer, request: Request) -> Handled {
         let handled = match request {
             Request::Get {
                 account,
@@ -101,6 +115,7 @@ impl Desk {
             Request::Diagnose { account, after } => {
                 self.diagnose(peer, account.as_ref(), after.as_ref())
             }
+            Request::Metrics { after } => self.read_metrics(peer, after),
             Request::Hello { .. } => Err(Box::new(Fault::new(
                 FaultCode::BadRequest,
                 "hello was said twice",

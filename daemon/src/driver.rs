@@ -19,11 +19,12 @@ use tokend_engine::{
 use tokend_proto::{AccountName, AccountStatus, LoginSecret};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::attempts;
+use crate::attempts::{self, Books};
 use crate::clock::Clock;
 use crate::faults::Teller;
 use crate::keeper::{Job, Keeper, Kept, Write};
 use crate::message::{Driver, Message};
+use crate::metrics::Sample;
 use crate::registry::{Registry, Slot};
 use crate::roster::Roster;
 use crate::status;
@@ -47,6 +48,7 @@ pub(crate) struct Task {
     pub(crate) roster: Roster,
     pub(crate) registry: Arc<Registry>,
     clock: Clock,
+    books: Books,
     keeper: Keeper,
     upstream: Arc<Upstream>,
     /// Its own way in, for the tasks it starts.
@@ -68,10 +70,15 @@ struct Secrets {
 }
 
 impl Task {
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of the daemon, once each"
+    )]
     pub(crate) fn new(
         seed: u64,
         registry: Arc<Registry>,
         clock: Clock,
+        books: Books,
         keeper: Keeper,
         upstream: Arc<Upstream>,
         own: Driver,
@@ -82,6 +89,7 @@ impl Task {
             roster: Roster::default(),
             registry,
             clock,
+            books,
             keeper,
             upstream,
             own,
@@ -160,6 +168,9 @@ impl Task {
             Message::Status { accounts, reply } => {
                 let _nobody_asks = reply.send(self.status(now, &accounts));
             }
+            Message::Sample { accounts, reply } => {
+                let _nobody_asks = reply.send(self.samples(now, &accounts));
+            }
             Message::Survey { accounts, reply } => {
                 let _nobody_asks = reply.send(self.roster.survey(&accounts, &self.engine, now));
             }
@@ -197,6 +208,34 @@ impl Task {
             }
         };
         accounts.iter().filter_map(status).collect()
+    }
+
+    fn samples(&self, now: Timestamp, accounts: &[AccountKey]) -> Vec<Sample> {
+        let sample = |key: &AccountKey| {
+            let entry = self.roster.entry(*key)?;
+            let teller = self.teller(&entry.slot, &entry.notes);
+            let view = self.engine.view(*key, now);
+            let status = match (&entry.quarantined, &view) {
+                (Some(reason), _) => status::quarantined(&teller, reason),
+                (None, view) => status::of(&teller, &entry.slot, view.as_ref()?, now),
+            };
+            let view = view.filter(|_| entry.quarantined.is_none());
+            let rest = view.and_then(|view| view.earliest).map(|at| at.since(now));
+            Some(Sample {
+                slot: Arc::clone(&entry.slot),
+                state: status.state,
+                has_token: status.has_token,
+                remaining_ms: status.remaining_ms,
+                attempts_left: status.attempts.left,
+                logins_left: status.logins.left,
+                failures: view.map_or(0, |view| view.failures),
+                rest_ms: rest.map(|rest| u64::try_from(rest.as_millis()).unwrap_or(u64::MAX)),
+                waiters: status.waiters,
+                unpersisted: status.unpersisted,
+                tried: entry.tried.as_deref().copied().unwrap_or_default(),
+            })
+        };
+        accounts.iter().filter_map(sample).collect()
     }
 
     fn teller<'a>(&'a self, slot: &'a Slot, notes: &'a crate::vault::Notes) -> Teller<'a> {
@@ -306,7 +345,7 @@ impl Task {
                 Effect::Settle(waiter, verdict) => self.settle(waiter, verdict),
                 Effect::Attempted(account, attempted) => {
                     if let Some(entry) = self.roster.entry_mut(account) {
-                        attempts::note(entry, &attempted, &self.clock);
+                        attempts::note(entry, &attempted, &self.clock, &self.books);
                     }
                 }
                 Effect::Dropped(account) => {

@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 
 use crate::clock::Clock;
 use crate::message::{Driver, Message};
+use crate::metrics::Counters;
 use crate::vault::{self, Entered, Notes};
 
 /// How many writes go into one transaction.
@@ -93,12 +94,14 @@ impl Keeper {
         store: Arc<dyn Store>,
         clock: Clock,
         driver: Driver,
+        counters: Arc<Counters>,
     ) -> std::io::Result<(Self, std::thread::JoinHandle<()>)> {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let desk = Files {
             store,
             clock,
             driver,
+            counters,
             open: HashMap::new(),
         };
         let thread = std::thread::Builder::new()
@@ -133,6 +136,7 @@ struct Files {
     store: Arc<dyn Store>,
     clock: Clock,
     driver: Driver,
+    counters: Arc<Counters>,
     /// The records of attempts under way.
     open: HashMap<AccountKey, Open>,
 }
@@ -244,7 +248,12 @@ impl Files {
             if commits.is_empty() {
                 return;
             }
-            self.store.commit(&commits)
+            let began = self.clock.since_boot();
+            let results = self.store.commit(&commits);
+            let took = self.clock.since_boot().saturating_sub(began);
+            let done = results.iter().filter(|result| result.is_ok()).count();
+            self.counters.written(done, results.len() - done, took);
+            results
         };
         for ((write, alone), result) in ready.into_iter().zip(results) {
             self.written(&write, alone, result);

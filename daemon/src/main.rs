@@ -6,6 +6,7 @@
 mod accept;
 mod app;
 mod attempts;
+mod audit;
 mod cli;
 mod clock;
 mod commands;
@@ -20,6 +21,7 @@ mod listen;
 mod logging;
 mod means;
 mod message;
+mod metrics;
 mod peer;
 mod registry;
 mod reload;

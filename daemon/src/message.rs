@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::driver::Reloaded;
 use crate::keeper::Kept;
+use crate::metrics::Sample;
 use crate::registry::IssuedToken;
 use crate::reload::Change;
 use crate::roster::Survey;
@@ -42,6 +43,11 @@ pub(crate) enum Message {
     Status {
         accounts: Vec<(AccountKey, AccountName)>,
         reply: oneshot::Sender<Vec<AccountStatus>>,
+    },
+    /// Somebody reads metrics.
+    Sample {
+        accounts: Vec<AccountKey>,
+        reply: oneshot::Sender<Vec<Sample>>,
     },
     /// A loaded configuration asks what has to be read.
     Survey {

@@ -14,6 +14,8 @@ use tokend_proto::{AccountName, SecretText};
 use tokend_config::Account;
 use tokend_policy::{Decision, Needs, Peer, Permission, Permissions, Policy};
 
+use crate::audit::Mark;
+
 /// The configuration in force, as far as sessions need it.
 #[derive(Debug)]
 pub(crate) struct Registry(ArcSwap<Epoch>);
@@ -53,6 +55,8 @@ pub(crate) struct IssuedToken {
     pub(crate) text: SecretText,
     pub(crate) token_type: Box<str>,
     pub(crate) scope: Option<Box<str>>,
+    /// Its fingerprint, for records.
+    pub(crate) mark: Mark,
     pub(crate) held: Held,
     /// From when on the first session that hands it out tells the driver.
     pub(crate) ahead: Timestamp,
@@ -102,6 +106,28 @@ impl Epoch {
     /// The account of this name.
     pub(crate) fn slot(&self, name: &AccountName) -> Option<&Arc<Slot>> {
         self.slots.get(name)
+    }
+
+    /// All accounts, by name.
+    pub(crate) fn slots(&self) -> impl Iterator<Item = &Arc<Slot>> {
+        self.names.iter().filter_map(|name| self.slots.get(name))
+    }
+
+    /// The rule that gives the peer the permission: its policy, and which of its rules. For records.
+    pub(crate) fn rule_for(
+        &self,
+        peer: &Peer,
+        account: Option<&AccountName>,
+        permission: Permission,
+    ) -> Option<(Arc<Policy>, usize)> {
+        let own = account.and_then(|account| self.slots.get(account));
+        let own = own.map(|slot| &slot.account.allow);
+        own.into_iter().chain([&self.admin]).find_map(|policy| {
+            match policy.decide(peer, permission) {
+                Decision::Allowed(rule) => Some((Arc::clone(policy), rule)),
+                Decision::Denied(_) => None,
+            }
+        })
     }
 
     /// How many accounts there are.

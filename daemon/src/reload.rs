@@ -18,11 +18,13 @@ use tokend_proto::{AccountName, Fault, FaultCode};
 use tokend_store::{AccountId, Store, StoreError};
 use tokio::sync::{Mutex, oneshot};
 
+use crate::audit::Audit;
 use crate::clock::Clock;
 use crate::diagnosis::Stamps;
 use crate::driver::Reloaded;
 use crate::logging::Logging;
 use crate::message::{Driver, Message};
+use crate::metrics::Metrics;
 use crate::roster::{Survey, record_id};
 use crate::secrets::SecretSource;
 use crate::systemd::Manager;
@@ -45,6 +47,8 @@ pub(crate) struct Reloader {
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) driver: Driver,
     pub(crate) clock: Clock,
+    pub(crate) audit: Audit,
+    pub(crate) metrics: Metrics,
     pub(crate) number: Mutex<u64>,
     /// What the files of the configuration in force were like.
     pub(crate) stamps: ArcSwap<Stamps>,
@@ -128,6 +132,9 @@ impl Reloader {
         // A driver that is gone is the end of the daemon, and then nobody is told of reloads.
         let _gone = self.driver.send(Message::Reloaded(reloaded)).await;
         self.manager.ready();
+        self.metrics
+            .counters()
+            .reloaded(done.is_ok(), self.clock.wall_ms());
         match done {
             Ok(summary) => {
                 *number = next;
@@ -171,14 +178,23 @@ impl Reloader {
             let secrets = SecretSource::of_this_process(config.limits.command_timeout);
             let configure =
                 Upstream::compile(&config.http, secrets).map_err(|error| error.to_string())?;
+            let audit = Audit::prepare(&config.audit).map_err(|error| error.to_string())?;
             let stamps = Stamps::of(&config.files);
-            Ok::<_, String>((config, configure, stamps))
+            Ok::<_, String>((config, configure, stamps, audit))
         });
-        let (config, configure, stamps) = loaded.await.map_err(|error| error.to_string())??;
+        let (config, configure, stamps, audit) =
+            loaded.await.map_err(|error| error.to_string())??;
         let summary = self
             .put_in_force(&config, || configure(&self.upstream))
             .await?;
         self.stamps.store(Arc::new(stamps));
+        self.metrics.configure(&config.metrics);
+        // The configuration is in force already; only a machine that can start no thread comes here.
+        if let Err(error) = self.audit.apply(audit) {
+            tracing::error!(
+                "records go where they went before, a thread cannot be started: {error}"
+            );
+        }
         let (format, level) = self.log.choose(&config);
         self.log.logging.apply(format, &level);
         Ok(summary)

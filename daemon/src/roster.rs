@@ -13,6 +13,7 @@ use tokend_engine::{
 use tokend_store::AccountId;
 
 use crate::means;
+use crate::metrics::Tried;
 use crate::registry::{Holding, IssuedToken, Slot};
 use crate::vault::Notes;
 
@@ -41,6 +42,8 @@ pub(crate) struct Entry {
     pub(crate) quarantined: Option<Box<str>>,
     /// Whether it is no longer configured.
     pub(crate) absent: bool,
+    /// Its attempts in this run, once there is one.
+    pub(crate) tried: Option<Box<Tried>>,
     /// The token that was served when it ceased to be configured, should it come back while something of it still runs.
     pub(crate) laid_aside: Option<Arc<IssuedToken>>,
 }
@@ -138,6 +141,7 @@ impl Roster {
                 host,
                 quarantined: None,
                 absent: false,
+                tried: None,
                 laid_aside: None,
             },
         );

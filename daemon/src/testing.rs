@@ -18,6 +18,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::attempts::Books;
+use crate::audit::{Audit, Marker};
 use crate::clock::Clock;
 use crate::desk::{Desk, Handled};
 use crate::diagnosis::{Diagnosis, Stamps};
@@ -25,6 +27,7 @@ use crate::driver::Task;
 use crate::keeper::{Job, Keeper};
 use crate::logging::Logging;
 use crate::message::{DRIVER_QUEUE, Driver, Message};
+use crate::metrics::{Counters, Metrics};
 use crate::peer::{Connection, Pinned, Reader};
 use crate::registry::{Epoch, IssuedToken, Registry, Slot};
 use crate::reload::{LogChoice, Reloader};
@@ -130,6 +133,7 @@ pub(crate) fn token(text: &str, grant: u64, now: Timestamp) -> IssuedToken {
         text: SecretText::new(text).expect("a token"),
         token_type: "Bearer".into(),
         scope: None,
+        mark: Marker::new(b"a key").mark(text),
         held: Held {
             grant: GrantId(grant),
             issued: now,
@@ -150,12 +154,20 @@ pub(crate) fn desk(
     let (driver, messages) = mpsc::channel(room);
     let registry = registry(&site.config());
     let store = Arc::new(MemoryStore::new());
-    let reloader = Arc::new(reloader(site, store, driver.clone(), clock));
+    let reloader = Arc::new(reloader(
+        site,
+        store,
+        driver.clone(),
+        clock,
+        Arc::clone(&registry),
+    ));
     (
         Arc::new(Desk {
             registry,
             driver,
             clock: clock.clone(),
+            audit: reloader.audit.clone(),
+            metrics: reloader.metrics.clone(),
             diagnosis: Arc::new(Diagnosis::new(Arc::clone(&reloader))),
             reloader,
             facts: Reader::new(clock.clone()),
@@ -165,8 +177,23 @@ pub(crate) fn desk(
     )
 }
 
-fn reloader(site: &Site, store: Arc<dyn Store>, driver: Driver, clock: &Clock) -> Reloader {
+fn reloader(
+    site: &Site,
+    store: Arc<dyn Store>,
+    driver: Driver,
+    clock: &Clock,
+    registry: Arc<Registry>,
+) -> Reloader {
     let config = site.config();
+    let audit = Audit::new(Marker::new(b"a key"), clock.clone(), "test");
+    let metrics = Metrics::new(
+        Counters::new(clock.wall_ms()),
+        config.metrics.clone(),
+        registry,
+        driver.clone(),
+        audit.clone(),
+        clock.clone(),
+    );
     let level: Level = "off".parse().expect("a level");
     let upstream = Upstream::new(&config.http, secrets(), clock.clone()).expect("a client");
     Reloader {
@@ -182,6 +209,8 @@ fn reloader(site: &Site, store: Arc<dyn Store>, driver: Driver, clock: &Clock) -
         upstream: Arc::new(upstream),
         driver,
         clock: clock.clone(),
+        audit,
+        metrics,
         number: tokio::sync::Mutex::new(1),
         stamps: ArcSwap::from_pointee(Stamps::of(&config.files)),
         manager: Manager::none(),
@@ -205,7 +234,7 @@ impl Daemon {
         let (driver, messages) = mpsc::channel(DRIVER_QUEUE);
         let kept = Arc::new(store.clone());
         let (keeper, thread) =
-            Keeper::start(kept, clock.clone(), driver.clone()).expect("a thread");
+            Keeper::start(kept, clock.clone(), driver.clone(), Counters::new(0)).expect("a thread");
         drop(thread);
         Self::of(site, store, keeper, manager, clock, (driver, messages)).await
     }
@@ -228,15 +257,20 @@ impl Daemon {
         (driver, messages): (Driver, mpsc::Receiver<Message>),
     ) -> Self {
         let store = Arc::new(store.clone());
-        let mut reloader = reloader(site, store, driver.clone(), &clock);
+        let registry = Arc::new(Registry::new());
+        let mut reloader = reloader(site, store, driver.clone(), &clock, Arc::clone(&registry));
         reloader.manager = manager.clone();
         let reloader = Arc::new(reloader);
-        let registry = Arc::new(Registry::new());
+        let counters = Arc::clone(reloader.metrics.counters());
         let upstream = Arc::clone(&reloader.upstream);
         let task = Task::new(
             1,
             Arc::clone(&registry),
             clock.clone(),
+            Books {
+                audit: reloader.audit.clone(),
+                counters,
+            },
             keeper,
             upstream,
             driver.clone(),
@@ -254,6 +288,8 @@ impl Daemon {
                 always: Needs::NONE,
                 clock,
                 diagnosis: Arc::new(Diagnosis::new(Arc::clone(&reloader))),
+                audit: reloader.audit.clone(),
+                metrics: reloader.metrics.clone(),
                 reloader,
             }),
             running,

@@ -90,11 +90,13 @@ pub enum FaultCode {
     InDoubt,
     /// A defect of the daemon.
     Internal,
+    /// The release of a token has to be recorded and cannot be, so there is none.
+    AuditUnavailable,
 }
 
 impl FaultCode {
     /// Every code, in the order of the wire.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::UnknownAccount,
         Self::NotAllowed,
         Self::LoginRequired,
@@ -113,6 +115,7 @@ impl FaultCode {
         Self::ReloadFailed,
         Self::InDoubt,
         Self::Internal,
+        Self::AuditUnavailable,
     ];
 
     /// The stable name of the code in logs, metrics and JSON.
@@ -136,6 +139,7 @@ impl FaultCode {
             Self::ReloadFailed => "reload-failed",
             Self::InDoubt => "in-doubt",
             Self::Internal => "internal",
+            Self::AuditUnavailable => "audit-unavailable",
         }
     }
 }

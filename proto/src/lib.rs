@@ -34,8 +34,8 @@ pub use diagnosis::{DiagnosisPage, Finding, Severity, Topic};
 pub use fault::{Fault, FaultCode};
 pub use frame::FrameBuffer;
 pub use message::{
-    AccountLine, AccountsPage, ClientFrame, LoginSecret, Request, RequestId, Response, ServerFrame,
-    Token, negotiate,
+    AccountLine, AccountsPage, ClientFrame, LoginSecret, MetricsCursor, MetricsPage, Request,
+    RequestId, Response, ServerFrame, Token, negotiate,
 };
 pub use names::{AccountName, NameError};
 pub use secret::{SecretError, SecretText};

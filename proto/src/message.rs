@@ -117,6 +117,11 @@ pub enum Request {
         /// Only accounts behind this one; see [`DiagnosisPage::next`].
         after: Option<AccountName>,
     },
+    /// The daemon's metrics as Prometheus text, part by part. Answered by [`Response::Metrics`].
+    Metrics {
+        /// Where to go on; see [`MetricsPage::next`]. `None` begins with a new snapshot.
+        after: Option<MetricsCursor>,
+    },
 }
 
 impl Request {
@@ -143,6 +148,7 @@ impl Request {
             Self::Login { .. } => "login",
             Self::Forget { .. } => "forget",
             Self::Diagnose { .. } => "diagnose",
+            Self::Metrics { .. } => "metrics",
         }
     }
 
@@ -155,7 +161,7 @@ impl Request {
             | Self::Login { account, .. }
             | Self::Forget { account } => Some(account),
             Self::Status { account, .. } | Self::Diagnose { account, .. } => account.as_ref(),
-            Self::Hello { .. } | Self::List { .. } | Self::Reload => None,
+            Self::Hello { .. } | Self::List { .. } | Self::Reload | Self::Metrics { .. } => None,
         }
     }
 }
@@ -196,6 +202,8 @@ pub enum Response {
     Fault(Fault),
     /// One page, to [`Request::Diagnose`].
     Diagnosis(DiagnosisPage),
+    /// One part, to [`Request::Metrics`].
+    Metrics(MetricsPage),
 }
 
 /// An access token and what is known about it.
@@ -231,6 +239,26 @@ pub struct AccountLine {
     pub account: AccountName,
     /// The dialect its provider is spoken to in.
     pub dialect: String,
+}
+
+/// One part of the daemon's metrics. All parts of one reading are of one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetricsPage {
+    /// Whole lines of Prometheus text, version 0.0.4; they follow those of the part before.
+    pub text: String,
+    /// When there is more: what to pass as `after` for the next part.
+    pub next: Option<MetricsCursor>,
+}
+
+/// A place in a snapshot of metrics. It has no other meaning, and is good for a minute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetricsCursor {
+    /// Which snapshot.
+    pub snapshot: u64,
+    /// Which metric.
+    pub family: u32,
+    /// Where in it.
+    pub index: u32,
 }
 
 /// The version to speak with a client that said `hello`: the newest both sides know.

@@ -35,6 +35,7 @@ pub(crate) enum Command {
     Refresh(Refresh),
     Reject(Reject),
     Reload,
+    Metrics,
     Login(Login),
     Forget(Forget),
     Doctor(Doctor),
@@ -157,6 +158,7 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Argumen
             patient: patient(given)?,
         }),
         Some(("reload", _)) => Command::Reload,
+        Some(("metrics", _)) => Command::Metrics,
         Some(("login", given)) => Command::Login(Login {
             account: account(given)?,
             kind: kind(given),
@@ -222,6 +224,7 @@ pub(crate) fn grammar() -> clap::Command {
                 .after_help(help::REJECT_AFTER)
                 .defer(|command| with_patience(command.args([account_arg(), print_arg()]))),
             command("reload", help::RELOAD),
+            command("metrics", help::METRICS).after_help(help::METRICS_AFTER),
             command("login", help::LOGIN)
                 .after_help(help::LOGIN_AFTER)
                 .defer(with_login),

@@ -28,10 +28,23 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Refresh(options) => refresh(socket, &options),
         Command::Reject(options) => reject(socket, &options),
         Command::Reload => reload(socket),
+        Command::Metrics => metrics(socket),
         Command::Login(options) => login(socket, &options),
         Command::Forget(options) => forget(socket, &options),
         Command::Doctor(options) => doctor::run(socket, options.account.as_ref(), options.json),
         Command::Complete(words) => completion::answer(&words),
+    }
+}
+
+fn metrics(socket: Option<&Path>) -> Result<(), Failure> {
+    let mut client = connect(socket)?;
+    let mut page = client.metrics(None)?;
+    loop {
+        output::print(page.text.as_bytes())?;
+        match page.next {
+            None => return Ok(()),
+            next => page = client.metrics(next)?,
+        }
     }
 }
 

@@ -153,6 +153,7 @@ fn exit_of_fault(fault: &Fault) -> Exit {
         | FaultCode::Timeout
         | FaultCode::Draining
         | FaultCode::StoreUnavailable
+        | FaultCode::AuditUnavailable
         | FaultCode::TooBusy
         | FaultCode::InDoubt => Exit::TryLater,
         FaultCode::BadRequest | FaultCode::UnsupportedVersion | FaultCode::Internal => {
@@ -193,7 +194,9 @@ fn default_advice(error: &ClientError) -> Option<&'static str> {
         FaultCode::BadRequest | FaultCode::UnsupportedVersion => {
             "install tokenctl and tokend from the same release"
         }
-        FaultCode::Internal => "look at the daemon's log (journalctl -u tokend)",
+        FaultCode::Internal | FaultCode::AuditUnavailable => {
+            "look at the daemon's log (journalctl -u tokend)"
+        }
     })
 }
 

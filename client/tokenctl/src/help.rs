@@ -83,6 +83,14 @@ Example:
 
 pub(crate) const RELOAD: &str = "Make the daemon read its configuration again";
 
+pub(crate) const METRICS: &str = "Print the daemon's metrics as Prometheus text";
+
+pub(crate) const METRICS_AFTER: &str = "\
+For administrators, and for whom `allow` below [metrics] names. The daemon can serve the same over HTTP: `listen`.
+
+Example, for the textfile collector of the node exporter:
+  tokenctl metrics > tokend.prom.new && mv tokend.prom.new tokend.prom";
+
 pub(crate) const LOGIN: &str = "Give an account a credential, kept sealed in the daemon's store";
 
 pub(crate) const LOGIN_AFTER: &str = "\

@@ -37,6 +37,13 @@ pub(super) const ADMIN: List = List {
     otherwise: "name somebody, or leave the key out: then only the daemon's own user is allowed",
 };
 
+/// `allow` of metrics, which is about one thing.
+pub(super) const METRICS: List = List {
+    usual: Permissions::of(&[Permission::Status]),
+    possible: Permissions::of(&[Permission::Status]),
+    otherwise: "name somebody, or leave the key out: then only administrators are allowed",
+};
+
 /// Reads a list of rules: `[{ user = "deploy" }, { group = "ci", unit = "build@.service" }]`.
 pub(super) fn rules(
     value: &Value<'_>,

@@ -8,8 +8,10 @@ use tokend_policy::{Directory, Permissions, Policy, Rule};
 
 use super::account::{Defaults, refresh};
 use super::allow::{ADMIN, allow, rules};
+use super::audit::Audit;
 use super::group::{Groups, Members};
 use super::marks::{Marks, Owner};
+use super::metrics::Metrics;
 use super::mistake::Mistakes;
 use super::pacing::PacingTable;
 use super::section::Section;
@@ -30,6 +32,8 @@ pub(super) struct Head<'p> {
     pub(super) admin: Arc<Policy>,
     pub(super) limits: Limits,
     pub(super) log: Log,
+    pub(super) audit: Audit,
+    pub(super) metrics: Metrics,
     pub(super) http: Http,
     pub(super) defaults: Defaults,
     pub(super) groups: Groups,
@@ -77,6 +81,8 @@ impl<'p> Head<'p> {
             include_files: include_files.unwrap_or_default(),
             limits: Limits::read(root.section("limits", mistakes), mistakes),
             log: Log::read(root.section("log", mistakes), mistakes),
+            audit: Audit::read(root.section("audit", mistakes), base, mistakes),
+            metrics: Metrics::read(root.section("metrics", mistakes), base, directory, mistakes),
             http: Http::read(root.section("http", mistakes), base, files, mistakes),
             defaults,
             groups,

@@ -6,6 +6,7 @@
 
 mod account;
 mod allow;
+mod audit;
 mod dialects;
 mod excerpt;
 mod files;
@@ -17,6 +18,7 @@ mod load;
 mod locations;
 mod log;
 mod marks;
+mod metrics;
 mod mistake;
 mod pacing;
 pub mod report;
@@ -33,11 +35,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use account::Account;
+pub use audit::{Audit, AuditEvent, AuditEvents, AuditFile};
 pub use files::{Files, toml_files};
 pub use fingerprint::{Fingerprint, Parts};
 pub use locations::Environment;
 pub use log::{BadLevel, Format, LEVEL_VARIABLE, Level};
 pub use marks::{Marks, Origin};
+pub use metrics::{Metrics, MetricsListen};
 pub use mistake::{ConfigError, Report, nearest};
 pub use pacing::Pacing;
 pub use secret_ref::{COMMAND_TIMEOUT, SecretRef};
@@ -60,6 +64,10 @@ pub struct Config {
     pub limits: Limits,
     /// What is logged and how.
     pub log: Log,
+    /// What is recorded, and where.
+    pub audit: Audit,
+    /// Who may read metrics, and where.
+    pub metrics: Metrics,
     /// How providers are reached.
     pub http: Http,
     /// All accounts, in the order of their names.

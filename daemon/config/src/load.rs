@@ -96,6 +96,8 @@ pub(super) fn load(
         admin: head.admin,
         limits: head.limits,
         log: head.log,
+        audit: head.audit,
+        metrics: head.metrics,
         http: head.http,
         accounts: found,
         files: read.iter().map(|file| file.path.to_path_buf()).collect(),

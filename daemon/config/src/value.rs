@@ -155,6 +155,14 @@ impl<'p> Value<'p> {
         }
     }
 
+    /// `true` or `false`.
+    pub(super) fn boolean(&self, mistakes: &mut Mistakes) -> Option<bool> {
+        match self.value {
+            DeValue::Boolean(truth) => Some(*truth),
+            _ => self.wrong_type("true or false", mistakes),
+        }
+    }
+
     /// A string or an integer that is not negative, as users and groups are written.
     pub(super) fn name_or_number(&self, mistakes: &mut Mistakes) -> Option<String> {
         match self.value {

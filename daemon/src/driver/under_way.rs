@@ -211,6 +211,7 @@ impl Task {
             },
         };
         entry.slot.held.publish(IssuedToken {
+            mark: self.books.audit.mark(secret.text.expose()),
             text: secret.text,
             token_type: secret.token_type,
             scope: secret.scope,

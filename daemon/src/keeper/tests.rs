@@ -25,8 +25,13 @@ impl Bench {
         let store = MemoryStore::new();
         let clock = Clock::system();
         let (driver, reports) = mpsc::channel(1024);
-        let (keeper, thread) =
-            Keeper::start(Arc::new(store.clone()), clock.clone(), driver).unwrap();
+        let (keeper, thread) = Keeper::start(
+            Arc::new(store.clone()),
+            clock.clone(),
+            driver,
+            Counters::new(0),
+        )
+        .unwrap();
         drop(thread);
         Self {
             store,

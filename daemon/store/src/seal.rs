@@ -8,6 +8,7 @@ mod key_file;
 use std::fmt;
 
 use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, Nonce, RandomizedNonceKey};
+use aws_lc_rs::hkdf;
 use zeroize::Zeroizing;
 
 use crate::account::{AccountId, Version};
@@ -30,7 +31,10 @@ const VERSION_BYTES: usize = 8;
 const NONCE_BYTES: usize = 12;
 
 /// The key that seals all records of one store. The cipher wipes its copy when this is dropped.
-pub struct SealingKey(RandomizedNonceKey);
+pub struct SealingKey {
+    cipher: RandomizedNonceKey,
+    marking: Zeroizing<[u8; KEY_BYTES]>,
+}
 
 impl SealingKey {
     /// Takes a key that came from somewhere else than a file.
@@ -38,9 +42,21 @@ impl SealingKey {
     /// # Errors
     /// [`KeyError::NoRandomness`] when the cipher cannot be set up.
     pub fn from_bytes(bytes: &Zeroizing<[u8; KEY_BYTES]>) -> Result<Self, KeyError> {
-        RandomizedNonceKey::new(&AES_256_GCM_SIV, bytes.as_slice())
-            .map(Self)
-            .map_err(|_| KeyError::NoRandomness)
+        let cipher = RandomizedNonceKey::new(&AES_256_GCM_SIV, bytes.as_slice())
+            .map_err(|_| KeyError::NoRandomness)?;
+        let mut marking = Zeroizing::new([0; KEY_BYTES]);
+        hkdf::Salt::new(hkdf::HKDF_SHA256, b"tokend")
+            .extract(bytes.as_slice())
+            .expand(&[b"tokend audit fingerprint 1"], hkdf::HKDF_SHA256)
+            .and_then(|derived| derived.fill(marking.as_mut_slice()))
+            .map_err(|_| KeyError::NoRandomness)?;
+        Ok(Self { cipher, marking })
+    }
+
+    /// A key derived from this one (HKDF, RFC 5869), for fingerprints of tokens. It tells nothing about this one, and stays the same as
+    /// long as this one does.
+    pub fn marking_key(&self) -> Zeroizing<[u8; KEY_BYTES]> {
+        self.marking.clone()
     }
 
     /// Seals a plaintext that has [`FRONT`] bytes before it, where it lies. `None` when the cipher or its nonce fails.
@@ -48,7 +64,7 @@ impl SealingKey {
         let (front, plain) = buffer.split_at_mut_checked(FRONT)?;
         let (version, nonce_place) = front.split_at_mut_checked(VERSION_BYTES)?;
         let (nonce, tag) = self
-            .0
+            .cipher
             .seal_in_place_separate_tag(Aad::from(bound.additional_data()), plain)
             .ok()?;
         version.copy_from_slice(&bound.version().to_be_bytes());
@@ -96,7 +112,7 @@ impl SealingKey {
         let nonce = sealed.get(VERSION_BYTES..FRONT)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
         let in_out = scratch.filled_with(sealed.get(FRONT..)?);
-        self.0
+        self.cipher
             .open_in_place(nonce, Aad::from(bound.additional_data()), in_out)
             .ok()
             .map(|plain| &*plain)

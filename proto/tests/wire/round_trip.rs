@@ -100,6 +100,7 @@ fn request() -> impl Strategy<Value = Request> {
         name().prop_map(|account| Request::Forget { account }),
         (option::of(name()), option::of(name()))
             .prop_map(|(account, after)| Request::Diagnose { account, after }),
+        option::of(cursor()).prop_map(|after| Request::Metrics { after }),
     ]
 }
 
@@ -122,6 +123,8 @@ fn response() -> impl Strategy<Value = Response> {
         fault().prop_map(Response::Fault),
         (prop::collection::vec(finding(), 0..4), option::of(name()))
             .prop_map(|(findings, next)| Response::Diagnosis(DiagnosisPage { findings, next })),
+        (text(), option::of(cursor()))
+            .prop_map(|(text, next)| Response::Metrics(MetricsPage { text, next })),
     ]
 }
 
@@ -231,6 +234,14 @@ fn fault() -> impl Strategy<Value = Fault> {
             retry_after_ms,
         },
     )
+}
+
+fn cursor() -> impl Strategy<Value = MetricsCursor> {
+    any::<(u64, u32, u32)>().prop_map(|(snapshot, family, index)| MetricsCursor {
+        snapshot,
+        family,
+        index,
+    })
 }
 
 fn login_secret() -> impl Strategy<Value = LoginSecret> {

@@ -47,6 +47,9 @@ pub(crate) fn requests() -> Vec<(&'static str, ClientFrame)> {
             account: None,
             after: Some(name("ads")),
         },
+        Request::Metrics {
+            after: Some(cursor()),
+        },
     ];
     let frame = |(id, request): (u64, Request)| {
         (
@@ -87,6 +90,10 @@ pub(crate) fn responses() -> Vec<(&'static str, ServerFrame)> {
             findings: vec![finding()],
             next: Some(name("ads")),
         }),
+        Response::Metrics(MetricsPage {
+            text: "# TYPE tokend_connections gauge\ntokend_connections 1\n".into(),
+            next: Some(cursor()),
+        }),
     ];
     let frame = |(id, response): (u64, Response)| {
         (
@@ -110,6 +117,7 @@ pub(crate) fn response_name(response: &Response) -> &'static str {
         Response::Done { .. } => "done",
         Response::Fault(_) => "fault",
         Response::Diagnosis(_) => "diagnosis",
+        Response::Metrics(_) => "metrics",
     }
 }
 
@@ -131,6 +139,14 @@ pub(crate) fn finding() -> Finding {
         severity: Severity::Problem,
         message: "https://ads.example.com cannot be reached: timed out".into(),
         advice: Some("check the network".into()),
+    }
+}
+
+pub(crate) fn cursor() -> MetricsCursor {
+    MetricsCursor {
+        snapshot: 3,
+        family: 2,
+        index: 1,
     }
 }
 

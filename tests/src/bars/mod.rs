@@ -3,6 +3,7 @@
 //! Each module measures one thing and what it is compared with in the same run, by turns, so that a noisy machine is noisy for both.
 
 pub mod accounts;
+pub mod audit;
 pub mod command;
 pub mod connection;
 pub mod disturbances;

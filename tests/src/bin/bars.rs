@@ -36,6 +36,8 @@ enum Which {
     Command,
     /// `get` on a kept connection against a bare echo.
     Connection,
+    /// `get` with audit on against the same without.
+    Audit,
     /// `get` while providers fail and clients are hostile, against the same without.
     Disturbed,
     /// A thousand clients that ask at once for an expired token.
@@ -90,9 +92,10 @@ fn echo(socket: &str, asked: &str, answered: &str) -> anyhow::Result<()> {
 }
 
 fn measure(only: &[Which], out: &mut impl Write) -> anyhow::Result<bool> {
-    let all: [(Which, Measure); 5] = [
+    let all: [(Which, Measure); 6] = [
         (Which::Command, bars::command::measure),
         (Which::Connection, bars::connection::measure),
+        (Which::Audit, bars::audit::measure),
         (Which::Disturbed, bars::disturbed::measure),
         (Which::Herd, bars::herd::measure),
         (Which::Accounts, bars::accounts::measure),

@@ -85,6 +85,8 @@ impl Daemon {
             .env_remove("NOTIFY_SOCKET")
             .env_remove("LISTEN_FDS")
             .env_remove("CREDENTIALS_DIRECTORY")
+            // A daemon of systemd's records to the journal of the machine.
+            .env_remove("INVOCATION_ID")
             .envs(site.environment().iter().cloned())
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)

@@ -2,12 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of a test may fail it")]
 
+mod audit;
 mod commands;
 mod completions;
 mod doctor;
 mod failures;
 mod lifecycle;
+mod metrics;
 mod pace;
+mod prometheus;
 mod providers;
 mod refresh;
 mod secrecy;

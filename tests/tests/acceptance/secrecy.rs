@@ -48,7 +48,10 @@ fn everything_under(directory: &Path) -> Vec<u8> {
 fn no_secret_reaches_log_error_or_disk() {
     let stage = Stage::new(AccountSpec::four(), FAST);
     let mut text = fs::read_to_string(stage.site.configuration()).unwrap();
-    text.insert_str(0, "[log]\nlevel = \"trace\"\n");
+    text.insert_str(
+        0,
+        "[log]\nlevel = \"trace\"\n[audit]\nfile = \"audit.jsonl\"\n",
+    );
     fs::write(stage.site.configuration(), text).unwrap();
     let daemon = stage.site.start().unwrap();
     let mut said = String::new();
@@ -97,6 +100,13 @@ fn no_secret_reaches_log_error_or_disk() {
         "the attempts are logged: {log}"
     );
     assert_eq!(found_in(log.as_bytes(), &secrets), [""; 0], "in the log");
+    let audit = fs::read_to_string(stage.site.path().join("audit.jsonl")).unwrap();
+    assert!(audit.contains("release") && audit.contains("firebase"));
+    assert_eq!(
+        found_in(audit.as_bytes(), &secrets),
+        [""; 0],
+        "in the audit records"
+    );
     assert_eq!(
         found_in(said.as_bytes(), &secrets),
         [""; 0],

@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of a test may fail it")]
 
+mod audit;
 mod clients;
 mod disk;
 mod memory;

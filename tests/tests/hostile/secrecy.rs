@@ -133,7 +133,7 @@ fn no_failure_brings_a_secret_into_the_open() {
         .map(|(name, raw)| (*name, raw.http()))
         .collect();
     let scene = Scene::new(
-        "[log]\nlevel = \"trace\"\n[http]\ntimeout = \"2s\"\n",
+        "[log]\nlevel = \"trace\"\n[audit]\nfile = \"audit.jsonl\"\n[http]\ntimeout = \"2s\"\n",
         FAST,
         &accounts,
     );
@@ -187,6 +187,9 @@ fn no_failure_brings_a_secret_into_the_open() {
         "nor is there a panic that could tell one"
     );
     assert_eq!(found(&log, &secrets), [""; 0], "in the log");
+    let audit = fs::read_to_string(scene.site.path().join("audit.jsonl")).unwrap();
+    assert!(audit.contains("release") && audit.contains("e-header"));
+    assert_eq!(found(&audit, &secrets), [""; 0], "in the audit records");
     assert_eq!(found(&said, &secrets), [""; 0], "in what tokenctl said");
 }
 

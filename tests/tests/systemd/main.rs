@@ -9,6 +9,7 @@
     reason = "a test fails by panicking, and a proof that was not carried out must say so"
 )]
 
+mod audit;
 mod credentials;
 mod files;
 mod front;

@@ -35,6 +35,7 @@ fn each_fault_has_its_exit_code_and_says_what_to_do() {
         (FaultCode::ReloadFailed, 78, "tokend check"),
         (FaultCode::InDoubt, 79, "tokenctl login"),
         (FaultCode::Internal, 70, "journalctl"),
+        (FaultCode::AuditUnavailable, 75, "journalctl"),
     ];
     assert_eq!(cases.map(|(code, ..)| code), FaultCode::ALL);
     for (code, exit, advice) in cases {

@@ -14,7 +14,7 @@ const FILES: &[(&str, &[&str])] = &[
     (
         r#"sokcet = "/a""#,
         &[
-            "1:1: unknown key `sokcet`; did you mean `socket`? valid here: `socket`, `state_dir`, `dialect_dir`, `include_dir`, `socket_mode`, `admin`, `defaults`, `group`, `limits`, `log`, `http`, `account`",
+            "1:1: unknown key `sokcet`; did you mean `socket`? valid here: `socket`, `state_dir`, `dialect_dir`, `include_dir`, `socket_mode`, `admin`, `defaults`, `group`, `limits`, `log`, `audit`, `metrics`, `http`, `account`",
         ],
     ),
     (
@@ -53,6 +53,52 @@ base_url = "https://a.example""#,
         &[
             "1:10: `provider` is missing; add `provider`: the name of a dialect; see `tokend dialect list`",
         ],
+    ),
+    (
+        r#"[audit]
+journal = "yes"
+keep = 3
+events = ["release", "denail"]"#,
+        &[
+            "2:11: expected true or false, found a string",
+            "3:1: `keep` is about a file, and there is none; add `file`: where records go",
+            "4:22: `denail` is nothing that is recorded; did you mean `denial`? valid here: `release`, `denial`, `failure`, `attempt`, `reject`, `refresh`, `login`, `forget`, `reload`, `start`, `stop`",
+        ],
+    ),
+    (
+        r#"[audit]
+file = "a"
+file_mode = "0644"
+max_size = 10
+journal = false"#,
+        &[
+            "3:13: unknown word `0644`; did you mean `0640`? valid here: `0600`, `0640`",
+            "4:12: `10` is out of range; from 65536 to 1073741824 bytes",
+        ],
+    ),
+    (
+        r#"[metrics]
+listen = "0.0.0.0:9464"
+accounts = 1"#,
+        &[
+            "2:10: 0.0.0.0 can be reached from other machines, and metrics name accounts; use 127.0.0.1 or [::1], and a proxy of your own where another machine shall read them",
+            "3:12: expected true or false, found an integer",
+        ],
+    ),
+    (
+        r#"[metrics]
+listen = "localhost"
+allow = []"#,
+        &[
+            "2:10: `localhost` is no place to listen at; write a loopback address and a port, or `unix:` and a path: `127.0.0.1:9464`, `[::1]:9464`, `unix:/run/tokend/metrics.sock`",
+            "3:9: an empty list would allow nobody; name somebody, or leave the key out: then only administrators are allowed",
+        ],
+    ),
+    (
+        r#"[audit]
+journal = false
+required = true"#,
+        &["3:1: records are required, and go nowhere; add `file`, or take `journal = false` away"],
     ),
     (
         "[account.ads]",

@@ -1,0 +1,244 @@
+//! `[audit]`: where records of releases, denials, attempts and administrative acts go.
+//!
+//! Owns the settings, their defaults and bounds, and the names of what can be recorded. Opens nothing: whether a file can be written
+//! is found out when the configuration is put in force.
+
+use std::path::{Path, PathBuf};
+
+use super::mistake::{Mistakes, choose_from};
+use super::section::Section;
+use super::value::Value;
+
+/// What is recorded, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Audit {
+    /// Whether records go to the journal; `None` when that depends on whether systemd started the daemon.
+    pub journal: Option<bool>,
+    /// The file records go to.
+    pub file: Option<AuditFile>,
+    /// What is recorded.
+    pub events: AuditEvents,
+    /// Whether a token is released only while its release can be recorded.
+    pub required: bool,
+}
+
+/// A file of records, one JSON object a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Permission bits of a file that is made.
+    pub mode: u32,
+    /// How long it gets before it is renamed and the next one begun, in bytes.
+    pub max_size: u64,
+    /// How many of the renamed are kept.
+    pub keep: u32,
+}
+
+/// Something that can be recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AuditEvent {
+    /// A token was handed out.
+    Release,
+    /// A peer was refused what it asked for.
+    Denial,
+    /// A peer that may have a token got none.
+    Failure,
+    /// A provider was asked, or was about to be.
+    Attempt,
+    /// A peer that may report refused tokens and not have them did so.
+    Reject,
+    /// A person asked for a new token.
+    Refresh,
+    /// A person entered a credential.
+    Login,
+    /// A person had an account forgotten.
+    Forget,
+    /// The configuration was to be read again.
+    Reload,
+    /// The daemon began to serve.
+    Start,
+    /// The daemon ended.
+    Stop,
+    /// Records were lost. Recorded always.
+    Lost,
+}
+
+/// A set of [`AuditEvent`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AuditEvents(u16);
+
+/// Nothing more than these can be asked for by name: that records were lost is recorded always.
+const NAMED: [AuditEvent; 11] = [
+    AuditEvent::Release,
+    AuditEvent::Denial,
+    AuditEvent::Failure,
+    AuditEvent::Attempt,
+    AuditEvent::Reject,
+    AuditEvent::Refresh,
+    AuditEvent::Login,
+    AuditEvent::Forget,
+    AuditEvent::Reload,
+    AuditEvent::Start,
+    AuditEvent::Stop,
+];
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+/// About 50,000 releases.
+const MAX_SIZE: usize = 16 * MIB;
+const KEEP: u32 = 8;
+
+impl AuditEvent {
+    /// Its stable name, in records and in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Denial => "denial",
+            Self::Failure => "failure",
+            Self::Attempt => "attempt",
+            Self::Reject => "reject",
+            Self::Refresh => "refresh",
+            Self::Login => "login",
+            Self::Forget => "forget",
+            Self::Reload => "reload",
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+impl AuditEvents {
+    /// Everything.
+    pub const ALL: Self = Self(u16::MAX);
+
+    /// Whether `event` is among them.
+    pub fn holds(self, event: AuditEvent) -> bool {
+        self.0 & Self::bit(event) != 0
+    }
+
+    /// As bits, for whoever keeps the set in an atomic number.
+    pub fn bits(self) -> u16 {
+        self.0
+    }
+
+    /// What [`Self::bits`] gave.
+    pub fn from_bits(bits: u16) -> Self {
+        Self(bits)
+    }
+
+    fn bit(event: AuditEvent) -> u16 {
+        1 << event as u16
+    }
+}
+
+impl FromIterator<AuditEvent> for AuditEvents {
+    fn from_iter<I: IntoIterator<Item = AuditEvent>>(events: I) -> Self {
+        let lost = Self::bit(AuditEvent::Lost);
+        Self(
+            events
+                .into_iter()
+                .fold(lost, |all, event| all | Self::bit(event)),
+        )
+    }
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self {
+            journal: None,
+            file: None,
+            events: AuditEvents::ALL,
+            required: false,
+        }
+    }
+}
+
+impl Audit {
+    pub(super) fn read(section: Option<Section<'_>>, base: &Path, mistakes: &mut Mistakes) -> Self {
+        let default = Self::default();
+        let Some(mut section) = section else {
+            return default;
+        };
+        let journal = section
+            .take("journal")
+            .and_then(|value| value.boolean(mistakes));
+        let path = section
+            .take("file")
+            .and_then(|value| value.path(base, mistakes));
+        let words = [("0600", 0o600), ("0640", 0o640)];
+        let mode = section
+            .take("file_mode")
+            .and_then(|value| value.word(&words, mistakes));
+        let max_size = section
+            .take("max_size")
+            .and_then(|value| value.size(64 * KIB..=1024 * MIB, mistakes));
+        let keep = section
+            .take("keep")
+            .and_then(|value| value.integer(0..=1000, mistakes));
+        let named = section
+            .take("events")
+            .and_then(|value| events(&value, mistakes));
+        let required = section
+            .take("required")
+            .and_then(|value| value.boolean(mistakes));
+        let of_a_file = [
+            ("file_mode", mode.is_some()),
+            ("max_size", max_size.is_some()),
+            ("keep", keep.is_some()),
+        ];
+        for (key, _) in of_a_file
+            .into_iter()
+            .filter(|(_, given)| *given && path.is_none() && !section.has("file"))
+        {
+            let message = format!("`{key}` is about a file, and there is none");
+            section.wrong_key(
+                key,
+                mistakes,
+                message,
+                "add `file`: where records go".to_owned(),
+            );
+        }
+        if required == Some(true) && journal == Some(false) && !section.has("file") {
+            let message = "records are required, and go nowhere";
+            let help = "add `file`, or take `journal = false` away".to_owned();
+            section.wrong_key("required", mistakes, message, help);
+        }
+        section.finish(mistakes);
+        Self {
+            journal,
+            file: path.map(|path| AuditFile {
+                path,
+                mode: mode.unwrap_or(0o600),
+                max_size: max_size.unwrap_or(MAX_SIZE) as u64,
+                keep: keep.unwrap_or(KEEP),
+            }),
+            events: named.unwrap_or(default.events),
+            required: required.unwrap_or(default.required),
+        }
+    }
+}
+
+fn events(value: &Value<'_>, mistakes: &mut Mistakes) -> Option<AuditEvents> {
+    let before = mistakes.count();
+    let named: Vec<_> = value
+        .array(mistakes)?
+        .filter_map(|value| {
+            let name = value.string(mistakes)?;
+            let event = NAMED.into_iter().find(|event| event.as_str() == name);
+            event.or_else(|| {
+                let valid: Vec<_> = NAMED.iter().map(|event| event.as_str()).collect();
+                value.wrong(
+                    mistakes,
+                    format!("`{name}` is nothing that is recorded"),
+                    choose_from(name, &valid),
+                )
+            })
+        })
+        .collect();
+    if mistakes.count() > before {
+        return None;
+    }
+    Some(named.into_iter().collect())
+}

@@ -1,0 +1,106 @@
+//! `[metrics]`: who may read metrics, and whether they can be fetched over HTTP.
+//!
+//! Owns the settings and their defaults. Must never let the listener be reached from another machine.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokend_policy::{Directory, Policy};
+
+use super::allow::{METRICS, rules};
+use super::marks::Marks;
+use super::mistake::Mistakes;
+use super::section::Section;
+use super::value::Value;
+
+/// Who may read metrics, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Metrics {
+    /// Where they are served over HTTP, if they are.
+    pub listen: Option<MetricsListen>,
+    /// Who may read them beside administrators. On a loopback address whoever can connect may.
+    pub allow: Arc<Policy>,
+    /// Whether there are series for each account.
+    pub accounts: bool,
+}
+
+/// A place metrics are served at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MetricsListen {
+    /// A loopback address.
+    Tcp(SocketAddr),
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            listen: None,
+            allow: Arc::default(),
+            accounts: true,
+        }
+    }
+}
+
+impl Metrics {
+    pub(super) fn read(
+        section: Option<Section<'_>>,
+        base: &Path,
+        directory: &mut Directory,
+        mistakes: &mut Mistakes,
+    ) -> Self {
+        let default = Self::default();
+        let Some(mut section) = section else {
+            return default;
+        };
+        let listen = section
+            .take("listen")
+            .and_then(|value| listen(&value, base, mistakes));
+        let allow = section
+            .take("allow")
+            .and_then(|value| rules(&value, METRICS, directory, &mut Marks::default(), mistakes));
+        let accounts = section
+            .take("accounts")
+            .and_then(|value| value.boolean(mistakes));
+        section.finish(mistakes);
+        Self {
+            listen,
+            allow: allow.map_or(default.allow, |rules| Arc::new(Policy::new(rules))),
+            accounts: accounts.unwrap_or(default.accounts),
+        }
+    }
+}
+
+fn listen(value: &Value<'_>, base: &Path, mistakes: &mut Mistakes) -> Option<MetricsListen> {
+    let text = value.string(mistakes)?;
+    if let Some(path) = text.strip_prefix("unix:") {
+        if path.is_empty() || path.contains('\0') {
+            let help = "write a path behind it: `unix:/run/tokend/metrics.sock`".to_owned();
+            return value.wrong(mistakes, "this names no socket", help);
+        }
+        return Some(MetricsListen::Unix(base.join(path)));
+    }
+    let Ok(address) = text.parse::<SocketAddr>() else {
+        let help = "write a loopback address and a port, or `unix:` and a path: `127.0.0.1:9464`, `[::1]:9464`, `unix:/run/tokend/metrics.sock`";
+        return value.wrong(
+            mistakes,
+            format!("`{text}` is no place to listen at"),
+            help.to_owned(),
+        );
+    };
+    if !address.ip().is_loopback() {
+        let help =
+            "use 127.0.0.1 or [::1], and a proxy of your own where another machine shall read them";
+        return value.wrong(
+            mistakes,
+            format!(
+                "{} can be reached from other machines, and metrics name accounts",
+                address.ip()
+            ),
+            help.to_owned(),
+        );
+    }
+    Some(MetricsListen::Tcp(address))
+}

@@ -1,0 +1,196 @@
+//! What a record holds, and the fields it is written as.
+//!
+//! Owns the names of fields, which are a promise (`AUDIT.md`). Must never hold a secret. Everything that came from outside is bounded
+//! and escaped here, so that no sink has to.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+use tokend_config::AuditEvent;
+use tokend_policy::{Peer, Policy};
+use tokend_proto::AccountName;
+
+use super::mark::Mark;
+use crate::escape::Escaped;
+
+/// The version of the schema. It grows when a field changes its meaning or goes; new fields and events do not change it.
+pub(crate) const SCHEMA: u32 = 1;
+/// The longest text in a field, in bytes.
+const LONGEST: usize = 512;
+
+/// Something that happened. What is `None` is not in the record.
+#[derive(Debug, Clone)]
+pub(crate) struct Event {
+    pub(crate) kind: AuditEvent,
+    /// `ok`, the code of a fault, the outcome of an attempt, or how something ended.
+    pub(crate) outcome: &'static str,
+    pub(crate) peer: Option<Peer>,
+    /// What was asked for.
+    pub(crate) request: Option<&'static str>,
+    pub(crate) account: Option<AccountName>,
+    pub(crate) token: Option<Mark>,
+    /// The grant the token came with: the id of the attempt that brought it.
+    pub(crate) grant: Option<u64>,
+    /// What decided.
+    pub(crate) rule: Option<(Arc<Policy>, usize)>,
+    pub(crate) min_validity_ms: Option<u64>,
+    /// Whether a new token was insisted on.
+    pub(crate) forced: Option<bool>,
+    pub(crate) attempt: Option<Box<Attempt>>,
+    /// Records that were lost.
+    pub(crate) lost: Option<u64>,
+    pub(crate) detail: Option<Box<str>>,
+}
+
+/// An attempt that is over.
+#[derive(Debug, Clone)]
+pub(crate) struct Attempt {
+    pub(crate) id: u64,
+    pub(crate) kind: &'static str,
+    pub(crate) cause: &'static str,
+    pub(crate) took_ms: u64,
+    pub(crate) dialect: Box<str>,
+}
+
+/// An event with its place among all others.
+#[derive(Debug, Clone)]
+pub(crate) struct Record {
+    pub(crate) run: Arc<str>,
+    pub(crate) seq: u64,
+    pub(crate) wall_ms: i64,
+    pub(crate) boot_ms: u64,
+    pub(crate) event: Event,
+}
+
+impl Event {
+    pub(crate) fn new(kind: AuditEvent, outcome: &'static str) -> Self {
+        Self {
+            kind,
+            outcome,
+            peer: None,
+            request: None,
+            account: None,
+            token: None,
+            grant: None,
+            rule: None,
+            min_validity_ms: None,
+            forced: None,
+            attempt: None,
+            lost: None,
+            detail: None,
+        }
+    }
+}
+
+impl Record {
+    /// The fields in the order they are written. No text in them has a control character.
+    pub(crate) fn fields(&self) -> Vec<(&'static str, Json)> {
+        let event = &self.event;
+        let mut fields = Vec::with_capacity(20);
+        let mut put = |name, value: Json| fields.push((name, value));
+        put("schema", SCHEMA.into());
+        put("run", text(&self.run));
+        put("seq", self.seq.into());
+        put("time", time(self.wall_ms).into());
+        put("boot_ms", self.boot_ms.into());
+        put("event", event.kind.as_str().into());
+        put("outcome", event.outcome.into());
+        if let Some(request) = event.request {
+            put("request", request.into());
+        }
+        if let Some(account) = &event.account {
+            put("account", account.as_str().into());
+        }
+        if let Some(peer) = &event.peer {
+            put("uid", peer.uid.into());
+            put("gid", peer.gid.into());
+            put("pid", peer.pid.into());
+            if let Some(unit) = peer.unit() {
+                put("unit", text(unit));
+            }
+            if let Some(unit) = peer.user_unit() {
+                put("user_unit", text(unit));
+            }
+            if let Some(path) = peer.executable() {
+                put("exe", text(&path.to_string_lossy()));
+            }
+        }
+        let rule = event.rule.as_ref();
+        if let Some(rule) = rule.and_then(|(policy, rule)| policy.rules().get(*rule)) {
+            put("rule", text(&rule.to_string()));
+        }
+        if let Some(token) = event.token {
+            put("token", token.to_string().into());
+        }
+        if let Some(grant) = event.grant {
+            put("grant", grant.into());
+        }
+        if let Some(ms) = event.min_validity_ms {
+            put("min_validity_ms", ms.into());
+        }
+        if let Some(forced) = event.forced {
+            put("forced", forced.into());
+        }
+        if let Some(attempt) = &event.attempt {
+            put("attempt", attempt.id.into());
+            put("kind", attempt.kind.into());
+            put("cause", attempt.cause.into());
+            put("took_ms", attempt.took_ms.into());
+            put("dialect", text(&attempt.dialect));
+        }
+        if let Some(lost) = event.lost {
+            put("lost", lost.into());
+        }
+        if let Some(detail) = &event.detail {
+            put("detail", text(detail));
+        }
+        fields
+    }
+
+    /// The record as one line of JSON.
+    pub(crate) fn json(&self, out: &mut Vec<u8>) {
+        let mut before = '{';
+        for (name, value) in self.fields() {
+            // Names of fields need no escapes.
+            out.extend_from_slice(format!("{before}\"{name}\":{value}").as_bytes());
+            before = ',';
+        }
+        out.push(b'}');
+        out.push(b'\n');
+    }
+
+    /// The record as a sentence.
+    pub(crate) fn sentence(&self) -> String {
+        let event = &self.event;
+        let mut sentence = format!("audit: {}", event.kind.as_str());
+        // Writing to a string does not fail.
+        if let Some(account) = &event.account {
+            let _written = write!(sentence, " of {account}");
+        }
+        if let Some(peer) = &event.peer {
+            let _written = write!(sentence, " for uid {} pid {}", peer.uid, peer.pid);
+        }
+        let _written = write!(sentence, ": {}", event.outcome);
+        if let Some(lost) = event.lost {
+            let _written = write!(sentence, " ({lost})");
+        }
+        sentence
+    }
+}
+
+fn text(text: &str) -> Json {
+    let mut shown = Escaped(text).to_string();
+    if shown.len() > LONGEST {
+        let cut = shown.floor_char_boundary(LONGEST);
+        shown.truncate(cut);
+        shown.push('…');
+    }
+    shown.into()
+}
+
+/// RFC 3339, in UTC, with milliseconds.
+fn time(wall_ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(wall_ms)
+        .map_or_else(|_| wall_ms.to_string(), |at| format!("{at:.3}"))
+}

@@ -1,0 +1,207 @@
+//! Records to a file: one JSON object a line, appended, renamed when it is long enough.
+//!
+//! Owns that the file is ours alone: never reached through a link, never one that others may write or a directory in which others may
+//! put another in its place. A batch that does not fit the disk leaves no half line.
+
+use std::io::{self, Write as _};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use rustix::io::Errno;
+use tokend_config::AuditFile;
+
+use super::event::Record;
+use super::lane::Sink;
+
+/// An open file of records.
+#[derive(Debug)]
+pub(super) struct File {
+    settings: AuditFile,
+    name: PathBuf,
+    dir: OwnedFd,
+    file: std::fs::File,
+    /// How long it is.
+    length: u64,
+    lines: Vec<u8>,
+}
+
+impl File {
+    /// Opens the file, or makes it.
+    pub(super) fn open(settings: &AuditFile) -> io::Result<Self> {
+        let name = settings
+            .path
+            .file_name()
+            .map(PathBuf::from)
+            .ok_or_else(|| other("this is not the name of a file"))?;
+        let parent = match settings.path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY;
+        let dir = rustix::fs::openat(CWD, parent, flags, Mode::empty())
+            .map_err(|error| other(&format!("{}: {error}", parent.display())))?;
+        check_dir(&dir, parent)?;
+        let (file, length) = open(&dir, &name, settings, OFlags::empty())?;
+        Ok(Self {
+            settings: settings.clone(),
+            name,
+            dir,
+            file,
+            length,
+            lines: Vec::new(),
+        })
+    }
+
+    /// Makes room for a new file: `file.1` becomes `file.2` and so on, and what is beyond the number kept goes.
+    fn rotate(&mut self) -> io::Result<()> {
+        let numbered = |number: u32| {
+            let mut name = self.name.clone().into_os_string();
+            name.push(format!(".{number}"));
+            PathBuf::from(name)
+        };
+        if self.settings.keep == 0 {
+            absent(rustix::fs::unlinkat(
+                &self.dir,
+                &self.name,
+                AtFlags::empty(),
+            ))?;
+        } else {
+            for number in (1..self.settings.keep).rev() {
+                let (from, to) = (numbered(number), numbered(number + 1));
+                absent(rustix::fs::renameat(&self.dir, &from, &self.dir, &to))?;
+            }
+            absent(rustix::fs::renameat(
+                &self.dir,
+                &self.name,
+                &self.dir,
+                numbered(1),
+            ))?;
+        }
+        self.file.sync_data()?;
+        let (file, length) = open(&self.dir, &self.name, &self.settings, OFlags::EXCL)?;
+        (self.file, self.length) = (file, length);
+        Ok(())
+    }
+
+    /// Writes all of `lines`, or nothing that stays.
+    fn append(&mut self) -> io::Result<()> {
+        match (&self.file).write_all(&self.lines) {
+            Ok(()) => {
+                self.length += self.lines.len() as u64;
+                Ok(())
+            }
+            Err(error) => {
+                // Half a line would spoil the next one, and what is tried again would be there twice.
+                self.file.set_len(self.length)?;
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Sink for File {
+    fn write(&mut self, records: &[Record], done: &mut usize) -> io::Result<()> {
+        // Somebody may have cut it short (logrotate's copytruncate); appending goes to its end all the same.
+        self.length = self.file.metadata()?.len();
+        let max = self.settings.max_size;
+        for records in records.chunks(CHUNK) {
+            self.lines.clear();
+            records
+                .iter()
+                .for_each(|record| record.json(&mut self.lines));
+            if self.length > 0 && self.length + self.lines.len() as u64 > max {
+                self.rotate()?;
+            }
+            self.append()?;
+            *done += records.len();
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) {
+        if let Err(error) = self.file.sync_data() {
+            tracing::error!("the audit file was not synced: {error}");
+        }
+    }
+}
+
+/// How many records are written at once. A hundred of the longest stay below the smallest `max_size`.
+const CHUNK: usize = 64;
+
+fn open(
+    dir: &OwnedFd,
+    name: &Path,
+    settings: &AuditFile,
+    extra: OFlags,
+) -> io::Result<(std::fs::File, u64)> {
+    let flags = OFlags::RDWR
+        | OFlags::APPEND
+        | OFlags::CREATE
+        | OFlags::NOFOLLOW
+        | OFlags::NONBLOCK
+        | OFlags::CLOEXEC
+        | extra;
+    let opened = rustix::fs::openat(dir, name, flags, Mode::from_raw_mode(settings.mode));
+    let file = match opened {
+        Ok(fd) => std::fs::File::from(fd),
+        Err(Errno::LOOP) => return Err(other("it is a symbolic link; name the file itself")),
+        Err(error) => return Err(error.into()),
+    };
+    let metadata = file.metadata()?;
+    if !metadata.is_file() || metadata.nlink() > 1 {
+        return Err(other("it is not a plain file with one name; name another"));
+    }
+    if metadata.uid() != rustix::process::geteuid().as_raw() {
+        return Err(other(
+            "it belongs to another user; chown it to the user tokend runs as",
+        ));
+    }
+    if metadata.mode() & 0o027 != 0 {
+        return Err(other(
+            "others may write or read it; chmod it to 0600, or to 0640 for a group of readers",
+        ));
+    }
+    let length = finish_line(&file, metadata.len())?;
+    Ok((file, length))
+}
+
+/// A daemon that was killed in the middle of a write leaves half a line: whatever follows begins on one of its own.
+fn finish_line(mut file: &std::fs::File, length: u64) -> io::Result<u64> {
+    let Some(at) = length.checked_sub(1) else {
+        return Ok(0);
+    };
+    let mut last = [0];
+    file.read_exact_at(&mut last, at)?;
+    if last == [b'\n'] {
+        return Ok(length);
+    }
+    file.write_all(b"\n")?;
+    Ok(length + 1)
+}
+
+/// Whoever may write to the directory may put a file of theirs in the place of ours.
+fn check_dir(dir: &OwnedFd, path: &Path) -> io::Result<()> {
+    let stat = rustix::fs::fstat(dir.as_fd())?;
+    let own = stat.st_uid == 0 || stat.st_uid == rustix::process::geteuid().as_raw();
+    let sticky = stat.st_mode & 0o1000 != 0;
+    if own && (stat.st_mode & 0o022 == 0 || sticky) {
+        return Ok(());
+    }
+    Err(other(&format!(
+        "others may write to its directory {}; use one of tokend's own",
+        path.display()
+    )))
+}
+
+fn absent(result: Result<(), Errno>) -> io::Result<()> {
+    match result {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn other(why: &str) -> io::Error {
+    io::Error::other(why.to_owned())
+}

@@ -1,0 +1,44 @@
+//! Fingerprints of tokens: the same token has the same one, and nobody without the key can tell whether a guess is right.
+//!
+//! HMAC-SHA-256 (RFC 2104), cut to 64 bits, under a key that is derived from the sealing key. Must never be made without a key: a plain
+//! digest of a short or guessable token could be searched for.
+
+use std::fmt;
+
+use aws_lc_rs::hmac;
+
+/// The fingerprint of a token.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Mark([u8; 8]);
+
+/// Whoever makes fingerprints.
+pub(crate) struct Marker(hmac::Key);
+
+impl Marker {
+    pub(crate) fn new(key: &[u8]) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, key))
+    }
+
+    pub(crate) fn mark(&self, token: &str) -> Mark {
+        let tag = hmac::sign(&self.0, token.as_bytes());
+        Mark(tag.as_ref().first_chunk().copied().unwrap_or_default())
+    }
+}
+
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Mark({self})")
+    }
+}
+
+impl fmt::Debug for Marker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Marker([REDACTED])")
+    }
+}

@@ -1,0 +1,362 @@
+//! Files that are ours alone, datagrams the journal reads, and queues that lose nothing untold.
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use serde_json::Value as Json;
+use tokend_config::{AuditEvents, AuditFile};
+
+use super::lane::{CAPACITY, Sink};
+use super::*;
+use crate::testing::{name, peer};
+
+fn record(seq: u64) -> Record {
+    Record {
+        run: "r".into(),
+        seq,
+        wall_ms: 1_700_000_000_123,
+        boot_ms: 42,
+        event: release(),
+    }
+}
+
+fn release() -> Event {
+    Event {
+        account: Some(name("ads")),
+        peer: Some(peer(7)),
+        token: Some(Marker::new(b"k").mark("t")),
+        detail: Some("two\nlines \u{1b}[2J".into()),
+        ..Event::new(AuditEvent::Release, "ok")
+    }
+}
+
+fn settings(path: &Path) -> AuditFile {
+    AuditFile {
+        path: path.to_owned(),
+        mode: 0o600,
+        max_size: 1 << 20,
+        keep: 2,
+    }
+}
+
+fn lines(path: &Path) -> Vec<Json> {
+    let text = fs::read_to_string(path).unwrap();
+    assert!(text.is_empty() || text.ends_with('\n'), "{text:?}");
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+fn write(file: &mut File, records: &[Record]) {
+    let mut done = 0;
+    file.write(records, &mut done).unwrap();
+    assert_eq!(done, records.len());
+}
+
+#[test]
+fn the_same_token_has_the_same_fingerprint_and_only_under_the_same_key() {
+    let one = Marker::new(b"one key");
+    let mark = one.mark("token").to_string();
+    assert_eq!(mark.len(), 16);
+    assert_eq!(one.mark("token").to_string(), mark);
+    assert_ne!(one.mark("tokem").to_string(), mark);
+    assert_ne!(Marker::new(b"another").mark("token").to_string(), mark);
+    assert!(!format!("{one:?}").contains("one key"));
+}
+
+#[test]
+fn a_record_is_one_line_and_a_file_is_made_for_its_owner_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("audit");
+    let mut file = File::open(&settings(&path)).unwrap();
+    write(&mut file, &[record(1), record(2)]);
+    let found = lines(&path);
+    assert_eq!(found.len(), 2);
+    assert_eq!(found[0]["time"], "2023-11-14T22:13:20.123Z");
+    assert_eq!(found[0]["detail"], r"two\nlines \u{1b}[2J");
+    assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn a_file_that_is_not_ours_alone_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let why = |path: &Path| File::open(&settings(path)).unwrap_err().to_string();
+    fs::write(at("real"), "").unwrap();
+    fs::set_permissions(at("real"), Permissions::from_mode(0o600)).unwrap();
+    symlink(at("real"), at("link")).unwrap();
+    assert!(why(&at("link")).contains("symbolic link"));
+    symlink(at("nowhere"), at("dangling")).unwrap();
+    assert!(why(&at("dangling")).contains("symbolic link"));
+    assert!(!at("nowhere").exists());
+    fs::hard_link(at("real"), at("second")).unwrap();
+    assert!(why(&at("second")).contains("one name"));
+    fs::write(at("open"), "").unwrap();
+    fs::set_permissions(at("open"), Permissions::from_mode(0o644)).unwrap();
+    assert!(why(&at("open")).contains("chmod"));
+    let shared = at("shared");
+    fs::create_dir(&shared).unwrap();
+    fs::set_permissions(&shared, Permissions::from_mode(0o777)).unwrap();
+    assert!(why(&shared.join("audit")).contains("others may write to its directory"));
+    rustix::fs::mkfifoat(
+        rustix::fs::CWD,
+        at("fifo"),
+        rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+    )
+    .unwrap();
+    assert!(why(&at("fifo")).contains("plain file"));
+    assert!(why(&at("absent/audit")).contains("absent"));
+}
+
+#[test]
+fn a_half_line_of_a_daemon_that_was_killed_spoils_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("audit");
+    fs::write(&path, "{\"seq\":1}\n{\"se").unwrap();
+    fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+    let mut file = File::open(&settings(&path)).unwrap();
+    write(&mut file, &[record(1)]);
+    let text = fs::read_to_string(&path).unwrap();
+    assert_eq!(text.lines().count(), 3);
+    assert!(serde_json::from_str::<Json>(text.lines().last().unwrap()).is_ok());
+}
+
+#[test]
+fn a_long_file_is_renamed_and_the_oldest_goes() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("audit");
+    let mut settings = settings(&path);
+    settings.max_size = 64 << 10;
+    let mut file = File::open(&settings).unwrap();
+    let records: Vec<_> = (1..=4000).map(record).collect();
+    for batch in records.chunks(100) {
+        write(&mut file, batch);
+    }
+    let numbered = |number: u32| dir.path().join(format!("audit.{number}"));
+    let kept: Vec<_> = [numbered(2), numbered(1), path]
+        .iter()
+        .flat_map(|path| {
+            assert!(fs::metadata(path).unwrap().len() <= settings.max_size);
+            assert_eq!(fs::metadata(path).unwrap().mode() & 0o777, 0o600);
+            lines(path)
+        })
+        .map(|line| line["seq"].as_u64().unwrap())
+        .collect();
+    let first = *kept.first().unwrap();
+    assert!(first > 1, "the oldest are gone");
+    assert_eq!(kept, (first..=4000).collect::<Vec<_>>(), "without a gap");
+    assert!(!numbered(3).exists());
+}
+
+#[test]
+fn the_journal_gets_a_datagram_of_fields_for_each_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("journal");
+    let mut journal = Journal::at(path.to_str().unwrap());
+    let mut done = 0;
+    let error = journal.write(&[record(1)], &mut done).unwrap_err();
+    assert!(error.to_string().contains("journal"), "{error}");
+    assert_eq!(done, 0);
+    let socket = UnixDatagram::bind(&path).unwrap();
+    journal.write(&[record(1), record(2)], &mut done).unwrap();
+    assert_eq!(done, 2);
+    let mut bytes = [0; 4096];
+    let length = socket.recv(&mut bytes).unwrap();
+    let text = std::str::from_utf8(&bytes[..length]).unwrap();
+    let fields: Vec<_> = text
+        .lines()
+        .map(|line| line.split_once('=').unwrap())
+        .collect();
+    let value = |name: &str| fields.iter().find(|(n, _)| *n == name).map(|(_, v)| *v);
+    assert_eq!(
+        value("MESSAGE"),
+        Some("audit: release of ads for uid 7 pid 1: ok")
+    );
+    assert_eq!(value("PRIORITY"), Some("6"));
+    assert_eq!(value("TOKEND_SEQ"), Some("1"));
+    assert_eq!(value("TOKEND_ACCOUNT"), Some("ads"));
+    assert_eq!(value("TOKEND_DETAIL"), Some(r"two\nlines \u{1b}[2J"));
+    let allowed = |c: char| c.is_ascii_uppercase() || c == '_' || c.is_ascii_digit();
+    assert!(fields.iter().all(|(name, _)| name.chars().all(allowed)));
+}
+
+/// A place that says what it is given, once it is told whether to take it.
+#[derive(Debug)]
+struct Slow {
+    orders: Receiver<bool>,
+    taken: SyncSender<Vec<u64>>,
+    lost: SyncSender<u64>,
+}
+
+impl Sink for Slow {
+    fn write(&mut self, records: &[Record], done: &mut usize) -> io::Result<()> {
+        // Whoever gave orders is gone only at the end of a test.
+        if !self.orders.recv().unwrap_or(true) {
+            return Err(io::Error::other("full"));
+        }
+        let _gone = self.taken.send(records.iter().map(|it| it.seq).collect());
+        for lost in records.iter().filter_map(|it| it.event.lost) {
+            let _gone = self.lost.send(lost);
+        }
+        *done = records.len();
+        Ok(())
+    }
+
+    fn finish(&mut self) {}
+}
+
+struct Bench {
+    lanes: Arc<Lanes>,
+    orders: SyncSender<bool>,
+    taken: Receiver<Vec<u64>>,
+    lost: Receiver<u64>,
+}
+
+fn bench(required: bool) -> Bench {
+    let ((orders, ordered), (took, taken), (lose, lost)) =
+        (sync_channel(16), sync_channel(64), sync_channel(64));
+    let sink = Slow {
+        orders: ordered,
+        taken: took,
+        lost: lose,
+    };
+    let lanes = Arc::new(Lanes::new("test"));
+    let changes = [Change::Off, Change::To(Box::new(sink))];
+    lanes.apply(changes, AuditEvents::ALL, required).unwrap();
+    Bench {
+        lanes,
+        orders,
+        taken,
+        lost,
+    }
+}
+
+impl Bench {
+    fn push(&self) -> Result<(), Refused> {
+        self.lanes.push(release(), 0, 0)
+    }
+
+    /// Pushes until the thread has taken something and waits for its place to take it.
+    fn until_full(&self) -> u64 {
+        let mut pushed = 0;
+        while self.lanes.tallies()[1].lost.get() == 0 {
+            self.push().unwrap();
+            pushed += 1;
+        }
+        pushed
+    }
+}
+
+#[test]
+fn what_finds_no_room_is_counted_and_told_where_it_is_missing() {
+    let bench = bench(false);
+    let pushed = bench.until_full();
+    for _ in 0..4 {
+        bench.push().unwrap();
+    }
+    let mut seen = Vec::new();
+    bench.orders.send(true).unwrap();
+    bench.orders.send(true).unwrap();
+    while seen.last() != Some(&(pushed + 5)) {
+        seen.extend(bench.taken.recv_timeout(crate::testing::DEADLINE).unwrap());
+        let _more = bench.orders.try_send(true);
+    }
+    let lost = bench.lost.recv_timeout(crate::testing::DEADLINE).unwrap();
+    assert_eq!(lost, 5);
+    assert_eq!(bench.lanes.tallies()[1].lost.get(), 5);
+    let missing = (1..pushed + 5).filter(|seq| !seen.contains(seq)).count();
+    assert_eq!(missing, 5, "the numbers show where");
+    assert!(seen.len() <= CAPACITY + 1);
+    assert!(seen.is_sorted());
+}
+
+#[test]
+fn what_could_not_be_written_is_tried_again_and_nothing_is_there_twice() {
+    let bench = bench(false);
+    bench.push().unwrap();
+    bench.orders.send(false).unwrap();
+    bench.orders.send(true).unwrap();
+    let seen = bench.taken.recv_timeout(crate::testing::DEADLINE).unwrap();
+    assert_eq!(seen, [1]);
+    bench.orders.send(true).unwrap();
+    assert!(bench.lanes.finish(crate::testing::DEADLINE));
+}
+
+#[test]
+fn a_required_record_that_cannot_be_kept_holds_the_release_back_and_nothing_else() {
+    let bench = bench(true);
+    assert!(bench.lanes.may_release());
+    bench.push().unwrap();
+    bench.orders.send(false).unwrap();
+    while !bench.lanes.tallies()[1].is_failing() || bench.lanes.may_release() {
+        std::thread::yield_now();
+    }
+    assert_eq!(bench.push(), Err(Refused));
+    let failure = Event::new(AuditEvent::Failure, "audit-unavailable");
+    assert_eq!(bench.lanes.push(failure, 0, 0), Ok(()));
+    bench.orders.send(true).unwrap();
+    let _later = bench.orders.send(true);
+    while !bench.lanes.may_release() {
+        std::thread::yield_now();
+    }
+    bench.push().unwrap();
+}
+
+#[test]
+fn what_is_queued_is_written_before_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("audit");
+    let audit = Audit::new(Marker::new(b"k"), Clock::system(), "r");
+    let settings = Settings {
+        journal: Some(false),
+        file: Some(settings(&path)),
+        events: [AuditEvent::Release].into_iter().collect(),
+        required: false,
+    };
+    audit.apply(Audit::prepare(&settings).unwrap()).unwrap();
+    assert!(audit.wants(AuditEvent::Release) && !audit.wants(AuditEvent::Denial));
+    for _ in 0..100 {
+        audit.note(release());
+        audit.note(Event::new(AuditEvent::Denial, "not-allowed"));
+    }
+    audit.finish();
+    let seqs: Vec<_> = lines(&path).iter().map(|it| it["seq"].as_u64()).collect();
+    assert_eq!(seqs, (1..=100).map(Some).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_reload_opens_the_file_that_is_there_now() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, moved) = (dir.path().join("audit"), dir.path().join("moved"));
+    let audit = Audit::new(Marker::new(b"k"), Clock::system(), "r");
+    let settings = Settings {
+        journal: Some(false),
+        file: Some(settings(&path)),
+        ..Settings::default()
+    };
+    audit.apply(Audit::prepare(&settings).unwrap()).unwrap();
+    audit.note(release());
+    fs::rename(&path, &moved).unwrap();
+    audit.apply(Audit::prepare(&settings).unwrap()).unwrap();
+    audit.note(release());
+    audit.finish();
+    let all: Vec<_> = [lines(&moved), lines(&path)].concat();
+    let seqs: Vec<_> = all.iter().map(|it| it["seq"].as_u64().unwrap()).collect();
+    assert_eq!(seqs, [1, 2]);
+    assert!(!lines(&path).is_empty());
+    let off = Settings {
+        journal: Some(false),
+        ..Settings::default()
+    };
+    assert!(
+        Audit::prepare(&Settings {
+            required: true,
+            ..off
+        })
+        .is_err()
+    );
+}

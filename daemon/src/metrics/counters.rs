@@ -1,0 +1,212 @@
+//! What is counted while the daemon runs.
+//!
+//! Owns the numbers. Adding to one takes no lock where sessions do it; only the driver, which is one task, names new dialects.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokend_proto::{FaultCode, Request, Response};
+
+/// Every request there is, and what a newer one counts as.
+pub(super) const REQUESTS: [&str; 11] = [
+    "get", "status", "list", "refresh", "reject", "reload", "login", "forget", "metrics",
+    "diagnose", "other",
+];
+const ANSWERS: usize = FaultCode::ALL.len() + 1;
+/// The kinds of attempts.
+pub(super) const KINDS: [&str; 2] = ["login", "refresh"];
+/// What can come of an attempt, by the names of the log.
+pub(super) const OUTCOMES: [&str; 10] = [
+    "granted",
+    "busy",
+    "credential-rejected",
+    "refresh-rejected",
+    "misconfigured",
+    "misbehaved",
+    "misbehaved-in-doubt",
+    "not-sent",
+    "in-doubt",
+    "not-begun",
+];
+/// Upper bounds of all histograms, in microseconds, and as they are written.
+pub(super) const BOUNDS: [(u64, &str); 15] = [
+    (10, "0.00001"),
+    (50, "0.00005"),
+    (250, "0.00025"),
+    (1_000, "0.001"),
+    (5_000, "0.005"),
+    (10_000, "0.01"),
+    (50_000, "0.05"),
+    (100_000, "0.1"),
+    (250_000, "0.25"),
+    (500_000, "0.5"),
+    (1_000_000, "1"),
+    (2_500_000, "2.5"),
+    (5_000_000, "5"),
+    (10_000_000, "10"),
+    (30_000_000, "30"),
+];
+
+/// Everything that is counted.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(super) started_ms: AtomicI64,
+    pub(super) requests: [[AtomicU64; ANSWERS]; REQUESTS.len()],
+    /// How long `get` took that was answered from what is held, and that waited.
+    pub(super) get: [Histogram; 2],
+    pub(super) connections: AtomicU64,
+    pub(super) accepted: AtomicU64,
+    pub(super) refused: AtomicU64,
+    pub(super) stored: AtomicU64,
+    pub(super) not_stored: AtomicU64,
+    pub(super) store: Histogram,
+    pub(super) reloads: [AtomicU64; 2],
+    pub(super) reload_failed: AtomicBool,
+    pub(super) reloaded_ms: AtomicI64,
+    pub(super) dialects: Mutex<BTreeMap<Box<str>, Arc<Attempts>>>,
+}
+
+/// The attempts of all accounts of a dialect.
+#[derive(Debug, Default)]
+pub(super) struct Attempts {
+    pub(super) counts: [[AtomicU64; OUTCOMES.len()]; KINDS.len()],
+    pub(super) took: [Histogram; KINDS.len()],
+}
+
+/// The attempts of one account, by kind and outcome.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Tried(pub(super) [[u64; OUTCOMES.len()]; KINDS.len()]);
+
+/// How often something took how long.
+#[derive(Debug, Default)]
+pub(super) struct Histogram {
+    pub(super) buckets: [AtomicU64; BOUNDS.len() + 1],
+    pub(super) nanos: AtomicU64,
+}
+
+/// A connection that is open, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Connected(Arc<Counters>);
+
+impl Counters {
+    /// Begins to count.
+    pub(crate) fn new(wall_ms: i64) -> Arc<Self> {
+        Arc::new(Self {
+            started_ms: wall_ms.into(),
+            reloaded_ms: wall_ms.into(),
+            ..Self::default()
+        })
+    }
+
+    /// Where a request is counted.
+    pub(crate) fn request(request: &Request) -> usize {
+        let name = request.name();
+        let known = REQUESTS.iter().position(|own| *own == name);
+        known.unwrap_or(REQUESTS.len() - 1)
+    }
+
+    /// A request was answered.
+    pub(crate) fn answered(
+        &self,
+        request: usize,
+        response: &Response,
+        waited: bool,
+        took: Duration,
+    ) {
+        let answer = match response {
+            Response::Fault(fault) => fault.code as usize + 1,
+            _ => 0,
+        };
+        if let Some(count) = self.requests.get(request).and_then(|row| row.get(answer)) {
+            count.fetch_add(1, Relaxed);
+        }
+        if request == 0
+            && let Some(histogram) = self.get.get(usize::from(waited))
+        {
+            histogram.add(took);
+        }
+    }
+
+    /// A connection was accepted.
+    pub(crate) fn connected(self: &Arc<Self>) -> Connected {
+        self.accepted.fetch_add(1, Relaxed);
+        self.connections.fetch_add(1, Relaxed);
+        Connected(Arc::clone(self))
+    }
+
+    /// A connection was refused.
+    pub(crate) fn refused(&self) {
+        self.refused.fetch_add(1, Relaxed);
+    }
+
+    /// A transaction of the store is over.
+    pub(crate) fn written(&self, done: usize, refused: usize, took: Duration) {
+        self.stored.fetch_add(done as u64, Relaxed);
+        self.not_stored.fetch_add(refused as u64, Relaxed);
+        self.store.add(took);
+    }
+
+    /// The configuration was read again, or was to be.
+    pub(crate) fn reloaded(&self, done: bool, wall_ms: i64) {
+        if let Some(count) = self.reloads.get(usize::from(!done)) {
+            count.fetch_add(1, Relaxed);
+        }
+        self.reload_failed.store(!done, Relaxed);
+        if done {
+            self.reloaded_ms.store(wall_ms, Relaxed);
+        }
+    }
+
+    /// An attempt is over. Counted for its dialect and in `tried`, for its account.
+    pub(crate) fn attempted(
+        &self,
+        dialect: &str,
+        kind: &str,
+        outcome: &str,
+        took: Duration,
+        tried: &mut Tried,
+    ) {
+        let (Some(kind), Some(outcome)) = (
+            KINDS.iter().position(|own| *own == kind),
+            OUTCOMES.iter().position(|own| *own == outcome),
+        ) else {
+            return;
+        };
+        let own = tried.0.get_mut(kind).and_then(|row| row.get_mut(outcome));
+        own.into_iter().for_each(|count| *count += 1);
+        let attempts = {
+            let mut dialects = self.dialects.lock().unwrap_or_else(PoisonError::into_inner);
+            match dialects.get(dialect) {
+                Some(known) => Arc::clone(known),
+                None => Arc::clone(dialects.entry(dialect.into()).or_default()),
+            }
+        };
+        let all = attempts.counts.get(kind).and_then(|row| row.get(outcome));
+        all.into_iter().for_each(|count| {
+            count.fetch_add(1, Relaxed);
+        });
+        if let Some(histogram) = attempts.took.get(kind) {
+            histogram.add(took);
+        }
+    }
+}
+
+impl Histogram {
+    fn add(&self, took: Duration) {
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let at = BOUNDS.iter().position(|(bound, _)| micros <= *bound);
+        if let Some(bucket) = self.buckets.get(at.unwrap_or(BOUNDS.len())) {
+            bucket.fetch_add(1, Relaxed);
+        }
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.nanos.fetch_add(nanos, Relaxed);
+    }
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Relaxed);
+    }
+}

@@ -1,0 +1,202 @@
+//! Metrics over HTTP, for Prometheus: `GET /metrics` and nothing else.
+//!
+//! Owns the listener, which is on a loopback address or a Unix socket and opens no connection of its own. Bounded: few connections, one
+//! request each, a deadline for all of it; a body is written in parts, so that many accounts take no memory for their text.
+
+use std::convert::Infallible;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, header};
+use hyper::body::{Body, Frame, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use interprocess::local_socket::traits::tokio::Listener as _;
+use interprocess::os::unix::uds_local_socket::tokio::Listener as UnixListener;
+use tokend_config::MetricsListen;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+
+use super::text::At;
+use super::{Metrics, PART, Snapshot};
+use crate::accept::{Stage, reached};
+use crate::listen::{self, Origin};
+use crate::peer;
+
+/// How many may read at once. Others wait until one has.
+const READERS: usize = 8;
+/// How long a reader may take for everything.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long the head of a request may take.
+const HEAD: Duration = Duration::from_secs(5);
+/// How long accepting rests after the system refused it.
+const REST: Duration = Duration::from_millis(100);
+
+/// A socket metrics are served on.
+pub(crate) enum Listening {
+    Tcp(TcpListener),
+    Unix(UnixListener, Origin),
+}
+
+/// Begins to listen. Nobody is answered before [`Listening::serve`].
+pub(crate) async fn listen(at: &MetricsListen) -> anyhow::Result<Listening> {
+    match at {
+        MetricsListen::Tcp(address) => {
+            let listener = TcpListener::bind(address).await;
+            Ok(Listening::Tcp(listener.map_err(|error| {
+                anyhow::anyhow!("metrics cannot be served at {address}: {error}")
+            })?))
+        }
+        MetricsListen::Unix(path) => {
+            // Everybody may connect: who may read is decided by what the kernel says of them.
+            let bound = listen::bind(path, 0o666)?;
+            Ok(Listening::Unix(
+                UnixListener::try_from(bound.fd)?,
+                bound.origin,
+            ))
+        }
+    }
+}
+
+impl Listening {
+    /// Answers until the daemon stops.
+    pub(crate) async fn serve(self, metrics: Metrics, mut stage: watch::Receiver<Stage>) {
+        let readers = Arc::new(Semaphore::new(READERS));
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.accept(&metrics, &readers) => accepted,
+                () = reached(&mut stage, Stage::Draining) => break,
+            };
+            if let Err(error) = accepted {
+                tracing::warn!("a reader of metrics could not be accepted: {error}");
+                tokio::time::sleep(REST).await;
+            }
+        }
+        if let Self::Unix(_, origin) = self {
+            origin.clean_up();
+        }
+    }
+
+    async fn accept(&self, metrics: &Metrics, readers: &Arc<Semaphore>) -> io::Result<()> {
+        let Ok(room) = Arc::clone(readers).acquire_owned().await else {
+            return Ok(());
+        };
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, _) = listener.accept().await?;
+                drop(tokio::spawn(answer(stream, true, metrics.clone(), room)));
+            }
+            Self::Unix(listener, _) => {
+                let stream = listener.accept().await?.into();
+                let allowed = peer::of(&stream).is_ok_and(|peer| metrics.may_read(&peer));
+                drop(tokio::spawn(answer(stream, allowed, metrics.clone(), room)));
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn answer<S, R>(stream: S, allowed: bool, metrics: Metrics, room: R)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = service_fn(move |request| {
+        let metrics = metrics.clone();
+        async move { Ok::<_, Infallible>(reply(&request, allowed, &metrics).await) }
+    });
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .keep_alive(false);
+    let served = builder.serve_connection(TokioIo::new(stream), service);
+    match tokio::time::timeout(PATIENCE, served).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!("a reader of metrics went away: {error}"),
+        Err(_) => tracing::warn!("a reader of metrics took too long and was let go"),
+    }
+    drop(room);
+}
+
+async fn reply(request: &Request<Incoming>, allowed: bool, metrics: &Metrics) -> Response<Text> {
+    let (status, text) = match (request.uri().path(), request.method()) {
+        _ if !allowed => (
+            StatusCode::FORBIDDEN,
+            Text::of("you may not read metrics; see `allow` below [metrics]\n"),
+        ),
+        ("/metrics", &Method::GET) => match metrics.make().await {
+            Some((_, snapshot)) => (StatusCode::OK, Text::snapshot(snapshot)),
+            None => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                Text::of("tokend is stopping\n"),
+            ),
+        },
+        ("/metrics", _) => (StatusCode::METHOD_NOT_ALLOWED, Text::of("only GET\n")),
+        _ => (StatusCode::NOT_FOUND, Text::of("only /metrics is here\n")),
+    };
+    let kind = match status {
+        StatusCode::OK => "text/plain; version=0.0.4; charset=utf-8",
+        _ => "text/plain; charset=utf-8",
+    };
+    let mut response = Response::new(text);
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        headers.insert(header::ALLOW, header::HeaderValue::from_static("GET"));
+    }
+    response
+}
+
+/// A body that is written as it is read.
+enum Text {
+    Whole(Option<&'static str>),
+    Snapshot {
+        snapshot: Arc<Snapshot>,
+        at: Option<At>,
+    },
+}
+
+impl Text {
+    fn of(text: &'static str) -> Self {
+        Self::Whole(Some(text))
+    }
+
+    fn snapshot(snapshot: Arc<Snapshot>) -> Self {
+        Self::Snapshot {
+            snapshot,
+            at: Some(At::default()),
+        }
+    }
+
+    fn next(&mut self) -> Option<Bytes> {
+        match self {
+            Self::Whole(text) => text.take().map(|text| Bytes::from_static(text.as_bytes())),
+            Self::Snapshot { snapshot, at } => {
+                let mut from = (*at)?;
+                let mut text = String::with_capacity(PART);
+                let more = snapshot.write(&mut from, PART, &mut text);
+                *at = more.then_some(from);
+                Some(Bytes::from(text))
+            }
+        }
+    }
+}
+
+impl Body for Text {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.next().map(|bytes| Ok(Frame::data(bytes))))
+    }
+}

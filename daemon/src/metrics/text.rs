@@ -1,0 +1,469 @@
+//! Prometheus text, version 0.0.4.
+//!
+//! Owns the names of metrics, which are a promise (`METRICS.md`). Written here and not by a library, since those write all at once: of a
+//! hundred thousand accounts that is hundreds of megabytes, and this can stop after any line and go on there.
+
+use std::fmt::Write as _;
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering::Relaxed;
+
+use tokend_proto::{AccountState, FaultCode};
+
+use super::Counters;
+use super::counters::{BOUNDS, Histogram, KINDS, OUTCOMES, REQUESTS};
+use super::snapshot::{Sample, Snapshot};
+use crate::audit::{Audit, SINKS};
+
+/// How far a snapshot has been written: family 0 is what does not depend on accounts, by byte; the others go by account.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct At {
+    pub(super) family: u32,
+    pub(super) index: u32,
+}
+
+/// One metric of every account.
+struct Family {
+    name: &'static str,
+    kind: &'static str,
+    help: &'static str,
+    lines: fn(&mut Lines<'_>, &Sample),
+}
+
+const FAMILIES: [Family; 10] = [
+    Family {
+        name: "tokend_account_info",
+        kind: "gauge",
+        help: "What is configured for the account. Always 1.",
+        lines: |out, it| {
+            let account = &it.slot.account;
+            let labels = [
+                ("dialect", account.dialect.name()),
+                ("base_url", account.endpoint.base_url()),
+            ];
+            out.line(&labels, 1_u8);
+        },
+    },
+    Family {
+        name: "tokend_account_state",
+        kind: "gauge",
+        help: "1 for the state the account is in, 0 for the others.",
+        lines: |out, it| {
+            for state in STATES {
+                out.line(&[("state", state.as_str())], u8::from(it.state == state));
+            }
+        },
+    },
+    Family {
+        name: "tokend_account_token_remaining_seconds",
+        kind: "gauge",
+        help: "How long the access token is still valid; 0 without one, +Inf when the provider does not say.",
+        lines: |out, it| match (it.has_token, it.remaining_ms) {
+            (false, _) => out.line(&[], 0_u8),
+            (true, Some(ms)) => out.line(&[], seconds(ms)),
+            (true, None) => out.line(&[], "+Inf"),
+        },
+    },
+    Family {
+        name: "tokend_account_attempts_total",
+        kind: "counter",
+        help: "Attempts at the provider that are over, by kind and outcome.",
+        lines: |out, it| {
+            for (kind, row) in KINDS.iter().zip(it.tried.0) {
+                for (outcome, count) in OUTCOMES.iter().zip(row) {
+                    out.line(&[("kind", kind), ("outcome", outcome)], count);
+                }
+            }
+        },
+    },
+    Family {
+        name: "tokend_account_pace_left",
+        kind: "gauge",
+        help: "How many attempts, and how many logins, the pace allows now.",
+        lines: |out, it| {
+            out.line(&[("pace", "attempts")], it.attempts_left);
+            out.line(&[("pace", "logins")], it.logins_left);
+        },
+    },
+    Family {
+        name: "tokend_account_failures",
+        kind: "gauge",
+        help: "Attempts that failed in a row.",
+        lines: |out, it| out.line(&[], it.failures),
+    },
+    Family {
+        name: "tokend_account_rest_seconds",
+        kind: "gauge",
+        help: "How long until an attempt may begin, by pace and backoff; +Inf when none may before something changes.",
+        lines: |out, it| match it.rest_ms {
+            Some(ms) => out.line(&[], seconds(ms)),
+            None => out.line(&[], "+Inf"),
+        },
+    },
+    Family {
+        name: "tokend_account_waiters",
+        kind: "gauge",
+        help: "Requests that wait for the account.",
+        lines: |out, it| out.line(&[], it.waiters),
+    },
+    Family {
+        name: "tokend_account_unpersisted",
+        kind: "gauge",
+        help: "1 while the newest credential is only in memory, because the store refuses it.",
+        lines: |out, it| out.line(&[], u8::from(it.unpersisted)),
+    },
+    Family {
+        name: "tokend_account_token",
+        kind: "gauge",
+        help: "1 while a valid access token is held.",
+        lines: |out, it| out.line(&[], u8::from(it.has_token)),
+    },
+];
+
+const STATES: [AccountState; 10] = [
+    AccountState::Idle,
+    AccountState::Valid,
+    AccountState::Obtaining,
+    AccountState::BackingOff,
+    AccountState::Paced,
+    AccountState::LoginRequired,
+    AccountState::Misconfigured,
+    AccountState::InDoubt,
+    AccountState::Unpersisted,
+    AccountState::Quarantined,
+];
+
+impl Snapshot {
+    /// Writes whole lines from `at` on until there are `enough` bytes. True when there is more.
+    pub(super) fn write(&self, at: &mut At, enough: usize, out: &mut String) -> bool {
+        if at.family == 0 {
+            let from = usize::try_from(at.index).unwrap_or(usize::MAX);
+            let rest = self.head.get(from..).unwrap_or_default();
+            let cut = match rest.len() <= enough {
+                true => rest.len(),
+                false => rest
+                    .get(..rest.floor_char_boundary(enough))
+                    .and_then(|part| part.rfind('\n'))
+                    .map_or(rest.len(), |end| end + 1),
+            };
+            out.push_str(rest.get(..cut).unwrap_or_default());
+            if cut < rest.len() {
+                at.index = u32::try_from(from + cut).unwrap_or(u32::MAX);
+                return true;
+            }
+            *at = At {
+                family: 1,
+                index: 0,
+            };
+        }
+        if self.accounts.is_empty() {
+            return false;
+        }
+        loop {
+            let family = usize::try_from(at.family).unwrap_or(usize::MAX);
+            let Some(family) = FAMILIES.get(family.saturating_sub(1)) else {
+                return false;
+            };
+            if out.len() >= enough {
+                return true;
+            }
+            let index = usize::try_from(at.index).unwrap_or(usize::MAX);
+            match self.accounts.get(index) {
+                Some(sample) => {
+                    if index == 0 {
+                        header(out, family.name, family.kind, family.help);
+                    }
+                    let account = sample.slot.account.name.as_str();
+                    let mut lines = Lines {
+                        out,
+                        name: family.name,
+                        account: Some(account),
+                    };
+                    (family.lines)(&mut lines, sample);
+                    at.index += 1;
+                }
+                None => {
+                    *at = At {
+                        family: at.family + 1,
+                        index: 0,
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Everything that is not of one account.
+pub(super) fn head(counters: &Counters, audit: &Audit, samples: &[Sample], wall_ms: i64) -> String {
+    let mut text = String::with_capacity(32 * 1024);
+    let out = &mut text;
+    let of = |name, kind, help, out: &mut String| header(out, name, kind, help);
+    let one = |out: &mut String, name, kind, help, value: f64| {
+        of(name, kind, help, out);
+        Lines::of(out, name).line(&[], value);
+    };
+    let count = |it: &std::sync::atomic::AtomicU64| it.load(Relaxed);
+
+    of(
+        "tokend_build_info",
+        "gauge",
+        "The version that runs. Always 1.",
+        out,
+    );
+    Lines::of(out, "tokend_build_info").line(&[("version", env!("CARGO_PKG_VERSION"))], 1_u8);
+    let started = counters.started_ms.load(Relaxed);
+    one(
+        out,
+        "tokend_start_time_seconds",
+        "gauge",
+        "When the daemon started, in Unix time.",
+        wall(started),
+    );
+    one(
+        out,
+        "tokend_time_seconds",
+        "gauge",
+        "When these metrics were taken, in Unix time.",
+        wall(wall_ms),
+    );
+
+    of(
+        "tokend_accounts",
+        "gauge",
+        "How many accounts are in which state.",
+        out,
+    );
+    for state in STATES {
+        let number = samples.iter().filter(|it| it.state == state).count();
+        Lines::of(out, "tokend_accounts").line(&[("state", state.as_str())], number);
+    }
+    let name = "tokend_requests_total";
+    of(
+        name,
+        "counter",
+        "Requests that were answered, by what was asked and the fault if there was one.",
+        out,
+    );
+    for (request, row) in REQUESTS.iter().zip(&counters.requests) {
+        let outcomes = std::iter::once("ok").chain(FaultCode::ALL.iter().map(|it| it.as_str()));
+        for (outcome, number) in outcomes.zip(row) {
+            Lines::of(out, name).line(&[("request", request), ("outcome", outcome)], count(number));
+        }
+    }
+    let name = "tokend_get_duration_seconds";
+    of(
+        name,
+        "histogram",
+        "How long a get took that found a token, and that waited for one.",
+        out,
+    );
+    for (answered, histogram) in ["held", "waited"].iter().zip(&counters.get) {
+        histogram.write(out, name, &[("answered", answered)]);
+    }
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "no more than there can be descriptors"
+    )]
+    one(
+        out,
+        "tokend_connections",
+        "gauge",
+        "Connections that are open.",
+        count(&counters.connections) as f64,
+    );
+    let name = "tokend_connections_total";
+    of(name, "counter", "Connections that came.", out);
+    for (result, number) in [
+        ("accepted", &counters.accepted),
+        ("refused", &counters.refused),
+    ] {
+        Lines::of(out, name).line(&[("result", result)], count(number));
+    }
+    let name = "tokend_attempts_total";
+    let dialects = counters
+        .dialects
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone();
+    of(
+        name,
+        "counter",
+        "Attempts of all accounts of a dialect that are over, by kind and outcome.",
+        out,
+    );
+    for (dialect, attempts) in &dialects {
+        for (kind, row) in KINDS.iter().zip(&attempts.counts) {
+            for (outcome, number) in OUTCOMES.iter().zip(row) {
+                let labels = [
+                    ("dialect", &**dialect),
+                    ("kind", kind),
+                    ("outcome", outcome),
+                ];
+                Lines::of(out, name).line(&labels, count(number));
+            }
+        }
+    }
+    let name = "tokend_attempt_duration_seconds";
+    of(
+        name,
+        "histogram",
+        "How long attempts took from begin to end.",
+        out,
+    );
+    for (dialect, attempts) in &dialects {
+        for (kind, histogram) in KINDS.iter().zip(&attempts.took) {
+            histogram.write(out, name, &[("dialect", dialect), ("kind", kind)]);
+        }
+    }
+    let name = "tokend_store_writes_total";
+    of(
+        name,
+        "counter",
+        "Records written to the store, or refused by it.",
+        out,
+    );
+    for (result, number) in [("ok", &counters.stored), ("refused", &counters.not_stored)] {
+        Lines::of(out, name).line(&[("result", result)], count(number));
+    }
+    let name = "tokend_store_write_duration_seconds";
+    of(
+        name,
+        "histogram",
+        "How long a transaction of the store took.",
+        out,
+    );
+    counters.store.write(out, name, &[]);
+
+    let name = "tokend_reloads_total";
+    of(name, "counter", "Reloads of the configuration.", out);
+    for (result, number) in ["ok", "refused"].iter().zip(&counters.reloads) {
+        Lines::of(out, name).line(&[("result", result)], count(number));
+    }
+    let good = f64::from(!counters.reload_failed.load(Relaxed));
+    one(
+        out,
+        "tokend_last_reload_successful",
+        "gauge",
+        "Whether the last reload put a configuration in force.",
+        good,
+    );
+    let reloaded = wall(counters.reloaded_ms.load(Relaxed));
+    one(
+        out,
+        "tokend_last_reload_success_time_seconds",
+        "gauge",
+        "When the configuration in force was read, in Unix time.",
+        reloaded,
+    );
+
+    let tallies = || SINKS.iter().zip(audit.tallies());
+    let name = "tokend_audit_records_total";
+    of(name, "counter", "Audit records written.", out);
+    tallies().for_each(|(sink, tally)| {
+        Lines::of(out, name).line(&[("sink", sink)], tally.written.get())
+    });
+    let name = "tokend_audit_lost_total";
+    of(
+        name,
+        "counter",
+        "Audit records that were lost because there was no room for them.",
+        out,
+    );
+    tallies()
+        .for_each(|(sink, tally)| Lines::of(out, name).line(&[("sink", sink)], tally.lost.get()));
+    let name = "tokend_audit_failing";
+    of(
+        name,
+        "gauge",
+        "1 while audit records cannot be written.",
+        out,
+    );
+    tallies().for_each(|(sink, tally)| {
+        Lines::of(out, name).line(&[("sink", sink)], u8::from(tally.is_failing()));
+    });
+    text
+}
+
+/// The lines of one metric.
+struct Lines<'o> {
+    out: &'o mut String,
+    name: &'static str,
+    account: Option<&'o str>,
+}
+
+impl<'o> Lines<'o> {
+    fn of(out: &'o mut String, name: &'static str) -> Self {
+        Self {
+            out,
+            name,
+            account: None,
+        }
+    }
+
+    fn line(&mut self, labels: &[(&str, &str)], value: impl std::fmt::Display) {
+        line(self.out, self.name, "", self.account, labels, value);
+    }
+}
+
+impl Histogram {
+    fn write(&self, out: &mut String, name: &str, labels: &[(&str, &str)]) {
+        let mut labels = labels.to_vec();
+        let mut so_far = 0;
+        let bounds = BOUNDS.iter().map(|(_, text)| *text).chain(["+Inf"]);
+        for (bound, bucket) in bounds.zip(&self.buckets) {
+            so_far += bucket.load(Relaxed);
+            labels.push(("le", bound));
+            line(out, name, "_bucket", None, &labels, so_far);
+            labels.pop();
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a sum of durations")]
+        let sum = self.nanos.load(Relaxed) as f64 / 1e9;
+        line(out, name, "_sum", None, &labels, sum);
+        line(out, name, "_count", None, &labels, so_far);
+    }
+}
+
+fn header(out: &mut String, name: &str, kind: &str, help: &str) {
+    // Writing to a string does not fail.
+    let _written = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
+}
+
+fn line(
+    out: &mut String,
+    name: &str,
+    suffix: &str,
+    account: Option<&str>,
+    labels: &[(&str, &str)],
+    value: impl std::fmt::Display,
+) {
+    out.push_str(name);
+    out.push_str(suffix);
+    let own = account.map(|account| ("account", account));
+    let mut open = '{';
+    for (label, text) in own.iter().chain(labels) {
+        out.push(open);
+        open = ',';
+        out.push_str(label);
+        out.push_str("=\"");
+        text.chars().for_each(|c| match c {
+            '\\' => out.push_str("\\\\"),
+            '"' => out.push_str("\\\""),
+            '\n' => out.push_str("\\n"),
+            c => out.push(c),
+        });
+        out.push('"');
+    }
+    if open == ',' {
+        out.push('}');
+    }
+    let _written = writeln!(out, " {value}");
+}
+
+#[expect(clippy::cast_precision_loss, reason = "milliseconds of a lifetime")]
+fn seconds(ms: u64) -> f64 {
+    ms as f64 / 1e3
+}
+
+#[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970")]
+fn wall(ms: i64) -> f64 {
+    ms as f64 / 1e3
+}

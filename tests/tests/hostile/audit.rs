@@ -1,0 +1,90 @@
+//! Audit records on a disk that is full: nothing waits for them, and none goes without being told.
+
+use std::{fs, path::Path};
+
+use serde_json::Value;
+use tokend_tests::clock::{PATIENCE, wait_until};
+
+use crate::{
+    disk::SmallDisk,
+    scene::{FAST, Scene, WELL},
+};
+
+fn records(path: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(path).unwrap();
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+fn released(path: &Path) -> usize {
+    let found = records(path);
+    found.iter().filter(|it| it["event"] == "release").count()
+}
+
+fn full_disk(required: bool) -> (Scene, SmallDisk) {
+    let preamble = format!("[audit]\nfile = \"audit/records\"\nrequired = {required}\n");
+    let scene = Scene::new(&preamble, FAST, &[]);
+    let disk = SmallDisk::mount(&scene.site.path().join("audit"), 256);
+    (scene, disk)
+}
+
+#[test]
+fn a_full_disk_keeps_no_token_back_and_loses_no_record_that_has_room_in_memory() {
+    let (scene, disk) = full_disk(false);
+    let records_at = scene.site.path().join("audit/records");
+    let daemon = scene.site.start().unwrap();
+    scene.site.get(WELL).unwrap();
+    wait_until("the first release", PATIENCE, || released(&records_at) == 1).unwrap();
+    let ballast = disk.fill();
+    for _ in 0..20 {
+        scene.site.get(WELL).unwrap();
+    }
+    wait_until("the trouble to be told", PATIENCE, || {
+        scene
+            .site
+            .log()
+            .unwrap()
+            .contains("audit records cannot be written to the file")
+    })
+    .unwrap();
+    scene.site.get(WELL).unwrap();
+    drop(ballast);
+    wait_until("all of them", PATIENCE, || released(&records_at) == 22).unwrap();
+    assert!(daemon.terminate().unwrap().success());
+    let seqs: Vec<_> = records(&records_at)
+        .iter()
+        .map(|it| it["seq"].as_u64().unwrap())
+        .collect();
+    let expected: Vec<_> = (1..).take(seqs.len()).collect();
+    assert_eq!(seqs, expected, "none is missing and none is there twice");
+    assert!(scene.site.log().unwrap().contains("to the file again"));
+}
+
+#[test]
+fn where_records_are_required_a_full_disk_keeps_tokens_back_until_there_is_room() {
+    let (scene, disk) = full_disk(true);
+    let records_at = scene.site.path().join("audit/records");
+    let daemon = scene.site.start().unwrap();
+    scene.site.get(WELL).unwrap();
+    let ballast = disk.fill();
+    let mut served = 1;
+    let refused = loop {
+        let said = scene.site.tokenctl(&["get", WELL]).unwrap();
+        match said.code {
+            Some(0) => served += 1,
+            _ => break said,
+        }
+        assert!(served < 10_000, "releases that leave no record");
+    };
+    assert_eq!(refused.code, Some(75), "{refused:?}");
+    assert!(refused.err.contains("cannot be recorded"), "{refused:?}");
+    assert_eq!(refused.out, "");
+    // What an administrator does about it is not held up.
+    assert_eq!(scene.site.tokenctl(&["status"]).unwrap().code, Some(0));
+    drop(ballast);
+    wait_until("tokens again", PATIENCE, || scene.site.get(WELL).is_ok()).unwrap();
+    served += 1;
+    assert!(daemon.terminate().unwrap().success());
+    assert_eq!(released(&records_at), served, "each release has its record");
+}
