@@ -9,6 +9,7 @@ mod doctor;
 mod failures;
 mod lifecycle;
 mod metrics;
+mod monitoring;
 mod pace;
 mod prometheus;
 mod providers;
