@@ -25,12 +25,12 @@ pub fn authority(name: &str) -> Authority {
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
-/// A provider that shows this certificate and gives a token to whoever believes it.
-pub fn provider(
+/// How a server shows a certificate of this name, signed by `authority`.
+pub fn server(
     name: &str,
     authority: &Authority,
     change: impl FnOnce(&mut CertificateParams),
-) -> Raw {
+) -> Arc<ServerConfig> {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new([name.to_owned()]).unwrap();
     change(&mut params);
@@ -43,7 +43,16 @@ pub fn provider(
         .with_no_client_auth()
         .with_single_cert(vec![certificate.der().clone()], key)
         .unwrap();
-    let config = Arc::new(config);
+    Arc::new(config)
+}
+
+/// A provider that shows this certificate and gives a token to whoever believes it.
+pub fn provider(
+    name: &str,
+    authority: &Authority,
+    change: impl FnOnce(&mut CertificateParams),
+) -> Raw {
+    let config = server(name, authority, change);
     Raw::start(move |talk| {
         use std::io::{Read as _, Write as _};
         let connection = ServerConnection::new(Arc::clone(&config)).unwrap();

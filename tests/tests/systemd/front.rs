@@ -7,21 +7,15 @@ use std::{
     thread,
 };
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::{
-    ServerConfig, ServerConnection, StreamOwned,
-    pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
-};
-use tokend_tests::systemd::Machine;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use tokend_tests::{hostile::tls, systemd::Machine};
 
 /// The longest head of a request; the simulator's clients send far less.
 const LONGEST_HEAD: usize = 16 * 1024;
 
 /// Makes `host` in the machine a provider that is spoken to by HTTPS, and carries what it is asked to `simulator`.
 pub(crate) fn raise(machine: &Machine, host: &str, simulator: SocketAddr) {
-    let mut params = CertificateParams::new([]).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let authority = tls::authority("tests");
     machine
         .put("/root/authority.pem", &authority.pem(), "644")
         .unwrap();
@@ -31,20 +25,7 @@ pub(crate) fn raise(machine: &Machine, host: &str, simulator: SocketAddr) {
         ))
         .unwrap();
 
-    let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new([host.to_owned()])
-        .unwrap()
-        .signed_by(&key, &authority)
-        .unwrap();
-    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], key)
-        .unwrap();
-    let config = Arc::new(config);
+    let config = tls::server(host, &authority, |_| {});
     let listener = machine
         .within(|| TcpListener::bind("127.0.0.1:443"))
         .unwrap()
