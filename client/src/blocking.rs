@@ -12,8 +12,8 @@ use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use tokend_proto::{
     AccountLine, AccountName, AccountStatus, ClientFrame, DiagnosisPage, FrameBuffer, LoginSecret,
-    MetricsCursor, MetricsPage, RequestId, Response, SecretText, ServerFrame, Token, decode_server,
-    encode,
+    MetricsCursor, MetricsPage, RequestId, Response, SecretText, ServerFrame, Token, Whoami,
+    decode_server, encode,
 };
 use zeroize::Zeroizing;
 
@@ -78,7 +78,7 @@ impl BlockingClient {
             .and_then(exchange::refreshed)
     }
 
-    /// Says that an API refused `token`, and brings a newer one.
+    /// Says that an API refused `token`, and brings a newer one. `None` for whoever may report tokens of the account and not have them.
     ///
     /// # Errors
     /// Any [`ClientError`].
@@ -87,9 +87,9 @@ impl BlockingClient {
         account: &AccountName,
         token: SecretText,
         patience: Patience,
-    ) -> Result<Token, ClientError> {
+    ) -> Result<Option<Token>, ClientError> {
         self.call(Call::reject(account, token, patience, &self.deadlines))
-            .and_then(exchange::token)
+            .and_then(exchange::refreshed)
     }
 
     /// The status of one account, or of all this peer may see.
@@ -132,6 +132,15 @@ impl BlockingClient {
     pub fn metrics(&mut self, after: Option<MetricsCursor>) -> Result<MetricsPage, ClientError> {
         self.call(Call::metrics(after, &self.deadlines))
             .and_then(exchange::metrics)
+    }
+
+    /// What the daemon sees of this process, and what it may do.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub fn whoami(&mut self) -> Result<Whoami, ClientError> {
+        self.call(Call::whoami(&self.deadlines))
+            .and_then(exchange::whoami)
     }
 
     /// Makes the daemon read its configuration again; what it said about it.

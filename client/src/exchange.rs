@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokend_proto::{
     AccountLine, AccountName, AccountStatus, ClientFrame, DiagnosisPage, LoginSecret,
     MetricsCursor, MetricsPage, OLDEST, Request, RequestId, Response, SecretText, ServerFrame,
-    Token, VERSION,
+    Token, VERSION, Whoami,
 };
 
 use crate::options::millis;
@@ -125,6 +125,15 @@ impl Call {
         }
     }
 
+    /// The daemon may have to read the caller's executable first.
+    pub(crate) fn whoami(deadlines: &Deadlines) -> Self {
+        Self {
+            request: Request::Whoami,
+            limit: deadlines.attempt,
+            repeatable: true,
+        }
+    }
+
     pub(crate) fn login(account: &AccountName, secret: LoginSecret, deadlines: &Deadlines) -> Self {
         let request = Request::Login {
             account: account.clone(),
@@ -200,7 +209,7 @@ pub(crate) fn token(response: Response) -> Result<Token, ClientError> {
     }
 }
 
-/// The new token, or nothing for an administrator who may not have it.
+/// The new token, or nothing for whoever may cause one and not have it.
 pub(crate) fn refreshed(response: Response) -> Result<Option<Token>, ClientError> {
     match response {
         Response::Token(token) => Ok(Some(token)),
@@ -238,6 +247,13 @@ pub(crate) fn diagnosis(response: Response) -> Result<DiagnosisPage, ClientError
     match response {
         Response::Diagnosis(page) => Ok(page),
         other => Err(unexpected(other, "a diagnosis")),
+    }
+}
+
+pub(crate) fn whoami(response: Response) -> Result<Whoami, ClientError> {
+    match response {
+        Response::Whoami(whoami) => Ok(*whoami),
+        other => Err(unexpected(other, "a description of the caller")),
     }
 }
 
@@ -299,6 +315,7 @@ fn unexpected(response: Response, wanted: &str) -> ClientError {
         Response::Metrics(_) => "metrics",
         Response::Accounts(_) => "a list",
         Response::Done { .. } => "a confirmation",
+        Response::Whoami(_) => "a description of the caller",
         Response::Diagnosis(_) => "a diagnosis",
     };
     ClientError::protocol(format!("{found} came where {wanted} was asked for"))

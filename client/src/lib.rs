@@ -22,7 +22,8 @@ pub use options::{Deadlines, GetOptions, Patience};
 pub use socket::SocketPath;
 
 pub use tokend_proto::{
-    AccountLine, AccountName, AccountState, AccountStatus, AttemptKind, DiagnosisPage, Fault,
-    FaultCode, Finding, LastAttempt, LoginSecret, MetricsCursor, MetricsPage, NameError,
-    PaceStatus, SecretError, SecretText, Severity, Token, Topic,
+    AccountLine, AccountName, AccountState, AccountStatus, AttemptKind, DiagnosisPage, Executable,
+    Fault, FaultCode, Finding, Id, LastAttempt, LoginSecret, MetricsCursor, MetricsPage, NameError,
+    Namespaces, PaceStatus, Permitted, SecretError, SecretText, Seen, Severity, Token, Topic,
+    UserUnit, Whoami,
 };

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokend_proto::{
     AccountLine, AccountName, AccountStatus, DiagnosisPage, LoginSecret, MetricsCursor,
-    MetricsPage, Response, SecretText, Token,
+    MetricsPage, Response, SecretText, Token, Whoami,
 };
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::timeout;
@@ -96,7 +96,7 @@ impl Client {
             .and_then(exchange::refreshed)
     }
 
-    /// Says that an API refused `token`, and brings a newer one.
+    /// Says that an API refused `token`, and brings a newer one. `None` for whoever may report tokens of the account and not have them.
     ///
     /// # Errors
     /// Any [`ClientError`].
@@ -105,10 +105,10 @@ impl Client {
         account: &AccountName,
         token: SecretText,
         patience: Patience,
-    ) -> Result<Token, ClientError> {
+    ) -> Result<Option<Token>, ClientError> {
         self.call(Call::reject(account, token, patience, self.deadlines()))
             .await
-            .and_then(exchange::token)
+            .and_then(exchange::refreshed)
     }
 
     /// The status of one account, or of all this peer may see.
@@ -152,6 +152,16 @@ impl Client {
         self.call(Call::metrics(after, self.deadlines()))
             .await
             .and_then(exchange::metrics)
+    }
+
+    /// What the daemon sees of this process, and what it may do.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn whoami(&self) -> Result<Whoami, ClientError> {
+        self.call(Call::whoami(self.deadlines()))
+            .await
+            .and_then(exchange::whoami)
     }
 
     /// Makes the daemon read its configuration again; what it said about it.

@@ -6,6 +6,7 @@ pub(crate) mod check;
 pub(crate) mod completion;
 pub(crate) mod dialect;
 pub(crate) mod key;
+pub(crate) mod policy;
 
 use std::io::{self, Write};
 

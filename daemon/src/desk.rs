@@ -5,6 +5,7 @@
 
 mod admission;
 mod diagnose;
+mod whoami;
 mod witness;
 
 use std::pin::Pin;
@@ -72,6 +73,9 @@ pub(crate) enum Handled {
 impl Desk {
     /// Which facts about the peer have to be read before the request is handled. None, once they were asked for.
     pub(crate) fn lacks(&self, peer: &Peer, request: &Request) -> Needs {
+        if matches!(request, Request::Whoami) {
+            return Needs::ALL.without(peer.asked());
+        }
         let epoch = self.registry.epoch();
         let always = match self.audit.is_on() {
             // Records name the unit.
@@ -116,6 +120,7 @@ impl Desk {
                 self.diagnose(peer, account.as_ref(), after.as_ref())
             }
             Request::Metrics { after } => self.read_metrics(peer, after),
+            Request::Whoami => Ok(self.whoami(peer)),
             Request::Hello { .. } => Err(Box::new(Fault::new(
                 FaultCode::BadRequest,
                 "hello was said twice",
@@ -295,6 +300,15 @@ impl Desk {
                 Err(fault) => Response::Fault(*fault),
             }
         }))
+    }
+
+    fn whoami(&self, peer: &Peer) -> Handled {
+        let (peer, epoch) = (peer.clone(), Arc::clone(&self.registry.epoch()));
+        // Names of users may come from a server.
+        to_the_end(async move {
+            let answer = tokio::task::spawn_blocking(move || whoami::answer(&peer, &epoch));
+            answer.await.unwrap_or_else(|_| Response::Fault(gone()))
+        })
     }
 
     fn list(&self, peer: &Peer, after: Option<&AccountName>) -> Response {

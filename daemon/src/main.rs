@@ -46,7 +46,7 @@ use tokend_config::{Config, Environment};
 use zeroizing_alloc::ZeroAlloc;
 
 use crate::app::Start;
-use crate::cli::{Cli, Command, Exit, RunArgs};
+use crate::cli::{Cli, Command, Exit, PolicyCommand, RunArgs};
 use crate::harden::Swap;
 use crate::logging::Logging;
 use crate::reload::LogChoice;
@@ -68,6 +68,9 @@ fn main() -> ExitCode {
         Command::Run(args) => run(&args, environment),
         Command::Check(args) => {
             commands::check::run(&args, &environment, &mut out, &mut err, medium)
+        }
+        Command::Policy(PolicyCommand::Explain(args)) => {
+            commands::policy::explain(&args, &environment, &mut out, &mut err, medium)
         }
         Command::Dialect(command) => commands::dialect::run(&command, &mut out, &mut err, medium),
         Command::Key(command) => {

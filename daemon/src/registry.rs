@@ -190,6 +190,18 @@ impl Epoch {
         self.admin.permissions(peer)
     }
 
+    /// How many accounts the peer may do this with.
+    pub(crate) fn count_of(&self, peer: &Peer, permission: Permission) -> usize {
+        if self.administers(peer, permission).is_allowed() {
+            return self.count();
+        }
+        let allowed = |slot: &&Arc<Slot>| {
+            let allow = &slot.account.allow;
+            allow.decide(peer, permission).is_allowed()
+        };
+        self.slots.values().filter(allowed).count()
+    }
+
     /// The accounts the peer may do anything of these with, by name, after the one given.
     pub(crate) fn visible<'a>(
         &'a self,

@@ -28,6 +28,7 @@ mod message;
 mod names;
 mod secret;
 mod status;
+mod whoami;
 mod wire;
 
 pub use diagnosis::{DiagnosisPage, Finding, Severity, Topic};
@@ -40,6 +41,7 @@ pub use message::{
 pub use names::{AccountName, NameError};
 pub use secret::{SecretError, SecretText};
 pub use status::{AccountState, AccountStatus, AttemptKind, LastAttempt, PaceStatus, StatusPage};
+pub use whoami::{Executable, Id, Namespaces, Permitted, Seen, UserUnit, Whoami};
 pub use wire::{HEADER_LEN, WireError, decode_client, decode_server, encode, frame_len};
 
 /// The protocol version this crate speaks.

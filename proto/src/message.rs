@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AccountName, DiagnosisPage, Fault, FaultCode, MAGIC, OLDEST, SecretText, StatusPage, VERSION,
+    Whoami,
 };
 
 /// Pairs a response with its request; chosen by the client, unique among its requests in flight.
@@ -122,6 +123,8 @@ pub enum Request {
         /// Where to go on; see [`MetricsPage::next`]. `None` begins with a new snapshot.
         after: Option<MetricsCursor>,
     },
+    /// What the daemon sees of the peer, and what it may do. Answered by [`Response::Whoami`].
+    Whoami,
 }
 
 impl Request {
@@ -147,6 +150,7 @@ impl Request {
             Self::Reload => "reload",
             Self::Login { .. } => "login",
             Self::Forget { .. } => "forget",
+            Self::Whoami => "whoami",
             Self::Diagnose { .. } => "diagnose",
             Self::Metrics { .. } => "metrics",
         }
@@ -161,7 +165,11 @@ impl Request {
             | Self::Login { account, .. }
             | Self::Forget { account } => Some(account),
             Self::Status { account, .. } | Self::Diagnose { account, .. } => account.as_ref(),
-            Self::Hello { .. } | Self::List { .. } | Self::Reload | Self::Metrics { .. } => None,
+            Self::Hello { .. }
+            | Self::List { .. }
+            | Self::Reload
+            | Self::Metrics { .. }
+            | Self::Whoami => None,
         }
     }
 }
@@ -204,6 +212,8 @@ pub enum Response {
     Diagnosis(DiagnosisPage),
     /// One part, to [`Request::Metrics`].
     Metrics(MetricsPage),
+    /// What the peer is to the daemon, to [`Request::Whoami`].
+    Whoami(Box<Whoami>),
 }
 
 /// An access token and what is known about it.

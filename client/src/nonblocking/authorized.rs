@@ -4,7 +4,7 @@
 
 use std::future::Future;
 
-use tokend_proto::Token;
+use tokend_proto::{Fault, FaultCode, Token};
 
 use crate::{Client, ClientError, GetOptions};
 
@@ -53,7 +53,8 @@ impl Client {
         }
         let newer = self
             .reject(&options.account, refused, options.patience())
-            .await?;
+            .await?
+            .ok_or_else(|| ClientError::from(withdrawn()))?;
         match use_token(newer).await {
             Ok(done) => Ok(done),
             Err(ApiError::Other(error) | ApiError::TokenRefused(error)) => {
@@ -61,4 +62,13 @@ impl Client {
             }
         }
     }
+}
+
+/// What is said when the account was allowed a moment ago, and is not any more.
+fn withdrawn() -> Fault {
+    Fault::new(
+        FaultCode::NotAllowed,
+        "there is a newer token, which is not for you",
+    )
+    .advise("a rule with `get` in `may` has to match you; see: tokenctl whoami")
 }

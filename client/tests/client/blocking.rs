@@ -9,7 +9,7 @@ use tokend_client::{
 };
 use tokend_proto::{AccountsPage, Fault, Request, Response, StatusPage, VERSION};
 
-use crate::fake::{Act, FakeDaemon, name, secret, token};
+use crate::fake::{Act, FakeDaemon, name, secret, token, whoami};
 
 type Greeting = fn() -> Act;
 
@@ -53,6 +53,7 @@ fn every_call_sends_its_request() {
                 accounts: vec![],
                 next: None,
             }),
+            Request::Whoami => Response::Whoami(Box::new(whoami())),
             _ => Response::Done {
                 message: "done".into(),
             },
@@ -72,10 +73,11 @@ fn every_call_sends_its_request() {
         client
             .reject(&ads, secret("old"), Patience::default())
             .unwrap(),
-        token("t")
+        Some(token("t"))
     );
     assert!(client.status(Some(&ads)).unwrap().is_empty());
     assert!(client.list().unwrap().is_empty());
+    assert_eq!(client.whoami().unwrap(), whoami());
     assert_eq!(client.reload().unwrap(), "done");
     assert_eq!(
         client
@@ -107,6 +109,7 @@ fn every_call_sends_its_request() {
             after: None,
         },
         Request::List { after: None },
+        Request::Whoami,
         Request::Reload,
         Request::Login {
             account: ads.clone(),

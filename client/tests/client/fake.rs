@@ -16,8 +16,8 @@ use std::thread::{self, JoinHandle};
 
 use tempfile::TempDir;
 use tokend_proto::{
-    AccountName, ClientFrame, FrameBuffer, MAGIC, Request, RequestId, Response, SecretText,
-    ServerFrame, Token, VERSION, decode_client, encode,
+    AccountName, ClientFrame, FrameBuffer, Id, MAGIC, Namespaces, Request, RequestId, Response,
+    SecretText, ServerFrame, Token, VERSION, Whoami, decode_client, encode,
 };
 
 /// What the scripted daemon does with a request.
@@ -206,4 +206,28 @@ fn frame(id: RequestId, response: Response) -> Vec<u8> {
     let mut bytes = Vec::new();
     encode(&ServerFrame { id, response }, &mut bytes).expect("an answer in a test fits a frame");
     bytes
+}
+
+/// What a daemon might see of the caller.
+pub(crate) fn whoami() -> Whoami {
+    Whoami {
+        user: Id {
+            id: 1000,
+            name: Some("deploy".into()),
+        },
+        group: Id { id: 50, name: None },
+        pid: 7,
+        groups: Ok(Vec::new()),
+        more_groups: 0,
+        unit: Ok(Some("backup.service".into())),
+        user_unit: Ok(None),
+        executable: Err("it may not".into()),
+        sha256: Err("it may not".into()),
+        namespaces: Ok(Namespaces {
+            nested_pid: None,
+            other_user: None,
+        }),
+        administrator: Vec::new(),
+        accounts: Vec::new(),
+    }
 }

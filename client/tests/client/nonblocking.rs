@@ -10,7 +10,7 @@ use tokend_client::{
 };
 use tokend_proto::{AccountsPage, Fault, Request, Response, StatusPage, VERSION};
 
-use crate::fake::{Act, FakeDaemon, name, secret, token};
+use crate::fake::{Act, FakeDaemon, name, secret, token, whoami};
 
 type Greeting = fn() -> Act;
 
@@ -54,6 +54,7 @@ async fn every_call_has_its_answer() {
                 accounts: vec![],
                 next: None,
             }),
+            Request::Whoami => Response::Whoami(Box::new(whoami())),
             _ => Response::Done {
                 message: "done".into(),
             },
@@ -74,10 +75,11 @@ async fn every_call_has_its_answer() {
             .reject(&ads, secret("old"), Patience::default())
             .await
             .unwrap(),
-        token("t")
+        Some(token("t"))
     );
     assert!(client.status(None).await.unwrap().is_empty());
     assert!(client.list().await.unwrap().is_empty());
+    assert_eq!(client.whoami().await.unwrap(), whoami());
     assert_eq!(client.reload().await.unwrap(), "done");
     assert_eq!(
         client
@@ -91,7 +93,7 @@ async fn every_call_has_its_answer() {
     assert_eq!(
         names,
         [
-            "get", "refresh", "reject", "status", "list", "reload", "login", "forget"
+            "get", "refresh", "reject", "status", "list", "whoami", "reload", "login", "forget"
         ]
     );
     assert_eq!(daemon.connections(), 1);
@@ -138,6 +140,7 @@ async fn requests_larger_than_the_socket_s_buffer_arrive_whole() {
             let newer = client
                 .reject(&name("ads"), secret(&refused), Patience::default())
                 .await
+                .unwrap()
                 .unwrap();
             assert_eq!(newer.access_token.expose(), &refused[..4]);
         })

@@ -32,6 +32,7 @@ pub(crate) enum Command {
     Get(Get),
     Status(Status),
     List(List),
+    Whoami(Whoami),
     Refresh(Refresh),
     Reject(Reject),
     Reload,
@@ -92,6 +93,11 @@ pub(crate) struct List {
 }
 
 #[derive(Debug)]
+pub(crate) struct Whoami {
+    pub(crate) json: bool,
+}
+
+#[derive(Debug)]
 pub(crate) struct Refresh {
     pub(crate) account: AccountName,
     pub(crate) print: bool,
@@ -145,6 +151,9 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Argumen
             shape: shape(given)?,
         }),
         Some(("list", given)) => Command::List(List {
+            json: given.get_flag("json"),
+        }),
+        Some(("whoami", given)) => Command::Whoami(Whoami {
             json: given.get_flag("json"),
         }),
         Some(("refresh", given)) => Command::Refresh(Refresh {
@@ -217,6 +226,9 @@ pub(crate) fn grammar() -> clap::Command {
                 .defer(with_status),
             command("list", help::LIST)
                 .after_help(help::LIST_AFTER)
+                .defer(|command| command.arg(json_arg())),
+            command("whoami", help::WHOAMI)
+                .after_help(help::WHOAMI_AFTER)
                 .defer(|command| command.arg(json_arg())),
             command("refresh", help::REFRESH)
                 .defer(|command| with_patience(command.args([account_arg(), print_arg()]))),

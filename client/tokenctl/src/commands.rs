@@ -12,9 +12,10 @@ use tokend_client::{
 
 use crate::arguments::{
     Arguments, Command, Forget, Get, Kind, List, Login, Patient, Refresh, Reject, Shape, Status,
+    Whoami,
 };
 use crate::failure::{Exit, Failure};
-use crate::{clock, completion, doctor, input, output, status, token, watch, words};
+use crate::{clock, completion, doctor, input, output, status, token, watch, whoami, words};
 
 /// Runs a command to its end.
 pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
@@ -25,6 +26,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Get(options) => get(socket, options),
         Command::Status(options) => show_status(socket, &options),
         Command::List(options) => list(socket, &options),
+        Command::Whoami(options) => show_caller(socket, &options),
         Command::Refresh(options) => refresh(socket, &options),
         Command::Reject(options) => reject(socket, &options),
         Command::Reload => reload(socket),
@@ -69,24 +71,30 @@ fn get(socket: Option<&Path>, options: Get) -> Result<(), Failure> {
 
 fn refresh(socket: Option<&Path>, options: &Refresh) -> Result<(), Failure> {
     let account = &options.account;
-    match connect(socket)?.refresh(account, patience(&options.patient))? {
-        Some(newer) => tell_token(account, &newer, options.print),
-        None if options.print => Err(Failure::new(
+    let newer = connect(socket)?.refresh(account, patience(&options.patient))?;
+    tell_newer(account, newer.as_ref(), options.print)
+}
+
+fn reject(socket: Option<&Path>, options: &Reject) -> Result<(), Failure> {
+    let refused = input::secret("refused token")?;
+    let newer = connect(socket)?.reject(&options.account, refused, patience(&options.patient))?;
+    tell_newer(&options.account, newer.as_ref(), options.print)
+}
+
+/// Of a token that there is, to whoever may have it or not.
+fn tell_newer(account: &AccountName, newer: Option<&Token>, print: bool) -> Result<(), Failure> {
+    match newer {
+        Some(newer) => tell_token(account, newer, print),
+        None if print => Err(Failure::new(
             Exit::NotAllowed,
             format!("{account} has a new token, which is not for you"),
-            "an administrator has the token only where `allow` of the account says so",
+            "only whom a rule of the account gives `get` has its tokens, administrators included",
         )),
         None => {
             output::note(&format!("{account} has a new token"));
             Ok(())
         }
     }
-}
-
-fn reject(socket: Option<&Path>, options: &Reject) -> Result<(), Failure> {
-    let refused = input::secret("refused token")?;
-    let newer = connect(socket)?.reject(&options.account, refused, patience(&options.patient))?;
-    tell_token(&options.account, &newer, options.print)
 }
 
 fn show_status(socket: Option<&Path>, options: &Status) -> Result<(), Failure> {
@@ -141,6 +149,14 @@ fn list(socket: Option<&Path>, options: &List) -> Result<(), Failure> {
         false => format!("{account}\t{dialect}\n"),
     });
     output::print(text.collect::<String>().as_bytes())
+}
+
+fn show_caller(socket: Option<&Path>, options: &Whoami) -> Result<(), Failure> {
+    let who = connect(socket)?.whoami()?;
+    match options.json {
+        true => output::print_json(&whoami::json(&who)),
+        false => output::print(whoami::sheet(&who).as_bytes()),
+    }
 }
 
 fn reload(socket: Option<&Path>) -> Result<(), Failure> {

@@ -69,6 +69,16 @@ pub(crate) const LIST_AFTER: &str = "\
 One line for each account: its name and its dialect, separated by a tab unless on a terminal.
 With --json an array of {\"account\", \"dialect\"}.";
 
+pub(crate) const WHOAMI: &str = "Show what the daemon sees of you, and what you may do";
+
+pub(crate) const WHOAMI_AFTER: &str = "\
+What rules of the configuration can go by: user, groups, systemd units, the program that calls and its SHA-256. It is
+this very process that is shown; run it where your program runs, in its unit and as its user. What could not be read
+matches no rule, and the reason is shown.
+
+With --json an object: uid, user, gid, group, pid, groups, more_groups, unit, user_unit, user_unit_owner,
+executable, executable_is_there, sha256, nested_pid_namespace, other_user_namespace, unread, administrator, may.";
+
 pub(crate) const REFRESH: &str =
     "Obtain a new token although the old one may be good, inside the pace";
 

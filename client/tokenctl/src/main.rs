@@ -17,6 +17,7 @@ mod prompt;
 mod status;
 mod token;
 mod watch;
+mod whoami;
 mod words;
 
 use std::process::ExitCode;

@@ -56,6 +56,17 @@ impl Directory {
         user.name().to_str().map(str::to_owned)
     }
 
+    /// The groups a user of the system would have after logging in, its own first. None, where there is no such user.
+    pub fn groups_of(uid: u32) -> Vec<u32> {
+        let Some(user) = uzers::get_user_by_uid(uid) else {
+            return Vec::new();
+        };
+        let own = user.primary_group_id();
+        let more = uzers::get_user_groups(user.name(), own).unwrap_or_default();
+        let more = more.iter().map(uzers::Group::gid).filter(|gid| *gid != own);
+        std::iter::once(own).chain(more).collect()
+    }
+
     /// The name of a group of the system.
     pub fn name_of_group(gid: u32) -> Option<String> {
         let group = uzers::get_group_by_gid(gid)?;
@@ -131,6 +142,8 @@ mod tests {
         assert_eq!(directory.user("root"), Some(0));
         assert_eq!(directory.group("root"), Some(0));
         assert_eq!(Directory::name_of_user(0).as_deref(), Some("root"));
+        assert_eq!(Directory::groups_of(0).first(), Some(&0));
+        assert!(Directory::groups_of(u32::MAX).is_empty());
         assert_eq!(Directory::name_of_group(0).as_deref(), Some("root"));
         assert_eq!(directory.user("no-such-user-anywhere"), None);
         assert_eq!(directory.group("no-such-group-anywhere"), None);

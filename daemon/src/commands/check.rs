@@ -1,5 +1,7 @@
 //! `tokend check`: everything that can be known about a configuration without contacting anyone.
 
+mod policy;
+
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt as _;
@@ -60,6 +62,9 @@ impl Findings {
             findings.account(account);
         }
         findings.twins(&config.accounts);
+        findings
+            .notes
+            .extend(policy::notes(config, environment.uid));
         findings
     }
 

@@ -54,7 +54,7 @@ impl Pin {
     ///
     /// # Errors
     /// Why there is none.
-    fn open(pid: u32) -> Result<Self, String> {
+    pub(super) fn open(pid: u32) -> Result<Self, String> {
         let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
         let pid = pid.ok_or("the kernel has no process id for it")?;
         match pidfd_open(pid, PidfdFlags::empty()) {

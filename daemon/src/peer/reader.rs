@@ -119,6 +119,21 @@ impl Reader {
         };
         peer.with(facts)
     }
+
+    /// The facts of a process that is there now, for whoever looks at it by its number.
+    pub(crate) fn look_at(pid: u32, wanted: Needs, clock: &Clock) -> Result<Peer, String> {
+        let pin = super::Pin::open(pid).map_err(|why| why.replace(" that connected", ""))?;
+        let reader = Self::new(clock.clone());
+        if let Some(blind) = reader.blind {
+            return Err(blind.to_owned());
+        }
+        let (uid, gid) = Kernel.ids(pid).map_err(|error| error.to_string())?;
+        let peer = Peer::new(uid, gid, pid);
+        let facts = reader
+            .work
+            .read(&peer, Facts::default(), wanted, &pin, clock.wall_ms());
+        Ok(peer.with(facts))
+    }
 }
 
 impl Work {
@@ -253,7 +268,7 @@ fn why(error: &io::Error) -> String {
 fn why_not_shown(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::PermissionDenied => {
-            "the daemon may see the executable only of its own user's processes, for want of CAP_SYS_PTRACE (see tokend-exe.conf)".to_owned()
+            "the daemon may see the executable only of its own user's processes, for want of CAP_SYS_PTRACE (see executable-rules.conf)".to_owned()
         }
         _ => why(error),
     }

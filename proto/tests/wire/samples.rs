@@ -50,6 +50,7 @@ pub(crate) fn requests() -> Vec<(&'static str, ClientFrame)> {
         Request::Metrics {
             after: Some(cursor()),
         },
+        Request::Whoami,
     ];
     let frame = |(id, request): (u64, Request)| {
         (
@@ -94,6 +95,7 @@ pub(crate) fn responses() -> Vec<(&'static str, ServerFrame)> {
             text: "# TYPE tokend_connections gauge\ntokend_connections 1\n".into(),
             next: Some(cursor()),
         }),
+        Response::Whoami(Box::new(whoami())),
     ];
     let frame = |(id, response): (u64, Response)| {
         (
@@ -116,6 +118,7 @@ pub(crate) fn response_name(response: &Response) -> &'static str {
         Response::Accounts(_) => "accounts",
         Response::Done { .. } => "done",
         Response::Fault(_) => "fault",
+        Response::Whoami(_) => "whoami",
         Response::Diagnosis(_) => "diagnosis",
         Response::Metrics(_) => "metrics",
     }
@@ -154,6 +157,41 @@ pub(crate) fn fault() -> Fault {
     Fault::new(FaultCode::Paced, "the pace allows no login now")
         .advise("wait, or ask less often")
         .retry_after(250_000)
+}
+
+pub(crate) fn whoami() -> Whoami {
+    Whoami {
+        user: Id {
+            id: 1000,
+            name: Some("deploy".into()),
+        },
+        group: Id { id: 50, name: None },
+        pid: 4711,
+        groups: Ok(vec![Id {
+            id: 51,
+            name: Some("ci".into()),
+        }]),
+        more_groups: 1,
+        unit: Ok(Some("user@1000.service".into())),
+        user_unit: Ok(Some(UserUnit {
+            owner: 1000,
+            unit: "sync.service".into(),
+        })),
+        executable: Ok(Executable {
+            path: "/usr/bin/sync".into(),
+            is_there: true,
+        }),
+        sha256: Err("the daemon has no permission to read it".into()),
+        namespaces: Ok(Namespaces {
+            nested_pid: Some(false),
+            other_user: None,
+        }),
+        administrator: vec!["reload".into()],
+        accounts: vec![Permitted {
+            permission: "get".into(),
+            accounts: 2,
+        }],
+    }
 }
 
 pub(crate) fn status() -> AccountStatus {

@@ -38,6 +38,8 @@ enum Which {
     Connection,
     /// `get` with audit on against the same without.
     Audit,
+    /// `get` by a rule by unit against one by user.
+    Policy,
     /// `get` while providers fail and clients are hostile, against the same without.
     Disturbed,
     /// A thousand clients that ask at once for an expired token.
@@ -92,10 +94,11 @@ fn echo(socket: &str, asked: &str, answered: &str) -> anyhow::Result<()> {
 }
 
 fn measure(only: &[Which], out: &mut impl Write) -> anyhow::Result<bool> {
-    let all: [(Which, Measure); 6] = [
+    let all: [(Which, Measure); 7] = [
         (Which::Command, bars::command::measure),
         (Which::Connection, bars::connection::measure),
         (Which::Audit, bars::audit::measure),
+        (Which::Policy, bars::policy::measure),
         (Which::Disturbed, bars::disturbed::measure),
         (Which::Herd, bars::herd::measure),
         (Which::Accounts, bars::accounts::measure),

@@ -57,7 +57,7 @@ impl Drop for Group {
 ///
 /// # Errors
 /// When they are not.
-pub(super) fn root() -> anyhow::Result<PathBuf> {
+pub(crate) fn root() -> anyhow::Result<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mounts")?;
     mounts
         .lines()

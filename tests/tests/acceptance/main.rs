@@ -11,6 +11,7 @@ mod lifecycle;
 mod metrics;
 mod monitoring;
 mod pace;
+mod policy;
 mod prometheus;
 mod providers;
 mod refresh;

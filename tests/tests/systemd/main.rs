@@ -17,6 +17,7 @@ mod guide;
 mod lifecycle;
 mod operations;
 mod package;
+mod policy;
 mod stage;
 mod user;
 mod waiting;

@@ -17,3 +17,4 @@ mod status;
 mod terminal;
 mod usage;
 mod watch;
+mod whoami;

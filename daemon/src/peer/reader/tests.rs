@@ -250,3 +250,12 @@ async fn an_executable_that_hangs_costs_only_the_facts() {
     assert!(why.contains("in time"), "{why}");
     drop(go_on);
 }
+
+#[test]
+fn a_process_that_is_there_can_be_looked_at() {
+    let own = std::process::id();
+    let looked = Reader::look_at(own, Needs::ALL, &Clock::system()).unwrap();
+    assert_eq!(looked.uid, rustix::process::geteuid().as_raw());
+    assert_eq!(looked.executable(), std::env::current_exe().ok().as_deref());
+    assert!(Reader::look_at(0, Needs::ALL, &Clock::system()).is_err());
+}

@@ -1,0 +1,125 @@
+//! What rules are worth on this machine: said by `tokend check`, since a rule that can never match looks like any other.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokend_config::Config;
+use tokend_policy::{Needs, Policy, units};
+
+/// CAP_SYS_PTRACE in a mask of capabilities (capabilities(7)).
+const SYS_PTRACE: u64 = 1 << 19;
+
+/// What somebody should know about the rules of a configuration that is read as user `uid`.
+pub(super) fn notes(config: &Config, uid: u32) -> Vec<String> {
+    let mut seen = HashSet::new();
+    let policies: Vec<&Arc<Policy>> = config
+        .accounts
+        .iter()
+        .map(|account| &account.allow)
+        .chain([&config.admin])
+        .filter(|policy| seen.insert(Arc::as_ptr(policy)))
+        .collect();
+    let needs = policies
+        .iter()
+        .fold(Needs::NONE, |needs, policy| needs | policy.needs());
+    let mut notes = Vec::new();
+    if needs.has(Needs::EXECUTABLE | Needs::SHA256) && !sees_programs() {
+        notes.push(format!(
+            "rules by `exe` and `sha256` match only processes of user {uid} itself, unless the daemon has CAP_SYS_PTRACE, which this check \
+             has not: systemd/examples/executable-rules.conf gives it"
+        ));
+    }
+    if needs.has(Needs::UNITS)
+        && let Some(why) = why_no_units()
+    {
+        notes.push(format!(
+            "rules by `unit` and `user_unit` match nobody here: {why}"
+        ));
+    }
+    if !needs.is_empty() && std::fs::metadata("/proc/1/status").is_err() {
+        notes.push(
+            "rules by anything but a user or its own group match nobody here: /proc does not show processes of others \
+             (hidepid=, or ProtectProc= of the unit)"
+                .to_owned(),
+        );
+    }
+    let mut paths: Vec<&Path> = policies
+        .iter()
+        .flat_map(|policy| policy.rules())
+        .filter_map(|rule| rule.exe.as_deref())
+        .collect();
+    paths.sort_unstable();
+    paths.dedup();
+    notes.extend(paths.into_iter().filter_map(program));
+    notes
+}
+
+/// Why a rule with this program never matches, where that can be seen.
+fn program(path: &Path) -> Option<String> {
+    let shown = path.display();
+    let never = format!("a rule by `exe = \"{shown}\"` never matches:");
+    let target = match std::fs::canonicalize(path) {
+        Ok(target) => target,
+        Err(error) => return Some(format!("{never} {error}")),
+    };
+    if target != path {
+        return Some(format!(
+            "{never} it is a link, and the kernel says what it leads to: write `{}`",
+            target.display()
+        ));
+    }
+    let mut start = [0; 2];
+    let script = File::open(path)
+        .and_then(|mut file| file.read_exact(&mut start))
+        .is_ok_and(|()| start == *b"#!");
+    script.then(|| {
+        format!("{never} it is a script, and what runs is its interpreter: go by user or unit")
+    })
+}
+
+/// Whether this process may see which programs others run.
+fn sees_programs() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & SYS_PTRACE != 0)
+}
+
+/// Why no unit is known on this machine.
+fn why_no_units() -> Option<String> {
+    match std::fs::read_to_string("/proc/self/cgroup") {
+        Ok(text) => units(&text).err().map(str::to_owned),
+        Err(error) => Some(format!("/proc/self/cgroup: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_that_never_match_are_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = std::fs::canonicalize(dir.path()).unwrap();
+        let path = |name: &str| dir.join(name);
+        std::fs::write(path("binary"), b"\x7fELF").unwrap();
+        std::fs::write(path("script"), "#!/bin/sh\n").unwrap();
+        std::fs::write(path("short"), "#").unwrap();
+        std::os::unix::fs::symlink(path("binary"), path("link")).unwrap();
+        assert_eq!(program(&path("binary")), None);
+        assert_eq!(program(&path("short")), None);
+        for (name, why) in [
+            ("script", "its interpreter"),
+            ("link", "/binary`"),
+            ("nothing", "No such file"),
+        ] {
+            let note = program(&path(name)).unwrap();
+            assert!(note.contains(why), "{note}");
+        }
+    }
+}
