@@ -1,0 +1,47 @@
+//! The command line of `tokend key`.
+//!
+//! Owns its grammar and help. Names files of keys, and never takes a key itself: the command line is no place for secrets.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueHint};
+
+/// What `tokend key` can do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Make a new key in a file of its own, readable by nobody else
+    New {
+        /// The file; it must not be there yet
+        file: PathBuf,
+    },
+    /// Seal the store with another key
+    #[command(after_help = ROTATE_HELP)]
+    Rotate(RotateArgs),
+}
+
+/// Options of `tokend key rotate`.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct RotateArgs {
+    /// Configuration [default: /etc/tokend/tokend.toml for root, else $XDG_CONFIG_HOME/tokend/tokend.toml]
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) config: Option<PathBuf>,
+    /// Directory of the store and its key; comes before `state_dir` of the configuration
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) state_dir: Option<PathBuf>,
+    /// The key that opens the store now [default: tokend.key in the state directory]
+    #[arg(long, value_name = "FILE", requires = "new_key")]
+    pub(crate) old_key: Option<PathBuf>,
+    /// The key to seal it with, where the daemon gets it from elsewhere [default: a new one in the old one's place]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) new_key: Option<PathBuf>,
+}
+
+const ROTATE_HELP: &str = "\
+The daemon must be stopped. Every record is sealed with the new key in one transaction; if the machine dies meanwhile, the next
+start, or the same command again, finishes what was begun. Run it as the user who runs the daemon:
+  sudo -u tokend tokend key rotate
+
+A key that is a systemd credential is replaced by a file you make, and encrypt afterwards:
+  sudo -u tokend tokend key rotate --old-key OLD --new-key NEW
+
+Backups made before need the old key. Destroy it when they are gone: it still opens what deleted parts of the file may hold.";
