@@ -22,7 +22,7 @@ use crate::audit::{self, Audit, Event, Marker};
 use crate::clock::Clock;
 use crate::desk::Desk;
 use crate::diagnosis::{Diagnosis, Stamps};
-use crate::driver::Task;
+use crate::driver::{Surroundings, Task};
 use crate::keeper::Keeper;
 use crate::listen::{self, Bound, ListenError};
 use crate::message::{DRIVER_QUEUE, Message};
@@ -219,19 +219,19 @@ impl Parts {
             Arc::clone(&counters),
         )
         .context("the store's thread cannot be started")?;
-        let task = Task::new(
-            seed(&clock),
-            Arc::clone(&registry),
-            clock.clone(),
-            Books {
+        let around = Surroundings {
+            registry: Arc::clone(&registry),
+            clock: clock.clone(),
+            books: Books {
                 audit: audit.clone(),
                 counters,
             },
             keeper,
-            Arc::clone(&upstream),
-            driver.clone(),
-            manager.clone(),
-        );
+            upstream: Arc::clone(&upstream),
+            own: driver.clone(),
+            manager: manager.clone(),
+        };
+        let task = Task::new(seed(&clock), around);
         let mut engine = tokio::spawn(task.run(messages));
         let reloader = Arc::new(Reloader {
             file,

@@ -41,6 +41,19 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 /// How many messages are taken before what became of them is carried out.
 const BATCH: usize = 128;
 
+/// The parts of the daemon the driver works with.
+#[derive(Debug)]
+pub(crate) struct Surroundings {
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) clock: Clock,
+    pub(crate) books: Books,
+    pub(crate) keeper: Keeper,
+    pub(crate) upstream: Arc<Upstream>,
+    /// The driver's own way in, for the tasks it starts.
+    pub(crate) own: Driver,
+    pub(crate) manager: Manager,
+}
+
 /// The task's state.
 #[derive(Debug)]
 pub(crate) struct Task {
@@ -51,7 +64,6 @@ pub(crate) struct Task {
     books: Books,
     keeper: Keeper,
     upstream: Arc<Upstream>,
-    /// Its own way in, for the tasks it starts.
     own: Driver,
     waiters: HashMap<WaiterId, Waiting>,
     next_waiter: u64,
@@ -70,20 +82,17 @@ struct Secrets {
 }
 
 impl Task {
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the parts of the daemon, once each"
-    )]
-    pub(crate) fn new(
-        seed: u64,
-        registry: Arc<Registry>,
-        clock: Clock,
-        books: Books,
-        keeper: Keeper,
-        upstream: Arc<Upstream>,
-        own: Driver,
-        manager: Manager,
-    ) -> Self {
+    /// A driver without accounts. The seed is for the jitter of refreshes.
+    pub(crate) fn new(seed: u64, around: Surroundings) -> Self {
+        let Surroundings {
+            registry,
+            clock,
+            books,
+            keeper,
+            upstream,
+            own,
+            manager,
+        } = around;
         Self {
             engine: Engine::new(seed),
             roster: Roster::default(),

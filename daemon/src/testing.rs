@@ -1,9 +1,8 @@
 //! What tests of the shell share: accounts from a configuration, a provider of a few lines, and a daemon without its socket.
-//!
-//! The provider here does as it is scripted and notes what it was sent; the strict one is in the package of the acceptance tests.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+mod provider;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -14,8 +13,7 @@ use tokend_engine::{AccountKey, GrantId, Held, Timestamp};
 use tokend_policy::{Needs, Peer};
 use tokend_proto::{AccountName, Request, Response, SecretText};
 use tokend_store::{MemoryStore, Store};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::DuplexStream;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::attempts::Books;
@@ -23,7 +21,7 @@ use crate::audit::{Audit, Marker};
 use crate::clock::Clock;
 use crate::desk::{Desk, Handled};
 use crate::diagnosis::{Diagnosis, Stamps};
-use crate::driver::Task;
+use crate::driver::{Surroundings, Task};
 use crate::keeper::{Job, Keeper};
 use crate::logging::Logging;
 use crate::message::{DRIVER_QUEUE, Driver, Message};
@@ -34,6 +32,8 @@ use crate::reload::{LogChoice, Reloader};
 use crate::secrets::SecretSource;
 use crate::systemd::Manager;
 use crate::upstream::Upstream;
+
+pub(crate) use self::provider::{Act, Provider, grant, raw, reply};
 
 /// The user the daemon of the tests runs as, so its administrator.
 pub(crate) const OWNER: u32 = 7;
@@ -263,19 +263,19 @@ impl Daemon {
         let reloader = Arc::new(reloader);
         let counters = Arc::clone(reloader.metrics.counters());
         let upstream = Arc::clone(&reloader.upstream);
-        let task = Task::new(
-            1,
-            Arc::clone(&registry),
-            clock.clone(),
-            Books {
+        let around = Surroundings {
+            registry: Arc::clone(&registry),
+            clock: clock.clone(),
+            books: Books {
                 audit: reloader.audit.clone(),
                 counters,
             },
             keeper,
             upstream,
-            driver.clone(),
+            own: driver.clone(),
             manager,
-        );
+        };
+        let task = Task::new(1, around);
         let running = tokio::spawn(task.run(messages));
         soon(Box::pin(reloader.apply(&site.config())))
             .await
@@ -351,152 +351,5 @@ pub(crate) async fn answer(handled: Handled) -> Response {
     match handled {
         Handled::Now(response) => response,
         Handled::Later(pending) => pending.await,
-    }
-}
-
-/// What the provider does with a connection.
-#[derive(Debug)]
-pub(crate) enum Act {
-    /// Reads the request, writes these bytes, closes.
-    Say(String),
-    /// Closes with a reset before it has read anything.
-    ResetAtOnce,
-    /// Reads the request and closes with a reset.
-    ResetAfter,
-    /// Reads the request, and then waits to be told to go on with these bytes.
-    Hold(oneshot::Receiver<String>),
-    /// Reads the request and says nothing.
-    Hang,
-    /// Reads the request and writes without end.
-    Pour,
-}
-
-/// A provider on a loopback address.
-#[derive(Debug)]
-pub(crate) struct Provider {
-    pub(crate) base_url: String,
-    seen: Arc<Mutex<Vec<String>>>,
-    acts: Arc<Mutex<VecDeque<Act>>>,
-}
-
-impl Provider {
-    /// A provider that gives `token-N` and `refresh-N` to the Nth request, unless it is scripted otherwise.
-    pub(crate) async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
-        let base_url = format!("http://{}", listener.local_addr().expect("an address"));
-        let (seen, acts) = (
-            Arc::<Mutex<Vec<String>>>::default(),
-            Arc::<Mutex<VecDeque<Act>>>::default(),
-        );
-        let provider = Self {
-            base_url,
-            seen: Arc::clone(&seen),
-            acts: Arc::clone(&acts),
-        };
-        drop(tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let act = lock(&acts).pop_front();
-                drop(tokio::spawn(serve(stream, act, Arc::clone(&seen))));
-            }
-        }));
-        provider
-    }
-
-    pub(crate) fn then(&self, act: Act) -> &Self {
-        lock(&self.acts).push_back(act);
-        self
-    }
-
-    /// The requests that were read, as they came.
-    pub(crate) fn seen(&self) -> Vec<String> {
-        lock(&self.seen).clone()
-    }
-
-    /// Waits until this many requests have been read.
-    pub(crate) async fn asked(&self, times: usize) {
-        soon(async {
-            while lock(&self.seen).len() < times {
-                tokio::task::yield_now().await;
-            }
-        })
-        .await;
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A reply with this status and body.
-pub(crate) fn reply(status: &str, body: &str) -> Act {
-    Act::Say(raw(status, body))
-}
-
-pub(crate) fn raw(status: &str, body: &str) -> String {
-    format!(
-        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
-        body.len()
-    )
-}
-
-/// The body of a grant.
-pub(crate) fn grant(n: usize) -> String {
-    format!(
-        r#"{{"access_token":"token-{n}","refresh_token":"refresh-{n}","token_type":"Bearer","expires_in":3600}}"#
-    )
-}
-
-async fn serve(mut stream: TcpStream, act: Option<Act>, seen: Arc<Mutex<Vec<String>>>) {
-    if matches!(act, Some(Act::ResetAtOnce)) {
-        // Closing with unread bytes resets; wait for some without reading them.
-        let _readable = stream.readable().await;
-        return;
-    }
-    let request = read_request(&mut stream).await;
-    let nth = {
-        let mut seen = lock(&seen);
-        seen.push(request);
-        seen.len()
-    };
-    let text = match act {
-        None => raw("200 OK", &grant(nth)),
-        Some(Act::Say(text)) => text,
-        Some(Act::Hold(go_on)) => go_on.await.unwrap_or_default(),
-        Some(Act::ResetAtOnce | Act::ResetAfter) => {
-            let _reset = stream.set_zero_linger();
-            return;
-        }
-        Some(Act::Hang) => return std::future::pending().await,
-        Some(Act::Pour) => {
-            let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n";
-            let _gone = stream.write_all(head.as_bytes()).await;
-            while stream.write_all(&[b'x'; 4096]).await.is_ok() {}
-            return;
-        }
-    };
-    let _gone = stream.write_all(text.as_bytes()).await;
-    let _gone = stream.shutdown().await;
-}
-
-async fn read_request(stream: &mut TcpStream) -> String {
-    let mut bytes = Vec::new();
-    let mut chunk = [0; 4096];
-    loop {
-        let count = stream.read(&mut chunk).await.unwrap_or(0);
-        bytes.extend_from_slice(&chunk[..count]);
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        let Some((head, body)) = text.split_once("\r\n\r\n") else {
-            if count == 0 {
-                return text;
-            }
-            continue;
-        };
-        let length = head.to_ascii_lowercase().lines().find_map(|line| {
-            line.strip_prefix("content-length:")
-                .map(|value| value.trim().parse().unwrap_or(0))
-        });
-        if count == 0 || body.len() >= length.unwrap_or(0) {
-            return text;
-        }
     }
 }

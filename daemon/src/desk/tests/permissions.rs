@@ -1,0 +1,251 @@
+//! Who may ask what, and what is told to those who may not.
+
+use tokend_policy::{Fact, Facts, Units};
+
+use super::*;
+use crate::testing::OWNER;
+
+#[tokio::test]
+async fn the_policy_decides() {
+    let bench = bench(ACCOUNTS);
+    bench.publish("ads", "T", 1);
+    bench.publish("bids", "B", 1);
+    for (uid, account, expected) in [
+        (7, "ads", None),
+        (20, "ads", None),
+        (30, "bids", None),
+        (20, "bids", Some(FaultCode::NotAllowed)),
+        // The administrator has no right to tokens as such, and neither has root.
+        (7, "bids", Some(FaultCode::NotAllowed)),
+        (0, "ads", Some(FaultCode::NotAllowed)),
+        (20, "adz", Some(FaultCode::UnknownAccount)),
+        // Whoever may see nothing does not learn which names exist.
+        (40, "adz", Some(FaultCode::NotAllowed)),
+        (40, "ads", Some(FaultCode::NotAllowed)),
+    ] {
+        let code = match bench.now(uid, get(account)) {
+            Response::Token(_) => None,
+            Response::Fault(fault) => Some(fault.code),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(code, expected, "{uid} {account}");
+    }
+    let known = bench.fault(40, get("ads"));
+    let unknown = bench.fault(40, get("adz"));
+    assert_eq!(known.message.replace("ads", "adz"), unknown.message);
+    assert_eq!(
+        known.advice.unwrap().replace("ads", "adz"),
+        unknown.advice.unwrap()
+    );
+    assert!(
+        bench
+            .fault(20, get("adz"))
+            .advice
+            .unwrap()
+            .contains("did you mean ads?")
+    );
+}
+
+#[tokio::test]
+async fn only_an_administrator_changes_anything() {
+    let bench = bench(ACCOUNTS);
+    let secret = LoginSecret::RefreshToken(SecretText::new("rt").unwrap());
+    for request in [
+        Request::Refresh {
+            account: name("ads"),
+            wait_ms: 0,
+            timeout_ms: 1000,
+        },
+        Request::Login {
+            account: name("ads"),
+            secret,
+        },
+        Request::Forget {
+            account: name("ads"),
+        },
+        Request::Reload,
+    ] {
+        let fault = bench.fault(20, request.clone());
+        assert_eq!(fault.code, FaultCode::NotAllowed, "{request:?}");
+        assert!(fault.advice.is_some());
+        assert!(matches!(
+            bench.desk.handle(&peer(OWNER), request),
+            Handled::Later(_)
+        ));
+    }
+}
+
+const SEPARATE: &str = "
+admin = [{ user = 7, may = [\"forget\"] }]
+[account.ads]
+provider = \"oauth2\"
+base_url = \"http://127.0.0.1:1\"
+username = \"u\"
+client_id = \"c\"
+password = { env = \"X\" }
+allow = [{ user = 20, may = [\"get\"] }, { user = 21, may = [\"status\"] }, { user = 22, may = [\"reject\"] }, { user = 23, may = [\"refresh\"] }, { user = 24, may = [\"login\"] }]
+";
+
+/// Each permission allows its own request and no other.
+#[tokio::test]
+async fn permissions_are_separate() {
+    let bench = bench(SEPARATE);
+    bench.publish("ads", "T", 1);
+    let secret = || LoginSecret::RefreshToken(SecretText::new("rt").unwrap());
+    let account = name("ads");
+    let requests = [
+        (20, get("ads")),
+        (
+            21,
+            Request::Status {
+                account: Some(account.clone()),
+                after: None,
+            },
+        ),
+        (22, reject("ads", "T")),
+        (
+            23,
+            Request::Refresh {
+                account: account.clone(),
+                wait_ms: 0,
+                timeout_ms: 1000,
+            },
+        ),
+        (
+            24,
+            Request::Login {
+                account: account.clone(),
+                secret: secret(),
+            },
+        ),
+        (7, Request::Forget { account }),
+        (9, Request::Reload),
+    ];
+    for (owner, request) in &requests {
+        for uid in [0, 7, 20, 21, 22, 23, 24] {
+            let allowed = match bench.desk.handle(&peer(uid), request.clone()) {
+                Handled::Now(Response::Fault(fault)) => {
+                    assert_eq!(fault.code, FaultCode::NotAllowed, "{uid} {request:?}");
+                    false
+                }
+                Handled::Now(_) | Handled::Later(_) => true,
+            };
+            assert_eq!(allowed, uid == *owner, "{uid} {request:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn whoever_may_reject_and_not_get_is_given_no_token() {
+    let mut bench = bench(SEPARATE);
+    bench.publish("ads", "new", 5);
+    assert!(matches!(
+        bench.now(22, reject("ads", "old")),
+        Response::Done { .. }
+    ));
+    let asked = bench.desk.handle(&peer(22), reject("ads", "new"));
+    let Some(Message::Wanted { reply, .. }) = bench.driver.recv().await else {
+        panic!()
+    };
+    let now = bench.desk.clock.steady();
+    reply
+        .send(Answer::Token(Arc::new(token("newer", 6, now))))
+        .unwrap();
+    assert!(matches!(soon(answer(asked)).await, Response::Done { .. }));
+}
+
+const FACTS: &str = "
+[defaults]
+allow = [{ unit = \"a.service\" }]
+[account.ads]
+provider = \"oauth2\"
+base_url = \"http://127.0.0.1:1\"
+username = \"u\"
+client_id = \"c\"
+[account.bids]
+provider = \"oauth2\"
+base_url = \"http://127.0.0.1:1\"
+username = \"u\"
+client_id = \"c\"
+allow = [{ user = 30 }]
+";
+
+fn in_unit(uid: u32, units: Fact<Units>) -> Peer {
+    peer(uid).with(Facts {
+        units,
+        ..Facts::default()
+    })
+}
+
+#[tokio::test]
+async fn facts_are_read_only_for_accounts_whose_rules_need_them() {
+    let bench = bench(FACTS);
+    let lacks = |peer: &Peer, request: &Request| bench.desk.lacks(peer, request);
+    assert_eq!(lacks(&peer(30), &get("ads")), Needs::UNITS);
+    assert_eq!(lacks(&peer(30), &get("bids")), Needs::NONE);
+    // Whoever may do nothing with an account is looked at as for one that does not exist.
+    assert_eq!(lacks(&peer(31), &get("bids")), Needs::UNITS);
+    assert_eq!(lacks(&peer(31), &get("nobodys")), Needs::UNITS);
+    assert_eq!(
+        lacks(&peer(30), &Request::List { after: None }),
+        Needs::UNITS
+    );
+    assert_eq!(lacks(&peer(30), &Request::Whoami), Needs::ALL);
+    let known = in_unit(31, Fact::Known(Units::default()));
+    for request in [get("ads"), get("bids"), get("nobodys"), Request::Reload] {
+        assert_eq!(lacks(&known, &request), Needs::NONE, "{request:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_could_not_be_read_is_told_alike_for_accounts_that_exist_and_do_not() {
+    let bench = bench(FACTS);
+    bench.publish("ads", "T", 1);
+    let inside = in_unit(
+        31,
+        Fact::Known(Units {
+            system: Some("a.service".into()),
+            user: None,
+        }),
+    );
+    assert!(matches!(
+        bench.desk.handle(&inside, get("ads")),
+        Handled::Now(Response::Token(_))
+    ));
+    let blind = in_unit(31, Fact::Unread("no /proc".into()));
+    let told = |account: &str| match bench.desk.handle(&blind, get(account)) {
+        Handled::Now(Response::Fault(fault)) => fault.message.replace(account, "IT"),
+        _ => panic!("it was allowed"),
+    };
+    assert!(told("ads").contains("your unit could not be read: no /proc"));
+    assert_eq!(told("ads"), told("bids"));
+    assert_eq!(told("ads"), told("nobodys"));
+}
+
+#[tokio::test]
+async fn everybody_is_told_who_they_are() {
+    let bench = bench(FACTS);
+    let asked = bench.desk.handle(
+        &in_unit(30, Fact::Unread("no /proc".into())),
+        Request::Whoami,
+    );
+    let Response::Whoami(who) = soon(answer(asked)).await else {
+        panic!()
+    };
+    assert_eq!((who.user.id, who.unit), (30, Err("no /proc".to_owned())));
+    let may: Vec<_> = who
+        .accounts
+        .iter()
+        .map(|may| (&*may.permission, may.accounts))
+        .collect();
+    assert_eq!(may, [("get", 1), ("status", 1), ("reject", 1)]);
+    assert!(who.administrator.is_empty());
+    let asked = bench.desk.handle(&peer(OWNER), Request::Whoami);
+    let Response::Whoami(who) = soon(answer(asked)).await else {
+        panic!()
+    };
+    assert_eq!(
+        who.administrator,
+        ["status", "refresh", "login", "forget", "reload"]
+    );
+}
