@@ -1,7 +1,7 @@
 //! What the process gives up at start, so that its memory and files stay its own.
 //!
-//! Owns core dumps, ptrace, umask, privilege gain and swap. Must run before a second thread starts: `no_new_privs` belongs to a thread
-//! and is inherited by those it starts. Never fails: what could not be set is reported, and the daemon runs on.
+//! Owns core dumps, ptrace, umask, privilege gain, inherited capabilities and swap. Must run before a second thread starts: `no_new_privs`
+//! and capabilities belong to a thread and are inherited by those it starts. Never fails: what could not be set is reported, and the daemon runs on.
 
 use std::fmt;
 use std::io;
@@ -19,7 +19,10 @@ pub(crate) struct NotHardened {
     source: io::Error,
 }
 
-/// Forbids core dumps, attaching debuggers, new files that others can read, and gaining privileges by exec.
+/// Forbids core dumps, attaching debuggers, new files that others can read, and gaining or passing on privileges by exec.
+///
+/// A capability that systemd gave (`AmbientCapabilities=`) stays the daemon's, and a `command` that fetches a secret starts without it.
+/// Only a daemon that runs as root starts programs that can do all it can.
 ///
 /// Not dumpable also makes `/proc/PID/environ` and `/proc/PID/mem` root's, which matters for secrets in the environment. A
 /// `command` that fetches a secret cannot use a set-uid program such as `sudo`.
@@ -41,6 +44,11 @@ pub(crate) fn harden() -> Vec<NotHardened> {
         (
             "forbid new privileges",
             rustix::thread::set_no_new_privs(true),
+        ),
+        // Not by capset(2), which the unit's system call filter refuses.
+        (
+            "keep capabilities from programs it starts",
+            rustix::thread::clear_ambient_capability_set(),
         ),
     ];
     steps
@@ -131,6 +139,11 @@ mod tests {
         let core = getrlimit(Resource::Core);
         assert_eq!((core.current, core.maximum), (Some(0), Some(0)));
         assert!(rustix::thread::no_new_privs().expect("prctl"));
+        let passed_on = std::fs::read_to_string("/proc/thread-self/status").expect("/proc");
+        assert!(
+            passed_on.contains("\nCapAmb:\t0000000000000000\n"),
+            "{passed_on}"
+        );
         let umask = rustix::process::umask(Mode::RWXG | Mode::RWXO);
         assert_eq!(umask, Mode::RWXG | Mode::RWXO);
     }

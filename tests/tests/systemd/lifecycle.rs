@@ -5,7 +5,7 @@ use tokend_tests::{
     simulator::fault::{Fault, FaultKind, Rule},
 };
 
-use super::stage::{IT, STRANGER, Stage};
+use super::stage::{CLIENT, IT, SECRET, STRANGER, Stage};
 
 /// An answer later than a stop would wait for anything but an attempt.
 const LATE: FaultKind = FaultKind::Slow { ms: 1500 };
@@ -172,10 +172,39 @@ fn the_drop_in_for_rules_by_executable_gives_one_capability_and_no_more() {
     stage.example("executable-rules.conf");
     stage.systemctl(&["restart", "tokend.service"]);
     let one = capabilities(&stage);
-    // CAP_SYS_PTRACE is bit 19.
-    assert!(
-        one.lines().all(|line| line.ends_with("\t0000000000080000")),
-        "{one}"
-    );
+    // CAP_SYS_PTRACE is bit 19. The ambient set, which programs it starts would inherit, it has emptied.
+    let expected =
+        "CapEff:\t0000000000080000\nCapBnd:\t0000000000080000\nCapAmb:\t0000000000000000";
+    assert_eq!(one, expected);
     stage.get();
+}
+
+#[test]
+fn a_command_that_fetches_a_secret_has_no_capability_of_the_daemon() {
+    let Some(stage) = Stage::configured() else {
+        return;
+    };
+    stage.example("executable-rules.conf");
+    let told = "/var/lib/tokend/capabilities";
+    let script =
+        format!("grep -E '^Cap(Inh|Prm|Eff|Amb)' /proc/self/status > {told}; cat {SECRET}");
+    stage.configure(&format!(
+        "password = {{ command = [\"/bin/sh\", \"-c\", \"{script}\"] }}"
+    ));
+    stage.systemctl(&["start", "tokend.service"]);
+    stage.get();
+    let sets = stage.run(&["cat", told]).out;
+    let held: Vec<&str> = sets
+        .lines()
+        .filter(|line| !line.starts_with("CapInh") && !line.ends_with("\t0000000000000000"))
+        .collect();
+    assert_eq!(
+        (sets.lines().count(), held.as_slice()),
+        (4, &[][..]),
+        "{sets}"
+    );
+    // The daemon itself still has what it needs, and looks at a program that is not its own user's.
+    let whoami = ["tokenctl", "whoami"];
+    let said = stage.machine.run_as(CLIENT, &whoami).unwrap();
+    assert!(said.out.contains("/usr/bin/tokenctl"), "{said:?}");
 }

@@ -24,7 +24,7 @@ refresh = "on-demand"
 pacing = { attempts = { burst = 5000, every = "10ms" }, logins = { burst = 5000, every = "10ms" }, host = { burst = 5000, every = "10ms" } }
 "#;
 /// Where its password is.
-const SECRET: &str = "/etc/tokend/secrets/it";
+pub(crate) const SECRET: &str = "/etc/tokend/secrets/it";
 const CONFIGURATION: &str = "/etc/tokend/tokend.toml";
 
 pub(crate) struct Stage {
