@@ -2,7 +2,8 @@
 //!
 //! Owns the life of the process between configuration and exit. Decides nothing about accounts or clients.
 
-use std::io;
+mod ending;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,18 +14,18 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokend_config::{AuditEvent, Config, Environment, Overrides};
 use tokend_policy::Needs;
 use tokend_proto::Fault;
-use tokend_store::{KeyError, OpenError, RedbStore, RotateError, SealingKey, StateDir, Store};
+use tokend_store::{RedbStore, SealingKey, StateDir, Store};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
 use crate::accept::{self, Stage};
 use crate::attempts::{self, Books};
-use crate::audit::{self, Audit, Event, Marker};
+use crate::audit::{Audit, Event, Marker};
 use crate::clock::Clock;
 use crate::desk::Desk;
 use crate::diagnosis::{Diagnosis, Stamps};
 use crate::driver::{Surroundings, Task};
 use crate::keeper::Keeper;
-use crate::listen::{self, Bound, ListenError};
+use crate::listen::{self, Bound};
 use crate::message::{DRIVER_QUEUE, Message};
 use crate::metrics::{self, Counters, Metrics};
 use crate::peer;
@@ -33,7 +34,9 @@ use crate::reload::{LogChoice, Reloader};
 use crate::secrets::SecretSource;
 use crate::signals::{Asked, Incoming};
 use crate::systemd::Manager;
-use crate::upstream::{ClientError, Upstream};
+use crate::upstream::Upstream;
+
+pub(crate) use self::ending::is_mistake;
 
 /// The name of the sealing key among systemd's credentials.
 pub(crate) const KEY_CREDENTIAL: &str = "tokend.key";
@@ -93,56 +96,6 @@ pub(crate) fn run(start: Start) -> anyhow::Result<()> {
     });
     origin.clean_up();
     ended
-}
-
-/// Whether a person has to mend something before the daemon can run. Otherwise starting it again may help: the disk was full, another
-/// daemon ran, or a part of this one died.
-pub(crate) fn is_mistake(error: &anyhow::Error) -> bool {
-    if let Some(error) = error.downcast_ref::<RotateError>() {
-        return match error {
-            RotateError::Open(error) => is_mistake_of_store(error),
-            RotateError::Key(error) => is_mistake_of_key(error),
-            _ => true,
-        };
-    }
-    if let Some(error) = error.downcast_ref::<OpenError>() {
-        return is_mistake_of_store(error);
-    }
-    if let Some(error) = error.downcast_ref::<KeyError>() {
-        return is_mistake_of_key(error);
-    }
-    if let Some(error) = error.downcast_ref::<ListenError>() {
-        return match error {
-            ListenError::Taken { .. } => false,
-            ListenError::Io { source, .. } => is_lasting(source),
-            _ => true,
-        };
-    }
-    error.is::<ClientError>() || error.is::<audit::PrepareError>()
-}
-
-fn is_mistake_of_store(error: &OpenError) -> bool {
-    match error {
-        OpenError::InUse { .. } | OpenError::NoRandomness => false,
-        OpenError::Io { source, .. } => is_lasting(source),
-        _ => true,
-    }
-}
-
-fn is_mistake_of_key(error: &KeyError) -> bool {
-    match error {
-        KeyError::NoRandomness => false,
-        KeyError::Io { source, .. } => is_lasting(source),
-        _ => true,
-    }
-}
-
-/// Permissions and paths do not change by themselves.
-fn is_lasting(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::PermissionDenied | io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-    )
 }
 
 fn open_store(config: &Config) -> anyhow::Result<(Arc<dyn Store>, Marker)> {
@@ -250,7 +203,7 @@ impl Parts {
         });
         let limits = config.limits;
         let patience = config.http.timeout + config.limits.command_timeout + DRAIN_MARGIN;
-        let summary = reloader.apply(&config).await.map_err(anyhow::Error::msg)?;
+        let summary = reloader.apply(&config).await?;
         drop(config);
         let desk = Arc::new(Desk {
             registry: Arc::clone(&registry),
@@ -375,48 +328,4 @@ fn seed(clock: &Clock) -> u64 {
     u64::from(std::process::id())
         ^ clock.boot_ms().rotate_left(32)
         ^ u64::from_le_bytes(clock.wall_ms().to_le_bytes())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_only_a_person_can_mend_is_told_from_what_may_pass() {
-        let path = PathBuf::from("/var/lib/tokend");
-        let io = |kind: io::ErrorKind| OpenError::Io {
-            doing: "write",
-            path: "/var/lib/tokend".into(),
-            source: kind.into(),
-        };
-        let wrong_key = || OpenError::WrongKey { path: path.clone() };
-        let mistakes: [anyhow::Error; 7] = [
-            wrong_key().into(),
-            // What settles an interrupted change of the key says it in its own way.
-            RotateError::Open(wrong_key()).into(),
-            RotateError::Key(KeyError::NotAFile { path: path.clone() }).into(),
-            io(io::ErrorKind::PermissionDenied).into(),
-            KeyError::NotAFile { path: path.clone() }.into(),
-            ListenError::TooMany { count: 2 }.into(),
-            ClientError::Client("no".to_owned()).into(),
-        ];
-        for error in mistakes {
-            assert!(is_mistake(&error), "{error}");
-        }
-        let passing: [anyhow::Error; 6] = [
-            RotateError::Open(io(io::ErrorKind::StorageFull)).into(),
-            OpenError::InUse {
-                dir: path.clone(),
-                pid: None,
-            }
-            .into(),
-            io(io::ErrorKind::StorageFull).into(),
-            KeyError::NoRandomness.into(),
-            ListenError::Taken { path }.into(),
-            anyhow::anyhow!("the task that decides died"),
-        ];
-        for error in passing {
-            assert!(!is_mistake(&error), "{error}");
-        }
-    }
 }

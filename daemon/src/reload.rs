@@ -107,6 +107,23 @@ pub(crate) struct Summary {
     pub(crate) with_token: usize,
 }
 
+/// Why a configuration was not put in force.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotApplied {
+    /// The store does not give its records out.
+    #[error(transparent)]
+    Store(StoreError),
+    /// The task that reads them died.
+    #[error("reading the stored records failed: {0}")]
+    Died(tokio::task::JoinError),
+    /// The driver takes nothing more.
+    #[error("the daemon is stopping")]
+    Stopping,
+    /// Accounts came and went each time their records were read.
+    #[error("accounts came and went while the configuration was put in force; try again")]
+    Unsettled,
+}
+
 impl fmt::Debug for Reloader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reloader")
@@ -186,7 +203,8 @@ impl Reloader {
             loaded.await.map_err(|error| error.to_string())??;
         let summary = self
             .put_in_force(&config, || configure(&self.upstream))
-            .await?;
+            .await
+            .map_err(|error| error.to_string())?;
         self.stamps.store(Arc::new(stamps));
         self.metrics.configure(&config.metrics);
         // The configuration is in force already; only a machine that can start no thread comes here.
@@ -203,8 +221,8 @@ impl Reloader {
     /// Puts a loaded configuration in force.
     ///
     /// # Errors
-    /// What went wrong, for people.
-    pub(crate) async fn apply(&self, config: &Config) -> Result<Summary, String> {
+    /// What went wrong. What was in force stays in force.
+    pub(crate) async fn apply(&self, config: &Config) -> Result<Summary, NotApplied> {
         self.put_in_force(config, || {}).await
     }
 
@@ -213,7 +231,7 @@ impl Reloader {
         &self,
         config: &Config,
         configure: impl FnOnce(),
-    ) -> Result<Summary, String> {
+    ) -> Result<Summary, NotApplied> {
         let mut configure = Some(configure);
         let ids: Vec<_> = config
             .accounts
@@ -238,23 +256,23 @@ impl Reloader {
             self.driver
                 .send(Message::Change(Box::new(change)))
                 .await
-                .map_err(|_| STOPPING)?;
-            match answer.await.map_err(|_| STOPPING)? {
+                .map_err(|_| NotApplied::Stopping)?;
+            match answer.await.map_err(|_| NotApplied::Stopping)? {
                 Ok(summary) => return Ok(summary),
                 // An account that was known went in between: its record has to be read after all.
                 Err(_gone) => records.clear(),
             }
         }
-        Err("accounts came and went while the configuration was put in force; try again".to_owned())
+        Err(NotApplied::Unsettled)
     }
 
-    async fn survey(&self, accounts: Vec<AccountId>) -> Result<Survey, String> {
+    async fn survey(&self, accounts: Vec<AccountId>) -> Result<Survey, NotApplied> {
         let (reply, answer) = oneshot::channel();
         self.driver
             .send(Message::Survey { accounts, reply })
             .await
-            .map_err(|_| STOPPING)?;
-        answer.await.map_err(|_| STOPPING.to_owned())
+            .map_err(|_| NotApplied::Stopping)?;
+        answer.await.map_err(|_| NotApplied::Stopping)
     }
 
     /// Reads what has to be read.
@@ -263,7 +281,7 @@ impl Reloader {
         survey: &Survey,
         found: &mut HashMap<AccountId, Stored>,
         all: usize,
-    ) -> Result<Option<HostsUsed>, String> {
+    ) -> Result<Option<HostsUsed>, NotApplied> {
         let store = Arc::clone(&self.store);
         let clock = self.clock.clone();
         let missing: HashSet<_> = survey.missing.iter().cloned().collect();
@@ -278,8 +296,8 @@ impl Reloader {
         });
         let (read, hosts_used) = read
             .await
-            .map_err(|error| error.to_string())?
-            .map_err(|error: StoreError| error.to_string())?;
+            .map_err(NotApplied::Died)?
+            .map_err(NotApplied::Store)?;
         found.extend(read);
         Ok(hosts_used)
     }
@@ -360,8 +378,6 @@ impl Reloader {
             .map_err(|error| error.to_string())
     }
 }
-
-const STOPPING: &str = "the daemon is stopping";
 
 impl LogChoice {
     /// Format and level in force: the command line first, then the environment, then the configuration.

@@ -14,7 +14,7 @@ use tokend_tests::{
 
 use crate::{
     scene::{Scene, WELL},
-    store::{asked, copy, refused},
+    store::{A_PERSON, asked, copy, refused},
     wire::Other,
 };
 
@@ -34,7 +34,7 @@ fn permissions_opened_under_a_running_daemon_are_told_at_its_next_start() {
     set_mode(&state, 0o700);
     set_mode(&state.join("tokend.key"), 0o644);
     assert!(daemon.terminate().unwrap().success());
-    let log = refused(&scene.site);
+    let log = refused(&scene.site, A_PERSON);
     assert!(log.contains("chmod 600"), "{log}");
     set_mode(&state.join("tokend.key"), 0o600);
     let _daemon = scene.site.start().unwrap();

@@ -1,0 +1,130 @@
+//! What an error that ends the daemon asks for: a person, or another start.
+//!
+//! Owns the choice between exit codes 78 and 75, by the types of errors and never by their words.
+
+use std::io;
+
+use tokend_store::{KeyError, OpenError, RotateError, StoreError};
+
+use crate::audit;
+use crate::listen::ListenError;
+use crate::reload::NotApplied;
+use crate::upstream::ClientError;
+
+/// Whether a person has to mend something before the daemon can run. Otherwise starting it again may help: the disk was full, another
+/// daemon ran, or a part of this one died.
+pub(crate) fn is_mistake(error: &anyhow::Error) -> bool {
+    if let Some(error) = error.downcast_ref::<RotateError>() {
+        return match error {
+            RotateError::Open(error) => is_mistake_of_store(error),
+            RotateError::Key(error) => is_mistake_of_key(error),
+            _ => true,
+        };
+    }
+    if let Some(error) = error.downcast_ref::<OpenError>() {
+        return is_mistake_of_store(error);
+    }
+    if let Some(error) = error.downcast_ref::<KeyError>() {
+        return is_mistake_of_key(error);
+    }
+    if let Some(error) = error.downcast_ref::<ListenError>() {
+        return match error {
+            ListenError::Taken { .. } => false,
+            ListenError::Io { source, .. } => is_lasting(source),
+            _ => true,
+        };
+    }
+    // Damage that opening the store did not meet, and reading its records does.
+    if let Some(NotApplied::Store(error)) = error.downcast_ref() {
+        return matches!(error, StoreError::Corrupt { .. });
+    }
+    error.is::<ClientError>() || error.is::<audit::PrepareError>()
+}
+
+fn is_mistake_of_store(error: &OpenError) -> bool {
+    match error {
+        OpenError::InUse { .. } | OpenError::NoRandomness => false,
+        OpenError::Io { source, .. } => is_lasting(source),
+        _ => true,
+    }
+}
+
+fn is_mistake_of_key(error: &KeyError) -> bool {
+    match error {
+        KeyError::NoRandomness => false,
+        KeyError::Io { source, .. } => is_lasting(source),
+        _ => true,
+    }
+}
+
+/// Permissions and paths do not change by themselves.
+fn is_lasting(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::PermissionDenied
+            | io::ErrorKind::NotFound
+            | io::ErrorKind::NotADirectory
+            | io::ErrorKind::IsADirectory
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use tokend_store::Cause;
+
+    use super::*;
+
+    #[test]
+    fn what_only_a_person_can_mend_is_told_from_what_may_pass() {
+        let path = PathBuf::from("/var/lib/tokend");
+        let io = |kind: io::ErrorKind| OpenError::Io {
+            doing: "write",
+            path: "/var/lib/tokend".into(),
+            source: kind.into(),
+        };
+        let wrong_key = || OpenError::WrongKey { path: path.clone() };
+        let at = || PathBuf::from("/var/lib/tokend/tokend.redb");
+        let mistakes: [anyhow::Error; 9] = [
+            wrong_key().into(),
+            // What settles an interrupted change of the key says it in its own way.
+            RotateError::Open(wrong_key()).into(),
+            RotateError::Key(KeyError::NotAFile { path: path.clone() }).into(),
+            io(io::ErrorKind::PermissionDenied).into(),
+            io(io::ErrorKind::IsADirectory).into(),
+            NotApplied::Store(StoreError::Corrupt {
+                at: at(),
+                detail: "a page".to_owned(),
+            })
+            .into(),
+            KeyError::NotAFile { path: path.clone() }.into(),
+            ListenError::TooMany { count: 2 }.into(),
+            ClientError::Client("no".to_owned()).into(),
+        ];
+        for error in mistakes {
+            assert!(is_mistake(&error), "{error}");
+        }
+        let passing: [anyhow::Error; 7] = [
+            NotApplied::Store(StoreError::Unavailable {
+                cause: Cause::Io,
+                at: at(),
+                detail: "EIO".to_owned(),
+            })
+            .into(),
+            RotateError::Open(io(io::ErrorKind::StorageFull)).into(),
+            OpenError::InUse {
+                dir: path.clone(),
+                pid: None,
+            }
+            .into(),
+            io(io::ErrorKind::StorageFull).into(),
+            KeyError::NoRandomness.into(),
+            ListenError::Taken { path }.into(),
+            anyhow::anyhow!("the task that decides died"),
+        ];
+        for error in passing {
+            assert!(!is_mistake(&error), "{error}");
+        }
+    }
+}
