@@ -128,7 +128,7 @@ impl Origin {
             && error.kind() != io::ErrorKind::NotFound
         {
             tracing::warn!(
-                "{}: the socket could not be removed: {error}",
+                "the socket {} could not be removed: {error}",
                 path.display()
             );
         }

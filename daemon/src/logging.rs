@@ -5,6 +5,8 @@
 
 mod line;
 #[cfg(test)]
+mod page;
+#[cfg(test)]
 mod tests;
 
 use std::io::IsTerminal as _;

@@ -93,7 +93,7 @@ fn run(args: &RunArgs, environment: Environment) -> Exit {
         &level.clone().unwrap_or_default(),
     );
     for refused in harden::harden() {
-        tracing::warn!("{refused}");
+        tracing::warn!("a protection is missing: {refused}");
     }
     let swap = harden::keep_out_of_swap();
     let log = LogChoice {
@@ -135,6 +135,6 @@ fn run(args: &RunArgs, environment: Environment) -> Exit {
 }
 
 fn fail(error: &anyhow::Error, exit: Exit) -> Exit {
-    tracing::error!("{error:#}");
+    tracing::error!("tokend ended: {error:#}");
     exit
 }

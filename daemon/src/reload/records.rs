@@ -34,7 +34,7 @@ pub(super) fn all(
         put_back(store, lost, clock, &mut found)?;
     }
     for set_aside in quarantined {
-        tracing::error!("{set_aside}");
+        tracing::error!("a stored record does not open: {set_aside}");
         if let Ok(id) = AccountId::new(&set_aside.account) {
             found.insert(id, Stored::Quarantined(set_aside.reason.to_string().into()));
         }

@@ -1,0 +1,20 @@
+//! The operations guide cannot lie about log lines: it has every warning and error of the daemon, and none that nothing logs.
+
+use std::path::Path;
+
+use tokend_pages::lines::{documented, logged, unmatched};
+
+const DAEMON: &str = env!("CARGO_MANIFEST_DIR");
+const GUIDE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../systemd/OPERATIONS.md");
+
+#[test]
+fn the_page_of_operations_has_every_line_that_warns_and_none_that_is_never_logged() {
+    let lines = logged(Path::new(DAEMON));
+    let rows = documented(Path::new(GUIDE), "Log lines");
+    for level in ["error", "warn", "info"] {
+        let known = lines.iter().any(|line| line.level == level);
+        assert!(known, "no {level} line was found in {DAEMON}");
+    }
+    let wrong = unmatched(&lines, &rows, "systemd/OPERATIONS.md, \"Log lines\"");
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
