@@ -12,11 +12,26 @@ use std::{
 };
 
 pub use super::scene::{Death, Outcome};
-use super::{birth, judge::Attempt, recovery, strike};
+use super::{birth, judge::Attempt, recovery, strike, tracer::Call};
 use crate::simulator::spec::Api;
 
 /// Scheduling moves a call from one run to the next: so many more are tried of each thread and kind.
 const BEYOND: usize = 1;
+
+/// How often a recorded call is tried that does not come.
+const TRIES: usize = 4;
+
+/// Where a daemon dies.
+pub(super) trait Place: fmt::Display + Sync {
+    /// Whether it was not in the record, and may come all the same.
+    fn beyond(&self) -> bool;
+}
+
+impl Place for Call {
+    fn beyond(&self) -> bool {
+        self.beyond
+    }
+}
 
 /// What came of all points of one dialect.
 #[derive(Clone, Debug)]
@@ -25,7 +40,9 @@ pub struct Report {
     pub api: Api,
     /// Points at which the daemon died.
     pub points: usize,
-    /// Points that did not come in their run: the daemon died after the attempt instead, which is judged as well.
+    /// How many of them were not in the record.
+    pub beyond: usize,
+    /// Points of the record that came in none of several runs: the daemon died after the attempt instead, which is judged as well.
     pub not_reached: Vec<String>,
     /// Deaths after which the unavoidable window cost a login.
     pub in_the_window: usize,
@@ -38,6 +55,7 @@ impl fmt::Display for Report {
         let Self {
             api,
             points,
+            beyond,
             not_reached,
             in_the_window,
             failures,
@@ -45,7 +63,7 @@ impl fmt::Display for Report {
         let (missed, failed) = (not_reached.len(), failures.len());
         write!(
             f,
-            "{api:<18} {points:>4} points, {missed:>2} not reached, {in_the_window:>3} in the unavoidable window, {failed} failed"
+            "{api:<18} {points:>4} points ({beyond} beyond the record), {missed} not reached, {in_the_window:>3} in the unavoidable window, {failed} failed"
         )
     }
 }
@@ -95,7 +113,7 @@ pub fn first_start(death: Death, sample: Option<usize>, at_once: usize) -> anyho
     Ok(each(birth::API, points, sample, at_once, die))
 }
 
-fn each<P: fmt::Display + Sync>(
+fn each<P: Place>(
     api: Api,
     mut points: Vec<P>,
     sample: Option<usize>,
@@ -109,6 +127,7 @@ fn each<P: fmt::Display + Sync>(
     let report = Mutex::new(Report {
         api,
         points: 0,
+        beyond: 0,
         not_reached: Vec::new(),
         in_the_window: 0,
         failures: Vec::new(),
@@ -118,9 +137,15 @@ fn each<P: fmt::Display + Sync>(
         for _ in 0..at_once.max(1) {
             scope.spawn(|| {
                 while let Some(point) = points.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let outcome = die(point);
-                    let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);
-                    report.add(point, outcome);
+                    for tries_left in (0..TRIES).rev() {
+                        let outcome = die(point);
+                        let again = tries_left > 0 && came_not(point, &outcome);
+                        let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);
+                        report.add(point, outcome, again);
+                        if !again {
+                            break;
+                        }
+                    }
                 }
             });
         }
@@ -128,15 +153,23 @@ fn each<P: fmt::Display + Sync>(
     report.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Whether a run did not come to a point of the record, and broke nothing.
+fn came_not(point: &impl Place, outcome: &anyhow::Result<Outcome>) -> bool {
+    let came = |outcome: &Outcome| outcome.reached || !outcome.findings.broken.is_empty();
+    !point.beyond() && !outcome.as_ref().map_or(true, came)
+}
+
 impl Report {
-    fn add(&mut self, point: &impl fmt::Display, outcome: anyhow::Result<Outcome>) {
+    /// Counts what came of a run, after which the point may be tried `again`.
+    fn add(&mut self, point: &impl Place, outcome: anyhow::Result<Outcome>, again: bool) {
         match outcome {
             Ok(Outcome { reached, findings }) => {
                 self.points += usize::from(reached);
-                if !reached {
+                self.beyond += usize::from(reached && point.beyond());
+                if !reached && !again && !point.beyond() {
                     self.not_reached.push(point.to_string());
                 }
-                self.in_the_window += usize::from(findings.in_the_window);
+                self.in_the_window += usize::from(findings.in_the_window && !again);
                 if !findings.broken.is_empty() {
                     let broken = findings.broken.join("\n    ");
                     self.failures

@@ -8,6 +8,7 @@ use std::{fmt, time::Duration};
 use super::{
     birth,
     judge::{Attempt, Life, Seen},
+    points::Place,
     scene::{Death, Outcome, Scene},
     strike::{and_beyond, calls as calls_of, record, strike},
     tracer::{Call, born_under, recorded},
@@ -114,6 +115,13 @@ impl fmt::Display for Point {
             Second::Attempt(call) => ("as it recovers", call),
         };
         write!(f, "{second}, {when} after {progress:?} ({first})")
+    }
+}
+
+impl Place for Point {
+    fn beyond(&self) -> bool {
+        let (Second::Start(call) | Second::Attempt(call)) = &self.second;
+        call.beyond
     }
 }
 

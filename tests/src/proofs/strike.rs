@@ -50,6 +50,7 @@ pub(super) fn record(
             role: role.clone(),
             name,
             number: *number,
+            beyond: false,
         });
     }
     anyhow::ensure!(!calls.is_empty(), "strace recorded nothing");
@@ -65,6 +66,7 @@ pub(super) fn and_beyond(mut calls: Vec<Call>, beyond: usize) -> Vec<Call> {
     for call in last.into_values() {
         calls.extend((1..=beyond).map(|more| Call {
             number: call.number + more,
+            beyond: true,
             ..call.clone()
         }));
     }

@@ -36,6 +36,8 @@ pub struct Call {
     pub name: String,
     /// Which of the thread's calls of this name, from 1.
     pub number: usize,
+    /// Not in the record: it may come, where scheduling has moved one.
+    pub beyond: bool,
 }
 
 impl fmt::Display for Call {
@@ -45,6 +47,7 @@ impl fmt::Display for Call {
             role,
             name,
             number,
+            ..
         } = self;
         write!(f, "{name} number {number} of thread {thread} ({role})")
     }
@@ -205,6 +208,7 @@ pub(super) fn recorded(process: u32, output: &Path) -> anyhow::Result<Vec<Call>>
             role: if first { "tokend" } else { "another" }.to_owned(),
             name: name.clone(),
             number: *number,
+            beyond: false,
         });
     }
     anyhow::ensure!(!calls.is_empty(), "strace recorded nothing");
