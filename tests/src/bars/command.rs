@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context as _;
 
 use super::{Figure, Stand, Times};
-use crate::clock::Stopwatch;
+use crate::{clock::Stopwatch, harness::Site};
 
 const ROUNDS: usize = 1000;
 
@@ -20,20 +20,12 @@ const ROUNDS: usize = 1000;
 pub fn measure() -> anyhow::Result<Vec<Figure>> {
     let stand = Stand::start("", "")?;
     stand.site.get("ads")?;
-    let socket = stand.site.socket();
-    let program = stand.site.binaries().tokenctl.clone();
-    let arguments = [
-        Path::new("--socket"),
-        &socket,
-        Path::new("get"),
-        Path::new("ads"),
-    ];
-    let (mut get, mut nothing) = (Times::default(), Times::default());
+    let (mut got, mut nothing) = (Times::default(), Times::default());
     for _ in 0..ROUNDS {
         nothing.add(run(Path::new("/bin/true"), &[])?);
-        get.add(run(&program, &arguments)?);
+        got.add(get(&stand.site, "ads")?);
     }
-    let (get, nothing) = (get.quantile(0.5), nothing.quantile(0.5));
+    let (get, nothing) = (got.quantile(0.5), nothing.quantile(0.5));
     stand.daemon.terminate()?;
     Ok(vec![Figure {
         what: "tokenctl get, held token, whole process",
@@ -42,6 +34,18 @@ pub fn measure() -> anyhow::Result<Vec<Figure>> {
         unit: " x /bin/true",
         from: format!("{ROUNDS} pairs, p50 {get:.0} us against {nothing:.0} us"),
     }])
+}
+
+/// How long `tokenctl get` takes as a whole process.
+pub(super) fn get(site: &Site, account: &str) -> anyhow::Result<Duration> {
+    let socket = site.socket();
+    let arguments = [
+        Path::new("--socket"),
+        &socket,
+        Path::new("get"),
+        Path::new(account),
+    ];
+    run(&site.binaries().tokenctl, &arguments)
 }
 
 fn run(program: &Path, arguments: &[&Path]) -> anyhow::Result<Duration> {

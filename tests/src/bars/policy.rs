@@ -2,13 +2,15 @@
 //!
 //! Over a kept connection, where the unit is known after the first request, and over a new connection for each, where it is read
 //! each time. This process is in a control group that is named like a unit while it measures.
+//!
+//! Beside that the whole of it: rule by unit and audit, against a daemon with neither.
 
 use std::{fs, path::PathBuf};
 
 use anyhow::Context as _;
 use tokend_client::{AccountName, BlockingClient, GetOptions, SocketPath};
 
-use super::{Figure, Times};
+use super::{Figure, Stand, Times, command};
 use crate::{
     clock::Stopwatch,
     harness::Site,
@@ -22,6 +24,7 @@ use crate::{
 const ROUNDS: usize = 40;
 const KEPT_IN_A_ROUND: usize = 500;
 const FRESH_IN_A_ROUND: usize = 100;
+const PROCESSES: usize = 500;
 const UNIT: &str = "tokend-bars.service";
 
 /// Measures both.
@@ -53,13 +56,81 @@ pub fn measure() -> anyhow::Result<Vec<Figure>> {
     let options = |name: &str| name.parse::<AccountName>().map(GetOptions::new);
     let both = [options("user")?, options("unit")?];
 
+    let [user, unit] = both;
+    let (kept, fresh) = by_turns(&[(&socket, user), (&socket, unit)])?;
+    daemon.terminate()?;
+    Ok(vec![
+        figure(
+            "get by a rule by unit on a kept connection, p50",
+            " x by user",
+            &kept,
+        ),
+        figure(
+            "get by a rule by unit on a new connection, p50",
+            " x by user",
+            &fresh,
+        ),
+    ])
+}
+
+/// Measures `get` by a rule by unit with audit on, against a rule by user and no audit.
+///
+/// # Errors
+/// As [`measure`].
+pub fn with_audit() -> anyhow::Result<Vec<Figure>> {
+    let uid = rustix::process::geteuid().as_raw();
+    let stands = [
+        Stand::start(
+            &format!("allow = [{{ user = {uid} }}]"),
+            "[audit]\njournal = false\n",
+        )?,
+        Stand::start(
+            &format!("allow = [{{ unit = \"{UNIT}\" }}]"),
+            "[audit]\njournal = false\nfile = \"audit.jsonl\"\n",
+        )?,
+    ];
+    let _unit = Unit::enter()?;
+    let options = || "ads".parse::<AccountName>().map(GetOptions::new);
+    let sockets = [&stands[0], &stands[1]].map(|stand| SocketPath::from(stand.site.socket()));
+    let (kept, fresh) = by_turns(&[(&sockets[0], options()?), (&sockets[1], options()?)])?;
+    let mut whole = <[Times; 2]>::default();
+    for _ in 0..PROCESSES {
+        for (stand, times) in stands.iter().zip(&mut whole) {
+            times.add(command::get(&stand.site, "ads")?);
+        }
+    }
+    for stand in stands {
+        stand.daemon.terminate()?;
+    }
+    let neither = " x with neither";
+    Ok(vec![
+        figure(
+            "get by unit and audit, kept connection, p50",
+            neither,
+            &kept,
+        ),
+        figure(
+            "get by unit and audit, new connection, p50",
+            neither,
+            &fresh,
+        ),
+        figure(
+            "tokenctl get by unit and audit, whole process, p50",
+            neither,
+            &whole,
+        ),
+    ])
+}
+
+/// `get` at the first and at the second by turns, over a kept connection each, and over new ones.
+fn by_turns(both: &[(&SocketPath, GetOptions); 2]) -> anyhow::Result<([Times; 2], [Times; 2])> {
     let mut clients = [
-        BlockingClient::connect(&socket)?,
-        BlockingClient::connect(&socket)?,
+        BlockingClient::connect(both[0].0)?,
+        BlockingClient::connect(both[1].0)?,
     ];
     let (mut kept, mut fresh) = (<[Times; 2]>::default(), <[Times; 2]>::default());
     for round in 0..ROUNDS {
-        for ((client, options), times) in clients.iter_mut().zip(&both).zip(&mut kept) {
+        for ((client, (_, options)), times) in clients.iter_mut().zip(both).zip(&mut kept) {
             // The first one reads the facts, and is no kept connection yet.
             if round == 0 {
                 client.get(options)?;
@@ -70,28 +141,24 @@ pub fn measure() -> anyhow::Result<Vec<Figure>> {
                 times.add(watch.elapsed());
             }
         }
-        for (options, times) in both.iter().zip(&mut fresh) {
+        for ((socket, options), times) in both.iter().zip(&mut fresh) {
             for _ in 0..FRESH_IN_A_ROUND {
                 let watch = Stopwatch::start();
-                BlockingClient::connect(&socket)?.get(options)?;
+                BlockingClient::connect(socket)?.get(options)?;
                 times.add(watch.elapsed());
             }
         }
     }
-    daemon.terminate()?;
-    Ok(vec![
-        figure("get by a rule by unit on a kept connection, p50", &kept),
-        figure("get by a rule by unit on a new connection, p50", &fresh),
-    ])
+    Ok((kept, fresh))
 }
 
-fn figure(what: &'static str, [without, with]: &[Times; 2]) -> Figure {
+fn figure(what: &'static str, unit: &'static str, [without, with]: &[Times; 2]) -> Figure {
     let (slow, fast) = (with.quantile(0.5), without.quantile(0.5));
     Figure {
         what,
         found: slow / fast,
         most: 1.3,
-        unit: " x by user",
+        unit,
         from: format!("{} each, {slow:.1} us against {fast:.1} us", with.len()),
     }
 }

@@ -40,6 +40,8 @@ enum Which {
     Audit,
     /// `get` by a rule by unit against one by user.
     Policy,
+    /// `get` by a rule by unit with audit on, against neither.
+    Governed,
     /// `get` while providers fail and clients are hostile, against the same without.
     Disturbed,
     /// A thousand clients that ask at once for an expired token.
@@ -94,11 +96,12 @@ fn echo(socket: &str, asked: &str, answered: &str) -> anyhow::Result<()> {
 }
 
 fn measure(only: &[Which], out: &mut impl Write) -> anyhow::Result<bool> {
-    let all: [(Which, Measure); 7] = [
+    let all: [(Which, Measure); 8] = [
         (Which::Command, bars::command::measure),
         (Which::Connection, bars::connection::measure),
         (Which::Audit, bars::audit::measure),
         (Which::Policy, bars::policy::measure),
+        (Which::Governed, bars::policy::with_audit),
         (Which::Disturbed, bars::disturbed::measure),
         (Which::Herd, bars::herd::measure),
         (Which::Accounts, bars::accounts::measure),
