@@ -8,6 +8,7 @@ mod executable;
 mod pin;
 mod process;
 mod reader;
+mod recent;
 
 use std::io;
 use std::os::fd::AsFd as _;

@@ -17,6 +17,9 @@ use super::process;
 pub(crate) trait Pinned: fmt::Debug + Send {
     /// Whether it lives.
     fn lives(&self) -> bool;
+
+    /// A number that no other process has had since the machine started, if the kernel gives one.
+    fn number(&self) -> Option<u64>;
 }
 
 /// A descriptor that names one process for good (pidfd_open(2)).
@@ -65,6 +68,9 @@ impl Pin {
     }
 }
 
+/// The file system of such descriptors, whose files have a number for each process (PID_FS_MAGIC in linux/magic.h).
+const PIDFS: rustix::fs::FsWord = 0x5049_4446;
+
 /// What is said of a process that is no more.
 pub(crate) const ENDED: &str = "the process that connected has ended";
 
@@ -73,6 +79,14 @@ impl Pinned for Pin {
         let mut fds = [PollFd::new(&self.0, PollFlags::IN)];
         // Readable means ended. An error is no sign of life.
         matches!(poll(&mut fds, Some(&Timespec::default())), Ok(0))
+    }
+
+    fn number(&self) -> Option<u64> {
+        // Before Linux 6.9 all of these descriptors were one file, and where words have 32 bits the number is cut.
+        let of_pidfs =
+            cfg!(target_pointer_width = "64") && rustix::fs::fstatfs(&self.0).ok()?.f_type == PIDFS;
+        let file = of_pidfs.then(|| rustix::fs::fstat(&self.0).ok())??;
+        Some(file.st_ino)
     }
 }
 
@@ -98,6 +112,22 @@ mod tests {
         assert!(!pin.lives());
         assert_eq!(Pin::open(child.id()).unwrap_err(), ENDED);
         assert!(Pin::open(0).is_err());
+    }
+
+    #[test]
+    fn a_process_has_one_number_and_no_other_has_it() {
+        let number = |id| Pin::open(id).unwrap().number();
+        let mut child = std::process::Command::new("cat")
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (own, other) = (number(std::process::id()), number(child.id()));
+        assert_eq!(own, number(std::process::id()));
+        // An older kernel has none for either.
+        assert_eq!(own.is_some(), other.is_some());
+        assert!(own.is_none() || own != other);
+        drop(child.stdin.take());
+        child.wait().unwrap();
     }
 
     #[test]

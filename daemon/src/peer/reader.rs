@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use super::executable::Digests;
 use super::pin::{ENDED, Pinned};
 use super::process::{self, Kernel, Processes};
+use super::recent::Recent;
 use crate::clock::Clock;
 
 /// How many executables are looked at at once.
@@ -40,6 +41,7 @@ pub(crate) struct Reader {
 struct Work {
     processes: Box<dyn Processes>,
     digests: Digests,
+    recent: Recent,
 }
 
 impl Reader {
@@ -53,6 +55,7 @@ impl Reader {
             work: Arc::new(Work {
                 processes,
                 digests: Digests::default(),
+                recent: Recent::default(),
             }),
             clock,
             looks: Arc::new(Semaphore::new(LOOKS)),
@@ -88,7 +91,7 @@ impl Reader {
         let facts = peer.facts().clone();
         let (work, own) = (Arc::clone(&self.work), peer.clone());
         if !wanted.has(files) {
-            let facts = work.read(&own, facts, wanted, &*pin, 0);
+            let facts = work.read_again(&own, facts, wanted, &*pin, self.clock.boot_ms());
             return peer.with(facts);
         }
         let now_ms = self.clock.wall_ms();
@@ -137,6 +140,30 @@ impl Reader {
 }
 
 impl Work {
+    /// As [`Work::read`], but units that were read of this very process a moment ago are not read again.
+    fn read_again(
+        &self,
+        peer: &Peer,
+        facts: Facts,
+        wanted: Needs,
+        pin: &dyn Pinned,
+        boot_ms: u64,
+    ) -> Facts {
+        let number = (wanted == Needs::UNITS).then(|| pin.number()).flatten();
+        let known = number.and_then(|number| self.recent.of(number, peer, boot_ms));
+        if let Some(units) = known.filter(|_| pin.lives()) {
+            return Facts {
+                units: Fact::Known(units),
+                ..facts
+            };
+        }
+        let facts = self.read(peer, facts, wanted, pin, 0);
+        if let (Some(number), Fact::Known(units)) = (number, &facts.units) {
+            self.recent.note(number, peer, units.clone(), boot_ms);
+        }
+        facts
+    }
+
     /// Reads what is wanted, and believes it only if it can be of nobody but the process that connected.
     fn read(
         &self,

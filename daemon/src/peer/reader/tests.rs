@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::*;
+use crate::clock::fake::FakeClock;
 use crate::testing::soon;
 
 /// Any small file that is there.
@@ -18,6 +19,8 @@ struct Fake {
     reused_after: Option<usize>,
     reads: AtomicUsize,
     lives: AtomicBool,
+    /// What the kernel calls it and no other.
+    number: Option<u64>,
     /// Where executables hang until it is dropped.
     hang: Mutex<Option<std::sync::mpsc::Receiver<()>>>,
 }
@@ -37,6 +40,10 @@ struct FakePin(Arc<Fake>);
 impl Pinned for FakePin {
     fn lives(&self) -> bool {
         self.0.lives.load(Ordering::SeqCst)
+    }
+
+    fn number(&self) -> Option<u64> {
+        self.0.number
     }
 }
 
@@ -163,6 +170,60 @@ async fn facts_are_read_once_and_added_to() {
         "as it was when it was asked first"
     );
     assert!(more.facts().groups.known().is_some());
+}
+
+#[tokio::test]
+async fn a_process_that_connects_again_within_a_second_is_not_looked_at_again() {
+    let (clock, fake_clock) = FakeClock::start(0, 5000, "boot");
+    let numbered = |unit| {
+        Arc::new(Fake {
+            number: Some(70),
+            ..Fake::of((7, 8), unit)
+        })
+    };
+    let fake = numbered("a.service");
+    let reader = Reader::with(Box::new(Number(Arc::clone(&fake))), clock, None);
+    let unit = async |peer: Peer, wanted, pin| {
+        let learned = reader.learn(peer, wanted, pin).await;
+        learned.unit().map(str::to_owned)
+    };
+    let known = async |wanted| unit(peer(), wanted, pin(&fake)).await;
+    assert_eq!(known(Needs::UNITS).await.as_deref(), Some("a.service"));
+    fake.is.lock().unwrap().unit = "b.service";
+    assert_eq!(known(Needs::UNITS).await.as_deref(), Some("a.service"));
+    // What is read besides is read of one moment.
+    let more = Needs::UNITS | Needs::GROUPS;
+    assert_eq!(known(more).await.as_deref(), Some("b.service"));
+    // Another process of the same number, and the same one as another user, are others.
+    let other = Arc::new(Fake {
+        number: Some(71),
+        ..Fake::of((7, 8), "")
+    });
+    let of_other = unit(peer(), Needs::UNITS, pin(&other)).await;
+    assert_eq!(of_other.as_deref(), Some("b.service"));
+    fake.is.lock().unwrap().ids = (0, 0);
+    let as_other = unit(Peer::new(0, 0, 9), Needs::UNITS, pin(&fake)).await;
+    assert_eq!(as_other.as_deref(), Some("b.service"));
+    fake.is.lock().unwrap().ids = (7, 8);
+    fake_clock.advance(Duration::from_secs(1));
+    assert_eq!(known(Needs::UNITS).await.as_deref(), Some("b.service"));
+    // A process that ended has nothing, however lately it was looked at.
+    fake.lives.store(false, Ordering::SeqCst);
+    assert_eq!(known(Needs::UNITS).await, None);
+}
+
+#[tokio::test]
+async fn what_could_not_be_read_is_read_again() {
+    let fake = Arc::new(Fake {
+        number: Some(70),
+        ..Fake::of((0, 8), "a.service")
+    });
+    let reader = reader(&fake);
+    let denied = reader.learn(peer(), Needs::UNITS, pin(&fake)).await;
+    assert_eq!(denied.unit(), None);
+    fake.is.lock().unwrap().ids = (7, 8);
+    let learned = reader.learn(peer(), Needs::UNITS, pin(&fake)).await;
+    assert_eq!(learned.unit(), Some("a.service"));
 }
 
 #[tokio::test]
