@@ -253,6 +253,8 @@ impl<'p> Address<'p> {
         let mut options = BTreeMap::new();
         let table = section.section("options", mistakes);
         for (key, value) in table.into_iter().flat_map(Section::entries) {
+            // Any key may stand here until the dialect is asked, a password's too; what is wrong with a value of an option says it.
+            let value = value.hidden();
             if let Some(text) = value.text(mistakes) {
                 options.insert(key.name.to_owned(), text);
                 values.push((format!("options.{}", key.name), value));

@@ -400,4 +400,16 @@ refresh_kee = "a""#,
             "6:15: dialect `ad-verification` has no option `refresh_kee`; did you mean `refresh_key`? valid here: `refresh_key`, `grant_type`",
         ],
     ),
+    (
+        r#"[account.ads.options]
+password = "hunter2""#,
+        &[
+            "6:12: dialect `ad-verification` has no option `password`; valid here: `refresh_key`, `grant_type`",
+        ],
+    ),
+    (
+        r#"[account.ads.options]
+password = ["hunter2"]"#,
+        &["6:12: expected a string, found an array"],
+    ),
 ];
