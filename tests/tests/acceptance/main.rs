@@ -19,3 +19,4 @@ mod secrecy;
 mod sharing;
 mod stage;
 mod terminal;
+mod watch;

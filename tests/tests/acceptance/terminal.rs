@@ -7,7 +7,7 @@ use std::{
     thread,
 };
 
-use tokend_tests::clock::PATIENCE;
+use tokend_tests::clock::{PATIENCE, Stopwatch};
 
 /// What runs there, and what it has shown.
 pub(crate) struct Terminal {
@@ -47,8 +47,11 @@ impl Terminal {
 
     /// Waits until the terminal has shown `text` since it was last waited for something.
     pub(crate) fn wait_for(&mut self, text: &str) {
-        while !self.shown.contains(text) {
-            match self.bytes.recv_timeout(PATIENCE) {
+        // Of all bytes together: a program that draws again and again is never silent.
+        let watch = Stopwatch::start();
+        while !self.shown.ends_with(text) {
+            let left = PATIENCE.saturating_sub(watch.elapsed());
+            match self.bytes.recv_timeout(left) {
                 Ok(byte) => self.shown.push(byte.into()),
                 Err(_) => panic!("waited for {text:?}, shown is {:?}", self.shown),
             }

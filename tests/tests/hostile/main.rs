@@ -7,6 +7,7 @@
 mod audit;
 mod clients;
 mod disk;
+mod doctor;
 mod memory;
 mod provider;
 mod scene;

@@ -19,7 +19,7 @@ use tokend_tests::{
 
 use crate::scene::{FAST, account};
 
-const HOUR: i64 = 3600;
+pub(crate) const HOUR: i64 = 3600;
 const YEAR: i64 = 365 * 24 * HOUR;
 /// One attempt, and one more by the hour: whoever forgets a debit is seen.
 const PACED: &str = r#"
@@ -42,14 +42,14 @@ fn steps() -> [i64; 6] {
     [HOUR, -HOUR, 10 * YEAR, -10 * YEAR, to_1970(), 0]
 }
 
-struct Clockwork {
+pub(crate) struct Clockwork {
     sim: Simulator,
-    site: Site,
+    pub(crate) site: Site,
     short: Duration,
 }
 
 impl Clockwork {
-    fn new(short: Duration) -> Self {
+    pub(crate) fn new(short: Duration) -> Self {
         let accounts = [LONG, SHORT, SLOW].map(account).to_vec();
         let sim = Simulator::start(accounts).unwrap();
         sim.change(SHORT, |it| it.access_lifetime = short);
@@ -77,7 +77,7 @@ impl Clockwork {
     }
 
     /// Sets the daemon's wall clock: so many seconds before or after the right time.
-    fn set(&self, offset: i64) {
+    pub(crate) fn set(&self, offset: i64) {
         let new = self.site.path().join("clock.new");
         fs::write(&new, format!("{offset:+}")).unwrap();
         // In one step: a clock that cannot be read would be the right one.
