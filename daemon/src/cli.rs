@@ -50,6 +50,10 @@ Exit codes:
   75  the daemon cannot run now, or could not go on: the disk is full, another one runs, and the like; start it again
   78  the configuration, a dialect, the place of a secret, or the state directory has mistakes";
 
+mod egress;
+
+pub(crate) use egress::EgressArgs;
+
 /// The short help for the first minute, and everything else below it.
 const EXAMPLES: &str = "\
 Examples:
@@ -65,6 +69,7 @@ Signals:
 
 Environment:
   TOKEND_LOG              level, such as debug; comes before log.level
+  TOKEND_EGRESS           address of a `tokend egress` that all connections go through
   STATE_DIRECTORY         state directory, as systemd sets it
   CREDENTIALS_DIRECTORY   where { credential = \"NAME\" } is read from, as systemd sets it";
 
@@ -103,6 +108,9 @@ pub(crate) enum Command {
     /// Make or replace the key that seals the store
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Relay connections for a daemon that has no network
+    #[command(after_help = egress::HELP)]
+    Egress(EgressArgs),
     /// For the scripts in `completions`: what could stand behind these words
     #[command(hide = true)]
     Complete {

@@ -259,7 +259,9 @@ fn provider(url: &str, probed: &Probed) -> Finding {
         Err(why) => why,
     };
     let lower = why.to_lowercase();
-    let advice = if lower.contains("dns error") || lower.contains("lookup") {
+    let advice = if lower.contains("the egress relay") {
+        "the daemon has no network of its own; see what the relay says: journalctl -u tokend-egress.service -u tokend-egress.socket"
+    } else if lower.contains("dns error") || lower.contains("lookup") {
         "check the host in `base_url`, and the resolver of this machine (resolvectl query HOST)"
     } else if lower.contains("certificate") || lower.contains("unknownissuer") {
         "if the provider's certificate is meant to be like this, name its authority in `extra_ca` of [http]; else do not send it a password"

@@ -7,12 +7,14 @@ mod accept;
 mod app;
 mod attempts;
 mod audit;
+mod causes;
 mod cli;
 mod clock;
 mod commands;
 mod desk;
 mod diagnosis;
 mod driver;
+mod egress;
 mod escape;
 mod faults;
 mod harden;
@@ -50,6 +52,7 @@ use crate::cli::{Cli, Command, Exit, PolicyCommand, RunArgs};
 use crate::harden::Swap;
 use crate::logging::Logging;
 use crate::reload::LogChoice;
+use crate::upstream::Egress;
 
 /// Wipes all memory that is given back. The parts of the daemon wipe their own secrets; this is for the copies that the HTTP, TLS and
 /// JSON libraries make on the way.
@@ -76,6 +79,7 @@ fn main() -> ExitCode {
         Command::Key(command) => {
             commands::key::run(&command, &environment, &mut out, &mut err, medium)
         }
+        Command::Egress(args) => egress::run(&args),
         Command::Complete { words } => commands::completion::run(&words, &mut out),
     };
     exit.into()
@@ -92,6 +96,9 @@ fn run(args: &RunArgs, environment: Environment) -> Exit {
         args.log_format().unwrap_or_default(),
         &level.clone().unwrap_or_default(),
     );
+    if let Err(error) = Egress::of_this_process() {
+        return fail(&error.into(), Exit::Usage);
+    }
     for refused in harden::harden() {
         tracing::warn!("a protection is missing: {refused}");
     }

@@ -16,6 +16,8 @@ use secrecy::SecretString;
 use tokend_config::SecretRef;
 use zeroize::Zeroizing;
 
+use crate::upstream::Egress;
+
 pub(crate) use error::SecretError;
 
 /// The longest secret, in bytes. A token or a password is far shorter; a mistaken path often leads to something longer.
@@ -30,6 +32,8 @@ pub(crate) struct SecretSource {
     pub(crate) command_timeout: Duration,
     /// The user whose files are trusted beside root's.
     pub(crate) owner: u32,
+    /// What a command that asks somebody over the network has to go through.
+    pub(crate) egress: Option<Egress>,
 }
 
 impl SecretSource {
@@ -40,6 +44,8 @@ impl SecretSource {
             credentials: credentials.map(PathBuf::from),
             command_timeout,
             owner: rustix::process::geteuid().as_raw(),
+            // What makes no sense was refused when the daemon started.
+            egress: Egress::of_this_process().ok().flatten(),
         }
     }
 }
@@ -65,7 +71,9 @@ pub(crate) async fn resolve(
         }
         SecretRef::File(path) => read(path.to_path_buf(), file::Trust::Owner(source.owner)).await?,
         SecretRef::Env(name) => env(name)?,
-        SecretRef::Command(argv) => command::output(argv, source.command_timeout).await?,
+        SecretRef::Command(argv) => {
+            command::output(argv, source.command_timeout, source.egress).await?
+        }
     };
     text(&bytes).map_err(|why| why.at(place))
 }

@@ -4,7 +4,9 @@
 //! engine. Never follows a redirect, never repeats a request, never keeps a connection for the next one: whether a request may
 //! have left must always be known.
 
+mod exchange;
 mod probe;
+mod relay;
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,29 +19,21 @@ use tokend_config::{Account, Http, Parts};
 use tokend_dialect::{Fields, Grant, Processed, Reply, RequestError, RetryAfter, UsedBy};
 use tokend_engine::{Answer, GrantFacts, Kind};
 use tokend_store::Credential;
-use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::clock::Clock;
 use crate::escape::Escaped;
 use crate::secrets::{SecretError, SecretSource, resolve};
 
+use exchange::{Exchange, Failure, wipe};
+
 pub(crate) use probe::Prober;
+pub(crate) use relay::Egress;
 
 /// The way to the providers.
 #[derive(Debug)]
 pub(crate) struct Upstream {
     exchange: ArcSwap<Exchange>,
     clock: Clock,
-}
-
-/// How providers are spoken to, as configured.
-#[derive(Debug)]
-struct Exchange {
-    client: reqwest::Client,
-    /// What it was made of, for a [`Prober`] that is made the same way.
-    http: Http,
-    max_body: usize,
-    secrets: SecretSource,
 }
 
 /// A request that is ready to leave.
@@ -100,6 +94,10 @@ pub(crate) enum ClientError {
     ExtraCa { path: String, reason: String },
     #[error("the HTTP client cannot be set up: {0}")]
     Client(String),
+    #[error(
+        "proxy: the egress relay cannot speak TLS to a proxy; use an http:// one (what goes through it to providers is encrypted all the same), or give the daemon a network: examples/direct-network.conf"
+    )]
+    ProxyBehindRelay,
 }
 
 impl Upstream {
@@ -130,7 +128,9 @@ impl Upstream {
     /// Why it cannot be made.
     pub(crate) async fn prober(&self) -> Result<Prober, String> {
         let exchange = self.exchange.load_full();
-        let made = tokio::task::spawn_blocking(move || Prober::new(&exchange.http));
+        let made = tokio::task::spawn_blocking(move || {
+            Prober::new(&exchange.http, exchange.secrets.egress)
+        });
         let made = made.await.map_err(|error| error.to_string())?;
         made.map_err(|error| error.to_string())
     }
@@ -313,138 +313,6 @@ impl Upstream {
                 Duration::from_millis(u64::try_from(wait).unwrap_or(0))
             }
         }
-    }
-}
-
-/// Why no reply came.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error("{0}")]
-    NotSent(String),
-    #[error("the request was sent and no whole answer came: {0}")]
-    MaybeSent(String),
-    #[error("the answer is larger than {0} bytes")]
-    TooLarge(usize),
-}
-
-impl Exchange {
-    fn new(http: &Http, secrets: SecretSource) -> Result<Self, ClientError> {
-        let client = builder(http)?
-            .build()
-            .map_err(|error| client_error(&error))?;
-        Ok(Self {
-            client,
-            http: http.clone(),
-            max_body: http.max_body,
-            secrets,
-        })
-    }
-
-    async fn exchange(
-        &self,
-        request: http::Request<Bytes>,
-    ) -> Result<http::Response<Bytes>, Failure> {
-        let request =
-            reqwest::Request::try_from(request).map_err(|error| Failure::NotSent(chain(&error)))?;
-        let mut response = self
-            .client
-            .execute(request)
-            .await
-            .map_err(|error| failed(&error))?;
-        let mut parts = http::Response::builder().status(response.status());
-        if let Some(headers) = parts.headers_mut() {
-            *headers = std::mem::take(response.headers_mut());
-        }
-        let mut body = Zeroizing::new(Vec::new());
-        while let Some(mut chunk) = response.chunk().await.map_err(|error| failed(&error))? {
-            if body.len() + chunk.len() > self.max_body {
-                return Err(Failure::TooLarge(self.max_body));
-            }
-            body.extend_from_slice(&chunk);
-            wipe(std::mem::take(&mut chunk));
-        }
-        parts
-            .body(Bytes::from(std::mem::take(&mut *body)))
-            .map_err(|error| Failure::MaybeSent(error.to_string()))
-    }
-}
-
-/// How every connection to a provider is made.
-fn builder(http: &Http) -> Result<reqwest::ClientBuilder, ClientError> {
-    let mut builder = reqwest::Client::builder()
-        .user_agent(concat!("tokend/", env!("CARGO_PKG_VERSION")))
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .referer(false)
-        .http1_only()
-        // A connection kept from an earlier attempt may be closed by now, and then nobody knows whether the request left.
-        .pool_max_idle_per_host(0)
-        .connect_timeout(http.connect_timeout)
-        .timeout(http.timeout);
-    builder = match &http.proxy {
-        Some(proxy) => builder
-            .proxy(reqwest::Proxy::all(proxy.as_str()).map_err(|error| client_error(&error))?),
-        None => builder.no_proxy(),
-    };
-    if let Some(path) = &http.extra_ca {
-        let bad = |reason: String| ClientError::ExtraCa {
-            path: path.display().to_string(),
-            reason,
-        };
-        let pem = std::fs::read(path).map_err(|error| bad(error.to_string()))?;
-        let certificates =
-            reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| bad(chain(&error)))?;
-        if certificates.is_empty() {
-            return Err(bad("holds no certificate in PEM form".into()));
-        }
-        builder = builder.tls_certs_merge(certificates);
-    }
-    Ok(builder)
-}
-
-/// Before the connection stood nothing was sent; at any later point the provider may have acted.
-fn failed(error: &reqwest::Error) -> Failure {
-    if error.is_connect() || error.is_builder() {
-        return Failure::NotSent(chain(error));
-    }
-    Failure::MaybeSent(chain(error))
-}
-
-/// Overwrites a body that held tokens, if nobody else still reads it.
-fn wipe(body: Bytes) {
-    if let Ok(mut body) = body.try_into_mut() {
-        body.as_mut().zeroize();
-    }
-}
-
-fn client_error(error: &reqwest::Error) -> ClientError {
-    ClientError::Client(chain(error))
-}
-
-/// The causes of an error, without the URL, whose query may hold a secret.
-fn chain(error: &reqwest::Error) -> String {
-    let mut text = String::new();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        let part = error.to_string();
-        // Several layers say the same again in front of their own cause, and one says only which layer it is.
-        if !text.ends_with(&part) && !part.starts_with("client error (") {
-            if !text.is_empty() {
-                text.push_str(": ");
-            }
-            text.push_str(&part);
-        }
-        cause = error.source();
-    }
-    if error.is_timeout() && !text.contains("timed out") {
-        return format!("timed out: {text}")
-            .trim_end_matches(": ")
-            .to_owned();
-    }
-    if text.is_empty() {
-        "the connection ended".to_owned()
-    } else {
-        text
     }
 }
 

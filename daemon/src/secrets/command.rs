@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 
 use super::{MAX_SECRET, SecretError};
 use crate::escape::Escaped;
+use crate::upstream::Egress;
 
 /// What a program that fetches a secret may know: enough for `pass`, `gpg`, `secret-tool` and `systemd-creds`.
 const KEPT_VARIABLES: [&str; 14] = [
@@ -33,6 +34,9 @@ const KEPT_VARIABLES: [&str; 14] = [
     "XDG_RUNTIME_DIR",
 ];
 
+/// What programs look for a proxy in. Go and Python programs read both cases, curl only `http_proxy` in small letters.
+const PROXY_VARIABLES: [&str; 4] = ["HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy"];
+
 /// How much of standard error is kept, in bytes; the rest is read and thrown away, so that the program does not block on it.
 const MAX_COMPLAINT: usize = 4096;
 
@@ -43,9 +47,10 @@ const MAX_TOLD: usize = 200;
 pub(super) async fn output(
     argv: &[Box<str>],
     timeout: Duration,
+    egress: Option<Egress>,
 ) -> Result<Zeroizing<Vec<u8>>, SecretError> {
     let program = argv.first().map_or("", |word| &**word).to_owned();
-    let mut child = start(argv).map_err(|source| SecretError::CommandNotStarted {
+    let mut child = start(argv, egress).map_err(|source| SecretError::CommandNotStarted {
         program: program.clone(),
         source,
     })?;
@@ -75,15 +80,19 @@ pub(super) async fn output(
     }
 }
 
-fn start(argv: &[Box<str>]) -> io::Result<Child> {
+fn start(argv: &[Box<str>], egress: Option<Egress>) -> io::Result<Child> {
     let (program, arguments) = argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
     let kept = KEPT_VARIABLES
         .iter()
         .filter_map(|name| Some((name, std::env::var_os(name)?)));
+    let proxies = egress
+        .iter()
+        .flat_map(|egress| PROXY_VARIABLES.map(|name| (name, egress.to_string())));
     Command::new(&**program)
         .args(arguments.iter().map(|word| &**word))
         .env_clear()
         .envs(kept)
+        .envs(proxies)
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

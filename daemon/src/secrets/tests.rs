@@ -16,6 +16,7 @@ fn source() -> SecretSource {
         credentials: None,
         command_timeout: Duration::from_secs(30),
         owner: rustix::process::geteuid().as_raw(),
+        egress: None,
     }
 }
 
@@ -245,6 +246,23 @@ async fn a_command_sees_few_variables_and_no_input() {
         .expect("printed");
     let path = std::env::var("PATH").expect("every test has a PATH");
     assert_eq!(shown, format!("|{path}|"));
+}
+
+#[tokio::test]
+async fn a_command_of_a_daemon_without_a_network_is_told_of_the_relay() {
+    let script =
+        "printf '%s|%s|%s|%s' \"$https_proxy\" \"$HTTPS_PROXY\" \"$http_proxy\" \"$HTTP_PROXY\"";
+    let relay = SecretSource {
+        egress: Egress::parse("127.0.0.1:3128").ok(),
+        ..source()
+    };
+    let shown = read(&command(&["sh", "-c", script]), &relay).await;
+    assert_eq!(
+        shown.expect("printed"),
+        ["http://127.0.0.1:3128"; 4].join("|")
+    );
+    let shown = read(&command(&["sh", "-c", script]), &source()).await;
+    assert_eq!(shown.expect("printed"), "|||");
 }
 
 #[tokio::test]

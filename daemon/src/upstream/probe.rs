@@ -10,33 +10,54 @@ use std::time::Duration;
 
 use tokend_config::Http;
 use tower::{Layer, Service};
+use url::Url;
 
-use super::{ClientError, builder, chain, client_error};
+use super::exchange::{builder, chain, client_error};
+use super::relay::{self, Relay};
+use super::{ClientError, Egress};
 
 /// The longest a probe takes, whatever is configured for attempts: somebody waits for it.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Makes connections that end when they stand.
 #[derive(Debug, Clone)]
-pub(crate) struct Prober(reqwest::Client);
+pub(crate) struct Prober {
+    client: reqwest::Client,
+    relay: Option<Relay>,
+}
 
 impl Prober {
     /// With these settings. Reads the system's certificate authorities, so it blocks.
-    pub(super) fn new(http: &Http) -> Result<Self, ClientError> {
-        let client = builder(http)?
-            .connect_timeout(http.connect_timeout.min(PATIENCE))
-            .timeout(PATIENCE)
+    pub(super) fn new(http: &Http, egress: Option<Egress>) -> Result<Self, ClientError> {
+        let http = Http {
+            connect_timeout: http.connect_timeout.min(PATIENCE),
+            timeout: PATIENCE,
+            ..http.clone()
+        };
+        let relay = Relay::of(egress, &http)?;
+        let client = builder(&http, relay.as_ref())?
             .connector_layer(EndWhenConnected)
             .build()
             .map_err(|error| client_error(&error))?;
-        Ok(Self(client))
+        Ok(Self { client, relay })
     }
 
     /// Whether a connection to the host of `url` can be made; else why not.
     pub(crate) async fn probe(&self, url: &str) -> Result<(), String> {
-        match self.0.head(url).send().await {
+        let target = Url::parse(url).ok().and_then(|url| relay::target(&url));
+        let relayed = self.relay.as_ref().zip(target);
+        if let Some((relay, target)) = &relayed
+            && url.starts_with("http:")
+        {
+            // Without TLS what is made here would end at the relay.
+            return relay.reach(target).await;
+        }
+        match self.client.head(url).send().await {
             Err(error) if is_connected(&error) => Ok(()),
-            Err(error) => Err(chain(&error)),
+            Err(error) => Err(match relayed {
+                Some((relay, target)) => relay.explain(&target, &error).await,
+                None => chain(&error),
+            }),
             // Nothing can be answered to what was not sent.
             Ok(_) => Err("a request was sent by mistake; please report this".to_owned()),
         }

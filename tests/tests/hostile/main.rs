@@ -8,6 +8,7 @@ mod audit;
 mod clients;
 mod disk;
 mod doctor;
+mod egress;
 mod memory;
 mod provider;
 mod scene;

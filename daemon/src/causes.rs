@@ -1,0 +1,46 @@
+//! An error and what caused it, on one line.
+//!
+//! Owns the wording of failed connections: daemon and egress relay tell the same failure in the same words.
+
+use std::error::Error;
+
+/// What an error says, and then each of its causes.
+pub(crate) fn causes(error: &(dyn Error + 'static)) -> String {
+    let mut text = String::new();
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let part = error.to_string();
+        // Several layers say the same again in front of their own cause, and two say only which layer they are.
+        let is_layer = part.starts_with("client error (") || part == "error resolving DNS";
+        if !is_layer && !text.ends_with(&part) {
+            if !text.is_empty() {
+                text.push_str(": ");
+            }
+            text.push_str(&part);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{0}")]
+    struct Layer(&'static str, #[source] io::Error);
+
+    #[test]
+    fn causes_follow_what_they_caused_and_nothing_is_said_twice() {
+        let refused = || io::Error::from_raw_os_error(111);
+        let told = "tcp connect error: Connection refused (os error 111)";
+        assert_eq!(causes(&Layer("tcp connect error", refused())), told);
+        let again = Layer("Connection refused (os error 111)", refused());
+        assert_eq!(causes(&again), "Connection refused (os error 111)");
+        let layer = Layer("client error (Connect)", refused());
+        assert_eq!(causes(&layer), "Connection refused (os error 111)");
+    }
+}

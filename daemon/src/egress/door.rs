@@ -1,0 +1,227 @@
+//! What is asked of the relay, and what it answers.
+//!
+//! Owns the four things it does: a tunnel, a request that is passed on, and for the daemon's own questions whether a target can be
+//! reached and why it was not. Everything else is refused with a sentence. Logs hosts, ports and failures, never a path, a header or a body.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use hyper::body::Incoming;
+
+use super::body::Relayed;
+use super::failure::{Failure, Kind};
+use super::forward::forward;
+use super::memory::Memory;
+use super::target::Target;
+use super::tunnel::Tunnel;
+use super::way::Way;
+use crate::clock::Clock;
+
+/// The header in which the daemon names what its questions are about.
+pub(crate) const TARGET: &str = "tokend-target";
+/// The header that tells an answer of the relay from one of a provider.
+pub(crate) const STATUS: &str = "proxy-status";
+/// Asks whether a target can be reached.
+pub(crate) const REACH: &str = "/reach";
+/// Asks why a target was not reached a moment ago.
+pub(crate) const FAILURE: &str = "/failure";
+
+/// Where a tunnel is put that has been promised.
+pub(super) type Promised = Arc<Mutex<Option<Tunnel>>>;
+
+/// What answers.
+#[derive(Debug)]
+pub(super) struct Door {
+    memory: Memory,
+}
+
+/// What somebody wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Tunnel,
+    Forward,
+    Reach,
+    Failure,
+}
+
+impl Wanted {
+    /// And of which target; or what is wrong with it.
+    fn of(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(Self, Target), &'static str> {
+        let authority = uri.authority();
+        if *method == Method::CONNECT {
+            let target = authority.and_then(|authority| Target::of(authority, None));
+            return Ok((Self::Tunnel, target.ok_or("CONNECT takes host:port")?));
+        }
+        match (uri.scheme_str(), authority) {
+            (Some("http"), Some(authority)) => {
+                let target = Target::of(authority, Some(80));
+                let help = "an address has a host, and neither user name nor password";
+                return Ok((Self::Forward, target.ok_or(help)?));
+            }
+            (None, _) => {}
+            _ => return Err("only http:// addresses are passed on; use CONNECT for others"),
+        }
+        let about = || {
+            let authority = headers.get(TARGET)?.to_str().ok()?.parse().ok()?;
+            Target::of(&authority, None)
+        };
+        match (uri.path(), about()) {
+            (REACH, Some(target)) => Ok((Self::Reach, target)),
+            (FAILURE, Some(target)) => Ok((Self::Failure, target)),
+            _ => Err(
+                "this is the egress relay of tokend: it takes CONNECT host:port, and requests for http:// addresses",
+            ),
+        }
+    }
+}
+
+impl Door {
+    pub(super) fn new(clock: Clock) -> Self {
+        Self {
+            memory: Memory::new(clock),
+        }
+    }
+
+    /// Does what a request asks for. A tunnel is put into `promised` and begins when the answer has been written.
+    pub(super) async fn answer(
+        &self,
+        mut request: Request<Incoming>,
+        promised: &Promised,
+    ) -> Response<Relayed> {
+        let headers = request.headers();
+        let wanted = Wanted::of(request.method(), request.uri(), headers)
+            .and_then(|(wanted, target)| Ok((wanted, target, Way::of(headers)?)));
+        let (wanted, target, way) = match wanted {
+            Ok(wanted) => wanted,
+            Err(sentence) => {
+                tracing::warn!("a request to the relay was refused: {sentence}");
+                let mut refusal = tell(&Failure::new(Kind::Denied, sentence));
+                *refusal.status_mut() = StatusCode::BAD_REQUEST;
+                return refusal;
+            }
+        };
+        let patience = Patience::with(&target);
+        let done = match wanted {
+            Wanted::Tunnel => {
+                let upgrade = hyper::upgrade::on(&mut request);
+                way.tunnel(&target).await.map(|stream| {
+                    let tunnel = Tunnel::new(upgrade, stream);
+                    *promised.lock().unwrap_or_else(PoisonError::into_inner) = Some(tunnel);
+                    Response::new(Relayed::nothing())
+                })
+            }
+            Wanted::Forward => forward(request, &target, &way).await.map(closing),
+            Wanted::Reach => way
+                .connect(&target)
+                .await
+                .map(|_| say(StatusCode::OK, "reached")),
+            Wanted::Failure => {
+                patience.ended();
+                return match self.memory.of(&target) {
+                    Some(failure) => say(StatusCode::OK, &failure.words),
+                    None => say(StatusCode::NOT_FOUND, "nothing failed there of late"),
+                };
+            }
+        };
+        patience.ended();
+        match done {
+            Ok(response) => {
+                tracing::debug!("{target}: reached");
+                self.memory.forget(&target);
+                response
+            }
+            Err(failure) => {
+                tracing::warn!("not reached: {target}: {}: {}", failure.kind, failure.words);
+                self.memory.keep(&target, &failure);
+                tell(&failure)
+            }
+        }
+    }
+}
+
+/// Says so when whoever asked goes away before there is an answer: mostly because the daemon's own time limit was over.
+struct Patience<'a>(Option<&'a Target>);
+
+impl<'a> Patience<'a> {
+    fn with(target: &'a Target) -> Self {
+        Self(Some(target))
+    }
+
+    fn ended(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Patience<'_> {
+    fn drop(&mut self) {
+        if let Some(target) = self.0 {
+            tracing::warn!(
+                "not waited for: {target}: whoever asked went away before there was an answer"
+            );
+        }
+    }
+}
+
+/// A failure, for the daemon and for people.
+fn tell(failure: &Failure) -> Response<Relayed> {
+    let mut response = say(failure.kind.status(), &failure.words);
+    if let Some(value) = failure.kind.header() {
+        response.headers_mut().insert(STATUS, value);
+    }
+    response
+}
+
+fn say(status: StatusCode, sentence: &str) -> Response<Relayed> {
+    let mut response = closing(Response::new(Relayed::said(sentence)));
+    *response.status_mut() = status;
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, plain);
+    response
+}
+
+/// A connection has one request.
+fn closing(mut response: Response<Relayed>) -> Response<Relayed> {
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(header::CONNECTION, close);
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(method: &Method, uri: &str, about: Option<&str>) -> Option<(Wanted, String)> {
+        let mut headers = HeaderMap::new();
+        if let Some(about) = about {
+            headers.insert(TARGET, about.parse().unwrap());
+        }
+        let (wanted, target) = Wanted::of(method, &uri.parse().unwrap(), &headers).ok()?;
+        Some((wanted, target.to_string()))
+    }
+
+    #[test]
+    fn four_things_can_be_wanted_and_nothing_else() {
+        let some = |wanted, target: &str| Some((wanted, target.to_owned()));
+        let (connect, get, post) = (Method::CONNECT, Method::GET, Method::POST);
+        assert_eq!(of(&connect, "a:443", None), some(Wanted::Tunnel, "a:443"));
+        assert_eq!(
+            of(&post, "http://127.0.0.1:81/x?y", None),
+            some(Wanted::Forward, "127.0.0.1:81")
+        );
+        assert_eq!(of(&get, "http://a/", None), some(Wanted::Forward, "a:80"));
+        assert_eq!(of(&get, REACH, Some("a:1")), some(Wanted::Reach, "a:1"));
+        assert_eq!(of(&get, FAILURE, Some("a:1")), some(Wanted::Failure, "a:1"));
+        for (method, uri, about) in [
+            (&connect, "a", None),
+            (&get, "/", None),
+            (&get, "/metrics", Some("a:1")),
+            (&get, REACH, None),
+            (&get, REACH, Some("a")),
+            (&get, "https://a/", None),
+            (&get, "ftp://a/", None),
+            (&get, "http://user:pw@a/", None),
+        ] {
+            assert_eq!(of(method, uri, about), None, "{method} {uri}");
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Why a target was not reached: a word of RFC 9209 for the daemon, and words for people.
+//!
+//! Owns which failures leave no doubt that nothing was sent. Holds nothing of a request but the target's host and port.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+use http::{HeaderValue, StatusCode};
+
+use crate::causes::causes;
+use crate::escape::Escaped;
+
+/// Begins the value of `Proxy-Status` where it is the relay that answers.
+const WHO: &str = "tokend-egress; error=";
+/// The longest sentence that is told, in characters.
+const LONGEST: usize = 300;
+
+/// The kinds there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The name cannot be resolved.
+    Name,
+    /// Nobody listens there.
+    Refused,
+    /// No answer in time.
+    Late,
+    /// The network knows no way.
+    NoWay,
+    /// The connection failed in another way, before it stood.
+    Unavailable,
+    /// The configured proxy would not.
+    Denied,
+    /// The request may have been sent, and no whole answer came.
+    Incomplete,
+}
+
+/// A failure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) kind: Kind,
+    pub(crate) words: Box<str>,
+}
+
+const ALL: [Kind; 7] = [
+    Kind::Name,
+    Kind::Refused,
+    Kind::Late,
+    Kind::NoWay,
+    Kind::Unavailable,
+    Kind::Denied,
+    Kind::Incomplete,
+];
+
+impl Kind {
+    /// The word RFC 9209 has for it.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Name => "dns_error",
+            Self::Refused => "connection_refused",
+            Self::Late => "connection_timeout",
+            Self::NoWay => "destination_ip_unroutable",
+            Self::Unavailable => "destination_unavailable",
+            Self::Denied => "http_request_denied",
+            Self::Incomplete => "http_response_incomplete",
+        }
+    }
+
+    /// The kind a `Proxy-Status` of the relay tells; `None` if it is not the relay's. A word that is not known here may be of a newer
+    /// relay, and then nothing is certain.
+    pub(crate) fn told_by(value: &HeaderValue) -> Option<Self> {
+        let word = value.to_str().ok()?.strip_prefix(WHO)?;
+        let known = ALL.into_iter().find(|kind| kind.word() == word);
+        Some(known.unwrap_or(Self::Incomplete))
+    }
+
+    /// Whether nothing of the request can have reached the target.
+    pub(crate) fn is_before_sending(self) -> bool {
+        self != Self::Incomplete
+    }
+
+    pub(super) fn status(self) -> StatusCode {
+        match self {
+            Self::Late => StatusCode::GATEWAY_TIMEOUT,
+            _ => StatusCode::BAD_GATEWAY,
+        }
+    }
+
+    pub(super) fn header(self) -> Option<HeaderValue> {
+        HeaderValue::from_str(&format!("{WHO}{}", self.word())).ok()
+    }
+}
+
+/// For the log.
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Name => "its name cannot be resolved",
+            Self::Refused => "the connection was refused",
+            Self::Late => "it does not answer in time",
+            Self::NoWay => "there is no way to it",
+            Self::Unavailable => "the connection failed",
+            Self::Denied => "the proxy would not",
+            Self::Incomplete => "no whole answer came",
+        })
+    }
+}
+
+impl Failure {
+    /// With these words, made safe to print.
+    pub(crate) fn new(kind: Kind, words: &str) -> Self {
+        let words: String = Escaped(words).to_string().chars().take(LONGEST).collect();
+        Self {
+            kind,
+            words: words.into(),
+        }
+    }
+
+    /// Of a time limit.
+    pub(super) fn late() -> Self {
+        Self::new(Kind::Late, "operation timed out")
+    }
+
+    /// Of a connection that does not stand.
+    pub(super) fn of_connecting(error: &(dyn Error + 'static)) -> Self {
+        let mut kind = Kind::Unavailable;
+        let mut cause = Some(error);
+        while let Some(error) = cause {
+            if error.to_string() == "dns error" {
+                kind = Kind::Name;
+                break;
+            }
+            if let Some(error) = error.downcast_ref::<io::Error>() {
+                kind = match error.kind() {
+                    io::ErrorKind::ConnectionRefused => Kind::Refused,
+                    io::ErrorKind::TimedOut => Kind::Late,
+                    io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+                        Kind::NoWay
+                    }
+                    _ => Kind::Unavailable,
+                };
+            }
+            cause = error.source();
+        }
+        let words = causes(error);
+        match kind {
+            // As the daemon says it of its own.
+            Kind::Late if !words.contains("timed out") => Self::late(),
+            _ => Self::new(kind, &words),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_is_read_as_it_was_told() {
+        for kind in ALL {
+            assert_eq!(Kind::told_by(&kind.header().unwrap()), Some(kind));
+        }
+        let newer = HeaderValue::from_static("tokend-egress; error=something_new");
+        assert_eq!(Kind::told_by(&newer), Some(Kind::Incomplete));
+        for other in ["other; error=dns_error", "dns_error", ""] {
+            assert_eq!(Kind::told_by(&HeaderValue::from_static(other)), None);
+        }
+    }
+
+    #[test]
+    fn connections_that_do_not_stand_are_told_apart() {
+        let of = |number| Failure::of_connecting(&io::Error::from_raw_os_error(number)).kind;
+        assert_eq!(of(111), Kind::Refused);
+        assert_eq!(of(110), Kind::Late);
+        assert_eq!((of(113), of(101)), (Kind::NoWay, Kind::NoWay));
+        assert_eq!(of(24), Kind::Unavailable);
+    }
+
+    #[test]
+    fn words_are_bounded_and_stay_on_their_line() {
+        let failure = Failure::new(Kind::Denied, &"a\n".repeat(1000));
+        assert!(failure.words.len() <= LONGEST && !failure.words.contains('\n'));
+    }
+}

@@ -1,0 +1,142 @@
+//! Requests for `http://` addresses, passed on once, as they came.
+//!
+//! Owns what a proxy takes out of a head. Never repeats a request, never follows a redirect, keeps no connection, and keeps and logs nothing
+//! of what passes: it may be a secret on its way to a provider on a loopback address.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::time::Duration;
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Request, Response, Uri, Version};
+use hyper::body::{Body as _, Incoming};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+
+use super::body::Relayed;
+use super::failure::{Failure, Kind};
+use super::target::Target;
+use super::way::{PATIENCE, PROXY, Way};
+use crate::causes::causes;
+
+/// What concerns one connection only (RFC 9110, 7.6.1), and what is between daemon and relay.
+const OURS: [HeaderName; 9] = [
+    header::CONNECTION,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    header::PROXY_AUTHORIZATION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    HeaderName::from_static("proxy-status"),
+    HeaderName::from_static(PATIENCE),
+    HeaderName::from_static(PROXY),
+];
+/// How much of the body of a request that is refused is read, so that the answer arrives, and how long that may take.
+const DISCARDED: usize = 1 << 20;
+const DISCARDING: Duration = Duration::from_secs(1);
+
+/// Passes a request on and gives the answer, whose body follows.
+pub(super) async fn forward(
+    request: Request<Incoming>,
+    target: &Target,
+    way: &Way,
+) -> Result<Response<Relayed>, Failure> {
+    let (mut head, mut body) = request.into_parts();
+    let stream = match way.connect(target).await {
+        Ok(stream) => stream,
+        Err(failure) => {
+            discard(&mut body).await;
+            return Err(failure);
+        }
+    };
+    clean(&mut head.headers);
+    if way.proxy.is_none() {
+        head.uri = origin_form(&head.uri);
+    }
+    if let Ok(host) = HeaderValue::from_str(&target.host_header()) {
+        head.headers.insert(header::HOST, host);
+    }
+    head.version = Version::HTTP_11;
+    head.extensions = http::Extensions::new();
+    let incomplete = |error: hyper::Error| Failure::new(Kind::Incomplete, &causes(&error));
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(incomplete)?;
+    // Ends with the answer's body, or with whoever waits for it. What goes wrong is told where the answer is read.
+    drop(tokio::spawn(connection));
+    let request = Request::from_parts(head, Relayed::Passing(body));
+    let answer = sender.send_request(request).await.map_err(incomplete)?;
+    let (mut head, body) = answer.into_parts();
+    clean(&mut head.headers);
+    head.extensions = http::Extensions::new();
+    Ok(Response::from_parts(head, Relayed::Passing(body)))
+}
+
+/// Takes out what does not go further, also what `Connection` names.
+fn clean(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|names| names.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    for name in named.iter().chain(&OURS) {
+        headers.remove(name);
+    }
+}
+
+/// Path and query alone.
+fn origin_form(uri: &Uri) -> Uri {
+    let path = uri.path_and_query().cloned();
+    path.map(Uri::from).unwrap_or_default()
+}
+
+/// Reads what somebody is still sending: with bytes unread the kernel would throw the answer away.
+async fn discard(body: &mut Incoming) {
+    let reading = async {
+        let mut read = 0;
+        while read < DISCARDED {
+            let next = poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await;
+            match next {
+                Some(Ok(frame)) => read += frame.data_ref().map_or(0, bytes::Bytes::len),
+                Some(Err(_)) | None => return,
+            }
+        }
+    };
+    let _enough = tokio::time::timeout(DISCARDING, reading).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_concerns_one_connection_goes_no_further() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("connection", "close, X-Private"),
+            ("x-private", "1"),
+            ("keep-alive", "timeout=5"),
+            ("transfer-encoding", "chunked"),
+            ("proxy-status", "tokend-egress; error=connection_refused"),
+            ("proxy-authorization", "Basic x"),
+            ("tokend-proxy", "http://p"),
+            ("tokend-connect-timeout", "1"),
+            ("authorization", "Basic y"),
+            ("content-length", "3"),
+        ] {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        clean(&mut headers);
+        let left: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+        assert_eq!(left, ["authorization", "content-length"]);
+    }
+
+    #[test]
+    fn a_provider_is_asked_for_a_path() {
+        let of = |text: &'static str| origin_form(&Uri::from_static(text)).to_string();
+        assert_eq!(of("http://127.0.0.1:1/token?a=b"), "/token?a=b");
+        assert_eq!(of("http://127.0.0.1:1"), "/");
+    }
+}

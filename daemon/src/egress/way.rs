@@ -1,0 +1,185 @@
+//! Connections to the world: names, addresses, time limits, and the proxy the daemon was configured with.
+//!
+//! Owns how a connection is made, with the library and the settings the daemon uses itself where it has a network. Sends nothing but
+//! CONNECT to a proxy.
+
+use std::future::poll_fn;
+use std::time::Duration;
+
+use http::{HeaderMap, Request, Uri, header};
+use hyper::client::conn::http1;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tower::Service as _;
+
+use super::body::Relayed;
+use super::failure::{Failure, Kind};
+use super::target::Target;
+use crate::causes::causes;
+
+/// How the daemon says how long a connection may take, in milliseconds.
+pub(crate) const PATIENCE: &str = "tokend-connect-timeout";
+/// How the daemon names the proxy of its configuration.
+pub(crate) const PROXY: &str = "tokend-proxy";
+/// How long a connection may take where nobody says, and at most.
+const USUAL: Duration = Duration::from_secs(30);
+const LONGEST: Duration = Duration::from_secs(3600);
+/// The daemon's own limit comes first, and is told in its own words.
+const MARGIN: Duration = Duration::from_secs(1);
+/// As the daemon's own connections have it.
+const KEEPALIVE: Duration = Duration::from_secs(15);
+const KEEPALIVES: u32 = 3;
+const UNANSWERED: Duration = Duration::from_secs(30);
+
+/// How a target shall be reached.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Way {
+    pub(super) proxy: Option<Target>,
+    pub(super) patience: Duration,
+}
+
+/// Bytes to and from a target.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+impl Way {
+    /// What a request says of it; or what is wrong there.
+    pub(super) fn of(headers: &HeaderMap) -> Result<Self, &'static str> {
+        let patience = match headers.get(PATIENCE) {
+            None => USUAL,
+            Some(value) => {
+                let ms = value.to_str().ok().and_then(|text| text.parse().ok());
+                Duration::from_millis(ms.ok_or("the time limit is no number of milliseconds")?)
+            }
+        };
+        let proxy = match headers.get(PROXY) {
+            None => None,
+            Some(value) => Some(proxy(value.as_bytes()).ok_or("the proxy is no http:// address")?),
+        };
+        Ok(Self {
+            proxy,
+            patience: patience.min(LONGEST),
+        })
+    }
+
+    /// A connection to the proxy if there is one, else to the target.
+    pub(super) async fn connect(&self, target: &Target) -> Result<TcpStream, Failure> {
+        let first = self.proxy.as_ref().unwrap_or(target);
+        let connecting = tcp(first, self.patience);
+        match tokio::time::timeout(self.patience + MARGIN, connecting).await {
+            Ok(connected) => connected,
+            Err(_) => Err(Failure::late()),
+        }
+    }
+
+    /// A connection that ends at the target itself.
+    pub(super) async fn tunnel(&self, target: &Target) -> Result<Box<dyn Stream>, Failure> {
+        let stream = self.connect(target).await?;
+        let Some(proxy) = &self.proxy else {
+            return Ok(Box::new(stream));
+        };
+        match tokio::time::timeout(self.patience + MARGIN, through(stream, proxy, target)).await {
+            Ok(tunnel) => tunnel,
+            Err(_) => Err(Failure::new(
+                Kind::Late,
+                &format!("the proxy {proxy} timed out"),
+            )),
+        }
+    }
+}
+
+fn proxy(value: &[u8]) -> Option<Target> {
+    let uri = Uri::try_from(value).ok()?;
+    if uri.scheme_str() != Some("http") {
+        return None;
+    }
+    Target::of(uri.authority()?, Some(80))
+}
+
+async fn tcp(target: &Target, patience: Duration) -> Result<TcpStream, Failure> {
+    let Some(uri) = target.uri() else {
+        return Err(Failure::new(Kind::Name, "this is no name of a host"));
+    };
+    let mut connector = HttpConnector::new();
+    connector.set_connect_timeout(Some(patience));
+    connector.set_nodelay(true);
+    connector.set_keepalive(Some(KEEPALIVE));
+    connector.set_keepalive_interval(Some(KEEPALIVE));
+    connector.set_keepalive_retries(Some(KEEPALIVES));
+    connector.set_tcp_user_timeout(Some(UNANSWERED));
+    let connected = match poll_fn(|context| connector.poll_ready(context)).await {
+        Ok(()) => connector.call(uri).await,
+        Err(error) => Err(error),
+    };
+    connected
+        .map(TokioIo::into_inner)
+        .map_err(|error| Failure::of_connecting(&error))
+}
+
+/// Asks a proxy for a tunnel.
+async fn through(
+    stream: TcpStream,
+    proxy: &Target,
+    target: &Target,
+) -> Result<Box<dyn Stream>, Failure> {
+    let broken = |error: &hyper::Error| {
+        let words = format!("the proxy {proxy} failed: {}", causes(error));
+        Failure::new(Kind::Denied, &words)
+    };
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| broken(&error))?;
+    drop(tokio::spawn(connection.with_upgrades()));
+    let request = Request::connect(target.to_string())
+        .header(header::HOST, target.to_string())
+        .body(Relayed::nothing())
+        .map_err(|error| Failure::new(Kind::Unavailable, &error.to_string()))?;
+    let answer = sender
+        .send_request(request)
+        .await
+        .map_err(|error| broken(&error))?;
+    if !answer.status().is_success() {
+        let words = format!("the proxy {proxy} answered {} to CONNECT", answer.status());
+        return Err(Failure::new(Kind::Denied, &words));
+    }
+    let tunnel = hyper::upgrade::on(answer)
+        .await
+        .map_err(|error| broken(&error))?;
+    Ok(Box::new(TokioIo::new(tunnel)))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn of(name: &'static str, value: &'static str) -> Result<Way, &'static str> {
+        let mut headers = HeaderMap::new();
+        headers.insert(name, HeaderValue::from_static(value));
+        Way::of(&headers)
+    }
+
+    #[test]
+    fn the_daemon_says_how_and_how_long() {
+        let usual = Way::of(&HeaderMap::new()).unwrap();
+        assert_eq!((usual.proxy, usual.patience), (None, USUAL));
+        let short = of(PATIENCE, "250").unwrap();
+        assert_eq!(short.patience, Duration::from_millis(250));
+        assert_eq!(of(PATIENCE, "99999999999").unwrap().patience, LONGEST);
+        for wrong in ["", "-1", "1s"] {
+            assert!(of(PATIENCE, wrong).is_err(), "{wrong}");
+        }
+        let proxied = of(PROXY, "http://proxy.example.com:3128/").unwrap();
+        assert_eq!(proxied.proxy.unwrap().to_string(), "proxy.example.com:3128");
+        assert_eq!(
+            of(PROXY, "http://p").unwrap().proxy.unwrap().to_string(),
+            "p:80"
+        );
+        for wrong in ["https://p:1", "p:1", "http://u:pw@p:1", ""] {
+            assert!(of(PROXY, wrong).is_err(), "{wrong}");
+        }
+    }
+}

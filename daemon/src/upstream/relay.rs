@@ -1,0 +1,204 @@
+//! The daemon's side of the egress relay: where there is one, every connection goes through it.
+//!
+//! Owns where the relay is, what it is told, and the words for what went wrong behind it or with it. Whoever reads them learns the same as
+//! without a relay. Must never take an answer of a provider for one of the relay.
+
+use std::env::{self, VarError};
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use http::header::{HeaderMap, HeaderValue};
+use tokend_config::Http;
+use url::Url;
+
+use super::ClientError;
+use super::exchange::{chain, client_error};
+use crate::egress::{FAILURE, Kind, PATIENCE, PROXY, REACH, STATUS, TARGET};
+
+/// Names the relay's address.
+const VARIABLE: &str = "TOKEND_EGRESS";
+/// How long the relay may take to say what it knows already.
+const QUESTION: Duration = Duration::from_secs(1);
+/// How much of what it says is read.
+const LONGEST: usize = 4096;
+
+/// Where a relay listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Egress(SocketAddr);
+
+/// The variable does not name a relay.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "TOKEND_EGRESS={0:?} is no loopback address with a port, such as 127.0.0.1:3128; leave it out to connect without a relay"
+)]
+pub(crate) struct NoEgress(String);
+
+impl Egress {
+    /// The one this process was told of.
+    ///
+    /// # Errors
+    /// When what it was told makes no sense.
+    pub(crate) fn of_this_process() -> Result<Option<Self>, NoEgress> {
+        match env::var(VARIABLE) {
+            Err(VarError::NotPresent) => Ok(None),
+            Ok(text) if text.is_empty() => Ok(None),
+            Ok(text) => Self::parse(&text).map(Some),
+            Err(VarError::NotUnicode(text)) => Err(NoEgress(text.to_string_lossy().into_owned())),
+        }
+    }
+
+    pub(crate) fn parse(text: &str) -> Result<Self, NoEgress> {
+        let address: Option<SocketAddr> = text.parse().ok();
+        address
+            .filter(|address| address.ip().is_loopback() && address.port() != 0)
+            .map(Self)
+            .ok_or_else(|| NoEgress(text.to_owned()))
+    }
+}
+
+/// As proxies are written.
+impl fmt::Display for Egress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http://{}", self.0)
+    }
+}
+
+/// A relay, and how it is spoken to.
+#[derive(Debug, Clone)]
+pub(super) struct Relay {
+    at: Egress,
+    /// Goes to the relay itself.
+    client: reqwest::Client,
+    /// What it has to know of the configuration.
+    told: HeaderMap,
+    /// How long connecting may take.
+    patience: Duration,
+}
+
+impl Relay {
+    /// With these settings, if there is one.
+    pub(super) fn of(egress: Option<Egress>, http: &Http) -> Result<Option<Self>, ClientError> {
+        egress.map(|at| Self::new(at, http)).transpose()
+    }
+
+    fn new(at: Egress, http: &Http) -> Result<Self, ClientError> {
+        let mut told = HeaderMap::new();
+        told.insert(PATIENCE, HeaderValue::from(ms(http.connect_timeout)));
+        if let Some(proxy) = &http.proxy {
+            let value = HeaderValue::from_str(proxy.as_str()).ok();
+            let value = value.filter(|_| proxy.scheme() == "http");
+            told.insert(PROXY, value.ok_or(ClientError::ProxyBehindRelay)?);
+        }
+        let client = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .http1_only()
+            .pool_max_idle_per_host(0)
+            .no_proxy()
+            .build()
+            .map_err(|error| client_error(&error))?;
+        Ok(Self {
+            at,
+            client,
+            told,
+            patience: http.connect_timeout,
+        })
+    }
+
+    /// What sends every connection to the relay.
+    pub(super) fn proxy(&self) -> Result<reqwest::Proxy, ClientError> {
+        let proxy = reqwest::Proxy::all(self.at.to_string());
+        let proxy = proxy.map_err(|error| client_error(&error))?;
+        Ok(proxy.headers(self.told.clone()))
+    }
+
+    /// Why no connection to a target came to stand, after one was tried. The relay is asked: what makes tunnels knows only that there
+    /// is none.
+    pub(super) async fn explain(&self, target: &str, error: &reqwest::Error) -> String {
+        match self.ask(FAILURE, target, QUESTION).await {
+            Ok(Answer {
+                is_good: true,
+                said,
+            }) => said,
+            Ok(_) => chain(error),
+            Err(absent) => absent,
+        }
+    }
+
+    /// Whether a connection to a target can be made; else why not.
+    pub(super) async fn reach(&self, target: &str) -> Result<(), String> {
+        match self.ask(REACH, target, self.patience + QUESTION).await? {
+            Answer { is_good: true, .. } => Ok(()),
+            Answer { said, .. } => Err(said),
+        }
+    }
+
+    /// What the relay says; or that it says nothing.
+    async fn ask(&self, what: &str, target: &str, patience: Duration) -> Result<Answer, String> {
+        let asking = self
+            .client
+            .get(format!("{}{what}", self.at))
+            .headers(self.told.clone())
+            .header(TARGET, target)
+            .timeout(patience)
+            .send();
+        match asking.await {
+            Ok(response) => Ok(Answer {
+                is_good: response.status().is_success(),
+                said: said(response).await,
+            }),
+            Err(error) => {
+                let how = match error.is_timeout() {
+                    true => "does not answer",
+                    false => "is not there",
+                };
+                let why = chain(&error);
+                Err(format!(
+                    "the egress relay at {} {how} ({why}); look at: systemctl status tokend-egress.socket tokend-egress.service",
+                    self.at.0
+                ))
+            }
+        }
+    }
+}
+
+struct Answer {
+    is_good: bool,
+    said: String,
+}
+
+/// What the relay found out about a request for an `http://` address, if `response` is the relay's own and no provider's: it passes no
+/// such header on.
+pub(super) fn told_by(response: &reqwest::Response) -> Option<Kind> {
+    Kind::told_by(response.headers().get(STATUS)?)
+}
+
+/// The sentence of an answer.
+pub(super) async fn said(mut response: reqwest::Response) -> String {
+    let mut bytes = Vec::new();
+    while let Ok(Some(chunk)) = response.chunk().await {
+        bytes.extend_from_slice(&chunk);
+        if bytes.len() > LONGEST {
+            bytes.truncate(LONGEST);
+            break;
+        }
+    }
+    String::from_utf8_lossy(&bytes).trim_end().to_owned()
+}
+
+/// What the relay calls the host of an address; `None` where it has none.
+pub(super) fn target(url: &Url) -> Option<String> {
+    Some(format!(
+        "{}:{}",
+        url.host_str()?,
+        url.port_or_known_default()?
+    ))
+}
+
+fn ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;
