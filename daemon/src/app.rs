@@ -4,6 +4,7 @@
 
 mod ending;
 
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +26,7 @@ use crate::desk::Desk;
 use crate::diagnosis::{Diagnosis, Stamps};
 use crate::driver::{Surroundings, Task};
 use crate::keeper::Keeper;
-use crate::listen::{self, Bound};
+use crate::listen::{self, Bound, Inherited};
 use crate::message::{DRIVER_QUEUE, Message};
 use crate::metrics::{self, Counters, Metrics};
 use crate::peer;
@@ -52,7 +53,7 @@ pub(crate) struct Start {
     pub(crate) environment: Environment,
     pub(crate) log: LogChoice,
     pub(crate) config: Config,
-    pub(crate) inherited: Option<Bound>,
+    pub(crate) inherited: Inherited,
 }
 
 /// Runs the daemon until it is told to stop.
@@ -63,7 +64,7 @@ pub(crate) fn run(start: Start) -> anyhow::Result<()> {
     raise_descriptors();
     // Before the runtime: the store refuses a second daemon, and the socket is made while there is one thread.
     let (store, marker) = open_store(&start.config)?;
-    let bound = match start.inherited {
+    let bound = match start.inherited.clients {
         Some(bound) => bound,
         None => listen::bind(&start.config.socket, start.config.socket_mode)?,
     };
@@ -72,6 +73,7 @@ pub(crate) fn run(start: Start) -> anyhow::Result<()> {
         .thread_name("tokend")
         .build()
         .context("the runtime cannot be started")?;
+    let passed = start.inherited.metrics;
     let origin = bound.origin.clone();
     let Start {
         file,
@@ -89,6 +91,7 @@ pub(crate) fn run(start: Start) -> anyhow::Result<()> {
             log,
             config,
             bound,
+            passed,
             store,
             marker,
         };
@@ -124,6 +127,8 @@ struct Parts {
     log: LogChoice,
     config: Config,
     bound: Bound,
+    /// The socket systemd passed for metrics.
+    passed: Option<TcpListener>,
     store: Arc<dyn Store>,
     marker: Marker,
 }
@@ -137,6 +142,7 @@ impl Parts {
             log,
             config,
             bound,
+            passed,
             store,
             marker,
         } = self;
@@ -150,6 +156,7 @@ impl Parts {
             .context("a thread for audit records cannot be started")?;
         let registry = Arc::new(Registry::new());
         let secrets = SecretSource::of_this_process(config.limits.command_timeout);
+        let egress = secrets.egress;
         let upstream = Arc::new(Upstream::new(&config.http, secrets, clock.clone())?);
         let (driver, messages) = mpsc::channel(DRIVER_QUEUE);
         let counters = Counters::new(clock.wall_ms());
@@ -161,10 +168,7 @@ impl Parts {
             audit.clone(),
             clock.clone(),
         );
-        let readers = match &config.metrics.listen {
-            Some(at) => Some(metrics::listen(at).await?),
-            None => None,
-        };
+        let readers = metrics::listen(config.metrics.listen.as_ref(), passed, egress).await?;
         let (keeper, keeper_thread) = Keeper::start(
             Arc::clone(&store),
             clock.clone(),
@@ -218,8 +222,8 @@ impl Parts {
         });
         let (stage, stages) = watch::channel(Stage::Serving);
         let origin = bound.origin.clone();
-        if let Some(readers) = readers {
-            attempts::spawn(readers.serve(metrics, stages.clone()));
+        for readers in readers {
+            attempts::spawn(readers.serve(metrics.clone(), stages.clone()));
         }
         let accepting = tokio::spawn(accept::run(bound.fd, desk, limits, stages));
         tracing::info!(

@@ -1,4 +1,4 @@
-//! The socket clients connect to.
+//! The socket clients connect to, and those systemd passes.
 //!
 //! Owns how it comes to be: inherited from systemd, or made here with its mode set before anybody can connect. Removes a socket that
 //! a dead daemon left behind, never one somebody still listens on, and never anything that is no socket.
@@ -6,6 +6,7 @@
 use std::fmt;
 use std::fs::{DirBuilder, Permissions};
 use std::io;
+use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixStream;
@@ -21,6 +22,16 @@ use listenfd::ListenFd;
 pub(crate) struct Bound {
     pub(crate) fd: OwnedFd,
     pub(crate) origin: Origin,
+}
+
+/// What systemd calls the socket on which metrics are read.
+const METRICS: &str = "metrics";
+
+/// The sockets systemd passed.
+#[derive(Debug, Default)]
+pub(crate) struct Inherited {
+    pub(crate) clients: Option<Bound>,
+    pub(crate) metrics: Option<TcpListener>,
 }
 
 /// Where a socket came from.
@@ -48,29 +59,53 @@ pub(crate) enum ListenError {
         source: io::Error,
     },
     #[error(
-        "systemd passed {count} sockets; tokend takes one: keep one ListenStream= in tokend.socket"
+        "systemd passed {count} sockets for clients; tokend takes one: keep one ListenStream= in tokend.socket"
     )]
     TooMany { count: usize },
     #[error(
-        "what systemd passed is no listening Unix stream socket: use ListenStream= with a path ({0})"
+        "what systemd passed is no listening Unix stream socket: use ListenStream= with a path, and FileDescriptorName=metrics for the socket of metrics ({0})"
     )]
     NotOurs(io::Error),
+    #[error(
+        "what systemd passed for metrics is no listening TCP socket: use one ListenStream= with an address in tokend-metrics.socket, or say `listen = \"unix:…\"` in [metrics] ({0})"
+    )]
+    NotForMetrics(io::Error),
 }
 
-/// Takes the socket systemd passed, if it passed one. Call before threads start: it reads and clears the environment.
-pub(crate) fn inherited() -> Result<Option<Bound>, ListenError> {
-    let mut passed = ListenFd::from_env();
-    match passed.len() {
-        0 => Ok(None),
-        1 => {
-            let listener = passed.take_unix_listener(0).map_err(ListenError::NotOurs)?;
-            let listener =
-                listener.ok_or_else(|| ListenError::NotOurs(io::Error::other("taken twice")))?;
-            Ok(Some(Bound {
-                fd: listener.into(),
-                origin: Origin::Inherited,
-            }))
+/// Takes the sockets systemd passed, if it passed any. Call before threads start: it reads and clears the environment.
+pub(crate) fn inherited() -> Result<Inherited, ListenError> {
+    let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
+    take(ListenFd::from_env(), &names)
+}
+
+fn take(mut passed: ListenFd, names: &str) -> Result<Inherited, ListenError> {
+    let mut inherited = Inherited::default();
+    let (mut names, mut count) = (names.split(':'), 0);
+    for index in 0..passed.len() {
+        let twice = || io::Error::other("taken twice");
+        if names.next() == Some(METRICS) {
+            let listener = passed
+                .take_tcp_listener(index)
+                .and_then(|listener| listener.ok_or_else(twice))
+                .map_err(ListenError::NotForMetrics)?;
+            let another = || io::Error::other("there are two");
+            if inherited.metrics.replace(listener).is_some() {
+                return Err(ListenError::NotForMetrics(another()));
+            }
+            continue;
         }
+        count += 1;
+        let listener = passed
+            .take_unix_listener(index)
+            .and_then(|listener| listener.ok_or_else(twice))
+            .map_err(ListenError::NotOurs)?;
+        inherited.clients = Some(Bound {
+            fd: listener.into(),
+            origin: Origin::Inherited,
+        });
+    }
+    match count {
+        0 | 1 => Ok(inherited),
         count => Err(ListenError::TooMany { count }),
     }
 }

@@ -28,6 +28,7 @@ use super::{Metrics, PART, Snapshot};
 use crate::accept::{Stage, reached};
 use crate::listen::{self, Origin};
 use crate::peer;
+use crate::upstream::Egress;
 
 /// How many may read at once. Others wait until one has.
 const READERS: usize = 8;
@@ -44,24 +45,47 @@ pub(crate) enum Listening {
     Unix(UnixListener, Origin),
 }
 
-/// Begins to listen. Nobody is answered before [`Listening::serve`].
-pub(crate) async fn listen(at: &MetricsListen) -> anyhow::Result<Listening> {
+/// Begins to listen where the configuration says, and on a socket systemd `passed`, which comes before an address of the configuration.
+/// Nobody is answered before [`Listening::serve`].
+pub(crate) async fn listen(
+    at: Option<&MetricsListen>,
+    passed: Option<std::net::TcpListener>,
+    egress: Option<Egress>,
+) -> anyhow::Result<Vec<Listening>> {
+    let mut all = Vec::new();
+    let is_passed = passed.is_some();
+    if let Some(listener) = passed {
+        listener.set_nonblocking(true)?;
+        all.push(Listening::Tcp(TcpListener::from_std(listener)?));
+    }
     match at {
-        MetricsListen::Tcp(address) => {
-            let listener = TcpListener::bind(address).await;
-            Ok(Listening::Tcp(listener.map_err(|error| {
-                anyhow::anyhow!("metrics cannot be served at {address}: {error}")
-            })?))
+        None => {}
+        Some(MetricsListen::Tcp(address)) if is_passed => {
+            tracing::info!(
+                "metrics are served on the socket systemd passed; {address} of [metrics] is left to it"
+            );
         }
-        MetricsListen::Unix(path) => {
+        Some(MetricsListen::Tcp(address)) => {
+            let listener = TcpListener::bind(address).await;
+            all.push(Listening::Tcp(listener.map_err(|error| {
+                anyhow::anyhow!("metrics cannot be served at {address}: {error}")
+            })?));
+            if egress.is_some() {
+                tracing::warn!(
+                    "metrics are served in the daemon's own network, at {address}: where that is a private one nobody else can connect; let systemd listen (tokend-metrics.socket)"
+                );
+            }
+        }
+        Some(MetricsListen::Unix(path)) => {
             // Everybody may connect: who may read is decided by what the kernel says of them.
             let bound = listen::bind(path, 0o666)?;
-            Ok(Listening::Unix(
+            all.push(Listening::Unix(
                 UnixListener::try_from(bound.fd)?,
                 bound.origin,
-            ))
+            ));
         }
     }
+    Ok(all)
 }
 
 impl Listening {
