@@ -8,9 +8,21 @@ use super::Machine;
 use crate::harness::built;
 
 /// The unit files of this source tree, and where each is installed.
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 9] = [
     ("tokend.service", "/usr/lib/systemd/system/tokend.service"),
     ("tokend.socket", "/usr/lib/systemd/system/tokend.socket"),
+    (
+        "tokend-egress.service",
+        "/usr/lib/systemd/system/tokend-egress.service",
+    ),
+    (
+        "tokend-egress.socket",
+        "/usr/lib/systemd/system/tokend-egress.socket",
+    ),
+    (
+        "tokend-metrics.socket",
+        "/usr/lib/systemd/system/tokend-metrics.socket",
+    ),
     (
         "user/tokend.service",
         "/usr/lib/systemd/user/tokend.service",

@@ -65,6 +65,15 @@ fn the_guide_is_followed_to_the_letter() {
     let next = stage.get();
     assert_eq!(stage.sim.newest_access(IT), Some(next));
     assert_eq!(stage.requests(), 2);
+
+    stage.follow("tokend-metrics.socket\n");
+    let ask = r"exec 3<>/dev/tcp/127.0.0.1/9464; printf 'GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n' >&3; cat <&3";
+    let metrics = stage.run(&["bash", "-c", ask]).out;
+    assert!(metrics.contains("tokend_build_info{"), "{metrics}");
+
+    stage.follow("direct-network.conf");
+    let network = |pid: &str| stage.run(&["readlink", &format!("/proc/{pid}/ns/net")]).out;
+    assert_eq!(network(&stage.property("MainPID")), network("1"));
     stage.behaved();
 }
 
@@ -78,6 +87,10 @@ fn checkout(stage: &Stage) {
     for name in [
         "tokend.service",
         "tokend.socket",
+        "tokend-egress.service",
+        "tokend-egress.socket",
+        "tokend-metrics.socket",
+        "examples/direct-network.conf",
         "tokend.sysusers",
         "tokend.tmpfiles",
     ] {

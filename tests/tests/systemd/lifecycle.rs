@@ -144,6 +144,7 @@ fn programs_installed_by_hand_are_run_with_the_drop_in_for_them() {
     let move_them = "mv /usr/bin/tokend /usr/bin/tokenctl /usr/local/bin/";
     stage.machine.shell(move_them).unwrap();
     stage.example("local-binaries.conf");
+    stage.example_for("tokend-egress.service", "local-binaries-egress.conf");
     stage.systemctl(&["start", "tokend.service"]);
     stage.get();
     stage.systemctl(&["reload", "tokend.service"]);

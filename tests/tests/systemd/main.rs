@@ -11,6 +11,7 @@
 
 mod audit;
 mod credentials;
+mod egress;
 mod files;
 mod front;
 mod guide;

@@ -173,8 +173,13 @@ impl Stage {
 
     /// Installs a drop-in of `systemd/examples`, as its own first lines say.
     pub(crate) fn example(&self, name: &str) {
+        self.example_for("tokend.service", name);
+    }
+
+    /// The same for another unit than the daemon's.
+    pub(crate) fn example_for(&self, unit: &str, name: &str) {
         let from = systemd::unit_files().join("examples").join(name);
-        let to = format!("/etc/systemd/system/tokend.service.d/{name}");
+        let to = format!("/etc/systemd/system/{unit}.d/{name}");
         self.machine.copy(&from, &to, "644").unwrap();
         self.systemctl(&["daemon-reload"]);
     }
