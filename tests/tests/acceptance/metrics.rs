@@ -6,20 +6,22 @@ use std::{
     fs,
     io::{Read as _, Write as _},
     os::unix::net::UnixStream,
+    process::{Command, Stdio},
 };
 
 use tokend_tests::{
+    clock::{PATIENCE, wait_for},
     probe,
     simulator::{
         Configuration,
         fault::{Fault, FaultKind, Rule},
-        spec::AccountSpec,
+        spec::{AccountSpec, Api},
     },
 };
 
 use crate::{
     prometheus::{Metric, promtool, read},
-    stage::{FAST, Stage},
+    stage::{FAST, Stage, account},
 };
 
 pub(crate) fn metrics(stage: &Stage) -> String {
@@ -280,4 +282,35 @@ fn only_those_who_are_allowed_read_them() {
     let reply = ask(&stage);
     assert!(reply.starts_with("HTTP/1.1 200 "), "{reply}");
     assert!(reply.contains("tokend_account_state{account=\"ads\""));
+}
+
+#[test]
+fn a_socket_that_systemd_passes_for_metrics_is_one_of_tcp() {
+    let stage = configured(vec![account("it", Api::JwtApi)], "");
+    let site = &stage.site;
+    let socket = site.path().join("passed.sock");
+    let mut daemon = Command::new("systemd-socket-activate")
+        .args(["--fdname=metrics", "-l"])
+        .arg(&socket)
+        .arg(&site.binaries().tokend)
+        .args(["run", "--config"])
+        .arg(site.configuration())
+        .arg("--state-dir")
+        .arg(site.state())
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("systemd-socket-activate, which tests/setup installs with systemd");
+    // It starts the daemon for whoever connects.
+    let connected = wait_for("the socket", PATIENCE, || UnixStream::connect(&socket).ok());
+    let status = wait_for("the daemon to refuse", PATIENCE, || {
+        daemon.try_wait().unwrap()
+    });
+    let mut told = String::new();
+    let mut stderr = daemon.stderr.take().unwrap();
+    stderr.read_to_string(&mut told).unwrap();
+    assert!(connected.is_ok(), "{told}");
+    assert_eq!(status.unwrap().code(), Some(78), "{told}");
+    let wanted = "what systemd passed for metrics is no listening TCP socket";
+    assert!(told.contains(wanted), "{told}");
 }
