@@ -11,6 +11,7 @@
 
 mod audit;
 mod credentials;
+mod doctor;
 mod egress;
 mod files;
 mod front;

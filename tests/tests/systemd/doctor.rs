@@ -1,0 +1,86 @@
+//! `tokenctl doctor` beside systemd: what it says of the unit and of whoever keeps the clock right.
+
+use serde_json::Value;
+
+use crate::stage::{CLIENT, Stage};
+
+impl Stage {
+    /// What the doctor says about a topic last, as severity, message and advice; and its exit code. What the daemon says comes first.
+    fn doctor(&self, topic: &str) -> (Option<i32>, [String; 3]) {
+        let doctor = ["tokenctl", "doctor", "--json"];
+        let said = self.machine.run_as(CLIENT, &doctor).unwrap();
+        let found: Vec<Value> =
+            serde_json::from_str(&said.out).unwrap_or_else(|error| panic!("{error}: {said:?}"));
+        let about = found.iter().rfind(|it| it["topic"] == topic);
+        let about = about.unwrap_or_else(|| panic!("nothing about {topic}: {said:?}"));
+        let text = |key: &str| about[key].as_str().unwrap_or_default().to_owned();
+        (said.code, ["severity", "message", "advice"].map(text))
+    }
+
+    /// Puts a program in the place of one of the system's.
+    fn fake(&self, name: &str, prints: &str) {
+        let program = format!("#!/bin/sh\nprintf '%s\\n' '{prints}'\n");
+        let path = format!("/usr/local/bin/{name}");
+        self.machine.put(&path, &program, "755").unwrap();
+    }
+}
+
+#[test]
+fn the_doctor_tells_a_unit_that_runs_from_one_that_was_stopped_and_one_that_failed() {
+    let Some(stage) = Stage::started() else {
+        return;
+    };
+    let (code, [severity, message, _]) = stage.doctor("unit");
+    assert_eq!((code, severity.as_str()), (Some(0), "ok"), "{message}");
+    assert_eq!(message, "tokend.service is active (running)");
+
+    stage.systemctl(&["stop", "tokend.socket", "tokend.service"]);
+    let (code, [severity, message, advice]) = stage.doctor("unit");
+    assert_eq!(code, Some(69), "{message}");
+    assert_eq!(severity, "warning", "{message}");
+    assert_eq!(message, "tokend.service is inactive (dead)");
+    assert_eq!(advice, "start it: systemctl start tokend");
+
+    stage.break_configuration();
+    let start = ["systemctl", "start", "tokend.service"];
+    assert_ne!(stage.run(&start).code, Some(0));
+    stage.wait_for("ActiveState", "failed");
+    stage.systemctl(&["stop", "tokend.socket"]);
+    let (code, [severity, message, advice]) = stage.doctor("unit");
+    assert_eq!(code, Some(69), "{message}");
+    assert_eq!(severity, "problem", "{message}");
+    assert!(
+        message.starts_with("tokend.service has failed ("),
+        "{message}"
+    );
+    assert!(
+        advice.starts_with("see why with `journalctl -u tokend`"),
+        "{advice}"
+    );
+}
+
+#[test]
+fn the_doctor_says_whether_a_time_server_keeps_the_clock_right() {
+    let Some(stage) = Stage::started() else {
+        return;
+    };
+    stage.fake("timedatectl", "no");
+    let (code, [severity, message, advice]) = stage.doctor("clock");
+    assert_eq!((code, severity.as_str()), (Some(0), "warning"), "{message}");
+    assert_eq!(message, "no time server keeps it right");
+    assert!(advice.contains("timedatectl set-ntp true"), "{advice}");
+    stage.fake("timedatectl", "yes");
+    let (_, [severity, message, _]) = stage.doctor("clock");
+    assert_eq!(
+        (severity.as_str(), message.as_str()),
+        ("ok", "it is kept right by a time server")
+    );
+    // One that says nothing is not waited for.
+    stage
+        .machine
+        .shell("printf '#!/bin/sh\\nexec sleep 1000\\n' >/usr/local/bin/timedatectl")
+        .unwrap();
+    let (code, [_, message, _]) = stage.doctor("clock");
+    assert_eq!(code, Some(0));
+    assert!(message.contains("since the daemon started"), "{message}");
+}
