@@ -9,6 +9,7 @@ mod clients;
 mod disk;
 mod doctor;
 mod egress;
+mod killed;
 mod memory;
 mod provider;
 mod scene;
