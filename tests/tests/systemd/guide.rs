@@ -6,7 +6,7 @@ use tokend_tests::{harness::built, systemd::unit_files};
 
 use super::stage::{IT, Stage};
 
-/// Where the guide is followed from: what a checkout and a build leave.
+/// Where the guide is followed from: what the tarball has.
 const CHECKOUT: &str = "/root/tokend";
 /// `sudo` for somebody who is root.
 pub(crate) const SUDO: &str = "#!/bin/sh
@@ -81,7 +81,7 @@ fn checkout(stage: &Stage) {
     let binaries = built().unwrap();
     for program in [binaries.tokend, binaries.tokenctl] {
         let name = program.file_name().unwrap().to_str().unwrap();
-        let to = format!("{CHECKOUT}/target/release/{name}");
+        let to = format!("{CHECKOUT}/bin/{name}");
         stage.machine.copy(&program, &to, "755").unwrap();
     }
     for name in [
@@ -106,6 +106,11 @@ impl Stage {
     /// Executes the block of commands with this in it.
     fn follow(&self, mark: &str) {
         let guide = fs::read_to_string(unit_files().join("README.md")).unwrap();
+        self.follow_in(&guide, CHECKOUT, mark);
+    }
+
+    /// The same of another copy of the guide, from another place.
+    pub(crate) fn follow_in(&self, guide: &str, place: &str, mark: &str) {
         let block = guide
             .split("```console\n")
             .skip(1)
@@ -116,7 +121,7 @@ impl Stage {
             .lines()
             .filter_map(|line| line.trim_start().strip_prefix("$ "))
             .collect();
-        let script = format!("cd {CHECKOUT}\n{}", lines.join("\n"));
+        let script = format!("cd {place}\n{}", lines.join("\n"));
         if let Err(error) = self.machine.shell(&script) {
             panic!("{error:#}\n{}", self.journal());
         }

@@ -2,7 +2,6 @@
 
 use std::{
     env,
-    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -15,7 +14,7 @@ use tokend_tests::{
     systemd::{self, Machine},
 };
 
-use crate::{front, guide::SUDO, operations, stage::CLIENT};
+use crate::{front, guide::SUDO, operations, released, stage::CLIENT};
 
 /// What the guide calls them.
 const ACCOUNT: &str = "ads";
@@ -39,7 +38,7 @@ impl Scene {
         let machine = Machine::boot().unwrap();
         machine.shell(&format!("useradd {CLIENT}")).unwrap();
         machine
-            .copy(&package(), "/root/tokend_1_all.deb", "644")
+            .copy(&released::deb(), "/root/tokend_1_all.deb", "644")
             .unwrap();
         machine.put("/usr/local/bin/sudo", SUDO, "755").unwrap();
         let mut account = AccountSpec::new(ACCOUNT, Api::AdVerification);
@@ -110,25 +109,6 @@ impl Scene {
     fn journal(&self) -> String {
         self.machine.journal("tokend.service").unwrap()
     }
-}
-
-/// The package `tests/run` has built.
-fn package() -> PathBuf {
-    let directory = env::var_os("TOKEND_PACKAGES").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/package"),
-        PathBuf::from,
-    );
-    let found = std::fs::read_dir(&directory)
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .find(|path| path.extension().is_some_and(|end| end == "deb"));
-    found.unwrap_or_else(|| {
-        panic!(
-            "there is no package in {}; run systemd/package deb",
-            directory.display()
-        )
-    })
 }
 
 #[test]
@@ -225,7 +205,7 @@ fn a_purge_deletes_logins_only_for_whoever_says_so() {
 fn lintian_finds_nothing_in_the_package() {
     let Ok(output) = Command::new("lintian")
         .args(["--allow-root", "--fail-on", "error,warning,info", "--info"])
-        .arg(package())
+        .arg(released::deb())
         .stdin(Stdio::null())
         .output()
     else {
