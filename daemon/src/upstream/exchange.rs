@@ -17,7 +17,7 @@ pub(super) struct Exchange {
     client: reqwest::Client,
     /// What all connections go through, if they do.
     relay: Option<Relay>,
-    /// What it was made of, for a [`Prober`] that is made the same way.
+    /// What it was made of, for a [`super::Prober`] that is made the same way.
     pub(super) http: Http,
     max_body: usize,
     pub(super) secrets: SecretSource,
