@@ -7,6 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{Builder, LevelFilter};
 
 /// The environment variable that overrides the configured level.
 pub const LEVEL_VARIABLE: &str = "TOKEND_LOG";
@@ -68,7 +69,7 @@ impl FromStr for Level {
         {
             return Err(bad());
         }
-        EnvFilter::try_new(text).map_err(|_| bad())?;
+        reader().parse(text).map_err(|_| bad())?;
         Ok(Self(text.to_owned()))
     }
 }
@@ -102,6 +103,41 @@ impl Level {
 
     /// What tracing-subscriber makes of it.
     pub fn filter(&self) -> EnvFilter {
-        EnvFilter::new(&self.0)
+        reader()
+            .with_default_directive(LevelFilter::ERROR.into())
+            .parse_lossy(&self.0)
+    }
+}
+
+/// Takes the value of a field for text. As a regular expression, which is compiled whole, a short one takes minutes and gigabytes.
+fn reader() -> Builder {
+    EnvFilter::builder().with_regex(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_value_of_a_field_is_no_regular_expression() {
+        for value in [
+            "(",
+            "[a",
+            "u.............................................................?u",
+        ] {
+            let text = format!("info,[span{{field={value}}}]=debug");
+            assert_eq!(
+                text.parse::<Level>().map(|level| level.to_string()),
+                Ok(text.clone())
+            );
+            drop(text.parse::<Level>().expect("a level").filter());
+        }
+    }
+
+    #[test]
+    fn a_word_that_is_no_level_is_refused() {
+        for text in ["inof", "info,tokend::driver=louder", "[", "x y"] {
+            assert!(text.parse::<Level>().is_err(), "{text}");
+        }
     }
 }
