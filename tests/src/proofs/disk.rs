@@ -50,7 +50,7 @@ impl Disk {
         disk.attach()?;
         fs::set_permissions(at, Permissions::from_mode(0o700))?;
         // What a boot would find: the file system itself is not what is proved.
-        rustix::fs::syncfs(File::open(at)?)?;
+        sync(at)?;
         Ok(disk)
     }
 
@@ -92,6 +92,17 @@ impl Drop for Disk {
             drop(run(Command::new("umount").arg("--lazy").arg(&self.at)));
         }
     }
+}
+
+/// Everything on the file system at `at` becomes durable.
+fn sync(at: &Path) -> anyhow::Result<()> {
+    let root = File::open(at).context("cannot open the disk")?;
+    // What another file system on the same loop device could not write when it lost its power is told once, to whoever syncs next.
+    let synced = match rustix::fs::syncfs(&root) {
+        Err(rustix::io::Errno::IO) => rustix::fs::syncfs(&root),
+        synced => synced,
+    };
+    synced.context("cannot sync the disk")
 }
 
 fn run(command: &mut Command) -> anyhow::Result<()> {

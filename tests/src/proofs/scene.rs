@@ -4,6 +4,8 @@
 
 use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
 
+use anyhow::Context as _;
+
 use super::{
     disk::Disk,
     judge::{Attempt, Evidence, Findings, Life, Pace, Seen, judge},
@@ -155,10 +157,13 @@ impl Scene {
     /// Every file of the state directory.
     pub(super) fn state(&self) -> anyhow::Result<BTreeMap<PathBuf, Vec<u8>>> {
         let mut files = BTreeMap::new();
-        for entry in fs::read_dir(self.site.state())? {
-            let entry = entry?;
+        for entry in fs::read_dir(self.site.state()).context("cannot list the state")? {
+            let entry = entry.context("cannot list the state")?;
             if entry.file_type()?.is_file() {
-                files.insert(entry.path(), fs::read(entry.path())?);
+                let path = entry.path();
+                let bytes = fs::read(&path);
+                let bytes = bytes.with_context(|| format!("cannot read {}", path.display()))?;
+                files.insert(path, bytes);
             }
         }
         Ok(files)
