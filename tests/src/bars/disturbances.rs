@@ -30,8 +30,9 @@ use crate::hostile::{
 pub(super) const NOBODY: u32 = 65534;
 /// Between two things a hostile client does: a few hundred a second.
 const REST: Duration = Duration::from_millis(4);
-/// Between two attempts at a failing provider.
-const BREATH: Duration = Duration::from_millis(10);
+/// Between two attempts at failing providers: as many as five thousand accounts make that all fail and go by the usual pace, an attempt
+/// every two minutes. At a hundred a second the attempts themselves are what one `get` in a hundred meets on two cores.
+const BREATH: Duration = Duration::from_millis(24);
 /// Connections kept open.
 const MANY: usize = 100;
 
