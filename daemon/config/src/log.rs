@@ -62,15 +62,17 @@ impl FromStr for Level {
         };
         // EnvFilter takes a bare word it does not know for the name of a module, so `inof` would silence the daemon.
         let known = |word: &str| LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word));
-        let directives = text.split(',').map(str::trim);
+        let directives: Vec<&str> = text.split(',').map(str::trim).collect();
         if !directives
-            .clone()
+            .iter()
             .all(|word| known(word) || word.contains(['=', ':', '[']))
         {
             return Err(bad());
         }
-        reader().parse(text).map_err(|_| bad())?;
-        Ok(Self(text.to_owned()))
+        // EnvFilter counts from behind a blank and cuts from before it: it would mean another module, or panic.
+        let text = directives.join(",");
+        reader().parse(&text).map_err(|_| bad())?;
+        Ok(Self(text))
     }
 }
 
@@ -135,8 +137,21 @@ mod tests {
     }
 
     #[test]
+    fn blanks_around_a_directive_are_no_part_of_it() {
+        let level: Level = " info , tokend=debug ".parse().expect("a level");
+        assert_eq!(level.to_string(), "info,tokend=debug");
+        assert_eq!(level.filter().to_string(), "tokend=debug,info");
+    }
+
+    #[test]
     fn a_word_that_is_no_level_is_refused() {
-        for text in ["inof", "info,tokend::driver=louder", "[", "x y"] {
+        for text in [
+            "inof",
+            "info,tokend::driver=louder",
+            "[",
+            "x y",
+            " [d[ {=\u{20a}\u{34b}}",
+        ] {
             assert!(text.parse::<Level>().is_err(), "{text}");
         }
     }
