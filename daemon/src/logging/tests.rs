@@ -183,7 +183,7 @@ fn levels_are_checked() {
         "WARN",
         "off",
         "info,tokend=debug",
-        "tokend::driver=trace, warn",
+        "tokend::driver=trace,warn",
     ] {
         assert_eq!(
             good.parse::<Level>().map(|level| level.to_string()),
