@@ -22,7 +22,7 @@ pub fn dialect(bytes: &[u8]) {
         return;
     };
     match parse("fuzzed.toml", text, &CATALOG) {
-        Ok(dialect) => use_it(&dialect),
+        Ok(dialect) => use_it(&dialect, text),
         Err(error) => {
             let shown = error.render();
             let control = |c: char| c.is_control() && c != '\n';
@@ -31,7 +31,7 @@ pub fn dialect(bytes: &[u8]) {
     }
 }
 
-fn use_it(dialect: &Dialect) {
+fn use_it(dialect: &Dialect, text: &str) {
     let settings = EndpointSettings {
         base_url: "https://api.example.com/base".into(),
         ..EndpointSettings::default()
@@ -42,8 +42,13 @@ fn use_it(dialect: &Dialect) {
         for kind in [Kind::Login, Kind::Refresh] {
             match dialect.request(kind, &endpoint, &sent) {
                 Ok(request) => {
-                    // Whatever a dialect says, what leaves goes to the host the account names.
-                    assert_eq!(request.uri().host(), Some("api.example.com"));
+                    // Whatever a dialect says, what leaves goes to the host the account names, or to one that is written out in it.
+                    let host = request.uri().host().unwrap_or_default();
+                    let text = text.to_ascii_lowercase();
+                    assert!(
+                        host == "api.example.com" || text.contains(&format!("https://{host}")),
+                        "{host}"
+                    );
                     assert_eq!(request.uri().scheme_str(), Some("https"));
                 }
                 Err(why) => assert!(!why.to_string().contains(MARK)),
