@@ -6,6 +6,7 @@
 
 pub mod bars;
 pub mod clock;
+pub mod demand;
 pub mod harness;
 pub mod hostile;
 pub mod probe;

@@ -6,6 +6,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::Context as _;
 
+use crate::demand::root;
+
 /// Whether system calls of the daemon can be traced: `strace` is there, and this is root, since the daemon lets nobody else look
 /// into it.
 ///
@@ -20,9 +22,5 @@ pub fn tracing() -> anyhow::Result<()> {
         .status()
         .context("there is no strace; tests/setup installs it")?;
     anyhow::ensure!(status.success(), "strace does not run: {status}");
-    anyhow::ensure!(
-        rustix::process::geteuid().is_root(),
-        "tracing the daemon takes root"
-    );
-    Ok(())
+    root().context("tracing the daemon")
 }

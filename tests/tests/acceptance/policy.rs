@@ -4,7 +4,6 @@
 
 use std::{
     fs,
-    io::{self, Write as _},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Command,
@@ -12,6 +11,7 @@ use std::{
 
 use tokend_tests::{
     clock::{PATIENCE, wait_until},
+    demand::{carried_out, root},
     harness::{Daemon, Said, Site},
     simulator::{
         Configuration, Simulator,
@@ -32,18 +32,6 @@ struct Place {
     _sim: Simulator,
     _daemon: Daemon,
     tokenctl: PathBuf,
-}
-
-/// Root, or it is said why nothing is shown.
-fn root(what: &str) -> bool {
-    let root = rustix::process::geteuid().is_root();
-    let demanded = std::env::var_os("CI").is_some_and(|value| value == "true");
-    assert!(root || !demanded, "{what} takes root");
-    if !root {
-        let said = writeln!(io::stderr(), "NOT PROVED here: {what}: it takes root");
-        said.unwrap();
-    }
-    root
 }
 
 impl Place {
@@ -149,7 +137,7 @@ fn denied(said: &Said) {
 
 #[test]
 fn groups_are_those_the_process_has() {
-    if !root("rules by group") {
+    if !carried_out("rules by group", root()) {
         return;
     }
     let place = Place::new(&[("it", "{ group = 4050 }")]);
@@ -176,7 +164,7 @@ fn groups_are_those_the_process_has() {
 
 #[test]
 fn programs_are_told_by_the_file_that_runs() {
-    if !root("rules by executable") {
+    if !carried_out("rules by executable", root()) {
         return;
     }
     let place = Place::under(&[], |path| {
@@ -221,7 +209,7 @@ fn programs_are_told_by_the_file_that_runs() {
 
 #[test]
 fn programs_are_told_by_their_digest_wherever_they_are() {
-    if !root("rules by digest") {
+    if !carried_out("rules by digest", root()) {
         return;
     }
     let site = Site::new().unwrap();
@@ -250,7 +238,7 @@ fn programs_are_told_by_their_digest_wherever_they_are() {
 
 #[test]
 fn without_the_capability_programs_of_others_are_not_known_and_the_denial_says_so() {
-    if !root("a daemon without CAP_SYS_PTRACE") {
+    if !carried_out("a daemon without CAP_SYS_PTRACE", root()) {
         return;
     }
     let place = Place::under(
@@ -293,7 +281,7 @@ fn without_the_capability_programs_of_others_are_not_known_and_the_denial_says_s
 
 #[test]
 fn permissions_are_separate() {
-    if !root("permissions of several users") {
+    if !carried_out("permissions of several users", root()) {
         return;
     }
     let place = Place::new(&[(
@@ -330,7 +318,7 @@ fn permissions_are_separate() {
 
 #[test]
 fn peers_in_namespaces_are_who_they_are_outside() {
-    if !root("peers in namespaces") {
+    if !carried_out("peers in namespaces", root()) {
         return;
     }
     let place = Place::new(&[("it", "{ user = 4001 }"), ("roots", "{ user = 0 }")]);

@@ -2,15 +2,12 @@
 //!
 //! Where the machine does not let them be carried out (no root, no `strace`, no loop device) they say so aloud and pass, except
 //! where `CI=true`: there they must be possible.
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "a test fails by panicking, and a proof that was not carried out must say so"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{env, time::Duration};
+use std::time::Duration;
 
 use tokend_tests::{
+    demand::carried_out,
     proofs::{
         Attempt,
         crash_loop::{self, Counted},
@@ -20,15 +17,6 @@ use tokend_tests::{
     },
     simulator::spec::Api,
 };
-
-/// Whether the test is to go on: yes, or no and it was said why, or a failure where it has to be possible.
-fn carried_out(what: &str, possible: anyhow::Result<()>) -> bool {
-    let Err(error) = possible else { return true };
-    let demanded = env::var_os("CI").is_some_and(|value| value == "true");
-    assert!(!demanded, "{what} cannot be proved here: {error:#}");
-    eprintln!("NOT PROVED here: {what}: {error:#}");
-    false
-}
 
 /// Dies at a sample of points and demands that each promise was kept, and that the deaths were deaths.
 fn die(api: Api, attempt: Attempt, death: Death, sample: usize) {
