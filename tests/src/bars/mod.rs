@@ -14,7 +14,10 @@ pub mod policy;
 
 use std::{fmt, time::Duration};
 
+use tokend_client::{BlockingClient, GetOptions, SocketPath};
+
 use crate::{
+    clock::Stopwatch,
     harness::{Daemon, Site},
     simulator::{Configuration, Simulator, spec::AccountSpec},
 };
@@ -99,6 +102,69 @@ impl Times {
         )]
         let at = (share * sorted.len().saturating_sub(1) as f64).round() as usize;
         sorted.get(at).map_or(0.0, |time| time.as_secs_f64() * 1e6)
+    }
+}
+
+/// How often two sides take turns over connections.
+pub(crate) const ROUNDS: usize = 40;
+
+/// What the first and the second side take for one thing, done so many times in each of so many rounds by turns.
+pub(crate) fn by_turns<S>(
+    mut sides: [S; 2],
+    rounds: usize,
+    in_a_round: usize,
+    mut one: impl FnMut(&mut S) -> anyhow::Result<()>,
+) -> anyhow::Result<[Times; 2]> {
+    let mut all = <[Times; 2]>::default();
+    for _ in 0..rounds {
+        for (side, times) in sides.iter_mut().zip(&mut all) {
+            for _ in 0..in_a_round {
+                let watch = Stopwatch::start();
+                one(side)?;
+                times.add(watch.elapsed());
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// Whom to ask, and what.
+pub(crate) type Asked = (SocketPath, GetOptions);
+
+/// For the token of an account at the daemon of a site.
+pub(crate) fn asked(site: &Site, account: &str) -> anyhow::Result<Asked> {
+    let options = GetOptions::new(account.parse()?);
+    Ok((SocketPath::from(site.socket()), options))
+}
+
+/// `get` at the first and at the second by turns, over a kept connection each.
+pub(crate) fn kept_by_turns(sides: &[Asked; 2]) -> anyhow::Result<[Times; 2]> {
+    let client = |(socket, options): &Asked| -> anyhow::Result<_> {
+        let mut client = BlockingClient::connect(socket)?;
+        // The first one makes the daemon look at its peer, and may cost an attempt.
+        client.get(options)?;
+        Ok((client, options.clone()))
+    };
+    let clients = [client(&sides[0])?, client(&sides[1])?];
+    by_turns(clients, ROUNDS, 500, |(client, options)| {
+        client.get(options)?;
+        Ok(())
+    })
+}
+
+/// The middle with something switched on, by the middle without.
+pub(crate) fn ratio(
+    what: &'static str,
+    unit: &'static str,
+    [without, with]: &[Times; 2],
+) -> Figure {
+    let (slow, fast) = (with.quantile(0.5), without.quantile(0.5));
+    Figure {
+        what,
+        found: slow / fast,
+        most: 1.3,
+        unit,
+        from: format!("{} each, {slow:.1} us against {fast:.1} us", with.len()),
     }
 }
 

@@ -8,11 +8,10 @@
 use std::{fs, path::PathBuf};
 
 use anyhow::Context as _;
-use tokend_client::{AccountName, BlockingClient, GetOptions, SocketPath};
+use tokend_client::BlockingClient;
 
-use super::{Figure, Stand, Times, command};
+use super::{Asked, Figure, ROUNDS, Stand, Times, asked, by_turns, command, kept_by_turns, ratio};
 use crate::{
-    clock::Stopwatch,
     harness::Site,
     simulator::{
         Configuration, Simulator,
@@ -21,9 +20,6 @@ use crate::{
     systemd,
 };
 
-const ROUNDS: usize = 40;
-const KEPT_IN_A_ROUND: usize = 500;
-const FRESH_IN_A_ROUND: usize = 100;
 const PROCESSES: usize = 500;
 const UNIT: &str = "tokend-bars.service";
 
@@ -52,20 +48,16 @@ pub fn measure() -> anyhow::Result<Vec<Figure>> {
     let site = Site::with(&configuration)?;
     let daemon = site.start()?;
     let _unit = Unit::enter()?;
-    let socket = SocketPath::from(site.socket());
-    let options = |name: &str| name.parse::<AccountName>().map(GetOptions::new);
-    let both = [options("user")?, options("unit")?];
-
-    let [user, unit] = both;
-    let (kept, fresh) = by_turns(&[(&socket, user), (&socket, unit)])?;
+    let both = [asked(&site, "user")?, asked(&site, "unit")?];
+    let (kept, fresh) = (kept_by_turns(&both)?, fresh_by_turns(&both)?);
     daemon.terminate()?;
     Ok(vec![
-        figure(
+        ratio(
             "get by a rule by unit on a kept connection, p50",
             " x by user",
             &kept,
         ),
-        figure(
+        ratio(
             "get by a rule by unit on a new connection, p50",
             " x by user",
             &fresh,
@@ -90,31 +82,30 @@ pub fn with_audit() -> anyhow::Result<Vec<Figure>> {
         )?,
     ];
     let _unit = Unit::enter()?;
-    let options = || "ads".parse::<AccountName>().map(GetOptions::new);
-    let sockets = [&stands[0], &stands[1]].map(|stand| SocketPath::from(stand.site.socket()));
-    let (kept, fresh) = by_turns(&[(&sockets[0], options()?), (&sockets[1], options()?)])?;
-    let mut whole = <[Times; 2]>::default();
-    for _ in 0..PROCESSES {
-        for (stand, times) in stands.iter().zip(&mut whole) {
-            times.add(command::get(&stand.site, "ads")?);
-        }
-    }
+    let both = [
+        asked(&stands[0].site, "ads")?,
+        asked(&stands[1].site, "ads")?,
+    ];
+    let (kept, fresh) = (kept_by_turns(&both)?, fresh_by_turns(&both)?);
+    let whole = by_turns(stands.each_ref(), PROCESSES, 1, |stand| {
+        command::get(&stand.site, "ads").map(drop)
+    })?;
     for stand in stands {
         stand.daemon.terminate()?;
     }
     let neither = " x with neither";
     Ok(vec![
-        figure(
+        ratio(
             "get by unit and audit, kept connection, p50",
             neither,
             &kept,
         ),
-        figure(
+        ratio(
             "get by unit and audit, new connection, p50",
             neither,
             &fresh,
         ),
-        figure(
+        ratio(
             "tokenctl get by unit and audit, whole process, p50",
             neither,
             &whole,
@@ -122,45 +113,12 @@ pub fn with_audit() -> anyhow::Result<Vec<Figure>> {
     ])
 }
 
-/// `get` at the first and at the second by turns, over a kept connection each, and over new ones.
-fn by_turns(both: &[(&SocketPath, GetOptions); 2]) -> anyhow::Result<([Times; 2], [Times; 2])> {
-    let mut clients = [
-        BlockingClient::connect(both[0].0)?,
-        BlockingClient::connect(both[1].0)?,
-    ];
-    let (mut kept, mut fresh) = (<[Times; 2]>::default(), <[Times; 2]>::default());
-    for round in 0..ROUNDS {
-        for ((client, (_, options)), times) in clients.iter_mut().zip(both).zip(&mut kept) {
-            // The first one reads the facts, and is no kept connection yet.
-            if round == 0 {
-                client.get(options)?;
-            }
-            for _ in 0..KEPT_IN_A_ROUND {
-                let watch = Stopwatch::start();
-                client.get(options)?;
-                times.add(watch.elapsed());
-            }
-        }
-        for ((socket, options), times) in both.iter().zip(&mut fresh) {
-            for _ in 0..FRESH_IN_A_ROUND {
-                let watch = Stopwatch::start();
-                BlockingClient::connect(socket)?.get(options)?;
-                times.add(watch.elapsed());
-            }
-        }
-    }
-    Ok((kept, fresh))
-}
-
-fn figure(what: &'static str, unit: &'static str, [without, with]: &[Times; 2]) -> Figure {
-    let (slow, fast) = (with.quantile(0.5), without.quantile(0.5));
-    Figure {
-        what,
-        found: slow / fast,
-        most: 1.3,
-        unit,
-        from: format!("{} each, {slow:.1} us against {fast:.1} us", with.len()),
-    }
+/// `get` at the first and at the second by turns, over a new connection each time.
+fn fresh_by_turns(sides: &[Asked; 2]) -> anyhow::Result<[Times; 2]> {
+    by_turns(sides.each_ref(), ROUNDS, 100, |(socket, options)| {
+        BlockingClient::connect(socket)?.get(options)?;
+        Ok(())
+    })
 }
 
 /// This process in a control group that is named like a unit. Dropped, it is where it was before.
