@@ -1,15 +1,10 @@
 //! The daemon has no network: what it asks goes through its relay, and nothing else gets out or in.
 
-use tokend_tests::{
-    harness::Said,
-    simulator::fault::{Fault, FaultKind, Rule},
-};
+use tokend_tests::harness::Said;
 
 use super::stage::{CLIENT, IT, Stage};
 
 const RELAY: &str = "tokend-egress.service";
-/// An answer later than anything else in a test.
-const LATE: FaultKind = FaultKind::Slow { ms: 1500 };
 
 impl Stage {
     /// What a command says inside the namespaces of the daemon.
@@ -116,9 +111,7 @@ fn an_attempt_under_way_at_a_stop_has_its_relay_which_ends_after_it() {
     let Some(stage) = Stage::started() else {
         return;
     };
-    stage.sim.fail(Rule::once(IT, Fault::after(LATE)));
-    let getting = stage.getting();
-    stage.wait_for_requests(1);
+    let getting = stage.getting_late();
     stage.systemctl(&["stop", "tokend.service"]);
     drop(getting);
     assert_eq!(stage.property("Result"), "success");
@@ -137,9 +130,7 @@ fn a_relay_that_is_stopped_alone_finishes_what_it_carries() {
     let Some(stage) = Stage::started() else {
         return;
     };
-    stage.sim.fail(Rule::once(IT, Fault::after(LATE)));
-    let getting = stage.getting();
-    stage.wait_for_requests(1);
+    let getting = stage.getting_late();
     stage.systemctl(&["stop", RELAY]);
     let token = getting.wait().unwrap().line().unwrap();
     assert_eq!(stage.sim.newest_access(IT), Some(token));
@@ -152,9 +143,7 @@ fn a_relay_that_is_killed_in_the_middle_costs_one_attempt_and_no_account() {
     let Some(stage) = Stage::started() else {
         return;
     };
-    stage.sim.fail(Rule::once(IT, Fault::after(LATE)));
-    let getting = stage.getting();
-    stage.wait_for_requests(1);
+    let getting = stage.getting_late();
     stage.systemctl(&["kill", "--signal=KILL", RELAY]);
     let said = getting.wait().unwrap();
     assert!(matches!(said.code, Some(0 | 75)), "{said:?}");

@@ -1,14 +1,8 @@
 //! From the first start to the end of the service, as an operator sees it.
 
-use tokend_tests::{
-    harness::built,
-    simulator::fault::{Fault, FaultKind, Rule},
-};
+use tokend_tests::harness::built;
 
 use super::stage::{CLIENT, IT, SECRET, STRANGER, Stage};
-
-/// An answer later than a stop would wait for anything but an attempt.
-const LATE: FaultKind = FaultKind::Slow { ms: 1500 };
 
 #[test]
 fn installed_started_asked_by_one_user_and_denied_to_another() {
@@ -92,9 +86,7 @@ fn a_stop_finishes_the_attempt_under_way() {
     let Some(stage) = Stage::started() else {
         return;
     };
-    stage.sim.fail(Rule::once(IT, Fault::after(LATE)));
-    let getting = stage.getting();
-    stage.wait_for_requests(1);
+    let getting = stage.getting_late();
     stage.systemctl(&["stop", "tokend.service"]);
     assert_eq!(stage.property("Result"), "success");
     let said = getting.wait().unwrap();

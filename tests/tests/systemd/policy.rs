@@ -2,18 +2,13 @@
 
 use super::stage::{CLIENT, IT, STRANGER, Stage};
 
+/// Runs a command in a unit of its own and waits for it; options and the unit's name follow.
+const RUN: [&str; 5] = ["systemd-run", "--quiet", "--wait", "--pipe", "--collect"];
+
 /// Runs `tokenctl get` in a unit of this name and says whether a token came.
 fn gets(stage: &Stage, unit: &str, more: &[&str]) -> bool {
-    let way = [
-        "systemd-run",
-        "--quiet",
-        "--wait",
-        "--pipe",
-        "--collect",
-        "--unit",
-        unit,
-    ];
-    let said = stage.run(&[&way[..], more, &["tokenctl", "get", IT]].concat());
+    let get = ["tokenctl", "get", IT];
+    let said = stage.run(&[&RUN[..], &["--unit", unit], more, &get].concat());
     match said.code {
         Some(0) => assert!(!said.out.is_empty(), "{said:?}"),
         Some(77) => assert!(said.out.is_empty(), "{said:?}"),
@@ -48,18 +43,8 @@ fn a_unit_is_what_systemd_started_and_nothing_below_it() {
     // A unit that was given its subtree makes a group with the name of another.
     let escape = "cd /sys/fs/cgroup$(sed -n 's/^0:://p' /proc/self/cgroup) && mkdir -p backup.service && \
                   echo 0 > backup.service/cgroup.procs && exec tokenctl get it";
-    let way = [
-        "systemd-run",
-        "--quiet",
-        "--wait",
-        "--pipe",
-        "--collect",
-        "--unit",
-        "evil.service",
-        "--property",
-        "Delegate=yes",
-    ];
-    let said = stage.run(&[&way[..], &["sh", "-euc", escape]].concat());
+    let options = ["--unit", "evil.service", "--property", "Delegate=yes"];
+    let said = stage.run(&[&RUN[..], &options, &["sh", "-euc", escape]].concat());
     assert_eq!((said.code, said.out.as_str()), (Some(77), ""), "{said:?}");
 }
 
@@ -85,23 +70,14 @@ fn a_unit_of_a_user_is_that_users_alone() {
             stage.machine.property(&unit, "ActiveState").unwrap() == "active"
         });
         let runtime = format!("XDG_RUNTIME_DIR=/run/user/{uid}");
-        let way = [
-            "env",
-            &runtime,
-            "systemd-run",
-            "--user",
-            "--quiet",
-            "--wait",
-            "--pipe",
-            "--collect",
-            "--unit",
-            unit,
+        let get = ["tokenctl", "--socket", "/run/tokend/tokend.sock", "get", IT];
+        let words = [
+            &["env", &runtime][..],
+            &RUN,
+            &["--user", "--unit", unit],
+            &get,
         ];
-        let socket = ["tokenctl", "--socket", "/run/tokend/tokend.sock", "get", IT];
-        stage
-            .machine
-            .run_as(user, &[&way[..], &socket].concat())
-            .unwrap()
+        stage.machine.run_as(user, &words.concat()).unwrap()
     };
     let said = get(CLIENT, "sync.service");
     assert_eq!(said.code, Some(0), "{said:?}\n{}", stage.journal());

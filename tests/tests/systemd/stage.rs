@@ -6,6 +6,7 @@ use tokend_tests::{
     harness::Said,
     simulator::{
         Simulator,
+        fault::{Fault, FaultKind, Rule},
         spec::{AccountSpec, Api},
     },
     systemd::{self, Machine, Running},
@@ -22,6 +23,8 @@ const QUIET: &str = r#"
 refresh = "on-demand"
 pacing = { attempts = { burst = 5000, every = "10ms" }, logins = { burst = 5000, every = "10ms" }, host = { burst = 5000, every = "10ms" } }
 "#;
+/// How late an answer is that is late.
+const LATE: FaultKind = FaultKind::Slow { ms: 1500 };
 /// Where its password is.
 pub(crate) const SECRET: &str = "/etc/tokend/secrets/it";
 const CONFIGURATION: &str = "/etc/tokend/tokend.toml";
@@ -184,6 +187,14 @@ impl Stage {
     pub(crate) fn getting(&self) -> Running {
         let get = ["tokenctl", "get", IT];
         self.machine.spawn_as(CLIENT, &get).unwrap()
+    }
+
+    /// Starts a `get` whose attempt has reached the provider, and whose answer is later than anything but an attempt would be waited for.
+    pub(crate) fn getting_late(&self) -> Running {
+        self.sim.fail(Rule::once(IT, Fault::after(LATE)));
+        let getting = self.getting();
+        self.wait_for_requests(1);
+        getting
     }
 
     /// Waits for a property of the service.
