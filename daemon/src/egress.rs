@@ -88,10 +88,7 @@ pub(crate) fn run(args: &EgressArgs) -> Exit {
     };
     match outcome {
         Ok(()) => Exit::Success,
-        Err((error, exit)) => {
-            tracing::error!("tokend ended: {error:#}");
-            exit
-        }
+        Err((error, exit)) => crate::fail(&error, exit),
     }
 }
 

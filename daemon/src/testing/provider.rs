@@ -28,6 +28,20 @@ pub(crate) enum Act {
     Pour,
 }
 
+impl Act {
+    /// All that leave it open whether the request was acted on: nothing, or only a beginning with a token in it, is answered.
+    pub(crate) fn without_a_whole_answer() -> Vec<Self> {
+        let cut = "HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n{\"access_token\":\"tok";
+        vec![
+            Self::ResetAtOnce,
+            Self::ResetAfter,
+            Self::Hang,
+            Self::Say(String::new()),
+            Self::Say(cut.to_owned()),
+        ]
+    }
+}
+
 /// A provider on a loopback address.
 #[derive(Debug)]
 pub(crate) struct Provider {

@@ -74,14 +74,7 @@ async fn a_provider_that_is_not_there_was_not_sent_anything() {
 
 #[tokio::test]
 async fn without_a_whole_answer_the_outcome_is_in_doubt() {
-    let cut = "HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n{\"access_token\":\"tok";
-    for act in [
-        Act::ResetAtOnce,
-        Act::ResetAfter,
-        Act::Hang,
-        Act::Say(String::new()),
-        Act::Say(cut.to_owned()),
-    ] {
+    for act in Act::without_a_whole_answer() {
         let what = format!("{act:?}");
         let (outcome, _provider) = outcome_of(act).await;
         assert_eq!(outcome.answer, Answer::MaybeSent, "{what}");
