@@ -11,7 +11,7 @@ use tokend_config::{Account, Config, ConfigError, Environment, Files, Overrides}
 use tokend_dialect::{Fields, Kind};
 use tokend_policy::Directory;
 
-use crate::dialect::MARK;
+use crate::dialect::{MARK, is_written_out};
 
 const MAIN: &str = "/etc/tokend/tokend.toml";
 const INCLUDED: &str = "/etc/tokend/accounts/a.toml";
@@ -51,17 +51,19 @@ pub fn config(bytes: &[u8]) {
     let main = texts.next().unwrap_or_default();
     let secret = SECRET_LINES.get(usize::from(*secret) % SECRET_LINES.len());
     let secret = secret.copied().unwrap_or_default();
+    let included = texts.next().unwrap_or_default();
+    let dialect = texts.next().unwrap_or_default();
     let files = Files::fixed([
         (MAIN.into(), with(main, secret, *place).into_bytes()),
-        (INCLUDED.into(), texts.next().unwrap_or_default().into()),
-        (DIALECT.into(), texts.next().unwrap_or_default().into()),
+        (INCLUDED.into(), included.into()),
+        (DIALECT.into(), dialect.into()),
         (AUTHORITY.into(), Vec::new()),
     ]);
     // A secret that the text itself has, or that stands inside of another value, may be anything.
     let kept = !secret.is_empty() && !main.contains(MARK) && !spans_lines(main);
     match load(&files) {
         Ok(config) => {
-            use_it(&config, kept);
+            use_it(&config, dialect, kept);
             // Loading once more costs as much again, so only now and then: by chance of the content.
             if bytes.len() % 8 == 3 {
                 same(&config, &load(&files).expect("it loaded before"));
@@ -116,7 +118,7 @@ fn check(line: &str, kept: bool) {
     assert!(!kept || !line.contains(MARK), "{line}");
 }
 
-fn use_it(config: &Config, kept: bool) {
+fn use_it(config: &Config, dialect: &str, kept: bool) {
     assert_eq!(
         config.files.first().map(PathBuf::as_path),
         Some(Path::new(MAIN))
@@ -129,13 +131,13 @@ fn use_it(config: &Config, kept: bool) {
         "names in order, each once"
     );
     for account in &config.accounts {
-        use_account(account);
+        use_account(account, dialect);
         let shown = format!("{account} {:?}", account.secrets);
         assert!(!kept || !shown.contains(MARK), "{shown}");
     }
 }
 
-fn use_account(account: &Account) {
+fn use_account(account: &Account, dialect: &str) {
     assert!(
         !account.allow.rules().is_empty(),
         "{account}: nobody may have it"
@@ -150,11 +152,14 @@ fn use_account(account: &Account) {
     let base = account.endpoint.base_url();
     for kind in [Kind::Login, Kind::Refresh] {
         match account.dialect.request(kind, &account.endpoint, &sent) {
-            // Whatever else is configured, what leaves goes to the place the account names.
+            // Whatever else is configured, what leaves goes to the place the account names, or to one written out in its dialect.
             Ok(request) => {
                 let uri = request.uri();
                 let host = uri.host().unwrap_or_default();
-                assert!(base.contains(host) && !host.is_empty(), "{base}: {uri}");
+                assert!(
+                    !host.is_empty() && (base.contains(host) || is_written_out(host, dialect)),
+                    "{base}: {uri}"
+                );
                 let loopback = ["127.", "[::1]", "localhost"];
                 assert!(
                     uri.scheme_str() == Some("https")

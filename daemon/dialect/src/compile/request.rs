@@ -2,7 +2,7 @@
 //!
 //! Owns what a request may consist of and which parts exclude each other. What HTTP itself sets cannot be set by a dialect.
 
-use http::{HeaderName, Method, header};
+use http::{HeaderName, Method, Uri, header};
 use url::Url;
 
 use super::{body::read as body, entries, is_word, reply::header_name};
@@ -212,16 +212,17 @@ fn whole_url(text: &str) -> Option<&'static str> {
     if !after.contains('/') {
         return Some("does not name the whole host before its first placeholder");
     }
-    match Url::parse(text) {
-        Ok(url) if !url.username().is_empty() || url.password().is_some() => {
-            Some("holds a user name")
-        }
-        Ok(url) if url.query().is_some() || url.fragment().is_some() => {
-            Some("has a query or fragment")
-        }
-        Ok(_) => None,
-        Err(_) => Some("is no valid URL"),
+    // Both readers a request will meet have to find the same in it: one of them takes `https:///host/` for a URL, the other does not.
+    let (Ok(url), Ok(uri)) = (Url::parse(text), Uri::try_from(text)) else {
+        return Some("is no valid URL");
+    };
+    if uri.authority().is_some_and(|it| it.as_str().contains('@')) {
+        return Some("holds a user name");
     }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Some("has a query or fragment");
+    }
+    None
 }
 
 fn named(node: &Node, names: &Names, m: &mut Mistakes) -> Vec<(String, Template)> {

@@ -192,6 +192,18 @@ fn every_kind_of_mistake_is_told_with_its_place() {
             "5:19: this path holds a user name",
         ),
         (
+            "endpoints = { x = \"https://@a.example/t\" }",
+            "5:19: this path holds a user name",
+        ),
+        (
+            "endpoints = { x = \"https:///a.example/t\" }",
+            "5:19: this path is no valid URL",
+        ),
+        (
+            "endpoints = { x = \"https://a.example/a b\" }",
+            "5:19: this path is no valid URL",
+        ),
+        (
             "[[login.cases]]\npath = \"/x\"",
             "5:1: `when` is missing here",
         ),
