@@ -35,7 +35,7 @@ use crate::reload::{LogChoice, Reloader};
 use crate::secrets::SecretSource;
 use crate::signals::{Asked, Incoming};
 use crate::systemd::Manager;
-use crate::upstream::Upstream;
+use crate::upstream::{Egress, Upstream};
 
 pub(crate) use self::ending::is_mistake;
 
@@ -54,6 +54,8 @@ pub(crate) struct Start {
     pub(crate) log: LogChoice,
     pub(crate) config: Config,
     pub(crate) inherited: Inherited,
+    /// The relay this process was told of.
+    pub(crate) egress: Option<Egress>,
 }
 
 /// Runs the daemon until it is told to stop.
@@ -81,6 +83,7 @@ pub(crate) fn run(start: Start) -> anyhow::Result<()> {
         environment,
         log,
         config,
+        egress,
         ..
     } = start;
     let ended = runtime.block_on(async move {
@@ -92,6 +95,7 @@ pub(crate) fn run(start: Start) -> anyhow::Result<()> {
             config,
             bound,
             passed,
+            egress,
             store,
             marker,
         };
@@ -129,6 +133,8 @@ struct Parts {
     bound: Bound,
     /// The socket systemd passed for metrics.
     passed: Option<TcpListener>,
+    /// The relay this process was told of.
+    egress: Option<Egress>,
     store: Arc<dyn Store>,
     marker: Marker,
 }
@@ -143,6 +149,7 @@ impl Parts {
             config,
             bound,
             passed,
+            egress,
             store,
             marker,
         } = self;
@@ -155,8 +162,7 @@ impl Parts {
             .apply(prepared)
             .context("a thread for audit records cannot be started")?;
         let registry = Arc::new(Registry::new());
-        let secrets = SecretSource::of_this_process(config.limits.command_timeout);
-        let egress = secrets.egress;
+        let secrets = SecretSource::of_this_process(config.limits.command_timeout, egress);
         let upstream = Arc::new(Upstream::new(&config.http, secrets, clock.clone())?);
         let (driver, messages) = mpsc::channel(DRIVER_QUEUE);
         let counters = Counters::new(clock.wall_ms());

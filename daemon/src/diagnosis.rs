@@ -41,14 +41,30 @@ const LARGE_STEP_MS: u64 = 5_000;
 /// The longest sentence, in characters. All those of a page fit a frame.
 const LONGEST: usize = 400;
 
-type Probed = Result<(), String>;
+/// What a connection to a host came to, or why none was made.
+type Outcome = Result<(), String>;
+
+/// What is known of a host.
+#[derive(Debug, Clone)]
+struct Probed {
+    outcome: Outcome,
+    /// How long ago that was found out, where it was not just now.
+    age: Option<Duration>,
+}
+
+impl Probed {
+    fn now(outcome: Outcome) -> Self {
+        let age = None;
+        Self { outcome, age }
+    }
+}
 
 /// Whoever looks. One at a time.
 #[derive(Debug)]
 pub(crate) struct Diagnosis {
     reloader: Arc<Reloader>,
     turn: Semaphore,
-    probed: Mutex<HashMap<String, (Timestamp, Probed)>>,
+    probed: Mutex<HashMap<String, (Timestamp, Outcome)>>,
 }
 
 /// What one page is to be about.
@@ -86,9 +102,10 @@ impl Diagnosis {
             }
         }
         let probed = self.probe_all(&page.slots).await;
+        let source = self.reloader.upstream.secrets();
         for slot in &page.slots {
             let account = &slot.account;
-            findings.extend(secrets(account, page.admin).await);
+            findings.extend(secrets(account, &source, page.admin).await);
             let url = account.endpoint.base_url();
             if let Some(found) = probed.get(url) {
                 findings.push(about(account, provider(url, found)));
@@ -143,7 +160,10 @@ impl Diagnosis {
         let prober = match self.reloader.upstream.prober().await {
             Ok(prober) => prober,
             Err(why) => {
-                all.extend(open.into_iter().map(|url| (url, Err(why.clone()))));
+                all.extend(
+                    open.into_iter()
+                        .map(|url| (url, Probed::now(Err(why.clone())))),
+                );
                 return all;
             }
         };
@@ -151,7 +171,7 @@ impl Diagnosis {
         let mut hosts: Vec<String> = open.iter().map(|url| origin(url)).collect();
         hosts.sort_unstable();
         hosts.dedup();
-        let found: HashMap<String, Probed> = stream::iter(hosts)
+        let found: HashMap<String, Outcome> = stream::iter(hosts)
             .map(|host| {
                 let prober = prober.clone();
                 async move {
@@ -165,7 +185,7 @@ impl Diagnosis {
         self.remember(&found, now);
         for url in open {
             if let Some(found) = found.get(&origin(&url)) {
-                all.insert(url, found.clone());
+                all.insert(url, Probed::now(found.clone()));
             }
         }
         all
@@ -173,11 +193,15 @@ impl Diagnosis {
 
     fn remembered(&self, host: &str, now: Timestamp) -> Option<Probed> {
         let probed = self.probed.lock().unwrap_or_else(PoisonError::into_inner);
-        let (at, found) = probed.get(host)?;
-        (now.since(*at) < FRESH).then(|| found.clone())
+        let (at, outcome) = probed.get(host)?;
+        let age = now.since(*at);
+        (age < FRESH).then(|| Probed {
+            outcome: outcome.clone(),
+            age: Some(age),
+        })
     }
 
-    fn remember(&self, found: &HashMap<String, Probed>, now: Timestamp) {
+    fn remember(&self, found: &HashMap<String, Outcome>, now: Timestamp) {
         let mut probed = self.probed.lock().unwrap_or_else(PoisonError::into_inner);
         probed.retain(|_, (at, _)| now.since(*at) < FRESH);
         let room = MOST_HOSTS.saturating_sub(probed.len());
@@ -215,15 +239,14 @@ pub(crate) fn caller(epoch: &Epoch, peer: &Peer) -> Finding {
 }
 
 /// Whether what an account needs can be had from its places. A command is not run: it may ask somebody, or leave traces.
-async fn secrets(account: &Account, admin: bool) -> Vec<Finding> {
-    let source = SecretSource::of_this_process(SECRET_PATIENCE);
+async fn secrets(account: &Account, source: &SecretSource, admin: bool) -> Vec<Finding> {
     let (mut good, mut bad) = (Vec::new(), Vec::new());
     for (field, place) in account.secrets.iter() {
         if let SecretRef::Command(_) = place {
             good.push(format!("{field}: a command, which was not run"));
             continue;
         }
-        match tokio::time::timeout(SECRET_PATIENCE, resolve(place, &source)).await {
+        match tokio::time::timeout(SECRET_PATIENCE, resolve(place, source)).await {
             Ok(Ok(_secret)) => good.push(format!("{field} can be had")),
             Ok(Err(why)) => bad.push((field, why.to_string())),
             Err(_) => bad.push((field, format!("{place} does not answer"))),
@@ -254,8 +277,16 @@ async fn secrets(account: &Account, admin: bool) -> Vec<Finding> {
 }
 
 fn provider(url: &str, probed: &Probed) -> Finding {
-    let why = match probed {
-        Ok(()) => return ok(Topic::Provider, format!("{url} can be reached")),
+    // What was found before may have changed since, and whoever mends something asks again at once.
+    let (can, cannot) = match probed.age {
+        None => ("can be reached".to_owned(), "cannot be reached".to_owned()),
+        Some(age) => {
+            let ago = format!("be reached {} s ago", age.as_secs());
+            (format!("could {ago}"), format!("could not {ago}"))
+        }
+    };
+    let why = match &probed.outcome {
+        Ok(()) => return ok(Topic::Provider, format!("{url} {can}")),
         Err(why) => why,
     };
     let lower = why.to_lowercase();
@@ -275,7 +306,7 @@ fn provider(url: &str, probed: &Probed) -> Finding {
     found(
         Severity::Problem,
         Topic::Provider,
-        format!("{url} cannot be reached: {why}"),
+        format!("{url} {cannot}: {why}"),
         advice,
     )
 }

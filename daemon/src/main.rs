@@ -96,9 +96,10 @@ fn run(args: &RunArgs, environment: Environment) -> Exit {
         args.log_format().unwrap_or_default(),
         &level.clone().unwrap_or_default(),
     );
-    if let Err(error) = Egress::of_this_process() {
-        return fail(&error.into(), Exit::Usage);
-    }
+    let egress = match Egress::of_this_process() {
+        Ok(egress) => egress,
+        Err(error) => return fail(&error.into(), Exit::Usage),
+    };
     for refused in harden::harden() {
         tracing::warn!("a protection is missing: {refused}");
     }
@@ -134,6 +135,7 @@ fn run(args: &RunArgs, environment: Environment) -> Exit {
         log,
         config,
         inherited,
+        egress,
     }) {
         Ok(()) => Exit::Success,
         Err(error) if app::is_mistake(&error) => fail(&error, Exit::Config),

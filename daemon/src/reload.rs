@@ -26,7 +26,6 @@ use crate::logging::Logging;
 use crate::message::{Driver, Message};
 use crate::metrics::Metrics;
 use crate::roster::{Survey, record_id};
-use crate::secrets::SecretSource;
 use crate::systemd::Manager;
 use crate::upstream::Upstream;
 use crate::vault::{self, Restored};
@@ -189,10 +188,11 @@ impl Reloader {
             self.overrides.clone(),
             self.environment.clone(),
         );
+        let world = self.upstream.secrets();
         let loaded = tokio::task::spawn_blocking(move || {
             let config =
                 Config::load(&file, &overrides, &environment).map_err(|error| error.to_string())?;
-            let secrets = SecretSource::of_this_process(config.limits.command_timeout);
+            let secrets = world.with_command_timeout(config.limits.command_timeout);
             let configure =
                 Upstream::compile(&config.http, secrets).map_err(|error| error.to_string())?;
             let audit = Audit::prepare(&config.audit).map_err(|error| error.to_string())?;

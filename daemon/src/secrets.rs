@@ -37,15 +37,22 @@ pub(crate) struct SecretSource {
 }
 
 impl SecretSource {
-    /// The world as this process sees it.
-    pub(crate) fn of_this_process(command_timeout: Duration) -> Self {
+    /// The world as this process sees it, with the relay it was told of when it started.
+    pub(crate) fn of_this_process(command_timeout: Duration, egress: Option<Egress>) -> Self {
         let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").filter(|dir| !dir.is_empty());
         Self {
             credentials: credentials.map(PathBuf::from),
             command_timeout,
             owner: rustix::process::geteuid().as_raw(),
-            // What makes no sense was refused when the daemon started.
-            egress: Egress::of_this_process().ok().flatten(),
+            egress,
+        }
+    }
+
+    /// The same world, with another limit for commands.
+    pub(crate) fn with_command_timeout(self, command_timeout: Duration) -> Self {
+        Self {
+            command_timeout,
+            ..self
         }
     }
 }

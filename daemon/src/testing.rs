@@ -109,7 +109,7 @@ pub(crate) fn name(text: &str) -> AccountName {
 }
 
 pub(crate) fn secrets() -> SecretSource {
-    SecretSource::of_this_process(Duration::from_secs(5))
+    SecretSource::of_this_process(Duration::from_secs(5), None)
 }
 
 /// The accounts of a configuration, as sessions see them; their keys are their places in it.

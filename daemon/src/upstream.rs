@@ -122,6 +122,11 @@ impl Upstream {
         Ok(move |upstream: &Self| upstream.exchange.store(exchange))
     }
 
+    /// Where secrets are fetched, with the settings in force.
+    pub(crate) fn secrets(&self) -> SecretSource {
+        self.exchange.load().secrets.clone()
+    }
+
     /// What looks whether providers can be reached, with the settings in force.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ use tokend_config::{Account, Config, Environment, Fingerprint, Overrides, Pacing
 use super::finish;
 use crate::cli::{CheckArgs, Exit};
 use crate::secrets::{SecretSource, resolve};
+use crate::upstream::Egress;
 
 /// Checks what `args` name. Mistakes go to `err`, everything else to `out`.
 pub(crate) fn run(
@@ -179,7 +180,11 @@ impl Findings {
                     .push(format!("secrets cannot be fetched: {error}"));
             }
         };
-        let source = SecretSource::of_this_process(config.limits.command_timeout);
+        let egress = Egress::of_this_process().unwrap_or_else(|error| {
+            self.errors.push(error.to_string());
+            None
+        });
+        let source = SecretSource::of_this_process(config.limits.command_timeout, egress);
         let mut skipped = 0;
         for (place, account) in distinct(config) {
             if place.is_command() && !run_commands {

@@ -108,3 +108,26 @@ fn sentences_are_bounded() {
     shorten(&mut finding);
     assert_eq!(finding.message.chars().count(), LONGEST + 1);
 }
+
+#[test]
+fn what_is_told_again_says_how_old_it_is() {
+    let told = |outcome: Outcome, age| provider("https://a.example", &Probed { outcome, age });
+    let age = Some(Duration::from_millis(12_900));
+    for (finding, message) in [
+        (told(Ok(()), None), "https://a.example can be reached"),
+        (
+            told(Ok(()), age),
+            "https://a.example could be reached 12 s ago",
+        ),
+        (
+            told(Err("connection refused".into()), None),
+            "https://a.example cannot be reached: connection refused",
+        ),
+        (
+            told(Err("connection refused".into()), age),
+            "https://a.example could not be reached 12 s ago: connection refused",
+        ),
+    ] {
+        assert_eq!(finding.message, message);
+    }
+}

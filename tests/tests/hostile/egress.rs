@@ -231,10 +231,12 @@ fn a_relay_or_a_daemon_that_was_told_nonsense_says_so() {
     assert_eq!(code, Some(64), "{told}");
     assert!(told.contains("other machines"), "{told}");
     let configuration = scene.site.configuration().display().to_string();
-    let (code, told) = said(&["run", "--config", &configuration], "far.example:3128");
-    assert_eq!(code, Some(64), "{told}");
-    assert!(
-        told.contains("TOKEND_EGRESS") && told.contains("loopback"),
-        "{told}"
-    );
+    for (command, ended) in [("run", 64), ("check", 78)] {
+        let (code, told) = said(&[command, "--config", &configuration], "far.example:3128");
+        assert_eq!(code, Some(ended), "{told}");
+        assert!(
+            told.contains("TOKEND_EGRESS") && told.contains("loopback"),
+            "{told}"
+        );
+    }
 }
