@@ -12,6 +12,7 @@ use crate::audit::{self, Audit};
 use crate::clock::Clock;
 use crate::faults::duration;
 use crate::metrics::Counters;
+use crate::panics::ending;
 use crate::roster::Entry;
 use crate::vault;
 
@@ -34,7 +35,7 @@ pub(crate) async fn guarded<T: Send + 'static>(
     match tokio::spawn(work).await {
         Ok(done) => Some(done),
         Err(error) => {
-            tracing::error!(error = %error, "a task died; please report this");
+            tracing::error!(error = ending(&error), "a task died; please report this");
             None
         }
     }

@@ -20,6 +20,8 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Registry, reload};
 
+use crate::panics;
+
 use line::{Fields, Line, Look};
 
 /// The handle on the running log.
@@ -39,6 +41,9 @@ impl Logging {
         let (subscriber, logging) = subscriber(format, level, terminal, std::io::stderr);
         // A second call changes nothing: the first subscriber stays.
         let _already_started = subscriber.try_init();
+        panics::withhold(|panic| {
+            tracing::error!("a part of tokend panicked; please report this: {panic}");
+        });
         logging
     }
 

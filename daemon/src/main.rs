@@ -24,6 +24,7 @@ mod logging;
 mod means;
 mod message;
 mod metrics;
+mod panics;
 mod peer;
 mod registry;
 mod reload;
@@ -39,6 +40,7 @@ mod upstream;
 mod vault;
 
 use std::alloc::System;
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -66,6 +68,10 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return commands::usage(&error, &mut out, &mut err).into(),
     };
+    // Until there is a log.
+    panics::withhold(|panic| {
+        let _nobody_reads = writeln!(std::io::stderr(), "tokend panicked: {panic}");
+    });
     let environment = Environment::of_this_process();
     let exit = match cli.into_command() {
         Command::Run(args) => run(&args, environment),

@@ -25,6 +25,7 @@ use crate::driver::Reloaded;
 use crate::logging::Logging;
 use crate::message::{Driver, Message};
 use crate::metrics::Metrics;
+use crate::panics::ending;
 use crate::roster::{Survey, record_id};
 use crate::systemd::Manager;
 use crate::upstream::Upstream;
@@ -113,8 +114,8 @@ pub(crate) enum NotApplied {
     #[error(transparent)]
     Store(StoreError),
     /// The task that reads them died.
-    #[error("reading the stored records failed: {0}")]
-    Died(tokio::task::JoinError),
+    #[error("reading the stored records failed inside tokend: {0}; please report this")]
+    Died(&'static str),
     /// The driver takes nothing more.
     #[error("the daemon is stopping")]
     Stopping,
@@ -199,8 +200,9 @@ impl Reloader {
             let stamps = Stamps::of(&config.files);
             Ok::<_, String>((config, configure, stamps, audit))
         });
-        let (config, configure, stamps, audit) =
-            loaded.await.map_err(|error| error.to_string())??;
+        let (config, configure, stamps, audit) = loaded
+            .await
+            .map_err(|error| format!("loading it failed inside tokend: {}", ending(&error)))??;
         let summary = self
             .put_in_force(&config, || configure(&self.upstream))
             .await
@@ -296,7 +298,7 @@ impl Reloader {
         });
         let (read, hosts_used) = read
             .await
-            .map_err(NotApplied::Died)?
+            .map_err(|error| NotApplied::Died(ending(&error)))?
             .map_err(NotApplied::Store)?;
         found.extend(read);
         Ok(hosts_used)

@@ -22,6 +22,7 @@ use tokend_store::Credential;
 
 use crate::clock::Clock;
 use crate::escape::Escaped;
+use crate::panics::ending;
 use crate::secrets::{SecretError, SecretSource, resolve};
 
 use exchange::{Exchange, Failure, wipe};
@@ -136,7 +137,9 @@ impl Upstream {
         let made = tokio::task::spawn_blocking(move || {
             Prober::new(&exchange.http, exchange.secrets.egress)
         });
-        let made = made.await.map_err(|error| error.to_string())?;
+        let made = made
+            .await
+            .map_err(|error| format!("looking failed inside tokend: {}", ending(&error)))?;
         made.map_err(|error| error.to_string())
     }
 

@@ -23,6 +23,12 @@ mod words;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // The message of a panic may hold a token. Its place does not, and is all that is looked at.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        let place = place.as_deref().unwrap_or("an unknown place");
+        output::note(&format!("a defect, at {place}; please report it"));
+    }));
     let ended = arguments::parse(std::env::args_os()).and_then(commands::run);
     match ended {
         Ok(()) => ExitCode::SUCCESS,
