@@ -13,6 +13,8 @@ use std::{
 use anyhow::Context as _;
 use tempfile::TempDir;
 
+use crate::clock::{PATIENCE, wait_for};
+
 /// Room for a store of a few accounts several times over.
 const SIZE: u64 = 24 << 20;
 /// `noauto_da_alloc`: no flush the program did not ask for. `commit`: no journal commit by the clock.
@@ -61,6 +63,7 @@ impl Disk {
     pub fn lose_power(&mut self) -> anyhow::Result<()> {
         run(Command::new("python3").args(["-c", SHUTDOWN]).arg(&self.at))?;
         self.detach()?;
+        self.let_go()?;
         self.attach()
     }
 
@@ -82,6 +85,20 @@ impl Disk {
         run(Command::new("umount").arg(&self.at))?;
         self.mounted = false;
         Ok(())
+    }
+
+    /// Waits until nobody uses the file system any more. Whoever made a mount namespace of its own meanwhile (a test that boots a
+    /// machine does) has a copy of the mount, and keeps the file system as it is: without power. To mount it again would give the same.
+    fn let_go(&self) -> anyhow::Result<()> {
+        let image = self.image();
+        let gone = || {
+            let devices = run(Command::new("losetup").arg("--associated").arg(&image));
+            match devices {
+                Ok(devices) => devices.is_empty().then_some(Ok(())),
+                Err(error) => Some(Err(error)),
+            }
+        };
+        wait_for("other namespaces to let go of the disk", PATIENCE * 4, gone)?
     }
 }
 
@@ -105,7 +122,8 @@ fn sync(at: &Path) -> anyhow::Result<()> {
     synced.context("cannot sync the disk")
 }
 
-fn run(command: &mut Command) -> anyhow::Result<()> {
+/// Runs a program and gives what it said on standard output.
+fn run(command: &mut Command) -> anyhow::Result<String> {
     let output = command
         .output()
         .with_context(|| format!("cannot run {command:?}"))?;
@@ -115,5 +133,5 @@ fn run(command: &mut Command) -> anyhow::Result<()> {
         "{command:?} failed (it takes root and a loop device): {}",
         said.trim()
     );
-    Ok(())
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
