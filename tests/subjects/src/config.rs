@@ -47,6 +47,8 @@ pub fn config(bytes: &[u8]) {
     let Ok(texts) = std::str::from_utf8(texts) else {
         return;
     };
+    // A text that has the secret itself may have it anywhere.
+    let is_clean = !texts.contains(MARK);
     let mut texts = texts.splitn(3, PARTING);
     let main = texts.next().unwrap_or_default();
     let secret = SECRET_LINES.get(usize::from(*secret) % SECRET_LINES.len());
@@ -59,8 +61,8 @@ pub fn config(bytes: &[u8]) {
         (DIALECT.into(), dialect.into()),
         (AUTHORITY.into(), Vec::new()),
     ]);
-    // A secret that the text itself has, or that stands inside of another value, may be anything.
-    let kept = !secret.is_empty() && !main.contains(MARK) && !spans_lines(main);
+    // So may one that stands inside of another value.
+    let kept = !secret.is_empty() && is_clean && !spans_lines(main);
     match load(&files) {
         Ok(config) => {
             use_it(&config, dialect, kept);
