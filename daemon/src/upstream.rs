@@ -17,7 +17,7 @@ use bytes::Bytes;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokend_config::{Account, Http, Parts};
 use tokend_dialect::{Fields, Grant, Processed, Reply, RequestError, RetryAfter, UsedBy};
-use tokend_engine::{Answer, GrantFacts, Kind};
+use tokend_engine::{Answer, ClaimRefusal, GrantFacts, Kind};
 use tokend_store::Credential;
 
 use crate::clock::Clock;
@@ -72,9 +72,44 @@ pub(crate) enum PrepareError {
         account: Box<str>,
         source: RequestError,
     },
+    /// The provider gave a refresh token that its own endpoint cannot be given back.
+    #[error(
+        "account {account}: the refresh token the provider gave has {what}, which cannot stand in {place}, so it is of no use"
+    )]
+    RefreshToken {
+        account: Box<str>,
+        what: &'static str,
+        place: &'static str,
+    },
     /// The task that prepared it died.
     #[error("preparing the request failed inside tokend; please report this")]
     Broken,
+}
+
+impl PrepareError {
+    fn of_request(account: &Account, source: RequestError) -> Self {
+        let account = account.name.as_str().into();
+        match source {
+            RequestError::Forbidden { field, what, place }
+                if field == tokend_dialect::REFRESH_TOKEN =>
+            {
+                Self::RefreshToken {
+                    account,
+                    what,
+                    place,
+                }
+            }
+            source => Self::Request { account, source },
+        }
+    }
+
+    /// What the engine makes of it.
+    pub(crate) fn refusal(&self) -> ClaimRefusal {
+        match self {
+            Self::RefreshToken { .. } => ClaimRefusal::RefreshToken,
+            Self::Secret { .. } | Self::Request { .. } | Self::Broken => ClaimRefusal::Secret,
+        }
+    }
 }
 
 /// What came of a request.
@@ -157,10 +192,7 @@ impl Upstream {
         let request = account
             .dialect
             .request(dialect_kind(kind), &account.endpoint, &fields)
-            .map_err(|source| PrepareError::Request {
-                account: account.name.as_str().into(),
-                source,
-            })?;
+            .map_err(|source| PrepareError::of_request(&account, source))?;
         Ok(Prepared {
             account,
             kind,

@@ -100,7 +100,13 @@ impl Account {
         match result {
             Ok(()) => {}
             Err(ClaimRefusal::Store) => return self.not_recorded(ctx, attempt),
-            Err(ClaimRefusal::Secret) => {
+            Err(ClaimRefusal::RefreshToken) if attempt.kind == Kind::Refresh => {
+                self.lose_refresh_token();
+                self.report(ctx, attempt, None);
+                self.give_up(ctx, attempt);
+                return self.consider(ctx);
+            }
+            Err(ClaimRefusal::Secret | ClaimRefusal::RefreshToken) => {
                 self.fail(ctx, Kind::Refresh, Problem::Unprepared);
                 self.report(ctx, attempt, None);
                 self.give_up(ctx, attempt);
@@ -269,11 +275,7 @@ impl Account {
             Answer::CredentialRejected => self.stop(Block::CredentialRejected),
             Answer::Misconfigured => self.stop(Block::Misconfigured),
             Answer::RefreshRejected if attempt.kind == Kind::Refresh => {
-                // Definitely refused: the next step is a login, which has its own pace and needs no backoff.
-                if let Some(refresh) = &mut self.refresh {
-                    refresh.refused = true;
-                }
-                self.problem = Some(Problem::RefreshRejected);
+                self.lose_refresh_token();
             }
             // A login cannot have a refresh token refused; the dialect's rule is wrong.
             Answer::RefreshRejected => self.fail(ctx, attempt.kind, Problem::Misbehaved),
@@ -289,6 +291,14 @@ impl Account {
                 self.fail(ctx, attempt.kind, Problem::InDoubt);
             }
         }
+    }
+
+    /// It is of no use any more: the next step is a login, which has its own pace and needs no backoff.
+    fn lose_refresh_token(&mut self) {
+        if let Some(refresh) = &mut self.refresh {
+            refresh.refused = true;
+        }
+        self.problem = Some(Problem::RefreshRejected);
     }
 
     fn stop(&mut self, block: Block) {

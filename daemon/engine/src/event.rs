@@ -99,6 +99,8 @@ pub enum ClaimRefusal {
     Store,
     /// A secret the request needs cannot be had.
     Secret,
+    /// The refresh token is of a kind that no request can carry, as the provider made it: nobody can correct that.
+    RefreshToken,
 }
 
 /// An account as it comes to the engine.

@@ -95,7 +95,7 @@ impl Task {
                 if let Some(entry) = self.roster.entry_mut(account) {
                     entry.notes.told = Some(error.to_string().into());
                 }
-                Err(tokend_engine::ClaimRefusal::Secret)
+                Err(error.refusal())
             }
         };
         self.engine

@@ -156,6 +156,32 @@ fn a_good_answer_in_the_wrong_wrapping_is_taken() {
     }
 }
 
+/// The JWT API takes its refresh token in a header.
+#[test]
+fn a_refresh_token_that_cannot_be_sent_back_gives_way_to_a_login() {
+    let answers = [("nul", "r\\u0000x"), ("line-end", "r\\r\\nX-More: y")];
+    let providers = answers.map(|(name, refresh)| {
+        let body = GOOD.replace(r#""r""#, &format!("\"{refresh}\""));
+        (name, Raw::answering("200 OK", JSON, &body))
+    });
+    let accounts: Vec<_> = providers
+        .iter()
+        .map(|(name, raw)| (*name, raw.http()))
+        .collect();
+    let scene = Scene::new(LIMITS, FAST, &accounts);
+    let _daemon = scene.site.start().unwrap();
+    for (name, raw) in &providers {
+        assert_eq!(scene.site.get(name).unwrap(), "good", "{name}");
+        let said = scene.site.tokenctl(&["refresh", name]).unwrap();
+        assert_eq!(
+            (said.code, raw.requests()),
+            (Some(0), 2),
+            "{name}: {said:?}"
+        );
+    }
+    scene.well();
+}
+
 #[test]
 fn no_redirect_takes_a_credential_elsewhere() {
     let elsewhere = Raw::answering("200 OK", JSON, GOOD);

@@ -240,6 +240,37 @@ fn a_secret_that_cannot_be_had_costs_no_pace_and_no_storm() {
 }
 
 #[test]
+fn a_refresh_token_no_request_can_carry_gives_way_to_a_login() {
+    for can_login in [true, false] {
+        let mut desk = Desk::with(plan());
+        desk.answers.push_back(granted(3600));
+        desk.want(A, Want::Get, None, 3600, 3600);
+        desk.advance(secs(1));
+        assert_eq!(desk.kinds(), [Kind::Login]);
+        desk.crash(plan(), can_login, false);
+        desk.answers.push_back(granted(3600));
+        desk.hold.insert(Step::Claim);
+        desk.force(3600);
+        desk.advance(secs(1));
+        let Some(tokend_engine::Effect::Claim(key, id, Kind::Refresh)) = desk.held.pop_front()
+        else {
+            panic!("a refresh was to be tried: {:?}", desk.held);
+        };
+        desk.hold.remove(&Step::Claim);
+        desk.tell(Event::Claimed(
+            key,
+            id,
+            Err(tokend_engine::ClaimRefusal::RefreshToken),
+        ));
+        desk.advance(secs(30));
+        match can_login {
+            true => assert_eq!(desk.kinds(), [Kind::Login, Kind::Login]),
+            false => assert_eq!(desk.kinds(), [Kind::Login], "and it is not tried again"),
+        }
+    }
+}
+
+#[test]
 fn a_success_forgets_the_failures() {
     let mut desk = Desk::with(plan());
     desk.answers.extend([
