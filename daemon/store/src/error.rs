@@ -109,6 +109,11 @@ pub enum Cause {
         "the file system is read-only: remount it writable, and look into the kernel log for why"
     )]
     ReadOnly,
+    /// What is open has no place any more: it was removed, replaced or cut while it was in use.
+    #[error(
+        "the database was removed, replaced or cut while tokend uses it: save the open one before tokend is stopped, as the operations guide says, or its logins are lost"
+    )]
+    TakenAway,
     /// Anything else the operating system reports.
     #[error("reading or writing failed: look into the kernel log, and check the disk")]
     Io,
@@ -220,12 +225,12 @@ pub enum OpenError {
     },
     /// The marker says that there was a database.
     #[error(
-        "{} is missing or empty, but {} says there was one: restore the database from a backup, or remove the marker to start with no credentials", path.display(), marker.display()
+        "{} is missing or empty, but {} says there was one: restore the database from a backup, or remove tokend.marker and tokend.reserve to start with no credentials, after which every account has to log in anew", path.display(), marker.display()
     )]
     Missing {
         /// Where the database should be.
         path: PathBuf,
-        /// The marker.
+        /// What shows it: the marker, or the reserve.
         marker: PathBuf,
     },
     /// The database and the marker are of two different stores.

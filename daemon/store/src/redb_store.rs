@@ -204,6 +204,7 @@ impl Store for RedbStore {
     }
 
     fn claim(&self, account: &AccountId, _ttl: Duration) -> Result<Claim, StoreError> {
+        self.handle.is_in_place()?;
         self.reserve
             .keep()
             .map_err(|error| self.handle.unavailable(&error))?;

@@ -16,6 +16,7 @@ mod scene;
 mod secrecy;
 mod store;
 mod surroundings;
+mod taken;
 mod time;
 mod tls;
 mod wall_clock;

@@ -4,7 +4,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use redb::{
     Builder, Database, DatabaseError, ReadableDatabase as _, ReadableTable, StorageError, Table,
@@ -38,7 +38,9 @@ pub(super) fn ensure(state: &StateDir, key: &SealingKey) -> Result<StoreId, Open
     };
     let marked = state.read_marker()?;
     let id = match (length, marked) {
-        (0, Some(_)) => return Err(missing(state)),
+        (0, Some(_)) => return Err(missing(state, state.marker())),
+        // The reserve comes with the first attempt.
+        (0, None) if state.reserve().exists() => return Err(missing(state, state.reserve())),
         (0, None) => create(state, key)?,
         (_, marked) => check(state, &path, marked, key)?,
     };
@@ -54,16 +56,18 @@ pub(super) fn verify(state: &StateDir, key: &SealingKey) -> Result<StoreId, Open
     let marked = state.read_marker()?;
     match fs::metadata(&path) {
         Ok(metadata) if metadata.len() > 0 => check(state, &path, marked, key),
-        Ok(_) => Err(missing(state)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(missing(state)),
+        Ok(_) => Err(missing(state, state.marker())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(missing(state, state.marker()))
+        }
         Err(error) => Err(failed("look at the database", &path)(error)),
     }
 }
 
-fn missing(state: &StateDir) -> OpenError {
+fn missing(state: &StateDir, marker: PathBuf) -> OpenError {
     OpenError::Missing {
         path: state.database(),
-        marker: state.marker(),
+        marker,
     }
 }
 

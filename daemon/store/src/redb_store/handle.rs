@@ -4,7 +4,10 @@
 //! take another database for ours.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use redb::{Database, DatabaseError};
@@ -21,7 +24,37 @@ pub(super) struct Handle {
     path: PathBuf,
     open: Opener,
     id: StoreId,
-    current: Mutex<Option<Arc<Database>>>,
+    current: Mutex<Option<Opened>>,
+}
+
+/// An open database, and the file it is in.
+#[derive(Clone)]
+struct Opened {
+    db: Arc<Database>,
+    file: Place,
+}
+
+/// Which file there is at a path, and how long it is.
+#[derive(Clone, Copy)]
+struct Place {
+    device: u64,
+    inode: u64,
+    length: u64,
+}
+
+impl Place {
+    fn of(path: &Path) -> io::Result<Self> {
+        let file = fs::metadata(path)?;
+        Ok(Self {
+            device: file.dev(),
+            inode: file.ino(),
+            length: file.len(),
+        })
+    }
+
+    fn is_same_file(self, other: Self) -> bool {
+        (self.device, self.inode) == (other.device, other.inode)
+    }
 }
 
 impl Handle {
@@ -30,16 +63,20 @@ impl Handle {
         let opened = caught(|| {
             let db = open()?;
             let epoch = database::count_opening(&db)?;
-            Ok((db, epoch))
+            let file = Place::of(&path)?;
+            Ok((db, file, epoch))
         });
-        let (db, epoch) = opened
+        let (db, file, epoch) = opened
             .unwrap_or_else(|panicked| Err(panicked.into()))
             .map_err(|error| database::not_opened(&path, error))?;
         let handle = Self {
             path,
             open,
             id,
-            current: Mutex::new(Some(Arc::new(db))),
+            current: Mutex::new(Some(Opened {
+                db: Arc::new(db),
+                file,
+            })),
         };
         Ok((handle, epoch))
     }
@@ -51,7 +88,10 @@ impl Handle {
     ) -> Result<T, StoreError> {
         let db = self.current()?;
         match caught(|| work(&db)) {
-            Ok(Ok(done)) => Ok(done),
+            Ok(Ok(done)) => {
+                self.note_length();
+                Ok(done)
+            }
             Ok(Err(error)) => {
                 if breaks(&error) {
                     self.let_go(db);
@@ -68,9 +108,48 @@ impl Handle {
     /// Closes a database that works no more, unless that has been done.
     fn let_go(&self, db: Arc<Database>) {
         let mut current = self.lock();
-        let known = current.take_if(|known| Arc::ptr_eq(known, &db));
+        let known = current.take_if(|known| Arc::ptr_eq(&known.db, &db));
         // Before anybody can open it anew. That it cannot be closed in order is no more than what is known already.
         let _no_news = caught(|| drop((known, db)));
+    }
+
+    /// Whether what is written would still be there after a restart.
+    ///
+    /// A file that was removed or replaced takes writes as before, and they are gone with the process. Reading it goes on: what is in
+    /// memory is served, and what is open is all that is left of the logins.
+    ///
+    /// # Errors
+    /// When the file is not at its path any more, or was cut.
+    pub(super) fn is_in_place(&self) -> Result<(), StoreError> {
+        self.current()?;
+        let current = self.lock();
+        let Some(opened) = &*current else {
+            return Ok(());
+        };
+        let found = Place::of(&self.path);
+        match found {
+            Ok(found) if opened.file.is_same_file(found) && found.length >= opened.file.length => {
+                Ok(())
+            }
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.unavailable(&error)),
+            Ok(_) | Err(_) => Err(StoreError::Unavailable {
+                cause: Cause::TakenAway,
+                at: self.path.clone(),
+                detail: found.map_or_else(
+                    |error| error.to_string(),
+                    |_| "it is not as it was opened".to_owned(),
+                ),
+            }),
+        }
+    }
+
+    /// Notes how long the file is after work of our own: redb makes it longer, and shorter, too.
+    fn note_length(&self) {
+        if let (Some(opened), Ok(found)) = (&mut *self.lock(), Place::of(&self.path))
+            && opened.file.is_same_file(found)
+        {
+            opened.file.length = found.length;
+        }
     }
 
     pub(super) fn corrupt(&self, detail: &str) -> StoreError {
@@ -81,7 +160,7 @@ impl Handle {
     }
 
     /// What the disk beside the database said.
-    pub(super) fn unavailable(&self, error: &std::io::Error) -> StoreError {
+    pub(super) fn unavailable(&self, error: &io::Error) -> StoreError {
         StoreError::Unavailable {
             cause: Cause::from(error),
             at: self.path.clone(),
@@ -91,19 +170,23 @@ impl Handle {
 
     fn current(&self) -> Result<Arc<Database>, StoreError> {
         let mut current = self.lock();
-        if let Some(db) = &*current {
-            return Ok(Arc::clone(db));
+        if let Some(opened) = &*current {
+            return Ok(Arc::clone(&opened.db));
         }
         let opened = caught(|| {
             let db = (self.open)()?;
-            Ok((database::id(&db)? == Some(self.id)).then_some(db))
+            let file = Place::of(&self.path)?;
+            Ok((database::id(&db)? == Some(self.id)).then_some((db, file)))
         });
-        let db = opened
+        let (db, file) = opened
             .unwrap_or_else(|panicked| Err(panicked.into()))
             .map_err(|error| self.store_error(&error))?
             .ok_or_else(|| self.corrupt("another database was put in its place"))?;
         let db = Arc::new(db);
-        *current = Some(Arc::clone(&db));
+        *current = Some(Opened {
+            db: Arc::clone(&db),
+            file,
+        });
         Ok(db)
     }
 
@@ -124,7 +207,7 @@ impl Handle {
     }
 
     // A panic cannot leave this state half changed, so a poisoned lock is still good.
-    fn lock(&self) -> MutexGuard<'_, Option<Arc<Database>>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Opened>> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

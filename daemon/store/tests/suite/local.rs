@@ -171,7 +171,7 @@ fn a_missing_or_emptied_database_is_no_first_start() {
         }
         let error = home.try_open().unwrap_err();
         assert!(matches!(error, OpenError::Missing { .. }), "{error}");
-        assert!(error.to_string().contains("remove the marker"));
+        assert!(error.to_string().contains("remove tokend.marker"));
         assert_eq!(
             home.file("tokend.redb").exists(),
             emptied,
@@ -179,6 +179,9 @@ fn a_missing_or_emptied_database_is_no_first_start() {
         );
 
         fs::remove_file(home.file("tokend.marker")).unwrap();
+        let error = home.try_open().unwrap_err();
+        assert!(error.to_string().contains("tokend.reserve says"), "{error}");
+        fs::remove_file(home.file("tokend.reserve")).unwrap();
         assert!(home.open().load().unwrap().records.is_empty());
     }
 }
