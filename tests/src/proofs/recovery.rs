@@ -225,6 +225,14 @@ pub(super) fn die(api: Api, point: &Point, death: Death) -> anyhow::Result<Outco
             strike(&mut scene, daemon, call, Scene::works)?
         }
     };
+    // Not only what the daemon makes of it is judged: this outcome was durable, so there is nothing to doubt and no login to make up for.
+    let durable = point.progress == Progress::Committed && as_meant;
+    let doubted = durable && second.doubt == Some(true);
     lives.push(second);
-    scene.aftermath(brink, lives, as_meant && reached)
+    let mut outcome = scene.aftermath(brink, lives, as_meant && reached)?;
+    if doubted {
+        let broken = "an attempt is in doubt whose outcome was durable";
+        outcome.findings.broken.push(broken.to_owned());
+    }
+    Ok(outcome)
 }
