@@ -12,6 +12,7 @@ pub mod hostile;
 pub mod probe;
 pub mod proofs;
 pub mod realserver;
+pub mod secrecy;
 pub mod simulator;
 pub mod systemd;
 pub mod tap;

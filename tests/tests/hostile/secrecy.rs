@@ -1,42 +1,105 @@
 //! What is in the process and around it when everything has gone wrong: no secret that should not be there.
 
-use std::{collections::BTreeSet, fs};
+use std::{fs, os::unix::process::ExitStatusExt as _, process::Command};
 
-use base64::{Engine as _, prelude::BASE64_STANDARD, prelude::BASE64_URL_SAFE_NO_PAD};
-use tokend_tests::simulator::fault::{Fault, FaultKind, Rule};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use rustix::process::Signal;
+use serde_json::json;
+use tokend_tests::{
+    clock::{PATIENCE, wait_until},
+    harness::Daemon,
+    simulator::fault::{Fault, FaultKind, RetryAfter, Rule},
+};
 
 use crate::{
     disk::FailingWrites,
-    raw::Raw,
+    failings::JSON,
+    raw::{Raw, reply},
     scene::{FAST, Scene, WELL},
-    wire::{Wire, announce, hello},
+    wire::{Other, Wire, announce, hello},
 };
 
-/// A secret in every form it takes on its way: as it is, percent-encoded, in JSON, in both alphabets of base64 and in hexadecimal.
-fn forms(secret: &str) -> BTreeSet<String> {
-    let json = serde_json::to_string(secret).unwrap();
-    let hex = secret.bytes().map(|byte| format!("{byte:02x}"));
-    BTreeSet::from([
-        secret.to_owned(),
-        form_urlencoded::byte_serialize(secret.as_bytes()).collect(),
-        json.trim_matches('"').to_owned(),
-        BASE64_STANDARD
-            .encode(secret)
-            .trim_end_matches('=')
-            .to_owned(),
-        BASE64_URL_SAFE_NO_PAD.encode(secret),
-        hex.collect(),
-        secret
-            .bytes()
-            .map(|byte| format!("\\u{byte:04x}"))
-            .collect(),
-    ])
+pub(crate) use tokend_tests::secrecy::found;
+
+/// What an echoing provider grants. Without digits: what looks like a token is hidden whatever it is, and these are to be known.
+const GRANTED: [&str; 2] = [
+    "open~barley/said+the~bearer",
+    "open~sesame/said+the~refresher",
+];
+
+/// How a provider wraps what it sends back: a status, lines of the header, and a body.
+type Wrap = fn(&str) -> (&'static str, String, String);
+
+/// Every wrapping: in JSON, as a code, in HTML, in base64, as a type of token, in a redirect, in headers.
+fn wrappings() -> [(&'static str, Wrap); 7] {
+    [
+        ("json", |sent| {
+            let body = json!({ "detail": sent });
+            ("500 Oops", String::new(), body.to_string())
+        }),
+        ("code", |sent| {
+            let body = json!({ "error": line(sent), "error_description": sent });
+            ("400 Bad Request", String::new(), body.to_string())
+        }),
+        ("html", |sent| {
+            let html = "Content-Type: text/html\r\n".to_owned();
+            ("502 Bad Gateway", html, format!("<title>{sent}</title>"))
+        }),
+        ("base64", |sent| {
+            let body = BASE64_STANDARD.encode(sent);
+            ("422 Unprocessable", String::new(), body)
+        }),
+        ("type", |sent| {
+            let body = json!({ "access_token": "t", "token_type": line(sent) });
+            ("200 OK", String::new(), body.to_string())
+        }),
+        ("where", |sent| {
+            let place = format!("Location: https://example.com/{0}?{0}\r\n", line(sent));
+            ("307 Elsewhere", place, String::new())
+        }),
+        ("header", |sent| {
+            let headers = format!("Retry-After: {0}\r\nWWW-Authenticate: {0}\r\n", line(sent));
+            ("503 Later", headers, String::new())
+        }),
+    ]
 }
 
-/// Secrets in a text, in whatever form.
-pub(crate) fn found(text: &str, secrets: &[String]) -> Vec<String> {
-    let all = secrets.iter().flat_map(|secret| forms(secret));
-    all.filter(|form| text.contains(form)).collect()
+/// The first line of what was sent, since a header has only one.
+fn line(sent: &str) -> &str {
+    sent.lines().next().unwrap_or_default()
+}
+
+/// What is secret in a request, on one line: its body or, where it has none, the refresh token in its header.
+fn carried(request: &str) -> &str {
+    let token = request
+        .lines()
+        .find_map(|line| line.strip_prefix("refresh-token: "));
+    token.or_else(|| request.lines().last()).unwrap_or_default()
+}
+
+/// A provider that sends back what it was sent, and of that first what is secret, since only the beginning of a long text is told. One
+/// that grants does so with refreshes alone, and gives tokens for every login.
+fn echo(wrap: Wrap, grants: bool) -> Raw {
+    let [access, refresh] = GRANTED;
+    let granted = json!({ "access_token": access, "refresh_token": refresh, "expires_in": 3600 });
+    Raw::start(move |talk| {
+        let request = talk.request();
+        let (status, headers, body) = match grants && request.starts_with("POST /auth/jwt/login") {
+            true => ("200 OK", JSON.to_owned(), granted.to_string()),
+            false => wrap(&format!("{}\r\n{request}", carried(&request))),
+        };
+        talk.say(&reply(status, &headers, body.as_bytes()));
+        talk.hang_up();
+    })
+}
+
+/// Providers that echo a login (`e-`) or a refresh (`r-`), in every wrapping.
+fn echoing() -> Vec<(String, Raw)> {
+    let kinds = [("e", false), ("r", true)].into_iter();
+    let providers = kinds.flat_map(|(letter, grants)| {
+        wrappings().map(|(name, wrap)| (format!("{letter}-{name}"), echo(wrap, grants)))
+    });
+    providers.collect()
 }
 
 /// Everything `tokenctl` shows of an account, but its token.
@@ -47,90 +110,94 @@ fn shown(scene: &Scene, account: &str) -> String {
         &["status", account, "--json"],
         &["get", account, "--min-validity", "100d"],
     ];
-    let said = commands.map(|command| scene.site.tokenctl(command).unwrap());
-    said.map(|said| format!("{}{}", said.out, said.err))
-        .concat()
+    told(scene, &commands)
+}
+
+/// What `tokenctl` says to these commands, on standard output and standard error.
+fn told(scene: &Scene, commands: &[&[&str]]) -> String {
+    let said = commands
+        .iter()
+        .map(|command| scene.site.tokenctl(command).unwrap());
+    said.map(|said| said.out + &said.err).collect()
+}
+
+/// What is said of providers that send back what they were sent.
+fn echoed(scene: &Scene, echoing: &[(String, Raw)]) -> String {
+    let mut said = String::new();
+    for (name, raw) in echoing {
+        said += &scene.site.tokenctl(&["get", name]).unwrap().err;
+        said += &shown(scene, name);
+        let least = if name.starts_with("r-") { 2 } else { 1 };
+        assert!(raw.requests() >= least, "{name} had nothing to send back");
+    }
+    for path in ["login", "refresh"] {
+        assert!(
+            said.contains(&format!("[redacted] POST /auth/jwt/{path}")),
+            "what was sent back is told, but for the secret: {said}"
+        );
+    }
+    said
+}
+
+/// What is said of a refresh that fails, in every way the simulator knows.
+fn failed(scene: &Scene) -> String {
+    let soon = RetryAfter::Text("soon".to_owned());
+    let kinds = [
+        FaultKind::Reset,
+        FaultKind::Garbage,
+        FaultKind::Truncated,
+        FaultKind::status(500),
+        FaultKind::Hang,
+        FaultKind::Slow { ms: 200 },
+        FaultKind::Throttled { retry_after: None },
+        FaultKind::Throttled {
+            retry_after: Some(soon),
+        },
+        FaultKind::Huge { bytes: 3_000_000 },
+        FaultKind::Trickle,
+        FaultKind::WrongContentType,
+        FaultKind::redirect("https://example.com/"),
+    ];
+    let met = || scene.sim.log(WELL).count(|entry| entry.fault.is_some());
+    let mut said = String::new();
+    for (already, kind) in kinds.into_iter().enumerate() {
+        let what = format!("{kind:?}");
+        scene.sim.fail(Rule::once(WELL, Fault::after(kind)));
+        said += &shown(scene, WELL);
+        assert_eq!(met(), already + 1, "{what} was met");
+        // So that it is a refresh again that fails.
+        wait_until("the account to be well", PATIENCE, || {
+            scene.site.tokenctl(&["refresh", WELL]).unwrap().code == Some(0)
+        })
+        .unwrap();
+    }
+    said
+}
+
+/// What is said of a token that comes back: rejected, and in messages the daemon refuses.
+fn refused(scene: &Scene) -> String {
+    let token = scene.site.get(WELL).unwrap();
+    let mut said = String::new();
+    for _ in 0..2 {
+        let rejected = scene.site.tokenctl_with(&["reject", WELL], &token);
+        said += &rejected.unwrap().err;
+    }
+    // Cut, too long, and of a word it does not know.
+    for bytes in [hello(), announce(70_000).to_vec(), announce(200).to_vec()] {
+        let mut wire = Wire::silent(&scene.site);
+        wire.say(&[&bytes[..], &announce(200), token.as_bytes()].concat());
+        wire.stream.shutdown(std::net::Shutdown::Write).unwrap();
+        said += &format!("{:?}", wire.hear_out());
+    }
+    said
 }
 
 #[test]
 fn no_failure_brings_a_secret_into_the_open() {
-    // What a provider is sent comes back in its answer, in every wrapping: in JSON, in HTML, as a header, in a redirect.
-    let echo = |status: &'static str, wrap: fn(&str) -> (String, String)| {
-        Raw::start(move |talk| {
-            let request = talk.request();
-            let (headers, body) = wrap(&request);
-            talk.say(&crate::raw::reply(status, &headers, body.as_bytes()));
-            talk.hang_up();
-        })
-    };
-    let echoing = [
-        (
-            "e-json",
-            echo("500 Oops", |request| {
-                (
-                    String::new(),
-                    serde_json::json!({ "detail": request }).to_string(),
-                )
-            }),
-        ),
-        (
-            "e-code",
-            echo("400 Bad Request", |request| {
-                (
-                    String::new(),
-                    serde_json::json!({ "error": request, "error_description": request })
-                        .to_string(),
-                )
-            }),
-        ),
-        (
-            "e-html",
-            echo("502 Bad Gateway", |request| {
-                (
-                    "Content-Type: text/html\r\n".into(),
-                    format!("<pre>{request}</pre>"),
-                )
-            }),
-        ),
-        (
-            "e-base64",
-            echo("422 Unprocessable", |request| {
-                (String::new(), BASE64_STANDARD.encode(request))
-            }),
-        ),
-        (
-            "e-type",
-            echo("200 OK", |request| {
-                (
-                    String::new(),
-                    serde_json::json!({ "access_token": "t", "token_type": request }).to_string(),
-                )
-            }),
-        ),
-        (
-            "e-where",
-            echo("307 Elsewhere", |request| {
-                let body = request.rsplit("\r\n").next().unwrap_or_default();
-                (
-                    format!("Location: https://example.com/?{body}\r\n"),
-                    String::new(),
-                )
-            }),
-        ),
-        (
-            "e-header",
-            echo("503 Later", |request| {
-                let body = request.rsplit("\r\n").next().unwrap_or_default();
-                (
-                    format!("Retry-After: {body}\r\nWWW-Authenticate: {body}\r\n"),
-                    String::new(),
-                )
-            }),
-        ),
-    ];
+    let echoing = echoing();
     let accounts: Vec<_> = echoing
         .iter()
-        .map(|(name, raw)| (*name, raw.http()))
+        .map(|(name, raw)| (name.as_str(), raw.http()))
         .collect();
     let scene = Scene::new(
         "[log]\nlevel = \"trace\"\n[audit]\nfile = \"audit.jsonl\"\n[http]\ntimeout = \"2s\"\n",
@@ -138,48 +205,25 @@ fn no_failure_brings_a_secret_into_the_open() {
         &accounts,
     );
     let daemon = scene.site.start().unwrap();
-    let mut said = String::new();
-    for (name, _) in &echoing {
-        said += &scene.site.tokenctl(&["get", name]).unwrap().err;
-        said += &shown(&scene, name);
-    }
+    let mut said = echoed(&scene, &echoing);
     scene.well();
-    let faults = [
-        FaultKind::Reset,
-        FaultKind::Garbage,
-        FaultKind::Truncated,
-        FaultKind::status(500),
-        FaultKind::Hang,
-    ];
-    for kind in faults {
-        scene.sim.fail(Rule::once(WELL, Fault::after(kind)));
-        said += &shown(&scene, WELL);
-    }
-    let token = scene.site.get(WELL).unwrap();
-    for _ in 0..2 {
-        said += &scene
-            .site
-            .tokenctl_with(&["reject", WELL], &token)
-            .unwrap()
-            .err;
-    }
-    // A token in a message the daemon refuses: cut, too long, and of a word it does not know.
-    for bytes in [hello(), announce(70_000).to_vec(), announce(200).to_vec()] {
-        let mut wire = Wire::silent(&scene.site);
-        wire.say(&[&bytes[..], &announce(200), token.as_bytes()].concat());
-        wire.stream.shutdown(std::net::Shutdown::Write).unwrap();
-        said += &format!("{:?}", wire.hear_out());
-    }
+    said += &failed(&scene);
+    said += &refused(&scene);
     let failing = FailingWrites::of(&daemon, "EIO");
     said += &shown(&scene, WELL);
     failing.end(&daemon);
+    let metrics = told(&scene, &[&["metrics"]]);
+    let status = told(&scene, &[&["status", "--json"]]);
+    assert!(metrics.contains("tokend_requests_total"), "{metrics}");
+    assert!(status.contains("\"r-header\""), "{status}");
     assert!(daemon.terminate().unwrap().success());
 
-    let secrets = scene.sim.secrets();
+    let mut secrets = scene.sim.secrets();
     assert!(
         secrets.len() >= 5,
         "credentials and tokens of several grants"
     );
+    secrets.extend(GRANTED.map(str::to_owned));
     let log = scene.site.log().unwrap();
     assert!(log.contains("connection ended"), "every level is on");
     assert!(
@@ -191,15 +235,61 @@ fn no_failure_brings_a_secret_into_the_open() {
     assert!(audit.contains("release") && audit.contains("e-header"));
     assert_eq!(found(&audit, &secrets), [""; 0], "in the audit records");
     assert_eq!(found(&said, &secrets), [""; 0], "in what tokenctl said");
+    assert_eq!(found(&metrics, &secrets), [""; 0], "in the metrics");
+    assert_eq!(found(&status, &secrets), [""; 0], "in the status of all");
+}
+
+/// Whether a program that is run in this way may open a file to read it; what it says if it may not.
+fn may_open(way: &[&str], path: &str) -> Result<(), String> {
+    let input = format!("if={path}");
+    // Opens, and reads nothing.
+    let line = [way, &["dd", input.as_str(), "count=0", "status=none"]].concat();
+    let (program, arguments) = line.split_first().unwrap();
+    let mut command = Command::new(program);
+    let output = command.args(arguments).env("LC_ALL", "C").output().unwrap();
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+    }
+}
+
+/// The daemon's own user may not look into it; where root runs the tests, the daemon is nobody's, since permissions are nothing to root.
+fn is_closed_to_its_own_user() {
+    let scene = Scene::new("", FAST, &[]);
+    let root = rustix::process::geteuid().is_root();
+    let other = root.then(|| Other::at(&scene.site));
+    let mut way = Vec::new();
+    if other.is_some() {
+        way.extend(["setpriv", "--reuid", Other::UID, "--regid", Other::UID]);
+        way.extend(["--clear-groups", "--"]);
+        let owner = format!("{0}:{0}", Other::UID);
+        let mut give = Command::new("chown");
+        let given = give.args(["-R", &owner]).arg(scene.site.path()).status();
+        assert!(given.unwrap().success());
+    }
+    let daemon = Daemon::spawn_under(&way, &scene.site).unwrap();
+    wait_until("a token", PATIENCE, || match &other {
+        Some(other) => other.tokenctl(&["get", WELL]).status.success(),
+        None => scene.site.get(WELL).is_ok(),
+    })
+    .unwrap();
+    assert_eq!(may_open(&way, "/proc/self/mem"), Ok(()));
+    for file in ["mem", "maps", "environ"] {
+        let told = may_open(&way, &format!("/proc/{}/{file}", daemon.pid())).unwrap_err();
+        let closed = ["Permission denied", "Operation not permitted"];
+        assert!(closed.iter().any(|words| told.contains(words)), "{told}");
+    }
 }
 
 #[test]
 fn the_process_cannot_be_dumped_or_looked_into_by_its_own_user() {
     let scene = Scene::new("", FAST, &[]);
-    let daemon = scene.site.start().unwrap();
+    // Where it may leave a dump, and that would be found.
+    let place = format!("--chdir={}", scene.site.path().display());
+    let way = ["env", place.as_str(), "prlimit", "--core=unlimited"];
+    let daemon = Daemon::start_under(&way, &scene.site).unwrap();
     scene.well();
     let proc = format!("/proc/{}", daemon.pid());
-    // A process that may not be dumped has its files in /proc owned by root, whoever it runs as.
     let limits = fs::read_to_string(format!("{proc}/limits")).unwrap();
     let core = limits
         .lines()
@@ -218,8 +308,10 @@ fn the_process_cannot_be_dumped_or_looked_into_by_its_own_user() {
         assert_eq!(found(&String::from_utf8_lossy(&bytes), &secrets), [""; 0]);
     }
     // Killed in the way that dumps core elsewhere, it leaves nothing in its directory.
-    daemon.signal(rustix::process::Signal::ABORT).unwrap();
-    daemon.wait().unwrap();
+    daemon.signal(Signal::ABORT).unwrap();
+    let ended = daemon.wait().unwrap();
+    assert_eq!(ended.signal(), Some(Signal::ABORT.as_raw()));
+    assert!(!ended.core_dumped(), "{ended}");
     let left = fs::read_dir(scene.site.path()).unwrap();
     assert!(left.into_iter().all(|entry| {
         !entry
@@ -228,4 +320,5 @@ fn the_process_cannot_be_dumped_or_looked_into_by_its_own_user() {
             .to_string_lossy()
             .contains("core")
     }));
+    is_closed_to_its_own_user();
 }
