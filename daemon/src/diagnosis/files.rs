@@ -9,6 +9,7 @@ use std::sync::Arc;
 use rustix::fs::{StatVfsMountFlags, statvfs};
 use tokend_config::Config;
 use tokend_proto::{Finding, Severity, Topic};
+use tokend_store::Store;
 
 use super::{found, ok};
 use crate::registry::Epoch;
@@ -63,7 +64,7 @@ pub(super) async fn look(reloader: &Arc<Reloader>, epoch: Arc<Epoch>) -> Vec<Fin
                 let same = **reloader.stamps.load() == Stamps::of(&config.files)
                     && is_in_force(&config, &epoch);
                 let mut findings = vec![configuration(&reloader.file, same)];
-                findings.extend(store(&config.state_dir));
+                findings.extend(store(&config.state_dir, &*reloader.store));
                 findings
             }
         }
@@ -101,7 +102,7 @@ fn configuration(file: &Path, same: bool) -> Finding {
     }
 }
 
-fn store(dir: &Path) -> Option<Finding> {
+fn store(dir: &Path, store: &dyn Store) -> Option<Finding> {
     let shown = dir.display();
     let stat = match statvfs(dir) {
         Ok(stat) => stat,
@@ -120,6 +121,14 @@ fn store(dir: &Path) -> Option<Finding> {
             Topic::Store,
             format!("state directory {shown} is on a file system that is mounted read-only"),
             "mount it for writing; until then no attempt begins, and tokens that are held are served",
+        ));
+    }
+    if let Err(why) = store.in_place() {
+        return Some(found(
+            Severity::Problem,
+            Topic::Store,
+            why.to_string(),
+            "until it is in its place no attempt begins, and tokens that are held are served",
         ));
     }
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);

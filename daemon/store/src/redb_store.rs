@@ -204,7 +204,7 @@ impl Store for RedbStore {
     }
 
     fn claim(&self, account: &AccountId, _ttl: Duration) -> Result<Claim, StoreError> {
-        self.handle.is_in_place()?;
+        self.in_place()?;
         self.reserve
             .keep()
             .map_err(|error| self.handle.unavailable(&error))?;
@@ -235,6 +235,10 @@ impl Store for RedbStore {
 
     fn release(&self, claim: Claim) {
         self.claims.release(&claim);
+    }
+
+    fn in_place(&self) -> Result<(), StoreError> {
+        self.handle.is_in_place()
     }
 
     fn watch(&self) -> Watch {

@@ -48,7 +48,8 @@ pub trait Store: Send + Sync {
     /// lets a claim live until it is released or the store is closed. It gives none while there is no room on the disk for an outcome.
     ///
     /// # Errors
-    /// [`StoreError::Claimed`] while another claim on the account lives; [`StoreError::Unavailable`] when the disk is full.
+    /// [`StoreError::Claimed`] while another claim on the account lives; [`StoreError::Unavailable`] when the disk is full, and as
+    /// [`in_place`](Self::in_place).
     fn claim(&self, account: &AccountId, ttl: Duration) -> Result<Claim, StoreError>;
 
     /// Writes the batch in one durable transaction, in order, and answers each in turn.
@@ -62,6 +63,14 @@ pub trait Store: Send + Sync {
 
     /// Ends a claim. A claim that has already ended is no error.
     fn release(&self, claim: Claim);
+
+    /// Whether what is committed will be there after a restart, as far as can be told without writing.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the open database was removed, replaced or cut.
+    fn in_place(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
 
     /// Changes made by others from now on. A local store never reports one.
     fn watch(&self) -> Watch;

@@ -36,7 +36,11 @@ fn nothing_is_asked(scene: &Scene, token: &str, what: &str) {
     assert_eq!(asked(scene), before, "{what}");
     assert_eq!(scene.site.get(WELL).unwrap(), token, "{what}");
     let log = scene.site.log().unwrap();
-    assert!(log.contains("removed, replaced or cut"), "{what}: {log}");
+    let doctor = scene.site.tokenctl(&["doctor"]).unwrap();
+    assert_eq!(doctor.code, Some(75), "{what}: {doctor:?}");
+    for said in [log, doctor.out] {
+        assert!(said.contains("removed, replaced or cut"), "{what}: {said}");
+    }
 }
 
 #[test]
