@@ -2,6 +2,7 @@
 
 use std::io;
 use std::ops::Bound as RangeBound;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use redb::backends::FileBackend;
@@ -19,7 +20,15 @@ struct Disk {
     /// Whether what fails panics, as redb does on some damage.
     panics: bool,
     kind: Option<io::ErrorKind>,
+    /// A file whose removal makes room.
+    ballast: Option<PathBuf>,
     failed: u32,
+}
+
+impl Disk {
+    fn has_room(&self) -> bool {
+        self.ballast.as_ref().is_some_and(|path| !path.exists())
+    }
 }
 
 type SharedDisk = Arc<Mutex<Disk>>;
@@ -35,6 +44,7 @@ impl Faulty {
         let mut disk = self.disk.lock().unwrap();
         match disk.left {
             None => Ok(()),
+            Some(0) if disk.has_room() => Ok(()),
             Some(0) => {
                 disk.failed += 1;
                 let (kind, panics) = (disk.kind, disk.panics);
@@ -118,6 +128,7 @@ impl Bench {
             left: Some(operations),
             panics: false,
             kind: Some(kind),
+            ballast: None,
             failed: 0,
         };
     }
@@ -125,6 +136,14 @@ impl Bench {
     fn panic_after(&self, operations: u32) {
         self.fail_after(operations, io::ErrorKind::Other);
         self.disk.lock().unwrap().panics = true;
+    }
+
+    /// Full, but for the room that is kept.
+    fn fill(&self) -> PathBuf {
+        let reserve = self.dir.path().join("state/tokend.reserve");
+        self.fail_after(0, io::ErrorKind::StorageFull);
+        self.disk.lock().unwrap().ballast = Some(reserve.clone());
+        reserve
     }
 
     /// Whether anything failed.
@@ -205,6 +224,35 @@ fn a_commit_tried_again_lands_after_a_failure_at_any_operation() {
             operations += 1;
         }
     }
+}
+
+#[test]
+fn on_a_full_disk_the_room_that_is_kept_is_for_outcomes_and_not_for_intents() {
+    let bench = Bench::new();
+    let (store, [ads, jwt], expected) = filled(&bench);
+    let reserve = bench.fill();
+    let (intent, mut outcome) = (record(2), record(2));
+    assert!(intent.intent.is_some());
+    outcome.intent = None;
+    let of = |claim, record| Commit {
+        claim,
+        expected,
+        record: Some(record),
+    };
+    let refused = store.commit(&[of(&ads, &intent)]);
+    assert!(refused.iter().all(is_full), "{refused:?}");
+    assert!(reserve.exists(), "an intent can wait");
+    let answers = store.commit(&[of(&ads, &intent), of(&jwt, &outcome)]);
+    assert!(answers.first().is_some_and(is_full), "{answers:?}");
+    assert_eq!(answers.get(1), Some(&Ok(Version::from(2))));
+    assert!(!reserve.exists(), "it was given away");
+    assert_eq!(last_begun(&store, "jwt"), Some(2));
+    assert_eq!(last_begun(&store, "ads"), Some(1));
+    // No attempt begins before it is there again.
+    store.release(jwt);
+    let claim = store.claim(&id("jwt"), Duration::ZERO).unwrap();
+    assert!(reserve.exists());
+    store.release(claim);
 }
 
 #[test]
