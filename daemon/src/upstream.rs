@@ -72,9 +72,9 @@ pub(crate) enum PrepareError {
         account: Box<str>,
         source: RequestError,
     },
-    /// The provider gave a refresh token that its own endpoint cannot be given back.
+    /// The refresh token cannot be given back to the provider.
     #[error(
-        "account {account}: the refresh token the provider gave has {what}, which cannot stand in {place}, so it is of no use"
+        "account {account}: the refresh token has {what}, which cannot stand in {place}, so it is of no use"
     )]
     RefreshToken {
         account: Box<str>,

@@ -39,6 +39,8 @@ pub(crate) struct Account {
     /// Whether `held` is served.
     pub(crate) published: bool,
     pub(crate) refresh: Option<RefreshToken>,
+    /// Whether no request can carry `refresh`. Not stored: another plan may have another request, and another start finds out again.
+    pub(crate) unsendable: bool,
     pub(crate) block: Option<Block>,
     pub(crate) problem: Option<Problem>,
     pub(crate) failures: u32,
@@ -147,6 +149,7 @@ impl Account {
                 .map(|held| held.clamp(now))
                 .filter(|held| held.is_good(now, None)),
             published: false,
+            unsendable: false,
             refresh: stored.refresh,
             block: stored.block,
             problem: stored.problem,
@@ -185,6 +188,7 @@ impl Account {
     /// The configuration changed, the identity did not.
     pub(crate) fn replan(&mut self, plan: Plan, can_login: bool, cured: bool, now: Timestamp) {
         self.plan = plan;
+        self.unsendable = false;
         self.can_login = can_login;
         // What a slower pace ran up is not owed at a faster one.
         self.attempts = plan.attempts.clamp(self.attempts, now);
@@ -256,10 +260,10 @@ impl Account {
         }
         let too_late = self.plan.refresh_needs_access
             && !self.held.is_some_and(|held| held.is_good(now, None));
-        let refused = self.refresh.is_some_and(|refresh| refresh.refused);
+        let refused = self.unsendable || self.refresh.is_some_and(|refresh| refresh.refused);
         let usable = self.refresh.filter(|refresh| {
             let alive = refresh.expires.is_none_or(|expires| expires > now);
-            alive && !refresh.refused && !too_late
+            alive && !refused && !too_late
         });
         let replay = match self.plan.reuse {
             Reuse::None | Reuse::Rotates => true,

@@ -101,7 +101,9 @@ impl Account {
             Ok(()) => {}
             Err(ClaimRefusal::Store) => return self.not_recorded(ctx, attempt),
             Err(ClaimRefusal::RefreshToken) if attempt.kind == Kind::Refresh => {
-                self.lose_refresh_token();
+                // As worthless as one that was refused: the next step is a login, which has its own pace and needs no backoff.
+                self.unsendable = true;
+                self.problem = Some(Problem::RefreshRejected);
                 self.report(ctx, attempt, None);
                 self.give_up(ctx, attempt);
                 return self.consider(ctx);
@@ -232,6 +234,7 @@ impl Account {
             expires,
         });
         self.published = false;
+        self.unsendable &= !facts.refresh_token;
         self.ahead = None;
         self.block = None;
         self.refresh = match (facts.refresh_token, attempt.kind) {
@@ -275,7 +278,11 @@ impl Account {
             Answer::CredentialRejected => self.stop(Block::CredentialRejected),
             Answer::Misconfigured => self.stop(Block::Misconfigured),
             Answer::RefreshRejected if attempt.kind == Kind::Refresh => {
-                self.lose_refresh_token();
+                // Definitely refused: the next step is a login, which has its own pace and needs no backoff.
+                if let Some(refresh) = &mut self.refresh {
+                    refresh.refused = true;
+                }
+                self.problem = Some(Problem::RefreshRejected);
             }
             // A login cannot have a refresh token refused; the dialect's rule is wrong.
             Answer::RefreshRejected => self.fail(ctx, attempt.kind, Problem::Misbehaved),
@@ -291,14 +298,6 @@ impl Account {
                 self.fail(ctx, attempt.kind, Problem::InDoubt);
             }
         }
-    }
-
-    /// It is of no use any more: the next step is a login, which has its own pace and needs no backoff.
-    fn lose_refresh_token(&mut self) {
-        if let Some(refresh) = &mut self.refresh {
-            refresh.refused = true;
-        }
-        self.problem = Some(Problem::RefreshRejected);
     }
 
     fn stop(&mut self, block: Block) {

@@ -99,7 +99,7 @@ pub enum ClaimRefusal {
     Store,
     /// A secret the request needs cannot be had.
     Secret,
-    /// The refresh token is of a kind that no request can carry, as the provider made it: nobody can correct that.
+    /// No request can carry the refresh token as it is, which the provider made and nobody can correct.
     RefreshToken,
 }
 

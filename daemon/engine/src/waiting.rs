@@ -290,6 +290,7 @@ impl Account {
     pub(crate) fn apply(&mut self, ctx: &mut Context<'_>, wish: Wish) {
         self.block = None;
         self.problem = None;
+        self.unsendable = false;
         match wish {
             Wish::Enter {
                 refresh_token,
