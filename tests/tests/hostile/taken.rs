@@ -67,6 +67,9 @@ fn a_store_taken_from_its_daemon_is_told_and_nothing_is_asked_that_could_not_be_
         let token = scene.site.get(WELL).unwrap();
         harm(&scene.site.state().join(DATABASE));
         nothing_is_asked(&scene, &token, what);
+        // What is read for a reload comes from memory and says nothing of the file.
+        assert_eq!(scene.site.tokenctl(&["reload"]).unwrap().code, Some(0));
+        nothing_is_asked(&scene, &token, what);
         daemon.kill().unwrap();
         match what {
             // The copy is as good as what it replaced, since nothing was written after it.

@@ -87,9 +87,12 @@ impl Handle {
         work: impl FnOnce(&Database) -> Result<T, redb::Error>,
     ) -> Result<T, StoreError> {
         let db = self.current()?;
+        let before = Place::of(&self.path);
         match caught(|| work(&db)) {
             Ok(Ok(done)) => {
-                self.note_length();
+                if let Ok(before) = before {
+                    self.note_length(before);
+                }
                 Ok(done)
             }
             Ok(Err(error)) => {
@@ -143,10 +146,11 @@ impl Handle {
         }
     }
 
-    /// Notes how long the file is after work of our own: redb makes it longer, and shorter, too.
-    fn note_length(&self) {
+    /// Notes how long the file is after work of our own: redb makes it longer, and shorter, too. Where it was cut before, that stays so.
+    fn note_length(&self, before: Place) {
         if let (Some(opened), Ok(found)) = (&mut *self.lock(), Place::of(&self.path))
             && opened.file.is_same_file(found)
+            && before.length >= opened.file.length
         {
             opened.file.length = found.length;
         }
