@@ -109,9 +109,9 @@ pub enum Cause {
         "the file system is read-only: remount it writable, and look into the kernel log for why"
     )]
     ReadOnly,
-    /// What is open has no place any more: it was removed, replaced or cut while it was in use.
+    /// What is open has no place any more: it was removed, replaced or emptied while it was in use.
     #[error(
-        "the database was removed, replaced or cut while tokend uses it: save the open one before tokend is stopped, as the operations guide says, or its logins are lost"
+        "the database was removed, replaced or emptied while tokend uses it: save the open one before tokend is stopped, as the operations guide says, or its logins are lost"
     )]
     TakenAway,
     /// Anything else the operating system reports.

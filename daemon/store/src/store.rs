@@ -67,7 +67,7 @@ pub trait Store: Send + Sync {
     /// Whether what is committed will be there after a restart, as far as can be told without writing.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when the open database was removed, replaced or cut.
+    /// [`StoreError::Unavailable`] when the open database was removed, replaced or emptied.
     fn in_place(&self) -> Result<(), StoreError> {
         Ok(())
     }

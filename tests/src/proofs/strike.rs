@@ -4,8 +4,6 @@
 
 use std::{collections::BTreeMap, thread, time::Duration};
 
-use anyhow::Context as _;
-
 use super::{
     judge::{Attempt, Life},
     scene::{Death, Outcome, Scene},
@@ -100,10 +98,21 @@ pub(super) fn strike(
 ) -> anyhow::Result<(bool, Life)> {
     let (doubt, fresh) = scene.found()?;
     let before = scene.state()?;
-    let (thread, _) = threads(daemon.pid())?
-        .into_iter()
-        .nth(call.thread)
-        .context("this daemon has fewer threads than the one that was traced")?;
+    let ended = |scene: &Scene, answered| -> anyhow::Result<Life> {
+        Ok(Life {
+            doubt: Some(doubt),
+            fresh,
+            untouched: scene.state()? == before,
+            answered,
+            seen: scene.seen(),
+        })
+    };
+    let Some((thread, _)) = threads(daemon.pid())?.into_iter().nth(call.thread) else {
+        // The one that was traced had a thread more, which some start and some do not: this call will not come.
+        daemon.kill()?;
+        scene.lose_power()?;
+        return Ok((false, ended(scene, false)?));
+    };
     let tracer = Tracer::kill_at(thread, call, &scene.trace_file())?;
     let (reached, answered) = thread::scope(|scope| -> anyhow::Result<(bool, bool)> {
         let asking = scope.spawn(|| ask(scene));
@@ -126,14 +135,7 @@ pub(super) fn strike(
         daemon.kill()?;
     }
     scene.lose_power()?;
-    let life = Life {
-        doubt: Some(doubt),
-        fresh,
-        untouched: scene.state()? == before,
-        answered,
-        seen: scene.seen(),
-    };
-    Ok((reached, life))
+    Ok((reached, ended(scene, answered)?))
 }
 
 /// Lives up to a call, dies there, lives again, and has the provider judge.

@@ -39,7 +39,10 @@ fn nothing_is_asked(scene: &Scene, token: &str, what: &str) {
     let doctor = scene.site.tokenctl(&["doctor"]).unwrap();
     assert_eq!(doctor.code, Some(75), "{what}: {doctor:?}");
     for said in [log, doctor.out] {
-        assert!(said.contains("removed, replaced or cut"), "{what}: {said}");
+        assert!(
+            said.contains("removed, replaced or emptied"),
+            "{what}: {said}"
+        );
     }
 }
 

@@ -34,6 +34,9 @@ struct Opened {
     file: Place,
 }
 
+/// A database of redb is longer than its first page. It grows and shrinks as it is written, so that no other length means anything.
+const LEAST: u64 = 4096;
+
 /// Which file there is at a path, and how long it is.
 #[derive(Clone, Copy)]
 struct Place {
@@ -87,14 +90,8 @@ impl Handle {
         work: impl FnOnce(&Database) -> Result<T, redb::Error>,
     ) -> Result<T, StoreError> {
         let db = self.current()?;
-        let before = Place::of(&self.path);
         match caught(|| work(&db)) {
-            Ok(Ok(done)) => {
-                if let Ok(before) = before {
-                    self.note_length(before);
-                }
-                Ok(done)
-            }
+            Ok(Ok(done)) => Ok(done),
             Ok(Err(error)) => {
                 if breaks(&error) {
                     self.let_go(db);
@@ -122,7 +119,7 @@ impl Handle {
     /// memory is served, and what is open is all that is left of the logins.
     ///
     /// # Errors
-    /// When the file is not at its path any more, or was cut.
+    /// When the file is not at its path any more, or was emptied.
     pub(super) fn is_in_place(&self) -> Result<(), StoreError> {
         self.current()?;
         let current = self.lock();
@@ -131,10 +128,9 @@ impl Handle {
         };
         let found = Place::of(&self.path);
         match found {
-            Ok(found) if opened.file.is_same_file(found) && found.length >= opened.file.length => {
-                Ok(())
-            }
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.unavailable(&error)),
+            Ok(found) if found.is_same_file(opened.file) && found.length > LEAST => Ok(()),
+            // Permissions were taken from the directory, say. What is open is as good as before.
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Ok(()),
             Ok(_) | Err(_) => Err(StoreError::Unavailable {
                 cause: Cause::TakenAway,
                 at: self.path.clone(),
@@ -143,16 +139,6 @@ impl Handle {
                     |_| "it is not as it was opened".to_owned(),
                 ),
             }),
-        }
-    }
-
-    /// Notes how long the file is after work of our own: redb makes it longer, and shorter, too. Where it was cut before, that stays so.
-    fn note_length(&self, before: Place) {
-        if let (Some(opened), Ok(found)) = (&mut *self.lock(), Place::of(&self.path))
-            && opened.file.is_same_file(found)
-            && before.length >= opened.file.length
-        {
-            opened.file.length = found.length;
         }
     }
 
