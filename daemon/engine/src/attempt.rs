@@ -100,16 +100,14 @@ impl Account {
         match result {
             Ok(()) => {}
             Err(ClaimRefusal::Store) => return self.not_recorded(ctx, attempt),
-            Err(ClaimRefusal::RefreshToken) if attempt.kind == Kind::Refresh => {
-                // As worthless as one that was refused: the next step is a login, which has its own pace and needs no backoff.
-                self.unsendable = true;
-                self.problem = Some(Problem::RefreshRejected);
-                self.report(ctx, attempt, None);
-                self.give_up(ctx, attempt);
-                return self.consider(ctx);
-            }
-            Err(ClaimRefusal::Secret | ClaimRefusal::RefreshToken) => {
-                self.fail(ctx, Kind::Refresh, Problem::Unprepared);
+            Err(refusal @ (ClaimRefusal::Secret | ClaimRefusal::RefreshToken)) => {
+                if refusal == ClaimRefusal::RefreshToken && attempt.kind == Kind::Refresh {
+                    // As worthless as one that was refused: the next step is a login, which has its own pace and needs no backoff.
+                    self.unsendable = true;
+                    self.problem = Some(Problem::RefreshRejected);
+                } else {
+                    self.fail(ctx, Kind::Refresh, Problem::Unprepared);
+                }
                 self.report(ctx, attempt, None);
                 self.give_up(ctx, attempt);
                 return self.consider(ctx);

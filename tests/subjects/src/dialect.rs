@@ -68,8 +68,7 @@ fn use_it(dialect: &Dialect, text: &str) {
 /// Whether a dialect names this host in an address. An escape of TOML may stand for any character; that is not read again here.
 pub(crate) fn is_written_out(host: &str, text: &str) -> bool {
     let (host, text) = (host.to_ascii_lowercase(), text.to_ascii_lowercase());
-    let named = ["https://", "https://@"].map(|before| format!("{before}{host}"));
-    named.iter().any(|it| text.contains(it)) || text.contains('\\')
+    text.contains(&format!("https://{host}")) || text.contains('\\')
 }
 
 /// A value for everything a dialect may want to send. The password is the mark.

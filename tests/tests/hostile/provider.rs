@@ -16,14 +16,19 @@ const LIMITS: &str = "[http]\nconnect_timeout = \"2s\"\ntimeout = \"3s\"\n";
 /// the attempts under way. In KiB, and with what an idle daemon takes.
 const MEMORY_BOUND: u64 = 96 * 1024;
 
+/// An account for each of these providers, by its name.
+fn served_by<'a>(providers: &[(&'a str, Raw)]) -> Vec<(&'a str, String)> {
+    providers
+        .iter()
+        .map(|(name, raw)| (*name, raw.http()))
+        .collect()
+}
+
 #[test]
 fn a_provider_that_hangs_at_any_stage_delays_only_its_own_accounts() {
     let (backlog, hanging) = (FullBacklog::start(), hanging());
     let silent = Raw::start(|talk| talk.stay());
-    let mut accounts: Vec<_> = hanging
-        .iter()
-        .map(|(name, raw)| (*name, raw.http()))
-        .collect();
+    let mut accounts = served_by(&hanging);
     accounts.push(("connect", backlog.http()));
     accounts.push(("handshake", silent.https()));
     let scene = Scene::new(LIMITS, FAST, &accounts);
@@ -65,10 +70,7 @@ fn a_provider_that_hangs_at_any_stage_delays_only_its_own_accounts() {
 #[test]
 fn an_answer_that_makes_no_sense_is_told_and_harms_nobody() {
     let broken = broken();
-    let accounts: Vec<_> = broken
-        .iter()
-        .map(|(name, raw)| (*name, raw.http()))
-        .collect();
+    let accounts = served_by(&broken);
     let chatty = format!("[log]\nlevel = \"trace\"\n{LIMITS}");
     let scene = Scene::new(&chatty, FAST, &accounts);
     let daemon = scene.site.start().unwrap();
@@ -144,10 +146,7 @@ fn a_good_answer_in_the_wrong_wrapping_is_taken() {
             Raw::saying(format!("HTTP/1.0 200 OK\r\n\r\n{GOOD}")),
         ),
     ];
-    let accounts: Vec<_> = wrapped
-        .iter()
-        .map(|(name, raw)| (*name, raw.http()))
-        .collect();
+    let accounts = served_by(&wrapped);
     let scene = Scene::new(LIMITS, FAST, &accounts);
     let _daemon = scene.site.start().unwrap();
     for (name, raw) in &wrapped {
@@ -164,10 +163,7 @@ fn a_refresh_token_that_cannot_be_sent_back_gives_way_to_a_login() {
         let body = GOOD.replace(r#""r""#, &format!("\"{refresh}\""));
         (name, Raw::answering("200 OK", JSON, &body))
     });
-    let accounts: Vec<_> = providers
-        .iter()
-        .map(|(name, raw)| (*name, raw.http()))
-        .collect();
+    let accounts = served_by(&providers);
     let scene = Scene::new(LIMITS, FAST, &accounts);
     let _daemon = scene.site.start().unwrap();
     for (name, raw) in &providers {
@@ -292,10 +288,7 @@ fn retry_after_is_honoured_up_to_a_day_and_nonsense_is_no_harm() {
         .iter()
         .map(|(name, line, ..)| (*name, busy(line)))
         .collect();
-    let accounts: Vec<_> = providers
-        .iter()
-        .map(|(name, raw)| (*name, raw.http()))
-        .collect();
+    let accounts = served_by(&providers);
     let scene = Scene::new(LIMITS, FAST, &accounts);
     let daemon = scene.site.start().unwrap();
     let wait = |name: &str| {

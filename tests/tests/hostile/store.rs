@@ -21,7 +21,7 @@ use crate::{
     scene::{Scene, WELL},
 };
 
-const DATABASE: &str = "tokend.redb";
+pub(crate) const DATABASE: &str = "tokend.redb";
 const MARKER: &str = "tokend.marker";
 const KEY: &str = "tokend.key";
 

@@ -1,4 +1,4 @@
-//! A store that is taken away, replaced or cut while a daemon uses it.
+//! A store that is removed, replaced or emptied while a daemon uses it.
 
 use std::{
     fs,
@@ -13,10 +13,8 @@ use tokend_tests::{
 
 use crate::{
     scene::{Scene, WELL},
-    store::{A_PERSON, asked, refused},
+    store::{A_PERSON, DATABASE, asked, refused},
 };
-
-const DATABASE: &str = "tokend.redb";
 
 /// Where the open database can still be read, by root.
 fn open_file(daemon: &Daemon) -> PathBuf {

@@ -4,7 +4,7 @@
 //! take another database for ours.
 
 use std::fmt;
-use std::fs;
+use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -37,26 +37,28 @@ struct Opened {
 /// A database of redb is longer than its first page. It grows and shrinks as it is written, so that no other length means anything.
 const LEAST: u64 = 4096;
 
-/// Which file there is at a path, and how long it is.
-#[derive(Clone, Copy)]
+impl Opened {
+    fn at(path: &Path, db: Database) -> io::Result<Self> {
+        Ok(Self {
+            db: Arc::new(db),
+            file: Place::of(&fs::metadata(path)?),
+        })
+    }
+}
+
+/// Which file it is, whatever its name.
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Place {
     device: u64,
     inode: u64,
-    length: u64,
 }
 
 impl Place {
-    fn of(path: &Path) -> io::Result<Self> {
-        let file = fs::metadata(path)?;
-        Ok(Self {
+    fn of(file: &Metadata) -> Self {
+        Self {
             device: file.dev(),
             inode: file.ino(),
-            length: file.len(),
-        })
-    }
-
-    fn is_same_file(self, other: Self) -> bool {
-        (self.device, self.inode) == (other.device, other.inode)
+        }
     }
 }
 
@@ -66,20 +68,16 @@ impl Handle {
         let opened = caught(|| {
             let db = open()?;
             let epoch = database::count_opening(&db)?;
-            let file = Place::of(&path)?;
-            Ok((db, file, epoch))
+            Ok((Opened::at(&path, db)?, epoch))
         });
-        let (db, file, epoch) = opened
+        let (opened, epoch) = opened
             .unwrap_or_else(|panicked| Err(panicked.into()))
             .map_err(|error| database::not_opened(&path, error))?;
         let handle = Self {
             path,
             open,
             id,
-            current: Mutex::new(Some(Opened {
-                db: Arc::new(db),
-                file,
-            })),
+            current: Mutex::new(Some(opened)),
         };
         Ok((handle, epoch))
     }
@@ -89,7 +87,7 @@ impl Handle {
         &self,
         work: impl FnOnce(&Database) -> Result<T, redb::Error>,
     ) -> Result<T, StoreError> {
-        let db = self.current()?;
+        let db = self.current()?.db;
         match caught(|| work(&db)) {
             Ok(Ok(done)) => Ok(done),
             Ok(Err(error)) => {
@@ -121,25 +119,19 @@ impl Handle {
     /// # Errors
     /// When the file is not at its path any more, or was emptied.
     pub(super) fn is_in_place(&self) -> Result<(), StoreError> {
-        self.current()?;
-        let current = self.lock();
-        let Some(opened) = &*current else {
-            return Ok(());
-        };
-        let found = Place::of(&self.path);
-        match found {
-            Ok(found) if found.is_same_file(opened.file) && found.length > LEAST => Ok(()),
+        let file = self.current()?.file;
+        let detail = match fs::metadata(&self.path) {
+            Ok(found) if Place::of(&found) == file && found.len() > LEAST => return Ok(()),
+            Ok(_) => "it is not as it was opened".to_owned(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => error.to_string(),
             // Permissions were taken from the directory, say. What is open is as good as before.
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Ok(()),
-            Ok(_) | Err(_) => Err(StoreError::Unavailable {
-                cause: Cause::TakenAway,
-                at: self.path.clone(),
-                detail: found.map_or_else(
-                    |error| error.to_string(),
-                    |_| "it is not as it was opened".to_owned(),
-                ),
-            }),
-        }
+            Err(_) => return Ok(()),
+        };
+        Err(StoreError::Unavailable {
+            cause: Cause::TakenAway,
+            at: self.path.clone(),
+            detail,
+        })
     }
 
     pub(super) fn corrupt(&self, detail: &str) -> StoreError {
@@ -158,26 +150,22 @@ impl Handle {
         }
     }
 
-    fn current(&self) -> Result<Arc<Database>, StoreError> {
+    fn current(&self) -> Result<Opened, StoreError> {
         let mut current = self.lock();
         if let Some(opened) = &*current {
-            return Ok(Arc::clone(&opened.db));
+            return Ok(opened.clone());
         }
         let opened = caught(|| {
             let db = (self.open)()?;
-            let file = Place::of(&self.path)?;
-            Ok((database::id(&db)? == Some(self.id)).then_some((db, file)))
+            let is_ours = database::id(&db)? == Some(self.id);
+            Ok(is_ours.then_some(Opened::at(&self.path, db)?))
         });
-        let (db, file) = opened
+        let opened = opened
             .unwrap_or_else(|panicked| Err(panicked.into()))
             .map_err(|error| self.store_error(&error))?
             .ok_or_else(|| self.corrupt("another database was put in its place"))?;
-        let db = Arc::new(db);
-        *current = Some(Opened {
-            db: Arc::clone(&db),
-            file,
-        });
-        Ok(db)
+        *current = Some(opened.clone());
+        Ok(opened)
     }
 
     fn store_error(&self, error: &redb::Error) -> StoreError {
