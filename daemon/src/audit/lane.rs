@@ -84,6 +84,8 @@ struct Lane {
     lost: u64,
     failing: bool,
     change: Option<Change>,
+    /// How many of the queue were told before the change.
+    before: usize,
 }
 
 impl Lane {
@@ -196,6 +198,7 @@ impl Lanes {
                 lane.started = true;
             }
             lane.on = on;
+            lane.before = lane.queue.len();
             lane.change = Some(change);
         }
         guard.required = required;
@@ -300,6 +303,7 @@ impl Writer {
             return true;
         };
         let change = lane.change.take();
+        let before = self.batch.len() + lane.before;
         self.batch.append(&mut lane.queue);
         if lane.lost > 0
             && let Some(last) = self.batch.last()
@@ -325,9 +329,11 @@ impl Writer {
         drop(guard);
         match change {
             Some(Change::To(sink)) => {
-                // What was told before the change goes where it would have gone, if that is still possible.
+                // What was told before the change goes where it would have gone, if that is still possible, and nothing else does.
                 if self.sink.is_some() && !self.failing {
+                    let after = self.batch.split_off(before.min(self.batch.len()));
                     self.write();
+                    self.batch.extend(after);
                 }
                 if let Some(mut old) = self.sink.replace(sink) {
                     old.finish();
