@@ -7,6 +7,7 @@
 pub mod bars;
 pub mod clock;
 pub mod demand;
+pub mod examples;
 pub mod harness;
 pub mod hostile;
 pub mod probe;

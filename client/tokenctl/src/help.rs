@@ -6,13 +6,14 @@ pub(crate) const ABOUT: &str = "Ask tokend, the local token broker, for access t
 
 pub(crate) const AFTER: &str = "\
 Examples:
-  tokenctl get ads                                    print a token that is good now
-  curl -H \"$(tokenctl get ads --format header)\" ...   use it
-  eval \"$(tokenctl get ads --format env)\"             put it into ACCESS_TOKEN
-  printf %s \"$TOKEN\" | tokenctl reject ads            an API refused this token
-  tokenctl status                                     what every account is doing
-  tokenctl status --watch                             the same, kept up to date
-  tokenctl doctor                                     what is wrong, and what to do about it
+  tokenctl get ads                                print a token that is good now
+  tokenctl get ads --format header | curl -fsS -H @- URL
+                                                  use it; `tokenctl get --help` has the form for scripts
+  eval \"$(tokenctl get ads --format env)\"         export it as ACCESS_TOKEN
+  printf %s \"$TOKEN\" | tokenctl reject ads        an API refused this token
+  tokenctl status                                 what every account is doing
+  tokenctl status --watch                         the same, kept up to date
+  tokenctl doctor                                 what is wrong, and what to do about it
 
 Socket: --socket, else $TOKEND_SOCKET, else the first that exists of
   $XDG_RUNTIME_DIR/tokend/tokend.sock and /run/tokend/tokend.sock
@@ -39,7 +40,7 @@ pub(crate) const GET_AFTER: &str = "\
 Formats:
   plain   the token and a line end
   header  Authorization: Bearer TOKEN
-  env     ACCESS_TOKEN='TOKEN', quoted for the shell; another name with --env-name
+  env     export ACCESS_TOKEN='TOKEN', quoted for the shell; another name with --env-name
   json    {\"access_token\", \"token_type\", \"expires_at\", \"expires_in\", \"scope\"}: expires_at after
           RFC 3339, expires_in in seconds; null where unknown
 
@@ -47,7 +48,13 @@ Examples:
   tokenctl get ads
   tokenctl get ads --min-validity 10m      it must live ten minutes more
   tokenctl get ads --wait 2m               wait up to two minutes if the pace demands it
-  tokenctl get ads --format env --env-name ADS_TOKEN";
+  tokenctl get ads --format env --env-name ADS_TOKEN
+
+Every local user can read the arguments of a program, so a token never belongs into them. In a script, this form
+starts curl only when there is a token, and ends with the exit code of tokenctl when there is none:
+  header=$(tokenctl get ads --format header) && printf '%s\\n' \"$header\" | curl -fsS -H @- URL
+As one pipeline, it takes `set -o pipefail` to notice that tokenctl failed:
+  set -o pipefail; tokenctl get ads --format header | curl -fsS -H @- URL";
 
 pub(crate) const STATUS: &str = "Show what accounts are doing, their pace and their problems";
 

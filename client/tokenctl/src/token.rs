@@ -26,7 +26,7 @@ pub(crate) fn print(token: &Token, format: Format, env_name: &str) -> Result<(),
         },
         Format::Env => {
             let quoted = Zeroizing::new(secret.replace('\'', r"'\''"));
-            print_parts(&[env_name, "='", &quoted, "'"])
+            print_parts(&["export ", env_name, "='", &quoted, "'"])
         }
         Format::Json => output::print_json(&Json {
             access_token: secret,

@@ -6,6 +6,7 @@ mod audit;
 mod commands;
 mod completions;
 mod doctor;
+mod examples;
 mod failures;
 mod lifecycle;
 mod metrics;

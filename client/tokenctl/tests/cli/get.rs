@@ -64,7 +64,7 @@ fn a_token_that_would_smuggle_a_header_is_refused() {
 }
 
 #[test]
-fn get_prints_a_shell_assignment_that_a_shell_reads_back() {
+fn get_prints_what_a_shell_evaluates_to_export_the_token() {
     let odd = r#"it's $HOME "quoted" \ & more"#;
     let daemon = FakeDaemon::answering(Response::Token(Token {
         access_token: secret(odd),
@@ -75,12 +75,13 @@ fn get_prints_a_shell_assignment_that_a_shell_reads_back() {
         &["get", "ads", "--format", "env", "--env-name", "ADS_TOKEN"],
     );
     assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
-    let script = format!("{}printf %s \"$ADS_TOKEN\"", ended.stdout);
+    // Read by a program that the shell starts: exported, not merely set.
+    let script = format!("{}printenv ADS_TOKEN | head -c -1", ended.stdout);
     let read_back = Command::new("sh").args(["-c", &script]).output().unwrap();
     assert_eq!(String::from_utf8(read_back.stdout).unwrap(), odd);
 
     let ended = tokenctl(&self::daemon(), &["get", "ads", "--format", "env"]);
-    assert_eq!(ended, printed(format!("ACCESS_TOKEN='{TOKEN}'\n")));
+    assert_eq!(ended, printed(format!("export ACCESS_TOKEN='{TOKEN}'\n")));
 }
 
 #[test]
