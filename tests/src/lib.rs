@@ -10,6 +10,7 @@ pub mod demand;
 pub mod examples;
 pub mod harness;
 pub mod hostile;
+pub mod kept;
 pub mod probe;
 pub mod proofs;
 pub mod realserver;

@@ -8,6 +8,7 @@ mod completions;
 mod doctor;
 mod examples;
 mod failures;
+mod kept;
 mod lifecycle;
 mod metrics;
 mod monitoring;
