@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
-use tokend_config::{Account, SecretRef};
+use tokend_config::{Account, Proxy, SecretRef};
 use tokend_engine::Timestamp;
 use tokend_policy::{Peer, Permission, Permissions};
 use tokend_proto::{
@@ -23,6 +23,7 @@ use crate::escape::Escaped;
 use crate::registry::{Epoch, Slot};
 use crate::reload::Reloader;
 use crate::secrets::{SecretSource, resolve};
+use crate::upstream::Upstream;
 
 pub(crate) use files::Stamps;
 
@@ -64,7 +65,7 @@ impl Probed {
 pub(crate) struct Diagnosis {
     reloader: Arc<Reloader>,
     turn: Semaphore,
-    probed: Mutex<HashMap<String, (Timestamp, Outcome)>>,
+    probed: Mutex<HashMap<Spot, (Timestamp, Outcome)>>,
 }
 
 /// What one page is to be about.
@@ -102,12 +103,15 @@ impl Diagnosis {
             }
         }
         let probed = self.probe_all(&page.slots).await;
-        let source = self.reloader.upstream.secrets();
+        let upstream = &self.reloader.upstream;
+        let source = upstream.secrets();
         for slot in &page.slots {
             let account = &slot.account;
-            findings.extend(secrets(account, &source, page.admin).await);
+            let proxy = upstream.proxy_for(account, account.endpoint.base_url());
+            findings.extend(secrets(account, proxy.as_deref(), &source, page.admin).await);
             let url = account.endpoint.base_url();
-            if let Some(found) = probed.get(url) {
+            let spot = Spot::of(account, url, upstream);
+            if let Some(found) = probed.get(&spot) {
                 findings.push(about(account, provider(url, found)));
             }
         }
@@ -139,61 +143,55 @@ impl Diagnosis {
         )
     }
 
-    /// What was found about each address, by its URL.
-    async fn probe_all(&self, slots: &[Arc<Slot>]) -> HashMap<String, Probed> {
+    /// What was found about each spot of these accounts.
+    async fn probe_all(&self, slots: &[Arc<Slot>]) -> HashMap<Spot, Probed> {
+        let upstream = &self.reloader.upstream;
         let now = self.reloader.clock.steady();
         let mut all = HashMap::new();
-        let mut open = Vec::new();
+        // Several addresses at one host are one connection, where they are reached the same way.
+        let mut open = HashMap::new();
         for slot in slots {
-            let url = slot.account.endpoint.base_url();
-            if all.contains_key(url) || open.iter().any(|other| other == url) {
-                continue;
-            }
-            match self.remembered(&origin(url), now) {
-                Some(found) => drop(all.insert(url.to_owned(), found)),
-                None => open.push(url.to_owned()),
+            for spot in spots(&slot.account, upstream) {
+                match self.remembered(&spot, now) {
+                    Some(found) => drop(all.insert(spot, found)),
+                    None => drop(open.insert(spot, slot.account.proxy.clone())),
+                }
             }
         }
         if open.is_empty() {
             return all;
         }
-        let prober = match self.reloader.upstream.prober().await {
+        let prober = match upstream.prober().await {
             Ok(prober) => prober,
             Err(why) => {
-                all.extend(
-                    open.into_iter()
-                        .map(|url| (url, Probed::now(Err(why.clone())))),
-                );
+                let failed = |spot| (spot, Probed::now(Err(why.clone())));
+                all.extend(open.into_keys().map(failed));
                 return all;
             }
         };
-        // Several addresses at one host are one connection.
-        let mut hosts: Vec<String> = open.iter().map(|url| origin(url)).collect();
-        hosts.sort_unstable();
-        hosts.dedup();
-        let found: HashMap<String, Outcome> = stream::iter(hosts)
-            .map(|host| {
+        let found: HashMap<Spot, Outcome> = stream::iter(open)
+            .map(|(spot, route)| {
                 let prober = prober.clone();
                 async move {
-                    let found = prober.probe(&host).await;
-                    (host, found.map_err(|why| Escaped(&why).to_string()))
+                    let found = prober.probe(&route, &spot.origin).await;
+                    (spot, found.map_err(|why| Escaped(&why).to_string()))
                 }
             })
             .buffer_unordered(PROBES)
             .collect()
             .await;
         self.remember(&found, now);
-        for url in open {
-            if let Some(found) = found.get(&origin(&url)) {
-                all.insert(url, Probed::now(found.clone()));
-            }
-        }
+        all.extend(
+            found
+                .into_iter()
+                .map(|(spot, outcome)| (spot, Probed::now(outcome))),
+        );
         all
     }
 
-    fn remembered(&self, host: &str, now: Timestamp) -> Option<Probed> {
+    fn remembered(&self, spot: &Spot, now: Timestamp) -> Option<Probed> {
         let probed = self.probed.lock().unwrap_or_else(PoisonError::into_inner);
-        let (at, outcome) = probed.get(host)?;
+        let (at, outcome) = probed.get(spot)?;
         let age = now.since(*at);
         (age < FRESH).then(|| Probed {
             outcome: outcome.clone(),
@@ -201,13 +199,34 @@ impl Diagnosis {
         })
     }
 
-    fn remember(&self, found: &HashMap<String, Outcome>, now: Timestamp) {
+    fn remember(&self, found: &HashMap<Spot, Outcome>, now: Timestamp) {
         let mut probed = self.probed.lock().unwrap_or_else(PoisonError::into_inner);
         probed.retain(|_, (at, _)| now.since(*at) < FRESH);
         let room = MOST_HOSTS.saturating_sub(probed.len());
         let new = found.iter().take(room);
-        probed.extend(new.map(|(host, found)| (host.clone(), (now, found.clone()))));
+        probed.extend(new.map(|(spot, found)| (spot.clone(), (now, found.clone()))));
     }
+}
+
+/// What a connection of an account is made to, and the proxy it goes through.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Spot {
+    /// Scheme, host and port.
+    origin: String,
+    proxy: Option<Arc<Proxy>>,
+}
+
+impl Spot {
+    fn of(account: &Account, url: &str, upstream: &Upstream) -> Self {
+        Self {
+            origin: origin(url),
+            proxy: upstream.proxy_for(account, url),
+        }
+    }
+}
+
+fn spots(account: &Account, upstream: &Upstream) -> Vec<Spot> {
+    vec![Spot::of(account, account.endpoint.base_url(), upstream)]
 }
 
 /// What whoever asks may do.
@@ -239,9 +258,20 @@ pub(crate) fn caller(epoch: &Epoch, peer: &Peer) -> Finding {
 }
 
 /// Whether what an account needs can be had from its places. A command is not run: it may ask somebody, or leave traces.
-async fn secrets(account: &Account, source: &SecretSource, admin: bool) -> Vec<Finding> {
+async fn secrets(
+    account: &Account,
+    proxy: Option<&Proxy>,
+    source: &SecretSource,
+    admin: bool,
+) -> Vec<Finding> {
     let (mut good, mut bad) = (Vec::new(), Vec::new());
-    for (field, place) in account.secrets.iter() {
+    let own = account
+        .secrets
+        .iter()
+        .map(|(field, place)| (&**field, place));
+    let of_proxy = proxy.and_then(|proxy| proxy.password.as_ref());
+    let of_proxy = of_proxy.map(|place| ("the proxy's password", place));
+    for (field, place) in own.chain(of_proxy) {
         if let SecretRef::Command(_) = place {
             good.push(format!("{field}: a command, which was not run"));
             continue;
@@ -292,6 +322,8 @@ fn provider(url: &str, probed: &Probed) -> Finding {
     let lower = why.to_lowercase();
     let advice = if lower.contains("the egress relay") {
         "the daemon has no network of its own; see what the relay says: journalctl -u tokend-egress.service -u tokend-egress.socket"
+    } else if lower.starts_with("through the proxy ") {
+        "check `proxy` of the account and of [http], and whether the proxy lets this machine through"
     } else if lower.contains("dns error") || lower.contains("lookup") {
         "check the host in `base_url`, and the resolver of this machine (resolvectl query HOST)"
     } else if lower.contains("certificate") || lower.contains("unknownissuer") {

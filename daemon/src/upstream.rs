@@ -7,6 +7,7 @@
 mod exchange;
 mod probe;
 mod relay;
+mod ways;
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use secrecy::{ExposeSecret as _, SecretString};
-use tokend_config::{Account, Http, Parts};
+use tokend_config::{Account, Http, Parts, Proxy};
 use tokend_dialect::{Fields, Grant, Processed, Reply, RequestError, RetryAfter, UsedBy};
 use tokend_engine::{Answer, ClaimRefusal, GrantFacts, Kind};
 use tokend_store::Credential;
@@ -26,6 +27,7 @@ use crate::panics::ending;
 use crate::secrets::{SecretError, SecretSource, resolve};
 
 use exchange::{Exchange, Failure, wipe};
+use ways::Way;
 
 pub(crate) use probe::Prober;
 pub(crate) use relay::Egress;
@@ -44,6 +46,8 @@ pub(crate) struct Prepared {
     request: http::Request<Bytes>,
     fields: Fields,
     fingerprint: Box<str>,
+    exchange: Arc<Exchange>,
+    way: Arc<Way>,
 }
 
 /// The request is full of secrets, in its body and anywhere a dialect puts them.
@@ -64,6 +68,12 @@ pub(crate) enum PrepareError {
     Secret {
         account: Box<str>,
         field: Box<str>,
+        source: SecretError,
+    },
+    /// A proxy's password cannot be had.
+    #[error("the password of the proxy {proxy} cannot be had: {source}")]
+    Proxy {
+        proxy: Box<str>,
         source: SecretError,
     },
     /// The dialect makes no request of what there is.
@@ -107,7 +117,9 @@ impl PrepareError {
     pub(crate) fn refusal(&self) -> ClaimRefusal {
         match self {
             Self::RefreshToken { .. } => ClaimRefusal::RefreshToken,
-            Self::Secret { .. } | Self::Request { .. } | Self::Broken => ClaimRefusal::Secret,
+            Self::Secret { .. } | Self::Proxy { .. } | Self::Request { .. } | Self::Broken => {
+                ClaimRefusal::Secret
+            }
         }
     }
 }
@@ -163,15 +175,21 @@ impl Upstream {
         self.exchange.load().secrets.clone()
     }
 
+    /// The proxy that requests of an account for `url` go through, with the settings in force.
+    pub(crate) fn proxy_for(&self, account: &Account, url: &str) -> Option<Arc<Proxy>> {
+        let url = url::Url::parse(url).ok()?;
+        let exchange = self.exchange.load();
+        exchange.http.proxy_for(&account.proxy, &url).cloned()
+    }
+
     /// What looks whether providers can be reached, with the settings in force.
     ///
     /// # Errors
     /// Why it cannot be made.
     pub(crate) async fn prober(&self) -> Result<Prober, String> {
         let exchange = self.exchange.load_full();
-        let made = tokio::task::spawn_blocking(move || {
-            Prober::new(&exchange.http, exchange.secrets.egress)
-        });
+        exchange.ways.fetch(&exchange.secrets).await;
+        let made = tokio::task::spawn_blocking(move || Prober::new(&exchange));
         let made = made
             .await
             .map_err(|error| format!("looking failed inside tokend: {}", ending(&error)))?;
@@ -186,19 +204,23 @@ impl Upstream {
         credential: &Credential,
         access_token: Option<SecretString>,
     ) -> Result<Prepared, PrepareError> {
-        let (fields, fingerprint) = self
+        let exchange = self.exchange.load_full();
+        let (fields, fingerprint) = exchange
             .fields(&account, kind, credential, access_token)
             .await?;
         let request = account
             .dialect
             .request(dialect_kind(kind), &account.endpoint, &fields)
             .map_err(|source| PrepareError::of_request(&account, source))?;
+        let way = exchange.way(&account, &request).await?;
         Ok(Prepared {
             account,
             kind,
             request,
             fields,
             fingerprint,
+            exchange,
+            way,
         })
     }
 
@@ -216,62 +238,12 @@ impl Upstream {
         } else {
             Kind::Login
         };
-        self.fields(account, kind, credential, None)
+        let exchange = self.exchange.load_full();
+        exchange
+            .fields(account, kind, credential, None)
             .await
             .ok()
             .map(|(_, fingerprint)| fingerprint)
-    }
-
-    async fn fields(
-        &self,
-        account: &Account,
-        kind: Kind,
-        credential: &Credential,
-        access_token: Option<SecretString>,
-    ) -> Result<(Fields, Box<str>), PrepareError> {
-        let exchange = self.exchange.load_full();
-        let mut fields = Fields::new();
-        let mut parts = Parts::default();
-        parts.add(&account.fingerprint.to_string());
-        for field in account.dialect.fields_at(&account.endpoint) {
-            let needed = matches!(
-                (field.used_by, kind),
-                (UsedBy::Both, _) | (UsedBy::Login, Kind::Login) | (UsedBy::Refresh, Kind::Refresh)
-            );
-            if !needed {
-                continue;
-            }
-            let name = field.name.as_str();
-            if let Some(value) = account.field(name) {
-                fields.set(name, value);
-                continue;
-            }
-            let entered = match name {
-                "password" => credential.password.clone(),
-                "client_secret" => credential.client_secret.clone(),
-                tokend_dialect::REFRESH_TOKEN => credential.refresh_token.clone(),
-                tokend_dialect::ACCESS_TOKEN => access_token.clone(),
-                _ => None,
-            };
-            let value = match account.secret(name) {
-                Some(reference) => Some(resolve(reference, &exchange.secrets).await.map_err(
-                    |source| PrepareError::Secret {
-                        account: account.name.as_str().into(),
-                        field: name.into(),
-                        source,
-                    },
-                )?),
-                None => entered,
-            };
-            if let Some(value) = value {
-                if !field.internal {
-                    parts.add(name);
-                    parts.add(value.expose_secret());
-                }
-                fields.set_secret(name, value);
-            }
-        }
-        Ok((fields, format!("{}{}", mark(kind), parts.finish()).into()))
     }
 
     /// Sends a request and reads what comes of it. Ends always, within the configured time.
@@ -282,9 +254,10 @@ impl Upstream {
             request,
             fields,
             fingerprint,
+            exchange,
+            way,
         } = prepared;
-        let exchange = self.exchange.load_full();
-        let (answer, grant, told) = match exchange.exchange(request).await {
+        let (answer, grant, told) = match exchange.exchange(&way, request).await {
             Ok(response) => {
                 let reply = account
                     .dialect
@@ -353,6 +326,81 @@ impl Upstream {
                 Duration::from_millis(u64::try_from(wait).unwrap_or(0))
             }
         }
+    }
+}
+
+/// What a request is made of.
+impl Exchange {
+    async fn fields(
+        &self,
+        account: &Account,
+        kind: Kind,
+        credential: &Credential,
+        access_token: Option<SecretString>,
+    ) -> Result<(Fields, Box<str>), PrepareError> {
+        let mut fields = Fields::new();
+        let mut parts = Parts::default();
+        parts.add(&account.fingerprint.to_string());
+        for field in account.dialect.fields_at(&account.endpoint) {
+            let needed = matches!(
+                (field.used_by, kind),
+                (UsedBy::Both, _) | (UsedBy::Login, Kind::Login) | (UsedBy::Refresh, Kind::Refresh)
+            );
+            if !needed {
+                continue;
+            }
+            let name = field.name.as_str();
+            if let Some(value) = account.field(name) {
+                fields.set(name, value);
+                continue;
+            }
+            let entered = match name {
+                "password" => credential.password.clone(),
+                "client_secret" => credential.client_secret.clone(),
+                tokend_dialect::REFRESH_TOKEN => credential.refresh_token.clone(),
+                tokend_dialect::ACCESS_TOKEN => access_token.clone(),
+                _ => None,
+            };
+            let value = match account.secret(name) {
+                Some(reference) => {
+                    Some(resolve(reference, &self.secrets).await.map_err(|source| {
+                        PrepareError::Secret {
+                            account: account.name.as_str().into(),
+                            field: name.into(),
+                            source,
+                        }
+                    })?)
+                }
+                None => entered,
+            };
+            if let Some(value) = value {
+                if !field.internal {
+                    parts.add(name);
+                    parts.add(value.expose_secret());
+                }
+                fields.set_secret(name, value);
+            }
+        }
+        Ok((fields, format!("{}{}", mark(kind), parts.finish()).into()))
+    }
+
+    /// The way of a request, with all that going it takes.
+    async fn way(
+        &self,
+        account: &Account,
+        request: &http::Request<Bytes>,
+    ) -> Result<Arc<Way>, PrepareError> {
+        // What is no URL here is none for the HTTP client either, which says so when it shall be sent.
+        let url = url::Url::parse(&request.uri().to_string()).ok();
+        let way = self.ways.choose(&self.http, &account.proxy, url.as_ref());
+        if let Some(hop) = &way.hop {
+            let fetched = hop.fetch(&self.secrets).await;
+            fetched.map_err(|source| PrepareError::Proxy {
+                proxy: hop.proxy.to_string().into(),
+                source,
+            })?;
+        }
+        Ok(way)
     }
 }
 

@@ -20,6 +20,7 @@ use super::group::Groups;
 use super::marks::{Marks, Owner};
 use super::mistake::Mistakes;
 use super::pacing::{Pacing, PacingTable};
+use super::proxy::{self, MOST_PROXIES, Proxy, Route};
 use super::section::{Key, Section};
 use super::shared::Shared;
 use super::value::Value;
@@ -42,6 +43,8 @@ pub struct Account {
     pub allow: Arc<Policy>,
     /// How often its provider may be asked.
     pub pacing: Arc<Pacing>,
+    /// Which way its provider is reached.
+    pub proxy: Route,
     /// When it is refreshed without being asked.
     pub refresh: RefreshPolicy,
     /// Provider, base URL, and user name or client id. With another identity it is another account under the same name.
@@ -99,6 +102,7 @@ pub(super) struct Reader {
     pub(super) policies: Shared<Arc<Policy>, Policy>,
     sites: Shared<String, Site>,
     pacings: Shared<Pacing, Pacing>,
+    proxies: Shared<Proxy, Proxy>,
     names: Shared<Box<str>, str>,
 }
 
@@ -117,6 +121,7 @@ struct Own {
     allow: Option<Vec<Rule>>,
     refresh: Option<RefreshPolicy>,
     pacing: PacingTable,
+    proxy: Route,
 }
 
 const REFRESH: [(&str, RefreshPolicy); 3] = [
@@ -146,6 +151,7 @@ impl Reader {
             policies: Shared::new(),
             sites: Shared::new(),
             pacings: Shared::new(),
+            proxies: Shared::new(),
             names: Shared::new(),
         }
     }
@@ -168,6 +174,7 @@ impl Reader {
             allow: allow(&mut section, &mut self.directory, marks, mistakes),
             refresh: refresh(section.take("refresh"), mistakes),
             pacing: PacingTable::read(section.take("pacing"), mistakes),
+            proxy: self.proxy(section.take("proxy"), base, mistakes),
         };
         marks.end(Owner::Account(&name));
         let mut given = Given::default();
@@ -191,6 +198,31 @@ impl Reader {
         section.finish(mistakes);
         let site = site.filter(|_| mistakes.count() == before)?;
         Some(self.account(name, &known, &site, given, own, marks))
+    }
+
+    /// Which way the account goes; equal proxies are kept once.
+    fn proxy(&mut self, value: Option<Value<'_>>, base: &Path, mistakes: &mut Mistakes) -> Route {
+        let Some(value) = value else {
+            return Route::Inherited;
+        };
+        match proxy::read(value.clone(), base, mistakes) {
+            Some(Route::Through(own)) => match self.proxies.keep(own, MOST_PROXIES) {
+                Some(kept) => Route::Through(kept),
+                None => {
+                    let message =
+                        format!("accounts name more than {MOST_PROXIES} different proxies");
+                    let _told: Option<()> = value.hidden().wrong(mistakes, message, None);
+                    Route::Inherited
+                }
+            },
+            Some(route) => route,
+            None => Route::Inherited,
+        }
+    }
+
+    /// The proxies that accounts named, each once.
+    pub(super) fn proxies(&self) -> impl Iterator<Item = &Arc<Proxy>> {
+        self.proxies.values()
     }
 
     fn dialect(
@@ -285,6 +317,7 @@ impl Reader {
                 .collect(),
             allow,
             pacing: self.pacings.keep(pacing),
+            proxy: own.proxy,
             refresh: own.refresh.unwrap_or(self.defaults.refresh),
             identity,
             fingerprint,

@@ -7,11 +7,12 @@ use std::path::Path;
 
 use tokend_dialect::{Dialect, EndpointSettings, FieldUse};
 use tokend_proto::AccountName;
-use url::{Host, Url};
+use url::Url;
 
 use super::dialects::Known;
 use super::fingerprint::Fingerprint;
 use super::mistake::{Mistakes, choose_from};
+use super::proxy::is_this_machine;
 use super::secret_ref::secret;
 use super::section::Section;
 use super::value::Value;
@@ -314,13 +315,7 @@ pub(super) fn check_scheme(base_url: &str) -> Result<(), AddressError> {
     let Ok(url) = Url::parse(base_url) else {
         return Ok(());
     };
-    let loopback = match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
-    if url.scheme() != "http" || loopback {
+    if url.scheme() != "http" || is_this_machine(&url) {
         return Ok(());
     }
     let message =

@@ -21,6 +21,7 @@ mod marks;
 mod metrics;
 mod mistake;
 mod pacing;
+mod proxy;
 pub mod report;
 mod secret_ref;
 mod section;
@@ -44,6 +45,7 @@ pub use marks::{Marks, Origin};
 pub use metrics::{Metrics, MetricsListen};
 pub use mistake::{ConfigError, Report, nearest};
 pub use pacing::Pacing;
+pub use proxy::{NoProxy, Proxy, Route, is_this_machine};
 pub use secret_ref::{COMMAND_TIMEOUT, SecretRef};
 pub use settings::{Http, Limits, Log};
 

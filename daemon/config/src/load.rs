@@ -77,8 +77,15 @@ pub(super) fn load(
     let Accounts {
         mut found,
         files: read,
+        reader,
         ..
     } = accounts;
+    let mut http = head.http;
+    let named = reader
+        .proxies()
+        .filter(|own| Some(*own) != http.proxy.as_ref());
+    let named: Vec<_> = named.cloned().collect();
+    http.proxies.extend(named);
     found.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     found.shrink_to_fit();
     mistakes.finish(Config {
@@ -98,7 +105,7 @@ pub(super) fn load(
         log: head.log,
         audit: head.audit,
         metrics: head.metrics,
-        http: head.http,
+        http,
         accounts: found,
         files: read.iter().map(|file| file.path.to_path_buf()).collect(),
     })

@@ -3,12 +3,14 @@
 //! Owns their defaults and bounds, with the reasons. Knows nothing of accounts.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use url::Url;
 
 use super::Files;
 use super::mistake::Mistakes;
+use super::proxy::{self, NoProxy, Proxy, Route};
 use super::section::Section;
 use super::value::Value;
 use crate::log::{Format, Level};
@@ -148,8 +150,13 @@ pub struct Http {
     pub connect_timeout: Duration,
     /// How long one exchange may take from start to end.
     pub timeout: Duration,
-    /// The proxy for all requests. Variables such as `$https_proxy` are not looked at.
-    pub proxy: Option<Url>,
+    /// The proxy for requests that leave this machine, where an account does not say otherwise. Variables such as `$https_proxy` are
+    /// not looked at.
+    pub proxy: Option<Arc<Proxy>>,
+    /// What is reached without that proxy.
+    pub no_proxy: NoProxy,
+    /// All proxies that this section and accounts name, each once.
+    pub proxies: Vec<Arc<Proxy>>,
     /// The longest reply that is read, in bytes.
     pub max_body: usize,
     /// A PEM file of certificate authorities that are trusted beside the system's.
@@ -162,6 +169,8 @@ impl Default for Http {
             connect_timeout: 10 * SECOND,
             timeout: 30 * SECOND,
             proxy: None,
+            no_proxy: NoProxy::default(),
+            proxies: Vec::new(),
             max_body: 1 << 20,
             extra_ca: None,
         }
@@ -189,7 +198,14 @@ impl Http {
         let timeout = duration("timeout", default.timeout);
         let proxy = section
             .take("proxy")
-            .and_then(|value| proxy(value, mistakes));
+            .and_then(|value| proxy::read(value, base, mistakes));
+        let no_proxy = section
+            .take("no_proxy")
+            .and_then(|value| NoProxy::read(&value, mistakes));
+        let proxy = match proxy {
+            Some(Route::Through(proxy)) => Some(proxy),
+            Some(Route::Inherited | Route::Direct) | None => None,
+        };
         let max_body = section
             .take("max_body")
             .and_then(|value| value.size(1024..=64 << 20, mistakes));
@@ -200,32 +216,28 @@ impl Http {
         Self {
             connect_timeout,
             timeout,
+            proxies: proxy.iter().cloned().collect(),
             proxy,
+            no_proxy: no_proxy.unwrap_or_default(),
             max_body: max_body.unwrap_or(default.max_body),
             extra_ca,
         }
     }
 }
 
-fn proxy(value: Value<'_>, mistakes: &mut Mistakes) -> Option<Url> {
-    let help = || "write scheme, host and port: `http://proxy.example.com:3128`".to_owned();
-    let text = value.string(mistakes)?;
-    let Ok(url) = Url::parse(text) else {
-        return value.hidden().wrong(mistakes, "this is not a URL", help());
-    };
-    if !url.username().is_empty() || url.password().is_some() {
-        let message = "a proxy's user name and password cannot stand in the configuration";
-        let help = "use a proxy that knows this machine by its address".to_owned();
-        return value.hidden().wrong(mistakes, message, help);
+impl Http {
+    /// The proxy that a request of an account for `url` goes through; `None` where it goes directly.
+    pub fn proxy_for(&self, route: &Route, url: &Url) -> Option<&Arc<Proxy>> {
+        if proxy::is_this_machine(url) {
+            return None;
+        }
+        match route {
+            Route::Direct => None,
+            // The one that was kept, should two accounts have written the same.
+            Route::Through(own) => self.proxies.iter().find(|proxy| *proxy == own),
+            Route::Inherited => self.proxy.as_ref().filter(|_| !self.no_proxy.has(url)),
+        }
     }
-    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
-        return value.wrong(
-            mistakes,
-            format!("`{text}` is not an address of a proxy"),
-            help(),
-        );
-    }
-    Some(url)
 }
 
 fn existing_file(

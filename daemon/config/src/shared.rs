@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tokend_policy::{Policy, Rule};
 
 use super::pacing::Pacing;
+use super::proxy::Proxy;
 
 /// Values that many accounts have in common, kept once.
 #[derive(Debug)]
@@ -29,6 +30,24 @@ impl<K: Eq + Hash, V: ?Sized> Shared<K, V> {
             Entry::Occupied(kept) => Ok(Arc::clone(kept.get())),
             Entry::Vacant(free) => Ok(Arc::clone(free.insert(make()?))),
         }
+    }
+}
+
+impl Shared<Proxy, Proxy> {
+    /// The one proxy equal to `proxy`; `None` where there are `most` others already.
+    pub(super) fn keep(&mut self, proxy: Arc<Proxy>, most: usize) -> Option<Arc<Proxy>> {
+        if let Some(kept) = self.0.get(&*proxy) {
+            return Some(Arc::clone(kept));
+        }
+        (self.0.len() < most).then(|| {
+            self.0.insert(Proxy::clone(&proxy), Arc::clone(&proxy));
+            proxy
+        })
+    }
+
+    /// All that are kept.
+    pub(super) fn values(&self) -> impl Iterator<Item = &Arc<Proxy>> {
+        self.0.values()
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use tokend_config::SecretRef;
 use tokend_config::report::{self, Medium};
-use tokend_config::{Account, Config, Environment, Fingerprint, Overrides, Pacing};
+use tokend_config::{Account, Config, Environment, Fingerprint, Overrides, Pacing, Proxy};
 
 use super::finish;
 use crate::cli::{CheckArgs, Exit};
@@ -61,6 +61,9 @@ impl Findings {
         findings.secrets(config, run_commands);
         for account in &config.accounts {
             findings.account(account);
+        }
+        for proxy in &config.http.proxies {
+            findings.proxy(proxy);
         }
         findings.twins(&config.accounts);
         findings
@@ -186,12 +189,16 @@ impl Findings {
         });
         let source = SecretSource::of_this_process(config.limits.command_timeout, egress);
         let mut skipped = 0;
-        for (place, account) in distinct(config) {
+        let of_accounts = distinct(config).into_iter();
+        let of_accounts = of_accounts.map(|(place, it)| (place, format!("account {}", it.name)));
+        let of_proxies = config.http.proxies.iter();
+        let of_proxies =
+            of_proxies.filter_map(|it| Some((it.password.as_ref()?, format!("proxy {it}"))));
+        for (place, whose) in of_accounts.chain(of_proxies) {
             if place.is_command() && !run_commands {
                 skipped += 1;
             } else if let Err(error) = runtime.block_on(resolve(place, &source)) {
-                self.errors
-                    .push(format!("account {}: {error}", account.name));
+                self.errors.push(format!("{whose}: {error}"));
             }
         }
         if skipped > 0 {
@@ -224,6 +231,14 @@ impl Findings {
                 "accounts {} are the same login at {base_url}; each has a pace and a refresh token of its own, so the provider \
                  sees that many times the requests: keep one of them, and allow it to all who need it",
                 list(&names)
+            ));
+        }
+    }
+
+    fn proxy(&mut self, proxy: &Proxy) {
+        if proxy.is_told_a_password_in_the_clear() {
+            self.notes.push(format!(
+                "proxy {proxy}: user name and password travel to it unencrypted; use an https:// proxy, or a password that is good for nothing else"
             ));
         }
     }

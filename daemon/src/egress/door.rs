@@ -110,6 +110,10 @@ impl Door {
                     Response::new(Relayed::nothing())
                 })
             }
+            Wanted::Forward if way.proxy.is_some() => {
+                let words = "a request for an http:// address goes through no proxy";
+                Err(Failure::new(Kind::Denied, words))
+            }
             Wanted::Forward => forward(request, &target, &way).await.map(closing),
             Wanted::Reach => way
                 .connect(&target)
@@ -117,7 +121,7 @@ impl Door {
                 .map(|_| say(StatusCode::OK, "reached")),
             Wanted::Failure => {
                 patience.ended();
-                return match self.memory.of(&target) {
+                return match self.memory.of(&way.named(&target)) {
                     Some(failure) => say(StatusCode::OK, &failure.words),
                     None => say(StatusCode::NOT_FOUND, "nothing failed there of late"),
                 };
@@ -126,13 +130,15 @@ impl Door {
         patience.ended();
         match done {
             Ok(response) => {
-                tracing::debug!("{target}: reached");
-                self.memory.forget(&target);
+                let named = way.named(&target);
+                tracing::debug!("{named}: reached");
+                self.memory.forget(&named);
                 response
             }
             Err(failure) => {
-                tracing::warn!("not reached: {target}: {}: {}", failure.kind, failure.words);
-                self.memory.keep(&target, &failure);
+                let named = way.named(&target);
+                tracing::warn!("not reached: {named}: {}: {}", failure.kind, failure.words);
+                self.memory.keep(&named, &failure);
                 tell(&failure)
             }
         }

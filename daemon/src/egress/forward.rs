@@ -50,9 +50,7 @@ pub(super) async fn forward(
         }
     };
     clean(&mut head.headers);
-    if way.proxy.is_none() {
-        head.uri = origin_form(&head.uri);
-    }
+    head.uri = origin_form(&head.uri);
     if let Ok(host) = HeaderValue::from_str(&target.host_header()) {
         head.headers.insert(header::HOST, host);
     }

@@ -7,7 +7,6 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use super::failure::Failure;
-use super::target::Target;
 use crate::clock::Clock;
 
 /// How many targets are remembered.
@@ -19,7 +18,8 @@ const FRESH_MS: u64 = 10_000;
 #[derive(Debug)]
 pub(super) struct Memory {
     clock: Clock,
-    last: Mutex<HashMap<Target, (u64, Failure)>>,
+    /// By target, and the proxy on the way to it.
+    last: Mutex<HashMap<Box<str>, (u64, Failure)>>,
 }
 
 impl Memory {
@@ -31,25 +31,25 @@ impl Memory {
     }
 
     /// A target was not reached.
-    pub(super) fn keep(&self, target: &Target, failure: &Failure) {
+    pub(super) fn keep(&self, target: &str, failure: &Failure) {
         let now = self.clock.boot_ms();
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if last.len() >= MOST {
             last.retain(|_, (at, _)| now.saturating_sub(*at) < FRESH_MS);
         }
         if last.len() < MOST || last.contains_key(target) {
-            last.insert(target.clone(), (now, failure.clone()));
+            last.insert(target.into(), (now, failure.clone()));
         }
     }
 
     /// A target was reached: what was before does not matter any more.
-    pub(super) fn forget(&self, target: &Target) {
+    pub(super) fn forget(&self, target: &str) {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         last.remove(target);
     }
 
     /// Why a target was not reached a moment ago.
-    pub(super) fn of(&self, target: &Target) -> Option<Failure> {
+    pub(super) fn of(&self, target: &str) -> Option<Failure> {
         let now = self.clock.boot_ms();
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let (at, failure) = last.get(target)?;
@@ -65,26 +65,22 @@ mod tests {
     use super::*;
     use crate::clock::fake::FakeClock;
 
-    fn target(text: &str) -> Target {
-        Target::of(&text.parse().unwrap(), None).unwrap()
-    }
-
     #[test]
     fn a_failure_is_remembered_for_a_while_or_until_the_target_is_reached() {
         let (clock, hands) = FakeClock::start(0, 0, "boot");
         let memory = Memory::new(clock);
-        let (one, other) = (target("a:1"), target("a:2"));
+        let (one, other) = ("a:1", "a:2");
         let failure = Failure::new(Kind::Refused, "refused");
-        memory.keep(&one, &failure);
+        memory.keep(one, &failure);
         assert_eq!(
-            (memory.of(&one), memory.of(&other)),
+            (memory.of(one), memory.of(other)),
             (Some(failure.clone()), None)
         );
-        memory.forget(&one);
-        assert_eq!(memory.of(&one), None);
-        memory.keep(&one, &failure);
+        memory.forget(one);
+        assert_eq!(memory.of(one), None);
+        memory.keep(one, &failure);
         hands.advance(Duration::from_millis(FRESH_MS));
-        assert_eq!(memory.of(&one), None);
+        assert_eq!(memory.of(one), None);
     }
 
     #[test]
@@ -93,12 +89,12 @@ mod tests {
         let memory = Memory::new(clock);
         let failure = Failure::new(Kind::Refused, "refused");
         for port in 1..=MOST + 10 {
-            memory.keep(&target(&format!("a:{port}")), &failure);
+            memory.keep(&format!("a:{port}"), &failure);
         }
         let count = || memory.last.lock().unwrap().len();
         assert_eq!(count(), MOST);
         hands.advance(Duration::from_millis(FRESH_MS));
-        memory.keep(&target("b:1"), &failure);
-        assert_eq!((count(), memory.of(&target("b:1"))), (1, Some(failure)));
+        memory.keep("b:1", &failure);
+        assert_eq!((count(), memory.of("b:1")), (1, Some(failure)));
     }
 }

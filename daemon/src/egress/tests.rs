@@ -301,20 +301,23 @@ async fn the_configured_proxy_is_gone_through() {
         "{answer}"
     );
 
-    let asker = connect(relay, &format!("GET http://near.example/x HTTP/1.1\n{way}")).await;
-    let (mut other, _) = soon(proxy.accept()).await.unwrap();
-    let asked = read_head(&mut other).await;
-    assert!(
-        asked.starts_with("GET http://near.example/x HTTP/1.1\r\n"),
-        "{asked}"
-    );
-    assert!(
-        asked.contains("host: near.example\r\n") && !asked.contains("tokend-"),
-        "{asked}"
-    );
-    other
-        .write_all(raw("200 OK", "{}").as_bytes())
-        .await
-        .unwrap();
-    assert!(read_all(asker).await.starts_with("HTTP/1.1 200 "));
+    let answer = say(relay, &format!("GET http://near.example/x HTTP/1.1\n{way}")).await;
+    assert!(answer.contains("goes through no proxy"), "{answer}");
+}
+
+#[tokio::test]
+async fn what_the_proxy_shall_know_of_us_goes_to_the_proxy_alone() {
+    let relay = relay().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    let secret = "proxy-authorization: Basic eA==";
+    let way = format!("host: x\ntokend-proxy: http://{at}/\n{secret}");
+    let _asker = connect(relay, &format!("CONNECT far.example:443 HTTP/1.1\n{way}")).await;
+    let (mut other, _) = soon(listener.accept()).await.unwrap();
+    assert!(read_head(&mut other).await.contains(secret));
+
+    let direct = format!("GET http://{at}/x HTTP/1.1\nhost: x\n{secret}");
+    let _asker = connect(relay, &direct).await;
+    let (mut other, _) = soon(listener.accept()).await.unwrap();
+    assert!(!read_head(&mut other).await.contains("proxy-authorization"));
 }

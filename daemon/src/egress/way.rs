@@ -1,14 +1,17 @@
 //! Connections to the world: names, addresses, time limits, and the proxy the daemon was configured with.
 //!
 //! Owns how a connection is made, with the library and the settings the daemon uses itself where it has a network. Sends nothing but
-//! CONNECT to a proxy.
+//! CONNECT to a proxy, and asks no resolver where `localhost` is.
 
 use std::future::poll_fn;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use http::{HeaderMap, Request, Uri, header};
+use http::{HeaderMap, HeaderValue, Request, Uri, header};
 use hyper::client::conn::http1;
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -37,6 +40,8 @@ const UNANSWERED: Duration = Duration::from_secs(30);
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Way {
     pub(super) proxy: Option<Target>,
+    /// What the proxy shall know of us.
+    pub(super) authorization: Option<HeaderValue>,
     pub(super) patience: Duration,
 }
 
@@ -58,8 +63,14 @@ impl Way {
             None => None,
             Some(value) => Some(proxy(value.as_bytes()).ok_or("the proxy is no http:// address")?),
         };
+        let authorization = headers.get(header::PROXY_AUTHORIZATION).cloned();
+        let authorization = authorization.filter(|_| proxy.is_some()).map(|mut value| {
+            value.set_sensitive(true);
+            value
+        });
         Ok(Self {
             proxy,
+            authorization,
             patience: patience.min(LONGEST),
         })
     }
@@ -77,15 +88,21 @@ impl Way {
     /// A connection that ends at the target itself.
     pub(super) async fn tunnel(&self, target: &Target) -> Result<Box<dyn Stream>, Failure> {
         let stream = self.connect(target).await?;
-        let Some(proxy) = &self.proxy else {
+        if self.proxy.is_none() {
             return Ok(Box::new(stream));
-        };
-        match tokio::time::timeout(self.patience + MARGIN, through(stream, proxy, target)).await {
+        }
+        let tunnel = through(stream, target, self.authorization.clone());
+        match tokio::time::timeout(self.patience + MARGIN, tunnel).await {
             Ok(tunnel) => tunnel,
-            Err(_) => Err(Failure::new(
-                Kind::Late,
-                &format!("the proxy {proxy} timed out"),
-            )),
+            Err(_) => Err(Failure::new(Kind::Late, "the proxy timed out")),
+        }
+    }
+
+    /// The target, and the proxy on the way to it, as the log has them.
+    pub(super) fn named(&self, target: &Target) -> String {
+        match &self.proxy {
+            Some(proxy) => format!("{target} through the proxy {proxy}"),
+            None => target.to_string(),
         }
     }
 }
@@ -102,7 +119,7 @@ async fn tcp(target: &Target, patience: Duration) -> Result<TcpStream, Failure> 
     let Some(uri) = target.uri() else {
         return Err(Failure::new(Kind::Name, "this is no name of a host"));
     };
-    let mut connector = HttpConnector::new();
+    let mut connector = HttpConnector::new_with_resolver(tower::service_fn(addresses));
     connector.set_connect_timeout(Some(patience));
     connector.set_nodelay(true);
     connector.set_keepalive(Some(KEEPALIVE));
@@ -118,30 +135,47 @@ async fn tcp(target: &Target, patience: Duration) -> Result<TcpStream, Failure> 
         .map_err(|error| Failure::of_connecting(&error))
 }
 
+/// The addresses of a name. What may be sent to `localhost` unencrypted must not depend on what a resolver says.
+async fn addresses(name: Name) -> io::Result<std::vec::IntoIter<SocketAddr>> {
+    let found = match name.as_str() {
+        "localhost" => vec![
+            (Ipv4Addr::LOCALHOST, 0).into(),
+            (Ipv6Addr::LOCALHOST, 0).into(),
+        ],
+        _ => GaiResolver::new().call(name).await?.collect(),
+    };
+    Ok(found.into_iter())
+}
+
 /// Asks a proxy for a tunnel.
 async fn through(
     stream: TcpStream,
-    proxy: &Target,
     target: &Target,
+    authorization: Option<HeaderValue>,
 ) -> Result<Box<dyn Stream>, Failure> {
     let broken = |error: &hyper::Error| {
-        let words = format!("the proxy {proxy} failed: {}", causes(error));
+        let words = format!("the proxy failed: {}", causes(error));
         Failure::new(Kind::Denied, &words)
     };
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
         .await
         .map_err(|error| broken(&error))?;
     drop(tokio::spawn(connection.with_upgrades()));
-    let request = Request::connect(target.to_string())
+    let mut request = Request::connect(target.to_string())
         .header(header::HOST, target.to_string())
         .body(Relayed::nothing())
         .map_err(|error| Failure::new(Kind::Unavailable, &error.to_string()))?;
+    if let Some(value) = authorization {
+        request
+            .headers_mut()
+            .insert(header::PROXY_AUTHORIZATION, value);
+    }
     let answer = sender
         .send_request(request)
         .await
         .map_err(|error| broken(&error))?;
     if !answer.status().is_success() {
-        let words = format!("the proxy {proxy} answered {} to CONNECT", answer.status());
+        let words = format!("the proxy answered {} to CONNECT", answer.status());
         return Err(Failure::new(Kind::Denied, &words));
     }
     let tunnel = hyper::upgrade::on(answer)
@@ -152,8 +186,6 @@ async fn through(
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     fn of(name: &'static str, value: &'static str) -> Result<Way, &'static str> {

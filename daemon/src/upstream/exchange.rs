@@ -1,22 +1,21 @@
 //! One HTTP exchange, from the request to the whole answer or to what went wrong.
 //!
-//! Owns how connections are made and whether a request may have left. Understands nothing of what is asked or answered.
+//! Owns whether a request may have left. Understands nothing of what is asked or answered.
 
 use bytes::Bytes;
 use tokend_config::Http;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use super::ClientError;
-use super::relay::{self, Relay};
+use super::relay;
+use super::ways::{self, Way, Ways};
 use crate::causes::causes;
 use crate::secrets::SecretSource;
 
 /// How providers are spoken to, as configured.
 #[derive(Debug)]
 pub(super) struct Exchange {
-    client: reqwest::Client,
-    /// What all connections go through, if they do.
-    relay: Option<Relay>,
+    pub(super) ways: Ways,
     /// What it was made of, for a [`super::Prober`] that is made the same way.
     pub(super) http: Http,
     max_body: usize,
@@ -36,13 +35,8 @@ pub(super) enum Failure {
 
 impl Exchange {
     pub(super) fn new(http: &Http, secrets: SecretSource) -> Result<Self, ClientError> {
-        let relay = Relay::of(secrets.egress, http)?;
-        let client = builder(http, relay.as_ref())?
-            .build()
-            .map_err(|error| client_error(&error))?;
         Ok(Self {
-            client,
-            relay,
+            ways: Ways::new(http, secrets.egress)?,
             http: http.clone(),
             max_body: http.max_body,
             secrets,
@@ -51,17 +45,19 @@ impl Exchange {
 
     pub(super) async fn exchange(
         &self,
+        way: &Way,
         request: http::Request<Bytes>,
     ) -> Result<http::Response<Bytes>, Failure> {
         let request =
             reqwest::Request::try_from(request).map_err(|error| Failure::NotSent(chain(&error)))?;
+        ways::may_leave(request.url()).map_err(Failure::NotSent)?;
         let target = relay::target(request.url());
         let is_plain = request.url().scheme() == "http";
-        let mut response = match self.client.execute(request).await {
+        let mut response = match way.client.execute(request).await {
             Ok(response) => response,
-            Err(error) => return Err(self.failed(&error, target).await),
+            Err(error) => return Err(way.failed(&error, target).await),
         };
-        if self.relay.is_some()
+        if way.relay.is_some()
             && is_plain
             && let Some(kind) = relay::told_by(&response)
         {
@@ -87,54 +83,22 @@ impl Exchange {
             .body(Bytes::from(std::mem::take(&mut *body)))
             .map_err(|error| Failure::MaybeSent(error.to_string()))
     }
+}
 
-    /// The same, in the words of the relay where the connection was its to make.
+impl Way {
+    /// What a failure means, in the words of the relay where the connection was its to make, and with the proxy's name where there is one.
     async fn failed(&self, error: &reqwest::Error, target: Option<String>) -> Failure {
-        match (&self.relay, target) {
+        let failure = match (&self.relay, target) {
             (Some(relay), Some(target)) if error.is_connect() => {
                 Failure::NotSent(relay.explain(&target, error).await)
             }
             _ => failed(error),
-        }
-    }
-}
-
-/// How every connection to a provider is made.
-pub(super) fn builder(
-    http: &Http,
-    relay: Option<&Relay>,
-) -> Result<reqwest::ClientBuilder, ClientError> {
-    let mut builder = reqwest::Client::builder()
-        .user_agent(concat!("tokend/", env!("CARGO_PKG_VERSION")))
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .referer(false)
-        .http1_only()
-        // A connection kept from an earlier attempt may be closed by now, and then nobody knows whether the request left.
-        .pool_max_idle_per_host(0)
-        .connect_timeout(http.connect_timeout)
-        .timeout(http.timeout);
-    builder = match (relay, &http.proxy) {
-        // Which goes through the configured proxy in its turn.
-        (Some(relay), _) => builder.proxy(relay.proxy()?),
-        (None, Some(proxy)) => builder
-            .proxy(reqwest::Proxy::all(proxy.as_str()).map_err(|error| client_error(&error))?),
-        (None, None) => builder.no_proxy(),
-    };
-    if let Some(path) = &http.extra_ca {
-        let bad = |reason: String| ClientError::ExtraCa {
-            path: path.display().to_string(),
-            reason,
         };
-        let pem = std::fs::read(path).map_err(|error| bad(error.to_string()))?;
-        let certificates =
-            reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| bad(chain(&error)))?;
-        if certificates.is_empty() {
-            return Err(bad("holds no certificate in PEM form".into()));
+        match (failure, &self.hop) {
+            (Failure::NotSent(words), Some(hop)) => Failure::NotSent(hop.blame(&words)),
+            (failure, _) => failure,
         }
-        builder = builder.tls_certs_merge(certificates);
     }
-    Ok(builder)
 }
 
 /// Before the connection stood nothing was sent; at any later point the provider may have acted.

@@ -5,16 +5,18 @@
 
 use std::error::Error;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokend_config::Http;
+use tokend_config::{Http, Route};
 use tower::{Layer, Service};
 use url::Url;
 
-use super::exchange::{builder, chain, client_error};
-use super::relay::{self, Relay};
-use super::{ClientError, Egress};
+use super::ClientError;
+use super::exchange::{Exchange, chain};
+use super::relay;
+use super::ways::{self, Ways};
 
 /// The longest a probe takes, whatever is configured for attempts: somebody waits for it.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -22,45 +24,50 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Makes connections that end when they stand.
 #[derive(Debug, Clone)]
 pub(crate) struct Prober {
-    client: reqwest::Client,
-    relay: Option<Relay>,
+    ways: Arc<Ways>,
+    http: Arc<Http>,
 }
 
 impl Prober {
     /// With these settings. Reads the system's certificate authorities, so it blocks.
-    pub(super) fn new(http: &Http, egress: Option<Egress>) -> Result<Self, ClientError> {
+    pub(super) fn new(exchange: &Exchange) -> Result<Self, ClientError> {
         let http = Http {
-            connect_timeout: http.connect_timeout.min(PATIENCE),
+            connect_timeout: exchange.http.connect_timeout.min(PATIENCE),
             timeout: PATIENCE,
-            ..http.clone()
+            ..exchange.http.clone()
         };
-        let relay = Relay::of(egress, &http)?;
-        let client = builder(&http, relay.as_ref())?
-            .connector_layer(EndWhenConnected)
-            .build()
-            .map_err(|error| client_error(&error))?;
-        Ok(Self { client, relay })
+        let ends = |builder: reqwest::ClientBuilder| builder.connector_layer(EndWhenConnected);
+        Ok(Self {
+            ways: Arc::new(exchange.ways.with(&http, exchange.secrets.egress, ends)?),
+            http: Arc::new(http),
+        })
     }
 
-    /// Whether a connection to the host of `url` can be made; else why not.
-    pub(crate) async fn probe(&self, url: &str) -> Result<(), String> {
-        let target = Url::parse(url).ok().and_then(|url| relay::target(&url));
-        let relayed = self.relay.as_ref().zip(target);
+    /// Whether a connection to the host of `url` can be made, the way an account goes; else why not.
+    pub(crate) async fn probe(&self, route: &Route, url: &str) -> Result<(), String> {
+        let parsed = Url::parse(url).map_err(|error| error.to_string())?;
+        ways::may_leave(&parsed)?;
+        let way = self.ways.choose(&self.http, route, Some(&parsed));
+        let relayed = way.relay.as_ref().zip(relay::target(&parsed));
         if let Some((relay, target)) = &relayed
-            && url.starts_with("http:")
+            && parsed.scheme() == "http"
         {
             // Without TLS what is made here would end at the relay.
             return relay.reach(target).await;
         }
-        match self.client.head(url).send().await {
-            Err(error) if is_connected(&error) => Ok(()),
-            Err(error) => Err(match relayed {
+        let words = match way.client.head(parsed).send().await {
+            Err(error) if is_connected(&error) => return Ok(()),
+            Err(error) => match relayed {
                 Some((relay, target)) => relay.explain(&target, &error).await,
                 None => chain(&error),
-            }),
+            },
             // Nothing can be answered to what was not sent.
-            Ok(_) => Err("a request was sent by mistake; please report this".to_owned()),
-        }
+            Ok(_) => "a request was sent by mistake; please report this".to_owned(),
+        };
+        Err(match &way.hop {
+            Some(hop) => hop.blame(&words),
+            None => words,
+        })
     }
 }
 

@@ -14,6 +14,7 @@ use url::Url;
 
 use super::ClientError;
 use super::exchange::{chain, client_error};
+use super::ways::Hop;
 use crate::egress::{FAILURE, Kind, PATIENCE, PROXY, REACH, STATUS, TARGET};
 
 /// Names the relay's address.
@@ -78,16 +79,21 @@ pub(super) struct Relay {
 
 impl Relay {
     /// With these settings, if there is one.
-    pub(super) fn of(egress: Option<Egress>, http: &Http) -> Result<Option<Self>, ClientError> {
-        egress.map(|at| Self::new(at, http)).transpose()
+    pub(super) fn of(
+        egress: Option<Egress>,
+        http: &Http,
+        hop: Option<&Hop>,
+    ) -> Result<Option<Self>, ClientError> {
+        egress.map(|at| Self::new(at, http, hop)).transpose()
     }
 
-    fn new(at: Egress, http: &Http) -> Result<Self, ClientError> {
+    fn new(at: Egress, http: &Http, hop: Option<&Hop>) -> Result<Self, ClientError> {
         let mut told = HeaderMap::new();
         told.insert(PATIENCE, HeaderValue::from(ms(http.connect_timeout)));
-        if let Some(proxy) = &http.proxy {
-            let value = HeaderValue::from_str(proxy.as_str()).ok();
-            let value = value.filter(|_| proxy.scheme() == "http");
+        if let Some(hop) = hop {
+            let url = &hop.proxy.url;
+            let value = HeaderValue::from_str(url.as_str()).ok();
+            let value = value.filter(|_| url.scheme() == "http");
             told.insert(PROXY, value.ok_or(ClientError::ProxyBehindRelay)?);
         }
         let client = reqwest::Client::builder()
@@ -106,10 +112,17 @@ impl Relay {
         })
     }
 
-    /// What sends every connection to the relay.
-    pub(super) fn proxy(&self) -> Result<reqwest::Proxy, ClientError> {
-        let proxy = reqwest::Proxy::all(self.at.to_string());
-        let proxy = proxy.map_err(|error| client_error(&error))?;
+    /// What sends every connection to the relay, with what the configured proxy behind it shall know of us.
+    pub(super) fn proxy(&self, hop: Option<&Hop>) -> Result<reqwest::Proxy, ClientError> {
+        let url = Url::parse(&self.at.to_string());
+        let url = url.map_err(|error| ClientError::Client(error.to_string()))?;
+        let hop = hop.cloned();
+        let proxy = reqwest::Proxy::custom(move |_| {
+            Some(
+                hop.as_ref()
+                    .map_or_else(|| url.clone(), |hop| hop.signed(&url)),
+            )
+        });
         Ok(proxy.headers(self.told.clone()))
     }
 

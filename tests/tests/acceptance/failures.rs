@@ -333,3 +333,25 @@ fn providers_with_other_habits_are_lived_with() {
     }
     assert_eq!(stage.sim.violations(), []);
 }
+
+#[test]
+fn variables_that_name_a_proxy_send_no_credential_there() {
+    let proxy = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    proxy.set_nonblocking(true).unwrap();
+    let url = format!("http://{}", proxy.local_addr().unwrap());
+    let mut stage = Stage::of(Api::JwtApi);
+    for name in [
+        "http_proxy",
+        "HTTP_PROXY",
+        "https_proxy",
+        "HTTPS_PROXY",
+        "all_proxy",
+        "ALL_PROXY",
+    ] {
+        stage.site = stage.site.with_variable(name, &url);
+    }
+    let _daemon = stage.site.start().unwrap();
+    assert!(stage.accepted(Api::JwtApi, &stage.site.get("it").unwrap()));
+    let nobody = proxy.accept().unwrap_err();
+    assert_eq!(nobody.kind(), std::io::ErrorKind::WouldBlock);
+}

@@ -176,8 +176,8 @@ max_body = "64KiB"
     assert_eq!(config.log.level.to_string(), "info,tokend=debug");
     assert_eq!(config.http.connect_timeout, Duration::from_millis(500));
     assert_eq!(
-        config.http.proxy.map(String::from),
-        Some("http://proxy.example.com:3128/".to_owned())
+        config.http.proxy.map(|proxy| proxy.to_string()),
+        Some("http://proxy.example.com:3128".to_owned())
     );
     assert_eq!(config.http.max_body, 65536);
 }
@@ -303,6 +303,8 @@ fn plain_http_is_for_loopback_addresses_only() {
         ("127.0.0.1:80", true),
         ("127.9.9.9", true),
         ("[::1]:8080", true),
+        ("[::ffff:127.0.0.1]", true),
+        ("[::ffff:10.0.0.1]", false),
         ("localhost", true),
         ("LOCALHOST:1", true),
         ("localhost.example.com", false),
@@ -313,6 +315,35 @@ fn plain_http_is_for_loopback_addresses_only() {
     ] {
         let text = ADS.replace("https://ads.example.com/", &format!("http://{host}/"));
         assert_eq!(Site::new(&text).load().is_ok(), allowed, "{host}");
+    }
+}
+
+#[test]
+fn proxies_are_kept_once_and_each_account_goes_its_way() {
+    let own = "proxy = { url = \"http://own:1\", username = \"u\", password = { file = \"p\" } }";
+    let text = format!(
+        "[http]\nproxy = \"http://all:1\"\nno_proxy = [\"inside.example.com\"]\n{ADS}\n[account.one]\nprovider = \"oauth2\"\nbase_url = \"https://x.example.com\"\nclient_id = \"1\"\nusername = \"u\"\n{own}\n[account.two]\nprovider = \"oauth2\"\nbase_url = \"https://inside.example.com\"\nclient_id = \"1\"\nusername = \"u\"\n{own}\n[account.none]\nprovider = \"oauth2\"\nbase_url = \"https://x.example.com\"\nclient_id = \"1\"\nusername = \"u\"\nproxy = \"none\"\n"
+    );
+    let config = Site::new(&text).good();
+    let way = |name: &str, url: &str| {
+        let route = &account(&config, name).proxy;
+        let proxy = config.http.proxy_for(route, &url.parse().expect("a URL"));
+        proxy.map(|proxy| proxy.to_string())
+    };
+    assert_eq!(config.http.proxies.len(), 2);
+    let (all, own) = (
+        Some("http://all:1".to_owned()),
+        Some("http://own:1".to_owned()),
+    );
+    assert_eq!(way("ads", "https://x.example.com"), all);
+    assert_eq!(way("ads", "https://a.inside.example.com"), None);
+    assert_eq!(way("one", "https://x.example.com"), own);
+    assert_eq!(way("two", "https://inside.example.com"), own);
+    assert_eq!(way("none", "https://x.example.com"), None);
+    for name in ["ads", "one"] {
+        for url in ["http://127.0.0.1", "https://localhost", "http://[::1]:1"] {
+            assert_eq!(way(name, url), None, "{name}: {url}");
+        }
     }
 }
 

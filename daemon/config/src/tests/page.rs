@@ -18,6 +18,8 @@ const SHARED: &[(&str, &str)] = &[
     ("pacing.attempts", "Rates"),
     ("pacing.logins", "Rates"),
     ("pacing.host", "Rates"),
+    ("http.proxy", "Proxies"),
+    ("account.NAME.proxy", "Proxies"),
     ("password", "SECRETS"),
     ("client_secret", "SECRETS"),
 ];

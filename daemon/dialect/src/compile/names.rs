@@ -25,6 +25,7 @@ const RESERVED: &[&str] = &[
     "fields",
     "refresh",
     "pacing",
+    "proxy",
 ];
 
 pub(super) fn read(top: &mut Section<'_>, m: &mut Mistakes) -> Names {

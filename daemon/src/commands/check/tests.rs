@@ -200,3 +200,31 @@ fn mistakes_in_the_configuration_are_reported_with_their_lines() {
         "{err}"
     );
 }
+
+#[test]
+fn a_proxys_password_is_looked_for_and_its_way_is_told() {
+    let proxied = |url: &str| {
+        format!(
+            "[http]\nproxy = {{ url = \"{url}\", username = \"u\", password = {{ file = \"proxy\" }} }}\n"
+        )
+    };
+    let machine = Machine::new(&proxied("http://proxy.example.com:3128"));
+    machine.write("proxy", "hunter2\n", 0o644);
+    let (exit, out, err) = machine.check(false);
+    assert_eq!(exit, Exit::Config);
+    assert!(
+        err.contains("error: proxy http://proxy.example.com:3128: ") && err.contains("0644"),
+        "{err}"
+    );
+    assert!(
+        out.contains("note: proxy http://proxy.example.com:3128: user name and password travel to it unencrypted"),
+        "{out}"
+    );
+    for quiet in ["https://proxy.example.com", "http://127.0.0.1:3128"] {
+        let machine = Machine::new(&proxied(quiet));
+        machine.write("proxy", "hunter2\n", 0o600);
+        let (exit, out, _) = machine.check(false);
+        assert_eq!(exit, Exit::Success, "{out}");
+        assert!(!out.contains("unencrypted"), "{out}");
+    }
+}

@@ -1,5 +1,6 @@
 //! Attempts through a relay, compared with the same without one: the same is known of whether the request left, in the same words.
 
+use tokend_config::Route;
 use tokend_engine::{Answer, Kind};
 use tokend_store::Credential;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -8,7 +9,7 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::clock::Clock;
 use crate::secrets::SecretSource;
-use crate::testing::{Act, Provider, Site, reply, secrets, soon};
+use crate::testing::{Act, Provider, Site, secrets, soon};
 use crate::upstream::{Outcome, Upstream};
 
 fn site(base_url: &str) -> Site {
@@ -154,14 +155,23 @@ async fn a_probe_ends_at_the_provider_and_not_at_the_relay() {
     let site = site(&provider.base_url);
     let through = upstream(&site, relay().await).prober().await.unwrap();
     let direct = upstream(&site, None).prober().await.unwrap();
-    assert_eq!(soon(through.probe(&provider.base_url)).await, Ok(()));
+    assert_eq!(
+        soon(through.probe(&Route::Inherited, &provider.base_url)).await,
+        Ok(())
+    );
     for url in [
         "http://127.0.0.1:1",
         "https://127.0.0.1:1",
         "https://no-such-host.invalid",
     ] {
-        let why = soon(through.probe(url)).await.unwrap_err();
-        assert_eq!(Err(why), soon(direct.probe(url)).await, "{url}");
+        let why = soon(through.probe(&Route::Inherited, url))
+            .await
+            .unwrap_err();
+        assert_eq!(
+            Err(why),
+            soon(direct.probe(&Route::Inherited, url)).await,
+            "{url}"
+        );
     }
     assert!(
         provider.seen().iter().all(String::is_empty),
@@ -170,44 +180,23 @@ async fn a_probe_ends_at_the_provider_and_not_at_the_relay() {
     );
     let absent = Some(Egress::parse("127.0.0.1:1").unwrap());
     let absent = upstream(&site, absent).prober().await.unwrap();
-    let why = soon(absent.probe(&provider.base_url)).await.unwrap_err();
+    let why = soon(absent.probe(&Route::Inherited, &provider.base_url))
+        .await
+        .unwrap_err();
     assert!(
         why.starts_with("the egress relay at 127.0.0.1:1 is not there"),
         "{why}"
     );
 }
 
-#[tokio::test]
-async fn the_configured_proxy_is_told_to_the_relay_and_must_be_spoken_to_in_the_clear() {
-    let provider = Provider::start().await;
-    provider.then(reply("200 OK", &crate::testing::grant(1)));
-    let proxied = |scheme: &str| {
-        let site = site("http://127.0.0.1:9");
-        let mut http = site.config().http;
-        let proxy = provider.base_url.replacen("http", scheme, 1);
-        http.proxy = Some(proxy.parse().unwrap());
-        (site, http)
-    };
-    let (site, http) = proxied("http");
-    let secrets = || SecretSource {
+#[test]
+fn a_proxy_behind_the_relay_must_be_spoken_to_in_the_clear() {
+    let site = Site::new("[http]\nproxy = \"https://proxy.example.com\"\n");
+    let secrets = SecretSource {
         egress: Egress::parse("127.0.0.1:1").ok(),
         ..secrets()
     };
-    let through = SecretSource {
-        egress: relay().await,
-        ..secrets()
-    };
-    let upstream = Upstream::new(&http, through, Clock::system()).unwrap();
-    let nothing = Credential::default();
-    let prepared = upstream
-        .prepare(site.account(), Kind::Login, &nothing, None)
-        .await
-        .unwrap();
-    let outcome = soon(upstream.send(prepared)).await;
-    assert!(matches!(outcome.answer, Answer::Granted(_)), "{outcome:?}");
-    assert!(provider.seen()[0].starts_with("POST http://127.0.0.1:9/token HTTP/1.1\r\n"));
-    let (_site, http) = proxied("https");
-    let refused = Upstream::new(&http, secrets(), Clock::system()).unwrap_err();
+    let refused = Upstream::new(&site.config().http, secrets, Clock::system()).unwrap_err();
     assert!(
         refused.to_string().contains("direct-network.conf"),
         "{refused}"

@@ -22,7 +22,7 @@ basurl = "https://a.example"
 username = "u""#,
         &[
             r#"1:10: `base_url` is missing; add `base_url`: where the provider is, such as "https://api.example.com""#,
-            "3:1: unknown key `basurl`; did you mean `base_url`? valid here: `provider`, `base_url`, `endpoint`, `login_path`, `refresh_path`, `options`, `allow`, `refresh`, `pacing`, `username`, `password`, `client_id`, `client_secret`, `scope`, `fields`",
+            "3:1: unknown key `basurl`; did you mean `base_url`? valid here: `provider`, `base_url`, `endpoint`, `login_path`, `refresh_path`, `options`, `allow`, `refresh`, `pacing`, `proxy`, `username`, `password`, `client_id`, `client_secret`, `scope`, `fields`",
         ],
     ),
     (
@@ -211,10 +211,32 @@ max_body = "1TB"
 extra_ca = "/nowhere.pem"
 timeout = "0s""#,
         &[
-            "2:9: a proxy's user name and password cannot stand in the configuration; use a proxy that knows this machine by its address",
+            r#"2:9: a proxy's user name and password cannot stand in its URL; put the password in a file with mode 600 and write `proxy = { url = "http://proxy.example.com:3128", username = "...", password = { file = "/path/to/it" } }`"#,
             "3:12: `1TB` is not a size; write a number of bytes, or one with a unit: `65536`, `64KiB`, `1MiB`",
             "4:12: /nowhere.pem: No such file or directory (os error 2)",
             "5:11: `0s` is out of range; from 100ms to 1h",
+        ],
+    ),
+    (
+        r#"[http]
+proxy = { url = "ftp://p", username = "a:b", password = "hunter2" }
+no_proxy = ["example.com:443", "10.0.0.0/33", "ok.example.com"]"#,
+        &[
+            r#"2:17: `ftp://p` is not an address of a proxy; write scheme, host and port: `http://proxy.example.com:3128`; or "none" for no proxy"#,
+            "2:39: a proxy's user name cannot hold a colon or a control character",
+            r#"2:57: `password` must not stand in the configuration itself; put it in a file with mode 600 and write `password = { file = "/path/to/it" }`, or use `{ credential = ... }`, `{ env = ... }` or `{ command = [...] }`"#,
+            "3:13: `example.com:443` is not a host or network; write a host (`api.example.com`, which stands for the hosts below it too), an address, a network (`10.0.0.0/8`), or `*` for all; without scheme, port and path",
+            "3:32: `10.0.0.0/33` is not a host or network; write a host (`api.example.com`, which stands for the hosts below it too), an address, a network (`10.0.0.0/8`), or `*` for all; without scheme, port and path",
+        ],
+    ),
+    (
+        r#"[http]
+proxy = { url = "http://u:hunter2@p", password = { file = "/p" } }
+no_proxy = "example.com""#,
+        &[
+            r#"2:17: a proxy's user name and password cannot stand in its URL; put the password in a file with mode 600 and write `proxy = { url = "http://proxy.example.com:3128", username = "...", password = { file = "/path/to/it" } }`"#,
+            "2:39: a proxy's password needs a user name; add `username`",
+            "3:12: expected an array, found a string",
         ],
     ),
     (
@@ -277,7 +299,7 @@ pub(super) const ACCOUNTS: &[(&str, &[&str])] = &[
     (
         r#"pasword = "hunter2""#,
         &[
-            "5:1: unknown key `pasword`; did you mean `password`? valid here: `provider`, `base_url`, `endpoint`, `login_path`, `refresh_path`, `options`, `allow`, `refresh`, `pacing`, `username`, `password`, `client_id`, `client_secret`, `scope`, `fields`",
+            "5:1: unknown key `pasword`; did you mean `password`? valid here: `provider`, `base_url`, `endpoint`, `login_path`, `refresh_path`, `options`, `allow`, `refresh`, `pacing`, `proxy`, `username`, `password`, `client_id`, `client_secret`, `scope`, `fields`",
         ],
     ),
     (
@@ -333,7 +355,7 @@ pub(super) const ACCOUNTS: &[(&str, &[&str])] = &[
 refresh_tokn = "hunter2""#,
         &[
             "5:1: a refresh token cannot stand in the configuration, since each use of it may bring another in its place; enter the first one with `tokenctl login ads --refresh-token`; the daemon keeps the newer ones",
-            "6:1: unknown key `refresh_tokn`; did you mean `refresh`? valid here: `provider`, `base_url`, `endpoint`, `login_path`, `refresh_path`, `options`, `allow`, `refresh`, `pacing`, `username`, `password`, `client_id`, `client_secret`, `scope`, `fields`",
+            "6:1: unknown key `refresh_tokn`; did you mean `refresh`? valid here: `provider`, `base_url`, `endpoint`, `login_path`, `refresh_path`, `options`, `allow`, `refresh`, `pacing`, `proxy`, `username`, `password`, `client_id`, `client_secret`, `scope`, `fields`",
         ],
     ),
     (

@@ -1,0 +1,331 @@
+//! Proxies, and which way a request takes.
+//!
+//! Owns [`Proxy`], [`Route`], `no_proxy`, and the one answer to "is this host on this machine". The rule looks at the way and not only at
+//! the address: nothing for a loopback address ever goes through a proxy, so nothing leaves this machine unencrypted. Holds no secret.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+use std::path::Path;
+use std::sync::Arc;
+
+use url::{Host, Url};
+
+use super::mistake::Mistakes;
+use super::secret_ref::secret;
+use super::value::Value;
+use crate::secret_ref::SecretRef;
+
+/// How many different proxies there may be: each has an HTTP client of its own, with its certificate authorities.
+pub(super) const MOST_PROXIES: usize = 64;
+/// How many entries `no_proxy` may have: all are looked at for each request.
+const MOST_EXCEPTIONS: usize = 256;
+
+/// A proxy, and how this machine is known there.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Proxy {
+    /// Where it is: `http://` or `https://`, without user name and password.
+    pub url: Url,
+    /// What it knows this machine by.
+    pub username: Option<Box<str>>,
+    /// Where the password for that name is.
+    pub password: Option<SecretRef>,
+}
+
+impl Proxy {
+    /// Whether its user name and password travel unencrypted to another machine.
+    pub fn is_told_a_password_in_the_clear(&self) -> bool {
+        self.password.is_some() && self.url.scheme() == "http" && !is_this_machine(&self.url)
+    }
+}
+
+/// As a person writes it, without name and password.
+impl fmt::Display for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.url.origin().ascii_serialization())
+    }
+}
+
+/// What an account says of the way to its provider.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Route {
+    /// Nothing: `[http]` decides.
+    #[default]
+    Inherited,
+    /// `proxy = "none"`.
+    Direct,
+    /// A proxy of its own, which `no_proxy` of `[http]` does not concern.
+    Through(Arc<Proxy>),
+}
+
+/// Whether what is sent to the host of `url` stays on this machine: `localhost` or a loopback address, also one of IPv4 written as one
+/// of IPv6. A name counts by itself and not by what a resolver says of it; the daemon resolves `localhost` without asking anybody.
+pub fn is_this_machine(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => {
+            address.is_loopback()
+                || address
+                    .to_ipv4_mapped()
+                    .is_some_and(|address| address.is_loopback())
+        }
+        None => false,
+    }
+}
+
+/// Hosts that are reached without the proxy of `[http]`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NoProxy(Box<[Exception]>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Exception {
+    All,
+    /// This host and everything below it.
+    Domain(Box<str>),
+    /// All addresses with these first bits.
+    Network(IpAddr, u32),
+}
+
+impl NoProxy {
+    /// Reads a list such as `["internal.example.com", "10.0.0.0/8", "[::1]"]`.
+    pub(super) fn read(value: &Value<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        let before = mistakes.count();
+        let entries: Vec<_> = value
+            .array(mistakes)?
+            .filter_map(|entry| {
+                let text = entry.string(mistakes)?;
+                match Exception::of(text) {
+                    Some(exception) => Some(exception),
+                    None => {
+                        let help = "write a host (`api.example.com`, which stands for the hosts below it too), an address, a network (`10.0.0.0/8`), or `*` for all; without scheme, port and path".to_owned();
+                        let message = format!("`{text}` is not a host or network");
+                        entry.wrong(mistakes, message, help)
+                    }
+                }
+            })
+            .collect();
+        if entries.len() > MOST_EXCEPTIONS {
+            let message = format!("`no_proxy` has more than {MOST_EXCEPTIONS} entries");
+            return value.wrong(mistakes, message, None);
+        }
+        (mistakes.count() == before).then(|| Self(entries.into()))
+    }
+
+    /// Whether the host of `url` is one of them.
+    pub fn has(&self, url: &Url) -> bool {
+        let Some(host) = url.host() else { return false };
+        self.0.iter().any(|exception| exception.is_for(&host))
+    }
+}
+
+impl Exception {
+    fn of(text: &str) -> Option<Self> {
+        if text == "*" {
+            return Some(Self::All);
+        }
+        let (address, bits) = match text.split_once('/') {
+            Some((address, bits)) => (address, Some(bits.parse().ok()?)),
+            None => (text, None),
+        };
+        let bare = address
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'))
+            .unwrap_or(address);
+        if let Ok(address) = bare.parse::<IpAddr>() {
+            let all = if address.is_ipv4() { 32 } else { 128 };
+            let bits = bits.unwrap_or(all);
+            return (bits <= all).then_some(Self::Network(address, bits));
+        }
+        let name = text.strip_prefix("*.").or(text.strip_prefix('.'));
+        let name = name.unwrap_or(text);
+        // What Host::parse refuses, or takes for an address, is no name: ports, schemes, spaces, `*` elsewhere.
+        match Host::parse(name.strip_suffix('.').unwrap_or(name)) {
+            Ok(Host::Domain(name)) if !name.contains(['*', '/']) => {
+                Some(Self::Domain(name.as_str().into()))
+            }
+            _ => None,
+        }
+    }
+
+    fn is_for(&self, host: &Host<&str>) -> bool {
+        match (self, host) {
+            (Self::All, _) => true,
+            (Self::Domain(domain), Host::Domain(name)) => {
+                let name = name.strip_suffix('.').unwrap_or(name);
+                let below = name.strip_suffix(&**domain);
+                below.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+            }
+            (Self::Network(network, bits), Host::Ipv4(address)) => {
+                same_bits(*network, IpAddr::V4(*address), *bits)
+            }
+            (Self::Network(network, bits), Host::Ipv6(address)) => {
+                same_bits(*network, IpAddr::V6(*address), *bits)
+            }
+            (Self::Domain(_), _) | (Self::Network(..), Host::Domain(_)) => false,
+        }
+    }
+}
+
+/// Whether two addresses have the same first bits. An address of IPv4 is the same written as one of IPv6.
+fn same_bits(one: IpAddr, other: IpAddr, bits: u32) -> bool {
+    let mapped = |address: IpAddr| match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped(),
+        IpAddr::V6(address) => address,
+    };
+    let bits = if one.is_ipv4() { bits + 96 } else { bits };
+    let differing = Ipv6Addr::to_bits(mapped(one)) ^ Ipv6Addr::to_bits(mapped(other));
+    differing.leading_zeros() >= bits
+}
+
+/// Reads `proxy`: `"http://proxy.example.com:3128"`, `"none"`, or a table with `url`, `username` and `password`.
+pub(super) fn read(value: Value<'_>, base: &Path, mistakes: &mut Mistakes) -> Option<Route> {
+    if !value.is_table() {
+        let text = value.clone().hidden().string(mistakes)?;
+        if text == "none" {
+            return Some(Route::Direct);
+        }
+        let url = address(&value, mistakes)?;
+        return Some(Route::Through(Arc::new(Proxy {
+            url,
+            username: None,
+            password: None,
+        })));
+    }
+    let before = mistakes.count();
+    let mut section = value.section(mistakes)?;
+    let url = section.require("url", "where the proxy is", mistakes);
+    let url = url.and_then(|value| address(&value, mistakes));
+    let username = section.take("username").and_then(|value| {
+        let text = value.string(mistakes)?;
+        if text.contains(|c: char| c == ':' || c.is_control()) {
+            let message = "a proxy's user name cannot hold a colon or a control character";
+            return value.wrong(mistakes, message, None);
+        }
+        Some(text.into())
+    });
+    let password = section.take_secret("password");
+    if password.is_some() && !section.has("username") {
+        let help = "add `username`".to_owned();
+        section.wrong_key(
+            "password",
+            mistakes,
+            "a proxy's password needs a user name",
+            help,
+        );
+    }
+    let password = password.and_then(|value| secret("password", value, base, mistakes));
+    section.finish(mistakes);
+    let url = url.filter(|_| mistakes.count() == before)?;
+    Some(Route::Through(Arc::new(Proxy {
+        url,
+        username,
+        password,
+    })))
+}
+
+fn address(value: &Value<'_>, mistakes: &mut Mistakes) -> Option<Url> {
+    let help = || {
+        "write scheme, host and port: `http://proxy.example.com:3128`; or \"none\" for no proxy"
+            .to_owned()
+    };
+    // A password stands before an `@`; nothing is shown before it is known that there is none.
+    let hidden = value.clone().hidden();
+    let text = hidden.string(mistakes)?;
+    let Ok(url) = Url::parse(text) else {
+        return hidden.wrong(mistakes, "this is not a URL", help());
+    };
+    if !url.username().is_empty() || url.password().is_some() {
+        let message = "a proxy's user name and password cannot stand in its URL";
+        let help = "put the password in a file with mode 600 and write `proxy = { url = \"http://proxy.example.com:3128\", username = \"...\", password = { file = \"/path/to/it\" } }`".to_owned();
+        return hidden.wrong(mistakes, message, help);
+    }
+    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+        return value.wrong(
+            mistakes,
+            format!("`{text}` is not an address of a proxy"),
+            help(),
+        );
+    }
+    Some(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(host: &str) -> Url {
+        Url::parse(&format!("https://{host}/token")).expect("a URL")
+    }
+
+    #[test]
+    fn loopback_is_told_by_the_host_however_it_is_written() {
+        for host in [
+            "localhost",
+            "LOCALHOST:1",
+            "127.0.0.1",
+            "127.1",
+            "127.9.9.9:80",
+            "0x7f000001",
+            "[::1]:8080",
+            "[::ffff:127.0.0.1]",
+            "[::ffff:7f01:203]",
+        ] {
+            assert!(is_this_machine(&url(host)), "{host}");
+        }
+        for host in [
+            "localhost.example.com",
+            "127.0.0.1.example.com",
+            "0.0.0.0",
+            "[::]",
+            "[::2]",
+            "[::127.0.0.1]",
+            "[::ffff:10.0.0.1]",
+            "10.0.0.1",
+        ] {
+            assert!(!is_this_machine(&url(host)), "{host}");
+        }
+    }
+
+    #[test]
+    fn exceptions_are_hosts_with_what_is_below_them_addresses_and_networks() {
+        let table = [
+            ("example.com", "example.com", true),
+            ("example.com", "a.b.example.com", true),
+            ("example.com", "example.com.", true),
+            ("Example.COM", "example.com", true),
+            ("example.com", "badexample.com", false),
+            ("example.com", "example.com.evil.org", false),
+            (".example.com", "a.example.com", true),
+            ("*.example.com", "a.example.com", true),
+            ("10.0.0.0/8", "10.255.1.1", true),
+            ("10.0.0.0/8", "11.0.0.1", false),
+            ("10.0.0.0/8", "[::ffff:10.1.1.1]", true),
+            ("10.0.0.0/8", "ten.example.com", false),
+            ("192.0.2.1", "192.0.2.1", true),
+            ("192.0.2.1", "192.0.2.2", false),
+            ("[fd00::1]", "[fd00::1]", true),
+            ("fd00::/8", "[fdff::1]", true),
+            ("fd00::/8", "[fe00::1]", false),
+            ("0.0.0.0/0", "203.0.113.9", true),
+            ("0.0.0.0/0", "[2001:db8::1]", false),
+            ("*", "anything.example", true),
+        ];
+        for (entry, host, expected) in table {
+            let no_proxy = NoProxy(Box::new([Exception::of(entry).expect(entry)]));
+            assert_eq!(no_proxy.has(&url(host)), expected, "{entry}: {host}");
+        }
+        for wrong in [
+            "",
+            "https://example.com",
+            "example.com:443",
+            "example.com/path",
+            "10.0.0.0/33",
+            "fd00::/129",
+            "10.0.0.0/x",
+            "a b",
+            "foo*.example.com",
+        ] {
+            assert_eq!(Exception::of(wrong), None, "{wrong}");
+        }
+    }
+}

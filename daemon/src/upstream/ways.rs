@@ -1,0 +1,227 @@
+//! The ways to providers: direct, or through a proxy, and either of them through the relay where there is one.
+//!
+//! Owns the HTTP clients, one for each way, and which of them a request takes. Must never let a request leave this machine unencrypted,
+//! and never put a proxy's password anywhere but into a request to that proxy.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use secrecy::{ExposeSecret as _, SecretString};
+use tokend_config::{Http, Proxy, Route, SecretRef, is_this_machine};
+use url::Url;
+
+use super::exchange::{chain, client_error};
+use super::relay::Relay;
+use super::{ClientError, Egress};
+use crate::secrets::{SecretError, SecretSource, resolve};
+
+/// One way, and the client that goes it.
+#[derive(Debug)]
+pub(super) struct Way {
+    pub(super) client: reqwest::Client,
+    pub(super) relay: Option<Relay>,
+    pub(super) hop: Option<Hop>,
+}
+
+/// A proxy, with the password that was fetched for it last.
+#[derive(Debug, Clone)]
+pub(super) struct Hop {
+    pub(super) proxy: Arc<Proxy>,
+    password: Arc<ArcSwapOption<SecretString>>,
+}
+
+impl Hop {
+    fn new(proxy: &Arc<Proxy>) -> Self {
+        Self {
+            proxy: Arc::clone(proxy),
+            password: Arc::default(),
+        }
+    }
+
+    /// Fetches the password anew, so that one that was changed at its place counts from the next request on.
+    pub(super) async fn fetch(&self, source: &SecretSource) -> Result<(), SecretError> {
+        if let Some(place) = &self.proxy.password {
+            let password = resolve(place, source).await?;
+            self.password.store(Some(Arc::new(password)));
+        }
+        Ok(())
+    }
+
+    /// Where the password is, unless a program would have to be run for it.
+    fn needs_no_command(&self) -> bool {
+        !self
+            .proxy
+            .password
+            .as_ref()
+            .is_some_and(SecretRef::is_command)
+    }
+
+    /// An address with user name and password for this proxy, as the HTTP library takes them.
+    pub(super) fn signed(&self, at: &Url) -> Url {
+        let mut url = at.clone();
+        if let Some(username) = &self.proxy.username {
+            let password = self.password.load();
+            let password = password.as_ref().map_or("", |it| it.expose_secret());
+            // Only an address without a host could refuse them.
+            let _set = url.set_username(&encoded(username));
+            let _set = url.set_password(Some(&encoded(password)));
+        }
+        url
+    }
+
+    /// A failure on this way, in words that name the proxy and what can be done about it.
+    pub(super) fn blame(&self, words: &str) -> String {
+        let proxy = &self.proxy;
+        let asks = words.contains("proxy authorization required") || words.contains(" 407 ");
+        let advice = match (asks, &proxy.username) {
+            (false, _) => "",
+            (true, None) => {
+                "; it asks who we are: give `username` and `password` in `proxy`, see tokend.toml(5)"
+            }
+            (true, Some(_)) => "; it does not take the `username` and `password` of `proxy`",
+        };
+        format!("through the proxy {proxy}: {words}{advice}")
+    }
+}
+
+/// Every byte as `%XX`: the library decodes what it finds.
+fn encoded(text: &str) -> String {
+    let mut all = String::with_capacity(text.len() * 3);
+    for byte in text.bytes() {
+        let _infallible = write!(all, "%{byte:02X}");
+    }
+    all
+}
+
+/// All ways of a configuration.
+#[derive(Debug)]
+pub(super) struct Ways {
+    direct: Arc<Way>,
+    proxied: HashMap<Arc<Proxy>, Arc<Way>>,
+}
+
+impl Ways {
+    /// `finish` makes a client of what is set up so far.
+    pub(super) fn new(http: &Http, egress: Option<Egress>) -> Result<Self, ClientError> {
+        let hops = http.proxies.iter().map(Hop::new).collect();
+        Self::over(hops, http, egress, |builder| builder)
+    }
+
+    /// The same ways with other clients. Passwords that are known count there too.
+    pub(super) fn with(
+        &self,
+        http: &Http,
+        egress: Option<Egress>,
+        also: impl Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+    ) -> Result<Self, ClientError> {
+        Self::over(self.hops().cloned().collect(), http, egress, also)
+    }
+
+    fn over(
+        hops: Vec<Hop>,
+        http: &Http,
+        egress: Option<Egress>,
+        also: impl Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+    ) -> Result<Self, ClientError> {
+        let way = |hop: Option<Hop>| {
+            let relay = Relay::of(egress, http, hop.as_ref())?;
+            let client = also(builder(http, relay.as_ref(), hop.as_ref())?).build();
+            Ok(Arc::new(Way {
+                client: client.map_err(|error| client_error(&error))?,
+                relay,
+                hop,
+            }))
+        };
+        let mut proxied = HashMap::new();
+        for hop in hops {
+            proxied.insert(Arc::clone(&hop.proxy), way(Some(hop))?);
+        }
+        Ok(Self {
+            direct: way(None)?,
+            proxied,
+        })
+    }
+
+    fn hops(&self) -> impl Iterator<Item = &Hop> {
+        self.proxied.values().filter_map(|way| way.hop.as_ref())
+    }
+
+    /// Fetches the passwords of proxies for a look around, but for those that take a program.
+    pub(super) async fn fetch(&self, source: &SecretSource) {
+        for hop in self.hops().filter(|hop| hop.needs_no_command()) {
+            // What cannot be had is told of the accounts that need it.
+            let _untold = hop.fetch(source).await;
+        }
+    }
+
+    /// The one that a request for `url` takes.
+    pub(super) fn choose(&self, http: &Http, route: &Route, url: Option<&Url>) -> Arc<Way> {
+        let proxy = url.and_then(|url| http.proxy_for(route, url));
+        let way = proxy.and_then(|proxy| self.proxied.get(proxy));
+        Arc::clone(way.unwrap_or(&self.direct))
+    }
+}
+
+/// Whether a request for `url` may be made at all.
+pub(super) fn may_leave(url: &Url) -> Result<(), String> {
+    if url.scheme() == "https" || is_this_machine(url) {
+        return Ok(());
+    }
+    Err("it would leave this machine unencrypted, so it was not sent; use https://".to_owned())
+}
+
+/// How every connection to a provider is made.
+fn builder(
+    http: &Http,
+    relay: Option<&Relay>,
+    hop: Option<&Hop>,
+) -> Result<reqwest::ClientBuilder, ClientError> {
+    let loopback = [
+        SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        SocketAddr::from((Ipv6Addr::LOCALHOST, 0)),
+    ];
+    let mut builder = reqwest::Client::builder()
+        .user_agent(concat!("tokend/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .http1_only()
+        // A connection kept from an earlier attempt may be closed by now, and then nobody knows whether the request left.
+        .pool_max_idle_per_host(0)
+        // What may be sent there unencrypted must not depend on what a resolver says.
+        .resolve_to_addrs("localhost", &loopback)
+        .connect_timeout(http.connect_timeout)
+        .timeout(http.timeout);
+    builder = match (relay, hop) {
+        // Which goes through the configured proxy in its turn.
+        (Some(relay), hop) => builder.proxy(relay.proxy(hop)?),
+        (None, Some(hop)) => {
+            let hop = hop.clone();
+            builder.proxy(reqwest::Proxy::custom(move |_| {
+                Some(hop.signed(&hop.proxy.url))
+            }))
+        }
+        // Neither what is configured nor what variables such as $https_proxy say.
+        (None, None) => builder.no_proxy(),
+    };
+    let Some(path) = &http.extra_ca else {
+        return Ok(builder);
+    };
+    let bad = |reason: String| ClientError::ExtraCa {
+        path: path.display().to_string(),
+        reason,
+    };
+    let pem = std::fs::read(path).map_err(|error| bad(error.to_string()))?;
+    let certificates =
+        reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| bad(chain(&error)))?;
+    if certificates.is_empty() {
+        return Err(bad("holds no certificate in PEM form".into()));
+    }
+    Ok(builder.tls_certs_merge(certificates))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,226 @@
+//! Which way a request takes, seen from the proxies it could have gone through.
+
+use tokend_engine::{Answer, Kind};
+use tokend_store::Credential;
+
+use super::*;
+use crate::clock::Clock;
+use crate::secrets::SecretSource;
+use crate::testing::{Act, Provider, Site, secrets, soon};
+use crate::upstream::{Outcome, PrepareError, Upstream};
+
+const PASSWORD: &str = "p%41:w ü";
+
+fn site(base_url: &str, http: &str, account: &str) -> Site {
+    let site = Site::new(&format!(
+        "[http]\ntimeout = \"5s\"\nconnect_timeout = \"4s\"\n{http}\n[account.ads]\nprovider = \"oauth2\"\nbase_url = \"{base_url}\"\nusername = \"u\"\nclient_id = \"c\"\npassword = {{ file = \"pw\" }}\n{account}\n"
+    ));
+    site.secret("pw", "correct horse battery staple", 0o600);
+    site.secret("proxy", PASSWORD, 0o600);
+    site
+}
+
+async fn relay() -> Option<Egress> {
+    let at = crate::egress::start(100).await;
+    Some(Egress::parse(&at.to_string()).unwrap())
+}
+
+fn upstream(site: &Site, egress: Option<Egress>) -> Upstream {
+    let secrets = SecretSource {
+        egress,
+        ..secrets()
+    };
+    Upstream::new(&site.config().http, secrets, Clock::system()).unwrap()
+}
+
+async fn attempt(site: &Site, egress: Option<Egress>) -> Outcome {
+    let upstream = upstream(site, egress);
+    let nothing = Credential::default();
+    let prepared = upstream
+        .prepare(site.account(), Kind::Login, &nothing, None)
+        .await
+        .unwrap();
+    soon(upstream.send(prepared)).await
+}
+
+fn refusal() -> Act {
+    Act::Say(
+        "HTTP/1.1 407 Proxy Authentication Required\r\nproxy-authenticate: Basic\r\ncontent-length: 0\r\n\r\n"
+            .to_owned(),
+    )
+}
+
+fn with_password(proxy: &Provider) -> String {
+    format!(
+        "proxy = {{ url = \"{}\", username = \"tokend\", password = {{ file = \"proxy\" }} }}",
+        proxy.base_url
+    )
+}
+
+#[tokio::test]
+async fn what_stays_on_this_machine_goes_through_no_proxy() {
+    let (proxy, provider) = (Provider::start().await, Provider::start().await);
+    let port = provider.base_url.rsplit(':').next().unwrap();
+    let own = format!("proxy = \"{}\"", proxy.base_url);
+    for egress in [None, relay().await] {
+        for host in ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "127.1"] {
+            for (http, account) in [(&*own, ""), ("", &*own)] {
+                let site = site(&format!("http://{host}:{port}"), http, account);
+                let outcome = attempt(&site, egress).await;
+                assert!(
+                    matches!(outcome.answer, Answer::Granted(_)),
+                    "{host}: {outcome:?}"
+                );
+            }
+        }
+        // Encrypted or not: a proxy of another machine has another loopback.
+        let site = site("https://127.0.0.1:1", &own, "");
+        let outcome = attempt(&site, egress).await;
+        assert_eq!(outcome.answer, Answer::NotSent, "{outcome:?}");
+    }
+    assert_eq!(proxy.seen(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_proxy_that_asks_who_we_are_is_told_and_the_account_is_not_blamed() {
+    for egress in [None, relay().await] {
+        let proxy = Provider::start().await;
+        proxy.then(refusal()).then(refusal());
+        let nameless = format!("proxy = \"{}\"", proxy.base_url);
+        let outcome = attempt(&site("https://api.example.com", &nameless, ""), egress).await;
+        assert_eq!(outcome.answer, Answer::NotSent, "{outcome:?}");
+        let told = outcome.told.unwrap();
+        let begins = format!("through the proxy {}: ", proxy.base_url);
+        assert!(told.starts_with(&begins), "{told}");
+        assert!(told.contains("give `username` and `password`"), "{told}");
+
+        let named = with_password(&proxy);
+        let outcome = attempt(&site("https://api.example.com", &named, ""), egress).await;
+        assert_eq!(outcome.answer, Answer::NotSent, "{outcome:?}");
+        assert!(!format!("{outcome:?}").contains(PASSWORD), "{outcome:?}");
+        let told = outcome.told.unwrap();
+        assert!(told.contains("does not take the `username`"), "{told}");
+
+        let seen = proxy.seen();
+        for request in &seen {
+            assert!(
+                request.starts_with("CONNECT api.example.com:443 HTTP/1.1\r\n"),
+                "{request}"
+            );
+        }
+        let lower = seen[0].to_lowercase();
+        assert!(!lower.contains("proxy-authorization"), "{lower}");
+        // base64 of `tokend:p%41:w ü`.
+        let line = "proxy-authorization: Basic dG9rZW5kOnAlNDE6dyDDvA==\r\n";
+        assert!(
+            seen[1].to_lowercase().contains(&line.to_lowercase())
+                && seen[1].contains("dG9rZW5kOnAlNDE6dyDDvA=="),
+            "{}",
+            seen[1]
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_account_may_have_a_proxy_of_its_own_or_none() {
+    let (common, own) = (Provider::start().await, Provider::start().await);
+    let common_line = format!(
+        "proxy = \"{}\"\nno_proxy = [\".invalid\", \"10.0.0.0/8\"]",
+        common.base_url
+    );
+    let own_line = format!("proxy = \"{}\"", own.base_url);
+    for (url, account) in [
+        ("https://no-such-host.invalid", ""),
+        ("https://api.example.com", &*own_line),
+        ("https://no-such-host.invalid", &*own_line),
+        ("https://another.example.com", ""),
+    ] {
+        for provider in [&common, &own] {
+            provider.then(refusal());
+        }
+        let outcome = attempt(&site(url, &common_line, account), None).await;
+        assert_eq!(outcome.answer, Answer::NotSent, "{url}: {outcome:?}");
+    }
+    let first = |provider: &Provider| {
+        let seen = provider.seen();
+        let lines = seen.iter().filter_map(|request| request.lines().next());
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(first(&common), ["CONNECT another.example.com:443 HTTP/1.1"]);
+    assert_eq!(
+        first(&own),
+        [
+            "CONNECT api.example.com:443 HTTP/1.1",
+            "CONNECT no-such-host.invalid:443 HTTP/1.1"
+        ]
+    );
+    let site = site(
+        "https://no-such-host.invalid",
+        &own_line,
+        "proxy = \"none\"",
+    );
+    let outcome = attempt(&site, None).await;
+    assert!(outcome.told.unwrap().contains("dns error"));
+    assert_eq!(own.seen().len(), 2);
+}
+
+#[tokio::test]
+async fn a_proxy_whose_password_cannot_be_had_is_sent_nothing() {
+    let proxy = Provider::start().await;
+    let site = site("https://api.example.com", &with_password(&proxy), "");
+    site.secret("proxy", PASSWORD, 0o644);
+    let nothing = Credential::default();
+    let upstream = upstream(&site, None);
+    let prepare = upstream.prepare(site.account(), Kind::Login, &nothing, None);
+    let error = prepare.await.unwrap_err();
+    assert!(matches!(error, PrepareError::Proxy { .. }), "{error:?}");
+    let told = error.to_string();
+    let begins = format!(
+        "the password of the proxy {} cannot be had: ",
+        proxy.base_url
+    );
+    assert!(told.starts_with(&begins), "{told}");
+    assert_eq!(proxy.seen(), Vec::<String>::new());
+}
+
+#[test]
+fn nothing_leaves_this_machine_unencrypted_whatever_was_configured() {
+    let may = |url: &str| may_leave(&Url::parse(url).unwrap()).is_ok();
+    for good in [
+        "https://api.example.com",
+        "http://127.0.0.1",
+        "http://[::1]:1",
+        "http://localhost",
+    ] {
+        assert!(may(good), "{good}");
+    }
+    for bad in [
+        "http://api.example.com",
+        "http://10.0.0.1",
+        "http://[::ffff:10.0.0.1]",
+        "http://0.0.0.0",
+    ] {
+        assert!(!may(bad), "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn a_probe_goes_the_way_of_attempts() {
+    let proxy = Provider::start().await;
+    let http = format!(
+        "{}\nno_proxy = [\"no-such-host.invalid\"]",
+        with_password(&proxy)
+    );
+    let site = site("https://api.example.com", &http, "");
+    let prober = upstream(&site, None).prober().await.unwrap();
+    proxy.then(refusal());
+    let probe = async |url: &str| soon(prober.probe(&Route::Inherited, url)).await;
+    let why = probe("https://api.example.com").await.unwrap_err();
+    assert!(why.starts_with("through the proxy "), "{why}");
+    assert!(proxy.seen()[0].contains("dG9rZW5kOnAlNDE6dyDDvA=="));
+    let why = probe("https://no-such-host.invalid").await.unwrap_err();
+    assert!(why.starts_with("dns error"), "{why}");
+    assert_eq!(proxy.seen().len(), 1);
+    let direct = Provider::start().await;
+    assert_eq!(probe(&direct.base_url).await, Ok(()));
+}
