@@ -69,6 +69,14 @@ pub(crate) fn note(entry: &mut Entry, attempted: &Attempted, clock: &Clock, book
                 next,
                 "attempt"
             );
+            if !told.is_empty() {
+                tracing::warn!(
+                    account,
+                    attempt = attempt.id.0,
+                    told,
+                    "not all of the provider's answer could be used"
+                );
+            }
         }
         _ => tracing::warn!(
             account,
@@ -121,10 +129,19 @@ fn outcome(answer: Option<Answer>) -> &'static str {
         Some(Answer::Busy { .. }) => "busy",
         Some(Answer::CredentialRejected) => "credential-rejected",
         Some(Answer::RefreshRejected) => "refresh-rejected",
-        Some(Answer::Misconfigured) => "misconfigured",
-        Some(Answer::Misbehaved {
-            maybe_processed: false,
-        }) => "misbehaved",
+        Some(
+            Answer::Misconfigured
+            | Answer::Renewed {
+                misconfigured: true,
+                ..
+            },
+        ) => "misconfigured",
+        Some(
+            Answer::Misbehaved {
+                maybe_processed: false,
+            }
+            | Answer::Renewed { .. },
+        ) => "misbehaved",
         Some(Answer::Misbehaved {
             maybe_processed: true,
         }) => "misbehaved-in-doubt",

@@ -11,7 +11,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokend_dialect::Grant;
 use tokend_engine::{
     AccountKey, AttemptId, Commit, Durable, Effect, Engine, Event, StoreRefusal, Timestamp,
     WaiterId,
@@ -30,6 +29,7 @@ use crate::roster::Roster;
 use crate::status;
 use crate::systemd::Manager;
 use crate::upstream::Upstream;
+use crate::vault::Brought;
 
 pub(crate) use pulse::Reloaded;
 use pulse::{Pulse, Tally};
@@ -76,7 +76,7 @@ pub(crate) struct Task {
 /// What becomes of an account's stored secrets with a write.
 #[derive(Debug, Default)]
 struct Secrets {
-    grant: Option<(AttemptId, Box<Grant>)>,
+    brought: Option<(AttemptId, Brought)>,
     entered: Option<LoginSecret>,
     forget: bool,
 }
@@ -375,14 +375,14 @@ impl Task {
         if forget && let Some(entry) = self.roster.entry_mut(account) {
             entry.notes = crate::vault::Notes::default();
         }
-        let grant = self.under_way.get_mut(&account).and_then(|under_way| {
+        let brought = self.under_way.get_mut(&account).and_then(|under_way| {
             under_way
-                .grant
+                .brought
                 .take_if(|(attempt, _)| granted == Some(*attempt))
         });
         let entered = entered.and_then(|waiter| self.entered_by(account, waiter));
         let secrets = Secrets {
-            grant,
+            brought,
             entered,
             forget,
         };
@@ -400,7 +400,7 @@ impl Task {
             return;
         };
         let Secrets {
-            grant,
+            brought,
             entered,
             forget,
         } = secrets;
@@ -413,7 +413,7 @@ impl Task {
             durable,
             host,
             notes,
-            grant,
+            brought,
             entered,
             forget,
         })));

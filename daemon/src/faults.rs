@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use tokend_config::Account;
+use tokend_dialect::Catalog;
 use tokend_engine::{Fault as Why, Missing, Problem, Timestamp};
 use tokend_proto::{Fault, FaultCode};
 
@@ -30,8 +31,8 @@ impl Teller<'_> {
             Why::Misconfigured => {
                 self.fault(FaultCode::Misconfigured, format!("the provider of account {name} calls the request wrong{}", self.said()))
                     .advise(format!(
-                        "check [account.{name}] and dialect {} against the provider's documentation, then run `tokenctl reload`, or `tokenctl refresh {name}` to try again as it is",
-                        self.account.dialect.name()
+                        "check [account.{name}] and {} against the provider's documentation, then run `tokenctl reload`, or `tokenctl refresh {name}` to try again as it is",
+                        self.dialect()
                     ))
             }
             Why::Failed { problem, retry } => self.failed(problem, retry),
@@ -72,6 +73,15 @@ impl Teller<'_> {
             Why::Gone => self
                 .fault(FaultCode::UnknownAccount, format!("account {name} is no longer configured"))
                 .advise("`tokenctl list` shows the accounts you may use"),
+        }
+    }
+
+    /// The dialect, and how to change it where it is no file.
+    fn dialect(&self) -> String {
+        let name = self.account.dialect.name();
+        match Catalog::builtin().find(name) {
+            Ok(_) => format!("dialect {name} (built in: to change it, write one that extends it)"),
+            Err(_) => format!("dialect {name}"),
         }
     }
 

@@ -7,7 +7,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokend_dialect::Grant;
 use tokend_engine::{AccountKey, AttemptId, Durable};
 use tokend_proto::LoginSecret;
 use tokend_store::{AccountId, Claim, Commit, Credential, Record, Store, StoreError, Version};
@@ -16,7 +15,7 @@ use tokio::sync::mpsc;
 use crate::clock::Clock;
 use crate::message::{Driver, Message};
 use crate::metrics::Counters;
-use crate::vault::{self, Entered, Notes};
+use crate::vault::{self, Brought, Entered, Notes};
 
 /// How many writes go into one transaction.
 const BATCH: usize = 256;
@@ -51,7 +50,7 @@ pub(crate) struct Write {
     /// The name of the account's provider host.
     pub(crate) host: Arc<str>,
     pub(crate) notes: Notes,
-    pub(crate) grant: Option<(AttemptId, Box<Grant>)>,
+    pub(crate) brought: Option<(AttemptId, Brought)>,
     pub(crate) entered: Option<LoginSecret>,
     pub(crate) forget: bool,
 }
@@ -314,8 +313,8 @@ fn prepare(record: &mut Record, write: &Write, clock: &Clock) {
     if write.forget {
         vault::forget(record);
     }
-    if let Some((id, grant)) = &write.grant {
-        vault::take_grant(record, *id, grant);
+    if let Some((id, brought)) = &write.brought {
+        vault::take_brought(record, *id, brought);
     }
     if let Some(secret) = &write.entered {
         vault::take_entered(record, secret, clock);

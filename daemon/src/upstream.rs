@@ -7,6 +7,7 @@
 mod exchange;
 mod probe;
 mod relay;
+mod unpack;
 mod ways;
 
 use std::fmt;
@@ -17,7 +18,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokend_config::{Account, Http, Parts, Proxy};
-use tokend_dialect::{Fields, Grant, Processed, Reply, RequestError, RetryAfter, UsedBy};
+use tokend_dialect::{Fields, Processed, Reply, RequestError, RetryAfter, UsedBy};
 use tokend_engine::{Answer, ClaimRefusal, GrantFacts, Kind};
 use tokend_store::Credential;
 
@@ -25,6 +26,7 @@ use crate::clock::Clock;
 use crate::escape::Escaped;
 use crate::panics::ending;
 use crate::secrets::{SecretError, SecretSource, resolve};
+use crate::vault::Brought;
 
 use exchange::{Exchange, Failure, wipe};
 use ways::Way;
@@ -128,7 +130,8 @@ impl PrepareError {
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) answer: Answer,
-    pub(crate) grant: Option<Box<Grant>>,
+    /// What is to be stored of it.
+    pub(crate) brought: Option<Brought>,
     /// What was said, or went wrong, in words that may be shown.
     pub(crate) told: Option<Box<str>>,
     /// Fingerprint of the configuration and secrets the request was made of.
@@ -257,7 +260,7 @@ impl Upstream {
             exchange,
             way,
         } = prepared;
-        let (answer, grant, told) = match exchange.exchange(&way, request).await {
+        let (answer, brought, told) = match exchange.exchange(&way, request).await {
             Ok(response) => {
                 let reply = account
                     .dialect
@@ -278,21 +281,37 @@ impl Upstream {
         };
         Outcome {
             answer,
-            grant,
+            brought,
             told: told.map(|told| Escaped(&told).to_string().into()),
             fingerprint,
         }
     }
 
-    fn understand(&self, reply: Reply) -> (Answer, Option<Box<Grant>>, Option<String>) {
+    fn understand(&self, reply: Reply) -> (Answer, Option<Brought>, Option<String>) {
         match reply {
             Reply::Granted(grant) => {
                 let facts = GrantFacts {
                     lifetime: grant.lifetime,
                     refresh_token: grant.refresh_token.is_some(),
+                    refresh_token_lost: grant.refresh_token_lost,
                     refresh_lifetime: grant.refresh_lifetime,
                 };
-                (Answer::Granted(facts), Some(Box::new(grant)), None)
+                let told = (!grant.remarks.is_empty()).then(|| grant.remarks.join("; "));
+                let brought = Brought::Grant(Box::new(grant));
+                (Answer::Granted(facts), Some(brought), told)
+            }
+            Reply::Renewed {
+                renewal,
+                told,
+                misconfigured,
+            } => {
+                let answer = Answer::Renewed {
+                    refresh_lifetime: renewal.refresh_lifetime,
+                    misconfigured,
+                };
+                let told = format!("{told}; the refresh token that came with it is kept");
+                let brought = Brought::RefreshToken(renewal.refresh_token);
+                (answer, Some(brought), Some(told))
             }
             Reply::Busy { retry_after, told } => {
                 let retry_after = retry_after.map(|after| self.wait(after));
@@ -424,7 +443,7 @@ impl Outcome {
     pub(crate) fn unknown() -> Self {
         Self {
             answer: Answer::MaybeSent,
-            grant: None,
+            brought: None,
             told: Some("sending the request failed inside tokend; please report this".into()),
             fingerprint: Box::default(),
         }

@@ -215,8 +215,23 @@ pub(crate) fn update(
     record.last_attempt.clone_from(&notes.last_attempt);
 }
 
-/// Puts the secrets of a grant into the record; [`update`] puts its times there.
-pub(crate) fn take_grant(record: &mut Record, id: AttemptId, grant: &Grant) {
+/// What a success brought, until it is stored.
+#[derive(Debug)]
+pub(crate) enum Brought {
+    Grant(Box<Grant>),
+    /// And no access token that can be handed out.
+    RefreshToken(SecretString),
+}
+
+/// Puts the secrets of a success into the record; [`update`] puts its times there.
+pub(crate) fn take_brought(record: &mut Record, id: AttemptId, brought: &Brought) {
+    match brought {
+        Brought::Grant(grant) => take_grant(record, id, grant),
+        Brought::RefreshToken(token) => record.credential.refresh_token = Some(token.clone()),
+    }
+}
+
+fn take_grant(record: &mut Record, id: AttemptId, grant: &Grant) {
     record.grant = Some(store::StoredGrant {
         id: id.0,
         access_token: grant.access_token.clone(),

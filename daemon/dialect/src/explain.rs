@@ -66,6 +66,10 @@ impl Dialect {
             Reply::Misbehaved { processed, .. } => {
                 line(&mut out, "processed", processed_words(*processed))
             }
+            Reply::Renewed { renewal, .. } => {
+                let kept = format!("{}, kept", size(&renewal.refresh_token));
+                line(&mut out, "refresh token", &kept);
+            }
             Reply::CredentialRejected(_) | Reply::RefreshRejected(_) | Reply::Misconfigured(_) => {}
         }
         if let Some(told) = reply.told() {
@@ -90,9 +94,11 @@ fn line(out: &mut String, name: &str, value: &str) {
     let _infallible = writeln!(out, "  {name:<16} {value}");
 }
 
+fn size(token: &SecretString) -> String {
+    format!("{} characters", token.expose_secret().chars().count())
+}
+
 fn describe_grant(out: &mut String, kind: Kind, grant: &Grant) {
-    let size =
-        |token: &SecretString| format!("{} characters", token.expose_secret().chars().count());
     line(out, "access token", &size(&grant.access_token));
     line(out, "token type", &grant.token_type);
     let lifetime = match grant.lifetime {
@@ -102,6 +108,7 @@ fn describe_grant(out: &mut String, kind: Kind, grant: &Grant) {
     line(out, "lifetime", &lifetime);
     let refresh = match (&grant.refresh_token, kind) {
         (Some(token), _) => size(token),
+        (None, _) if grant.refresh_token_lost => "one that cannot be used".to_owned(),
         (None, Kind::Login) => "none".to_owned(),
         (None, Kind::Refresh) => "none: the one held is kept".to_owned(),
     };
@@ -110,6 +117,9 @@ fn describe_grant(out: &mut String, kind: Kind, grant: &Grant) {
         line(out, "refresh lifetime", &format!("{lifetime:?}"));
     }
     line(out, "scope", grant.scope.as_deref().unwrap_or("not told"));
+    for remark in &grant.remarks {
+        line(out, "but", remark);
+    }
 }
 
 fn retry(retry_after: Option<RetryAfter>) -> String {
@@ -163,9 +173,11 @@ fn consequence(reply: &Reply) -> &'static str {
             "stop: the credential is not tried again until it changes or a person says so"
         }
         Reply::RefreshRejected(_) => "log in anew, if there is a credential and the pace allows",
-        Reply::Misconfigured(_) => {
-            "stop: nothing is sent until the configuration or the dialect changes"
-        }
-        Reply::Misbehaved { .. } => "try again later with growing pauses",
+        Reply::Misconfigured(_)
+        | Reply::Renewed {
+            misconfigured: true,
+            ..
+        } => "stop: nothing is sent until the configuration or the dialect changes",
+        Reply::Misbehaved { .. } | Reply::Renewed { .. } => "try again later with growing pauses",
     }
 }

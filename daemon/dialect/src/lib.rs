@@ -47,7 +47,11 @@ pub use self::{
     pacing::{Pacing, Rate},
     rejection::{Rejection, RejectionRule},
     reply::{
-        Grant, Reply, classify::Processed, lifetime::LifetimeSource, retry_after::RetryAfter,
+        Reply,
+        classify::Processed,
+        grant::{Grant, Renewal},
+        lifetime::LifetimeSource,
+        retry_after::RetryAfter,
         told::Told,
     },
 };

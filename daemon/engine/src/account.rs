@@ -86,6 +86,8 @@ pub(crate) enum Phase {
 pub(crate) struct Saving {
     pub(crate) attempt: Option<AttemptId>,
     pub(crate) granted: bool,
+    /// Whether the attempt brought a refresh token alone.
+    pub(crate) renewed: bool,
     pub(crate) wish: Option<Wish>,
     /// Whether whoever had the wish has been answered before it was stored.
     pub(crate) told: bool,
@@ -97,6 +99,7 @@ impl Saving {
         Self {
             attempt: None,
             granted: false,
+            renewed: false,
             wish,
             told: false,
         }

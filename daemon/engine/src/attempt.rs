@@ -3,12 +3,15 @@
 //! Owns the order that is the design: claim, debit, store the intent, send; `saving` goes on from the answer. Nothing leaves
 //! before its debit is durable; nothing is published before its refresh token is. An attempt that was sent is never given up.
 
+use std::time::Duration;
+
 use crate::account::{Account, Context, Phase, Saving};
 use crate::backoff::{backoff, told, unsaved};
 use crate::durable::{Block, Held, Intent, Kind, RefreshToken};
 use crate::effect::{Attempted, Effect, Problem};
 use crate::event::{Answer, Attempt, Cause, ClaimRefusal, GrantFacts, StoreResult};
 use crate::ids::{AttemptId, GrantId};
+use crate::plan::Reuse;
 use crate::time::Timestamp;
 
 impl Account {
@@ -208,6 +211,7 @@ impl Account {
                 false
             }
         };
+        let renewed = matches!(answer, Answer::Renewed { .. });
         if std::mem::take(&mut self.cured) {
             self.phase = Phase::Resting;
             self.cure();
@@ -218,6 +222,7 @@ impl Account {
             Saving {
                 attempt: Some(attempt.id),
                 granted,
+                renewed,
                 wish: None,
                 told: false,
             },
@@ -232,28 +237,22 @@ impl Account {
             expires,
         });
         self.published = false;
-        self.unsendable &= !facts.refresh_token;
         self.ahead = None;
         self.block = None;
-        self.refresh = match (facts.refresh_token, attempt.kind) {
-            (true, _) => {
-                let expires = facts
-                    .refresh_lifetime
-                    .map(|lifetime| attempt.began.after(lifetime));
-                Some(RefreshToken {
-                    expires,
-                    in_doubt: false,
+        match (facts.refresh_token, attempt.kind) {
+            (true, _) => self.renew(attempt, facts.refresh_lifetime),
+            // A refresh that brings no refresh token leaves the one used in force (RFC 6749, section 6). One that brings another which
+            // cannot be kept may have spent it.
+            (false, Kind::Refresh) => {
+                let in_doubt = facts.refresh_token_lost && self.plan.reuse != Reuse::None;
+                self.refresh = self.refresh.map(|refresh| RefreshToken {
+                    in_doubt,
                     refused: false,
-                })
+                    ..refresh
+                });
             }
-            // A refresh that brings no refresh token leaves the one used in force (RFC 6749, section 6).
-            (false, Kind::Refresh) => self.refresh.map(|refresh| RefreshToken {
-                in_doubt: false,
-                refused: false,
-                ..refresh
-            }),
-            (false, Kind::Login) => None,
-        };
+            (false, Kind::Login) => self.refresh = None,
+        }
         if self.held.is_some_and(|held| held.is_good(ctx.now, None)) {
             self.problem = None;
             self.failures = 0;
@@ -264,9 +263,29 @@ impl Account {
         true
     }
 
+    /// A refresh token came, which takes the place of the one held: neither in doubt nor refused, whatever came with it.
+    fn renew(&mut self, attempt: Attempt, lifetime: Option<Duration>) {
+        self.unsendable = false;
+        self.refresh = Some(RefreshToken {
+            expires: lifetime.map(|lifetime| attempt.began.after(lifetime)),
+            in_doubt: false,
+            refused: false,
+        });
+    }
+
     fn take_failure(&mut self, ctx: &mut Context<'_>, attempt: Attempt, answer: Answer) {
         match answer {
             Answer::Granted(_) => {}
+            Answer::Renewed {
+                refresh_lifetime,
+                misconfigured,
+            } => {
+                self.renew(attempt, refresh_lifetime);
+                match misconfigured {
+                    true => self.stop(Block::Misconfigured),
+                    false => self.fail(ctx, attempt.kind, Problem::Misbehaved),
+                }
+            }
             Answer::Busy { retry_after } => {
                 self.fail(ctx, attempt.kind, Problem::Busy);
                 if let Some(wait) = retry_after {

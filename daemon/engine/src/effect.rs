@@ -40,7 +40,7 @@ pub enum Effect {
 pub struct Commit {
     /// The state to store.
     pub durable: Durable,
-    /// The attempt whose grant is to be stored with it.
+    /// The attempt whose grant, or whose refresh token alone, is to be stored with it.
     pub granted: Option<AttemptId>,
     /// Whose entered credential is to be stored with it. When the store refuses, that waiter is told so and the same credential
     /// comes again with the next try: it is to be kept until it is stored.

@@ -163,6 +163,13 @@ pub enum Want {
 pub enum Answer {
     /// A grant.
     Granted(GrantFacts),
+    /// A success that brought a refresh token, and no access token that can be handed out.
+    Renewed {
+        /// The refresh token's lifetime, if the provider said.
+        refresh_lifetime: Option<Duration>,
+        /// Whether the access tokens are of a kind that only a change of the configuration or dialect makes usable.
+        misconfigured: bool,
+    },
     /// Come back later.
     Busy {
         /// How much later, if the provider said.
@@ -192,6 +199,8 @@ pub struct GrantFacts {
     pub lifetime: Option<Duration>,
     /// Whether a refresh token came with it.
     pub refresh_token: bool,
+    /// Whether one came that cannot be used, so that the one that was sent may be spent.
+    pub refresh_token_lost: bool,
     /// The refresh token's lifetime, if the provider said.
     pub refresh_lifetime: Option<Duration>,
 }

@@ -15,7 +15,7 @@ impl Account {
     pub(crate) fn save(&mut self, ctx: &mut Context<'_>, saving: Saving) {
         let commit = Commit {
             durable: self.durable(None, ctx.hosts),
-            granted: saving.attempt.filter(|_| saving.granted),
+            granted: saving.attempt.filter(|_| saving.granted || saving.renewed),
             entered: match saving.wish {
                 Some(Wish::Enter { waiter, .. }) => Some(waiter),
                 _ => None,

@@ -7,8 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use secrecy::{ExposeSecret as _, SecretString};
-use tokend_dialect::Grant;
-use tokend_engine::{AccountKey, AttemptId, Event, Kind, Publication, Timestamp, WaiterId};
+use tokend_engine::{AccountKey, Answer, AttemptId, Event, Kind, Publication, Timestamp, WaiterId};
 use tokend_proto::{LoginSecret, SecretText};
 use tokend_store::Credential;
 
@@ -17,23 +16,18 @@ use crate::attempts;
 use crate::message::Message;
 use crate::registry::IssuedToken;
 use crate::upstream::{Outcome, PrepareError, Prepared};
-use crate::vault::Secret;
+use crate::vault::{Brought, Secret};
 
 /// The secrets of an attempt under way.
 #[derive(Debug, Default)]
 pub(super) struct UnderWay {
     pub(super) kind: Option<Kind>,
     pub(super) prepared: Option<Box<Prepared>>,
-    pub(super) grant: Option<(AttemptId, Box<Grant>)>,
+    pub(super) brought: Option<(AttemptId, Brought)>,
     pub(super) secret: Option<Secret>,
     /// What a person entered, until it is stored.
     pub(super) entered: Option<(WaiterId, LoginSecret)>,
 }
-
-/// A token the wire cannot carry, so it cannot be handed out.
-const BAD_TOKEN: tokend_engine::Answer = tokend_engine::Answer::Misbehaved {
-    maybe_processed: true,
-};
 
 impl Task {
     /// The account is claimed: gets its secrets and builds the request, before anything is debited.
@@ -137,7 +131,7 @@ impl Task {
     ) {
         let Outcome {
             answer,
-            grant,
+            brought,
             told,
             fingerprint,
         } = outcome;
@@ -145,33 +139,55 @@ impl Task {
             entry.notes.told = told;
             entry.notes.fingerprint = Some(fingerprint);
         }
-        let answer = match grant {
-            Some(grant) => self
-                .keep_grant(account, attempt, grant)
-                .map_or(BAD_TOKEN, |()| answer),
+        let answer = match brought {
+            Some(brought) => self.keep(account, attempt, answer, brought),
             None => answer,
         };
         self.engine
             .handle_event(now, Event::Answered(account, attempt, answer));
     }
 
-    fn keep_grant(
+    /// Keeps what a success brought until it is stored. An access token that the wire cannot carry cannot be handed out, whatever the
+    /// dialect says of it; its refresh token is kept all the same.
+    fn keep(
         &mut self,
         account: AccountKey,
         attempt: AttemptId,
-        grant: Box<Grant>,
-    ) -> Option<()> {
-        let text = SecretText::new(grant.access_token.expose_secret()).ok()?;
-        let secret = Secret {
-            grant: tokend_engine::GrantId(attempt.0),
-            text,
-            token_type: grant.token_type.as_str().into(),
-            scope: grant.scope.as_deref().map(Into::into),
-        };
+        answer: Answer,
+        brought: Brought,
+    ) -> Answer {
         let under_way = self.under_way.entry(account).or_default();
-        under_way.secret = Some(secret);
-        under_way.grant = Some((attempt, grant));
-        Some(())
+        let (answer, brought) = match (answer, brought) {
+            (Answer::Granted(facts), Brought::Grant(mut grant)) => {
+                match SecretText::new(grant.access_token.expose_secret()) {
+                    Ok(text) => {
+                        under_way.secret = Some(Secret {
+                            grant: tokend_engine::GrantId(attempt.0),
+                            text,
+                            token_type: grant.token_type.as_str().into(),
+                            scope: grant.scope.as_deref().map(Into::into),
+                        });
+                        (answer, Some(Brought::Grant(grant)))
+                    }
+                    Err(_) => match grant.refresh_token.take() {
+                        Some(token) => {
+                            let renewed = Answer::Renewed {
+                                refresh_lifetime: facts.refresh_lifetime,
+                                misconfigured: false,
+                            };
+                            (renewed, Some(Brought::RefreshToken(token)))
+                        }
+                        None => {
+                            let maybe_processed = true;
+                            (Answer::Misbehaved { maybe_processed }, None)
+                        }
+                    },
+                }
+            }
+            (answer, brought) => (answer, Some(brought)),
+        };
+        under_way.brought = brought.map(|brought| (attempt, brought));
+        answer
     }
 
     /// Keeps the secret of a token that is about to be published.

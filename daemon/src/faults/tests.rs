@@ -165,7 +165,7 @@ fn everything_else_says_what_to_do_too() {
     );
     assert_eq!(told(ACCOUNT, |_| Why::Misconfigured, Some("status 400 (invalid_scope)")), (FaultCode::Misconfigured,
         "the provider of account ads calls the request wrong (status 400 (invalid_scope))\n  \
-         check [account.ads] and dialect oauth2 against the provider's documentation, then run `tokenctl reload`, or `tokenctl refresh ads` to try again as it is".into()));
+         check [account.ads] and dialect oauth2 (built in: to change it, write one that extends it) against the provider's documentation, then run `tokenctl reload`, or `tokenctl refresh ads` to try again as it is".into()));
     assert_eq!(told(ACCOUNT, |_| Why::Unattainable { lifetime: Duration::from_secs(2_700) }, None), (FaultCode::ValidityUnattainable,
         "tokens of account ads live only 45 min, so they cannot be valid for as long as was asked\n  \
          ask with a `--min-validity` of at most nine tenths of that lifetime".into()));

@@ -1,6 +1,7 @@
 //! The keeper's thread with a store that fails when it is told to.
 
 use secrecy::ExposeSecret as _;
+use tokend_dialect::Grant;
 use tokend_engine::{GrantId, Held, Intent, Kind, RefreshToken, Tat};
 use tokend_proto::SecretText;
 use tokend_store::{Cause, Fault, MemoryStore, QuarantineReason};
@@ -120,10 +121,12 @@ impl Bench {
             lifetime: None,
             lifetime_source: tokend_dialect::LifetimeSource::Unknown,
             refresh_token: Some(format!("rotated-{attempt}").into()),
+            refresh_token_lost: false,
             refresh_lifetime: None,
+            remarks: Vec::new(),
         };
         Write {
-            grant: grant.then(|| (AttemptId(attempt), Box::new(granted))),
+            brought: grant.then(|| (AttemptId(attempt), Brought::Grant(Box::new(granted)))),
             ..write(1, durable)
         }
     }
@@ -141,7 +144,7 @@ fn write(n: u32, durable: Durable) -> Write {
         durable,
         host: "https://ads.example.com".into(),
         notes: Notes::default(),
-        grant: None,
+        brought: None,
         entered: None,
         forget: false,
     }

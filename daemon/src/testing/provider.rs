@@ -16,6 +16,8 @@ use super::soon;
 pub(crate) enum Act {
     /// Reads the request, writes these bytes, closes.
     Say(String),
+    /// The same, with bytes that are no text.
+    Bytes(Vec<u8>),
     /// Closes with a reset before it has read anything.
     ResetAtOnce,
     /// Reads the request and closes with a reset.
@@ -130,9 +132,10 @@ async fn serve(mut stream: TcpStream, act: Option<Act>, seen: Arc<Mutex<Vec<Stri
         seen.len()
     };
     let text = match act {
-        None => raw("200 OK", &grant(nth)),
-        Some(Act::Say(text)) => text,
-        Some(Act::Hold(go_on)) => go_on.await.unwrap_or_default(),
+        None => raw("200 OK", &grant(nth)).into_bytes(),
+        Some(Act::Say(text)) => text.into_bytes(),
+        Some(Act::Bytes(bytes)) => bytes,
+        Some(Act::Hold(go_on)) => go_on.await.unwrap_or_default().into_bytes(),
         Some(Act::ResetAtOnce | Act::ResetAfter) => {
             let _reset = stream.set_zero_linger();
             return;
@@ -145,7 +148,7 @@ async fn serve(mut stream: TcpStream, act: Option<Act>, seen: Arc<Mutex<Vec<Stri
             return;
         }
     };
-    let _gone = stream.write_all(text.as_bytes()).await;
+    let _gone = stream.write_all(&text).await;
     let _gone = stream.shutdown().await;
 }
 

@@ -8,6 +8,7 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use super::ClientError;
 use super::relay;
+use super::unpack::unpack;
 use super::ways::{self, Way, Ways};
 use crate::causes::causes;
 use crate::secrets::SecretSource;
@@ -78,6 +79,10 @@ impl Exchange {
             }
             body.extend_from_slice(&chunk);
             wipe(std::mem::take(&mut chunk));
+        }
+        if let Some(headers) = parts.headers_mut() {
+            let too_large = |_| Failure::TooLarge(self.max_body);
+            body = unpack(headers, body, self.max_body).map_err(too_large)?;
         }
         parts
             .body(Bytes::from(std::mem::take(&mut *body)))

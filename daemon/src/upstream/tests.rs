@@ -47,13 +47,13 @@ async fn a_grant_comes_back() {
     let facts = GrantFacts {
         lifetime: Some(Duration::from_secs(3600)),
         refresh_token: true,
-        refresh_lifetime: None,
+        ..GrantFacts::default()
     };
     assert_eq!(outcome.answer, Answer::Granted(facts));
-    assert_eq!(
-        outcome.grant.unwrap().access_token.expose_secret(),
-        "token-1"
-    );
+    let Some(Brought::Grant(grant)) = outcome.brought else {
+        panic!("{:?}", outcome.brought);
+    };
+    assert_eq!(grant.access_token.expose_secret(), "token-1");
     assert_eq!(outcome.told, None);
     let seen = provider.seen();
     assert_eq!(seen.len(), 1);
@@ -110,7 +110,7 @@ async fn a_redirect_is_not_followed() {
         elsewhere.base_url
     );
     let (outcome, provider) = outcome_of(Act::Say(text)).await;
-    assert!(outcome.grant.is_none(), "{outcome:?}");
+    assert!(outcome.brought.is_none(), "{outcome:?}");
     assert_eq!((provider.seen().len(), elsewhere.seen().len()), (1, 0));
 }
 

@@ -24,7 +24,9 @@ fn grant(refresh: Option<&str>) -> Grant {
         lifetime: None,
         lifetime_source: LifetimeSource::Unknown,
         refresh_token: refresh.map(SecretString::from),
+        refresh_token_lost: false,
         refresh_lifetime: None,
+        remarks: Vec::new(),
     }
 }
 
@@ -88,10 +90,10 @@ const HOST: &str = "https://ads.example.com";
 
 fn written(durable: &Durable, clock: &Clock) -> Record {
     let mut record = blank("ads#1", clock);
-    take_grant(
+    take_brought(
         &mut record,
         durable.last_attempt,
-        &grant(Some("the-refresh-token")),
+        &Brought::Grant(Box::new(grant(Some("the-refresh-token")))),
     );
     update(
         &mut record,

@@ -4,6 +4,7 @@
 //! never fails and never panics, whatever the bytes; and no text of a reply leaves it unredacted.
 
 pub(crate) mod classify;
+pub(crate) mod grant;
 pub(crate) mod lifetime;
 pub(crate) mod parsed;
 pub(crate) mod redact;
@@ -14,25 +15,34 @@ use std::{fmt, time::Duration};
 
 use bytes::Bytes;
 use http::Response;
-use secrecy::SecretString;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
 use self::{
     classify::{Class, Processed, Rule},
+    grant::{Flaw, Grant, Renewal},
     lifetime::{LifetimePlan, LifetimeSource},
     parsed::{Parsed, Place},
     redact::Secrets,
     retry_after::RetryAfter,
     told::Told,
 };
-use crate::fields::{Kind, VALUE_LIMIT};
+use crate::fields::Kind;
 
 /// What a provider's response means.
 #[derive(Debug)]
 pub enum Reply {
     /// A grant.
     Granted(Grant),
+    /// A success with a refresh token that is to be kept, and without an access token that can be handed out.
+    Renewed {
+        /// The refresh token.
+        renewal: Renewal,
+        /// What is wrong with the access token.
+        told: Told,
+        /// Whether nothing helps but a change of the configuration or dialect; otherwise the next one may be better.
+        misconfigured: bool,
+    },
     /// The provider wants to be asked later.
     Busy {
         /// When, if it said so.
@@ -55,25 +65,6 @@ pub enum Reply {
     },
 }
 
-/// A successful token response.
-#[derive(Debug)]
-pub struct Grant {
-    /// The access token: opaque, printable ASCII, at most 32 KiB.
-    pub access_token: SecretString,
-    /// How to present it; `Bearer` when the reply says so in any case, or nothing.
-    pub token_type: String,
-    /// How long it lives from the reply on; `None` when nothing is known. May be zero.
-    pub lifetime: Option<Duration>,
-    /// Where the lifetime comes from.
-    pub lifetime_source: LifetimeSource,
-    /// The new refresh token; `None` keeps the one held. It may be the same as before.
-    pub refresh_token: Option<SecretString>,
-    /// How long the refresh token lives from the reply on, where that is known.
-    pub refresh_lifetime: Option<Duration>,
-    /// The scope that was granted, which may be narrower than what was asked for.
-    pub scope: Option<String>,
-}
-
 /// Where values stand in the replies to one request, and what they mean.
 #[derive(Clone, Debug)]
 pub(crate) struct ReplyPlan {
@@ -89,16 +80,6 @@ pub(crate) struct ReplyPlan {
     pub(crate) error_text: Vec<Place>,
     pub(crate) retry_after: Vec<lifetime::Told>,
     pub(crate) rules: Vec<Rule>,
-}
-
-/// Why a 2xx reply is no grant.
-enum Unreadable {
-    /// Nothing at the places of the access token.
-    Absent,
-    /// Something that cannot be used.
-    Broken(&'static str),
-    /// A token that must not be handed out as it is.
-    Type(String),
 }
 
 impl ReplyPlan {
@@ -129,27 +110,30 @@ impl ReplyPlan {
         if !success {
             return self.by_status(kind, &reply, secrets);
         }
-        match self.grant(&reply) {
-            Ok(grant) => Reply::Granted(grant),
-            Err(Unreadable::Absent) => match self.rules.iter().find(claimed) {
-                Some(rule) => self.claimed(rule, &reply, secrets),
-                None => self.misbehaved(
-                    "no access token where the dialect looks for one",
-                    &reply,
-                    secrets,
-                ),
+        // First of all, and by itself: whatever is wrong beside it, the one that was sent may be spent.
+        let refresh = self.refresh_token(&reply);
+        let flaw = match self.grant(&reply, &refresh) {
+            Ok(grant) => return Reply::Granted(grant),
+            Err(flaw) => flaw,
+        };
+        if let Flaw::Absent = flaw
+            && let Some(rule) = self.rules.iter().find(claimed)
+        {
+            return self.claimed(rule, &reply, secrets);
+        }
+        let misconfigured = matches!(flaw, Flaw::Type(_));
+        let told = self.flawed(&flaw, &reply, secrets);
+        match self.renewal(&reply, refresh) {
+            Some(renewal) => Reply::Renewed {
+                renewal,
+                told,
+                misconfigured,
             },
-            Err(Unreadable::Broken(sentence)) => self.misbehaved(sentence, &reply, secrets),
-            Err(Unreadable::Type(name)) => {
-                let text = format!(
-                    "the provider issues tokens of type {name}, which cannot be handed out as a bearer token"
-                );
-                Reply::Misconfigured(Told {
-                    status: reply.status(),
-                    code: None,
-                    text: told::clean(&text, told::TEXT_LIMIT, secrets),
-                })
-            }
+            None if misconfigured => Reply::Misconfigured(told),
+            None => Reply::Misbehaved {
+                told,
+                processed: Processed::Maybe,
+            },
         }
     }
 
@@ -206,102 +190,26 @@ impl ReplyPlan {
         }
     }
 
-    fn misbehaved(&self, sentence: &str, reply: &Parsed<'_>, secrets: &Secrets) -> Reply {
+    /// What is wrong with the access token of a success.
+    fn flawed(&self, flaw: &Flaw, reply: &Parsed<'_>, secrets: &Secrets) -> Told {
+        let packed = reply.packed();
+        let sentence = match flaw {
+            Flaw::Absent if let Some(coding) = &packed => &format!(
+                "the reply is encoded ({coding}) in a way that cannot be read; gzip and deflate can"
+            ),
+            Flaw::Absent => "no access token where the dialect looks for one",
+            Flaw::Broken(sentence) => sentence,
+            Flaw::Type(sentence) => {
+                return Told {
+                    status: reply.status(),
+                    code: None,
+                    text: told::clean(sentence, told::TEXT_LIMIT, secrets),
+                };
+            }
+        };
         let mut told = told::tell(reply, &self.error_code, &[], secrets, None);
         told.text = told::clean(sentence, told::TEXT_LIMIT, secrets);
-        Reply::Misbehaved {
-            told,
-            processed: Processed::Maybe,
-        }
-    }
-
-    fn grant(&self, reply: &Parsed<'_>) -> Result<Grant, Unreadable> {
-        let access = match reply.first(&self.access_token) {
-            Some((_, Value::String(text))) => text,
-            None => return Err(Unreadable::Absent),
-            Some(_) => return Err(Unreadable::Broken("the access token is not a string")),
-        };
-        if access.len() > VALUE_LIMIT {
-            return Err(Unreadable::Broken("the access token is longer than 32 KiB"));
-        }
-        if !access.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(Unreadable::Broken(
-                "the access token has characters that cannot stand in a header",
-            ));
-        }
-        let token_type = self.token_type(reply)?;
-        let refresh = self.refresh_token(reply)?;
-        let (lifetime, lifetime_source) = self.lifetime.find(reply, &access, refresh.as_deref());
-        let (refresh_lifetime, _) = match &refresh {
-            Some(token) => self.refresh_lifetime.find(reply, &access, Some(token)),
-            None => (None, LifetimeSource::Unknown),
-        };
-        let scope = reply.first(&self.scope).and_then(|(_, value)| scope(value));
-        Ok(Grant {
-            access_token: access.into(),
-            token_type,
-            lifetime,
-            lifetime_source,
-            refresh_token: refresh.map(SecretString::from),
-            // Servers write 0 for a refresh token that does not expire.
-            refresh_lifetime: refresh_lifetime.filter(|lifetime| !lifetime.is_zero()),
-            scope: scope
-                .filter(|scope| scope.len() <= VALUE_LIMIT && !scope.chars().any(char::is_control)),
-        })
-    }
-
-    fn token_type(&self, reply: &Parsed<'_>) -> Result<String, Unreadable> {
-        let Some((_, Value::String(name))) = reply.first(&self.token_type) else {
-            return Ok("Bearer".to_owned());
-        };
-        let lower = name.trim().to_ascii_lowercase();
-        match lower.as_str() {
-            "" | "bearer" => Ok("Bearer".to_owned()),
-            _ if self.token_types.contains(&lower) => Ok(name.trim().to_owned()),
-            "dpop" => Err(Unreadable::Type(
-                "DPoP (RFC 9449: each use needs a proof signed by the holder's key)".to_owned(),
-            )),
-            _ => Err(Unreadable::Type(format!(
-                "`{}`",
-                name.chars().take(40).collect::<String>()
-            ))),
-        }
-    }
-
-    /// `null`, missing, `false` and empty mean: keep the one held.
-    fn refresh_token(&self, reply: &Parsed<'_>) -> Result<Option<String>, Unreadable> {
-        let places = self
-            .refresh_token
-            .iter()
-            .filter_map(|place| place.find(reply));
-        for value in places {
-            match value {
-                Value::String(text) if text.len() > VALUE_LIMIT => {
-                    return Err(Unreadable::Broken(
-                        "the refresh token is longer than 32 KiB",
-                    ));
-                }
-                Value::String(text) if !text.is_empty() => return Ok(Some(text)),
-                Value::Number(number) => return Ok(Some(number.to_string())),
-                Value::String(_) | Value::Null | Value::Bool(false) => {}
-                Value::Bool(true) | Value::Array(_) | Value::Object(_) => {
-                    return Err(Unreadable::Broken("the refresh token is not a string"));
-                }
-            }
-        }
-        Ok(None)
-    }
-}
-
-/// A scope is a string or, on some servers, a list of them.
-fn scope(value: Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text),
-        Value::Array(items) => {
-            let names: Vec<&str> = items.iter().filter_map(Value::as_str).collect();
-            Some(names.join(" "))
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => None,
+        told
     }
 }
 
@@ -327,7 +235,9 @@ impl Reply {
             Self::CredentialRejected(told)
             | Self::RefreshRejected(told)
             | Self::Misconfigured(told) => Some(told),
-            Self::Busy { told, .. } | Self::Misbehaved { told, .. } => Some(told),
+            Self::Busy { told, .. }
+            | Self::Misbehaved { told, .. }
+            | Self::Renewed { told, .. } => Some(told),
         }
     }
 
@@ -339,8 +249,12 @@ impl Reply {
             Self::Busy { .. } => "busy",
             Self::CredentialRejected(_) => "credential-rejected",
             Self::RefreshRejected(_) => "refresh-token-rejected",
-            Self::Misconfigured(_) => "misconfigured",
-            Self::Misbehaved { .. } => "misbehaved",
+            Self::Misconfigured(_)
+            | Self::Renewed {
+                misconfigured: true,
+                ..
+            } => "misconfigured",
+            Self::Misbehaved { .. } | Self::Renewed { .. } => "misbehaved",
         }
     }
 }

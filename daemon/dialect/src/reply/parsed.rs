@@ -8,7 +8,9 @@ use std::{borrow::Cow, fmt};
 use bytes::Bytes;
 use http::{HeaderName, Response, header};
 use serde_json::Value;
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
+
+use super::grant::is_nothing;
 
 /// The longest body that is parsed as JSON or searched for text, in bytes.
 pub(crate) const BODY_LIMIT: usize = 1024 * 1024;
@@ -21,6 +23,8 @@ pub(crate) const POINTER_LIMIT: usize = 16;
 pub(crate) struct Parsed<'a> {
     pub(crate) response: &'a Response<Bytes>,
     pub(crate) json: Option<Value>,
+    /// Whether `json` is a form that was not called one, so that the body may be a plain text all the same.
+    guessed: bool,
 }
 
 impl<'a> Parsed<'a> {
@@ -29,7 +33,15 @@ impl<'a> Parsed<'a> {
         let json = (body.len() <= BODY_LIMIT)
             .then(|| parse(response, body))
             .flatten();
-        Self { response, json }
+        let guess = match json {
+            None if body.len() <= BODY_LIMIT => form(body),
+            _ => None,
+        };
+        Self {
+            response,
+            guessed: guess.is_some(),
+            json: json.or(guess),
+        }
     }
 
     pub(crate) fn status(&self) -> u16 {
@@ -56,9 +68,18 @@ impl<'a> Parsed<'a> {
         String::from_utf8_lossy(body.get(..BODY_LIMIT).unwrap_or(body))
     }
 
-    /// The first of several places that holds something else than `null` or an empty string.
+    /// How the body is still encoded, where it is: in a way that nobody before could read.
+    pub(crate) fn packed(&self) -> Option<String> {
+        let coding = self.header(&header::CONTENT_ENCODING)?;
+        let word = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | ',' | ' ');
+        let coding: String = coding.chars().filter(word).take(20).collect();
+        (!coding.trim().is_empty() && !coding.trim().eq_ignore_ascii_case("identity"))
+            .then(|| coding.trim().to_owned())
+    }
+
+    /// The first of several places that holds something else than `null`, blanks or a word for nothing.
     pub(crate) fn first<'p>(&self, places: &'p [Place]) -> Option<(&'p Place, Value)> {
-        let filled = |value: &Value| value.as_str() != Some("");
+        let filled = |value: &Value| value.as_str().is_none_or(|text| !is_nothing(text));
         places
             .iter()
             .find_map(|place| place.find(self).filter(filled).map(|value| (place, value)))
@@ -81,9 +102,16 @@ fn wipe(value: &mut Value) {
     }
 }
 
+/// JSON or a form, whatever the reply calls it. One byte that is no text does not make the rest unreadable: it stands for U+FFFD,
+/// which no token has.
 fn parse(response: &Response<Bytes>, body: &Bytes) -> Option<Value> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     if let Ok(value) = serde_json::from_slice(body) {
+        return Some(value);
+    }
+    let text = Zeroizing::new(String::from_utf8_lossy(body).into_owned());
+    let json = serde_json::from_str(&text).ok();
+    if let Some(value) = json.or_else(|| serde_json::from_str(&whole_escapes(&text)?).ok()) {
         return Some(value);
     }
     let media = response
@@ -92,13 +120,57 @@ fn parse(response: &Response<Bytes>, body: &Bytes) -> Option<Value> {
         .to_str()
         .ok()?
         .to_ascii_lowercase();
-    let pairs = || {
-        form_urlencoded::parse(body)
-            .map(|(key, value)| (key.into_owned(), Value::String(value.into_owned())))
-    };
     media
         .starts_with("application/x-www-form-urlencoded")
-        .then(|| Value::Object(pairs().collect()))
+        .then(|| pairs(body))
+}
+
+/// A body that reads like a form and is called something else: names and values of printable characters, at least two pairs of them.
+fn form(body: &Bytes) -> Option<Value> {
+    let body = body.trim_ascii();
+    let is_plain = |byte: &u8| byte.is_ascii_graphic() && !b"<>{}[]\"".contains(byte);
+    let is_pair = |pair: &[u8]| {
+        let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default();
+        !name.is_empty() && name.len() < pair.len()
+    };
+    let mut found = body.split(|byte| *byte == b'&');
+    let is_form = body.contains(&b'&') && body.iter().all(is_plain) && found.all(is_pair);
+    is_form.then(|| pairs(body))
+}
+
+fn pairs(body: &[u8]) -> Value {
+    let pairs = form_urlencoded::parse(body)
+        .map(|(key, value)| (key.into_owned(), Value::String(value.into_owned())));
+    Value::Object(pairs.collect())
+}
+
+/// JSON whose escapes of half a character (`\ud800` alone), which many parsers let pass, are escapes of U+FFFD. `None` where there are none.
+fn whole_escapes(text: &str) -> Option<Zeroizing<String>> {
+    let unit = |text: &str| {
+        let digits = text.strip_prefix("\\u")?.get(..4)?;
+        u16::from_str_radix(digits, 16).ok()
+    };
+    let mut out = Zeroizing::new(String::with_capacity(text.len()));
+    let (mut rest, mut mended) = (text, false);
+    while let Some(at) = rest.find('\\') {
+        let (before, escape) = rest.split_at(at);
+        out.push_str(before);
+        let second = || unit(escape.get(6..)?).filter(|low| (0xdc00..0xe000).contains(low));
+        let length = match unit(escape) {
+            Some(0xd800..0xdc00) if second().is_some() => 12,
+            Some(0xd800..0xe000) => {
+                out.push_str("\\ufffd");
+                rest = escape.get(6..)?;
+                mended = true;
+                continue;
+            }
+            _ => escape.chars().take(2).map(char::len_utf8).sum(),
+        };
+        out.push_str(escape.get(..length)?);
+        rest = escape.get(length..)?;
+    }
+    out.push_str(rest);
+    mended.then_some(out)
 }
 
 /// Seconds since the epoch of an HTTP date (RFC 9110 section 5.6.7).
@@ -144,9 +216,9 @@ impl Place {
     pub(crate) fn find(&self, reply: &Parsed<'_>) -> Option<Value> {
         let found = match &self.at {
             At::Pointer(segments) => match &reply.json {
-                Some(json) => walk(json, segments, 0)?,
-                None if segments.is_empty() => Value::String(reply.text().trim().to_owned()),
-                None => return None,
+                Some(json) if !(reply.guessed && segments.is_empty()) => walk(json, segments, 0)?,
+                _ if segments.is_empty() => Value::String(reply.text().trim().to_owned()),
+                _ => return None,
             },
             At::Header(name) => Value::String(reply.header(name)?.into_owned()),
             At::Cookie(name) => Value::String(cookie(reply.response, name)?),

@@ -158,3 +158,7 @@ pub(crate) fn form(request: &Request<Bytes>) -> Vec<(String, String)> {
         .into_owned()
         .collect()
 }
+
+pub(crate) fn secret(token: &secrecy::SecretString) -> &str {
+    token.expose_secret()
+}

@@ -40,7 +40,7 @@ pub(crate) fn granted(lifetime: u64) -> Answer {
     Answer::Granted(GrantFacts {
         lifetime: Some(secs(lifetime)),
         refresh_token: true,
-        refresh_lifetime: None,
+        ..GrantFacts::default()
     })
 }
 

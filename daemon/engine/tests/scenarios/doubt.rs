@@ -1,6 +1,6 @@
 //! Sent, outcome unknown: what reuse costs decides.
 
-use tokend_engine::{Answer, Fault, Kind, Missing, Plan, Reuse, Want};
+use tokend_engine::{Answer, Fault, GrantFacts, Kind, Missing, Plan, Reuse, Want};
 
 use crate::harness::{A, Desk, Step, plan, secs};
 
@@ -161,4 +161,74 @@ fn a_login_in_doubt_is_made_again_within_its_pace() {
     desk.advance(secs(600));
     desk.token(waiter);
     assert_eq!(desk.kinds(), [Kind::Login, Kind::Login]);
+}
+
+/// A success that brought a refresh token alone.
+fn renewed(misconfigured: bool) -> Answer {
+    Answer::Renewed {
+        refresh_lifetime: Some(secs(7200)),
+        misconfigured,
+    }
+}
+
+#[test]
+fn a_refresh_token_without_an_access_token_is_stored_and_presented_next() {
+    for reuse in ALL {
+        for can_login in [true, false] {
+            let (mut desk, _) = desk(reuse, can_login);
+            desk.answers.push_back(renewed(false));
+            let waiter = desk.want(A, Want::Forced, None, 1, 1);
+            assert!(matches!(desk.fault(waiter), Fault::Failed { .. }));
+            let stored = desk.store[&A].refresh.expect("it is stored");
+            assert!(!stored.in_doubt && !stored.refused);
+            assert!(stored.expires.is_some());
+            let waiter = desk.want(A, Want::Forced, None, 600, 600);
+            desk.advance(secs(600));
+            desk.token(waiter);
+            assert_eq!(
+                *desk.kinds().last().expect("sent"),
+                Kind::Refresh,
+                "{reuse:?} {can_login}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_refresh_token_beside_a_foreign_kind_of_token_waits_for_a_change_and_is_kept() {
+    let (mut desk, plan) = desk(Reuse::RotatesAndReuseRevokes, false);
+    desk.answers.push_back(renewed(true));
+    let waiter = desk.want(A, Want::Forced, None, 600, 600);
+    desk.advance(secs(600));
+    assert_eq!(desk.fault(waiter), Fault::Misconfigured);
+    let sent = desk.sent().len();
+    desk.tell(tokend_engine::Event::Replan {
+        account: A,
+        plan,
+        can_login: false,
+        cured: true,
+    });
+    let waiter = desk.want(A, Want::Forced, None, 600, 600);
+    desk.advance(secs(600));
+    desk.token(waiter);
+    assert_eq!(desk.kinds()[sent..], [Kind::Refresh]);
+}
+
+#[test]
+fn a_refresh_token_that_came_and_cannot_be_used_leaves_the_one_before_in_doubt() {
+    for reuse in ALL {
+        for can_login in [true, false] {
+            let (mut desk, _) = desk(reuse, can_login);
+            desk.answers.push_back(Answer::Granted(GrantFacts {
+                lifetime: Some(secs(3600)),
+                refresh_token_lost: true,
+                ..GrantFacts::default()
+            }));
+            let waiter = desk.want(A, Want::Forced, None, 600, 600);
+            desk.advance(secs(1));
+            desk.token(waiter);
+            assert_eq!(desk.view().in_doubt, reuse != Reuse::None);
+            check(desk, reuse, can_login, "lost");
+        }
+    }
 }

@@ -25,16 +25,23 @@ fn answer() -> impl Strategy<Value = Answer> {
     prop_oneof![
         (
             prop::option::of(0u64..10_000),
-            any::<bool>(),
+            any::<[bool; 2]>(),
             prop::option::of(0u64..10_000)
         )
-            .prop_map(|(lifetime, refresh_token, refresh)| {
+            .prop_map(|(lifetime, [refresh_token, lost], refresh)| {
                 Answer::Granted(GrantFacts {
                     lifetime: lifetime.map(secs),
                     refresh_token,
+                    refresh_token_lost: lost && !refresh_token,
                     refresh_lifetime: refresh.map(secs),
                 })
             }),
+        (prop::option::of(0u64..10_000), any::<bool>()).prop_map(|(refresh, misconfigured)| {
+            Answer::Renewed {
+                refresh_lifetime: refresh.map(secs),
+                misconfigured,
+            }
+        }),
         prop::option::of(any::<u64>()).prop_map(|wait| Answer::Busy {
             retry_after: wait.map(secs)
         }),

@@ -132,6 +132,7 @@ fn an_expired_refresh_token_is_not_presented() {
             lifetime: Some(secs(60)),
             refresh_token: true,
             refresh_lifetime: Some(secs(120)),
+            ..tokend_engine::GrantFacts::default()
         }));
     desk.get();
     desk.advance(secs(120));

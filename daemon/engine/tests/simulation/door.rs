@@ -2,7 +2,7 @@
 //!
 //! Owns the checks made there, on the provider's clock and with what only the provider knows, and the fate of each request.
 
-use tokend_engine::{Answer, Kind, Reuse};
+use tokend_engine::{Answer, GrantFacts, Kind, Reuse};
 
 use crate::account::Flight;
 use crate::provider::{Grant, Said, Secret};
@@ -79,7 +79,7 @@ impl World {
     fn fate(&mut self, a: usize, kind: Kind, secret: Option<Secret>) -> (Answer, Option<Grant>) {
         let (now, bad) = (self.now, self.misfortune(200));
         let fate = match bad {
-            true => self.rng.below(12),
+            true => self.rng.below(14),
             false => 99,
         };
         let retry_after = match self.rng.below(4) {
@@ -126,6 +126,29 @@ impl World {
                 },
                 None,
             ),
+            // The access token is of no use, or the new refresh token is.
+            (11, Said::Grant(grant)) if grant.refresh.is_some() => (
+                Answer::Renewed {
+                    refresh_lifetime: grant.facts.refresh_lifetime,
+                    misconfigured: lucky,
+                },
+                Some(grant),
+            ),
+            (12, Said::Grant(grant)) if grant.refresh.is_some() => {
+                let facts = GrantFacts {
+                    refresh_token: false,
+                    refresh_token_lost: true,
+                    refresh_lifetime: None,
+                    ..grant.facts
+                };
+                let refresh = None;
+                let without = Grant {
+                    facts,
+                    refresh,
+                    ..grant
+                };
+                (Answer::Granted(facts), Some(without))
+            }
             (_, Said::Grant(grant)) => (Answer::Granted(grant.facts), Some(grant)),
             (_, Said::RefreshRejected) => (Answer::RefreshRejected, None),
             (_, Said::CredentialRejected) => (Answer::CredentialRejected, None),

@@ -2,10 +2,12 @@
 //!
 //! Owns the faults of store, network and process. What happens at the provider is in `door`.
 
-use tokend_engine::{Answer, AttemptId, ClaimRefusal, Event, Kind, StoreRefusal, WaiterId};
+use tokend_engine::{
+    Answer, AttemptId, ClaimRefusal, Event, GrantFacts, Kind, StoreRefusal, WaiterId,
+};
 
 use crate::provider::Grant;
-use crate::store::{Entered, Purpose};
+use crate::store::{Brought, Entered, Purpose};
 use crate::world::{DAY, Echo, HOUR, Happening, MINUTE, SECOND, World, key};
 
 impl World {
@@ -91,7 +93,9 @@ impl World {
                     // Also where the store says that it is not.
                     account.owned = None;
                 }
-                if let Some(id) = granted {
+                // A refresh token alone is nothing that is served.
+                let brought = granted.and_then(|id| account.vault.grants.get(&id.0));
+                if let (Some(id), Some(Brought::Grant(..))) = (granted, brought) {
                     let side = match write.says_ok {
                         true => &mut account.landed,
                         false => &mut account.refused,
@@ -140,6 +144,10 @@ impl World {
                 | Answer::Misbehaved {
                     maybe_processed: true
                 }
+                | Answer::Granted(GrantFacts {
+                    refresh_token_lost: true,
+                    ..
+                })
         );
         if lost {
             self.lose_reply(a);
@@ -160,17 +168,29 @@ impl World {
         account.admitted = None;
         self.hosts[account.plan.host.0 as usize].admitted -= 1;
         match answer {
-            Answer::Granted(_) => {
+            Answer::Granted(facts) => {
                 if let Some(grant) = grant {
                     account.vault.grants.clear();
-                    account.vault.grants.insert(id.0, (flight.kind, grant));
+                    let brought = Brought::Grant(flight.kind, grant);
+                    account.vault.grants.insert(id.0, brought);
                     if grant.refresh.is_some() || flight.kind == Kind::Login {
                         self.tally.rotations += 1;
                         account.owned = grant.refresh;
                     }
-                    account.excused = false;
+                    account.excused = facts.refresh_token_lost && flight.kind == Kind::Refresh;
                     account.blocked = false;
                 }
+            }
+            Answer::Renewed { misconfigured, .. } => {
+                if let Some(refresh) = grant.and_then(|grant| grant.refresh) {
+                    account.vault.grants.clear();
+                    let brought = Brought::RefreshToken(refresh);
+                    account.vault.grants.insert(id.0, brought);
+                    self.tally.halves += 1;
+                    account.owned = Some(refresh);
+                    account.excused = false;
+                }
+                account.blocked = misconfigured && !account.cured_in_flight;
             }
             Answer::RefreshRejected if flight.kind == Kind::Refresh => account.owned = None,
             Answer::MaybeSent

@@ -49,6 +49,7 @@ fn every_promise_holds_on_every_seed() {
         each(total.rotations) >= 5 && each(total.refusals) >= 2,
         "{total:?}"
     );
+    assert!(total.halves >= BY_CHANCE / 4, "{total:?}");
     let once = [total.swaps, total.suspends, total.steps, total.echoes];
     assert!(once.into_iter().all(|what| each(what) >= 1), "{total:?}");
 }

@@ -284,6 +284,7 @@ impl Provider {
             facts: GrantFacts {
                 lifetime: self.tells_lifetime.then(|| millis(expires - now)),
                 refresh_token: refresh.is_some(),
+                refresh_token_lost: false,
                 refresh_lifetime: self
                     .refresh_lifetime
                     .filter(|_| refresh.is_some() && self.tells_refresh_lifetime)

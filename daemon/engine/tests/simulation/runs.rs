@@ -173,6 +173,7 @@ impl Tally {
         self.refusals += other.refusals;
         self.answered += other.answered;
         self.rotations += other.rotations;
+        self.halves += other.halves;
         self.swaps += other.swaps;
         self.suspends += other.suspends;
         self.steps += other.steps;

@@ -53,7 +53,15 @@ pub(crate) struct Vault {
     pub(crate) refresh: Option<Secret>,
     pub(crate) access: Option<(u64, Access)>,
     pub(crate) entered: BTreeMap<WaiterId, Entered>,
-    pub(crate) grants: BTreeMap<u64, (Kind, Grant)>,
+    pub(crate) grants: BTreeMap<u64, Brought>,
+}
+
+/// What a success brought.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Brought {
+    Grant(Kind, Grant),
+    /// And no access token that can be handed out.
+    RefreshToken(Secret),
 }
 
 impl Vault {
@@ -88,14 +96,17 @@ impl Vault {
             }
         }
         if let Some(id) = commit.granted {
-            let Some((kind, grant)) = self.grants.get(&id.0).copied() else {
-                return Err(format!("commit of a grant that never came: {id:?}"));
-            };
-            self.access = Some((id.0, grant.access));
-            self.refresh = match kind {
-                Kind::Login => grant.refresh,
-                Kind::Refresh => grant.refresh.or(self.refresh),
-            };
+            match self.grants.get(&id.0).copied() {
+                None => return Err(format!("commit of a grant that never came: {id:?}")),
+                Some(Brought::RefreshToken(refresh)) => self.refresh = Some(refresh),
+                Some(Brought::Grant(kind, grant)) => {
+                    self.access = Some((id.0, grant.access));
+                    self.refresh = match kind {
+                        Kind::Login => grant.refresh,
+                        Kind::Refresh => grant.refresh.or(self.refresh),
+                    };
+                }
+            }
         }
         Ok(())
     }

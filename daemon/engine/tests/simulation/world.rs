@@ -103,6 +103,8 @@ pub(crate) struct Tally {
     pub(crate) refusals: u64,
     pub(crate) answered: u64,
     pub(crate) rotations: u64,
+    /// Refresh tokens that came without an access token that can be handed out.
+    pub(crate) halves: u64,
     pub(crate) swaps: u64,
     pub(crate) suspends: u64,
     pub(crate) steps: u64,

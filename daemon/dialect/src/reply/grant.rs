@@ -1,0 +1,213 @@
+//! What a success brings: the refresh token, and then the access token.
+//!
+//! Owns reading the two, each by itself: whatever is wrong with one of them, the other counts. It must never take a refresh token
+//! that it could not read for one that did not come: the token that was sent may be spent.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+use serde_json::Value;
+
+use super::{ReplyPlan, lifetime::LifetimeSource, parsed::Parsed};
+use crate::fields::VALUE_LIMIT;
+
+/// The longest name of a token type that is told, in characters: with what to write about it, it fits into what may be told.
+const TYPE_LIMIT: usize = 32;
+
+/// A successful token response.
+#[derive(Debug)]
+pub struct Grant {
+    /// The access token: opaque, printable ASCII, at most 32 KiB.
+    pub access_token: SecretString,
+    /// How to present it; `Bearer` when the reply says so in any case, or nothing.
+    pub token_type: String,
+    /// How long it lives from the reply on; `None` when nothing is known. May be zero.
+    pub lifetime: Option<Duration>,
+    /// Where the lifetime comes from.
+    pub lifetime_source: LifetimeSource,
+    /// The new refresh token; `None` keeps the one held. It may be the same as before.
+    pub refresh_token: Option<SecretString>,
+    /// Whether a refresh token came that cannot be used. The one that was sent may be spent.
+    pub refresh_token_lost: bool,
+    /// How long the refresh token lives from the reply on, where that is known.
+    pub refresh_lifetime: Option<Duration>,
+    /// The scope that was granted, which may be narrower than what was asked for.
+    pub scope: Option<String>,
+    /// What in the reply could not be used, in words of ours that may be shown.
+    pub remarks: Vec<String>,
+}
+
+/// The refresh token of a success whose access token cannot be handed out.
+#[derive(Debug)]
+pub struct Renewal {
+    /// It takes the place of the one held.
+    pub refresh_token: SecretString,
+    /// How long it lives from the reply on, where that is known.
+    pub refresh_lifetime: Option<Duration>,
+}
+
+/// What stands where the refresh token stands.
+pub(super) enum Refresh {
+    /// Nothing: the one held stays in force (RFC 6749 section 6).
+    Absent,
+    /// A new one.
+    Fresh(String),
+    /// One that cannot be used, and why.
+    Lost(&'static str),
+}
+
+/// Why the access token of a success cannot be handed out.
+pub(super) enum Flaw {
+    /// Nothing at its places.
+    Absent,
+    /// Something that cannot be used.
+    Broken(&'static str),
+    /// A token that must not be handed out as it is, and what to say.
+    Type(String),
+}
+
+impl ReplyPlan {
+    /// Reads the access token and what belongs to it.
+    pub(super) fn grant(&self, reply: &Parsed<'_>, refresh: &Refresh) -> Result<Grant, Flaw> {
+        let access = self.access_token(reply)?;
+        let token_type = self.token_type(reply)?;
+        let fresh = match refresh {
+            Refresh::Fresh(token) => Some(token.as_str()),
+            Refresh::Absent | Refresh::Lost(_) => None,
+        };
+        let (lifetime, lifetime_source) = self.lifetime.find(reply, &access, fresh);
+        let scope = reply.first(&self.scope).and_then(|(_, value)| scope(value));
+        let refresh_lifetime = fresh.and_then(|token| self.lives(reply, &access, token));
+        let remarks = match refresh {
+            Refresh::Lost(why) => vec![format!(
+                "{why}, so it cannot be kept, and the one that was sent may be spent"
+            )],
+            Refresh::Absent | Refresh::Fresh(_) => Vec::new(),
+        };
+        Ok(Grant {
+            access_token: access.into(),
+            token_type,
+            lifetime,
+            lifetime_source,
+            refresh_token: fresh.map(SecretString::from),
+            refresh_token_lost: matches!(refresh, Refresh::Lost(_)),
+            refresh_lifetime,
+            scope: scope
+                .filter(|scope| scope.len() <= VALUE_LIMIT && !scope.chars().any(char::is_control)),
+            remarks,
+        })
+    }
+
+    /// The refresh token of a success without an access token that can be handed out.
+    pub(super) fn renewal(&self, reply: &Parsed<'_>, refresh: Refresh) -> Option<Renewal> {
+        let Refresh::Fresh(token) = refresh else {
+            return None;
+        };
+        Some(Renewal {
+            refresh_lifetime: self.lives(reply, "", &token),
+            refresh_token: token.into(),
+        })
+    }
+
+    /// How long a refresh token lives. Servers write 0 for one that does not expire.
+    fn lives(&self, reply: &Parsed<'_>, access: &str, refresh: &str) -> Option<Duration> {
+        let (lifetime, _) = self.refresh_lifetime.find(reply, access, Some(refresh));
+        lifetime.filter(|lifetime| !lifetime.is_zero())
+    }
+
+    fn access_token(&self, reply: &Parsed<'_>) -> Result<String, Flaw> {
+        let access = match reply.first(&self.access_token) {
+            Some((_, Value::String(text))) => text,
+            None => return Err(Flaw::Absent),
+            Some(_) => return Err(Flaw::Broken("the access token is not a string")),
+        };
+        let access = access.trim();
+        if access.len() > VALUE_LIMIT {
+            return Err(Flaw::Broken("the access token is longer than 32 KiB"));
+        }
+        if !access.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(Flaw::Broken(
+                "the access token has characters that cannot stand in a header",
+            ));
+        }
+        Ok(access.to_owned())
+    }
+
+    /// How the token is presented. A vendor's name for bearer tokens that a dialect allows is presented as what it is.
+    fn token_type(&self, reply: &Parsed<'_>) -> Result<String, Flaw> {
+        let Some((_, Value::String(name))) = reply.first(&self.token_type) else {
+            return Ok("Bearer".to_owned());
+        };
+        let name = name.trim();
+        let lower = name.to_ascii_lowercase();
+        match lower.as_str() {
+            "bearer" => Ok("Bearer".to_owned()),
+            _ if self.token_types.contains(&lower) => Ok(match lower.contains("bearer") {
+                true => "Bearer".to_owned(),
+                false => name.to_owned(),
+            }),
+            _ => Err(Flaw::Type(foreign_type(name))),
+        }
+    }
+
+    /// `null`, missing, `false`, blanks and a word for nothing mean: keep the one held.
+    pub(super) fn refresh_token(&self, reply: &Parsed<'_>) -> Refresh {
+        let places = self
+            .refresh_token
+            .iter()
+            .filter_map(|place| place.find(reply));
+        for value in places {
+            match value {
+                Value::String(text) if is_nothing(&text) => {}
+                Value::String(text) if text.len() > VALUE_LIMIT => {
+                    return Refresh::Lost("the new refresh token is longer than 32 KiB");
+                }
+                Value::String(text) if text.contains(char::REPLACEMENT_CHARACTER) => {
+                    return Refresh::Lost("the new refresh token is not valid UTF-8");
+                }
+                Value::String(text) => return Refresh::Fresh(text),
+                Value::Number(number) => return Refresh::Fresh(number.to_string()),
+                Value::Null | Value::Bool(false) => {}
+                Value::Bool(true) | Value::Array(_) | Value::Object(_) => {
+                    return Refresh::Lost("the new refresh token is not a string");
+                }
+            }
+        }
+        Refresh::Absent
+    }
+}
+
+/// Whether a text is blank, or one of the words for nothing that a program writes which turned nothing into text.
+pub(super) fn is_nothing(text: &str) -> bool {
+    const WORDS: &[&str] = &["null", "(null)", "undefined", "none", "nil"];
+    let text = text.trim();
+    text.is_empty() || WORDS.iter().any(|word| text.eq_ignore_ascii_case(word))
+}
+
+/// What to say about a type of tokens that no dialect has allowed.
+fn foreign_type(name: &str) -> String {
+    if name.eq_ignore_ascii_case("dpop") {
+        return "the provider issues tokens of type DPoP, which cannot be handed out (RFC 9449: each use needs a proof signed by the holder's key)".to_owned();
+    }
+    let plain =
+        |c: char| c.is_ascii_alphanumeric() || matches!(c, ' ' | '-' | '_' | '.' | ':' | '/');
+    if name.len() <= TYPE_LIMIT && name.chars().all(plain) {
+        return format!(
+            "the provider issues tokens of type `{name}`; if they are presented like bearer tokens, write token_types = [\"{name}\"] below [reply] of the dialect"
+        );
+    }
+    let name: String = name.chars().take(TYPE_LIMIT).collect();
+    format!("the provider issues tokens of type `{name}`, which cannot be handed out")
+}
+
+/// A scope is a string or, on some servers, a list of them.
+fn scope(value: Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text),
+        Value::Array(items) => {
+            let names: Vec<&str> = items.iter().filter_map(Value::as_str).collect();
+            Some(names.join(" "))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => None,
+    }
+}

@@ -1,0 +1,102 @@
+//! A success is kept part by part, whatever the other part is worth.
+
+use std::io::Write as _;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use super::*;
+
+fn rotated(rest: &str) -> Act {
+    reply(
+        "200 OK",
+        &format!(r#"{{"refresh_token":"refresh-rotated",{rest}}}"#),
+    )
+}
+
+/// Gets a token, refreshes with this answer, starts again, and refreshes once more: what that sends.
+async fn presented_after(act: Act) -> String {
+    let provider = Provider::start().await;
+    let (site, store) = (site(&provider), MemoryStore::new());
+    let daemon = Daemon::start(&site, &store).await;
+    assert_eq!(daemon.get("ads").await.unwrap(), "token-1");
+    provider.then(act);
+    let fault = token_of(daemon.ask(force("ads")).await).unwrap_err();
+    assert!(
+        !format!("{fault:?}").contains("refresh-rotated"),
+        "{fault:?}"
+    );
+    assert_eq!(daemon.get("ads").await.unwrap(), "token-1", "{fault:?}");
+    daemon.drain().await;
+    store.restart();
+    let daemon = Daemon::start(&site, &store).await;
+    assert_eq!(token_of(daemon.ask(force("ads")).await).unwrap(), "token-3");
+    provider.seen().pop().unwrap()
+}
+
+#[tokio::test]
+async fn whatever_is_wrong_with_an_access_token_the_refresh_token_beside_it_is_presented_next() {
+    let long = format!(r#""access_token":"{}""#, "x".repeat(40 * 1024));
+    for rest in [
+        r#""access_token":"t","token_type":"BearerToken""#,
+        r#""access_token":"t","token_type":"DPoP""#,
+        r#""access_token":null"#,
+        r#""access_token":"undefined""#,
+        r#""access_token":17"#,
+        r#""access_token":"a b""#,
+        r#""expires_in":60"#,
+        &long,
+    ] {
+        let request = presented_after(rotated(rest)).await;
+        assert!(
+            request.contains("refresh_token=refresh-rotated"),
+            "{rest:.60}: {request}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_token_that_cannot_be_kept_leaves_the_one_before_in_doubt_and_the_access_token_served()
+ {
+    let provider = Provider::start().await;
+    let site = site(&provider);
+    let daemon = Daemon::start(&site, &MemoryStore::new()).await;
+    assert_eq!(daemon.get("ads").await.unwrap(), "token-1");
+    provider.then(reply(
+        "200 OK",
+        r#"{"access_token":"token-x","refresh_token":{"nested":1},"expires_in":3600}"#,
+    ));
+    assert_eq!(token_of(daemon.ask(force("ads")).await).unwrap(), "token-x");
+    assert_eq!(token_of(daemon.ask(force("ads")).await).unwrap(), "token-3");
+    // What reuse costs is not known, and there is a password.
+    let last = provider.seen().pop().unwrap();
+    assert!(last.contains("grant_type=password"), "{last}");
+}
+
+#[tokio::test]
+async fn a_packed_answer_is_read_and_one_that_unpacks_without_end_is_no_verdict() {
+    let packed = |body: &[u8], header: &str| {
+        let mut packer = GzEncoder::new(Vec::new(), Compression::best());
+        packer.write_all(body).unwrap();
+        let body = packer.finish().unwrap();
+        let head = format!(
+            "HTTP/1.1 401 X\r\n{header}content-length: {}\r\nconnection: close\r\n\r\n",
+            body.len()
+        );
+        [head.into_bytes(), body].concat()
+    };
+    let provider = Provider::start().await;
+    let site = site(&provider);
+    let daemon = Daemon::start(&site, &MemoryStore::new()).await;
+    for header in ["content-encoding: gzip\r\n", ""] {
+        let head = packed(grant(9).as_bytes(), header);
+        let head = [b"HTTP/1.1 200 X", &head[b"HTTP/1.1 401 X".len()..]].concat();
+        provider.then(Act::Bytes(head));
+        assert_eq!(token_of(daemon.ask(force("ads")).await).unwrap(), "token-9");
+    }
+    let bomb = packed(&vec![b' '; 8 << 20], "content-encoding: gzip\r\n");
+    provider.then(Act::Bytes(bomb));
+    let fault = token_of(daemon.ask(force("ads")).await).unwrap_err();
+    assert!(fault.message.contains("larger than"), "{fault:?}");
+    assert_ne!(state(&daemon, "ads").await, AccountState::LoginRequired);
+}
