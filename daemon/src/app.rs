@@ -172,6 +172,7 @@ impl Parts {
             Arc::clone(&registry),
             driver.clone(),
             audit.clone(),
+            log.logging.lines().clone(),
             clock.clone(),
         );
         let readers = metrics::listen(config.metrics.listen.as_ref(), passed, egress).await?;

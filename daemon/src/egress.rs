@@ -78,13 +78,14 @@ pub(crate) fn run(args: &EgressArgs) -> Exit {
     let listener = listener(args.listen);
     let level = Level::from_environment();
     let chosen = level.as_ref().map_or_else(|_| None, Clone::clone);
-    Logging::start(Format::default(), &chosen.unwrap_or_default());
+    let logging = Logging::start(Format::default(), &chosen.unwrap_or_default());
+    let _last_lines = logging.last_lines();
     let outcome = match (level, listener) {
         (Err(error), _) => Err((error.into(), Exit::Usage)),
         (_, Err(error @ ListenError::Nowhere)) => Err((error.into(), Exit::Usage)),
         (_, Err(error @ ListenError::Taken(..))) => Err((error.into(), Exit::NotNow)),
         (_, Err(error)) => Err((error.into(), Exit::Config)),
-        (Ok(_), Ok(listener)) => relay(listener).map_err(|error| (error, Exit::NotNow)),
+        (Ok(_), Ok(listener)) => relay(listener, &logging).map_err(|error| (error, Exit::NotNow)),
     };
     match outcome {
         Ok(()) => Exit::Success,
@@ -107,10 +108,11 @@ fn listener(at: Option<SocketAddr>) -> Result<std::net::TcpListener, ListenError
     }
 }
 
-fn relay(listener: std::net::TcpListener) -> anyhow::Result<()> {
+fn relay(listener: std::net::TcpListener, logging: &Logging) -> anyhow::Result<()> {
     for refused in harden::harden() {
         tracing::warn!("a protection is missing: {refused}");
     }
+    logging.write();
     // Secrets for providers on a loopback address pass through unencrypted.
     match harden::keep_out_of_swap() {
         swap @ Swap::Never => tracing::debug!("{swap}"),

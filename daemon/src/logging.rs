@@ -1,17 +1,21 @@
 //! Where log lines go and what they look like.
 //!
 //! Owns the `tracing` subscriber: one event, one line, on standard error. Must never let a value start a new line or pass for
-//! another key, whatever a provider put into it. Format and level can change while the daemon runs.
+//! another key, whatever a provider put into it, and never let anybody wait for whoever reads the lines. Format and level can change
+//! while the daemon runs.
 
+mod crowd;
 mod line;
 #[cfg(test)]
 mod page;
+mod queue;
 #[cfg(test)]
 mod tests;
 
-use std::io::IsTerminal as _;
-use std::sync::Arc;
+use std::io::{self, IsTerminal as _, Write};
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokend_config::{Format, Level};
 use tracing::Subscriber;
@@ -20,9 +24,20 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Registry, reload};
 
+use crate::clock::Clock;
 use crate::panics;
 
+use crowd::Crowd;
 use line::{Fields, Line, Look};
+use queue::{Queue, Teller, Why, Writer};
+
+/// How long the end of the process waits for the last lines to be read.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How long the thread that writes waits before it looks again at a standard error that takes nothing.
+const AGAIN: rustix::event::Timespec = rustix::event::Timespec {
+    tv_sec: 1,
+    tv_nsec: 0,
+};
 
 /// The handle on the running log.
 #[derive(Debug, Clone)]
@@ -30,21 +45,64 @@ pub(crate) struct Logging {
     look: Arc<AtomicU8>,
     filter: reload::Handle<EnvFilter, Registry>,
     terminal: bool,
+    lines: Lines,
+    writing: Arc<Mutex<bool>>,
 }
+
+/// What became of lines so far. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Lines {
+    queue: Queue,
+    crowd: Crowd,
+}
+
+/// Writes the last lines when it is dropped, however that comes about.
+#[derive(Debug)]
+pub(crate) struct LastLines(Logging);
 
 impl Logging {
     /// Starts logging to standard error for the whole process. Call once, before anything worth logging.
     ///
-    /// Until the configuration is read this logs with `format` and `level` as the command line and the environment have them.
+    /// Until the configuration is read this logs with `format` and `level` as the command line and the environment have them. Lines
+    /// are written once [`Logging::write`] was called, or at the end.
     pub(crate) fn start(format: Format, level: &Level) -> Self {
-        let terminal = std::io::stderr().is_terminal();
-        let (subscriber, logging) = subscriber(format, level, terminal, std::io::stderr);
+        let terminal = io::stderr().is_terminal();
+        let lines = Lines::new(Clock::system());
+        let writer = lines.queue.clone();
+        let (subscriber, logging) = subscriber(format, level, terminal, lines, writer);
         // A second call changes nothing: the first subscriber stays.
         let _already_started = subscriber.try_init();
         panics::withhold(|panic| {
             tracing::error!("a part of tokend panicked; please report this: {panic}");
         });
         logging
+    }
+
+    /// Starts the thread that writes. Not before the process has given up what it does not need: a thread keeps what it began with.
+    pub(crate) fn write(&self) {
+        let mut writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        if *writing {
+            return;
+        }
+        let writer = Writer::new(self.lines.queue.clone(), write, self.lines.clone());
+        let thread = std::thread::Builder::new().name("log".to_owned());
+        // Without a thread nothing else would start either, and that is told by the exit code at least.
+        *writing = thread.spawn(move || writer.run()).is_ok();
+    }
+
+    /// What becomes of lines.
+    pub(crate) fn lines(&self) -> &Lines {
+        &self.lines
+    }
+
+    /// Has the last lines written when what this gives is dropped.
+    pub(crate) fn last_lines(&self) -> LastLines {
+        LastLines(self.clone())
+    }
+
+    /// Where text that is no event is written, in turn with the lines.
+    pub(crate) fn plain(&self) -> impl Write + '_ {
+        self.lines.queue.make_writer()
     }
 
     /// Changes format and level from the next event on.
@@ -56,11 +114,76 @@ impl Logging {
     }
 }
 
+impl Drop for LastLines {
+    fn drop(&mut self) {
+        self.0.write();
+        // Whoever reads nothing for so long does not learn how it ended.
+        let _unread = self.0.lines.queue.finish(PATIENCE);
+    }
+}
+
+impl Lines {
+    fn new(clock: Clock) -> Self {
+        let queue = Queue::default();
+        Self {
+            crowd: Crowd::new(clock, queue.clone()),
+            queue,
+        }
+    }
+
+    /// How many were dropped because they could not be written, or not soon enough.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.queue.dropped()
+    }
+
+    /// How many were counted instead of being written, because there were too many like them.
+    pub(crate) fn counted(&self) -> u64 {
+        self.crowd.counted()
+    }
+}
+
+impl Teller for Lines {
+    fn dropped(&self, lines: u64, why: &Why) {
+        match why {
+            Why::Unread => tracing::warn!(
+                "the log was not read: {lines} log lines were dropped because the reader of standard error did not keep up"
+            ),
+            Why::Failed(error) => tracing::warn!(
+                "the log could not be written: {lines} log lines were dropped: {error}"
+            ),
+        }
+    }
+
+    fn due(&self, last: bool) -> Option<Duration> {
+        self.crowd.tell(last)
+    }
+}
+
+/// Writes to standard error, and waits until it takes something. Past the lock of the standard library, which nobody else may find held
+/// by a thread that waits for a reader.
+fn write(text: &[u8]) -> io::Result<usize> {
+    use rustix::event::{PollFd, PollFlags, poll};
+    use rustix::io::Errno;
+    let standard_error = io::stderr();
+    loop {
+        match rustix::io::write(&standard_error, text) {
+            Err(Errno::INTR) => {}
+            // Whoever shares it made it so that nobody waits in `write`.
+            Err(Errno::AGAIN) => {
+                let mut fds = [PollFd::new(&standard_error, PollFlags::OUT)];
+                let _tried_again = poll(&mut fds, Some(&AGAIN));
+            }
+            done => return Ok(done?),
+        }
+    }
+}
+
 /// A subscriber that writes to `writer`, and its handle.
 fn subscriber<W>(
     format: Format,
     level: &Level,
     terminal: bool,
+    lines: Lines,
     writer: W,
 ) -> (impl Subscriber + Send + Sync + use<W>, Logging)
 where
@@ -68,18 +191,23 @@ where
 {
     let shared = Arc::new(AtomicU8::new(look(format, terminal) as u8));
     let (filter, handle) = reload::Layer::new(level.filter());
-    let lines = tracing_subscriber::fmt::layer()
+    let written = tracing_subscriber::fmt::layer()
         .with_ansi(false)
         .fmt_fields(Fields)
         .event_format(Line::new(Arc::clone(&shared)))
         .with_writer(writer);
-    let subscriber = tracing_subscriber::registry().with(filter).with(lines);
+    let subscriber = tracing_subscriber::registry()
+        .with(filter)
+        .with(lines.crowd.clone())
+        .with(written);
     (
         subscriber,
         Logging {
             look: shared,
             filter: handle,
             terminal,
+            lines,
+            writing: Arc::default(),
         },
     )
 }

@@ -94,21 +94,27 @@ fn main() -> ExitCode {
 fn run(args: &RunArgs, environment: Environment) -> Exit {
     // First of all: what systemd passed must not be inherited by anything this process starts.
     let inherited = listen::inherited();
-    let level = match Level::from_environment() {
-        Ok(level) => args.log_level.clone().or(level),
-        Err(error) => return fail(&error.into(), Exit::Usage),
-    };
+    let named = Level::from_environment();
+    let level = args
+        .log_level
+        .clone()
+        .or_else(|| named.as_ref().ok().cloned().flatten());
     let logging = Logging::start(
         args.log_format().unwrap_or_default(),
         &level.clone().unwrap_or_default(),
     );
+    let _last_lines = logging.last_lines();
+    for refused in harden::harden() {
+        tracing::warn!("a protection is missing: {refused}");
+    }
+    logging.write();
+    if let Err(error) = named {
+        return fail(&error.into(), Exit::Usage);
+    }
     let egress = match Egress::of_this_process() {
         Ok(egress) => egress,
         Err(error) => return fail(&error.into(), Exit::Usage),
     };
-    for refused in harden::harden() {
-        tracing::warn!("a protection is missing: {refused}");
-    }
     let swap = harden::keep_out_of_swap();
     let log = LogChoice {
         logging,
@@ -121,7 +127,7 @@ fn run(args: &RunArgs, environment: Environment) -> Exit {
         Ok(config) => config,
         Err(error) => {
             let medium = Medium::of(&std::io::stderr());
-            return commands::refuse(&report::config(&error, medium), &mut std::io::stderr());
+            return commands::refuse(&report::config(&error, medium), &mut log.logging.plain());
         }
     };
     let (format, level) = log.choose(&config);

@@ -19,6 +19,7 @@ use tokend_proto::{Fault, FaultCode, MetricsCursor, MetricsPage, Response};
 
 use crate::audit::Audit;
 use crate::clock::Clock;
+use crate::logging::Lines;
 use crate::message::Driver;
 use crate::registry::Registry;
 
@@ -44,6 +45,7 @@ struct Inner {
     registry: Arc<Registry>,
     driver: Driver,
     audit: Audit,
+    log: Lines,
     clock: Clock,
     /// One snapshot is made at a time.
     making: tokio::sync::Mutex<u64>,
@@ -57,6 +59,7 @@ impl Metrics {
         registry: Arc<Registry>,
         driver: Driver,
         audit: Audit,
+        log: Lines,
         clock: Clock,
     ) -> Self {
         Self(Arc::new(Inner {
@@ -65,6 +68,7 @@ impl Metrics {
             registry,
             driver,
             audit,
+            log,
             clock,
             making: tokio::sync::Mutex::default(),
             kept: Mutex::default(),
@@ -136,7 +140,7 @@ impl Metrics {
         let samples = snapshot::gather(&inner.registry, &inner.driver).await?;
         let head = text::head(
             &inner.counters,
-            &inner.audit,
+            (&inner.audit, &inner.log),
             &samples,
             inner.clock.wall_ms(),
         );

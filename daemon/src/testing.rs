@@ -186,22 +186,24 @@ fn reloader(
 ) -> Reloader {
     let config = site.config();
     let audit = Audit::new(Marker::new(b"a key"), clock.clone(), "test");
+    let level: Level = "off".parse().expect("a level");
+    let logging = Logging::start(Format::Auto, &level);
     let metrics = Metrics::new(
         Counters::new(clock.wall_ms()),
         config.metrics.clone(),
         registry,
         driver.clone(),
         audit.clone(),
+        logging.lines().clone(),
         clock.clone(),
     );
-    let level: Level = "off".parse().expect("a level");
     let upstream = Upstream::new(&config.http, secrets(), clock.clone()).expect("a client");
     Reloader {
         file: site.0.path().join("tokend.toml"),
         overrides: Overrides::default(),
         environment: environment(),
         log: LogChoice {
-            logging: Logging::start(Format::Auto, &level),
+            logging,
             format: None,
             level: Some(level),
         },

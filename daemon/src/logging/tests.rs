@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::Value as Json;
 
 use super::*;
+use crate::clock::fake::FakeClock;
 
 #[derive(Debug, Clone, Default)]
 struct Captured(Arc<Mutex<Vec<u8>>>);
@@ -20,7 +21,7 @@ impl Captured {
     }
 }
 
-impl io::Write for Captured {
+impl Write for Captured {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().expect("lock").write(bytes)
     }
@@ -39,9 +40,20 @@ impl MakeWriter<'_> for Captured {
 }
 
 fn captured(format: Format, level: &str, terminal: bool, log: impl FnOnce(&Logging)) -> Captured {
+    captured_at(Clock::system(), format, level, terminal, log)
+}
+
+fn captured_at(
+    clock: Clock,
+    format: Format,
+    level: &str,
+    terminal: bool,
+    log: impl FnOnce(&Logging),
+) -> Captured {
     let captured = Captured::default();
     let level = level.parse().expect("a level");
-    let (subscriber, logging) = subscriber(format, &level, terminal, captured.clone());
+    let lines = Lines::new(clock);
+    let (subscriber, logging) = subscriber(format, &level, terminal, lines, captured.clone());
     tracing::subscriber::with_default(subscriber, || log(&logging));
     captured
 }
@@ -200,4 +212,69 @@ fn levels_are_checked() {
             )
         );
     }
+}
+
+/// One kind of line, caused by a user.
+fn denied(uid: u32) {
+    let peer = crate::testing::peer(uid);
+    tracing::warn!(account = "ads", peer = %peer, "denied: no rule allows this peer");
+}
+
+#[test]
+fn lines_a_user_causes_are_counted_beyond_some_and_told_when_the_minute_is_over() {
+    let (clock, hands) = FakeClock::start(0, 0, "a");
+    let log = captured_at(clock, Format::Journal, "info", false, |logging| {
+        for _ in 0..crowd::SHOWN + 12_345 {
+            denied(1_000);
+        }
+        // Somebody else's lines, and other kinds of lines, are not among them.
+        denied(2_000);
+        tracing::info!("ready");
+        hands.advance(crowd::MINUTE);
+        assert_eq!(logging.lines().due(false), None);
+        assert_eq!(logging.lines().counted(), 12_345);
+        denied(1_000);
+        assert_eq!(
+            logging.lines().due(true),
+            None,
+            "there is nothing left to be told"
+        );
+    });
+    let lines = log.lines();
+    let shown = usize::try_from(crowd::SHOWN).expect("a number");
+    assert_eq!(lines.len(), shown + 4, "{lines:#?}");
+    let told = "<4>and 12345 more like it from user 1000 in the last minute: denied: no rule allows this peer";
+    assert_eq!(lines[shown + 2], told);
+}
+
+#[test]
+fn users_too_many_to_be_told_apart_count_as_one() {
+    let (clock, hands) = FakeClock::start(0, 0, "a");
+    let log = captured_at(clock, Format::Journal, "info", false, |logging| {
+        for uid in 0..65_536 {
+            denied(uid);
+        }
+        hands.advance(crowd::MINUTE);
+        assert_eq!(logging.lines().due(false), None);
+    });
+    let lines = log.lines();
+    assert!(lines.len() < 1_200, "{}", lines.len());
+    let told = lines.last().expect("a line");
+    assert!(
+        told.contains("more like it from users who are not told apart in the last minute"),
+        "{told}"
+    );
+}
+
+#[test]
+fn lines_of_strangers_at_a_door_are_counted_too_and_those_of_the_daemon_itself_never() {
+    let log = captured(Format::Journal, "info", false, |_| {
+        for _ in 0..1_000 {
+            tracing::warn!(target: "tokend::egress::door", "a request to the relay was refused: no");
+            tracing::info!(account = "ads", "attempt finished");
+        }
+    });
+    let lines = log.lines();
+    let shown = usize::try_from(crowd::SHOWN).expect("a number");
+    assert_eq!(lines.len(), shown + 1_000);
 }

@@ -13,6 +13,7 @@ use super::Counters;
 use super::counters::{BOUNDS, Histogram, KINDS, OUTCOMES, REQUESTS};
 use super::snapshot::{Sample, Snapshot};
 use crate::audit::{Audit, SINKS};
+use crate::logging::Lines as LogLines;
 
 /// How far a snapshot has been written: family 0 is what does not depend on accounts, by byte; the others go by account.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -193,7 +194,12 @@ impl Snapshot {
 }
 
 /// Everything that is not of one account.
-pub(super) fn head(counters: &Counters, audit: &Audit, samples: &[Sample], wall_ms: i64) -> String {
+pub(super) fn head(
+    counters: &Counters,
+    (audit, log): (&Audit, &LogLines),
+    samples: &[Sample],
+    wall_ms: i64,
+) -> String {
     let mut text = String::with_capacity(32 * 1024);
     let out = &mut text;
     let of = |name, kind, help, out: &mut String| header(out, name, kind, help);
@@ -380,6 +386,16 @@ pub(super) fn head(counters: &Counters, audit: &Audit, samples: &[Sample], wall_
     tallies().for_each(|(sink, tally)| {
         Lines::of(out, name).line(&[("sink", sink)], u8::from(tally.is_failing()));
     });
+    let name = "tokend_log_lines_lost_total";
+    of(
+        name,
+        "counter",
+        "Log lines that were not written, because nobody read them or there were too many like them.",
+        out,
+    );
+    for (reason, number) in [("dropped", log.dropped()), ("counted", log.counted())] {
+        Lines::of(out, name).line(&[("reason", reason)], number);
+    }
     text
 }
 

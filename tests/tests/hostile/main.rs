@@ -10,6 +10,7 @@ mod disk;
 mod doctor;
 mod egress;
 mod killed;
+mod log;
 mod memory;
 mod provider;
 mod scene;
