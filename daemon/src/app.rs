@@ -15,7 +15,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokend_config::{AuditEvent, Config, Environment, Overrides};
 use tokend_policy::Needs;
 use tokend_proto::Fault;
-use tokend_store::{RedbStore, SealingKey, StateDir, Store};
+use tokend_store::{RedbStore, SealingKey, Settled, StateDir, Store};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
 use crate::accept::{self, Stage};
@@ -116,7 +116,16 @@ fn open_store(config: &Config) -> anyhow::Result<(Arc<dyn Store>, Marker)> {
         Some(key) => key,
         None => {
             let file = config.state_dir.join(KEY_FILE);
-            tokend_store::settle(&dir, &file)?;
+            match tokend_store::settle(&dir, &file)? {
+                Settled::Nothing => {}
+                Settled::Finished => tracing::warn!(
+                    "the sealing key was being replaced: the store is the new key's, which is now in {}",
+                    file.display()
+                ),
+                Settled::Undone => tracing::warn!(
+                    "the sealing key was being replaced: the store is still the old key's, and the new one was removed; run tokend key rotate again"
+                ),
+            }
             SealingKey::load_or_create(&file, &dir)?
         }
     };

@@ -18,6 +18,10 @@ pub(crate) fn is_mistake(error: &anyhow::Error) -> bool {
         return match error {
             RotateError::Open(error) => is_mistake_of_store(error),
             RotateError::Key(error) => is_mistake_of_key(error),
+            // The next start finds out.
+            RotateError::InDoubt { .. }
+            | RotateError::InDoubtElsewhere { .. }
+            | RotateError::NotInPlace { .. } => false,
             _ => true,
         };
     }
@@ -105,7 +109,17 @@ mod tests {
         for error in mistakes {
             assert!(is_mistake(&error), "{error}");
         }
-        let passing: [anyhow::Error; 7] = [
+        let passing: [anyhow::Error; 9] = [
+            RotateError::InDoubtElsewhere {
+                source: Box::new(io(io::ErrorKind::Other)),
+            }
+            .into(),
+            RotateError::NotInPlace {
+                path: at(),
+                next: at(),
+                source: Box::new(KeyError::NoRandomness),
+            }
+            .into(),
             NotApplied::Store(StoreError::Unavailable {
                 cause: Cause::Io,
                 at: at(),

@@ -54,35 +54,49 @@ impl File {
         })
     }
 
-    /// Makes room for a new file: `file.1` becomes `file.2` and so on, and what is beyond the number kept goes.
+    /// Begins a new file.
     fn rotate(&mut self) -> io::Result<()> {
-        let numbered = |number: u32| {
-            let mut name = self.name.clone().into_os_string();
-            name.push(format!(".{number}"));
-            PathBuf::from(name)
-        };
-        if self.settings.keep == 0 {
-            absent(rustix::fs::unlinkat(
-                &self.dir,
-                &self.name,
-                AtFlags::empty(),
-            ))?;
-        } else {
-            for number in (1..self.settings.keep).rev() {
-                let (from, to) = (numbered(number), numbered(number + 1));
-                absent(rustix::fs::renameat(&self.dir, &from, &self.dir, &to))?;
-            }
-            absent(rustix::fs::renameat(
-                &self.dir,
-                &self.name,
-                &self.dir,
-                numbered(1),
-            ))?;
+        // Where an earlier call made room and failed afterwards, there is room: to rename once more would cost the oldest for nothing.
+        if self.is_there()? {
+            self.make_room()?;
         }
         self.file.sync_data()?;
         let (file, length) = open(&self.dir, &self.name, &self.settings, OFlags::EXCL)?;
         (self.file, self.length) = (file, length);
         Ok(())
+    }
+
+    /// Makes room for a new file: `file.1` becomes `file.2` and so on, and what is beyond the number kept goes.
+    fn make_room(&self) -> io::Result<()> {
+        if self.settings.keep == 0 {
+            return absent(rustix::fs::unlinkat(
+                &self.dir,
+                &self.name,
+                AtFlags::empty(),
+            ));
+        }
+        let numbered = |number: u32| {
+            let mut name = self.name.clone().into_os_string();
+            name.push(format!(".{number}"));
+            PathBuf::from(name)
+        };
+        for number in (1..self.settings.keep).rev() {
+            let (from, to) = (numbered(number), numbered(number + 1));
+            absent(rustix::fs::renameat(&self.dir, &from, &self.dir, &to))?;
+        }
+        let first = numbered(1);
+        absent(rustix::fs::renameat(
+            &self.dir, &self.name, &self.dir, first,
+        ))
+    }
+
+    fn is_there(&self) -> io::Result<bool> {
+        let flags = AtFlags::SYMLINK_NOFOLLOW;
+        match rustix::fs::statat(&self.dir, &self.name, flags) {
+            Ok(_) => Ok(true),
+            Err(Errno::NOENT) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Writes all of `lines`, or nothing that stays.

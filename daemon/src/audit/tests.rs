@@ -153,6 +153,32 @@ fn a_long_file_is_renamed_and_the_oldest_goes() {
 }
 
 #[test]
+fn what_could_not_be_opened_after_its_renaming_costs_no_older_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("audit");
+    let mut settings = settings(&path);
+    settings.max_size = 64 << 10;
+    let mut file = File::open(&settings).unwrap();
+    let full: Vec<_> = (1..=250).map(record).collect();
+    write(&mut file, &full);
+    // As after a renaming whose next step failed, twice over.
+    let first = dir.path().join("audit.1");
+    fs::rename(&path, &first).unwrap();
+    let before = fs::read(&first).unwrap();
+    let mut again = Vec::new();
+    while !path.exists() {
+        assert!(again.len() < 1000, "no new file was begun");
+        again.push(record(251));
+        write(&mut file, &again[again.len() - 1..]);
+    }
+    assert!(
+        fs::read(&first).unwrap().starts_with(&before),
+        "it was renamed once more"
+    );
+    assert!(!dir.path().join("audit.2").exists());
+}
+
+#[test]
 fn the_journal_gets_a_datagram_of_fields_for_each_record() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("journal");

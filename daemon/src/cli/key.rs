@@ -38,7 +38,9 @@ pub(crate) struct RotateArgs {
 
 const ROTATE_HELP: &str = "\
 The daemon must be stopped. Every record is sealed with the new key in one transaction; if the machine dies meanwhile, the next
-start, or the same command again, finishes what was begun. Run it as the user who runs the daemon:
+start, or the same command again, finishes what was begun. If the disk fails meanwhile (exit code 75), keep both tokend.key and
+tokend.key.next: the next start, or the same command again, finds out which of them opens the store. Run it as the user who runs
+the daemon:
   sudo -u tokend tokend key rotate
 
 A key that is a systemd credential is replaced by a file you make, and encrypt afterwards:

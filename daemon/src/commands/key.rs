@@ -7,10 +7,12 @@ use std::path::Path;
 
 use tokend_config::report::{self, Medium};
 use tokend_config::{Config, Environment, Overrides};
-use tokend_store::{Rotated, SealingKey, StateDir, make_key_file, rotate_key_file, rotate_to};
+use tokend_store::{
+    KeyError, Rotated, SealingKey, StateDir, make_key_file, rotate_key_file, rotate_to,
+};
 
 use super::finish;
-use crate::app::KEY_FILE;
+use crate::app::{KEY_FILE, is_mistake};
 use crate::cli::{Exit, KeyCommand, RotateArgs};
 
 /// Does what `command` says.
@@ -24,7 +26,7 @@ pub(crate) fn run(
     match command {
         KeyCommand::New { file } => finish(match make_key_file(file) {
             Ok(()) => made(file, out),
-            Err(error) => refused(&error, err),
+            Err(error) => refused(&error.into(), err),
         }),
         KeyCommand::Rotate(args) => rotate(args, environment, out, err, medium),
     }
@@ -57,7 +59,7 @@ fn rotate(
     };
     finish(match replace(&state_dir, args) {
         Ok(done) => told(done, &state_dir, args, out),
-        Err(error) => refused(&*error, err),
+        Err(error) => refused(&error, err),
     })
 }
 
@@ -73,8 +75,12 @@ fn replace(state_dir: &Path, args: &RotateArgs) -> anyhow::Result<Rotated> {
 }
 
 fn load(path: &Path) -> anyhow::Result<SealingKey> {
-    SealingKey::from_file(path)?
-        .ok_or_else(|| anyhow::anyhow!("{}: there is no such file", path.display()))
+    SealingKey::from_file(path)?.ok_or_else(|| {
+        KeyError::NoSuchFile {
+            path: path.to_owned(),
+        }
+        .into()
+    })
 }
 
 fn made(file: &Path, out: &mut impl Write) -> io::Result<Exit> {
@@ -108,9 +114,13 @@ fn told(
     Ok(Exit::Success)
 }
 
-fn refused(error: &(impl std::fmt::Display + ?Sized), err: &mut impl Write) -> io::Result<Exit> {
+/// The same errors end a daemon in the same way.
+fn refused(error: &anyhow::Error, err: &mut impl Write) -> io::Result<Exit> {
     writeln!(err, "tokend: {error:#}")?;
-    Ok(Exit::Config)
+    Ok(match is_mistake(error) {
+        true => Exit::Config,
+        false => Exit::NotNow,
+    })
 }
 
 #[cfg(test)]

@@ -292,6 +292,12 @@ pub enum KeyError {
         /// The path.
         path: PathBuf,
     },
+    /// A key that was named is not there.
+    #[error("{}: there is no such file", path.display())]
+    NoSuchFile {
+        /// The path.
+        path: PathBuf,
+    },
     /// A symbolic link, a directory or the like.
     #[error("{} is not a regular file: put the key itself there, not a link", path.display())]
     NotAFile {
@@ -362,6 +368,38 @@ pub enum RotateError {
     NoKey {
         /// Where the key should be.
         path: PathBuf,
+    },
+    /// The disk failed in the commit, which may have been carried out all the same.
+    #[error(
+        "whether the store is sealed with the new key is not known ({source}): both keys are kept, {} and {}; remove neither, see to the disk, and start tokend or do this again, which finds out which of them opens the store", path.display(), next.display()
+    )]
+    InDoubt {
+        /// The old key.
+        path: PathBuf,
+        /// The new key.
+        next: PathBuf,
+        /// What failed.
+        source: Box<OpenError>,
+    },
+    /// The same, with keys that somebody else keeps.
+    #[error(
+        "whether the store is sealed with the new key is not known ({source}): keep both keys, see to the disk, and do this again, which finds out which of them opens the store"
+    )]
+    InDoubtElsewhere {
+        /// What failed.
+        source: Box<OpenError>,
+    },
+    /// Sealed, but the key is still beside its place.
+    #[error(
+        "the store is sealed with the new key, but {} may not be in the place of {} for good ({source}): remove neither, see to the disk, and start tokend or do this again, which puts it there", next.display(), path.display()
+    )]
+    NotInPlace {
+        /// The place.
+        path: PathBuf,
+        /// Where the new key is, or was until a moment ago.
+        next: PathBuf,
+        /// What failed.
+        source: Box<KeyError>,
     },
     /// A record would be left behind with the old key.
     #[error("{0}; until then the key cannot be replaced, and nothing was changed")]

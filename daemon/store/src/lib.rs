@@ -67,7 +67,7 @@ pub use record::{
     StoredGrant,
 };
 pub use redb_store::RedbStore;
-pub use rotation::{Rotated, rotate_key_file, rotate_to, settle};
+pub use rotation::{Rotated, Settled, rotate_key_file, rotate_to, settle};
 pub use seal::{KEY_BYTES, SealingKey, make_key_file};
 pub use state_dir::StateDir;
 pub use store::{Commit, Loaded, Store};

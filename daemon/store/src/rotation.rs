@@ -1,15 +1,16 @@
 //! Replacing the sealing key of a store nobody has open.
 //!
-//! Owns the order of the steps, so that a machine may die between any two: the new key is durable beside the old one before anything
-//! is sealed with it, and takes the old one's place only after everything is. What a death left half done is finished, or undone, by
-//! [`settle`] at the next start. Must never remove the last key that opens the store.
+//! Owns the order of the steps, so that a machine may die between any two, and any of them may fail: the new key is durable beside the
+//! old one before anything is sealed with it, and takes the old one's place only after everything is. An error out of a commit does not
+//! say that nothing was sealed. So what a death or an error left half done is finished, or undone, by [`settle`] alone, which asks the
+//! database anew. Must never remove a key before a transaction made with the other one is durable.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::error::{OpenError, RotateError};
-use crate::redb_store::{Opens, opened_by, reseal};
-use crate::seal::{SealingKey, make_key_file, parent, sync_failed};
+use crate::error::{KeyError, OpenError, RotateError};
+use crate::redb_store::{NotResealed, Opens, confirm, opened_by, reseal};
+use crate::seal::{SealingKey, make_key_file, parent, remove_half_made, sync_failed};
 use crate::state_dir::{StateDir, sync_dir};
 
 /// What became of a store.
@@ -21,11 +22,22 @@ pub enum Rotated {
     Already,
 }
 
+/// What an interrupted rotation of a key file came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// There was none.
+    Nothing,
+    /// The store was the new key's, which took the old one's place.
+    Finished,
+    /// The store was still the old key's, and the new one was removed.
+    Undone,
+}
+
 /// Makes a new key, seals the store with it, and puts it in the place of the key file at `path`.
 ///
 /// # Errors
 /// When the key or the store cannot be opened, or a record in it does not open; nothing was changed then. Also when the system refuses
-/// half-way: a second call, or the next start, goes on where it ended.
+/// half-way: both keys are kept, and a second call, or the next start, goes on where it ended.
 pub fn rotate_key_file(state: &StateDir, path: &Path) -> Result<Rotated, RotateError> {
     must_hold_data(state)?;
     settle(state, path)?;
@@ -33,18 +45,33 @@ pub fn rotate_key_file(state: &StateDir, path: &Path) -> Result<Rotated, RotateE
     let next = next_to(path);
     make_key_file(&next)?;
     let new = must_load(&next)?;
-    let count = reseal(state, &old, &new).inspect_err(|_| {
-        // Nothing was sealed with it. If it cannot be removed, the next start does.
-        let _left = fs::remove_file(&next);
-    })?;
-    take_place(&next, path)?;
-    Ok(Rotated::Resealed(count))
+    match reseal(state, &old, &new) {
+        Ok(count) => {
+            take_place(&next, path).map_err(|source| RotateError::NotInPlace {
+                path: path.to_owned(),
+                next,
+                source: Box::new(source),
+            })?;
+            Ok(Rotated::Resealed(count))
+        }
+        Err(NotResealed::Unchanged(error)) => {
+            // If that cannot be done now, the next start does it.
+            let _left = settle(state, path);
+            Err(error)
+        }
+        Err(NotResealed::InDoubt(source)) => Err(RotateError::InDoubt {
+            path: path.to_owned(),
+            next,
+            source: Box::new(source),
+        }),
+    }
 }
 
 /// Seals the store with a key that is kept elsewhere, such as a systemd credential. Call it again if it was interrupted.
 ///
 /// # Errors
-/// When the store opens with neither key, or a record in it does not open; nothing was changed then.
+/// When the store opens with neither key, or a record in it does not open; nothing was changed then. Also when the disk fails, which
+/// may leave it with either key.
 pub fn rotate_to(
     state: &StateDir,
     old: &SealingKey,
@@ -52,31 +79,47 @@ pub fn rotate_to(
 ) -> Result<Rotated, RotateError> {
     must_hold_data(state)?;
     match opened_by(state, old, new)? {
-        Opens::New => Ok(Rotated::Already),
+        // An interrupted call may have left that unsettled, and the old key is about to be thrown away.
+        Opens::New => {
+            confirm(state)?;
+            Ok(Rotated::Already)
+        }
         // `reseal` says that the key is wrong.
-        Opens::Old | Opens::Neither => reseal(state, old, new).map(Rotated::Resealed),
+        Opens::Old | Opens::Neither => match reseal(state, old, new) {
+            Ok(count) => Ok(Rotated::Resealed(count)),
+            Err(NotResealed::Unchanged(error)) => Err(error),
+            Err(NotResealed::InDoubt(source)) => Err(RotateError::InDoubtElsewhere {
+                source: Box::new(source),
+            }),
+        },
     }
 }
 
 /// Finishes or undoes a rotation of the key file at `path` that was interrupted. Does nothing where there was none.
 ///
 /// # Errors
-/// When the system refuses, or the store opens with neither key.
-pub fn settle(state: &StateDir, path: &Path) -> Result<(), RotateError> {
+/// When the system refuses, or the store opens with neither key. Both are kept then.
+pub fn settle(state: &StateDir, path: &Path) -> Result<Settled, RotateError> {
+    remove_half_made(path);
     let next = next_to(path);
     let Some(new) = SealingKey::from_file(&next)? else {
-        return Ok(());
+        return Ok(Settled::Nothing);
     };
     let opens = match SealingKey::from_file(path)? {
         Some(old) => opened_by(state, &old, &new)?,
         None => opened_by(state, &new, &new)?.flip(),
     };
     match opens {
-        Opens::New => take_place(&next, path),
+        Opens::New => {
+            confirm(state)?;
+            take_place(&next, path)?;
+            Ok(Settled::Finished)
+        }
         Opens::Old => {
+            confirm(state)?;
             fs::remove_file(&next).map_err(sync_failed("remove", &next))?;
             sync_dir(parent(&next)).map_err(sync_failed("make durable the removal of", &next))?;
-            Ok(())
+            Ok(Settled::Undone)
         }
         Opens::Neither => Err(OpenError::WrongKey {
             path: state.path().to_owned(),
@@ -85,7 +128,7 @@ pub fn settle(state: &StateDir, path: &Path) -> Result<(), RotateError> {
     }
 }
 
-fn take_place(next: &Path, path: &Path) -> Result<(), RotateError> {
+fn take_place(next: &Path, path: &Path) -> Result<(), KeyError> {
     fs::rename(next, path).map_err(sync_failed("put the new key in the place of", path))?;
     sync_dir(parent(path)).map_err(sync_failed("make durable the new", path))?;
     Ok(())

@@ -16,7 +16,7 @@ use crate::error::{KeyError, QuarantineReason};
 use crate::state_dir::StoreId;
 
 pub use key_file::make_key_file;
-pub(crate) use key_file::{failed as sync_failed, parent};
+pub(crate) use key_file::{failed as sync_failed, parent, remove_half_made};
 
 /// Length of a sealing key.
 pub const KEY_BYTES: usize = 32;

@@ -60,6 +60,15 @@ enum Which {
         #[arg(long, default_value_t = 4)]
         at_once: usize,
     },
+    /// An error of the disk, or kill -9, at every system call that makes, replaces or settles the sealing key.
+    Key {
+        /// So many points, spread evenly, instead of all.
+        #[arg(long)]
+        sample: Option<usize>,
+        /// How many points to try at once.
+        #[arg(long, default_value_t = 4)]
+        at_once: usize,
+    },
     /// A daemon killed every 200 ms, with expired tokens and providers that fail: once counted from when it serves, once from the
     /// start of its process.
     CrashLoop {
@@ -135,6 +144,14 @@ fn prove(which: &Which, out: &mut impl Write) -> anyhow::Result<bool> {
         Which::FirstStart { power, at_once } => {
             let report = points::first_start(by(*power), None, *at_once)?;
             writeln!(out, "first start: {report}")?;
+            tell(&report.failures, out)
+        }
+        Which::Key { sample, at_once } => {
+            let report = points::key(*sample, *at_once)?;
+            writeln!(out, "key: {report}")?;
+            for point in &report.not_reached {
+                writeln!(out, "  not reached: {point}")?;
+            }
             tell(&report.failures, out)
         }
         Which::CrashLoop { seconds } => {

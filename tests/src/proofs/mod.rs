@@ -11,6 +11,7 @@ mod judge;
 pub mod points;
 pub mod possible;
 mod recovery;
+mod replaced;
 mod scene;
 mod strike;
 mod tracer;

@@ -12,7 +12,7 @@ use std::{
 };
 
 pub use super::scene::{Death, Outcome};
-use super::{birth, judge::Attempt, recovery, strike, tracer::Call};
+use super::{birth, judge::Attempt, recovery, replaced, strike, tracer::Call};
 use crate::simulator::spec::Api;
 
 /// Scheduling moves a call from one run to the next: so many more are tried of each thread and kind.
@@ -113,17 +113,37 @@ pub fn first_start(death: Death, sample: Option<usize>, at_once: usize) -> anyho
     Ok(each(birth::API, points, sample, at_once, die))
 }
 
+/// An error, or a death, at every system call that makes, replaces or settles the sealing key, in the command and in a start. A
+/// `sample` has all errors of a commit all the same.
+///
+/// # Errors
+/// As [`run`].
+pub fn key(sample: Option<usize>, at_once: usize) -> anyhow::Result<Report> {
+    let held = replaced::Held::new()?;
+    let strike = |point: &_| held.strike(point);
+    let (mut points, others): (Vec<_>, Vec<_>) = held
+        .points()?
+        .into_iter()
+        .partition(replaced::Point::is_a_commit_that_fails);
+    points.extend(spread(others, sample));
+    Ok(each(replaced::API, points, None, at_once, strike))
+}
+
+/// So many of them, spread evenly.
+fn spread<P>(points: Vec<P>, sample: Option<usize>) -> Vec<P> {
+    let Some(sample) = sample else { return points };
+    let stride = points.len().div_ceil(sample.max(1)).max(1);
+    points.into_iter().step_by(stride).collect()
+}
+
 fn each<P: Place>(
     api: Api,
-    mut points: Vec<P>,
+    points: Vec<P>,
     sample: Option<usize>,
     at_once: usize,
     die: impl Fn(&P) -> anyhow::Result<Outcome> + Sync,
 ) -> Report {
-    if let Some(sample) = sample {
-        let stride = points.len().div_ceil(sample.max(1)).max(1);
-        points = points.into_iter().step_by(stride).collect();
-    }
+    let points = spread(points, sample);
     let report = Mutex::new(Report {
         api,
         points: 0,

@@ -65,6 +65,13 @@ fn killed_at_its_first_start_a_daemon_starts_again() {
 }
 
 #[test]
+fn an_error_at_any_system_call_of_a_change_of_the_key_loses_no_login() {
+    if carried_out("an error at a system call", possible::tracing()) {
+        judge(&points::key(Some(18), 3).unwrap());
+    }
+}
+
+#[test]
 fn without_power_in_the_middle_of_a_rotation_nothing_is_lost_or_replayed() {
     let place = tempfile::tempdir().unwrap();
     let disk = possible::tracing().and_then(|()| {

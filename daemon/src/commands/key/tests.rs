@@ -97,7 +97,7 @@ fn a_running_daemon_and_an_empty_directory_are_told() {
     let held = StateDir::acquire(place.0.path()).expect("acquire");
     let (exit, _, err) = place.rotate(|_| {});
     drop(held);
-    assert_eq!(exit, Exit::Config);
+    assert_eq!(exit, Exit::NotNow);
     assert!(err.contains("is in use by another tokend"), "{err}");
     let (exit, _, err) = place.rotate(|args| args.new_key = Some(place.0.path().join("none")));
     assert_eq!(exit, Exit::Config);

@@ -40,7 +40,7 @@ pub(super) fn ensure(state: &StateDir, key: &SealingKey) -> Result<StoreId, Open
     let id = match (length, marked) {
         (0, Some(_)) => return Err(missing(state, state.marker())),
         // The reserve comes with the first attempt.
-        (0, None) if state.reserve().exists() => return Err(missing(state, state.reserve())),
+        (0, None) if reserve_is_there(state)? => return Err(missing(state, state.reserve())),
         (0, None) => create(state, key)?,
         (_, marked) => check(state, &path, marked, key)?,
     };
@@ -48,6 +48,12 @@ pub(super) fn ensure(state: &StateDir, key: &SealingKey) -> Result<StoreId, Open
         state.write_marker(&id)?;
     }
     Ok(id)
+}
+
+/// What cannot be looked at may be there.
+fn reserve_is_there(state: &StateDir) -> Result<bool, OpenError> {
+    let path = state.reserve();
+    path.try_exists().map_err(failed("look at", &path))
 }
 
 /// Tells whether the database that is there is ours and opens with this key, and changes nothing.

@@ -1,7 +1,7 @@
 //! Seals a whole store anew with another key, in one transaction.
 //!
-//! Must never leave a store of two keys: either every record and the key check are the new key's, or nothing was changed. What does
-//! not open is never carried over.
+//! Must never leave a store of two keys: either every record and the key check are the new key's, or nothing was changed. Must never call
+//! a commit that failed one that did not happen. What does not open is never carried over.
 
 use std::ops::Bound as Edge;
 
@@ -58,12 +58,41 @@ pub(crate) fn opened_by(
     }
 }
 
+/// Makes a transaction durable in the database as it is now, so that what an earlier one was refused for cannot come back with a crash:
+/// the roots it writes are those that were just read.
+pub(crate) fn confirm(state: &StateDir) -> Result<(), OpenError> {
+    let path = state.database();
+    let counted = caught(|| {
+        let db = database::open(&path)?;
+        database::count_opening(&db)
+    });
+    counted
+        .unwrap_or_else(|panicked| Err(panicked.into()))
+        .map(drop)
+        .map_err(|error| not_opened(&path, error))
+}
+
+/// Why a store was not sealed anew.
+#[derive(Debug)]
+pub(crate) enum NotResealed {
+    /// It is as it was, since nothing was committed.
+    Unchanged(RotateError),
+    /// It may be sealed with either key: the commit failed, and a commit that fails may have been carried out.
+    InDoubt(OpenError),
+}
+
+impl<E: Into<RotateError>> From<E> for NotResealed {
+    fn from(error: E) -> Self {
+        Self::Unchanged(error.into())
+    }
+}
+
 /// Seals every record with `new` instead of `old`. Returns how many there are.
 pub(crate) fn reseal(
     state: &StateDir,
     old: &SealingKey,
     new: &SealingKey,
-) -> Result<usize, RotateError> {
+) -> Result<usize, NotResealed> {
     let id = database::verify(state, old)?;
     let path = state.database();
     let check = new.make_check(&id).ok_or(OpenError::NoRandomness)?;
@@ -71,16 +100,21 @@ pub(crate) fn reseal(
         let db = database::open(&path)?;
         transact(&db, old, new, &check)
     });
-    let resealed = resealed.unwrap_or_else(|panicked| Err(panicked.into()));
+    // Where it panicked is not known, and it may have been in the commit.
+    let resealed =
+        resealed.unwrap_or_else(|panicked| Err(Failure::Commit(Box::new(panicked.into()))));
     resealed.map_err(|failure| match failure {
-        Failure::Storage(error) => RotateError::Open(not_opened(&path, *error)),
-        Failure::SetAside(record) => RotateError::SetAside(record),
-        Failure::NotSealed => RotateError::Open(OpenError::NoRandomness),
+        Failure::Storage(error) => not_opened(&path, *error).into(),
+        Failure::Commit(error) => NotResealed::InDoubt(not_opened(&path, *error)),
+        Failure::SetAside(record) => RotateError::SetAside(record).into(),
+        Failure::NotSealed => OpenError::NoRandomness.into(),
     })
 }
 
 enum Failure {
+    /// Before the commit.
     Storage(Box<redb::Error>),
+    Commit(Box<redb::Error>),
     SetAside(Quarantined),
     NotSealed,
 }
@@ -124,7 +158,8 @@ fn transact(
         }
         txn.open_table(META)?.insert("key-check", check)?;
     }
-    txn.commit()?;
+    txn.commit()
+        .map_err(|error| Failure::Commit(Box::new(error.into())))?;
     Ok(count)
 }
 

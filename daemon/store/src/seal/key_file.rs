@@ -53,7 +53,10 @@ impl SealingKey {
                 dir: state.path().to_owned(),
             });
         }
-        create(path)?;
+        match create(path) {
+            Ok(()) | Err(KeyError::Exists { .. }) => {}
+            Err(error) => return Err(error),
+        }
         // Read back, so that a key made by someone else a moment earlier is the one that counts.
         load(path)?.ok_or_else(|| KeyError::Missing {
             path: path.to_owned(),
@@ -67,13 +70,49 @@ impl SealingKey {
 /// # Errors
 /// When something stands there, which is left alone, and when the system refuses.
 pub fn make_key_file(path: &Path) -> Result<(), KeyError> {
-    if fs::symlink_metadata(path).is_ok() {
-        return Err(KeyError::Exists {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Err(KeyError::Exists {
             path: path.to_owned(),
-        });
+        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => create(path),
+        Err(error) => Err(failed("look at", path)(error)),
     }
-    create(path)
 }
+
+/// Removes what a death or an error left of keys that were being made for `path`, or to take its place: nothing is ever sealed with a
+/// file of such a name. What cannot be removed is left, since it does no harm but to lie there.
+pub(crate) fn remove_half_made(path: &Path) {
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
+        return;
+    };
+    let Ok(entries) = fs::read_dir(parent(path)) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        if entry
+            .file_name()
+            .to_str()
+            .is_some_and(|file| is_half_made(file, name))
+        {
+            let _left = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Whether a file has a name that [`beside`] gives.
+fn is_half_made(file: &str, name: &str) -> bool {
+    let rest = file.strip_prefix(name).unwrap_or_default();
+    let rest = rest.strip_prefix(".next").unwrap_or(rest);
+    let digits = rest
+        .strip_prefix('.')
+        .and_then(|rest| rest.strip_suffix(".new"));
+    digits.is_some_and(|digits| {
+        digits.len() == SUFFIX_DIGITS && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
+    })
+}
+
+/// How long the random part of such a name is.
+const SUFFIX_DIGITS: usize = 16;
 
 fn load(path: &Path) -> Result<Option<SealingKey>, KeyError> {
     let Some((file, metadata)) = open(path)? else {
@@ -145,6 +184,8 @@ fn read(file: File, path: &Path) -> Result<SealingKey, KeyError> {
 }
 
 /// Makes a key file that is either whole or not there, whenever the power goes. One that is there is left alone.
+///
+/// On any error the file is taken away again: whoever is told that no key was made must not find one.
 fn create(path: &Path) -> Result<(), KeyError> {
     let mut key = Zeroizing::new([0; KEY_BYTES]);
     let mut suffix = [0; 8];
@@ -152,18 +193,24 @@ fn create(path: &Path) -> Result<(), KeyError> {
     aws_lc_rs::rand::fill(&mut suffix).map_err(|_| KeyError::NoRandomness)?;
     let new = beside(path, u64::from_be_bytes(suffix));
 
-    let written = write_new(&new, key.as_slice()).and_then(|()| match fs::hard_link(&new, path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        linked => linked.map_err(failed("make the sealing key", path)),
-    });
-    match fs::remove_file(&new) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            written?;
-            return Err(failed("remove", &new)(error));
-        }
-        _ => written?,
-    }
-    sync_dir(parent(path)).map_err(failed("make the sealing key durable", path))
+    let named = write_new(&new, key.as_slice()).and_then(|()| name(&new, path));
+    let gone = fs::remove_file(&new);
+    named?;
+    gone.map_err(failed("remove", &new))
+        .and_then(|()| sync_dir(parent(path)).map_err(failed("make the sealing key durable", path)))
+        .inspect_err(|_| {
+            let _left = fs::remove_file(path);
+        })
+}
+
+/// Gives a key that is durable the name it is for.
+fn name(new: &Path, path: &Path) -> Result<(), KeyError> {
+    fs::hard_link(new, path).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => KeyError::Exists {
+            path: path.to_owned(),
+        },
+        _ => failed("make the sealing key", path)(error),
+    })
 }
 
 fn write_new(path: &Path, key: &[u8]) -> Result<(), KeyError> {
@@ -178,7 +225,7 @@ fn write_new(path: &Path, key: &[u8]) -> Result<(), KeyError> {
 
 fn beside(path: &Path, suffix: u64) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{suffix:016x}.new"));
+    name.push(format!(".{suffix:0SUFFIX_DIGITS$x}.new"));
     name.into()
 }
 

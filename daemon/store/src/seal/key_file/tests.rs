@@ -56,8 +56,33 @@ fn a_key_is_made_once_private_and_whole() {
 fn a_key_made_by_someone_else_a_moment_earlier_counts() {
     let place = place();
     place.write(&[9; KEY_BYTES], 0o600);
-    create(&place.key()).unwrap();
+    assert!(matches!(create(&place.key()), Err(KeyError::Exists { .. })));
+    place.load().unwrap();
     assert_eq!(fs::read(place.key()).unwrap(), [9; KEY_BYTES]);
+}
+
+#[test]
+fn only_what_was_left_half_made_is_taken_away() {
+    let place = place();
+    let left = ["key.0123456789abcdef.new", "key.next.00000000deadbeef.new"];
+    let kept = [
+        "key",
+        "key.next",
+        "key.new",
+        "key.old.new",
+        "key.0123456789abcde.new",
+        "monkey.0123456789abcdef.new",
+    ];
+    for file in left.iter().chain(&kept) {
+        fs::write(place.dir.path().join(file), [7; KEY_BYTES]).unwrap();
+    }
+    remove_half_made(&place.key());
+    for file in left {
+        assert!(!place.dir.path().join(file).exists(), "{file}");
+    }
+    for file in kept {
+        assert!(place.dir.path().join(file).exists(), "{file}");
+    }
 }
 
 #[test]
