@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
-use tokend_config::{Account, Proxy, SecretRef};
+use tokend_config::{Account, Proxy};
 use tokend_engine::Timestamp;
 use tokend_policy::{Peer, Permission, Permissions};
 use tokend_proto::{
@@ -272,7 +272,7 @@ async fn secrets(
     let of_proxy = proxy.and_then(|proxy| proxy.password.as_ref());
     let of_proxy = of_proxy.map(|place| ("the proxy's password", place));
     for (field, place) in own.chain(of_proxy) {
-        if let SecretRef::Command(_) = place {
+        if place.is_command() {
             good.push(format!("{field}: a command, which was not run"));
             continue;
         }

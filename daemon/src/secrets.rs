@@ -6,6 +6,7 @@
 mod command;
 mod error;
 mod file;
+mod steps;
 #[cfg(test)]
 mod tests;
 
@@ -13,7 +14,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
-use tokend_config::SecretRef;
+use tokend_config::{FileMode, SecretPlace, SecretRef};
+use tokend_notation::{Lines, NotASecret};
 use zeroize::Zeroizing;
 
 use crate::upstream::Egress;
@@ -57,32 +59,59 @@ impl SecretSource {
     }
 }
 
-/// Fetches a secret: UTF-8, one newline at its end removed, not empty, at most [`MAX_SECRET`] bytes.
+/// A secret as it was fetched.
+#[derive(Debug)]
+pub(crate) struct Fetched {
+    /// What the provider is told.
+    pub(crate) secret: SecretString,
+    /// How many lines more its command printed, which are no part of it.
+    pub(crate) left_out: usize,
+}
+
+/// Fetches a secret: what [`tokend_notation::secret`] finds there, at most [`MAX_SECRET`] bytes.
+///
+/// # Errors
+///
+/// As [`fetch`].
+pub(crate) async fn resolve(
+    place: &SecretRef,
+    source: &SecretSource,
+) -> Result<SecretString, SecretError> {
+    fetch(place, source).await.map(|fetched| fetched.secret)
+}
+
+/// Fetches a secret, and tells what was left out of it.
 ///
 /// Files are read off the runtime's threads, since a file may live on a stalled network disk.
 ///
 /// # Errors
 ///
 /// What is wrong with the place, and what to do about it.
-pub(crate) async fn resolve(
+pub(crate) async fn fetch(
     place: &SecretRef,
     source: &SecretSource,
-) -> Result<SecretString, SecretError> {
-    let bytes = match place {
-        SecretRef::Credential(name) => {
+) -> Result<Fetched, SecretError> {
+    let bytes = match &place.place {
+        SecretPlace::Credential(name) => {
             let dir = source
                 .credentials
                 .as_ref()
                 .ok_or_else(|| SecretError::NoCredentialsDirectory { name: name.clone() })?;
             read(dir.join(&**name), file::Trust::Manager).await?
         }
-        SecretRef::File(path) => read(path.to_path_buf(), file::Trust::Owner(source.owner)).await?,
-        SecretRef::Env(name) => env(name)?,
-        SecretRef::Command(argv) => {
+        SecretPlace::File { path, mode } => {
+            let trust = match mode {
+                FileMode::Private => file::Trust::Owner(source.owner),
+                FileMode::AsMounted => file::Trust::Mount(source.owner),
+            };
+            read(path.to_path_buf(), trust).await?
+        }
+        SecretPlace::Env(name) => env(name)?,
+        SecretPlace::Command(argv) => {
             command::output(argv, source.command_timeout, source.egress).await?
         }
     };
-    text(&bytes).map_err(|why| why.at(place))
+    text(&bytes, place)
 }
 
 async fn read(path: PathBuf, trust: file::Trust) -> Result<Zeroizing<Vec<u8>>, SecretError> {
@@ -100,35 +129,34 @@ fn env(name: &str) -> Result<Zeroizing<Vec<u8>>, SecretError> {
     Ok(Zeroizing::new(value.into_vec()))
 }
 
-/// What is wrong with a text, before it is known where it came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum BadText {
-    Empty,
-    TooLong,
-    NotUtf8,
-}
-
-impl BadText {
-    fn at(self, place: &SecretRef) -> SecretError {
-        let place = place.to_string();
-        match self {
-            Self::Empty => SecretError::Empty { place },
-            Self::TooLong => SecretError::TooLong { place },
-            Self::NotUtf8 => SecretError::NotUtf8 { place },
+fn text(bytes: &[u8], place: &SecretRef) -> Result<Fetched, SecretError> {
+    let lines = match (place.whole, &place.place) {
+        (true, _) => Lines::All,
+        (false, SecretPlace::Command(_)) => Lines::First,
+        (false, _) => Lines::One,
+    };
+    let shown = || place.to_string();
+    let found = match tokend_notation::secret(bytes, lines) {
+        Ok(found) => found,
+        Err(_) if bytes.len() > MAX_SECRET + 1 => {
+            return Err(SecretError::TooLong { place: shown() });
         }
+        Err(NotASecret::Empty) if place.is_command() => {
+            return Err(SecretError::NothingPrinted { place: shown() });
+        }
+        Err(why) => {
+            return Err(SecretError::NotASecret {
+                place: shown(),
+                why,
+            });
+        }
+    };
+    if found.text.len() > MAX_SECRET {
+        return Err(SecretError::TooLong { place: shown() });
     }
-}
-
-fn text(bytes: &[u8]) -> Result<SecretString, BadText> {
-    let line = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    if line.len() > MAX_SECRET {
-        return Err(BadText::TooLong);
-    }
-    let text = std::str::from_utf8(line).map_err(|_| BadText::NotUtf8)?;
-    if text.is_empty() {
-        return Err(BadText::Empty);
-    }
-    // From &str, not String: the exact allocation is not moved, so no copy is left behind in freed memory.
-    Ok(SecretString::from(text))
+    Ok(Fetched {
+        // From &str, not String: the exact allocation is not moved, so no copy is left behind in freed memory.
+        secret: SecretString::from(found.text),
+        left_out: found.left_out,
+    })
 }

@@ -92,8 +92,8 @@ pub(crate) const REFRESH: &str =
 pub(crate) const REJECT: &str = "Report that an API refused a token, and obtain a newer one";
 
 pub(crate) const REJECT_AFTER: &str = "\
-The token is read from standard input, never from an argument; on a terminal it is not echoed. One line end is
-cut off. If it is not the current token any more, nothing is obtained.
+The token is read from standard input, never from an argument; on a terminal it is not echoed. It is one
+line; line ends behind it are cut off. If it is not the current token any more, nothing is obtained.
 
 Example:
   printf %s \"$TOKEN\" | tokenctl reject ads --print";
@@ -111,12 +111,12 @@ Example, for the textfile collector of the node exporter:
 pub(crate) const LOGIN: &str = "Give an account a credential, kept sealed in the daemon's store";
 
 pub(crate) const LOGIN_AFTER: &str = "\
-The credential is typed without echo on a terminal, else read as one line of standard input; it is never an
-argument. A password unless told otherwise.
+The credential is typed without echo on a terminal, else read from standard input; it is never an argument. It
+is one line without its line end and a byte order mark; more lines are refused. A password unless told otherwise.
 
 Examples:
   tokenctl login ads
-  pass show ads/refresh-token | tokenctl login ads --refresh-token";
+  pass show ads/refresh-token | head -n 1 | tokenctl login ads --refresh-token";
 
 pub(crate) const FORGET: &str =
     "Delete the tokens and the credential stored for an account; its pace is kept";

@@ -3,38 +3,67 @@
 //! Owns standard input. A secret is never an argument, never echoed, and never left in a buffer that nobody wipes.
 
 use std::fs::File;
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, ErrorKind, IsTerminal, Read, Write};
 use std::os::fd::AsFd;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokend_client::SecretText;
-use zeroize::{Zeroize, Zeroizing};
+use tokend_notation::{Lines, NotASecret};
+use zeroize::Zeroizing;
 
 use crate::failure::{Exit, Failure};
 use crate::prompt;
 
-/// A secret: typed without echo on a terminal, else one line of standard input.
+/// How long more lines are waited for after the first: whoever sends one line and keeps standard input open waits no longer.
+const MORE: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 100_000_000,
+};
+
+/// A secret: typed without echo on a terminal, else what standard input holds.
 ///
-/// One line end is cut off, nothing else: a blank may be part of a password.
+/// What of it is the secret, [`tokend_notation::secret`] says, as of secrets in files.
 pub(crate) fn secret(what: &str) -> Result<SecretText, Failure> {
-    let line = match io::stdin().is_terminal() {
-        true => prompt::secret(&format!("{what}: ")).map_err(|error| unreadable(&error))?,
+    let typed;
+    let sent;
+    let bytes = match io::stdin().is_terminal() {
+        true => {
+            typed = prompt::secret(&format!("{what}: ")).map_err(|error| match error.kind() {
+                ErrorKind::InvalidInput => Failure::usage(
+                    format!("more than one line was pasted as the {what}"),
+                    "nothing was sent; paste the secret alone",
+                ),
+                _ => unreadable(&error),
+            })?;
+            typed.as_bytes()
+        }
         false => {
             let stdin = io::stdin()
                 .as_fd()
                 .try_clone_to_owned()
                 .map_err(|error| unreadable(&error))?;
-            one_line(File::from(stdin))?
+            sent = all(File::from(stdin), has_more)?;
+            &sent
         }
     };
-    match line.as_str() {
-        "" => Err(Failure::usage(
-            format!("the {what} is empty"),
-            format!("type the {what}, or send it on standard input"),
-        )),
-        text => SecretText::new(text).map_err(|error| {
-            Failure::usage(error.to_string(), "check what was sent on standard input")
-        }),
-    }
+    let text = alone(bytes, what)?;
+    SecretText::new(text)
+        .map_err(|error| Failure::usage(error.to_string(), "check what was sent on standard input"))
+}
+
+/// The one line that is the secret in `bytes`.
+fn alone<'b>(bytes: &'b [u8], what: &str) -> Result<&'b str, Failure> {
+    let advice = |why| match why {
+        NotASecret::Empty => format!("type the {what}, or send it on standard input"),
+        NotASecret::SeveralLines(_) => {
+            "send the secret alone, as in: pass show ads | head -n 1 | tokenctl login ads"
+                .to_owned()
+        }
+        _ => "check what was typed, or sent on standard input".to_owned(),
+    };
+    tokend_notation::secret(bytes, Lines::One)
+        .map(|secret| secret.text)
+        .map_err(|why| Failure::usage(format!("the {what} {why}"), advice(why)))
 }
 
 /// Asks a question on the terminal; anything but yes is no.
@@ -56,11 +85,12 @@ pub(crate) fn is_terminal() -> bool {
     io::stdin().is_terminal()
 }
 
-fn one_line(mut from: impl Read) -> Result<Zeroizing<String>, Failure> {
+/// All that comes from `from`: to its end, or to the end of a line after which `has_more` says that nothing follows.
+fn all<R: Read>(mut from: R, has_more: impl Fn(&R) -> bool) -> Result<Zeroizing<Vec<u8>>, Failure> {
     // Full size from the start: a buffer that grows leaves copies behind.
     let mut bytes = Zeroizing::new(vec![0; SecretText::MAX_LEN + 2]);
     let mut held = 0;
-    let line = loop {
+    loop {
         match from.read(bytes.get_mut(held..).unwrap_or_default()) {
             Ok(0) if held == bytes.len() => {
                 let what = format!("the secret is longer than {} bytes", SecretText::MAX_LEN);
@@ -69,36 +99,25 @@ fn one_line(mut from: impl Read) -> Result<Zeroizing<String>, Failure> {
                     "check what was sent on standard input",
                 ));
             }
-            Ok(0) => break bytes.get(..held).unwrap_or_default(),
+            Ok(0) => break,
             Ok(count) => held += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(error) => return Err(unreadable(&error)),
         }
-        let end = bytes
-            .get(..held)
-            .and_then(|read| read.iter().position(|&byte| byte == b'\n'));
-        match end {
-            Some(end) if end + 1 < held => {
-                return Err(Failure::usage(
-                    "standard input holds more than one line",
-                    "send the secret alone, as in: printf %s \"$TOKEN\" | tokenctl ...",
-                ));
-            }
-            Some(end) => {
-                let line = bytes.get(..end).unwrap_or_default();
-                break line.strip_suffix(b"\r").unwrap_or(line);
-            }
-            None => {}
+        let line_ends = bytes.get(..held).is_some_and(|read| read.ends_with(b"\n"));
+        if line_ends && !has_more(&from) {
+            break;
         }
-    };
-    let text = String::from_utf8(line.to_vec()).map_err(|error| {
-        error.into_bytes().zeroize();
-        Failure::usage(
-            "the secret is not valid UTF-8",
-            "check what was sent on standard input",
-        )
-    })?;
-    Ok(Zeroizing::new(text))
+    }
+    bytes.truncate(held);
+    Ok(bytes)
+}
+
+/// Whether more comes, or the end.
+fn has_more(from: &File) -> bool {
+    let mut waits = [PollFd::new(from, PollFlags::IN)];
+    // An error, as of what cannot be waited for, is for `read` to tell.
+    !matches!(poll(&mut waits, Some(&MORE)), Ok(0))
 }
 
 fn unreadable(error: &io::Error) -> Failure {
@@ -114,19 +133,20 @@ mod tests {
     use super::*;
 
     fn read(bytes: &[u8]) -> Result<String, String> {
-        one_line(bytes)
-            .map(|line| line.to_string())
-            .map_err(|failure| format!("{failure:?}"))
+        let sent = all(bytes, |_| true);
+        let read = sent.and_then(|sent| alone(&sent, "password").map(str::to_owned));
+        read.map_err(|failure| format!("{failure:?}"))
     }
 
     #[test]
-    fn one_line_end_is_cut_off_and_nothing_else() {
+    fn line_ends_and_a_byte_order_mark_are_cut_off_and_nothing_else() {
         for (sent, expected) in [
             ("pw", "pw"),
             ("pw\n", "pw"),
             ("pw\r\n", "pw"),
+            ("pw\n\n", "pw"),
+            ("\u{feff}pw\n", "pw"),
             (" p w \n", " p w "),
-            ("", ""),
         ] {
             assert_eq!(read(sent.as_bytes()).unwrap(), expected);
         }
@@ -137,8 +157,12 @@ mod tests {
         let long = vec![b'h'; SecretText::MAX_LEN + 3];
         for sent in [
             &b"hunter2\nhunter3"[..],
-            b"hunter2\n\n",
+            b"hunter2\rhunter3",
+            b"\nhunter2\n",
+            b"hunter2\0\n",
             b"hunter2\xff",
+            b" \n",
+            b"",
             &long,
         ] {
             let error = read(sent).unwrap_err();
@@ -149,22 +173,31 @@ mod tests {
         }
     }
 
+    /// Gives three bytes at a time, and would wait for ever at its end.
+    struct Open(Vec<u8>);
+
+    impl Read for Open {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            assert!(!self.0.is_empty(), "would wait for more");
+            let count = self.0.len().min(3);
+            for (to, from) in into.iter_mut().zip(self.0.drain(..count)) {
+                *to = from;
+            }
+            Ok(count)
+        }
+    }
+
     #[test]
     fn a_line_is_enough_though_the_other_end_stays_open() {
-        struct Open(Vec<u8>);
-        impl Read for Open {
-            fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-                assert!(!self.0.is_empty(), "would wait for more");
-                let count = self.0.len().min(3);
-                for (to, from) in into.iter_mut().zip(self.0.drain(..count)) {
-                    *to = from;
-                }
-                Ok(count)
-            }
+        let sent = all(Open(b"hunter2\n".to_vec()), |open| !open.0.is_empty());
+        assert_eq!(sent.unwrap().as_slice(), b"hunter2\n");
+    }
+
+    #[test]
+    fn a_second_line_is_noticed_however_it_is_cut_into_pieces() {
+        for sent in ["hu\nhunter3\n", "hunter2\nhunter3\n"] {
+            let sent = all(Open(sent.into()), |open| !open.0.is_empty()).unwrap();
+            assert!(alone(&sent, "password").is_err());
         }
-        assert_eq!(
-            one_line(Open(b"hunter2\n".to_vec())).unwrap().as_str(),
-            "hunter2"
-        );
     }
 }

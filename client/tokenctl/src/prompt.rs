@@ -1,31 +1,44 @@
 //! Typing a secret on a terminal.
 //!
 //! Owns the terminal's echo around `rpassword`, which switches it off only after its prompt is out and leaves it off
-//! when Ctrl-C ends the process. Here it is off before anybody is asked, and on again whatever happens.
+//! when Ctrl-C ends the process. Here it is off before anybody is asked, and on again whatever happens. What was pasted behind the
+//! first line is taken back from the terminal: it may be a secret too, and the shell would run it.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::termios::{
+    LocalModes, OptionalActions, QueueSelector, Termios, tcflush, tcgetattr, tcsetattr,
+};
 use signal_hook::consts::SIGINT;
 use signal_hook::{flag, low_level};
 use zeroize::Zeroizing;
 
 /// Asks on the controlling terminal and reads a line without echo. Ctrl-C ends the process as it always does.
+///
+/// # Errors
+/// `InvalidInput` when more than a line was pasted.
 pub(crate) fn secret(prompt: &str) -> io::Result<Zeroizing<String>> {
     let terminal = File::options().read(true).write(true).open("/dev/tty")?;
     // While it is registered, Ctrl-C makes rpassword return and does not end the process.
     let handler = flag::register(SIGINT, Arc::new(AtomicBool::new(false)))?;
-    let typed = Quiet::over(&terminal).and_then(|_quiet| rpassword::prompt_password(prompt));
+    let typed = Quiet::over(&terminal).and_then(|quiet| {
+        let line = rpassword::prompt_password(prompt).map(Zeroizing::new)?;
+        match quiet.has_more()? {
+            true => Err(ErrorKind::InvalidInput.into()),
+            false => Ok(line),
+        }
+    });
     low_level::unregister(handler);
     match typed {
         Err(error) if error.kind() == ErrorKind::Interrupted => {
             low_level::emulate_default_handler(SIGINT)?;
             Err(error)
         }
-        typed => typed.map(Zeroizing::new),
+        typed => typed,
     }
 }
 
@@ -45,6 +58,23 @@ impl<'a> Quiet<'a> {
         // What was typed before the prompt was echoed, so it is no secret.
         tcsetattr(terminal, OptionalActions::Flush, &quiet)?;
         Ok(Self { terminal, before })
+    }
+}
+
+impl Quiet<'_> {
+    /// Whether something was typed or pasted after the line that was read; takes it back.
+    ///
+    /// Line by line as the terminal is, a last line without an end would not show.
+    fn has_more(&self) -> io::Result<bool> {
+        let mut by_byte = tcgetattr(self.terminal)?;
+        by_byte
+            .local_modes
+            .remove(LocalModes::ICANON | LocalModes::ECHO);
+        tcsetattr(self.terminal, OptionalActions::Now, &by_byte)?;
+        let mut waits = [PollFd::new(self.terminal, PollFlags::IN)];
+        let has_more = poll(&mut waits, Some(&Timespec::default()))? > 0;
+        tcflush(self.terminal, QueueSelector::IFlush)?;
+        Ok(has_more)
     }
 }
 

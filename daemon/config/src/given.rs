@@ -16,7 +16,7 @@ use super::proxy::is_this_machine;
 use super::secret_ref::secret;
 use super::section::Section;
 use super::value::Value;
-use crate::secret_ref::SecretRef;
+use crate::secret_ref::{SecretPlace, SecretRef};
 
 /// The fields `tokenctl login` can supply, so that an account may live without them in files.
 const TYPED: [&str; 2] = ["password", "client_secret"];
@@ -143,14 +143,20 @@ impl Given {
             .for_each(|(name, value)| parts.extend(["plain", name, value]));
         for (name, place) in &self.secret {
             parts.extend(["secret", name]);
-            match place {
-                SecretRef::Credential(name) => parts.extend(["credential", name]),
-                SecretRef::File(path) => parts.extend(["file", path.to_str().unwrap_or_default()]),
-                SecretRef::Env(name) => parts.extend(["env", name]),
-                SecretRef::Command(words) => {
+            match &place.place {
+                SecretPlace::Credential(name) => parts.extend(["credential", name]),
+                SecretPlace::File { path, .. } => {
+                    parts.extend(["file", path.to_str().unwrap_or_default()]);
+                }
+                SecretPlace::Env(name) => parts.extend(["env", name]),
+                SecretPlace::Command(words) => {
                     parts.push("command");
                     parts.extend(words.iter().map(|word| &**word));
                 }
+            }
+            // Only where it is said, so that the fingerprints of what was there before stay.
+            if place.whole {
+                parts.push("whole");
             }
         }
         Fingerprint::of(parts)

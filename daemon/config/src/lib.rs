@@ -46,7 +46,7 @@ pub use metrics::{Metrics, MetricsListen};
 pub use mistake::{ConfigError, Report, nearest};
 pub use pacing::Pacing;
 pub use proxy::{NoProxy, Proxy, Route, is_this_machine};
-pub use secret_ref::{COMMAND_TIMEOUT, SecretRef};
+pub use secret_ref::{COMMAND_TIMEOUT, FileMode, SecretPlace, SecretRef};
 pub use settings::{Http, Limits, Log};
 
 use tokend_policy::{Directory, Policy};

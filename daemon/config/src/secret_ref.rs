@@ -9,13 +9,27 @@ use std::time::Duration;
 use super::mistake::{Mistakes, choose_from};
 use super::value::Value;
 
-/// Where a secret can be fetched. Shared by all accounts that name the same place.
+/// A secret, by where it can be fetched. Shared by all accounts that name the same place.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub enum SecretRef {
+pub struct SecretRef {
+    /// Where it is.
+    pub place: SecretPlace,
+    /// Whether it has several lines, and all of them are the secret.
+    pub whole: bool,
+}
+
+/// Where a secret is.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub enum SecretPlace {
     /// A file of this name in `$CREDENTIALS_DIRECTORY` (systemd.exec(5), `LoadCredential=`).
     Credential(Box<str>),
-    /// A file only the daemon and root can read.
-    File(Box<Path>),
+    /// A file.
+    File {
+        /// Where it is.
+        path: Box<Path>,
+        /// Who may be able to read it.
+        mode: FileMode,
+    },
     /// A variable of the daemon's own environment.
     ///
     /// It stays there for the life of the process: taking a variable out of a running process is not safe. `harden` keeps
@@ -25,24 +39,43 @@ pub enum SecretRef {
     Command(Box<[Box<str>]>),
 }
 
+/// Who may be able to read a secret's file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FileMode {
+    /// Nobody but the daemon's user and root.
+    Private,
+    /// Whoever its mode lets: a container runtime mounted it, and nobody here can change its mode.
+    AsMounted,
+}
+
 /// How long a command may take unless the configuration says otherwise.
 pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl SecretRef {
     /// Whether fetching it runs a program.
     pub fn is_command(&self) -> bool {
-        matches!(self, Self::Command(_))
+        matches!(self.place, SecretPlace::Command(_))
+    }
+}
+
+impl From<SecretPlace> for SecretRef {
+    /// The secret that is one line there.
+    fn from(place: SecretPlace) -> Self {
+        Self {
+            place,
+            whole: false,
+        }
     }
 }
 
 /// Names the place without its contents; of a command only the program, as an argument may be a secret.
 impl fmt::Display for SecretRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Credential(name) => write!(f, "credential {name}"),
-            Self::File(path) => write!(f, "file {}", path.display()),
-            Self::Env(name) => write!(f, "environment variable {name}"),
-            Self::Command(argv) => {
+        match &self.place {
+            SecretPlace::Credential(name) => write!(f, "credential {name}"),
+            SecretPlace::File { path, .. } => write!(f, "file {}", path.display()),
+            SecretPlace::Env(name) => write!(f, "environment variable {name}"),
+            SecretPlace::Command(argv) => {
                 let program = argv.first().map_or("", |word| &**word);
                 write!(f, "command {program}")
             }
@@ -56,13 +89,15 @@ impl fmt::Debug for SecretRef {
     }
 }
 
-const KINDS: [&str; 4] = ["credential", "file", "env", "command"];
+/// The places, and what may stand beside one.
+const KEYS: [&str; 6] = ["credential", "file", "env", "command", "whole", "mode"];
 
 /// The most words of a command, and the longest of them in bytes.
 const MOST_WORDS: usize = 64;
 const LONGEST_WORD: usize = 4096;
 
-/// Reads `{ credential = "…" }`, `{ file = "…" }`, `{ env = "…" }` or `{ command = ["…"] }` of the key `name`.
+/// Reads `{ credential = "…" }`, `{ file = "…" }`, `{ env = "…" }` or `{ command = ["…"] }` of the key `name`, each with
+/// `whole = true` if all lines are the secret, and a file with `mode = "as-mounted"` if others may be able to read it.
 pub(super) fn secret(
     name: &str,
     value: Value<'_>,
@@ -80,43 +115,58 @@ pub(super) fn secret(
         let message = format!("`{name}` must not stand in the configuration itself");
         return value.wrong(mistakes, message, example());
     }
-    let mut entries = value.clone().section(mistakes)?.entries();
-    let (Some((kind, place)), None) = (entries.next(), entries.next()) else {
+    let mut section = value.clone().section(mistakes)?;
+    let whole = section.take("whole");
+    let mode = section.take("mode");
+    let entries: Vec<_> = section.entries().collect();
+    if let Some((key, _)) = entries.iter().find(|(key, _)| !KEYS.contains(&key.name)) {
+        let help = choose_from(key.name, &KEYS);
+        key.wrong(mistakes, format!("unknown key `{}`", key.name), help);
+        return None;
+    }
+    let mut places = entries
+        .into_iter()
+        .filter(|(key, _)| !["whole", "mode"].contains(&key.name));
+    let (Some((kind, place)), None) = (places.next(), places.next()) else {
         return value.wrong(
             mistakes,
-            "a reference to a secret has exactly one key",
+            "a reference to a secret names exactly one place",
             example(),
         );
     };
     let place = place.hidden();
-    match kind.name {
-        "credential" => credential(&place, mistakes),
-        "file" => Some(SecretRef::File(place.path(base, mistakes)?.into())),
-        "env" => variable(&place, mistakes),
-        "command" => command(&place, mistakes),
-        other => {
-            kind.wrong(
-                mistakes,
-                format!("unknown kind of secret `{other}`"),
-                choose_from(other, &KINDS),
-            );
-            None
-        }
+    let place = match kind.name {
+        "credential" => credential(&place, mistakes)?,
+        "file" => SecretPlace::File {
+            path: place.path(base, mistakes)?.into(),
+            mode: match &mode {
+                Some(mode) => mode.word(&[("as-mounted", FileMode::AsMounted)], mistakes)?,
+                None => FileMode::Private,
+            },
+        },
+        "env" => variable(&place, mistakes)?,
+        _ => command(&place, mistakes)?,
+    };
+    if let Some(mode) = mode.filter(|_| kind.name != "file") {
+        let help = "leave it out".to_owned();
+        return mode.wrong(mistakes, "only a file has a `mode`", help);
     }
+    let whole = whole.map_or(Some(false), |whole| whole.boolean(mistakes))?;
+    Some(SecretRef { place, whole })
 }
 
 /// The name of a file in systemd's directory, and not a way out of it.
-fn credential(place: &Value<'_>, mistakes: &mut Mistakes) -> Option<SecretRef> {
+fn credential(place: &Value<'_>, mistakes: &mut Mistakes) -> Option<SecretPlace> {
     let name = place.string(mistakes)?;
     let plain = name.len() <= 255 && !name.starts_with('.') && !name.contains(['/', '\0']);
     if !plain {
         let help = "use the name given in LoadCredential=NAME:PATH".to_owned();
         return place.wrong(mistakes, "this is not the name of a credential", help);
     }
-    Some(SecretRef::Credential(name.into()))
+    Some(SecretPlace::Credential(name.into()))
 }
 
-fn variable(place: &Value<'_>, mistakes: &mut Mistakes) -> Option<SecretRef> {
+fn variable(place: &Value<'_>, mistakes: &mut Mistakes) -> Option<SecretPlace> {
     let name = place.string(mistakes)?;
     let word = name
         .bytes()
@@ -129,10 +179,10 @@ fn variable(place: &Value<'_>, mistakes: &mut Mistakes) -> Option<SecretRef> {
             help,
         );
     }
-    Some(SecretRef::Env(name.into()))
+    Some(SecretPlace::Env(name.into()))
 }
 
-fn command(place: &Value<'_>, mistakes: &mut Mistakes) -> Option<SecretRef> {
+fn command(place: &Value<'_>, mistakes: &mut Mistakes) -> Option<SecretPlace> {
     let help = || {
         "write the program and its arguments as a list: `[\"pass\", \"show\", \"ads\"]`".to_owned()
     };
@@ -166,5 +216,5 @@ fn command(place: &Value<'_>, mistakes: &mut Mistakes) -> Option<SecretRef> {
         let message = format!("a command has at most {MOST_WORDS} words of {LONGEST_WORD} bytes");
         return place.wrong(mistakes, message, None);
     }
-    Some(SecretRef::Command(words.into()))
+    Some(SecretPlace::Command(words.into()))
 }

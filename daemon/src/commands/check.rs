@@ -14,7 +14,7 @@ use tokend_config::{Account, Config, Environment, Fingerprint, Overrides, Pacing
 
 use super::finish;
 use crate::cli::{CheckArgs, Exit};
-use crate::secrets::{SecretSource, resolve};
+use crate::secrets::{SecretSource, fetch};
 use crate::upstream::Egress;
 
 /// Checks what `args` name. Mistakes go to `err`, everything else to `out`.
@@ -197,8 +197,14 @@ impl Findings {
         for (place, whose) in of_accounts.chain(of_proxies) {
             if place.is_command() && !run_commands {
                 skipped += 1;
-            } else if let Err(error) = runtime.block_on(resolve(place, &source)) {
-                self.errors.push(format!("{whose}: {error}"));
+                continue;
+            }
+            match runtime.block_on(fetch(place, &source)) {
+                Err(error) => self.errors.push(format!("{whose}: {error}")),
+                Ok(fetched) if fetched.left_out > 0 => {
+                    self.notes.push(left_out(&whose, place, fetched.left_out));
+                }
+                Ok(_) => {}
             }
         }
         if skipped > 0 {
@@ -277,6 +283,18 @@ fn list(names: &[&str]) -> String {
             format!("{} and {} more", shown.join(", "), more.len())
         }
     }
+}
+
+/// What a command printed beside the secret.
+fn left_out(whose: &str, place: &SecretRef, lines: usize) -> String {
+    let lines = match lines {
+        1 => "1 more line, which is".to_owned(),
+        count => format!("{count} more lines, which are"),
+    };
+    format!(
+        "{whose}: {place} printed {lines} not sent: only the first line is the secret; \
+         if all of them are, add `whole = true` to the reference"
+    )
 }
 
 /// Each place of a secret, with the first account that names it.

@@ -1,9 +1,11 @@
 //! Reads a secret from what a program prints.
 //!
-//! Owns the child process: no shell, few variables, a process group of its own, a deadline, and a limit on what is read. Must
-//! never show what the program printed, and never leave it running.
+//! Owns the child process: no shell, few variables, a process group of its own, a deadline, and a limit on what is read. The
+//! program's own end decides: what it started and left behind, such as an agent, may hold the pipes and lives on. Must never show
+//! what the program printed, and never leave the program running.
 
 use std::io;
+use std::pin::pin;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -43,6 +45,10 @@ const MAX_COMPLAINT: usize = 4096;
 /// How much of the first line of standard error is shown, in characters.
 const MAX_TOLD: usize = 200;
 
+/// How long, after the program has ended, its output is waited for that something it started still holds: long enough for a last
+/// filter of a pipeline, too short to be noticed.
+const GRACE: Duration = Duration::from_millis(200);
+
 /// What the program `argv` prints to standard output within `timeout`.
 pub(super) async fn output(
     argv: &[Box<str>],
@@ -59,7 +65,8 @@ pub(super) async fn output(
     let mut complaint = Vec::with_capacity(MAX_COMPLAINT);
     let ended =
         tokio::time::timeout(timeout, watch(&mut child, &mut printed, &mut complaint)).await;
-    if matches!(ended, Ok(Ok(_))) {
+    // It has an id until it has been reaped, also where the deadline came while only its output was waited for.
+    if child.id().is_none() {
         group.leave();
     }
     drop(group);
@@ -108,11 +115,37 @@ async fn watch(
     complaint: &mut Vec<u8>,
 ) -> io::Result<ExitStatus> {
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    tokio::try_join!(
-        drain(stdout, printed, MAX_SECRET + 2),
-        drain(stderr, complaint, MAX_COMPLAINT)
-    )?;
-    child.wait().await
+    let mut output = pin!(drain(stdout, printed, MAX_SECRET + 2));
+    let mut complaints = pin!(drain(stderr, complaint, MAX_COMPLAINT));
+    let (mut printing, mut complaining) = (true, true);
+    let status = loop {
+        tokio::select! {
+            biased;
+            read = &mut output, if printing => {
+                read?;
+                printing = false;
+            }
+            read = &mut complaints, if complaining => {
+                read?;
+                complaining = false;
+            }
+            ended = child.wait() => break ended?,
+        }
+    };
+    // What the program wrote is in the pipes by now. A complaint matters only where it failed.
+    let rest = async {
+        if printing {
+            output.await?;
+        }
+        if complaining && !status.success() {
+            complaints.await?;
+        }
+        io::Result::Ok(())
+    };
+    match tokio::time::timeout(GRACE, rest).await {
+        Ok(Err(error)) => Err(error),
+        Ok(Ok(())) | Err(_) => Ok(status),
+    }
 }
 
 /// Reads `pipe` to its end and keeps the first `keep` bytes.

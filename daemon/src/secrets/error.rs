@@ -1,9 +1,12 @@
 //! Why a secret could not be fetched, and what to do about it. Carries places, never contents.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tokend_notation::NotASecret;
+
 use super::MAX_SECRET;
+use super::steps::MOST_LINKS;
 
 /// Why a secret could not be fetched.
 #[derive(Debug, thiserror::Error)]
@@ -25,10 +28,21 @@ pub(crate) enum SecretError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// The path is a symbolic link, which whoever owns its directory could turn elsewhere.
-    #[error("file {} is a symbolic link; name the file it leads to", path.display())]
+    /// The path is a symbolic link that others can turn elsewhere.
+    #[error(
+        "file {} is a symbolic link, and other users can change {}, which it goes by; name the file it leads to",
+        path.display(), step.display()
+    )]
     Symlink {
         /// The link.
+        path: PathBuf,
+        /// The directory or link on its way that others can change.
+        step: PathBuf,
+    },
+    /// Links that lead nowhere in particular.
+    #[error("file {} goes by more than {MOST_LINKS} symbolic links; name the file it leads to", path.display())]
+    TooManyLinks {
+        /// The path.
         path: PathBuf,
     },
     /// The path leads to something that is not a file.
@@ -39,8 +53,8 @@ pub(crate) enum SecretError {
     },
     /// The file belongs to another user, who could change it.
     #[error(
-        "file {} belongs to user {found}; it must belong to user {wanted} (who runs tokend) or root: chown {wanted} {}",
-        path.display(), path.display()
+        "file {} belongs to user {found}; it must belong to user {wanted} (who runs tokend) or root: chown {wanted} {}{}",
+        path.display(), path.display(), mounted(*as_mounted, path)
     )]
     WrongOwner {
         /// The file.
@@ -49,17 +63,21 @@ pub(crate) enum SecretError {
         found: u32,
         /// Whose it should be.
         wanted: u32,
+        /// Whether the configuration said already that it is mounted.
+        as_mounted: bool,
     },
     /// Other users can read or change the file.
     #[error(
-        "file {} has mode {mode:04o}, so others can reach the secret: chmod 600 {}, and change the secret if others have used this machine",
-        path.display(), path.display()
+        "file {} has mode {mode:04o}, so others can reach the secret: chmod 600 {}, and change the secret if others have used this machine{}",
+        path.display(), path.display(), mounted(*as_mounted, path)
     )]
     Exposed {
         /// The file.
         path: PathBuf,
         /// Its permission bits.
         mode: u32,
+        /// Whether the configuration said already that it is mounted, or it never is.
+        as_mounted: bool,
     },
     /// The variable is not in the daemon's environment.
     #[error(
@@ -110,21 +128,23 @@ pub(crate) enum SecretError {
         /// The first line it wrote to standard error.
         told: Option<String>,
     },
-    /// There is nothing there.
-    #[error("{place} is empty")]
-    Empty {
+    /// A command printed nothing before it ended.
+    #[error("{place} printed nothing before it ended")]
+    NothingPrinted {
         /// The place, in words.
         place: String,
+    },
+    /// What is there is no secret.
+    #[error("{place} {why}{}", remedy(*why))]
+    NotASecret {
+        /// The place, in words.
+        place: String,
+        /// What is wrong with it.
+        why: NotASecret,
     },
     /// There is more there than any secret is long.
     #[error("{place} is longer than {MAX_SECRET} bytes; is it the right one?")]
     TooLong {
-        /// The place, in words.
-        place: String,
-    },
-    /// There is no text there.
-    #[error("{place} is not UTF-8 text; a secret that is sent to a provider must be")]
-    NotUtf8 {
         /// The place, in words.
         place: String,
     },
@@ -138,6 +158,26 @@ fn advice(source: &std::io::Error) -> &'static str {
         std::io::ErrorKind::NotFound => "; create it with mode 600, or correct the path",
         std::io::ErrorKind::PermissionDenied => {
             "; it and its directories must be readable by the user who runs tokend"
+        }
+        _ => "",
+    }
+}
+
+/// What else there is to do about a file whose owner and mode nobody here can change.
+fn mounted(as_mounted: bool, path: &Path) -> String {
+    match as_mounted {
+        true => String::new(),
+        false => format!(
+            "; if a container runtime mounts it and its mode cannot be changed, write {{ file = \"{}\", mode = \"as-mounted\" }}",
+            path.display()
+        ),
+    }
+}
+
+fn remedy(why: NotASecret) -> &'static str {
+    match why {
+        NotASecret::SeveralLines(_) => {
+            "; take the others out, or add `whole = true` to the reference if all of them are the secret"
         }
         _ => "",
     }

@@ -1,20 +1,33 @@
-//! Reads a secret from a file that nobody else can read. Must never follow a link or read before it has looked at the open file.
+//! Reads a secret from a file that nobody else can read, unless the configuration says that a container runtime mounted it.
+//!
+//! Must never follow a link that others can turn elsewhere, or read before it has looked at the open file.
 
 use std::fs::File;
 use std::io::Read as _;
+use std::os::fd::AsFd;
 use std::path::Path;
 
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags, StatVfsMountFlags};
 use rustix::io::Errno;
 use zeroize::Zeroizing;
 
-use super::{MAX_SECRET, SecretError};
+use super::{MAX_SECRET, SecretError, steps};
+
+/// NOFOLLOW so that no link is followed unseen, NONBLOCK so that a FIFO does not hang the open, NOCTTY so that a terminal does not become ours.
+const FLAGS: OFlags = OFlags::RDONLY
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC)
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::NOCTTY);
 
 /// Why a file's permissions can be believed.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Trust {
     /// It belongs to this user or to root, and nobody else has any permission.
     Owner(u32),
+    /// A container runtime mounted it, so the configuration says: others may read it. It belongs to this user or to root and nobody
+    /// else can write it, or nobody can, since the mount is read-only.
+    Mount(u32),
     /// systemd made it. It grants the service's user access by an ACL, which shows as group permissions, and a mode for others
     /// would be its own mistake; only that is looked at.
     Manager,
@@ -22,18 +35,16 @@ pub(super) enum Trust {
 
 /// The bytes of the file at `path`.
 pub(super) fn read(path: &Path, trust: Trust) -> Result<Zeroizing<Vec<u8>>, SecretError> {
-    let file = open(path)?;
+    let file = open(path, trust)?;
     inspect(&file, path, trust)?;
     contents(file, path)
 }
 
-/// NONBLOCK so that a FIFO does not hang the open, NOCTTY so that a terminal does not become ours.
-fn open(path: &Path) -> Result<File, SecretError> {
-    let flags =
-        OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-    match rustix::fs::open(path, flags, Mode::empty()) {
+fn open(path: &Path, trust: Trust) -> Result<File, SecretError> {
+    match rustix::fs::open(path, FLAGS, Mode::empty()) {
         Ok(fd) => Ok(fd.into()),
-        Err(Errno::LOOP) if path.is_symlink() => Err(SecretError::Symlink { path: path.into() }),
+        // What Kubernetes mounts is a link to a file in a directory that a link leads to.
+        Err(Errno::LOOP) => steps::open(path, trust, FLAGS),
         Err(errno) => Err(unreadable(path, errno.into())),
     }
 }
@@ -44,26 +55,35 @@ fn inspect(file: &File, path: &Path, trust: Trust) -> Result<(), SecretError> {
         return Err(SecretError::NotAFile { path: path.into() });
     }
     let mode = stat.st_mode & 0o7777;
-    let others = match trust {
-        Trust::Owner(wanted) => {
-            if stat.st_uid != wanted && stat.st_uid != 0 {
-                return Err(SecretError::WrongOwner {
-                    path: path.into(),
-                    found: stat.st_uid,
-                    wanted,
-                });
-            }
-            0o077
-        }
-        Trust::Manager => 0o007,
+    // Whose it must be, and which permissions nobody may have.
+    let (owner, others) = match trust {
+        Trust::Owner(owner) => (Some(owner), 0o077),
+        Trust::Mount(_) if is_read_only(file) => (None, 0),
+        Trust::Mount(owner) => (Some(owner), 0o022),
+        Trust::Manager => (None, 0o007),
     };
+    let as_mounted = !matches!(trust, Trust::Owner(_));
+    if let Some(wanted) = owner.filter(|wanted| ![*wanted, 0].contains(&stat.st_uid)) {
+        return Err(SecretError::WrongOwner {
+            path: path.into(),
+            found: stat.st_uid,
+            wanted,
+            as_mounted,
+        });
+    }
     if mode & others != 0 {
         return Err(SecretError::Exposed {
             path: path.into(),
             mode,
+            as_mounted,
         });
     }
     Ok(())
+}
+
+/// Whether nobody can write to what it is mounted from, by way of this mount.
+pub(super) fn is_read_only(file: impl AsFd) -> bool {
+    rustix::fs::fstatvfs(file).is_ok_and(|mount| mount.f_flag.contains(StatVfsMountFlags::RDONLY))
 }
 
 fn contents(file: File, path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretError> {
@@ -76,7 +96,7 @@ fn contents(file: File, path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretError> 
     Ok(bytes)
 }
 
-fn unreadable(path: &Path, source: std::io::Error) -> SecretError {
+pub(super) fn unreadable(path: &Path, source: std::io::Error) -> SecretError {
     SecretError::Unreadable {
         path: path.into(),
         source,

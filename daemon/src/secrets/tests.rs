@@ -21,11 +21,27 @@ fn source() -> SecretSource {
 }
 
 fn file(path: &Path) -> SecretRef {
-    SecretRef::File(path.into())
+    of_mode(path, FileMode::Private)
+}
+
+fn mounted(path: &Path) -> SecretRef {
+    of_mode(path, FileMode::AsMounted)
+}
+
+fn of_mode(path: &Path, mode: FileMode) -> SecretRef {
+    let path = path.into();
+    SecretPlace::File { path, mode }.into()
+}
+
+fn whole(secret: SecretRef) -> SecretRef {
+    SecretRef {
+        whole: true,
+        ..secret
+    }
 }
 
 fn command(argv: &[&str]) -> SecretRef {
-    SecretRef::Command(argv.iter().map(|word| Box::from(*word)).collect())
+    SecretPlace::Command(argv.iter().map(|word| Box::from(*word)).collect()).into()
 }
 
 fn write(path: &Path, contents: impl AsRef<[u8]>, mode: u32) {
@@ -71,7 +87,8 @@ async fn the_permission_matrix_of_a_file() {
             shown,
             format!(
                 "file {path} has mode {mode:04o}, so others can reach the secret: chmod 600 {path}, \
-                 and change the secret if others have used this machine"
+                 and change the secret if others have used this machine; if a container runtime mounts it and its mode cannot be \
+                 changed, write {{ file = \"{path}\", mode = \"as-mounted\" }}"
             )
         );
     }
@@ -93,7 +110,7 @@ async fn a_file_of_another_user_is_refused_and_one_of_root_is_not() {
         rustix::fs::chown(&path, Some(rustix::fs::Uid::from_raw(77)), None).expect("chown");
         let shown = refused(&file(&path), &somebody).await;
         assert!(
-            shown.ends_with(&format!("chown 4242 {}", path.display())),
+            shown.contains(&format!("chown 4242 {};", path.display())),
             "{shown}"
         );
         assert!(shown.contains("belongs to user 77"), "{shown}");
@@ -104,19 +121,78 @@ async fn a_file_of_another_user_is_refused_and_one_of_root_is_not() {
     }
 }
 
+/// What the kubelet makes of a secret: the file is a link to one in a directory that a link leads to.
+fn as_kubernetes_mounts(dir: &Path, file_mode: u32) -> PathBuf {
+    let data = dir.join("..2026_11_30");
+    fs::create_dir(&data).expect("mkdir");
+    write(&data.join("secret"), SECRET, file_mode);
+    symlink("..2026_11_30", dir.join("..data")).expect("symlink");
+    symlink("..data/secret", dir.join("secret")).expect("symlink");
+    dir.join("secret")
+}
+
 #[tokio::test]
-async fn links_directories_and_pipes_are_refused() {
+async fn a_link_is_followed_where_nobody_else_can_turn_it_elsewhere() {
     let dir = tempfile::tempdir().expect("temporary directory");
-    let (path, link) = (dir.path().join("secret"), dir.path().join("link"));
-    write(&path, SECRET, 0o600);
-    symlink(&path, &link).expect("symlink");
+    let path = as_kubernetes_mounts(dir.path(), 0o600);
+    let read_by = async |path: &Path| read(&file(path), &source()).await;
+    assert_eq!(read_by(&path).await.expect("readable"), SECRET);
+    // The kubelet's own directory is open to all, and sticky.
+    fs::set_permissions(dir.path(), Permissions::from_mode(0o1777)).expect("chmod");
+    assert_eq!(read_by(&path).await.expect("readable"), SECRET);
+    for mode in [0o777, 0o770, 0o702] {
+        fs::set_permissions(dir.path(), Permissions::from_mode(mode)).expect("chmod");
+        let shown = refused(&file(&path), &source()).await;
+        let expected = format!(
+            "file {} is a symbolic link, and other users can change {}, which it goes by; name the file it leads to",
+            path.display(),
+            dir.path().display()
+        );
+        assert_eq!(shown, expected, "{mode:o}");
+    }
+    fs::set_permissions(dir.path(), Permissions::from_mode(0o700)).expect("chmod");
+    // An absolute link, one by way of `..`, and one in a directory that only may be gone through.
+    let inner = dir.path().join("inner");
+    fs::create_dir(&inner).expect("mkdir");
+    symlink(&path, inner.join("absolute")).expect("symlink");
+    symlink("../secret", inner.join("back")).expect("symlink");
+    fs::set_permissions(&inner, Permissions::from_mode(0o300)).expect("chmod");
+    for link in ["absolute", "back"] {
+        assert_eq!(read_by(&inner.join(link)).await.expect("readable"), SECRET);
+    }
+    symlink("round", dir.path().join("round")).expect("symlink");
+    let shown = refused(&file(&dir.path().join("round")), &source()).await;
+    assert!(shown.contains("more than 40 symbolic links"), "{shown}");
+    // What a link leads to must be private like any other.
+    let open = dir.path().join("..2026_11_30/secret");
+    fs::set_permissions(open, Permissions::from_mode(0o640)).expect("chmod");
+    assert!(refused(&file(&path), &source()).await.contains("mode 0640"));
     assert_eq!(
-        refused(&file(&link), &source()).await,
-        format!(
-            "file {} is a symbolic link; name the file it leads to",
-            link.display()
-        )
+        read(&mounted(&path), &source()).await.expect("readable"),
+        SECRET
     );
+}
+
+#[tokio::test]
+async fn a_mounted_file_may_be_readable_and_never_writable_by_others() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let path = dir.path().join("secret");
+    for mode in [0o400, 0o440, 0o444, 0o640, 0o644, 0o600] {
+        write(&path, SECRET, mode);
+        let outcome = read(&mounted(&path), &source()).await;
+        assert_eq!(outcome.expect("readable"), SECRET, "{mode:o}");
+    }
+    for mode in [0o660, 0o646, 0o666, 0o622] {
+        write(&path, SECRET, mode);
+        let shown = refused(&mounted(&path), &source()).await;
+        assert!(shown.contains(&format!("has mode {mode:04o}")), "{shown}");
+        assert!(!shown.contains("as-mounted"), "it is said already: {shown}");
+    }
+}
+
+#[tokio::test]
+async fn directories_and_pipes_are_refused() {
+    let dir = tempfile::tempdir().expect("temporary directory");
     let not_a_file = format!("file {} is not a regular file", dir.path().display());
     assert_eq!(refused(&file(dir.path()), &source()).await, not_a_file);
 
@@ -140,23 +216,106 @@ async fn a_missing_file_says_so() {
 }
 
 #[tokio::test]
-async fn one_newline_is_trimmed_and_nothing_else() {
+async fn a_secret_is_one_line_without_what_editors_put_around_it() {
     let dir = tempfile::tempdir().expect("temporary directory");
     let path = dir.path().join("secret");
     let table = [
         ("a\n", "a"),
         ("a\r\n", "a"),
-        ("a\n\n", "a\n"),
+        ("a\n\n", "a"),
+        ("a\r", "a"),
         (" a \n", " a "),
-        ("a\nb", "a\nb"),
+        ("\u{feff}a\n", "a"),
     ];
     for (contents, secret) in table {
         write(&path, contents, 0o600);
-        assert_eq!(
-            read(&file(&path), &source()).await.expect("readable"),
-            secret
+        let outcome = read(&file(&path), &source()).await;
+        assert_eq!(outcome.expect("readable"), secret, "{contents:?}");
+    }
+    write(&path, format!("{SECRET}\nuser: me\n\n"), 0o600);
+    assert_eq!(
+        refused(&file(&path), &source()).await,
+        format!(
+            "file {} has 2 lines, and a secret is one line; take the others out, or add `whole = true` to the reference if all \
+             of them are the secret",
+            path.display()
+        )
+    );
+    let outcome = read(&whole(file(&path)), &source()).await;
+    assert_eq!(outcome.expect("readable"), format!("{SECRET}\nuser: me"));
+    write(&path, format!("{SECRET}\0\n"), 0o600);
+    for secret in [file(&path), whole(file(&path))] {
+        assert!(
+            refused(&secret, &source())
+                .await
+                .contains("holds a NUL byte")
         );
     }
+}
+
+#[tokio::test]
+async fn of_what_a_command_prints_the_first_line_is_the_secret() {
+    let entry = command(&["printf", "%s\n", SECRET, "login: me", "otpauth://totp/x"]);
+    let fetched = fetch(&entry, &source()).await.expect("printed");
+    assert_eq!(fetched.secret.expose_secret(), SECRET);
+    assert_eq!(fetched.left_out, 2);
+    let all = fetch(&whole(entry), &source()).await.expect("printed");
+    assert_eq!(
+        all.secret.expose_secret(),
+        format!("{SECRET}\nlogin: me\notpauth://totp/x")
+    );
+    assert_eq!(all.left_out, 0);
+    assert_eq!(
+        refused(&command(&["printf", "\\n%s", SECRET]), &source()).await,
+        "command printf begins with an empty line, so there is no secret in its first line"
+    );
+    assert_eq!(
+        refused(&command(&["true"]), &source()).await,
+        "command true printed nothing before it ended"
+    );
+}
+
+/// A command that leaves a process behind, and what that process is to do; it prints its id to `left`.
+fn leaves_behind(dir: &Path, what: &str, end: &str) -> (SecretRef, PathBuf) {
+    let left = dir.join("left");
+    let script = format!(
+        "sh -c 'echo $$ > {0}.new; mv {0}.new {0}; exec {what}' & while [ ! -e {0} ]; do :; done; echo '{SECRET}'; {end}",
+        left.display()
+    );
+    (command(&["sh", "-c", &script]), left)
+}
+
+#[tokio::test]
+async fn what_a_command_leaves_behind_is_not_waited_for_and_lives_on() {
+    for what in [
+        "sleep 1000",
+        "sleep 1000 >/dev/null",
+        "sleep 1000 2>/dev/null",
+    ] {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let (place, left) = leaves_behind(dir.path(), what, "exit 0");
+        let outcome = read(&place, &source()).await;
+        assert_eq!(outcome.expect("printed"), SECRET, "{what}");
+        let id = fs::read_to_string(left).expect("written").trim().to_owned();
+        let agent = rustix::process::Pid::from_raw(id.parse().expect("a number"));
+        let agent = agent.expect("an id");
+        rustix::process::test_kill_process(agent).expect("still there");
+        rustix::process::kill_process(agent, rustix::process::Signal::KILL).expect("killed");
+    }
+}
+
+#[tokio::test]
+async fn a_command_that_fails_and_leaves_a_process_behind_has_failed() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let (place, left) = leaves_behind(dir.path(), "sleep 1000", "echo locked >&2; exit 2");
+    assert_eq!(
+        refused(&place, &source()).await,
+        "command sh failed with exit status: 2; it said: locked"
+    );
+    let id = fs::read_to_string(left).expect("written").trim().to_owned();
+    let agent = rustix::process::Pid::from_raw(id.parse().expect("a number"));
+    let signal = rustix::process::Signal::KILL;
+    rustix::process::kill_process(agent.expect("an id"), signal).expect("killed");
 }
 
 #[tokio::test]
@@ -195,7 +354,7 @@ async fn empty_long_and_binary_contents_are_refused() {
 #[tokio::test]
 async fn credentials_come_from_systemds_directory() {
     let dir = tempfile::tempdir().expect("temporary directory");
-    let place = SecretRef::Credential("ads-password".into());
+    let place = SecretRef::from(SecretPlace::Credential("ads-password".into()));
     let with = SecretSource {
         credentials: Some(dir.path().into()),
         ..source()
@@ -204,7 +363,11 @@ async fn credentials_come_from_systemds_directory() {
     write(&dir.path().join("ads-password"), SECRET, 0o440);
     assert_eq!(read(&place, &with).await.expect("readable"), SECRET);
     write(&dir.path().join("ads-password"), SECRET, 0o444);
-    assert!(refused(&place, &with).await.contains("has mode 0444"));
+    let shown = refused(&place, &with).await;
+    assert!(
+        shown.contains("has mode 0444") && !shown.contains("as-mounted"),
+        "{shown}"
+    );
     assert_eq!(
         refused(&place, &source()).await,
         "credential ads-password: $CREDENTIALS_DIRECTORY is not set; add LoadCredential=ads-password:PATH to the systemd unit, \
@@ -216,13 +379,17 @@ async fn credentials_come_from_systemds_directory() {
 async fn variables_come_from_the_environment() {
     let home = std::env::var("PATH").expect("every test has a PATH");
     assert_eq!(
-        read(&SecretRef::Env("PATH".into()), &source())
+        read(&SecretRef::from(SecretPlace::Env("PATH".into())), &source())
             .await
             .expect("set"),
         home
     );
     assert_eq!(
-        refused(&SecretRef::Env("NO_SUCH_VARIABLE_HERE".into()), &source()).await,
+        refused(
+            &SecretRef::from(SecretPlace::Env("NO_SUCH_VARIABLE_HERE".into())),
+            &source()
+        )
+        .await,
         "environment variable NO_SUCH_VARIABLE_HERE is not set; set it where tokend is started, or use { file = \"PATH\" }"
     );
 }
@@ -338,9 +505,15 @@ async fn a_command_that_never_stops_talking_is_refused() {
 #[test]
 fn a_reference_names_its_place_and_hides_arguments() {
     let table = [
-        (SecretRef::Credential("c".into()), "credential c"),
+        (
+            SecretRef::from(SecretPlace::Credential("c".into())),
+            "credential c",
+        ),
         (file(Path::new("/a/b")), "file /a/b"),
-        (SecretRef::Env("V".into()), "environment variable V"),
+        (
+            SecretRef::from(SecretPlace::Env("V".into())),
+            "environment variable V",
+        ),
         (command(&["pass", "show", SECRET]), "command pass"),
     ];
     for (place, shown) in table {

@@ -100,7 +100,11 @@ fn input_that_is_no_secret_is_refused_before_the_daemon_is_asked() {
     for (input, expected) in [
         ("", "is empty"),
         ("\n", "is empty"),
-        ("hunter2\nhunter2\n", "more than one line"),
+        (
+            "hunter2\nhunter2\n",
+            "has 2 lines, and a secret is one line",
+        ),
+        ("hunter2\0\n", "holds a NUL byte"),
         (&long, "longer than 49152 bytes"),
     ] {
         for arguments in [["login", "ads"], ["reject", "ads"]] {

@@ -128,6 +128,35 @@ fn a_password_is_typed_without_echo() {
 }
 
 #[test]
+fn several_lines_pasted_at_the_prompt_are_refused_and_not_left_to_the_shell() {
+    for pasted in [
+        "hunter2\recho hunter3",
+        "hunter2\recho hunter3\r",
+        "hunter2\r\r",
+    ] {
+        let daemon = FakeDaemon::answering(Response::Done {
+            message: "unused".into(),
+        });
+        let tokenctl = env!("CARGO_BIN_EXE_tokenctl");
+        let line = format!(
+            "{tokenctl} login ads; echo ended with $?; read -r next; echo \"then <$next>\""
+        );
+        let mut terminal = Terminal::shell(&daemon, &line);
+        terminal.wait_for("password of ads: ");
+        terminal.press(pasted);
+        terminal.wait_for("ended with 64");
+        terminal.type_line("");
+        let (_, shown) = terminal.end();
+        assert!(shown.contains("more than one line was pasted"), "{shown}");
+        assert!(
+            shown.contains("then <>") && !shown.contains("hunter"),
+            "{shown}"
+        );
+        assert!(daemon.seen().is_empty(), "{pasted:?}");
+    }
+}
+
+#[test]
 fn ctrl_c_at_the_prompt_gives_the_echo_back() {
     let daemon = FakeDaemon::answering(Response::Done {
         message: "unused".into(),

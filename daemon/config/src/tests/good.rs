@@ -7,7 +7,7 @@ use tokend_policy::{Peer, Permission, Permissions, Rule};
 
 use super::*;
 use crate::log::Format;
-use crate::secret_ref::SecretRef;
+use crate::secret_ref::{FileMode, SecretPlace, SecretRef};
 
 const ADS: &str = r#"
 [account.ads]
@@ -211,7 +211,7 @@ fn an_account_has_its_dialects_pacing_and_its_files_directory() {
     assert_eq!(ads.field("username"), Some("you@example.com"));
     assert_eq!(
         ads.secret("password"),
-        Some(&SecretRef::File(site.path("secrets/ads").into()))
+        Some(&private_file(site.path("secrets/ads")))
     );
     assert_eq!(ads.refresh, RefreshPolicy::Auto);
     assert_eq!(ads.allow.rules(), [Rule::user(7, Permissions::USE)]);
@@ -410,13 +410,13 @@ client_secret = { env = "B_SECRET" }
     let (a, b) = (account(&config, "a"), account(&config, "b"));
     assert_eq!(
         a.secret("password"),
-        Some(&SecretRef::Credential("a-password".into()))
+        Some(&SecretPlace::Credential("a-password".into()).into())
     );
-    let command = SecretRef::Command(["pass", "show", "a"].map(Box::from).into());
+    let command = SecretPlace::Command(["pass", "show", "a"].map(Box::from).into()).into();
     assert_eq!(a.secret("client_secret"), Some(&command));
     assert_eq!(
         b.secret("client_secret"),
-        Some(&SecretRef::Env("B_SECRET".into()))
+        Some(&SecretPlace::Env("B_SECRET".into()).into())
     );
     assert_eq!(a.field("scope"), Some("read write"));
 }
@@ -448,7 +448,7 @@ fn included_files_add_accounts_in_the_order_of_their_names() {
     let z = account(&config, "z");
     assert_eq!(
         z.secret("password"),
-        Some(&SecretRef::File(site.path("accounts.d/p").into()))
+        Some(&private_file(site.path("accounts.d/p")))
     );
 }
 
@@ -457,4 +457,42 @@ fn a_users_own_dialect_can_be_named() {
     let site = Site::new("dialect_dir = \"dialects\"\n[account.a]\nprovider = \"my-api\"\nbase_url = \"https://a.example\"\nusername = \"u\"\nclient_id = \"c\"\n")
         .with("dialects/my-api.toml", "extends = \"oauth2\"\nsummary = \"mine\"\n");
     assert_eq!(account(&site.good(), "a").dialect.name(), "my-api");
+}
+
+fn private_file(path: PathBuf) -> SecretRef {
+    let mode = FileMode::Private;
+    SecretPlace::File {
+        path: path.into(),
+        mode,
+    }
+    .into()
+}
+
+#[test]
+fn a_secret_can_have_several_lines_and_a_mounted_file_its_own_mode() {
+    let text = r#"
+[account.a]
+provider = "client-credentials"
+base_url = "https://a.example"
+client_id = "c"
+client_secret = { file = "/run/secrets/a", mode = "as-mounted", whole = true }
+[account.b]
+provider = "client-credentials"
+base_url = "https://b.example"
+client_id = "c"
+client_secret = { whole = false, command = ["pass", "show", "b"] }
+"#;
+    let config = Site::new(text).good();
+    let secret = |name| account(&config, name).secret("client_secret").cloned();
+    let (a, b) = (secret("a").unwrap(), secret("b").unwrap());
+    assert!(a.whole && !b.whole);
+    let SecretPlace::File { path, mode } = &a.place else {
+        panic!("{a:?}");
+    };
+    assert_eq!(&**path, Path::new("/run/secrets/a"));
+    assert_eq!(*mode, FileMode::AsMounted);
+    let a = account(&config, "a");
+    let plain = Site::new(&text.replace(", mode = \"as-mounted\", whole = true", "")).good();
+    let same = account(&plain, "a");
+    assert_eq!(a.identity, same.identity, "it is the same login");
 }

@@ -90,7 +90,8 @@ fn a_secret_that_cannot_be_had_is_an_error() {
     assert_eq!(
         err,
         "error: account ads: file DIR/secret has mode 0644, so others can reach the secret: chmod 600 DIR/secret, \
-         and change the secret if others have used this machine\n\
+         and change the secret if others have used this machine; if a container runtime mounts it and its mode cannot be changed, \
+         write { file = \"DIR/secret\", mode = \"as-mounted\" }\n\
          DIR/tokend.toml has 1 account; correct the errors above\n"
     );
 }
@@ -114,6 +115,22 @@ fn commands_are_run_only_when_asked_for() {
         err.starts_with("error: account ads: command sh failed with exit status: 1; it said: no\n"),
         "{err}"
     );
+}
+
+#[test]
+fn lines_that_are_left_out_of_a_commands_secret_are_mentioned() {
+    let entry = "command = [\"printf\", \"%s\\\\n\", \"pw\", \"login: u\", \"otpauth://x\"]";
+    let machine = Machine::new(&format!("{ADS}password = {{ {entry} }}\n"));
+    let (exit, out, err) = machine.check(true);
+    assert_eq!((exit, err.as_str()), (Exit::Success, ""));
+    assert_eq!(
+        out,
+        "note: account ads: command printf printed 2 more lines, which are not sent: only the first line is the secret; \
+         if all of them are, add `whole = true` to the reference\n\
+         DIR/tokend.toml is fine: 1 account, socket DIR/s\n"
+    );
+    let machine = Machine::new(&format!("{ADS}password = {{ {entry}, whole = true }}\n"));
+    assert!(machine.check(true).1.starts_with("DIR/tokend.toml is fine"));
 }
 
 #[test]

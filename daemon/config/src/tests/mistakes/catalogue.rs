@@ -305,14 +305,38 @@ pub(super) const ACCOUNTS: &[(&str, &[&str])] = &[
     (
         r#"password = { vault = "hunter2" }"#,
         &[
-            "5:14: unknown kind of secret `vault`; valid here: `credential`, `file`, `env`, `command`",
+            "5:14: unknown key `vault`; valid here: `credential`, `file`, `env`, `command`, `whole`, `mode`",
         ],
     ),
     (
         r#"password = { file = "hunter2", env = "A" }"#,
         &[
-            r#"5:12: a reference to a secret has exactly one key; put it in a file with mode 600 and write `password = { file = "/path/to/it" }`, or use `{ credential = ... }`, `{ env = ... }` or `{ command = [...] }`"#,
+            r#"5:12: a reference to a secret names exactly one place; put it in a file with mode 600 and write `password = { file = "/path/to/it" }`, or use `{ credential = ... }`, `{ env = ... }` or `{ command = [...] }`"#,
         ],
+    ),
+    (
+        r#"password = { whole = true }"#,
+        &[
+            r#"5:12: a reference to a secret names exactly one place; put it in a file with mode 600 and write `password = { file = "/path/to/it" }`, or use `{ credential = ... }`, `{ env = ... }` or `{ command = [...] }`"#,
+        ],
+    ),
+    (
+        r#"password = { file = "a", moed = "as-mounted" }"#,
+        &[
+            "5:26: unknown key `moed`; did you mean `mode`? valid here: `credential`, `file`, `env`, `command`, `whole`, `mode`",
+        ],
+    ),
+    (
+        r#"password = { file = "a", mode = "0440" }"#,
+        &["5:33: unknown word `0440`; valid here: `as-mounted`"],
+    ),
+    (
+        r#"password = { env = "A", mode = "as-mounted" }"#,
+        &["5:32: only a file has a `mode`; leave it out"],
+    ),
+    (
+        r#"password = { command = ["pass"], whole = "yes" }"#,
+        &["5:42: expected true or false, found a string"],
     ),
     (
         r#"password = { credential = "../hunter2" }"#,

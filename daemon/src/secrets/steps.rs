@@ -1,0 +1,135 @@
+//! Follows a path by symbolic links that nobody else can turn elsewhere.
+//!
+//! Owns the walk: step by step, each by the descriptor of the one before, so that what was looked at is what is gone by. Must never
+//! go by a link or a directory that others can change.
+
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt as _;
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
+use rustix::io::Errno;
+
+use super::SecretError;
+use super::file::{Trust, is_read_only, unreadable};
+
+/// The most links on one way, as the kernel has it.
+pub(super) const MOST_LINKS: usize = 40;
+
+/// Opens what `path` leads to with `flags`, which must hold NOFOLLOW.
+pub(super) fn open(path: &Path, trust: Trust, flags: OFlags) -> Result<File, SecretError> {
+    let failed = |errno: Errno| unreadable(path, errno.into());
+    let mut walk = Walk::from_root(trust).map_err(failed)?;
+    let whole = std::path::absolute(path).map_err(|error| unreadable(path, error))?;
+    let mut ahead = names(&whole);
+    let mut links = 0;
+    while let Some(name) = ahead.pop_front() {
+        let is_last = ahead.is_empty();
+        let found = rustix::fs::statat(walk.here(), &name, AtFlags::SYMLINK_NOFOLLOW);
+        let found = found.map_err(failed)?;
+        let kind = FileType::from_raw_mode(found.st_mode);
+        if let Some(step) = walk.changeable(&name, &found) {
+            return Err(SecretError::Symlink {
+                path: path.into(),
+                step,
+            });
+        }
+        if kind == FileType::Symlink {
+            links += 1;
+            if links > MOST_LINKS {
+                return Err(SecretError::TooManyLinks { path: path.into() });
+            }
+            let target = rustix::fs::readlinkat(walk.here(), &name, Vec::new());
+            let target = PathBuf::from(OsString::from_vec(target.map_err(failed)?.into_bytes()));
+            if target.is_absolute() {
+                walk = Walk::from_root(trust).map_err(failed)?;
+            }
+            for name in names(&target).into_iter().rev() {
+                ahead.push_front(name);
+            }
+        } else if is_last {
+            let file = rustix::fs::openat(walk.here(), &name, flags, Mode::empty());
+            return file.map(File::from).map_err(failed);
+        } else {
+            walk.enter(&name).map_err(failed)?;
+        }
+    }
+    // Only the root itself has no name.
+    Err(SecretError::NotAFile { path: path.into() })
+}
+
+/// The directories gone through, each open.
+struct Walk {
+    trust: Trust,
+    at: PathBuf,
+    open: Vec<OwnedFd>,
+    root: OwnedFd,
+}
+
+impl Walk {
+    fn from_root(trust: Trust) -> Result<Self, Errno> {
+        Ok(Self {
+            trust,
+            at: PathBuf::from("/"),
+            open: Vec::new(),
+            root: rustix::fs::open("/", DIRECTORY, Mode::empty())?,
+        })
+    }
+
+    fn here(&self) -> &OwnedFd {
+        self.open.last().unwrap_or(&self.root)
+    }
+
+    fn enter(&mut self, name: &OsString) -> Result<(), Errno> {
+        if name == ".." {
+            self.open.pop();
+            self.at.pop();
+            return Ok(());
+        }
+        let next = rustix::fs::openat(self.here(), name, DIRECTORY, Mode::empty())?;
+        self.open.push(next);
+        self.at.push(name);
+        Ok(())
+    }
+
+    /// What others can change of the step to `name` here: the directory it is in, or the link that it is.
+    fn changeable(&self, name: &OsString, found: &Stat) -> Option<PathBuf> {
+        if matches!(self.trust, Trust::Mount(_)) && is_read_only(self.here().as_fd()) {
+            return None;
+        }
+        let Ok(directory) = rustix::fs::fstat(self.here()) else {
+            return Some(self.at.clone());
+        };
+        let is_ours = |owner: u32| match self.trust {
+            Trust::Owner(user) | Trust::Mount(user) => [user, 0].contains(&owner),
+            Trust::Manager => owner == 0,
+        };
+        // In a directory like /tmp nobody but its owner can move an entry away.
+        let is_sticky = directory.st_mode & 0o1000 != 0;
+        let is_open = directory.st_mode & 0o022 != 0 && !(is_sticky && is_ours(found.st_uid));
+        if !is_ours(directory.st_uid) || is_open {
+            return Some(self.at.clone());
+        }
+        let is_link = FileType::from_raw_mode(found.st_mode) == FileType::Symlink;
+        (is_link && !is_ours(found.st_uid)).then(|| self.at.join(name))
+    }
+}
+
+/// PATH, since whoever may go through a directory need not be able to list it.
+const DIRECTORY: OFlags = OFlags::PATH
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
+
+/// The steps of a path. `..` stays, since it goes back from where a link led.
+fn names(path: &Path) -> VecDeque<OsString> {
+    let names = path.components().filter_map(|component| match component {
+        Component::Normal(name) => Some(name.to_owned()),
+        Component::ParentDir => Some("..".into()),
+        Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
+    });
+    names.collect()
+}
