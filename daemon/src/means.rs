@@ -66,7 +66,9 @@ pub(crate) fn what_to_enter(account: &Account) -> String {
         .filter(|field| enterable(&field.name) && account.secret(&field.name).is_none())
         .map(|field| format!("its {}", field.name.replace('_', " ")))
         .collect();
-    if account.dialect.can_refresh_at(&account.endpoint) {
+    if account.dialect.renews_itself_at(&account.endpoint) {
+        parts.push("an access token that is still valid (`--refresh-token`)".to_owned());
+    } else if account.dialect.can_refresh_at(&account.endpoint) {
         parts.push("a refresh token (`--refresh-token`)".to_owned());
     }
     if parts.is_empty() {

@@ -246,6 +246,7 @@ pub(crate) fn plan(account: &Account, host: HostKey) -> Plan {
         refresh: account.refresh,
         refresh_ends_access: account.dialect.refresh_ends_access_token(),
         refresh_needs_access: account.dialect.refresh_needs_valid_access_token(),
+        refresh_presents_access: account.dialect.renews_itself_at(&account.endpoint),
     }
 }
 

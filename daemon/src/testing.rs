@@ -71,6 +71,13 @@ impl Site {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("chmod");
     }
 
+    /// A dialect in the directory `dialects`, which the configuration has to name.
+    pub(crate) fn dialect(&self, name: &str, text: &str) {
+        let dir = self.0.path().join("dialects");
+        std::fs::create_dir_all(&dir).expect("create");
+        std::fs::write(dir.join(format!("{name}.toml")), text).expect("write");
+    }
+
     pub(crate) fn config(&self) -> Config {
         Config::load(
             &self.0.path().join("tokend.toml"),

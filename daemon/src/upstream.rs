@@ -93,6 +93,9 @@ pub(crate) enum PrepareError {
         what: &'static str,
         place: &'static str,
     },
+    /// A refresh sends the access token, and there is none any more.
+    #[error("account {account}: a refresh sends the access token too, and none is held any more")]
+    AccessToken { account: Box<str> },
     /// The task that prepared it died.
     #[error("preparing the request failed inside tokend; please report this")]
     Broken,
@@ -102,8 +105,14 @@ impl PrepareError {
     fn of_request(account: &Account, source: RequestError) -> Self {
         let account = account.name.as_str().into();
         match source {
+            RequestError::Missing { field, .. } if field == tokend_dialect::ACCESS_TOKEN => {
+                Self::AccessToken { account }
+            }
             RequestError::Forbidden { field, what, place }
-                if field == tokend_dialect::REFRESH_TOKEN =>
+                if matches!(
+                    field.as_str(),
+                    tokend_dialect::REFRESH_TOKEN | tokend_dialect::ACCESS_TOKEN
+                ) =>
             {
                 Self::RefreshToken {
                     account,
@@ -118,7 +127,7 @@ impl PrepareError {
     /// What the engine makes of it.
     pub(crate) fn refusal(&self) -> ClaimRefusal {
         match self {
-            Self::RefreshToken { .. } => ClaimRefusal::RefreshToken,
+            Self::RefreshToken { .. } | Self::AccessToken { .. } => ClaimRefusal::RefreshToken,
             Self::Secret { .. } | Self::Proxy { .. } | Self::Request { .. } | Self::Broken => {
                 ClaimRefusal::Secret
             }
@@ -266,7 +275,11 @@ impl Upstream {
                     .dialect
                     .read_reply(dialect_kind(kind), &response, &fields);
                 wipe(response.into_body());
-                self.understand(reply)
+                let renews_itself = account.dialect.renews_itself_at(&account.endpoint);
+                self.understand(match renews_itself {
+                    true => reply.renews_itself(),
+                    false => reply,
+                })
             }
             Err(failure) => {
                 let answer = match failure {
@@ -360,6 +373,7 @@ impl Exchange {
         let mut fields = Fields::new();
         let mut parts = Parts::default();
         parts.add(&account.fingerprint.to_string());
+        let renews_itself = account.dialect.renews_itself_at(&account.endpoint);
         for field in account.dialect.fields_at(&account.endpoint) {
             let needed = matches!(
                 (field.used_by, kind),
@@ -377,6 +391,7 @@ impl Exchange {
                 "password" => credential.password.clone(),
                 "client_secret" => credential.client_secret.clone(),
                 tokend_dialect::REFRESH_TOKEN => credential.refresh_token.clone(),
+                tokend_dialect::ACCESS_TOKEN if renews_itself => credential.refresh_token.clone(),
                 tokend_dialect::ACCESS_TOKEN => access_token.clone(),
                 _ => None,
             };

@@ -113,6 +113,27 @@ impl Dialect {
         self.refresh_needs_valid_access_token
     }
 
+    /// Whether a refresh presents the access token and no refresh token, with the options of this endpoint: the access token of a grant
+    /// is then its refresh token, see [`Reply::renews_itself`].
+    #[must_use]
+    pub fn renews_itself_at(&self, endpoint: &Endpoint) -> bool {
+        let Some(plan) = self
+            .refresh
+            .as_ref()
+            .filter(|_| self.can_refresh_at(endpoint))
+        else {
+            return false;
+        };
+        let slots = || {
+            let layers = plan.request.active(&self.names, endpoint);
+            layers.flat_map(crate::request::Layer::slots)
+        };
+        let uses = |wanted: &str| {
+            slots().any(|(slot, _)| matches!(slot, Slot::Field(name) if name == wanted))
+        };
+        uses(ACCESS_TOKEN) && !uses(REFRESH_TOKEN)
+    }
+
     /// How an API shows that it refused an access token.
     #[must_use]
     pub fn rejection(&self) -> &Rejection {

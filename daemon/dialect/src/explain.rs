@@ -61,7 +61,10 @@ impl Dialect {
             reply.word()
         );
         match &reply {
-            Reply::Granted(grant) => describe_grant(&mut out, kind, grant),
+            Reply::Granted(grant) => {
+                let renews_itself = self.renews_itself_at(&Endpoint::defaults());
+                describe_grant(&mut out, kind, grant, renews_itself);
+            }
             Reply::Busy { retry_after, .. } => line(&mut out, "retry after", &retry(*retry_after)),
             Reply::Misbehaved { processed, .. } => {
                 line(&mut out, "processed", processed_words(*processed))
@@ -98,7 +101,7 @@ fn size(token: &SecretString) -> String {
     format!("{} characters", token.expose_secret().chars().count())
 }
 
-fn describe_grant(out: &mut String, kind: Kind, grant: &Grant) {
+fn describe_grant(out: &mut String, kind: Kind, grant: &Grant, renews_itself: bool) {
     line(out, "access token", &size(&grant.access_token));
     line(out, "token type", &grant.token_type);
     let lifetime = match grant.lifetime {
@@ -107,6 +110,7 @@ fn describe_grant(out: &mut String, kind: Kind, grant: &Grant) {
     };
     line(out, "lifetime", &lifetime);
     let refresh = match (&grant.refresh_token, kind) {
+        _ if renews_itself => "the access token itself, as a refresh presents that".to_owned(),
         (Some(token), _) => size(token),
         (None, _) if grant.refresh_token_lost => "one that cannot be used".to_owned(),
         (None, Kind::Login) => "none".to_owned(),

@@ -262,6 +262,7 @@ impl Account {
             None => {}
         }
         let too_late = self.plan.refresh_needs_access
+            && !self.plan.refresh_presents_access
             && !self.held.is_some_and(|held| held.is_good(now, None));
         let refused = self.unsendable || self.refresh.is_some_and(|refresh| refresh.refused);
         let usable = self.refresh.filter(|refresh| {
@@ -308,7 +309,8 @@ impl Account {
     /// When to refresh the token held ahead of its expiry.
     pub(crate) fn ahead_of(&self, held: &Held, dice: &Dice) -> Option<Timestamp> {
         let lifetime = held.lifetime().filter(|lifetime| !lifetime.is_zero())?;
-        let share = if self.plan.refresh_needs_access {
+        let early = self.plan.refresh_needs_access || self.plan.refresh_presents_access;
+        let share = if early {
             60 + dice.roll(10)
         } else if self.plan.refresh_ends_access {
             // Late: whoever holds the old token loses it by this refresh.

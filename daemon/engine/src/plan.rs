@@ -22,6 +22,9 @@ pub struct Plan {
     pub refresh_ends_access: bool,
     /// Whether a refresh works only while the access token is valid; such an account is never refreshed late.
     pub refresh_needs_access: bool,
+    /// Whether a refresh presents the access token, which then counts as a refresh token too; such an account is never refreshed late,
+    /// and not with a token that an API refused.
+    pub refresh_presents_access: bool,
 }
 
 /// What a provider does when a refresh token is presented a second time.

@@ -29,6 +29,11 @@ impl Account {
         match want {
             Want::Rejected(grant) if self.held.is_some_and(|held| held.grant == grant) => {
                 self.retire(ctx);
+                if self.plan.refresh_presents_access
+                    && let Some(refresh) = &mut self.refresh
+                {
+                    refresh.refused = true;
+                }
                 // Kept fresh without being asked, so the attempt does not end with those who wait for it.
                 self.ahead = (self.plan.refresh == RefreshPolicy::Always).then_some(ctx.now);
             }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use tokend_config::SecretRef;
 use tokend_config::report::{self, Medium};
 use tokend_config::{Account, Config, Environment, Fingerprint, Overrides, Pacing, Proxy};
+use tokend_engine::RefreshPolicy;
 
 use super::finish;
 use crate::cli::{CheckArgs, Exit};
@@ -262,6 +263,18 @@ impl Findings {
         if !missing.is_empty() {
             let missing = missing.join(" and ");
             self.notes.push(format!("account {name} has no {missing} in the configuration; supply it with: tokenctl login {name}"));
+        }
+        let dialect = &account.dialect;
+        let early = dialect.refresh_needs_valid_access_token()
+            || dialect.renews_itself_at(&account.endpoint);
+        if early
+            && dialect.can_refresh_at(&account.endpoint)
+            && account.refresh == RefreshPolicy::OnDemand
+        {
+            self.notes.push(format!(
+                "account {name} is refreshed on demand, when a refresh of dialect {} comes too late: each renewal is a login; leave `refresh` out, or set it to \"always\"",
+                dialect.name()
+            ));
         }
         if is_looser(&account.pacing, account) {
             self.notes.push(format!(

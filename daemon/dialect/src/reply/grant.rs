@@ -46,6 +46,17 @@ pub struct Renewal {
     pub refresh_lifetime: Option<Duration>,
 }
 
+impl Grant {
+    /// Makes the access token the refresh token of the grant, where a refresh presents that: it lives as long, and whatever else came in
+    /// its place is of no use.
+    pub(super) fn renews_itself(mut self) -> Self {
+        self.refresh_token = Some(self.access_token.clone());
+        self.refresh_lifetime = self.lifetime;
+        self.refresh_token_lost = false;
+        self
+    }
+}
+
 /// What stands where the refresh token stands.
 pub(super) enum Refresh {
     /// Nothing: the one held stays in force (RFC 6749 section 6).

@@ -227,6 +227,25 @@ impl Reply {
         }
     }
 
+    /// The reply where a refresh presents the access token: it is then the refresh token, and one that cannot be handed out cannot be
+    /// presented either.
+    #[must_use]
+    pub fn renews_itself(self) -> Self {
+        match self {
+            Self::Granted(grant) => Self::Granted(grant.renews_itself()),
+            Self::Renewed {
+                told,
+                misconfigured: true,
+                ..
+            } => Self::Misconfigured(told),
+            Self::Renewed { told, .. } => Self::Misbehaved {
+                told,
+                processed: Processed::Maybe,
+            },
+            other => other,
+        }
+    }
+
     /// What the provider said, unless it granted.
     #[must_use]
     pub fn told(&self) -> Option<&Told> {

@@ -32,6 +32,7 @@ pub(crate) fn plan() -> Plan {
         refresh: RefreshPolicy::Auto,
         refresh_ends_access: false,
         refresh_needs_access: false,
+        refresh_presents_access: false,
     }
 }
 

@@ -79,6 +79,7 @@ fn a_plan() -> impl Strategy<Value = Plan> {
             ][usize::from(refresh)],
             refresh_ends_access: ends,
             refresh_needs_access: needs,
+            refresh_presents_access: needs && ends,
             ..plan()
         })
 }

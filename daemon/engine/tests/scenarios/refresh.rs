@@ -322,3 +322,47 @@ fn a_pace_run_up_under_a_slow_plan_is_not_owed_under_a_fast_one() {
     desk.advance(secs(100));
     desk.token(waiter);
 }
+
+#[test]
+fn a_refresh_that_presents_the_access_token_is_made_while_it_lives_and_not_with_one_an_api_refused()
+{
+    let plan = Plan {
+        refresh_presents_access: true,
+        refresh_needs_access: true,
+        ..policy(RefreshPolicy::Always)
+    };
+    let lives_as_long = || {
+        Answer::Granted(GrantFacts {
+            lifetime: Some(secs(3600)),
+            refresh_token: true,
+            refresh_lifetime: Some(secs(3600)),
+            ..GrantFacts::default()
+        })
+    };
+    let mut desk = Desk::with(plan);
+    desk.answers
+        .extend([lives_as_long(), lives_as_long(), lives_as_long()]);
+    desk.get();
+    desk.advance(secs(3600 * 75 / 100));
+    assert_eq!(desk.kinds(), [Kind::Login, Kind::Refresh]);
+    let grant = desk.served[&A].held.grant;
+    let waiter = desk.want(A, Want::Rejected(grant), None, 60, 60);
+    desk.token(waiter);
+    assert_eq!(desk.kinds(), [Kind::Login, Kind::Refresh, Kind::Login]);
+    // One that was entered is presented, without an access token that is served.
+    let mut entered = Desk::new();
+    entered.adopt(A, plan, false, false);
+    let waiter = entered.enter(true);
+    entered.token(waiter);
+    assert_eq!(entered.kinds(), [Kind::Refresh]);
+    // Too late is a login.
+    let mut late = Desk::with(Plan {
+        refresh: RefreshPolicy::OnDemand,
+        ..plan
+    });
+    late.answers.push_back(lives_as_long());
+    late.get();
+    late.advance(secs(3600));
+    late.get();
+    assert_eq!(late.kinds(), [Kind::Login, Kind::Login]);
+}

@@ -78,6 +78,7 @@ impl Account {
             refresh: Self::policy(rng),
             refresh_ends_access: rng.chance(200),
             refresh_needs_access: rng.chance(100),
+            refresh_presents_access: false,
         };
         Self {
             provider: Provider::random(rng, &plan),

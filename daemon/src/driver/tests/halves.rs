@@ -100,3 +100,70 @@ async fn a_packed_answer_is_read_and_one_that_unpacks_without_end_is_no_verdict(
     assert!(fault.message.contains("larger than"), "{fault:?}");
     assert_ne!(state(&daemon, "ads").await, AccountState::LoginRequired);
 }
+
+/// A site whose dialect is below; the account is of it.
+fn own_dialect(provider: &Provider, text: &str) -> Site {
+    let account = account("ads", &provider.base_url).replace("oauth2", "own");
+    let account = account.replace("client_id = \"c\"\n", "");
+    let site = Site::new(&format!("dialect_dir = \"dialects\"\n{account}"));
+    site.secret("pw", "right", 0o600);
+    let pacing = "[pacing]\nattempts = { burst = 9, every = \"1s\" }\nlogins = { burst = 9, every = \"1s\" }\n";
+    site.dialect("own", &format!("summary = \"own\"\n{text}{pacing}"));
+    site
+}
+
+#[tokio::test]
+async fn a_refresh_that_presents_the_access_token_is_made_after_a_restart_too() {
+    let provider = Provider::start().await;
+    let (site, store) = (
+        own_dialect(
+            &provider,
+            "[login]\npath = \"/token\"\nbody.form = { u = \"{username}\", p = \"{password}\" }\n\
+             [refresh]\npath = \"/renew\"\nauth = { scheme = \"bearer\", token = \"{access_token}\" }\n\
+             needs_valid_access_token = true\nreuse = \"rotates\"\n",
+        ),
+        MemoryStore::new(),
+    );
+    let daemon = Daemon::start(&site, &store).await;
+    assert_eq!(daemon.get("ads").await.unwrap(), "token-1");
+    assert_eq!(token_of(daemon.ask(force("ads")).await).unwrap(), "token-2");
+    daemon.drain().await;
+    store.restart();
+    let daemon = Daemon::start(&site, &store).await;
+    assert_eq!(token_of(daemon.ask(force("ads")).await).unwrap(), "token-3");
+    let seen = provider.seen();
+    for (request, token) in seen[1..].iter().zip(["token-1", "token-2"]) {
+        assert!(request.starts_with("POST /renew"), "{request}");
+        assert!(
+            request.contains(&format!("Bearer {token}\r\n")),
+            "{request}"
+        );
+    }
+    // What an API refused is not presented.
+    assert_eq!(
+        token_of(daemon.ask(reject("ads", "token-3")).await).unwrap(),
+        "token-4"
+    );
+    assert!(provider.seen()[3].starts_with("POST /token"));
+}
+
+#[tokio::test]
+async fn a_refresh_that_sends_both_tokens_gives_way_to_a_login_once_there_is_no_access_token() {
+    let provider = Provider::start().await;
+    let site = own_dialect(
+        &provider,
+        "[login]\npath = \"/token\"\nbody.form = { u = \"{username}\", p = \"{password}\" }\n\
+         [refresh]\npath = \"/renew\"\nbody.json = { old = \"{access_token}\", refresh = \"{refresh_token}\" }\n",
+    );
+    let daemon = Daemon::start(&site, &MemoryStore::new()).await;
+    assert_eq!(daemon.get("ads").await.unwrap(), "token-1");
+    assert_eq!(token_of(daemon.ask(force("ads")).await).unwrap(), "token-2");
+    assert!(provider.seen()[1].contains(r#""old":"token-1""#));
+    let _unusable = daemon.ask(reject("ads", "token-2")).await;
+    assert_eq!(daemon.get("ads").await.unwrap(), "token-3");
+    assert!(
+        provider.seen()[2].starts_with("POST /token"),
+        "{:?}",
+        provider.seen()
+    );
+}
