@@ -9,6 +9,7 @@ mod file;
 mod journal;
 mod lane;
 mod mark;
+mod repeats;
 #[cfg(test)]
 mod tests;
 
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokend_config::{Audit as Settings, AuditEvent};
+use tokend_config::{Audit as Settings, AuditEvent, AuditFile};
 
 use crate::clock::Clock;
 
@@ -42,14 +43,13 @@ pub(crate) struct Audit(Arc<Inner>);
 struct Inner {
     lanes: Arc<Lanes>,
     marker: Marker,
-    clock: Clock,
 }
 
 /// Settings that have been checked, with what they need opened.
 #[derive(Debug)]
 pub(crate) struct Prepared {
     settings: Settings,
-    changes: [Change; 2],
+    changes: [Change; SINKS.len()],
 }
 
 /// The settings ask for what cannot be.
@@ -57,16 +57,15 @@ pub(crate) struct Prepared {
 #[error("{0}")]
 pub(crate) struct PrepareError(String);
 
-/// The two places records go to, as they are called in metrics and messages.
-pub(crate) const SINKS: [&str; 2] = ["journal", "file"];
+/// The places records go to, as they are called in metrics and messages. Denials have a file of their own.
+pub(crate) const SINKS: [&str; 3] = ["journal", "file", "denials-file"];
 
 impl Audit {
     /// An audit that records nothing yet. `run` names this run of the daemon in its records.
     pub(crate) fn new(marker: Marker, clock: Clock, run: &str) -> Self {
         Self(Arc::new(Inner {
-            lanes: Arc::new(Lanes::new(run)),
+            lanes: Arc::new(Lanes::new(run, clock)),
             marker,
-            clock,
         }))
     }
 
@@ -80,11 +79,16 @@ impl Audit {
             true => Change::To(Box::new(Journal::new())),
             false => Change::Off,
         };
-        let file = match &settings.file {
-            Some(file) => Change::To(Box::new(File::open(file).map_err(|error| {
-                PrepareError(format!("the audit file {}: {error}", file.path.display()))
-            })?)),
-            None => Change::Off,
+        let open = |file: &AuditFile| match File::open(file) {
+            Ok(file) => Ok(Change::To(Box::new(file))),
+            Err(error) => Err(PrepareError(format!(
+                "the audit file {}: {error}",
+                file.path.display()
+            ))),
+        };
+        let (file, denials) = match &settings.file {
+            Some(file) => (open(file)?, open(&File::of_denials(file))?),
+            None => (Change::Off, Change::Off),
         };
         if settings.required && matches!((&journal, &file), (Change::Off, Change::Off)) {
             return Err(PrepareError(
@@ -94,7 +98,7 @@ impl Audit {
         }
         Ok(Prepared {
             settings: settings.clone(),
-            changes: [journal, file],
+            changes: [journal, file, denials],
         })
     }
 
@@ -128,8 +132,7 @@ impl Audit {
         if !self.wants(event.kind) {
             return Ok(());
         }
-        let clock = &self.0.clock;
-        self.0.lanes.push(event, clock.wall_ms(), clock.boot_ms())
+        self.0.lanes.push(event)
     }
 
     /// Records something that has happened already.
@@ -149,7 +152,7 @@ impl Audit {
     }
 
     /// What became of records so far, for each of [`SINKS`].
-    pub(crate) fn tallies(&self) -> [&Tally; 2] {
+    pub(crate) fn tallies(&self) -> [&Tally; SINKS.len()] {
         self.0.lanes.tallies()
     }
 

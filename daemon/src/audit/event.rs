@@ -38,6 +38,8 @@ pub(crate) struct Event {
     /// Whether a new token was insisted on.
     pub(crate) forced: Option<bool>,
     pub(crate) attempt: Option<Box<Attempt>>,
+    /// How many times it happened, where that is more than once for one record.
+    pub(crate) count: Option<u64>,
     /// Records that were lost.
     pub(crate) lost: Option<u64>,
     pub(crate) detail: Option<Box<str>>,
@@ -77,6 +79,7 @@ impl Event {
             min_validity_ms: None,
             forced: None,
             attempt: None,
+            count: None,
             lost: None,
             detail: None,
         }
@@ -139,6 +142,9 @@ impl Record {
             put("took_ms", attempt.took_ms.into());
             put("dialect", text(&attempt.dialect));
         }
+        if let Some(count) = event.count {
+            put("count", count.into());
+        }
         if let Some(lost) = event.lost {
             put("lost", lost.into());
         }
@@ -172,6 +178,9 @@ impl Record {
             let _written = write!(sentence, " for uid {} pid {}", peer.uid, peer.pid);
         }
         let _written = write!(sentence, ": {}", event.outcome);
+        if let Some(count) = event.count {
+            let _written = write!(sentence, " ({count} times within a minute)");
+        }
         if let Some(lost) = event.lost {
             let _written = write!(sentence, " ({lost})");
         }

@@ -15,6 +15,9 @@ use tokend_config::AuditFile;
 use super::event::Record;
 use super::lane::Sink;
 
+/// What the name of the file of denials has behind that of the other.
+const OF_DENIALS: &str = ".denied";
+
 /// An open file of records.
 #[derive(Debug)]
 pub(super) struct File {
@@ -28,6 +31,16 @@ pub(super) struct File {
 }
 
 impl File {
+    /// The file of denials, beside the other and by the same settings. What strangers cause takes no room from what was released.
+    pub(super) fn of_denials(settings: &AuditFile) -> AuditFile {
+        let mut path = settings.path.clone().into_os_string();
+        path.push(OF_DENIALS);
+        AuditFile {
+            path: path.into(),
+            ..settings.clone()
+        }
+    }
+
     /// Opens the file, or makes it.
     pub(super) fn open(settings: &AuditFile) -> io::Result<Self> {
         let name = settings

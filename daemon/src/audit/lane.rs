@@ -3,6 +3,8 @@
 //! Owns the numbers of records, the bounds, the count of what was lost, and the threads. A thread gathers for a moment and writes what
 //! came in one go; one whose place takes nothing keeps what it has and tries again. Nobody who records waits for it.
 
+mod writer;
+
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -10,17 +12,21 @@ use std::time::Duration;
 
 use tokend_config::{AuditEvent, AuditEvents};
 
+use self::writer::Writer;
 use super::event::{Event, Record};
+use super::repeats::{Repeats, Seen};
 use super::{Count, SINKS};
+use crate::clock::Clock;
 
 /// How many records one place may be behind.
 pub(super) const CAPACITY: usize = 16_384;
+/// How many denials one place may be behind, on top. None of them takes room from another record.
+pub(super) const DENIALS: usize = 4_096;
+/// Which of [`SINKS`] takes denials only, and which takes all but those.
+const FILE: usize = 1;
+const FILE_OF_DENIALS: usize = 2;
 /// From this many on a thread gathers no longer.
 const ENOUGH: usize = CAPACITY / 4;
-/// How long a thread gathers, so that a burst of records is a few writes.
-const GATHER: Duration = Duration::from_millis(50);
-/// How long a thread rests before it tries again what failed.
-const REST: Duration = Duration::from_secs(1);
 
 /// A place records are written to.
 pub(super) trait Sink: Send + std::fmt::Debug {
@@ -57,19 +63,49 @@ pub(crate) struct Tally {
 pub(super) struct Lanes {
     /// What is recorded at the moment, as bits; nothing while there is no place for it.
     wanted: AtomicU16,
-    run: Arc<str>,
+    clock: Clock,
     state: Mutex<State>,
-    work: [Condvar; 2],
+    work: [Condvar; SINKS.len()],
     ended: Condvar,
-    tallies: [Tally; 2],
+    tallies: [Tally; SINKS.len()],
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
-    seq: u64,
+    /// The numbers of all records but denials, and of denials. Each has a name of its own, so that a gap in either is one that was lost.
+    series: Series,
+    of_denials: Series,
+    repeats: Repeats,
     required: bool,
     ending: bool,
-    lanes: [Lane; 2],
+    lanes: [Lane; SINKS.len()],
+}
+
+/// A run of numbers without a gap.
+#[derive(Debug)]
+struct Series {
+    run: Arc<str>,
+    seq: u64,
+}
+
+impl Series {
+    fn new(run: String) -> Self {
+        Self {
+            run: run.into(),
+            seq: 0,
+        }
+    }
+
+    fn record(&mut self, event: Event, clock: &Clock) -> Record {
+        self.seq += 1;
+        Record {
+            run: Arc::clone(&self.run),
+            seq: self.seq,
+            wall_ms: clock.wall_ms(),
+            boot_ms: clock.boot_ms(),
+            event,
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -78,8 +114,14 @@ struct Lane {
     started: bool,
     ended: bool,
     queue: Vec<Record>,
+    /// How many of the queue are denials.
+    denials: usize,
     /// Records the thread has taken and not yet written.
     held: usize,
+    /// How many of those are denials.
+    denials_held: usize,
+    /// Something is to be recorded at some time, and the thread does not know.
+    nudged: bool,
     /// Records that found no room, and are not yet told.
     lost: u64,
     failing: bool,
@@ -90,7 +132,21 @@ struct Lane {
 
 impl Lane {
     fn is_full(&self) -> bool {
-        self.queue.len() + self.held >= CAPACITY
+        let denials = self.denials + self.denials_held;
+        self.queue.len() + self.held >= CAPACITY + denials
+    }
+
+    /// Whether there is no room for a record of this kind.
+    fn is_full_of(&self, kind: AuditEvent) -> bool {
+        match kind {
+            AuditEvent::Denial => self.denials + self.denials_held >= DENIALS,
+            _ => self.is_full(),
+        }
+    }
+
+    fn hold(&mut self, batch: &[Record]) {
+        self.held = batch.len();
+        self.denials_held = batch.iter().filter(|record| is_denial(record)).count();
     }
 }
 
@@ -102,12 +158,19 @@ impl Tally {
 }
 
 impl Lanes {
-    pub(super) fn new(run: &str) -> Self {
+    pub(super) fn new(run: &str, clock: Clock) -> Self {
         Self {
             wanted: AtomicU16::new(0),
-            run: run.into(),
-            state: Mutex::default(),
-            work: [Condvar::new(), Condvar::new()],
+            clock,
+            state: Mutex::new(State {
+                series: Series::new(run.to_owned()),
+                of_denials: Series::new(format!("{run}-denied")),
+                repeats: Repeats::default(),
+                required: false,
+                ending: false,
+                lanes: Default::default(),
+            }),
+            work: Default::default(),
             ended: Condvar::new(),
             tallies: Default::default(),
         }
@@ -121,61 +184,82 @@ impl Lanes {
         AuditEvents::from_bits(self.wanted.load(Ordering::Relaxed)).holds(event)
     }
 
-    pub(super) fn tallies(&self) -> [&Tally; 2] {
+    pub(super) fn tallies(&self) -> [&Tally; SINKS.len()] {
         self.tallies.each_ref()
     }
 
     pub(super) fn may_release(&self) -> bool {
         let state = self.lock();
-        !state.required
-            || !state
-                .lanes
-                .iter()
-                .any(|lane| lane.on && (lane.failing || lane.is_full()))
+        !state.required || !state.is_stuck()
     }
 
-    pub(super) fn push(&self, event: Event, wall_ms: i64, boot_ms: u64) -> Result<(), Refused> {
+    pub(super) fn push(&self, event: Event) -> Result<(), Refused> {
         let mut guard = self.lock();
         let state = &mut *guard;
-        let stuck = |lane: &Lane| lane.on && (lane.failing || lane.is_full());
-        if state.required
-            && event.kind == AuditEvent::Release
-            && (state.ending || state.lanes.iter().any(stuck))
+        if state.required && event.kind == AuditEvent::Release && (state.ending || state.is_stuck())
         {
             return Err(Refused);
         }
-        state.seq += 1;
-        let record = Record {
-            run: Arc::clone(&self.run),
-            seq: state.seq,
-            wall_ms,
-            boot_ms,
-            event,
+        let wake = match state.repeats.see(event, self.clock.boot_ms()) {
+            Seen::First(event) => self.queue(state, event),
+            Seen::Again(false) => return Ok(()),
+            Seen::Again(true) => state.lanes.each_mut().map(|lane| {
+                lane.nudged = true;
+                lane.on
+            }),
         };
-        let mut wake = [false; 2];
-        for ((lane, wake), tally) in state.lanes.iter_mut().zip(&mut wake).zip(&self.tallies) {
-            if !lane.on {
+        drop(guard);
+        self.wake(wake);
+        Ok(())
+    }
+
+    /// Puts a record into the queues it belongs to. Says which threads have to be woken.
+    fn queue(&self, state: &mut State, event: Event) -> [bool; SINKS.len()] {
+        let kind = event.kind;
+        let (series, not_there) = match kind {
+            AuditEvent::Denial => (&mut state.of_denials, FILE),
+            _ => (&mut state.series, FILE_OF_DENIALS),
+        };
+        let record = series.record(event, &self.clock);
+        let mut wake = [false; SINKS.len()];
+        let lanes = state.lanes.iter_mut().zip(&mut wake).zip(&self.tallies);
+        for (which, ((lane, wake), tally)) in lanes.enumerate() {
+            if !lane.on || which == not_there {
                 continue;
             }
-            if lane.is_full() || lane.ended {
+            if lane.is_full_of(kind) || lane.ended {
                 lane.lost += 1;
                 tally.lost.add(1);
                 continue;
             }
             lane.queue.push(record.clone());
+            lane.denials += usize::from(kind == AuditEvent::Denial);
             *wake = matches!(lane.queue.len(), 1 | ENOUGH);
         }
-        drop(guard);
+        wake
+    }
+
+    /// Records what was counted in minutes that are over; of all of them, when it is the last time.
+    fn count_up(&self, state: &mut State, last: bool) -> [bool; SINKS.len()] {
+        let mut wake = [false; SINKS.len()];
+        for event in state.repeats.due(self.clock.boot_ms(), last) {
+            for (wake, more) in wake.iter_mut().zip(self.queue(state, event)) {
+                *wake |= more;
+            }
+        }
+        wake
+    }
+
+    fn wake(&self, wake: [bool; SINKS.len()]) {
         for (work, _) in self.work.iter().zip(wake).filter(|(_, wake)| *wake) {
             work.notify_one();
         }
-        Ok(())
     }
 
     /// Has the lanes write elsewhere.
     pub(super) fn apply(
         self: &Arc<Self>,
-        changes: [Change; 2],
+        changes: [Change; SINKS.len()],
         events: AuditEvents,
         required: bool,
     ) -> io::Result<()> {
@@ -212,6 +296,7 @@ impl Lanes {
     /// Ends the threads once they have written what is queued. False when one has not within `patience`.
     pub(super) fn finish(&self, patience: Duration) -> bool {
         let mut guard = self.lock();
+        self.count_up(&mut guard, true);
         guard.ending = true;
         self.work.iter().for_each(Condvar::notify_one);
         let busy = |state: &mut State| state.lanes.iter().any(|lane| lane.started && !lane.ended);
@@ -227,169 +312,16 @@ impl Lanes {
     }
 }
 
-/// The thread of one lane.
-struct Writer {
-    lanes: Arc<Lanes>,
-    which: usize,
-    sink: Option<Box<dyn Sink>>,
-    batch: Vec<Record>,
-    failing: bool,
+impl State {
+    /// Whether a place that releases are recorded in takes nothing more.
+    fn is_stuck(&self) -> bool {
+        let lanes = self.lanes.iter().take(FILE_OF_DENIALS);
+        lanes
+            .into_iter()
+            .any(|lane| lane.on && (lane.failing || lane.is_full()))
+    }
 }
 
-impl Writer {
-    fn new(lanes: Arc<Lanes>, which: usize) -> Self {
-        Self {
-            lanes,
-            which,
-            sink: None,
-            batch: Vec::new(),
-            failing: false,
-        }
-    }
-
-    fn run(mut self) {
-        loop {
-            let ending = self.gather();
-            self.write();
-            if ending && (self.failing || self.batch.is_empty() || self.sink.is_none()) {
-                if let Some(sink) = &mut self.sink {
-                    sink.finish();
-                }
-                return self.end();
-            }
-        }
-    }
-
-    /// Waits for something to do, and for a moment longer, and takes all of it. True when it is the last time.
-    fn gather(&mut self) -> bool {
-        let lanes = Arc::clone(&self.lanes);
-        let (Some(work), Some(tally)) = (lanes.work.get(self.which), lanes.tallies.get(self.which))
-        else {
-            return true;
-        };
-        let which = self.which;
-        let urgent = |state: &State| {
-            state.ending
-                || state
-                    .lanes
-                    .get(which)
-                    .is_none_or(|lane| lane.change.is_some() || lane.queue.len() >= ENOUGH)
-        };
-        let mut guard = lanes.lock();
-        if self.failing {
-            // What came meanwhile is no reason to try sooner.
-            let resting = |state: &mut State| {
-                !state.ending
-                    && state
-                        .lanes
-                        .get(which)
-                        .is_some_and(|lane| lane.change.is_none())
-            };
-            let waited = work.wait_timeout_while(guard, REST, resting);
-            (guard, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        } else {
-            let idle = |state: &mut State| {
-                let lane = state.lanes.get(which);
-                lane.is_some_and(|lane| lane.queue.is_empty()) && !urgent(state)
-            };
-            guard = work
-                .wait_while(guard, idle)
-                .unwrap_or_else(PoisonError::into_inner);
-            let waited = work.wait_timeout_while(guard, GATHER, |state| !urgent(state));
-            (guard, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        }
-        let state = &mut *guard;
-        let Some(lane) = state.lanes.get_mut(which) else {
-            return true;
-        };
-        let change = lane.change.take();
-        let before = self.batch.len() + lane.before;
-        self.batch.append(&mut lane.queue);
-        if lane.lost > 0
-            && let Some(last) = self.batch.last()
-        {
-            // Behind everything that was kept: where the gap is, the numbers say.
-            let mut event = Event::new(AuditEvent::Lost, "lost");
-            event.lost = Some(lane.lost);
-            lane.lost = 0;
-            state.seq += 1;
-            let record = Record {
-                seq: state.seq,
-                event,
-                ..last.clone()
-            };
-            self.batch.push(record);
-        }
-        if !lane.on && change.is_some() {
-            // Nobody wants them any more, and there is nowhere to write them.
-            tally.failing.store(false, Ordering::Relaxed);
-        }
-        lane.held = self.batch.len();
-        let ending = state.ending;
-        drop(guard);
-        match change {
-            Some(Change::To(sink)) => {
-                // What was told before the change goes where it would have gone, if that is still possible, and nothing else does.
-                if self.sink.is_some() && !self.failing {
-                    let after = self.batch.split_off(before.min(self.batch.len()));
-                    self.write();
-                    self.batch.extend(after);
-                }
-                if let Some(mut old) = self.sink.replace(sink) {
-                    old.finish();
-                }
-            }
-            Some(Change::Off) => {
-                self.write();
-                if let Some(mut old) = self.sink.take() {
-                    old.finish();
-                }
-                tally.lost.add(self.batch.len() as u64);
-                self.batch.clear();
-                self.settle(None);
-            }
-            None => {}
-        }
-        ending
-    }
-
-    fn write(&mut self) {
-        let (Some(sink), false) = (&mut self.sink, self.batch.is_empty()) else {
-            return;
-        };
-        let mut done = 0;
-        let result = sink.write(&self.batch, &mut done);
-        self.batch.drain(..done.min(self.batch.len()));
-        if let Some(tally) = self.lanes.tallies.get(self.which) {
-            tally.written.add(done as u64);
-        }
-        self.settle(result.err());
-    }
-
-    /// Notes how it went. What is said of it is said once.
-    fn settle(&mut self, error: Option<io::Error>) {
-        let name = SINKS.get(self.which).unwrap_or(&"");
-        match &error {
-            Some(error) if !self.failing => tracing::error!(
-                "audit records cannot be written to the {name}, and are kept until they can: {error}"
-            ),
-            None if self.failing => tracing::info!("audit records are written to the {name} again"),
-            _ => {}
-        }
-        self.failing = error.is_some();
-        if let Some(tally) = self.lanes.tallies.get(self.which) {
-            tally.failing.store(self.failing, Ordering::Relaxed);
-        }
-        if let Some(lane) = self.lanes.lock().lanes.get_mut(self.which) {
-            lane.held = self.batch.len();
-            lane.failing = self.failing;
-        }
-    }
-
-    fn end(&self) {
-        if let Some(lane) = self.lanes.lock().lanes.get_mut(self.which) {
-            lane.ended = true;
-        }
-        self.lanes.ended.notify_all();
-    }
+fn is_denial(record: &Record) -> bool {
+    record.event.kind == AuditEvent::Denial
 }

@@ -12,6 +12,7 @@ use tokend_config::{AuditEvents, AuditFile};
 
 use super::lane::{CAPACITY, Sink};
 use super::*;
+use crate::clock::fake::FakeClock;
 use crate::testing::{name, peer};
 
 fn record(seq: u64) -> Record {
@@ -250,8 +251,8 @@ fn bench(required: bool) -> Bench {
         taken: took,
         lost: lose,
     };
-    let lanes = Arc::new(Lanes::new("test"));
-    let changes = [Change::Off, Change::To(Box::new(sink))];
+    let lanes = Arc::new(Lanes::new("test", Clock::system()));
+    let changes = [Change::Off, Change::To(Box::new(sink)), Change::Off];
     lanes.apply(changes, AuditEvents::ALL, required).unwrap();
     Bench {
         lanes,
@@ -262,8 +263,17 @@ fn bench(required: bool) -> Bench {
 }
 
 impl Bench {
+    /// A denial of a user of its own, as if very many users were refused something.
+    fn deny(&self, uid: u32) {
+        let denial = Event {
+            peer: Some(peer(uid)),
+            ..Event::new(AuditEvent::Denial, "not-allowed")
+        };
+        self.lanes.push(denial).unwrap();
+    }
+
     fn push(&self) -> Result<(), Refused> {
-        self.lanes.push(release(), 0, 0)
+        self.lanes.push(release())
     }
 
     /// Pushes until the thread has taken something and waits for its place to take it.
@@ -301,6 +311,80 @@ fn what_finds_no_room_is_counted_and_told_where_it_is_missing() {
 }
 
 #[test]
+fn denials_take_no_room_in_the_queue_from_releases() {
+    let (orders, ordered) = sync_channel(16);
+    let (taken, took) = sync_channel(64);
+    let sink = Slow {
+        orders: ordered,
+        taken,
+        lost: sync_channel(64).0,
+    };
+    let (clock, hands) = FakeClock::start(0, 0, "a");
+    let lanes = Arc::new(Lanes::new("test", clock));
+    // A journal takes both.
+    let changes = [Change::To(Box::new(sink)), Change::Off, Change::Off];
+    lanes.apply(changes, AuditEvents::ALL, true).unwrap();
+    let bench = Bench {
+        lanes,
+        orders,
+        taken: took,
+        lost: sync_channel(1).1,
+    };
+    while bench.lanes.tallies()[0].lost.get() == 0 {
+        (0..200).for_each(|uid| bench.deny(uid));
+        hands.advance(Duration::from_secs(60));
+    }
+    assert!(
+        bench.lanes.may_release(),
+        "denials are lost, and nothing else"
+    );
+    let lost = bench.lanes.tallies()[0].lost.get();
+    for _ in 0..CAPACITY {
+        bench.push().unwrap();
+    }
+    assert_eq!(bench.push(), Err(Refused), "now it is full");
+    assert_eq!(bench.lanes.tallies()[0].lost.get(), lost);
+}
+
+#[test]
+fn denials_go_to_a_file_of_their_own_with_numbers_of_their_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, denied) = (dir.path().join("audit"), dir.path().join("audit.denied"));
+    let audit = Audit::new(Marker::new(b"k"), Clock::system(), "r");
+    let settings = Settings {
+        journal: Some(false),
+        file: Some(settings(&path)),
+        ..Settings::default()
+    };
+    audit.apply(Audit::prepare(&settings).unwrap()).unwrap();
+    for _ in 0..1_000 {
+        audit.note(Event {
+            peer: Some(peer(7)),
+            ..Event::new(AuditEvent::Denial, "not-allowed")
+        });
+        audit.note(release());
+    }
+    audit.finish();
+    let releases = lines(&path);
+    assert_eq!(releases.len(), 1_000);
+    assert!(
+        releases
+            .iter()
+            .zip(1_u64..)
+            .all(|(it, seq)| it["seq"] == seq)
+    );
+    let denials = lines(&denied);
+    assert_eq!(denials.len(), 2, "{denials:#?}");
+    for (denial, (seq, count)) in denials.iter().zip([(1, Json::Null), (2, 999.into())]) {
+        assert_eq!(
+            (&denial["run"], &denial["seq"]),
+            (&"r-denied".into(), &seq.into())
+        );
+        assert_eq!(denial["count"], count);
+    }
+}
+
+#[test]
 fn what_could_not_be_written_is_tried_again_and_nothing_is_there_twice() {
     let bench = bench(false);
     bench.push().unwrap();
@@ -323,7 +407,7 @@ fn a_required_record_that_cannot_be_kept_holds_the_release_back_and_nothing_else
     }
     assert_eq!(bench.push(), Err(Refused));
     let failure = Event::new(AuditEvent::Failure, "audit-unavailable");
-    assert_eq!(bench.lanes.push(failure, 0, 0), Ok(()));
+    assert_eq!(bench.lanes.push(failure), Ok(()));
     bench.orders.send(true).unwrap();
     let _later = bench.orders.send(true);
     while !bench.lanes.may_release() {

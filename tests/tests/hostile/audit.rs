@@ -1,9 +1,17 @@
 //! Audit records on a disk that is full: nothing waits for them, and none goes without being told.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    thread,
+};
 
 use serde_json::Value;
-use tokend_tests::clock::{PATIENCE, wait_until};
+use tokend_proto::Response;
+use tokend_tests::{
+    clock::{PATIENCE, wait_until},
+    hostile::wire::{Wire, get},
+};
 
 use crate::{
     disk::SmallDisk,
@@ -87,4 +95,70 @@ fn where_records_are_required_a_full_disk_keeps_tokens_back_until_there_is_room(
     served += 1;
     assert!(daemon.terminate().unwrap().success());
     assert_eq!(released(&records_at), served, "each release has its record");
+}
+
+/// Everything in a directory whose name begins so.
+fn written(dir: &Path, begins: &str) -> Vec<(PathBuf, u64)> {
+    fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with(begins))
+        .map(|entry| (entry.path(), entry.metadata().unwrap().len()))
+        .collect()
+}
+
+/// Denials on one connection: of an account that is another's, and of many that do not exist.
+fn deny(scene: &Scene, times: u64) {
+    let mut wire = Wire::greeted(&scene.site);
+    for batch in 0..times / 50 {
+        for id in 0..50 {
+            let account = match id % 2 {
+                0 => "theirs".to_owned(),
+                _ => format!("zzz-{batch}-{id}"),
+            };
+            assert!(wire.say(&get(id + 2, &account)));
+        }
+        for _ in 0..50 {
+            assert!(matches!(wire.hear(), Some(Response::Fault(_))));
+        }
+    }
+}
+
+/// How many tokens are had meanwhile. Their records fill less than one file.
+const SERVED: usize = 100;
+
+#[test]
+fn denials_without_end_cost_no_release_its_record_and_nobody_a_token() {
+    let preamble =
+        "[audit]\nfile = \"audit/records\"\nrequired = true\nmax_size = \"64KiB\"\nkeep = 1\n";
+    let theirs = format!("{FAST}allow = [{{ user = 4242 }}]\n");
+    let nowhere = "http://127.0.0.1:1".to_owned();
+    let scene = Scene::new(preamble, &theirs, &[("theirs", nowhere)]);
+    let dir = scene.site.path().join("audit");
+    fs::create_dir(&dir).unwrap();
+    let daemon = scene.site.start().unwrap();
+    thread::scope(|threads| {
+        let stranger = threads.spawn(|| deny(&scene, 30_000));
+        for _ in 0..SERVED {
+            scene.site.get(WELL).unwrap();
+        }
+        stranger.join().unwrap();
+    });
+    assert!(daemon.terminate().unwrap().success());
+    let files = written(&dir, "records");
+    let all: Vec<_> = files.iter().flat_map(|(path, _)| records(path)).collect();
+    let releases = all.iter().filter(|it| it["event"] == "release").count();
+    assert_eq!(releases, SERVED, "each release has its record");
+    let denied: u64 = all
+        .iter()
+        .filter(|it| it["event"] == "denial")
+        .map(|it| it["count"].as_u64().unwrap_or(1))
+        .sum();
+    assert_eq!(denied, 30_000, "each is counted");
+    let log = scene.site.log().unwrap().len() as u64;
+    let bytes: u64 = files.iter().map(|(_, length)| length).sum();
+    assert!(
+        log + bytes < 200_000,
+        "{log} bytes of log and {bytes} of records"
+    );
 }

@@ -1,0 +1,192 @@
+//! The thread of one lane: it gathers for a moment and writes what came in one go.
+//!
+//! Owns what has been taken from the queue and is not yet written. A place that takes nothing is tried again each second; what it said
+//! is told once.
+
+use std::io;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use tokend_config::AuditEvent;
+
+use super::{Change, ENOUGH, FILE_OF_DENIALS, Lanes, SINKS, Sink, State};
+use crate::audit::event::{Event, Record};
+
+/// How long a thread gathers, so that a burst of records is a few writes.
+const GATHER: Duration = Duration::from_millis(50);
+/// How long a thread waits that has nothing to do at any time.
+const LONG: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long a thread rests before it tries again what failed.
+const REST: Duration = Duration::from_secs(1);
+
+/// The thread of one lane.
+pub(super) struct Writer {
+    lanes: Arc<Lanes>,
+    which: usize,
+    sink: Option<Box<dyn Sink>>,
+    batch: Vec<Record>,
+    failing: bool,
+}
+
+impl Writer {
+    pub(super) fn new(lanes: Arc<Lanes>, which: usize) -> Self {
+        Self {
+            lanes,
+            which,
+            sink: None,
+            batch: Vec::new(),
+            failing: false,
+        }
+    }
+
+    pub(super) fn run(mut self) {
+        loop {
+            let ending = self.gather();
+            self.write();
+            if ending && (self.failing || self.batch.is_empty() || self.sink.is_none()) {
+                if let Some(sink) = &mut self.sink {
+                    sink.finish();
+                }
+                return self.end();
+            }
+        }
+    }
+
+    /// Waits for something to do, and for a moment longer, and takes all of it. True when it is the last time.
+    fn gather(&mut self) -> bool {
+        let lanes = Arc::clone(&self.lanes);
+        let (Some(work), Some(tally)) = (lanes.work.get(self.which), lanes.tallies.get(self.which))
+        else {
+            return true;
+        };
+        let which = self.which;
+        let urgent = |state: &State| {
+            state.ending
+                || state
+                    .lanes
+                    .get(which)
+                    .is_none_or(|lane| lane.change.is_some() || lane.queue.len() >= ENOUGH)
+        };
+        let mut guard = lanes.lock();
+        let due = guard.repeats.next().map_or(LONG, |at| {
+            Duration::from_millis(at.saturating_sub(lanes.clock.boot_ms()))
+        });
+        if let Some(lane) = guard.lanes.get_mut(which) {
+            lane.nudged = false;
+        }
+        if self.failing {
+            // What came meanwhile is no reason to try sooner.
+            let resting = |state: &mut State| {
+                !state.ending
+                    && state
+                        .lanes
+                        .get(which)
+                        .is_some_and(|lane| lane.change.is_none())
+            };
+            let waited = work.wait_timeout_while(guard, REST, resting);
+            (guard, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        } else {
+            let idle = |state: &mut State| {
+                let lane = state.lanes.get(which);
+                lane.is_some_and(|lane| lane.queue.is_empty() && !lane.nudged) && !urgent(state)
+            };
+            let waited = work.wait_timeout_while(guard, due, idle);
+            (guard, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            let waited = work.wait_timeout_while(guard, GATHER, |state| !urgent(state));
+            (guard, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+        let state = &mut *guard;
+        let wake = lanes.count_up(state, false);
+        let Some(lane) = state.lanes.get_mut(which) else {
+            return true;
+        };
+        let change = lane.change.take();
+        let before = self.batch.len() + lane.before;
+        self.batch.append(&mut lane.queue);
+        lane.denials = 0;
+        if lane.lost > 0 && !self.batch.is_empty() {
+            // Behind everything that was kept: where the gap is, the numbers say.
+            let mut event = Event::new(AuditEvent::Lost, "lost");
+            event.lost = Some(lane.lost);
+            lane.lost = 0;
+            let series = match which {
+                FILE_OF_DENIALS => &mut state.of_denials,
+                _ => &mut state.series,
+            };
+            self.batch.push(series.record(event, &lanes.clock));
+        }
+        if !lane.on && change.is_some() {
+            // Nobody wants them any more, and there is nowhere to write them.
+            tally.failing.store(false, Ordering::Relaxed);
+        }
+        lane.hold(&self.batch);
+        let ending = state.ending;
+        drop(guard);
+        lanes.wake(wake);
+        match change {
+            Some(Change::To(sink)) => {
+                // What was told before the change goes where it would have gone, if that is still possible, and nothing else does.
+                if self.sink.is_some() && !self.failing {
+                    let after = self.batch.split_off(before.min(self.batch.len()));
+                    self.write();
+                    self.batch.extend(after);
+                }
+                if let Some(mut old) = self.sink.replace(sink) {
+                    old.finish();
+                }
+            }
+            Some(Change::Off) => {
+                self.write();
+                if let Some(mut old) = self.sink.take() {
+                    old.finish();
+                }
+                tally.lost.add(self.batch.len() as u64);
+                self.batch.clear();
+                self.settle(None);
+            }
+            None => {}
+        }
+        ending
+    }
+
+    fn write(&mut self) {
+        let (Some(sink), false) = (&mut self.sink, self.batch.is_empty()) else {
+            return;
+        };
+        let mut done = 0;
+        let result = sink.write(&self.batch, &mut done);
+        self.batch.drain(..done.min(self.batch.len()));
+        if let Some(tally) = self.lanes.tallies.get(self.which) {
+            tally.written.add(done as u64);
+        }
+        self.settle(result.err());
+    }
+
+    /// Notes how it went. What is said of it is said once.
+    fn settle(&mut self, error: Option<io::Error>) {
+        let name = SINKS.get(self.which).unwrap_or(&"");
+        match &error {
+            Some(error) if !self.failing => tracing::error!(
+                "audit records cannot be written to the {name}, and are kept until they can: {error}"
+            ),
+            None if self.failing => tracing::info!("audit records are written to the {name} again"),
+            _ => {}
+        }
+        self.failing = error.is_some();
+        if let Some(tally) = self.lanes.tallies.get(self.which) {
+            tally.failing.store(self.failing, Ordering::Relaxed);
+        }
+        if let Some(lane) = self.lanes.lock().lanes.get_mut(self.which) {
+            lane.hold(&self.batch);
+            lane.failing = self.failing;
+        }
+    }
+
+    fn end(&self) {
+        if let Some(lane) = self.lanes.lock().lanes.get_mut(self.which) {
+            lane.ended = true;
+        }
+        self.lanes.ended.notify_all();
+    }
+}

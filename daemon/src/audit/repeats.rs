@@ -1,0 +1,317 @@
+//! Records that somebody can cause as often as they like: what is denied, what fails, and reports of refused tokens.
+//!
+//! Owns that the first of a kind is recorded at once, and the others of a minute are one record with their number. Whoever may have
+//! nothing thereby takes no room from the records of those who do. Has no clock: it is told the time.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasher as _, RandomState};
+
+use tokend_config::AuditEvent;
+
+use super::event::Event;
+
+/// How long what is alike is counted together, in milliseconds.
+pub(super) const MINUTE: u64 = 60_000;
+/// How many kinds of records of one user are told apart in a minute: accounts, requests, outcomes, units and programs. What is beyond is
+/// counted as one.
+pub(super) const KINDS: usize = 30;
+/// How many users are told apart in a minute. Some machines have 65,536 for each person.
+const USERS: usize = 256;
+/// How often it is looked for users that have been quiet, when there is no room for another.
+const SWEEP: u64 = 1_000;
+
+/// What was recorded lately.
+#[derive(Debug, Default)]
+pub(super) struct Repeats {
+    users: HashMap<u32, User>,
+    /// Of users that are too many to be told apart.
+    others: BTreeMap<AuditEvent, Repeat>,
+    hasher: RandomState,
+    swept: u64,
+}
+
+#[derive(Debug, Default)]
+struct User {
+    /// By a hash of what makes a kind, whose key nobody outside knows.
+    kinds: HashMap<u64, Repeat>,
+    /// Of kinds that are too many to be told apart.
+    others: BTreeMap<AuditEvent, Repeat>,
+}
+
+/// One kind of record, in one minute.
+#[derive(Debug)]
+struct Repeat {
+    began: u64,
+    more: u64,
+    /// What to record of those: one of them.
+    event: Option<Box<Event>>,
+}
+
+/// What becomes of a record.
+#[derive(Debug)]
+pub(super) enum Seen {
+    /// It is recorded now.
+    First(Event),
+    /// It was counted; the first one of those, when this says so.
+    Again(bool),
+}
+
+impl Repeats {
+    /// Takes a record that is about to be made.
+    pub(super) fn see(&mut self, event: Event, now: u64) -> Seen {
+        let alike = matches!(
+            event.kind,
+            AuditEvent::Denial | AuditEvent::Failure | AuditEvent::Reject
+        );
+        let uid = match &event.peer {
+            Some(peer) if alike => peer.uid,
+            _ => return Seen::First(event),
+        };
+        let kind = self.kind(&event);
+        if !self.users.contains_key(&uid) && !self.has_room(now) {
+            return count(&mut self.others, nobodys(&event), now);
+        }
+        let user = self.users.entry(uid).or_default();
+        if let Some(repeat) = user.kinds.get_mut(&kind) {
+            if repeat.more == 0 && repeat.is_over(now) {
+                repeat.began = now;
+                return Seen::First(event);
+            }
+            return repeat.again(|| Box::new(event));
+        }
+        if user.kinds.len() >= KINDS {
+            user.kinds
+                .retain(|_, repeat| repeat.more > 0 || !repeat.is_over(now));
+        }
+        if user.kinds.len() >= KINDS {
+            return count(&mut user.others, of_no_kind(event), now);
+        }
+        user.kinds.insert(kind, Repeat::new(now));
+        Seen::First(event)
+    }
+
+    /// What is to be recorded of minutes that are over; of all of them, when it is the last time.
+    pub(super) fn due(&mut self, now: u64, last: bool) -> Vec<Event> {
+        let mut due = Vec::new();
+        let mut over = |repeat: &mut Repeat| {
+            let over = last || repeat.is_over(now);
+            if over && let Some(event) = repeat.event.take() {
+                let count = Some(repeat.more);
+                due.push(Event { count, ..*event });
+            }
+            over
+        };
+        self.users.retain(|_, user| {
+            user.kinds.retain(|_, repeat| !over(repeat));
+            user.others.retain(|_, repeat| !over(repeat));
+            !user.kinds.is_empty() || !user.others.is_empty()
+        });
+        self.others.retain(|_, repeat| !over(repeat));
+        due
+    }
+
+    /// When something will be due, if nothing more comes.
+    pub(super) fn next(&self) -> Option<u64> {
+        let of_users = self
+            .users
+            .values()
+            .flat_map(|user| user.kinds.values().chain(user.others.values()));
+        of_users
+            .chain(self.others.values())
+            .filter(|repeat| repeat.more > 0)
+            .map(|repeat| repeat.began + MINUTE)
+            .min()
+    }
+
+    fn has_room(&mut self, now: u64) -> bool {
+        if self.users.len() >= USERS && now.saturating_sub(self.swept) >= SWEEP {
+            self.swept = now;
+            self.users.retain(|_, user| {
+                user.kinds
+                    .retain(|_, repeat| repeat.more > 0 || !repeat.is_over(now));
+                !user.kinds.is_empty() || !user.others.is_empty()
+            });
+        }
+        self.users.len() < USERS
+    }
+
+    fn kind(&self, event: &Event) -> u64 {
+        let peer = event.peer.as_ref();
+        self.hasher.hash_one((
+            event.kind as u8,
+            event.outcome,
+            event.request,
+            event.account.as_ref().map(|account| account.as_str()),
+            peer.and_then(|peer| peer.unit()),
+            peer.and_then(|peer| peer.user_unit()),
+            peer.and_then(|peer| peer.executable()),
+        ))
+    }
+}
+
+impl Repeat {
+    fn new(began: u64) -> Self {
+        Self {
+            began,
+            more: 0,
+            event: None,
+        }
+    }
+
+    fn is_over(&self, now: u64) -> bool {
+        now.saturating_sub(self.began) >= MINUTE
+    }
+
+    fn again(&mut self, event: impl FnOnce() -> Box<Event>) -> Seen {
+        self.more += 1;
+        let first = self.event.is_none();
+        if first {
+            self.event = Some(event());
+        }
+        Seen::Again(first)
+    }
+}
+
+/// Counts one of those that are not told apart. None of them is recorded at once.
+fn count(others: &mut BTreeMap<AuditEvent, Repeat>, event: Event, now: u64) -> Seen {
+    let repeat = others.entry(event.kind);
+    repeat
+        .or_insert_with(|| Repeat::new(now))
+        .again(|| Box::new(event))
+}
+
+/// What one user's records beyond [`KINDS`] have in common.
+fn of_no_kind(event: Event) -> Event {
+    Event {
+        peer: event.peer,
+        detail: Some("more accounts and requests of this user than are told apart".into()),
+        ..Event::new(event.kind, event.outcome)
+    }
+}
+
+/// What the records of users beyond [`USERS`] have in common.
+fn nobodys(event: &Event) -> Event {
+    Event {
+        detail: Some("more users than are told apart".into()),
+        ..Event::new(event.kind, event.outcome)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{name, peer};
+
+    fn denial(uid: u32, account: &str) -> Event {
+        Event {
+            peer: Some(peer(uid)),
+            account: Some(name(account)),
+            request: Some("get"),
+            ..Event::new(AuditEvent::Denial, "not-allowed")
+        }
+    }
+
+    fn told(events: &[Event]) -> Vec<(Option<u32>, Option<&str>, Option<u64>)> {
+        let mut told: Vec<_> = events
+            .iter()
+            .map(|event| {
+                let uid = event.peer.as_ref().map(|peer| peer.uid);
+                (
+                    uid,
+                    event.account.as_ref().map(|it| it.as_str()),
+                    event.count,
+                )
+            })
+            .collect();
+        told.sort_unstable();
+        told
+    }
+
+    #[test]
+    fn the_first_is_recorded_at_once_and_the_others_of_a_minute_are_one_with_their_number() {
+        let mut repeats = Repeats::default();
+        assert!(matches!(
+            repeats.see(denial(7, "ads"), 1_000),
+            Seen::First(_)
+        ));
+        assert!(matches!(
+            repeats.see(denial(7, "ads"), 1_001),
+            Seen::Again(true)
+        ));
+        for _ in 0..1_400_000 {
+            assert!(matches!(
+                repeats.see(denial(7, "ads"), 5_000),
+                Seen::Again(false)
+            ));
+        }
+        // Another account, another user.
+        assert!(matches!(
+            repeats.see(denial(7, "bids"), 5_000),
+            Seen::First(_)
+        ));
+        assert!(matches!(
+            repeats.see(denial(8, "ads"), 5_000),
+            Seen::First(_)
+        ));
+        assert_eq!(repeats.next(), Some(61_000));
+        assert!(repeats.due(60_999, false).is_empty());
+        let due = repeats.due(61_000, false);
+        assert_eq!(told(&due), [(Some(7), Some("ads"), Some(1_400_001))]);
+        assert_eq!(repeats.next(), None);
+        assert!(matches!(
+            repeats.see(denial(7, "ads"), 61_000),
+            Seen::First(_)
+        ));
+    }
+
+    #[test]
+    fn names_that_are_made_up_are_one_record_beyond_some() {
+        let mut repeats = Repeats::default();
+        let first = |seen: &Seen| matches!(seen, Seen::First(_));
+        let recorded = (0..100_000)
+            .map(|number| repeats.see(denial(7, &format!("zzz{number}")), 0))
+            .filter(first)
+            .count();
+        assert_eq!(recorded, KINDS);
+        let due = repeats.due(MINUTE, false);
+        assert_eq!(told(&due), [(Some(7), None, Some(100_000 - KINDS as u64))]);
+    }
+
+    #[test]
+    fn users_that_are_made_up_are_one_record_beyond_some_and_make_room_when_they_are_quiet() {
+        let mut repeats = Repeats::default();
+        let first = |seen: &Seen| matches!(seen, Seen::First(_));
+        let recorded = (0..65_536)
+            .map(|uid| repeats.see(denial(uid, "ads"), 0))
+            .filter(first)
+            .count();
+        assert_eq!(recorded, USERS);
+        assert!(
+            first(&repeats.see(denial(70_000, "ads"), MINUTE)),
+            "the others are quiet"
+        );
+        let due = repeats.due(MINUTE, false);
+        assert_eq!(told(&due), [(None, None, Some(65_536 - USERS as u64))]);
+    }
+
+    #[test]
+    fn what_hands_out_a_token_or_changes_something_is_recorded_each_time() {
+        let mut repeats = Repeats::default();
+        for kind in [
+            AuditEvent::Release,
+            AuditEvent::Refresh,
+            AuditEvent::Login,
+            AuditEvent::Forget,
+            AuditEvent::Reload,
+        ] {
+            for _ in 0..3 {
+                let event = Event {
+                    peer: Some(peer(7)),
+                    ..Event::new(kind, "ok")
+                };
+                assert!(matches!(repeats.see(event, 0), Seen::First(_)), "{kind:?}");
+            }
+        }
+        assert_eq!(repeats.next(), None);
+    }
+}
