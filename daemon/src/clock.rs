@@ -201,6 +201,31 @@ fn kernel_boot_ms() -> u64 {
 }
 
 fn boot_id() -> String {
+    let mut id = boot_id_of_the_kernel();
+    // Another time namespace is another count of the time since the boot, of which the kernel's id says nothing.
+    let offsets = std::fs::read_to_string("/proc/self/timens_offsets").unwrap_or_default();
+    if !id.is_empty() {
+        id.push_str(&time_namespace(&offsets));
+    }
+    id
+}
+
+/// What tells a time namespace from the machine's own: how far its clock is from it, or nothing.
+fn time_namespace(offsets: &str) -> String {
+    let mut lines = offsets.lines().map(str::split_whitespace);
+    let offset = lines.find_map(|mut words| {
+        // Older kernels write the number of the clock.
+        matches!(words.next(), Some("boottime" | "7")).then(|| words.collect::<Vec<_>>().join("."))
+    });
+    match offset {
+        Some(offset) if offset.bytes().any(|byte| matches!(byte, b'1'..=b'9')) => {
+            format!("+{offset}")
+        }
+        _ => String::new(),
+    }
+}
+
+fn boot_id_of_the_kernel() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
         .map(|text| text.trim().to_owned())
         .unwrap_or_default()
@@ -332,6 +357,22 @@ mod tests {
         let restored = after.restore(&before.anchor(), WALL + 90_000);
         assert_eq!(restored.elapsed, Elapsed::Unknown);
         assert_eq!(restored.at, after.steady().after(Duration::from_secs(90)));
+    }
+
+    #[test]
+    fn another_time_namespace_is_another_boot() {
+        let of = |text| time_namespace(text);
+        for own in [
+            "",
+            "monotonic           0         0\nboottime            0         0\n",
+            "nonsense",
+        ] {
+            assert_eq!(of(own), "");
+        }
+        let one = of("monotonic           0         0\nboottime       86400         0\n");
+        assert_eq!(one, "+86400.0");
+        assert_ne!(one, of("monotonic 0 0\nboottime -86400 0\n"));
+        assert_ne!(one, of("1 0 0\n7 86400 500000000\n"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokend_config::Account;
 use tokend_dialect::Catalog;
-use tokend_engine::{Fault as Why, Missing, Problem, Timestamp};
+use tokend_engine::{Fault as Why, Missing, Pace, Problem, Timestamp};
 use tokend_proto::{Fault, FaultCode};
 
 use crate::clock::Clock;
@@ -36,11 +36,15 @@ impl Teller<'_> {
                     ))
             }
             Why::Failed { problem, retry } => self.failed(problem, retry),
-            Why::Paced { retry, login, problem } => {
-                let which = if login { "logins" } else { "token requests" };
+            Why::Paced { retry, by, problem } => {
+                let which = match by {
+                    Pace::Logins => format!("logins for account {name}"),
+                    Pace::Attempts => format!("token requests for account {name}"),
+                    Pace::Host => format!("{}, which all accounts there share, account {name} too,", origin(self.account.endpoint.base_url())),
+                };
                 let before = problem.map_or_else(String::new, |problem| format!("; the last one failed: {}{}", in_words(problem), self.said()));
                 self.retry(
-                    self.fault(FaultCode::Paced, format!("the pace of {which} for account {name} is used up{before}")),
+                    self.fault(FaultCode::Paced, format!("the pace of {which} is used up{before}")),
                     retry,
                 )
                 .advise(format!(
@@ -178,6 +182,11 @@ impl Teller<'_> {
             None => String::new(),
         }
     }
+}
+
+/// Scheme, host and port of an address, which is what accounts share the pace of.
+fn origin(url: &str) -> String {
+    url::Url::parse(url).map_or_else(|_| url.to_owned(), |url| url.origin().ascii_serialization())
 }
 
 /// A problem as the middle of a sentence.

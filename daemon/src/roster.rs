@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tokend_config::Account;
 use tokend_engine::{
-    AccountKey, Adoption, Block, Engine, Event, HostKey, HostPlan, Plan, Reuse, Tat, Timestamp,
+    AccountKey, Adoption, Block, Engine, Event, HostKey, HostPlan, HostUsed, Plan, Reuse, Timestamp,
 };
 use tokend_store::AccountId;
 
@@ -197,12 +197,12 @@ impl Roster {
     /// Tells the engine what stored records know of their hosts. From then on it knows more than they do.
     pub(crate) fn tell_hosts(
         &mut self,
-        used: HashMap<String, Tat>,
+        used: HashMap<String, HostUsed>,
         engine: &mut Engine,
         now: Timestamp,
     ) {
-        for (name, tat) in used {
-            engine.handle_event(now, Event::HostUsed(self.host(&name), tat));
+        for (name, used) in used {
+            engine.handle_event(now, Event::HostUsed(self.host(&name), used));
         }
         self.hosts_told = true;
     }

@@ -27,13 +27,25 @@ pub(crate) fn of(teller: &Teller<'_>, slot: &Slot, view: &View, now: Timestamp) 
             .unwrap_or(now);
         Some(teller.tell(tokend_engine::Fault::Failed { problem, retry }))
     });
+    let state = state(
+        view,
+        token.is_some(),
+        problem.as_ref().map(|fault| fault.code),
+        now,
+    );
+    // No other line of a status shows the pace of a host.
+    let held = view.host > now && view.earliest == Some(view.host) && token.is_none();
+    let problem = problem.or_else(|| {
+        held.then(|| {
+            teller.tell(tokend_engine::Fault::Paced {
+                retry: view.host,
+                by: tokend_engine::Pace::Host,
+                problem: None,
+            })
+        })
+    });
     AccountStatus {
-        state: state(
-            view,
-            token.is_some(),
-            problem.as_ref().map(|fault| fault.code),
-            now,
-        ),
+        state,
         has_token: token.is_some(),
         expires_at_ms: expires.map(|at| wall(teller.clock, at)),
         remaining_ms: expires.map(|at| millis(at.since(now))),
@@ -93,6 +105,7 @@ fn state(view: &View, has_token: bool, problem: Option<FaultCode>, now: Timestam
         (_, Some(tokend_engine::Fault::Misconfigured), _) => AccountState::Misconfigured,
         // A token that is held is served to the end, whatever comes after it.
         (_, Some(_), _) if !has_token => AccountState::LoginRequired,
+        (Activity::InLine, _, None) if !has_token && view.host > now => AccountState::Paced,
         (Activity::Attempting(_) | Activity::InLine | Activity::Saving, _, _) if !has_token => {
             AccountState::Obtaining
         }
@@ -157,6 +170,7 @@ mod tests {
             stop: None,
             attempts: (rate, 1, now),
             logins: (rate, 1, now),
+            host: now,
             earliest: Some(now),
             planned: None,
             waiters: 0,
@@ -225,6 +239,16 @@ mod tests {
                 AccountState::Misconfigured,
             ),
             (waiting, false, None, AccountState::Paced),
+            (
+                View {
+                    activity: Activity::InLine,
+                    host: later,
+                    ..waiting
+                },
+                false,
+                None,
+                AccountState::Paced,
+            ),
             (waiting, false, busy, AccountState::BackingOff),
             (waiting, true, busy, AccountState::Valid),
             (resting, false, busy, AccountState::Idle),

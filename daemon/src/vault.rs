@@ -5,8 +5,8 @@
 
 use tokend_dialect::Grant;
 use tokend_engine::{
-    AttemptId, Block, Deferral, Durable, GrantId, Held, Intent, Kind, Problem, RefreshToken, Tat,
-    Timestamp,
+    AttemptId, Block, Deferral, Durable, GrantId, Held, HostUsed, Intent, Kind, Problem,
+    RefreshToken, Tat, Timestamp,
 };
 use tokend_proto::{LoginSecret, SecretText};
 use tokend_store as store;
@@ -127,11 +127,20 @@ fn held(grant: &store::StoredGrant, at: impl Fn(i64) -> Timestamp) -> Option<(He
     Some((facts, secret))
 }
 
+/// The longest `[http] timeout`.
+const LONGEST_ATTEMPT_MS: i64 = 3_600_000;
+
 /// How far its provider's host is used up, as a record knows it. That counts whether or not its account is configured.
-pub(crate) fn host_used<'a>(record: &'a Record, clock: &Clock) -> Option<(&'a str, Tat)> {
+pub(crate) fn host_used<'a>(record: &'a Record, clock: &Clock) -> Option<(&'a str, HostUsed)> {
     let host = record.host.as_deref()?;
-    let tat = clock.restore(&record.anchor, record.pace.host_tat).at;
-    Some((host, Tat(tat)))
+    let at = |wall_ms| clock.restore(&record.anchor, wall_ms).at;
+    // When the attempt came to its provider that was under way then is not known, only by when: its own end, or now.
+    let last = at(record.anchor.wall_ms.saturating_add(LONGEST_ATTEMPT_MS)).min(clock.steady());
+    let used = HostUsed {
+        tat: Tat(at(record.pace.host_tat)),
+        sent_by: record.intent.iter().map(|_| last).collect(),
+    };
+    Some((host, used))
 }
 
 /// A record for an account that has none yet.

@@ -72,8 +72,8 @@ pub(crate) enum Phase {
     Claiming(Attempt),
     /// Storing the intent. With the state of the paces before the debit, in case it cannot be stored.
     Recording(Attempt, (Tat, Tat)),
-    /// The request is out.
-    Sending(Attempt),
+    /// The request is out. With the same, in case it turns out that it never left.
+    Sending(Attempt, (Tat, Tat)),
     /// Storing an outcome, or a change without an attempt; with how often the store refused it.
     Committing(Saving, u32),
     /// The store refused an outcome; tried again at the given time, and nothing is attempted before it has
@@ -224,7 +224,7 @@ impl Account {
         // An attempt under way may have been sent before: what it finds does not count against what changed since.
         self.cured = matches!(
             self.phase,
-            Phase::Claiming(_) | Phase::Recording(..) | Phase::Sending(_)
+            Phase::Claiming(_) | Phase::Recording(..) | Phase::Sending(..)
         );
         if self.block.take().is_some() {
             self.problem = None;
@@ -236,11 +236,11 @@ impl Account {
     }
 
     /// The stored form of what is known now.
-    pub(crate) fn durable(&self, intent: Option<Intent>, hosts: &Hosts) -> Durable {
+    pub(crate) fn durable(&self, intent: Option<Intent>, hosts: &Hosts, now: Timestamp) -> Durable {
         Durable {
             attempts: self.attempts,
             logins: self.logins,
-            host: hosts.tat(self.plan.host),
+            host: hosts.tat(self.plan.host, now),
             last_attempt: self.last_attempt,
             intent,
             held: self.held,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::account::{Account, Context, Phase, Saving};
 use crate::backoff::{backoff, told, unsaved};
 use crate::durable::{Block, Held, Intent, Kind, RefreshToken};
-use crate::effect::{Attempted, Effect, Problem};
+use crate::effect::{Attempted, Effect, Fault, Pace, Problem};
 use crate::event::{Answer, Attempt, Cause, ClaimRefusal, GrantFacts, StoreResult};
 use crate::ids::{AttemptId, GrantId};
 use crate::plan::Reuse;
@@ -28,6 +28,7 @@ impl Account {
                 ctx.hosts.leave(self.plan.host, ctx.key);
                 self.phase = Phase::Resting;
             }
+            Phase::InLine => self.wait_in_line(ctx),
             Phase::Unsaved(_, retry, _) => {
                 let retry = *retry;
                 self.settle_refused(ctx, retry);
@@ -69,7 +70,7 @@ impl Account {
         let turn = std::mem::take(&mut ctx.turn);
         if !ctx.hosts.admit(self.plan.host, ctx.key, ctx.now, turn) {
             self.phase = Phase::InLine;
-            return;
+            return self.wait_in_line(ctx);
         }
         self.last_attempt = self.last_attempt.next();
         let cause = self
@@ -85,6 +86,39 @@ impl Account {
         ctx.effects
             .push_back(Effect::Claim(ctx.key, attempt.id, kind));
         self.phase = Phase::Claiming(attempt);
+    }
+
+    /// Answers those whom the host's pace holds for too long. An attempt that has to end first may end at any moment: that is waited for.
+    fn wait_in_line(&mut self, ctx: &mut Context<'_>) {
+        if self.waiters.is_empty() {
+            return;
+        }
+        let expected = ctx.hosts.expected(self.plan.host, ctx.key, ctx.now);
+        if !self.waits_in_line(ctx, expected) {
+            ctx.hosts.leave(self.plan.host, ctx.key);
+        }
+    }
+
+    /// The same, for one that is expected to begin then. Whether it still waits.
+    pub(crate) fn waits_in_line(
+        &mut self,
+        ctx: &mut Context<'_>,
+        expected: Option<Timestamp>,
+    ) -> bool {
+        let Some(start) = expected.filter(|start| *start > ctx.now) else {
+            return true;
+        };
+        let fault = Fault::Paced {
+            retry: start,
+            by: Pace::Host,
+            problem: self.problem,
+        };
+        self.settle_held_up(ctx, start, fault);
+        let waits = !self.wanted_by_none(ctx.now);
+        if !waits {
+            self.phase = Phase::Resting;
+        }
+        waits
     }
 
     /// The right to attempt and the means were given, or not.
@@ -128,7 +162,7 @@ impl Account {
             attempt: attempt.id,
             kind: attempt.kind,
         };
-        let durable = self.durable(Some(intent), ctx.hosts);
+        let durable = self.durable(Some(intent), ctx.hosts, ctx.now);
         ctx.effects
             .push_back(Effect::Record(ctx.key, attempt.id, Box::new(durable)));
         self.phase = Phase::Recording(attempt, before);
@@ -160,10 +194,11 @@ impl Account {
         self.refusals = 0;
         ctx.effects
             .push_back(Effect::Send(ctx.key, attempt.id, attempt.kind));
-        self.phase = Phase::Sending(Attempt {
+        let attempt = Attempt {
             began: ctx.now,
             ..attempt
-        });
+        };
+        self.phase = Phase::Sending(attempt, before);
     }
 
     /// The store refused before anything was sent.
@@ -194,14 +229,20 @@ impl Account {
 
     /// The provider answered, or did not.
     pub(crate) fn answered(&mut self, ctx: &mut Context<'_>, id: AttemptId, answer: Answer) {
-        let Phase::Sending(attempt) = self.phase else {
+        let Phase::Sending(attempt, before) = self.phase else {
             return;
         };
         if attempt.id != id {
             return;
         }
-        ctx.hosts.release(self.plan.host);
-        if answer != Answer::NotSent {
+        if answer == Answer::NotSent {
+            // Nothing left, so nothing is owed: the paces are as they were, and stored so with the outcome. A crash before that finds
+            // the intent and its debits, as it must. A plan that came in between may have lowered them further.
+            ctx.hosts.release(self.plan.host);
+            self.attempts = self.attempts.min(before.0);
+            self.logins = self.logins.min(before.1);
+        } else {
+            ctx.hosts.ended(self.plan.host, ctx.now);
             self.spend(attempt.kind, ctx.now);
         }
         let granted = match answer {
@@ -334,7 +375,10 @@ impl Account {
 
     fn report(&self, ctx: &mut Context<'_>, attempt: Attempt, answer: Option<Answer>) {
         let next = match self.choose(ctx.now) {
-            Ok(kind) => self.earliest(kind, ctx.now),
+            Ok(kind) => {
+                let host = ctx.hosts.expected(self.plan.host, ctx.key, ctx.now);
+                self.earliest(kind, ctx.now).max(host.unwrap_or(ctx.now))
+            }
             Err(_) => Timestamp::FAR,
         };
         ctx.effects.push_back(Effect::Attempted(

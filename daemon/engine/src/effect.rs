@@ -102,8 +102,8 @@ pub enum Fault {
     Paced {
         /// When the next attempt may be made.
         retry: Timestamp,
-        /// Whether it is the pace of logins that holds it.
-        login: bool,
+        /// Which pace holds it.
+        by: Pace,
         /// How the last attempt failed, if it did.
         problem: Option<Problem>,
     },
@@ -123,6 +123,17 @@ pub enum Fault {
     },
     /// The account is not configured (any more).
     Gone,
+}
+
+/// A pace that may be used up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// Of all attempts of the account.
+    Attempts,
+    /// Of its logins.
+    Logins,
+    /// Of its provider host, which all accounts there share.
+    Host,
 }
 
 /// What an account lacks.

@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use crate::account::{Account, Context, Phase, Wish};
 use crate::backoff::Dice;
 use crate::effect::{Effect, Fault};
-use crate::event::{Adoption, Event};
+use crate::event::{Adoption, Event, HostUsed};
 use crate::host::Hosts;
-use crate::ids::AccountKey;
+use crate::ids::{AccountKey, HostKey};
 use crate::plan::Plan;
 use crate::time::Timestamp;
 use crate::view::View;
@@ -47,7 +47,7 @@ impl Engine {
     pub fn handle_event(&mut self, now: Timestamp, event: Event) {
         match event {
             Event::Host(key, plan) => self.hosts.plan(key, plan, now),
-            Event::HostUsed(key, tat) => self.hosts.restore(key, tat, now),
+            Event::HostUsed(key, used) => self.hosts.restore(key, used, now),
             Event::Adopt(key, adoption) => self.adopt(now, key, *adoption),
             Event::Replan {
                 account,
@@ -161,7 +161,7 @@ impl Engine {
     pub fn view(&self, account: AccountKey, now: Timestamp) -> Option<View> {
         self.accounts
             .get(&account)
-            .map(|account| View::of(account, now))
+            .map(|it| View::of(it, self.hosts.expected(it.plan.host, account, now), now))
     }
 
     /// Why no attempt is made for an account until something changes: [`View::stop`] without the rest of the view, for those who count.
@@ -178,7 +178,12 @@ impl Engine {
 
     fn adopt(&mut self, now: Timestamp, key: AccountKey, adoption: Adoption) {
         if let Some(stored) = &adoption.durable {
-            self.hosts.restore(adoption.plan.host, stored.host, now);
+            // Its intent, if there is one, was told with every record at the start.
+            let used = HostUsed {
+                tat: stored.host,
+                sent_by: Vec::new(),
+            };
+            self.hosts.restore(adoption.plan.host, used, now);
         }
         match self.accounts.get_mut(&key) {
             Some(account) => {
@@ -215,6 +220,9 @@ impl Engine {
 
     /// Calls accounts from the lines of their hosts as long as one may begin.
     fn call_lines(&mut self, now: Timestamp) {
+        while let Some((host, line)) = self.hosts.settled(now) {
+            self.tell_line(now, host, line);
+        }
         while let Some(key) = self.hosts.call(now) {
             self.with_turn(now, key, true, |it, ctx| {
                 if matches!(it.phase, Phase::InLine) {
@@ -223,6 +231,22 @@ impl Engine {
                 }
             });
         }
+    }
+
+    /// Tells those in a line how long its host's pace holds them.
+    fn tell_line(&mut self, now: Timestamp, host: HostKey, line: Vec<AccountKey>) {
+        let (mut kept, mut leaving) = (0, BTreeSet::new());
+        for key in line {
+            let expected = self.hosts.after(host, kept, now);
+            self.with(now, key, |it, ctx| {
+                if it.waits_in_line(ctx, expected) {
+                    kept += 1;
+                } else {
+                    leaving.insert(ctx.key);
+                }
+            });
+        }
+        self.hosts.leave_all(host, |key| leaving.contains(&key));
     }
 
     fn with(

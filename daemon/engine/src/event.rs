@@ -19,7 +19,7 @@ pub enum Event {
     Host(HostKey, HostPlan),
     /// How far the pace of a provider host is used up, as a stored record knows it, whether or not its account or the host itself is
     /// there. Told of every record at start; the latest one counts.
-    HostUsed(HostKey, Tat),
+    HostUsed(HostKey, HostUsed),
     /// An account is there: at start, after a reload, or again after it had been removed.
     ///
     /// Nothing begins for it before the next `handle_timeout`: adopt all accounts first, because the pace of a host is what the
@@ -83,6 +83,15 @@ pub enum Event {
     Committed(AccountKey, StoreResult),
     /// Finish what runs, begin nothing.
     Drain,
+}
+
+/// What records know of a provider host's pace.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HostUsed {
+    /// How far it was used up, by attempts that ended and by those under way when it was written.
+    pub tat: Tat,
+    /// By when the attempts had arrived, at the latest, that were under way when a daemon died.
+    pub sent_by: Vec<Timestamp>,
 }
 
 /// Whether the store did it.

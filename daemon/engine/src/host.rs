@@ -2,9 +2,17 @@
 //!
 //! Owns the limit on attempts in flight and on the rate per host, and the line of accounts that wait for it. Knows nothing of
 //! what an account wants.
+//!
+//! **The rate.** The provider counts a request when it arrives, some time between the moment its attempt is let in and its end. So an
+//! attempt under way counts as if it arrived *now*, whenever that is, and is charged when it ends. Let `tat` be the state that the ended
+//! ones left, `n` those under way, `B` the burst and `T` the period: the next one is let in at `t` if `max(tat, t) + (n + 1)T <= t + BT`.
+//! In a window `[x, x + w]` at the provider, with the last of its arrivals let in at `t <= x + w`: those under way at `t` are `n`, and `k`
+//! others had ended, each not before `x`, so `tat >= x + kT`. Then `k + n + 1 <= B + (t - x)/T <= B + w/T`, however slow disk and network
+//! are. And an attempt that never left is simply not charged: giving it back allows nothing that would not have been allowed without it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use crate::event::HostUsed;
 use crate::ids::{AccountKey, HostKey};
 use crate::pace::Tat;
 use crate::plan::HostPlan;
@@ -13,9 +21,12 @@ use crate::time::Timestamp;
 #[derive(Debug)]
 struct Host {
     plan: HostPlan,
+    /// Of attempts that have ended.
     tat: Tat,
     in_flight: u32,
     line: VecDeque<AccountKey>,
+    /// Whether somebody came into the line when nobody could say until when: an attempt had to end first.
+    unsure: bool,
 }
 
 /// All hosts.
@@ -25,30 +36,34 @@ pub(crate) struct Hosts {
     /// Hosts with somebody in line.
     lines: BTreeSet<HostKey>,
     /// What is stored of hosts that nobody has planned yet: an account of theirs may still come.
-    unplanned: BTreeMap<HostKey, Tat>,
+    unplanned: BTreeMap<HostKey, HostUsed>,
 }
 
 impl Hosts {
     pub(crate) fn plan(&mut self, key: HostKey, plan: HostPlan, now: Timestamp) {
-        let stored = self.unplanned.remove(&key).unwrap_or_default();
         let host = self.hosts.entry(key).or_insert_with(|| Host {
             plan,
-            tat: stored,
+            tat: Tat::default(),
             in_flight: 0,
             line: VecDeque::new(),
+            unsure: false,
         });
         host.plan = plan;
         // What a slower rate ran up is not owed at a faster one.
         host.tat = plan.rate.clamp(host.tat, now);
+        if let Some(stored) = self.unplanned.remove(&key) {
+            host.take(stored, now);
+        }
     }
 
-    /// Takes over a stored state; the latest one counts.
-    pub(crate) fn restore(&mut self, key: HostKey, tat: Tat, now: Timestamp) {
+    /// Takes over what records know; the latest state counts.
+    pub(crate) fn restore(&mut self, key: HostKey, used: HostUsed, now: Timestamp) {
         match self.hosts.get_mut(&key) {
-            Some(host) => host.tat = host.tat.max(host.plan.rate.clamp(tat, now)),
-            None if tat.0 > now => {
+            Some(host) => host.take(used, now),
+            None if used.tat.0 > now || !used.sent_by.is_empty() => {
                 let known = self.unplanned.entry(key).or_default();
-                *known = tat.max(*known);
+                known.tat = known.tat.max(used.tat);
+                known.sent_by.extend(used.sent_by);
             }
             // Not used up any more.
             None => {}
@@ -67,12 +82,11 @@ impl Hosts {
         let Some(host) = self.hosts.get_mut(&key) else {
             return true;
         };
-        let may = (turn || host.line.is_empty()) && host.in_flight < host.plan.in_flight;
-        if let (true, Ok(tat)) = (may, host.plan.rate.debit(host.tat, now)) {
-            host.tat = tat;
+        if (turn || host.line.is_empty()) && host.opens(now) <= now {
             host.in_flight += 1;
             return true;
         }
+        host.unsure |= host.opens(now) == Timestamp::FAR;
         if turn {
             host.line.push_front(account);
         } else {
@@ -82,7 +96,15 @@ impl Hosts {
         false
     }
 
-    /// An attempt is over, or was given up.
+    /// An attempt has ended that may have reached the provider.
+    pub(crate) fn ended(&mut self, key: HostKey, now: Timestamp) {
+        if let Some(host) = self.hosts.get_mut(&key) {
+            host.in_flight = host.in_flight.saturating_sub(1);
+            host.tat = host.plan.rate.charge(host.tat, now, 1);
+        }
+    }
+
+    /// An attempt was given up, or ended and certainly never left: nothing is owed for it.
     pub(crate) fn release(&mut self, key: HostKey) {
         if let Some(host) = self.hosts.get_mut(&key) {
             host.in_flight = host.in_flight.saturating_sub(1);
@@ -91,8 +113,13 @@ impl Hosts {
 
     /// Takes an account out of the line.
     pub(crate) fn leave(&mut self, key: HostKey, account: AccountKey) {
+        self.leave_all(key, |waiting| waiting == account);
+    }
+
+    /// Takes accounts out of the line.
+    pub(crate) fn leave_all(&mut self, key: HostKey, leaves: impl Fn(AccountKey) -> bool) {
         if let Some(host) = self.hosts.get_mut(&key) {
-            host.line.retain(|waiting| *waiting != account);
+            host.line.retain(|waiting| !leaves(*waiting));
             if host.line.is_empty() {
                 self.lines.remove(&key);
             }
@@ -114,6 +141,19 @@ impl Hosts {
         account
     }
 
+    /// A host whose line has just become one that its pace holds, with the accounts in it.
+    pub(crate) fn settled(&mut self, now: Timestamp) -> Option<(HostKey, Vec<AccountKey>)> {
+        let found = self.lines.iter().copied().find(|key| {
+            self.hosts.get(key).is_some_and(|host| {
+                let opens = host.opens(now);
+                host.unsure && opens > now && opens != Timestamp::FAR
+            })
+        })?;
+        let host = self.hosts.get_mut(&found)?;
+        host.unsure = false;
+        Some((found, host.line.iter().copied().collect()))
+    }
+
     /// When the next account in a line may begin; `None` when that takes an attempt to end first.
     pub(crate) fn due(&self, now: Timestamp) -> Option<Timestamp> {
         self.lines
@@ -124,10 +164,42 @@ impl Hosts {
             .min()
     }
 
-    pub(crate) fn tat(&self, key: HostKey) -> Tat {
+    /// When an account that is in the line, or would have to stand there, could begin at the earliest: `now` if at once, and
+    /// `None` when it takes an attempt to end first.
+    pub(crate) fn expected(
+        &self,
+        key: HostKey,
+        account: AccountKey,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let Some(host) = self.hosts.get(&key) else {
+            return Some(now);
+        };
+        // Mostly it is the last one.
+        let mut line = host.line.iter();
+        let before = line.rposition(|other| *other == account);
+        self.after(key, before.unwrap_or(host.line.len()), now)
+    }
+
+    /// The same for one with so many before it in the line.
+    pub(crate) fn after(&self, key: HostKey, before: usize, now: Timestamp) -> Option<Timestamp> {
+        let host = self.hosts.get(&key)?;
+        let before = u32::try_from(before).unwrap_or(u32::MAX);
+        let opens = host.opens(now);
+        if opens == Timestamp::FAR {
+            return None;
+        }
+        // Those before it each take at least their share of the pace.
+        let rate = host.plan.rate;
+        let after = rate.charge(host.charged(now), now, before);
+        Some(opens.max(rate.left(after, now).1))
+    }
+
+    /// How far the pace is used up, should all that is under way arrive now.
+    pub(crate) fn tat(&self, key: HostKey, now: Timestamp) -> Tat {
         self.hosts
             .get(&key)
-            .map(|host| host.tat)
+            .map(|host| host.charged(now))
             .unwrap_or_default()
     }
 }
@@ -135,9 +207,28 @@ impl Hosts {
 impl Host {
     /// When this host lets the next attempt begin, as far as its pace is concerned.
     fn opens(&self, now: Timestamp) -> Timestamp {
-        if self.in_flight >= self.plan.in_flight {
+        let most = self.plan.in_flight.min(self.plan.rate.burst());
+        if self.in_flight >= most {
             return Timestamp::FAR;
         }
-        self.plan.rate.left(self.tat, now).1
+        self.plan.rate.left(self.charged(now), now).1
+    }
+
+    fn charged(&self, now: Timestamp) -> Tat {
+        match self.in_flight {
+            0 => self.tat,
+            some => self.plan.rate.charge(self.tat, now, some),
+        }
+    }
+
+    /// What records know of it, the attempts among it that were under way when a daemon died.
+    fn take(&mut self, used: HostUsed, now: Timestamp) {
+        let HostUsed { tat, mut sent_by } = used;
+        sent_by.sort_unstable();
+        let sent = sent_by.into_iter().fold(Tat::default(), |tat, at| {
+            self.plan.rate.charge(tat, at.min(now), 1)
+        });
+        let latest = tat.max(sent);
+        self.tat = self.tat.max(self.plan.rate.clamp(latest, now));
     }
 }

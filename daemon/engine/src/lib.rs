@@ -40,11 +40,11 @@ mod view;
 mod waiting;
 
 pub use durable::{Block, Deferral, Durable, Held, Intent, Kind, RefreshToken};
-pub use effect::{Attempted, Commit, Effect, Fault, Missing, Problem, Publication, Verdict};
+pub use effect::{Attempted, Commit, Effect, Fault, Missing, Pace, Problem, Publication, Verdict};
 pub use engine::Engine;
 pub use event::{
-    Adoption, Answer, Asked, Attempt, Cause, ClaimRefusal, Demand, Event, GrantFacts, StoreRefusal,
-    StoreResult, Want,
+    Adoption, Answer, Asked, Attempt, Cause, ClaimRefusal, Demand, Event, GrantFacts, HostUsed,
+    StoreRefusal, StoreResult, Want,
 };
 pub use ids::{AccountKey, AttemptId, GrantId, HostKey, WaiterId};
 pub use pace::{LARGEST_BURST, LONGEST_PERIOD, Rate, Tat};

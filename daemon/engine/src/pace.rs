@@ -98,6 +98,12 @@ impl Rate {
         tat.max(Tat(at.after(self.period)))
     }
 
+    /// The state after `count` more at `now`, whether or not the pace allows them.
+    #[must_use]
+    pub fn charge(self, tat: Tat, now: Timestamp, count: u32) -> Tat {
+        Tat(tat.0.max(now).after(self.period.saturating_mul(count)))
+    }
+
     fn measure(self, tat: Tat, now: Timestamp) -> (Result<u32, Timestamp>, Tat) {
         let Some(quota) = Quota::with_period(self.period) else {
             return (Err(Timestamp::FAR), tat); // Not reachable: `new` refuses a period of zero.

@@ -14,7 +14,7 @@ impl Account {
     /// Stores what is known now, with the secrets that go with it.
     pub(crate) fn save(&mut self, ctx: &mut Context<'_>, saving: Saving) {
         let commit = Commit {
-            durable: self.durable(None, ctx.hosts),
+            durable: self.durable(None, ctx.hosts, ctx.now),
             granted: saving.attempt.filter(|_| saving.granted || saving.renewed),
             entered: match saving.wish {
                 Some(Wish::Enter { waiter, .. }) => Some(waiter),

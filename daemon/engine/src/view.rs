@@ -31,6 +31,8 @@ pub struct View {
     pub attempts: (Rate, u32, Timestamp),
     /// The pace of logins.
     pub logins: (Rate, u32, Timestamp),
+    /// When the pace of its host lets it begin; `now` where that does not hold it.
+    pub host: Timestamp,
     /// When the next attempt could begin; `None` when none could.
     pub earliest: Option<Timestamp>,
     /// When the next attempt is planned; `None` when only a `get` would cause one.
@@ -55,7 +57,8 @@ pub enum Activity {
 }
 
 impl View {
-    pub(crate) fn of(account: &Account, now: Timestamp) -> Self {
+    /// `host` is when its host lets it begin, as far as that is known.
+    pub(crate) fn of(account: &Account, host: Option<Timestamp>, now: Timestamp) -> Self {
         let choice = account.choose(now);
         let (attempts, at) = account.plan.attempts.left(account.attempts, now);
         let (logins, login_at) = account.plan.logins.left(account.logins, now);
@@ -65,7 +68,7 @@ impl View {
                 Phase::InLine => Activity::InLine,
                 Phase::Claiming(attempt)
                 | Phase::Recording(attempt, _)
-                | Phase::Sending(attempt) => Activity::Attempting(attempt.kind),
+                | Phase::Sending(attempt, _) => Activity::Attempting(attempt.kind),
                 Phase::Committing(..) => Activity::Saving,
                 Phase::Unsaved(..) => Activity::Unsaved,
             },
@@ -78,7 +81,10 @@ impl View {
             stop: choice.err(),
             attempts: (account.plan.attempts, attempts, at),
             logins: (account.plan.logins, logins, login_at),
-            earliest: choice.ok().map(|kind| account.earliest(kind, now)),
+            host: host.unwrap_or(now),
+            earliest: choice
+                .ok()
+                .map(|kind| account.earliest(kind, now).max(host.unwrap_or(now))),
             planned: account.next_start(now),
             waiters: account.waiters.len(),
         }

@@ -3,13 +3,19 @@
 //! Owns the verdicts. A waiter is an id and its terms: each is settled exactly once and removed by it, and none of them can
 //! hold up or cancel an attempt.
 
+use std::time::Duration;
+
 use crate::account::{Account, Context, Phase, Waiter, Wish};
 use crate::durable::{Kind, RefreshToken};
-use crate::effect::{Effect, Fault, Publication, Verdict};
+use crate::effect::{Effect, Fault, Pace, Publication, Verdict};
 use crate::event::{Demand, Want};
 use crate::ids::WaiterId;
 use crate::plan::RefreshPolicy;
 use crate::time::Timestamp;
+
+/// How long somebody waits in the line of a host who wants to wait for nothing. Longer than accounts that are asked for at once take at
+/// the usual pace of a host, and shorter than a person takes for a hang.
+const SHORT: Duration = Duration::from_secs(10);
 
 impl Account {
     /// Somebody wants a token.
@@ -174,6 +180,20 @@ impl Account {
         });
     }
 
+    /// Answers those who would not wait until `start` in the line of a host. A short wait there is nobody's: many accounts that are asked
+    /// for at once come one after the other.
+    pub(crate) fn settle_held_up(&mut self, ctx: &mut Context<'_>, start: Timestamp, fault: Fault) {
+        let short = ctx.now.after(SHORT);
+        self.waiters.retain(|waiter| {
+            let demand = waiter.demand;
+            let waits = demand.start_by.max(short) >= start && demand.answer_by > start;
+            if !waits {
+                settle(ctx, waiter.id, Verdict::Fault(fault));
+            }
+            waits
+        });
+    }
+
     /// Answers those whose time is over.
     pub(crate) fn settle_late(&mut self, ctx: &mut Context<'_>) {
         let now = ctx.now;
@@ -240,7 +260,7 @@ impl Account {
                     kind == Kind::Login && self.plan.logins.left(self.logins, now).1 >= start;
                 Fault::Paced {
                     retry: start,
-                    login,
+                    by: if login { Pace::Logins } else { Pace::Attempts },
                     problem: self.problem,
                 }
             }

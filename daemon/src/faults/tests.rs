@@ -135,25 +135,34 @@ fn failures_say_what_happened_when_to_come_back_and_what_helps() {
 
 #[test]
 fn everything_else_says_what_to_do_too() {
-    let paced = |login, problem| {
+    let paced = |by, problem| {
         move |now: Timestamp| Why::Paced {
             retry: now.after(Duration::from_secs(60)),
-            login,
+            by,
             problem,
         }
     };
     let wait = "wait (`tokenctl get ads --wait DURATION` does it for you); `tokenctl status ads` shows the pace, and [account.ads.pacing] sets it, if the provider allows more";
     assert_eq!(
-        told(ACCOUNT, paced(false, None), None),
+        told(ACCOUNT, paced(Pace::Attempts, None), None),
         (
             FaultCode::Paced,
             format!("the pace of token requests for account ads is used up [60000 ms]\n  {wait}")
         )
     );
+    let (code, text) = told(ACCOUNT, paced(Pace::Host, None), None);
+    assert_eq!(code, FaultCode::Paced);
+    assert!(
+        text.contains("the pace of http")
+            && text.contains(
+                ", which all accounts there share, account ads too, is used up [60000 ms]"
+            ),
+        "{text}"
+    );
     assert_eq!(
         told(
             ACCOUNT,
-            paced(true, Some(Problem::Busy)),
+            paced(Pace::Logins, Some(Problem::Busy)),
             Some("status 503")
         ),
         (

@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use tokend_engine::Tat;
+use tokend_engine::HostUsed;
 use tokend_store::{AccountId, Quarantined, Record, Store, StoreError};
 
 use super::Stored;
@@ -13,7 +13,7 @@ use crate::keeper;
 use crate::vault;
 
 /// How far the paces of provider hosts are used up, by name.
-pub(super) type HostsUsed = HashMap<String, Tat>;
+pub(super) type HostsUsed = HashMap<String, HostUsed>;
 
 /// Reads every record: what there is of `missing`, and what each knows of its host, whether or not its account is configured.
 pub(super) fn all(
@@ -65,13 +65,16 @@ pub(super) fn some(
 
 /// Keeps the latest that is known of a record's host. What is not used up any more need not be known.
 fn note_host(record: &Record, clock: &Clock, used: &mut HostsUsed) {
-    let Some((host, tat)) = vault::host_used(record, clock) else {
+    let Some((host, it)) = vault::host_used(record, clock) else {
         return;
     };
     match used.get_mut(host) {
-        Some(known) => *known = tat.max(*known),
-        None if tat.0 > clock.steady() => {
-            used.insert(host.to_owned(), tat);
+        Some(known) => {
+            known.tat = known.tat.max(it.tat);
+            known.sent_by.extend(it.sent_by);
+        }
+        None if it.tat.0 > clock.steady() || !it.sent_by.is_empty() => {
+            used.insert(host.to_owned(), it);
         }
         None => {}
     }

@@ -108,6 +108,12 @@ fn written(durable: &Durable, clock: &Clock) -> Record {
     record
 }
 
+/// An hour after the record was written, on the steady clock.
+fn restored_at(record: &Record, clock: &Clock) -> u64 {
+    let hour = record.anchor.wall_ms + 3_600_000;
+    clock.restore(&record.anchor, hour).at.as_millis()
+}
+
 proptest! {
     #[test]
     fn facts_survive_a_record_on_one_boot(durable in facts(started().0.steady()), passes in 0u64..1_000_000, step in -10_000_000i64..10_000_000) {
@@ -117,7 +123,12 @@ proptest! {
         hands.step_wall(step);
         let restored = restore(&record, &clock);
         prop_assert_eq!(&restored.durable, &durable);
-        prop_assert_eq!(host_used(&record, &clock), Some((HOST, durable.host)));
+        let (host, used) = host_used(&record, &clock).unwrap();
+        prop_assert_eq!((host, used.tat), (HOST, durable.host));
+        // An attempt under way may have come to its provider by now, and an hour after it began at the latest.
+        let by = clock.steady().min(Timestamp::from_millis(restored_at(&record, &clock)));
+        let under_way = durable.intent.map(|_| by);
+        prop_assert_eq!(used.sent_by, under_way.into_iter().collect::<Vec<_>>());
         prop_assert_eq!(restored.token.is_some(), durable.held.is_some());
         prop_assert_eq!(restored.notes.fingerprint.is_some(), durable.block.is_some());
     }
@@ -328,8 +339,9 @@ fn a_purge_takes_every_secret_under_a_name_and_nothing_else() {
     let purged = record("ads#2");
     assert!(purged.grant.is_none() && purged.credential.refresh_token.is_none());
     assert_eq!(purged.pace.attempts_tat, WALL + 600_000, "the pace stays");
-    let host = Some((HOST, Tat(clock.steady().after(Duration::from_secs(60)))));
-    assert_eq!(host_used(&purged, &clock), host, "the host's stays as well");
+    let host = Tat(clock.steady().after(Duration::from_secs(60)));
+    let used = host_used(&purged, &clock).map(|(name, used)| (name, used.tat));
+    assert_eq!(used, Some((HOST, host)), "the host's stays as well");
     assert_eq!(purged.last_begun, 3, "no attempt's number is used twice");
     assert!(
         store.read(&id("ads#3")).unwrap().is_none(),

@@ -71,6 +71,62 @@ fn rejections_refreshes_and_restarts_together_stay_within_the_pace() {
 }
 
 #[test]
+fn connections_that_were_refused_use_up_no_pace() {
+    let stage = Stage::new(
+        vec![account("it", Api::JwtApi)],
+        &format!("{THREE}{ON_DEMAND}"),
+    );
+    stage.sim.down(Api::JwtApi);
+    let daemon = stage.site.start().unwrap();
+    for _ in 0..5 {
+        let said = stage.site.tokenctl(&["refresh", "it"]).unwrap();
+        assert_eq!(said.code, Some(75), "{said:?}");
+        assert!(said.err.contains("was not reached"), "{said:?}");
+    }
+    daemon.kill().unwrap();
+    let _daemon = stage.site.start().unwrap();
+    let status = stage.site.status("it").unwrap();
+    assert_eq!(status.pointer("/logins/left"), Some(&json!(3)), "{status}");
+    assert_eq!(
+        status.pointer("/attempts/left"),
+        Some(&json!(3)),
+        "{status}"
+    );
+    stage.sim.up(Api::JwtApi).unwrap();
+    assert_eq!(
+        stage.site.tokenctl(&["refresh", "it"]).unwrap().code,
+        Some(0)
+    );
+    assert_eq!(stage.requests(), 1);
+}
+
+#[test]
+fn a_host_whose_pace_is_used_up_is_told_at_once_with_when() {
+    let host = "\npacing = { host = { burst = 1, every = \"10m\" } }\n";
+    let stage = Stage::new(
+        vec![account("it", Api::JwtApi), account("other", Api::JwtApi)],
+        &format!("{host}{ON_DEMAND}"),
+    );
+    let _daemon = stage.site.start().unwrap();
+    stage.site.get("it").unwrap();
+    let said = stage.site.tokenctl(&["get", "other"]).unwrap();
+    assert_eq!(said.code, Some(75), "{said:?}");
+    assert!(
+        said.err.contains("which all accounts there share") && said.err.contains("try again in"),
+        "{said:?}"
+    );
+    let status = stage.site.status("other").unwrap();
+    assert_eq!(status.get("state"), Some(&json!("paced")), "{status}");
+    assert!(
+        status
+            .to_string()
+            .contains("which all accounts there share"),
+        "{status}"
+    );
+    assert_eq!(stage.requests(), 1);
+}
+
+#[test]
 fn a_crash_loop_cannot_exceed_the_pace() {
     let stage = Stage::new(
         vec![account("it", Api::JwtApi)],

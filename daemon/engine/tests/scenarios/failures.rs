@@ -123,7 +123,10 @@ fn force_and_a_credential_entered_lift_a_block_and_the_pace_stays() {
     let entered = desk.enter(false);
     assert!(matches!(
         desk.fault(entered),
-        Fault::Paced { login: true, .. }
+        Fault::Paced {
+            by: tokend_engine::Pace::Logins,
+            ..
+        }
     ));
     assert_eq!(desk.sent().len(), 2);
     desk.advance(secs(3600));

@@ -3,9 +3,16 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use tokend_engine::{AccountKey, Event, HostKey, HostPlan, Plan, Want};
+use tokend_engine::{
+    AccountKey, Answer, Event, Fault, HostKey, HostPlan, HostUsed, Pace, Plan, Tat, Timestamp, Want,
+};
 
 use crate::harness::{A, Desk, HOST, Step, granted, plan, rate, secs};
+
+fn used_up(tat: Tat) -> Event {
+    let sent_by = Vec::new();
+    Event::HostUsed(HOST, HostUsed { tat, sent_by })
+}
 
 fn crowd(count: u32) -> Desk {
     let mut desk = Desk::new();
@@ -21,7 +28,7 @@ fn a_hundred_accounts_keep_the_cap_and_the_rate_of_their_host() {
     desk.host(5, secs(1), 3);
     desk.hold.insert(Step::Send);
     let waiters: Vec<_> = (1..=100)
-        .map(|key| desk.want(AccountKey(key), Want::Get, None, 0, 3600))
+        .map(|key| desk.want(AccountKey(key), Want::Get, None, 3600, 3600))
         .collect();
     for _ in 0..1_000 {
         assert!(desk.held.len() <= 3, "{} in flight", desk.held.len());
@@ -47,12 +54,12 @@ fn the_line_is_fair() {
     let mut desk = crowd(20);
     desk.host(1, secs(1), 1);
     for key in 1..=20 {
-        desk.want(AccountKey(key), Want::Get, None, 0, 3600);
+        desk.want(AccountKey(key), Want::Get, None, 3600, 3600);
     }
     // Those at the front ask again and again; they do not overtake anybody.
     for _ in 0..40 {
         desk.advance(Duration::from_millis(500));
-        desk.want(AccountKey(1), Want::Forced, None, 0, 3600);
+        desk.want(AccountKey(1), Want::Forced, None, 3600, 3600);
     }
     let order: Vec<_> = desk.sent().iter().map(|sent| sent.1.0).collect();
     let others: Vec<_> = order.iter().copied().filter(|key| *key != 1).collect();
@@ -99,11 +106,7 @@ fn a_place_at_the_host_is_given_back_however_an_attempt_ends() {
         let waiter = desk.want(key, Want::Forced, None, 0, 60);
         desk.token(waiter);
     }
-    for answer in [
-        tokend_engine::Answer::MaybeSent,
-        tokend_engine::Answer::NotSent,
-        granted(0),
-    ] {
+    for answer in [Answer::MaybeSent, Answer::NotSent, granted(0)] {
         desk.answers.push_back(answer);
         desk.want(key, Want::Forced, None, 0, 60);
         desk.advance(secs(60));
@@ -131,7 +134,7 @@ fn nobody_in_line_twice_and_nobody_left_in_it() {
     desk.host(1, secs(1), 1);
     for round in 0..3 {
         for key in 1..=30 {
-            desk.want(AccountKey(key), Want::Get, None, 0, 5 + round);
+            desk.want(AccountKey(key), Want::Get, None, 5 + round, 5 + round);
         }
     }
     desk.advance(secs(60));
@@ -165,7 +168,7 @@ fn the_first_attempts_of_a_start_know_what_every_account_knew_of_the_host() {
     desk.host(1, secs(10), 5);
     // The first one adopted is due at once, and only the second one knows that the host was just asked.
     desk.store.get_mut(&AccountKey(1)).unwrap().held = None;
-    desk.store.get_mut(&AccountKey(1)).unwrap().host = tokend_engine::Tat::default();
+    desk.store.get_mut(&AccountKey(1)).unwrap().host = Tat::default();
     for key in [1, 2] {
         desk.adopt(AccountKey(key), always, true, false);
     }
@@ -189,7 +192,7 @@ fn the_pace_of_a_host_outlives_the_account_that_knows_it() {
         let used = desk.store.get(&AccountKey(1)).unwrap().host;
         // The next daemon does not know the first account, only its record.
         desk.engine = tokend_engine::Engine::new(1);
-        let told = [used, tokend_engine::Tat::default()].map(|tat| Event::HostUsed(HOST, tat));
+        let told = [used, Tat::default()].map(used_up);
         if planned_first {
             desk.host(1, secs(600), 5);
         }
@@ -199,7 +202,7 @@ fn the_pace_of_a_host_outlives_the_account_that_knows_it() {
             desk.host(1, secs(600), 5);
         }
         desk.adopt(AccountKey(2), plan(), true, false);
-        desk.want(AccountKey(2), Want::Get, None, 0, 3600);
+        desk.want(AccountKey(2), Want::Get, None, 3600, 3600);
         desk.advance(secs(1200));
         let sent: Vec<_> = desk.sent().iter().map(|sent| (sent.1, sent.0)).collect();
         let [(AccountKey(1), before), (AccountKey(2), after)] = sent[..] else {
@@ -213,10 +216,196 @@ fn the_pace_of_a_host_outlives_the_account_that_knows_it() {
 fn a_faster_pace_does_not_owe_what_a_stored_slower_one_ran_up() {
     let mut desk = crowd(0);
     desk.engine = tokend_engine::Engine::new(1);
-    desk.tell(Event::HostUsed(HOST, tokend_engine::Tat(desk.at(86_400))));
+    let stored = Tat(desk.at(86_400));
+    desk.tell(used_up(stored));
     desk.host(2, secs(5), 5);
     desk.adopt(A, plan(), true, false);
     let waiter = desk.want(A, Want::Get, None, 0, 60);
     desk.advance(secs(5));
     desk.token(waiter);
+}
+
+/// Waits until a host lets the next attempt begin, told as the pace that is used up.
+fn host_paced(fault: Fault) -> Timestamp {
+    match fault {
+        Fault::Paced {
+            retry,
+            by: Pace::Host,
+            ..
+        } => retry,
+        other => panic!("not held by its host but {other:?}"),
+    }
+}
+
+#[test]
+fn behind_a_slow_disk_no_more_leave_at_once_than_the_host_allows() {
+    let mut desk = crowd(20);
+    desk.host(4, secs(5), 20);
+    desk.hold.insert(Step::Record);
+    for key in 1..=20 {
+        desk.want(AccountKey(key), Want::Get, None, 3600, 7200);
+    }
+    // Time enough for the pace to have come back, had the four left when they were let in.
+    desk.advance(secs(60));
+    assert_eq!(desk.held.len(), 4);
+    desk.hold.clear();
+    desk.let_go();
+    assert_eq!(desk.sent().len(), 4);
+    desk.advance(secs(80));
+    let sent: Vec<u64> = desk.sent().iter().map(|sent| sent.0).collect();
+    assert_eq!(sent.len(), 20);
+    for (i, first) in sent.iter().enumerate() {
+        for (j, last) in sent.iter().enumerate().skip(i) {
+            assert!(((j - i) as u64) < 4 + (last - first) / 5000, "{sent:?}");
+        }
+    }
+}
+
+#[test]
+fn what_never_left_is_not_owed_by_the_account_nor_by_its_host() {
+    let tight = Plan {
+        attempts: rate(3, secs(60)),
+        logins: rate(2, secs(300)),
+        ..plan()
+    };
+    let mut desk = Desk::new();
+    desk.host(2, secs(3600), 5);
+    desk.adopt(A, tight, true, false);
+    let before = desk.view();
+    for _ in 0..6 {
+        desk.answers.push_back(Answer::NotSent);
+        desk.force(0);
+    }
+    assert_eq!(desk.sent().len(), 6);
+    assert_eq!(
+        (desk.view().attempts.1, desk.view().logins.1),
+        (before.attempts.1, before.logins.1)
+    );
+    assert!(
+        desk.view().earliest.unwrap() > desk.at(0),
+        "the backoff stays"
+    );
+    // What is stored says the same: no restart owes more.
+    let stored = desk.store.get(&A).unwrap().clone();
+    assert_eq!(
+        (stored.attempts, stored.logins, stored.host),
+        Default::default()
+    );
+    desk.engine = tokend_engine::Engine::new(9);
+    desk.tell(used_up(stored.host));
+    desk.host(2, secs(3600), 5);
+    desk.adopt(A, tight, true, false);
+    desk.advance(secs(600));
+    let waiter = desk.get();
+    desk.token(waiter);
+}
+
+#[test]
+fn what_never_left_gives_nothing_back_that_others_have_not_owed() {
+    let mut desk = crowd(5);
+    desk.host(2, secs(100), 5);
+    desk.hold.insert(Step::Send);
+    for key in [1, 2] {
+        desk.want(AccountKey(key), Want::Get, None, 3600, 7200);
+    }
+    assert_eq!(desk.held.len(), 2);
+    // The first never leaves; the second does. One more may follow at once, and another after the pace.
+    desk.answer(Answer::NotSent);
+    desk.answer(granted(3600));
+    desk.hold.clear();
+    for key in [3, 4] {
+        desk.want(AccountKey(key), Want::Get, None, 3600, 7200);
+    }
+    assert_eq!(desk.sent().len(), 3);
+    desk.advance(secs(99));
+    assert_eq!(desk.sent().len(), 3);
+    desk.advance(secs(1));
+    assert_eq!(desk.sent().len(), 4);
+}
+
+#[test]
+fn a_crash_after_the_intent_gives_nothing_back() {
+    let mut desk = Desk::new();
+    desk.host(1, secs(600), 5);
+    desk.adopt(A, plan(), true, false);
+    desk.hold.insert(Step::Send);
+    desk.get();
+    desk.advance(secs(30));
+    let stored = desk.store.get(&A).unwrap().clone();
+    assert!(stored.intent.is_some());
+    desk.hold.clear();
+    desk.held.clear();
+    desk.engine = tokend_engine::Engine::new(9);
+    let sent_by = vec![desk.at(0)];
+    let tat = stored.host;
+    desk.tell(Event::HostUsed(HOST, HostUsed { tat, sent_by }));
+    desk.host(1, secs(600), 5);
+    desk.adopt(A, plan(), true, false);
+    let waiter = desk.force(0);
+    assert_eq!(host_paced(desk.fault(waiter)), desk.at(600));
+}
+
+#[test]
+fn a_used_up_host_is_told_at_once_with_when() {
+    let mut desk = crowd(6);
+    desk.host(2, secs(100), 5);
+    for key in [1, 2] {
+        desk.want(AccountKey(key), Want::Get, None, 0, 60);
+    }
+    let now = desk.want(AccountKey(3), Want::Get, None, 0, 30);
+    assert_eq!(host_paced(desk.fault(now)), desk.at(100));
+    let view = desk.engine.view(AccountKey(3), desk.at(0)).unwrap();
+    assert_eq!(
+        (view.host, view.earliest),
+        (desk.at(100), Some(desk.at(100)))
+    );
+    // Those who are before it in the line take their share.
+    let patient = desk.want(AccountKey(4), Want::Get, None, 150, 300);
+    let second = desk.want(AccountKey(5), Want::Get, None, 150, 300);
+    assert_eq!(desk.verdict(patient), None);
+    assert_eq!(host_paced(desk.fault(second)), desk.at(200));
+    desk.advance(secs(100));
+    desk.token(patient);
+}
+
+#[test]
+fn a_short_wait_at_a_host_is_waited_and_one_that_is_too_long_is_told() {
+    let mut desk = crowd(30);
+    desk.host(1, secs(1), 5);
+    let waiters: Vec<_> = (1..=30)
+        .map(|key| desk.want(AccountKey(key), Want::Get, None, 0, 30))
+        .collect();
+    let told = waiters.iter().filter(|it| desk.verdict(**it).is_some());
+    assert_eq!(
+        told.count(),
+        1 + 19,
+        "one at once, ten in ten seconds, the others not"
+    );
+    let brief = desk.want(AccountKey(30), Want::Get, None, 0, 5);
+    assert!(host_paced(desk.fault(brief)) > desk.at(5));
+    desk.advance(secs(10));
+    let served = waiters.iter().take(11);
+    for waiter in served {
+        desk.token(*waiter);
+    }
+}
+
+#[test]
+fn whoever_waits_for_an_attempt_to_end_is_told_once_that_uses_the_pace_up() {
+    let mut desk = crowd(3);
+    desk.host(1, secs(500), 1);
+    desk.hold.insert(Step::Send);
+    desk.want(AccountKey(1), Want::Get, None, 0, 60);
+    let waiter = desk.want(AccountKey(2), Want::Get, None, 0, 60);
+    let patient = desk.want(AccountKey(3), Want::Get, None, 600, 900);
+    assert_eq!(
+        desk.verdict(waiter),
+        None,
+        "it may begin as soon as the other ends"
+    );
+    desk.hold.clear();
+    desk.answer(granted(3600));
+    assert_eq!(host_paced(desk.fault(waiter)), desk.at(500));
+    desk.advance(secs(500));
+    desk.token(patient);
 }

@@ -273,7 +273,7 @@ fn who_waits_long_enough_for_the_pace_gets_a_token_and_who_does_not_is_told_when
     let hasty = desk.want(A, Want::Rejected(old), None, 0, 600);
     let Fault::Paced {
         retry,
-        login: false,
+        by: tokend_engine::Pace::Attempts,
         ..
     } = desk.fault(hasty)
     else {

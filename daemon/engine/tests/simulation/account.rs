@@ -32,7 +32,7 @@ pub(crate) struct Account {
     pub(crate) vault: Vault,
     pub(crate) disk: Option<Record>,
     pub(crate) write: Option<Write>,
-    pub(crate) admitted: Option<(AttemptId, u64)>,
+    pub(crate) admitted: Option<AttemptId>,
     pub(crate) recorded: Option<AttemptId>,
     pub(crate) flight: Option<Flight>,
     /// The last grant that is on disk, and the last one the store refused.

@@ -24,6 +24,8 @@ impl World {
         // pace be exceeded: nobody can know better.
         let believed = now + account.drift;
         let rested = account.rest_until <= believed;
+        let host = &mut self.hosts[account.plan.host.0 as usize];
+        host.arrivals.push(now + host.drift);
         let provider = &mut account.provider;
         let mut paced = provider.attempts.arrive(believed);
         if kind == Kind::Login {

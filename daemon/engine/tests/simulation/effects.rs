@@ -53,7 +53,7 @@ impl World {
     }
 
     fn claim(&mut self, a: usize, id: AttemptId) {
-        let (account, now) = (&mut self.accounts[a], self.now);
+        let account = &mut self.accounts[a];
         if account.admitted.is_some() || account.flight.is_some() || account.write.is_some() {
             return self.breaks(format!("account {a} claims while something is under way"));
         }
@@ -62,7 +62,7 @@ impl World {
                 "account {a} is tried again although nothing changed"
             ));
         }
-        account.admitted = Some((id, now));
+        account.admitted = Some(id);
         let host = &mut self.hosts[account.plan.host.0 as usize];
         host.admitted += 1;
         if host.admitted > host.plan.in_flight {
@@ -81,7 +81,7 @@ impl World {
     }
 
     fn record(&mut self, a: usize, id: AttemptId, durable: &Durable) {
-        let admitted = self.accounts[a].admitted.map(|(id, _)| id);
+        let admitted = self.accounts[a].admitted;
         if admitted != Some(id) || durable.intent.map(|intent| intent.attempt) != Some(id) {
             return self.breaks(format!("account {a} records what it has not claimed"));
         }
@@ -133,10 +133,6 @@ impl World {
             secret,
             arrived: false,
         });
-        let host = &mut self.hosts[account.plan.host.0 as usize];
-        let drift = host.drift;
-        host.debits
-            .extend(account.admitted.map(|(_, admitted)| admitted + drift));
         let wait = match self.misfortune(30) {
             true => self.rng.between(SECOND, 2 * MINUTE),
             false => self.rng.between(0, 100),
@@ -149,7 +145,7 @@ impl World {
         if account.flight.is_some() {
             return self.breaks(format!("account {a} gives up what it has sent"));
         }
-        if account.admitted.is_some_and(|(admitted, _)| admitted == id) {
+        if account.admitted == Some(id) {
             account.admitted = None;
             self.hosts[account.plan.host.0 as usize].admitted -= 1;
         }

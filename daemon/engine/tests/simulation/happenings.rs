@@ -20,7 +20,7 @@ impl World {
             Happening::Return(a) => self.come_back(a),
             Happening::Deadline(waiter) => self.deadline(waiter),
             Happening::Claimed(a, id, result) => {
-                if self.up && self.accounts[a].admitted.map(|(id, _)| id) == Some(id) {
+                if self.up && self.accounts[a].admitted == Some(id) {
                     self.accounts[a].unsaved |= result == Err(ClaimRefusal::Store);
                     self.tell(Event::Claimed(key(a), id, result));
                 }
@@ -220,7 +220,7 @@ impl World {
         }
         // Nobody may hear twice of what was not heard once.
         let early = match echo {
-            Echo::Claimed(id) => self.accounts[a].admitted.map(|(id, _)| id) == Some(id),
+            Echo::Claimed(id) => self.accounts[a].admitted == Some(id),
             Echo::Recorded(id) => matches!(
                 self.accounts[a].write,
                 Some(crate::store::Write { purpose: Purpose::Intent(now), .. }) if now == id

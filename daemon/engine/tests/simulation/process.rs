@@ -2,7 +2,7 @@
 //!
 //! Owns what of an account outlives the process and how it is taken up again. What the disk holds is all that is left of a crash.
 
-use tokend_engine::{Adoption, Asked, Engine, Event, HostKey, Intent, Kind};
+use tokend_engine::{Adoption, Asked, Engine, Event, HostKey, HostUsed, Intent, Kind};
 
 use crate::store::{Purpose, Vault};
 use crate::window::Window;
@@ -135,7 +135,12 @@ impl World {
             let restored = self
                 .clocks
                 .restore(self.now, &record.anchor, &record.durable);
-            used.push(restored.durable.host);
+            // What was under way had arrived by now, if it has arrived at all.
+            let intents = usize::from(restored.durable.intent.is_some());
+            used.push(HostUsed {
+                tat: restored.durable.host,
+                sent_by: vec![self.clocks.steady(self.now); intents],
+            });
             // Where a clock makes more time seem to have passed than has, the one who knows most is excused by as much.
             let known = record.anchor.truth(record.durable.host.0) + account.host_drift_written;
             let drift = account.host_drift_written + restored.ahead;
@@ -147,17 +152,17 @@ impl World {
             let host = &mut self.hosts[host];
             host.drift = host.drift.max(drift);
         }
-        for tat in used {
-            self.tell(Event::HostUsed(host_key(host), tat));
+        for used in used {
+            self.tell(Event::HostUsed(host_key(host), used));
         }
     }
 
-    /// Checks that a host was not asked too often since it was last checked, on the clock of admission.
+    /// Checks that a host was not asked too often since it was last checked, as the host itself counts.
     pub(crate) fn count_host(&mut self, host: usize) {
         let mut window = Window::new(self.hosts[host].plan.rate);
-        let mut debits = std::mem::take(&mut self.hosts[host].debits);
-        debits.sort_unstable();
-        if let Some(at) = debits.into_iter().find(|at| !window.arrive(*at)) {
+        let mut arrivals = std::mem::take(&mut self.hosts[host].arrivals);
+        arrivals.sort_unstable();
+        if let Some(at) = arrivals.into_iter().find(|at| !window.arrive(*at)) {
             let at = at - START;
             self.breaks(format!(
                 "host {host} is asked too often {at} ms after the start"

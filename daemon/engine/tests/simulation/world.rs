@@ -89,8 +89,8 @@ pub(crate) struct Waiting {
 pub(crate) struct Host {
     pub(crate) plan: HostPlan,
     pub(crate) admitted: u32,
-    /// When the attempts that were sent had been let in.
-    pub(crate) debits: Vec<u64>,
+    /// When requests came.
+    pub(crate) arrivals: Vec<u64>,
     /// As of its accounts.
     pub(crate) drift: u64,
 }
@@ -165,7 +165,7 @@ impl World {
                     in_flight: u32::try_from(rng.between(1, 3)).unwrap_or(1),
                 },
                 admitted: 0,
-                debits: Vec::new(),
+                arrivals: Vec::new(),
                 drift: 0,
             })
             .collect();
