@@ -18,7 +18,7 @@ Examples:
 Socket: --socket, else $TOKEND_SOCKET, else the first that exists of
   $XDG_RUNTIME_DIR/tokend/tokend.sock and /run/tokend/tokend.sock
 
-Durations: 500ms, 30s, 10m, 1h30m, 2d; at most 30 days
+Durations: 500ms, 90s, 45m, 1h 30m (or 1h30m), 7d; at most 30 days
 
 Exit codes:
    0  done

@@ -5,7 +5,6 @@
 
 use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -220,12 +219,12 @@ impl<'p> Value<'p> {
         mistakes: &mut Mistakes,
     ) -> Option<Duration> {
         let text = self.quoted("a duration in quotes, such as \"90s\"", mistakes)?;
-        let parsed = SignedDuration::from_str(text)
-            .ok()
-            .and_then(|signed| Duration::try_from(signed).ok());
-        let Some(duration) = parsed else {
-            let help = "write a number and a unit: `500ms`, `90s`, `45m`, `1h 30m`".to_owned();
-            return self.wrong(mistakes, format!("`{text}` is not a duration"), help);
+        let duration = match tokend_notation::duration(text) {
+            Ok(duration) => duration,
+            Err(why) => {
+                let message = format!("`{text}` is not a duration");
+                return self.wrong(mistakes, message, why.to_string());
+            }
         };
         if range.contains(&duration) {
             return Some(duration);

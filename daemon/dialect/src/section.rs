@@ -3,9 +3,7 @@
 //! Owns the sentences about unknown keys, wrong types, unknown words and durations. It never stops at a mistake: it
 //! notes it and yields nothing, so that one run tells everything.
 
-use std::{str::FromStr, time::Duration};
-
-use jiff::SignedDuration;
+use std::time::Duration;
 
 use crate::{
     document::{Node, Span, Table, Value},
@@ -177,19 +175,16 @@ const LONGEST: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
 /// A duration with units, such as `45m` or `1h 30m`.
 pub(crate) fn duration(node: &Node, mistakes: &mut Mistakes) -> Option<Duration> {
     let text = string(node, mistakes)?;
-    let parsed = SignedDuration::from_str(text)
-        .ok()
-        .and_then(|signed| Duration::try_from(signed).ok());
-    let parsed = parsed.filter(|duration| *duration <= LONGEST);
-    if parsed.is_none() {
-        let help = "write a number and a unit, at most ten years: `90s`, `45m`, `1h 30m`, `500ms`";
-        mistakes.add(
-            &node.span,
-            format!("`{text}` is not a duration"),
-            Some(help.to_owned()),
-        );
-    }
-    parsed
+    let (message, help) = match tokend_notation::duration(text) {
+        Ok(duration) if duration <= LONGEST => return Some(duration),
+        Ok(_) => (
+            format!("`{text}` is out of range"),
+            "at most ten years".to_owned(),
+        ),
+        Err(why) => (format!("`{text}` is not a duration"), why.to_string()),
+    };
+    mistakes.add(&node.span, message, Some(help));
+    None
 }
 
 /// A duration longer than nothing.

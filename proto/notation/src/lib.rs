@@ -1,8 +1,10 @@
-//! What people write, read alike wherever they write it.
+//! What people write, read alike wherever they write it: durations and secrets.
 //!
-//! Owns what of some bytes is the secret. Daemon and command line read with it, so that they do not differ. It never does I/O,
-//! holds nothing, and shows no secret: its errors tell kinds and counts.
+//! Owns the grammar of a duration and what of some bytes is the secret. Configuration, dialects, daemon and command line all read
+//! with it, so that no two of them differ. It never does I/O, holds nothing, and shows no secret: its errors tell kinds and counts.
 
+mod duration;
 mod secret;
 
+pub use duration::{NotADuration, duration};
 pub use secret::{Lines, NotASecret, Secret, secret};

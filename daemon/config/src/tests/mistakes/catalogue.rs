@@ -433,9 +433,9 @@ host = { burst = 1000000, every = "31d" }
 attemps = 1"#,
         &[
             "6:22: expected a whole number from 1 to 1000000",
-            "6:33: `1x` is not a duration; write a number and a unit: `500ms`, `90s`, `45m`, `1h 30m`",
+            "6:33: `1x` is not a duration; write a number and a unit: `500ms`, `90s`, `45m`, `1h 30m`, `7d`",
             r#"7:10: expected a rate, found a string; write `{ burst = 5, every = "1m" }`: five at once, then one a minute"#,
-            "8:35: `31d` is not a duration; write a number and a unit: `500ms`, `90s`, `45m`, `1h 30m`",
+            "8:8: a full burst would take longer than ten years to come back; make the burst smaller or the period shorter",
             "9:1: unknown key `attemps`; did you mean `attempts`? valid here: `attempts`, `logins`, `host`, `host_in_flight`",
         ],
     ),
