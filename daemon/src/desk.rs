@@ -1,10 +1,12 @@
 //! Where requests are answered, or passed on.
 //!
-//! Owns what each request means: who may ask it, what the registry can answer at once, what the driver is asked instead, and what
+//! Owns what each request means: who may ask it, decided once, what the registry can answer at once, what the driver is asked instead, and what
 //! is said to whoever may not. Never waits on behalf of a session: what takes time is handed back as a future.
 
 mod admission;
 mod diagnose;
+mod pages;
+mod release;
 mod whoami;
 mod witness;
 
@@ -14,10 +16,9 @@ use std::time::Duration;
 
 use subtle::ConstantTimeEq as _;
 use tokend_engine::{Demand, Timestamp, Want};
-use tokend_policy::{Needs, Peer, Permission, Permissions};
+use tokend_policy::{Needs, Peer, Permission};
 use tokend_proto::{
-    AccountLine, AccountName, AccountStatus, AccountsPage, Fault, FaultCode, LoginSecret,
-    MAX_FRAME, Request, Response, SecretText, StatusPage, Token,
+    AccountName, Fault, FaultCode, LoginSecret, Request, Response, SecretText, Token,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -29,18 +30,15 @@ use crate::means;
 use crate::message::{Answer, Driver, Message, Reply};
 use crate::metrics::Metrics;
 use crate::peer;
-use crate::registry::{IssuedToken, Registry, Slot};
+use crate::registry::{Epoch, IssuedToken, Registry, Slot};
 use crate::reload::Reloader;
 use crate::roster::record_id;
 
-use admission::{ANY, administrator, allowed, gone, not_forgotten, unknown};
+use admission::{administrator, gone, not_forgotten, overtaken, unknown};
+use pages::list;
+pub(crate) use release::{Answered, Release, Rules};
+use release::{Decided, decide};
 
-/// How many accounts a page of `status` holds at most.
-const STATUS_PAGE: usize = 25;
-/// How many accounts a page of `list` holds at most.
-const LIST_PAGE: usize = 300;
-/// How many bytes of a page are filled; the rest of a frame is for what surrounds it.
-const PAGE_BYTES: usize = MAX_FRAME - 1024;
 /// The longest a request may wait. A client that names a longer time waits this long.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long somebody waits who enters a credential and learns whether it is right.
@@ -66,7 +64,13 @@ pub(crate) struct Desk {
 pub(crate) enum Handled {
     /// Answered on the spot.
     Now(Response),
-    /// Under way; the future ends with the answer.
+    /// Under way; the future ends with the answer, which may leave only by [`Desk::release`].
+    Later(Pin<Box<dyn Future<Output = Answered> + Send>>),
+}
+
+/// What was done about a request that may be answered.
+enum Done {
+    Now(Response),
     Later(Pin<Box<dyn Future<Output = Response> + Send>>),
 }
 
@@ -89,56 +93,101 @@ impl Desk {
         (always | of_metrics).without(peer.asked()) | epoch.lacks(peer, request.account())
     }
 
-    /// Answers a request, or passes it on. Reached through `handle`, which counts and records.
-    fn dispatch(&self, peer: &Peer, request: Request) -> Handled {
-        let handled = match request {
+    /// Decides about a request, and answers it or passes it on. Reached through `handle`, which counts and records.
+    fn dispatch(&self, epoch: &Arc<Epoch>, peer: &Peer, request: Request) -> (Decided, Done) {
+        let permission = match &request {
+            Request::Get { .. } => Some(Permission::Get),
+            Request::Reject { .. } => Some(Permission::Reject),
+            Request::Refresh { .. } => Some(Permission::Refresh),
+            Request::Login { .. } => Some(Permission::Login),
+            Request::Status { .. } | Request::Diagnose { .. } => Some(Permission::Status),
+            _ => None,
+        };
+        let decided = match permission.zip(request.account()) {
+            Some((permission, account)) => decide(epoch, peer, account, permission),
+            None => Ok(Decided::nothing()),
+        };
+        let mut decided = match decided {
+            Ok(decided) => decided,
+            Err(fault) => return (Decided::nothing(), Done::Now(Response::Fault(*fault))),
+        };
+        let done = match decided.slot.clone() {
+            Some(slot) => self.about(&slot, epoch, peer, &decided, request),
+            None => self.about_none(epoch, peer, &mut decided, request),
+        };
+        let done = done.unwrap_or_else(|fault| Done::Now(Response::Fault(*fault)));
+        (decided, done)
+    }
+
+    /// A request about an account that the peer may make.
+    fn about(
+        &self,
+        slot: &Arc<Slot>,
+        epoch: &Arc<Epoch>,
+        peer: &Peer,
+        decided: &Decided,
+        request: Request,
+    ) -> Result<Done, Box<Fault>> {
+        let has_tokens = decided.rules.token.is_some();
+        match request {
             Request::Get {
-                account,
                 min_validity_ms,
                 wait_ms,
                 timeout_ms,
-            } => self.get(peer, &account, min_validity_ms, wait_ms, timeout_ms),
+                ..
+            } => Ok(self.get(slot, min_validity_ms, wait_ms, timeout_ms)),
             Request::Reject {
-                account,
                 token,
                 wait_ms,
                 timeout_ms,
-            } => self.reject(peer, &account, &token, wait_ms, timeout_ms),
+                ..
+            } => Ok(self.reject(slot, peer, has_tokens, &token, wait_ms, timeout_ms)),
             Request::Refresh {
-                account,
                 wait_ms,
                 timeout_ms,
-            } => self.refresh(peer, &account, wait_ms, timeout_ms),
-            Request::Status { account, after } => {
-                self.status(peer, account.as_ref(), after.as_ref())
+                ..
+            } => Ok(self.refresh(slot, peer, has_tokens, wait_ms, timeout_ms)),
+            Request::Login { secret, .. } => self.login(slot, peer, secret),
+            Request::Diagnose { .. } => Ok(self.diagnose(epoch, peer, Some(slot), None)),
+            _ => Ok(self.status(epoch, peer, Some(slot), None)),
+        }
+    }
+
+    /// A request about all accounts, about none, or about one that need not be configured.
+    fn about_none(
+        &self,
+        epoch: &Arc<Epoch>,
+        peer: &Peer,
+        decided: &mut Decided,
+        request: Request,
+    ) -> Result<Done, Box<Fault>> {
+        match request {
+            Request::Status { after, .. } => Ok(self.status(epoch, peer, None, after.as_ref())),
+            Request::List { after } => Ok(Done::Now(list(epoch, peer, after.as_ref()))),
+            Request::Reload => {
+                let what = "reload the configuration";
+                let rule = administrator(epoch, peer, Permission::Reload, what)?;
+                decided.rules.act = Some(rule);
+                Ok(self.reload(peer))
             }
-            Request::List { after } => Ok(Handled::Now(self.list(peer, after.as_ref()))),
-            Request::Reload => self.reload(peer),
-            Request::Login { account, secret } => self.login(peer, &account, secret),
-            Request::Forget { account } => self.forget(peer, &account),
-            Request::Diagnose { account, after } => {
-                self.diagnose(peer, account.as_ref(), after.as_ref())
-            }
-            Request::Metrics { after } => self.read_metrics(peer, after),
-            Request::Whoami => Ok(self.whoami(peer)),
-            Request::Hello { .. } => Err(Box::new(Fault::new(
+            Request::Forget { account } => self.forget(epoch, peer, decided, &account),
+            Request::Diagnose { after, .. } => Ok(self.diagnose(epoch, peer, None, after.as_ref())),
+            Request::Metrics { after } => self.read_metrics(epoch, peer, after),
+            Request::Whoami => Ok(self.whoami(epoch, peer)),
+            _ => Err(Box::new(Fault::new(
                 FaultCode::BadRequest,
                 "hello was said twice",
             ))),
-        };
-        handled.unwrap_or_else(|fault| Handled::Now(Response::Fault(*fault)))
+        }
     }
 
     fn get(
         &self,
-        peer: &Peer,
-        account: &AccountName,
+        slot: &Slot,
         min_validity_ms: Option<u64>,
         wait_ms: u64,
         timeout_ms: u64,
-    ) -> Result<Handled, Box<Fault>> {
-        let epoch = self.registry.epoch();
-        let slot = allowed(&epoch, peer, account, Permission::Get)?;
+    ) -> Done {
         let now = self.clock.steady();
         let min_validity = min_validity_ms.map(Duration::from_millis);
         slot.held.asked().touch(now);
@@ -149,25 +198,24 @@ impl Desk {
                 // Only a hint: when the driver has no room for it, the next `get` after expiry does the same job.
                 let _dropped = self.driver.try_send(Message::Asked(slot.key));
             }
-            return Ok(Handled::Now(Response::Token(self.told(token, now))));
+            return Done::Now(Response::Token(self.told(token, now)));
         }
         let demand = demand(now, min_validity, wait_ms, timeout_ms);
-        Ok(self.want(slot, demand, Want::Get))
+        self.want(slot, demand, Want::Get)
     }
 
     /// An API refused a token. Only the token held counts: whoever reports an older one gets the newer one at once, so that ten
     /// processes that report the same token cause one attempt.
     fn reject(
         &self,
+        slot: &Slot,
         peer: &Peer,
-        account: &AccountName,
+        has_tokens: bool,
         token: &SecretText,
         wait_ms: u64,
         timeout_ms: u64,
-    ) -> Result<Handled, Box<Fault>> {
-        let epoch = self.registry.epoch();
-        let slot = allowed(&epoch, peer, account, Permission::Reject)?;
-        let has_tokens = epoch.decide(peer, slot, Permission::Get).is_allowed();
+    ) -> Done {
+        let account = &slot.account.name;
         let now = self.clock.steady();
         slot.held.asked().touch(now);
         let current = slot.held.token();
@@ -176,47 +224,44 @@ impl Desk {
             Some(newer) if newer.held.is_good(now, None) => {
                 if !has_tokens {
                     let message = format!("account {account} has a newer token");
-                    return Ok(Handled::Now(Response::Done { message }));
+                    return Done::Now(Response::Done { message });
                 }
-                return Ok(Handled::Now(Response::Token(self.told(newer, now))));
+                return Done::Now(Response::Token(self.told(newer, now)));
             }
             _ => Want::Get,
         };
         if matches!(want, Want::Rejected(_)) {
-            tracing::info!(account = %slot.account.name, peer = %peer, "a client reports that its token was refused");
+            tracing::info!(account = %account, peer = %peer, "a client reports that its token was refused");
         }
         let demand = demand(now, None, wait_ms, timeout_ms);
         let wanted = self.want(slot, demand, want);
-        Ok(if has_tokens {
-            wanted
-        } else {
-            without_token(wanted, account)
-        })
+        match has_tokens {
+            true => wanted,
+            false => without_token(wanted, account),
+        }
     }
 
     fn refresh(
         &self,
+        slot: &Slot,
         peer: &Peer,
-        account: &AccountName,
+        has_tokens: bool,
         wait_ms: u64,
         timeout_ms: u64,
-    ) -> Result<Handled, Box<Fault>> {
-        let epoch = self.registry.epoch();
-        let slot = allowed(&epoch, peer, account, Permission::Refresh)?;
+    ) -> Done {
+        let account = &slot.account.name;
         let now = self.clock.steady();
         slot.held.asked().touch(now);
-        tracing::info!(account = %slot.account.name, peer = %peer, "a new token is asked for by a person");
+        tracing::info!(account = %account, peer = %peer, "a new token is asked for by a person");
         let demand = demand(now, None, wait_ms, timeout_ms);
         let wanted = self.want(slot, demand, Want::Forced);
-        let has_tokens = epoch.decide(peer, slot, Permission::Get).is_allowed();
-        Ok(if has_tokens {
-            wanted
-        } else {
-            without_token(wanted, account)
-        })
+        match has_tokens {
+            true => wanted,
+            false => without_token(wanted, account),
+        }
     }
 
-    fn want(&self, slot: &Slot, demand: Demand, want: Want) -> Handled {
+    fn want(&self, slot: &Slot, demand: Demand, want: Want) -> Done {
         let account = slot.key;
         self.ask(|reply| Message::Wanted {
             account,
@@ -226,16 +271,9 @@ impl Desk {
         })
     }
 
-    fn login(
-        &self,
-        peer: &Peer,
-        account: &AccountName,
-        secret: LoginSecret,
-    ) -> Result<Handled, Box<Fault>> {
-        let epoch = self.registry.epoch();
-        let slot = allowed(&epoch, peer, account, Permission::Login)?;
+    fn login(&self, slot: &Slot, peer: &Peer, secret: LoginSecret) -> Result<Done, Box<Fault>> {
         means::accepts(&slot.account, &secret)?;
-        tracing::info!(account = %account, peer = %peer, "a credential is entered by a person");
+        tracing::info!(account = %slot.account.name, peer = %peer, "a credential is entered by a person");
         let now = self.clock.steady();
         let answer_by = now.after(LOGIN_WAIT);
         let demand = Demand {
@@ -255,26 +293,33 @@ impl Desk {
 
     /// Drops every secret stored under a name: of the account as it is configured, of what was configured under that name before,
     /// and of an account that is not configured any more.
-    fn forget(&self, peer: &Peer, account: &AccountName) -> Result<Handled, Box<Fault>> {
-        let epoch = self.registry.epoch();
+    fn forget(
+        &self,
+        epoch: &Epoch,
+        peer: &Peer,
+        decided: &mut Decided,
+        account: &AccountName,
+    ) -> Result<Done, Box<Fault>> {
         let slot = epoch.slot(account);
         if slot.is_some() {
-            allowed(&epoch, peer, account, Permission::Forget)?;
-        } else if !epoch.administers(peer, Permission::Forget).is_allowed() {
-            return Err(unknown(&epoch, peer, account));
+            *decided = decide(epoch, peer, account, Permission::Forget)?;
+        } else {
+            let rule = epoch.administers(peer, Permission::Forget);
+            let rule = rule.map_err(|_| unknown(epoch, peer, account))?;
+            decided.rules.act = Some(rule);
         }
         tracing::info!(account = %account, peer = %peer, "an account is to be forgotten");
         let keep = slot.and_then(|slot| record_id(&slot.account));
         let configured = slot.map(|slot| slot.key);
         let first = match configured {
             Some(account) => self.ask(|reply| Message::Forget { account, reply }),
-            None => Handled::Now(Response::Fault(*unknown(&epoch, peer, account))),
+            None => Done::Now(Response::Fault(*unknown(epoch, peer, account))),
         };
         let (reloader, account) = (Arc::clone(&self.reloader), account.clone());
         Ok(to_the_end(async move {
             let first = match first {
-                Handled::Now(response) => response,
-                Handled::Later(pending) => pending.await,
+                Done::Now(response) => response,
+                Done::Later(pending) => pending.await,
             };
             match (configured, first) {
                 (Some(_), Response::Fault(fault)) => Response::Fault(fault),
@@ -289,21 +334,19 @@ impl Desk {
         }))
     }
 
-    fn reload(&self, peer: &Peer) -> Result<Handled, Box<Fault>> {
-        let epoch = self.registry.epoch();
-        administrator(&epoch, peer, Permission::Reload, "reload the configuration")?;
+    fn reload(&self, peer: &Peer) -> Done {
         tracing::info!(peer = %peer, "a reload is asked for");
         let reloader = Arc::clone(&self.reloader);
-        Ok(to_the_end(async move {
+        to_the_end(async move {
             match reloader.reload().await {
                 Ok(message) => Response::Done { message },
                 Err(fault) => Response::Fault(*fault),
             }
-        }))
+        })
     }
 
-    fn whoami(&self, peer: &Peer) -> Handled {
-        let (peer, epoch) = (peer.clone(), Arc::clone(&self.registry.epoch()));
+    fn whoami(&self, epoch: &Arc<Epoch>, peer: &Peer) -> Done {
+        let (peer, epoch) = (peer.clone(), Arc::clone(epoch));
         // Names of users may come from a server.
         to_the_end(async move {
             let answer = tokio::task::spawn_blocking(move || whoami::answer(&peer, &epoch));
@@ -311,83 +354,30 @@ impl Desk {
         })
     }
 
-    fn list(&self, peer: &Peer, after: Option<&AccountName>) -> Response {
-        let epoch = self.registry.epoch();
-        let mut slots = epoch.visible(peer, ANY, after);
-        let line = |slot: &Arc<Slot>| AccountLine {
-            account: slot.account.name.clone(),
-            dialect: slot.account.dialect.name().to_owned(),
-        };
-        let mut accounts: Vec<_> = slots.by_ref().take(LIST_PAGE).map(line).collect();
-        let mut more = slots.next().is_some();
-        more |= fit(&mut accounts, |line| {
-            32 + line.account.as_str().len() + line.dialect.len()
-        });
-        let next = accounts
-            .last()
-            .filter(|_| more)
-            .map(|line| line.account.clone());
-        Response::Accounts(AccountsPage { accounts, next })
-    }
-
-    fn status(
-        &self,
-        peer: &Peer,
-        account: Option<&AccountName>,
-        after: Option<&AccountName>,
-    ) -> Result<Handled, Box<Fault>> {
-        let epoch = self.registry.epoch();
-        let mut next = None;
-        let accounts: Vec<_> = match account {
-            Some(account) => {
-                let slot = allowed(&epoch, peer, account, Permission::Status)?;
-                vec![(slot.key, account.clone())]
-            }
-            None => {
-                let status = Permissions::of(&[Permission::Status]);
-                let mut slots = epoch.visible(peer, status, after);
-                let page: Vec<_> = slots
-                    .by_ref()
-                    .take(STATUS_PAGE)
-                    .map(|slot| (slot.key, slot.account.name.clone()))
-                    .collect();
-                if slots.next().is_some() {
-                    next = page.last().map(|(_, name)| name.clone());
-                }
-                page
-            }
-        };
-        let driver = self.driver.clone();
-        Ok(Handled::Later(Box::pin(async move {
-            let (reply, answer) = oneshot::channel();
-            let sent = driver.send(Message::Status { accounts, reply }).await;
-            let (Ok(()), Ok(mut accounts)) = (sent, answer.await) else {
-                return Response::Fault(gone());
-            };
-            if fit(&mut accounts, status_size) {
-                next = accounts.last().map(|status| status.account.clone());
-            }
-            Response::Status(StatusPage { accounts, next })
-        })))
-    }
-
     /// Passes a request to the driver. The message is on its way when this returns, unless the driver is very busy: only then does
     /// the session wait for room.
-    fn ask(&self, message: impl FnOnce(Reply) -> Message) -> Handled {
+    fn ask(&self, message: impl FnOnce(Reply) -> Message) -> Done {
         let (reply, answer) = oneshot::channel();
         let unsent = match self.driver.try_send(message(reply)) {
             Ok(()) => None,
             Err(mpsc::error::TrySendError::Full(message)) => Some((self.driver.clone(), message)),
             Err(mpsc::error::TrySendError::Closed(_)) => {
-                return Handled::Now(Response::Fault(gone()));
+                return Done::Now(Response::Fault(gone()));
             }
         };
+        let (registry, under) = (Arc::clone(&self.registry), self.registry.epoch().number());
         let clock = self.clock.clone();
-        Handled::Later(Box::pin(async move {
-            if let Some((driver, message)) = unsent
-                && driver.send(message).await.is_err()
-            {
-                return Response::Fault(gone());
+        Done::Later(Box::pin(async move {
+            if let Some((driver, message)) = unsent {
+                let Ok(room) = driver.reserve().await else {
+                    return Response::Fault(gone());
+                };
+                // What changes an account is not begun on the word of a configuration that went while this waited for room.
+                let changes = matches!(message, Message::Login { .. } | Message::Forget { .. });
+                if changes && registry.epoch().number() != under {
+                    return Response::Fault(overtaken());
+                }
+                room.send(message);
             }
             match answer.await {
                 Ok(Answer::Token(token)) => Response::Token(tell(&token, clock.steady(), &clock)),
@@ -403,15 +393,22 @@ impl Desk {
     }
 }
 
+/// What is said instead of a token to whoever may cause one and not have it.
+fn new_token(account: &AccountName) -> Response {
+    Response::Done {
+        message: format!("account {account} has a new token"),
+    }
+}
+
 /// The answer without its token, for whoever may cause one and not have it.
-fn without_token(handled: Handled, account: &AccountName) -> Handled {
-    let message = format!("account {account} has a new token");
-    match handled {
-        Handled::Now(Response::Token(_)) => Handled::Now(Response::Done { message }),
-        Handled::Now(other) => Handled::Now(other),
-        Handled::Later(pending) => Handled::Later(Box::pin(async move {
+fn without_token(done: Done, account: &AccountName) -> Done {
+    let instead = new_token(account);
+    match done {
+        Done::Now(Response::Token(_)) => Done::Now(instead),
+        Done::Now(other) => Done::Now(other),
+        Done::Later(pending) => Done::Later(Box::pin(async move {
             match pending.await {
-                Response::Token(_) => Response::Done { message },
+                Response::Token(_) => instead,
                 other => other,
             }
         })),
@@ -442,48 +439,17 @@ fn demand(now: Timestamp, min_validity: Option<Duration>, wait_ms: u64, timeout_
 }
 
 /// Work that is finished even when the client does not wait for it.
-fn to_the_end(work: impl Future<Output = Response> + Send + 'static) -> Handled {
-    Handled::Later(Box::pin(async move {
-        let died = || {
-            Fault::new(
-                FaultCode::Internal,
-                "the request failed inside tokend; please report this",
-            )
-        };
-        attempts::guarded(work)
-            .await
-            .unwrap_or_else(|| Response::Fault(died()))
+fn to_the_end(work: impl Future<Output = Response> + Send + 'static) -> Done {
+    Done::Later(Box::pin(async move {
+        attempts::guarded(work).await.unwrap_or_else(died)
     }))
 }
 
-/// Shortens a page until it fits a frame, but not to nothing. True when something was left out.
-fn fit<T>(page: &mut Vec<T>, size: impl Fn(&T) -> usize) -> bool {
-    let mut left = PAGE_BYTES;
-    let fits = page.iter().take_while(|line| {
-        let rest = left.checked_sub(size(line));
-        left = rest.unwrap_or(0);
-        rest.is_some()
-    });
-    let count = fits.count().max(1);
-    let cut = page.len() > count;
-    page.truncate(count);
-    cut
-}
-
-fn status_size(status: &AccountStatus) -> usize {
-    let problem = status.problem.as_ref().map_or(0, |fault| {
-        fault.message.len() + fault.advice.as_ref().map_or(0, String::len)
-    });
-    let last = status
-        .last_attempt
-        .as_ref()
-        .map_or(0, |last| last.outcome.len());
-    // More than all numbers and lengths together take.
-    512 + status.account.as_str().len()
-        + status.dialect.len()
-        + status.base_url.len()
-        + problem
-        + last
+fn died() -> Response {
+    Response::Fault(Fault::new(
+        FaultCode::Internal,
+        "the request failed inside tokend; please report this",
+    ))
 }
 
 /// Compares without telling by its duration how much of a guess was right.

@@ -13,7 +13,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use tokend_config::{Account, Proxy};
 use tokend_engine::Timestamp;
-use tokend_policy::{Peer, Permission, Permissions};
+use tokend_policy::{Peer, Permission};
 use tokend_proto::{
     AccountName, DiagnosisPage, Fault, FaultCode, Finding, Response, Severity, Topic,
 };
@@ -232,10 +232,9 @@ fn spots(account: &Account, upstream: &Upstream) -> Vec<Spot> {
 /// What whoever asks may do.
 pub(crate) fn caller(epoch: &Epoch, peer: &Peer) -> Finding {
     let admin = !epoch.as_administrator(peer).is_empty();
-    let get = Permissions::of(&[Permission::Get]);
-    let tokens = epoch.visible(peer, get, None).count();
-    let any = Permissions::OF_AN_ACCOUNT;
-    let is_stranger = epoch.visible(peer, any, None).next().is_none();
+    let sight = epoch.sight(peer);
+    let tokens = sight.count_of(Permission::Get);
+    let is_stranger = sight.is_empty();
     let who = format!("you are user {}, group {}", peer.uid, peer.gid);
     let rights = match (admin, tokens) {
         (true, tokens) => format!(

@@ -89,7 +89,7 @@ impl Metrics {
         let settings = self.0.settings.load();
         let epoch = self.0.registry.epoch();
         settings.allow.decide(peer, Permission::Status).is_allowed()
-            || epoch.administers(peer, Permission::Status).is_allowed()
+            || epoch.administers(peer, Permission::Status).is_ok()
     }
 
     /// Which facts about a peer that takes.

@@ -3,9 +3,13 @@
 //! Owns the accounts of the configuration in force and the token of each. A session looks an account up and answers from its
 //! slot; only a miss becomes an event for the driver. Only the driver writes here, and a reload replaces the whole at once.
 
+mod sight;
+
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::hash::BuildHasher as _;
+use std::hint::black_box;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokend_engine::{AccountKey, Asked, Held, Timestamp};
@@ -16,19 +20,45 @@ use tokend_policy::{Decision, Needs, Peer, Permission, Permissions, Policy};
 
 use crate::audit::Mark;
 
+use sight::Sights;
+pub(crate) use sight::{Seen, Sight};
+
 /// The configuration in force, as far as sessions need it.
 #[derive(Debug)]
-pub(crate) struct Registry(ArcSwap<Epoch>);
+pub(crate) struct Registry {
+    epoch: ArcSwap<Epoch>,
+    /// Held by whoever decides and sends, so that no configuration goes out of force between the two. Never held while anything is
+    /// waited for, so that a reload waits for some microseconds of each worker and no longer.
+    still: RwLock<()>,
+}
+
+/// A rule that decided: its policy, and which of its rules.
+pub(crate) type Rule = (Arc<Policy>, usize);
+
+/// An account that the peer may do something with.
+#[derive(Debug)]
+pub(crate) struct Granted<'a> {
+    pub(crate) slot: &'a Arc<Slot>,
+    /// The rule that says so.
+    pub(crate) rule: Rule,
+}
 
 /// One loaded configuration.
 #[derive(Debug, Default)]
 pub(crate) struct Epoch {
-    slots: HashMap<AccountName, Arc<Slot>>,
-    /// The names in order, for lists that come in pages.
-    names: Vec<AccountName>,
+    /// Which one, of all in this run of the daemon.
+    number: u64,
+    /// The place of each account in `ordered`.
+    places: HashMap<AccountName, usize>,
+    /// The accounts in the order of their names, for lists that come in pages, each with the number of its policy: accounts share
+    /// policies by the thousand.
+    ordered: Vec<(Arc<Slot>, usize)>,
+    /// How many policies accounts have.
+    kinds: usize,
     admin: Arc<Policy>,
     /// Which facts the rules of any account or of `admin` need.
     needs: Needs,
+    sights: Sights,
 }
 
 /// An account of a loaded configuration.
@@ -69,70 +99,111 @@ pub(crate) struct IssuedToken {
 impl Registry {
     /// A registry in which nobody is served yet.
     pub(crate) fn new() -> Self {
-        Self(ArcSwap::from_pointee(Epoch::default()))
+        Self {
+            epoch: ArcSwap::from_pointee(Epoch::default()),
+            still: RwLock::default(),
+        }
     }
 
     /// The configuration in force now.
     pub(crate) fn epoch(&self) -> arc_swap::Guard<Arc<Epoch>> {
-        self.0.load()
+        self.epoch.load()
     }
 
-    /// Puts a configuration in force.
+    /// Keeps the configuration in force for as long as the guard lives. Not to be held twice by one thread, nor over anything that
+    /// waits.
+    pub(crate) fn hold_still(&self) -> RwLockReadGuard<'_, ()> {
+        self.still.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a configuration in force. When this returns, whatever was decided under the one before is on its way.
     pub(crate) fn replace(&self, epoch: Arc<Epoch>) {
-        self.0.store(epoch);
+        let _nobody_decides = self.still.write().unwrap_or_else(PoisonError::into_inner);
+        self.epoch.store(epoch);
     }
 }
 
 impl Epoch {
     /// A configuration with these accounts.
     pub(crate) fn new(slots: impl IntoIterator<Item = Arc<Slot>>, admin: Arc<Policy>) -> Self {
-        let slots: HashMap<_, _> = slots
+        static NUMBERS: AtomicU64 = AtomicU64::new(1);
+        let mut slots: Vec<_> = slots.into_iter().collect();
+        slots.sort_unstable_by(|one, other| one.account.name.cmp(&other.account.name));
+        let mut kinds = HashMap::new();
+        let ordered: Vec<_> = slots
             .into_iter()
-            .map(|slot| (slot.account.name.clone(), slot))
+            .map(|slot| {
+                let next = kinds.len();
+                let kind = *kinds
+                    .entry(Arc::as_ptr(&slot.account.allow))
+                    .or_insert(next);
+                (slot, kind)
+            })
             .collect();
-        let mut names: Vec<_> = slots.keys().cloned().collect();
-        names.sort_unstable();
-        let needs = slots.values().fold(admin.needs(), |needs, slot| {
+        let named =
+            |(place, (slot, _)): (usize, &(Arc<Slot>, usize))| (slot.account.name.clone(), place);
+        let needs = ordered.iter().fold(admin.needs(), |needs, (slot, _)| {
             needs | slot.account.allow.needs()
         });
         Self {
-            slots,
-            names,
+            number: NUMBERS.fetch_add(1, Ordering::Relaxed),
+            places: ordered.iter().enumerate().map(named).collect(),
+            ordered,
+            kinds: kinds.len(),
             admin,
             needs,
+            sights: Sights::default(),
         }
+    }
+
+    /// Which configuration this is. No two of one run have the same number.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
     }
 
     /// The account of this name.
     pub(crate) fn slot(&self, name: &AccountName) -> Option<&Arc<Slot>> {
-        self.slots.get(name)
+        let place = self.places.get(name)?;
+        self.ordered.get(*place).map(|(slot, _)| slot)
+    }
+
+    /// The account of this name; where there is none, one that is looked at in its place. Whoever may do nothing with either is to
+    /// spend the same time on both, whatever the rules of accounts are like. The same name has the same one, and nobody can tell
+    /// which.
+    fn slot_or_other(&self, name: &AccountName) -> Option<&Arc<Slot>> {
+        let place = match self.places.get(name) {
+            Some(place) => *place,
+            None => {
+                let chance = self.places.hasher().hash_one(name);
+                let count = u64::try_from(self.ordered.len()).unwrap_or(u64::MAX);
+                usize::try_from(chance.checked_rem(count)?).unwrap_or(0)
+            }
+        };
+        self.ordered.get(place).map(|(slot, _)| slot)
+    }
+
+    /// Decides about an account that does not exist as about one that is somebody else's, for the time that takes.
+    pub(crate) fn decide_for_nobody(&self, peer: &Peer, name: &AccountName, what: Permission) {
+        if let Some(slot) = self.slot_or_other(name) {
+            let decided = self.grants(peer, slot, what).is_ok();
+            black_box(decided | self.knows(peer, slot));
+        }
     }
 
     /// All accounts, by name.
     pub(crate) fn slots(&self) -> impl Iterator<Item = &Arc<Slot>> {
-        self.names.iter().filter_map(|name| self.slots.get(name))
+        self.ordered.iter().map(|(slot, _)| slot)
     }
 
-    /// The rule that gives the peer the permission: its policy, and which of its rules. For records.
-    pub(crate) fn rule_for(
-        &self,
-        peer: &Peer,
-        account: Option<&AccountName>,
-        permission: Permission,
-    ) -> Option<(Arc<Policy>, usize)> {
-        let own = account.and_then(|account| self.slots.get(account));
-        let own = own.map(|slot| &slot.account.allow);
-        own.into_iter().chain([&self.admin]).find_map(|policy| {
-            match policy.decide(peer, permission) {
-                Decision::Allowed(rule) => Some((Arc::clone(policy), rule)),
-                Decision::Denied(_) => None,
-            }
-        })
+    /// The place of the first account after this name.
+    fn place_after(&self, name: &AccountName) -> usize {
+        self.ordered
+            .partition_point(|(slot, _)| slot.account.name <= *name)
     }
 
     /// How many accounts there are.
     pub(crate) fn count(&self) -> usize {
-        self.slots.len()
+        self.ordered.len()
     }
 
     /// Which facts have to be read before the peer is told what it may do with the account, or with any where none is named.
@@ -143,11 +214,14 @@ impl Epoch {
         if self.needs.without(asked).is_empty() {
             return Needs::NONE;
         }
-        let Some(slot) = account.and_then(|account| self.slot(account)) else {
+        let Some((account, slot)) =
+            account.and_then(|account| Some((account, self.slot_or_other(account)?)))
+        else {
             return self.needs.without(asked);
         };
         let own = (self.admin.needs() | slot.account.allow.needs()).without(asked);
-        if own.is_empty() && !self.knows(peer, slot) {
+        // What is looked at in place of an account that does not exist is never the peer's own.
+        if own.is_empty() && !(slot.account.name == *account && self.knows(peer, slot)) {
             return self.needs.without(asked);
         }
         own
@@ -165,58 +239,32 @@ impl Epoch {
         may.has_any(Permissions::OF_AN_ACCOUNT)
     }
 
-    /// Whether the peer may do this with the account.
-    pub(crate) fn decide(&self, peer: &Peer, slot: &Slot, permission: Permission) -> Decision {
+    /// The rule by which the peer may do this with the account, or the facts that rules would need which might say so.
+    pub(crate) fn grants(
+        &self,
+        peer: &Peer,
+        slot: &Slot,
+        permission: Permission,
+    ) -> Result<Rule, Needs> {
         match slot.account.allow.decide(peer, permission) {
-            Decision::Denied(unread) => self.decide_for_all(peer, permission, unread),
-            allowed => allowed,
+            Decision::Allowed(rule) => Ok((Arc::clone(&slot.account.allow), rule)),
+            Decision::Denied(unread) => self
+                .administers(peer, permission)
+                .map_err(|more| unread | more),
         }
     }
 
-    /// Whether the peer may do this with every account, or with the daemon itself: as an administrator.
-    pub(crate) fn administers(&self, peer: &Peer, permission: Permission) -> Decision {
-        self.decide_for_all(peer, permission, Needs::NONE)
-    }
-
-    fn decide_for_all(&self, peer: &Peer, permission: Permission, unread: Needs) -> Decision {
+    /// The rule by which the peer may do this with every account, or with the daemon itself: as an administrator.
+    pub(crate) fn administers(&self, peer: &Peer, permission: Permission) -> Result<Rule, Needs> {
         match self.admin.decide(peer, permission) {
-            Decision::Denied(more) => Decision::Denied(unread | more),
-            allowed => allowed,
+            Decision::Allowed(rule) => Ok((Arc::clone(&self.admin), rule)),
+            Decision::Denied(unread) => Err(unread),
         }
     }
 
     /// What the peer may do with every account, and with the daemon itself.
     pub(crate) fn as_administrator(&self, peer: &Peer) -> Permissions {
         self.admin.permissions(peer)
-    }
-
-    /// How many accounts the peer may do this with.
-    pub(crate) fn count_of(&self, peer: &Peer, permission: Permission) -> usize {
-        if self.administers(peer, permission).is_allowed() {
-            return self.count();
-        }
-        let allowed = |slot: &&Arc<Slot>| {
-            let allow = &slot.account.allow;
-            allow.decide(peer, permission).is_allowed()
-        };
-        self.slots.values().filter(allowed).count()
-    }
-
-    /// The accounts the peer may do anything of these with, by name, after the one given.
-    pub(crate) fn visible<'a>(
-        &'a self,
-        peer: &'a Peer,
-        any_of: Permissions,
-        after: Option<&AccountName>,
-    ) -> impl Iterator<Item = &'a Arc<Slot>> + use<'a> {
-        let start = after.map_or(0, |after| self.names.partition_point(|name| name <= after));
-        let admin = self.as_administrator(peer).has_any(any_of);
-        self.names
-            .get(start..)
-            .unwrap_or_default()
-            .iter()
-            .filter_map(|name| self.slots.get(name))
-            .filter(move |slot| admin || slot.account.allow.permissions(peer).has_any(any_of))
     }
 }
 

@@ -4,24 +4,28 @@
 //! everything else goes to the driver and is waited for beside the next frame. A peer that is silent, slow or gone costs nobody
 //! else anything, and takes no attempt with it.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokend_policy::{Needs, Peer};
 use tokend_proto::{
-    ClientFrame, Fault, FaultCode, FrameBuffer, Request, RequestId, Response, ServerFrame,
-    decode_client, encode, negotiate,
+    AccountName, ClientFrame, Fault, FaultCode, FrameBuffer, Request, RequestId, Response,
+    ServerFrame, decode_client, encode, negotiate,
 };
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::task::{unconstrained, yield_now};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use zeroize::{Zeroize as _, Zeroizing};
 
-use crate::desk::{Desk, Handled};
+use crate::desk::{Answered, Desk, Handled, Release};
 use crate::peer::Connection;
+use crate::registry::Sight;
 
 /// The bounds of a session.
 #[derive(Debug, Clone, Copy)]
@@ -60,7 +64,7 @@ pub(crate) enum Ended {
     Broken(#[from] io::Error),
 }
 
-type Waiting = FuturesUnordered<Pin<Box<dyn Future<Output = (RequestId, Response)> + Send>>>;
+type Waiting = FuturesUnordered<Pin<Box<dyn Future<Output = (RequestId, Answered)> + Send>>>;
 
 /// Serves one connection until it ends: that of a peer, accepted so many milliseconds after boot.
 pub(crate) async fn serve<S>(
@@ -82,6 +86,13 @@ where
         input: FrameBuffer::new(),
         frame_by: None,
         output: Zeroizing::default(),
+        written: 0,
+        late: None,
+        asked: None,
+        hint: None,
+        hints: HINTS,
+        left: AT_ONCE,
+        sight: None,
     };
     session.run().await
 }
@@ -89,6 +100,13 @@ where
 /// How many bytes of answers are gathered before they are written. A peer that sends more requests than it reads answers fills
 /// this and its own socket, and no more memory.
 const ENOUGH: usize = 64 * 1024;
+
+/// How many requests are answered before others have their turn: a peer that sends without end costs them some microseconds.
+const AT_ONCE: usize = 8;
+/// As how many of those something counts that shows more than one account.
+const HEAVY: usize = 4;
+/// How often a connection is told which name was meant. It costs a look at the names; a person misses one or two.
+const HINTS: usize = 3;
 
 struct Session<S> {
     stream: S,
@@ -102,16 +120,31 @@ struct Session<S> {
     frame_by: Option<Instant>,
     /// Carries tokens, so it is wiped after each write.
     output: Zeroizing<Vec<u8>>,
+    /// How much of it the peer has taken already.
+    written: usize,
+    /// What was waited for and is about to leave.
+    late: Option<(RequestId, Answered)>,
+    /// What was asked for and is about to be handled.
+    asked: Option<(RequestId, Request)>,
+    /// A refusal that is about to be told with the name that was meant.
+    hint: Option<(RequestId, Fault, AccountName)>,
+    hints: usize,
+    /// How much more is done before others have their turn.
+    left: usize,
+    /// What the peer may see, once that was asked.
+    sight: Option<Arc<Sight>>,
 }
 
 /// How far taking frames went.
 enum Taken {
     /// There is no whole frame left, or no room for another request.
     All,
-    /// Answers have to be written first.
+    /// Answers have to be written first, and others have their turn.
     Enough,
-    /// This one needs to know more about the peer.
-    Asks(RequestId, Box<Request>, Needs),
+    /// What is next needs to know more about the peer.
+    Lacks(Needs),
+    /// What is next shows what the peer may see, which has to be found first.
+    Unseen,
 }
 
 impl<S> Session<S>
@@ -133,32 +166,68 @@ where
 
     async fn turn(&mut self, waiting: &mut Waiting) -> Result<(), Ended> {
         loop {
-            let taken = self.take_frames(waiting)?;
+            let taken = self.serve_still(waiting).await?;
             self.flush().await?;
             match taken {
                 Taken::All => break,
-                Taken::Enough => {}
-                Taken::Asks(id, request, needs) => {
-                    self.learn(&request, needs).await;
-                    self.handle(id, *request, waiting)?;
-                }
+                // Others have their turn.
+                Taken::Enough => yield_now().await,
+                Taken::Lacks(needs) => self.learn(needs).await,
+                Taken::Unseen => self.sight = Some(self.desk.look_around(&self.peer).await),
             }
         }
         let full = waiting.len() >= self.bounds.pending;
-        let answered = if full {
+        self.late = if full {
             waiting.next().await
         } else {
             let by = self.read_by(waiting.is_empty());
             tokio::select! {
-                answered = waiting.next(), if !waiting.is_empty() => answered,
+                late = waiting.next(), if !waiting.is_empty() => late,
                 read = read(&mut self.stream, &mut self.input, by) => {
                     read?;
                     None
                 }
             }
         };
-        if let Some((id, response)) = answered {
-            self.answer(id, response)?;
+        Ok(())
+    }
+
+    /// Answers what can be answered, and begins to send it, all under one configuration: a reload that takes a right away is not
+    /// answered while somebody is still decided about by what was before.
+    async fn serve_still(&mut self, waiting: &mut Waiting) -> Result<Taken, Ended> {
+        let desk = Arc::clone(&self.desk);
+        let serve = poll_fn(|context| {
+            let _still = desk.registry.hold_still();
+            let taken = self.serve(waiting);
+            Poll::Ready(self.begin_to_send(context).and(taken))
+        });
+        // What is decided has to be on its way when this ends: turns are limited by what is taken at once.
+        unconstrained(serve).await
+    }
+
+    fn serve(&mut self, waiting: &mut Waiting) -> Result<Taken, Ended> {
+        if let Some((id, late)) = self.late.take() {
+            let needs = self.desk.lacks_for(&self.peer, &late);
+            if !needs.is_empty() {
+                self.late = Some((id, late));
+                return Ok(Taken::Lacks(needs));
+            }
+            match self.desk.release(&self.peer, late) {
+                Release::Answer(response) => self.answer(id, response)?,
+                Release::Again(request) => self.asked = Some((id, *request)),
+            }
+        }
+        self.take_frames(waiting)
+    }
+
+    /// Hands the kernel what it takes at once.
+    fn begin_to_send(&mut self, context: &mut Context<'_>) -> Result<(), Ended> {
+        if self.output.is_empty() {
+            return Ok(());
+        }
+        let stream = Pin::new(&mut self.stream);
+        if let Poll::Ready(taken) = stream.poll_write(context, &self.output) {
+            self.written = taken?;
         }
         Ok(())
     }
@@ -179,14 +248,31 @@ where
 
     /// Reads what has to be known about the peer, once for each connection and configuration. What follows on this connection waits;
     /// nobody else does.
-    async fn learn(&mut self, request: &Request, mut needs: Needs) {
-        while !needs.is_empty() {
-            let pin = self.stream.pin(&self.peer, self.accepted_ms);
-            let peer = self.peer.clone();
-            self.peer = self.desk.facts.learn(peer, needs, pin).await;
-            // Whoever turns out to be a stranger to the account is looked at as one to any.
-            needs = self.desk.lacks(&self.peer, request);
+    async fn learn(&mut self, needs: Needs) {
+        let pin = self.stream.pin(&self.peer, self.accepted_ms);
+        let peer = self.peer.clone();
+        self.peer = self.desk.facts.learn(peer, needs, pin).await;
+    }
+
+    /// Handles what was asked for, unless something has to be known first.
+    fn take_asked(&mut self, waiting: &mut Waiting) -> Result<Option<Taken>, Ended> {
+        let Some((id, request)) = self.asked.take() else {
+            return Ok(None);
+        };
+        let needs = self.desk.lacks(&self.peer, &request);
+        let unseen = || {
+            self.desk
+                .is_unseen(&self.peer, &request, self.sight.as_ref())
+        };
+        let first = match needs.is_empty() {
+            false => Some(Taken::Lacks(needs)),
+            true => unseen().then_some(Taken::Unseen),
+        };
+        match first {
+            Some(_) => self.asked = Some((id, request)),
+            None => self.handle(id, request, waiting)?,
         }
+        Ok(first)
     }
 
     fn handle(
@@ -195,19 +281,55 @@ where
         request: Request,
         waiting: &mut Waiting,
     ) -> Result<(), Ended> {
-        match self.desk.handle(&self.peer, request) {
-            Handled::Now(response) => self.answer(id, response),
-            Handled::Later(pending) => {
+        let is_light = matches!(
+            request,
+            Request::Get { .. } | Request::Reject { .. } | Request::Refresh { .. }
+        );
+        self.left = self.left.saturating_sub(if is_light { 1 } else { HEAVY });
+        let named = request.account().filter(|_| self.hints > 0).cloned();
+        match (self.desk.handle(&self.peer, request), named) {
+            (Handled::Now(Response::Fault(fault)), Some(account))
+                if self.desk.is_stranger(&self.peer, &account, &fault) =>
+            {
+                self.hints -= 1;
+                self.hint = Some((id, fault, account));
+            }
+            (Handled::Now(response), _) => self.answer(id, response)?,
+            (Handled::Later(pending), _) => {
                 waiting.push(Box::pin(async move { (id, pending.await) }));
-                Ok(())
             }
         }
+        Ok(())
+    }
+
+    /// Answers that there is no such account, with the name that may have been meant.
+    fn take_hint(&mut self) -> Result<Option<Taken>, Ended> {
+        let Some((id, mut fault, account)) = self.hint.take() else {
+            return Ok(None);
+        };
+        let sight = self.sight.as_ref();
+        if !self.desk.suggest(&self.peer, sight, &account, &mut fault) {
+            self.hint = Some((id, fault, account));
+            return Ok(Some(Taken::Unseen));
+        }
+        self.answer(id, Response::Fault(fault))?;
+        Ok(None)
     }
 
     /// Answers every whole frame that has been read, or puts it among those that wait.
     fn take_frames(&mut self, waiting: &mut Waiting) -> Result<Taken, Ended> {
-        while waiting.len() < self.bounds.pending {
-            if self.output.len() >= ENOUGH {
+        self.left = AT_ONCE;
+        loop {
+            if let Some(first) = self.take_asked(waiting)? {
+                return Ok(first);
+            }
+            if let Some(first) = self.take_hint()? {
+                return Ok(first);
+            }
+            if waiting.len() >= self.bounds.pending {
+                return Ok(Taken::All);
+            }
+            if self.left == 0 || self.output.len() >= ENOUGH {
                 return Ok(Taken::Enough);
             }
             let frame = match self.input.next_frame() {
@@ -235,16 +357,9 @@ where
                 _ if !self.greeted => {
                     return Err(self.refuse(id, "a connection begins with hello"));
                 }
-                request => {
-                    let needs = self.desk.lacks(&self.peer, &request);
-                    if !needs.is_empty() {
-                        return Ok(Taken::Asks(id, Box::new(request), needs));
-                    }
-                    self.handle(id, request, waiting)?;
-                }
+                request => self.asked = Some((id, request)),
             }
         }
-        Ok(Taken::All)
     }
 
     fn greet(
@@ -300,7 +415,12 @@ where
         if self.output.is_empty() {
             return Ok(());
         }
-        let written = timeout(self.bounds.frame, self.stream.write_all(&self.output)).await;
+        let rest = self.output.get(self.written..).unwrap_or_default();
+        let written = match rest.is_empty() {
+            true => Ok(Ok(())),
+            false => timeout(self.bounds.frame, self.stream.write_all(rest)).await,
+        };
+        self.written = 0;
         self.output.as_mut_slice().zeroize();
         self.output.clear();
         match written {

@@ -359,6 +359,6 @@ pub(crate) fn token_of(response: Response) -> Result<String, tokend_proto::Fault
 pub(crate) async fn answer(handled: Handled) -> Response {
     match handled {
         Handled::Now(response) => response,
-        Handled::Later(pending) => pending.await,
+        Handled::Later(pending) => pending.await.unchecked(),
     }
 }

@@ -27,7 +27,7 @@ Exit codes:
   70  a defect, or something else answers on the socket
   74  reading or writing failed (quietly, when the reader of the output went away)
   75  try again later; standard error says when, where that is known
-  77  not allowed
+  77  not allowed, or there is no such account that you may use
   78  the configuration is wrong, or names no such account
   79  login required: give the account a credential with `tokenctl login`
 

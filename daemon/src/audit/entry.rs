@@ -1,15 +1,16 @@
 //! One request on its way to a record.
 //!
 //! Owns what of a request and its answer is recorded, as which event. A token is released only through [`Entry::close`]. Must never
-//! decide who may have what: it records what was decided.
+//! decide who may have what: it records what was decided, with the rule it is told.
 
 use tokend_config::AuditEvent;
-use tokend_policy::{Peer, Permission};
+use tokend_policy::Peer;
 use tokend_proto::{AccountName, Fault, FaultCode, Request, Response, Token};
 
 use super::event::Event;
 use super::{Audit, Mark};
-use crate::registry::Registry;
+use crate::desk::Rules;
+use crate::registry::{Rule, Slot};
 
 /// A request that will leave a record.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub(crate) struct Entry {
     account: Option<AccountName>,
     min_validity_ms: Option<u64>,
     forced: Option<bool>,
+    /// What was recorded of the act, if it is over and its answer is still on its way.
+    acted: Option<&'static str>,
     closed: bool,
 }
 
@@ -57,6 +60,7 @@ impl Entry {
             account: request.account().cloned(),
             min_validity_ms,
             forced: asks_for_token.then_some(kind == AuditEvent::Refresh),
+            acted: None,
             closed: false,
         })
     }
@@ -71,72 +75,85 @@ impl Entry {
         self.kind == AuditEvent::Release && !self.audit.may_release()
     }
 
+    /// The peer, with what has been learned of it since.
+    pub(crate) fn asked_by(&mut self, peer: &Peer) {
+        self.peer = peer.clone();
+    }
+
+    /// Records what came of an act, whether or not anybody still waits for the answer.
+    pub(crate) fn acted(&mut self, rules: &Rules, response: &Response) {
+        let (kind, outcome) = match response {
+            Response::Fault(fault) => (self.kind_of(fault), fault.code.as_str()),
+            _ => (self.kind, OK),
+        };
+        let rule = rules.act.clone().filter(|_| outcome == OK);
+        self.note(kind, outcome, rule);
+        self.acted = Some(outcome);
+    }
+
     /// Records what came of it. Gives the answer that may be sent: not the token, when its release has to be recorded and cannot be.
-    pub(crate) fn close(mut self, registry: &Registry, response: Response) -> Response {
+    pub(crate) fn close(
+        mut self,
+        rules: &Rules,
+        slot: Option<&Slot>,
+        response: Response,
+    ) -> Response {
         self.closed = true;
         match &response {
             Response::Fault(fault) => {
-                let denied = matches!(
-                    fault.code,
-                    FaultCode::NotAllowed | FaultCode::UnknownAccount
-                );
-                let kind = match self.kind {
-                    _ if denied => AuditEvent::Denial,
-                    AuditEvent::Denial => return response,
-                    AuditEvent::Release => AuditEvent::Failure,
-                    act => act,
-                };
-                self.audit.note(self.event(kind, fault.code.as_str()));
+                let outcome = fault.code.as_str();
+                let kind = self.kind_of(fault);
+                let is_look = kind == AuditEvent::Denial && !is_denial(fault);
+                if !is_look && self.acted != Some(outcome) {
+                    self.note(kind, outcome, None);
+                }
                 response
             }
             Response::Token(token) => {
-                if self.is_act() {
-                    self.note(registry, self.kind);
+                if self.is_act() && self.acted.is_none() {
+                    self.note(self.kind, OK, rules.act.clone());
                 }
-                let mut event = self.decided(registry, AuditEvent::Release);
-                event.token = Some(self.mark(registry, token));
+                let mut event = self.event(AuditEvent::Release, OK);
+                event.rule = rules.token.clone();
+                event.token = Some(self.mark(slot, token));
                 event.grant = Some(token.grant);
                 match self.audit.record(event) {
                     Ok(()) => response,
                     Err(_) => {
                         let fault = unrecorded();
-                        self.audit
-                            .note(self.event(AuditEvent::Failure, fault.code.as_str()));
+                        self.note(AuditEvent::Failure, fault.code.as_str(), None);
                         Response::Fault(fault)
                     }
                 }
             }
             _ => {
-                match self.kind {
-                    AuditEvent::Denial => {}
+                let kind = match self.kind {
                     // Somebody who may report tokens and not have them.
-                    AuditEvent::Release => self.note(registry, AuditEvent::Reject),
-                    act => self.note(registry, act),
+                    AuditEvent::Release => AuditEvent::Reject,
+                    kind => kind,
+                };
+                if kind != AuditEvent::Denial && self.acted.is_none() {
+                    self.note(kind, OK, rules.act.clone());
                 }
                 response
             }
         }
     }
 
-    fn note(&self, registry: &Registry, kind: AuditEvent) {
-        self.audit.note(self.decided(registry, kind));
+    /// As what a fault is recorded.
+    fn kind_of(&self, fault: &Fault) -> AuditEvent {
+        match self.kind {
+            _ if is_denial(fault) => AuditEvent::Denial,
+            AuditEvent::Release => AuditEvent::Failure,
+            kind => kind,
+        }
     }
 
-    /// With the rule that allowed it.
-    fn decided(&self, registry: &Registry, kind: AuditEvent) -> Event {
-        let permission = match kind {
-            AuditEvent::Reject => Permission::Reject,
-            AuditEvent::Refresh => Permission::Refresh,
-            AuditEvent::Login => Permission::Login,
-            AuditEvent::Forget => Permission::Forget,
-            AuditEvent::Reload => Permission::Reload,
-            _ => Permission::Get,
-        };
-        let account = self.account.as_ref();
-        Event {
-            rule: registry.epoch().rule_for(&self.peer, account, permission),
-            ..self.event(kind, OK)
-        }
+    fn note(&self, kind: AuditEvent, outcome: &'static str, rule: Option<Rule>) {
+        self.audit.note(Event {
+            rule,
+            ..self.event(kind, outcome)
+        });
     }
 
     fn event(&self, kind: AuditEvent, outcome: &'static str) -> Event {
@@ -151,12 +168,7 @@ impl Entry {
     }
 
     /// The fingerprint was made when the token was published; only a token that has been replaced meanwhile needs another.
-    fn mark(&self, registry: &Registry, token: &Token) -> Mark {
-        let epoch = registry.epoch();
-        let slot = self
-            .account
-            .as_ref()
-            .and_then(|account| epoch.slot(account));
+    fn mark(&self, slot: Option<&Slot>, token: &Token) -> Mark {
         let held = slot.map(|slot| slot.held.token());
         match held.as_deref().and_then(Option::as_ref) {
             Some(held) if held.held.grant.0 == token.grant => held.mark,
@@ -165,10 +177,17 @@ impl Entry {
     }
 }
 
+fn is_denial(fault: &Fault) -> bool {
+    matches!(
+        fault.code,
+        FaultCode::NotAllowed | FaultCode::UnknownAccount
+    )
+}
+
 /// Nobody waits for the answer any more.
 impl Drop for Entry {
     fn drop(&mut self) {
-        if !self.closed && self.kind != AuditEvent::Denial {
+        if !self.closed && self.acted.is_none() && self.kind != AuditEvent::Denial {
             let kind = match self.kind {
                 AuditEvent::Release => AuditEvent::Failure,
                 act => act,

@@ -1,17 +1,15 @@
 //! Who may ask about which account, and what is said to whoever may not.
 //!
-//! Owns the refusals of the desk. Whoever may see no account at all does not learn which names exist.
+//! Owns the refusals of the desk. Whoever may do nothing with an account learns as much of it as of one that does not exist: the same
+//! words, with the same code, after the same time.
 
 use std::fmt::Write as _;
 
 use tokend_config::nearest;
-use tokend_policy::{Decision, Needs, Peer, Permission, Permissions};
+use tokend_policy::{Needs, Peer, Permission, Permissions};
 use tokend_proto::{AccountName, Fault, FaultCode};
 
-use crate::registry::{Epoch, Slot};
-
-/// How many names are looked through for the one that was meant.
-const NEAREST_OF: usize = 2_000;
+use crate::registry::{Epoch, Granted, Rule, Slot};
 
 /// Whoever has any of these knows of an account.
 pub(super) const ANY: Permissions = Permissions::OF_AN_ACCOUNT;
@@ -22,13 +20,14 @@ pub(super) fn allowed<'a>(
     peer: &Peer,
     account: &AccountName,
     permission: Permission,
-) -> Result<&'a Slot, Box<Fault>> {
+) -> Result<Granted<'a>, Box<Fault>> {
     let Some(slot) = epoch.slot(account) else {
+        epoch.decide_for_nobody(peer, account, permission);
         return Err(unknown(epoch, peer, account));
     };
-    match epoch.decide(peer, slot, permission) {
-        Decision::Allowed(_) => Ok(slot),
-        Decision::Denied(unread) => Err(denied(epoch, peer, slot, permission, unread)),
+    match epoch.grants(peer, slot, permission) {
+        Ok(rule) => Ok(Granted { slot, rule }),
+        Err(unread) => Err(denied(epoch, peer, slot, permission, unread)),
     }
 }
 
@@ -38,11 +37,10 @@ pub(super) fn administrator(
     peer: &Peer,
     permission: Permission,
     what: &str,
-) -> Result<(), Box<Fault>> {
-    match epoch.administers(peer, permission) {
-        Decision::Allowed(_) => Ok(()),
-        Decision::Denied(unread) => Err(not_admin(peer, what, unread)),
-    }
+) -> Result<Rule, Box<Fault>> {
+    epoch
+        .administers(peer, permission)
+        .map_err(|unread| not_admin(peer, what, unread))
 }
 
 fn denied(
@@ -72,17 +70,26 @@ fn denied(
 
 /// Whoever may do nothing with an account learns as much of it as of one that does not exist.
 fn not_allowed(peer: &Peer, account: &AccountName, needed: Needs) -> Box<Fault> {
-    tracing::warn!(account = %account, peer = %peer, "denied: no rule allows this peer");
+    tracing::warn!(account = %account, peer = %peer, "denied: there is no such account that a rule allows this peer");
     let mut message = format!(
-        "account {account} is not for you (user {}, group {})",
+        "there is no account {account} that you may use (user {}, group {})",
         peer.uid, peer.gid
     );
     say_unread(&mut message, peer, needed);
     Box::new(Fault::new(FaultCode::NotAllowed, message).advise(format!(
-        "ask whoever runs tokend to add a rule that matches you to `allow` of [account.{account}], for example {{ user = {} }}, and to reload; \
-         `tokenctl whoami` shows what rules can go by",
+        "`tokenctl list` shows the accounts you may use; for another one ask whoever runs tokend to add a rule that matches you to `allow` of \
+         [account.{account}], for example {{ user = {} }}, and to reload; `tokenctl whoami` shows what rules can go by",
         peer.uid
     )))
+}
+
+/// What is said before that where a name the peer may see is like the one it wrote.
+pub(super) fn suggest(fault: &mut Fault, epoch: &Epoch, peer: &Peer, account: &AccountName) {
+    let sight = epoch.sight(peer);
+    let near = nearest(account.as_str(), &sight.near(epoch, account)).map(str::to_owned);
+    if let (Some(name), Some(advice)) = (near, &mut fault.advice) {
+        *advice = format!("did you mean {name}? {advice}");
+    }
 }
 
 fn not_this(
@@ -135,28 +142,17 @@ fn say_unread(message: &mut String, peer: &Peer, needed: Needs) {
     }
 }
 
-/// No such account. Whoever may see no account at all is not told which names exist.
+/// No such account. Only who may do something with every account is told that there is none.
 pub(super) fn unknown(epoch: &Epoch, peer: &Peer, account: &AccountName) -> Box<Fault> {
-    let mut visible = epoch.visible(peer, ANY, None).peekable();
-    if visible.peek().is_none() && !epoch.as_administrator(peer).has_any(ANY) {
+    if !epoch.as_administrator(peer).has_any(ANY) {
         return not_allowed(peer, account, epoch.needs());
     }
-    let names: Vec<_> = visible
-        .take(NEAREST_OF)
-        .map(|slot| slot.account.name.as_str())
-        .collect();
-    let advice = match nearest(account.as_str(), &names) {
-        Some(name) => {
-            format!("did you mean {name}? `tokenctl list` shows the accounts you may use")
-        }
-        None => "`tokenctl list` shows the accounts you may use".to_owned(),
-    };
     Box::new(
         Fault::new(
             FaultCode::UnknownAccount,
             format!("there is no account {account}"),
         )
-        .advise(advice),
+        .advise("`tokenctl list` shows the accounts you may use"),
     )
 }
 
@@ -172,4 +168,13 @@ pub(super) fn gone() -> Fault {
     Fault::new(FaultCode::Draining, "the daemon is stopping")
         .advise("try again once it is back")
         .retry_after(1_000)
+}
+
+pub(super) fn overtaken() -> Fault {
+    Fault::new(
+        FaultCode::TooBusy,
+        "the configuration was changed before this had its turn; nothing was done",
+    )
+    .advise("ask again")
+    .retry_after(1_000)
 }

@@ -4,30 +4,27 @@
 
 use std::sync::Arc;
 
-use tokend_policy::{Peer, Permission, Permissions};
-use tokend_proto::{AccountName, Fault};
+use tokend_policy::{Peer, Permission};
+use tokend_proto::AccountName;
 
-use super::admission::allowed;
-use super::{Desk, Handled};
+use super::{Desk, Done};
 use crate::diagnosis::{PAGE, Page, caller};
+use crate::registry::{Epoch, Seen, Slot};
 
 impl Desk {
     pub(super) fn diagnose(
         &self,
+        epoch: &Arc<Epoch>,
         peer: &Peer,
-        account: Option<&AccountName>,
+        one: Option<&Arc<Slot>>,
         after: Option<&AccountName>,
-    ) -> Result<Handled, Box<Fault>> {
-        let epoch = arc_swap::Guard::into_inner(self.registry.epoch());
-        let status = Permissions::of(&[Permission::Status]);
+    ) -> Done {
         let mut next = None;
-        let slots = match account {
-            Some(name) => {
-                allowed(&epoch, peer, name, Permission::Status)?;
-                epoch.slot(name).into_iter().cloned().collect()
-            }
+        let slots = match one {
+            Some(slot) => vec![Arc::clone(slot)],
             None => {
-                let mut visible = epoch.visible(peer, status, after);
+                let sight = epoch.sight(peer);
+                let mut visible = sight.slots(epoch, Seen::Status, after);
                 let slots: Vec<_> = visible.by_ref().take(PAGE).cloned().collect();
                 if visible.next().is_some() {
                     next = slots.last().map(|slot| slot.account.name.clone());
@@ -36,18 +33,16 @@ impl Desk {
             }
         };
         let page = Page {
-            caller: after.is_none().then(|| caller(&epoch, peer)),
+            caller: after.is_none().then(|| caller(epoch, peer)),
             // Whoever may reload is told mistakes of the configuration with their places anyway.
-            admin: epoch.administers(peer, Permission::Reload).is_allowed(),
+            admin: epoch.administers(peer, Permission::Reload).is_ok(),
             slots,
-            epoch,
+            epoch: Arc::clone(epoch),
             next,
         };
         if after.is_none() {
             tracing::info!(peer = %peer, "a diagnosis is asked for");
         }
-        Ok(Handled::Later(Box::pin(
-            Arc::clone(&self.diagnosis).page(page),
-        )))
+        Done::Later(Box::pin(Arc::clone(&self.diagnosis).page(page)))
     }
 }

@@ -2,6 +2,7 @@
 
 mod pages;
 mod permissions;
+mod release;
 
 use super::*;
 use crate::testing::{Site, answer, get, name, peer, soon, token};

@@ -14,7 +14,7 @@ const MOST_GROUPS: usize = 256;
 
 /// The answer. Looks names up, which may wait for a directory server: not for the runtime's threads.
 pub(super) fn answer(peer: &Peer, epoch: &Arc<Epoch>) -> Response {
-    let facts = peer.facts();
+    let (facts, sight) = (peer.facts(), epoch.sight(peer));
     let groups = seen(&facts.groups, |groups| {
         groups
             .iter()
@@ -27,7 +27,7 @@ pub(super) fn answer(peer: &Peer, epoch: &Arc<Epoch>) -> Response {
         .known()
         .map_or(0, |groups| groups.len().saturating_sub(MOST_GROUPS));
     let for_accounts = Permissions::OF_AN_ACCOUNT.iter().filter_map(|permission| {
-        let accounts = u32::try_from(epoch.count_of(peer, permission)).unwrap_or(u32::MAX);
+        let accounts = u32::try_from(sight.count_of(permission)).unwrap_or(u32::MAX);
         (accounts > 0).then(|| Permitted {
             permission: permission.to_string(),
             accounts,

@@ -1,5 +1,7 @@
 //! Conversations over a pipe, on paused time; the driver is the test.
 
+mod reloads;
+
 use std::sync::atomic::Ordering;
 
 use tokend_proto::{MAX_FRAME, VERSION, decode_server};
@@ -10,6 +12,7 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::clock::Clock;
 use crate::message::{Answer, Message, Reply};
+use crate::registry::IssuedToken;
 use crate::testing::{OWNER, Site, desk, get, name, peer, token};
 
 const BOUNDS: Bounds = Bounds {
@@ -331,7 +334,7 @@ async fn more_than_may_wait_is_not_read_until_one_is_answered() {
 async fn a_late_use_tells_the_driver_once() {
     let mut talk = Talk::greeted().await;
     let now = talk.desk.clock.steady();
-    let late = crate::registry::IssuedToken {
+    let late = IssuedToken {
         ahead: now,
         ..token("T", 1, now)
     };
@@ -360,4 +363,21 @@ async fn a_late_use_tells_the_driver_once() {
             .told
             .load(Ordering::Relaxed)
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_typing_error_is_told_with_the_name_that_was_meant_and_a_search_is_not() {
+    let mut talk = Talk::greeted().await;
+    let mut meant = 0;
+    for id in 1..=10 {
+        talk.say(id, get("adz")).await;
+        let (_, Response::Fault(fault)) = talk.hear().await else {
+            panic!()
+        };
+        assert_eq!(fault.code, FaultCode::UnknownAccount);
+        meant += usize::from(fault.advice.unwrap().contains("did you mean ads?"));
+    }
+    assert_eq!(meant, HINTS);
+    talk.say(11, Request::List { after: None }).await;
+    assert!(matches!(talk.hear().await.1, Response::Accounts(page) if page.accounts.len() == 1));
 }

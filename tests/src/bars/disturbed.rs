@@ -145,7 +145,7 @@ fn beside(disturbance: Disturbance) -> anyhow::Result<Figure> {
     })
 }
 
-fn sample(client: &mut BlockingClient, options: &GetOptions) -> anyhow::Result<Times> {
+pub(super) fn sample(client: &mut BlockingClient, options: &GetOptions) -> anyhow::Result<Times> {
     let mut times = Times::default();
     let side = Stopwatch::start();
     while side.elapsed() < SIDE {

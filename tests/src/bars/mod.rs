@@ -10,6 +10,7 @@ pub mod disturbances;
 pub mod disturbed;
 pub mod echo;
 pub mod herd;
+pub mod hostile;
 pub mod policy;
 
 use std::{fmt, time::Duration};

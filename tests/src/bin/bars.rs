@@ -28,6 +28,12 @@ struct Arguments {
     /// Be the other user who floods (used by the program itself).
     #[arg(long, hide = true, value_name = "SOCKET")]
     flood: Option<PathBuf>,
+    /// Be a user who asks without end (used by the program itself).
+    #[arg(long, hide = true, value_name = "SOCKET")]
+    ask: Option<PathBuf>,
+    /// Be a user who looks for names (used by the program itself).
+    #[arg(long, hide = true, value_name = "SOCKET")]
+    names: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -44,6 +50,8 @@ enum Which {
     Governed,
     /// `get` while providers fail and clients are hostile, against the same without.
     Disturbed,
+    /// `get` beside users without rights at fifty thousand accounts, and what they can learn by time.
+    Hostile,
     /// A thousand clients that ask at once for an expired token.
     Herd,
     /// A hundred thousand accounts.
@@ -60,6 +68,9 @@ fn main() -> ExitCode {
         (_, Some(socket)) => {
             bars::disturbances::be_flood(&SocketPath::from(socket.clone())).map(|()| true)
         }
+        _ if arguments.ask.is_some() || arguments.names.is_some() => {
+            be_hostile(&arguments).map(|()| true)
+        }
         _ => build().and_then(|()| measure(&arguments.only, &mut io::stdout())),
     };
     match done {
@@ -69,6 +80,16 @@ fn main() -> ExitCode {
             drop(writeln!(io::stderr(), "bars: {error:#}"));
             ExitCode::FAILURE
         }
+    }
+}
+
+fn be_hostile(arguments: &Arguments) -> anyhow::Result<()> {
+    if let Some(socket) = &arguments.ask {
+        bars::hostile::be_asker(socket)?;
+    }
+    match &arguments.names {
+        Some(socket) => bars::hostile::be_curious(socket),
+        None => Ok(()),
     }
 }
 
@@ -96,13 +117,14 @@ fn echo(socket: &str, asked: &str, answered: &str) -> anyhow::Result<()> {
 }
 
 fn measure(only: &[Which], out: &mut impl Write) -> anyhow::Result<bool> {
-    let all: [(Which, Measure); 8] = [
+    let all: [(Which, Measure); 9] = [
         (Which::Command, bars::command::measure),
         (Which::Connection, bars::connection::measure),
         (Which::Audit, bars::audit::measure),
         (Which::Policy, bars::policy::measure),
         (Which::Governed, bars::policy::with_audit),
         (Which::Disturbed, bars::disturbed::measure),
+        (Which::Hostile, bars::hostile::measure),
         (Which::Herd, bars::herd::measure),
         (Which::Accounts, bars::accounts::measure),
     ];

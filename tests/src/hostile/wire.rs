@@ -25,7 +25,15 @@ pub struct Wire {
 impl Wire {
     /// Connects and says nothing.
     pub fn silent(site: &Site) -> Self {
-        let stream = UnixStream::connect(site.socket()).unwrap();
+        Self::at(&site.socket()).unwrap()
+    }
+
+    /// Connects to a socket and says nothing.
+    ///
+    /// # Errors
+    /// When nobody listens there.
+    pub fn at(socket: &Path) -> std::io::Result<Self> {
+        let stream = UnixStream::connect(socket)?;
         // Only bounds how long a failure takes.
         stream
             .set_read_timeout(Some(Duration::from_secs(30)))
@@ -33,10 +41,10 @@ impl Wire {
         stream
             .set_write_timeout(Some(Duration::from_secs(30)))
             .unwrap();
-        Self {
+        Ok(Self {
             stream,
             buffer: FrameBuffer::new(),
-        }
+        })
     }
 
     /// Connects and says hello.

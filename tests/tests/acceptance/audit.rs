@@ -1,15 +1,16 @@
 //! What is recorded of what happens, against the document that describes it.
 
-use std::{collections::BTreeMap, fs};
+use std::{collections::BTreeMap, fs, time::Duration};
 
-use rustix::process::Signal;
+use rustix::process::{Signal, getegid, geteuid};
 use serde_json::Value;
 use tokend_tests::{
     clock::{PATIENCE, wait_until},
-    simulator::{Configuration, spec::Api},
+    harness::Said,
+    simulator::{Configuration, fault::Fault, spec::Api},
 };
 
-use crate::stage::{FAST, Stage, account};
+use crate::stage::{FAST, Stage, account, slow};
 
 /// The rows of the tables of `AUDIT.md` whose first cell is a name.
 fn rows(section: &str) -> BTreeMap<String, Vec<String>> {
@@ -200,6 +201,70 @@ fn the_fingerprint_of_a_token_outlives_the_daemon() {
     assert_eq!(found[0]["token"], found[1]["token"]);
     assert_ne!(found[0]["run"], found[1]["run"]);
     assert_eq!(found[1]["seq"], 1);
+}
+
+/// Puts rules for `it` in force while a `get` of it waits; returns what the `get` said.
+fn overtaken(before: &str, after: &str) -> (Stage, Said) {
+    let stage = Stage::of(Api::JwtApi);
+    let configure = |rules: &str| {
+        let lines = format!("{FAST}allow = [{rules}]\n");
+        let mut configuration = Configuration::of(&stage.sim).everywhere(&lines);
+        configuration.preamble = "[audit]\nfile = \"audit.jsonl\"\n".to_owned();
+        configuration.write(stage.site.path()).unwrap();
+    };
+    configure(before);
+    let _daemon = stage.site.start().unwrap();
+    stage.once(Fault::before(slow(Duration::from_secs(3))));
+    let said = std::thread::scope(|scope| {
+        let get = scope.spawn(|| stage.site.tokenctl(&["get", "it"]).unwrap());
+        wait_until("the request to wait", PATIENCE, || {
+            let status = stage.site.tokenctl(&["status", "it", "--json"]);
+            status
+                .unwrap()
+                .out
+                .replace(' ', "")
+                .contains("\"waiters\":1")
+        })
+        .unwrap();
+        configure(after);
+        let reload = stage.site.tokenctl(&["reload"]).unwrap();
+        assert_eq!(reload.code, Some(0), "{reload:?}");
+        get.join().unwrap()
+    });
+    wait_until("the request to be recorded", PATIENCE, || {
+        records(&stage).iter().any(|it| it["request"] == "get")
+    })
+    .unwrap();
+    (stage, said)
+}
+
+/// Its user has nothing but this: being the daemon's own user gives no right to tokens.
+fn only(what: &str) -> String {
+    let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
+    match what {
+        "group" => format!("{{ group = {gid} }}"),
+        "user" => format!("{{ user = {uid} }}"),
+        _ => format!("{{ user = {uid}, may = [\"status\"] }}"),
+    }
+}
+
+#[test]
+fn a_right_taken_away_while_a_get_waits_is_gone_when_the_token_comes_and_that_is_recorded() {
+    let (stage, said) = overtaken(&only("user"), &only("status"));
+    assert_eq!(said.code, Some(77), "{said:?}");
+    assert_eq!(said.out, "");
+    let records = records(&stage);
+    assert_eq!(count(&records, "release", "ok"), 0);
+    assert_eq!(count(&records, "denial", "not-allowed"), 1);
+}
+
+#[test]
+fn the_record_of_a_release_names_the_rule_that_was_in_force_then() {
+    let (stage, said) = overtaken(&only("user"), &only("group"));
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let records = records(&stage);
+    let release = records.iter().find(|it| it["event"] == "release").unwrap();
+    assert_eq!(release["rule"], only("group").as_str());
 }
 
 #[test]

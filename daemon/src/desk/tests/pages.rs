@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use tokend_proto::{
-    AccountState, AttemptKind, LastAttempt, PaceStatus, RequestId, ServerFrame, encode,
+    AccountState, AccountStatus, AttemptKind, LastAttempt, PaceStatus, RequestId, ServerFrame,
+    encode,
 };
 
 use super::*;

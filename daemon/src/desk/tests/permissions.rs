@@ -18,8 +18,9 @@ async fn the_policy_decides() {
         // The administrator has no right to tokens as such, and neither has root.
         (7, "bids", Some(FaultCode::NotAllowed)),
         (0, "ads", Some(FaultCode::NotAllowed)),
-        (20, "adz", Some(FaultCode::UnknownAccount)),
-        // Whoever may see nothing does not learn which names exist.
+        // Only who may do something with every account learns which names exist.
+        (7, "adz", Some(FaultCode::UnknownAccount)),
+        (20, "adz", Some(FaultCode::NotAllowed)),
         (40, "adz", Some(FaultCode::NotAllowed)),
         (40, "ads", Some(FaultCode::NotAllowed)),
     ] {
@@ -30,20 +31,57 @@ async fn the_policy_decides() {
         };
         assert_eq!(code, expected, "{uid} {account}");
     }
-    let known = bench.fault(40, get("ads"));
-    let unknown = bench.fault(40, get("adz"));
-    assert_eq!(known.message.replace("ads", "adz"), unknown.message);
-    assert_eq!(
-        known.advice.unwrap().replace("ads", "adz"),
-        unknown.advice.unwrap()
-    );
-    assert!(
-        bench
-            .fault(20, get("adz"))
-            .advice
-            .unwrap()
-            .contains("did you mean ads?")
-    );
+}
+
+/// Whether the peer has a right on some account or on none.
+#[tokio::test]
+async fn an_account_of_others_is_told_in_the_words_of_one_that_does_not_exist() {
+    let bench = bench(ACCOUNTS);
+    let login = |account: &str| Request::Login {
+        account: name(account),
+        secret: LoginSecret::RefreshToken(SecretText::new("rt").unwrap()),
+    };
+    let status = |account: &str| Request::Status {
+        account: Some(name(account)),
+        after: None,
+    };
+    let requests: [&dyn Fn(&str) -> Request; 4] =
+        [&get, &login, &status, &|account| reject(account, "t")];
+    for uid in [20, 40, 0] {
+        for request in requests {
+            let other = bench.fault(uid, request("bids"));
+            let unknown = bench.fault(uid, request("bidz"));
+            assert_eq!(other.code, unknown.code, "{uid}");
+            assert_eq!(other.message.replace("bids", "bidz"), unknown.message);
+            assert_eq!(
+                other.advice.unwrap().replace("bids", "bidz"),
+                unknown.advice.unwrap()
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_name_that_was_meant_is_one_the_peer_may_see() {
+    let bench = bench(ACCOUNTS);
+    let suggested = |uid, account: &str| {
+        let mut fault = bench.fault(uid, get(account));
+        let epoch = bench.desk.registry.epoch();
+        drop(epoch.sight(&peer(uid)));
+        assert!(bench.desk.is_stranger(&peer(uid), &name(account), &fault));
+        assert!(
+            bench
+                .desk
+                .suggest(&peer(uid), None, &name(account), &mut fault)
+        );
+        fault.advice.unwrap()
+    };
+    assert!(suggested(20, "adz").starts_with("did you mean ads? "));
+    assert!(suggested(7, "bidz").starts_with("did you mean bids? "));
+    assert!(!suggested(20, "bidz").contains("did you mean"));
+    assert!(!suggested(40, "adz").contains("did you mean"));
+    // Somebody else's account has no better advice than one that does not exist.
+    assert!(!suggested(20, "bids").contains("did you mean"));
 }
 
 #[tokio::test]

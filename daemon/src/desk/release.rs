@@ -1,0 +1,217 @@
+//! Whether what was waited for may still leave.
+//!
+//! Owns the decision from the moment it is made to the moment the answer leaves: one lookup decides, and what decided goes with the
+//! request to its answer and its record. Where another configuration is in force by then, it is decided again. Must never let an
+//! answer out on the word of a configuration that is not in force any more.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokend_policy::{Needs, Peer, Permission, Permissions};
+use tokend_proto::{AccountName, Fault, FaultCode, Request, Response};
+
+use super::admission::allowed;
+use super::{Desk, new_token};
+use crate::audit;
+use crate::registry::{Epoch, Granted, Rule, Slot};
+
+/// Which rules decided about a request: of the configuration in force when it was decided.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Rules {
+    /// The one that allowed what was asked for.
+    pub(crate) act: Option<Rule>,
+    /// The one that allows its token to be handed out.
+    pub(crate) token: Option<Rule>,
+}
+
+/// What was decided about a request.
+#[derive(Debug, Clone)]
+pub(super) struct Decided {
+    /// The account it is about, if it is about one that is configured.
+    pub(super) slot: Option<Arc<Slot>>,
+    pub(super) rules: Rules,
+}
+
+/// What has to hold when the answer leaves.
+#[derive(Debug)]
+pub(super) enum Terms {
+    /// Nothing: it says what became of something that was allowed when it was begun.
+    Act,
+    /// The peer may do this with the account, and a token is only for whoever may have it.
+    Token(Permission),
+    /// It shows what this request is allowed to see, which is asked for again.
+    View(Box<Request>),
+}
+
+/// An answer that was waited for, on its way out.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    pub(super) response: Response,
+    /// The number of the configuration that decided.
+    pub(super) under: u64,
+    pub(super) decided: Decided,
+    pub(super) terms: Terms,
+    pub(super) entry: Option<audit::Entry>,
+    /// Which request it was, for the counters, and when it came.
+    pub(super) counted: (usize, Duration),
+}
+
+/// What becomes of an answer that was waited for.
+#[derive(Debug)]
+pub(crate) enum Release {
+    /// It may be sent now.
+    Answer(Response),
+    /// Another configuration is in force: this is to be answered from the beginning.
+    Again(Box<Request>),
+}
+
+impl Terms {
+    /// What has to hold when the answer to a request leaves.
+    pub(super) fn of(request: &Request) -> Self {
+        match request {
+            Request::Get { .. } => Self::Token(Permission::Get),
+            Request::Reject { .. } => Self::Token(Permission::Reject),
+            Request::Refresh { .. } => Self::Token(Permission::Refresh),
+            Request::Login { .. } | Request::Forget { .. } | Request::Reload => Self::Act,
+            _ => Self::View(Box::new(request.clone())),
+        }
+    }
+}
+
+impl Decided {
+    /// Nothing that names an account.
+    pub(super) fn nothing() -> Self {
+        Self {
+            slot: None,
+            rules: Rules::default(),
+        }
+    }
+
+    fn of(granted: Granted<'_>, token: Option<Rule>) -> Self {
+        Self {
+            slot: Some(Arc::clone(granted.slot)),
+            rules: Rules {
+                act: Some(granted.rule),
+                token,
+            },
+        }
+    }
+}
+
+/// Decides whether the peer may do this with the account, and whether it may have the token that comes of it.
+pub(super) fn decide(
+    epoch: &Epoch,
+    peer: &Peer,
+    account: &AccountName,
+    permission: Permission,
+) -> Result<Decided, Box<Fault>> {
+    let granted = allowed(epoch, peer, account, permission)?;
+    let token = match permission {
+        Permission::Get => Some(granted.rule.clone()),
+        Permission::Reject | Permission::Refresh => {
+            epoch.grants(peer, granted.slot, Permission::Get).ok()
+        }
+        _ => None,
+    };
+    Ok(Decided::of(granted, token))
+}
+
+impl Answered {
+    /// The answer under the configuration that decided, whatever is in force by now.
+    #[cfg(test)]
+    pub(crate) fn unchecked(self) -> Response {
+        self.close()
+    }
+
+    fn close(self) -> Response {
+        let Self {
+            response,
+            decided,
+            entry,
+            ..
+        } = self;
+        match entry {
+            Some(entry) => entry.close(&decided.rules, decided.slot.as_deref(), response),
+            None => response,
+        }
+    }
+
+    /// Which permissions decide, and with which account.
+    fn asks(&self) -> Option<(&AccountName, Permissions)> {
+        let Terms::Token(permission) = self.terms else {
+            return None;
+        };
+        let slot = self.decided.slot.as_ref()?;
+        let asked = Permissions::of(&[permission, Permission::Get]);
+        Some((&slot.account.name, asked))
+    }
+}
+
+impl Desk {
+    /// Which facts about the peer have to be read before an answer that was waited for leaves: none while the configuration that
+    /// decided is in force.
+    pub(crate) fn lacks_for(&self, peer: &Peer, answered: &Answered) -> Needs {
+        let epoch = self.registry.epoch();
+        match answered.asks() {
+            Some((account, _)) if epoch.number() != answered.under => {
+                epoch.lacks(peer, Some(account))
+            }
+            _ => Needs::NONE,
+        }
+    }
+
+    /// Lets an answer out that was waited for: decided again where another configuration is in force. The caller holds that still
+    /// until the answer is on its way.
+    pub(crate) fn release(&self, peer: &Peer, mut answered: Answered) -> Release {
+        let epoch = self.registry.epoch();
+        if epoch.number() != answered.under {
+            match answered.terms {
+                Terms::Act => {}
+                Terms::View(request) => return Release::Again(request),
+                Terms::Token(permission) => decide_again(&epoch, peer, permission, &mut answered),
+            }
+        }
+        let (which, began) = answered.counted;
+        let response = answered.close();
+        let took = self.clock.since_boot().saturating_sub(began);
+        self.metrics
+            .counters()
+            .answered(which, &response, true, took);
+        Release::Answer(response)
+    }
+}
+
+fn decide_again(epoch: &Epoch, peer: &Peer, permission: Permission, answered: &mut Answered) {
+    let Some(slot) = answered.decided.slot.as_ref() else {
+        return;
+    };
+    let name = &slot.account.name;
+    if let Some(entry) = &mut answered.entry {
+        entry.asked_by(peer);
+    }
+    let (decided, response) = match decide(epoch, peer, name, permission) {
+        Err(denied) => (Decided::nothing(), Some(Response::Fault(*denied))),
+        // What was waited for is a token of another identity.
+        Ok(decided) if decided.slot.as_ref().is_some_and(|now| now.key != slot.key) => {
+            (decided, Some(Response::Fault(changed(name))))
+        }
+        Ok(decided) => {
+            let withheld =
+                decided.rules.token.is_none() && matches!(answered.response, Response::Token(_));
+            (decided, withheld.then(|| new_token(name)))
+        }
+    };
+    if let Some(response) = response {
+        answered.response = response;
+    }
+    answered.decided = decided;
+}
+
+fn changed(account: &AccountName) -> Fault {
+    Fault::new(
+        FaultCode::TooBusy,
+        format!("account {account} was configured anew while this waited"),
+    )
+    .advise("ask again")
+    .retry_after(0)
+}

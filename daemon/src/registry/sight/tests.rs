@@ -1,0 +1,103 @@
+//! What peers see is what the rules say, however many accounts there are.
+
+use std::fmt::Write as _;
+
+use super::*;
+use crate::testing::{Site, name, peer, registry};
+
+/// Every seventh account is user 20's, every other one with a policy of its own.
+fn many(count: usize) -> Arc<Epoch> {
+    let mut text = String::new();
+    for n in 0..count {
+        let allow = match n % 7 {
+            0 => format!("{{ user = 20 }}, {{ user = {} }}", 10_000 + n % 2 * n),
+            3 => "{ user = 20, may = [\"get\"] }".to_owned(),
+            _ => "{ user = 30 }".to_owned(),
+        };
+        write!(
+            text,
+            "[account.a{n:05}]\nprovider = \"oauth2\"\nbase_url = \"http://127.0.0.1:1\"\nusername = \"u\"\nclient_id = \"c\"\nallow = [{allow}]\n"
+        )
+        .unwrap();
+    }
+    Arc::clone(&registry(&Site::new(&text).config()).epoch())
+}
+
+#[tokio::test]
+async fn what_is_seen_is_what_the_rules_give() {
+    let epoch = many(1000);
+    for uid in [20, 30, 40, 7, 10_007] {
+        let peer = peer(uid);
+        let sight = epoch.look_around(&peer).await;
+        for permission in Permission::ALL {
+            let given = epoch
+                .slots()
+                .filter(|slot| epoch.grants(&peer, slot, permission).is_ok());
+            let counted = match Permissions::OF_AN_ACCOUNT.has(permission) {
+                true => given.count(),
+                false => sight.count_of(permission),
+            };
+            assert_eq!(sight.count_of(permission), counted, "{uid} {permission}");
+        }
+        for after in [
+            None,
+            Some(name("a00499")),
+            Some(name("a00500")),
+            Some(name("zz")),
+        ] {
+            let known = |slot: &&Arc<Slot>| {
+                let later = after
+                    .as_ref()
+                    .is_none_or(|after| slot.account.name > *after);
+                later && epoch.knows(&peer, slot)
+            };
+            let expected: Vec<_> = epoch.slots().filter(known).map(|slot| slot.key).collect();
+            let found = sight.slots(&epoch, Seen::Any, after.as_ref());
+            assert_eq!(
+                found.map(|slot| slot.key).collect::<Vec<_>>(),
+                expected,
+                "{uid}"
+            );
+        }
+        let status = sight.slots(&epoch, Seen::Status, None).count();
+        assert_eq!(status, sight.count_of(Permission::Status));
+    }
+}
+
+#[tokio::test]
+async fn it_is_found_once_for_each_kind_of_peer_and_configuration() {
+    let epoch = many(300);
+    let first = epoch.look_around(&peer(20)).await;
+    let another = Peer::new(20, 20, 99);
+    assert!(Arc::ptr_eq(&first, &epoch.look_around(&another).await));
+    assert!(Arc::ptr_eq(&first, &epoch.sight(&another)));
+    for uid in 100..100 + u32::try_from(KEPT).unwrap() {
+        drop(epoch.sight(&peer(uid)));
+    }
+    assert!(epoch.found(&peer(20)).is_none(), "others displaced it");
+    assert!(epoch.remember(&peer(20), &first));
+    assert!(Arc::ptr_eq(&first, &epoch.found(&peer(20)).unwrap()));
+    assert!(!epoch.remember(&peer(21), &first), "another user");
+    assert!(
+        !many(300).remember(&peer(20), &first),
+        "another configuration"
+    );
+}
+
+#[tokio::test]
+async fn names_nearby_are_those_the_peer_may_see() {
+    let epoch = many(1000);
+    let sight = epoch.sight(&peer(20));
+    let near = sight.near(&epoch, &name("a00500x"));
+    assert!(near.len() <= 2 * NEAR && near.contains(&"a00500") && near.contains(&"a00504"));
+    assert!(near.iter().all(|name| {
+        let place = name[1..].parse::<usize>().unwrap() % 7;
+        place == 0 || place == 3
+    }));
+    assert!(
+        epoch
+            .sight(&peer(40))
+            .near(&epoch, &name("a00500"))
+            .is_empty()
+    );
+}
