@@ -109,6 +109,7 @@ impl Diagnosis {
             let account = &slot.account;
             let proxy = upstream.proxy_for(account, account.endpoint.base_url());
             findings.extend(secrets(account, proxy.as_deref(), &source, page.admin).await);
+            findings.extend(answer(slot));
             let url = account.endpoint.base_url();
             let spot = Spot::of(account, url, upstream);
             if let Some(found) = probed.get(&spot) {
@@ -303,6 +304,22 @@ async fn secrets(
         ));
     }
     findings
+}
+
+/// What in the answer that brought the token held could not be used.
+fn answer(slot: &Slot) -> Option<Finding> {
+    let token = slot.held.token();
+    let remark = token.as_ref()?.remark.as_deref()?;
+    let dialect = slot.account.dialect.name();
+    let warning = found(
+        Severity::Warning,
+        Topic::Provider,
+        format!("its last answer could not be used in full: {remark}"),
+        format!(
+            "correct dialect {dialect} (`tokend dialect try` shows what it reads), or set `assumed_lifetime` of the account where the expiry is not known"
+        ),
+    );
+    Some(about(&slot.account, warning))
 }
 
 fn provider(url: &str, probed: &Probed) -> Finding {

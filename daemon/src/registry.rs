@@ -94,6 +94,8 @@ pub(crate) struct IssuedToken {
     pub(crate) told: AtomicBool,
     /// Whether it is only in memory, because the store refused it.
     pub(crate) unpersisted: bool,
+    /// What in the answer that brought it could not be used.
+    pub(crate) remark: Option<Box<str>>,
 }
 
 impl Registry {

@@ -149,6 +149,7 @@ pub(crate) fn token(text: &str, grant: u64, now: Timestamp) -> IssuedToken {
         ahead: now.after(Duration::from_secs(2700)),
         told: false.into(),
         unpersisted: false,
+        remark: None,
     }
 }
 

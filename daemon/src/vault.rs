@@ -29,6 +29,14 @@ pub(crate) struct Notes {
     pub(crate) entered: Entered,
 }
 
+impl Notes {
+    /// What could not be used in the answer that brought this grant, where it was the last one.
+    pub(crate) fn remark(&self, grant: GrantId) -> Option<Box<str>> {
+        let last = self.last_attempt.as_ref().filter(|it| it.id == grant.0)?;
+        last.outcome.strip_prefix("granted: ").map(Into::into)
+    }
+}
+
 /// Which secrets of an account were entered by a person, and are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Entered {

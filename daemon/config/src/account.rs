@@ -4,8 +4,10 @@
 //! still be missing, since `tokenctl login` can supply it.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokend_dialect::{Dialect, Endpoint, FieldUse};
 use tokend_engine::RefreshPolicy;
@@ -47,6 +49,8 @@ pub struct Account {
     pub proxy: Route,
     /// When it is refreshed without being asked.
     pub refresh: RefreshPolicy,
+    /// How long its access token is taken to live where the provider does not say; otherwise the dialect knows.
+    pub assumed_lifetime: Option<Duration>,
     /// Provider, base URL, and user name or client id. With another identity it is another account under the same name.
     pub identity: Fingerprint,
     /// Everything that, when changed, may cure a rejected or misconfigured account: dialect, endpoint, fields, and the places of
@@ -120,9 +124,14 @@ struct Site {
 struct Own {
     allow: Option<Vec<Rule>>,
     refresh: Option<RefreshPolicy>,
+    assumed_lifetime: Option<Duration>,
     pacing: PacingTable,
     proxy: Route,
 }
+
+/// What an access token may be taken to live: no longer than a dialect takes any to live.
+const ASSUMED: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(366 * 24 * 3600);
 
 const REFRESH: [(&str, RefreshPolicy); 3] = [
     ("auto", RefreshPolicy::Auto),
@@ -173,6 +182,9 @@ impl Reader {
         let own = Own {
             allow: allow(&mut section, &mut self.directory, marks, mistakes),
             refresh: refresh(section.take("refresh"), mistakes),
+            assumed_lifetime: section
+                .take("assumed_lifetime")
+                .and_then(|value| value.duration(ASSUMED, mistakes)),
             pacing: PacingTable::read(section.take("pacing"), mistakes),
             proxy: self.proxy(section.take("proxy"), base, mistakes),
         };
@@ -319,6 +331,7 @@ impl Reader {
             pacing: self.pacings.keep(pacing),
             proxy: own.proxy,
             refresh: own.refresh.unwrap_or(self.defaults.refresh),
+            assumed_lifetime: own.assumed_lifetime,
             identity,
             fingerprint,
         }

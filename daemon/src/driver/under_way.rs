@@ -235,6 +235,7 @@ impl Task {
             ahead: publication.ahead,
             told: AtomicBool::new(false),
             unpersisted: publication.unpersisted,
+            remark: entry.notes.remark(publication.held.grant),
         });
     }
 }

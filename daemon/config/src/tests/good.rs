@@ -111,6 +111,7 @@ fn the_example_is_a_valid_configuration_that_names_every_setting() {
         "endpoint",
         "login_path",
         "refresh_path",
+        "assumed_lifetime",
         "options",
         "fields",
         "host",

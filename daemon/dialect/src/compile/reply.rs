@@ -12,22 +12,11 @@ use crate::{
     reply::{
         ReplyPlan,
         classify::Rule,
-        lifetime::{LifetimePlan, Origin, Take, Token, Told, Unit},
+        lifetime::{LifetimePlan, Origin, Take, Token, Told, UNITS, Unit},
         parsed::{At, Place},
     },
     section::{self, Section, one_or_many},
 };
-
-const UNITS: &[(&str, Unit)] = &[
-    ("seconds", Unit::Seconds),
-    ("milliseconds", Unit::Milliseconds),
-    ("minutes", Unit::Minutes),
-    ("unix-seconds", Unit::UnixSeconds),
-    ("unix-milliseconds", Unit::UnixMilliseconds),
-    ("rfc3339", Unit::Rfc3339),
-    ("http-date", Unit::HttpDate),
-    ("retry-after", Unit::RetryAfter),
-];
 
 const TOKENS: &[(&str, Token)] = &[
     ("access_token", Token::Access),
@@ -76,6 +65,7 @@ pub(super) fn read(node: Option<&Node>, rules: Vec<Rule>, m: &mut Mistakes) -> O
                 Origin::Told(Told {
                     place: pointers(&["/expires_in"]).pop()?,
                     unit: Unit::Seconds,
+                    since: None,
                 }),
                 Origin::Jwt(Token::Access),
             ],
@@ -267,12 +257,54 @@ fn lifetime(node: &Node, plan: &mut LifetimePlan, m: &mut Mistakes) {
 fn origin(node: &Node, m: &mut Mistakes) -> Option<Origin> {
     let is_jwt = matches!(&node.value, Value::Table(table) if table.find("jwt").is_some());
     if !is_jwt {
-        return told(node, m).map(Origin::Told);
+        return counted(node, m).map(Origin::Told);
     }
     let mut section = Section::open(node, m)?;
     let token = section.read("jwt", m, |node, m| section::word(node, TOKENS, m));
     section.finish(m);
     token.map(Origin::Jwt)
+}
+
+/// A place with a unit, and for a time the place of the time to count it from.
+fn counted(node: &Node, m: &mut Mistakes) -> Option<Told> {
+    let Value::Table(table) = &node.value else {
+        return told(node, m);
+    };
+    let Some(reference) = table.find("since") else {
+        return told(node, m);
+    };
+    let mut section = Section::open(node, m)?;
+    let _reference = section.take("since");
+    let read = told_of(&mut section, m);
+    section.finish(m);
+    let read = read?;
+    if !read.unit.is_time() {
+        let help = "`since` is what a time is counted from: give the source a `unit` that is a time, or leave `since` out";
+        m.add(
+            &reference.span,
+            format!("`since` beside a number of {}", read.unit.name()),
+            Some(help.to_owned()),
+        );
+        return None;
+    }
+    let since = match &reference.value {
+        // A bare pointer is a time of the same form.
+        Value::String(text) => Told {
+            place: pointer(text, reference, m)?,
+            unit: read.unit,
+            since: None,
+        },
+        _ => told(reference, m)?,
+    };
+    if !since.unit.is_time() {
+        let help = "give it a `unit` that is a time: `since = { at = \"/issued_at\", unit = \"unix-seconds\" }`";
+        m.add(&reference.span, "`since` is no time", Some(help.to_owned()));
+        return None;
+    }
+    Some(Told {
+        since: Some(Box::new(since)),
+        ..read
+    })
 }
 
 /// A place with a unit; a bare pointer means seconds.
@@ -281,17 +313,24 @@ fn told(node: &Node, m: &mut Mistakes) -> Option<Told> {
         return Some(Told {
             place: pointer(text, node, m)?,
             unit: Unit::Seconds,
+            since: None,
         });
     }
     let mut section = Section::open(node, m)?;
-    let place = place_of(&mut section, m);
+    let told = told_of(&mut section, m);
+    section.finish(m);
+    told
+}
+
+fn told_of(section: &mut Section<'_>, m: &mut Mistakes) -> Option<Told> {
+    let place = place_of(section, m);
     let unit = match section.take("unit") {
         Some(node) => section::word(node, UNITS, m),
         None => Some(Unit::Seconds),
     };
-    section.finish(m);
     Some(Told {
         place: place?,
         unit: unit?,
+        since: None,
     })
 }

@@ -47,6 +47,17 @@ pub struct Renewal {
 }
 
 impl Grant {
+    pub(super) fn assuming(mut self, assumed: Duration) -> Self {
+        if matches!(
+            self.lifetime_source,
+            LifetimeSource::Assumed | LifetimeSource::Unknown
+        ) {
+            self.lifetime = Some(assumed);
+            self.lifetime_source = LifetimeSource::Assumed;
+        }
+        self
+    }
+
     /// Makes the access token the refresh token of the grant, where a refresh presents that: it lives as long, and whatever else came in
     /// its place is of no use.
     pub(super) fn renews_itself(mut self) -> Self {
@@ -86,26 +97,29 @@ impl ReplyPlan {
             Refresh::Fresh(token) => Some(token.as_str()),
             Refresh::Absent | Refresh::Lost(_) => None,
         };
-        let (lifetime, lifetime_source) = self.lifetime.find(reply, &access, fresh);
+        let found = self.lifetime.find(reply, &access, fresh);
         let scope = reply.first(&self.scope).and_then(|(_, value)| scope(value));
         let refresh_lifetime = fresh.and_then(|token| self.lives(reply, &access, token));
-        let remarks = match refresh {
-            Refresh::Lost(why) => vec![format!(
+        let lost = match refresh {
+            Refresh::Lost(why) => Some(format!(
                 "{why}, so it cannot be kept, and the one that was sent may be spent"
-            )],
-            Refresh::Absent | Refresh::Fresh(_) => Vec::new(),
+            )),
+            Refresh::Absent | Refresh::Fresh(_) => None,
         };
+        let unusable = found
+            .unusable
+            .map(|why| format!("the token's expiry is not known: {why}"));
         Ok(Grant {
             access_token: access.into(),
             token_type,
-            lifetime,
-            lifetime_source,
+            lifetime: found.lifetime,
+            lifetime_source: found.source,
             refresh_token: fresh.map(SecretString::from),
             refresh_token_lost: matches!(refresh, Refresh::Lost(_)),
             refresh_lifetime,
             scope: scope
                 .filter(|scope| scope.len() <= VALUE_LIMIT && !scope.chars().any(char::is_control)),
-            remarks,
+            remarks: lost.into_iter().chain(unusable).collect(),
         })
     }
 
@@ -122,8 +136,8 @@ impl ReplyPlan {
 
     /// How long a refresh token lives. Servers write 0 for one that does not expire.
     fn lives(&self, reply: &Parsed<'_>, access: &str, refresh: &str) -> Option<Duration> {
-        let (lifetime, _) = self.refresh_lifetime.find(reply, access, Some(refresh));
-        lifetime.filter(|lifetime| !lifetime.is_zero())
+        let found = self.refresh_lifetime.find(reply, access, Some(refresh));
+        found.lifetime.filter(|lifetime| !lifetime.is_zero())
     }
 
     fn access_token(&self, reply: &Parsed<'_>) -> Result<String, Flaw> {

@@ -10,7 +10,10 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::{Timestamp, civil, tz::TimeZone};
 use serde_json::Value;
 
-use super::parsed::{Parsed, Place, http_date};
+use super::{
+    grant::is_nothing,
+    parsed::{Parsed, Place, http_date},
+};
 
 /// The longest JWT payload that is decoded, in bytes of base64.
 const JWT_LIMIT: usize = 32 * 1024;
@@ -38,6 +41,17 @@ pub(crate) enum Origin {
 pub(crate) struct Told {
     pub(crate) place: Place,
     pub(crate) unit: Unit,
+    /// For a time: where the reply says what time it is there, to count from.
+    pub(crate) since: Option<Box<Self>>,
+}
+
+/// What the sources of a lifetime came to.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Found {
+    pub(crate) lifetime: Option<Duration>,
+    pub(crate) source: LifetimeSource,
+    /// Why something that a source told could not be used, where no other could be either.
+    pub(crate) unusable: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +67,18 @@ pub(crate) enum Take {
     Shortest,
 }
 
+/// The words of a dialect for units.
+pub(crate) const UNITS: &[(&str, Unit)] = &[
+    ("seconds", Unit::Seconds),
+    ("milliseconds", Unit::Milliseconds),
+    ("minutes", Unit::Minutes),
+    ("unix-seconds", Unit::UnixSeconds),
+    ("unix-milliseconds", Unit::UnixMilliseconds),
+    ("rfc3339", Unit::Rfc3339),
+    ("http-date", Unit::HttpDate),
+    ("retry-after", Unit::RetryAfter),
+];
+
 /// What a number or text in a reply means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
@@ -65,6 +91,24 @@ pub(crate) enum Unit {
     HttpDate,
     /// Seconds, or a date: RFC 9110 section 10.2.3.
     RetryAfter,
+}
+
+impl Unit {
+    /// The word for it in a dialect.
+    pub(crate) fn name(self) -> &'static str {
+        UNITS
+            .iter()
+            .find(|(_, unit)| *unit == self)
+            .map_or("", |(name, _)| name)
+    }
+
+    /// Whether it is always a time, and never a number of seconds.
+    pub(crate) fn is_time(self) -> bool {
+        match self {
+            Self::UnixSeconds | Self::UnixMilliseconds | Self::Rfc3339 | Self::HttpDate => true,
+            Self::Seconds | Self::Milliseconds | Self::Minutes | Self::RetryAfter => false,
+        }
+    }
 }
 
 /// Where a grant's lifetime comes from.
@@ -134,12 +178,7 @@ fn until(time: f64, date: Option<f64>, iat: Option<f64>) -> Option<f64> {
 
 impl LifetimePlan {
     /// Looks a lifetime up. `access` and `refresh` are the tokens of the reply.
-    pub(crate) fn find(
-        &self,
-        reply: &Parsed<'_>,
-        access: &str,
-        refresh: Option<&str>,
-    ) -> (Option<Duration>, LifetimeSource) {
+    pub(crate) fn find(&self, reply: &Parsed<'_>, access: &str, refresh: Option<&str>) -> Found {
         let iat = Claims::of(access).and_then(|claims| claims.iat);
         let mut found = self.from.iter().filter_map(|from| match from {
             Origin::Told(told) => told.duration(reply, iat),
@@ -158,11 +197,51 @@ impl LifetimePlan {
             Take::Shortest => found.min_by_key(|(lifetime, _)| *lifetime),
         };
         let (lifetime, source) = match (taken, self.assumed) {
-            (Some((lifetime, source)), _) => (lifetime, source),
-            (None, Some(assumed)) => (assumed, LifetimeSource::Assumed),
-            (None, None) => return (None, LifetimeSource::Unknown),
+            (Some((lifetime, source)), _) => (Some(lifetime), source),
+            (None, Some(assumed)) => (Some(assumed), LifetimeSource::Assumed),
+            (None, None) => (None, LifetimeSource::Unknown),
         };
-        (Some(lifetime.max(self.min).min(self.max)), source)
+        let unusable = match taken {
+            Some(_) => None,
+            None => self.unusable(reply, access, refresh),
+        };
+        Found {
+            lifetime: lifetime.map(|lifetime| lifetime.max(self.min).min(self.max)),
+            source,
+            unusable,
+        }
+    }
+
+    /// Why what stands at the sources says nothing: of a time rather than of something that is none.
+    fn unusable(&self, reply: &Parsed<'_>, access: &str, refresh: Option<&str>) -> Option<String> {
+        let iat = Claims::of(access).and_then(|claims| claims.iat);
+        let why = |from: &Origin| match from {
+            Origin::Told(told) => told.unusable(reply, iat),
+            Origin::Jwt(token) => {
+                let (name, token) = match token {
+                    Token::Access => ("access", Some(access)),
+                    Token::Refresh => ("refresh", refresh),
+                };
+                let claims = Claims::of(token?)?;
+                let references = [reply.date(), claims.iat];
+                let why = uncounted(claims.exp?, &references, "the token an `iat`");
+                Some((true, format!("`exp` of the {name} token {why}")))
+            }
+        };
+        let mut found: Vec<(bool, String)> = self.from.iter().filter_map(why).collect();
+        found.sort_by_key(|(is_time, _)| !is_time);
+        found.into_iter().next().map(|(_, why)| why)
+    }
+}
+
+/// Why a time does not make a duration. `other` is what a reply without a `Date` could have to count from.
+fn uncounted(time: f64, references: &[Option<f64>], other: &str) -> String {
+    let is_over = references.iter().flatten().any(|from| *from >= time);
+    match is_over {
+        true => "is over already by the provider's own clock".to_owned(),
+        false => {
+            format!("is a time with nothing to count it from: the reply has no `Date`, nor {other}")
+        }
     }
 }
 
@@ -170,11 +249,47 @@ impl Told {
     fn duration(&self, reply: &Parsed<'_>, iat: Option<f64>) -> Option<(Duration, LifetimeSource)> {
         match self.read(reply)? {
             Reading::Seconds(seconds) => Some((duration(seconds)?, LifetimeSource::Told)),
-            Reading::Time(time) => Some((
-                duration(until(time, reply.date(), iat)?)?,
-                LifetimeSource::ToldTime,
-            )),
+            Reading::Time(time) => {
+                let left = match self.reference(reply) {
+                    Some(now) => until(time, Some(now), None),
+                    None => until(time, reply.date(), iat),
+                };
+                Some((duration(left?)?, LifetimeSource::ToldTime))
+            }
         }
+    }
+
+    /// The provider's time as the reply itself tells it.
+    fn reference(&self, reply: &Parsed<'_>) -> Option<f64> {
+        match self.since.as_ref()?.read(reply)? {
+            Reading::Time(time) => Some(time),
+            Reading::Seconds(_) => None,
+        }
+    }
+
+    /// Why what stands at the place says nothing, and whether it is a time. `None` where nothing stands there.
+    fn unusable(&self, reply: &Parsed<'_>, iat: Option<f64>) -> Option<(bool, String)> {
+        let value = self.place.find(reply)?;
+        if value.as_str().is_some_and(is_nothing) {
+            return None;
+        }
+        let place = &self.place;
+        Some(match self.read(reply) {
+            Some(Reading::Time(time)) => {
+                let references = [self.reference(reply), reply.date(), iat];
+                let other = match &self.since {
+                    Some(since) => format!("a time at `{}`", since.place),
+                    None => "the token an `iat`; `since` can name a place in the reply".to_owned(),
+                };
+                let why = uncounted(time, &references, &other);
+                (true, format!("`{place}` {why}"))
+            }
+            Some(Reading::Seconds(_)) => (false, format!("`{place}` is a negative number")),
+            None => (
+                false,
+                format!("`{place}` cannot be read as {}", self.unit.name()),
+            ),
+        })
     }
 
     /// The number of seconds or the time that stands at the place, if it makes sense.

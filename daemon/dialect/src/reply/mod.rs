@@ -227,6 +227,15 @@ impl Reply {
         }
     }
 
+    /// The reply with another lifetime where it tells none: what an account assumes comes before what the dialect does.
+    #[must_use]
+    pub fn assuming(self, assumed: Option<Duration>) -> Self {
+        match (self, assumed) {
+            (Self::Granted(grant), Some(assumed)) => Self::Granted(grant.assuming(assumed)),
+            (other, _) => other,
+        }
+    }
+
     /// The reply where a refresh presents the access token: it is then the refresh token, and one that cannot be handed out cannot be
     /// presented either.
     #[must_use]

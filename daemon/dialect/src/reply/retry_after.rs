@@ -52,6 +52,7 @@ pub(crate) fn in_header(reply: &Parsed<'_>) -> Option<Reading> {
     Told {
         place,
         unit: Unit::RetryAfter,
+        since: None,
     }
     .read(reply)
 }

@@ -301,3 +301,162 @@ fn retry_after_from_the_body_when_the_header_says_nothing() {
         Some(RetryAfter::Delay(Duration::from_secs(9)))
     );
 }
+
+#[test]
+fn a_time_counts_from_the_time_that_the_reply_itself_tells() {
+    let later = DATE_UNIX + 600;
+    for (source, issued) in [
+        (
+            r#"{ at = "/x", unit = "unix-seconds", since = "/issued" }"#,
+            DATE_UNIX.to_string(),
+        ),
+        (
+            r#"{ at = "/x", unit = "unix-seconds", since = { at = "/issued", unit = "unix-milliseconds" } }"#,
+            format!("{DATE_UNIX}000"),
+        ),
+        (
+            r#"{ at = "/x", unit = "unix-seconds", since = { at = "/issued", unit = "rfc3339" } }"#,
+            "\"2026-11-21T12:00:00Z\"".to_owned(),
+        ),
+        (
+            r#"{ at = "/x", unit = "unix-seconds", since = { at = "/issued", unit = "http-date" } }"#,
+            format!("\"{DATE}\""),
+        ),
+    ] {
+        let dialect = with_lifetime(&format!("{{ from = [{source}], assumed = \"5m\" }}"));
+        let body = format!(r#"{{"access_token":"a","x":{later},"issued":{issued}}}"#);
+        let grant = granted(read(&dialect, Kind::Login, 200, &body));
+        assert_eq!(
+            (grant.lifetime, grant.lifetime_source),
+            (seconds(599), LifetimeSource::ToldTime),
+            "{source}"
+        );
+        assert!(grant.remarks.is_empty(), "{:?}", grant.remarks);
+        // It is the reply's own word, whatever the header says; without it the header counts.
+        let odd = [("date", "Sat, 21 Nov 2020 12:00:00 GMT")];
+        let dated_oddly = response(200, &odd, body);
+        let grant = granted(dialect.read_reply(Kind::Login, &dated_oddly, &Fields::new()));
+        assert_eq!(grant.lifetime, seconds(599));
+        let without = format!(r#"{{"access_token":"a","x":{later}}}"#);
+        assert_eq!(dated(&dialect, &without).lifetime, seconds(599));
+    }
+}
+
+#[test]
+fn an_expiry_that_was_told_and_cannot_be_used_is_told() {
+    let at =
+        |unit: &str| format!(r#"{{ from = [{{ at = "/x", unit = "{unit}" }}], assumed = "5m" }}"#);
+    let later = DATE_UNIX + 600;
+    let jwt = jwt(&format!(r#"{{"exp":{later}}}"#));
+    for (lifetime, body, says) in [
+        (
+            at("unix-seconds"),
+            format!(r#"{{"access_token":"a","x":{later}}}"#),
+            "`/x` is a time with nothing to count it from",
+        ),
+        (
+            at("unix-seconds"),
+            format!(r#"{{"access_token":"a","x":{later}}}"#),
+            "`since` can name a place",
+        ),
+        (
+            at("rfc3339"),
+            r#"{"access_token":"a","x":"soon"}"#.to_owned(),
+            "`/x` cannot be read as rfc3339",
+        ),
+        (
+            at("seconds"),
+            r#"{"access_token":"a","x":-1}"#.to_owned(),
+            "`/x` is a negative number",
+        ),
+        (
+            at("seconds"),
+            r#"{"access_token":"a","x":{"s":1}}"#.to_owned(),
+            "`/x` cannot be read as seconds",
+        ),
+        (
+            r#"{ from = { jwt = "access_token" } }"#.to_owned(),
+            format!(r#"{{"access_token":"{jwt}"}}"#),
+            "`exp` of the access token is a time with nothing",
+        ),
+        (
+            r#"{ from = { at = "/x", unit = "unix-seconds", since = "/issued" } }"#.to_owned(),
+            format!(r#"{{"access_token":"a","x":{later}}}"#),
+            "a time at `/issued`",
+        ),
+        (
+            r#"{ from = { at = "/x", unit = "unix-seconds", since = "/issued" } }"#.to_owned(),
+            format!(r#"{{"access_token":"a","x":{later},"issued":{later}}}"#),
+            "is over already",
+        ),
+    ] {
+        let dialect = with_lifetime(&lifetime);
+        let grant = granted(read(&dialect, Kind::Login, 200, &body));
+        let remark = grant.remarks.join("; ");
+        assert!(remark.contains(says), "{body}: {remark}");
+        assert!(!remark.contains(&later.to_string()), "{remark}");
+        let shown = dialect.explain_reply(Kind::Login, &response(200, &[], body));
+        assert!(shown.contains(says), "{shown}");
+    }
+    // Nothing was told, or another source says it.
+    for body in [
+        r#"{"access_token":"a"}"#,
+        r#"{"access_token":"a","x":null}"#,
+        r#"{"access_token":"a","x":"null"}"#,
+    ] {
+        let grant = granted(read(&with_lifetime(&at("rfc3339")), Kind::Login, 200, body));
+        assert!(grant.remarks.is_empty(), "{body}: {:?}", grant.remarks);
+    }
+    let either = with_lifetime(r#"{ from = [{ at = "/x", unit = "rfc3339" }, "/y"] }"#);
+    let grant = granted(read(
+        &either,
+        Kind::Login,
+        200,
+        r#"{"access_token":"a","x":"soon","y":60}"#,
+    ));
+    assert!(grant.remarks.is_empty() && grant.lifetime == seconds(60));
+}
+
+#[test]
+fn what_an_account_assumes_comes_before_what_the_dialect_does_and_after_what_is_told() {
+    let dialect = with_lifetime(r#"{ from = "/x", assumed = "5m" }"#);
+    let assuming = |body: &str| {
+        let reply = read(&dialect, Kind::Login, 200, body);
+        granted(reply.assuming(Some(Duration::from_secs(42)))).lifetime
+    };
+    assert_eq!(assuming(r#"{"access_token":"a"}"#), seconds(42));
+    assert_eq!(assuming(r#"{"access_token":"a","x":60}"#), seconds(60));
+}
+
+#[test]
+fn a_reference_is_a_time_of_a_time() {
+    for (source, says) in [
+        (
+            r#"{ at = "/x", since = "/y" }"#,
+            "beside a number of seconds",
+        ),
+        (
+            r#"{ at = "/x", unit = "minutes", since = "/y" }"#,
+            "beside a number of minutes",
+        ),
+        (
+            r#"{ at = "/x", unit = "rfc3339", since = { at = "/y", unit = "seconds" } }"#,
+            "`since` is no time",
+        ),
+        (
+            r#"{ at = "/x", unit = "rfc3339", since = { at = "/y" } }"#,
+            "`since` is no time",
+        ),
+        (
+            r#"{ at = "/x", unit = "rfc3339", since = { at = "/y", unit = "rfc3339", since = "/z" } }"#,
+            "unknown key `since`",
+        ),
+        (r#"{ at = "/x", unit = "rfc3339", since = 17 }"#, "table"),
+    ] {
+        let text = format!(
+            "[login]\npath = \"/l\"\nbody.form = {{ u = \"{{username}}\" }}\n[reply]\nlifetime = {{ from = [{source}] }}"
+        );
+        let error = try_dialect(&text).unwrap_err();
+        assert!(error.render().contains(says), "{}", error.render());
+    }
+}

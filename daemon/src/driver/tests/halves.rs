@@ -167,3 +167,50 @@ async fn a_refresh_that_sends_both_tokens_gives_way_to_a_login_once_there_is_no_
         provider.seen()
     );
 }
+
+#[tokio::test]
+async fn what_of_an_answer_could_not_be_used_is_told_by_doctor_also_after_a_restart() {
+    let provider = Provider::start().await;
+    provider.then(reply(
+        "200 OK",
+        r#"{"access_token":"token-1","refresh_token":"refresh-1","expires_at":1795262400}"#,
+    ));
+    let text = account("ads", &provider.base_url) + "assumed_lifetime = \"10m\"\n";
+    let (site, store) = (Site::new(&text), MemoryStore::new());
+    site.secret("pw", "right", 0o600);
+    let mut daemon = Daemon::start(&site, &store).await;
+    for _ in 0..2 {
+        let token = match daemon.ask(get("ads")).await {
+            Response::Token(token) => token,
+            other => panic!("{other:?}"),
+        };
+        assert!(token.expires_at_ms.is_some(), "{token:?}");
+        let diagnose = Request::Diagnose {
+            account: Some(name("ads")),
+            after: None,
+        };
+        let findings = match daemon.ask(diagnose).await {
+            Response::Diagnosis(page) => page.findings,
+            other => panic!("{other:?}"),
+        };
+        let told = findings
+            .iter()
+            .find(|it| it.message.contains("could not be used in full"));
+        let told = told.unwrap_or_else(|| panic!("{findings:?}"));
+        assert!(
+            told.message
+                .contains("`/expires_at` is a time with nothing to count it from"),
+            "{told:?}"
+        );
+        daemon.drain().await;
+        store.restart();
+        daemon = Daemon::start(&site, &store).await;
+    }
+    // A probe is a connection without a request.
+    let asked = provider
+        .seen()
+        .iter()
+        .filter(|it| it.starts_with("POST"))
+        .count();
+    assert_eq!(asked, 1);
+}
