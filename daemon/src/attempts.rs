@@ -145,6 +145,7 @@ fn outcome(answer: Option<Answer>) -> &'static str {
         Some(Answer::Misbehaved {
             maybe_processed: true,
         }) => "misbehaved-in-doubt",
+        Some(Answer::Unrecognised) => "unrecognised",
         Some(Answer::NotSent) => "not-sent",
         Some(Answer::MaybeSent) => "in-doubt",
     }

@@ -114,8 +114,14 @@ impl Teller<'_> {
                     self.said()
                 )
             }
+            Missing::Unrecognised => format!(
+                "something in front of the provider of account {name} answered one login after the other, or the provider in words that \
+                 its dialect does not know; no further one is made by itself{}",
+                self.said()
+            ),
         };
         let advice = match (missing, means::configured_secret(self.account)) {
+            (Missing::Unrecognised, _) => self.unrecognised_advice(),
             (Missing::CredentialRejected, Some(secret)) => {
                 format!(
                     "correct the {secret} that [account.{name}] refers to, then run `tokenctl reload`; it is not tried again before"
@@ -150,6 +156,7 @@ impl Teller<'_> {
                 "nothing to do: once the wait is over the daemon goes on in the way that is safe at this provider".to_owned(),
             ),
             Problem::RefreshRejected => (FaultCode::Paced, "a login follows as soon as the pace allows".to_owned()),
+            Problem::Unrecognised => (FaultCode::ProviderMisbehaved, self.unrecognised_advice()),
             Problem::BornExpired => (
                 FaultCode::ProviderMisbehaved,
                 "compare the provider's clock and the lifetime its dialect reads".to_owned(),
@@ -165,6 +172,17 @@ impl Teller<'_> {
             _ => format!("account {name}: {}{}", in_words(problem), self.said()),
         };
         self.retry(self.fault(code, message), retry).advise(advice)
+    }
+
+    /// What helps when something else than the provider has answered, or the provider in words nobody knows.
+    fn unrecognised_advice(&self) -> String {
+        let name = &self.account.name;
+        format!(
+            "nothing was refused: `tokenctl refresh {name}` tries the same credential again at once; look at what stands between this machine and {} \
+             (proxy, firewall, gateway, base_url and path), and if the provider itself said so, give dialect {} a rule for it (tokend-dialect(5))",
+            self.account.endpoint.base_url(),
+            self.account.dialect.name()
+        )
     }
 
     fn fault(&self, code: FaultCode, message: String) -> Fault {
@@ -198,6 +216,9 @@ pub(crate) fn in_words(problem: Problem) -> &'static str {
         Problem::Misbehaved => "the provider's answer makes no sense",
         Problem::InDoubt => "the outcome of the last attempt is not known",
         Problem::RefreshRejected => "the refresh token was refused",
+        Problem::Unrecognised => {
+            "something in front of the provider answered, or the provider in words that its dialect does not know"
+        }
         Problem::BornExpired => "the token came with no lifetime left",
     }
 }

@@ -327,9 +327,9 @@ impl Reloader {
                 Stored::Live
             };
             let blocked_for = match &stored {
-                Stored::Record(restored) if restored.durable.block.is_some() => {
-                    restored.notes.fingerprint.clone()
-                }
+                Stored::Record(restored) => restored
+                    .notes
+                    .hangs_on(restored.durable.block.as_ref(), restored.durable.no_verdict),
                 Stored::Live => blocked.get(&id).map(|fingerprint| Box::from(*fingerprint)),
                 _ => None,
             };

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tokend_config::Account;
 use tokend_engine::{
-    AccountKey, Adoption, Block, Engine, Event, HostKey, HostPlan, HostUsed, Plan, Reuse, Timestamp,
+    AccountKey, Adoption, Engine, Event, HostKey, HostPlan, HostUsed, Plan, Reuse, Timestamp,
 };
 use tokend_store::AccountId;
 
@@ -53,7 +53,7 @@ pub(crate) struct Entry {
 pub(crate) struct Survey {
     /// Accounts whose records have to be read.
     pub(crate) missing: Vec<AccountId>,
-    /// Accounts that are blocked, with the fingerprint of what they are blocked for.
+    /// Accounts that wait for a change, with the fingerprint of what has to change.
     pub(crate) blocked: Vec<(AccountId, Box<str>)>,
     /// Whether every record has to be asked how far its host is used up, as at start.
     pub(crate) ask_all: bool,
@@ -103,14 +103,12 @@ impl Roster {
                 survey.missing.push(id.clone());
                 continue;
             };
-            let block = engine.view(key, now).and_then(|view| view.block);
-            if let (Some(Block::CredentialRejected | Block::Misconfigured), Some(entry)) =
-                (block, self.entry(key))
-            {
-                survey.blocked.push((
-                    id.clone(),
-                    entry.notes.fingerprint.clone().unwrap_or_default(),
-                ));
+            let view = engine.view(key, now);
+            let before = view.zip(self.entry(key)).and_then(|(view, entry)| {
+                entry.notes.hangs_on(view.block.as_ref(), view.no_verdict)
+            });
+            if let Some(before) = before {
+                survey.blocked.push((id.clone(), before));
             }
         }
         survey

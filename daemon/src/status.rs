@@ -167,6 +167,7 @@ mod tests {
             block: None,
             problem: None,
             failures: 0,
+            no_verdict: tokend_engine::NoVerdict::default(),
             stop: None,
             attempts: (rate, 1, now),
             logins: (rate, 1, now),

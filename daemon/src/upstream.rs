@@ -336,6 +336,7 @@ impl Upstream {
             }
             Reply::RefreshRejected(told) => (Answer::RefreshRejected, None, Some(told.to_string())),
             Reply::Misconfigured(told) => (Answer::Misconfigured, None, Some(told.to_string())),
+            Reply::Unrecognised(told) => (Answer::Unrecognised, None, Some(told.to_string())),
             Reply::Misbehaved { told, processed } => {
                 let maybe_processed = processed == Processed::Maybe;
                 (

@@ -5,8 +5,8 @@
 
 use tokend_dialect::Grant;
 use tokend_engine::{
-    AttemptId, Block, Deferral, Durable, GrantId, Held, HostUsed, Intent, Kind, Problem,
-    RefreshToken, Tat, Timestamp,
+    Answer, AttemptId, Block, Deferral, Durable, GrantId, Held, HostUsed, Intent, Kind, NoVerdict,
+    Problem, RefreshToken, Tat, Timestamp,
 };
 use tokend_proto::{LoginSecret, SecretText};
 use tokend_store as store;
@@ -25,6 +25,8 @@ pub(crate) struct Notes {
     pub(crate) told: Option<Box<str>>,
     /// Fingerprint of the configuration and the secrets that `told` was said about.
     pub(crate) fingerprint: Option<Box<str>>,
+    /// Fingerprint of what the last attempt without a verdict was made with: of a login, if there was one.
+    pub(crate) no_verdict: Option<Box<str>>,
     /// Which secrets a person entered.
     pub(crate) entered: Entered,
 }
@@ -34,6 +36,34 @@ impl Notes {
     pub(crate) fn remark(&self, grant: GrantId) -> Option<Box<str>> {
         let last = self.last_attempt.as_ref().filter(|it| it.id == grant.0)?;
         last.outcome.strip_prefix("granted: ").map(Into::into)
+    }
+
+    /// Notes what an attempt was made with that ended without a verdict. A login's counts before a refresh's: it is made of more.
+    pub(crate) fn note_verdict(&mut self, answer: Answer, fingerprint: &str) {
+        if matches!(answer, Answer::Unrecognised) {
+            let login = |it: &str| it.starts_with("login-");
+            let known = self.no_verdict.as_deref().is_some_and(login);
+            if login(fingerprint) || !known {
+                self.no_verdict = Some(fingerprint.into());
+            }
+        } else if matches!(answer, Answer::Granted(_)) {
+            self.no_verdict = None;
+        }
+    }
+
+    /// The fingerprint of what has to change before an account does what it does not do by itself; `None` where it waits for nothing.
+    pub(crate) fn hangs_on(
+        &self,
+        block: Option<&Block>,
+        no_verdict: NoVerdict,
+    ) -> Option<Box<str>> {
+        match block {
+            Some(Block::CredentialRejected | Block::Misconfigured) => {
+                Some(self.fingerprint.clone().unwrap_or_default())
+            }
+            None if no_verdict.is_none() => None,
+            None => self.no_verdict.clone(),
+        }
     }
 }
 
@@ -102,6 +132,14 @@ pub(crate) fn restore(record: &Record, clock: &Clock) -> Restored {
             until: at(until),
             told: record.deferral_told,
         }),
+        no_verdict: record
+            .no_verdict
+            .as_ref()
+            .map_or_else(NoVerdict::default, |stored| NoVerdict {
+                refreshes: stored.refreshes,
+                logins: stored.logins,
+                logins_from: stored.logins_from.map(at),
+            }),
     };
     let notes = Notes {
         last_attempt: record.last_attempt.clone(),
@@ -110,6 +148,12 @@ pub(crate) fn restore(record: &Record, clock: &Clock) -> Restored {
             .block
             .as_ref()
             .map(|block| block.fingerprint.as_str().into()),
+        no_verdict: record
+            .no_verdict
+            .as_ref()
+            .map(|stored| stored.fingerprint.as_str())
+            .filter(|fingerprint| !fingerprint.is_empty())
+            .map(Into::into),
         entered: entered(record),
     };
     Restored {
@@ -228,6 +272,12 @@ pub(crate) fn update(
     record.failures = durable.failures;
     record.deferred_until = durable.deferral.map(|deferral| wall(deferral.until));
     record.deferral_told = durable.deferral.is_some_and(|deferral| deferral.told);
+    record.no_verdict = (!durable.no_verdict.is_none()).then(|| store::NoVerdict {
+        refreshes: durable.no_verdict.refreshes,
+        logins: durable.no_verdict.logins,
+        logins_from: durable.no_verdict.logins_from.map(wall),
+        fingerprint: notes.no_verdict.as_deref().unwrap_or_default().to_owned(),
+    });
     record.told = notes.told.as_deref().map(str::to_owned);
     record.last_attempt.clone_from(&notes.last_attempt);
 }
@@ -343,7 +393,7 @@ pub(crate) fn stored_kind(kind: Kind) -> store::AttemptKind {
     }
 }
 
-const PROBLEMS: [(Problem, &str); 7] = [
+const PROBLEMS: [(Problem, &str); 8] = [
     (Problem::Unprepared, "unprepared"),
     (Problem::Unreachable, "unreachable"),
     (Problem::Busy, "busy"),
@@ -351,6 +401,7 @@ const PROBLEMS: [(Problem, &str); 7] = [
     (Problem::InDoubt, "in-doubt"),
     (Problem::RefreshRejected, "refresh-rejected"),
     (Problem::BornExpired, "born-expired"),
+    (Problem::Unrecognised, "unrecognised"),
 ];
 
 /// The stable name of a problem, in the store and in the log.

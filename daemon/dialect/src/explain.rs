@@ -73,7 +73,10 @@ impl Dialect {
                 let kept = format!("{}, kept", size(&renewal.refresh_token));
                 line(&mut out, "refresh token", &kept);
             }
-            Reply::CredentialRejected(_) | Reply::RefreshRejected(_) | Reply::Misconfigured(_) => {}
+            Reply::CredentialRejected(_)
+            | Reply::RefreshRejected(_)
+            | Reply::Misconfigured(_)
+            | Reply::Unrecognised(_) => {}
         }
         if let Some(told) = reply.told() {
             line(&mut out, "code", told.code.as_deref().unwrap_or("none"));
@@ -183,5 +186,8 @@ fn consequence(reply: &Reply) -> &'static str {
             ..
         } => "stop: nothing is sent until the configuration or the dialect changes",
         Reply::Misbehaved { .. } | Reply::Renewed { .. } => "try again later with growing pauses",
+        Reply::Unrecognised(_) => {
+            "no verdict: keep everything and try again, a refresh after 1 minute to 6 hours, a login at most three times, hours apart"
+        }
     }
 }

@@ -15,6 +15,7 @@ use crate::ids::{AccountKey, AttemptId, WaiterId};
 use crate::pace::Tat;
 use crate::plan::{Plan, RefreshPolicy, Reuse};
 use crate::time::Timestamp;
+use crate::verdict::NoVerdict;
 
 /// What an account's decisions need from outside the account.
 pub(crate) struct Context<'a> {
@@ -45,6 +46,7 @@ pub(crate) struct Account {
     pub(crate) problem: Option<Problem>,
     pub(crate) failures: u32,
     pub(crate) deferral: Option<Deferral>,
+    pub(crate) no_verdict: NoVerdict,
     pub(crate) attempts: Tat,
     pub(crate) logins: Tat,
     pub(crate) last_attempt: AttemptId,
@@ -160,6 +162,7 @@ impl Account {
             deferral: stored
                 .deferral
                 .and_then(|deferral| backoff::clamp(deferral, now)),
+            no_verdict: stored.no_verdict.clamp(now),
             attempts: plan.attempts.clamp(stored.attempts, now),
             logins: plan.logins.clamp(stored.logins, now),
             last_attempt: stored.last_attempt,
@@ -230,6 +233,10 @@ impl Account {
             self.problem = None;
             self.dirty = true;
         }
+        if !self.no_verdict.is_none() {
+            self.no_verdict = NoVerdict::default();
+            self.dirty = true;
+        }
         if self.deferral.is_some_and(|deferral| !deferral.told) {
             self.deferral = None;
         }
@@ -249,6 +256,7 @@ impl Account {
             problem: self.problem,
             failures: self.failures,
             deferral: self.deferral,
+            no_verdict: self.no_verdict,
         }
     }
 
@@ -275,8 +283,12 @@ impl Account {
             // With nothing to log in with, presenting it again is the only hope left and can lose nothing more.
             Reuse::Unknown => !self.can_login,
         };
+        let stop = self.no_verdict.stop().filter(|_| self.can_login);
         match usable {
-            Some(refresh) if !refresh.in_doubt || replay => Ok(Kind::Refresh),
+            Some(refresh) if (!refresh.in_doubt || replay) && !self.doubts_refresh(now) => {
+                Ok(Kind::Refresh)
+            }
+            _ if let Some(missing) = stop => Err(Fault::LoginRequired(missing)),
             _ if self.can_login => Ok(Kind::Login),
             Some(_) => Err(Fault::LoginRequired(Missing::InDoubt)),
             None if refused => Err(Fault::LoginRequired(Missing::RefreshRejected)),
@@ -286,7 +298,13 @@ impl Account {
 
     /// The earliest time at which an attempt of this kind may begin, as far as the account is concerned.
     pub(crate) fn earliest(&self, kind: Kind, now: Timestamp) -> Timestamp {
-        self.paced(kind, now).max(self.deferred(now))
+        let forced = self.waiters.iter().any(|waiter| waiter.pressing);
+        let held_up = match kind {
+            Kind::Login if !forced => self.no_verdict.logins_from,
+            _ => None,
+        };
+        let earliest = self.paced(kind, now).max(self.deferred(now));
+        held_up.map_or(earliest, |from| from.max(earliest))
     }
 
     /// The earliest time the pace allows.

@@ -13,6 +13,7 @@ use crate::event::{Answer, Attempt, Cause, ClaimRefusal, GrantFacts, StoreResult
 use crate::ids::{AttemptId, GrantId};
 use crate::plan::Reuse;
 use crate::time::Timestamp;
+use crate::verdict::NoVerdict;
 
 impl Account {
     /// Does what is to be done next while nothing is under way: a person's wish, an attempt, or a write.
@@ -280,6 +281,7 @@ impl Account {
         self.published = false;
         self.ahead = None;
         self.block = None;
+        self.no_verdict = NoVerdict::default();
         match (facts.refresh_token, attempt.kind) {
             (true, _) => self.renew(attempt, facts.refresh_lifetime),
             // A refresh that brings no refresh token leaves the one used in force (RFC 6749, section 6). One that brings another which
@@ -335,11 +337,13 @@ impl Account {
             }
             Answer::CredentialRejected => self.stop(Block::CredentialRejected),
             Answer::Misconfigured => self.stop(Block::Misconfigured),
+            Answer::Unrecognised => self.unrecognised(ctx, attempt.kind),
             Answer::RefreshRejected if attempt.kind == Kind::Refresh => {
                 // Definitely refused: the next step is a login, which has its own pace and needs no backoff.
                 if let Some(refresh) = &mut self.refresh {
                     refresh.refused = true;
                 }
+                self.no_verdict.refreshes = 0;
                 self.problem = Some(Problem::RefreshRejected);
             }
             // A login cannot have a refresh token refused; the dialect's rule is wrong.

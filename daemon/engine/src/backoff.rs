@@ -16,6 +16,8 @@ const FLOOR: Duration = Duration::from_secs(1);
 const LONGEST_REFRESH: Duration = Duration::from_secs(5 * 60);
 /// The longest wait after failed logins: a provider may be counting them against the account although it sends no answer.
 const LONGEST_LOGIN: Duration = Duration::from_secs(60 * 60);
+/// The longest wait after refreshes that something in front of the provider answered.
+pub(crate) const LONGEST_UNRECOGNISED: Duration = Duration::from_secs(6 * 60 * 60);
 /// The longest Retry-After that is believed. A nonsensical one must not end an account for years.
 const LONGEST_TOLD: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -71,7 +73,7 @@ pub(crate) fn clamp(deferral: Deferral, now: Timestamp) -> Option<Deferral> {
     let longest = if deferral.told {
         LONGEST_TOLD
     } else {
-        FLOOR + LONGEST_LOGIN
+        LONGEST_UNRECOGNISED
     };
     (deferral.until > now).then(|| Deferral {
         until: deferral.until.min(now.after(longest)),

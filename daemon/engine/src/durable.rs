@@ -9,6 +9,7 @@ use crate::effect::Problem;
 use crate::ids::{AttemptId, GrantId};
 use crate::pace::Tat;
 use crate::time::Timestamp;
+use crate::verdict::NoVerdict;
 
 /// The stored state of an account.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -36,6 +37,8 @@ pub struct Durable {
     pub failures: u32,
     /// No attempt before this time.
     pub deferral: Option<Deferral>,
+    /// Attempts without a verdict of the provider.
+    pub no_verdict: NoVerdict,
 }
 
 /// The durable note that an attempt has begun.

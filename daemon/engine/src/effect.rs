@@ -147,6 +147,8 @@ pub enum Missing {
     InDoubt,
     /// The refresh token was refused and there is nothing to log in with.
     RefreshRejected,
+    /// Something in front of the provider answered one login after the other.
+    Unrecognised,
 }
 
 /// How an attempt failed, as far as a waiter is concerned.
@@ -166,4 +168,6 @@ pub enum Problem {
     RefreshRejected,
     /// The token came with no lifetime left.
     BornExpired,
+    /// Something in front of the provider answered, or the provider in words nobody knows.
+    Unrecognised,
 }

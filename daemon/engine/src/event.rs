@@ -195,6 +195,8 @@ pub enum Answer {
         /// Whether the provider may have acted on the request all the same.
         maybe_processed: bool,
     },
+    /// Not the provider's own word: no verdict over anything, and nothing was processed.
+    Unrecognised,
     /// The request did not leave: no connection, or no secret to send.
     NotSent,
     /// The request left, or may have; no answer came.

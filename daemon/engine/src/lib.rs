@@ -36,6 +36,7 @@ mod pace;
 mod plan;
 mod saving;
 mod time;
+mod verdict;
 mod view;
 mod waiting;
 
@@ -50,4 +51,5 @@ pub use ids::{AccountKey, AttemptId, GrantId, HostKey, WaiterId};
 pub use pace::{LARGEST_BURST, LONGEST_PERIOD, Rate, Tat};
 pub use plan::{HostPlan, Plan, RefreshPolicy, Reuse};
 pub use time::Timestamp;
+pub use verdict::NoVerdict;
 pub use view::{Activity, View};

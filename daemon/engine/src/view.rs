@@ -7,6 +7,7 @@ use crate::durable::{Block, Held, Kind};
 use crate::effect::{Fault, Problem};
 use crate::pace::Rate;
 use crate::time::Timestamp;
+use crate::verdict::NoVerdict;
 
 /// An account at a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub struct View {
     pub problem: Option<Problem>,
     /// Attempts that failed in a row.
     pub failures: u32,
+    /// Attempts without a verdict of the provider.
+    pub no_verdict: NoVerdict,
     /// What a `get` would be told that found no token.
     pub stop: Option<Fault>,
     /// The pace of all attempts: its rate, how many are left, when the next is allowed.
@@ -78,6 +81,7 @@ impl View {
             block: account.block,
             problem: account.problem,
             failures: account.failures,
+            no_verdict: account.no_verdict,
             stop: choice.err(),
             attempts: (account.plan.attempts, attempts, at),
             logins: (account.plan.logins, logins, login_at),

@@ -12,6 +12,7 @@ use crate::event::{Demand, Want};
 use crate::ids::WaiterId;
 use crate::plan::RefreshPolicy;
 use crate::time::Timestamp;
+use crate::verdict::NoVerdict;
 
 /// How long somebody waits in the line of a host who wants to wait for nothing. Longer than accounts that are asked for at once take at
 /// the usual pace of a host, and shorter than a person takes for a hang.
@@ -93,6 +94,10 @@ impl Account {
             return;
         }
         if self.block.take().is_some() {
+            self.dirty = true;
+        }
+        if self.no_verdict.stop().is_some() {
+            self.no_verdict.once_more();
             self.dirty = true;
         }
         if let Some(refresh) = self.refresh.as_mut().filter(|_| !self.can_login) {
@@ -249,9 +254,11 @@ impl Account {
 
     /// What somebody is told who would have to wait until `start` for an attempt of this kind.
     pub(crate) fn not_before(&self, kind: Kind, start: Timestamp, now: Timestamp) -> Fault {
-        let deferred = self.deferral.filter(|deferral| deferral.until >= start);
-        match (deferred, self.problem) {
-            (Some(_), Some(problem)) => Fault::Failed {
+        let waits = |until: Timestamp| until >= start;
+        let deferred = self.deferral.is_some_and(|it| waits(it.until))
+            || (kind == Kind::Login && self.no_verdict.logins_from.is_some_and(waits));
+        match self.problem {
+            Some(problem) if deferred => Fault::Failed {
                 problem,
                 retry: start,
             },
@@ -315,6 +322,7 @@ impl Account {
     pub(crate) fn apply(&mut self, ctx: &mut Context<'_>, wish: Wish) {
         self.block = None;
         self.problem = None;
+        self.no_verdict = NoVerdict::default();
         self.unsendable = false;
         match wish {
             Wish::Enter {

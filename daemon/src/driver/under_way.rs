@@ -137,6 +137,7 @@ impl Task {
         } = outcome;
         if let Some(entry) = self.roster.entry_mut(account) {
             entry.notes.told = told;
+            entry.notes.note_verdict(answer, &fingerprint);
             entry.notes.fingerprint = Some(fingerprint);
         }
         let answer = match brought {

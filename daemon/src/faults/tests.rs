@@ -77,6 +77,22 @@ fn login_required_says_what_is_missing_and_how_to_give_it() {
 }
 
 #[test]
+fn logins_that_nobody_understood_end_with_how_to_try_the_same_credential_again() {
+    for site in [ACCOUNT, WITH_FILE] {
+        let (code, text) = told(site, login(Missing::Unrecognised), Some("status 404"));
+        assert_eq!(code, FaultCode::LoginRequired);
+        assert!(
+            text.starts_with("something in front of the provider of account ads answered"),
+            "{text}"
+        );
+        assert!(
+            text.contains("`tokenctl refresh ads` tries the same credential again"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
 fn failures_say_what_happened_when_to_come_back_and_what_helps() {
     for (problem, said, code, text) in [
         (
@@ -105,6 +121,16 @@ fn failures_say_what_happened_when_to_come_back_and_what_helps() {
             FaultCode::ProviderMisbehaved,
             "account ads: the provider's answer makes no sense (status 200: no access token) [5000 ms]\n  \
              look at the provider's own status; `tokenctl status ads` shows the last attempt",
+        ),
+        (
+            Problem::Unrecognised,
+            Some("status 403: an HTML page, \"Attention Required!\""),
+            FaultCode::ProviderMisbehaved,
+            "account ads: something in front of the provider answered, or the provider in words that its dialect does not know \
+             (status 403: an HTML page, \"Attention Required!\") [5000 ms]\n  \
+             nothing was refused: `tokenctl refresh ads` tries the same credential again at once; look at what stands between this machine and \
+             https://ads.example.com (proxy, firewall, gateway, base_url and path), and if the provider itself said so, give dialect oauth2 a rule \
+             for it (tokend-dialect(5))",
         ),
         (
             Problem::InDoubt,

@@ -18,7 +18,7 @@ const ANSWERS: usize = FaultCode::ALL.len() + 1;
 /// The kinds of attempts.
 pub(super) const KINDS: [&str; 2] = ["login", "refresh"];
 /// What can come of an attempt, by the names of the log.
-pub(super) const OUTCOMES: [&str; 10] = [
+pub(super) const OUTCOMES: [&str; 11] = [
     "granted",
     "busy",
     "credential-rejected",
@@ -26,6 +26,7 @@ pub(super) const OUTCOMES: [&str; 10] = [
     "misconfigured",
     "misbehaved",
     "misbehaved-in-doubt",
+    "unrecognised",
     "not-sent",
     "in-doubt",
     "not-begun",

@@ -129,8 +129,11 @@ fn join(task: &mut Task, now: Timestamp, joining: Joining, summary: &mut Summary
             .unwrap_or_default();
         let can_login = means::can_login(&account, entered);
         // Since the secrets were looked at, somebody may have tried them: then it is blocked for those, and nothing is cured.
-        let blocked_for = |entry: &Entry| entry.notes.fingerprint.clone().unwrap_or_default();
-        let cured = cured_of.is_some() && cured_of == task.roster.entry(key).map(blocked_for);
+        let view = task.engine.view(key, now);
+        let hangs_on = |entry: &Entry| {
+            view.and_then(|view| entry.notes.hangs_on(view.block.as_ref(), view.no_verdict))
+        };
+        let cured = cured_of.is_some() && cured_of == task.roster.entry(key).and_then(hangs_on);
         task.roster.reconfigure(key, account);
         let Some(entry) = task.roster.entry(key) else {
             return;

@@ -52,13 +52,14 @@ fn facts(now: Timestamp) -> impl Strategy<Value = Durable> {
             option::of(problem),
             any::<u32>(),
             option::of((near(), any::<bool>())),
+            (any::<u32>(), any::<u32>(), option::of(near())),
         ),
     )
         .prop_map(
             |(
                 (attempts, logins, host, last, intent),
                 (held, refresh),
-                (block, problem, failures, deferral),
+                (block, problem, failures, deferral, no_verdict),
             )| Durable {
                 attempts: Tat(attempts),
                 logins: Tat(logins),
@@ -82,6 +83,11 @@ fn facts(now: Timestamp) -> impl Strategy<Value = Durable> {
                 problem,
                 failures,
                 deferral: deferral.map(|(until, told)| Deferral { until, told }),
+                no_verdict: NoVerdict {
+                    refreshes: no_verdict.0,
+                    logins: no_verdict.1,
+                    logins_from: no_verdict.2,
+                },
             },
         )
 }

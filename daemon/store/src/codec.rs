@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 use crate::account::AccountId;
 use crate::error::{QuarantineReason, StoreError};
 use crate::record::{
-    Anchor, Block, Credential, Intent, LastAttempt, PaceMarks, Record, StoredGrant,
+    Anchor, Block, Credential, Intent, LastAttempt, NoVerdict, PaceMarks, Record, StoredGrant,
 };
 
 /// The schema this build writes, and the newest it reads. Raise it with every new field: an older build then sets such a
@@ -136,6 +136,8 @@ struct Form<'a> {
     deferral_told: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     last_attempt: Option<Cow<'a, LastAttempt>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    no_verdict: Option<Cow<'a, NoVerdict>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -203,6 +205,7 @@ impl<'a> From<&'a Record> for Form<'a> {
             deferred_until: record.deferred_until,
             deferral_told: record.deferral_told,
             last_attempt: record.last_attempt.as_ref().map(Cow::Borrowed),
+            no_verdict: record.no_verdict.as_ref().map(Cow::Borrowed),
         }
     }
 }
@@ -240,6 +243,7 @@ impl From<Form<'_>> for Record {
             deferred_until: form.deferred_until,
             deferral_told: form.deferral_told,
             last_attempt: form.last_attempt.map(Cow::into_owned),
+            no_verdict: form.no_verdict.map(Cow::into_owned),
         }
     }
 }

@@ -40,6 +40,8 @@ pub struct Record {
     pub deferral_told: bool,
     /// The last attempt that ended, for `status`.
     pub last_attempt: Option<LastAttempt>,
+    /// Attempts that ended without a verdict of the provider, if there are any since the last grant or changed credential.
+    pub no_verdict: Option<NoVerdict>,
 }
 
 impl Record {
@@ -62,6 +64,7 @@ impl Record {
             deferred_until: None,
             deferral_told: false,
             last_attempt: None,
+            no_verdict: None,
         }
     }
 }
@@ -168,6 +171,32 @@ pub enum BlockReason {
     CredentialRejected,
     /// The provider says that the request itself is wrong.
     Misconfigured,
+}
+
+/// Attempts without a verdict of the provider since the last grant or changed credential.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoVerdict {
+    /// Refreshes in a row that something in front of the provider answered.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub refreshes: u32,
+    /// Logins that something in front of the provider answered.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub logins: u32,
+    /// No login before this time by itself, Unix ms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logins_from: Option<i64>,
+    /// Fingerprint of what the last of them was made with: when it changes, they count no more.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub fingerprint: String,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands over a reference"
+)]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// How the last attempt ended.

@@ -85,6 +85,17 @@ impl FaultKind {
         })
     }
 
+    /// `status` with a page of a gateway, as HTML.
+    #[must_use]
+    pub fn page(status: u16) -> Self {
+        let headers = vec![("content-type".to_owned(), "text/html".to_owned())];
+        Self::Reply(Canned {
+            status,
+            headers,
+            body: "<html><title>Attention Required!</title></html>".to_owned(),
+        })
+    }
+
     /// A redirect (307, which would repeat the credentials) to `location`.
     #[must_use]
     pub fn redirect(location: &str) -> Self {

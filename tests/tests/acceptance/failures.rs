@@ -188,13 +188,47 @@ fn no_fault_of_a_login_does_lasting_harm() {
 }
 
 #[test]
+fn what_something_in_front_of_a_provider_answers_ends_no_account() {
+    let stage = Stage::on_demand(Api::AdVerification);
+    let _daemon = stage.site.start().unwrap();
+    let first = stage.site.get("it").unwrap();
+    for status in [400, 401, 403, 404] {
+        let logins = stage.sim.log("it").logins();
+        let held = stage.site.get("it").unwrap();
+        stage.once(Fault::before(FaultKind::page(status)));
+        let said = stage.site.tokenctl(&["refresh", "it"]).unwrap();
+        assert_eq!(said.code, Some(75), "{status} {said:?}");
+        assert!(
+            said.err
+                .contains("something in front of the provider answered")
+                && said.err.contains("tokenctl refresh it"),
+            "{said:?}"
+        );
+        assert_eq!(
+            stage.site.get("it").unwrap(),
+            held,
+            "what is held is served"
+        );
+        let again = stage.site.tokenctl(&["refresh", "it"]).unwrap();
+        assert_eq!(again.code, Some(0), "{status} {again:?}");
+        assert_eq!(
+            stage.sim.log("it").logins(),
+            logins,
+            "by the same refresh token"
+        );
+    }
+    assert_ne!(stage.site.get("it").unwrap(), first);
+    assert_eq!(stage.sim.violations(), []);
+}
+
+#[test]
 fn a_redirect_is_reported_and_never_followed() {
     let stage = Stage::on_demand(Api::AdVerification);
     let _daemon = stage.site.start().unwrap();
     let elsewhere = format!("{}/auth/jwt/login", stage.sim.base_url(Api::JwtApi));
     stage.once(Fault::before(FaultKind::redirect(&elsewhere)));
     let said = stage.site.tokenctl(&["get", "it"]).unwrap();
-    assert_eq!(said.code, Some(78), "{said:?}");
+    assert_eq!(said.code, Some(75), "{said:?}");
     assert!(
         said.err.contains(&elsewhere),
         "where it wanted to go is told: {said:?}"

@@ -203,7 +203,7 @@ fn very_many_accounts_come_in_parts_that_make_one_whole() {
     let _daemon = stage.site.start().unwrap();
     let found = read(&metrics(&stage));
     assert_eq!(found["tokend_account_state"].series.len(), 20_040);
-    assert_eq!(found["tokend_account_attempts_total"].series.len(), 40_080);
+    assert_eq!(found["tokend_account_attempts_total"].series.len(), 44_088);
     assert_eq!(found["tokend_account_token"].series.len(), 2_004);
 }
 

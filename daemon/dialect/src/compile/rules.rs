@@ -22,6 +22,7 @@ const CLASSES: &[(&str, Class)] = &[
     ("refresh-token-rejected", Class::RefreshRejected),
     ("misconfigured", Class::Misconfigured),
     ("misbehaved", Class::Misbehaved),
+    ("unrecognised", Class::Unrecognised),
 ];
 
 const PROCESSED: &[(&str, Processed)] = &[("no", Processed::No), ("maybe", Processed::Maybe)];

@@ -1,7 +1,7 @@
-//! What a reply that is no grant means: the dialect's rules first, then the defaults for its status.
+//! What a reply that is no grant can mean, and how a rule of the dialect recognises one.
 //!
-//! Owns matching by status, error code and text, and the default meaning of every status. It must never call a reply
-//! harmless when the provider may have used up a refresh token.
+//! Owns the classes and matching by status, error code and text; `verdict` says what a reply means that no rule has claimed. It must
+//! never call a reply harmless when the provider may have used up a refresh token.
 
 use std::{ops::RangeInclusive, time::Duration};
 
@@ -11,7 +11,6 @@ use super::{
     parsed::{Parsed, Place},
     told::code,
 };
-use crate::fields::Kind;
 
 /// One entry of an ordered list: what must match, and what it then means.
 #[derive(Clone, Debug)]
@@ -44,6 +43,17 @@ pub(crate) enum Class {
     RefreshRejected,
     Misconfigured,
     Misbehaved,
+    Unrecognised,
+}
+
+impl Class {
+    /// Whether this ends something until it changes or a person says so.
+    pub(crate) fn is_verdict(self) -> bool {
+        match self {
+            Self::CredentialRejected | Self::RefreshRejected | Self::Misconfigured => true,
+            Self::Busy | Self::Misbehaved | Self::Unrecognised => false,
+        }
+    }
 }
 
 /// Whether the provider may have acted on a request whose answer is of no use.
@@ -106,40 +116,10 @@ fn any_string(value: &Value, passes: &dyn Fn(&str) -> bool) -> bool {
     }
 }
 
-/// The meaning of a status that no rule has claimed.
-///
-/// On a login 400, 401, 403 and 423 refuse the credential: servers differ, and a second try would count against the account.
-/// On a refresh every 4xx refuses the refresh token, except those that speak of the request's shape: real servers answer a
-/// spent token with 400, 401, 403 and 422. A 500 is taken as not processed: where it was seen, the refresh token was still
-/// good. Any of these with a `Retry-After` that can be read is busy instead. A gateway's 502, 504, 520 and 524 say nothing about what the server behind it did.
-pub(crate) fn by_status(kind: Kind, status: u16) -> (Class, Option<&'static str>) {
-    match (kind, status) {
-        (_, 408 | 425 | 429 | 503) => (Class::Busy, None),
-        (_, 300..=399) => (Class::Misconfigured, None),
-        (_, 405) => (
-            Class::Misconfigured,
-            Some("the provider does not accept this method here"),
-        ),
-        (_, 415) => (
-            Class::Misconfigured,
-            Some("the provider does not accept this body encoding"),
-        ),
-        (Kind::Login, 400 | 401 | 403 | 423) => (Class::CredentialRejected, None),
-        (Kind::Login, 404) => (
-            Class::Misconfigured,
-            Some("there is no login here; check base_url and the path"),
-        ),
-        (Kind::Login, 422) => (
-            Class::Misconfigured,
-            Some("the provider finds a field missing or malformed"),
-        ),
-        (Kind::Login, 400..=499) => (Class::Misconfigured, None),
-        (Kind::Refresh, 400..=499) => (Class::RefreshRejected, None),
-        _ => (Class::Misbehaved, None),
-    }
-}
-
 /// Whether a reply of this status leaves it open what the provider did.
+///
+/// A 500 is taken as not processed: where it was seen, the refresh token was still good. A gateway's 502, 504, 520 and 524 say
+/// nothing about what the server behind it did.
 pub(crate) fn processed_by_status(status: u16) -> Processed {
     match status {
         200..=299 | 502 | 504 | 520 | 524 => Processed::Maybe,

@@ -1,6 +1,6 @@
 //! What a provider's response means.
 //!
-//! Owns turning a response into a `Reply`: a grant, or a failure of one of five kinds. It reads only what the dialect names,
+//! Owns turning a response into a `Reply`: a grant, or a failure of one of six kinds. It reads only what the dialect names,
 //! never fails and never panics, whatever the bytes; and no text of a reply leaves it unredacted.
 
 pub(crate) mod classify;
@@ -10,6 +10,7 @@ pub(crate) mod parsed;
 pub(crate) mod redact;
 pub(crate) mod retry_after;
 pub(crate) mod told;
+pub(crate) mod verdict;
 
 use std::{fmt, time::Duration};
 
@@ -20,7 +21,7 @@ use zeroize::Zeroizing;
 
 use self::{
     classify::{Class, Processed, Rule},
-    grant::{Flaw, Grant, Renewal},
+    grant::{Flaw, Grant, Refresh, Renewal},
     lifetime::{LifetimePlan, LifetimeSource},
     parsed::{Parsed, Place},
     redact::Secrets,
@@ -63,6 +64,9 @@ pub enum Reply {
         /// Whether it may have acted on the request.
         processed: Processed,
     },
+    /// Not the provider's own word, as far as the dialect knows it: something in front of the provider may have answered. No verdict over
+    /// anything, and nothing was processed.
+    Unrecognised(Told),
 }
 
 /// Where values stand in the replies to one request, and what they mean.
@@ -101,7 +105,7 @@ impl ReplyPlan {
         }
         let secrets = &secrets;
         let success = response.status().is_success();
-        let claimed = |rule: &&Rule| rule.matcher.matches(&reply, &self.error_code);
+        let claimed = |rule: &&Rule| rule.claims(&reply, &self.error_code);
         // A rule claims a 2xx reply before it is read only if it names the status; others only when there is no token.
         let named = |rule: &&Rule| !success || !rule.matcher.status.is_empty();
         if let Some(rule) = self.rules.iter().filter(named).find(claimed) {
@@ -120,6 +124,11 @@ impl ReplyPlan {
             && let Some(rule) = self.rules.iter().find(claimed)
         {
             return self.claimed(rule, &reply, secrets);
+        }
+        if let (Flaw::Absent, Refresh::Absent) = (&flaw, &refresh)
+            && let Some(verdict) = self.coded(kind, &reply, secrets)
+        {
+            return verdict;
         }
         let misconfigured = matches!(flaw, Flaw::Type(_));
         let told = self.flawed(&flaw, &reply, secrets);
@@ -151,8 +160,16 @@ impl ReplyPlan {
         self.reply(rule.class, told, processed, reply, rule.retry_after)
     }
 
+    /// The verdict of a 2xx reply without a token: some servers tell an error so. Only a code of the standards makes it one.
+    fn coded(&self, kind: Kind, reply: &Parsed<'_>, secrets: &Secrets) -> Option<Reply> {
+        let class =
+            verdict::by_codes(kind, reply, &self.error_code).filter(|it| it.is_verdict())?;
+        let told = told::tell(reply, &self.error_code, &self.error_text, secrets, None);
+        Some(self.reply(class, told, Processed::No, reply, None))
+    }
+
     fn by_status(&self, kind: Kind, reply: &Parsed<'_>, secrets: &Secrets) -> Reply {
-        let (class, own) = classify::by_status(kind, reply.status());
+        let (class, own) = verdict::judge(kind, reply, &self.error_code);
         let redirect = told::location(reply).filter(|_| reply.response.status().is_redirection()).map(|location| {
             format!("redirects to {location}, which is never followed with a credential; correct base_url or the path")
         });
@@ -187,6 +204,7 @@ impl ReplyPlan {
             Class::RefreshRejected => Reply::RefreshRejected(told),
             Class::Misconfigured => Reply::Misconfigured(told),
             Class::Misbehaved => Reply::Misbehaved { told, processed },
+            Class::Unrecognised => Reply::Unrecognised(told),
         }
     }
 
@@ -262,7 +280,8 @@ impl Reply {
             Self::Granted(_) => None,
             Self::CredentialRejected(told)
             | Self::RefreshRejected(told)
-            | Self::Misconfigured(told) => Some(told),
+            | Self::Misconfigured(told)
+            | Self::Unrecognised(told) => Some(told),
             Self::Busy { told, .. }
             | Self::Misbehaved { told, .. }
             | Self::Renewed { told, .. } => Some(told),
@@ -283,6 +302,7 @@ impl Reply {
                 ..
             } => "misconfigured",
             Self::Misbehaved { .. } | Self::Renewed { .. } => "misbehaved",
+            Self::Unrecognised(_) => "unrecognised",
         }
     }
 }

@@ -108,7 +108,9 @@ fn failures_show_what_they_mean() {
     assert!(show(Kind::Refresh, 502, &[], "").contains("  processed        maybe: "));
     assert!(show(Kind::Refresh, 500, &[], "").contains("  processed        no: "));
     assert!(show(Kind::Login, 401, &[], "").contains("  then             stop: the credential"));
-    assert!(show(Kind::Login, 404, &[], "").contains("  then             stop: nothing is sent"));
+    assert!(
+        show(Kind::Login, 404, &[], "").contains("  then             no verdict: keep everything")
+    );
 }
 
 #[test]

@@ -23,3 +23,4 @@ mod redaction;
 mod replies;
 mod requests;
 mod support;
+mod verdicts;

@@ -13,34 +13,50 @@ const LOGIN: &str = "[login]\npath = \"/login\"\nbody.form = { username = \"{use
 
 #[test]
 fn quirk_16_bad_credentials_in_many_shapes() {
-    for name in ["oauth2", "jwt-api", "ad-verification", "firebase-accounts"] {
-        let dialect = builtin(name);
-        for (status, body) in [
-            (400, r#"{"detail":"LOGIN_BAD_CREDENTIALS"}"#),
-            (400, r#"{"error":{"message":"INVALID_PASSWORD"}}"#),
-            (400, r#"{"error":"invalid_grant"}"#),
-            (400, r#"{"message":"Failed to authenticate."}"#),
-            (
-                400,
-                r#"{"__type":"NotAuthorizedException","message":"Incorrect username or password."}"#,
-            ),
-            (401, ""),
-            (403, ""),
-        ] {
-            let reply = read(&dialect, Kind::Login, status, body);
-            assert!(
-                matches!(reply, Reply::CredentialRejected(_)),
-                "{name} {status} {body}: {reply:?}"
-            );
-        }
+    for (name, status, body) in [
+        ("oauth2", 400, r#"{"error":"invalid_grant"}"#),
+        ("oauth2", 403, r#"{"error":"access_denied"}"#),
+        ("jwt-api", 400, r#"{"detail":"LOGIN_BAD_CREDENTIALS"}"#),
+        (
+            "ad-verification",
+            400,
+            r#"{"detail":"Incorrect username or password"}"#,
+        ),
+        (
+            "firebase-accounts",
+            400,
+            r#"{"error":{"message":"INVALID_PASSWORD"}}"#,
+        ),
+    ] {
+        let reply = read(&builtin(name), Kind::Login, status, body);
         assert!(
-            matches!(
-                read(&dialect, Kind::Login, 422, "{}"),
-                Reply::Misconfigured(_)
-            ),
-            "{name}"
+            matches!(reply, Reply::CredentialRejected(_)),
+            "{name} {status} {body}: {reply:?}"
         );
     }
+    for name in ["oauth2", "jwt-api", "ad-verification", "firebase-accounts"] {
+        for body in ["", "Unauthorized", r#"{"message":"wrong"}"#] {
+            let reply = read(&builtin(name), Kind::Login, 401, body);
+            assert!(
+                matches!(reply, Reply::CredentialRejected(_)),
+                "{name} {body}: {reply:?}"
+            );
+        }
+    }
+    // What none of them knows is left alone: a dialect says it with a rule.
+    let cognito =
+        r#"{"__type":"NotAuthorizedException","message":"Incorrect username or password."}"#;
+    assert_eq!(
+        read(&builtin("oauth2"), Kind::Login, 400, cognito).word(),
+        "unrecognised"
+    );
+    let knowing = dialect(&format!(
+        "{LOGIN}[[login.rules]]\ncode = \"NotAuthorizedException\"\nclass = \"credential-rejected\"\n"
+    ));
+    assert_eq!(
+        read(&knowing, Kind::Login, 400, cognito).word(),
+        "credential-rejected"
+    );
     assert!(matches!(
         read(
             &builtin("oauth2"),
@@ -54,26 +70,46 @@ fn quirk_16_bad_credentials_in_many_shapes() {
 
 #[test]
 fn quirk_17_refused_refresh_in_many_shapes() {
+    let refused = [
+        ("jwt-api", 422, r#"{"msg":"Not enough segments"}"#),
+        (
+            "ad-verification",
+            400,
+            r#"{"detail":"Invalid session! Please try again."}"#,
+        ),
+        ("ad-verification", 422, "{}"),
+        (
+            "firebase-accounts",
+            400,
+            r#"{"error":{"message":"INVALID_REFRESH_TOKEN"}}"#,
+        ),
+        (
+            "firebase-accounts",
+            401,
+            r#"{"detail":"Token is invalid","code":"token_not_valid"}"#,
+        ),
+        ("oauth2", 401, r#"{"error":"invalid_token"}"#),
+        ("oauth2", 200, r#"{"error":"bad_refresh_token"}"#),
+    ];
+    for (name, status, body) in refused {
+        let reply = read(&builtin(name), Kind::Refresh, status, body);
+        assert!(
+            matches!(reply, Reply::RefreshRejected(_)),
+            "{name} {status} {body}: {reply:?}"
+        );
+    }
     for name in ["oauth2", "jwt-api", "ad-verification", "firebase-accounts"] {
         let dialect = builtin(name);
-        for (status, body) in [
-            (400, r#"{"error":"invalid_grant"}"#),
-            (400, ""),
-            (400, r#"{"error":"invalid_request"}"#),
-            (400, r#"{"detail":"Invalid session! Please try again."}"#),
-            (400, r#"{"error":{"message":"INVALID_REFRESH_TOKEN"}}"#),
-            (
-                401,
-                r#"{"detail":"Token is invalid","code":"token_not_valid"}"#,
-            ),
-            (403, ""),
-            (404, ""),
-            (422, r#"{"msg":"Not enough segments"}"#),
-        ] {
-            let reply = read(&dialect, Kind::Refresh, status, body);
+        for code in ["invalid_grant", "invalid_request", "expired_token"] {
+            let reply = read(
+                &dialect,
+                Kind::Refresh,
+                400,
+                &format!(r#"{{"error":"{code}"}}"#),
+            );
             assert!(
                 matches!(reply, Reply::RefreshRejected(_)),
-                "{name} {status} {body}: {reply:?}"
+                "{name} {code}: {reply:?}"
             );
         }
         for status in [408, 425, 429] {
@@ -269,7 +305,7 @@ fn quirk_23_www_authenticate_is_not_depended_upon() {
             &response(401, &[("www-authenticate", challenge)], ""),
             &Fields::new(),
         );
-        assert!(matches!(reply, Reply::RefreshRejected(_)), "{challenge}");
+        assert!(matches!(reply, Reply::Unrecognised(_)), "{challenge}");
     }
 }
 

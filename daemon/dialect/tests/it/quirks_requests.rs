@@ -79,7 +79,7 @@ fn quirk_12_json_or_form_is_the_dialects_choice() {
     for kind in [Kind::Login, Kind::Refresh] {
         assert!(matches!(
             read(&builtin("oauth2"), kind, 415, ""),
-            Reply::Misconfigured(_)
+            Reply::Unrecognised(_)
         ));
     }
 }
@@ -95,7 +95,7 @@ fn quirk_13_redirects_are_told_and_not_followed() {
             )];
             let reply =
                 dialect.read_reply(kind, &response(status, &location, "moved"), &Fields::new());
-            assert!(matches!(reply, Reply::Misconfigured(_)), "{reply:?}");
+            assert!(matches!(reply, Reply::Unrecognised(_)), "{reply:?}");
             assert_eq!(
                 told(&reply).text,
                 "redirects to https://api.example.com/o/token/, which is never followed with a credential; \

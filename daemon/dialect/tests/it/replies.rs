@@ -12,21 +12,25 @@ const PLAIN: &str = "[login]\npath = \"/l\"\nbody.form = { u = \"{username}\" }\
 fn every_status_has_a_default_meaning() {
     let dialect = dialect(PLAIN);
     for (status, login, refresh) in [
-        (300, "misconfigured", "misconfigured"),
-        (304, "misconfigured", "misconfigured"),
-        (400, "credential-rejected", "refresh-token-rejected"),
-        (401, "credential-rejected", "refresh-token-rejected"),
-        (402, "misconfigured", "refresh-token-rejected"),
-        (403, "credential-rejected", "refresh-token-rejected"),
-        (404, "misconfigured", "refresh-token-rejected"),
-        (405, "misconfigured", "misconfigured"),
+        (300, "unrecognised", "unrecognised"),
+        (304, "unrecognised", "unrecognised"),
+        (400, "unrecognised", "unrecognised"),
+        (401, "credential-rejected", "unrecognised"),
+        (402, "unrecognised", "unrecognised"),
+        (403, "unrecognised", "unrecognised"),
+        (404, "unrecognised", "unrecognised"),
+        (405, "unrecognised", "unrecognised"),
+        (406, "unrecognised", "unrecognised"),
+        (407, "unrecognised", "unrecognised"),
         (408, "busy", "busy"),
-        (409, "misconfigured", "refresh-token-rejected"),
-        (415, "misconfigured", "misconfigured"),
-        (422, "misconfigured", "refresh-token-rejected"),
-        (423, "credential-rejected", "refresh-token-rejected"),
+        (409, "unrecognised", "unrecognised"),
+        (415, "unrecognised", "unrecognised"),
+        (421, "unrecognised", "unrecognised"),
+        (422, "unrecognised", "unrecognised"),
+        (423, "unrecognised", "unrecognised"),
         (425, "busy", "busy"),
         (429, "busy", "busy"),
+        (499, "unrecognised", "unrecognised"),
         (500, "misbehaved", "misbehaved"),
         (502, "misbehaved", "misbehaved"),
         (503, "busy", "busy"),
@@ -131,7 +135,7 @@ fn rules_come_before_defaults_and_the_first_decides() {
     );
     assert_eq!(
         read(&dialect, Kind::Refresh, 400, r#"{"code":17}"#).word(),
-        "refresh-token-rejected"
+        "unrecognised"
     );
     let down = read(&dialect, Kind::Login, 500, "we are OUT OF ORDER today");
     assert!(matches!(
@@ -337,11 +341,11 @@ fn a_time_to_retry_makes_a_refusal_a_limit() {
         (403, "busy"),
         (500, "busy"),
         (502, "misbehaved"),
-        (301, "misconfigured"),
+        (301, "unrecognised"),
     ] {
         for kind in [Kind::Login, Kind::Refresh] {
             assert_eq!(word(kind, status, "30"), later, "{status}");
         }
     }
-    assert_eq!(word(Kind::Login, 403, "soon"), "credential-rejected");
+    assert_eq!(word(Kind::Login, 403, "soon"), "unrecognised");
 }

@@ -48,6 +48,7 @@ fn answer() -> impl Strategy<Value = Answer> {
         Just(Answer::CredentialRejected),
         Just(Answer::RefreshRejected),
         Just(Answer::Misconfigured),
+        Just(Answer::Unrecognised),
         any::<bool>().prop_map(|maybe_processed| Answer::Misbehaved { maybe_processed }),
         Just(Answer::NotSent),
         Just(Answer::MaybeSent),

@@ -2,6 +2,7 @@
 
 mod doubt;
 mod failures;
+mod front;
 mod fuzz;
 mod hosts;
 mod refresh;

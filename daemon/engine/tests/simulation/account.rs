@@ -43,6 +43,12 @@ pub(crate) struct Account {
     /// Whether that one may have been spent without our knowing.
     pub(crate) excused: bool,
     pub(crate) blocked: bool,
+    /// Refreshes and logins that something in front of the provider answered, since the last grant or changed credential.
+    pub(crate) unrecognised: (u32, u32),
+    /// When the last such login was answered.
+    pub(crate) unrecognised_at: Option<u64>,
+    /// Whether a person wanted an attempt since the last one.
+    pub(crate) insisted: bool,
     /// Whether the store refused the last write: until one lands, insisting changes nothing.
     pub(crate) unsaved: bool,
     pub(crate) cured_in_flight: bool,
@@ -99,6 +105,9 @@ impl Account {
             owned: None,
             excused: false,
             blocked: false,
+            unrecognised: (0, 0),
+            unrecognised_at: None,
+            insisted: false,
             unsaved: false,
             cured_in_flight: false,
             twin: None,
@@ -107,6 +116,12 @@ impl Account {
             host_drift_written: 0,
             rest_until: 0,
         }
+    }
+
+    /// A grant came, or the credential changed.
+    pub(crate) fn understood(&mut self) {
+        self.unrecognised = (0, 0);
+        self.unrecognised_at = None;
     }
 
     pub(crate) fn attempts(rng: &mut Rng) -> Rate {

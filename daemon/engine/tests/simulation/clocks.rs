@@ -111,6 +111,8 @@ impl Clocks {
         if let Some(deferral) = &mut durable.deferral {
             deferral.until = at(deferral.until);
         }
+        let count = &mut durable.no_verdict;
+        count.logins_from = count.logins_from.map(at);
         let believed = believed.unwrap_or_default();
         Restored {
             durable,

@@ -6,7 +6,7 @@ use tokend_engine::{Answer, GrantFacts, Kind, Reuse};
 
 use crate::account::Flight;
 use crate::provider::{Grant, Said, Secret};
-use crate::world::{DAY, MINUTE, SECOND, World};
+use crate::world::{DAY, HOUR, MINUTE, SECOND, World};
 
 impl World {
     /// A request is at the provider's door: counts it, checks that it may be there, and says what the provider does.
@@ -42,6 +42,9 @@ impl World {
             ));
         }
         self.check_spending(a, kind);
+        if kind == Kind::Login {
+            self.accounts[a].insisted = false;
+        }
         self.fate(a, kind, secret)
     }
 
@@ -55,6 +58,10 @@ impl World {
             Reuse::Unknown => account.can_login,
             Reuse::None | Reuse::Rotates => false,
         };
+        let believed = self.now + account.drift;
+        let soon = account
+            .unrecognised_at
+            .is_some_and(|at| believed < at + 2 * HOUR);
         let broken = match (kind, secret) {
             (Kind::Refresh, Some(secret)) if dangerous && provider.is_doubtful(secret) => {
                 "a refresh token in doubt is presented again"
@@ -65,6 +72,14 @@ impl World {
             (Kind::Refresh, Some(secret)) if !account.excused && provider.is_spent(secret) => {
                 "a rotated refresh token was lost"
             }
+            (Kind::Login, _) if account.unrecognised.1 >= 3 && !account.insisted => {
+                "a fourth login is made by itself although nobody understood three"
+            }
+            (Kind::Login, _) if soon && !account.insisted => {
+                "a login follows within two hours of one that nobody understood"
+            }
+            // What refused the refreshes may have been the provider after all, in words nobody knows.
+            (Kind::Login, _) if account.unrecognised.0 >= 3 => return,
             (Kind::Login, _) if !account.plan.refresh_needs_access && !account.excused => {
                 // Replies and lifetimes take their time: only one that lives on for a while counts.
                 let lives = |secret| provider.lives(secret, self.now + 15 * MINUTE + account.drift);
@@ -118,6 +133,9 @@ impl World {
         }
         if fate == 7 {
             return (Answer::MaybeSent, None);
+        }
+        if fate == 11 && lucky {
+            return (Answer::Unrecognised, None);
         }
         let said = provider.process(now, kind, secret);
         match (fate, said) {

@@ -124,6 +124,7 @@ impl World {
         }
         if forget || entered.is_some() {
             account.blocked = false;
+            account.understood();
         }
     }
 
@@ -179,6 +180,7 @@ impl World {
                     }
                     account.excused = facts.refresh_token_lost && flight.kind == Kind::Refresh;
                     account.blocked = false;
+                    account.understood();
                 }
             }
             Answer::Renewed { misconfigured, .. } => {
@@ -192,6 +194,14 @@ impl World {
                 }
                 account.blocked = misconfigured && !account.cured_in_flight;
             }
+            Answer::Unrecognised if account.cured_in_flight => account.understood(),
+            Answer::Unrecognised => match flight.kind {
+                Kind::Refresh => account.unrecognised.0 += 1,
+                Kind::Login => {
+                    account.unrecognised.1 += 1;
+                    account.unrecognised_at = Some(self.now + account.drift);
+                }
+            },
             Answer::RefreshRejected if flight.kind == Kind::Refresh => account.owned = None,
             Answer::MaybeSent
             | Answer::Misbehaved {

@@ -135,7 +135,9 @@ impl World {
         let busy = account.unsaved || account.write.is_some() || account.admitted.is_some();
         if want == Want::Forced && !busy {
             account.blocked = false;
+            account.unrecognised.1 = account.unrecognised.1.min(2);
         }
+        account.insisted |= want == Want::Forced;
         self.tell(Event::Wanted {
             account: key(a),
             waiter,
@@ -227,7 +229,7 @@ impl World {
                             .provider
                             .lives(secret, self.now + HOUR + account.drift)
                     }));
-            if !hopeless || !(account.blocked || helpless) {
+            if !hopeless || !(account.blocked || account.unrecognised.1 >= 3 || helpless) {
                 self.breaks(format!("account {a} does not recover: {fault:?}"));
             }
         } else if hopeless && self.rng.chance(300) {
@@ -256,6 +258,7 @@ impl World {
         account.provider.logins.restart(plan.logins);
         if cured {
             account.blocked = false;
+            account.understood();
             account.cured_in_flight = account.admitted.is_some();
         }
         let can_login = account.can_login;

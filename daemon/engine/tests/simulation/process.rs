@@ -101,6 +101,14 @@ impl World {
             let account = &mut self.accounts[a];
             let durable = account.disk.as_ref().map(|record| &record.durable);
             account.blocked = durable.is_some_and(|durable| durable.block.is_some());
+            let stored = durable
+                .map(|durable| durable.no_verdict)
+                .unwrap_or_default();
+            if account.unrecognised.1 != stored.logins {
+                // What was answered last is lost with a daemon that dies before it has stored it.
+                account.unrecognised_at = None;
+            }
+            account.unrecognised = (stored.refreshes, stored.logins);
             let told = account.disk.as_ref().and_then(|record| {
                 let deferral = record.durable.deferral.filter(|deferral| deferral.told)?;
                 Some(record.anchor.truth(deferral.until))
@@ -195,6 +203,9 @@ impl World {
         }
         account.in_engine = true;
         account.blocked &= !cured;
+        if cured {
+            account.understood();
+        }
         let adoption = Adoption {
             plan: account.plan,
             can_login: account.can_login,

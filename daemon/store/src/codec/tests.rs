@@ -68,6 +68,18 @@ fn a_record_with_only_what_is_required_decodes() {
 }
 
 #[test]
+fn a_record_keeps_what_was_tried_without_a_verdict() {
+    let least = r#"{"schema":2,"record":{"anchor":{"wall_ms":1,"boot_ms":2,"boot_id":"b"},"identity":"i","last_begun":0,"credential":{},"pace":{"attempts_tat":0,"logins_tat":0,"host_tat":0},"failures":0,"no_verdict":{"logins":3,"logins_from":-5,"fingerprint":"login-1"}}}"#;
+    let record = decode(least.as_bytes()).unwrap();
+    let stored = record.no_verdict.clone().unwrap();
+    assert_eq!(
+        (stored.refreshes, stored.logins, stored.logins_from),
+        (0, 3, Some(-5))
+    );
+    assert_eq!(text(&record).as_slice(), least.as_bytes());
+}
+
+#[test]
 fn a_newer_schema_is_told_as_newer_whatever_else_it_holds() {
     for (newer, schema) in [
         (

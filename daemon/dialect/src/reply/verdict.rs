@@ -1,0 +1,173 @@
+//! What is the provider's own word, and what something in front of it may have said.
+//!
+//! Owns the only place where a reply that no rule has claimed becomes a verdict over a credential. A gateway, firewall, proxy or
+//! captive portal answers with every status there is; what it says must never end an account. So a verdict is
+//!
+//! - what a rule of the dialect says: one that names a code or a text, or one that names a status for a reply that is no page;
+//! - an error code of OAuth 2.0 in a 4xx or 2xx reply whose body can be read;
+//! - for a login, a 401 that is no page: it is how a login endpoint says that the credential is wrong.
+//!
+//! Everything else is not a verdict, whatever its status.
+
+use http::header;
+
+use super::{
+    classify::{Class, Rule},
+    parsed::{Parsed, Place},
+    told::code,
+};
+use crate::fields::Kind;
+
+/// Words that tell a limit, whatever the status. In lower case.
+const LIMITS: &[&str] = &[
+    "rate limit",
+    "rate-limit",
+    "rate_limit",
+    "ratelimit",
+    "rate exceeded",
+    "too many requests",
+    "too_many_requests",
+    "toomanyrequests",
+    "throttl",
+];
+
+/// Headers that count what is left of a limit.
+const LEFT: &[&str] = &[
+    "x-ratelimit-remaining",
+    "x-rate-limit-remaining",
+    "ratelimit-remaining",
+];
+
+impl Rule {
+    /// Whether this rule says what a reply means. A status alone does not make a page the provider's word.
+    pub(crate) fn claims(&self, reply: &Parsed<'_>, codes: &[Place]) -> bool {
+        let own_words = !self.matcher.codes.is_empty() || !self.matcher.text.is_empty();
+        self.matcher.matches(reply, codes)
+            && (own_words || !self.class.is_verdict() || !is_page(reply))
+    }
+}
+
+/// What a reply means that no rule has claimed and that is no grant, with a sentence of ours where there is one.
+pub(crate) fn judge(
+    kind: Kind,
+    reply: &Parsed<'_>,
+    codes: &[Place],
+) -> (Class, Option<&'static str>) {
+    match reply.status() {
+        408 | 425 | 429 | 503 => (Class::Busy, None),
+        300..=399 => (Class::Unrecognised, None),
+        400..=499 => refusal(kind, reply, codes),
+        _ => (Class::Misbehaved, None),
+    }
+}
+
+/// What the error codes in a body that can be read mean by the standards.
+pub(crate) fn by_codes(kind: Kind, reply: &Parsed<'_>, codes: &[Place]) -> Option<Class> {
+    if is_page(reply) {
+        return None;
+    }
+    // RFC 6749 section 5.2 says where such a code stands, wherever the dialect finds its own.
+    let standard = Place::pointer("/error").ok();
+    codes
+        .iter()
+        .chain(&standard)
+        .filter_map(|place| place.find(reply))
+        .filter_map(|value| code(&value))
+        .find_map(|code| by_code(kind, &code))
+}
+
+fn refusal(kind: Kind, reply: &Parsed<'_>, codes: &[Place]) -> (Class, Option<&'static str>) {
+    if let Some(class) = by_codes(kind, reply, codes) {
+        return (class, None);
+    }
+    if is_limit(reply) {
+        return (Class::Busy, None);
+    }
+    match (kind, reply.status()) {
+        (Kind::Login, 401) if !is_page(reply) => (Class::CredentialRejected, None),
+        (Kind::Login, 404) => (
+            Class::Unrecognised,
+            Some("if there is no login here, correct base_url or the path"),
+        ),
+        (_, 405) => (
+            Class::Unrecognised,
+            Some("this method is not accepted here"),
+        ),
+        (_, 407) => (
+            Class::Unrecognised,
+            Some("a proxy on the way wants a login of its own"),
+        ),
+        (_, 415) => (
+            Class::Unrecognised,
+            Some("this body encoding is not accepted here"),
+        ),
+        _ => (Class::Unrecognised, None),
+    }
+}
+
+/// Error codes of OAuth 2.0: RFC 6749 sections 4.1.2.1 and 5.2, RFC 6750, RFC 8628, RFC 8707, RFC 9449, OpenID Connect Core
+/// section 3.1.2.6, and the names that large providers gave to a refused refresh token.
+///
+/// What says that the server failed (`server_error`) is no refusal, whatever the status it came with.
+fn by_code(kind: Kind, code: &str) -> Option<Class> {
+    let refused = match kind {
+        Kind::Login => Class::CredentialRejected,
+        Kind::Refresh => Class::RefreshRejected,
+    };
+    match code {
+        "invalid_client" => Some(Class::CredentialRejected),
+        "invalid_grant"
+        | "access_denied"
+        | "login_required"
+        | "interaction_required"
+        | "consent_required"
+        | "account_selection_required" => Some(refused),
+        "invalid_token" | "expired_token" | "bad_refresh_token" | "invalid_refresh_token"
+            if kind == Kind::Refresh =>
+        {
+            Some(refused)
+        }
+        // Some servers call the request wrong whose refresh token they do not know.
+        "invalid_request" if kind == Kind::Refresh => Some(refused),
+        "invalid_request"
+        | "unauthorized_client"
+        | "unsupported_grant_type"
+        | "unsupported_response_type"
+        | "invalid_scope"
+        | "insufficient_scope"
+        | "invalid_target"
+        | "invalid_dpop_proof"
+        | "use_dpop_nonce" => Some(Class::Misconfigured),
+        "temporarily_unavailable" | "slow_down" | "authorization_pending" => Some(Class::Busy),
+        "server_error" => Some(Class::Unrecognised),
+        _ => None,
+    }
+}
+
+/// Whether a 4xx tells a limit: by a header that counts, or in words. A 401 may count down and refuse all the same.
+fn is_limit(reply: &Parsed<'_>) -> bool {
+    let used_up = LEFT.iter().any(|name| {
+        let value = reply.response.headers().get(*name);
+        value.is_some_and(|value| value.as_bytes().trim_ascii() == b"0")
+    });
+    let words = || {
+        let text = reply.text().to_lowercase();
+        LIMITS.iter().any(|limit| text.contains(limit))
+    };
+    (used_up && reply.status() != 401) || words()
+}
+
+/// Whether a reply is a page for people: markup, by what it says of itself or by how it begins. No token endpoint tells an error so.
+pub(crate) fn is_page(reply: &Parsed<'_>) -> bool {
+    let media = reply.header(&header::CONTENT_TYPE).unwrap_or_default();
+    let html = ["text/html", "application/xhtml"]
+        .iter()
+        .any(|kind| media.trim().to_ascii_lowercase().starts_with(kind));
+    let markup = reply
+        .text()
+        .trim_start_matches('\u{feff}')
+        .trim_start()
+        .starts_with('<');
+    // Frameworks that say HTML of everything answer JSON all the same.
+    markup || (html && reply.json.is_none())
+}

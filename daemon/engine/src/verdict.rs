@@ -1,0 +1,127 @@
+//! What is done where no verdict of the provider came: something in front of it answered, or nobody did.
+//!
+//! Owns [`NoVerdict`], the count of such attempts since the last grant or changed credential, and the pauses after them. It must never
+//! give anything up for an answer that is not the provider's own, nor let a credential that may be wrong be tried for ever.
+
+use std::time::Duration;
+
+use crate::account::{Account, Context};
+use crate::backoff::{Dice, LONGEST_UNRECOGNISED};
+use crate::durable::{Deferral, Kind};
+use crate::effect::{Missing, Problem};
+use crate::time::Timestamp;
+
+/// The first pause after a refresh that something in front of the provider answered; each further one is twice as long.
+const FIRST_REFRESH: Duration = Duration::from_secs(60);
+/// The first pause after such a login; the next one is twice as long.
+const FIRST_LOGIN: Duration = Duration::from_secs(2 * 60 * 60);
+/// The longest pause after such a login, for times that were stored by a clock that was wrong.
+const LONGEST_LOGIN: Duration = Duration::from_secs(4 * 60 * 60);
+/// How many such logins are made: the provider may be saying in words nobody knows that the password is wrong, and may count.
+const LOGINS: u32 = 3;
+/// After how many such refreshes a login is tried: the refresh token may have been refused in words nobody knows.
+const REFRESHES_FOR_A_LOGIN: u32 = 3;
+
+/// Attempts without a verdict of the provider since the last grant or changed credential. Durable, so that no restart begins anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct NoVerdict {
+    /// Refreshes in a row that something in front of the provider answered.
+    pub refreshes: u32,
+    /// Logins that something in front of the provider answered.
+    pub logins: u32,
+    /// No login before this time, but where a person insists.
+    pub logins_from: Option<Timestamp>,
+}
+
+impl NoVerdict {
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// What is stored, as it may be believed at `now`.
+    pub(crate) fn clamp(self, now: Timestamp) -> Self {
+        let longest = now.after(LONGEST_LOGIN);
+        Self {
+            logins_from: self
+                .logins_from
+                .filter(|from| *from > now)
+                .map(|from| from.min(longest)),
+            ..self
+        }
+    }
+
+    /// Why no login is made any more by itself.
+    pub(crate) fn stop(&self) -> Option<Missing> {
+        (self.logins >= LOGINS).then_some(Missing::Unrecognised)
+    }
+
+    /// A person says so: once more.
+    pub(crate) fn once_more(&mut self) {
+        self.logins = self.logins.min(LOGINS - 1);
+    }
+}
+
+impl Account {
+    /// Something in front of the provider answered an attempt of this kind.
+    pub(crate) fn unrecognised(&mut self, ctx: &mut Context<'_>, kind: Kind) {
+        self.fail(ctx, kind, Problem::Unrecognised);
+        let count = &mut self.no_verdict;
+        match kind {
+            Kind::Refresh => {
+                count.refreshes = count.refreshes.saturating_add(1);
+                let until = ctx.now.after(refresh_pause(count.refreshes, &ctx.dice));
+                self.deferral = Some(Deferral { until, told: false });
+            }
+            Kind::Login => {
+                count.logins = count.logins.saturating_add(1);
+                let pause = doubled(FIRST_LOGIN, count.logins).min(LONGEST_LOGIN);
+                count.logins_from = Some(ctx.now.after(pause));
+            }
+        }
+    }
+
+    /// Whether a login is to be tried although there is a refresh token: what refused that one may have been the provider after all.
+    /// Never twice for the same refreshes, and only where it can be made at once, so that the refreshes go on meanwhile.
+    pub(crate) fn doubts_refresh(&self, now: Timestamp) -> bool {
+        let count = &self.no_verdict;
+        let enough = REFRESHES_FOR_A_LOGIN.saturating_mul(count.logins.saturating_add(1));
+        self.can_login
+            && count.stop().is_none()
+            && count.refreshes >= enough
+            && count.logins_from.is_none_or(|from| from <= now)
+            && self.paced(Kind::Login, now) <= now
+    }
+}
+
+fn doubled(first: Duration, count: u32) -> Duration {
+    let doublings = count.saturating_sub(1).min(16);
+    first.saturating_mul(1u32.checked_shl(doublings).unwrap_or(u32::MAX))
+}
+
+/// From a minute to six hours, with a little chance on top so that accounts behind one gateway do not come back together.
+fn refresh_pause(count: u32, dice: &Dice) -> Duration {
+    let pause = doubled(FIRST_REFRESH, count).min(LONGEST_UNRECOGNISED);
+    let most = u64::try_from((pause / 8).as_millis()).unwrap_or(u64::MAX);
+    (pause + Duration::from_millis(dice.roll(most))).min(LONGEST_UNRECOGNISED)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{AccountKey, AttemptId};
+
+    #[test]
+    fn pauses_of_refreshes_grow_from_a_minute_to_six_hours() {
+        let mut last = Duration::ZERO;
+        for count in 1..=40 {
+            let dice = Dice::new(7, AccountKey(1), AttemptId(u64::from(count)));
+            let pause = refresh_pause(count, &dice);
+            assert!(pause >= FIRST_REFRESH && pause <= LONGEST_UNRECOGNISED);
+            assert!(pause > last || pause == LONGEST_UNRECOGNISED, "{count}");
+            last = pause;
+        }
+        assert_eq!(last, LONGEST_UNRECOGNISED);
+    }
+}

@@ -1,0 +1,221 @@
+//! Something in front of the provider answered: nothing is given up for it, and nothing is hammered.
+
+use tokend_engine::{Answer, Event, Fault, Kind, Missing, Plan, Problem, RefreshPolicy, Want};
+
+use crate::harness::{A, Desk, granted, plan, secs};
+
+const HOUR: u64 = 3600;
+
+/// When what was sent, in seconds after the first.
+fn sent(desk: &Desk) -> Vec<(u64, Kind)> {
+    let sent = desk.sent();
+    let first = sent.first().map_or(0, |(at, ..)| *at);
+    sent.iter()
+        .map(|(at, _, kind)| ((at - first) / 1000, *kind))
+        .collect()
+}
+
+/// A desk whose account has nothing but a refresh token, and whose access token is over.
+fn with_refresh_token() -> Desk {
+    let plan = Plan {
+        refresh: RefreshPolicy::OnDemand,
+        ..plan()
+    };
+    let mut desk = Desk::new();
+    desk.adopt(A, plan, false, false);
+    desk.answers.push_back(granted(60));
+    let entered = desk.enter(true);
+    desk.token(entered);
+    desk.advance(secs(60));
+    desk
+}
+
+#[test]
+fn a_refresh_is_tried_again_with_pauses_from_a_minute_to_six_hours_and_its_token_kept() {
+    let mut desk = with_refresh_token();
+    desk.answers.extend([Answer::Unrecognised; 16]);
+    let first = desk.force(0);
+    let Fault::Failed {
+        problem: Problem::Unrecognised,
+        retry,
+    } = desk.fault(first)
+    else {
+        panic!("{:?}", desk.fault(first));
+    };
+    assert!(retry >= desk.at(60) && retry <= desk.at(68));
+    desk.want(A, Want::Get, None, 10 * 86_400, 10 * 86_400);
+    desk.advance(secs(10 * 86_400));
+    let times: Vec<u64> = sent(&desk)
+        .iter()
+        .skip(1)
+        .take(17)
+        .map(|(at, _)| *at)
+        .collect();
+    let pauses: Vec<u64> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(pauses[0] >= 60, "{pauses:?}");
+    assert!(
+        pauses.iter().all(|pause| *pause <= 6 * HOUR + 1),
+        "{pauses:?}"
+    );
+    assert!(
+        pauses.windows(2).take(14).all(|two| two[0] <= two[1]),
+        "{pauses:?}"
+    );
+    assert_eq!(pauses[14], 6 * HOUR, "{pauses:?}");
+    assert!(desk.view().has_refresh_token);
+    assert_eq!(
+        (desk.view().problem, desk.view().no_verdict),
+        (None, Default::default())
+    );
+}
+
+#[test]
+fn a_restart_begins_no_pause_anew() {
+    let mut desk = with_refresh_token();
+    desk.answers.extend([Answer::Unrecognised; 5]);
+    desk.force(0);
+    desk.want(A, Want::Get, None, HOUR, HOUR);
+    desk.advance(secs(20 * 60));
+    let before = desk.sent().len();
+    for _ in 0..5 {
+        desk.crash(plan(), false, false);
+        let get = desk.get();
+        assert!(matches!(
+            desk.fault(get),
+            Fault::Failed {
+                problem: Problem::Unrecognised,
+                ..
+            }
+        ));
+    }
+    assert_eq!(desk.sent().len(), before);
+}
+
+#[test]
+fn a_login_is_tried_three_times_hours_apart_and_then_stops_across_restarts() {
+    let mut desk = Desk::with(plan());
+    desk.answers.extend([Answer::Unrecognised; 10]);
+    for _ in 0..(3 * 24 * 6) {
+        desk.get();
+        desk.advance(secs(600));
+        desk.crash(plan(), true, false);
+    }
+    let times = sent(&desk);
+    assert_eq!(times.len(), 3, "{times:?}");
+    assert!(
+        times[1].0 >= 2 * HOUR && times[2].0 - times[1].0 >= 4 * HOUR,
+        "{times:?}"
+    );
+    let get = desk.get();
+    assert_eq!(desk.fault(get), Fault::LoginRequired(Missing::Unrecognised));
+}
+
+#[test]
+fn a_person_lifts_the_stop_for_one_login_and_a_grant_for_good() {
+    let mut desk = Desk::with(plan());
+    desk.answers.extend([Answer::Unrecognised; 4]);
+    for _ in 0..3 {
+        desk.get();
+        desk.advance(secs(5 * HOUR));
+    }
+    let forced = desk.force(0);
+    assert_eq!(
+        desk.fault(forced),
+        Fault::LoginRequired(Missing::Unrecognised)
+    );
+    assert_eq!(desk.sent().len(), 4);
+    desk.crash(plan(), true, false);
+    let get = desk.get();
+    assert_eq!(desk.fault(get), Fault::LoginRequired(Missing::Unrecognised));
+    let forced = desk.force(0);
+    desk.token(forced);
+    assert_eq!(desk.view().no_verdict, Default::default());
+}
+
+#[test]
+fn a_person_need_not_wait_for_hours() {
+    let mut desk = Desk::with(plan());
+    desk.answers.push_back(Answer::Unrecognised);
+    desk.get();
+    let forced = desk.force(0);
+    desk.token(forced);
+    assert_eq!(desk.sent().len(), 2);
+}
+
+#[test]
+fn a_changed_credential_begins_anew() {
+    for how in ["entered", "configured", "forgotten"] {
+        let mut desk = Desk::with(plan());
+        desk.answers.extend([Answer::Unrecognised; 3]);
+        for _ in 0..3 {
+            desk.get();
+            desk.advance(secs(5 * HOUR));
+        }
+        match how {
+            "entered" => {
+                let entered = desk.enter(false);
+                desk.token(entered);
+            }
+            "configured" => {
+                desk.crash(plan(), true, true);
+                let get = desk.get();
+                desk.token(get);
+            }
+            _ => {
+                desk.forget();
+                desk.tell(Event::Replan {
+                    account: A,
+                    plan: plan(),
+                    can_login: true,
+                    cured: false,
+                });
+                let get = desk.get();
+                desk.token(get);
+            }
+        }
+        assert_eq!(desk.sent().len(), 4, "{how}");
+    }
+}
+
+#[test]
+fn other_failures_between_do_not_shorten_the_hours_between_logins() {
+    let mut desk = Desk::with(plan());
+    desk.answers
+        .extend([Answer::Unrecognised, Answer::NotSent, Answer::Unrecognised]);
+    desk.get();
+    desk.force(0);
+    let patient = desk.want(A, Want::Get, None, 86_400, 86_400);
+    desk.advance(secs(86_400));
+    desk.token(patient);
+    let times: Vec<u64> = sent(&desk).iter().map(|(at, _)| *at).collect();
+    assert!(times[1] < 10 && times[2] >= 2 * HOUR, "{times:?}");
+    assert!(times[3] - times[2] >= 4 * HOUR, "{times:?}");
+}
+
+#[test]
+fn a_refresh_token_refused_in_words_nobody_knows_does_not_strand_an_account_that_can_log_in() {
+    let mut desk = Desk::with(plan());
+    desk.answers.push_back(granted(60));
+    desk.get();
+    desk.answers.extend([Answer::Unrecognised; 3]);
+    let patient = desk.want(A, Want::Forced, None, HOUR, HOUR);
+    desk.advance(secs(HOUR));
+    desk.token(patient);
+    use Kind::{Login, Refresh};
+    assert_eq!(desk.kinds()[..5], [Login, Refresh, Refresh, Refresh, Login]);
+}
+
+#[test]
+fn while_everything_is_answered_from_in_front_refreshes_go_on_after_logins_have_stopped() {
+    let mut desk = Desk::with(plan());
+    desk.answers.push_back(granted(60));
+    desk.get();
+    desk.answers.extend([Answer::Unrecognised; 30]);
+    let patient = desk.want(A, Want::Forced, None, 30 * 86_400, 30 * 86_400);
+    desk.advance(secs(30 * 86_400));
+    desk.token(patient);
+    let kinds = &desk.kinds()[..32];
+    let logins = kinds.iter().filter(|kind| **kind == Kind::Login).count();
+    assert_eq!(logins, 4, "{kinds:?}");
+    assert_eq!(kinds.last(), Some(&Kind::Refresh));
+}
