@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::sockopt::{Timeout, set_socket_timeout, socket_peercred};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use tokend_proto::{
     AccountLine, AccountName, AccountStatus, ClientFrame, DiagnosisPage, FrameBuffer, LoginSecret,
@@ -53,6 +53,18 @@ impl BlockingClient {
             connection,
             last_id: HELLO.0,
         })
+    }
+
+    /// Where the daemon's socket is.
+    pub fn socket(&self) -> &SocketPath {
+        &self.path
+    }
+
+    /// The user at the other end of the connection: who made the socket listen, which is root where systemd made it. `None` where
+    /// there is no connection at the moment.
+    pub fn peer_uid(&self) -> Option<u32> {
+        let stream = &self.connection.as_ref()?.stream;
+        socket_peercred(stream).ok().map(|peer| peer.uid.as_raw())
     }
 
     /// An access token that is good for what `options` demand.

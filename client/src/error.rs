@@ -19,6 +19,14 @@ pub enum ClientError {
         /// Where it was looked for, in order.
         tried: Vec<PathBuf>,
     },
+    /// A place where a socket may be keeps the caller out, so that it cannot be told whether one is there.
+    #[error("cannot look at {}, where a daemon's socket may be: {}", path.display(), plain(source))]
+    KeptOut {
+        /// The place.
+        path: PathBuf,
+        /// What the system said.
+        source: Arc<io::Error>,
+    },
     /// Nobody answers at the socket, or it keeps the caller out.
     #[error("cannot reach tokend at {}: {}", path.display(), plain(source))]
     NotReachable {
@@ -59,6 +67,10 @@ impl ClientError {
         Some(match self {
             Self::NoSocket { .. } => {
                 "start the daemon (systemctl start tokend), or name its socket with --socket or TOKEND_SOCKET"
+            }
+            Self::KeptOut { .. } => {
+                "say which daemon is meant with --socket or TOKEND_SOCKET (the system's: /run/tokend/tokend.sock); \
+                 XDG_RUNTIME_DIR is another user's directory, as su leaves it: unset it"
             }
             Self::NotReachable { source, .. } => match source.kind() {
                 io::ErrorKind::PermissionDenied => {

@@ -15,6 +15,8 @@ use crate::arguments::{
     Whoami,
 };
 use crate::failure::{Exit, Failure};
+use crate::trust;
+use crate::who_answered::Daemon;
 use crate::{clock, completion, doctor, input, output, status, token, watch, whoami, words};
 
 /// Runs a command to its end.
@@ -65,8 +67,9 @@ fn get(socket: Option<&Path>, options: Get) -> Result<(), Failure> {
         wait,
         timeout,
     };
-    let found = connect(socket)?.get(&demand)?;
-    token::print(&found, format, &env_name)
+    let mut client = connect(socket)?;
+    let found = client.get(&demand)?;
+    token::print(&found, format, &env_name, &Daemon::of(&client))
 }
 
 fn refresh(socket: Option<&Path>, options: &Refresh) -> Result<(), Failure> {
@@ -152,10 +155,12 @@ fn list(socket: Option<&Path>, options: &List) -> Result<(), Failure> {
 }
 
 fn show_caller(socket: Option<&Path>, options: &Whoami) -> Result<(), Failure> {
-    let who = connect(socket)?.whoami()?;
+    let mut client = connect(socket)?;
+    let who = client.whoami()?;
+    let daemon = Daemon::of(&client);
     match options.json {
-        true => output::print_json(&whoami::json(&who)),
-        false => output::print(whoami::sheet(&who).as_bytes()),
+        true => output::print_json(&whoami::json(&who, &daemon)),
+        false => output::print(whoami::sheet(&who, &daemon).as_bytes()),
     }
 }
 
@@ -168,8 +173,8 @@ fn reload(socket: Option<&Path>) -> Result<(), Failure> {
 fn login(socket: Option<&Path>, options: &Login) -> Result<(), Failure> {
     let Login { account, kind } = options;
     if input::is_terminal() {
-        // So that nobody types a password into the void. Not kept: the daemon gives a silent peer little time.
-        drop(connect(socket)?);
+        // So that nobody types a password into the void, or for somebody else. Not kept: the daemon gives a silent peer little time.
+        trust::demand(&connect(socket)?)?;
     }
     let secret = match kind {
         Kind::Password => LoginSecret::Password(input::secret(&format!("password of {account}"))?),
@@ -180,7 +185,9 @@ fn login(socket: Option<&Path>, options: &Login) -> Result<(), Failure> {
             LoginSecret::ClientSecret(input::secret(&format!("client secret of {account}"))?)
         }
     };
-    let said = connect(socket)?.login(account, secret)?;
+    let mut client = connect(socket)?;
+    trust::demand(&client)?;
+    let said = client.login(account, secret)?;
     output::note(&said);
     Ok(())
 }
@@ -231,7 +238,7 @@ fn tell_token(account: &AccountName, newer: &Token, print: bool) -> Result<(), F
     };
     output::note(&format!("{account} has a new token, {life}"));
     match print {
-        true => token::print(newer, crate::arguments::Format::Plain, ""),
+        true => token::plain(newer),
         false => Ok(()),
     }
 }

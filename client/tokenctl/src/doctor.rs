@@ -15,6 +15,7 @@ use tokend_client::{
 
 use crate::failure::{Exit, Failure};
 use crate::output;
+use crate::who_answered::Daemon;
 
 /// How many pages the daemon is asked for; with ten thousand accounts nobody reads them all.
 const MOST_PAGES: usize = 20;
@@ -75,7 +76,11 @@ pub(crate) fn run(
     let (mut findings, path) = socket::look(named);
     match path.as_ref().map(BlockingClient::connect) {
         Some(Ok(mut client)) => {
-            findings.push(Finding::ok("daemon", "it is reachable"));
+            let answered = Daemon::of(&client);
+            findings.push(Finding::ok(
+                "daemon",
+                format!("it is reachable: {answered}"),
+            ));
             findings.extend(daemon(&mut client, account)?);
         }
         Some(Err(error)) => findings.push(socket::unreachable(&error)),

@@ -127,6 +127,7 @@ fn exit(error: &ClientError) -> Exit {
         {
             Exit::NotAllowed
         }
+        ClientError::KeptOut { .. } => Exit::NotAllowed,
         ClientError::NoSocket { .. } | ClientError::NotReachable { .. } => Exit::Unavailable,
         ClientError::Fault(fault) => exit_of_fault(fault),
         ClientError::Lost { .. } | ClientError::TimedOut { .. } | ClientError::Congested => {

@@ -15,8 +15,8 @@ Examples:
   tokenctl status --watch                         the same, kept up to date
   tokenctl doctor                                 what is wrong, and what to do about it
 
-Socket: --socket, else $TOKEND_SOCKET, else the first that exists of
-  $XDG_RUNTIME_DIR/tokend/tokend.sock and /run/tokend/tokend.sock
+Socket: --socket, else $TOKEND_SOCKET, else the first that exists of $XDG_RUNTIME_DIR/tokend/tokend.sock,
+  /run/user/UID/tokend/tokend.sock and /run/tokend/tokend.sock; `whoami` shows which daemon answers
 
 Durations: 500ms, 90s, 45m, 1h 30m (or 1h30m), 7d; at most 30 days
 
@@ -41,8 +41,9 @@ Formats:
   plain   the token and a line end
   header  Authorization: Bearer TOKEN
   env     export ACCESS_TOKEN='TOKEN', quoted for the shell; another name with --env-name
-  json    {\"access_token\", \"token_type\", \"expires_at\", \"expires_in\", \"scope\"}: expires_at after
-          RFC 3339, expires_in in seconds; null where unknown
+  json    {\"access_token\", \"token_type\", \"expires_at\", \"expires_in\", \"scope\", \"daemon\"}: expires_at
+          after RFC 3339, expires_in in seconds; null where unknown; daemon {\"socket\", \"uid\"} is the one that
+          answered, uid who made its socket listen (0 under systemd)
 
 Examples:
   tokenctl get ads
@@ -84,7 +85,8 @@ this very process that is shown; run it where your program runs, in its unit and
 matches no rule, and the reason is shown.
 
 With --json an object: uid, user, gid, group, pid, groups, more_groups, unit, user_unit, user_unit_owner,
-executable, executable_is_there, sha256, nested_pid_namespace, other_user_namespace, unread, administrator, may.";
+executable, executable_is_there, sha256, nested_pid_namespace, other_user_namespace, unread, administrator, may,
+daemon, which is the one that answered: {\"socket\", \"uid\"}.";
 
 pub(crate) const REFRESH: &str =
     "Obtain a new token although the old one may be good, inside the pace";
@@ -113,6 +115,8 @@ pub(crate) const LOGIN: &str = "Give an account a credential, kept sealed in the
 pub(crate) const LOGIN_AFTER: &str = "\
 The credential is typed without echo on a terminal, else read from standard input; it is never an argument. It
 is one line without its line end and a byte order mark; more lines are refused. A password unless told otherwise.
+
+It is sent only to a daemon of root or of your own, or by a socket that only they can have made; else it ends with 77.
 
 Examples:
   tokenctl login ads

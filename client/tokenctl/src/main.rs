@@ -16,7 +16,9 @@ mod output;
 mod prompt;
 mod status;
 mod token;
+mod trust;
 mod watch;
+mod who_answered;
 mod whoami;
 mod words;
 

@@ -8,13 +8,19 @@ use zeroize::Zeroizing;
 
 use crate::arguments::Format;
 use crate::failure::{Exit, Failure};
+use crate::who_answered::Daemon;
 use crate::{output, words};
 
 /// Prints a token as asked.
-pub(crate) fn print(token: &Token, format: Format, env_name: &str) -> Result<(), Failure> {
+pub(crate) fn print(
+    token: &Token,
+    format: Format,
+    env_name: &str,
+    daemon: &Daemon,
+) -> Result<(), Failure> {
     let secret = token.access_token.expose();
     match format {
-        Format::Plain => print_parts(&[secret]),
+        Format::Plain => plain(token),
         Format::Header => match secret.bytes().all(|byte| byte.is_ascii_graphic()) {
             true => print_parts(&["Authorization: ", scheme(token), " ", secret]),
             // RFC 6750 section 2.1 allows less; a line break would even smuggle in another header.
@@ -34,11 +40,17 @@ pub(crate) fn print(token: &Token, format: Format, env_name: &str) -> Result<(),
             expires_at: token.expires_at_ms.and_then(words::rfc3339),
             expires_in: token.remaining_ms.map(|ms| ms / 1000),
             scope: token.scope.as_deref(),
+            daemon,
         }),
     }
 }
 
-/// The keys of RFC 6749 section 5.1, and `expires_at`.
+/// Prints the token and a line end.
+pub(crate) fn plain(token: &Token) -> Result<(), Failure> {
+    print_parts(&[token.access_token.expose()])
+}
+
+/// The keys of RFC 6749 section 5.1, `expires_at`, and which daemon gave it.
 #[derive(Serialize)]
 struct Json<'a> {
     access_token: &'a str,
@@ -46,6 +58,7 @@ struct Json<'a> {
     expires_at: Option<String>,
     expires_in: Option<u64>,
     scope: Option<&'a str>,
+    daemon: &'a Daemon,
 }
 
 /// RFC 6749 section 5.1: the type is compared without case, but not every API does so.

@@ -5,10 +5,11 @@
 use serde::Serialize;
 use tokend_client::{Id, Seen, Whoami};
 
+use crate::who_answered::Daemon;
 use crate::words::plain;
 
 /// The answer as something to serialize. What could not be read is null, and why stands in `unread`.
-pub(crate) fn json(who: &Whoami) -> impl Serialize {
+pub(crate) fn json<'d>(who: &Whoami, daemon: &'d Daemon) -> impl Serialize + use<'d> {
     let groups = who.groups.as_ref().ok();
     let user_unit = who.user_unit.as_ref().ok().and_then(Option::as_ref);
     let namespaces = who.namespaces.as_ref().ok();
@@ -45,11 +46,12 @@ pub(crate) fn json(who: &Whoami) -> impl Serialize {
                 accounts: may.accounts,
             })
             .collect(),
+        daemon,
     }
 }
 
 #[derive(Serialize)]
-struct Json {
+struct Json<'d> {
     uid: u32,
     user: Option<String>,
     gid: u32,
@@ -68,6 +70,7 @@ struct Json {
     unread: Vec<Unread>,
     administrator: Vec<String>,
     may: Vec<May>,
+    daemon: &'d Daemon,
 }
 
 #[derive(Serialize)]
@@ -115,8 +118,9 @@ fn why<T>(seen: &Seen<T>) -> Option<&str> {
 }
 
 /// The answer in lines for people.
-pub(crate) fn sheet(who: &Whoami) -> String {
+pub(crate) fn sheet(who: &Whoami, daemon: &Daemon) -> String {
     let mut lines = vec![
+        ("daemon", daemon.to_string()),
         ("user", id(&who.user)),
         ("group", id(&who.group)),
         (
@@ -261,6 +265,7 @@ mod tests {
     #[test]
     fn people_read_lines() {
         let expected = "\
+daemon         /run/tokend/tokend.sock, of root
 user           deploy (1000)
 group          deploy (1000)
 groups         ci (50), 51
@@ -273,7 +278,7 @@ namespaces     the daemon's, as far as it sees
 administrator  no
 may            get 2 accounts
 ";
-        assert_eq!(sheet(&who()), expected);
+        assert_eq!(sheet(&who(), &Daemon::example()), expected);
     }
 
     #[test]
@@ -299,7 +304,7 @@ may            get 2 accounts
             accounts: Vec::new(),
             ..who()
         };
-        let text = sheet(&strange);
+        let text = sheet(&strange, &Daemon::example());
         for part in [
             "groups         not known: no /proc\n",
             "pid            not shown",
@@ -313,7 +318,7 @@ may            get 2 accounts
             assert!(text.contains(part), "{part}: {text}");
         }
         assert!(!text.contains('\u{1b}'), "{text:?}");
-        let json = serde_json::to_value(json(&strange)).unwrap();
+        let json = serde_json::to_value(json(&strange, &Daemon::example())).unwrap();
         assert_eq!(json["groups"], serde_json::Value::Null);
         assert_eq!(json["pid"], serde_json::Value::Null);
         assert_eq!(json["unread"][0]["what"], "groups");
@@ -324,7 +329,7 @@ may            get 2 accounts
 
     #[test]
     fn programs_read_json() {
-        let json = serde_json::to_value(json(&who())).unwrap();
+        let json = serde_json::to_value(json(&who(), &Daemon::example())).unwrap();
         assert_eq!(json["uid"], 1000);
         assert_eq!(json["groups"][1]["gid"], 51);
         assert_eq!(json["unit"], "backup.service");

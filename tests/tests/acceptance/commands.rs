@@ -1,9 +1,11 @@
 //! `tokenctl` against a real daemon: credentials from a person, policy, and the exit codes scripts rely on.
 
-use std::fs;
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
 
 use tokend_tests::{
-    harness::Site,
+    clock::{PATIENCE, wait_until},
+    demand::{carried_out, root},
+    harness::{Daemon, Site},
     simulator::{Configuration, spec::Api},
 };
 
@@ -57,6 +59,73 @@ fn an_account_lives_without_any_secret_in_files() {
         Some(0)
     );
     assert_eq!(stage.site.tokenctl(&["get", "it"]).unwrap().code, Some(79));
+}
+
+#[test]
+fn a_password_is_sent_only_to_a_daemon_of_root_or_of_ones_own() {
+    const OTHER: &str = "4242";
+    if !carried_out("a daemon of another user", root()) {
+        return;
+    }
+    let stage = Stage::new(Vec::new(), FAST);
+    let path = stage.site.path();
+    let chown = |owner: &str, path: &Path| {
+        let done = Command::new("chown").args(["-R", owner]).arg(path).status();
+        assert!(done.unwrap().success());
+    };
+    chown(OTHER, path);
+    let as_other = [
+        "setpriv",
+        "--reuid",
+        OTHER,
+        "--regid",
+        OTHER,
+        "--clear-groups",
+        "--",
+    ];
+    let _daemon = Daemon::spawn_under(&as_other, &stage.site).unwrap();
+    let socket = stage.site.socket();
+    wait_until("the socket", PATIENCE, || socket.exists()).unwrap();
+    let login = || {
+        let typed = stage.site.tokenctl_with(&["login", "it"], "hunter2\n");
+        typed.unwrap()
+    };
+    let said = login();
+    assert_eq!((said.code, said.out.as_str()), (Some(77), ""), "{said:?}");
+    for told in [OTHER, &socket.display().to_string(), "nothing was sent"] {
+        assert!(said.err.contains(told), "{told}: {said:?}");
+    }
+    // Which daemon it is, others say, too.
+    let who = stage
+        .site
+        .tokenctl(&["whoami", "--json"])
+        .unwrap()
+        .json()
+        .unwrap();
+    assert_eq!(who["daemon"]["uid"].to_string(), OTHER);
+    assert_eq!(who["daemon"]["socket"], *socket.display().to_string());
+    // As the advice says: to its own user it answers as ever, that there is no such account.
+    let mut command = assert_cmd::Command::new("setpriv");
+    let command = command
+        .args(&as_other[1..])
+        .arg(&stage.site.binaries().tokenctl);
+    let command = command.arg("--socket").arg(&socket).args(["login", "it"]);
+    let output = command.write_stdin("hunter2\n").output().unwrap();
+    let answered = |said: &str| !said.contains("nothing was sent") && said.contains("it");
+    assert!(
+        answered(&String::from_utf8_lossy(&output.stderr)),
+        "{output:?}"
+    );
+    // Where only root can have put the socket, the daemon may be anybody's.
+    chown("0", path);
+    let said = login();
+    assert!(answered(&said.err), "{said:?}");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o1777)).unwrap();
+    let said = login();
+    assert!(
+        said.err.contains("nothing was sent"),
+        "others could have put it here: {said:?}"
+    );
 }
 
 #[test]
@@ -133,7 +202,6 @@ fn nobody_is_excepted_from_the_policy() {
 
 #[test]
 fn a_secret_file_others_can_read_is_refused() {
-    use std::os::unix::fs::PermissionsExt as _;
     let stage = Stage::of(Api::JwtApi);
     let _daemon = stage.site.start().unwrap();
     let file = stage.site.path().join("secrets/it-password");

@@ -19,11 +19,7 @@ pub(super) fn look(socket: Option<&SocketPath>) -> Vec<Finding> {
     if !Path::new("/run/systemd/system").exists() {
         return Vec::new();
     }
-    let own = std::env::var_os("XDG_RUNTIME_DIR");
-    let user = match (socket, own) {
-        (Some(path), Some(dir)) => path.as_path().starts_with(dir),
-        _ => false,
-    };
+    let user = socket.is_some_and(SocketPath::is_own);
     unit(user).into_iter().chain(clock()).collect()
 }
 

@@ -18,11 +18,19 @@ pub(super) fn look(named: Option<&Path>) -> (Vec<Finding>, Option<SocketPath>) {
     let path = match SocketPath::find(named) {
         Ok(path) => path,
         Err(error) => {
-            let finding = Finding::problem(TOPIC, Exit::Unavailable, error.to_string(), START);
+            let finding = match &error {
+                ClientError::KeptOut { .. } => Finding::problem(
+                    TOPIC,
+                    Exit::NotAllowed,
+                    error.to_string(),
+                    error.advice().unwrap_or_default(),
+                ),
+                _ => Finding::problem(TOPIC, Exit::Unavailable, error.to_string(), START),
+            };
             return (vec![finding], None);
         }
     };
-    let how = how(named, path.as_path());
+    let how = how(named, &path);
     let finding = match fs::symlink_metadata(path.as_path()) {
         Err(error) if error.kind() == ErrorKind::NotFound => Finding::problem(
             TOPIC,
@@ -58,16 +66,15 @@ pub(super) fn look(named: Option<&Path>) -> (Vec<Finding>, Option<SocketPath>) {
 }
 
 /// Which step of the search found it.
-fn how(named: Option<&Path>, found: &Path) -> String {
+fn how(named: Option<&Path>, found: &SocketPath) -> String {
     if named.is_some() {
         return "named by --socket".to_owned();
     }
     if std::env::var_os("TOKEND_SOCKET").is_some_and(|value| !value.is_empty()) {
         return "named by $TOKEND_SOCKET".to_owned();
     }
-    let own = std::env::var_os("XDG_RUNTIME_DIR");
-    match own.is_some_and(|dir| found.starts_with(dir)) {
-        true => "a daemon of your own, found below $XDG_RUNTIME_DIR".to_owned(),
+    match found.is_own() {
+        true => "a daemon of your own".to_owned(),
         false => "the system's".to_owned(),
     }
 }

@@ -104,7 +104,8 @@ fn nobody_there_is_69() {
         assert_eq!(output.status.code(), Some(69));
         assert!(
             stderr.contains(&format!(
-                "{runtime}/tokend/tokend.sock and /run/tokend/tokend.sock"
+                "{runtime}/tokend/tokend.sock and /run/user/{}/tokend/tokend.sock and /run/tokend/tokend.sock",
+                rustix::process::geteuid().as_raw()
             )),
             "{stderr}"
         );

@@ -86,7 +86,7 @@ fn mistakes_exit_with_64_and_say_what_to_do() {
         ),
         (
             &["get", "ads", "--min-validity", "soon"],
-            "--min-validity \"soon\" is not a duration\n  write it like",
+            "--min-validity \"soon\" is not a duration\n  write a number and a unit",
         ),
         (
             &["get", "ads", "--env-name", "T"],
