@@ -112,10 +112,11 @@ fn json(bodies: &[&Body], values: Values<'_>) -> Result<FilledBody, RequestError
     let mut filled = Value::Null;
     for body in bodies {
         match body {
-            Body::Json(json) => match (&mut filled, json.fill(values)?) {
-                (Value::Object(earlier), Some(Value::Object(own))) => earlier.extend(own),
-                (earlier, Some(own)) => *earlier = own,
-                (_, None) => {}
+            Body::Json(json) => match json.fill(values)? {
+                Some(own) => lay(&mut filled, own),
+                // The body itself is there, whatever is left of it.
+                None if filled.is_null() => filled = json.hollow(),
+                None => {}
             },
             Body::None | Body::Form(_) => filled = Value::Null,
         }
@@ -123,7 +124,30 @@ fn json(bodies: &[&Body], values: Values<'_>) -> Result<FilledBody, RequestError
     Ok(FilledBody::Json(filled.to_string().into_bytes()))
 }
 
+/// Lays one value over another as `extends` lays one dialect over another: objects are merged, everything else is replaced.
+pub(crate) fn lay(base: &mut Value, own: Value) {
+    match (base, own) {
+        (Value::Object(base), Value::Object(own)) => {
+            for (name, value) in own {
+                match base.get_mut(&name) {
+                    Some(earlier) => lay(earlier, value),
+                    None => drop(base.insert(name, value)),
+                }
+            }
+        }
+        (base, own) => *base = own,
+    }
+}
+
 impl Json {
+    /// What is left of it when nothing in it has a value.
+    fn hollow(&self) -> Value {
+        match self {
+            Self::Object(_) => Value::Object(Map::new()),
+            _ => Value::Null,
+        }
+    }
+
     /// `None` when the whole value is left out for want of an optional field.
     fn fill(&self, values: Values<'_>) -> Result<Option<Value>, RequestError> {
         Ok(Some(match self {
@@ -147,6 +171,10 @@ impl Json {
                     {
                         map.insert(name.text.to_string(), value);
                     }
+                }
+                // An object that has lost all it was to carry is left out as well; one that is written empty is meant.
+                if map.is_empty() && !members.is_empty() {
+                    return Ok(None);
                 }
                 Value::Object(map)
             }

@@ -340,6 +340,24 @@ impl Dialect {
         }
     }
 
+    /// The options under which a request is another than with the defaults, as its cases state them; the first value of each.
+    #[must_use]
+    pub fn cases(&self, kind: Kind) -> Vec<Vec<(String, String)>> {
+        let mut found = Vec::new();
+        let layers = self.plan(kind).map_or(&[][..], |plan| &plan.request.layers);
+        for layer in layers.iter().filter(|layer| !layer.when.is_empty()) {
+            let value = |condition: &crate::request::Condition| {
+                let value = condition.values.first()?.clone();
+                Some((condition.option.clone(), value))
+            };
+            let case: Vec<_> = layer.when.iter().filter_map(value).collect();
+            if !found.contains(&case) {
+                found.push(case);
+            }
+        }
+        found
+    }
+
     pub(crate) fn plan(&self, kind: Kind) -> Option<&Plan> {
         match kind {
             Kind::Login => self.login.as_ref(),

@@ -197,6 +197,26 @@ const FREE: &[&str] = &[
     "options",
 ];
 
+/// JSON written as text, or a table, as a JSON value; `None` where it is neither.
+fn as_json(node: &Node) -> Option<serde_json::Value> {
+    match &node.value {
+        Value::String(text) => serde_json::from_str(text).ok(),
+        Value::Table(_) => serde_json::to_value(to_toml(node)).ok(),
+        _ => None,
+    }
+}
+
+/// Lays JSON over JSON where one of the two is written as text, which a table cannot hold (`null`): the result is text.
+fn merged_text(base: &Node, own: &Node) -> Option<String> {
+    let is_text = |node: &Node| matches!(node.value, Value::String(_));
+    if !(is_text(base) || is_text(own)) {
+        return None;
+    }
+    let mut merged = as_json(base)?;
+    crate::body::lay(&mut merged, as_json(own)?);
+    Some(merged.to_string())
+}
+
 /// Lays `own` over `base`: tables are merged, everything else is replaced, lists of rules and cases are joined.
 pub(crate) fn merge(base: &mut Node, own: Node) {
     merge_named("", false, base, own);
@@ -204,6 +224,16 @@ pub(crate) fn merge(base: &mut Node, own: Node) {
 
 /// `free` says that the keys are a provider's words and not the language's.
 fn merge_named(name: &str, free: bool, base: &mut Node, own: Node) {
+    if name == "json"
+        && !free
+        && let Some(text) = merged_text(base, &own)
+    {
+        *base = Node {
+            span: own.span,
+            value: Value::String(text),
+        };
+        return;
+    }
     let Node { span, value } = own;
     let is = |names: &[&str]| !free && names.contains(&name);
     match (&mut base.value, value) {

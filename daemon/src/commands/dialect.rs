@@ -122,6 +122,56 @@ fn check(file: &Path, dir: Option<&Path>, out: &mut impl Write) -> Result<(), Fa
         };
         writeln!(out, "  {} ({need}{secret}){about}", field.name)?;
     }
+    for kind in [Kind::Login, Kind::Refresh] {
+        requests(&dialect, kind, out)?;
+    }
+    Ok(())
+}
+
+/// The request as it is after all merging: with the default options, and as each case makes it.
+fn requests(dialect: &Dialect, kind: Kind, out: &mut impl Write) -> Result<(), Failure> {
+    let exists = match kind {
+        Kind::Login => dialect.can_login(),
+        Kind::Refresh => dialect.can_refresh(),
+    };
+    if !exists {
+        return Ok(());
+    }
+    let mut before: Option<String> = None;
+    for case in std::iter::once(Vec::new()).chain(dialect.cases(kind)) {
+        let stated: Vec<_> = case
+            .iter()
+            .map(|(name, value)| format!("{name} = {value}"))
+            .collect();
+        let with = match stated.is_empty() {
+            true => "with the default options".to_owned(),
+            false => format!("with {}", stated.join(", ")),
+        };
+        let settings = EndpointSettings {
+            base_url: "https://base-url".to_owned(),
+            options: case.into_iter().collect(),
+            ..EndpointSettings::default()
+        };
+        let explained = Endpoint::new(dialect, &settings)
+            .map_err(|error| error.to_string())
+            .and_then(|at| {
+                dialect
+                    .explain_request(kind, &at)
+                    .map_err(|error| error.to_string())
+            });
+        match explained {
+            Err(why) => writeln!(out, "\n{kind} {with}: none, as {why}")?,
+            // What is the same as with the defaults is not told twice.
+            Ok(text) if before.as_ref() == Some(&text) => {}
+            Ok(text) => {
+                writeln!(out, "\n{kind} {with}:")?;
+                for line in text.trim_end().lines() {
+                    writeln!(out, "{}", format!("    {line}").trim_end())?;
+                }
+                before.get_or_insert(text);
+            }
+        }
+    }
     Ok(())
 }
 

@@ -11,6 +11,7 @@ mod document_003;
 mod explain;
 mod halves;
 mod lifetimes;
+mod merging;
 mod mistakes;
 mod oauth2;
 mod page;

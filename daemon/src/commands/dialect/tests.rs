@@ -201,3 +201,26 @@ fn files_that_are_too_long_or_no_text_are_refused() {
     assert_eq!(exit, Exit::NoInput);
     assert!(err.ends_with("bytes.toml is not UTF-8 text\n"), "{err}");
 }
+
+#[test]
+fn check_shows_the_requests_that_come_of_merging() {
+    let own = "summary = \"own\"\n[options.way]\nchoices = [\"a\", \"b\"]\ndefault = \"a\"\n\
+        [login]\npath = \"/l\"\nbody.json = { a = { user = \"{username}\", v = 1 } }\n\
+        [[login.cases]]\nwhen = { way = \"b\" }\nbody.json = { a = { v = 2 } }\n";
+    let files = Files::new(&[("own.toml", own)]);
+    let told = good(&["check", &files.path("own.toml")]);
+    assert!(
+        told.contains("login with the default options:\n    POST https://base-url/l\n"),
+        "{told}"
+    );
+    assert!(
+        told.contains(r#"    {"a":{"user":"<username>","v":1}}"#),
+        "{told}"
+    );
+    assert!(told.contains("login with way = b:\n"), "{told}");
+    assert!(
+        told.contains(r#"    {"a":{"user":"<username>","v":2}}"#),
+        "{told}"
+    );
+    assert!(!told.contains("refresh with"), "{told}");
+}
