@@ -34,7 +34,7 @@ use crate::registry::{Epoch, IssuedToken, Registry, Slot};
 use crate::reload::Reloader;
 use crate::roster::record_id;
 
-use admission::{administrator, gone, not_forgotten, overtaken, unknown};
+use admission::{administrator, crowded, gone, not_forgotten, overtaken, unknown};
 use pages::list;
 pub(crate) use release::{Answered, Release, Rules};
 use release::{Decided, decide};
@@ -78,7 +78,7 @@ impl Desk {
     /// Which facts about the peer have to be read before the request is handled. None, once they were asked for.
     pub(crate) fn lacks(&self, peer: &Peer, request: &Request) -> Needs {
         if matches!(request, Request::Whoami) {
-            return Needs::ALL.without(peer.asked());
+            return Needs::ALL.without(peer.asked()).first();
         }
         let epoch = self.registry.epoch();
         let always = match self.audit.is_on() {
@@ -90,7 +90,15 @@ impl Desk {
             Request::Metrics { .. } => self.metrics.needs(),
             _ => Needs::NONE,
         };
-        (always | of_metrics).without(peer.asked()) | epoch.lacks(peer, request.account())
+        let first = (always | of_metrics).without(peer.asked()).first();
+        if !first.is_empty() {
+            return first;
+        }
+        let wanted = release::wanted(request);
+        match request {
+            Request::Reload | Request::Metrics { .. } => epoch.lacks_for_daemon(peer, wanted),
+            _ => epoch.lacks(peer, request.account(), wanted),
+        }
     }
 
     /// Decides about a request, and answers it or passes it on. Reached through `handle`, which counts and records.
@@ -347,9 +355,17 @@ impl Desk {
 
     fn whoami(&self, epoch: &Arc<Epoch>, peer: &Peer) -> Done {
         let (peer, epoch) = (peer.clone(), Arc::clone(epoch));
+        let turns = self.facts.names.clone();
         // Names of users may come from a server.
         to_the_end(async move {
-            let answer = tokio::task::spawn_blocking(move || whoami::answer(&peer, &epoch));
+            let Ok(turn) = turns.take(peer.uid).await else {
+                return Response::Fault(crowded(peer.uid));
+            };
+            let answer = tokio::task::spawn_blocking(move || {
+                let answer = whoami::answer(&peer, &epoch);
+                drop(turn);
+                answer
+            });
             answer.await.unwrap_or_else(|_| Response::Fault(gone()))
         })
     }

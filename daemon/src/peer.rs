@@ -9,6 +9,7 @@ mod pin;
 mod process;
 mod reader;
 mod recent;
+mod turns;
 
 use std::io;
 use std::os::fd::AsFd as _;
@@ -18,7 +19,7 @@ use interprocess::local_socket::traits::StreamCommon as _;
 use tokend_policy::Peer;
 
 pub(crate) use pin::{Pin, Pinned};
-pub(crate) use reader::Reader;
+pub(crate) use reader::{Busy, Reader};
 
 /// The id that stands for every id a user namespace has no number for (the default of kernel.overflowuid).
 const NOBODY: u32 = 65_534;

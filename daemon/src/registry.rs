@@ -5,7 +5,7 @@
 
 mod sight;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasher as _;
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,7 +16,7 @@ use tokend_engine::{AccountKey, Asked, Held, Timestamp};
 use tokend_proto::{AccountName, SecretText};
 
 use tokend_config::Account;
-use tokend_policy::{Decision, Needs, Peer, Permission, Permissions, Policy};
+use tokend_policy::{Decision, Needs, Peer, Permission, Permissions, Policy, Rule};
 
 use crate::audit::Mark;
 
@@ -32,15 +32,18 @@ pub(crate) struct Registry {
     still: RwLock<()>,
 }
 
+/// By how many different rules it is told whose files are looked at. With more, everybody's are.
+const MOST_OF_FILES: usize = 128;
+
 /// A rule that decided: its policy, and which of its rules.
-pub(crate) type Rule = (Arc<Policy>, usize);
+pub(crate) type Ruling = (Arc<Policy>, usize);
 
 /// An account that the peer may do something with.
 #[derive(Debug)]
 pub(crate) struct Granted<'a> {
     pub(crate) slot: &'a Arc<Slot>,
     /// The rule that says so.
-    pub(crate) rule: Rule,
+    pub(crate) rule: Ruling,
 }
 
 /// One loaded configuration.
@@ -58,6 +61,8 @@ pub(crate) struct Epoch {
     admin: Arc<Policy>,
     /// Which facts the rules of any account or of `admin` need.
     needs: Needs,
+    /// Of whom files have to be looked at, if that can be said with so many rules.
+    files: Option<Vec<Rule>>,
     sights: Sights,
 }
 
@@ -150,6 +155,7 @@ impl Epoch {
         Self {
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             places: ordered.iter().enumerate().map(named).collect(),
+            files: of_files(&ordered, &admin, &kinds),
             ordered,
             kinds: kinds.len(),
             admin,
@@ -208,25 +214,56 @@ impl Epoch {
         self.ordered.len()
     }
 
-    /// Which facts have to be read before the peer is told what it may do with the account, or with any where none is named.
+    /// Which facts have to be read next before the peer is told whether it may do this with the account, or what it may do with any
+    /// where none is named.
     ///
-    /// Those its rules need; but whoever may do nothing with it must not learn from what was read that it exists.
-    pub(crate) fn lacks(&self, peer: &Peer, account: Option<&AccountName>) -> Needs {
-        let asked = peer.asked();
-        if self.needs.without(asked).is_empty() {
+    /// Those that decide, the cheap ones first; but whoever may do nothing with it must not learn from what was read that it exists.
+    pub(crate) fn lacks(
+        &self,
+        peer: &Peer,
+        account: Option<&AccountName>,
+        wanted: Permissions,
+    ) -> Needs {
+        if self.needs.without(peer.asked()).is_empty() {
             return Needs::NONE;
         }
         let Some((account, slot)) =
             account.and_then(|account| Some((account, self.slot_or_other(account)?)))
         else {
-            return self.needs.without(asked);
+            return self.lacks_for_any(peer);
         };
-        let own = (self.admin.needs() | slot.account.allow.needs()).without(asked);
+        let allow = &slot.account.allow;
+        let given = allow.permissions(peer) | self.as_administrator(peer);
+        let open = wanted.without(given);
+        let own = allow.lacks(peer, open) | self.admin.lacks(peer, open);
         // What is looked at in place of an account that does not exist is never the peer's own.
-        if own.is_empty() && !(slot.account.name == *account && self.knows(peer, slot)) {
-            return self.needs.without(asked);
+        let is_own = slot.account.name == *account && given.has_any(Permissions::OF_AN_ACCOUNT);
+        match own.is_empty() {
+            false => own.first(),
+            true if is_own => Needs::NONE,
+            true => self.lacks_for_any(peer),
         }
-        own
+    }
+
+    /// Which facts have to be read next before it is known what the peer may do as an administrator.
+    pub(crate) fn lacks_for_daemon(&self, peer: &Peer, wanted: Permissions) -> Needs {
+        let open = wanted.without(self.as_administrator(peer));
+        self.admin.lacks(peer, open).first()
+    }
+
+    /// Which facts have to be read next before it is known what the peer may do with any account: files only of those for whom a
+    /// rule goes by them.
+    fn lacks_for_any(&self, peer: &Peer) -> Needs {
+        let needs = self.needs.without(peer.asked());
+        let Some(files) = self
+            .files
+            .as_ref()
+            .filter(|_| needs.first().has(Needs::FILES))
+        else {
+            return needs.first();
+        };
+        let of_files = files.iter().map(|rule| rule.lacks(peer));
+        of_files.fold(Needs::NONE, |all, needs| all | needs).first()
     }
 
     /// Which facts the rules in force need.
@@ -247,7 +284,7 @@ impl Epoch {
         peer: &Peer,
         slot: &Slot,
         permission: Permission,
-    ) -> Result<Rule, Needs> {
+    ) -> Result<Ruling, Needs> {
         match slot.account.allow.decide(peer, permission) {
             Decision::Allowed(rule) => Ok((Arc::clone(&slot.account.allow), rule)),
             Decision::Denied(unread) => self
@@ -257,7 +294,7 @@ impl Epoch {
     }
 
     /// The rule by which the peer may do this with every account, or with the daemon itself: as an administrator.
-    pub(crate) fn administers(&self, peer: &Peer, permission: Permission) -> Result<Rule, Needs> {
+    pub(crate) fn administers(&self, peer: &Peer, permission: Permission) -> Result<Ruling, Needs> {
         match self.admin.decide(peer, permission) {
             Decision::Allowed(rule) => Ok((Arc::clone(&self.admin), rule)),
             Decision::Denied(unread) => Err(unread),
@@ -268,6 +305,27 @@ impl Epoch {
     pub(crate) fn as_administrator(&self, peer: &Peer) -> Permissions {
         self.admin.permissions(peer)
     }
+}
+
+/// What is said of files by the rules of all accounts and of administrators. `None` when that is too much to ask each time.
+fn of_files(
+    ordered: &[(Arc<Slot>, usize)],
+    admin: &Policy,
+    kinds: &HashMap<*const Policy, usize>,
+) -> Option<Vec<Rule>> {
+    let mut seen = vec![false; kinds.len()];
+    let own = ordered.iter().filter_map(|(slot, kind)| {
+        let seen = seen.get_mut(*kind)?;
+        (!std::mem::replace(seen, true)).then(|| slot.account.allow.rules())
+    });
+    let mut files = HashSet::new();
+    for rule in own.chain([admin.rules()]).flatten() {
+        files.extend(rule.of_files());
+        if files.len() > MOST_OF_FILES {
+            return None;
+        }
+    }
+    Some(files.into_iter().collect())
 }
 
 impl Holding {

@@ -24,7 +24,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::desk::{Answered, Desk, Handled, Release};
-use crate::peer::Connection;
+use crate::peer::{Busy, Connection};
 use crate::registry::Sight;
 
 /// The bounds of a session.
@@ -172,7 +172,7 @@ where
                 Taken::All => break,
                 // Others have their turn.
                 Taken::Enough => yield_now().await,
-                Taken::Lacks(needs) => self.learn(needs).await,
+                Taken::Lacks(needs) => self.learn(needs).await?,
                 Taken::Unseen => self.sight = Some(self.desk.look_around(&self.peer).await),
             }
         }
@@ -248,10 +248,23 @@ where
 
     /// Reads what has to be known about the peer, once for each connection and configuration. What follows on this connection waits;
     /// nobody else does.
-    async fn learn(&mut self, needs: Needs) {
+    async fn learn(&mut self, needs: Needs) -> Result<(), Ended> {
         let pin = self.stream.pin(&self.peer, self.accepted_ms);
         let peer = self.peer.clone();
-        self.peer = self.desk.facts.learn(peer, needs, pin).await;
+        match self.desk.facts.learn(peer, needs, pin).await {
+            Ok(peer) => self.peer = peer,
+            Err(Busy) => {
+                tracing::debug!(peer = %self.peer, "too many processes of this user are to be looked at");
+                let fault = busy(self.peer.uid, needs);
+                // Whichever of the two it was for.
+                if let Some((id, late)) = self.late.take() {
+                    self.late = Some((id, late.put_off(fault)));
+                } else if let Some((id, _)) = self.asked.take() {
+                    return self.answer(id, Response::Fault(fault));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Handles what was asked for, unless something has to be known first.
@@ -428,6 +441,15 @@ where
             Err(_) => Err(Ended::NotTaken),
         }
     }
+}
+
+fn busy(uid: u32, needs: Needs) -> Fault {
+    let message = format!(
+        "too many processes of user {uid} are being looked at: the {needs} of this one has no turn"
+    );
+    Fault::new(FaultCode::TooBusy, message)
+        .advise("try again in a moment")
+        .retry_after(1_000)
 }
 
 /// Reads what there is. Dropped without harm: what was read is in the buffer.

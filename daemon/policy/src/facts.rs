@@ -146,6 +146,8 @@ impl Needs {
     pub const SHA256: Self = Self(8);
     /// Namespaces.
     pub const NAMESPACES: Self = Self(16);
+    /// Facts that take looking at a file.
+    pub const FILES: Self = Self(4 | 8);
     /// Every fact.
     pub const ALL: Self = Self(31);
 
@@ -165,6 +167,20 @@ impl Needs {
     /// Whether any of `other` is among these.
     pub const fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0
+    }
+
+    /// Those to be read first: what only the kernel has to say, then the name of a file, then what is in it. What was read may make
+    /// the rest needless.
+    #[must_use]
+    pub const fn first(self) -> Self {
+        let kernel = self.without(Self::FILES);
+        if !kernel.is_empty() {
+            return kernel;
+        }
+        if self.has(Self::EXECUTABLE) {
+            return Self::EXECUTABLE;
+        }
+        self
     }
 
     /// These without `other`.
@@ -226,6 +242,14 @@ mod tests {
         ] {
             assert_eq!(bad.parse::<Digest>(), Err(()), "{bad}");
         }
+    }
+
+    #[test]
+    fn what_is_cheap_is_read_first() {
+        assert_eq!(Needs::ALL.first(), Needs::ALL.without(Needs::FILES));
+        assert_eq!(Needs::FILES.first(), Needs::EXECUTABLE);
+        assert_eq!(Needs::SHA256.first(), Needs::SHA256);
+        assert_eq!(Needs::NONE.first(), Needs::NONE);
     }
 
     #[test]

@@ -110,6 +110,12 @@ impl Permissions {
         self.0 == 0
     }
 
+    /// These without `others`.
+    #[must_use]
+    pub const fn without(self, others: Self) -> Self {
+        Self(self.0 & !others.0)
+    }
+
     /// Those there are, in their order.
     pub fn iter(self) -> impl Iterator<Item = Permission> {
         Permission::ALL

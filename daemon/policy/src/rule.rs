@@ -102,6 +102,18 @@ impl Policy {
         Decision::Denied(unread)
     }
 
+    /// Which facts that nobody asked for yet could still make a rule match that gives any of these permissions.
+    pub fn lacks(&self, peer: &Peer, wanted: Permissions) -> Needs {
+        let asked = peer.asked();
+        if self.needs.without(asked).is_empty() {
+            return Needs::NONE;
+        }
+        self.rules
+            .iter()
+            .filter(|rule| rule.may.has_any(wanted))
+            .fold(Needs::NONE, |all, rule| all | rule.lacks(peer))
+    }
+
     /// Everything the rules give `peer`.
     pub fn permissions(&self, peer: &Peer) -> Permissions {
         self.rules
@@ -119,6 +131,24 @@ impl Rule {
             user: Some(uid),
             ..Self::default()
         }
+    }
+
+    /// Which facts that nobody asked for yet decide whether it matches: none where something it says is known not to be so.
+    pub fn lacks(&self, peer: &Peer) -> Needs {
+        match self.matches(peer) {
+            Match::Unread(needs) => needs.without(peer.asked()),
+            Match::Yes | Match::No => Needs::NONE,
+        }
+    }
+
+    /// What of it takes looking at files, and of whom: the same for all rules that differ only in what they give or in the digest.
+    /// `None` when nothing does.
+    pub fn of_files(&self) -> Option<Self> {
+        self.needs().has(Needs::FILES).then(|| Self {
+            may: Permissions::NONE,
+            sha256: self.sha256.map(|_| Digest([0; 32])),
+            ..self.clone()
+        })
     }
 
     /// Which facts have to be known to see whether it matches.

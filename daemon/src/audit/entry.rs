@@ -10,7 +10,7 @@ use tokend_proto::{AccountName, Fault, FaultCode, Request, Response, Token};
 use super::event::Event;
 use super::{Audit, Mark};
 use crate::desk::Rules;
-use crate::registry::{Rule, Slot};
+use crate::registry::{Ruling, Slot};
 
 /// A request that will leave a record.
 #[derive(Debug)]
@@ -149,7 +149,7 @@ impl Entry {
         }
     }
 
-    fn note(&self, kind: AuditEvent, outcome: &'static str, rule: Option<Rule>) {
+    fn note(&self, kind: AuditEvent, outcome: &'static str, rule: Option<Ruling>) {
         self.audit.note(Event {
             rule,
             ..self.event(kind, outcome)

@@ -9,7 +9,7 @@ use tokend_config::nearest;
 use tokend_policy::{Needs, Peer, Permission, Permissions};
 use tokend_proto::{AccountName, Fault, FaultCode};
 
-use crate::registry::{Epoch, Granted, Rule, Slot};
+use crate::registry::{Epoch, Granted, Ruling, Slot};
 
 /// Whoever has any of these knows of an account.
 pub(super) const ANY: Permissions = Permissions::OF_AN_ACCOUNT;
@@ -37,7 +37,7 @@ pub(super) fn administrator(
     peer: &Peer,
     permission: Permission,
     what: &str,
-) -> Result<Rule, Box<Fault>> {
+) -> Result<Ruling, Box<Fault>> {
     epoch
         .administers(peer, permission)
         .map_err(|unread| not_admin(peer, what, unread))
@@ -176,5 +176,14 @@ pub(super) fn overtaken() -> Fault {
         "the configuration was changed before this had its turn; nothing was done",
     )
     .advise("ask again")
+    .retry_after(1_000)
+}
+
+pub(super) fn crowded(uid: u32) -> Fault {
+    Fault::new(
+        FaultCode::TooBusy,
+        format!("too many processes of user {uid} ask who they are"),
+    )
+    .advise("try again in a moment")
     .retry_after(1_000)
 }

@@ -13,15 +13,15 @@ use tokend_proto::{AccountName, Fault, FaultCode, Request, Response};
 use super::admission::allowed;
 use super::{Desk, new_token};
 use crate::audit;
-use crate::registry::{Epoch, Granted, Rule, Slot};
+use crate::registry::{Epoch, Granted, Ruling, Slot};
 
 /// Which rules decided about a request: of the configuration in force when it was decided.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Rules {
     /// The one that allowed what was asked for.
-    pub(crate) act: Option<Rule>,
+    pub(crate) act: Option<Ruling>,
     /// The one that allows its token to be handed out.
-    pub(crate) token: Option<Rule>,
+    pub(crate) token: Option<Ruling>,
 }
 
 /// What was decided about a request.
@@ -87,7 +87,7 @@ impl Decided {
         }
     }
 
-    fn of(granted: Granted<'_>, token: Option<Rule>) -> Self {
+    fn of(granted: Granted<'_>, token: Option<Ruling>) -> Self {
         Self {
             slot: Some(Arc::clone(granted.slot)),
             rules: Rules {
@@ -95,6 +95,20 @@ impl Decided {
                 token,
             },
         }
+    }
+}
+
+/// Which permissions decide about a request.
+pub(super) fn wanted(request: &Request) -> Permissions {
+    match request {
+        Request::Get { .. } => Permissions::of(&[Permission::Get]),
+        Request::Reject { .. } => Permissions::of(&[Permission::Reject, Permission::Get]),
+        Request::Refresh { .. } => Permissions::of(&[Permission::Refresh, Permission::Get]),
+        Request::Login { .. } => Permissions::of(&[Permission::Login]),
+        Request::Forget { .. } => Permissions::of(&[Permission::Forget]),
+        Request::Diagnose { .. } => Permissions::of(&[Permission::Status, Permission::Reload]),
+        Request::Reload => Permissions::of(&[Permission::Reload]),
+        _ => Permissions::of(&[Permission::Status]),
     }
 }
 
@@ -147,14 +161,25 @@ impl Answered {
     }
 }
 
+impl Answered {
+    /// The same, without what was waited for: more has to be known about the peer, and that cannot be found out now.
+    pub(crate) fn put_off(self, fault: Fault) -> Self {
+        Self {
+            response: Response::Fault(fault),
+            terms: Terms::Act,
+            ..self
+        }
+    }
+}
+
 impl Desk {
     /// Which facts about the peer have to be read before an answer that was waited for leaves: none while the configuration that
     /// decided is in force.
     pub(crate) fn lacks_for(&self, peer: &Peer, answered: &Answered) -> Needs {
         let epoch = self.registry.epoch();
         match answered.asks() {
-            Some((account, _)) if epoch.number() != answered.under => {
-                epoch.lacks(peer, Some(account))
+            Some((account, wanted)) if epoch.number() != answered.under => {
+                epoch.lacks(peer, Some(account), wanted)
             }
             _ => Needs::NONE,
         }

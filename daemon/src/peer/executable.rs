@@ -56,6 +56,12 @@ struct Identity {
 }
 
 impl Digests {
+    /// The digest of a file named by `fd`, if it was read before and the file has not changed since.
+    pub(super) fn known(&self, fd: BorrowedFd<'_>) -> Option<Digest> {
+        let identity = Identity::of(&File::open(name_of(&fd)).ok()?).ok()?;
+        self.lock().get(&identity).copied()
+    }
+
     /// The digest of a file named by `fd`. `now_ms` is the wall clock's time.
     pub(super) fn of(&self, fd: BorrowedFd<'_>, now_ms: i64) -> io::Result<Digest> {
         // By its descriptor, so that it is the same file.

@@ -1,7 +1,7 @@
 //! Reads facts about peers.
 //!
 //! Owns which facts are read where: what only the kernel has to say is read at once, files on the threads for that, a bounded number
-//! at a time and for a bounded time. After the reading it asks whether the pinned process still lives and still is the user that
+//! at a time, shared out by user, and for a bounded time. A file that was read before takes no turn at reading. After the reading it asks whether the pinned process still lives and still is the user that
 //! connected; if not, nothing that was read counts.
 
 use std::io;
@@ -10,19 +10,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokend_policy::{Digest, Executable, Fact, Facts, Namespaces, Needs, Peer, Units, units};
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::executable::Digests;
 use super::pin::{ENDED, Pinned};
 use super::process::{self, Kernel, Processes};
 use super::recent::Recent;
+use super::turns::{Turn, Turns};
 use crate::clock::Clock;
 
-/// How many executables are looked at at once.
-const LOOKS: usize = 16;
-/// How many executables are read at once.
-const READS: usize = 2;
+/// How many executables are looked at at once, how many of one user's, and how many of one user may be in line.
+const LOOKS: (usize, usize, usize) = (16, 4, 64);
+/// How many executables are read at once, how many of one user's, and how many of one user may be in line. A file of 512 MiB takes
+/// seconds, and its owner can have it read again by touching it.
+const READS: (usize, usize, usize) = (2, 1, 16);
+/// How many look names of users up at once, and how many of one user: that may wait for a server.
+const NAMES: (usize, usize, usize) = (8, 2, 16);
 /// How long files may take. A file system that hangs costs its own peer the facts, and nobody else anything.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -31,10 +34,25 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) struct Reader {
     work: Arc<Work>,
     clock: Clock,
-    looks: Arc<Semaphore>,
-    reads: Arc<Semaphore>,
+    looks: Turns,
+    reads: Turns,
+    /// Turns at looking names of users up.
+    pub(crate) names: Turns,
     /// Why no fact can be read at all.
     blind: Option<&'static str>,
+}
+
+/// Too many of the same user are before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Busy;
+
+/// Which digests are found out.
+#[derive(Debug, Clone, Copy)]
+enum Reading {
+    /// Those of files that were read before.
+    Known,
+    /// All. The time is that of the wall clock.
+    All(i64),
 }
 
 #[derive(Debug)]
@@ -58,22 +76,26 @@ impl Reader {
                 recent: Recent::default(),
             }),
             clock,
-            looks: Arc::new(Semaphore::new(LOOKS)),
-            reads: Arc::new(Semaphore::new(READS)),
+            looks: turns(LOOKS),
+            reads: turns(READS),
+            names: turns(NAMES),
             blind,
         }
     }
 
     /// `peer` with the facts that are wanted and were not asked for before. `pin` is what its connection says.
+    ///
+    /// # Errors
+    /// When too many others of its user are before it. Then nothing was asked.
     pub(crate) async fn learn(
         &self,
         peer: Peer,
         wanted: Needs,
         pin: Result<Box<dyn Pinned>, String>,
-    ) -> Peer {
+    ) -> Result<Peer, Busy> {
         let wanted = wanted.without(peer.asked());
         if wanted.is_empty() {
-            return peer;
+            return Ok(peer);
         }
         let pin = match (self.blind, peer.pid, pin) {
             (Some(blind), ..) => Err(blind.to_owned()),
@@ -84,43 +106,66 @@ impl Reader {
             Ok(pin) => pin,
             Err(why) => {
                 let facts = unread(peer.facts().clone(), wanted, &why);
-                return peer.with(facts);
+                return Ok(peer.with(facts));
             }
         };
-        let files = Needs::EXECUTABLE | Needs::SHA256;
         let facts = peer.facts().clone();
-        let (work, own) = (Arc::clone(&self.work), peer.clone());
-        if !wanted.has(files) {
-            let facts = work.read_again(&own, facts, wanted, &*pin, self.clock.boot_ms());
-            return peer.with(facts);
+        if !wanted.has(Needs::FILES) {
+            let boot_ms = self.clock.boot_ms();
+            let facts = self.work.read_again(&peer, facts, wanted, &*pin, boot_ms);
+            return Ok(peer.with(facts));
         }
         let now_ms = self.clock.wall_ms();
-        let permits = if wanted.has(Needs::SHA256) {
-            &self.reads
-        } else {
-            &self.looks
+        let read = |digests| {
+            let (work, own, facts) = (Arc::clone(&self.work), peer.clone(), facts.clone());
+            move |pin: Box<dyn Pinned>| {
+                let facts = work.read(&own, facts, wanted, &*pin, digests);
+                (facts, pin)
+            }
         };
-        let permits = Arc::clone(permits);
-        let before = facts.clone();
-        let reading = async move {
-            let permit = permits.acquire_owned().await.ok()?;
-            let reading = tokio::task::spawn_blocking(move || {
-                let facts = work.read(&own, facts, wanted, &*pin, now_ms);
-                drop(permit);
-                facts
-            });
-            reading.await.ok()
+        let looked = self
+            .turn(&self.looks, peer.uid, pin, read(Reading::Known))
+            .await?;
+        let found = match looked {
+            // Its digest is not known: the file has to be read, which takes a turn of another kind.
+            Ok((found, pin)) if wanted.has(Needs::SHA256) && found.sha256.is_unasked() => {
+                let read = read(Reading::All(now_ms));
+                self.turn(&self.reads, peer.uid, pin, read).await?
+            }
+            looked => looked,
         };
-        let facts = match timeout(PATIENCE, reading).await {
-            Ok(Some(facts)) => facts,
-            Ok(None) => unread(
-                before,
-                wanted,
-                "reading it failed inside tokend; please report this",
-            ),
-            Err(_) => unread(before, wanted, "it could not be read in time"),
+        let facts = match found {
+            Ok((found, _pin)) => found,
+            Err(why) => unread(facts, wanted, why),
         };
-        peer.with(facts)
+        Ok(peer.with(facts))
+    }
+
+    /// Does something with files on the threads for that, when it is this user's turn. The inner error says why nothing is known.
+    async fn turn(
+        &self,
+        turns: &Turns,
+        uid: u32,
+        pin: Box<dyn Pinned>,
+        work: impl FnOnce(Box<dyn Pinned>) -> (Facts, Box<dyn Pinned>) + Send + 'static,
+    ) -> Result<Result<(Facts, Box<dyn Pinned>), &'static str>, Busy> {
+        let turn = timeout(PATIENCE, turns.take(uid)).await;
+        let Ok(Ok(Turn { common, own })) = turn else {
+            return Err(Busy);
+        };
+        let work = tokio::task::spawn_blocking(move || {
+            let done = work(pin);
+            drop(own);
+            done
+        });
+        let done = match timeout(PATIENCE, work).await {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(_)) => Err("reading it failed inside tokend; please report this"),
+            Err(_) => Err("it could not be read in time"),
+        };
+        // A file that hangs keeps its own user's turn, and nobody else's.
+        drop(common);
+        Ok(done)
     }
 
     /// The facts of a process that is there now, for whoever looks at it by its number.
@@ -132,9 +177,13 @@ impl Reader {
         }
         let (uid, gid) = Kernel.ids(pid).map_err(|error| error.to_string())?;
         let peer = Peer::new(uid, gid, pid);
-        let facts = reader
-            .work
-            .read(&peer, Facts::default(), wanted, &pin, clock.wall_ms());
+        let facts = reader.work.read(
+            &peer,
+            Facts::default(),
+            wanted,
+            &pin,
+            Reading::All(clock.wall_ms()),
+        );
         Ok(peer.with(facts))
     }
 }
@@ -157,7 +206,7 @@ impl Work {
                 ..facts
             };
         }
-        let facts = self.read(peer, facts, wanted, pin, 0);
+        let facts = self.read(peer, facts, wanted, pin, Reading::Known);
         if let (Some(number), Fact::Known(units)) = (number, &facts.units) {
             self.recent.note(number, peer, units.clone(), boot_ms);
         }
@@ -171,9 +220,9 @@ impl Work {
         facts: Facts,
         wanted: Needs,
         pin: &dyn Pinned,
-        now_ms: i64,
+        reading: Reading,
     ) -> Facts {
-        let found = self.facts(peer.pid, facts.clone(), wanted, now_ms);
+        let found = self.facts(peer.pid, facts.clone(), wanted, reading);
         let ids = self.processes.ids(peer.pid);
         // Last of all: while it lives, its number is nobody else's, so everything above was about it.
         if !pin.lives() {
@@ -190,7 +239,7 @@ impl Work {
         }
     }
 
-    fn facts(&self, pid: u32, mut facts: Facts, wanted: Needs, now_ms: i64) -> Facts {
+    fn facts(&self, pid: u32, mut facts: Facts, wanted: Needs, reading: Reading) -> Facts {
         if wanted.has(Needs::UNITS) {
             facts.units = self.units(pid);
         }
@@ -210,7 +259,7 @@ impl Work {
             }
         }
         if wanted.has(Needs::EXECUTABLE | Needs::SHA256) {
-            let (executable, sha256) = self.program(pid, wanted, now_ms);
+            let (executable, sha256) = self.program(pid, wanted, reading);
             if wanted.has(Needs::EXECUTABLE) {
                 facts.executable = executable;
             }
@@ -245,7 +294,12 @@ impl Work {
         })
     }
 
-    fn program(&self, pid: u32, wanted: Needs, now_ms: i64) -> (Fact<Executable>, Fact<Digest>) {
+    fn program(
+        &self,
+        pid: u32,
+        wanted: Needs,
+        reading: Reading,
+    ) -> (Fact<Executable>, Fact<Digest>) {
         let (executable, fd) = match self.processes.executable(pid) {
             Ok(found) => found,
             Err(error) => {
@@ -254,15 +308,23 @@ impl Work {
             }
         };
         let sha256 = if wanted.has(Needs::SHA256) {
-            match self.digests.of(fd.as_fd(), now_ms) {
-                Ok(digest) => Fact::Known(digest),
-                Err(error) => Fact::Unread(why(&error).into()),
+            match (self.digests.known(fd.as_fd()), reading) {
+                (Some(digest), _) => Fact::Known(digest),
+                (None, Reading::Known) => Fact::Unasked,
+                (None, Reading::All(now_ms)) => match self.digests.of(fd.as_fd(), now_ms) {
+                    Ok(digest) => Fact::Known(digest),
+                    Err(error) => Fact::Unread(why(&error).into()),
+                },
             }
         } else {
             Fact::Unasked
         };
         (Fact::Known(executable), sha256)
     }
+}
+
+fn turns((all, abreast, longest): (usize, usize, usize)) -> Turns {
+    Turns::new(all, abreast, longest)
 }
 
 /// `facts` with everything that was wanted noted as unread.

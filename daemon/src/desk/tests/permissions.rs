@@ -228,7 +228,9 @@ async fn facts_are_read_only_for_accounts_whose_rules_need_them() {
         lacks(&peer(30), &Request::List { after: None }),
         Needs::UNITS
     );
-    assert_eq!(lacks(&peer(30), &Request::Whoami), Needs::ALL);
+    // What is cheap is read first.
+    let cheap = Needs::ALL.without(Needs::FILES);
+    assert_eq!(lacks(&peer(30), &Request::Whoami), cheap);
     let known = in_unit(31, Fact::Known(Units::default()));
     for request in [get("ads"), get("bids"), get("nobodys"), Request::Reload] {
         assert_eq!(lacks(&known, &request), Needs::NONE, "{request:?}");
@@ -285,5 +287,49 @@ async fn everybody_is_told_who_they_are() {
     assert_eq!(
         who.administrator,
         ["status", "refresh", "login", "forget", "reload"]
+    );
+}
+
+const FILES: &str = "
+[account.ads]
+provider = \"oauth2\"
+base_url = \"http://127.0.0.1:1\"
+username = \"u\"
+client_id = \"c\"
+allow = [{ sha256 = \"DIGEST\", user = 30 }, { user = 20 }, { sha256 = \"DIGEST\", unit = \"a.service\" }]
+[account.bids]
+provider = \"oauth2\"
+base_url = \"http://127.0.0.1:1\"
+username = \"u\"
+client_id = \"c\"
+allow = [{ user = 21 }]
+";
+
+/// Whoever no rule by file could match has no file read, so that nobody can fill the line for those who do.
+#[tokio::test]
+async fn rules_that_need_no_file_are_decided_first() {
+    let bench = bench(&FILES.replace("DIGEST", &"0".repeat(64)));
+    let lacks = |peer: &Peer, account: &str| bench.desk.lacks(peer, &get(account));
+    assert_eq!(lacks(&peer(20), "ads"), Needs::NONE, "a rule by user");
+    assert_eq!(lacks(&peer(21), "bids"), Needs::NONE, "another account");
+    assert_eq!(lacks(&peer(30), "ads"), Needs::UNITS, "the cheap one first");
+    let unit = |uid, unit: &str| {
+        let system = Some(unit.into());
+        in_unit(uid, Fact::Known(Units { system, user: None }))
+    };
+    assert_eq!(lacks(&unit(30, "b.service"), "ads"), Needs::SHA256);
+    assert_eq!(lacks(&unit(40, "a.service"), "ads"), Needs::SHA256);
+    for account in ["ads", "bids", "nobodys"] {
+        // For a stranger nothing is read, whatever they ask for.
+        assert_eq!(lacks(&unit(40, "b.service"), account), Needs::NONE);
+        // For whom a file might decide it is read, whatever they ask for.
+        assert_eq!(lacks(&unit(30, "b.service"), account), Needs::SHA256);
+        assert_eq!(lacks(&peer(40), account), Needs::UNITS);
+    }
+    let list = Request::List { after: None };
+    assert_eq!(bench.desk.lacks(&unit(40, "b.service"), &list), Needs::NONE);
+    assert_eq!(
+        bench.desk.lacks(&unit(40, "a.service"), &list),
+        Needs::SHA256
     );
 }

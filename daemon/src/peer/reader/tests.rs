@@ -129,7 +129,9 @@ fn peer() -> Peer {
 
 async fn learn(fake: Fake, wanted: Needs) -> Peer {
     let fake = Arc::new(fake);
-    soon(reader(&fake).learn(peer(), wanted, pin(&fake))).await
+    soon(reader(&fake).learn(peer(), wanted, pin(&fake)))
+        .await
+        .unwrap()
 }
 
 #[tokio::test]
@@ -156,14 +158,21 @@ async fn what_is_asked_is_read_and_nothing_else() {
 async fn facts_are_read_once_and_added_to() {
     let fake = Arc::new(Fake::of((7, 8), "a.service"));
     let reader = reader(&fake);
-    let first = reader.learn(peer(), Needs::UNITS, pin(&fake)).await;
+    let first = reader
+        .learn(peer(), Needs::UNITS, pin(&fake))
+        .await
+        .unwrap();
     let reads = fake.reads.load(Ordering::SeqCst);
-    let again = reader.learn(first.clone(), Needs::UNITS, pin(&fake)).await;
+    let again = reader
+        .learn(first.clone(), Needs::UNITS, pin(&fake))
+        .await
+        .unwrap();
     assert_eq!((&again, fake.reads.load(Ordering::SeqCst)), (&first, reads));
     fake.is.lock().unwrap().unit = "b.service";
     let more = reader
         .learn(first, Needs::UNITS | Needs::GROUPS, pin(&fake))
-        .await;
+        .await
+        .unwrap();
     assert_eq!(
         more.unit(),
         Some("a.service"),
@@ -184,7 +193,7 @@ async fn a_process_that_connects_again_within_a_second_is_not_looked_at_again() 
     let fake = numbered("a.service");
     let reader = Reader::with(Box::new(Number(Arc::clone(&fake))), clock, None);
     let unit = async |peer: Peer, wanted, pin| {
-        let learned = reader.learn(peer, wanted, pin).await;
+        let learned = reader.learn(peer, wanted, pin).await.unwrap();
         learned.unit().map(str::to_owned)
     };
     let known = async |wanted| unit(peer(), wanted, pin(&fake)).await;
@@ -219,16 +228,23 @@ async fn what_could_not_be_read_is_read_again() {
         ..Fake::of((0, 8), "a.service")
     });
     let reader = reader(&fake);
-    let denied = reader.learn(peer(), Needs::UNITS, pin(&fake)).await;
+    let denied = reader
+        .learn(peer(), Needs::UNITS, pin(&fake))
+        .await
+        .unwrap();
     assert_eq!(denied.unit(), None);
     fake.is.lock().unwrap().ids = (7, 8);
-    let learned = reader.learn(peer(), Needs::UNITS, pin(&fake)).await;
+    let learned = reader
+        .learn(peer(), Needs::UNITS, pin(&fake))
+        .await
+        .unwrap();
     assert_eq!(learned.unit(), Some("a.service"));
 }
 
 #[tokio::test]
 async fn a_number_that_comes_round_again_inherits_nothing() {
-    for (wanted, reads) in [(Needs::UNITS, 2), (Needs::ALL, 4)] {
+    // Whose file has to be read is looked at twice.
+    for (wanted, reads) in [(Needs::UNITS, 2), (Needs::ALL, 8)] {
         for reused_after in 0..=reads {
             let fake = Fake {
                 reused_after: Some(reused_after),
@@ -271,11 +287,13 @@ async fn without_a_pin_a_number_or_a_proc_nothing_is_read() {
     );
     let unpinned = reader(&fake)
         .learn(peer(), Needs::ALL, Err("gone".to_owned()))
-        .await;
+        .await
+        .unwrap();
     let strange = reader(&fake)
         .learn(Peer::new(7, 8, 0), Needs::ALL, pin(&fake))
-        .await;
-    let unseen = blind.learn(peer(), Needs::ALL, pin(&fake)).await;
+        .await
+        .unwrap();
+    let unseen = blind.learn(peer(), Needs::ALL, pin(&fake)).await.unwrap();
     for (learned, why) in [
         (unpinned, "gone"),
         (strange, "PID namespace"),
@@ -302,14 +320,57 @@ async fn an_executable_that_hangs_costs_only_the_facts() {
     while fake.hang.lock().unwrap().is_some() {
         tokio::task::yield_now().await;
     }
-    let elsewhere = reader.learn(peer(), Needs::UNITS, pin(&fake)).await;
+    let elsewhere = reader
+        .learn(peer(), Needs::UNITS, pin(&fake))
+        .await
+        .unwrap();
     assert_eq!(elsewhere.unit(), Some("a.service"));
     assert!(!hanging.is_finished());
     tokio::time::advance(PATIENCE).await;
-    let learned = hanging.await.unwrap();
+    let learned = hanging.await.unwrap().unwrap();
     let why = learned.facts().executable.why_unread().unwrap();
     assert!(why.contains("in time"), "{why}");
     drop(go_on);
+}
+
+#[tokio::test]
+async fn a_digest_that_is_known_takes_no_turn_at_reading() {
+    let fake = Arc::new(Fake::of((7, 8), "a.service"));
+    let reader = reader(&fake);
+    let wanted = Needs::FILES;
+    let read = soon(reader.learn(peer(), wanted, pin(&fake)));
+    let read = read.await.unwrap();
+    // Two others read files without end.
+    let _first = soon(reader.reads.take(1)).await.unwrap();
+    let _second = soon(reader.reads.take(2)).await.unwrap();
+    let again = soon(reader.learn(peer(), wanted, pin(&fake)));
+    assert_eq!(again.await.unwrap().facts(), read.facts());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_finds_no_turn_is_told_so_and_is_not_taken_for_a_stranger() {
+    let fake = Arc::new(Fake::of((7, 8), "a.service"));
+    let reader = reader(&fake);
+    let mut held = vec![
+        soon(reader.reads.take(7)).await.unwrap(),
+        soon(reader.reads.take(1)).await.unwrap(),
+    ];
+    // In a line that does not move.
+    let waited = reader.learn(peer(), Needs::FILES, pin(&fake)).await;
+    assert_eq!(waited.unwrap_err(), Busy);
+    // With the line full, at once.
+    let mut line: Vec<_> = (1..READS.2)
+        .map(|_| Box::pin(reader.reads.take(7)))
+        .collect();
+    for waiting in &mut line {
+        assert!(futures_util::FutureExt::now_or_never(waiting).is_none());
+    }
+    let full = reader.learn(peer(), Needs::FILES, pin(&fake)).await;
+    assert_eq!(full.unwrap_err(), Busy);
+    drop(line);
+    held.clear();
+    let learned = reader.learn(peer(), Needs::FILES, pin(&fake)).await;
+    assert!(learned.unwrap().facts().sha256.known().is_some());
 }
 
 #[test]

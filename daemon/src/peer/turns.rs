@@ -1,0 +1,181 @@
+//! Turns at what is scarce, shared out by user.
+//!
+//! Owns who is next: each user has a line of its own and sends one at a time to the common one, so that a user with a hundred
+//! processes is one among the others. Must never let anybody wait in a line without a bound: whoever finds it full is told so.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Turns at one thing.
+#[derive(Debug, Clone)]
+pub(crate) struct Turns(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    /// How many have a turn at once.
+    all: Arc<Semaphore>,
+    /// How many of one user may have one at once.
+    abreast: usize,
+    /// How many of one user may be in line, those with a turn among them.
+    longest: usize,
+    lines: Mutex<HashMap<u32, Line>>,
+}
+
+/// The line of one user. It is there while somebody is in it.
+#[derive(Debug)]
+struct Line {
+    first: Arc<Semaphore>,
+    here: usize,
+}
+
+/// A place in the line. Given back when dropped.
+#[derive(Debug)]
+struct Place {
+    turns: Turns,
+    uid: u32,
+}
+
+/// A turn.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    /// The common part. Whoever waits no longer for what it is used for gives it back.
+    pub(crate) common: OwnedSemaphorePermit,
+    /// The user's own part, for whoever uses the turn to keep to the end.
+    pub(crate) own: OwnTurn,
+}
+
+/// A user's own part of a turn.
+#[derive(Debug)]
+pub(crate) struct OwnTurn {
+    _permit: OwnedSemaphorePermit,
+    _place: Place,
+}
+
+/// There are too many of this user in line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Full;
+
+impl Turns {
+    /// `all` at once, of one user `abreast`, and of one user no more than `longest` in line.
+    pub(crate) fn new(all: usize, abreast: usize, longest: usize) -> Self {
+        Self(Arc::new(Inner {
+            all: Arc::new(Semaphore::new(all)),
+            abreast,
+            longest,
+            lines: Mutex::default(),
+        }))
+    }
+
+    /// Waits for a turn.
+    ///
+    /// # Errors
+    /// When the user's line is full.
+    pub(crate) async fn take(&self, uid: u32) -> Result<Turn, Full> {
+        let (first, place) = self.line_up(uid)?;
+        // Neither semaphore is ever closed.
+        let permit = first.acquire_owned().await.map_err(|_| Full)?;
+        let common = Arc::clone(&self.0.all)
+            .acquire_owned()
+            .await
+            .map_err(|_| Full)?;
+        let own = OwnTurn {
+            _permit: permit,
+            _place: place,
+        };
+        Ok(Turn { common, own })
+    }
+
+    fn line_up(&self, uid: u32) -> Result<(Arc<Semaphore>, Place), Full> {
+        let inner = &*self.0;
+        let mut lines = inner.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let line = lines.entry(uid).or_insert_with(|| Line {
+            first: Arc::new(Semaphore::new(inner.abreast)),
+            here: 0,
+        });
+        if line.here >= inner.longest {
+            return Err(Full);
+        }
+        line.here += 1;
+        let place = Place {
+            turns: self.clone(),
+            uid,
+        };
+        Ok((Arc::clone(&line.first), place))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let lines = &self.turns.0.lines;
+        let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(line) = lines.get_mut(&self.uid) {
+            line.here -= 1;
+            if line.here == 0 {
+                lines.remove(&self.uid);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+    use crate::testing::soon;
+
+    #[tokio::test]
+    async fn a_user_with_a_hundred_processes_is_one_among_the_others() {
+        let turns = Turns::new(2, 1, 100);
+        let first = soon(turns.take(1)).await.unwrap();
+        let other = soon(turns.take(2)).await.unwrap();
+        let mut crowd: Vec<_> = (0..99).map(|_| Box::pin(turns.take(1))).collect();
+        for waiting in &mut crowd {
+            assert!(waiting.now_or_never().is_none());
+        }
+        assert_eq!(soon(turns.take(1)).await.unwrap_err(), Full, "the 101st");
+        let mut rightful = Box::pin(turns.take(3));
+        assert!((&mut rightful).now_or_never().is_none());
+        // The crowd's next comes behind the one who was there before it.
+        drop(first);
+        let served = soon(rightful).await.unwrap();
+        assert!(crowd.iter_mut().all(|it| it.now_or_never().is_none()));
+        drop((other, served));
+        let served: Vec<_> = crowd
+            .iter_mut()
+            .filter_map(|it| it.now_or_never())
+            .collect();
+        assert_eq!(served.len(), 1, "one of a user at once");
+    }
+
+    #[tokio::test]
+    async fn whoever_leaves_the_line_leaves_nothing_behind() {
+        let turns = Turns::new(1, 1, 2);
+        let turn = soon(turns.take(1)).await.unwrap();
+        {
+            let mut waiting = Box::pin(turns.take(1));
+            assert!((&mut waiting).now_or_never().is_none());
+            assert_eq!(soon(turns.take(1)).await.unwrap_err(), Full);
+        }
+        assert!(
+            turns.take(1).now_or_never().is_none(),
+            "there is room again"
+        );
+        drop(turn);
+        assert!(turns.0.lines.lock().unwrap().is_empty());
+        drop(soon(turns.take(1)).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_turn_that_is_given_up_while_it_is_used_holds_up_its_own_user_only() {
+        let turns = Turns::new(1, 1, 8);
+        let Turn { common, own } = soon(turns.take(1)).await.unwrap();
+        drop(common);
+        drop(soon(turns.take(2)).await.unwrap());
+        assert!(turns.take(1).now_or_never().is_none());
+        drop(own);
+        drop(soon(turns.take(1)).await.unwrap());
+    }
+}
