@@ -142,7 +142,6 @@ impl Account {
             durable,
             asked,
         } = adoption;
-        let known = durable.is_some();
         let stored = durable.unwrap_or_default();
         let mut account = Self {
             plan,
@@ -184,9 +183,6 @@ impl Account {
         }
         if cured {
             account.cure();
-        }
-        if known && account.held.is_none() && plan.refresh == RefreshPolicy::Always {
-            account.ahead = Some(now);
         }
         account
     }
@@ -341,8 +337,17 @@ impl Account {
             .then(|| held.issued.after(lifetime.saturating_mul(share) / 100))
     }
 
-    /// Whether a refresh is wanted that nobody waits for.
+    /// Whether a token is to be held whether or not somebody asks.
+    fn keeps_fresh(&self) -> bool {
+        self.plan.refresh == RefreshPolicy::Always
+    }
+
+    /// Whether an attempt is wanted that nobody waits for.
     pub(crate) fn wants_ahead(&self, now: Timestamp) -> bool {
+        if self.keeps_fresh() && !self.held.is_some_and(|held| held.is_good(now, None)) {
+            // By need, and not by what happened last: a failure, a forgotten or a new credential, a restart.
+            return true;
+        }
         let due = self.ahead.is_some_and(|ahead| ahead <= now);
         due && match self.plan.refresh {
             RefreshPolicy::Always => true,
@@ -386,8 +391,13 @@ impl Account {
         if !self.waiters.is_empty() || self.wants_ahead(now) {
             return Some(earliest);
         }
-        self.ahead
-            .filter(|ahead| *ahead > now)
-            .map(|ahead| ahead.max(earliest))
+        let over = self.held.filter(|_| self.keeps_fresh());
+        let over = over.map(|held| held.usable_until());
+        [self.ahead, over]
+            .into_iter()
+            .flatten()
+            .filter(|at| *at > now && *at != Timestamp::FAR)
+            .min()
+            .map(|at| at.max(earliest))
     }
 }

@@ -10,7 +10,6 @@ use crate::durable::{Kind, RefreshToken};
 use crate::effect::{Effect, Fault, Pace, Publication, Verdict};
 use crate::event::{Demand, Want};
 use crate::ids::WaiterId;
-use crate::plan::RefreshPolicy;
 use crate::time::Timestamp;
 use crate::verdict::NoVerdict;
 
@@ -41,8 +40,6 @@ impl Account {
                 {
                     refresh.refused = true;
                 }
-                // Kept fresh without being asked, so the attempt does not end with those who wait for it.
-                self.ahead = (self.plan.refresh == RefreshPolicy::Always).then_some(ctx.now);
             }
             Want::Forced => self.insist(),
             _ => {}

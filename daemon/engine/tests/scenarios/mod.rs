@@ -5,6 +5,7 @@ mod failures;
 mod front;
 mod fuzz;
 mod hosts;
+mod need;
 mod refresh;
 mod restart;
 mod store;

@@ -49,13 +49,8 @@ fn auto_resumes_when_a_session_reports_that_somebody_asked() {
 #[test]
 fn always_refreshes_although_nobody_asks_and_on_demand_never_ahead() {
     let mut always = Desk::with(policy(RefreshPolicy::Always));
-    always.advance(secs(86_400));
-    assert_eq!(
-        always.sent(),
-        [],
-        "an account never used is not logged in by itself"
-    );
-    always.get();
+    always.advance(secs(1));
+    assert_eq!(always.kinds(), [Kind::Login], "there is a need for it");
     always.advance(secs(86_400));
     assert!(
         (28..=33).contains(&always.sent().len()),
@@ -78,6 +73,7 @@ fn always_refreshes_although_nobody_asks_and_on_demand_never_ahead() {
 #[test]
 fn always_goes_on_by_itself_after_a_rejection_and_a_failure() {
     let mut desk = Desk::with(policy(RefreshPolicy::Always));
+    desk.advance(secs(1));
     let first = desk.get();
     let grant = desk.token(first);
     desk.answers.push_back(Answer::NotSent);
@@ -189,15 +185,16 @@ fn tokens_born_expired_are_paced_and_backed_off() {
             }
         ));
         desk.advance(secs(600));
-        assert_eq!(desk.sent().len(), 1, "nobody waits");
+        let sent = desk.sent().len();
+        assert!((2..=20).contains(&sent), "{sent} in ten minutes");
         let patient = desk.want(A, Want::Get, None, 3600, 3600);
         desk.advance(secs(3600));
         assert!(
             matches!(desk.verdict(patient), Some(Verdict::Fault(_))),
             "there never is a token"
         );
-        let sent = desk.sent().len();
-        assert!((5..=60).contains(&sent), "{sent} in an hour");
+        let sent = desk.sent().len() - sent;
+        assert!((1..=60).contains(&sent), "{sent} in an hour");
     }
 }
 
