@@ -107,13 +107,16 @@ impl Diagnosis {
         let source = upstream.secrets();
         for slot in &page.slots {
             let account = &slot.account;
-            let proxy = upstream.proxy_for(account, account.endpoint.base_url());
-            findings.extend(secrets(account, proxy.as_deref(), &source, page.admin).await);
+            let spots = spots(account, upstream);
+            let mut proxies: Vec<_> = spots.iter().filter_map(|it| it.proxy.clone()).collect();
+            proxies.dedup();
+            findings.extend(secrets(account, &proxies, &source, page.admin).await);
             findings.extend(answer(slot));
-            let url = account.endpoint.base_url();
-            let spot = Spot::of(account, url, upstream);
-            if let Some(found) = probed.get(&spot) {
-                findings.push(about(account, provider(url, found)));
+            for spot in spots {
+                if let Some(found) = probed.get(&spot) {
+                    let url = account.named(&spot.origin);
+                    findings.push(about(account, provider(url, found)));
+                }
             }
         }
         findings.iter_mut().for_each(shorten);
@@ -217,17 +220,15 @@ struct Spot {
     proxy: Option<Arc<Proxy>>,
 }
 
-impl Spot {
-    fn of(account: &Account, url: &str, upstream: &Upstream) -> Self {
-        Self {
-            origin: origin(url),
-            proxy: upstream.proxy_for(account, url),
-        }
-    }
-}
-
+/// Those of all requests of an account.
 fn spots(account: &Account, upstream: &Upstream) -> Vec<Spot> {
-    vec![Spot::of(account, account.endpoint.base_url(), upstream)]
+    let origins = account.origins().into_iter();
+    origins
+        .map(|origin| Spot {
+            proxy: upstream.proxy_for(account, &origin),
+            origin,
+        })
+        .collect()
 }
 
 /// What whoever asks may do.
@@ -260,7 +261,7 @@ pub(crate) fn caller(epoch: &Epoch, peer: &Peer) -> Finding {
 /// Whether what an account needs can be had from its places. A command is not run: it may ask somebody, or leave traces.
 async fn secrets(
     account: &Account,
-    proxy: Option<&Proxy>,
+    proxies: &[Arc<Proxy>],
     source: &SecretSource,
     admin: bool,
 ) -> Vec<Finding> {
@@ -269,9 +270,9 @@ async fn secrets(
         .secrets
         .iter()
         .map(|(field, place)| (&**field, place));
-    let of_proxy = proxy.and_then(|proxy| proxy.password.as_ref());
-    let of_proxy = of_proxy.map(|place| ("the proxy's password", place));
-    for (field, place) in own.chain(of_proxy) {
+    let of_proxies = proxies.iter().filter_map(|proxy| proxy.password.as_ref());
+    let of_proxies = of_proxies.map(|place| ("the proxy's password", place));
+    for (field, place) in own.chain(of_proxies) {
         if place.is_command() {
             good.push(format!("{field}: a command, which was not run"));
             continue;
@@ -357,11 +358,6 @@ fn provider(url: &str, probed: &Probed) -> Finding {
         format!("{url} {cannot}: {why}"),
         advice,
     )
-}
-
-/// Scheme, host and port of an address: what a connection is made to.
-fn origin(url: &str) -> String {
-    url::Url::parse(url).map_or_else(|_| url.to_owned(), |url| url.origin().ascii_serialization())
 }
 
 fn ok(topic: Topic, message: impl Into<String>) -> Finding {

@@ -405,7 +405,8 @@ impl Task {
             forget,
         } = secrets;
         let (id, notes) = (entry.id.clone(), entry.notes.clone());
-        let host = self.roster.host_name(entry.host).unwrap_or_default();
+        let host = self.engine.host(account).unwrap_or(entry.hosts.0);
+        let host = self.roster.host_name(host).unwrap_or_default();
         self.hand(Job::Write(Box::new(Write {
             account,
             id,

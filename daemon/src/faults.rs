@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use tokend_config::Account;
 use tokend_dialect::Catalog;
-use tokend_engine::{Fault as Why, Missing, Pace, Problem, Timestamp};
+use tokend_engine::{Fault as Why, Kind, Missing, Pace, Problem, Timestamp};
 use tokend_proto::{Fault, FaultCode};
 
 use crate::clock::Clock;
 use crate::means;
+use crate::upstream::dialect_kind;
 use crate::vault::Notes;
 
 /// What an account's faults are told with.
@@ -40,7 +41,7 @@ impl Teller<'_> {
                 let which = match by {
                     Pace::Logins => format!("logins for account {name}"),
                     Pace::Attempts => format!("token requests for account {name}"),
-                    Pace::Host => format!("{}, which all accounts there share, account {name} too,", origin(self.account.endpoint.base_url())),
+                    Pace::Host(kind) => format!("{}, which all accounts there share, account {name} too,", self.account.origin(dialect_kind(kind))),
                 };
                 let before = problem.map_or_else(String::new, |problem| format!("; the last one failed: {}{}", in_words(problem), self.said()));
                 self.retry(
@@ -144,7 +145,7 @@ impl Teller<'_> {
             ),
             Problem::Unreachable => (
                 FaultCode::ProviderUnreachable,
-                format!("check that {} is right and reachable from this machine; it is tried again by itself when asked", self.account.endpoint.base_url()),
+                format!("check that {} is right and reachable from this machine; it is tried again by itself when asked", self.asked()),
             ),
             Problem::Busy => (FaultCode::ProviderBusy, "wait: the provider asked to be left alone for a while".to_owned()),
             Problem::Misbehaved => (
@@ -180,9 +181,22 @@ impl Teller<'_> {
         format!(
             "nothing was refused: `tokenctl refresh {name}` tries the same credential again at once; look at what stands between this machine and {} \
              (proxy, firewall, gateway, base_url and path), and if the provider itself said so, give dialect {} a rule for it (tokend-dialect(5))",
-            self.account.endpoint.base_url(),
+            self.asked(),
             self.account.dialect.name()
         )
+    }
+
+    /// Where the last attempt went: below `base_url`, or the other host that the dialect names.
+    fn asked(&self) -> String {
+        use tokend_store::AttemptKind;
+        let (account, last) = (self.account, self.notes.last_attempt.as_ref());
+        let kind = match last.map(|last| last.kind) {
+            Some(AttemptKind::Refresh) => Kind::Refresh,
+            Some(AttemptKind::Login) | None => Kind::Login,
+        };
+        account
+            .named(&account.origin(dialect_kind(kind)))
+            .to_owned()
     }
 
     fn fault(&self, code: FaultCode, message: String) -> Fault {
@@ -200,11 +214,6 @@ impl Teller<'_> {
             None => String::new(),
         }
     }
-}
-
-/// Scheme, host and port of an address, which is what accounts share the pace of.
-fn origin(url: &str) -> String {
-    url::Url::parse(url).map_or_else(|_| url.to_owned(), |url| url.origin().ascii_serialization())
 }
 
 /// A problem as the middle of a sentence.

@@ -37,7 +37,8 @@ pub(crate) struct Entry {
     /// The key of its record.
     pub(crate) id: AccountId,
     pub(crate) notes: Notes,
-    pub(crate) host: HostKey,
+    /// The host of its logins, and that of its refreshes where it is another one.
+    pub(crate) hosts: (HostKey, Option<HostKey>),
     /// Why its record does not open. The engine does not know such an account.
     pub(crate) quarantined: Option<Box<str>>,
     /// Whether it is no longer configured.
@@ -120,7 +121,7 @@ impl Roster {
         account: Arc<Account>,
         id: AccountId,
         notes: Notes,
-        host: HostKey,
+        hosts: (HostKey, Option<HostKey>),
     ) -> AccountKey {
         let key = AccountKey(self.next_key);
         self.next_key = self.next_key.wrapping_add(1);
@@ -136,7 +137,7 @@ impl Roster {
                 slot,
                 id,
                 notes,
-                host,
+                hosts,
                 quarantined: None,
                 absent: false,
                 tried: None,
@@ -147,9 +148,15 @@ impl Roster {
     }
 
     /// Gives an account its new configuration. What it holds stays.
-    pub(crate) fn reconfigure(&mut self, key: AccountKey, account: Arc<Account>) {
+    pub(crate) fn reconfigure(
+        &mut self,
+        key: AccountKey,
+        account: Arc<Account>,
+        hosts: (HostKey, Option<HostKey>),
+    ) {
         if let Some(entry) = self.entries.get_mut(&key) {
             entry.absent = false;
+            entry.hosts = hosts;
             entry.slot = Arc::new(Slot {
                 key,
                 account,
@@ -159,8 +166,14 @@ impl Roster {
     }
 
     /// An account whose record did not open was read again.
-    pub(crate) fn reread(&mut self, key: AccountKey, account: Arc<Account>, notes: Notes) {
-        self.reconfigure(key, account);
+    pub(crate) fn reread(
+        &mut self,
+        key: AccountKey,
+        account: Arc<Account>,
+        notes: Notes,
+        hosts: (HostKey, Option<HostKey>),
+    ) {
+        self.reconfigure(key, account, hosts);
         if let Some(entry) = self.entries.get_mut(&key) {
             entry.notes = notes;
             entry.quarantined = None;
@@ -213,7 +226,7 @@ impl Roster {
         entry.quarantined = None;
         entry.notes = Notes::default();
         let adoption = Adoption {
-            plan: plan(&entry.slot.account, entry.host),
+            plan: plan(&entry.slot.account, entry.hosts),
             can_login: means::can_login(&entry.slot.account, entry.notes.entered),
             cured: false,
             durable: None,
@@ -230,9 +243,11 @@ pub(crate) fn record_id(account: &Account) -> Option<AccountId> {
 }
 
 /// What the engine must know of an account's configuration.
-pub(crate) fn plan(account: &Account, host: HostKey) -> Plan {
+pub(crate) fn plan(account: &Account, hosts: (HostKey, Option<HostKey>)) -> Plan {
+    let (host, refresh_host) = hosts;
     Plan {
         host,
+        refresh_host,
         attempts: account.pacing.attempts,
         logins: account.pacing.logins,
         reuse: match account.dialect.reuse() {

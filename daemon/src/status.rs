@@ -39,7 +39,7 @@ pub(crate) fn of(teller: &Teller<'_>, slot: &Slot, view: &View, now: Timestamp) 
         held.then(|| {
             teller.tell(tokend_engine::Fault::Paced {
                 retry: view.host,
-                by: tokend_engine::Pace::Host,
+                by: tokend_engine::Pace::Host(view.kind.unwrap_or(tokend_engine::Kind::Login)),
                 problem: None,
             })
         })
@@ -171,6 +171,7 @@ mod tests {
             stop: None,
             attempts: (rate, 1, now),
             logins: (rate, 1, now),
+            kind: Some(Kind::Login),
             host: now,
             earliest: Some(now),
             planned: None,

@@ -448,7 +448,7 @@ fn mark(kind: Kind) -> &'static str {
     }
 }
 
-fn dialect_kind(kind: Kind) -> tokend_dialect::Kind {
+pub(crate) fn dialect_kind(kind: Kind) -> tokend_dialect::Kind {
     match kind {
         Kind::Login => tokend_dialect::Kind::Login,
         Kind::Refresh => tokend_dialect::Kind::Refresh,

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokend_dialect::{Dialect, Endpoint, FieldUse};
+use tokend_dialect::{Dialect, Endpoint, FieldUse, Kind};
 use tokend_engine::RefreshPolicy;
 use tokend_policy::{Directory, Policy, Rule};
 use tokend_proto::AccountName;
@@ -65,6 +65,35 @@ impl Account {
             .iter()
             .find(|(own, _)| **own == *name)
             .map(|(_, value)| &**value)
+    }
+
+    /// Scheme, host and port that requests of a kind go to.
+    pub fn origin(&self, kind: Kind) -> String {
+        self.dialect.origin_at(kind, &self.endpoint)
+    }
+
+    /// The account's own words for what is at `origin`: its `base_url`, unless its dialect names another host.
+    pub fn named<'a>(&'a self, origin: &'a str) -> &'a str {
+        let base = self.endpoint.base_url();
+        let own = url::Url::parse(base).map(|url| url.origin().ascii_serialization());
+        match own.is_ok_and(|own| own == origin) {
+            true => base,
+            false => origin,
+        }
+    }
+
+    /// Those of all requests there are, each once: of the login first.
+    pub fn origins(&self) -> Vec<String> {
+        let (dialect, endpoint) = (&self.dialect, &self.endpoint);
+        let mut all = Vec::with_capacity(2);
+        if dialect.can_login_at(endpoint) {
+            all.push(self.origin(Kind::Login));
+        }
+        if dialect.can_refresh_at(endpoint) {
+            all.push(self.origin(Kind::Refresh));
+        }
+        all.dedup();
+        all
     }
 
     /// Where a secret is, by the dialect's name for it.
@@ -178,7 +207,10 @@ impl Reader {
         let before = mistakes.count();
         let mut section = value.section(mistakes)?.named(key);
         let known = self.dialect(&mut section, mistakes);
-        let address = Address::take(&mut section, mistakes);
+        let otherwise = known
+            .as_ref()
+            .and_then(|known| known.dialect.own_base_url());
+        let address = Address::take(&mut section, otherwise, mistakes);
         let own = Own {
             allow: allow(&mut section, &mut self.directory, marks, mistakes),
             refresh: refresh(section.take("refresh"), mistakes),

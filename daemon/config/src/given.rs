@@ -229,14 +229,24 @@ pub(super) type AddressError = (String, String, String);
 
 impl<'p> Address<'p> {
     /// Reads the keys that make an address. `None` when one of them is wrong.
-    pub(super) fn take(section: &mut Section<'p>, mistakes: &mut Mistakes) -> Option<Self> {
+    /// `otherwise` is the base URL where the account names none and its dialect uses none.
+    pub(super) fn take(
+        section: &mut Section<'p>,
+        otherwise: Option<String>,
+        mistakes: &mut Mistakes,
+    ) -> Option<Self> {
         let before = mistakes.count();
         let mut values = Vec::new();
-        let base_url = section.require(
-            "base_url",
-            "where the provider is, such as \"https://api.example.com\"",
-            mistakes,
-        );
+        let own_path = section.has("login_path") || section.has("refresh_path");
+        let otherwise = otherwise.filter(|_| !own_path && !section.has("base_url"));
+        let base_url = match otherwise {
+            Some(_) => section.take("base_url"),
+            None => section.require(
+                "base_url",
+                "where the provider is, such as \"https://api.example.com\"",
+                mistakes,
+            ),
+        };
         let base_url = base_url.and_then(|value| {
             let text = value.string(mistakes)?.to_owned();
             // A password in a URL stands before an `@`.
@@ -267,6 +277,7 @@ impl<'p> Address<'p> {
                 values.push((format!("options.{}", key.name), value));
             }
         }
+        let base_url = base_url.or(otherwise);
         let base_url = base_url.filter(|_| mistakes.count() == before)?;
         let settings = EndpointSettings {
             base_url,

@@ -169,6 +169,27 @@ impl Dialect {
             .is_some_and(|plan| plan.request.available(&self.names, endpoint))
     }
 
+    /// Scheme, host and port that a request of this kind goes to: those of a whole URL in its `path`, else of `base_url`.
+    #[must_use]
+    pub fn origin_at(&self, kind: Kind, endpoint: &Endpoint) -> String {
+        let own_path = match kind {
+            Kind::Login => endpoint.login_path(),
+            Kind::Refresh => endpoint.refresh_path(),
+        };
+        let whole = self
+            .plan(kind)
+            .and_then(|plan| plan.request.whole_url(&self.names, endpoint, own_path));
+        origin(whole.unwrap_or(endpoint.base_url()))
+    }
+
+    /// What stands for `base_url` where no request uses it, since each has a whole URL; `None` where one does.
+    #[must_use]
+    pub fn own_base_url(&self) -> Option<String> {
+        let plans = [&self.login, &self.refresh].into_iter().flatten();
+        let wholes: Option<Vec<&str>> = plans.map(|plan| plan.request.only_whole_urls()).collect();
+        wholes?.first().map(|url| origin(url))
+    }
+
     /// A fingerprint of what the dialect does. It changes with every setting, but not with words for people, so that a
     /// corrected dialect can be told from the one that was misconfigured.
     #[must_use]
@@ -374,6 +395,10 @@ impl Dialect {
     pub fn source(&self) -> Option<&str> {
         self.own_text.as_deref()
     }
+}
+
+fn origin(url: &str) -> String {
+    url::Url::parse(url).map_or_else(|_| url.to_owned(), |url| url.origin().ascii_serialization())
 }
 
 /// The fingerprint of what a dialect's settings mean.

@@ -14,7 +14,7 @@ use crate::{
     body::{Body, FilledBody},
     endpoint::Endpoint,
     fields::{Kind, RequestError},
-    template::{Filled, Names, Place, Slot, Template, Values},
+    template::{Beginning, Filled, Names, Place, Slot, Template, Values},
 };
 
 /// One request of a dialect: layers of which the later ones override, each under a condition on options.
@@ -122,6 +122,34 @@ impl RequestPlan {
             .unwrap_or(true)
     }
 
+    /// The whole URL that the request begins with, as far as it is written out; `None` where it goes below `base_url`.
+    pub(crate) fn whole_url<'a>(
+        &'a self,
+        names: &'a Names,
+        endpoint: &'a Endpoint,
+        own_path: Option<&str>,
+    ) -> Option<&'a str> {
+        if own_path.is_some() {
+            return None;
+        }
+        let named = endpoint
+            .named()
+            .and_then(|name| self.endpoints.iter().find(|(known, _)| known == name));
+        let last = || {
+            let layers = self.active(names, endpoint);
+            layers.filter_map(|layer| layer.path.as_ref()).last()
+        };
+        named.map(|(_, path)| path).or_else(last).and_then(whole)
+    }
+
+    /// The first whole URL among its paths, if all of them are whole.
+    pub(crate) fn only_whole_urls(&self) -> Option<&str> {
+        let own = self.layers.iter().filter_map(|layer| layer.path.as_ref());
+        let mut paths = own.chain(self.endpoints.iter().map(|(_, path)| path));
+        let first = whole(paths.next()?)?;
+        paths.all(|path| whole(path).is_some()).then_some(first)
+    }
+
     /// Writes the request with an account's values.
     pub(crate) fn build(
         &self,
@@ -195,6 +223,13 @@ impl RequestPlan {
         }
         Uri::try_from(uri.as_str())
             .map_err(|_| invalid("its URL is not valid or too long", "base_url"))
+    }
+}
+
+fn whole(path: &Template) -> Option<&str> {
+    match path.beginning() {
+        Beginning::Text(text) if text.starts_with("https://") => Some(text),
+        _ => None,
     }
 }
 

@@ -11,7 +11,7 @@ use crate::durable::{Block, Deferral, Durable, Held, Intent, Kind, RefreshToken}
 use crate::effect::{Effect, Fault, Missing, Problem};
 use crate::event::{Adoption, Asked, Attempt, Demand, Want};
 use crate::host::Hosts;
-use crate::ids::{AccountKey, AttemptId, WaiterId};
+use crate::ids::{AccountKey, AttemptId, HostKey, WaiterId};
 use crate::pace::Tat;
 use crate::plan::{Plan, RefreshPolicy, Reuse};
 use crate::time::Timestamp;
@@ -50,6 +50,8 @@ pub(crate) struct Account {
     pub(crate) attempts: Tat,
     pub(crate) logins: Tat,
     pub(crate) last_attempt: AttemptId,
+    /// The host of the last one, which is the one that is stored.
+    pub(crate) last_host: HostKey,
     /// When to refresh ahead of expiry.
     pub(crate) ahead: Option<Timestamp>,
     pub(crate) phase: Phase,
@@ -68,8 +70,8 @@ pub(crate) struct Account {
 pub(crate) enum Phase {
     /// Nothing is under way.
     Resting,
-    /// In its host's line.
-    InLine,
+    /// In the line of this host.
+    InLine(HostKey),
     /// Asking for the right to attempt.
     Claiming(Attempt),
     /// Storing the intent. With the state of the paces before the debit, in case it cannot be stored.
@@ -165,6 +167,7 @@ impl Account {
             attempts: plan.attempts.clamp(stored.attempts, now),
             logins: plan.logins.clamp(stored.logins, now),
             last_attempt: stored.last_attempt,
+            last_host: plan.host,
             ahead: None,
             phase: Phase::Resting,
             dirty: false,
@@ -197,6 +200,17 @@ impl Account {
         self.logins = plan.logins.clamp(self.logins, now);
         if cured {
             self.cure();
+        }
+    }
+
+    /// Another plan is about to be in force: whoever is in the line of a host that is not asked any more leaves it.
+    pub(crate) fn go_elsewhere(&mut self, ctx: &mut Context<'_>, plan: &Plan) {
+        if let Phase::InLine(host) = self.phase
+            && host != plan.host
+            && Some(host) != plan.refresh_host
+        {
+            ctx.hosts.leave(host, ctx.key);
+            self.phase = Phase::Resting;
         }
     }
 
@@ -243,7 +257,7 @@ impl Account {
         Durable {
             attempts: self.attempts,
             logins: self.logins,
-            host: hosts.tat(self.plan.host, now),
+            host: hosts.tat(self.last_host, now),
             last_attempt: self.last_attempt,
             intent,
             held: self.held,

@@ -10,7 +10,7 @@ use crate::backoff::{backoff, told, unsaved};
 use crate::durable::{Block, Held, Intent, Kind, RefreshToken};
 use crate::effect::{Attempted, Effect, Fault, Pace, Problem};
 use crate::event::{Answer, Attempt, Cause, ClaimRefusal, GrantFacts, StoreResult};
-use crate::ids::{AttemptId, GrantId};
+use crate::ids::{AttemptId, GrantId, HostKey};
 use crate::plan::Reuse;
 use crate::time::Timestamp;
 use crate::verdict::NoVerdict;
@@ -20,16 +20,16 @@ impl Account {
     pub(crate) fn consider(&mut self, ctx: &mut Context<'_>) {
         self.settle_late(ctx);
         match &self.phase {
-            Phase::InLine
+            Phase::InLine(host)
                 if self.wanted_by_none(ctx.now)
                     || ctx.draining
                     || self.absent
                     || !self.wishes.is_empty() =>
             {
-                ctx.hosts.leave(self.plan.host, ctx.key);
+                ctx.hosts.leave(*host, ctx.key);
                 self.phase = Phase::Resting;
             }
-            Phase::InLine => self.wait_in_line(ctx),
+            Phase::InLine(host) => self.wait_in_line(ctx, *host),
             Phase::Unsaved(_, retry, _) => {
                 let retry = *retry;
                 self.settle_refused(ctx, retry);
@@ -69,9 +69,10 @@ impl Account {
             return self.settle_impatient(ctx, earliest, fault);
         }
         let turn = std::mem::take(&mut ctx.turn);
-        if !ctx.hosts.admit(self.plan.host, ctx.key, ctx.now, turn) {
-            self.phase = Phase::InLine;
-            return self.wait_in_line(ctx);
+        let host = self.plan.host_of(kind);
+        if !ctx.hosts.admit(host, ctx.key, ctx.now, turn) {
+            self.phase = Phase::InLine(host);
+            return self.wait_in_line(ctx, host);
         }
         self.last_attempt = self.last_attempt.next();
         let cause = self
@@ -81,6 +82,7 @@ impl Account {
         let attempt = Attempt {
             id: self.last_attempt,
             kind,
+            host,
             cause,
             began: ctx.now,
         };
@@ -90,13 +92,13 @@ impl Account {
     }
 
     /// Answers those whom the host's pace holds for too long. An attempt that has to end first may end at any moment: that is waited for.
-    fn wait_in_line(&mut self, ctx: &mut Context<'_>) {
+    fn wait_in_line(&mut self, ctx: &mut Context<'_>, host: HostKey) {
         if self.waiters.is_empty() {
             return;
         }
-        let expected = ctx.hosts.expected(self.plan.host, ctx.key, ctx.now);
+        let expected = ctx.hosts.expected(host, ctx.key, ctx.now);
         if !self.waits_in_line(ctx, expected) {
-            ctx.hosts.leave(self.plan.host, ctx.key);
+            ctx.hosts.leave(host, ctx.key);
         }
     }
 
@@ -111,7 +113,7 @@ impl Account {
         };
         let fault = Fault::Paced {
             retry: start,
-            by: Pace::Host,
+            by: Pace::Host(self.choose(ctx.now).unwrap_or(Kind::Login)),
             problem: self.problem,
         };
         self.settle_held_up(ctx, start, fault);
@@ -159,6 +161,7 @@ impl Account {
         };
         let before = (self.attempts, self.logins);
         (self.attempts, self.logins) = (attempts, logins);
+        self.last_host = attempt.host;
         let intent = Intent {
             attempt: attempt.id,
             kind: attempt.kind,
@@ -220,7 +223,7 @@ impl Account {
 
     /// Gives an attempt up before anything was sent.
     fn give_up(&mut self, ctx: &mut Context<'_>, attempt: Attempt) {
-        ctx.hosts.release(self.plan.host);
+        ctx.hosts.release(attempt.host);
         ctx.effects.push_back(Effect::Release(ctx.key, attempt.id));
         self.phase = Phase::Resting;
         if std::mem::take(&mut self.cured) {
@@ -239,11 +242,11 @@ impl Account {
         if answer == Answer::NotSent {
             // Nothing left, so nothing is owed: the paces are as they were, and stored so with the outcome. A crash before that finds
             // the intent and its debits, as it must. A plan that came in between may have lowered them further.
-            ctx.hosts.release(self.plan.host);
+            ctx.hosts.release(attempt.host);
             self.attempts = self.attempts.min(before.0);
             self.logins = self.logins.min(before.1);
         } else {
-            ctx.hosts.ended(self.plan.host, ctx.now);
+            ctx.hosts.ended(attempt.host, ctx.now);
             self.spend(attempt.kind, ctx.now);
         }
         let granted = match answer {
@@ -380,7 +383,8 @@ impl Account {
     fn report(&self, ctx: &mut Context<'_>, attempt: Attempt, answer: Option<Answer>) {
         let next = match self.choose(ctx.now) {
             Ok(kind) => {
-                let host = ctx.hosts.expected(self.plan.host, ctx.key, ctx.now);
+                let host = self.plan.host_of(kind);
+                let host = ctx.hosts.expected(host, ctx.key, ctx.now);
                 self.earliest(kind, ctx.now).max(host.unwrap_or(ctx.now))
             }
             Err(_) => Timestamp::FAR,

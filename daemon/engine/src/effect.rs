@@ -132,8 +132,8 @@ pub enum Pace {
     Attempts,
     /// Of its logins.
     Logins,
-    /// Of its provider host, which all accounts there share.
-    Host,
+    /// Of the provider host that attempts of this kind go to, which all accounts there share.
+    Host(Kind),
 }
 
 /// What an account lacks.

@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::account::{Account, Context, Phase, Wish};
 use crate::backoff::Dice;
+use crate::durable::Kind;
 use crate::effect::{Effect, Fault};
 use crate::event::{Adoption, Event, HostUsed};
 use crate::host::Hosts;
 use crate::ids::{AccountKey, HostKey};
-use crate::plan::Plan;
 use crate::time::Timestamp;
 use crate::view::View;
 
@@ -55,10 +55,7 @@ impl Engine {
                 can_login,
                 cured,
             } => self.with(now, account, |it, ctx| {
-                if it.plan.host != plan.host {
-                    // The shell gives another host another identity; an attempt in flight keeps its place at the old one.
-                    return;
-                }
+                it.go_elsewhere(ctx, &plan);
                 it.replan(plan, can_login, cured, ctx.now);
                 if std::mem::take(&mut it.published) {
                     // When to refresh ahead may be another time now, and sessions have to know it.
@@ -159,9 +156,17 @@ impl Engine {
     /// What an account looks like at `now`, for status.
     #[must_use]
     pub fn view(&self, account: AccountKey, now: Timestamp) -> Option<View> {
-        self.accounts
-            .get(&account)
-            .map(|it| View::of(it, self.hosts.expected(it.plan.host, account, now), now))
+        self.accounts.get(&account).map(|it| {
+            let kind = it.choose(now).unwrap_or(Kind::Login);
+            let host = self.hosts.expected(it.plan.host_of(kind), account, now);
+            View::of(it, host, now)
+        })
+    }
+
+    /// The host that what is stored of an account's host is about.
+    #[must_use]
+    pub fn host(&self, account: AccountKey) -> Option<HostKey> {
+        Some(self.accounts.get(&account)?.last_host)
     }
 
     /// Why no attempt is made for an account until something changes: [`View::stop`] without the rest of the view, for those who count.
@@ -183,19 +188,18 @@ impl Engine {
                 tat: stored.host,
                 sent_by: Vec::new(),
             };
-            self.hosts.restore(adoption.plan.host, used, now);
+            // Of two hosts nobody knows here which is meant; records that name theirs were told by name.
+            if adoption.plan.refresh_host.is_none() {
+                self.hosts.restore(adoption.plan.host, used, now);
+            }
         }
         match self.accounts.get_mut(&key) {
             Some(account) => {
                 // It was removed and came back while something of it still ran: what is in memory is newer than what is stored.
-                // Its host is part of its identity, and what runs holds a place there.
+                // What runs holds a place at its own host, whatever the plan says by now.
                 account.absent = false;
                 account.asked = adoption.asked;
-                let plan = Plan {
-                    host: account.plan.host,
-                    ..adoption.plan
-                };
-                account.replan(plan, adoption.can_login, adoption.cured, now);
+                account.replan(adoption.plan, adoption.can_login, adoption.cured, now);
             }
             None => {
                 self.accounts.insert(key, Account::adopt(adoption, now));
@@ -225,7 +229,7 @@ impl Engine {
         }
         while let Some(key) = self.hosts.call(now) {
             self.with_turn(now, key, true, |it, ctx| {
-                if matches!(it.phase, Phase::InLine) {
+                if matches!(it.phase, Phase::InLine(_)) {
                     it.phase = Phase::Resting;
                     it.consider(ctx);
                 }
@@ -279,7 +283,9 @@ impl Engine {
         };
         act(account, &mut ctx);
         if account.absent && account.is_settled() {
-            self.hosts.leave(account.plan.host, key);
+            if let Phase::InLine(host) = account.phase {
+                self.hosts.leave(host, key);
+            }
             self.accounts.remove(&key);
             self.effects.push_back(Effect::Dropped(key));
             return self.plan(key, None);

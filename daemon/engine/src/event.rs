@@ -246,6 +246,8 @@ pub struct Attempt {
     pub id: AttemptId,
     /// Its kind.
     pub kind: Kind,
+    /// The host it goes to.
+    pub host: HostKey,
     /// Why it was made.
     pub cause: Cause,
     /// When it began; once it is sent, when it was sent.

@@ -2,6 +2,7 @@
 //!
 //! Owns the plans. They hold no names, addresses or secrets: the shell knows which account a key stands for.
 
+use crate::durable::Kind;
 use crate::ids::HostKey;
 use crate::pace::Rate;
 
@@ -10,6 +11,8 @@ use crate::pace::Rate;
 pub struct Plan {
     /// The provider host the account is asked from.
     pub host: HostKey,
+    /// The host its refreshes go to, where that is another one than its logins'.
+    pub refresh_host: Option<HostKey>,
     /// The limit on all attempts.
     pub attempts: Rate,
     /// The tighter limit on logins, which also count as attempts.
@@ -25,6 +28,17 @@ pub struct Plan {
     /// Whether a refresh presents the access token, which then counts as a refresh token too; such an account is never refreshed late,
     /// and not with a token that an API refused.
     pub refresh_presents_access: bool,
+}
+
+impl Plan {
+    /// The host that attempts of a kind go to.
+    #[must_use]
+    pub fn host_of(&self, kind: Kind) -> HostKey {
+        match (kind, self.refresh_host) {
+            (Kind::Refresh, Some(host)) => host,
+            _ => self.host,
+        }
+    }
 }
 
 /// What a provider does when a refresh token is presented a second time.

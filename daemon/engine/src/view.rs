@@ -34,6 +34,8 @@ pub struct View {
     pub attempts: (Rate, u32, Timestamp),
     /// The pace of logins.
     pub logins: (Rate, u32, Timestamp),
+    /// Which kind of attempt would be made next, if one can be.
+    pub kind: Option<Kind>,
     /// When the pace of its host lets it begin; `now` where that does not hold it.
     pub host: Timestamp,
     /// When the next attempt could begin; `None` when none could.
@@ -68,7 +70,7 @@ impl View {
         Self {
             activity: match &account.phase {
                 Phase::Resting => Activity::Resting,
-                Phase::InLine => Activity::InLine,
+                Phase::InLine(_) => Activity::InLine,
                 Phase::Claiming(attempt)
                 | Phase::Recording(attempt, _)
                 | Phase::Sending(attempt, _) => Activity::Attempting(attempt.kind),
@@ -85,6 +87,7 @@ impl View {
             stop: choice.err(),
             attempts: (account.plan.attempts, attempts, at),
             logins: (account.plan.logins, logins, login_at),
+            kind: choice.ok(),
             host: host.unwrap_or(now),
             earliest: choice
                 .ok()

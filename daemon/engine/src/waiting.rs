@@ -291,7 +291,7 @@ impl Account {
         }
         if matches!(
             self.phase,
-            Phase::Resting | Phase::InLine | Phase::Unsaved(..)
+            Phase::Resting | Phase::InLine(_) | Phase::Unsaved(..)
         ) {
             self.settle_all(ctx, Fault::Draining);
         }
@@ -300,7 +300,7 @@ impl Account {
 
     /// Whether nothing is under way and everything is stored.
     pub(crate) fn is_settled(&self) -> bool {
-        matches!(self.phase, Phase::Resting | Phase::InLine)
+        matches!(self.phase, Phase::Resting | Phase::InLine(_))
             && !self.dirty
             && self.wishes.is_empty()
             && self.waiters.is_empty()

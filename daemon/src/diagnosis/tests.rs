@@ -131,3 +131,31 @@ fn what_is_told_again_says_how_old_it_is() {
         assert_eq!(finding.message, message);
     }
 }
+
+#[tokio::test]
+async fn the_hosts_that_are_asked_are_looked_at_and_not_the_one_of_base_url() {
+    let site = Site::new(
+        "dialect_dir = \"dialects\"\n[account.ads]\nprovider = \"elsewhere\"\nbase_url = \"http://127.0.0.1:1\"\nusername = \"u\"\nclient_id = \"c\"\nallow = [{ user = 8 }]\n",
+    );
+    site.dialect(
+        "elsewhere",
+        "extends = \"oauth2\"\nsummary = \"two hosts\"\n[login]\npath = \"https://127.0.0.1:2/token\"\n[refresh]\npath = \"https://localhost:3/token\"\n",
+    );
+    let (desk, _messages) = desk(&site, &Clock::system(), 8);
+    let request = tokend_proto::Request::Diagnose {
+        account: None,
+        after: None,
+    };
+    let Response::Diagnosis(page) = answer(desk.handle(&peer(8), request)).await else {
+        panic!("no diagnosis");
+    };
+    let providers = page
+        .findings
+        .iter()
+        .filter(|it| it.topic == Topic::Provider);
+    let told: Vec<&str> = providers.map(|it| &*it.message).collect();
+    assert!(
+        matches!(told[..], [one, two] if one.starts_with("https://127.0.0.1:2 cannot be reached") && two.starts_with("https://localhost:3 cannot be reached")),
+        "{told:?}"
+    );
+}

@@ -176,7 +176,7 @@ fn everything_else_says_what_to_do_too() {
             format!("the pace of token requests for account ads is used up [60000 ms]\n  {wait}")
         )
     );
-    let (code, text) = told(ACCOUNT, paced(Pace::Host, None), None);
+    let (code, text) = told(ACCOUNT, paced(Pace::Host(Kind::Login), None), None);
     assert_eq!(code, FaultCode::Paced);
     assert!(
         text.contains("the pace of http")
@@ -244,5 +244,61 @@ fn durations_are_told_by_their_two_largest_units() {
         (90_061_000, "1 d 1 h"),
     ] {
         assert_eq!(duration(Duration::from_millis(ms)), text);
+    }
+}
+
+#[test]
+fn the_host_is_named_that_is_asked_and_not_the_one_of_base_url() {
+    let site = Site::new(
+        "dialect_dir = \"dialects\"\n[account.ads]\nprovider = \"elsewhere\"\nbase_url = \"https://here.example.com/api\"\nusername = \"u\"\nclient_id = \"c\"\n",
+    );
+    site.dialect(
+        "elsewhere",
+        "extends = \"oauth2\"\nsummary = \"two hosts\"\n[refresh]\npath = \"https://there.example.com/token\"\n",
+    );
+    let account = site.account();
+    let (clock, _hands) = FakeClock::start(1_790_000_000_000, 0, "a");
+    let retry = clock.steady();
+    for (kind, stored, login, asked, host) in [
+        (
+            Kind::Login,
+            tokend_store::AttemptKind::Login,
+            true,
+            "https://here.example.com/api ",
+            "https://here.example.com,",
+        ),
+        (
+            Kind::Refresh,
+            tokend_store::AttemptKind::Refresh,
+            false,
+            "https://there.example.com ",
+            "https://there.example.com,",
+        ),
+    ] {
+        let notes = Notes {
+            last_attempt: Some(tokend_store::LastAttempt {
+                id: 1,
+                kind: stored,
+                at: 0,
+                duration_ms: 0,
+                outcome: String::new(),
+            }),
+            ..Notes::default()
+        };
+        let teller = Teller {
+            account: &account,
+            notes: &notes,
+            clock: &clock,
+        };
+        let problem = Problem::Unreachable;
+        let advice = teller.tell(Why::Failed { problem, retry }).advice;
+        assert!(
+            advice.as_deref().unwrap().contains(asked),
+            "{login} {advice:?}"
+        );
+        let by = Pace::Host(kind);
+        let problem = None;
+        let told = teller.tell(Why::Paced { retry, by, problem }).message;
+        assert!(told.contains(host), "{told}");
     }
 }

@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use tokend_config::Account;
 use tokend_engine::{Adoption, Event, HostKey, HostPlan, Timestamp};
-use url::Url;
 
 use super::{Change, Joining, Stored, Summary};
 use crate::driver::Task;
@@ -85,28 +84,32 @@ pub(crate) fn apply(task: &mut Task, now: Timestamp, change: Change) {
 fn plan_hosts(task: &mut Task, now: Timestamp, accounts: &[Joining]) {
     let mut plans: BTreeMap<HostKey, HostPlan> = BTreeMap::new();
     for joining in accounts {
-        let host = host_of(task, &joining.account);
+        let (host, other) = hosts_of(task, &joining.account);
         let pacing = &joining.account.pacing;
         let own = HostPlan {
             rate: pacing.host,
             in_flight: pacing.host_in_flight,
         };
-        plans
-            .entry(host)
-            .and_modify(|plan| *plan = stricter(*plan, own))
-            .or_insert(own);
+        for host in [Some(host), other].into_iter().flatten() {
+            plans
+                .entry(host)
+                .and_modify(|plan| *plan = stricter(*plan, own))
+                .or_insert(own);
+        }
     }
     for (host, plan) in plans {
         task.engine.handle_event(now, Event::Host(host, plan));
     }
 }
 
-fn host_of(task: &mut Task, account: &Account) -> HostKey {
-    let base_url = account.endpoint.base_url();
-    match Url::parse(base_url) {
-        Ok(url) => task.roster.host(&url.origin().ascii_serialization()),
-        Err(_) => task.roster.host(base_url),
-    }
+/// The host of an account's logins, and that of its refreshes where it is another one. An account that has no login has one host.
+fn hosts_of(task: &mut Task, account: &Account) -> (HostKey, Option<HostKey>) {
+    let mut hosts = account.origins().into_iter();
+    let first = hosts
+        .next()
+        .unwrap_or_else(|| account.endpoint.base_url().to_owned());
+    let (first, second) = (task.roster.host(&first), hosts.next());
+    (first, second.map(|name| task.roster.host(&name)))
 }
 
 fn join(task: &mut Task, now: Timestamp, joining: Joining, summary: &mut Summary) {
@@ -116,8 +119,8 @@ fn join(task: &mut Task, now: Timestamp, joining: Joining, summary: &mut Summary
         stored,
         cured_of,
     } = joining;
-    let host = host_of(task, &account);
-    let plan = plan(&account, host);
+    let hosts = hosts_of(task, &account);
+    let plan = plan(&account, hosts);
     let known = task.roster.key(&id);
     // What the engine knows is newer than anything that was read: an account may have come back to life in between.
     if let Some(key) = known.filter(|key| !task.roster.is_quarantined(*key)) {
@@ -134,7 +137,7 @@ fn join(task: &mut Task, now: Timestamp, joining: Joining, summary: &mut Summary
             view.and_then(|view| entry.notes.hangs_on(view.block.as_ref(), view.no_verdict))
         };
         let cured = cured_of.is_some() && cured_of == task.roster.entry(key).and_then(hangs_on);
-        task.roster.reconfigure(key, account);
+        task.roster.reconfigure(key, account, hosts);
         let Some(entry) = task.roster.entry(key) else {
             return;
         };
@@ -178,12 +181,12 @@ fn join(task: &mut Task, now: Timestamp, joining: Joining, summary: &mut Summary
     // One that was set aside before keeps its number: somebody may be waiting for its record to be discarded.
     let key = match known {
         Some(key) => {
-            task.roster.reread(key, account, notes);
+            task.roster.reread(key, account, notes, hosts);
             key
         }
         None => {
             summary.added += 1;
-            task.roster.add(account, id, notes, host)
+            task.roster.add(account, id, notes, hosts)
         }
     };
     let Some(entry) = task.roster.entry_mut(key) else {

@@ -454,6 +454,44 @@ fn included_files_add_accounts_in_the_order_of_their_names() {
 }
 
 #[test]
+fn what_is_asked_goes_by_the_whole_urls_of_a_dialect() {
+    let with = |dialect: &str, account: &str| {
+        let text = format!(
+            "dialect_dir = \"dialects\"\n[account.a]\nprovider = \"my-api\"\nusername = \"u\"\nclient_id = \"c\"\n{account}\n"
+        );
+        Site::new(&text).with(
+            "dialects/my-api.toml",
+            &format!("extends = \"oauth2\"\nsummary = \"mine\"\n{dialect}"),
+        )
+    };
+    let here = "base_url = \"https://here.example.com:8443/x\"";
+    let origins =
+        |dialect: &str, account: &str| self::account(&with(dialect, account).good(), "a").origins();
+    let own = "https://here.example.com:8443";
+    assert_eq!(origins("", here), [own]);
+    let refresh = "[refresh]\npath = \"https://There.example.com:443/token\"\n";
+    let there = "https://there.example.com";
+    assert_eq!(origins(refresh, here), [own, there]);
+    let own_path = format!("{here}\nrefresh_path = \"/mine\"");
+    assert_eq!(origins(refresh, &own_path), [own]);
+    let both = format!("[login]\npath = \"https://login.example.com/a\"\n{refresh}");
+    assert_eq!(origins(&both, here), ["https://login.example.com", there]);
+
+    // Nothing goes below a base URL, so none is demanded.
+    let site = with(&both, "");
+    let account = account(&site.good(), "a");
+    assert_eq!(account.endpoint.base_url(), "https://login.example.com");
+    assert_eq!(account.origins(), ["https://login.example.com", there]);
+    for (dialect, account) in [(refresh, ""), (&*both, "refresh_path = \"/mine\"")] {
+        let error = with(dialect, account)
+            .load()
+            .expect_err("it is used")
+            .to_string();
+        assert!(error.contains("`base_url` is missing"), "{error}");
+    }
+}
+
+#[test]
 fn a_users_own_dialect_can_be_named() {
     let site = Site::new("dialect_dir = \"dialects\"\n[account.a]\nprovider = \"my-api\"\nbase_url = \"https://a.example\"\nusername = \"u\"\nclient_id = \"c\"\n")
         .with("dialects/my-api.toml", "extends = \"oauth2\"\nsummary = \"mine\"\n");

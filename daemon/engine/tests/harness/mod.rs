@@ -26,6 +26,7 @@ pub(crate) fn rate(burst: u32, period: Duration) -> Rate {
 pub(crate) fn plan() -> Plan {
     Plan {
         host: HOST,
+        refresh_host: None,
         attempts: rate(100, secs(1)),
         logins: rate(100, secs(1)),
         reuse: Reuse::RotatesAndReuseRevokes,

@@ -230,7 +230,7 @@ fn host_paced(fault: Fault) -> Timestamp {
     match fault {
         Fault::Paced {
             retry,
-            by: Pace::Host,
+            by: Pace::Host(_),
             ..
         } => retry,
         other => panic!("not held by its host but {other:?}"),
@@ -408,4 +408,52 @@ fn whoever_waits_for_an_attempt_to_end_is_told_once_that_uses_the_pace_up() {
     assert_eq!(host_paced(desk.fault(waiter)), desk.at(500));
     desk.advance(secs(500));
     desk.token(patient);
+}
+
+#[test]
+fn logins_and_refreshes_at_two_hosts_each_keep_the_pace_of_theirs() {
+    let (here, there) = (HOST, HostKey(2));
+    let both = Plan {
+        refresh_host: Some(there),
+        ..plan()
+    };
+    let mut desk = Desk::new();
+    let slow = HostPlan {
+        rate: rate(1, secs(600)),
+        in_flight: 5,
+    };
+    for host in [here, there] {
+        desk.tell(Event::Host(host, slow));
+    }
+    desk.adopt(A, both, true, false);
+    // Another account is at the second host only.
+    let only = Plan {
+        host: there,
+        ..plan()
+    };
+    desk.adopt(AccountKey(2), only, true, false);
+    let login = desk.force(0);
+    desk.token(login);
+    assert_eq!(desk.engine.host(A), Some(here));
+    let refresh = desk.force(0);
+    desk.token(refresh);
+    assert_eq!(
+        desk.engine.host(A),
+        Some(there),
+        "what is stored is about the host of the last one"
+    );
+    let other = desk.want(AccountKey(2), Want::Get, None, 0, 30);
+    assert_eq!(host_paced(desk.fault(other)), desk.at(600));
+    // Another dialect sends refreshes to the first host: whoever stands in line at the second stands there no longer.
+    let waiter = desk.force(3600);
+    assert_eq!(desk.verdict(waiter), None);
+    desk.tell(Event::Replan {
+        account: A,
+        plan: plan(),
+        can_login: true,
+        cured: false,
+    });
+    desk.advance(secs(600));
+    desk.token(waiter);
+    assert_eq!(desk.engine.host(A), Some(here));
 }

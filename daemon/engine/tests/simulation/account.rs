@@ -71,6 +71,7 @@ pub(crate) fn rate(burst: u64, period: u64) -> Rate {
 impl Account {
     pub(crate) fn random(rng: &mut Rng, hosts: usize) -> Self {
         let plan = Plan {
+            refresh_host: None,
             host: HostKey(u32::try_from(rng.below(hosts as u64)).unwrap_or_default()),
             attempts: Self::attempts(rng),
             logins: Self::logins(rng),
