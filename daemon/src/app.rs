@@ -17,6 +17,7 @@ use tokend_policy::Needs;
 use tokend_proto::Fault;
 use tokend_store::{RedbStore, SealingKey, Settled, StateDir, Store};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
+use tokio::task::JoinSet;
 
 use crate::accept::{self, Stage};
 use crate::attempts::{self, Books};
@@ -31,7 +32,7 @@ use crate::message::{DRIVER_QUEUE, Message};
 use crate::metrics::{self, Counters, Metrics};
 use crate::peer;
 use crate::registry::Registry;
-use crate::reload::{LogChoice, Reloader};
+use crate::reload::{FileThreads, LogChoice, Reloader};
 use crate::secrets::SecretSource;
 use crate::signals::{Asked, Incoming};
 use crate::systemd::Manager;
@@ -101,6 +102,8 @@ pub(crate) fn run(start: Start) -> anyhow::Result<()> {
         };
         parts.serve().await
     });
+    // A file system that does not answer may hold a thread for good: the process ends without it.
+    runtime.shutdown_background();
     origin.clean_up();
     ended
 }
@@ -220,6 +223,7 @@ impl Parts {
             number: Mutex::new(1),
             stamps: ArcSwap::from_pointee(Stamps::of(&config.files)),
             manager: manager.clone(),
+            files: FileThreads::new(),
         });
         let limits = config.limits;
         let patience = config.http.timeout + config.limits.command_timeout + DRAIN_MARGIN;
@@ -251,17 +255,26 @@ impl Parts {
         );
         audit.note(started(summary.accounts));
         manager.ready();
+        // Beside the signals, so that a reload that takes its time keeps nobody from stopping the daemon.
+        let mut reloads = JoinSet::new();
         loop {
             tokio::select! {
                 asked = signals.next() => match asked {
-                    // What went wrong is in the log; the configuration in force stays.
-                    Asked::Reload => audit.note(reloaded(reloader.reload().await.err())),
+                    // One more than runs is enough: it reads what is there when its turn comes.
+                    Asked::Reload if reloads.len() < 2 => {
+                        let reloader = Arc::clone(&reloader);
+                        reloads.spawn(async move { reloader.reload().await.err() });
+                    }
+                    Asked::Reload => {}
                     Asked::Stop => break,
                 },
+                // What went wrong is in the log; the configuration in force stays.
+                Some(Ok(fault)) = reloads.join_next() => audit.note(reloaded(fault)),
                 // Nobody decides any more: a start from the store is the better half of that.
                 _ = &mut engine => anyhow::bail!("the task that decides died; please report this"),
             }
         }
+        drop(reloads);
         tracing::info!("stopping: what runs is being finished");
         manager.stopping();
         stage.send_replace(Stage::Draining);

@@ -72,6 +72,8 @@ fn main() -> ExitCode {
     panics::withhold(|panic| {
         let _nobody_reads = writeln!(std::io::stderr(), "tokend panicked: {panic}");
     });
+    // Without it a write that is too long ends the process, which is what happened before; nothing else can be done about it.
+    let _as_before = signals::outlive_a_limit_on_files();
     let environment = Environment::of_this_process();
     let exit = match cli.into_command() {
         Command::Run(args) => run(&args, environment),

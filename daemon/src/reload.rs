@@ -4,12 +4,14 @@
 //! swapped once. Reload changes what is allowed and what is served; it never loses a credential.
 
 mod change;
+mod files;
 mod records;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokend_config::{Account, Config, Environment, Overrides};
@@ -34,7 +36,12 @@ use crate::vault::{self, Restored};
 /// How often a configuration is surveyed again because an account went while its record was read.
 const TRIES: usize = 8;
 
+/// How long a reload may take before anything is changed. A hundred thousand accounts take seconds; what takes longer waits for a file
+/// system that does not answer, or for commands.
+const LIMIT: Duration = Duration::from_secs(60);
+
 pub(crate) use change::apply;
+pub(crate) use files::FileThreads;
 use records::HostsUsed;
 
 /// Whoever loads configurations. One at a time.
@@ -53,6 +60,7 @@ pub(crate) struct Reloader {
     /// What the files of the configuration in force were like.
     pub(crate) stamps: ArcSwap<Stamps>,
     pub(crate) manager: Manager,
+    pub(crate) files: FileThreads,
 }
 
 /// What the command line said of the log, and the log itself.
@@ -119,6 +127,11 @@ pub(crate) enum NotApplied {
     /// The driver takes nothing more.
     #[error("the daemon is stopping")]
     Stopping,
+    /// Records and secrets were not read in time.
+    #[error(
+        "stored records and secrets were not read within {} seconds: see to the disk, and to the commands that fetch secrets", LIMIT.as_secs()
+    )]
+    TooSlow,
     /// Accounts came and went each time their records were read.
     #[error("accounts came and went while the configuration was put in force; try again")]
     Unsettled,
@@ -190,7 +203,7 @@ impl Reloader {
             self.environment.clone(),
         );
         let world = self.upstream.secrets();
-        let loaded = tokio::task::spawn_blocking(move || {
+        let work = move || {
             let config =
                 Config::load(&file, &overrides, &environment).map_err(|error| error.to_string())?;
             let secrets = world.with_command_timeout(config.limits.command_timeout);
@@ -199,12 +212,10 @@ impl Reloader {
             let audit = Audit::prepare(&config.audit).map_err(|error| error.to_string())?;
             let stamps = Stamps::of(&config.files);
             Ok::<_, String>((config, configure, stamps, audit))
-        });
-        let (config, configure, stamps, audit) = loaded
-            .await
-            .map_err(|error| format!("loading it failed inside tokend: {}", ending(&error)))??;
+        };
+        let (config, configure, stamps, audit) = self.files.run(LIMIT, work).await??;
         let summary = self
-            .put_in_force(&config, || configure(&self.upstream))
+            .put_in_force(&config, LIMIT, || configure(&self.upstream))
             .await
             .map_err(|error| error.to_string())?;
         self.stamps.store(Arc::new(stamps));
@@ -225,13 +236,14 @@ impl Reloader {
     /// # Errors
     /// What went wrong. What was in force stays in force.
     pub(crate) async fn apply(&self, config: &Config) -> Result<Summary, NotApplied> {
-        self.put_in_force(config, || {}).await
+        self.put_in_force(config, Duration::MAX, || {}).await
     }
 
-    /// `configure` is called when nothing can go wrong any more, and before any attempt under the new configuration.
+    /// Within the limit until something is changed; then to the end. `configure` is called when nothing can go wrong any more, and before any attempt under the new configuration.
     async fn put_in_force(
         &self,
         config: &Config,
+        limit: Duration,
         configure: impl FnOnce(),
     ) -> Result<Summary, NotApplied> {
         let mut configure = Some(configure);
@@ -242,9 +254,14 @@ impl Reloader {
             .collect();
         let mut records = HashMap::new();
         for _ in 0..TRIES {
-            let survey = self.survey(ids.clone()).await?;
-            let hosts_used = self.read(&survey, &mut records, ids.len()).await?;
-            let accounts = self.join(config, &survey, &mut records).await;
+            let preparing = async {
+                let survey = self.survey(ids.clone()).await?;
+                let hosts_used = self.read(&survey, &mut records, ids.len()).await?;
+                Ok((self.join(config, &survey, &mut records).await, hosts_used))
+            };
+            let (accounts, hosts_used) = tokio::time::timeout(limit, preparing)
+                .await
+                .unwrap_or(Err(NotApplied::TooSlow))?;
             if let Some(configure) = configure.take() {
                 configure();
             }

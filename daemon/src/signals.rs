@@ -1,12 +1,25 @@
 //! Signals: what an operator says with kill(1).
 //!
-//! Owns which signal means what. SIGHUP reloads; SIGTERM and SIGINT drain, and a second one ends the wait for what still runs.
+//! Owns which signal means what. SIGHUP reloads; SIGTERM and SIGINT drain, and a second one ends the wait for what still runs; SIGXFSZ
+//! means nothing.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use futures_util::StreamExt as _;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook_tokio::Signals;
+
+/// Has a limit on the size of files (`RLIMIT_FSIZE`) refuse a write, as a full disk does, where the signal of it would end the process.
+///
+/// By a handler that does nothing, not by ignoring it: programs that are started, as a `command` is, begin with what they expect.
+///
+/// # Errors
+/// When the system refuses.
+pub(crate) fn outlive_a_limit_on_files() -> io::Result<()> {
+    signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false))).map(drop)
+}
 
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -28,7 +28,7 @@ use crate::message::{DRIVER_QUEUE, Driver, Message};
 use crate::metrics::{Counters, Metrics};
 use crate::peer::{Connection, Pinned, Reader};
 use crate::registry::{Epoch, IssuedToken, Registry, Slot};
-use crate::reload::{LogChoice, Reloader};
+use crate::reload::{FileThreads, LogChoice, Reloader};
 use crate::secrets::SecretSource;
 use crate::systemd::Manager;
 use crate::upstream::Upstream;
@@ -224,6 +224,7 @@ fn reloader(
         number: tokio::sync::Mutex::new(1),
         stamps: ArcSwap::from_pointee(Stamps::of(&config.files)),
         manager: Manager::none(),
+        files: FileThreads::new(),
     }
 }
 

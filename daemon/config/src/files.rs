@@ -1,11 +1,15 @@
 //! Reads the files of a configuration, within bounds.
 //!
-//! Owns [`Files`], the only way from a path to what stands there.
+//! Owns [`Files`], the only way from a path to what stands there. Must never wait for what stands there.
 
 use std::collections::BTreeMap;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
 
 use super::mistake::Mistakes;
 
@@ -115,9 +119,7 @@ impl Files {
     fn bytes(&self, path: &Path, most: u64) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         match &self.0 {
-            Source::System => std::fs::File::open(path)?
-                .take(most)
-                .read_to_end(&mut bytes)?,
+            Source::System => return read_regular(path, most),
             Source::Fixed(files) => files
                 .get(path)
                 .ok_or(io::ErrorKind::NotFound)?
@@ -153,6 +155,39 @@ impl Files {
     }
 }
 
+/// The first bytes of a regular file, at most so many.
+///
+/// A FIFO, a device or a socket is refused by name before it is opened, and nothing is ever waited for: whoever writes a pipe may never
+/// come, and a device has no end.
+///
+/// # Errors
+///
+/// When it cannot be read, or is no regular file.
+pub fn read_regular(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    must_be_regular(&std::fs::metadata(path)?)?;
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    // Another may have taken its place meanwhile.
+    must_be_regular(&file.metadata()?)?;
+    let mut bytes = Vec::new();
+    file.take(most).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn must_be_regular(metadata: &Metadata) -> io::Result<()> {
+    let kind = metadata.file_type();
+    let found = match kind {
+        _ if kind.is_file() => return Ok(()),
+        _ if kind.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
+        _ if kind.is_fifo() => "a FIFO",
+        _ if kind.is_socket() => "a socket",
+        _ => "a device",
+    };
+    Err(io::Error::other(format!(
+        "it is {found}, and only a regular file is read"
+    )))
+}
+
 /// The `*.toml` files of a directory of this machine, sorted by name. Hidden ones, as editors leave behind, are left out.
 ///
 /// # Errors
@@ -165,6 +200,31 @@ pub fn toml_files(dir: &Path) -> Result<Vec<PathBuf>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_regular_file_is_refused_by_name_and_not_waited_for() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let fifo = dir.path().join("fifo");
+        let kind = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, kind, Mode::RUSR, 0).expect("a FIFO");
+        let socket = dir.path().join("socket");
+        let _bound = std::os::unix::net::UnixListener::bind(&socket).expect("a socket");
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&fifo, &link).expect("a link");
+        for (path, told) in [
+            (fifo.as_path(), "a FIFO"),
+            (&link, "a FIFO"),
+            (&socket, "a socket"),
+            (Path::new("/dev/zero"), "a device"),
+            (dir.path(), "is a directory"),
+        ] {
+            let error = read_regular(path, 9).expect_err("must be refused");
+            assert!(error.to_string().contains(told), "{error}");
+        }
+        std::fs::write(dir.path().join("file"), "0123456789").expect("write");
+        let file = dir.path().join("file");
+        assert_eq!(read_regular(&file, 9).expect("read"), b"012345678");
+    }
 
     #[test]
     fn files_in_memory_are_found_as_those_on_disk_are() {

@@ -37,7 +37,7 @@ use std::sync::Arc;
 
 pub use account::Account;
 pub use audit::{Audit, AuditEvent, AuditEvents, AuditFile};
-pub use files::{Files, toml_files};
+pub use files::{Files, read_regular, toml_files};
 pub use fingerprint::{Fingerprint, Parts};
 pub use locations::Environment;
 pub use log::{BadLevel, Format, LEVEL_VARIABLE, Level};

@@ -236,7 +236,7 @@ fn find(name: &str, dir: Option<&Path>) -> Result<Arc<Dialect>, Failure> {
 }
 
 fn parse(file: &Path, catalog: &Catalog) -> Result<Dialect, Failure> {
-    let text = text(file)?;
+    let text = text(file, read_file(file)?)?;
     let parsed = tokend_dialect::parse(&file.display().to_string(), &text, catalog);
     parsed.map_err(|error| Failure::Dialects(vec![error]))
 }
@@ -256,16 +256,30 @@ fn catalog(dir: Option<&Path>) -> Result<Catalog, Failure> {
     let paths = tokend_config::toml_files(dir).map_err(Failure::Input)?;
     let files: Result<Vec<_>, Failure> = paths
         .iter()
-        .map(|path| Ok((path.display().to_string(), text(path)?)))
+        .map(|path| {
+            Ok((
+                path.display().to_string(),
+                text(path, read_in_folder(path)?)?,
+            ))
+        })
         .collect();
     builtin.with_files(files?).map_err(Failure::Dialects)
 }
 
-fn text(path: &Path) -> Result<String, Failure> {
-    String::from_utf8(read_file(path)?)
+fn text(path: &Path, bytes: Vec<u8>) -> Result<String, Failure> {
+    String::from_utf8(bytes)
         .map_err(|_| Failure::Input(format!("{} is not UTF-8 text", path.display())))
 }
 
+/// A file that nobody named: as the daemon reads it, which waits for no pipe.
+fn read_in_folder(path: &Path) -> Result<Vec<u8>, Failure> {
+    let shown = path.display().to_string();
+    let bytes = tokend_config::read_regular(path, LONGEST + 1)
+        .map_err(|error| Failure::Input(format!("{shown}: {error}")))?;
+    read(&shown, &mut bytes.as_slice())
+}
+
+/// A file that somebody named, which may be a pipe to them.
 fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
     let shown = path.display().to_string();
     let mut file =

@@ -5,6 +5,7 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::fs::{StatVfsMountFlags, statvfs};
 use tokend_config::Config;
@@ -17,6 +18,9 @@ use crate::reload::Reloader;
 
 /// Less room than this is told before it hurts.
 const LITTLE_ROOM: u64 = 64 << 20;
+
+/// How long a look may take: whoever asks waits for it.
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// What the files of a configuration were like when it was read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -44,9 +48,10 @@ fn stamp(path: &Path) -> Option<Stamp> {
 
 /// What is to be said about the files.
 pub(super) async fn look(reloader: &Arc<Reloader>, epoch: Arc<Epoch>) -> Vec<Finding> {
+    let threads = reloader.files.clone();
     let reloader = Arc::clone(reloader);
     // Files may lie on a disk that hangs; the threads for that are not those of sessions.
-    let looking = tokio::task::spawn_blocking(move || {
+    let looking = threads.run(LIMIT, move || {
         let loaded = Config::load(&reloader.file, &reloader.overrides, &reloader.environment);
         match loaded {
             Err(mistakes) => vec![found(
@@ -69,7 +74,14 @@ pub(super) async fn look(reloader: &Arc<Reloader>, epoch: Arc<Epoch>) -> Vec<Fin
             }
         }
     });
-    looking.await.unwrap_or_default()
+    looking.await.unwrap_or_else(|why| {
+        vec![found(
+            Severity::Problem,
+            Topic::Configuration,
+            format!("the configuration on disk cannot be looked at: {why}"),
+            "the one in force stays".to_owned(),
+        )]
+    })
 }
 
 /// Whether the accounts are those that are served. What is not about accounts shows in the files' stamps.

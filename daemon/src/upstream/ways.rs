@@ -18,6 +18,9 @@ use super::relay::Relay;
 use super::{ClientError, Egress};
 use crate::secrets::{SecretError, SecretSource, resolve};
 
+/// The longest `extra_ca`, in bytes: a hundred times what a system trusts.
+const LONGEST_BUNDLE: u64 = 16 << 20;
+
 /// One way, and the client that goes it.
 #[derive(Debug)]
 pub(super) struct Way {
@@ -214,7 +217,11 @@ fn builder(
         path: path.display().to_string(),
         reason,
     };
-    let pem = std::fs::read(path).map_err(|error| bad(error.to_string()))?;
+    let pem = tokend_config::read_regular(path, LONGEST_BUNDLE + 1)
+        .map_err(|error| bad(error.to_string()))?;
+    if pem.len() as u64 > LONGEST_BUNDLE {
+        return Err(bad(format!("is longer than {LONGEST_BUNDLE} bytes")));
+    }
     let certificates =
         reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| bad(chain(&error)))?;
     if certificates.is_empty() {

@@ -101,8 +101,10 @@ pub enum StoreError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum Cause {
-    /// No space, or no quota, is left.
-    #[error("no space is left: free some on this disk, or raise the quota")]
+    /// No space, or no quota, is left, or files may not grow any more (`RLIMIT_FSIZE`).
+    #[error(
+        "no space is left: free some on this disk, or raise the quota or the limit on the size of files"
+    )]
     DiskFull,
     /// The file system is mounted read-only, which often follows a disk error.
     #[error(
@@ -122,7 +124,9 @@ pub enum Cause {
 impl From<&io::Error> for Cause {
     fn from(error: &io::Error) -> Self {
         match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull,
+            io::ErrorKind::StorageFull
+            | io::ErrorKind::QuotaExceeded
+            | io::ErrorKind::FileTooLarge => Self::DiskFull,
             io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly,
             _ => Self::Io,
         }

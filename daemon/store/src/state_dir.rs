@@ -91,7 +91,7 @@ impl StateDir {
     pub(crate) fn read_marker(&self) -> Result<Option<StoreId>, OpenError> {
         let path = self.marker();
         let mut text = Vec::new();
-        match File::open(&path).and_then(|file| file.take(256).read_to_end(&mut text)) {
+        match open_regular(&path).and_then(|file| file.take(256).read_to_end(&mut text)) {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(failed("read the marker", &path)(error)),
@@ -105,7 +105,12 @@ impl StateDir {
     pub(crate) fn write_marker(&self, store: &StoreId) -> Result<(), OpenError> {
         let (path, new) = (self.marker(), self.path.join(NEW_MARKER));
         let write = || {
-            let mut file = File::create(&new)?;
+            // Left by a death, or anything else that stands in the way.
+            match fs::remove_file(&new) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            let mut file = File::create_new(&new)?;
             writeln!(file, "{store}")?;
             file.sync_all()?;
             fs::rename(&new, &path)?;
@@ -113,6 +118,16 @@ impl StateDir {
         };
         write().map_err(failed("write the marker", &path))
     }
+}
+
+/// Opens a file to read it, and never waits for one that is none.
+fn open_regular(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    if file.metadata()?.is_file() {
+        return Ok(file);
+    }
+    Err(io::Error::other("it is no regular file"))
 }
 
 /// Refuses a directory another user owns or can enter.

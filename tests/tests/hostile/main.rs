@@ -9,6 +9,7 @@ mod clients;
 mod disk;
 mod doctor;
 mod egress;
+mod files;
 mod killed;
 mod log;
 mod memory;

@@ -56,7 +56,8 @@ impl Reserve {
     }
 
     fn take_room(&self) -> io::Result<()> {
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = rustix::fs::open(&self.path, flags, Mode::RUSR | Mode::WUSR)?;
         match rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, ROOM as u64) {
             Err(Errno::OPNOTSUPP) => File::from(file).write_all(&vec![0; ROOM]),
@@ -73,7 +74,7 @@ impl Reserve {
 fn is_full(error: &io::Error) -> bool {
     matches!(
         error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
     )
 }
 
@@ -102,7 +103,9 @@ mod tests {
         let reserve = Reserve::new(dir.path().join("no/such/folder/reserve"));
         reserve.keep().unwrap();
         assert!(!reserve.spend());
-        assert!(is_full(&Errno::NOSPC.into()) && is_full(&Errno::DQUOT.into()));
+        for full in [Errno::NOSPC, Errno::DQUOT, Errno::FBIG] {
+            assert!(is_full(&full.into()));
+        }
         assert!(!is_full(&Errno::IO.into()));
     }
 }
