@@ -47,7 +47,12 @@ pub(crate) fn note(entry: &mut Entry, attempted: &Attempted, clock: &Clock, book
     let attempt = attempted.attempt;
     let took = attempted.ended.since(attempt.began);
     let outcome = outcome(attempted.answer);
-    let told = entry.notes.told.as_deref().unwrap_or_default();
+    let said = match attempt.cause {
+        // Of what was entered, which is not what the account has.
+        Cause::Entered => entry.trial.told.as_deref(),
+        Cause::Get | Cause::Ahead | Cause::Rejected | Cause::Forced => entry.notes.told.as_deref(),
+    };
+    let told = said.unwrap_or_default();
     let kind = kind_name(attempt.kind);
     let reason = cause_name(attempt.cause);
     let next = next(attempted.next, attempted.ended, clock);
@@ -96,7 +101,7 @@ pub(crate) fn note(entry: &mut Entry, attempted: &Attempted, clock: &Clock, book
     if audit.wants(AuditEvent::Attempt) {
         audit.note(audit::Event {
             account: Some(entry.slot.account.name.clone()),
-            forced: Some(attempt.cause == Cause::Forced),
+            forced: Some(matches!(attempt.cause, Cause::Forced | Cause::Entered)),
             attempt: Some(Box::new(audit::Attempt {
                 id: attempt.id.0,
                 kind,
@@ -164,6 +169,7 @@ fn cause_name(cause: Cause) -> &'static str {
         Cause::Ahead => "ahead-of-expiry",
         Cause::Rejected => "rejected",
         Cause::Forced => "forced",
+        Cause::Entered => "entered",
     }
 }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokend_engine::{
-    AccountKey, AttemptId, Commit, Durable, Effect, Engine, Event, StoreRefusal, Timestamp,
+    AccountKey, AttemptId, Commit, Durable, Effect, Engine, Event, Fate, StoreRefusal, Timestamp,
     WaiterId,
 };
 use tokend_proto::{AccountName, AccountStatus, LoginSecret};
@@ -78,6 +78,7 @@ pub(crate) struct Task {
 struct Secrets {
     brought: Option<(AttemptId, Brought)>,
     entered: Option<LoginSecret>,
+    fate: Option<Fate>,
     forget: bool,
 }
 
@@ -282,15 +283,12 @@ impl Task {
                     .handle_event(now, Event::Recorded(account, attempt, result));
             }
             Kept::Committed { account, done } => {
-                if let (Some(entered), Some(entry)) = (done, self.roster.entry_mut(account)) {
-                    entry.notes.entered = entered;
-                }
                 let result = done.map(|_| ()).ok_or(StoreRefusal);
-                if done.is_some() {
-                    self.entered_is_stored(account);
-                }
                 self.engine
                     .handle_event(now, Event::Committed(account, result));
+                if let Some(entered) = done {
+                    self.roster.entered(account, entered, &mut self.engine, now);
+                }
                 if done.is_some() {
                     self.carry_out();
                     // What was published is with the registry; unless another attempt has begun, nothing needs the rest.
@@ -311,14 +309,17 @@ impl Task {
         while let Some(effect) = self.engine.poll_effect() {
             self.pulse.stir();
             match effect {
-                Effect::Claim(account, attempt, kind) => {
+                Effect::Claim(account, attempt, kind, entered_by) => {
                     let Some(id) = self.roster.entry(account).map(|entry| entry.id.clone()) else {
                         continue;
                     };
+                    let entered = entered_by.and_then(|waiter| self.entered_by(waiter));
                     self.under_way.insert(
                         account,
                         UnderWay {
                             kind: Some(kind),
+                            entered,
+                            trial: entered_by,
                             ..UnderWay::default()
                         },
                     );
@@ -329,16 +330,26 @@ impl Task {
                     });
                 }
                 Effect::Record(account, attempt, durable) => {
-                    self.write(account, Some(attempt), *durable, Secrets::default())
+                    let entered = self
+                        .under_way
+                        .get_mut(&account)
+                        .and_then(|under_way| under_way.entered.take());
+                    let secrets = Secrets {
+                        entered,
+                        ..Secrets::default()
+                    };
+                    self.write(account, Some(attempt), *durable, secrets);
                 }
-                Effect::Send(account, attempt, _) => self.send(account, attempt),
+                Effect::Send(account, attempt, _) => {
+                    self.entered_is_sent(account);
+                    self.send(account, attempt);
+                }
                 Effect::Commit(account, commit) => self.commit(account, *commit),
                 Effect::Release(account, _) => {
                     if let Some(under_way) = self.under_way.get_mut(&account) {
                         // Only a grant that is about to be published is needed any longer.
                         *under_way = UnderWay {
                             secret: under_way.secret.take(),
-                            entered: under_way.entered.take(),
                             ..UnderWay::default()
                         };
                     }
@@ -369,21 +380,30 @@ impl Task {
         let Commit {
             durable,
             granted,
-            entered,
+            fate,
             forget,
         } = commit;
-        if forget && let Some(entry) = self.roster.entry_mut(account) {
-            entry.notes = crate::vault::Notes::default();
+        if let Some(entry) = self.roster.entry_mut(account) {
+            if forget {
+                entry.notes = crate::vault::Notes::default();
+            }
+            if fate == Some(Fate::Takes) {
+                // What was said of what was entered is said of the account from now on.
+                entry.notes.told = entry.trial.told.take();
+                entry.notes.fingerprint = entry.trial.fingerprint.take();
+                let counted = !durable.no_verdict.is_none();
+                entry.notes.no_verdict = entry.notes.fingerprint.clone().filter(|_| counted);
+            }
         }
         let brought = self.under_way.get_mut(&account).and_then(|under_way| {
             under_way
                 .brought
                 .take_if(|(attempt, _)| granted == Some(*attempt))
         });
-        let entered = entered.and_then(|waiter| self.entered_by(account, waiter));
         let secrets = Secrets {
             brought,
-            entered,
+            entered: None,
+            fate,
             forget,
         };
         self.write(account, None, durable, secrets);
@@ -402,6 +422,7 @@ impl Task {
         let Secrets {
             brought,
             entered,
+            fate,
             forget,
         } = secrets;
         let (id, notes) = (entry.id.clone(), entry.notes.clone());
@@ -416,6 +437,7 @@ impl Task {
             notes,
             brought,
             entered,
+            fate,
             forget,
         })));
     }

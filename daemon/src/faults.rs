@@ -3,6 +3,8 @@
 //! Owns the sentences and the advice. Each says what is wrong with which account, and what to do next; none holds a secret, and
 //! what a provider said comes in through `Notes::told`, which the dialect has cleaned.
 
+mod entered;
+
 use std::time::Duration;
 
 use tokend_config::Account;
@@ -14,6 +16,8 @@ use crate::clock::Clock;
 use crate::means;
 use crate::upstream::dialect_kind;
 use crate::vault::Notes;
+
+pub(crate) use entered::What;
 
 /// What an account's faults are told with.
 #[derive(Debug, Clone, Copy)]

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokend_engine::{AccountKey, AttemptId, Durable};
+use tokend_engine::{AccountKey, AttemptId, Durable, Fate};
 use tokend_proto::LoginSecret;
 use tokend_store::{AccountId, Claim, Commit, Credential, Record, Store, StoreError, Version};
 use tokio::sync::mpsc;
@@ -51,7 +51,9 @@ pub(crate) struct Write {
     pub(crate) host: Arc<str>,
     pub(crate) notes: Notes,
     pub(crate) brought: Option<(AttemptId, Brought)>,
+    /// What a person entered and the attempt of `intent_of` tries.
     pub(crate) entered: Option<LoginSecret>,
+    pub(crate) fate: Option<Fate>,
     pub(crate) forget: bool,
 }
 
@@ -313,11 +315,14 @@ fn prepare(record: &mut Record, write: &Write, clock: &Clock) {
     if write.forget {
         vault::forget(record);
     }
-    if let Some((id, brought)) = &write.brought {
-        vault::take_brought(record, *id, brought);
+    if let Some(fate) = write.fate {
+        vault::settle_fate(record, fate, clock);
     }
-    if let Some(secret) = &write.entered {
-        vault::take_entered(record, secret, clock);
+    if let Some((id, brought)) = &write.brought {
+        vault::take_brought(record, *id, brought, write.fate);
+    }
+    if let (Some(attempt), Some(secret)) = (write.intent_of, &write.entered) {
+        vault::take_candidate(record, attempt, secret);
     }
     vault::update(record, &write.durable, &write.host, &write.notes, clock);
 }

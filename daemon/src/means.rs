@@ -98,5 +98,5 @@ fn is_at_hand(account: &Account, field: &FieldUse, entered: Entered) -> bool {
 }
 
 fn refuse(message: String, advice: String) -> Box<Fault> {
-    Box::new(Fault::new(FaultCode::BadRequest, message).advise(advice))
+    Box::new(Fault::new(FaultCode::Misconfigured, message).advise(advice))
 }

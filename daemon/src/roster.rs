@@ -15,7 +15,7 @@ use tokend_store::AccountId;
 use crate::means;
 use crate::metrics::Tried;
 use crate::registry::{Holding, IssuedToken, Slot};
-use crate::vault::Notes;
+use crate::vault::{Entered, Notes};
 
 /// All accounts the driver knows.
 #[derive(Debug, Default)]
@@ -39,6 +39,8 @@ pub(crate) struct Entry {
     pub(crate) notes: Notes,
     /// The host of its logins, and that of its refreshes where it is another one.
     pub(crate) hosts: (HostKey, Option<HostKey>),
+    /// What was said of what a person entered last, until that is what the account has.
+    pub(crate) trial: Said,
     /// Why its record does not open. The engine does not know such an account.
     pub(crate) quarantined: Option<Box<str>>,
     /// Whether it is no longer configured.
@@ -47,6 +49,13 @@ pub(crate) struct Entry {
     pub(crate) tried: Option<Box<Tried>>,
     /// The token that was served when it ceased to be configured, should it come back while something of it still runs.
     pub(crate) laid_aside: Option<Arc<IssuedToken>>,
+}
+
+/// What came of a request, in words and by what it was made of.
+#[derive(Debug, Default)]
+pub(crate) struct Said {
+    pub(crate) told: Option<Box<str>>,
+    pub(crate) fingerprint: Option<Box<str>>,
 }
 
 /// What a loaded configuration has to find out before it can be put in force.
@@ -58,6 +67,16 @@ pub(crate) struct Survey {
     pub(crate) blocked: Vec<(AccountId, Box<str>)>,
     /// Whether every record has to be asked how far its host is used up, as at start.
     pub(crate) ask_all: bool,
+}
+
+impl Entry {
+    /// The notes, with what was said of what a person entered last.
+    pub(crate) fn notes_of_trial(&self) -> Notes {
+        Notes {
+            told: self.trial.told.clone(),
+            ..self.notes.clone()
+        }
+    }
 }
 
 impl Roster {
@@ -138,6 +157,7 @@ impl Roster {
                 id,
                 notes,
                 hosts,
+                trial: Said::default(),
                 quarantined: None,
                 absent: false,
                 tried: None,
@@ -216,6 +236,29 @@ impl Roster {
             engine.handle_event(now, Event::HostUsed(self.host(&name), used));
         }
         self.hosts_told = true;
+    }
+
+    /// A write has landed, and these are the secrets a person entered that the record now has. Whether a login is possible is asked of
+    /// the configuration in force, which may be another one than when they were entered.
+    pub(crate) fn entered(
+        &mut self,
+        key: AccountKey,
+        entered: Entered,
+        engine: &mut Engine,
+        now: Timestamp,
+    ) {
+        let Some(entry) = self.entries.get_mut(&key) else {
+            return;
+        };
+        if std::mem::replace(&mut entry.notes.entered, entered) != entered && !entry.absent {
+            let event = Event::Replan {
+                account: key,
+                plan: plan(&entry.slot.account, entry.hosts),
+                can_login: means::can_login(&entry.slot.account, entered),
+                cured: false,
+            };
+            engine.handle_event(now, event);
+        }
     }
 
     /// An account whose record did not open begins anew.

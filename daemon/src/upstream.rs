@@ -20,6 +20,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokend_config::{Account, Http, Parts, Proxy};
 use tokend_dialect::{Fields, Processed, Reply, RequestError, RetryAfter, UsedBy};
 use tokend_engine::{Answer, ClaimRefusal, GrantFacts, Kind};
+use tokend_proto::LoginSecret;
 use tokend_store::Credential;
 
 use crate::clock::Clock;
@@ -208,17 +209,19 @@ impl Upstream {
         made.map_err(|error| error.to_string())
     }
 
-    /// Gets the secrets and builds the request. Nothing leaves the machine, unless a command that gives a secret does so.
+    /// Gets the secrets and builds the request. Nothing leaves the machine, unless a command that gives a secret does so. What a person
+    /// entered goes before what is stored or configured.
     pub(crate) async fn prepare(
         &self,
         account: Arc<Account>,
         kind: Kind,
         credential: &Credential,
+        entered: Option<&LoginSecret>,
         access_token: Option<SecretString>,
     ) -> Result<Prepared, PrepareError> {
         let exchange = self.exchange.load_full();
         let (fields, fingerprint) = exchange
-            .fields(&account, kind, credential, access_token)
+            .fields(&account, kind, credential, entered, access_token)
             .await?;
         let request = account
             .dialect
@@ -252,7 +255,7 @@ impl Upstream {
         };
         let exchange = self.exchange.load_full();
         exchange
-            .fields(account, kind, credential, None)
+            .fields(account, kind, credential, None, None)
             .await
             .ok()
             .map(|(_, fingerprint)| fingerprint)
@@ -370,6 +373,7 @@ impl Exchange {
         account: &Account,
         kind: Kind,
         credential: &Credential,
+        entered: Option<&LoginSecret>,
         access_token: Option<SecretString>,
     ) -> Result<(Fields, Box<str>), PrepareError> {
         let mut fields = Fields::new();
@@ -385,11 +389,12 @@ impl Exchange {
                 continue;
             }
             let name = field.name.as_str();
-            if let Some(value) = account.field(name) {
+            let typed = entered.and_then(|it| typed(it, name, renews_itself));
+            if let Some(value) = account.field(name).filter(|_| typed.is_none()) {
                 fields.set(name, value);
                 continue;
             }
-            let entered = match name {
+            let stored = match name {
                 "password" => credential.password.clone(),
                 "client_secret" => credential.client_secret.clone(),
                 tokend_dialect::REFRESH_TOKEN => credential.refresh_token.clone(),
@@ -398,6 +403,7 @@ impl Exchange {
                 _ => None,
             };
             let value = match account.secret(name) {
+                _ if typed.is_some() => typed,
                 Some(reference) => {
                     Some(resolve(reference, &self.secrets).await.map_err(|source| {
                         PrepareError::Secret {
@@ -407,7 +413,7 @@ impl Exchange {
                         }
                     })?)
                 }
-                None => entered,
+                None => stored,
             };
             if let Some(value) = value {
                 if !field.internal {
@@ -438,6 +444,17 @@ impl Exchange {
         }
         Ok(way)
     }
+}
+
+/// What a person entered, if it is this field.
+fn typed(entered: &LoginSecret, field: &str, renews_itself: bool) -> Option<SecretString> {
+    let (name, text) = match entered {
+        LoginSecret::Password(text) => ("password", text),
+        LoginSecret::ClientSecret(text) => ("client_secret", text),
+        LoginSecret::RefreshToken(text) if renews_itself => (tokend_dialect::ACCESS_TOKEN, text),
+        LoginSecret::RefreshToken(text) => (tokend_dialect::REFRESH_TOKEN, text),
+    };
+    (name == field).then(|| SecretString::from(text.expose().to_owned()))
 }
 
 /// What a fingerprint begins with.

@@ -5,8 +5,8 @@
 
 use tokend_dialect::Grant;
 use tokend_engine::{
-    Answer, AttemptId, Block, Deferral, Durable, GrantId, Held, HostUsed, Intent, Kind, NoVerdict,
-    Problem, RefreshToken, Tat, Timestamp,
+    Answer, AttemptId, Block, Candidate, Deferral, Durable, Fate, GrantId, Held, HostUsed, Intent,
+    Kind, NoVerdict, Problem, RefreshToken, Tat, Timestamp,
 };
 use tokend_proto::{LoginSecret, SecretText};
 use tokend_store as store;
@@ -122,6 +122,14 @@ pub(crate) fn restore(record: &Record, clock: &Clock) -> Restored {
             in_doubt: credential.refresh_in_doubt,
             refused: credential.refresh_refused,
         }),
+        candidate: record.candidate.as_ref().map(|candidate| Candidate {
+            attempt: AttemptId(candidate.attempt),
+            kind: match candidate.kind {
+                store::CandidateKind::RefreshToken => Kind::Refresh,
+                store::CandidateKind::Password | store::CandidateKind::ClientSecret => Kind::Login,
+            },
+        }),
+        spare: credential.spare_refresh_token.is_some(),
         block: record.block.as_ref().map(|block| match block.reason {
             store::BlockReason::CredentialRejected => Block::CredentialRejected,
             store::BlockReason::Misconfigured => Block::Misconfigured,
@@ -255,6 +263,9 @@ pub(crate) fn update(
             record.credential.refresh_refused = false;
         }
     }
+    record.candidate = (record.candidate.take()).filter(|_| durable.candidate.is_some());
+    record.credential.spare_refresh_token =
+        (record.credential.spare_refresh_token.take()).filter(|_| durable.spare);
     record.block = durable.block.map(|block| store::Block {
         reason: match block {
             Block::CredentialRejected => store::BlockReason::CredentialRejected,
@@ -291,9 +302,18 @@ pub(crate) enum Brought {
 }
 
 /// Puts the secrets of a success into the record; [`update`] puts its times there.
-pub(crate) fn take_brought(record: &mut Record, id: AttemptId, brought: &Brought) {
+pub(crate) fn take_brought(
+    record: &mut Record,
+    id: AttemptId,
+    brought: &Brought,
+    fate: Option<Fate>,
+) {
     match brought {
         Brought::Grant(grant) => take_grant(record, id, grant),
+        // The successor of what was entered, or brought by it, belongs where that belongs.
+        Brought::RefreshToken(token) if fate == Some(Fate::Spared) => {
+            record.credential.spare_refresh_token = Some(token.clone());
+        }
         Brought::RefreshToken(token) => record.credential.refresh_token = Some(token.clone()),
     }
 }
@@ -312,21 +332,51 @@ fn take_grant(record: &mut Record, id: AttemptId, grant: &Grant) {
     }
 }
 
-/// Puts what a person entered into the record.
-pub(crate) fn take_entered(record: &mut Record, secret: &LoginSecret, clock: &Clock) {
-    let keep = |text: &SecretText| Some(SecretString::from(text.expose().to_owned()));
-    match secret {
-        LoginSecret::Password(text) => record.credential.password = keep(text),
-        LoginSecret::RefreshToken(text) => record.credential.refresh_token = keep(text),
-        LoginSecret::ClientSecret(text) => record.credential.client_secret = keep(text),
+/// Puts what a person entered into the record, beside what is in use: the attempt tries it.
+pub(crate) fn take_candidate(record: &mut Record, attempt: AttemptId, secret: &LoginSecret) {
+    let (kind, text) = match secret {
+        LoginSecret::Password(text) => (store::CandidateKind::Password, text),
+        LoginSecret::ClientSecret(text) => (store::CandidateKind::ClientSecret, text),
+        LoginSecret::RefreshToken(text) => (store::CandidateKind::RefreshToken, text),
+    };
+    record.candidate = Some(store::Candidate {
+        attempt: attempt.0,
+        kind,
+        secret: SecretString::from(text.expose().to_owned()),
+    });
+}
+
+/// Puts a credential that is stored and not in use where it belongs now. Doing it twice is doing it once.
+pub(crate) fn settle_fate(record: &mut Record, fate: Fate, clock: &Clock) {
+    let credential = &mut record.credential;
+    match (fate, record.candidate.take()) {
+        (Fate::SpareTakes, _) => {
+            let spare = credential.spare_refresh_token.take();
+            credential.refresh_token = spare.or(credential.refresh_token.take());
+        }
+        (_, None) => {}
+        (Fate::Spared, Some(it)) => {
+            if it.kind == store::CandidateKind::RefreshToken {
+                credential.spare_refresh_token = Some(it.secret);
+            }
+        }
+        (Fate::Takes, Some(it)) => {
+            credential.entered_at = Some(clock.wall_ms());
+            let place = match it.kind {
+                store::CandidateKind::Password => &mut credential.password,
+                store::CandidateKind::ClientSecret => &mut credential.client_secret,
+                store::CandidateKind::RefreshToken => &mut credential.refresh_token,
+            };
+            *place = Some(it.secret);
+        }
     }
-    record.credential.entered_at = Some(clock.wall_ms());
 }
 
 /// Drops every secret. The paces stay, the account's and its host's: forgetting an account must not make its provider be asked more
 /// often.
 pub(crate) fn forget(record: &mut Record) {
     record.credential = store::Credential::default();
+    record.candidate = None;
     record.grant = None;
 }
 
@@ -342,7 +392,9 @@ pub(crate) fn purge(
         let empty = record.grant.is_none()
             && credential.refresh_token.is_none()
             && credential.password.is_none()
-            && credential.client_secret.is_none();
+            && credential.client_secret.is_none()
+            && credential.spare_refresh_token.is_none()
+            && record.candidate.is_none();
         if id.as_str().starts_with(prefix) && keep != Some(&id) && !empty {
             found.push(id);
         }

@@ -7,8 +7,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::backoff::{self, Dice};
-use crate::durable::{Block, Deferral, Durable, Held, Intent, Kind, RefreshToken};
-use crate::effect::{Effect, Fault, Missing, Problem};
+use crate::durable::{Block, Candidate, Deferral, Durable, Held, Intent, Kind, RefreshToken};
+use crate::effect::{Effect, Fate, Fault, Missing, Problem};
 use crate::event::{Adoption, Asked, Attempt, Demand, Want};
 use crate::host::Hosts;
 use crate::ids::{AccountKey, AttemptId, HostKey, WaiterId};
@@ -64,6 +64,12 @@ pub(crate) struct Account {
     pub(crate) waiters: Vec<Waiter>,
     /// What persons want done, one after the other, between attempts.
     pub(crate) wishes: VecDeque<Wish>,
+    /// What the attempt under way tries, from its claim to its answer.
+    pub(crate) trial: Option<Trial>,
+    /// Whether a refresh token is kept beside the one held.
+    pub(crate) spare: bool,
+    /// What is to become of a stored credential with the next write, which comes before anything else.
+    pub(crate) fate: Option<Fate>,
 }
 
 #[derive(Debug)]
@@ -95,9 +101,19 @@ pub(crate) struct Saving {
     pub(crate) wish: Option<Wish>,
     /// Whether whoever had the wish has been answered before it was stored.
     pub(crate) told: bool,
+    pub(crate) fate: Option<Fate>,
 }
 
 impl Saving {
+    /// What came of an attempt.
+    pub(crate) const fn outcome(attempt: AttemptId, granted: bool) -> Self {
+        Self {
+            attempt: Some(attempt),
+            granted,
+            ..Self::change(None)
+        }
+    }
+
     /// A change that no attempt brought.
     pub(crate) const fn change(wish: Option<Wish>) -> Self {
         Self {
@@ -106,8 +122,20 @@ impl Saving {
             renewed: false,
             wish,
             told: false,
+            fate: None,
         }
     }
+}
+
+/// What a person entered, while an attempt tries it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Trial {
+    pub(crate) waiter: WaiterId,
+    pub(crate) demand: Demand,
+    pub(crate) kind: Kind,
+    pub(crate) can_login: bool,
+    /// Whether whoever entered it has been answered before it was over.
+    pub(crate) told: bool,
 }
 
 /// Somebody who waits for a token.
@@ -123,12 +151,8 @@ pub(crate) struct Waiter {
 /// What a person wants done to the credential.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Wish {
-    Enter {
-        waiter: WaiterId,
-        demand: Demand,
-        refresh_token: bool,
-        can_login: bool,
-    },
+    /// What was entered, to be tried.
+    Enter(Trial),
     Forget {
         waiter: WaiterId,
         can_login: bool,
@@ -175,11 +199,19 @@ impl Account {
             cured: false,
             waiters: Vec::new(),
             wishes: VecDeque::new(),
+            trial: None,
+            spare: stored.spare,
+            fate: None,
         };
-        if let Some(Intent { kind, .. }) = stored.intent {
+        if let Some(Intent { kind, attempt }) = stored.intent {
             // The daemon died between the intent and the outcome: the request may have been answered.
-            account.doubt(kind);
-            account.failures = account.failures.saturating_add(1);
+            match stored.candidate.filter(|it| it.attempt == attempt) {
+                Some(candidate) => account.lost_trial(candidate, now),
+                None => {
+                    account.doubt(kind);
+                    account.failures = account.failures.saturating_add(1);
+                }
+            }
             // When it was sent is not known, only that it was not later than now. Stored, so that the next start knows.
             account.spend(kind, now);
             account.dirty = true;
@@ -262,6 +294,10 @@ impl Account {
             intent,
             held: self.held,
             refresh: self.refresh,
+            candidate: intent
+                .zip(self.trial)
+                .map(|(Intent { attempt, kind }, _)| Candidate { attempt, kind }),
+            spare: self.spare,
             block: self.block,
             problem: self.problem,
             failures: self.failures,
@@ -279,23 +315,12 @@ impl Account {
             Some(Block::Misconfigured) => return Err(Fault::Misconfigured),
             None => {}
         }
-        let too_late = self.plan.refresh_needs_access
-            && !self.plan.refresh_presents_access
-            && !self.held.is_some_and(|held| held.is_good(now, None));
         let refused = self.unsendable || self.refresh.is_some_and(|refresh| refresh.refused);
-        let usable = self.refresh.filter(|refresh| {
-            let alive = refresh.expires.is_none_or(|expires| expires > now);
-            alive && !refused && !too_late
-        });
-        let replay = match self.plan.reuse {
-            Reuse::None | Reuse::Rotates => true,
-            Reuse::RotatesAndReuseRevokes => false,
-            // With nothing to log in with, presenting it again is the only hope left and can lose nothing more.
-            Reuse::Unknown => !self.can_login,
-        };
         let stop = self.no_verdict.stop().filter(|_| self.can_login);
-        match usable {
-            Some(refresh) if (!refresh.in_doubt || replay) && !self.doubts_refresh(now) => {
+        match self.usable(now) {
+            Some(refresh)
+                if (!refresh.in_doubt || self.may_replay()) && !self.doubts_refresh(now) =>
+            {
                 Ok(Kind::Refresh)
             }
             _ if let Some(missing) = stop => Err(Fault::LoginRequired(missing)),
@@ -303,6 +328,27 @@ impl Account {
             Some(_) => Err(Fault::LoginRequired(Missing::InDoubt)),
             None if refused => Err(Fault::LoginRequired(Missing::RefreshRejected)),
             None => Err(Fault::LoginRequired(Missing::NoCredential)),
+        }
+    }
+
+    /// The refresh token held, unless the provider would refuse it or it cannot be sent.
+    pub(crate) fn usable(&self, now: Timestamp) -> Option<RefreshToken> {
+        let too_late = self.plan.refresh_needs_access
+            && !self.plan.refresh_presents_access
+            && !self.held.is_some_and(|held| held.is_good(now, None));
+        self.refresh.filter(|refresh| {
+            let alive = refresh.expires.is_none_or(|expires| expires > now);
+            alive && !refresh.refused && !self.unsendable && !too_late
+        })
+    }
+
+    /// Whether a refresh token that may be spent is presented again.
+    pub(crate) fn may_replay(&self) -> bool {
+        match self.plan.reuse {
+            Reuse::None | Reuse::Rotates => true,
+            Reuse::RotatesAndReuseRevokes => false,
+            // With nothing to log in with, presenting it again is the only hope left and can lose nothing more.
+            Reuse::Unknown => !self.can_login,
         }
     }
 
@@ -388,7 +434,10 @@ impl Account {
             Phase::Committing(saving, _) if !saving.told => {
                 saving.wish.as_ref().and_then(Wish::answer_by)
             }
-            _ => None,
+            _ => self
+                .trial
+                .filter(|trial| !trial.told)
+                .map(|trial| trial.demand.answer_by),
         };
         let own = match &self.phase {
             Phase::Unsaved(_, until, _) => Some(*until),

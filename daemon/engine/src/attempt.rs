@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::account::{Account, Context, Phase, Saving};
+use crate::account::{Account, Context, Phase, Saving, Wish};
 use crate::backoff::{backoff, told, unsaved};
 use crate::durable::{Block, Held, Intent, Kind, RefreshToken};
 use crate::effect::{Attempted, Effect, Fault, Pace, Problem};
@@ -24,7 +24,10 @@ impl Account {
                 if self.wanted_by_none(ctx.now)
                     || ctx.draining
                     || self.absent
-                    || !self.wishes.is_empty() =>
+                    || self
+                        .wishes
+                        .front()
+                        .is_some_and(|wish| !self.waits_at(*host, wish)) =>
             {
                 ctx.hosts.leave(*host, ctx.key);
                 self.phase = Phase::Resting;
@@ -39,9 +42,19 @@ impl Account {
         if !matches!(self.phase, Phase::Resting) {
             return;
         }
-        if let Some(wish) = self.wishes.pop_front() {
-            self.apply(ctx, wish);
-            return self.save(ctx, Saving::change(Some(wish)));
+        if self.fate.is_some() || self.take_spare(ctx.now) {
+            return self.save(ctx, Saving::change(None));
+        }
+        while let Some(wish) = self.wishes.front().copied() {
+            match wish {
+                Wish::Forget { can_login, .. } => {
+                    self.wishes.pop_front();
+                    self.forget(ctx, can_login);
+                    return self.save(ctx, Saving::change(Some(wish)));
+                }
+                Wish::Enter(trial) if self.try_entered(ctx, trial) => return,
+                Wish::Enter(_) => {}
+            }
         }
         if ctx.draining {
             self.settle_drained(ctx);
@@ -54,8 +67,16 @@ impl Account {
         }
     }
 
+    /// Whether this host's line is the one in which a wish waits.
+    fn waits_at(&self, host: HostKey, wish: &Wish) -> bool {
+        match wish {
+            Wish::Enter(trial) => self.plan.host_of(trial.kind) == host,
+            Wish::Forget { .. } => false,
+        }
+    }
+
     fn wanted_by_none(&self, now: Timestamp) -> bool {
-        self.waiters.is_empty() && !self.wants_ahead(now)
+        self.waiters.is_empty() && self.wishes.is_empty() && !self.wants_ahead(now)
     }
 
     fn try_to_begin(&mut self, ctx: &mut Context<'_>) {
@@ -74,11 +95,16 @@ impl Account {
             self.phase = Phase::InLine(host);
             return self.wait_in_line(ctx, host);
         }
-        self.last_attempt = self.last_attempt.next();
         let cause = self
             .waiters
             .first()
             .map_or(Cause::Ahead, |waiter| waiter.want.into());
+        self.begin(ctx, kind, host, cause);
+    }
+
+    /// Begins an attempt at a host that has let it in.
+    pub(crate) fn begin(&mut self, ctx: &mut Context<'_>, kind: Kind, host: HostKey, cause: Cause) {
+        self.last_attempt = self.last_attempt.next();
         let attempt = Attempt {
             id: self.last_attempt,
             kind,
@@ -86,14 +112,15 @@ impl Account {
             cause,
             began: ctx.now,
         };
+        let entered_by = self.trial.map(|trial| trial.waiter);
         ctx.effects
-            .push_back(Effect::Claim(ctx.key, attempt.id, kind));
+            .push_back(Effect::Claim(ctx.key, attempt.id, kind, entered_by));
         self.phase = Phase::Claiming(attempt);
     }
 
     /// Answers those whom the host's pace holds for too long. An attempt that has to end first may end at any moment: that is waited for.
-    fn wait_in_line(&mut self, ctx: &mut Context<'_>, host: HostKey) {
-        if self.waiters.is_empty() {
+    pub(crate) fn wait_in_line(&mut self, ctx: &mut Context<'_>, host: HostKey) {
+        if self.waiters.is_empty() && self.wishes.is_empty() {
             return;
         }
         let expected = ctx.hosts.expected(host, ctx.key, ctx.now);
@@ -141,7 +168,9 @@ impl Account {
             Ok(()) => {}
             Err(ClaimRefusal::Store) => return self.not_recorded(ctx, attempt),
             Err(refusal @ (ClaimRefusal::Secret | ClaimRefusal::RefreshToken)) => {
-                if refusal == ClaimRefusal::RefreshToken && attempt.kind == Kind::Refresh {
+                if self.trial.is_some() {
+                    self.not_prepared(ctx, refusal);
+                } else if refusal == ClaimRefusal::RefreshToken && attempt.kind == Kind::Refresh {
                     // As worthless as one that was refused: the next step is a login, which has its own pace and needs no backoff.
                     self.unsendable = true;
                     self.problem = Some(Problem::RefreshRejected);
@@ -153,9 +182,10 @@ impl Account {
                 return self.consider(ctx);
             }
         }
-        let fits = self.choose(ctx.now) == Ok(attempt.kind);
+        let fits = self.trial.is_some() || self.choose(ctx.now) == Ok(attempt.kind);
         let Some((attempts, logins)) = self.debit(attempt.kind, ctx.now).filter(|_| fits) else {
             // A new plan came in between and its pace is tighter, or what was to be refreshed is gone.
+            self.not_tried(ctx, None);
             self.give_up(ctx, attempt);
             return self.consider(ctx);
         };
@@ -216,6 +246,7 @@ impl Account {
         self.give_up(ctx, attempt);
         // Later and later while it goes on: a store may refuse intents and take everything else.
         let retry = unsaved(self.refusals, ctx.now);
+        self.not_tried(ctx, Some(Fault::StoreUnavailable { retry }));
         self.refusals = self.refusals.saturating_add(1);
         self.phase = Phase::Unsaved(Saving::change(None), retry, 1);
         self.consider(ctx);
@@ -249,32 +280,34 @@ impl Account {
             ctx.hosts.ended(attempt.host, ctx.now);
             self.spend(attempt.kind, ctx.now);
         }
-        let granted = match answer {
-            Answer::Granted(facts) => self.take_grant(ctx, attempt, facts),
-            other => {
+        let saving = match (self.trial.take(), answer) {
+            (Some(trial), answer) => self.conclude(ctx, attempt, trial, answer),
+            (None, Answer::Granted(facts)) => {
+                self.take_grant(ctx, attempt, facts);
+                Saving::outcome(attempt.id, true)
+            }
+            (None, other) => {
                 self.take_failure(ctx, attempt, other);
-                false
+                Saving {
+                    renewed: matches!(other, Answer::Renewed { .. }),
+                    ..Saving::outcome(attempt.id, false)
+                }
             }
         };
-        let renewed = matches!(answer, Answer::Renewed { .. });
         if std::mem::take(&mut self.cured) {
             self.phase = Phase::Resting;
             self.cure();
         }
         self.report(ctx, attempt, Some(answer));
-        self.save(
-            ctx,
-            Saving {
-                attempt: Some(attempt.id),
-                granted,
-                renewed,
-                wish: None,
-                told: false,
-            },
-        );
+        self.save(ctx, saving);
     }
 
-    fn take_grant(&mut self, ctx: &mut Context<'_>, attempt: Attempt, facts: GrantFacts) -> bool {
+    pub(crate) fn take_grant(
+        &mut self,
+        ctx: &mut Context<'_>,
+        attempt: Attempt,
+        facts: GrantFacts,
+    ) {
         let expires = facts.lifetime.map(|lifetime| attempt.began.after(lifetime));
         self.held = Some(Held {
             grant: GrantId(attempt.id.0),
@@ -306,7 +339,6 @@ impl Account {
         } else {
             self.fail(ctx, attempt.kind, Problem::BornExpired);
         }
-        true
     }
 
     /// A refresh token came, which takes the place of the one held: neither in doubt nor refused, whatever came with it.
@@ -319,7 +351,7 @@ impl Account {
         });
     }
 
-    fn take_failure(&mut self, ctx: &mut Context<'_>, attempt: Attempt, answer: Answer) {
+    pub(crate) fn take_failure(&mut self, ctx: &mut Context<'_>, attempt: Attempt, answer: Answer) {
         match answer {
             Answer::Granted(_) => {}
             Answer::Renewed {

@@ -29,6 +29,10 @@ pub struct Durable {
     pub held: Option<Held>,
     /// The refresh token held, if one is.
     pub refresh: Option<RefreshToken>,
+    /// What a person entered and the attempt of `intent` tries. It stands beside what is held and replaces nothing yet.
+    pub candidate: Option<Candidate>,
+    /// Whether a refresh token is kept beside the one held: a person entered it, it was sent, and no answer told what came of it.
+    pub spare: bool,
     /// Why no attempt may be made until something changes.
     pub block: Option<Block>,
     /// How the last attempt failed.
@@ -47,6 +51,15 @@ pub struct Intent {
     /// Which attempt.
     pub attempt: AttemptId,
     /// Of which kind.
+    pub kind: Kind,
+}
+
+/// A credential that a person entered, on trial: without the credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Candidate {
+    /// The attempt that tries it, and it alone.
+    pub attempt: AttemptId,
+    /// Of which kind that attempt is: a refresh token is tried by a refresh, anything else by a login.
     pub kind: Kind,
 }
 

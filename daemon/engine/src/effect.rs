@@ -6,16 +6,17 @@
 use std::time::Duration;
 
 use crate::durable::{Durable, Held, Kind};
-use crate::event::{Answer, Attempt};
+use crate::event::{Answer, Attempt, ClaimRefusal};
 use crate::ids::{AccountKey, AttemptId, GrantId, WaiterId};
 use crate::time::Timestamp;
 
 /// Something to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
-    /// Obtain the right to attempt and everything the request needs; answer with `Claimed`.
-    Claim(AccountKey, AttemptId, Kind),
-    /// Store the intent and the debits durably; answer with `Recorded`.
+    /// Obtain the right to attempt and everything the request needs; answer with `Claimed`. With a waiter, the attempt is made with
+    /// what that one entered, in the place of what is stored or configured.
+    Claim(AccountKey, AttemptId, Kind, Option<WaiterId>),
+    /// Store the intent and the debits durably, with the candidate that the attempt tries; answer with `Recorded`.
     Record(AccountKey, AttemptId, Box<Durable>),
     /// Ask the provider; answer with `Answered`, always.
     Send(AccountKey, AttemptId, Kind),
@@ -42,11 +43,21 @@ pub struct Commit {
     pub durable: Durable,
     /// The attempt whose grant, or whose refresh token alone, is to be stored with it.
     pub granted: Option<AttemptId>,
-    /// Whose entered credential is to be stored with it. When the store refuses, that waiter is told so and the same credential
-    /// comes again with the next try: it is to be kept until it is stored.
-    pub entered: Option<WaiterId>,
+    /// What is to become of a stored credential that is not in use. A candidate of which nothing is said here is dropped.
+    pub fate: Option<Fate>,
     /// Whether every secret of the account is to be dropped first.
     pub forget: bool,
+}
+
+/// What becomes of a credential that is stored and not in use. Doing it twice is doing it once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Fate {
+    /// The candidate takes the place of what was held of its kind.
+    Takes,
+    /// The candidate, a refresh token, is kept beside what is held.
+    Spared,
+    /// The refresh token that was kept beside what is held takes its place.
+    SpareTakes,
 }
 
 /// A token to serve.
@@ -80,8 +91,41 @@ pub enum Verdict {
     Token(GrantId),
     /// Done as asked.
     Done,
+    /// What was entered did not prove itself.
+    Unproven(Unproven),
     /// No, and why.
     Fault(Fault),
+}
+
+/// What came of a credential that a person entered, where no grant did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unproven {
+    /// Why not.
+    pub why: Unproved,
+    /// What became of it.
+    pub kept: Keeping,
+    /// When it could be tried again.
+    pub retry: Timestamp,
+}
+
+/// Why what was entered did not prove itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unproved {
+    /// No request could be made with it.
+    NotPrepared(ClaimRefusal),
+    /// The provider's answer.
+    Answered(Answer),
+}
+
+/// What became of a credential that did not prove itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Keeping {
+    /// It is not stored, and what was held is as it was.
+    Dropped,
+    /// A refresh token that may have been spent: kept beside what is held, for when nothing else is left.
+    Beside,
+    /// A refresh token that was not refused, where nothing else is held: it is the account's now.
+    InPlace,
 }
 
 /// Why a waiter gets no token.

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::account::{Account, Context, Phase, Wish};
+use crate::account::{Account, Context, Phase, Trial, Wish};
 use crate::backoff::Dice;
 use crate::durable::Kind;
 use crate::effect::{Effect, Fault};
@@ -87,12 +87,16 @@ impl Engine {
                 self.wish(
                     now,
                     account,
-                    Wish::Enter {
+                    Wish::Enter(Trial {
                         waiter,
                         demand,
-                        refresh_token,
+                        kind: match refresh_token {
+                            true => Kind::Refresh,
+                            false => Kind::Login,
+                        },
                         can_login,
-                    },
+                        told: false,
+                    }),
                 );
             }
             Event::Forget {

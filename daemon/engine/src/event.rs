@@ -51,7 +51,7 @@ pub enum Event {
     },
     /// Somebody was served a token that is about to be refreshed only on demand.
     Asked(AccountKey),
-    /// A person entered a credential; it is waiting to be stored.
+    /// A person entered a credential: it is to be tried by itself, and to replace what is held once it is granted.
     Entered {
         /// For which account.
         account: AccountKey,
@@ -61,7 +61,7 @@ pub enum Event {
         demand: Demand,
         /// Whether it is a refresh token; otherwise it is a secret to log in with.
         refresh_token: bool,
-        /// Whether all that a login needs is at hand with it.
+        /// Whether all that a login needs is at hand once it is stored.
         can_login: bool,
     },
     /// A person wants the stored credential and the tokens gone.
@@ -227,6 +227,8 @@ pub enum Cause {
     Rejected,
     /// A person asked for it.
     Forced,
+    /// A person entered a credential: the attempt tries that one, and nothing else.
+    Entered,
 }
 
 impl From<Want> for Cause {

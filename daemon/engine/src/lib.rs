@@ -12,6 +12,7 @@
 //! - An attempt that was sent is never given up: not by a waiter that goes away, not by removal, not by a drain.
 //! - Every waiter is settled exactly once.
 //! - A rejected credential is not tried again until something changes.
+//! - What a person enters replaces nothing before it was granted, unless nothing was held.
 //!
 //! ```
 //! use std::time::Duration;
@@ -36,12 +37,16 @@ mod pace;
 mod plan;
 mod saving;
 mod time;
+mod trial;
 mod verdict;
 mod view;
 mod waiting;
 
-pub use durable::{Block, Deferral, Durable, Held, Intent, Kind, RefreshToken};
-pub use effect::{Attempted, Commit, Effect, Fault, Missing, Pace, Problem, Publication, Verdict};
+pub use durable::{Block, Candidate, Deferral, Durable, Held, Intent, Kind, RefreshToken};
+pub use effect::{
+    Attempted, Commit, Effect, Fate, Fault, Keeping, Missing, Pace, Problem, Publication, Unproved,
+    Unproven, Verdict,
+};
 pub use engine::Engine;
 pub use event::{
     Adoption, Answer, Asked, Attempt, Cause, ClaimRefusal, Demand, Event, GrantFacts, HostUsed,

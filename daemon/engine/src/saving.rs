@@ -12,14 +12,12 @@ use crate::waiting::settle;
 
 impl Account {
     /// Stores what is known now, with the secrets that go with it.
-    pub(crate) fn save(&mut self, ctx: &mut Context<'_>, saving: Saving) {
+    pub(crate) fn save(&mut self, ctx: &mut Context<'_>, mut saving: Saving) {
+        saving.fate = saving.fate.or(self.fate.take());
         let commit = Commit {
             durable: self.durable(None, ctx.hosts, ctx.now),
             granted: saving.attempt.filter(|_| saving.granted || saving.renewed),
-            entered: match saving.wish {
-                Some(Wish::Enter { waiter, .. }) => Some(waiter),
-                _ => None,
-            },
+            fate: saving.fate,
             forget: matches!(saving.wish, Some(Wish::Forget { .. })),
         };
         self.dirty = false;

@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use crate::account::{Account, Context, Phase, Waiter, Wish};
-use crate::durable::{Kind, RefreshToken};
+use crate::account::{Account, Context, Phase, Trial, Waiter, Wish};
+use crate::durable::Kind;
 use crate::effect::{Effect, Fault, Pace, Publication, Verdict};
 use crate::event::{Demand, Want};
 use crate::ids::WaiterId;
@@ -74,8 +74,15 @@ impl Account {
     /// A person wants something done to the credential. It waits for what is under way.
     pub(crate) fn wish(&mut self, ctx: &mut Context<'_>, wish: Wish) {
         let fault = match wish {
-            Wish::Enter { .. } if self.absent => Fault::Gone,
+            Wish::Enter(_) if self.absent => Fault::Gone,
             _ if ctx.draining => Fault::Draining,
+            Wish::Enter(trial)
+                if matches!(self.phase, Phase::InLine(_))
+                    && self.entered_from(trial, ctx.now) > ctx.now =>
+            {
+                // Its host's turn would come too early: better that the person knows now.
+                self.entered_too_soon(trial, ctx.now)
+            }
             _ => {
                 self.wishes.push_back(wish);
                 return self.consider(ctx);
@@ -186,13 +193,18 @@ impl Account {
     /// for at once come one after the other.
     pub(crate) fn settle_held_up(&mut self, ctx: &mut Context<'_>, start: Timestamp, fault: Fault) {
         let short = ctx.now.after(SHORT);
-        self.waiters.retain(|waiter| {
-            let demand = waiter.demand;
+        let mut waits = |id, demand: Demand| {
             let waits = demand.start_by.max(short) >= start && demand.answer_by > start;
             if !waits {
-                settle(ctx, waiter.id, Verdict::Fault(fault));
+                settle(ctx, id, Verdict::Fault(fault));
             }
             waits
+        };
+        self.waiters
+            .retain(|waiter| waits(waiter.id, waiter.demand));
+        self.wishes.retain(|wish| match wish {
+            Wish::Enter(trial) => waits(trial.waiter, trial.demand),
+            Wish::Forget { .. } => true,
         });
     }
 
@@ -206,7 +218,7 @@ impl Account {
             }
             waits
         });
-        // A wish not begun is dropped. One that is being stored goes on.
+        // A wish not begun is dropped. One that is being tried or stored goes on.
         self.wishes.retain(|wish| {
             let waits = wish.answer_by().is_none_or(|by| by > now);
             if !waits {
@@ -214,6 +226,14 @@ impl Account {
             }
             waits
         });
+        if let Some(trial) = self
+            .trial
+            .as_mut()
+            .filter(|trial| !trial.told && trial.demand.answer_by <= now)
+        {
+            trial.told = true;
+            settle(ctx, trial.waiter, Verdict::Fault(Fault::TimedOut));
+        }
         if let Phase::Committing(saving, _) = &mut self.phase
             && !saving.told
             && let Some(wish) = saving.wish
@@ -278,6 +298,7 @@ impl Account {
         while let Some(wish) = self.wishes.pop_front() {
             settle(ctx, wish.waiter(), Verdict::Fault(Fault::Gone));
         }
+        self.tell_trial(ctx, Fault::Gone);
         if std::mem::take(&mut self.published) {
             ctx.effects.push_back(Effect::Retire(ctx.key));
         }
@@ -308,56 +329,37 @@ impl Account {
 
     /// A person's wish was stored.
     pub(crate) fn granted_wish(&mut self, ctx: &mut Context<'_>, wish: Wish) {
-        match wish {
-            Wish::Forget { waiter, .. } => settle(ctx, waiter, Verdict::Done),
-            // What was entered is tried at once, so that the person learns whether it is right.
-            Wish::Enter { waiter, demand, .. } => self.wanted(ctx, waiter, demand, Want::Forced),
-        }
+        let verdict = match wish {
+            Wish::Forget { .. } => Verdict::Done,
+            Wish::Enter(_) => self.proven(ctx.now),
+        };
+        settle(ctx, wish.waiter(), verdict);
     }
 
-    /// Carries out a person's wish in memory; the caller stores it.
-    pub(crate) fn apply(&mut self, ctx: &mut Context<'_>, wish: Wish) {
+    /// Gives up all secrets in memory; the caller stores that.
+    pub(crate) fn forget(&mut self, ctx: &mut Context<'_>, can_login: bool) {
         self.block = None;
         self.problem = None;
         self.no_verdict = NoVerdict::default();
         self.unsendable = false;
-        match wish {
-            Wish::Enter {
-                refresh_token,
-                can_login,
-                ..
-            } => {
-                self.can_login = can_login;
-                self.failures = 0;
-                self.deferral = self.deferral.filter(|deferral| deferral.told);
-                if refresh_token {
-                    self.refresh = Some(RefreshToken {
-                        expires: None,
-                        in_doubt: false,
-                        refused: false,
-                    });
-                }
-            }
-            Wish::Forget { can_login, .. } => {
-                self.can_login = can_login;
-                self.refresh = None;
-                self.retire(ctx);
-            }
-        }
+        self.can_login = can_login;
+        self.refresh = None;
+        self.spare = false;
+        self.retire(ctx);
     }
 }
 
 impl Wish {
     pub(crate) fn waiter(&self) -> WaiterId {
         match self {
-            Self::Enter { waiter, .. } | Self::Forget { waiter, .. } => *waiter,
+            Self::Enter(Trial { waiter, .. }) | Self::Forget { waiter, .. } => *waiter,
         }
     }
 
     /// When whoever has the wish wants an answer; who wants something forgotten has no terms.
     pub(crate) fn answer_by(&self) -> Option<Timestamp> {
         match self {
-            Self::Enter { demand, .. } => Some(demand.answer_by),
+            Self::Enter(trial) => Some(trial.demand.answer_by),
             Self::Forget { .. } => None,
         }
     }

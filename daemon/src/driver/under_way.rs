@@ -15,6 +15,7 @@ use super::Task;
 use crate::attempts;
 use crate::message::Message;
 use crate::registry::IssuedToken;
+use crate::roster::Said;
 use crate::upstream::{Outcome, PrepareError, Prepared};
 use crate::vault::{Brought, Secret};
 
@@ -25,8 +26,10 @@ pub(super) struct UnderWay {
     pub(super) prepared: Option<Box<Prepared>>,
     pub(super) brought: Option<(AttemptId, Brought)>,
     pub(super) secret: Option<Secret>,
-    /// What a person entered, until it is stored.
-    pub(super) entered: Option<(WaiterId, LoginSecret)>,
+    /// What a person entered and the attempt tries, until it is stored with the intent.
+    pub(super) entered: Option<LoginSecret>,
+    /// Who entered what the attempt tries.
+    pub(super) trial: Option<WaiterId>,
 }
 
 impl Task {
@@ -37,13 +40,12 @@ impl Task {
         attempt: AttemptId,
         credential: Box<Credential>,
     ) {
-        let kind = self
-            .under_way
-            .get(&account)
-            .and_then(|under_way| under_way.kind);
+        let under_way = self.under_way.get(&account);
+        let kind = under_way.and_then(|under_way| under_way.kind);
         let (Some(entry), Some(kind)) = (self.roster.entry(account), kind) else {
             return;
         };
+        let entered = under_way.and_then(|under_way| under_way.entered.clone());
         let configured = Arc::clone(&entry.slot.account);
         let access_token = entry
             .slot
@@ -56,7 +58,13 @@ impl Task {
         attempts::spawn(async move {
             let prepare = attempts::guarded(async move {
                 upstream
-                    .prepare(configured, kind, &credential, access_token)
+                    .prepare(
+                        configured,
+                        kind,
+                        &credential,
+                        entered.as_ref(),
+                        access_token,
+                    )
                     .await
             });
             let result = match prepare.await {
@@ -86,9 +94,7 @@ impl Task {
                 Ok(())
             }
             Err(error) => {
-                if let Some(entry) = self.roster.entry_mut(account) {
-                    entry.notes.told = Some(error.to_string().into());
-                }
+                self.said(account, Some(error.to_string().into()), None);
                 Err(error.refusal())
             }
         };
@@ -135,17 +141,41 @@ impl Task {
             told,
             fingerprint,
         } = outcome;
-        if let Some(entry) = self.roster.entry_mut(account) {
-            entry.notes.told = told;
-            entry.notes.note_verdict(answer, &fingerprint);
-            entry.notes.fingerprint = Some(fingerprint);
-        }
+        self.said(account, told, Some((answer, fingerprint)));
         let answer = match brought {
             Some(brought) => self.keep(account, attempt, answer, brought),
             None => answer,
         };
         self.engine
             .handle_event(now, Event::Answered(account, attempt, answer));
+    }
+
+    /// Notes what was said: of the account, or of what a person entered, which is not the account's yet.
+    fn said(
+        &mut self,
+        account: AccountKey,
+        told: Option<Box<str>>,
+        answered: Option<(Answer, Box<str>)>,
+    ) {
+        let tried = self
+            .under_way
+            .get(&account)
+            .is_some_and(|under_way| under_way.trial.is_some());
+        let Some(entry) = self.roster.entry_mut(account) else {
+            return;
+        };
+        if tried {
+            entry.trial = Said {
+                told,
+                fingerprint: answered.map(|(_, fingerprint)| fingerprint),
+            };
+            return;
+        }
+        entry.notes.told = told;
+        if let Some((answer, fingerprint)) = answered {
+            entry.notes.note_verdict(answer, &fingerprint);
+            entry.notes.fingerprint = Some(fingerprint);
+        }
     }
 
     /// Keeps what a success brought until it is stored. An access token that the wire cannot carry cannot be handed out, whatever the
@@ -244,6 +274,6 @@ impl Task {
 impl UnderWay {
     /// Whether an attempt or a write may still ask for something in it.
     pub(super) fn is_needed(&self) -> bool {
-        self.kind.is_some() || self.entered.is_some()
+        self.kind.is_some()
     }
 }

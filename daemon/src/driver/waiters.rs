@@ -9,6 +9,7 @@ use tokend_engine::{AccountKey, Demand, Event, Fault as Why, Timestamp, Verdict,
 use tokend_proto::{Fault, FaultCode, LoginSecret};
 
 use super::Task;
+use crate::faults::What;
 use crate::keeper::Job;
 use crate::means;
 use crate::message::{Answer, Reply};
@@ -28,19 +29,19 @@ pub(super) struct Waiting {
 #[derive(Debug)]
 enum Purpose {
     Token,
-    /// That what was entered is stored, and whether it works.
-    Login(Progress),
+    /// What came of what was entered.
+    Login(What, Progress),
     Forget,
     /// That a record that does not open is removed.
     Discard,
 }
 
-/// How far what was entered is on its way to the store.
+/// How far what was entered has come.
 #[derive(Debug)]
 enum Progress {
     Entered(LoginSecret),
-    Writing,
-    Stored,
+    Trying,
+    Sent,
 }
 
 impl Task {
@@ -93,8 +94,9 @@ impl Task {
             LoginSecret::RefreshToken(_) => true,
         };
         let can_login = means::can_login(&entry.slot.account, entered);
-        let Some(waiter) = self.wait(account, Purpose::Login(Progress::Entered(secret)), reply)
-        else {
+        let what = What::of(&secret);
+        let purpose = Purpose::Login(what, Progress::Entered(secret));
+        let Some(waiter) = self.wait(account, purpose, reply) else {
             return;
         };
         self.engine.handle_event(
@@ -166,40 +168,29 @@ impl Task {
         Some(self.teller(&entry.slot, &entry.notes).quarantined(reason))
     }
 
-    /// What this waiter entered, which is to be stored now. It is kept until it is stored, even when whoever entered it is told
-    /// before.
-    pub(super) fn entered_by(
-        &mut self,
-        account: AccountKey,
-        waiter: WaiterId,
-    ) -> Option<LoginSecret> {
-        if let Some(Waiting {
-            purpose: Purpose::Login(progress),
-            ..
-        }) = self.waiters.get_mut(&waiter)
-            && let Progress::Entered(secret) = std::mem::replace(progress, Progress::Writing)
-        {
-            self.under_way.entry(account).or_default().entered = Some((waiter, secret));
+    /// What this waiter entered, which is to be tried now.
+    pub(super) fn entered_by(&mut self, waiter: WaiterId) -> Option<LoginSecret> {
+        let Purpose::Login(_, progress) = &mut self.waiters.get_mut(&waiter)?.purpose else {
+            return None;
+        };
+        match std::mem::replace(progress, Progress::Trying) {
+            Progress::Entered(secret) => Some(secret),
+            Progress::Trying | Progress::Sent => None,
         }
-        let (by, secret) = self.under_way.get(&account)?.entered.as_ref()?;
-        (*by == waiter).then(|| secret.clone())
     }
 
-    /// What was entered for this account is stored.
-    pub(super) fn entered_is_stored(&mut self, account: AccountKey) {
-        let Some((waiter, _)) = self
+    /// The attempt of this account leaves, and what was entered with it.
+    pub(super) fn entered_is_sent(&mut self, account: AccountKey) {
+        let trial = self
             .under_way
-            .get_mut(&account)
-            .and_then(|under_way| under_way.entered.take())
-        else {
-            return;
-        };
+            .get(&account)
+            .and_then(|under_way| under_way.trial);
         if let Some(Waiting {
-            purpose: Purpose::Login(progress),
+            purpose: Purpose::Login(_, progress),
             ..
-        }) = self.waiters.get_mut(&waiter)
+        }) = trial.and_then(|waiter| self.waiters.get_mut(&waiter))
         {
-            *progress = Progress::Stored;
+            *progress = Progress::Sent;
         }
     }
 
@@ -244,14 +235,20 @@ impl Task {
                 Some(token) if token.held.grant == grant => Answer::Token(Arc::clone(token)),
                 _ => return answer_gone(reply),
             },
-            (Verdict::Token(_), _) => {
-                Answer::Done(format!("stored, and it works: account {name} has a token"))
+            (Verdict::Token(_), _) => Answer::Done(format!(
+                "stored: the provider accepted it, and account {name} has a token of it"
+            )),
+            (Verdict::Unproven(unproven), Purpose::Login(what, _)) => {
+                let notes = entry.notes_of_trial();
+                let fault = self.teller(&entry.slot, &notes).unproven(what, unproven);
+                Answer::Fault(Box::new(fault))
             }
+            (Verdict::Unproven(_), _) => return answer_gone(reply),
             (Verdict::Done, _) => Answer::Done(format!("account {name} is forgotten")),
             (Verdict::Fault(why), purpose) => {
                 let mut fault = self.teller(&entry.slot, &entry.notes).tell(why);
-                if let Purpose::Login(progress) = purpose {
-                    fault.message = format!("{}: {}", progress.in_words(why), fault.message);
+                if let Purpose::Login(what, progress) = purpose {
+                    fault.message = format!("{}: {}", progress.in_words(what, why), fault.message);
                 }
                 Answer::Fault(Box::new(fault))
             }
@@ -262,14 +259,19 @@ impl Task {
 }
 
 impl Progress {
-    fn in_words(&self, why: Why) -> &'static str {
+    fn in_words(&self, what: What, why: Why) -> String {
         match (self, why) {
-            (Self::Entered(_), _) => "what you entered is not stored",
-            (Self::Writing, Why::StoreUnavailable { .. }) => {
-                "what you entered is used, but only in memory until the store can be written"
+            (Self::Sent, Why::StoreUnavailable { .. }) => format!(
+                "the provider accepted {what}, which is used but only in memory until the store can be written"
+            ),
+            (Self::Sent, Why::TimedOut) => format!("{what} is still being tried"),
+            (Self::Sent, Why::Gone | Why::Draining) => {
+                format!("{what} was sent, and what comes of it will be stored")
             }
-            (Self::Writing, _) => "what you entered is still being stored",
-            (Self::Stored, _) => "what you entered is stored, but no token came of it",
+            (Self::Sent, _) => format!("{what} is stored and the provider accepted it"),
+            (Self::Entered(_) | Self::Trying, _) => {
+                format!("{what} is not stored and was not tried")
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use secrecy::ExposeSecret as _;
 use tokend_dialect::Grant;
-use tokend_engine::{GrantId, Held, Intent, Kind, RefreshToken, Tat};
+use tokend_engine::{Candidate, GrantId, Held, Intent, Kind, RefreshToken, Tat};
 use tokend_proto::SecretText;
 use tokend_store::{Cause, Fault, MemoryStore, QuarantineReason};
 
@@ -146,6 +146,7 @@ fn write(n: u32, durable: Durable) -> Write {
         notes: Notes::default(),
         brought: None,
         entered: None,
+        fate: None,
         forget: false,
     }
 }
@@ -282,26 +283,47 @@ fn one_record_that_does_not_open_does_not_spoil_the_batch() {
 }
 
 #[test]
-fn what_a_person_entered_is_stored_without_an_attempt_and_forgotten_again() {
+fn what_a_person_entered_is_stored_with_its_intent_takes_its_place_and_is_forgotten_again() {
     let mut it = Bench::start();
     let secret = LoginSecret::Password(SecretText::new("hunter2").unwrap());
-    it.store.fail_commit(1, Fault::DISK_FULL);
-    let entered = |secret: &LoginSecret| Write {
-        entered: Some(secret.clone()),
+    it.store.fail_commit(2, Fault::DISK_FULL);
+    it.claim(1);
+    let attempt = AttemptId(1);
+    let kind = Kind::Login;
+    let durable = Durable {
+        last_attempt: attempt,
+        intent: Some(Intent { attempt, kind }),
+        candidate: Some(Candidate { attempt, kind }),
+        ..Durable::default()
+    };
+    it.hand(Job::Write(Box::new(Write {
+        intent_of: Some(attempt),
+        entered: Some(secret),
+        ..write(1, durable)
+    })));
+    assert!(matches!(it.report(), Kept::Recorded { done: true, .. }));
+    let record = it.stored(1);
+    assert!(record.credential.password.is_none(), "it is on trial");
+    assert_eq!(record.candidate.unwrap().secret.expose_secret(), "hunter2");
+    let takes = || Write {
+        fate: Some(Fate::Takes),
         ..write(1, Durable::default())
     };
-    assert!(it.commit(entered(&secret)).is_none());
+    assert!(it.commit(takes()).is_none(), "the store refuses");
     assert_eq!(
-        it.commit(entered(&secret)),
+        it.commit(takes()),
         Some(Entered {
             password: true,
             client_secret: false
         })
     );
+    let record = it.stored(1);
+    assert!(record.candidate.is_none());
     assert_eq!(
-        it.stored(1).credential.password.unwrap().expose_secret(),
+        record.credential.password.unwrap().expose_secret(),
         "hunter2"
     );
+    it.hand(Job::Release { account: ACCOUNT });
     let pace = Tat(it.clock.steady().after(Duration::from_secs(60)));
     let durable = Durable {
         logins: pace,

@@ -1,5 +1,7 @@
 //! One exchange with a provider, against a real socket on the loopback address.
 
+use tokend_proto::SecretText;
+
 use super::*;
 use crate::testing::{Act, Provider, Site, grant, reply, secrets, soon};
 
@@ -28,7 +30,7 @@ fn held() -> Credential {
 async fn attempt(site: &Site, kind: Kind) -> Outcome {
     let upstream = upstream(site);
     let prepared = upstream
-        .prepare(site.account(), kind, &held(), None)
+        .prepare(site.account(), kind, &held(), None, None)
         .await
         .unwrap();
     soon(upstream.send(prepared)).await
@@ -155,7 +157,7 @@ async fn the_fingerprint_changes_with_configuration_and_secrets_only() {
             .unwrap()
     };
     let prepared = async |kind| {
-        up.prepare(site.account(), kind, &held(), None)
+        up.prepare(site.account(), kind, &held(), None, None)
             .await
             .unwrap()
             .fingerprint
@@ -195,7 +197,7 @@ async fn a_secret_that_cannot_be_had_stops_before_anything_is_sent() {
     site.secret("pw", PASSWORD, 0o644);
     let up = upstream(&site);
     let open = up
-        .prepare(site.account(), Kind::Login, &held(), None)
+        .prepare(site.account(), Kind::Login, &held(), None, None)
         .await
         .unwrap_err();
     assert!(matches!(open, PrepareError::Secret { .. }));
@@ -207,7 +209,7 @@ async fn a_secret_that_cannot_be_had_stops_before_anything_is_sent() {
     let path = site.account();
     site.secret("pw", "", 0o600);
     let empty = up
-        .prepare(path, Kind::Login, &held(), None)
+        .prepare(path, Kind::Login, &held(), None, None)
         .await
         .unwrap_err()
         .to_string();
@@ -226,7 +228,7 @@ async fn a_secret_that_cannot_be_had_stops_before_anything_is_sent() {
 async fn nothing_of_a_prepared_request_shows() {
     let site = site("http://127.0.0.1:1", "");
     let prepared = upstream(&site)
-        .prepare(site.account(), Kind::Login, &held(), None)
+        .prepare(site.account(), Kind::Login, &held(), None, None)
         .await
         .unwrap();
     let shown = format!("{prepared:?}");
@@ -234,4 +236,31 @@ async fn nothing_of_a_prepared_request_shows() {
         !shown.contains("correct") && !shown.contains(REFRESH),
         "{shown}"
     );
+}
+
+#[tokio::test]
+async fn what_a_person_enters_goes_before_what_is_stored_or_configured() {
+    for (kind, secret, sent) in [
+        (
+            Kind::Login,
+            LoginSecret::Password(SecretText::new("typed").unwrap()),
+            "password=typed",
+        ),
+        (
+            Kind::Refresh,
+            LoginSecret::RefreshToken(SecretText::new("typed").unwrap()),
+            "refresh_token=typed",
+        ),
+    ] {
+        let provider = Provider::start().await;
+        let site = site(&provider.base_url, "");
+        let upstream = upstream(&site);
+        let prepared = upstream
+            .prepare(site.account(), kind, &held(), Some(&secret), None)
+            .await
+            .unwrap();
+        soon(upstream.send(prepared)).await;
+        let seen = provider.seen();
+        assert!(seen[0].contains(sent), "{seen:?}");
+    }
 }

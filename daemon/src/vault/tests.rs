@@ -46,6 +46,7 @@ fn facts(now: Timestamp) -> impl Strategy<Value = Durable> {
         (
             option::of((near(), option::of(near()))),
             option::of((option::of(near()), any::<bool>(), any::<bool>())),
+            (any::<bool>(), any::<bool>()),
         ),
         (
             option::of(block),
@@ -58,7 +59,7 @@ fn facts(now: Timestamp) -> impl Strategy<Value = Durable> {
         .prop_map(
             |(
                 (attempts, logins, host, last, intent),
-                (held, refresh),
+                (held, refresh, (tried, spare)),
                 (block, problem, failures, deferral, no_verdict),
             )| Durable {
                 attempts: Tat(attempts),
@@ -79,6 +80,11 @@ fn facts(now: Timestamp) -> impl Strategy<Value = Durable> {
                     in_doubt,
                     refused,
                 }),
+                candidate: intent.filter(|_| tried).map(|kind| Candidate {
+                    attempt: AttemptId(last),
+                    kind,
+                }),
+                spare,
                 block,
                 problem,
                 failures,
@@ -100,7 +106,20 @@ fn written(durable: &Durable, clock: &Clock) -> Record {
         &mut record,
         durable.last_attempt,
         &Brought::Grant(Box::new(grant(Some("the-refresh-token")))),
+        None,
     );
+    // An attempt before this one left a refresh token of which nothing is known.
+    let entered = |text: &str| SecretText::new(text).unwrap();
+    let spare = LoginSecret::RefreshToken(entered("the-spare"));
+    take_candidate(&mut record, AttemptId(0), &spare);
+    settle_fate(&mut record, Fate::Spared, clock);
+    if let Some(candidate) = durable.candidate {
+        let secret = match candidate.kind {
+            Kind::Login => LoginSecret::Password(entered("the-candidate")),
+            Kind::Refresh => LoginSecret::RefreshToken(entered("the-candidate")),
+        };
+        take_candidate(&mut record, candidate.attempt, &secret);
+    }
     update(
         &mut record,
         durable,
@@ -256,16 +275,24 @@ fn a_token_the_wire_cannot_carry_is_neither_held_nor_served() {
     assert!(restored.durable.held.is_none() && restored.token.is_none());
 }
 
+/// Has a secret tried, and then this becomes of it.
+fn tried(record: &mut Record, secret: LoginSecret, fate: Fate, clock: &Clock) {
+    take_candidate(record, AttemptId(1), &secret);
+    settle_fate(record, fate, clock);
+    let once = format!("{:?}", record.credential);
+    settle_fate(record, fate, clock);
+    assert_eq!(format!("{:?}", record.credential), once, "twice is once");
+}
+
 #[test]
-fn what_a_person_entered_is_noted_with_its_time() {
+fn what_a_person_entered_takes_its_place_when_it_is_granted_and_not_before() {
     let (clock, hands) = started();
     let mut record = blank("ads#1", &clock);
     hands.advance(Duration::from_secs(60));
-    take_entered(
-        &mut record,
-        &LoginSecret::Password(SecretText::new("pw").unwrap()),
-        &clock,
-    );
+    let password = LoginSecret::Password(SecretText::new("pw").unwrap());
+    take_candidate(&mut record, AttemptId(1), &password);
+    assert_eq!(entered(&record), Entered::default(), "it is on trial");
+    settle_fate(&mut record, Fate::Takes, &clock);
     assert_eq!(
         entered(&record),
         Entered {
@@ -274,16 +301,10 @@ fn what_a_person_entered_is_noted_with_its_time() {
         }
     );
     assert_eq!(record.credential.entered_at, Some(WALL + 60_000));
-    take_entered(
-        &mut record,
-        &LoginSecret::ClientSecret(SecretText::new("cs").unwrap()),
-        &clock,
-    );
-    take_entered(
-        &mut record,
-        &LoginSecret::RefreshToken(SecretText::new("rt").unwrap()),
-        &clock,
-    );
+    let secret = LoginSecret::ClientSecret(SecretText::new("cs").unwrap());
+    tried(&mut record, secret, Fate::Takes, &clock);
+    let refresh_token = |text: &str| LoginSecret::RefreshToken(SecretText::new(text).unwrap());
+    tried(&mut record, refresh_token("rt"), Fate::Takes, &clock);
     assert_eq!(
         entered(&record),
         Entered {
@@ -291,15 +312,20 @@ fn what_a_person_entered_is_noted_with_its_time() {
             client_secret: true
         }
     );
-    assert_eq!(
-        record
-            .credential
-            .refresh_token
-            .as_ref()
-            .unwrap()
-            .expose_secret(),
-        "rt"
-    );
+    let held = |record: &Record| {
+        let text = |it: &Option<SecretString>| it.as_ref().map(|it| it.expose_secret().to_owned());
+        let credential = &record.credential;
+        (
+            text(&credential.refresh_token),
+            text(&credential.spare_refresh_token),
+        )
+    };
+    assert_eq!(held(&record), (Some("rt".into()), None));
+    tried(&mut record, refresh_token("unknown"), Fate::Spared, &clock);
+    assert_eq!(held(&record), (Some("rt".into()), Some("unknown".into())));
+    settle_fate(&mut record, Fate::SpareTakes, &clock);
+    settle_fate(&mut record, Fate::SpareTakes, &clock);
+    assert_eq!(held(&record), (Some("unknown".into()), None));
 }
 
 fn put(store: &MemoryStore, id: &str, clock: &Clock) {

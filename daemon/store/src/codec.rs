@@ -16,11 +16,13 @@ use zeroize::Zeroizing;
 use crate::account::AccountId;
 use crate::error::{QuarantineReason, StoreError};
 use crate::record::{
-    Anchor, Block, Credential, Intent, LastAttempt, NoVerdict, PaceMarks, Record, StoredGrant,
+    Anchor, Block, Candidate, CandidateKind, Credential, Intent, LastAttempt, NoVerdict, PaceMarks,
+    Record, StoredGrant,
 };
 
-/// The schema this build writes, and the newest it reads. Raise it with every new field: an older build then sets such a
-/// record aside instead of dropping what it does not know. Schema 2 has `host`; without it, a record of schema 1 is one of schema 2.
+/// The schema this build writes, and the newest it reads. Raise it when an older build would misread the records: it then says that
+/// they are newer. A field that is absent in most records needs no new schema, because a build that does not know it sets a record
+/// that has it aside and reads all others. Schema 2 has `host`; without it, a record of schema 1 is one of schema 2.
 pub(crate) const SCHEMA: u32 = 2;
 /// The oldest it reads.
 const OLDEST: u32 = 1;
@@ -117,6 +119,8 @@ struct Form<'a> {
     last_begun: u64,
     credential: CredentialForm<'a>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    candidate: Option<CandidateForm<'a>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     grant: Option<GrantForm<'a>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     host: Option<Cow<'a, str>>,
@@ -157,6 +161,16 @@ struct CredentialForm<'a> {
     refresh_refused: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     entered_at: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    spare_refresh_token: Option<Secret<'a>>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CandidateForm<'a> {
+    attempt: u64,
+    kind: CandidateKind,
+    secret: Secret<'a>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -186,7 +200,14 @@ impl<'a> From<&'a Record> for Form<'a> {
                 refresh_in_doubt: record.credential.refresh_in_doubt,
                 refresh_refused: record.credential.refresh_refused,
                 entered_at: record.credential.entered_at,
+                spare_refresh_token: (record.credential.spare_refresh_token.as_ref())
+                    .map(Secret::from),
             },
+            candidate: record.candidate.as_ref().map(|candidate| CandidateForm {
+                attempt: candidate.attempt,
+                kind: candidate.kind,
+                secret: Secret::from(&candidate.secret),
+            }),
             grant: record.grant.as_ref().map(|grant| GrantForm {
                 id: grant.id,
                 access_token: Secret::from(&grant.access_token),
@@ -224,7 +245,13 @@ impl From<Form<'_>> for Record {
                 refresh_in_doubt: form.credential.refresh_in_doubt,
                 refresh_refused: form.credential.refresh_refused,
                 entered_at: form.credential.entered_at,
+                spare_refresh_token: form.credential.spare_refresh_token.map(Secret::into_owned),
             },
+            candidate: form.candidate.map(|candidate| Candidate {
+                attempt: candidate.attempt,
+                kind: candidate.kind,
+                secret: candidate.secret.into_owned(),
+            }),
             grant: form.grant.map(|grant| StoredGrant {
                 id: grant.id,
                 access_token: grant.access_token.into_owned(),

@@ -63,8 +63,8 @@ pub use error::{
 };
 pub use memory::{Fault, MemoryStore};
 pub use record::{
-    Anchor, AttemptKind, Block, BlockReason, Credential, Intent, LastAttempt, NoVerdict, PaceMarks,
-    Record, StoredGrant,
+    Anchor, AttemptKind, Block, BlockReason, Candidate, CandidateKind, Credential, Intent,
+    LastAttempt, NoVerdict, PaceMarks, Record, StoredGrant,
 };
 pub use redb_store::RedbStore;
 pub use rotation::{Rotated, Settled, rotate_key_file, rotate_to, settle};

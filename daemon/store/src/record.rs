@@ -17,6 +17,9 @@ pub struct Record {
     pub last_begun: u64,
     /// The durable secrets.
     pub credential: Credential,
+    /// What a person entered and the attempt of `intent` tries: not in use yet. Stored before it is sent, since a refresh token may be
+    /// used up by being sent.
+    pub candidate: Option<Candidate>,
     /// The last grant, so that a restart costs the provider nothing.
     pub grant: Option<StoredGrant>,
     /// The provider's host that `pace.host_tat` is about, as the writer names it; `None` in records of before schema 2. Whoever reads
@@ -53,6 +56,7 @@ impl Record {
             identity: identity.to_owned(),
             last_begun: 0,
             credential: Credential::default(),
+            candidate: None,
             grant: None,
             host: None,
             pace: PaceMarks::default(),
@@ -98,6 +102,32 @@ pub struct Credential {
     pub refresh_refused: bool,
     /// When a person typed a part of this, Unix ms.
     pub entered_at: Option<i64>,
+    /// A refresh token that a person entered and that was sent, without an answer that tells what came of it. Kept beside the one in
+    /// use, for when nothing else is left.
+    pub spare_refresh_token: Option<SecretString>,
+}
+
+/// A credential that a person entered, before it is known to be right.
+#[derive(Debug, Clone)]
+pub struct Candidate {
+    /// Id of the attempt that tries it.
+    pub attempt: u64,
+    /// What kind of credential.
+    pub kind: CandidateKind,
+    /// The credential.
+    pub secret: SecretString,
+}
+
+/// What a person may enter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CandidateKind {
+    /// RFC 6749 section 4.3.
+    Password,
+    /// RFC 6749 section 2.3.1.
+    ClientSecret,
+    /// RFC 6749 section 1.5.
+    RefreshToken,
 }
 
 /// A grant as it is kept.

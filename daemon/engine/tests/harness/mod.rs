@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use tokend_engine::{
     AccountKey, Adoption, Answer, Asked, AttemptId, ClaimRefusal, Commit, Demand, Durable, Effect,
-    Engine, Event, Fault, GrantFacts, GrantId, HostKey, HostPlan, Kind, Plan, Publication, Rate,
-    RefreshPolicy, Reuse, StoreRefusal, Timestamp, Verdict, View, WaiterId, Want,
+    Engine, Event, Fault, GrantFacts, GrantId, HostKey, HostPlan, Keeping, Kind, Plan, Publication,
+    Rate, RefreshPolicy, Reuse, StoreRefusal, Timestamp, Unproved, Verdict, View, WaiterId, Want,
 };
 
 pub(crate) const A: AccountKey = AccountKey(1);
@@ -193,7 +193,7 @@ impl Desk {
     fn carry_out(&mut self, effect: Effect) {
         let now = self.at(0);
         let event = match effect {
-            Effect::Claim(key, id, _) => {
+            Effect::Claim(key, id, ..) => {
                 let refused = self.refuse.contains(&Step::Claim);
                 let result = (!refused).then_some(()).ok_or(ClaimRefusal::Store);
                 Event::Claimed(key, id, result)
@@ -319,6 +319,14 @@ impl Desk {
         match self.verdict(waiter) {
             Some(Verdict::Fault(fault)) => fault,
             other => panic!("{waiter:?} has no fault but {other:?}"),
+        }
+    }
+
+    /// What was told whoever entered something that was not granted.
+    pub(crate) fn unproven(&self, waiter: WaiterId) -> (Unproved, Keeping) {
+        match self.verdict(waiter) {
+            Some(Verdict::Unproven(it)) => (it.why, it.kept),
+            other => panic!("{waiter:?} was not told of a trial but {other:?}"),
         }
     }
 

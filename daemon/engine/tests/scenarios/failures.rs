@@ -130,8 +130,8 @@ fn force_and_a_credential_entered_lift_a_block_and_the_pace_stays() {
     ));
     assert_eq!(desk.sent().len(), 2);
     desk.advance(secs(3600));
-    let get = desk.get();
-    desk.token(get);
+    let entered = desk.enter(false);
+    desk.token(entered);
 }
 
 #[test]
@@ -222,7 +222,7 @@ fn a_secret_that_cannot_be_had_costs_no_pace_and_no_storm() {
     desk.hold.insert(Step::Claim);
     desk.force(3600);
     for _ in 0..60 {
-        let Some(tokend_engine::Effect::Claim(key, id, _)) = desk.held.pop_front() else {
+        let Some(tokend_engine::Effect::Claim(key, id, ..)) = desk.held.pop_front() else {
             desk.advance(secs(10));
             continue;
         };
@@ -255,7 +255,7 @@ fn a_refresh_token_no_request_can_carry_gives_way_to_a_login() {
         desk.hold.insert(Step::Claim);
         desk.force(3600);
         desk.advance(secs(1));
-        let Some(tokend_engine::Effect::Claim(key, id, Kind::Refresh)) = desk.held.pop_front()
+        let Some(tokend_engine::Effect::Claim(key, id, Kind::Refresh, _)) = desk.held.pop_front()
         else {
             panic!("a refresh was to be tried: {:?}", desk.held);
         };

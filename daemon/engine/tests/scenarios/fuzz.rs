@@ -132,10 +132,10 @@ fn report(effect: &Effect, how: u8, answer: Answer) -> Option<Event> {
     let bad = how.is_multiple_of(8);
     let stored = (!bad).then_some(()).ok_or(StoreRefusal);
     Some(match effect {
-        Effect::Claim(key, id, _) if how == 8 => {
+        Effect::Claim(key, id, ..) if how == 8 => {
             Event::Claimed(*key, *id, Err(ClaimRefusal::Secret))
         }
-        Effect::Claim(key, id, _) => {
+        Effect::Claim(key, id, ..) => {
             Event::Claimed(*key, *id, (!bad).then_some(()).ok_or(ClaimRefusal::Store))
         }
         Effect::Record(key, id, _) => Event::Recorded(*key, *id, stored),

@@ -9,4 +9,5 @@ mod need;
 mod refresh;
 mod restart;
 mod store;
+mod trial;
 mod wishes;

@@ -2,7 +2,7 @@
 //! happened last and whether or not somebody asks.
 
 use tokend_engine::{
-    Answer, ClaimRefusal, Effect, Event, Fault, Kind, Plan, RefreshPolicy, Reuse, Want,
+    Answer, ClaimRefusal, Effect, Event, Keeping, Kind, Plan, RefreshPolicy, Reuse, Want,
 };
 
 use crate::harness::{A, Desk, Step, granted, plan, rate, secs};
@@ -45,7 +45,7 @@ fn a_pasted_refresh_token_whose_first_use_fails_is_tried_again() {
         let mut desk = poor();
         desk.answers.extend([failure; 2]);
         let entered = desk.enter(true);
-        assert!(matches!(desk.fault(entered), Fault::Failed { .. }));
+        assert_eq!(desk.unproven(entered).1, Keeping::InPlace);
         desk.advance(secs(600));
         assert_eq!(desk.kinds(), [Kind::Refresh; 3], "{failure:?}");
         assert!(is_served(&desk), "{failure:?}");
@@ -176,7 +176,7 @@ fn a_secret_that_could_not_be_had_is_looked_for_again() {
     desk.hold.insert(Step::Claim);
     desk.adopt(A, always(), true, false);
     desk.advance(secs(1));
-    let Some(Effect::Claim(key, id, _)) = desk.held.pop_front() else {
+    let Some(Effect::Claim(key, id, ..)) = desk.held.pop_front() else {
         panic!("an attempt was to begin");
     };
     desk.hold.clear();

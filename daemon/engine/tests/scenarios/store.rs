@@ -1,6 +1,6 @@
 //! A store that refuses.
 
-use tokend_engine::{Effect, Event, Fault, Kind, Want};
+use tokend_engine::{Effect, Event, Fate, Fault, Kind, Want};
 
 use crate::harness::{A, Desk, Step, granted, plan, secs};
 
@@ -100,6 +100,8 @@ fn a_refused_change_does_not_make_a_stored_token_look_unstored() {
     let mut desk = Desk::with(plan());
     desk.get();
     desk.refuse.insert(Step::Commit);
+    desk.answers
+        .push_back(tokend_engine::Answer::CredentialRejected);
     desk.enter(false);
     desk.tell(Event::Replan {
         account: A,
@@ -145,12 +147,14 @@ fn a_wish_the_store_refuses_is_told_at_once_and_still_carried_out() {
         .log
         .iter()
         .filter_map(|(_, effect)| match effect {
-            Effect::Commit(_, commit) => Some((commit.entered.is_some(), commit.forget)),
+            Effect::Commit(_, commit) => Some((commit.fate, commit.forget)),
             _ => None,
         })
         .collect();
     assert!(
-        commits.iter().all(|commit| *commit == (true, false)),
+        commits
+            .iter()
+            .all(|commit| *commit == (Some(Fate::Takes), false)),
         "{commits:?}"
     );
     assert!(desk.engine.is_settled());

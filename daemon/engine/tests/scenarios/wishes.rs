@@ -1,6 +1,8 @@
 //! Entering, forgetting, removing, draining: what persons want while something runs.
 
-use tokend_engine::{AccountKey, Answer, Effect, Event, Fault, Kind, Missing, Plan, Verdict, Want};
+use tokend_engine::{
+    AccountKey, Answer, Effect, Event, Fate, Fault, Kind, Missing, Plan, Verdict, Want,
+};
 
 use crate::harness::{A, Desk, Step, granted, plan, rate, secs};
 
@@ -24,7 +26,7 @@ fn wishes_wait_for_the_attempt_in_flight_and_are_done_in_order() {
             Effect::Commit(_, commit) => Some((
                 commit.granted.is_some(),
                 commit.forget,
-                commit.entered.is_some(),
+                commit.fate == Some(Fate::Takes),
             )),
             _ => None,
         })
@@ -34,8 +36,7 @@ fn wishes_wait_for_the_attempt_in_flight_and_are_done_in_order() {
         [
             (true, false, false),
             (false, true, false),
-            (false, false, true),
-            (true, false, false)
+            (true, false, true)
         ]
     );
     assert_eq!(
@@ -84,19 +85,30 @@ fn a_credential_that_is_entered_is_answered_in_time() {
     desk.advance(secs(61));
     assert_eq!(desk.fault(behind_an_attempt), Fault::TimedOut);
     desk.answer(granted(3600));
-    let entered = desk.position(
-        0,
-        |e| matches!(e, Effect::Commit(_, commit) if commit.entered.is_some()),
-    );
-    assert_eq!(entered, None, "what was not begun is not done");
-    desk.hold.insert(Step::Commit);
-    let being_stored = desk.enter(false);
+    let tried = |desk: &Desk| {
+        desk.position(
+            0,
+            |e| matches!(e, Effect::Claim(_, _, _, entered) if entered.is_some()),
+        )
+    };
+    assert_eq!(tried(&desk), None, "what was not begun is not done");
+    let being_tried = desk.enter(false);
     desk.advance(secs(61));
-    assert_eq!(desk.fault(being_stored), Fault::TimedOut);
+    assert_eq!(desk.fault(being_tried), Fault::TimedOut);
+    desk.hold.insert(Step::Commit);
+    desk.answer(granted(3600));
+    let being_stored = desk.position(
+        0,
+        |e| matches!(e, Effect::Commit(_, commit) if commit.fate == Some(Fate::Takes)),
+    );
+    assert!(
+        being_stored.is_some(),
+        "nobody waits for it, and it goes on"
+    );
     desk.hold.clear();
     desk.let_go();
     assert!(desk.engine.is_settled());
-    assert_eq!(desk.sent().len(), 1);
+    assert_eq!(desk.sent().len(), 2);
 }
 
 #[test]

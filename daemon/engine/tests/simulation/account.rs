@@ -17,6 +17,10 @@ pub(crate) struct Flight {
     pub(crate) id: AttemptId,
     pub(crate) kind: Kind,
     pub(crate) secret: Option<Secret>,
+    /// Whether the credential of a login is the one the provider knows.
+    pub(crate) good: bool,
+    /// Whether it is made with what a person entered.
+    pub(crate) trial: bool,
     pub(crate) arrived: bool,
 }
 

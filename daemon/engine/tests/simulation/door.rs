@@ -72,6 +72,7 @@ impl World {
             (Kind::Refresh, Some(secret)) if !account.excused && provider.is_spent(secret) => {
                 "a rotated refresh token was lost"
             }
+            (Kind::Login, _) if account.flight.is_some_and(|flight| flight.trial) => return,
             (Kind::Login, _) if account.unrecognised.1 >= 3 && !account.insisted => {
                 "a fourth login is made by itself although nobody understood three"
             }
@@ -137,7 +138,12 @@ impl World {
         if fate == 11 && lucky {
             return (Answer::Unrecognised, None);
         }
-        let said = provider.process(now, kind, secret);
+        let good = self.accounts[a].flight.is_none_or(|flight| flight.good);
+        let provider = &mut self.accounts[a].provider;
+        let said = match good {
+            true => provider.process(now, kind, secret),
+            false => Said::CredentialRejected,
+        };
         match (fate, said) {
             (8 | 9, _) => (Answer::MaybeSent, None),
             (10, _) => (

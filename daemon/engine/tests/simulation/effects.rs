@@ -3,18 +3,18 @@
 //! Owns the order of things as the shell sees it: what was claimed, recorded, sent, stored and published.
 
 use tokend_engine::{
-    AccountKey, AttemptId, ClaimRefusal, Commit, Durable, Effect, Kind, Publication, Verdict,
-    WaiterId,
+    AccountKey, Answer, AttemptId, ClaimRefusal, Commit, Durable, Effect, Fate, Keeping, Kind,
+    Publication, Unproved, Unproven, Verdict, WaiterId,
 };
 
 use crate::account::Flight;
-use crate::store::{Purpose, Write};
+use crate::store::{Entered, Purpose, Write};
 use crate::world::{Echo, Happening, MINUTE, SECOND, World};
 
 impl World {
     pub(crate) fn carry_out(&mut self, effect: Effect) {
         match effect {
-            Effect::Claim(key, id, _) => self.claim(index(key), id),
+            Effect::Claim(key, id, _, by) => self.claim(index(key), id, by),
             Effect::Record(key, id, durable) => self.record(index(key), id, &durable),
             Effect::Send(key, id, kind) => self.send(index(key), id, kind),
             Effect::Commit(key, commit) => self.commit(index(key), &commit),
@@ -52,15 +52,18 @@ impl World {
         }
     }
 
-    fn claim(&mut self, a: usize, id: AttemptId) {
+    fn claim(&mut self, a: usize, id: AttemptId, entered_by: Option<WaiterId>) {
         let account = &mut self.accounts[a];
         if account.admitted.is_some() || account.flight.is_some() || account.write.is_some() {
             return self.breaks(format!("account {a} claims while something is under way"));
         }
-        if account.blocked {
+        if account.blocked && entered_by.is_none() {
             return self.breaks(format!(
                 "account {a} is tried again although nothing changed"
             ));
+        }
+        if let Err(why) = account.vault.try_entered(entered_by) {
+            return self.breaks(format!("account {a}: {why}"));
         }
         account.admitted = Some(id);
         let host = &mut self.hosts[account.plan.host.0 as usize];
@@ -85,6 +88,8 @@ impl World {
         if admitted != Some(id) || durable.intent.map(|intent| intent.attempt) != Some(id) {
             return self.breaks(format!("account {a} records what it has not claimed"));
         }
+        let vault = &mut self.accounts[a].vault;
+        vault.candidate = vault.trying;
         self.write(a, durable, Purpose::Intent(id));
     }
 
@@ -123,7 +128,12 @@ impl World {
         if account.flight.is_some() {
             return self.breaks(format!("account {a} has two attempts at once"));
         }
-        let secret = account.vault.refresh.filter(|_| kind == Kind::Refresh);
+        let (secret, good) = match account.vault.trying {
+            Some(Entered::Refresh(secret)) => (Some(secret), true),
+            Some(Entered::Password(good)) => (None, good),
+            None => (account.vault.refresh, true),
+        };
+        let secret = secret.filter(|_| kind == Kind::Refresh);
         if kind == Kind::Refresh && secret.is_none() {
             return self.breaks(format!("account {a} refreshes with nothing"));
         }
@@ -131,6 +141,8 @@ impl World {
             id,
             kind,
             secret,
+            good,
+            trial: account.vault.trying.is_some(),
             arrived: false,
         });
         let wait = match self.misfortune(30) {
@@ -155,17 +167,78 @@ impl World {
         if self.accounts[a].flight.is_some() || commit.durable.intent.is_some() {
             return self.breaks(format!("account {a} commits in mid-attempt"));
         }
+        self.fate_of_entered(a, commit);
         if let Err(why) = self.accounts[a].vault.apply(commit) {
             return self.breaks(format!("account {a}: {why}"));
         }
         let purpose = Purpose::Outcome {
             granted: commit.granted,
-            entered: commit.entered,
             forget: commit.forget,
         };
         self.write(a, &commit.durable, purpose);
         if self.misfortune(3) {
             self.after(0, Happening::Edit(a));
+        }
+    }
+
+    /// What was entered takes the place of what was held: only with a grant, or where nothing could be lost by it.
+    fn fate_of_entered(&mut self, a: usize, commit: &Commit) {
+        let account = &mut self.accounts[a];
+        let taken = match commit.fate {
+            Some(Fate::Takes) if account.vault.brought(commit).is_some() => {
+                // Accepted, and without an access token to hand out.
+                account.owned = account.vault.brought(commit);
+                account.excused = false;
+                account.blocked = commit.durable.block.is_some();
+                return;
+            }
+            Some(Fate::Takes) if commit.granted.is_none() => match account.vault.candidate {
+                Some(Entered::Refresh(secret)) => secret,
+                Some(Entered::Password(_)) => {
+                    return self.breaks(format!("account {a} takes a password unproven"));
+                }
+                None => return,
+            },
+            Some(Fate::SpareTakes) => match account.vault.spare {
+                Some(secret) => secret,
+                None => return,
+            },
+            _ => return,
+        };
+        let soon = self.now + MINUTE + account.drift;
+        let lives = |secret| account.provider.lives(secret, soon);
+        let lost = account
+            .owned
+            .filter(|_| !account.excused)
+            .is_some_and(lives)
+            && !account.plan.refresh_needs_access;
+        account.owned = Some(taken);
+        account.excused = true;
+        if commit.fate == Some(Fate::Takes) {
+            account.understood();
+            account.unrecognised.0 = commit.durable.no_verdict.refreshes;
+        }
+        account.blocked = commit.durable.block.is_some();
+        self.tally.taken += 1;
+        if lost {
+            self.breaks(format!(
+                "account {a} gives a living refresh token up for one that was not granted"
+            ));
+        }
+    }
+
+    /// What was entered was not granted: nobody may be told so of something else, and nothing of the old may be gone.
+    fn told_unproven(&mut self, a: usize, it: Unproven) {
+        self.tally.unproven += 1;
+        if matches!(it.why, Unproved::Answered(Answer::Granted(_))) {
+            self.breaks(format!("account {a} calls a grant unproven"));
+        }
+        let refused = matches!(
+            it.why,
+            Unproved::Answered(Answer::RefreshRejected) | Unproved::NotPrepared(_)
+        );
+        if refused && it.kept != Keeping::Dropped {
+            self.breaks(format!("account {a} keeps what was refused"));
         }
     }
 
@@ -223,6 +296,7 @@ impl World {
                 }
             }
             Verdict::Done => {}
+            Verdict::Unproven(it) => self.told_unproven(a, it),
             Verdict::Fault(fault) => self.told(waiting, fault),
         }
     }

@@ -7,7 +7,7 @@ use tokend_engine::{
 };
 
 use crate::provider::Grant;
-use crate::store::{Brought, Entered, Purpose};
+use crate::store::{Brought, Purpose};
 use crate::world::{DAY, Echo, HOUR, Happening, MINUTE, SECOND, World, key};
 
 impl World {
@@ -84,11 +84,7 @@ impl World {
                 account.recorded = write.says_ok.then_some(id);
                 Event::Recorded(key(a), id, result)
             }
-            Purpose::Outcome {
-                granted,
-                entered,
-                forget,
-            } => {
+            Purpose::Outcome { granted, forget } => {
                 if forget && write.lands {
                     // Also where the store says that it is not.
                     account.owned = None;
@@ -103,7 +99,7 @@ impl World {
                     *side = Some(id.0);
                 }
                 if write.says_ok {
-                    self.wish_landed(a, entered, forget);
+                    self.wish_landed(a, forget);
                 }
                 Event::Committed(key(a), result)
             }
@@ -111,18 +107,10 @@ impl World {
         self.tell(event);
     }
 
-    pub(crate) fn wish_landed(&mut self, a: usize, entered: Option<WaiterId>, forget: bool) {
-        let account = &mut self.accounts[a];
+    pub(crate) fn wish_landed(&mut self, a: usize, forget: bool) {
         if forget {
+            let account = &mut self.accounts[a];
             account.owned = None;
-        }
-        match entered.and_then(|waiter| account.vault.entered.remove(&waiter)) {
-            Some(Entered::Refresh(secret)) => {
-                (account.owned, account.excused) = (Some(secret), false);
-            }
-            Some(Entered::Password) | None => {}
-        }
-        if forget || entered.is_some() {
             account.blocked = false;
             account.understood();
         }
@@ -177,6 +165,8 @@ impl World {
                     if grant.refresh.is_some() || flight.kind == Kind::Login {
                         self.tally.rotations += 1;
                         account.owned = grant.refresh;
+                    } else if flight.trial {
+                        account.owned = flight.secret;
                     }
                     account.excused = facts.refresh_token_lost && flight.kind == Kind::Refresh;
                     account.blocked = false;
@@ -189,11 +179,24 @@ impl World {
                     let brought = Brought::RefreshToken(refresh);
                     account.vault.grants.insert(id.0, brought);
                     self.tally.halves += 1;
-                    account.owned = Some(refresh);
-                    account.excused = false;
+                    if !flight.trial {
+                        account.owned = Some(refresh);
+                        account.excused = false;
+                    }
                 }
-                account.blocked = misconfigured && !account.cured_in_flight;
+                // Of a trial it is said when what was entered takes its place.
+                if !flight.trial {
+                    account.blocked = misconfigured && !account.cured_in_flight;
+                }
             }
+            // Nothing that is said of a trial is said of what is held.
+            Answer::RefreshRejected
+            | Answer::MaybeSent
+            | Answer::Misbehaved { .. }
+            | Answer::CredentialRejected
+            | Answer::Misconfigured
+            | Answer::Unrecognised
+                if flight.trial => {}
             Answer::Unrecognised if account.cured_in_flight => account.understood(),
             Answer::Unrecognised => match flight.kind {
                 Kind::Refresh => account.unrecognised.0 += 1,

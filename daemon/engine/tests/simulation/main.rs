@@ -50,7 +50,14 @@ fn every_promise_holds_on_every_seed() {
         "{total:?}"
     );
     assert!(total.halves >= BY_CHANCE / 4, "{total:?}");
-    let once = [total.swaps, total.suspends, total.steps, total.echoes];
+    let once = [
+        total.swaps,
+        total.suspends,
+        total.steps,
+        total.echoes,
+        total.unproven,
+        total.taken,
+    ];
     assert!(once.into_iter().all(|what| each(what) >= 1), "{total:?}");
 }
 

@@ -5,7 +5,7 @@
 use tokend_engine::{Demand, Event, Fault, GrantId, Plan, WaiterId, Want};
 
 use crate::account::Account;
-use crate::provider::Access;
+use crate::provider::{Access, Secret};
 use crate::store::Entered;
 use crate::world::{HOUR, Happening, MINUTE, SECOND, Waiting, World, key, say};
 
@@ -165,6 +165,7 @@ impl World {
         }
         let by = self.now + self.rng.between(SECOND, 5 * MINUTE);
         let password = self.accounts[a].can_login && self.rng.chance(500);
+        let right = self.rng.chance(700);
         let waiter = self.wait_for(Waiting {
             account: a,
             answer_by: Some(by),
@@ -175,10 +176,14 @@ impl World {
         let (now, account) = (self.now, &mut self.accounts[a]);
         let entered = match password {
             true => {
-                account.provider.credential_ok = true;
-                Entered::Password
+                account.provider.credential_ok |= right;
+                Entered::Password(right)
             }
-            false => Entered::Refresh(account.provider.found_family(now)),
+            false if right => Entered::Refresh(account.provider.found_family(now)),
+            false => Entered::Refresh(Secret {
+                family: usize::MAX,
+                serial: 0,
+            }),
         };
         account.vault.entered.insert(waiter, entered);
         let can_login = account.can_login;

@@ -41,11 +41,8 @@ impl World {
                 account.disk = Some(write.record);
                 account.drift_written = account.drift;
                 account.host_drift_written = self.hosts[account.plan.host.0 as usize].drift;
-                if let Purpose::Outcome {
-                    entered, forget, ..
-                } = purpose
-                {
-                    self.wish_landed(a, entered, forget);
+                if let Purpose::Outcome { forget, .. } = purpose {
+                    self.wish_landed(a, forget);
                 }
             }
         }
@@ -120,8 +117,9 @@ impl World {
             if let Some(Intent { kind, .. }) = durable.and_then(|durable| durable.intent) {
                 // Died between sending and storing: whatever that brought is lost, and what it spent may be spent.
                 let doubted = durable.and_then(|durable| durable.refresh);
-                account.excused =
-                    kind == Kind::Refresh || doubted.is_some_and(|refresh| refresh.in_doubt);
+                let trial = durable.is_some_and(|durable| durable.candidate.is_some());
+                account.excused = (kind == Kind::Refresh && !trial)
+                    || doubted.is_some_and(|refresh| refresh.in_doubt);
                 account.owned = account.disk.as_ref().and_then(|record| record.refresh);
             }
             account.cured_in_flight = false;

@@ -175,6 +175,8 @@ impl Tally {
         self.rotations += other.rotations;
         self.halves += other.halves;
         self.swaps += other.swaps;
+        self.unproven += other.unproven;
+        self.taken += other.taken;
         self.suspends += other.suspends;
         self.steps += other.steps;
         self.echoes += other.echoes;

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use tokend_engine::{AttemptId, Commit, Durable, Kind, WaiterId};
+use tokend_engine::{AttemptId, Commit, Durable, Fate, Kind, WaiterId};
 
 use crate::clocks::{Anchor, Restored};
 use crate::provider::{Access, Grant, Secret};
@@ -17,6 +17,8 @@ pub(crate) struct Record {
     pub(crate) durable: Durable,
     pub(crate) refresh: Option<Secret>,
     pub(crate) access: Option<(u64, Access)>,
+    pub(crate) candidate: Option<Entered>,
+    pub(crate) spare: Option<Secret>,
 }
 
 /// A write under way.
@@ -35,7 +37,6 @@ pub(crate) enum Purpose {
     Intent(AttemptId),
     Outcome {
         granted: Option<AttemptId>,
-        entered: Option<WaiterId>,
         forget: bool,
     },
 }
@@ -44,7 +45,8 @@ pub(crate) enum Purpose {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Entered {
     Refresh(Secret),
-    Password,
+    /// Whether it is the right one.
+    Password(bool),
 }
 
 /// The secrets in memory.
@@ -53,6 +55,11 @@ pub(crate) struct Vault {
     pub(crate) refresh: Option<Secret>,
     pub(crate) access: Option<(u64, Access)>,
     pub(crate) entered: BTreeMap<WaiterId, Entered>,
+    /// What the attempt under way is made with, and it alone; and what of that is in the record.
+    pub(crate) trying: Option<Entered>,
+    pub(crate) candidate: Option<Entered>,
+    /// A refresh token kept beside the one held.
+    pub(crate) spare: Option<Secret>,
     pub(crate) grants: BTreeMap<u64, Brought>,
 }
 
@@ -75,6 +82,8 @@ impl Vault {
         };
         Self {
             refresh: record.and_then(|record| record.refresh),
+            candidate: record.and_then(|record| record.candidate),
+            spare: record.and_then(|record| record.spare),
             access: record
                 .and_then(|record| record.access)
                 .zip(held)
@@ -83,22 +92,52 @@ impl Vault {
         }
     }
 
+    /// An attempt is claimed: with what this waiter entered, or with what is held.
+    pub(crate) fn try_entered(&mut self, by: Option<WaiterId>) -> Result<(), String> {
+        self.trying = by.and_then(|waiter| self.entered.remove(&waiter));
+        match by {
+            Some(waiter) if self.trying.is_none() => {
+                Err(format!("a trial of what nobody entered: {waiter:?}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The refresh token of a success that brought nothing else.
+    pub(crate) fn brought(&self, commit: &Commit) -> Option<Secret> {
+        match self.grants.get(&commit.granted?.0)? {
+            Brought::RefreshToken(secret) => Some(*secret),
+            Brought::Grant(..) => None,
+        }
+    }
+
     /// Puts the secrets of a commit in their place.
     pub(crate) fn apply(&mut self, commit: &Commit) -> Result<(), String> {
         if commit.forget {
-            (self.refresh, self.access) = (None, None);
+            *self = Self {
+                entered: std::mem::take(&mut self.entered),
+                ..Self::default()
+            };
         }
-        if let Some(waiter) = commit.entered {
-            match self.entered.get(&waiter) {
-                Some(Entered::Refresh(secret)) => self.refresh = Some(*secret),
-                Some(Entered::Password) => {}
-                None => return Err(format!("commit of a credential nobody entered: {waiter:?}")),
-            }
+        match commit.fate {
+            None => {}
+            Some(Fate::Takes) => match self.candidate.take() {
+                Some(Entered::Refresh(secret)) => self.refresh = Some(secret),
+                Some(Entered::Password(_)) | None => {}
+            },
+            Some(Fate::Spared) => match self.candidate.take() {
+                Some(Entered::Refresh(secret)) => self.spare = Some(secret),
+                Some(Entered::Password(_)) | None => {}
+            },
+            Some(Fate::SpareTakes) => self.refresh = self.spare.take().or(self.refresh),
         }
         if let Some(id) = commit.granted {
             match self.grants.get(&id.0).copied() {
                 None => return Err(format!("commit of a grant that never came: {id:?}")),
-                Some(Brought::RefreshToken(refresh)) => self.refresh = Some(refresh),
+                Some(Brought::RefreshToken(refresh)) => match commit.fate {
+                    Some(Fate::Spared) => self.spare = Some(refresh),
+                    _ => self.refresh = Some(refresh),
+                },
                 Some(Brought::Grant(kind, grant)) => {
                     self.access = Some((id.0, grant.access));
                     self.refresh = match kind {
@@ -119,6 +158,17 @@ impl Vault {
         if durable.held.is_none() {
             self.access = None;
         }
+        if durable.candidate.is_none() {
+            self.candidate = None;
+        }
+        if !durable.spare {
+            self.spare = None;
+        }
+        if durable.candidate.is_some() != self.candidate.is_some()
+            || durable.spare != self.spare.is_some()
+        {
+            return Err("the state mentions something entered that is not there".into());
+        }
         if durable.refresh.is_some() != self.refresh.is_some() {
             return Err("the state mentions a refresh token that is not there".into());
         }
@@ -133,6 +183,8 @@ impl Vault {
             durable: durable.clone(),
             refresh: self.refresh,
             access: self.access,
+            candidate: self.candidate,
+            spare: self.spare,
         })
     }
 }

@@ -106,6 +106,9 @@ pub(crate) struct Tally {
     /// Refresh tokens that came without an access token that can be handed out.
     pub(crate) halves: u64,
     pub(crate) swaps: u64,
+    /// What was entered and not granted; and what was taken into use all the same.
+    pub(crate) unproven: u64,
+    pub(crate) taken: u64,
     pub(crate) suspends: u64,
     pub(crate) steps: u64,
     pub(crate) echoes: u64,

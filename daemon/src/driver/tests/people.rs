@@ -52,7 +52,7 @@ async fn a_password_that_was_entered_is_tried_stored_and_used_again() {
     );
     assert_eq!(
         done(enter(&daemon, "hunter2").await),
-        "stored, and it works: account ads has a token"
+        "stored: the provider accepted it, and account ads has a token of it"
     );
     assert!(provider.seen()[0].contains("password=hunter2"));
     daemon.drain().await;
@@ -74,7 +74,7 @@ async fn a_password_that_was_entered_is_tried_stored_and_used_again() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_told_and_a_better_one_helps() {
+async fn a_wrong_password_is_told_and_not_stored_and_a_better_one_helps() {
     let provider = Provider::start().await;
     provider.then(reply("400 Bad Request", r#"{"error":"invalid_grant"}"#));
     let daemon = Daemon::start(&without_secret(&provider), &MemoryStore::new()).await;
@@ -82,14 +82,18 @@ async fn a_wrong_password_is_told_and_a_better_one_helps() {
     assert_eq!(wrong.code, FaultCode::LoginRequired);
     assert!(
         wrong.message.starts_with(
-            "what you entered is stored, but no token came of it: the provider refuses"
-        ),
+            "account ads: the provider refused the login with the password you entered ("
+        ) && wrong.message.contains("it is not stored"),
         "{wrong:?}"
     );
     assert!(!wrong.message.contains("wrong"), "{wrong:?}");
     assert_eq!(
-        daemon.get("ads").await.unwrap_err().code,
-        FaultCode::LoginRequired
+        wrong.advice.as_deref(),
+        Some("enter the right one: `tokenctl login ads`")
+    );
+    assert_eq!(
+        daemon.get("ads").await.unwrap_err().message,
+        "account ads has no credential to log in with"
     );
     assert_eq!(provider.seen().len(), 1);
     done(enter(&daemon, "right").await);
@@ -97,7 +101,7 @@ async fn a_wrong_password_is_told_and_a_better_one_helps() {
 }
 
 #[tokio::test]
-async fn what_was_entered_while_the_store_refuses_is_not_lost() {
+async fn what_was_entered_while_the_store_refuses_is_not_tried() {
     let provider = Provider::start().await;
     let (site, store) = (without_secret(&provider), MemoryStore::new());
     let daemon = Daemon::start(&site, &store).await;
@@ -106,27 +110,83 @@ async fn what_was_entered_while_the_store_refuses_is_not_lost() {
     assert_eq!(told.code, FaultCode::StoreUnavailable);
     assert!(
         told.message
-            .starts_with("what you entered is used, but only in memory"),
+            .starts_with("the password you entered is not stored and was not tried"),
         "{told:?}"
     );
-    let wait = Request::Get {
-        account: name("ads"),
-        min_validity_ms: None,
-        wait_ms: 20_000,
-        timeout_ms: 20_000,
-    };
-    assert_eq!(token_of(daemon.ask(wait).await).unwrap(), "token-1");
+    assert!(provider.seen().is_empty());
+}
+
+#[tokio::test]
+async fn what_was_granted_while_the_store_refuses_is_not_lost() {
+    let provider = Provider::start().await;
+    let (site, store) = (without_secret(&provider), MemoryStore::new());
+    let daemon = Daemon::start(&site, &store).await;
+    store.fail_commit(2, tokend_store::Fault::DISK_FULL);
+    let told = fault(enter(&daemon, "hunter2").await);
+    assert_eq!(told.code, FaultCode::StoreUnavailable);
     assert!(
-        provider.seen()[0].contains("password=hunter2"),
-        "{:?}",
-        provider.seen()
+        told.message.starts_with(
+            "the provider accepted the password you entered, which is used but only in memory"
+        ),
+        "{told:?}"
     );
+    assert_eq!(daemon.get("ads").await.unwrap(), "token-1");
+    let id = record_id(&site.account()).unwrap();
+    soon(async {
+        loop {
+            let record = store.read(&id).unwrap().unwrap().1;
+            if record.credential.password.is_some() {
+                assert!(record.candidate.is_none());
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+async fn enter_refresh_token(daemon: &Daemon, token: &str) -> Response {
+    let secret = LoginSecret::RefreshToken(SecretText::new(token).unwrap());
+    daemon
+        .ask(Request::Login {
+            account: name("ads"),
+            secret,
+        })
+        .await
+}
+
+fn granted(access: &str, refresh: &str) -> String {
+    format!(
+        r#"{{"access_token":"{access}","token_type":"Bearer","expires_in":3600,"refresh_token":"{refresh}"}}"#
+    )
+}
+
+#[tokio::test]
+async fn a_mistyped_refresh_token_leaves_the_one_that_is_held_in_use() {
+    let provider = Provider::start().await;
+    let (site, store) = (site(&provider), MemoryStore::new());
+    let daemon = Daemon::start(&site, &store).await;
+    provider.then(reply("200 OK", &granted("first", "held")));
+    assert_eq!(daemon.get("ads").await.unwrap(), "first");
+    provider.then(reply("400 Bad Request", r#"{"error":"invalid_grant"}"#));
+    let told = fault(enter_refresh_token(&daemon, "typo").await);
+    assert_eq!(told.code, FaultCode::LoginRequired);
+    assert!(
+        told.message
+            .starts_with("account ads: the provider refused the refresh token you entered"),
+        "{told:?}"
+    );
+    assert_eq!(daemon.get("ads").await.unwrap(), "first", "it is served on");
+    let seen = provider.seen();
+    assert_eq!(seen.len(), 2, "no login follows: {seen:?}");
+    assert!(seen[1].contains("refresh_token=typo"), "{seen:?}");
     let record = store
         .read(&record_id(&site.account()).unwrap())
         .unwrap()
         .unwrap()
         .1;
-    assert!(record.credential.password.is_some());
+    let held = record.credential.refresh_token.unwrap();
+    assert_eq!(secrecy::ExposeSecret::expose_secret(&held), "held");
 }
 
 #[tokio::test]

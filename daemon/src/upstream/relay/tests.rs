@@ -33,7 +33,7 @@ async fn attempt(base_url: &str, egress: Option<Egress>) -> Outcome {
     let upstream = upstream(&site, egress);
     let nothing = Credential::default();
     let prepared = upstream
-        .prepare(site.account(), Kind::Login, &nothing, None)
+        .prepare(site.account(), Kind::Login, &nothing, None, None)
         .await
         .unwrap();
     soon(upstream.send(prepared)).await

@@ -37,7 +37,7 @@ async fn attempt(site: &Site, egress: Option<Egress>) -> Outcome {
     let upstream = upstream(site, egress);
     let nothing = Credential::default();
     let prepared = upstream
-        .prepare(site.account(), Kind::Login, &nothing, None)
+        .prepare(site.account(), Kind::Login, &nothing, None, None)
         .await
         .unwrap();
     soon(upstream.send(prepared)).await
@@ -171,7 +171,7 @@ async fn a_proxy_whose_password_cannot_be_had_is_sent_nothing() {
     site.secret("proxy", PASSWORD, 0o644);
     let nothing = Credential::default();
     let upstream = upstream(&site, None);
-    let prepare = upstream.prepare(site.account(), Kind::Login, &nothing, None);
+    let prepare = upstream.prepare(site.account(), Kind::Login, &nothing, None, None);
     let error = prepare.await.unwrap_err();
     assert!(matches!(error, PrepareError::Proxy { .. }), "{error:?}");
     let told = error.to_string();

@@ -52,6 +52,22 @@ fn the_golden_record_decodes_and_encodes_to_the_same_bytes() {
 }
 
 #[test]
+fn what_a_person_entered_and_is_not_in_use_yet_is_kept_and_needs_no_newer_schema() {
+    let golden = include_str!("../../tests/golden/record-v2-candidate.json").trim_end();
+    let record = decode(golden.as_bytes()).unwrap();
+    let candidate = record.candidate.as_ref().unwrap();
+    assert_eq!(
+        (candidate.attempt, candidate.kind),
+        (17, CandidateKind::RefreshToken)
+    );
+    assert_eq!(candidate.secret.expose_secret(), "rt-entered");
+    let spare = record.credential.spare_refresh_token.as_ref().unwrap();
+    assert_eq!(spare.expose_secret(), "rt-spare");
+    assert_eq!(text(&record).as_slice(), golden.as_bytes());
+    assert!(!format!("{record:?}").contains("rt-"), "{record:?}");
+}
+
+#[test]
 fn a_record_of_schema_1_lacks_only_the_name_of_its_host() {
     let mut record = decode(FIRST.trim_end().as_bytes()).unwrap();
     assert_eq!(record.host, None);

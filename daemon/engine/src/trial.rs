@@ -1,0 +1,262 @@
+//! What a person entered, tried by itself.
+//!
+//! Owns the rule that a credential replaces another only once it was granted and that is durable: until then what is held stays
+//! as it is, is served, and is what every other attempt is made with. A trial is an attempt like any other, with an intent, a debit
+//! and an answer; its intent is stored together with the candidate, so that a refresh token that was sent is never only in memory.
+//! Must never take a credential into use because of an answer that does not grant, but where nothing else is held.
+
+use crate::account::{Account, Context, Phase, Saving, Trial, Wish};
+use crate::backoff::told;
+use crate::durable::{Block, Candidate, Kind, RefreshToken};
+use crate::effect::{Fate, Fault, Keeping, Problem, Unproved, Unproven, Verdict};
+use crate::event::{Answer, Attempt, Cause, ClaimRefusal};
+use crate::plan::Reuse;
+use crate::time::Timestamp;
+use crate::verdict::NoVerdict;
+use crate::waiting::settle;
+
+/// A refresh token about which nothing is known yet.
+const NEW: RefreshToken = RefreshToken {
+    expires: None,
+    in_doubt: false,
+    refused: false,
+};
+
+impl Account {
+    /// Begins to try what stands first among the wishes, or takes it to the line of the host. `false` when whoever entered it was told
+    /// that it cannot be tried now: then the wish is gone.
+    pub(crate) fn try_entered(&mut self, ctx: &mut Context<'_>, trial: Trial) -> bool {
+        if self.entered_from(trial, ctx.now) > ctx.now {
+            self.wishes.pop_front();
+            let fault = self.entered_too_soon(trial, ctx.now);
+            settle(ctx, trial.waiter, Verdict::Fault(fault));
+            return false;
+        }
+        let turn = std::mem::take(&mut ctx.turn);
+        let host = self.plan.host_of(trial.kind);
+        if !ctx.hosts.admit(host, ctx.key, ctx.now, turn) {
+            self.phase = Phase::InLine(host);
+            self.wait_in_line(ctx, host);
+            return matches!(self.phase, Phase::InLine(_));
+        }
+        self.wishes.pop_front();
+        self.trial = Some(trial);
+        self.begin(ctx, trial.kind, host, Cause::Entered);
+        true
+    }
+
+    /// The earliest time at which what was entered may be tried. A person shortens our own backoff, never what the provider named.
+    pub(crate) fn entered_from(&self, trial: Trial, now: Timestamp) -> Timestamp {
+        let named = self.deferral.filter(|deferral| deferral.told);
+        self.paced(trial.kind, now)
+            .max(named.map_or(now, |deferral| deferral.until))
+    }
+
+    /// What whoever entered it is told when it may not be tried yet.
+    pub(crate) fn entered_too_soon(&self, trial: Trial, now: Timestamp) -> Fault {
+        self.not_before(trial.kind, self.entered_from(trial, now), now)
+    }
+
+    /// The trial under way does not come to its request. Told with `fault`, or with what the pace says now.
+    pub(crate) fn not_tried(&mut self, ctx: &mut Context<'_>, fault: Option<Fault>) {
+        if let Some(trial) = self.trial {
+            let fault = fault.unwrap_or_else(|| self.entered_too_soon(trial, ctx.now));
+            self.tell_trial(ctx, fault);
+            self.trial = None;
+        }
+    }
+
+    /// Answers whoever entered what is being tried, before that is over.
+    pub(crate) fn tell_trial(&mut self, ctx: &mut Context<'_>, fault: Fault) {
+        if let Some(trial) = self.trial.as_mut().filter(|trial| !trial.told) {
+            trial.told = true;
+            settle(ctx, trial.waiter, Verdict::Fault(fault));
+        }
+    }
+
+    /// No request could be made with what was entered.
+    pub(crate) fn not_prepared(&mut self, ctx: &mut Context<'_>, refusal: ClaimRefusal) {
+        if let Some(trial) = self.trial.take() {
+            let why = Unproved::NotPrepared(refusal);
+            self.tell_unproven(ctx, trial, why, Keeping::Dropped);
+        }
+    }
+
+    /// The provider answered the request that was made with what was entered, or did not.
+    pub(crate) fn conclude(
+        &mut self,
+        ctx: &mut Context<'_>,
+        attempt: Attempt,
+        trial: Trial,
+        answer: Answer,
+    ) -> Saving {
+        let outcome = Saving::outcome(attempt.id, false);
+        if let Answer::Granted(facts) = answer {
+            self.can_login = trial.can_login;
+            self.unsendable = false;
+            self.spare = false;
+            if trial.kind == Kind::Refresh {
+                self.refresh = Some(NEW);
+            }
+            self.take_grant(ctx, attempt, facts);
+            return Saving {
+                granted: true,
+                wish: Some(Wish::Enter(trial)),
+                told: trial.told,
+                fate: Some(Fate::Takes),
+                ..outcome
+            };
+        }
+        let kept = self.keep(ctx, attempt, trial, answer);
+        self.tell_unproven(ctx, trial, Unproved::Answered(answer), kept);
+        Saving {
+            renewed: matches!(answer, Answer::Renewed { .. }),
+            fate: match kept {
+                Keeping::Dropped => None,
+                Keeping::Beside => Some(Fate::Spared),
+                Keeping::InPlace => Some(Fate::Takes),
+            },
+            ..outcome
+        }
+    }
+
+    /// What becomes of a candidate that was not granted.
+    ///
+    /// A password or a client secret is not used up by being tried, and whoever entered it still has it. A refresh token may be: where
+    /// nothing else is held it is given up only when the provider refuses it.
+    fn keep(
+        &mut self,
+        ctx: &mut Context<'_>,
+        attempt: Attempt,
+        trial: Trial,
+        answer: Answer,
+    ) -> Keeping {
+        if matches!(answer, Answer::Renewed { .. }) {
+            // Accepted, and it brought a refresh token; but no access token to replace the one held with.
+            if self.holds(ctx.now) {
+                self.spare = true;
+                return Keeping::Beside;
+            }
+            self.can_login = trial.can_login;
+            self.take_place(ctx, attempt, answer);
+            return Keeping::InPlace;
+        }
+        let unknown = matches!(
+            answer,
+            Answer::MaybeSent
+                | Answer::Misbehaved {
+                    maybe_processed: true
+                }
+        );
+        let refused = answer == Answer::RefreshRejected;
+        if attempt.kind == Kind::Refresh && !refused && !self.holds(ctx.now) {
+            self.take_place(ctx, attempt, answer);
+            return Keeping::InPlace;
+        }
+        if let Answer::Busy {
+            retry_after: Some(wait),
+        } = answer
+        {
+            // Said of the account, whatever it was asked with.
+            self.problem = Some(Problem::Busy);
+            self.deferral = Some(told(wait, ctx.now));
+        }
+        if attempt.kind == Kind::Refresh && unknown {
+            self.spare = true;
+            return Keeping::Beside;
+        }
+        Keeping::Dropped
+    }
+
+    /// Nothing else is held: what was entered is what the account has, and the answer is about that.
+    fn take_place(&mut self, ctx: &mut Context<'_>, attempt: Attempt, answer: Answer) {
+        self.refresh = Some(NEW);
+        self.unsendable = false;
+        self.problem = None;
+        self.no_verdict = NoVerdict::default();
+        let before = self.block.take();
+        self.take_failure(ctx, attempt, answer);
+        if self.block.is_none() && self.choose(ctx.now) != Ok(Kind::Refresh) {
+            // What was refused before would be tried next, and nothing of that has changed.
+            self.block = before;
+        }
+    }
+
+    /// Whether an attempt could be made with what is held, now or when what the provider calls wrong is corrected: what another
+    /// credential may not replace unproven.
+    fn holds(&self, now: Timestamp) -> bool {
+        let refresh = self
+            .usable(now)
+            .is_some_and(|refresh| !refresh.in_doubt || self.may_replay());
+        let login = self.can_login && self.no_verdict.stop().is_none();
+        refresh || (login && self.block != Some(Block::CredentialRejected))
+    }
+
+    /// The daemon died while something was tried: nobody knows what came of it, and what was held is as it was.
+    pub(crate) fn lost_trial(&mut self, candidate: Candidate, now: Timestamp) {
+        if candidate.kind == Kind::Login {
+            return;
+        }
+        if self.holds(now) {
+            self.spare = true;
+            self.fate = Some(Fate::Spared);
+            return;
+        }
+        self.fate = Some(Fate::Takes);
+        self.refresh = Some(NEW);
+        self.no_verdict = NoVerdict::default();
+        self.doubt(Kind::Refresh);
+        self.failures = self.failures.saturating_add(1);
+        let before = self.block.take();
+        if self.choose(now) != Ok(Kind::Refresh) {
+            self.block = before;
+        }
+    }
+
+    /// Takes the refresh token that was kept beside what is held into use, when nothing else is left and it may be presented.
+    pub(crate) fn take_spare(&mut self, now: Timestamp) -> bool {
+        let in_doubt = self.plan.reuse != Reuse::None;
+        let left = self.holds(now) || self.block.is_some() || self.absent;
+        if !self.spare || left || (in_doubt && !self.may_replay()) {
+            return false;
+        }
+        self.spare = false;
+        self.unsendable = false;
+        self.refresh = Some(RefreshToken { in_doubt, ..NEW });
+        self.fate = Some(Fate::SpareTakes);
+        true
+    }
+
+    /// What was entered was granted, and that is stored.
+    pub(crate) fn proven(&self, now: Timestamp) -> Verdict {
+        match self.held.filter(|held| held.is_good(now, None)) {
+            _ if self.absent => Verdict::Fault(Fault::Gone),
+            Some(held) => Verdict::Token(held.grant),
+            None => {
+                let retry = match self.choose(now) {
+                    Ok(kind) => self.earliest(kind, now),
+                    Err(_) => now,
+                };
+                let problem = self.problem.unwrap_or(Problem::BornExpired);
+                Verdict::Fault(Fault::Failed { problem, retry })
+            }
+        }
+    }
+
+    fn tell_unproven(&self, ctx: &mut Context<'_>, trial: Trial, why: Unproved, kept: Keeping) {
+        if trial.told {
+            return;
+        }
+        let retry = match kept {
+            Keeping::InPlace => self
+                .choose(ctx.now)
+                .map_or(ctx.now, |kind| self.earliest(kind, ctx.now)),
+            Keeping::Dropped | Keeping::Beside => self.entered_from(trial, ctx.now),
+        };
+        settle(
+            ctx,
+            trial.waiter,
+            Verdict::Unproven(Unproven { why, kept, retry }),
+        );
+    }
+}
