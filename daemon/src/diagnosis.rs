@@ -19,6 +19,7 @@ use tokend_proto::{
 };
 use tokio::sync::Semaphore;
 
+use crate::causes;
 use crate::escape::Escaped;
 use crate::registry::{Epoch, Slot};
 use crate::reload::Reloader;
@@ -343,8 +344,8 @@ fn provider(url: &str, probed: &Probed) -> Finding {
         "check `proxy` of the account and of [http], and whether the proxy lets this machine through"
     } else if lower.contains("dns error") || lower.contains("lookup") {
         "check the host in `base_url`, and the resolver of this machine (resolvectl query HOST)"
-    } else if lower.contains("certificate") || lower.contains("unknownissuer") {
-        "if the provider's certificate is meant to be like this, name its authority in `extra_ca` of [http]; else do not send it a password"
+    } else if let Some(advice) = causes::advice(why) {
+        advice
     } else if lower.contains("timed out") {
         "check the network, firewalls, and `proxy` of [http]"
     } else if lower.contains("refused") {

@@ -12,8 +12,9 @@ use tokend_dialect::Catalog;
 use tokend_engine::{Fault as Why, Kind, Missing, Pace, Problem, Timestamp};
 use tokend_proto::{Fault, FaultCode};
 
+use crate::causes;
 use crate::clock::Clock;
-use crate::means;
+use crate::means::{self, Refused};
 use crate::upstream::dialect_kind;
 use crate::vault::Notes;
 
@@ -125,11 +126,19 @@ impl Teller<'_> {
                 self.said()
             ),
         };
-        let advice = match (missing, means::configured_secret(self.account)) {
+        let advice = match (
+            missing,
+            means::refused(self.account, self.notes.told.as_deref()),
+        ) {
             (Missing::Unrecognised, _) => self.unrecognised_advice(),
-            (Missing::CredentialRejected, Some(secret)) => {
+            (Missing::CredentialRejected, Refused::Configured(secret)) => {
                 format!(
                     "correct the {secret} that [account.{name}] refers to, then run `tokenctl reload`; it is not tried again before"
+                )
+            }
+            (Missing::CredentialRejected, Refused::Client) => {
+                format!(
+                    "check the client_id of [account.{name}], add the client_secret that belongs to it, and run `tokenctl reload`; it is not tried again before"
                 )
             }
             (_, _) => format!(
@@ -149,7 +158,10 @@ impl Teller<'_> {
             ),
             Problem::Unreachable => (
                 FaultCode::ProviderUnreachable,
-                format!("check that {} is right and reachable from this machine; it is tried again by itself when asked", self.asked()),
+                match self.notes.told.as_deref().and_then(causes::advice) {
+                    Some(advice) => advice.to_owned(),
+                    None => format!("check that {} is right and reachable from this machine; it is tried again by itself when asked", self.asked()),
+                },
             ),
             Problem::Busy => (FaultCode::ProviderBusy, "wait: the provider asked to be left alone for a while".to_owned()),
             Problem::Misbehaved => (

@@ -52,11 +52,36 @@ pub(crate) fn accepts(account: &Account, secret: &LoginSecret) -> Result<(), Box
     Ok(())
 }
 
-/// The name of the configured secret that a refused login was made with, where there is one.
-pub(crate) fn configured_secret(account: &Account) -> Option<String> {
-    login_secrets(account)
-        .find(|field| account.secret(&field.name).is_some())
-        .map(|field| field.name)
+/// What of an account a provider refuses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// A secret of this name, which the configuration refers to.
+    Configured(String),
+    /// The client itself, which has no secret in the configuration.
+    Client,
+    /// Something that a person entered.
+    Entered,
+}
+
+/// What a provider refused that said `told`, of what the account has. Where it names the client, it is the client's.
+pub(crate) fn refused(account: &Account, told: Option<&str>) -> Refused {
+    const CLIENTS: [&str; 2] = ["invalid_client", "incorrect_client_credentials"];
+    let of_client = told.is_some_and(|told| CLIENTS.iter().any(|code| told.contains(code)));
+    // Also one that the dialect can do without: it was sent, since it is there.
+    let sent = account.dialect.fields_at(&account.endpoint).into_iter();
+    let mut sent = sent
+        .filter(|field| field.secret && !field.internal)
+        .filter(|field| account.secret(&field.name).is_some())
+        .map(|field| field.name);
+    let enters_client = login_secrets(account).any(|field| field.name == "client_secret");
+    match (
+        of_client,
+        sent.find(|name| !of_client || name == "client_secret"),
+    ) {
+        (_, Some(secret)) => Refused::Configured(secret),
+        (true, None) if !enters_client => Refused::Client,
+        (_, None) => Refused::Entered,
+    }
 }
 
 /// What a person can enter to get the account going, as the end of a sentence.

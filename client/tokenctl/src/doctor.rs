@@ -20,6 +20,9 @@ use crate::who_answered::Daemon;
 /// How many pages the daemon is asked for; with ten thousand accounts nobody reads them all.
 const MOST_PAGES: usize = 20;
 
+/// Where the system's daemon is.
+const SYSTEM: &str = "/run/tokend/tokend.sock";
+
 /// One thing that was looked at.
 #[derive(Debug, Clone)]
 struct Finding {
@@ -74,6 +77,15 @@ pub(crate) fn run(
     json: bool,
 ) -> Result<(), Failure> {
     let (mut findings, path) = socket::look(named);
+    let units = machine::Units::of(path.as_ref());
+    // Of a daemon that is somewhere else systemd knows nothing.
+    let known = path
+        .as_ref()
+        .is_some_and(|it| it.is_own() || it.as_path() == Path::new(SYSTEM));
+    let way_out = units
+        .as_ref()
+        .filter(|_| known)
+        .and_then(machine::Units::way_out);
     match path.as_ref().map(BlockingClient::connect) {
         Some(Ok(mut client)) => {
             let answered = Daemon::of(&client);
@@ -81,12 +93,13 @@ pub(crate) fn run(
                 "daemon",
                 format!("it is reachable: {answered}"),
             ));
-            findings.extend(daemon(&mut client, account)?);
+            findings.extend(daemon(&mut client, account, way_out.as_deref())?);
         }
-        Some(Err(error)) => findings.push(socket::unreachable(&error)),
+        Some(Err(error)) => findings.push(socket::unreachable(&error, way_out.as_deref())),
         None => {}
     }
-    findings.extend(machine::look(path.as_ref()));
+    findings.extend(units.map(|units| units.finding()));
+    findings.extend(machine::clock());
     match json {
         true => output::print_json(&report::json(&findings))?,
         false => {
@@ -102,6 +115,7 @@ pub(crate) fn run(
 fn daemon(
     client: &mut BlockingClient,
     account: Option<&AccountName>,
+    way_out: Option<&str>,
 ) -> Result<Vec<Finding>, Failure> {
     let mut findings = Vec::new();
     let mut after = None;
@@ -111,7 +125,7 @@ fn daemon(
                 findings.extend(page.findings.into_iter().map(told));
                 after = page.next;
             }
-            Err(error) => match refused(&error) {
+            Err(error) => match refused(&error, way_out) {
                 Some(finding) => {
                     findings.push(finding);
                     return Ok(findings);
@@ -134,7 +148,7 @@ fn daemon(
     }
     match client.status(account) {
         Ok(accounts) => findings.extend(states(&accounts)),
-        Err(error) => findings.extend(refused(&error)),
+        Err(error) => findings.extend(refused(&error, way_out)),
     }
     Ok(findings)
 }
@@ -155,9 +169,18 @@ fn told(it: tokend_client::Finding) -> Finding {
 }
 
 /// Why the daemon did not look. `None` where the question was wrong, and not the daemon.
-fn refused(error: &ClientError) -> Option<Finding> {
+fn refused(error: &ClientError, way_out: Option<&str>) -> Option<Finding> {
     let same = "install tokenctl and tokend from the same release, and restart tokend";
     Some(match error {
+        // systemd holds the socket of a daemon that does not start.
+        ClientError::Lost { .. } | ClientError::TimedOut { .. } if way_out.is_some() => {
+            Finding::problem(
+                "daemon",
+                Exit::Unavailable,
+                "the socket is there, and no daemon behind it: it could not start, and systemd has given it up",
+                way_out.unwrap_or_default(),
+            )
+        }
         ClientError::Fault(fault) => match fault.code {
             FaultCode::UnknownAccount | FaultCode::NotAllowed => return None,
             FaultCode::BadRequest | FaultCode::UnsupportedVersion => Finding::problem(

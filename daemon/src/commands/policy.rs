@@ -9,8 +9,8 @@ use std::path::Path;
 use tokend_config::report::{self, Medium};
 use tokend_config::{Account, Config, Environment, Marks, Origin, Overrides, nearest};
 use tokend_policy::{
-    Decision, Directory, Executable, Fact, Facts, Match, Needs, Peer, Permission, Policy, Rule,
-    Units, UserUnit,
+    Decision, Directory, Executable, Fact, Facts, Match, Needs, Peer, Permission, Permissions,
+    Policy, Rule, Units, UserUnit,
 };
 
 use super::finish;
@@ -180,10 +180,18 @@ impl Explained<'_> {
         }
         let mut lines = vec!["no rule allows it".to_owned()];
         for (number, rule) in self.account.allow.rules().iter().enumerate() {
-            lines.extend(self.nearly(rule, permission, || self.of_account(number)));
+            let origin = self.of_account(number);
+            if matches!(origin, Origin::Written { .. }) {
+                lines.extend(self.nearly(rule, permission, || origin));
+            }
         }
         for (number, rule) in self.config.admin.rules().iter().enumerate() {
-            lines.extend(self.nearly(rule, permission, || self.marks.of_admin(number)));
+            // What an administrator's rule cannot give is no advice, and neither is a change of one that is not written.
+            let origin = self.marks.of_admin(number);
+            let can_give = Permissions::ADMINISTER.has(permission);
+            if can_give && matches!(origin, Origin::Written { .. }) {
+                lines.extend(self.nearly(rule, permission, || origin));
+            }
         }
         if lines.len() == 1 {
             lines.push(self.add(permission));
@@ -222,7 +230,7 @@ impl Explained<'_> {
 
     fn add(&self, permission: Permission) -> String {
         let user = self.peer.uid;
-        let usual = tokend_policy::Permissions::USE.has(permission);
+        let usual = Permissions::USE.has(permission);
         match permission {
             Permission::Reload => format!("for example, add {{ user = {user} }} to `admin`"),
             _ if usual => format!(

@@ -110,7 +110,9 @@ fn not_this(
     );
     say_unread(&mut message, peer, unread);
     Box::new(Fault::new(FaultCode::NotAllowed, message).advise(format!(
-        "ask whoever runs tokend to add \"{permission}\" to `may` of a rule that matches you, and to reload"
+        "ask whoever runs tokend to add a rule that matches you and gives \"{permission}\" to `allow` of [account.{account}], for example \
+         {{ user = {} }}, and to reload; a rule of `admin` cannot give it",
+        peer.uid
     )))
 }
 

@@ -77,6 +77,48 @@ fn login_required_says_what_is_missing_and_how_to_give_it() {
 }
 
 #[test]
+fn a_refused_client_is_told_with_the_clients_secret_and_never_with_a_refresh_token() {
+    let client = "[account.ads]\nprovider = \"oauth2\"\nbase_url = \"https://ads.example.com\"\nclient_id = \"c\"\n";
+    let grant = "options = { grant = \"client_credentials\" }\n";
+    let secret = "client_secret = { file = \"cs\" }\n";
+    let refused = |site: &str, said: &str| {
+        let (_, text) = told(site, login(Missing::CredentialRejected), Some(said));
+        assert!(!text.contains("refresh token"), "{text}");
+        text
+    };
+    let of_secret =
+        "correct the client_secret that [account.ads] refers to, then run `tokenctl reload`";
+    let with_password = format!("{WITH_FILE}{secret}");
+    for (site, said) in [
+        (
+            format!("{client}{secret}{grant}"),
+            "status 401: invalid_client",
+        ),
+        // No code is needed where there is one secret only.
+        (format!("{client}{secret}{grant}"), "status 401"),
+        (
+            with_password.clone(),
+            "status 200: incorrect_client_credentials",
+        ),
+    ] {
+        let text = refused(&site, said);
+        assert!(text.contains(of_secret), "{said}: {text}");
+    }
+    let text = refused(&with_password, "status 400: invalid_grant");
+    assert!(
+        text.contains("correct the password that [account.ads] refers to"),
+        "{text}"
+    );
+    for site in [format!("{client}{grant}"), WITH_FILE.to_owned()] {
+        let text = refused(&site, "status 401: invalid_client");
+        assert!(
+            text.contains("check the client_id of [account.ads], add the client_secret"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
 fn logins_that_nobody_understood_end_with_how_to_try_the_same_credential_again() {
     for site in [ACCOUNT, WITH_FILE] {
         let (code, text) = told(site, login(Missing::Unrecognised), Some("status 404"));

@@ -15,60 +15,193 @@ use crate::failure::Exit;
 /// How long systemd may take to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-pub(super) fn look(socket: Option<&SocketPath>) -> Vec<Finding> {
-    if !Path::new("/run/systemd/system").exists() {
-        return Vec::new();
-    }
-    let user = socket.is_some_and(SocketPath::is_own);
-    unit(user).into_iter().chain(clock()).collect()
+/// What systemd says of the daemon's service and socket.
+#[derive(Debug)]
+pub(super) struct Units {
+    is_users: bool,
+    service: State,
+    socket: State,
+    /// What kept the service's last run from starting, where the journal may be read.
+    mistake: Option<String>,
 }
 
-fn unit(user: bool) -> Option<Finding> {
-    let scope: &[&str] = if user { &["--user"] } else { &[] };
-    let shown = said(
-        "systemctl",
-        &[
-            scope,
+/// What systemd says of a unit.
+#[derive(Debug, Default)]
+struct State {
+    load: String,
+    active: String,
+    sub: String,
+    result: String,
+    status: String,
+    invocation: String,
+}
+
+impl Units {
+    /// Those of a daemon at `socket`; none where there is no systemd, or no such service.
+    pub(super) fn of(socket: Option<&SocketPath>) -> Option<Self> {
+        if !Path::new("/run/systemd/system").exists() {
+            return None;
+        }
+        let is_users = socket.is_some_and(SocketPath::is_own);
+        let shown = said(
+            "systemctl",
             &[
-                "show",
-                "tokend.service",
-                "-p",
-                "LoadState,ActiveState,SubState,Result",
-            ][..],
-        ]
-        .concat(),
-    )?;
-    let value = |name: &str| {
-        let line = shown.lines().find_map(|line| line.strip_prefix(name));
-        line.and_then(|rest| rest.strip_prefix('='))
-            .unwrap_or("unknown")
+                scope(is_users),
+                &[
+                    "show",
+                    "tokend.service",
+                    "tokend.socket",
+                    "-p",
+                    "LoadState,ActiveState,SubState,Result,ExecMainStatus,InvocationID",
+                ][..],
+            ]
+            .concat(),
+        )?;
+        let mut states = shown.split("\n\n").map(State::read);
+        let service = states.next().filter(|it| it.load == "loaded")?;
+        let mut units = Self {
+            is_users,
+            service,
+            socket: states.next().unwrap_or_default(),
+            mistake: None,
+        };
+        units.mistake = units.has_failed().then(|| units.last_words()).flatten();
+        Some(units)
+    }
+
+    /// Whether systemd starts the daemon no more by itself.
+    fn has_failed(&self) -> bool {
+        [&self.service, &self.socket]
+            .iter()
+            .any(|it| it.active == "failed")
+    }
+
+    /// What kept the service's last run from starting.
+    fn last_words(&self) -> Option<String> {
+        let run = format!("_SYSTEMD_INVOCATION_ID={}", self.service.invocation);
+        let options = ["--quiet", "--no-pager", "--output=cat", "--lines=200"];
+        let lines = said(
+            "journalctl",
+            &[scope(self.is_users), &options[..], &[run.as_str()][..]].concat(),
+        )?;
+        mistake(&lines)
+    }
+
+    /// What leads out of a failure, where there is one.
+    pub(super) fn way_out(&self) -> Option<String> {
+        if !self.has_failed() {
+            return None;
+        }
+        let (sudo, option, check) = match self.is_users {
+            true => ("", " --user", "tokend check"),
+            false => (
+                "sudo ",
+                "",
+                "sudo -u tokend tokend check --config /etc/tokend/tokend.toml",
+            ),
+        };
+        let mend = match (&self.mistake, self.service.status.as_str()) {
+            (None, "78") => format!("`{check}` shows what is wrong; correct it"),
+            (Some(_), "78") => format!("correct it (`{check}` shows all that is wrong)"),
+            _ => format!("see why with `{sudo}journalctl{option} -u tokend`, mend it"),
+        };
+        Some(format!(
+            "{mend}, then: {sudo}systemctl{option} reset-failed tokend.service tokend.socket && \
+             {sudo}systemctl{option} start tokend.socket tokend.service"
+        ))
+    }
+
+    pub(super) fn finding(&self) -> Finding {
+        let option = if self.is_users { " --user" } else { "" };
+        let State {
+            active,
+            sub,
+            result,
+            ..
+        } = &self.service;
+        let why = match (&self.mistake, self.service.active.as_str()) {
+            (Some(mistake), _) => format!(": {mistake}"),
+            _ => String::new(),
+        };
+        match (self.way_out(), active.as_str()) {
+            (Some(way_out), "failed") => Finding::problem(
+                "unit",
+                Exit::Unavailable,
+                format!("tokend.service has failed ({result}){why}"),
+                way_out,
+            ),
+            (Some(way_out), _) => Finding::problem(
+                "unit",
+                Exit::Unavailable,
+                format!(
+                    "tokend.service is {active} and tokend.socket has failed ({}){why}",
+                    self.socket.result
+                ),
+                way_out,
+            ),
+            (None, "active" | "reloading") => {
+                Finding::ok("unit", format!("tokend.service is {active} ({sub})"))
+            }
+            (None, _) => Finding::warning(
+                "unit",
+                format!("tokend.service is {active} ({sub})"),
+                format!("start it: systemctl{option} start tokend"),
+            ),
+        }
+    }
+}
+
+impl State {
+    fn read(shown: &str) -> Self {
+        let value = |name: &str| {
+            let line = shown.lines().find_map(|line| line.strip_prefix(name));
+            let value = line.and_then(|rest| rest.strip_prefix('='));
+            value.unwrap_or("unknown").to_owned()
+        };
+        Self {
+            load: value("LoadState"),
+            active: value("ActiveState"),
+            sub: value("SubState"),
+            result: value("Result"),
+            status: value("ExecMainStatus"),
+            invocation: value("InvocationID"),
+        }
+    }
+}
+
+/// The first mistake that a daemon told which did not start, with its place and how many follow; else its last words.
+fn mistake(log: &str) -> Option<String> {
+    let lines: Vec<&str> = log.lines().map(str::trim).collect();
+    let sentence = |line: &&&str| line.starts_with("x ");
+    let first = lines.iter().position(|line| line.starts_with("x "));
+    let Some(first) = first else {
+        let words = lines.iter().rev();
+        let mut words = words.filter_map(|line| Some(line.split_once("tokend ended: ")?.1));
+        return words.next().map(str::to_owned);
     };
-    if value("LoadState") != "loaded" {
+    let told = lines.get(first)?.trim_start_matches("x ");
+    let after = lines.get(first..).unwrap_or_default();
+    let place = after.iter().find_map(|line| line.strip_prefix(",-["));
+    let place = place.map_or_else(String::new, |place| {
+        format!(" ({})", place.trim_end_matches(']'))
+    });
+    let more = match after.iter().filter(sentence).count().saturating_sub(1) {
+        0 => String::new(),
+        1 => ", and 1 more mistake".to_owned(),
+        more => format!(", and {more} more mistakes"),
+    };
+    Some(format!("{told}{place}{more}"))
+}
+
+fn scope(is_users: bool) -> &'static [&'static str] {
+    if is_users { &["--user"] } else { &[] }
+}
+
+/// Whether anything keeps the clock right; nothing to say where there is no systemd.
+pub(super) fn clock() -> Option<Finding> {
+    if !Path::new("/run/systemd/system").exists() {
         return None;
     }
-    let option = if user { " --user" } else { "" };
-    let (active, sub, result) = (value("ActiveState"), value("SubState"), value("Result"));
-    let start = format!("start it: systemctl{option} start tokend");
-    let log = if user {
-        "journalctl --user -u tokend"
-    } else {
-        "journalctl -u tokend"
-    };
-    Some(match active {
-        "active" | "reloading" => {
-            Finding::ok("unit", format!("tokend.service is {active} ({sub})"))
-        }
-        "failed" => Finding::problem(
-            "unit",
-            Exit::Unavailable,
-            format!("tokend.service has failed ({result})"),
-            format!("see why with `{log}`, then {start}"),
-        ),
-        _ => Finding::warning("unit", format!("tokend.service is {active} ({sub})"), start),
-    })
-}
-
-fn clock() -> Option<Finding> {
     let shown = said("timedatectl", &["show", "-p", "NTPSynchronized", "--value"])?;
     Some(match shown.trim() {
         "yes" => Finding::ok("clock", "it is kept right by a time server"),
@@ -93,4 +226,71 @@ fn said(program: &'static str, arguments: &[&str]) -> Option<String> {
     })?;
     let output = output.ok().filter(|output| output.status.success())?;
     String::from_utf8(output.stdout).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_kept_a_daemon_from_starting_is_found_in_its_log() {
+        let report = "\
+  x unknown key `providr`
+   ,-[/etc/tokend/tokend.toml:2:1]
+ 2 | providr = ***
+   : ^^^^^^^
+   `----
+  help: did you mean `provider`?
+
+  x `base_url` is missing
+   ,-[/etc/tokend/tokend.toml:1:10]
+";
+        let told = "unknown key `providr` (/etc/tokend/tokend.toml:2:1), and 1 more mistake";
+        assert_eq!(mistake(report).as_deref(), Some(told));
+        let log =
+            "ready\ntokend ended: /run/tokend/tokend.sock: somebody listens there already\nbye\n";
+        let told = "/run/tokend/tokend.sock: somebody listens there already";
+        assert_eq!(mistake(log).as_deref(), Some(told));
+        assert_eq!(mistake("ready\n"), None);
+    }
+
+    fn units(service: &str, socket: &str) -> Units {
+        Units {
+            is_users: false,
+            service: State::read(service),
+            socket: State::read(socket),
+            mistake: None,
+        }
+    }
+
+    #[test]
+    fn a_failure_has_a_way_out_and_nothing_else_has() {
+        let failed = "LoadState=loaded\nActiveState=failed\nResult=exit-code\nExecMainStatus=78";
+        let active = "LoadState=loaded\nActiveState=active\nSubState=running";
+        let dead = "LoadState=loaded\nActiveState=inactive\nSubState=dead";
+        let again = "sudo systemctl reset-failed tokend.service tokend.socket && sudo systemctl start tokend.socket tokend.service";
+        for units in [
+            units(failed, active),
+            units(dead, failed),
+            units(failed, failed),
+        ] {
+            let way_out = units.way_out().unwrap();
+            assert!(way_out.ends_with(again), "{way_out}");
+            assert_eq!(units.finding().advice, Some(way_out));
+        }
+        assert!(
+            units(failed, active)
+                .way_out()
+                .unwrap()
+                .contains("tokend check")
+        );
+        let killed = "LoadState=loaded\nActiveState=failed\nResult=signal\nExecMainStatus=9";
+        let way_out = units(killed, active).way_out().unwrap();
+        assert!(
+            way_out.starts_with("see why with `sudo journalctl -u tokend`"),
+            "{way_out}"
+        );
+        assert_eq!(units(active, active).way_out(), None);
+        assert_eq!(units(dead, active).way_out(), None);
+    }
 }

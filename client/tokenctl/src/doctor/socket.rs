@@ -79,20 +79,26 @@ fn how(named: Option<&Path>, found: &SocketPath) -> String {
     }
 }
 
-/// Why nobody answers at a socket that is there.
-pub(super) fn unreachable(error: &ClientError) -> Finding {
+/// Why nobody answers at a socket that is there; `way_out` leads out where systemd has given the daemon up.
+pub(super) fn unreachable(error: &ClientError, way_out: Option<&str>) -> Finding {
     let kind = match error {
         ClientError::NotReachable { source, .. } => source.kind(),
         _ => ErrorKind::Other,
     };
-    match kind {
-        ErrorKind::ConnectionRefused => Finding::problem(
+    match (kind, way_out) {
+        (ErrorKind::ConnectionRefused, Some(way_out)) => Finding::problem(
+            "daemon",
+            Exit::Unavailable,
+            "nobody listens at the socket: the daemon could not start, and systemd has given it up",
+            way_out,
+        ),
+        (ErrorKind::ConnectionRefused, None) => Finding::problem(
             "daemon",
             Exit::Unavailable,
             "nobody listens at the socket: it is left over from a daemon that does not run any more",
             format!("{START}; it replaces the socket"),
         ),
-        ErrorKind::PermissionDenied => Finding::problem(
+        (ErrorKind::PermissionDenied, _) => Finding::problem(
             "daemon",
             Exit::NotAllowed,
             "the socket's mode keeps you out",

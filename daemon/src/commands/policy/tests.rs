@@ -84,6 +84,27 @@ fn groups_of_accounts_and_administrators_are_named() {
 }
 
 #[test]
+fn nothing_is_advised_that_check_would_refuse() {
+    // An administrator: written, and by being the daemon's user. Neither can be given a token by `admin`.
+    let text = said("ads --uid 1 --gid 4001 --unit x.service");
+    for permission in ["get", "reject"] {
+        let advice = format!(
+            "{permission:<8} no rule allows it\n           for example, add {{ user = 1 }} to `allow` of [account.ads]"
+        );
+        assert!(text.contains(&advice), "{text}");
+    }
+    let advice = "in `admin` matches, and gives reload: add \"status\" to its `may`";
+    assert!(
+        !text.contains("in `admin` matches, and gives reload: add \"get\""),
+        "{text}"
+    );
+    assert!(
+        text.contains(advice) || text.contains("status   allowed"),
+        "{text}"
+    );
+}
+
+#[test]
 fn what_was_not_said_is_not_guessed() {
     let text = said("ads --uid 4002 --gid 4050");
     assert!(text.contains("  get      no rule allows it\n"), "{text}");
