@@ -24,6 +24,6 @@ pub use socket::SocketPath;
 pub use tokend_proto::{
     AccountLine, AccountName, AccountState, AccountStatus, AttemptKind, DiagnosisPage, Executable,
     Fault, FaultCode, Finding, Id, LastAttempt, LoginSecret, MetricsCursor, MetricsPage, NameError,
-    Namespaces, PaceStatus, Permitted, SecretError, SecretText, Seen, Severity, Token, Topic,
-    UserUnit, Whoami,
+    Namespaces, PaceStatus, Permitted, Presentation, SecretError, SecretText, Seen, Severity,
+    Token, Topic, UserUnit, Whoami,
 };

@@ -206,7 +206,7 @@ impl Desk {
                 // Only a hint: when the driver has no room for it, the next `get` after expiry does the same job.
                 let _dropped = self.driver.try_send(Message::Asked(slot.key));
             }
-            return Done::Now(Response::Token(self.told(token, now)));
+            return Done::Now(Response::Token(self.told(slot, token, now)));
         }
         let demand = demand(now, min_validity, wait_ms, timeout_ms);
         self.want(slot, demand, Want::Get)
@@ -234,7 +234,7 @@ impl Desk {
                     let message = format!("account {account} has a newer token");
                     return Done::Now(Response::Done { message });
                 }
-                return Done::Now(Response::Token(self.told(newer, now)));
+                return Done::Now(Response::Token(self.told(slot, newer, now)));
             }
             _ => Want::Get,
         };
@@ -271,12 +271,16 @@ impl Desk {
 
     fn want(&self, slot: &Slot, demand: Demand, want: Want) -> Done {
         let account = slot.key;
-        self.ask(|reply| Message::Wanted {
+        let wanted = self.ask(|reply| Message::Wanted {
             account,
             demand,
             want,
             reply,
-        })
+        });
+        match slot.account.dialect.present() {
+            Some(present) => presented(wanted, present.to_owned()),
+            None => wanted,
+        }
     }
 
     fn login(&self, slot: &Slot, peer: &Peer, secret: LoginSecret) -> Result<Done, Box<Fault>> {
@@ -404,8 +408,26 @@ impl Desk {
         }))
     }
 
-    fn told(&self, token: &IssuedToken, now: Timestamp) -> Token {
-        tell(token, now, &self.clock)
+    fn told(&self, slot: &Slot, token: &IssuedToken, now: Timestamp) -> Token {
+        let mut told = tell(token, now, &self.clock);
+        if let Some(present) = slot.account.dialect.present() {
+            told.token_type = present.to_owned();
+        }
+        told
+    }
+}
+
+/// The answer, whose token is presented as the dialect says.
+fn presented(done: Done, present: String) -> Done {
+    let put = |mut response| {
+        if let Response::Token(token) = &mut response {
+            token.token_type = present;
+        }
+        response
+    };
+    match done {
+        Done::Now(response) => Done::Now(put(response)),
+        Done::Later(pending) => Done::Later(Box::pin(async move { put(pending.await) })),
     }
 }
 

@@ -26,6 +26,7 @@ mod fault;
 mod frame;
 mod message;
 mod names;
+mod presentation;
 mod secret;
 mod status;
 mod whoami;
@@ -39,6 +40,7 @@ pub use message::{
     RequestId, Response, ServerFrame, Token, negotiate,
 };
 pub use names::{AccountName, NameError};
+pub use presentation::Presentation;
 pub use secret::{SecretError, SecretText};
 pub use status::{AccountState, AccountStatus, AttemptKind, LastAttempt, PaceStatus, StatusPage};
 pub use whoami::{Executable, Id, Namespaces, Permitted, Seen, UserUnit, Whoami};

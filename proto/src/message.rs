@@ -221,7 +221,8 @@ pub enum Response {
 pub struct Token {
     /// The access token (RFC 6749 section 1.4).
     pub access_token: SecretText,
-    /// How to present it (RFC 6749 section 7.1), as the provider spelled it; usually `Bearer`.
+    /// How to present it (RFC 6749 section 7.1), as the provider spelled it; usually `Bearer`. Where the API wants it elsewhere, a
+    /// notation for that: see [`Presentation`](crate::Presentation).
     pub token_type: String,
     /// When it expires, in Unix milliseconds, where known.
     pub expires_at_ms: Option<u64>,

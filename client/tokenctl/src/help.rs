@@ -39,7 +39,7 @@ pub(crate) const GET: &str = "Print an access token that is good now, obtained f
 pub(crate) const GET_AFTER: &str = "\
 Formats:
   plain   the token and a line end
-  header  Authorization: Bearer TOKEN
+  header  Authorization: Bearer TOKEN, or what the API wants instead, as the account's dialect says
   env     export ACCESS_TOKEN='TOKEN', quoted for the shell; another name with --env-name
   json    {\"access_token\", \"token_type\", \"expires_at\", \"expires_in\", \"scope\", \"daemon\"}: expires_at
           after RFC 3339, expires_in in seconds; null where unknown; daemon {\"socket\", \"uid\"} is the one that

@@ -2,8 +2,10 @@
 //!
 //! Owns the formats; they are a contract with scripts. Nothing but standard output ever sees the token.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
-use tokend_client::Token;
+use tokend_client::{Presentation, Token};
 use zeroize::Zeroizing;
 
 use crate::arguments::Format;
@@ -21,14 +23,20 @@ pub(crate) fn print(
     let secret = token.access_token.expose();
     match format {
         Format::Plain => plain(token),
-        Format::Header => match secret.bytes().all(|byte| byte.is_ascii_graphic()) {
-            true => print_parts(&["Authorization: ", scheme(token), " ", secret]),
+        Format::Header => match (token.presentation(), is_plain(secret)) {
+            (Presentation::Header { name, prefix }, true) => {
+                print_parts(&[&name, ": ", &prefix, secret])
+            }
             // RFC 6750 section 2.1 allows less; a line break would even smuggle in another header.
-            false => Err(Failure::new(
+            (Presentation::Header { .. }, false) => Err(Failure::new(
                 Exit::Software,
                 "the token has characters that cannot stand in a header",
                 "use another --format, and check what the provider sends",
             )),
+            (Presentation::Cookie { name }, _) => Err(no_header(&format!("the cookie `{name}`"))),
+            (Presentation::Query { name }, _) => Err(no_header(&format!(
+                "the query parameter `{name}` of the URL"
+            ))),
         },
         Format::Env => {
             let quoted = Zeroizing::new(secret.replace('\'', r"'\''"));
@@ -36,7 +44,8 @@ pub(crate) fn print(
         }
         Format::Json => output::print_json(&Json {
             access_token: secret,
-            token_type: &token.token_type,
+            token_type: json_type(token),
+            present: Present::of(token),
             expires_at: token.expires_at_ms.and_then(words::rfc3339),
             expires_in: token.remaining_ms.map(|ms| ms / 1000),
             scope: token.scope.as_deref(),
@@ -50,7 +59,20 @@ pub(crate) fn plain(token: &Token) -> Result<(), Failure> {
     print_parts(&[token.access_token.expose()])
 }
 
-/// The keys of RFC 6749 section 5.1, `expires_at`, and which daemon gave it.
+fn is_plain(secret: &str) -> bool {
+    secret.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// A header is asked for, and the API takes none.
+fn no_header(place: &str) -> Failure {
+    Failure::new(
+        Exit::Config,
+        format!("the API of this account wants its token in {place}, not in a header"),
+        format!("use --format plain and put the token into {place}"),
+    )
+}
+
+/// The keys of RFC 6749 section 5.1, `expires_at`, which daemon gave it, and how the API wants the token.
 #[derive(Serialize)]
 struct Json<'a> {
     access_token: &'a str,
@@ -59,13 +81,45 @@ struct Json<'a> {
     expires_in: Option<u64>,
     scope: Option<&'a str>,
     daemon: &'a Daemon,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    present: Option<Present<'a>>,
 }
 
-/// RFC 6749 section 5.1: the type is compared without case, but not every API does so.
-fn scheme(token: &Token) -> &str {
-    match token.token_type.as_str() {
-        kind if kind.is_empty() || kind.eq_ignore_ascii_case("bearer") => "Bearer",
-        kind => kind,
+/// Where the token belongs, when that is not behind its type in `Authorization`.
+#[derive(Serialize)]
+struct Present<'a> {
+    r#in: &'static str,
+    name: Cow<'a, str>,
+    prefix: Cow<'a, str>,
+}
+
+impl<'a> Present<'a> {
+    fn of(token: &'a Token) -> Option<Self> {
+        let (r#in, name, prefix) = match token.presentation() {
+            Presentation::Header { name, .. } if name == "Authorization" && !is_notation(token) => {
+                return None;
+            }
+            Presentation::Header { name, prefix } => ("header", name, prefix),
+            Presentation::Cookie { name } => ("cookie", name.into(), "".into()),
+            Presentation::Query { name } => ("query", name.into(), "".into()),
+        };
+        Some(Self { r#in, name, prefix })
+    }
+}
+
+/// The type for who puts it before the token: `N_A` (RFC 8693 section 2.2.1) where it does not belong there.
+fn json_type(token: &Token) -> &str {
+    match is_notation(token) {
+        true => "N_A",
+        false => &token.token_type,
+    }
+}
+
+/// Whether the type says where the token belongs, and is no scheme.
+fn is_notation(token: &Token) -> bool {
+    match token.presentation() {
+        Presentation::Header { .. } => token.token_type.starts_with("header:"),
+        Presentation::Cookie { .. } | Presentation::Query { .. } => true,
     }
 }
 

@@ -31,6 +31,7 @@ pub struct Dialect {
     pub(crate) login: Option<Plan>,
     pub(crate) refresh: Option<Plan>,
     pub(crate) rejection: Rejection,
+    pub(crate) present: Option<Box<str>>,
     pub(crate) pacing: Pacing,
     pub(crate) reuse: Reuse,
     pub(crate) refresh_ends_access_token: bool,
@@ -138,6 +139,13 @@ impl Dialect {
     #[must_use]
     pub fn rejection(&self) -> &Rejection {
         &self.rejection
+    }
+
+    /// How the API wants a token, where the dialect says so: `header:NAME`, `header:NAME:TEXT BEFORE`, `cookie:NAME`, `query:NAME`, or a
+    /// scheme of `Authorization`. Otherwise the type that came with the token is the scheme.
+    #[must_use]
+    pub fn present(&self) -> Option<&str> {
+        self.present.as_deref()
     }
 
     /// Whether the dialect describes a login at all; options may still take it away, see [`Self::can_login_at`].

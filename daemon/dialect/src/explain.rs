@@ -64,6 +64,9 @@ impl Dialect {
             Reply::Granted(grant) => {
                 let renews_itself = self.renews_itself_at(&Endpoint::defaults());
                 describe_grant(&mut out, kind, grant, renews_itself);
+                if self.present().is_some() {
+                    line(&mut out, "presented", &self.presented(&grant.token_type));
+                }
             }
             Reply::Busy { retry_after, .. } => line(&mut out, "retry after", &retry(*retry_after)),
             Reply::Misbehaved { processed, .. } => {
@@ -92,6 +95,23 @@ impl Dialect {
         }
         line(&mut out, "then", consequence(&reply));
         out
+    }
+}
+
+impl Dialect {
+    /// How a token of this type is presented to the API.
+    #[must_use]
+    pub fn presented(&self, token_type: &str) -> String {
+        let present = self.present().unwrap_or(token_type);
+        match present.split_once(':') {
+            Some(("header", header)) => {
+                let (name, prefix) = header.split_once(':').unwrap_or((header, ""));
+                format!("{name}: {prefix}<access_token>")
+            }
+            Some(("cookie", name)) => format!("cookie {name}=<access_token>"),
+            Some(("query", name)) => format!("query parameter {name}=<access_token>"),
+            _ => format!("Authorization: {present} <access_token>"),
+        }
     }
 }
 

@@ -49,6 +49,66 @@ fn get_prints_a_header() {
     }
 }
 
+fn typed(kind: &str, format: &str) -> Ended {
+    let token_type = kind.into();
+    let token = Token {
+        token_type,
+        ..token(TOKEN)
+    };
+    tokenctl(
+        &FakeDaemon::answering(Response::Token(token)),
+        &["get", "ads", "--format", format],
+    )
+}
+
+#[test]
+fn a_token_is_presented_as_its_api_wants_it() {
+    for (kind, header) in [
+        ("header:X-Api-Key", format!("X-Api-Key: {TOKEN}\n")),
+        (
+            "header:X-Auth:Token token=",
+            format!("X-Auth: Token token={TOKEN}\n"),
+        ),
+        ("Token", format!("Authorization: Token {TOKEN}\n")),
+    ] {
+        assert_eq!(typed(kind, "header"), printed(header));
+    }
+    for (kind, place) in [
+        ("cookie:sid", "the cookie `sid`"),
+        ("query:key", "the query parameter `key`"),
+    ] {
+        let ended = typed(kind, "header");
+        assert_eq!((ended.code, ended.stdout.as_str()), (78, ""));
+        assert!(
+            ended.stderr.contains(place) && ended.stderr.contains("--format plain"),
+            "{}",
+            ended.stderr
+        );
+        assert_eq!(typed(kind, "plain"), printed(format!("{TOKEN}\n")));
+    }
+    for (kind, shown) in [
+        (
+            "header:X-Api-Key",
+            r#""present":{"in":"header","name":"X-Api-Key","prefix":""}"#,
+        ),
+        (
+            "cookie:sid",
+            r#""present":{"in":"cookie","name":"sid","prefix":""}"#,
+        ),
+        (
+            "query:key",
+            r#""present":{"in":"query","name":"key","prefix":""}"#,
+        ),
+    ] {
+        let json = typed(kind, "json").stdout;
+        assert!(
+            json.contains(shown) && json.contains(r#""token_type":"N_A""#),
+            "{json}"
+        );
+    }
+    assert!(!typed("Token", "json").stdout.contains("present"));
+}
+
 #[test]
 fn a_token_that_would_smuggle_a_header_is_refused() {
     let evil = Token {

@@ -3,6 +3,7 @@
 //! Owns what each key of the language means and which settings contradict each other. Everything that can be wrong is found
 //! here, so that a compiled dialect cannot fail for reasons of its own.
 
+mod api;
 mod body;
 mod names;
 mod reply;
@@ -93,6 +94,7 @@ fn compile_into(
         );
     }
     let rejection = top.read("rejection", m, rejection);
+    let present = top.read("api", m, api::read);
     let pacing = top.read("pacing", m, pacing).unwrap_or(Pacing::CAREFUL);
     top.finish(m);
     if !m.is_empty() {
@@ -116,6 +118,7 @@ fn compile_into(
         rejection: rejection.unwrap_or_else(|| Rejection {
             matchers: vec![unauthorized()],
         }),
+        present: present.map(Box::from),
         pacing,
         reuse,
         refresh_ends_access_token: ends,

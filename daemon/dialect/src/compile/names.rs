@@ -24,6 +24,7 @@ const RESERVED: &[&str] = &[
     "options",
     "fields",
     "refresh",
+    "assumed_lifetime",
     "pacing",
     "proxy",
 ];

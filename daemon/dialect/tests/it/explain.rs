@@ -168,3 +168,63 @@ fn rejection_rules_can_be_listed() {
         (&[(401, 401)][..], 0)
     );
 }
+
+#[test]
+fn how_an_api_wants_its_token_is_told_and_checked() {
+    let login = "[login]\npath = \"/l\"\nbody.form = { u = \"{username}\" }\n[api]\npresent = ";
+    for (present, notation, shown) in [
+        (
+            r#"{ scheme = "Token" }"#,
+            "Token",
+            "Authorization: Token <access_token>",
+        ),
+        (
+            r#"{ header = "X-Api-Key" }"#,
+            "header:X-Api-Key",
+            "X-Api-Key: <access_token>",
+        ),
+        (
+            r#"{ header = "X-Auth", prefix = "Key key=" }"#,
+            "header:X-Auth:Key key=",
+            "X-Auth: Key key=<access_token>",
+        ),
+        (
+            r#"{ cookie = "sid" }"#,
+            "cookie:sid",
+            "cookie sid=<access_token>",
+        ),
+        (
+            r#"{ query = "access_token" }"#,
+            "query:access_token",
+            "query parameter access_token=<access_token>",
+        ),
+    ] {
+        let dialect = dialect(&format!("{login}{present}\n"));
+        assert_eq!(dialect.present(), Some(notation));
+        let reply = response(200, &[], r#"{"access_token":"a"}"#);
+        let told = dialect.explain_reply(Kind::Login, &reply);
+        assert!(told.contains(shown), "{told}");
+    }
+    for (present, says) in [
+        ("{}", "exactly one of"),
+        (r#"{ cookie = "a", header = "b" }"#, "exactly one of"),
+        (r#"{ header = "X Y" }"#, "`X Y` is no header name"),
+        (r#"{ header = "Cookie" }"#, "write `cookie`"),
+        (r#"{ header = "Host" }"#, "set by HTTP itself"),
+        (r#"{ scheme = "To ken" }"#, "`To ken` is no scheme"),
+        (
+            r#"{ cookie = "a", prefix = "b" }"#,
+            "only a header has a `prefix`",
+        ),
+        (r#"{ query = "a&b" }"#, "is no name of a parameter"),
+        (r#"{ header = "X", prefix = "a\nb" }"#, "printable ASCII"),
+        (r#""header""#, "table"),
+    ] {
+        let error = try_dialect(&format!("{login}{present}\n")).unwrap_err();
+        assert!(
+            error.render().contains(says),
+            "{present}: {}",
+            error.render()
+        );
+    }
+}

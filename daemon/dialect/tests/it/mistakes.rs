@@ -434,7 +434,7 @@ fn no_word_is_offered_twice() {
     assert_eq!(
         help("unknown key `sumary`"),
         "did you mean `summary`? valid here: `extends`, `without`, `summary`, `documentation`, `fields`, `options`, \
-         `reply`, `rules`, `login`, `refresh`, `rejection`, `pacing`"
+         `reply`, `rules`, `login`, `refresh`, `rejection`, `api`, `pacing`"
     );
     assert_eq!(
         help("unknown key `ruls`"),

@@ -55,7 +55,8 @@ pub(crate) fn words() -> Vec<(String, bool)> {
             format!("[login]\npath = \"/l\"\nauth = {{ scheme = \"{scheme}\", zzz = 1 }}\n");
         mistakes_of(&wrong)
     });
-    let errors = std::iter::once(&error).chain(&more);
+    let api = mistakes_of("[login]\npath = \"/l\"\n[api]\nzzz = 1\npresent = { zzz = 1 }\n");
+    let errors = [&error, &api].into_iter().chain(&more);
     let mut words = Vec::new();
     for mistake in errors.flat_map(|error| error.mistakes()) {
         let Some((_, valid)) = mistake

@@ -214,3 +214,34 @@ async fn what_of_an_answer_could_not_be_used_is_told_by_doctor_also_after_a_rest
         .count();
     assert_eq!(asked, 1);
 }
+
+#[tokio::test]
+async fn a_token_is_handed_out_with_how_its_api_wants_it() {
+    let login =
+        "[login]\npath = \"/token\"\nbody.form = { u = \"{username}\", p = \"{password}\" }\n";
+    for (present, expected) in [
+        ("", "Bearer"),
+        ("[api]\npresent = { scheme = \"Token\" }\n", "Token"),
+        (
+            "[api]\npresent = { header = \"X-Api-Key\" }\n",
+            "header:X-Api-Key",
+        ),
+        (
+            "[api]\npresent = { header = \"X-Auth\", prefix = \"Key \" }\n",
+            "header:X-Auth:Key ",
+        ),
+        ("[api]\npresent = { cookie = \"sid\" }\n", "cookie:sid"),
+        ("[api]\npresent = { query = \"key\" }\n", "query:key"),
+    ] {
+        let provider = Provider::start().await;
+        let site = own_dialect(&provider, &format!("{login}{present}"));
+        let daemon = Daemon::start(&site, &MemoryStore::new()).await;
+        // The first is fetched, the second is held.
+        for _ in 0..2 {
+            match daemon.ask(get("ads")).await {
+                Response::Token(token) => assert_eq!(token.token_type, expected),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
