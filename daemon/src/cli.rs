@@ -171,7 +171,7 @@ impl RunArgs {
 /// [`Format`] as the command line knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum FormatArg {
-    /// human on a terminal, journal otherwise
+    /// journal where standard error is the journal, human otherwise
     Auto,
     /// time, level, message and values
     Human,

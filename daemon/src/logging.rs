@@ -13,6 +13,7 @@ mod queue;
 mod tests;
 
 use std::io::{self, IsTerminal as _, Write};
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -44,7 +45,7 @@ const AGAIN: rustix::event::Timespec = rustix::event::Timespec {
 pub(crate) struct Logging {
     look: Arc<AtomicU8>,
     filter: reload::Handle<EnvFilter, Registry>,
-    terminal: bool,
+    goes_to: GoesTo,
     lines: Lines,
     writing: Arc<Mutex<bool>>,
 }
@@ -66,10 +67,10 @@ impl Logging {
     /// Until the configuration is read this logs with `format` and `level` as the command line and the environment have them. Lines
     /// are written once [`Logging::write`] was called, or at the end.
     pub(crate) fn start(format: Format, level: &Level) -> Self {
-        let terminal = io::stderr().is_terminal();
+        let goes_to = GoesTo::of_standard_error();
         let lines = Lines::new(Clock::system());
         let writer = lines.queue.clone();
-        let (subscriber, logging) = subscriber(format, level, terminal, lines, writer);
+        let (subscriber, logging) = subscriber(format, level, goes_to, lines, writer);
         // A second call changes nothing: the first subscriber stays.
         let _already_started = subscriber.try_init();
         panics::withhold(|panic| {
@@ -108,7 +109,7 @@ impl Logging {
     /// Changes format and level from the next event on.
     pub(crate) fn apply(&self, format: Format, level: &Level) {
         self.look
-            .store(look(format, self.terminal) as u8, Ordering::Relaxed);
+            .store(look(format, self.goes_to) as u8, Ordering::Relaxed);
         // Fails only when the subscriber is gone, and then nobody logs.
         let _gone = self.filter.reload(level.filter());
     }
@@ -182,14 +183,14 @@ fn write(text: &[u8]) -> io::Result<usize> {
 fn subscriber<W>(
     format: Format,
     level: &Level,
-    terminal: bool,
+    goes_to: GoesTo,
     lines: Lines,
     writer: W,
 ) -> (impl Subscriber + Send + Sync + use<W>, Logging)
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let shared = Arc::new(AtomicU8::new(look(format, terminal) as u8));
+    let shared = Arc::new(AtomicU8::new(look(format, goes_to) as u8));
     let (filter, handle) = reload::Layer::new(level.filter());
     let written = tracing_subscriber::fmt::layer()
         .with_ansi(false)
@@ -205,21 +206,53 @@ where
         Logging {
             look: shared,
             filter: handle,
-            terminal,
+            goes_to,
             lines,
             writing: Arc::default(),
         },
     )
 }
 
-fn look(format: Format, terminal: bool) -> Look {
-    match format {
-        Format::Auto if terminal => look(Format::Human, terminal),
-        Format::Auto | Format::Journal => Look::Journal,
-        Format::Human if terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()) => {
-            Look::HumanInColour
+/// What standard error is, as far as lines look by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum GoesTo {
+    Terminal,
+    Journal,
+    /// A file, or a pipe to something that is not the journal.
+    Elsewhere,
+}
+
+impl GoesTo {
+    fn of_standard_error() -> Self {
+        let standard_error = io::stderr();
+        if standard_error.is_terminal() {
+            return Self::Terminal;
         }
-        Format::Human => Look::Human,
-        Format::Json => Look::Json,
+        let stream = std::env::var("JOURNAL_STREAM");
+        let is_journal = stream.is_ok_and(|named| is_stream(&standard_error, &named));
+        match is_journal {
+            true => Self::Journal,
+            false => Self::Elsewhere,
+        }
+    }
+}
+
+/// Whether this is what systemd connected to the journal, by the numbers of device and inode in `$JOURNAL_STREAM`: a process that inherits
+/// the variable may have been given another standard error.
+fn is_stream(file: impl AsFd, named: &str) -> bool {
+    let Some((device, inode)) = named.split_once(':') else {
+        return false;
+    };
+    let (device, inode): (Result<u64, _>, Result<u64, _>) = (device.parse(), inode.parse());
+    rustix::fs::fstat(file).is_ok_and(|own| (device, inode) == (Ok(own.st_dev), Ok(own.st_ino)))
+}
+
+fn look(format: Format, goes_to: GoesTo) -> Look {
+    let coloured = || std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+    match (format, goes_to) {
+        (Format::Journal, _) | (Format::Auto, GoesTo::Journal) => Look::Journal,
+        (Format::Human | Format::Auto, GoesTo::Terminal) if coloured() => Look::HumanInColour,
+        (Format::Human | Format::Auto, _) => Look::Human,
+        (Format::Json, _) => Look::Json,
     }
 }

@@ -15,7 +15,7 @@ pub const LEVEL_VARIABLE: &str = "TOKEND_LOG";
 /// What a log line looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Format {
-    /// [`Format::Human`] on a terminal, [`Format::Journal`] otherwise.
+    /// [`Format::Journal`] where standard error is the journal, [`Format::Human`] otherwise.
     #[default]
     Auto,
     /// Time, level, message, values; colours on a terminal unless `$NO_COLOR` is set.

@@ -40,20 +40,24 @@ impl MakeWriter<'_> for Captured {
 }
 
 fn captured(format: Format, level: &str, terminal: bool, log: impl FnOnce(&Logging)) -> Captured {
-    captured_at(Clock::system(), format, level, terminal, log)
+    let goes_to = match terminal {
+        true => GoesTo::Terminal,
+        false => GoesTo::Elsewhere,
+    };
+    captured_at(Clock::system(), format, level, goes_to, log)
 }
 
 fn captured_at(
     clock: Clock,
     format: Format,
     level: &str,
-    terminal: bool,
+    goes_to: GoesTo,
     log: impl FnOnce(&Logging),
 ) -> Captured {
     let captured = Captured::default();
     let level = level.parse().expect("a level");
     let lines = Lines::new(clock);
-    let (subscriber, logging) = subscriber(format, &level, terminal, lines, captured.clone());
+    let (subscriber, logging) = subscriber(format, &level, goes_to, lines, captured.clone());
     tracing::subscriber::with_default(subscriber, || log(&logging));
     captured
 }
@@ -134,11 +138,35 @@ fn a_line_for_people_has_a_time_and_colours_only_on_a_terminal() {
 }
 
 #[test]
-fn automatic_is_human_on_a_terminal_and_journal_elsewhere() {
-    let log = captured(Format::Auto, "info", false, |_| tracing::info!("hello"));
-    assert_eq!(log.text(), "<6>hello\n");
-    let log = captured(Format::Auto, "info", true, |_| tracing::info!("hello"));
-    assert!(log.text().contains("INFO") && !log.text().starts_with('<'));
+fn automatic_has_a_time_everywhere_but_in_the_journal_which_keeps_its_own() {
+    let line = |goes_to| {
+        let said = || tracing::info!("hello");
+        captured_at(Clock::system(), Format::Auto, "info", goes_to, |_| said()).text()
+    };
+    assert_eq!(line(GoesTo::Journal), "<6>hello\n");
+    assert!(line(GoesTo::Terminal).contains("INFO"));
+    let elsewhere = line(GoesTo::Elsewhere);
+    let (time, rest) = elsewhere.split_once(' ').expect("a time");
+    assert!(time.ends_with('Z') && time.contains('T'), "{elsewhere}");
+    assert_eq!(rest, " INFO hello\n");
+}
+
+#[test]
+fn the_journal_is_told_by_device_and_inode_and_not_by_the_variable_alone() {
+    let file = tempfile::tempfile().expect("a file");
+    let own = rustix::fs::fstat(&file).expect("its numbers");
+    let (device, inode) = (own.st_dev, own.st_ino);
+    assert!(is_stream(&file, &format!("{device}:{inode}")));
+    for another in [
+        format!("{device}:{}", inode + 1),
+        format!("{}:{inode}", device + 1),
+        format!("{device}"),
+        format!("{device}:{inode}:"),
+        String::new(),
+        "a:b".to_owned(),
+    ] {
+        assert!(!is_stream(&file, &another), "{another}");
+    }
 }
 
 #[test]
@@ -223,7 +251,7 @@ fn denied(uid: u32) {
 #[test]
 fn lines_a_user_causes_are_counted_beyond_some_and_told_when_the_minute_is_over() {
     let (clock, hands) = FakeClock::start(0, 0, "a");
-    let log = captured_at(clock, Format::Journal, "info", false, |logging| {
+    let log = captured_at(clock, Format::Journal, "info", GoesTo::Journal, |logging| {
         for _ in 0..crowd::SHOWN + 12_345 {
             denied(1_000);
         }
@@ -250,7 +278,7 @@ fn lines_a_user_causes_are_counted_beyond_some_and_told_when_the_minute_is_over(
 #[test]
 fn users_too_many_to_be_told_apart_count_as_one() {
     let (clock, hands) = FakeClock::start(0, 0, "a");
-    let log = captured_at(clock, Format::Journal, "info", false, |logging| {
+    let log = captured_at(clock, Format::Journal, "info", GoesTo::Journal, |logging| {
         for uid in 0..65_536 {
             denied(uid);
         }

@@ -10,9 +10,9 @@ use std::time::Duration;
 use tokend_proto::{FaultCode, Request, Response};
 
 /// Every request there is, and what a newer one counts as.
-pub(super) const REQUESTS: [&str; 11] = [
+pub(super) const REQUESTS: [&str; 12] = [
     "get", "status", "list", "refresh", "reject", "reload", "login", "forget", "metrics",
-    "diagnose", "other",
+    "diagnose", "whoami", "other",
 ];
 const ANSWERS: usize = FaultCode::ALL.len() + 1;
 /// The kinds of attempts.
@@ -209,5 +209,36 @@ impl Histogram {
 impl Drop for Connected {
     fn drop(&mut self) {
         self.0.connections.fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_request_is_counted_by_its_own_name() {
+        let requests = [
+            crate::testing::get("ads"),
+            Request::Status {
+                account: None,
+                after: None,
+            },
+            Request::List { after: None },
+            Request::Reload,
+            Request::Diagnose {
+                account: None,
+                after: None,
+            },
+            Request::Metrics { after: None },
+            Request::Whoami,
+        ];
+        for request in requests {
+            let counted = REQUESTS.get(Counters::request(&request));
+            assert_eq!(counted, Some(&request.name()));
+        }
+        // One that begins a connection, and is never counted.
+        let hello = Request::hello("a test");
+        assert_eq!(REQUESTS.get(Counters::request(&hello)), Some(&"other"));
     }
 }

@@ -4,9 +4,10 @@
 
 use std::{
     fs,
+    io::{BufRead as _, BufReader, Write as _},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
 };
 
 use tokend_tests::{
@@ -380,4 +381,52 @@ fn everybody_may_ask_who_they_are() {
         said.out.contains("administrator  yes: status, refresh"),
         "{said:?}"
     );
+}
+
+#[test]
+fn one_mounted_directory_serves_two_accounts_over_restarts_and_a_mounted_socket_does_not() {
+    if !carried_out("mounts of a container", root()) {
+        return;
+    }
+    let place = Place::new(&[("one", "{ user = 0 }"), ("two", "{ user = 0 }")]);
+    let Place { site, tokenctl, .. } = &place;
+    let at = |name: &str| site.path().join(name);
+    // What is shown in the container: the directory below `in`, and the socket alone.
+    fs::create_dir(at("in")).unwrap();
+    fs::write(at("alone"), "").unwrap();
+    let script = "set -e; cd \"$0\"; mount --bind . in; mount --bind tokend.sock alone; echo ready; while read -r socket account; do \"$1\" --socket \"$socket\" get \"$account\" >out 2>&1 </dev/null && echo ok || echo refused; done";
+    let mut container = Command::new("unshare")
+        .args(["--mount", "--", "sh", "-c", script])
+        .args([site.path(), tokenctl])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut ask, answers) = (
+        container.stdin.take().unwrap(),
+        container.stdout.take().unwrap(),
+    );
+    let mut answers = BufReader::new(answers).lines().map(Result::unwrap);
+    assert_eq!(answers.next().as_deref(), Some("ready"));
+    let mut got = |socket: &str, account: &str| {
+        writeln!(ask, "{socket} {account}").unwrap();
+        answers.next().unwrap()
+    };
+    for account in ["one", "two"] {
+        assert_eq!(got("in/tokend.sock", account), "ok");
+        assert_eq!(got("alone", account), "ok");
+    }
+    let Place { site, _daemon, .. } = place;
+    assert!(_daemon.terminate().unwrap().success());
+    let _daemon = site.start().unwrap();
+    for account in ["one", "two"] {
+        assert_eq!(got("in/tokend.sock", account), "ok");
+        assert_eq!(
+            got("alone", account),
+            "refused",
+            "it is the socket of the daemon that ended"
+        );
+    }
+    drop(ask);
+    assert!(container.wait().unwrap().success());
 }
