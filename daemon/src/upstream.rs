@@ -354,6 +354,7 @@ impl Upstream {
     fn wait(&self, after: RetryAfter) -> Duration {
         match after {
             RetryAfter::Delay(delay) => delay,
+            RetryAfter::Later(delay, unix) => delay.max(self.wait(RetryAfter::At(unix))),
             // The reply had no Date to subtract: our own clock is the only one left. The engine clamps what comes of it.
             RetryAfter::At(unix) => {
                 let wait = i64::try_from(unix)

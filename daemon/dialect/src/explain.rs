@@ -152,6 +152,9 @@ fn describe_grant(out: &mut String, kind: Kind, grant: &Grant, renews_itself: bo
 fn retry(retry_after: Option<RetryAfter>) -> String {
     match retry_after {
         Some(RetryAfter::Delay(delay)) => format!("{delay:?}"),
+        Some(RetryAfter::Later(delay, time)) => {
+            format!("{delay:?}, or Unix time {time} by the provider's clock if that is later")
+        }
         Some(RetryAfter::At(time)) => format!("Unix time {time} by the provider's clock"),
         None => "not told".to_owned(),
     }

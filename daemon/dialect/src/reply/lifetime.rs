@@ -18,7 +18,7 @@ use super::{
 /// The longest JWT payload that is decoded, in bytes of base64.
 const JWT_LIMIT: usize = 32 * 1024;
 /// Unix times from here on (year 2286) are taken to be no times at all.
-const LATEST: f64 = 1e10;
+pub(crate) const LATEST: f64 = 1e10;
 
 /// Where lifetimes are found, in order of precedence, and their bounds.
 #[derive(Clone, Debug, PartialEq)]
@@ -294,11 +294,16 @@ impl Told {
 
     /// The number of seconds or the time that stands at the place, if it makes sense.
     pub(crate) fn read(&self, reply: &Parsed<'_>) -> Option<Reading> {
+        self.read_up_to(reply, LATEST)
+    }
+
+    /// The same, with times up to `latest`.
+    pub(crate) fn read_up_to(&self, reply: &Parsed<'_>, latest: f64) -> Option<Reading> {
         let value = self.place.find(reply)?;
         let text = || value.as_str().map(str::trim);
         let span = |factor: f64| number(&value).map(|number| Reading::Seconds(number * factor));
         let time = |seconds: f64| {
-            (1.0..LATEST)
+            (1.0..latest)
                 .contains(&seconds)
                 .then_some(Reading::Time(seconds))
         };

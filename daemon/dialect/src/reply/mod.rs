@@ -178,7 +178,7 @@ impl ReplyPlan {
         let processed = classify::processed_by_status(reply.status());
         // Whoever names a time wants to be asked again: a lock-out or limit told with a status of refusal.
         let later = processed == Processed::No && !reply.response.status().is_redirection();
-        if later && retry_after::in_header(reply).is_some() {
+        if later && retry_after::is_in_header(reply) {
             return self.reply(Class::Busy, told, processed, reply, None);
         }
         if let Some(redirect) = redirect {

@@ -273,7 +273,64 @@ fn retry_after_in_seconds_or_as_a_date() {
         retry(&[("retry-after", "99999999999")]),
         delay(7 * 24 * 3600)
     );
-    assert_eq!(retry(&[("retry-after", "tomorrow")]), None);
+    for nonsense in ["tomorrow", "inf", "NaN", ""] {
+        assert_eq!(retry(&[("retry-after", nonsense)]), None, "{nonsense}");
+    }
+}
+
+#[test]
+fn of_several_times_to_retry_the_longest_counts_and_one_beyond_the_range_is_the_longest() {
+    let dialect = dialect(
+        "[login]\npath = \"/l\"\nbody.form = { u = \"{username}\" }\n[reply]\nretry_after = [\"/wait\", { at = \"/at\", unit = \"unix-seconds\" }]",
+    );
+    let retry = |headers: &[(&str, &str)], body: &str| {
+        let reply = dialect.read_reply(
+            Kind::Login,
+            &response(429, headers, body.to_owned()),
+            &Fields::new(),
+        );
+        let Reply::Busy { retry_after, .. } = reply else {
+            panic!("{reply:?}")
+        };
+        retry_after
+    };
+    let delay = |seconds| Some(RetryAfter::Delay(Duration::from_secs(seconds)));
+    let week = 7 * 24 * 3600;
+    let dated = ("date", DATE);
+    assert_eq!(
+        retry(&[("retry-after", "2"), ("retry-after", "90")], "{}"),
+        delay(90)
+    );
+    assert_eq!(retry(&[("retry-after", "90, 2")], "{}"), delay(90));
+    assert_eq!(
+        retry(&[("retry-after", "2")], r#"{"wait":300}"#),
+        delay(300)
+    );
+    assert_eq!(
+        retry(&[("retry-after", "400")], r#"{"wait":300}"#),
+        delay(400)
+    );
+    for far in [
+        "1e999",
+        "99999999999999999999",
+        "Fri, 31 Dec 9999 23:59:59 GMT",
+    ] {
+        assert_eq!(retry(&[("retry-after", far)], "{}"), delay(week), "{far}");
+    }
+    assert_eq!(retry(&[dated], r#"{"at":99999999999}"#), delay(week));
+    // A Unix time is not a number of seconds to wait.
+    let unix = (DATE_UNIX + 60).to_string();
+    assert_eq!(retry(&[("retry-after", &unix), dated], "{}"), delay(60));
+    let milliseconds = ((DATE_UNIX + 60) * 1000).to_string();
+    assert_eq!(
+        retry(&[("retry-after", &milliseconds), dated], "{}"),
+        delay(60)
+    );
+    assert_eq!(retry(&[dated], &format!(r#"{{"wait":{unix}}}"#)), delay(60));
+    assert_eq!(
+        retry(&[("retry-after", "5")], &format!(r#"{{"at":{unix}}}"#)),
+        Some(RetryAfter::Later(Duration::from_secs(5), DATE_UNIX + 60))
+    );
 }
 
 #[test]
