@@ -78,6 +78,8 @@ pub(crate) struct Change {
     pub(crate) admin: Arc<Policy>,
     /// How far hosts are used up, if every record was asked.
     pub(crate) hosts_used: Option<HostsUsed>,
+    /// What logins have used up under another name, where an account has no record.
+    pub(crate) logins_used: records::Used,
     /// What was changed, or the accounts that have to be read again.
     pub(crate) reply: oneshot::Sender<Result<Summary, Vec<AccountId>>>,
 }
@@ -256,10 +258,10 @@ impl Reloader {
         for _ in 0..TRIES {
             let preparing = async {
                 let survey = self.survey(ids.clone()).await?;
-                let hosts_used = self.read(&survey, &mut records, ids.len()).await?;
-                Ok((self.join(config, &survey, &mut records).await, hosts_used))
+                let used = self.read(&survey, &mut records, ids.len()).await?;
+                Ok((self.join(config, &survey, &mut records).await, used))
             };
-            let (accounts, hosts_used) = tokio::time::timeout(limit, preparing)
+            let (accounts, (hosts_used, logins_used)) = tokio::time::timeout(limit, preparing)
                 .await
                 .unwrap_or(Err(NotApplied::TooSlow))?;
             if let Some(configure) = configure.take() {
@@ -270,6 +272,7 @@ impl Reloader {
                 accounts,
                 admin: Arc::clone(&config.admin),
                 hosts_used,
+                logins_used,
                 reply,
             };
             self.driver
@@ -300,7 +303,7 @@ impl Reloader {
         survey: &Survey,
         found: &mut HashMap<AccountId, Stored>,
         all: usize,
-    ) -> Result<Option<HostsUsed>, NotApplied> {
+    ) -> Result<(Option<HostsUsed>, records::Used), NotApplied> {
         let store = Arc::clone(&self.store);
         let clock = self.clock.clone();
         let missing: HashSet<_> = survey.missing.iter().cloned().collect();
@@ -308,17 +311,24 @@ impl Reloader {
         let read = tokio::task::spawn_blocking(move || {
             // All at once when it is much, one by one when it is little.
             if ask_all || missing.len() * 4 > all {
-                let (found, used) = records::all(&*store, &clock, &missing)?;
-                return Ok((found, ask_all.then_some(used)));
+                let (found, told) = records::all(&*store, &clock, &missing)?;
+                return Ok((found, (ask_all.then_some(told.hosts), told.logins)));
             }
-            Ok((records::some(&*store, &clock, missing)?, None))
+            let found = records::some(&*store, &clock, missing)?;
+            // A new name may be that of a login that is known.
+            let any_blank = found.values().any(|stored| matches!(stored, Stored::Blank));
+            let logins = match any_blank {
+                true => records::logins(&*store, &clock)?,
+                false => records::Used::new(),
+            };
+            Ok((found, (None, logins)))
         });
-        let (read, hosts_used) = read
+        let (read, used) = read
             .await
             .map_err(|error| NotApplied::Died(ending(&error)))?
             .map_err(NotApplied::Store)?;
         found.extend(read);
-        Ok(hosts_used)
+        Ok(used)
     }
 
     async fn join(

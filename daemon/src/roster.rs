@@ -101,6 +101,11 @@ impl Roster {
             .map(|(key, entry)| (*key, entry))
     }
 
+    /// All accounts there are, also those that are no longer configured.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = (AccountKey, &AccountId)> {
+        self.entries.iter().map(|(key, entry)| (*key, &entry.id))
+    }
+
     /// Whether the record of this account does not open.
     pub(crate) fn is_quarantined(&self, key: AccountKey) -> bool {
         self.entry(key)

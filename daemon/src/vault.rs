@@ -6,7 +6,7 @@
 use tokend_dialect::Grant;
 use tokend_engine::{
     Answer, AttemptId, Block, Candidate, Deferral, Durable, Fate, GrantId, Held, HostUsed, Intent,
-    Kind, NoVerdict, Problem, RefreshToken, Tat, Timestamp,
+    Kind, NoVerdict, Problem, RefreshToken, Spent, Tat, Timestamp,
 };
 use tokend_proto::{LoginSecret, SecretText};
 use tokend_store as store;
@@ -185,6 +185,19 @@ fn held(grant: &store::StoredGrant, at: impl Fn(i64) -> Timestamp) -> Option<(He
         scope: grant.scope.as_deref().map(Into::into),
     };
     Some((facts, secret))
+}
+
+/// What the login of a record has used up of its paces.
+pub(crate) fn spent(record: &Record, clock: &Clock) -> Spent {
+    let at = |wall| clock.restore(&record.anchor, wall).at;
+    Spent {
+        attempts: Tat(at(record.pace.attempts_tat)),
+        logins: Tat(at(record.pace.logins_tat)),
+        told: record
+            .deferred_until
+            .filter(|_| record.deferral_told)
+            .map(at),
+    }
 }
 
 /// The longest `[http] timeout`.

@@ -9,7 +9,7 @@ use crate::account::{Account, Context, Phase, Trial, Wish};
 use crate::backoff::Dice;
 use crate::durable::Kind;
 use crate::effect::{Effect, Fault};
-use crate::event::{Adoption, Event, HostUsed};
+use crate::event::{Adoption, Event, HostUsed, Spent};
 use crate::host::Hosts;
 use crate::ids::{AccountKey, HostKey};
 use crate::time::Timestamp;
@@ -49,6 +49,10 @@ impl Engine {
             Event::Host(key, plan) => self.hosts.plan(key, plan, now),
             Event::HostUsed(key, used) => self.hosts.restore(key, used, now),
             Event::Adopt(key, adoption) => self.adopt(now, key, *adoption),
+            Event::Spent(key, spent) => {
+                self.with(now, key, |it, ctx| it.inherit(spent, ctx.now));
+                self.plan(key, Some(now));
+            }
             Event::Replan {
                 account,
                 plan,
@@ -165,6 +169,12 @@ impl Engine {
             let host = self.hosts.expected(it.plan.host_of(kind), account, now);
             View::of(it, host, now)
         })
+    }
+
+    /// What an account has used up, should its login come back under another name.
+    #[must_use]
+    pub fn spent(&self, account: AccountKey) -> Option<Spent> {
+        Some(self.accounts.get(&account)?.spent_so_far())
     }
 
     /// The host that what is stored of an account's host is about.

@@ -25,6 +25,8 @@ pub enum Event {
     /// Nothing begins for it before the next `handle_timeout`: adopt all accounts first, because the pace of a host is what the
     /// last of them knew of it.
     Adopt(AccountKey, Box<Adoption>),
+    /// A new account is a login that has been used under another name: what that used up counts. Told right after it is adopted.
+    Spent(AccountKey, Spent),
     /// An account's plan changed, its identity did not.
     Replan {
         /// Whose.
@@ -83,6 +85,35 @@ pub enum Event {
     Committed(AccountKey, StoreResult),
     /// Finish what runs, begin nothing.
     Drain,
+}
+
+/// What a login has used up of its paces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Spent {
+    /// State of the pace of all attempts.
+    pub attempts: Tat,
+    /// State of the pace of logins.
+    pub logins: Tat,
+    /// Until when its provider wants to be left alone.
+    pub told: Option<Timestamp>,
+}
+
+impl Spent {
+    /// Both together: the later of each.
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        Self {
+            attempts: self.attempts.max(other.attempts),
+            logins: self.logins.max(other.logins),
+            told: self.told.max(other.told),
+        }
+    }
+
+    /// Whether anything of it still counts at `now`.
+    #[must_use]
+    pub fn counts(&self, now: Timestamp) -> bool {
+        self.attempts.0 > now || self.logins.0 > now || self.told.is_some_and(|told| told > now)
+    }
 }
 
 /// What records know of a provider host's pace.

@@ -50,7 +50,7 @@ pub use effect::{
 pub use engine::Engine;
 pub use event::{
     Adoption, Answer, Asked, Attempt, Cause, ClaimRefusal, Demand, Event, GrantFacts, HostUsed,
-    StoreRefusal, StoreResult, Want,
+    Spent, StoreRefusal, StoreResult, Want,
 };
 pub use ids::{AccountKey, AttemptId, GrantId, HostKey, WaiterId};
 pub use pace::{LARGEST_BURST, LONGEST_PERIOD, Rate, Tat};

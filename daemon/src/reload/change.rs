@@ -9,6 +9,7 @@ use std::sync::Arc;
 use tokend_config::Account;
 use tokend_engine::{Adoption, Event, HostKey, HostPlan, Timestamp};
 
+use super::records::{Used, identity};
 use super::{Change, Joining, Stored, Summary};
 use crate::driver::Task;
 use crate::means;
@@ -22,6 +23,7 @@ pub(crate) fn apply(task: &mut Task, now: Timestamp, change: Change) {
         accounts,
         admin,
         hosts_used,
+        logins_used,
         reply,
     } = change;
     let gone: Vec<_> = accounts
@@ -38,6 +40,7 @@ pub(crate) fn apply(task: &mut Task, now: Timestamp, change: Change) {
     if let Some(used) = hosts_used {
         task.roster.tell_hosts(used, &mut task.engine, now);
     }
+    let used = used_now(task, now, logins_used, &accounts);
     plan_hosts(task, now, &accounts);
     let mut summary = Summary {
         accounts: accounts.len(),
@@ -46,7 +49,7 @@ pub(crate) fn apply(task: &mut Task, now: Timestamp, change: Change) {
     let mut kept = HashSet::with_capacity(accounts.len());
     for joining in accounts {
         kept.insert(joining.id.clone());
-        join(task, now, joining, &mut summary);
+        join(task, now, joining, &used, &mut summary);
     }
     let leaving: Vec<_> = task
         .roster
@@ -112,7 +115,26 @@ fn hosts_of(task: &mut Task, account: &Account) -> (HostKey, Option<HostKey>) {
     (first, second.map(|name| task.roster.host(&name)))
 }
 
-fn join(task: &mut Task, now: Timestamp, joining: Joining, summary: &mut Summary) {
+/// What the logins of new accounts have used up: what their records say, and what the engine knows of accounts it still has.
+fn used_now(task: &Task, now: Timestamp, mut used: Used, accounts: &[Joining]) -> Used {
+    let new = accounts
+        .iter()
+        .filter(|joining| matches!(joining.stored, Stored::Blank));
+    let new: HashSet<&str> = new.map(|joining| identity(&joining.id)).collect();
+    if new.is_empty() {
+        return Used::new();
+    }
+    for (key, id) in task.roster.ids() {
+        let spent = task.engine.spent(key).filter(|spent| spent.counts(now));
+        if let Some(spent) = spent.filter(|_| new.contains(identity(id))) {
+            let known = used.entry(identity(id).into()).or_default();
+            *known = known.max(spent);
+        }
+    }
+    used
+}
+
+fn join(task: &mut Task, now: Timestamp, joining: Joining, used: &Used, summary: &mut Summary) {
     let Joining {
         account,
         id,
@@ -165,6 +187,10 @@ fn join(task: &mut Task, now: Timestamp, joining: Joining, summary: &mut Summary
         task.engine.handle_event(now, event);
         return;
     }
+    let spent = match stored {
+        Stored::Blank => used.get(identity(&id)).copied(),
+        _ => None,
+    };
     let (durable, notes, token, quarantined) = match stored {
         Stored::Record(restored) => {
             let Restored {
@@ -215,4 +241,7 @@ fn join(task: &mut Task, now: Timestamp, joining: Joining, summary: &mut Summary
             }),
         ),
     );
+    if let Some(spent) = spent {
+        task.engine.handle_event(now, Event::Spent(key, spent));
+    }
 }

@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use tokend_engine::HostUsed;
+use tokend_engine::{HostUsed, Spent};
 use tokend_store::{AccountId, Quarantined, Record, Store, StoreError};
 
 use super::Stored;
@@ -15,15 +15,33 @@ use crate::vault;
 /// How far the paces of provider hosts are used up, by name.
 pub(super) type HostsUsed = HashMap<String, HostUsed>;
 
+/// What logins have used up under whatever name, by their identity.
+pub(super) type Used = HashMap<Box<str>, Spent>;
+
+/// What the records tell that are not about the accounts asked for.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    pub(super) hosts: HostsUsed,
+    pub(super) logins: Used,
+}
+
+/// The part of a record's key that stays when an account is renamed.
+pub(super) fn identity(id: &AccountId) -> &str {
+    id.as_str()
+        .rsplit_once('#')
+        .map_or("", |(_, identity)| identity)
+}
+
 /// Reads every record: what there is of `missing`, and what each knows of its host, whether or not its account is configured.
 pub(super) fn all(
     store: &dyn Store,
     clock: &Clock,
     missing: &HashSet<AccountId>,
-) -> Result<(HashMap<AccountId, Stored>, HostsUsed), StoreError> {
-    let (mut found, mut used) = (HashMap::new(), HostsUsed::new());
+) -> Result<(HashMap<AccountId, Stored>, Told), StoreError> {
+    let (mut found, mut told) = (HashMap::new(), Told::default());
     let quarantined = store.for_each(&mut |id, _, record| {
-        note_host(&record, clock, &mut used);
+        note_host(&record, clock, &mut told.hosts);
+        note_login(&id, &record, clock, &mut told.logins);
         if missing.contains(&id) {
             let restored = vault::restore(&record, clock);
             found.insert(id, Stored::Record(Box::new(restored)));
@@ -39,7 +57,7 @@ pub(super) fn all(
             found.insert(id, Stored::Quarantined(set_aside.reason.to_string().into()));
         }
     }
-    Ok((found, used))
+    Ok((found, told))
 }
 
 /// Reads these records.
@@ -61,6 +79,21 @@ pub(super) fn some(
         found.insert(id, stored);
     }
     Ok(found)
+}
+
+/// What the logins of accounts without a record have used up under another name.
+pub(super) fn logins(store: &dyn Store, clock: &Clock) -> Result<Used, StoreError> {
+    let mut logins = Used::new();
+    store.for_each(&mut |id, _, record| note_login(&id, &record, clock, &mut logins))?;
+    Ok(logins)
+}
+
+fn note_login(id: &AccountId, record: &Record, clock: &Clock, logins: &mut Used) {
+    let spent = vault::spent(record, clock);
+    if spent.counts(clock.steady()) {
+        let known = logins.entry(identity(id).into()).or_default();
+        *known = known.max(spent);
+    }
 }
 
 /// Keeps the latest that is known of a record's host. What is not used up any more need not be known.

@@ -136,3 +136,29 @@ async fn a_reload_goes_on_without_whoever_asked_for_it() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn an_account_that_is_renamed_keeps_the_pace_of_its_login() {
+    let provider = Provider::start().await;
+    let pace = "pacing = { logins = { burst = 2, every = \"1h\" } }\n";
+    let named = |name: &str| account(name, &provider.base_url) + pace;
+    let (site, store) = (site(&provider), MemoryStore::new());
+    site.write(&named("ads"));
+    let daemon = Daemon::start(&site, &store).await;
+    assert_eq!(daemon.get("ads").await.unwrap(), "token-1");
+    // Another name is the same login to its provider; it has one left, then none.
+    reload(&daemon, &site, &named("ads2")).await;
+    assert_eq!(daemon.get("ads2").await.unwrap(), "token-2");
+    reload(&daemon, &site, &named("ads3")).await;
+    assert_eq!(daemon.get("ads3").await.unwrap_err().code, FaultCode::Paced);
+    // Neither does a restart under yet another name give it back.
+    daemon.drain().await;
+    site.write(&named("ads4"));
+    let daemon = Daemon::start(&site, &store).await;
+    assert_eq!(daemon.get("ads4").await.unwrap_err().code, FaultCode::Paced);
+    assert_eq!(provider.seen().len(), 2);
+    // Another login is another pace.
+    let other = named("ads5").replace("username = \"u\"", "username = \"v\"");
+    reload(&daemon, &site, &other).await;
+    assert_eq!(daemon.get("ads5").await.unwrap(), "token-3");
+}
