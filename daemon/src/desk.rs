@@ -27,7 +27,7 @@ use crate::audit::Audit;
 use crate::clock::Clock;
 use crate::diagnosis::Diagnosis;
 use crate::means;
-use crate::message::{Answer, Driver, Message, Reply};
+use crate::message::{Answer, Driver, Message, Reply, Waiter};
 use crate::metrics::Metrics;
 use crate::peer;
 use crate::registry::{Epoch, IssuedToken, Registry, Slot};
@@ -143,7 +143,7 @@ impl Desk {
                 wait_ms,
                 timeout_ms,
                 ..
-            } => Ok(self.get(slot, min_validity_ms, wait_ms, timeout_ms)),
+            } => Ok(self.get(slot, peer, min_validity_ms, wait_ms, timeout_ms)),
             Request::Reject {
                 token,
                 wait_ms,
@@ -192,6 +192,7 @@ impl Desk {
     fn get(
         &self,
         slot: &Slot,
+        peer: &Peer,
         min_validity_ms: Option<u64>,
         wait_ms: u64,
         timeout_ms: u64,
@@ -209,7 +210,7 @@ impl Desk {
             return Done::Now(Response::Token(self.told(slot, token, now)));
         }
         let demand = demand(now, min_validity, wait_ms, timeout_ms);
-        self.want(slot, demand, Want::Get)
+        self.want(slot, peer.uid, demand, Want::Get)
     }
 
     /// An API refused a token. Only the token held counts: whoever reports an older one gets the newer one at once, so that ten
@@ -242,7 +243,7 @@ impl Desk {
             tracing::info!(account = %account, peer = %peer, "a client reports that its token was refused");
         }
         let demand = demand(now, None, wait_ms, timeout_ms);
-        let wanted = self.want(slot, demand, want);
+        let wanted = self.want(slot, peer.uid, demand, want);
         match has_tokens {
             true => wanted,
             false => without_token(wanted, account),
@@ -262,21 +263,36 @@ impl Desk {
         slot.held.asked().touch(now);
         tracing::info!(account = %account, peer = %peer, "a new token is asked for by a person");
         let demand = demand(now, None, wait_ms, timeout_ms);
-        let wanted = self.want(slot, demand, Want::Forced);
+        let wanted = self.want(slot, peer.uid, demand, Want::Forced);
         match has_tokens {
             true => wanted,
             false => without_token(wanted, account),
         }
     }
 
-    fn want(&self, slot: &Slot, demand: Demand, want: Want) -> Done {
+    fn want(&self, slot: &Slot, uid: u32, demand: Demand, want: Want) -> Done {
         let account = slot.key;
-        let wanted = self.ask(|reply| Message::Wanted {
+        let waiter = Waiter::new(self.driver.clone(), account);
+        let id = waiter.id();
+        let asked = self.ask(|reply| Message::Wanted {
             account,
+            waiter: id,
+            uid,
             demand,
             want,
             reply,
         });
+        let wanted = match asked {
+            Done::Now(response) => {
+                waiter.answered();
+                Done::Now(response)
+            }
+            Done::Later(pending) => Done::Later(Box::pin(async move {
+                let response = pending.await;
+                waiter.answered();
+                response
+            })),
+        };
         match slot.account.dialect.present() {
             Some(present) => presented(wanted, present.to_owned()),
             None => wanted,

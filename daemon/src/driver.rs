@@ -4,6 +4,7 @@
 //! waits for a disk, a provider or a client: those report to it by messages.
 
 mod pulse;
+mod reports;
 mod under_way;
 mod waiters;
 
@@ -33,6 +34,7 @@ use crate::vault::Brought;
 
 pub(crate) use pulse::Reloaded;
 use pulse::{Pulse, Tally};
+use reports::Reports;
 use under_way::UnderWay;
 use waiters::Waiting;
 
@@ -66,7 +68,7 @@ pub(crate) struct Task {
     upstream: Arc<Upstream>,
     own: Driver,
     waiters: HashMap<WaiterId, Waiting>,
-    next_waiter: u64,
+    reports: Reports,
     /// What each account's attempt under way needs for its next step.
     under_way: HashMap<AccountKey, UnderWay>,
     drained: Option<oneshot::Sender<()>>,
@@ -104,7 +106,7 @@ impl Task {
             upstream,
             own,
             waiters: HashMap::new(),
-            next_waiter: 0,
+            reports: Reports::default(),
             under_way: HashMap::new(),
             drained: None,
             pulse: Pulse::new(manager),
@@ -150,13 +152,15 @@ impl Task {
         match message {
             Message::Wanted {
                 account,
+                waiter,
+                uid,
                 demand,
                 want,
                 reply,
             } => {
-                let Some(waiter) = self.token_wanted(now, account, reply) else {
+                if !self.token_wanted(now, (account, waiter), uid, want, reply) {
                     return;
-                };
+                }
                 self.engine.handle_event(
                     now,
                     Event::Wanted {
@@ -167,6 +171,7 @@ impl Task {
                     },
                 );
             }
+            Message::Left(account, waiter) => self.left(now, account, waiter),
             Message::Asked(account) => self.engine.handle_event(now, Event::Asked(account)),
             Message::Login {
                 account,

@@ -152,6 +152,10 @@ impl Teller<'_> {
     fn failed(&self, problem: Problem, retry: Timestamp) -> Fault {
         let name = &self.account.name;
         let (code, advice) = match problem {
+            Problem::Unprepared if self.notes.was_short => (
+                FaultCode::TooBusy,
+                "try again once there is room; nothing was sent, and nothing is wrong with the configuration".to_owned(),
+            ),
             Problem::Unprepared => (
                 FaultCode::Misconfigured,
                 format!("correct it, then run `tokenctl reload` or `tokenctl refresh {name}`; nothing was sent"),

@@ -8,7 +8,9 @@ use std::fs::{DirBuilder, Permissions};
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _,
+};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
@@ -39,8 +41,11 @@ pub(crate) struct Inherited {
 pub(crate) enum Origin {
     /// systemd made it and keeps it over restarts.
     Inherited,
-    /// Made here; removed at the end.
-    Made(PathBuf),
+    /// Made here; removed at the end, as long as it is this one: device and inode tell it from another's at the same path.
+    Made {
+        path: PathBuf,
+        file: Option<(u64, u64)>,
+    },
 }
 
 /// Why there is no socket.
@@ -142,7 +147,10 @@ pub(crate) fn bind(path: &Path, mode: u32) -> Result<Bound, ListenError> {
     let Listener::UdSocket(listener) = listener;
     Ok(Bound {
         fd: listener.into(),
-        origin: Origin::Made(path.to_path_buf()),
+        origin: Origin::Made {
+            path: path.to_path_buf(),
+            file: file_at(path),
+        },
     })
 }
 
@@ -150,7 +158,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Inherited => f.write_str("inherited from systemd"),
-            Self::Made(path) => path.display().fmt(f),
+            Self::Made { path, .. } => path.display().fmt(f),
         }
     }
 }
@@ -158,7 +166,9 @@ impl fmt::Display for Origin {
 impl Origin {
     /// Removes the socket's name, if it was made here and still is this socket's.
     pub(crate) fn clean_up(&self) {
-        if let Self::Made(path) = self
+        if let Self::Made { path, file } = self
+            && file.is_some()
+            && *file == file_at(path)
             && let Err(error) = std::fs::remove_file(path)
             && error.kind() != io::ErrorKind::NotFound
         {
@@ -168,6 +178,12 @@ impl Origin {
             );
         }
     }
+}
+
+/// Which file is at a path.
+fn file_at(path: &Path) -> Option<(u64, u64)> {
+    let found = std::fs::symlink_metadata(path).ok()?;
+    Some((found.dev(), found.ino()))
 }
 
 /// Peers must be able to reach the socket: what they may have is decided by `allow`, not by the directory.
@@ -240,6 +256,23 @@ mod tests {
         assert!(matches!(bind(&path, 0o600), Err(ListenError::Taken { .. })));
         drop(bound);
         assert!(bind(&path, 0o600).is_ok());
+    }
+
+    #[test]
+    fn a_socket_that_is_another_daemons_by_now_is_left_to_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        let bound = bind(&path, 0o600).unwrap();
+        std::fs::rename(&path, dir.path().join("aside")).unwrap();
+        let other = bind(&path, 0o600).unwrap();
+        bound.origin.clean_up();
+        assert!(path.exists(), "it is the other's");
+        other.origin.clean_up();
+        assert!(!path.exists());
+        // What somebody put in its place is nobody's to remove.
+        std::fs::write(&path, "data").unwrap();
+        other.origin.clean_up();
+        assert!(path.exists());
     }
 
     #[test]

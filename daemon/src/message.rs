@@ -4,8 +4,9 @@
 //! error, because whoever left may not hold anything up.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use tokend_engine::{AccountKey, AttemptId, Demand, Want};
+use tokend_engine::{AccountKey, AttemptId, Demand, WaiterId, Want};
 use tokend_proto::{AccountName, AccountStatus, Fault, LoginSecret};
 use tokend_store::AccountId;
 use tokio::sync::{mpsc, oneshot};
@@ -24,10 +25,15 @@ pub(crate) enum Message {
     /// A session found no token that would do.
     Wanted {
         account: AccountKey,
+        waiter: WaiterId,
+        /// Whose session.
+        uid: u32,
         demand: Demand,
         want: Want,
         reply: Reply,
     },
+    /// Somebody who waited for a token has gone.
+    Left(AccountKey, WaiterId),
     /// A session handed a token out that is due to be refreshed.
     Asked(AccountKey),
     /// A person entered a secret.
@@ -88,6 +94,59 @@ pub(crate) enum Answer {
     Done(String),
     /// No, and why.
     Fault(Box<Fault>),
+}
+
+/// Somebody who waits for a token. The driver is told when that ends without an answer, so that nobody counts who is not there.
+#[derive(Debug)]
+pub(crate) struct Waiter {
+    driver: Driver,
+    account: AccountKey,
+    id: WaiterId,
+    answered: bool,
+}
+
+impl Waiter {
+    /// Whoever is about to wait for the token of an account.
+    pub(crate) fn new(driver: Driver, account: AccountKey) -> Self {
+        Self {
+            driver,
+            account,
+            id: next_waiter(),
+            answered: false,
+        }
+    }
+
+    pub(crate) fn id(&self) -> WaiterId {
+        self.id
+    }
+
+    /// There is an answer.
+    pub(crate) fn answered(mut self) {
+        self.answered = true;
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        if !self.answered {
+            let left = Message::Left(self.account, self.id);
+            if let Err(mpsc::error::TrySendError::Full(left)) = self.driver.try_send(left)
+                && let Ok(runtime) = tokio::runtime::Handle::try_current()
+            {
+                let driver = self.driver.clone();
+                drop(runtime.spawn(async move {
+                    // A driver that ends needs to hear of nobody.
+                    let _ended = driver.send(left).await;
+                }));
+            }
+        }
+    }
+}
+
+/// A number that no other waiter of this run has.
+pub(crate) fn next_waiter() -> WaiterId {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    WaiterId(NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// How everybody reaches the driver.

@@ -16,10 +16,12 @@ use std::os::fd::AsFd as _;
 
 use interprocess::local_socket::tokio::Stream;
 use interprocess::local_socket::traits::StreamCommon as _;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokend_policy::Peer;
 
 pub(crate) use pin::{Pin, Pinned};
 pub(crate) use reader::{Busy, Reader};
+pub(crate) use turns::{Full, Turn, Turns};
 
 /// The id that stands for every id a user namespace has no number for (the default of kernel.overflowuid).
 const NOBODY: u32 = 65_534;
@@ -31,6 +33,9 @@ pub(crate) trait Connection {
     /// # Errors
     /// Why it cannot be pinned: a lower-case fragment.
     fn pin(&self, peer: &Peer, accepted_ms: u64) -> Result<Box<dyn Pinned>, String>;
+
+    /// Whether the other end is closed, which is known before everything that it sent is read.
+    fn has_gone(&self) -> bool;
 }
 
 impl Connection for Stream {
@@ -38,6 +43,14 @@ impl Connection for Stream {
         let Self::UdSocket(socket) = self;
         let pin = Pin::of(socket.inner().as_fd(), peer.pid, accepted_ms)?;
         Ok(Box::new(pin))
+    }
+
+    fn has_gone(&self) -> bool {
+        let Self::UdSocket(socket) = self;
+        // A hang-up is told whatever is asked for.
+        let mut fds = [PollFd::new(socket.inner(), PollFlags::empty())];
+        let now = Timespec::default();
+        poll(&mut fds, Some(&now)).is_ok_and(|found| found > 0)
     }
 }
 

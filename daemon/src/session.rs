@@ -103,6 +103,8 @@ const ENOUGH: usize = 64 * 1024;
 
 /// How many requests are answered before others have their turn: a peer that sends without end costs them some microseconds.
 const AT_ONCE: usize = 8;
+/// How often it is looked whether the peer of a connection from which nothing is read is still there.
+const LOOK: Duration = Duration::from_secs(1);
 /// As how many of those something counts that shows more than one account.
 const HEAVY: usize = 4;
 /// How often a connection is told which name was meant. It costs a look at the names; a person misses one or two.
@@ -178,7 +180,7 @@ where
         }
         let full = waiting.len() >= self.bounds.pending;
         self.late = if full {
-            waiting.next().await
+            self.next_or_gone(waiting).await?
         } else {
             let by = self.read_by(waiting.is_empty());
             tokio::select! {
@@ -190,6 +192,20 @@ where
             }
         };
         Ok(())
+    }
+
+    /// Waits for an answer while nothing more is read. That the peer has gone is not read either, so it is looked for.
+    async fn next_or_gone(
+        &mut self,
+        waiting: &mut Waiting,
+    ) -> Result<Option<(RequestId, Answered)>, Ended> {
+        loop {
+            match timeout(LOOK, waiting.next()).await {
+                Ok(late) => return Ok(late),
+                Err(_) if self.stream.has_gone() => return Err(Ended::Closed),
+                Err(_) => {}
+            }
+        }
     }
 
     /// Answers what can be answered, and begins to send it, all under one configuration: a reload that takes a right away is not

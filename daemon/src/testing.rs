@@ -109,6 +109,10 @@ impl Connection for DuplexStream {
     fn pin(&self, _: &Peer, _: u64) -> Result<Box<dyn Pinned>, String> {
         Err("it is a pipe".to_owned())
     }
+
+    fn has_gone(&self) -> bool {
+        false
+    }
 }
 
 pub(crate) fn name(text: &str) -> AccountName {

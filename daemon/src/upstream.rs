@@ -125,6 +125,14 @@ impl PrepareError {
         }
     }
 
+    /// Whether the machine is short of something that passes, such as descriptors: nothing is wrong with the configuration.
+    pub(crate) fn is_shortage(&self) -> bool {
+        match self {
+            Self::Secret { source, .. } | Self::Proxy { source, .. } => source.is_shortage(),
+            _ => false,
+        }
+    }
+
     /// What the engine makes of it.
     pub(crate) fn refusal(&self) -> ClaimRefusal {
         match self {

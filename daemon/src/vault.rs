@@ -23,6 +23,8 @@ pub(crate) struct Notes {
     pub(crate) last_attempt: Option<store::LastAttempt>,
     /// What the provider last said against us, safe to show.
     pub(crate) told: Option<Box<str>>,
+    /// Whether `told` is of something the machine was short of. Known of this run only.
+    pub(crate) was_short: bool,
     /// Fingerprint of the configuration and the secrets that `told` was said about.
     pub(crate) fingerprint: Option<Box<str>>,
     /// Fingerprint of what the last attempt without a verdict was made with: of a login, if there was one.
@@ -150,6 +152,7 @@ pub(crate) fn restore(record: &Record, clock: &Clock) -> Restored {
             }),
     };
     let notes = Notes {
+        was_short: false,
         last_attempt: record.last_attempt.clone(),
         told: record.told.as_deref().map(Into::into),
         fingerprint: record

@@ -77,6 +77,7 @@ impl Engine {
                 true => self.with(now, account, |it, ctx| it.wanted(ctx, waiter, demand, want)),
                 false => self.settle_gone(waiter),
             },
+            Event::Left(key, waiter) => self.with(now, key, |it, ctx| it.left(ctx, waiter)),
             Event::Asked(key) => self.with(now, key, |it, ctx| {
                 it.asked.touch(ctx.now);
                 it.consider(ctx);

@@ -51,6 +51,8 @@ pub enum Event {
         /// For which reason.
         want: Want,
     },
+    /// Somebody who waited for a token has gone, and is told nothing.
+    Left(AccountKey, WaiterId),
     /// Somebody was served a token that is about to be refreshed only on demand.
     Asked(AccountKey),
     /// A person entered a credential: it is to be tried by itself, and to replace what is held once it is granted.

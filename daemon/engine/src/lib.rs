@@ -10,7 +10,7 @@
 //! - Nothing is sent before its intent and its debit are durable.
 //! - Nothing is published before its refresh token is durable, unless the store refused it.
 //! - An attempt that was sent is never given up: not by a waiter that goes away, not by removal, not by a drain.
-//! - Every waiter is settled exactly once.
+//! - Every waiter is settled exactly once, but one that left.
 //! - A rejected credential is not tried again until something changes.
 //! - What a person enters replaces nothing before it was granted, unless nothing was held.
 //!

@@ -1,6 +1,6 @@
 //! Those who wait: who joins, who is answered, with what.
 //!
-//! Owns the verdicts. A waiter is an id and its terms: each is settled exactly once and removed by it, and none of them can
+//! Owns the verdicts. A waiter is an id and its terms: each is settled exactly once and removed by it, or leaves, and none of them can
 //! hold up or cancel an attempt.
 
 use std::time::Duration;
@@ -69,6 +69,15 @@ impl Account {
             pressing: want == Want::Forced,
         });
         self.consider(ctx);
+    }
+
+    /// Somebody who waited has gone. What runs goes on; nothing more begins for their sake, and they stand in nobody's way.
+    pub(crate) fn left(&mut self, ctx: &mut Context<'_>, id: WaiterId) {
+        let before = self.waiters.len();
+        self.waiters.retain(|waiter| waiter.id != id);
+        if self.waiters.len() < before {
+            self.consider(ctx);
+        }
     }
 
     /// A person wants something done to the credential. It waits for what is under way.

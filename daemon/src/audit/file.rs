@@ -8,13 +8,15 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use tokend_config::AuditFile;
 
 use super::event::Record;
 use super::lane::Sink;
 
+/// How many directories that have the names of older files are passed over.
+const PASSED_OVER: u32 = 16;
 /// What the name of the file of denials has behind that of the other.
 const OF_DENIALS: &str = ".denied";
 
@@ -93,14 +95,29 @@ impl File {
             name.push(format!(".{number}"));
             PathBuf::from(name)
         };
-        for number in (1..self.settings.keep).rev() {
-            let (from, to) = (numbered(number), numbered(number + 1));
-            absent(rustix::fs::renameat(&self.dir, &from, &self.dir, &to))?;
+        // A directory of such a name cannot be replaced by a file: it is passed over, and records go on.
+        let numbers = 1..=self.settings.keep.saturating_add(PASSED_OVER);
+        let usable = numbers
+            .map(numbered)
+            .filter(|name| !self.is_directory(name));
+        let keep = usize::try_from(self.settings.keep).unwrap_or(usize::MAX);
+        let usable: Vec<_> = usable.take(keep).collect();
+        for pair in usable.windows(2).rev() {
+            if let [from, to] = pair {
+                absent(rustix::fs::renameat(&self.dir, from, &self.dir, to))?;
+            }
         }
-        let first = numbered(1);
+        let first = usable.first().ok_or_else(|| {
+            other("there are directories of all names that older files could have; move them away")
+        })?;
         absent(rustix::fs::renameat(
             &self.dir, &self.name, &self.dir, first,
         ))
+    }
+
+    fn is_directory(&self, name: &Path) -> bool {
+        let found = rustix::fs::statat(&self.dir, name, AtFlags::SYMLINK_NOFOLLOW);
+        found.is_ok_and(|found| FileType::from_raw_mode(found.st_mode).is_dir())
     }
 
     fn is_there(&self) -> io::Result<bool> {

@@ -70,6 +70,27 @@ fn the_same_token_has_the_same_fingerprint_and_only_under_the_same_key() {
 }
 
 #[test]
+fn directories_that_have_the_names_of_older_files_do_not_stop_records() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("audit");
+    let blocked = |number: u32| dir.path().join(format!("audit.{number}"));
+    fs::create_dir_all(blocked(1).join("full")).unwrap();
+    fs::create_dir(blocked(3)).unwrap();
+    let small = AuditFile {
+        max_size: 400,
+        ..settings(&path)
+    };
+    let mut file = File::open(&small).unwrap();
+    for seq in 1..=20 {
+        write(&mut file, &[record(seq)]);
+    }
+    assert!(lines(&path).last().is_some_and(|last| last["seq"] == 20));
+    // Two are kept.
+    assert!(!lines(&blocked(2)).is_empty() && !lines(&blocked(4)).is_empty());
+    assert!(!blocked(5).exists() && blocked(1).join("full").is_dir() && blocked(3).is_dir());
+}
+
+#[test]
 fn a_record_is_one_line_and_a_file_is_made_for_its_owner_only() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("audit");

@@ -192,11 +192,9 @@ async fn there_is_an_end_to_those_who_wait() {
     provider.then(Act::Hang);
     let site = site(&provider);
     let daemon = Daemon::start(&site, &MemoryStore::new()).await;
-    // They leave at once; until their time is over the engine waits on their behalf.
+    let mut crowd = Vec::new();
     for _ in 0..super::waiters::MOST_WAITERS {
-        while let crate::desk::Handled::Now(_) =
-            daemon.desk.handle(&crate::testing::peer(7), get("ads"))
-        {}
+        crowd.push(daemon.desk.handle(&crate::testing::peer(7), get("ads")));
         tokio::task::yield_now().await;
     }
     provider.asked(1).await;
@@ -204,6 +202,55 @@ async fn there_is_an_end_to_those_who_wait() {
         daemon.get("ads").await.unwrap_err().code,
         FaultCode::TooBusy
     );
+    // Whoever leaves counts no longer, and what runs goes on.
+    drop(crowd);
+    soon(async {
+        while waiters(&daemon, "ads").await != 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_eq!(state(&daemon, "ads").await, AccountState::Obtaining);
+}
+
+async fn waiters(daemon: &Daemon, account: &str) -> u32 {
+    let request = Request::Status {
+        account: Some(name(account)),
+        after: None,
+    };
+    match daemon.ask(request).await {
+        Response::Status(page) => page.accounts[0].waiters,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn reports_of_one_user_leave_others_the_token_that_is_held() {
+    let provider = Provider::start().await;
+    let site = site(&provider);
+    let daemon = Daemon::start(&site, &MemoryStore::new()).await;
+    let mut held = daemon.get("ads").await.unwrap();
+    let burst = site.account().pacing.attempts.burst();
+    let mut believed = 0;
+    let fault = loop {
+        let report = Request::Reject {
+            account: name("ads"),
+            token: tokend_proto::SecretText::new(&held).unwrap(),
+            wait_ms: 0,
+            timeout_ms: 20_000,
+        };
+        match token_of(daemon.ask(report).await) {
+            Ok(newer) => held = newer,
+            Err(fault) => break fault,
+        }
+        believed += 1;
+        assert!(believed < burst, "less than the pace allows");
+    };
+    assert_eq!(fault.code, FaultCode::Paced, "{fault:?}");
+    assert!(fault.retry_after_ms.is_some(), "{fault:?}");
+    let asked = provider.seen().len();
+    assert_eq!(daemon.get("ads").await.unwrap(), held, "it is still served");
+    assert_eq!(provider.seen().len(), asked);
 }
 
 #[tokio::test]

@@ -95,6 +95,9 @@ impl Task {
             }
             Err(error) => {
                 self.said(account, Some(error.to_string().into()), None);
+                if let Some(entry) = self.roster.entry_mut(account) {
+                    entry.notes.was_short = error.is_shortage();
+                }
                 Err(error.refusal())
             }
         };

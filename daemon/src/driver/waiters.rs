@@ -5,17 +5,17 @@
 
 use std::sync::Arc;
 
-use tokend_engine::{AccountKey, Demand, Event, Fault as Why, Timestamp, Verdict, WaiterId};
+use tokend_engine::{AccountKey, Demand, Event, Fault as Why, Timestamp, Verdict, WaiterId, Want};
 use tokend_proto::{Fault, FaultCode, LoginSecret};
 
 use super::Task;
 use crate::faults::What;
 use crate::keeper::Job;
 use crate::means;
-use crate::message::{Answer, Reply};
+use crate::message::{Answer, Reply, next_waiter};
 use crate::vault::Entered;
 
-/// How many may wait for one account. Whoever leaves is waited for until the time they gave is over, so there must be an end.
+/// How many may wait for one account. Whoever leaves counts no longer.
 pub(super) const MOST_WAITERS: usize = 8_192;
 
 #[derive(Debug)]
@@ -45,28 +45,97 @@ enum Progress {
 }
 
 impl Task {
-    /// Somebody wants a token.
+    /// Somebody wants a token. False when they are answered already.
     pub(super) fn token_wanted(
         &mut self,
         now: Timestamp,
-        account: AccountKey,
+        (account, waiter): (AccountKey, WaiterId),
+        uid: u32,
+        want: Want,
         reply: Reply,
-    ) -> Option<WaiterId> {
-        let waiting = self
-            .engine
-            .view(account, now)
-            .map_or(0, |view| view.waiters);
-        if waiting >= MOST_WAITERS {
-            let fault = Fault::new(
+    ) -> bool {
+        let fault = self
+            .crowded(now, account)
+            .or_else(|| self.disbelieved(now, account, uid, want))
+            .or_else(|| self.quarantined(account));
+        if let Some(fault) = fault {
+            let _nobody_waits = reply.send(Answer::Fault(Box::new(fault)));
+            return false;
+        }
+        self.note(account, waiter, Purpose::Token, reply);
+        true
+    }
+
+    /// Somebody who waited for a token has gone.
+    pub(super) fn left(&mut self, now: Timestamp, account: AccountKey, waiter: WaiterId) {
+        let waits = |it: &Waiting| matches!(it.purpose, Purpose::Token);
+        if self.waiters.get(&waiter).is_some_and(waits) {
+            self.waiters.remove(&waiter);
+            self.engine.handle_event(now, Event::Left(account, waiter));
+        }
+    }
+
+    /// Why nobody else can wait for this account.
+    fn crowded(&mut self, now: Timestamp, account: AccountKey) -> Option<Fault> {
+        if self.waiting(now, account) >= MOST_WAITERS {
+            // The driver may not have heard of all of them yet.
+            let is_gone = |it: &Waiting| it.account == account && it.reply.is_closed();
+            let of_gone = |(id, it): (&WaiterId, &Waiting)| is_gone(it).then_some(*id);
+            let gone: Vec<_> = self.waiters.iter().filter_map(of_gone).collect();
+            for waiter in gone {
+                self.left(now, account, waiter);
+            }
+        }
+        let waiting = self.waiting(now, account);
+        (waiting >= MOST_WAITERS).then(|| {
+            Fault::new(
                 FaultCode::TooBusy,
                 format!("{waiting} requests already wait for this account"),
             )
-            .advise("ask again later; a request that was given up counts until its time is over")
-            .retry_after(1_000);
-            let _nobody_waits = reply.send(Answer::Fault(Box::new(fault)));
+            .advise("ask again later")
+            .retry_after(1_000)
+        })
+    }
+
+    fn waiting(&self, now: Timestamp, account: AccountKey) -> usize {
+        let view = self.engine.view(account, now);
+        view.map_or(0, |view| view.waiters)
+    }
+
+    /// Why a report of this user is not believed: they had their share, and others are to have the token that is held.
+    fn disbelieved(
+        &mut self,
+        now: Timestamp,
+        account: AccountKey,
+        uid: u32,
+        want: Want,
+    ) -> Option<Fault> {
+        let slot = &self.roster.entry(account)?.slot;
+        let held = slot.held.token().as_ref().map(|token| token.held.grant);
+        let Want::Rejected(grant) = want else {
+            return None;
+        };
+        if held != Some(grant) {
             return None;
         }
-        self.wait(account, Purpose::Token, reply)
+        let attempts = slot.account.pacing.attempts;
+        let believed = self.reports.believe(now, (account, uid), grant, attempts);
+        let next = believed.err()?;
+        let name = &slot.account.name;
+        let fault = Fault::new(
+            FaultCode::Paced,
+            format!(
+                "user {uid} has reported as many tokens of account {name} as count for now; this report does not, and the token stays in use"
+            ),
+        );
+        let wait = u64::try_from(next.since(now).as_millis()).unwrap_or(u64::MAX);
+        Some(
+            fault
+                .advise(format!(
+                    "find out why the API refuses tokens that are new; whoever may, has a new one obtained with `tokenctl refresh {name}`"
+                ))
+                .retry_after(wait),
+        )
     }
 
     /// A person entered a secret.
@@ -119,7 +188,7 @@ impl Task {
         if entry.quarantined.is_some() {
             let id = entry.id.clone();
             let asked = self.waiters.values().any(|it| it.account == account);
-            self.note(account, Purpose::Discard, reply);
+            self.note(account, next_waiter(), Purpose::Discard, reply);
             if !asked {
                 self.hand(Job::Discard { account, id });
             }
@@ -145,12 +214,12 @@ impl Task {
             let _nobody_waits = reply.send(Answer::Fault(Box::new(fault)));
             return None;
         }
-        Some(self.note(account, purpose, reply))
+        let id = next_waiter();
+        self.note(account, id, purpose, reply);
+        Some(id)
     }
 
-    fn note(&mut self, account: AccountKey, purpose: Purpose, reply: Reply) -> WaiterId {
-        let id = WaiterId(self.next_waiter);
-        self.next_waiter += 1;
+    fn note(&mut self, account: AccountKey, id: WaiterId, purpose: Purpose, reply: Reply) {
         self.waiters.insert(
             id,
             Waiting {
@@ -159,7 +228,6 @@ impl Task {
                 reply,
             },
         );
-        id
     }
 
     fn quarantined(&self, account: AccountKey) -> Option<Fault> {

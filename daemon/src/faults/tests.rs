@@ -45,6 +45,46 @@ fn login(missing: Missing) -> impl FnOnce(Timestamp) -> Why {
 }
 
 #[test]
+fn what_the_machine_is_short_of_is_no_mistake_of_the_configuration() {
+    let source = std::io::Error::from_raw_os_error(24);
+    let error = crate::upstream::PrepareError::Secret {
+        account: "ads".into(),
+        field: "password".into(),
+        source: crate::secrets::SecretError::Unreadable {
+            path: "pw".into(),
+            source,
+        },
+    };
+    assert!(error.is_shortage());
+    let told = error.to_string();
+    assert!(
+        told.contains("Too many open files") && told.contains("LimitNOFILE="),
+        "{told}"
+    );
+    let site = Site::new(
+        "[account.ads]\nprovider = \"oauth2\"\nbase_url = \"http://127.0.0.1:1\"\nusername = \"u\"\nclient_id = \"c\"\n",
+    );
+    let notes = Notes {
+        told: Some(told.into()),
+        was_short: true,
+        ..Notes::default()
+    };
+    let clock = Clock::system();
+    let account = site.account();
+    let teller = Teller {
+        account: &account,
+        notes: &notes,
+        clock: &clock,
+    };
+    let retry = clock.steady();
+    let fault = teller.tell(Why::Failed {
+        problem: Problem::Unprepared,
+        retry,
+    });
+    assert_eq!(fault.code, FaultCode::TooBusy, "{fault:?}");
+}
+
+#[test]
 fn login_required_says_what_is_missing_and_how_to_give_it() {
     let said = Some("status 401: bad password");
     assert_eq!(

@@ -1,12 +1,13 @@
 //! Metrics over HTTP, for Prometheus: `GET /metrics` and nothing else.
 //!
-//! Owns the listener, which is on a loopback address or a Unix socket and opens no connection of its own. Bounded: few connections, one
-//! request each, a deadline for all of it; a body is written in parts, so that many accounts take no memory for their text.
+//! Owns the listener, which is on a loopback address or a Unix socket and opens no connection of its own. Bounded: few readers, shared
+//! out by user where the kernel says who they are, one request each, a deadline for all of it; a body is written in parts, so that many accounts take no memory for their text.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -21,17 +22,22 @@ use interprocess::os::unix::uds_local_socket::tokio::Listener as UnixListener;
 use tokend_config::MetricsListen;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, watch};
 
 use super::text::At;
 use super::{Metrics, PART, Snapshot};
 use crate::accept::{Stage, reached};
 use crate::listen::{self, Origin};
-use crate::peer;
+use crate::peer::{self, Full, Turn, Turns};
 use crate::upstream::Egress;
 
-/// How many may read at once. Others wait until one has.
-const READERS: usize = 8;
+/// How many may read at once, how many of one user, and how many of one user may wait for it.
+const READERS: (usize, usize, usize) = (8, 2, 32);
+/// How many connections may be without a whole request. One more, and the one that has been so for longest is let go: whoever asks at once is
+/// served, however many others only begin to.
+const HEADS: usize = 64;
+/// Stands for every user at a TCP address, where nobody says who they are.
+const ANYBODY: u32 = u32::MAX;
 /// How long a reader may take for everything.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long the head of a request may take.
@@ -91,10 +97,15 @@ pub(crate) async fn listen(
 impl Listening {
     /// Answers until the daemon stops.
     pub(crate) async fn serve(self, metrics: Metrics, mut stage: watch::Receiver<Stage>) {
-        let readers = Arc::new(Semaphore::new(READERS));
+        let (all, own, longest) = READERS;
+        let readers = match &self {
+            Self::Tcp(_) => Turns::new(all, all, longest),
+            Self::Unix(..) => Turns::new(all, own, longest),
+        };
+        let heads = Arc::new(Heads::default());
         loop {
             let accepted = tokio::select! {
-                accepted = self.accept(&metrics, &readers) => accepted,
+                accepted = self.accept(&metrics, &readers, &heads) => accepted,
                 () = reached(&mut stage, Stage::Draining) => break,
             };
             if let Err(error) = accepted {
@@ -107,32 +118,90 @@ impl Listening {
         }
     }
 
-    async fn accept(&self, metrics: &Metrics, readers: &Arc<Semaphore>) -> io::Result<()> {
-        let Ok(room) = Arc::clone(readers).acquire_owned().await else {
-            return Ok(());
+    async fn accept(
+        &self,
+        metrics: &Metrics,
+        readers: &Turns,
+        heads: &Arc<Heads>,
+    ) -> io::Result<()> {
+        let reading = |allowed, uid| Reading {
+            metrics: metrics.clone(),
+            readers: readers.clone(),
+            allowed,
+            uid,
         };
         match self {
             Self::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
-                drop(tokio::spawn(answer(stream, true, metrics.clone(), room)));
+                let reading = reading(true, ANYBODY);
+                drop(tokio::spawn(answer(stream, reading, Heads::add(heads))));
             }
             Self::Unix(listener, _) => {
                 let stream = listener.accept().await?.into();
-                let allowed = peer::of(&stream).is_ok_and(|peer| metrics.may_read(&peer));
-                drop(tokio::spawn(answer(stream, allowed, metrics.clone(), room)));
+                let peer = peer::of(&stream)?;
+                let reading = reading(metrics.may_read(&peer), peer.uid);
+                drop(tokio::spawn(answer(stream, reading, Heads::add(heads))));
             }
         }
         Ok(())
     }
 }
 
-async fn answer<S, R>(stream: S, allowed: bool, metrics: Metrics, room: R)
+/// Who reads, and with whom they share.
+#[derive(Clone)]
+struct Reading {
+    metrics: Metrics,
+    readers: Turns,
+    allowed: bool,
+    uid: u32,
+}
+
+/// Connections without a whole request, the oldest first.
+#[derive(Debug, Default)]
+struct Heads(Mutex<VecDeque<Arc<Notify>>>);
+
+/// A connection without a whole request, until dropped.
+#[derive(Debug)]
+struct Head {
+    heads: Arc<Heads>,
+    displaced: Arc<Notify>,
+}
+
+impl Heads {
+    fn add(heads: &Arc<Self>) -> Head {
+        let displaced = Arc::new(Notify::new());
+        let mut all = heads.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= HEADS
+            && let Some(oldest) = all.pop_front()
+        {
+            oldest.notify_one();
+        }
+        all.push_back(Arc::clone(&displaced));
+        Head {
+            heads: Arc::clone(heads),
+            displaced,
+        }
+    }
+}
+
+impl Drop for Head {
+    fn drop(&mut self) {
+        let mut all = self.heads.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|other| !Arc::ptr_eq(other, &self.displaced));
+    }
+}
+
+async fn answer<S>(stream: S, reading: Reading, head: Head)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = service_fn(move |request| {
-        let metrics = metrics.clone();
-        async move { Ok::<_, Infallible>(reply(&request, allowed, &metrics).await) }
+    let displaced = Arc::clone(&head.displaced);
+    let head = Mutex::new(Some(head));
+    let service = service_fn(|request| {
+        // It is whole by now.
+        drop(head.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let reading = reading.clone();
+        async move { Ok::<_, Infallible>(reply(&request, &reading).await) }
     });
     let mut builder = http1::Builder::new();
     builder
@@ -140,25 +209,36 @@ where
         .header_read_timeout(HEAD)
         .keep_alive(false);
     let served = builder.serve_connection(TokioIo::new(stream), service);
-    match tokio::time::timeout(PATIENCE, served).await {
+    let served = tokio::select! {
+        served = tokio::time::timeout(PATIENCE, served) => served,
+        () = displaced.notified() => {
+            return tracing::debug!("a reader of metrics that asked nothing made room for another");
+        }
+    };
+    match served {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!("a reader of metrics went away: {error}"),
         Err(_) => tracing::warn!("a reader of metrics took too long and was let go"),
     }
-    drop(room);
 }
 
-async fn reply(request: &Request<Incoming>, allowed: bool, metrics: &Metrics) -> Response<Text> {
+async fn reply(request: &Request<Incoming>, reading: &Reading) -> Response<Text> {
     let (status, text) = match (request.uri().path(), request.method()) {
-        _ if !allowed => (
+        _ if !reading.allowed => (
             StatusCode::FORBIDDEN,
             Text::of("you may not read metrics; see `allow` below [metrics]\n"),
         ),
-        ("/metrics", &Method::GET) => match metrics.make().await {
-            Some((_, snapshot)) => (StatusCode::OK, Text::snapshot(snapshot)),
-            None => (
+        ("/metrics", &Method::GET) => match reading.readers.take(reading.uid).await {
+            Ok(turn) => match reading.metrics.make().await {
+                Some((_, snapshot)) => (StatusCode::OK, Text::snapshot(snapshot, turn)),
+                None => (
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    Text::of("tokend is stopping\n"),
+                ),
+            },
+            Err(Full) => (
                 StatusCode::SERVICE_UNAVAILABLE,
-                Text::of("tokend is stopping\n"),
+                Text::of("too many read metrics; try again in a moment\n"),
             ),
         },
         ("/metrics", _) => (StatusCode::METHOD_NOT_ALLOWED, Text::of("only GET\n")),
@@ -184,6 +264,8 @@ enum Text {
     Snapshot {
         snapshot: Arc<Snapshot>,
         at: Option<At>,
+        /// Kept until all is written.
+        _turn: Turn,
     },
 }
 
@@ -192,17 +274,18 @@ impl Text {
         Self::Whole(Some(text))
     }
 
-    fn snapshot(snapshot: Arc<Snapshot>) -> Self {
+    fn snapshot(snapshot: Arc<Snapshot>, turn: Turn) -> Self {
         Self::Snapshot {
             snapshot,
             at: Some(At::default()),
+            _turn: turn,
         }
     }
 
     fn next(&mut self) -> Option<Bytes> {
         match self {
             Self::Whole(text) => text.take().map(|text| Bytes::from_static(text.as_bytes())),
-            Self::Snapshot { snapshot, at } => {
+            Self::Snapshot { snapshot, at, .. } => {
                 let mut from = (*at)?;
                 let mut text = String::with_capacity(PART);
                 let more = snapshot.write(&mut from, PART, &mut text);

@@ -153,7 +153,31 @@ pub(crate) enum SecretError {
     Interrupted,
 }
 
+impl SecretError {
+    /// Whether the machine is short of something that passes: descriptors, memory, processes.
+    pub(crate) fn is_shortage(&self) -> bool {
+        match self {
+            Self::Unreadable { source, .. }
+            | Self::CommandNotStarted { source, .. }
+            | Self::CommandBroken { source, .. } => is_shortage(source),
+            _ => false,
+        }
+    }
+}
+
+/// Whether the system said that there is too little of something.
+pub(crate) fn is_shortage(error: &std::io::Error) -> bool {
+    use rustix::io::Errno;
+    let short = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::AGAIN];
+    error
+        .raw_os_error()
+        .is_some_and(|number| short.iter().any(|own| own.raw_os_error() == number))
+}
+
 fn advice(source: &std::io::Error) -> &'static str {
+    if is_shortage(source) {
+        return "; raise the limit (LimitNOFILE= in the unit) or find out what uses it up";
+    }
     match source.kind() {
         std::io::ErrorKind::NotFound => "; create it with mode 600, or correct the path",
         std::io::ErrorKind::PermissionDenied => {

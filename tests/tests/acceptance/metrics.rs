@@ -247,6 +247,35 @@ fn http_serves_the_same_and_nothing_else() {
 }
 
 #[test]
+fn requests_that_are_not_finished_keep_nobody_from_reading() {
+    let stage = configured(
+        vec![account("it", Api::JwtApi)],
+        "[metrics]\nlisten = \"unix:metrics.sock\"\n",
+    );
+    let _daemon = stage.site.start().unwrap();
+    let socket = stage.site.path().join("metrics.sock");
+    let connect = || UnixStream::connect(&socket).unwrap();
+    let half: Vec<_> = (0..100)
+        .map(|_| {
+            let mut stream = connect();
+            stream.write_all(b"GET /metrics HTTP/1.1\r\nHo").unwrap();
+            stream
+        })
+        .collect();
+    let mut reader = connect();
+    // Sooner than the others are let go for their time.
+    let soon = Some(std::time::Duration::from_secs(4));
+    reader.set_read_timeout(soon).unwrap();
+    reader
+        .write_all(b"GET /metrics HTTP/1.1\r\nHost: tokend\r\n\r\n")
+        .unwrap();
+    let mut start = [0; 13];
+    reader.read_exact(&mut start).unwrap();
+    assert_eq!(&start, b"HTTP/1.1 200 ");
+    drop(half);
+}
+
+#[test]
 fn only_those_who_are_allowed_read_them() {
     let own = rustix::process::geteuid().as_raw();
     let stage = configured(

@@ -11,6 +11,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokend_client::{AccountName, Client, GetOptions, SocketPath};
 use tokend_tests::{
     clock::{PATIENCE, wait_until},
+    hostile::wire::{Wire, get},
     simulator::{
         fault::{Fault, FaultKind, Rule},
         spec::Api,
@@ -213,4 +214,23 @@ fn a_client_that_hangs_up_cancels_no_attempt() {
     stage.eventually("it");
     assert_eq!(stage.requests(), 1);
     assert_eq!(stage.sim.log("it").count(|entry| entry.abandoned), 0);
+}
+
+#[test]
+fn a_connection_full_of_requests_ends_with_its_client_and_none_of_them_counts_any_longer() {
+    let stage = Stage::on_demand(Api::JwtApi);
+    let _daemon = stage.site.start().unwrap();
+    stage.once(Fault::before(slow(PATIENCE)));
+    let waiting = || {
+        let status = stage.site.tokenctl(&["status", "it", "--json"]).unwrap();
+        status.json().unwrap()[0]["waiters"].as_u64()
+    };
+    let mut wire = Wire::greeted(&stage.site);
+    // As many as are read of one connection, and more.
+    let requests: Vec<u8> = (2..102).flat_map(|id| get(id, "it")).collect();
+    assert!(wire.say(&requests));
+    wait_until("as many to wait as may", PATIENCE, || waiting() == Some(64)).unwrap();
+    drop(wire);
+    let soon = Duration::from_secs(15);
+    wait_until("nobody to wait", soon, || waiting() == Some(0)).unwrap();
 }

@@ -204,3 +204,24 @@ fn who_waits_for_an_attempt_that_fails_in_a_drain_is_told_how_it_failed() {
     desk.answer(Answer::NotSent);
     assert!(matches!(desk.fault(waiter), Fault::Failed { .. }));
 }
+
+#[test]
+fn whoever_leaves_counts_no_longer_and_nothing_begins_for_their_sake() {
+    let mut desk = Desk::with(Plan {
+        attempts: rate(1, secs(600)),
+        ..plan()
+    });
+    desk.hold.insert(Step::Send);
+    let first = desk.get();
+    desk.tell(Event::Left(A, first));
+    assert_eq!(desk.view().waiters, 0);
+    desk.hold.clear();
+    desk.answer(granted(3600));
+    assert!(desk.served.contains_key(&A), "what runs goes on");
+    let second = desk.force(3600);
+    assert_eq!(desk.view().waiters, 1, "it waits for the pace");
+    desk.tell(Event::Left(A, second));
+    desk.advance(secs(1200));
+    assert_eq!(desk.sent().len(), 1);
+    assert_eq!((desk.verdict(first), desk.verdict(second)), (None, None));
+}

@@ -52,6 +52,10 @@ impl Connection for Watched {
     fn pin(&self, _: &Peer, _: u64) -> Result<Box<dyn Pinned>, String> {
         Err("it is a pipe".to_owned())
     }
+
+    fn has_gone(&self) -> bool {
+        false
+    }
 }
 
 /// A configuration in which user 20 has a right to the token, or not.
