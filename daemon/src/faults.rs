@@ -136,6 +136,9 @@ impl Teller<'_> {
                     "correct the {secret} that [account.{name}] refers to, then run `tokenctl reload`; it is not tried again before"
                 )
             }
+            (Missing::CredentialRejected, Refused::EnteredOne(secret)) => {
+                format!("run `tokenctl login {name}` and enter its {secret}")
+            }
             (Missing::CredentialRejected, Refused::Client) => {
                 format!(
                     "check the client_id of [account.{name}], add the client_secret that belongs to it, and run `tokenctl reload`; it is not tried again before"

@@ -4,7 +4,7 @@
 //! Looks at the configuration only; never at a secret.
 
 use tokend_config::Account;
-use tokend_dialect::{FieldUse, UsedBy};
+use tokend_dialect::{FieldUse, Told, UsedBy};
 use tokend_proto::{Fault, FaultCode, LoginSecret};
 
 use crate::vault::Entered;
@@ -61,11 +61,20 @@ pub(crate) enum Refused {
     Client,
     /// Something that a person entered.
     Entered,
+    /// A secret that a person entered, in words.
+    EnteredOne(String),
 }
 
 /// What a provider refused that said `told`, of what the account has. Where it names the client, it is the client's.
 pub(crate) fn refused(account: &Account, told: Option<&str>) -> Refused {
     const CLIENTS: [&str; 2] = ["invalid_client", "incorrect_client_credentials"];
+    let named = told.and_then(Told::secret_in);
+    if let Some(name) = named.filter(|name| account.secret(name).is_some()) {
+        return Refused::Configured(name.to_owned());
+    }
+    if let Some(name) = named.filter(|name| login_secrets(account).any(|it| it.name == *name)) {
+        return Refused::EnteredOne(name.replace('_', " "));
+    }
     let of_client = told.is_some_and(|told| CLIENTS.iter().any(|code| told.contains(code)));
     // Also one that the dialect can do without: it was sent, since it is there.
     let sent = account.dialect.fields_at(&account.endpoint).into_iter();

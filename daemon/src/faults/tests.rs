@@ -159,6 +159,37 @@ fn a_refused_client_is_told_with_the_clients_secret_and_never_with_a_refresh_tok
 }
 
 #[test]
+fn the_secret_that_a_rule_names_is_the_one_to_correct() {
+    let both = format!("{WITH_FILE}client_secret = {{ file = \"cs\" }}\n");
+    for (site, said, advice) in [
+        (
+            both.as_str(),
+            "status 401; this is about the client_secret",
+            "correct the client_secret that [account.ads] refers to",
+        ),
+        (
+            both.as_str(),
+            "status 401 (invalid_client); this is about the password",
+            "correct the password that [account.ads] refers to",
+        ),
+        (
+            ACCOUNT,
+            "status 401: no; this is about the password",
+            "run `tokenctl login ads` and enter its password",
+        ),
+        // Not a secret of this account.
+        (
+            both.as_str(),
+            "status 401; this is about the api_key",
+            "correct the password that [account.ads] refers to",
+        ),
+    ] {
+        let (_, text) = told(site, login(Missing::CredentialRejected), Some(said));
+        assert!(text.contains(advice), "{said}: {text}");
+    }
+}
+
+#[test]
 fn logins_that_nobody_understood_end_with_how_to_try_the_same_credential_again() {
     for site in [ACCOUNT, WITH_FILE] {
         let (code, text) = told(site, login(Missing::Unrecognised), Some("status 404"));

@@ -74,6 +74,7 @@ fn compile_into(
     let names = names::read(&mut top, m);
     let shared_reply = top.take("reply");
     let shared_rules = top.read("rules", m, rules::read).unwrap_or_default();
+    rules::check_secrets(&shared_rules, &names, top.take("rules"), m);
     let shared = Shared {
         reply: shared_reply,
         rules: shared_rules,
@@ -162,6 +163,7 @@ fn plan(
     let merged = merged_reply(shared.reply, section.take("reply"));
     let mut rules = section.read("rules", m, rules::read).unwrap_or_default();
     rules::check(kind, &rules, section.take("rules"), m);
+    rules::check_secrets(&rules, shared.names, section.take("rules"), m);
     rules.extend(
         shared
             .rules

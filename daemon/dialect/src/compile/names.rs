@@ -133,7 +133,10 @@ fn check_name(key: &Key, m: &mut Mistakes) {
         m.add(
             &key.span,
             format!("`{}` means something else in an account", key.name),
-            None,
+            Some(format!(
+                "choose a name that is no key of an account; those are `{}`",
+                RESERVED.join("`, `")
+            )),
         );
     }
 }

@@ -14,6 +14,7 @@ use crate::{
         told::TEXT_LIMIT,
     },
     section::{self, Section, one_or_many},
+    template::Names,
 };
 
 const CLASSES: &[(&str, Class)] = &[
@@ -47,7 +48,20 @@ fn rule(node: &Node, m: &mut Mistakes) -> Option<Rule> {
     let say = say_node
         .and_then(|node| section::string(node, m))
         .map(str::to_owned);
+    let secret_node = section.take("secret");
+    let secret = secret_node
+        .and_then(|node| section::string(node, m))
+        .map(str::to_owned);
     section.finish(m);
+    if let (Some(node), Some(class)) = (secret_node, class)
+        && class != Class::CredentialRejected
+    {
+        m.add(
+            &node.span,
+            "only a rule with class `credential-rejected` says which secret it is about",
+            None,
+        );
+    }
     if let (Some(node), Some(class)) = (retry_after_node, class)
         && class != Class::Busy
     {
@@ -81,7 +95,30 @@ fn rule(node: &Node, m: &mut Mistakes) -> Option<Rule> {
         retry_after,
         processed,
         say,
+        secret,
     })
+}
+
+/// Whether each secret that a rule is about is one that an account can have.
+pub(super) fn check_secrets(rules: &[Rule], names: &Names, node: Option<&Node>, m: &mut Mistakes) {
+    let standard = ["password", "client_secret"];
+    let own = || names.fields.iter().filter(|field| field.secret);
+    for name in rules.iter().filter_map(|rule| rule.secret.as_deref()) {
+        if standard.contains(&name) || own().any(|field| field.name == name) {
+            continue;
+        }
+        let known: Vec<&str> = standard
+            .into_iter()
+            .chain(own().map(|field| field.name.as_str()))
+            .collect();
+        if let Some(node) = node {
+            m.add(
+                &node.span,
+                format!("a rule is about `{name}`, which is no secret of an account"),
+                Some(format!("valid here: `{}`", known.join("`, `"))),
+            );
+        }
+    }
 }
 
 /// One entry of `rejection`.

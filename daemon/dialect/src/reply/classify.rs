@@ -22,6 +22,8 @@ pub(crate) struct Rule {
     pub(crate) processed: Option<Processed>,
     /// A sentence for people, put before the provider's.
     pub(crate) say: Option<String>,
+    /// For `credential-rejected`: the field of the secret that was refused.
+    pub(crate) secret: Option<String>,
 }
 
 /// What must be true of a reply; everything that is given must match.

@@ -147,13 +147,14 @@ impl ReplyPlan {
     }
 
     fn claimed(&self, rule: &Rule, reply: &Parsed<'_>, secrets: &Secrets) -> Reply {
-        let told = told::tell(
+        let mut told = told::tell(
             reply,
             &self.error_code,
             &self.error_text,
             secrets,
             rule.say.as_deref(),
         );
+        told.about.clone_from(&rule.secret);
         let processed = rule
             .processed
             .unwrap_or_else(|| classify::processed_by_status(reply.status()));
@@ -221,6 +222,7 @@ impl ReplyPlan {
                 return Told {
                     status: reply.status(),
                     code: None,
+                    about: None,
                     text: told::clean(sentence, told::TEXT_LIMIT, secrets),
                 };
             }
@@ -239,6 +241,7 @@ impl Reply {
             told: Told {
                 status,
                 code: None,
+                about: None,
                 text,
             },
             processed: Processed::Maybe,

@@ -29,18 +29,38 @@ pub struct Told {
     pub code: Option<String>,
     /// The provider's sentence, or ours about its reply; at most 200 characters, may be empty.
     pub text: String,
+    /// The field of the secret that was refused, where a rule says so.
+    pub about: Option<String>,
+}
+
+/// What stands before the name of the secret that a failure is about.
+const ABOUT: &str = "; this is about the ";
+
+impl Told {
+    /// The secret that a failure told in these words is about, where a rule said so.
+    #[must_use]
+    pub fn secret_in(told: &str) -> Option<&str> {
+        let (_, name) = told.rsplit_once(ABOUT)?;
+        let letter = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+        (!name.is_empty() && name.bytes().all(letter)).then_some(name)
+    }
 }
 
 impl fmt::Display for Told {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "status {}", self.status)?;
-        if let Some(code) = &self.code {
+        // A code that repeats the status says nothing.
+        let code = self.code.as_deref();
+        if let Some(code) = code.filter(|code| *code != self.status.to_string()) {
             write!(f, " ({code})")?;
         }
-        if self.text.is_empty() {
-            Ok(())
-        } else {
-            write!(f, ": {}", self.text)
+        let said = self.text.as_str();
+        if !said.is_empty() && Some(said) != code && said != self.status.to_string() {
+            write!(f, ": {said}")?;
+        }
+        match &self.about {
+            Some(secret) => write!(f, "{ABOUT}{secret}"),
+            None => Ok(()),
         }
     }
 }
@@ -68,6 +88,7 @@ pub(crate) fn tell(
     Told {
         status: reply.status(),
         code: code.map(|code| clean(&code, CODE_LIMIT, secrets)),
+        about: None,
         text: clean(&said, TEXT_LIMIT, secrets),
     }
 }

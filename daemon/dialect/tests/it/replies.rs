@@ -349,3 +349,81 @@ fn a_time_to_retry_makes_a_refusal_a_limit() {
     }
     assert_eq!(word(Kind::Login, 403, "soon"), "unrecognised");
 }
+
+#[test]
+fn a_rule_says_which_secret_was_refused() {
+    let rule = |class: &str, secret: &str| {
+        format!(
+            "{PLAIN}[fields.api_key]\n[fields.region]\nsecret = false\n[[rules]]\ncode = \"K\"\nclass = \"{class}\"\nsecret = \"{secret}\"\n"
+        )
+    };
+    for secret in ["password", "client_secret", "api_key"] {
+        let dialect = dialect(&rule("credential-rejected", secret));
+        let shown = told(&read(&dialect, Kind::Login, 401, r#"{"code":"K"}"#)).to_string();
+        assert_eq!(
+            tokend_dialect::Told::secret_in(&shown),
+            Some(secret),
+            "{shown}"
+        );
+        let other = told(&read(&dialect, Kind::Login, 401, r#"{"code":"L"}"#)).to_string();
+        assert_eq!(tokend_dialect::Told::secret_in(&other), None, "{other}");
+    }
+    for (class, secret, says) in [
+        (
+            "credential-rejected",
+            "region",
+            "which is no secret of an account",
+        ),
+        (
+            "credential-rejected",
+            "apikey",
+            "valid here: `password`, `client_secret`, `api_key`",
+        ),
+        (
+            "credential-rejected",
+            "refresh_token",
+            "which is no secret of an account",
+        ),
+        (
+            "busy",
+            "password",
+            "only a rule with class `credential-rejected`",
+        ),
+    ] {
+        let error = try_dialect(&rule(class, secret)).unwrap_err();
+        assert!(error.render().contains(says), "{}", error.render());
+    }
+}
+
+#[test]
+fn what_is_told_does_not_repeat_itself() {
+    let dialect = dialect(PLAIN);
+    for (body, shown) in [
+        (r#"{"code":401}"#, "status 401"),
+        (r#"{"code":"401","message":"401"}"#, "status 401"),
+        (r#"{"error":"nope"}"#, "status 401 (nope)"),
+        (r#"{"code":401,"message":"bad"}"#, "status 401: bad"),
+    ] {
+        let told = told(&read(&dialect, Kind::Login, 401, body)).to_string();
+        assert!(
+            told == shown || told.starts_with(&format!("{shown}: {{")),
+            "{body}: {told}"
+        );
+    }
+}
+
+#[test]
+fn a_name_that_accounts_have_taken_is_refused_with_the_list_of_them() {
+    for name in ["base_url", "assumed_lifetime", "proxy"] {
+        for table in ["fields", "options"] {
+            let error = try_dialect(&format!("{PLAIN}[{table}.{name}]\n"))
+                .unwrap_err()
+                .render();
+            let flat = error.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(
+                flat.contains("no key of an account") && flat.contains("`provider`"),
+                "{error}"
+            );
+        }
+    }
+}
