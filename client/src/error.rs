@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use tokend_proto::{Fault, WireError};
 
+use crate::start::{self, Units};
+
 /// Why a call has no answer.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
@@ -66,7 +68,17 @@ impl ClientError {
     pub fn advice(&self) -> Option<&str> {
         Some(match self {
             Self::NoSocket { .. } => {
-                "start the daemon (systemctl start tokend), or name its socket with --socket or TOKEND_SOCKET"
+                return Some(match start::units() {
+                    Units::System => {
+                        "start the daemon (systemctl start tokend), or name its socket with --socket or TOKEND_SOCKET"
+                    }
+                    Units::User => {
+                        "start the daemon (systemctl --user start tokend), or name its socket with --socket or TOKEND_SOCKET"
+                    }
+                    Units::None => {
+                        "start the daemon (run tokend), or name its socket with --socket or TOKEND_SOCKET"
+                    }
+                });
             }
             Self::KeptOut { .. } => {
                 "say which daemon is meant with --socket or TOKEND_SOCKET (the system's: /run/tokend/tokend.sock); \
@@ -77,7 +89,17 @@ impl ClientError {
                     "the socket's mode keeps you out; join the group it belongs to (ls -l shows it)"
                 }
                 io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-                    "start the daemon (systemctl start tokend), or check --socket and TOKEND_SOCKET"
+                    return Some(match start::units() {
+                        Units::System => {
+                            "start the daemon (systemctl start tokend), or check --socket and TOKEND_SOCKET"
+                        }
+                        Units::User => {
+                            "start the daemon (systemctl --user start tokend), or check --socket and TOKEND_SOCKET"
+                        }
+                        Units::None => {
+                            "start the daemon (run tokend), or check --socket and TOKEND_SOCKET"
+                        }
+                    });
                 }
                 _ => "check the path and whether the daemon runs (systemctl status tokend)",
             },

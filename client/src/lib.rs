@@ -13,6 +13,7 @@ mod exchange;
 mod nonblocking;
 mod options;
 mod socket;
+mod start;
 
 pub use blocking::BlockingClient;
 pub use error::ClientError;
@@ -20,6 +21,7 @@ pub use error::ClientError;
 pub use nonblocking::{ApiError, AuthorizedError, Client, MAX_IN_FLIGHT};
 pub use options::{Deadlines, GetOptions, Patience};
 pub use socket::SocketPath;
+pub use start::how_to_start;
 
 pub use tokend_proto::{
     AccountLine, AccountName, AccountState, AccountStatus, AttemptKind, DiagnosisPage, Executable,

@@ -241,8 +241,8 @@ pub(crate) fn caller(epoch: &Epoch, peer: &Peer) -> Finding {
     let who = format!("you are user {}, group {}", peer.uid, peer.gid);
     let rights = match (admin, tokens) {
         (true, tokens) => format!(
-            "{who}: an administrator, with the tokens of {tokens} of {} accounts",
-            epoch.count()
+            "{who}: an administrator, with the tokens of {tokens} of {}",
+            counted(epoch.count(), "account")
         ),
         (false, _) if is_stranger => {
             return found(
@@ -253,10 +253,19 @@ pub(crate) fn caller(epoch: &Epoch, peer: &Peer) -> Finding {
             );
         }
         (false, tokens) => format!(
-            "{who}: no administrator, with the tokens of {tokens} account(s); what only administrators may know was not looked at"
+            "{who}: no administrator, with the tokens of {}; what only administrators may know was not looked at",
+            counted(tokens, "account")
         ),
     };
     ok(Topic::Caller, rights)
+}
+
+/// `1 account`, `2 accounts`.
+pub(crate) fn counted(count: usize, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        count => format!("{count} {what}s"),
+    }
 }
 
 /// Whether what an account needs can be had from its places. A command is not run: it may ask somebody, or leave traces.

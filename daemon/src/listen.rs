@@ -57,12 +57,18 @@ pub(crate) enum ListenError {
     NotASocket { path: PathBuf },
     #[error("{}: the path of a socket has at most 107 bytes; use a shorter one (--socket)", path.display())]
     TooLong { path: PathBuf },
-    #[error("{}: cannot {what}: {source}", path.display())]
+    // Not `source`, which whoever shows the causes of an error would show once more.
+    #[error("{}: cannot {what}: {why}", path.display())]
     Io {
         path: PathBuf,
         what: &'static str,
-        source: io::Error,
+        why: io::Error,
     },
+    #[error(
+        "cannot create {}, the directory of the socket: {why}; set XDG_RUNTIME_DIR to a directory of your own, or use another socket (--socket PATH)",
+        path.display()
+    )]
+    NoDirectory { path: PathBuf, why: io::Error },
     #[error(
         "systemd passed {count} sockets for clients; tokend takes one: keep one ListenStream= in tokend.socket"
     )]
@@ -117,10 +123,10 @@ fn take(mut passed: ListenFd, names: &str) -> Result<Inherited, ListenError> {
 
 /// Makes a socket at `path` that peers may connect to as `mode` allows.
 pub(crate) fn bind(path: &Path, mode: u32) -> Result<Bound, ListenError> {
-    let failed = |what, source| ListenError::Io {
+    let failed = |what, why| ListenError::Io {
         path: path.to_path_buf(),
         what,
-        source,
+        why,
     };
     if path.as_os_str().len() > 107 {
         return Err(ListenError::TooLong {
@@ -131,8 +137,10 @@ pub(crate) fn bind(path: &Path, mode: u32) -> Result<Bound, ListenError> {
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty() && !parent.exists())
     {
-        make_directory(parent)
-            .map_err(|error| failed("make the directory of the socket", error))?;
+        make_directory(parent).map_err(|why| ListenError::NoDirectory {
+            path: parent.to_path_buf(),
+            why,
+        })?;
     }
     clear(path)?;
     let name = path
@@ -198,10 +206,10 @@ fn make_directory(parent: &Path) -> io::Result<()> {
 /// Makes room for a new socket where a dead daemon left its own. The state directory's lock is held by now, so nobody else is
 /// about to listen with the same store.
 fn clear(path: &Path) -> Result<(), ListenError> {
-    let failed = |what, source| ListenError::Io {
+    let failed = |what, why| ListenError::Io {
         path: path.to_path_buf(),
         what,
-        source,
+        why,
     };
     match std::fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

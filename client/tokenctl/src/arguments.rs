@@ -137,11 +137,21 @@ pub(crate) struct Doctor {
     pub(crate) json: bool,
 }
 
+/// The command that is named, where there is one.
+fn named(words: &[OsString]) -> Option<String> {
+    let grammar = grammar();
+    let mut words = words.iter().skip(1).filter_map(|word| word.to_str());
+    words
+        .find(|word| grammar.find_subcommand(word).is_some())
+        .map(str::to_owned)
+}
+
 /// Reads the command line.
 pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Arguments, Failure> {
-    let matches = match grammar().try_get_matches_from(words) {
+    let words: Vec<OsString> = words.into_iter().collect();
+    let matches = match grammar().try_get_matches_from(&words) {
         Ok(matches) => matches,
-        Err(error) => return mistake::help_or_mistake(&error),
+        Err(error) => return mistake::help_or_mistake(&error, named(&words).as_deref()),
     };
     let socket = matches.get_one::<PathBuf>("socket").cloned();
     let command = match matches.subcommand() {

@@ -143,10 +143,30 @@ fn tail(text: &str) -> String {
     }
 }
 
-/// Replaces values by a mask: what stands in quotes, and what follows an `=`. Cuts comments off.
+/// Whether this is a value of this key that is no secret, whoever wrote it: a number of a user, a word the language has.
+fn is_plain(key: &str, value: &str) -> bool {
+    // No longer than the number of a user or a group.
+    let is_number = (1..=10).contains(&value.len()) && value.bytes().all(|c| c.is_ascii_digit());
+    match key.trim() {
+        "user" | "group" => is_number || value == "root",
+        "burst" | "host_in_flight" | "connections" | "connections_per_user" => is_number,
+        "may" => tokend_policy::Permission::ALL
+            .iter()
+            .any(|it| it.as_str() == value),
+        "refresh" => ["auto", "always", "on-demand"].contains(&value),
+        "mode" => value == "as-mounted",
+        "whole" | "required" => ["true", "false"].contains(&value),
+        _ => false,
+    }
+}
+
+/// Replaces values by a mask: what stands in quotes, and what follows an `=`, unless it is plain. Cuts comments off.
 #[derive(Debug, Default)]
 struct Masking {
     quote: Option<char>,
+    /// The key that was read last, until its value ends.
+    key: String,
+    is_list: bool,
     value: bool,
     masked: bool,
 }
@@ -155,7 +175,12 @@ impl Masking {
     fn pass(&mut self, text: &str) -> String {
         let mut out = String::new();
         let mut escaped = false;
-        for c in text.chars() {
+        // What was shown already.
+        let mut shown = 0;
+        for (at, c) in text.char_indices() {
+            if at < shown {
+                continue;
+            }
             if let Some(quote) = self.quote {
                 let ends = c == quote && !escaped;
                 escaped = c == '\\' && quote == '"' && !escaped;
@@ -163,6 +188,12 @@ impl Masking {
                     self.quote = None;
                 }
                 self.mask(&mut out);
+                continue;
+            }
+            if let Some(plain) = self.plain(text.get(at..).unwrap_or_default()) {
+                out.push_str(plain);
+                shown = at + plain.len();
+                self.masked = true;
                 continue;
             }
             match c {
@@ -175,14 +206,47 @@ impl Masking {
                 ',' | '{' | '}' | '[' | ']' => self.structure(&mut out, c, false),
                 c if c.is_whitespace() => out.push(c),
                 _ if self.value => self.mask(&mut out),
-                c => out.push(c),
+                c => {
+                    out.push(c);
+                    self.key.push(c);
+                }
             }
         }
         out
     }
 
+    /// A plain value at the beginning of this text.
+    fn plain<'t>(&self, text: &'t str) -> Option<&'t str> {
+        if self.masked || !(self.value || self.is_list) {
+            return None;
+        }
+        let first = text.chars().next()?;
+        let (value, shown) = match text.strip_prefix(['"', '\'']) {
+            Some(rest) => {
+                let end = rest.find(first)?;
+                (rest.get(..end)?, text.get(..end + 2)?)
+            }
+            None => {
+                let ends = |c: char| c.is_whitespace() || [',', '}', ']', '#'].contains(&c);
+                let end = text.find(ends).unwrap_or(text.len());
+                (text.get(..end)?, text.get(..end)?)
+            }
+        };
+        is_plain(&self.key, value).then_some(shown)
+    }
+
     fn structure(&mut self, out: &mut String, c: char, value: bool) {
         out.push(c);
+        match c {
+            // The key's value follows.
+            '=' => {}
+            '[' if self.value => self.is_list = true,
+            ',' if self.is_list => {}
+            _ => {
+                self.key.clear();
+                self.is_list = false;
+            }
+        }
         self.value = value;
         self.masked = false;
     }
@@ -202,6 +266,45 @@ mod tests {
     fn shown(line: &str, mark: &str, show: bool) -> String {
         let start = line.find(mark).expect("the mark is in the line");
         Excerpt::new(line, &(start..start + mark.len()), show).text
+    }
+
+    #[test]
+    fn what_cannot_be_a_secret_is_shown_beside_the_mark() {
+        let table = [
+            (
+                r#"allow = [{ user = 0, may = ["get", "reload"] }]"#,
+                r#""reload""#,
+                r#"allow = [{ user = 0, may = ["get", "reload"] }]"#,
+            ),
+            (
+                r#"allow = [{ user = 1000, exe = "/usr/bin/x", gruop = "ci" }]"#,
+                "gruop",
+                r#"allow = [{ user = 1000, exe = ***, gruop = *** }]"#,
+            ),
+            (
+                r#"attempts = { burst = 3, evry = "1m" }"#,
+                "evry",
+                r#"attempts = { burst = 3, evry = *** }"#,
+            ),
+            (
+                r#"x = { user = "hunter2", may = ["hunter2", "get"], zz = 1 }"#,
+                "zz",
+                r#"x = { user = ***, may = [***, "get"], zz = *** }"#,
+            ),
+            (
+                r#"x = { password = 1000, user = 12345678901, zz = 1 }"#,
+                "zz",
+                r#"x = { password = ***, user = ***, zz = *** }"#,
+            ),
+            (
+                r#"x = { user = 0hunter2, password = ["get"], zz = 1 }"#,
+                "zz",
+                r#"x = { user = ***, password = [***], zz = *** }"#,
+            ),
+        ];
+        for (line, mark, expected) in table {
+            assert_eq!(shown(line, mark, true), expected, "{line}");
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ use tokend_engine::RefreshPolicy;
 
 use super::finish;
 use crate::cli::{CheckArgs, Exit};
+use crate::diagnosis::counted;
 use crate::secrets::{SecretSource, fetch};
 use crate::upstream::Egress;
 
@@ -209,8 +210,10 @@ impl Findings {
             }
         }
         if skipped > 0 {
+            let are = if skipped == 1 { "is" } else { "are" };
             self.notes.push(format!(
-                "{skipped} secrets are fetched by commands, which were not run; see --run-commands"
+                "{} {are} fetched by commands, which were not run; see --run-commands",
+                counted(skipped, "secret")
             ));
         }
     }

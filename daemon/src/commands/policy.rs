@@ -213,7 +213,8 @@ impl Explained<'_> {
         match rule.matches(self.peer) {
             Match::No => None,
             Match::Unread(needs) if rule.may.has(permission) => Some(format!(
-                "{rule} {} would, if its {needs} were known and right: {}",
+                "{} {} would, if its {needs} were known and right: {}",
+                named(rule),
                 at(&origin()),
                 whys(self.peer, needs)
             )),
@@ -221,7 +222,8 @@ impl Explained<'_> {
             // What an administrator's rule cannot give is no advice.
             Match::Yes if permission == Permission::Reload && !rule.may.has(permission) => None,
             Match::Yes => Some(format!(
-                "{rule} {} matches, and gives {}: add \"{permission}\" to its `may`",
+                "{} {} matches, and gives {}: add \"{permission}\" to its `may`",
+                named(rule),
                 at(&origin()),
                 rule.may
             )),
@@ -229,7 +231,7 @@ impl Explained<'_> {
     }
 
     fn add(&self, permission: Permission) -> String {
-        let user = self.peer.uid;
+        let user = user(self.peer.uid);
         let usual = Permissions::USE.has(permission);
         match permission {
             Permission::Reload => format!("for example, add {{ user = {user} }} to `admin`"),
@@ -245,8 +247,31 @@ impl Explained<'_> {
     }
 }
 
+/// A rule as people write it: with names where the machine knows them.
+fn named(rule: &Rule) -> String {
+    let mut text = rule.to_string();
+    if let Some(uid) = rule.user {
+        text = text.replace(&format!("user = {uid}"), &format!("user = {}", user(uid)));
+    }
+    let group = rule
+        .group
+        .and_then(|gid| Some((gid, Directory::name_of_group(gid)?)));
+    if let Some((gid, name)) = group {
+        text = text.replace(&format!("group = {gid}"), &format!("group = \"{name}\""));
+    }
+    text
+}
+
+/// A user as a rule names it.
+fn user(uid: u32) -> String {
+    match Directory::name_of_user(uid) {
+        Some(name) => format!("\"{name}\""),
+        None => uid.to_string(),
+    }
+}
+
 fn allowed(policy: &Policy, number: usize, origin: &Origin) -> String {
-    let rule = policy.rules().get(number).map(ToString::to_string);
+    let rule = policy.rules().get(number).map(named);
     format!("allowed by {} {}", rule.unwrap_or_default(), at(origin))
 }
 

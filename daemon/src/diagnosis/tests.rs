@@ -60,7 +60,7 @@ async fn others_see_their_accounts_without_places() {
     let findings = findings(8).await;
     let shown = texts(&findings);
     assert!(
-        shown.contains("no administrator, with the tokens of 1 account(s)"),
+        shown.contains("no administrator, with the tokens of 1 account;"),
         "{shown}"
     );
     assert!(shown.contains("password cannot be had\n"), "{shown}");

@@ -124,6 +124,42 @@ fn the_examples_for_curl_keep_the_token_to_themselves_and_fail_without_one() {
     }
 }
 
+#[test]
+fn the_first_account_of_the_readme_passes_check_on_any_machine() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let (_, rest) = readme.split_once("## The first account").unwrap();
+    let (_, rest) = rest.split_once("```toml\n").unwrap();
+    let (block, after) = rest.split_once("```").unwrap();
+    let site = Site::new().unwrap();
+    let directory = site.path().display().to_string();
+    let block = block.replace("/etc/tokend", &directory);
+    fs::write(site.configuration(), block).unwrap();
+    // As the line below it says, with what it says.
+    let (_, line) = after.split_once("`sudo ").unwrap();
+    let (line, _) = line.split_once('`').unwrap();
+    let line = line
+        .replace("/etc/tokend", &directory)
+        .replace("-o tokend ", "");
+    let put = format!("echo hunter2 | {line}");
+    assert!(
+        Command::new("sh")
+            .args(["-c", &put])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let output = Command::new(&site.binaries().tokend)
+        .args([
+            "check".as_ref(),
+            "--config".as_ref(),
+            site.configuration().as_os_str(),
+        ])
+        .args(["--state-dir".as_ref(), site.state().as_os_str()])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+}
+
 fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.parent().unwrap().to_owned()

@@ -1,15 +1,18 @@
 //! What is said about a mistake on the command line.
 //!
-//! Owns those sentences. They never repeat a word that is no option, nor what stands behind `=`: it may be a token or
-//! a password somebody put in the wrong place. That is why clap's own sentences are not used.
+//! Owns those sentences. They repeat a word that is no option only where it is nearly one of those that are valid, and never what stands
+//! behind `=`: it may be a token or a password somebody put in the wrong place. That is why clap's own sentences are not used.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::{Arguments, Command};
 use crate::failure::Failure;
 
-/// The help somebody asked for, or what is wrong.
-pub(super) fn help_or_mistake(error: &clap::Error) -> Result<Arguments, Failure> {
+/// The help somebody asked for, or what is wrong; `command` is the one that was named.
+pub(super) fn help_or_mistake(
+    error: &clap::Error,
+    command: Option<&str>,
+) -> Result<Arguments, Failure> {
     const SEE: &str = "see: tokenctl --help";
     let said = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),
@@ -22,6 +25,7 @@ pub(super) fn help_or_mistake(error: &clap::Error) -> Result<Arguments, Failure>
         .split(['=', ' '])
         .next()
         .filter(|word| word.starts_with('-'));
+    let suggested = suggested(error);
     let what = match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             return Ok(Arguments {
@@ -34,20 +38,17 @@ pub(super) fn help_or_mistake(error: &clap::Error) -> Result<Arguments, Failure>
         }
         ErrorKind::UnknownArgument => match option {
             Some(option) => format!("there is no option {option}"),
-            None => {
-                let advice = "secrets are read from standard input, never from arguments";
-                return Err(Failure::usage(
-                    "there is a word too many",
-                    format!("{advice}\n{SEE}"),
-                ));
-            }
+            None => return Err(too_many(command, SEE)),
         },
         ErrorKind::TooManyValues => {
             let advice = "secrets are read from standard input, never from arguments";
             let what = format!("{} takes no value", option.unwrap_or("the option"));
             return Err(Failure::usage(what, format!("{advice}\n{SEE}")));
         }
-        ErrorKind::InvalidSubcommand => "there is no such command".to_owned(),
+        ErrorKind::InvalidSubcommand => match suggested {
+            Some((wrong, _)) => format!("there is no command {wrong}"),
+            None => "there is no such command".to_owned(),
+        },
         ErrorKind::MissingRequiredArgument => format!("{argument} is missing"),
         ErrorKind::ArgumentConflict => {
             let prior = said(ContextKind::PriorArg).unwrap_or("another option");
@@ -56,7 +57,10 @@ pub(super) fn help_or_mistake(error: &clap::Error) -> Result<Arguments, Failure>
                 false => format!("{argument} cannot go with {prior}"),
             }
         }
-        ErrorKind::InvalidValue => format!("the value of {argument} is not one of its choices"),
+        ErrorKind::InvalidValue => match suggested {
+            Some((wrong, _)) => format!("{wrong} is not one of the choices of {argument}"),
+            None => format!("the value of {argument} is not one of its choices"),
+        },
         ErrorKind::InvalidUtf8 => "the command line is not valid UTF-8".to_owned(),
         _ => "the command line is wrong".to_owned(),
     };
@@ -66,19 +70,73 @@ pub(super) fn help_or_mistake(error: &clap::Error) -> Result<Arguments, Failure>
         }
         _ => None,
     };
-    let suggested = [
-        ContextKind::SuggestedArg,
-        ContextKind::SuggestedSubcommand,
-        ContextKind::SuggestedValue,
-    ];
-    let suggested = suggested
-        .into_iter()
-        .find_map(said)
-        .map(|word| format!("did you mean {word}?"));
+    let suggested = suggested.map(|(_, right)| format!("did you mean {right}?"));
     let advice: Vec<_> = suggested
         .into_iter()
         .chain(valid)
         .chain([SEE.to_owned()])
         .collect();
     Err(Failure::usage(what, advice.join("\n")))
+}
+
+/// A word that was written and the valid one it is nearly, where there is one. Clap itself suggests `login` for `logs`.
+fn suggested(error: &clap::Error) -> Option<(&str, &str)> {
+    let kinds = [
+        (ContextKind::InvalidArg, ContextKind::SuggestedArg),
+        (
+            ContextKind::InvalidSubcommand,
+            ContextKind::SuggestedSubcommand,
+        ),
+        (ContextKind::InvalidValue, ContextKind::SuggestedValue),
+    ];
+    kinds.into_iter().find_map(|(wrong, right)| {
+        let ContextValue::String(wrong) = error.get(wrong)? else {
+            return None;
+        };
+        // What stands behind `=` is a value of somebody's own.
+        let wrong = wrong.split(['=', ' ']).next()?;
+        let right: Vec<&String> = match error.get(right)? {
+            ContextValue::String(right) => vec![right],
+            ContextValue::Strings(right) => right.iter().collect(),
+            _ => return None,
+        };
+        let near = right
+            .into_iter()
+            .map(|right| (strsim::osa_distance(wrong, right), right));
+        let (_, right) = near.filter(|(far, _)| *far <= slips(wrong)).min()?;
+        Some((wrong, right.as_str()))
+    })
+}
+
+/// How many slips of the fingers a word of this length may hold and still be told from another word.
+fn slips(word: &str) -> usize {
+    match word.trim_start_matches('-').chars().count() {
+        0..=4 => 1,
+        _ => 2,
+    }
+}
+
+/// A word that a command has no place for.
+fn too_many(command: Option<&str>, see: &str) -> Failure {
+    let what = match command {
+        // What people put behind these is a secret.
+        None | Some("login" | "reject") => {
+            let advice = "secrets are read from standard input, never from arguments";
+            return Failure::usage("there is a word too many", format!("{advice}\n{see}"));
+        }
+        Some(command @ ("get" | "refresh" | "forget")) => {
+            format!("{command} takes one account, and another word follows it")
+        }
+        Some(command @ ("status" | "doctor")) => {
+            format!("{command} takes at most one account, and another word follows it")
+        }
+        Some(command) => format!("{command} takes no word, and one follows it"),
+    };
+    let advice = match command {
+        Some(command @ ("get" | "refresh" | "forget")) => {
+            format!("run it once for each account: tokenctl {command} ACCOUNT\n{see}")
+        }
+        _ => see.to_owned(),
+    };
+    Failure::usage(what, advice)
 }

@@ -5,13 +5,12 @@ use std::io::ErrorKind;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::Path;
 
-use tokend_client::{ClientError, SocketPath};
+use tokend_client::{ClientError, SocketPath, how_to_start};
 
 use super::Finding;
 use crate::failure::Exit;
 
 const TOPIC: &str = "socket";
-const START: &str = "start the daemon: systemctl start tokend (or systemctl --user start tokend)";
 
 /// What there is to say about it, and where it is, unless it is nowhere.
 pub(super) fn look(named: Option<&Path>) -> (Vec<Finding>, Option<SocketPath>) {
@@ -25,7 +24,7 @@ pub(super) fn look(named: Option<&Path>) -> (Vec<Finding>, Option<SocketPath>) {
                     error.to_string(),
                     error.advice().unwrap_or_default(),
                 ),
-                _ => Finding::problem(TOPIC, Exit::Unavailable, error.to_string(), START),
+                _ => Finding::problem(TOPIC, Exit::Unavailable, error.to_string(), how_to_start()),
             };
             return (vec![finding], None);
         }
@@ -36,7 +35,7 @@ pub(super) fn look(named: Option<&Path>) -> (Vec<Finding>, Option<SocketPath>) {
             TOPIC,
             Exit::Unavailable,
             format!("{path}, {how}, does not exist"),
-            format!("{START}, or name the right one"),
+            format!("{}, or name the right one", how_to_start()),
         ),
         Err(error) => Finding::problem(
             TOPIC,
@@ -96,7 +95,7 @@ pub(super) fn unreachable(error: &ClientError, way_out: Option<&str>) -> Finding
             "daemon",
             Exit::Unavailable,
             "nobody listens at the socket: it is left over from a daemon that does not run any more",
-            format!("{START}; it replaces the socket"),
+            format!("{}; it replaces the socket", how_to_start()),
         ),
         (ErrorKind::PermissionDenied, _) => Finding::problem(
             "daemon",
@@ -108,7 +107,7 @@ pub(super) fn unreachable(error: &ClientError, way_out: Option<&str>) -> Finding
             "daemon",
             Exit::Unavailable,
             error.to_string(),
-            error.advice().unwrap_or(START),
+            error.advice().unwrap_or(how_to_start()),
         ),
     }
 }

@@ -111,7 +111,7 @@ fn without_a_socket_it_says_where_it_looked() {
     assert_eq!(code, 69);
     let told = "PROBLEM  socket: /nowhere/tokend.sock, named by --socket, does not exist\n";
     assert!(
-        stdout.starts_with(told) && stdout.contains("systemctl start tokend"),
+        stdout.starts_with(told) && stdout.contains("start the daemon: "),
         "{stdout}"
     );
 }

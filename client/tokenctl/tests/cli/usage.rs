@@ -65,7 +65,35 @@ fn mistakes_exit_with_64_and_say_what_to_do() {
         (&[], "a command is missing"),
         (
             &["stauts", "ads"],
-            "there is no such command\n  did you mean status?",
+            "there is no command stauts\n  did you mean status?",
+        ),
+        (
+            &["logs"],
+            "there is no such command\n  see: tokenctl --help",
+        ),
+        (
+            &["exec"],
+            "there is no such command\n  see: tokenctl --help",
+        ),
+        (
+            &["rotate"],
+            "there is no such command\n  see: tokenctl --help",
+        ),
+        (
+            &["get", "ads", "--format", "jsn"],
+            "jsn is not one of the choices of --format <FORMAT>\n  did you mean json?",
+        ),
+        (
+            &["get", "ads", "jwt"],
+            "get takes one account, and another word follows it\n  run it once for each account",
+        ),
+        (
+            &["status", "ads", "jwt"],
+            "status takes at most one account, and another word follows it",
+        ),
+        (
+            &["reload", "now"],
+            "reload takes no word, and one follows it",
         ),
         (&["get"], "<ACCOUNT> is missing"),
         (
@@ -149,6 +177,8 @@ fn a_secret_in_the_wrong_place_is_not_repeated() {
         &["login", "ads", "-phunter2"],
         &["login", "ads", "--", "hunter2"],
         &["hunter2"],
+        &["get", "ads", "hunter2"],
+        &["reload", "hunter2"],
         &["get", "ads", "--format", "hunter2"],
     ];
     for arguments in cases {

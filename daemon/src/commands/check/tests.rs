@@ -105,7 +105,7 @@ fn commands_are_run_only_when_asked_for() {
     assert_eq!(exit, Exit::Success);
     assert!(
         out.starts_with(
-            "note: 1 secrets are fetched by commands, which were not run; see --run-commands\n"
+            "note: 1 secret is fetched by commands, which were not run; see --run-commands\n"
         ),
         "{out}"
     );

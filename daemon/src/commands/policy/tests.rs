@@ -78,7 +78,10 @@ fn groups_of_accounts_and_administrators_are_named() {
     let text = said("ads --uid 1 --gid 4001 --unit backup@daily.service");
     assert!(text.contains("get      allowed by { unit = \"backup@.service\" } at DIR/tokend.toml:5:10, in `allow` of [group.one]"), "{text}");
     assert!(
-        text.contains("reload   allowed by { user = 1 } at DIR/tokend.toml:2:10, in `admin`"),
+        text.contains(&format!(
+            "reload   allowed by {{ user = {} }} at DIR/tokend.toml:2:10, in `admin`",
+            user(1)
+        )),
         "{text}"
     );
 }
@@ -89,7 +92,8 @@ fn nothing_is_advised_that_check_would_refuse() {
     let text = said("ads --uid 1 --gid 4001 --unit x.service");
     for permission in ["get", "reject"] {
         let advice = format!(
-            "{permission:<8} no rule allows it\n           for example, add {{ user = 1 }} to `allow` of [account.ads]"
+            "{permission:<8} no rule allows it\n           for example, add {{ user = {} }} to `allow` of [account.ads]",
+            user(1)
         );
         assert!(text.contains(&advice), "{text}");
     }
