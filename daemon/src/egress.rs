@@ -43,6 +43,8 @@ pub(crate) use self::way::{PATIENCE, PROXY};
 
 /// How many connections there may be. More wait in the socket's queue.
 const ROOM: u32 = 4096;
+/// With this many places free it is told again when there are none: whoever takes and gives back the last one writes no lines.
+const FEW: usize = 64;
 /// How long the head of a request may take, and how large it may be: tokens may be in it.
 const HEAD: Duration = Duration::from_secs(10);
 const LARGEST_HEAD: usize = 128 * 1024;
@@ -164,7 +166,15 @@ pub(crate) async fn start(room: usize) -> SocketAddr {
 }
 
 async fn serve(listener: &TcpListener, door: &Arc<Door>, room: &Arc<Semaphore>) -> Infallible {
+    let mut told = false;
     loop {
+        told &= room.available_permits() < FEW;
+        if room.available_permits() == 0 && !told {
+            told = true;
+            tracing::warn!(
+                "all places for connections are taken, and no attempt gets through until one ends: see who connects to the relay"
+            );
+        }
         // The semaphore is never closed.
         let Ok(place) = Arc::clone(room).acquire_owned().await else {
             return std::future::pending().await;

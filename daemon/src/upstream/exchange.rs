@@ -54,6 +54,9 @@ impl Exchange {
         ways::may_leave(request.url()).map_err(Failure::NotSent)?;
         let target = relay::target(request.url());
         let is_plain = request.url().scheme() == "http";
+        if let (Some(relay), Some(target), true) = (&way.relay, &target, is_plain) {
+            relay.is_there(target).await.map_err(Failure::NotSent)?;
+        }
         let mut response = match way.client.execute(request).await {
             Ok(response) => response,
             Err(error) => return Err(way.failed(&error, target).await),

@@ -126,6 +126,12 @@ impl Relay {
         Ok(proxy.headers(self.told.clone()))
     }
 
+    /// Whether the relay answers at all. A request for an `http://` address is handed to it whole: before that it is known to be there, or
+    /// one that hangs would leave every such attempt in doubt.
+    pub(super) async fn is_there(&self, target: &str) -> Result<(), String> {
+        self.ask(FAILURE, target, QUESTION).await.map(|_| ())
+    }
+
     /// Why no connection to a target came to stand, after one was tried. The relay is asked: what makes tunnels knows only that there
     /// is none.
     pub(super) async fn explain(&self, target: &str, error: &reqwest::Error) -> String {

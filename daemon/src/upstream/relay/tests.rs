@@ -145,8 +145,36 @@ async fn a_relay_that_dies_before_or_with_the_tunnel_has_sent_nothing() {
 
 #[tokio::test]
 async fn a_relay_that_dies_with_a_request_may_have_passed_it_on() {
-    let outcome = attempt("http://127.0.0.1:2", dying("").await).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    drop(tokio::spawn(async move {
+        for answer in [
+            "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+            "",
+        ] {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = [0; 4096];
+            let _some = stream.read(&mut head).await;
+            let _gone = stream.write_all(answer.as_bytes()).await;
+        }
+    }));
+    let outcome = attempt("http://127.0.0.1:2", Some(Egress(at))).await;
     assert_eq!(outcome.answer, Answer::MaybeSent, "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_relay_that_hangs_or_dies_before_the_request_has_sent_nothing() {
+    // Its connections stand, since the kernel makes them, and nobody reads what comes.
+    let stalled = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let hangs = Some(Egress(stalled.local_addr().unwrap()));
+    for (egress, how) in [
+        (hangs, "does not answer"),
+        (dying("").await, "is not there"),
+    ] {
+        let outcome = attempt("http://127.0.0.1:2", egress).await;
+        assert_eq!(outcome.answer, Answer::NotSent, "{outcome:?}");
+        assert!(outcome.told.unwrap().contains(how), "{how}");
+    }
 }
 
 #[tokio::test]
