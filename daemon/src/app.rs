@@ -32,7 +32,7 @@ use crate::message::{DRIVER_QUEUE, Message};
 use crate::metrics::{self, Counters, Metrics};
 use crate::peer;
 use crate::registry::Registry;
-use crate::reload::{FileThreads, LogChoice, Reloader};
+use crate::reload::{FileThreads, LogChoice, Reloader, names};
 use crate::secrets::SecretSource;
 use crate::signals::{Asked, Incoming};
 use crate::systemd::Manager;
@@ -224,7 +224,9 @@ impl Parts {
             stamps: ArcSwap::from_pointee(Stamps::of(&config.files)),
             manager: manager.clone(),
             files: FileThreads::new(),
+            unresolved: ArcSwap::from_pointee(config.unresolved.clone()),
         });
+        names::tell(&config.unresolved);
         let limits = config.limits;
         let patience = config.http.timeout + config.limits.command_timeout + DRAIN_MARGIN;
         let summary = reloader.apply(&config).await?;
@@ -255,6 +257,7 @@ impl Parts {
         );
         audit.note(started(summary.accounts));
         manager.ready();
+        let names = tokio::spawn(names::keep_trying(Arc::clone(&reloader)));
         // Beside the signals, so that a reload that takes its time keeps nobody from stopping the daemon.
         let mut reloads = JoinSet::new();
         loop {
@@ -274,6 +277,7 @@ impl Parts {
                 _ = &mut engine => anyhow::bail!("the task that decides died; please report this"),
             }
         }
+        names.abort();
         drop(reloads);
         tracing::info!("stopping: what runs is being finished");
         manager.stopping();

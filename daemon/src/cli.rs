@@ -204,6 +204,9 @@ pub(crate) struct CheckArgs {
     /// Also run the commands that fetch secrets
     #[arg(long)]
     pub(crate) run_commands: bool,
+    /// End with 78 also for names of users and groups that nobody has, which match nobody
+    #[arg(long)]
+    pub(crate) strict: bool,
 }
 
 #[cfg(test)]

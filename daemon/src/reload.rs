@@ -5,6 +5,7 @@
 
 mod change;
 mod files;
+pub(crate) mod names;
 mod records;
 
 use std::collections::{HashMap, HashSet};
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokend_config::{Account, Config, Environment, Overrides};
+use tokend_config::{Account, Config, Environment, Overrides, Unresolved};
 use tokend_policy::Policy;
 use tokend_proto::{AccountName, Fault, FaultCode};
 use tokend_store::{AccountId, Store, StoreError};
@@ -61,6 +62,8 @@ pub(crate) struct Reloader {
     pub(crate) stamps: ArcSwap<Stamps>,
     pub(crate) manager: Manager,
     pub(crate) files: FileThreads,
+    /// Names in the rules in force that nobody had.
+    pub(crate) unresolved: ArcSwap<Vec<Unresolved>>,
 }
 
 /// What the command line said of the log, and the log itself.
@@ -221,6 +224,8 @@ impl Reloader {
             .await
             .map_err(|error| error.to_string())?;
         self.stamps.store(Arc::new(stamps));
+        names::tell(&config.unresolved);
+        self.unresolved.store(Arc::new(config.unresolved.clone()));
         self.metrics.configure(&config.metrics);
         // The configuration is in force already; only a machine that can start no thread comes here.
         if let Err(error) = self.audit.apply(audit) {

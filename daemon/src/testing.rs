@@ -229,6 +229,7 @@ fn reloader(
         stamps: ArcSwap::from_pointee(Stamps::of(&config.files)),
         manager: Manager::none(),
         files: FileThreads::new(),
+        unresolved: ArcSwap::from_pointee(config.unresolved.clone()),
     }
 }
 

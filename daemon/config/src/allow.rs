@@ -5,11 +5,14 @@
 use std::path::{Component, Path};
 use std::sync::Arc;
 
-use tokend_policy::{Digest, Directory, Permission, Permissions, Rule, UnitError, UnitPattern};
+use tokend_policy::{
+    Digest, Directory, NOT_KNOWN, Permission, Permissions, Rule, UnitError, UnitPattern,
+};
 
 use super::marks::Marks;
 use super::mistake::{Mistakes, choose_from};
 use super::section::Section;
+use super::unresolved::NameKind;
 use super::value::Value;
 
 /// What the rules of a list can give.
@@ -92,10 +95,13 @@ fn rule(
     };
     let user = section.take("user");
     let has_user = user.is_some();
-    rule.user = user.and_then(|who| named(&who, "user", mistakes, |name| directory.user(name)));
-    rule.group = section
-        .take("group")
-        .and_then(|who| named(&who, "group", mistakes, |name| directory.group(name)));
+    rule.user =
+        user.and_then(|who| named(&who, NameKind::User, mistakes, |name| directory.user(name)));
+    rule.group = section.take("group").and_then(|who| {
+        named(&who, NameKind::Group, mistakes, |name| {
+            directory.group(name)
+        })
+    });
     rule.unit = section
         .take("unit")
         .and_then(|value| unit(&value, mistakes));
@@ -131,12 +137,17 @@ fn rule(
 
 fn named(
     who: &Value<'_>,
-    kind: &str,
+    kind: NameKind,
     mistakes: &mut Mistakes,
     find: impl FnOnce(&str) -> Option<u32>,
 ) -> Option<u32> {
     let name = who.name_or_number(mistakes)?;
     find(&name).or_else(|| {
+        if NameKind::allows(&name) {
+            mistakes.unresolved(kind, &name, || who.position());
+            return Some(NOT_KNOWN);
+        }
+        let kind = kind.as_str();
         let help = format!("create the {kind} first, or correct its name; reload after changes");
         who.wrong(
             mistakes,

@@ -30,6 +30,7 @@ mod shared;
 mod split;
 #[cfg(test)]
 mod tests;
+mod unresolved;
 mod value;
 
 use std::path::{Path, PathBuf};
@@ -48,6 +49,7 @@ pub use pacing::Pacing;
 pub use proxy::{NoProxy, Proxy, Route, is_this_machine};
 pub use secret_ref::{COMMAND_TIMEOUT, FileMode, SecretPlace, SecretRef};
 pub use settings::{Http, Limits, Log};
+pub use unresolved::{NameKind, Unresolved};
 
 use tokend_policy::{Directory, Policy};
 
@@ -76,6 +78,8 @@ pub struct Config {
     pub accounts: Vec<Arc<Account>>,
     /// The files this was read from; the first is the one that was named.
     pub files: Vec<PathBuf>,
+    /// Names in rules that nobody has now, which match nobody; the first fifty.
+    pub unresolved: Vec<Unresolved>,
 }
 
 /// What the command line says; it comes before the configuration.

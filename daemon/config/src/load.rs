@@ -88,6 +88,7 @@ pub(super) fn load(
     http.proxies.extend(named);
     found.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     found.shrink_to_fit();
+    let unresolved = mistakes.take_unresolved();
     mistakes.finish(Config {
         socket: overrides
             .socket
@@ -108,6 +109,7 @@ pub(super) fn load(
         http,
         accounts: found,
         files: read.iter().map(|file| file.path.to_path_buf()).collect(),
+        unresolved,
     })
 }
 

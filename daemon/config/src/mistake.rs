@@ -15,6 +15,7 @@ use miette::{
 use tokend_dialect::DialectError;
 
 use super::excerpt::Excerpt;
+use super::unresolved::{NameKind, Unresolved};
 
 /// How many mistakes are kept; of the rest only the number is told.
 const MOST: usize = 50;
@@ -207,9 +208,33 @@ pub(super) struct Mistakes {
     found: Vec<Mistake>,
     dialects: Vec<DialectError>,
     more: usize,
+    /// Names that stand for nobody yet, which are no mistakes.
+    unresolved: Vec<Unresolved>,
 }
 
 impl Mistakes {
+    /// Notes a name that nobody has, where it stands first.
+    pub(super) fn unresolved(
+        &mut self,
+        kind: NameKind,
+        name: &str,
+        position: impl FnOnce() -> String,
+    ) {
+        let known = |it: &Unresolved| it.kind == kind && *it.name == *name;
+        if self.unresolved.len() < MOST && !self.unresolved.iter().any(known) {
+            self.unresolved.push(Unresolved {
+                kind,
+                name: name.into(),
+                position: position().into(),
+            });
+        }
+    }
+
+    /// The names that nobody has.
+    pub(super) fn take_unresolved(&mut self) -> Vec<Unresolved> {
+        std::mem::take(&mut self.unresolved)
+    }
+
     /// Notes a mistake at a place.
     pub(super) fn add(
         &mut self,

@@ -1,6 +1,23 @@
 //! The user and group databases of the system.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::thread;
+use std::time::Duration;
+
+/// The id that is none (chown(2)): no process ever has it. Stands in a rule for a name that is not known, so that it matches nobody.
+pub const NOT_KNOWN: u32 = u32::MAX;
+
+/// How long a name may take. What answers may be a directory service that is not up yet, or hangs; after the first name that takes longer
+/// it is not asked again by this [`Directory`].
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How many threads may be left to wait for an answer.
+const MOST_WAITING: usize = 4;
+
+/// Those that wait.
+static WAITING: AtomicUsize = AtomicUsize::new(0);
 
 /// The user and group databases of the system, asked once for each name.
 ///
@@ -16,6 +33,8 @@ pub struct Directory {
 #[derive(Debug)]
 enum Source {
     System,
+    /// It did not answer.
+    Silent,
     Fixed(Vec<(&'static str, u32)>, Vec<(&'static str, u32)>),
 }
 
@@ -83,19 +102,60 @@ impl Directory {
 }
 
 impl Source {
-    fn uid(&self, name: &str) -> Option<u32> {
+    fn uid(&mut self, name: &str) -> Option<u32> {
         match self {
-            Self::System => uzers::get_user_by_name(name).map(|user| user.uid()),
+            Self::System => {
+                let name = name.to_owned();
+                self.ask(move || uzers::get_user_by_name(&name).map(|user| user.uid()))
+            }
+            Self::Silent => None,
             Self::Fixed(users, _) => find(users, name),
         }
     }
 
-    fn gid(&self, name: &str) -> Option<u32> {
+    fn gid(&mut self, name: &str) -> Option<u32> {
         match self {
-            Self::System => uzers::get_group_by_name(name).map(|group| group.gid()),
+            Self::System => {
+                let name = name.to_owned();
+                self.ask(move || uzers::get_group_by_name(&name).map(|group| group.gid()))
+            }
+            Self::Silent => None,
             Self::Fixed(_, groups) => find(groups, name),
         }
     }
+
+    /// Asks in a thread of its own, which is left behind where no answer comes.
+    fn ask(&mut self, question: impl FnOnce() -> Option<u32> + Send + 'static) -> Option<u32> {
+        let answer = within(PATIENCE, question);
+        if answer.is_none() {
+            *self = Self::Silent;
+        }
+        answer.flatten()
+    }
+}
+
+/// What a question comes to, if it does in time.
+fn within<T: Send + 'static>(
+    patience: Duration,
+    question: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    if WAITING.load(Ordering::Relaxed) >= MOST_WAITING {
+        return None;
+    }
+    let (reply, answer) = sync_channel(1);
+    WAITING.fetch_add(1, Ordering::Relaxed);
+    let asking = thread::Builder::new().name("names".to_owned());
+    let asked = asking.spawn(move || {
+        let found = question();
+        WAITING.fetch_sub(1, Ordering::Relaxed);
+        // Whoever asked may have stopped waiting.
+        let _too_late = reply.send(found);
+    });
+    if asked.is_err() {
+        WAITING.fetch_sub(1, Ordering::Relaxed);
+        return None;
+    }
+    answer.recv_timeout(patience).ok()
 }
 
 fn find(entries: &[(&'static str, u32)], name: &str) -> Option<u32> {
@@ -134,6 +194,30 @@ mod tests {
             assert_eq!(directory.user(user), None, "{user}, asked again");
             assert_eq!(directory.group(user), None, "{user}");
         }
+    }
+
+    #[test]
+    fn a_directory_service_that_hangs_is_not_waited_for() {
+        let mut ends = Vec::new();
+        for _ in 0..MOST_WAITING {
+            let (end, wait) = sync_channel::<()>(0);
+            ends.push(end);
+            let answer = within(Duration::from_millis(1), move || wait.recv().is_ok());
+            assert_eq!(answer, None);
+        }
+        assert_eq!(
+            within(PATIENCE, || 1),
+            None,
+            "no more threads are left behind"
+        );
+        drop(ends);
+        while WAITING.load(Ordering::Relaxed) > 0 {
+            thread::yield_now();
+        }
+        assert_eq!(within(PATIENCE, || 1), Some(1));
+        let mut silent = Directory::new(Source::Silent);
+        assert_eq!(silent.user("root"), None);
+        assert_eq!(silent.user("0"), Some(0), "a number needs nobody");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::directory::NOT_KNOWN;
 use crate::facts::{Digest, Fact, Needs};
 use crate::peer::Peer;
 use crate::permission::{Permission, Permissions};
@@ -167,10 +168,12 @@ impl Rule {
     pub fn matches(&self, peer: &Peer) -> Match {
         let facts = peer.facts();
         let says = [
-            self.user.map(|uid| so(peer.uid == uid)),
+            self.user.map(|uid| so(peer.uid == uid && uid != NOT_KNOWN)),
             self.group.map(|gid| {
                 let own = peer.gid == gid;
-                if own {
+                if gid == NOT_KNOWN {
+                    Match::No
+                } else if own {
                     Match::Yes
                 } else {
                     fact(&facts.groups, Needs::GROUPS, |groups| groups.contains(&gid))
@@ -221,12 +224,19 @@ fn fact<T>(fact: &Fact<T>, need: Needs, holds: impl FnOnce(&T) -> bool) -> Match
 }
 
 /// As it is written in the configuration, with numbers in place of names.
+fn id(id: u32) -> String {
+    match id {
+        NOT_KNOWN => "(not known)".to_owned(),
+        id => id.to_string(),
+    }
+}
+
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = |value: &dyn fmt::Display| format!("\"{value}\"");
         let says = [
-            ("user", self.user.map(|uid| uid.to_string())),
-            ("group", self.group.map(|gid| gid.to_string())),
+            ("user", self.user.map(id)),
+            ("group", self.group.map(id)),
             ("unit", self.unit.as_ref().map(|unit| text(unit))),
             ("user_unit", self.user_unit.as_ref().map(|unit| text(unit))),
             ("exe", self.exe.as_ref().map(|path| text(&path.display()))),

@@ -37,7 +37,8 @@ pub(crate) fn run(
     };
     finish(match Config::load(&path, &overrides, environment) {
         Ok(config) => {
-            let findings = Findings::of(&config, environment, args.run_commands);
+            let mut findings = Findings::of(&config, environment, args.run_commands);
+            findings.names(&config, args.strict);
             findings.print(&config, out, err)
         }
         Err(error) => return super::refuse(&report::config(&error, medium), err),
@@ -49,6 +50,8 @@ pub(crate) fn run(
 struct Findings {
     /// The daemon or an account cannot work like this.
     errors: Vec<String>,
+    /// It works, and does not do all it says.
+    warnings: Vec<String>,
     /// It works, but somebody should know.
     notes: Vec<String>,
 }
@@ -83,6 +86,9 @@ impl Findings {
         for error in &self.errors {
             writeln!(err, "error: {error}")?;
         }
+        for warning in &self.warnings {
+            writeln!(err, "warning: {warning}")?;
+        }
         for note in &self.notes {
             writeln!(out, "note: {note}")?;
         }
@@ -105,6 +111,17 @@ impl Findings {
         }
         writeln!(err, "{main} has {accounts}; correct the errors above")?;
         Ok(Exit::Config)
+    }
+
+    /// A name that nobody has may be known later, when a directory service is up; or it is misspelt.
+    fn names(&mut self, config: &Config, strict: bool) {
+        let told = config.unresolved.iter().map(|name| {
+            format!("{name}; if it is misspelt, correct it, and if its directory service is not up yet, do nothing")
+        });
+        match strict {
+            true => self.errors.extend(told),
+            false => self.warnings.extend(told),
+        }
     }
 
     /// Who can write the configuration can have commands run as the daemon.

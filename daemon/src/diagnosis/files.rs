@@ -39,6 +39,11 @@ impl Stamps {
                 .collect(),
         )
     }
+
+    /// Whether the files are what they were.
+    pub(crate) fn are_as_they_were(&self) -> bool {
+        self.0.iter().all(|(path, before)| stamp(path) == *before)
+    }
 }
 
 fn stamp(path: &Path) -> Option<Stamp> {
@@ -69,6 +74,14 @@ pub(super) async fn look(reloader: &Arc<Reloader>, epoch: Arc<Epoch>) -> Vec<Fin
                 let same = **reloader.stamps.load() == Stamps::of(&config.files)
                     && is_in_force(&config, &epoch);
                 let mut findings = vec![configuration(&reloader.file, same)];
+                findings.extend(config.unresolved.iter().map(|name| {
+                    found(
+                        Severity::Warning,
+                        Topic::Configuration,
+                        name.to_string(),
+                        "create it, correct the name, or see to the service that knows it; it is tried again every minute",
+                    )
+                }));
                 findings.extend(store(&config.state_dir, &*reloader.store));
                 findings
             }

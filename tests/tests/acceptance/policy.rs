@@ -430,3 +430,59 @@ fn one_mounted_directory_serves_two_accounts_over_restarts_and_a_mounted_socket_
     drop(ask);
     assert!(container.wait().unwrap().success());
 }
+
+#[test]
+fn a_name_that_nobody_has_matches_nobody_and_stops_nobody() {
+    let sim = Simulator::start(vec![
+        account("it", Api::JwtApi),
+        account("theirs", Api::Oauth2),
+    ])
+    .unwrap();
+    let [mine, theirs] = [Api::JwtApi, Api::Oauth2].map(|api| sim.base_url(api));
+    let configuration = |rule: &str| {
+        Configuration::default()
+            .account(account("it", Api::JwtApi), &mine, FAST)
+            .account(
+                account("theirs", Api::Oauth2),
+                &theirs,
+                &format!("{FAST}{rule}"),
+            )
+    };
+    let rule = "allow = [{ user = \"not-there-yet\" }, { group = \"nor-this\" }]\n";
+    let site = Site::with(&configuration(rule)).unwrap();
+    let check = |more: &[&str]| {
+        let output = Command::new(&site.binaries().tokend)
+            .args(["check", "--config"])
+            .arg(site.configuration())
+            .arg("--state-dir")
+            .arg(site.state())
+            .args(more)
+            .output()
+            .unwrap();
+        (
+            output.status.code(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    let (code, said) = check(&[]);
+    assert_eq!(code, Some(0), "{said}");
+    let daemon = site.start().unwrap();
+    site.get("it").unwrap();
+    assert_eq!(site.tokenctl(&["get", "theirs"]).unwrap().code, Some(77));
+    let log = site.log().unwrap();
+    for text in [&said, &log] {
+        assert!(text.contains("there is no user `not-there-yet`"), "{text}");
+        assert!(text.contains("there is no group `nor-this`"), "{text}");
+    }
+    let (code, said) = check(&["--strict"]);
+    assert_eq!(code, Some(78), "{said}");
+    let doctor = site.tokenctl(&["doctor"]).unwrap();
+    assert!(doctor.out.contains("not-there-yet"), "{doctor:?}");
+    // Once the rule names somebody who is there, a reload is enough.
+    let own = rustix::process::geteuid().as_raw();
+    let rule = format!("allow = [{{ user = \"{own}\" }}]\n");
+    configuration(&rule).write(site.path()).unwrap();
+    assert_eq!(site.tokenctl(&["reload"]).unwrap().code, Some(0));
+    site.get("theirs").unwrap();
+    assert!(daemon.terminate().unwrap().success());
+}

@@ -186,10 +186,10 @@ const RULES: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        r#"{ user = "deploi", group = "c" }"#,
+        r#"{ user = "de ploi", group = "4294967295" }"#,
         &[
-            "19: there is no user `deploi` on this machine; create the user first, or correct its name; reload after changes",
-            "37: there is no group `c` on this machine; create the group first, or correct its name; reload after changes",
+            "19: there is no user `de ploi` on this machine; create the user first, or correct its name; reload after changes",
+            "38: there is no group `4294967295` on this machine; create the group first, or correct its name; reload after changes",
         ],
     ),
     (

@@ -36,10 +36,15 @@ impl Machine {
 
     /// Exit code, standard output and standard error, with the temporary directory written as `DIR`.
     fn check(&self, run_commands: bool) -> (Exit, String, String) {
+        self.check_as(run_commands, false)
+    }
+
+    fn check_as(&self, run_commands: bool, strict: bool) -> (Exit, String, String) {
         let args = CheckArgs {
             config: Some(self.path("tokend.toml")),
             state_dir: Some(self.path("state")),
             run_commands,
+            strict,
         };
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let exit = run(

@@ -162,3 +162,41 @@ async fn an_account_that_is_renamed_keeps_the_pace_of_its_login() {
     reload(&daemon, &site, &other).await;
     assert_eq!(daemon.get("ads5").await.unwrap(), "token-3");
 }
+
+#[tokio::test]
+async fn a_name_that_is_known_by_now_is_put_in_force_where_nothing_else_changed() {
+    use std::sync::Arc;
+
+    use tokend_config::{Config, Environment, Files, Overrides};
+    use tokend_policy::Directory;
+
+    use crate::reload::names;
+
+    let provider = Provider::start().await;
+    let site = site(&provider);
+    let text = account("ads", &provider.base_url);
+    let rule = "allow = [{ user = \"root\" }]\n";
+    let daemon = Daemon::start(&site, &MemoryStore::new()).await;
+    reload(&daemon, &site, &format!("{text}{rule}")).await;
+    let reloader = &daemon.desk.reloader;
+    // As if nobody had been called root when it was read.
+    let nobody = Directory::fixed(Vec::new(), Vec::new());
+    let read = Config::load_from(
+        &Files::system(),
+        nobody,
+        &reloader.file,
+        &Overrides::default(),
+        &Environment::default(),
+    );
+    let unresolved = read.expect("no mistake").unresolved;
+    assert_eq!(unresolved.len(), 1);
+    reloader.unresolved.store(Arc::new(unresolved.clone()));
+    names::try_again(reloader).await;
+    assert_eq!(*reloader.number.lock().await, 3, "it was loaded");
+    assert!(reloader.unresolved.load().is_empty());
+    // What somebody is still writing is not loaded because a name is known.
+    reloader.unresolved.store(Arc::new(unresolved));
+    site.write("[account.ads]\nprovider = \"nonsense\"\n");
+    names::try_again(reloader).await;
+    assert_eq!(*reloader.number.lock().await, 3);
+}

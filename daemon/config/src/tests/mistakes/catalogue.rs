@@ -403,10 +403,10 @@ refresh_token = { file = "hunter2" }"#,
         ],
     ),
     (
-        r#"allow = [{ user = "deploi" }, { group = "c" }]"#,
+        r#"allow = [{ user = "de:ploi" }, { group = "-1" }]"#,
         &[
-            "5:19: there is no user `deploi` on this machine; create the user first, or correct its name; reload after changes",
-            "5:41: there is no group `c` on this machine; create the group first, or correct its name; reload after changes",
+            "5:19: there is no user `de:ploi` on this machine; create the user first, or correct its name; reload after changes",
+            "5:42: there is no group `-1` on this machine; create the group first, or correct its name; reload after changes",
         ],
     ),
     (

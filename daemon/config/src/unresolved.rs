@@ -1,0 +1,67 @@
+//! Names of users and groups that nobody has yet.
+//!
+//! A rule with such a name matches nobody, and everything else works: when a machine starts, the service that knows the name may not answer
+//! yet. Owns what is said of it, and whether it is known by now.
+
+use std::fmt;
+
+use tokend_policy::Directory;
+
+/// What a name is one of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NameKind {
+    /// A user.
+    User,
+    /// A group.
+    Group,
+}
+
+/// A name that nobody has, and where it stands first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unresolved {
+    pub(super) kind: NameKind,
+    pub(super) name: Box<str>,
+    pub(super) position: Box<str>,
+}
+
+impl Unresolved {
+    /// Whether somebody has it by now. May wait, for seconds, for a service that knows names.
+    pub fn is_known_to(&self, directory: &mut Directory) -> bool {
+        match self.kind {
+            NameKind::User => directory.user(&self.name).is_some(),
+            NameKind::Group => directory.group(&self.name).is_some(),
+        }
+    }
+}
+
+impl fmt::Display for Unresolved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            kind,
+            name,
+            position,
+        } = self;
+        let kind = kind.as_str();
+        write!(
+            f,
+            "{position}: there is no {kind} `{name}` on this machine now, so the rule matches nobody until there is"
+        )
+    }
+}
+
+impl NameKind {
+    /// The word for it.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Group => "group",
+        }
+    }
+
+    /// Whether something can be a name of one at all: anything else is a mistake, which time does not mend.
+    pub(super) fn allows(name: &str) -> bool {
+        let digits = name.bytes().all(|byte| byte.is_ascii_digit());
+        let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, ':' | '/' | ',');
+        !digits && !name.starts_with(['-', '+']) && !name.contains(odd)
+    }
+}
