@@ -36,6 +36,10 @@ const ROUNDS: usize = 31;
 /// How many requests of each kind are told apart by their times.
 const ASKED: usize = 10_000;
 
+/// Nothing is released that is not recorded, and no record is renamed away.
+const PREAMBLE: &str =
+    "[audit]\njournal = false\nfile = \"records\"\nmax_size = \"1024MiB\"\nrequired = true\n";
+
 struct Place {
     site: Site,
     _simulator: Simulator,
@@ -54,9 +58,37 @@ pub fn measure() -> anyhow::Result<Vec<Figure>> {
     let mut client = BlockingClient::connect(&SocketPath::from(place.site.socket()))?;
     client.get(&options)?;
     let mut figures = place.names()?;
-    figures.push(place.beside(&mut client, &options)?);
+    let (beside, asked) = place.beside(&mut client, &options)?;
+    figures.push(beside);
     place.daemon.terminate()?;
+    figures.extend(left_behind(&place.site, asked + 1)?);
     Ok(figures)
+}
+
+/// Whether each release has its record, and how much there is of what they were denied.
+fn left_behind(site: &Site, released: usize) -> anyhow::Result<[Figure; 2]> {
+    let records = fs::read_to_string(site.path().join("records"))?;
+    let recorded = records.matches("\"event\":\"release\"").count();
+    let denied = fs::metadata(site.path().join("records.denied"))?.len();
+    let bytes = denied + fs::metadata(site.log_path())?.len();
+    #[expect(clippy::cast_precision_loss, reason = "some hundred thousand")]
+    let (missing, megabytes) = (released.abs_diff(recorded) as f64, bytes as f64 / 1e6);
+    Ok([
+        Figure {
+            what: "releases without a record",
+            found: missing,
+            most: 0.0,
+            unit: "",
+            from: format!("{released} beside them, and records are required"),
+        },
+        Figure {
+            what: "log and records of denials, of all of them",
+            found: megabytes,
+            most: 1.0,
+            unit: " MB",
+            from: "in about a minute".to_owned(),
+        },
+    ])
 }
 
 impl Place {
@@ -67,7 +99,9 @@ impl Place {
             "allow = [{{ user = 0 }}, {{ user = {} }}]\n",
             geteuid().as_raw()
         );
-        let site = Site::with(&Configuration::of(&simulator).everywhere(&allow))?;
+        let mut configuration = Configuration::of(&simulator).everywhere(&allow);
+        PREAMBLE.clone_into(&mut configuration.preamble);
+        let site = Site::with(&configuration)?;
         let mut text = fs::read_to_string(site.configuration())?;
         // A policy of its own for each, so that nothing is found for many at once.
         for number in 0..ACCOUNTS {
@@ -124,8 +158,12 @@ impl Place {
         measured.collect()
     }
 
-    /// What a `get` takes beside them, by turns with what it takes without.
-    fn beside(&self, client: &mut BlockingClient, options: &GetOptions) -> anyhow::Result<Figure> {
+    /// What a `get` takes beside them, by turns with what it takes without, and how often it was measured.
+    fn beside(
+        &self,
+        client: &mut BlockingClient,
+        options: &GetOptions,
+    ) -> anyhow::Result<(Figure, usize)> {
         let mut askers = Vec::new();
         for user in USERS {
             askers.push(Asker(self.run(user, "--ask").stdin(Stdio::null()).spawn()?));
@@ -146,7 +184,8 @@ impl Place {
         }
         ratios.sort_unstable_by(f64::total_cmp);
         let (worst, usual) = (beside.quantile(0.99), calm.quantile(0.99));
-        Ok(Figure {
+        let asked = calm.len() + beside.len();
+        let figure = Figure {
             what: "get beside three users who ask without end, p99",
             found: ratios.get(ROUNDS / 2).copied().unwrap_or(f64::NAN),
             most: 2.0,
@@ -157,7 +196,8 @@ impl Place {
                 calm.len(),
                 beside.quantile(1.0),
             ),
-        })
+        };
+        Ok((figure, asked))
     }
 }
 
