@@ -7,6 +7,7 @@ mod admission;
 mod diagnose;
 mod pages;
 mod release;
+mod told;
 mod whoami;
 mod witness;
 
@@ -38,6 +39,7 @@ use admission::{administrator, crowded, gone, not_forgotten, overtaken, unknown}
 use pages::list;
 pub(crate) use release::{Answered, Release, Rules};
 use release::{Decided, decide};
+use told::{presented, without_token};
 
 /// The longest a request may wait. A client that names a longer time waits this long.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -430,42 +432,6 @@ impl Desk {
             told.token_type = present.to_owned();
         }
         told
-    }
-}
-
-/// The answer, whose token is presented as the dialect says.
-fn presented(done: Done, present: String) -> Done {
-    let put = |mut response| {
-        if let Response::Token(token) = &mut response {
-            token.token_type = present;
-        }
-        response
-    };
-    match done {
-        Done::Now(response) => Done::Now(put(response)),
-        Done::Later(pending) => Done::Later(Box::pin(async move { put(pending.await) })),
-    }
-}
-
-/// What is said instead of a token to whoever may cause one and not have it.
-fn new_token(account: &AccountName) -> Response {
-    Response::Done {
-        message: format!("account {account} has a new token"),
-    }
-}
-
-/// The answer without its token, for whoever may cause one and not have it.
-fn without_token(done: Done, account: &AccountName) -> Done {
-    let instead = new_token(account);
-    match done {
-        Done::Now(Response::Token(_)) => Done::Now(instead),
-        Done::Now(other) => Done::Now(other),
-        Done::Later(pending) => Done::Later(Box::pin(async move {
-            match pending.await {
-                Response::Token(_) => instead,
-                other => other,
-            }
-        })),
     }
 }
 

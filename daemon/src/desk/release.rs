@@ -10,8 +10,9 @@ use std::time::Duration;
 use tokend_policy::{Needs, Peer, Permission, Permissions};
 use tokend_proto::{AccountName, Fault, FaultCode, Request, Response};
 
+use super::Desk;
 use super::admission::allowed;
-use super::{Desk, new_token};
+use super::told::new_token;
 use crate::audit;
 use crate::registry::{Epoch, Granted, Ruling, Slot};
 
