@@ -334,7 +334,7 @@ fn without_a_daemon_it_says_why_and_how_to_start_it() {
     assert!(
         found
             .said("daemon", "problem")
-            .contains("systemctl start tokend")
+            .contains("start the daemon: ")
     );
     fs::remove_file(site.socket()).unwrap();
     fs::write(site.socket(), "").unwrap();
