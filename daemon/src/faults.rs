@@ -120,6 +120,11 @@ impl Teller<'_> {
                     self.said()
                 )
             }
+            Missing::NoAnswer => format!(
+                "no answer came to one login of account {name} after the other, as some providers do when the password is wrong; no further one \
+                 is made by itself{}",
+                self.said()
+            ),
             Missing::Unrecognised => format!(
                 "something in front of the provider of account {name} answered one login after the other, or the provider in words that \
                  its dialect does not know; no further one is made by itself{}",
@@ -131,6 +136,7 @@ impl Teller<'_> {
             means::refused(self.account, self.notes.told.as_deref()),
         ) {
             (Missing::Unrecognised, _) => self.unrecognised_advice(),
+            (Missing::NoAnswer, refused) => self.unanswered_advice(&refused),
             (Missing::CredentialRejected, Refused::Configured(secret)) => {
                 format!(
                     "correct the {secret} that [account.{name}] refers to, then run `tokenctl reload`; it is not tried again before"
@@ -177,7 +183,9 @@ impl Teller<'_> {
             ),
             Problem::InDoubt => (
                 FaultCode::InDoubt,
-                "nothing to do: once the wait is over the daemon goes on in the way that is safe at this provider".to_owned(),
+                "nothing to do: once the wait is over the daemon goes on in the way that is safe at this provider; after three logins in a row without \
+                 an answer it stops, since the password may be wrong"
+                    .to_owned(),
             ),
             Problem::RefreshRejected => (FaultCode::Paced, "a login follows as soon as the pace allows".to_owned()),
             Problem::Unrecognised => (FaultCode::ProviderMisbehaved, self.unrecognised_advice()),
@@ -196,6 +204,21 @@ impl Teller<'_> {
             _ => format!("account {name}: {}{}", in_words(problem), self.said()),
         };
         self.retry(self.fault(code, message), retry).advise(advice)
+    }
+
+    /// What helps when a provider says nothing to one login after the other.
+    fn unanswered_advice(&self, refused: &Refused) -> String {
+        let name = &self.account.name;
+        let correct = match refused {
+            Refused::Configured(secret) => format!(
+                "if the {secret} that [account.{name}] refers to may be wrong, correct it and run `tokenctl reload`"
+            ),
+            Refused::Client | Refused::Entered | Refused::EnteredOne(_) => format!(
+                "if the credential may be wrong, run `tokenctl login {name}` and enter {}",
+                means::what_to_enter(self.account)
+            ),
+        };
+        format!("{correct}; if it is right, `tokenctl refresh {name}` tries it once more")
     }
 
     /// What helps when something else than the provider has answered, or the provider in words nobody knows.

@@ -293,10 +293,20 @@ impl Upstream {
                     false => reply,
                 })
             }
+            Err(Failure::Silent(silence, why)) => {
+                let why = Failure::Silent(silence, why).to_string();
+                match account.dialect.read_silence(dialect_kind(kind), silence) {
+                    Some(reply) => {
+                        let (answer, brought, told) = self.understand(reply);
+                        (answer, brought, told.map(|told| format!("{why}; {told}")))
+                    }
+                    None => (Answer::MaybeSent, None, Some(why)),
+                }
+            }
             Err(failure) => {
                 let answer = match failure {
                     Failure::NotSent(_) => Answer::NotSent,
-                    Failure::MaybeSent(_) => Answer::MaybeSent,
+                    Failure::MaybeSent(_) | Failure::Silent(..) => Answer::MaybeSent,
                     Failure::TooLarge(_) => Answer::Misbehaved {
                         maybe_processed: true,
                     },

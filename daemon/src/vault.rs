@@ -42,8 +42,9 @@ impl Notes {
 
     /// Notes what an attempt was made with that ended without a verdict. A login's counts before a refresh's: it is made of more.
     pub(crate) fn note_verdict(&mut self, answer: Answer, fingerprint: &str) {
-        if matches!(answer, Answer::Unrecognised) {
-            let login = |it: &str| it.starts_with("login-");
+        let login = |it: &str| it.starts_with("login-");
+        let lost = answer == Answer::MaybeSent && login(fingerprint);
+        if answer == Answer::Unrecognised || lost {
             let known = self.no_verdict.as_deref().is_some_and(login);
             if login(fingerprint) || !known {
                 self.no_verdict = Some(fingerprint.into());
@@ -149,6 +150,7 @@ pub(crate) fn restore(record: &Record, clock: &Clock) -> Restored {
                 refreshes: stored.refreshes,
                 logins: stored.logins,
                 logins_from: stored.logins_from.map(at),
+                lost_logins: stored.lost_logins,
             }),
     };
     let notes = Notes {
@@ -303,6 +305,7 @@ pub(crate) fn update(
         refreshes: durable.no_verdict.refreshes,
         logins: durable.no_verdict.logins,
         logins_from: durable.no_verdict.logins_from.map(wall),
+        lost_logins: durable.no_verdict.lost_logins,
         fingerprint: notes.no_verdict.as_deref().unwrap_or_default().to_owned(),
     });
     record.told = notes.told.as_deref().map(str::to_owned);

@@ -12,7 +12,7 @@ use crate::{
     fields::{ACCESS_TOKEN, FieldUse, Fields, Kind, REFRESH_TOKEN, RequestError, STANDARD, UsedBy},
     pacing::Pacing,
     rejection::Rejection,
-    reply::{Reply, ReplyPlan},
+    reply::{Reply, ReplyPlan, classify::Silence},
     request::RequestPlan,
     template::{Names, OptionSpec, Slot, Values},
 };
@@ -367,6 +367,12 @@ impl Dialect {
             }
             None => Reply::unreadable(response.status().as_u16()),
         }
+    }
+
+    /// What it means that no answer came to a request that may have been sent, where a rule of the dialect says so.
+    #[must_use]
+    pub fn read_silence(&self, kind: Kind, silence: Silence) -> Option<Reply> {
+        self.plan(kind)?.reply.silent(silence)
     }
 
     /// The options under which a request is another than with the defaults, as its cases state them; the first value of each.

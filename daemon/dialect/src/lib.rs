@@ -48,7 +48,7 @@ pub use self::{
     rejection::{Rejection, RejectionRule},
     reply::{
         Reply,
-        classify::Processed,
+        classify::{Processed, Silence},
         grant::{Grant, Renewal},
         lifetime::LifetimeSource,
         retry_after::RetryAfter,

@@ -390,10 +390,7 @@ impl Account {
                 self.fail(ctx, attempt.kind, Problem::Misbehaved);
             }
             Answer::NotSent => self.fail(ctx, attempt.kind, Problem::Unreachable),
-            Answer::MaybeSent => {
-                self.doubt(attempt.kind);
-                self.fail(ctx, attempt.kind, Problem::InDoubt);
-            }
+            Answer::MaybeSent => self.unanswered(ctx, attempt.kind),
         }
     }
 

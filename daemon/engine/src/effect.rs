@@ -193,6 +193,8 @@ pub enum Missing {
     RefreshRejected,
     /// Something in front of the provider answered one login after the other.
     Unrecognised,
+    /// No answer came to one login after the other: the credential may be wrong.
+    NoAnswer,
 }
 
 /// How an attempt failed, as far as a waiter is concerned.

@@ -17,7 +17,8 @@ const FIRST_REFRESH: Duration = Duration::from_secs(60);
 const FIRST_LOGIN: Duration = Duration::from_secs(2 * 60 * 60);
 /// The longest pause after such a login, for times that were stored by a clock that was wrong.
 const LONGEST_LOGIN: Duration = Duration::from_secs(4 * 60 * 60);
-/// How many such logins are made: the provider may be saying in words nobody knows that the password is wrong, and may count.
+/// How many such logins are made, and how many without an answer: the provider may be saying in words nobody knows, or by hanging up,
+/// that the password is wrong, and may count.
 const LOGINS: u32 = 3;
 /// After how many such refreshes a login is tried: the refresh token may have been refused in words nobody knows.
 const REFRESHES_FOR_A_LOGIN: u32 = 3;
@@ -31,6 +32,8 @@ pub struct NoVerdict {
     pub logins: u32,
     /// No login before this time, but where a person insists.
     pub logins_from: Option<Timestamp>,
+    /// Logins to which no answer came.
+    pub lost_logins: u32,
 }
 
 impl NoVerdict {
@@ -54,12 +57,16 @@ impl NoVerdict {
 
     /// Why no login is made any more by itself.
     pub(crate) fn stop(&self) -> Option<Missing> {
+        if self.lost_logins >= LOGINS {
+            return Some(Missing::NoAnswer);
+        }
         (self.logins >= LOGINS).then_some(Missing::Unrecognised)
     }
 
     /// A person says so: once more.
     pub(crate) fn once_more(&mut self) {
         self.logins = self.logins.min(LOGINS - 1);
+        self.lost_logins = self.lost_logins.min(LOGINS - 1);
     }
 }
 
@@ -79,6 +86,16 @@ impl Account {
                 let pause = doubled(FIRST_LOGIN, count.logins).min(LONGEST_LOGIN);
                 count.logins_from = Some(ctx.now.after(pause));
             }
+        }
+    }
+
+    /// No answer came to an attempt of this kind that may have been sent. A server may hang up on a wrong password, so that logins count.
+    pub(crate) fn unanswered(&mut self, ctx: &mut Context<'_>, kind: Kind) {
+        self.doubt(kind);
+        self.fail(ctx, kind, Problem::InDoubt);
+        if kind == Kind::Login {
+            let count = &mut self.no_verdict.lost_logins;
+            *count = count.saturating_add(1);
         }
     }
 

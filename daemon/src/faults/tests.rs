@@ -206,6 +206,31 @@ fn logins_that_nobody_understood_end_with_how_to_try_the_same_credential_again()
 }
 
 #[test]
+fn logins_without_an_answer_end_with_the_word_that_the_password_may_be_wrong() {
+    for (site, advice) in [
+        (
+            ACCOUNT,
+            "if the credential may be wrong, run `tokenctl login ads` and enter its password",
+        ),
+        (
+            WITH_FILE,
+            "if the password that [account.ads] refers to may be wrong, correct it",
+        ),
+    ] {
+        let (code, text) = told(site, login(Missing::NoAnswer), None);
+        assert_eq!(code, FaultCode::LoginRequired);
+        assert!(
+            text.contains("when the password is wrong") && text.contains(advice),
+            "{text}"
+        );
+        assert!(
+            text.ends_with("`tokenctl refresh ads` tries it once more"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
 fn failures_say_what_happened_when_to_come_back_and_what_helps() {
     for (problem, said, code, text) in [
         (
@@ -250,7 +275,8 @@ fn failures_say_what_happened_when_to_come_back_and_what_helps() {
             None,
             FaultCode::InDoubt,
             "account ads: the outcome of the last attempt is not known [5000 ms]\n  \
-             nothing to do: once the wait is over the daemon goes on in the way that is safe at this provider",
+             nothing to do: once the wait is over the daemon goes on in the way that is safe at this provider; after three logins in a row without \
+             an answer it stops, since the password may be wrong",
         ),
         (
             Problem::RefreshRejected,

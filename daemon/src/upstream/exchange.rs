@@ -4,6 +4,7 @@
 
 use bytes::Bytes;
 use tokend_config::Http;
+use tokend_dialect::Silence;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use super::ClientError;
@@ -30,6 +31,9 @@ pub(super) enum Failure {
     NotSent(String),
     #[error("the request was sent and no whole answer came: {0}")]
     MaybeSent(String),
+    /// As before, and nothing of an answer came at all.
+    #[error("the request was sent and no whole answer came: {1}")]
+    Silent(Silence, String),
     #[error("the answer is larger than {0} bytes")]
     TooLarge(usize),
 }
@@ -68,7 +72,7 @@ impl Exchange {
             let said = relay::said(response).await;
             return Err(match kind.is_before_sending() {
                 true => Failure::NotSent(said),
-                false => Failure::MaybeSent(said),
+                false => Failure::Silent(Silence::Closed, said),
             });
         }
         let mut parts = http::Response::builder().status(response.status());
@@ -100,12 +104,24 @@ impl Way {
             (Some(relay), Some(target)) if error.is_connect() => {
                 Failure::NotSent(relay.explain(&target, error).await)
             }
-            _ => failed(error),
+            _ => unanswered(error),
         };
         match (failure, &self.hop) {
             (Failure::NotSent(words), Some(hop)) => Failure::NotSent(hop.blame(&words)),
             (failure, _) => failure,
         }
+    }
+}
+
+/// The same where not even the head of an answer had come.
+fn unanswered(error: &reqwest::Error) -> Failure {
+    let silence = match error.is_timeout() {
+        true => Silence::TimedOut,
+        false => Silence::Closed,
+    };
+    match failed(error) {
+        Failure::MaybeSent(why) => Failure::Silent(silence, why),
+        other => other,
     }
 }
 

@@ -53,7 +53,7 @@ fn facts(now: Timestamp) -> impl Strategy<Value = Durable> {
             option::of(problem),
             any::<u32>(),
             option::of((near(), any::<bool>())),
-            (any::<u32>(), any::<u32>(), option::of(near())),
+            (any::<u32>(), any::<u32>(), option::of(near()), any::<u32>()),
         ),
     )
         .prop_map(
@@ -93,6 +93,7 @@ fn facts(now: Timestamp) -> impl Strategy<Value = Durable> {
                     refreshes: no_verdict.0,
                     logins: no_verdict.1,
                     logins_from: no_verdict.2,
+                    lost_logins: no_verdict.3,
                 },
             },
         )

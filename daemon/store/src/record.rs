@@ -216,6 +216,9 @@ pub struct NoVerdict {
     /// No login before this time by itself, Unix ms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logins_from: Option<i64>,
+    /// Logins to which no answer came.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub lost_logins: u32,
     /// Fingerprint of what the last of them was made with: when it changes, they count no more.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub fingerprint: String,

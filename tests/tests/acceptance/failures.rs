@@ -188,6 +188,25 @@ fn no_fault_of_a_login_does_lasting_harm() {
 }
 
 #[test]
+fn a_provider_that_hangs_up_on_logins_is_told_as_a_password_that_may_be_wrong() {
+    let stage = Stage::on_demand(Api::AdVerification);
+    let _daemon = stage.site.start().unwrap();
+    let hangs_up = Rule::once("it", Fault::before(FaultKind::Reset));
+    stage.sim.fail(hangs_up.times(3));
+    let mut said = Vec::new();
+    for _ in 0..3 {
+        said.push(stage.site.tokenctl(&["refresh", "it"]).unwrap());
+    }
+    assert_eq!(said[0].code, Some(75), "{said:?}");
+    assert_eq!(said[2].code, Some(79), "{said:?}");
+    let get = stage.site.tokenctl(&["get", "it"]).unwrap();
+    assert_eq!(get.code, Some(79), "{get:?}");
+    assert!(get.err.contains("when the password is wrong"), "{get:?}");
+    let once_more = stage.site.tokenctl(&["refresh", "it"]).unwrap();
+    assert_eq!(once_more.code, Some(0), "as it says: {once_more:?}");
+}
+
+#[test]
 fn what_something_in_front_of_a_provider_answers_ends_no_account() {
     let stage = Stage::on_demand(Api::AdVerification);
     let _daemon = stage.site.start().unwrap();

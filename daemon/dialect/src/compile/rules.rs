@@ -10,7 +10,7 @@ use crate::{
     fields::Kind,
     mistake::Mistakes,
     reply::{
-        classify::{Class, Matcher, Processed, Rule},
+        classify::{Class, Matcher, NoAnswer, Processed, Rule},
         told::TEXT_LIMIT,
     },
     section::{self, Section, one_or_many},
@@ -26,6 +26,7 @@ const CLASSES: &[(&str, Class)] = &[
     ("unrecognised", Class::Unrecognised),
 ];
 
+const SILENCES: &[(&str, NoAnswer)] = &[("any", NoAnswer::Any), ("closed", NoAnswer::Closed)];
 const PROCESSED: &[(&str, Processed)] = &[("no", Processed::No), ("maybe", Processed::Maybe)];
 
 /// The list of rules, in order.
@@ -36,7 +37,13 @@ pub(super) fn read(node: &Node, m: &mut Mistakes) -> Option<Vec<Rule>> {
 
 fn rule(node: &Node, m: &mut Mistakes) -> Option<Rule> {
     let mut section = Section::open(node, m)?;
-    let matcher = matcher(&mut section, m);
+    let (no_answer, matcher) = match section.take("no_answer") {
+        Some(node) => {
+            without_reply(node, &mut section, m);
+            (no_answer(node, m), Matcher::default())
+        }
+        None => (None, matcher(&mut section, m)),
+    };
     let class = section
         .require("class", m)
         .and_then(|node| section::word(node, CLASSES, m));
@@ -90,6 +97,7 @@ fn rule(node: &Node, m: &mut Mistakes) -> Option<Rule> {
         );
     }
     Some(Rule {
+        no_answer,
         matcher,
         class: class?,
         retry_after,
@@ -121,6 +129,33 @@ pub(super) fn check_secrets(rules: &[Rule], names: &Names, node: Option<&Node>, 
     }
 }
 
+/// `true` or `"any"`, and `"closed"`.
+fn no_answer(node: &Node, m: &mut Mistakes) -> Option<NoAnswer> {
+    let Value::Boolean(it) = &node.value else {
+        return section::word(node, SILENCES, m);
+    };
+    if !it {
+        m.add(
+            &node.span,
+            "`no_answer = false` would match every reply",
+            Some("leave the line out, and say `status`, `code` or `text`".to_owned()),
+        );
+    }
+    it.then_some(NoAnswer::Any)
+}
+
+/// Where there is no answer there is nothing in it.
+fn without_reply(node: &Node, section: &mut Section<'_>, m: &mut Mistakes) {
+    let about_reply = ["status", "code", "text", "at"].map(|key| section.take(key));
+    if about_reply.iter().any(Option::is_some) {
+        m.add(
+            &node.span,
+            "a rule with `no_answer` has no `status`, `code`, `text` or `at`",
+            Some("what a reply says has a rule of its own".to_owned()),
+        );
+    }
+}
+
 /// One entry of `rejection`.
 pub(super) fn rejection(node: &Node, m: &mut Mistakes) -> Option<Matcher> {
     let mut section = Section::open(node, m)?;
@@ -149,7 +184,7 @@ fn matcher(section: &mut Section<'_>, m: &mut Mistakes) -> Matcher {
     let text_node = section.take("text");
     let at = section.read("at", m, places).unwrap_or_default();
     if status_node.is_none() && code_node.is_none() && text_node.is_none() {
-        let help = "say `status`, `code` or `text`, or several of them";
+        let help = "say `status`, `code` or `text`, or several of them, or `no_answer`";
         m.add(
             section.span,
             "this rule would match every reply",

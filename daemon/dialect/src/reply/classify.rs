@@ -15,6 +15,8 @@ use super::{
 /// One entry of an ordered list: what must match, and what it then means.
 #[derive(Clone, Debug)]
 pub(crate) struct Rule {
+    /// Whether it is about a request to which no answer came; then it matches no reply.
+    pub(crate) no_answer: Option<NoAnswer>,
     pub(crate) matcher: Matcher,
     pub(crate) class: Class,
     /// For `busy` without a time in the reply.
@@ -24,6 +26,24 @@ pub(crate) struct Rule {
     pub(crate) say: Option<String>,
     /// For `credential-rejected`: the field of the secret that was refused.
     pub(crate) secret: Option<String>,
+}
+
+/// Which requests without an answer a rule is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoAnswer {
+    /// Those whose connection the provider ended.
+    Closed,
+    /// Those whose time was over, too.
+    Any,
+}
+
+/// How a request that may have been sent ended without an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Silence {
+    /// The provider ended the connection.
+    Closed,
+    /// The time was over.
+    TimedOut,
 }
 
 /// What must be true of a reply; everything that is given must match.

@@ -20,7 +20,7 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use self::{
-    classify::{Class, Processed, Rule},
+    classify::{Class, Processed, Rule, Silence},
     grant::{Flaw, Grant, Refresh, Renewal},
     lifetime::{LifetimePlan, LifetimeSource},
     parsed::{Parsed, Place},
@@ -144,6 +144,35 @@ impl ReplyPlan {
                 processed: Processed::Maybe,
             },
         }
+    }
+
+    /// What it means that no answer came, where a rule says so.
+    pub(crate) fn silent(&self, silence: Silence) -> Option<Reply> {
+        let rule = self.rules.iter().find(|it| it.claims_silence(silence))?;
+        let text = rule
+            .say
+            .clone()
+            .unwrap_or_else(|| "no answer came".to_owned());
+        let told = Told {
+            status: 0,
+            code: None,
+            text,
+            about: rule.secret.clone(),
+        };
+        Some(match rule.class {
+            Class::Busy => Reply::Busy {
+                retry_after: rule.retry_after.map(RetryAfter::Delay),
+                told,
+            },
+            Class::CredentialRejected => Reply::CredentialRejected(told),
+            Class::RefreshRejected => Reply::RefreshRejected(told),
+            Class::Misconfigured => Reply::Misconfigured(told),
+            Class::Misbehaved => Reply::Misbehaved {
+                told,
+                processed: rule.processed.unwrap_or(Processed::Maybe),
+            },
+            Class::Unrecognised => Reply::Unrecognised(told),
+        })
     }
 
     fn claimed(&self, rule: &Rule, reply: &Parsed<'_>, secrets: &Secrets) -> Reply {

@@ -23,7 +23,7 @@ const WINDOW: usize = 4096;
 /// What a provider said: safe to log, one line, without secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
-    /// The HTTP status.
+    /// The HTTP status; 0 where no answer came.
     pub status: u16,
     /// The provider's error code, if it gave one.
     pub code: Option<String>,
@@ -48,15 +48,18 @@ impl Told {
 
 impl fmt::Display for Told {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "status {}", self.status)?;
-        // A code that repeats the status says nothing.
-        let code = self.code.as_deref();
-        if let Some(code) = code.filter(|code| *code != self.status.to_string()) {
-            write!(f, " ({code})")?;
-        }
-        let said = self.text.as_str();
-        if !said.is_empty() && Some(said) != code && said != self.status.to_string() {
-            write!(f, ": {said}")?;
+        let (code, said) = (self.code.as_deref(), self.text.as_str());
+        if self.status == 0 {
+            f.write_str(said)?;
+        } else {
+            write!(f, "status {}", self.status)?;
+            // A code that repeats the status says nothing.
+            if let Some(code) = code.filter(|code| *code != self.status.to_string()) {
+                write!(f, " ({code})")?;
+            }
+            if !said.is_empty() && Some(said) != code && said != self.status.to_string() {
+                write!(f, ": {said}")?;
+            }
         }
         match &self.about {
             Some(secret) => write!(f, "{ABOUT}{secret}"),

@@ -12,7 +12,7 @@
 use http::header;
 
 use super::{
-    classify::{Class, Rule},
+    classify::{Class, NoAnswer, Rule, Silence},
     parsed::{Parsed, Place},
     told::code,
 };
@@ -42,8 +42,20 @@ impl Rule {
     /// Whether this rule says what a reply means. A status alone does not make a page the provider's word.
     pub(crate) fn claims(&self, reply: &Parsed<'_>, codes: &[Place]) -> bool {
         let own_words = !self.matcher.codes.is_empty() || !self.matcher.text.is_empty();
-        self.matcher.matches(reply, codes)
+        self.no_answer.is_none()
+            && self.matcher.matches(reply, codes)
             && (own_words || !self.class.is_verdict() || !is_page(reply))
+    }
+}
+
+impl Rule {
+    /// Whether this rule says what it means that no answer came.
+    pub(crate) fn claims_silence(&self, silence: Silence) -> bool {
+        match self.no_answer {
+            Some(NoAnswer::Any) => true,
+            Some(NoAnswer::Closed) => silence == Silence::Closed,
+            None => false,
+        }
     }
 }
 

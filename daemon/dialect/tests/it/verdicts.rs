@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokend_dialect::{Dialect, Fields, Kind, Reply};
+use tokend_dialect::{Dialect, Fields, Kind, Reply, Silence};
 
 use crate::support::*;
 
@@ -189,5 +189,63 @@ fn the_codes_of_the_standards_are_the_providers_word_in_any_dialect() {
         ) {
             assert_eq!(reply.word(), "unrecognised", "{code}");
         }
+    }
+}
+
+#[test]
+fn a_rule_says_what_it_means_that_no_answer_came() {
+    let none = dialect(PLAIN);
+    for silence in [Silence::Closed, Silence::TimedOut] {
+        assert!(none.read_silence(Kind::Login, silence).is_none());
+    }
+    let closes = dialect(&format!(
+        "{PLAIN}[[login.rules]]\nno_answer = \"closed\"\nclass = \"credential-rejected\"\nsay = \"it hangs up on a wrong password\"\n[[rules]]\nno_answer = true\nclass = \"misbehaved\"\nprocessed = \"no\"\n"
+    ));
+    let word = |kind, silence| {
+        let reply = closes.read_silence(kind, silence);
+        reply.map(|reply| (reply.word(), told(&reply).to_string()))
+    };
+    let rejected = (
+        "credential-rejected",
+        "it hangs up on a wrong password".to_owned(),
+    );
+    let failed = ("misbehaved", "no answer came".to_owned());
+    assert_eq!(word(Kind::Login, Silence::Closed), Some(rejected));
+    assert_eq!(word(Kind::Login, Silence::TimedOut), Some(failed.clone()));
+    assert_eq!(word(Kind::Refresh, Silence::Closed), Some(failed));
+    // It matches no reply, not even an empty one.
+    for status in [200, 204, 401, 500] {
+        let before = answers(&none, status, &[], "");
+        let after = answers(&closes, status, &[], "");
+        let words = |replies: &[Reply]| replies.iter().map(Reply::word).collect::<Vec<_>>();
+        assert_eq!(words(&before), words(&after), "{status}");
+    }
+}
+
+#[test]
+fn a_rule_for_no_answer_has_nothing_of_an_answer() {
+    for (rule, message) in [
+        (
+            "no_answer = true\nstatus = 401",
+            "a rule with `no_answer` has no `status`",
+        ),
+        (
+            "no_answer = \"closed\"\ntext = \"x\"",
+            "a rule with `no_answer` has no `status`",
+        ),
+        ("no_answer = false", "would match every reply"),
+        ("no_answer = \"close\"", "did you mean `closed`?"),
+    ] {
+        let text = format!("{PLAIN}[[login.rules]]\n{rule}\nclass = \"credential-rejected\"\n");
+        let error = try_dialect(&text).expect_err(rule);
+        let mistakes: Vec<String> = error
+            .mistakes()
+            .iter()
+            .map(|it| format!("{} {}", it.message(), it.help().unwrap_or_default()))
+            .collect();
+        assert!(
+            mistakes.join("\n").contains(message),
+            "{rule}: {mistakes:?}"
+        );
     }
 }

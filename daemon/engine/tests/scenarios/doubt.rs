@@ -232,3 +232,100 @@ fn a_refresh_token_that_came_and_cannot_be_used_leaves_the_one_before_in_doubt()
         }
     }
 }
+
+/// How many logins a day of asking every minute makes, with a daemon that dies each hour.
+fn logins_in_a_day(desk: &mut Desk) -> usize {
+    for minute in 0..24 * 60 {
+        desk.get();
+        desk.advance(secs(60));
+        if minute % 60 == 0 {
+            desk.crash(plan(), true, false);
+        }
+    }
+    desk.kinds().iter().filter(|it| **it == Kind::Login).count()
+}
+
+#[test]
+fn logins_without_an_answer_stop_after_three_across_restarts() {
+    let mut desk = Desk::with(plan());
+    desk.answers.extend([Answer::MaybeSent; 10]);
+    assert_eq!(logins_in_a_day(&mut desk), 3);
+    let get = desk.get();
+    assert_eq!(desk.fault(get), Fault::LoginRequired(Missing::NoAnswer));
+}
+
+#[test]
+fn other_failures_between_logins_without_an_answer_change_nothing() {
+    let mut desk = Desk::with(plan());
+    for _ in 0..3 {
+        desk.answers.extend([
+            Answer::MaybeSent,
+            Answer::NotSent,
+            Answer::Busy { retry_after: None },
+        ]);
+    }
+    assert_eq!(
+        logins_in_a_day(&mut desk),
+        7,
+        "three of them without an answer"
+    );
+    assert_eq!(
+        desk.view().stop,
+        Some(Fault::LoginRequired(Missing::NoAnswer))
+    );
+}
+
+#[test]
+fn a_grant_between_logins_without_an_answer_begins_the_count_anew() {
+    let mut desk = Desk::with(plan());
+    for _ in 0..3 {
+        desk.answers.extend([Answer::MaybeSent, Answer::MaybeSent]);
+        let patient = desk.want(A, Want::Get, None, 600, 600);
+        desk.advance(secs(600));
+        let grant = desk.token(patient);
+        desk.answers.push_back(Answer::RefreshRejected);
+        desk.want(A, Want::Rejected(grant), None, 0, 0);
+    }
+    assert_eq!(desk.view().stop, None);
+}
+
+#[test]
+fn a_person_and_a_changed_credential_lift_the_stop() {
+    for how in ["insists", "enters", "configures"] {
+        let mut desk = Desk::with(plan());
+        desk.answers.extend([Answer::MaybeSent; 3]);
+        logins_in_a_day(&mut desk);
+        let waiter = match how {
+            "insists" => desk.force(0),
+            "enters" => desk.enter(false),
+            _ => {
+                desk.crash(plan(), true, true);
+                desk.get()
+            }
+        };
+        desk.token(waiter);
+        assert_eq!(desk.view().no_verdict, Default::default(), "{how}");
+    }
+    let mut desk = Desk::with(plan());
+    desk.answers.extend([Answer::MaybeSent; 4]);
+    logins_in_a_day(&mut desk);
+    desk.force(0);
+    assert_eq!(desk.kinds().len(), 4);
+    desk.crash(plan(), true, false);
+    let get = desk.get();
+    assert_eq!(
+        desk.fault(get),
+        Fault::LoginRequired(Missing::NoAnswer),
+        "once more, and no more"
+    );
+}
+
+#[test]
+fn refreshes_go_on_where_logins_have_stopped() {
+    let (mut desk, _) = desk(Reuse::None, true);
+    desk.answers.extend([Answer::MaybeSent; 20]);
+    let waiter = desk.want(A, Want::Forced, None, 86_400, 86_400);
+    desk.advance(secs(86_400));
+    desk.token(waiter);
+    assert!(desk.kinds().iter().all(|kind| *kind == Kind::Refresh));
+}

@@ -49,6 +49,8 @@ pub(crate) struct Account {
     pub(crate) blocked: bool,
     /// Refreshes and logins that something in front of the provider answered, since the last grant or changed credential.
     pub(crate) unrecognised: (u32, u32),
+    /// Logins without an answer since then.
+    pub(crate) lost_logins: u32,
     /// When the last such login was answered.
     pub(crate) unrecognised_at: Option<u64>,
     /// Whether a person wanted an attempt since the last one.
@@ -112,6 +114,7 @@ impl Account {
             blocked: false,
             unrecognised: (0, 0),
             unrecognised_at: None,
+            lost_logins: 0,
             insisted: false,
             unsaved: false,
             cured_in_flight: false,
@@ -123,9 +126,15 @@ impl Account {
         }
     }
 
+    /// Whether no login is made by itself any more.
+    pub(crate) fn stopped(&self) -> bool {
+        self.unrecognised.1 >= 3 || self.lost_logins >= 3
+    }
+
     /// A grant came, or the credential changed.
     pub(crate) fn understood(&mut self) {
         self.unrecognised = (0, 0);
+        self.lost_logins = 0;
         self.unrecognised_at = None;
     }
 

@@ -73,8 +73,8 @@ impl World {
                 "a rotated refresh token was lost"
             }
             (Kind::Login, _) if account.flight.is_some_and(|flight| flight.trial) => return,
-            (Kind::Login, _) if account.unrecognised.1 >= 3 && !account.insisted => {
-                "a fourth login is made by itself although nobody understood three"
+            (Kind::Login, _) if account.stopped() && !account.insisted => {
+                "a fourth login is made by itself although three came to nothing"
             }
             (Kind::Login, _) if soon && !account.insisted => {
                 "a login follows within two hours of one that nobody understood"

@@ -206,6 +206,9 @@ impl World {
                 }
             },
             Answer::RefreshRejected if flight.kind == Kind::Refresh => account.owned = None,
+            Answer::MaybeSent if flight.kind == Kind::Login && !account.cured_in_flight => {
+                account.lost_logins += 1;
+            }
             Answer::MaybeSent
             | Answer::Misbehaved {
                 maybe_processed: true,

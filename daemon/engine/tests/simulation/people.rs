@@ -136,6 +136,7 @@ impl World {
         if want == Want::Forced && !busy {
             account.blocked = false;
             account.unrecognised.1 = account.unrecognised.1.min(2);
+            account.lost_logins = account.lost_logins.min(2);
         }
         account.insisted |= want == Want::Forced;
         self.tell(Event::Wanted {
@@ -234,7 +235,7 @@ impl World {
                             .provider
                             .lives(secret, self.now + HOUR + account.drift)
                     }));
-            if !hopeless || !(account.blocked || account.unrecognised.1 >= 3 || helpless) {
+            if !hopeless || !(account.blocked || account.stopped() || helpless) {
                 self.breaks(format!("account {a} does not recover: {fault:?}"));
             }
         } else if hopeless && self.rng.chance(300) {

@@ -106,6 +106,7 @@ impl World {
                 account.unrecognised_at = None;
             }
             account.unrecognised = (stored.refreshes, stored.logins);
+            account.lost_logins = stored.lost_logins;
             let told = account.disk.as_ref().and_then(|record| {
                 let deferral = record.durable.deferral.filter(|deferral| deferral.told)?;
                 Some(record.anchor.truth(deferral.until))
