@@ -199,7 +199,8 @@ fn no_redirect_takes_a_credential_elsewhere() {
     let _daemon = scene.site.start().unwrap();
     for name in names {
         let said = scene.site.tokenctl(&["get", name]).unwrap();
-        assert_eq!(said.code, Some(78), "{name}: {said:?}");
+        // Whatever stands in front of the provider may have said so: no verdict about the account.
+        assert_eq!(said.code, Some(75), "{name}: {said:?}");
         assert!(
             said.err.contains(&elsewhere.http()),
             "where it wanted to go is told: {said:?}"
