@@ -55,7 +55,7 @@ pub(crate) enum ListenError {
     Taken { path: PathBuf },
     #[error("{}: there is something that is no socket; remove it, or use another path (--socket)", path.display())]
     NotASocket { path: PathBuf },
-    #[error("{}: the path of a socket has at most 107 bytes; use a shorter one (--socket)", path.display())]
+    #[error("{}: the path of a socket has at most 107 bytes, and this one has {}; use a shorter one (--socket)", path.display(), path.as_os_str().len())]
     TooLong { path: PathBuf },
     // Not `source`, which whoever shows the causes of an error would show once more.
     #[error("{}: cannot {what}: {why}", path.display())]
@@ -121,6 +121,19 @@ fn take(mut passed: ListenFd, names: &str) -> Result<Inherited, ListenError> {
     }
 }
 
+/// Whether the path of a socket is short enough for the kernel.
+///
+/// # Errors
+/// When it is not.
+pub(crate) fn must_fit(path: &Path) -> Result<(), ListenError> {
+    if path.as_os_str().len() <= 107 {
+        return Ok(());
+    }
+    Err(ListenError::TooLong {
+        path: path.to_path_buf(),
+    })
+}
+
 /// Makes a socket at `path` that peers may connect to as `mode` allows.
 pub(crate) fn bind(path: &Path, mode: u32) -> Result<Bound, ListenError> {
     let failed = |what, why| ListenError::Io {
@@ -128,11 +141,7 @@ pub(crate) fn bind(path: &Path, mode: u32) -> Result<Bound, ListenError> {
         what,
         why,
     };
-    if path.as_os_str().len() > 107 {
-        return Err(ListenError::TooLong {
-            path: path.to_path_buf(),
-        });
-    }
+    must_fit(path)?;
     if let Some(parent) = path
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty() && !parent.exists())

@@ -16,8 +16,9 @@ use tokend_engine::RefreshPolicy;
 use super::finish;
 use crate::cli::{CheckArgs, Exit};
 use crate::diagnosis::counted;
+use crate::listen;
 use crate::secrets::{SecretSource, fetch};
-use crate::upstream::Egress;
+use crate::upstream::{Egress, Upstream};
 
 /// Checks what `args` name. Mistakes go to `err`, everything else to `out`.
 pub(crate) fn run(
@@ -61,6 +62,9 @@ impl Findings {
         let mut findings = Self::default();
         for path in &config.files {
             findings.writable_by_others(path);
+        }
+        if let Err(error) = listen::must_fit(&config.socket) {
+            findings.errors.push(error.to_string());
         }
         findings.state_dir(&config.state_dir, environment.uid);
         findings.secrets(config, run_commands);
@@ -207,6 +211,10 @@ impl Findings {
             None
         });
         let source = SecretSource::of_this_process(config.limits.command_timeout, egress);
+        // What a start would be refused for.
+        if let Err(error) = Upstream::compile(&config.http, source.clone()) {
+            self.errors.push(error.to_string());
+        }
         let mut skipped = 0;
         let of_accounts = distinct(config).into_iter();
         let of_accounts = of_accounts.map(|(place, it)| (place, format!("account {}", it.name)));

@@ -176,6 +176,12 @@ pub(super) fn may_leave(url: &Url) -> Result<(), String> {
     Err("it would leave this machine unencrypted, so it was not sent; use https://".to_owned())
 }
 
+/// Whether these certificates can be trusted at all.
+fn trusting(certificates: Vec<reqwest::Certificate>) -> Result<(), reqwest::Error> {
+    let client = reqwest::Client::builder().no_proxy();
+    client.tls_certs_only(certificates).build().map(drop)
+}
+
 /// How every connection to a provider is made.
 fn builder(
     http: &Http,
@@ -226,6 +232,15 @@ fn builder(
         reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| bad(chain(&error)))?;
     if certificates.is_empty() {
         return Err(bad("holds no certificate in PEM form".into()));
+    }
+    if let Err(error) = trusting(certificates.clone()) {
+        let broken = |it: &reqwest::Certificate| trusting(vec![it.clone()]).is_err();
+        let number = certificates.iter().position(broken).unwrap_or_default() + 1;
+        return Err(bad(format!(
+            "certificate {number} of {} cannot be used ({}): take it out, or put it right",
+            certificates.len(),
+            chain(&error)
+        )));
     }
     Ok(builder.tls_certs_merge(certificates))
 }

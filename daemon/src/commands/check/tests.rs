@@ -250,3 +250,25 @@ fn a_proxys_password_is_looked_for_and_its_way_is_told() {
         assert!(!out.contains("unencrypted"), "{out}");
     }
 }
+
+#[test]
+fn what_a_start_refuses_is_refused_here_in_the_same_words() {
+    let long = "s".repeat(120);
+    let machine = Machine::new("");
+    machine.write("tokend.toml", &format!("socket = \"{long}\"\n{ADS}"), 0o600);
+    let (exit, _, err) = machine.check(false);
+    assert_eq!(exit, Exit::Config);
+    assert!(err.contains("at most 107 bytes, and this one has"), "{err}");
+    let machine = Machine::new(&format!("[http]\nextra_ca = \"bundle.pem\"\n{ADS}"));
+    let broken = "-----BEGIN CERTIFICATE-----\nTUlJQ2JhZA==\n-----END CERTIFICATE-----\n";
+    for (text, told) in [
+        (broken, "certificate 1 of 1 cannot be used"),
+        ("", "holds no certificate"),
+    ] {
+        fs::write(machine.path("bundle.pem"), text).expect("write");
+        let (exit, _, err) = machine.check(false);
+        assert_eq!(exit, Exit::Config);
+        assert!(err.contains("extra_ca: DIR/bundle.pem: "), "{err}");
+        assert!(err.contains(told), "{err}");
+    }
+}
