@@ -224,6 +224,8 @@ impl Drop for Asker {
 /// # Errors
 /// When the daemon is not there.
 pub fn be_asker(socket: &Path) -> anyhow::Result<()> {
+    // What is measured is the daemon at work on it, and not the processors that asking itself takes.
+    rustix::process::nice(19)?;
     loop {
         let mut wire = Wire::at(socket)?;
         let mut batch = hello();
