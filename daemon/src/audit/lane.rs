@@ -7,7 +7,7 @@ mod writer;
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use tokend_config::{AuditEvent, AuditEvents};
@@ -65,6 +65,8 @@ pub(super) struct Lanes {
     wanted: AtomicU16,
     clock: Clock,
     state: Mutex<State>,
+    /// Apart from the state, which releases take: whoever is denied without end does not hold it. Never taken and kept for the state.
+    repeats: Mutex<Repeats>,
     work: [Condvar; SINKS.len()],
     ended: Condvar,
     tallies: [Tally; SINKS.len()],
@@ -75,7 +77,6 @@ struct State {
     /// The numbers of all records but denials, and of denials. Each has a name of its own, so that a gap in either is one that was lost.
     series: Series,
     of_denials: Series,
-    repeats: Repeats,
     required: bool,
     ending: bool,
     lanes: [Lane; SINKS.len()],
@@ -165,11 +166,11 @@ impl Lanes {
             state: Mutex::new(State {
                 series: Series::new(run.to_owned()),
                 of_denials: Series::new(format!("{run}-denied")),
-                repeats: Repeats::default(),
                 required: false,
                 ending: false,
                 lanes: Default::default(),
             }),
+            repeats: Mutex::default(),
             work: Default::default(),
             ended: Condvar::new(),
             tallies: Default::default(),
@@ -194,20 +195,29 @@ impl Lanes {
     }
 
     pub(super) fn push(&self, event: Event) -> Result<(), Refused> {
+        let seen = match Repeats::are_of(event.kind) {
+            true => self.repeats().see(event, self.clock.boot_ms()),
+            false => Seen::First(event),
+        };
+        let event = match seen {
+            Seen::First(event) => event,
+            Seen::Again(false) => return Ok(()),
+            Seen::Again(true) => {
+                let nudged = self.lock().lanes.each_mut().map(|lane| {
+                    lane.nudged = true;
+                    lane.on
+                });
+                self.wake(nudged);
+                return Ok(());
+            }
+        };
         let mut guard = self.lock();
         let state = &mut *guard;
         if state.required && event.kind == AuditEvent::Release && (state.ending || state.is_stuck())
         {
             return Err(Refused);
         }
-        let wake = match state.repeats.see(event, self.clock.boot_ms()) {
-            Seen::First(event) => self.queue(state, event),
-            Seen::Again(false) => return Ok(()),
-            Seen::Again(true) => state.lanes.each_mut().map(|lane| {
-                lane.nudged = true;
-                lane.on
-            }),
-        };
+        let wake = self.queue(state, event);
         drop(guard);
         self.wake(wake);
         Ok(())
@@ -242,7 +252,16 @@ impl Lanes {
     /// Records what was counted in minutes that are over; of all of them, when it is the last time.
     fn count_up(&self, state: &mut State, last: bool) -> [bool; SINKS.len()] {
         let mut wake = [false; SINKS.len()];
-        for event in state.repeats.due(self.clock.boot_ms(), last) {
+        let due = match self.repeats.try_lock() {
+            Ok(mut repeats) => repeats.due(self.clock.boot_ms(), last),
+            Err(TryLockError::Poisoned(repeats)) => {
+                repeats.into_inner().due(self.clock.boot_ms(), last)
+            }
+            Err(TryLockError::WouldBlock) if last => self.repeats().due(self.clock.boot_ms(), last),
+            // Nobody waits for whoever is denied: the next turn is soon.
+            Err(TryLockError::WouldBlock) => return wake,
+        };
+        for event in due {
             for (wake, more) in wake.iter_mut().zip(self.queue(state, event)) {
                 *wake |= more;
             }
@@ -305,6 +324,10 @@ impl Lanes {
         let complete =
             |lane: &Lane| !lane.started || (lane.ended && lane.held == 0 && lane.lost == 0);
         guard.lanes.iter().all(complete)
+    }
+
+    fn repeats(&self) -> MutexGuard<'_, Repeats> {
+        self.repeats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

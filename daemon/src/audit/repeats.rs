@@ -57,14 +57,18 @@ pub(super) enum Seen {
 }
 
 impl Repeats {
+    /// Whether records of this kind are counted.
+    pub(super) fn are_of(kind: AuditEvent) -> bool {
+        matches!(
+            kind,
+            AuditEvent::Denial | AuditEvent::Failure | AuditEvent::Reject
+        )
+    }
+
     /// Takes a record that is about to be made.
     pub(super) fn see(&mut self, event: Event, now: u64) -> Seen {
-        let alike = matches!(
-            event.kind,
-            AuditEvent::Denial | AuditEvent::Failure | AuditEvent::Reject
-        );
         let uid = match &event.peer {
-            Some(peer) if alike => peer.uid,
+            Some(peer) if Self::are_of(event.kind) => peer.uid,
             _ => return Seen::First(event),
         };
         let kind = self.kind(&event);

@@ -68,13 +68,15 @@ impl Writer {
                     .get(which)
                     .is_none_or(|lane| lane.change.is_some() || lane.queue.len() >= ENOUGH)
         };
-        let mut guard = lanes.lock();
-        let due = guard.repeats.next().map_or(LONG, |at| {
-            Duration::from_millis(at.saturating_sub(lanes.clock.boot_ms()))
-        });
-        if let Some(lane) = guard.lanes.get_mut(which) {
+        // In this order: what is counted after the look nudges again.
+        if let Some(lane) = lanes.lock().lanes.get_mut(which) {
             lane.nudged = false;
         }
+        let next = lanes.repeats().next();
+        let due = next.map_or(LONG, |at| {
+            Duration::from_millis(at.saturating_sub(lanes.clock.boot_ms()))
+        });
+        let mut guard = lanes.lock();
         if self.failing {
             // What came meanwhile is no reason to try sooner.
             let resting = |state: &mut State| {
