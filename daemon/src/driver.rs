@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokend_engine::{
-    AccountKey, AttemptId, Commit, Durable, Effect, Engine, Event, Fate, StoreRefusal, Timestamp,
-    WaiterId,
+    AccountKey, AttemptId, Commit, Durable, Effect, Engine, Event, Fate, Kind, StoreRefusal,
+    Timestamp, WaiterId,
 };
 use tokend_proto::{AccountName, AccountStatus, LoginSecret};
 use tokio::sync::{mpsc, oneshot};
@@ -405,6 +405,9 @@ impl Task {
                 .brought
                 .take_if(|(attempt, _)| granted == Some(*attempt))
         });
+        if granted.is_some() {
+            self.note_asks(account);
+        }
         let secrets = Secrets {
             brought,
             entered: None,
@@ -412,6 +415,21 @@ impl Task {
             forget,
         };
         self.write(account, None, durable, secrets);
+        if granted.is_some() {
+            // Another configuration may have come while the provider was asked.
+            let now = self.clock.steady();
+            self.roster.outdate(account, &mut self.engine, now);
+        }
+    }
+
+    /// Notes what the attempt under way asked for, of which a grant came.
+    fn note_asks(&mut self, account: AccountKey) {
+        if let Some(under_way) = self.under_way.get(&account)
+            && let Some(asks) = under_way.asks
+        {
+            let founds = under_way.kind == Some(Kind::Login) || under_way.trial.is_some();
+            self.roster.granted(account, asks, founds);
+        }
     }
 
     fn write(

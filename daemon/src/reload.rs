@@ -118,6 +118,8 @@ pub(crate) struct Summary {
     pub(crate) removed: usize,
     pub(crate) quarantined: usize,
     pub(crate) with_token: usize,
+    /// Accounts whose token was asked for otherwise, and is not served any more.
+    pub(crate) outdated: usize,
 }
 
 /// Why a configuration was not put in force.
@@ -173,11 +175,18 @@ impl Reloader {
         match done {
             Ok(summary) => {
                 *number = next;
-                let message = format!(
+                let mut message = format!(
                     "configuration {next} is in force: {} accounts ({} new, {} removed)",
                     summary.accounts, summary.added, summary.removed
                 );
+                if summary.outdated > 0 {
+                    message += &match summary.outdated {
+                        1 => "; the token of 1 account was asked for with other options and is not served any more".to_owned(),
+                        more => format!("; the tokens of {more} accounts were asked for with other options and are not served any more"),
+                    };
+                }
                 tracing::info!(
+                    outdated = summary.outdated,
                     accounts = summary.accounts,
                     added = summary.added,
                     removed = summary.removed,

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokend_config::Account;
+use tokend_dialect::Asks;
 use tokend_engine::{
     AccountKey, Adoption, Engine, Event, HostKey, HostPlan, HostUsed, Plan, Reuse, Timestamp,
 };
@@ -243,6 +244,41 @@ impl Roster {
         self.hosts_told = true;
     }
 
+    /// Tells the engine when what is held was asked for otherwise than the configuration asks. Whether a token is held that is given up
+    /// for it.
+    pub(crate) fn outdate(&self, key: AccountKey, engine: &mut Engine, now: Timestamp) -> bool {
+        let Some(entry) = self.entries.get(&key) else {
+            return false;
+        };
+        let asks = entry.slot.account.asks;
+        let Some(before) = entry.notes.asks.filter(|before| *before != asks) else {
+            return false;
+        };
+        let held = |engine: &Engine| {
+            engine
+                .view(key, now)
+                .is_some_and(|view| view.held.is_some())
+        };
+        let before_it = held(engine);
+        let event = Event::Outdated {
+            account: key,
+            by_login: before.login != asks.login,
+        };
+        engine.handle_event(now, event);
+        before_it && !held(engine)
+    }
+
+    /// Notes what the grant of an attempt was asked for. A refresh brings what the login before it asked for, beside its own.
+    pub(crate) fn granted(&mut self, key: AccountKey, asks: Asks, founds: bool) {
+        if let Some(entry) = self.entries.get_mut(&key) {
+            let login = match entry.notes.asks {
+                Some(before) if !founds => before.login,
+                _ => asks.login,
+            };
+            entry.notes.asks = Some(Asks { login, ..asks });
+        }
+    }
+
     /// A write has landed, and these are the secrets a person entered that the record now has. Whether a login is possible is asked of
     /// the configuration in force, which may be another one than when they were entered.
     pub(crate) fn entered(
@@ -263,6 +299,7 @@ impl Roster {
                 cured: false,
             };
             engine.handle_event(now, event);
+            self.outdate(key, engine, now);
         }
     }
 

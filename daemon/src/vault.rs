@@ -3,7 +3,7 @@
 //! Owns the translation between the engine's facts on the steady clock and the store's record on the wall clock, with the secrets
 //! that belong to them. A record holds no secret that the facts do not mention: what the engine gave up is dropped here.
 
-use tokend_dialect::Grant;
+use tokend_dialect::{Asks, Grant};
 use tokend_engine::{
     Answer, AttemptId, Block, Candidate, Deferral, Durable, Fate, GrantId, Held, HostUsed, Intent,
     Kind, NoVerdict, Problem, RefreshToken, Spent, Tat, Timestamp,
@@ -31,6 +31,8 @@ pub(crate) struct Notes {
     pub(crate) no_verdict: Option<Box<str>>,
     /// Which secrets a person entered.
     pub(crate) entered: Entered,
+    /// What was asked for of which what is held came; `None` where that is not known.
+    pub(crate) asks: Option<Asks>,
 }
 
 impl Notes {
@@ -168,6 +170,7 @@ pub(crate) fn restore(record: &Record, clock: &Clock) -> Restored {
             .filter(|fingerprint| !fingerprint.is_empty())
             .map(Into::into),
         entered: entered(record),
+        asks: record.asks.as_deref().and_then(Asks::parse),
     };
     Restored {
         durable,
@@ -308,6 +311,7 @@ pub(crate) fn update(
         lost_logins: durable.no_verdict.lost_logins,
         fingerprint: notes.no_verdict.as_deref().unwrap_or_default().to_owned(),
     });
+    record.asks = notes.asks.map(|asks| asks.to_string());
     record.told = notes.told.as_deref().map(str::to_owned);
     record.last_attempt.clone_from(&notes.last_attempt);
 }

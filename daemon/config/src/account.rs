@@ -3,13 +3,14 @@
 //! Owns [`Account`]. What can be said about an account without asking its provider is said here; what it takes to log in may
 //! still be missing, since `tokenctl login` can supply it.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokend_dialect::{Dialect, Endpoint, FieldUse, Kind};
+use tokend_dialect::{Asks, Dialect, Endpoint, FieldUse, Kind};
 use tokend_engine::RefreshPolicy;
 use tokend_policy::{Directory, Policy, Rule};
 use tokend_proto::AccountName;
@@ -56,6 +57,8 @@ pub struct Account {
     /// Everything that, when changed, may cure a rejected or misconfigured account: dialect, endpoint, fields, and the places of
     /// secrets, but not what is in those places.
     pub fingerprint: Fingerprint,
+    /// What its requests ask for, without who asks. A token that was asked for otherwise is another token.
+    pub asks: Asks,
 }
 
 impl Account {
@@ -137,6 +140,7 @@ pub(super) struct Reader {
     pacings: Shared<Pacing, Pacing>,
     proxies: Shared<Proxy, Proxy>,
     names: Shared<Box<str>, str>,
+    asks: HashMap<String, Asks>,
 }
 
 /// An address that its dialect has checked, and what the dialect needs there.
@@ -191,6 +195,7 @@ impl Reader {
             pacings: Shared::new(),
             proxies: Shared::new(),
             names: Shared::new(),
+            asks: HashMap::new(),
         }
     }
 
@@ -344,6 +349,7 @@ impl Reader {
         ];
         let identity = Fingerprint::of(identity);
         let fingerprint = given.fingerprint(&site.fingerprint);
+        let asks = self.asks(&dialect, site, &given);
         let mut named = |name: &str| self.names.text(name);
         Account {
             name,
@@ -366,6 +372,22 @@ impl Reader {
             assumed_lifetime: own.assumed_lifetime,
             identity,
             fingerprint,
+            asks,
         }
+    }
+
+    /// What the requests ask for: found once for all accounts that differ only in who asks.
+    fn asks(&mut self, dialect: &Dialect, site: &Site, given: &Given) -> Asks {
+        let mut key = site.fingerprint.clone();
+        for (name, value) in &given.plain {
+            if !matches!(name.as_str(), "username" | "client_id") {
+                key.extend(["\0", name.as_str(), "\0", value.as_str()]);
+            }
+        }
+        *self.asks.entry(key).or_insert_with(|| {
+            dialect.asks(&site.endpoint, |name| {
+                given.plain.get(name).map(String::as_str)
+            })
+        })
     }
 }

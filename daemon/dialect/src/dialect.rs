@@ -425,7 +425,7 @@ pub(crate) fn digest(effective: &toml::Table) -> Box<str> {
 
 /// FNV-1a: stable across versions and platforms, which the standard library's hashers do not promise. It tells an edited
 /// dialect from the same one and guards nothing.
-fn fnv1a(bytes: &[u8]) -> u64 {
+pub(crate) fn fnv1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     })

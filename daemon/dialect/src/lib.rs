@@ -20,6 +20,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod asks;
 mod body;
 mod catalog;
 mod compile;
@@ -37,6 +38,7 @@ mod section;
 mod template;
 
 pub use self::{
+    asks::Asks,
     catalog::{Catalog, UnknownDialect, parse},
     dialect::{Dialect, OptionUse, Reuse},
     endpoint::{Endpoint, EndpointError, EndpointSettings},

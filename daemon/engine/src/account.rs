@@ -66,6 +66,8 @@ pub(crate) struct Account {
     pub(crate) wishes: VecDeque<Wish>,
     /// What the attempt under way tries, from its claim to its answer.
     pub(crate) trial: Option<Trial>,
+    /// Whether what is held was asked for otherwise than now, and only a login can ask anew. Not stored: another start finds it out again.
+    pub(crate) outdated: bool,
     /// Whether a refresh token is kept beside the one held.
     pub(crate) spare: bool,
     /// What is to become of a stored credential with the next write, which comes before anything else.
@@ -200,6 +202,7 @@ impl Account {
             waiters: Vec::new(),
             wishes: VecDeque::new(),
             trial: None,
+            outdated: false,
             spare: stored.spare,
             fate: None,
         };
@@ -226,6 +229,7 @@ impl Account {
     pub(crate) fn replan(&mut self, plan: Plan, can_login: bool, cured: bool, now: Timestamp) {
         self.plan = plan;
         self.unsendable = false;
+        self.outdated = false;
         self.can_login = can_login;
         // What a slower pace ran up is not owed at a faster one.
         self.attempts = plan.attempts.clamp(self.attempts, now);
@@ -345,7 +349,9 @@ impl Account {
         }
         let refused = self.unsendable || self.refresh.is_some_and(|refresh| refresh.refused);
         let stop = self.no_verdict.stop().filter(|_| self.can_login);
-        match self.usable(now) {
+        // A refresh would bring again what is not wanted any more.
+        let again = self.outdated && self.can_login;
+        match self.usable(now).filter(|_| !again) {
             Some(refresh)
                 if (!refresh.in_doubt || self.may_replay()) && !self.doubts_refresh(now) =>
             {

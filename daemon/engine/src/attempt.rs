@@ -309,6 +309,7 @@ impl Account {
         facts: GrantFacts,
     ) {
         let expires = facts.lifetime.map(|lifetime| attempt.began.after(lifetime));
+        self.outdated &= attempt.kind == Kind::Refresh;
         self.held = Some(Held {
             grant: GrantId(attempt.id.0),
             issued: attempt.began,
@@ -344,6 +345,7 @@ impl Account {
     /// A refresh token came, which takes the place of the one held: neither in doubt nor refused, whatever came with it.
     fn renew(&mut self, attempt: Attempt, lifetime: Option<Duration>) {
         self.unsendable = false;
+        self.outdated &= attempt.kind == Kind::Refresh;
         self.refresh = Some(RefreshToken {
             expires: lifetime.map(|lifetime| attempt.began.after(lifetime)),
             in_doubt: false,

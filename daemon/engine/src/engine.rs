@@ -67,6 +67,13 @@ impl Engine {
                 }
                 it.consider(ctx);
             }),
+            Event::Outdated { account, by_login } => {
+                self.with(now, account, |it, ctx| it.outdate(ctx, by_login));
+                // An account that was just adopted is considered when all are, see `adopt`.
+                if self.accounts.contains_key(&account) {
+                    self.plan(account, Some(now));
+                }
+            }
             Event::Remove(key) => self.with(now, key, Account::remove),
             Event::Wanted {
                 account,

@@ -38,6 +38,13 @@ pub enum Event {
         /// Whether something changed that may cure what the account is blocked for.
         cured: bool,
     },
+    /// What is held was asked for otherwise than it would be asked for now. Follows `Adopt` or `Replan`, where it is so.
+    Outdated {
+        /// Of which account.
+        account: AccountKey,
+        /// Whether only a login can ask otherwise, and a refresh would bring the same again.
+        by_login: bool,
+    },
     /// An account is no longer configured. What is stored of it stays.
     Remove(AccountKey),
     /// Somebody wants a token.

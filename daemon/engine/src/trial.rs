@@ -95,6 +95,7 @@ impl Account {
             self.can_login = trial.can_login;
             self.unsendable = false;
             self.spare = false;
+            self.outdated = false;
             if trial.kind == Kind::Refresh {
                 self.refresh = Some(NEW);
             }

@@ -128,6 +128,20 @@ impl Account {
         }
     }
 
+    /// What is held was asked for otherwise than it would be asked for now: the token is not served any more. The refresh token stays, and
+    /// so does everything where nothing that can be done asks otherwise.
+    pub(crate) fn outdate(&mut self, ctx: &mut Context<'_>, by_login: bool) {
+        if by_login && !self.can_login {
+            return;
+        }
+        self.outdated = by_login;
+        if self.held.is_some() {
+            self.retire(ctx);
+        }
+        // Also what is served until a newer grant takes its place, which may be another one than what is held.
+        ctx.effects.push_back(Effect::Retire(ctx.key));
+    }
+
     /// Serves the token held, if it is one to be served.
     pub(crate) fn publish(&mut self, ctx: &mut Context<'_>) {
         // While its own write runs for the first time it is not to be seen; `deliver` follows.
@@ -340,6 +354,10 @@ impl Account {
     pub(crate) fn granted_wish(&mut self, ctx: &mut Context<'_>, wish: Wish) {
         let verdict = match wish {
             Wish::Forget { .. } => Verdict::Done,
+            // The configuration asks otherwise by now: what was entered is right, and the token of it is another one.
+            Wish::Enter(trial) if self.held.is_none() && self.problem.is_none() => {
+                return self.wanted(ctx, trial.waiter, trial.demand, Want::Get);
+            }
             Wish::Enter(_) => self.proven(ctx.now),
         };
         settle(ctx, wish.waiter(), verdict);

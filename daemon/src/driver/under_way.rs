@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use secrecy::{ExposeSecret as _, SecretString};
+use tokend_dialect::Asks;
 use tokend_engine::{AccountKey, Answer, AttemptId, Event, Kind, Publication, Timestamp, WaiterId};
 use tokend_proto::{LoginSecret, SecretText};
 use tokend_store::Credential;
@@ -30,6 +31,8 @@ pub(super) struct UnderWay {
     pub(super) entered: Option<LoginSecret>,
     /// Who entered what the attempt tries.
     pub(super) trial: Option<WaiterId>,
+    /// What the request asks for.
+    pub(super) asks: Option<Asks>,
 }
 
 impl Task {
@@ -47,12 +50,16 @@ impl Task {
         };
         let entered = under_way.and_then(|under_way| under_way.entered.clone());
         let configured = Arc::clone(&entry.slot.account);
+        let asks = configured.asks;
         let access_token = entry
             .slot
             .held
             .token()
             .as_ref()
             .map(|token| SecretString::from(token.text.expose().to_owned()));
+        if let Some(under_way) = self.under_way.get_mut(&account) {
+            under_way.asks = Some(asks);
+        }
         let upstream = Arc::clone(&self.upstream);
         let own = self.own.clone();
         attempts::spawn(async move {

@@ -185,6 +185,7 @@ fn join(task: &mut Task, now: Timestamp, joining: Joining, used: &Used, summary:
             }
         };
         task.engine.handle_event(now, event);
+        summary.outdated += usize::from(task.roster.outdate(key, &mut task.engine, now));
         return;
     }
     let spent = match stored {
@@ -244,4 +245,5 @@ fn join(task: &mut Task, now: Timestamp, joining: Joining, used: &Used, summary:
     if let Some(spent) = spent {
         task.engine.handle_event(now, Event::Spent(key, spent));
     }
+    summary.outdated += usize::from(task.roster.outdate(key, &mut task.engine, now));
 }

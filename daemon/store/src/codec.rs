@@ -124,6 +124,8 @@ struct Form<'a> {
     grant: Option<GrantForm<'a>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     host: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    asks: Option<Cow<'a, str>>,
     pace: PaceMarks,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     intent: Option<Cow<'a, Intent>>,
@@ -217,6 +219,7 @@ impl<'a> From<&'a Record> for Form<'a> {
                 expires_at: grant.expires_at,
             }),
             host: record.host.as_deref().map(Cow::Borrowed),
+            asks: record.asks.as_deref().map(Cow::Borrowed),
             pace: record.pace,
             intent: record.intent.as_ref().map(Cow::Borrowed),
             block: record.block.as_ref().map(Cow::Borrowed),
@@ -261,6 +264,7 @@ impl From<Form<'_>> for Record {
                 expires_at: grant.expires_at,
             }),
             host: form.host.map(Cow::into_owned),
+            asks: form.asks.map(Cow::into_owned),
             pace: form.pace,
             intent: form.intent.map(Cow::into_owned),
             block: form.block.map(Cow::into_owned),

@@ -25,6 +25,8 @@ pub struct Record {
     /// The provider's host that `pace.host_tat` is about, as the writer names it; `None` in records of before schema 2. Whoever reads
     /// the record can tell by it whom the mark concerns, although the account is not configured.
     pub host: Option<String>,
+    /// What the requests asked for that the grant and the refresh token came from, as the writer names it; `None` where that is not known.
+    pub asks: Option<String>,
     /// What pacing has been used up.
     pub pace: PaceMarks,
     /// The attempt that has begun and not ended. Found at start, it is in doubt.
@@ -59,6 +61,7 @@ impl Record {
             candidate: None,
             grant: None,
             host: None,
+            asks: None,
             pace: PaceMarks::default(),
             intent: None,
             block: None,

@@ -3,6 +3,7 @@
 //! One test binary: the modules are named after what they cover. Sample bodies of the provider documents are files under
 //! `tests/documents/`, byte for byte.
 
+mod asks;
 mod catalog;
 mod document_000;
 mod document_001;

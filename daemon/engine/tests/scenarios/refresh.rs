@@ -2,7 +2,7 @@
 
 use tokend_engine::{Answer, Fault, GrantFacts, Kind, Plan, Problem, RefreshPolicy, Verdict, Want};
 
-use crate::harness::{A, Desk, granted, plan, rate, secs};
+use crate::harness::{A, Desk, Step, granted, plan, rate, secs};
 
 fn policy(refresh: RefreshPolicy) -> Plan {
     Plan { refresh, ..plan() }
@@ -136,7 +136,7 @@ fn what_was_to_be_refreshed_is_looked_at_again_once_the_right_is_given() {
     let mut desk = Desk::with(needs);
     let first = desk.get();
     let grant = desk.token(first);
-    desk.hold.insert(crate::harness::Step::Claim);
+    desk.hold.insert(Step::Claim);
     let forced = desk.force(0);
     let rejecter = desk.want(A, Want::Rejected(grant), None, 0, 60);
     desk.hold.clear();
@@ -201,7 +201,7 @@ fn tokens_born_expired_are_paced_and_backed_off() {
 #[test]
 fn a_store_slower_than_the_lifetime_causes_no_storm() {
     let mut desk = Desk::with(plan());
-    desk.hold.insert(crate::harness::Step::Commit);
+    desk.hold.insert(Step::Commit);
     desk.answers.extend(vec![granted(1); 1000]);
     desk.want(A, Want::Get, None, 3600, 3600);
     for _ in 0..10 {
@@ -241,7 +241,7 @@ fn ten_rejections_of_one_token_are_one_attempt() {
     let mut desk = Desk::with(plan());
     let first = desk.get();
     let old = desk.token(first);
-    desk.hold.insert(crate::harness::Step::Send);
+    desk.hold.insert(Step::Send);
     let waiters: Vec<_> = (0..10)
         .map(|_| desk.want(A, Want::Rejected(old), None, 0, 60))
         .collect();
@@ -362,4 +362,57 @@ fn a_refresh_that_presents_the_access_token_is_made_while_it_lives_and_not_with_
     late.advance(secs(3600));
     late.get();
     assert_eq!(late.kinds(), [Kind::Login, Kind::Login]);
+}
+
+fn outdated(desk: &mut Desk, by_login: bool) {
+    let account = A;
+    desk.tell(tokend_engine::Event::Outdated { account, by_login });
+    desk.advance(std::time::Duration::ZERO);
+}
+
+#[test]
+fn a_token_that_was_asked_for_otherwise_is_not_served_and_asked_for_anew() {
+    for (by_login, kind) in [(false, Kind::Refresh), (true, Kind::Login)] {
+        let mut desk = Desk::with(plan());
+        let first = desk.get();
+        desk.token(first);
+        outdated(&mut desk, by_login);
+        assert!(desk.served.is_empty() && desk.store[&A].held.is_none());
+        assert!(desk.store[&A].refresh.is_some(), "the refresh token stays");
+        assert_eq!(desk.sent().len(), 1, "nobody asked yet");
+        let get = desk.get();
+        desk.token(get);
+        assert_eq!(desk.kinds(), [Kind::Login, kind]);
+        let forced = desk.force(0);
+        desk.token(forced);
+        assert_eq!(desk.kinds()[2], Kind::Refresh, "once");
+    }
+}
+
+#[test]
+fn a_token_stays_where_nothing_that_can_be_done_asks_otherwise() {
+    let mut desk = Desk::new();
+    desk.adopt(A, plan(), false, false);
+    let entered = desk.enter(true);
+    desk.token(entered);
+    outdated(&mut desk, true);
+    assert!(desk.served.contains_key(&A));
+}
+
+#[test]
+fn a_grant_that_was_asked_for_before_a_reload_is_never_served() {
+    let mut desk = Desk::with(plan());
+    desk.hold.insert(Step::Commit);
+    let get = desk.get();
+    outdated(&mut desk, true);
+    desk.answers.push_back(granted(60));
+    desk.hold.clear();
+    desk.let_go();
+    desk.token(get);
+    assert_eq!(desk.kinds(), [Kind::Login, Kind::Login]);
+    let served = desk
+        .log
+        .iter()
+        .filter(|(_, effect)| matches!(effect, tokend_engine::Effect::Publish(..)));
+    assert_eq!(served.count(), 1);
 }

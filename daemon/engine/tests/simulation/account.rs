@@ -47,6 +47,8 @@ pub(crate) struct Account {
     /// Whether that one may have been spent without our knowing.
     pub(crate) excused: bool,
     pub(crate) blocked: bool,
+    /// Whether only a login asks for what is wanted now, although a refresh token lives.
+    pub(crate) outdated: bool,
     /// Refreshes and logins that something in front of the provider answered, since the last grant or changed credential.
     pub(crate) unrecognised: (u32, u32),
     /// Logins without an answer since then.
@@ -112,6 +114,7 @@ impl Account {
             owned: None,
             excused: false,
             blocked: false,
+            outdated: false,
             unrecognised: (0, 0),
             unrecognised_at: None,
             lost_logins: 0,

@@ -73,6 +73,7 @@ impl World {
                 "a rotated refresh token was lost"
             }
             (Kind::Login, _) if account.flight.is_some_and(|flight| flight.trial) => return,
+            (Kind::Login, _) if account.outdated => return,
             (Kind::Login, _) if account.stopped() && !account.insisted => {
                 "a fourth login is made by itself although three came to nothing"
             }

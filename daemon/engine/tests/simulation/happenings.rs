@@ -158,6 +158,7 @@ impl World {
         self.hosts[account.plan.host.0 as usize].admitted -= 1;
         match answer {
             Answer::Granted(facts) => {
+                account.outdated &= flight.kind == Kind::Refresh && !flight.trial;
                 if let Some(grant) = grant {
                     account.vault.grants.clear();
                     let brought = Brought::Grant(flight.kind, grant);

@@ -288,7 +288,7 @@ impl World {
             return;
         }
         let plan = self.accounts[a].plan;
-        match self.rng.below(7) {
+        match self.rng.below(8) {
             0 => self.replan(a, plan, false),
             1 => {
                 let refresh = Account::policy(&mut self.rng);
@@ -308,6 +308,7 @@ impl World {
                 );
             }
             3 => self.replan(a, plan, true),
+            7 => self.ask_otherwise(a),
             4 | 5 if self.accounts[a].twin.is_some() => {
                 self.swap(a);
                 let back = self.soon();
@@ -318,6 +319,22 @@ impl World {
                 let back = self.soon();
                 self.after(back, Happening::Return(a));
             }
+        }
+    }
+
+    /// A reload after which the account would be asked for otherwise.
+    fn ask_otherwise(&mut self, a: usize) {
+        let by_login = self.rng.chance(500);
+        self.replan(a, self.accounts[a].plan, false);
+        let account = &mut self.accounts[a];
+        account.outdated |= by_login && account.can_login;
+        let nothing_to_do = by_login && !account.can_login;
+        if self.up {
+            let account = key(a);
+            self.tell(Event::Outdated { account, by_login });
+        }
+        if self.up && !nothing_to_do && self.accounts[a].slot.is_some() {
+            self.breaks(format!("account {a} serves what was asked for otherwise"));
         }
     }
 

@@ -200,3 +200,81 @@ async fn a_name_that_is_known_by_now_is_put_in_force_where_nothing_else_changed(
     names::try_again(reloader).await;
     assert_eq!(*reloader.number.lock().await, 3);
 }
+
+/// An account whose token is asked for with this scope, and what it says of a reload that asks otherwise.
+async fn asks_otherwise(daemon: &Daemon, site: &Site, text: &str) -> String {
+    site.write(text);
+    match daemon.ask(Request::Reload).await {
+        Response::Done { message } => message,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_token_asked_for_with_other_options_is_not_served_after_a_reload_or_a_restart() {
+    let provider = Provider::start().await;
+    let with = |scope: &str| account("ads", &provider.base_url) + &format!("scope = \"{scope}\"\n");
+    let (site, store) = (Site::new(&with("admin")), MemoryStore::new());
+    site.secret("pw", "right", 0o600);
+    let daemon = Daemon::start(&site, &store).await;
+    assert_eq!(daemon.get("ads").await.unwrap(), "token-1");
+    let said = asks_otherwise(&daemon, &site, &with("admin")).await;
+    assert!(said.ends_with("(0 new, 0 removed)"), "{said}");
+    let said = asks_otherwise(&daemon, &site, &with("read")).await;
+    assert!(
+        said.ends_with(
+            "the token of 1 account was asked for with other options and is not served any more"
+        ),
+        "{said}"
+    );
+    assert_ne!(state(&daemon, "ads").await, AccountState::Valid);
+    assert_eq!(daemon.get("ads").await.unwrap(), "token-2");
+    assert_eq!(token_of(daemon.ask(force("ads")).await).unwrap(), "token-3");
+    daemon.drain().await;
+    store.restart();
+    site.write(&with("write"));
+    let daemon = Daemon::start(&site, &store).await;
+    assert_eq!(daemon.get("ads").await.unwrap(), "token-4");
+    let seen = provider.seen();
+    for (request, asked) in seen.iter().zip([
+        "scope=admin",
+        "scope=read",
+        "grant_type=refresh_token",
+        "scope=write",
+    ]) {
+        assert!(request.contains(asked), "{asked}: {request}");
+    }
+    daemon.drain().await;
+    store.restart();
+    let daemon = Daemon::start(&site, &store).await;
+    assert_eq!(daemon.get("ads").await.unwrap(), "token-4", "and it stays");
+}
+
+#[tokio::test]
+async fn an_answer_to_what_was_asked_before_a_reload_is_not_served() {
+    let provider = Provider::start().await;
+    let with = |scope: &str| account("ads", &provider.base_url) + &format!("scope = \"{scope}\"\n");
+    let site = Site::new(&with("admin"));
+    site.secret("pw", "right", 0o600);
+    let daemon = Daemon::start(&site, &MemoryStore::new()).await;
+    let (go_on, held) = oneshot::channel();
+    provider.then(Act::Hold(held));
+    let waiting = daemon.get("ads");
+    tokio::pin!(waiting);
+    soon(async {
+        while provider.seen().is_empty() {
+            tokio::select! {
+                _ = &mut waiting => panic!("answered before the provider"),
+                () = tokio::task::yield_now() => {}
+            }
+        }
+    })
+    .await;
+    asks_otherwise(&daemon, &site, &with("read")).await;
+    go_on.send(raw("200 OK", &grant(88))).unwrap();
+    let token = waiting.await.unwrap();
+    let seen = provider.seen();
+    assert_eq!(seen.len(), 2, "{seen:?}");
+    assert!(seen[1].contains("scope=read"), "{seen:?}");
+    assert_eq!(daemon.get("ads").await.unwrap(), token);
+}

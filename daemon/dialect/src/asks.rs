@@ -1,0 +1,139 @@
+//! What an account's requests ask for, without who asks: by that a token can be told from one that would be asked for now.
+//!
+//! Owns the reading of requests back into their parts. Secrets, tokens, user name and client id stand in them as one filler, which counts
+//! as nothing, so that neither another password nor another way to identify the client makes another token of it.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use bytes::Bytes;
+use http::{Request, header};
+
+use crate::{
+    dialect::{Dialect, fnv1a},
+    endpoint::Endpoint,
+    fields::{Fields, Kind},
+};
+
+/// What stands for everything that says who asks. Only letters and digits: it is written alike wherever it stands.
+const FILLER: &str = "tokendfillerofnothing";
+/// Headers that say who asks, or how the body is written.
+const NOT_ASKED: [header::HeaderName; 4] = [
+    header::AUTHORIZATION,
+    header::ACCEPT,
+    header::CONTENT_TYPE,
+    header::CONTENT_LENGTH,
+];
+
+/// Fingerprints of what an account's requests ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asks {
+    /// By a refresh.
+    pub refresh: u64,
+    /// By a login and not by a refresh: what only a login can ask otherwise.
+    pub login: u64,
+}
+
+impl Asks {
+    /// What was written by `Display`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (refresh, login) = text.split_once('-')?;
+        Some(Self {
+            refresh: u64::from_str_radix(refresh, 16).ok()?,
+            login: u64::from_str_radix(login, 16).ok()?,
+        })
+    }
+}
+
+impl fmt::Display for Asks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}-{:016x}", self.refresh, self.login)
+    }
+}
+
+impl Dialect {
+    /// What the requests of an account ask for, with its values that may be shown.
+    #[must_use]
+    pub fn asks<'a>(&self, endpoint: &Endpoint, plain: impl Fn(&str) -> Option<&'a str>) -> Asks {
+        let mut fields = Fields::new();
+        for field in self.fields_at(endpoint) {
+            let who = field.secret || field.internal;
+            if who || matches!(field.name.as_str(), "username" | "client_id") {
+                fields.set_secret(field.name, FILLER.to_owned().into());
+            } else if let Some(value) = plain(&field.name) {
+                fields.set(field.name, value);
+            }
+        }
+        let parts = |kind| match self.request(kind, endpoint, &fields) {
+            Ok(request) => parts(&request),
+            // There is no such request, or a value is missing that no person enters: nothing can be asked.
+            Err(_) => BTreeSet::new(),
+        };
+        let refresh = parts(Kind::Refresh);
+        let login: BTreeSet<_> = parts(Kind::Login).difference(&refresh).cloned().collect();
+        Asks {
+            refresh: hash(&refresh),
+            login: hash(&login),
+        }
+    }
+}
+
+fn hash(parts: &BTreeSet<String>) -> u64 {
+    let text: Vec<u8> = parts
+        .iter()
+        .flat_map(|part| part.bytes().chain([0]))
+        .collect();
+    fnv1a(&text)
+}
+
+/// Everything a request says, each with its place.
+fn parts(request: &Request<Bytes>) -> BTreeSet<String> {
+    let mut parts = BTreeSet::new();
+    let mut add = |place: &str, name: &str, value: &str| {
+        let value = value.replace(FILLER, "");
+        if !value.is_empty() {
+            parts.insert(format!("{place} {name}={value}"));
+        }
+    };
+    add("method", "", request.method().as_str());
+    add("path", "", request.uri().path());
+    let query = request.uri().query().unwrap_or_default();
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        add("query", &name, &value);
+    }
+    for (name, value) in request.headers() {
+        if !NOT_ASKED.contains(name) {
+            add(
+                "header",
+                name.as_str(),
+                &String::from_utf8_lossy(value.as_bytes()),
+            );
+        }
+    }
+    let media = request.headers().get(header::CONTENT_TYPE);
+    let form = media.is_some_and(|media| media == "application/x-www-form-urlencoded");
+    match serde_json::from_slice::<serde_json::Value>(request.body()) {
+        Ok(json) if !form => flatten(&json, "", &mut add),
+        _ => {
+            for (name, value) in form_urlencoded::parse(request.body()) {
+                add("body", &name, &value);
+            }
+        }
+    }
+    parts
+}
+
+fn flatten(json: &serde_json::Value, at: &str, add: &mut impl FnMut(&str, &str, &str)) {
+    match json {
+        serde_json::Value::Object(members) => members
+            .iter()
+            .for_each(|(name, value)| flatten(value, &format!("{at}/{name}"), add)),
+        serde_json::Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .for_each(|(index, value)| flatten(value, &format!("{at}/{index}"), add)),
+        serde_json::Value::String(text) => add("body", at, text),
+        other => add("body", at, &other.to_string()),
+    }
+}
