@@ -127,7 +127,7 @@ fn by_code(kind: Kind, code: &str) -> Option<Class> {
         Kind::Refresh => Class::RefreshRejected,
     };
     match code {
-        "invalid_client" => Some(Class::CredentialRejected),
+        "invalid_client" | "incorrect_client_credentials" => Some(Class::CredentialRejected),
         "invalid_grant"
         | "access_denied"
         | "login_required"
