@@ -287,7 +287,7 @@ impl Upstream {
                     .read_reply(dialect_kind(kind), &response, &fields);
                 wipe(response.into_body());
                 let renews_itself = account.dialect.renews_itself_at(&account.endpoint);
-                let reply = reply.assuming(account.assumed_lifetime);
+                let reply = reply.assuming(account.assumed_lifetime());
                 self.understand(match renews_itself {
                     true => reply.renews_itself(),
                     false => reply,

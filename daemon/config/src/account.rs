@@ -50,8 +50,9 @@ pub struct Account {
     pub proxy: Route,
     /// When it is refreshed without being asked.
     pub refresh: RefreshPolicy,
-    /// How long its access token is taken to live where the provider does not say; otherwise the dialect knows.
-    pub assumed_lifetime: Option<Duration>,
+    /// How long its access token is taken to live where the provider does not say; otherwise the dialect knows. Few accounts have one,
+    /// and a hundred thousand must not each keep room for it.
+    assumed_lifetime: Option<Box<Duration>>,
     /// Provider, base URL, and user name or client id. With another identity it is another account under the same name.
     pub identity: Fingerprint,
     /// Everything that, when changed, may cure a rejected or misconfigured account: dialect, endpoint, fields, and the places of
@@ -62,6 +63,11 @@ pub struct Account {
 }
 
 impl Account {
+    /// How long its access token is taken to live where the provider does not say, if the account says so.
+    pub fn assumed_lifetime(&self) -> Option<Duration> {
+        self.assumed_lifetime.as_deref().copied()
+    }
+
     /// A value that may be shown, by the dialect's name for it.
     pub fn field(&self, name: &str) -> Option<&str> {
         self.fields
@@ -369,7 +375,7 @@ impl Reader {
             pacing: self.pacings.keep(pacing),
             proxy: own.proxy,
             refresh: own.refresh.unwrap_or(self.defaults.refresh),
-            assumed_lifetime: own.assumed_lifetime,
+            assumed_lifetime: own.assumed_lifetime.map(Box::new),
             identity,
             fingerprint,
             asks,
