@@ -134,20 +134,22 @@ impl Entry {
     }
 }
 
-/// Writes a secret file as tokend wants it: readable by its owner only.
+/// Writes a secret file as tokend wants it: readable by its owner only, and whole whenever a daemon reads it.
 ///
 /// # Errors
 /// When it cannot be written.
 pub fn write_secret(path: &Path, secret: &str) -> io::Result<()> {
+    let unfinished = path.with_extension("unfinished");
     let mut options = OpenOptions::new();
     let mut file = options
         .write(true)
         .create(true)
         .truncate(true)
         .mode(0o600)
-        .open(path)?;
+        .open(&unfinished)?;
     file.write_all(secret.as_bytes())?;
-    file.write_all(b"\n")
+    file.write_all(b"\n")?;
+    fs::rename(unfinished, path)
 }
 
 /// A TOML basic string; JSON's escapes are a subset of TOML's.
