@@ -125,8 +125,11 @@ impl Registry {
 
     /// Puts a configuration in force. When this returns, whatever was decided under the one before is on its way.
     pub(crate) fn replace(&self, epoch: Arc<Epoch>) {
-        let _nobody_decides = self.still.write().unwrap_or_else(PoisonError::into_inner);
-        self.epoch.store(epoch);
+        let nobody_decides = self.still.write().unwrap_or_else(PoisonError::into_inner);
+        let before = self.epoch.swap(epoch);
+        drop(nobody_decides);
+        // A hundred thousand accounts take their time to be freed, and nobody is to wait for that.
+        drop(before);
     }
 }
 

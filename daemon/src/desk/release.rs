@@ -222,15 +222,30 @@ fn decide_again(epoch: &Epoch, peer: &Peer, permission: Permission, answered: &m
             (decided, Some(Response::Fault(changed(name))))
         }
         Ok(decided) => {
-            let withheld =
-                decided.rules.token.is_none() && matches!(answered.response, Response::Token(_));
-            (decided, withheld.then(|| new_token(name)))
+            let response = match &answered.response {
+                Response::Token(_) if decided.rules.token.is_none() => Some(new_token(name)),
+                // The configuration that came in between may have retired it: what it was asked for is not what is asked for now.
+                Response::Token(token) if !serves(&decided, token.grant) => {
+                    Some(Response::Fault(changed(name)))
+                }
+                _ => None,
+            };
+            (decided, response)
         }
     };
     if let Some(response) = response {
         answered.response = response;
     }
     answered.decided = decided;
+}
+
+/// Whether the token of this grant is the one that the account serves.
+fn serves(decided: &Decided, grant: u64) -> bool {
+    let held = decided.slot.as_ref().map(|slot| slot.held.token());
+    held.is_some_and(|held| {
+        held.as_ref()
+            .is_some_and(|token| token.held.grant.0 == grant)
+    })
 }
 
 fn changed(account: &AccountName) -> Fault {

@@ -34,6 +34,11 @@ fn requests() -> [Request; 5] {
 
 /// Has `request` wait, puts other rules in force, and has the driver answer with a token or what is asked for.
 async fn overtaken(request: Request, before: &str, after: &str) -> Release {
+    overtaken_by(request, before, after, true).await
+}
+
+/// The same; the account serves that token under the other rules, or it was retired with the configuration before.
+async fn overtaken_by(request: Request, before: &str, after: &str, serves: bool) -> Release {
     let mut bench = bench(&account(before));
     bench.publish("ads", "held", 1);
     if matches!(request, Request::Get { .. }) {
@@ -45,6 +50,10 @@ async fn overtaken(request: Request, before: &str, after: &str) -> Release {
     };
     let config: Config = Site::new(after).config();
     let next = Arc::clone(&crate::testing::registry(&config).epoch());
+    if let Some(slot) = next.slot(&name("ads")).filter(|_| serves) {
+        slot.held
+            .publish(token("new", 2, bench.desk.clock.steady()));
+    }
     bench.desk.registry.replace(next);
     let serve = async {
         let now = bench.desk.clock.steady();
@@ -130,6 +139,14 @@ async fn whoever_keeps_the_right_by_another_rule_is_served() {
             Release::Answer(Response::Token(token)) => assert_eq!(token.grant, 2),
             other => panic!("{other:?}"),
         }
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_was_retired_with_the_configuration_before_does_not_leave() {
+    for request in requests().into_iter().take(3) {
+        let released = overtaken_by(request, ALL, &account(ALL), false).await;
+        assert_eq!(code(released), FaultCode::TooBusy);
     }
 }
 
