@@ -5,6 +5,7 @@
 
 mod admission;
 mod diagnose;
+mod forget;
 mod pages;
 mod release;
 mod told;
@@ -18,9 +19,7 @@ use std::time::Duration;
 use subtle::ConstantTimeEq as _;
 use tokend_engine::{Demand, Timestamp, Want};
 use tokend_policy::{Needs, Peer, Permission};
-use tokend_proto::{
-    AccountName, Fault, FaultCode, LoginSecret, Request, Response, SecretText, Token,
-};
+use tokend_proto::{Fault, FaultCode, LoginSecret, Request, Response, SecretText, Token};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::attempts;
@@ -318,49 +317,6 @@ impl Desk {
             secret,
             demand,
             reply,
-        }))
-    }
-
-    /// Drops every secret stored under a name: of the account as it is configured, of what was configured under that name before,
-    /// and of an account that is not configured any more.
-    fn forget(
-        &self,
-        epoch: &Epoch,
-        peer: &Peer,
-        decided: &mut Decided,
-        account: &AccountName,
-    ) -> Result<Done, Box<Fault>> {
-        let slot = epoch.slot(account);
-        if slot.is_some() {
-            *decided = decide(epoch, peer, account, Permission::Forget)?;
-        } else {
-            let rule = epoch.administers(peer, Permission::Forget);
-            let rule = rule.map_err(|_| unknown(epoch, peer, account))?;
-            decided.rules.act = Some(rule);
-        }
-        tracing::info!(account = %account, peer = %peer, "an account is to be forgotten");
-        let keep = slot.and_then(|slot| record_id(&slot.account));
-        let configured = slot.map(|slot| slot.key);
-        let first = match configured {
-            Some(account) => self.ask(|reply| Message::Forget { account, reply }),
-            None => Done::Now(Response::Fault(*unknown(epoch, peer, account))),
-        };
-        let (reloader, account) = (Arc::clone(&self.reloader), account.clone());
-        Ok(to_the_end(async move {
-            let first = match first {
-                Done::Now(response) => response,
-                Done::Later(pending) => pending.await,
-            };
-            match (configured, first) {
-                (Some(_), Response::Fault(fault)) => Response::Fault(fault),
-                (_, first) => match (reloader.purge(&account, keep).await, first) {
-                    (Ok(0), first) => first,
-                    (Ok(_), _) => Response::Done {
-                        message: format!("account {account} is forgotten"),
-                    },
-                    (Err(why), _) => Response::Fault(not_forgotten(&account, &why)),
-                },
-            }
         }))
     }
 

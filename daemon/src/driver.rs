@@ -180,6 +180,9 @@ impl Task {
                 reply,
             } => self.login(now, account, secret, demand, reply),
             Message::Forget { account, reply } => self.forget(now, account, reply),
+            Message::Former { account, reply } => {
+                let _nobody_asks = reply.send(self.roster.former(&account));
+            }
             Message::Status { accounts, reply } => {
                 let _nobody_asks = reply.send(self.status(now, &accounts));
             }
@@ -391,6 +394,7 @@ impl Task {
         if let Some(entry) = self.roster.entry_mut(account) {
             if forget {
                 entry.notes = crate::vault::Notes::default();
+                entry.laid_aside = None;
             }
             if fate == Some(Fate::Takes) {
                 // What was said of what was entered is said of the account from now on.

@@ -45,6 +45,11 @@ pub(crate) enum Message {
     },
     /// A person wants an account forgotten.
     Forget { account: AccountKey, reply: Reply },
+    /// Somebody wants to know which accounts were configured under a name before and still have something under way.
+    Former {
+        account: AccountName,
+        reply: oneshot::Sender<Vec<AccountKey>>,
+    },
     /// Somebody wants to know how these accounts are.
     Status {
         accounts: Vec<(AccountKey, AccountName)>,

@@ -11,6 +11,7 @@ use tokend_dialect::Asks;
 use tokend_engine::{
     AccountKey, Adoption, Engine, Event, HostKey, HostPlan, HostUsed, Plan, Reuse, Timestamp,
 };
+use tokend_proto::AccountName;
 use tokend_store::AccountId;
 
 use crate::means;
@@ -100,6 +101,15 @@ impl Roster {
             .iter()
             .filter(|(_, entry)| !entry.absent)
             .map(|(key, entry)| (*key, entry))
+    }
+
+    /// What was configured under a name before, as far as something of it still runs.
+    pub(crate) fn former(&self, name: &AccountName) -> Vec<AccountKey> {
+        let entries = self.entries.iter();
+        entries
+            .filter(|(_, entry)| entry.absent && entry.slot.account.name == *name)
+            .map(|(key, _)| *key)
+            .collect()
     }
 
     /// All accounts there are, also those that are no longer configured.

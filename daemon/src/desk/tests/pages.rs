@@ -60,7 +60,7 @@ async fn a_list_comes_in_pages_that_fit() {
 }
 
 /// A status with every text at its longest.
-fn longest(account: &AccountName) -> AccountStatus {
+fn longest(account: &tokend_proto::AccountName) -> AccountStatus {
     let pace = PaceStatus {
         left: u32::MAX,
         burst: u32::MAX,

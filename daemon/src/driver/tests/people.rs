@@ -33,6 +33,9 @@ fn fault(response: Response) -> tokend_proto::Fault {
     }
 }
 
+/// Who may forget what is no longer configured.
+const ADMIN: &str = "admin = [{ user = 7 }]\n";
+
 async fn forget(daemon: &Daemon) -> Response {
     daemon
         .ask(Request::Forget {
@@ -217,4 +220,71 @@ async fn a_record_that_does_not_open_is_told_and_can_be_given_up() {
         )
     );
     assert_eq!(daemon.get("ads").await.unwrap(), "token-2");
+}
+
+/// What is stored under a name: `Some` with whether anything secret is there, for each record.
+fn secrets_of(store: &MemoryStore, account: &tokend_config::Account) -> Option<bool> {
+    let (_, record) = store.read(&record_id(account).unwrap()).unwrap()?;
+    let held = &record.credential;
+    Some(record.grant.is_some() || held.refresh_token.is_some() || held.password.is_some())
+}
+
+#[tokio::test]
+async fn an_answer_on_its_way_to_a_former_identity_is_forgotten_with_the_account() {
+    let (old, new) = (Provider::start().await, Provider::start().await);
+    // The account has another identity, or is not configured at all.
+    for text in [account("ads", &new.base_url), String::new()] {
+        let (site, store) = (site(&old), MemoryStore::new());
+        site.write(&format!("{ADMIN}{}", account("ads", &old.base_url)));
+        let before = site.account();
+        let (go_on, held) = oneshot::channel();
+        old.then(Act::Hold(held));
+        let asked = old.seen().len();
+        let daemon = Daemon::start(&site, &store).await;
+        let waiting = daemon.desk.handle(&crate::testing::peer(7), get("ads"));
+        old.asked(asked + 1).await;
+        site.write(&format!("{ADMIN}{text}"));
+        done(daemon.ask(Request::Reload).await);
+        drop(waiting);
+        let forgotten = forget(&daemon);
+        let answered = async { go_on.send(raw("200 OK", &grant(1))) };
+        let (said, sent) = tokio::join!(forgotten, answered);
+        sent.unwrap();
+        assert_eq!(done(said), "account ads is forgotten", "{text}");
+        assert_eq!(secrets_of(&store, &before), Some(false), "{text}");
+        site.write(&format!("{ADMIN}{}", account("ads", &old.base_url)));
+        done(daemon.ask(Request::Reload).await);
+        assert_ne!(daemon.get("ads").await.unwrap(), "token-1", "{text}");
+        daemon.drain().await;
+    }
+}
+
+#[tokio::test]
+async fn what_was_served_before_an_account_left_the_configuration_is_forgotten_too() {
+    let provider = Provider::start().await;
+    let (site, store) = (site(&provider), MemoryStore::new());
+    let text = format!("{ADMIN}{}", account("ads", &provider.base_url));
+    site.write(&text);
+    let before = site.account();
+    let daemon = Daemon::start(&site, &store).await;
+    assert_eq!(daemon.get("ads").await.unwrap(), "token-1");
+    // A refresh is under way that will fail: what is served stays in memory.
+    let (go_on, held) = oneshot::channel();
+    provider.then(Act::Hold(held));
+    let forced = daemon.desk.handle(&crate::testing::peer(7), force("ads"));
+    provider.asked(2).await;
+    site.write(ADMIN);
+    done(daemon.ask(Request::Reload).await);
+    drop(forced);
+    let answered = async { go_on.send(raw("500 Internal Server Error", "")) };
+    let (said, sent) = tokio::join!(forget(&daemon), answered);
+    sent.unwrap();
+    assert_eq!(done(said), "account ads is forgotten");
+    assert_eq!(secrets_of(&store, &before), Some(false));
+    site.write(&text);
+    done(daemon.ask(Request::Reload).await);
+    // Not even after a failure is there anything to serve at once: it is asked for anew.
+    let told = daemon.get("ads").await;
+    assert_ne!(told.unwrap_or_default(), "token-1");
+    daemon.drain().await;
 }

@@ -1,0 +1,88 @@
+//! What it takes until nothing of an account is left.
+//!
+//! Owns the order: first every account of that name that something still runs for, so that no answer of a provider stores anything
+//! afterwards, then the records. It must never say "forgotten" before both are done.
+
+use std::sync::Arc;
+
+use tokend_policy::{Peer, Permission};
+use tokend_proto::{AccountName, Fault, FaultCode, Response};
+use tokio::sync::oneshot;
+
+use super::{
+    Desk, Done, decide, gone, not_forgotten, record_id, release::Decided, to_the_end, unknown,
+};
+use crate::message::{Answer, Driver, Message};
+use crate::registry::Epoch;
+
+impl Desk {
+    /// Drops every secret stored under a name: of the account as it is configured, of what was configured under that name before,
+    /// and of an account that is not configured any more.
+    pub(super) fn forget(
+        &self,
+        epoch: &Epoch,
+        peer: &Peer,
+        decided: &mut Decided,
+        account: &AccountName,
+    ) -> Result<Done, Box<Fault>> {
+        let slot = epoch.slot(account);
+        if slot.is_some() {
+            *decided = decide(epoch, peer, account, Permission::Forget)?;
+        } else {
+            let rule = epoch.administers(peer, Permission::Forget);
+            let rule = rule.map_err(|_| unknown(epoch, peer, account))?;
+            decided.rules.act = Some(rule);
+        }
+        tracing::info!(account = %account, peer = %peer, "an account is to be forgotten");
+        let keep = slot.and_then(|slot| record_id(&slot.account));
+        let configured = slot.map(|slot| slot.key);
+        let first = match configured {
+            Some(account) => self.ask(|reply| Message::Forget { account, reply }),
+            None => Done::Now(Response::Fault(*unknown(epoch, peer, account))),
+        };
+        let (reloader, driver) = (Arc::clone(&self.reloader), self.driver.clone());
+        let account = account.clone();
+        Ok(to_the_end(async move {
+            let first = match first {
+                Done::Now(response) => response,
+                Done::Later(pending) => pending.await,
+            };
+            if let (Some(_), Response::Fault(fault)) = (configured, &first) {
+                return Response::Fault(fault.clone());
+            }
+            // Their answers may be on the way: a purge before those have come would find nothing of them.
+            let former = match former(&driver, &account).await {
+                Ok(former) => former,
+                Err(fault) => return Response::Fault(*fault),
+            };
+            match reloader.purge(&account, keep).await {
+                Ok(0) if former == 0 => first,
+                Ok(_) => Response::Done {
+                    message: format!("account {account} is forgotten"),
+                },
+                Err(why) => Response::Fault(not_forgotten(&account, &why)),
+            }
+        }))
+    }
+}
+
+/// Forgets what was configured under a name before and still has something under way. How many accounts that were.
+async fn former(driver: &Driver, name: &AccountName) -> Result<usize, Box<Fault>> {
+    let (reply, keys) = oneshot::channel();
+    let account = name.clone();
+    let asked = driver.send(Message::Former { account, reply }).await;
+    asked.map_err(|_| Box::new(gone()))?;
+    let mut forgotten = 0;
+    for account in keys.await.map_err(|_| Box::new(gone()))? {
+        let (reply, answer) = oneshot::channel();
+        let asked = driver.send(Message::Forget { account, reply }).await;
+        asked.map_err(|_| Box::new(gone()))?;
+        match answer.await.map_err(|_| Box::new(gone()))? {
+            // It has ended meanwhile, and what it left is in its record.
+            Answer::Fault(fault) if fault.code == FaultCode::UnknownAccount => {}
+            Answer::Fault(fault) => return Err(fault),
+            Answer::Done(_) | Answer::Token(_) => forgotten += 1,
+        }
+    }
+    Ok(forgotten)
+}
