@@ -397,11 +397,7 @@ impl Task {
                 entry.laid_aside = None;
             }
             if fate == Some(Fate::Takes) {
-                // What was said of what was entered is said of the account from now on.
-                entry.notes.told = entry.trial.told.take();
-                entry.notes.fingerprint = entry.trial.fingerprint.take();
-                let counted = !durable.no_verdict.is_none();
-                entry.notes.no_verdict = entry.notes.fingerprint.clone().filter(|_| counted);
+                entry.take_said(&durable);
             }
         }
         let brought = self.under_way.get_mut(&account).and_then(|under_way| {

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use tokend_config::Account;
 use tokend_dialect::Asks;
 use tokend_engine::{
-    AccountKey, Adoption, Engine, Event, HostKey, HostPlan, HostUsed, Plan, Reuse, Timestamp,
+    AccountKey, Adoption, Durable, Engine, Event, HostKey, HostPlan, HostUsed, Plan, Reuse,
+    Timestamp,
 };
 use tokend_proto::AccountName;
 use tokend_store::AccountId;
@@ -58,6 +59,8 @@ pub(crate) struct Entry {
 pub(crate) struct Said {
     pub(crate) told: Option<Box<str>>,
     pub(crate) fingerprint: Option<Box<str>>,
+    /// Whether it is why no attempt is made until something changes.
+    pub(crate) blocks: bool,
 }
 
 /// What a loaded configuration has to find out before it can be put in force.
@@ -77,6 +80,19 @@ impl Entry {
         Notes {
             told: self.trial.told.clone(),
             ..self.notes.clone()
+        }
+    }
+
+    /// What was said of what a person entered is said of the account from now on, unless the account waits for what was said before: that
+    /// block hangs on the fingerprint of its own attempt. After a death nothing was said. Doing it twice is doing it once, since a
+    /// commit that the store refuses comes again.
+    pub(crate) fn take_said(&mut self, durable: &Durable) {
+        let (notes, trial) = (&mut self.notes, &self.trial);
+        let counted = !durable.no_verdict.is_none();
+        notes.no_verdict = trial.fingerprint.clone().filter(|_| counted);
+        if trial.fingerprint.is_some() && (durable.block.is_none() || trial.blocks) {
+            notes.told.clone_from(&trial.told);
+            notes.fingerprint.clone_from(&trial.fingerprint);
         }
     }
 }

@@ -243,6 +243,22 @@ pub enum Answer {
     MaybeSent,
 }
 
+impl Answer {
+    /// Whether no attempt follows it until something changes.
+    #[must_use]
+    pub const fn blocks(self) -> bool {
+        matches!(
+            self,
+            Self::CredentialRejected
+                | Self::Misconfigured
+                | Self::Renewed {
+                    misconfigured: true,
+                    ..
+                }
+        )
+    }
+}
+
 /// A grant, without its tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct GrantFacts {

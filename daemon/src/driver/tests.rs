@@ -1,5 +1,6 @@
 //! The shell as a whole, without its socket: a real driver, keeper and HTTP client, a store in memory, a provider on loopback.
 
+mod entered;
 mod halves;
 mod people;
 mod reloads;

@@ -175,8 +175,10 @@ impl Task {
             return;
         };
         if tried {
+            let blocks = answered.as_ref().is_some_and(|(answer, _)| answer.blocks());
             entry.trial = Said {
                 told,
+                blocks,
                 fingerprint: answered.map(|(_, fingerprint)| fingerprint),
             };
             return;

@@ -1,0 +1,98 @@
+//! What is left of a trial: the block from before it, the words that were said, and what a login is possible with.
+
+use tokend_proto::{LoginSecret, SecretText};
+
+use super::*;
+
+const REFUSED: &str = r#"{"error":"invalid_grant"}"#;
+
+async fn enter(daemon: &Daemon, secret: fn(SecretText) -> LoginSecret, text: &str) -> Response {
+    let secret = secret(SecretText::new(text).unwrap());
+    daemon
+        .ask(Request::Login {
+            account: name("ads"),
+            secret,
+        })
+        .await
+}
+
+async fn reload(daemon: &Daemon) {
+    let response = daemon.ask(Request::Reload).await;
+    assert!(matches!(response, Response::Done { .. }), "{response:?}");
+}
+
+/// A daemon whose account was refused its password.
+async fn refused(site: &Site, store: &MemoryStore, provider: &Provider) -> Daemon {
+    provider.then(reply("400 Bad Request", REFUSED));
+    let daemon = Daemon::start(site, store).await;
+    login_required(&daemon).await;
+    daemon
+}
+
+async fn login_required(daemon: &Daemon) -> tokend_proto::Fault {
+    let fault = daemon.get("ads").await.unwrap_err();
+    assert_eq!(fault.code, FaultCode::LoginRequired, "{fault:?}");
+    fault
+}
+
+#[tokio::test]
+async fn a_death_while_a_refresh_token_is_tried_leaves_the_refused_password_refused() {
+    let provider = Provider::start().await;
+    let (site, store) = (site(&provider), MemoryStore::new());
+    let daemon = refused(&site, &store, &provider).await;
+    provider.then(Act::Hang);
+    let secret = LoginSecret::RefreshToken(SecretText::new("entered").unwrap());
+    let login = Request::Login {
+        account: name("ads"),
+        secret,
+    };
+    let _waiting = daemon
+        .desk
+        .handle(&crate::testing::peer(crate::testing::OWNER), login);
+    provider.asked(2).await;
+    daemon.stop().await;
+    for _ in 0..2 {
+        store.restart();
+        let daemon = Daemon::start(&site, &store).await;
+        login_required(&daemon).await;
+        reload(&daemon).await;
+        login_required(&daemon).await;
+        daemon.drain().await;
+    }
+    assert_eq!(provider.seen().len(), 2);
+}
+
+#[tokio::test]
+async fn a_store_that_refuses_what_came_of_a_trial_loses_not_what_was_refused() {
+    let provider = Provider::start().await;
+    let (site, store) = (site(&provider), MemoryStore::new());
+    let daemon = refused(&site, &store, &provider).await;
+    provider.then(reply("401 Unauthorized", r#"{"error":"invalid_client"}"#));
+    store.fail_commit(2, tokend_store::Fault::DISK_FULL);
+    enter(&daemon, LoginSecret::RefreshToken, "entered").await;
+    daemon.drain().await;
+    store.restart();
+    let daemon = Daemon::start(&site, &store).await;
+    let fault = login_required(&daemon).await;
+    assert!(fault.message.contains("invalid_client"), "{fault:?}");
+    reload(&daemon).await;
+    login_required(&daemon).await;
+    assert_eq!(provider.seen().len(), 2);
+}
+
+#[tokio::test]
+async fn a_block_that_outlives_a_trial_ends_when_its_own_secret_changes() {
+    let provider = Provider::start().await;
+    let (site, store) = (site(&provider), MemoryStore::new());
+    let daemon = refused(&site, &store, &provider).await;
+    provider.then(Act::ResetAfter);
+    enter(&daemon, LoginSecret::RefreshToken, "entered").await;
+    let fault = login_required(&daemon).await;
+    assert!(fault.message.contains("invalid_grant"), "{fault:?}");
+    reload(&daemon).await;
+    login_required(&daemon).await;
+    assert_eq!(provider.seen().len(), 2);
+    site.secret("pw", "better", 0o600);
+    reload(&daemon).await;
+    assert_eq!(daemon.get("ads").await.unwrap(), "token-3");
+}
