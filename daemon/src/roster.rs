@@ -289,6 +289,7 @@ impl Roster {
         let event = Event::Outdated {
             account: key,
             by_login: before.login != asks.login,
+            by_refresh: before.refresh != asks.refresh,
         };
         engine.handle_event(now, event);
         before_it && !held(engine)

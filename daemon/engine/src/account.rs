@@ -68,6 +68,8 @@ pub(crate) struct Account {
     pub(crate) trial: Option<Trial>,
     /// Whether what is held was asked for otherwise than now, and only a login can ask anew. Not stored: another start finds it out again.
     pub(crate) outdated: bool,
+    /// Whether the token held is not served and kept only for the refresh that asks anew, which needs it. Not stored, likewise.
+    pub(crate) renewing: bool,
     /// Whether a refresh token is kept beside the one held.
     pub(crate) spare: bool,
     /// What is to become of a stored credential with the next write, which comes before anything else.
@@ -203,6 +205,7 @@ impl Account {
             wishes: VecDeque::new(),
             trial: None,
             outdated: false,
+            renewing: false,
             spare: stored.spare,
             fate: None,
         };
@@ -275,16 +278,6 @@ impl Account {
         {
             ctx.hosts.leave(host, ctx.key);
             self.phase = Phase::Resting;
-        }
-    }
-
-    /// An attempt of this kind ended with its outcome unknown.
-    pub(crate) fn doubt(&mut self, kind: Kind) {
-        self.problem = Some(Problem::InDoubt);
-        if let (Kind::Refresh, Some(refresh)) = (kind, &mut self.refresh) {
-            // Where tokens do not rotate this one cannot be spent. What a spent one costs is looked up when it is to be used again:
-            // the plan may have changed by then.
-            refresh.in_doubt |= self.plan.reuse != Reuse::None;
         }
     }
 
@@ -440,6 +433,9 @@ impl Account {
     pub(crate) fn wants_ahead(&self, now: Timestamp) -> bool {
         if self.keeps_fresh() && !self.held.is_some_and(|held| held.is_good(now, None)) {
             // By need, and not by what happened last: a failure, a forgotten or a new credential, a restart.
+            return true;
+        }
+        if self.renewing && self.held.is_some_and(|held| held.is_good(now, None)) {
             return true;
         }
         let due = self.ahead.is_some_and(|ahead| ahead <= now);

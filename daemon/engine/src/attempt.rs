@@ -82,7 +82,10 @@ impl Account {
     fn try_to_begin(&mut self, ctx: &mut Context<'_>) {
         let kind = match self.choose(ctx.now) {
             Ok(kind) => kind,
-            Err(fault) => return self.settle_all(ctx, fault),
+            Err(fault) => {
+                self.keep_what_is_held(ctx);
+                return self.settle_all(ctx, fault);
+            }
         };
         let earliest = self.earliest(kind, ctx.now);
         if earliest > ctx.now {
@@ -316,6 +319,7 @@ impl Account {
             expires,
         });
         self.published = false;
+        self.renewing = false;
         self.ahead = None;
         self.block = None;
         self.no_verdict = NoVerdict::default();

@@ -67,8 +67,14 @@ impl Engine {
                 }
                 it.consider(ctx);
             }),
-            Event::Outdated { account, by_login } => {
-                self.with(now, account, |it, ctx| it.outdate(ctx, by_login));
+            Event::Outdated {
+                account,
+                by_login,
+                by_refresh,
+            } => {
+                self.with(now, account, |it, ctx| {
+                    it.outdate(ctx, by_login, by_refresh)
+                });
                 // An account that was just adopted is considered when all are, see `adopt`.
                 if self.accounts.contains_key(&account) {
                     self.plan(account, Some(now));

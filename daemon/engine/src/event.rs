@@ -44,6 +44,8 @@ pub enum Event {
         account: AccountKey,
         /// Whether only a login can ask otherwise, and a refresh would bring the same again.
         by_login: bool,
+        /// Whether a refresh asks otherwise too.
+        by_refresh: bool,
     },
     /// An account is no longer configured. What is stored of it stays.
     Remove(AccountKey),

@@ -9,6 +9,7 @@ use crate::account::{Account, Context};
 use crate::backoff::{Dice, LONGEST_UNRECOGNISED};
 use crate::durable::{Deferral, Kind};
 use crate::effect::{Missing, Problem};
+use crate::plan::Reuse;
 use crate::time::Timestamp;
 
 /// The first pause after a refresh that something in front of the provider answered; each further one is twice as long.
@@ -86,6 +87,16 @@ impl Account {
                 let pause = doubled(FIRST_LOGIN, count.logins).min(LONGEST_LOGIN);
                 count.logins_from = Some(ctx.now.after(pause));
             }
+        }
+    }
+
+    /// An attempt of this kind ended with its outcome unknown.
+    pub(crate) fn doubt(&mut self, kind: Kind) {
+        self.problem = Some(Problem::InDoubt);
+        if let (Kind::Refresh, Some(refresh)) = (kind, &mut self.refresh) {
+            // Where tokens do not rotate this one cannot be spent. What a spent one costs is looked up when it is to be used again:
+            // the plan may have changed by then.
+            refresh.in_doubt |= self.plan.reuse != Reuse::None;
         }
     }
 

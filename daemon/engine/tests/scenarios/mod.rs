@@ -1,5 +1,6 @@
 //! What is to happen in the situations the design names, driven by hand.
 
+mod asks;
 mod doubt;
 mod failures;
 mod front;

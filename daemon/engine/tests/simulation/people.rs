@@ -328,11 +328,16 @@ impl World {
         self.replan(a, self.accounts[a].plan, false);
         let account = &mut self.accounts[a];
         account.outdated |= by_login && account.can_login;
-        let nothing_to_do = by_login && !account.can_login;
         if self.up {
             let account = key(a);
-            self.tell(Event::Outdated { account, by_login });
+            self.tell(Event::Outdated {
+                account,
+                by_login,
+                by_refresh: !by_login,
+            });
         }
+        let stopped = self.engine.stop(key(a), self.stamp(self.now)).is_some();
+        let nothing_to_do = stopped || (by_login && !self.accounts[a].can_login);
         if self.up && !nothing_to_do && self.accounts[a].slot.is_some() {
             self.breaks(format!("account {a} serves what was asked for otherwise"));
         }
