@@ -1,6 +1,6 @@
 //! The broker against each of them: login, refresh ahead, rotation, rejection, a wrong password, down and back.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, fs, time::Duration};
 
 use serde_json::json;
 use tokend_tests::{
@@ -35,6 +35,31 @@ const FAST: &str = r#"
 pacing = { attempts = { burst = 5000, every = "10ms" }, logins = { burst = 5000, every = "10ms" }, host = { burst = 5000, every = "10ms" }, host_in_flight = 1000 }
 "#;
 
+/// What RFC 6749 leaves to it: glewlwyd says that a password is wrong, or a refresh token, with a status and an empty body. By itself
+/// that could be anybody's in front of it.
+const GLEWLWYD: &str = r#"
+summary = "glewlwyd, which refuses without a word"
+extends = "oauth2"
+
+[[login.rules]]
+status = 403
+class = "credential-rejected"
+
+[[refresh.rules]]
+status = 400
+class = "refresh-token-rejected"
+"#;
+
+fn let_it_speak_its_own_words(site: &Site) {
+    let dialects = site.path().join("dialects");
+    fs::create_dir(&dialects).unwrap();
+    fs::write(dialects.join("glewlwyd.toml"), GLEWLWYD).unwrap();
+    let text = fs::read_to_string(site.configuration()).unwrap();
+    let text = text.replace("provider = \"oauth2\"", "provider = \"glewlwyd\"");
+    let text = format!("dialect_dir = {dialects:?}\n{text}");
+    fs::write(site.configuration(), text).unwrap();
+}
+
 /// A server, a relay that counts, and a place for a daemon that goes through it.
 struct Stage {
     kind: Kind,
@@ -48,6 +73,9 @@ impl Stage {
         let server = RealServer::start(kind, options).unwrap();
         let tap = Tap::on(server.address()).unwrap();
         let site = Site::with(&configuration(kind, &tap.base_url())).unwrap();
+        if kind == Kind::Glewlwyd {
+            let_it_speak_its_own_words(&site);
+        }
         Self {
             kind,
             server,
