@@ -32,7 +32,7 @@ use crate::message::{DRIVER_QUEUE, Message};
 use crate::metrics::{self, Counters, Metrics};
 use crate::peer;
 use crate::registry::Registry;
-use crate::reload::{FileThreads, LogChoice, Reloader, names};
+use crate::reload::{Cures, FileThreads, LogChoice, Reloader, names};
 use crate::secrets::SecretSource;
 use crate::signals::{Asked, Incoming};
 use crate::systemd::Manager;
@@ -224,6 +224,7 @@ impl Parts {
             stamps: ArcSwap::from_pointee(Stamps::of(&config.files)),
             manager: manager.clone(),
             files: FileThreads::new(),
+            cures: Cures::new(),
             unresolved: ArcSwap::from_pointee(config.unresolved.clone()),
         });
         names::tell(&config.unresolved);

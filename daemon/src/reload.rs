@@ -4,6 +4,7 @@
 //! swapped once. Reload changes what is allowed and what is served; it never loses a credential.
 
 mod change;
+mod cures;
 mod files;
 pub(crate) mod names;
 mod records;
@@ -42,6 +43,8 @@ const TRIES: usize = 8;
 const LIMIT: Duration = Duration::from_secs(60);
 
 pub(crate) use change::apply;
+pub(crate) use cures::Cures;
+use cures::Question;
 pub(crate) use files::FileThreads;
 use records::HostsUsed;
 
@@ -62,6 +65,7 @@ pub(crate) struct Reloader {
     pub(crate) stamps: ArcSwap<Stamps>,
     pub(crate) manager: Manager,
     pub(crate) files: FileThreads,
+    pub(crate) cures: Cures,
     /// Names in the rules in force that nobody had.
     pub(crate) unresolved: ArcSwap<Vec<Unresolved>>,
 }
@@ -357,7 +361,8 @@ impl Reloader {
             .iter()
             .map(|(id, fingerprint)| (id, &**fingerprint))
             .collect();
-        let mut joining = Vec::with_capacity(config.accounts.len());
+        let mut joining: Vec<Joining> = Vec::with_capacity(config.accounts.len());
+        let mut questions = Vec::new();
         for account in &config.accounts {
             let Some(id) = record_id(account) else {
                 continue;
@@ -374,35 +379,26 @@ impl Reloader {
                 Stored::Live => blocked.get(&id).map(|fingerprint| Box::from(*fingerprint)),
                 _ => None,
             };
-            let cured_of = match blocked_for {
-                Some(before) if self.is_cured(account, &id, &before).await => Some(before),
-                _ => None,
-            };
+            questions.extend(blocked_for.map(|before| Question {
+                number: joining.len(),
+                account: Arc::clone(account),
+                id: id.clone(),
+                before,
+            }));
             joining.push(Joining {
                 account: Arc::clone(account),
                 id,
                 stored,
-                cured_of,
+                cured_of: None,
             });
         }
+        let cured = self.cures.ask(&self.store, &self.upstream, questions);
+        for Question { number, before, .. } in cured.await {
+            if let Some(joining) = joining.get_mut(number) {
+                joining.cured_of = Some(before);
+            }
+        }
         joining
-    }
-
-    /// Whether the configuration or a secret has changed since the provider refused it. A secret that cannot be had now cures
-    /// nothing: the account would only be tried with less.
-    async fn is_cured(&self, account: &Account, id: &AccountId, before: &str) -> bool {
-        let store = Arc::clone(&self.store);
-        let key = id.clone();
-        let read = tokio::task::spawn_blocking(move || store.read(&key)).await;
-        let credential = match read {
-            Ok(Ok(Some((_, record)))) => record.credential,
-            _ => tokend_store::Credential::default(),
-        };
-        let now = self
-            .upstream
-            .fingerprint(account, &credential, before)
-            .await;
-        now.is_some_and(|now| *now != *before)
     }
 
     /// Drops the secrets that are stored under a name for identities that are not configured. Returns how many records had any.

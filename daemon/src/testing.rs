@@ -28,7 +28,7 @@ use crate::message::{DRIVER_QUEUE, Driver, Message};
 use crate::metrics::{Counters, Metrics};
 use crate::peer::{Connection, Pinned, Reader};
 use crate::registry::{Epoch, IssuedToken, Registry, Slot};
-use crate::reload::{FileThreads, LogChoice, Reloader};
+use crate::reload::{Cures, FileThreads, LogChoice, Reloader};
 use crate::secrets::SecretSource;
 use crate::systemd::Manager;
 use crate::upstream::Upstream;
@@ -229,6 +229,7 @@ fn reloader(
         stamps: ArcSwap::from_pointee(Stamps::of(&config.files)),
         manager: Manager::none(),
         files: FileThreads::new(),
+        cures: Cures::new(),
         unresolved: ArcSwap::from_pointee(config.unresolved.clone()),
     }
 }

@@ -201,6 +201,47 @@ async fn a_name_that_is_known_by_now_is_put_in_force_where_nothing_else_changed(
     assert_eq!(*reloader.number.lock().await, 3);
 }
 
+#[tokio::test]
+async fn secrets_of_blocked_accounts_that_are_never_answered_hold_no_reload_and_no_start() {
+    let provider = Provider::start().await;
+    let names: Vec<_> = (0..6).map(|number| format!("ads{number}")).collect();
+    let text = |password: &str| {
+        let accounts = names.iter().map(|name| account(name, &provider.base_url));
+        let accounts = accounts.collect::<String>();
+        let accounts = accounts.replace("{ file = \"pw\" }", password);
+        format!("[limits]\ncommand_timeout = \"10m\"\n{accounts}")
+    };
+    let file = "{ file = \"pw\" }";
+    let (site, store) = (Site::new(&text(file)), MemoryStore::new());
+    site.secret("pw", "wrong", 0o600);
+    let daemon = Daemon::start(&site, &store).await;
+    for name in &names {
+        provider.then(reply(
+            "400 Bad Request",
+            r#"{"error":"invalid_grant","error_description":"wrong password"}"#,
+        ));
+        let told = daemon.get(name).await.unwrap_err();
+        assert_eq!(told.code, FaultCode::LoginRequired);
+    }
+    // The limit of commands is the new one for good only after a reload.
+    reload(&daemon, &site, &text(file)).await;
+    let hanging = text("{ command = [\"sleep\", \"600\"] }");
+    for _ in 0..2 {
+        reload(&daemon, &site, &hanging).await;
+        assert_eq!(state(&daemon, "ads5").await, AccountState::LoginRequired);
+    }
+    // One that is answered counts, however many beside it are not.
+    let last = hanging.rfind("{ command").unwrap();
+    site.secret("pw", "right", 0o600);
+    reload(&daemon, &site, &format!("{}{file}\n", &hanging[..last])).await;
+    assert!(daemon.get("ads5").await.is_ok());
+    daemon.drain().await;
+    store.restart();
+    site.write(&hanging);
+    let daemon = Daemon::start(&site, &store).await;
+    assert_eq!(state(&daemon, "ads0").await, AccountState::LoginRequired);
+}
+
 /// An account whose token is asked for with this scope, and what it says of a reload that asks otherwise.
 async fn asks_otherwise(daemon: &Daemon, site: &Site, text: &str) -> String {
     site.write(text);
