@@ -2,6 +2,7 @@
 //!
 //! Owns the life of the process between configuration and exit. Decides nothing about accounts or clients.
 
+mod drain;
 mod ending;
 
 use std::net::TcpListener;
@@ -16,7 +17,7 @@ use tokend_config::{AuditEvent, Config, Environment, Overrides};
 use tokend_policy::Needs;
 use tokend_proto::Fault;
 use tokend_store::{RedbStore, SealingKey, Settled, StateDir, Store};
-use tokio::sync::{Mutex, mpsc, oneshot, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::accept::{self, Stage};
@@ -28,7 +29,7 @@ use crate::diagnosis::{Diagnosis, Stamps};
 use crate::driver::{Surroundings, Task};
 use crate::keeper::Keeper;
 use crate::listen::{self, Bound, Inherited};
-use crate::message::{DRIVER_QUEUE, Message};
+use crate::message::DRIVER_QUEUE;
 use crate::metrics::{self, Counters, Metrics};
 use crate::peer;
 use crate::registry::Registry;
@@ -38,6 +39,7 @@ use crate::signals::{Asked, Incoming};
 use crate::systemd::Manager;
 use crate::upstream::{Egress, Upstream};
 
+use self::drain::{End, drain};
 pub(crate) use self::ending::is_mistake;
 
 /// The name of the sealing key among systemd's credentials.
@@ -274,8 +276,7 @@ impl Parts {
                 },
                 // What went wrong is in the log; the configuration in force stays.
                 Some(Ok(fault)) = reloads.join_next() => audit.note(reloaded(fault)),
-                // Nobody decides any more: a start from the store is the better half of that.
-                _ = &mut engine => anyhow::bail!("the task that decides died; please report this"),
+                _ = &mut engine => return End::Died.record(&audit),
             }
         }
         names.abort();
@@ -283,24 +284,7 @@ impl Parts {
         tracing::info!("stopping: what runs is being finished");
         manager.stopping();
         stage.send_replace(Stage::Draining);
-        let (reply, drained) = oneshot::channel();
-        let asked = driver.send(Message::Drain(reply)).await;
-        let stopped = tokio::select! {
-            done = tokio::time::timeout(patience, drained), if asked.is_ok() => match done {
-                Ok(_) => {
-                    tracing::info!("stopped");
-                    "ok"
-                }
-                Err(_) => {
-                    tracing::error!("stopped although the store would not take what is in memory; see the errors above");
-                    "unsaved"
-                }
-            },
-            () = signals.stop() => {
-                tracing::warn!("stopped at once, as asked twice; an attempt under way will be in doubt");
-                "cut-short"
-            }
-        };
+        let end = drain(&driver, patience, signals.stop()).await;
         stage.send_replace(Stage::Closing);
         accepting
             .await
@@ -310,10 +294,7 @@ impl Parts {
         engine.abort();
         drop((driver, reloader));
         finish(keeper_thread);
-        audit.note(Event::new(AuditEvent::Stop, stopped));
-        // Waits for a disk, and nothing else is left to be done meanwhile.
-        tokio::task::block_in_place(|| audit.finish());
-        Ok(())
+        end.record(&audit)
     }
 }
 

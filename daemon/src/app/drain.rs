@@ -1,0 +1,115 @@
+//! The wait for what runs at the end, and what is recorded of it.
+//!
+//! Owns how a daemon that was told to stop can end. Must never take a death for a clean stop, nor wait for somebody who is gone.
+
+use std::time::Duration;
+
+use tokend_config::AuditEvent;
+use tokio::sync::oneshot;
+
+use crate::audit::{Audit, Event};
+use crate::message::{Driver, Message};
+
+/// How a daemon ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// Everything was finished.
+    Finished,
+    /// The store would not take what is in memory.
+    Unsaved,
+    /// It was asked to stop a second time.
+    CutShort,
+    /// Nobody decides any more.
+    Died,
+}
+
+/// Has the driver finish what runs, and waits so long for it.
+pub(super) async fn drain(
+    driver: &Driver,
+    patience: Duration,
+    asked_again: impl Future<Output = ()>,
+) -> End {
+    let (reply, drained) = oneshot::channel();
+    let draining = async {
+        driver.send(Message::Drain(reply)).await.ok()?;
+        drained.await.ok()
+    };
+    tokio::select! {
+        done = tokio::time::timeout(patience, draining) => match done {
+            Ok(Some(())) => {
+                tracing::info!("stopped");
+                End::Finished
+            }
+            // What ends the daemon says so.
+            Ok(None) => End::Died,
+            Err(_) => {
+                tracing::error!("stopped although the store would not take what is in memory; see the errors above");
+                End::Unsaved
+            }
+        },
+        () = asked_again => {
+            tracing::warn!("stopped at once, as asked twice; an attempt under way will be in doubt");
+            End::CutShort
+        }
+    }
+}
+
+impl End {
+    /// Records the end, and waits for the disk: nothing else is left to be done.
+    ///
+    /// # Errors
+    /// Where it was a death.
+    pub(super) fn record(self, audit: &Audit) -> anyhow::Result<()> {
+        let outcome = match self {
+            Self::Finished => "ok",
+            Self::Unsaved => "unsaved",
+            Self::CutShort => "cut-short",
+            Self::Died => "died",
+        };
+        audit.note(Event::new(AuditEvent::Stop, outcome));
+        tokio::task::block_in_place(|| audit.finish());
+        // A start from the store is the better half of that.
+        anyhow::ensure!(
+            self != Self::Died,
+            "the task that decides died; please report this"
+        );
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    #[tokio::test]
+    async fn a_driver_that_dies_while_it_drains_is_no_clean_stop() {
+        let (driver, mut messages) = mpsc::channel(1);
+        let dies = async {
+            drop(messages.recv().await);
+        };
+        let (end, ()) = tokio::join!(drain(&driver, PATIENCE, pending()), dies);
+        assert_eq!(end, End::Died);
+        drop(messages);
+        let gone = tokio::time::timeout(PATIENCE / 2, drain(&driver, PATIENCE, pending()));
+        assert_eq!(gone.await, Ok(End::Died), "it was gone before it was asked");
+    }
+
+    #[tokio::test]
+    async fn a_driver_without_room_is_not_waited_for_beyond_the_limit() {
+        let (driver, _messages) = mpsc::channel(1);
+        let (reply, _) = oneshot::channel();
+        driver.send(Message::Drain(reply)).await.unwrap();
+        let end = drain(&driver, Duration::from_millis(1), pending()).await;
+        assert_eq!(end, End::Unsaved);
+        assert_eq!(
+            drain(&driver, PATIENCE, std::future::ready(())).await,
+            End::CutShort
+        );
+    }
+}
