@@ -232,7 +232,15 @@ impl Parts {
         names::tell(&config.unresolved);
         let limits = config.limits;
         let patience = config.http.timeout + config.limits.command_timeout + DRAIN_MARGIN;
-        let summary = reloader.apply(&config).await?;
+        // Records and secrets may lie where nobody answers: that keeps nobody from stopping the daemon.
+        let Some(applied) = signals.unless_stopped(reloader.apply(&config)).await else {
+            tracing::info!("stopping before anybody was served");
+            manager.stopping();
+            return drain(&driver, patience, signals.stop())
+                .await
+                .record(&audit);
+        };
+        let summary = applied?;
         drop(config);
         let desk = Arc::new(Desk {
             registry: Arc::clone(&registry),

@@ -4,6 +4,7 @@
 //! means nothing.
 
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -31,12 +32,36 @@ pub(crate) enum Asked {
 }
 
 /// The signals as they come.
-pub(crate) struct Incoming(Signals);
+pub(crate) struct Incoming {
+    signals: Signals,
+    /// Whether a reload was asked for while something else had to be done first.
+    put_off: bool,
+}
 
 impl Incoming {
     /// Begins to listen. From here on none of these signals ends the process by itself.
     pub(crate) fn register() -> io::Result<Self> {
-        Signals::new([SIGHUP, SIGINT, SIGTERM]).map(Self)
+        Ok(Self {
+            signals: Signals::new([SIGHUP, SIGINT, SIGTERM])?,
+            put_off: false,
+        })
+    }
+
+    /// Does something, and gives it up when asked to stop meanwhile. A reload that is asked for comes next.
+    pub(crate) async fn unless_stopped<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = pin!(work);
+        let mut put_off = false;
+        let done = loop {
+            tokio::select! {
+                done = &mut work => break Some(done),
+                asked = self.next() => match asked {
+                    Asked::Reload => put_off = true,
+                    Asked::Stop => break None,
+                },
+            }
+        };
+        self.put_off = put_off;
+        done
     }
 
     /// Waits to be asked to stop, whatever else is asked meanwhile.
@@ -46,9 +71,40 @@ impl Incoming {
 
     /// The next one.
     pub(crate) async fn next(&mut self) -> Asked {
-        match self.0.next().await {
+        if std::mem::take(&mut self.put_off) {
+            return Asked::Reload;
+        }
+        match self.signals.next().await {
             Some(SIGHUP) => Asked::Reload,
             _ => Asked::Stop,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use signal_hook::low_level::raise;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn work_is_given_up_when_asked_to_stop_and_a_reload_comes_after_it() {
+        let mut incoming = Incoming::register().unwrap();
+        raise(SIGTERM).unwrap();
+        assert_eq!(incoming.unless_stopped(pending::<()>()).await, None);
+        let (go_on, held) = tokio::sync::oneshot::channel();
+        raise(SIGHUP).unwrap();
+        let work = incoming.unless_stopped(held);
+        let later = async {
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            go_on.send(7)
+        };
+        let (done, sent) = tokio::join!(work, later);
+        assert_eq!((done, sent), (Some(Ok(7)), Ok(())));
+        assert_eq!(incoming.next().await, Asked::Reload);
     }
 }

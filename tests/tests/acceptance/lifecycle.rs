@@ -147,6 +147,34 @@ fn sigterm_lets_an_attempt_finish_and_keeps_what_it_brought() {
 }
 
 #[test]
+fn sigterm_ends_a_start_that_waits_for_a_secret() {
+    let stage = Stage::of(Api::JwtApi);
+    stage.sim.change_secret("it", "not what the file says");
+    let daemon = stage.site.start().unwrap();
+    let said = stage.site.tokenctl(&["get", "it"]).unwrap();
+    assert_eq!(said.code, Some(79), "{said:?}");
+    assert!(daemon.terminate().unwrap().success());
+    let asked = stage.site.path().join("asked");
+    let command = format!(
+        "password = {{ command = [\"sh\", \"-c\", \"touch {}; exec sleep 600\"] }}",
+        asked.display()
+    );
+    let text = fs::read_to_string(stage.site.configuration()).unwrap();
+    let lines = text.lines().map(|line| match line.starts_with("password") {
+        true => &*command,
+        false => line,
+    });
+    let text = lines.collect::<Vec<_>>().join("\n");
+    fs::write(stage.site.configuration(), text).unwrap();
+    let daemon = Daemon::spawn(&stage.site).unwrap();
+    wait_until("the command to run", PATIENCE, || asked.exists()).unwrap();
+    assert!(daemon.terminate().unwrap().success());
+    let log = stage.site.log().unwrap();
+    assert!(log.contains("stopping before anybody was served"), "{log}");
+    assert!(!stage.site.socket().exists(), "the socket is gone");
+}
+
+#[test]
 fn a_second_daemon_on_the_same_state_is_refused() {
     let stage = Stage::of(Api::JwtApi);
     let _daemon = stage.site.start().unwrap();
