@@ -24,7 +24,7 @@ use crate::store::{Commit, Store, check_version};
 use crate::watch::Watch;
 use database::{ACCOUNTS, META, floor, raise_floor};
 use handle::{Handle, Opener};
-pub(crate) use reseal::{NotResealed, Opens, confirm, opened_by, reseal};
+pub(crate) use reseal::{NotResealed, Opens, confirm, opened_by, reseal, write_again};
 use reserve::Reserve;
 
 /// Sealed records in `tokend.redb`. See the crate's documentation for the layout.

@@ -3,13 +3,14 @@
 //! Owns the order of the steps, so that a machine may die between any two, and any of them may fail: the new key is durable beside the
 //! old one before anything is sealed with it, and takes the old one's place only after everything is. An error out of a commit does not
 //! say that nothing was sealed. So what a death or an error left half done is finished, or undone, by [`settle`] alone, which asks the
-//! database anew. Must never remove a key before a transaction made with the other one is durable.
+//! database anew. Must never remove a key before a transaction made with the other one is durable; and the old one
+//! not before every record was written again, since what a failed commit left in memory may not be on the disk.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::error::{KeyError, OpenError, RotateError};
-use crate::redb_store::{NotResealed, Opens, confirm, opened_by, reseal};
+use crate::redb_store::{NotResealed, Opens, confirm, opened_by, reseal, write_again};
 use crate::seal::{SealingKey, make_key_file, parent, remove_half_made, sync_failed};
 use crate::state_dir::{StateDir, sync_dir};
 
@@ -81,7 +82,7 @@ pub fn rotate_to(
     match opened_by(state, old, new)? {
         // An interrupted call may have left that unsettled, and the old key is about to be thrown away.
         Opens::New => {
-            confirm(state)?;
+            write_again(state, old, new)?;
             Ok(Rotated::Already)
         }
         // `reseal` says that the key is wrong.
@@ -105,13 +106,15 @@ pub fn settle(state: &StateDir, path: &Path) -> Result<Settled, RotateError> {
     let Some(new) = SealingKey::from_file(&next)? else {
         return Ok(Settled::Nothing);
     };
-    let opens = match SealingKey::from_file(path)? {
-        Some(old) => opened_by(state, &old, &new)?,
+    let old = SealingKey::from_file(path)?;
+    let opens = match &old {
+        Some(old) => opened_by(state, old, &new)?,
         None => opened_by(state, &new, &new)?.flip(),
     };
     match opens {
         Opens::New => {
-            confirm(state)?;
+            // What was read may never have reached the disk, where the old key's records would come back.
+            write_again(state, old.as_ref().unwrap_or(&new), &new)?;
             take_place(&next, path)?;
             Ok(Settled::Finished)
         }

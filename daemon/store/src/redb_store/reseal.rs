@@ -1,11 +1,12 @@
 //! Seals a whole store anew with another key, in one transaction.
 //!
 //! Must never leave a store of two keys: either every record and the key check are the new key's, or nothing was changed. Must never call
-//! a commit that failed one that did not happen. What does not open is never carried over.
+//! a commit that failed one that did not happen. What does not open is never carried over to another key.
 
 use std::ops::Bound as Edge;
 
 use redb::{Database, ReadableTable as _};
+use rustix::fs::Advice;
 use zeroize::Zeroizing;
 
 use super::caught::caught;
@@ -46,6 +47,7 @@ pub(crate) fn opened_by(
     old: &SealingKey,
     new: &SealingKey,
 ) -> Result<Opens, OpenError> {
+    forget_cached(state);
     match database::verify(state, old) {
         Ok(_) => return Ok(Opens::Old),
         Err(OpenError::WrongKey { .. }) => {}
@@ -55,6 +57,13 @@ pub(crate) fn opened_by(
         Ok(_) => Ok(Opens::New),
         Err(OpenError::WrongKey { .. }) => Ok(Opens::Neither),
         Err(error) => Err(error),
+    }
+}
+
+/// Asks the system to read the database from the disk. It may do otherwise, so nothing rests on this alone.
+fn forget_cached(state: &StateDir) {
+    if let Ok(file) = std::fs::File::open(state.database()) {
+        let _may_refuse = rustix::fs::fadvise(&file, 0, None, Advice::DontNeed);
     }
 }
 
@@ -70,6 +79,37 @@ pub(crate) fn confirm(state: &StateDir) -> Result<(), OpenError> {
         .unwrap_or_else(|panicked| Err(panicked.into()))
         .map(drop)
         .map_err(|error| not_opened(&path, error))
+}
+
+/// Writes every record again, durably, in a store that is said to be the new key's, and seals it with that key. What says so may be pages
+/// that never reached the disk: where writing them failed, file systems call them clean and hand them out until they need the room. So
+/// the disk is known to hold nothing but what is written, and synced, after that. What the old key opens is taken over by the new one, and
+/// what neither opens stays as it is: it was set aside before.
+pub(crate) fn write_again(
+    state: &StateDir,
+    old: &SealingKey,
+    new: &SealingKey,
+) -> Result<(), OpenError> {
+    let id = database::verify(state, new)?;
+    let path = state.database();
+    let check = new.make_check(&id).ok_or(OpenError::NoRandomness)?;
+    let written = caught(|| {
+        let db = database::open(&path)?;
+        transact(&db, &check, |key, sealed, scratch| {
+            for with in [new, old] {
+                match resealed(with, new, key, sealed, scratch) {
+                    Err(Failure::SetAside(_)) => {}
+                    done => return done,
+                }
+            }
+            Ok(sealed.to_vec())
+        })
+    });
+    match written.unwrap_or_else(|panicked| Err(Failure::Commit(Box::new(panicked.into())))) {
+        Ok(_) => Ok(()),
+        Err(Failure::Storage(error) | Failure::Commit(error)) => Err(not_opened(&path, *error)),
+        Err(Failure::SetAside(_) | Failure::NotSealed) => Err(OpenError::NoRandomness),
+    }
 }
 
 /// Why a store was not sealed anew.
@@ -98,7 +138,9 @@ pub(crate) fn reseal(
     let check = new.make_check(&id).ok_or(OpenError::NoRandomness)?;
     let resealed = caught(|| {
         let db = database::open(&path)?;
-        transact(&db, old, new, &check)
+        transact(&db, &check, |key, sealed, scratch| {
+            resealed(old, new, key, sealed, scratch)
+        })
     });
     // Where it panicked is not known, and it may have been in the commit.
     let resealed =
@@ -125,11 +167,11 @@ impl<E: Into<redb::Error>> From<E> for Failure {
     }
 }
 
+/// Writes what `again` makes of every record, and the key check.
 fn transact(
     db: &Database,
-    old: &SealingKey,
-    new: &SealingKey,
     check: &[u8],
+    again: impl Fn(&[u8], &[u8], &mut Scratch) -> Result<Vec<u8>, Failure>,
 ) -> Result<usize, Failure> {
     let txn = database::begin_write(db)?;
     let mut count = 0;
@@ -144,8 +186,8 @@ fn transact(
                 .take(BATCH)
             {
                 let (key, sealed) = entry?;
-                let again = resealed(old, new, key.value(), sealed.value(), &mut scratch)?;
-                batch.push((key.value().to_vec(), again));
+                let sealed = again(key.value(), sealed.value(), &mut scratch)?;
+                batch.push((key.value().to_vec(), sealed));
             }
             let Some((final_key, _)) = batch.last() else {
                 break;

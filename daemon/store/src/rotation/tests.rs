@@ -1,8 +1,10 @@
 //! Whatever interrupts a rotation, the store opens with the key that is in its place.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
+use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 use tempfile::TempDir;
 
 use super::*;
@@ -195,10 +197,81 @@ fn a_directory_without_a_store_or_a_key_is_told() {
     );
 }
 
+#[test]
+fn a_rotation_in_doubt_writes_every_record_again_before_the_old_key_goes() {
+    for damaged in [false, true] {
+        let place = Place::filled();
+        make_key_file(&next_to(&place.key())).expect("made");
+        let (old, new) = (
+            must_load(&place.key()).expect("old"),
+            must_load(&next_to(&place.key())).expect("new"),
+        );
+        let state = place.state();
+        reseal(&state, &old, &new).expect("sealed");
+        if damaged {
+            damage_one(&place);
+        }
+        // The commit said that it failed: what is read now may be pages that never reached the disk.
+        let before = sealed(&place);
+        assert_eq!(
+            settle(&state, &place.key()).expect("settled"),
+            Settled::Finished
+        );
+        assert_as_new(&before, &sealed(&place), damaged);
+        drop(state);
+        let store = place.open().expect("opens with the new key");
+        let set_aside = store.for_each(&mut |_, _, _| {}).expect("readable");
+        assert_eq!(set_aside.len(), usize::from(damaged));
+    }
+}
+
+#[test]
+fn a_key_kept_elsewhere_that_opens_already_writes_every_record_again() {
+    let place = Place::filled();
+    let elsewhere = place.0.path().join("new.key");
+    make_key_file(&elsewhere).expect("made");
+    let (old, new) = (
+        must_load(&place.key()).expect("old"),
+        must_load(&elsewhere).expect("new"),
+    );
+    let state = place.state();
+    rotate_to(&state, &old, &new).expect("rotated");
+    let before = sealed(&place);
+    let again = rotate_to(&state, &old, &new).expect("again");
+    assert_eq!(again, Rotated::Already);
+    assert_as_new(&before, &sealed(&place), false);
+}
+
+/// Whether every record was sealed and written again, but for the one that does not open.
+#[track_caller]
+fn assert_as_new(
+    before: &BTreeMap<Vec<u8>, Vec<u8>>,
+    after: &BTreeMap<Vec<u8>, Vec<u8>>,
+    damaged: bool,
+) {
+    assert!(before.keys().eq(after.keys()));
+    for (name, sealed) in before {
+        let stays = damaged && name == b"account-0007";
+        assert_eq!(after.get(name) == Some(sealed), stays, "{name:?}");
+    }
+}
+
+const TABLE: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("accounts");
+
+/// What is stored for each account.
+fn sealed(place: &Place) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    let db = Database::open(place.0.path().join("tokend.redb")).expect("open");
+    let table = db.begin_read().expect("begin").open_table(TABLE);
+    let table = table.expect("table");
+    let entries = table.iter().expect("iterate").map(|entry| {
+        let (name, sealed) = entry.expect("readable");
+        (name.value().to_vec(), sealed.value().to_vec())
+    });
+    entries.collect()
+}
+
 /// Flips a bit in what is stored for one account.
 fn damage_one(place: &Place) {
-    use redb::{Database, ReadableTable as _, TableDefinition};
-    const TABLE: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("accounts");
     let db = Database::open(place.0.path().join("tokend.redb")).expect("open");
     let txn = db.begin_write().expect("begin");
     {
