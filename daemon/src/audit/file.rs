@@ -69,6 +69,26 @@ impl File {
         })
     }
 
+    /// Sees to it that the open file is the one that has the name: another may have renamed or removed it, such as a lane of before a reload
+    /// that writes what it has left. And somebody may have cut it short (logrotate's copytruncate); appending goes to its end all the same.
+    fn look(&mut self) -> io::Result<()> {
+        let open_one = rustix::fs::fstat(&self.file)?;
+        let flags = AtFlags::SYMLINK_NOFOLLOW;
+        let is_ours = match rustix::fs::statat(&self.dir, &self.name, flags) {
+            Ok(there) => (there.st_dev, there.st_ino) == (open_one.st_dev, open_one.st_ino),
+            Err(Errno::NOENT) => false,
+            Err(error) => return Err(error.into()),
+        };
+        if is_ours {
+            self.length = self.file.metadata()?.len();
+            return Ok(());
+        }
+        let (file, length) = open(&self.dir, &self.name, &self.settings, OFlags::empty())?;
+        self.finish();
+        (self.file, self.length) = (file, length);
+        Ok(())
+    }
+
     /// Begins a new file.
     fn rotate(&mut self) -> io::Result<()> {
         // Where an earlier call made room and failed afterwards, there is room: to rename once more would cost the oldest for nothing.
@@ -147,10 +167,9 @@ impl File {
 
 impl Sink for File {
     fn write(&mut self, records: &[Record], done: &mut usize) -> io::Result<()> {
-        // Somebody may have cut it short (logrotate's copytruncate); appending goes to its end all the same.
-        self.length = self.file.metadata()?.len();
         let max = self.settings.max_size;
         for records in records.chunks(CHUNK) {
+            self.look()?;
             self.lines.clear();
             records
                 .iter()

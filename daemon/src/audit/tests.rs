@@ -15,6 +15,8 @@ use super::*;
 use crate::clock::fake::FakeClock;
 use crate::testing::{name, peer};
 
+mod renamed;
+
 fn record(seq: u64) -> Record {
     Record {
         run: "r".into(),
