@@ -372,7 +372,7 @@ impl Dialect {
     /// What it means that no answer came to a request that may have been sent, where a rule of the dialect says so.
     #[must_use]
     pub fn read_silence(&self, kind: Kind, silence: Silence) -> Option<Reply> {
-        self.plan(kind)?.reply.silent(silence)
+        self.plan(kind)?.reply.silent(kind, silence)
     }
 
     /// The options under which a request is another than with the defaults, as its cases state them; the first value of each.

@@ -109,7 +109,7 @@ impl ReplyPlan {
         // A rule claims a 2xx reply before it is read only if it names the status; others only when there is no token.
         let named = |rule: &&Rule| !success || !rule.matcher.status.is_empty();
         if let Some(rule) = self.rules.iter().filter(named).find(claimed) {
-            return self.claimed(rule, &reply, secrets);
+            return self.claimed(kind, rule, &reply, secrets);
         }
         if !success {
             return self.by_status(kind, &reply, secrets);
@@ -123,7 +123,7 @@ impl ReplyPlan {
         if let Flaw::Absent = flaw
             && let Some(rule) = self.rules.iter().find(claimed)
         {
-            return self.claimed(rule, &reply, secrets);
+            return self.claimed(kind, rule, &reply, secrets);
         }
         if let (Flaw::Absent, Refresh::Absent) = (&flaw, &refresh)
             && let Some(verdict) = self.coded(kind, &reply, secrets)
@@ -146,8 +146,9 @@ impl ReplyPlan {
         }
     }
 
-    /// What it means that no answer came, where a rule says so.
-    pub(crate) fn silent(&self, silence: Silence) -> Option<Reply> {
+    /// What it means that no answer came, where a rule says so. Silence does not tell that a refresh token was not exchanged: only a rule
+    /// that says so in as many words (`processed = "no"`), or gives the token up, takes it out of doubt.
+    pub(crate) fn silent(&self, kind: Kind, silence: Silence) -> Option<Reply> {
         let rule = self.rules.iter().find(|it| it.claims_silence(silence))?;
         let text = rule
             .say
@@ -159,6 +160,13 @@ impl ReplyPlan {
             text,
             about: rule.secret.clone(),
         };
+        let settles = matches!(rule.class, Class::Misbehaved | Class::RefreshRejected);
+        if kind == Kind::Refresh && !settles {
+            return Some(Reply::Misbehaved {
+                told,
+                processed: Processed::Maybe,
+            });
+        }
         Some(match rule.class {
             Class::Busy => Reply::Busy {
                 retry_after: rule.retry_after.map(RetryAfter::Delay),
@@ -175,7 +183,7 @@ impl ReplyPlan {
         })
     }
 
-    fn claimed(&self, rule: &Rule, reply: &Parsed<'_>, secrets: &Secrets) -> Reply {
+    fn claimed(&self, kind: Kind, rule: &Rule, reply: &Parsed<'_>, secrets: &Secrets) -> Reply {
         let mut told = told::tell(
             reply,
             &self.error_code,
@@ -187,6 +195,10 @@ impl ReplyPlan {
         let processed = rule
             .processed
             .unwrap_or_else(|| classify::processed_by_status(reply.status()));
+        // Whoever answered in front of the provider does not know what the provider did.
+        if (kind, rule.class, processed) == (Kind::Refresh, Class::Unrecognised, Processed::Maybe) {
+            return Reply::Misbehaved { told, processed };
+        }
         self.reply(rule.class, told, processed, reply, rule.retry_after)
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokend_dialect::{Dialect, Fields, Kind, Reply, Silence};
+use tokend_dialect::{Dialect, Fields, Kind, Processed, Reply, Silence};
 
 use crate::support::*;
 
@@ -220,6 +220,62 @@ fn a_rule_says_what_it_means_that_no_answer_came() {
         let words = |replies: &[Reply]| replies.iter().map(Reply::word).collect::<Vec<_>>();
         assert_eq!(words(&before), words(&after), "{status}");
     }
+}
+
+#[test]
+fn no_class_of_a_rule_takes_the_doubt_off_a_refresh_token_without_an_answer() {
+    for (place, kinds) in [
+        ("refresh.rules", &[Kind::Refresh][..]),
+        ("rules", &[Kind::Refresh, Kind::Login]),
+    ] {
+        for class in [
+            "busy",
+            "credential-rejected",
+            "misconfigured",
+            "unrecognised",
+        ] {
+            let text = format!(
+                "{PLAIN}[[{place}]]\nno_answer = true\nclass = \"{class}\"\nsay = \"it hung up\"\n"
+            );
+            let dialect = dialect(&text);
+            for (&kind, silence) in kinds.iter().zip([Silence::Closed, Silence::TimedOut]) {
+                let reply = dialect.read_silence(kind, silence).expect("the rule's");
+                assert_eq!(told(&reply).to_string(), "it hung up");
+                match kind {
+                    Kind::Login => assert_eq!(reply.word(), class),
+                    Kind::Refresh => assert!(may_have_been_processed(&reply), "{class}: {reply:?}"),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn who_answers_in_front_of_a_provider_does_not_take_the_doubt_off_a_refresh_token() {
+    let text = format!("{PLAIN}[[rules]]\nstatus = \"200-599\"\nclass = \"unrecognised\"\n");
+    let dialect = dialect(&text);
+    for status in [200, 204, 502, 504, 520, 524] {
+        let [login, refresh] = &answers(&dialect, status, &[], "")[..] else {
+            panic!("two requests");
+        };
+        assert_eq!(login.word(), "unrecognised", "{status}");
+        assert!(may_have_been_processed(refresh), "{status}: {refresh:?}");
+    }
+    for status in [302, 404, 500, 503] {
+        for reply in answers(&dialect, status, &[], "") {
+            assert_eq!(reply.word(), "unrecognised", "{status}");
+        }
+    }
+}
+
+fn may_have_been_processed(reply: &Reply) -> bool {
+    matches!(
+        reply,
+        Reply::Misbehaved {
+            processed: Processed::Maybe,
+            ..
+        }
+    )
 }
 
 #[test]
