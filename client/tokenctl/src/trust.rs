@@ -3,9 +3,10 @@
 //! Owns that rule. A token goes the other way and harms nobody who asks for it; a password that is typed for a socket that somebody
 //! else has put there is theirs.
 
-use std::fs;
+use std::ffi::OsString;
+use std::fs::{self, Metadata};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use rustix::process::geteuid;
 use tokend_client::BlockingClient;
@@ -44,14 +45,81 @@ pub(crate) fn demand(client: &BlockingClient) -> Result<(), Failure> {
     ))
 }
 
-/// Whether nobody but root and `me` can have put this socket where it is.
+/// Whether nobody but root and `me` can have put this socket where it is: neither in its directory nor by another directory in the place of
+/// one that leads to it.
 fn is_placed_by(socket: &Path, me: u32) -> bool {
     let is_ours = |uid: u32| [0, me].contains(&uid);
     let file = fs::symlink_metadata(socket);
     let file = file.is_ok_and(|it| it.file_type().is_socket() && is_ours(it.uid()));
-    let folder = socket.parent().map(fs::symlink_metadata);
-    let folder = folder.and_then(Result::ok);
-    file && folder.is_some_and(|it| it.is_dir() && is_ours(it.uid()) && it.mode() & 0o022 == 0)
+    let folder = std::path::absolute(socket);
+    let folder = folder.as_deref().ok().and_then(Path::parent);
+    file && folder.and_then(|folder| hold_of(folder, me)) == Some(Hold::Ours)
+}
+
+/// How many symbolic links the kernel follows in one path.
+const LINKS: usize = 40;
+
+/// Who can change what stands in a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hold {
+    /// Root and the caller alone.
+    Ours,
+    /// Others can add names, and cannot replace what is not theirs.
+    Shared,
+}
+
+/// Goes to a directory as the kernel would, and tells who can change what stands in it; nothing where others can replace anything on the
+/// way there, links included.
+fn hold_of(folder: &Path, me: u32) -> Option<Hold> {
+    let mut ahead: Vec<OsString> = names_of(folder).collect();
+    let mut here = PathBuf::from("/");
+    let mut hold = hold(&fs::symlink_metadata(&here).ok()?, me)?;
+    let mut links = 0;
+    while let Some(name) = ahead.pop() {
+        if name == ".." {
+            here.pop();
+        } else {
+            here.push(&name);
+        }
+        let found = fs::symlink_metadata(&here).ok()?;
+        if !found.is_symlink() {
+            hold = self::hold(&found, me)?;
+            continue;
+        }
+        links += 1;
+        // Where others can add names, a link of ours may be a second name that they gave it.
+        if hold == Hold::Shared || ![0, me].contains(&found.uid()) || links > LINKS {
+            return None;
+        }
+        let target = fs::read_link(&here).ok()?;
+        here.pop();
+        if target.is_absolute() {
+            here = PathBuf::from("/");
+        }
+        ahead.extend(names_of(&target));
+        hold = self::hold(&fs::symlink_metadata(&here).ok()?, me)?;
+    }
+    Some(hold)
+}
+
+/// The names in a path, the last one first.
+fn names_of(path: &Path) -> impl Iterator<Item = OsString> {
+    let names = path
+        .components()
+        .rev()
+        .filter(|it| matches!(it, Component::Normal(_) | Component::ParentDir));
+    names.map(|it| it.as_os_str().to_owned())
+}
+
+fn hold(found: &Metadata, me: u32) -> Option<Hold> {
+    if !found.is_dir() || ![0, me].contains(&found.uid()) {
+        return None;
+    }
+    match (found.mode() & 0o022 == 0, found.mode() & 0o1000 != 0) {
+        (true, _) => Some(Hold::Ours),
+        (false, true) => Some(Hold::Shared),
+        (false, false) => None,
+    }
 }
 
 #[cfg(test)]
@@ -91,6 +159,50 @@ mod tests {
             chown(&socket, Some(0), None).unwrap();
             chown(folder.path(), Some(4242), None).unwrap();
             assert!(!is_placed_by(&socket, me));
+        }
+    }
+
+    #[test]
+    fn every_directory_that_leads_to_a_socket_is_one_that_others_cannot_replace() {
+        let top = tempfile::tempdir().unwrap();
+        let me = geteuid().as_raw();
+        let at = |name: &str| top.path().join(name);
+        fs::create_dir_all(at("a/b")).unwrap();
+        let mode = |path: &Path, mode| {
+            fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        };
+        for path in [at("a"), at("a/b")] {
+            mode(&path, 0o755);
+        }
+        let _listener = UnixListener::bind(at("a/b/s")).unwrap();
+        symlink("a/b", at("near")).unwrap();
+        symlink(at("a/../near"), at("far")).unwrap();
+        symlink("round", at("round")).unwrap();
+        let names = ["a/b/s", "a/../a/b/s", "near/s", "far/s"];
+        let trusted = || names.map(|name| is_placed_by(&at(name), me));
+        assert_eq!(trusted(), [true; 4]);
+        assert!(!is_placed_by(&at("round/s"), me));
+        // Others can put another `b` in its place, though the directory of the socket is ours alone.
+        for others in [0o777, 0o775, 0o722] {
+            mode(&at("a"), others);
+            assert_eq!(trusted(), [false; 4], "{others:o}");
+        }
+        // Not where they can only add names.
+        mode(&at("a"), 0o1777);
+        assert_eq!(trusted(), [true; 4]);
+        // But a link there may be one that they made.
+        mode(&at("a"), 0o755);
+        mode(top.path(), 0o1777);
+        assert_eq!(trusted(), [true, true, false, false]);
+        mode(top.path(), 0o777);
+        assert_eq!(trusted(), [false; 4]);
+        mode(top.path(), 0o700);
+        if me == 0 {
+            use std::os::unix::fs::{chown, lchown};
+            lchown(at("near"), Some(4242), None).unwrap();
+            assert_eq!(trusted(), [true, true, false, false], "a link of others");
+            chown(at("a"), Some(4242), None).unwrap();
+            assert_eq!(trusted(), [false; 4], "a directory of others");
         }
     }
 }
