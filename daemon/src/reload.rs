@@ -85,7 +85,7 @@ pub(crate) struct Change {
     pub(crate) admin: Arc<Policy>,
     /// How far hosts are used up, if every record was asked.
     pub(crate) hosts_used: Option<HostsUsed>,
-    /// What logins have used up under another name, where an account has no record.
+    /// What logins have used up under whatever name, where an account was not in force.
     pub(crate) logins_used: records::Used,
     /// What was changed, or the accounts that have to be read again.
     pub(crate) reply: oneshot::Sender<Result<Summary, Vec<AccountId>>>,
@@ -333,11 +333,10 @@ impl Reloader {
                 return Ok((found, (ask_all.then_some(told.hosts), told.logins)));
             }
             let found = records::some(&*store, &clock, missing)?;
-            // A new name may be that of a login that is known.
-            let any_blank = found.values().any(|stored| matches!(stored, Stored::Blank));
-            let logins = match any_blank {
-                true => records::logins(&*store, &clock)?,
-                false => records::Used::new(),
+            // A name that was not in force may be that of a login that is known, with a record or without.
+            let logins = match found.is_empty() {
+                true => records::Used::new(),
+                false => records::logins(&*store, &clock)?,
             };
             Ok((found, (None, logins)))
         });

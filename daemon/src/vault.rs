@@ -3,10 +3,14 @@
 //! Owns the translation between the engine's facts on the steady clock and the store's record on the wall clock, with the secrets
 //! that belong to them. A record holds no secret that the facts do not mention: what the engine gave up is dropped here.
 
+mod used;
+
+pub(crate) use used::{host_used, spent};
+
 use tokend_dialect::{Asks, Grant};
 use tokend_engine::{
-    Answer, AttemptId, Block, Candidate, Deferral, Durable, Fate, GrantId, Held, HostUsed, Intent,
-    Kind, NoVerdict, Problem, RefreshToken, Spent, Tat, Timestamp,
+    Answer, AttemptId, Block, Candidate, Deferral, Durable, Fate, GrantId, Held, Intent, Kind,
+    NoVerdict, Problem, RefreshToken, Tat, Timestamp,
 };
 use tokend_proto::{LoginSecret, SecretText};
 use tokend_store as store;
@@ -193,35 +197,6 @@ fn held(grant: &store::StoredGrant, at: impl Fn(i64) -> Timestamp) -> Option<(He
         scope: grant.scope.as_deref().map(Into::into),
     };
     Some((facts, secret))
-}
-
-/// What the login of a record has used up of its paces.
-pub(crate) fn spent(record: &Record, clock: &Clock) -> Spent {
-    let at = |wall| clock.restore(&record.anchor, wall).at;
-    Spent {
-        attempts: Tat(at(record.pace.attempts_tat)),
-        logins: Tat(at(record.pace.logins_tat)),
-        told: record
-            .deferred_until
-            .filter(|_| record.deferral_told)
-            .map(at),
-    }
-}
-
-/// The longest `[http] timeout`.
-const LONGEST_ATTEMPT_MS: i64 = 3_600_000;
-
-/// How far its provider's host is used up, as a record knows it. That counts whether or not its account is configured.
-pub(crate) fn host_used<'a>(record: &'a Record, clock: &Clock) -> Option<(&'a str, HostUsed)> {
-    let host = record.host.as_deref()?;
-    let at = |wall_ms| clock.restore(&record.anchor, wall_ms).at;
-    // When the attempt came to its provider that was under way then is not known, only by when: its own end, or now.
-    let last = at(record.anchor.wall_ms.saturating_add(LONGEST_ATTEMPT_MS)).min(clock.steady());
-    let used = HostUsed {
-        tat: Tat(at(record.pace.host_tat)),
-        sent_by: record.intent.iter().map(|_| last).collect(),
-    };
-    Some((host, used))
 }
 
 /// A record for an account that has none yet.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::backoff::{self, Dice};
 use crate::durable::{Block, Candidate, Deferral, Durable, Held, Intent, Kind, RefreshToken};
 use crate::effect::{Effect, Fate, Fault, Missing, Problem};
-use crate::event::{Adoption, Asked, Attempt, Demand, Spent, Want};
+use crate::event::{Adoption, Asked, Attempt, Demand, Want};
 use crate::host::Hosts;
 use crate::ids::{AccountKey, AttemptId, HostKey, WaiterId};
 use crate::pace::Tat;
@@ -240,34 +240,6 @@ impl Account {
         if cured {
             self.cure();
         }
-    }
-
-    /// What its login has used up by now.
-    pub(crate) fn spent_so_far(&self) -> Spent {
-        let deferral = self.deferral.filter(|deferral| deferral.told);
-        Spent {
-            attempts: self.attempts,
-            logins: self.logins,
-            told: deferral.map(|deferral| deferral.until),
-        }
-    }
-
-    /// Takes over what its login has used up under another name: to its provider it is the same one.
-    pub(crate) fn inherit(&mut self, spent: Spent, now: Timestamp) {
-        self.attempts = self
-            .attempts
-            .max(self.plan.attempts.clamp(spent.attempts, now));
-        self.logins = self.logins.max(self.plan.logins.clamp(spent.logins, now));
-        let told = spent.told.and_then(|until| {
-            let told = true;
-            backoff::clamp(Deferral { until, told }, now)
-        });
-        if let Some(told) = told
-            && self.deferral.is_none_or(|own| own.until < told.until)
-        {
-            self.deferral = Some(told);
-        }
-        self.dirty = true;
     }
 
     /// Another plan is about to be in force: whoever is in the line of a host that is not asked any more leaves it.

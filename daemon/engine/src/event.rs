@@ -107,6 +107,10 @@ pub struct Spent {
     pub logins: Tat,
     /// Until when its provider wants to be left alone.
     pub told: Option<Timestamp>,
+    /// By when an attempt had arrived, at the latest, that was under way when a daemon died.
+    pub attempt_by: Option<Timestamp>,
+    /// The same of a login.
+    pub login_by: Option<Timestamp>,
 }
 
 impl Spent {
@@ -117,13 +121,18 @@ impl Spent {
             attempts: self.attempts.max(other.attempts),
             logins: self.logins.max(other.logins),
             told: self.told.max(other.told),
+            attempt_by: self.attempt_by.max(other.attempt_by),
+            login_by: self.login_by.max(other.login_by),
         }
     }
 
     /// Whether anything of it still counts at `now`.
     #[must_use]
     pub fn counts(&self, now: Timestamp) -> bool {
-        self.attempts.0 > now || self.logins.0 > now || self.told.is_some_and(|told| told > now)
+        // How long an attempt counts only the pace says that it is charged to.
+        let under_way = self.attempt_by.is_some() || self.login_by.is_some();
+        let told = self.told.is_some_and(|told| told > now);
+        under_way || told || self.attempts.0 > now || self.logins.0 > now
     }
 }
 

@@ -33,6 +33,7 @@ mod engine;
 mod event;
 mod host;
 mod ids;
+mod inherit;
 mod pace;
 mod plan;
 mod saving;

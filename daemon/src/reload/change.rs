@@ -115,11 +115,15 @@ fn hosts_of(task: &mut Task, account: &Account) -> (HostKey, Option<HostKey>) {
     (first, second.map(|name| task.roster.host(&name)))
 }
 
-/// What the logins of new accounts have used up: what their records say, and what the engine knows of accounts it still has.
+/// What the logins of accounts that join have used up under whatever name, also where they have a record: one that was renamed and is
+/// back has used up more than it knows. That is what records say, and what the engine knows of accounts it still has.
 fn used_now(task: &Task, now: Timestamp, mut used: Used, accounts: &[Joining]) -> Used {
-    let new = accounts
-        .iter()
-        .filter(|joining| matches!(joining.stored, Stored::Blank));
+    let is_in_force = |joining: &&Joining| {
+        let entry = task.roster.key(&joining.id);
+        let entry = entry.and_then(|key| task.roster.entry(key));
+        entry.is_some_and(|entry| !entry.absent && entry.quarantined.is_none())
+    };
+    let new = accounts.iter().filter(|joining| !is_in_force(joining));
     let new: HashSet<&str> = new.map(|joining| identity(&joining.id)).collect();
     if new.is_empty() {
         return Used::new();
@@ -143,6 +147,7 @@ fn join(task: &mut Task, now: Timestamp, joining: Joining, used: &Used, summary:
     } = joining;
     let hosts = hosts_of(task, &account);
     let plan = plan(&account, hosts);
+    let spent = used.get(identity(&id)).copied();
     let known = task.roster.key(&id);
     // What the engine knows is newer than anything that was read: an account may have come back to life in between.
     if let Some(key) = known.filter(|key| !task.roster.is_quarantined(*key)) {
@@ -185,13 +190,12 @@ fn join(task: &mut Task, now: Timestamp, joining: Joining, used: &Used, summary:
             }
         };
         task.engine.handle_event(now, event);
+        if let Some(spent) = spent.filter(|_| absent) {
+            task.engine.handle_event(now, Event::Spent(key, spent));
+        }
         summary.outdated += usize::from(task.roster.outdate(key, &mut task.engine, now));
         return;
     }
-    let spent = match stored {
-        Stored::Blank => used.get(identity(&id)).copied(),
-        _ => None,
-    };
     let (durable, notes, token, quarantined) = match stored {
         Stored::Record(restored) => {
             let Restored {

@@ -81,7 +81,7 @@ pub(super) fn some(
     Ok(found)
 }
 
-/// What the logins of accounts without a record have used up under another name.
+/// What logins have used up under whatever name.
 pub(super) fn logins(store: &dyn Store, clock: &Clock) -> Result<Used, StoreError> {
     let mut logins = Used::new();
     store.for_each(&mut |id, _, record| note_login(&id, &record, clock, &mut logins))?;

@@ -395,3 +395,38 @@ fn every_problem_has_a_name_of_its_own() {
     }
     assert_eq!(problem_named("of-a-later-version"), None);
 }
+
+#[test]
+fn an_attempt_that_was_under_way_counts_for_its_login_under_whatever_name() {
+    let (clock, fake) = started();
+    let mut record = blank("identity", &clock);
+    assert_eq!(
+        (
+            spent(&record, &clock).attempt_by,
+            spent(&record, &clock).login_by
+        ),
+        (None, None)
+    );
+    for (kind, is_login) in [
+        (store::AttemptKind::Refresh, false),
+        (store::AttemptKind::Login, true),
+    ] {
+        record.intent = Some(store::Intent {
+            attempt: 1,
+            kind,
+            begun_at: record.anchor.wall_ms,
+        });
+        let now = clock.steady();
+        let used = spent(&record, &clock);
+        assert_eq!(used.attempt_by, Some(now));
+        assert_eq!(used.login_by, is_login.then_some(now));
+        assert!(used.counts(now));
+        // Not for ever: it had ended by its longest time.
+        let written = record.anchor.wall_ms;
+        fake.advance(Duration::from_secs(2 * 3600));
+        let end = clock.restore(&record.anchor, written + 3_600_000).at;
+        assert!(end < clock.steady());
+        assert_eq!(spent(&record, &clock).attempt_by, Some(end));
+        record.anchor = clock.anchor();
+    }
+}

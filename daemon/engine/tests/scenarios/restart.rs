@@ -1,8 +1,8 @@
 //! What a restart finds, and what it may believe.
 
 use tokend_engine::{
-    Answer, Deferral, Durable, Fault, GrantId, Held, Kind, Plan, RefreshPolicy, Tat, Timestamp,
-    Want,
+    Answer, Deferral, Durable, Event, Fault, GrantId, Held, Kind, Plan, RefreshPolicy, Spent, Tat,
+    Timestamp, Want,
 };
 
 use crate::harness::{A, Desk, Step, plan, rate, secs};
@@ -64,6 +64,37 @@ fn a_request_counts_from_its_end_because_it_may_arrive_late() {
         "{:?}",
         again.since(answered)
     );
+}
+
+#[test]
+fn a_login_that_was_under_way_under_another_name_counts_from_when_it_may_have_been_sent() {
+    let narrow = Plan {
+        attempts: rate(1, secs(60)),
+        logins: rate(1, secs(3600)),
+        ..plan()
+    };
+    let mut desk = Desk::with(narrow);
+    // Its debit is long over.
+    let by = Some(desk.at(0));
+    let refresh = Spent {
+        attempt_by: by,
+        ..Spent::default()
+    };
+    desk.tell(Event::Spent(A, refresh));
+    let spent = desk.engine.spent(A).expect("known");
+    assert_eq!(spent.attempts, Tat(desk.at(60)));
+    assert!(spent.logins.0 <= desk.at(0), "no login");
+    let login = Spent {
+        login_by: by,
+        ..refresh
+    };
+    assert!(login.counts(desk.at(0)));
+    desk.tell(Event::Spent(A, login));
+    let spent = desk.engine.spent(A).expect("known");
+    assert_eq!(spent.logins, Tat(desk.at(3600)));
+    // Nothing that comes later makes it less.
+    desk.tell(Event::Spent(A, Spent::default()));
+    assert_eq!(desk.engine.spent(A), Some(spent));
 }
 
 #[test]

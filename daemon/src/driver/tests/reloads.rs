@@ -164,6 +164,40 @@ async fn an_account_that_is_renamed_keeps_the_pace_of_its_login() {
 }
 
 #[tokio::test]
+async fn an_account_that_is_renamed_there_and_back_has_no_second_pace() {
+    let provider = Provider::start().await;
+    let pace = "pacing = { logins = { burst = 2, every = \"1h\" }, attempts = { burst = 2, every = \"1h\" } }\n";
+    let named = |name: &str| account(name, &provider.base_url) + pace;
+    let (site, store) = (site(&provider), MemoryStore::new());
+    site.write(&named("ads"));
+    let daemon = Daemon::start(&site, &store).await;
+    assert_eq!(daemon.get("ads").await.unwrap(), "token-1");
+    reload(&daemon, &site, &named("ads2")).await;
+    assert_eq!(daemon.get("ads2").await.unwrap(), "token-2");
+    // Its record knows of one login, that of the other name of two. The token it has is still good; another would be a third login.
+    reload(&daemon, &site, &named("ads")).await;
+    assert_eq!(daemon.get("ads").await.unwrap(), "token-1");
+    let paced = token_of(daemon.ask(force("ads")).await).unwrap_err();
+    assert_eq!(paced.code, FaultCode::Paced);
+    // Nor does a restart bring one, among accounts enough that records are read one by one, or at once.
+    daemon.drain().await;
+    let daemon = Daemon::start(&site, &store).await;
+    let paced = token_of(daemon.ask(force("ads")).await).unwrap_err();
+    assert_eq!(paced.code, FaultCode::Paced);
+    let others: String = (0..8)
+        .map(|it| {
+            let other = named(&format!("other{it}"));
+            other.replace("username = \"u\"", &format!("username = \"v{it}\""))
+        })
+        .collect();
+    reload(&daemon, &site, &others).await;
+    reload(&daemon, &site, &(others + &named("ads2"))).await;
+    let paced = token_of(daemon.ask(force("ads2")).await).unwrap_err();
+    assert_eq!(paced.code, FaultCode::Paced);
+    assert_eq!(provider.seen().len(), 2);
+}
+
+#[tokio::test]
 async fn a_name_that_is_known_by_now_is_put_in_force_where_nothing_else_changed() {
     use std::sync::Arc;
 

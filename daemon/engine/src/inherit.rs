@@ -1,0 +1,48 @@
+//! What accounts of one login know of each other's paces.
+//!
+//! Owns what is handed on and how it is taken over. Must never give back anything that was used up.
+
+use crate::account::Account;
+use crate::backoff;
+use crate::durable::Deferral;
+use crate::event::Spent;
+use crate::pace::{Rate, Tat};
+use crate::time::Timestamp;
+
+impl Account {
+    /// What its login has used up by now.
+    pub(crate) fn spent_so_far(&self) -> Spent {
+        let deferral = self.deferral.filter(|deferral| deferral.told);
+        Spent {
+            attempts: self.attempts,
+            logins: self.logins,
+            told: deferral.map(|deferral| deferral.until),
+            attempt_by: None,
+            login_by: None,
+        }
+    }
+
+    /// Takes over what its login has used up under another name: to its provider it is the same one.
+    pub(crate) fn inherit(&mut self, spent: Spent, now: Timestamp) {
+        let before = (self.attempts, self.logins, self.deferral);
+        let charged = |rate: Rate, tat: Tat, by: Option<Timestamp>| {
+            let tat = rate.clamp(tat, now);
+            by.map_or(tat, |by| rate.spent(tat, by.min(now)))
+        };
+        let (attempts, logins) = (self.plan.attempts, self.plan.logins);
+        let attempts = charged(attempts, spent.attempts, spent.attempt_by);
+        let logins = charged(logins, spent.logins, spent.login_by);
+        self.attempts = self.attempts.max(attempts);
+        self.logins = self.logins.max(logins);
+        let told = spent.told.and_then(|until| {
+            let told = true;
+            backoff::clamp(Deferral { until, told }, now)
+        });
+        if let Some(told) = told
+            && self.deferral.is_none_or(|own| own.until < told.until)
+        {
+            self.deferral = Some(told);
+        }
+        self.dirty |= before != (self.attempts, self.logins, self.deferral);
+    }
+}
