@@ -44,6 +44,8 @@ pub(crate) struct Entry {
     pub(crate) hosts: (HostKey, Option<HostKey>),
     /// What was said of what a person entered last, until that is what the account has.
     pub(crate) trial: Said,
+    /// Whether what a person entered takes its place with the write under way.
+    pub(crate) took: bool,
     /// Why its record does not open. The engine does not know such an account.
     pub(crate) quarantined: Option<Box<str>>,
     /// Whether it is no longer configured.
@@ -87,6 +89,7 @@ impl Entry {
     /// block hangs on the fingerprint of its own attempt. After a death nothing was said. Doing it twice is doing it once, since a
     /// commit that the store refuses comes again.
     pub(crate) fn take_said(&mut self, durable: &Durable) {
+        self.took = true;
         let (notes, trial) = (&mut self.notes, &self.trial);
         let counted = !durable.no_verdict.is_none();
         notes.no_verdict = trial.fingerprint.clone().filter(|_| counted);
@@ -190,6 +193,7 @@ impl Roster {
                 notes,
                 hosts,
                 trial: Said::default(),
+                took: false,
                 quarantined: None,
                 absent: false,
                 tried: None,
@@ -280,6 +284,10 @@ impl Roster {
         let Some(before) = entry.notes.asks.filter(|before| *before != asks) else {
             return false;
         };
+        // The engine may still go by what was so when something was entered.
+        let can_login = means::can_login(&entry.slot.account, entry.notes.entered);
+        let by_login = before.login != asks.login && can_login;
+        let by_refresh = before.refresh != asks.refresh;
         let held = |engine: &Engine| {
             engine
                 .view(key, now)
@@ -288,8 +296,8 @@ impl Roster {
         let before_it = held(engine);
         let event = Event::Outdated {
             account: key,
-            by_login: before.login != asks.login,
-            by_refresh: before.refresh != asks.refresh,
+            by_login,
+            by_refresh,
         };
         engine.handle_event(now, event);
         before_it && !held(engine)
@@ -307,7 +315,7 @@ impl Roster {
     }
 
     /// A write has landed, and these are the secrets a person entered that the record now has. Whether a login is possible is asked of
-    /// the configuration in force, which may be another one than when they were entered.
+    /// the configuration in force, which may be another one than when they were entered, also where none of them is new.
     pub(crate) fn entered(
         &mut self,
         key: AccountKey,
@@ -318,7 +326,9 @@ impl Roster {
         let Some(entry) = self.entries.get_mut(&key) else {
             return;
         };
-        if std::mem::replace(&mut entry.notes.entered, entered) != entered && !entry.absent {
+        let changed = std::mem::replace(&mut entry.notes.entered, entered) != entered;
+        let took = std::mem::take(&mut entry.took);
+        if (changed || took) && !entry.absent {
             let event = Event::Replan {
                 account: key,
                 plan: plan(&entry.slot.account, entry.hosts),

@@ -92,7 +92,7 @@ impl Account {
     ) -> Saving {
         let outcome = Saving::outcome(attempt.id, false);
         if let Answer::Granted(facts) = answer {
-            self.can_login = trial.can_login;
+            self.can_login_with(trial);
             self.unsendable = false;
             self.spare = false;
             self.outdated = false;
@@ -138,7 +138,7 @@ impl Account {
                 self.spare = true;
                 return Keeping::Beside;
             }
-            self.can_login = trial.can_login;
+            self.can_login_with(trial);
             self.take_place(ctx, attempt, answer);
             return Keeping::InPlace;
         }
@@ -167,6 +167,14 @@ impl Account {
             return Keeping::Beside;
         }
         Keeping::Dropped
+    }
+
+    /// What was entered for logins is there now. A refresh token does not change whether one is possible, and what was known when it was
+    /// entered may have changed since: the account may have been forgotten. The shell tells it anew once this is stored.
+    fn can_login_with(&mut self, trial: Trial) {
+        if trial.kind == Kind::Login {
+            self.can_login = trial.can_login;
+        }
     }
 
     /// Nothing else is held: what was entered is what the account has, and the answer is about that.

@@ -1,8 +1,8 @@
 //! What a person enters is tried by itself, and replaces nothing before it has proved itself.
 
 use tokend_engine::{
-    Answer, Block, ClaimRefusal, Effect, Event, Fate, Fault, Keeping, Kind, Pace, Plan, Problem,
-    RefreshPolicy, Reuse, Unproved, Verdict, Want,
+    Answer, Block, ClaimRefusal, Demand, Effect, Event, Fate, Fault, Keeping, Kind, Missing, Pace,
+    Plan, Problem, RefreshPolicy, Reuse, Unproved, Verdict, WaiterId, Want,
 };
 
 use crate::harness::{A, Desk, Step, granted, plan, rate, secs};
@@ -527,4 +527,35 @@ fn whoever_enters_something_is_told_at_once_when_the_host_is_used_up() {
     ));
     assert_eq!(desk.store[&A], before);
     assert!(desk.engine.is_settled());
+}
+
+#[test]
+fn a_refresh_token_that_is_granted_says_nothing_of_whether_a_login_is_possible() {
+    let mut desk = holding(true);
+    desk.hold.insert(Step::Send);
+    desk.force(0);
+    desk.forget();
+    let waiter = WaiterId(99);
+    desk.tell(Event::Entered {
+        account: A,
+        waiter,
+        demand: Demand {
+            min_validity: None,
+            start_by: desk.at(0),
+            answer_by: desk.at(60),
+        },
+        refresh_token: true,
+        // As it was when it was entered: what `forget` drops was still there.
+        can_login: true,
+    });
+    desk.hold.clear();
+    desk.answer(granted(3600));
+    desk.token(waiter);
+    desk.answers.push_back(Answer::RefreshRejected);
+    let next = desk.force(0);
+    assert_eq!(
+        desk.fault(next),
+        Fault::LoginRequired(Missing::RefreshRejected)
+    );
+    assert_eq!(desk.kinds().last(), Some(&Kind::Refresh));
 }

@@ -96,3 +96,36 @@ async fn a_block_that_outlives_a_trial_ends_when_its_own_secret_changes() {
     reload(&daemon).await;
     assert_eq!(daemon.get("ads").await.unwrap(), "token-3");
 }
+
+#[tokio::test]
+async fn a_reload_while_a_password_is_tried_decides_whether_a_login_is_possible() {
+    let provider = Provider::start().await;
+    let text = account("ads", &provider.base_url).replace("password = { file = \"pw\" }\n", "");
+    let site = Site::new(&text);
+    let daemon = Daemon::start(&site, &MemoryStore::new()).await;
+    enter(&daemon, LoginSecret::Password, "hunter2").await;
+    let (go_on, held) = oneshot::channel();
+    provider.then(Act::Hold(held));
+    let secret = LoginSecret::Password(SecretText::new("hunter3").unwrap());
+    let login = Request::Login {
+        account: name("ads"),
+        secret,
+    };
+    let _waiting = daemon
+        .desk
+        .handle(&crate::testing::peer(crate::testing::OWNER), login);
+    provider.asked(2).await;
+    site.write(&(text + "options = { grant = \"refresh_token\" }\n"));
+    reload(&daemon).await;
+    go_on.send(raw("200 OK", &grant(2))).unwrap();
+    soon(async {
+        while daemon.get("ads").await.as_deref() != Ok("token-2") {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    provider.then(reply("400 Bad Request", REFUSED));
+    let fault = token_of(daemon.ask(force("ads")).await).unwrap_err();
+    assert_eq!(fault.code, FaultCode::LoginRequired, "{fault:?}");
+    assert_eq!(provider.seen().len(), 3);
+}
