@@ -47,6 +47,8 @@ pub(crate) struct Account {
     pub(crate) failures: u32,
     pub(crate) deferral: Option<Deferral>,
     pub(crate) no_verdict: NoVerdict,
+    /// How many refreshes without a verdict there were when the last login came to nothing. Not stored: another start tries one more.
+    pub(crate) probed: u32,
     pub(crate) attempts: Tat,
     pub(crate) logins: Tat,
     pub(crate) last_attempt: AttemptId,
@@ -192,6 +194,7 @@ impl Account {
                 .deferral
                 .and_then(|deferral| backoff::clamp(deferral, now)),
             no_verdict: stored.no_verdict.clamp(now),
+            probed: 0,
             attempts: plan.attempts.clamp(stored.attempts, now),
             logins: plan.logins.clamp(stored.logins, now),
             last_attempt: stored.last_attempt,

@@ -178,6 +178,7 @@ impl Account {
                     self.unsendable = true;
                     self.problem = Some(Problem::RefreshRejected);
                 } else {
+                    self.came_to_nothing(attempt.kind);
                     self.fail(ctx, Kind::Refresh, Problem::Unprepared);
                 }
                 self.report(ctx, attempt, None);
@@ -358,6 +359,7 @@ impl Account {
     }
 
     pub(crate) fn take_failure(&mut self, ctx: &mut Context<'_>, attempt: Attempt, answer: Answer) {
+        self.came_to_nothing(attempt.kind);
         match answer {
             Answer::Granted(_) => {}
             Answer::Renewed {

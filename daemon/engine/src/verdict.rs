@@ -79,6 +79,7 @@ impl Account {
         match kind {
             Kind::Refresh => {
                 count.refreshes = count.refreshes.saturating_add(1);
+                self.probed = self.probed.min(count.refreshes.saturating_sub(1));
                 let until = ctx.now.after(refresh_pause(count.refreshes, &ctx.dice));
                 self.deferral = Some(Deferral { until, told: false });
             }
@@ -110,6 +111,14 @@ impl Account {
         }
     }
 
+    /// An attempt of this kind came to nothing: where it was a login that was tried for refreshes without a verdict, those go on before
+    /// the next one, or a login that cannot be made would keep a refresh token from being tried for ever.
+    pub(crate) fn came_to_nothing(&mut self, kind: Kind) {
+        if kind == Kind::Login {
+            self.probed = self.no_verdict.refreshes;
+        }
+    }
+
     /// Whether a login is to be tried although there is a refresh token: what refused that one may have been the provider after all.
     /// Never twice for the same refreshes, and only where it can be made at once, so that the refreshes go on meanwhile.
     pub(crate) fn doubts_refresh(&self, now: Timestamp) -> bool {
@@ -117,7 +126,7 @@ impl Account {
         let enough = REFRESHES_FOR_A_LOGIN.saturating_mul(count.logins.saturating_add(1));
         self.can_login
             && count.stop().is_none()
-            && count.refreshes >= enough
+            && count.refreshes >= enough.max(self.probed.saturating_add(REFRESHES_FOR_A_LOGIN))
             && count.logins_from.is_none_or(|from| from <= now)
             && self.paced(Kind::Login, now) <= now
     }

@@ -67,6 +67,8 @@ pub(crate) struct Desk {
     pub(crate) held: VecDeque<Effect>,
     /// Steps the store refuses.
     pub(crate) refuse: BTreeSet<Step>,
+    /// The kind of attempt a secret of which cannot be had.
+    pub(crate) no_secret: Option<Kind>,
     /// What the provider says next; after that a grant of an hour.
     pub(crate) answers: VecDeque<Answer>,
     pub(crate) timers: u64,
@@ -87,6 +89,7 @@ impl Desk {
             hold: BTreeSet::new(),
             held: VecDeque::new(),
             refuse: BTreeSet::new(),
+            no_secret: None,
             answers: VecDeque::new(),
             timers: 0,
             verdicts: BTreeMap::new(),
@@ -193,9 +196,14 @@ impl Desk {
     fn carry_out(&mut self, effect: Effect) {
         let now = self.at(0);
         let event = match effect {
-            Effect::Claim(key, id, ..) => {
-                let refused = self.refuse.contains(&Step::Claim);
-                let result = (!refused).then_some(()).ok_or(ClaimRefusal::Store);
+            Effect::Claim(key, id, kind, _) => {
+                let result = if self.refuse.contains(&Step::Claim) {
+                    Err(ClaimRefusal::Store)
+                } else if self.no_secret == Some(kind) {
+                    Err(ClaimRefusal::Secret)
+                } else {
+                    Ok(())
+                };
                 Event::Claimed(key, id, result)
             }
             Effect::Record(key, id, durable) => {

@@ -219,3 +219,66 @@ fn while_everything_is_answered_from_in_front_refreshes_go_on_after_logins_have_
     assert_eq!(logins, 4, "{kinds:?}");
     assert_eq!(kinds.last(), Some(&Kind::Refresh));
 }
+
+/// A desk whose refreshes something in front of the provider answered so often that a login is due.
+fn about_to_probe() -> Desk {
+    let mut desk = Desk::with(plan());
+    desk.answers.push_back(granted(60));
+    desk.get();
+    desk.answers.extend([Answer::Unrecognised; 3]);
+    desk
+}
+
+#[test]
+fn a_login_whose_secret_cannot_be_had_does_not_keep_the_refresh_token_from_being_tried() {
+    let mut desk = about_to_probe();
+    desk.no_secret = Some(Kind::Login);
+    let patient = desk.want(A, Want::Forced, None, HOUR, HOUR);
+    desk.advance(secs(HOUR));
+    desk.token(patient);
+    assert_eq!(desk.kinds()[1..5], [Kind::Refresh; 4]);
+}
+
+#[test]
+fn a_login_that_comes_to_nothing_does_not_keep_the_refresh_token_from_being_tried() {
+    for answer in [
+        Answer::NotSent,
+        Answer::MaybeSent,
+        Answer::Busy { retry_after: None },
+        Answer::Misbehaved {
+            maybe_processed: false,
+        },
+    ] {
+        let mut desk = about_to_probe();
+        desk.answers.push_back(answer);
+        let patient = desk.want(A, Want::Forced, None, 3 * HOUR, 3 * HOUR);
+        desk.advance(secs(3 * HOUR));
+        desk.token(patient);
+        use Kind::{Login, Refresh};
+        assert_eq!(
+            desk.kinds()[..6],
+            [Login, Refresh, Refresh, Refresh, Login, Refresh],
+            "{answer:?}"
+        );
+    }
+}
+
+#[test]
+fn while_no_login_can_be_sent_the_pauses_of_refreshes_grow_and_logins_are_tried_again() {
+    let mut desk = about_to_probe();
+    desk.answers.extend([Answer::NotSent]);
+    desk.answers.extend([Answer::Unrecognised; 3]);
+    let patient = desk.want(A, Want::Forced, None, 10 * HOUR, 10 * HOUR);
+    desk.advance(secs(10 * HOUR));
+    desk.token(patient);
+    let sent = sent(&desk);
+    let kinds: Vec<Kind> = sent.iter().map(|(_, kind)| *kind).collect();
+    use Kind::{Login, Refresh};
+    assert_eq!(
+        kinds[..9],
+        [
+            Login, Refresh, Refresh, Refresh, Login, Refresh, Refresh, Refresh, Login
+        ]
+    );
+    assert!(sent[8].0 - sent[7].0 >= 32 * 60, "{sent:?}");
+}
