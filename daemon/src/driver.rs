@@ -338,6 +338,7 @@ impl Task {
                     });
                 }
                 Effect::Record(account, attempt, durable) => {
+                    self.note_login(account, &durable);
                     let entered = self
                         .under_way
                         .get_mut(&account)

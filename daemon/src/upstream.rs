@@ -53,6 +53,13 @@ pub(crate) struct Prepared {
     way: Arc<Way>,
 }
 
+impl Prepared {
+    /// Fingerprint of what the request is made with.
+    pub(crate) fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+}
+
 /// The request is full of secrets, in its body and anywhere a dialect puts them.
 impl fmt::Debug for Prepared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

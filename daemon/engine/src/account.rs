@@ -218,6 +218,7 @@ impl Account {
                 Some(candidate) => account.lost_trial(candidate, now),
                 None => {
                     account.doubt(kind);
+                    account.lost(kind);
                     account.failures = account.failures.saturating_add(1);
                 }
             }

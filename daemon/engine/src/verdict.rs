@@ -105,6 +105,11 @@ impl Account {
     pub(crate) fn unanswered(&mut self, ctx: &mut Context<'_>, kind: Kind) {
         self.doubt(kind);
         self.fail(ctx, kind, Problem::InDoubt);
+        self.lost(kind);
+    }
+
+    /// No answer is known to an attempt of this kind, whoever hung up: the provider, or a daemon that died.
+    pub(crate) fn lost(&mut self, kind: Kind) {
         if kind == Kind::Login {
             let count = &mut self.no_verdict.lost_logins;
             *count = count.saturating_add(1);

@@ -8,7 +8,9 @@ use std::sync::atomic::AtomicBool;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use tokend_dialect::Asks;
-use tokend_engine::{AccountKey, Answer, AttemptId, Event, Kind, Publication, Timestamp, WaiterId};
+use tokend_engine::{
+    AccountKey, Answer, AttemptId, Durable, Event, Kind, Publication, Timestamp, WaiterId,
+};
 use tokend_proto::{LoginSecret, SecretText};
 use tokend_store::Credential;
 
@@ -110,6 +112,21 @@ impl Task {
         };
         self.engine
             .handle_event(now, Event::Claimed(account, attempt, result));
+    }
+
+    /// Notes what a login is made with before it is sent, where logins without an answer are counted: with a daemon that dies meanwhile
+    /// it is one more of them.
+    pub(super) fn note_login(&mut self, account: AccountKey, durable: &Durable) {
+        let under_way = self.under_way.get(&account).filter(|under_way| {
+            under_way.kind == Some(Kind::Login)
+                && under_way.trial.is_none()
+                && !durable.no_verdict.is_none()
+        });
+        if let Some(prepared) = under_way.and_then(|under_way| under_way.prepared.as_ref())
+            && let Some(entry) = self.roster.entry_mut(account)
+        {
+            entry.notes.no_verdict = Some(prepared.fingerprint().into());
+        }
     }
 
     pub(super) fn send(&mut self, account: AccountKey, attempt: AttemptId) {

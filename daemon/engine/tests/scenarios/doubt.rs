@@ -255,6 +255,23 @@ fn logins_without_an_answer_stop_after_three_across_restarts() {
 }
 
 #[test]
+fn a_login_under_way_at_a_death_is_one_without_an_answer() {
+    let mut desk = Desk::with(plan());
+    desk.hold.insert(Step::Send);
+    for _ in 0..10 {
+        desk.want(A, Want::Get, None, 14_400, 14_400);
+        desk.advance(secs(14_400));
+        desk.crash(plan(), true, false);
+    }
+    assert_eq!(desk.kinds(), [Kind::Login; 3]);
+    let get = desk.get();
+    assert_eq!(desk.fault(get), Fault::LoginRequired(Missing::NoAnswer));
+    desk.hold.clear();
+    let forced = desk.force(0);
+    desk.token(forced);
+}
+
+#[test]
 fn other_failures_between_logins_without_an_answer_change_nothing() {
     let mut desk = Desk::with(plan());
     for _ in 0..3 {

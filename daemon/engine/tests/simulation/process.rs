@@ -106,7 +106,12 @@ impl World {
                 account.unrecognised_at = None;
             }
             account.unrecognised = (stored.refreshes, stored.logins);
-            account.lost_logins = stored.lost_logins;
+            // A login under way at a death is one that no answer is known to.
+            let lost = durable.is_some_and(|durable| {
+                let login = durable.intent.is_some_and(|it| it.kind == Kind::Login);
+                login && durable.candidate.is_none()
+            });
+            account.lost_logins = stored.lost_logins + u32::from(lost);
             let told = account.disk.as_ref().and_then(|record| {
                 let deferral = record.durable.deferral.filter(|deferral| deferral.told)?;
                 Some(record.anchor.truth(deferral.until))
