@@ -33,7 +33,7 @@ use crate::message::DRIVER_QUEUE;
 use crate::metrics::{self, Counters, Metrics};
 use crate::peer;
 use crate::registry::Registry;
-use crate::reload::{Cures, FileThreads, LogChoice, Reloader, names};
+use crate::reload::{self, Cures, FileThreads, LogChoice, Reloader, names};
 use crate::secrets::SecretSource;
 use crate::signals::{Asked, Incoming};
 use crate::systemd::Manager;
@@ -340,7 +340,7 @@ fn reloaded(fault: Option<Box<Fault>>) -> Event {
 fn started(accounts: usize) -> Event {
     let version = env!("CARGO_PKG_VERSION");
     Event {
-        detail: Some(format!("tokend {version}, {accounts} accounts").into()),
+        detail: Some(format!("tokend {version}, {}", reload::accounts(accounts)).into()),
         ..Event::new(AuditEvent::Start, "ok")
     }
 }

@@ -180,8 +180,10 @@ impl Reloader {
             Ok(summary) => {
                 *number = next;
                 let mut message = format!(
-                    "configuration {next} is in force: {} accounts ({} new, {} removed)",
-                    summary.accounts, summary.added, summary.removed
+                    "configuration {next} is in force: {} ({} new, {} removed)",
+                    accounts(summary.accounts),
+                    summary.added,
+                    summary.removed
                 );
                 if summary.outdated > 0 {
                     message += &match summary.outdated {
@@ -414,6 +416,14 @@ impl Reloader {
             .await
             .map_err(|error| error.to_string())?
             .map_err(|error| error.to_string())
+    }
+}
+
+/// So many accounts, in words.
+pub(crate) fn accounts(count: usize) -> String {
+    match count {
+        1 => "1 account".to_owned(),
+        more => format!("{more} accounts"),
     }
 }
 

@@ -294,7 +294,10 @@ async fn a_token_asked_for_with_other_options_is_not_served_after_a_reload_or_a_
     let daemon = Daemon::start(&site, &store).await;
     assert_eq!(daemon.get("ads").await.unwrap(), "token-1");
     let said = asks_otherwise(&daemon, &site, &with("admin")).await;
-    assert!(said.ends_with("(0 new, 0 removed)"), "{said}");
+    assert_eq!(
+        said, "configuration 2 is in force: 1 account (0 new, 0 removed)",
+        "one is one"
+    );
     let said = asks_otherwise(&daemon, &site, &with("read")).await;
     assert!(
         said.ends_with(
