@@ -228,6 +228,7 @@ impl Parts {
             files: FileThreads::new(),
             cures: Cures::new(),
             unresolved: ArcSwap::from_pointee(config.unresolved.clone()),
+            names: ArcSwap::from_pointee(config.names.clone()),
         });
         names::tell(&config.unresolved);
         let limits = config.limits;

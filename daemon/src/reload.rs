@@ -16,8 +16,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokend_config::{Account, Config, Environment, Overrides, Unresolved};
-use tokend_policy::Policy;
+use tokend_config::{Account, Config, Environment, Files, Overrides, Unresolved};
+use tokend_policy::{Directory, Names, Policy};
 use tokend_proto::{AccountName, Fault, FaultCode};
 use tokend_store::{AccountId, Store, StoreError};
 use tokio::sync::{Mutex, oneshot};
@@ -68,6 +68,8 @@ pub(crate) struct Reloader {
     pub(crate) cures: Cures,
     /// Names in the rules in force that nobody had.
     pub(crate) unresolved: ArcSwap<Vec<Unresolved>>,
+    /// Names in the rules in force, with the ids they have there.
+    pub(crate) names: ArcSwap<Names>,
 }
 
 /// What the command line said of the log, and the log itself.
@@ -216,6 +218,11 @@ impl Reloader {
         }
     }
 
+    /// Whom names belong to, now or as it was in force.
+    fn directory(&self) -> Directory {
+        Directory::system().remembering(Names::clone(&self.names.load()))
+    }
+
     async fn load_and_apply(&self) -> Result<Summary, String> {
         let (file, overrides, environment) = (
             self.file.clone(),
@@ -223,9 +230,11 @@ impl Reloader {
             self.environment.clone(),
         );
         let world = self.upstream.secrets();
+        let directory = self.directory();
         let work = move || {
             let config =
-                Config::load(&file, &overrides, &environment).map_err(|error| error.to_string())?;
+                Config::load_from(&Files::system(), directory, &file, &overrides, &environment)
+                    .map_err(|error| error.to_string())?;
             let secrets = world.with_command_timeout(config.limits.command_timeout);
             let configure =
                 Upstream::compile(&config.http, secrets).map_err(|error| error.to_string())?;
@@ -234,6 +243,7 @@ impl Reloader {
             Ok::<_, String>((config, configure, stamps, audit))
         };
         let (config, configure, stamps, audit) = self.files.run(LIMIT, work).await??;
+        names::must_be_answered(&config.unresolved, &self.unresolved.load())?;
         let summary = self
             .put_in_force(&config, LIMIT, || configure(&self.upstream))
             .await
@@ -241,6 +251,7 @@ impl Reloader {
         self.stamps.store(Arc::new(stamps));
         names::tell(&config.unresolved);
         self.unresolved.store(Arc::new(config.unresolved.clone()));
+        self.names.store(Arc::new(config.names.clone()));
         self.metrics.configure(&config.metrics);
         // The configuration is in force already; only a machine that can start no thread comes here.
         if let Err(error) = self.audit.apply(audit) {

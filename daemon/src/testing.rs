@@ -231,6 +231,7 @@ fn reloader(
         files: FileThreads::new(),
         cures: Cures::new(),
         unresolved: ArcSwap::from_pointee(config.unresolved.clone()),
+        names: ArcSwap::from_pointee(config.names.clone()),
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Component, Path};
 use std::sync::Arc;
 
 use tokend_policy::{
-    Digest, Directory, NOT_KNOWN, Permission, Permissions, Rule, UnitError, UnitPattern,
+    Answer, Digest, Directory, NOT_KNOWN, Permission, Permissions, Rule, UnitError, UnitPattern,
 };
 
 use super::marks::Marks;
@@ -95,11 +95,14 @@ fn rule(
     };
     let user = section.take("user");
     let has_user = user.is_some();
-    rule.user =
-        user.and_then(|who| named(&who, NameKind::User, mistakes, |name| directory.user(name)));
+    rule.user = user.and_then(|who| {
+        named(&who, NameKind::User, mistakes, |name| {
+            directory.ask_user(name)
+        })
+    });
     rule.group = section.take("group").and_then(|who| {
         named(&who, NameKind::Group, mistakes, |name| {
-            directory.group(name)
+            directory.ask_group(name)
         })
     });
     rule.unit = section
@@ -139,12 +142,14 @@ fn named(
     who: &Value<'_>,
     kind: NameKind,
     mistakes: &mut Mistakes,
-    find: impl FnOnce(&str) -> Option<u32>,
+    find: impl FnOnce(&str) -> Answer,
 ) -> Option<u32> {
     let name = who.name_or_number(mistakes)?;
-    find(&name).or_else(|| {
+    let answer = find(&name);
+    answer.id().or_else(|| {
         if NameKind::allows(&name) {
-            mistakes.unresolved(kind, &name, || who.position());
+            let answered = answer == Answer::Nobody;
+            mistakes.unresolved(kind, &name, answered, || who.position());
             return Some(NOT_KNOWN);
         }
         let kind = kind.as_str();

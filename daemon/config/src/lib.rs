@@ -51,7 +51,7 @@ pub use secret_ref::{COMMAND_TIMEOUT, FileMode, SecretPlace, SecretRef};
 pub use settings::{Http, Limits, Log};
 pub use unresolved::{NameKind, Unresolved};
 
-use tokend_policy::{Directory, Policy};
+use tokend_policy::{Directory, Names, Policy};
 
 /// Everything that was configured.
 #[derive(Debug)]
@@ -80,6 +80,8 @@ pub struct Config {
     pub files: Vec<PathBuf>,
     /// Names in rules that nobody has now, which match nobody; the first fifty.
     pub unresolved: Vec<Unresolved>,
+    /// Names in rules, with the ids they have.
+    pub names: Names,
 }
 
 /// What the command line says; it comes before the configuration.

@@ -80,6 +80,7 @@ pub(super) fn load(
         reader,
         ..
     } = accounts;
+    let names = reader.directory.names();
     let mut http = head.http;
     let named = reader
         .proxies()
@@ -110,6 +111,7 @@ pub(super) fn load(
         accounts: found,
         files: read.iter().map(|file| file.path.to_path_buf()).collect(),
         unresolved,
+        names,
     })
 }
 

@@ -218,13 +218,19 @@ impl Mistakes {
         &mut self,
         kind: NameKind,
         name: &str,
+        answered: bool,
         position: impl FnOnce() -> String,
     ) {
+        // Whether any was not answered decides about a reload, so it is not among those that are left out.
+        if self.unresolved.len() == MOST && !answered {
+            self.unresolved.pop();
+        }
         let known = |it: &Unresolved| it.kind == kind && *it.name == *name;
         if self.unresolved.len() < MOST && !self.unresolved.iter().any(known) {
             self.unresolved.push(Unresolved {
                 kind,
                 name: name.into(),
+                answered,
                 position: position().into(),
             });
         }

@@ -21,10 +21,22 @@ pub enum NameKind {
 pub struct Unresolved {
     pub(super) kind: NameKind,
     pub(super) name: Box<str>,
+    /// Whether that nobody has it is an answer, and not the lack of one.
+    pub(super) answered: bool,
     pub(super) position: Box<str>,
 }
 
 impl Unresolved {
+    /// Whether it is not known because nobody answers.
+    pub fn is_unanswered(&self) -> bool {
+        !self.answered
+    }
+
+    /// Whether the other is about the same name, wherever it stands.
+    pub fn is_about_the_same(&self, other: &Self) -> bool {
+        self.kind == other.kind && self.name == other.name
+    }
+
     /// Whether somebody has it by now. May wait, for seconds, for a service that knows names.
     pub fn is_known_to(&self, directory: &mut Directory) -> bool {
         match self.kind {
@@ -39,9 +51,16 @@ impl fmt::Display for Unresolved {
         let Self {
             kind,
             name,
+            answered,
             position,
         } = self;
         let kind = kind.as_str();
+        if !answered {
+            return write!(
+                f,
+                "{position}: nobody answers who the {kind} `{name}` is: see to the service that knows names, or write the number"
+            );
+        }
         write!(
             f,
             "{position}: there is no {kind} `{name}` on this machine now, so the rule matches nobody until there is"

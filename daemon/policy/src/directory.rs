@@ -1,6 +1,8 @@
 //! The user and group databases of the system.
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::thread;
@@ -10,11 +12,14 @@ use std::time::Duration;
 pub const NOT_KNOWN: u32 = u32::MAX;
 
 /// How long a name may take. What answers may be a directory service that is not up yet, or hangs; after the first name that takes longer
-/// it is not asked again by this [`Directory`].
+/// it is not asked again by this [`Directory`], which goes by the system's own files from there on.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How many threads may be left to wait for an answer.
 const MOST_WAITING: usize = 4;
+
+/// The longest of the system's own files that is read.
+const LONGEST_FILE: u64 = 16 << 20;
 
 /// Those that wait.
 static WAITING: AtomicUsize = AtomicUsize::new(0);
@@ -26,8 +31,48 @@ static WAITING: AtomicUsize = AtomicUsize::new(0);
 #[derive(Debug)]
 pub struct Directory {
     source: Source,
-    users: HashMap<Box<str>, Option<u32>>,
-    groups: HashMap<Box<str>, Option<u32>>,
+    users: HashMap<Box<str>, Answer>,
+    groups: HashMap<Box<str>, Answer>,
+    before: Names,
+}
+
+/// What is known of a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// The id of who has it.
+    Known(u32),
+    /// Nobody has it.
+    Nobody,
+    /// Who would know does not answer.
+    None,
+}
+
+impl Answer {
+    /// The id, where it is known.
+    pub fn id(self) -> Option<u32> {
+        match self {
+            Self::Known(id) => Some(id),
+            Self::Nobody | Self::None => None,
+        }
+    }
+
+    fn of(found: Option<u32>) -> Self {
+        found.map_or(Self::Nobody, Self::Known)
+    }
+
+    fn or_as_before(self, before: &HashMap<Box<str>, u32>, name: &str) -> Self {
+        match self {
+            Self::None => before.get(name).map_or(self, |id| Self::Known(*id)),
+            answer => answer,
+        }
+    }
+}
+
+/// Names with the ids they had when they were asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Names {
+    users: HashMap<Box<str>, u32>,
+    groups: HashMap<Box<str>, u32>,
 }
 
 #[derive(Debug)]
@@ -39,6 +84,35 @@ enum Source {
 }
 
 impl Directory {
+    /// One whose name service does not answer, so that only what the system's own files have is known.
+    pub fn silent() -> Self {
+        Self::new(Source::Silent)
+    }
+
+    /// The same, where a name that is not answered keeps the id it had.
+    #[must_use]
+    pub fn remembering(self, before: Names) -> Self {
+        Self { before, ..self }
+    }
+
+    /// Whether so many threads wait for an answer that no more are asked for.
+    pub fn is_stuck() -> bool {
+        WAITING.load(Ordering::Relaxed) >= MOST_WAITING
+    }
+
+    /// The names that are known so far.
+    pub fn names(&self) -> Names {
+        let known = |of: &HashMap<Box<str>, Answer>| {
+            of.iter()
+                .filter_map(|(name, answer)| Some((name.clone(), answer.id()?)))
+                .collect()
+        };
+        Names {
+            users: known(&self.users),
+            groups: known(&self.groups),
+        }
+    }
+
     /// The databases behind getpwnam(3) and getgrnam(3).
     pub fn system() -> Self {
         Self::new(Source::System)
@@ -51,22 +125,41 @@ impl Directory {
 
     /// The id of a user told by name or number. `None` when there is no such name; a number need not have one.
     pub fn user(&mut self, user: &str) -> Option<u32> {
+        self.ask_user(user).id()
+    }
+
+    /// The same, where it matters why it is not known.
+    pub fn ask_user(&mut self, user: &str) -> Answer {
         if let Some(known) = self.users.get(user) {
             return *known;
         }
-        let uid = number(user).or_else(|| self.source.uid(user));
-        self.users.insert(user.into(), uid);
-        uid
+        let answer = match number(user) {
+            Some(id) => Answer::Known(id),
+            None => self.source.uid(user).or_as_before(&self.before.users, user),
+        };
+        self.users.insert(user.into(), answer);
+        answer
     }
 
     /// The id of a group told by name or number. `None` when there is no such name; a number need not have one.
     pub fn group(&mut self, group: &str) -> Option<u32> {
+        self.ask_group(group).id()
+    }
+
+    /// The same, where it matters why it is not known.
+    pub fn ask_group(&mut self, group: &str) -> Answer {
         if let Some(known) = self.groups.get(group) {
             return *known;
         }
-        let gid = number(group).or_else(|| self.source.gid(group));
-        self.groups.insert(group.into(), gid);
-        gid
+        let answer = match number(group) {
+            Some(id) => Answer::Known(id),
+            None => self
+                .source
+                .gid(group)
+                .or_as_before(&self.before.groups, group),
+        };
+        self.groups.insert(group.into(), answer);
+        answer
     }
 
     /// The name of a user of the system.
@@ -97,41 +190,62 @@ impl Directory {
             source,
             users: HashMap::new(),
             groups: HashMap::new(),
+            before: Names::default(),
         }
     }
 }
 
 impl Source {
-    fn uid(&mut self, name: &str) -> Option<u32> {
+    fn uid(&mut self, name: &str) -> Answer {
+        let asked = name.to_owned();
+        let question = move || uzers::get_user_by_name(&asked).map(|user| user.uid());
         match self {
-            Self::System => {
-                let name = name.to_owned();
-                self.ask(move || uzers::get_user_by_name(&name).map(|user| user.uid()))
-            }
-            Self::Silent => None,
-            Self::Fixed(users, _) => find(users, name),
+            Self::System => self.ask(question, "/etc/passwd", name),
+            Self::Silent => own("/etc/passwd", name),
+            Self::Fixed(users, _) => Answer::of(find(users, name)),
         }
     }
 
-    fn gid(&mut self, name: &str) -> Option<u32> {
+    fn gid(&mut self, name: &str) -> Answer {
+        let asked = name.to_owned();
+        let question = move || uzers::get_group_by_name(&asked).map(|group| group.gid());
         match self {
-            Self::System => {
-                let name = name.to_owned();
-                self.ask(move || uzers::get_group_by_name(&name).map(|group| group.gid()))
-            }
-            Self::Silent => None,
-            Self::Fixed(_, groups) => find(groups, name),
+            Self::System => self.ask(question, "/etc/group", name),
+            Self::Silent => own("/etc/group", name),
+            Self::Fixed(_, groups) => Answer::of(find(groups, name)),
         }
     }
 
     /// Asks in a thread of its own, which is left behind where no answer comes.
-    fn ask(&mut self, question: impl FnOnce() -> Option<u32> + Send + 'static) -> Option<u32> {
-        let answer = within(PATIENCE, question);
-        if answer.is_none() {
-            *self = Self::Silent;
+    fn ask(
+        &mut self,
+        question: impl FnOnce() -> Option<u32> + Send + 'static,
+        file: &str,
+        name: &str,
+    ) -> Answer {
+        if let Some(found) = within(PATIENCE, question) {
+            return Answer::of(found);
         }
-        answer.flatten()
+        *self = Self::Silent;
+        own(file, name)
     }
+}
+
+/// What one of the system's own files has, which needs no service: names there are known whatever else is silent.
+fn own(file: &str, name: &str) -> Answer {
+    let mut text = Vec::new();
+    let read = File::open(file).and_then(|file| file.take(LONGEST_FILE).read_to_end(&mut text));
+    let id = read
+        .ok()
+        .and_then(|_| entry(&String::from_utf8_lossy(&text), name));
+    id.map_or(Answer::None, Answer::Known)
+}
+
+/// The third field of the line whose first is the name: passwd(5), group(5).
+fn entry(text: &str, name: &str) -> Option<u32> {
+    let mut lines = text.lines().map(|line| line.split(':'));
+    let mut fields = lines.find_map(|mut fields| (fields.next()? == name).then_some(fields))?;
+    number(fields.nth(1)?)
 }
 
 /// What a question comes to, if it does in time.
@@ -210,14 +324,33 @@ mod tests {
             None,
             "no more threads are left behind"
         );
+        assert!(Directory::is_stuck());
         drop(ends);
         while WAITING.load(Ordering::Relaxed) > 0 {
             thread::yield_now();
         }
         assert_eq!(within(PATIENCE, || 1), Some(1));
-        let mut silent = Directory::new(Source::Silent);
-        assert_eq!(silent.user("root"), None);
+        let mut silent = Directory::silent();
+        assert_eq!(silent.ask_user("nobody-local"), Answer::None);
+        assert_eq!(silent.ask_user("root"), Answer::Known(0), "a local name");
+        assert_eq!(silent.ask_group("root"), Answer::Known(0));
         assert_eq!(silent.user("0"), Some(0), "a number needs nobody");
+    }
+
+    #[test]
+    fn a_name_that_is_not_answered_keeps_the_id_it_had_and_one_that_is_gone_does_not() {
+        let mut before = Directory::fixed(vec![("remote", 7000)], vec![("remote-staff", 7001)]);
+        before.user("remote");
+        before.group("remote-staff");
+        let mut silent = Directory::silent().remembering(before.names());
+        assert_eq!(silent.user("remote"), Some(7000));
+        assert_eq!(silent.group("remote-staff"), Some(7001));
+        assert_eq!(silent.ask_group("remote"), Answer::None, "no group");
+        let nobody = Directory::fixed(Vec::new(), Vec::new());
+        let mut gone = nobody.remembering(before.names());
+        assert_eq!(gone.ask_user("remote"), Answer::Nobody);
+        assert_eq!(entry("a:x:5:1::/:\nab:x:6:1::/:\n+::::\n", "ab"), Some(6));
+        assert_eq!(entry("a:x\nb:x:no:1\n", "b"), None);
     }
 
     #[test]

@@ -24,10 +24,29 @@ pub(crate) fn tell(unresolved: &[Unresolved]) {
     }
 }
 
+/// Refuses a configuration with a name that nobody answers for: it would let nobody in by it, who was let in before. Not where the rules
+/// in force have the name as one that nobody has: then nothing is lost, and what else is changed may be to take a right away.
+///
+/// # Errors
+/// The first of them.
+pub(super) fn must_be_answered(now: &[Unresolved], in_force: &[Unresolved]) -> Result<(), String> {
+    let known = |name: &Unresolved| in_force.iter().any(|it| it.is_about_the_same(name));
+    let lost = now.iter().find(|name| name.is_unanswered() && !known(name));
+    lost.map_or(Ok(()), |name| Err(name.to_string()))
+}
+
 /// Tries the names again, for as long as the daemon runs.
 pub(crate) async fn keep_trying(reloader: Arc<Reloader>) {
+    let mut told = false;
     loop {
         tokio::time::sleep(EVERY).await;
+        let stuck = Directory::is_stuck();
+        if stuck && !told {
+            tracing::warn!(
+                "the service that knows names has not answered: names that /etc/passwd and /etc/group do not have are not asked for until it does; restart it, and tokend if that does not help"
+            );
+        }
+        told = stuck;
         try_again(&reloader).await;
     }
 }
@@ -54,5 +73,41 @@ pub(crate) async fn try_again(reloader: &Reloader) {
         Ok((true, false)) => tracing::info!(
             "a name of a rule is known now, and the configuration on disk is another one: load it with tokenctl reload"
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokend_config::{Config, Environment, Files, Overrides};
+
+    use super::*;
+
+    #[test]
+    fn a_reload_is_refused_where_nobody_answers_for_a_name_that_is_new() {
+        let text = "admin = [{ user = \"remote-one\" }, { group = \"root\" }]\n";
+        let unresolved = |directory| {
+            let read = Config::load_from(
+                &Files::fixed([("/t.toml".into(), text.into())]),
+                directory,
+                "/t.toml".as_ref(),
+                &Overrides::default(),
+                &Environment::default(),
+            );
+            read.expect("no mistake").unresolved
+        };
+        let silent = unresolved(Directory::silent());
+        assert_eq!(silent.len(), 1, "the local name is known");
+        let told = must_be_answered(&silent, &[]).unwrap_err();
+        assert_eq!(
+            told,
+            "/t.toml:1:19: nobody answers who the user `remote-one` is: see to the service that knows names, or write the number"
+        );
+        assert_eq!(must_be_answered(&silent, &silent), Ok(()));
+        let nobody = unresolved(Directory::fixed(Vec::new(), vec![("root", 0)]));
+        assert_eq!(must_be_answered(&nobody, &[]), Ok(()), "that is an answer");
+        let mut before = Directory::fixed(vec![("remote-one", 7000)], Vec::new());
+        before.user("remote-one");
+        let kept = unresolved(Directory::silent().remembering(before.names()));
+        assert!(kept.is_empty(), "it keeps the id it has in force");
     }
 }
