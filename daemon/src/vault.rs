@@ -137,6 +137,9 @@ pub(crate) fn restore(record: &Record, clock: &Clock) -> Restored {
                 store::CandidateKind::RefreshToken => Kind::Refresh,
                 store::CandidateKind::Password | store::CandidateKind::ClientSecret => Kind::Login,
             },
+            same: candidate.kind == store::CandidateKind::RefreshToken
+                && (credential.refresh_token.as_ref())
+                    .is_some_and(|held| held.expose_secret() == candidate.secret.expose_secret()),
         }),
         spare: credential.spare_refresh_token.is_some(),
         block: record.block.as_ref().map(|block| match block.reason {

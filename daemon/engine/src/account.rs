@@ -140,6 +140,8 @@ pub(crate) struct Trial {
     pub(crate) demand: Demand,
     pub(crate) kind: Kind,
     pub(crate) can_login: bool,
+    /// Whether it is the refresh token that is held, entered again.
+    pub(crate) same: bool,
     /// Whether whoever entered it has been answered before it was over.
     pub(crate) told: bool,
 }
@@ -214,7 +216,7 @@ impl Account {
         };
         if let Some(Intent { kind, attempt }) = stored.intent {
             // The daemon died between the intent and the outcome: the request may have been answered.
-            match stored.candidate.filter(|it| it.attempt == attempt) {
+            match (stored.candidate).filter(|it| it.attempt == attempt && !it.same) {
                 Some(candidate) => account.lost_trial(candidate, now),
                 None => {
                     account.doubt(kind);
@@ -297,7 +299,11 @@ impl Account {
             refresh: self.refresh,
             candidate: intent
                 .zip(self.trial)
-                .map(|(Intent { attempt, kind }, _)| Candidate { attempt, kind }),
+                .map(|(Intent { attempt, kind }, trial)| Candidate {
+                    attempt,
+                    kind,
+                    same: trial.same,
+                }),
             spare: self.spare,
             block: self.block,
             problem: self.problem,

@@ -61,6 +61,8 @@ pub struct Candidate {
     pub attempt: AttemptId,
     /// Of which kind that attempt is: a refresh token is tried by a refresh, anything else by a login.
     pub kind: Kind,
+    /// Whether it is the refresh token that is held: whatever comes of the attempt came of that one.
+    pub same: bool,
 }
 
 /// The two ways to obtain a grant.

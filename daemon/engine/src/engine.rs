@@ -113,6 +113,7 @@ impl Engine {
                             false => Kind::Login,
                         },
                         can_login,
+                        same: false,
                         told: false,
                     }),
                 );
@@ -123,6 +124,9 @@ impl Engine {
                 can_login,
             } => {
                 self.wish(now, account, Wish::Forget { waiter, can_login });
+            }
+            Event::EnteredAgain(key, attempt) => {
+                self.with(now, key, |it, _| it.entered_again(attempt));
             }
             Event::Claimed(key, attempt, result) => {
                 self.with(now, key, |it, ctx| it.claimed(ctx, attempt, result))

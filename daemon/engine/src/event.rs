@@ -47,6 +47,8 @@ pub enum Event {
         /// Whether a refresh asks otherwise too.
         by_refresh: bool,
     },
+    /// What the attempt being claimed tries is the refresh token that is held, entered again. Told before `Claimed`.
+    EnteredAgain(AccountKey, AttemptId),
     /// An account is no longer configured. What is stored of it stays.
     Remove(AccountKey),
     /// Somebody wants a token.

@@ -10,6 +10,7 @@ use crate::backoff::told;
 use crate::durable::{Block, Candidate, Kind, RefreshToken};
 use crate::effect::{Fate, Fault, Keeping, Problem, Unproved, Unproven, Verdict};
 use crate::event::{Answer, Attempt, Cause, ClaimRefusal};
+use crate::ids::AttemptId;
 use crate::plan::Reuse;
 use crate::time::Timestamp;
 use crate::verdict::NoVerdict;
@@ -82,6 +83,16 @@ impl Account {
         }
     }
 
+    /// What this attempt is about to try is the refresh token that is held.
+    pub(crate) fn entered_again(&mut self, id: AttemptId) {
+        let Phase::Claiming(attempt) = self.phase else {
+            return;
+        };
+        if let Some(trial) = self.trial.as_mut().filter(|_| attempt.id == id) {
+            trial.same = attempt.kind == Kind::Refresh && self.refresh.is_some();
+        }
+    }
+
     /// The provider answered the request that was made with what was entered, or did not.
     pub(crate) fn conclude(
         &mut self,
@@ -132,7 +143,24 @@ impl Account {
         trial: Trial,
         answer: Answer,
     ) -> Keeping {
-        if matches!(answer, Answer::Renewed { .. }) {
+        let unknown = matches!(
+            answer,
+            Answer::MaybeSent
+                | Answer::Misbehaved {
+                    maybe_processed: true
+                }
+        );
+        let renewed = matches!(answer, Answer::Renewed { .. });
+        let refused = answer == Answer::RefreshRejected;
+        if trial.same && (renewed || unknown || refused) {
+            // Sent, spent or refused was what is held: kept beside as well, it would be presented twice.
+            self.take_failure(ctx, attempt, answer);
+            return match refused {
+                true => Keeping::Dropped,
+                false => Keeping::InPlace,
+            };
+        }
+        if renewed {
             // Accepted, and it brought a refresh token; but no access token to replace the one held with.
             if self.holds(ctx.now) {
                 self.spare = true;
@@ -142,14 +170,6 @@ impl Account {
             self.take_place(ctx, attempt, answer);
             return Keeping::InPlace;
         }
-        let unknown = matches!(
-            answer,
-            Answer::MaybeSent
-                | Answer::Misbehaved {
-                    maybe_processed: true
-                }
-        );
-        let refused = answer == Answer::RefreshRejected;
         if attempt.kind == Kind::Refresh && !refused && !self.holds(ctx.now) {
             self.take_place(ctx, attempt, answer);
             return Keeping::InPlace;

@@ -52,6 +52,11 @@ impl Task {
         };
         let entered = under_way.and_then(|under_way| under_way.entered.clone());
         let configured = Arc::clone(&entry.slot.account);
+        if entered.as_ref().is_some_and(|it| is_held(it, &credential)) {
+            let now = self.clock.steady();
+            self.engine
+                .handle_event(now, Event::EnteredAgain(account, attempt));
+        }
         let asks = configured.asks;
         let access_token = entry
             .slot
@@ -298,6 +303,14 @@ impl Task {
             remark: entry.notes.remark(publication.held.grant),
         });
     }
+}
+
+/// Whether what a person entered is the refresh token that is held.
+fn is_held(entered: &LoginSecret, credential: &Credential) -> bool {
+    let LoginSecret::RefreshToken(entered) = entered else {
+        return false;
+    };
+    (credential.refresh_token.as_ref()).is_some_and(|held| held.expose_secret() == entered.expose())
 }
 
 impl UnderWay {

@@ -293,7 +293,11 @@ fn what_a_person_entered_is_stored_with_its_intent_takes_its_place_and_is_forgot
     let durable = Durable {
         last_attempt: attempt,
         intent: Some(Intent { attempt, kind }),
-        candidate: Some(Candidate { attempt, kind }),
+        candidate: Some(Candidate {
+            attempt,
+            kind,
+            same: false,
+        }),
         ..Durable::default()
     };
     it.hand(Job::Write(Box::new(Write {

@@ -83,6 +83,7 @@ fn facts(now: Timestamp) -> impl Strategy<Value = Durable> {
                 candidate: intent.filter(|_| tried).map(|kind| Candidate {
                     attempt: AttemptId(last),
                     kind,
+                    same: false,
                 }),
                 spare,
                 block,

@@ -559,3 +559,40 @@ fn a_refresh_token_that_is_granted_says_nothing_of_whether_a_login_is_possible()
     );
     assert_eq!(desk.kinds().last(), Some(&Kind::Refresh));
 }
+
+/// What came of the refresh token that is held when it was entered again.
+fn entered_again(answer: Answer) -> (Keeping, Desk) {
+    let mut desk = holding(true);
+    desk.hold.insert(Step::Claim);
+    let entered = desk.enter(true);
+    let Some(Effect::Claim(key, id, ..)) = desk.held.pop_front() else {
+        panic!("nothing is claimed");
+    };
+    desk.hold.clear();
+    desk.answers.push_back(answer);
+    desk.tell(Event::EnteredAgain(key, id));
+    desk.tell(Event::Claimed(key, id, Ok(())));
+    (desk.unproven(entered).1, desk)
+}
+
+#[test]
+fn what_comes_of_a_refresh_token_that_is_entered_again_came_of_the_one_held() {
+    for answer in UNKNOWN {
+        let (kept, mut desk) = entered_again(answer);
+        assert_eq!((kept, desk.store[&A].spare), (Keeping::InPlace, false));
+        assert!(desk.store[&A].refresh.is_some_and(|it| it.in_doubt));
+        desk.advance(secs(3600));
+        let next = desk.force(0);
+        desk.token(next);
+        assert_eq!(desk.kinds()[2], Kind::Login, "it is not sent again");
+    }
+    let (kept, desk) = entered_again(Answer::RefreshRejected);
+    assert_eq!((kept, desk.store[&A].spare), (Keeping::Dropped, false));
+    assert!(desk.store[&A].refresh.is_some_and(|it| it.refused));
+    let (kept, desk) = entered_again(Answer::Renewed {
+        refresh_lifetime: None,
+        misconfigured: false,
+    });
+    assert_eq!((kept, desk.store[&A].spare), (Keeping::InPlace, false));
+    assert!(desk.store[&A].refresh.is_some_and(|it| !it.in_doubt));
+}

@@ -129,3 +129,35 @@ async fn a_reload_while_a_password_is_tried_decides_whether_a_login_is_possible(
     assert_eq!(fault.code, FaultCode::LoginRequired, "{fault:?}");
     assert_eq!(provider.seen().len(), 3);
 }
+
+#[tokio::test]
+async fn a_refresh_token_that_is_entered_again_is_held_once() {
+    for killed in [false, true] {
+        let provider = Provider::start().await;
+        let (site, store) = (site(&provider), MemoryStore::new());
+        let daemon = Daemon::start(&site, &store).await;
+        assert_eq!(daemon.get("ads").await.unwrap(), "token-1");
+        let id = record_id(&site.account()).unwrap();
+        if killed {
+            provider.then(Act::Hang);
+            let text = SecretText::new("refresh-1").unwrap();
+            let login = Request::Login {
+                account: name("ads"),
+                secret: LoginSecret::RefreshToken(text),
+            };
+            let owner = crate::testing::peer(crate::testing::OWNER);
+            let _waiting = daemon.desk.handle(&owner, login);
+            provider.asked(2).await;
+            daemon.stop().await;
+            store.restart();
+            Daemon::start(&site, &store).await.drain().await;
+        } else {
+            provider.then(Act::ResetAfter);
+            enter(&daemon, LoginSecret::RefreshToken, "refresh-1").await;
+            daemon.drain().await;
+        }
+        let credential = store.read(&id).unwrap().unwrap().1.credential;
+        assert!(credential.refresh_in_doubt, "{killed}");
+        assert!(credential.spare_refresh_token.is_none(), "{killed}");
+    }
+}
