@@ -33,6 +33,9 @@ pub(crate) struct Notes {
     pub(crate) fingerprint: Option<Box<str>>,
     /// Fingerprint of what the last attempt without a verdict was made with: of a login, if there was one.
     pub(crate) no_verdict: Option<Box<str>>,
+    /// Fingerprint of what the last login was made with that the provider refused. It counts where the engine says that logins stopped for
+    /// that.
+    pub(crate) refused: Option<Box<str>>,
     /// Which secrets a person entered.
     pub(crate) entered: Entered,
     /// What was asked for of which what is held came; `None` where that is not known.
@@ -57,6 +60,16 @@ impl Notes {
             }
         } else if matches!(answer, Answer::Granted(_)) {
             self.no_verdict = None;
+        } else if answer == Answer::CredentialRejected && login(fingerprint) {
+            self.refused = Some(fingerprint.into());
+        }
+    }
+
+    /// The fingerprint of what attempts without a verdict were made with.
+    fn made_with(&self, no_verdict: NoVerdict) -> Option<&str> {
+        match no_verdict.login_refused {
+            true => self.refused.as_deref(),
+            false => self.no_verdict.as_deref(),
         }
     }
 
@@ -71,7 +84,7 @@ impl Notes {
                 Some(self.fingerprint.clone().unwrap_or_default())
             }
             None if no_verdict.is_none() => None,
-            None => self.no_verdict.clone(),
+            None => self.made_with(no_verdict).map(Into::into),
         }
     }
 }
@@ -160,8 +173,15 @@ pub(crate) fn restore(record: &Record, clock: &Clock) -> Restored {
                 logins: stored.logins,
                 logins_from: stored.logins_from.map(at),
                 lost_logins: stored.lost_logins,
+                login_refused: stored.login_refused,
             }),
     };
+    let made_with: Option<Box<str>> = record
+        .no_verdict
+        .as_ref()
+        .map(|stored| stored.fingerprint.as_str())
+        .filter(|fingerprint| !fingerprint.is_empty())
+        .map(Into::into);
     let notes = Notes {
         was_short: false,
         last_attempt: record.last_attempt.clone(),
@@ -170,12 +190,8 @@ pub(crate) fn restore(record: &Record, clock: &Clock) -> Restored {
             .block
             .as_ref()
             .map(|block| block.fingerprint.as_str().into()),
-        no_verdict: record
-            .no_verdict
-            .as_ref()
-            .map(|stored| stored.fingerprint.as_str())
-            .filter(|fingerprint| !fingerprint.is_empty())
-            .map(Into::into),
+        no_verdict: made_with.clone(),
+        refused: made_with,
         entered: entered(record),
         asks: record.asks.as_deref().and_then(Asks::parse),
     };
@@ -287,7 +303,11 @@ pub(crate) fn update(
         logins: durable.no_verdict.logins,
         logins_from: durable.no_verdict.logins_from.map(wall),
         lost_logins: durable.no_verdict.lost_logins,
-        fingerprint: notes.no_verdict.as_deref().unwrap_or_default().to_owned(),
+        login_refused: durable.no_verdict.login_refused,
+        fingerprint: notes
+            .made_with(durable.no_verdict)
+            .unwrap_or_default()
+            .to_owned(),
     });
     record.asks = notes.asks.map(|asks| asks.to_string());
     record.told = notes.told.as_deref().map(str::to_owned);

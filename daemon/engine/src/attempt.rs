@@ -323,7 +323,10 @@ impl Account {
         self.renewing = false;
         self.ahead = None;
         self.block = None;
-        self.no_verdict = NoVerdict::default();
+        self.no_verdict = match attempt.kind {
+            Kind::Refresh => self.no_verdict.of_logins(),
+            Kind::Login => NoVerdict::default(),
+        };
         match (facts.refresh_token, attempt.kind) {
             (true, _) => self.renew(attempt, facts.refresh_lifetime),
             // A refresh that brings no refresh token leaves the one used in force (RFC 6749, section 6). One that brings another which
@@ -377,6 +380,9 @@ impl Account {
                 if let Some(wait) = retry_after {
                     self.deferral = Some(told(wait, ctx.now));
                 }
+            }
+            Answer::CredentialRejected if self.was_a_probe(attempt.kind, ctx.now) => {
+                self.no_verdict.login_refused = true;
             }
             Answer::CredentialRejected => self.stop(Block::CredentialRejected),
             Answer::Misconfigured => self.stop(Block::Misconfigured),

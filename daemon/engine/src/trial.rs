@@ -13,7 +13,6 @@ use crate::event::{Answer, Attempt, Cause, ClaimRefusal};
 use crate::ids::AttemptId;
 use crate::plan::Reuse;
 use crate::time::Timestamp;
-use crate::verdict::NoVerdict;
 use crate::waiting::settle;
 
 /// A refresh token about which nothing is known yet.
@@ -202,7 +201,7 @@ impl Account {
         self.refresh = Some(NEW);
         self.unsendable = false;
         self.problem = None;
-        self.no_verdict = NoVerdict::default();
+        self.no_verdict = self.no_verdict.of_logins();
         let before = self.block.take();
         self.take_failure(ctx, attempt, answer);
         if self.block.is_none() && self.choose(ctx.now) != Ok(Kind::Refresh) {
@@ -233,7 +232,7 @@ impl Account {
         }
         self.fate = Some(Fate::Takes);
         self.refresh = Some(NEW);
-        self.no_verdict = NoVerdict::default();
+        self.no_verdict = self.no_verdict.of_logins();
         self.doubt(Kind::Refresh);
         self.failures = self.failures.saturating_add(1);
         let before = self.block.take();

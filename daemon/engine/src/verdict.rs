@@ -35,6 +35,9 @@ pub struct NoVerdict {
     pub logins_from: Option<Timestamp>,
     /// Logins to which no answer came.
     pub lost_logins: u32,
+    /// Whether the provider refused a login that was tried for such refreshes: no more of them, while the refreshes go on. No refresh
+    /// changes that, and neither does what a refresh brings.
+    pub login_refused: bool,
 }
 
 impl NoVerdict {
@@ -58,14 +61,26 @@ impl NoVerdict {
 
     /// Why no login is made any more by itself.
     pub(crate) fn stop(&self) -> Option<Missing> {
+        if self.login_refused {
+            return Some(Missing::CredentialRejected);
+        }
         if self.lost_logins >= LOGINS {
             return Some(Missing::NoAnswer);
         }
         (self.logins >= LOGINS).then_some(Missing::Unrecognised)
     }
 
-    /// A person says so: once more.
-    pub(crate) fn once_more(&mut self) {
+    /// What is left of it where a refresh token proved itself or came: what a login is made with is as it was.
+    pub(crate) fn of_logins(self) -> Self {
+        Self {
+            login_refused: self.login_refused,
+            ..Self::default()
+        }
+    }
+
+    /// A person says so: once more. Where a refresh is what is made then, a login that was refused stays so.
+    pub(crate) fn once_more(&mut self, refreshes: bool) {
+        self.login_refused &= refreshes;
         self.logins = self.logins.min(LOGINS - 1);
         self.lost_logins = self.lost_logins.min(LOGINS - 1);
     }
@@ -122,6 +137,13 @@ impl Account {
         if kind == Kind::Login {
             self.probed = self.no_verdict.refreshes;
         }
+    }
+
+    /// Whether the refreshes go on although the provider refused this attempt: a login that was tried in the place of one, of whose token
+    /// nothing is known but that something in front of the provider answered.
+    pub(crate) fn was_a_probe(&self, kind: Kind, now: Timestamp) -> bool {
+        let undoubted = self.usable(now).is_some_and(|refresh| !refresh.in_doubt);
+        kind == Kind::Login && undoubted && !self.outdated
     }
 
     /// Whether a login is to be tried although there is a refresh token: what refused that one may have been the provider after all.

@@ -41,7 +41,7 @@ impl Account {
                     refresh.refused = true;
                 }
             }
-            Want::Forced => self.insist(),
+            Want::Forced => self.insist(ctx.now),
             _ => {}
         }
         // A grant that is not published yet is not stored yet: whoever asks meanwhile waits for that.
@@ -102,7 +102,7 @@ impl Account {
 
     /// A person says so: what the account was blocked for may be tried again, and with nothing to log in with so may a refresh token
     /// that was refused.
-    fn insist(&mut self) {
+    fn insist(&mut self, now: Timestamp) {
         if !matches!(self.phase, Phase::Resting) {
             return;
         }
@@ -110,7 +110,8 @@ impl Account {
             self.dirty = true;
         }
         if self.no_verdict.stop().is_some() {
-            self.no_verdict.once_more();
+            let refreshes = self.choose(now) == Ok(Kind::Refresh);
+            self.no_verdict.once_more(refreshes);
             self.dirty = true;
         }
         if let Some(refresh) = self.refresh.as_mut().filter(|_| !self.can_login) {

@@ -95,6 +95,7 @@ fn facts(now: Timestamp) -> impl Strategy<Value = Durable> {
                     logins: no_verdict.1,
                     logins_from: no_verdict.2,
                     lost_logins: no_verdict.3,
+                    login_refused: no_verdict.1 % 2 == 1,
                 },
             },
         )

@@ -222,6 +222,9 @@ pub struct NoVerdict {
     /// Logins to which no answer came.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub lost_logins: u32,
+    /// Whether the provider refused a login while refreshes went on: no more of them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub login_refused: bool,
     /// Fingerprint of what the last of them was made with: when it changes, they count no more.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub fingerprint: String,

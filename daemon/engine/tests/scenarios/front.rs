@@ -282,3 +282,38 @@ fn while_no_login_can_be_sent_the_pauses_of_refreshes_grow_and_logins_are_tried_
     );
     assert!(sent[8].0 - sent[7].0 >= 32 * 60, "{sent:?}");
 }
+
+#[test]
+fn a_login_that_is_refused_stops_logins_and_not_the_refreshes_it_was_tried_for() {
+    let mut desk = about_to_probe();
+    desk.answers.extend([
+        Answer::CredentialRejected,
+        Answer::Unrecognised,
+        Answer::Unrecognised,
+    ]);
+    desk.want(A, Want::Forced, None, HOUR, HOUR);
+    desk.advance(secs(12 * 60));
+    assert!(desk.view().no_verdict.login_refused && desk.view().block.is_none());
+    desk.crash(plan(), true, false);
+    let again = desk.want(A, Want::Get, None, 3 * HOUR, 3 * HOUR);
+    desk.advance(secs(3 * HOUR));
+    desk.token(again);
+    let logins = |desk: &Desk| desk.kinds().iter().filter(|it| **it == Kind::Login).count();
+    assert_eq!(logins(&desk), 2, "{:?}", desk.kinds());
+    // The grant of a refresh says nothing of the password, and neither does a person who wants a new token.
+    let forced = desk.force(0);
+    desk.token(forced);
+    desk.answers.push_back(Answer::RefreshRejected);
+    let refused = desk.force(0);
+    let missing = Missing::CredentialRejected;
+    assert_eq!(desk.fault(refused), Fault::LoginRequired(missing));
+    assert_eq!(logins(&desk), 2);
+    // A changed password does.
+    desk.crash(plan(), true, true);
+    let get = desk.force(0);
+    desk.token(get);
+    assert_eq!(
+        (logins(&desk), desk.view().no_verdict),
+        (3, Default::default())
+    );
+}

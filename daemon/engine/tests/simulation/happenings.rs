@@ -149,6 +149,10 @@ impl World {
     }
 
     fn replied(&mut self, a: usize, id: AttemptId, answer: Answer, grant: Option<Grant>) {
+        let sound = self
+            .engine
+            .view(key(a), self.stamp(self.now))
+            .is_some_and(|view| view.has_refresh_token && !view.in_doubt);
         let account = &mut self.accounts[a];
         let Some(flight) = account.flight.filter(|flight| flight.id == id) else {
             return;
@@ -214,6 +218,9 @@ impl World {
             | Answer::Misbehaved {
                 maybe_processed: true,
             } => account.excused |= flight.kind == Kind::Refresh,
+            // The refreshes go on, for which it was tried.
+            Answer::CredentialRejected
+                if flight.kind == Kind::Login && account.unrecognised.0 >= 3 && sound => {}
             Answer::CredentialRejected | Answer::Misconfigured => {
                 account.blocked = !account.cured_in_flight;
             }
