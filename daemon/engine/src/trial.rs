@@ -244,7 +244,9 @@ impl Account {
     /// Takes the refresh token that was kept beside what is held into use, when nothing else is left and it may be presented.
     pub(crate) fn take_spare(&mut self, now: Timestamp) -> bool {
         let in_doubt = self.plan.reuse != Reuse::None;
-        let left = self.holds(now) || self.block.is_some() || self.absent;
+        // A request that is called wrong is wrong with any refresh token. A refused password is not.
+        let wrong = self.block == Some(Block::Misconfigured);
+        let left = self.holds(now) || wrong || self.absent;
         if !self.spare || left || (in_doubt && !self.may_replay()) {
             return false;
         }
@@ -252,6 +254,10 @@ impl Account {
         self.unsendable = false;
         self.refresh = Some(RefreshToken { in_doubt, ..NEW });
         self.fate = Some(Fate::SpareTakes);
+        let before = self.block.take();
+        if self.choose(now) != Ok(Kind::Refresh) {
+            self.block = before;
+        }
         true
     }
 

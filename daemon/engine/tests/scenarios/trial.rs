@@ -596,3 +596,25 @@ fn what_comes_of_a_refresh_token_that_is_entered_again_came_of_the_one_held() {
     assert_eq!((kept, desk.store[&A].spare), (Keeping::InPlace, false));
     assert!(desk.store[&A].refresh.is_some_and(|it| !it.in_doubt));
 }
+
+#[test]
+fn what_was_kept_beside_is_used_when_the_password_is_refused_and_not_when_the_request_is_wrong() {
+    for (answer, used) in [
+        (Answer::CredentialRejected, true),
+        (Answer::Misconfigured, false),
+    ] {
+        let reuse = Reuse::Rotates;
+        let mut desk = Desk::with(Plan { reuse, ..plan() });
+        let first = desk.get();
+        desk.token(first);
+        desk.answers
+            .extend([Answer::MaybeSent, Answer::RefreshRejected, answer]);
+        let entered = desk.enter(true);
+        assert_eq!(desk.unproven(entered).1, Keeping::Beside);
+        desk.force(0);
+        desk.advance(secs(60));
+        assert_eq!(desk.store[&A].spare, !used);
+        assert_eq!(desk.store[&A].block.is_none(), used);
+        assert_eq!(desk.kinds().last() == Some(&Kind::Refresh), used);
+    }
+}
