@@ -15,7 +15,6 @@ use arc_swap::ArcSwap;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokend_config::{AuditEvent, Config, Environment, Overrides};
 use tokend_policy::Needs;
-use tokend_proto::Fault;
 use tokend_store::{RedbStore, SealingKey, Settled, StateDir, Store};
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
@@ -284,7 +283,7 @@ impl Parts {
                     Asked::Stop => break,
                 },
                 // What went wrong is in the log; the configuration in force stays.
-                Some(Ok(fault)) = reloads.join_next() => audit.note(reloaded(fault)),
+                Some(Ok(fault)) = reloads.join_next() => audit.note(Event::of_reload("signal", fault.as_deref())),
                 _ = &mut engine => return End::Died.record(&audit),
             }
         }
@@ -324,17 +323,6 @@ fn raise_descriptors() {
 fn finish(keeper: std::thread::JoinHandle<()>) {
     if keeper.is_finished() && keeper.join().is_err() {
         tracing::error!("the store's thread died; please report this");
-    }
-}
-
-/// A reload that a signal asked for.
-fn reloaded(fault: Option<Box<Fault>>) -> Event {
-    Event {
-        request: Some("signal"),
-        ..Event::new(
-            AuditEvent::Reload,
-            fault.map_or("ok", |fault| fault.code.as_str()),
-        )
     }
 }
 

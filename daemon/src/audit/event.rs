@@ -66,6 +66,17 @@ pub(crate) struct Record {
 }
 
 impl Event {
+    /// A reload that no peer asked for, but this.
+    pub(crate) fn of_reload(by: &'static str, fault: Option<&tokend_proto::Fault>) -> Self {
+        Self {
+            request: Some(by),
+            ..Self::new(
+                AuditEvent::Reload,
+                fault.map_or("ok", |fault| fault.code.as_str()),
+            )
+        }
+    }
+
     pub(crate) fn new(kind: AuditEvent, outcome: &'static str) -> Self {
         Self {
             kind,

@@ -10,6 +10,7 @@ use tokend_config::Unresolved;
 use tokend_policy::Directory;
 
 use super::Reloader;
+use crate::audit::Event;
 
 /// How long until the names are tried again.
 const EVERY: Duration = Duration::from_secs(60);
@@ -67,8 +68,10 @@ pub(crate) async fn try_again(reloader: &Reloader) {
         // Said again by the next look, or by whoever loads the configuration.
         Err(_) | Ok((false, _)) => {}
         Ok((true, true)) => {
-            // What went wrong is in the log.
-            let _told = reloader.reload().await;
+            // What went wrong is in the log too.
+            let fault = reloader.reload().await.err();
+            let event = Event::of_reload("names", fault.as_deref());
+            reloader.audit.note(event);
         }
         Ok((true, false)) => tracing::info!(
             "a name of a rule is known now, and the configuration on disk is another one: load it with tokenctl reload"

@@ -211,7 +211,10 @@ async fn a_name_that_is_known_by_now_is_put_in_force_where_nothing_else_changed(
     let text = account("ads", &provider.base_url);
     let rule = "allow = [{ user = \"root\" }]\n";
     let daemon = Daemon::start(&site, &MemoryStore::new()).await;
-    reload(&daemon, &site, &format!("{text}{rule}")).await;
+    let dir = tempfile::tempdir().unwrap();
+    let records = dir.path().join("audit.jsonl");
+    let audit = format!("[audit]\nfile = \"{}\"\n", records.display());
+    reload(&daemon, &site, &format!("{audit}{text}{rule}")).await;
     let reloader = &daemon.desk.reloader;
     // As if nobody had been called root when it was read.
     let nobody = Directory::fixed(Vec::new(), Vec::new());
@@ -233,6 +236,12 @@ async fn a_name_that_is_known_by_now_is_put_in_force_where_nothing_else_changed(
     site.write("[account.ads]\nprovider = \"nonsense\"\n");
     names::try_again(reloader).await;
     assert_eq!(*reloader.number.lock().await, 3);
+    reloader.audit.finish();
+    let records = std::fs::read_to_string(records).unwrap();
+    let of_names = |line: &&str| line.contains("\"request\":\"names\"");
+    let of_names: Vec<_> = records.lines().filter(of_names).collect();
+    assert_eq!(of_names.len(), 1, "{records}");
+    assert!(of_names[0].contains("\"reload\""), "{records}");
 }
 
 #[tokio::test]
