@@ -352,6 +352,7 @@ impl Roster {
             can_login: means::can_login(&entry.slot.account, entry.notes.entered),
             cured: false,
             durable: None,
+            untold: false,
             asked: entry.slot.held.asked().clone(),
         };
         engine.handle_event(now, Event::Adopt(key, Box::new(adoption)));

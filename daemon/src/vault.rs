@@ -100,6 +100,8 @@ pub(crate) struct Entered {
 #[derive(Debug)]
 pub(crate) struct Restored {
     pub(crate) durable: Durable,
+    /// Whether the record names no host.
+    pub(crate) untold: bool,
     pub(crate) notes: Notes,
     /// The access token, while the facts mention one.
     pub(crate) token: Option<Secret>,
@@ -197,6 +199,7 @@ pub(crate) fn restore(record: &Record, clock: &Clock) -> Restored {
     };
     Restored {
         durable,
+        untold: record.host.is_none(),
         notes,
         token,
     }

@@ -175,6 +175,7 @@ impl Account {
             cured,
             durable,
             asked,
+            ..
         } = adoption;
         let stored = durable.unwrap_or_default();
         let mut account = Self {

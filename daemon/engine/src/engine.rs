@@ -215,7 +215,7 @@ impl Engine {
 
     fn adopt(&mut self, now: Timestamp, key: AccountKey, adoption: Adoption) {
         if let Some(stored) = &adoption.durable {
-            // Its intent, if there is one, was told with every record at the start.
+            // Its intent, if there is one, was told with every record that names its host.
             let used = HostUsed {
                 tat: stored.host,
                 sent_by: Vec::new(),
@@ -223,6 +223,11 @@ impl Engine {
             // Of two hosts nobody knows here which is meant; records that name theirs were told by name.
             if adoption.plan.refresh_host.is_none() {
                 self.hosts.restore(adoption.plan.host, used, now);
+            }
+            if let Some(intent) = stored.intent.filter(|_| adoption.untold) {
+                // When it arrived is not known, only that it was not later than now. What is stored may count it already, as it stood then:
+                // once too often, for once.
+                self.hosts.arrived(adoption.plan.host_of(intent.kind), now);
             }
         }
         match self.accounts.get_mut(&key) {

@@ -176,6 +176,8 @@ pub struct Adoption {
     pub cured: bool,
     /// What was stored, with every time already moved to the steady clock.
     pub durable: Option<Durable>,
+    /// Whether what is stored names no host, so that nothing of its host was told before.
+    pub untold: bool,
     /// Where sessions note that somebody asked.
     pub asked: Asked,
 }

@@ -104,6 +104,13 @@ impl Hosts {
         }
     }
 
+    /// An attempt of a daemon that died may have come to this host, not later than now.
+    pub(crate) fn arrived(&mut self, key: HostKey, now: Timestamp) {
+        if let Some(host) = self.hosts.get_mut(&key) {
+            host.tat = host.plan.rate.charge(host.tat, now, 1);
+        }
+    }
+
     /// An attempt was given up, or ended and certainly never left: nothing is owed for it.
     pub(crate) fn release(&mut self, key: HostKey) {
         if let Some(host) = self.hosts.get_mut(&key) {

@@ -178,6 +178,7 @@ fn join(task: &mut Task, now: Timestamp, joining: Joining, used: &Used, summary:
                     can_login,
                     cured,
                     durable: None,
+                    untold: false,
                     asked,
                 }),
             )
@@ -196,12 +197,14 @@ fn join(task: &mut Task, now: Timestamp, joining: Joining, used: &Used, summary:
         summary.outdated += usize::from(task.roster.outdate(key, &mut task.engine, now));
         return;
     }
+    let untold = matches!(&stored, Stored::Record(restored) if restored.untold);
     let (durable, notes, token, quarantined) = match stored {
         Stored::Record(restored) => {
             let Restored {
                 durable,
                 notes,
                 token,
+                ..
             } = *restored;
             (Some(durable), notes, token, None)
         }
@@ -242,6 +245,7 @@ fn join(task: &mut Task, now: Timestamp, joining: Joining, used: &Used, summary:
                 can_login,
                 cured,
                 durable,
+                untold,
                 asked,
             }),
         ),

@@ -69,6 +69,8 @@ pub(crate) struct Desk {
     pub(crate) refuse: BTreeSet<Step>,
     /// The kind of attempt a secret of which cannot be had.
     pub(crate) no_secret: Option<Kind>,
+    /// Whether records name no host.
+    pub(crate) untold: bool,
     /// What the provider says next; after that a grant of an hour.
     pub(crate) answers: VecDeque<Answer>,
     pub(crate) timers: u64,
@@ -90,6 +92,7 @@ impl Desk {
             held: VecDeque::new(),
             refuse: BTreeSet::new(),
             no_secret: None,
+            untold: false,
             answers: VecDeque::new(),
             timers: 0,
             verdicts: BTreeMap::new(),
@@ -118,6 +121,7 @@ impl Desk {
             can_login,
             cured,
             durable: self.store.get(&key).cloned(),
+            untold: self.untold,
             asked: self.asked.clone(),
         };
         self.tell(Event::Adopt(key, Box::new(adoption)));

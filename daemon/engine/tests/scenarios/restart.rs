@@ -1,8 +1,8 @@
 //! What a restart finds, and what it may believe.
 
 use tokend_engine::{
-    Answer, Deferral, Durable, Event, Fault, GrantId, Held, Kind, Plan, RefreshPolicy, Spent, Tat,
-    Timestamp, Want,
+    AccountKey, Answer, AttemptId, Deferral, Durable, Event, Fault, GrantId, Held, Intent, Kind,
+    Plan, RefreshPolicy, Spent, Tat, Timestamp, Want,
 };
 
 use crate::harness::{A, Desk, Step, plan, rate, secs};
@@ -178,4 +178,30 @@ fn attempt_ids_go_on_after_a_restart() {
     desk.crash(plan(), true, false);
     desk.force(0);
     assert_eq!(desk.last_attempt().0, 2);
+}
+
+#[test]
+fn an_attempt_under_way_at_a_death_is_charged_to_the_host_that_its_record_does_not_name() {
+    let mut desk = Desk::new();
+    desk.host(2, secs(60), 2);
+    desk.untold = true;
+    let intent = Intent {
+        attempt: AttemptId(1),
+        kind: Kind::Login,
+    };
+    for key in [A, AccountKey(2)] {
+        let durable = Durable {
+            last_attempt: AttemptId(1),
+            intent: Some(intent),
+            ..Durable::default()
+        };
+        desk.store.insert(key, durable);
+        desk.adopt(key, plan(), true, false);
+    }
+    desk.adopt(AccountKey(3), plan(), true, false);
+    let began = desk.now;
+    desk.want(AccountKey(3), Want::Get, None, 600, 600);
+    desk.advance(secs(600));
+    let (at, ..) = desk.sent()[0];
+    assert!(at >= began + 60_000, "both may have come to it just now");
 }

@@ -215,6 +215,7 @@ impl World {
             can_login: account.can_login,
             cured,
             durable,
+            untold: false,
             asked: account.asked.clone(),
         };
         self.tell(Event::Adopt(key(a), Box::new(adoption)));
