@@ -397,9 +397,7 @@ impl Task {
                 entry.notes = crate::vault::Notes::default();
                 entry.laid_aside = None;
             }
-            if fate == Some(Fate::Takes) {
-                entry.take_said(&durable);
-            }
+            entry.take_fate(fate, granted, &durable);
         }
         let brought = self.under_way.get_mut(&account).and_then(|under_way| {
             under_way

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use tokend_config::Account;
 use tokend_dialect::Asks;
 use tokend_engine::{
-    AccountKey, Adoption, Durable, Engine, Event, HostKey, HostPlan, HostUsed, Plan, Reuse,
-    Timestamp,
+    AccountKey, Adoption, AttemptId, Durable, Engine, Event, Fate, HostKey, HostPlan, HostUsed,
+    Plan, Reuse, Timestamp,
 };
 use tokend_proto::AccountName;
 use tokend_store::AccountId;
@@ -85,10 +85,27 @@ impl Entry {
         }
     }
 
+    /// What comes of the notes with a credential that is taken into use. What a refresh token was asked for that came without a grant
+    /// nobody knows.
+    pub(crate) fn take_fate(
+        &mut self,
+        fate: Option<Fate>,
+        granted: Option<AttemptId>,
+        durable: &Durable,
+    ) {
+        let takes = fate == Some(Fate::Takes);
+        if takes {
+            self.take_said(durable);
+        }
+        if (takes && granted.is_none()) || fate == Some(Fate::SpareTakes) {
+            self.notes.asks = None;
+        }
+    }
+
     /// What was said of what a person entered is said of the account from now on, unless the account waits for what was said before: that
     /// block hangs on the fingerprint of its own attempt. After a death nothing was said. Doing it twice is doing it once, since a
     /// commit that the store refuses comes again.
-    pub(crate) fn take_said(&mut self, durable: &Durable) {
+    fn take_said(&mut self, durable: &Durable) {
         self.took = true;
         let (notes, trial) = (&mut self.notes, &self.trial);
         let counted = !durable.no_verdict.is_none();

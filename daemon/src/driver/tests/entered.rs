@@ -161,3 +161,28 @@ async fn a_refresh_token_that_is_entered_again_is_held_once() {
         assert!(credential.spare_refresh_token.is_none(), "{killed}");
     }
 }
+
+#[tokio::test]
+async fn nobody_knows_what_a_refresh_token_taken_into_use_without_a_grant_was_asked_for() {
+    let provider = Provider::start().await;
+    let (site, store) = (site(&provider), MemoryStore::new());
+    let daemon = Daemon::start(&site, &store).await;
+    let short = r#"{"access_token":"token-1","token_type":"Bearer","expires_in":0}"#;
+    provider
+        .then(reply("200 OK", short))
+        .then(reply("400 Bad Request", REFUSED))
+        .then(Act::ResetAfter);
+    daemon.get("ads").await.unwrap_err();
+    let id = record_id(&site.account()).unwrap();
+    assert!(store.read(&id).unwrap().unwrap().1.asks.is_some());
+    login_required_by(token_of(daemon.ask(force("ads")).await));
+    enter(&daemon, LoginSecret::RefreshToken, "entered").await;
+    daemon.drain().await;
+    let record = store.read(&id).unwrap().unwrap().1;
+    assert!(record.credential.refresh_token.is_some());
+    assert_eq!(record.asks, None);
+}
+
+fn login_required_by(answer: Result<String, tokend_proto::Fault>) {
+    assert_eq!(answer.unwrap_err().code, FaultCode::LoginRequired);
+}
