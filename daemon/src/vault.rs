@@ -157,6 +157,7 @@ pub(crate) fn restore(record: &Record, clock: &Clock) -> Restored {
                     .is_some_and(|held| held.expose_secret() == candidate.secret.expose_secret()),
         }),
         spare: credential.spare_refresh_token.is_some(),
+        spare_unsent: credential.spare_refresh_token.is_some() && credential.spare_unsent,
         block: record.block.as_ref().map(|block| match block.reason {
             store::BlockReason::CredentialRejected => Block::CredentialRejected,
             store::BlockReason::Misconfigured => Block::Misconfigured,
@@ -284,6 +285,7 @@ pub(crate) fn update(
     record.candidate = (record.candidate.take()).filter(|_| durable.candidate.is_some());
     record.credential.spare_refresh_token =
         (record.credential.spare_refresh_token.take()).filter(|_| durable.spare);
+    record.credential.spare_unsent = durable.spare && durable.spare_unsent;
     record.block = durable.block.map(|block| store::Block {
         reason: match block {
             Block::CredentialRejected => store::BlockReason::CredentialRejected,

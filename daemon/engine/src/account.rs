@@ -74,6 +74,8 @@ pub(crate) struct Account {
     pub(crate) renewing: bool,
     /// Whether a refresh token is kept beside the one held.
     pub(crate) spare: bool,
+    /// Whether that one was brought by the provider and never sent.
+    pub(crate) spare_unsent: bool,
     /// What is to become of a stored credential with the next write, which comes before anything else.
     pub(crate) fate: Option<Fate>,
 }
@@ -213,6 +215,7 @@ impl Account {
             outdated: false,
             renewing: false,
             spare: stored.spare,
+            spare_unsent: stored.spare && stored.spare_unsent,
             fate: None,
         };
         if let Some(Intent { kind, attempt }) = stored.intent {
@@ -306,6 +309,7 @@ impl Account {
                     same: trial.same,
                 }),
             spare: self.spare,
+            spare_unsent: self.spare && self.spare_unsent,
             block: self.block,
             problem: self.problem,
             failures: self.failures,

@@ -33,6 +33,8 @@ pub struct Durable {
     pub candidate: Option<Candidate>,
     /// Whether a refresh token is kept beside the one held: a person entered it, it was sent, and no answer told what came of it.
     pub spare: bool,
+    /// Whether the one kept beside is a successor that the provider brought, which was never sent.
+    pub spare_unsent: bool,
     /// Why no attempt may be made until something changes.
     pub block: Option<Block>,
     /// How the last attempt failed.

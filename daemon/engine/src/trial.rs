@@ -162,7 +162,7 @@ impl Account {
         if renewed {
             // Accepted, and it brought a refresh token; but no access token to replace the one held with.
             if self.holds(ctx.now) {
-                self.spare = true;
+                (self.spare, self.spare_unsent) = (true, true);
                 return Keeping::Beside;
             }
             self.can_login_with(trial);
@@ -181,8 +181,8 @@ impl Account {
             self.problem = Some(Problem::Busy);
             self.deferral = Some(told(wait, ctx.now));
         }
-        if attempt.kind == Kind::Refresh && unknown {
-            self.spare = true;
+        if attempt.kind == Kind::Refresh && unknown && !self.spares_better() {
+            (self.spare, self.spare_unsent) = (true, false);
             return Keeping::Beside;
         }
         Keeping::Dropped
@@ -226,8 +226,10 @@ impl Account {
             return;
         }
         if self.holds(now) {
-            self.spare = true;
-            self.fate = Some(Fate::Spared);
+            if !self.spares_better() {
+                (self.spare, self.spare_unsent) = (true, false);
+                self.fate = Some(Fate::Spared);
+            }
             return;
         }
         self.fate = Some(Fate::Takes);
@@ -241,9 +243,15 @@ impl Account {
         }
     }
 
+    /// Whether a refresh token is kept beside that was never sent. One whose outcome is unknown does not take its place; of two such
+    /// ones the newer is kept, which a person entered knowing of the other, and whose grant may have ended that.
+    fn spares_better(&self) -> bool {
+        self.spare && self.spare_unsent
+    }
+
     /// Takes the refresh token that was kept beside what is held into use, when nothing else is left and it may be presented.
     pub(crate) fn take_spare(&mut self, now: Timestamp) -> bool {
-        let in_doubt = self.plan.reuse != Reuse::None;
+        let in_doubt = self.plan.reuse != Reuse::None && !self.spare_unsent;
         // A request that is called wrong is wrong with any refresh token. A refused password is not.
         let wrong = self.block == Some(Block::Misconfigured);
         let left = self.holds(now) || wrong || self.absent;

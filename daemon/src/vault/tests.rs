@@ -86,6 +86,7 @@ fn facts(now: Timestamp) -> impl Strategy<Value = Durable> {
                     same: false,
                 }),
                 spare,
+                spare_unsent: false,
                 block,
                 problem,
                 failures,

@@ -165,6 +165,8 @@ struct CredentialForm<'a> {
     entered_at: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     spare_refresh_token: Option<Secret<'a>>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    spare_unsent: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -204,6 +206,7 @@ impl<'a> From<&'a Record> for Form<'a> {
                 entered_at: record.credential.entered_at,
                 spare_refresh_token: (record.credential.spare_refresh_token.as_ref())
                     .map(Secret::from),
+                spare_unsent: record.credential.spare_unsent,
             },
             candidate: record.candidate.as_ref().map(|candidate| CandidateForm {
                 attempt: candidate.attempt,
@@ -249,6 +252,7 @@ impl From<Form<'_>> for Record {
                 refresh_refused: form.credential.refresh_refused,
                 entered_at: form.credential.entered_at,
                 spare_refresh_token: form.credential.spare_refresh_token.map(Secret::into_owned),
+                spare_unsent: form.credential.spare_unsent,
             },
             candidate: form.candidate.map(|candidate| Candidate {
                 attempt: candidate.attempt,

@@ -108,6 +108,8 @@ pub struct Credential {
     /// A refresh token that a person entered and that was sent, without an answer that tells what came of it. Kept beside the one in
     /// use, for when nothing else is left.
     pub spare_refresh_token: Option<SecretString>,
+    /// Whether that one is a successor which the provider brought and which was never sent.
+    pub spare_unsent: bool,
 }
 
 /// A credential that a person entered, before it is known to be right.

@@ -618,3 +618,37 @@ fn what_was_kept_beside_is_used_when_the_password_is_refused_and_not_when_the_re
         assert_eq!(desk.kinds().last() == Some(&Kind::Refresh), used);
     }
 }
+
+#[test]
+fn a_successor_kept_beside_was_never_sent_and_is_not_given_up_for_one_that_was() {
+    for died in [false, true] {
+        let mut desk = holding(true);
+        desk.answers.push_back(Answer::Renewed {
+            refresh_lifetime: None,
+            misconfigured: false,
+        });
+        let entered = desk.enter(true);
+        assert_eq!(desk.unproven(entered).1, Keeping::Beside);
+        assert!(desk.store[&A].spare_unsent);
+        if died {
+            desk.hold.insert(Step::Send);
+            desk.enter(true);
+            desk.hold.clear();
+            desk.crash(plan(), true, false);
+        } else {
+            desk.answers.push_back(Answer::MaybeSent);
+            let entered = desk.enter(true);
+            assert_eq!(desk.unproven(entered).1, Keeping::Dropped);
+        }
+        assert!(desk.store[&A].spare && desk.store[&A].spare_unsent);
+        desk.answers
+            .extend([Answer::RefreshRejected, Answer::CredentialRejected]);
+        desk.advance(secs(60));
+        desk.force(0);
+        desk.advance(secs(60));
+        let next = desk.force(0);
+        desk.token(next);
+        assert_eq!(desk.kinds().last(), Some(&Kind::Refresh));
+        assert_eq!(fates(&desk).last(), Some(&Fate::SpareTakes));
+    }
+}
