@@ -205,7 +205,8 @@ impl World {
             },
             _ => return,
         };
-        let soon = self.now + MINUTE + account.drift;
+        // Its life counts from when its request left, which may have been a quarter of an hour before the provider made it.
+        let soon = self.now + 15 * MINUTE + account.drift;
         let lives = |secret| account.provider.lives(secret, soon);
         let lost = account
             .owned
