@@ -237,6 +237,11 @@ impl Account {
         self.no_verdict = self.no_verdict.of_logins();
         self.doubt(Kind::Refresh);
         self.failures = self.failures.saturating_add(1);
+        self.unblock_for_a_refresh(now);
+    }
+
+    /// Another refresh token is held than when the account was blocked. What was refused before stays so where it would be tried next.
+    fn unblock_for_a_refresh(&mut self, now: Timestamp) {
         let before = self.block.take();
         if self.choose(now) != Ok(Kind::Refresh) {
             self.block = before;
@@ -262,10 +267,7 @@ impl Account {
         self.unsendable = false;
         self.refresh = Some(RefreshToken { in_doubt, ..NEW });
         self.fate = Some(Fate::SpareTakes);
-        let before = self.block.take();
-        if self.choose(now) != Ok(Kind::Refresh) {
-            self.block = before;
-        }
+        self.unblock_for_a_refresh(now);
         true
     }
 
