@@ -146,8 +146,12 @@ impl Teller<'_> {
                 format!("run `tokenctl login {name}` and enter its {secret}")
             }
             (Missing::CredentialRejected, Refused::Client) => {
+                let entered = match means::takes(self.account, "client_secret") {
+                    true => format!(", or enter it with `tokenctl login {name} --client-secret`"),
+                    false => String::new(),
+                };
                 format!(
-                    "check the client_id of [account.{name}], add the client_secret that belongs to it, and run `tokenctl reload`; it is not tried again before"
+                    "check the client_id of [account.{name}], add the client_secret that belongs to it, and run `tokenctl reload`{entered}; it is not tried again before"
                 )
             }
             (_, _) => format!(

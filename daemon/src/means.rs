@@ -42,9 +42,9 @@ pub(crate) fn accepts(account: &Account, secret: &LoginSecret) -> Result<(), Box
         );
         return Err(refuse(message, advice));
     }
-    if !login_secrets(account).any(|known| known.name == field) {
+    if !takes(account, field) {
         let message = format!(
-            "account {name} has no use for a {field}: dialect {} does not ask for one",
+            "account {name} has no use for a {field}: a login by dialect {} sends none",
             account.dialect.name()
         );
         return Err(refuse(message, format!("enter {}", what_to_enter(account))));
@@ -112,14 +112,22 @@ pub(crate) fn what_to_enter(account: &Account) -> String {
     }
 }
 
+/// Whether a login sends this secret, also one that it can be made without, as that of a client which may be a public one.
+pub(crate) fn takes(account: &Account, field: &str) -> bool {
+    secrets_of_logins(account).any(|known| known.name == field)
+}
+
+/// What no login can be made without.
 fn login_secrets(account: &Account) -> impl Iterator<Item = FieldUse> {
+    secrets_of_logins(account).filter(|field| field.required)
+}
+
+fn secrets_of_logins(account: &Account) -> impl Iterator<Item = FieldUse> {
     account
         .dialect
         .fields_at(&account.endpoint)
         .into_iter()
-        .filter(|field| {
-            field.secret && field.required && !field.internal && field.used_by != UsedBy::Refresh
-        })
+        .filter(|field| field.secret && !field.internal && field.used_by != UsedBy::Refresh)
 }
 
 fn is_at_hand(account: &Account, field: &FieldUse, entered: Entered) -> bool {

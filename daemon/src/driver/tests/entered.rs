@@ -186,3 +186,42 @@ async fn nobody_knows_what_a_refresh_token_taken_into_use_without_a_grant_was_as
 fn login_required_by(answer: Result<String, tokend_proto::Fault>) {
     assert_eq!(answer.unwrap_err().code, FaultCode::LoginRequired);
 }
+
+#[tokio::test]
+async fn a_client_secret_that_is_refused_leaves_the_one_in_use() {
+    let provider = Provider::start().await;
+    let site = Site::new(&format!(
+        "[account.ads]\nprovider = \"oauth2\"\nbase_url = \"{}\"\nclient_id = \"c\"\noptions = {{ grant = \"client_credentials\" }}\n",
+        provider.base_url
+    ));
+    let store = MemoryStore::new();
+    let daemon = Daemon::start(&site, &store).await;
+    let stored = enter(&daemon, LoginSecret::ClientSecret, "right").await;
+    assert!(matches!(stored, Response::Done { .. }), "{stored:?}");
+    provider.then(reply("401 Unauthorized", r#"{"error":"invalid_client"}"#));
+    let refused = enter(&daemon, LoginSecret::ClientSecret, "mistyped").await;
+    assert!(
+        matches!(&refused, Response::Fault(fault) if fault.code == FaultCode::LoginRequired),
+        "{refused:?}"
+    );
+    assert_eq!(daemon.get("ads").await.unwrap(), "token-1");
+    daemon.drain().await;
+    store.restart();
+    let daemon = Daemon::start(&site, &store).await;
+    assert!(token_of(daemon.ask(force("ads")).await).is_ok());
+    let [first, second, third] = &provider.seen()[..] else {
+        panic!("{:?}", provider.seen());
+    };
+    // Basic authentication of `c:mistyped`.
+    assert!(
+        second.contains("mistyped") || second.contains("YzptaXN0eXBlZA=="),
+        "{second}"
+    );
+    let authorization = |request: &str| {
+        let line = request
+            .lines()
+            .find(|it| it.to_lowercase().starts_with("authorization:"));
+        line.map(str::to_owned)
+    };
+    assert_eq!(authorization(first), authorization(third));
+}
