@@ -16,6 +16,7 @@ mod monitoring;
 mod pace;
 mod policy;
 mod prometheus;
+mod promises;
 mod providers;
 mod refresh;
 mod secrecy;

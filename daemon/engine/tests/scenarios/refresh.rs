@@ -1,5 +1,7 @@
 //! Ahead of expiry or on demand, for how long, and for whom.
 
+use std::time::Duration;
+
 use tokend_engine::{Answer, Fault, GrantFacts, Kind, Plan, Problem, RefreshPolicy, Verdict, Want};
 
 use crate::harness::{A, Desk, Step, granted, plan, rate, secs};
@@ -160,6 +162,38 @@ fn short_lifetimes_cause_no_storm() {
     assert!(sent <= 2, "{sent}");
     desk.advance(secs(20));
     assert_eq!(desk.sent().len(), sent, "nobody asks, nothing is sent");
+}
+
+#[test]
+fn a_life_counts_from_when_the_request_left_and_its_end_is_left_out() {
+    let plan = policy(RefreshPolicy::OnDemand);
+    for (lifetime, margin) in [(3600, 5), (40, 4)] {
+        let mut desk = Desk::with(plan);
+        desk.hold.insert(Step::Send);
+        desk.get();
+        desk.advance(secs(20));
+        desk.answer(granted(lifetime));
+        let held = desk.served[&A].held;
+        assert_eq!(
+            held.expires,
+            Some(desk.at(0).before(secs(20)).after(secs(lifetime)))
+        );
+        let last = held.usable_until();
+        assert_eq!(last, held.expires.unwrap().before(secs(margin)));
+        assert!(held.is_good(last.before(Duration::from_millis(1)), None));
+        assert!(!held.is_good(last, None));
+    }
+    // Nobody says how long: until it is reported.
+    let mut desk = Desk::with(plan);
+    desk.answers
+        .push_back(Answer::Granted(GrantFacts::default()));
+    desk.get();
+    desk.advance(secs(400 * 86_400));
+    let get = desk.get();
+    let grant = desk.token(get);
+    assert_eq!(desk.sent().len(), 1);
+    let waiter = desk.want(A, Want::Rejected(grant), None, 60, 60);
+    assert_ne!(desk.token(waiter), grant);
 }
 
 #[test]

@@ -164,6 +164,29 @@ async fn an_account_that_is_renamed_keeps_the_pace_of_its_login() {
 }
 
 #[tokio::test]
+async fn an_account_that_is_renamed_keeps_what_its_provider_asked_for() {
+    let provider = Provider::start().await;
+    let (site, store) = (site(&provider), MemoryStore::new());
+    let named = |name: &str| account(name, &provider.base_url);
+    let busy = "HTTP/1.1 429 Too Many Requests\r\nretry-after: 3600\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    provider.then(Act::Say(busy.to_owned()));
+    let daemon = Daemon::start(&site, &store).await;
+    let least = |told: &tokend_proto::Fault| told.retry_after_ms.is_some_and(|it| it > 3_500_000);
+    let told = daemon.get("ads").await.unwrap_err();
+    assert!(least(&told), "{told:?}");
+    reload(&daemon, &site, &named("ads2")).await;
+    let told = daemon.get("ads2").await.unwrap_err();
+    assert!(least(&told), "{told:?}");
+    daemon.drain().await;
+    store.restart();
+    site.write(&named("ads3"));
+    let daemon = Daemon::start(&site, &store).await;
+    let told = token_of(daemon.ask(force("ads3")).await).unwrap_err();
+    assert!(least(&told), "{told:?}");
+    assert_eq!(provider.seen().len(), 1);
+}
+
+#[tokio::test]
 async fn an_account_that_is_renamed_there_and_back_has_no_second_pace() {
     let provider = Provider::start().await;
     let pace = "pacing = { logins = { burst = 2, every = \"1h\" }, attempts = { burst = 2, every = \"1h\" } }\n";
