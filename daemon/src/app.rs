@@ -24,6 +24,7 @@ use crate::attempts::{self, Books};
 use crate::audit::{Audit, Event, Marker};
 use crate::clock::Clock;
 use crate::desk::Desk;
+use crate::desk::thrift::Thrift;
 use crate::diagnosis::{Diagnosis, Stamps};
 use crate::driver::{Surroundings, Task};
 use crate::keeper::Keeper;
@@ -252,6 +253,7 @@ impl Parts {
             diagnosis: Arc::new(Diagnosis::new(Arc::clone(&reloader))),
             audit: audit.clone(),
             metrics: metrics.clone(),
+            thrift: Thrift::default(),
         });
         let (stage, stages) = watch::channel(Stage::Serving);
         let origin = bound.origin.clone();

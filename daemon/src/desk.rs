@@ -8,6 +8,7 @@ mod diagnose;
 mod forget;
 mod pages;
 mod release;
+pub(crate) mod thrift;
 mod told;
 mod whoami;
 mod witness;
@@ -38,6 +39,7 @@ use admission::{administrator, crowded, gone, not_forgotten, overtaken, unknown}
 use pages::list;
 pub(crate) use release::{Answered, Release, Rules};
 use release::{Decided, decide};
+use thrift::Thrift;
 use told::{presented, without_token};
 
 /// The longest a request may wait. A client that names a longer time waits this long.
@@ -59,6 +61,8 @@ pub(crate) struct Desk {
     pub(crate) always: Needs,
     pub(crate) audit: Audit,
     pub(crate) metrics: Metrics,
+    /// How much each user has asked in vain.
+    pub(crate) thrift: Thrift,
 }
 
 /// A request, handled.

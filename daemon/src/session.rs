@@ -4,6 +4,8 @@
 //! everything else goes to the driver and is waited for beside the next frame. A peer that is silent, slow or gone costs nobody
 //! else anything, and takes no attempt with it.
 
+mod rest;
+
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
@@ -23,6 +25,7 @@ use tokio::task::{unconstrained, yield_now};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use zeroize::{Zeroize as _, Zeroizing};
 
+use crate::desk::thrift::{Wait, cost_of, cost_of_answer};
 use crate::desk::{Answered, Desk, Handled, Release};
 use crate::peer::{Busy, Connection};
 use crate::registry::Sight;
@@ -92,6 +95,7 @@ where
         hint: None,
         hints: HINTS,
         left: AT_ONCE,
+        wait: None,
         sight: None,
     };
     session.run().await
@@ -103,8 +107,6 @@ const ENOUGH: usize = 64 * 1024;
 
 /// How many requests are answered before others have their turn: a peer that sends without end costs them some microseconds.
 const AT_ONCE: usize = 8;
-/// How often it is looked whether the peer of a connection from which nothing is read is still there.
-const LOOK: Duration = Duration::from_secs(1);
 /// As how many of those something counts that shows more than one account.
 const HEAVY: usize = 4;
 /// How often a connection is told which name was meant. It costs a look at the names; a person misses one or two.
@@ -133,6 +135,8 @@ struct Session<S> {
     hints: usize,
     /// How much more is done before others have their turn.
     left: usize,
+    /// What its user has to wait before more is read, having asked too much in vain.
+    wait: Option<Wait>,
     /// What the peer may see, once that was asked.
     sight: Option<Arc<Sight>>,
 }
@@ -170,6 +174,7 @@ where
         loop {
             let taken = self.serve_still(waiting).await?;
             self.flush().await?;
+            self.rest().await;
             match taken {
                 Taken::All => break,
                 // Others have their turn.
@@ -192,20 +197,6 @@ where
             }
         };
         Ok(())
-    }
-
-    /// Waits for an answer while nothing more is read. That the peer has gone is not read either, so it is looked for.
-    async fn next_or_gone(
-        &mut self,
-        waiting: &mut Waiting,
-    ) -> Result<Option<(RequestId, Answered)>, Ended> {
-        loop {
-            match timeout(LOOK, waiting.next()).await {
-                Ok(late) => return Ok(late),
-                Err(_) if self.stream.has_gone() => return Err(Ended::Closed),
-                Err(_) => {}
-            }
-        }
     }
 
     /// Answers what can be answered, and begins to send it, all under one configuration: a reload that takes a right away is not
@@ -315,6 +306,7 @@ where
             Request::Get { .. } | Request::Reject { .. } | Request::Refresh { .. }
         );
         self.left = self.left.saturating_sub(if is_light { 1 } else { HEAVY });
+        self.spend(cost_of(&request));
         let named = request.account().filter(|_| self.hints > 0).cloned();
         match (self.desk.handle(&self.peer, request), named) {
             (Handled::Now(Response::Fault(fault)), Some(account))
@@ -422,6 +414,7 @@ where
     }
 
     fn answer(&mut self, id: RequestId, response: Response) -> Result<(), Ended> {
+        self.spend(cost_of_answer(&response));
         let frame = ServerFrame { id, response };
         let before = self.output.len();
         let Err(error) = encode(&frame, &mut self.output) else {

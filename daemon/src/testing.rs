@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::attempts::Books;
 use crate::audit::{Audit, Marker};
 use crate::clock::Clock;
+use crate::desk::thrift::Thrift;
 use crate::desk::{Desk, Handled};
 use crate::diagnosis::{Diagnosis, Stamps};
 use crate::driver::{Surroundings, Task};
@@ -184,6 +185,7 @@ pub(crate) fn desk(
             reloader,
             facts: Reader::new(clock.clone()),
             always: Needs::NONE,
+            thrift: Thrift::default(),
         }),
         messages,
     )
@@ -304,6 +306,7 @@ impl Daemon {
                 driver,
                 facts: Reader::new(clock.clone()),
                 always: Needs::NONE,
+                thrift: Thrift::default(),
                 clock,
                 diagnosis: Arc::new(Diagnosis::new(Arc::clone(&reloader))),
                 audit: reloader.audit.clone(),

@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::clock::Clock;
+use crate::clock::fake::FakeClock;
 use crate::message::{Answer, Message, Reply};
 use crate::registry::IssuedToken;
 use crate::testing::{OWNER, Site, desk, get, name, peer, token};
@@ -36,10 +37,14 @@ impl Talk {
     }
 
     fn with_pipe(room: usize) -> Self {
+        Self::with_clock(&Clock::system(), room)
+    }
+
+    fn with_clock(clock: &Clock, room: usize) -> Self {
         let site = Site::new(
             "[account.ads]\nprovider = \"oauth2\"\nbase_url = \"http://127.0.0.1:1\"\nusername = \"u\"\nclient_id = \"c\"\npassword = { env = \"X\" }\n",
         );
-        let (desk, driver) = desk(&site, &Clock::system(), 64);
+        let (desk, driver) = desk(&site, clock, 64);
         let (client, server) = duplex(room);
         let serving = tokio::spawn(serve(server, (peer(OWNER), 0), Arc::clone(&desk), BOUNDS));
         Self {
@@ -53,7 +58,11 @@ impl Talk {
     }
 
     async fn greeted() -> Self {
-        let mut talk = Self::start();
+        Self::start().after_greeting().await
+    }
+
+    async fn after_greeting(mut self) -> Self {
+        let talk = &mut self;
         talk.say(0, Request::hello("test")).await;
         assert!(matches!(
             talk.hear().await,
@@ -65,7 +74,7 @@ impl Talk {
                 }
             )
         ));
-        talk
+        self
     }
 
     async fn say(&mut self, id: u64, request: Request) {
@@ -380,4 +389,48 @@ async fn a_typing_error_is_told_with_the_name_that_was_meant_and_a_search_is_not
     assert_eq!(meant, HINTS);
     talk.say(11, Request::List { after: None }).await;
     assert!(matches!(talk.hear().await.1, Response::Accounts(page) if page.accounts.len() == 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_asks_in_vain_without_end_waits_and_nobody_else_does() {
+    // The daemon's clock stands still, so that nothing is paid off however slow the machine is.
+    let (clock, _hands) = FakeClock::start(1_000_000, 1_000, "boot");
+    let talk = Talk::with_clock(&clock, 1 << 20);
+    let mut talk = talk.after_greeting().await;
+    talk.publish("T");
+    let began = sleep(Duration::ZERO).deadline();
+    for id in 1..=4_200 {
+        talk.say(id, get("zzz")).await;
+        assert_eq!(talk.fault().await, FaultCode::UnknownAccount);
+    }
+    let now = sleep(Duration::ZERO).deadline();
+    assert!(
+        now - began > Duration::from_millis(100),
+        "{:?}",
+        now - began
+    );
+    // What is held is given on the same connection, and nothing of it is counted.
+    talk.say(1, Request::List { after: None }).await;
+    talk.hear().await;
+    for id in 2..=100 {
+        talk.say(id, get("ads")).await;
+        assert!(matches!(talk.hear().await.1, Response::Token(_)));
+    }
+    let (client, server) = duplex(1 << 20);
+    let other = (peer(OWNER + 1), 0);
+    drop(tokio::spawn(serve(
+        server,
+        other,
+        Arc::clone(&talk.desk),
+        BOUNDS,
+    )));
+    talk.client = client;
+    talk.say(0, Request::hello("other")).await;
+    talk.hear().await;
+    let began = sleep(Duration::ZERO).deadline();
+    for id in 1..=100 {
+        talk.say(id, get("zzz")).await;
+        talk.fault().await;
+    }
+    assert_eq!(sleep(Duration::ZERO).deadline(), began, "another user's");
 }

@@ -1,6 +1,9 @@
 //! Users without rights at a daemon of fifty thousand accounts: what they cost another's `get`, and what they can learn by time.
 //!
 //! Needs root, to be other users. Each hostile user is this program itself, run as that user: it asks without end and without waiting.
+//! "Without" is the same `get` while their processes are stopped, by turns: so what counts is all they cost, the processors that their own
+//! asking takes among it. That is why the daemon puts off those who ask in vain, rather than only taking turns: on two processors three
+//! who are answered at once leave the scheduler to decide about everybody else, whatever the daemon does.
 
 use std::{
     env,
@@ -11,6 +14,8 @@ use std::{
     os::unix::process::CommandExt as _,
     path::Path,
     process::{Child, Command, Stdio},
+    thread,
+    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -35,6 +40,9 @@ const USERS: [u32; 3] = [61_001, 61_002, 61_003];
 const ROUNDS: usize = 31;
 /// How many requests of each kind are told apart by their times.
 const ASKED: usize = 10_000;
+/// After how many of them a curious user rests, and how long: whoever asks faster in vain is put off, and would measure that.
+const IN_A_ROW: usize = 1_000;
+const REST: Duration = Duration::from_millis(2_100);
 
 /// Nothing is released that is not recorded, and no record is renamed away.
 const PREAMBLE: &str =
@@ -224,8 +232,6 @@ impl Drop for Asker {
 /// # Errors
 /// When the daemon is not there.
 pub fn be_asker(socket: &Path) -> anyhow::Result<()> {
-    // What is measured is the daemon at work on it, and not the processors that asking itself takes.
-    rustix::process::nice(19)?;
     loop {
         let mut wire = Wire::at(socket)?;
         let mut batch = hello();
@@ -267,6 +273,9 @@ pub fn be_curious(socket: &Path) -> anyhow::Result<()> {
     let mut client = BlockingClient::connect(&SocketPath::from(socket.to_owned()))?;
     let (mut others, mut none) = (Times::default(), Times::default());
     for number in 0..ASKED {
+        if number % IN_A_ROW == 0 {
+            thread::park_timeout(REST);
+        }
         let number = number * 4 + 11;
         for (name, times) in [
             (format!("a{number:06}"), &mut others),

@@ -1,0 +1,133 @@
+//! How fast the requests of one user that bring nothing are answered.
+//!
+//! Owns what each user has used up of that. Whoever is denied, or looks at the same again and again, can ask without end, and on a machine
+//! with few processors the asking alone takes them from everybody. So what brings no token is answered at a pace of its own for each user,
+//! and beyond it the connection that asked waits. Must never delay a token that is held, nor anybody of another user.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokend_proto::{Request, Response};
+
+/// How much of it one user has at once. All pages of a hundred thousand accounts' states are 4,000 requests.
+const BURST_MS: u64 = 4_096;
+/// The longest a connection waits before it is served on, so that the connections of a user cannot put each other off for ever.
+const LONGEST_MS: u64 = 2_000;
+/// How many users are remembered. As many may be connected by default; each is forgotten within seconds of its last request.
+const MOST: usize = 4_096;
+/// How often it is told of one user.
+const TELL_MS: u64 = 60_000;
+/// What a request costs that looks a peer up in `/proc` and in the databases of users, as against a denial.
+const DEAR: u64 = 8;
+
+/// What users have asked in vain. A thousand requests are paid off in a second.
+#[derive(Debug, Default)]
+pub(crate) struct Thrift(Mutex<HashMap<u32, Spent>>);
+
+#[derive(Debug)]
+struct Spent {
+    /// When everything will be paid off, in milliseconds since boot.
+    paid_ms: u64,
+    told_ms: Option<u64>,
+}
+
+/// What is to be done before the next request is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wait {
+    /// How long to wait.
+    pub(crate) length: Duration,
+    /// Whether to say so.
+    pub(crate) tell: bool,
+}
+
+/// What a request costs by itself: what shows something, and gives no token.
+pub(crate) fn cost_of(request: &Request) -> u64 {
+    match request {
+        Request::Whoami | Request::Diagnose { .. } => DEAR,
+        Request::List { .. } | Request::Status { .. } | Request::Metrics { .. } => 1,
+        _ => 0,
+    }
+}
+
+/// What an answer costs beside.
+pub(crate) fn cost_of_answer(response: &Response) -> u64 {
+    u64::from(matches!(response, Response::Fault(_)))
+}
+
+impl Thrift {
+    /// Notes what a user has asked in vain. Nothing, where it need not wait.
+    pub(crate) fn spend(&self, now_ms: u64, uid: u32, cost: u64) -> Option<Wait> {
+        let mut users = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if users.len() >= MOST && !users.contains_key(&uid) {
+            users.retain(|_, spent| spent.paid_ms > now_ms);
+            if users.len() >= MOST {
+                return Some(Wait {
+                    length: Duration::from_millis(LONGEST_MS),
+                    tell: false,
+                });
+            }
+        }
+        let spent = users.entry(uid).or_insert(Spent {
+            paid_ms: now_ms,
+            told_ms: None,
+        });
+        let free_ms = now_ms.saturating_add(BURST_MS);
+        let paid_ms = spent.paid_ms.max(now_ms).saturating_add(cost);
+        spent.paid_ms = paid_ms.min(free_ms.saturating_add(LONGEST_MS));
+        let length = spent
+            .paid_ms
+            .checked_sub(free_ms)
+            .filter(|wait| *wait > 0)?;
+        let tell = spent
+            .told_ms
+            .is_none_or(|told| now_ms.saturating_sub(told) >= TELL_MS);
+        if tell {
+            spent.told_ms = Some(now_ms);
+        }
+        Some(Wait {
+            length: Duration::from_millis(length),
+            tell,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_brings_nothing_is_answered_a_thousand_times_a_second_beyond_a_burst() {
+        let thrift = Thrift::default();
+        for _ in 0..BURST_MS {
+            assert_eq!(thrift.spend(5, 1, 1), None);
+        }
+        let next = thrift.spend(5, 1, 1).unwrap();
+        assert_eq!((next.length, next.tell), (Duration::from_millis(1), true));
+        let next = thrift.spend(5, 1, 8).unwrap();
+        assert_eq!((next.length, next.tell), (Duration::from_millis(9), false));
+        assert_eq!(thrift.spend(5, 2, 1), None, "another user");
+        assert_eq!(thrift.spend(1005, 1, 900), None, "a second later");
+    }
+
+    #[test]
+    fn connections_of_one_user_do_not_put_each_other_off_for_ever() {
+        let thrift = Thrift::default();
+        let longest = (0..100_000)
+            .filter_map(|_| thrift.spend(0, 1, 8))
+            .max_by_key(|wait| wait.length);
+        assert_eq!(longest.unwrap().length, Duration::from_millis(LONGEST_MS));
+        assert_eq!(thrift.spend(LONGEST_MS + 1, 1, 1), None);
+    }
+
+    #[test]
+    fn no_more_users_are_remembered_than_so_many_and_those_who_rest_make_room() {
+        let thrift = Thrift::default();
+        for uid in 0..u32::try_from(MOST).unwrap() {
+            assert_eq!(thrift.spend(0, uid, 1), None);
+        }
+        assert!(thrift.spend(0, 9_999, 1).is_some());
+        assert_eq!(thrift.spend(1, 9_999, 1), None);
+        assert_eq!(thrift.0.lock().unwrap().len(), 1);
+    }
+}
