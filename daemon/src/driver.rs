@@ -36,7 +36,7 @@ pub(crate) use pulse::Reloaded;
 use pulse::{Pulse, Tally};
 use reports::Reports;
 use under_way::UnderWay;
-use waiters::Waiting;
+use waiters::{Shares, Waiting};
 
 /// The longest sleep. The runtime's timers stand still while the machine is suspended, the steady clock does not.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
@@ -68,6 +68,7 @@ pub(crate) struct Task {
     upstream: Arc<Upstream>,
     own: Driver,
     waiters: HashMap<WaiterId, Waiting>,
+    shares: Shares,
     reports: Reports,
     /// What each account's attempt under way needs for its next step.
     under_way: HashMap<AccountKey, UnderWay>,
@@ -106,6 +107,7 @@ impl Task {
             upstream,
             own,
             waiters: HashMap::new(),
+            shares: Shares::default(),
             reports: Reports::default(),
             under_way: HashMap::new(),
             drained: None,

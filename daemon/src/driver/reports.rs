@@ -1,7 +1,8 @@
-//! How often one user's reports that a token was refused are believed.
+//! How often reports that a token was refused are believed.
 //!
-//! Owns the share of each user: less than the pace of the account allows, so that somebody who reports every token leaves others the
-//! next one. Must never keep anybody from the token that is held.
+//! Owns the share of all users of an account, which is at most half of its pace, so that attempts that are needed always find some left;
+//! and the smaller share of each of them, so that one who reports every token leaves others a report. Must never keep anybody from the
+//! token that is held.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -13,9 +14,13 @@ const MOST: usize = 4096;
 
 /// What users have reported.
 #[derive(Debug, Default)]
-pub(super) struct Reports(HashMap<(AccountKey, u32), Report>);
+pub(super) struct Reports {
+    of_users: HashMap<(AccountKey, u32), Report>,
+    /// Those of all users of an account together. One for each account that is among the above, at most.
+    of_all: HashMap<AccountKey, Report>,
+}
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Report {
     /// Which token was reported last. To report it again is not another report.
     grant: GrantId,
@@ -23,8 +28,11 @@ struct Report {
     free: Timestamp,
 }
 
+/// So many at once, and then one in each period.
+type Share = (u32, Duration);
+
 impl Reports {
-    /// A user reports the token of this grant.
+    /// A user reports the token of this grant. `pace` is that of what has to be done about it.
     ///
     /// # Errors
     /// When the next report of the user is believed, if this one is not.
@@ -33,35 +41,55 @@ impl Reports {
         now: Timestamp,
         (account, uid): (AccountKey, u32),
         grant: GrantId,
-        attempts: Rate,
+        pace: Rate,
     ) -> Result<(), Timestamp> {
-        let (burst, period) = share(attempts);
-        let own = self.0.get(&(account, uid));
-        let own = own.map(|own| (own.grant, own.free));
-        if own.is_some_and(|(last, _)| last == grant) {
-            return Ok(());
-        }
-        if own.is_none() && self.0.len() >= MOST {
-            self.0.retain(|_, report| report.free > now);
-            if self.0.len() >= MOST {
-                return Err(now.after(period));
+        let of_all = share_of_all(pace);
+        let key = (account, uid);
+        if !self.of_users.contains_key(&key) && self.of_users.len() >= MOST {
+            self.of_users.retain(|_, report| report.free > now);
+            self.of_all.retain(|_, report| report.free > now);
+            if self.of_users.len() >= MOST {
+                return Err(now.after(of_all.1));
             }
         }
-        let free = own.map_or(now, |(_, free)| free).max(now);
-        let wait = free.since(now).saturating_sub(period * (burst - 1));
-        if !wait.is_zero() {
-            return Err(now.after(wait));
-        }
-        let free = free.after(period);
-        self.0.insert((account, uid), Report { grant, free });
+        let own = counted(self.of_users.get(&key), now, grant, share_of_one(of_all))?;
+        let all = counted(self.of_all.get(&account), now, grant, of_all)?;
+        self.of_users.insert(key, own);
+        self.of_all.insert(account, all);
         Ok(())
     }
 }
 
-/// One less at once than the account may make attempts, and half as often afterwards.
-fn share(attempts: Rate) -> (u32, Duration) {
-    let burst = attempts.burst().saturating_sub(1).max(1);
-    (burst, attempts.period().saturating_mul(2))
+/// With one more report, or when that one may be made.
+fn counted(
+    before: Option<&Report>,
+    now: Timestamp,
+    grant: GrantId,
+    (burst, period): Share,
+) -> Result<Report, Timestamp> {
+    if let Some(same) = before.filter(|before| before.grant == grant) {
+        return Ok(*same);
+    }
+    let free = before.map_or(now, |before| before.free).max(now);
+    let wait = free.since(now).saturating_sub(period * (burst - 1));
+    match wait.is_zero() {
+        true => Ok(Report {
+            grant,
+            free: free.after(period),
+        }),
+        false => Err(now.after(wait)),
+    }
+}
+
+/// One less at once than the account may make such attempts, and half as often afterwards.
+fn share_of_all(pace: Rate) -> Share {
+    let burst = pace.burst().saturating_sub(1).max(1);
+    (burst, pace.period().saturating_mul(2))
+}
+
+/// One less at once than all, wherever that leaves one. As often afterwards: each report that is believed brings everybody a new token.
+fn share_of_one((burst, period): Share) -> Share {
+    (burst.saturating_sub(1).max(1), period)
 }
 
 #[cfg(test)]
@@ -78,43 +106,92 @@ mod tests {
         Timestamp::ZERO.after(Duration::from_secs(seconds))
     }
 
-    #[test]
-    fn one_user_is_believed_less_often_than_attempts_are_allowed() {
+    /// At which seconds of an hour reports are believed, where these users report every token that there is.
+    fn believed(users: &[u32]) -> Vec<(u64, u32)> {
         let mut reports = Reports::default();
-        let mut believed = Vec::new();
-        for second in 0..3600 {
-            let grant = GrantId(second);
-            if reports
-                .believe(at(second), (ADS, 20), grant, pace())
-                .is_ok()
-            {
-                believed.push(second);
-            }
-        }
-        assert_eq!(believed[..3], [0, 1, 240]);
-        // Attempts come back every two minutes: half of them are left to others.
-        assert_eq!(believed.len(), 2 + 14);
+        let seconds = (0..3600).flat_map(|second| users.iter().map(move |uid| (second, *uid)));
+        let mut grant = 0;
+        let is_believed = |&(second, uid): &(u64, u32)| {
+            let told = reports.believe(at(second), (ADS, uid), GrantId(grant), pace());
+            // A token that is reported gives way to the next.
+            grant += u64::from(told.is_ok());
+            told.is_ok()
+        };
+        seconds.filter(is_believed).collect()
     }
 
     #[test]
-    fn another_user_and_another_account_have_their_own() {
+    fn one_user_is_believed_less_often_than_attempts_are_allowed() {
+        let seconds: Vec<_> = believed(&[20]).into_iter().map(|(at, _)| at).collect();
+        assert_eq!(seconds[..3], [0, 240, 480]);
+        // Attempts come back every two minutes: half of them are left to need.
+        assert_eq!(seconds.len(), 15);
+    }
+
+    #[test]
+    fn users_who_report_together_have_half_of_the_pace_between_them() {
+        for users in [
+            &[20, 21][..],
+            &[20, 21, 22],
+            &[20, 21, 22, 23, 24, 25, 26, 27],
+        ] {
+            let all = believed(users);
+            assert_eq!(all[..2], [(0, 20), (0, 21)], "one less than may be made");
+            assert!(all[2].0 >= 240, "{all:?}");
+            // Of thirty attempts that come back in an hour.
+            assert!(all.len() <= 2 + 15, "{all:?}");
+        }
+    }
+
+    #[test]
+    fn one_who_reports_every_token_leaves_another_a_report() {
         let mut reports = Reports::default();
-        for grant in 0..2 {
+        reports
+            .believe(at(0), (ADS, 20), GrantId(0), pace())
+            .unwrap();
+        assert!(
             reports
-                .believe(at(0), (ADS, 20), GrantId(grant), pace())
+                .believe(at(0), (ADS, 20), GrantId(1), pace())
+                .is_err()
+        );
+        reports
+            .believe(at(0), (ADS, 21), GrantId(1), pace())
+            .unwrap();
+        let next = reports.believe(at(0), (ADS, 22), GrantId(2), pace());
+        assert_eq!(next, Err(at(240)));
+    }
+
+    #[test]
+    fn a_token_that_several_users_report_is_reported_once() {
+        let mut reports = Reports::default();
+        for uid in 20..30 {
+            reports
+                .believe(at(0), (ADS, uid), GrantId(1), pace())
                 .unwrap();
         }
-        let next = reports.believe(at(0), (ADS, 20), GrantId(2), pace());
-        assert_eq!(next, Err(at(240)));
         reports
-            .believe(at(0), (ADS, 21), GrantId(2), pace())
+            .believe(at(0), (ADS, 30), GrantId(2), pace())
             .unwrap();
-        reports
-            .believe(at(0), (AccountKey(2), 20), GrantId(2), pace())
-            .unwrap();
-        reports
-            .believe(at(240), (ADS, 20), GrantId(3), pace())
-            .unwrap();
+    }
+
+    #[test]
+    fn where_one_attempt_may_be_made_one_report_counts() {
+        let slow = Rate::new(1, Duration::from_secs(60)).unwrap();
+        let mut reports = Reports::default();
+        reports.believe(at(0), (ADS, 20), GrantId(0), slow).unwrap();
+        assert_eq!(
+            reports.believe(at(0), (ADS, 21), GrantId(1), slow),
+            Err(at(120))
+        );
+    }
+
+    #[test]
+    fn another_account_has_its_own() {
+        let mut reports = Reports::default();
+        for account in 1..5 {
+            let key = (AccountKey(account), 20);
+            reports.believe(at(0), key, GrantId(2), pace()).unwrap();
+        }
     }
 
     #[test]
@@ -125,9 +202,11 @@ mod tests {
                 .believe(at(0), (ADS, 20), GrantId(1), pace())
                 .unwrap();
         }
-        reports
-            .believe(at(0), (ADS, 20), GrantId(2), pace())
-            .unwrap();
+        assert!(
+            reports
+                .believe(at(0), (ADS, 20), GrantId(2), pace())
+                .is_err()
+        );
     }
 
     #[test]
@@ -144,7 +223,7 @@ mod tests {
                 .is_err()
         );
         reports
-            .believe(at(300), (ADS, 9_999), GrantId(1), pace())
+            .believe(at(500), (ADS, 9_999), GrantId(1), pace())
             .unwrap();
     }
 }

@@ -13,7 +13,9 @@ use tokend_store::{Cause, MemoryStore, Store as _};
 use tokio::sync::oneshot;
 
 use crate::roster::record_id;
-use crate::testing::{Act, Daemon, Provider, Site, get, grant, name, raw, reply, soon, token_of};
+use crate::testing::{
+    Act, Daemon, Provider, Site, answer, get, grant, name, raw, reply, soon, token_of,
+};
 
 /// An account `ads` whose password is in a file.
 fn account(name: &str, base_url: &str) -> String {
@@ -143,7 +145,7 @@ async fn a_drain_finishes_what_was_sent() {
     let (go_on, held) = oneshot::channel();
     provider.then(Act::Hold(held));
     let daemon = Daemon::start(&site, &store).await;
-    let waiting = tokio::spawn(crate::testing::answer(
+    let waiting = tokio::spawn(answer(
         daemon.desk.handle(&crate::testing::peer(7), get("ads")),
     ));
     provider.asked(1).await;
@@ -188,21 +190,46 @@ async fn a_provider_that_hangs_delays_nobody_else() {
 }
 
 #[tokio::test]
-async fn there_is_an_end_to_those_who_wait() {
+async fn there_is_an_end_to_those_who_wait_and_room_left_for_other_users() {
     let provider = Provider::start().await;
     provider.then(Act::Hang);
-    let site = site(&provider);
+    let allow =
+        "allow = [{ user = 7 }, { user = 8 }, { user = 9 }, { user = 10 }, { user = 11 }]\n";
+    let site = Site::new(&(account("ads", &provider.base_url) + allow));
+    site.secret("pw", "right", 0o600);
     let daemon = Daemon::start(&site, &MemoryStore::new()).await;
     let mut crowd = Vec::new();
-    for _ in 0..super::waiters::MOST_WAITERS {
+    for _ in 0..super::waiters::MOST_WAITERS / 2 {
         crowd.push(daemon.desk.handle(&crate::testing::peer(7), get("ads")));
         tokio::task::yield_now().await;
     }
     provider.asked(1).await;
-    assert_eq!(
-        daemon.get("ads").await.unwrap_err().code,
-        FaultCode::TooBusy
+    let fault = daemon.get("ads").await.unwrap_err();
+    assert_eq!(fault.code, FaultCode::TooBusy);
+    assert!(
+        fault.message.contains("4096 of them of user 7"),
+        "{fault:?}"
     );
+    // Nobody can take the room of others: each further user has a share of what is left.
+    let mut room = super::waiters::MOST_WAITERS / 2;
+    for uid in 8..11 {
+        for _ in 0..room.div_ceil(2) {
+            crowd.push(daemon.desk.handle(&crate::testing::peer(uid), get("ads")));
+            tokio::task::yield_now().await;
+        }
+        let more = daemon.desk.handle(&crate::testing::peer(uid), get("ads"));
+        let fault = token_of(soon(answer(more)).await).unwrap_err();
+        assert_eq!(fault.code, FaultCode::TooBusy, "user {uid}");
+        room -= room.div_ceil(2);
+    }
+    crowd.push(daemon.desk.handle(&crate::testing::peer(11), get("ads")));
+    soon(async {
+        let all = super::waiters::MOST_WAITERS - room + 1;
+        while waiters(&daemon, "ads").await != u32::try_from(all).unwrap() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     // Whoever leaves counts no longer, and what runs goes on.
     drop(crowd);
     soon(async {

@@ -3,9 +3,13 @@
 //! Owns the ways back to sessions, and what a person entered until it is on its way to the store. Each waiter is answered once, in
 //! words that say what became of what was asked; one that went away is nobody's problem.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokend_engine::{AccountKey, Demand, Event, Fault as Why, Timestamp, Verdict, WaiterId, Want};
+use tokend_engine::{
+    AccountKey, Demand, Event, Fault as Why, Kind, Timestamp, Verdict, WaiterId, Want,
+};
 use tokend_proto::{Fault, FaultCode, LoginSecret};
 
 use super::Task;
@@ -15,8 +19,11 @@ use crate::means;
 use crate::message::{Answer, Reply, next_waiter};
 use crate::vault::Entered;
 
-/// How many may wait for one account. Whoever leaves counts no longer.
+/// How many may wait for one account. Of one user no more than there is room left for others, so half of it alone, a third beside one who
+/// does the same. Whoever leaves counts no longer.
 pub(super) const MOST_WAITERS: usize = 8_192;
+/// How often it is looked through all who wait for those who have gone and of whom the driver has not heard yet.
+const SWEEP: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct Waiting {
@@ -28,7 +35,8 @@ pub(super) struct Waiting {
 /// What somebody waits for.
 #[derive(Debug)]
 enum Purpose {
-    Token,
+    /// A token, for this user.
+    Token(u32),
     /// What came of what was entered.
     Login(What, Progress),
     Forget,
@@ -44,6 +52,36 @@ enum Progress {
     Sent,
 }
 
+/// How many of which user wait for the token of which account.
+#[derive(Debug, Default)]
+pub(super) struct Shares {
+    waiting: HashMap<(AccountKey, u32), usize>,
+    swept: Option<Timestamp>,
+}
+
+impl Shares {
+    fn of(&self, account: AccountKey, uid: u32) -> usize {
+        self.waiting.get(&(account, uid)).copied().unwrap_or(0)
+    }
+
+    fn enter(&mut self, account: AccountKey, uid: u32) {
+        *self.waiting.entry((account, uid)).or_insert(0) += 1;
+    }
+
+    fn leave(&mut self, it: &Waiting) {
+        let Purpose::Token(uid) = it.purpose else {
+            return;
+        };
+        let key = (it.account, uid);
+        if let Some(waiting) = self.waiting.get_mut(&key) {
+            *waiting -= 1;
+            if *waiting == 0 {
+                self.waiting.remove(&key);
+            }
+        }
+    }
+}
+
 impl Task {
     /// Somebody wants a token. False when they are answered already.
     pub(super) fn token_wanted(
@@ -55,30 +93,35 @@ impl Task {
         reply: Reply,
     ) -> bool {
         let fault = self
-            .crowded(now, account)
+            .crowded(now, account, uid)
             .or_else(|| self.disbelieved(now, account, uid, want))
             .or_else(|| self.quarantined(account));
         if let Some(fault) = fault {
             let _nobody_waits = reply.send(Answer::Fault(Box::new(fault)));
             return false;
         }
-        self.note(account, waiter, Purpose::Token, reply);
+        self.shares.enter(account, uid);
+        self.note(account, waiter, Purpose::Token(uid), reply);
         true
     }
 
     /// Somebody who waited for a token has gone.
     pub(super) fn left(&mut self, now: Timestamp, account: AccountKey, waiter: WaiterId) {
-        let waits = |it: &Waiting| matches!(it.purpose, Purpose::Token);
+        let waits = |it: &Waiting| matches!(it.purpose, Purpose::Token(_));
         if self.waiters.get(&waiter).is_some_and(waits) {
-            self.waiters.remove(&waiter);
+            if let Some(gone) = self.waiters.remove(&waiter) {
+                self.shares.leave(&gone);
+            }
             self.engine.handle_event(now, Event::Left(account, waiter));
         }
     }
 
-    /// Why nobody else can wait for this account.
-    fn crowded(&mut self, now: Timestamp, account: AccountKey) -> Option<Fault> {
-        if self.waiting(now, account) >= MOST_WAITERS {
+    /// Why nobody else of this user can wait for this account.
+    fn crowded(&mut self, now: Timestamp, account: AccountKey, uid: u32) -> Option<Fault> {
+        let overdue = |before: Timestamp| now.since(before) >= SWEEP;
+        if self.has_its_share(now, account, uid) && self.shares.swept.is_none_or(overdue) {
             // The driver may not have heard of all of them yet.
+            self.shares.swept = Some(now);
             let is_gone = |it: &Waiting| it.account == account && it.reply.is_closed();
             let of_gone = |(id, it): (&WaiterId, &Waiting)| is_gone(it).then_some(*id);
             let gone: Vec<_> = self.waiters.iter().filter_map(of_gone).collect();
@@ -87,14 +130,23 @@ impl Task {
             }
         }
         let waiting = self.waiting(now, account);
-        (waiting >= MOST_WAITERS).then(|| {
+        self.has_its_share(now, account, uid).then(|| {
+            let own = self.shares.of(account, uid);
             Fault::new(
                 FaultCode::TooBusy,
-                format!("{waiting} requests already wait for this account"),
+                format!(
+                    "{waiting} requests already wait for this account, {own} of them of user {uid}: what room is left is for others"
+                ),
             )
             .advise("ask again later")
             .retry_after(1_000)
         })
+    }
+
+    /// Whether as many of this user wait as there is room left for others.
+    fn has_its_share(&self, now: Timestamp, account: AccountKey, uid: u32) -> bool {
+        let room = MOST_WAITERS.saturating_sub(self.waiting(now, account));
+        self.shares.of(account, uid) >= room
     }
 
     fn waiting(&self, now: Timestamp, account: AccountKey) -> usize {
@@ -102,7 +154,7 @@ impl Task {
         view.map_or(0, |view| view.waiters)
     }
 
-    /// Why a report of this user is not believed: they had their share, and others are to have the token that is held.
+    /// Why a report of this user is not believed: all of them, or this one, had their share, and the token that is held is for everybody.
     fn disbelieved(
         &mut self,
         now: Timestamp,
@@ -118,14 +170,19 @@ impl Task {
         if held != Some(grant) {
             return None;
         }
-        let attempts = slot.account.pacing.attempts;
-        let believed = self.reports.believe(now, (account, uid), grant, attempts);
+        // What has to be done about it may be a login, whose pace is another.
+        let view = self.engine.view(account, now)?;
+        let pace = match view.kind {
+            Some(Kind::Login) => view.logins.0,
+            _ => view.attempts.0,
+        };
+        let believed = self.reports.believe(now, (account, uid), grant, pace);
         let next = believed.err()?;
         let name = &slot.account.name;
         let fault = Fault::new(
             FaultCode::Paced,
             format!(
-                "user {uid} has reported as many tokens of account {name} as count for now; this report does not, and the token stays in use"
+                "as many tokens of account {name} as count for now have been reported; this report, by user {uid}, does not, and the token stays in use"
             ),
         );
         let wait = u64::try_from(next.since(now).as_millis()).unwrap_or(u64::MAX);
@@ -286,20 +343,21 @@ impl Task {
     }
 
     pub(super) fn settle(&mut self, waiter: WaiterId, verdict: Verdict) {
-        let Some(Waiting {
+        let Some(settled) = self.waiters.remove(&waiter) else {
+            return;
+        };
+        self.shares.leave(&settled);
+        let Waiting {
             account,
             purpose,
             reply,
-        }) = self.waiters.remove(&waiter)
-        else {
-            return;
-        };
+        } = settled;
         let Some(entry) = self.roster.entry(account) else {
             return answer_gone(reply);
         };
         let name = &entry.slot.account.name;
         let answer = match (verdict, purpose) {
-            (Verdict::Token(grant), Purpose::Token) => match entry.slot.held.token().as_ref() {
+            (Verdict::Token(grant), Purpose::Token(_)) => match entry.slot.held.token().as_ref() {
                 Some(token) if token.held.grant == grant => Answer::Token(Arc::clone(token)),
                 _ => return answer_gone(reply),
             },

@@ -57,7 +57,7 @@ async fn another_identity_is_not_served_what_an_attempt_of_the_old_one_brings() 
     old.then(Act::Hold(held));
     new.then(reply("200 OK", &grant(77)));
     let daemon = Daemon::start(&site, &store).await;
-    let waiting = tokio::spawn(crate::testing::answer(
+    let waiting = tokio::spawn(answer(
         daemon.desk.handle(&crate::testing::peer(7), get("ads")),
     ));
     old.asked(1).await;
@@ -119,7 +119,7 @@ async fn a_reload_goes_on_without_whoever_asked_for_it() {
     let site = site(&provider);
     let daemon = Daemon::start(&site, &MemoryStore::new()).await;
     site.write(&(account("ads", &provider.base_url) + &account("bids", &provider.base_url)));
-    let mut asked = Box::pin(crate::testing::answer(
+    let mut asked = Box::pin(answer(
         daemon
             .desk
             .handle(&crate::testing::peer(7), Request::Reload),
