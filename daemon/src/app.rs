@@ -36,6 +36,7 @@ use crate::registry::Registry;
 use crate::reload::{self, Cures, FileThreads, LogChoice, Reloader, names};
 use crate::secrets::SecretSource;
 use crate::signals::{Asked, Incoming};
+use crate::stack;
 use crate::systemd::Manager;
 use crate::upstream::{Egress, Upstream};
 
@@ -76,6 +77,7 @@ pub(crate) fn run(start: Start) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("tokend")
+        .on_thread_park(stack::before_rest)
         .build()
         .context("the runtime cannot be started")?;
     let passed = start.inherited.metrics;
@@ -89,7 +91,7 @@ pub(crate) fn run(start: Start) -> anyhow::Result<()> {
         egress,
         ..
     } = start;
-    let ended = runtime.block_on(async move {
+    let ended = runtime.block_on(stack::wiped_throughout(async move {
         let parts = Parts {
             file,
             overrides,
@@ -103,7 +105,7 @@ pub(crate) fn run(start: Start) -> anyhow::Result<()> {
             marker,
         };
         parts.serve().await
-    });
+    }));
     // A file system that does not answer may hold a thread for good: the process ends without it.
     runtime.shutdown_background();
     origin.clean_up();
@@ -210,7 +212,7 @@ impl Parts {
             manager: manager.clone(),
         };
         let task = Task::new(seed(&clock), around);
-        let mut engine = tokio::spawn(task.run(messages));
+        let mut engine = tokio::spawn(stack::wiped_throughout(task.run(messages)));
         let reloader = Arc::new(Reloader {
             file,
             overrides,
@@ -270,7 +272,8 @@ impl Parts {
         );
         audit.note(started(summary.accounts));
         manager.ready();
-        let names = tokio::spawn(names::keep_trying(Arc::clone(&reloader)));
+        let trying = names::keep_trying(Arc::clone(&reloader));
+        let names = tokio::spawn(stack::wiped_throughout(trying));
         // Beside the signals, so that a reload that takes its time keeps nobody from stopping the daemon.
         let mut reloads = JoinSet::new();
         loop {
@@ -279,7 +282,8 @@ impl Parts {
                     // One more than runs is enough: it reads what is there when its turn comes.
                     Asked::Reload if reloads.len() < 2 => {
                         let reloader = Arc::clone(&reloader);
-                        reloads.spawn(async move { reloader.reload().await.err() });
+                        let reload = async move { reloader.reload().await.err() };
+                        reloads.spawn(stack::wiped_throughout(reload));
                     }
                     Asked::Reload => {}
                     Asked::Stop => break,

@@ -14,6 +14,7 @@ use crate::faults::duration;
 use crate::metrics::Counters;
 use crate::panics::ending;
 use crate::roster::Entry;
+use crate::stack;
 use crate::vault;
 
 /// Where attempts are noted beside the log.
@@ -28,11 +29,11 @@ pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) {
     drop(tokio::spawn(task));
 }
 
-/// Runs something whose death must not go unnoticed: `None` when it panicked.
+/// Runs something whose death must not go unnoticed, and that may work on secrets: `None` when it panicked.
 pub(crate) async fn guarded<T: Send + 'static>(
     work: impl Future<Output = T> + Send + 'static,
 ) -> Option<T> {
-    match tokio::spawn(work).await {
+    match tokio::spawn(stack::wiped_throughout(work)).await {
         Ok(done) => Some(done),
         Err(error) => {
             tracing::error!(error = ending(&error), "a task died; please report this");

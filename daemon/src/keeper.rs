@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use crate::clock::Clock;
 use crate::message::{Driver, Message};
 use crate::metrics::Counters;
+use crate::stack;
 use crate::vault::{self, Brought, Entered, Notes};
 
 /// How many writes go into one transaction.
@@ -146,21 +147,25 @@ impl Files {
     fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
         let mut batch = Vec::with_capacity(BATCH);
         while jobs.blocking_recv_many(&mut batch, BATCH) > 0 {
-            let mut writes = Vec::new();
-            for job in batch.drain(..) {
-                match job {
-                    Job::Claim {
-                        account,
-                        attempt,
-                        id,
-                    } => self.claim(account, attempt, &id),
-                    Job::Write(write) => writes.push(*write),
-                    Job::Release { account } => self.release(account),
-                    Job::Discard { account, id } => self.discard(account, &id),
-                }
-            }
-            self.write(writes);
+            stack::wiped(|| self.work(&mut batch));
         }
+    }
+
+    fn work(&mut self, batch: &mut Vec<Job>) {
+        let mut writes = Vec::new();
+        for job in batch.drain(..) {
+            match job {
+                Job::Claim {
+                    account,
+                    attempt,
+                    id,
+                } => self.claim(account, attempt, &id),
+                Job::Write(write) => writes.push(*write),
+                Job::Release { account } => self.release(account),
+                Job::Discard { account, id } => self.discard(account, &id),
+            }
+        }
+        self.write(writes);
     }
 
     fn claim(&mut self, account: AccountKey, attempt: AttemptId, id: &AccountId) {

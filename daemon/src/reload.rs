@@ -31,6 +31,7 @@ use crate::message::{Driver, Message};
 use crate::metrics::Metrics;
 use crate::panics::ending;
 use crate::roster::{Survey, record_id};
+use crate::stack;
 use crate::systemd::Manager;
 use crate::upstream::Upstream;
 use crate::vault::{self, Restored};
@@ -339,7 +340,7 @@ impl Reloader {
         let clock = self.clock.clone();
         let missing: HashSet<_> = survey.missing.iter().cloned().collect();
         let ask_all = survey.ask_all;
-        let read = tokio::task::spawn_blocking(move || {
+        let read = stack::wiped_off_the_runtime(move || {
             // All at once when it is much, one by one when it is little.
             if ask_all || missing.len() * 4 > all {
                 let (found, told) = records::all(&*store, &clock, &missing)?;
@@ -422,7 +423,7 @@ impl Reloader {
         let store = Arc::clone(&self.store);
         let prefix = format!("{name}#");
         let purge =
-            tokio::task::spawn_blocking(move || vault::purge(&*store, &prefix, keep.as_ref()));
+            stack::wiped_off_the_runtime(move || vault::purge(&*store, &prefix, keep.as_ref()));
         purge
             .await
             .map_err(|error| error.to_string())?

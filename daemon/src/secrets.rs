@@ -18,6 +18,7 @@ use tokend_config::{FileMode, SecretPlace, SecretRef};
 use tokend_notation::{Lines, NotASecret};
 use zeroize::Zeroizing;
 
+use crate::stack;
 use crate::upstream::Egress;
 
 pub(crate) use error::SecretError;
@@ -115,7 +116,7 @@ pub(crate) async fn fetch(
 }
 
 async fn read(path: PathBuf, trust: file::Trust) -> Result<Zeroizing<Vec<u8>>, SecretError> {
-    let reading = tokio::task::spawn_blocking(move || file::read(&path, trust));
+    let reading = stack::wiped_off_the_runtime(move || file::read(&path, trust));
     match reading.await {
         Ok(read) => read,
         Err(_) => Err(SecretError::Interrupted),

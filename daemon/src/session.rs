@@ -29,6 +29,7 @@ use crate::desk::thrift::{Wait, cost_of, cost_of_answer};
 use crate::desk::{Answered, Desk, Handled, Release};
 use crate::peer::{Busy, Connection};
 use crate::registry::Sight;
+use crate::stack;
 
 /// The bounds of a session.
 #[derive(Debug, Clone, Copy)]
@@ -104,7 +105,6 @@ where
 /// How many bytes of answers are gathered before they are written. A peer that sends more requests than it reads answers fills
 /// this and its own socket, and no more memory.
 const ENOUGH: usize = 64 * 1024;
-
 /// How many requests are answered before others have their turn: a peer that sends without end costs them some microseconds.
 const AT_ONCE: usize = 8;
 /// As how many of those something counts that shows more than one account.
@@ -354,7 +354,10 @@ where
                 return Ok(Taken::Enough);
             }
             let frame = match self.input.next_frame() {
-                Ok(Some(payload)) => decode_client(payload),
+                Ok(Some(payload)) => stack::wiped_if(
+                    || decode_client(payload),
+                    |read| !matches!(read, Ok(frame) if !frame.request.has_secret()),
+                ),
                 Ok(None) => return Ok(Taken::All),
                 Err(error) => Err(error),
             };

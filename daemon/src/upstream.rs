@@ -27,6 +27,7 @@ use crate::clock::Clock;
 use crate::escape::Escaped;
 use crate::panics::ending;
 use crate::secrets::{SecretError, SecretSource, resolve};
+use crate::stack::{self, Conversation};
 use crate::vault::Brought;
 
 use exchange::{Exchange, Failure, wipe};
@@ -217,7 +218,7 @@ impl Upstream {
     pub(crate) async fn prober(&self) -> Result<Prober, String> {
         let exchange = self.exchange.load_full();
         exchange.ways.fetch(&exchange.secrets).await;
-        let made = tokio::task::spawn_blocking(move || Prober::new(&exchange));
+        let made = stack::wiped_off_the_runtime(move || Prober::new(&exchange));
         let made = made
             .await
             .map_err(|error| format!("looking failed inside tokend: {}", ending(&error)))?;
@@ -287,7 +288,10 @@ impl Upstream {
             exchange,
             way,
         } = prepared;
-        let (answer, brought, told) = match exchange.exchange(&way, request).await {
+        let conversation = Conversation::begin();
+        let exchanged = exchange.exchange(&way, request).await;
+        drop(conversation);
+        let (answer, brought, told) = match exchanged {
             Ok(response) => {
                 let reply = account
                     .dialect

@@ -156,6 +156,11 @@ impl Request {
         }
     }
 
+    /// Whether a token or an entered secret came with it.
+    pub fn has_secret(&self) -> bool {
+        matches!(self, Self::Login { .. } | Self::Reject { .. })
+    }
+
     /// The account the request is about, where it is about one.
     pub fn account(&self) -> Option<&AccountName> {
         match self {

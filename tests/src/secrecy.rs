@@ -46,8 +46,29 @@ impl Search {
     /// Looks for these secrets in every form.
     #[must_use]
     pub fn of(secrets: &[String]) -> Self {
+        Self::of_all(secrets.iter().flat_map(|secret| forms(secret)).collect())
+    }
+
+    /// Looks for any so many bytes in a row of these secrets, as what hashes or copies them leaves behind: as they are, and with the
+    /// order of bytes turned round in each word, as SHA-256 reads them. A shorter secret is looked for as it is.
+    #[must_use]
+    pub fn of_pieces(secrets: &[String], length: usize) -> Self {
+        let pieces = secrets.iter().flat_map(|secret| {
+            let pieces = secret.as_bytes().windows(length.min(secret.len()).max(1));
+            pieces.flat_map(|piece| {
+                let turned = piece.chunks(4).flat_map(|word| word.iter().rev().copied());
+                [piece.to_vec(), turned.collect()]
+            })
+        });
+        Self::of_all(
+            pieces
+                .filter_map(|piece| String::from_utf8(piece).ok())
+                .collect(),
+        )
+    }
+
+    fn of_all(all: BTreeSet<String>) -> Self {
         let mut beginnings = vec![Vec::new(); 1 << 16];
-        let all: BTreeSet<String> = secrets.iter().flat_map(|secret| forms(secret)).collect();
         for form in all {
             if let [first, second, ..] = form.as_bytes()
                 && let Some(forms) = beginnings.get_mut(place(*first, *second))
@@ -181,6 +202,24 @@ mod tests {
         for echo in echoes {
             assert!(is_found(&echo), "{echo}");
         }
+    }
+
+    #[test]
+    fn a_piece_of_a_secret_is_found_also_with_its_words_turned_round() {
+        let search = Search::of_pieces(&["0123456789abcdefgh".to_owned(), "short".to_owned()], 8);
+        for text in [
+            "x01234567x",
+            "abcdefgh",
+            "\0\x013456789ab",
+            "7654ba98",
+            "a short one",
+        ] {
+            assert!(!search.found(text.as_bytes()).is_empty(), "{text}");
+        }
+        for text in ["0123456", "shor", "76543210x"] {
+            assert!(search.found(text.as_bytes()).len() <= 1, "{text}");
+        }
+        assert!(search.found(b"0123456 shor 7654321").is_empty());
     }
 
     #[test]

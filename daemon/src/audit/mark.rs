@@ -7,6 +7,8 @@ use std::fmt;
 
 use aws_lc_rs::hmac;
 
+use crate::stack;
+
 /// The fingerprint of a token.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Mark([u8; 8]);
@@ -20,7 +22,8 @@ impl Marker {
     }
 
     pub(crate) fn mark(&self, token: &str) -> Mark {
-        let tag = hmac::sign(&self.0, token.as_bytes());
+        // The state of the hash is on the stack, with the last block of the token in it.
+        let tag = stack::wiped(|| hmac::sign(&self.0, token.as_bytes()));
         Mark(tag.as_ref().first_chunk().copied().unwrap_or_default())
     }
 }
@@ -40,5 +43,23 @@ impl fmt::Debug for Mark {
 impl fmt::Debug for Marker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Marker([REDACTED])")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stack::tests::{is_left, secret};
+
+    #[test]
+    fn a_fingerprint_leaves_nothing_of_its_token_on_the_stack() {
+        let marker = Marker::new(b"a key");
+        for length in [17, 40, 64, 100, 119, 300, 1200, 5000] {
+            let token = secret(length);
+            let make = || {
+                std::hint::black_box(marker.mark(&token));
+            };
+            assert!(!is_left(&token, make), "{length}");
+        }
     }
 }

@@ -10,6 +10,7 @@ use tokend_proto::AccountName;
 use super::{Desk, Done};
 use crate::diagnosis::{PAGE, Page, caller};
 use crate::registry::{Epoch, Seen, Slot};
+use crate::stack;
 
 impl Desk {
     pub(super) fn diagnose(
@@ -43,6 +44,8 @@ impl Desk {
         if after.is_none() {
             tracing::info!(peer = %peer, "a diagnosis is asked for");
         }
-        Done::Later(Box::pin(Arc::clone(&self.diagnosis).page(page)))
+        // It looks whether secrets can be had.
+        let diagnosis = Arc::clone(&self.diagnosis).page(page);
+        Done::Later(Box::pin(stack::wiped_throughout(diagnosis)))
     }
 }

@@ -12,6 +12,7 @@ use tokend_store::{AccountId, Credential, Store};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
+use crate::stack;
 use crate::upstream::Upstream;
 
 /// How long all looks of a reload or a start may take together. Tests do not wait so long for what never comes.
@@ -73,11 +74,11 @@ impl Cures {
                     continue;
                 };
                 let (store, upstream) = (Arc::clone(store), Arc::clone(upstream));
-                looks.spawn(async move {
+                looks.spawn(stack::wiped_throughout(async move {
                     let yes = is_cured(store, &upstream, &question).await;
                     drop(look);
                     yes.then_some(question)
-                });
+                }));
             }
             while let Some(answer) = looks.join_next().await {
                 missing -= 1;
@@ -131,7 +132,7 @@ impl Drop for Look {
 /// A secret that cannot be had now cures nothing: the account would only be tried with less.
 async fn is_cured(store: Arc<dyn Store>, upstream: &Upstream, question: &Question) -> bool {
     let key = question.id.clone();
-    let read = tokio::task::spawn_blocking(move || store.read(&key)).await;
+    let read = stack::wiped_off_the_runtime(move || store.read(&key)).await;
     let credential = match read {
         Ok(Ok(Some((_, record)))) => record.credential,
         _ => Credential::default(),

@@ -1,0 +1,110 @@
+//! Stacks that keep no secret.
+//!
+//! What hashes, seals, parses or sends a secret leaves pieces of it in frames that are over, until something else happens to run as
+//! deep; the allocator wipes the heap only. Owns the wiping of those frames, right after such work or before a thread rests. Must never
+//! be relied on for what a frame that is still there holds: that is for whoever owns the frame.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::task::JoinHandle;
+use zeroize::zeroize_stack;
+
+/// How far below a caller the work on secrets goes: a TLS handshake or a deep JSON document takes less than half of it, and without
+/// optimisation three times as much. It is also what each thread that works on secrets keeps in memory of its stack.
+const DEPTH: usize = if cfg!(debug_assertions) {
+    384 * 1024
+} else {
+    128 * 1024
+};
+
+/// Works on secrets, and leaves nothing of them on this thread's stack, also where the work panics.
+pub(crate) fn wiped<T>(work: impl FnOnce() -> T) -> T {
+    struct Afterwards;
+
+    impl Drop for Afterwards {
+        fn drop(&mut self) {
+            wipe();
+        }
+    }
+
+    let _afterwards = Afterwards;
+    apart(work)
+}
+
+/// The same for work that goes on over time, after each of its steps.
+pub(crate) async fn wiped_throughout<F: Future>(work: F) -> F::Output {
+    let mut work = pin!(work);
+    poll_fn(|context| wiped(|| work.as_mut().poll(context))).await
+}
+
+/// The same on a thread of its own that may wait for a disk.
+pub(crate) fn wiped_off_the_runtime<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> JoinHandle<T> {
+    tokio::task::spawn_blocking(|| wiped(work))
+}
+
+/// The same where what comes of the work says that it was on a secret, for work that mostly is not and must not take longer.
+pub(crate) fn wiped_if<T>(work: impl FnOnce() -> T, is_secret: impl FnOnce(&T) -> bool) -> T {
+    let done = apart(work);
+    if is_secret(&done) {
+        wipe();
+    }
+    done
+}
+
+/// Works in a frame of its own, which is beneath the caller's and can be wiped from there.
+#[inline(never)]
+fn apart<T>(work: impl FnOnce() -> T) -> T {
+    work()
+}
+
+/// Overwrites what frames beneath the caller's left.
+#[inline(never)]
+fn wipe() {
+    zeroize_stack::<DEPTH>();
+}
+
+/// How many conversations with providers are under way, and how many there were. Their connections are driven by tasks of the HTTP
+/// library, on whatever thread is free, and those can be wiped only from outside.
+static TALKING: AtomicUsize = AtomicUsize::new(0);
+static TALKED: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    /// How many there had been when this thread was wiped last.
+    static WIPED_AFTER: Cell<usize> = const { Cell::new(0) };
+}
+
+/// A conversation with a provider, as long as it lives.
+#[derive(Debug)]
+pub(crate) struct Conversation(());
+
+impl Conversation {
+    pub(crate) fn begin() -> Self {
+        TALKING.fetch_add(1, Ordering::AcqRel);
+        Self(())
+    }
+}
+
+impl Drop for Conversation {
+    fn drop(&mut self) {
+        // In this order: who finds that nobody talks finds as well that somebody did.
+        TALKED.fetch_add(1, Ordering::AcqRel);
+        TALKING.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// For a thread of the runtime that is about to rest. Costs nothing where nobody talked to a provider since it last did.
+pub(crate) fn before_rest() {
+    let talking = TALKING.load(Ordering::Acquire);
+    let talked = TALKED.load(Ordering::Acquire);
+    if WIPED_AFTER.replace(talked) != talked || talking > 0 {
+        wipe();
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;
