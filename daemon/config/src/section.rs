@@ -31,6 +31,16 @@ impl Piece<'_> {
     }
 }
 
+/// Keys that are in no table. In TOML, what is written at the end of a file is in its last table.
+const TOP: [&str; 6] = [
+    "admin",
+    "dialect_dir",
+    "include_dir",
+    "socket",
+    "socket_mode",
+    "state_dir",
+];
+
 /// A table that is being read; every key must be asked for before [`Section::finish`].
 #[derive(Debug)]
 pub(super) struct Section<'p> {
@@ -212,7 +222,12 @@ impl<'p> Section<'p> {
             let name: &str = key.get_ref();
             if !self.known.contains(&name) && !self.refused.contains(&name) {
                 let place = self.piece.place(&key.span(), true);
-                let help = choose_from(name, &self.known);
+                let help = match TOP.contains(&name) {
+                    true => format!(
+                        "`{name}` belongs at the top of the configuration, above its first `[table]`"
+                    ),
+                    false => choose_from(name, &self.known),
+                };
                 mistakes.add(
                     self.piece.file,
                     place,

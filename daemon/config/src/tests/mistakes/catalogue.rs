@@ -297,6 +297,12 @@ pub(super) const ACCOUNTS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        r#"admin = [{ user = "root" }]"#,
+        &[
+            "5:1: unknown key `admin`; `admin` belongs at the top of the configuration, above its first `[table]`",
+        ],
+    ),
+    (
         r#"pasword = "hunter2""#,
         &[
             "5:1: unknown key `pasword`; did you mean `password`? valid here: `provider`, `base_url`, `endpoint`, `login_path`, `refresh_path`, `options`, `allow`, `refresh`, `assumed_lifetime`, `pacing`, `proxy`, `username`, `password`, `client_id`, `client_secret`, `scope`, `fields`",
