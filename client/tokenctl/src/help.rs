@@ -9,7 +9,8 @@ Examples:
   tokenctl get ads                                print a token that is good now
   tokenctl get ads --format header | curl -fsS -H @- URL
                                                   use it; `tokenctl get --help` has the form for scripts
-  eval \"$(tokenctl get ads --format env)\"         export it as ACCESS_TOKEN
+  vars=$(tokenctl get ads --format env) && eval \"$vars\"
+                                                  export it as ACCESS_TOKEN
   printf %s \"$TOKEN\" | tokenctl reject ads        an API refused this token
   tokenctl status                                 what every account is doing
   tokenctl status --watch                         the same, kept up to date

@@ -14,6 +14,13 @@ use tokend_tests::{demand::carried_out, examples::exposed, harness::Site, simula
 
 use crate::stage::Stage;
 
+/// Where examples for a shell are.
+const DOCUMENTS: [&str; 3] = [
+    "README.md",
+    "client/tokenctl/man/tokenctl.1",
+    "client/tokenctl/src/help.rs",
+];
+
 #[test]
 fn no_example_puts_a_token_into_arguments() {
     let root = root();
@@ -124,6 +131,54 @@ fn the_examples_for_curl_keep_the_token_to_themselves_and_fail_without_one() {
     }
 }
 
+/// `eval` of nothing is a success, and a variable keeps what it held.
+#[test]
+fn the_examples_that_export_a_token_fail_without_one() {
+    for file in texts(&root()) {
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        for wrong in [
+            "eval \"$(tokenctl",
+            r#"eval \"$(tokenctl"#,
+            r"eval \(dq$(tokenctl",
+        ] {
+            assert!(!text.contains(wrong), "{}: {wrong}", file.display());
+        }
+    }
+    let stage = Stage::of(Api::JwtApi);
+    let daemon = stage.site.start().unwrap();
+    let token = stage.site.get("it").unwrap();
+    let examples = exporting();
+    assert_eq!(examples.len(), 3, "{examples:#?}");
+    for example in &examples {
+        let line = format!("{example} && printf %s \"$ACCESS_TOKEN$ADS_TOKEN\"");
+        assert_eq!(
+            shell(&stage.site, &line),
+            (Some(0), token.clone()),
+            "{line}"
+        );
+    }
+    daemon.terminate().unwrap();
+    for example in examples {
+        assert_eq!(shell(&stage.site, &example).0, Some(69), "{example}");
+    }
+}
+
+/// The examples with `eval` in the same files, for an account that is there.
+fn exporting() -> Vec<String> {
+    let mut examples = Vec::new();
+    for file in DOCUMENTS {
+        let text = fs::read_to_string(root().join(file)).unwrap();
+        let text = text.replace("\\\"", "\"").replace("\\(dq", "\"");
+        for line in text.lines().filter(|line| line.contains("&& eval \"")) {
+            let (_, begun) = line.split_once("vars=").unwrap();
+            let (end, _) = begun.match_indices('"').nth(1).unwrap();
+            let example = begun.get(..=end).unwrap().replace(" ads ", " it ");
+            examples.push(format!("vars={example}"));
+        }
+    }
+    examples
+}
+
 #[test]
 fn the_first_account_of_the_readme_passes_check_on_any_machine() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
@@ -187,11 +242,7 @@ fn texts(directory: &Path) -> Vec<PathBuf> {
 /// The examples with curl that documents and help show, each as a script that `bash` runs.
 fn examples() -> Vec<String> {
     let mut examples = Vec::new();
-    for file in [
-        "README.md",
-        "client/tokenctl/man/tokenctl.1",
-        "client/tokenctl/src/help.rs",
-    ] {
+    for file in DOCUMENTS {
         let text = fs::read_to_string(root().join(file)).unwrap();
         let text = text
             .replace("\\\"", "\"")
