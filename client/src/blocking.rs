@@ -17,6 +17,7 @@ use tokend_proto::{
 };
 use zeroize::Zeroizing;
 
+use crate::error::QUEUE_IS_FULL;
 use crate::exchange::{self, Call, HELLO, Pages};
 use crate::{ClientError, Deadlines, GetOptions, Patience, SocketPath, clock};
 
@@ -206,18 +207,20 @@ impl BlockingClient {
             id: RequestId(self.last_id),
             request: call.request,
         };
-        let until = clock::now().checked_add(call.limit);
+        let begun = clock::now();
+        let deadline = Deadline::of(begun, call.limit);
+        let greeting = Deadline::of(begun, call.greeting.min(call.limit));
         loop {
             let mut connection = match self.connection.take() {
                 Some(connection) => connection,
-                None => Connection::open(&self.path, self.deadlines.connect.min(call.limit))?,
+                None => Connection::open(&self.path, self.deadlines.connect.min(greeting.left()?))?,
             };
             let has_worked = connection.greeted;
-            let deadline = Deadline {
-                until,
-                limit: call.limit,
+            let exchanged = match has_worked {
+                true => Ok(()),
+                false => connection.greet(&frame, greeting, &self.path),
             };
-            match connection.exchange(&frame, deadline) {
+            match exchanged.and_then(|()| connection.exchange(&frame, !has_worked, deadline)) {
                 Ok(response) => {
                     self.connection = Some(connection);
                     return Ok(response);
@@ -259,28 +262,63 @@ impl Connection {
         })
     }
 
-    fn exchange(&mut self, frame: &ClientFrame, deadline: Deadline) -> Result<Response, Failure> {
+    /// Greets and sends the first request with it, so that it costs no round trip.
+    fn greet(
+        &mut self,
+        frame: &ClientFrame,
+        deadline: Deadline,
+        path: &SocketPath,
+    ) -> Result<(), Failure> {
+        let silent = |failure: Failure| match failure.error {
+            ClientError::TimedOut { limit } => Failure {
+                error: ClientError::Silent {
+                    path: path.as_path().to_owned(),
+                    limit,
+                },
+                ..failure
+            },
+            _ => failure,
+        };
+        self.request(frame, true, deadline).map_err(silent)?;
+        let welcomed = self.receive(deadline).and_then(exchange::welcomed);
+        welcomed.map_err(|error| silent(Failure { error, sent: true }))?;
+        self.greeted = true;
+        Ok(())
+    }
+
+    /// Sends a request, behind a greeting where there was none.
+    fn request(
+        &mut self,
+        frame: &ClientFrame,
+        with_greeting: bool,
+        deadline: Deadline,
+    ) -> Result<(), Failure> {
         let unsent = |error| Failure { error, sent: false };
         let mut bytes = Zeroizing::new(Vec::new());
-        if !self.greeted {
+        if with_greeting {
             encode(&exchange::hello(), &mut bytes).map_err(|error| unsent(error.into()))?;
         }
         encode(frame, &mut bytes).map_err(|error| unsent(error.into()))?;
-        if let Err(error) = self.send(&bytes, deadline) {
+        self.send(&bytes, deadline).map_err(|error| {
             // A daemon that refuses a connection says why and closes it, perhaps before we wrote.
             let refused = self.receive(deadline).and_then(exchange::welcomed);
-            return Err(unsent(match refused {
+            unsent(match refused {
                 Err(fault @ ClientError::Fault(_)) => fault,
                 _ => error,
-            }));
+            })
+        })
+    }
+
+    fn exchange(
+        &mut self,
+        frame: &ClientFrame,
+        is_sent: bool,
+        deadline: Deadline,
+    ) -> Result<Response, Failure> {
+        if !is_sent {
+            self.request(frame, false, deadline)?;
         }
         let maybe_sent = |error| Failure { error, sent: true };
-        if !self.greeted {
-            self.receive(deadline)
-                .and_then(exchange::welcomed)
-                .map_err(maybe_sent)?;
-            self.greeted = true;
-        }
         match self.receive(deadline).map_err(maybe_sent)? {
             ServerFrame { id, response } if id == frame.id => Ok(response),
             ServerFrame {
@@ -335,6 +373,13 @@ struct Deadline {
 }
 
 impl Deadline {
+    fn of(begun: Instant, limit: Duration) -> Self {
+        Self {
+            until: begun.checked_add(limit),
+            limit,
+        }
+    }
+
     /// What a read or write may still take; never zero, which the system takes for forever.
     fn left(&self) -> Result<Duration, ClientError> {
         const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
@@ -365,16 +410,21 @@ fn open(path: &SocketPath, limit: Duration) -> io::Result<UnixStream> {
         SocketFlags::CLOEXEC,
         None,
     )?;
-    set_socket_timeout(
-        &socket,
-        Timeout::Send,
-        Some(limit.max(Duration::from_millis(1))),
-    )?;
-    connect(&socket, &address).map_err(|error| match io::Error::from(error) {
-        error if error.kind() == ErrorKind::WouldBlock => {
-            io::Error::new(ErrorKind::TimedOut, "its queue of connections stays full")
+    let deadline = Deadline::of(clock::now(), limit.max(Duration::from_millis(1)));
+    loop {
+        let left = deadline.left().map_err(|_late| queue_is_full())?;
+        set_socket_timeout(&socket, Timeout::Send, Some(left))?;
+        match connect(&socket, &address).map_err(io::Error::from) {
+            Ok(()) => return Ok(socket.into()),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(queue_is_full()),
+            // A wait with a time limit ends with a signal, also when a stopped process goes on.
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
-        error => error,
-    })?;
-    Ok(socket.into())
+    }
+}
+
+/// Nobody took the connection in time.
+fn queue_is_full() -> io::Error {
+    io::Error::new(ErrorKind::TimedOut, QUEUE_IS_FULL)
 }

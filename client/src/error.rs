@@ -11,6 +11,9 @@ use tokend_proto::{Fault, WireError};
 
 use crate::start::{self, Units};
 
+/// Nobody takes connections.
+pub(crate) const QUEUE_IS_FULL: &str = "its queue of connections stays full";
+
 /// Why a call has no answer.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
@@ -52,8 +55,16 @@ pub enum ClientError {
         /// How it ended.
         reason: String,
     },
+    /// The connection was made, and nothing came: a daemon that is stopped, hangs, or does not come up behind systemd's socket.
+    #[error("tokend at {} says nothing: no greeting came within {}", path.display(), seconds(*limit))]
+    Silent {
+        /// The socket.
+        path: PathBuf,
+        /// How long was waited.
+        limit: Duration,
+    },
     /// There was no answer in time. An attempt that has begun goes on at the daemon.
-    #[error("no answer from tokend within {} s", limit.as_secs_f64())]
+    #[error("no answer from tokend within {}", seconds(*limit))]
     TimedOut {
         /// How long was waited.
         limit: Duration,
@@ -91,16 +102,19 @@ impl ClientError {
                 io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
                     return Some(match start::units() {
                         Units::System => {
-                            "start the daemon (systemctl start tokend), or check --socket and TOKEND_SOCKET"
+                            "start the daemon (systemctl start tokend), or check --socket and TOKEND_SOCKET; \
+                             if it does not start, tokenctl doctor says why"
                         }
                         Units::User => {
-                            "start the daemon (systemctl --user start tokend), or check --socket and TOKEND_SOCKET"
+                            "start the daemon (systemctl --user start tokend), or check --socket and TOKEND_SOCKET; \
+                             if it does not start, tokenctl doctor says why"
                         }
                         Units::None => {
                             "start the daemon (run tokend), or check --socket and TOKEND_SOCKET"
                         }
                     });
                 }
+                io::ErrorKind::TimedOut => return Some(start::how_to_look()),
                 _ => "check the path and whether the daemon runs (systemctl status tokend)",
             },
             Self::Fault(fault) => return fault.advice.as_deref(),
@@ -110,8 +124,9 @@ impl ClientError {
             Self::Lost { .. } => {
                 "try again; if it happens again, look at the daemon's log (journalctl -u tokend)"
             }
+            Self::Silent { .. } => return Some(start::how_to_look()),
             Self::TimedOut { .. } => {
-                "try again or allow more time; the daemon may be overloaded or stopped"
+                "try again or allow more time; the daemon may be overloaded or stopped: tokenctl doctor looks"
             }
             Self::Congested => "send fewer requests at once",
         })
@@ -160,6 +175,14 @@ fn list(paths: &[PathBuf]) -> String {
         .map(|path| path.display().to_string())
         .collect();
     paths.join(" and ")
+}
+
+/// A limit as people write it: to a tenth of a second.
+fn seconds(limit: Duration) -> String {
+    match limit.as_millis() {
+        ms @ ..1000 => format!("{ms} ms"),
+        ms => format!("{} s", ((ms + 50) / 100) as f64 / 10.0),
+    }
 }
 
 /// The system's sentence in lower case and without its number.

@@ -24,6 +24,8 @@ const MAX_ACCOUNTS: usize = 1_000_000;
 pub(crate) struct Call {
     pub(crate) request: Request,
     pub(crate) limit: Duration,
+    /// How long a new connection may stay without a greeting: a daemon that says nothing at all is not waited for as long as one that works.
+    pub(crate) greeting: Duration,
     /// Whether the daemon may see it twice without harm.
     pub(crate) repeatable: bool,
 }
@@ -35,11 +37,13 @@ impl Call {
             account: options.account.clone(),
             min_validity_ms: options.min_validity.map(millis),
             wait_ms: millis(patience.wait),
-            timeout_ms: millis(patience.timeout),
+            timeout_ms: patience.told(deadlines.grace),
         };
         Self {
             request,
-            limit: patience.timeout.saturating_add(deadlines.grace),
+            limit: patience.limit(),
+            // A daemon that is being started is waited for.
+            greeting: patience.limit(),
             repeatable: true,
         }
     }
@@ -49,16 +53,16 @@ impl Call {
         patience: Patience,
         deadlines: &Deadlines,
     ) -> Self {
-        let Patience { wait, timeout } = patience;
         let account = account.clone();
         let request = Request::Refresh {
             account,
-            wait_ms: millis(wait),
-            timeout_ms: millis(timeout),
+            wait_ms: millis(patience.wait),
+            timeout_ms: patience.told(deadlines.grace),
         };
         Self {
             request,
-            limit: timeout.saturating_add(deadlines.grace),
+            limit: patience.limit(),
+            greeting: patience.limit(),
             repeatable: false,
         }
     }
@@ -69,17 +73,17 @@ impl Call {
         patience: Patience,
         deadlines: &Deadlines,
     ) -> Self {
-        let Patience { wait, timeout } = patience;
         let account = account.clone();
         let request = Request::Reject {
             account,
             token,
-            wait_ms: millis(wait),
-            timeout_ms: millis(timeout),
+            wait_ms: millis(patience.wait),
+            timeout_ms: patience.told(deadlines.grace),
         };
         Self {
             request,
-            limit: timeout.saturating_add(deadlines.grace),
+            limit: patience.limit(),
+            greeting: patience.limit(),
             repeatable: false,
         }
     }
@@ -88,6 +92,7 @@ impl Call {
         Self {
             request: Request::Metrics { after },
             limit: deadlines.answer,
+            greeting: deadlines.answer,
             // A daemon that was restarted does not know the cursor, and says so.
             repeatable: true,
         }
@@ -105,6 +110,7 @@ impl Call {
         Self {
             request,
             limit: deadlines.answer,
+            greeting: deadlines.answer,
             repeatable: true,
         }
     }
@@ -113,6 +119,7 @@ impl Call {
         Self {
             request: Request::List { after },
             limit: deadlines.answer,
+            greeting: deadlines.answer,
             repeatable: true,
         }
     }
@@ -121,6 +128,7 @@ impl Call {
         Self {
             request: Request::Reload,
             limit: deadlines.attempt,
+            greeting: deadlines.answer,
             repeatable: false,
         }
     }
@@ -130,6 +138,7 @@ impl Call {
         Self {
             request: Request::Whoami,
             limit: deadlines.attempt,
+            greeting: deadlines.answer,
             repeatable: true,
         }
     }
@@ -142,6 +151,7 @@ impl Call {
         Self {
             request,
             limit: deadlines.attempt,
+            greeting: deadlines.answer,
             repeatable: false,
         }
     }
@@ -159,6 +169,7 @@ impl Call {
             request,
             // The daemon makes connections for it.
             limit: deadlines.attempt,
+            greeting: deadlines.answer,
             repeatable: true,
         }
     }
@@ -170,6 +181,7 @@ impl Call {
         Self {
             request,
             limit: deadlines.answer,
+            greeting: deadlines.answer,
             repeatable: false,
         }
     }

@@ -218,32 +218,40 @@ impl Client {
     }
 
     async fn call(&self, call: Call) -> Result<Response, ClientError> {
-        let mut used = None;
-        match timeout(call.limit, self.shared.answer(&call, &mut used)).await {
+        let mut progress = Progress::default();
+        let limit = call.limit;
+        match timeout(limit, self.shared.answer(&call, &mut progress)).await {
             Ok(answered) => answered,
+            Err(_elapsed) if progress.connecting => Err(ClientError::Silent {
+                path: self.shared.path.as_path().to_owned(),
+                limit,
+            }),
             Err(_elapsed) => {
                 // The daemon keeps its own timeouts, so one that lets ours pass is not to be relied on. Others may
                 // still get their answers, but new requests go elsewhere.
-                self.shared.retire(used.as_ref()).await;
-                Err(ClientError::TimedOut { limit: call.limit })
+                self.shared.retire(progress.used.as_ref()).await;
+                Err(ClientError::TimedOut { limit })
             }
         }
     }
 }
 
+/// How far a call has come.
+#[derive(Default)]
+struct Progress {
+    connecting: bool,
+    used: Option<Arc<Link>>,
+}
+
 impl Shared {
-    async fn answer(
-        &self,
-        call: &Call,
-        used: &mut Option<Arc<Link>>,
-    ) -> Result<Response, ClientError> {
+    async fn answer(&self, call: &Call, progress: &mut Progress) -> Result<Response, ClientError> {
         // The semaphore is never closed.
         let _turn = self
             .turns
             .acquire()
             .await
             .map_err(|_| ClientError::Congested)?;
-        let link = used.insert(self.link(call.limit).await?);
+        let link = self.link_for(call, progress).await?;
         let Failure { error, sent } = match link.call(&call.request).await {
             Ok(response) => return Ok(response),
             Err(failure) => failure,
@@ -252,10 +260,22 @@ impl Shared {
         if !matches!(error, ClientError::Lost { .. }) || (sent && !call.repeatable) {
             return Err(error);
         }
-        let link = used.insert(self.link(call.limit).await?);
+        let link = self.link_for(call, progress).await?;
         link.call(&call.request)
             .await
             .map_err(|failure| failure.error)
+    }
+
+    async fn link_for(
+        &self,
+        call: &Call,
+        progress: &mut Progress,
+    ) -> Result<Arc<Link>, ClientError> {
+        progress.connecting = true;
+        let link = self.link(call.greeting).await?;
+        progress.connecting = false;
+        progress.used = Some(Arc::clone(&link));
+        Ok(link)
     }
 
     /// The connection in use, or a new one if that has ended.
@@ -265,8 +285,7 @@ impl Shared {
             Some(link) if !link.is_closed() => Ok(Arc::clone(link)),
             _ => {
                 // Under the lock, so that of many tasks that lost the connection one makes the next.
-                let link =
-                    Arc::new(Link::open(&self.path, self.deadlines.connect.min(limit)).await?);
+                let link = Arc::new(Link::open(&self.path, limit).await?);
                 *current = Some(Arc::clone(&link));
                 Ok(link)
             }

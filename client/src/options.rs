@@ -15,7 +15,7 @@ pub struct GetOptions {
     pub min_validity: Option<Duration>,
     /// How long the daemon may wait for the pace to allow an attempt, where one is needed.
     pub wait: Duration,
-    /// How long the answer may take altogether, that wait included.
+    /// How long the answer may take altogether, that wait included. A quarter of a second it may always take.
     pub timeout: Duration,
 }
 
@@ -70,11 +70,24 @@ impl GetOptions {
 pub struct Patience {
     /// How long the daemon may wait for the pace to allow an attempt.
     pub wait: Duration,
-    /// How long the answer may take altogether, that wait included.
+    /// How long the answer may take altogether, that wait included. A quarter of a second it may always take.
     pub timeout: Duration,
 }
 
 impl Patience {
+    /// What an answer without an attempt takes on a busy machine. Less than this is no limit but a request that always fails.
+    const LEAST: Duration = Duration::from_millis(250);
+
+    /// How long the caller waits.
+    pub(crate) fn limit(self) -> Duration {
+        self.timeout.max(Self::LEAST)
+    }
+
+    /// What the daemon is told, so that its answer is there before the caller goes.
+    pub(crate) fn told(self, grace: Duration) -> u64 {
+        millis(self.timeout.saturating_sub(grace.min(self.timeout / 10)))
+    }
+
     /// What an attempt itself may take, on top of the wait for the pace.
     const ATTEMPT: Duration = Duration::from_secs(30);
 
@@ -107,25 +120,27 @@ impl Default for Patience {
 /// How long a client waits for the daemon itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadlines {
-    /// For a connection to be made and greeted.
+    /// For a connection to be made; the async client greets within it, too.
     pub connect: Duration,
-    /// For an answer that causes no attempt: `status`, `list`, `forget`.
+    /// For an answer that causes no attempt: `status`, `list`, `forget`. A daemon that has not even greeted by then is given up for every
+    /// request without a timeout of its own.
     pub answer: Duration,
     /// For an answer that may take an attempt but has no timeout of its own: `login`, `reload`.
     pub attempt: Duration,
-    /// On top of a request's own timeout, so that the daemon's word about it arrives.
+    /// How much sooner than a request's own timeout the daemon gives it up, so that its word about it arrives inside that timeout; at most
+    /// a tenth of it.
     pub grace: Duration,
 }
 
 impl Default for Deadlines {
-    /// 5 s to connect, 10 s for an answer, 90 s for an attempt, 5 s of grace.
+    /// 5 s to connect, 10 s for an answer, 90 s for an attempt, half a second of grace.
     fn default() -> Self {
         let seconds = Duration::from_secs;
         Self {
             connect: seconds(5),
             answer: seconds(10),
             attempt: seconds(90),
-            grace: seconds(5),
+            grace: Duration::from_millis(500),
         }
     }
 }

@@ -38,6 +38,21 @@ pub(crate) fn units() -> Units {
     }
 }
 
+/// Where to look when the daemon says nothing.
+pub(crate) fn how_to_look() -> &'static str {
+    match units() {
+        Units::System => {
+            "it may be stopped, hang, or not come up: systemctl status tokend and tokenctl doctor say which; then try again"
+        }
+        Units::User => {
+            "it may be stopped, hang, or not come up: systemctl --user status tokend and tokenctl doctor say which; then try again"
+        }
+        Units::None => {
+            "it may be stopped, hang, or not come up: look at its process and its log, and at tokenctl doctor; then try again"
+        }
+    }
+}
+
 /// How to start the daemon, as the beginning of a sentence.
 pub fn how_to_start() -> &'static str {
     match units() {

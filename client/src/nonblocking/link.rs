@@ -19,6 +19,7 @@ use tokio::time::{sleep, timeout};
 use zeroize::Zeroizing;
 
 use super::MAX_IN_FLIGHT;
+use crate::error::QUEUE_IS_FULL;
 use crate::exchange::{self, HELLO};
 use crate::{ClientError, SocketPath};
 
@@ -45,8 +46,9 @@ pub(super) struct Failure {
 impl Link {
     /// Connects and greets.
     pub(super) async fn open(path: &SocketPath, limit: Duration) -> Result<Self, ClientError> {
-        let opened = timeout(limit, greeted(path)).await;
-        let (stream, received) = opened.map_err(|_elapsed| ClientError::TimedOut { limit })??;
+        let mut connected = false;
+        let opened = timeout(limit, greeted(path, &mut connected)).await;
+        let (stream, received) = opened.map_err(|_elapsed| late(path, limit, connected))??;
         let wires = Arc::new(Wires {
             stream,
             unwritten: Mutex::default(),
@@ -268,13 +270,30 @@ async fn flush(wires: &Wires) -> Result<std::convert::Infallible, ClientError> {
     }
 }
 
-async fn greeted(path: &SocketPath) -> Result<(Stream, FrameBuffer), ClientError> {
+/// Nobody took the connection in time, or took it and said nothing.
+fn late(path: &SocketPath, limit: Duration, connected: bool) -> ClientError {
+    let path = path.as_path().to_owned();
+    match connected {
+        true => ClientError::Silent { path, limit },
+        false => ClientError::NotReachable {
+            path,
+            source: Arc::new(io::Error::new(ErrorKind::TimedOut, QUEUE_IS_FULL)),
+        },
+    }
+}
+
+/// Connects and greets; tells by `connected` how far it has come.
+async fn greeted(
+    path: &SocketPath,
+    connected: &mut bool,
+) -> Result<(Stream, FrameBuffer), ClientError> {
     let stream = connect(path)
         .await
         .map_err(|error| ClientError::NotReachable {
             path: path.as_path().to_owned(),
             source: Arc::new(error),
         })?;
+    *connected = true;
     let mut bytes = Vec::new();
     encode(&exchange::hello(), &mut bytes)?;
     stream

@@ -91,18 +91,18 @@ fn every_call_sends_its_request() {
             account: ads.clone(),
             min_validity_ms: Some(60_000),
             wait_ms: 2_000,
-            timeout_ms: 3_000,
+            timeout_ms: 2_700,
         },
         Request::Refresh {
             account: ads.clone(),
             wait_ms: 40_000,
-            timeout_ms: 70_000,
+            timeout_ms: 69_500,
         },
         Request::Reject {
             account: ads.clone(),
             token: secret("old"),
             wait_ms: 0,
-            timeout_ms: 30_000,
+            timeout_ms: 29_500,
         },
         Request::Status {
             account: Some(ads.clone()),
@@ -252,7 +252,7 @@ fn a_silent_daemon_ends_at_the_deadline() {
         .get(&ads().timeout(Duration::from_millis(50)))
         .unwrap_err();
     assert!(
-        matches!(error, ClientError::TimedOut { limit } if limit == Duration::from_millis(150)),
+        matches!(error, ClientError::TimedOut { limit } if limit == Duration::from_millis(250)),
         "{error}"
     );
     assert!(matches!(client.list(), Err(ClientError::TimedOut { .. })));
@@ -264,7 +264,54 @@ fn a_silent_daemon_ends_at_the_deadline() {
 fn a_daemon_that_never_greets_ends_at_the_deadline() {
     let daemon = FakeDaemon::greeting(|| Act::Silence, |_, _| Act::Silence);
     let mut client = BlockingClient::connect_with(&daemon.socket().into(), short()).unwrap();
-    assert!(matches!(client.list(), Err(ClientError::TimedOut { .. })));
+    for said in [
+        client.list().map(drop),
+        client.reload().map(drop),
+        client.whoami().map(drop),
+    ] {
+        let error = said.unwrap_err();
+        assert!(
+            matches!(error, ClientError::Silent { limit, .. } if limit == short().answer),
+            "{error}"
+        );
+    }
+    // With a timeout of its own a request waits for a daemon that is being started.
+    let error = client
+        .get(&ads().timeout(Duration::from_millis(300)))
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .ends_with("says nothing: no greeting came within 300 ms"),
+        "{error}"
+    );
+    assert!(
+        error.advice().unwrap().contains("tokenctl doctor"),
+        "{error}"
+    );
+}
+
+#[test]
+fn answers_in_drops_and_half_answers_end_at_the_deadline() {
+    let drops = FakeDaemon::start(|_, _| Act::Drops(Response::Token(token("t"))));
+    let half = FakeDaemon::start(|_, _| Act::Raw(vec![40, 0, 0, 0, 1, 2, 3]));
+    for daemon in [&drops, &half] {
+        let error = client(daemon)
+            .get(&ads().timeout(Duration::from_millis(300)))
+            .unwrap_err();
+        assert!(matches!(error, ClientError::TimedOut { .. }), "{error}");
+    }
+    let greeting = || {
+        Act::Drops(Response::Welcome {
+            version: VERSION,
+            daemon: "slow".into(),
+        })
+    };
+    let daemon = FakeDaemon::greeting(greeting, |_, _| Act::Silence);
+    let error = client(&daemon)
+        .get(&ads().timeout(Duration::from_millis(300)))
+        .unwrap_err();
+    assert!(matches!(error, ClientError::Silent { .. }), "{error}");
 }
 
 #[test]

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use tempfile::TempDir;
 use tokend_proto::{
@@ -35,6 +36,8 @@ pub(crate) enum Act {
     ReplyAndClose(Response),
     /// Closes without an answer.
     Close,
+    /// Sends the answer a byte at a time, too slowly for anybody to wait.
+    Drops(Response),
     /// Says nothing.
     Silence,
 }
@@ -185,6 +188,14 @@ impl Act {
     /// Whether the connection goes on.
     fn perform(self, stream: &mut UnixStream, id: RequestId) -> bool {
         let (bytes, goes_on) = match self {
+            Self::Drops(response) => {
+                // Ends when the client goes away.
+                let gone = |byte: &u8| {
+                    thread::park_timeout(Duration::from_millis(100));
+                    stream.write_all(&[*byte]).is_err()
+                };
+                return !frame(id, response).iter().any(gone);
+            }
             Self::Reply(response) => (frame(id, response), true),
             Self::ReplyAs(id, response) => (frame(RequestId(id), response), true),
             Self::Raw(bytes) => (bytes, true),

@@ -214,11 +214,46 @@ async fn a_silent_daemon_ends_at_the_deadline_and_is_left() {
         .await
         .unwrap_err();
     assert!(
-        matches!(error, ClientError::TimedOut { limit } if limit == Duration::from_millis(150)),
+        matches!(error, ClientError::TimedOut { limit } if limit == Duration::from_millis(250)),
         "{error}"
     );
     assert_eq!(client.get(&ads()).await.unwrap(), token("t"));
     assert_eq!(daemon.connections(), 2);
+}
+
+#[tokio::test]
+async fn a_daemon_that_stops_talking_ends_every_call_at_its_deadline() {
+    let drops = FakeDaemon::start(|_, _| Act::Drops(Response::Token(token("t"))));
+    let half = FakeDaemon::start(|_, _| Act::Raw(vec![40, 0, 0, 0, 1, 2, 3]));
+    for daemon in [&drops, &half] {
+        let error = client(daemon)
+            .await
+            .get(&ads().timeout(Duration::from_millis(300)))
+            .await
+            .unwrap_err();
+        assert!(matches!(error, ClientError::TimedOut { .. }), "{error}");
+    }
+    // One that greeted, was restarted, and greets no more.
+    let greeted = AtomicBool::new(false);
+    let once = move || match greeted.swap(true, Ordering::SeqCst) {
+        false => Act::Reply(Response::Welcome {
+            version: VERSION,
+            daemon: "fake".into(),
+        }),
+        true => Act::Silence,
+    };
+    let daemon = FakeDaemon::greeting(once, |_, _| Act::ReplyAndClose(Response::Token(token("t"))));
+    let client = Client::connect_with(&daemon.socket().into(), short())
+        .await
+        .unwrap();
+    client.get(&ads()).await.unwrap();
+    let error = client
+        .get(&ads().timeout(Duration::from_millis(300)))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, ClientError::Silent { .. }), "{error}");
+    let error = client.status(None).await.unwrap_err();
+    assert!(matches!(error, ClientError::Silent { .. }), "{error}");
 }
 
 #[tokio::test]
@@ -227,7 +262,7 @@ async fn connecting_to_what_is_not_tokend_fails() {
     let error = Client::connect_with(&silent.socket().into(), impatient())
         .await
         .unwrap_err();
-    assert!(matches!(error, ClientError::TimedOut { .. }), "{error}");
+    assert!(matches!(error, ClientError::Silent { .. }), "{error}");
 
     let garbage = || Act::Raw(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec());
     let future = || {
@@ -282,10 +317,22 @@ async fn a_queue_that_stays_full_ends_at_the_deadline() {
         let path = SocketPath::from(path.clone());
         tokio::spawn(async move { Client::connect_with(&path, impatient()).await.unwrap_err() })
     });
+    let mut waiting = 0;
     for task in tasks.collect::<Vec<_>>() {
-        let error = task.await.unwrap();
-        assert!(matches!(error, ClientError::TimedOut { .. }), "{error}");
+        match task.await.unwrap() {
+            // The queue takes one, whom nobody answers.
+            ClientError::Silent { .. } => {}
+            error => {
+                let told = error.to_string();
+                assert!(
+                    told.ends_with("its queue of connections stays full"),
+                    "{told}"
+                );
+                waiting += 1;
+            }
+        }
     }
+    assert!(waiting >= 1);
 }
 
 #[tokio::test]

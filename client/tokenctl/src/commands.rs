@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 use tokend_client::{
-    AccountName, BlockingClient, ClientError, GetOptions, LoginSecret, Patience, SocketPath, Token,
+    AccountName, BlockingClient, ClientError, Deadlines, GetOptions, LoginSecret, Patience,
+    SocketPath, Token,
 };
 
 use crate::arguments::{
@@ -60,27 +61,28 @@ fn get(socket: Option<&Path>, options: Get) -> Result<(), Failure> {
         min_validity,
         patient,
     } = options;
-    let Patience { wait, timeout } = patience(&patient);
+    let (mut client, Patience { wait, timeout }) = connect_within(socket, patience(&patient))?;
     let demand = GetOptions {
         account,
         min_validity,
         wait,
         timeout,
     };
-    let mut client = connect(socket)?;
     let found = client.get(&demand)?;
     token::print(&found, format, &env_name, &Daemon::of(&client))
 }
 
 fn refresh(socket: Option<&Path>, options: &Refresh) -> Result<(), Failure> {
     let account = &options.account;
-    let newer = connect(socket)?.refresh(account, patience(&options.patient))?;
+    let (mut client, patience) = connect_within(socket, patience(&options.patient))?;
+    let newer = client.refresh(account, patience)?;
     tell_newer(account, newer.as_ref(), options.print)
 }
 
 fn reject(socket: Option<&Path>, options: &Reject) -> Result<(), Failure> {
     let refused = input::secret("refused token")?;
-    let newer = connect(socket)?.reject(&options.account, refused, patience(&options.patient))?;
+    let (mut client, patience) = connect_within(socket, patience(&options.patient))?;
+    let newer = client.reject(&options.account, refused, patience)?;
     tell_newer(&options.account, newer.as_ref(), options.print)
 }
 
@@ -217,6 +219,28 @@ fn forget(socket: Option<&Path>, options: &Forget) -> Result<(), Failure> {
 
 fn connect(socket: Option<&Path>) -> Result<BlockingClient, ClientError> {
     BlockingClient::connect(&SocketPath::find(socket)?)
+}
+
+/// Connects, and what is left then of the time that it all may take.
+fn connect_within(
+    socket: Option<&Path>,
+    patience: Patience,
+) -> Result<(BlockingClient, Patience), ClientError> {
+    // Spent in less than this nobody misses, and what the daemon is told stays a round number.
+    const TICK: Duration = Duration::from_millis(100);
+    let begun = clock::steady();
+    let standard = Deadlines::default();
+    let deadlines = Deadlines {
+        connect: standard.connect.min(patience.timeout),
+        ..standard
+    };
+    let client = BlockingClient::connect_with(&SocketPath::find(socket)?, deadlines)?;
+    let ticks = begun.elapsed().as_millis() / TICK.as_millis();
+    let spent = TICK.saturating_mul(u32::try_from(ticks).unwrap_or(u32::MAX));
+    Ok((
+        client,
+        patience.timeout(patience.timeout.saturating_sub(spent)),
+    ))
 }
 
 /// A wait without a timeout raises the timeout, so that the wait fits in.

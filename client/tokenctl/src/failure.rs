@@ -130,9 +130,10 @@ fn exit(error: &ClientError) -> Exit {
         ClientError::KeptOut { .. } => Exit::NotAllowed,
         ClientError::NoSocket { .. } | ClientError::NotReachable { .. } => Exit::Unavailable,
         ClientError::Fault(fault) => exit_of_fault(fault),
-        ClientError::Lost { .. } | ClientError::TimedOut { .. } | ClientError::Congested => {
-            Exit::TryLater
-        }
+        ClientError::Lost { .. }
+        | ClientError::Silent { .. }
+        | ClientError::TimedOut { .. }
+        | ClientError::Congested => Exit::TryLater,
         _ => Exit::Software,
     }
 }

@@ -98,7 +98,7 @@ impl View {
                 return Err(error.into());
             }
             Err(ClientError::Fault(fault)) => self.trouble = Some(fault.message),
-            Err(ClientError::TimedOut { .. }) => {
+            Err(ClientError::Silent { .. } | ClientError::TimedOut { .. }) => {
                 self.trouble = Some("tokend does not answer, trying again".to_owned())
             }
             Err(_) => self.trouble = Some("tokend is not reachable, trying again".to_owned()),

@@ -50,10 +50,10 @@ fn reject_reads_the_token_and_says_a_sentence() {
         }
     };
     let expected = [
-        reject(0, 30_000),
-        reject(0, 30_000),
-        reject(0, 30_000),
-        reject(1_000, 31_000),
+        reject(0, 29_500),
+        reject(0, 29_500),
+        reject(0, 29_500),
+        reject(1_000, 30_500),
     ];
     assert_eq!(daemon.seen(), expected);
 }

@@ -13,6 +13,7 @@ mod fake;
 mod get;
 mod input;
 mod run;
+mod silence;
 mod status;
 mod terminal;
 mod usage;

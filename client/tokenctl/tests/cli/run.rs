@@ -53,7 +53,7 @@ fn command(daemon: &FakeDaemon, arguments: &[&str]) -> Command {
     command
 }
 
-fn ended(output: &Output) -> Ended {
+pub(crate) fn ended(output: &Output) -> Ended {
     let stderr = String::from_utf8(output.stderr.clone()).unwrap();
     assert!(!stderr.contains(TOKEN), "a token reached standard error");
     Ended {
