@@ -98,7 +98,7 @@ pub(crate) fn run(
         Some(Err(error)) => findings.push(socket::unreachable(&error, way_out.as_deref())),
         None => {}
     }
-    findings.extend(units.map(|units| units.finding()));
+    findings.extend(units.iter().flat_map(machine::Units::findings));
     findings.extend(machine::clock());
     match json {
         true => output::print_json(&report::json(&findings))?,
@@ -173,14 +173,22 @@ fn refused(error: &ClientError, way_out: Option<&str>) -> Option<Finding> {
     let same = "install tokenctl and tokend from the same release, and restart tokend";
     Some(match error {
         // systemd holds the socket of a daemon that does not start.
-        ClientError::Lost { .. } | ClientError::TimedOut { .. } if way_out.is_some() => {
+        ClientError::Lost { .. } | ClientError::Silent { .. } | ClientError::TimedOut { .. }
+            if way_out.is_some() =>
+        {
             Finding::problem(
                 "daemon",
                 Exit::Unavailable,
-                "the socket is there, and no daemon behind it: it could not start, and systemd has given it up",
+                "the socket is there, and no daemon behind it: it cannot start",
                 way_out.unwrap_or_default(),
             )
         }
+        ClientError::Silent { .. } => Finding::problem(
+            "daemon",
+            Exit::TryLater,
+            error.to_string(),
+            "if its unit runs it hangs or is stopped (SIGSTOP): see journalctl -u tokend, and restart it",
+        ),
         ClientError::Fault(fault) => match fault.code {
             FaultCode::UnknownAccount | FaultCode::NotAllowed => return None,
             FaultCode::BadRequest | FaultCode::UnsupportedVersion => Finding::problem(

@@ -1,5 +1,7 @@
 //! What systemd itself says of the unit files.
 
+use tokend_tests::systemd;
+
 use super::stage::Stage;
 
 /// What is left of each is explained one by one in `systemd/README.md`: the daemon 0.8, its relay 1.1.
@@ -23,6 +25,32 @@ fn the_services_are_as_little_exposed_as_their_guide_says() {
         ];
         let said = stage.run(&[&analyze[..], &[threshold, &file]].concat());
         assert_eq!(said.code, Some(0), "{said:?}");
+    }
+}
+
+#[test]
+fn no_unit_counts_its_starts_and_every_socket_of_the_daemon_its_waiting_clients() {
+    for name in [
+        "tokend.service",
+        "tokend.socket",
+        "tokend-metrics.socket",
+        "tokend-egress.service",
+        "tokend-egress.socket",
+        "user/tokend.service",
+        "user/tokend.socket",
+    ] {
+        let text = std::fs::read_to_string(systemd::unit_files().join(name)).unwrap();
+        let value = |key: &str| {
+            text.lines()
+                .find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
+        };
+        assert_eq!(value("StartLimitIntervalSec"), Some("0"), "{name}");
+        if name.ends_with(".socket") {
+            // Long enough to end the circle of a start that fails slowly, too.
+            assert_eq!(value("TriggerLimitIntervalSec"), Some("60"), "{name}");
+        } else if !name.contains("egress") {
+            assert_eq!(value("RestartPreventExitStatus"), Some("78 243"), "{name}");
+        }
     }
 }
 

@@ -17,6 +17,7 @@ mod front;
 mod guide;
 mod licences;
 mod lifecycle;
+mod limits;
 mod operations;
 mod package;
 mod policy;

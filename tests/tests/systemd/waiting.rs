@@ -71,11 +71,8 @@ fn a_configuration_with_mistakes_is_told_and_not_tried_for_ever() {
             == "failed"
     });
     let starts = stage.journal().matches("unknown key").count();
-    assert!(
-        (1..=10).contains(&starts),
-        "{starts} starts:\n{}",
-        stage.journal()
-    );
+    // By hand, and TriggerLimitBurst= times.
+    assert!((2..=61).contains(&starts), "{starts} starts");
     // What the guide says then.
     stage.mend_configuration();
     stage.machine.shell(

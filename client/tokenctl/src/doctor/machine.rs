@@ -15,12 +15,22 @@ use crate::failure::Exit;
 /// How long systemd may take to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// What systemd says of the daemon's service and socket.
+/// The units that are asked about; a user's daemon has the first two.
+const UNITS: [&str; 4] = [
+    "tokend.service",
+    "tokend.socket",
+    "tokend-metrics.socket",
+    "tokend-egress.socket",
+];
+
+/// What systemd says of the daemon's units.
 #[derive(Debug)]
 pub(super) struct Units {
     is_users: bool,
     service: State,
     socket: State,
+    metrics: State,
+    relays_socket: State,
     /// What kept the service's last run from starting, where the journal may be read.
     mistake: Option<String>,
 }
@@ -33,6 +43,7 @@ struct State {
     sub: String,
     result: String,
     status: String,
+    restarts: String,
     invocation: String,
 }
 
@@ -47,13 +58,12 @@ impl Units {
             "systemctl",
             &[
                 scope(is_users),
+                &["show"][..],
+                &UNITS,
                 &[
-                    "show",
-                    "tokend.service",
-                    "tokend.socket",
                     "-p",
-                    "LoadState,ActiveState,SubState,Result,ExecMainStatus,InvocationID",
-                ][..],
+                    "LoadState,ActiveState,SubState,Result,ExecMainStatus,NRestarts,InvocationID",
+                ],
             ]
             .concat(),
         )?;
@@ -63,9 +73,13 @@ impl Units {
             is_users,
             service,
             socket: states.next().unwrap_or_default(),
+            metrics: states.next().unwrap_or_default(),
+            relays_socket: states.next().unwrap_or_default(),
             mistake: None,
         };
-        units.mistake = units.has_failed().then(|| units.last_words()).flatten();
+        units.mistake = (units.has_failed() || units.fails_again_and_again())
+            .then(|| units.last_words())
+            .flatten();
         Some(units)
     }
 
@@ -74,6 +88,12 @@ impl Units {
         [&self.service, &self.socket]
             .iter()
             .any(|it| it.active == "failed")
+    }
+
+    /// Whether the daemon ended as soon as it was started, and is to be started again.
+    fn fails_again_and_again(&self) -> bool {
+        let again = !matches!(self.service.restarts.as_str(), "0" | "unknown");
+        self.service.sub == "auto-restart" || (self.service.active == "activating" && again)
     }
 
     /// What kept the service's last run from starting.
@@ -89,6 +109,12 @@ impl Units {
 
     /// What leads out of a failure, where there is one.
     pub(super) fn way_out(&self) -> Option<String> {
+        if self.fails_again_and_again() {
+            let option = if self.is_users { "--user " } else { "" };
+            return Some(format!(
+                "see why with `journalctl {option}-u tokend` and mend it; systemd goes on starting it by itself"
+            ));
+        }
         if !self.has_failed() {
             return None;
         }
@@ -103,15 +129,49 @@ impl Units {
         let mend = match (&self.mistake, self.service.status.as_str()) {
             (None, "78") => format!("`{check}` shows what is wrong; correct it"),
             (Some(_), "78") => format!("correct it (`{check}` shows all that is wrong)"),
+            // systemd's own number: the daemon was not even started.
+            (_, "243") => format!(
+                "mend its credentials (`systemctl{option} cat tokend.service` has a line LoadCredential= or LoadCredentialEncrypted= \
+                 for each: the file must be there, and what is encrypted be made on this machine under the same name)"
+            ),
             _ => format!("see why with `{sudo}journalctl{option} -u tokend`, mend it"),
         };
+        // Before the daemon: the socket of a service that runs cannot be started.
+        let metrics = match self.metrics.active.as_str() {
+            "failed" => " tokend-metrics.socket",
+            _ => "",
+        };
         Some(format!(
-            "{mend}, then: {sudo}systemctl{option} reset-failed tokend.service tokend.socket && \
-             {sudo}systemctl{option} start tokend.socket tokend.service"
+            "{mend}, then: {sudo}systemctl{option} reset-failed tokend.service tokend.socket{metrics} && \
+             {sudo}systemctl{option} start{metrics} tokend.socket tokend.service"
         ))
     }
 
-    pub(super) fn finding(&self) -> Finding {
+    /// What there is to say of the units.
+    pub(super) fn findings(&self) -> Vec<Finding> {
+        std::iter::once(self.finding())
+            .chain(self.relay_finding())
+            .collect()
+    }
+
+    /// That the relay is not there, where it was given up.
+    fn relay_finding(&self) -> Option<Finding> {
+        let failed = |state: &State| state.active == "failed";
+        failed(&self.relays_socket).then(|| {
+            Finding::problem(
+                "relay",
+                Exit::Unavailable,
+                format!(
+                    "tokend-egress.socket has failed ({}): the relay, by which the daemon reaches its providers, could not be started",
+                    self.relays_socket.result
+                ),
+                "see why with `sudo journalctl -u tokend-egress`, mend it, then: sudo systemctl reset-failed tokend-egress.service \
+                 tokend-egress.socket && sudo systemctl start tokend-egress.socket tokend-egress.service",
+            )
+        })
+    }
+
+    fn finding(&self) -> Finding {
         let option = if self.is_users { " --user" } else { "" };
         let State {
             active,
@@ -124,6 +184,15 @@ impl Units {
             _ => String::new(),
         };
         match (self.way_out(), active.as_str()) {
+            (Some(way_out), _) if self.fails_again_and_again() => Finding::problem(
+                "unit",
+                Exit::Unavailable,
+                format!(
+                    "tokend.service does not come up: it ended, and is started again by systemd, so far {} times{why}",
+                    self.service.restarts
+                ),
+                way_out,
+            ),
             (Some(way_out), "failed") => Finding::problem(
                 "unit",
                 Exit::Unavailable,
@@ -142,6 +211,11 @@ impl Units {
             (None, "active" | "reloading") => {
                 Finding::ok("unit", format!("tokend.service is {active} ({sub})"))
             }
+            (None, "activating" | "deactivating") => Finding::warning(
+                "unit",
+                format!("tokend.service is {active} ({sub})"),
+                format!("if it stays so, see what it waits for: systemctl{option} status tokend"),
+            ),
             (None, _) => Finding::warning(
                 "unit",
                 format!("tokend.service is {active} ({sub})"),
@@ -164,6 +238,7 @@ impl State {
             sub: value("SubState"),
             result: value("Result"),
             status: value("ExecMainStatus"),
+            restarts: value("NRestarts"),
             invocation: value("InvocationID"),
         }
     }
@@ -259,6 +334,8 @@ mod tests {
             is_users: false,
             service: State::read(service),
             socket: State::read(socket),
+            metrics: State::default(),
+            relays_socket: State::default(),
             mistake: None,
         }
     }
@@ -290,7 +367,44 @@ mod tests {
             way_out.starts_with("see why with `sudo journalctl -u tokend`"),
             "{way_out}"
         );
+        let uncredited =
+            "LoadState=loaded\nActiveState=failed\nResult=exit-code\nExecMainStatus=243";
+        let way_out = units(uncredited, failed).way_out().unwrap();
+        assert!(way_out.contains("LoadCredential"), "{way_out}");
+        assert!(way_out.ends_with(again), "{way_out}");
+        let again_and_again =
+            "LoadState=loaded\nActiveState=activating\nSubState=auto-restart\nNRestarts=7";
+        let found = units(again_and_again, active).finding();
+        let told = "tokend.service does not come up: it ended, and is started again by systemd, so far 7 times";
+        assert_eq!(found.message, told);
+        let starting = "LoadState=loaded\nActiveState=activating\nSubState=start-pre\nNRestarts=0";
+        let found = units(starting, active).finding();
+        assert!(
+            !found.advice.unwrap().contains("start it"),
+            "it is being started"
+        );
         assert_eq!(units(active, active).way_out(), None);
         assert_eq!(units(dead, active).way_out(), None);
+    }
+
+    #[test]
+    fn sockets_that_failed_beside_the_daemon_are_in_the_way_out() {
+        let failed = "LoadState=loaded\nActiveState=failed\nResult=trigger-limit-hit";
+        let mut it = units(failed, failed);
+        it.metrics = State::read(failed);
+        let way_out = it.way_out().unwrap();
+        let again = "sudo systemctl reset-failed tokend.service tokend.socket tokend-metrics.socket && \
+                     sudo systemctl start tokend-metrics.socket tokend.socket tokend.service";
+        assert!(way_out.ends_with(again), "{way_out}");
+        let active = "LoadState=loaded\nActiveState=active\nSubState=running";
+        let mut it = units(active, active);
+        assert_eq!(it.findings().len(), 1);
+        it.relays_socket = State::read(failed);
+        let relay = it.findings().pop().unwrap();
+        assert!(
+            relay.message.contains("trigger-limit-hit"),
+            "{}",
+            relay.message
+        );
     }
 }

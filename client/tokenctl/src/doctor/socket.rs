@@ -88,7 +88,7 @@ pub(super) fn unreachable(error: &ClientError, way_out: Option<&str>) -> Finding
         (ErrorKind::ConnectionRefused, Some(way_out)) => Finding::problem(
             "daemon",
             Exit::Unavailable,
-            "nobody listens at the socket: the daemon could not start, and systemd has given it up",
+            "nobody listens at the socket: the daemon cannot start",
             way_out,
         ),
         (ErrorKind::ConnectionRefused, None) => Finding::problem(
