@@ -263,6 +263,7 @@ impl Task {
             account: &slot.account,
             notes,
             clock: &self.clock,
+            withheld: self.engine.withheld(slot.key, self.clock.steady()),
         }
     }
 
@@ -373,6 +374,7 @@ impl Task {
                         entry.laid_aside = served.filter(|_| entry.absent);
                     }
                 }
+                Effect::Withhold(account, held, _) => self.withhold(account, held),
                 Effect::Settle(waiter, verdict) => self.settle(waiter, verdict),
                 Effect::Attempted(account, attempted) => {
                     if let Some(entry) = self.roster.entry_mut(account) {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokend_config::Account;
 use tokend_dialect::Catalog;
-use tokend_engine::{Fault as Why, Kind, Missing, Pace, Problem, Timestamp};
+use tokend_engine::{Fault as Why, Kind, Missing, Pace, Problem, Timestamp, Withheld};
 use tokend_proto::{Fault, FaultCode};
 
 use crate::causes;
@@ -26,11 +26,22 @@ pub(crate) struct Teller<'a> {
     pub(crate) account: &'a Account,
     pub(crate) notes: &'a Notes,
     pub(crate) clock: &'a Clock,
+    /// Why a token that is held is not served.
+    pub(crate) withheld: Option<Withheld>,
 }
 
 impl Teller<'_> {
     /// Puts a fault into words.
     pub(crate) fn tell(&self, why: Why) -> Fault {
+        let mut fault = self.put(why);
+        if self.withheld == Some(Withheld::PerhapsEnded) {
+            fault.message +=
+                "; the token held before is not handed out, since a refresh may have ended it";
+        }
+        fault
+    }
+
+    fn put(&self, why: Why) -> Fault {
         let name = &self.account.name;
         match why {
             Why::LoginRequired(missing) => self.login_required(missing),

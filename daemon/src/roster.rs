@@ -52,7 +52,8 @@ pub(crate) struct Entry {
     pub(crate) absent: bool,
     /// Its attempts in this run, once there is one.
     pub(crate) tried: Option<Box<Tried>>,
-    /// The token that was served when it ceased to be configured, should it come back while something of it still runs.
+    /// A token that is held and not served: by an account that is no longer configured, should it come back while something of it still
+    /// runs; or one that may have been ended, or was asked for otherwise.
     pub(crate) laid_aside: Option<Arc<IssuedToken>>,
 }
 

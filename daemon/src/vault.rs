@@ -140,6 +140,7 @@ pub(crate) fn restore(record: &Record, clock: &Clock) -> Restored {
             attempt: AttemptId(intent.attempt),
             kind: kind(intent.kind),
         }),
+        overtaken: held.is_some() && record.grant.as_ref().is_some_and(|grant| grant.overtaken),
         held,
         refresh: credential.refresh_token.as_ref().map(|_| RefreshToken {
             expires: credential.refresh_expires_at.map(at),
@@ -267,6 +268,7 @@ pub(crate) fn update(
         .map(|(grant, held)| store::StoredGrant {
             issued_at: wall(held.issued),
             expires_at: held.expires.map(wall),
+            overtaken: durable.overtaken,
             ..grant
         });
     match durable.refresh {
@@ -352,6 +354,7 @@ fn take_grant(record: &mut Record, id: AttemptId, grant: &Grant) {
         scope: grant.scope.clone(),
         issued_at: 0,
         expires_at: None,
+        overtaken: false,
     });
     if let Some(refresh_token) = &grant.refresh_token {
         record.credential.refresh_token = Some(refresh_token.clone());

@@ -16,6 +16,7 @@ use crate::pace::Tat;
 use crate::plan::{Plan, RefreshPolicy, Reuse};
 use crate::time::Timestamp;
 use crate::verdict::NoVerdict;
+use crate::withheld::Overtaken;
 
 /// What an account's decisions need from outside the account.
 pub(crate) struct Context<'a> {
@@ -72,6 +73,8 @@ pub(crate) struct Account {
     pub(crate) outdated: bool,
     /// Whether the token held is not served and kept only for the refresh that asks anew, which needs it. Not stored, likewise.
     pub(crate) renewing: bool,
+    /// Whether a refresh was sent that may have ended the token held.
+    pub(crate) overtaken: Overtaken,
     /// Whether a refresh token is kept beside the one held.
     pub(crate) spare: bool,
     /// Whether that one was brought by the provider and never sent.
@@ -214,6 +217,7 @@ impl Account {
             trial: None,
             outdated: false,
             renewing: false,
+            overtaken: Overtaken::restored(stored.overtaken, false),
             spare: stored.spare,
             spare_unsent: stored.spare && stored.spare_unsent,
             fate: None,
@@ -223,6 +227,8 @@ impl Account {
             match (stored.candidate).filter(|it| it.attempt == attempt && !it.same) {
                 Some(candidate) => account.lost_trial(candidate, now),
                 None => {
+                    let refreshed = kind == Kind::Refresh;
+                    account.overtaken = Overtaken::restored(stored.overtaken, refreshed);
                     account.doubt(kind);
                     account.lost(kind);
                     account.failures = account.failures.saturating_add(1);
@@ -300,6 +306,7 @@ impl Account {
             last_attempt: self.last_attempt,
             intent,
             held: self.held,
+            overtaken: self.held.is_some() && self.overtaken == Overtaken::Perhaps,
             refresh: self.refresh,
             candidate: intent
                 .zip(self.trial)
@@ -422,7 +429,7 @@ impl Account {
             // By need, and not by what happened last: a failure, a forgotten or a new credential, a restart.
             return true;
         }
-        if self.renewing && self.held.is_some_and(|held| held.is_good(now, None)) {
+        if self.wants_withheld(now) {
             return true;
         }
         let due = self.ahead.is_some_and(|ahead| ahead <= now);

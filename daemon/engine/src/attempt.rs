@@ -14,6 +14,7 @@ use crate::ids::{AttemptId, GrantId, HostKey};
 use crate::plan::Reuse;
 use crate::time::Timestamp;
 use crate::verdict::NoVerdict;
+use crate::withheld::Overtaken;
 
 impl Account {
     /// Does what is to be done next while nothing is under way: a person's wish, an attempt, or a write.
@@ -230,6 +231,7 @@ impl Account {
         }
         self.dirty = false;
         self.refusals = 0;
+        self.leaves(ctx, attempt);
         ctx.effects
             .push_back(Effect::Send(ctx.key, attempt.id, attempt.kind));
         let attempt = Attempt {
@@ -284,6 +286,7 @@ impl Account {
             ctx.hosts.ended(attempt.host, ctx.now);
             self.spend(attempt.kind, ctx.now);
         }
+        let unharmed = self.came_back(answer);
         let saving = match (self.trial.take(), answer) {
             (Some(trial), answer) => self.conclude(ctx, attempt, trial, answer),
             (None, Answer::Granted(facts)) => {
@@ -301,6 +304,9 @@ impl Account {
         if std::mem::take(&mut self.cured) {
             self.phase = Phase::Resting;
             self.cure();
+        }
+        if unharmed {
+            self.serve_again(ctx);
         }
         self.report(ctx, attempt, Some(answer));
         self.save(ctx, saving);
@@ -321,6 +327,7 @@ impl Account {
         });
         self.published = false;
         self.renewing = false;
+        self.overtaken = Overtaken::No;
         self.ahead = None;
         self.block = None;
         self.no_verdict = match attempt.kind {

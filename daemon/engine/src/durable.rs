@@ -27,6 +27,8 @@ pub struct Durable {
     pub intent: Option<Intent>,
     /// The grant held, if one is.
     pub held: Option<Held>,
+    /// Whether a refresh that may have been processed was sent while it was held, and brought no token: some providers end the one before.
+    pub overtaken: bool,
     /// The refresh token held, if one is.
     pub refresh: Option<RefreshToken>,
     /// What a person entered and the attempt of `intent` tries. It stands beside what is held and replaces nothing yet.

@@ -28,6 +28,8 @@ pub enum Effect {
     Publish(AccountKey, Publication),
     /// Serve no token of this account.
     Retire(AccountKey),
+    /// Do not serve this token, which is held all the same: it may be served again, and a refresh may need it.
+    Withhold(AccountKey, Held, Withheld),
     /// Tell a waiter.
     Settle(WaiterId, Verdict),
     /// An attempt is over.
@@ -69,6 +71,15 @@ pub struct Publication {
     pub ahead: Timestamp,
     /// Whether it is only in memory, because the store refused it.
     pub unpersisted: bool,
+}
+
+/// Why a token that is held is not served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Withheld {
+    /// It was asked for otherwise than now, and a refresh needs it.
+    AskedOtherwise,
+    /// A refresh was sent that may have ended it.
+    PerhapsEnded,
 }
 
 /// An attempt that is over, for the log.

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use crate::account::{Account, Context, Phase, Trial, Wish};
 use crate::backoff::Dice;
 use crate::durable::Kind;
-use crate::effect::{Effect, Fault};
+use crate::effect::{Effect, Fault, Withheld};
 use crate::event::{Adoption, Event, HostUsed, Spent};
 use crate::host::Hosts;
 use crate::ids::{AccountKey, HostKey};
@@ -61,10 +61,8 @@ impl Engine {
             } => self.with(now, account, |it, ctx| {
                 it.go_elsewhere(ctx, &plan);
                 it.replan(plan, can_login, cured, ctx.now);
-                if std::mem::take(&mut it.published) {
-                    // When to refresh ahead may be another time now, and sessions have to know it.
-                    it.publish(ctx);
-                }
+                // When to refresh ahead may be another time now, and sessions have to know it; and what a refresh does to the token held.
+                it.serve(ctx);
                 it.consider(ctx);
             }),
             Event::Outdated {
@@ -207,6 +205,14 @@ impl Engine {
         self.accounts.get(&account)?.choose(now).err()
     }
 
+    /// Why a token that is held and not over is not served, where that is so.
+    #[must_use]
+    pub fn withheld(&self, account: AccountKey, now: Timestamp) -> Option<Withheld> {
+        let account = self.accounts.get(&account)?;
+        account.held.filter(|held| held.is_good(now, None))?;
+        account.withheld()
+    }
+
     /// Whether nothing is under way and everything is stored: a drained engine may be dropped.
     #[must_use]
     pub fn is_settled(&self) -> bool {
@@ -242,7 +248,7 @@ impl Engine {
                 self.accounts.insert(key, Account::adopt(adoption, now));
             }
         }
-        self.with(now, key, Account::publish);
+        self.with(now, key, Account::serve);
         // Nothing begins before the accounts adopted after this one have told how far the pace of their host is used up.
         self.plan(key, Some(now));
     }

@@ -42,11 +42,12 @@ mod trial;
 mod verdict;
 mod view;
 mod waiting;
+mod withheld;
 
 pub use durable::{Block, Candidate, Deferral, Durable, Held, Intent, Kind, RefreshToken};
 pub use effect::{
     Attempted, Commit, Effect, Fate, Fault, Keeping, Missing, Pace, Problem, Publication, Unproved,
-    Unproven, Verdict,
+    Unproven, Verdict, Withheld,
 };
 pub use engine::Engine;
 pub use event::{

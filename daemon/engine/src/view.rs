@@ -14,7 +14,7 @@ use crate::verdict::NoVerdict;
 pub struct View {
     /// What it is doing.
     pub activity: Activity,
-    /// The token held, usable or not; not one that is kept only to be refreshed.
+    /// The token held, usable or not; not one that is withheld.
     pub held: Option<Held>,
     /// Whether a refresh token is held that may be used.
     pub has_refresh_token: bool,
@@ -77,7 +77,7 @@ impl View {
                 Phase::Committing(..) => Activity::Saving,
                 Phase::Unsaved(..) => Activity::Unsaved,
             },
-            held: account.held.filter(|_| !account.renewing),
+            held: account.served(),
             has_refresh_token: account.refresh.is_some_and(|refresh| !refresh.refused),
             in_doubt: account.refresh.is_some_and(|refresh| refresh.in_doubt),
             block: account.block,

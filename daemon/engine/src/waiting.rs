@@ -12,6 +12,7 @@ use crate::event::{Demand, Want};
 use crate::ids::WaiterId;
 use crate::time::Timestamp;
 use crate::verdict::NoVerdict;
+use crate::withheld::Overtaken;
 
 /// How long somebody waits in the line of a host who wants to wait for nothing. Longer than accounts that are asked for at once take at
 /// the usual pace of a host, and shorter than a person takes for a hang.
@@ -121,49 +122,14 @@ impl Account {
 
     /// The token held is no good any more.
     pub(crate) fn retire(&mut self, ctx: &mut Context<'_>) {
+        let kept = self.withheld().is_some();
         self.held = None;
         self.renewing = false;
+        self.overtaken = Overtaken::No;
         self.ahead = None;
         self.dirty = true;
-        if std::mem::take(&mut self.published) {
+        if std::mem::take(&mut self.published) || kept {
             ctx.effects.push_back(Effect::Retire(ctx.key));
-        }
-    }
-
-    /// What is held was asked for otherwise than it would be asked for now: the token is not served any more. The refresh token stays, and
-    /// so does everything where nothing that can be done asks otherwise.
-    pub(crate) fn outdate(&mut self, ctx: &mut Context<'_>, by_login: bool, by_refresh: bool) {
-        self.outdated = by_login && self.can_login;
-        if !self.outdated && !by_refresh {
-            return;
-        }
-        let early = self.plan.refresh_needs_access || self.plan.refresh_presents_access;
-        let lives = self.held.is_some_and(|held| held.is_good(ctx.now, None));
-        if early && lives && !self.can_login && self.choose(ctx.now).is_ok() {
-            // Without it there would be nothing left to ask with: it is kept for the one refresh that is made at once.
-            self.renewing = true;
-            self.published = false;
-        } else if !self.lives_without_held(ctx.now) {
-            return;
-        } else if self.held.is_some() {
-            self.retire(ctx);
-        }
-        // Also what is served until a newer grant takes its place, which may be another one than what is held.
-        ctx.effects.push_back(Effect::Retire(ctx.key));
-    }
-
-    /// Whether an attempt could be made if the token held were gone.
-    fn lives_without_held(&mut self, now: Timestamp) -> bool {
-        let held = self.held.take();
-        let lives = self.choose(now).is_ok();
-        self.held = held;
-        lives
-    }
-
-    /// No attempt can be made: a token that was kept only to be refreshed is all there is, and served again.
-    pub(crate) fn keep_what_is_held(&mut self, ctx: &mut Context<'_>) {
-        if std::mem::take(&mut self.renewing) {
-            self.publish(ctx);
         }
     }
 
@@ -171,8 +137,8 @@ impl Account {
     pub(crate) fn publish(&mut self, ctx: &mut Context<'_>) {
         // While its own write runs for the first time it is not to be seen; `deliver` follows.
         let early = matches!(&self.phase, Phase::Committing(saving, 0) if saving.granted);
-        let hidden = self.absent || self.published || self.renewing || early;
-        let Some(held) = self.held.filter(|_| !hidden) else {
+        let hidden = self.absent || self.published || early;
+        let Some(held) = self.served().filter(|_| !hidden) else {
             return;
         };
         if held.is_good(ctx.now, None) {
@@ -196,8 +162,7 @@ impl Account {
 
     /// A grant has come: everybody who waited gets it, or learns why it does not do.
     pub(crate) fn settle_granted(&mut self, ctx: &mut Context<'_>) {
-        let served = self.held.filter(|_| !self.renewing);
-        let Some(held) = served.filter(|held| held.is_good(ctx.now, None)) else {
+        let Some(held) = self.served().filter(|held| held.is_good(ctx.now, None)) else {
             return;
         };
         if !self.waiters.is_empty() {
@@ -381,9 +346,7 @@ impl Account {
         let verdict = match wish {
             Wish::Forget { .. } => Verdict::Done,
             // The configuration asks otherwise by now: what was entered is right, and the token of it is another one.
-            Wish::Enter(trial)
-                if (self.held.is_none() || self.renewing) && self.problem.is_none() =>
-            {
+            Wish::Enter(trial) if self.served().is_none() && self.problem.is_none() => {
                 return self.wanted(ctx, trial.waiter, trial.demand, Want::Get);
             }
             Wish::Enter(_) => self.proven(ctx.now),

@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokend_dialect::Asks;
 use tokend_engine::{
-    AccountKey, Answer, AttemptId, Durable, Event, Kind, Publication, Timestamp, WaiterId,
+    AccountKey, Answer, AttemptId, Durable, Event, Held, Kind, Publication, Timestamp, WaiterId,
 };
 use tokend_proto::{LoginSecret, SecretText};
 use tokend_store::Credential;
@@ -58,11 +58,9 @@ impl Task {
                 .handle_event(now, Event::EnteredAgain(account, attempt));
         }
         let asks = configured.asks;
-        let access_token = entry
-            .slot
-            .held
-            .token()
-            .as_ref()
+        let served = entry.slot.held.token().clone();
+        let access_token = served
+            .or_else(|| entry.laid_aside.clone())
             .map(|token| SecretString::from(token.text.expose().to_owned()));
         if let Some(under_way) = self.under_way.get_mut(&account) {
             under_way.asks = Some(asks);
@@ -266,9 +264,31 @@ impl Task {
     }
 
     pub(super) fn publish(&mut self, account: AccountKey, publication: Publication) {
-        let Some(entry) = self.roster.entry_mut(account) else {
+        let token = self.issue(account, &publication);
+        let Some((entry, token)) = self.roster.entry_mut(account).zip(token) else {
             return;
         };
+        entry.laid_aside = None;
+        entry.slot.held.publish(token);
+    }
+
+    /// Serves a token no more that is held all the same. It is kept where nobody is served from.
+    pub(super) fn withhold(&mut self, account: AccountKey, held: Held) {
+        let publication = Publication {
+            held,
+            ahead: Timestamp::FAR,
+            unpersisted: false,
+        };
+        let token = self.issue(account, &publication).map(Arc::new);
+        if let Some(entry) = self.roster.entry_mut(account) {
+            entry.slot.held.retire();
+            entry.laid_aside = token;
+        }
+    }
+
+    /// The token of a grant, from the attempt that brought it or from where it is served or kept.
+    fn issue(&mut self, account: AccountKey, publication: &Publication) -> Option<IssuedToken> {
+        let entry = self.roster.entry(account)?;
         let fresh = self.under_way.get_mut(&account).and_then(|under_way| {
             under_way
                 .secret
@@ -277,21 +297,21 @@ impl Task {
         let secret = match fresh {
             Some(secret) => secret,
             // The same token again, with other circumstances: it is stored by now.
-            None => match entry
-                .laid_aside
-                .take()
-                .or_else(|| entry.slot.held.token().clone())
-            {
-                Some(token) if token.held.grant == publication.held.grant => Secret {
+            None => {
+                let known = entry.laid_aside.clone();
+                let token = known.or_else(|| entry.slot.held.token().clone())?;
+                if token.held.grant != publication.held.grant {
+                    return None;
+                }
+                Secret {
                     grant: token.held.grant,
                     text: token.text.clone(),
                     token_type: token.token_type.clone(),
                     scope: token.scope.clone(),
-                },
-                _ => return,
-            },
+                }
+            }
         };
-        entry.slot.held.publish(IssuedToken {
+        Some(IssuedToken {
             mark: self.books.audit.mark(secret.text.expose()),
             text: secret.text,
             token_type: secret.token_type,
@@ -301,7 +321,7 @@ impl Task {
             told: AtomicBool::new(false),
             unpersisted: publication.unpersisted,
             remark: entry.notes.remark(publication.held.grant),
-        });
+        })
     }
 }
 

@@ -18,6 +18,7 @@ fn told(site: &str, why: impl FnOnce(Timestamp) -> Why, said: Option<&str>) -> (
         account: &account,
         notes: &notes,
         clock: &clock,
+        withheld: None,
     }
     .tell(why(clock.steady()));
     let retry = fault
@@ -75,6 +76,7 @@ fn what_the_machine_is_short_of_is_no_mistake_of_the_configuration() {
         account: &account,
         notes: &notes,
         clock: &clock,
+        withheld: None,
     };
     let retry = clock.steady();
     let fault = teller.tell(Why::Failed {
@@ -82,6 +84,32 @@ fn what_the_machine_is_short_of_is_no_mistake_of_the_configuration() {
         retry,
     });
     assert_eq!(fault.code, FaultCode::TooBusy, "{fault:?}");
+}
+
+#[test]
+fn a_token_that_may_have_been_ended_is_told_with_whatever_keeps_another_one_away() {
+    let account = Site::new(ACCOUNT).account();
+    let (clock, _hands) = FakeClock::start(1_790_000_000_000, 0, "a");
+    let (notes, retry) = (Notes::default(), clock.steady());
+    let teller = |withheld| Teller {
+        account: &account,
+        notes: &notes,
+        clock: &clock,
+        withheld,
+    };
+    let problem = Problem::InDoubt;
+    for why in [
+        Why::Failed { problem, retry },
+        Why::LoginRequired(Missing::InDoubt),
+        Why::TimedOut,
+    ] {
+        let said = teller(Some(Withheld::PerhapsEnded)).tell(why).message;
+        let ending = "; the token held before is not handed out, since a refresh may have ended it";
+        assert!(said.ends_with(ending), "{said}");
+        for other in [None, Some(Withheld::AskedOtherwise)] {
+            assert!(!teller(other).tell(why).message.ends_with(ending));
+        }
+    }
 }
 
 #[test]
@@ -428,6 +456,7 @@ fn the_host_is_named_that_is_asked_and_not_the_one_of_base_url() {
             account: &account,
             notes: &notes,
             clock: &clock,
+            withheld: None,
         };
         let problem = Problem::Unreachable;
         let advice = teller.tell(Why::Failed { problem, retry }).advice;

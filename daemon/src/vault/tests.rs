@@ -44,9 +44,9 @@ fn facts(now: Timestamp) -> impl Strategy<Value = Durable> {
     (
         (near(), near(), near(), 1u64..1000, option::of(kind)),
         (
-            option::of((near(), option::of(near()))),
+            option::of((near(), option::of(near()), any::<bool>())),
             option::of((option::of(near()), any::<bool>(), any::<bool>())),
-            (any::<bool>(), any::<bool>()),
+            (any::<bool>(), any::<bool>(), any::<bool>()),
         ),
         (
             option::of(block),
@@ -59,7 +59,7 @@ fn facts(now: Timestamp) -> impl Strategy<Value = Durable> {
         .prop_map(
             |(
                 (attempts, logins, host, last, intent),
-                (held, refresh, (tried, spare)),
+                (held, refresh, (tried, spare, unsent)),
                 (block, problem, failures, deferral, no_verdict),
             )| Durable {
                 attempts: Tat(attempts),
@@ -70,7 +70,8 @@ fn facts(now: Timestamp) -> impl Strategy<Value = Durable> {
                     attempt: AttemptId(last),
                     kind,
                 }),
-                held: held.map(|(issued, expires)| Held {
+                overtaken: held.is_some_and(|(_, _, overtaken)| overtaken),
+                held: held.map(|(issued, expires, _)| Held {
                     grant: GrantId(last),
                     issued,
                     expires,
@@ -86,7 +87,7 @@ fn facts(now: Timestamp) -> impl Strategy<Value = Durable> {
                     same: false,
                 }),
                 spare,
-                spare_unsent: false,
+                spare_unsent: spare && unsent,
                 block,
                 problem,
                 failures,

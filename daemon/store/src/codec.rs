@@ -188,6 +188,8 @@ struct GrantForm<'a> {
     issued_at: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     expires_at: Option<i64>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    overtaken: bool,
 }
 
 impl<'a> From<&'a Record> for Form<'a> {
@@ -220,6 +222,7 @@ impl<'a> From<&'a Record> for Form<'a> {
                 scope: grant.scope.as_deref().map(Cow::Borrowed),
                 issued_at: grant.issued_at,
                 expires_at: grant.expires_at,
+                overtaken: grant.overtaken,
             }),
             host: record.host.as_deref().map(Cow::Borrowed),
             asks: record.asks.as_deref().map(Cow::Borrowed),
@@ -266,6 +269,7 @@ impl From<Form<'_>> for Record {
                 scope: grant.scope.map(Cow::into_owned),
                 issued_at: grant.issued_at,
                 expires_at: grant.expires_at,
+                overtaken: grant.overtaken,
             }),
             host: form.host.map(Cow::into_owned),
             asks: form.asks.map(Cow::into_owned),

@@ -150,6 +150,8 @@ pub struct StoredGrant {
     pub issued_at: i64,
     /// Unix ms, where a lifetime is known.
     pub expires_at: Option<i64>,
+    /// Whether a refresh was sent after it that may have been processed and brought no other one. Some providers end this one then.
+    pub overtaken: bool,
 }
 
 /// Theoretical arrival times (GCRA), Unix ms: the whole state of the account's pacing.

@@ -6,6 +6,7 @@ mod audit;
 mod commands;
 mod completions;
 mod doctor;
+mod ended;
 mod entering;
 mod examples;
 mod failures;

@@ -227,7 +227,7 @@ impl Desk {
                 self.served.insert(key, publication);
                 return;
             }
-            Effect::Retire(key) | Effect::Dropped(key) => {
+            Effect::Retire(key) | Effect::Withhold(key, ..) | Effect::Dropped(key) => {
                 self.served.remove(&key);
                 return;
             }

@@ -2,6 +2,7 @@
 
 mod asks;
 mod doubt;
+mod ended;
 mod failures;
 mod front;
 mod fuzz;

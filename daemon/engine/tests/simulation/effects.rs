@@ -20,7 +20,9 @@ impl World {
             Effect::Commit(key, commit) => self.commit(index(key), &commit),
             Effect::Release(key, id) => self.release(index(key), id),
             Effect::Publish(key, publication) => self.publish(index(key), publication),
-            Effect::Retire(key) => self.accounts[index(key)].slot = None,
+            Effect::Retire(key) | Effect::Withhold(key, ..) => {
+                self.accounts[index(key)].slot = None
+            }
             Effect::Settle(waiter, verdict) => self.settle(waiter, verdict),
             Effect::Attempted(_, attempted) => {
                 if attempted.ended != self.stamp(self.now) {
@@ -258,6 +260,9 @@ impl World {
         }
         let access = account.vault.access.filter(|(held, _)| *held == grant);
         match access {
+            Some((_, access)) if account.provider.has_ended(access) => {
+                self.breaks(format!("account {a} publishes a token that was ended"));
+            }
             Some((_, access)) if access.told && access.excused_until() <= now => {
                 self.breaks(format!("account {a} publishes an expired token"));
             }
@@ -285,7 +290,9 @@ impl World {
                 let (Some(slot), Some((_, access))) = (slot, account.vault.access) else {
                     return self.breaks(format!("{waiter:?} is given a token that is not served"));
                 };
-                if waiting.rejected == Some(grant.0) {
+                if self.is_ended(a, grant.0) {
+                    self.breaks(format!("{waiter:?} is given a token that was ended"));
+                } else if waiting.rejected == Some(grant.0) {
                     self.breaks(format!("{waiter:?} is given the token it rejected"));
                 } else if access.told && access.excused_until() <= now {
                     self.breaks(format!("{waiter:?} is given an expired token"));

@@ -84,8 +84,13 @@ impl World {
         if expired.is_some_and(|access| access.told && access.excused_until() <= self.now) {
             self.breaks(format!("account {a} serves an expired token"));
         }
-        if expired.is_some() || self.is_dead(a) {
-            // Its lifetime was never told, or a refresh whose reply never came has ended it: only the API can say so.
+        if self.is_ended(a, slot.held.grant.0) {
+            self.breaks(format!(
+                "account {a} serves a token that its provider has ended"
+            ));
+        }
+        if expired.is_some() {
+            // Its lifetime was never told: only the API can say so.
             self.get(a, Want::Rejected(slot.held.grant));
         } else if ahead {
             self.tell(Event::Asked(key(a)));
@@ -100,13 +105,11 @@ impl World {
         (access.expires <= self.now).then_some(access)
     }
 
-    /// Whether the provider has ended the token that is served.
-    fn is_dead(&self, a: usize) -> bool {
+    /// Whether a refresh has ended the token of this grant at its provider: from when it is sent on nobody can know that it has not.
+    pub(crate) fn is_ended(&self, a: usize, grant: u64) -> bool {
         let account = &self.accounts[a];
-        account
-            .vault
-            .access
-            .is_some_and(|(_, access)| access.serial < account.provider.alive_from)
+        let access = account.vault.access.filter(|(held, _)| *held == grant);
+        access.is_some_and(|(_, access)| account.provider.has_ended(access))
     }
 
     fn reject(&mut self, a: usize) {

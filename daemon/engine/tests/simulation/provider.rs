@@ -27,6 +27,8 @@ pub(crate) struct Access {
     pub(crate) excused: u64,
     /// Which of the provider's access tokens it is.
     pub(crate) serial: u64,
+    /// The login whose grant it came with, as far as there are refresh tokens of it.
+    pub(crate) family: Option<usize>,
 }
 
 impl Access {
@@ -61,6 +63,8 @@ struct Family {
     rotated: u64,
     /// Presented, and whoever presented it never learnt the outcome.
     doubtful: Option<u32>,
+    /// Access tokens of this login before this one were ended.
+    alive_from: u64,
 }
 
 #[derive(Debug)]
@@ -88,8 +92,6 @@ pub(crate) struct Provider {
     families: Vec<Family>,
     access_until: u64,
     access_serial: u64,
-    /// Access tokens before this one were ended.
-    pub(crate) alive_from: u64,
 }
 
 impl Provider {
@@ -139,7 +141,6 @@ impl Provider {
             families: Vec::new(),
             access_until: 0,
             access_serial: 0,
-            alive_from: 0,
         }
     }
 
@@ -151,6 +152,7 @@ impl Provider {
             expires: self.refresh_lifetime.map(|lifetime| now + lifetime),
             rotated: 0,
             doubtful: None,
+            alive_from: 0,
         });
         Secret {
             family: self.families.len() - 1,
@@ -165,6 +167,12 @@ impl Provider {
                 && family.current == secret.serial
                 && family.expires.is_none_or(|expires| expires > until)
         })
+    }
+
+    /// Whether a refresh has ended this access token.
+    pub(crate) fn has_ended(&self, access: Access) -> bool {
+        let family = access.family.and_then(|it| self.families.get(it));
+        family.is_some_and(|family| access.serial < family.alive_from)
     }
 
     /// Whether it has been exchanged for another one.
@@ -202,7 +210,8 @@ impl Provider {
             (Kind::Login, _) if !self.credential_ok => Said::CredentialRejected,
             (Kind::Login, _) => {
                 let refresh = self.gives_refresh.then(|| self.found_family(now));
-                self.grant(now, refresh)
+                let family = refresh.map(|it| it.family);
+                self.grant(now, refresh, family)
             }
             (Kind::Refresh, Some(secret)) => self.refresh(now, secret),
             (Kind::Refresh, None) => Said::RefreshRejected,
@@ -212,7 +221,7 @@ impl Provider {
     fn refresh(&mut self, now: u64, secret: Secret) -> Said {
         let late = self.needs_access && self.access_until <= now;
         if let Some(current) = self.graced(now, secret).filter(|_| !late) {
-            return self.grant_anew(now, Some(current));
+            return self.grant_anew(now, Some(current), secret.family);
         }
         if self.is_spent(secret) && self.reuse == Reuse::RotatesAndReuseRevokes {
             self.revoke(secret);
@@ -230,7 +239,7 @@ impl Provider {
             {
                 family.expires = longer;
             }
-            return self.grant_anew(now, again);
+            return self.grant_anew(now, again, secret.family);
         }
         let lifetime = self.refresh_lifetime;
         let Some(family) = self.families.get_mut(secret.family) else {
@@ -243,7 +252,7 @@ impl Provider {
             serial: family.current,
             ..secret
         };
-        self.grant_anew(now, Some(next))
+        self.grant_anew(now, Some(next), secret.family)
     }
 
     /// The refresh token that a spent one still stands for: the next one, for a moment.
@@ -258,15 +267,15 @@ impl Provider {
     }
 
     /// The reply to a refresh.
-    fn grant_anew(&mut self, now: u64, refresh: Option<Secret>) -> Said {
-        if self.ends_access {
+    fn grant_anew(&mut self, now: u64, refresh: Option<Secret>, family: usize) -> Said {
+        if let Some(family) = self.families.get_mut(family).filter(|_| self.ends_access) {
             self.access_until = 0;
-            self.alive_from = self.access_serial + 1;
+            family.alive_from = self.access_serial + 1;
         }
-        self.grant(now, refresh)
+        self.grant(now, refresh, Some(family))
     }
 
-    fn grant(&mut self, now: u64, refresh: Option<Secret>) -> Said {
+    fn grant(&mut self, now: u64, refresh: Option<Secret>, family: Option<usize>) -> Said {
         let young = self.access_until > now + self.lifetime / 2;
         if !(self.repeats_access && young) {
             self.access_serial += 1;
@@ -279,6 +288,7 @@ impl Provider {
                 told: self.tells_lifetime,
                 excused: 0,
                 serial: self.access_serial,
+                family,
             },
             refresh,
             facts: GrantFacts {

@@ -68,6 +68,21 @@ fn what_a_person_entered_and_is_not_in_use_yet_is_kept_and_needs_no_newer_schema
 }
 
 #[test]
+fn what_later_versions_keep_beside_is_kept_and_needs_no_newer_schema() {
+    let golden = include_str!("../../tests/golden/record-v2-later.json").trim_end();
+    let record = decode(golden.as_bytes()).unwrap();
+    assert!(record.credential.spare_unsent && record.grant.as_ref().unwrap().overtaken);
+    assert_eq!(
+        record.asks.as_deref(),
+        Some("00c0ffee00c0ffee-0123456789abcdef")
+    );
+    let stored = record.no_verdict.clone().unwrap();
+    assert_eq!((stored.refreshes, stored.lost_logins), (2, 1));
+    assert!(stored.login_refused);
+    assert_eq!(text(&record).as_slice(), golden.as_bytes());
+}
+
+#[test]
 fn a_record_of_schema_1_lacks_only_the_name_of_its_host() {
     let mut record = decode(FIRST.trim_end().as_bytes()).unwrap();
     assert_eq!(record.host, None);
@@ -159,15 +174,17 @@ fn grant() -> impl Strategy<Value = StoredGrant> {
         any::<Option<String>>(),
         any::<i64>(),
         any::<Option<i64>>(),
+        any::<bool>(),
     )
         .prop_map(
-            |(id, access_token, token_type, scope, issued_at, expires_at)| StoredGrant {
+            |(id, access_token, token_type, scope, issued_at, expires_at, overtaken)| StoredGrant {
                 id,
                 access_token: access_token.into(),
                 token_type,
                 scope,
                 issued_at,
                 expires_at,
+                overtaken,
             },
         )
 }

@@ -50,6 +50,7 @@ pub(crate) fn record(last_begun: u64) -> Record {
             scope: None,
             issued_at: 1_795_000_000_000,
             expires_at: Some(1_795_000_003_600),
+            overtaken: false,
         }),
         ..Record::new(anchor, "9b2f")
     }
