@@ -13,6 +13,7 @@ mod repeats;
 #[cfg(test)]
 mod tests;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -57,6 +58,23 @@ pub(crate) struct Prepared {
 #[error("{0}")]
 pub(crate) struct PrepareError(String);
 
+impl PrepareError {
+    fn of(file: &AuditFile, error: &std::io::Error) -> Self {
+        Self(format!("the audit file {}: {error}", file.path.display()))
+    }
+}
+
+/// Records that are required need a place.
+fn must_go_somewhere(settings: &Settings, journal: bool) -> Result<(), PrepareError> {
+    if settings.required && !journal && settings.file.is_none() {
+        return Err(PrepareError(
+            "records are `required` below [audit], and there is neither a journal nor a `file` to write them to"
+                .to_owned(),
+        ));
+    }
+    Ok(())
+}
+
 /// The places records go to, as they are called in metrics and messages. Denials have a file of their own.
 pub(crate) const SINKS: [&str; 3] = ["journal", "file", "denials-file"];
 
@@ -81,25 +99,41 @@ impl Audit {
         };
         let open = |file: &AuditFile| match File::open(file) {
             Ok(file) => Ok(Change::To(Box::new(file))),
-            Err(error) => Err(PrepareError(format!(
-                "the audit file {}: {error}",
-                file.path.display()
-            ))),
+            Err(error) => Err(PrepareError::of(file, &error)),
         };
         let (file, denials) = match &settings.file {
             Some(file) => (open(file)?, open(&File::of_denials(file))?),
             None => (Change::Off, Change::Off),
         };
-        if settings.required && matches!((&journal, &file), (Change::Off, Change::Off)) {
-            return Err(PrepareError(
-                "records are `required` below [audit], and there is neither a journal nor a `file` to write them to"
-                    .to_owned(),
-            ));
-        }
+        must_go_somewhere(settings, matches!(journal, Change::To(_)))?;
         Ok(Prepared {
             settings: settings.clone(),
             changes: [journal, file, denials],
         })
+    }
+
+    /// Whether [`Audit::prepare`] could open what these settings need, as far as that shows without making or writing anything. `is_made`
+    /// tells which directories will be there, and this user's, by then.
+    ///
+    /// # Errors
+    /// As `prepare`.
+    pub(crate) fn look(
+        settings: &Settings,
+        is_made: impl Fn(&Path) -> bool,
+    ) -> Result<(), PrepareError> {
+        let journal = settings.journal.unwrap_or_else(journal::is_offered);
+        must_go_somewhere(settings, journal)?;
+        let Some(file) = &settings.file else {
+            return Ok(());
+        };
+        let is_made = file.path.parent().is_some_and(is_made);
+        for file in [file, &File::of_denials(file)] {
+            if is_made && !file.path.exists() {
+                continue;
+            }
+            File::could_open(file).map_err(|error| PrepareError::of(file, &error))?;
+        }
+        Ok(())
     }
 
     /// Records by these settings from now on. What is queued still goes out.

@@ -123,8 +123,10 @@ const CHECK_HELP: &str = "\
 Nothing is changed and no provider is asked. Secrets are fetched to see whether they can be, and thrown away; commands are
 run only with --run-commands, as they may ask somebody or leave traces.
 
-Run it as the user who runs the daemon:
-  sudo -u tokend tokend check --run-commands";
+Root checks as the user who runs the daemon: --user, else the user of the installed tokend.service if that runs this
+configuration, else the owner of the state directory. With that unit its directories and credentials count. A daemon that runs
+is not disturbed:
+  sudo tokend check --run-commands";
 
 /// Options of `tokend run`.
 #[derive(Debug, Clone, Default, Args)]
@@ -195,12 +197,15 @@ impl FormatArg {
 /// Options of `tokend check`.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct CheckArgs {
-    /// Configuration [default: /etc/tokend/tokend.toml for root, else $XDG_CONFIG_HOME/tokend/tokend.toml]
+    /// Configuration [default: that of tokend.service, or /etc/tokend/tokend.toml, for root; else $XDG_CONFIG_HOME/tokend/tokend.toml]
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) config: Option<PathBuf>,
     /// Directory of the store and its key; comes before `state_dir` of the configuration
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) state_dir: Option<PathBuf>,
+    /// Check as this user, by name or number, who runs the daemon [default: see below]
+    #[arg(long, value_name = "USER")]
+    pub(crate) user: Option<String>,
     /// Also run the commands that fetch secrets
     #[arg(long)]
     pub(crate) run_commands: bool,

@@ -7,6 +7,7 @@ pub(crate) mod completion;
 pub(crate) mod dialect;
 pub(crate) mod key;
 pub(crate) mod policy;
+mod whose;
 
 use std::io::{self, Write};
 

@@ -4,7 +4,7 @@
 //! a dead daemon left behind, never one somebody still listens on, and never anything that is no socket.
 
 use std::fmt;
-use std::fs::{DirBuilder, Permissions};
+use std::fs::{DirBuilder, Metadata, Permissions};
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
@@ -18,6 +18,7 @@ use interprocess::local_socket::traits::Listener as _;
 use interprocess::local_socket::{GenericFilePath, Listener, ListenerOptions, ToFsName as _};
 use interprocess::os::unix::local_socket::ListenerOptionsExt as _;
 use listenfd::ListenFd;
+use rustix::fs::{Access, AtFlags, CWD};
 
 /// A socket that listens, before the runtime has it.
 #[derive(Debug)]
@@ -134,6 +135,65 @@ pub(crate) fn must_fit(path: &Path) -> Result<(), ListenError> {
     })
 }
 
+/// What is at the place of a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// A socket can be made there.
+    Free,
+    /// Somebody listens there.
+    Listened,
+}
+
+/// Whether [`bind`] could make a socket at `path`, as far as that shows without making or connecting to anything. `is_made` tells which
+/// directories will be there, and this user's, by then.
+///
+/// # Errors
+/// What `bind` would be refused for.
+pub(crate) fn look(path: &Path, is_made: impl Fn(&Path) -> bool) -> Result<Seen, ListenError> {
+    must_fit(path)?;
+    let found = found_at(path)?;
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    if !is_made(parent) {
+        let above = parent.ancestors().find(|above| above.exists());
+        let above = above.unwrap_or(Path::new("."));
+        let allowed = rustix::fs::accessat(
+            CWD,
+            above,
+            Access::WRITE_OK | Access::EXEC_OK,
+            AtFlags::EACCESS,
+        );
+        allowed.map_err(|errno| match above == parent {
+            true => ListenError::Io {
+                path: path.to_path_buf(),
+                what: "listen on the socket",
+                why: errno.into(),
+            },
+            false => ListenError::NoDirectory {
+                path: parent.to_path_buf(),
+                why: errno.into(),
+            },
+        })?;
+    }
+    Ok(match found.is_some() && is_listened_on(path) {
+        true => Seen::Listened,
+        false => Seen::Free,
+    })
+}
+
+/// Whether the kernel's list of sockets has one that listens at `path`.
+fn is_listened_on(path: &Path) -> bool {
+    /// `__SO_ACCEPTCON` in the column of flags.
+    const LISTENS: &str = "00010000";
+    let sockets = std::fs::read_to_string("/proc/net/unix").unwrap_or_default();
+    let path = path.to_string_lossy();
+    sockets.lines().any(|line| {
+        line.split_whitespace().nth(3) == Some(LISTENS) && line.ends_with(&format!(" {path}"))
+    })
+}
+
 /// Makes a socket at `path` that peers may connect to as `mode` allows.
 pub(crate) fn bind(path: &Path, mode: u32) -> Result<Bound, ListenError> {
     let failed = |what, why| ListenError::Io {
@@ -212,6 +272,22 @@ fn make_directory(parent: &Path) -> io::Result<()> {
     std::fs::set_permissions(parent, Permissions::from_mode(0o755))
 }
 
+/// The socket that is at a path, if anything is.
+fn found_at(path: &Path) -> Result<Option<Metadata>, ListenError> {
+    match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(why) => Err(ListenError::Io {
+            path: path.to_path_buf(),
+            what: "look at the socket",
+            why,
+        }),
+        Ok(found) if !found.file_type().is_socket() => Err(ListenError::NotASocket {
+            path: path.to_path_buf(),
+        }),
+        Ok(found) => Ok(Some(found)),
+    }
+}
+
 /// Makes room for a new socket where a dead daemon left its own. The state directory's lock is held by now, so nobody else is
 /// about to listen with the same store.
 fn clear(path: &Path) -> Result<(), ListenError> {
@@ -220,15 +296,8 @@ fn clear(path: &Path) -> Result<(), ListenError> {
         what,
         why,
     };
-    match std::fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(failed("look at the socket", error)),
-        Ok(found) if !found.file_type().is_socket() => {
-            return Err(ListenError::NotASocket {
-                path: path.to_path_buf(),
-            });
-        }
-        Ok(_) => {}
+    if found_at(path)?.is_none() {
+        return Ok(());
     }
     match UnixStream::connect(path) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
@@ -273,6 +342,27 @@ mod tests {
         assert!(matches!(bind(&path, 0o600), Err(ListenError::Taken { .. })));
         drop(bound);
         assert!(bind(&path, 0o600).is_ok());
+    }
+
+    #[test]
+    fn what_a_bind_would_be_refused_for_is_seen_before_and_nothing_is_touched() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("run/s");
+        let look = |path: &Path| look(path, |_| false);
+        assert_eq!(look(&path).unwrap(), Seen::Free);
+        assert!(!dir.path().join("run").exists());
+        let bound = bind(&path, 0o600).unwrap();
+        assert_eq!(look(&path).unwrap(), Seen::Listened);
+        drop(bound);
+        assert_eq!(look(&path).unwrap(), Seen::Free);
+        let precious = dir.path().join("precious");
+        std::fs::write(&precious, "data").unwrap();
+        let too_long = dir.path().join("x".repeat(120));
+        let below_a_file = precious.join("s");
+        for path in [precious, too_long, below_a_file] {
+            let seen = look(&path).unwrap_err().to_string();
+            assert_eq!(seen, bind(&path, 0o600).unwrap_err().to_string());
+        }
     }
 
     #[test]

@@ -24,7 +24,7 @@ use crate::message::Driver;
 use crate::registry::Registry;
 
 pub(crate) use counters::{Counters, Tried};
-pub(crate) use serve::listen;
+pub(crate) use serve::{cannot_serve, listen, look};
 pub(crate) use snapshot::{Sample, Snapshot};
 
 /// How many snapshots are kept for whoever reads them in parts.

@@ -37,6 +37,16 @@ pub(crate) struct SecretSource {
     pub(crate) owner: u32,
     /// What a command that asks somebody over the network has to go through.
     pub(crate) egress: Option<Egress>,
+    /// Who a command is told that it runs as, where that is another than this process's environment has.
+    pub(crate) person: Option<Person>,
+}
+
+/// A user as a command finds them in its environment.
+#[derive(Debug, Clone)]
+pub(crate) struct Person {
+    pub(crate) name: String,
+    pub(crate) home: Option<PathBuf>,
+    pub(crate) runtime: Option<PathBuf>,
 }
 
 impl SecretSource {
@@ -48,6 +58,7 @@ impl SecretSource {
             command_timeout,
             owner: rustix::process::geteuid().as_raw(),
             egress,
+            person: None,
         }
     }
 
@@ -108,9 +119,7 @@ pub(crate) async fn fetch(
             read(path.to_path_buf(), trust).await?
         }
         SecretPlace::Env(name) => env(name)?,
-        SecretPlace::Command(argv) => {
-            command::output(argv, source.command_timeout, source.egress).await?
-        }
+        SecretPlace::Command(argv) => command::output(argv, source).await?,
     };
     text(&bytes, place)
 }

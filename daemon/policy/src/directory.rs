@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read as _;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::thread;
@@ -166,6 +167,12 @@ impl Directory {
     pub fn name_of_user(uid: u32) -> Option<String> {
         let user = uzers::get_user_by_uid(uid)?;
         user.name().to_str().map(str::to_owned)
+    }
+
+    /// The home directory of a user of the system.
+    pub fn home_of_user(uid: u32) -> Option<PathBuf> {
+        use uzers::os::unix::UserExt as _;
+        Some(uzers::get_user_by_uid(uid)?.home_dir().to_path_buf())
     }
 
     /// The groups a user of the system would have after logging in, its own first. None, where there is no such user.

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
+use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use tokend_config::AuditFile;
 
@@ -43,21 +43,23 @@ impl File {
         }
     }
 
+    /// Whether the file could be opened, or made. Makes and writes nothing.
+    pub(super) fn could_open(settings: &AuditFile) -> io::Result<()> {
+        let (dir, name) = place(settings)?;
+        match rustix::fs::openat(&dir, &name, FLAGS, Mode::empty()) {
+            Ok(fd) => check_file(&std::fs::File::from(fd)).map(drop),
+            Err(Errno::NOENT) => {
+                let needed = Access::WRITE_OK | Access::EXEC_OK;
+                rustix::fs::accessat(&dir, ".", needed, AtFlags::EACCESS)?;
+                Ok(())
+            }
+            Err(error) => Err(not_opened(error)),
+        }
+    }
+
     /// Opens the file, or makes it.
     pub(super) fn open(settings: &AuditFile) -> io::Result<Self> {
-        let name = settings
-            .path
-            .file_name()
-            .map(PathBuf::from)
-            .ok_or_else(|| other("this is not the name of a file"))?;
-        let parent = match settings.path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY;
-        let dir = rustix::fs::openat(CWD, parent, flags, Mode::empty())
-            .map_err(|error| other(&format!("{}: {error}", parent.display())))?;
-        check_dir(&dir, parent)?;
+        let (dir, name) = place(settings)?;
         let (file, length) = open(&dir, &name, settings, OFlags::empty())?;
         Ok(Self {
             settings: settings.clone(),
@@ -193,25 +195,53 @@ impl Sink for File {
 /// How many records are written at once. A hundred of the longest stay below the smallest `max_size`.
 const CHUNK: usize = 64;
 
+/// As a file of records is opened. What is no file is never waited for.
+const FLAGS: OFlags = OFlags::RDWR
+    .union(OFlags::APPEND)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::CLOEXEC);
+
+/// The directory of the file, which nobody else may write to, and its name in there.
+fn place(settings: &AuditFile) -> io::Result<(OwnedFd, PathBuf)> {
+    let name = settings
+        .path
+        .file_name()
+        .map(PathBuf::from)
+        .ok_or_else(|| other("this is not the name of a file"))?;
+    let parent = match settings.path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY;
+    let dir = rustix::fs::openat(CWD, parent, flags, Mode::empty())
+        .map_err(|error| other(&format!("{}: {error}", parent.display())))?;
+    check_dir(&dir, parent)?;
+    Ok((dir, name))
+}
+
 fn open(
     dir: &OwnedFd,
     name: &Path,
     settings: &AuditFile,
     extra: OFlags,
 ) -> io::Result<(std::fs::File, u64)> {
-    let flags = OFlags::RDWR
-        | OFlags::APPEND
-        | OFlags::CREATE
-        | OFlags::NOFOLLOW
-        | OFlags::NONBLOCK
-        | OFlags::CLOEXEC
-        | extra;
+    let flags = FLAGS | OFlags::CREATE | extra;
     let opened = rustix::fs::openat(dir, name, flags, Mode::from_raw_mode(settings.mode));
-    let file = match opened {
-        Ok(fd) => std::fs::File::from(fd),
-        Err(Errno::LOOP) => return Err(other("it is a symbolic link; name the file itself")),
-        Err(error) => return Err(error.into()),
-    };
+    let file = std::fs::File::from(opened.map_err(not_opened)?);
+    let length = finish_line(&file, check_file(&file)?)?;
+    Ok((file, length))
+}
+
+fn not_opened(error: Errno) -> io::Error {
+    match error {
+        Errno::LOOP => other("it is a symbolic link; name the file itself"),
+        error => error.into(),
+    }
+}
+
+/// That an open file is ours alone; tells how long it is.
+fn check_file(file: &std::fs::File) -> io::Result<u64> {
     let metadata = file.metadata()?;
     if !metadata.is_file() || metadata.nlink() > 1 {
         return Err(other("it is not a plain file with one name; name another"));
@@ -226,8 +256,7 @@ fn open(
             "others may write or read it; chmod it to 0600, or to 0640 for a group of readers",
         ));
     }
-    let length = finish_line(&file, metadata.len())?;
-    Ok((file, length))
+    Ok(metadata.len())
 }
 
 /// A daemon that was killed in the middle of a write leaves half a line: whatever follows begins on one of its own.

@@ -39,11 +39,11 @@ pub(crate) struct RotateArgs {
 const ROTATE_HELP: &str = "\
 The daemon must be stopped. Every record is sealed with the new key in one transaction; if the machine dies meanwhile, the next
 start, or the same command again, finishes what was begun. If the disk fails meanwhile (exit code 75), keep both tokend.key and
-tokend.key.next: the next start, or the same command again, finds out which of them opens the store. Run it as the user who runs
-the daemon:
-  sudo -u tokend tokend key rotate
+tokend.key.next: the next start, or the same command again, finds out which of them opens the store. Root acts as the owner of the
+state directory:
+  sudo tokend key rotate
 
 A key that is a systemd credential is replaced by a file you make, and encrypt afterwards:
-  sudo -u tokend tokend key rotate --old-key OLD --new-key NEW
+  sudo tokend key rotate --old-key OLD --new-key NEW
 
 Backups made before need the old key. Destroy it when they are gone: it still opens what deleted parts of the file may hold.";

@@ -1,6 +1,7 @@
 //! `tokend check`: everything that can be known about a configuration without contacting anyone.
 
 mod policy;
+mod start;
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
@@ -8,15 +9,15 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use tokend_config::SecretRef;
 use tokend_config::report::{self, Medium};
-use tokend_config::{Account, Config, Environment, Fingerprint, Overrides, Pacing, Proxy};
+use tokend_config::{Account, Config, Environment, Fingerprint, Pacing, Proxy};
+use tokend_config::{SecretPlace, SecretRef};
 use tokend_engine::RefreshPolicy;
 
 use super::finish;
+use super::whose::{Asked, Given, Whose};
 use crate::cli::{CheckArgs, Exit};
 use crate::diagnosis::counted;
-use crate::listen;
 use crate::secrets::{SecretSource, fetch};
 use crate::upstream::{Egress, Upstream};
 
@@ -28,22 +29,53 @@ pub(crate) fn run(
     err: &mut impl Write,
     medium: Medium,
 ) -> Exit {
-    let path = args
-        .config
-        .clone()
-        .unwrap_or_else(|| environment.config_file());
-    let overrides = Overrides {
-        socket: None,
-        state_dir: args.state_dir.clone(),
+    run_below(Path::new("/"), args, environment, out, err, medium)
+}
+
+/// As [`run`], with the unit files below `root`.
+fn run_below(
+    root: &Path,
+    args: &CheckArgs,
+    environment: &Environment,
+    out: &mut impl Write,
+    err: &mut impl Write,
+    medium: Medium,
+) -> Exit {
+    let asked = Asked {
+        config: args.config.as_deref(),
+        state_dir: args.state_dir.as_deref(),
+        user: args.user.as_deref(),
     };
-    finish(match Config::load(&path, &overrides, environment) {
-        Ok(config) => {
-            let mut findings = Findings::of(&config, environment, args.run_commands);
-            findings.names(&config, args.strict);
-            findings.print(&config, out, err)
-        }
-        Err(error) => return super::refuse(&report::config(&error, medium), err),
-    })
+    let whose = match Whose::below(root, asked, environment) {
+        Ok(whose) => whose,
+        Err(why) => return finish(writeln!(err, "error: {why}").map(|()| Exit::Usage)),
+    };
+    let as_whom = whose
+        .is_another()
+        .then(|| format!("checked {}", whose.describe()));
+    if let Err(error) = whose.become_them() {
+        let name = whose.name();
+        let said = writeln!(
+            err,
+            "error: root cannot check as user {name} here: {error}; run it as {name}"
+        );
+        return finish(said.map(|()| Exit::NotNow));
+    }
+    finish(
+        match Config::load(&whose.file, &whose.overrides, &whose.environment) {
+            Ok(config) => {
+                let mut findings = Findings::of(&config, &whose, args.run_commands);
+                findings.names(&config, args.strict);
+                findings.notes.splice(0..0, as_whom);
+                findings.print(&config, out, err)
+            }
+            Err(error) => {
+                let mut text = report::config(&error, medium);
+                text.extend(as_whom.map(|note| format!("note: {note}\n")));
+                return super::refuse(&text, err);
+            }
+        },
+    )
 }
 
 /// What there is to say about a configuration that has no mistakes in itself.
@@ -58,16 +90,13 @@ struct Findings {
 }
 
 impl Findings {
-    fn of(config: &Config, environment: &Environment, run_commands: bool) -> Self {
+    fn of(config: &Config, whose: &Whose, run_commands: bool) -> Self {
         let mut findings = Self::default();
         for path in &config.files {
             findings.writable_by_others(path);
         }
-        if let Err(error) = listen::must_fit(&config.socket) {
-            findings.errors.push(error.to_string());
-        }
-        findings.state_dir(&config.state_dir, environment.uid);
-        findings.secrets(config, run_commands);
+        findings.start(config, whose);
+        findings.secrets(config, whose, run_commands);
         for account in &config.accounts {
             findings.account(account);
         }
@@ -75,9 +104,7 @@ impl Findings {
             findings.proxy(proxy);
         }
         findings.twins(&config.accounts);
-        findings
-            .notes
-            .extend(policy::notes(config, environment.uid));
+        findings.notes.extend(policy::notes(config, whose));
         findings
     }
 
@@ -140,61 +167,8 @@ impl Findings {
         }
     }
 
-    fn state_dir(&mut self, dir: &Path, uid: u32) {
-        let shown = dir.display();
-        let metadata = match std::fs::metadata(dir) {
-            Ok(metadata) => metadata,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.notes.push(format!(
-                    "state directory {shown} does not exist yet; it is made at the first start"
-                ));
-                return;
-            }
-            Err(error) => {
-                self.errors
-                    .push(format!("state directory {shown}: {error}"));
-                return;
-            }
-        };
-        if !metadata.is_dir() {
-            self.errors
-                .push(format!("state directory {shown} is not a directory"));
-            return;
-        }
-        self.private(dir, "state directory", uid, "700");
-        for entry in std::fs::read_dir(dir)
-            .into_iter()
-            .flatten()
-            .flatten()
-            .take(64)
-        {
-            self.private(&entry.path(), "file", uid, "600");
-        }
-    }
-
-    /// What the store keeps must belong to the daemon and be open to nobody else.
-    fn private(&mut self, path: &Path, what: &str, uid: u32, mode: &str) {
-        let shown = path.display();
-        let Ok(metadata) = std::fs::symlink_metadata(path) else {
-            return;
-        };
-        if metadata.uid() != uid {
-            let owner = metadata.uid();
-            self.errors.push(format!(
-                "{what} {shown} belongs to user {owner}, but this is user {uid}; \
-                 run the check as the user who runs tokend, or chown {uid} {shown}"
-            ));
-        }
-        if metadata.mode() & 0o077 != 0 {
-            let found = metadata.mode() & 0o7777;
-            self.errors.push(format!(
-                "{what} {shown} has mode {found:04o}, open to others: chmod {mode} {shown}"
-            ));
-        }
-    }
-
     /// Fetches each secret once, however many accounts name it, and throws it away.
-    fn secrets(&mut self, config: &Config, run_commands: bool) {
+    fn secrets(&mut self, config: &Config, whose: &Whose, run_commands: bool) {
         let runtime = match tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -210,29 +184,53 @@ impl Findings {
             self.errors.push(error.to_string());
             None
         });
-        let source = SecretSource::of_this_process(config.limits.command_timeout, egress);
+        let source = whose.secrets(SecretSource::of_this_process(
+            config.limits.command_timeout,
+            egress,
+        ));
         // What a start would be refused for.
         if let Err(error) = Upstream::compile(&config.http, source.clone()) {
             self.errors.push(error.to_string());
         }
-        let mut skipped = 0;
+        let (mut skipped, mut unseen) = (0, 0);
         let of_accounts = distinct(config).into_iter();
         let of_accounts = of_accounts.map(|(place, it)| (place, format!("account {}", it.name)));
         let of_proxies = config.http.proxies.iter();
         let of_proxies =
             of_proxies.filter_map(|it| Some((it.password.as_ref()?, format!("proxy {it}"))));
-        for (place, whose) in of_accounts.chain(of_proxies) {
+        for (place, whose_is) in of_accounts.chain(of_proxies) {
             if place.is_command() && !run_commands {
                 skipped += 1;
                 continue;
             }
+            if source.credentials.is_none()
+                && let SecretPlace::Credential(name) = &place.place
+                && let Some(unit) = &whose.unit
+            {
+                match unit.credential(name) {
+                    Given::Yes | Given::Unseen => unseen += 1,
+                    Given::Missing(path) => self.errors.push(format!("{whose_is}: {}", start::absent(name, &path))),
+                    Given::No => self.errors.push(format!(
+                        "{whose_is}: credential {name} is not given to the daemon: add LoadCredential={name}:PATH to a drop-in of tokend.service \
+                         (systemctl edit tokend.service)"
+                    )),
+                }
+                continue;
+            }
             match runtime.block_on(fetch(place, &source)) {
-                Err(error) => self.errors.push(format!("{whose}: {error}")),
+                Err(error) => self.errors.push(format!("{whose_is}: {error}")),
                 Ok(fetched) if fetched.left_out > 0 => {
-                    self.notes.push(left_out(&whose, place, fetched.left_out));
+                    self.notes
+                        .push(left_out(&whose_is, place, fetched.left_out));
                 }
                 Ok(_) => {}
             }
+        }
+        if unseen > 0 {
+            self.notes.push(format!(
+                "{} come to the daemon as credentials of tokend.service when that starts, and were not looked at",
+                counted(unseen, "secret")
+            ));
         }
         if skipped > 0 {
             let are = if skipped == 1 { "is" } else { "are" };

@@ -6,12 +6,13 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use tokend_config::report::{self, Medium};
-use tokend_config::{Config, Environment, Overrides};
+use tokend_config::{Config, Environment};
 use tokend_store::{
     KeyError, Rotated, SealingKey, StateDir, make_key_file, rotate_key_file, rotate_to,
 };
 
 use super::finish;
+use super::whose::{Asked, Whose, become_owner};
 use crate::app::{KEY_FILE, is_mistake};
 use crate::cli::{Exit, KeyCommand, RotateArgs};
 
@@ -39,24 +40,34 @@ fn rotate(
     err: &mut impl Write,
     medium: Medium,
 ) -> Exit {
-    let overrides = Overrides {
-        socket: None,
-        state_dir: args.state_dir.clone(),
-    };
     // Whoever names the directory needs no configuration.
     let state_dir = match &args.state_dir {
         Some(dir) if args.config.is_none() => dir.clone(),
         _ => {
-            let file = args
-                .config
-                .clone()
-                .unwrap_or_else(|| environment.config_file());
-            match Config::load(&file, &overrides, environment) {
+            let asked = Asked {
+                config: args.config.as_deref(),
+                state_dir: args.state_dir.as_deref(),
+                user: None,
+            };
+            let whose = match Whose::find(asked, environment) {
+                Ok(whose) => whose,
+                Err(why) => return finish(writeln!(err, "tokend: {why}").map(|()| Exit::Usage)),
+            };
+            match Config::load(&whose.file, &whose.overrides, &whose.environment) {
                 Ok(config) => config.state_dir,
                 Err(error) => return super::refuse(&report::config(&error, medium), err),
             }
         }
     };
+    // Files that root made there would keep the daemon from starting.
+    if let Err(error) = become_owner(&state_dir) {
+        let shown = state_dir.display();
+        let said = writeln!(
+            err,
+            "tokend: root cannot act as the owner of {shown} here: {error}; run it as that user"
+        );
+        return finish(said.map(|()| Exit::NotNow));
+    }
     finish(match replace(&state_dir, args) {
         Ok(done) => told(done, &state_dir, args, out),
         Err(error) => refused(&error, err),

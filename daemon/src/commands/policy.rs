@@ -7,13 +7,14 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use tokend_config::report::{self, Medium};
-use tokend_config::{Account, Config, Environment, Marks, Origin, Overrides, nearest};
+use tokend_config::{Account, Config, Environment, Marks, Origin, nearest};
 use tokend_policy::{
     Decision, Directory, Executable, Fact, Facts, Match, Needs, Peer, Permission, Permissions,
     Policy, Rule, Units, UserUnit,
 };
 
 use super::finish;
+use super::whose::{Asked, Whose};
 use crate::cli::{Exit, ExplainArgs};
 use crate::clock::Clock;
 use crate::peer::Reader;
@@ -29,11 +30,17 @@ pub(crate) fn explain(
     err: &mut impl Write,
     medium: Medium,
 ) -> Exit {
-    let file = args
-        .config
-        .clone()
-        .unwrap_or_else(|| environment.config_file());
-    let loaded = Config::load_with_marks(&file, &Overrides::default(), environment);
+    // What is not written is given to the daemon's user, whoever asks.
+    let asked = Asked {
+        config: args.config.as_deref(),
+        ..Asked::default()
+    };
+    let whose = match Whose::find(asked, environment) {
+        Ok(whose) => whose,
+        Err(why) => return finish(writeln!(err, "error: {why}").map(|()| Exit::Usage)),
+    };
+    let file = whose.file;
+    let loaded = Config::load_with_marks(&file, &whose.overrides, &whose.environment);
     let (config, marks) = match loaded {
         Ok(loaded) => loaded,
         Err(error) => return super::refuse(&report::config(&error, medium), err),

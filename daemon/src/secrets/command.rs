@@ -4,6 +4,7 @@
 //! program's own end decides: what it started and left behind, such as an agent, may hold the pipes and lives on. Must never show
 //! what the program printed, and never leave the program running.
 
+use std::ffi::OsString;
 use std::io;
 use std::pin::pin;
 use std::process::{ExitStatus, Stdio};
@@ -14,9 +15,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 use zeroize::Zeroizing;
 
-use super::{MAX_SECRET, SecretError};
+use super::{MAX_SECRET, Person, SecretError, SecretSource};
 use crate::escape::Escaped;
-use crate::upstream::Egress;
 
 /// What a program that fetches a secret may know: enough for `pass`, `gpg`, `secret-tool` and `systemd-creds`.
 const KEPT_VARIABLES: [&str; 14] = [
@@ -49,14 +49,14 @@ const MAX_TOLD: usize = 200;
 /// filter of a pipeline, too short to be noticed.
 const GRACE: Duration = Duration::from_millis(200);
 
-/// What the program `argv` prints to standard output within `timeout`.
+/// What the program `argv` prints to standard output in time.
 pub(super) async fn output(
     argv: &[Box<str>],
-    timeout: Duration,
-    egress: Option<Egress>,
+    source: &SecretSource,
 ) -> Result<Zeroizing<Vec<u8>>, SecretError> {
+    let timeout = source.command_timeout;
     let program = argv.first().map_or("", |word| &**word).to_owned();
-    let mut child = start(argv, egress).map_err(|source| SecretError::CommandNotStarted {
+    let mut child = start(argv, source).map_err(|source| SecretError::CommandNotStarted {
         program: program.clone(),
         source,
     })?;
@@ -87,12 +87,13 @@ pub(super) async fn output(
     }
 }
 
-fn start(argv: &[Box<str>], egress: Option<Egress>) -> io::Result<Child> {
+fn start(argv: &[Box<str>], source: &SecretSource) -> io::Result<Child> {
     let (program, arguments) = argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
     let kept = KEPT_VARIABLES
         .iter()
-        .filter_map(|name| Some((name, std::env::var_os(name)?)));
-    let proxies = egress
+        .filter_map(|name| Some((*name, variable(name, source.person.as_ref())?)));
+    let proxies = source
+        .egress
         .iter()
         .flat_map(|egress| PROXY_VARIABLES.map(|name| (name, egress.to_string())));
     Command::new(&**program)
@@ -107,6 +108,20 @@ fn start(argv: &[Box<str>], egress: Option<Egress>) -> io::Result<Child> {
         .process_group(0)
         .kill_on_drop(true)
         .spawn()
+}
+
+/// A variable of this process, unless it says whose it is and a command runs as another.
+fn variable(name: &str, person: Option<&Person>) -> Option<OsString> {
+    let Some(person) = person else {
+        return std::env::var_os(name);
+    };
+    match name {
+        "HOME" => person.home.clone().map(OsString::from),
+        "USER" | "LOGNAME" => Some(person.name.clone().into()),
+        "XDG_RUNTIME_DIR" => person.runtime.clone().map(OsString::from),
+        "CREDENTIALS_DIRECTORY" | "LANG" | "LC_ALL" | "PATH" => std::env::var_os(name),
+        _ => None,
+    }
 }
 
 async fn watch(

@@ -17,6 +17,7 @@ fn source() -> SecretSource {
         command_timeout: Duration::from_secs(30),
         owner: rustix::process::geteuid().as_raw(),
         egress: None,
+        person: None,
     }
 }
 

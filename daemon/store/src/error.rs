@@ -3,7 +3,7 @@
 //! Must never carry a secret, a key or a byte of plaintext.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
@@ -184,7 +184,7 @@ pub enum OpenError {
         dir: PathBuf,
     },
     /// Someone else owns the state directory.
-    #[error("{} belongs to user {owner}, but tokend runs as user {us}: run it as that user, or chown the directory", dir.display())]
+    #[error("{} belongs to user {owner}, but tokend runs as user {us}: {}", dir.display(), whose(dir, *owner, *us))]
     WrongOwner {
         /// The path.
         dir: PathBuf,
@@ -274,6 +274,15 @@ pub enum OpenError {
     /// No random numbers, or the cipher failed.
     #[error("the system gave no random numbers for a new store")]
     NoRandomness,
+}
+
+/// What to do about the directory of another user. What belongs to a daemon's user is not taken from it for root, who can be any user.
+fn whose(dir: &Path, owner: u32, us: u32) -> String {
+    let dir = dir.display();
+    match us {
+        0 => format!("run it as user {owner}, such as with sudo -u '#{owner}'"),
+        _ => format!("run it as user {owner}, or chown -R {us} {dir}"),
+    }
 }
 
 /// Why there is no sealing key.

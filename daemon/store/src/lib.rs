@@ -46,6 +46,7 @@ mod codec;
 mod error;
 #[doc(hidden)]
 pub mod fuzzing;
+mod inspect;
 mod memory;
 mod record;
 mod redb_store;
@@ -61,6 +62,7 @@ pub use codec::MAX_RECORD_BYTES;
 pub use error::{
     Cause, KeyError, OpenError, QuarantineReason, Quarantined, RotateError, StoreError,
 };
+pub use inspect::{Refusal, inspect, is_held};
 pub use memory::{Fault, MemoryStore};
 pub use record::{
     Anchor, AttemptKind, Block, BlockReason, Candidate, CandidateKind, Credential, Intent,

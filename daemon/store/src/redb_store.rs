@@ -22,6 +22,7 @@ use crate::seal::{self, Bound, Scratch, SealingKey};
 use crate::state_dir::StateDir;
 use crate::store::{Commit, Store, check_version};
 use crate::watch::Watch;
+pub(crate) use database::looks_like_a_database;
 use database::{ACCOUNTS, META, floor, raise_floor};
 use handle::{Handle, Opener};
 pub(crate) use reseal::{NotResealed, Opens, confirm, opened_by, reseal, write_again};

@@ -152,7 +152,7 @@ fn must_hold_data(state: &StateDir) -> Result<(), RotateError> {
     })
 }
 
-fn next_to(path: &Path) -> PathBuf {
+pub(crate) fn next_to(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".next");
     name.into()

@@ -22,8 +22,14 @@ const LOCK: &str = "tokend.lock";
 /// A state directory that is ours alone, until this is dropped.
 #[derive(Debug)]
 pub struct StateDir {
-    path: PathBuf,
+    layout: Layout,
     _lock: File,
+}
+
+/// What is where in a state directory, also for who has not locked it and only looks.
+#[derive(Debug)]
+pub(crate) struct Layout {
+    path: PathBuf,
 }
 
 impl StateDir {
@@ -51,7 +57,7 @@ impl StateDir {
         let us = rustix::process::geteuid().as_raw();
         check_access(dir, metadata.uid(), metadata.mode(), us)?;
         Ok(Self {
-            path: dir.to_owned(),
+            layout: Layout::of(dir),
             _lock: lock(dir)?,
         })
     }
@@ -59,12 +65,64 @@ impl StateDir {
     /// The directory.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.path
+        &self.layout.path
     }
 
     /// Whether there is a database, or was one once.
     #[must_use]
     pub fn holds_data(&self) -> bool {
+        self.layout.holds_data()
+    }
+
+    pub(crate) fn database(&self) -> PathBuf {
+        self.layout.database()
+    }
+
+    pub(crate) fn new_database(&self) -> PathBuf {
+        self.layout.path.join(NEW_DATABASE)
+    }
+
+    pub(crate) fn reserve(&self) -> PathBuf {
+        self.layout.reserve()
+    }
+
+    pub(crate) fn marker(&self) -> PathBuf {
+        self.layout.marker()
+    }
+
+    /// The store this directory has held, or `None` when it has not held one.
+    pub(crate) fn read_marker(&self) -> Result<Option<StoreId>, OpenError> {
+        self.layout.read_marker()
+    }
+
+    /// Notes durably that this directory holds a store. Only once the store's database is durable itself.
+    pub(crate) fn write_marker(&self, store: &StoreId) -> Result<(), OpenError> {
+        let (path, new) = (self.marker(), self.layout.path.join(NEW_MARKER));
+        let write = || {
+            // Left by a death, or anything else that stands in the way.
+            match fs::remove_file(&new) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            let mut file = File::create_new(&new)?;
+            writeln!(file, "{store}")?;
+            file.sync_all()?;
+            fs::rename(&new, &path)?;
+            sync_dir(&self.layout.path)
+        };
+        write().map_err(failed("write the marker", &path))
+    }
+}
+
+impl Layout {
+    pub(crate) fn of(dir: &Path) -> Self {
+        Self {
+            path: dir.to_owned(),
+        }
+    }
+
+    /// Whether there is a database, or was one once.
+    pub(crate) fn holds_data(&self) -> bool {
         // Anything but "not there" counts as there: when in doubt, no key is made anew.
         [self.database(), self.marker()]
             .iter()
@@ -75,16 +133,16 @@ impl StateDir {
         self.path.join(DATABASE)
     }
 
-    pub(crate) fn new_database(&self) -> PathBuf {
-        self.path.join(NEW_DATABASE)
-    }
-
     pub(crate) fn reserve(&self) -> PathBuf {
         self.path.join(RESERVE)
     }
 
     pub(crate) fn marker(&self) -> PathBuf {
         self.path.join(MARKER)
+    }
+
+    pub(crate) fn lock(&self) -> PathBuf {
+        self.path.join(LOCK)
     }
 
     /// The store this directory has held, or `None` when it has not held one.
@@ -100,24 +158,6 @@ impl StateDir {
             .map(Some)
             .ok_or(OpenError::BadMarker { marker: path })
     }
-
-    /// Notes durably that this directory holds a store. Only once the store's database is durable itself.
-    pub(crate) fn write_marker(&self, store: &StoreId) -> Result<(), OpenError> {
-        let (path, new) = (self.marker(), self.path.join(NEW_MARKER));
-        let write = || {
-            // Left by a death, or anything else that stands in the way.
-            match fs::remove_file(&new) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-            let mut file = File::create_new(&new)?;
-            writeln!(file, "{store}")?;
-            file.sync_all()?;
-            fs::rename(&new, &path)?;
-            sync_dir(&self.path)
-        };
-        write().map_err(failed("write the marker", &path))
-    }
 }
 
 /// Opens a file to read it, and never waits for one that is none.
@@ -131,7 +171,7 @@ fn open_regular(path: &Path) -> io::Result<File> {
 }
 
 /// Refuses a directory another user owns or can enter.
-fn check_access(dir: &Path, owner: u32, mode: u32, us: u32) -> Result<(), OpenError> {
+pub(crate) fn check_access(dir: &Path, owner: u32, mode: u32, us: u32) -> Result<(), OpenError> {
     if owner != us {
         return Err(OpenError::WrongOwner {
             dir: dir.to_owned(),

@@ -9,6 +9,7 @@
 )]
 
 mod audit;
+mod check;
 mod credentials;
 mod doctor;
 mod egress;

@@ -120,11 +120,7 @@ impl Units {
         }
         let (sudo, option, check) = match self.is_users {
             true => ("", " --user", "tokend check"),
-            false => (
-                "sudo ",
-                "",
-                "sudo -u tokend tokend check --config /etc/tokend/tokend.toml",
-            ),
+            false => ("sudo ", "", "sudo tokend check"),
         };
         let mend = match (&self.mistake, self.service.status.as_str()) {
             (None, "78") => format!("`{check}` shows what is wrong; correct it"),

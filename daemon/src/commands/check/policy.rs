@@ -9,11 +9,13 @@ use std::sync::Arc;
 use tokend_config::Config;
 use tokend_policy::{Needs, Policy, units};
 
+use crate::commands::whose::{Unit, Whose};
+
 /// CAP_SYS_PTRACE in a mask of capabilities (capabilities(7)).
 const SYS_PTRACE: u64 = 1 << 19;
 
-/// What somebody should know about the rules of a configuration that is read as user `uid`.
-pub(super) fn notes(config: &Config, uid: u32) -> Vec<String> {
+/// What somebody should know about the rules of a configuration that is read for this daemon.
+pub(super) fn notes(config: &Config, whose: &Whose) -> Vec<String> {
     let mut seen = HashSet::new();
     let policies: Vec<&Arc<Policy>> = config
         .accounts
@@ -26,9 +28,17 @@ pub(super) fn notes(config: &Config, uid: u32) -> Vec<String> {
         .iter()
         .fold(Needs::NONE, |needs, policy| needs | policy.needs());
     let mut notes = Vec::new();
-    if needs.has(Needs::EXECUTABLE | Needs::SHA256) && !sees_programs() {
+    let unit = whose.unit.as_ref();
+    let sees = unit.map_or_else(sees_programs, Unit::sees_programs);
+    if needs.has(Needs::EXECUTABLE | Needs::SHA256) && !sees {
+        let uid = whose.uid();
+        let which = if unit.is_some() {
+            "its unit"
+        } else {
+            "this check"
+        };
         notes.push(format!(
-            "rules by `exe` and `sha256` match only processes of user {uid} itself, unless the daemon has CAP_SYS_PTRACE, which this check \
+            "rules by `exe` and `sha256` match only processes of user {uid} itself, unless the daemon has CAP_SYS_PTRACE, which {which} \
              has not: systemd/examples/executable-rules.conf gives it"
         ));
     }

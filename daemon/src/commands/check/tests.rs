@@ -40,20 +40,39 @@ impl Machine {
     }
 
     fn check_as(&self, run_commands: bool, strict: bool) -> (Exit, String, String) {
-        let args = CheckArgs {
-            config: Some(self.path("tokend.toml")),
-            state_dir: Some(self.path("state")),
+        self.check_with(CheckArgs {
             run_commands,
             strict,
-        };
+            ..self.args()
+        })
+    }
+
+    fn args(&self) -> CheckArgs {
+        CheckArgs {
+            config: Some(self.path("tokend.toml")),
+            state_dir: Some(self.path("state")),
+            ..CheckArgs::default()
+        }
+    }
+
+    /// With the unit files below `root`, in a thread of its own, which alone gives its privileges up.
+    fn check_with(&self, args: CheckArgs) -> (Exit, String, String) {
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let exit = run(
-            &args,
-            &Environment::of_this_process(),
-            &mut out,
-            &mut err,
-            Medium::Plain,
-        );
+        let exit = std::thread::scope(|scope| {
+            let check = || {
+                let environment = Environment::of_this_process();
+                let root = self.path("root");
+                run_below(
+                    &root,
+                    &args,
+                    &environment,
+                    &mut out,
+                    &mut err,
+                    Medium::Plain,
+                )
+            };
+            scope.spawn(check).join().expect("no panic")
+        });
         let text = |bytes: Vec<u8>| {
             let text = String::from_utf8(bytes).expect("UTF-8");
             assert!(!text.contains("hunter2"), "{text}");
@@ -272,3 +291,5 @@ fn what_a_start_refuses_is_refused_here_in_the_same_words() {
         assert!(err.contains(told), "{err}");
     }
 }
+
+mod standing;

@@ -98,6 +98,11 @@ pub(super) fn id(db: &Database) -> Result<Option<StoreId>, redb::Error> {
     Ok(id.and_then(|id| StoreId::from_bytes(id.value())))
 }
 
+/// Whether a file begins as redb's files do. It does not say that the rest is sound.
+pub(crate) fn looks_like_a_database(start: &[u8]) -> bool {
+    start.starts_with(b"redb\x1A\x0A\xA9\x0D\x0A")
+}
+
 /// Counts one more opening, durably, which shows that the file can be written.
 pub(super) fn count_opening(db: &Database) -> Result<u64, redb::Error> {
     let txn = begin_write(db)?;

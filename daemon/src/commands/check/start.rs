@@ -1,0 +1,251 @@
+//! What a start asks of the machine, asked before it: state directory, key, socket, audit file, metrics.
+//!
+//! Owns how refusals are told where a person can mend them. The questions are those of the start itself, beside the code that does it.
+//! What a daemon that runs holds, its lock, its socket, its address, is no mistake.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use tokend_config::{Config, MetricsListen, SecretPlace};
+use tokend_policy::Directory;
+use tokend_store::{KeyError, OpenError, Refusal, SealingKey};
+
+use super::Findings;
+use crate::app::{KEY_CREDENTIAL, KEY_FILE};
+use crate::audit::Audit;
+use crate::commands::whose::{Given, Unit, Whose, Why};
+use crate::listen::{self, Seen};
+use crate::metrics;
+
+/// How many files of a state directory are looked at. It holds seven.
+const MOST_FILES: usize = 64;
+
+impl Findings {
+    /// Everything a start would ask, beside the configuration itself.
+    pub(super) fn start(&mut self, config: &Config, whose: &Whose) {
+        let held = tokend_store::is_held(&config.state_dir);
+        if let Some(unit) = &whose.unit {
+            self.hidden(config, unit);
+        }
+        self.state(&config.state_dir, whose);
+        self.socket(config, whose, held);
+        self.audit(config, whose);
+        self.metrics(config, whose, held);
+    }
+
+    /// What the unit keeps the daemon from reading, whoever owns it.
+    fn hidden(&mut self, config: &Config, unit: &Unit) {
+        let accounts = config
+            .accounts
+            .iter()
+            .flat_map(|account| account.secrets.iter());
+        let secrets = accounts.filter_map(|(_, place)| match &place.place {
+            SecretPlace::File { path, .. } => Some(PathBuf::from(&**path)),
+            _ => None,
+        });
+        let mut all: Vec<PathBuf> = config.files.iter().cloned().chain(secrets).collect();
+        all.sort();
+        all.dedup();
+        for path in all {
+            if let Some(why) = unit.hides(&path) {
+                let path = path.display();
+                self.errors.push(format!(
+                    "{path}: the daemon cannot see it, since tokend.service has {why}; move it to /etc/tokend"
+                ));
+            }
+        }
+    }
+
+    fn state(&mut self, dir: &Path, whose: &Whose) {
+        let shown = dir.display();
+        if whose.is_dynamic() {
+            return self.notes.push(format!(
+                "state directory {shown} is made by systemd for the user the daemon has then (DynamicUser=), and was not looked at"
+            ));
+        }
+        if matches!(fs::metadata(dir), Err(error) if error.kind() == io::ErrorKind::NotFound) {
+            self.notes.push(format!(
+                "state directory {shown} does not exist yet; it is made at the first start"
+            ));
+            let is_made = whose.unit.as_ref().is_some_and(|unit| unit.makes(dir));
+            if is_made {
+                return;
+            }
+        }
+        self.modes(dir);
+        let key = self.key(dir, whose);
+        if self.owners(dir, whose) {
+            // What else the system refuses there follows from that.
+            return;
+        }
+        for refusal in tokend_store::inspect(dir, key.as_deref()) {
+            // Owners and modes are told above, for all files and with the command that mends them.
+            let is_told = matches!(
+                refusal,
+                Refusal::Open(OpenError::WrongOwner { .. } | OpenError::TooOpen { .. })
+                    | Refusal::Key(KeyError::WrongOwner { .. } | KeyError::TooOpen { .. })
+            );
+            if !is_told {
+                self.errors.push(refusal.to_string());
+            }
+        }
+    }
+
+    /// The key file that a start would read, if it would read one.
+    fn key(&mut self, dir: &Path, whose: &Whose) -> Option<PathBuf> {
+        let file = dir.join(KEY_FILE);
+        if let Some(credentials) = std::env::var_os("CREDENTIALS_DIRECTORY") {
+            match SealingKey::from_credentials_dir(Path::new(&credentials), KEY_CREDENTIAL) {
+                Ok(Some(_)) => return None,
+                Ok(None) => {}
+                Err(error) => self.errors.push(error.to_string()),
+            }
+        }
+        let given = whose
+            .unit
+            .as_ref()
+            .map(|unit| unit.credential(KEY_CREDENTIAL));
+        match given {
+            Some(Given::Yes) => None,
+            Some(Given::Missing(path)) => {
+                self.errors.push(absent(KEY_CREDENTIAL, &path));
+                None
+            }
+            // One that is there is used; whether it is, only root sees.
+            Some(Given::Unseen) if !file.exists() => None,
+            _ => Some(file),
+        }
+    }
+
+    /// What the store keeps must belong to the daemon. Tells whether something does not.
+    fn owners(&mut self, dir: &Path, whose: &Whose) -> bool {
+        let uid = whose.uid();
+        let strangers: Vec<(PathBuf, u32)> = std::iter::once(dir.to_path_buf())
+            .chain(files(dir))
+            .filter_map(|path| {
+                let owner = fs::symlink_metadata(&path).ok()?.uid();
+                (owner != uid).then_some((path, owner))
+            })
+            .collect();
+        let Some((first, owner)) = strangers.first() else {
+            return false;
+        };
+        let (first, owner) = (first.display(), named(*owner));
+        let more = match strangers.len() {
+            1 => String::new(),
+            2 => " (and so does 1 more file there)".to_owned(),
+            count => format!(" (and so do {} more files there)", count - 1),
+        };
+        let (name, shown) = (whose.name(), dir.display());
+        let sudo = if whose.asker == 0 { "" } else { "sudo " };
+        self.errors.push(match whose.why {
+            Why::Own if uid == 0 => format!(
+                "{first} belongs to user {owner}{more}, but {shown} to root: say with --user who runs the daemon"
+            ),
+            Why::Own if strangers.iter().any(|(path, _)| path == dir) => format!(
+                "state directory {shown} belongs to user {owner}, and this is user {name}: run the check with sudo, which checks as the daemon's user, \
+                 or give {name} another directory (--state-dir)"
+            ),
+            _ => format!(
+                "{first} belongs to user {owner}{more}, but {name} runs the daemon: {sudo}chown -R {name} {shown}"
+            ),
+        });
+        true
+    }
+
+    /// And be open to nobody else.
+    fn modes(&mut self, dir: &Path) {
+        let all = std::iter::once((dir.to_path_buf(), "state directory", "700"));
+        for (path, what, mode) in all.chain(files(dir).map(|path| (path, "file", "600"))) {
+            let Ok(metadata) = fs::symlink_metadata(&path) else {
+                continue;
+            };
+            if metadata.mode() & 0o077 != 0 && !metadata.is_symlink() {
+                let (shown, found) = (path.display(), metadata.mode() & 0o7777);
+                self.errors.push(format!(
+                    "{what} {shown} has mode {found:04o}, open to others: chmod {mode} {shown}"
+                ));
+            }
+        }
+    }
+
+    fn socket(&mut self, config: &Config, whose: &Whose, held: bool) {
+        let unit = whose.unit.as_ref();
+        // One that systemd passes comes before the configuration's, which then only has to be a path.
+        let seen = match unit {
+            Some(unit) if unit.has_socket => listen::must_fit(&config.socket).map(|()| Seen::Free),
+            _ => listen::look(&config.socket, makes(unit)),
+        };
+        self.listens(seen, &config.socket, held);
+    }
+
+    fn listens(&mut self, seen: Result<Seen, listen::ListenError>, path: &Path, held: bool) {
+        let error = match seen {
+            Ok(Seen::Listened) if !held => listen::ListenError::Taken { path: path.into() },
+            Ok(_) => return,
+            Err(error) => error,
+        };
+        self.errors.push(error.to_string());
+    }
+
+    fn audit(&mut self, config: &Config, whose: &Whose) {
+        let unit = whose.unit.as_ref();
+        let kept_from = config
+            .audit
+            .file
+            .as_ref()
+            .and_then(|file| Some((&file.path, unit?.keeps_from_writing(&file.path)?)));
+        if let Some((path, why)) = kept_from {
+            return self.errors.push(format!(
+                "the audit file {}: the daemon cannot write there, since tokend.service has {why}; put it below /var/log/tokend",
+                path.display()
+            ));
+        }
+        if let Err(error) = Audit::look(&config.audit, makes(unit)) {
+            self.errors.push(error.to_string());
+        }
+    }
+
+    fn metrics(&mut self, config: &Config, whose: &Whose, held: bool) {
+        let unit = whose.unit.as_ref();
+        match &config.metrics.listen {
+            None => {}
+            Some(MetricsListen::Unix(path)) => {
+                self.listens(listen::look(path, makes(unit)), path, held);
+            }
+            Some(MetricsListen::Tcp(_))
+                if unit.is_some_and(|it| it.has_metrics_socket || it.has_own_network()) => {}
+            Some(MetricsListen::Tcp(address)) => match metrics::look(address) {
+                Err(error) if held && error.kind() == io::ErrorKind::AddrInUse => {}
+                Err(error) => self.errors.push(metrics::cannot_serve(address, &error)),
+                Ok(()) => {}
+            },
+        }
+    }
+}
+
+/// What is said of a credential that systemd would not find.
+pub(super) fn absent(name: &str, path: &Path) -> String {
+    let path = path.display();
+    format!(
+        "credential {name}: tokend.service loads it from {path}, which is not there, and does not start without it: put it there, or take the line out of the unit"
+    )
+}
+
+/// Which directories are there, with the daemon's user as their owner, once it starts.
+fn makes(unit: Option<&Unit>) -> impl Fn(&Path) -> bool {
+    move |dir| unit.is_some_and(|unit| unit.makes(dir))
+}
+
+fn files(dir: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut all: Vec<PathBuf> = entries.take(MOST_FILES).map(|entry| entry.path()).collect();
+    all.sort();
+    all.into_iter()
+}
+
+fn named(uid: u32) -> String {
+    Directory::name_of_user(uid).unwrap_or_else(|| uid.to_string())
+}

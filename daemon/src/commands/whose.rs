@@ -1,0 +1,301 @@
+//! For whom a command looks: the user who runs the daemon, and the world as that daemon finds it.
+//!
+//! Owns the choice, which is root's to make: `--user`, else the user of the installed unit that runs this configuration, else the owner
+//! of the state directory. Whoever is not root looks for themselves. What belongs to a daemon is never judged as if root ran it.
+
+mod unit;
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::process::{Gid, Uid};
+use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
+use tokend_config::{Config, Environment, Overrides};
+use tokend_policy::Directory;
+
+use crate::secrets::{Person, SecretSource};
+
+pub(crate) use unit::{Given, Unit};
+
+/// The user a daemon with `DynamicUser=` may be given, where it does not run: the first of those that systemd takes.
+const DYNAMIC: u32 = 61184;
+
+/// What the command line says of it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Asked<'a> {
+    pub(crate) config: Option<&'a Path>,
+    pub(crate) state_dir: Option<&'a Path>,
+    pub(crate) user: Option<&'a str>,
+}
+
+/// The daemon a command looks for.
+#[derive(Debug, Clone)]
+pub(crate) struct Whose {
+    /// The configuration.
+    pub(crate) file: PathBuf,
+    /// What comes before the configuration.
+    pub(crate) overrides: Overrides,
+    /// The environment as the daemon finds it.
+    pub(crate) environment: Environment,
+    /// The unit that runs the daemon, where one does.
+    pub(crate) unit: Option<Unit>,
+    /// What made this user the daemon's.
+    pub(crate) why: Why,
+    /// Who asks.
+    pub(crate) asker: u32,
+    groups: Vec<u32>,
+}
+
+/// What makes a user the daemon's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// It is who runs this command, and nothing speaks against it.
+    Own,
+    /// The command line.
+    Told,
+    /// `User=` of the unit that runs this configuration.
+    Unit,
+    /// The state directory is that user's.
+    StateDir,
+}
+
+impl Whose {
+    /// Finds out for whom to look on this machine.
+    ///
+    /// # Errors
+    /// When the user is not known, or this user cannot look for another.
+    pub(crate) fn find(asked: Asked<'_>, environment: &Environment) -> Result<Self, String> {
+        Self::below(Path::new("/"), asked, environment)
+    }
+
+    /// As [`Whose::find`], with the unit files below `root`.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn below(
+        root: &Path,
+        asked: Asked<'_>,
+        environment: &Environment,
+    ) -> Result<Self, String> {
+        let own = environment.uid;
+        let told = asked.user.map(id).transpose()?;
+        if let Some(uid) = told.filter(|uid| own != 0 && *uid != own) {
+            return Err(format!(
+                "only root can look as another user: run it with sudo, or as {}",
+                name(uid)
+            ));
+        }
+        let unit = Unit::installed(root).and_then(|unit| {
+            let uid = user_of(&unit, root)?;
+            let is_for_us = own == 0 || uid == own;
+            let config = unit.config().unwrap_or_else(|| of_user(uid).config_file());
+            is_for_us.then_some((unit, uid, config))
+        });
+        let default = || match (told, &unit) {
+            (Some(uid), Some((_, runs, config))) if uid == *runs => config.clone(),
+            (Some(uid), _) if uid != own => of_user(uid).config_file(),
+            (None, Some((_, _, config))) => config.clone(),
+            _ => environment.config_file(),
+        };
+        let file = asked.config.map_or_else(default, Path::to_path_buf);
+        // Where another user is named, they run a unit's configuration only if that is named too.
+        let is_meant = |runs| asked.config.is_some() || told.is_none_or(|uid| uid == runs);
+        let unit = unit.filter(|(_, runs, config)| is_same(config, &file) && is_meant(*runs));
+        let found = match (told, &unit) {
+            (Some(uid), _) => (uid, Why::Told),
+            (None, Some((_, uid, _))) => (*uid, Why::Unit),
+            (None, None) if own == 0 => match owner_of_state(&file, asked, environment) {
+                Some(uid) if uid != own => (uid, Why::StateDir),
+                _ => (own, Why::Own),
+            },
+            (None, None) => (own, Why::Own),
+        };
+        let (uid, why) = found;
+        let unit = unit.map(|(unit, ..)| unit);
+        let environment = match (&unit, why) {
+            (Some(unit), _) => Environment {
+                state_directory: unit.state_directory(),
+                runtime_directory: unit.runtime_directory(),
+                xdg_runtime_dir: None,
+                ..of_user(uid)
+            },
+            (None, Why::Told) if uid != own => of_user(uid),
+            (None, Why::StateDir) => Environment {
+                state_directory: Some(environment.state_dir()),
+                runtime_directory: environment.socket().parent().map(Path::to_path_buf),
+                ..of_user(uid)
+            },
+            _ => environment.clone(),
+        };
+        let said = unit.as_ref();
+        let overrides = Overrides {
+            socket: said.and_then(Unit::socket),
+            state_dir: asked
+                .state_dir
+                .map(Path::to_path_buf)
+                .or_else(|| said.and_then(Unit::state_dir)),
+        };
+        Ok(Self {
+            groups: groups(uid, said),
+            file,
+            overrides,
+            environment,
+            unit,
+            why,
+            asker: own,
+        })
+    }
+
+    /// The daemon's user.
+    pub(crate) fn uid(&self) -> u32 {
+        self.environment.uid
+    }
+
+    /// That user, by name where it has one.
+    pub(crate) fn name(&self) -> String {
+        name(self.uid())
+    }
+
+    /// Whether systemd makes the state directory, and gives it to whichever user the daemon has then.
+    pub(crate) fn is_dynamic(&self) -> bool {
+        self.why == Why::Unit && self.unit.as_ref().is_some_and(Unit::is_dynamic)
+    }
+
+    /// Goes on as the daemon's user, with its groups, where this is root. It cannot be taken back. Call it while there is one thread, and
+    /// before any other is started: each has users of its own.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub(crate) fn become_them(&self) -> io::Result<()> {
+        match self.is_another() {
+            true => act_as(self.uid(), &self.groups),
+            false => Ok(()),
+        }
+    }
+
+    /// Where secrets come from for that daemon, given where they come from for this process.
+    pub(crate) fn secrets(&self, own: SecretSource) -> SecretSource {
+        let stands_in = matches!(self.why, Why::Unit | Why::StateDir | Why::Told);
+        let person = stands_in.then(|| Person {
+            name: self.name(),
+            home: self.environment.home.clone(),
+            runtime: self.environment.xdg_runtime_dir.clone(),
+        });
+        SecretSource { person, ..own }
+    }
+
+    /// Whether the daemon's user is another than this process's.
+    pub(crate) fn is_another(&self) -> bool {
+        self.uid() != rustix::process::geteuid().as_raw()
+    }
+
+    /// `checked as user tokend, who runs tokend.service`
+    pub(crate) fn describe(&self) -> String {
+        let name = self.name();
+        match self.why {
+            Why::Own | Why::Told => format!("as user {name}"),
+            Why::Unit => format!("as user {name}, who runs tokend.service"),
+            Why::StateDir => {
+                format!("as user {name}, to whom the state directory belongs; --user names another")
+            }
+        }
+    }
+}
+
+/// Goes on as the user a directory belongs to, where this is root and root does not own it. As [`Whose::become_them`].
+///
+/// # Errors
+/// When the system refuses.
+pub(crate) fn become_owner(dir: &Path) -> io::Result<()> {
+    let owner = fs::metadata(dir).map_or(0, |found| found.uid());
+    match owner != 0 && rustix::process::geteuid().is_root() {
+        true => act_as(owner, &groups(owner, None)),
+        false => Ok(()),
+    }
+}
+
+fn act_as(uid: u32, groups: &[u32]) -> io::Result<()> {
+    let groups: Vec<Gid> = groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
+    let gid = groups.first().copied().unwrap_or(Gid::from_raw(uid));
+    let uid = Uid::from_raw(uid);
+    set_thread_groups(&groups)?;
+    set_thread_res_gid(gid, gid, gid)?;
+    set_thread_res_uid(uid, uid, uid)?;
+    Ok(())
+}
+
+/// The user of a unit. None, where nobody has the name.
+fn user_of(unit: &Unit, root: &Path) -> Option<u32> {
+    let user = unit.user();
+    if unit.is_dynamic() {
+        let running = user.or(Some("tokend")).and_then(|name| id(name).ok());
+        let kept = unit.state_directory().and_then(|dir| {
+            let dir = root.join(dir.strip_prefix("/").unwrap_or(&dir));
+            Some(fs::metadata(dir).ok()?.uid())
+        });
+        return Some(running.or(kept).filter(|uid| *uid != 0).unwrap_or(DYNAMIC));
+    }
+    user.map_or(Some(0), |name| id(name).ok())
+}
+
+fn owner_of_state(file: &Path, asked: Asked<'_>, environment: &Environment) -> Option<u32> {
+    let overrides = Overrides {
+        socket: None,
+        state_dir: asked.state_dir.map(Path::to_path_buf),
+    };
+    let dir = overrides.state_dir.clone().or_else(|| {
+        // Mistakes are told by who reads it for good.
+        let config = Config::load(file, &overrides, environment).ok()?;
+        Some(config.state_dir)
+    });
+    let dir = dir.unwrap_or_else(|| environment.state_dir());
+    Some(fs::metadata(dir).ok()?.uid())
+}
+
+/// A user by name or number.
+fn id(user: &str) -> Result<u32, String> {
+    let found = Directory::system().user(user);
+    found.ok_or_else(|| format!("there is no user {user} on this machine"))
+}
+
+fn name(uid: u32) -> String {
+    Directory::name_of_user(uid).unwrap_or_else(|| uid.to_string())
+}
+
+/// The environment of a user's own daemon, as after logging in.
+fn of_user(uid: u32) -> Environment {
+    let runtime = PathBuf::from(format!("/run/user/{uid}"));
+    Environment {
+        uid,
+        home: Directory::home_of_user(uid),
+        xdg_runtime_dir: Some(runtime).filter(|dir| dir.is_dir()),
+        ..Environment::default()
+    }
+}
+
+/// The groups of the daemon, its own first.
+fn groups(uid: u32, unit: Option<&Unit>) -> Vec<u32> {
+    let mut directory = Directory::system();
+    let mut all = Vec::new();
+    all.extend(
+        unit.and_then(Unit::group)
+            .and_then(|name| directory.group(name)),
+    );
+    all.extend(Directory::groups_of(uid));
+    let more = unit.map(Unit::more_groups).unwrap_or_default();
+    all.extend(more.iter().filter_map(|name| directory.group(name)));
+    if all.is_empty() {
+        all.push(uid);
+    }
+    all
+}
+
+fn is_same(one: &Path, other: &Path) -> bool {
+    let whole = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    whole(one) == whole(other)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,392 @@
+//! What the installed `tokend.service` says of the daemon it runs.
+//!
+//! Owns the reading of unit files: what overrides what, and which settings matter to a daemon that starts. Asks no systemd, which may not
+//! run here; what cannot be read counts as not said. Must never open what a unit only names.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Where unit files are, first come first served (systemd.unit(5)).
+const PLACES: [&str; 11] = [
+    "etc/systemd/system.control",
+    "run/systemd/system.control",
+    "run/systemd/transient",
+    "run/systemd/generator.early",
+    "etc/systemd/system",
+    "etc/systemd/system.attached",
+    "run/systemd/system",
+    "run/systemd/system.attached",
+    "usr/local/lib/systemd/system",
+    "usr/lib/systemd/system",
+    "lib/systemd/system",
+];
+/// Where systemd looks for credentials that no path names (systemd.exec(5)).
+const CREDENTIALS: [&str; 3] = ["etc", "run", "usr/lib"];
+/// The longest unit file that is read, in bytes.
+const LONGEST: u64 = 1 << 20;
+
+/// The unit, as far as it matters to what the daemon needs at its start.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Unit {
+    root: PathBuf,
+    settings: Vec<(String, String)>,
+    /// What the unit loads as credentials, seen before privileges are given up: their stores are root's.
+    credentials: Vec<(String, Given)>,
+    /// Whether systemd makes the socket of clients.
+    pub(crate) has_socket: bool,
+    /// Whether systemd listens for readers of metrics.
+    pub(crate) has_metrics_socket: bool,
+}
+
+/// Whether the daemon is given a credential.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Given {
+    /// The unit does not load it, or there is none in the stores of credentials.
+    No,
+    /// It is there.
+    Yes,
+    /// The unit loads it from a file that is not there: it does not start.
+    Missing(PathBuf),
+    /// This user may not see whether it is there.
+    Unseen,
+}
+
+impl Unit {
+    /// The one that is installed below `root`.
+    pub(crate) fn installed(root: &Path) -> Option<Self> {
+        let mut settings = Vec::new();
+        for text in files(root, "tokend.service")? {
+            read(&text, &mut settings);
+        }
+        let is_enabled = |name: &str| {
+            let wanted = [
+                "etc/systemd/system/sockets.target.wants",
+                "etc/systemd/system/tokend.service.requires",
+            ];
+            wanted
+                .iter()
+                .any(|dir| root.join(dir).join(name).symlink_metadata().is_ok())
+        };
+        let mut unit = Self {
+            root: root.to_owned(),
+            settings,
+            credentials: Vec::new(),
+            has_socket: files(root, "tokend.socket").is_some(),
+            has_metrics_socket: files(root, "tokend-metrics.socket").is_some()
+                && is_enabled("tokend-metrics.socket"),
+        };
+        unit.credentials = unit.look_for_credentials();
+        Some(unit)
+    }
+
+    /// `User=`; none is root.
+    pub(crate) fn user(&self) -> Option<&str> {
+        self.last("User")
+    }
+
+    /// `Group=`
+    pub(crate) fn group(&self) -> Option<&str> {
+        self.last("Group")
+    }
+
+    /// `SupplementaryGroups=`
+    pub(crate) fn more_groups(&self) -> Vec<String> {
+        self.all("SupplementaryGroups")
+    }
+
+    /// Whether the user exists only while the daemon runs.
+    pub(crate) fn is_dynamic(&self) -> bool {
+        self.is_on("DynamicUser")
+    }
+
+    /// The configuration that the command line of the daemon names.
+    pub(crate) fn config(&self) -> Option<PathBuf> {
+        self.option(&["--config", "-c"])
+    }
+
+    /// The state directory that the command line of the daemon names.
+    pub(crate) fn state_dir(&self) -> Option<PathBuf> {
+        self.option(&["--state-dir"])
+    }
+
+    /// The socket that the command line of the daemon names.
+    pub(crate) fn socket(&self) -> Option<PathBuf> {
+        self.option(&["--socket"])
+    }
+
+    /// `$STATE_DIRECTORY`
+    pub(crate) fn state_directory(&self) -> Option<PathBuf> {
+        self.directories("StateDirectory", "/var/lib")
+            .into_iter()
+            .next()
+    }
+
+    /// `$RUNTIME_DIRECTORY`
+    pub(crate) fn runtime_directory(&self) -> Option<PathBuf> {
+        self.directories("RuntimeDirectory", "/run")
+            .into_iter()
+            .next()
+    }
+
+    /// Whether systemd makes `path` for the daemon, and gives it to its user, before it starts.
+    pub(crate) fn makes(&self, path: &Path) -> bool {
+        let kinds = [
+            ("StateDirectory", "/var/lib"),
+            ("RuntimeDirectory", "/run"),
+            ("LogsDirectory", "/var/log"),
+            ("CacheDirectory", "/var/cache"),
+        ];
+        let all = kinds
+            .iter()
+            .flat_map(|(key, below)| self.directories(key, below));
+        all.into_iter().any(|dir| dir == path)
+    }
+
+    /// Why the daemon cannot reach `path` at all, where the unit says so.
+    pub(crate) fn hides(&self, path: &Path) -> Option<&'static str> {
+        let home = self
+            .last("ProtectHome")
+            .filter(|value| !matches!(*value, "no" | "false" | "off" | "0" | "read-only"));
+        let below = |places: &[&str]| places.iter().any(|place| path.starts_with(place));
+        if home.is_some() && below(&["/home", "/root", "/run/user"]) {
+            return Some("ProtectHome=");
+        }
+        (self.is_on("PrivateTmp") && below(&["/tmp", "/var/tmp"])).then_some("PrivateTmp=")
+    }
+
+    /// Why the daemon cannot write below `path`, where the unit says so.
+    pub(crate) fn keeps_from_writing(&self, path: &Path) -> Option<&'static str> {
+        if let Some(why) = self.hides(path) {
+            return Some(why);
+        }
+        let kinds = [
+            ("StateDirectory", "/var/lib"),
+            ("RuntimeDirectory", "/run"),
+            ("LogsDirectory", "/var/log"),
+            ("CacheDirectory", "/var/cache"),
+        ];
+        let own = kinds
+            .iter()
+            .flat_map(|(key, below)| self.directories(key, below));
+        let said = self
+            .all("ReadWritePaths")
+            .into_iter()
+            .map(|path| PathBuf::from(path.trim_start_matches(['-', '+'])));
+        let is_open = own.chain(said).any(|dir| path.starts_with(dir));
+        (self.last("ProtectSystem") == Some("strict") && !is_open).then_some("ProtectSystem=strict")
+    }
+
+    /// Whether the unit lets the daemon see which programs other users run.
+    pub(crate) fn sees_programs(&self) -> bool {
+        self.all("AmbientCapabilities")
+            .iter()
+            .any(|it| it == "CAP_SYS_PTRACE")
+    }
+
+    /// Whether the daemon has a network of its own, in which no address of the machine is taken.
+    pub(crate) fn has_own_network(&self) -> bool {
+        self.is_on("PrivateNetwork")
+    }
+
+    /// Whether systemd gives the daemon the credential `name`.
+    pub(crate) fn credential(&self, name: &str) -> Given {
+        if let Some((_, given)) = self.credentials.iter().find(|(own, _)| own == name) {
+            return given.clone();
+        }
+        let matches = |glob: &str| match glob.strip_suffix('*') {
+            Some(start) => name.starts_with(start),
+            None => glob == name,
+        };
+        match self
+            .all("ImportCredential")
+            .iter()
+            .any(|glob| matches(glob))
+        {
+            true => Given::Unseen,
+            false => Given::No,
+        }
+    }
+
+    fn look_for_credentials(&self) -> Vec<(String, Given)> {
+        let mut all = Vec::new();
+        for key in ["SetCredential", "SetCredentialEncrypted"] {
+            let names = self
+                .values(key)
+                .into_iter()
+                .filter_map(|value| value.split(':').next());
+            all.extend(names.map(|name| (name.to_owned(), Given::Yes)));
+        }
+        for key in ["LoadCredential", "LoadCredentialEncrypted"] {
+            for value in self.all(key) {
+                let (name, path) = value.split_once(':').unwrap_or((&value, ""));
+                let given = self.file_of_credential(name, path, key.ends_with("Encrypted"));
+                all.push((name.to_owned(), given));
+            }
+        }
+        all
+    }
+
+    fn file_of_credential(&self, name: &str, path: &str, may_be_encrypted: bool) -> Given {
+        if path.starts_with('/') {
+            return match self.below(path).try_exists() {
+                Ok(true) => Given::Yes,
+                Ok(false) => Given::Missing(path.into()),
+                Err(_) => Given::Unseen,
+            };
+        }
+        let name = if path.is_empty() { name } else { path };
+        let stores = match may_be_encrypted {
+            true => &["credstore.encrypted", "credstore"][..],
+            false => &["credstore"][..],
+        };
+        let mut given = Given::No;
+        for place in CREDENTIALS {
+            for store in stores {
+                match self.root.join(place).join(store).join(name).try_exists() {
+                    Ok(true) => return Given::Yes,
+                    Ok(false) => {}
+                    Err(_) => given = Given::Unseen,
+                }
+            }
+        }
+        given
+    }
+
+    fn below(&self, path: &str) -> PathBuf {
+        self.root.join(path.trim_start_matches('/'))
+    }
+
+    fn directories(&self, key: &str, below: &str) -> Vec<PathBuf> {
+        // `NAME:LINK` makes a link beside.
+        let names = self.all(key).into_iter();
+        names
+            .map(|name| Path::new(below).join(name.split(':').next().unwrap_or_default()))
+            .collect()
+    }
+
+    fn option(&self, names: &[&str]) -> Option<PathBuf> {
+        let words = self.all("ExecStart");
+        let mut words = words.iter();
+        while let Some(word) = words.next() {
+            if names.contains(&word.as_str()) {
+                return words.next().map(PathBuf::from);
+            }
+            let value = names
+                .iter()
+                .find_map(|name| word.strip_prefix(name)?.strip_prefix('='));
+            if let Some(value) = value {
+                return Some(value.into());
+            }
+        }
+        None
+    }
+
+    fn is_on(&self, key: &str) -> bool {
+        matches!(self.last(key), Some("yes" | "true" | "on" | "1"))
+    }
+
+    fn last(&self, key: &str) -> Option<&str> {
+        let mut values = self.settings.iter().rev().filter(|(own, _)| own == key);
+        values
+            .next()
+            .map(|(_, value)| value.as_str())
+            .filter(|value| !value.is_empty())
+    }
+
+    /// The values of a setting that may stand several times; an empty one forgets those before.
+    fn values(&self, key: &str) -> Vec<&str> {
+        let mut values = Vec::new();
+        for (_, value) in self.settings.iter().filter(|(own, _)| own == key) {
+            match value.is_empty() {
+                true => values.clear(),
+                false => values.push(value.as_str()),
+            }
+        }
+        values
+    }
+
+    /// The words of such a setting.
+    fn all(&self, key: &str) -> Vec<String> {
+        let values = self.values(key).into_iter();
+        let words = values.flat_map(str::split_whitespace);
+        words
+            .map(|word| word.trim_matches(['"', '\'']).to_owned())
+            .collect()
+    }
+}
+
+/// The texts of a unit: its file, then its drop-ins by the order of their names. None where it is not installed, or is masked.
+fn files(root: &Path, name: &str) -> Option<Vec<String>> {
+    let mut texts = vec![PLACES.iter().find_map(|place| {
+        let path = root.join(place).join(name);
+        path.symlink_metadata().ok()?;
+        Some(text(&path))
+    })??];
+    let mut drop_ins: Vec<(std::ffi::OsString, PathBuf)> = Vec::new();
+    for place in PLACES {
+        for dir in [format!("{name}.d"), "service.d".to_owned()] {
+            if dir == "service.d" && !name.ends_with(".service") {
+                continue;
+            }
+            let entries = fs::read_dir(root.join(place).join(dir))
+                .into_iter()
+                .flatten();
+            for entry in entries.flatten() {
+                let (name, path) = (entry.file_name(), entry.path());
+                let is_drop_in = path.extension().is_some_and(|end| end == "conf");
+                if is_drop_in && !drop_ins.iter().any(|(own, _)| *own == name) {
+                    drop_ins.push((name, path));
+                }
+            }
+        }
+    }
+    drop_ins.sort();
+    texts.extend(drop_ins.iter().filter_map(|(_, path)| text(path)));
+    Some(texts)
+}
+
+/// The text of a unit file; a mask (a link to /dev/null, or an empty file) has none.
+fn text(path: &Path) -> Option<String> {
+    let bytes = tokend_config::read_regular(path, LONGEST).ok()?;
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    (!text.trim().is_empty()).then_some(text)
+}
+
+/// The settings of `[Service]`, behind those of earlier files.
+fn read(text: &str, settings: &mut Vec<(String, String)>) {
+    let text = text.replace("\\\n", " ");
+    let mut is_ours = false;
+    for line in text.lines().map(str::trim) {
+        if line.starts_with(['#', ';']) {
+            continue;
+        }
+        if line.starts_with('[') {
+            is_ours = line == "[Service]";
+        } else if let Some((key, value)) = line.split_once('=').filter(|_| is_ours) {
+            settings.push((key.trim().to_owned(), expanded(value.trim())));
+        }
+    }
+}
+
+/// The specifiers that stand for directories of the system (systemd.unit(5)).
+fn expanded(value: &str) -> String {
+    let known = [
+        ("%S", "/var/lib"),
+        ("%t", "/run"),
+        ("%L", "/var/log"),
+        ("%C", "/var/cache"),
+        ("%E", "/etc"),
+        ("%N", "tokend"),
+        ("%p", "tokend"),
+        ("%n", "tokend.service"),
+        ("%%", "%"),
+    ];
+    known
+        .iter()
+        .fold(value.to_owned(), |value, (specifier, means)| {
+            value.replace(specifier, means)
+        })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,122 @@
+//! Unit files as systemd reads them.
+
+use super::*;
+
+fn installed(files: &[(&str, &str)]) -> (tempfile::TempDir, Option<Unit>) {
+    let root = tempfile::tempdir().unwrap();
+    for (path, text) in files {
+        let path = root.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    let unit = Unit::installed(root.path());
+    (root, unit)
+}
+
+#[test]
+fn the_shipped_unit_says_what_a_start_needs() {
+    let shipped = include_str!("../../../../../systemd/tokend.service");
+    let socket = include_str!("../../../../../systemd/tokend.socket");
+    let (_root, unit) = installed(&[
+        ("usr/lib/systemd/system/tokend.service", shipped),
+        ("usr/lib/systemd/system/tokend.socket", socket),
+    ]);
+    let unit = unit.unwrap();
+    assert_eq!(
+        (unit.user(), unit.group()),
+        (Some("tokend"), Some("tokend"))
+    );
+    assert_eq!(unit.config(), Some("/etc/tokend/tokend.toml".into()));
+    assert_eq!((unit.state_dir(), unit.socket()), (None, None));
+    assert_eq!(unit.state_directory(), Some("/var/lib/tokend".into()));
+    assert_eq!(unit.runtime_directory(), Some("/run/tokend".into()));
+    assert!(unit.makes(Path::new("/var/log/tokend")) && !unit.makes(Path::new("/etc/tokend")));
+    assert!(unit.has_socket && !unit.has_metrics_socket && unit.has_own_network());
+    assert!(!unit.is_dynamic() && !unit.sees_programs());
+    assert_eq!(unit.credential("tokend.key"), Given::No);
+    assert_eq!(
+        unit.hides(Path::new("/home/a/secret")),
+        Some("ProtectHome=")
+    );
+    assert_eq!(unit.hides(Path::new("/tmp/secret")), Some("PrivateTmp="));
+    assert_eq!(unit.hides(Path::new("/etc/tokend/secrets/a")), None);
+    assert_eq!(
+        unit.keeps_from_writing(Path::new("/var/log/tokend/audit")),
+        None
+    );
+}
+
+#[test]
+fn drop_ins_come_after_the_unit_and_the_nearest_of_a_name_counts() {
+    let (_root, unit) = installed(&[
+        (
+            "usr/lib/systemd/system/tokend.service",
+            "[Service]\nUser=far\nExecStart=/usr/bin/tokend run -c /a\nUser=broker\n",
+        ),
+        (
+            "usr/lib/systemd/system/tokend.service.d/10-a.conf",
+            "[Service]\nUser=ten\n",
+        ),
+        (
+            "etc/systemd/system/tokend.service.d/10-a.conf",
+            "[Service]\nExecStart=\nExecStart=/opt/tokend run \\\n  --config=%E/b --state-dir %S/c\n",
+        ),
+        (
+            "etc/systemd/system/tokend.service.d/20-b.conf",
+            "[Unit]\nUser=none\n# User=no\n[Service]\nSupplementaryGroups=x y\nSupplementaryGroups=\nSupplementaryGroups=z\nAmbientCapabilities=CAP_SYS_PTRACE\n",
+        ),
+    ]);
+    let unit = unit.unwrap();
+    assert_eq!(unit.user(), Some("broker"));
+    assert_eq!(
+        (unit.config(), unit.state_dir()),
+        (Some("/etc/b".into()), Some("/var/lib/c".into()))
+    );
+    assert_eq!(unit.more_groups(), ["z"]);
+    assert!(unit.sees_programs());
+}
+
+#[test]
+fn a_unit_in_etc_replaces_the_packages_and_a_masked_one_is_none() {
+    let package = (
+        "usr/lib/systemd/system/tokend.service",
+        "[Service]\nUser=tokend\n",
+    );
+    let (_root, unit) = installed(&[
+        package,
+        (
+            "etc/systemd/system/tokend.service",
+            "[Service]\nDynamicUser=yes\n",
+        ),
+    ]);
+    assert!(unit.is_some_and(|unit| unit.is_dynamic() && unit.user().is_none()));
+    let (root, _) = installed(&[package]);
+    fs::create_dir_all(root.path().join("etc/systemd/system")).unwrap();
+    std::os::unix::fs::symlink(
+        "/dev/null",
+        root.path().join("etc/systemd/system/tokend.service"),
+    )
+    .unwrap();
+    assert!(Unit::installed(root.path()).is_none());
+    assert!(installed(&[]).1.is_none());
+}
+
+#[test]
+fn credentials_are_looked_for_where_systemd_looks() {
+    let service = "[Service]\nLoadCredential=a:/etc/a\nLoadCredential=b:/etc/b\nLoadCredentialEncrypted=c\nLoadCredential=d\nSetCredential=e:x y\nImportCredential=f.*\n";
+    let (_root, unit) = installed(&[
+        ("etc/systemd/system/tokend.service", service),
+        ("etc/a", "x"),
+        ("etc/credstore.encrypted/c", "x"),
+        // Not sealed, and asked for without a path: only the plain store counts.
+        ("etc/credstore.encrypted/d", "x"),
+    ]);
+    let unit = unit.unwrap();
+    assert_eq!(unit.credential("a"), Given::Yes);
+    assert_eq!(unit.credential("b"), Given::Missing("/etc/b".into()));
+    assert_eq!(unit.credential("c"), Given::Yes);
+    assert_eq!(unit.credential("d"), Given::No);
+    assert_eq!(unit.credential("e"), Given::Yes);
+    assert_eq!(unit.credential("f.g"), Given::Unseen);
+    assert_eq!(unit.credential("g"), Given::No);
+}

@@ -1,0 +1,268 @@
+//! What would keep a store from being opened, as far as that shows without opening it.
+//!
+//! Owns the questions that `tokend check` asks of a state directory. They are those of an open, in the same words, judged for the user this
+//! runs as. Must never lock, make, change or wait for anything: a daemon may have the store open meanwhile.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use rustix::fs::{Access, AtFlags, CWD};
+
+use crate::error::{KeyError, OpenError};
+use crate::redb_store::looks_like_a_database;
+use crate::rotation::next_to;
+use crate::seal::SealingKey;
+use crate::state_dir::{Layout, check_access, failed};
+
+/// What an open would be refused for.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// The state directory or the database in it.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The sealing key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+}
+
+/// What would keep this process's user from opening the store in `dir`. `key` is its key file; none where the key comes from elsewhere.
+#[must_use]
+pub fn inspect(dir: &Path, key: Option<&Path>) -> Vec<Refusal> {
+    match directory(dir) {
+        Err(error) => vec![error.into()],
+        Ok(false) => Vec::new(),
+        Ok(true) => {
+            let state = Layout::of(dir);
+            let questions = [
+                lock(dir).map_err(Refusal::from),
+                database(&state).map_err(Refusal::from),
+                key.map_or(Ok(()), |key| sealing_key(&state, dir, key))
+                    .map_err(Refusal::from),
+            ];
+            questions.into_iter().filter_map(Result::err).collect()
+        }
+    }
+}
+
+/// Whether a process holds the lock of the state directory, as the kernel's list of locks has it. To try the lock would be noticed by a
+/// daemon that starts at that moment.
+#[must_use]
+pub fn is_held(dir: &Path) -> bool {
+    let Ok(lock) = fs::symlink_metadata(Layout::of(dir).lock()) else {
+        return false;
+    };
+    let inode = lock.ino().to_string();
+    let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
+    // `1: FLOCK  ADVISORY  WRITE 4711 00:2f:1234 0 EOF`; the device is written in different ways by different file systems.
+    locks.lines().any(|line| {
+        let mut words = line.split_whitespace().skip(1);
+        words.next() == Some("FLOCK")
+            && words
+                .nth(3)
+                .and_then(|file| file.rsplit(':').next())
+                .is_some_and(|held| held == inode)
+    })
+}
+
+/// Whether the directory is there, and then that it is this user's alone.
+fn directory(dir: &Path) -> Result<bool, OpenError> {
+    let metadata = match fs::metadata(dir) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let there = dir.ancestors().skip(1).find(|above| above.exists());
+            return may(
+                there.unwrap_or(Path::new(".")),
+                Access::WRITE_OK | Access::EXEC_OK,
+            )
+            .map(|()| false)
+            .map_err(failed("make the state directory", dir));
+        }
+        Err(error) => return Err(failed("look at the state directory", dir)(error)),
+    };
+    if !metadata.is_dir() {
+        return Err(OpenError::NotADirectory {
+            dir: dir.to_owned(),
+        });
+    }
+    let us = rustix::process::geteuid().as_raw();
+    check_access(dir, metadata.uid(), metadata.mode(), us)?;
+    let all = Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK;
+    may(dir, all).map_err(failed("use the state directory", dir))?;
+    Ok(true)
+}
+
+fn lock(dir: &Path) -> Result<(), OpenError> {
+    let path = Layout::of(dir).lock();
+    match fs::symlink_metadata(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Ok(found) if !found.is_file() => {
+            let error = io::Error::other("it is no regular file; remove it");
+            Err(failed("open the lock", &path)(error))
+        }
+        _ => may(&path, Access::READ_OK | Access::WRITE_OK).map_err(failed("open the lock", &path)),
+    }
+}
+
+fn database(state: &Layout) -> Result<(), OpenError> {
+    let path = state.database();
+    let marked = state.read_marker()?.is_some();
+    let length = match fs::metadata(&path) {
+        Ok(metadata) => metadata.len(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+        Err(error) => return Err(failed("look at the database", &path)(error)),
+    };
+    if length == 0 {
+        let shown_by = match marked {
+            true => state.marker(),
+            false if state.reserve().exists() => state.reserve(),
+            false => return Ok(()),
+        };
+        return Err(OpenError::Missing {
+            path,
+            marker: shown_by,
+        });
+    }
+    may(&path, Access::READ_OK | Access::WRITE_OK).map_err(failed("open the database", &path))?;
+    let mut start = Vec::new();
+    File::open(&path)
+        .and_then(|file| file.take(64).read_to_end(&mut start))
+        .map_err(failed("read the database", &path))?;
+    match looks_like_a_database(&start) {
+        true => Ok(()),
+        false => Err(OpenError::Damaged {
+            path,
+            detail: "it does not begin like one".to_owned(),
+        }),
+    }
+}
+
+/// A change of the key that was interrupted is settled by the next start: until then its key may be the one beside.
+fn sealing_key(state: &Layout, dir: &Path, path: &Path) -> Result<(), KeyError> {
+    let next = SealingKey::from_file(&next_to(path))?;
+    match SealingKey::from_file(path)? {
+        None if next.is_none() && state.holds_data() => Err(KeyError::Missing {
+            path: path.to_owned(),
+            dir: dir.to_owned(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Whether this process's effective user may do something with a file.
+fn may(path: &Path, what: Access) -> io::Result<()> {
+    rustix::fs::accessat(CWD, path, what, AtFlags::EACCESS).map_err(io::Error::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::{RedbStore, StateDir, make_key_file};
+
+    fn store() -> (tempfile::TempDir, std::path::PathBuf, std::path::PathBuf) {
+        let site = tempfile::tempdir().unwrap();
+        let dir = site.path().join("state");
+        let key = dir.join("tokend.key");
+        {
+            let state = StateDir::acquire(&dir).unwrap();
+            make_key_file(&key).unwrap();
+            let sealing = SealingKey::from_file(&key).unwrap().unwrap();
+            RedbStore::open(state, sealing).unwrap();
+        }
+        (site, dir, key)
+    }
+
+    fn said(dir: &Path, key: &Path) -> String {
+        let all = inspect(dir, Some(key)).into_iter();
+        all.map(|refusal| format!("{refusal}\n")).collect()
+    }
+
+    /// What a start says, as far as it gets.
+    fn start(dir: &Path, key: &Path) -> String {
+        let opened = StateDir::acquire(dir)
+            .map_err(|error| error.to_string())
+            .and_then(|state| {
+                let key = SealingKey::load_or_create(key, &state);
+                let key = key.map_err(|error| error.to_string())?;
+                RedbStore::open(state, key).map_err(|error| error.to_string())
+            });
+        opened
+            .map(|_| String::new())
+            .unwrap_or_else(|why| why + "\n")
+    }
+
+    #[test]
+    fn what_an_open_refuses_is_seen_before_in_the_same_words() {
+        type Harm = fn(&Path, &Path);
+        let harms: [(&str, Harm); 8] = [
+            ("open to other users", |dir, _| {
+                fs::set_permissions(dir, fs::Permissions::from_mode(0o750)).unwrap();
+            }),
+            ("is missing, but", |_, key| fs::remove_file(key).unwrap()),
+            ("holds 5 bytes", |_, key| fs::write(key, "short").unwrap()),
+            ("open to other users", |_, key| {
+                fs::set_permissions(key, fs::Permissions::from_mode(0o640)).unwrap();
+            }),
+            ("is not a regular file", |_, key| {
+                fs::rename(key, key.with_extension("moved")).unwrap();
+                std::os::unix::fs::symlink(key.with_extension("moved"), key).unwrap();
+            }),
+            ("is missing or empty", |dir, _| {
+                fs::remove_file(dir.join("tokend.redb")).unwrap();
+            }),
+            ("is missing or empty", |dir, _| {
+                fs::write(dir.join("tokend.redb"), "").unwrap();
+            }),
+            ("is not readable as a marker", |dir, _| {
+                fs::write(dir.join("tokend.marker"), "x").unwrap();
+            }),
+        ];
+        for (words, harm) in harms {
+            let (_site, dir, key) = store();
+            assert_eq!(said(&dir, &key), "");
+            harm(&dir, &key);
+            let told = said(&dir, &key);
+            assert!(told.contains(words), "{words}: {told}");
+            assert_eq!(told, start(&dir, &key), "{words}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_no_database_is_told() {
+        let (_site, dir, key) = store();
+        fs::write(dir.join("tokend.redb"), "x".repeat(8192)).unwrap();
+        let told = said(&dir, &key);
+        assert!(
+            told.contains("is damaged or not a tokend database"),
+            "{told}"
+        );
+        assert!(start(&dir, &key).contains("is damaged or not a tokend database"));
+    }
+
+    #[test]
+    fn looking_changes_nothing_and_goes_on_beside_a_daemon() {
+        let site = tempfile::tempdir().unwrap();
+        let dir = site.path().join("state");
+        let key = dir.join("tokend.key");
+        assert_eq!(said(&dir, &key), "");
+        assert!(!dir.exists() && !is_held(&dir));
+        let state = StateDir::acquire(&dir).unwrap();
+        assert!(is_held(&dir));
+        make_key_file(&key).unwrap();
+        let sealing = SealingKey::from_file(&key).unwrap().unwrap();
+        let store = RedbStore::open(state, sealing).unwrap();
+        assert_eq!(said(&dir, &key), "");
+        drop(store);
+        assert!(!is_held(&dir));
+    }
+
+    #[test]
+    fn a_key_that_is_being_replaced_is_not_missing() {
+        let (_site, dir, key) = store();
+        fs::rename(&key, next_to(&key)).unwrap();
+        assert_eq!(said(&dir, &key), "");
+    }
+}
