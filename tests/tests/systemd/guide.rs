@@ -102,6 +102,21 @@ fn checkout(stage: &Stage) {
     }
 }
 
+/// The block of commands with this in it.
+pub(crate) fn commands(guide: &str, mark: &str) -> String {
+    let block = guide
+        .split("```console\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .find(|block| block.contains(mark))
+        .unwrap_or_else(|| panic!("no commands with {mark} in the guide"));
+    let lines: Vec<_> = block
+        .lines()
+        .filter_map(|line| line.trim_start().strip_prefix("$ "))
+        .collect();
+    lines.join("\n")
+}
+
 impl Stage {
     /// Executes the block of commands with this in it.
     fn follow(&self, mark: &str) {
@@ -111,17 +126,7 @@ impl Stage {
 
     /// The same of another copy of the guide, from another place.
     pub(crate) fn follow_in(&self, guide: &str, place: &str, mark: &str) {
-        let block = guide
-            .split("```console\n")
-            .skip(1)
-            .filter_map(|rest| rest.split("```").next())
-            .find(|block| block.contains(mark))
-            .unwrap_or_else(|| panic!("no commands with {mark} in the guide"));
-        let lines: Vec<_> = block
-            .lines()
-            .filter_map(|line| line.trim_start().strip_prefix("$ "))
-            .collect();
-        let script = format!("cd {place}\n{}", lines.join("\n"));
+        let script = format!("cd {place}\n{}", commands(guide, mark));
         if let Err(error) = self.machine.shell(&script) {
             panic!("{error:#}\n{}", self.journal());
         }
