@@ -313,8 +313,8 @@ impl Parts {
 }
 
 /// Allows as many descriptors as the system lets this process have: each connection takes one, and the usual soft limit of 1024 is
-/// less than the connections that are allowed by default.
-fn raise_descriptors() {
+/// less than the connections that are allowed by default. How many there are now; `None` where nothing bounds them.
+pub(crate) fn raise_descriptors() -> Option<u64> {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: limit.maximum,
@@ -323,6 +323,7 @@ fn raise_descriptors() {
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
         tracing::warn!("the limit on open files could not be raised: {error}");
     }
+    getrlimit(Resource::Nofile).current
 }
 
 /// Waits a moment for the store's thread: by now it has nothing to do, unless the disk hangs.

@@ -347,7 +347,11 @@ fn provider(url: &str, probed: &Probed) -> Finding {
         Err(why) => why,
     };
     let lower = why.to_lowercase();
-    let advice = if lower.contains("the egress relay") {
+    let advice = if lower.contains("the egress relay") && lower.contains("has no free place") {
+        "the relay's log says whose connections take its places (`no free place for a connection`); have that program end them"
+    } else if lower.contains("the egress relay at /") {
+        "this daemon connects through a relay that was started by hand (TOKEND_EGRESS): see that it runs, as which user, and what it logs"
+    } else if lower.contains("the egress relay") {
         "the daemon has no network of its own; see what the relay says: journalctl -u tokend-egress.service -u tokend-egress.socket"
     } else if lower.starts_with("through the proxy ") {
         "check `proxy` of the account and of [http], and whether the proxy lets this machine through"

@@ -7,29 +7,34 @@ mod body;
 mod door;
 mod failure;
 mod forward;
+mod listening;
 mod memory;
+mod places;
 mod target;
 #[cfg(test)]
 mod tests;
 mod tunnel;
+mod watched;
 mod way;
 
 use std::convert::Infallible;
-use std::io;
-use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use http::{Request, Response};
+use hyper::body::Incoming as Body;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use listenfd::ListenFd;
-use tokend_config::{Format, Level};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokend_config::{Environment, Format, Level};
+use tokio::sync::Semaphore;
 
+use self::body::Relayed;
 use self::door::{Door, Promised};
+use self::listening::{Caller, ListenError, Listening, Users};
+use self::places::{Bounds, Place, Places};
+use self::way::Stream;
 use crate::cli::{EgressArgs, Exit};
 use crate::clock::Clock;
 use crate::harden::{self, Swap};
@@ -39,12 +44,18 @@ use crate::systemd::Manager;
 
 pub(crate) use self::door::{FAILURE, REACH, STATUS, TARGET};
 pub(crate) use self::failure::Kind;
-pub(crate) use self::way::{PATIENCE, PROXY};
+pub(crate) use self::listening::At;
+pub(crate) use self::way::{PATIENCE, PROXY, TIMEOUT};
 
-/// How many connections there may be. More wait in the socket's queue.
-const ROOM: u32 = 4096;
-/// With this many places free it is told again when there are none: whoever takes and gives back the last one writes no lines.
-const FEW: usize = 64;
+/// How many connections there may be. Who finds no place is told so.
+const ROOM: usize = 4096;
+/// Which part of it one user may have where the kernel tells users apart: with three that have all they can there is room for a fourth.
+const SHARE: usize = 4;
+/// Descriptors that are for anything but the two of a connection.
+const SPARE: u64 = 128;
+/// How many of those who are not served are told why at a time, and how long that may take. Others are hung up on.
+const REFUSALS: usize = 64;
+const REFUSING: Duration = Duration::from_secs(2);
 /// How long the head of a request may take, and how large it may be: tokens may be in it.
 const HEAD: Duration = Duration::from_secs(10);
 const LARGEST_HEAD: usize = 128 * 1024;
@@ -55,39 +66,29 @@ const DRAIN: Duration = Duration::from_secs(80);
 /// How long accepting rests after the system refused it.
 const REST: Duration = Duration::from_millis(100);
 
-/// Why there is nothing to listen on.
-#[derive(Debug, thiserror::Error)]
-enum ListenError {
-    #[error(
-        "there is no socket: say where with --listen, or let systemd pass one (tokend-egress.socket)"
-    )]
-    Nowhere,
-    #[error(
-        "systemd passed {0} sockets; the relay takes one: keep one ListenStream= in tokend-egress.socket"
-    )]
-    TooMany(usize),
-    #[error(
-        "what systemd passed is no listening TCP socket: use ListenStream= with an address ({0})"
-    )]
-    NotOurs(io::Error),
-    #[error("{0}: cannot listen there: {1}")]
-    Taken(SocketAddr, io::Error),
-}
-
 /// Relays until it is told to stop.
 pub(crate) fn run(args: &EgressArgs) -> Exit {
     // First of all, while there is one thread: it clears the environment.
-    let listener = listener(args.listen);
+    let usual = Environment::of_this_process().socket();
+    let socket = listening::socket(args, usual.with_file_name("egress.sock"));
     let level = Level::from_environment();
     let chosen = level.as_ref().map_or_else(|_| None, Clone::clone);
     let logging = Logging::start(Format::default(), &chosen.unwrap_or_default());
     let _last_lines = logging.last_lines();
-    let outcome = match (level, listener) {
+    let ready = socket.and_then(|socket| Ok((socket, Users::of(&args.user)?)));
+    let outcome = match (level, ready) {
         (Err(error), _) => Err((error.into(), Exit::Usage)),
-        (_, Err(error @ ListenError::Nowhere)) => Err((error.into(), Exit::Usage)),
-        (_, Err(error @ ListenError::Taken(..))) => Err((error.into(), Exit::NotNow)),
-        (_, Err(error)) => Err((error.into(), Exit::Config)),
-        (Ok(_), Ok(listener)) => relay(listener, &logging).map_err(|error| (error, Exit::NotNow)),
+        (_, Err(error)) => {
+            let exit = match error {
+                ListenError::Open(_) | ListenError::NoUser(_) => Exit::Usage,
+                ListenError::Taken(..) | ListenError::Socket(_) => Exit::NotNow,
+                ListenError::TooMany(_) | ListenError::NotOurs(_) => Exit::Config,
+            };
+            Err((error.into(), exit))
+        }
+        (Ok(_), Ok((socket, users))) => {
+            relay(socket, users, &logging).map_err(|error| (error, Exit::NotNow))
+        }
     };
     match outcome {
         Ok(()) => Exit::Success,
@@ -95,22 +96,7 @@ pub(crate) fn run(args: &EgressArgs) -> Exit {
     }
 }
 
-fn listener(at: Option<SocketAddr>) -> Result<std::net::TcpListener, ListenError> {
-    let mut passed = ListenFd::from_env();
-    match (passed.len(), at) {
-        (1, _) => passed
-            .take_tcp_listener(0)
-            .and_then(|listener| listener.ok_or_else(|| io::Error::other("taken twice")))
-            .map_err(ListenError::NotOurs),
-        (0, Some(at)) => {
-            std::net::TcpListener::bind(at).map_err(|error| ListenError::Taken(at, error))
-        }
-        (0, None) => Err(ListenError::Nowhere),
-        (count, _) => Err(ListenError::TooMany(count)),
-    }
-}
-
-fn relay(listener: std::net::TcpListener, logging: &Logging) -> anyhow::Result<()> {
+fn relay(socket: listening::Socket, users: Users, logging: &Logging) -> anyhow::Result<()> {
     for refused in harden::harden() {
         tracing::warn!("a protection is missing: {refused}");
     }
@@ -120,31 +106,31 @@ fn relay(listener: std::net::TcpListener, logging: &Logging) -> anyhow::Result<(
         swap @ Swap::Never => tracing::debug!("{swap}"),
         swap => tracing::info!("{swap}"),
     }
+    let descriptors = crate::app::raise_descriptors();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .thread_name("tokend-egress")
         .build()
         .context("the runtime cannot be started")?;
     runtime.block_on(async {
-        listener.set_nonblocking(true)?;
-        let listener = TcpListener::from_std(listener).context("the socket cannot be used")?;
+        let listening = socket
+            .listening(users)
+            .context("the socket cannot be used")?;
         let mut signals = Incoming::register().context("signals cannot be listened to")?;
         let manager = Manager::of_this_process();
-        let at = listener.local_addr()?;
-        tracing::info!(version = env!("CARGO_PKG_VERSION"), address = %at, "relaying");
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), address = %listening, "relaying");
         manager.ready();
-        let room = Arc::new(Semaphore::new(ROOM as usize));
-        let door = Arc::new(Door::new(Clock::system()));
+        let relay = Relay::new(room(descriptors));
         tokio::select! {
-            never = serve(&listener, &door, &room) => match never {},
+            never = relay.serve(&listening) => match never {},
             () = signals.stop() => {}
         }
-        drop(listener);
+        listening.clean_up();
         tracing::info!("stopping: what is connected is being finished");
         manager.stopping();
         tokio::select! {
-            ended = tokio::time::timeout(DRAIN, room.acquire_many(ROOM)) => match ended {
-                Ok(_) => tracing::info!("stopped"),
+            ended = tokio::time::timeout(DRAIN, relay.places.empty()) => match ended {
+                Ok(()) => tracing::info!("stopped"),
                 Err(_) => tracing::warn!("stopped although not all connections had ended"),
             },
             () = signals.stop() => tracing::warn!("stopped at once, as asked twice"),
@@ -153,62 +139,127 @@ fn relay(listener: std::net::TcpListener, logging: &Logging) -> anyhow::Result<(
     })
 }
 
-/// A relay on a loopback address, with room for this many, until the test ends.
-#[cfg(test)]
-pub(crate) async fn start(room: usize) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("an address");
-    drop(tokio::spawn(async move {
-        let (door, room) = (Door::new(Clock::system()), Semaphore::new(room));
-        serve(&listener, &Arc::new(door), &Arc::new(room)).await
-    }));
-    address
-}
-
-async fn serve(listener: &TcpListener, door: &Arc<Door>, room: &Arc<Semaphore>) -> Infallible {
-    let mut told = false;
-    loop {
-        told &= room.available_permits() < FEW;
-        if room.available_permits() == 0 && !told {
-            told = true;
-            tracing::warn!(
-                "all places for connections are taken, and no attempt gets through until one ends: see who connects to the relay"
-            );
-        }
-        // The semaphore is never closed.
-        let Ok(place) = Arc::clone(room).acquire_owned().await else {
-            return std::future::pending().await;
-        };
-        match listener.accept().await {
-            Ok((stream, _)) => drop(tokio::spawn(attend(stream, Arc::clone(door), place))),
-            Err(error) => {
-                tracing::warn!("a connection could not be accepted: {error}");
-                tokio::time::sleep(REST).await;
-            }
-        }
+/// As many places as there may be descriptors for: without one nobody could be told anything.
+fn room(descriptors: Option<u64>) -> Bounds {
+    let pairs = descriptors.map_or(ROOM, |count| {
+        usize::try_from(count.saturating_sub(SPARE) / 2).unwrap_or(ROOM)
+    });
+    let all = pairs.clamp(SHARE, ROOM);
+    Bounds {
+        all,
+        each: all / SHARE,
     }
 }
 
+/// A relay on a loopback address, with room for this many, until the test ends.
+#[cfg(test)]
+pub(crate) async fn start(room: usize) -> std::net::SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
+    let address = listener.local_addr().expect("an address");
+    serve_in_test(Listening::Tcp(listener), room);
+    address
+}
+
+/// The same on a Unix socket, for the user of the test.
+#[cfg(test)]
+pub(crate) fn start_at(path: &std::path::Path, room: usize) {
+    let listener = tokio::net::UnixListener::bind(path).expect("a socket");
+    let users = Users::of(&[]).expect("no names");
+    serve_in_test(
+        Listening::Unix(listener, crate::listen::Origin::Inherited, users),
+        room,
+    );
+}
+
+#[cfg(test)]
+fn serve_in_test(listening: Listening, room: usize) {
+    let bounds = Bounds {
+        all: room,
+        each: room,
+    };
+    drop(tokio::spawn(async move {
+        Relay::new(bounds).serve(&listening).await
+    }));
+}
+
+/// What serves those who connect.
+struct Relay {
+    door: Arc<Door>,
+    places: Arc<Places>,
+    refusals: Arc<Semaphore>,
+}
+
+impl Relay {
+    fn new(bounds: Bounds) -> Self {
+        Self {
+            door: Arc::new(Door::new(Clock::system())),
+            places: Places::new(bounds, Clock::system()),
+            refusals: Arc::new(Semaphore::new(REFUSALS)),
+        }
+    }
+
+    async fn serve(&self, listening: &Listening) -> Infallible {
+        loop {
+            match listening.accept().await {
+                Ok(Caller::Welcome(stream, user)) => self.welcome(stream, user),
+                Ok(Caller::Stranger(stream, user)) => {
+                    let why = format!(
+                        "user {user} may not use it; if that is meant, start it with --user {user}"
+                    );
+                    tracing::warn!(peer = %peer(user), "a connection to the relay was refused: {why}");
+                    self.refuse(stream, Kind::Denied, why);
+                }
+                Err(error) => {
+                    tracing::warn!("a connection could not be accepted: {error}");
+                    tokio::time::sleep(REST).await;
+                }
+            }
+        }
+    }
+
+    fn welcome(&self, stream: Box<dyn Stream>, user: Option<u32>) {
+        match self.places.take(user) {
+            Ok(place) => drop(tokio::spawn(attend(stream, Arc::clone(&self.door), place))),
+            Err(full) => {
+                match user {
+                    Some(user) => {
+                        tracing::warn!(peer = %peer(user), "no free place for a connection: {full}")
+                    }
+                    None => tracing::warn!("no free place for a connection: {full}"),
+                }
+                self.refuse(stream, Kind::Full, full.to_string());
+            }
+        }
+    }
+
+    /// Tells somebody who is not served why, whatever is asked.
+    fn refuse(&self, stream: Box<dyn Stream>, kind: Kind, why: String) {
+        let Ok(turn) = Arc::clone(&self.refusals).try_acquire_owned() else {
+            return;
+        };
+        let door = Arc::clone(&self.door);
+        drop(tokio::spawn(async move {
+            let telling = converse(stream, |request| door.refuse(request, kind, &why));
+            let _told = tokio::time::timeout(REFUSING, telling).await;
+            drop(turn);
+        }));
+    }
+}
+
+/// How the log names who connected.
+fn peer(user: u32) -> String {
+    format!("uid {user}")
+}
+
 /// One connection from its request to its end.
-async fn attend(stream: TcpStream, door: Arc<Door>, place: OwnedSemaphorePermit) {
+async fn attend(stream: Box<dyn Stream>, door: Arc<Door>, place: Place) {
     let promised = Promised::default();
     let conversation = async {
-        let service = service_fn(|request| {
-            let (door, promised) = (Arc::clone(&door), Arc::clone(&promised));
-            async move { Ok::<_, Infallible>(door.answer(request, &promised).await) }
-        });
-        let mut builder = http1::Builder::new();
-        builder
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD)
-            .max_buf_size(LARGEST_HEAD);
-        let served = builder
-            .serve_connection(TokioIo::new(stream), service)
-            .with_upgrades()
-            .await;
-        if let Err(error) = served {
-            tracing::debug!("a connection ended: {error}");
-        }
+        let (door, promised, place) = (&*door, &promised, &place);
+        let answer = |request| door.answer(request, promised, place);
+        converse(place.watch(stream), answer).await;
         let tunnel = promised
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -217,8 +268,32 @@ async fn attend(stream: TcpStream, door: Arc<Door>, place: OwnedSemaphorePermit)
             tunnel.carry().await;
         }
     };
-    if tokio::time::timeout(LIFETIME, conversation).await.is_err() {
-        tracing::warn!("a connection lasted too long and was ended");
+    tokio::select! {
+        () = conversation => {}
+        over = place.over() => tracing::warn!("a connection was ended: {over}"),
+        () = tokio::time::sleep(LIFETIME) => tracing::warn!("a connection lasted too long and was ended"),
     }
-    drop(place);
+}
+
+/// Reads one request and answers it.
+async fn converse<S: Stream + 'static, F: Future<Output = Response<Relayed>>>(
+    stream: S,
+    answer: impl Fn(Request<Body>) -> F,
+) {
+    let service = service_fn(|request| {
+        let answering = answer(request);
+        async move { Ok::<_, Infallible>(answering.await) }
+    });
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .max_buf_size(LARGEST_HEAD);
+    let served = builder
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades()
+        .await;
+    if let Err(error) = served {
+        tracing::debug!("a connection ended: {error}");
+    }
 }

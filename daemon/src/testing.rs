@@ -64,6 +64,10 @@ impl Site {
         std::fs::write(self.0.path().join("tokend.toml"), text).expect("write");
     }
 
+    pub(crate) fn path(&self) -> &std::path::Path {
+        self.0.path()
+    }
+
     /// A file only its owner can read.
     pub(crate) fn secret(&self, name: &str, text: &str, mode: u32) {
         use std::os::unix::fs::PermissionsExt as _;

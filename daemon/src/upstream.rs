@@ -4,6 +4,7 @@
 //! engine. Never follows a redirect, never repeats a request, never keeps a connection for the next one: whether a request may
 //! have left must always be known.
 
+mod bridge;
 mod exchange;
 mod probe;
 mod relay;
@@ -175,6 +176,13 @@ pub(crate) enum ClientError {
         "proxy: the egress relay cannot speak TLS to a proxy; use an http:// one (what goes through it to providers is encrypted all the same), or give the daemon a network: examples/direct-network.conf"
     )]
     ProxyBehindRelay,
+    #[error(
+        "the way to the egress relay cannot be set up in {directory}: {why}; set TMPDIR to a directory that can be written, with a shorter path if it is long"
+    )]
+    Bridge {
+        directory: String,
+        why: std::io::Error,
+    },
 }
 
 impl Upstream {

@@ -10,8 +10,9 @@ use hyper::body::Incoming;
 
 use super::body::Relayed;
 use super::failure::{Failure, Kind};
-use super::forward::forward;
+use super::forward::{discard, forward};
 use super::memory::Memory;
+use super::places::Place;
 use super::target::Target;
 use super::tunnel::Tunnel;
 use super::way::Way;
@@ -87,12 +88,10 @@ impl Door {
         &self,
         mut request: Request<Incoming>,
         promised: &Promised,
+        place: &Place,
     ) -> Response<Relayed> {
-        let headers = request.headers();
-        let wanted = Wanted::of(request.method(), request.uri(), headers)
-            .and_then(|(wanted, target)| Ok((wanted, target, Way::of(headers)?)));
-        let (wanted, target, way) = match wanted {
-            Ok(wanted) => wanted,
+        let (wanted, target, way) = match understood(&request) {
+            Ok(understood) => understood,
             Err(sentence) => {
                 tracing::warn!("a request to the relay was refused: {sentence}");
                 let mut refusal = tell(&Failure::new(Kind::Denied, sentence));
@@ -100,6 +99,7 @@ impl Door {
                 return refusal;
             }
         };
+        place.may_be_quiet(way.quiet);
         let patience = Patience::with(&target);
         let done = match wanted {
             Wanted::Tunnel => {
@@ -143,6 +143,31 @@ impl Door {
             }
         }
     }
+}
+
+impl Door {
+    /// Tells whoever asks for anything why nothing is done for them. Of a tunnel that is remembered: who makes it does not read the answer.
+    pub(super) async fn refuse(
+        &self,
+        request: Request<Incoming>,
+        kind: Kind,
+        why: &str,
+    ) -> Response<Relayed> {
+        let failure = Failure::new(kind, why);
+        if let (Kind::Full, Ok((Wanted::Tunnel, target, way))) = (kind, understood(&request)) {
+            self.memory.keep(&way.named(&target), &failure);
+        }
+        // With bytes unread the kernel would throw the answer away.
+        discard(&mut request.into_body()).await;
+        tell(&failure)
+    }
+}
+
+/// What a request asks for, of which target, and how that shall be reached; or what is wrong with it.
+fn understood<B>(request: &Request<B>) -> Result<(Wanted, Target, Way), &'static str> {
+    let headers = request.headers();
+    let (wanted, target) = Wanted::of(request.method(), request.uri(), headers)?;
+    Ok((wanted, target, Way::of(headers)?))
 }
 
 /// Says so when whoever asked goes away before there is an answer: mostly because the daemon's own time limit was over.

@@ -31,6 +31,8 @@ pub(crate) enum Kind {
     Unavailable,
     /// The configured proxy would not.
     Denied,
+    /// The relay has no place for another connection.
+    Full,
     /// The request may have been sent, and no whole answer came.
     Incomplete,
 }
@@ -42,13 +44,14 @@ pub(crate) struct Failure {
     pub(crate) words: Box<str>,
 }
 
-const ALL: [Kind; 7] = [
+const ALL: [Kind; 8] = [
     Kind::Name,
     Kind::Refused,
     Kind::Late,
     Kind::NoWay,
     Kind::Unavailable,
     Kind::Denied,
+    Kind::Full,
     Kind::Incomplete,
 ];
 
@@ -62,6 +65,7 @@ impl Kind {
             Self::NoWay => "destination_ip_unroutable",
             Self::Unavailable => "destination_unavailable",
             Self::Denied => "http_request_denied",
+            Self::Full => "connection_limit_reached",
             Self::Incomplete => "http_response_incomplete",
         }
     }
@@ -82,6 +86,7 @@ impl Kind {
     pub(super) fn status(self) -> StatusCode {
         match self {
             Self::Late => StatusCode::GATEWAY_TIMEOUT,
+            Self::Full => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::BAD_GATEWAY,
         }
     }
@@ -101,6 +106,7 @@ impl fmt::Display for Kind {
             Self::NoWay => "there is no way to it",
             Self::Unavailable => "the connection failed",
             Self::Denied => "the proxy would not",
+            Self::Full => "the relay has no free place",
             Self::Incomplete => "no whole answer came",
         })
     }

@@ -16,11 +16,11 @@ use hyper_util::rt::TokioIo;
 use super::body::Relayed;
 use super::failure::{Failure, Kind};
 use super::target::Target;
-use super::way::{PATIENCE, PROXY, Way};
+use super::way::{PATIENCE, PROXY, TIMEOUT, Way};
 use crate::causes::causes;
 
 /// What concerns one connection only (RFC 9110, 7.6.1), and what is between daemon and relay.
-const OURS: [HeaderName; 9] = [
+const OURS: [HeaderName; 10] = [
     header::CONNECTION,
     header::TRANSFER_ENCODING,
     header::UPGRADE,
@@ -29,6 +29,7 @@ const OURS: [HeaderName; 9] = [
     HeaderName::from_static("proxy-connection"),
     HeaderName::from_static("proxy-status"),
     HeaderName::from_static(PATIENCE),
+    HeaderName::from_static(TIMEOUT),
     HeaderName::from_static(PROXY),
 ];
 /// How much of the body of a request that is refused is read, so that the answer arrives, and how long that may take.
@@ -91,7 +92,7 @@ fn origin_form(uri: &Uri) -> Uri {
 }
 
 /// Reads what somebody is still sending: with bytes unread the kernel would throw the answer away.
-async fn discard(body: &mut Incoming) {
+pub(super) async fn discard(body: &mut Incoming) {
     let reading = async {
         let mut read = 0;
         while read < DISCARDED {
@@ -121,6 +122,7 @@ mod tests {
             ("proxy-authorization", "Basic x"),
             ("tokend-proxy", "http://p"),
             ("tokend-connect-timeout", "1"),
+            ("tokend-timeout", "1"),
             ("authorization", "Basic y"),
             ("content-length", "3"),
         ] {

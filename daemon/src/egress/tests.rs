@@ -5,14 +5,14 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{ROOM, start};
+use super::{ROOM, room, start};
 use crate::testing::{Act, Provider, raw, soon};
 
 /// Nobody listens on tcpmux.
 const NOBODY: &str = "127.0.0.1:1";
 
 async fn relay() -> SocketAddr {
-    start(ROOM as usize).await
+    start(ROOM).await
 }
 
 async fn connect(relay: SocketAddr, head: &str) -> TcpStream {
@@ -215,23 +215,65 @@ async fn everything_else_is_refused_with_a_sentence() {
 }
 
 #[tokio::test]
-async fn more_than_there_is_room_for_wait() {
+async fn more_than_there_is_room_for_are_told_so_until_a_place_is_free() {
     let relay = start(1).await;
     let target = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = target.local_addr().unwrap();
     let mut first = connect(relay, &format!("CONNECT {address} HTTP/1.1\nhost: x")).await;
-    let second = connect(relay, "GET / HTTP/1.1\nhost: x").await;
-    let (mut other, _) = soon(target.accept()).await.unwrap();
+    let (other, _) = soon(target.accept()).await.unwrap();
     read_head(&mut first).await;
-    // The relay has its turn again and again meanwhile.
-    for _ in 0..20 {
-        first.write_all(b"x").await.unwrap();
-        soon(other.read_u8()).await.unwrap();
+    let asks = [
+        "CONNECT a:1 HTTP/1.1\nhost: x",
+        "GET /failure HTTP/1.1\nhost: x\ntokend-target: a:1",
+        "POST http://a/ HTTP/1.1\nhost: x\ncontent-length: 0",
+        "GET / HTTP/1.1\nhost: x",
+    ];
+    for ask in asks {
+        let told = say(relay, ask).await;
+        assert!(told.starts_with("HTTP/1.1 503 "), "{ask}: {told}");
+        let word = "proxy-status: tokend-egress; error=connection_limit_reached\r\n";
+        assert!(told.contains(word), "{ask}: {told}");
+        assert!(told.ends_with("\r\n\r\nall 1 are taken\n"), "{ask}: {told}");
     }
-    let nothing = second.try_read(&mut [0; 1]).unwrap_err();
-    assert_eq!(nothing.kind(), std::io::ErrorKind::WouldBlock);
     drop((first, other));
-    assert!(read_all(second).await.starts_with("HTTP/1.1 400 "));
+    // The place is given back a moment after the connection has ended.
+    let remembered = soon(async {
+        loop {
+            let told = failure(relay, "a:1").await;
+            if !told.starts_with("HTTP/1.1 503 ") {
+                break told;
+            }
+        }
+    });
+    let remembered = remembered.await;
+    assert!(remembered.ends_with("all 1 are taken\n"), "{remembered}");
+}
+
+#[tokio::test]
+async fn a_tunnel_on_which_nothing_passes_is_ended() {
+    let relay = relay().await;
+    let target = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = target.local_addr().unwrap();
+    let limits = "tokend-connect-timeout: 100\ntokend-timeout: 100";
+    let mut idle = connect(
+        relay,
+        &format!("CONNECT {address} HTTP/1.1\nhost: x\n{limits}"),
+    )
+    .await;
+    let (mut other, _) = soon(target.accept()).await.unwrap();
+    assert!(read_head(&mut idle).await.starts_with("HTTP/1.1 200 "));
+    assert_eq!(soon(other.read(&mut [0; 8])).await.unwrap(), 0);
+    assert_eq!(read_all(idle).await, "");
+}
+
+#[test]
+fn there_are_no_more_places_than_descriptors() {
+    let of = |descriptors| {
+        let bounds = room(descriptors);
+        (bounds.all, bounds.each)
+    };
+    assert_eq!((of(None), of(Some(65_536))), ((4096, 1024), (4096, 1024)));
+    assert_eq!((of(Some(1024)), of(Some(0))), ((448, 112), (4, 1)));
 }
 
 #[tokio::test(start_paused = true)]

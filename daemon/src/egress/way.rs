@@ -19,11 +19,14 @@ use tower::Service as _;
 
 use super::body::Relayed;
 use super::failure::{Failure, Kind};
+use super::places::USUALLY_QUIET;
 use super::target::Target;
 use crate::causes::causes;
 
 /// How the daemon says how long a connection may take, in milliseconds.
 pub(crate) const PATIENCE: &str = "tokend-connect-timeout";
+/// How the daemon says how long the whole exchange may take, in milliseconds.
+pub(crate) const TIMEOUT: &str = "tokend-timeout";
 /// How the daemon names the proxy of its configuration.
 pub(crate) const PROXY: &str = "tokend-proxy";
 /// How long a connection may take where nobody says, and at most.
@@ -31,6 +34,8 @@ const USUAL: Duration = Duration::from_secs(30);
 const LONGEST: Duration = Duration::from_secs(3600);
 /// The daemon's own limit comes first, and is told in its own words.
 const MARGIN: Duration = Duration::from_secs(1);
+/// How much longer than an exchange may take nothing may pass: the daemon ends it before that.
+const AFTERWARDS: Duration = Duration::from_secs(2);
 /// As the daemon's own connections have it.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 const KEEPALIVES: u32 = 3;
@@ -43,6 +48,8 @@ pub(super) struct Way {
     /// What the proxy shall know of us.
     pub(super) authorization: Option<HeaderValue>,
     pub(super) patience: Duration,
+    /// How long nothing may pass: an answer may take as long.
+    pub(super) quiet: Duration,
 }
 
 /// Bytes to and from a target.
@@ -52,13 +59,16 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 impl Way {
     /// What a request says of it; or what is wrong there.
     pub(super) fn of(headers: &HeaderMap) -> Result<Self, &'static str> {
-        let patience = match headers.get(PATIENCE) {
-            None => USUAL,
+        let limit = |name, usual: Duration| match headers.get(name) {
+            None => Ok::<_, &'static str>(usual),
             Some(value) => {
                 let ms = value.to_str().ok().and_then(|text| text.parse().ok());
-                Duration::from_millis(ms.ok_or("the time limit is no number of milliseconds")?)
+                let ms = ms.ok_or("the time limit is no number of milliseconds")?;
+                Ok(Duration::from_millis(ms).min(LONGEST))
             }
         };
+        let patience = limit(PATIENCE, USUAL)?;
+        let quiet = limit(TIMEOUT, USUALLY_QUIET)?.max(patience) + AFTERWARDS;
         let proxy = match headers.get(PROXY) {
             None => None,
             Some(value) => Some(proxy(value.as_bytes()).ok_or("the proxy is no http:// address")?),
@@ -71,7 +81,8 @@ impl Way {
         Ok(Self {
             proxy,
             authorization,
-            patience: patience.min(LONGEST),
+            patience,
+            quiet,
         })
     }
 
@@ -204,6 +215,15 @@ mod tests {
         for wrong in ["", "-1", "1s"] {
             assert!(of(PATIENCE, wrong).is_err(), "{wrong}");
         }
+        let quiet = |it: Result<Way, _>| it.unwrap().quiet;
+        assert_eq!(
+            quiet(Way::of(&HeaderMap::new())),
+            USUALLY_QUIET + AFTERWARDS
+        );
+        let told = Duration::from_secs(40);
+        assert_eq!(quiet(of(TIMEOUT, "40000")), told + AFTERWARDS);
+        assert_eq!(quiet(of(TIMEOUT, "1")), USUAL + AFTERWARDS);
+        assert_eq!(quiet(of(TIMEOUT, "99999999999")), LONGEST + AFTERWARDS);
         let proxied = of(PROXY, "http://proxy.example.com:3128/").unwrap();
         assert_eq!(proxied.proxy.unwrap().to_string(), "proxy.example.com:3128");
         assert_eq!(

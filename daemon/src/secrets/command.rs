@@ -17,6 +17,7 @@ use zeroize::Zeroizing;
 
 use super::{MAX_SECRET, Person, SecretError, SecretSource};
 use crate::escape::Escaped;
+use crate::upstream::Egress;
 
 /// What a program that fetches a secret may know: enough for `pass`, `gpg`, `secret-tool` and `systemd-creds`.
 const KEPT_VARIABLES: [&str; 14] = [
@@ -94,8 +95,9 @@ fn start(argv: &[Box<str>], source: &SecretSource) -> io::Result<Child> {
         .filter_map(|name| Some((*name, variable(name, source.person.as_ref())?)));
     let proxies = source
         .egress
-        .iter()
-        .flat_map(|egress| PROXY_VARIABLES.map(|name| (name, egress.to_string())));
+        .and_then(Egress::as_proxy)
+        .into_iter()
+        .flat_map(|proxy| PROXY_VARIABLES.map(|name| (name, proxy.clone())));
     Command::new(&**program)
         .args(arguments.iter().map(|word| &**word))
         .env_clear()

@@ -429,8 +429,15 @@ async fn a_command_of_a_daemon_without_a_network_is_told_of_the_relay() {
         shown.expect("printed"),
         ["http://127.0.0.1:3128"; 4].join("|")
     );
-    let shown = read(&command(&["sh", "-c", script]), &source()).await;
-    assert_eq!(shown.expect("printed"), "|||");
+    // No program knows a proxy behind a Unix socket.
+    let unix = SecretSource {
+        egress: Egress::parse("/run/tokend/egress.sock").ok(),
+        ..source()
+    };
+    for without in [unix, source()] {
+        let shown = read(&command(&["sh", "-c", script]), &without).await;
+        assert_eq!(shown.expect("printed"), "|||");
+    }
 }
 
 #[tokio::test]

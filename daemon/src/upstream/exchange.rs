@@ -57,18 +57,16 @@ impl Exchange {
             reqwest::Request::try_from(request).map_err(|error| Failure::NotSent(chain(&error)))?;
         ways::may_leave(request.url()).map_err(Failure::NotSent)?;
         let target = relay::target(request.url());
-        let is_plain = request.url().scheme() == "http";
-        if let (Some(relay), Some(target), true) = (&way.relay, &target, is_plain) {
+        let relay = way.relay.as_ref();
+        let is_handed = relay.is_some_and(|relay| relay.is_handed(request.url()));
+        if let (Some(relay), Some(target), true) = (relay, &target, is_handed) {
             relay.is_there(target).await.map_err(Failure::NotSent)?;
         }
-        let mut response = match way.client.execute(request).await {
+        let mut response = match way.execute(request).await {
             Ok(response) => response,
             Err(error) => return Err(way.failed(&error, target).await),
         };
-        if way.relay.is_some()
-            && is_plain
-            && let Some(kind) = relay::told_by(&response)
-        {
+        if is_handed && let Some(kind) = relay::told_by(&response) {
             let said = relay::said(response).await;
             return Err(match kind.is_before_sending() {
                 true => Failure::NotSent(said),

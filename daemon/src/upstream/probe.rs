@@ -55,7 +55,8 @@ impl Prober {
             // Without TLS what is made here would end at the relay.
             return relay.reach(target).await;
         }
-        let words = match way.client.head(parsed).send().await {
+        let request = reqwest::Request::new(reqwest::Method::HEAD, parsed);
+        let words = match way.execute(request).await {
             Err(error) if is_connected(&error) => return Ok(()),
             Err(error) => match relayed {
                 Some((relay, target)) => relay.explain(&target, &error).await,

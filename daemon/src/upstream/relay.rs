@@ -1,11 +1,13 @@
 //! The daemon's side of the egress relay: where there is one, every connection goes through it.
 //!
 //! Owns where the relay is, what it is told, and the words for what went wrong behind it or with it. Whoever reads them learns the same as
-//! without a relay. Must never take an answer of a provider for one of the relay.
+//! without a relay. Must never take an answer of a provider for one of the relay. At a TCP address the HTTP library takes it for a proxy; to a
+//! Unix socket `bridge` makes the tunnels, for http:// addresses too.
 
 use std::env::{self, VarError};
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use http::header::{HeaderMap, HeaderValue};
@@ -13,9 +15,10 @@ use tokend_config::Http;
 use url::Url;
 
 use super::ClientError;
+use super::bridge::{self, Bridge};
 use super::exchange::{chain, client_error};
 use super::ways::Hop;
-use crate::egress::{FAILURE, Kind, PATIENCE, PROXY, REACH, STATUS, TARGET};
+use crate::egress::{At, FAILURE, Kind, PATIENCE, PROXY, REACH, STATUS, TARGET, TIMEOUT};
 
 /// Names the relay's address.
 const VARIABLE: &str = "TOKEND_EGRESS";
@@ -24,14 +27,17 @@ const QUESTION: Duration = Duration::from_secs(1);
 /// How much of what it says is read.
 const LONGEST: usize = 4096;
 
-/// Where a relay listens.
+/// Where a relay listens. A process is told of one, when it starts, and for as long as it lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Egress(SocketAddr);
+pub(crate) enum Egress {
+    Tcp(SocketAddr),
+    Unix(&'static Path),
+}
 
 /// The variable does not name a relay.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "TOKEND_EGRESS={0:?} is no loopback address with a port, such as 127.0.0.1:3128; leave it out to connect without a relay"
+    "TOKEND_EGRESS={0:?} is neither the whole path of a Unix socket, such as /run/tokend/egress.sock, nor a loopback address with a port, such as 127.0.0.1:3128; leave it out to connect without a relay"
 )]
 pub(crate) struct NoEgress(String);
 
@@ -50,18 +56,34 @@ impl Egress {
     }
 
     pub(crate) fn parse(text: &str) -> Result<Self, NoEgress> {
-        let address: Option<SocketAddr> = text.parse().ok();
-        address
-            .filter(|address| address.ip().is_loopback() && address.port() != 0)
-            .map(Self)
-            .ok_or_else(|| NoEgress(text.to_owned()))
+        match At::parse(text) {
+            Ok(At::Tcp(address)) if address.port() != 0 => Ok(Self::Tcp(address)),
+            Ok(At::Unix(path)) => Ok(Self::Unix(Box::leak(path.into_boxed_path()))),
+            Ok(At::Tcp(_)) | Err(_) => Err(NoEgress(text.to_owned())),
+        }
+    }
+
+    /// As programs are told of a proxy; `None` where they could not use it.
+    pub(crate) fn as_proxy(self) -> Option<String> {
+        match self {
+            Self::Tcp(address) => Some(format!("http://{address}")),
+            Self::Unix(_) => None,
+        }
+    }
+
+    /// What stands in front of the path where the relay itself is asked.
+    fn base(self) -> String {
+        self.as_proxy().unwrap_or_else(|| "http://relay".to_owned())
     }
 }
 
-/// As proxies are written.
+/// As it was named.
 impl fmt::Display for Egress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}", self.0)
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => path.display().fmt(f),
+        }
     }
 }
 
@@ -75,6 +97,8 @@ pub(super) struct Relay {
     told: HeaderMap,
     /// How long connecting may take.
     patience: Duration,
+    /// What makes tunnels to a Unix socket.
+    bridge: Option<Bridge>,
 }
 
 impl Relay {
@@ -90,31 +114,51 @@ impl Relay {
     fn new(at: Egress, http: &Http, hop: Option<&Hop>) -> Result<Self, ClientError> {
         let mut told = HeaderMap::new();
         told.insert(PATIENCE, HeaderValue::from(ms(http.connect_timeout)));
+        told.insert(TIMEOUT, HeaderValue::from(ms(http.timeout)));
         if let Some(hop) = hop {
             let url = &hop.proxy.url;
             let value = HeaderValue::from_str(url.as_str()).ok();
             let value = value.filter(|_| url.scheme() == "http");
             told.insert(PROXY, value.ok_or(ClientError::ProxyBehindRelay)?);
         }
-        let client = reqwest::Client::builder()
+        let mut builder = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .http1_only()
             .pool_max_idle_per_host(0)
-            .no_proxy()
-            .build()
-            .map_err(|error| client_error(&error))?;
+            .no_proxy();
+        let bridge = match at {
+            Egress::Tcp(_) => None,
+            Egress::Unix(path) => {
+                builder = builder.unix_socket(path);
+                let bridge = Bridge::new(path, told.clone(), hop.cloned());
+                Some(bridge.map_err(|why| ClientError::Bridge {
+                    directory: env::temp_dir().display().to_string(),
+                    why,
+                })?)
+            }
+        };
+        let client = builder.build().map_err(|error| client_error(&error))?;
         Ok(Self {
             at,
             client,
             told,
             patience: http.connect_timeout,
+            bridge,
         })
     }
 
-    /// What sends every connection to the relay, with what the configured proxy behind it shall know of us.
-    pub(super) fn proxy(&self, hop: Option<&Hop>) -> Result<reqwest::Proxy, ClientError> {
-        let url = Url::parse(&self.at.to_string());
+    /// Has every connection go to the relay, with what the configured proxy behind it shall know of us.
+    pub(super) fn lead(
+        &self,
+        builder: reqwest::ClientBuilder,
+        hop: Option<&Hop>,
+    ) -> Result<reqwest::ClientBuilder, ClientError> {
+        if let Some(bridge) = &self.bridge {
+            let builder = builder.no_proxy().unix_socket(bridge.path());
+            return Ok(builder.connector_layer(bridge.clone()));
+        }
+        let url = Url::parse(&self.at.base());
         let url = url.map_err(|error| ClientError::Client(error.to_string()))?;
         let hop = hop.cloned();
         let proxy = reqwest::Proxy::custom(move |_| {
@@ -123,7 +167,13 @@ impl Relay {
                     .map_or_else(|| url.clone(), |hop| hop.signed(&url)),
             )
         });
-        Ok(proxy.headers(self.told.clone()))
+        Ok(builder.proxy(proxy.headers(self.told.clone())))
+    }
+
+    /// Whether a request for this address is handed to the relay itself. Else it goes through a tunnel, and what is answered is the
+    /// provider's word.
+    pub(super) fn is_handed(&self, url: &Url) -> bool {
+        self.bridge.is_none() && url.scheme() == "http"
     }
 
     /// Whether the relay answers at all. A request for an `http://` address is handed to it whole: before that it is known to be there, or
@@ -135,6 +185,9 @@ impl Relay {
     /// Why no connection to a target came to stand, after one was tried. The relay is asked: what makes tunnels knows only that there
     /// is none.
     pub(super) async fn explain(&self, target: &str, error: &reqwest::Error) -> String {
+        if let Some(words) = bridge::told(error) {
+            return words.to_owned();
+        }
         match self.ask(FAILURE, target, QUESTION).await {
             Ok(Answer {
                 is_good: true,
@@ -153,33 +206,51 @@ impl Relay {
         }
     }
 
-    /// What the relay says; or that it says nothing.
+    /// What the relay says; or that it says nothing, or does nothing for us.
     async fn ask(&self, what: &str, target: &str, patience: Duration) -> Result<Answer, String> {
         let asking = self
             .client
-            .get(format!("{}{what}", self.at))
+            .get(format!("{}{what}", self.at.base()))
             .headers(self.told.clone())
             .header(TARGET, target)
             .timeout(patience)
             .send();
         match asking.await {
-            Ok(response) => Ok(Answer {
-                is_good: response.status().is_success(),
-                said: said(response).await,
-            }),
+            Ok(response) => {
+                let is_good = response.status().is_success();
+                let is_full = told_by(&response) == Some(Kind::Full);
+                let said = said(response).await;
+                match is_full {
+                    true => Err(full(&self.at, &said)),
+                    false => Ok(Answer { is_good, said }),
+                }
+            }
             Err(error) => {
                 let how = match error.is_timeout() {
                     true => "does not answer",
                     false => "is not there",
                 };
-                let why = chain(&error);
-                Err(format!(
-                    "the egress relay at {} {how} ({why}); look at: systemctl status tokend-egress.socket tokend-egress.service",
-                    self.at.0
-                ))
+                Err(absent(&self.at, how, &chain(&error)))
             }
         }
     }
+}
+
+/// That the relay is of no use, and where to look.
+pub(super) fn absent(at: &dyn fmt::Display, how: &str, why: &str) -> String {
+    let at = at.to_string();
+    let advice = match at.starts_with('/') {
+        true => format!("see whether `tokend egress --listen {at}` runs, and what it logs"),
+        false => "look at: systemctl status tokend-egress.socket tokend-egress.service".to_owned(),
+    };
+    format!("the egress relay at {at} {how} ({why}); {advice}")
+}
+
+/// That the relay has no place for us.
+pub(super) fn full(at: &dyn fmt::Display, why: &str) -> String {
+    format!(
+        "the egress relay at {at} has no free place ({why}); nothing was sent, and it is tried again; see who holds the connections: its log, and ss -xtnp"
+    )
 }
 
 struct Answer {

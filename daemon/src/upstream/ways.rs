@@ -9,10 +9,14 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokend_config::{Http, Proxy, Route, SecretRef, is_this_machine};
 use url::Url;
+use zeroize::Zeroizing;
 
+use super::bridge::Heading;
 use super::exchange::{chain, client_error};
 use super::relay::Relay;
 use super::{ClientError, Egress};
@@ -27,6 +31,21 @@ pub(super) struct Way {
     pub(super) client: reqwest::Client,
     pub(super) relay: Option<Relay>,
     pub(super) hop: Option<Hop>,
+}
+
+impl Way {
+    /// Sends a request, once.
+    pub(super) async fn execute(
+        &self,
+        request: reqwest::Request,
+    ) -> Result<reqwest::Response, reqwest::Error> {
+        let heading = Heading::to(request.url());
+        let sending = self.client.execute(request);
+        match heading {
+            Some(heading) => heading.of(sending).await,
+            None => sending.await,
+        }
+    }
 }
 
 /// A proxy, with the password that was fetched for it last.
@@ -73,6 +92,15 @@ impl Hop {
             let _set = url.set_password(Some(&encoded(password)));
         }
         url
+    }
+
+    /// The same for whoever speaks to the proxy without that library.
+    pub(super) fn authorization(&self) -> Option<String> {
+        let username = self.proxy.username.as_ref()?;
+        let password = self.password.load();
+        let password = password.as_ref().map_or("", |it| it.expose_secret());
+        let pair = Zeroizing::new(format!("{username}:{password}"));
+        Some(format!("Basic {}", STANDARD.encode(&*pair)))
     }
 
     /// A failure on this way, in words that name the proxy and what can be done about it.
@@ -206,7 +234,7 @@ fn builder(
         .timeout(http.timeout);
     builder = match (relay, hop) {
         // Which goes through the configured proxy in its turn.
-        (Some(relay), hop) => builder.proxy(relay.proxy(hop)?),
+        (Some(relay), hop) => relay.lead(builder, hop)?,
         (None, Some(hop)) => {
             let hop = hop.clone();
             builder.proxy(reqwest::Proxy::custom(move |_| {

@@ -1,28 +1,35 @@
-//! A daemon whose connections go through a relay, `tokend egress`: providers behind TLS, and relays that die.
+//! A daemon whose connections go through a relay, `tokend egress`: providers behind TLS, relays that die, and others who connect to one.
 
 use std::{
     fs::{self, File},
     io::{Read as _, Write as _},
-    path::PathBuf,
+    net::TcpListener,
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::Arc,
+    thread,
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::{
+    process::{Pid, Resource, Rlimit, Signal, Uid, geteuid, getrlimit, kill_process, setrlimit},
+    thread::set_thread_res_uid,
+};
 use rustls::{ServerConnection, StreamOwned};
 use tokend_tests::{
     clock::{PATIENCE, wait_for, wait_until},
+    demand::{carried_out, root},
     hostile::tls::{authority, provider, server},
 };
 
 use crate::{
     raw::Raw,
-    scene::{FAST, Scene},
+    scene::{FAST, Scene, WELL},
 };
 
 const TRUSTING: &str = "[http]\ntimeout = \"20s\"\nextra_ca = \"ca.pem\"\n";
 
-/// A relay on a port of its own choosing, or on the one of another that is gone.
+/// A relay that was started by hand.
 struct Relay {
     child: Child,
     log: PathBuf,
@@ -30,10 +37,12 @@ struct Relay {
 }
 
 impl Relay {
-    fn start(scene: &Scene, at: &str) -> Self {
+    fn start(scene: &Scene, options: &[&str]) -> Self {
         let log = scene.site.path().join("relay.log");
         let child = Command::new(&scene.site.binaries().tokend)
-            .args(["egress", "--listen", at])
+            .arg("egress")
+            .args(options)
+            .env("RUNTIME_DIRECTORY", scene.site.path())
             .env_remove("NOTIFY_SOCKET")
             .env_remove("LISTEN_FDS")
             .env("TOKEND_LOG", "trace")
@@ -74,11 +83,15 @@ impl Drop for Relay {
     }
 }
 
-/// A scene with a relay in front of its daemon.
+/// A scene with a relay in front of its daemon, on the socket that is usual.
 fn relayed(accounts: &[(&str, String)], authority_pem: &str) -> (Scene, Relay) {
+    relayed_at(&[], accounts, authority_pem)
+}
+
+fn relayed_at(options: &[&str], accounts: &[(&str, String)], pem: &str) -> (Scene, Relay) {
     let mut scene = Scene::new(TRUSTING, FAST, accounts);
-    fs::write(scene.site.path().join("ca.pem"), authority_pem).unwrap();
-    let relay = Relay::start(&scene, "127.0.0.1:0");
+    fs::write(scene.site.path().join("ca.pem"), pem).unwrap();
+    let relay = Relay::start(&scene, options);
     scene.site = scene
         .site
         .with_variable("TOKEND_EGRESS", relay.address.clone());
@@ -87,6 +100,12 @@ fn relayed(accounts: &[(&str, String)], authority_pem: &str) -> (Scene, Relay) {
 
 #[test]
 fn providers_behind_tls_are_believed_or_not_as_without_a_relay() {
+    for options in [&[][..], &["--listen", "127.0.0.1:0", "--any-local-user"]] {
+        believed_or_not(options);
+    }
+}
+
+fn believed_or_not(options: &[&str]) {
     let (ours, theirs) = (authority("ours"), authority("theirs"));
     let believed = provider("localhost", &ours, |_| {});
     let unbelieved = provider("localhost", &theirs, |_| {});
@@ -94,7 +113,7 @@ fn providers_behind_tls_are_believed_or_not_as_without_a_relay() {
         ("believed", believed.https()),
         ("unbelieved", unbelieved.https()),
     ];
-    let (scene, relay) = relayed(&accounts, &ours.pem());
+    let (scene, relay) = relayed_at(options, &accounts, &ours.pem());
     let _daemon = scene.site.start().unwrap();
     assert_eq!(scene.site.get("believed").unwrap(), "good");
     let said = scene.site.tokenctl(&["get", "unbelieved"]).unwrap();
@@ -107,7 +126,8 @@ fn providers_behind_tls_are_believed_or_not_as_without_a_relay() {
     // Its provider is spoken to without TLS, so what is said passes the relay in the clear.
     scene.well();
     let log = relay.said();
-    let account = &scene.sim.accounts()[0];
+    let accounts = scene.sim.accounts();
+    let account = accounts.first().unwrap();
     let token = scene.site.get("well").unwrap();
     for secret in [
         account.password.as_deref().unwrap(),
@@ -138,7 +158,7 @@ fn a_relay_that_dies_in_a_tunnel_leaves_the_attempt_in_doubt_and_the_next_finds_
     });
     let (scene, relay) = relayed(&[("silent", asked.https())], &ours.pem());
     let _daemon = scene.site.start().unwrap();
-    let waiting = std::thread::scope(|scope| {
+    let waiting = thread::scope(|scope| {
         let getting = scope.spawn(|| scene.site.tokenctl(&["get", "silent"]).unwrap());
         wait_until("the request", PATIENCE, || asked.requests() == 1).unwrap();
         relay.signal(Signal::KILL);
@@ -159,7 +179,7 @@ fn a_relay_that_dies_in_a_tunnel_leaves_the_attempt_in_doubt_and_the_next_finds_
     assert!(said.err.contains(&absent), "{said:?}");
     let address = relay.address.clone();
     drop(relay);
-    let _next = Relay::start(&scene, &address);
+    let _next = Relay::start(&scene, &["--listen", &address]);
     scene.well();
 }
 
@@ -184,7 +204,7 @@ fn a_relay_finishes_what_it_carries_and_cannot_be_looked_into() {
     });
     let (scene, mut relay) = relayed(&[("slow", slow.https())], &ours.pem());
     let _daemon = scene.site.start().unwrap();
-    let token = std::thread::scope(|scope| {
+    let token = thread::scope(|scope| {
         let getting = scope.spawn(|| scene.site.get("slow").unwrap());
         wait_until("the request", PATIENCE, || slow.requests() == 1).unwrap();
         let pid = relay.child.id();
@@ -229,19 +249,211 @@ fn a_relay_or_a_daemon_that_was_told_nonsense_says_so() {
             String::from_utf8(output.stderr).unwrap(),
         )
     };
-    let (code, told) = said(&["egress"], "");
-    assert_eq!(code, Some(64), "{told}");
-    assert!(told.contains("--listen"), "{told}");
-    let (code, told) = said(&["egress", "--listen", "0.0.0.0:3128"], "");
-    assert_eq!(code, Some(64), "{told}");
-    assert!(told.contains("other machines"), "{told}");
+    for (options, word) in [
+        (&["--listen", "0.0.0.0:3128"][..], "other machines"),
+        (&["--listen", "127.0.0.1:0"], "--any-local-user"),
+        (&["--listen", "egress.sock"], "the whole path"),
+        (&["--user", "nobody-has-this-name"], "there is no such user"),
+    ] {
+        let (code, told) = said(&[&["egress"], options].concat(), "");
+        assert_eq!(code, Some(64), "{told}");
+        assert!(told.contains(word), "{told}");
+    }
     let configuration = scene.site.configuration().display().to_string();
     for (command, ended) in [("run", 64), ("check", 78)] {
         let (code, told) = said(&[command, "--config", &configuration], "far.example:3128");
         assert_eq!(code, Some(ended), "{told}");
         assert!(
-            told.contains("TOKEND_EGRESS") && told.contains("loopback"),
+            told.contains("TOKEND_EGRESS") && told.contains("loopback") && told.contains("socket"),
             "{told}"
         );
     }
+}
+
+/// A user whom a relay is told to serve.
+const NAMED: u32 = 65_533;
+
+/// How often the provider of the account that is well was asked.
+fn asked(scene: &Scene) -> usize {
+    let log = scene.sim.log(WELL);
+    log.logins() + log.refreshes()
+}
+
+/// What `what` gives as another user.
+fn as_user<T: Send>(user: u32, what: impl FnOnce() -> T + Send) -> T {
+    thread::scope(|scope| {
+        let as_other = scope.spawn(|| {
+            let user = Uid::from_raw(user);
+            // Of this thread alone, which ends here.
+            set_thread_res_uid(user, user, user).unwrap();
+            what()
+        });
+        as_other.join().unwrap()
+    })
+}
+
+fn ask(relay: &str, target: impl std::fmt::Display) -> UnixStream {
+    let mut stream = UnixStream::connect(relay).unwrap();
+    let head = format!("CONNECT {target} HTTP/1.1\r\nhost: x\r\n\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    stream
+}
+
+/// The first bytes of an answer, or all of it where it ends.
+fn answered(mut stream: &UnixStream) -> String {
+    let mut text = [0; 4096];
+    let count = stream.read(&mut text).unwrap();
+    String::from_utf8_lossy(text.get(..count).unwrap()).into_owned()
+}
+
+#[test]
+fn a_relay_by_hand_serves_its_user_and_whom_it_was_told_and_nobody_else() {
+    if !carried_out("who may use a relay", root()) {
+        return;
+    }
+    const STRANGER: u32 = 65_532;
+    let scene = Scene::new("", FAST, &[]);
+    let open = |path: &Path| {
+        use std::os::unix::fs::PermissionsExt as _;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    open(scene.site.path());
+    let target = TcpListener::bind("127.0.0.1:0").unwrap();
+    let target = target.local_addr().unwrap();
+    let alone = Relay::start(&scene, &[]);
+    for user in [NAMED, STRANGER] {
+        let refused = as_user(user, || UnixStream::connect(&alone.address)).unwrap_err();
+        assert_eq!(refused.kind(), std::io::ErrorKind::PermissionDenied);
+    }
+    assert!(answered(&ask(&alone.address, target)).starts_with("HTTP/1.1 200 "));
+    drop(alone);
+    let relay = Relay::start(&scene, &["--user", &NAMED.to_string()]);
+    for user in [0, NAMED] {
+        let said = as_user(user, || answered(&ask(&relay.address, target)));
+        assert!(said.starts_with("HTTP/1.1 200 "), "{user}: {said}");
+    }
+    let why = format!(
+        "user {STRANGER} may not use it; if that is meant, start it with --user {STRANGER}"
+    );
+    for _ in 0..100 {
+        let said = as_user(STRANGER, || answered(&ask(&relay.address, target)));
+        assert!(
+            said.starts_with("HTTP/1.1 502 ") && said.contains(&why),
+            "{said}"
+        );
+    }
+    let lines = relay.said().matches(&why).count();
+    assert!((1..=31).contains(&lines), "{lines} lines");
+}
+
+#[test]
+fn one_user_who_takes_all_their_places_is_named_and_stops_nobody_else() {
+    if !carried_out("places of another user", root()) {
+        return;
+    }
+    let most = getrlimit(Resource::Nofile).maximum;
+    let raised = Rlimit {
+        current: most,
+        maximum: most,
+    };
+    setrlimit(Resource::Nofile, raised).unwrap();
+    let (scene, relay) = relayed_at(
+        &["--user", &NAMED.to_string()],
+        &[],
+        &authority("ours").pem(),
+    );
+    let _daemon = scene.site.start().unwrap();
+    scene.well();
+    let before = asked(&scene);
+    let target = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = target.local_addr().unwrap();
+    let mut held = Vec::new();
+    let last = loop {
+        let tunnel = ask(&relay.address, at);
+        let said = answered(&tunnel);
+        if !said.starts_with("HTTP/1.1 200 ") {
+            break said;
+        }
+        held.push((tunnel, target.accept().unwrap()));
+    };
+    let own = geteuid().as_raw();
+    let full = format!(
+        "user {own} has {}, which is all that one user may have",
+        held.len()
+    );
+    assert!(
+        last.starts_with("HTTP/1.1 503 ") && last.contains(&full),
+        "{last}"
+    );
+    assert!(held.len() <= 1024, "{}", held.len());
+    assert!(
+        relay
+            .said()
+            .contains(&format!("no free place for a connection: {full}"))
+    );
+    // The daemon is of the same user.
+    let named = format!(
+        "the egress relay at {} has no free place ({full})",
+        relay.address
+    );
+    let said = scene.site.tokenctl(&["refresh", WELL]).unwrap();
+    assert!(
+        said.code == Some(75) && said.err.contains(&named),
+        "{said:?}"
+    );
+    let status = scene.site.tokenctl(&["status", WELL, "--json"]).unwrap();
+    assert!(status.out.contains(&named), "{status:?}");
+    let doctor = scene.site.tokenctl(&["doctor"]).unwrap();
+    assert!(doctor.out.contains(&named), "{doctor:?}");
+    assert_eq!(asked(&scene), before, "nothing was sent");
+    let said = as_user(NAMED, || answered(&ask(&relay.address, at)));
+    assert!(said.starts_with("HTTP/1.1 200 "), "{said}");
+    held.truncate(held.len() - 10);
+    wait_until("a place", PATIENCE, || {
+        scene.site.tokenctl(&["refresh", WELL]).unwrap().code == Some(0)
+    })
+    .unwrap();
+}
+
+#[test]
+fn what_can_be_read_goes_through_no_relay_of_another_user() {
+    if !carried_out("a relay of another user", root()) {
+        return;
+    }
+    const OTHER: u32 = 65_533;
+    let ours = authority("ours");
+    let safe = provider("localhost", &ours, |_| {});
+    let mut scene = Scene::new(TRUSTING, FAST, &[("safe", safe.https())]);
+    fs::write(scene.site.path().join("ca.pem"), ours.pem()).unwrap();
+    let theirs = scene.site.path().join("theirs");
+    fs::create_dir(&theirs).unwrap();
+    std::os::unix::fs::chown(&theirs, Some(OTHER), None).unwrap();
+    let socket = theirs.join("egress.sock");
+    let listener = as_user(OTHER, || std::os::unix::net::UnixListener::bind(&socket)).unwrap();
+    let own = Relay::start(&scene, &[]);
+    let address = own.address.clone();
+    // Whoever it is that runs it, it passes everything on.
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (near, far) = (stream.unwrap(), UnixStream::connect(&address).unwrap());
+            let back = (far.try_clone().unwrap(), near.try_clone().unwrap());
+            for (mut from, mut to) in [(near, far), back] {
+                thread::spawn(move || {
+                    drop(std::io::copy(&mut from, &mut to));
+                    drop(to.shutdown(std::net::Shutdown::Write));
+                });
+            }
+        }
+    });
+    let text = socket.display().to_string();
+    scene.site = scene.site.with_variable("TOKEND_EGRESS", text.clone());
+    let _daemon = scene.site.start().unwrap();
+    assert_eq!(scene.site.get("safe").unwrap(), "good");
+    let said = scene.site.tokenctl(&["get", WELL]).unwrap();
+    let refused = format!("the egress relay at {text} is run by user {OTHER}, who could read");
+    assert!(
+        said.code == Some(75) && said.err.contains(&refused),
+        "{said:?}"
+    );
+    assert_eq!(asked(&scene), 0);
 }

@@ -1,10 +1,13 @@
 //! Attempts through a relay, compared with the same without one: the same is known of whether the request left, in the same words.
 
+use std::sync::Arc;
+
+use tempfile::TempDir;
 use tokend_config::Route;
 use tokend_engine::{Answer, Kind};
 use tokend_store::Credential;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 
 use super::*;
 use crate::clock::Clock;
@@ -40,7 +43,18 @@ async fn attempt(base_url: &str, egress: Option<Egress>) -> Outcome {
 }
 
 async fn relay() -> Option<Egress> {
-    Some(Egress(crate::egress::start(100).await))
+    Some(Egress::Tcp(crate::egress::start(100).await))
+}
+
+/// The same on a Unix socket.
+fn relay_in(dir: &TempDir) -> Option<Egress> {
+    let path = dir.path().join("egress.sock");
+    crate::egress::start_at(&path, 100);
+    Egress::parse(path.to_str().unwrap()).ok()
+}
+
+fn dir() -> TempDir {
+    tempfile::tempdir().unwrap()
 }
 
 /// A relay that answers this to the first it is asked, and is gone.
@@ -54,42 +68,45 @@ async fn dying(answer: &'static str) -> Option<Egress> {
         let _some = stream.read(&mut head).await;
         let _gone = stream.write_all(answer.as_bytes()).await;
     }));
-    Some(Egress(at))
+    Some(Egress::Tcp(at))
 }
 
 #[tokio::test]
 async fn a_grant_comes_through() {
-    let provider = Provider::start().await;
-    let outcome = attempt(&provider.base_url, relay().await).await;
-    assert!(matches!(outcome.answer, Answer::Granted(_)), "{outcome:?}");
-    let direct = attempt(&provider.base_url, None).await;
-    assert!(matches!(direct.answer, Answer::Granted(_)), "{direct:?}");
+    let (provider, dir) = (Provider::start().await, dir());
+    for egress in [relay().await, relay_in(&dir), None] {
+        let outcome = attempt(&provider.base_url, egress).await;
+        assert!(matches!(outcome.answer, Answer::Granted(_)), "{outcome:?}");
+    }
     let sorted = |text: &str| {
         let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
         lines.sort_unstable();
         lines
     };
     let seen = provider.seen();
-    assert_eq!(
-        sorted(&seen[0]),
-        sorted(&seen[1]),
-        "the provider sees no difference"
-    );
+    for through in &seen[..2] {
+        let (through, direct) = (sorted(through), sorted(&seen[2]));
+        assert_eq!(through, direct, "the provider sees no difference");
+    }
 }
 
 #[tokio::test]
 async fn what_was_not_reached_is_told_as_it_is_without_a_relay() {
-    let relay = relay().await;
+    let (tcp, dir) = (relay().await, dir());
+    let unix = relay_in(&dir);
     for url in [
         "http://127.0.0.1:1",
         "https://127.0.0.1:1",
         "https://[::1]:1",
         "https://no-such-host.invalid",
     ] {
-        let (through, direct) = (attempt(url, relay).await, attempt(url, None).await);
-        assert_eq!(through.answer, Answer::NotSent, "{url}: {through:?}");
+        let direct = attempt(url, None).await;
         assert_eq!(direct.answer, Answer::NotSent, "{url}: {direct:?}");
-        assert_eq!(through.told, direct.told, "{url}");
+        for relay in [tcp, unix] {
+            let through = attempt(url, relay).await;
+            assert_eq!(through.answer, Answer::NotSent, "{url}: {through:?}");
+            assert_eq!(through.told, direct.told, "{url}");
+        }
     }
 }
 
@@ -97,20 +114,30 @@ async fn what_was_not_reached_is_told_as_it_is_without_a_relay() {
 async fn without_a_whole_answer_the_outcome_is_in_doubt_behind_a_relay_too() {
     let nonsense = Act::Say("nonsense\r\n\r\n".to_owned());
     for act in Act::without_a_whole_answer().into_iter().chain([nonsense]) {
-        let provider = Provider::start().await;
-        let what = format!("{act:?}");
-        provider.then(act);
-        let outcome = attempt(&provider.base_url, relay().await).await;
-        assert_eq!(outcome.answer, Answer::MaybeSent, "{what}: {outcome:?}");
-        assert!(provider.seen().len() <= 1, "{what}");
+        each_is_in_doubt(act, relay().await).await;
     }
+    let (dir, nonsense) = (dir(), Act::Say("nonsense\r\n\r\n".to_owned()));
+    let unix = relay_in(&dir);
+    for act in Act::without_a_whole_answer().into_iter().chain([nonsense]) {
+        each_is_in_doubt(act, unix).await;
+    }
+}
+
+async fn each_is_in_doubt(act: Act, egress: Option<Egress>) {
+    let provider = Provider::start().await;
+    let what = format!("{act:?}");
+    provider.then(act);
+    let outcome = attempt(&provider.base_url, egress).await;
+    assert_eq!(outcome.answer, Answer::MaybeSent, "{what}: {outcome:?}");
+    assert!(provider.seen().len() <= 1, "{what}");
 }
 
 #[tokio::test]
 async fn a_provider_cannot_pass_for_the_relay() {
     let provider = Provider::start().await;
     let lie = "HTTP/1.1 502 Bad Gateway\r\nproxy-status: tokend-egress; error=connection_refused\r\ncontent-length: 0\r\n\r\n";
-    for egress in [relay().await, None] {
+    let dir = dir();
+    for egress in [relay().await, relay_in(&dir), None] {
         provider.then(Act::Say(lie.to_owned()));
         let outcome = attempt(&provider.base_url, egress).await;
         assert_ne!(outcome.answer, Answer::NotSent, "{outcome:?}");
@@ -129,6 +156,125 @@ async fn a_relay_that_is_not_there_is_named() {
                 && told.contains("refused")
                 && told.contains("systemctl status tokend-egress"),
             "{told}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_unix_socket_without_a_relay_is_named_with_what_starts_one() {
+    let dir = dir();
+    let path = dir.path().join("egress.sock");
+    let egress = Egress::parse(path.to_str().unwrap()).ok();
+    let named = format!("the egress relay at {} ", path.display());
+    let advice = format!(
+        "see whether `tokend egress --listen {}` runs",
+        path.display()
+    );
+    let asked = |how: &'static str| {
+        let (named, advice) = (named.clone(), advice.clone());
+        async move {
+            for url in ["http://127.0.0.1:2", "https://127.0.0.1:2"] {
+                let outcome = attempt(url, egress).await;
+                assert_eq!(outcome.answer, Answer::NotSent, "{outcome:?}");
+                let told = outcome.told.unwrap();
+                assert!(
+                    told.starts_with(&named) && told.contains(how) && told.contains(&advice),
+                    "{told}"
+                );
+            }
+        }
+    };
+    asked("is not there (").await;
+    // Connections to it stand, since the kernel makes them, and nobody reads what comes.
+    let stalled = UnixListener::bind(&path).unwrap();
+    asked("does not answer (").await;
+    drop(stalled);
+    asked("is not there (").await;
+    // One that hangs up before there is a tunnel.
+    std::fs::remove_file(&path).unwrap();
+    let listener = UnixListener::bind(&path).unwrap();
+    let hanging_up = tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _some = stream.read(&mut [0; 4096]).await;
+        }
+    });
+    asked("").await;
+    hanging_up.abort();
+}
+
+#[tokio::test]
+async fn a_full_relay_is_named_and_nothing_was_sent() {
+    let dir = dir();
+    let path = dir.path().join("egress.sock");
+    crate::egress::start_at(&path, 1);
+    let unix = Egress::parse(path.to_str().unwrap()).unwrap();
+    let tcp = Egress::Tcp(crate::egress::start(1).await);
+    let provider = Provider::start().await;
+    let target = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let ask = format!(
+        "CONNECT {} HTTP/1.1\r\nhost: x\r\n\r\n",
+        target.local_addr().unwrap()
+    );
+    let mut held = tokio::net::UnixStream::connect(&path).await.unwrap();
+    held.write_all(ask.as_bytes()).await.unwrap();
+    let Egress::Tcp(address) = tcp else {
+        unreachable!()
+    };
+    let mut also_held = tokio::net::TcpStream::connect(address).await.unwrap();
+    also_held.write_all(ask.as_bytes()).await.unwrap();
+    let _carried = [
+        soon(target.accept()).await.unwrap(),
+        soon(target.accept()).await.unwrap(),
+    ];
+    for egress in [unix, tcp] {
+        for url in [
+            provider.base_url.clone(),
+            provider.base_url.replace("http:", "https:"),
+        ] {
+            let outcome = attempt(&url, Some(egress)).await;
+            assert_eq!(outcome.answer, Answer::NotSent, "{outcome:?}");
+            let told = outcome.told.unwrap();
+            let full = format!("the egress relay at {egress} has no free place (");
+            assert!(told.starts_with(&full), "{told}");
+            let site = site(&url);
+            let prober = upstream(&site, Some(egress)).prober().await.unwrap();
+            let probed = soon(prober.probe(&Route::Inherited, &url)).await;
+            assert!(probed.unwrap_err().starts_with(&full), "{url}");
+        }
+    }
+    assert_eq!(provider.seen(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn connections_through_a_unix_socket_are_not_mixed_up() {
+    let dir = dir();
+    let egress = relay_in(&dir);
+    let mut all = Vec::new();
+    for number in 0..20 {
+        let provider = Provider::start().await;
+        let scope = format!("scope-of-{number}");
+        let site = site(&provider.base_url);
+        let text = std::fs::read_to_string(site.path().join("tokend.toml")).unwrap();
+        site.write(&format!("{text}scope = \"{scope}\"\n"));
+        all.push((provider, scope, site));
+    }
+    // One upstream for all: they share what meets there.
+    let shared = Arc::new(upstream(&all[0].2, egress));
+    let asked = all.iter().map(|(_, _, site)| {
+        let (shared, account) = (Arc::clone(&shared), site.account());
+        async move {
+            let nothing = Credential::default();
+            let prepared = shared.prepare(account, Kind::Login, &nothing, None, None);
+            shared.send(prepared.await.unwrap()).await
+        }
+    });
+    let outcomes = soon(futures_util::future::join_all(asked)).await;
+    for (outcome, (provider, scope, ..)) in outcomes.iter().zip(&all) {
+        assert!(matches!(outcome.answer, Answer::Granted(_)), "{outcome:?}");
+        let seen = provider.seen();
+        assert!(
+            seen.len() == 1 && seen[0].contains(scope),
+            "{scope}: {seen:?}"
         );
     }
 }
@@ -158,7 +304,7 @@ async fn a_relay_that_dies_with_a_request_may_have_passed_it_on() {
             let _gone = stream.write_all(answer.as_bytes()).await;
         }
     }));
-    let outcome = attempt("http://127.0.0.1:2", Some(Egress(at))).await;
+    let outcome = attempt("http://127.0.0.1:2", Some(Egress::Tcp(at))).await;
     assert_eq!(outcome.answer, Answer::MaybeSent, "{outcome:?}");
 }
 
@@ -166,7 +312,7 @@ async fn a_relay_that_dies_with_a_request_may_have_passed_it_on() {
 async fn a_relay_that_hangs_or_dies_before_the_request_has_sent_nothing() {
     // Its connections stand, since the kernel makes them, and nobody reads what comes.
     let stalled = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let hangs = Some(Egress(stalled.local_addr().unwrap()));
+    let hangs = Some(Egress::Tcp(stalled.local_addr().unwrap()));
     for (egress, how) in [
         (hangs, "does not answer"),
         (dying("").await, "is not there"),
@@ -181,25 +327,20 @@ async fn a_relay_that_hangs_or_dies_before_the_request_has_sent_nothing() {
 async fn a_probe_ends_at_the_provider_and_not_at_the_relay() {
     let provider = Provider::start().await;
     let site = site(&provider.base_url);
-    let through = upstream(&site, relay().await).prober().await.unwrap();
-    let direct = upstream(&site, None).prober().await.unwrap();
-    assert_eq!(
-        soon(through.probe(&Route::Inherited, &provider.base_url)).await,
-        Ok(())
-    );
-    for url in [
-        "http://127.0.0.1:1",
-        "https://127.0.0.1:1",
-        "https://no-such-host.invalid",
-    ] {
-        let why = soon(through.probe(&Route::Inherited, url))
-            .await
-            .unwrap_err();
-        assert_eq!(
-            Err(why),
-            soon(direct.probe(&Route::Inherited, url)).await,
-            "{url}"
-        );
+    let (direct, dir) = (upstream(&site, None).prober().await.unwrap(), dir());
+    for egress in [relay().await, relay_in(&dir)] {
+        let through = upstream(&site, egress).prober().await.unwrap();
+        let reached = soon(through.probe(&Route::Inherited, &provider.base_url)).await;
+        assert_eq!(reached, Ok(()));
+        for url in [
+            "http://127.0.0.1:1",
+            "https://127.0.0.1:1",
+            "https://no-such-host.invalid",
+        ] {
+            let why = soon(through.probe(&Route::Inherited, url)).await;
+            let same = soon(direct.probe(&Route::Inherited, url)).await;
+            assert_eq!((why.is_err(), why), (true, same), "{url}");
+        }
     }
     assert!(
         provider.seen().iter().all(String::is_empty),
@@ -235,9 +376,12 @@ fn a_proxy_behind_the_relay_must_be_spoken_to_in_the_clear() {
 fn a_relay_is_on_this_machine() {
     assert_eq!(
         Egress::parse("127.0.0.1:3128").unwrap().to_string(),
-        "http://127.0.0.1:3128"
+        "127.0.0.1:3128"
     );
     assert!(Egress::parse("[::1]:3128").is_ok());
+    let unix = Egress::parse("unix:/run/tokend/egress.sock").unwrap();
+    assert_eq!(unix.to_string(), "/run/tokend/egress.sock");
+    assert_eq!(unix.as_proxy(), None);
     for wrong in [
         "",
         "3128",

@@ -25,6 +25,13 @@ async fn relay() -> Option<Egress> {
     Some(Egress::parse(&at.to_string()).unwrap())
 }
 
+/// The same on a Unix socket.
+fn relay_in(dir: &tempfile::TempDir) -> Option<Egress> {
+    let path = dir.path().join("egress.sock");
+    crate::egress::start_at(&path, 100);
+    Egress::parse(path.to_str().unwrap()).ok()
+}
+
 fn upstream(site: &Site, egress: Option<Egress>) -> Upstream {
     let secrets = SecretSource {
         egress,
@@ -62,7 +69,8 @@ async fn what_stays_on_this_machine_goes_through_no_proxy() {
     let (proxy, provider) = (Provider::start().await, Provider::start().await);
     let port = provider.base_url.rsplit(':').next().unwrap();
     let own = format!("proxy = \"{}\"", proxy.base_url);
-    for egress in [None, relay().await] {
+    let dir = tempfile::tempdir().unwrap();
+    for egress in [None, relay().await, relay_in(&dir)] {
         for host in ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "127.1"] {
             for (http, account) in [(&*own, ""), ("", &*own)] {
                 let site = site(&format!("http://{host}:{port}"), http, account);
@@ -83,7 +91,8 @@ async fn what_stays_on_this_machine_goes_through_no_proxy() {
 
 #[tokio::test]
 async fn a_proxy_that_asks_who_we_are_is_told_and_the_account_is_not_blamed() {
-    for egress in [None, relay().await] {
+    let dir = tempfile::tempdir().unwrap();
+    for egress in [None, relay().await, relay_in(&dir)] {
         let proxy = Provider::start().await;
         proxy.then(refusal()).then(refusal());
         let nameless = format!("proxy = \"{}\"", proxy.base_url);

@@ -1,0 +1,293 @@
+//! Where the relay listens, and who may connect.
+//!
+//! Owns the socket: one that systemd passed, a Unix socket whose peers the kernel names, or a TCP address that is open to every user of the
+//! machine and is therefore taken only where somebody said that this is meant. Knows nothing of what is asked.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use listenfd::ListenFd;
+use rustix::net::sockopt::socket_peercred;
+use rustix::process::geteuid;
+use tokend_policy::Directory;
+use tokio::net::{TcpListener, UnixListener};
+
+use super::way::Stream;
+use crate::cli::EgressArgs;
+use crate::listen::{self, Origin};
+
+/// A place to listen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum At {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
+
+/// Why there is nothing to listen on.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ListenError {
+    #[error(
+        "{0}: every user of this machine can connect to a TCP address, and would go out as the user of the relay; listen on a Unix socket instead (--listen PATH), or say --any-local-user if that is meant"
+    )]
+    Open(SocketAddr),
+    #[error("--user {0}: there is no such user; use a name that `id` knows, or a number")]
+    NoUser(String),
+    #[error(
+        "systemd passed {0} sockets; the relay takes one: keep one ListenStream= in tokend-egress.socket"
+    )]
+    TooMany(usize),
+    #[error(
+        "what systemd passed is no listening stream socket: use ListenStream= with an address or a path ({0})"
+    )]
+    NotOurs(io::Error),
+    #[error("{0}: cannot listen there: {1}")]
+    Taken(SocketAddr, io::Error),
+    #[error("{0}")]
+    Socket(String),
+}
+
+/// A socket, before there is a runtime.
+#[derive(Debug)]
+pub(super) enum Socket {
+    Tcp(std::net::TcpListener),
+    Unix(OwnedFd, Origin),
+}
+
+/// Who may connect.
+#[derive(Debug, Clone)]
+pub(super) struct Users(BTreeSet<u32>);
+
+/// A socket that is listened on.
+#[derive(Debug)]
+pub(super) enum Listening {
+    Tcp(TcpListener),
+    Unix(UnixListener, Origin, Users),
+}
+
+/// Somebody who connected.
+pub(super) enum Caller {
+    /// To be served, by the user where the kernel names one.
+    Welcome(Box<dyn Stream>, Option<u32>),
+    /// Not to be served.
+    Stranger(Box<dyn Stream>, u32),
+}
+
+/// Takes what systemd passed, or listens where it was told to, or else in the runtime directory. Call while there is one thread: it
+/// clears the environment.
+pub(super) fn socket(args: &EgressArgs, usual: PathBuf) -> Result<Socket, ListenError> {
+    let passed = ListenFd::from_env();
+    match passed.len() {
+        0 => {}
+        1 => return inherited(passed),
+        count => return Err(ListenError::TooMany(count)),
+    }
+    match args.listen.clone().unwrap_or(At::Unix(usual)) {
+        At::Tcp(address) if !args.any_local_user => Err(ListenError::Open(address)),
+        At::Tcp(address) => std::net::TcpListener::bind(address)
+            .map(Socket::Tcp)
+            .map_err(|error| ListenError::Taken(address, error)),
+        At::Unix(path) => {
+            // Who else may connect is asked of the kernel, for each connection.
+            let mode = if args.user.is_empty() { 0o600 } else { 0o666 };
+            let bound = listen::bind(&path, mode).map_err(|error| in_words_of_relay(&error))?;
+            Ok(Socket::Unix(bound.fd, bound.origin))
+        }
+    }
+}
+
+fn inherited(mut passed: ListenFd) -> Result<Socket, ListenError> {
+    let tcp = match passed.take_tcp_listener(0) {
+        Ok(Some(listener)) => return Ok(Socket::Tcp(listener)),
+        Ok(None) => io::Error::other("taken twice"),
+        Err(error) => error,
+    };
+    match passed.take_unix_listener(0) {
+        Ok(Some(listener)) => Ok(Socket::Unix(listener.into(), Origin::Inherited)),
+        Ok(None) | Err(_) => Err(ListenError::NotOurs(tcp)),
+    }
+}
+
+/// The relay has one way to name another socket, and it is not the daemon's.
+fn in_words_of_relay(error: &listen::ListenError) -> ListenError {
+    ListenError::Socket(match error {
+        listen::ListenError::Taken { path } => format!(
+            "{}: somebody listens there already; stop that relay, or use another socket (--listen PATH)",
+            path.display()
+        ),
+        other => other
+            .to_string()
+            .replace("--socket PATH", "--listen PATH")
+            .replace("--socket", "--listen PATH"),
+    })
+}
+
+impl Users {
+    /// The relay's own, root, and those that were named.
+    pub(super) fn of(names: &[String]) -> Result<Self, ListenError> {
+        let mut users = BTreeSet::from([0, geteuid().as_raw()]);
+        let mut directory = Directory::system();
+        for name in names {
+            let user = directory.user(name);
+            users.insert(user.ok_or_else(|| ListenError::NoUser(name.clone()))?);
+        }
+        Ok(Self(users))
+    }
+
+    fn has(&self, user: u32) -> bool {
+        self.0.contains(&user)
+    }
+}
+
+impl Socket {
+    /// Begins to listen. Needs a runtime.
+    pub(super) fn listening(self, users: Users) -> io::Result<Listening> {
+        match self {
+            Self::Tcp(listener) => {
+                listener.set_nonblocking(true)?;
+                Ok(Listening::Tcp(TcpListener::from_std(listener)?))
+            }
+            Self::Unix(fd, origin) => {
+                let listener = std::os::unix::net::UnixListener::from(fd);
+                listener.set_nonblocking(true)?;
+                let listener = UnixListener::from_std(listener)?;
+                Ok(Listening::Unix(listener, origin, users))
+            }
+        }
+    }
+}
+
+impl Listening {
+    /// The next who connects.
+    pub(super) async fn accept(&self) -> io::Result<Caller> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, _) = listener.accept().await?;
+                Ok(Caller::Welcome(Box::new(stream), None))
+            }
+            Self::Unix(listener, _, users) => {
+                let (stream, _) = listener.accept().await?;
+                let user = socket_peercred(&stream)?.uid.as_raw();
+                Ok(match users.has(user) {
+                    true => Caller::Welcome(Box::new(stream), Some(user)),
+                    false => Caller::Stranger(Box::new(stream), user),
+                })
+            }
+        }
+    }
+
+    /// Removes what was made.
+    pub(super) fn clean_up(self) {
+        if let Self::Unix(_, origin, _) = self {
+            origin.clean_up();
+        }
+    }
+}
+
+/// Where it is, for the log.
+impl fmt::Display for Listening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(listener) => match listener.local_addr() {
+                Ok(address) => address.fmt(f),
+                Err(error) => error.fmt(f),
+            },
+            Self::Unix(listener, ..) => {
+                let address = listener.local_addr().ok();
+                let path = address.as_ref().and_then(|it| it.as_pathname());
+                path.unwrap_or(Path::new("unix")).display().fmt(f)
+            }
+        }
+    }
+}
+
+impl At {
+    /// From the command line. Everybody who can connect goes out as the relay's user: nobody from another machine shall.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let path = text.strip_prefix("unix:").unwrap_or(text);
+        if path.starts_with('/') {
+            return Ok(Self::Unix(path.into()));
+        }
+        let address: SocketAddr = text.parse().map_err(|_| {
+            "write the whole path of a Unix socket, such as /run/tokend/egress.sock, or an address such as 127.0.0.1:3128"
+                .to_owned()
+        })?;
+        if !address.ip().is_loopback() {
+            return Err(format!(
+                "{} can be reached from other machines; use the path of a Unix socket",
+                address.ip()
+            ));
+        }
+        Ok(Self::Tcp(address))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_machine_is_relayed_for() {
+        for address in ["127.0.0.1:3128", "[::1]:3128"] {
+            let parsed = address.parse().map(At::Tcp).unwrap();
+            assert_eq!(At::parse(address), Ok(parsed));
+        }
+        for path in ["/run/x.sock", "unix:/run/x.sock"] {
+            assert_eq!(At::parse(path), Ok(At::Unix("/run/x.sock".into())));
+        }
+        for wrong in [
+            "0.0.0.0:3128",
+            "[::]:1",
+            "192.0.2.1:1",
+            "localhost:1",
+            "3128",
+            "x.sock",
+            "unix:x",
+            "",
+        ] {
+            assert!(At::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_every_user_can_connect_to_is_taken_only_when_that_is_meant() {
+        let listen = Some(At::parse("127.0.0.1:0").unwrap());
+        let mut args = EgressArgs {
+            listen,
+            ..EgressArgs::default()
+        };
+        let refused = socket(&args, "/nowhere".into()).unwrap_err().to_string();
+        assert!(refused.contains("--any-local-user"), "{refused}");
+        args.any_local_user = true;
+        assert!(matches!(
+            socket(&args, "/nowhere".into()),
+            Ok(Socket::Tcp(_))
+        ));
+    }
+
+    #[test]
+    fn a_socket_is_for_its_user_alone_unless_others_were_named() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        for (user, mode) in [(vec![], 0o600), (vec!["1".to_owned()], 0o666)] {
+            let path = dir.path().join(format!("sub/{mode:o}.sock"));
+            let args = EgressArgs {
+                user,
+                ..EgressArgs::default()
+            };
+            let _made = socket(&args, path.clone()).unwrap();
+            let found = std::fs::metadata(&path).unwrap().permissions().mode();
+            assert_eq!(found & 0o777, mode);
+            let taken = socket(&args, path).unwrap_err().to_string();
+            assert!(taken.contains("(--listen PATH)"), "{taken}");
+        }
+        let named = Users::of(&["1".to_owned()]).unwrap();
+        let own = geteuid().as_raw();
+        assert!(named.has(0) && named.has(own) && named.has(1) && !named.has(own + 7));
+        let unknown = Users::of(&["nobody-has-this-name".to_owned()]).unwrap_err();
+        assert!(unknown.to_string().contains("--user nobody-has-this-name"));
+    }
+}

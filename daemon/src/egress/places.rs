@@ -1,0 +1,324 @@
+//! The places for connections: how many there are, how many one user may take, and which give way when there are no more.
+//!
+//! Owns when a connection has been quiet for too long. Knows nothing of what passes.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::watched::Watched;
+use crate::clock::Clock;
+
+/// How long nothing may pass on a connection of whoever does not say how long an answer may take: four times what the daemon allows an
+/// exchange where nothing is configured.
+pub(super) const USUALLY_QUIET: Duration = Duration::from_secs(120);
+/// Who has been quiet for this long gives way where there is no place left: twice what the daemon allows an exchange where nothing is
+/// configured, so that an attempt that waits for its answer is left alone.
+const GIVES_WAY: Duration = Duration::from_secs(60);
+
+/// How many places there are, in all and for one user.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    pub(super) all: usize,
+    pub(super) each: usize,
+}
+
+/// All places.
+#[derive(Debug)]
+pub(super) struct Places {
+    bounds: Bounds,
+    clock: Clock,
+    held: Mutex<Held>,
+    emptied: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    next: u64,
+    seats: HashMap<u64, Arc<Seat>>,
+}
+
+/// What is known of a connection.
+#[derive(Debug)]
+pub(super) struct Seat {
+    /// Who connected, where the kernel says so.
+    user: Option<u32>,
+    /// When something passed last, in milliseconds since boot.
+    active: AtomicU64,
+    /// How long nothing may pass, in milliseconds.
+    quiet: AtomicU64,
+    gives_way: AtomicBool,
+    changed: Notify,
+}
+
+/// A taken place. Given back when dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    number: u64,
+    seat: Arc<Seat>,
+    places: Arc<Places>,
+}
+
+/// Why a connection is ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Over {
+    Quiet(Duration),
+    GaveWay,
+}
+
+/// There is no place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Full {
+    /// For anybody.
+    All {
+        all: usize,
+        most: Option<(u32, usize)>,
+    },
+    /// For this user.
+    User { user: u32, each: usize },
+}
+
+impl Places {
+    pub(super) fn new(bounds: Bounds, clock: Clock) -> Arc<Self> {
+        Arc::new(Self {
+            bounds,
+            clock,
+            held: Mutex::default(),
+            emptied: Notify::new(),
+        })
+    }
+
+    /// A place for a connection of `user`: a free one, or that of who has been quiet the longest.
+    pub(super) fn take(self: &Arc<Self>, user: Option<u32>) -> Result<Place, Full> {
+        let now = self.clock.boot_ms();
+        let mut held = self.lock();
+        let own = |seat: &Seat| user.is_some() && seat.user == user;
+        let owned = held.seats.values().filter(|seat| own(seat)).count();
+        if owned >= self.bounds.each {
+            let freed = held.free(now, own);
+            freed.ok_or_else(|| Full::User {
+                user: user.unwrap_or_default(),
+                each: self.bounds.each,
+            })?;
+        } else if held.seats.len() >= self.bounds.all {
+            let freed = held.free(now, |_| true);
+            freed.ok_or_else(|| Full::All {
+                all: self.bounds.all,
+                most: held.most(),
+            })?;
+        }
+        let seat = Arc::new(Seat {
+            user,
+            active: AtomicU64::new(now),
+            quiet: AtomicU64::new(ms(USUALLY_QUIET)),
+            gives_way: AtomicBool::new(false),
+            changed: Notify::new(),
+        });
+        let number = held.next;
+        held.next += 1;
+        held.seats.insert(number, Arc::clone(&seat));
+        Ok(Place {
+            number,
+            seat,
+            places: Arc::clone(self),
+        })
+    }
+
+    /// Ends when no place is taken.
+    pub(super) async fn empty(&self) {
+        loop {
+            let emptied = self.emptied.notified();
+            if self.lock().seats.is_empty() {
+                return;
+            }
+            emptied.await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Held {
+    /// Ends the connection that has been quiet the longest, of those that may give way.
+    fn free(&mut self, now: u64, may: impl Fn(&Seat) -> bool) -> Option<()> {
+        let quiet_since = |seat: &Seat| seat.active.load(Ordering::Relaxed);
+        let candidates = self.seats.iter().filter(|(_, seat)| {
+            may(seat) && now.saturating_sub(quiet_since(seat)) >= ms(GIVES_WAY)
+        });
+        let (&number, _) = candidates.min_by_key(|(_, seat)| quiet_since(seat))?;
+        let seat = self.seats.remove(&number)?;
+        seat.gives_way.store(true, Ordering::Relaxed);
+        seat.changed.notify_one();
+        Some(())
+    }
+
+    /// Who has the most, and how many.
+    fn most(&self) -> Option<(u32, usize)> {
+        let mut counts: HashMap<u32, usize> = HashMap::new();
+        for user in self.seats.values().filter_map(|seat| seat.user) {
+            *counts.entry(user).or_default() += 1;
+        }
+        counts.into_iter().max_by_key(|(_, count)| *count)
+    }
+}
+
+impl Place {
+    /// Whoever connected said how long an answer may take.
+    pub(super) fn may_be_quiet(&self, quiet: Duration) {
+        self.seat.quiet.store(ms(quiet), Ordering::Relaxed);
+        self.seat.changed.notify_one();
+    }
+
+    /// Ends when nothing has passed for too long, or when somebody else needs the place.
+    pub(super) async fn over(&self) -> Over {
+        loop {
+            let changed = self.seat.changed.notified();
+            if self.seat.gives_way.load(Ordering::Relaxed) {
+                return Over::GaveWay;
+            }
+            let allowed = self.seat.quiet.load(Ordering::Relaxed);
+            let active = self.seat.active.load(Ordering::Relaxed);
+            let quiet = self.places.clock.boot_ms().saturating_sub(active);
+            if quiet >= allowed {
+                return Over::Quiet(Duration::from_millis(allowed));
+            }
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_millis(allowed - quiet)) => {}
+                () = changed => {}
+            }
+        }
+    }
+
+    /// A stream that tells when something passes.
+    pub(super) fn watch<S>(&self, stream: S) -> Watched<S> {
+        let (seat, clock) = (Arc::clone(&self.seat), self.places.clock.clone());
+        Watched::new(stream, move || {
+            seat.active.store(clock.boot_ms(), Ordering::Relaxed);
+        })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut held = self.places.lock();
+        held.seats.remove(&self.number);
+        if held.seats.is_empty() {
+            self.places.emptied.notify_waiters();
+        }
+    }
+}
+
+/// For the log.
+impl fmt::Display for Over {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Quiet(quiet) => write!(f, "nothing passed for {quiet:?}"),
+            Self::GaveWay => f.write_str("it was quiet, and another needed its place"),
+        }
+    }
+}
+
+/// As the relay says it, to the daemon and in the log.
+impl fmt::Display for Full {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All { all, most } => {
+                write!(f, "all {all} are taken")?;
+                match most {
+                    Some((user, count)) => write!(f, ", {count} of them by user {user}"),
+                    None => Ok(()),
+                }
+            }
+            Self::User { user, each } => {
+                write!(
+                    f,
+                    "user {user} has {each}, which is all that one user may have"
+                )
+            }
+        }
+    }
+}
+
+fn ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::fake::FakeClock;
+
+    fn places(all: usize, each: usize) -> (Arc<Places>, Arc<FakeClock>) {
+        let (clock, hands) = FakeClock::start(0, 0, "boot");
+        (Places::new(Bounds { all, each }, clock), hands)
+    }
+
+    fn told(full: Result<Place, Full>) -> String {
+        full.unwrap_err().to_string()
+    }
+
+    #[test]
+    fn one_user_cannot_take_the_places_of_another() {
+        let (places, _) = places(4, 2);
+        let _own = [places.take(Some(7)), places.take(Some(7))].map(Result::unwrap);
+        let more = told(places.take(Some(7)));
+        assert_eq!(more, "user 7 has 2, which is all that one user may have");
+        let other = places.take(Some(8)).unwrap();
+        let _root = places.take(Some(0)).unwrap();
+        let full = told(places.take(Some(8)));
+        assert_eq!(full, "all 4 are taken, 2 of them by user 7");
+        drop(other);
+        places.take(Some(8)).unwrap();
+    }
+
+    #[test]
+    fn users_whom_nobody_tells_share_all_places() {
+        let (places, _) = places(2, 1);
+        let _all = [places.take(None), places.take(None)].map(Result::unwrap);
+        assert_eq!(told(places.take(None)), "all 2 are taken");
+    }
+
+    #[tokio::test]
+    async fn who_has_been_quiet_the_longest_gives_way_and_nobody_who_was_not() {
+        let (places, hands) = places(3, 2);
+        let first = places.take(Some(7)).unwrap();
+        let other = places.take(Some(8)).unwrap();
+        hands.advance(Duration::from_secs(1));
+        let second = places.take(Some(7)).unwrap();
+        hands.advance(GIVES_WAY - Duration::from_secs(2));
+        assert!(places.take(Some(7)).is_err(), "an answer may still come");
+        hands.advance(Duration::from_secs(1));
+        // A user's own, where it is the user who has too many, however long another's has been quiet.
+        let third = places.take(Some(7)).unwrap();
+        assert_eq!(first.over().await, Over::GaveWay);
+        assert!(
+            places.take(Some(7)).is_err(),
+            "the second was not quiet long enough"
+        );
+        let _ninth = places.take(Some(9)).unwrap();
+        assert_eq!(other.over().await, Over::GaveWay);
+        drop((first, other));
+        assert_eq!(places.lock().seats.len(), 3);
+        drop((second, third));
+    }
+
+    #[tokio::test]
+    async fn a_connection_on_which_nothing_passes_is_over() {
+        let (places, hands) = places(2, 2);
+        let place = places.take(None).unwrap();
+        place.may_be_quiet(Duration::from_secs(5));
+        hands.advance(Duration::from_secs(4));
+        place.watch(()).passed();
+        hands.advance(Duration::from_secs(5));
+        assert_eq!(place.over().await, Over::Quiet(Duration::from_secs(5)));
+        let silent = places.take(None).unwrap();
+        hands.advance(USUALLY_QUIET);
+        assert_eq!(silent.over().await, Over::Quiet(USUALLY_QUIET));
+    }
+}
