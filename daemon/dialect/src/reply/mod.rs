@@ -5,6 +5,7 @@
 
 pub(crate) mod classify;
 pub(crate) mod grant;
+mod lenient;
 pub(crate) mod lifetime;
 pub(crate) mod parsed;
 pub(crate) mod redact;

@@ -10,7 +10,7 @@ use http::{HeaderName, Response, header};
 use serde_json::Value;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::grant::is_nothing;
+use super::{grant::is_nothing, lenient};
 
 /// The longest body that is parsed as JSON or searched for text, in bytes.
 pub(crate) const BODY_LIMIT: usize = 1024 * 1024;
@@ -110,8 +110,7 @@ fn parse(response: &Response<Bytes>, body: &Bytes) -> Option<Value> {
         return Some(value);
     }
     let text = Zeroizing::new(String::from_utf8_lossy(body).into_owned());
-    let json = serde_json::from_str(&text).ok();
-    if let Some(value) = json.or_else(|| serde_json::from_str(&whole_escapes(&text)?).ok()) {
+    if let Some(value) = lenient::read(&text) {
         return Some(value);
     }
     let media = response
@@ -142,35 +141,6 @@ fn pairs(body: &[u8]) -> Value {
     let pairs = form_urlencoded::parse(body)
         .map(|(key, value)| (key.into_owned(), Value::String(value.into_owned())));
     Value::Object(pairs.collect())
-}
-
-/// JSON whose escapes of half a character (`\ud800` alone), which many parsers let pass, are escapes of U+FFFD. `None` where there are none.
-fn whole_escapes(text: &str) -> Option<Zeroizing<String>> {
-    let unit = |text: &str| {
-        let digits = text.strip_prefix("\\u")?.get(..4)?;
-        u16::from_str_radix(digits, 16).ok()
-    };
-    let mut out = Zeroizing::new(String::with_capacity(text.len()));
-    let (mut rest, mut mended) = (text, false);
-    while let Some(at) = rest.find('\\') {
-        let (before, escape) = rest.split_at(at);
-        out.push_str(before);
-        let second = || unit(escape.get(6..)?).filter(|low| (0xdc00..0xe000).contains(low));
-        let length = match unit(escape) {
-            Some(0xd800..0xdc00) if second().is_some() => 12,
-            Some(0xd800..0xe000) => {
-                out.push_str("\\ufffd");
-                rest = escape.get(6..)?;
-                mended = true;
-                continue;
-            }
-            _ => escape.chars().take(2).map(char::len_utf8).sum(),
-        };
-        out.push_str(escape.get(..length)?);
-        rest = escape.get(length..)?;
-    }
-    out.push_str(rest);
-    mended.then_some(out)
 }
 
 /// Seconds since the epoch of an HTTP date (RFC 9110 section 5.6.7).
@@ -248,7 +218,7 @@ fn walk(value: &Value, segments: &[String], unwrapped: u8) -> Option<Value> {
         Value::Array(items) => walk(items.get(index(first)?)?, rest, unwrapped),
         // One of the documents types its wrapper "json-string" and shows an object: both are read.
         Value::String(text) if unwrapped < UNWRAP_LIMIT => {
-            walk(&serde_json::from_str(text).ok()?, segments, unwrapped + 1)
+            walk(&lenient::read(text)?, segments, unwrapped + 1)
         }
         _ => None,
     }

@@ -255,6 +255,62 @@ fn what_an_ordinary_client_can_read_is_read() {
     }
 }
 
+/// JSON that RFC 8259 does not allow, as servers in Python, PHP and C write it and as clients in Go, Python and JavaScript read it.
+#[test]
+fn what_is_wrong_in_members_that_are_not_needed_costs_no_token() {
+    let dialect = dialect(PLAIN);
+    let deep = format!("{}{}", "[".repeat(5000), "]".repeat(5000));
+    let deep_objects = format!("{}1{}", r#"{"a":["#.repeat(80), "]}".repeat(80));
+    for other in [
+        "NaN",
+        "[Infinity, -Infinity]",
+        "1e999",
+        "-1E+400",
+        &deep,
+        &deep_objects,
+        "\"two\nlines\"",
+        "\"\t\u{1}\"",
+        r#""cut \ud83d \"\\""#,
+        r#""\"}{""#,
+    ] {
+        for (before, after) in [
+            ("", ""),
+            ("\r\n", "\0"),
+            (" ", "\n<!-- hosted by us -->"),
+            ("", "{}"),
+        ] {
+            let body = format!(
+                r#"{before}{{"other":{other},"access_token":"at","refresh_token":"rt"}}{after}"#
+            );
+            let reply = dialect.read_reply(
+                Kind::Refresh,
+                &bytes(body.as_bytes(), Some("application/json")),
+                &Fields::new(),
+            );
+            let grant = granted(reply);
+            assert_eq!(
+                (access(&grant), refresh(&grant)),
+                ("at", Some("rt")),
+                "{body:.200}"
+            );
+        }
+    }
+    // What is no JSON at all stays unread, and so does what has no end.
+    for body in [
+        r#"{"access_token":"at","refresh_token":"rt""#,
+        r#"{"access_token":"at","refresh_token":"rt"#,
+        r#"{"access_token":"at" "refresh_token":"rt"}"#,
+        r#"{'access_token':'at','refresh_token':'rt'}"#,
+        r#"<p>{"access_token":"at","refresh_token":"rt"}</p>"#,
+        r#"{"access_token":"at","refresh_token":"rt"]"#,
+        "{\"a\\",
+        "[\"\\ud8",
+    ] {
+        let reply = read(&dialect, Kind::Refresh, 200, body);
+        assert_eq!(reply.word(), "misbehaved", "{body}");
+    }
+}
+
 #[test]
 fn a_text_that_could_be_a_form_is_still_a_text_where_the_whole_body_is_the_token() {
     let dialect = dialect(&format!("{PLAIN}[reply]\naccess_token = \"\""));
