@@ -59,6 +59,9 @@ fn alone<'b>(bytes: &'b [u8], what: &str) -> Result<&'b str, Failure> {
             "send the secret alone, as in: pass show ads | head -n 1 | tokenctl login ads"
                 .to_owned()
         }
+        NotASecret::Control => {
+            "send the secret alone; a program that prints it must do so without colours".to_owned()
+        }
         _ => "check what was typed, or sent on standard input".to_owned(),
     };
     tokend_notation::secret(bytes, Lines::One)

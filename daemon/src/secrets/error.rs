@@ -203,6 +203,9 @@ fn remedy(why: NotASecret) -> &'static str {
         NotASecret::SeveralLines(_) => {
             "; take the others out, or add `whole = true` to the reference if all of them are the secret"
         }
+        NotASecret::Control => {
+            "; correct it, or add `whole = true` to the reference if it is meant"
+        }
         _ => "",
     }
 }

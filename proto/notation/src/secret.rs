@@ -51,6 +51,11 @@ pub enum NotASecret {
         "holds a NUL byte, as binary files and UTF-16 text do; a secret is UTF-8 text without one"
     )]
     Nul,
+    /// What is typed or shown by accident.
+    #[error(
+        "holds a control character, as colours and keys of a terminal leave; a secret is printed text"
+    )]
+    Control,
     /// More lines than one.
     #[error("has {0} lines, and a secret is one line")]
     SeveralLines(usize),
@@ -75,8 +80,9 @@ pub fn secret(bytes: &[u8], lines: Lines) -> Result<Secret<'_>, NotASecret> {
     let end = text.find(['\n', '\r']).unwrap_or(text.len());
     let (first, left_out) = (text.get(..end).unwrap_or_default(), breaks(text));
     match lines {
-        _ if left_out == 0 => Ok(Secret { text, left_out }),
         Lines::All => Ok(Secret { text, left_out: 0 }),
+        Lines::One | Lines::First if first.contains(is_control) => Err(NotASecret::Control),
+        _ if left_out == 0 => Ok(Secret { text, left_out }),
         Lines::One => Err(NotASecret::SeveralLines(left_out + 1)),
         Lines::First if first.trim().is_empty() => Err(NotASecret::NoFirstLine),
         Lines::First => Ok(Secret {
@@ -84,6 +90,11 @@ pub fn secret(bytes: &[u8], lines: Lines) -> Result<Secret<'_>, NotASecret> {
             left_out,
         }),
     }
+}
+
+/// What nobody means as a part of a line. A tab could be one.
+fn is_control(letter: char) -> bool {
+    letter != '\t' && (letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}'))
 }
 
 /// How often a line ends in `text`: with CR LF, LF, or CR alone, which no program that prints a secret means as part of it.
@@ -143,6 +154,30 @@ mod tests {
             assert_eq!(read(bytes, Lines::All), Ok((all, 0)));
         }
         assert_eq!(read(b"\na\n", Lines::First), Err(NotASecret::NoFirstLine));
+    }
+
+    #[test]
+    fn what_terminals_leave_in_a_line_is_refused_and_allowed_in_a_whole_text() {
+        for sent in [
+            "pw\u{1b}[A",
+            "\u{1b}[1mpw\u{1b}[0m\n",
+            "p\u{8}w",
+            "pw\u{7f}",
+            "pw\u{b}\n",
+            "pw\u{85}",
+            "pw\u{2028}x",
+            "\u{9b}1mpw",
+        ] {
+            let bytes = sent.as_bytes();
+            for lines in [Lines::One, Lines::First] {
+                assert_eq!(read(bytes, lines), Err(NotASecret::Control), "{sent:?}");
+            }
+            let text = sent.trim_end_matches('\n');
+            assert_eq!(read(bytes, Lines::All), Ok((text, 0)));
+        }
+        assert_eq!(read(b"p\tw\n", Lines::One), Ok(("p\tw", 0)));
+        let first = "pw\n\u{1b}[1mlogin: me\n".as_bytes();
+        assert_eq!(read(first, Lines::First), Ok(("pw", 1)));
     }
 
     #[test]

@@ -128,6 +128,24 @@ fn a_password_is_typed_without_echo() {
 }
 
 #[test]
+fn an_arrow_key_at_the_prompt_is_no_part_of_what_is_typed() {
+    let daemon = FakeDaemon::answering(Response::Done {
+        message: "ads is logged in".into(),
+    });
+    let mut terminal = Terminal::start(&daemon, "login ads");
+    terminal.wait_for("password of ads: ");
+    terminal.type_line("hunter2\u{1b}[D");
+    let (code, shown) = terminal.end();
+    assert_eq!(code, 0, "{shown}");
+    let typed = LoginSecret::Password(secret("hunter2"));
+    let seen = daemon.seen();
+    assert!(
+        matches!(&seen[..], [Request::Login { secret, .. }] if *secret == typed),
+        "{seen:?}"
+    );
+}
+
+#[test]
 fn several_lines_pasted_at_the_prompt_are_refused_and_not_left_to_the_shell() {
     for pasted in [
         "hunter2\recho hunter3",
