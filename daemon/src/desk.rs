@@ -22,6 +22,7 @@ use tokend_engine::{Demand, Timestamp, Want};
 use tokend_policy::{Needs, Peer, Permission};
 use tokend_proto::{Fault, FaultCode, LoginSecret, Request, Response, SecretText, Token};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 use crate::attempts;
 use crate::audit::Audit;
@@ -30,12 +31,12 @@ use crate::diagnosis::Diagnosis;
 use crate::means;
 use crate::message::{Answer, Driver, Message, Reply, Waiter};
 use crate::metrics::Metrics;
-use crate::peer;
+use crate::peer::{self, PATIENCE, Turn};
 use crate::registry::{Epoch, IssuedToken, Registry, Slot};
 use crate::reload::Reloader;
 use crate::roster::record_id;
 
-use admission::{administrator, crowded, gone, not_forgotten, overtaken, unknown};
+use admission::{administrator, crowded, gone, nameless, not_forgotten, overtaken, unknown};
 use pages::list;
 pub(crate) use release::{Answered, Release, Rules};
 use release::{Decided, decide};
@@ -338,17 +339,23 @@ impl Desk {
     fn whoami(&self, epoch: &Arc<Epoch>, peer: &Peer) -> Done {
         let (peer, epoch) = (peer.clone(), Arc::clone(epoch));
         let turns = self.facts.names.clone();
-        // Names of users may come from a server.
+        // Names of users may come from a server, which may not answer.
         to_the_end(async move {
-            let Ok(turn) = turns.take(peer.uid).await else {
+            let Ok(Ok(Turn { common, own })) = timeout(PATIENCE, turns.take(peer.uid)).await else {
                 return Response::Fault(crowded(peer.uid));
             };
             let answer = tokio::task::spawn_blocking(move || {
                 let answer = whoami::answer(&peer, &epoch);
-                drop(turn);
+                drop(own);
                 answer
             });
-            answer.await.unwrap_or_else(|_| Response::Fault(gone()))
+            let answer = timeout(PATIENCE, answer).await;
+            // What hangs keeps its own user's turn, and nobody else's.
+            drop(common);
+            match answer {
+                Ok(answer) => answer.unwrap_or_else(|_| Response::Fault(gone())),
+                Err(_) => Response::Fault(nameless()),
+            }
         })
     }
 

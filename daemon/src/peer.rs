@@ -20,7 +20,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokend_policy::Peer;
 
 pub(crate) use pin::{Pin, Pinned};
-pub(crate) use reader::{Busy, Reader};
+pub(crate) use reader::{PATIENCE, Reader};
 pub(crate) use turns::{Full, Turn, Turns};
 
 /// The id that stands for every id a user namespace has no number for (the default of kernel.overflowuid).

@@ -27,7 +27,7 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::desk::thrift::{Wait, cost_of, cost_of_answer};
 use crate::desk::{Answered, Desk, Handled, Release};
-use crate::peer::{Busy, Connection};
+use crate::peer::Connection;
 use crate::registry::Sight;
 use crate::stack;
 
@@ -260,9 +260,9 @@ where
         let peer = self.peer.clone();
         match self.desk.facts.learn(peer, needs, pin).await {
             Ok(peer) => self.peer = peer,
-            Err(Busy) => {
-                tracing::debug!(peer = %self.peer, "too many processes of this user are to be looked at");
-                let fault = busy(self.peer.uid, needs);
+            Err(why) => {
+                let fault = why.fault(self.peer.uid, needs);
+                tracing::debug!(peer = %self.peer, "a process was not looked at: {fault}");
                 // Whichever of the two it was for.
                 if let Some((id, late)) = self.late.take() {
                     self.late = Some((id, late.put_off(fault)));
@@ -453,15 +453,6 @@ where
             Err(_) => Err(Ended::NotTaken),
         }
     }
-}
-
-fn busy(uid: u32, needs: Needs) -> Fault {
-    let message = format!(
-        "too many processes of user {uid} are being looked at: the {needs} of this one has no turn"
-    );
-    Fault::new(FaultCode::TooBusy, message)
-        .advise("try again in a moment")
-        .retry_after(1_000)
 }
 
 /// Reads what there is. Dropped without harm: what was read is in the buffer.

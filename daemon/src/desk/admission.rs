@@ -181,6 +181,15 @@ pub(super) fn overtaken() -> Fault {
     .retry_after(1_000)
 }
 
+pub(super) fn nameless() -> Fault {
+    Fault::new(
+        FaultCode::TooBusy,
+        "the service that knows names of users and groups does not answer",
+    )
+    .advise("see to that service, and ask again")
+    .retry_after(5_000)
+}
+
 pub(super) fn crowded(uid: u32) -> Fault {
     Fault::new(
         FaultCode::TooBusy,

@@ -10,13 +10,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokend_policy::{Digest, Executable, Fact, Facts, Namespaces, Needs, Peer, Units, units};
+use tokend_proto::{Fault, FaultCode};
 use tokio::time::timeout;
 
 use super::executable::Digests;
 use super::pin::{ENDED, Pinned};
 use super::process::{self, Kernel, Processes};
 use super::recent::Recent;
-use super::turns::{Turn, Turns};
+use super::turns::{Full, Turn, Turns};
 use crate::clock::Clock;
 
 /// How many executables are looked at at once, how many of one user's, and how many of one user may be in line.
@@ -27,7 +28,7 @@ const READS: (usize, usize, usize) = (2, 1, 16);
 /// How many look names of users up at once, and how many of one user: that may wait for a server.
 const NAMES: (usize, usize, usize) = (8, 2, 16);
 /// How long files may take. A file system that hangs costs its own peer the facts, and nobody else anything.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Whoever reads facts.
 #[derive(Debug)]
@@ -42,9 +43,37 @@ pub(crate) struct Reader {
     blind: Option<&'static str>,
 }
 
-/// Too many of the same user are before it.
+/// Why a process could not be looked at now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Busy;
+pub(crate) enum Busy {
+    /// Too many of the same user are before it.
+    User,
+    /// Too many files that others are told by do not answer.
+    Files,
+}
+
+impl Busy {
+    /// What a client is told.
+    pub(crate) fn fault(self, uid: u32, needs: Needs) -> Fault {
+        let (message, advice) = match self {
+            Self::User => (
+                format!(
+                    "too many processes of user {uid} are being looked at: the {needs} of this one has no turn"
+                ),
+                "try again in a moment",
+            ),
+            Self::Files => (
+                format!(
+                    "too many programs lie on file systems that do not answer: the {needs} of this process cannot be looked at"
+                ),
+                "try again in a moment; if it goes on, see to the disks and networks that programs run from",
+            ),
+        };
+        Fault::new(FaultCode::TooBusy, message)
+            .advise(advice)
+            .retry_after(1_000)
+    }
+}
 
 /// Which digests are found out.
 #[derive(Debug, Clone, Copy)]
@@ -86,7 +115,7 @@ impl Reader {
     /// `peer` with the facts that are wanted and were not asked for before. `pin` is what its connection says.
     ///
     /// # Errors
-    /// When too many others of its user are before it. Then nothing was asked.
+    /// When too many others of its user are before it, or too many files do not answer. Then nothing was asked.
     pub(crate) async fn learn(
         &self,
         peer: Peer,
@@ -150,8 +179,10 @@ impl Reader {
         work: impl FnOnce(Box<dyn Pinned>) -> (Facts, Box<dyn Pinned>) + Send + 'static,
     ) -> Result<Result<(Facts, Box<dyn Pinned>), &'static str>, Busy> {
         let turn = timeout(PATIENCE, turns.take(uid)).await;
-        let Ok(Ok(Turn { common, own })) = turn else {
-            return Err(Busy);
+        let Turn { common, own } = match turn {
+            Ok(Ok(turn)) => turn,
+            Ok(Err(Full::Threads)) => return Err(Busy::Files),
+            Ok(Err(Full::Line)) | Err(_) => return Err(Busy::User),
         };
         let work = tokio::task::spawn_blocking(move || {
             let done = work(pin);
@@ -163,7 +194,7 @@ impl Reader {
             Ok(Err(_)) => Err("reading it failed inside tokend; please report this"),
             Err(_) => Err("it could not be read in time"),
         };
-        // A file that hangs keeps its own user's turn, and nobody else's.
+        // A file that hangs keeps its own user's turn, and nobody else's; it keeps its thread, of which there are only so many.
         drop(common);
         Ok(done)
     }

@@ -1,12 +1,17 @@
 //! Turns at what is scarce, shared out by user.
 //!
 //! Owns who is next: each user has a line of its own and sends one at a time to the common one, so that a user with a hundred
-//! processes is one among the others. Must never let anybody wait in a line without a bound: whoever finds it full is told so.
+//! processes is one among the others; and how many threads may be left behind by turns that were given up. Must never let anybody wait in a
+//! line without a bound: whoever finds it full is told so.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// How many threads there may be for each turn: one that uses it, and others that were left to wait for what does not answer. The runtime
+/// has five hundred for everything.
+const THREADS: usize = 4;
 
 /// Turns at one thing.
 #[derive(Debug, Clone)]
@@ -16,6 +21,8 @@ pub(crate) struct Turns(Arc<Inner>);
 struct Inner {
     /// How many have a turn at once.
     all: Arc<Semaphore>,
+    /// How many threads there may be, those included that nobody waits for any more.
+    threads: Arc<Semaphore>,
     /// How many of one user may have one at once.
     abreast: usize,
     /// How many of one user may be in line, those with a turn among them.
@@ -50,18 +57,25 @@ pub(crate) struct Turn {
 #[derive(Debug)]
 pub(crate) struct OwnTurn {
     _permit: OwnedSemaphorePermit,
+    _thread: OwnedSemaphorePermit,
     _place: Place,
 }
 
-/// There are too many of this user in line.
+/// Why there is no turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Full;
+pub(crate) enum Full {
+    /// There are too many of this user in line.
+    Line,
+    /// As many threads as may wait for what does not answer.
+    Threads,
+}
 
 impl Turns {
     /// `all` at once, of one user `abreast`, and of one user no more than `longest` in line.
     pub(crate) fn new(all: usize, abreast: usize, longest: usize) -> Self {
         Self(Arc::new(Inner {
             all: Arc::new(Semaphore::new(all)),
+            threads: Arc::new(Semaphore::new(all * THREADS)),
             abreast,
             longest,
             lines: Mutex::default(),
@@ -71,17 +85,22 @@ impl Turns {
     /// Waits for a turn.
     ///
     /// # Errors
-    /// When the user's line is full.
+    /// When the user's line is full, or when too many threads were left behind.
     pub(crate) async fn take(&self, uid: u32) -> Result<Turn, Full> {
         let (first, place) = self.line_up(uid)?;
         // Neither semaphore is ever closed.
-        let permit = first.acquire_owned().await.map_err(|_| Full)?;
+        let permit = first.acquire_owned().await.map_err(|_| Full::Line)?;
         let common = Arc::clone(&self.0.all)
             .acquire_owned()
             .await
-            .map_err(|_| Full)?;
+            .map_err(|_| Full::Line)?;
+        // Nobody can say when one that was left behind ends, so it is not waited for.
+        let thread = Arc::clone(&self.0.threads)
+            .try_acquire_owned()
+            .map_err(|_| Full::Threads)?;
         let own = OwnTurn {
             _permit: permit,
+            _thread: thread,
             _place: place,
         };
         Ok(Turn { common, own })
@@ -95,7 +114,7 @@ impl Turns {
             here: 0,
         });
         if line.here >= inner.longest {
-            return Err(Full);
+            return Err(Full::Line);
         }
         line.here += 1;
         let place = Place {
@@ -135,7 +154,11 @@ mod tests {
         for waiting in &mut crowd {
             assert!(waiting.now_or_never().is_none());
         }
-        assert_eq!(soon(turns.take(1)).await.unwrap_err(), Full, "the 101st");
+        assert_eq!(
+            soon(turns.take(1)).await.unwrap_err(),
+            Full::Line,
+            "the 101st"
+        );
         let mut rightful = Box::pin(turns.take(3));
         assert!((&mut rightful).now_or_never().is_none());
         // The crowd's next comes behind the one who was there before it.
@@ -157,7 +180,7 @@ mod tests {
         {
             let mut waiting = Box::pin(turns.take(1));
             assert!((&mut waiting).now_or_never().is_none());
-            assert_eq!(soon(turns.take(1)).await.unwrap_err(), Full);
+            assert_eq!(soon(turns.take(1)).await.unwrap_err(), Full::Line);
         }
         assert!(
             turns.take(1).now_or_never().is_none(),
@@ -177,5 +200,28 @@ mod tests {
         assert!(turns.take(1).now_or_never().is_none());
         drop(own);
         drop(soon(turns.take(1)).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn no_more_threads_are_left_behind_than_so_many_however_many_users_there_are() {
+        let turns = Turns::new(2, 1, 8);
+        let mut left = Vec::new();
+        for uid in 0..8 {
+            let Turn { common, own } = soon(turns.take(uid)).await.unwrap();
+            drop(common);
+            left.push(own);
+        }
+        for uid in 8..20 {
+            let told = soon(turns.take(uid)).await.unwrap_err();
+            assert_eq!(told, Full::Threads, "user {uid}");
+        }
+        assert_eq!(
+            turns.0.lines.lock().unwrap().len(),
+            8,
+            "they are in no line"
+        );
+        // The first that is answered after all makes room.
+        left.pop();
+        drop(soon(turns.take(20)).await.unwrap());
     }
 }

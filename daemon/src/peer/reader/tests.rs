@@ -357,7 +357,7 @@ async fn who_finds_no_turn_is_told_so_and_is_not_taken_for_a_stranger() {
     ];
     // In a line that does not move.
     let waited = reader.learn(peer(), Needs::FILES, pin(&fake)).await;
-    assert_eq!(waited.unwrap_err(), Busy);
+    assert_eq!(waited.unwrap_err(), Busy::User);
     // With the line full, at once.
     let mut line: Vec<_> = (1..READS.2)
         .map(|_| Box::pin(reader.reads.take(7)))
@@ -366,7 +366,7 @@ async fn who_finds_no_turn_is_told_so_and_is_not_taken_for_a_stranger() {
         assert!(futures_util::FutureExt::now_or_never(waiting).is_none());
     }
     let full = reader.learn(peer(), Needs::FILES, pin(&fake)).await;
-    assert_eq!(full.unwrap_err(), Busy);
+    assert_eq!(full.unwrap_err(), Busy::User);
     drop(line);
     held.clear();
     let learned = reader.learn(peer(), Needs::FILES, pin(&fake)).await;
