@@ -1,6 +1,7 @@
 //! The user and group databases of the system.
 
 use std::collections::HashMap;
+use std::ffi::CString;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::PathBuf;
@@ -8,6 +9,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::thread;
 use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
 
 /// The id that is none (chown(2)): no process ever has it. Stands in a rule for a name that is not known, so that it matches nobody.
 pub const NOT_KNOWN: u32 = u32::MAX;
@@ -163,33 +167,42 @@ impl Directory {
         answer
     }
 
-    /// The name of a user of the system.
+    /// The name of a user of the system. `None` where there is none, or nobody who knows answers: it is only to be shown.
     pub fn name_of_user(uid: u32) -> Option<String> {
-        let user = uzers::get_user_by_uid(uid)?;
-        user.name().to_str().map(str::to_owned)
+        let user = User::from_uid(Uid::from_raw(uid)).ok().flatten()?;
+        Some(user.name)
     }
 
     /// The home directory of a user of the system.
     pub fn home_of_user(uid: u32) -> Option<PathBuf> {
-        use uzers::os::unix::UserExt as _;
-        Some(uzers::get_user_by_uid(uid)?.home_dir().to_path_buf())
+        let user = User::from_uid(Uid::from_raw(uid)).ok().flatten()?;
+        Some(user.dir)
     }
 
     /// The groups a user of the system would have after logging in, its own first. None, where there is no such user.
-    pub fn groups_of(uid: u32) -> Vec<u32> {
-        let Some(user) = uzers::get_user_by_uid(uid) else {
-            return Vec::new();
+    ///
+    /// # Errors
+    ///
+    /// The sentence that says why that is not known.
+    pub fn groups_of(uid: u32) -> Result<Vec<u32>, String> {
+        let failed =
+            |errno: Errno| format!("the groups of user {uid} are not known: {}", errno.desc());
+        let Some(user) = User::from_uid(Uid::from_raw(uid)).map_err(failed)? else {
+            return Ok(Vec::new());
         };
-        let own = user.primary_group_id();
-        let more = uzers::get_user_groups(user.name(), own).unwrap_or_default();
-        let more = more.iter().map(uzers::Group::gid).filter(|gid| *gid != own);
-        std::iter::once(own).chain(more).collect()
+        let name = CString::new(user.name).map_err(|_| failed(Errno::EINVAL))?;
+        let more = getgrouplist(&name, user.gid).map_err(failed)?;
+        let more = more.into_iter().filter(|gid| *gid != user.gid);
+        Ok(std::iter::once(user.gid)
+            .chain(more)
+            .map(Gid::as_raw)
+            .collect())
     }
 
-    /// The name of a group of the system.
+    /// The name of a group of the system, as with users.
     pub fn name_of_group(gid: u32) -> Option<String> {
-        let group = uzers::get_group_by_gid(gid)?;
-        group.name().to_str().map(str::to_owned)
+        let group = Group::from_gid(Gid::from_raw(gid)).ok().flatten()?;
+        Some(group.name)
     }
 
     fn new(source: Source) -> Self {
@@ -205,7 +218,7 @@ impl Directory {
 impl Source {
     fn uid(&mut self, name: &str) -> Answer {
         let asked = name.to_owned();
-        let question = move || uzers::get_user_by_name(&asked).map(|user| user.uid());
+        let question = move || Ok(User::from_name(&asked)?.map(|user| user.uid.as_raw()));
         match self {
             Self::System => self.ask(question, "/etc/passwd", name),
             Self::Silent => own("/etc/passwd", name),
@@ -215,7 +228,7 @@ impl Source {
 
     fn gid(&mut self, name: &str) -> Answer {
         let asked = name.to_owned();
-        let question = move || uzers::get_group_by_name(&asked).map(|group| group.gid());
+        let question = move || Ok(Group::from_name(&asked)?.map(|group| group.gid.as_raw()));
         match self {
             Self::System => self.ask(question, "/etc/group", name),
             Self::Silent => own("/etc/group", name),
@@ -223,17 +236,19 @@ impl Source {
         }
     }
 
-    /// Asks in a thread of its own, which is left behind where no answer comes.
+    /// Asks in a thread of its own, which is left behind where no answer comes. A service that fails at once has not said that nobody has
+    /// the name, and may answer the next question.
     fn ask(
         &mut self,
-        question: impl FnOnce() -> Option<u32> + Send + 'static,
+        question: impl FnOnce() -> Result<Option<u32>, Errno> + Send + 'static,
         file: &str,
         name: &str,
     ) -> Answer {
-        if let Some(found) = within(PATIENCE, question) {
-            return Answer::of(found);
+        match within(PATIENCE, question) {
+            Some(Ok(found)) => return Answer::of(found),
+            Some(Err(_failed)) => {}
+            None => *self = Self::Silent,
         }
-        *self = Self::Silent;
         own(file, name)
     }
 }
@@ -361,13 +376,36 @@ mod tests {
     }
 
     #[test]
+    fn a_service_that_fails_at_once_has_not_said_that_nobody_has_the_name() {
+        let mut system = Source::System;
+        for failed in [
+            Errno::ENOENT,
+            Errno::ECONNREFUSED,
+            Errno::EIO,
+            Errno::EMFILE,
+        ] {
+            let answer = system.ask(move || Err(failed), "/etc/passwd", "remote");
+            assert_eq!(answer, Answer::None, "{failed}");
+            let local = system.ask(move || Err(failed), "/etc/passwd", "root");
+            assert_eq!(local, Answer::Known(0), "{failed}: a local name");
+        }
+        assert!(matches!(system, Source::System), "the next may be answered");
+        let nobody = system.ask(|| Ok(None), "/etc/passwd", "remote");
+        assert_eq!(nobody, Answer::Nobody);
+        let mut before = Directory::fixed(vec![("remote", 7000)], Vec::new());
+        before.user("remote");
+        let kept = Answer::None.or_as_before(&before.names().users, "remote");
+        assert_eq!(kept, Answer::Known(7000), "as it was in force");
+    }
+
+    #[test]
     fn the_system_knows_root() {
         let mut directory = Directory::system();
         assert_eq!(directory.user("root"), Some(0));
         assert_eq!(directory.group("root"), Some(0));
         assert_eq!(Directory::name_of_user(0).as_deref(), Some("root"));
-        assert_eq!(Directory::groups_of(0).first(), Some(&0));
-        assert!(Directory::groups_of(u32::MAX).is_empty());
+        assert_eq!(Directory::groups_of(0).unwrap().first(), Some(&0));
+        assert!(Directory::groups_of(u32::MAX).unwrap().is_empty());
         assert_eq!(Directory::name_of_group(0).as_deref(), Some("root"));
         assert_eq!(directory.user("no-such-user-anywhere"), None);
         assert_eq!(directory.group("no-such-group-anywhere"), None);

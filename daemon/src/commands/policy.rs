@@ -109,7 +109,11 @@ fn peer(args: &ExplainArgs) -> Result<Peer, String> {
     if let Some(unknown) = unknown {
         return Err(unknown);
     }
-    let login = Directory::groups_of(uid);
+    // Without the groups another rule would decide than decides there.
+    let login = match args.gid.is_some() && !groups.is_empty() {
+        true => Vec::new(),
+        false => Directory::groups_of(uid)?,
+    };
     let gid = own.or_else(|| login.first().copied()).unwrap_or(NO_ID);
     if args.gid.is_none() && groups.is_empty() {
         groups = login;
