@@ -4,7 +4,8 @@
 //! not answer must not hold a reload that takes a right away, nor a start. What is not answered in time is not cured.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tokend_config::{Account, Fingerprint};
@@ -18,9 +19,12 @@ use crate::upstream::Upstream;
 /// How long all looks of a reload or a start may take together. Tests do not wait so long for what never comes.
 const LIMIT: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 10 });
 
-/// How many looks are under way at once, those included that an earlier reload stopped waiting for: each may be a process, or one of the
-/// five hundred threads of the runtime, and others need them.
+/// How many looks of a reload are under way at once: each may be a process, or one of the five hundred threads of the runtime, and others
+/// need them.
 const AT_ONCE: usize = 32;
+
+/// How many more may be under way that earlier reloads stopped waiting for. Beyond these, what never answers takes the place of what would.
+const LEFT_BEHIND: usize = 96;
 
 /// An account that is blocked, and the fingerprint of what it is blocked for.
 #[derive(Debug)]
@@ -39,6 +43,9 @@ type Subject = (AccountId, Fingerprint);
 #[derive(Debug, Clone)]
 pub(crate) struct Cures {
     places: Arc<Semaphore>,
+    left_behind: Arc<Semaphore>,
+    /// With which question the next reload begins: those that had no turn come before those that had one.
+    turn: Arc<AtomicUsize>,
     subjects: Arc<Mutex<HashSet<Subject>>>,
 }
 
@@ -47,13 +54,18 @@ pub(crate) struct Cures {
 struct Look {
     cures: Cures,
     subject: Subject,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
+
+/// What counts it: among those of a reload, or among those left behind.
+type Place = Arc<Mutex<OwnedSemaphorePermit>>;
 
 impl Cures {
     pub(crate) fn new() -> Self {
         Self {
             places: Arc::new(Semaphore::new(AT_ONCE)),
+            left_behind: Arc::new(Semaphore::new(LEFT_BEHIND)),
+            turn: Arc::default(),
             subjects: Arc::default(),
         }
     }
@@ -65,19 +77,44 @@ impl Cures {
         upstream: &Arc<Upstream>,
         questions: Vec<Question>,
     ) -> Vec<Question> {
+        self.ask_each(questions, |question| {
+            let (store, upstream) = (Arc::clone(store), Arc::clone(upstream));
+            async move {
+                let yes = is_cured(store, &upstream, &question).await;
+                yes.then_some(question)
+            }
+        })
+        .await
+    }
+
+    async fn ask_each<L>(
+        &self,
+        mut questions: Vec<Question>,
+        look_at: impl Fn(Question) -> L,
+    ) -> Vec<Question>
+    where
+        L: Future<Output = Option<Question>> + Send + 'static,
+    {
         let mut missing = questions.len();
+        if missing > 0 {
+            questions.rotate_left(self.turn.load(Ordering::Relaxed) % missing);
+        }
         let mut cured = Vec::new();
+        let mut places = Vec::new();
         let mut looks = JoinSet::new();
         let asking = async {
             for question in questions {
-                let Some(look) = self.begin(&question).await else {
+                let look = self.begin(&question).await;
+                self.turn.fetch_add(1, Ordering::Relaxed);
+                let Some((look, place)) = look else {
                     continue;
                 };
-                let (store, upstream) = (Arc::clone(store), Arc::clone(upstream));
+                places.push(place);
+                let answer = look_at(question);
                 looks.spawn(stack::wiped_throughout(async move {
-                    let yes = is_cured(store, &upstream, &question).await;
+                    let cured = answer.await;
                     drop(look);
-                    yes.then_some(question)
+                    cured
                 }));
             }
             while let Some(answer) = looks.join_next().await {
@@ -91,8 +128,9 @@ impl Cures {
             missing -= 1;
             cured.extend(answer.ok().flatten());
         }
-        // A thread that waits for a file cannot be ended, so what it holds stays counted.
+        // A thread that waits for a file cannot be ended, so what it holds stays counted, among others than those of the next reload.
         looks.detach_all();
+        self.leave_behind(&places);
         if missing > 0 {
             tracing::warn!(
                 "blocked accounts stay blocked until the next reload: the secrets of {missing} were not fetched within {} seconds",
@@ -104,18 +142,34 @@ impl Cures {
 
     /// Waits for a place. Nothing, where the same is being looked at still: it may never be answered, and would take another place each
     /// time.
-    async fn begin(&self, question: &Question) -> Option<Look> {
+    async fn begin(
+        &self,
+        question: &Question,
+    ) -> Option<(Look, Weak<Mutex<OwnedSemaphorePermit>>)> {
         let subject = (question.id.clone(), question.account.fingerprint);
         if self.subjects().contains(&subject) {
             return None;
         }
         let place = Arc::clone(&self.places).acquire_owned().await.ok()?;
         self.subjects().insert(subject.clone());
-        Some(Look {
+        let place = Arc::new(Mutex::new(place));
+        let weak = Arc::downgrade(&place);
+        let look = Look {
             cures: self.clone(),
             subject,
             _place: place,
-        })
+        };
+        Some((look, weak))
+    }
+
+    /// Gives the places of what is still under way to others, as long as there is room for it elsewhere.
+    fn leave_behind(&self, places: &[Weak<Mutex<OwnedSemaphorePermit>>]) {
+        for place in places.iter().filter_map(Weak::upgrade) {
+            let Ok(elsewhere) = Arc::clone(&self.left_behind).try_acquire_owned() else {
+                return;
+            };
+            *place.lock().unwrap_or_else(PoisonError::into_inner) = elsewhere;
+        }
     }
 
     fn subjects(&self) -> std::sync::MutexGuard<'_, HashSet<Subject>> {
@@ -142,4 +196,61 @@ async fn is_cured(store: Arc<dyn Store>, upstream: &Upstream, question: &Questio
         .fingerprint(&question.account, &credential, before)
         .await;
     now.is_some_and(|now| *now != *before)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::*;
+    use crate::roster::record_id;
+    use crate::testing::Site;
+
+    /// So many blocked accounts.
+    fn questions(count: usize) -> impl Fn() -> Vec<Question> {
+        let mut text = String::new();
+        for number in 0..count {
+            writeln!(text, "[account.a{number:03}]\nprovider = \"oauth2\"\nbase_url = \"http://127.0.0.1:1\"\nusername = \"u\"\nclient_id = \"c\"\npassword = {{ env = \"X\" }}").unwrap();
+        }
+        let accounts = Site::new(&text).config().accounts;
+        move || {
+            let question = |(number, account): (usize, &Arc<Account>)| Question {
+                number,
+                account: Arc::clone(account),
+                id: record_id(account).unwrap(),
+                before: "blocked".into(),
+            };
+            accounts.iter().enumerate().map(question).collect()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn however_many_secrets_hang_those_that_do_not_are_looked_at_in_their_turn() {
+        for hanging in [AT_ONCE, 3 * AT_ONCE, LEFT_BEHIND + AT_ONCE - 1] {
+            let cures = Cures::new();
+            let questions = questions(hanging + 4);
+            let mut found = HashSet::new();
+            for _ in 0..5 {
+                let cured = cures.ask_each(questions(), |question| async move {
+                    if question.number < hanging {
+                        std::future::pending::<()>().await;
+                    }
+                    Some(question)
+                });
+                found.extend(cured.await.into_iter().map(|it| it.number));
+            }
+            assert_eq!(found.len(), 4, "{hanging} hang: {found:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_more_looks_are_left_behind_than_so_many() {
+        let cures = Cures::new();
+        let questions = questions(400);
+        for _ in 0..10 {
+            let cured = cures.ask_each(questions(), |_| std::future::pending());
+            assert_eq!(cured.await.len(), 0);
+        }
+        assert_eq!(cures.subjects().len(), AT_ONCE + LEFT_BEHIND);
+    }
 }
