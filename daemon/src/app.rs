@@ -25,7 +25,7 @@ use crate::audit::{Audit, Event, Marker};
 use crate::clock::Clock;
 use crate::desk::Desk;
 use crate::desk::thrift::Thrift;
-use crate::diagnosis::{Diagnosis, Stamps};
+use crate::diagnosis::Diagnosis;
 use crate::driver::{Surroundings, Task};
 use crate::keeper::Keeper;
 use crate::listen::{self, Bound, Inherited};
@@ -225,14 +225,16 @@ impl Parts {
             audit: audit.clone(),
             metrics: metrics.clone(),
             number: Mutex::new(1),
-            stamps: ArcSwap::from_pointee(Stamps::of(&config.files)),
+            stamps: ArcSwap::from_pointee(config.stamps.clone()),
             manager: manager.clone(),
             files: FileThreads::new(),
             cures: Cures::new(),
             unresolved: ArcSwap::from_pointee(config.unresolved.clone()),
             names: ArcSwap::from_pointee(config.names.clone()),
+            waiting: names::Waiting::default(),
         });
         names::tell(&config.unresolved);
+        reloader.waiting.note(&config.unresolved, clock.wall_ms());
         let limits = config.limits;
         let patience = config.http.timeout + config.limits.command_timeout + DRAIN_MARGIN;
         // Records and secrets may lie where nobody answers: that keeps nobody from stopping the daemon.

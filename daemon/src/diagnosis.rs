@@ -26,8 +26,6 @@ use crate::reload::Reloader;
 use crate::secrets::{SecretSource, resolve};
 use crate::upstream::Upstream;
 
-pub(crate) use files::Stamps;
-
 /// How many accounts a page is about.
 pub(crate) const PAGE: usize = 10;
 /// How many connections are made at once.

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokend_config::{Account, Config, Environment, Files, Overrides, Unresolved};
+use tokend_config::{Account, Config, Environment, Files, Overrides, Stamps, Unresolved};
 use tokend_policy::{Directory, Names, Policy};
 use tokend_proto::{AccountName, Fault, FaultCode};
 use tokend_store::{AccountId, Store, StoreError};
@@ -24,7 +24,6 @@ use tokio::sync::{Mutex, oneshot};
 
 use crate::audit::Audit;
 use crate::clock::Clock;
-use crate::diagnosis::Stamps;
 use crate::driver::Reloaded;
 use crate::logging::Logging;
 use crate::message::{Driver, Message};
@@ -71,6 +70,8 @@ pub(crate) struct Reloader {
     pub(crate) unresolved: ArcSwap<Vec<Unresolved>>,
     /// Names in the rules in force, with the ids they have there.
     pub(crate) names: ArcSwap<Names>,
+    /// Since when names are tried again, and when the next time is.
+    pub(crate) waiting: names::Waiting,
 }
 
 /// What the command line said of the log, and the log itself.
@@ -165,10 +166,15 @@ impl Reloader {
     /// # Errors
     /// A fault that says what is wrong. What was in force stays in force.
     pub(crate) async fn reload(&self) -> Result<String, Box<Fault>> {
+        self.reload_if(None).await
+    }
+
+    /// The same, only while everything on disk is as `expected`, where that is given: nobody asked for an edit to be loaded.
+    async fn reload_if(&self, expected: Option<Arc<Stamps>>) -> Result<String, Box<Fault>> {
         let mut number = self.number.lock().await;
         let next = *number + 1;
         self.manager.reloading();
-        let done = self.load_and_apply().await;
+        let done = self.load_and_apply(expected).await;
         let reloaded = match &done {
             Ok(_) => Reloaded::InForce(next),
             Err(_) => Reloaded::Refused,
@@ -219,38 +225,40 @@ impl Reloader {
         }
     }
 
-    /// Whom names belong to, now or as it was in force.
-    fn directory(&self) -> Directory {
-        Directory::system().remembering(Names::clone(&self.names.load()))
-    }
-
-    async fn load_and_apply(&self) -> Result<Summary, String> {
+    async fn load_and_apply(&self, expected: Option<Arc<Stamps>>) -> Result<Summary, String> {
         let (file, overrides, environment) = (
             self.file.clone(),
             self.overrides.clone(),
             self.environment.clone(),
         );
         let world = self.upstream.secrets();
-        let directory = self.directory();
+        let names = Names::clone(&self.names.load());
         let work = move || {
-            let config =
+            let config = files::read_at_rest(|| {
+                // Whom names belong to, now or as it was in force.
+                let directory = Directory::system().remembering(names.clone());
                 Config::load_from(&Files::system(), directory, &file, &overrides, &environment)
-                    .map_err(|error| error.to_string())?;
+                    .map_err(|error| error.to_string())
+            })?;
+            if expected.is_some_and(|expected| *expected != config.stamps) {
+                return Err("its files are being changed".to_owned());
+            }
             let secrets = world.with_command_timeout(config.limits.command_timeout);
             let configure =
                 Upstream::compile(&config.http, secrets).map_err(|error| error.to_string())?;
             let audit = Audit::prepare(&config.audit).map_err(|error| error.to_string())?;
-            let stamps = Stamps::of(&config.files);
-            Ok::<_, String>((config, configure, stamps, audit))
+            Ok::<_, String>((config, configure, audit))
         };
-        let (config, configure, stamps, audit) = self.files.run(LIMIT, work).await??;
+        let (config, configure, audit) = self.files.run(LIMIT, work).await??;
         names::must_be_answered(&config.unresolved, &self.unresolved.load())?;
         let summary = self
             .put_in_force(&config, LIMIT, || configure(&self.upstream))
             .await
             .map_err(|error| error.to_string())?;
-        self.stamps.store(Arc::new(stamps));
+        self.stamps.store(Arc::new(config.stamps.clone()));
         names::tell(&config.unresolved);
+        let now_ms = self.clock.wall_ms();
+        self.waiting.note(&config.unresolved, now_ms);
         self.unresolved.store(Arc::new(config.unresolved.clone()));
         self.names.store(Arc::new(config.names.clone()));
         self.metrics.configure(&config.metrics);

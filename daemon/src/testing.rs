@@ -21,7 +21,7 @@ use crate::audit::{Audit, Marker};
 use crate::clock::Clock;
 use crate::desk::thrift::Thrift;
 use crate::desk::{Desk, Handled};
-use crate::diagnosis::{Diagnosis, Stamps};
+use crate::diagnosis::Diagnosis;
 use crate::driver::{Surroundings, Task};
 use crate::keeper::{Job, Keeper};
 use crate::logging::Logging;
@@ -232,12 +232,13 @@ fn reloader(
         audit,
         metrics,
         number: tokio::sync::Mutex::new(1),
-        stamps: ArcSwap::from_pointee(Stamps::of(&config.files)),
+        stamps: ArcSwap::from_pointee(config.stamps.clone()),
         manager: Manager::none(),
         files: FileThreads::new(),
         cures: Cures::new(),
         unresolved: ArcSwap::from_pointee(config.unresolved.clone()),
         names: ArcSwap::from_pointee(config.names.clone()),
+        waiting: crate::reload::names::Waiting::default(),
     }
 }
 

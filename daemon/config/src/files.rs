@@ -12,13 +12,14 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 
 use super::mistake::Mistakes;
+use super::stamps::{Seen, Stamps};
 
 /// The most files in one directory.
 const MOST_FILES: usize = 200_000;
 
 /// Where files are.
 #[derive(Debug)]
-pub struct Files(Source);
+pub struct Files(Source, Seen);
 
 #[derive(Debug)]
 enum Source {
@@ -29,12 +30,12 @@ enum Source {
 impl Files {
     /// The file system.
     pub fn system() -> Self {
-        Self(Source::System)
+        Self(Source::System, Seen::default())
     }
 
     /// Only these files, for whoever must not depend on the machine. There are the directories they are in, and no others.
     pub fn fixed(files: impl IntoIterator<Item = (PathBuf, Vec<u8>)>) -> Self {
-        Self(Source::Fixed(files.into_iter().collect()))
+        Self(Source::Fixed(files.into_iter().collect()), Seen::default())
     }
 
     /// The `*.toml` files of `dir`, sorted by name. Hidden ones, as editors leave behind, are left out.
@@ -55,7 +56,15 @@ impl Files {
             }
         }
         files.sort_unstable();
+        if matches!(self.0, Source::System) {
+            self.1.directory(dir, &files);
+        }
         Ok(files)
+    }
+
+    /// What everything was like that was read so far.
+    pub(super) fn stamps(&self) -> Stamps {
+        self.1.stamps()
     }
 
     /// The text of a file of at most `longest` bytes.
@@ -119,7 +128,10 @@ impl Files {
     fn bytes(&self, path: &Path, most: u64) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         match &self.0 {
-            Source::System => return read_regular(path, most),
+            Source::System => {
+                self.1.file(path);
+                return read_regular(path, most);
+            }
             Source::Fixed(files) => files
                 .get(path)
                 .ok_or(io::ErrorKind::NotFound)?

@@ -28,6 +28,7 @@ mod section;
 mod settings;
 mod shared;
 mod split;
+mod stamps;
 #[cfg(test)]
 mod tests;
 mod unresolved;
@@ -49,6 +50,7 @@ pub use pacing::Pacing;
 pub use proxy::{NoProxy, Proxy, Route, is_this_machine};
 pub use secret_ref::{COMMAND_TIMEOUT, FileMode, SecretPlace, SecretRef};
 pub use settings::{Http, Limits, Log};
+pub use stamps::Stamps;
 pub use unresolved::{NameKind, Unresolved};
 
 use tokend_policy::{Directory, Names, Policy};
@@ -78,6 +80,8 @@ pub struct Config {
     pub accounts: Vec<Arc<Account>>,
     /// The files this was read from; the first is the one that was named.
     pub files: Vec<PathBuf>,
+    /// What these, the dialects and their directories were like before they were read.
+    pub stamps: Stamps,
     /// Names in rules that nobody has now, which match nobody; the first fifty.
     pub unresolved: Vec<Unresolved>,
     /// Names in rules, with the ids they have.

@@ -110,6 +110,7 @@ pub(super) fn load(
         http,
         accounts: found,
         files: read.iter().map(|file| file.path.to_path_buf()).collect(),
+        stamps: files.stamps(),
         unresolved,
         names,
     })

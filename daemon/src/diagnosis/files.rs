@@ -1,9 +1,8 @@
 //! Looks at the daemon's own files: the configuration on disk against the one in force, and the disk of the store.
 //!
-//! Owns what makes a file another one than it was. Reads and compares; writes nothing.
+//! Reads and compares; writes nothing.
 
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,38 +21,10 @@ const LITTLE_ROOM: u64 = 64 << 20;
 /// How long a look may take: whoever asks waits for it.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// What the files of a configuration were like when it was read.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Stamps(Vec<(PathBuf, Option<Stamp>)>);
-
-/// Device, file, size, and the time of the last change in seconds and nanoseconds.
-type Stamp = (u64, u64, u64, i64, i64);
-
-impl Stamps {
-    /// Of these files as they are now.
-    pub(crate) fn of(files: &[PathBuf]) -> Self {
-        Self(
-            files
-                .iter()
-                .map(|path| (path.clone(), stamp(path)))
-                .collect(),
-        )
-    }
-
-    /// Whether the files are what they were.
-    pub(crate) fn are_as_they_were(&self) -> bool {
-        self.0.iter().all(|(path, before)| stamp(path) == *before)
-    }
-}
-
-fn stamp(path: &Path) -> Option<Stamp> {
-    let it = std::fs::metadata(path).ok()?;
-    Some((it.dev(), it.ino(), it.size(), it.mtime(), it.mtime_nsec()))
-}
-
 /// What is to be said about the files.
 pub(super) async fn look(reloader: &Arc<Reloader>, epoch: Arc<Epoch>) -> Vec<Finding> {
     let threads = reloader.files.clone();
+    let names = unresolved(reloader);
     let reloader = Arc::clone(reloader);
     // Files may lie on a disk that hangs; the threads for that are not those of sessions.
     let looking = threads.run(LIMIT, move || {
@@ -71,30 +42,38 @@ pub(super) async fn look(reloader: &Arc<Reloader>, epoch: Arc<Epoch>) -> Vec<Fin
                 ),
             )],
             Ok(config) => {
-                let same = **reloader.stamps.load() == Stamps::of(&config.files)
-                    && is_in_force(&config, &epoch);
+                let same =
+                    **reloader.stamps.load() == config.stamps && is_in_force(&config, &epoch);
                 let mut findings = vec![configuration(&reloader.file, same)];
-                findings.extend(config.unresolved.iter().map(|name| {
-                    found(
-                        Severity::Warning,
-                        Topic::Configuration,
-                        name.to_string(),
-                        "create it, correct the name, or see to the service that knows it; it is tried again every minute",
-                    )
-                }));
                 findings.extend(store(&config.state_dir, &*reloader.store));
                 findings
             }
         }
     });
-    looking.await.unwrap_or_else(|why| {
+    let mut findings = looking.await.unwrap_or_else(|why| {
         vec![found(
             Severity::Problem,
             Topic::Configuration,
             format!("the configuration on disk cannot be looked at: {why}"),
             "the one in force stays".to_owned(),
         )]
-    })
+    });
+    findings.extend(names);
+    findings
+}
+
+/// The rules in force that match nobody, since nobody has a name of theirs.
+fn unresolved(reloader: &Reloader) -> Vec<Finding> {
+    let names = reloader.unresolved.load();
+    let told = names.iter().map(|name| {
+        found(
+            Severity::Warning,
+            Topic::Configuration,
+            format!("{name}; {}", reloader.waiting.when(name)),
+            "create it, correct the name, or see to the service that knows it",
+        )
+    });
+    told.collect()
 }
 
 /// Whether the accounts are those that are served. What is not about accounts shows in the files' stamps.

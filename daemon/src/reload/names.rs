@@ -3,7 +3,7 @@
 //! Owns telling them, and trying again: a directory service that was not up when the machine started must not need a person. Must never
 //! put anything in force that is on disk by an edit nobody asked to load.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokend_config::Unresolved;
@@ -17,6 +17,60 @@ const EVERY: Duration = Duration::from_secs(60);
 
 /// How long that may take: a few names, of which the first that is not answered takes seconds.
 const LIMIT: Duration = Duration::from_secs(30);
+
+/// Names nobody has, in words, each with when that was found out first, and when they are tried next. Wall clock, in milliseconds.
+#[derive(Debug, Default)]
+pub(crate) struct Waiting(Mutex<Times>);
+
+#[derive(Debug, Default)]
+struct Times {
+    since: Vec<(Unresolved, i64)>,
+    next: Option<i64>,
+}
+
+impl Waiting {
+    /// These are the names now.
+    pub(crate) fn note(&self, unresolved: &[Unresolved], now_ms: i64) {
+        let mut times = self.times();
+        let since = |name: &Unresolved| {
+            let known = times
+                .since
+                .iter()
+                .find(|(it, _)| it.is_about_the_same(name));
+            (name.clone(), known.map_or(now_ms, |(_, since)| *since))
+        };
+        times.since = unresolved.iter().map(since).collect();
+    }
+
+    fn planned(&self, next_ms: i64) {
+        self.times().next = Some(next_ms);
+    }
+
+    /// Since when nobody has it, and when it is tried again.
+    pub(crate) fn when(&self, name: &Unresolved) -> String {
+        let times = self.times();
+        let known = times
+            .since
+            .iter()
+            .find(|(it, _)| it.is_about_the_same(name));
+        let since = known.and_then(|(_, since)| time(*since));
+        let next = times.next.and_then(time);
+        match (since, next) {
+            (Some(since), Some(next)) => format!("so since {since}, tried again at {next}"),
+            (Some(since), None) => format!("so since {since}, tried again every minute"),
+            (None, _) => "tried again every minute".to_owned(),
+        }
+    }
+
+    fn times(&self) -> std::sync::MutexGuard<'_, Times> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn time(wall_ms: i64) -> Option<String> {
+    let at = jiff::Timestamp::from_millisecond(wall_ms).ok()?;
+    Some(at.round(jiff::Unit::Second).unwrap_or(at).to_string())
+}
 
 /// Says which rules match nobody.
 pub(crate) fn tell(unresolved: &[Unresolved]) {
@@ -39,7 +93,10 @@ pub(super) fn must_be_answered(now: &[Unresolved], in_force: &[Unresolved]) -> R
 /// Tries the names again, for as long as the daemon runs.
 pub(crate) async fn keep_trying(reloader: Arc<Reloader>) {
     let mut told = false;
+    let every = i64::try_from(EVERY.as_millis()).unwrap_or(i64::MAX);
     loop {
+        let next_ms = reloader.clock.wall_ms().saturating_add(every);
+        reloader.waiting.planned(next_ms);
         tokio::time::sleep(EVERY).await;
         let stuck = Directory::is_stuck();
         if stuck && !told {
@@ -59,6 +116,7 @@ pub(crate) async fn try_again(reloader: &Reloader) {
         return;
     }
     let stamps = reloader.stamps.load_full();
+    let expected = Arc::clone(&stamps);
     let looked = reloader.files.run(LIMIT, move || {
         let mut directory = Directory::system();
         let known = names.iter().any(|name| name.is_known_to(&mut directory));
@@ -68,8 +126,8 @@ pub(crate) async fn try_again(reloader: &Reloader) {
         // Said again by the next look, or by whoever loads the configuration.
         Err(_) | Ok((false, _)) => {}
         Ok((true, true)) => {
-            // What went wrong is in the log too.
-            let fault = reloader.reload().await.err();
+            // What went wrong is in the log too. An edit that began meanwhile is none that anybody asked to load.
+            let fault = reloader.reload_if(Some(expected)).await.err();
             let event = Event::of_reload("names", fault.as_deref());
             reloader.audit.note(event);
         }
@@ -84,6 +142,42 @@ mod tests {
     use tokend_config::{Config, Environment, Files, Overrides};
 
     use super::*;
+
+    #[test]
+    fn since_when_a_name_is_not_known_outlives_reloads_and_not_the_name() {
+        let read = |text: &str| {
+            let read = Config::load_from(
+                &Files::fixed([("/t.toml".into(), text.into())]),
+                Directory::fixed(Vec::new(), Vec::new()),
+                "/t.toml".as_ref(),
+                &Overrides::default(),
+                &Environment::default(),
+            );
+            read.expect("no mistake").unresolved
+        };
+        let (both, one) = (
+            read("admin = [{ user = \"ann\" }, { group = \"ann\" }]\n"),
+            read("\n\nadmin = [{ group = \"ann\" }]\n"),
+        );
+        let waiting = Waiting::default();
+        waiting.note(&one, 0);
+        waiting.note(&both, 60_000);
+        let told: Vec<_> = both.iter().map(|name| waiting.when(name)).collect();
+        assert_eq!(
+            told,
+            [
+                "so since 1970-01-01T00:01:00Z, tried again every minute",
+                "so since 1970-01-01T00:00:00Z, tried again every minute"
+            ]
+        );
+        waiting.planned(120_000);
+        waiting.note(&[], 90_000);
+        waiting.note(&one, 100_000);
+        assert_eq!(
+            waiting.when(&one[0]),
+            "so since 1970-01-01T00:01:40Z, tried again at 1970-01-01T00:02:00Z"
+        );
+    }
 
     #[test]
     fn a_reload_is_refused_where_nobody_answers_for_a_name_that_is_new() {

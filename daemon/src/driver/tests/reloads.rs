@@ -254,11 +254,26 @@ async fn a_name_that_is_known_by_now_is_put_in_force_where_nothing_else_changed(
     names::try_again(reloader).await;
     assert_eq!(*reloader.number.lock().await, 3, "it was loaded");
     assert!(reloader.unresolved.load().is_empty());
-    // What somebody is still writing is not loaded because a name is known.
-    reloader.unresolved.store(Arc::new(unresolved));
+    // What somebody is still writing is not loaded because a name is known, wherever it stands.
+    site.dialect("mine", "extends = \"oauth2\"\n");
+    reload(
+        &daemon,
+        &site,
+        &format!("dialect_dir = \"dialects\"\n{audit}{text}{rule}"),
+    )
+    .await;
+    for (name, edit) in [
+        ("new", "extends = \"oauth2\"\n"),
+        ("mine", "extends = \"oau"),
+    ] {
+        reloader.unresolved.store(Arc::new(unresolved.clone()));
+        site.dialect(name, edit);
+        names::try_again(reloader).await;
+        assert_eq!(*reloader.number.lock().await, 4, "{name}");
+    }
     site.write("[account.ads]\nprovider = \"nonsense\"\n");
     names::try_again(reloader).await;
-    assert_eq!(*reloader.number.lock().await, 3);
+    assert_eq!(*reloader.number.lock().await, 4);
     reloader.audit.finish();
     let records = std::fs::read_to_string(records).unwrap();
     let of_names = |line: &&str| line.contains("\"request\":\"names\"");
