@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use tempfile::TempDir;
 
 use super::{Binaries, Daemon, built};
-use crate::simulator::Configuration;
+use crate::{clock::wait_for, simulator::Configuration};
 
 /// No call of `tokenctl` in a test may take longer; those that wait on purpose stay well below.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -130,6 +130,19 @@ impl Site {
     /// When it cannot be read, as before the first start.
     pub fn log(&self) -> io::Result<String> {
         Ok(String::from_utf8_lossy(&fs::read(self.log_path())?).into_owned())
+    }
+
+    /// The log, once it has all of these words. Nobody waits for a line to be written, so it may come after what it tells of.
+    ///
+    /// # Errors
+    /// When they do not come in time; the error repeats the log.
+    pub fn log_with(&self, words: &[&str]) -> anyhow::Result<String> {
+        let has_all = || {
+            let log = self.log().ok()?;
+            words.iter().all(|word| log.contains(word)).then_some(log)
+        };
+        let what = format!("the log to have {words:?}");
+        wait_for(&what, PATIENCE, has_all).with_context(|| self.log().unwrap_or_default())
     }
 
     /// The file all daemons of this place log to.

@@ -469,15 +469,18 @@ fn a_name_that_nobody_has_matches_nobody_and_stops_nobody() {
     let daemon = site.start().unwrap();
     site.get("it").unwrap();
     assert_eq!(site.tokenctl(&["get", "theirs"]).unwrap().code, Some(77));
-    let log = site.log().unwrap();
-    for text in [&said, &log] {
-        assert!(text.contains("there is no user `not-there-yet`"), "{text}");
-        assert!(text.contains("there is no group `nor-this`"), "{text}");
-    }
+    let told = [
+        "there is no user `not-there-yet`",
+        "there is no group `nor-this`",
+    ];
+    assert!(told.iter().all(|it| said.contains(it)), "{said}");
+    site.log_with(&told).unwrap();
     let (code, said) = check(&["--strict"]);
     assert_eq!(code, Some(78), "{said}");
     let doctor = site.tokenctl(&["doctor"]).unwrap();
     assert!(doctor.out.contains("not-there-yet"), "{doctor:?}");
+    assert!(doctor.out.contains("so since 2"), "{doctor:?}");
+    assert!(doctor.out.contains("tried again at 2"), "{doctor:?}");
     // Once the rule names somebody who is there, a reload is enough.
     let own = rustix::process::geteuid().as_raw();
     let rule = format!("allow = [{{ user = \"{own}\" }}]\n");

@@ -48,14 +48,8 @@ fn a_full_disk_keeps_no_token_back_and_loses_no_record_that_has_room_in_memory()
     for _ in 0..20 {
         scene.site.get(WELL).unwrap();
     }
-    wait_until("the trouble to be told", PATIENCE, || {
-        scene
-            .site
-            .log()
-            .unwrap()
-            .contains("audit records cannot be written to the file")
-    })
-    .unwrap();
+    let trouble = "audit records cannot be written to the file";
+    scene.site.log_with(&[trouble]).unwrap();
     scene.site.get(WELL).unwrap();
     drop(ballast);
     wait_until("all of them", PATIENCE, || released(&records_at) == 22).unwrap();
@@ -66,7 +60,7 @@ fn a_full_disk_keeps_no_token_back_and_loses_no_record_that_has_room_in_memory()
         .collect();
     let expected: Vec<_> = (1..).take(seqs.len()).collect();
     assert_eq!(seqs, expected, "none is missing and none is there twice");
-    assert!(scene.site.log().unwrap().contains("to the file again"));
+    scene.site.log_with(&["to the file again"]).unwrap();
 }
 
 #[test]

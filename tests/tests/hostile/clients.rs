@@ -360,8 +360,7 @@ fn without_descriptors_those_connected_are_served_and_the_rest_once_there_are_so
             wire
         })
         .collect();
-    let refused = || scene.site.log().unwrap().contains("Too many open files");
-    wait_until("the system to refuse", PATIENCE, refused).unwrap();
+    scene.site.log_with(&["Too many open files"]).unwrap();
     assert!(connected.say(&get(2, WELL)));
     assert!(
         matches!(connected.hear(), Some(Response::Token(_))),

@@ -165,13 +165,7 @@ fn a_relay_that_dies_in_a_tunnel_leaves_the_attempt_in_doubt_and_the_next_finds_
         getting.join().unwrap()
     });
     assert_eq!(waiting.code, Some(75), "{waiting:?}");
-    wait_until("the log to tell the doubt", PATIENCE, || {
-        scene
-            .site
-            .log()
-            .is_ok_and(|log| log.contains("outcome=in-doubt"))
-    })
-    .unwrap();
+    scene.site.log_with(&["outcome=in-doubt"]).unwrap();
     // Nothing is sent while there is no relay, and nothing in doubt.
     let said = scene.site.tokenctl(&["get", "well"]).unwrap();
     assert_eq!(said.code, Some(75), "{said:?}");

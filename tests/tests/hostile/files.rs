@@ -138,12 +138,8 @@ fn a_limit_on_the_size_of_files_is_told_like_a_full_disk() {
     let said = scene.site.tokenctl(&["get", WELL, "--wait", "0s"]).unwrap();
     assert_eq!(said.code, Some(75), "{said:?}");
     assert!(said.err.contains("the store cannot be written"), "{said:?}");
-    // Nobody waits for a line of the log, so it may come a moment later.
     let limit = "the limit on the size of files";
-    wait_until("the log to name the limit", PATIENCE, || {
-        scene.site.log().is_ok_and(|log| log.contains(limit))
-    })
-    .unwrap();
+    scene.site.log_with(&[limit]).unwrap();
     assert_eq!(scene.sim.log(WELL).token_requests(), 0);
     // Asked to end it would wait for room a while, as on a full disk.
     daemon.kill().unwrap();

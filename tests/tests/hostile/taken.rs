@@ -37,8 +37,7 @@ fn nothing_is_asked(scene: &Scene, token: &str, what: &str) {
     assert_eq!(doctor.code, Some(75), "{what}: {doctor:?}");
     let words = "removed, replaced or emptied";
     assert!(doctor.out.contains(words), "{what}: {doctor:?}");
-    let told = || scene.site.log().is_ok_and(|log| log.contains(words));
-    wait_until(&format!("the log to say it ({what})"), PATIENCE, told).unwrap();
+    scene.site.log_with(&[words]).unwrap();
 }
 
 #[test]
