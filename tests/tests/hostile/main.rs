@@ -13,6 +13,7 @@ mod files;
 mod killed;
 mod log;
 mod memory;
+mod programs;
 mod provider;
 mod scene;
 mod secrecy;
