@@ -19,6 +19,8 @@ use super::{
 const JWT_LIMIT: usize = 32 * 1024;
 /// Unix times from here on (year 2286) are taken to be no times at all.
 pub(crate) const LATEST: f64 = 1e10;
+/// Numbers of seconds from here on are Unix times: of 2001 and later. As a duration it would be thirty years.
+pub(super) const UNIX_TIMES: f64 = 1e9;
 
 /// Where lifetimes are found, in order of precedence, and their bounds.
 #[derive(Clone, Debug, PartialEq)]
@@ -147,6 +149,7 @@ impl Claims {
             claims
                 .get(name)
                 .and_then(number)
+                .map(unix)
                 .filter(|time| (0.0..LATEST).contains(time))
         };
         Some(Self {
@@ -308,10 +311,14 @@ impl Told {
                 .then_some(Reading::Time(seconds))
         };
         match self.unit {
-            Unit::Seconds => span(1.0),
+            Unit::Seconds => match number(&value)? {
+                // What is meant for the other member of that name; as a duration it would be thirty years.
+                number if (UNIX_TIMES..LATEST).contains(&unix(number)) => time(unix(number)),
+                number => Some(Reading::Seconds(number)),
+            },
             Unit::Milliseconds => span(0.001),
             Unit::Minutes => span(60.0),
-            Unit::UnixSeconds => time(number(&value)?),
+            Unit::UnixSeconds => time(unix(number(&value)?)),
             Unit::UnixMilliseconds => time(number(&value)? / 1000.0),
             Unit::Rfc3339 => time(rfc3339(text()?)?),
             Unit::HttpDate => time(http_date(text()?)?),
@@ -337,6 +344,15 @@ pub(crate) fn duration(seconds: f64) -> Option<Duration> {
         .flatten()
 }
 
+/// A Unix time in seconds, from one that may be in milliseconds or microseconds: no token ends fifty thousand years from now.
+pub(super) fn unix(number: f64) -> f64 {
+    match number {
+        number if number >= 1e15 => number / 1e6,
+        number if number >= 1e12 => number / 1e3,
+        number => number,
+    }
+}
+
 /// A JSON number, or a string that holds one.
 fn number(value: &Value) -> Option<f64> {
     let number = match value {
@@ -348,7 +364,7 @@ fn number(value: &Value) -> Option<f64> {
 }
 
 /// RFC 3339, or ISO 8601 without an offset, which servers write when they mean UTC.
-fn rfc3339(text: &str) -> Option<f64> {
+pub(super) fn rfc3339(text: &str) -> Option<f64> {
     let time = text.parse::<Timestamp>().ok().or_else(|| {
         let civil: civil::DateTime = text.parse().ok()?;
         Some(civil.to_zoned(TimeZone::UTC).ok()?.timestamp())

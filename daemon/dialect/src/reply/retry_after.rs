@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::header;
 
 use super::{
-    lifetime::{LATEST, Reading, Told, duration},
+    lifetime::{LATEST, Reading, Told, UNIX_TIMES, duration, rfc3339, unix},
     parsed::{Parsed, http_date},
 };
 
@@ -25,11 +25,6 @@ pub enum RetryAfter {
     /// Both were told: whichever is later.
     Later(Duration, u64),
 }
-
-/// Numbers of seconds from here on are Unix times: of 2001 and later. As a wait it would be thirty years.
-const UNIX_TIMES: f64 = 1e9;
-/// And from here on such times are in milliseconds.
-const UNIX_MILLISECONDS: f64 = 1e12;
 
 /// The longest of what `Retry-After` headers (RFC 9110 section 10.2.3) and the dialect's places tell, else the rule's own time.
 pub(crate) fn find(
@@ -78,24 +73,46 @@ fn headers<'a>(reply: &'a Parsed<'_>) -> impl Iterator<Item = Reading> + 'a {
     // A list of times is none, but what joins lines of a header makes one of them.
     lines.flat_map(|line| match of_text(line) {
         Some(reading) => vec![reading],
-        None => line.split(',').filter_map(of_text).collect(),
+        None => members(line).filter_map(|it| of_text(&it)).collect(),
     })
 }
 
+/// What stands between commas, but for the comma behind the weekday of a date.
+fn members(line: &str) -> impl Iterator<Item = String> + '_ {
+    let mut parts = line.split(',').map(str::trim);
+    std::iter::from_fn(move || {
+        let part = parts.next()?;
+        let is_weekday = part.len() >= 3 && part.chars().all(|c| c.is_ascii_alphabetic());
+        let rest = is_weekday.then(|| parts.next()).flatten();
+        Some(rest.map_or_else(|| part.to_owned(), |rest| format!("{part}, {rest}")))
+    })
+}
+
+/// A number of seconds or a date, as RFC 9110 has it, and what servers write in place of these: a unit behind the number, quotes,
+/// parameters, a date of RFC 3339, or one that names the zone otherwise.
 fn of_text(text: &str) -> Option<Reading> {
-    let text = text.trim();
+    let text = text.split(';').next().unwrap_or(text);
+    let text = text.trim().trim_matches('"').trim();
     let is_number = |c: char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.');
-    match text.starts_with(is_number) {
-        true => text.parse().ok().map(of_number),
-        false => http_date(text).map(Reading::Time),
+    if let Some(number) = text.parse().ok().filter(|_| text.starts_with(is_number)) {
+        return Some(of_number(number));
     }
+    if let Ok(span) = tokend_notation::duration(text) {
+        return Some(Reading::Seconds(span.as_secs_f64()));
+    }
+    let zones = [" UTC", " Z", " +0000", " -0000"];
+    let bare = zones.iter().find_map(|zone| text.strip_suffix(zone));
+    let date = match bare {
+        Some(bare) => http_date(&format!("{bare} GMT")),
+        None => http_date(text),
+    };
+    date.or_else(|| rfc3339(text)).map(Reading::Time)
 }
 
 fn of_number(number: f64) -> Reading {
-    match number {
-        number if number >= UNIX_MILLISECONDS => Reading::Time(number / 1000.0),
-        number if number >= UNIX_TIMES => Reading::Time(number),
-        number => Reading::Seconds(number),
+    match unix(number) {
+        time if time >= UNIX_TIMES && number.is_finite() => Reading::Time(time),
+        _ => Reading::Seconds(number),
     }
 }
 

@@ -176,6 +176,9 @@ fn page(text: &str) -> Option<String> {
     let title = title
         .and_then(|(start, end)| trimmed.get(start + "<title>".len()..end))
         .map(str::trim);
+    if title.is_none() && lower.starts_with("<?xml") && !lower.contains("<html") {
+        return Some("an XML document".to_owned());
+    }
     Some(title.map_or_else(
         || "an HTML page".to_owned(),
         |title| format!("an HTML page, \"{title}\""),

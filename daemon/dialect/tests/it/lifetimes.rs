@@ -333,6 +333,94 @@ fn of_several_times_to_retry_the_longest_counts_and_one_beyond_the_range_is_the_
     );
 }
 
+/// RFC 9110 has seconds and dates of one form; servers have more.
+#[test]
+fn a_time_to_retry_is_understood_as_servers_write_it() {
+    let dialect = builtin("oauth2");
+    let retry = |text: &str| match dialect.read_reply(
+        Kind::Login,
+        &response(429, &[("retry-after", text), ("date", DATE)], ""),
+        &Fields::new(),
+    ) {
+        Reply::Busy { retry_after, .. } => retry_after,
+        other => panic!("{other:?}"),
+    };
+    for text in [
+        "100",
+        "\"100\"",
+        "100s",
+        "1m 40s",
+        "100 seconds",
+        "100;comment=x",
+        " , 100",
+        "+100",
+        "Sat, 21 Nov 2026 12:01:40 GMT",
+        "Sat, 21 Nov 2026 12:01:40 UTC",
+        "Sat, 21 Nov 2026 12:01:40 +0000",
+        "Sat, 21 Nov 2026 12:01:40 -0000",
+        "Sat, 21 Nov 2026 12:00:10 GMT, Sat, 21 Nov 2026 12:01:40 GMT",
+        "2, Sat, 21 Nov 2026 12:01:40 GMT, 3",
+        "2026-11-21T12:01:40Z",
+        "2026-11-21T14:01:40+02:00",
+        "1795262500",
+        "1795262500000",
+        "1795262500000000",
+    ] {
+        let told = Some(RetryAfter::Delay(Duration::from_secs(100)));
+        assert_eq!(retry(text), told, "{text}");
+    }
+    for nonsense in [
+        "Sat",
+        "Sat,",
+        ",",
+        ";",
+        "\"",
+        "0x64",
+        "100 years ago",
+        "-",
+        "1.2.3",
+    ] {
+        assert_eq!(retry(nonsense), None, "{nonsense}");
+    }
+}
+
+/// Thirty years and more are no life of a token.
+#[test]
+fn a_time_in_the_place_of_a_duration_is_a_time() {
+    let told =
+        |unit: &str| with_lifetime(&format!(r#"{{ from = {{ at = "/x", unit = "{unit}" }} }}"#));
+    let at = DATE_UNIX + 600;
+    for (unit, x) in [
+        ("seconds", format!("{at}")),
+        ("seconds", format!("\"{at}\"")),
+        ("seconds", format!("{at}000")),
+        ("unix-seconds", format!("{at}000")),
+        ("unix-seconds", format!("{at}000000")),
+        ("unix-seconds", format!("{at}")),
+    ] {
+        let body = format!(r#"{{"access_token":"a","x":{x}}}"#);
+        assert_eq!(
+            dated(&told(unit), &body).lifetime,
+            seconds(599),
+            "{unit} {x}"
+        );
+        let bare = granted(read(&told(unit), Kind::Login, 200, &body));
+        assert_eq!(bare.lifetime, None, "{unit} {x}");
+        let remark = bare.remarks.join("; ");
+        assert!(
+            remark.contains("a time with nothing to count it from"),
+            "{remark}"
+        );
+    }
+    let claims = format!(r#"{{"exp":{at}000,"iat":{DATE_UNIX}000}}"#);
+    let body = format!(r#"{{"access_token":"{}"}}"#, jwt(&claims));
+    let of_token = with_lifetime(r#"{ from = { jwt = "access_token" } }"#);
+    assert_eq!(dated(&of_token, &body).lifetime, seconds(599));
+    // What is no time either is as long as anything.
+    let forever = dated(&told("seconds"), r#"{"access_token":"a","x":99999999999}"#);
+    assert!(forever.lifetime > seconds(300 * 86_400));
+}
+
 #[test]
 fn retry_after_from_the_body_when_the_header_says_nothing() {
     let dialect = dialect(

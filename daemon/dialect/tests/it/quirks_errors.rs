@@ -280,6 +280,11 @@ fn quirk_22_error_shapes() {
             "an HTML page, \"Bad Request\"",
         ),
         ("<html></html>", None, "an HTML page"),
+        (
+            "<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code></Error>",
+            None,
+            "an XML document",
+        ),
         ("plain words\n", None, "plain words"),
         ("", None, ""),
     ] {
