@@ -206,6 +206,9 @@ pub(crate) struct CheckArgs {
     /// Check as this user, by name or number, who runs the daemon [default: see below]
     #[arg(long, value_name = "USER")]
     pub(crate) user: Option<String>,
+    /// Also show the requests of this account, as its dialect makes them with its options
+    #[arg(long, value_name = "ACCOUNT")]
+    pub(crate) show: Option<String>,
     /// Also run the commands that fetch secrets
     #[arg(long)]
     pub(crate) run_commands: bool,

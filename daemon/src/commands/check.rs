@@ -10,12 +10,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tokend_config::report::{self, Medium};
-use tokend_config::{Account, Config, Environment, Fingerprint, Pacing, Proxy};
+use tokend_config::{Account, Config, Environment, Fingerprint, Pacing, Proxy, nearest};
 use tokend_config::{SecretPlace, SecretRef};
+use tokend_dialect::Kind;
 use tokend_engine::RefreshPolicy;
 
-use super::finish;
 use super::whose::{Asked, Given, Whose};
+use super::{dialect, finish};
 use crate::cli::{CheckArgs, Exit};
 use crate::diagnosis::counted;
 use crate::secrets::{SecretSource, fetch};
@@ -67,7 +68,16 @@ fn run_below(
                 let mut findings = Findings::of(&config, &whose, args.run_commands);
                 findings.names(&config, args.strict);
                 findings.notes.splice(0..0, as_whom);
-                findings.print(&config, out, err)
+                let shown = args
+                    .show
+                    .as_deref()
+                    .map(|name| findings.find(&config, name));
+                findings.print(&config, out, err).and_then(|exit| {
+                    shown
+                        .flatten()
+                        .map_or(Ok(()), |account| show(account, out))?;
+                    Ok(exit)
+                })
             }
             Err(error) => {
                 let mut text = report::config(&error, medium);
@@ -142,6 +152,20 @@ impl Findings {
         }
         writeln!(err, "{main} has {accounts}; correct the errors above")?;
         Ok(Exit::Config)
+    }
+
+    /// The account whose requests are asked for.
+    fn find<'a>(&mut self, config: &'a Config, name: &str) -> Option<&'a Account> {
+        let accounts = || config.accounts.iter().map(|account| &**account);
+        let found = accounts().find(|account| account.name.as_str() == name);
+        if found.is_none() {
+            let names: Vec<_> = accounts().map(|account| account.name.as_str()).collect();
+            let near = nearest(name, &names).map(|near| format!("; did you mean {near}?"));
+            let near = near.unwrap_or_default();
+            self.errors
+                .push(format!("there is no account {name} to show{near}"));
+        }
+        found
     }
 
     /// A name that nobody has may be known later, when a directory service is up; or it is misspelt.
@@ -309,6 +333,16 @@ impl Findings {
             ));
         }
     }
+}
+
+/// What an account's requests are after all merging, as `tokend dialect check` has those of a dialect.
+fn show(account: &Account, out: &mut impl Write) -> io::Result<()> {
+    for kind in [Kind::Login, Kind::Refresh] {
+        let which = format!("{kind} of account {}", account.name);
+        let merged = dialect::merged(&account.dialect, kind, &account.endpoint);
+        dialect::write_merged(&which, &merged, out)?;
+    }
+    Ok(())
 }
 
 /// `a and b`, `a, b and c`; no more than a person would read.

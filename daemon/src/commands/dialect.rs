@@ -154,25 +154,36 @@ fn requests(dialect: &Dialect, kind: Kind, out: &mut impl Write) -> Result<(), F
         };
         let explained = Endpoint::new(dialect, &settings)
             .map_err(|error| error.to_string())
-            .and_then(|at| {
-                dialect
-                    .explain_request(kind, &at)
-                    .map_err(|error| error.to_string())
-            });
-        match explained {
-            Err(why) => writeln!(out, "\n{kind} {with}: none, as {why}")?,
-            // What is the same as with the defaults is not told twice.
-            Ok(text) if before.as_ref() == Some(&text) => {}
-            Ok(text) => {
-                writeln!(out, "\n{kind} {with}:")?;
-                for line in text.trim_end().lines() {
-                    writeln!(out, "{}", format!("    {line}").trim_end())?;
-                }
-                before.get_or_insert(text);
-            }
+            .and_then(|at| merged(dialect, kind, &at));
+        // What is the same as with the defaults is not told twice.
+        if explained.is_err() || before.as_ref() != explained.as_ref().ok() {
+            write_merged(&format!("{kind} {with}"), &explained, out)?;
         }
+        before = before.or(explained.ok());
     }
     Ok(())
+}
+
+/// A request after all merging of `extends` and cases, with `<field>` in place of every value; or why there is none.
+pub(super) fn merged(dialect: &Dialect, kind: Kind, at: &Endpoint) -> Result<String, String> {
+    let explained = dialect.explain_request(kind, at);
+    explained.map_err(|error| error.to_string())
+}
+
+/// Tells it below a line that says which it is: alike for a dialect and for an account.
+pub(super) fn write_merged(
+    which: &str,
+    merged: &Result<String, String>,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    match merged {
+        Err(why) => writeln!(out, "\n{which}: none, as {why}"),
+        Ok(text) => {
+            writeln!(out, "\n{which}:")?;
+            let mut lines = text.trim_end().lines();
+            lines.try_for_each(|line| writeln!(out, "{}", format!("    {line}").trim_end()))
+        }
+    }
 }
 
 fn try_reply(args: &TryArgs, out: &mut impl Write) -> Result<(), Failure> {

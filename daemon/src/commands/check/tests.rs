@@ -292,4 +292,63 @@ fn what_a_start_refuses_is_refused_here_in_the_same_words() {
     }
 }
 
+#[test]
+fn the_requests_of_an_account_are_shown_as_dialect_check_shows_them() {
+    let machine = Machine::new(
+        "dialect_dir = \"dialects\"\n[account.api]\nprovider = \"layered\"\nbase_url = \"https://a.example\"\nusername = \"u\"\noptions = { tenant = \"north\" }\npassword = { file = \"secret\" }\n",
+    );
+    fs::create_dir(machine.path("dialects")).expect("mkdir");
+    let below = "summary = \"s\"\n[options.tenant]\nchoices = [\"none\", \"north\"]\ndefault = \"none\"\n\
+        [login]\npath = \"/login\"\n[login.body.json]\nwho = { name = \"{username}\", kind = \"user\" }\nsecret = \"{password}\"\n\
+        [[login.cases]]\nwhen = { tenant = \"north\" }\nbody.json = { who = { region = \"n\" } }\n[reply]\naccess_token = [\"/token\"]\n";
+    let above =
+        "summary = \"s\"\nextends = \"below\"\n[login.body.json]\nwho = { kind = \"robot\" }\n";
+    machine.write("dialects/below.toml", below, 0o600);
+    machine.write("dialects/layered.toml", above, 0o600);
+    let (exit, out, err) = machine.check_with(CheckArgs {
+        show: Some("api".to_owned()),
+        ..machine.args()
+    });
+    assert_eq!((exit, err.as_str()), (Exit::Success, ""));
+    let (_, shown) = out.split_once("login of account api:\n").expect("a login");
+    let (login, refresh) = shown.split_once("\n\nrefresh ").expect("a refresh");
+    for part in [
+        "POST https://a.example/login",
+        "robot",
+        "<username>",
+        "region",
+        "<password>",
+    ] {
+        assert!(login.contains(part), "{part}: {login}");
+    }
+    assert!(
+        refresh.starts_with("of account api: none, as "),
+        "{refresh}"
+    );
+    let mut told = Vec::new();
+    let command = crate::cli::DialectCommand::Check {
+        file: machine.path("dialects/layered.toml"),
+        dialect_dir: Some(machine.path("dialects")),
+    };
+    dialect::run(&command, &mut told, &mut Vec::new(), Medium::Plain);
+    let told = String::from_utf8(told).expect("UTF-8");
+    let (_, case) = told
+        .split_once("login with tenant = north:\n")
+        .expect("a case");
+    assert_eq!(
+        login.replace("https://a.example", "https://base-url"),
+        case.trim_end()
+    );
+
+    let (exit, _, err) = machine.check_with(CheckArgs {
+        show: Some("apu".to_owned()),
+        ..machine.args()
+    });
+    assert_eq!(exit, Exit::Config);
+    assert!(
+        err.contains("there is no account apu to show; did you mean api?"),
+        "{err}"
+    );
+}
+
 mod standing;
