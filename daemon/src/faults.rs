@@ -148,29 +148,48 @@ impl Teller<'_> {
         ) {
             (Missing::Unrecognised, _) => self.unrecognised_advice(),
             (Missing::NoAnswer, refused) => self.unanswered_advice(&refused),
-            (Missing::CredentialRejected, Refused::Configured(secret)) => {
-                format!(
-                    "correct the {secret} that [account.{name}] refers to, then run `tokenctl reload`; it is not tried again before"
-                )
+            (Missing::CredentialRejected, refused) => match self.refused_advice(&refused) {
+                Some(advice) if matches!(refused, Refused::EnteredOne(_)) => advice,
+                Some(advice) => format!("{advice}; it is not tried again before"),
+                None => self.enter_advice(),
+            },
+            (_, _) => self.enter_advice(),
+        };
+        self.fault(FaultCode::LoginRequired, what).advise(advice)
+    }
+
+    fn enter_advice(&self) -> String {
+        format!(
+            "run `tokenctl login {}` and enter {}",
+            self.account.name,
+            means::what_to_enter(self.account)
+        )
+    }
+
+    /// How a credential that was refused is made right, where it is known which one it is.
+    fn refused_advice(&self, refused: &Refused) -> Option<String> {
+        let name = &self.account.name;
+        Some(match refused {
+            Refused::Configured(secret) => format!(
+                "correct the {secret} that [account.{name}] refers to, then run `tokenctl reload`"
+            ),
+            Refused::EnteredOne(secret) if secret == "client secret" => {
+                format!("run `tokenctl login {name} --client-secret` and enter the right one")
             }
-            (Missing::CredentialRejected, Refused::EnteredOne(secret)) => {
+            Refused::EnteredOne(secret) => {
                 format!("run `tokenctl login {name}` and enter its {secret}")
             }
-            (Missing::CredentialRejected, Refused::Client) => {
+            Refused::Client => {
                 let entered = match means::takes(self.account, "client_secret") {
                     true => format!(", or enter it with `tokenctl login {name} --client-secret`"),
                     false => String::new(),
                 };
                 format!(
-                    "check the client_id of [account.{name}], add the client_secret that belongs to it, and run `tokenctl reload`{entered}; it is not tried again before"
+                    "check the client_id of [account.{name}], add the client_secret that belongs to it, and run `tokenctl reload`{entered}"
                 )
             }
-            (_, _) => format!(
-                "run `tokenctl login {name}` and enter {}",
-                means::what_to_enter(self.account)
-            ),
-        };
-        self.fault(FaultCode::LoginRequired, what).advise(advice)
+            Refused::Entered => return None,
+        })
     }
 
     fn failed(&self, problem: Problem, retry: Timestamp) -> Fault {

@@ -89,7 +89,9 @@ pub(crate) fn refused(account: &Account, told: Option<&str>) -> Refused {
     ) {
         (_, Some(secret)) => Refused::Configured(secret),
         (true, None) if !enters_client => Refused::Client,
-        (_, None) => Refused::Entered,
+        // Whatever else could be entered, the client would be refused again.
+        (true, None) => Refused::EnteredOne("client secret".to_owned()),
+        (false, None) => Refused::Entered,
     }
 }
 
@@ -98,7 +100,10 @@ pub(crate) fn what_to_enter(account: &Account) -> String {
     let enterable = |name: &str| matches!(name, "password" | "client_secret");
     let mut parts: Vec<_> = login_secrets(account)
         .filter(|field| enterable(&field.name) && account.secret(&field.name).is_none())
-        .map(|field| format!("its {}", field.name.replace('_', " ")))
+        .map(|field| match field.name.as_str() {
+            "client_secret" => "its client secret (`--client-secret`)".to_owned(),
+            name => format!("its {}", name.replace('_', " ")),
+        })
         .collect();
     if account.dialect.renews_itself_at(&account.endpoint) {
         parts.push("an access token that is still valid (`--refresh-token`)".to_owned());

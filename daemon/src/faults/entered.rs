@@ -9,6 +9,7 @@ use tokend_engine::{Answer, ClaimRefusal, Keeping, Unproved, Unproven};
 use tokend_proto::{Fault, FaultCode, LoginSecret};
 
 use super::Teller;
+use crate::means;
 
 /// What a person entered, without it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +63,25 @@ impl Teller<'_> {
             }
         };
         let option = what.option();
+        // Beside a refresh token that was not refused: whatever goes with it has to be right first.
+        let beside = match (it.why, what) {
+            (Unproved::Answered(Answer::CredentialRejected), What::RefreshToken) => {
+                let told = self.notes.told.as_deref();
+                self.refused_advice(&means::refused(self.account, told))
+            }
+            _ => None,
+        };
         let advice = match (it.kept, code) {
+            (Keeping::InPlace, FaultCode::LoginRequired) if beside.is_some() => {
+                format!(
+                    "{}; the refresh token need not be entered again",
+                    beside.unwrap_or_default()
+                )
+            }
+            (Keeping::Dropped, FaultCode::LoginRequired) if beside.is_some() => format!(
+                "{}, and then enter the refresh token again: `tokenctl login {name}{option}`",
+                beside.unwrap_or_default()
+            ),
             (Keeping::InPlace, FaultCode::Misconfigured | FaultCode::LoginRequired) => format!(
                 "correct [account.{name}], then run `tokenctl reload`, or `tokenctl refresh {name}` to try again as it is"
             ),

@@ -187,6 +187,21 @@ fn a_refused_client_is_told_with_the_clients_secret_and_never_with_a_refresh_tok
 }
 
 #[test]
+fn an_entered_client_secret_that_is_refused_is_asked_for_by_its_option() {
+    let site = "[account.ads]\nprovider = \"client-credentials\"\nbase_url = \"https://ads.example.com\"\nclient_id = \"c\"\n";
+    for said in ["status 401: invalid_client", "status 401"] {
+        let (_, text) = told(site, login(Missing::CredentialRejected), Some(said));
+        assert!(text.contains("--client-secret"), "{text}");
+        assert!(!text.contains("refresh token"), "{text}");
+    }
+    let (_, text) = told(site, login(Missing::NoCredential), None);
+    assert!(
+        text.contains("its client secret (`--client-secret`)"),
+        "{text}"
+    );
+}
+
+#[test]
 fn the_secret_that_a_rule_names_is_the_one_to_correct() {
     let both = format!("{WITH_FILE}client_secret = {{ file = \"cs\" }}\n");
     for (site, said, advice) in [

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+use rcgen::{
+    BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd,
+};
 use rustls::{
     ServerConfig, ServerConnection, StreamOwned,
     pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
@@ -35,6 +37,23 @@ pub fn server(
     let mut params = CertificateParams::new([name.to_owned()]).unwrap();
     change(&mut params);
     let certificate = params.signed_by(&key, authority).unwrap();
+    showing(&certificate, &key)
+}
+
+/// How a server shows a certificate that its own key signed, and that certificate as PEM. With `is_authority` it says CA:TRUE, as
+/// `openssl req -x509` makes them when nothing else is said.
+pub fn self_signed(name: &str, is_authority: bool) -> (Arc<ServerConfig>, String) {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+    params.is_ca = match is_authority {
+        true => IsCa::Ca(BasicConstraints::Unconstrained),
+        false => IsCa::ExplicitNoCa,
+    };
+    let certificate = params.self_signed(&key).unwrap();
+    (showing(&certificate, &key), certificate.pem())
+}
+
+fn showing(certificate: &Certificate, key: &KeyPair) -> Arc<ServerConfig> {
     let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
@@ -52,7 +71,11 @@ pub fn provider(
     authority: &Authority,
     change: impl FnOnce(&mut CertificateParams),
 ) -> Raw {
-    let config = server(name, authority, change);
+    answering(server(name, authority, change))
+}
+
+/// A provider that shows itself so and gives a token to whoever believes it.
+pub fn answering(config: Arc<ServerConfig>) -> Raw {
     Raw::start(move |talk| {
         use std::io::{Read as _, Write as _};
         let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
