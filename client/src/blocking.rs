@@ -68,6 +68,24 @@ impl BlockingClient {
         socket_peercred(stream).ok().map(|peer| peer.uid.as_raw())
     }
 
+    /// Waits until the daemon has greeted, so that something can be asked of a person with somebody there to tell it to.
+    ///
+    /// # Errors
+    /// [`ClientError::Silent`] when it says nothing, and whatever else a connection can end in.
+    pub fn greet(&mut self) -> Result<(), ClientError> {
+        let deadline = Deadline::of(clock::now(), self.deadlines.answer);
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => Connection::open(&self.path, self.deadlines.connect.min(deadline.left()?))?,
+        };
+        if !connection.greeted {
+            let greeted = connection.greet(None, deadline, &self.path);
+            greeted.map_err(|failure| failure.error)?;
+        }
+        self.connection = Some(connection);
+        Ok(())
+    }
+
     /// An access token that is good for what `options` demand.
     ///
     /// # Errors
@@ -218,7 +236,7 @@ impl BlockingClient {
             let has_worked = connection.greeted;
             let exchanged = match has_worked {
                 true => Ok(()),
-                false => connection.greet(&frame, greeting, &self.path),
+                false => connection.greet(Some(&frame), greeting, &self.path),
             };
             match exchanged.and_then(|()| connection.exchange(&frame, !has_worked, deadline)) {
                 Ok(response) => {
@@ -262,10 +280,10 @@ impl Connection {
         })
     }
 
-    /// Greets and sends the first request with it, so that it costs no round trip.
+    /// Greets, and sends the first request with it, so that it costs no round trip.
     fn greet(
         &mut self,
-        frame: &ClientFrame,
+        frame: Option<&ClientFrame>,
         deadline: Deadline,
         path: &SocketPath,
     ) -> Result<(), Failure> {
@@ -289,7 +307,7 @@ impl Connection {
     /// Sends a request, behind a greeting where there was none.
     fn request(
         &mut self,
-        frame: &ClientFrame,
+        frame: Option<&ClientFrame>,
         with_greeting: bool,
         deadline: Deadline,
     ) -> Result<(), Failure> {
@@ -298,7 +316,9 @@ impl Connection {
         if with_greeting {
             encode(&exchange::hello(), &mut bytes).map_err(|error| unsent(error.into()))?;
         }
-        encode(frame, &mut bytes).map_err(|error| unsent(error.into()))?;
+        if let Some(frame) = frame {
+            encode(frame, &mut bytes).map_err(|error| unsent(error.into()))?;
+        }
         self.send(&bytes, deadline).map_err(|error| {
             // A daemon that refuses a connection says why and closes it, perhaps before we wrote.
             let refused = self.receive(deadline).and_then(exchange::welcomed);
@@ -316,7 +336,7 @@ impl Connection {
         deadline: Deadline,
     ) -> Result<Response, Failure> {
         if !is_sent {
-            self.request(frame, false, deadline)?;
+            self.request(Some(frame), false, deadline)?;
         }
         let maybe_sent = |error| Failure { error, sent: true };
         match self.receive(deadline).map_err(maybe_sent)? {

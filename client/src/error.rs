@@ -122,7 +122,7 @@ impl ClientError {
                 "check that the path is tokend's socket, and that client and daemon are of the same release"
             }
             Self::Lost { .. } => {
-                "try again; if it happens again, look at the daemon's log (journalctl -u tokend)"
+                "try again; if it happens again, look at the daemon's log (journalctl -u tokend) and at tokenctl doctor"
             }
             Self::Silent { .. } => return Some(start::how_to_look()),
             Self::TimedOut { .. } => {

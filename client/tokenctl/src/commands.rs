@@ -176,7 +176,9 @@ fn login(socket: Option<&Path>, options: &Login) -> Result<(), Failure> {
     let Login { account, kind } = options;
     if input::is_terminal() {
         // So that nobody types a password into the void, or for somebody else. Not kept: the daemon gives a silent peer little time.
-        trust::demand(&connect(socket)?)?;
+        let mut client = connect(socket)?;
+        trust::demand(&client)?;
+        client.greet()?;
     }
     let secret = match kind {
         Kind::Password => LoginSecret::Password(input::secret(&format!("password of {account}"))?),

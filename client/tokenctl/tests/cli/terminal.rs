@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokend_client::LoginSecret;
 use tokend_proto::{Request, Response, StatusPage};
 
-use crate::fake::{FakeDaemon, name, secret, token};
+use crate::fake::{Act, FakeDaemon, name, secret, token};
 use crate::run::TOKEN;
 use crate::status::account;
 
@@ -222,6 +222,17 @@ fn nobody_types_a_password_when_there_is_no_daemon() {
     let (code, shown) = terminal.end();
     assert_eq!(code, 69);
     assert!(!shown.contains("password of"), "{shown}");
+}
+
+#[test]
+fn nobody_types_a_password_to_a_daemon_that_says_nothing() {
+    let daemon = FakeDaemon::greeting(|| Act::Silence, |_, _| Act::Silence);
+    let (code, shown) = Terminal::start(&daemon, "login ads").end();
+    assert_eq!(code, 75, "{shown}");
+    assert!(
+        shown.contains("says nothing") && !shown.contains("password of ads"),
+        "{shown}"
+    );
 }
 
 #[test]
