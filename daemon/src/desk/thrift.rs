@@ -2,7 +2,8 @@
 //!
 //! Owns what each user has used up of that. Whoever is denied, or looks at the same again and again, can ask without end, and on a machine
 //! with few processors the asking alone takes them from everybody. So what brings no token is answered at a pace of its own for each user,
-//! and beyond it the connection that asked waits. Must never delay a token that is held, nor anybody of another user.
+//! and beyond it the connection that asked waits. Must never delay anybody of another user,
+//! nor a connection of this one that asks for nothing in vain.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
