@@ -19,7 +19,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokend_config::{Account, Http, Parts, Proxy};
-use tokend_dialect::{Fields, Processed, Reply, RequestError, RetryAfter, UsedBy};
+use tokend_dialect::{Fields, Processed, Reply, RequestError, RetryAfter, Spent, UsedBy};
 use tokend_engine::{Answer, ClaimRefusal, GrantFacts, Kind};
 use tokend_proto::LoginSecret;
 use tokend_store::Credential;
@@ -163,6 +163,8 @@ pub(crate) struct Outcome {
     pub(crate) told: Option<Box<str>>,
     /// Fingerprint of the configuration and secrets the request was made of.
     pub(crate) fingerprint: Box<str>,
+    /// What the request may have used up beside what the answer says.
+    pub(crate) spent: Spent,
 }
 
 /// The HTTP client cannot be built.
@@ -299,6 +301,7 @@ impl Upstream {
         let conversation = Conversation::begin();
         let exchanged = exchange.exchange(&way, request).await;
         drop(conversation);
+        let mut spent = Spent::Nothing;
         let (answer, brought, told) = match exchanged {
             Ok(response) => {
                 let reply = account
@@ -307,10 +310,12 @@ impl Upstream {
                 wipe(response.into_body());
                 let renews_itself = account.dialect.renews_itself_at(&account.endpoint);
                 let reply = reply.assuming(account.assumed_lifetime());
-                self.understand(match renews_itself {
+                let reply = match renews_itself {
                     true => reply.renews_itself(),
                     false => reply,
-                })
+                };
+                spent = reply.told().map_or(spent, |told| told.spent);
+                self.understand(reply)
             }
             Err(Failure::Silent(silence, why)) => {
                 let why = Failure::Silent(silence, why).to_string();
@@ -338,6 +343,7 @@ impl Upstream {
             brought,
             told: told.map(|told| Escaped(&told).to_string().into()),
             fingerprint,
+            spent,
         }
     }
 
@@ -518,6 +524,7 @@ impl Outcome {
             brought: None,
             told: Some("sending the request failed inside tokend; please report this".into()),
             fingerprint: Box::default(),
+            spent: Spent::Nothing,
         }
     }
 }

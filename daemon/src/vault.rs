@@ -60,14 +60,16 @@ impl Notes {
             }
         } else if matches!(answer, Answer::Granted(_)) {
             self.no_verdict = None;
-        } else if answer == Answer::CredentialRejected && login(fingerprint) {
+        } else if matches!(answer, Answer::CredentialRejected | Answer::Misconfigured)
+            && login(fingerprint)
+        {
             self.refused = Some(fingerprint.into());
         }
     }
 
     /// The fingerprint of what attempts without a verdict were made with.
     fn made_with(&self, no_verdict: NoVerdict) -> Option<&str> {
-        match no_verdict.login_refused {
+        match no_verdict.login_refused || no_verdict.login_misconfigured {
             true => self.refused.as_deref(),
             false => self.no_verdict.as_deref(),
         }
@@ -178,6 +180,7 @@ pub(crate) fn restore(record: &Record, clock: &Clock) -> Restored {
                 logins_from: stored.logins_from.map(at),
                 lost_logins: stored.lost_logins,
                 login_refused: stored.login_refused,
+                login_misconfigured: stored.login_misconfigured,
             }),
     };
     let made_with: Option<Box<str>> = record
@@ -311,6 +314,7 @@ pub(crate) fn update(
         logins_from: durable.no_verdict.logins_from.map(wall),
         lost_logins: durable.no_verdict.lost_logins,
         login_refused: durable.no_verdict.login_refused,
+        login_misconfigured: durable.no_verdict.login_misconfigured,
         fingerprint: notes
             .made_with(durable.no_verdict)
             .unwrap_or_default()

@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
     Dialect, Endpoint, Fields, Grant, Kind, LifetimeSource, Processed, Reply, RequestError,
-    RetryAfter,
+    RetryAfter, Spent,
 };
 
 /// Begins and ends the stand-in for a field's value; every encoder leaves letters as they are.
@@ -92,6 +92,19 @@ impl Dialect {
                     &told.text
                 },
             );
+        }
+        match reply.told().map(|told| told.spent) {
+            Some(Spent::RefreshToken) => {
+                line(&mut out, "processed", processed_words(Processed::Maybe))
+            }
+            Some(Spent::AccessToken) if self.refresh_ends_access_token() => {
+                line(
+                    &mut out,
+                    "processed",
+                    "yes: the access token before may be ended by it",
+                );
+            }
+            Some(Spent::AccessToken | Spent::Nothing) | None => {}
         }
         line(&mut out, "then", consequence(&reply));
         out

@@ -50,7 +50,7 @@ pub use self::{
     rejection::{Rejection, RejectionRule},
     reply::{
         Reply,
-        classify::{Processed, Silence},
+        classify::{Processed, Silence, Spent},
         grant::{Grant, Renewal},
         lifetime::LifetimeSource,
         retry_after::RetryAfter,

@@ -75,6 +75,9 @@ pub(crate) struct Account {
     pub(crate) renewing: bool,
     /// Whether a refresh was sent that may have ended the token held.
     pub(crate) overtaken: Overtaken,
+    /// Whether the provider may have done what the attempt under way asked for, whatever its answer says; with whether that used up the
+    /// refresh token.
+    pub(crate) doubted: Option<bool>,
     /// Whether a refresh token is kept beside the one held.
     pub(crate) spare: bool,
     /// Whether that one was brought by the provider and never sent.
@@ -218,6 +221,7 @@ impl Account {
             outdated: false,
             renewing: false,
             overtaken: Overtaken::restored(stored.overtaken, false),
+            doubted: None,
             spare: stored.spare,
             spare_unsent: stored.spare && stored.spare_unsent,
             fate: None,
@@ -344,7 +348,7 @@ impl Account {
             {
                 Ok(Kind::Refresh)
             }
-            _ if let Some(missing) = stop => Err(Fault::LoginRequired(missing)),
+            _ if let Some(fault) = stop => Err(fault),
             _ if self.can_login => Ok(Kind::Login),
             Some(_) => Err(Fault::LoginRequired(Missing::InDoubt)),
             None if refused => Err(Fault::LoginRequired(Missing::RefreshRejected)),

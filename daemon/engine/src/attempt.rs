@@ -308,6 +308,7 @@ impl Account {
         if unharmed {
             self.serve_again(ctx);
         }
+        self.doubted = None;
         self.report(ctx, attempt, Some(answer));
         self.save(ctx, saving);
     }
@@ -392,6 +393,9 @@ impl Account {
                 self.no_verdict.login_refused = true;
             }
             Answer::CredentialRejected => self.stop(Block::CredentialRejected),
+            Answer::Misconfigured if self.was_a_probe(attempt.kind, ctx.now) => {
+                self.no_verdict.login_misconfigured = true;
+            }
             Answer::Misconfigured => self.stop(Block::Misconfigured),
             Answer::Unrecognised => self.unrecognised(ctx, attempt.kind),
             Answer::RefreshRejected if attempt.kind == Kind::Refresh => {
@@ -412,6 +416,9 @@ impl Account {
             }
             Answer::NotSent => self.fail(ctx, attempt.kind, Problem::Unreachable),
             Answer::MaybeSent => self.unanswered(ctx, attempt.kind),
+        }
+        if self.doubts(answer) {
+            self.suspect(attempt.kind);
         }
     }
 

@@ -132,6 +132,9 @@ impl Engine {
             Event::Recorded(key, attempt, result) => {
                 self.with(now, key, |it, ctx| it.recorded(ctx, attempt, result))
             }
+            Event::Doubted(key, attempt, refresh_token) => {
+                self.with(now, key, |it, _| it.doubted(attempt, refresh_token));
+            }
             Event::Answered(key, attempt, answer) => {
                 self.with(now, key, |it, ctx| it.answered(ctx, attempt, answer))
             }

@@ -92,6 +92,9 @@ pub enum Event {
     Claimed(AccountKey, AttemptId, Result<(), ClaimRefusal>),
     /// The intent was to be stored.
     Recorded(AccountKey, AttemptId, StoreResult),
+    /// The provider may have done what the attempt under way asks for, whatever its answer says, and with `true` have used up the refresh
+    /// token. Told before `Answered`.
+    Doubted(AccountKey, AttemptId, bool),
     /// The provider answered, or did not.
     Answered(AccountKey, AttemptId, Answer),
     /// The outcome was to be stored.

@@ -148,7 +148,7 @@ impl Account {
                 | Answer::Misbehaved {
                     maybe_processed: true
                 }
-        );
+        ) || self.doubts(answer);
         let renewed = matches!(answer, Answer::Renewed { .. });
         let refused = answer == Answer::RefreshRejected;
         if trial.same && (renewed || unknown || refused) {

@@ -5,10 +5,12 @@
 
 use std::time::Duration;
 
-use crate::account::{Account, Context};
+use crate::account::{Account, Context, Phase};
 use crate::backoff::{Dice, LONGEST_UNRECOGNISED};
 use crate::durable::{Deferral, Kind};
-use crate::effect::{Missing, Problem};
+use crate::effect::{Fault, Missing, Problem};
+use crate::event::Answer;
+use crate::ids::AttemptId;
 use crate::plan::Reuse;
 use crate::time::Timestamp;
 
@@ -38,6 +40,8 @@ pub struct NoVerdict {
     /// Whether the provider refused a login that was tried for such refreshes: no more of them, while the refreshes go on. No refresh
     /// changes that, and neither does what a refresh brings.
     pub login_refused: bool,
+    /// Whether it called such a login wrong: as much holds of it, and what has to change is another thing.
+    pub login_misconfigured: bool,
 }
 
 impl NoVerdict {
@@ -60,20 +64,24 @@ impl NoVerdict {
     }
 
     /// Why no login is made any more by itself.
-    pub(crate) fn stop(&self) -> Option<Missing> {
+    pub(crate) fn stop(&self) -> Option<Fault> {
         if self.login_refused {
-            return Some(Missing::CredentialRejected);
+            return Some(Fault::LoginRequired(Missing::CredentialRejected));
+        }
+        if self.login_misconfigured {
+            return Some(Fault::Misconfigured);
         }
         if self.lost_logins >= LOGINS {
-            return Some(Missing::NoAnswer);
+            return Some(Fault::LoginRequired(Missing::NoAnswer));
         }
-        (self.logins >= LOGINS).then_some(Missing::Unrecognised)
+        (self.logins >= LOGINS).then_some(Fault::LoginRequired(Missing::Unrecognised))
     }
 
     /// What is left of it where a refresh token proved itself or came: what a login is made with is as it was.
     pub(crate) fn of_logins(self) -> Self {
         Self {
             login_refused: self.login_refused,
+            login_misconfigured: self.login_misconfigured,
             ..Self::default()
         }
     }
@@ -81,6 +89,7 @@ impl NoVerdict {
     /// A person says so: once more. Where a refresh is what is made then, a login that was refused stays so.
     pub(crate) fn once_more(&mut self, refreshes: bool) {
         self.login_refused &= refreshes;
+        self.login_misconfigured &= refreshes;
         self.logins = self.logins.min(LOGINS - 1);
         self.lost_logins = self.lost_logins.min(LOGINS - 1);
     }
@@ -109,6 +118,27 @@ impl Account {
     /// An attempt of this kind ended with its outcome unknown.
     pub(crate) fn doubt(&mut self, kind: Kind) {
         self.problem = Some(Problem::InDoubt);
+        self.suspect(kind);
+    }
+
+    /// The provider may have done what the attempt under way asks for, whatever its answer will say.
+    pub(crate) fn doubted(&mut self, id: AttemptId, refresh_token: bool) {
+        if matches!(self.phase, Phase::Sending(attempt, _) if attempt.id == id) {
+            self.doubted = Some(refresh_token);
+        }
+    }
+
+    /// Whether the refresh token that was sent may be spent, although this was answered.
+    pub(crate) fn doubts(&self, answer: Answer) -> bool {
+        let settled = matches!(
+            answer,
+            Answer::Granted(_) | Answer::Renewed { .. } | Answer::RefreshRejected
+        );
+        self.doubted == Some(true) && !settled
+    }
+
+    /// The refresh token that an attempt of this kind sent may be spent.
+    pub(crate) fn suspect(&mut self, kind: Kind) {
         if let (Kind::Refresh, Some(refresh)) = (kind, &mut self.refresh) {
             // Where tokens do not rotate this one cannot be spent. What a spent one costs is looked up when it is to be used again:
             // the plan may have changed by then.

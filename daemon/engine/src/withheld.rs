@@ -111,7 +111,7 @@ impl Account {
         if self.overtaken != Overtaken::UnderWay {
             return false;
         }
-        self.overtaken = match answer.may_be_done() {
+        self.overtaken = match answer.may_be_done() || self.doubted.is_some() {
             true => Overtaken::Perhaps,
             false => Overtaken::No,
         };

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use secrecy::{ExposeSecret as _, SecretString};
-use tokend_dialect::Asks;
+use tokend_dialect::{Asks, Spent};
 use tokend_engine::{
     AccountKey, Answer, AttemptId, Durable, Event, Held, Kind, Publication, Timestamp, WaiterId,
 };
@@ -170,12 +170,18 @@ impl Task {
             brought,
             told,
             fingerprint,
+            spent,
         } = outcome;
         self.said(account, told, Some((answer, fingerprint)));
         let answer = match brought {
             Some(brought) => self.keep(account, attempt, answer, brought),
             None => answer,
         };
+        if spent != Spent::Nothing {
+            let refresh_token = spent == Spent::RefreshToken;
+            let doubted = Event::Doubted(account, attempt, refresh_token);
+            self.engine.handle_event(now, doubted);
+        }
         self.engine
             .handle_event(now, Event::Answered(account, attempt, answer));
     }

@@ -98,6 +98,7 @@ fn facts(now: Timestamp) -> impl Strategy<Value = Durable> {
                     logins_from: no_verdict.2,
                     lost_logins: no_verdict.3,
                     login_refused: no_verdict.1 % 2 == 1,
+                    login_misconfigured: no_verdict.0 % 2 == 1,
                 },
             },
         )

@@ -229,6 +229,9 @@ pub struct NoVerdict {
     /// Whether the provider refused a login while refreshes went on: no more of them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub login_refused: bool,
+    /// Whether the provider called one wrong while refreshes went on: no more of them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub login_misconfigured: bool,
     /// Fingerprint of what the last of them was made with: when it changes, they count no more.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub fingerprint: String,

@@ -79,11 +79,11 @@ fn rule(node: &Node, m: &mut Mistakes) -> Option<Rule> {
         );
     }
     if let (Some(node), Some(class)) = (processed_node, class)
-        && class != Class::Misbehaved
+        && class == Class::RefreshRejected
     {
         m.add(
             &node.span,
-            "only a rule with class `misbehaved` says what was processed",
+            "a rule with class `refresh-token-rejected` gives the refresh token up, whatever was processed",
             None,
         );
     }

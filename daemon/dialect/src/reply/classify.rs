@@ -87,6 +87,36 @@ pub enum Processed {
     Maybe,
 }
 
+/// What a request may have used up at its provider although its answer is told as something else than a failure of unknown outcome.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Spent {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// The request was done, and may have ended the access token before. The refresh token that was sent is in force.
+    AccessToken,
+    /// The refresh token that was sent, and with it the access token before.
+    RefreshToken,
+}
+
+impl Rule {
+    /// Whether the provider may have acted on a request with this reply. A rule can say so itself. A gateway's status says nothing of the
+    /// server behind it, whatever stands in the page; a success that names an error of the provider is its own word that it did not.
+    pub(crate) fn processed(&self, status: u16) -> Processed {
+        let own_words = !self.matcher.codes.is_empty() || !self.matcher.text.is_empty();
+        let success = (200..=299).contains(&status);
+        let decides = matches!(
+            self.class,
+            Class::Busy | Class::CredentialRejected | Class::Misconfigured
+        );
+        self.processed
+            .unwrap_or(match success && own_words && decides {
+                true => Processed::No,
+                false => processed_by_status(status),
+            })
+    }
+}
+
 impl Matcher {
     pub(crate) fn matches(&self, reply: &Parsed<'_>, default_at: &[Place]) -> bool {
         let status = self.status.is_empty()

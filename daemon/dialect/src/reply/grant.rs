@@ -106,9 +106,13 @@ impl ReplyPlan {
             )),
             Refresh::Absent | Refresh::Fresh(_) => None,
         };
-        let unusable = found
-            .unusable
-            .map(|why| format!("the token's expiry is not known: {why}"));
+        let unusable =
+            found
+                .unusable
+                .map(|why| match found.lifetime.is_some_and(|it| it.is_zero()) {
+                    true => format!("the token is not handed out: {why}"),
+                    false => format!("the token's expiry is not known: {why}"),
+                });
         Ok(Grant {
             access_token: access.into(),
             token_type,

@@ -199,6 +199,16 @@ impl LifetimePlan {
             Take::First => found.next(),
             Take::Shortest => found.min_by_key(|(lifetime, _)| *lifetime),
         };
+        if taken.is_none()
+            && let Some(source) = self.over(reply, access, refresh)
+        {
+            // Not even the least that is configured is left of it.
+            return Found {
+                lifetime: Some(Duration::ZERO),
+                source,
+                unusable: self.unusable(reply, access, refresh),
+            };
+        }
         let (lifetime, source) = match (taken, self.assumed) {
             (Some((lifetime, source)), _) => (Some(lifetime), source),
             (None, Some(assumed)) => (Some(assumed), LifetimeSource::Assumed),
@@ -213,6 +223,28 @@ impl LifetimePlan {
             source,
             unusable,
         }
+    }
+
+    /// The first source whose time is over by every clock of the provider that there is: the token is told to be over.
+    fn over(
+        &self,
+        reply: &Parsed<'_>,
+        access: &str,
+        refresh: Option<&str>,
+    ) -> Option<LifetimeSource> {
+        let iat = Claims::of(access).and_then(|claims| claims.iat);
+        self.from.iter().find_map(|from| match from {
+            Origin::Told(told) => told.is_over(reply, iat).then_some(LifetimeSource::ToldTime),
+            Origin::Jwt(token) => {
+                let token = match token {
+                    Token::Access => Some(access),
+                    Token::Refresh => refresh,
+                };
+                let claims = Claims::of(token?)?;
+                let over = is_over(claims.exp?, [reply.date(), claims.iat]);
+                over.then_some(LifetimeSource::Jwt)
+            }
+        })
     }
 
     /// Why what stands at the sources says nothing: of a time rather than of something that is none.
@@ -237,6 +269,12 @@ impl LifetimePlan {
     }
 }
 
+/// Whether a time is over by every reference there is, and there is one.
+fn is_over(time: f64, references: [Option<f64>; 2]) -> bool {
+    let mut known = references.into_iter().flatten().peekable();
+    known.peek().is_some() && known.all(|from| from >= time)
+}
+
 /// Why a time does not make a duration. `other` is what a reply without a `Date` could have to count from.
 fn uncounted(time: f64, references: &[Option<f64>], other: &str) -> String {
     let is_over = references.iter().flatten().any(|from| *from >= time);
@@ -259,6 +297,15 @@ impl Told {
                 };
                 Some((duration(left?)?, LifetimeSource::ToldTime))
             }
+        }
+    }
+
+    /// Whether a time stands there that is over.
+    fn is_over(&self, reply: &Parsed<'_>, iat: Option<f64>) -> bool {
+        match (self.read(reply), self.reference(reply)) {
+            (Some(Reading::Time(time)), Some(now)) => is_over(time, [Some(now), None]),
+            (Some(Reading::Time(time)), None) => is_over(time, [reply.date(), iat]),
+            (Some(Reading::Seconds(_)) | None, _) => false,
         }
     }
 

@@ -21,7 +21,7 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use self::{
-    classify::{Class, Processed, Rule, Silence},
+    classify::{Class, Processed, Rule, Silence, Spent},
     grant::{Flaw, Grant, Refresh, Renewal},
     lifetime::{LifetimePlan, LifetimeSource},
     parsed::{Parsed, Place},
@@ -132,7 +132,13 @@ impl ReplyPlan {
             return verdict;
         }
         let misconfigured = matches!(flaw, Flaw::Type(_));
-        let told = self.flawed(&flaw, &reply, secrets);
+        let mut told = self.flawed(&flaw, &reply, secrets);
+        // The request was done, whatever is wrong with what it brought.
+        told.spent = match (kind, &refresh) {
+            (Kind::Login, _) => Spent::Nothing,
+            (Kind::Refresh, Refresh::Lost(_)) => Spent::RefreshToken,
+            (Kind::Refresh, Refresh::Absent | Refresh::Fresh(_)) => Spent::AccessToken,
+        };
         match self.renewal(&reply, refresh) {
             Some(renewal) => Reply::Renewed {
                 renewal,
@@ -160,8 +166,10 @@ impl ReplyPlan {
             code: None,
             text,
             about: rule.secret.clone(),
+            spent: Spent::Nothing,
         };
-        let settles = matches!(rule.class, Class::Misbehaved | Class::RefreshRejected);
+        let settles = matches!(rule.class, Class::Misbehaved | Class::RefreshRejected)
+            || rule.processed == Some(Processed::No);
         if kind == Kind::Refresh && !settles {
             return Some(Reply::Misbehaved {
                 told,
@@ -193,12 +201,16 @@ impl ReplyPlan {
             rule.say.as_deref(),
         );
         told.about.clone_from(&rule.secret);
-        let processed = rule
-            .processed
-            .unwrap_or_else(|| classify::processed_by_status(reply.status()));
-        // Whoever answered in front of the provider does not know what the provider did.
-        if (kind, rule.class, processed) == (Kind::Refresh, Class::Unrecognised, Processed::Maybe) {
-            return Reply::Misbehaved { told, processed };
+        let processed = rule.processed(reply.status());
+        if (kind, processed) == (Kind::Refresh, Processed::Maybe) {
+            // Whoever answered in front of the provider does not know what the provider did.
+            match rule.class {
+                Class::Unrecognised => return Reply::Misbehaved { told, processed },
+                Class::Busy | Class::CredentialRejected | Class::Misconfigured => {
+                    told.spent = Spent::RefreshToken;
+                }
+                Class::Misbehaved | Class::RefreshRejected => {}
+            }
         }
         self.reply(rule.class, told, processed, reply, rule.retry_after)
     }
@@ -265,6 +277,7 @@ impl ReplyPlan {
                     status: reply.status(),
                     code: None,
                     about: None,
+                    spent: Spent::Nothing,
                     text: told::clean(sentence, told::TEXT_LIMIT, secrets),
                 };
             }
@@ -284,6 +297,7 @@ impl Reply {
                 status,
                 code: None,
                 about: None,
+                spent: Spent::Nothing,
                 text,
             },
             processed: Processed::Maybe,
@@ -309,7 +323,15 @@ impl Reply {
                 told,
                 misconfigured: true,
                 ..
-            } => Self::Misconfigured(told),
+            }
+            | Self::Misconfigured(told) => {
+                // What was ended is what was presented.
+                let spent = match told.spent {
+                    Spent::AccessToken => Spent::RefreshToken,
+                    known => known,
+                };
+                Self::Misconfigured(Told { spent, ..told })
+            }
             Self::Renewed { told, .. } => Self::Misbehaved {
                 told,
                 processed: Processed::Maybe,

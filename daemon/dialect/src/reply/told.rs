@@ -9,6 +9,7 @@ use http::header;
 use serde_json::Value;
 
 use super::{
+    classify::Spent,
     parsed::{Parsed, Place},
     redact::{MASK, Secrets},
 };
@@ -31,6 +32,8 @@ pub struct Told {
     pub text: String,
     /// The field of the secret that was refused, where a rule says so.
     pub about: Option<String>,
+    /// What the request may have used up all the same, where the reply has a class that does not say so.
+    pub spent: Spent,
 }
 
 /// What stands before the name of the secret that a failure is about.
@@ -92,6 +95,7 @@ pub(crate) fn tell(
         status: reply.status(),
         code: code.map(|code| clean(&code, CODE_LIMIT, secrets)),
         about: None,
+        spent: Spent::Nothing,
         text: clean(&said, TEXT_LIMIT, secrets),
     }
 }

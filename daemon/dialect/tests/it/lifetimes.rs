@@ -488,6 +488,62 @@ fn a_time_counts_from_the_time_that_the_reply_itself_tells() {
 }
 
 #[test]
+fn a_token_that_is_over_by_its_providers_own_clock_has_no_life_and_not_the_assumed_one() {
+    let over = DATE_UNIX - 60;
+    let date: &[(&str, &str)] = &[("date", DATE)];
+    let expired = jwt(&format!(r#"{{"exp":{over}}}"#));
+    let born_so = jwt(&format!(r#"{{"exp":{over},"iat":{over}}}"#));
+    let unix = r#"at = "/x", unit = "unix-seconds""#;
+    let cases = [
+        (
+            format!("{{ {unix} }}"),
+            format!(r#"{{"access_token":"a","x":{over}}}"#),
+            date,
+        ),
+        (
+            format!("{{ {unix}, since = \"/issued\" }}"),
+            format!(r#"{{"access_token":"a","x":{over},"issued":{DATE_UNIX}}}"#),
+            &[],
+        ),
+        (
+            r#"{ jwt = "access_token" }"#.to_owned(),
+            format!(r#"{{"access_token":"{expired}"}}"#),
+            date,
+        ),
+        (
+            r#"{ jwt = "access_token" }"#.to_owned(),
+            format!(r#"{{"access_token":"{born_so}"}}"#),
+            &[],
+        ),
+    ];
+    for (source, body, headers) in &cases {
+        for take in ["first", "shortest"] {
+            let lifetime = |from: &str| {
+                format!(r#"{{ from = [{from}], take = "{take}", assumed = "5m", min = "1m" }}"#)
+            };
+            let grant = |from: &str, body: &str| {
+                let response = response(200, headers, body.to_owned());
+                let dialect = with_lifetime(&lifetime(from));
+                let reply = dialect.read_reply(Kind::Login, &response, &fields(&[]));
+                granted(reply.assuming(Some(Duration::from_secs(600))))
+            };
+            let over = grant(source, body);
+            assert_eq!(over.lifetime, Some(Duration::ZERO), "{body}");
+            let remark = over.remarks.join("; ");
+            assert!(remark.contains("the token is not handed out"), "{remark}");
+            assert!(
+                remark.contains("is over already by the provider's own clock"),
+                "{remark}"
+            );
+            // What another source says counts.
+            let body = body.replacen('{', r#"{"y":90,"#, 1);
+            let said = grant(&format!(r#"{source}, "/y""#), &body);
+            assert_eq!(said.lifetime, Some(Duration::from_secs(90)), "{body}");
+        }
+    }
+}
+
+#[test]
 fn an_expiry_that_was_told_and_cannot_be_used_is_told() {
     let at =
         |unit: &str| format!(r#"{{ from = [{{ at = "/x", unit = "{unit}" }}], assumed = "5m" }}"#);

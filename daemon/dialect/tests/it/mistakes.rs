@@ -305,8 +305,8 @@ fn every_kind_of_mistake_is_told_with_its_place() {
             "8:15: only a rule with class `busy` has a time to retry",
         ),
         (
-            "[[rules]]\nstatus = 400\nclass = \"busy\"\nprocessed = \"no\"",
-            "8:13: only a rule with class `misbehaved` says what was processed",
+            "[refresh]\npath = \"/r\"\n[[refresh.rules]]\nstatus = 400\nclass = \"refresh-token-rejected\"\nprocessed = \"no\"",
+            "10:13: a rule with class `refresh-token-rejected` gives the refresh token up, whatever was processed",
         ),
         (
             "[[login.rules]]\nstatus = 400\nclass = \"refresh-token-rejected\"",

@@ -268,6 +268,78 @@ fn who_answers_in_front_of_a_provider_does_not_take_the_doubt_off_a_refresh_toke
     }
 }
 
+#[test]
+fn no_class_of_a_rule_takes_the_doubt_off_a_refresh_token_where_a_gateway_answered() {
+    use tokend_dialect::Spent;
+    let spent = |reply: &Reply| reply.told().map(|told| told.spent);
+    let body = r#"{"code": "E1", "message": "bad gateway"}"#;
+    let json = [("content-type", "application/json")];
+    for class in ["busy", "credential-rejected", "misconfigured"] {
+        let rule =
+            |what: &str| dialect(&format!("{PLAIN}[[rules]]\n{what}\nclass = \"{class}\"\n"));
+        for what in [
+            "status = \"200-599\"",
+            "status = \"5xx\"\ncode = \"E1\"\nat = \"/code\"",
+            "text = \"gateway\"",
+        ] {
+            for status in [502, 504, 520, 524] {
+                let [login, refresh] = &answers(&rule(what), status, &json, body)[..] else {
+                    panic!("two requests");
+                };
+                assert_eq!((login.word(), refresh.word()), (class, class), "{what}");
+                assert_eq!(spent(login), Some(Spent::Nothing));
+                assert_eq!(spent(refresh), Some(Spent::RefreshToken), "{what} {status}");
+            }
+        }
+        // A success says nothing by its status, and names an error in words of the provider's own.
+        for (what, expected) in [
+            ("status = 200", Spent::RefreshToken),
+            (
+                "status = 200\ncode = \"E1\"\nat = \"/code\"",
+                Spent::Nothing,
+            ),
+            ("code = \"E1\"\nat = \"/code\"", Spent::Nothing),
+            (
+                "status = 200\ntext = \"gateway\"\nprocessed = \"maybe\"",
+                Spent::RefreshToken,
+            ),
+            ("status = 200\nprocessed = \"no\"", Spent::Nothing),
+        ] {
+            let refresh = &answers(&rule(what), 200, &json, body)[1];
+            assert_eq!(
+                (refresh.word(), spent(refresh)),
+                (class, Some(expected)),
+                "{what}"
+            );
+        }
+        let certain = rule("status = 502\nprocessed = \"no\"");
+        for reply in answers(&certain, 502, &json, body) {
+            assert_eq!((reply.word(), spent(&reply)), (class, Some(Spent::Nothing)));
+        }
+    }
+}
+
+#[test]
+fn a_token_of_a_foreign_type_was_brought_by_a_refresh_that_was_done() {
+    use tokend_dialect::Spent;
+    for (refresh_token, expected) in [
+        ("null", Spent::AccessToken),
+        ("\"next\"", Spent::AccessToken),
+        (r#"{"a": 1}"#, Spent::RefreshToken),
+    ] {
+        let body = format!(
+            r#"{{"access_token": "a", "token_type": "DPoP", "refresh_token": {refresh_token}}}"#
+        );
+        let [login, refresh] = &answers(&dialect(PLAIN), 200, &[], &body)[..] else {
+            panic!("two requests");
+        };
+        let spent = |reply: &Reply| reply.told().map(|told| told.spent);
+        assert_eq!(spent(login), Some(Spent::Nothing), "{body}");
+        assert_eq!(spent(refresh), Some(expected), "{body}");
+        assert_eq!(refresh.word(), "misconfigured", "{body}");
+    }
+}
+
 fn may_have_been_processed(reply: &Reply) -> bool {
     matches!(
         reply,

@@ -233,6 +233,72 @@ fn a_refresh_token_that_came_and_cannot_be_used_leaves_the_one_before_in_doubt()
     }
 }
 
+/// A rule of the dialect says what this means, and its status leaves it open what the provider did.
+#[test]
+fn what_an_answer_means_does_not_take_the_doubt_off_a_refresh_token() {
+    let retry_after = Some(secs(60));
+    for (answer, cured) in [
+        (Answer::Busy { retry_after }, false),
+        (Answer::CredentialRejected, true),
+        (Answer::Misconfigured, true),
+        (Answer::Unrecognised, false),
+    ] {
+        for reuse in ALL {
+            for can_login in [true, false] {
+                let (mut desk, plan) = desk(reuse, can_login);
+                desk.hold.insert(Step::Send);
+                desk.force(0);
+                desk.hold.clear();
+                let id = desk.last_attempt();
+                desk.tell(tokend_engine::Event::Doubted(A, id, true));
+                desk.answer(answer);
+                assert_eq!(desk.view().in_doubt, reuse != Reuse::None, "{answer:?}");
+                assert_eq!(desk.view().block.is_some(), cured, "{answer:?}");
+                desk.crash(plan, can_login, cured);
+                check(desk, reuse, can_login, "answered");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_refresh_that_was_done_and_brought_nothing_leaves_its_refresh_token_in_force() {
+    let ends = Plan {
+        refresh_ends_access: true,
+        ..plan()
+    };
+    let mut desk = Desk::with(ends);
+    let first = desk.get();
+    desk.token(first);
+    desk.hold.insert(Step::Send);
+    desk.force(0);
+    let id = desk.last_attempt();
+    desk.tell(tokend_engine::Event::Doubted(A, id, false));
+    desk.answer(Answer::Misconfigured);
+    assert!(!desk.view().in_doubt);
+    assert!(desk.served.is_empty(), "the token before may be ended");
+}
+
+#[test]
+fn an_entered_refresh_token_that_may_be_spent_is_kept_whatever_was_answered() {
+    use tokend_engine::{Event, Keeping, Unproved};
+    for (holds, kept) in [(true, Keeping::Beside), (false, Keeping::InPlace)] {
+        let mut desk = Desk::new();
+        desk.adopt(A, plan(), holds, false);
+        if holds {
+            let first = desk.get();
+            desk.token(first);
+        }
+        desk.hold.insert(Step::Send);
+        let entered = desk.enter(true);
+        let id = desk.last_attempt();
+        desk.tell(Event::Doubted(A, id, true));
+        let busy = Answer::Busy { retry_after: None };
+        desk.answer(busy);
+        assert_eq!(desk.unproven(entered), (Unproved::Answered(busy), kept));
+    }
+}
+
 /// How many logins a day of asking every minute makes, with a daemon that dies each hour.
 fn logins_in_a_day(desk: &mut Desk) -> usize {
     for minute in 0..24 * 60 {

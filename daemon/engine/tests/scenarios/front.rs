@@ -284,6 +284,33 @@ fn while_no_login_can_be_sent_the_pauses_of_refreshes_grow_and_logins_are_tried_
 }
 
 #[test]
+fn a_login_that_is_called_wrong_stops_logins_and_not_the_refreshes_it_was_tried_for() {
+    let mut desk = about_to_probe();
+    desk.answers.extend([
+        Answer::Misconfigured,
+        Answer::Unrecognised,
+        Answer::Unrecognised,
+    ]);
+    desk.want(A, Want::Forced, None, HOUR, HOUR);
+    desk.advance(secs(12 * 60));
+    assert!(desk.view().block.is_none() && desk.view().no_verdict.login_misconfigured);
+    desk.crash(plan(), true, false);
+    let again = desk.want(A, Want::Get, None, 3 * HOUR, 3 * HOUR);
+    desk.advance(secs(3 * HOUR));
+    desk.token(again);
+    let logins = |desk: &Desk| desk.kinds().iter().filter(|it| **it == Kind::Login).count();
+    assert_eq!(logins(&desk), 2, "{:?}", desk.kinds());
+    // With nothing else left the account is misconfigured, until something changes or a person says so.
+    desk.answers.push_back(Answer::RefreshRejected);
+    let refused = desk.force(0);
+    assert_eq!(desk.fault(refused), Fault::Misconfigured);
+    let forced = desk.force(0);
+    desk.token(forced);
+    assert_eq!(logins(&desk), 3);
+    assert_eq!(desk.view().no_verdict, Default::default());
+}
+
+#[test]
 fn a_login_that_is_refused_stops_logins_and_not_the_refreshes_it_was_tried_for() {
     let mut desk = about_to_probe();
     desk.answers.extend([

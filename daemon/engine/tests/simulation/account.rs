@@ -22,6 +22,8 @@ pub(crate) struct Flight {
     /// Whether it is made with what a person entered.
     pub(crate) trial: bool,
     pub(crate) arrived: bool,
+    /// Whether it was processed, and the answer says something else.
+    pub(crate) doubted: bool,
 }
 
 #[derive(Debug)]

@@ -153,6 +153,16 @@ impl World {
                 },
                 None,
             ),
+            // A gateway tells a limit, with a status that leaves it open what the provider did.
+            (13, _) if kind == Kind::Refresh => {
+                let account = &mut self.accounts[a];
+                account.flight = account.flight.map(|flight| Flight {
+                    doubted: true,
+                    ..flight
+                });
+                let retry_after = retry_after.filter(|_| lucky);
+                (Answer::Busy { retry_after }, None)
+            }
             // The access token is of no use, or the new refresh token is.
             (11, Said::Grant(grant)) if grant.refresh.is_some() => (
                 Answer::Renewed {

@@ -146,6 +146,7 @@ impl World {
             good,
             trial: account.vault.trying.is_some(),
             arrived: false,
+            doubted: false,
         });
         let wait = match self.misfortune(30) {
             true => self.rng.between(SECOND, 2 * MINUTE),

@@ -138,7 +138,8 @@ impl World {
                     ..
                 })
         );
-        if lost {
+        let doubted = self.accounts[a].flight.is_some_and(|flight| flight.doubted);
+        if lost || doubted {
             self.lose_reply(a);
         }
         let wait = match self.misfortune(30) {
@@ -157,6 +158,9 @@ impl World {
         let Some(flight) = account.flight.filter(|flight| flight.id == id) else {
             return;
         };
+        // One whose answer was lost brings none that says something else.
+        let doubted = flight.doubted && matches!(answer, Answer::Busy { .. });
+        account.excused |= doubted && !flight.trial;
         account.flight = None;
         account.admitted = None;
         self.hosts[account.plan.host.0 as usize].admitted -= 1;
@@ -219,7 +223,7 @@ impl World {
                 maybe_processed: true,
             } => account.excused |= flight.kind == Kind::Refresh,
             // The refreshes go on, for which it was tried.
-            Answer::CredentialRejected
+            Answer::CredentialRejected | Answer::Misconfigured
                 if flight.kind == Kind::Login && account.unrecognised.0 >= 3 && sound => {}
             Answer::CredentialRejected | Answer::Misconfigured => {
                 account.blocked = !account.cured_in_flight;
@@ -233,6 +237,9 @@ impl World {
             _ => {}
         }
         account.cured_in_flight = false;
+        if doubted {
+            self.tell(Event::Doubted(key(a), id, true));
+        }
         self.echo(0, a, Echo::Answered(id, answer));
         self.tell(Event::Answered(key(a), id, answer));
     }

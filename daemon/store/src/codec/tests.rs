@@ -78,7 +78,7 @@ fn what_later_versions_keep_beside_is_kept_and_needs_no_newer_schema() {
     );
     let stored = record.no_verdict.clone().unwrap();
     assert_eq!((stored.refreshes, stored.lost_logins), (2, 1));
-    assert!(stored.login_refused);
+    assert!(stored.login_refused && stored.login_misconfigured);
     assert_eq!(text(&record).as_slice(), golden.as_bytes());
 }
 
