@@ -224,6 +224,7 @@ impl Parts {
             clock: clock.clone(),
             audit: audit.clone(),
             metrics: metrics.clone(),
+            registry: Arc::clone(&registry),
             number: Mutex::new(1),
             stamps: ArcSwap::from_pointee(config.stamps.clone()),
             manager: manager.clone(),

@@ -29,6 +29,7 @@ use crate::logging::Logging;
 use crate::message::{Driver, Message};
 use crate::metrics::Metrics;
 use crate::panics::ending;
+use crate::registry::Registry;
 use crate::roster::{Survey, record_id};
 use crate::stack;
 use crate::systemd::Manager;
@@ -60,6 +61,7 @@ pub(crate) struct Reloader {
     pub(crate) clock: Clock,
     pub(crate) audit: Audit,
     pub(crate) metrics: Metrics,
+    pub(crate) registry: Arc<Registry>,
     pub(crate) number: Mutex<u64>,
     /// What the files of the configuration in force were like.
     pub(crate) stamps: ArcSwap<Stamps>,
@@ -233,8 +235,9 @@ impl Reloader {
         );
         let world = self.upstream.secrets();
         let names = Names::clone(&self.names.load());
+        let in_force = Arc::clone(&self.registry.epoch());
         let work = move || {
-            let config = files::read_at_rest(|| {
+            let mut config = files::read_at_rest(|| {
                 // Whom names belong to, now or as it was in force.
                 let directory = Directory::system().remembering(names.clone());
                 Config::load_from(&Files::system(), directory, &file, &overrides, &environment)
@@ -243,6 +246,10 @@ impl Reloader {
             if expected.is_some_and(|expected| *expected != config.stamps) {
                 return Err("its files are being changed".to_owned());
             }
+            config.keep_unchanged(|name| {
+                let slot = in_force.slot(name);
+                slot.map(|slot| Arc::clone(&slot.account))
+            });
             let secrets = world.with_command_timeout(config.limits.command_timeout);
             let configure =
                 Upstream::compile(&config.http, secrets).map_err(|error| error.to_string())?;
@@ -289,17 +296,17 @@ impl Reloader {
         configure: impl FnOnce(),
     ) -> Result<Summary, NotApplied> {
         let mut configure = Some(configure);
-        let ids: Vec<_> = config
-            .accounts
-            .iter()
-            .filter_map(|account| record_id(account))
+        let named = config.accounts.iter();
+        let named: Vec<_> = named
+            .filter_map(|account| Some((account, record_id(account)?)))
             .collect();
         let mut records = HashMap::new();
         for _ in 0..TRIES {
             let preparing = async {
-                let survey = self.survey(ids.clone()).await?;
-                let used = self.read(&survey, &mut records, ids.len()).await?;
-                Ok((self.join(config, &survey, &mut records).await, used))
+                let ids = named.iter().map(|(_, id)| id.clone()).collect();
+                let survey = self.survey(ids).await?;
+                let used = self.read(&survey, &mut records, named.len()).await?;
+                Ok((self.join(&named, &survey, &mut records).await, used))
             };
             let (accounts, (hosts_used, logins_used)) = tokio::time::timeout(limit, preparing)
                 .await
@@ -372,7 +379,7 @@ impl Reloader {
 
     async fn join(
         &self,
-        config: &Config,
+        named: &[(&Arc<Account>, AccountId)],
         survey: &Survey,
         records: &mut HashMap<AccountId, Stored>,
     ) -> Vec<Joining> {
@@ -382,14 +389,11 @@ impl Reloader {
             .iter()
             .map(|(id, fingerprint)| (id, &**fingerprint))
             .collect();
-        let mut joining: Vec<Joining> = Vec::with_capacity(config.accounts.len());
+        let mut joining: Vec<Joining> = Vec::with_capacity(named.len());
         let mut questions = Vec::new();
-        for account in &config.accounts {
-            let Some(id) = record_id(account) else {
-                continue;
-            };
-            let stored = if missing.contains(&id) {
-                records.remove(&id).unwrap_or(Stored::Blank)
+        for (account, id) in named {
+            let stored = if missing.contains(id) {
+                records.remove(id).unwrap_or(Stored::Blank)
             } else {
                 Stored::Live
             };
@@ -397,7 +401,7 @@ impl Reloader {
                 Stored::Record(restored) => restored
                     .notes
                     .hangs_on(restored.durable.block.as_ref(), restored.durable.no_verdict),
-                Stored::Live => blocked.get(&id).map(|fingerprint| Box::from(*fingerprint)),
+                Stored::Live => blocked.get(id).map(|fingerprint| Box::from(*fingerprint)),
                 _ => None,
             };
             questions.extend(blocked_for.map(|before| Question {
@@ -408,7 +412,7 @@ impl Reloader {
             }));
             joining.push(Joining {
                 account: Arc::clone(account),
-                id,
+                id: id.clone(),
                 stored,
                 cured_of: None,
             });

@@ -231,6 +231,9 @@ impl Roster {
         if let Some(entry) = self.entries.get_mut(&key) {
             entry.absent = false;
             entry.hosts = hosts;
+            if Arc::ptr_eq(&entry.slot.account, &account) {
+                return;
+            }
             entry.slot = Arc::new(Slot {
                 key,
                 account,

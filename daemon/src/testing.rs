@@ -209,7 +209,7 @@ fn reloader(
     let metrics = Metrics::new(
         Counters::new(clock.wall_ms()),
         config.metrics.clone(),
-        registry,
+        Arc::clone(&registry),
         driver.clone(),
         audit.clone(),
         logging.lines().clone(),
@@ -231,6 +231,7 @@ fn reloader(
         clock: clock.clone(),
         audit,
         metrics,
+        registry,
         number: tokio::sync::Mutex::new(1),
         stamps: ArcSwap::from_pointee(config.stamps.clone()),
         manager: Manager::none(),

@@ -52,7 +52,7 @@ pub struct Account {
     pub refresh: RefreshPolicy,
     /// How long its access token is taken to live where the provider does not say; otherwise the dialect knows. Few accounts have one,
     /// and a hundred thousand must not each keep room for it.
-    assumed_lifetime: Option<Box<Duration>>,
+    pub(super) assumed_lifetime: Option<Box<Duration>>,
     /// Provider, base URL, and user name or client id. With another identity it is another account under the same name.
     pub identity: Fingerprint,
     /// Everything that, when changed, may cure a rejected or misconfigured account: dialect, endpoint, fields, and the places of

@@ -31,6 +31,7 @@ mod split;
 mod stamps;
 #[cfg(test)]
 mod tests;
+mod unchanged;
 mod unresolved;
 mod value;
 
@@ -54,6 +55,7 @@ pub use stamps::Stamps;
 pub use unresolved::{NameKind, Unresolved};
 
 use tokend_policy::{Directory, Names, Policy};
+use tokend_proto::AccountName;
 
 /// Everything that was configured.
 #[derive(Debug)]
@@ -131,6 +133,12 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let marks = &mut Marks::default();
         load::load(path, overrides, environment, files, directory, marks)
+    }
+
+    /// Keeps of what is in force the accounts that are the same as those here, as the very same values: then a reload leaves no holes in
+    /// the memory, and who compares finds them the same at a glance.
+    pub fn keep_unchanged(&mut self, in_force: impl Fn(&AccountName) -> Option<Arc<Account>>) {
+        unchanged::keep(&mut self.accounts, in_force);
     }
 
     /// The same as [`Config::load`], and where each rule stands.

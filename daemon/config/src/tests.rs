@@ -5,6 +5,7 @@ mod many;
 mod mistakes;
 mod page;
 mod rules;
+mod unchanged;
 
 use std::fs;
 use std::path::PathBuf;

@@ -205,6 +205,14 @@ impl Dialect {
         self.digest.to_string()
     }
 
+    /// Whether it is the same as another: what it does, and the words for people too.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.name == other.name
+            && self.effective == other.effective
+            && self.own_text == other.own_text
+    }
+
     /// Every field that some request uses, whatever the options. `required` holds for the default options.
     pub fn fields(&self) -> impl Iterator<Item = FieldUse> {
         let everywhere = self.uses(|plan| {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use tokend_config::Account;
-use tokend_engine::{Adoption, Event, HostKey, HostPlan, Timestamp};
+use tokend_engine::{AccountKey, Adoption, Event, HostKey, HostPlan, Timestamp};
 
 use super::records::{Used, identity};
 use super::{Change, Joining, Stored, Summary};
@@ -48,13 +48,12 @@ pub(crate) fn apply(task: &mut Task, now: Timestamp, change: Change) {
     };
     let mut kept = HashSet::with_capacity(accounts.len());
     for joining in accounts {
-        kept.insert(joining.id.clone());
-        join(task, now, joining, &used, &mut summary);
+        kept.extend(join(task, now, joining, &used, &mut summary));
     }
     let leaving: Vec<_> = task
         .roster
         .present()
-        .filter(|(_, entry)| !kept.contains(&entry.id))
+        .filter(|(key, _)| !kept.contains(key))
         .map(|(key, _)| key)
         .collect();
     summary.removed = leaving.len();
@@ -138,7 +137,14 @@ fn used_now(task: &Task, now: Timestamp, mut used: Used, accounts: &[Joining]) -
     used
 }
 
-fn join(task: &mut Task, now: Timestamp, joining: Joining, used: &Used, summary: &mut Summary) {
+/// Takes an account in, under the key that is given back.
+fn join(
+    task: &mut Task,
+    now: Timestamp,
+    joining: Joining,
+    used: &Used,
+    summary: &mut Summary,
+) -> Option<AccountKey> {
     let Joining {
         account,
         id,
@@ -165,9 +171,7 @@ fn join(task: &mut Task, now: Timestamp, joining: Joining, used: &Used, summary:
         };
         let cured = cured_of.is_some() && cured_of == task.roster.entry(key).and_then(hangs_on);
         task.roster.reconfigure(key, account, hosts);
-        let Some(entry) = task.roster.entry(key) else {
-            return;
-        };
+        let entry = task.roster.entry(key)?;
         let event = if absent {
             summary.added += 1;
             let asked = entry.slot.held.asked().clone();
@@ -195,7 +199,7 @@ fn join(task: &mut Task, now: Timestamp, joining: Joining, used: &Used, summary:
             task.engine.handle_event(now, Event::Spent(key, spent));
         }
         summary.outdated += usize::from(task.roster.outdate(key, &mut task.engine, now));
-        return;
+        return Some(key);
     }
     let untold = matches!(&stored, Stored::Record(restored) if restored.untold);
     let (durable, notes, token, quarantined) = match stored {
@@ -223,13 +227,11 @@ fn join(task: &mut Task, now: Timestamp, joining: Joining, used: &Used, summary:
             task.roster.add(account, id, notes, hosts)
         }
     };
-    let Some(entry) = task.roster.entry_mut(key) else {
-        return;
-    };
+    let entry = task.roster.entry_mut(key)?;
     if quarantined.is_some() {
         entry.quarantined = quarantined;
         summary.quarantined += 1;
-        return;
+        return Some(key);
     }
     let cured = cured_of.is_some();
     let asked = entry.slot.held.asked().clone();
@@ -254,4 +256,5 @@ fn join(task: &mut Task, now: Timestamp, joining: Joining, used: &Used, summary:
         task.engine.handle_event(now, Event::Spent(key, spent));
     }
     summary.outdated += usize::from(task.roster.outdate(key, &mut task.engine, now));
+    Some(key)
 }

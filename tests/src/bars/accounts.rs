@@ -1,6 +1,10 @@
 //! A hundred thousand accounts: how soon the daemon is ready, what it takes, and what it does when nobody asks.
 
-use std::{fmt::Write as _, fs, time::Duration};
+use std::{
+    fmt::{self, Write as _},
+    fs,
+    time::Duration,
+};
 
 use tokend_client::{AccountName, BlockingClient, GetOptions, SocketPath};
 
@@ -11,6 +15,8 @@ use crate::{
 };
 
 const ACCOUNTS: usize = 100_000;
+/// How many reloads follow the first one.
+const RELOADS: usize = 5;
 const IDLE: Duration = Duration::from_secs(10);
 
 /// Measures it.
@@ -19,15 +25,7 @@ const IDLE: Duration = Duration::from_secs(10);
 /// When the daemon cannot be started or does not answer.
 pub fn measure() -> anyhow::Result<Vec<Figure>> {
     let site = Site::new()?;
-    let mut text = String::new();
-    for number in 0..ACCOUNTS {
-        writeln!(
-            text,
-            "[account.a{number:06}]\nprovider = \"ad-verification\"\nbase_url = \"https://ads{}.example.com\"\nusername = \"user{number}@example.com\"\npassword = {{ file = \"/etc/tokend/secrets/a{number:06}\" }}\n",
-            number % 100
-        )?;
-    }
-    fs::write(site.configuration(), text)?;
+    fs::write(site.configuration(), configuration(ACCOUNTS))?;
     let watch = Stopwatch::start();
     let daemon = Daemon::spawn(&site)?;
     let socket = SocketPath::from(site.socket());
@@ -44,6 +42,7 @@ pub fn measure() -> anyhow::Result<Vec<Figure>> {
     let before = cpu(daemon.pid())?;
     std::thread::park_timeout(IDLE);
     let idle = cpu(daemon.pid())?.saturating_sub(before);
+    let reloaded = after_reloads(&daemon, &mut client, RELOADS)?;
     daemon.terminate()?;
     #[expect(
         clippy::cast_precision_loss,
@@ -73,7 +72,68 @@ pub fn measure() -> anyhow::Result<Vec<Figure>> {
             unit: " ticks of 10 ms",
             from: format!("{IDLE:?}"),
         },
+        Figure {
+            what: "resident memory after more reloads",
+            found: reloaded.ratio(),
+            most: 1.08,
+            unit: " x that after the first",
+            from: reloaded.to_string(),
+        },
     ])
+}
+
+/// A configuration of so many accounts.
+#[must_use]
+pub fn configuration(count: usize) -> String {
+    let mut text = String::new();
+    for number in 0..count {
+        let _never_fails = writeln!(
+            text,
+            "[account.a{number:06}]\nprovider = \"ad-verification\"\nbase_url = \"https://ads{}.example.com\"\nusername = \"user{number}@example.com\"\npassword = {{ file = \"/etc/tokend/secrets/a{number:06}\" }}\n",
+            number % 100
+        );
+    }
+    text
+}
+
+/// Resident memory after a first reload, and after more of them, in KiB.
+#[derive(Debug, Clone, Copy)]
+pub struct Reloaded {
+    first: u64,
+    last: u64,
+}
+
+impl Reloaded {
+    /// How many times as much it is in the end.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "kibibytes of one process")]
+    pub fn ratio(&self) -> f64 {
+        self.last as f64 / self.first as f64
+    }
+}
+
+impl fmt::Display for Reloaded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} MB, then {} MB", self.first / 1024, self.last / 1024)
+    }
+}
+
+/// Reloads once, and then so many times more.
+///
+/// # Errors
+/// When the daemon does not.
+pub fn after_reloads(
+    daemon: &Daemon,
+    client: &mut BlockingClient,
+    more: usize,
+) -> anyhow::Result<Reloaded> {
+    client.reload()?;
+    let first = memory(daemon.pid(), "VmRSS:")?;
+    for _ in 0..more {
+        client.reload()?;
+    }
+    let last = memory(daemon.pid(), "VmRSS:")?;
+    Ok(Reloaded { first, last })
 }
 
 fn memory(pid: u32, field: &str) -> anyhow::Result<u64> {
