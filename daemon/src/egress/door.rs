@@ -1,7 +1,7 @@
 //! What is asked of the relay, and what it answers.
 //!
-//! Owns the four things it does: a tunnel, a request that is passed on, and for the daemon's own questions whether a target can be
-//! reached and why it was not. Everything else is refused with a sentence. Logs hosts, ports and failures, never a path, a header or a body.
+//! Owns the five things it does: a tunnel, a request that is passed on, and for the daemon's own questions whether a target can be
+//! reached, why it was not, and who ended a tunnel to it. Everything else is refused with a sentence. Logs hosts, ports and failures, never a path, a header or a body.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,10 +11,10 @@ use hyper::body::Incoming;
 use super::body::Relayed;
 use super::failure::{Failure, Kind};
 use super::forward::{discard, forward};
-use super::memory::Memory;
+use super::memory::{End, Memory};
 use super::places::Place;
 use super::target::Target;
-use super::tunnel::Tunnel;
+use super::tunnel::{Ending, Tunnel};
 use super::way::Way;
 use crate::clock::Clock;
 
@@ -27,13 +27,16 @@ pub(crate) const REACH: &str = "/reach";
 /// Asks why a target was not reached a moment ago.
 pub(crate) const FAILURE: &str = "/failure";
 
+/// Asks whether it was the target that ended tunnels to it a moment ago.
+pub(crate) const ENDED: &str = "/ended";
+
 /// Where a tunnel is put that has been promised.
 pub(super) type Promised = Arc<Mutex<Option<Tunnel>>>;
 
 /// What answers.
 #[derive(Debug)]
 pub(super) struct Door {
-    memory: Memory,
+    memory: Arc<Memory>,
 }
 
 /// What somebody wants.
@@ -43,6 +46,7 @@ enum Wanted {
     Forward,
     Reach,
     Failure,
+    Ended,
 }
 
 impl Wanted {
@@ -69,6 +73,7 @@ impl Wanted {
         match (uri.path(), about()) {
             (REACH, Some(target)) => Ok((Self::Reach, target)),
             (FAILURE, Some(target)) => Ok((Self::Failure, target)),
+            (ENDED, Some(target)) => Ok((Self::Ended, target)),
             _ => Err(
                 "this is the egress relay of tokend: it takes CONNECT host:port, and requests for http:// addresses",
             ),
@@ -79,7 +84,7 @@ impl Wanted {
 impl Door {
     pub(super) fn new(clock: Clock) -> Self {
         Self {
-            memory: Memory::new(clock),
+            memory: Arc::new(Memory::new(clock)),
         }
     }
 
@@ -105,7 +110,8 @@ impl Door {
             Wanted::Tunnel => {
                 let upgrade = hyper::upgrade::on(&mut request);
                 way.tunnel(&target).await.map(|stream| {
-                    let tunnel = Tunnel::new(upgrade, stream);
+                    let ending = Ending::new(&self.memory, way.named(&target));
+                    let tunnel = Tunnel::new(upgrade, stream, ending);
                     *promised.lock().unwrap_or_else(PoisonError::into_inner) = Some(tunnel);
                     Response::new(Relayed::nothing())
                 })
@@ -126,19 +132,30 @@ impl Door {
                     None => say(StatusCode::NOT_FOUND, "nothing failed there of late"),
                 };
             }
+            Wanted::Ended => {
+                patience.ended();
+                return match self.memory.end_of(&way.named(&target)) {
+                    Some(End::Target) => say(StatusCode::OK, "the target ended it"),
+                    Some(End::Relay) => say(StatusCode::NOT_FOUND, "the relay ended it"),
+                    None => say(StatusCode::NOT_FOUND, "nothing ended there of late"),
+                };
+            }
         };
         patience.ended();
+        self.told(done, &way.named(&target))
+    }
+
+    /// An answer, or a failure, which is logged and remembered.
+    fn told(&self, done: Result<Response<Relayed>, Failure>, named: &str) -> Response<Relayed> {
         match done {
             Ok(response) => {
-                let named = way.named(&target);
                 tracing::debug!("{named}: reached");
-                self.memory.forget(&named);
+                self.memory.forget(named);
                 response
             }
             Err(failure) => {
-                let named = way.named(&target);
                 tracing::warn!("not reached: {named}: {}: {}", failure.kind, failure.words);
-                self.memory.keep(&named, &failure);
+                self.memory.keep(named, &failure);
                 tell(&failure)
             }
         }
@@ -231,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn four_things_can_be_wanted_and_nothing_else() {
+    fn five_things_can_be_wanted_and_nothing_else() {
         let some = |wanted, target: &str| Some((wanted, target.to_owned()));
         let (connect, get, post) = (Method::CONNECT, Method::GET, Method::POST);
         assert_eq!(of(&connect, "a:443", None), some(Wanted::Tunnel, "a:443"));
@@ -242,6 +259,7 @@ mod tests {
         assert_eq!(of(&get, "http://a/", None), some(Wanted::Forward, "a:80"));
         assert_eq!(of(&get, REACH, Some("a:1")), some(Wanted::Reach, "a:1"));
         assert_eq!(of(&get, FAILURE, Some("a:1")), some(Wanted::Failure, "a:1"));
+        assert_eq!(of(&get, ENDED, Some("a:1")), some(Wanted::Ended, "a:1"));
         for (method, uri, about) in [
             (&connect, "a", None),
             (&get, "/", None),

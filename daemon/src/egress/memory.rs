@@ -1,10 +1,10 @@
-//! The last failure of each target, for a short while.
+//! The last failure of each target, and who ended a tunnel to it, for a short while.
 //!
-//! The library that makes the daemon's tunnels throws away why one was refused, so the daemon asks for it afterwards. Bounded in number
-//! and time; holds hosts and ports and nothing of a request.
+//! The library that makes the daemon's tunnels throws away why one was refused, so the daemon asks for it afterwards; and that a tunnel ended
+//! does not tell who ended it. Bounded in number and time; holds hosts and ports and nothing of a request.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::failure::Failure;
 use crate::clock::Clock;
@@ -19,41 +19,87 @@ const FRESH_MS: u64 = 10_000;
 pub(super) struct Memory {
     clock: Clock,
     /// By target, and the proxy on the way to it.
-    last: Mutex<HashMap<Box<str>, (u64, Failure)>>,
+    failures: Lately<Failure>,
+    /// How tunnels ended.
+    ends: Lately<End>,
+}
+
+/// Who ended a tunnel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    Target,
+    /// The relay, or the network between.
+    Relay,
 }
 
 impl Memory {
     pub(super) fn new(clock: Clock) -> Self {
         Self {
             clock,
-            last: Mutex::default(),
+            failures: Lately::default(),
+            ends: Lately::default(),
         }
     }
 
     /// A target was not reached.
     pub(super) fn keep(&self, target: &str, failure: &Failure) {
         let now = self.clock.boot_ms();
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.len() >= MOST {
-            last.retain(|_, (at, _)| now.saturating_sub(*at) < FRESH_MS);
-        }
-        if last.len() < MOST || last.contains_key(target) {
-            last.insert(target.into(), (now, failure.clone()));
-        }
+        self.failures.keep(now, target, failure.clone());
     }
 
     /// A target was reached: what was before does not matter any more.
     pub(super) fn forget(&self, target: &str) {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        last.remove(target);
+        self.failures.lock().remove(target);
     }
 
     /// Why a target was not reached a moment ago.
     pub(super) fn of(&self, target: &str) -> Option<Failure> {
+        self.failures.of(self.clock.boot_ms(), target)
+    }
+
+    /// A tunnel to a target ended. Nobody knows whose it was that is asked about, so one that the relay ended counts before others.
+    pub(super) fn ended(&self, target: &str, end: End) {
         let now = self.clock.boot_ms();
-        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let (at, failure) = last.get(target)?;
-        (now.saturating_sub(*at) < FRESH_MS).then(|| failure.clone())
+        if end == End::Relay || self.ends.of(now, target) != Some(End::Relay) {
+            self.ends.keep(now, target, end);
+        }
+    }
+
+    /// Who ended tunnels to a target a moment ago.
+    pub(super) fn end_of(&self, target: &str) -> Option<End> {
+        self.ends.of(self.clock.boot_ms(), target)
+    }
+}
+
+/// Something of each target, for a short while.
+#[derive(Debug)]
+struct Lately<T>(Mutex<HashMap<Box<str>, (u64, T)>>);
+
+impl<T> Default for Lately<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<T: Clone> Lately<T> {
+    fn keep(&self, now: u64, target: &str, what: T) {
+        let mut last = self.lock();
+        if last.len() >= MOST {
+            last.retain(|_, (at, _)| now.saturating_sub(*at) < FRESH_MS);
+        }
+        if last.len() < MOST || last.contains_key(target) {
+            last.insert(target.into(), (now, what));
+        }
+    }
+
+    fn of(&self, now: u64, target: &str) -> Option<T> {
+        let last = self.lock();
+        let (at, what) = last.get(target)?;
+        (now.saturating_sub(*at) < FRESH_MS).then(|| what.clone())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Box<str>, (u64, T)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -91,10 +137,29 @@ mod tests {
         for port in 1..=MOST + 10 {
             memory.keep(&format!("a:{port}"), &failure);
         }
-        let count = || memory.last.lock().unwrap().len();
+        let count = || memory.failures.lock().len();
         assert_eq!(count(), MOST);
         hands.advance(Duration::from_millis(FRESH_MS));
         memory.keep("b:1", &failure);
         assert_eq!((count(), memory.of("b:1")), (1, Some(failure)));
+    }
+
+    #[test]
+    fn a_tunnel_that_the_relay_ended_counts_before_those_that_targets_ended() {
+        let (clock, hands) = FakeClock::start(0, 0, "boot");
+        let memory = Memory::new(clock);
+        assert_eq!(memory.end_of("a:1"), None);
+        memory.ended("a:1", End::Target);
+        assert_eq!(
+            (memory.end_of("a:1"), memory.end_of("a:2")),
+            (Some(End::Target), None)
+        );
+        memory.ended("a:1", End::Relay);
+        memory.ended("a:1", End::Target);
+        assert_eq!(memory.end_of("a:1"), Some(End::Relay));
+        hands.advance(Duration::from_millis(FRESH_MS));
+        assert_eq!(memory.end_of("a:1"), None);
+        memory.ended("a:1", End::Target);
+        assert_eq!(memory.end_of("a:1"), Some(End::Target));
     }
 }

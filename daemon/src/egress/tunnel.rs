@@ -3,32 +3,79 @@
 //! Owns when a tunnel ends: soon after one side has said that it sends no more, and at once when one side breaks.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, copy, split};
+use tokio::io::{
+    AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf, split,
+};
 
+use super::memory::{End, Memory};
 use super::way::Stream;
 
 /// How long one side may go on after the other has ended. Whoever gave up waiting must not leave a tunnel to a target that never answers.
 const AFTERWARDS: Duration = Duration::from_secs(30);
+/// How much is passed on at a time.
+const PIECE: usize = 16 * 1024;
 
 /// One that begins when its promise has been written.
 pub(super) struct Tunnel {
     upgrade: OnUpgrade,
     stream: Box<dyn Stream>,
+    ending: Ending,
+}
+
+/// Remembers who ended a tunnel, at the latest when that can be seen from outside.
+pub(super) struct Ending {
+    memory: Arc<Memory>,
+    named: String,
+    is_known: AtomicBool,
+}
+
+impl Ending {
+    pub(super) fn new(memory: &Arc<Memory>, named: String) -> Self {
+        Self {
+            memory: Arc::clone(memory),
+            named,
+            is_known: AtomicBool::new(false),
+        }
+    }
+
+    /// Who was the first to end it; `None` for whoever asked for it.
+    fn by(&self, end: Option<End>) {
+        if !self.is_known.swap(true, Ordering::Relaxed)
+            && let Some(end) = end
+        {
+            self.memory.ended(&self.named, end);
+        }
+    }
+}
+
+/// Lives as long as a tunnel carries: without an end until then it is the relay that ends it.
+struct Carrying<'e>(&'e Ending);
+
+impl Drop for Carrying<'_> {
+    fn drop(&mut self) {
+        self.0.by(Some(End::Relay));
+    }
 }
 
 impl Tunnel {
-    pub(super) fn new(upgrade: OnUpgrade, stream: Box<dyn Stream>) -> Self {
-        Self { upgrade, stream }
+    pub(super) fn new(upgrade: OnUpgrade, stream: Box<dyn Stream>, ending: Ending) -> Self {
+        Self {
+            upgrade,
+            stream,
+            ending,
+        }
     }
 
     /// Carries until it ends.
     pub(super) async fn carry(self) {
         match self.upgrade.await {
-            Ok(asker) => carry(TokioIo::new(asker), self.stream, AFTERWARDS).await,
+            Ok(asker) => carry(TokioIo::new(asker), self.stream, AFTERWARDS, &self.ending).await,
             Err(error) => tracing::debug!("whoever asked for a tunnel went away: {error}"),
         }
     }
@@ -38,11 +85,15 @@ async fn carry(
     asker: impl AsyncRead + AsyncWrite,
     target: impl AsyncRead + AsyncWrite,
     afterwards: Duration,
+    ending: &Ending,
 ) {
     let (from_asker, to_asker) = split(asker);
     let (from_target, to_target) = split(target);
-    let (up, down) = (pass(from_asker, to_target), pass(from_target, to_asker));
+    let up = up(from_asker, to_target, ending);
+    let down = down(from_target, to_asker, ending);
     tokio::pin!(up, down);
+    // Gone before the two of them, and so before their connections are closed.
+    let _carrying = Carrying(ending);
     let first = tokio::select! {
         ended = &mut up => Ended::Up(ended),
         ended = &mut down => Ended::Down(ended),
@@ -65,10 +116,45 @@ enum Ended {
     Down(io::Result<()>),
 }
 
-/// Passes on what comes, and then that no more comes.
-async fn pass(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin) -> io::Result<()> {
-    copy(&mut from, &mut to).await?;
-    to.shutdown().await
+/// Passes on what whoever asked says, and then that they say no more.
+async fn up<A: AsyncRead, T: AsyncWrite>(
+    mut from_asker: ReadHalf<A>,
+    mut to_target: WriteHalf<T>,
+    ending: &Ending,
+) -> io::Result<()> {
+    let asker_ended = || ending.by(None);
+    let target_ended = || ending.by(Some(End::Target));
+    pass(&mut from_asker, &mut to_target, asker_ended, target_ended).await
+}
+
+/// Passes on what the target says, and then that it says no more.
+async fn down<T: AsyncRead, A: AsyncWrite>(
+    mut from_target: ReadHalf<T>,
+    mut to_asker: WriteHalf<A>,
+    ending: &Ending,
+) -> io::Result<()> {
+    let target_ended = || ending.by(Some(End::Target));
+    let asker_ended = || ending.by(None);
+    pass(&mut from_target, &mut to_asker, target_ended, asker_ended).await
+}
+
+/// Passes bytes on to their end. It is told which side was the one to end, before the other can see it.
+async fn pass(
+    from: &mut (impl AsyncRead + Unpin),
+    to: &mut (impl AsyncWrite + Unpin),
+    from_ended: impl Fn(),
+    to_ended: impl Fn(),
+) -> io::Result<()> {
+    let mut piece = vec![0; PIECE];
+    loop {
+        let count = from.read(&mut piece).await.inspect_err(|_| from_ended())?;
+        let Some(bytes) = piece.get(..count).filter(|bytes| !bytes.is_empty()) else {
+            from_ended();
+            return to.shutdown().await;
+        };
+        to.write_all(bytes).await.inspect_err(|_| to_ended())?;
+        to.flush().await.inspect_err(|_| to_ended())?;
+    }
 }
 
 #[cfg(test)]
@@ -76,12 +162,67 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, DuplexStream, duplex};
 
     use super::*;
+    use crate::clock::Clock;
     use crate::testing::soon;
+
+    const NAMED: &str = "a:1";
+
+    fn ending() -> Ending {
+        let memory = Arc::new(Memory::new(Clock::system()));
+        Ending::new(&memory, NAMED.to_owned())
+    }
+
+    /// A tunnel, and how the last one ended as far as is remembered.
+    struct Remembered {
+        asker: DuplexStream,
+        target: DuplexStream,
+        memory: Arc<Memory>,
+        carrying: tokio::task::JoinHandle<()>,
+    }
+
+    fn remembered() -> Remembered {
+        let memory = Arc::new(Memory::new(Clock::system()));
+        let ((asker, one), (target, other)) = (duplex(64), duplex(64));
+        let ending = Ending::new(&memory, NAMED.to_owned());
+        let carrying = tokio::spawn(async move {
+            carry(one, other, AFTERWARDS, &ending).await;
+        });
+        Remembered {
+            asker,
+            target,
+            memory,
+            carrying,
+        }
+    }
+
+    #[tokio::test]
+    async fn who_ended_it_is_known_before_that_is_seen() {
+        let mut by_target = remembered();
+        drop(by_target.target);
+        assert_eq!(soon(by_target.asker.read(&mut [0; 1])).await.unwrap(), 0);
+        assert_eq!(by_target.memory.end_of(NAMED), Some(End::Target));
+
+        let mut by_relay = remembered();
+        by_relay.asker.write_all(b"x").await.unwrap();
+        assert_eq!(soon(by_relay.target.read(&mut [0; 1])).await.unwrap(), 1);
+        by_relay.carrying.abort();
+        assert_eq!(soon(by_relay.asker.read(&mut [0; 1])).await.unwrap(), 0);
+        assert_eq!(by_relay.memory.end_of(NAMED), Some(End::Relay));
+
+        let mut by_asker = remembered();
+        drop(by_asker.asker);
+        assert_eq!(soon(by_asker.target.read(&mut [0; 1])).await.unwrap(), 0);
+        drop(by_asker.target);
+        soon(by_asker.carrying).await.unwrap();
+        assert_eq!(by_asker.memory.end_of(NAMED), None);
+    }
 
     fn tunnel(afterwards: Duration) -> (DuplexStream, DuplexStream, tokio::task::JoinHandle<()>) {
         let (asker, one) = duplex(64);
         let (target, other) = duplex(64);
-        let carrying = tokio::spawn(carry(one, other, afterwards));
+        let carrying = tokio::spawn(async move {
+            carry(one, other, afterwards, &ending()).await;
+        });
         (asker, target, carrying)
     }
 

@@ -64,7 +64,7 @@ impl Exchange {
         }
         let mut response = match way.execute(request).await {
             Ok(response) => response,
-            Err(error) => return Err(way.failed(&error, target).await),
+            Err(error) => return Err(way.failed(&error, target, is_handed).await),
         };
         if is_handed && let Some(kind) = relay::told_by(&response) {
             let said = relay::said(response).await;
@@ -97,11 +97,26 @@ impl Exchange {
 
 impl Way {
     /// What a failure means, in the words of the relay where the connection was its to make, and with the proxy's name where there is one.
-    async fn failed(&self, error: &reqwest::Error, target: Option<String>) -> Failure {
+    async fn failed(
+        &self,
+        error: &reqwest::Error,
+        target: Option<String>,
+        is_handed: bool,
+    ) -> Failure {
         let failure = match (&self.relay, target) {
             (Some(relay), Some(target)) if error.is_connect() => {
                 Failure::NotSent(relay.explain(&target, error).await)
             }
+            (Some(relay), Some(target)) => match unanswered(error) {
+                // No rule says anything about a relay that gave no answer.
+                Failure::Silent(silence, why) => {
+                    match relay.vouches(&target, silence, is_handed).await {
+                        Ok(()) => Failure::Silent(silence, why),
+                        Err(relay) => Failure::MaybeSent(format!("{why}; {relay}")),
+                    }
+                }
+                other => other,
+            },
             _ => unanswered(error),
         };
         match (failure, &self.hop) {

@@ -12,13 +12,14 @@ use std::time::Duration;
 
 use http::header::{HeaderMap, HeaderValue};
 use tokend_config::Http;
+use tokend_dialect::Silence;
 use url::Url;
 
 use super::ClientError;
 use super::bridge::{self, Bridge};
 use super::exchange::{chain, client_error};
 use super::ways::Hop;
-use crate::egress::{At, FAILURE, Kind, PATIENCE, PROXY, REACH, STATUS, TARGET, TIMEOUT};
+use crate::egress::{At, ENDED, FAILURE, Kind, PATIENCE, PROXY, REACH, STATUS, TARGET, TIMEOUT};
 
 /// Names the relay's address.
 const VARIABLE: &str = "TOKEND_EGRESS";
@@ -195,6 +196,26 @@ impl Relay {
             }) => said,
             Ok(_) => chain(error),
             Err(absent) => absent,
+        }
+    }
+
+    /// Whether it is the provider that gave no answer, and not the relay on the way to it; else what is known of the relay. `is_handed`: the
+    /// relay had the request itself, and would have said that the provider closed the connection.
+    pub(super) async fn vouches(
+        &self,
+        target: &str,
+        silence: Silence,
+        is_handed: bool,
+    ) -> Result<(), String> {
+        let answer = self.ask(ENDED, target, QUESTION).await?;
+        match silence {
+            // The relay is there, and has waited as well.
+            Silence::TimedOut => Ok(()),
+            Silence::Closed if answer.is_good && !is_handed => Ok(()),
+            Silence::Closed => Err(format!(
+                "the egress relay at {} does not say that the provider ended the connection",
+                self.at
+            )),
         }
     }
 

@@ -6,13 +6,13 @@ use tempfile::TempDir;
 use tokend_config::Route;
 use tokend_engine::{Answer, Kind};
 use tokend_store::Credential;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, UnixListener};
 
 use super::*;
 use crate::clock::Clock;
 use crate::secrets::SecretSource;
-use crate::testing::{Act, Provider, Site, secrets, soon};
+use crate::testing::{Act, Provider, Site, raw, secrets, soon};
 use crate::upstream::{Outcome, Upstream};
 
 fn site(base_url: &str) -> Site {
@@ -393,4 +393,120 @@ fn a_relay_is_on_this_machine() {
         let told = Egress::parse(wrong).unwrap_err().to_string();
         assert!(told.contains("127.0.0.1:3128"), "{told}");
     }
+}
+
+/// An account whose provider hangs up on a wrong password.
+fn hanging_up(base_url: &str) -> Site {
+    let site = site(base_url);
+    site.dialect(
+        "hangs-up",
+        "extends = \"oauth2\"\n\n[[login.rules]]\nno_answer = true\nclass = \"credential-rejected\"\nsay = \"it hangs up on a wrong password\"\n",
+    );
+    let text = std::fs::read_to_string(site.path().join("tokend.toml")).unwrap();
+    let text = text.replace("provider = \"oauth2\"", "provider = \"hangs-up\"");
+    site.write(&format!(
+        "dialect_dir = \"dialects\"\n{}",
+        text.replace("timeout = \"5s\"", "timeout = \"2s\"")
+    ));
+    site
+}
+
+async fn login(site: &Site, egress: Option<Egress>) -> Outcome {
+    let upstream = upstream(site, egress);
+    let nothing = Credential::default();
+    let prepared = upstream.prepare(site.account(), Kind::Login, &nothing, None, None);
+    soon(upstream.send(prepared.await.unwrap())).await
+}
+
+#[tokio::test]
+async fn a_provider_that_gives_no_answer_is_taken_at_its_word_behind_a_relay_too() {
+    let dir = dir();
+    for egress in [relay().await, relay_in(&dir), None] {
+        for act in [Act::ResetAfter, Act::Say(String::new()), Act::Hang] {
+            let what = format!("{act:?} {egress:?}");
+            let provider = Provider::start().await;
+            provider.then(act);
+            let outcome = login(&hanging_up(&provider.base_url), egress).await;
+            assert_eq!(
+                outcome.answer,
+                Answer::CredentialRejected,
+                "{what}: {outcome:?}"
+            );
+            assert!(
+                outcome
+                    .told
+                    .unwrap()
+                    .contains("it hangs up on a wrong password")
+            );
+        }
+    }
+}
+
+/// A relay that makes one tunnel, or takes one request, and is then gone, or hangs.
+async fn dies_later(mut stream: impl AsyncRead + AsyncWrite + Unpin, is_tunnel: bool, hangs: bool) {
+    let mut head = [0; 4096];
+    if is_tunnel {
+        let _connect = stream.read(&mut head).await;
+        let _gone = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await;
+    }
+    let _request = stream.read(&mut head).await;
+    if hangs {
+        std::future::pending::<()>().await;
+    }
+}
+
+#[tokio::test]
+async fn a_relay_that_gives_no_answer_is_not_taken_for_the_provider() {
+    let site = hanging_up("http://127.0.0.1:2");
+    let dir = dir();
+    for (number, hangs) in [false, true].into_iter().enumerate() {
+        let path = dir.path().join(format!("{number}.sock"));
+        let listener = UnixListener::bind(&path).unwrap();
+        drop(tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            dies_later(stream, true, hangs).await;
+        }));
+        let egress = Egress::parse(path.to_str().unwrap()).ok();
+        let outcome = login(&site, egress).await;
+        assert_eq!(outcome.answer, Answer::MaybeSent, "{hangs}: {outcome:?}");
+        assert!(outcome.told.unwrap().contains("; the egress relay at "));
+
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = listener.local_addr().unwrap();
+        drop(tokio::spawn(async move {
+            let (mut asking, _) = listener.accept().await.unwrap();
+            let _question = asking.read(&mut [0; 4096]).await;
+            let there = "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+            asking.write_all(there.as_bytes()).await.unwrap();
+            let (stream, _) = listener.accept().await.unwrap();
+            dies_later(stream, false, hangs).await;
+        }));
+        let outcome = login(&site, Some(Egress::Tcp(at))).await;
+        assert_eq!(outcome.answer, Answer::MaybeSent, "{hangs}: {outcome:?}");
+        assert!(outcome.told.unwrap().contains("; the egress relay at "));
+    }
+}
+
+#[tokio::test]
+async fn a_tunnel_that_a_living_relay_ended_is_not_taken_for_the_providers_word() {
+    let dir = dir();
+    let path = dir.path().join("egress.sock");
+    // One that answers all that is asked, and ends tunnels by itself.
+    let listener = UnixListener::bind(&path).unwrap();
+    drop(tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut head = [0; 4096];
+            let count = stream.read(&mut head).await.unwrap();
+            if head[..count].starts_with(b"CONNECT ") {
+                stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+                let _request = stream.read(&mut head).await;
+            } else {
+                let ended = raw("404 Not Found", "the relay ended it");
+                stream.write_all(ended.as_bytes()).await.unwrap();
+            }
+        }
+    }));
+    let egress = Egress::parse(path.to_str().unwrap()).ok();
+    let outcome = login(&hanging_up("http://127.0.0.1:2"), egress).await;
+    assert_eq!(outcome.answer, Answer::MaybeSent, "{outcome:?}");
 }
