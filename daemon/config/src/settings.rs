@@ -146,7 +146,7 @@ fn level(value: &Value<'_>, mistakes: &mut Mistakes) -> Option<Level> {
 /// How providers are reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Http {
-    /// How long connecting may take, TLS included.
+    /// How long connecting may take, TLS included; always less than `timeout`, so that it ends by itself.
     pub connect_timeout: Duration,
     /// How long one exchange may take from start to end.
     pub timeout: Duration,
@@ -214,7 +214,8 @@ impl Http {
             .and_then(|value| existing_file(&value, base, files, mistakes));
         section.finish(mistakes);
         Self {
-            connect_timeout,
+            // What the limit of the whole exchange ends nobody can tell from a request that was sent.
+            connect_timeout: connect_timeout.min(timeout * 9 / 10),
             timeout,
             proxies: proxy.iter().cloned().collect(),
             proxy,

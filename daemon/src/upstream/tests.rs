@@ -74,6 +74,26 @@ async fn a_provider_that_is_not_there_was_not_sent_anything() {
     assert!(outcome.told.unwrap().contains("refused"));
 }
 
+/// However short the limit of the whole exchange is.
+#[tokio::test]
+async fn a_connection_that_hangs_before_it_stands_was_not_sent_anything() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let text = format!(
+        "[http]\ntimeout = \"500ms\"\n[account.ads]\nprovider = \"oauth2\"\nbase_url = \"https://{}\"\nusername = \"u\"\nclient_id = \"c\"\npassword = {{ file = \"pw\" }}\n",
+        silent.local_addr().unwrap()
+    );
+    for text in [
+        text.clone(),
+        text.replace("\n[acc", "\nconnect_timeout = \"10s\"\n[acc"),
+    ] {
+        let site = Site::new(&text);
+        site.secret("pw", PASSWORD, 0o600);
+        let outcome = attempt(&site, Kind::Login).await;
+        assert_eq!(outcome.answer, Answer::NotSent, "{outcome:?}");
+        assert!(outcome.told.unwrap().contains("timed out"));
+    }
+}
+
 #[tokio::test]
 async fn without_a_whole_answer_the_outcome_is_in_doubt() {
     for act in Act::without_a_whole_answer() {
