@@ -81,9 +81,10 @@ fn counted(
     }
 }
 
-/// One less at once than the account may make such attempts, and half as often afterwards.
+/// Half as many at once as the account may make such attempts, rounded up, and half as often afterwards. What is needed has the rest, also
+/// the first attempt, which brought the token that is reported.
 fn share_of_all(pace: Rate) -> Share {
-    let burst = pace.burst().saturating_sub(1).max(1);
+    let burst = pace.burst().div_ceil(2);
     (burst, pace.period().saturating_mul(2))
 }
 
@@ -136,7 +137,7 @@ mod tests {
             &[20, 21, 22, 23, 24, 25, 26, 27],
         ] {
             let all = believed(users);
-            assert_eq!(all[..2], [(0, 20), (0, 21)], "one less than may be made");
+            assert_eq!(all[..2], [(0, 20), (0, 21)], "half of what may be made");
             assert!(all[2].0 >= 240, "{all:?}");
             // Of thirty attempts that come back in an hour.
             assert!(all.len() <= 2 + 15, "{all:?}");
@@ -172,6 +173,26 @@ mod tests {
         reports
             .believe(at(0), (ADS, 30), GrantId(2), pace())
             .unwrap();
+    }
+
+    #[test]
+    fn half_of_what_may_be_made_at_once_is_left_to_need() {
+        for (burst, of_all, of_one) in [
+            (1, 1, 1),
+            (2, 1, 1),
+            (3, 2, 1),
+            (5, 3, 2),
+            (6, 3, 2),
+            (1000, 500, 499),
+        ] {
+            let pace = Rate::new(burst, Duration::from_secs(60)).unwrap();
+            let period = Duration::from_secs(120);
+            let all = share_of_all(pace);
+            assert_eq!(
+                (all, share_of_one(all)),
+                ((of_all, period), (of_one, period))
+            );
+        }
     }
 
     #[test]
