@@ -3,7 +3,8 @@
 //! Owns the closed list of failures and the advice for each. Never carries a secret.
 
 use std::io;
-use std::path::PathBuf;
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -95,7 +96,10 @@ impl ClientError {
                 "say which daemon is meant with --socket or TOKEND_SOCKET (the system's: /run/tokend/tokend.sock); \
                  XDG_RUNTIME_DIR is another user's directory, as su leaves it: unset it"
             }
-            Self::NotReachable { source, .. } => match source.kind() {
+            Self::NotReachable { path, source } => match source.kind() {
+                _ if is_no_socket(path) => {
+                    "that is no socket: name tokend's with --socket or TOKEND_SOCKET (the system's: /run/tokend/tokend.sock)"
+                }
                 io::ErrorKind::PermissionDenied => {
                     "the socket's mode keeps you out; join the group it belongs to (ls -l shows it)"
                 }
@@ -169,6 +173,11 @@ impl From<WireError> for ClientError {
     }
 }
 
+/// Whether something else is at the path of a socket.
+fn is_no_socket(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|found| !found.file_type().is_socket())
+}
+
 fn list(paths: &[PathBuf]) -> String {
     let paths: Vec<_> = paths
         .iter()
@@ -194,4 +203,29 @@ fn plain(error: &io::Error) -> String {
         .next()
         .map(|first| first.to_lowercase().chain(letters).collect())
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_socket_is_not_a_daemon_that_has_to_be_started() {
+        for kind in [
+            io::ErrorKind::PermissionDenied,
+            io::ErrorKind::ConnectionRefused,
+        ] {
+            let at = |path: &str| ClientError::NotReachable {
+                path: path.into(),
+                source: Arc::new(kind.into()),
+            };
+            let is_told = |error: ClientError| {
+                error
+                    .advice()
+                    .is_some_and(|it| it.contains("that is no socket"))
+            };
+            assert!(is_told(at("/etc/passwd")) && is_told(at("/")));
+            assert!(!is_told(at("/nowhere/tokend.sock")));
+        }
+    }
 }

@@ -203,6 +203,9 @@ pub(crate) struct CheckArgs {
     /// Directory of the store and its key; comes before `state_dir` of the configuration
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) state_dir: Option<PathBuf>,
+    /// Socket the daemon would listen on; comes before `socket` of the configuration
+    #[arg(long, value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
     /// Check as this user, by name or number, who runs the daemon [default: see below]
     #[arg(long, value_name = "USER")]
     pub(crate) user: Option<String>,

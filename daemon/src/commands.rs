@@ -11,16 +11,33 @@ mod whose;
 
 use std::io::{self, Write};
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
 use crate::cli::Exit;
 
 /// Prints what clap has to say: help and version to `out`, mistakes to `err`.
 pub(crate) fn usage(error: &clap::Error, out: &mut impl Write, err: &mut impl Write) -> Exit {
-    let text = error.render().to_string();
+    let mut text = error.render().to_string();
+    if let Some(tip) = tip(error) {
+        text.push_str(&format!("\n  tip: {tip}\n"));
+    }
     if error.use_stderr() {
         finish(err.write_all(text.as_bytes()).map(|()| Exit::Usage))
     } else {
         finish(out.write_all(text.as_bytes()).map(|()| Exit::Success))
     }
+}
+
+/// What people mean who write a word that is not there, as far as it is often the same.
+fn tip(error: &clap::Error) -> Option<&'static str> {
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidArg) else {
+        let is_unknown = error.kind() == ErrorKind::InvalidSubcommand;
+        return is_unknown.then_some(
+            "`tokend` alone runs the daemon; `tokend --help` shows the commands, and `tokenctl` asks a daemon that runs",
+        );
+    };
+    let is_configuration = error.kind() == ErrorKind::UnknownArgument && word.ends_with(".toml");
+    is_configuration.then_some("a configuration is named with `--config FILE`")
 }
 
 /// Says why the daemon does not start: the report of a configuration with mistakes.
@@ -59,6 +76,21 @@ mod tests {
         let (exit, out, err) = shown(&["tokend", "--sokcet", "x"]);
         assert_eq!((exit, out.as_str()), (Exit::Usage, ""));
         assert!(err.contains("'--socket'"), "{err}");
+    }
+
+    #[test]
+    fn words_that_are_not_there_lead_to_those_that_are() {
+        let (exit, _, err) = shown(&["tokend", "start"]);
+        assert_eq!(exit, Exit::Usage);
+        assert!(err.contains("`tokend` alone runs the daemon"), "{err}");
+        for line in [
+            &["tokend", "check", "./a.toml"][..],
+            &["tokend", "run", "a.toml"],
+        ] {
+            let (_, _, err) = shown(line);
+            assert!(err.contains("named with `--config FILE`"), "{err}");
+        }
+        assert!(!shown(&["tokend", "check", "a"]).2.contains("--config"));
     }
 
     #[test]

@@ -59,14 +59,14 @@ pub(crate) enum ListenError {
     #[error("{}: the path of a socket has at most 107 bytes, and this one has {}; use a shorter one (--socket)", path.display(), path.as_os_str().len())]
     TooLong { path: PathBuf },
     // Not `source`, which whoever shows the causes of an error would show once more.
-    #[error("{}: cannot {what}: {why}", path.display())]
+    #[error("{}: cannot {what}: {why}{}", path.display(), elsewhere(why))]
     Io {
         path: PathBuf,
         what: &'static str,
         why: io::Error,
     },
     #[error(
-        "cannot create {}, the directory of the socket: {why}; set XDG_RUNTIME_DIR to a directory of your own, or use another socket (--socket PATH)",
+        "cannot create {}, the directory of the socket: {why}; set XDG_RUNTIME_DIR to a directory of your own, or use another socket (--socket PATH, or `socket` of the configuration)",
         path.display()
     )]
     NoDirectory { path: PathBuf, why: io::Error },
@@ -82,6 +82,16 @@ pub(crate) enum ListenError {
         "what systemd passed for metrics is no listening TCP socket: use one ListenStream= with an address in tokend-metrics.socket, or say `listen = \"unix:…\"` in [metrics] ({0})"
     )]
     NotForMetrics(io::Error),
+}
+
+/// What to do where the system refuses the place.
+fn elsewhere(why: &io::Error) -> &'static str {
+    match why.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "; set XDG_RUNTIME_DIR to a directory of your own, or use another socket (--socket PATH, or `socket` of the configuration)"
+        }
+        _ => "",
+    }
 }
 
 /// Takes the sockets systemd passed, if it passed any. Call before threads start: it reads and clears the environment.

@@ -56,6 +56,14 @@ pub(super) fn rules(
     mistakes: &mut Mistakes,
 ) -> Option<Vec<Rule>> {
     let before = mistakes.count();
+    if !value.is_array() {
+        let found = format!("expected an array, found {}", value.kind());
+        return value.wrong(
+            mistakes,
+            found,
+            "write a list: `[{ user = \"deploy\" }]`".to_owned(),
+        );
+    }
     let rules: Vec<Rule> = value
         .array(mistakes)?
         .filter_map(|value| {

@@ -156,6 +156,11 @@ fn is_plain(key: &str, value: &str) -> bool {
         "refresh" => ["auto", "always", "on-demand"].contains(&value),
         "mode" => value == "as-mounted",
         "whole" | "required" => ["true", "false"].contains(&value),
+        // Words of closed lists, and times, which are too short and too regular to be a secret.
+        "level" => ["error", "warn", "info", "debug", "trace"].contains(&value),
+        "format" => ["auto", "human", "journal", "json"].contains(&value),
+        "every" | "timeout" => value.len() <= 8 && tokend_notation::duration(value).is_ok(),
+        "provider" => tokend_dialect::Catalog::builtin().find(value).is_ok(),
         _ => false,
     }
 }
@@ -295,6 +300,21 @@ mod tests {
                 r#"x = { password = 1000, user = 12345678901, zz = 1 }"#,
                 "zz",
                 r#"x = { password = ***, user = ***, zz = *** }"#,
+            ),
+            (
+                r#"log = { level = "debug", format = "hunter2", zz = 1 }"#,
+                "zz",
+                r#"log = { level = "debug", format = ***, zz = *** }"#,
+            ),
+            (
+                r#"x = { provider = "oauth2", every = "10s", secret = "10s", zz = 1 }"#,
+                "zz",
+                r#"x = { provider = "oauth2", every = "10s", secret = ***, zz = *** }"#,
+            ),
+            (
+                r#"x = { provider = "hunter2", every = "hunter2s", timeout = "2h", zz = 1 }"#,
+                "zz",
+                r#"x = { provider = ***, every = ***, timeout = "2h", zz = *** }"#,
             ),
             (
                 r#"x = { user = 0hunter2, password = ["get"], zz = 1 }"#,

@@ -78,9 +78,10 @@ impl Files {
             Ok(bytes) => bytes,
             Err(error) => {
                 let help = match error.kind() {
-                    io::ErrorKind::NotFound => {
-                        Some("create it, or name another with --config".to_owned())
-                    }
+                    io::ErrorKind::NotFound => Some(
+                        "create it as tokend.toml(5) shows, or name another with --config"
+                            .to_owned(),
+                    ),
                     io::ErrorKind::PermissionDenied => {
                         Some("it must be readable by the user who runs tokend".to_owned())
                     }

@@ -270,7 +270,8 @@ impl Mistakes {
             return;
         }
         let excerpt = Excerpt::of_broken(&file.text, &range);
-        self.push(&file.path, message.into(), None, Some(excerpt));
+        let help = foreign(&file.text).map(str::to_owned);
+        self.push(&file.path, message.into(), help, Some(excerpt));
     }
 
     /// Notes a mistake about a whole file.
@@ -387,4 +388,51 @@ pub fn nearest<'a>(word: &str, valid: &[&'a str]) -> Option<&'a str> {
         .filter_map(|candidate| Some((likeness(candidate)?, *candidate)))
         .max_by(|(a, _), (b, _)| a.total_cmp(b))
         .map(|(_, candidate)| candidate)
+}
+/// What a file is that is not TOML, by its first line that says something.
+fn foreign(text: &str) -> Option<&'static str> {
+    let first = text
+        .lines()
+        .map(str::trim)
+        .find(|line| !line.is_empty() && !line.starts_with('#'))?;
+    let is_key = |key: &str| {
+        !key.is_empty()
+            && key
+                .bytes()
+                .all(|c| c.is_ascii_alphanumeric() || b"_-".contains(&c))
+    };
+    let is_yaml = first == "---" || first.split_once(':').is_some_and(|(key, _)| is_key(key));
+    let is_json = first.starts_with('{');
+    (is_yaml || is_json).then_some(
+        "the configuration is TOML: lines of `key = value` below headers such as `[account.NAME]`; tokend.toml(5) has examples",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_in_another_language_is_told_so() {
+        for text in [
+            "account:\n  ads: {}\n",
+            "# x\n\n---\na: 1",
+            "{\"account\": {}}",
+            "socket: /run/s",
+        ] {
+            assert!(
+                foreign(text).is_some_and(|it| it.contains("TOML")),
+                "{text}"
+            );
+        }
+        for text in [
+            "",
+            "[account.ads\n",
+            "socket = \"a:b\"",
+            "\"a:b\" = 1",
+            "# a: b",
+        ] {
+            assert_eq!(foreign(text), None, "{text}");
+        }
+    }
 }

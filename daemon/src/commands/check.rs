@@ -48,7 +48,10 @@ fn run_below(
         user: args.user.as_deref(),
     };
     let whose = match Whose::below(root, asked, environment) {
-        Ok(whose) => whose,
+        Ok(mut whose) => {
+            whose.overrides.socket = args.socket.clone().or(whose.overrides.socket);
+            whose
+        }
         Err(why) => return finish(writeln!(err, "error: {why}").map(|()| Exit::Usage)),
     };
     let as_whom = whose

@@ -96,7 +96,17 @@ fn show(
 }
 
 fn check(file: &Path, dir: Option<&Path>, out: &mut impl Write) -> Result<(), Failure> {
-    let dialect = parse(file, &catalog(dir)?)?;
+    let catalog = catalog(dir)?;
+    // A name is no file, though `show` and `try` take both.
+    let name = file
+        .to_str()
+        .filter(|name| !file.exists() && catalog.find(name).is_ok());
+    if let Some(name) = name {
+        return Err(Failure::Usage(format!(
+            "there is no file {name}: the dialect of that name is fine, and `tokend dialect show {name}` shows it; `check` takes a file of your own"
+        )));
+    }
+    let dialect = parse(file, &catalog)?;
     let can = match (dialect.can_login(), dialect.can_refresh()) {
         (true, true) => "login and refresh",
         (true, false) => "login only",
@@ -240,7 +250,7 @@ fn find(name: &str, dir: Option<&Path>) -> Result<Arc<Dialect>, Failure> {
     catalog.find(name).cloned().map_err(|error| {
         let names: Vec<&str> = error.known.iter().map(String::as_str).collect();
         Failure::Usage(format!(
-            "{error}; there are {}; for a file write ./{name}.toml",
+            "{error} (there are {}; for a file write ./{name}.toml)",
             names.join(", ")
         ))
     })

@@ -49,6 +49,13 @@ pub(super) fn help_or_mistake(
             Some((wrong, _)) => format!("there is no command {wrong}"),
             None => "there is no such command".to_owned(),
         },
+        ErrorKind::MissingRequiredArgument if argument == "<ACCOUNT>" => {
+            let command = command.unwrap_or("get");
+            let advice = format!(
+                "write: tokenctl {command} ACCOUNT; `tokenctl list` shows the accounts you may use"
+            );
+            return Err(Failure::usage("the account is missing", advice));
+        }
         ErrorKind::MissingRequiredArgument => format!("{argument} is missing"),
         ErrorKind::ArgumentConflict => {
             let prior = said(ContextKind::PriorArg).unwrap_or("another option");

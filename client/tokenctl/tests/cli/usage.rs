@@ -95,7 +95,8 @@ fn mistakes_exit_with_64_and_say_what_to_do() {
             &["reload", "now"],
             "reload takes no word, and one follows it",
         ),
-        (&["get"], "<ACCOUNT> is missing"),
+        (&["get"], "the account is missing"),
+        (&["login"], "write: tokenctl login ACCOUNT"),
         (
             &["get", "ads", "--formt", "json"],
             "there is no option --formt\n  did you mean --format?",

@@ -153,7 +153,7 @@ fn a_file_that_cannot_be_read_says_why() {
     assert_eq!(
         site.shown(&error),
         "  x DIR/tokend.toml: cannot be read: No such file or directory (os error 2)\n  \
-         help: create it, or name another with --config\n\n"
+         help: create it as tokend.toml(5) shows, or name another with --config\n\n"
     );
     fs::write(site.path("tokend.toml"), b"a = 1\nb = \"\xff\"\n").expect("write");
     let error = site.load().expect_err("no text");

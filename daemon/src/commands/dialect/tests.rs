@@ -46,6 +46,22 @@ const MINE: (&str, &str) = (
 );
 
 #[test]
+fn a_name_is_no_file_and_leads_to_what_takes_names() {
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let command = DialectCommand::Check {
+        file: "oauth2".into(),
+        dialect_dir: None,
+    };
+    let exit = run(&command, &mut out, &mut err, Medium::Plain);
+    let err = String::from_utf8(err).expect("UTF-8");
+    assert_eq!(exit, Exit::Usage);
+    assert!(
+        err.contains("`tokend dialect show oauth2` shows it"),
+        "{err}"
+    );
+}
+
+#[test]
 fn the_list_has_each_built_in_dialect_and_ones_own() {
     let list = good(&["list"]);
     for name in [

@@ -429,7 +429,7 @@ refresh_token = { file = "hunter2" }"#,
     ),
     (
         r#"allow = { user = "root" }"#,
-        &["5:9: expected an array, found a table"],
+        &[r#"5:9: expected an array, found a table; write a list: `[{ user = "deploy" }]`"#],
     ),
     (
         r#"[account.ads.pacing]

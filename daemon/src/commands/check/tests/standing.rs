@@ -301,6 +301,22 @@ fn audit_file_metrics_and_socket_are_asked_as_a_start_asks() {
     );
     machine.write("tokend.toml", "socket = \"secret/s\"\n", 0o600);
     assert_eq!(machine.check(false).0, Exit::Config);
+    // As for a start, the command line comes first.
+    let (exit, out, _) = machine.check_with(CheckArgs {
+        socket: Some(machine.path("elsewhere")),
+        ..machine.args()
+    });
+    assert_eq!(exit, Exit::Success);
+    assert!(out.ends_with("socket DIR/elsewhere\n"), "{out}");
+}
+
+#[test]
+fn a_place_for_the_socket_that_is_not_the_users_is_told_with_a_way_out() {
+    let Some(machine) = theirs("") else { return };
+    let (exit, _, err) = machine.check(false);
+    assert_eq!(exit, Exit::Config);
+    let way_out = "error: DIR/s: cannot listen on the socket: Permission denied (os error 13); set XDG_RUNTIME_DIR to a directory of your own, or use another socket";
+    assert!(err.contains(way_out), "{err}");
 }
 
 #[test]
