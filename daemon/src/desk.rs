@@ -307,6 +307,7 @@ impl Desk {
 
     fn login(&self, slot: &Slot, peer: &Peer, secret: LoginSecret) -> Result<Done, Box<Fault>> {
         means::accepts(&slot.account, &secret)?;
+        let secret = means::alone(secret)?;
         tracing::info!(account = %slot.account.name, peer = %peer, "a credential is entered by a person");
         let now = self.clock.steady();
         let answer_by = now.after(LOGIN_WAIT);

@@ -1,11 +1,14 @@
 //! What an account has to log in with.
 //!
 //! Owns the questions about an account's means: whether a login is possible, what a person may enter, and what to ask them for.
-//! Looks at the configuration only; never at a secret.
+//! Looks at the configuration; at a secret only to tell where it begins and ends.
+
+use std::fmt;
 
 use tokend_config::Account;
 use tokend_dialect::{FieldUse, Told, UsedBy};
-use tokend_proto::{Fault, FaultCode, LoginSecret};
+use tokend_notation::Lines;
+use tokend_proto::{Fault, FaultCode, LoginSecret, SecretText};
 
 use crate::vault::Entered;
 
@@ -50,6 +53,30 @@ pub(crate) fn accepts(account: &Account, secret: &LoginSecret) -> Result<(), Box
         return Err(refuse(message, format!("enter {}", what_to_enter(account))));
     }
     Ok(())
+}
+
+/// The one line that is the secret in what a client sent, by the rule for secrets in files and at the prompt: whoever does not use
+/// `tokenctl`, which applies it too, must not have a line end or a second line stored and sent to a provider.
+///
+/// # Errors
+/// A fault that says why it is no secret.
+pub(crate) fn alone(sent: LoginSecret) -> Result<LoginSecret, Box<Fault>> {
+    let (what, text, again): (_, _, fn(SecretText) -> LoginSecret) = match &sent {
+        LoginSecret::Password(text) => ("password", text, LoginSecret::Password),
+        LoginSecret::ClientSecret(text) => ("client secret", text, LoginSecret::ClientSecret),
+        LoginSecret::RefreshToken(text) => ("refresh token", text, LoginSecret::RefreshToken),
+    };
+    let no_secret = |why: &dyn fmt::Display| {
+        let fault = Fault::new(FaultCode::BadRequest, format!("the {what} {why}"));
+        Box::new(fault.advise("send the secret alone, as one line of text"))
+    };
+    let found = tokend_notation::secret(text.expose().as_bytes(), Lines::One);
+    let alone = found.map_err(|why| no_secret(&why))?.text;
+    if alone.len() == text.len() {
+        return Ok(sent);
+    }
+    let alone = SecretText::new(alone).map_err(|why| no_secret(&why))?;
+    Ok(again(alone))
 }
 
 /// What of an account a provider refuses.

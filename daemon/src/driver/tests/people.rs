@@ -44,6 +44,64 @@ async fn forget(daemon: &Daemon) -> Response {
         .await
 }
 
+/// Everything a client other than `tokenctl` may send, whatever it did not do to what was typed.
+#[tokio::test]
+async fn a_secret_that_any_client_sends_is_one_line_or_refused_and_nothing_is_asked() {
+    let provider = Provider::start().await;
+    let (site, store) = (without_secret(&provider), MemoryStore::new());
+    let daemon = Daemon::start(&site, &store).await;
+    let kinds = [
+        LoginSecret::Password,
+        LoginSecret::RefreshToken as fn(SecretText) -> LoginSecret,
+    ];
+    for kind in kinds {
+        for sent in [
+            "",
+            "\n",
+            " \t",
+            "\u{feff}\r\n",
+            "hunter2\0",
+            "h\0u\0",
+            "hunter2\nhunter3",
+            "hunter2\r\nhunter3\r\n",
+            "hunter2\rhunter3",
+            "\nhunter2\n",
+            "hunter2\u{1b}[0m",
+        ] {
+            let secret = kind(SecretText::new(sent).unwrap());
+            let account = name("ads");
+            let fault = fault(daemon.ask(Request::Login { account, secret }).await);
+            assert_eq!(fault.code, FaultCode::BadRequest, "{sent:?}");
+            assert!(!fault.to_string().contains("hunter"), "{fault}");
+        }
+    }
+    assert!(provider.seen().is_empty(), "nothing of it was sent");
+    assert_eq!(
+        daemon.get("ads").await.unwrap_err().code,
+        FaultCode::LoginRequired,
+        "nor stored"
+    );
+    let accepted = [
+        ("hunter2", "hunter2"),
+        ("hunter2\n", "hunter2"),
+        ("hunter2\r\n", "hunter2"),
+        ("hunter2\r", "hunter2"),
+        ("\u{feff}hunter2\n\n", "hunter2"),
+        // Blanks may be part of a password.
+        (" hunter2 \n", "+hunter2+"),
+    ];
+    for (sent, expected) in accepted {
+        let provider = Provider::start().await;
+        let (site, store) = (without_secret(&provider), MemoryStore::new());
+        let daemon = Daemon::start(&site, &store).await;
+        done(enter(&daemon, sent).await);
+        let seen = provider.seen();
+        let password = seen[0].split("password=").last().unwrap_or_default();
+        let password = password.split(['&', '\r', '\n']).next();
+        assert_eq!(password, Some(expected), "{sent:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_password_that_was_entered_is_tried_stored_and_used_again() {
     let provider = Provider::start().await;
