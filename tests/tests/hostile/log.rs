@@ -9,6 +9,8 @@ use std::{
 use rustix::{
     fs::{CWD, FileType, Mode, OFlags, fcntl_setfl, mknodat},
     pipe::fcntl_setpipe_size,
+    pty::{OpenptFlags, openpt, ptsname, unlockpt},
+    termios::{Action, tcflow},
 };
 use tokend_proto::Request;
 use tokend_tests::{
@@ -45,6 +47,25 @@ impl Pipe {
             reader,
             text: String::new(),
         }
+    }
+
+    /// A terminal in its place, and what stops and starts its output as `^S` and `^Q` do.
+    fn terminal() -> (Self, File) {
+        let reader = File::from(openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap());
+        unlockpt(&reader).unwrap();
+        let path: PathBuf = ptsname(&reader, Vec::new())
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .into();
+        let keys = rustix::fs::open(&path, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
+        fcntl_setfl(&reader, OFlags::NONBLOCK).unwrap();
+        let pipe = Self {
+            path,
+            reader,
+            text: String::new(),
+        };
+        (pipe, keys.into())
     }
 
     fn fill(&self) {
@@ -158,6 +179,28 @@ fn refresh(id: u64, account: &str) -> Vec<u8> {
         timeout_ms: 10_000,
     };
     frame(id, request)
+}
+
+#[test]
+fn a_terminal_whose_output_is_stopped_keeps_nobody_waiting_and_loses_no_line() {
+    let scene = Scene::new("", FAST, &[]);
+    let (mut terminal, keys) = Pipe::terminal();
+    let daemon = terminal.daemon(&scene);
+    terminal.read_until("ready");
+    tcflow(&keys, Action::OOff).unwrap();
+    scene.well();
+    assert_eq!(scene.site.tokenctl(&["reload"]).unwrap().code, Some(0));
+    scene.well();
+    let reloaded = " is in force";
+    let mut more = vec![0; 1 << 16];
+    let count = terminal.reader.read(&mut more).unwrap_or(0);
+    let shown = String::from_utf8_lossy(more.get(..count).unwrap()).into_owned();
+    assert!(!shown.contains(reloaded), "it is stopped: {shown}");
+    tcflow(&keys, Action::OOn).unwrap();
+    terminal.read_until(reloaded);
+    tcflow(&keys, Action::OOff).unwrap();
+    scene.well();
+    ends_soon(daemon);
 }
 
 #[test]
