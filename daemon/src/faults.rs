@@ -52,6 +52,16 @@ impl Teller<'_> {
                         self.dialect()
                     ))
             }
+            Why::Unfit => {
+                let told = self.notes.told.as_deref();
+                self.fault(FaultCode::Misconfigured, match told {
+                    Some(told) => told.to_owned(),
+                    None => format!("account {name}: no request can be made of what it is configured with"),
+                })
+                .advise(format!(
+                    "correct [account.{name}], then run `tokenctl reload`; nothing was sent, and nothing is tried again before"
+                ))
+            }
             Why::Failed { problem, retry } => self.failed(problem, retry),
             Why::Paced { retry, by, problem } => {
                 let which = match by {

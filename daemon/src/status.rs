@@ -102,7 +102,9 @@ fn blank(teller: &Teller<'_>) -> AccountStatus {
 fn state(view: &View, has_token: bool, problem: Option<FaultCode>, now: Timestamp) -> AccountState {
     match (view.activity, view.stop, problem) {
         (Activity::Unsaved, _, _) => AccountState::Unpersisted,
-        (_, Some(tokend_engine::Fault::Misconfigured), _) => AccountState::Misconfigured,
+        (_, Some(tokend_engine::Fault::Misconfigured | tokend_engine::Fault::Unfit), _) => {
+            AccountState::Misconfigured
+        }
         // A token that is held is served to the end, whatever comes after it.
         (_, Some(_), _) if !has_token => AccountState::LoginRequired,
         (Activity::InLine, _, None) if !has_token && view.host > now => AccountState::Paced,
@@ -237,6 +239,12 @@ mod tests {
             (
                 stopped(Fault::Misconfigured),
                 true,
+                Some(FaultCode::Misconfigured),
+                AccountState::Misconfigured,
+            ),
+            (
+                stopped(Fault::Unfit),
+                false,
                 Some(FaultCode::Misconfigured),
                 AccountState::Misconfigured,
             ),

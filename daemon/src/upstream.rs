@@ -146,9 +146,8 @@ impl PrepareError {
     pub(crate) fn refusal(&self) -> ClaimRefusal {
         match self {
             Self::RefreshToken { .. } | Self::AccessToken { .. } => ClaimRefusal::RefreshToken,
-            Self::Secret { .. } | Self::Proxy { .. } | Self::Request { .. } | Self::Broken => {
-                ClaimRefusal::Secret
-            }
+            Self::Request { .. } => ClaimRefusal::Request,
+            Self::Secret { .. } | Self::Proxy { .. } | Self::Broken => ClaimRefusal::Secret,
         }
     }
 }

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokend_dialect::{Asks, Dialect, Endpoint, FieldUse, Kind};
+use tokend_dialect::{Asks, Dialect, Endpoint, FieldUse, Kind, UsedBy};
 use tokend_engine::RefreshPolicy;
 use tokend_policy::{Directory, Policy, Rule};
 use tokend_proto::AccountName;
@@ -147,6 +147,8 @@ pub(super) struct Reader {
     proxies: Shared<Proxy, Proxy>,
     names: Shared<Box<str>, str>,
     asks: HashMap<String, Asks>,
+    /// Options that accounts of a site lack which set the same fields.
+    lacks: HashMap<String, Vec<(Kind, String)>>,
 }
 
 /// An address that its dialect has checked, and what the dialect needs there.
@@ -156,6 +158,25 @@ struct Site {
     fields: Vec<FieldUse>,
     /// Of dialect and address.
     fingerprint: String,
+}
+
+impl Site {
+    /// Whether an account with these fields makes requests of this kind. One whose secrets are not configured, where a refresh is possible,
+    /// may live by a refresh token that is entered.
+    fn makes(&self, dialect: &Dialect, kind: Kind, has: impl Fn(&str) -> bool) -> bool {
+        let refreshes = dialect.can_refresh_at(&self.endpoint);
+        let mut secrets = self.fields.iter().filter(|field| {
+            let of_login = field.used_by != UsedBy::Refresh && !field.internal;
+            of_login && field.secret && field.required
+        });
+        match kind {
+            Kind::Refresh => refreshes,
+            Kind::Login => {
+                let has_all = secrets.all(|field| has(&field.name));
+                dialect.can_login_at(&self.endpoint) && (has_all || !refreshes)
+            }
+        }
+    }
 }
 
 /// The settings of an account that it may inherit.
@@ -202,6 +223,7 @@ impl Reader {
             proxies: Shared::new(),
             names: Shared::new(),
             asks: HashMap::new(),
+            lacks: HashMap::new(),
         }
     }
 
@@ -250,9 +272,57 @@ impl Reader {
             site.as_deref().map(|site| &*site.fields),
             mistakes,
         );
+        if let Some(site) = site.as_deref().filter(|_| mistakes.count() == before) {
+            self.options(&section, &known, site, &given, mistakes);
+        }
         section.finish(mistakes);
         let site = site.filter(|_| mistakes.count() == before)?;
         Some(self.account(name, &known, &site, given, own, marks))
+    }
+
+    /// Notes options that are not set and without which a request that the account makes cannot be made. Found once for all accounts that
+    /// differ only in values.
+    fn options(
+        &mut self,
+        section: &Section<'_>,
+        known: &Known,
+        site: &Site,
+        given: &Given,
+        mistakes: &mut Mistakes,
+    ) {
+        let dialect = &known.dialect;
+        let has = |name: &str| given.plain.contains_key(name) || given.secret.contains_key(name);
+        let given = given.plain.keys().chain(given.secret.keys());
+        let names: Vec<&str> = given.map(String::as_str).collect();
+        let key = [&[&*site.fingerprint], &*names].concat().join("\0");
+        let lacks = self.lacks.entry(key).or_insert_with(|| {
+            let kinds = [Kind::Refresh, Kind::Login];
+            let made = |kind| site.makes(dialect, kind, has);
+            let lacks = |kind| dialect.lacks(kind, &site.endpoint, has);
+            let all = kinds
+                .into_iter()
+                .filter(|kind| made(*kind))
+                .flat_map(|kind| {
+                    let each = lacks(kind).into_iter();
+                    each.map(move |option| (kind, option))
+                });
+            all.collect()
+        });
+        for (kind, option) in lacks {
+            let describes = dialect.options().find(|it| it.name == *option);
+            let example = match describes.and_then(|it| it.choices.first()) {
+                Some(choice) => choice.as_str(),
+                None => "...",
+            };
+            section.wrong(
+                mistakes,
+                format!(
+                    "the {kind} of dialect `{}` needs option `{option}`",
+                    dialect.name()
+                ),
+                format!("add `{option} = \"{example}\"` to `options`"),
+            );
+        }
     }
 
     /// Which way the account goes; equal proxies are kept once.

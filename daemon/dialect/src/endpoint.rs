@@ -147,6 +147,13 @@ impl Endpoint {
         self.refresh_path.as_deref()
     }
 
+    /// The same with a value for one more option.
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        let own = std::mem::take(&mut self.options).into_iter();
+        self.options = own.chain([(name.into(), value.into())]).collect();
+        self
+    }
+
     /// The value of an option: the account's, else the dialect's default; an empty one counts as absent.
     pub(crate) fn option<'a>(&'a self, names: &'a Names, name: &str) -> Option<&'a str> {
         let own = self

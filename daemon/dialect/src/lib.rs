@@ -29,6 +29,7 @@ mod document;
 mod endpoint;
 mod explain;
 mod fields;
+mod lacks;
 mod mistake;
 mod pacing;
 mod rejection;

@@ -43,6 +43,8 @@ pub(crate) struct Account {
     pub(crate) refresh: Option<RefreshToken>,
     /// Whether no request can carry `refresh`. Not stored: another plan may have another request, and another start finds out again.
     pub(crate) unsendable: bool,
+    /// The kind of request that cannot be made of what the account is configured with. Not stored: another start finds it out again.
+    pub(crate) unfit: Option<Kind>,
     pub(crate) block: Option<Block>,
     pub(crate) problem: Option<Problem>,
     pub(crate) failures: u32,
@@ -197,6 +199,7 @@ impl Account {
                 .filter(|held| held.is_good(now, None)),
             published: false,
             unsendable: false,
+            unfit: None,
             refresh: stored.refresh,
             block: stored.block,
             problem: stored.problem,
@@ -252,6 +255,7 @@ impl Account {
     pub(crate) fn replan(&mut self, plan: Plan, can_login: bool, cured: bool, now: Timestamp) {
         self.plan = plan;
         self.unsendable = false;
+        self.unfit = None;
         self.outdated = false;
         self.can_login = can_login;
         // What a slower pace ran up is not owed at a faster one.
@@ -331,6 +335,13 @@ impl Account {
 
     /// Which kind of attempt would be made now, or why none can be.
     pub(crate) fn choose(&self, now: Timestamp) -> Result<Kind, Fault> {
+        match self.due_kind(now) {
+            Ok(kind) if self.unfit == Some(kind) => Err(Fault::Unfit),
+            chosen => chosen,
+        }
+    }
+
+    fn due_kind(&self, now: Timestamp) -> Result<Kind, Fault> {
         match self.block {
             Some(Block::CredentialRejected) => {
                 return Err(Fault::LoginRequired(Missing::CredentialRejected));

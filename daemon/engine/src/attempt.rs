@@ -171,13 +171,22 @@ impl Account {
         match result {
             Ok(()) => {}
             Err(ClaimRefusal::Store) => return self.not_recorded(ctx, attempt),
-            Err(refusal @ (ClaimRefusal::Secret | ClaimRefusal::RefreshToken)) => {
+            Err(
+                refusal @ (ClaimRefusal::Secret
+                | ClaimRefusal::Request
+                | ClaimRefusal::RefreshToken),
+            ) => {
                 if self.trial.is_some() {
                     self.not_prepared(ctx, refusal);
                 } else if refusal == ClaimRefusal::RefreshToken && attempt.kind == Kind::Refresh {
                     // As worthless as one that was refused: the next step is a login, which has its own pace and needs no backoff.
                     self.unsendable = true;
                     self.problem = Some(Problem::RefreshRejected);
+                } else if refusal == ClaimRefusal::Request {
+                    // Trying again would find the same, however long the wait: until the configuration changes or a person says so.
+                    self.came_to_nothing(attempt.kind);
+                    self.unfit = Some(attempt.kind);
+                    self.problem = None;
                 } else {
                     self.came_to_nothing(attempt.kind);
                     self.fail(ctx, Kind::Refresh, Problem::Unprepared);

@@ -146,6 +146,8 @@ pub enum Fault {
     LoginRequired(Missing),
     /// The provider called the request wrong.
     Misconfigured,
+    /// No request can be made of what the account is configured with.
+    Unfit,
     /// The last attempt failed; the next may be made at `retry`.
     Failed {
         /// How it failed.

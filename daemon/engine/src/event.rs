@@ -164,6 +164,8 @@ pub enum ClaimRefusal {
     Store,
     /// A secret the request needs cannot be had.
     Secret,
+    /// No request can be made of what the account is configured with: nothing changes by itself.
+    Request,
     /// No request can carry the refresh token as it is, which the provider made and nobody can correct.
     RefreshToken,
 }

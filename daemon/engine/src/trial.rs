@@ -104,6 +104,7 @@ impl Account {
         if let Answer::Granted(facts) = answer {
             self.can_login_with(trial);
             self.unsendable = false;
+            self.unfit = None;
             self.spare = false;
             self.outdated = false;
             if trial.kind == Kind::Refresh {

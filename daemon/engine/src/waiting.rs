@@ -107,6 +107,7 @@ impl Account {
         if !matches!(self.phase, Phase::Resting) {
             return;
         }
+        self.unfit = None;
         if self.block.take().is_some() {
             self.dirty = true;
         }
@@ -360,6 +361,7 @@ impl Account {
         self.problem = None;
         self.no_verdict = NoVerdict::default();
         self.unsendable = false;
+        self.unfit = None;
         self.can_login = can_login;
         self.refresh = None;
         self.spare = false;

@@ -318,6 +318,15 @@ impl Findings {
             self.notes.push(format!("account {name} has no {missing} in the configuration; supply it with: tokenctl login {name}"));
         }
         let dialect = &account.dialect;
+        let has = |field: &str| account.secret(field).is_some() || account.field(field).is_some();
+        let lacks = dialect.lacks(Kind::Login, &account.endpoint, has);
+        if !lacks.is_empty() {
+            self.notes.push(format!(
+                "account {name} cannot log in: the login of dialect {} needs {}; add it to `options`; until then only a refresh token that is entered is of use",
+                dialect.name(),
+                lacks.iter().map(|option| format!("option `{option}`")).collect::<Vec<_>>().join(" and "),
+            ));
+        }
         let early = dialect.refresh_needs_valid_access_token()
             || dialect.renews_itself_at(&account.endpoint);
         if early

@@ -148,7 +148,7 @@ impl Tally {
             let expires = good.and_then(|token| token.held.expires);
             let stopped = matches!(
                 engine.stop(key, now),
-                Some(Fault::LoginRequired(_) | Fault::Misconfigured)
+                Some(Fault::LoginRequired(_) | Fault::Misconfigured | Fault::Unfit)
             );
             tally.served += 1;
             tally.with_token += usize::from(good.is_some());

@@ -1,6 +1,6 @@
 //! What goes wrong at a provider, and what becomes of it.
 
-use std::time::Duration;
+use std::{fs, time::Duration};
 
 use serde_json::json;
 use tokend_tests::simulator::{
@@ -385,6 +385,40 @@ fn providers_with_other_habits_are_lived_with() {
         assert_eq!((log.logins(), log.refreshes()), (1, 4), "{name}");
     }
     assert_eq!(stage.sim.violations(), []);
+}
+
+#[test]
+fn a_request_that_cannot_be_made_is_misconfigured_until_something_changes() {
+    let stage = Stage::of(Api::Oauth2);
+    let dialects = stage.site.path().join("dialects");
+    fs::create_dir(&dialects).unwrap();
+    let own =
+        "extends = \"oauth2\"\nsummary = \"mine\"\n[login.headers]\nX-Password = \"{password}\"\n";
+    fs::write(dialects.join("mine.toml"), own).unwrap();
+    let good = fs::read_to_string(stage.site.configuration()).unwrap();
+    let text = good.replace("provider = \"oauth2\"", "provider = \"mine\"");
+    let text = format!("dialect_dir = {dialects:?}\n{text}");
+    fs::write(stage.site.configuration(), text).unwrap();
+    let password = stage.site.path().join("secrets/it-password");
+    let right = fs::read_to_string(&password).unwrap();
+    write_secret(&password, "pässword").unwrap();
+    let _daemon = stage.site.start().unwrap();
+    for command in ["get", "refresh", "get"] {
+        let said = stage.site.tokenctl(&[command, "it"]).unwrap();
+        assert_eq!(said.code, Some(78), "{said:?}");
+        assert!(
+            said.err
+                .contains("`password` has a character outside ASCII"),
+            "{said:?}"
+        );
+        assert!(said.err.contains("tokenctl reload"), "{said:?}");
+        let status = stage.site.status("it").unwrap();
+        assert_eq!(status["state"], "misconfigured", "{status}");
+    }
+    assert_eq!(stage.requests(), 0);
+    write_secret(&password, right.trim()).unwrap();
+    assert_eq!(stage.site.tokenctl(&["reload"]).unwrap().code, Some(0));
+    stage.site.get("it").unwrap();
 }
 
 #[test]

@@ -69,6 +69,8 @@ pub(crate) struct Desk {
     pub(crate) refuse: BTreeSet<Step>,
     /// The kind of attempt a secret of which cannot be had.
     pub(crate) no_secret: Option<Kind>,
+    /// The kind of attempt of which no request can be made.
+    pub(crate) unfit: Option<Kind>,
     /// Whether records name no host.
     pub(crate) untold: bool,
     /// What the provider says next; after that a grant of an hour.
@@ -92,6 +94,7 @@ impl Desk {
             held: VecDeque::new(),
             refuse: BTreeSet::new(),
             no_secret: None,
+            unfit: None,
             untold: false,
             answers: VecDeque::new(),
             timers: 0,
@@ -205,6 +208,8 @@ impl Desk {
                     Err(ClaimRefusal::Store)
                 } else if self.no_secret == Some(kind) {
                     Err(ClaimRefusal::Secret)
+                } else if self.unfit == Some(kind) {
+                    Err(ClaimRefusal::Request)
                 } else {
                     Ok(())
                 };

@@ -1,6 +1,6 @@
 //! Answers that are no grant.
 
-use tokend_engine::{Answer, Event, Fault, Kind, Missing, Plan, Problem, Want};
+use tokend_engine::{Answer, Effect, Event, Fault, Kind, Missing, Plan, Problem, Want};
 
 use crate::harness::{A, Desk, Step, granted, plan, rate, secs};
 
@@ -222,7 +222,7 @@ fn a_secret_that_cannot_be_had_costs_no_pace_and_no_storm() {
     desk.hold.insert(Step::Claim);
     desk.force(3600);
     for _ in 0..60 {
-        let Some(tokend_engine::Effect::Claim(key, id, ..)) = desk.held.pop_front() else {
+        let Some(Effect::Claim(key, id, ..)) = desk.held.pop_front() else {
             desk.advance(secs(10));
             continue;
         };
@@ -235,7 +235,7 @@ fn a_secret_that_cannot_be_had_costs_no_pace_and_no_storm() {
     let claims = desk
         .log
         .iter()
-        .filter(|(_, e)| matches!(e, tokend_engine::Effect::Claim(..)))
+        .filter(|(_, e)| matches!(e, Effect::Claim(..)))
         .count();
     assert!((2..=30).contains(&claims), "{claims}");
     assert_eq!(desk.view().attempts.1, 100, "nothing was debited");
@@ -255,8 +255,7 @@ fn a_refresh_token_no_request_can_carry_gives_way_to_a_login() {
         desk.hold.insert(Step::Claim);
         desk.force(3600);
         desk.advance(secs(1));
-        let Some(tokend_engine::Effect::Claim(key, id, Kind::Refresh, _)) = desk.held.pop_front()
-        else {
+        let Some(Effect::Claim(key, id, Kind::Refresh, _)) = desk.held.pop_front() else {
             panic!("a refresh was to be tried: {:?}", desk.held);
         };
         desk.hold.remove(&Step::Claim);
@@ -299,4 +298,56 @@ fn a_success_forgets_the_failures() {
     desk.advance(secs(60));
     let view = desk.view();
     assert_eq!((view.failures, view.problem, view.block), (0, None, None));
+}
+
+#[test]
+fn a_request_that_cannot_be_made_waits_for_a_change_and_is_not_tried_again_by_itself() {
+    let plan = Plan {
+        refresh: tokend_engine::RefreshPolicy::Always,
+        ..plan()
+    };
+    let claims = |desk: &Desk| {
+        let claim = |effect: &Effect| matches!(effect, Effect::Claim(..));
+        desk.log.iter().filter(|(_, effect)| claim(effect)).count()
+    };
+    for how in ["a reload", "a person", "a credential"] {
+        let mut desk = Desk::new();
+        desk.unfit = Some(Kind::Login);
+        desk.adopt(A, plan, true, false);
+        let get = desk.get();
+        assert_eq!(desk.fault(get), Fault::Unfit, "{how}");
+        desk.advance(secs(86_400));
+        let get = desk.get();
+        assert_eq!(desk.fault(get), Fault::Unfit, "{how}");
+        assert_eq!((claims(&desk), desk.sent().len()), (1, 0), "{how}");
+        assert_eq!(desk.view().stop, Some(Fault::Unfit));
+        desk.unfit = None;
+        let waiter = match how {
+            "a reload" => {
+                desk.tell(Event::Replan {
+                    account: A,
+                    plan,
+                    can_login: true,
+                    cured: false,
+                });
+                desk.get()
+            }
+            "a person" => desk.force(0),
+            _ => desk.enter(false),
+        };
+        desk.token(waiter);
+    }
+}
+
+#[test]
+fn a_refresh_that_cannot_be_made_is_told_and_no_login_takes_its_place() {
+    let mut desk = Desk::with(plan());
+    let first = desk.get();
+    desk.token(first);
+    desk.unfit = Some(Kind::Refresh);
+    let forced = desk.force(0);
+    assert_eq!(desk.fault(forced), Fault::Unfit);
+    assert_eq!(desk.kinds(), [Kind::Login]);
+    let get = desk.get();
+    desk.token(get);
 }
