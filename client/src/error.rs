@@ -100,6 +100,10 @@ impl ClientError {
                 _ if is_no_socket(path) => {
                     "that is no socket: name tokend's with --socket or TOKEND_SOCKET (the system's: /run/tokend/tokend.sock)"
                 }
+                io::ErrorKind::PermissionDenied if is_out_of_sight(path) => {
+                    "a directory on the way to the socket keeps you out, whatever the socket's own mode is; ask its owner to let you \
+                     through, or name another socket with --socket or TOKEND_SOCKET (the system's: /run/tokend/tokend.sock)"
+                }
                 io::ErrorKind::PermissionDenied => {
                     "the socket's mode keeps you out; join the group it belongs to (ls -l shows it)"
                 }
@@ -176,6 +180,12 @@ impl From<WireError> for ClientError {
 /// Whether something else is at the path of a socket.
 fn is_no_socket(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|found| !found.file_type().is_socket())
+}
+
+/// Whether a directory on the way to a socket, and not the socket itself, keeps the caller out.
+fn is_out_of_sight(path: &Path) -> bool {
+    std::fs::symlink_metadata(path)
+        .is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
 }
 
 fn list(paths: &[PathBuf]) -> String {

@@ -145,6 +145,35 @@ fn a_socket_that_keeps_us_out_is_77() {
 }
 
 #[test]
+fn a_directory_that_keeps_us_out_is_not_taken_for_the_socket_s_mode() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("tokend.sock");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    for path in [folder.path(), &socket] {
+        std::fs::set_permissions(path, PermissionsExt::from_mode(0o666)).unwrap();
+    }
+    // No mode keeps root out.
+    let mut command = match rustix::process::geteuid().is_root() {
+        true => {
+            let mut command = std::process::Command::new("setpriv");
+            command.args(["--reuid", "4242", "--regid", "4242", "--clear-groups"]);
+            command.arg(env!("CARGO_BIN_EXE_tokenctl"));
+            command
+        }
+        false => std::process::Command::new(env!("CARGO_BIN_EXE_tokenctl")),
+    };
+    let output = command.arg("--socket").arg(&socket).args(["get", "ads"]);
+    let output = output.output().unwrap();
+    std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o700)).unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(77), "{said}");
+    assert!(
+        said.contains("a directory on the way to the socket keeps you out"),
+        "{said}"
+    );
+}
+
+#[test]
 fn what_is_not_tokend_is_70() {
     let daemon = FakeDaemon::greeting(
         || Act::Raw(b"220 mail.example.com ESMTP\r\n".to_vec()),
