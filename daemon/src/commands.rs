@@ -13,6 +13,8 @@ use std::io::{self, Write};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
+use tokend_config::ConfigError;
+
 use crate::cli::Exit;
 
 /// Prints what clap has to say: help and version to `out`, mistakes to `err`.
@@ -40,9 +42,13 @@ fn tip(error: &clap::Error) -> Option<&'static str> {
     is_configuration.then_some("a configuration is named with `--config FILE`")
 }
 
-/// Says why the daemon does not start: the report of a configuration with mistakes.
-pub(crate) fn refuse(report: &str, err: &mut impl Write) -> Exit {
-    finish(err.write_all(report.as_bytes()).map(|()| Exit::Config))
+/// Says why the daemon does not start: the report of a configuration that cannot be used, by a mistake or for now.
+pub(crate) fn refuse(report: &str, error: &ConfigError, err: &mut impl Write) -> Exit {
+    let exit = match error.is_shortage() {
+        true => Exit::NotNow,
+        false => Exit::Config,
+    };
+    finish(err.write_all(report.as_bytes()).map(|()| exit))
 }
 
 /// The exit code of a command that could also fail to print.

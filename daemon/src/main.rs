@@ -130,7 +130,8 @@ fn run(args: &RunArgs, environment: Environment) -> Exit {
         Ok(config) => config,
         Err(error) => {
             let medium = Medium::of(&std::io::stderr());
-            return commands::refuse(&report::config(&error, medium), &mut log.logging.plain());
+            let report = report::config(&error, medium);
+            return commands::refuse(&report, &error, &mut log.logging.plain());
         }
     };
     let (format, level) = log.choose(&config);

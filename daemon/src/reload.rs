@@ -16,7 +16,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokend_config::{Account, Config, Environment, Files, Overrides, Stamps, Unresolved};
+use tokend_config::{
+    Account, Config, ConfigError, Environment, Files, Overrides, Stamps, Unresolved,
+};
 use tokend_policy::{Directory, Names, Policy};
 use tokend_proto::{AccountName, Fault, FaultCode};
 use tokend_store::{AccountId, Store, StoreError};
@@ -154,6 +156,28 @@ pub(crate) enum NotApplied {
     Unsettled,
 }
 
+/// Why a configuration was not loaded, in words, and whether that passes by itself.
+#[derive(Debug)]
+struct NotLoaded {
+    why: String,
+    passes: bool,
+}
+
+impl From<String> for NotLoaded {
+    fn from(why: String) -> Self {
+        Self { why, passes: false }
+    }
+}
+
+impl From<ConfigError> for NotLoaded {
+    fn from(error: ConfigError) -> Self {
+        Self {
+            why: error.to_string(),
+            passes: error.is_shortage(),
+        }
+    }
+}
+
 impl fmt::Debug for Reloader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reloader")
@@ -211,14 +235,17 @@ impl Reloader {
                 );
                 Ok(message)
             }
-            Err(why) => {
+            Err(NotLoaded { why, passes }) => {
                 tracing::error!(
                     "the configuration was not reloaded, the one in force stays: {why}"
                 );
-                let advice = format!(
-                    "run `tokend check --config {}` to see every mistake with its place",
-                    self.file.display()
-                );
+                let advice = match passes {
+                    true => "nothing is wrong with the configuration: raise the limit (LimitNOFILE= in the unit) or find out what uses up descriptors or memory, then reload again".to_owned(),
+                    false => format!(
+                        "run `tokend check --config {}` to see every mistake with its place",
+                        self.file.display()
+                    ),
+                };
                 Err(Box::new(
                     Fault::new(FaultCode::ReloadFailed, format!("not reloaded: {why}"))
                         .advise(advice),
@@ -227,7 +254,7 @@ impl Reloader {
         }
     }
 
-    async fn load_and_apply(&self, expected: Option<Arc<Stamps>>) -> Result<Summary, String> {
+    async fn load_and_apply(&self, expected: Option<Arc<Stamps>>) -> Result<Summary, NotLoaded> {
         let (file, overrides, environment) = (
             self.file.clone(),
             self.overrides.clone(),
@@ -241,10 +268,10 @@ impl Reloader {
                 // Whom names belong to, now or as it was in force.
                 let directory = Directory::system().remembering(names.clone());
                 Config::load_from(&Files::system(), directory, &file, &overrides, &environment)
-                    .map_err(|error| error.to_string())
+                    .map_err(NotLoaded::from)
             })?;
             if expected.is_some_and(|expected| *expected != config.stamps) {
-                return Err("its files are being changed".to_owned());
+                return Err("its files are being changed".to_owned().into());
             }
             config.keep_unchanged(|name| {
                 let slot = in_force.slot(name);
@@ -254,7 +281,7 @@ impl Reloader {
             let configure =
                 Upstream::compile(&config.http, secrets).map_err(|error| error.to_string())?;
             let audit = Audit::prepare(&config.audit).map_err(|error| error.to_string())?;
-            Ok::<_, String>((config, configure, audit))
+            Ok::<_, NotLoaded>((config, configure, audit))
         };
         let (config, configure, audit) = self.files.run(LIMIT, work).await??;
         names::must_be_answered(&config.unresolved, &self.unresolved.load())?;

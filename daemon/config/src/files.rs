@@ -8,8 +8,10 @@ use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 use super::mistake::Mistakes;
 use super::stamps::{Seen, Stamps};
@@ -19,7 +21,7 @@ const MOST_FILES: usize = 200_000;
 
 /// Where files are.
 #[derive(Debug)]
-pub struct Files(Source, Seen);
+pub struct Files(Source, Seen, AtomicBool);
 
 #[derive(Debug)]
 enum Source {
@@ -30,17 +32,21 @@ enum Source {
 impl Files {
     /// The file system.
     pub fn system() -> Self {
-        Self(Source::System, Seen::default())
+        Self(Source::System, Seen::default(), AtomicBool::new(false))
     }
 
     /// Only these files, for whoever must not depend on the machine. There are the directories they are in, and no others.
     pub fn fixed(files: impl IntoIterator<Item = (PathBuf, Vec<u8>)>) -> Self {
-        Self(Source::Fixed(files.into_iter().collect()), Seen::default())
+        let files = Source::Fixed(files.into_iter().collect());
+        Self(files, Seen::default(), AtomicBool::new(false))
     }
 
     /// The `*.toml` files of `dir`, sorted by name. Hidden ones, as editors leave behind, are left out.
     pub(super) fn toml_files(&self, dir: &Path) -> Result<Vec<PathBuf>, String> {
-        let unreadable = |error: io::Error| format!("directory {}: {error}", dir.display());
+        let unreadable = |error: io::Error| {
+            self.note(&error);
+            format!("directory {}: {error}", dir.display())
+        };
         let mut files = Vec::new();
         for path in self.entries(dir).map_err(unreadable)? {
             let path = path.map_err(unreadable)?;
@@ -62,6 +68,17 @@ impl Files {
         Ok(files)
     }
 
+    /// Whether something could not be read because the machine is short of something that passes.
+    pub(super) fn met_a_shortage(&self) -> bool {
+        self.2.load(Ordering::Relaxed)
+    }
+
+    fn note(&self, error: &io::Error) {
+        if is_shortage(error) {
+            self.2.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// What everything was like that was read so far.
     pub(super) fn stamps(&self) -> Stamps {
         self.1.stamps()
@@ -77,7 +94,9 @@ impl Files {
         let bytes = match self.bytes(path, longest + 1) {
             Ok(bytes) => bytes,
             Err(error) => {
+                self.note(&error);
                 let help = match error.kind() {
+                    _ if is_shortage(&error) => Some(REMEDY.to_owned()),
                     io::ErrorKind::NotFound => Some(
                         "create it as tokend.toml(5) shows, or name another with --config"
                             .to_owned(),
@@ -166,6 +185,16 @@ impl Files {
             }
         }
     }
+}
+
+/// What to do where the machine is short of something.
+const REMEDY: &str = "nothing is wrong with the configuration: raise the limit (LimitNOFILE= in the unit), or find out what uses up descriptors or memory";
+
+/// Whether the system said that there is too little of something that passes: descriptors, memory, processes.
+pub fn is_shortage(error: &io::Error) -> bool {
+    let short = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::AGAIN];
+    let number = error.raw_os_error();
+    number.is_some_and(|number| short.iter().any(|own| own.raw_os_error() == number))
 }
 
 /// The first bytes of a regular file, at most so many.

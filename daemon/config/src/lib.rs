@@ -40,7 +40,7 @@ use std::sync::Arc;
 
 pub use account::Account;
 pub use audit::{Audit, AuditEvent, AuditEvents, AuditFile};
-pub use files::{Files, read_regular, toml_files};
+pub use files::{Files, is_shortage, read_regular, toml_files};
 pub use fingerprint::{Fingerprint, Parts};
 pub use locations::Environment;
 pub use log::{BadLevel, Format, LEVEL_VARIABLE, Level};
@@ -132,7 +132,8 @@ impl Config {
         environment: &Environment,
     ) -> Result<Self, ConfigError> {
         let marks = &mut Marks::default();
-        load::load(path, overrides, environment, files, directory, marks)
+        let loaded = load::load(path, overrides, environment, files, directory, marks);
+        loaded.map_err(|error| error.with_shortage(files.met_a_shortage()))
     }
 
     /// Keeps of what is in force the accounts that are the same as those here, as the very same values: then a reload leaves no holes in
@@ -152,14 +153,11 @@ impl Config {
         environment: &Environment,
     ) -> Result<(Self, Marks), ConfigError> {
         let mut marks = Marks::kept();
-        let config = load::load(
-            path,
-            overrides,
-            environment,
-            &Files::system(),
-            Directory::system(),
-            &mut marks,
-        )?;
-        Ok((config, marks))
+        let (files, directory) = (Files::system(), Directory::system());
+        let loaded = load::load(path, overrides, environment, &files, directory, &mut marks);
+        match loaded {
+            Ok(config) => Ok((config, marks)),
+            Err(error) => Err(error.with_shortage(files.met_a_shortage())),
+        }
     }
 }

@@ -32,9 +32,20 @@ pub struct ConfigError {
     mistakes: Vec<Mistake>,
     dialects: Vec<DialectError>,
     more: usize,
+    short: bool,
 }
 
 impl ConfigError {
+    /// Whether files could not be read because the machine is short of something that passes, such as descriptors. Then nothing need be
+    /// wrong with the configuration, and trying again may help.
+    pub fn is_shortage(&self) -> bool {
+        self.short
+    }
+
+    pub(super) fn with_shortage(self, short: bool) -> Self {
+        Self { short, ..self }
+    }
+
     /// The mistakes in the order of files and lines.
     pub fn mistakes(&self) -> &[Mistake] {
         &self.mistakes
@@ -320,6 +331,7 @@ impl Mistakes {
         self.found
             .sort_by_key(|mistake| (rank(&mistake.file), mistake.position()));
         ConfigError {
+            short: false,
             mistakes: self.found,
             dialects: self.dialects,
             more: self.more,

@@ -85,7 +85,7 @@ fn run_below(
             Err(error) => {
                 let mut text = report::config(&error, medium);
                 text.extend(as_whom.map(|note| format!("note: {note}\n")));
-                return super::refuse(&text, err);
+                return super::refuse(&text, &error, err);
             }
         },
     )

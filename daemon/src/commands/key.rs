@@ -55,7 +55,7 @@ fn rotate(
             };
             match Config::load(&whose.file, &whose.overrides, &whose.environment) {
                 Ok(config) => config.state_dir,
-                Err(error) => return super::refuse(&report::config(&error, medium), err),
+                Err(error) => return super::refuse(&report::config(&error, medium), &error, err),
             }
         }
     };

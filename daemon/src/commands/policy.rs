@@ -43,7 +43,7 @@ pub(crate) fn explain(
     let loaded = Config::load_with_marks(&file, &whose.overrides, &whose.environment);
     let (config, marks) = match loaded {
         Ok(loaded) => loaded,
-        Err(error) => return super::refuse(&report::config(&error, medium), err),
+        Err(error) => return super::refuse(&report::config(&error, medium), &error, err),
     };
     let account = config
         .accounts

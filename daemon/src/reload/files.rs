@@ -21,14 +21,20 @@ const READINGS: usize = 3;
 ///
 /// # Errors
 /// What is wrong with it, or that it was changed each time.
-pub(super) fn read_at_rest(read: impl Fn() -> Result<Config, String>) -> Result<Config, String> {
+pub(super) fn read_at_rest<E: From<String>>(
+    read: impl Fn() -> Result<Config, E>,
+) -> Result<Config, E> {
     for _ in 0..READINGS {
         let config = read()?;
         if config.stamps.are_as_they_were() {
             return Ok(config);
         }
     }
-    Err("its files were changed each time they were read: load them once that is done".to_owned())
+    Err(
+        "its files were changed each time they were read: load them once that is done"
+            .to_owned()
+            .into(),
+    )
 }
 
 /// Threads that read files, which may lie on a file system that does not answer: such a thread stays, and its number is bounded. One that
@@ -147,7 +153,7 @@ mod tests {
                 if times.get() <= edits {
                     site.write(&"# more\n".repeat(times.get() + 1));
                 }
-                Ok(config)
+                Ok::<_, String>(config)
             })
         };
         assert!(read(0).is_ok());

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tokend_config::is_shortage;
 use tokend_notation::NotASecret;
 
 use super::MAX_SECRET;
@@ -163,15 +164,6 @@ impl SecretError {
             _ => false,
         }
     }
-}
-
-/// Whether the system said that there is too little of something.
-pub(crate) fn is_shortage(error: &std::io::Error) -> bool {
-    use rustix::io::Errno;
-    let short = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::AGAIN];
-    error
-        .raw_os_error()
-        .is_some_and(|number| short.iter().any(|own| own.raw_os_error() == number))
 }
 
 fn advice(source: &std::io::Error) -> &'static str {

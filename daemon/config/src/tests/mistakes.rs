@@ -2,6 +2,8 @@
 
 mod catalogue;
 
+use std::fs::File;
+
 use super::*;
 use catalogue::{ACCOUNT, ACCOUNTS, FILES};
 
@@ -183,4 +185,38 @@ fn what_a_mistake_quotes_cannot_rewrite_the_line_it_stands_in() {
     assert!(!shown.contains(control), "{shown:?}");
     let rendered = error.dialects()[0].render();
     assert!(!rendered.contains(control), "{rendered:?}");
+}
+
+/// Each test is a process of its own under nextest; under plain `cargo test` others are not to open anything in this moment.
+#[test]
+fn descriptors_that_are_used_up_are_no_mistake_of_the_configuration() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    let environment = Environment::default();
+    let main = "include_dir = \"accounts.d\"\n";
+    let site = Site::new(main).with("accounts.d/a.toml", "");
+    let limits = getrlimit(Resource::Nofile);
+    // Descriptors are given out from the lowest: with one left, files are read one after another, and with none there is none.
+    let used = File::open("/dev/null").expect("open");
+    let next = u64::try_from(std::os::fd::AsRawFd::as_raw_fd(&used)).expect("a number");
+    let load = |left: u64| {
+        let few = Rlimit {
+            current: Some(next + 1 + left),
+            ..limits
+        };
+        setrlimit(Resource::Nofile, few).expect("a lower limit");
+        let path = site.path("tokend.toml");
+        let loaded = Config::load(&path, &Overrides::default(), &environment);
+        setrlimit(Resource::Nofile, limits).expect("the limit before");
+        loaded
+    };
+    let error = load(0).expect_err("no descriptor");
+    assert!(error.is_shortage(), "{error}");
+    let told = site.shown(&error);
+    assert!(
+        told.contains("nothing is wrong with the configuration"),
+        "{told}"
+    );
+    let missing = Config::load(&site.path("none.toml"), &Overrides::default(), &environment);
+    assert!(!missing.expect_err("no file").is_shortage());
 }
