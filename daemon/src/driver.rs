@@ -5,6 +5,7 @@
 
 mod pulse;
 mod reports;
+mod told;
 mod under_way;
 mod waiters;
 
@@ -16,18 +17,15 @@ use tokend_engine::{
     AccountKey, AttemptId, Commit, Durable, Effect, Engine, Event, Fate, Kind, StoreRefusal,
     Timestamp, WaiterId,
 };
-use tokend_proto::{AccountName, AccountStatus, LoginSecret};
+use tokend_proto::LoginSecret;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::attempts::{self, Books};
 use crate::clock::Clock;
-use crate::faults::Teller;
 use crate::keeper::{Job, Keeper, Kept, Write};
 use crate::message::{Driver, Message};
-use crate::metrics::Sample;
-use crate::registry::{Registry, Slot};
+use crate::registry::Registry;
 use crate::roster::Roster;
-use crate::status;
 use crate::systemd::Manager;
 use crate::upstream::Upstream;
 use crate::vault::Brought;
@@ -215,55 +213,6 @@ impl Task {
                 self.pulse.drain();
                 self.engine.handle_event(now, Event::Drain);
             }
-        }
-    }
-
-    fn status(&self, now: Timestamp, accounts: &[(AccountKey, AccountName)]) -> Vec<AccountStatus> {
-        let status = |(key, _): &(AccountKey, AccountName)| {
-            let entry = self.roster.entry(*key)?;
-            let teller = self.teller(&entry.slot, &entry.notes);
-            match (&entry.quarantined, self.engine.view(*key, now)) {
-                (Some(reason), _) => Some(status::quarantined(&teller, reason)),
-                (None, view) => Some(status::of(&teller, &entry.slot, &view?, now)),
-            }
-        };
-        accounts.iter().filter_map(status).collect()
-    }
-
-    fn samples(&self, now: Timestamp, accounts: &[AccountKey]) -> Vec<Sample> {
-        let sample = |key: &AccountKey| {
-            let entry = self.roster.entry(*key)?;
-            let teller = self.teller(&entry.slot, &entry.notes);
-            let view = self.engine.view(*key, now);
-            let status = match (&entry.quarantined, &view) {
-                (Some(reason), _) => status::quarantined(&teller, reason),
-                (None, view) => status::of(&teller, &entry.slot, view.as_ref()?, now),
-            };
-            let view = view.filter(|_| entry.quarantined.is_none());
-            let rest = view.and_then(|view| view.earliest).map(|at| at.since(now));
-            Some(Sample {
-                slot: Arc::clone(&entry.slot),
-                state: status.state,
-                has_token: status.has_token,
-                remaining_ms: status.remaining_ms,
-                attempts_left: status.attempts.left,
-                logins_left: status.logins.left,
-                failures: view.map_or(0, |view| view.failures),
-                rest_ms: rest.map(|rest| u64::try_from(rest.as_millis()).unwrap_or(u64::MAX)),
-                waiters: status.waiters,
-                unpersisted: status.unpersisted,
-                tried: entry.tried.as_deref().copied().unwrap_or_default(),
-            })
-        };
-        accounts.iter().filter_map(sample).collect()
-    }
-
-    fn teller<'a>(&'a self, slot: &'a Slot, notes: &'a crate::vault::Notes) -> Teller<'a> {
-        Teller {
-            account: &slot.account,
-            notes,
-            clock: &self.clock,
-            withheld: self.engine.withheld(slot.key, self.clock.steady()),
         }
     }
 

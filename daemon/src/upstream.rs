@@ -6,6 +6,7 @@
 
 mod bridge;
 mod exchange;
+mod prepare_error;
 mod probe;
 mod relay;
 mod unpack;
@@ -19,21 +20,22 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokend_config::{Account, Http, Parts, Proxy};
-use tokend_dialect::{Fields, Processed, Reply, RequestError, RetryAfter, Spent, UsedBy};
-use tokend_engine::{Answer, ClaimRefusal, GrantFacts, Kind};
+use tokend_dialect::{Fields, Processed, Reply, RetryAfter, Spent, UsedBy};
+use tokend_engine::{Answer, GrantFacts, Kind};
 use tokend_proto::LoginSecret;
 use tokend_store::Credential;
 
 use crate::clock::Clock;
 use crate::escape::Escaped;
 use crate::panics::ending;
-use crate::secrets::{SecretError, SecretSource, resolve};
+use crate::secrets::{SecretSource, resolve};
 use crate::stack::{self, Conversation};
 use crate::vault::Brought;
 
 use exchange::{Exchange, Failure, wipe};
 use ways::Way;
 
+pub(crate) use prepare_error::PrepareError;
 pub(crate) use probe::Prober;
 pub(crate) use relay::Egress;
 
@@ -69,86 +71,6 @@ impl fmt::Debug for Prepared {
             .field("account", &self.account.name)
             .field("kind", &self.kind)
             .finish_non_exhaustive()
-    }
-}
-
-/// Why a request cannot be made.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum PrepareError {
-    /// A secret cannot be had.
-    #[error("{field} of account {account} cannot be had: {source}")]
-    Secret {
-        account: Box<str>,
-        field: Box<str>,
-        source: SecretError,
-    },
-    /// A proxy's password cannot be had.
-    #[error("the password of the proxy {proxy} cannot be had: {source}")]
-    Proxy {
-        proxy: Box<str>,
-        source: SecretError,
-    },
-    /// The dialect makes no request of what there is.
-    #[error("account {account}: {source}")]
-    Request {
-        account: Box<str>,
-        source: RequestError,
-    },
-    /// The refresh token cannot be given back to the provider.
-    #[error(
-        "account {account}: the refresh token has {what}, which cannot stand in {place}, so it is of no use"
-    )]
-    RefreshToken {
-        account: Box<str>,
-        what: &'static str,
-        place: &'static str,
-    },
-    /// A refresh sends the access token, and there is none any more.
-    #[error("account {account}: a refresh sends the access token too, and none is held any more")]
-    AccessToken { account: Box<str> },
-    /// The task that prepared it died.
-    #[error("preparing the request failed inside tokend; please report this")]
-    Broken,
-}
-
-impl PrepareError {
-    fn of_request(account: &Account, source: RequestError) -> Self {
-        let account = account.name.as_str().into();
-        match source {
-            RequestError::Missing { field, .. } if field == tokend_dialect::ACCESS_TOKEN => {
-                Self::AccessToken { account }
-            }
-            RequestError::Forbidden { field, what, place }
-                if matches!(
-                    field.as_str(),
-                    tokend_dialect::REFRESH_TOKEN | tokend_dialect::ACCESS_TOKEN
-                ) =>
-            {
-                Self::RefreshToken {
-                    account,
-                    what,
-                    place,
-                }
-            }
-            source => Self::Request { account, source },
-        }
-    }
-
-    /// Whether the machine is short of something that passes, such as descriptors: nothing is wrong with the configuration.
-    pub(crate) fn is_shortage(&self) -> bool {
-        match self {
-            Self::Secret { source, .. } | Self::Proxy { source, .. } => source.is_shortage(),
-            _ => false,
-        }
-    }
-
-    /// What the engine makes of it.
-    pub(crate) fn refusal(&self) -> ClaimRefusal {
-        match self {
-            Self::RefreshToken { .. } | Self::AccessToken { .. } => ClaimRefusal::RefreshToken,
-            Self::Request { .. } => ClaimRefusal::Request,
-            Self::Secret { .. } | Self::Proxy { .. } | Self::Broken => ClaimRefusal::Secret,
-        }
     }
 }
 

@@ -4,7 +4,6 @@
 //! effect are here; `attempt` carries attempts through, `waiting` answers those who wait.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use crate::backoff::{self, Dice};
 use crate::durable::{Block, Candidate, Deferral, Durable, Held, Intent, Kind, RefreshToken};
@@ -13,7 +12,7 @@ use crate::event::{Adoption, Asked, Attempt, Demand, Want};
 use crate::host::Hosts;
 use crate::ids::{AccountKey, AttemptId, HostKey, WaiterId};
 use crate::pace::Tat;
-use crate::plan::{Plan, RefreshPolicy, Reuse};
+use crate::plan::{Plan, Reuse};
 use crate::time::Timestamp;
 use crate::verdict::NoVerdict;
 use crate::withheld::Overtaken;
@@ -414,92 +413,5 @@ impl Account {
             Some(deferral) if deferral.until > now && (deferral.told || !forced) => deferral.until,
             _ => now,
         }
-    }
-
-    /// When to refresh the token held ahead of its expiry.
-    pub(crate) fn ahead_of(&self, held: &Held, dice: &Dice) -> Option<Timestamp> {
-        let lifetime = held.lifetime().filter(|lifetime| !lifetime.is_zero())?;
-        let early = self.plan.refresh_needs_access || self.plan.refresh_presents_access;
-        let share = if early {
-            60 + dice.roll(10)
-        } else if self.plan.refresh_ends_access {
-            // Late: whoever holds the old token loses it by this refresh.
-            94 + dice.roll(4)
-        } else {
-            75 + dice.roll(10)
-        };
-        let share = u32::try_from(share).unwrap_or(80);
-        (self.plan.refresh != RefreshPolicy::OnDemand)
-            .then(|| held.issued.after(lifetime.saturating_mul(share) / 100))
-    }
-
-    /// Whether a token is to be held whether or not somebody asks.
-    fn keeps_fresh(&self) -> bool {
-        self.plan.refresh == RefreshPolicy::Always
-    }
-
-    /// Whether an attempt is wanted that nobody waits for.
-    pub(crate) fn wants_ahead(&self, now: Timestamp) -> bool {
-        if self.keeps_fresh() && !self.held.is_some_and(|held| held.is_good(now, None)) {
-            // By need, and not by what happened last: a failure, a forgotten or a new credential, a restart.
-            return true;
-        }
-        if self.wants_withheld(now) {
-            return true;
-        }
-        let due = self.ahead.is_some_and(|ahead| ahead <= now);
-        due && match self.plan.refresh {
-            RefreshPolicy::Always => true,
-            RefreshPolicy::OnDemand => false,
-            RefreshPolicy::Auto => {
-                let lifetime = self
-                    .held
-                    .and_then(|held| held.lifetime())
-                    .unwrap_or(Duration::ZERO);
-                self.asked.within(lifetime, now)
-            }
-        }
-    }
-
-    /// When something is to be done without an event.
-    pub(crate) fn due(&self, now: Timestamp, draining: bool) -> Option<Timestamp> {
-        let impatient = self
-            .waiters
-            .iter()
-            .map(|waiter| waiter.demand.answer_by)
-            .chain(self.wishes.iter().filter_map(Wish::answer_by))
-            .min();
-        let saving = match &self.phase {
-            Phase::Committing(saving, _) if !saving.told => {
-                saving.wish.as_ref().and_then(Wish::answer_by)
-            }
-            _ => self
-                .trial
-                .filter(|trial| !trial.told)
-                .map(|trial| trial.demand.answer_by),
-        };
-        let own = match &self.phase {
-            Phase::Unsaved(_, until, _) => Some(*until),
-            Phase::Resting if !draining && !self.absent => self.next_start(now),
-            _ => None,
-        };
-        [impatient, saving, own].into_iter().flatten().min()
-    }
-
-    /// When the next attempt is to begin, if one is wanted.
-    pub(crate) fn next_start(&self, now: Timestamp) -> Option<Timestamp> {
-        let kind = self.choose(now).ok()?;
-        let earliest = self.earliest(kind, now);
-        if !self.waiters.is_empty() || self.wants_ahead(now) {
-            return Some(earliest);
-        }
-        let over = self.held.filter(|_| self.keeps_fresh());
-        let over = over.map(|held| held.usable_until());
-        [self.ahead, over]
-            .into_iter()
-            .flatten()
-            .filter(|at| *at > now && *at != Timestamp::FAR)
-            .min()
-            .map(|at| at.max(earliest))
     }
 }

@@ -34,6 +34,7 @@ mod event;
 mod host;
 mod ids;
 mod inherit;
+mod need;
 mod pace;
 mod plan;
 mod saving;
