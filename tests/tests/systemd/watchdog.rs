@@ -71,3 +71,30 @@ fn a_daemon_with_nothing_to_do_is_not_taken_for_stuck() {
     assert_eq!(stage.property("NRestarts"), "0");
     assert_eq!(stage.property("ActiveState"), "active");
 }
+
+#[test]
+fn a_daemon_whose_log_nobody_reads_is_not_taken_for_stuck() {
+    let Some(stage) = Stage::configured() else {
+        return;
+    };
+    // Somebody holds the pipe open and reads nothing; it is full before the first line.
+    stage.machine.shell("mkfifo /run/unread").unwrap();
+    let reader = "exec 3<>/run/unread; dd if=/dev/zero of=/run/unread bs=4096 oflag=nonblock; touch /run/full; exec sleep infinity";
+    let reader = stage.machine.spawn(&["sh", "-c", reader]).unwrap();
+    stage.wait("a full pipe", || {
+        stage.run(&["test", "-e", "/run/full"]).code == Some(0)
+    });
+    stage.drop_in("WatchdogSec=1\nStandardError=file:/run/unread");
+    stage.systemctl(&["start", "tokend.socket", "tokend.service"]);
+    let token = stage.get();
+    let mut seen = std::collections::BTreeSet::new();
+    stage.wait("signs of life", || {
+        seen.insert(stage.property("WatchdogTimestampMonotonic"));
+        seen.len() > 5
+    });
+    assert_eq!(stage.property("NRestarts"), "0");
+    assert_eq!(stage.get(), token);
+    stage.systemctl(&["stop", "tokend.service"]);
+    assert_eq!(stage.property("Result"), "success");
+    drop(reader);
+}
