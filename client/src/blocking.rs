@@ -23,8 +23,8 @@ use crate::{ClientError, Deadlines, GetOptions, Patience, SocketPath, clock};
 
 /// A client that blocks the calling thread.
 ///
-/// It connects at once, greets together with its first request, and connects again by itself after the connection
-/// was lost.
+/// It connects at once, greets together with its first request unless that must not be made twice, and connects again by itself after
+/// the connection was lost.
 #[derive(Debug)]
 pub struct BlockingClient {
     path: SocketPath,
@@ -234,11 +234,13 @@ impl BlockingClient {
                 None => Connection::open(&self.path, self.deadlines.connect.min(greeting.left()?))?,
             };
             let has_worked = connection.greeted;
+            // What must not be made twice is not left in the socket of a daemon that may come up once it was given up.
+            let with_greeting = !has_worked && call.repeatable;
             let exchanged = match has_worked {
                 true => Ok(()),
-                false => connection.greet(Some(&frame), greeting, &self.path),
+                false => connection.greet(with_greeting.then_some(&frame), greeting, &self.path),
             };
-            match exchanged.and_then(|()| connection.exchange(&frame, !has_worked, deadline)) {
+            match exchanged.and_then(|()| connection.exchange(&frame, with_greeting, deadline)) {
                 Ok(response) => {
                     self.connection = Some(connection);
                     return Ok(response);
@@ -280,7 +282,7 @@ impl Connection {
         })
     }
 
-    /// Greets, and sends the first request with it, so that it costs no round trip.
+    /// Greets, and sends the first request with it where there is one, so that it costs no round trip.
     fn greet(
         &mut self,
         frame: Option<&ClientFrame>,

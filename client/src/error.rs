@@ -56,7 +56,8 @@ pub enum ClientError {
         /// How it ended.
         reason: String,
     },
-    /// The connection was made, and nothing came: a daemon that is stopped, hangs, or does not come up behind systemd's socket.
+    /// The connection was made, and nothing came: a daemon that is stopped, hangs, or does not come up behind systemd's socket. Nothing
+    /// was asked of it that must not be asked twice: no `login`, `forget`, `reload`, `refresh` or `reject`.
     #[error("tokend at {} says nothing: no greeting came within {}", path.display(), seconds(*limit))]
     Silent {
         /// The socket.

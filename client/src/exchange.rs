@@ -26,7 +26,7 @@ pub(crate) struct Call {
     pub(crate) limit: Duration,
     /// How long a new connection may stay without a greeting: a daemon that says nothing at all is not waited for as long as one that works.
     pub(crate) greeting: Duration,
-    /// Whether the daemon may see it twice without harm.
+    /// Whether the daemon may see it twice without harm. What may not is sent only to a daemon that has greeted.
     pub(crate) repeatable: bool,
 }
 

@@ -1,5 +1,6 @@
 //! The blocking client: what it sends, what it makes of answers, and of everything that is not one.
 
+use std::io::Read as _;
 use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
@@ -7,7 +8,9 @@ use tokend_client::{
     AccountLine, BlockingClient, ClientError, Deadlines, FaultCode, GetOptions, LoginSecret,
     Patience, SocketPath,
 };
-use tokend_proto::{AccountsPage, Fault, Request, Response, StatusPage, VERSION};
+use tokend_proto::{
+    AccountsPage, Fault, FrameBuffer, Request, Response, StatusPage, VERSION, decode_client,
+};
 
 use crate::fake::{Act, FakeDaemon, name, secret, token, whoami};
 
@@ -288,6 +291,60 @@ fn a_daemon_that_never_greets_ends_at_the_deadline() {
     assert!(
         error.advice().unwrap().contains("tokenctl doctor"),
         "{error}"
+    );
+}
+
+/// What a daemon reads that comes up once its client has given it up.
+fn left_behind(call: impl FnOnce(&mut BlockingClient) -> ClientError) -> Vec<Request> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tokend.sock");
+    let listener = UnixListener::bind(&path).unwrap();
+    let mut client = BlockingClient::connect_with(&path.into(), short()).unwrap();
+    let error = call(&mut client);
+    assert!(matches!(error, ClientError::Silent { .. }), "{error}");
+    drop(client);
+    let (mut stream, _) = listener.accept().unwrap();
+    let mut received = FrameBuffer::new();
+    let mut requests = Vec::new();
+    loop {
+        while let Some(payload) = received.next_frame().unwrap() {
+            requests.push(decode_client(payload).unwrap().request);
+        }
+        match stream.read(received.spare()).unwrap() {
+            0 => return requests,
+            count => received.filled(count),
+        }
+    }
+}
+
+#[test]
+fn what_must_not_be_made_twice_is_not_left_to_a_daemon_that_comes_up_later() {
+    let brief = Patience::default().timeout(Duration::from_millis(100));
+    let login = |client: &mut BlockingClient| {
+        let entered = LoginSecret::Password(secret("typed"));
+        client.login(&name("ads"), entered).unwrap_err()
+    };
+    let seen = [
+        left_behind(login),
+        left_behind(|client| client.forget(&name("ads")).unwrap_err()),
+        left_behind(|client| client.reload().unwrap_err()),
+        left_behind(|client| client.refresh(&name("ads"), brief).unwrap_err()),
+        left_behind(|client| {
+            let reported = client.reject(&name("ads"), secret("t"), brief);
+            reported.unwrap_err()
+        }),
+    ];
+    for requests in seen {
+        assert!(
+            matches!(requests[..], [Request::Hello { .. }]),
+            "{requests:?}"
+        );
+    }
+    // What may be made twice goes with the greeting, and costs no round trip.
+    let requests = left_behind(|client| client.list().unwrap_err());
+    assert!(
+        matches!(requests[..], [Request::Hello { .. }, Request::List { .. }]),
+        "{requests:?}"
     );
 }
 

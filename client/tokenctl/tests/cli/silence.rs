@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use tokend_client::{BlockingClient, Deadlines};
-use tokend_proto::Response;
+use tokend_proto::{Request, Response};
 
 use crate::fake::{Act, FakeDaemon, token};
 use crate::run::{Ended, TOKEN, bare_command, ended};
@@ -81,6 +81,14 @@ fn every_other_command_gives_a_daemon_that_never_greets_ten_seconds() {
             });
         }
     });
+    // Whoever is told so does it again; nothing of it may be made afterwards.
+    let repeatable = |it: &Request| {
+        !matches!(
+            it,
+            Request::Login { .. } | Request::Forget { .. } | Request::Reload
+        )
+    };
+    assert!(silent.seen().iter().all(repeatable), "{:?}", silent.seen());
 }
 
 #[test]
