@@ -13,6 +13,7 @@ use tokend_client::{
     AccountName, AccountState, AccountStatus, BlockingClient, ClientError, FaultCode, Severity,
 };
 
+use self::machine::Absence;
 use crate::failure::{Exit, Failure};
 use crate::output;
 use crate::who_answered::Daemon;
@@ -82,10 +83,10 @@ pub(crate) fn run(
     let known = path
         .as_ref()
         .is_some_and(|it| it.is_own() || it.as_path() == Path::new(SYSTEM));
-    let way_out = units
+    let absence = units
         .as_ref()
         .filter(|_| known)
-        .and_then(machine::Units::way_out);
+        .and_then(machine::Units::absence);
     match path.as_ref().map(BlockingClient::connect) {
         Some(Ok(mut client)) => {
             let answered = Daemon::of(&client);
@@ -93,9 +94,9 @@ pub(crate) fn run(
                 "daemon",
                 format!("it is reachable: {answered}"),
             ));
-            findings.extend(daemon(&mut client, account, way_out.as_deref())?);
+            findings.extend(daemon(&mut client, account, absence.as_ref())?);
         }
-        Some(Err(error)) => findings.push(socket::unreachable(&error, way_out.as_deref())),
+        Some(Err(error)) => findings.push(socket::unreachable(&error, absence.as_ref())),
         None => {}
     }
     findings.extend(units.iter().flat_map(machine::Units::findings));
@@ -115,7 +116,7 @@ pub(crate) fn run(
 fn daemon(
     client: &mut BlockingClient,
     account: Option<&AccountName>,
-    way_out: Option<&str>,
+    absence: Option<&Absence>,
 ) -> Result<Vec<Finding>, Failure> {
     let mut findings = Vec::new();
     let mut after = None;
@@ -125,7 +126,7 @@ fn daemon(
                 findings.extend(page.findings.into_iter().map(told));
                 after = page.next;
             }
-            Err(error) => match refused(&error, way_out) {
+            Err(error) => match refused(&error, absence) {
                 Some(finding) => {
                     findings.push(finding);
                     return Ok(findings);
@@ -148,7 +149,7 @@ fn daemon(
     }
     match client.status(account) {
         Ok(accounts) => findings.extend(states(&accounts)),
-        Err(error) => findings.extend(refused(&error, way_out)),
+        Err(error) => findings.extend(refused(&error, absence)),
     }
     Ok(findings)
 }
@@ -169,20 +170,26 @@ fn told(it: tokend_client::Finding) -> Finding {
 }
 
 /// Why the daemon did not look. `None` where the question was wrong, and not the daemon.
-fn refused(error: &ClientError, way_out: Option<&str>) -> Option<Finding> {
+fn refused(error: &ClientError, absence: Option<&Absence>) -> Option<Finding> {
+    match (error, absence) {
+        // systemd holds the socket of a daemon that does not run.
+        (
+            ClientError::Lost { .. } | ClientError::Silent { .. } | ClientError::TimedOut { .. },
+            Some(Absence { why, exit, advice }),
+        ) => Some(Finding::problem(
+            "daemon",
+            *exit,
+            format!("the socket is there, and no daemon behind it: {why}"),
+            advice,
+        )),
+        _ => refused_by_itself(error),
+    }
+}
+
+/// The same of a daemon of which systemd knows nothing that explains it.
+fn refused_by_itself(error: &ClientError) -> Option<Finding> {
     let same = "install tokenctl and tokend from the same release, and restart tokend";
     Some(match error {
-        // systemd holds the socket of a daemon that does not start.
-        ClientError::Lost { .. } | ClientError::Silent { .. } | ClientError::TimedOut { .. }
-            if way_out.is_some() =>
-        {
-            Finding::problem(
-                "daemon",
-                Exit::Unavailable,
-                "the socket is there, and no daemon behind it: it cannot start",
-                way_out.unwrap_or_default(),
-            )
-        }
         ClientError::Silent { .. } => Finding::problem(
             "daemon",
             Exit::TryLater,

@@ -47,6 +47,15 @@ struct State {
     invocation: String,
 }
 
+/// Why nobody answers behind a socket that is there, and what to do.
+#[derive(Debug)]
+pub(super) struct Absence {
+    /// What the daemon does instead, as the end of a sentence.
+    pub(super) why: &'static str,
+    pub(super) exit: Exit,
+    pub(super) advice: String,
+}
+
 impl Units {
     /// Those of a daemon at `socket`; none where there is no systemd, or no such service.
     pub(super) fn of(socket: Option<&SocketPath>) -> Option<Self> {
@@ -90,10 +99,38 @@ impl Units {
             .any(|it| it.active == "failed")
     }
 
-    /// Whether the daemon ended as soon as it was started, and is to be started again.
+    /// Whether the daemon ended and waits to be started again, or is being started after it ended more than once. After one end a start
+    /// may as well be a good one that takes its time.
     fn fails_again_and_again(&self) -> bool {
-        let again = !matches!(self.service.restarts.as_str(), "0" | "unknown");
-        self.service.sub == "auto-restart" || (self.service.active == "activating" && again)
+        let again = self.service.restarts().is_some_and(|times| times >= 2);
+        self.service.sub.starts_with("auto-restart") || (self.is_being_started() && again)
+    }
+
+    fn is_being_started(&self) -> bool {
+        self.service.active == "activating"
+    }
+
+    /// Why nobody answers behind the socket, as far as systemd knows.
+    pub(super) fn absence(&self) -> Option<Absence> {
+        let option = if self.is_users { " --user" } else { "" };
+        match self.way_out() {
+            Some(advice) => Some(Absence {
+                why: match self.fails_again_and_again() {
+                    true => "it ended, and systemd starts it again",
+                    false => "it cannot start",
+                },
+                exit: Exit::Unavailable,
+                advice,
+            }),
+            None if self.is_being_started() => Some(Absence {
+                why: "it is being started",
+                exit: Exit::TryLater,
+                advice: format!(
+                    "look again once it is up; if it stays so, see what it waits for: systemctl{option} status tokend"
+                ),
+            }),
+            None => None,
+        }
     }
 
     /// What kept the service's last run from starting.
@@ -108,7 +145,7 @@ impl Units {
     }
 
     /// What leads out of a failure, where there is one.
-    pub(super) fn way_out(&self) -> Option<String> {
+    fn way_out(&self) -> Option<String> {
         if self.fails_again_and_again() {
             let option = if self.is_users { "--user " } else { "" };
             return Some(format!(
@@ -184,8 +221,8 @@ impl Units {
                 "unit",
                 Exit::Unavailable,
                 format!(
-                    "tokend.service does not come up: it ended, and is started again by systemd, so far {} times{why}",
-                    self.service.restarts
+                    "tokend.service does not come up: it ended, and is started again by systemd{}{why}",
+                    self.service.so_far()
                 ),
                 way_out,
             ),
@@ -222,6 +259,21 @@ impl Units {
 }
 
 impl State {
+    /// How often systemd has started it again. `None` where it does not say.
+    fn restarts(&self) -> Option<u64> {
+        self.restarts.parse().ok()
+    }
+
+    /// The same as the end of a sentence.
+    fn so_far(&self) -> String {
+        match self.restarts() {
+            // Of the first one it waits for there is no count yet.
+            None | Some(0) => String::new(),
+            Some(1) => ", so far once".to_owned(),
+            Some(times) => format!(", so far {times} times"),
+        }
+    }
+
     fn read(shown: &str) -> Self {
         let value = |name: &str| {
             let line = shown.lines().find_map(|line| line.strip_prefix(name));
@@ -381,6 +433,46 @@ mod tests {
         );
         assert_eq!(units(active, active).way_out(), None);
         assert_eq!(units(dead, active).way_out(), None);
+    }
+
+    #[test]
+    fn a_start_that_takes_its_time_is_not_taken_for_one_that_fails() {
+        let active = "LoadState=loaded\nActiveState=active\nSubState=running";
+        let service = |sub: &str, restarts: &str| {
+            let shown =
+                format!("LoadState=loaded\nActiveState=activating\nSubState={sub}{restarts}");
+            units(&shown, active)
+        };
+        // A long load after one crash, a first one, and where systemd does not count.
+        for restarts in ["\nNRestarts=1", "\nNRestarts=0", "\nNRestarts=", ""] {
+            let it = service("start", restarts);
+            let absence = it.absence().unwrap();
+            assert_eq!(absence.why, "it is being started", "{restarts}");
+            assert_eq!(absence.exit, Exit::TryLater, "{restarts}");
+            let found = it.finding();
+            assert_eq!(found.message, "tokend.service is activating (start)");
+            assert_eq!(found.severity, tokend_client::Severity::Warning);
+        }
+        // A unit that could not be asked about is not one that fails.
+        let mut unknown = service("start", "");
+        unknown.service.restarts = String::new();
+        assert_eq!(unknown.absence().unwrap().why, "it is being started");
+        // One that has ended, whatever is counted.
+        let told = "tokend.service does not come up: it ended, and is started again by systemd";
+        for (sub, restarts, so_far) in [
+            ("auto-restart", "\nNRestarts=0", ""),
+            ("auto-restart", "\nNRestarts=1", ", so far once"),
+            ("auto-restart-queued", "\nNRestarts=3", ", so far 3 times"),
+            ("auto-restart", "", ""),
+            ("start-pre", "\nNRestarts=2", ", so far 2 times"),
+        ] {
+            let it = service(sub, restarts);
+            assert_eq!(it.finding().message, format!("{told}{so_far}"));
+            let absence = it.absence().unwrap();
+            assert_eq!(absence.why, "it ended, and systemd starts it again");
+            assert_eq!(absence.exit, Exit::Unavailable);
+        }
+        assert!(units(active, active).absence().is_none());
     }
 
     #[test]

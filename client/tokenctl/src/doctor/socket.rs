@@ -8,6 +8,7 @@ use std::path::Path;
 use tokend_client::{ClientError, SocketPath, how_to_start};
 
 use super::Finding;
+use super::machine::Absence;
 use crate::failure::Exit;
 
 const TOPIC: &str = "socket";
@@ -78,18 +79,18 @@ fn how(named: Option<&Path>, found: &SocketPath) -> String {
     }
 }
 
-/// Why nobody answers at a socket that is there; `way_out` leads out where systemd has given the daemon up.
-pub(super) fn unreachable(error: &ClientError, way_out: Option<&str>) -> Finding {
+/// Why nobody answers at a socket that is there; `absence` is what systemd knows of it.
+pub(super) fn unreachable(error: &ClientError, absence: Option<&Absence>) -> Finding {
     let kind = match error {
         ClientError::NotReachable { source, .. } => source.kind(),
         _ => ErrorKind::Other,
     };
-    match (kind, way_out) {
-        (ErrorKind::ConnectionRefused, Some(way_out)) => Finding::problem(
+    match (kind, absence) {
+        (ErrorKind::ConnectionRefused, Some(Absence { why, exit, advice })) => Finding::problem(
             "daemon",
-            Exit::Unavailable,
-            "nobody listens at the socket: the daemon cannot start",
-            way_out,
+            *exit,
+            format!("nobody listens at the socket of the daemon: {why}"),
+            advice,
         ),
         (ErrorKind::ConnectionRefused, None) => Finding::problem(
             "daemon",
