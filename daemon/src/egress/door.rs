@@ -104,7 +104,7 @@ impl Door {
                 return refusal;
             }
         };
-        place.may_be_quiet(way.quiet);
+        place.may_be_quiet(way.quiet, way.is_told);
         let patience = Patience::with(&target);
         let done = match wanted {
             Wanted::Tunnel => {

@@ -16,8 +16,9 @@ use crate::clock::Clock;
 /// How long nothing may pass on a connection of whoever does not say how long an answer may take: four times what the daemon allows an
 /// exchange where nothing is configured.
 pub(super) const USUALLY_QUIET: Duration = Duration::from_secs(120);
-/// Who has been quiet for this long gives way where there is no place left: twice what the daemon allows an exchange where nothing is
-/// configured, so that an attempt that waits for its answer is left alone.
+/// Who did not say how long an answer may take, and has been quiet for this long, gives way where there is no place left: twice what the
+/// daemon allows an exchange where nothing is configured. Whoever said it is left alone for as long: an attempt that waits for its answer
+/// must not be left in doubt for another's sake. What may be said is bounded where it is read, and who says it by their share of the places.
 const GIVES_WAY: Duration = Duration::from_secs(60);
 
 /// How many places there are, in all and for one user.
@@ -51,6 +52,8 @@ pub(super) struct Seat {
     active: AtomicU64,
     /// How long nothing may pass, in milliseconds.
     quiet: AtomicU64,
+    /// How long nothing has to pass before it can give way, in milliseconds.
+    patient: AtomicU64,
     gives_way: AtomicBool,
     changed: Notify,
 }
@@ -115,6 +118,7 @@ impl Places {
             user,
             active: AtomicU64::new(now),
             quiet: AtomicU64::new(ms(USUALLY_QUIET)),
+            patient: AtomicU64::new(ms(GIVES_WAY)),
             gives_way: AtomicBool::new(false),
             changed: Notify::new(),
         });
@@ -149,7 +153,8 @@ impl Held {
     fn free(&mut self, now: u64, may: impl Fn(&Seat) -> bool) -> Option<()> {
         let quiet_since = |seat: &Seat| seat.active.load(Ordering::Relaxed);
         let candidates = self.seats.iter().filter(|(_, seat)| {
-            may(seat) && now.saturating_sub(quiet_since(seat)) >= ms(GIVES_WAY)
+            let patient = seat.patient.load(Ordering::Relaxed);
+            may(seat) && now.saturating_sub(quiet_since(seat)) >= patient
         });
         let (&number, _) = candidates.min_by_key(|(_, seat)| quiet_since(seat))?;
         let seat = self.seats.remove(&number)?;
@@ -169,8 +174,11 @@ impl Held {
 }
 
 impl Place {
-    /// Whoever connected said how long an answer may take.
-    pub(super) fn may_be_quiet(&self, quiet: Duration) {
+    /// How long nothing may pass, and whether that is because whoever connected said how long an answer may take.
+    pub(super) fn may_be_quiet(&self, quiet: Duration, is_told: bool) {
+        let patient = if is_told { quiet } else { Duration::ZERO };
+        let patient = ms(patient.max(GIVES_WAY));
+        self.seat.patient.store(patient, Ordering::Relaxed);
         self.seat.quiet.store(ms(quiet), Ordering::Relaxed);
         self.seat.changed.notify_one();
     }
@@ -309,10 +317,50 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_said_how_long_an_answer_may_take_gives_way_no_earlier() {
+        let told = Duration::from_secs(300);
+        // The share of one user, all places, and places that users share whom nobody tells apart.
+        for (all, each, user, other) in [
+            (9, 2, Some(7), Some(7)),
+            (2, 2, Some(7), Some(8)),
+            (2, 1, None, None),
+        ] {
+            let (places, hands) = places(all, each);
+            let waits = places.take(user).unwrap();
+            waits.may_be_quiet(told, true);
+            hands.advance(Duration::from_secs(1));
+            // Quiet for less long, and without a word of how long that may last.
+            let idle = places.take(user).unwrap();
+            idle.may_be_quiet(told, false);
+            hands.advance(GIVES_WAY);
+            let taken = places.take(other).unwrap();
+            assert_eq!(idle.over().await, Over::GaveWay);
+            drop(idle);
+            taken.may_be_quiet(told, true);
+            hands.advance(told - GIVES_WAY - Duration::from_secs(2));
+            assert!(places.take(other).is_err(), "an answer may still come");
+            hands.advance(Duration::from_secs(1));
+            let _after = places.take(other).unwrap();
+            assert_eq!(waits.over().await, Over::GaveWay);
+        }
+    }
+
+    #[test]
+    fn who_may_wait_for_less_than_a_minute_gives_way_no_earlier_than_others() {
+        let (places, hands) = places(1, 1);
+        let short = places.take(Some(7)).unwrap();
+        short.may_be_quiet(Duration::from_secs(5), true);
+        hands.advance(GIVES_WAY - Duration::from_secs(1));
+        assert!(places.take(Some(7)).is_err());
+        hands.advance(Duration::from_secs(1));
+        places.take(Some(7)).unwrap();
+    }
+
+    #[tokio::test]
     async fn a_connection_on_which_nothing_passes_is_over() {
         let (places, hands) = places(2, 2);
         let place = places.take(None).unwrap();
-        place.may_be_quiet(Duration::from_secs(5));
+        place.may_be_quiet(Duration::from_secs(5), true);
         hands.advance(Duration::from_secs(4));
         place.watch(()).passed();
         hands.advance(Duration::from_secs(5));

@@ -29,7 +29,8 @@ pub(crate) const PATIENCE: &str = "tokend-connect-timeout";
 pub(crate) const TIMEOUT: &str = "tokend-timeout";
 /// How the daemon names the proxy of its configuration.
 pub(crate) const PROXY: &str = "tokend-proxy";
-/// How long a connection may take where nobody says, and at most.
+/// How long a connection may take where nobody says, and at most; and how long an answer may be waited for at most: a connection of
+/// somebody who lies ends after that.
 const USUAL: Duration = Duration::from_secs(30);
 const LONGEST: Duration = Duration::from_secs(3600);
 /// The daemon's own limit comes first, and is told in its own words.
@@ -50,6 +51,8 @@ pub(super) struct Way {
     pub(super) patience: Duration,
     /// How long nothing may pass: an answer may take as long.
     pub(super) quiet: Duration,
+    /// Whether the daemon said so, and will not wait longer.
+    pub(super) is_told: bool,
 }
 
 /// Bytes to and from a target.
@@ -83,6 +86,7 @@ impl Way {
             authorization,
             patience,
             quiet,
+            is_told: headers.contains_key(TIMEOUT),
         })
     }
 
@@ -224,6 +228,8 @@ mod tests {
         assert_eq!(quiet(of(TIMEOUT, "40000")), told + AFTERWARDS);
         assert_eq!(quiet(of(TIMEOUT, "1")), USUAL + AFTERWARDS);
         assert_eq!(quiet(of(TIMEOUT, "99999999999")), LONGEST + AFTERWARDS);
+        let is_told = |name| of(name, "40000").unwrap().is_told;
+        assert_eq!((is_told(TIMEOUT), is_told(PATIENCE)), (true, false));
         let proxied = of(PROXY, "http://proxy.example.com:3128/").unwrap();
         assert_eq!(proxied.proxy.unwrap().to_string(), "proxy.example.com:3128");
         assert_eq!(
