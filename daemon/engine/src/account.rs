@@ -10,7 +10,7 @@ use crate::durable::{Block, Candidate, Deferral, Durable, Held, Intent, Kind, Re
 use crate::effect::{Effect, Fate, Fault, Missing, Problem};
 use crate::event::{Adoption, Asked, Attempt, Demand, Want};
 use crate::host::Hosts;
-use crate::ids::{AccountKey, AttemptId, HostKey, WaiterId};
+use crate::ids::{AccountKey, AttemptId, GrantId, HostKey, WaiterId};
 use crate::pace::Tat;
 use crate::plan::{Plan, Reuse};
 use crate::time::Timestamp;
@@ -39,6 +39,9 @@ pub(crate) struct Account {
     pub(crate) held: Option<Held>,
     /// Whether `held` is served.
     pub(crate) published: bool,
+    /// The grant whose token sessions serve. It may be an older one than `held`: one that is good still is served until the newer one is
+    /// published, which a newer one that was born expired never is.
+    pub(crate) shown: Option<GrantId>,
     pub(crate) refresh: Option<RefreshToken>,
     /// Whether no request can carry `refresh`. Not stored: another plan may have another request, and another start finds out again.
     pub(crate) unsendable: bool,
@@ -197,6 +200,7 @@ impl Account {
                 .map(|held| held.clamp(now))
                 .filter(|held| held.is_good(now, None)),
             published: false,
+            shown: None,
             unsendable: false,
             unfit: None,
             refresh: stored.refresh,

@@ -42,6 +42,8 @@ impl Account {
                     refresh.refused = true;
                 }
             }
+            // What is held is a newer grant that is not published, and perhaps never will be: the older token goes all the same.
+            Want::Rejected(grant) if self.shown == Some(grant) => self.serve_none(ctx),
             Want::Forced => self.insist(ctx.now),
             _ => {}
         }
@@ -121,17 +123,21 @@ impl Account {
         }
     }
 
-    /// The token held is no good any more.
+    /// The token held is no good any more, and neither is an older one that is still served in its place.
     pub(crate) fn retire(&mut self, ctx: &mut Context<'_>) {
-        let kept = self.withheld().is_some();
         self.held = None;
         self.renewing = false;
         self.overtaken = Overtaken::No;
         self.ahead = None;
         self.dirty = true;
-        if std::mem::take(&mut self.published) || kept {
-            ctx.effects.push_back(Effect::Retire(ctx.key));
-        }
+        self.serve_none(ctx);
+    }
+
+    /// No token is served or laid aside any more, whichever it was.
+    fn serve_none(&mut self, ctx: &mut Context<'_>) {
+        self.published = false;
+        self.shown = None;
+        ctx.effects.push_back(Effect::Retire(ctx.key));
     }
 
     /// Serves the token held, if it is one to be served.
@@ -144,6 +150,7 @@ impl Account {
         };
         if held.is_good(ctx.now, None) {
             self.published = true;
+            self.shown = Some(held.grant);
             self.ahead = self.ahead_of(&held, &ctx.dice);
             let unpersisted = match &self.phase {
                 Phase::Unsaved(saving, ..) | Phase::Committing(saving, _) => saving.granted,
@@ -314,8 +321,8 @@ impl Account {
             settle(ctx, wish.waiter(), Verdict::Fault(Fault::Gone));
         }
         self.tell_trial(ctx, Fault::Gone);
-        if std::mem::take(&mut self.published) {
-            ctx.effects.push_back(Effect::Retire(ctx.key));
+        if self.shown.is_some() {
+            self.serve_none(ctx);
         }
         self.consider(ctx);
     }

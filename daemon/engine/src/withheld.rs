@@ -71,6 +71,7 @@ impl Account {
     pub(crate) fn withhold(&mut self, ctx: &mut Context<'_>) {
         if let (Some(held), Some(why)) = (self.held, self.withheld()) {
             self.published = false;
+            self.shown = None;
             ctx.effects.push_back(Effect::Withhold(ctx.key, held, why));
         }
     }
@@ -167,11 +168,7 @@ impl Account {
         if !self.lives_without_held(ctx.now) {
             return;
         }
-        if self.held.is_some() {
-            self.retire(ctx);
-        }
-        // Also what is served until a newer grant takes its place, which may be another one than what is held.
-        ctx.effects.push_back(Effect::Retire(ctx.key));
+        self.retire(ctx);
     }
 
     /// Whether an attempt could be made if the token held were gone.

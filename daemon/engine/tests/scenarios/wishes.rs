@@ -225,3 +225,69 @@ fn whoever_leaves_counts_no_longer_and_nothing_begins_for_their_sake() {
     assert_eq!(desk.sent().len(), 1);
     assert_eq!((desk.verdict(first), desk.verdict(second)), (None, None));
 }
+
+/// A token that is served still while a newer grant was born expired.
+fn served_beside_one_born_expired() -> (Desk, tokend_engine::GrantId) {
+    let mut desk = Desk::with(plan());
+    let get = desk.get();
+    let first = desk.token(get);
+    desk.answers.push_back(granted(0));
+    desk.force(0);
+    assert_eq!(desk.served[&A].held.grant, first, "it is good still");
+    assert_ne!(desk.store[&A].held.map(|held| held.grant), Some(first));
+    (desk, first)
+}
+
+#[test]
+fn forget_leaves_no_older_token_to_serve_where_a_newer_one_was_born_expired() {
+    let (mut desk, _) = served_beside_one_born_expired();
+    let forget = desk.forget();
+    assert_eq!(desk.verdict(forget), Some(Verdict::Done));
+    assert!(desk.served.is_empty());
+}
+
+#[test]
+fn a_rejected_token_is_served_no_more_where_a_newer_one_was_born_expired() {
+    let (mut desk, first) = served_beside_one_born_expired();
+    let reported = desk.want(A, Want::Rejected(first), None, 600, 660);
+    assert!(desk.served.is_empty(), "before another one is there");
+    desk.advance(secs(600));
+    assert_ne!(desk.token(reported), first);
+}
+
+#[test]
+fn a_rejected_token_is_served_no_more_while_a_newer_one_is_being_stored() {
+    let mut desk = Desk::with(plan());
+    let get = desk.get();
+    let first = desk.token(get);
+    desk.hold.insert(Step::Commit);
+    desk.force(0);
+    let reported = desk.want(A, Want::Rejected(first), None, 0, 60);
+    assert!(desk.served.is_empty());
+    desk.hold.clear();
+    desk.let_go();
+    assert_ne!(desk.token(reported), first);
+}
+
+#[test]
+fn a_report_of_an_older_token_leaves_the_one_that_is_served() {
+    let mut desk = Desk::with(plan());
+    let get = desk.get();
+    let first = desk.token(get);
+    let forced = desk.force(0);
+    let second = desk.token(forced);
+    desk.answers.push_back(granted(0));
+    desk.force(0);
+    desk.want(A, Want::Rejected(first), None, 0, 60);
+    assert_eq!(desk.served[&A].held.grant, second);
+}
+
+#[test]
+fn an_account_that_leaves_the_configuration_serves_no_older_token_either() {
+    let (mut desk, _) = served_beside_one_born_expired();
+    desk.hold.insert(Step::Send);
+    desk.force(600);
+    desk.advance(secs(600));
+    desk.tell(Event::Remove(A));
+    assert!(desk.served.is_empty());
+}

@@ -304,6 +304,9 @@ impl World {
                     self.breaks(format!("{waiter:?} is given a token for too short"));
                 }
             }
+            Verdict::Done if self.accounts[a].slot.is_some() => {
+                self.breaks(format!("account {a} serves what was forgotten"));
+            }
             Verdict::Done => {}
             Verdict::Unproven(it) => self.told_unproven(a, it),
             Verdict::Fault(fault) => self.told(waiting, fault),

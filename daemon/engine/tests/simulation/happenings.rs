@@ -124,6 +124,13 @@ impl World {
             return self.after(0, Happening::Replied(a, id, Answer::NotSent, None));
         }
         let (mut answer, mut grant) = self.reach(a);
+        if let (Answer::Granted(facts), Some(grant), true) =
+            (&mut answer, &mut grant, self.misfortune(10))
+        {
+            // Over by the provider's own clock: born expired, while an older one may be good still.
+            facts.lifetime = Some(std::time::Duration::ZERO);
+            (grant.access.told, grant.access.expires) = (true, self.now);
+        }
         if self.loses(a) {
             (answer, grant) = (Answer::MaybeSent, None);
         }

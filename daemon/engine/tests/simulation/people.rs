@@ -152,6 +152,15 @@ impl World {
             },
             want,
         });
+        let slot = self.accounts[a].slot.map(|slot| slot.held.grant);
+        let heard = self.up && !self.draining && self.accounts[a].configured;
+        if let (Want::Rejected(grant), true) = (want, heard)
+            && slot == Some(grant)
+        {
+            self.breaks(format!(
+                "account {a} serves a token that was reported as refused"
+            ));
+        }
     }
 
     fn wait_for(&mut self, waiting: Waiting) -> WaiterId {
