@@ -124,8 +124,8 @@ Nothing is changed and no provider is asked. Secrets are fetched to see whether 
 run only with --run-commands, as they may ask somebody or leave traces.
 
 Root checks as the user who runs the daemon: --user, else the user of the installed tokend.service if that runs this
-configuration, else the owner of the state directory. With that unit its directories and credentials count. A daemon that runs
-is not disturbed:
+configuration, else the owner of the state directory. With that unit its directories, credentials and
+environment count, the relay too, and not those of this process. A daemon that runs is not disturbed:
   sudo tokend check --run-commands";
 
 /// Options of `tokend run`.

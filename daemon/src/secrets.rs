@@ -21,6 +21,7 @@ use zeroize::Zeroizing;
 use crate::stack;
 use crate::upstream::Egress;
 
+pub(crate) use command::KEPT_VARIABLES;
 pub(crate) use error::SecretError;
 
 /// The longest secret, in bytes. A token or a password is far shorter; a mistaken path often leads to something longer.
@@ -47,6 +48,8 @@ pub(crate) struct Person {
     pub(crate) name: String,
     pub(crate) home: Option<PathBuf>,
     pub(crate) runtime: Option<PathBuf>,
+    /// What else is set for them, of the variables in [`KEPT_VARIABLES`]; it comes first.
+    pub(crate) variables: Vec<(&'static str, String)>,
 }
 
 impl SecretSource {
@@ -137,6 +140,15 @@ fn env(name: &str) -> Result<Zeroizing<Vec<u8>>, SecretError> {
     let value =
         std::env::var_os(name).ok_or_else(|| SecretError::NoVariable { name: name.into() })?;
     Ok(Zeroizing::new(value.into_vec()))
+}
+
+/// Whether what stands at a place is a secret.
+///
+/// # Errors
+///
+/// As [`fetch`].
+pub(crate) fn judge(bytes: &[u8], place: &SecretRef) -> Result<(), SecretError> {
+    text(bytes, place).map(drop)
 }
 
 fn text(bytes: &[u8], place: &SecretRef) -> Result<Fetched, SecretError> {

@@ -37,7 +37,7 @@ use ways::Way;
 
 pub(crate) use prepare_error::PrepareError;
 pub(crate) use probe::Prober;
-pub(crate) use relay::Egress;
+pub(crate) use relay::{Egress, NoEgress};
 
 /// The way to the providers.
 #[derive(Debug)]

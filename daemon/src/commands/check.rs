@@ -1,9 +1,10 @@
 //! `tokend check`: everything that can be known about a configuration without contacting anyone.
 
 mod policy;
+mod secrets;
 mod start;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -11,16 +12,12 @@ use std::sync::Arc;
 
 use tokend_config::report::{self, Medium};
 use tokend_config::{Account, Config, Environment, Fingerprint, Pacing, Proxy, nearest};
-use tokend_config::{SecretPlace, SecretRef};
 use tokend_dialect::Kind;
 use tokend_engine::RefreshPolicy;
 
-use super::whose::{Asked, Given, Whose};
+use super::whose::{Asked, Whose};
 use super::{dialect, finish};
 use crate::cli::{CheckArgs, Exit};
-use crate::diagnosis::counted;
-use crate::secrets::{SecretSource, fetch};
-use crate::upstream::{Egress, Upstream};
 
 /// Checks what `args` name. Mistakes go to `err`, everything else to `out`.
 pub(crate) fn run(
@@ -194,80 +191,6 @@ impl Findings {
         }
     }
 
-    /// Fetches each secret once, however many accounts name it, and throws it away.
-    fn secrets(&mut self, config: &Config, whose: &Whose, run_commands: bool) {
-        let runtime = match tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-        {
-            Ok(runtime) => runtime,
-            Err(error) => {
-                return self
-                    .errors
-                    .push(format!("secrets cannot be fetched: {error}"));
-            }
-        };
-        let egress = Egress::of_this_process().unwrap_or_else(|error| {
-            self.errors.push(error.to_string());
-            None
-        });
-        let source = whose.secrets(SecretSource::of_this_process(
-            config.limits.command_timeout,
-            egress,
-        ));
-        // What a start would be refused for.
-        if let Err(error) = Upstream::compile(&config.http, source.clone()) {
-            self.errors.push(error.to_string());
-        }
-        let (mut skipped, mut unseen) = (0, 0);
-        let of_accounts = distinct(config).into_iter();
-        let of_accounts = of_accounts.map(|(place, it)| (place, format!("account {}", it.name)));
-        let of_proxies = config.http.proxies.iter();
-        let of_proxies =
-            of_proxies.filter_map(|it| Some((it.password.as_ref()?, format!("proxy {it}"))));
-        for (place, whose_is) in of_accounts.chain(of_proxies) {
-            if place.is_command() && !run_commands {
-                skipped += 1;
-                continue;
-            }
-            if source.credentials.is_none()
-                && let SecretPlace::Credential(name) = &place.place
-                && let Some(unit) = &whose.unit
-            {
-                match unit.credential(name) {
-                    Given::Yes | Given::Unseen => unseen += 1,
-                    Given::Missing(path) => self.errors.push(format!("{whose_is}: {}", start::absent(name, &path))),
-                    Given::No => self.errors.push(format!(
-                        "{whose_is}: credential {name} is not given to the daemon: add LoadCredential={name}:PATH to a drop-in of tokend.service \
-                         (systemctl edit tokend.service)"
-                    )),
-                }
-                continue;
-            }
-            match runtime.block_on(fetch(place, &source)) {
-                Err(error) => self.errors.push(format!("{whose_is}: {error}")),
-                Ok(fetched) if fetched.left_out > 0 => {
-                    self.notes
-                        .push(left_out(&whose_is, place, fetched.left_out));
-                }
-                Ok(_) => {}
-            }
-        }
-        if unseen > 0 {
-            self.notes.push(format!(
-                "{} come to the daemon as credentials of tokend.service when that starts, and were not looked at",
-                counted(unseen, "secret")
-            ));
-        }
-        if skipped > 0 {
-            let are = if skipped == 1 { "is" } else { "are" };
-            self.notes.push(format!(
-                "{} {are} fetched by commands, which were not run; see --run-commands",
-                counted(skipped, "secret")
-            ));
-        }
-    }
-
     /// Accounts that are one login at their provider. Each has a pace and a refresh token of its own.
     fn twins(&mut self, accounts: &[Arc<Account>]) {
         let mut logins: HashMap<Fingerprint, Vec<&Account>> = HashMap::new();
@@ -368,28 +291,6 @@ fn list(names: &[&str]) -> String {
             format!("{} and {} more", shown.join(", "), more.len())
         }
     }
-}
-
-/// What a command printed beside the secret.
-fn left_out(whose: &str, place: &SecretRef, lines: usize) -> String {
-    let lines = match lines {
-        1 => "1 more line, which is".to_owned(),
-        count => format!("{count} more lines, which are"),
-    };
-    format!(
-        "{whose}: {place} printed {lines} not sent: only the first line is the secret; \
-         if all of them are, add `whole = true` to the reference"
-    )
-}
-
-/// Each place of a secret, with the first account that names it.
-fn distinct(config: &Config) -> Vec<(&SecretRef, &Account)> {
-    let mut seen = HashSet::new();
-    let all = config
-        .accounts
-        .iter()
-        .flat_map(|account| account.secrets.iter().map(|(_, place)| (place, &**account)));
-    all.filter(|(place, _)| seen.insert(*place)).collect()
 }
 
 /// A rate that gives more back in the same time, or lets more through at once.

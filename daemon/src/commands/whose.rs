@@ -15,9 +15,9 @@ use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 use tokend_config::{Config, Environment, Overrides};
 use tokend_policy::Directory;
 
-use crate::secrets::{Person, SecretSource};
+use crate::secrets::{KEPT_VARIABLES, Person, SecretSource};
 
-pub(crate) use unit::{Given, Unit};
+pub(crate) use unit::{Given, Unit, Variable};
 
 /// The user a daemon with `DynamicUser=` may be given, where it does not run: the first of those that systemd takes.
 const DYNAMIC: u32 = 61184;
@@ -182,8 +182,20 @@ impl Whose {
             name: self.name(),
             home: self.environment.home.clone(),
             runtime: self.environment.xdg_runtime_dir.clone(),
+            variables: self.variables(),
         });
         SecretSource { person, ..own }
+    }
+
+    /// What the unit sets of the variables that a command is given.
+    fn variables(&self) -> Vec<(&'static str, String)> {
+        let unit = self.unit.iter();
+        let all = unit.flat_map(|unit| KEPT_VARIABLES.map(|name| (name, unit.variable(name))));
+        let set = all.filter_map(|(name, variable)| match variable {
+            Variable::Set(value) => Some((name, value)),
+            Variable::Unset | Variable::Unseen => None,
+        });
+        set.collect()
     }
 
     /// Whether the daemon's user is another than this process's.

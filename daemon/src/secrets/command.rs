@@ -20,7 +20,7 @@ use crate::escape::Escaped;
 use crate::upstream::Egress;
 
 /// What a program that fetches a secret may know: enough for `pass`, `gpg`, `secret-tool` and `systemd-creds`.
-const KEPT_VARIABLES: [&str; 14] = [
+pub(crate) const KEPT_VARIABLES: [&str; 14] = [
     "CREDENTIALS_DIRECTORY",
     "DBUS_SESSION_BUS_ADDRESS",
     "GNUPGHOME",
@@ -117,6 +117,9 @@ fn variable(name: &str, person: Option<&Person>) -> Option<OsString> {
     let Some(person) = person else {
         return std::env::var_os(name);
     };
+    if let Some((_, value)) = person.variables.iter().find(|(own, _)| *own == name) {
+        return Some(value.into());
+    }
     match name {
         "HOME" => person.home.clone().map(OsString::from),
         "USER" | "LOGNAME" => Some(person.name.clone().into()),

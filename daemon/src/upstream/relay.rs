@@ -21,8 +21,6 @@ use super::exchange::{chain, client_error};
 use super::ways::Hop;
 use crate::egress::{At, ENDED, FAILURE, Kind, PATIENCE, PROXY, REACH, STATUS, TARGET, TIMEOUT};
 
-/// Names the relay's address.
-const VARIABLE: &str = "TOKEND_EGRESS";
 /// How long the relay may take to say what it knows already.
 const QUESTION: Duration = Duration::from_secs(1);
 /// How much of what it says is read.
@@ -43,16 +41,29 @@ pub(crate) enum Egress {
 pub(crate) struct NoEgress(String);
 
 impl Egress {
+    /// Names the relay's address.
+    pub(crate) const VARIABLE: &str = "TOKEND_EGRESS";
+
     /// The one this process was told of.
     ///
     /// # Errors
     /// When what it was told makes no sense.
     pub(crate) fn of_this_process() -> Result<Option<Self>, NoEgress> {
-        match env::var(VARIABLE) {
+        match env::var(Self::VARIABLE) {
             Err(VarError::NotPresent) => Ok(None),
-            Ok(text) if text.is_empty() => Ok(None),
-            Ok(text) => Self::parse(&text).map(Some),
+            Ok(text) => Self::named(&text),
             Err(VarError::NotUnicode(text)) => Err(NoEgress(text.to_string_lossy().into_owned())),
+        }
+    }
+
+    /// The one that a value of the variable names; an empty one names none.
+    ///
+    /// # Errors
+    /// When it makes no sense.
+    pub(crate) fn named(text: &str) -> Result<Option<Self>, NoEgress> {
+        match text {
+            "" => Ok(None),
+            text => Self::parse(text).map(Some),
         }
     }
 

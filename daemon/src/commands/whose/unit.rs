@@ -3,8 +3,13 @@
 //! Owns the reading of unit files: what overrides what, and which settings matter to a daemon that starts. Asks no systemd, which may not
 //! run here; what cannot be read counts as not said. Must never open what a unit only names.
 
+mod environment;
+
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+pub(crate) use environment::Variable;
 
 /// Where unit files are, first come first served (systemd.unit(5)).
 const PLACES: [&str; 11] = [
@@ -26,7 +31,7 @@ const CREDENTIALS: [&str; 3] = ["etc", "run", "usr/lib"];
 const LONGEST: u64 = 1 << 20;
 
 /// The unit, as far as it matters to what the daemon needs at its start.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Unit {
     root: PathBuf,
     settings: Vec<(String, String)>,
@@ -36,6 +41,19 @@ pub(crate) struct Unit {
     pub(crate) has_socket: bool,
     /// Whether systemd listens for readers of metrics.
     pub(crate) has_metrics_socket: bool,
+}
+
+/// Without the settings, of which some may be secrets.
+impl fmt::Debug for Unit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            root, credentials, ..
+        } = self;
+        f.debug_struct("Unit")
+            .field("root", root)
+            .field("credentials", credentials)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Whether the daemon is given a credential.
@@ -371,21 +389,35 @@ fn read(text: &str, settings: &mut Vec<(String, String)>) {
 /// The specifiers that stand for directories of the system (systemd.unit(5)).
 fn expanded(value: &str) -> String {
     let known = [
-        ("%S", "/var/lib"),
-        ("%t", "/run"),
-        ("%L", "/var/log"),
-        ("%C", "/var/cache"),
-        ("%E", "/etc"),
-        ("%N", "tokend"),
-        ("%p", "tokend"),
-        ("%n", "tokend.service"),
-        ("%%", "%"),
+        ("S", "/var/lib"),
+        ("t", "/run"),
+        ("L", "/var/log"),
+        ("C", "/var/cache"),
+        ("E", "/etc"),
+        ("N", "tokend"),
+        ("p", "tokend"),
+        ("n", "tokend.service"),
+        ("%", "%"),
     ];
-    known
-        .iter()
-        .fold(value.to_owned(), |value, (specifier, means)| {
-            value.replace(specifier, means)
-        })
+    let mut whole = String::with_capacity(value.len());
+    let mut rest = value;
+    while let Some((before, after)) = rest.split_once('%') {
+        whole.push_str(before);
+        let found = known
+            .iter()
+            .find_map(|(letter, means)| Some((means, after.strip_prefix(letter)?)));
+        match found {
+            Some((means, after)) => {
+                whole.push_str(means);
+                rest = after;
+            }
+            None => {
+                whole.push('%');
+                rest = after;
+            }
+        }
+    }
+    whole + rest
 }
 
 #[cfg(test)]

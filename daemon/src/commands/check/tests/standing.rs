@@ -167,6 +167,91 @@ fn the_unit_that_runs_a_configuration_says_for_whom_and_with_what() {
 }
 
 #[test]
+fn the_relay_is_the_one_the_unit_names_and_no_other() {
+    let Some(machine) = theirs("[http]\nproxy = \"https://proxy.example.com:3128\"\n") else {
+        return;
+    };
+    for (more, told) in [
+        (
+            "",
+            Some("error: proxy: the egress relay cannot speak TLS to a proxy"),
+        ),
+        // As with the example that gives the daemon a network.
+        ("Environment=TOKEND_EGRESS=", None),
+        ("UnsetEnvironment=TOKEND_EGRESS", None),
+        (
+            "Environment=\"TOKEND_EGRESS=127.0.0.1\"",
+            Some("error: tokend.service: TOKEND_EGRESS=\"127.0.0.1\" is neither"),
+        ),
+    ] {
+        install_unit(&machine, more);
+        let (exit, _, err) = machine.check(false);
+        let Some(told) = told else {
+            assert_eq!((exit, err.as_str()), (Exit::Success, ""), "{more}");
+            continue;
+        };
+        assert_eq!(exit, Exit::Config, "{more}");
+        assert!(err.contains(told), "{more}: {err}");
+    }
+}
+
+#[test]
+fn a_secret_in_a_variable_is_looked_for_in_the_units_environment() {
+    let account = |name: &str| format!("{ADS}password = {{ env = \"{name}\" }}\n");
+    let Some(machine) = theirs(&account("API_KEY")) else {
+        return;
+    };
+    install_unit(&machine, "Environment=\"API_KEY=hunter2\"");
+    let (exit, _, err) = machine.check(false);
+    assert_eq!((exit, err.as_str()), (Exit::Success, ""));
+    install_unit(&machine, "EnvironmentFile=/nowhere/variables");
+    let (exit, out, err) = machine.check(false);
+    assert_eq!((exit, err.as_str()), (Exit::Success, ""));
+    let told = "note: 1 secret come to the daemon as variables by EnvironmentFile=";
+    assert!(out.contains(told), "{out}");
+    install_unit(&machine, "Environment=API_KEY=");
+    assert_eq!(machine.check(false).0, Exit::Config);
+    // The test's own environment has this one, and the daemon's has not.
+    machine.write("tokend.toml", &account("PATH"), 0o644);
+    let (exit, _, err) = machine.check(false);
+    assert_eq!(exit, Exit::Config);
+    assert!(
+        err.contains(
+            "account ads: environment variable PATH is not given to the daemon: add EnvironmentFile=PATH to a drop-in"
+        ),
+        "{err}"
+    );
+}
+
+#[test]
+fn commands_find_what_the_unit_sets_and_no_relay_where_there_is_none() {
+    let see =
+        "test \\\"$LANG\\\" = xx && test \\\"$HTTPS_PROXY\\\" = \\\"$WANTED\\\" && echo hunter2";
+    let with = |proxy: &str| {
+        let see = see.replace("$WANTED", proxy);
+        format!("{ADS}password = {{ command = [\"sh\", \"-c\", \"{see}\"] }}\n")
+    };
+    let Some(machine) = theirs(&with("")) else {
+        return;
+    };
+    // The relay is in the daemon's own network.
+    install_unit(&machine, "Environment=LANG=xx OTHER=1");
+    let (exit, out, err) = machine.check(true);
+    assert_eq!((exit, err.as_str()), (Exit::Success, ""));
+    let told = "note: commands were run without the relay 127.0.0.1:3128, which is in the daemon's own network";
+    assert!(out.contains(told), "{out}");
+    // In the machine's it is there for both.
+    machine.write("tokend.toml", &with("http://127.0.0.1:3129"), 0o644);
+    install_unit(
+        &machine,
+        "PrivateNetwork=no\nEnvironment=LANG=xx TOKEND_EGRESS=127.0.0.1:3129",
+    );
+    let (exit, out, err) = machine.check(true);
+    assert_eq!((exit, err.as_str()), (Exit::Success, ""));
+    assert!(!out.contains("without the relay"), "{out}");
+}
+
+#[test]
 fn what_the_unit_hides_or_locks_is_told() {
     let Some(machine) = theirs(
         "[audit]\nfile = \"/srv/audit.log\"\n[account.x]\nprovider = \"ad-verification\"\nbase_url = \"https://a.example\"\nusername = \"u\"\npassword = { file = \"/home/me/secret\" }\n",

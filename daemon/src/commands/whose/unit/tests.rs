@@ -33,6 +33,8 @@ fn the_shipped_unit_says_what_a_start_needs() {
     assert!(unit.makes(Path::new("/var/log/tokend")) && !unit.makes(Path::new("/etc/tokend")));
     assert!(unit.has_socket && !unit.has_metrics_socket && unit.has_own_network());
     assert!(!unit.is_dynamic() && !unit.sees_programs());
+    let relay = variable(&unit, "TOKEND_EGRESS");
+    assert_eq!(relay.as_deref(), Some("127.0.0.1:3128"));
     assert_eq!(unit.credential("tokend.key"), Given::No);
     assert_eq!(
         unit.hides(Path::new("/home/a/secret")),
@@ -119,4 +121,50 @@ fn credentials_are_looked_for_where_systemd_looks() {
     assert_eq!(unit.credential("e"), Given::Yes);
     assert_eq!(unit.credential("f.g"), Given::Unseen);
     assert_eq!(unit.credential("g"), Given::No);
+}
+
+/// What the unit sets a variable to; `?` for what it may set unseen.
+fn variable(unit: &Unit, name: &str) -> Option<String> {
+    match unit.variable(name) {
+        Variable::Set(value) => Some(value),
+        Variable::Unset => None,
+        Variable::Unseen => Some("?".to_owned()),
+    }
+}
+
+#[test]
+fn variables_are_read_as_systemd_reads_them() {
+    for (lines, value) in [
+        ("Environment=A=1 IT=2", Some("2")),
+        ("Environment=IT=1\nEnvironment=B=1 IT=2", Some("2")),
+        ("Environment=IT=1\nEnvironment=", None),
+        ("Environment=IT=", Some("")),
+        ("Environment=\"IT=a b\" C=1", Some("a b")),
+        ("Environment='IT=a \"b\"'", Some("a \"b\"")),
+        ("Environment=IT='a b'c", Some("a bc")),
+        (r"Environment=IT=a\x20b\s\\\t", Some("a b \\\t")),
+        (r"Environment=IT=\xc3\xa9\u00e9", Some("éé")),
+        ("Environment=IT=%%S%t", Some("%S/run")),
+        ("Environment=IT=a=b", Some("a=b")),
+        ("Environment=NOIT=1 ITS=2", None),
+        // Nothing behind a quote that does not end.
+        ("Environment=A=1 \"B=2 IT=3", None),
+        ("Environment=IT=1 \\q=2", Some("1")),
+        ("Environment=IT=1\nUnsetEnvironment=IT", None),
+        ("Environment=IT=1\nUnsetEnvironment=IT=1", None),
+        ("Environment=IT=1\nUnsetEnvironment=IT=2", Some("1")),
+        ("EnvironmentFile=-/etc/default/tokend", Some("?")),
+        ("EnvironmentFile=/x\nUnsetEnvironment=IT", None),
+        ("EnvironmentFile=/x\nEnvironmentFile=", None),
+        ("EnvironmentFile=/x\nEnvironment=IT=1", Some("1")),
+        ("PassEnvironment=A IT", Some("?")),
+        ("PassEnvironment=A", None),
+        ("[Unit]\nEnvironment=IT=1", None),
+    ] {
+        let text = format!("[Service]\n{lines}\n");
+        let (_root, unit) = installed(&[("etc/systemd/system/tokend.service", &text)]);
+        let unit = unit.unwrap();
+        assert_eq!(variable(&unit, "IT").as_deref(), value, "{lines}");
+        assert!(!format!("{unit:?}").contains("IT"), "{unit:?}");
+    }
 }

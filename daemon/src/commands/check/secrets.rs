@@ -1,0 +1,195 @@
+//! Whether each secret can be had, as the daemon would fetch it: from its files, its credentials, its environment, through its relay.
+//!
+//! Owns how a secret is told that is not there, and one that only a start can see. Must never keep or show a secret.
+
+use std::collections::HashSet;
+
+use tokend_config::{Account, Config, SecretPlace, SecretRef};
+
+use super::{Findings, start};
+use crate::commands::whose::{Given, Unit, Variable, Whose};
+use crate::diagnosis::counted;
+use crate::secrets::{self, SecretSource, fetch};
+use crate::upstream::{Egress, NoEgress, Upstream};
+
+/// How many secrets were not looked at, and why.
+#[derive(Debug, Default)]
+struct Left {
+    /// Commands fetch them.
+    commands: usize,
+    /// systemd hands them over as credentials.
+    credentials: usize,
+    /// They may be in a file of variables, or come with systemd's own environment.
+    variables: usize,
+}
+
+impl Findings {
+    /// Fetches each secret once, however many accounts name it, and throws it away.
+    pub(super) fn secrets(&mut self, config: &Config, whose: &Whose, run_commands: bool) {
+        let runtime = match tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+        {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                return self
+                    .errors
+                    .push(format!("secrets cannot be fetched: {error}"));
+            }
+        };
+        let source = self.source(config, whose);
+        let (mut left, mut ran) = (Left::default(), false);
+        let of_accounts = distinct(config).into_iter();
+        let of_accounts = of_accounts.map(|(place, it)| (place, format!("account {}", it.name)));
+        let of_proxies = config.http.proxies.iter();
+        let of_proxies =
+            of_proxies.filter_map(|it| Some((it.password.as_ref()?, format!("proxy {it}"))));
+        for (place, whose_is) in of_accounts.chain(of_proxies) {
+            if place.is_command() && !run_commands {
+                left.commands += 1;
+                continue;
+            }
+            ran |= place.is_command();
+            if let Some(unit) = &whose.unit
+                && self.is_units(unit, place, &source, &whose_is, &mut left)
+            {
+                continue;
+            }
+            match runtime.block_on(fetch(place, &source)) {
+                Err(error) => self.errors.push(format!("{whose_is}: {error}")),
+                Ok(fetched) if fetched.left_out > 0 => {
+                    self.notes
+                        .push(left_out(&whose_is, place, fetched.left_out));
+                }
+                Ok(_) => {}
+            }
+        }
+        self.left(&left);
+        if ran
+            && source.egress.is_none()
+            && let Ok(Some(relay)) = relay(whose)
+        {
+            self.notes.push(format!(
+                "commands were run without the relay {relay}, which is in the daemon's own network; the daemon's go through it"
+            ));
+        }
+    }
+
+    /// Where the daemon's secrets come from. A start that the way to the providers keeps from serving is told too.
+    fn source(&mut self, config: &Config, whose: &Whose) -> SecretSource {
+        let egress = relay(whose).unwrap_or_else(|error| {
+            let whose = whose.unit.as_ref().map_or("", |_| "tokend.service: ");
+            self.errors.push(format!("{whose}{error}"));
+            None
+        });
+        let timeout = config.limits.command_timeout;
+        let source = whose.secrets(SecretSource::of_this_process(timeout, egress));
+        // What a start would be refused for.
+        if let Err(error) = Upstream::compile(&config.http, source.clone()) {
+            self.errors.push(error.to_string());
+        }
+        // Whoever was told of the relay is where it can be reached.
+        let is_there = matches!(Egress::of_this_process(), Ok(told) if told == egress);
+        let is_apart = whose.unit.as_ref().is_some_and(Unit::has_own_network) && !is_there;
+        SecretSource {
+            egress: egress.filter(|_| !is_apart),
+            ..source
+        }
+    }
+
+    /// Whether the unit says of this secret what there is to say: it comes with the daemon's start, or does not come at all.
+    fn is_units(
+        &mut self,
+        unit: &Unit,
+        place: &SecretRef,
+        source: &SecretSource,
+        whose_is: &str,
+        left: &mut Left,
+    ) -> bool {
+        match &place.place {
+            SecretPlace::Credential(name) if source.credentials.is_none() => {
+                match unit.credential(name) {
+                    Given::Yes | Given::Unseen => left.credentials += 1,
+                    Given::Missing(path) => self.errors.push(format!("{whose_is}: {}", start::absent(name, &path))),
+                    Given::No => self.errors.push(format!(
+                        "{whose_is}: credential {name} is not given to the daemon: add LoadCredential={name}:PATH to a drop-in of tokend.service \
+                         (systemctl edit tokend.service)"
+                    )),
+                }
+                true
+            }
+            SecretPlace::Env(name) => {
+                match unit.variable(name) {
+                    Variable::Set(value) => {
+                        if let Err(error) = secrets::judge(value.as_bytes(), place) {
+                            self.errors.push(format!("{whose_is}: {error}"));
+                        }
+                    }
+                    Variable::Unseen => left.variables += 1,
+                    Variable::Unset => self.errors.push(format!(
+                        "{whose_is}: environment variable {name} is not given to the daemon: add EnvironmentFile=PATH to a drop-in of tokend.service \
+                         (systemctl edit tokend.service), with a line {name}=... in that file, or use {{ file = \"PATH\" }}"
+                    )),
+                }
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// What was not looked at.
+    fn left(&mut self, left: &Left) {
+        if left.credentials > 0 {
+            self.notes.push(format!(
+                "{} come to the daemon as credentials of tokend.service when that starts, and were not looked at",
+                counted(left.credentials, "secret")
+            ));
+        }
+        if left.variables > 0 {
+            self.notes.push(format!(
+                "{} come to the daemon as variables by EnvironmentFile= or PassEnvironment= of tokend.service, and were not looked at",
+                counted(left.variables, "secret")
+            ));
+        }
+        if left.commands > 0 {
+            let are = if left.commands == 1 { "is" } else { "are" };
+            self.notes.push(format!(
+                "{} {are} fetched by commands, which were not run; see --run-commands",
+                counted(left.commands, "secret")
+            ));
+        }
+    }
+}
+
+/// The relay that the daemon is told of: by its unit, where one runs it.
+fn relay(whose: &Whose) -> Result<Option<Egress>, NoEgress> {
+    let Some(unit) = &whose.unit else {
+        return Egress::of_this_process();
+    };
+    match unit.variable(Egress::VARIABLE) {
+        Variable::Set(text) => Egress::named(&text),
+        Variable::Unset | Variable::Unseen => Ok(None),
+    }
+}
+
+/// What a command printed beside the secret.
+fn left_out(whose: &str, place: &SecretRef, lines: usize) -> String {
+    let lines = match lines {
+        1 => "1 more line, which is".to_owned(),
+        count => format!("{count} more lines, which are"),
+    };
+    format!(
+        "{whose}: {place} printed {lines} not sent: only the first line is the secret; \
+         if all of them are, add `whole = true` to the reference"
+    )
+}
+
+/// Each place of a secret, with the first account that names it.
+fn distinct(config: &Config) -> Vec<(&SecretRef, &Account)> {
+    let mut seen = HashSet::new();
+    let all = config
+        .accounts
+        .iter()
+        .flat_map(|account| account.secrets.iter().map(|(_, place)| (place, &**account)));
+    all.filter(|(place, _)| seen.insert(*place)).collect()
+}

@@ -1,0 +1,119 @@
+//! The variables that a unit gives the daemon.
+//!
+//! Owns the reading of `Environment=` and of what takes from it or adds to it, with systemd's quotes (systemd.syntax(7)). Opens no file of
+//! variables: what is in one counts as unseen. Must never show a value, which may be a secret.
+
+use super::Unit;
+
+/// What a unit says of a variable.
+pub(crate) enum Variable {
+    /// `Environment=` sets it.
+    Set(String),
+    /// Nothing in the unit does.
+    Unset,
+    /// A file of variables, or systemd's own environment, may.
+    Unseen,
+}
+
+impl Unit {
+    /// What the unit says of the variable `name`.
+    pub(crate) fn variable(&self, name: &str) -> Variable {
+        let of = |word: &str| Some(word.strip_prefix(name)?.strip_prefix('=')?.to_owned());
+        let value = self
+            .words("Environment")
+            .iter()
+            .rev()
+            .find_map(|word| of(word));
+        let taken = self.words("UnsetEnvironment");
+        if taken.iter().any(|word| word == name) {
+            return Variable::Unset;
+        }
+        // With a value, only that value is taken away.
+        let is_taken = |value: &String| taken.iter().any(|word| of(word).as_ref() == Some(value));
+        match value {
+            Some(value) if is_taken(&value) => Variable::Unset,
+            Some(value) => Variable::Set(value),
+            None if !self.values("EnvironmentFile").is_empty() => Variable::Unseen,
+            None if self
+                .words("PassEnvironment")
+                .iter()
+                .any(|word| word == name) =>
+            {
+                Variable::Unseen
+            }
+            None => Variable::Unset,
+        }
+    }
+
+    /// The words of a setting that may stand several times, without their quotes.
+    fn words(&self, key: &str) -> Vec<String> {
+        let values = self.values(key).into_iter();
+        values.flat_map(words).collect()
+    }
+}
+
+/// The words of a value. What follows a word that makes no sense is left out, as systemd does.
+fn words(value: &str) -> Vec<String> {
+    let mut rest = value.trim_start();
+    let mut all = Vec::new();
+    while !rest.is_empty() {
+        let Some((word, after)) = word(rest) else {
+            break;
+        };
+        all.push(word);
+        rest = after.trim_start();
+    }
+    all
+}
+
+/// The first word, and what follows it. None, where a quote or an escape does not end.
+fn word(text: &str) -> Option<(String, &str)> {
+    let mut bytes = Vec::new();
+    let mut quote = None;
+    let mut rest = text;
+    while let Some(next) = rest.chars().next() {
+        if quote.is_none() && next.is_whitespace() {
+            break;
+        }
+        rest = rest.get(next.len_utf8()..)?;
+        match (next, quote) {
+            ('\\', _) => rest = escaped(rest, &mut bytes)?,
+            ('"' | '\'', None) => quote = Some(next),
+            (_, Some(open)) if open == next => quote = None,
+            _ => bytes.extend_from_slice(next.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+    let word = String::from_utf8(bytes).ok()?;
+    quote.is_none().then_some((word, rest))
+}
+
+/// Adds what an escape stands for, and gives what follows it.
+fn escaped<'a>(after: &'a str, bytes: &mut Vec<u8>) -> Option<&'a str> {
+    let letter = after.chars().next()?;
+    let rest = after.get(letter.len_utf8()..)?;
+    let number = |digits: &str, radix| u32::from_str_radix(digits, radix).ok();
+    let (code, length) = match letter {
+        'a' => (7, 1),
+        'b' => (8, 1),
+        't' => (9, 1),
+        'n' => (10, 1),
+        'v' => (11, 1),
+        'f' => (12, 1),
+        'r' => (13, 1),
+        's' => (32, 1),
+        '\\' | '"' | '\'' => (u32::from(letter), 1),
+        'x' => (number(rest.get(..2)?, 16)?, 3),
+        'u' => (number(rest.get(..4)?, 16)?, 5),
+        'U' => (number(rest.get(..8)?, 16)?, 9),
+        '0'..='7' => (number(after.get(..3)?, 8)?, 3),
+        _ => return None,
+    };
+    match letter {
+        'u' | 'U' => {
+            let letter = char::from_u32(code)?;
+            bytes.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes());
+        }
+        _ => bytes.push(u8::try_from(code).ok()?),
+    }
+    after.get(length..)
+}
