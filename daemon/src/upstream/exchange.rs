@@ -107,7 +107,7 @@ impl Way {
             (Some(relay), Some(target)) if error.is_connect() => {
                 Failure::NotSent(relay.explain(&target, error).await)
             }
-            (Some(relay), Some(target)) => match unanswered(error) {
+            (Some(relay), Some(target)) if self.hop.is_none() => match unanswered(error) {
                 // No rule says anything about a relay that gave no answer.
                 Failure::Silent(silence, why) => {
                     match relay.vouches(&target, silence, is_handed).await {
@@ -121,6 +121,8 @@ impl Way {
         };
         match (failure, &self.hop) {
             (Failure::NotSent(words), Some(hop)) => Failure::NotSent(hop.blame(&words)),
+            // No rule says anything about a proxy that gave no answer, and nothing tells it from a provider that gave none.
+            (Failure::Silent(_, why), Some(hop)) => Failure::MaybeSent(hop.shares(&why)),
             (failure, _) => failure,
         }
     }

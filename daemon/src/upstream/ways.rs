@@ -116,6 +116,14 @@ impl Hop {
         };
         format!("through the proxy {proxy}: {words}{advice}")
     }
+
+    /// That no answer came on this way, which may be the proxy's doing.
+    pub(super) fn shares(&self, why: &str) -> String {
+        format!(
+            "{why}; that may be the provider's doing or that of the proxy {}",
+            self.proxy
+        )
+    }
 }
 
 /// Every byte as `%XX`: the library decodes what it finds.

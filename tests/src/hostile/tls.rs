@@ -91,6 +91,20 @@ pub fn answering(config: Arc<ServerConfig>) -> Raw {
     })
 }
 
+/// A provider that shows itself so, reads what it is asked and says nothing, until the connection ends or at once.
+pub fn silent(config: Arc<ServerConfig>, holds: bool) -> Raw {
+    Raw::start(move |talk| {
+        use std::io::Read as _;
+        let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
+        let mut tls = StreamOwned::new(connection, talk.stream.try_clone().unwrap());
+        let mut request = [0; 4096];
+        if matches!(tls.read(&mut request), Ok(1..)) {
+            talk.count();
+            while holds && matches!(tls.read(&mut request), Ok(1..)) {}
+        }
+    })
+}
+
 /// Providers whose certificate does not hold for whoever believes `ours`: what is wrong, what must be said of it, and the provider.
 pub fn unbelieved(ours: &Authority, theirs: &Authority) -> Vec<(&'static str, &'static str, Raw)> {
     vec![

@@ -19,7 +19,7 @@ use rustls::{ServerConnection, StreamOwned};
 use tokend_tests::{
     clock::{PATIENCE, wait_for, wait_until},
     demand::{carried_out, root},
-    hostile::tls::{authority, provider, server},
+    hostile::tls::{authority, provider, server, silent},
 };
 
 use crate::{
@@ -30,14 +30,14 @@ use crate::{
 const TRUSTING: &str = "[http]\ntimeout = \"20s\"\nextra_ca = \"ca.pem\"\n";
 
 /// A relay that was started by hand.
-struct Relay {
+pub(crate) struct Relay {
     child: Child,
     log: PathBuf,
-    address: String,
+    pub(crate) address: String,
 }
 
 impl Relay {
-    fn start(scene: &Scene, options: &[&str]) -> Self {
+    pub(crate) fn start(scene: &Scene, options: &[&str]) -> Self {
         let log = scene.site.path().join("relay.log");
         let child = Command::new(&scene.site.binaries().tokend)
             .arg("egress")
@@ -452,35 +452,17 @@ fn what_can_be_read_goes_through_no_relay_of_another_user() {
     assert_eq!(asked(&scene), 0);
 }
 
-/// A provider behind TLS that reads what it is asked and says nothing, until the connection ends or at once.
-fn silent(authority: &tokend_tests::hostile::tls::Authority, holds: bool) -> Raw {
-    let config = server("localhost", authority, |_| {});
-    Raw::start(move |talk| {
-        let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
-        let mut tls = StreamOwned::new(connection, talk.stream.try_clone().unwrap());
-        let mut request = [0; 4096];
-        if matches!(tls.read(&mut request), Ok(1..)) {
-            talk.count();
-            while holds && matches!(tls.read(&mut request), Ok(1..)) {}
-        }
-    })
-}
-
 #[test]
 fn a_rule_about_no_answer_is_about_the_provider_and_not_about_the_relay() {
     let ours = authority("ours");
-    let (hangs_up, holds) = (silent(&ours, false), silent(&ours, true));
+    let (hangs_up, holds) = (
+        silent(server("localhost", &ours, |_| {}), false),
+        silent(server("localhost", &ours, |_| {}), true),
+    );
     for options in [&[][..], &["--listen", "127.0.0.1:0", "--any-local-user"]] {
         let accounts = [("hangs-up", hangs_up.https()), ("holds", holds.https())];
         let (scene, relay) = relayed_at(options, &accounts, &ours.pem());
-        let dialects = scene.site.path().join("dialects");
-        fs::create_dir(&dialects).unwrap();
-        let rule = "extends = \"jwt-api\"\n\n[[login.rules]]\nno_answer = true\nclass = \"credential-rejected\"\nsay = \"it hangs up on a wrong password\"\n";
-        fs::write(dialects.join("silent.toml"), rule).unwrap();
-        let text = fs::read_to_string(scene.site.configuration()).unwrap();
-        let text = text.replace("provider = \"jwt-api\"", "provider = \"silent\"");
-        let text = format!("dialect_dir = {dialects:?}\n{text}");
-        fs::write(scene.site.configuration(), text).unwrap();
+        scene.hanging_up();
         let _daemon = scene.site.start().unwrap();
         let said = scene.site.tokenctl(&["get", "hangs-up"]).unwrap();
         assert_eq!(said.code, Some(79), "{said:?}");

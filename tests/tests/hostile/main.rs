@@ -15,6 +15,7 @@ mod log;
 mod memory;
 mod programs;
 mod provider;
+mod proxy;
 mod scene;
 mod secrecy;
 mod store;

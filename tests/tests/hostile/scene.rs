@@ -38,6 +38,18 @@ impl Scene {
         Self { sim, site }
     }
 
+    /// Has every provider be one of which the dialect says that it hangs up on a wrong password.
+    pub(crate) fn hanging_up(&self) {
+        let dialects = self.site.path().join("dialects");
+        fs::create_dir(&dialects).unwrap();
+        let rule = "extends = \"jwt-api\"\n\n[[login.rules]]\nno_answer = true\nclass = \"credential-rejected\"\nsay = \"it hangs up on a wrong password\"\n";
+        fs::write(dialects.join("silent.toml"), rule).unwrap();
+        let text = fs::read_to_string(self.site.configuration()).unwrap();
+        let text = text.replace("provider = \"jwt-api\"", "provider = \"silent\"");
+        let text = format!("dialect_dir = {dialects:?}\n{text}");
+        fs::write(self.site.configuration(), text).unwrap();
+    }
+
     /// The account that is well works from one end to the other, and is asked at its provider.
     pub(crate) fn well(&self) {
         let said = self.site.tokenctl(&["refresh", WELL]).unwrap();
