@@ -25,11 +25,12 @@ use tokio::task::{unconstrained, yield_now};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use zeroize::{Zeroize as _, Zeroizing};
 
-use crate::desk::thrift::{Wait, cost_of, cost_of_answer};
+use crate::desk::thrift::{cost_of, cost_of_answer};
 use crate::desk::{Answered, Desk, Handled, Release};
 use crate::peer::Connection;
 use crate::registry::Sight;
 use crate::stack;
+use rest::Rest;
 
 /// The bounds of a session.
 #[derive(Debug, Clone, Copy)]
@@ -96,7 +97,7 @@ where
         hint: None,
         hints: HINTS,
         left: AT_ONCE,
-        wait: None,
+        rest: None,
         sight: None,
     };
     session.run().await
@@ -135,8 +136,8 @@ struct Session<S> {
     hints: usize,
     /// How much more is done before others have their turn.
     left: usize,
-    /// What its user has to wait before more is read, having asked too much in vain.
-    wait: Option<Wait>,
+    /// Until when nothing more is taken, its user having asked too much in vain.
+    rest: Option<Rest>,
     /// What the peer may see, once that was asked.
     sight: Option<Arc<Sight>>,
 }
@@ -147,6 +148,8 @@ enum Taken {
     All,
     /// Answers have to be written first, and others have their turn.
     Enough,
+    /// Nothing more is taken for a while, having been asked in vain.
+    Rest,
     /// What is next needs to know more about the peer.
     Lacks(Needs),
     /// What is next shows what the peer may see, which has to be found first.
@@ -174,11 +177,11 @@ where
         loop {
             let taken = self.serve_still(waiting).await?;
             self.flush().await?;
-            self.rest().await;
             match taken {
                 Taken::All => break,
                 // Others have their turn.
                 Taken::Enough => yield_now().await,
+                Taken::Rest => self.rest(waiting).await?,
                 Taken::Lacks(needs) => self.learn(needs).await?,
                 Taken::Unseen => self.sight = Some(self.desk.look_around(&self.peer).await),
             }
@@ -346,6 +349,9 @@ where
             }
             if let Some(first) = self.take_hint()? {
                 return Ok(first);
+            }
+            if self.rest.is_some() {
+                return Ok(Taken::Rest);
             }
             if waiting.len() >= self.bounds.pending {
                 return Ok(Taken::All);

@@ -1,14 +1,14 @@
 //! A connection from which nothing more is read for a while.
 //!
 //! Owns why and how long: as many requests wait as may, or its user has asked too much in vain. Must never hold what was decided back,
-//! which is on its way before.
+//! which is on its way before, nor an answer that was asked for before and is ready.
 
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use tokend_proto::RequestId;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::{Ended, Session, Waiting};
 use crate::desk::Answered;
@@ -18,20 +18,43 @@ use crate::peer::Connection;
 /// How often it is looked whether the peer of a connection from which nothing is read is still there.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// Until when a connection rests.
+#[derive(Debug)]
+pub(super) struct Rest {
+    until: Instant,
+    /// Whether to say so.
+    tell: bool,
+}
+
 impl<S> Session<S>
 where
     S: AsyncRead + AsyncWrite + Connection + Unpin,
 {
-    /// Waits where the user has asked too much in vain. Nothing was decided that has yet to leave.
-    pub(super) async fn rest(&mut self) {
-        let Some(Wait { length, tell }) = self.wait.take() else {
-            return;
+    /// Waits where the user has asked too much in vain, for an answer that was asked for before at most: that one is not held back.
+    /// Whoever has gone is not waited for; what it left unread is dropped.
+    pub(super) async fn rest(&mut self, waiting: &mut Waiting) -> Result<(), Ended> {
+        let Some(Rest { until, tell }) = &mut self.rest else {
+            return Ok(());
         };
-        if tell {
+        if std::mem::take(tell) {
             let peer = &self.peer;
             tracing::warn!(peer = %peer, "a user asks without end for what it may not have, or looks at the same again and again: its answers are put off");
         }
-        sleep(length).await;
+        let until = *until;
+        while !self.stream.has_gone() {
+            tokio::select! {
+                Some(late) = waiting.next() => {
+                    self.late = Some(late);
+                    return Ok(());
+                }
+                () = sleep_until(until) => {
+                    self.rest = None;
+                    return Ok(());
+                }
+                () = sleep(LOOK) => {}
+            }
+        }
+        Err(Ended::Closed)
     }
 
     /// Notes what was asked in vain. Nothing more is taken until that is paid off.
@@ -40,10 +63,13 @@ where
             return;
         }
         let now_ms = self.desk.clock.boot_ms();
-        if let Some(wait) = self.desk.thrift.spend(now_ms, self.peer.uid, cost) {
-            self.left = 0;
-            let tell = wait.tell || self.wait.is_some_and(|before| before.tell);
-            self.wait = Some(Wait { tell, ..wait });
+        if let Some(Wait { length, tell }) = self.desk.thrift.spend(now_ms, self.peer.uid, cost) {
+            let until = sleep(length).deadline();
+            let before = self.rest.take();
+            self.rest = Some(Rest {
+                until: before.as_ref().map_or(until, |it| it.until.max(until)),
+                tell: tell || before.is_some_and(|it| it.tell),
+            });
         }
     }
 

@@ -1,6 +1,7 @@
 //! Conversations over a pipe, on paused time; the driver is the test.
 
 mod reloads;
+mod rests;
 
 use std::sync::atomic::Ordering;
 
