@@ -19,8 +19,10 @@ use super::{
 const JWT_LIMIT: usize = 32 * 1024;
 /// Unix times from here on (year 2286) are taken to be no times at all.
 pub(crate) const LATEST: f64 = 1e10;
-/// Numbers of seconds from here on are Unix times: of 2001 and later. As a duration it would be thirty years.
+/// Numbers of seconds from here on may be Unix times: of 2001 and later. As a duration it would be thirty years.
 pub(super) const UNIX_TIMES: f64 = 1e9;
+/// The beginning of 2026, when this was written: a provider without a clock that we can see has one that is later.
+const WRITTEN: f64 = 1_767_225_600.0;
 
 /// Where lifetimes are found, in order of precedence, and their bounds.
 #[derive(Clone, Debug, PartialEq)]
@@ -288,24 +290,47 @@ fn uncounted(time: f64, references: &[Option<f64>], other: &str) -> String {
 
 impl Told {
     fn duration(&self, reply: &Parsed<'_>, iat: Option<f64>) -> Option<(Duration, LifetimeSource)> {
-        match self.read(reply)? {
+        match self.read_lifetime(reply, iat)? {
             Reading::Seconds(seconds) => Some((duration(seconds)?, LifetimeSource::Told)),
             Reading::Time(time) => {
-                let left = match self.reference(reply) {
-                    Some(now) => until(time, Some(now), None),
-                    None => until(time, reply.date(), iat),
-                };
+                let [one, other] = self.references(reply, iat);
+                let left = until(time, one, other);
                 Some((duration(left?)?, LifetimeSource::ToldTime))
             }
         }
     }
 
+    /// What stands at the place, as a lifetime. A number of seconds that may be meant for a time is one where that is still to come;
+    /// otherwise it is the duration it says, of providers whose tokens last for decades, and never a token that is over.
+    fn read_lifetime(&self, reply: &Parsed<'_>, iat: Option<f64>) -> Option<Reading> {
+        let reading = self.read(reply)?;
+        let Reading::Time(time) = reading else {
+            return Some(reading);
+        };
+        let mut known = self.references(reply, iat).into_iter().flatten().peekable();
+        let is_to_come = match known.peek() {
+            Some(_) => known.any(|from| time > from),
+            None => time > WRITTEN,
+        };
+        Some(match self.unit {
+            Unit::Seconds if !is_to_come => Reading::Seconds(time),
+            _ => reading,
+        })
+    }
+
+    /// What a time counts from, as far as it is known.
+    fn references(&self, reply: &Parsed<'_>, iat: Option<f64>) -> [Option<f64>; 2] {
+        match self.reference(reply) {
+            Some(now) => [Some(now), None],
+            None => [reply.date(), iat],
+        }
+    }
+
     /// Whether a time stands there that is over.
     fn is_over(&self, reply: &Parsed<'_>, iat: Option<f64>) -> bool {
-        match (self.read(reply), self.reference(reply)) {
-            (Some(Reading::Time(time)), Some(now)) => is_over(time, [Some(now), None]),
-            (Some(Reading::Time(time)), None) => is_over(time, [reply.date(), iat]),
-            (Some(Reading::Seconds(_)) | None, _) => false,
+        match self.read_lifetime(reply, iat) {
+            Some(Reading::Time(time)) => is_over(time, self.references(reply, iat)),
+            Some(Reading::Seconds(_)) | None => false,
         }
     }
 
@@ -324,7 +349,7 @@ impl Told {
             return None;
         }
         let place = &self.place;
-        Some(match self.read(reply) {
+        Some(match self.read_lifetime(reply, iat) {
             Some(Reading::Time(time)) => {
                 let references = [self.reference(reply), reply.date(), iat];
                 let other = match &self.since {
@@ -359,7 +384,7 @@ impl Told {
         };
         match self.unit {
             Unit::Seconds => match number(&value)? {
-                // What is meant for the other member of that name; as a duration it would be thirty years.
+                // Perhaps meant for the other member of that name; as a duration it would be thirty years.
                 number if (UNIX_TIMES..LATEST).contains(&unix(number)) => time(unix(number)),
                 number => Some(Reading::Seconds(number)),
             },

@@ -422,6 +422,61 @@ fn a_time_in_the_place_of_a_duration_is_a_time() {
 }
 
 #[test]
+fn a_number_of_seconds_that_would_be_a_time_in_the_past_is_the_duration_it_says() {
+    let year = seconds(366 * 86_400);
+    for take in ["first", "shortest"] {
+        let dialect = with_lifetime(&format!(r#"{{ from = "/x", take = "{take}" }}"#));
+        for x in [
+            "1576800000",
+            "1000000000",
+            "\"1577836800\"",
+            "1420070400000",
+        ] {
+            let body = format!(r#"{{"access_token":"a","x":{x}}}"#);
+            let token = jwt(&format!(r#"{{"iat":{DATE_UNIX}}}"#));
+            let issued = format!(r#"{{"access_token":"{token}","x":{x}}}"#);
+            for (grant, how) in [
+                (dated(&dialect, &body), "Date"),
+                (granted(read(&dialect, Kind::Login, 200, &body)), "nothing"),
+                (granted(read(&dialect, Kind::Login, 200, &issued)), "iat"),
+            ] {
+                assert_eq!(grant.lifetime, year, "{x} with {how}");
+                assert_eq!(
+                    grant.lifetime_source,
+                    LifetimeSource::Told,
+                    "{x} with {how}"
+                );
+                assert!(grant.remarks.is_empty(), "{:?}", grant.remarks);
+            }
+        }
+        // The largest number of 32 bits is far off either way.
+        let body = r#"{"access_token":"a","x":2147483647}"#;
+        assert_eq!(dated(&dialect, body).lifetime, year);
+        let bare = granted(read(&dialect, Kind::Login, 200, body));
+        assert_eq!(bare.lifetime, None, "until an API refuses it");
+        // By a reference the reply names itself.
+        let since =
+            with_lifetime(r#"{ from = { at = "/x", unit = "seconds", since = "/issued" } }"#);
+        let body = format!(
+            r#"{{"access_token":"a","x":{},"issued":{DATE_UNIX}}}"#,
+            DATE_UNIX + 600
+        );
+        assert_eq!(dated(&since, &body).lifetime, seconds(599));
+        let body = format!(r#"{{"access_token":"a","x":1576800000,"issued":{DATE_UNIX}}}"#);
+        assert_eq!(dated(&since, &body).lifetime, year);
+    }
+}
+
+#[test]
+fn a_builtin_dialect_takes_a_token_that_lasts_fifty_years() {
+    let dialect = builtin("oauth2");
+    let body = r#"{"access_token":"a","refresh_token":"r","expires_in":1576800000,"refresh_expires_in":1576800000}"#;
+    let grant = dated(&dialect, body);
+    assert_eq!(grant.lifetime, seconds(366 * 86_400));
+    assert_eq!(grant.refresh_lifetime, seconds(366 * 86_400));
+}
+
+#[test]
 fn retry_after_from_the_body_when_the_header_says_nothing() {
     let dialect = dialect(
         "[login]\npath = \"/l\"\nbody.form = { u = \"{username}\" }\n[reply]\nretry_after = [{ at = \"/retry_after_ms\", unit = \"milliseconds\" }]",
