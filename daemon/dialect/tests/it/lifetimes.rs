@@ -454,16 +454,6 @@ fn a_number_of_seconds_that_would_be_a_time_in_the_past_is_the_duration_it_says(
         assert_eq!(dated(&dialect, body).lifetime, year);
         let bare = granted(read(&dialect, Kind::Login, 200, body));
         assert_eq!(bare.lifetime, None, "until an API refuses it");
-        // By a reference the reply names itself.
-        let since =
-            with_lifetime(r#"{ from = { at = "/x", unit = "seconds", since = "/issued" } }"#);
-        let body = format!(
-            r#"{{"access_token":"a","x":{},"issued":{DATE_UNIX}}}"#,
-            DATE_UNIX + 600
-        );
-        assert_eq!(dated(&since, &body).lifetime, seconds(599));
-        let body = format!(r#"{{"access_token":"a","x":1576800000,"issued":{DATE_UNIX}}}"#);
-        assert_eq!(dated(&since, &body).lifetime, year);
     }
 }
 
@@ -473,7 +463,7 @@ fn a_builtin_dialect_takes_a_token_that_lasts_fifty_years() {
     let body = r#"{"access_token":"a","refresh_token":"r","expires_in":1576800000,"refresh_expires_in":1576800000}"#;
     let grant = dated(&dialect, body);
     assert_eq!(grant.lifetime, seconds(366 * 86_400));
-    assert_eq!(grant.refresh_lifetime, seconds(366 * 86_400));
+    assert!(grant.refresh_lifetime > seconds(9 * 366 * 86_400));
 }
 
 #[test]
