@@ -2,21 +2,27 @@
 //!
 //! Owns the share of all users of an account, which is at most half of its pace, so that attempts that are needed always find some left;
 //! and the smaller share of each of them, so that one who reports every token leaves others a report. Must never keep anybody from the
-//! token that is held.
+//! token that is held, nor let what one user reports of many accounts keep another's first report from being believed.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use tokend_engine::{AccountKey, GrantId, Rate, Timestamp};
 
-/// How many users are remembered for all accounts. A report beyond that is not believed until one is over.
+/// How many users are remembered for all accounts, each once for each account: a quarter of a megabyte. Beyond that something of whoever
+/// has the most gives way.
 const MOST: usize = 4096;
 
 /// What users have reported.
 #[derive(Debug, Default)]
 pub(super) struct Reports {
     of_users: HashMap<(AccountKey, u32), Report>,
-    /// Those of all users of an account together. One for each account that is among the above, at most.
+    /// How many of the above are each user's, so that one who is refused over and over costs the driver little.
+    counts: HashMap<u32, usize>,
+    /// Before this nothing of the above is over.
+    over_from: Timestamp,
+    /// Those of all users of an account together. Outlives what gave way above, so that the share of all holds whatever is remembered of
+    /// each: one for each account at most.
     of_all: HashMap<AccountKey, Report>,
 }
 
@@ -45,18 +51,60 @@ impl Reports {
     ) -> Result<(), Timestamp> {
         let of_all = share_of_all(pace);
         let key = (account, uid);
-        if !self.of_users.contains_key(&key) && self.of_users.len() >= MOST {
-            self.of_users.retain(|_, report| report.free > now);
-            self.of_all.retain(|_, report| report.free > now);
-            if self.of_users.len() >= MOST {
-                return Err(now.after(of_all.1));
-            }
-        }
         let own = counted(self.of_users.get(&key), now, grant, share_of_one(of_all))?;
         let all = counted(self.of_all.get(&account), now, grant, of_all)?;
-        self.of_users.insert(key, own);
+        if !self.of_users.contains_key(&key) && self.of_users.len() >= MOST {
+            self.make_room(now, uid)?;
+        }
+        self.over_from = match self.of_users.is_empty() {
+            true => own.free,
+            false => self.over_from.min(own.free),
+        };
+        if self.of_users.insert(key, own).is_none() {
+            *self.counts.entry(uid).or_default() += 1;
+        }
         self.of_all.insert(account, all);
         Ok(())
+    }
+
+    /// Room for one more of this user: what is over goes, and else that of the user with the most that is over first. What that user may
+    /// report of that account begins anew, within the share of all.
+    ///
+    /// # Errors
+    /// When there may be room, if nobody has more than this user.
+    fn make_room(&mut self, now: Timestamp, uid: u32) -> Result<(), Timestamp> {
+        if self.over_from <= now {
+            self.drop_what_is_over(now);
+        }
+        if self.of_users.len() < MOST {
+            return Ok(());
+        }
+        let own = self.counts.get(&uid).copied().unwrap_or(0);
+        let most = self.counts.iter().max_by_key(|(_, count)| **count);
+        let Some((&greediest, _)) = most.filter(|(_, most)| **most > own) else {
+            return Err(self.over_from);
+        };
+        let theirs = self.of_users.iter().filter(|(key, _)| key.1 == greediest);
+        let first = theirs.min_by_key(|(_, report)| report.free);
+        if let Some(key) = first.map(|(key, _)| *key) {
+            self.of_users.remove(&key);
+            match self.counts.get_mut(&greediest) {
+                Some(count) if *count > 1 => *count -= 1,
+                _ => drop(self.counts.remove(&greediest)),
+            }
+        }
+        Ok(())
+    }
+
+    fn drop_what_is_over(&mut self, now: Timestamp) {
+        self.of_users.retain(|_, report| report.free > now);
+        self.of_all.retain(|_, report| report.free > now);
+        self.counts.clear();
+        for (_, uid) in self.of_users.keys() {
+            *self.counts.entry(*uid).or_default() += 1;
+        }
+        let ends = self.of_users.values().map(|report| report.free);
+        self.over_from = ends.min().unwrap_or(now);
     }
 }
 
@@ -95,6 +143,9 @@ fn share_of_one((burst, period): Share) -> Share {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+    use std::ops::Range;
+
     use super::*;
 
     const ADS: AccountKey = AccountKey(1);
@@ -230,21 +281,78 @@ mod tests {
         );
     }
 
+    /// So many accounts of which a user reports a token each, and how many of those reports are believed.
+    fn report_many(reports: &mut Reports, now: Timestamp, uid: u32, accounts: Range<u32>) -> usize {
+        let report = |&account: &u32| {
+            let key = (AccountKey(account), uid);
+            let grant = GrantId(account.into());
+            reports.believe(now, key, grant, pace()).is_ok()
+        };
+        accounts.filter(report).count()
+    }
+
     #[test]
-    fn no_more_than_so_many_are_remembered() {
+    fn one_who_reports_of_many_accounts_keeps_no_other_from_a_first_report() {
         let mut reports = Reports::default();
-        for uid in 0..u32::try_from(MOST).unwrap() {
-            reports
-                .believe(at(0), (ADS, uid), GrantId(1), pace())
-                .unwrap();
+        assert_eq!(report_many(&mut reports, at(0), 20, 0..50_000), MOST);
+        assert_eq!(reports.of_users.len(), MOST);
+        // On an account of the first and on one of nobody's.
+        for (uid, account) in [(21, 7), (22, 60_000), (23, 60_001), (21, 60_000)] {
+            let key = (AccountKey(account), uid);
+            let told = reports.believe(at(1), key, GrantId(99), pace());
+            assert_eq!(told, Ok(()), "{uid} of {account}");
         }
-        assert!(
-            reports
-                .believe(at(1), (ADS, 9_999), GrantId(1), pace())
-                .is_err()
-        );
-        reports
-            .believe(at(500), (ADS, 9_999), GrantId(1), pace())
-            .unwrap();
+        assert_eq!(reports.of_users.len(), MOST);
+        // Who has the most has no more, until what was reported first is over.
+        let key = (AccountKey(50_001), 20);
+        let told = reports.believe(at(1), key, GrantId(1), pace());
+        assert_eq!(told, Err(at(240)));
+        assert_eq!(reports.believe(at(240), key, GrantId(1), pace()), Ok(()));
+    }
+
+    #[test]
+    fn users_who_fill_what_is_remembered_share_it_evenly() {
+        let mut reports = Reports::default();
+        let believed = [20, 21, 22, 23].map(|uid| {
+            let first = uid * 100_000;
+            report_many(&mut reports, at(0), uid, first..first + 5000)
+        });
+        assert!(believed.iter().all(|count| *count >= 1000), "{believed:?}");
+        let of = |uid| reports.of_users.keys().filter(|key| key.1 == uid).count();
+        let held = [20, 21, 22, 23].map(of);
+        assert_eq!(held.iter().sum::<usize>(), MOST);
+        assert!(held.iter().all(|count| *count >= 1000), "{held:?}");
+        // A fifth, and one who has one at the side of four who have them all.
+        assert_eq!(report_many(&mut reports, at(1), 24, 1..800), 799);
+    }
+
+    #[test]
+    fn what_gave_way_leaves_the_share_of_all_as_it_was() {
+        let mut reports = Reports::default();
+        report_many(&mut reports, at(0), 20, 5..6);
+        report_many(&mut reports, at(1), 20, 6..50_000);
+        // What is over first gives way to another.
+        report_many(&mut reports, at(1), 21, 70_000..70_001);
+        assert!(!reports.of_users.contains_key(&(AccountKey(5), 20)));
+        let believed = (0..50).filter(|&number| {
+            let key = (AccountKey(5), 100 + number);
+            let grant = GrantId(1000 + u64::from(number));
+            reports.believe(at(1), key, grant, pace()).is_ok()
+        });
+        assert_eq!(believed.count(), 1, "one of the two was the first user's");
+    }
+
+    #[test]
+    fn whom_the_share_of_all_refuses_nothing_gives_way_to() {
+        let mut reports = Reports::default();
+        for (uid, grant) in [(30, 1), (31, 2)] {
+            let key = (AccountKey(0), uid);
+            reports.believe(at(0), key, GrantId(grant), pace()).unwrap();
+        }
+        report_many(&mut reports, at(0), 20, 1..50_000);
+        let before: HashSet<_> = reports.of_users.keys().copied().collect();
+        let told = reports.believe(at(1), (AccountKey(0), 32), GrantId(3), pace());
+        assert!(told.is_err());
+        assert!(before.iter().all(|key| reports.of_users.contains_key(key)));
     }
 }
