@@ -32,6 +32,7 @@ mod roster;
 mod secrets;
 mod session;
 mod signals;
+mod silence;
 mod stack;
 mod status;
 mod systemd;

@@ -10,6 +10,7 @@ use http::{HeaderValue, StatusCode};
 
 use crate::causes::causes;
 use crate::escape::Escaped;
+use crate::silence::is_silence;
 
 /// Begins the value of `Proxy-Status` where it is the relay that answers.
 const WHO: &str = "tokend-egress; error=";
@@ -33,8 +34,10 @@ pub(crate) enum Kind {
     Denied,
     /// The relay has no place for another connection.
     Full,
-    /// The request may have been sent, and no whole answer came.
+    /// The request may have been sent, and the target ended the connection without a whole answer.
     Incomplete,
+    /// The request may have been sent, and it is not known to be the target's doing that no answer came.
+    Between,
 }
 
 /// A failure.
@@ -44,7 +47,7 @@ pub(crate) struct Failure {
     pub(crate) words: Box<str>,
 }
 
-const ALL: [Kind; 8] = [
+const ALL: [Kind; 9] = [
     Kind::Name,
     Kind::Refused,
     Kind::Late,
@@ -53,6 +56,7 @@ const ALL: [Kind; 8] = [
     Kind::Denied,
     Kind::Full,
     Kind::Incomplete,
+    Kind::Between,
 ];
 
 impl Kind {
@@ -67,6 +71,7 @@ impl Kind {
             Self::Denied => "http_request_denied",
             Self::Full => "connection_limit_reached",
             Self::Incomplete => "http_response_incomplete",
+            Self::Between => "proxy_internal_error",
         }
     }
 
@@ -75,12 +80,12 @@ impl Kind {
     pub(crate) fn told_by(value: &HeaderValue) -> Option<Self> {
         let word = value.to_str().ok()?.strip_prefix(WHO)?;
         let known = ALL.into_iter().find(|kind| kind.word() == word);
-        Some(known.unwrap_or(Self::Incomplete))
+        Some(known.unwrap_or(Self::Between))
     }
 
     /// Whether nothing of the request can have reached the target.
     pub(crate) fn is_before_sending(self) -> bool {
-        self != Self::Incomplete
+        !matches!(self, Self::Incomplete | Self::Between)
     }
 
     pub(super) fn status(self) -> StatusCode {
@@ -108,6 +113,7 @@ impl fmt::Display for Kind {
             Self::Denied => "the proxy would not",
             Self::Full => "the relay has no free place",
             Self::Incomplete => "no whole answer came",
+            Self::Between => "the connection broke",
         })
     }
 }
@@ -120,6 +126,15 @@ impl Failure {
             kind,
             words: words.into(),
         }
+    }
+
+    /// Of a connection that stood.
+    pub(super) fn of_exchange(error: &(dyn Error + 'static)) -> Self {
+        let kind = match is_silence(error) {
+            true => Kind::Incomplete,
+            false => Kind::Between,
+        };
+        Self::new(kind, &causes(error))
     }
 
     /// Of a time limit.
@@ -167,7 +182,7 @@ mod tests {
             assert_eq!(Kind::told_by(&kind.header().unwrap()), Some(kind));
         }
         let newer = HeaderValue::from_static("tokend-egress; error=something_new");
-        assert_eq!(Kind::told_by(&newer), Some(Kind::Incomplete));
+        assert_eq!(Kind::told_by(&newer), Some(Kind::Between));
         for other in ["other; error=dns_error", "dns_error", ""] {
             assert_eq!(Kind::told_by(&HeaderValue::from_static(other)), None);
         }
@@ -180,6 +195,16 @@ mod tests {
         assert_eq!(of(110), Kind::Late);
         assert_eq!((of(113), of(101)), (Kind::NoWay, Kind::NoWay));
         assert_eq!(of(24), Kind::Unavailable);
+    }
+
+    #[test]
+    fn what_the_network_did_to_a_request_is_not_the_targets_word() {
+        let of = |number| Failure::of_exchange(&io::Error::from_raw_os_error(number)).kind;
+        assert_eq!((of(104), of(32)), (Kind::Incomplete, Kind::Incomplete));
+        for number in [110, 113, 100] {
+            assert_eq!(of(number), Kind::Between);
+        }
+        assert!(!Kind::Between.is_before_sending());
     }
 
     #[test]

@@ -14,10 +14,9 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 
 use super::body::Relayed;
-use super::failure::{Failure, Kind};
+use super::failure::Failure;
 use super::target::Target;
 use super::way::{PATIENCE, PROXY, TIMEOUT, Way};
-use crate::causes::causes;
 
 /// What concerns one connection only (RFC 9110, 7.6.1), and what is between daemon and relay.
 const OURS: [HeaderName; 10] = [
@@ -57,7 +56,7 @@ pub(super) async fn forward(
     }
     head.version = Version::HTTP_11;
     head.extensions = http::Extensions::new();
-    let incomplete = |error: hyper::Error| Failure::new(Kind::Incomplete, &causes(&error));
+    let incomplete = |error: hyper::Error| Failure::of_exchange(&error);
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
         .await
         .map_err(incomplete)?;

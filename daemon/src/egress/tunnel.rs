@@ -15,6 +15,7 @@ use tokio::io::{
 
 use super::memory::{End, Memory};
 use super::way::Stream;
+use crate::silence::is_of_other_side;
 
 /// How long one side may go on after the other has ended. Whoever gave up waiting must not leave a tunnel to a target that never answers.
 const AFTERWARDS: Duration = Duration::from_secs(30);
@@ -122,8 +123,8 @@ async fn up<A: AsyncRead, T: AsyncWrite>(
     mut to_target: WriteHalf<T>,
     ending: &Ending,
 ) -> io::Result<()> {
-    let asker_ended = || ending.by(None);
-    let target_ended = || ending.by(Some(End::Target));
+    let asker_ended = |_: Option<&io::Error>| ending.by(None);
+    let target_ended = |error: Option<&io::Error>| ending.by(Some(end(error)));
     pass(&mut from_asker, &mut to_target, asker_ended, target_ended).await
 }
 
@@ -133,33 +134,51 @@ async fn down<T: AsyncRead, A: AsyncWrite>(
     mut to_asker: WriteHalf<A>,
     ending: &Ending,
 ) -> io::Result<()> {
-    let target_ended = || ending.by(Some(End::Target));
-    let asker_ended = || ending.by(None);
+    let target_ended = |error: Option<&io::Error>| ending.by(Some(end(error)));
+    let asker_ended = |_: Option<&io::Error>| ending.by(None);
     pass(&mut from_target, &mut to_asker, target_ended, asker_ended).await
 }
 
-/// Passes bytes on to their end. It is told which side was the one to end, before the other can see it.
+/// Whose doing an end on the target's side is, which an error tells unless it was an orderly one.
+fn end(error: Option<&io::Error>) -> End {
+    match error.is_none_or(is_of_other_side) {
+        true => End::Target,
+        false => End::Relay,
+    }
+}
+
+/// Passes bytes on to their end. It is told which side was the one to end and with which error, before the other can see it.
 async fn pass(
     from: &mut (impl AsyncRead + Unpin),
     to: &mut (impl AsyncWrite + Unpin),
-    from_ended: impl Fn(),
-    to_ended: impl Fn(),
+    from_ended: impl Fn(Option<&io::Error>),
+    to_ended: impl Fn(Option<&io::Error>),
 ) -> io::Result<()> {
     let mut piece = vec![0; PIECE];
     loop {
-        let count = from.read(&mut piece).await.inspect_err(|_| from_ended())?;
+        let count = from
+            .read(&mut piece)
+            .await
+            .inspect_err(|error| from_ended(Some(error)))?;
         let Some(bytes) = piece.get(..count).filter(|bytes| !bytes.is_empty()) else {
-            from_ended();
+            from_ended(None);
             return to.shutdown().await;
         };
-        to.write_all(bytes).await.inspect_err(|_| to_ended())?;
-        to.flush().await.inspect_err(|_| to_ended())?;
+        to.write_all(bytes)
+            .await
+            .inspect_err(|error| to_ended(Some(error)))?;
+        to.flush()
+            .await
+            .inspect_err(|error| to_ended(Some(error)))?;
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt as _, DuplexStream, duplex};
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use tokio::io::{AsyncReadExt as _, DuplexStream, ReadBuf, duplex};
 
     use super::*;
     use crate::clock::Clock;
@@ -215,6 +234,66 @@ mod tests {
         drop(by_asker.target);
         soon(by_asker.carrying).await.unwrap();
         assert_eq!(by_asker.memory.end_of(NAMED), None);
+    }
+
+    /// A target whose connection breaks with this error, when it is read or when it is written to.
+    struct Breaks {
+        number: i32,
+        is_read: bool,
+    }
+
+    impl AsyncRead for Breaks {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            _: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            match self.is_read {
+                true => Poll::Ready(Err(io::Error::from_raw_os_error(self.number))),
+                false => Poll::Pending,
+            }
+        }
+    }
+
+    impl AsyncWrite for Breaks {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            _: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Ready(Err(io::Error::from_raw_os_error(self.number)))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_network_between_ended_is_not_told_as_the_targets_doing() {
+        // Reset and broken pipe are the target's; keepalives that nobody answers, no way any more, no network are not.
+        for (number, end) in [
+            (104, End::Target),
+            (32, End::Target),
+            (110, End::Relay),
+            (113, End::Relay),
+            (101, End::Relay),
+            (100, End::Relay),
+        ] {
+            for is_read in [true, false] {
+                let memory = Arc::new(Memory::new(Clock::system()));
+                let ending = Ending::new(&memory, NAMED.to_owned());
+                let (mut asker, one) = duplex(64);
+                asker.write_all(b"question").await.unwrap();
+                let target = Breaks { number, is_read };
+                soon(carry(one, target, AFTERWARDS, &ending)).await;
+                assert_eq!(memory.end_of(NAMED), Some(end), "{number} {is_read}");
+            }
+        }
     }
 
     fn tunnel(afterwards: Duration) -> (DuplexStream, DuplexStream, tokio::task::JoinHandle<()>) {

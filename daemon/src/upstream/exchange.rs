@@ -12,7 +12,9 @@ use super::relay;
 use super::unpack::unpack;
 use super::ways::{self, Way, Ways};
 use crate::causes::causes;
+use crate::egress::Kind;
 use crate::secrets::SecretSource;
+use crate::silence::is_silence;
 
 /// How providers are spoken to, as configured.
 #[derive(Debug)]
@@ -68,9 +70,10 @@ impl Exchange {
         };
         if is_handed && let Some(kind) = relay::told_by(&response) {
             let said = relay::said(response).await;
-            return Err(match kind.is_before_sending() {
-                true => Failure::NotSent(said),
-                false => Failure::Silent(Silence::Closed, said),
+            return Err(match kind {
+                Kind::Incomplete => Failure::Silent(Silence::Closed, said),
+                kind if kind.is_before_sending() => Failure::NotSent(said),
+                _ => Failure::MaybeSent(said),
             });
         }
         let mut parts = http::Response::builder().status(response.status());
@@ -128,14 +131,14 @@ impl Way {
     }
 }
 
-/// The same where not even the head of an answer had come.
+/// The same where not even the head of an answer had come. What the network did to the connection is no word of the provider.
 fn unanswered(error: &reqwest::Error) -> Failure {
     let silence = match error.is_timeout() {
         true => Silence::TimedOut,
         false => Silence::Closed,
     };
     match failed(error) {
-        Failure::MaybeSent(why) => Failure::Silent(silence, why),
+        Failure::MaybeSent(why) if is_silence(error) => Failure::Silent(silence, why),
         other => other,
     }
 }

@@ -442,6 +442,20 @@ async fn a_provider_that_gives_no_answer_is_taken_at_its_word_behind_a_relay_too
     }
 }
 
+#[tokio::test]
+async fn an_answer_that_nobody_can_read_is_not_taken_for_none() {
+    let dir = dir();
+    for egress in [relay().await, relay_in(&dir), None] {
+        for garbage in ["SSH-2.0-x\r\n\r\n", "HTTP/1.1 2x0 OK\r\n\r\n", "\0\0\0\0"] {
+            let provider = Provider::start().await;
+            provider.then(Act::Say(garbage.to_owned()));
+            let outcome = login(&hanging_up(&provider.base_url), egress).await;
+            let what = format!("{garbage:?} {egress:?}: {outcome:?}");
+            assert_eq!(outcome.answer, Answer::MaybeSent, "{what}");
+        }
+    }
+}
+
 /// A relay that makes one tunnel, or takes one request, and is then gone, or hangs.
 async fn dies_later(mut stream: impl AsyncRead + AsyncWrite + Unpin, is_tunnel: bool, hangs: bool) {
     let mut head = [0; 4096];
