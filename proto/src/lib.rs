@@ -27,6 +27,7 @@ mod frame;
 mod message;
 mod names;
 mod presentation;
+mod protocol;
 mod secret;
 mod status;
 mod whoami;
@@ -41,19 +42,8 @@ pub use message::{
 };
 pub use names::{AccountName, NameError};
 pub use presentation::Presentation;
+pub use protocol::{MAGIC, MAX_FRAME, OLDEST, VERSION};
 pub use secret::{SecretError, SecretText};
 pub use status::{AccountState, AccountStatus, AttemptKind, LastAttempt, PaceStatus, StatusPage};
 pub use whoami::{Executable, Id, Namespaces, Permitted, Seen, UserUnit, Whoami};
 pub use wire::{HEADER_LEN, WireError, decode_client, decode_server, encode, frame_len};
-
-/// The protocol version this crate speaks.
-pub const VERSION: u16 = 1;
-
-/// The oldest protocol version this crate still understands.
-pub const OLDEST: u16 = 1;
-
-/// The longest payload of a frame, in bytes; the four bytes of its length come on top.
-pub const MAX_FRAME: usize = 64 * 1024;
-
-/// What a connection opens with, so that a stray program on the socket is told apart from an old client.
-pub const MAGIC: [u8; 6] = *b"tokend";
