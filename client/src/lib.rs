@@ -5,6 +5,8 @@
 //! library; [`Client`] (feature `async`, on by default) shares one connection among many tasks.
 #![doc = concat!("\n\n", include_str!("../README.md"))]
 
+#[cfg(feature = "async")]
+mod authorized;
 mod blocking;
 mod clock;
 mod error;
@@ -15,10 +17,12 @@ mod options;
 mod socket;
 mod start;
 
+#[cfg(feature = "async")]
+pub use authorized::{ApiError, AuthorizedError};
 pub use blocking::BlockingClient;
 pub use error::ClientError;
 #[cfg(feature = "async")]
-pub use nonblocking::{ApiError, AuthorizedError, Client, MAX_IN_FLIGHT};
+pub use nonblocking::{Client, MAX_IN_FLIGHT};
 pub use options::{Deadlines, GetOptions, Patience};
 pub use socket::SocketPath;
 pub use start::how_to_start;

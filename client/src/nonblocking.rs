@@ -2,7 +2,6 @@
 //!
 //! Owns which connection is in use and when to make another. What happens on a connection is `link`'s.
 
-mod authorized;
 mod link;
 
 use std::sync::Arc;
@@ -18,11 +17,8 @@ use tokio::time::timeout;
 use crate::exchange::{self, Call, Pages};
 use crate::{ClientError, Deadlines, GetOptions, Patience, SocketPath};
 
-pub use authorized::{ApiError, AuthorizedError};
+pub use link::MAX_IN_FLIGHT;
 use link::{Failure, Link};
-
-/// How many requests of one [`Client`] and its clones are under way at once; more wait for their turn.
-pub const MAX_IN_FLIGHT: usize = 64;
 
 /// An async client; cloning it shares the connection.
 ///

@@ -18,10 +18,12 @@ use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 use zeroize::Zeroizing;
 
-use super::MAX_IN_FLIGHT;
 use crate::error::QUEUE_IS_FULL;
 use crate::exchange::{self, HELLO};
 use crate::{ClientError, SocketPath};
+
+/// How many requests of one [`Client`](crate::Client) and its clones are under way at once; more wait for their turn.
+pub const MAX_IN_FLIGHT: usize = 64;
 
 /// A daemon that takes no bytes for this long is given up.
 const WRITE_STALL: Duration = Duration::from_secs(10);

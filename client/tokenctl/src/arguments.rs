@@ -151,7 +151,13 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Argumen
     let words: Vec<OsString> = words.into_iter().collect();
     let matches = match grammar().try_get_matches_from(&words) {
         Ok(matches) => matches,
-        Err(error) => return mistake::help_or_mistake(&error, named(&words).as_deref()),
+        Err(error) => {
+            let help = mistake::help_or_mistake(&error, named(&words).as_deref())?;
+            return Ok(Arguments {
+                socket: None,
+                command: Command::Help(help),
+            });
+        }
     };
     let socket = matches.get_one::<PathBuf>("socket").cloned();
     let command = match matches.subcommand() {

@@ -3,6 +3,7 @@
 //! Owns the order in which things are looked at, and the exit code. What only the daemon can see it is asked for; what is wrong when
 //! there is no daemon is looked at here. Changes nothing and asks no provider for a token.
 
+mod finding;
 mod machine;
 mod report;
 mod socket;
@@ -13,6 +14,7 @@ use tokend_client::{
     AccountName, AccountState, AccountStatus, BlockingClient, ClientError, FaultCode, Severity,
 };
 
+use self::finding::Finding;
 use self::machine::Absence;
 use crate::failure::{Exit, Failure};
 use crate::output;
@@ -23,53 +25,6 @@ const MOST_PAGES: usize = 20;
 
 /// Where the system's daemon is.
 const SYSTEM: &str = "/run/tokend/tokend.sock";
-
-/// One thing that was looked at.
-#[derive(Debug, Clone)]
-struct Finding {
-    topic: &'static str,
-    account: Option<String>,
-    severity: Severity,
-    message: String,
-    advice: Option<String>,
-    /// How the process ends when this is the first problem.
-    exit: Exit,
-}
-
-impl Finding {
-    fn ok(topic: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            topic,
-            account: None,
-            severity: Severity::Ok,
-            message: message.into(),
-            advice: None,
-            exit: Exit::Software,
-        }
-    }
-
-    fn warning(topic: &'static str, message: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self {
-            severity: Severity::Warning,
-            advice: Some(advice.into()),
-            ..Self::ok(topic, message)
-        }
-    }
-
-    fn problem(
-        topic: &'static str,
-        exit: Exit,
-        message: impl Into<String>,
-        advice: impl Into<String>,
-    ) -> Self {
-        Self {
-            severity: Severity::Problem,
-            advice: Some(advice.into()),
-            exit,
-            ..Self::ok(topic, message)
-        }
-    }
-}
 
 /// Looks, tells, and fails where there is a problem.
 pub(crate) fn run(

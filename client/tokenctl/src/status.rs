@@ -3,11 +3,13 @@
 //! Owns the shapes: columns for scripts here, table, sheet and live table for people, objects for programs. All of them are
 //! pure: the time and the width are arguments. None ever holds a secret, because a status carries none.
 
+mod columns;
 mod json;
 mod live;
 mod sheet;
 mod table;
 
+pub(crate) use columns::wrap;
 pub(crate) use json::json;
 pub(crate) use live::{Canvas, Known, live};
 pub(crate) use sheet::sheet;
@@ -42,26 +44,6 @@ fn columns_of(status: &AccountStatus) -> [String; 8] {
                 .map(|problem| problem.code.to_string()),
         ),
     ]
-}
-
-/// Breaks a text into lines of at most `width` columns, at blanks only.
-pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if columns(line) + 1 + columns(word) <= width => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines
-}
-
-/// How wide a text is shown. Names, states and our own sentences are narrow characters.
-fn columns(text: &str) -> usize {
-    text.chars().count()
 }
 
 #[cfg(test)]

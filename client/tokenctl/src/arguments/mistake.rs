@@ -5,14 +5,13 @@
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use super::{Arguments, Command};
 use crate::failure::Failure;
 
 /// The help somebody asked for, or what is wrong; `command` is the one that was named.
 pub(super) fn help_or_mistake(
     error: &clap::Error,
     command: Option<&str>,
-) -> Result<Arguments, Failure> {
+) -> Result<String, Failure> {
     const SEE: &str = "see: tokenctl --help";
     let said = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),
@@ -28,10 +27,7 @@ pub(super) fn help_or_mistake(
     let suggested = suggested(error);
     let what = match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            return Ok(Arguments {
-                socket: None,
-                command: Command::Help(error.render().to_string()),
-            });
+            return Ok(error.render().to_string());
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
             "a command is missing".to_owned()

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokend_client::SocketPath;
 
-use super::Finding;
+use super::finding::Finding;
 use crate::deadline::within;
 use crate::failure::Exit;
 

@@ -5,7 +5,7 @@
 use serde::Serialize;
 use tokend_client::Severity;
 
-use super::Finding;
+use super::finding::Finding;
 use crate::status::wrap;
 use crate::words;
 

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use tokend_client::{ClientError, SocketPath, how_to_start};
 
-use super::Finding;
+use super::finding::Finding;
 use super::machine::Absence;
 use crate::failure::Exit;
 

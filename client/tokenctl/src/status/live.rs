@@ -8,8 +8,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokend_client::{AccountState, AccountStatus};
 
+use super::columns::columns;
+use super::sheet::sheet;
 use super::table::{HEADINGS, row};
-use super::{columns, sheet};
 use crate::words;
 
 /// The terminal a frame is made for.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokend_client::{AccountStatus, PaceStatus};
 
-use super::{columns, wrap};
+use super::columns::{columns, wrap};
 use crate::words;
 
 /// A sheet of names and values that shows every field of a status.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokend_client::AccountStatus;
 
-use super::{columns, wrap};
+use super::columns::{columns, wrap};
 use crate::words;
 
 pub(super) const HEADINGS: [&str; 6] = [
