@@ -239,6 +239,13 @@ pub fn toml_files(dir: &Path) -> Result<Vec<PathBuf>, String> {
     Files::system().toml_files(dir)
 }
 
+impl Stamps {
+    /// Whether everything is what it was. Files that came or went show too, where a directory was read.
+    pub fn are_as_they_were(&self) -> bool {
+        self.are_still(|dir| toml_files(dir).ok())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

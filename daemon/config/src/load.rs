@@ -14,17 +14,77 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 use super::account::{Account, Reader};
+use super::configuration::{Config, Overrides};
 use super::dialects::Dialects;
+use super::files::Files;
 use super::head::Head;
+use super::locations::Environment;
 use super::marks::Marks;
-use super::mistake::{Mistakes, Place, SourceFile};
-use super::section::{Key, Piece, Section};
+use super::mistake::{ConfigError, Mistakes, Place, SourceFile};
+use super::piece::Piece;
+use super::section::{Key, Section};
 use super::split::{Runs, Split, split};
 use super::value::Value;
-use super::{Config, ConfigError, Environment, Files, Overrides};
 
 /// The longest file, in bytes: about half a million accounts.
 const LONGEST_FILE: u64 = 128 << 20;
+
+impl Config {
+    /// Reads and checks the configuration at `path`. Contacts nobody and fetches no secret.
+    ///
+    /// # Errors
+    ///
+    /// All mistakes that were found, up to a bound.
+    pub fn load(
+        path: &Path,
+        overrides: &Overrides,
+        environment: &Environment,
+    ) -> Result<Self, ConfigError> {
+        Self::load_from(
+            &Files::system(),
+            Directory::system(),
+            path,
+            overrides,
+            environment,
+        )
+    }
+
+    /// The same, from other files and with other users and groups than this machine has.
+    ///
+    /// # Errors
+    ///
+    /// All mistakes that were found, up to a bound.
+    pub fn load_from(
+        files: &Files,
+        directory: Directory,
+        path: &Path,
+        overrides: &Overrides,
+        environment: &Environment,
+    ) -> Result<Self, ConfigError> {
+        let marks = &mut Marks::default();
+        let loaded = load(path, overrides, environment, files, directory, marks);
+        loaded.map_err(|error| error.with_shortage(files.met_a_shortage()))
+    }
+
+    /// The same as [`Config::load`], and where each rule stands.
+    ///
+    /// # Errors
+    ///
+    /// All mistakes that were found, up to a bound.
+    pub fn load_with_marks(
+        path: &Path,
+        overrides: &Overrides,
+        environment: &Environment,
+    ) -> Result<(Self, Marks), ConfigError> {
+        let mut marks = Marks::kept();
+        let (files, directory) = (Files::system(), Directory::system());
+        let loaded = load(path, overrides, environment, &files, directory, &mut marks);
+        match loaded {
+            Ok(config) => Ok((config, marks)),
+            Err(error) => Err(error.with_shortage(files.met_a_shortage())),
+        }
+    }
+}
 
 /// Reads the configuration at `path`.
 pub(super) fn load(

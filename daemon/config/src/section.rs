@@ -6,30 +6,11 @@
 use std::ops::Range;
 
 use toml::Spanned;
-use toml::de::{DeString, DeTable};
+use toml::de::{DeString, DeTable, DeValue};
 
-use super::mistake::{Mistakes, Place, SourceFile, choose_from};
-use super::split::Runs;
+use super::mistake::{Mistakes, Place, choose_from};
+use super::piece::Piece;
 use super::value::Value;
-
-/// A piece of a file and where it stands there.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Piece<'p> {
-    /// The file.
-    pub(super) file: &'p SourceFile,
-    /// Which stretches of it were parsed.
-    pub(super) runs: &'p Runs,
-}
-
-impl Piece<'_> {
-    /// A range of the parsed text as a place in the file.
-    pub(super) fn place(&self, range: &Range<usize>, show: bool) -> Place {
-        Place {
-            range: self.runs.in_file(range),
-            show,
-        }
-    }
-}
 
 /// Keys that are in no table. In TOML, what is written at the end of a file is in its last table.
 const TOP: [&str; 6] = [
@@ -74,6 +55,16 @@ impl Key<'_> {
         help: impl Into<Option<String>>,
     ) {
         mistakes.add(self.piece.file, self.place(), message, help);
+    }
+}
+
+impl<'p> Value<'p> {
+    /// A table.
+    pub(super) fn section(self, mistakes: &mut Mistakes) -> Option<Section<'p>> {
+        match self.value {
+            DeValue::Table(table) => Some(Section::new(self.piece, table, self.span)),
+            _ => self.wrong_type("a table", mistakes),
+        }
     }
 }
 

@@ -29,13 +29,11 @@ type Stamp = (u64, u64, u64, i64, i64);
 pub(super) struct Seen(RefCell<Stamps>);
 
 impl Stamps {
-    /// Whether everything is what it was. Files that came or went show too, where a directory was read.
-    pub fn are_as_they_were(&self) -> bool {
+    /// Whether everything is what it was; `list` says which files of a directory are read.
+    pub(super) fn are_still(&self, list: impl Fn(&Path) -> Option<Vec<PathBuf>>) -> bool {
         let same = |(path, was): &(PathBuf, Was)| match was {
             Was::File(before) => stamp(path) == *before,
-            Was::Directory(before) => {
-                super::toml_files(path).is_ok_and(|files| names(&files) == *before)
-            }
+            Was::Directory(before) => list(path).is_some_and(|files| names(&files) == *before),
         };
         self.0.iter().all(same)
     }

@@ -8,11 +8,13 @@ mod rules;
 mod unchanged;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::*;
 use crate::report::{self, Medium};
 use tempfile::TempDir;
+use tokend_policy::Directory;
 
 /// A directory with a configuration in it.
 struct Site(TempDir);

@@ -12,14 +12,14 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::mistake::{Mistakes, Place, choose_from};
-use super::section::{Piece, Section};
+use super::piece::Piece;
 
 /// A value and where it stands.
 #[derive(Debug, Clone)]
 pub(super) struct Value<'p> {
-    piece: Piece<'p>,
-    value: &'p DeValue<'p>,
-    span: Range<usize>,
+    pub(super) piece: Piece<'p>,
+    pub(super) value: &'p DeValue<'p>,
+    pub(super) span: Range<usize>,
     secret: bool,
 }
 
@@ -71,7 +71,7 @@ impl<'p> Value<'p> {
         None
     }
 
-    fn wrong_type<T>(&self, expected: &str, mistakes: &mut Mistakes) -> Option<T> {
+    pub(super) fn wrong_type<T>(&self, expected: &str, mistakes: &mut Mistakes) -> Option<T> {
         self.wrong(
             mistakes,
             format!("expected {expected}, found {}", self.kind()),
@@ -100,14 +100,6 @@ impl<'p> Value<'p> {
     /// Whether it is an array.
     pub(super) fn is_array(&self) -> bool {
         self.value.is_array()
-    }
-
-    /// A table.
-    pub(super) fn section(self, mistakes: &mut Mistakes) -> Option<Section<'p>> {
-        match self.value {
-            DeValue::Table(table) => Some(Section::new(self.piece, table, self.span)),
-            _ => self.wrong_type("a table", mistakes),
-        }
     }
 
     /// The values of an array.
