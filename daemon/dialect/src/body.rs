@@ -8,7 +8,9 @@ use zeroize::Zeroizing;
 
 use crate::{
     fields::RequestError,
-    template::{Place, Slot, Template, Values},
+    lay::lay,
+    names::Slot,
+    template::{Place, Template, Values},
 };
 
 /// A body as a dialect describes it.
@@ -122,21 +124,6 @@ fn json(bodies: &[&Body], values: Values<'_>) -> Result<FilledBody, RequestError
         }
     }
     Ok(FilledBody::Json(filled.to_string().into_bytes()))
-}
-
-/// Lays one value over another as `extends` lays one dialect over another: objects are merged, everything else is replaced.
-pub(crate) fn lay(base: &mut Value, own: Value) {
-    match (base, own) {
-        (Value::Object(base), Value::Object(own)) => {
-            for (name, value) in own {
-                match base.get_mut(&name) {
-                    Some(earlier) => lay(earlier, value),
-                    None => drop(base.insert(name, value)),
-                }
-            }
-        }
-        (base, own) => *base = own,
-    }
 }
 
 impl Json {

@@ -10,11 +10,12 @@ use http::{Request, Response};
 use crate::{
     endpoint::Endpoint,
     fields::{ACCESS_TOKEN, FieldUse, Fields, Kind, REFRESH_TOKEN, RequestError, STANDARD, UsedBy},
+    names::{Names, OptionSpec, Slot},
     pacing::Pacing,
     rejection::Rejection,
-    reply::{Reply, ReplyPlan, classify::Silence},
+    reply::{Reply, classify::Silence, plan::ReplyPlan},
     request::RequestPlan,
-    template::{Names, OptionSpec, Slot, Values},
+    template::Values,
 };
 
 /// How one provider's token endpoints are spoken to.

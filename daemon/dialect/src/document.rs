@@ -213,7 +213,7 @@ fn merged_text(base: &Node, own: &Node) -> Option<String> {
         return None;
     }
     let mut merged = as_json(base)?;
-    crate::body::lay(&mut merged, as_json(own)?);
+    crate::lay::lay(&mut merged, as_json(own)?);
     Some(merged.to_string())
 }
 

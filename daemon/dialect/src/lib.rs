@@ -30,19 +30,22 @@ mod endpoint;
 mod explain;
 mod fields;
 mod lacks;
+mod lay;
 mod mistake;
+mod names;
 mod pacing;
 mod rejection;
 mod reply;
 mod request;
 mod section;
+mod settings;
 mod template;
 
 pub use self::{
     asks::Asks,
     catalog::{Catalog, UnknownDialect, parse},
     dialect::{Dialect, OptionUse, Reuse},
-    endpoint::{Endpoint, EndpointError, EndpointSettings},
+    endpoint::Endpoint,
     fields::{
         ACCESS_TOKEN, FieldUse, Fields, Kind, REFRESH_TOKEN, RequestError, UsedBy, VALUE_LIMIT,
     },
@@ -57,4 +60,5 @@ pub use self::{
         retry_after::RetryAfter,
         told::Told,
     },
+    settings::{EndpointError, EndpointSettings},
 };

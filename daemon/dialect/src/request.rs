@@ -14,7 +14,8 @@ use crate::{
     body::{Body, FilledBody},
     endpoint::Endpoint,
     fields::{Kind, RequestError},
-    template::{Beginning, Filled, Names, Place, Slot, Template, Values},
+    names::{Names, Slot},
+    template::{Beginning, Filled, Place, Template, Values},
 };
 
 /// One request of a dialect: layers of which the later ones override, each under a condition on options.

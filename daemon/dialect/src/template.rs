@@ -9,8 +9,9 @@ use zeroize::Zeroizing;
 use crate::{
     document::Node,
     endpoint::Endpoint,
-    fields::{Fields, Kind, RequestError, STANDARD, VALUE_LIMIT},
+    fields::{Fields, Kind, RequestError, VALUE_LIMIT},
     mistake::{Mistakes, choose_from},
+    names::{Names, Slot},
     section,
 };
 
@@ -31,70 +32,6 @@ pub(crate) struct Template {
 enum Part {
     Text(String),
     Slot { slot: Slot, optional: bool },
-}
-
-/// What a placeholder stands for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Slot {
-    Field(String),
-    Option { name: String, path: bool },
-}
-
-/// A field that a dialect declares besides the standard ones.
-#[derive(Clone, Debug)]
-pub(crate) struct FieldSpec {
-    pub(crate) name: String,
-    pub(crate) secret: bool,
-    pub(crate) description: String,
-}
-
-/// An option an account may set.
-#[derive(Clone, Debug)]
-pub(crate) struct OptionSpec {
-    pub(crate) name: String,
-    pub(crate) description: String,
-    pub(crate) default: Option<String>,
-    /// The only values it may have; empty when any text is valid.
-    pub(crate) choices: Vec<String>,
-    /// Whether the value is a path, which is put into a path as it is.
-    pub(crate) path: bool,
-}
-
-/// The names that a dialect's placeholders may use.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Names {
-    pub(crate) fields: Vec<FieldSpec>,
-    pub(crate) options: Vec<OptionSpec>,
-}
-
-impl Names {
-    fn slot(&self, name: &str) -> Option<Slot> {
-        if let Some(option) = self.option(name) {
-            return Some(Slot::Option {
-                name: option.name.clone(),
-                path: option.path,
-            });
-        }
-        let field = STANDARD.iter().any(|(known, _)| *known == name) || self.field(name).is_some();
-        field.then(|| Slot::Field(name.to_owned()))
-    }
-
-    pub(crate) fn option(&self, name: &str) -> Option<&OptionSpec> {
-        self.options.iter().find(|option| option.name == name)
-    }
-
-    pub(crate) fn field(&self, name: &str) -> Option<&FieldSpec> {
-        self.fields.iter().find(|field| field.name == name)
-    }
-
-    fn all(&self) -> Vec<&str> {
-        let standard = STANDARD.iter().map(|(name, _)| *name);
-        let own = self.fields.iter().map(|field| field.name.as_str());
-        standard
-            .chain(own)
-            .chain(self.options.iter().map(|option| option.name.as_str()))
-            .collect()
-    }
 }
 
 impl Template {

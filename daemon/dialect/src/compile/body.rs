@@ -4,13 +4,14 @@
 
 use serde_json::Number;
 
-use super::entries;
+use super::words::entries;
 use crate::{
     body::{Body, Json},
     document::{Key, Node, Value},
     mistake::Mistakes,
+    names::Names,
     section::{self, Section},
-    template::{Names, Template},
+    template::Template,
 };
 
 /// The deepest JSON body, in levels.

@@ -9,19 +9,20 @@ mod names;
 mod reply;
 mod request;
 mod rules;
+mod words;
 
 use std::sync::Arc;
 
 use crate::{
     dialect::{self, Dialect, Plan, Reuse},
-    document::{self, Node, Value},
+    document::{self, Node},
     fields::{ACCESS_TOKEN, Kind, REFRESH_TOKEN},
     mistake::{DialectError, Mistakes},
+    names::{Names, Slot},
     pacing::{Pacing, Rate},
     rejection::Rejection,
     reply::classify::Matcher,
     section::{self, Section},
-    template::{Names, Slot},
 };
 
 const REUSE: &[(&str, Reuse)] = &[
@@ -280,23 +281,4 @@ fn rate(node: &Node, m: &mut Mistakes) -> Option<Rate> {
         burst: burst?,
         period: period?,
     })
-}
-
-/// Whether a name can be that of a field, an option or an endpoint.
-fn is_word(name: &str, dash: bool) -> bool {
-    let letters = name
-        .bytes()
-        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || (dash && b == b'-'));
-    letters && name.len() <= 40 && name.starts_with(|c: char| c.is_ascii_lowercase())
-}
-
-/// The entries of a table, or nothing with a mistake.
-fn entries<'a>(node: &'a Node, m: &mut Mistakes) -> &'a [(document::Key, Node)] {
-    match &node.value {
-        Value::Table(table) => &table.entries,
-        _ => {
-            let _mistake = section::table(node, m);
-            &[]
-        }
-    }
 }

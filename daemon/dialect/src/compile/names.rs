@@ -2,14 +2,14 @@
 //!
 //! Owns their rules. A name that means something else in an account's configuration is refused here.
 
-use super::{entries, is_word};
+use super::words::{entries, is_word};
 use crate::{
     document::{Key, Node},
     endpoint::check_option_value,
     fields::STANDARD,
     mistake::Mistakes,
+    names::{FieldSpec, Names, OptionSpec},
     section::{self, Section},
-    template::{FieldSpec, Names, OptionSpec},
 };
 
 /// Keys of an account that are no fields.

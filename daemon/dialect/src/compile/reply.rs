@@ -10,10 +10,10 @@ use crate::{
     document::{Node, Value},
     mistake::Mistakes,
     reply::{
-        ReplyPlan,
         classify::Rule,
         lifetime::{LifetimePlan, Origin, Take, Token, Told, UNITS, Unit},
         parsed::{At, Place},
+        plan::ReplyPlan,
     },
     section::{self, Section, one_or_many},
 };

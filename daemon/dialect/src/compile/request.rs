@@ -5,15 +5,20 @@
 use http::{HeaderName, Method, Uri, header};
 use url::Url;
 
-use super::{body::read as body, entries, is_word, reply::header_name};
+use super::{
+    body::read as body,
+    reply::header_name,
+    words::{entries, is_word},
+};
 use crate::{
     body::Body,
     document::{Key, Node, Value},
     endpoint::{check_path, check_path_text},
     mistake::{Mistakes, choose_from},
+    names::Names,
     request::{Auth, BasicEncoding, Condition, Layer, RequestPlan},
     section::{self, Section, one_or_many},
-    template::{Beginning, Names, Template},
+    template::{Beginning, Template},
 };
 
 const METHODS: &[(&str, &Method)] = &[

@@ -9,12 +9,12 @@ use crate::{
     document::{Node, Value},
     fields::Kind,
     mistake::Mistakes,
+    names::Names,
     reply::{
         classify::{Class, Matcher, NoAnswer, Processed, Rule},
         told::TEXT_LIMIT,
     },
     section::{self, Section, one_or_many},
-    template::Names,
 };
 
 const CLASSES: &[(&str, Class)] = &[

@@ -7,10 +7,7 @@ use std::{ops::RangeInclusive, time::Duration};
 
 use serde_json::Value;
 
-use super::{
-    parsed::{Parsed, Place},
-    told::code,
-};
+use super::parsed::{Parsed, Place, code};
 
 /// One entry of an ordered list: what must match, and what it then means.
 #[derive(Clone, Debug)]

@@ -8,7 +8,11 @@ use std::time::Duration;
 use secrecy::SecretString;
 use serde_json::Value;
 
-use super::{ReplyPlan, lifetime::LifetimeSource, parsed::Parsed};
+use super::{
+    lifetime::LifetimeSource,
+    parsed::{Parsed, is_nothing},
+    plan::ReplyPlan,
+};
 use crate::fields::VALUE_LIMIT;
 
 /// The longest name of a token type that is told, in characters: with what to write about it, it fits into what may be told.
@@ -204,13 +208,6 @@ impl ReplyPlan {
         }
         Refresh::Absent
     }
-}
-
-/// Whether a text is blank, or one of the words for nothing that a program writes which turned nothing into text.
-pub(super) fn is_nothing(text: &str) -> bool {
-    const WORDS: &[&str] = &["null", "(null)", "undefined", "none", "nil"];
-    let text = text.trim();
-    text.is_empty() || WORDS.iter().any(|word| text.eq_ignore_ascii_case(word))
 }
 
 /// What to say about a type of tokens that no dialect has allowed.

@@ -10,10 +10,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::{Timestamp, civil, tz::TimeZone};
 use serde_json::Value;
 
-use super::{
-    grant::is_nothing,
-    parsed::{Parsed, Place, http_date},
-};
+use super::parsed::{Parsed, Place, http_date, is_nothing};
 
 /// The longest JWT payload that is decoded, in bytes of base64.
 const JWT_LIMIT: usize = 32 * 1024;

@@ -8,6 +8,7 @@ pub(crate) mod grant;
 mod lenient;
 pub(crate) mod lifetime;
 pub(crate) mod parsed;
+pub(crate) mod plan;
 pub(crate) mod redact;
 pub(crate) mod retry_after;
 pub(crate) mod told;
@@ -23,8 +24,9 @@ use zeroize::Zeroizing;
 use self::{
     classify::{Class, Processed, Rule, Silence, Spent},
     grant::{Flaw, Grant, Refresh, Renewal},
-    lifetime::{LifetimePlan, LifetimeSource},
-    parsed::{Parsed, Place},
+    lifetime::LifetimeSource,
+    parsed::Parsed,
+    plan::ReplyPlan,
     redact::Secrets,
     retry_after::RetryAfter,
     told::Told,
@@ -68,23 +70,6 @@ pub enum Reply {
     /// Not the provider's own word, as far as the dialect knows it: something in front of the provider may have answered. No verdict over
     /// anything, and nothing was processed.
     Unrecognised(Told),
-}
-
-/// Where values stand in the replies to one request, and what they mean.
-#[derive(Clone, Debug)]
-pub(crate) struct ReplyPlan {
-    pub(crate) access_token: Vec<Place>,
-    pub(crate) refresh_token: Vec<Place>,
-    pub(crate) token_type: Vec<Place>,
-    pub(crate) scope: Vec<Place>,
-    /// Token types that are handed out, in lower case.
-    pub(crate) token_types: Vec<String>,
-    pub(crate) lifetime: LifetimePlan,
-    pub(crate) refresh_lifetime: LifetimePlan,
-    pub(crate) error_code: Vec<Place>,
-    pub(crate) error_text: Vec<Place>,
-    pub(crate) retry_after: Vec<lifetime::Told>,
-    pub(crate) rules: Vec<Rule>,
 }
 
 impl ReplyPlan {

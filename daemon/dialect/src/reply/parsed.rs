@@ -10,7 +10,7 @@ use http::{HeaderName, Response, header};
 use serde_json::Value;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::{grant::is_nothing, lenient};
+use super::lenient;
 
 /// The longest body that is parsed as JSON or searched for text, in bytes.
 pub(crate) const BODY_LIMIT: usize = 1024 * 1024;
@@ -279,5 +279,21 @@ impl fmt::Display for Place {
             At::Header(name) => write!(f, "header {name}"),
             At::Cookie(name) => write!(f, "cookie {name}"),
         }
+    }
+}
+
+/// Whether a text is blank, or one of the words for nothing that a program writes which turned nothing into text.
+pub(super) fn is_nothing(text: &str) -> bool {
+    const WORDS: &[&str] = &["null", "(null)", "undefined", "none", "nil"];
+    let text = text.trim();
+    text.is_empty() || WORDS.iter().any(|word| text.eq_ignore_ascii_case(word))
+}
+
+/// A code is a string or a number.
+pub(crate) fn code(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) if !text.trim().is_empty() => Some(text.trim().to_owned()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
     }
 }

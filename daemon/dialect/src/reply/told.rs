@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{
     classify::Spent,
-    parsed::{Parsed, Place},
+    parsed::{Parsed, Place, code},
     redact::{MASK, Secrets},
 };
 
@@ -97,15 +97,6 @@ pub(crate) fn tell(
         about: None,
         spent: Spent::Nothing,
         text: clean(&said, TEXT_LIMIT, secrets),
-    }
-}
-
-/// A code is a string or a number.
-pub(crate) fn code(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) if !text.trim().is_empty() => Some(text.trim().to_owned()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
     }
 }
 

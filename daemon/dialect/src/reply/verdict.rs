@@ -13,8 +13,7 @@ use http::header;
 
 use super::{
     classify::{Class, NoAnswer, Rule, Silence},
-    parsed::{Parsed, Place},
-    told::code,
+    parsed::{Parsed, Place, code},
 };
 use crate::fields::Kind;
 
