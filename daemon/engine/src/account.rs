@@ -7,15 +7,16 @@ use std::collections::VecDeque;
 
 use crate::backoff::{self, Dice};
 use crate::durable::{Block, Candidate, Deferral, Durable, Held, Intent, Kind, RefreshToken};
-use crate::effect::{Effect, Fate, Fault, Missing, Problem};
+use crate::effect::{Effect, Fate, Fault, Missing};
 use crate::event::{Adoption, Asked, Attempt, Demand, Want};
 use crate::host::Hosts;
 use crate::ids::{AccountKey, AttemptId, GrantId, HostKey, WaiterId};
+use crate::no_verdict::NoVerdict;
+use crate::overtaken::Overtaken;
 use crate::pace::Tat;
 use crate::plan::{Plan, Reuse};
+use crate::problem::Problem;
 use crate::time::Timestamp;
-use crate::verdict::NoVerdict;
-use crate::withheld::Overtaken;
 
 /// What an account's decisions need from outside the account.
 pub(crate) struct Context<'a> {

@@ -8,13 +8,14 @@ use std::time::Duration;
 use crate::account::{Account, Context, Phase, Saving, Wish};
 use crate::backoff::{backoff, told, unsaved};
 use crate::durable::{Block, Held, Intent, Kind, RefreshToken};
-use crate::effect::{Attempted, Effect, Fault, Pace, Problem};
+use crate::effect::{Attempted, Effect, Fault, Pace};
 use crate::event::{Answer, Attempt, Cause, ClaimRefusal, GrantFacts, StoreResult};
 use crate::ids::{AttemptId, GrantId, HostKey};
+use crate::no_verdict::NoVerdict;
+use crate::overtaken::Overtaken;
 use crate::plan::Reuse;
+use crate::problem::Problem;
 use crate::time::Timestamp;
-use crate::verdict::NoVerdict;
-use crate::withheld::Overtaken;
 
 impl Account {
     /// Does what is to be done next while nothing is under way: a person's wish, an attempt, or a write.

@@ -5,11 +5,11 @@
 
 use std::time::Duration;
 
-use crate::effect::Problem;
 use crate::ids::{AttemptId, GrantId};
+use crate::no_verdict::NoVerdict;
 use crate::pace::Tat;
+use crate::problem::Problem;
 use crate::time::Timestamp;
-use crate::verdict::NoVerdict;
 
 /// The stored state of an account.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

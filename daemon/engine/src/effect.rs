@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::durable::{Durable, Held, Kind};
 use crate::event::{Answer, Attempt, ClaimRefusal};
 use crate::ids::{AccountKey, AttemptId, GrantId, WaiterId};
+use crate::problem::Problem;
 use crate::time::Timestamp;
 
 /// Something to do.
@@ -208,25 +209,4 @@ pub enum Missing {
     Unrecognised,
     /// No answer came to one login after the other: the credential may be wrong.
     NoAnswer,
-}
-
-/// How an attempt failed, as far as a waiter is concerned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Problem {
-    /// A secret the request needs could not be had; nothing was sent and nothing was debited.
-    Unprepared,
-    /// The provider was not reached, nothing was sent.
-    Unreachable,
-    /// The provider asks to come later.
-    Busy,
-    /// The provider's answer makes no sense.
-    Misbehaved,
-    /// No answer came; the outcome is not known.
-    InDoubt,
-    /// The refresh token was refused.
-    RefreshRejected,
-    /// The token came with no lifetime left.
-    BornExpired,
-    /// Something in front of the provider answered, or the provider in words nobody knows.
-    Unrecognised,
 }

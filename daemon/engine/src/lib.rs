@@ -35,8 +35,11 @@ mod host;
 mod ids;
 mod inherit;
 mod need;
+mod no_verdict;
+mod overtaken;
 mod pace;
 mod plan;
+mod problem;
 mod saving;
 mod time;
 mod trial;
@@ -47,7 +50,7 @@ mod withheld;
 
 pub use durable::{Block, Candidate, Deferral, Durable, Held, Intent, Kind, RefreshToken};
 pub use effect::{
-    Attempted, Commit, Effect, Fate, Fault, Keeping, Missing, Pace, Problem, Publication, Unproved,
+    Attempted, Commit, Effect, Fate, Fault, Keeping, Missing, Pace, Publication, Unproved,
     Unproven, Verdict, Withheld,
 };
 pub use engine::Engine;
@@ -56,8 +59,9 @@ pub use event::{
     Spent, StoreRefusal, StoreResult, Want,
 };
 pub use ids::{AccountKey, AttemptId, GrantId, HostKey, WaiterId};
+pub use no_verdict::NoVerdict;
 pub use pace::{LARGEST_BURST, LONGEST_PERIOD, Rate, Tat};
 pub use plan::{HostPlan, Plan, RefreshPolicy, Reuse};
+pub use problem::Problem;
 pub use time::Timestamp;
-pub use verdict::NoVerdict;
 pub use view::{Activity, View};

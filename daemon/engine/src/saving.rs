@@ -6,8 +6,9 @@
 use crate::account::{Account, Context, Phase, Saving, Wish};
 use crate::backoff::unsaved;
 use crate::durable::Kind;
-use crate::effect::{Commit, Effect, Fault, Problem, Verdict};
+use crate::effect::{Commit, Effect, Fault, Verdict};
 use crate::event::StoreResult;
+use crate::problem::Problem;
 use crate::waiting::settle;
 
 impl Account {

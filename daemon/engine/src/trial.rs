@@ -8,10 +8,11 @@
 use crate::account::{Account, Context, Phase, Saving, Trial, Wish};
 use crate::backoff::told;
 use crate::durable::{Block, Candidate, Kind, RefreshToken};
-use crate::effect::{Fate, Fault, Keeping, Problem, Unproved, Unproven, Verdict};
+use crate::effect::{Fate, Fault, Keeping, Unproved, Unproven, Verdict};
 use crate::event::{Answer, Attempt, Cause, ClaimRefusal};
 use crate::ids::AttemptId;
 use crate::plan::Reuse;
+use crate::problem::Problem;
 use crate::time::Timestamp;
 use crate::waiting::settle;
 

@@ -8,10 +8,12 @@ use std::time::Duration;
 use crate::account::{Account, Context, Phase};
 use crate::backoff::{Dice, LONGEST_UNRECOGNISED};
 use crate::durable::{Deferral, Kind};
-use crate::effect::{Fault, Missing, Problem};
+use crate::effect::{Fault, Missing};
 use crate::event::Answer;
 use crate::ids::AttemptId;
+use crate::no_verdict::NoVerdict;
 use crate::plan::Reuse;
+use crate::problem::Problem;
 use crate::time::Timestamp;
 
 /// The first pause after a refresh that something in front of the provider answered; each further one is twice as long.
@@ -25,24 +27,6 @@ const LONGEST_LOGIN: Duration = Duration::from_secs(4 * 60 * 60);
 const LOGINS: u32 = 3;
 /// After how many such refreshes a login is tried: the refresh token may have been refused in words nobody knows.
 const REFRESHES_FOR_A_LOGIN: u32 = 3;
-
-/// Attempts without a verdict of the provider since the last grant or changed credential. Durable, so that no restart begins anew.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct NoVerdict {
-    /// Refreshes in a row that something in front of the provider answered.
-    pub refreshes: u32,
-    /// Logins that something in front of the provider answered.
-    pub logins: u32,
-    /// No login before this time, but where a person insists.
-    pub logins_from: Option<Timestamp>,
-    /// Logins to which no answer came.
-    pub lost_logins: u32,
-    /// Whether the provider refused a login that was tried for such refreshes: no more of them, while the refreshes go on. No refresh
-    /// changes that, and neither does what a refresh brings.
-    pub login_refused: bool,
-    /// Whether it called such a login wrong: as much holds of it, and what has to change is another thing.
-    pub login_misconfigured: bool,
-}
 
 impl NoVerdict {
     /// Whether there is none.

@@ -4,10 +4,11 @@
 
 use crate::account::{Account, Phase};
 use crate::durable::{Block, Held, Kind};
-use crate::effect::{Fault, Problem};
+use crate::effect::Fault;
+use crate::no_verdict::NoVerdict;
 use crate::pace::Rate;
+use crate::problem::Problem;
 use crate::time::Timestamp;
-use crate::verdict::NoVerdict;
 
 /// An account at a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

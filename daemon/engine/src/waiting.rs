@@ -10,9 +10,9 @@ use crate::durable::Kind;
 use crate::effect::{Effect, Fault, Pace, Publication, Verdict};
 use crate::event::{Demand, Want};
 use crate::ids::WaiterId;
+use crate::no_verdict::NoVerdict;
+use crate::overtaken::Overtaken;
 use crate::time::Timestamp;
-use crate::verdict::NoVerdict;
-use crate::withheld::Overtaken;
 
 /// How long somebody waits in the line of a host who wants to wait for nothing. Longer than accounts that are asked for at once take at
 /// the usual pace of a host, and shorter than a person takes for a hang.

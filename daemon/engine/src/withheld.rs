@@ -8,31 +8,10 @@ use crate::account::{Account, Context};
 use crate::durable::{Held, Kind};
 use crate::effect::{Effect, Verdict, Withheld};
 use crate::event::{Answer, Attempt, Want};
+use crate::overtaken::Overtaken;
 use crate::plan::RefreshPolicy;
 use crate::time::Timestamp;
 use crate::waiting::settle;
-
-/// Whether a refresh was sent while the token held was held. What that does to the token is looked up when it is to be served: the plan may
-/// have changed by then.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Overtaken {
-    /// None that the provider may have processed.
-    No,
-    /// One is under way.
-    UnderWay,
-    /// One may have been processed, and brought no token to take its place.
-    Perhaps,
-}
-
-impl Overtaken {
-    /// As it is restored, with whether a refresh was under way when the daemon died.
-    pub(crate) const fn restored(stored: bool, died: bool) -> Self {
-        match stored || died {
-            true => Self::Perhaps,
-            false => Self::No,
-        }
-    }
-}
 
 impl Answer {
     /// Whether the provider may have done what was asked.
