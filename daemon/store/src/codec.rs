@@ -19,6 +19,7 @@ use crate::record::{
     Anchor, Block, Candidate, CandidateKind, Credential, Intent, LastAttempt, NoVerdict, PaceMarks,
     Record, StoredGrant,
 };
+use crate::sizes::MAX_RECORD_BYTES;
 
 /// The schema this build writes, and the newest it reads. Raise it when an older build would misread the records: it then says that
 /// they are newer. A field that is absent in most records needs no new schema, because a build that does not know it sets a record
@@ -26,9 +27,6 @@ use crate::record::{
 pub(crate) const SCHEMA: u32 = 2;
 /// The oldest it reads.
 const OLDEST: u32 = 1;
-
-/// The largest encoded record, in bytes. A frame to a client is at most 64 KiB, so no token that could be served is refused.
-pub const MAX_RECORD_BYTES: usize = 256 * 1024;
 
 /// Encodes a record behind `front` zero bytes, with room for `back` more, so that it can be sealed where it lies.
 ///

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use crate::account::{AccountId, Version};
-use crate::codec::MAX_RECORD_BYTES;
+use crate::sizes::{KEY_BYTES, MAX_RECORD_BYTES};
 
 /// Why an operation on an open store failed.
 ///
@@ -336,7 +336,7 @@ pub enum KeyError {
         mode: u32,
     },
     /// Not 32 bytes.
-    #[error("{} holds {bytes} bytes{}, but a key has {}: restore it, or make one with head -c 32 /dev/urandom", path.display(), if *more { " or more" } else { "" }, crate::seal::KEY_BYTES)]
+    #[error("{} holds {bytes} bytes{}, but a key has {}: restore it, or make one with head -c 32 /dev/urandom", path.display(), if *more { " or more" } else { "" }, KEY_BYTES)]
     WrongLength {
         /// The path.
         path: PathBuf,

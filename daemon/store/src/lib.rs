@@ -47,22 +47,24 @@ mod error;
 #[doc(hidden)]
 pub mod fuzzing;
 mod inspect;
+mod key_file;
 mod memory;
 mod record;
 mod redb_store;
 mod rotation;
 mod seal;
+mod sizes;
 mod state_dir;
 mod store;
 mod watch;
 
 pub use account::{AccountId, AccountIdError, MAX_ACCOUNT_ID_BYTES, Version};
 pub use claims::Claim;
-pub use codec::MAX_RECORD_BYTES;
 pub use error::{
     Cause, KeyError, OpenError, QuarantineReason, Quarantined, RotateError, StoreError,
 };
 pub use inspect::{Refusal, inspect, is_held};
+pub use key_file::make_key_file;
 pub use memory::{Fault, MemoryStore};
 pub use record::{
     Anchor, AttemptKind, Block, BlockReason, Candidate, CandidateKind, Credential, Intent,
@@ -70,7 +72,8 @@ pub use record::{
 };
 pub use redb_store::RedbStore;
 pub use rotation::{Rotated, Settled, rotate_key_file, rotate_to, settle};
-pub use seal::{KEY_BYTES, SealingKey, make_key_file};
+pub use seal::SealingKey;
+pub use sizes::{KEY_BYTES, MAX_RECORD_BYTES};
 pub use state_dir::StateDir;
 pub use store::{Commit, Loaded, Store};
 pub use watch::{Change, Watch};

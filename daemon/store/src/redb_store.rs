@@ -6,6 +6,7 @@
 mod caught;
 mod database;
 mod handle;
+mod names;
 mod reseal;
 mod reserve;
 
@@ -25,6 +26,7 @@ use crate::watch::Watch;
 pub(crate) use database::looks_like_a_database;
 use database::{ACCOUNTS, META, floor, raise_floor};
 use handle::{Handle, Opener};
+use names::{account_of, name_of};
 pub(crate) use reseal::{NotResealed, Opens, confirm, opened_by, reseal, write_again};
 use reserve::Reserve;
 
@@ -358,18 +360,6 @@ fn quarantined(account: &str, reason: QuarantineReason) -> StoreError {
         account: account.to_owned(),
         reason,
     })
-}
-
-fn account_of(key: &[u8]) -> Option<AccountId> {
-    AccountId::new(std::str::from_utf8(key).ok()?).ok()
-}
-
-/// The name of an entry for people, whatever its key is.
-fn name_of(key: &[u8]) -> String {
-    account_of(key).map_or_else(
-        || key.escape_ascii().to_string(),
-        |account| account.as_str().to_owned(),
-    )
 }
 
 #[cfg(test)]

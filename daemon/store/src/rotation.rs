@@ -10,8 +10,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::error::{KeyError, OpenError, RotateError};
+use crate::key_file::{failed as sync_failed, make_key_file, parent, remove_half_made};
 use crate::redb_store::{NotResealed, Opens, confirm, opened_by, reseal, write_again};
-use crate::seal::{SealingKey, make_key_file, parent, remove_half_made, sync_failed};
+use crate::seal::SealingKey;
 use crate::state_dir::{StateDir, sync_dir};
 
 /// What became of a store.

@@ -3,8 +3,6 @@
 //! AES-256-GCM-SIV (RFC 8452) with random nonces, from aws-lc-rs. What is sealed is bound to what it stands for, so that it opens
 //! nowhere else. Must never show the key, nor leave plaintext in memory that is not wiped.
 
-mod key_file;
-
 use std::fmt;
 
 use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, Nonce, RandomizedNonceKey};
@@ -13,13 +11,8 @@ use zeroize::Zeroizing;
 
 use crate::account::{AccountId, Version};
 use crate::error::{KeyError, QuarantineReason};
+use crate::sizes::KEY_BYTES;
 use crate::state_dir::StoreId;
-
-pub use key_file::make_key_file;
-pub(crate) use key_file::{failed as sync_failed, parent, remove_half_made};
-
-/// Length of a sealing key.
-pub const KEY_BYTES: usize = 32;
 
 /// Bytes before the ciphertext: version and nonce.
 pub(crate) const FRONT: usize = VERSION_BYTES + NONCE_BYTES;

@@ -246,7 +246,7 @@ fn opens_a_record(db: &Database, key: &SealingKey) -> Result<bool, redb::Error> 
     let mut scratch = Scratch::default();
     for entry in accounts.iter()?.take(16) {
         let (name, sealed) = entry?;
-        let account = super::account_of(name.value());
+        let account = super::names::account_of(name.value());
         if account.is_some_and(|account| {
             key.open_record(&account, sealed.value(), &mut scratch)
                 .is_ok()

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::caught::caught;
 use super::database::{self, ACCOUNTS, META, not_opened};
-use super::{account_of, name_of};
+use super::names::{account_of, name_of};
 use crate::error::{OpenError, QuarantineReason, Quarantined, RotateError};
 use crate::seal::{BACK, Bound, FRONT, Scratch, SealingKey};
 use crate::state_dir::StateDir;

@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rustix::fs::{FallocateFlags, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::codec::MAX_RECORD_BYTES;
+use crate::sizes::MAX_RECORD_BYTES;
 
 /// Four of the largest records, which is more than a transaction with one of them writes anew.
 const ROOM: usize = 4 * MAX_RECORD_BYTES;

@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 use zeroize::Zeroizing;
 
-use super::{KEY_BYTES, SealingKey};
 use crate::error::KeyError;
+use crate::seal::SealingKey;
+use crate::sizes::KEY_BYTES;
 use crate::state_dir::{StateDir, sync_dir};
 
 impl SealingKey {
