@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::Context as _;
 
-pub use provider::{Asked, Mood, PROVIDER, Provider};
+pub use provider::{Asked, Mood, PROVIDER, Provider, TYPED_PASSWORD};
 
 use crate::{
     clock::{PATIENCE, wait_until},
@@ -23,8 +23,6 @@ use crate::{
 /// The configuration every kept state directory was made with. `base_url` is part of an account's identity, so the
 /// provider must be found at the same address ever after.
 const CONFIGURATION: &str = include_str!("kept/tokend.toml");
-/// What an operator typed for the account `typed`.
-pub const TYPED_PASSWORD: &str = "kept-typed-password";
 /// What an operator pasted for the account `rotating`.
 const PASTED: &str = "rt-rotating-1";
 /// What an operator pasted for the account `doubt`.

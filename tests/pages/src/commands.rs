@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use clap::{Arg, Command};
 
-use crate::{Entry, Kind, Page};
+use crate::page::{Entry, Kind, Page};
 
 /// Where options stand that every command has.
 const EVERY: &str = "Options of every command";

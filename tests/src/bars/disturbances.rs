@@ -18,7 +18,7 @@ use rustix::process::{Pid, Resource, Rlimit, geteuid, prlimit};
 use tokend_client::{AccountName, BlockingClient, GetOptions, Patience, SocketPath};
 use tokend_proto::Request;
 
-use super::disturbed::Place;
+use super::place::Place;
 use crate::hostile::{
     failings::{broken, hanging},
     raw::{FullBacklog, Raw},

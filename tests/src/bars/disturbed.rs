@@ -14,10 +14,11 @@ use tokend_client::{BlockingClient, GetOptions, SocketPath};
 use super::{
     Figure, Times,
     disturbances::{self, Disturbance},
+    place::Place,
 };
 use crate::{
     clock::{PATIENCE, Stopwatch, wait_until},
-    harness::{Daemon, Site},
+    harness::Site,
     simulator::{
         Configuration, Simulator,
         spec::{AccountSpec, Api},
@@ -45,22 +46,6 @@ connections_per_user = 128
 idle_timeout = "2s"
 frame_timeout = "2s"
 "#;
-
-/// Everything a disturbance needs to know.
-pub(super) struct Place {
-    pub(super) site: Site,
-    pub(super) daemon: Daemon,
-    /// Set when it is to stop.
-    pub(super) over: AtomicBool,
-}
-
-impl Place {
-    /// Whether it is to go on, after a rest.
-    pub(super) fn goes_on(&self, rest: Duration) -> bool {
-        thread::park_timeout(rest);
-        !self.over.load(Ordering::Relaxed)
-    }
-}
 
 /// Measures it.
 ///

@@ -11,6 +11,7 @@ pub mod disturbed;
 pub mod echo;
 pub mod herd;
 pub mod hostile;
+mod place;
 pub mod policy;
 
 use std::{fmt, time::Duration};

@@ -13,7 +13,7 @@ use std::{
 use anyhow::Context as _;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::Site;
+use super::site::Site;
 use crate::clock::{PATIENCE, Stopwatch, wait_for};
 
 /// A running daemon.
@@ -22,11 +22,17 @@ pub struct Daemon {
     child: Child,
 }
 
-impl Daemon {
-    pub(super) fn start(site: &Site) -> anyhow::Result<Self> {
-        Self::start_under(&[], site)
+impl Site {
+    /// Starts a daemon and waits until it serves.
+    ///
+    /// # Errors
+    /// When it exits or does not serve in time; the error repeats its log.
+    pub fn start(&self) -> anyhow::Result<Daemon> {
+        Daemon::start_under(&[], self)
     }
+}
 
+impl Daemon {
     /// Starts it by way of another program, as [`Daemon::spawn_under`], and waits until it serves.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use std::{
 use anyhow::Context as _;
 use tempfile::TempDir;
 
-use super::{Binaries, Daemon, built};
+use super::binaries::{Binaries, built};
 use crate::{clock::wait_for, simulator::Configuration};
 
 /// No call of `tokenctl` in a test may take longer; those that wait on purpose stay well below.
@@ -149,14 +149,6 @@ impl Site {
     #[must_use]
     pub fn log_path(&self) -> PathBuf {
         self.path().join("daemon.log")
-    }
-
-    /// Starts a daemon and waits until it serves.
-    ///
-    /// # Errors
-    /// When it exits or does not serve in time; the error repeats its log.
-    pub fn start(&self) -> anyhow::Result<Daemon> {
-        Daemon::start(self)
     }
 
     /// Runs `tokenctl` against this place.

@@ -11,6 +11,8 @@ use std::{
     thread::JoinHandle,
 };
 
+/// What an operator typed for the account `typed`.
+pub const TYPED_PASSWORD: &str = "kept-typed-password";
 /// Where it listens. No other test uses this address of the loopback network.
 pub const PROVIDER: &str = "127.91.0.1:7591";
 
@@ -148,7 +150,7 @@ fn answer(request: &Asked, mood: Mood) -> Option<(&'static str, String)> {
         "/unending" => granted(serde_json::json!({
             "access_token": "at-unending", "token_type": "Bearer",
         })),
-        "/typed" if field("password") == super::TYPED_PASSWORD => granted(serde_json::json!({
+        "/typed" if field("password") == TYPED_PASSWORD => granted(serde_json::json!({
             "access_token": "at-typed", "token_type": "Bearer", "expires_in": 1,
         })),
         "/refused" => Some(("401 Unauthorized", refused("invalid_client"))),

@@ -8,6 +8,7 @@ mod birth;
 pub mod crash_loop;
 pub mod disk;
 mod judge;
+mod place;
 pub mod points;
 pub mod possible;
 mod recovery;

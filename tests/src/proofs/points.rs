@@ -12,7 +12,7 @@ use std::{
 };
 
 pub use super::scene::{Death, Outcome};
-use super::{birth, judge::Attempt, recovery, replaced, strike, tracer::Call};
+use super::{birth, judge::Attempt, place::Place, recovery, replaced, strike};
 use crate::simulator::spec::Api;
 
 /// Scheduling moves a call from one run to the next: so many more are tried of each thread and kind.
@@ -20,18 +20,6 @@ const BEYOND: usize = 1;
 
 /// How often a recorded call is tried that does not come.
 const TRIES: usize = 4;
-
-/// Where a daemon dies.
-pub(super) trait Place: fmt::Display + Sync {
-    /// Whether it was not in the record, and may come all the same.
-    fn beyond(&self) -> bool;
-}
-
-impl Place for Call {
-    fn beyond(&self) -> bool {
-        self.beyond
-    }
-}
 
 /// What came of all points of one dialect.
 #[derive(Clone, Debug)]

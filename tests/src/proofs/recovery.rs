@@ -8,7 +8,7 @@ use std::{fmt, time::Duration};
 use super::{
     birth,
     judge::{Attempt, Life, Seen},
-    points::Place,
+    place::Place,
     scene::{Death, Outcome, Scene},
     strike::{and_beyond, calls as calls_of, record, strike},
     tracer::{Call, born_under, recorded},

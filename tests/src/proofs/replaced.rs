@@ -15,7 +15,7 @@ use anyhow::Context as _;
 
 use super::{
     judge::Findings,
-    points::Place,
+    place::Place,
     scene::{IT, Outcome},
 };
 use crate::{

@@ -8,7 +8,7 @@ use std::{fs, io::Write as _, net::SocketAddr, path::Path, process::Command};
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
-use super::Options;
+use super::options::Options;
 use crate::{
     clock::{PATIENCE, wait_for},
     probe,

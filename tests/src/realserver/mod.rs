@@ -4,6 +4,7 @@
 //! is not there is an error that says what to run.
 
 mod glewlwyd;
+mod options;
 
 use std::{
     env, fs,
@@ -22,6 +23,8 @@ use crate::{
     clock::{PATIENCE, wait_until},
     simulator::spec::{AccountSpec, Api, Behaviour},
 };
+
+pub use options::Options;
 
 /// Time between two signs of life looked for.
 const CONNECT: Duration = Duration::from_millis(200);
@@ -91,27 +94,6 @@ impl Kind {
         match self {
             Self::Glewlwyd => glewlwyd::RESOURCE,
             _ => self.account("it").api.resource(),
-        }
-    }
-}
-
-/// What can be set when a server starts.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// Lifetime of access tokens in seconds.
-    pub access_ttl: u32,
-    /// Lifetime of refresh tokens in seconds.
-    pub refresh_ttl: u32,
-    /// Single-use refresh tokens, for the two servers that have the choice (A and D).
-    pub rotate: bool,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            access_ttl: 900,
-            refresh_ttl: 86_400,
-            rotate: false,
         }
     }
 }

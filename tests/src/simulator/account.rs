@@ -5,7 +5,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use super::{
-    ledger::{Credentials, Grant, Outcome, Pair, Processed},
+    calls::{Credentials, Grant, Outcome, Pair, Processed},
     log::{Issued, Log, Standing, Violation},
     spec::{AccountSpec, Api, Reuse, Rotation},
     tokens::Mint,

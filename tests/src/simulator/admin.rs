@@ -13,9 +13,9 @@ use axum::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Shared,
     fault::Rule,
     log::{Entry, Violation},
+    shared::Shared,
     spec::{Behaviour, Reuse, Rotation},
 };
 

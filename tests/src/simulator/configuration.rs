@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Simulator, spec::AccountSpec};
+use super::{running::Simulator, spec::AccountSpec};
 
 /// A configuration under construction.
 #[derive(Clone, Debug, Default)]

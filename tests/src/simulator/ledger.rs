@@ -2,63 +2,17 @@
 //!
 //! Must never know HTTP: it takes a [`Call`] and yields an [`Outcome`], each API writes that its own way.
 
-use std::{collections::HashMap, time::Duration};
+use std::collections::HashMap;
 
 use super::{
     account::Account,
+    calls::{Call, Outcome, Processed},
     fault::Script,
-    log::{Issued, Log, Presented, Standing},
+    log::{Log, Presented, Standing},
     spec::{AccountSpec, Api},
     tokens::Mint,
 };
 use crate::clock::Now;
-
-/// A request, understood.
-#[derive(Clone, Debug)]
-pub(super) enum Call {
-    Login(Credentials),
-    Refresh { token: String, client: Option<Pair> },
-    Resource { token: String },
-}
-
-/// Name and secret.
-pub(super) type Pair = (String, String);
-
-/// What a login shows. At least one is there.
-#[derive(Clone, Debug)]
-pub(super) struct Credentials {
-    pub(super) user: Option<Pair>,
-    pub(super) client: Option<Pair>,
-    pub(super) scope: Option<String>,
-}
-
-/// What came of it.
-#[derive(Clone, Debug)]
-pub(super) enum Outcome {
-    Granted(Grant),
-    BadCredentials,
-    BadClient,
-    RefreshRefused,
-    Suspended { status: u16 },
-    Throttled { retry_after: Duration },
-    ResourceOpen,
-    ResourceRefused,
-}
-
-/// Tokens to write into an answer.
-#[derive(Clone, Debug)]
-pub(super) struct Grant {
-    pub(super) access: String,
-    pub(super) refresh: Option<String>,
-    pub(super) lifetime: Duration,
-    pub(super) scope: Option<String>,
-}
-
-/// An outcome with the serials of what it issued.
-pub(super) struct Processed {
-    pub(super) outcome: Outcome,
-    pub(super) issued: Option<Issued>,
-}
 
 #[derive(Debug)]
 pub(super) struct Ledger {

@@ -26,10 +26,11 @@ use tokio::{
 };
 
 use super::{
-    Shared, api,
+    api,
+    calls::Call,
     fault::{Canned, Fault, FaultKind, delay},
     http::{Answer, Request},
-    ledger::Call,
+    shared::Shared,
     spec::Api,
     ticket::Ticket,
 };

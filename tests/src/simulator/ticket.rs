@@ -5,11 +5,12 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Shared, api,
+    api,
+    calls::Call,
     fault::{Fault, RetryAfter},
     http::{Answer, Request},
-    ledger::Call,
     log::{Entry, Standing, Violation},
+    shared::Shared,
     spec::{Api, Endpoint},
 };
 

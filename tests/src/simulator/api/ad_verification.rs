@@ -3,10 +3,10 @@
 use serde::Serialize;
 use serde_json::json;
 
-use super::unprocessable;
+use super::shapes::unprocessable;
 use crate::simulator::{
+    calls::{Call, Credentials, Outcome},
     http::{Answer, Request, Unfit},
-    ledger::{Call, Credentials, Outcome},
     spec::{Deployment, Endpoint},
 };
 

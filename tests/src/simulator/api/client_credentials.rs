@@ -3,10 +3,10 @@
 use serde::Serialize;
 use serde_json::{Number, Value, json};
 
-use super::seconds;
+use super::shapes::seconds;
 use crate::simulator::{
+    calls::{Call, Credentials, Outcome},
     http::{Answer, Request, Unfit},
-    ledger::{Call, Credentials, Outcome},
     spec::{Deployment, Endpoint},
 };
 

@@ -4,8 +4,8 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::simulator::{
+    calls::{Call, Credentials, Outcome},
     http::{Answer, Request, Unfit},
-    ledger::{Call, Credentials, Outcome},
     spec::{Deployment, Endpoint},
 };
 

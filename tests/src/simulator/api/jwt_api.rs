@@ -3,10 +3,10 @@
 use serde::Serialize;
 use serde_json::{Number, json};
 
-use super::{seconds, unprocessable};
+use super::shapes::{seconds, unprocessable};
 use crate::simulator::{
+    calls::{Call, Credentials, Outcome},
     http::{Answer, Request, Unfit},
-    ledger::{Call, Credentials, Outcome},
     spec::Endpoint,
 };
 

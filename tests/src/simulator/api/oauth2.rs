@@ -3,10 +3,10 @@
 use serde::Serialize;
 use serde_json::Number;
 
-use super::seconds;
+use super::shapes::seconds;
 use crate::simulator::{
+    calls::{Call, Credentials, Outcome, Pair},
     http::{Answer, Form, Request, Unfit},
-    ledger::{Call, Credentials, Outcome, Pair},
     spec::{ClientAuth, Deployment, Endpoint},
 };
 
