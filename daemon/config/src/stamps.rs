@@ -29,6 +29,11 @@ type Stamp = (u64, u64, u64, i64, i64);
 pub(super) struct Seen(RefCell<Stamps>);
 
 impl Stamps {
+    /// The files and directories that were read.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.0.iter().map(|(path, _)| &**path)
+    }
+
     /// Whether everything is what it was; `list` says which files of a directory are read.
     pub(super) fn are_still(&self, list: impl Fn(&Path) -> Option<Vec<PathBuf>>) -> bool {
         let same = |(path, was): &(PathBuf, Was)| match was {

@@ -41,6 +41,8 @@ pub(crate) struct Whose {
     pub(crate) environment: Environment,
     /// The unit that runs the daemon, where one does.
     pub(crate) unit: Option<Unit>,
+    /// Whom that unit names and nobody is; without its user it counts as none.
+    pub(crate) unknown: Vec<Unknown>,
     /// What made this user the daemon's.
     pub(crate) why: Why,
     /// Who asks.
@@ -59,6 +61,15 @@ pub(crate) enum Why {
     Unit,
     /// The state directory is that user's.
     StateDir,
+}
+
+/// A name in a unit that nobody has on this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Unknown {
+    /// `User=`
+    User(String),
+    /// `Group=` or `SupplementaryGroups=`
+    Group(String),
 }
 
 impl Whose {
@@ -87,22 +98,33 @@ impl Whose {
                 name(uid)
             ));
         }
-        let unit = Unit::installed(root).and_then(|unit| {
+        let installed = Unit::installed(root);
+        let mut unknown = installed.as_ref().and_then(|unit| {
+            let user = unit.user().filter(|_| user_of(unit, root).is_none())?;
+            // Whom root names looks for a daemon of their own, and so does whoever is not root.
+            let is_for_us = own == 0 && told.is_none();
+            is_for_us.then(|| (user.to_owned(), unit.config()))
+        });
+        let unit = installed.and_then(|unit| {
             let uid = user_of(&unit, root)?;
             let is_for_us = own == 0 || uid == own;
             let config = unit.config().unwrap_or_else(|| of_user(uid).config_file());
             is_for_us.then_some((unit, uid, config))
         });
-        let default = || match (told, &unit) {
-            (Some(uid), Some((_, runs, config))) if uid == *runs => config.clone(),
-            (Some(uid), _) if uid != own => of_user(uid).config_file(),
-            (None, Some((_, _, config))) => config.clone(),
+        let default = || match (told, &unit, &unknown) {
+            (Some(uid), Some((_, runs, config)), _) if uid == *runs => config.clone(),
+            (Some(uid), ..) if uid != own => of_user(uid).config_file(),
+            (None, Some((_, _, config)), _) | (None, None, Some((_, Some(config)))) => {
+                config.clone()
+            }
             _ => environment.config_file(),
         };
         let file = asked.config.map_or_else(default, Path::to_path_buf);
         // Where another user is named, they run a unit's configuration only if that is named too.
         let is_meant = |runs| asked.config.is_some() || told.is_none_or(|uid| uid == runs);
         let unit = unit.filter(|(_, runs, config)| is_same(config, &file) && is_meant(*runs));
+        unknown =
+            unknown.filter(|(_, config)| config.as_ref().is_some_and(|it| is_same(it, &file)));
         let found = match (told, &unit) {
             (Some(uid), _) => (uid, Why::Told),
             (None, Some((_, uid, _))) => (*uid, Why::Unit),
@@ -137,7 +159,10 @@ impl Whose {
                 .map(Path::to_path_buf)
                 .or_else(|| said.and_then(Unit::state_dir)),
         };
+        let groups_unknown = said.map(unknown_groups).unwrap_or_default();
+        let user_unknown = unknown.map(|(name, _)| Unknown::User(name));
         Ok(Self {
+            unknown: user_unknown.into_iter().chain(groups_unknown).collect(),
             groups: groups(uid, said),
             file,
             overrides,
@@ -303,6 +328,17 @@ fn groups(uid: u32, unit: Option<&Unit>) -> Vec<u32> {
         all.push(uid);
     }
     all
+}
+
+/// Groups of a unit that nobody has.
+fn unknown_groups(unit: &Unit) -> Vec<Unknown> {
+    let mut directory = Directory::system();
+    // systemd makes the group of a user it makes.
+    let own = unit.group().filter(|_| !unit.is_dynamic());
+    let all = own.map(str::to_owned).into_iter().chain(unit.more_groups());
+    all.filter(|name| directory.group(name).is_none())
+        .map(Unknown::Group)
+        .collect()
 }
 
 fn is_same(one: &Path, other: &Path) -> bool {

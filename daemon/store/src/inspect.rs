@@ -8,7 +8,7 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use rustix::fs::{Access, AtFlags, CWD};
+use rustix::fs::{Access, AtFlags, CWD, StatxFlags, statx};
 
 use crate::error::{KeyError, OpenError};
 use crate::redb_store::looks_like_a_database;
@@ -53,16 +53,38 @@ pub fn is_held(dir: &Path) -> bool {
     let Ok(lock) = fs::symlink_metadata(Layout::of(dir).lock()) else {
         return false;
     };
-    let inode = lock.ino().to_string();
     let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
-    // `1: FLOCK  ADVISORY  WRITE 4711 00:2f:1234 0 EOF`; the device is written in different ways by different file systems.
+    is_locked(&locks, lock.ino(), device(&Layout::of(dir).lock()))
+}
+
+/// Whether a list of locks has a file: its number, and the device of its file system where that is known.
+fn is_locked(locks: &str, inode: u64, device: Option<(u32, u32)>) -> bool {
+    // `1: FLOCK  ADVISORY  WRITE 4711 00:2f:1234 0 EOF`, with the device in hexadecimal digits.
     locks.lines().any(|line| {
         let mut words = line.split_whitespace().skip(1);
-        words.next() == Some("FLOCK")
-            && words
-                .nth(3)
-                .and_then(|file| file.rsplit(':').next())
-                .is_some_and(|held| held == inode)
+        let is_one = words.next() == Some("FLOCK");
+        let mut file = words.nth(3).unwrap_or_default().split(':');
+        let mut part = |radix| u64::from_str_radix(file.next()?, radix).ok();
+        let (major, minor, held) = (part(16), part(16), part(10));
+        let is_there =
+            device.is_none_or(|(of, at)| (major, minor) == (Some(of.into()), Some(at.into())));
+        is_one && held == Some(inode) && is_there
+    })
+}
+
+/// The device of the file system that a file is in, as the kernel's lists have it. What stat(2) says is another on file systems with
+/// several, such as btrfs.
+fn device(path: &Path) -> Option<(u32, u32)> {
+    let found = statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::MNT_ID).ok()?;
+    let is_told = StatxFlags::from_bits_retain(found.stx_mask).contains(StatxFlags::MNT_ID);
+    let mount = is_told.then(|| found.stx_mnt_id.to_string())?;
+    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    // `36 35 98:0 / /mnt rw ...`
+    mounts.lines().find_map(|line| {
+        let mut words = line.split_whitespace();
+        let (id, device) = (words.next()?, words.nth(1)?);
+        let (major, minor) = device.split_once(':').filter(|_| id == mount)?;
+        Some((major.parse().ok()?, minor.parse().ok()?))
     })
 }
 
@@ -257,6 +279,25 @@ mod tests {
         assert_eq!(said(&dir, &key), "");
         drop(store);
         assert!(!is_held(&dir));
+    }
+
+    #[test]
+    fn a_lock_on_a_file_of_the_same_number_elsewhere_is_another() {
+        let locks = "1: FLOCK  ADVISORY  WRITE 7 fe:01:1234 0 EOF\n1: -> FLOCK  ADVISORY  WRITE 8 00:2f:99 0 EOF\n\
+                     2: POSIX  ADVISORY  WRITE 7 00:2f:55 0 EOF\n";
+        assert!(is_locked(locks, 1234, Some((0xfe, 1))));
+        assert!(is_locked(locks, 1234, None));
+        for (inode, device) in [
+            (1234, (0xfe, 0x10)),
+            (1234, (0, 0x2f)),
+            // One that waits for a lock holds none, and one of another kind is none.
+            (99, (0, 0x2f)),
+            (55, (0, 0x2f)),
+        ] {
+            assert!(!is_locked(locks, inode, Some(device)), "{inode}");
+        }
+        let site = tempfile::tempdir().unwrap();
+        assert!(device(site.path()).is_some());
     }
 
     #[test]

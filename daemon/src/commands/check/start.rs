@@ -15,7 +15,7 @@ use tokend_store::{KeyError, OpenError, Refusal, SealingKey};
 use super::Findings;
 use crate::app::{KEY_CREDENTIAL, KEY_FILE};
 use crate::audit::Audit;
-use crate::commands::whose::{Given, Unit, Whose, Why};
+use crate::commands::whose::{Given, Unit, Unknown, Whose, Why};
 use crate::listen::{self, Seen};
 use crate::metrics;
 
@@ -26,6 +26,7 @@ impl Findings {
     /// Everything a start would ask, beside the configuration itself.
     pub(super) fn start(&mut self, config: &Config, whose: &Whose) {
         let held = tokend_store::is_held(&config.state_dir);
+        self.nobody(whose);
         if let Some(unit) = &whose.unit {
             self.hidden(config, unit);
         }
@@ -35,21 +36,45 @@ impl Findings {
         self.metrics(config, whose, held);
     }
 
+    /// A unit for a user or a group that nobody has is not started at all.
+    fn nobody(&mut self, whose: &Whose) {
+        for unknown in &whose.unknown {
+            let (kind, name, status, program) = match unknown {
+                Unknown::User(name) => ("User", name, "217/USER", "useradd"),
+                Unknown::Group(name) => ("Group", name, "216/GROUP", "groupadd"),
+            };
+            let what = kind.to_lowercase();
+            self.errors.push(format!(
+                "tokend.service has {kind}={name}, and there is no {what} {name} on this machine, so systemd does not start the daemon \
+                 (status={status}): make it ({program} --system {name}), or correct the unit (systemctl edit tokend.service)"
+            ));
+        }
+    }
+
     /// What the unit keeps the daemon from reading, whoever owns it.
     fn hidden(&mut self, config: &Config, unit: &Unit) {
         let accounts = config
             .accounts
             .iter()
-            .flat_map(|account| account.secrets.iter());
-        let secrets = accounts.filter_map(|(_, place)| match &place.place {
-            SecretPlace::File { path, .. } => Some(PathBuf::from(&**path)),
-            _ => None,
-        });
-        let mut all: Vec<PathBuf> = config.files.iter().cloned().chain(secrets).collect();
-        all.sort();
-        all.dedup();
+            .flat_map(|account| account.secrets.iter().map(|(_, place)| place));
+        let proxies = config.http.proxies.iter();
+        let passwords = proxies.filter_map(|proxy| proxy.password.as_ref());
+        let secrets = accounts
+            .chain(passwords)
+            .filter_map(|place| match &place.place {
+                SecretPlace::File { path, .. } => Some(&**path),
+                _ => None,
+            });
+        let read = config.stamps.paths().chain(config.http.extra_ca.as_deref());
+        let files = config.files.iter().map(PathBuf::as_path);
+        let mut all: Vec<&Path> = files.chain(read).chain(secrets).collect();
+        // By components: a directory stands before what is in it.
+        all.sort_unstable();
+        let mut told: Option<&Path> = None;
         for path in all {
-            if let Some(why) = unit.hides(&path) {
+            let is_told = told.is_some_and(|above| path.starts_with(above));
+            if let Some(why) = unit.hides(path).filter(|_| !is_told) {
+                told = Some(path);
                 let path = path.display();
                 self.errors.push(format!(
                     "{path}: the daemon cannot see it, since tokend.service has {why}; move it to /etc/tokend"
@@ -58,8 +83,48 @@ impl Findings {
         }
     }
 
+    /// Whether the unit keeps the daemon from writing in `dir`, which is told of `what`, with the place the unit has for it.
+    fn kept_from(
+        &mut self,
+        what: &str,
+        dir: &Path,
+        unit: Option<&Unit>,
+        usual: Option<PathBuf>,
+    ) -> bool {
+        let Some((unit, why)) = unit.and_then(|unit| Some((unit, unit.keeps_from_writing(dir)?)))
+        else {
+            return false;
+        };
+        let shown = dir.display();
+        let usual = usual.map(|usual| format!("use {}", usual.display()));
+        // What is hidden stays so. And a unit does not start for a path that is not there.
+        let make = match dir.exists() {
+            true => String::new(),
+            false => format!("make {shown} and "),
+        };
+        let open = unit.hides(dir).is_none().then(|| {
+            format!(
+                "{make}add ReadWritePaths={shown} to a drop-in of tokend.service (systemctl edit tokend.service)"
+            )
+        });
+        let ways: Vec<String> = usual.into_iter().chain(open).collect();
+        let ways = match &ways[..] {
+            [] => "use another place".to_owned(),
+            ways => ways.join(", or "),
+        };
+        self.errors.push(format!(
+            "{what}: the daemon cannot write in {shown}, since tokend.service has {why}; {ways}"
+        ));
+        true
+    }
+
     fn state(&mut self, dir: &Path, whose: &Whose) {
         let shown = dir.display();
+        let unit = whose.unit.as_ref();
+        let usual = unit.and_then(Unit::state_directory);
+        if self.kept_from("the state directory", dir, unit, usual) {
+            return;
+        }
         if whose.is_dynamic() {
             return self.notes.push(format!(
                 "state directory {shown} is made by systemd for the user the daemon has then (DynamicUser=), and was not looked at"
@@ -174,11 +239,23 @@ impl Findings {
     fn socket(&mut self, config: &Config, whose: &Whose, held: bool) {
         let unit = whose.unit.as_ref();
         // One that systemd passes comes before the configuration's, which then only has to be a path.
-        let seen = match unit {
-            Some(unit) if unit.has_socket => listen::must_fit(&config.socket).map(|()| Seen::Free),
-            _ => listen::look(&config.socket, makes(unit)),
-        };
-        self.listens(seen, &config.socket, held);
+        match unit {
+            Some(unit) if unit.has_socket => {
+                let seen = listen::must_fit(&config.socket).map(|()| Seen::Free);
+                self.listens(seen, &config.socket, held);
+            }
+            _ => self.place("the socket", &config.socket, unit, held),
+        }
+    }
+
+    /// A socket that the daemon makes itself.
+    fn place(&mut self, what: &str, path: &Path, unit: Option<&Unit>, held: bool) {
+        let what = format!("{what} {}", path.display());
+        let dir = path.parent().unwrap_or(path);
+        let usual = unit.and_then(Unit::runtime_directory);
+        if !self.kept_from(&what, dir, unit, usual) {
+            self.listens(listen::look(path, makes(unit)), path, held);
+        }
     }
 
     fn listens(&mut self, seen: Result<Seen, listen::ListenError>, path: &Path, held: bool) {
@@ -213,7 +290,7 @@ impl Findings {
         match &config.metrics.listen {
             None => {}
             Some(MetricsListen::Unix(path)) => {
-                self.listens(listen::look(path, makes(unit)), path, held);
+                self.place("the socket of metrics", path, unit, held);
             }
             Some(MetricsListen::Tcp(_))
                 if unit.is_some_and(|it| it.has_metrics_socket || it.has_own_network()) => {}

@@ -352,3 +352,4 @@ fn the_requests_of_an_account_are_shown_as_dialect_check_shows_them() {
 }
 
 mod standing;
+mod units;

@@ -103,3 +103,31 @@ fn a_unit_without_a_user_is_roots_and_a_dynamic_one_is_nobodys_yet() {
     assert_eq!(whose.uid(), DYNAMIC);
     assert!(whose.is_dynamic());
 }
+
+#[test]
+fn whom_a_unit_names_and_nobody_is_is_told_to_root_and_not_passed_over() {
+    let named = |user: &str, group: &str| {
+        machine(&UNIT.replace("User=4711", &format!("User={user}\nGroup={group}")))
+    };
+    let root = named("nobody-of-that-name", "4711");
+    let whose = Whose::below(root.path(), Asked::default(), &by(0)).unwrap();
+    assert_eq!(whose.unknown, [Unknown::User("nobody-of-that-name".into())]);
+    assert_eq!(whose.file, Path::new("/etc/tokend/tokend.toml"));
+    assert!(whose.unit.is_none());
+    // It is nothing to another configuration, and to another user.
+    let asked = Asked {
+        config: Some(Path::new("/srv/own.toml")),
+        ..Asked::default()
+    };
+    let whose = Whose::below(root.path(), asked, &by(0)).unwrap();
+    assert!(whose.unknown.is_empty());
+    let whose = Whose::below(root.path(), Asked::default(), &by(1000)).unwrap();
+    assert!(whose.unknown.is_empty());
+    let root = named("4711", "no-group-of-that-name");
+    let whose = Whose::below(root.path(), Asked::default(), &by(0)).unwrap();
+    assert_eq!(
+        whose.unknown,
+        [Unknown::Group("no-group-of-that-name".into())]
+    );
+    assert_eq!(whose.uid(), 4711);
+}

@@ -165,7 +165,11 @@ impl Unit {
         let home = self
             .last("ProtectHome")
             .filter(|value| !matches!(*value, "no" | "false" | "off" | "0" | "read-only"));
-        let below = |places: &[&str]| places.iter().any(|place| path.starts_with(place));
+        let led = resolved(path);
+        let below = |places: &[&str]| {
+            let is_in = |place| path.starts_with(place) || led.starts_with(place);
+            places.iter().any(is_in)
+        };
         if home.is_some() && below(&["/home", "/root", "/run/user"]) {
             return Some("ProtectHome=");
         }
@@ -186,12 +190,41 @@ impl Unit {
         let own = kinds
             .iter()
             .flat_map(|(key, below)| self.directories(key, below));
-        let said = self
-            .all("ReadWritePaths")
-            .into_iter()
-            .map(|path| PathBuf::from(path.trim_start_matches(['-', '+'])));
-        let is_open = own.chain(said).any(|dir| path.starts_with(dir));
-        (self.last("ProtectSystem") == Some("strict") && !is_open).then_some("ProtectSystem=strict")
+        let named = |key: &str| {
+            let paths = self.all(key).into_iter();
+            paths.map(|path| PathBuf::from(path.trim_start_matches(['-', '+'])))
+        };
+        // The nearest that is said of a place counts, wherever links lead.
+        let path = resolved(path);
+        let depth = |dirs: &mut dyn Iterator<Item = PathBuf>| {
+            let above = dirs
+                .map(|dir| resolved(&dir))
+                .filter(|dir| path.starts_with(dir));
+            above.map(|dir| dir.components().count()).max()
+        };
+        let open = depth(&mut own.chain(named("ReadWritePaths")));
+        let at = |places: &[&str]| depth(&mut places.iter().map(PathBuf::from));
+        let system = match self.last("ProtectSystem") {
+            Some("strict") => (at(&["/"]), "ProtectSystem=strict"),
+            _ if self.is_dynamic() => (at(&["/"]), "DynamicUser="),
+            Some("full") => (at(&["/usr", "/boot", "/efi", "/etc"]), "ProtectSystem=full"),
+            Some("yes" | "true" | "on" | "1") => {
+                (at(&["/usr", "/boot", "/efi"]), "ProtectSystem=yes")
+            }
+            _ => (None, ""),
+        };
+        let home = match self.last("ProtectHome") {
+            Some("read-only") => at(&["/home", "/root", "/run/user"]),
+            _ => None,
+        };
+        let said = depth(&mut named("ReadOnlyPaths"));
+        [
+            (said, "ReadOnlyPaths="),
+            (home, "ProtectHome=read-only"),
+            system,
+        ]
+        .into_iter()
+        .find_map(|(locked, why)| (locked > open).then_some(why))
     }
 
     /// Whether the unit lets the daemon see which programs other users run.
@@ -331,6 +364,15 @@ impl Unit {
             .map(|word| word.trim_matches(['"', '\'']).to_owned())
             .collect()
     }
+}
+
+/// Where links lead, as far as a path is there and this user may see it.
+fn resolved(path: &Path) -> PathBuf {
+    let found = path.ancestors().find_map(|above| {
+        let rest = path.strip_prefix(above).ok()?;
+        Some(fs::canonicalize(above).ok()?.join(rest))
+    });
+    found.unwrap_or_else(|| path.to_path_buf())
 }
 
 /// The texts of a unit: its file, then its drop-ins by the order of their names. None where it is not installed, or is masked.

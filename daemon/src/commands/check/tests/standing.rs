@@ -6,10 +6,10 @@ use std::os::unix::net::UnixListener;
 use super::*;
 
 /// A user nobody has on any machine of ours.
-const THEM: u32 = 40_123;
+pub(super) const THEM: u32 = 40_123;
 
 /// A machine whose daemon is that user's, with a store that was opened once; none without root.
-fn theirs(accounts: &str) -> Option<Machine> {
+pub(super) fn theirs(accounts: &str) -> Option<Machine> {
     if !rustix::process::geteuid().is_root() {
         return None;
     }
@@ -33,12 +33,12 @@ fn theirs(accounts: &str) -> Option<Machine> {
     Some(machine)
 }
 
-fn give(machine: &Machine, name: &str, uid: u32) {
+pub(super) fn give(machine: &Machine, name: &str, uid: u32) {
     chown(machine.path(name), Some(uid), Some(uid)).expect("chown");
 }
 
 /// The shipped unit, for a daemon of that user with this configuration.
-fn install_unit(machine: &Machine, more: &str) {
+pub(super) fn install_unit(machine: &Machine, more: &str) {
     let shipped = include_str!("../../../../../systemd/tokend.service");
     let config = machine.path("tokend.toml").display().to_string();
     let unit = shipped
@@ -46,7 +46,10 @@ fn install_unit(machine: &Machine, more: &str) {
         .replace("Group=tokend", &format!("Group={THEM}"))
         .replace("/etc/tokend/tokend.toml", &config)
         // The tests' own directory is below /tmp.
-        .replace("PrivateTmp=yes", "");
+        .replace(
+            "PrivateTmp=yes",
+            &format!("ReadWritePaths={}", machine.path("state").display()),
+        );
     let dir = machine.path("root/usr/lib/systemd/system");
     fs::create_dir_all(dir.join("tokend.service.d")).expect("mkdir");
     fs::write(dir.join("tokend.service"), unit).expect("write");
@@ -59,7 +62,7 @@ fn install_unit(machine: &Machine, more: &str) {
     .expect("write");
 }
 
-const WITH_FILE: &str = "password = { file = \"secret\" }\n";
+pub(super) const WITH_FILE: &str = "password = { file = \"secret\" }\n";
 
 #[test]
 fn root_checks_as_the_user_the_state_directory_belongs_to_and_nobody_is_to_chown_it() {
@@ -135,149 +138,6 @@ fn a_file_of_roots_in_a_users_directory_is_told_with_the_command_for_that_user()
 }
 
 #[test]
-fn the_unit_that_runs_a_configuration_says_for_whom_and_with_what() {
-    let Some(machine) = theirs(&format!("{ADS}password = {{ credential = \"ads\" }}\n")) else {
-        return;
-    };
-    install_unit(&machine, "LoadCredential=ads:/nowhere/ads");
-    let (exit, _, err) = machine.check(false);
-    assert_eq!(exit, Exit::Config);
-    assert!(err.contains("account ads: credential ads: tokend.service loads it from /nowhere/ads, which is not there"), "{err}");
-    // Without a word of the unit it is as much of a mistake.
-    install_unit(&machine, "");
-    let (exit, _, err) = machine.check(false);
-    assert_eq!(exit, Exit::Config);
-    assert!(
-        err.contains(
-            "account ads: credential ads is not given to the daemon: add LoadCredential=ads:PATH"
-        ),
-        "{err}"
-    );
-    fs::create_dir_all(machine.path("root/etc/credstore")).expect("mkdir");
-    machine.chmod("root/etc/credstore", 0o700);
-    machine.write("root/etc/credstore/ads", "hunter2", 0o600);
-    install_unit(&machine, "LoadCredential=ads");
-    let (exit, out, err) = machine.check(false);
-    assert_eq!((exit, err.as_str()), (Exit::Success, ""));
-    assert!(
-        out.starts_with("note: checked as user 40123, who runs tokend.service\n"),
-        "{out}"
-    );
-    assert!(out.contains("note: 1 secret come"), "{out}");
-}
-
-#[test]
-fn the_relay_is_the_one_the_unit_names_and_no_other() {
-    let Some(machine) = theirs("[http]\nproxy = \"https://proxy.example.com:3128\"\n") else {
-        return;
-    };
-    for (more, told) in [
-        (
-            "",
-            Some("error: proxy: the egress relay cannot speak TLS to a proxy"),
-        ),
-        // As with the example that gives the daemon a network.
-        ("Environment=TOKEND_EGRESS=", None),
-        ("UnsetEnvironment=TOKEND_EGRESS", None),
-        (
-            "Environment=\"TOKEND_EGRESS=127.0.0.1\"",
-            Some("error: tokend.service: TOKEND_EGRESS=\"127.0.0.1\" is neither"),
-        ),
-    ] {
-        install_unit(&machine, more);
-        let (exit, _, err) = machine.check(false);
-        let Some(told) = told else {
-            assert_eq!((exit, err.as_str()), (Exit::Success, ""), "{more}");
-            continue;
-        };
-        assert_eq!(exit, Exit::Config, "{more}");
-        assert!(err.contains(told), "{more}: {err}");
-    }
-}
-
-#[test]
-fn a_secret_in_a_variable_is_looked_for_in_the_units_environment() {
-    let account = |name: &str| format!("{ADS}password = {{ env = \"{name}\" }}\n");
-    let Some(machine) = theirs(&account("API_KEY")) else {
-        return;
-    };
-    install_unit(&machine, "Environment=\"API_KEY=hunter2\"");
-    let (exit, _, err) = machine.check(false);
-    assert_eq!((exit, err.as_str()), (Exit::Success, ""));
-    install_unit(&machine, "EnvironmentFile=/nowhere/variables");
-    let (exit, out, err) = machine.check(false);
-    assert_eq!((exit, err.as_str()), (Exit::Success, ""));
-    let told = "note: 1 secret come to the daemon as variables by EnvironmentFile=";
-    assert!(out.contains(told), "{out}");
-    install_unit(&machine, "Environment=API_KEY=");
-    assert_eq!(machine.check(false).0, Exit::Config);
-    // The test's own environment has this one, and the daemon's has not.
-    machine.write("tokend.toml", &account("PATH"), 0o644);
-    let (exit, _, err) = machine.check(false);
-    assert_eq!(exit, Exit::Config);
-    assert!(
-        err.contains(
-            "account ads: environment variable PATH is not given to the daemon: add EnvironmentFile=PATH to a drop-in"
-        ),
-        "{err}"
-    );
-}
-
-#[test]
-fn commands_find_what_the_unit_sets_and_no_relay_where_there_is_none() {
-    let see =
-        "test \\\"$LANG\\\" = xx && test \\\"$HTTPS_PROXY\\\" = \\\"$WANTED\\\" && echo hunter2";
-    let with = |proxy: &str| {
-        let see = see.replace("$WANTED", proxy);
-        format!("{ADS}password = {{ command = [\"sh\", \"-c\", \"{see}\"] }}\n")
-    };
-    let Some(machine) = theirs(&with("")) else {
-        return;
-    };
-    // The relay is in the daemon's own network.
-    install_unit(&machine, "Environment=LANG=xx OTHER=1");
-    let (exit, out, err) = machine.check(true);
-    assert_eq!((exit, err.as_str()), (Exit::Success, ""));
-    let told = "note: commands were run without the relay 127.0.0.1:3128, which is in the daemon's own network";
-    assert!(out.contains(told), "{out}");
-    // In the machine's it is there for both.
-    machine.write("tokend.toml", &with("http://127.0.0.1:3129"), 0o644);
-    install_unit(
-        &machine,
-        "PrivateNetwork=no\nEnvironment=LANG=xx TOKEND_EGRESS=127.0.0.1:3129",
-    );
-    let (exit, out, err) = machine.check(true);
-    assert_eq!((exit, err.as_str()), (Exit::Success, ""));
-    assert!(!out.contains("without the relay"), "{out}");
-}
-
-#[test]
-fn what_the_unit_hides_or_locks_is_told() {
-    let Some(machine) = theirs(
-        "[audit]\nfile = \"/srv/audit.log\"\n[account.x]\nprovider = \"ad-verification\"\nbase_url = \"https://a.example\"\nusername = \"u\"\npassword = { file = \"/home/me/secret\" }\n",
-    ) else {
-        return;
-    };
-    install_unit(&machine, "");
-    let (exit, _, err) = machine.check(false);
-    assert_eq!(exit, Exit::Config);
-    assert!(
-        err.contains(
-            "/home/me/secret: the daemon cannot see it, since tokend.service has ProtectHome="
-        ),
-        "{err}"
-    );
-    assert!(err.contains("the audit file /srv/audit.log: the daemon cannot write there, since tokend.service has ProtectSystem=strict"), "{err}");
-    machine.write(
-        "tokend.toml",
-        "[audit]\nfile = \"/var/log/tokend/audit.log\"\n",
-        0o644,
-    );
-    let (exit, _, err) = machine.check(false);
-    assert_eq!((exit, err.as_str()), (Exit::Success, ""));
-}
-
-#[test]
 fn a_configuration_the_daemon_may_not_read_is_refused_with_for_whom() {
     let Some(machine) = theirs("") else { return };
     machine.chmod("tokend.toml", 0o600);
@@ -287,23 +147,6 @@ fn a_configuration_the_daemon_may_not_read_is_refused_with_for_whom() {
         err.contains("Permission denied") && err.contains("note: checked as user 40123"),
         "{err}"
     );
-}
-
-#[test]
-fn a_key_in_a_credential_needs_no_file() {
-    let Some(machine) = theirs("") else { return };
-    fs::remove_file(machine.path("state/tokend.key")).expect("remove");
-    install_unit(&machine, "");
-    let (exit, _, err) = machine.check(false);
-    assert_eq!(exit, Exit::Config);
-    assert!(
-        err.contains("DIR/state/tokend.key is missing, but"),
-        "{err}"
-    );
-    fs::create_dir_all(machine.path("root/etc/credstore.encrypted")).expect("mkdir");
-    machine.write("root/etc/credstore.encrypted/tokend.key", "sealed", 0o600);
-    let (exit, _, err) = machine.check(false);
-    assert_eq!((exit, err.as_str()), (Exit::Success, ""));
 }
 
 #[test]

@@ -168,3 +168,86 @@ fn variables_are_read_as_systemd_reads_them() {
         assert!(!format!("{unit:?}").contains("IT"), "{unit:?}");
     }
 }
+
+#[test]
+fn where_the_daemon_cannot_write_goes_by_what_is_said_nearest_to_it() {
+    let strict = "ProtectSystem=strict\nStateDirectory=tokend";
+    for (lines, path, why) in [
+        (strict, "/var/lib/tokend", None),
+        (strict, "/srv/tokend", Some("ProtectSystem=strict")),
+        (
+            "ProtectSystem=full",
+            "/etc/tokend/state",
+            Some("ProtectSystem=full"),
+        ),
+        ("ProtectSystem=full", "/srv/tokend", None),
+        (
+            "ProtectSystem=yes",
+            "/usr/local/tokend",
+            Some("ProtectSystem=yes"),
+        ),
+        ("ProtectSystem=yes", "/etc/tokend", None),
+        (
+            "ProtectSystem=strict\nReadWritePaths=-/srv",
+            "/srv/tokend",
+            None,
+        ),
+        (
+            "ReadWritePaths=/srv\nReadOnlyPaths=/srv/tokend",
+            "/srv/tokend/state",
+            Some("ReadOnlyPaths="),
+        ),
+        (
+            "ReadOnlyPaths=/srv\nReadWritePaths=/srv/tokend",
+            "/srv/tokend",
+            None,
+        ),
+        (
+            "ProtectHome=read-only",
+            "/home/t",
+            Some("ProtectHome=read-only"),
+        ),
+        ("ProtectHome=yes", "/home/t", Some("ProtectHome=")),
+        (
+            "DynamicUser=yes\nStateDirectory=tokend",
+            "/srv",
+            Some("DynamicUser="),
+        ),
+        (
+            "DynamicUser=yes\nStateDirectory=tokend",
+            "/var/lib/tokend",
+            None,
+        ),
+    ] {
+        let text = format!("[Service]\n{lines}\n");
+        let (_root, unit) = installed(&[("etc/systemd/system/tokend.service", &text)]);
+        let found = unit.unwrap().keeps_from_writing(Path::new(path));
+        assert_eq!(found, why, "{lines}: {path}");
+    }
+}
+
+#[test]
+fn what_a_link_leads_to_counts_and_not_where_it_is() {
+    let site = tempfile::tempdir().unwrap();
+    let link = |name: &str, to: &str| {
+        let at = site.path().join(name);
+        std::os::unix::fs::symlink(to, &at).unwrap();
+        at
+    };
+    // The site is below /tmp: what is told of it is by where the links lead.
+    let text = format!(
+        "[Service]\nProtectSystem=strict\nProtectHome=yes\nReadWritePaths={}\n",
+        link("open", "/usr").display()
+    );
+    let (_root, unit) = installed(&[("etc/systemd/system/tokend.service", &text)]);
+    let unit = unit.unwrap();
+    let closed = Some("ProtectSystem=strict");
+    assert_eq!(unit.keeps_from_writing(&link("a", "/usr")), None);
+    assert_eq!(
+        unit.keeps_from_writing(&site.path().join("a/not-there")),
+        None
+    );
+    assert_eq!(unit.keeps_from_writing(&link("b", "/etc")), closed);
+    assert_eq!(unit.hides(&link("c", "/root")), Some("ProtectHome="));
+    assert_eq!(unit.hides(&site.path().join("b")), None);
+}
