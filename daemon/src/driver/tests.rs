@@ -241,6 +241,38 @@ async fn there_is_an_end_to_those_who_wait_and_room_left_for_other_users() {
     assert_eq!(state(&daemon, "ads").await, AccountState::Obtaining);
 }
 
+#[tokio::test]
+async fn a_full_share_at_one_account_takes_no_room_from_another_user_at_another() {
+    let provider = Provider::start().await;
+    provider.then(Act::Hang);
+    provider.then(Act::Hang);
+    let allow = "allow = [{ user = 7 }, { user = 8 }]\n";
+    let with = |name: &str| account(name, &provider.base_url) + allow;
+    let site = Site::new(&(with("ads") + &with("mail")));
+    site.secret("pw", "right", 0o600);
+    let daemon = Daemon::start(&site, &MemoryStore::new()).await;
+    let peer = crate::testing::peer;
+    let (mut full, mut leaving) = (Vec::new(), Vec::new());
+    for _ in 0..super::waiters::MOST_WAITERS / 2 {
+        full.push(daemon.desk.handle(&peer(7), get("ads")));
+        leaving.push(daemon.desk.handle(&peer(8), get("mail")));
+        tokio::task::yield_now().await;
+    }
+    // Those of one user stay, who asks on; those of the other go, and what it asks is heard before that.
+    let more = daemon.desk.handle(&peer(7), get("ads"));
+    let fault = token_of(soon(answer(more)).await).unwrap_err();
+    assert_eq!(fault.code, FaultCode::TooBusy);
+    let waits = daemon.desk.handle(&peer(8), get("mail"));
+    drop(leaving);
+    soon(async {
+        while waiters(&daemon, "mail").await != 1 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    drop((full, waits));
+}
+
 async fn waiters(daemon: &Daemon, account: &str) -> u32 {
     let request = Request::Status {
         account: Some(name(account)),

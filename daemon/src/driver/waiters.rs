@@ -3,9 +3,9 @@
 //! Owns the ways back to sessions, and what a person entered until it is on its way to the store. Each waiter is answered once, in
 //! words that say what became of what was asked; one that went away is nobody's problem.
 
-use std::collections::HashMap;
+mod shares;
+
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokend_engine::{
     AccountKey, Demand, Event, Fault as Why, Kind, Timestamp, Verdict, WaiterId, Want,
@@ -19,12 +19,11 @@ use crate::means;
 use crate::message::{Answer, Reply, next_waiter};
 use crate::vault::Entered;
 
+pub(super) use shares::Shares;
+
 /// How many may wait for one account. Of one user no more than there is room left for others, so half of it alone, a third beside one who
 /// does the same. Whoever leaves counts no longer.
 pub(super) const MOST_WAITERS: usize = 8_192;
-/// How often it is looked through all who wait for those who have gone and of whom the driver has not heard yet.
-const SWEEP: Duration = Duration::from_secs(1);
-
 #[derive(Debug)]
 pub(super) struct Waiting {
     account: AccountKey,
@@ -52,36 +51,6 @@ enum Progress {
     Sent,
 }
 
-/// How many of which user wait for the token of which account.
-#[derive(Debug, Default)]
-pub(super) struct Shares {
-    waiting: HashMap<(AccountKey, u32), usize>,
-    swept: Option<Timestamp>,
-}
-
-impl Shares {
-    fn of(&self, account: AccountKey, uid: u32) -> usize {
-        self.waiting.get(&(account, uid)).copied().unwrap_or(0)
-    }
-
-    fn enter(&mut self, account: AccountKey, uid: u32) {
-        *self.waiting.entry((account, uid)).or_insert(0) += 1;
-    }
-
-    fn leave(&mut self, it: &Waiting) {
-        let Purpose::Token(uid) = it.purpose else {
-            return;
-        };
-        let key = (it.account, uid);
-        if let Some(waiting) = self.waiting.get_mut(&key) {
-            *waiting -= 1;
-            if *waiting == 0 {
-                self.waiting.remove(&key);
-            }
-        }
-    }
-}
-
 impl Task {
     /// Somebody wants a token. False when they are answered already.
     pub(super) fn token_wanted(
@@ -100,34 +69,34 @@ impl Task {
             let _nobody_waits = reply.send(Answer::Fault(Box::new(fault)));
             return false;
         }
-        self.shares.enter(account, uid);
+        self.shares.enter((account, waiter), uid);
         self.note(account, waiter, Purpose::Token(uid), reply);
         true
     }
 
     /// Somebody who waited for a token has gone.
     pub(super) fn left(&mut self, now: Timestamp, account: AccountKey, waiter: WaiterId) {
-        let waits = |it: &Waiting| matches!(it.purpose, Purpose::Token(_));
-        if self.waiters.get(&waiter).is_some_and(waits) {
-            if let Some(gone) = self.waiters.remove(&waiter) {
-                self.shares.leave(&gone);
-            }
+        if let Some(Waiting {
+            purpose: Purpose::Token(uid),
+            ..
+        }) = self.waiters.get(&waiter)
+        {
+            self.shares.leave((account, waiter), *uid);
+            self.waiters.remove(&waiter);
             self.engine.handle_event(now, Event::Left(account, waiter));
         }
     }
 
     /// Why nobody else of this user can wait for this account.
     fn crowded(&mut self, now: Timestamp, account: AccountKey, uid: u32) -> Option<Fault> {
-        let overdue = |before: Timestamp| now.since(before) >= SWEEP;
-        if self.has_its_share(now, account, uid) && self.shares.swept.is_none_or(overdue) {
-            // The driver may not have heard of all of them yet.
-            self.shares.swept = Some(now);
-            let is_gone = |it: &Waiting| it.account == account && it.reply.is_closed();
-            let of_gone = |(id, it): (&WaiterId, &Waiting)| is_gone(it).then_some(*id);
-            let gone: Vec<_> = self.waiters.iter().filter_map(of_gone).collect();
-            for waiter in gone {
-                self.left(now, account, waiter);
-            }
+        // The driver may not have heard yet of all who have gone: of this user, or of those who leave it no room.
+        if self.has_its_share(now, account, uid) {
+            let own = self.shares.sweep_own(now, account, uid);
+            self.sweep(now, account, own);
+        }
+        if self.has_its_share(now, account, uid) {
+            let all = self.shares.sweep_all(now, account);
+            self.sweep(now, account, all);
         }
         let waiting = self.waiting(now, account);
         self.has_its_share(now, account, uid).then(|| {
@@ -141,6 +110,16 @@ impl Task {
             .advise("ask again later")
             .retry_after(1_000)
         })
+    }
+
+    /// Lets those go of these who have gone.
+    fn sweep(&mut self, now: Timestamp, account: AccountKey, waiters: Vec<WaiterId>) {
+        for waiter in waiters {
+            let it = self.waiters.get(&waiter);
+            if it.is_some_and(|it| it.reply.is_closed()) {
+                self.left(now, account, waiter);
+            }
+        }
     }
 
     /// Whether as many of this user wait as there is room left for others.
@@ -346,12 +325,14 @@ impl Task {
         let Some(settled) = self.waiters.remove(&waiter) else {
             return;
         };
-        self.shares.leave(&settled);
         let Waiting {
             account,
             purpose,
             reply,
         } = settled;
+        if let Purpose::Token(uid) = purpose {
+            self.shares.leave((account, waiter), uid);
+        }
         let Some(entry) = self.roster.entry(account) else {
             return answer_gone(reply);
         };
