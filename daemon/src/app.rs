@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokend_config::{AuditEvent, Config, Environment, Overrides};
 use tokend_policy::Needs;
 use tokend_store::{RedbStore, SealingKey, Settled, StateDir, Store};
@@ -67,7 +66,6 @@ pub(crate) struct Start {
 /// # Errors
 /// What kept it from starting, with what to do. Once it serves, it ends only when told to.
 pub(crate) fn run(start: Start) -> anyhow::Result<()> {
-    raise_descriptors();
     // Before the runtime: the store refuses a second daemon, and the socket is made while there is one thread.
     let (store, marker) = open_store(&start.config)?;
     let bound = match start.inherited.clients {
@@ -313,20 +311,6 @@ impl Parts {
         finish(keeper_thread);
         end.record(&audit)
     }
-}
-
-/// Allows as many descriptors as the system lets this process have: each connection takes one, and the usual soft limit of 1024 is
-/// less than the connections that are allowed by default. How many there are now; `None` where nothing bounds them.
-pub(crate) fn raise_descriptors() -> Option<u64> {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
-    if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        tracing::warn!("the limit on open files could not be raised: {error}");
-    }
-    getrlimit(Resource::Nofile).current
 }
 
 /// Waits a moment for the store's thread: by now it has nothing to do, unless the disk hangs.

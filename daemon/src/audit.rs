@@ -13,12 +13,12 @@ mod repeats;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokend_config::{Audit as Settings, AuditEvent, AuditFile};
+use tokend_config::{Audit as Settings, AuditEvent, AuditFile, is_shortage};
 
 use crate::clock::Clock;
 
@@ -53,24 +53,36 @@ pub(crate) struct Prepared {
     changes: [Change; SINKS.len()],
 }
 
-/// The settings ask for what cannot be.
+/// Why records cannot go where the settings say.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct PrepareError(String);
+pub(crate) enum PrepareError {
+    /// The settings ask for what cannot be.
+    #[error(
+        "records are `required` below [audit], and there is neither a journal nor a `file` to write them to"
+    )]
+    Nowhere,
+    /// A file cannot be opened or made.
+    // Not `source`, which whoever shows the causes of an error would show once more.
+    #[error("the audit file {}: {why}", path.display())]
+    File { path: PathBuf, why: std::io::Error },
+}
 
 impl PrepareError {
-    fn of(file: &AuditFile, error: &std::io::Error) -> Self {
-        Self(format!("the audit file {}: {error}", file.path.display()))
+    fn of(file: &AuditFile, why: std::io::Error) -> Self {
+        let path = file.path.clone();
+        Self::File { path, why }
+    }
+
+    /// Whether the machine is short of something that passes, such as descriptors: nothing is wrong with the settings.
+    pub(crate) fn is_shortage(&self) -> bool {
+        matches!(self, Self::File { why, .. } if is_shortage(why))
     }
 }
 
 /// Records that are required need a place.
 fn must_go_somewhere(settings: &Settings, journal: bool) -> Result<(), PrepareError> {
     if settings.required && !journal && settings.file.is_none() {
-        return Err(PrepareError(
-            "records are `required` below [audit], and there is neither a journal nor a `file` to write them to"
-                .to_owned(),
-        ));
+        return Err(PrepareError::Nowhere);
     }
     Ok(())
 }
@@ -99,7 +111,7 @@ impl Audit {
         };
         let open = |file: &AuditFile| match File::open(file) {
             Ok(file) => Ok(Change::To(Box::new(file))),
-            Err(error) => Err(PrepareError::of(file, &error)),
+            Err(error) => Err(PrepareError::of(file, error)),
         };
         let (file, denials) = match &settings.file {
             Some(file) => (open(file)?, open(&File::of_denials(file))?),
@@ -131,7 +143,7 @@ impl Audit {
             if is_made && !file.path.exists() {
                 continue;
             }
-            File::could_open(file).map_err(|error| PrepareError::of(file, &error))?;
+            File::could_open(file).map_err(|error| PrepareError::of(file, error))?;
         }
         Ok(())
     }

@@ -37,6 +37,7 @@ use self::places::{Bounds, Place, Places};
 use self::way::Stream;
 use crate::cli::{EgressArgs, Exit};
 use crate::clock::Clock;
+use crate::descriptors;
 use crate::harden::{self, Swap};
 use crate::logging::Logging;
 use crate::signals::Incoming;
@@ -106,7 +107,8 @@ fn relay(socket: listening::Socket, users: Users, logging: &Logging) -> anyhow::
         swap @ Swap::Never => tracing::debug!("{swap}"),
         swap => tracing::info!("{swap}"),
     }
-    let descriptors = crate::app::raise_descriptors();
+    let descriptors = descriptors::raise();
+    descriptors::must_have_room(descriptors::TO_SERVE)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .thread_name("tokend-egress")

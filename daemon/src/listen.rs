@@ -84,6 +84,16 @@ pub(crate) enum ListenError {
     NotForMetrics(io::Error),
 }
 
+impl ListenError {
+    /// Whether the machine is short of something that passes, such as descriptors.
+    pub(crate) fn is_shortage(&self) -> bool {
+        match self {
+            Self::Io { why, .. } | Self::NoDirectory { why, .. } => tokend_config::is_shortage(why),
+            _ => false,
+        }
+    }
+}
+
 /// What to do where the system refuses the place.
 fn elsewhere(why: &io::Error) -> &'static str {
     match why.kind() {

@@ -11,6 +11,7 @@ mod causes;
 mod cli;
 mod clock;
 mod commands;
+mod descriptors;
 mod desk;
 mod diagnosis;
 mod driver;
@@ -112,6 +113,10 @@ fn run(args: &RunArgs, environment: Environment) -> Exit {
         tracing::warn!("a protection is missing: {refused}");
     }
     logging.write();
+    descriptors::raise();
+    if let Err(error) = descriptors::must_have_room(descriptors::TO_SERVE) {
+        return fail(&error.into(), Exit::NotNow);
+    }
     if let Err(error) = named {
         return fail(&error.into(), Exit::Usage);
     }

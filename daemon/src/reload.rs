@@ -24,7 +24,7 @@ use tokend_proto::{AccountName, Fault, FaultCode};
 use tokend_store::{AccountId, Store, StoreError};
 use tokio::sync::{Mutex, oneshot};
 
-use crate::audit::Audit;
+use crate::audit::{Audit, PrepareError};
 use crate::clock::Clock;
 use crate::driver::Reloaded;
 use crate::logging::Logging;
@@ -35,7 +35,7 @@ use crate::registry::Registry;
 use crate::roster::{Survey, record_id};
 use crate::stack;
 use crate::systemd::Manager;
-use crate::upstream::Upstream;
+use crate::upstream::{ClientError, Upstream};
 use crate::vault::{self, Restored};
 
 /// How often a configuration is surveyed again because an account went while its record was read.
@@ -178,6 +178,24 @@ impl From<ConfigError> for NotLoaded {
     }
 }
 
+impl From<ClientError> for NotLoaded {
+    fn from(error: ClientError) -> Self {
+        Self {
+            why: error.to_string(),
+            passes: error.is_shortage(),
+        }
+    }
+}
+
+impl From<PrepareError> for NotLoaded {
+    fn from(error: PrepareError) -> Self {
+        Self {
+            why: error.to_string(),
+            passes: error.is_shortage(),
+        }
+    }
+}
+
 impl fmt::Debug for Reloader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reloader")
@@ -278,9 +296,8 @@ impl Reloader {
                 slot.map(|slot| Arc::clone(&slot.account))
             });
             let secrets = world.with_command_timeout(config.limits.command_timeout);
-            let configure =
-                Upstream::compile(&config.http, secrets).map_err(|error| error.to_string())?;
-            let audit = Audit::prepare(&config.audit).map_err(|error| error.to_string())?;
+            let configure = Upstream::compile(&config.http, secrets)?;
+            let audit = Audit::prepare(&config.audit)?;
             Ok::<_, NotLoaded>((config, configure, audit))
         };
         let (config, configure, audit) = self.files.run(LIMIT, work).await??;

@@ -93,6 +93,9 @@ pub(crate) struct Outcome {
 pub(crate) enum ClientError {
     #[error("extra_ca: {path}: {reason}")]
     ExtraCa { path: String, reason: String },
+    // Not `source`, which whoever shows the causes of an error would show once more.
+    #[error("extra_ca: {path}: {why}")]
+    ExtraCaUnread { path: String, why: std::io::Error },
     #[error("the HTTP client cannot be set up: {0}")]
     Client(String),
     #[error(
@@ -106,6 +109,18 @@ pub(crate) enum ClientError {
         directory: String,
         why: std::io::Error,
     },
+}
+
+impl ClientError {
+    /// Whether the machine is short of something that passes, such as descriptors: nothing is wrong with the settings.
+    pub(crate) fn is_shortage(&self) -> bool {
+        match self {
+            Self::ExtraCaUnread { why, .. } | Self::Bridge { why, .. } => {
+                tokend_config::is_shortage(why)
+            }
+            _ => false,
+        }
+    }
 }
 
 impl Upstream {

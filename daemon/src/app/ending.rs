@@ -42,7 +42,11 @@ pub(crate) fn is_mistake(error: &anyhow::Error) -> bool {
     if let Some(NotApplied::Store(error)) = error.downcast_ref() {
         return matches!(error, StoreError::Corrupt { .. });
     }
-    error.is::<ClientError>() || error.is::<audit::PrepareError>()
+    if let Some(error) = error.downcast_ref::<ClientError>() {
+        return !error.is_shortage();
+    }
+    let error = error.downcast_ref::<audit::PrepareError>();
+    error.is_some_and(|error| !error.is_shortage())
 }
 
 fn is_mistake_of_store(error: &OpenError) -> bool {
@@ -90,7 +94,18 @@ mod tests {
         };
         let wrong_key = || OpenError::WrongKey { path: path.clone() };
         let at = || PathBuf::from("/var/lib/tokend/tokend.redb");
-        let mistakes: [anyhow::Error; 9] = [
+        let absent = || io::Error::from(io::ErrorKind::NotFound);
+        let mistakes: [anyhow::Error; 11] = [
+            ClientError::ExtraCaUnread {
+                path: "/etc/ssl/extra.pem".to_owned(),
+                why: absent(),
+            }
+            .into(),
+            audit::PrepareError::File {
+                path: "/var/log/tokend/audit".into(),
+                why: absent(),
+            }
+            .into(),
             wrong_key().into(),
             // What settles an interrupted change of the key says it in its own way.
             RotateError::Open(wrong_key()).into(),
@@ -109,7 +124,23 @@ mod tests {
         for error in mistakes {
             assert!(is_mistake(&error), "{error}");
         }
-        let passing: [anyhow::Error; 9] = [
+        let short = || io::Error::from(rustix::io::Errno::MFILE);
+        let passing: [anyhow::Error; 12] = [
+            ClientError::ExtraCaUnread {
+                path: "/etc/ssl/extra.pem".to_owned(),
+                why: short(),
+            }
+            .into(),
+            ClientError::Bridge {
+                directory: "/tmp".to_owned(),
+                why: short(),
+            }
+            .into(),
+            audit::PrepareError::File {
+                path: "/var/log/tokend/audit".into(),
+                why: short(),
+            }
+            .into(),
             RotateError::InDoubtElsewhere {
                 source: Box::new(io(io::ErrorKind::Other)),
             }

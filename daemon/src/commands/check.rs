@@ -18,6 +18,7 @@ use tokend_engine::RefreshPolicy;
 use super::whose::{Asked, Whose};
 use super::{dialect, finish};
 use crate::cli::{CheckArgs, Exit};
+use crate::descriptors;
 
 /// Checks what `args` name. Mistakes go to `err`, everything else to `out`.
 pub(crate) fn run(
@@ -27,6 +28,10 @@ pub(crate) fn run(
     err: &mut impl Write,
     medium: Medium,
 ) -> Exit {
+    descriptors::raise();
+    if let Err(error) = descriptors::must_have_room(descriptors::TO_LOOK) {
+        return finish(writeln!(err, "error: {error}").map(|()| Exit::NotNow));
+    }
     run_below(Path::new("/"), args, environment, out, err, medium)
 }
 
@@ -93,6 +98,8 @@ fn run_below(
 struct Findings {
     /// The daemon or an account cannot work like this.
     errors: Vec<String>,
+    /// Whether the machine was short of something that passes, such as descriptors, so that nothing need be wrong.
+    short: bool,
     /// It works, and does not do all it says.
     warnings: Vec<String>,
     /// It works, but somebody should know.
@@ -116,6 +123,12 @@ impl Findings {
         findings.twins(&config.accounts);
         findings.notes.extend(policy::notes(config, whose));
         findings
+    }
+
+    /// What the system or a file refuses, which is no mistake where the machine is `short` of something that passes.
+    fn refused(&mut self, told: String, short: bool) {
+        self.errors.push(told);
+        self.short |= short;
     }
 
     fn print(
@@ -149,6 +162,13 @@ impl Findings {
                 config.socket.display()
             )?;
             return Ok(Exit::Success);
+        }
+        if self.short {
+            writeln!(
+                err,
+                "{main} has {accounts}; nothing need be wrong with it: raise the limit or find out what uses up descriptors or memory, then check again"
+            )?;
+            return Ok(Exit::NotNow);
         }
         writeln!(err, "{main} has {accounts}; correct the errors above")?;
         Ok(Exit::Config)

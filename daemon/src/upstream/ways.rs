@@ -259,8 +259,12 @@ fn builder(
         path: path.display().to_string(),
         reason,
     };
-    let pem = tokend_config::read_regular(path, LONGEST_BUNDLE + 1)
-        .map_err(|error| bad(error.to_string()))?;
+    let pem = tokend_config::read_regular(path, LONGEST_BUNDLE + 1).map_err(|why| {
+        ClientError::ExtraCaUnread {
+            path: path.display().to_string(),
+            why,
+        }
+    })?;
     if pem.len() as u64 > LONGEST_BUNDLE {
         return Err(bad(format!("is longer than {LONGEST_BUNDLE} bytes")));
     }

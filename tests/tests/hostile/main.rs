@@ -6,6 +6,7 @@
 
 mod audit;
 mod clients;
+mod descriptors;
 mod disk;
 mod doctor;
 mod egress;

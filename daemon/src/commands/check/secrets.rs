@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use tokend_config::{Account, Config, SecretPlace, SecretRef};
+use tokend_config::{Account, Config, SecretPlace, SecretRef, is_shortage};
 
 use super::{Findings, start};
 use crate::commands::whose::{Given, Unit, Variable, Whose};
@@ -32,9 +32,8 @@ impl Findings {
         {
             Ok(runtime) => runtime,
             Err(error) => {
-                return self
-                    .errors
-                    .push(format!("secrets cannot be fetched: {error}"));
+                let short = is_shortage(&error);
+                return self.refused(format!("secrets cannot be fetched: {error}"), short);
             }
         };
         let source = self.source(config, whose);
@@ -56,7 +55,9 @@ impl Findings {
                 continue;
             }
             match runtime.block_on(fetch(place, &source)) {
-                Err(error) => self.errors.push(format!("{whose_is}: {error}")),
+                Err(error) => {
+                    self.refused(format!("{whose_is}: {error}"), error.is_shortage());
+                }
                 Ok(fetched) if fetched.left_out > 0 => {
                     self.notes
                         .push(left_out(&whose_is, place, fetched.left_out));
@@ -86,7 +87,7 @@ impl Findings {
         let source = whose.secrets(SecretSource::of_this_process(timeout, egress));
         // What a start would be refused for.
         if let Err(error) = Upstream::compile(&config.http, source.clone()) {
-            self.errors.push(error.to_string());
+            self.refused(error.to_string(), error.is_shortage());
         }
         // Whoever was told of the relay is where it can be reached.
         let is_there = matches!(Egress::of_this_process(), Ok(told) if told == egress);

@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use tokend_config::{Config, MetricsListen, SecretPlace};
+use tokend_config::{Config, MetricsListen, SecretPlace, is_shortage};
 use tokend_policy::Directory;
 use tokend_store::{KeyError, OpenError, Refusal, SealingKey};
 
@@ -153,7 +153,7 @@ impl Findings {
                     | Refusal::Key(KeyError::WrongOwner { .. } | KeyError::TooOpen { .. })
             );
             if !is_told {
-                self.errors.push(refusal.to_string());
+                self.refused(refusal.to_string(), is_short(&refusal));
             }
         }
     }
@@ -165,7 +165,10 @@ impl Findings {
             match SealingKey::from_credentials_dir(Path::new(&credentials), KEY_CREDENTIAL) {
                 Ok(Some(_)) => return None,
                 Ok(None) => {}
-                Err(error) => self.errors.push(error.to_string()),
+                Err(error) => {
+                    let refusal = Refusal::Key(error);
+                    self.refused(refusal.to_string(), is_short(&refusal));
+                }
             }
         }
         let given = whose
@@ -264,7 +267,7 @@ impl Findings {
             Ok(_) => return,
             Err(error) => error,
         };
-        self.errors.push(error.to_string());
+        self.refused(error.to_string(), error.is_shortage());
     }
 
     fn audit(&mut self, config: &Config, whose: &Whose) {
@@ -281,7 +284,7 @@ impl Findings {
             ));
         }
         if let Err(error) = Audit::look(&config.audit, makes(unit)) {
-            self.errors.push(error.to_string());
+            self.refused(error.to_string(), error.is_shortage());
         }
     }
 
@@ -296,10 +299,23 @@ impl Findings {
                 if unit.is_some_and(|it| it.has_metrics_socket || it.has_own_network()) => {}
             Some(MetricsListen::Tcp(address)) => match metrics::look(address) {
                 Err(error) if held && error.kind() == io::ErrorKind::AddrInUse => {}
-                Err(error) => self.errors.push(metrics::cannot_serve(address, &error)),
+                Err(error) => {
+                    let told = metrics::cannot_serve(address, &error);
+                    self.refused(told, is_shortage(&error));
+                }
                 Ok(()) => {}
             },
         }
+    }
+}
+
+/// Whether the state directory or the key could not be looked at for want of something that passes.
+pub(super) fn is_short(refusal: &Refusal) -> bool {
+    match refusal {
+        Refusal::Open(OpenError::Io { source, .. }) | Refusal::Key(KeyError::Io { source, .. }) => {
+            is_shortage(source)
+        }
+        _ => false,
     }
 }
 

@@ -5,6 +5,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use tempfile::TempDir;
+use tokend_config::Overrides;
+use tokend_store::{KeyError, OpenError, Refusal};
 
 use super::*;
 
@@ -118,6 +120,35 @@ fn a_secret_that_cannot_be_had_is_an_error() {
          write { file = \"DIR/secret\", mode = \"as-mounted\" }\n\
          DIR/tokend.toml has 1 account; correct the errors above\n"
     );
+}
+
+#[test]
+fn what_the_machine_is_short_of_is_no_mistake_of_what_is_checked() {
+    let short = || io::Error::from(rustix::io::Errno::MFILE);
+    let machine = Machine::new(ADS);
+    let environment = Environment::of_this_process();
+    let file = machine.path("tokend.toml");
+    let config = Config::load(&file, &Overrides::default(), &environment).expect("no mistake");
+    let refused = [
+        Refusal::Open(OpenError::Io {
+            doing: "read",
+            path: "/var/lib/tokend".into(),
+            source: short(),
+        }),
+        Refusal::Key(KeyError::NotAFile {
+            path: "/var/lib/tokend/tokend.key".into(),
+        }),
+    ];
+    for (refusal, ends) in refused.iter().zip([Exit::NotNow, Exit::Config]) {
+        let mut findings = Findings::default();
+        findings.refused(refusal.to_string(), start::is_short(refusal));
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let exit = findings.print(&config, &mut out, &mut err).expect("told");
+        let err = String::from_utf8(err).expect("UTF-8");
+        assert_eq!(exit, ends, "{err}");
+        let passes = err.contains("nothing need be wrong with it");
+        assert_eq!(passes, ends == Exit::NotNow, "{err}");
+    }
 }
 
 #[test]

@@ -1,0 +1,62 @@
+//! How many files and connections this process may have open.
+//!
+//! Owns raising the limit, and looking for room before anything is begun: some of what a program is made of ends in a panic, or says
+//! something else, where a descriptor is wanting. Must never be the reason why nothing starts where there is room.
+
+use std::io;
+
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// What a daemon or a relay opens before it serves anybody (about twenty), and a few for whoever comes.
+pub(crate) const TO_SERVE: usize = 32;
+/// What a command opens at once that reads a configuration and fetches secrets.
+pub(crate) const TO_LOOK: usize = 16;
+
+/// There is no room for what has to be opened.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "there is no room for {needed} more descriptors (open files): {why}; raise the limit (LimitNOFILE= in the unit, `ulimit -n` in a shell), or find out what uses them up"
+)]
+pub(crate) struct NoRoom {
+    needed: usize,
+    // Not `source`, which whoever shows the causes of an error would show once more.
+    why: io::Error,
+}
+
+/// Allows as many descriptors as the system lets this process have: each connection takes one, and the usual soft limit of 1024 is
+/// less than the connections that are allowed by default. How many there are now; `None` where nothing bounds them.
+pub(crate) fn raise() -> Option<u64> {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!("the limit on open files could not be raised: {error}");
+    }
+    getrlimit(Resource::Nofile).current
+}
+
+/// Looks whether so many more can be open at once, by having them.
+///
+/// # Errors
+/// When they cannot.
+pub(crate) fn must_have_room(needed: usize) -> Result<(), NoRoom> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let mut held = Vec::with_capacity(needed);
+    while held.len() < needed {
+        match rustix::fs::openat(CWD, "/", flags, Mode::empty()) {
+            Ok(descriptor) => held.push(descriptor),
+            Err(errno) => {
+                let why = errno.into();
+                // What else the system refuses says nothing about room.
+                return match tokend_config::is_shortage(&why) {
+                    true => Err(NoRoom { needed, why }),
+                    false => Ok(()),
+                };
+            }
+        }
+    }
+    Ok(())
+}
