@@ -27,7 +27,7 @@ use crate::desk::thrift::Thrift;
 use crate::diagnosis::Diagnosis;
 use crate::driver::{Surroundings, Task};
 use crate::keeper::Keeper;
-use crate::listen::{self, Bound, Inherited};
+use crate::listen::{self, Bound, Inherited, Usage};
 use crate::message::DRIVER_QUEUE;
 use crate::metrics::{self, Counters, Metrics};
 use crate::peer;
@@ -70,7 +70,11 @@ pub(crate) fn run(start: Start) -> anyhow::Result<()> {
     let (store, marker) = open_store(&start.config)?;
     let bound = match start.inherited.clients {
         Some(bound) => bound,
-        None => listen::bind(&start.config.socket, start.config.socket_mode)?,
+        None => listen::bind(
+            &start.config.socket,
+            start.config.socket_mode,
+            Usage::Clients,
+        )?,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -49,27 +49,40 @@ pub(crate) enum Origin {
     },
 }
 
+/// What a socket is for, which tells how another is named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Usage {
+    /// Clients ask for tokens there.
+    Clients,
+    /// Metrics are read there.
+    Metrics,
+    /// A relay listens there, which has no configuration.
+    Relay,
+}
+
 /// Why there is no socket.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ListenError {
-    #[error("{}: somebody listens there already; stop that daemon, or use another socket (--socket)", path.display())]
-    Taken { path: PathBuf },
-    #[error("{}: there is something that is no socket; remove it, or use another path (--socket)", path.display())]
-    NotASocket { path: PathBuf },
-    #[error("{}: the path of a socket has at most 107 bytes, and this one has {}; use a shorter one (--socket)", path.display(), path.as_os_str().len())]
-    TooLong { path: PathBuf },
+    #[error("{}: somebody listens there already; stop that {}, or use another socket ({})", path.display(), usage.who(), usage.option())]
+    Taken { path: PathBuf, usage: Usage },
+    #[error("{}: there is something that is no socket; remove it, or use another path ({})", path.display(), usage.option())]
+    NotASocket { path: PathBuf, usage: Usage },
+    #[error("{}: the path of a socket has at most 107 bytes, and this one has {}; use a shorter one ({})", path.display(), path.as_os_str().len(), usage.option())]
+    TooLong { path: PathBuf, usage: Usage },
     // Not `source`, which whoever shows the causes of an error would show once more.
-    #[error("{}: cannot {what}: {why}{}", path.display(), elsewhere(why))]
+    #[error("{}: cannot {what}: {why}{}", path.display(), elsewhere(why, *usage))]
     Io {
         path: PathBuf,
+        usage: Usage,
         what: &'static str,
         why: io::Error,
     },
-    #[error(
-        "cannot create {}, the directory of the socket: {why}; set XDG_RUNTIME_DIR to a directory of your own, or use another socket (--socket PATH, or `socket` of the configuration)",
-        path.display()
-    )]
-    NoDirectory { path: PathBuf, why: io::Error },
+    #[error("cannot create {}, the directory of the socket: {why}; {}", path.display(), usage.way_out())]
+    NoDirectory {
+        path: PathBuf,
+        usage: Usage,
+        why: io::Error,
+    },
     #[error(
         "systemd passed {count} sockets for clients; tokend takes one: keep one ListenStream= in tokend.socket"
     )]
@@ -95,12 +108,41 @@ impl ListenError {
 }
 
 /// What to do where the system refuses the place.
-fn elsewhere(why: &io::Error) -> &'static str {
+fn elsewhere(why: &io::Error, usage: Usage) -> String {
     match why.kind() {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-            "; set XDG_RUNTIME_DIR to a directory of your own, or use another socket (--socket PATH, or `socket` of the configuration)"
+            format!("; {}", usage.way_out())
         }
-        _ => "",
+        _ => String::new(),
+    }
+}
+
+impl Usage {
+    /// How another socket is named.
+    fn option(self) -> &'static str {
+        match self {
+            Self::Clients => "--socket PATH, or `socket` of the configuration",
+            Self::Metrics => "`listen` in [metrics] of the configuration",
+            Self::Relay => "--listen PATH",
+        }
+    }
+
+    /// Who listens on such a socket.
+    fn who(self) -> &'static str {
+        match self {
+            Self::Clients | Self::Metrics => "daemon",
+            Self::Relay => "relay",
+        }
+    }
+
+    /// What to do where this place cannot be had.
+    fn way_out(self) -> String {
+        let moved = match self {
+            Self::Clients => "set XDG_RUNTIME_DIR to a directory of your own, or ",
+            // They have no place but the one that was named, or need not have.
+            Self::Metrics | Self::Relay => "",
+        };
+        format!("{moved}use another socket ({})", self.option())
     }
 }
 
@@ -146,12 +188,13 @@ fn take(mut passed: ListenFd, names: &str) -> Result<Inherited, ListenError> {
 ///
 /// # Errors
 /// When it is not.
-pub(crate) fn must_fit(path: &Path) -> Result<(), ListenError> {
+pub(crate) fn must_fit(path: &Path, usage: Usage) -> Result<(), ListenError> {
     if path.as_os_str().len() <= 107 {
         return Ok(());
     }
     Err(ListenError::TooLong {
         path: path.to_path_buf(),
+        usage,
     })
 }
 
@@ -169,9 +212,13 @@ pub(crate) enum Seen {
 ///
 /// # Errors
 /// What `bind` would be refused for.
-pub(crate) fn look(path: &Path, is_made: impl Fn(&Path) -> bool) -> Result<Seen, ListenError> {
-    must_fit(path)?;
-    let found = found_at(path)?;
+pub(crate) fn look(
+    path: &Path,
+    usage: Usage,
+    is_made: impl Fn(&Path) -> bool,
+) -> Result<Seen, ListenError> {
+    must_fit(path, usage)?;
+    let found = found_at(path, usage)?;
     let parent = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -188,11 +235,13 @@ pub(crate) fn look(path: &Path, is_made: impl Fn(&Path) -> bool) -> Result<Seen,
         allowed.map_err(|errno| match above == parent {
             true => ListenError::Io {
                 path: path.to_path_buf(),
+                usage,
                 what: "listen on the socket",
                 why: errno.into(),
             },
             false => ListenError::NoDirectory {
                 path: parent.to_path_buf(),
+                usage,
                 why: errno.into(),
             },
         })?;
@@ -215,23 +264,25 @@ fn is_listened_on(path: &Path) -> bool {
 }
 
 /// Makes a socket at `path` that peers may connect to as `mode` allows.
-pub(crate) fn bind(path: &Path, mode: u32) -> Result<Bound, ListenError> {
+pub(crate) fn bind(path: &Path, mode: u32, usage: Usage) -> Result<Bound, ListenError> {
     let failed = |what, why| ListenError::Io {
         path: path.to_path_buf(),
+        usage,
         what,
         why,
     };
-    must_fit(path)?;
+    must_fit(path, usage)?;
     if let Some(parent) = path
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty() && !parent.exists())
     {
         make_directory(parent).map_err(|why| ListenError::NoDirectory {
             path: parent.to_path_buf(),
+            usage,
             why,
         })?;
     }
-    clear(path)?;
+    clear(path, usage)?;
     let name = path
         .to_fs_name::<GenericFilePath>()
         .map_err(|error| failed("name the socket", error))?;
@@ -293,16 +344,18 @@ fn make_directory(parent: &Path) -> io::Result<()> {
 }
 
 /// The socket that is at a path, if anything is.
-fn found_at(path: &Path) -> Result<Option<Metadata>, ListenError> {
+fn found_at(path: &Path, usage: Usage) -> Result<Option<Metadata>, ListenError> {
     match std::fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(why) => Err(ListenError::Io {
             path: path.to_path_buf(),
+            usage,
             what: "look at the socket",
             why,
         }),
         Ok(found) if !found.file_type().is_socket() => Err(ListenError::NotASocket {
             path: path.to_path_buf(),
+            usage,
         }),
         Ok(found) => Ok(Some(found)),
     }
@@ -310,13 +363,14 @@ fn found_at(path: &Path) -> Result<Option<Metadata>, ListenError> {
 
 /// Makes room for a new socket where a dead daemon left its own. The state directory's lock is held by now, so nobody else is
 /// about to listen with the same store.
-fn clear(path: &Path) -> Result<(), ListenError> {
+fn clear(path: &Path, usage: Usage) -> Result<(), ListenError> {
     let failed = |what, why| ListenError::Io {
         path: path.to_path_buf(),
+        usage,
         what,
         why,
     };
-    if found_at(path)?.is_none() {
+    if found_at(path, usage)?.is_none() {
         return Ok(());
     }
     match UnixStream::connect(path) {
@@ -327,6 +381,7 @@ fn clear(path: &Path) -> Result<(), ListenError> {
         Err(error) => Err(failed("see whether somebody listens on the socket", error)),
         Ok(_) => Err(ListenError::Taken {
             path: path.to_path_buf(),
+            usage,
         }),
     }
 }
@@ -336,6 +391,54 @@ mod tests {
     use std::os::unix::net::UnixListener;
 
     use super::*;
+
+    fn bind(path: &Path, mode: u32) -> Result<Bound, ListenError> {
+        super::bind(path, mode, Usage::Clients)
+    }
+
+    /// As the relay, the daemon and its metrics are refused a place, they name the option that each of them has.
+    #[test]
+    fn whoever_is_refused_a_place_is_told_of_an_option_that_they_have() {
+        let dir = tempfile::tempdir().unwrap();
+        let taken = dir.path().join("taken");
+        let _taken = bind(&taken, 0o600).unwrap();
+        let file = dir.path().join("file");
+        std::fs::write(&file, "data").unwrap();
+        let long = dir.path().join("x".repeat(120));
+        // Where not even root can make anything.
+        let nowhere = Path::new("/proc/tokend/s").to_path_buf();
+        let denied = |usage| ListenError::Io {
+            path: nowhere.clone(),
+            usage,
+            what: "listen on the socket",
+            why: io::ErrorKind::PermissionDenied.into(),
+        };
+        for (usage, named) in [
+            (
+                Usage::Clients,
+                "(--socket PATH, or `socket` of the configuration)",
+            ),
+            (
+                Usage::Metrics,
+                "(`listen` in [metrics] of the configuration)",
+            ),
+            (Usage::Relay, "(--listen PATH)"),
+        ] {
+            let paths = [&taken, &file, &long, &nowhere];
+            let refused = paths.map(|path| super::bind(path, 0o600, usage).unwrap_err());
+            for error in refused.into_iter().chain([denied(usage)]) {
+                let told = error.to_string();
+                assert!(told.ends_with(named), "{usage:?}: {told}");
+                let is_of_clients = usage == Usage::Clients;
+                assert!(is_of_clients || !told.contains("XDG_RUNTIME_DIR"), "{told}");
+                assert_eq!(
+                    usage == Usage::Relay,
+                    !told.contains("configuration"),
+                    "{told}"
+                );
+            }
+        }
+    }
 
     #[test]
     fn a_socket_has_its_mode_whatever_the_umask() {
@@ -368,7 +471,7 @@ mod tests {
     fn what_a_bind_would_be_refused_for_is_seen_before_and_nothing_is_touched() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("run/s");
-        let look = |path: &Path| look(path, |_| false);
+        let look = |path: &Path| look(path, Usage::Clients, |_| false);
         assert_eq!(look(&path).unwrap(), Seen::Free);
         assert!(!dir.path().join("run").exists());
         let bound = bind(&path, 0o600).unwrap();

@@ -83,6 +83,7 @@ mod tests {
     use tokend_store::Cause;
 
     use super::*;
+    use crate::listen::Usage;
 
     #[test]
     fn what_only_a_person_can_mend_is_told_from_what_may_pass() {
@@ -165,7 +166,11 @@ mod tests {
             .into(),
             io(io::ErrorKind::StorageFull).into(),
             KeyError::NoRandomness.into(),
-            ListenError::Taken { path }.into(),
+            ListenError::Taken {
+                path,
+                usage: Usage::Clients,
+            }
+            .into(),
             anyhow::anyhow!("the task that decides died"),
         ];
         for error in passing {

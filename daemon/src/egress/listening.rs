@@ -18,7 +18,7 @@ use tokio::net::{TcpListener, UnixListener};
 
 use super::way::Stream;
 use crate::cli::EgressArgs;
-use crate::listen::{self, Origin};
+use crate::listen::{self, Origin, Usage};
 
 /// A place to listen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,8 +46,8 @@ pub(super) enum ListenError {
     NotOurs(io::Error),
     #[error("{0}: cannot listen there: {1}")]
     Taken(SocketAddr, io::Error),
-    #[error("{0}")]
-    Socket(String),
+    #[error(transparent)]
+    Socket(#[from] listen::ListenError),
 }
 
 /// A socket, before there is a runtime.
@@ -93,7 +93,7 @@ pub(super) fn socket(args: &EgressArgs, usual: PathBuf) -> Result<Socket, Listen
         At::Unix(path) => {
             // Who else may connect is asked of the kernel, for each connection.
             let mode = if args.user.is_empty() { 0o600 } else { 0o666 };
-            let bound = listen::bind(&path, mode).map_err(|error| in_words_of_relay(&error))?;
+            let bound = listen::bind(&path, mode, Usage::Relay)?;
             Ok(Socket::Unix(bound.fd, bound.origin))
         }
     }
@@ -109,20 +109,6 @@ fn inherited(mut passed: ListenFd) -> Result<Socket, ListenError> {
         Ok(Some(listener)) => Ok(Socket::Unix(listener.into(), Origin::Inherited)),
         Ok(None) | Err(_) => Err(ListenError::NotOurs(tcp)),
     }
-}
-
-/// The relay has one way to name another socket, and it is not the daemon's.
-fn in_words_of_relay(error: &listen::ListenError) -> ListenError {
-    ListenError::Socket(match error {
-        listen::ListenError::Taken { path } => format!(
-            "{}: somebody listens there already; stop that relay, or use another socket (--listen PATH)",
-            path.display()
-        ),
-        other => other
-            .to_string()
-            .replace("--socket PATH", "--listen PATH")
-            .replace("--socket", "--listen PATH"),
-    })
 }
 
 impl Users {
@@ -282,7 +268,10 @@ mod tests {
             let found = std::fs::metadata(&path).unwrap().permissions().mode();
             assert_eq!(found & 0o777, mode);
             let taken = socket(&args, path).unwrap_err().to_string();
-            assert!(taken.contains("(--listen PATH)"), "{taken}");
+            assert!(
+                taken.ends_with("stop that relay, or use another socket (--listen PATH)"),
+                "{taken}"
+            );
         }
         let named = Users::of(&["1".to_owned()]).unwrap();
         let own = geteuid().as_raw();

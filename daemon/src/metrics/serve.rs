@@ -29,7 +29,7 @@ use tokio::sync::{Notify, watch};
 use super::text::At;
 use super::{Metrics, PART, Snapshot};
 use crate::accept::{Stage, reached};
-use crate::listen::{self, Origin};
+use crate::listen::{self, Origin, Usage};
 use crate::peer::{self, Full, Turn, Turns};
 use crate::upstream::Egress;
 
@@ -86,7 +86,7 @@ pub(crate) async fn listen(
         }
         Some(MetricsListen::Unix(path)) => {
             // Everybody may connect: who may read is decided by what the kernel says of them.
-            let bound = listen::bind(path, 0o666)?;
+            let bound = listen::bind(path, 0o666, Usage::Metrics)?;
             all.push(Listening::Unix(
                 UnixListener::try_from(bound.fd)?,
                 bound.origin,

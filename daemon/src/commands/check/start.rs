@@ -16,7 +16,7 @@ use super::Findings;
 use crate::app::{KEY_CREDENTIAL, KEY_FILE};
 use crate::audit::Audit;
 use crate::commands::whose::{Given, Unit, Unknown, Whose, Why};
-use crate::listen::{self, Seen};
+use crate::listen::{self, Seen, Usage};
 use crate::metrics;
 
 /// How many files of a state directory are looked at. It holds seven.
@@ -240,30 +240,44 @@ impl Findings {
     }
 
     fn socket(&mut self, config: &Config, whose: &Whose, held: bool) {
-        let unit = whose.unit.as_ref();
+        let (unit, usage) = (whose.unit.as_ref(), Usage::Clients);
         // One that systemd passes comes before the configuration's, which then only has to be a path.
         match unit {
             Some(unit) if unit.has_socket => {
-                let seen = listen::must_fit(&config.socket).map(|()| Seen::Free);
-                self.listens(seen, &config.socket, held);
+                let seen = listen::must_fit(&config.socket, usage).map(|()| Seen::Free);
+                self.listens(seen, &config.socket, usage, held);
             }
-            _ => self.place("the socket", &config.socket, unit, held),
+            _ => self.place(usage, &config.socket, unit, held),
         }
     }
 
     /// A socket that the daemon makes itself.
-    fn place(&mut self, what: &str, path: &Path, unit: Option<&Unit>, held: bool) {
+    fn place(&mut self, usage: Usage, path: &Path, unit: Option<&Unit>, held: bool) {
+        let what = match usage {
+            Usage::Metrics => "the socket of metrics",
+            Usage::Clients | Usage::Relay => "the socket",
+        };
         let what = format!("{what} {}", path.display());
         let dir = path.parent().unwrap_or(path);
         let usual = unit.and_then(Unit::runtime_directory);
         if !self.kept_from(&what, dir, unit, usual) {
-            self.listens(listen::look(path, makes(unit)), path, held);
+            let seen = listen::look(path, usage, makes(unit));
+            self.listens(seen, path, usage, held);
         }
     }
 
-    fn listens(&mut self, seen: Result<Seen, listen::ListenError>, path: &Path, held: bool) {
+    fn listens(
+        &mut self,
+        seen: Result<Seen, listen::ListenError>,
+        path: &Path,
+        usage: Usage,
+        held: bool,
+    ) {
         let error = match seen {
-            Ok(Seen::Listened) if !held => listen::ListenError::Taken { path: path.into() },
+            Ok(Seen::Listened) if !held => listen::ListenError::Taken {
+                path: path.into(),
+                usage,
+            },
             Ok(_) => return,
             Err(error) => error,
         };
@@ -293,7 +307,7 @@ impl Findings {
         match &config.metrics.listen {
             None => {}
             Some(MetricsListen::Unix(path)) => {
-                self.place("the socket of metrics", path, unit, held);
+                self.place(Usage::Metrics, path, unit, held);
             }
             Some(MetricsListen::Tcp(_))
                 if unit.is_some_and(|it| it.has_metrics_socket || it.has_own_network()) => {}
