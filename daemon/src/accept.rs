@@ -188,9 +188,7 @@ impl Slots {
         let own = taken.get(&uid).copied().unwrap_or(0);
         let too_busy = |message: String, key: &str| {
             Fault::new(FaultCode::TooBusy, message)
-                .advise(format!(
-                    "try again in a moment; `{key}` below [limits] sets the bound"
-                ))
+                .advise(format!("`{key}` below [limits] sets the bound"))
                 .retry_after(1_000)
         };
         if own >= slots.per_user {
@@ -246,7 +244,11 @@ mod tests {
         });
         let first = Slots::take(&slots, 1).unwrap();
         let _second = Slots::take(&slots, 1).unwrap();
-        assert_eq!(Slots::take(&slots, 1).unwrap_err().code, FaultCode::TooBusy);
+        let fault = Slots::take(&slots, 1).unwrap_err();
+        assert_eq!(fault.code, FaultCode::TooBusy);
+        // When to try again is said by the time alone.
+        assert_eq!(fault.retry_after_ms, Some(1_000));
+        assert!(!fault.advice.unwrap().contains("again"));
         let _other = Slots::take(&slots, 2).unwrap();
         assert!(Slots::take(&slots, 3).is_err(), "three in all");
         drop(first);

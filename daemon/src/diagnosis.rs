@@ -91,7 +91,7 @@ impl Diagnosis {
     pub(crate) async fn page(self: Arc<Self>, page: Page) -> Response {
         let Ok(_turn) = self.turn.try_acquire() else {
             let busy = Fault::new(FaultCode::TooBusy, "another diagnosis is under way");
-            return Response::Fault(busy.advise("try again in a moment").retry_after(5_000));
+            return Response::Fault(busy.retry_after(5_000));
         };
         let mut findings = Vec::new();
         if let Some(caller) = page.caller {

@@ -192,6 +192,8 @@ fn default_advice(error: &ClientError) -> Option<&'static str> {
         FaultCode::StoreUnavailable => {
             "look at the disk and the daemon's log (journalctl -u tokend)"
         }
+        // With a time it is said already.
+        FaultCode::Draining | FaultCode::TooBusy if fault.retry_after_ms.is_some() => return None,
         FaultCode::Draining | FaultCode::TooBusy => "try again in a moment",
         FaultCode::BadRequest | FaultCode::UnsupportedVersion => {
             "install tokenctl and tokend from the same release"
@@ -239,5 +241,18 @@ mod tests {
             "tokenctl: the pace allows no login now\n  wait for it\n  try again in 4 min 10 s"
         );
         assert!(when.starts_with(" (at ") && when.ends_with(")\n"), "{when}");
+    }
+
+    #[test]
+    fn that_it_is_to_be_tried_again_is_said_once() {
+        for code in FaultCode::ALL {
+            for retry_ms in [None, Some(0), Some(1_000)] {
+                let mut fault = Fault::new(code, "it failed");
+                fault.retry_after_ms = retry_ms;
+                let text = Failure::from(ClientError::Fault(fault)).text(Timestamp::UNIX_EPOCH);
+                let said = text.matches("try again").count();
+                assert!(said <= 1 && text.lines().count() > 1, "{text}");
+            }
+        }
     }
 }

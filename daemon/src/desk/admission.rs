@@ -177,7 +177,6 @@ pub(super) fn overtaken() -> Fault {
         FaultCode::TooBusy,
         "the configuration was changed before this had its turn; nothing was done",
     )
-    .advise("ask again")
     .retry_after(1_000)
 }
 
@@ -186,7 +185,7 @@ pub(super) fn nameless() -> Fault {
         FaultCode::TooBusy,
         "the service that knows names of users and groups does not answer",
     )
-    .advise("see to that service, and ask again")
+    .advise("see to that service")
     .retry_after(5_000)
 }
 
@@ -195,6 +194,5 @@ pub(super) fn crowded(uid: u32) -> Fault {
         FaultCode::TooBusy,
         format!("too many processes of user {uid} ask who they are"),
     )
-    .advise("try again in a moment")
     .retry_after(1_000)
 }

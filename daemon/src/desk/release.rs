@@ -253,6 +253,5 @@ fn changed(account: &AccountName) -> Fault {
         FaultCode::TooBusy,
         format!("account {account} was configured anew while this waited"),
     )
-    .advise("ask again")
     .retry_after(0)
 }

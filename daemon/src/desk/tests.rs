@@ -227,3 +227,12 @@ fn tokens_are_compared_whole() {
     assert!(!is_same(&text("abc"), &text("abd")));
     assert!(!is_same(&text("abc"), &text("ab")));
 }
+
+#[test]
+fn that_something_is_to_be_asked_again_is_said_with_when_and_not_twice() {
+    for fault in [crowded(7), nameless(), overtaken()] {
+        assert!(fault.retry_after_ms.is_some(), "{fault:?}");
+        let advice = fault.advice.unwrap_or_default();
+        assert!(!advice.contains("again"), "{advice}");
+    }
+}

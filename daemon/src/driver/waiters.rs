@@ -107,7 +107,6 @@ impl Task {
                     "{waiting} requests already wait for this account, {own} of them of user {uid}: what room is left is for others"
                 ),
             )
-            .advise("ask again later")
             .retry_after(1_000)
         })
     }

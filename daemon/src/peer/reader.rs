@@ -55,23 +55,17 @@ pub(crate) enum Busy {
 impl Busy {
     /// What a client is told.
     pub(crate) fn fault(self, uid: u32, needs: Needs) -> Fault {
-        let (message, advice) = match self {
-            Self::User => (
-                format!(
-                    "too many processes of user {uid} are being looked at: the {needs} of this one has no turn"
-                ),
-                "try again in a moment",
-            ),
-            Self::Files => (
-                format!(
-                    "too many programs lie on file systems that do not answer: the {needs} of this process cannot be looked at"
-                ),
-                "try again in a moment; if it goes on, see to the disks and networks that programs run from",
-            ),
-        };
-        Fault::new(FaultCode::TooBusy, message)
-            .advise(advice)
-            .retry_after(1_000)
+        let too_busy = |message| Fault::new(FaultCode::TooBusy, message).retry_after(1_000);
+        // That it is to be tried again is said with when.
+        match self {
+            Self::User => too_busy(format!(
+                "too many processes of user {uid} are being looked at: the {needs} of this one has no turn"
+            )),
+            Self::Files => too_busy(format!(
+                "too many programs lie on file systems that do not answer: the {needs} of this process cannot be looked at"
+            ))
+            .advise("if it goes on, see to the disks and networks that programs run from"),
+        }
     }
 }
 

@@ -381,3 +381,13 @@ fn a_process_that_is_there_can_be_looked_at() {
     assert_eq!(looked.executable(), std::env::current_exe().ok().as_deref());
     assert!(Reader::look_at(0, Needs::ALL, &Clock::system()).is_err());
 }
+
+#[test]
+fn that_a_look_is_to_be_tried_again_is_said_with_when_and_not_twice() {
+    for busy in [Busy::User, Busy::Files] {
+        let fault = busy.fault(7, Needs::UNITS);
+        assert_eq!(fault.retry_after_ms, Some(1_000));
+        let advice = fault.advice.unwrap_or_default();
+        assert!(!advice.contains("again"), "{advice}");
+    }
+}
