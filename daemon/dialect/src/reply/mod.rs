@@ -124,6 +124,11 @@ impl ReplyPlan {
             (Kind::Refresh, Refresh::Lost(_)) => Spent::RefreshToken,
             (Kind::Refresh, Refresh::Absent | Refresh::Fresh(_)) => Spent::AccessToken,
         };
+        if let (Kind::Login, Refresh::Absent) = (kind, &refresh)
+            && self.is_foreign(&flaw, &reply)
+        {
+            return Reply::Unrecognised(told);
+        }
         match self.renewal(&reply, refresh) {
             Some(renewal) => Reply::Renewed {
                 renewal,
@@ -198,6 +203,16 @@ impl ReplyPlan {
             }
         }
         self.reply(rule.class, told, processed, reply, rule.retry_after)
+    }
+
+    /// Whether a success at login may be somebody else's, or a refusal that nobody knows: it may be tried again soon only where it was the
+    /// provider that answered. What a refresh did to its token nobody can tell, whoever answered.
+    fn is_foreign(&self, flaw: &Flaw, reply: &Parsed<'_>) -> bool {
+        match flaw {
+            Flaw::Absent => verdict::is_foreign(Kind::Login, reply, &self.error_code),
+            Flaw::Broken(_) => verdict::is_page(reply),
+            Flaw::Type(_) => false,
+        }
     }
 
     /// The verdict of a 2xx reply without a token: some servers tell an error so. Only a code of the standards makes it one.

@@ -7,9 +7,11 @@
 //! - an error code of OAuth 2.0 in a 4xx or 2xx reply whose body can be read;
 //! - for a login, a 401 that is no page: it is how a login endpoint says that the credential is wrong.
 //!
-//! Everything else is not a verdict, whatever its status.
+//! Everything else is not a verdict, whatever its status. A success without a token is one of those at login, unless it has the shape of the
+//! provider's own: a form may answer a wrong password so.
 
 use http::header;
+use serde_json::Value;
 
 use super::{
     classify::{Class, NoAnswer, Rule, Silence},
@@ -67,6 +69,11 @@ pub(crate) fn judge(
     match reply.status() {
         408 | 425 | 429 | 503 => (Class::Busy, None),
         300..=399 => (Class::Unrecognised, None),
+        // RFC 6585 section 6: by its meaning never the provider.
+        511 => (
+            Class::Unrecognised,
+            Some("the network on the way wants a login of its own"),
+        ),
         400..=499 => refusal(kind, reply, codes),
         _ => (Class::Misbehaved, None),
     }
@@ -77,14 +84,34 @@ pub(crate) fn by_codes(kind: Kind, reply: &Parsed<'_>, codes: &[Place]) -> Optio
     if is_page(reply) {
         return None;
     }
-    // RFC 6749 section 5.2 says where such a code stands, wherever the dialect finds its own.
+    told_codes(reply, codes).find_map(|code| by_code(kind, &code))
+}
+
+/// The error codes that a reply tells: where the dialect finds its own, and where RFC 6749 section 5.2 has one.
+fn told_codes(reply: &Parsed<'_>, codes: &[Place]) -> impl Iterator<Item = String> {
     let standard = Place::pointer("/error").ok();
-    codes
-        .iter()
-        .chain(&standard)
+    let places = codes.iter().cloned().chain(standard);
+    places
         .filter_map(|place| place.find(reply))
         .filter_map(|value| code(&value))
-        .find_map(|code| by_code(kind, &code))
+}
+
+/// Whether a success without a token may be somebody else's, or a refusal in words that nobody knows: a page, a text, a value that holds
+/// no members, or an error code that no standard has. What is JSON by its own word and cannot be read is the provider's, cut or broken.
+pub(crate) fn is_foreign(kind: Kind, reply: &Parsed<'_>, codes: &[Place]) -> bool {
+    match &reply.json {
+        Some(Value::Object(_)) => {
+            let tells_code = told_codes(reply, codes).next().is_some();
+            tells_code && by_codes(kind, reply, codes).is_none()
+        }
+        Some(_) => true,
+        None => {
+            let media = reply.header(&header::CONTENT_TYPE).unwrap_or_default();
+            let text = reply.text();
+            let begins = text.trim_start_matches('\u{feff}').trim_start();
+            !(begins.starts_with('{') || media.to_ascii_lowercase().contains("json"))
+        }
+    }
 }
 
 fn refusal(kind: Kind, reply: &Parsed<'_>, codes: &[Place]) -> (Class, Option<&'static str>) {

@@ -93,6 +93,60 @@ fn a_gateway_that_speaks_json_or_plain_text_is_no_verdict_either() {
 }
 
 #[test]
+fn a_success_that_is_not_the_providers_is_no_verdict_at_login_and_leaves_a_refresh_in_doubt() {
+    let html = [("content-type", "text/html")];
+    let json = [("content-type", "application/json")];
+    for dialect in all() {
+        for (headers, body, login) in [
+            (
+                &html[..],
+                "<!doctype html><title>Sign in</title>",
+                "unrecognised",
+            ),
+            (&html[..], "wrong password", "unrecognised"),
+            (&[][..], PAGE, "unrecognised"),
+            (&[][..], "", "unrecognised"),
+            (&[][..], "OK\n", "unrecognised"),
+            (&json[..], "\"wrong password\"", "unrecognised"),
+            (&json[..], "[]", "unrecognised"),
+            (&json[..], "null", "unrecognised"),
+            (&json[..], r#"{"error":"wrong_password"}"#, "unrecognised"),
+            (&json[..], PAGE, "misbehaved"),
+            (&json[..], "{}", "misbehaved"),
+            (&json[..], "\u{1}\u{2}", "misbehaved"),
+            (&[][..], "{\"access_token\":\"ey", "misbehaved"),
+        ] {
+            for status in [200, 201, 204, 226] {
+                let [at_login, at_refresh] = &answers(&dialect, status, headers, body)[..] else {
+                    panic!("two requests");
+                };
+                let name = dialect.name();
+                assert_eq!(at_login.word(), login, "{name} {status} {body}");
+                assert!(
+                    may_have_been_processed(at_refresh),
+                    "{name} {status} {body}"
+                );
+            }
+        }
+        for reply in answers(&dialect, 511, &html, PAGE) {
+            assert_eq!(reply.word(), "unrecognised", "{}", dialect.name());
+        }
+    }
+    // Where the whole body is the token, a page is none.
+    let whole = dialect(&format!("{PLAIN}[reply]\naccess_token = \"\"\n"));
+    assert_eq!(answers(&whole, 200, &html, PAGE)[0].word(), "unrecognised");
+    // A rule knows better.
+    let knows = dialect(&format!(
+        "{PLAIN}[[login.rules]]\nstatus = 200\ntext = \"sign in\"\nclass = \"credential-rejected\"\n"
+    ));
+    let page = "<!doctype html><title>Sign in</title>";
+    assert_eq!(
+        answers(&knows, 200, &html, page)[0].word(),
+        "credential-rejected"
+    );
+}
+
+#[test]
 fn a_rate_limit_told_as_a_refusal_is_busy() {
     for dialect in all() {
         for (status, headers, body) in [
