@@ -11,14 +11,15 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{
     DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _,
 };
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use interprocess::local_socket::traits::Listener as _;
 use interprocess::local_socket::{GenericFilePath, Listener, ListenerOptions, ToFsName as _};
 use interprocess::os::unix::local_socket::ListenerOptionsExt as _;
 use listenfd::ListenFd;
-use rustix::fs::{Access, AtFlags, CWD};
+use rustix::fs::{Access, AtFlags, CWD, FlockOperation, Mode, OFlags, flock, fstat};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 
 /// A socket that listens, before the runtime has it.
 #[derive(Debug)]
@@ -282,12 +283,18 @@ pub(crate) fn bind(path: &Path, mode: u32, usage: Usage) -> Result<Bound, Listen
             why,
         })?;
     }
+    found_at(path, usage)?;
+    let lock = Alone::at(path).map_err(|error| failed("listen on the socket", error))?;
+    let _alone = lock.ok_or_else(|| ListenError::Taken {
+        path: path.to_path_buf(),
+        usage,
+    })?;
     clear(path, usage)?;
     let name = path
         .to_fs_name::<GenericFilePath>()
         .map_err(|error| failed("name the socket", error))?;
     // The kernel subtracts the umask from the mode the socket was given before bind, so for this moment there is none.
-    let before = rustix::process::umask(rustix::fs::Mode::empty());
+    let before = rustix::process::umask(Mode::empty());
     let made = ListenerOptions::new().name(name).mode(mode).create_sync();
     rustix::process::umask(before);
     let mut listener = made.map_err(|error| failed("listen on the socket", error))?;
@@ -312,10 +319,12 @@ impl fmt::Display for Origin {
 }
 
 impl Origin {
-    /// Removes the socket's name, if it was made here and still is this socket's.
+    /// Removes the socket's name, if it was made here and still is this socket's. Where another begins to listen at this moment it is left
+    /// to them.
     pub(crate) fn clean_up(&self) {
         if let Self::Made { path, file } = self
             && file.is_some()
+            && let Ok(Some(_alone)) = Alone::at(path)
             && *file == file_at(path)
             && let Err(error) = std::fs::remove_file(path)
             && error.kind() != io::ErrorKind::NotFound
@@ -361,8 +370,7 @@ fn found_at(path: &Path, usage: Usage) -> Result<Option<Metadata>, ListenError> 
     }
 }
 
-/// Makes room for a new socket where a dead daemon left its own. The state directory's lock is held by now, so nobody else is
-/// about to listen with the same store.
+/// Makes room for a new socket where a dead daemon left its own. Call while nobody else does, see [`Alone`].
 fn clear(path: &Path, usage: Usage) -> Result<(), ListenError> {
     let failed = |what, why| ListenError::Io {
         path: path.to_path_buf(),
@@ -373,22 +381,76 @@ fn clear(path: &Path, usage: Usage) -> Result<(), ListenError> {
     if found_at(path, usage)?.is_none() {
         return Ok(());
     }
-    match UnixStream::connect(path) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            std::fs::remove_file(path)
-                .map_err(|error| failed("remove the socket a dead daemon left", error))
-        }
+    match is_alive(path) {
+        Ok(false) => std::fs::remove_file(path)
+            .map_err(|error| failed("remove the socket a dead daemon left", error)),
         Err(error) => Err(failed("see whether somebody listens on the socket", error)),
-        Ok(_) => Err(ListenError::Taken {
+        Ok(true) => Err(ListenError::Taken {
             path: path.to_path_buf(),
             usage,
         }),
     }
 }
 
+/// Whether somebody listens on the socket at `path`, also one that is stopped and whose queue of connections is full: waiting for that one
+/// might never end.
+fn is_alive(path: &Path) -> io::Result<bool> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    match connect(&socket, &SocketAddrUnix::new(path)?) {
+        Ok(()) | Err(Errno::AGAIN) => Ok(true),
+        Err(Errno::CONNREFUSED) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whoever has this is alone in making or removing a socket at a path: of two that begin to listen there at once, one would remove what
+/// the other has just made, and leave it listening without a name. A locked file beside the socket, which is gone afterwards.
+#[derive(Debug)]
+struct Alone {
+    file: OwnedFd,
+    path: PathBuf,
+}
+
+/// How often a lock is tried whose file somebody removes at that moment.
+const TRIES: usize = 16;
+
+impl Alone {
+    /// At this path; `None` while somebody else is.
+    fn at(socket: &Path) -> io::Result<Option<Self>> {
+        let mut path = socket.as_os_str().to_owned();
+        path.push(".lock");
+        let path = PathBuf::from(path);
+        let flags = OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        for _ in 0..TRIES {
+            let file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR)?;
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => {}
+                Err(Errno::WOULDBLOCK) => return Ok(None),
+                Err(error) => return Err(error.into()),
+            }
+            // Whoever was alone before may have removed the file meanwhile, and then it keeps nobody out.
+            let found = fstat(&file)?;
+            if file_at(&path) == Some((found.st_dev, found.st_ino)) {
+                return Ok(Some(Self { file, path }));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Drop for Alone {
+    fn drop(&mut self) {
+        // What is left locks nothing. The lock itself ends with the descriptor.
+        let _left = std::fs::remove_file(&self.path);
+        let _ended = flock(&self.file, FlockOperation::Unlock);
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::os::unix::net::UnixListener;
+    use std::os::unix::net::{UnixListener, UnixStream};
+    use std::sync::Barrier;
 
     use super::*;
 
@@ -465,6 +527,77 @@ mod tests {
         assert!(matches!(bind(&path, 0o600), Err(ListenError::Taken { .. })));
         drop(bound);
         assert!(bind(&path, 0o600).is_ok());
+    }
+
+    #[test]
+    fn of_those_who_begin_to_listen_at_once_one_does_and_can_be_reached() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        for _ in 0..100 {
+            drop(UnixListener::bind(&path).unwrap());
+            let begin = Barrier::new(4);
+            let all: Vec<_> = std::thread::scope(|scope| {
+                let starting = [(); 4].map(|()| {
+                    scope.spawn(|| {
+                        begin.wait();
+                        bind(&path, 0o600)
+                    })
+                });
+                starting.map(|one| one.join().unwrap()).into()
+            });
+            let (bound, refused): (Vec<_>, Vec<_>) = all.into_iter().partition(Result::is_ok);
+            let [Ok(bound)] = &bound[..] else {
+                panic!("{bound:?} {refused:?}")
+            };
+            for error in refused {
+                assert!(matches!(error, Err(ListenError::Taken { .. })), "{error:?}");
+            }
+            UnixStream::connect(&path).unwrap();
+            bound.origin.clean_up();
+            let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().collect();
+            assert!(left.is_empty(), "{left:?}");
+        }
+    }
+
+    #[test]
+    fn whoever_is_about_to_listen_keeps_others_out_until_then_and_no_longer() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        drop(UnixListener::bind(&path).unwrap());
+        let alone = Alone::at(&path).unwrap().unwrap();
+        assert!(matches!(bind(&path, 0o600), Err(ListenError::Taken { .. })));
+        drop(alone);
+        // One that died in the middle has left the file, and no lock.
+        std::fs::write(dir.path().join("s.lock"), "").unwrap();
+        let bound = bind(&path, 0o600).unwrap();
+        let alone = Alone::at(&path).unwrap();
+        bound.origin.clean_up();
+        assert!(path.exists(), "whoever begins to listen sees to it");
+        drop(alone);
+        bound.origin.clean_up();
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn one_that_is_stopped_and_has_no_room_for_connections_is_alive() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let unix = || socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).unwrap();
+        let (stopped, address) = (unix(), SocketAddrUnix::new(&path).unwrap());
+        rustix::net::bind(&stopped, &address).unwrap();
+        rustix::net::listen(&stopped, 0).unwrap();
+        let mut waiting = Vec::new();
+        loop {
+            let next = unix();
+            match connect(&next, &address) {
+                Ok(()) => waiting.push(next),
+                Err(error) => break assert_eq!(error, Errno::AGAIN),
+            }
+        }
+        assert!(matches!(bind(&path, 0o600), Err(ListenError::Taken { .. })));
+        drop((stopped, waiting));
+        bind(&path, 0o600).unwrap();
     }
 
     #[test]
