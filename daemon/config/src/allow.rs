@@ -157,7 +157,11 @@ fn named(
     answer.id().or_else(|| {
         if NameKind::allows(&name) {
             let answered = answer == Answer::Nobody;
-            mistakes.unresolved(kind, &name, answered, || who.position());
+            let position = |exactly| match exactly {
+                true => who.position(),
+                false => who.file(),
+            };
+            mistakes.unresolved().note(kind, &name, answered, position);
             return Some(NOT_KNOWN);
         }
         let kind = kind.as_str();

@@ -15,7 +15,7 @@ use miette::{
 use tokend_dialect::DialectError;
 
 use super::excerpt::Excerpt;
-use super::unresolved::{NameKind, Unresolved};
+use super::unresolved::{All, Unresolved};
 
 /// How many mistakes are kept; of the rest only the number is told.
 const MOST: usize = 50;
@@ -220,36 +220,18 @@ pub(super) struct Mistakes {
     dialects: Vec<DialectError>,
     more: usize,
     /// Names that stand for nobody yet, which are no mistakes.
-    unresolved: Vec<Unresolved>,
+    unresolved: All,
 }
 
 impl Mistakes {
-    /// Notes a name that nobody has, where it stands first.
-    pub(super) fn unresolved(
-        &mut self,
-        kind: NameKind,
-        name: &str,
-        answered: bool,
-        position: impl FnOnce() -> String,
-    ) {
-        // Whether any was not answered decides about a reload, so it is not among those that are left out.
-        if self.unresolved.len() == MOST && !answered {
-            self.unresolved.pop();
-        }
-        let known = |it: &Unresolved| it.kind == kind && *it.name == *name;
-        if self.unresolved.len() < MOST && !self.unresolved.iter().any(known) {
-            self.unresolved.push(Unresolved {
-                kind,
-                name: name.into(),
-                answered,
-                position: position().into(),
-            });
-        }
+    /// Names that stand for nobody yet.
+    pub(super) fn unresolved(&mut self) -> &mut All {
+        &mut self.unresolved
     }
 
     /// The names that nobody has.
     pub(super) fn take_unresolved(&mut self) -> Vec<Unresolved> {
-        std::mem::take(&mut self.unresolved)
+        std::mem::take(&mut self.unresolved).into_list()
     }
 
     /// Notes a mistake at a place.

@@ -1,14 +1,19 @@
 //! Names of users and groups that nobody has yet.
 //!
 //! A rule with such a name matches nobody, and everything else works: when a machine starts, the service that knows the name may not answer
-//! yet. Owns what is said of it, and whether it is known by now.
+//! yet. Owns what is said of it, and whether it is known by now. All of them are kept, since whether one is new decides about a reload; how
+//! many there can be is bounded by the files they stand in.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use tokend_policy::Directory;
 
+/// How many are told one by one; of the rest only the number is. So many have a line and a column too, which take time to count.
+const MOST_TOLD: usize = 50;
+
 /// What a name is one of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum NameKind {
     /// A user.
     User,
@@ -32,9 +37,15 @@ impl Unresolved {
         !self.answered
     }
 
-    /// Whether the other is about the same name, wherever it stands.
-    pub fn is_about_the_same(&self, other: &Self) -> bool {
-        self.kind == other.kind && self.name == other.name
+    /// What tells it from others: not where it stands.
+    pub fn key(&self) -> (NameKind, Box<str>) {
+        (self.kind, self.name.clone())
+    }
+
+    /// Those of `all` that are told one by one, and how many there are beyond them.
+    pub fn told(all: &[Self]) -> (&[Self], usize) {
+        all.split_at_checked(MOST_TOLD)
+            .map_or((all, 0), |(told, rest)| (told, rest.len()))
     }
 
     /// Whether somebody has it by now. May wait, for seconds, for a service that knows names.
@@ -43,6 +54,38 @@ impl Unresolved {
             NameKind::User => directory.user(&self.name).is_some(),
             NameKind::Group => directory.group(&self.name).is_some(),
         }
+    }
+}
+
+/// Those of one configuration, each once.
+#[derive(Debug, Default)]
+pub(super) struct All {
+    list: Vec<Unresolved>,
+    keys: HashSet<(NameKind, Box<str>)>,
+}
+
+impl All {
+    /// Notes a name where it stands first. `position` is asked for line and column, or for the file alone.
+    pub(super) fn note(
+        &mut self,
+        kind: NameKind,
+        name: &str,
+        answered: bool,
+        position: impl FnOnce(bool) -> String,
+    ) {
+        if self.keys.insert((kind, name.into())) {
+            let exactly = self.list.len() < MOST_TOLD;
+            self.list.push(Unresolved {
+                kind,
+                name: name.into(),
+                answered,
+                position: position(exactly).into(),
+            });
+        }
+    }
+
+    pub(super) fn into_list(self) -> Vec<Unresolved> {
+        self.list
     }
 }
 

@@ -44,6 +44,11 @@ impl<'p> Value<'p> {
         self.piece.file.position(&self.place())
     }
 
+    /// The file it stands in.
+    pub(super) fn file(&self) -> String {
+        self.piece.file.path.display().to_string()
+    }
+
     /// Keeps it out of reports.
     pub(super) fn hidden(self) -> Self {
         Self {

@@ -11,7 +11,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tokend_config::report::{self, Medium};
-use tokend_config::{Account, Config, Environment, Fingerprint, Pacing, Proxy, nearest};
+use tokend_config::{
+    Account, Config, Environment, Fingerprint, Pacing, Proxy, Unresolved, nearest,
+};
 use tokend_dialect::Kind;
 use tokend_engine::RefreshPolicy;
 
@@ -190,9 +192,13 @@ impl Findings {
 
     /// A name that nobody has may be known later, when a directory service is up; or it is misspelt.
     fn names(&mut self, config: &Config, strict: bool) {
-        let told = config.unresolved.iter().map(|name| {
+        let (told, more) = Unresolved::told(&config.unresolved);
+        let told = told.iter().map(|name| {
             format!("{name}; if it is misspelt, correct it, and if its directory service is not up yet, do nothing")
         });
+        let more = (more > 0)
+            .then(|| format!("{more} more names of rules are not known on this machine now"));
+        let told = told.chain(more);
         match strict {
             true => self.errors.extend(told),
             false => self.warnings.extend(told),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::fs::{StatVfsMountFlags, statvfs};
-use tokend_config::Config;
+use tokend_config::{Config, Unresolved};
 use tokend_proto::{Finding, Severity, Topic};
 use tokend_store::Store;
 
@@ -65,15 +65,20 @@ pub(super) async fn look(reloader: &Arc<Reloader>, epoch: Arc<Epoch>) -> Vec<Fin
 /// The rules in force that match nobody, since nobody has a name of theirs.
 fn unresolved(reloader: &Reloader) -> Vec<Finding> {
     let names = reloader.unresolved.load();
-    let told = names.iter().map(|name| {
+    let (told, more) = Unresolved::told(&names);
+    let warn = |told| {
         found(
             Severity::Warning,
             Topic::Configuration,
-            format!("{name}; {}", reloader.waiting.when(name)),
+            told,
             "create it, correct the name, or see to the service that knows it",
         )
-    });
-    told.collect()
+    };
+    let told = told
+        .iter()
+        .map(|name| warn(format!("{name}; {}", reloader.waiting.when(name))));
+    let more = (more > 0).then(|| warn(format!("{more} more names of rules are not known")));
+    told.chain(more).collect()
 }
 
 /// Whether the accounts are those that are served. What is not about accounts shows in the files' stamps.

@@ -3,10 +3,11 @@
 //! Owns telling them, and trying again: a directory service that was not up when the machine started must not need a person. Must never
 //! put anything in force that is on disk by an edit nobody asked to load.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokend_config::Unresolved;
+use tokend_config::{NameKind, Unresolved};
 use tokend_policy::Directory;
 
 use super::Reloader;
@@ -24,7 +25,7 @@ pub(crate) struct Waiting(Mutex<Times>);
 
 #[derive(Debug, Default)]
 struct Times {
-    since: Vec<(Unresolved, i64)>,
+    since: HashMap<(NameKind, Box<str>), i64>,
     next: Option<i64>,
 }
 
@@ -33,11 +34,9 @@ impl Waiting {
     pub(crate) fn note(&self, unresolved: &[Unresolved], now_ms: i64) {
         let mut times = self.times();
         let since = |name: &Unresolved| {
-            let known = times
-                .since
-                .iter()
-                .find(|(it, _)| it.is_about_the_same(name));
-            (name.clone(), known.map_or(now_ms, |(_, since)| *since))
+            let key = name.key();
+            let since = times.since.get(&key).copied().unwrap_or(now_ms);
+            (key, since)
         };
         times.since = unresolved.iter().map(since).collect();
     }
@@ -49,11 +48,7 @@ impl Waiting {
     /// Since when nobody has it, and when it is tried again.
     pub(crate) fn when(&self, name: &Unresolved) -> String {
         let times = self.times();
-        let known = times
-            .since
-            .iter()
-            .find(|(it, _)| it.is_about_the_same(name));
-        let since = known.and_then(|(_, since)| time(*since));
+        let since = times.since.get(&name.key()).copied().and_then(time);
         let next = times.next.and_then(time);
         match (since, next) {
             (Some(since), Some(next)) => format!("so since {since}, tried again at {next}"),
@@ -74,8 +69,12 @@ fn time(wall_ms: i64) -> Option<String> {
 
 /// Says which rules match nobody.
 pub(crate) fn tell(unresolved: &[Unresolved]) {
-    for name in unresolved {
+    let (told, more) = Unresolved::told(unresolved);
+    for name in told {
         tracing::warn!("a rule matches nobody yet: {name}");
+    }
+    if more > 0 {
+        tracing::warn!("rules match nobody yet: {more} more names are not known");
     }
 }
 
@@ -85,8 +84,9 @@ pub(crate) fn tell(unresolved: &[Unresolved]) {
 /// # Errors
 /// The first of them.
 pub(super) fn must_be_answered(now: &[Unresolved], in_force: &[Unresolved]) -> Result<(), String> {
-    let known = |name: &Unresolved| in_force.iter().any(|it| it.is_about_the_same(name));
-    let lost = now.iter().find(|name| name.is_unanswered() && !known(name));
+    let known: HashSet<_> = in_force.iter().map(Unresolved::key).collect();
+    let mut unanswered = now.iter().filter(|name| name.is_unanswered());
+    let lost = unanswered.find(|name| !known.contains(&name.key()));
     lost.map_or(Ok(()), |name| Err(name.to_string()))
 }
 
@@ -177,6 +177,41 @@ mod tests {
             waiting.when(&one[0]),
             "so since 1970-01-01T00:01:40Z, tried again at 1970-01-01T00:02:00Z"
         );
+    }
+
+    #[test]
+    fn a_new_name_that_nobody_answers_for_is_found_among_any_number_of_others() {
+        let unresolved = |names: &[String]| {
+            let rules: Vec<_> = names
+                .iter()
+                .map(|name| format!("{{ user = \"{name}\" }}"))
+                .collect();
+            let text = format!("admin = [{}]\n", rules.join(", "));
+            let read = Config::load_from(
+                &Files::fixed([("/t.toml".into(), text.into())]),
+                Directory::silent(),
+                "/t.toml".as_ref(),
+                &Overrides::default(),
+                &Environment::default(),
+            );
+            read.expect("no mistake").unresolved
+        };
+        let old: Vec<_> = (0..120).map(|number| format!("old-{number}")).collect();
+        let in_force = unresolved(&old);
+        assert_eq!(in_force.len(), old.len());
+        assert_eq!(must_be_answered(&in_force, &in_force), Ok(()));
+        let turned: Vec<_> = old.iter().rev().cloned().collect();
+        let turned = unresolved(&turned);
+        assert_eq!(must_be_answered(&turned, &in_force), Ok(()), "none is new");
+        for place in [0, 49, 50, 51, 119, 120] {
+            let mut names = old.clone();
+            names.insert(place, "new".to_owned());
+            // One that was there before, once more behind it.
+            names.push("old-0".to_owned());
+            let told = must_be_answered(&unresolved(&names), &in_force).unwrap_err();
+            assert!(told.contains("who the user `new` is"), "{place}: {told}");
+            assert!(told.starts_with("/t.toml:"), "{place}: {told}");
+        }
     }
 
     #[test]
