@@ -43,7 +43,8 @@ tokend.key.next: the next start, or the same command again, finds out which of t
 state directory:
   sudo tokend key rotate
 
-A key that is a systemd credential is replaced by a file you make, and encrypt afterwards:
+A key that is a systemd credential is replaced by a file you make, and encrypt afterwards. Both files may be root's:
+  sudo tokend key new NEW
   sudo tokend key rotate --old-key OLD --new-key NEW
 
 Backups made before need the old key. Destroy it when they are gone: it still opens what deleted parts of the file may hold.";

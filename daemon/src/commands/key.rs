@@ -2,6 +2,7 @@
 //!
 //! Owns what is said about it. The order of the steps is the store's. Must never print a key, nor run beside a daemon.
 
+use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -12,7 +13,7 @@ use tokend_store::{
 };
 
 use super::finish;
-use super::whose::{Asked, Whose, become_owner};
+use super::whose::{Asked, Whose, become_owner, owner_to_be};
 use crate::app::{KEY_FILE, is_mistake};
 use crate::cli::{Exit, KeyCommand, RotateArgs};
 
@@ -59,6 +60,11 @@ fn rotate(
             }
         }
     };
+    // Those that root made for a credential only root can read.
+    let keys = match Keys::named(&state_dir, args) {
+        Ok(keys) => keys,
+        Err(error) => return finish(refused(&error, err)),
+    };
     // Files that root made there would keep the daemon from starting.
     if let Err(error) = become_owner(&state_dir) {
         let shown = state_dir.display();
@@ -68,25 +74,53 @@ fn rotate(
         );
         return finish(said.map(|()| Exit::NotNow));
     }
-    finish(match replace(&state_dir, args) {
+    finish(match replace(&state_dir, &keys) {
         Ok(done) => told(done, &state_dir, args, out),
         Err(error) => refused(&error, err),
     })
 }
 
-fn replace(state_dir: &Path, args: &RotateArgs) -> anyhow::Result<Rotated> {
+/// The keys that the command line names.
+struct Keys {
+    old: Option<SealingKey>,
+    new: Option<SealingKey>,
+}
+
+impl Keys {
+    /// Reads them as who runs the command; they may be the owner's too, as whom root goes on.
+    fn named(state_dir: &Path, args: &RotateArgs) -> anyhow::Result<Self> {
+        let owner = owner_to_be(state_dir);
+        let load = |path: &Path| load(path, owner);
+        // A rotation that was interrupted is settled before it counts which key the store's own file holds.
+        let kept = fs::canonicalize(state_dir.join(KEY_FILE)).ok();
+        let old = args.old_key.as_deref();
+        let old = old.filter(|path| kept.is_none() || fs::canonicalize(path).ok() != kept);
+        Ok(Self {
+            old: old.map(load).transpose()?,
+            new: args.new_key.as_deref().map(load).transpose()?,
+        })
+    }
+}
+
+fn replace(state_dir: &Path, keys: &Keys) -> anyhow::Result<Rotated> {
     let state = StateDir::acquire(state_dir)?;
     let kept = state_dir.join(KEY_FILE);
-    let Some(new) = &args.new_key else {
+    let Some(new) = &keys.new else {
         return Ok(rotate_key_file(&state, &kept)?);
     };
     tokend_store::settle(&state, &kept)?;
-    let old = load(args.old_key.as_deref().unwrap_or(&kept))?;
-    Ok(rotate_to(&state, &old, &load(new)?)?)
+    match &keys.old {
+        Some(old) => Ok(rotate_to(&state, old, new)?),
+        None => Ok(rotate_to(&state, &load(&kept, None)?, new)?),
+    }
 }
 
-fn load(path: &Path) -> anyhow::Result<SealingKey> {
-    SealingKey::from_file(path)?.ok_or_else(|| {
+fn load(path: &Path, owner: Option<u32>) -> anyhow::Result<SealingKey> {
+    let found = match owner {
+        Some(owner) => SealingKey::from_file_also_of(owner, path)?,
+        None => SealingKey::from_file(path)?,
+    };
+    found.ok_or_else(|| {
         KeyError::NoSuchFile {
             path: path.to_owned(),
         }

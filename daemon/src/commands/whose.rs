@@ -246,11 +246,16 @@ impl Whose {
 /// # Errors
 /// When the system refuses.
 pub(crate) fn become_owner(dir: &Path) -> io::Result<()> {
-    let owner = fs::metadata(dir).map_or(0, |found| found.uid());
-    match owner != 0 && rustix::process::geteuid().is_root() {
-        true => act_as(owner, &groups(owner, None)),
-        false => Ok(()),
+    match owner_to_be(dir) {
+        Some(owner) => act_as(owner, &groups(owner, None)),
+        None => Ok(()),
     }
+}
+
+/// The user whom [`become_owner`] goes on as, where that is another.
+pub(crate) fn owner_to_be(dir: &Path) -> Option<u32> {
+    let owner = fs::metadata(dir).map_or(0, |found| found.uid());
+    (owner != 0 && rustix::process::geteuid().is_root()).then_some(owner)
 }
 
 fn act_as(uid: u32, groups: &[u32]) -> io::Result<()> {

@@ -39,6 +39,14 @@ impl SealingKey {
         load(path)
     }
 
+    /// Reads a key file that may also belong to `owner`: for root, who acts as that user afterwards.
+    ///
+    /// # Errors
+    /// As [`SealingKey::from_file`].
+    pub fn from_file_also_of(owner: u32, path: &Path) -> Result<Option<Self>, KeyError> {
+        load_of(Some(owner), path)
+    }
+
     /// Reads the key file, or makes it when there is neither a key nor anything sealed with one in the state directory.
     ///
     /// # Errors
@@ -116,10 +124,16 @@ fn is_half_made(file: &str, name: &str) -> bool {
 const SUFFIX_DIGITS: usize = 16;
 
 fn load(path: &Path) -> Result<Option<SealingKey>, KeyError> {
+    load_of(None, path)
+}
+
+/// Reads a key that is ours, or of that other user.
+fn load_of(other: Option<u32>, path: &Path) -> Result<Option<SealingKey>, KeyError> {
     let Some((file, metadata)) = open(path)? else {
         return Ok(None);
     };
     let us = rustix::process::geteuid().as_raw();
+    let us = other.filter(|uid| *uid == metadata.uid()).unwrap_or(us);
     check_access(path, metadata.uid(), metadata.mode(), us)?;
     read(file, path).map(Some)
 }

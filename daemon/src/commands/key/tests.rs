@@ -103,3 +103,65 @@ fn a_running_daemon_and_an_empty_directory_are_told() {
     assert_eq!(exit, Exit::Config);
     assert_eq!(err, "tokend: DIR/none: there is no such file\n");
 }
+
+/// A user nobody has on any machine of ours, and another.
+const THEM: u32 = 40_123;
+const OTHER: u32 = 40_124;
+
+#[test]
+fn root_seals_a_users_store_with_keys_that_only_root_can_read() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let place = Place::new().started();
+    let give = |path: &Path, uid| std::os::unix::fs::chown(path, Some(uid), Some(uid)).unwrap();
+    let inside = fs::read_dir(place.0.path()).unwrap();
+    for path in inside.map(|entry| entry.unwrap().path()) {
+        give(&path, THEM);
+    }
+    give(place.0.path(), THEM);
+    // As `sudo tokend key new` leaves them in a directory of root's, with the steps of the help.
+    let roots = tempfile::tempdir().unwrap();
+    fs::set_permissions(roots.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    let made = |name: &str| {
+        let file = roots.path().join(name);
+        let (exit, ..) = place.run(&KeyCommand::New { file: file.clone() });
+        assert_eq!(exit, Exit::Success);
+        file
+    };
+    let rotate = |old: Option<&Path>, new: &Path| {
+        // Only this thread gives its privileges up.
+        std::thread::scope(|scope| {
+            let rotate = || {
+                place.rotate(|args| {
+                    args.old_key = old.map(Path::to_path_buf);
+                    args.new_key = Some(new.to_path_buf());
+                })
+            };
+            scope.spawn(rotate).join().unwrap()
+        })
+    };
+    let (first, second, third) = (made("1"), made("2"), made("3"));
+    give(&third, THEM);
+    let kept = place.0.path().join(KEY_FILE);
+    for (old, new) in [
+        (Some(&*kept), &first),
+        (Some(&*first), &second),
+        (Some(&*second), &third),
+    ] {
+        let (exit, out, err) = rotate(old, new);
+        assert_eq!((exit, err.as_str()), (Exit::Success, ""));
+        assert!(out.starts_with("0 records are sealed"), "{out}");
+    }
+    // Nothing of root's is left where the daemon could not read it.
+    for entry in fs::read_dir(place.0.path()).unwrap() {
+        use std::os::unix::fs::MetadataExt as _;
+        assert_eq!(entry.unwrap().metadata().unwrap().uid(), THEM);
+    }
+    // A stranger may have made theirs up, or know it.
+    let strangers = made("4");
+    give(&strangers, OTHER);
+    let (exit, _, err) = rotate(Some(&third), &strangers);
+    assert_eq!(exit, Exit::Config);
+    assert!(err.contains("belongs to user 40124"), "{err}");
+}
