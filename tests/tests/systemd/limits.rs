@@ -145,6 +145,39 @@ fn a_credential_that_cannot_be_handed_over_is_told_with_the_way_out_and_not_trie
 }
 
 #[test]
+fn a_wrong_environment_is_told_with_the_way_out_and_not_tried_for_ever() {
+    let Some(stage) = Stage::configured() else {
+        return;
+    };
+    // The port is missing.
+    stage.drop_in("Environment=TOKEND_EGRESS=127.0.0.1");
+    stage.systemctl(&["enable", "--now", "tokend.socket"]);
+    let said = stage.get_soon();
+    assert!(matches!(said.code, Some(69 | 75)), "{said:?}");
+    stage.wait("the socket to give up", || {
+        stage.of("tokend.socket", "ActiveState") == "failed"
+    });
+    assert_eq!(stage.property("ExecMainStatus"), "64");
+    assert_eq!(stage.property("NRestarts"), "0");
+    // From then on at once.
+    let said = stage.get_soon();
+    assert_eq!(said.code, Some(69), "{said:?}");
+    let doctor = stage.run(&["tokenctl", "doctor"]);
+    assert_eq!(doctor.code, Some(69), "{doctor:?}");
+    assert!(doctor.out.contains("Environment="), "{doctor:?}");
+    let check = stage.run(&["tokend", "check"]);
+    assert_eq!(check.code, Some(78), "{check:?}");
+    assert!(check.err.contains("TOKEND_EGRESS"), "{check:?}");
+
+    let way_out = stage.way_out("unit");
+    stage.drop_in("Environment=TOKEND_EGRESS=127.0.0.1:3128");
+    stage.machine.shell(&way_out).unwrap();
+    let token = stage.get();
+    assert_eq!(stage.sim.newest_access(IT), Some(token));
+    stage.behaved();
+}
+
+#[test]
 fn a_client_keeps_its_limit_while_the_daemon_does_not_come_up_or_says_nothing() {
     let Some(stage) = Stage::started() else {
         return;

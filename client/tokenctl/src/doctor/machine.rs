@@ -162,6 +162,10 @@ impl Units {
         let mend = match (&self.mistake, self.service.status.as_str()) {
             (None, "78") => format!("`{check}` shows what is wrong; correct it"),
             (Some(_), "78") => format!("correct it (`{check}` shows all that is wrong)"),
+            (_, "64") => format!(
+                "correct its command line or environment (`systemctl{option} cat tokend.service` shows ExecStart= and Environment=, \
+                 `{sudo}systemctl{option} edit tokend.service` changes them, `{sudo}journalctl{option} -u tokend` says what is wrong)"
+            ),
             // systemd's own number: the daemon was not even started.
             (_, "243") => format!(
                 "mend its credentials (`systemctl{option} cat tokend.service` has a line LoadCredential= or LoadCredentialEncrypted= \
@@ -415,6 +419,10 @@ mod tests {
             way_out.starts_with("see why with `sudo journalctl -u tokend`"),
             "{way_out}"
         );
+        let mistyped = "LoadState=loaded\nActiveState=failed\nResult=exit-code\nExecMainStatus=64";
+        let way_out = units(mistyped, failed).way_out().unwrap();
+        assert!(way_out.contains("Environment="), "{way_out}");
+        assert!(way_out.ends_with(again), "{way_out}");
         let uncredited =
             "LoadState=loaded\nActiveState=failed\nResult=exit-code\nExecMainStatus=243";
         let way_out = units(uncredited, failed).way_out().unwrap();
