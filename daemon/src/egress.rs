@@ -43,7 +43,7 @@ use crate::logging::Logging;
 use crate::signals::Incoming;
 use crate::systemd::Manager;
 
-pub(crate) use self::door::{ENDED, FAILURE, REACH, STATUS, TARGET};
+pub(crate) use self::door::{ENDED, FAILURE, ORDERLY, REACH, STATUS, TARGET};
 pub(crate) use self::failure::Kind;
 pub(crate) use self::listening::At;
 pub(crate) use self::way::{PATIENCE, PROXY, TIMEOUT};

@@ -30,6 +30,9 @@ pub(crate) const FAILURE: &str = "/failure";
 /// Asks whether it was the target that ended tunnels to it a moment ago.
 pub(crate) const ENDED: &str = "/ended";
 
+/// What is answered to that where the target said that it sends no more. Other words of success are of one that broke it off.
+pub(crate) const ORDERLY: &str = "the target ended it";
+
 /// Where a tunnel is put that has been promised.
 pub(super) type Promised = Arc<Mutex<Option<Tunnel>>>;
 
@@ -135,7 +138,8 @@ impl Door {
             Wanted::Ended => {
                 patience.ended();
                 return match self.memory.end_of(&way.named(&target)) {
-                    Some(End::Target) => say(StatusCode::OK, "the target ended it"),
+                    Some(End::Target) => say(StatusCode::OK, ORDERLY),
+                    Some(End::Broken) => say(StatusCode::OK, "the target broke it off"),
                     Some(End::Relay) => say(StatusCode::NOT_FOUND, "the relay ended it"),
                     None => say(StatusCode::NOT_FOUND, "nothing ended there of late"),
                 };

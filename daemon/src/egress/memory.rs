@@ -24,10 +24,13 @@ pub(super) struct Memory {
     ends: Lately<End>,
 }
 
-/// Who ended a tunnel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Who ended a tunnel. What says less of the target comes later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum End {
+    /// It said that it sends no more.
     Target,
+    /// The target, in the middle.
+    Broken,
     /// The relay, or the network between.
     Relay,
 }
@@ -57,10 +60,10 @@ impl Memory {
         self.failures.of(self.clock.boot_ms(), target)
     }
 
-    /// A tunnel to a target ended. Nobody knows whose it was that is asked about, so one that the relay ended counts before others.
+    /// A tunnel to a target ended. Nobody knows whose it was that is asked about, so what says the least of the target counts before others.
     pub(super) fn ended(&self, target: &str, end: End) {
         let now = self.clock.boot_ms();
-        if end == End::Relay || self.ends.of(now, target) != Some(End::Relay) {
+        if self.ends.of(now, target) <= Some(end) {
             self.ends.keep(now, target, end);
         }
     }
@@ -154,7 +157,12 @@ mod tests {
             (memory.end_of("a:1"), memory.end_of("a:2")),
             (Some(End::Target), None)
         );
+        for end in [End::Broken, End::Target] {
+            memory.ended("a:1", end);
+            assert_eq!(memory.end_of("a:1"), Some(End::Broken));
+        }
         memory.ended("a:1", End::Relay);
+        memory.ended("a:1", End::Broken);
         memory.ended("a:1", End::Target);
         assert_eq!(memory.end_of("a:1"), Some(End::Relay));
         hands.advance(Duration::from_millis(FRESH_MS));

@@ -141,9 +141,10 @@ async fn down<T: AsyncRead, A: AsyncWrite>(
 
 /// Whose doing an end on the target's side is, which an error tells unless it was an orderly one.
 fn end(error: Option<&io::Error>) -> End {
-    match error.is_none_or(is_of_other_side) {
-        true => End::Target,
-        false => End::Relay,
+    match error {
+        None => End::Target,
+        Some(error) if is_of_other_side(error) => End::Broken,
+        Some(_) => End::Relay,
     }
 }
 
@@ -277,8 +278,8 @@ mod tests {
     async fn what_the_network_between_ended_is_not_told_as_the_targets_doing() {
         // Reset and broken pipe are the target's; keepalives that nobody answers, no way any more, no network are not.
         for (number, end) in [
-            (104, End::Target),
-            (32, End::Target),
+            (104, End::Broken),
+            (32, End::Broken),
             (110, End::Relay),
             (113, End::Relay),
             (101, End::Relay),

@@ -265,7 +265,8 @@ async fn said(mut body: Incoming) -> String {
 async fn join(end: impl Stream, tunnel: impl Stream) {
     let (mut from_end, mut to_end) = split(end);
     let (mut from_tunnel, mut to_tunnel) = split(tunnel);
-    // Who ends and how is seen where it is read.
+    // Who ends and how is seen where it is read, but for a cut: a Unix socket knows no reset, so of an answer that only ends with the
+    // connection the relay is asked who ended that.
     tokio::select! {
         // The library closes a connection that it is done with, and never a half of one.
         _ended = copy(&mut from_end, &mut to_tunnel) => {}

@@ -61,12 +61,13 @@ impl Exchange {
         let target = relay::target(request.url());
         let relay = way.relay.as_ref();
         let is_handed = relay.is_some_and(|relay| relay.is_handed(request.url()));
+        let hides_ends = relay.is_some_and(|relay| relay.hides_ends(request.url()));
         if let (Some(relay), Some(target), true) = (relay, &target, is_handed) {
             relay.is_there(target).await.map_err(Failure::NotSent)?;
         }
         let mut response = match way.execute(request).await {
             Ok(response) => response,
-            Err(error) => return Err(way.failed(&error, target, is_handed).await),
+            Err(error) => return Err(way.failed(&error, target.as_deref(), is_handed).await),
         };
         if is_handed && let Some(kind) = relay::told_by(&response) {
             let said = relay::said(response).await;
@@ -76,17 +77,15 @@ impl Exchange {
                 _ => Failure::MaybeSent(said),
             });
         }
+        let is_open = hides_ends && !relay::tells_its_end(response.headers());
         let mut parts = http::Response::builder().status(response.status());
         if let Some(headers) = parts.headers_mut() {
             *headers = std::mem::take(response.headers_mut());
         }
-        let mut body = Zeroizing::new(Vec::new());
-        while let Some(mut chunk) = response.chunk().await.map_err(|error| failed(&error))? {
-            if body.len() + chunk.len() > self.max_body {
-                return Err(Failure::TooLarge(self.max_body));
-            }
-            body.extend_from_slice(&chunk);
-            wipe(std::mem::take(&mut chunk));
+        let mut body = self.body(response).await?;
+        if let (Some(relay), Some(target), true) = (relay, &target, is_open) {
+            let seen = relay.saw_the_end(target).await;
+            seen.map_err(Failure::MaybeSent)?;
         }
         if let Some(headers) = parts.headers_mut() {
             let too_large = |_| Failure::TooLarge(self.max_body);
@@ -96,6 +95,19 @@ impl Exchange {
             .body(Bytes::from(std::mem::take(&mut *body)))
             .map_err(|error| Failure::MaybeSent(error.to_string()))
     }
+
+    /// All that follows the head.
+    async fn body(&self, mut response: reqwest::Response) -> Result<Zeroizing<Vec<u8>>, Failure> {
+        let mut body = Zeroizing::new(Vec::new());
+        while let Some(mut chunk) = response.chunk().await.map_err(|error| failed(&error))? {
+            if body.len() + chunk.len() > self.max_body {
+                return Err(Failure::TooLarge(self.max_body));
+            }
+            body.extend_from_slice(&chunk);
+            wipe(std::mem::take(&mut chunk));
+        }
+        Ok(body)
+    }
 }
 
 impl Way {
@@ -103,17 +115,17 @@ impl Way {
     async fn failed(
         &self,
         error: &reqwest::Error,
-        target: Option<String>,
+        target: Option<&str>,
         is_handed: bool,
     ) -> Failure {
         let failure = match (&self.relay, target) {
             (Some(relay), Some(target)) if error.is_connect() => {
-                Failure::NotSent(relay.explain(&target, error).await)
+                Failure::NotSent(relay.explain(target, error).await)
             }
             (Some(relay), Some(target)) if self.hop.is_none() => match unanswered(error) {
                 // No rule says anything about a relay that gave no answer.
                 Failure::Silent(silence, why) => {
-                    match relay.vouches(&target, silence, is_handed).await {
+                    match relay.vouches(target, silence, is_handed).await {
                         Ok(()) => Failure::Silent(silence, why),
                         Err(relay) => Failure::MaybeSent(format!("{why}; {relay}")),
                     }

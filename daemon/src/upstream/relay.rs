@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use http::header::{HeaderMap, HeaderValue};
+use http::header::{CONTENT_LENGTH, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use tokend_config::Http;
 use tokend_dialect::Silence;
 use url::Url;
@@ -19,7 +19,9 @@ use super::ClientError;
 use super::bridge::{self, Bridge};
 use super::exchange::{chain, client_error};
 use super::ways::Hop;
-use crate::egress::{At, ENDED, FAILURE, Kind, PATIENCE, PROXY, REACH, STATUS, TARGET, TIMEOUT};
+use crate::egress::{
+    At, ENDED, FAILURE, Kind, ORDERLY, PATIENCE, PROXY, REACH, STATUS, TARGET, TIMEOUT,
+};
 
 /// How long the relay may take to say what it knows already.
 const QUESTION: Duration = Duration::from_secs(1);
@@ -230,6 +232,25 @@ impl Relay {
         }
     }
 
+    /// Whether the end of a connection for this address says nothing of who ended it, and so nothing of whether an answer was whole that only
+    /// ends with it: a Unix socket knows no reset, and a relay that dies ends it like any other. TLS has an end of its own, and what is handed
+    /// to the relay itself it frames anew.
+    pub(super) fn hides_ends(&self, url: &Url) -> bool {
+        self.bridge.is_some() && url.scheme() == "http"
+    }
+
+    /// Whether it was the provider that ended a connection, and with an orderly end.
+    pub(super) async fn saw_the_end(&self, target: &str) -> Result<(), String> {
+        let answer = self.ask(ENDED, target, QUESTION).await?;
+        match answer.is_good && answer.said == ORDERLY {
+            true => Ok(()),
+            false => Err(format!(
+                "the answer ends where the connection does, and the egress relay at {} does not say that the provider ended it",
+                self.at
+            )),
+        }
+    }
+
     /// Whether a connection to a target can be made; else why not.
     pub(super) async fn reach(&self, target: &str) -> Result<(), String> {
         match self.ask(REACH, target, self.patience + QUESTION).await? {
@@ -294,6 +315,11 @@ struct Answer {
 /// such header on.
 pub(super) fn told_by(response: &reqwest::Response) -> Option<Kind> {
     Kind::told_by(response.headers().get(STATUS)?)
+}
+
+/// Whether an answer says itself where it ends.
+pub(super) fn tells_its_end(headers: &HeaderMap) -> bool {
+    headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING)
 }
 
 /// The sentence of an answer.

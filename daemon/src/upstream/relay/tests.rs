@@ -456,6 +456,65 @@ async fn an_answer_that_nobody_can_read_is_not_taken_for_none() {
     }
 }
 
+/// A grant that only ends with the connection.
+fn open_ended() -> String {
+    format!("HTTP/1.1 200 OK\r\n\r\n{}", crate::testing::grant(1))
+}
+
+#[tokio::test]
+async fn an_answer_that_ends_with_the_connection_is_whole_where_the_provider_ended_it() {
+    let dir = dir();
+    for egress in [relay().await, relay_in(&dir), None] {
+        let provider = Provider::start().await;
+        provider.then(Act::Say(open_ended()));
+        let outcome = attempt(&provider.base_url, egress).await;
+        assert!(matches!(outcome.answer, Answer::Granted(_)), "{outcome:?}");
+    }
+}
+
+/// A relay that makes a tunnel in which this is answered, cuts it, and then answers what it is asked, if it lives on.
+fn cutting(path: &Path, answer: String, then: Option<String>) -> Option<Egress> {
+    let listener = UnixListener::bind(path).unwrap();
+    drop(tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut head = [0; 4096];
+        let _connect = stream.read(&mut head).await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+        let _request = stream.read(&mut head).await;
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        drop(stream);
+        while let (Some(said), Ok((mut stream, _))) = (&then, listener.accept().await) {
+            let _question = stream.read(&mut head).await;
+            stream.write_all(said.as_bytes()).await.unwrap();
+        }
+    }));
+    Egress::parse(path.to_str().unwrap()).ok()
+}
+
+#[tokio::test]
+async fn an_answer_that_may_be_cut_is_not_taken_for_a_whole_one() {
+    let dir = dir();
+    let ends = [
+        None,
+        Some(raw("404 Not Found", "the relay ended it")),
+        Some(raw("404 Not Found", "nothing ended there of late")),
+        Some(raw("200 OK", "the target broke it off")),
+    ];
+    for (number, then) in ends.into_iter().enumerate() {
+        let path = dir.path().join(format!("{number}.sock"));
+        let what = format!("{then:?}");
+        let egress = cutting(&path, open_ended(), then.clone());
+        let outcome = attempt("http://127.0.0.1:2", egress).await;
+        assert_eq!(outcome.answer, Answer::MaybeSent, "{what}: {outcome:?}");
+        assert!(outcome.told.unwrap().contains("the egress relay at "));
+        // One that says itself where it ends is whole whoever ends the connection.
+        let path = dir.path().join(format!("{number}.whole.sock"));
+        let egress = cutting(&path, raw("200 OK", &crate::testing::grant(1)), then);
+        let outcome = attempt("http://127.0.0.1:2", egress).await;
+        assert!(matches!(outcome.answer, Answer::Granted(_)), "{outcome:?}");
+    }
+}
+
 /// A relay that makes one tunnel, or takes one request, and is then gone, or hangs.
 async fn dies_later(mut stream: impl AsyncRead + AsyncWrite + Unpin, is_tunnel: bool, hangs: bool) {
     let mut head = [0; 4096];
