@@ -8,6 +8,7 @@ mod cures;
 mod files;
 pub(crate) mod names;
 mod records;
+mod refused;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -16,15 +17,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokend_config::{
-    Account, Config, ConfigError, Environment, Files, Overrides, Stamps, Unresolved,
-};
+use tokend_config::{Account, Config, Environment, Files, Overrides, Stamps, Unresolved};
 use tokend_policy::{Directory, Names, Policy};
 use tokend_proto::{AccountName, Fault, FaultCode};
-use tokend_store::{AccountId, Store, StoreError};
+use tokend_store::{AccountId, Store};
 use tokio::sync::{Mutex, oneshot};
 
-use crate::audit::{Audit, PrepareError};
+use crate::audit::Audit;
 use crate::clock::Clock;
 use crate::driver::Reloaded;
 use crate::logging::Logging;
@@ -35,7 +34,7 @@ use crate::registry::Registry;
 use crate::roster::{Survey, record_id};
 use crate::stack;
 use crate::systemd::Manager;
-use crate::upstream::{ClientError, Upstream};
+use crate::upstream::Upstream;
 use crate::vault::{self, Restored};
 
 /// How often a configuration is surveyed again because an account went while its record was read.
@@ -50,6 +49,8 @@ pub(crate) use cures::Cures;
 use cures::Question;
 pub(crate) use files::FileThreads;
 use records::HostsUsed;
+pub(crate) use refused::NotApplied;
+use refused::NotLoaded;
 
 /// Whoever loads configurations. One at a time.
 pub(crate) struct Reloader {
@@ -132,68 +133,6 @@ pub(crate) struct Summary {
     pub(crate) with_token: usize,
     /// Accounts whose token was asked for otherwise, and is not served any more.
     pub(crate) outdated: usize,
-}
-
-/// Why a configuration was not put in force.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum NotApplied {
-    /// The store does not give its records out.
-    #[error(transparent)]
-    Store(StoreError),
-    /// The task that reads them died.
-    #[error("reading the stored records failed inside tokend: {0}; please report this")]
-    Died(&'static str),
-    /// The driver takes nothing more.
-    #[error("the daemon is stopping")]
-    Stopping,
-    /// Records and secrets were not read in time.
-    #[error(
-        "stored records and secrets were not read within {} seconds: see to the disk, and to the commands that fetch secrets", LIMIT.as_secs()
-    )]
-    TooSlow,
-    /// Accounts came and went each time their records were read.
-    #[error("accounts came and went while the configuration was put in force; try again")]
-    Unsettled,
-}
-
-/// Why a configuration was not loaded, in words, and whether that passes by itself.
-#[derive(Debug)]
-struct NotLoaded {
-    why: String,
-    passes: bool,
-}
-
-impl From<String> for NotLoaded {
-    fn from(why: String) -> Self {
-        Self { why, passes: false }
-    }
-}
-
-impl From<ConfigError> for NotLoaded {
-    fn from(error: ConfigError) -> Self {
-        Self {
-            why: error.to_string(),
-            passes: error.is_shortage(),
-        }
-    }
-}
-
-impl From<ClientError> for NotLoaded {
-    fn from(error: ClientError) -> Self {
-        Self {
-            why: error.to_string(),
-            passes: error.is_shortage(),
-        }
-    }
-}
-
-impl From<PrepareError> for NotLoaded {
-    fn from(error: PrepareError) -> Self {
-        Self {
-            why: error.to_string(),
-            passes: error.is_shortage(),
-        }
-    }
 }
 
 impl fmt::Debug for Reloader {

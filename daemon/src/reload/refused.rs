@@ -1,0 +1,73 @@
+//! Why a configuration was not loaded or not put in force, and whether that passes by itself.
+//!
+//! Owns the sentences that are about the whole; those about a file, a proxy or a record come with what refused it. Goes by the types of
+//! errors, never by their words.
+
+use tokend_config::ConfigError;
+use tokend_store::StoreError;
+
+use super::LIMIT;
+use crate::audit::PrepareError;
+use crate::upstream::ClientError;
+
+/// Why a configuration was not put in force.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotApplied {
+    /// The store does not give its records out.
+    #[error(transparent)]
+    Store(StoreError),
+    /// The task that reads them died.
+    #[error("reading the stored records failed inside tokend: {0}; please report this")]
+    Died(&'static str),
+    /// The driver takes nothing more.
+    #[error("the daemon is stopping")]
+    Stopping,
+    /// Records and secrets were not read in time.
+    #[error(
+        "stored records and secrets were not read within {} seconds: see to the disk, and to the commands that fetch secrets", LIMIT.as_secs()
+    )]
+    TooSlow,
+    /// Accounts came and went each time their records were read.
+    #[error("accounts came and went while the configuration was put in force; try again")]
+    Unsettled,
+}
+
+/// Why a configuration was not loaded, in words, and whether that passes by itself.
+#[derive(Debug)]
+pub(super) struct NotLoaded {
+    pub(super) why: String,
+    pub(super) passes: bool,
+}
+
+impl From<String> for NotLoaded {
+    fn from(why: String) -> Self {
+        Self { why, passes: false }
+    }
+}
+
+impl From<ConfigError> for NotLoaded {
+    fn from(error: ConfigError) -> Self {
+        Self {
+            why: error.to_string(),
+            passes: error.is_shortage(),
+        }
+    }
+}
+
+impl From<ClientError> for NotLoaded {
+    fn from(error: ClientError) -> Self {
+        Self {
+            why: error.to_string(),
+            passes: error.is_shortage(),
+        }
+    }
+}
+
+impl From<PrepareError> for NotLoaded {
+    fn from(error: PrepareError) -> Self {
+        Self {
+            why: error.to_string(),
+            passes: error.is_shortage(),
+        }
+    }
+}
