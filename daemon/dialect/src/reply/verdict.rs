@@ -4,7 +4,7 @@
 //! captive portal answers with every status there is; what it says must never end an account. So a verdict is
 //!
 //! - what a rule of the dialect says: one that names a code or a text, or one that names a status for a reply that is no page;
-//! - an error code of OAuth 2.0 in a 4xx or 2xx reply whose body can be read;
+//! - an error code of OAuth 2.0 in a 4xx or 2xx reply whose body can be read, and whose status is not one of a proxy, a gateway or a limit;
 //! - for a login, a 401 that is no page: it is how a login endpoint says that the credential is wrong.
 //!
 //! Everything else is not a verdict, whatever its status. A success without a token is one of those at login, unless it has the shape of the
@@ -45,8 +45,22 @@ impl Rule {
         let own_words = !self.matcher.codes.is_empty() || !self.matcher.text.is_empty();
         self.no_answer.is_none()
             && self.matcher.matches(reply, codes)
+            && !self.is_contradicted(reply)
             && (own_words || !self.class.is_verdict() || !is_page(reply))
     }
+
+    /// Whether the status says that the code of this rule is not the provider's verdict. A rule that names the status, or a text of the
+    /// provider's, knows better.
+    fn is_contradicted(&self, reply: &Parsed<'_>) -> bool {
+        let code_alone = self.matcher.status.is_empty() && self.matcher.text.is_empty();
+        code_alone && self.class.is_verdict() && is_in_front(reply.status())
+    }
+}
+
+/// Statuses with which no token endpoint refuses a credential (RFC 6749 section 5.2 has 400 and 401): redirects, limits, and what
+/// proxies and gateways answer. A code beside one of them may have been passed on, or made up.
+const fn is_in_front(status: u16) -> bool {
+    matches!(status, 300..=399 | 407 | 421 | 429 | 499 | 502..=504 | 511 | 520..=524)
 }
 
 impl Rule {
@@ -115,7 +129,8 @@ pub(crate) fn is_foreign(kind: Kind, reply: &Parsed<'_>, codes: &[Place]) -> boo
 }
 
 fn refusal(kind: Kind, reply: &Parsed<'_>, codes: &[Place]) -> (Class, Option<&'static str>) {
-    if let Some(class) = by_codes(kind, reply, codes) {
+    let may_end = !is_in_front(reply.status());
+    if let Some(class) = by_codes(kind, reply, codes).filter(|it| may_end || !it.is_verdict()) {
         return (class, None);
     }
     if is_limit(reply) {

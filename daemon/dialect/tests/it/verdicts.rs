@@ -247,6 +247,44 @@ fn the_codes_of_the_standards_are_the_providers_word_in_any_dialect() {
 }
 
 #[test]
+fn a_code_beside_the_status_of_a_redirect_a_limit_or_a_gateway_ends_nothing() {
+    let codes = [
+        "invalid_grant",
+        "invalid_client",
+        "unauthorized_client",
+        "invalid_request",
+    ];
+    for dialect in all() {
+        for code in codes {
+            let body = format!(r#"{{"error":"{code}"}}"#);
+            for (status, word) in [
+                (302, "unrecognised"),
+                (307, "unrecognised"),
+                (407, "unrecognised"),
+                (421, "unrecognised"),
+                (429, "busy"),
+                (499, "unrecognised"),
+                (502, "misbehaved"),
+                (503, "busy"),
+                (504, "misbehaved"),
+                (520, "misbehaved"),
+            ] {
+                for reply in answers(&dialect, status, &[], &body) {
+                    assert_eq!(reply.word(), word, "{} {status} {code}", dialect.name());
+                }
+            }
+        }
+    }
+    // A rule that names the status knows better.
+    let knows = dialect(&format!(
+        "{PLAIN}[[rules]]\nstatus = 429\ncode = \"locked\"\nat = \"/error\"\nclass = \"credential-rejected\"\n"
+    ));
+    for reply in answers(&knows, 429, &[], r#"{"error":"locked"}"#) {
+        assert_eq!(reply.word(), "credential-rejected");
+    }
+}
+
+#[test]
 fn a_rule_says_what_it_means_that_no_answer_came() {
     let none = dialect(PLAIN);
     for silence in [Silence::Closed, Silence::TimedOut] {
