@@ -21,24 +21,13 @@ use tokio::sync::watch;
 
 use crate::audit::Event;
 use crate::desk::Desk;
-use crate::peer;
 use crate::session::{self, Bounds, Ended};
+use tokend_process::shutdown::{Shutdown, reached};
 
 /// How long accepting rests after the system refused it, for want of descriptors or memory.
 const REST: Duration = Duration::from_millis(100);
 /// How long connections are kept after everybody was answered, so that the answers are written.
 pub(crate) const GRACE: Duration = Duration::from_millis(100);
-
-/// How far the daemon is on its way to the end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Stage {
-    /// Connections are accepted and served.
-    Serving,
-    /// Connections are served, and no new ones accepted.
-    Draining,
-    /// Everybody has been answered: connections are closed.
-    Closing,
-}
 
 /// The slots there are.
 #[derive(Debug)]
@@ -60,7 +49,7 @@ pub(crate) async fn run(
     fd: OwnedFd,
     desk: Arc<Desk>,
     limits: Limits,
-    mut stage: watch::Receiver<Stage>,
+    mut stage: watch::Receiver<Shutdown>,
 ) -> io::Result<()> {
     let listener = Listener::try_from(fd)?;
     let slots = Arc::new(Slots {
@@ -76,7 +65,7 @@ pub(crate) async fn run(
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = reached(&mut stage, Stage::Draining) => return Ok(()),
+            () = reached(&mut stage, Shutdown::Draining) => return Ok(()),
         };
         match accepted {
             Ok(stream) => welcome(stream.into(), &desk, &slots, bounds, stage.clone()),
@@ -94,17 +83,17 @@ fn welcome(
     desk: &Arc<Desk>,
     slots: &Arc<Slots>,
     bounds: Bounds,
-    mut stage: watch::Receiver<Stage>,
+    mut stage: watch::Receiver<Shutdown>,
 ) {
     let accepted_ms = desk.clock.boot_ms();
-    let peer = match peer::of(&stream) {
+    let peer = match tokend_peer::of(&stream) {
         Ok(peer) => peer,
         Err(error) => {
             desk.metrics.counters().refused();
             return tracing::warn!("a connection was refused: {error}");
         }
     };
-    if peer::is_nobody(&peer) {
+    if tokend_peer::is_nobody(&peer) {
         desk.metrics.counters().refused();
         desk.audit.note(Event {
             peer: Some(peer.clone()),
@@ -150,15 +139,9 @@ fn nobody() -> Fault {
 }
 
 /// Ends when everybody who waited has been answered, and the answers have had a moment to be written.
-async fn closing(stage: &mut watch::Receiver<Stage>) {
-    reached(stage, Stage::Closing).await;
+async fn closing(stage: &mut watch::Receiver<Shutdown>) {
+    reached(stage, Shutdown::Closing).await;
     tokio::time::sleep(GRACE / 2).await;
-}
-
-/// Ends when the daemon has come as far.
-pub(crate) async fn reached(stage: &mut watch::Receiver<Stage>, wanted: Stage) {
-    // The sender is gone only when the daemon ends, and that is the last stage.
-    let _ended = stage.wait_for(|stage| *stage >= wanted).await;
 }
 
 /// Says why in one frame, if the peer takes it at once, and hangs up.

@@ -9,6 +9,7 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tokend_process::task;
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
@@ -18,10 +19,9 @@ use tokend_store::{RedbStore, SealingKey, Settled, StateDir, Store};
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
 
-use crate::accept::{self, Stage};
-use crate::attempts::{self, Books};
+use crate::accept;
+use crate::attempts::Books;
 use crate::audit::{Audit, Event, Marker};
-use crate::clock::Clock;
 use crate::desk::Desk;
 use crate::desk::thrift::Thrift;
 use crate::diagnosis::Diagnosis;
@@ -30,14 +30,15 @@ use crate::keeper::Keeper;
 use crate::listen::{self, Bound, Inherited, Usage};
 use crate::message::DRIVER_QUEUE;
 use crate::metrics::{self, Counters, Metrics};
-use crate::peer;
 use crate::registry::Registry;
 use crate::reload::{self, Cures, FileThreads, LogChoice, Reloader, names};
 use crate::secrets::SecretSource;
-use crate::signals::{Asked, Incoming};
-use crate::stack;
-use crate::systemd::Manager;
 use crate::upstream::{Egress, Upstream};
+use tokend_process::clock::Clock;
+use tokend_process::shutdown::Shutdown;
+use tokend_process::signals::{Asked, Incoming};
+use tokend_process::stack;
+use tokend_process::systemd::Manager;
 
 use self::drain::{End, drain};
 pub(crate) use self::ending::is_mistake;
@@ -253,7 +254,7 @@ impl Parts {
         let desk = Arc::new(Desk {
             registry: Arc::clone(&registry),
             driver: driver.clone(),
-            facts: peer::Reader::new(clock.clone()),
+            facts: tokend_peer::Reader::new(clock.clone()),
             always: Needs::NONE,
             clock,
             reloader: Arc::clone(&reloader),
@@ -262,10 +263,10 @@ impl Parts {
             metrics: metrics.clone(),
             thrift: Thrift::default(),
         });
-        let (stage, stages) = watch::channel(Stage::Serving);
+        let (stage, stages) = watch::channel(Shutdown::Serving);
         let origin = bound.origin.clone();
         for readers in readers {
-            attempts::spawn(readers.serve(metrics.clone(), stages.clone()));
+            task::spawn(readers.serve(metrics.clone(), stages.clone()));
         }
         let accepting = tokio::spawn(accept::run(bound.fd, desk, limits, stages));
         tracing::info!(
@@ -302,9 +303,9 @@ impl Parts {
         drop(reloads);
         tracing::info!("stopping: what runs is being finished");
         manager.stopping();
-        stage.send_replace(Stage::Draining);
+        stage.send_replace(Shutdown::Draining);
         let end = drain(&driver, patience, signals.stop()).await;
-        stage.send_replace(Stage::Closing);
+        stage.send_replace(Shutdown::Closing);
         accepting
             .await
             .context("the task that accepts connections died")?

@@ -9,37 +9,17 @@ use tokend_engine::{Answer, Attempted, Cause, Kind, Timestamp};
 use tokend_store::LastAttempt;
 
 use crate::audit::{self, Audit};
-use crate::clock::Clock;
 use crate::faults::duration;
 use crate::metrics::Counters;
-use crate::panics::ending;
 use crate::roster::Entry;
-use crate::stack;
 use crate::vault;
+use tokend_process::clock::Clock;
 
 /// Where attempts are noted beside the log.
 #[derive(Debug, Clone)]
 pub(crate) struct Books {
     pub(crate) audit: Audit,
     pub(crate) counters: Arc<Counters>,
-}
-
-/// Starts a task nobody waits for.
-pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) {
-    drop(tokio::spawn(task));
-}
-
-/// Runs something whose death must not go unnoticed, and that may work on secrets: `None` when it panicked.
-pub(crate) async fn guarded<T: Send + 'static>(
-    work: impl Future<Output = T> + Send + 'static,
-) -> Option<T> {
-    match tokio::spawn(stack::wiped_throughout(work)).await {
-        Ok(done) => Some(done),
-        Err(error) => {
-            tracing::error!(error = ending(&error), "a task died; please report this");
-            None
-        }
-    }
 }
 
 /// Notes an attempt that is over, and writes its line and its record.

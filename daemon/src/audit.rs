@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use tokend_config::{Audit as Settings, AuditEvent, AuditFile, is_shortage};
 
-use crate::clock::Clock;
+use tokend_process::clock::Clock;
 
 pub(crate) use entry::{Entry, unrecorded};
 pub(crate) use event::{Attempt, Event};

@@ -16,6 +16,7 @@ mod witness;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tokend_process::task;
 
 use subtle::ConstantTimeEq as _;
 use tokend_engine::{Demand, Timestamp, Want};
@@ -24,17 +25,16 @@ use tokend_proto::{Fault, FaultCode, LoginSecret, Request, Response, SecretText,
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use crate::attempts;
 use crate::audit::Audit;
-use crate::clock::Clock;
 use crate::diagnosis::Diagnosis;
 use crate::means;
 use crate::message::{Answer, Driver, Message, Reply, Waiter};
 use crate::metrics::Metrics;
-use crate::peer::{self, PATIENCE, Turn};
 use crate::registry::{Epoch, IssuedToken, Registry, Slot};
 use crate::reload::Reloader;
 use crate::roster::record_id;
+use tokend_peer::{self, PATIENCE, Turn};
+use tokend_process::clock::Clock;
 
 use admission::{administrator, crowded, gone, nameless, not_forgotten, overtaken, unknown};
 use pages::list;
@@ -57,7 +57,7 @@ pub(crate) struct Desk {
     pub(crate) reloader: Arc<Reloader>,
     pub(crate) diagnosis: Arc<Diagnosis>,
     /// Who reads facts about peers.
-    pub(crate) facts: peer::Reader,
+    pub(crate) facts: tokend_peer::Reader,
     /// Which facts are read of every peer, whatever the rules need.
     pub(crate) always: Needs,
     pub(crate) audit: Audit,
@@ -429,7 +429,7 @@ fn demand(now: Timestamp, min_validity: Option<Duration>, wait_ms: u64, timeout_
 /// Work that is finished even when the client does not wait for it.
 fn to_the_end(work: impl Future<Output = Response> + Send + 'static) -> Done {
     Done::Later(Box::pin(async move {
-        attempts::guarded(work).await.unwrap_or_else(died)
+        task::guarded(work).await.unwrap_or_else(died)
     }))
 }
 

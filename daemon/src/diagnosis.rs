@@ -20,11 +20,11 @@ use tokend_proto::{
 use tokio::sync::Semaphore;
 
 use crate::causes;
-use crate::escape::Escaped;
 use crate::registry::{Epoch, Slot};
 use crate::reload::Reloader;
 use crate::secrets::{SecretSource, resolve};
 use crate::upstream::Upstream;
+use tokend_process::escaping::Escaped;
 
 /// How many accounts a page is about.
 pub(crate) const PAGE: usize = 10;

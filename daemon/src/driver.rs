@@ -21,14 +21,14 @@ use tokend_proto::LoginSecret;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::attempts::{self, Books};
-use crate::clock::Clock;
 use crate::keeper::{Job, Keeper, Kept, Write};
 use crate::message::{Driver, Message};
 use crate::registry::Registry;
 use crate::roster::Roster;
-use crate::systemd::Manager;
 use crate::upstream::Upstream;
 use crate::vault::Brought;
+use tokend_process::clock::Clock;
+use tokend_process::systemd::Manager;
 
 pub(crate) use pulse::Reloaded;
 use pulse::{Pulse, Tally};

@@ -36,12 +36,12 @@ use self::listening::{Caller, ListenError, Listening, Users};
 use self::places::{Bounds, Place, Places};
 use self::way::Stream;
 use crate::cli::{EgressArgs, Exit};
-use crate::clock::Clock;
 use crate::descriptors;
-use crate::harden::{self, Swap};
-use crate::logging::Logging;
-use crate::signals::Incoming;
-use crate::systemd::Manager;
+use tokend_process::clock::Clock;
+use tokend_process::hardening::{self, Swap};
+use tokend_process::logging::Logging;
+use tokend_process::signals::Incoming;
+use tokend_process::systemd::Manager;
 
 pub(crate) use self::door::{ENDED, FAILURE, ORDERLY, REACH, STATUS, TARGET};
 pub(crate) use self::failure::Kind;
@@ -98,12 +98,12 @@ pub(crate) fn run(args: &EgressArgs) -> Exit {
 }
 
 fn relay(socket: listening::Socket, users: Users, logging: &Logging) -> anyhow::Result<()> {
-    for refused in harden::harden() {
+    for refused in hardening::harden() {
         tracing::warn!("a protection is missing: {refused}");
     }
     logging.write();
     // Secrets for providers on a loopback address pass through unencrypted.
-    match harden::keep_out_of_swap() {
+    match hardening::keep_out_of_swap() {
         swap @ Swap::Never => tracing::debug!("{swap}"),
         swap => tracing::info!("{swap}"),
     }

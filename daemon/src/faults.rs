@@ -13,10 +13,10 @@ use tokend_engine::{Fault as Why, Kind, Missing, Pace, Problem, Timestamp, Withh
 use tokend_proto::{Fault, FaultCode};
 
 use crate::causes;
-use crate::clock::Clock;
 use crate::means::{self, Refused};
 use crate::upstream::dialect_kind;
 use crate::vault::Notes;
+use tokend_process::clock::Clock;
 
 pub(crate) use entered::What;
 

@@ -12,11 +12,11 @@ use tokend_proto::LoginSecret;
 use tokend_store::{AccountId, Claim, Commit, Credential, Record, Store, StoreError, Version};
 use tokio::sync::mpsc;
 
-use crate::clock::Clock;
 use crate::message::{Driver, Message};
 use crate::metrics::Counters;
-use crate::stack;
 use crate::vault::{self, Brought, Entered, Notes};
+use tokend_process::clock::Clock;
+use tokend_process::stack;
 
 /// How many writes go into one transaction.
 const BATCH: usize = 256;

@@ -9,34 +9,27 @@ mod attempts;
 mod audit;
 mod causes;
 mod cli;
-mod clock;
 mod commands;
 mod descriptors;
 mod desk;
 mod diagnosis;
 mod driver;
 mod egress;
-mod escape;
 mod faults;
-mod harden;
 mod keeper;
 mod listen;
-mod logging;
+#[cfg(test)]
+mod log_lines;
 mod means;
 mod message;
 mod metrics;
-mod panics;
-mod peer;
 mod registry;
 mod reload;
 mod roster;
 mod secrets;
 mod session;
-mod signals;
 mod silence;
-mod stack;
 mod status;
-mod systemd;
 #[cfg(test)]
 mod testing;
 mod upstream;
@@ -54,10 +47,11 @@ use zeroizing_alloc::ZeroAlloc;
 
 use crate::app::Start;
 use crate::cli::{Cli, Command, Exit, PolicyCommand, RunArgs};
-use crate::harden::Swap;
-use crate::logging::Logging;
 use crate::reload::LogChoice;
 use crate::upstream::Egress;
+use tokend_process::hardening::{self, Swap};
+use tokend_process::logging::Logging;
+use tokend_process::{panics, signals};
 
 /// Wipes all memory that is given back. The parts of the daemon wipe their own secrets; this is for the copies that the HTTP, TLS and
 /// JSON libraries make on the way.
@@ -109,7 +103,7 @@ fn run(args: &RunArgs, environment: Environment) -> Exit {
         &level.clone().unwrap_or_default(),
     );
     let _last_lines = logging.last_lines();
-    for refused in harden::harden() {
+    for refused in hardening::harden() {
         tracing::warn!("a protection is missing: {refused}");
     }
     logging.write();
@@ -124,7 +118,7 @@ fn run(args: &RunArgs, environment: Environment) -> Exit {
         Ok(egress) => egress,
         Err(error) => return fail(&error.into(), Exit::Usage),
     };
-    let swap = harden::keep_out_of_swap();
+    let swap = hardening::keep_out_of_swap();
     let log = LogChoice {
         logging,
         format: args.log_format(),

@@ -18,10 +18,10 @@ use tokend_policy::{Needs, Peer, Permission};
 use tokend_proto::{Fault, FaultCode, MetricsCursor, MetricsPage, Response};
 
 use crate::audit::Audit;
-use crate::clock::Clock;
-use crate::logging::Lines;
 use crate::message::Driver;
 use crate::registry::Registry;
+use tokend_process::clock::Clock;
+use tokend_process::logging::Lines;
 
 pub(crate) use counters::{Counters, Tried};
 pub(crate) use serve::{cannot_serve, listen, look};

@@ -24,18 +24,18 @@ use tokend_store::{AccountId, Store};
 use tokio::sync::{Mutex, oneshot};
 
 use crate::audit::Audit;
-use crate::clock::Clock;
 use crate::driver::Reloaded;
-use crate::logging::Logging;
 use crate::message::{Driver, Message};
 use crate::metrics::Metrics;
-use crate::panics::ending;
 use crate::registry::Registry;
 use crate::roster::{Survey, record_id};
-use crate::stack;
-use crate::systemd::Manager;
 use crate::upstream::Upstream;
 use crate::vault::{self, Restored};
+use tokend_process::clock::Clock;
+use tokend_process::logging::Logging;
+use tokend_process::panics::ending;
+use tokend_process::stack;
+use tokend_process::systemd::Manager;
 
 /// How often a configuration is surveyed again because an account went while its record was read.
 const TRIES: usize = 8;

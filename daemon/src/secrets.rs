@@ -18,8 +18,8 @@ use tokend_config::{FileMode, SecretPlace, SecretRef};
 use tokend_notation::{Lines, NotASecret};
 use zeroize::Zeroizing;
 
-use crate::stack;
 use crate::upstream::Egress;
+use tokend_process::stack;
 
 pub(crate) use command::KEPT_VARIABLES;
 pub(crate) use error::SecretError;

@@ -27,10 +27,10 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::desk::thrift::{cost_of, cost_of_answer};
 use crate::desk::{Answered, Desk, Handled, Release};
-use crate::peer::Connection;
 use crate::registry::Sight;
-use crate::stack;
 use rest::Rest;
+use tokend_peer::Connection;
+use tokend_process::stack;
 
 /// The bounds of a session.
 #[derive(Debug, Clone, Copy)]

@@ -8,9 +8,9 @@ use tokend_engine::{Activity, Rate, Timestamp, View};
 use tokend_proto::{AccountState, AccountStatus, AttemptKind, FaultCode, LastAttempt, PaceStatus};
 use tokend_store as store;
 
-use crate::clock::Clock;
 use crate::faults::Teller;
 use crate::registry::Slot;
+use tokend_process::clock::Clock;
 
 /// The status of an account the engine knows.
 pub(crate) fn of(teller: &Teller<'_>, slot: &Slot, view: &View, now: Timestamp) -> AccountStatus {

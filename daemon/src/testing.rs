@@ -13,41 +13,32 @@ use tokend_engine::{AccountKey, GrantId, Held, Timestamp};
 use tokend_policy::{Needs, Peer};
 use tokend_proto::{AccountName, Request, Response, SecretText};
 use tokend_store::{MemoryStore, Store};
-use tokio::io::DuplexStream;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::attempts::Books;
 use crate::audit::{Audit, Marker};
-use crate::clock::Clock;
 use crate::desk::thrift::Thrift;
 use crate::desk::{Desk, Handled};
 use crate::diagnosis::Diagnosis;
 use crate::driver::{Surroundings, Task};
 use crate::keeper::{Job, Keeper};
-use crate::logging::Logging;
 use crate::message::{DRIVER_QUEUE, Driver, Message};
 use crate::metrics::{Counters, Metrics};
-use crate::peer::{Connection, Pinned, Reader};
 use crate::registry::{Epoch, IssuedToken, Registry, Slot};
 use crate::reload::{Cures, FileThreads, LogChoice, Reloader};
 use crate::secrets::SecretSource;
-use crate::systemd::Manager;
 use crate::upstream::Upstream;
+use tokend_peer::Reader;
+use tokend_process::clock::Clock;
+use tokend_process::logging::Logging;
+use tokend_process::systemd::Manager;
+
+pub(crate) use tokend_process::testing::{DEADLINE, soon};
 
 pub(crate) use self::provider::{Act, Provider, grant, raw, reply};
 
 /// The user the daemon of the tests runs as, so its administrator.
 pub(crate) const OWNER: u32 = 7;
-
-/// How long anything may take that is waited for. Reached only by a test that fails.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
-
-/// Waits for something that must come.
-pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
-    tokio::time::timeout(DEADLINE, what)
-        .await
-        .expect("it never came")
-}
 
 /// A configuration on disk.
 #[derive(Debug)]
@@ -107,17 +98,6 @@ fn environment() -> Environment {
 
 pub(crate) fn peer(uid: u32) -> Peer {
     Peer::new(uid, uid, 1)
-}
-
-/// A pipe has nobody at its other end who could be held on to.
-impl Connection for DuplexStream {
-    fn pin(&self, _: &Peer, _: u64) -> Result<Box<dyn Pinned>, String> {
-        Err("it is a pipe".to_owned())
-    }
-
-    fn has_gone(&self) -> bool {
-        false
-    }
 }
 
 pub(crate) fn name(text: &str) -> AccountName {

@@ -25,12 +25,12 @@ use tokend_engine::{Answer, GrantFacts, Kind};
 use tokend_proto::LoginSecret;
 use tokend_store::Credential;
 
-use crate::clock::Clock;
-use crate::escape::Escaped;
-use crate::panics::ending;
 use crate::secrets::{SecretSource, resolve};
-use crate::stack::{self, Conversation};
 use crate::vault::Brought;
+use tokend_process::clock::Clock;
+use tokend_process::escaping::Escaped;
+use tokend_process::panics::ending;
+use tokend_process::stack::{self, Conversation};
 
 use exchange::{Exchange, Failure, wipe};
 use ways::Way;

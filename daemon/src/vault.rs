@@ -18,7 +18,7 @@ use tokend_store::{AccountId, Record, Store, StoreError};
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::clock::{Clock, Elapsed};
+use tokend_process::clock::{Clock, Elapsed};
 
 /// What the driver knows of an account beside the engine: words for people, and which secrets a person entered.
 #[derive(Debug, Clone, Default)]

@@ -12,7 +12,7 @@ use tokend_policy::{Peer, Policy};
 use tokend_proto::AccountName;
 
 use super::mark::Mark;
-use crate::escape::Escaped;
+use tokend_process::escaping::Escaped;
 
 /// The version of the schema. It grows when a field changes its meaning or goes; new fields and events do not change it.
 pub(crate) const SCHEMA: u32 = 1;

@@ -16,7 +16,7 @@ use self::writer::Writer;
 use super::event::{Event, Record};
 use super::repeats::{Repeats, Seen};
 use super::{Count, SINKS};
-use crate::clock::Clock;
+use tokend_process::clock::Clock;
 
 /// How many records one place may be behind.
 pub(super) const CAPACITY: usize = 16_384;

@@ -7,7 +7,7 @@ use std::fmt;
 
 use aws_lc_rs::hmac;
 
-use crate::stack;
+use tokend_process::stack;
 
 /// The fingerprint of a token.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -49,7 +49,7 @@ impl fmt::Debug for Marker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stack::tests::{is_left, secret};
+    use tokend_process::testing::{is_left, secret};
 
     #[test]
     fn a_fingerprint_leaves_nothing_of_its_token_on_the_stack() {

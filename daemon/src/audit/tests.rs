@@ -12,8 +12,8 @@ use tokend_config::{AuditEvents, AuditFile};
 
 use super::lane::{CAPACITY, Sink};
 use super::*;
-use crate::clock::fake::FakeClock;
 use crate::testing::{name, peer};
+use tokend_process::clock::fake::FakeClock;
 
 mod renamed;
 

@@ -16,8 +16,8 @@ use tokend_policy::{
 use super::finish;
 use super::whose::{Asked, Whose};
 use crate::cli::{Exit, ExplainArgs};
-use crate::clock::Clock;
-use crate::peer::Reader;
+use tokend_peer::Reader;
+use tokend_process::clock::Clock;
 
 /// The id no user and no group has (chown(2)).
 const NO_ID: u32 = u32::MAX;

@@ -10,7 +10,7 @@ use tokend_proto::AccountName;
 use super::{Desk, Done};
 use crate::diagnosis::{PAGE, Page, caller};
 use crate::registry::{Epoch, Seen, Slot};
-use crate::stack;
+use tokend_process::stack;
 
 impl Desk {
     pub(super) fn diagnose(

@@ -3,6 +3,7 @@
 //! Owns the way into the desk: nothing is answered past it. Must never decide who may have what.
 
 use std::time::Duration;
+use tokend_process::task;
 
 use tokend_policy::{Peer, Permission};
 use tokend_proto::{Fault, MetricsCursor, Request, Response};
@@ -10,7 +11,6 @@ use tokend_proto::{Fault, MetricsCursor, Request, Response};
 use super::admission::administrator;
 use super::release::{Answered, Decided, Terms};
 use super::{Desk, Done, Handled, died};
-use crate::attempts;
 use crate::audit;
 use crate::metrics::Counters;
 use crate::registry::Epoch;
@@ -62,7 +62,7 @@ impl Desk {
         }
         // What came of it is recorded even when nobody waits any more.
         let rules = decided.rules.clone();
-        let to_the_end = attempts::guarded(async move {
+        let to_the_end = task::guarded(async move {
             let (mut entry, response) = (entry, pending.await);
             if let Some(entry) = &mut entry {
                 entry.acted(&rules, &response);

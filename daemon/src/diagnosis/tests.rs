@@ -1,8 +1,8 @@
 //! What is looked at for whom; the rest is tested from outside, with providers and files that are there.
 
 use super::*;
-use crate::clock::Clock;
 use crate::testing::{OWNER, Site, answer, desk, name, peer};
+use tokend_process::clock::Clock;
 
 fn site() -> Site {
     let site = Site::new(

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokend_engine::{Engine, Fault, Timestamp};
 
 use crate::roster::Roster;
-use crate::systemd::Manager;
+use tokend_process::systemd::Manager;
 
 /// The shortest time between two status lines.
 const STATUS_EVERY: Duration = Duration::from_secs(2);

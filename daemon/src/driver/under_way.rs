@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use tokend_process::task;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use tokend_dialect::{Asks, Spent};
@@ -15,7 +16,6 @@ use tokend_proto::{LoginSecret, SecretText};
 use tokend_store::Credential;
 
 use super::Task;
-use crate::attempts;
 use crate::message::Message;
 use crate::registry::IssuedToken;
 use crate::roster::Said;
@@ -67,8 +67,8 @@ impl Task {
         }
         let upstream = Arc::clone(&self.upstream);
         let own = self.own.clone();
-        attempts::spawn(async move {
-            let prepare = attempts::guarded(async move {
+        task::spawn(async move {
+            let prepare = task::guarded(async move {
                 upstream
                     .prepare(
                         configured,
@@ -140,10 +140,10 @@ impl Task {
         let upstream = Arc::clone(&self.upstream);
         let own = self.own.clone();
         // Not tied to anybody who waits: it ends when the provider has answered or the time is over.
-        attempts::spawn(async move {
+        task::spawn(async move {
             let outcome = match prepared {
                 Some(prepared) => {
-                    attempts::guarded(async move { upstream.send(*prepared).await }).await
+                    task::guarded(async move { upstream.send(*prepared).await }).await
                 }
                 None => None,
             };

@@ -16,7 +16,7 @@ use super::places::Place;
 use super::target::Target;
 use super::tunnel::{Ending, Tunnel};
 use super::way::Way;
-use crate::clock::Clock;
+use tokend_process::clock::Clock;
 
 /// The header in which the daemon names what its questions are about.
 pub(crate) const TARGET: &str = "tokend-target";

@@ -9,8 +9,8 @@ use std::io;
 use http::{HeaderValue, StatusCode};
 
 use crate::causes::causes;
-use crate::escape::Escaped;
 use crate::silence::is_silence;
+use tokend_process::escaping::Escaped;
 
 /// Begins the value of `Proxy-Status` where it is the relay that answers.
 const WHO: &str = "tokend-egress; error=";

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::failure::Failure;
-use crate::clock::Clock;
+use tokend_process::clock::Clock;
 
 /// How many targets are remembered.
 const MOST: usize = 1024;
@@ -112,7 +112,7 @@ mod tests {
 
     use super::super::failure::Kind;
     use super::*;
-    use crate::clock::fake::FakeClock;
+    use tokend_process::clock::fake::FakeClock;
 
     #[test]
     fn a_failure_is_remembered_for_a_while_or_until_the_target_is_reached() {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::watched::Watched;
-use crate::clock::Clock;
+use tokend_process::clock::Clock;
 
 /// How long nothing may pass on a connection of whoever does not say how long an answer may take: four times what the daemon allows an
 /// exchange where nothing is configured.
@@ -260,7 +260,7 @@ fn ms(time: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::fake::FakeClock;
+    use tokend_process::clock::fake::FakeClock;
 
     fn places(all: usize, each: usize) -> (Arc<Places>, Arc<FakeClock>) {
         let (clock, hands) = FakeClock::start(0, 0, "boot");

@@ -182,8 +182,8 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, DuplexStream, ReadBuf, duplex};
 
     use super::*;
-    use crate::clock::Clock;
     use crate::testing::soon;
+    use tokend_process::clock::Clock;
 
     const NAMED: &str = "a:1";
 

@@ -1,8 +1,8 @@
 //! Every sentence a person can be told, to be read by a person.
 
 use super::*;
-use crate::clock::fake::FakeClock;
 use crate::testing::Site;
+use tokend_process::clock::fake::FakeClock;
 
 const ACCOUNT: &str = "[account.ads]\nprovider = \"oauth2\"\nbase_url = \"https://ads.example.com\"\nusername = \"u\"\nclient_id = \"c\"\n";
 const WITH_FILE: &str = "[account.ads]\nprovider = \"oauth2\"\nbase_url = \"https://ads.example.com\"\nusername = \"u\"\nclient_id = \"c\"\npassword = { file = \"pw\" }\n";

@@ -28,10 +28,10 @@ use tokio::sync::{Notify, watch};
 
 use super::text::At;
 use super::{Metrics, PART, Snapshot};
-use crate::accept::{Stage, reached};
 use crate::listen::{self, Origin, Usage};
-use crate::peer::{self, Full, Turn, Turns};
 use crate::upstream::Egress;
+use tokend_peer::{self, Full, Turn, Turns};
+use tokend_process::shutdown::{Shutdown, reached};
 
 /// How many may read at once, how many of one user, and how many of one user may wait for it.
 const READERS: (usize, usize, usize) = (8, 2, 32);
@@ -118,7 +118,7 @@ pub(crate) fn cannot_serve(address: &SocketAddr, error: &io::Error) -> String {
 
 impl Listening {
     /// Answers until the daemon stops.
-    pub(crate) async fn serve(self, metrics: Metrics, mut stage: watch::Receiver<Stage>) {
+    pub(crate) async fn serve(self, metrics: Metrics, mut stage: watch::Receiver<Shutdown>) {
         let (all, own, longest) = READERS;
         let readers = match &self {
             Self::Tcp(_) => Turns::new(all, all, longest),
@@ -128,7 +128,7 @@ impl Listening {
         loop {
             let accepted = tokio::select! {
                 accepted = self.accept(&metrics, &readers, &heads) => accepted,
-                () = reached(&mut stage, Stage::Draining) => break,
+                () = reached(&mut stage, Shutdown::Draining) => break,
             };
             if let Err(error) = accepted {
                 tracing::warn!("a reader of metrics could not be accepted: {error}");
@@ -160,7 +160,7 @@ impl Listening {
             }
             Self::Unix(listener, _) => {
                 let stream = listener.accept().await?.into();
-                let peer = peer::of(&stream)?;
+                let peer = tokend_peer::of(&stream)?;
                 let reading = reading(metrics.may_read(&peer), peer.uid);
                 drop(tokio::spawn(answer(stream, reading, Heads::add(heads))));
             }

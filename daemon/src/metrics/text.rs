@@ -13,7 +13,7 @@ use super::Counters;
 use super::counters::{BOUNDS, Histogram, KINDS, OUTCOMES, REQUESTS};
 use super::snapshot::{Sample, Snapshot};
 use crate::audit::{Audit, SINKS};
-use crate::logging::Lines as LogLines;
+use tokend_process::logging::Lines as LogLines;
 
 /// How far a snapshot has been written: family 0 is what does not depend on accounts, by byte; the others go by account.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -13,8 +13,8 @@ use tokend_store::{AccountId, Credential, Store};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
-use crate::stack;
 use crate::upstream::Upstream;
+use tokend_process::stack;
 
 /// How long all looks of a reload or a start may take together. Tests do not wait so long for what never comes.
 const LIMIT: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 10 });

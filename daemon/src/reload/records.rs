@@ -8,9 +8,9 @@ use tokend_engine::{HostUsed, Spent};
 use tokend_store::{AccountId, Quarantined, Record, Store, StoreError};
 
 use super::Stored;
-use crate::clock::Clock;
 use crate::keeper;
 use crate::vault;
+use tokend_process::clock::Clock;
 
 /// How far the paces of provider hosts are used up, by name.
 pub(super) type HostsUsed = HashMap<String, HostUsed>;

@@ -16,8 +16,8 @@ use tokio::process::{Child, Command};
 use zeroize::Zeroizing;
 
 use super::{MAX_SECRET, Person, SecretError, SecretSource};
-use crate::escape::Escaped;
 use crate::upstream::Egress;
+use tokend_process::escaping::Escaped;
 
 /// What a program that fetches a secret may know: enough for `pass`, `gpg`, `secret-tool` and `systemd-creds`.
 pub(crate) const KEPT_VARIABLES: [&str; 14] = [

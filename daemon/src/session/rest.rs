@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::{Ended, Session, Waiting};
 use crate::desk::Answered;
 use crate::desk::thrift::Wait;
-use crate::peer::Connection;
+use tokend_peer::Connection;
 
 /// How often it is looked whether the peer of a connection from which nothing is read is still there.
 const LOOK: Duration = Duration::from_secs(1);

@@ -11,11 +11,11 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::clock::Clock;
-use crate::clock::fake::FakeClock;
 use crate::message::{Answer, Message, Reply};
 use crate::registry::IssuedToken;
 use crate::testing::{OWNER, Site, desk, get, name, peer, token};
+use tokend_process::clock::Clock;
+use tokend_process::clock::fake::FakeClock;
 
 const BOUNDS: Bounds = Bounds {
     pending: 4,

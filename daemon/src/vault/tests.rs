@@ -8,7 +8,7 @@ use tokend_dialect::LifetimeSource;
 use tokend_store::{MemoryStore, QuarantineReason};
 
 use super::*;
-use crate::clock::fake::FakeClock;
+use tokend_process::clock::fake::FakeClock;
 
 const WALL: i64 = 1_790_000_000_000;
 

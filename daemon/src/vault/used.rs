@@ -6,7 +6,7 @@ use tokend_engine::{HostUsed, Kind, Spent, Tat, Timestamp};
 use tokend_store::Record;
 
 use super::kind;
-use crate::clock::Clock;
+use tokend_process::clock::Clock;
 
 /// What the login of a record has used up of its paces.
 pub(crate) fn spent(record: &Record, clock: &Clock) -> Spent {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokend_store::MemoryStore;
 
 use super::{force, site};
-use crate::systemd::Manager;
 use crate::testing::{Daemon, OWNER, Provider, peer, soon, token_of};
+use tokend_process::systemd::Manager;
 
 type Notes = Arc<Mutex<Vec<String>>>;
 

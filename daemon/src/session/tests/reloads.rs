@@ -6,7 +6,7 @@ use tokend_policy::Peer;
 use tokio::io::ReadBuf;
 
 use super::*;
-use crate::peer::Pinned;
+use tokend_peer::Pinned;
 
 const ROUNDS: usize = 300;
 

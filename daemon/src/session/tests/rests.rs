@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use tokio::io::ReadBuf;
 
 use super::*;
-use crate::peer::Pinned;
+use tokend_peer::Pinned;
 
 /// The longest a connection rests at a time.
 const LONGEST: Duration = Duration::from_secs(2);

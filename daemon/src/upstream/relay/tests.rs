@@ -10,10 +10,10 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, UnixListener};
 
 use super::*;
-use crate::clock::Clock;
 use crate::secrets::SecretSource;
 use crate::testing::{Act, Provider, Site, raw, secrets, soon};
 use crate::upstream::{Outcome, Upstream};
+use tokend_process::clock::Clock;
 
 mod silence;
 

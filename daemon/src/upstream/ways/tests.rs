@@ -4,10 +4,10 @@ use tokend_engine::{Answer, Kind};
 use tokend_store::Credential;
 
 use super::*;
-use crate::clock::Clock;
 use crate::secrets::SecretSource;
 use crate::testing::{Act, Provider, Site, secrets, soon};
 use crate::upstream::{Outcome, PrepareError, Upstream};
+use tokend_process::clock::Clock;
 
 const PASSWORD: &str = "p%41:w ü";
 

@@ -15,7 +15,7 @@ const EARLIEST_ORIGIN_MS: u64 = 1_000_000_000_000;
 
 /// The clocks of this machine. Cheap to clone; every clone reads the same steady clock.
 #[derive(Debug, Clone)]
-pub(crate) struct Clock(Arc<Inner>);
+pub struct Clock(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -27,7 +27,7 @@ struct Inner {
 
 /// What was known about the past when a stored time was brought onto the steady clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Elapsed {
+pub enum Elapsed {
     /// This much time passed since the anchor was made.
     Known(Duration),
     /// The wall clock is behind the anchor, so nobody knows how much time passed; it was counted as none.
@@ -36,21 +36,21 @@ pub(crate) enum Elapsed {
 
 /// A stored time on the steady clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Restored {
+pub struct Restored {
     /// The time itself.
-    pub(crate) at: Timestamp,
+    pub at: Timestamp,
     /// How far it can be trusted.
-    pub(crate) elapsed: Elapsed,
+    pub elapsed: Elapsed,
 }
 
 impl Clock {
     /// The clocks of the kernel.
-    pub(crate) fn system() -> Self {
+    pub fn system() -> Self {
         Self::new(Source::Kernel, &boot_id())
     }
 
     /// Now on the steady clock: Unix milliseconds at start, advanced by CLOCK_BOOTTIME. Never steps, counts suspend.
-    pub(crate) fn steady(&self) -> Timestamp {
+    pub fn steady(&self) -> Timestamp {
         self.steady_at(self.boot_ms())
     }
 
@@ -60,27 +60,27 @@ impl Clock {
     }
 
     /// Now on the wall clock, in Unix milliseconds. It may step; use it only for people and for the store.
-    pub(crate) fn wall_ms(&self) -> i64 {
+    pub fn wall_ms(&self) -> i64 {
         self.0.source.wall_ms()
     }
 
     /// Milliseconds since the machine booted, suspend included.
-    pub(crate) fn boot_ms(&self) -> u64 {
+    pub fn boot_ms(&self) -> u64 {
         self.0.source.boot_ms()
     }
 
     /// Time since the machine booted, as fine as the kernel tells it. For how long things take.
-    pub(crate) fn since_boot(&self) -> Duration {
+    pub fn since_boot(&self) -> Duration {
         self.0.source.since_boot()
     }
 
     /// The kernel's random name for this boot; empty where it cannot be read, and then equal to no other.
-    pub(crate) fn boot_id(&self) -> &str {
+    pub fn boot_id(&self) -> &str {
         &self.0.boot_id
     }
 
     /// Now on all clocks, to be stored beside times made by [`Clock::to_wall`].
-    pub(crate) fn anchor(&self) -> Anchor {
+    pub fn anchor(&self) -> Anchor {
         Anchor {
             wall_ms: self.wall_ms(),
             boot_ms: self.boot_ms(),
@@ -89,7 +89,7 @@ impl Clock {
     }
 
     /// A steady time as Unix milliseconds of the wall clock as it stands now.
-    pub(crate) fn to_wall(&self, at: Timestamp) -> i64 {
+    pub fn to_wall(&self, at: Timestamp) -> i64 {
         shift(self.wall_ms(), difference(at, self.steady()))
     }
 
@@ -97,7 +97,7 @@ impl Clock {
     ///
     /// All times of a record come from the one reading in its anchor: a step of the wall clock between two readings would shift
     /// what is stored against the anchor it is restored by.
-    pub(crate) fn to_wall_at(&self, anchor: &Anchor, at: Timestamp) -> i64 {
+    pub fn to_wall_at(&self, anchor: &Anchor, at: Timestamp) -> i64 {
         shift(
             anchor.wall_ms,
             difference(at, self.steady_at(anchor.boot_ms)),
@@ -108,7 +108,7 @@ impl Clock {
     ///
     /// Within the boot of the anchor this is exact, whatever the wall clock did since. Across a reboot the wall clock is all
     /// there is; where it shows a time before the anchor, the elapsed time counts as none and is reported as unknown.
-    pub(crate) fn restore(&self, anchor: &Anchor, wall_ms: i64) -> Restored {
+    pub fn restore(&self, anchor: &Anchor, wall_ms: i64) -> Restored {
         let elapsed = self.elapsed_since(anchor);
         let passed = match elapsed {
             Elapsed::Known(passed) => i64::try_from(passed.as_millis()).unwrap_or(i64::MAX),
@@ -146,7 +146,7 @@ impl Clock {
 #[derive(Debug)]
 enum Source {
     Kernel,
-    #[cfg(test)]
+    #[cfg(any(test, feature = "testing"))]
     Fake(Arc<fake::FakeClock>),
 }
 
@@ -154,7 +154,7 @@ impl Source {
     fn wall_ms(&self) -> i64 {
         match self {
             Self::Kernel => kernel_wall_ms(),
-            #[cfg(test)]
+            #[cfg(any(test, feature = "testing"))]
             Self::Fake(fake) => fake.wall_ms(),
         }
     }
@@ -166,7 +166,7 @@ impl Source {
                 let (seconds, nanos) = (u64::try_from(time.tv_sec), u32::try_from(time.tv_nsec));
                 Duration::new(seconds.unwrap_or(0), nanos.unwrap_or(0))
             }
-            #[cfg(test)]
+            #[cfg(any(test, feature = "testing"))]
             Self::Fake(fake) => Duration::from_millis(fake.boot_ms()),
         }
     }
@@ -174,7 +174,7 @@ impl Source {
     fn boot_ms(&self) -> u64 {
         match self {
             Self::Kernel => kernel_boot_ms(),
-            #[cfg(test)]
+            #[cfg(any(test, feature = "testing"))]
             Self::Fake(fake) => fake.boot_ms(),
         }
     }
@@ -249,8 +249,11 @@ fn shift(wall_ms: i64, by_ms: i64) -> i64 {
 }
 
 /// A clock a test sets by hand.
-#[cfg(test)]
-pub(crate) mod fake {
+/// A clock that tests set.
+#[cfg(any(test, feature = "testing"))]
+pub mod fake {
+    #![expect(clippy::expect_used, reason = "for tests")]
+
     use std::sync::Arc;
     use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
     use std::time::Duration;
@@ -259,14 +262,14 @@ pub(crate) mod fake {
 
     /// The handle that moves a [`Clock`] made by [`FakeClock::start`].
     #[derive(Debug)]
-    pub(crate) struct FakeClock {
+    pub struct FakeClock {
         wall_ms: AtomicI64,
         boot_ms: AtomicU64,
     }
 
     impl FakeClock {
         /// A clock that shows these times, and the handle that moves it.
-        pub(crate) fn start(wall_ms: i64, boot_ms: u64, boot_id: &str) -> (Clock, Arc<Self>) {
+        pub fn start(wall_ms: i64, boot_ms: u64, boot_id: &str) -> (Clock, Arc<Self>) {
             let handle = Arc::new(Self {
                 wall_ms: wall_ms.into(),
                 boot_ms: boot_ms.into(),
@@ -276,14 +279,14 @@ pub(crate) mod fake {
         }
 
         /// Time passes on all clocks.
-        pub(crate) fn advance(&self, by: Duration) {
+        pub fn advance(&self, by: Duration) {
             let ms = u64::try_from(by.as_millis()).expect("a test's duration");
             self.boot_ms.fetch_add(ms, Ordering::SeqCst);
             self.step_wall(i64::try_from(ms).expect("a test's duration"));
         }
 
         /// Somebody sets the wall clock forward or, with a negative number, back.
-        pub(crate) fn step_wall(&self, by_ms: i64) {
+        pub fn step_wall(&self, by_ms: i64) {
             self.wall_ms.fetch_add(by_ms, Ordering::SeqCst);
         }
 

@@ -1,51 +1,11 @@
 //! Reads this thread's own stack, beneath the frames that are there, as whoever got hold of the memory would.
 
-use std::collections::HashSet;
-use std::fs::File;
 use std::hint::black_box;
-use std::os::unix::fs::FileExt as _;
 
 use aws_lc_rs::hmac;
 
 use super::*;
-
-/// How deep the work is done, so that reading the stack afterwards does not overwrite what the work left.
-const DEEP: usize = 48 * 1024;
-/// How much of the stack is read.
-const READ: usize = DEPTH + DEEP;
-/// The shortest piece of a secret that counts.
-const PIECE: usize = 8;
-
-/// Whether a piece of a secret is on the stack beneath, once work on it is over.
-pub(crate) fn is_left(secret: &str, work: impl FnOnce() + Send) -> bool {
-    std::thread::scope(|scope| {
-        let alone = scope.spawn(|| {
-            deep(work);
-            let mut beneath = vec![0; READ];
-            let here = (&raw const beneath).addr();
-            let memory = File::open("/proc/self/mem").unwrap();
-            let from = u64::try_from(here - READ).unwrap();
-            memory.read_exact_at(&mut beneath, from).unwrap();
-            let pieces: HashSet<_> = secret.as_bytes().windows(PIECE).collect();
-            beneath.windows(PIECE).any(|found| pieces.contains(found))
-        });
-        alone.join().unwrap()
-    })
-}
-
-#[inline(never)]
-fn deep(work: impl FnOnce()) {
-    let above = [0u8; DEEP];
-    black_box(&above);
-    work();
-    black_box(&above);
-}
-
-/// A secret of so many bytes.
-pub(crate) fn secret(length: usize) -> String {
-    let letters = (b'!'..=b'~').cycle().map(char::from);
-    letters.skip(length % 50).take(length).collect()
-}
+use crate::testing::{deep, is_left, secret};
 
 /// Puts a secret into its own frame.
 #[inline(never)]

@@ -14,14 +14,14 @@ use zeroize::zeroize_stack;
 
 /// How far below a caller the work on secrets goes: a TLS handshake or a deep JSON document takes less than half of it, and without
 /// optimisation three times as much. It is also what each thread that works on secrets keeps in memory of its stack.
-const DEPTH: usize = if cfg!(debug_assertions) {
+pub(crate) const DEPTH: usize = if cfg!(debug_assertions) {
     384 * 1024
 } else {
     128 * 1024
 };
 
 /// Works on secrets, and leaves nothing of them on this thread's stack, also where the work panics.
-pub(crate) fn wiped<T>(work: impl FnOnce() -> T) -> T {
+pub fn wiped<T>(work: impl FnOnce() -> T) -> T {
     struct Afterwards;
 
     impl Drop for Afterwards {
@@ -35,20 +35,20 @@ pub(crate) fn wiped<T>(work: impl FnOnce() -> T) -> T {
 }
 
 /// The same for work that goes on over time, after each of its steps.
-pub(crate) async fn wiped_throughout<F: Future>(work: F) -> F::Output {
+pub async fn wiped_throughout<F: Future>(work: F) -> F::Output {
     let mut work = pin!(work);
     poll_fn(|context| wiped(|| work.as_mut().poll(context))).await
 }
 
 /// The same on a thread of its own that may wait for a disk.
-pub(crate) fn wiped_off_the_runtime<T: Send + 'static>(
+pub fn wiped_off_the_runtime<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> JoinHandle<T> {
     tokio::task::spawn_blocking(|| wiped(work))
 }
 
 /// The same where what comes of the work says that it was on a secret, for work that mostly is not and must not take longer.
-pub(crate) fn wiped_if<T>(work: impl FnOnce() -> T, is_secret: impl FnOnce(&T) -> bool) -> T {
+pub fn wiped_if<T>(work: impl FnOnce() -> T, is_secret: impl FnOnce(&T) -> bool) -> T {
     let done = apart(work);
     if is_secret(&done) {
         wipe();
@@ -80,10 +80,11 @@ thread_local! {
 
 /// A conversation with a provider, as long as it lives.
 #[derive(Debug)]
-pub(crate) struct Conversation(());
+pub struct Conversation(());
 
 impl Conversation {
-    pub(crate) fn begin() -> Self {
+    /// It lasts until this is dropped.
+    pub fn begin() -> Self {
         TALKING.fetch_add(1, Ordering::AcqRel);
         Self(())
     }
@@ -98,7 +99,7 @@ impl Drop for Conversation {
 }
 
 /// For a thread of the runtime that is about to rest. Costs nothing where nobody talked to a provider since it last did.
-pub(crate) fn before_rest() {
+pub fn before_rest() {
     let talking = TALKING.load(Ordering::Acquire);
     let talked = TALKED.load(Ordering::Acquire);
     if WIPED_AFTER.replace(talked) != talked || talking > 0 {
@@ -107,4 +108,4 @@ pub(crate) fn before_rest() {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;

@@ -18,13 +18,13 @@ use signal_hook_tokio::Signals;
 ///
 /// # Errors
 /// When the system refuses.
-pub(crate) fn outlive_a_limit_on_files() -> io::Result<()> {
+pub fn outlive_a_limit_on_files() -> io::Result<()> {
     signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false))).map(drop)
 }
 
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Asked {
+pub enum Asked {
     /// Read the configuration again.
     Reload,
     /// Finish and exit.
@@ -32,7 +32,7 @@ pub(crate) enum Asked {
 }
 
 /// The signals as they come.
-pub(crate) struct Incoming {
+pub struct Incoming {
     signals: Signals,
     /// Whether a reload was asked for while something else had to be done first.
     put_off: bool,
@@ -40,7 +40,7 @@ pub(crate) struct Incoming {
 
 impl Incoming {
     /// Begins to listen. From here on none of these signals ends the process by itself.
-    pub(crate) fn register() -> io::Result<Self> {
+    pub fn register() -> io::Result<Self> {
         Ok(Self {
             signals: Signals::new([SIGHUP, SIGINT, SIGTERM])?,
             put_off: false,
@@ -48,7 +48,7 @@ impl Incoming {
     }
 
     /// Does something, and gives it up when asked to stop meanwhile. A reload that is asked for comes next.
-    pub(crate) async fn unless_stopped<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+    pub async fn unless_stopped<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
         let mut work = pin!(work);
         let mut put_off = false;
         let done = loop {
@@ -65,12 +65,12 @@ impl Incoming {
     }
 
     /// Waits to be asked to stop, whatever else is asked meanwhile.
-    pub(crate) async fn stop(&mut self) {
+    pub async fn stop(&mut self) {
         while self.next().await != Asked::Stop {}
     }
 
     /// The next one.
-    pub(crate) async fn next(&mut self) -> Asked {
+    pub async fn next(&mut self) -> Asked {
         if std::mem::take(&mut self.put_off) {
             return Asked::Reload;
         }

@@ -9,6 +9,8 @@ mod pin;
 mod process;
 mod reader;
 mod recent;
+#[cfg(any(test, feature = "testing"))]
+mod testing;
 mod turns;
 
 use std::io;
@@ -19,15 +21,15 @@ use interprocess::local_socket::traits::StreamCommon as _;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokend_policy::Peer;
 
-pub(crate) use pin::{Pin, Pinned};
-pub(crate) use reader::{PATIENCE, Reader};
-pub(crate) use turns::{Full, Turn, Turns};
+pub use pin::{Pin, Pinned};
+pub use reader::{PATIENCE, Reader};
+pub use turns::{Full, Turn, Turns};
 
 /// The id that stands for every id a user namespace has no number for (the default of kernel.overflowuid).
 const NOBODY: u32 = 65_534;
 
 /// A connection whose other end can be told.
-pub(crate) trait Connection {
+pub trait Connection {
     /// Pins the process that connected as `peer`, accepted at `accepted_ms` after boot.
     ///
     /// # Errors
@@ -59,7 +61,7 @@ impl Connection for Stream {
 /// # Errors
 ///
 /// When the kernel does not say. Refuse the connection then.
-pub(crate) fn of(stream: &Stream) -> io::Result<Peer> {
+pub fn of(stream: &Stream) -> io::Result<Peer> {
     let told = stream.peer_creds()?;
     let missing =
         || io::Error::other("the kernel did not say who is at the other end of the socket");
@@ -71,7 +73,7 @@ pub(crate) fn of(stream: &Stream) -> io::Result<Peer> {
 }
 
 /// Whether the kernel could not say who `peer` is: in a user namespace of the daemon's own it has no number for ids from outside.
-pub(crate) fn is_nobody(peer: &Peer) -> bool {
+pub fn is_nobody(peer: &Peer) -> bool {
     let nobody = peer.uid == NOBODY || peer.gid == NOBODY;
     nobody && !process::maps_every_id()
 }

@@ -15,7 +15,7 @@ const THREADS: usize = 4;
 
 /// Turns at one thing.
 #[derive(Debug, Clone)]
-pub(crate) struct Turns(Arc<Inner>);
+pub struct Turns(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -46,16 +46,16 @@ struct Place {
 
 /// A turn.
 #[derive(Debug)]
-pub(crate) struct Turn {
+pub struct Turn {
     /// The common part. Whoever waits no longer for what it is used for gives it back.
-    pub(crate) common: OwnedSemaphorePermit,
+    pub common: OwnedSemaphorePermit,
     /// The user's own part, for whoever uses the turn to keep to the end.
-    pub(crate) own: OwnTurn,
+    pub own: OwnTurn,
 }
 
 /// A user's own part of a turn.
 #[derive(Debug)]
-pub(crate) struct OwnTurn {
+pub struct OwnTurn {
     _permit: OwnedSemaphorePermit,
     _thread: OwnedSemaphorePermit,
     _place: Place,
@@ -63,7 +63,7 @@ pub(crate) struct OwnTurn {
 
 /// Why there is no turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Full {
+pub enum Full {
     /// There are too many of this user in line.
     Line,
     /// As many threads as may wait for what does not answer.
@@ -72,7 +72,7 @@ pub(crate) enum Full {
 
 impl Turns {
     /// `all` at once, of one user `abreast`, and of one user no more than `longest` in line.
-    pub(crate) fn new(all: usize, abreast: usize, longest: usize) -> Self {
+    pub fn new(all: usize, abreast: usize, longest: usize) -> Self {
         Self(Arc::new(Inner {
             all: Arc::new(Semaphore::new(all)),
             threads: Arc::new(Semaphore::new(all * THREADS)),
@@ -86,7 +86,7 @@ impl Turns {
     ///
     /// # Errors
     /// When the user's line is full, or when too many threads were left behind.
-    pub(crate) async fn take(&self, uid: u32) -> Result<Turn, Full> {
+    pub async fn take(&self, uid: u32) -> Result<Turn, Full> {
         let (first, place) = self.line_up(uid)?;
         // Neither semaphore is ever closed.
         let permit = first.acquire_owned().await.map_err(|_| Full::Line)?;
@@ -143,7 +143,7 @@ mod tests {
     use futures_util::FutureExt as _;
 
     use super::*;
-    use crate::testing::soon;
+    use tokend_process::testing::soon;
 
     #[tokio::test]
     async fn a_user_with_a_hundred_processes_is_one_among_the_others() {

@@ -13,7 +13,7 @@ use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::escape::{Escaped, Value};
+use crate::escaping::{Escaped, Value};
 
 /// A format with all choices made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,8 +6,6 @@
 
 mod crowd;
 mod line;
-#[cfg(test)]
-mod page;
 mod queue;
 #[cfg(test)]
 mod tests;
@@ -42,7 +40,7 @@ const AGAIN: rustix::event::Timespec = rustix::event::Timespec {
 
 /// The handle on the running log.
 #[derive(Debug, Clone)]
-pub(crate) struct Logging {
+pub struct Logging {
     look: Arc<AtomicU8>,
     filter: reload::Handle<EnvFilter, Registry>,
     goes_to: GoesTo,
@@ -52,21 +50,21 @@ pub(crate) struct Logging {
 
 /// What became of lines so far. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(crate) struct Lines {
+pub struct Lines {
     queue: Queue,
     crowd: Crowd,
 }
 
 /// Writes the last lines when it is dropped, however that comes about.
 #[derive(Debug)]
-pub(crate) struct LastLines(Logging);
+pub struct LastLines(Logging);
 
 impl Logging {
     /// Starts logging to standard error for the whole process. Call once, before anything worth logging.
     ///
     /// Until the configuration is read this logs with `format` and `level` as the command line and the environment have them. Lines
     /// are written once [`Logging::write`] was called, or at the end.
-    pub(crate) fn start(format: Format, level: &Level) -> Self {
+    pub fn start(format: Format, level: &Level) -> Self {
         let goes_to = GoesTo::of_standard_error();
         let lines = Lines::new(Clock::system());
         let writer = lines.queue.clone();
@@ -80,7 +78,7 @@ impl Logging {
     }
 
     /// Starts the thread that writes. Not before the process has given up what it does not need: a thread keeps what it began with.
-    pub(crate) fn write(&self) {
+    pub fn write(&self) {
         let mut writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         if *writing {
             return;
@@ -92,22 +90,22 @@ impl Logging {
     }
 
     /// What becomes of lines.
-    pub(crate) fn lines(&self) -> &Lines {
+    pub fn lines(&self) -> &Lines {
         &self.lines
     }
 
     /// Has the last lines written when what this gives is dropped.
-    pub(crate) fn last_lines(&self) -> LastLines {
+    pub fn last_lines(&self) -> LastLines {
         LastLines(self.clone())
     }
 
     /// Where text that is no event is written, in turn with the lines.
-    pub(crate) fn plain(&self) -> impl Write + '_ {
+    pub fn plain(&self) -> impl Write + '_ {
         self.lines.queue.make_writer()
     }
 
     /// Changes format and level from the next event on.
-    pub(crate) fn apply(&self, format: Format, level: &Level) {
+    pub fn apply(&self, format: Format, level: &Level) {
         self.look
             .store(look(format, self.goes_to) as u8, Ordering::Relaxed);
         // Fails only when the subscriber is gone, and then nobody logs.
@@ -133,12 +131,12 @@ impl Lines {
     }
 
     /// How many were dropped because they could not be written, or not soon enough.
-    pub(crate) fn dropped(&self) -> u64 {
+    pub fn dropped(&self) -> u64 {
         self.queue.dropped()
     }
 
     /// How many were counted instead of being written, because there were too many like them.
-    pub(crate) fn counted(&self) -> u64 {
+    pub fn counted(&self) -> u64 {
         self.crowd.counted()
     }
 }

@@ -7,7 +7,7 @@ use std::fmt::{self, Write as _};
 
 /// Shows a text with everything that is not plainly printable written as an escape such as `\n` or `\u{1b}`.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Escaped<'a>(pub(crate) &'a str);
+pub struct Escaped<'a>(pub &'a str);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -23,7 +23,7 @@ impl fmt::Display for Escaped<'_> {
 
 /// Shows a text as the value of `key=value`: as it is where that is unmistakable, else quoted and escaped.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Value<'a>(pub(crate) &'a str);
+pub struct Value<'a>(pub &'a str);
 
 impl fmt::Display for Value<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

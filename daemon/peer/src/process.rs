@@ -72,13 +72,13 @@ fn effective(status: &str, line: &str) -> Option<u32> {
 }
 
 /// The supplementary groups in a `status`.
-pub(super) fn groups(status: &str) -> Option<Box<[u32]>> {
+pub(crate) fn groups(status: &str) -> Option<Box<[u32]>> {
     let groups = field(status, "Groups:")?.split_whitespace();
     groups.map(|group| group.parse().ok()).collect()
 }
 
 /// Whether a `status` names a process of a PID namespace below ours.
-pub(super) fn is_nested(status: &str) -> Option<bool> {
+pub(crate) fn is_nested(status: &str) -> Option<bool> {
     Some(field(status, "NSpid:")?.split_whitespace().count() > 1)
 }
 
@@ -87,7 +87,7 @@ fn field<'s>(status: &'s str, name: &str) -> Option<&'s str> {
 }
 
 /// When a process started, in milliseconds since the machine booted, cut to the kernel's ticks.
-pub(super) fn started_ms(pid: u32) -> io::Result<u64> {
+pub(crate) fn started_ms(pid: u32) -> io::Result<u64> {
     let stat = read(pid, "stat")?;
     let ticks =
         ticks(&stat).ok_or_else(|| io::Error::other("the kernel does not say when it started"))?;
@@ -102,7 +102,7 @@ fn ticks(stat: &str) -> Option<u64> {
 }
 
 /// Whether the daemon's user namespace has a number for every id. It cannot change while the daemon runs.
-pub(super) fn maps_every_id() -> bool {
+pub(crate) fn maps_every_id() -> bool {
     static ANSWER: OnceLock<bool> = OnceLock::new();
     *ANSWER.get_or_init(|| {
         ["uid_map", "gid_map"].iter().all(|map| {
@@ -113,7 +113,7 @@ pub(super) fn maps_every_id() -> bool {
 }
 
 /// Why facts cannot be read at all: `/proc` is missing, or is that of another PID namespace, in which our numbers are not valid.
-pub(super) fn why_blind() -> Option<&'static str> {
+pub(crate) fn why_blind() -> Option<&'static str> {
     let own = std::process::id().to_string();
     match std::fs::read_link("/proc/self") {
         Ok(link) if link.as_os_str() == own.as_str() => None,

@@ -244,7 +244,7 @@ fn levels_are_checked() {
 
 /// One kind of line, caused by a user.
 fn denied(uid: u32) {
-    let peer = crate::testing::peer(uid);
+    let peer = tokend_policy::Peer::new(uid, uid, 1);
     tracing::warn!(account = "ads", peer = %peer, "denied: no rule allows this peer");
 }
 

@@ -12,7 +12,7 @@ use tokio::task::JoinError;
 const WITHHELD: &str = "its message is not shown, since a secret may be in it";
 
 /// From now on gives every panic of this process to `tell` instead of printing its message.
-pub(crate) fn withhold(tell: impl Fn(&dyn fmt::Display) + Send + Sync + 'static) {
+pub fn withhold(tell: impl Fn(&dyn fmt::Display) + Send + Sync + 'static) {
     panic::set_hook(Box::new(move |panic| tell(&Panic(panic))));
 }
 
@@ -31,7 +31,7 @@ impl fmt::Display for Panic<'_> {
 }
 
 /// How a task ended that gave no result. `Display` of tokio has the message of the panic.
-pub(crate) fn ending(error: &JoinError) -> &'static str {
+pub fn ending(error: &JoinError) -> &'static str {
     match error.is_panic() {
         true => "it panicked",
         false => "it was cancelled",

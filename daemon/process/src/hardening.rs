@@ -14,7 +14,7 @@ use rustix::thread::CapabilitySet;
 /// One protection that this system refused.
 #[derive(Debug, thiserror::Error)]
 #[error("could not {what}: {source}")]
-pub(crate) struct NotHardened {
+pub struct NotHardened {
     what: &'static str,
     source: io::Error,
 }
@@ -26,7 +26,7 @@ pub(crate) struct NotHardened {
 ///
 /// Not dumpable also makes `/proc/PID/environ` and `/proc/PID/mem` root's, which matters for secrets in the environment. A
 /// `command` that fetches a secret cannot use a set-uid program such as `sudo`.
-pub(crate) fn harden() -> Vec<NotHardened> {
+pub fn harden() -> Vec<NotHardened> {
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
     let no_core = Rlimit {
         current: Some(0),
@@ -64,7 +64,7 @@ pub(crate) fn harden() -> Vec<NotHardened> {
 
 /// Whether the memory of this process is kept out of the swap.
 #[derive(Debug)]
-pub(crate) enum Swap {
+pub enum Swap {
     /// Every page is locked, those to come too.
     Never,
     /// Locking would be cut off at this many bytes, and then every later allocation fails: worse than what it prevents.
@@ -76,7 +76,7 @@ pub(crate) enum Swap {
 /// Locks all memory, where no limit can turn that against the daemon.
 ///
 /// Pages are locked as they are used, so that what is only reserved (the stacks of threads, above all) takes no memory.
-pub(crate) fn keep_out_of_swap() -> Swap {
+pub fn keep_out_of_swap() -> Swap {
     let limit = getrlimit(Resource::Memlock).current;
     let exempt = rustix::thread::capabilities(None)
         .is_ok_and(|sets| sets.effective.contains(CapabilitySet::IPC_LOCK));

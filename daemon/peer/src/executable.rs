@@ -24,7 +24,7 @@ const MOST: usize = 256;
 const SETTLED_MS: i64 = 2_000;
 
 /// Opens the executable of a process. The descriptor only names the file; it takes no permission to read it.
-pub(super) fn open(pid: u32) -> io::Result<(Executable, OwnedFd)> {
+pub(crate) fn open(pid: u32) -> io::Result<(Executable, OwnedFd)> {
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     let fd = rustix::fs::open(format!("/proc/{pid}/exe"), flags, Mode::empty())?;
     let path = std::fs::read_link(name_of(&fd))?;
@@ -43,7 +43,7 @@ pub(super) fn open(pid: u32) -> io::Result<(Executable, OwnedFd)> {
 
 /// Digests of executables that were read before.
 #[derive(Debug, Default)]
-pub(super) struct Digests(Mutex<HashMap<Identity, Digest>>);
+pub(crate) struct Digests(Mutex<HashMap<Identity, Digest>>);
 
 /// A state of a file. Whatever changes its content changes its ctime, which only the kernel sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -57,13 +57,13 @@ struct Identity {
 
 impl Digests {
     /// The digest of a file named by `fd`, if it was read before and the file has not changed since.
-    pub(super) fn known(&self, fd: BorrowedFd<'_>) -> Option<Digest> {
+    pub(crate) fn known(&self, fd: BorrowedFd<'_>) -> Option<Digest> {
         let identity = Identity::of(&File::open(name_of(&fd)).ok()?).ok()?;
         self.lock().get(&identity).copied()
     }
 
     /// The digest of a file named by `fd`. `now_ms` is the wall clock's time.
-    pub(super) fn of(&self, fd: BorrowedFd<'_>, now_ms: i64) -> io::Result<Digest> {
+    pub(crate) fn of(&self, fd: BorrowedFd<'_>, now_ms: i64) -> io::Result<Digest> {
         // By its descriptor, so that it is the same file.
         let mut file = File::open(name_of(&fd))?;
         let before = Identity::of(&file)?;

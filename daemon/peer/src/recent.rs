@@ -16,7 +16,7 @@ const MOST: usize = 1024;
 
 /// What was read in the last second.
 #[derive(Debug, Default)]
-pub(super) struct Recent(Mutex<HashMap<u64, Known>>);
+pub(crate) struct Recent(Mutex<HashMap<u64, Known>>);
 
 #[derive(Debug)]
 struct Known {
@@ -27,14 +27,14 @@ struct Known {
 
 impl Recent {
     /// The units of the process with this number, if they were read within the last second.
-    pub(super) fn of(&self, number: u64, peer: &Peer, now_ms: u64) -> Option<Units> {
+    pub(crate) fn of(&self, number: u64, peer: &Peer, now_ms: u64) -> Option<Units> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known = known.get(&number)?;
         (known.ids == ids(peer) && now_ms < known.until_ms).then(|| known.units.clone())
     }
 
     /// Remembers them.
-    pub(super) fn note(&self, number: u64, peer: &Peer, units: Units, now_ms: u64) {
+    pub(crate) fn note(&self, number: u64, peer: &Peer, units: Units, now_ms: u64) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MOST {
             known.retain(|_, known| now_ms < known.until_ms);

@@ -14,7 +14,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use super::process;
 
 /// A process that is held on to.
-pub(crate) trait Pinned: fmt::Debug + Send {
+pub trait Pinned: fmt::Debug + Send {
     /// Whether it lives.
     fn lives(&self) -> bool;
 
@@ -24,7 +24,7 @@ pub(crate) trait Pinned: fmt::Debug + Send {
 
 /// A descriptor that names one process for good (pidfd_open(2)).
 #[derive(Debug)]
-pub(crate) struct Pin(OwnedFd);
+pub struct Pin(OwnedFd);
 
 impl Pin {
     /// The process that connected `socket`, as the kernel remembers it (SO_PEERPIDFD, since Linux 6.5).
@@ -34,7 +34,7 @@ impl Pin {
     ///
     /// # Errors
     /// Why there is no such process any more.
-    pub(crate) fn of(socket: BorrowedFd<'_>, pid: u32, accepted_ms: u64) -> Result<Self, String> {
+    pub fn of(socket: BorrowedFd<'_>, pid: u32, accepted_ms: u64) -> Result<Self, String> {
         match getsockopt(&socket, sockopt::PeerPidfd) {
             Ok(pidfd) => Ok(Self(pidfd)),
             Err(Errno::ENOPROTOOPT) => Self::by_number(pid, accepted_ms),
@@ -57,7 +57,7 @@ impl Pin {
     ///
     /// # Errors
     /// Why there is none.
-    pub(super) fn open(pid: u32) -> Result<Self, String> {
+    pub fn open(pid: u32) -> Result<Self, String> {
         let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
         let pid = pid.ok_or("the kernel has no process id for it")?;
         match pidfd_open(pid, PidfdFlags::empty()) {

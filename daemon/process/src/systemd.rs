@@ -9,7 +9,7 @@ use sd_notify::NotifyState;
 
 /// Whom the daemon tells how it is.
 #[derive(Debug, Clone)]
-pub(crate) struct Manager {
+pub struct Manager {
     to: To,
     /// How long the driver may be silent before the daemon is taken for stuck.
     watchdog: Option<Duration>,
@@ -20,13 +20,13 @@ enum To {
     Nobody,
     /// A datagram into a queue of hundreds; it waits only where systemd itself is stuck.
     Systemd,
-    #[cfg(test)]
+    #[cfg(any(test, feature = "testing"))]
     Test(std::sync::Arc<std::sync::Mutex<Vec<String>>>),
 }
 
 impl Manager {
     /// The one that started this process.
-    pub(crate) fn of_this_process() -> Self {
+    pub fn of_this_process() -> Self {
         if std::env::var_os("NOTIFY_SOCKET").is_none_or(|path| path.is_empty()) {
             return Self::none();
         }
@@ -37,7 +37,7 @@ impl Manager {
     }
 
     /// None.
-    pub(crate) fn none() -> Self {
+    pub fn none() -> Self {
         Self {
             to: To::Nobody,
             watchdog: None,
@@ -45,8 +45,8 @@ impl Manager {
     }
 
     /// One that keeps what it is told.
-    #[cfg(test)]
-    pub(crate) fn noting(
+    #[cfg(any(test, feature = "testing"))]
+    pub fn noting(
         watchdog: Option<Duration>,
     ) -> (Self, std::sync::Arc<std::sync::Mutex<Vec<String>>>) {
         let notes = std::sync::Arc::default();
@@ -55,22 +55,22 @@ impl Manager {
     }
 
     /// Whether anybody listens.
-    pub(crate) fn listens(&self) -> bool {
+    pub fn listens(&self) -> bool {
         !matches!(self.to, To::Nobody)
     }
 
     /// How long the driver may be silent, if somebody watches it.
-    pub(crate) fn watchdog(&self) -> Option<Duration> {
+    pub fn watchdog(&self) -> Option<Duration> {
         self.watchdog
     }
 
     /// All is loaded and clients are served.
-    pub(crate) fn ready(&self) {
+    pub fn ready(&self) {
         self.tell(&[NotifyState::Ready]);
     }
 
     /// The configuration is being read again; [`Manager::ready`] follows.
-    pub(crate) fn reloading(&self) {
+    pub fn reloading(&self) {
         let mut states = vec![NotifyState::Reloading];
         // systemd from 253 on wants the time of the announcement beside it.
         states.extend(NotifyState::monotonic_usec_now());
@@ -78,17 +78,17 @@ impl Manager {
     }
 
     /// No more clients are served; what runs is being finished.
-    pub(crate) fn stopping(&self) {
+    pub fn stopping(&self) {
         self.tell(&[NotifyState::Stopping]);
     }
 
     /// How the daemon is, in a line for people.
-    pub(crate) fn status(&self, line: &str) {
+    pub fn status(&self, line: &str) {
         self.tell(&[NotifyState::Status(line)]);
     }
 
     /// The driver turns.
-    pub(crate) fn feed(&self) {
+    pub fn feed(&self) {
         self.tell(&[NotifyState::Watchdog]);
     }
 
@@ -100,7 +100,7 @@ impl Manager {
                     tracing::debug!("systemd was not told: {error}");
                 }
             }
-            #[cfg(test)]
+            #[cfg(any(test, feature = "testing"))]
             To::Test(notes) => {
                 let mut notes = notes
                     .lock()

@@ -18,7 +18,7 @@ use super::pin::{ENDED, Pinned};
 use super::process::{self, Kernel, Processes};
 use super::recent::Recent;
 use super::turns::{Full, Turn, Turns};
-use crate::clock::Clock;
+use tokend_process::clock::Clock;
 
 /// How many executables are looked at at once, how many of one user's, and how many of one user may be in line.
 const LOOKS: (usize, usize, usize) = (16, 4, 64);
@@ -28,24 +28,24 @@ const READS: (usize, usize, usize) = (2, 1, 16);
 /// How many look names of users up at once, and how many of one user: that may wait for a server.
 const NAMES: (usize, usize, usize) = (8, 2, 16);
 /// How long files may take. A file system that hangs costs its own peer the facts, and nobody else anything.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Whoever reads facts.
 #[derive(Debug)]
-pub(crate) struct Reader {
+pub struct Reader {
     work: Arc<Work>,
     clock: Clock,
     looks: Turns,
     reads: Turns,
     /// Turns at looking names of users up.
-    pub(crate) names: Turns,
+    pub names: Turns,
     /// Why no fact can be read at all.
     blind: Option<&'static str>,
 }
 
 /// Why a process could not be looked at now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Busy {
+pub enum Busy {
     /// Too many of the same user are before it.
     User,
     /// Too many files that others are told by do not answer.
@@ -54,7 +54,7 @@ pub(crate) enum Busy {
 
 impl Busy {
     /// What a client is told.
-    pub(crate) fn fault(self, uid: u32, needs: Needs) -> Fault {
+    pub fn fault(self, uid: u32, needs: Needs) -> Fault {
         let too_busy = |message| Fault::new(FaultCode::TooBusy, message).retry_after(1_000);
         // That it is to be tried again is said with when.
         match self {
@@ -87,7 +87,7 @@ struct Work {
 
 impl Reader {
     /// One that asks the kernel.
-    pub(crate) fn new(clock: Clock) -> Self {
+    pub fn new(clock: Clock) -> Self {
         Self::with(Box::new(Kernel), clock, process::why_blind())
     }
 
@@ -110,7 +110,7 @@ impl Reader {
     ///
     /// # Errors
     /// When too many others of its user are before it, or too many files do not answer. Then nothing was asked.
-    pub(crate) async fn learn(
+    pub async fn learn(
         &self,
         peer: Peer,
         wanted: Needs,
@@ -194,7 +194,7 @@ impl Reader {
     }
 
     /// The facts of a process that is there now, for whoever looks at it by its number.
-    pub(crate) fn look_at(pid: u32, wanted: Needs, clock: &Clock) -> Result<Peer, String> {
+    pub fn look_at(pid: u32, wanted: Needs, clock: &Clock) -> Result<Peer, String> {
         let pin = super::Pin::open(pid).map_err(|why| why.replace(" that connected", ""))?;
         let reader = Self::new(clock.clone());
         if let Some(blind) = reader.blind {

@@ -5,8 +5,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::*;
-use crate::clock::fake::FakeClock;
-use crate::testing::soon;
+use tokend_process::clock::fake::FakeClock;
+use tokend_process::testing::soon;
 
 /// Any small file that is there.
 const PROGRAM: &str = "/etc/passwd";

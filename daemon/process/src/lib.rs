@@ -1,0 +1,17 @@
+//! What any daemon on Linux needs of its process, and nothing about tokens.
+//!
+//! Owns the clock, the log, signals, hardening, what systemd is told, tasks that must not vanish, and how far the process is on its way to
+//! the end. Must never know an account, a provider or a client.
+
+pub mod clock;
+pub mod escaping;
+pub mod hardening;
+pub mod logging;
+pub mod panics;
+pub mod shutdown;
+pub mod signals;
+pub mod stack;
+pub mod systemd;
+pub mod task;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
