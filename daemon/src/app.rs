@@ -26,14 +26,16 @@ use crate::desk::Desk;
 use crate::desk::thrift::Thrift;
 use crate::diagnosis::Diagnosis;
 use crate::driver::{Surroundings, Task};
+use crate::egress::Egress;
 use crate::keeper::Keeper;
+use crate::key_names::{KEY_CREDENTIAL, KEY_FILE};
 use crate::listen::{self, Bound, Inherited, Usage};
 use crate::message::DRIVER_QUEUE;
 use crate::metrics::{self, Counters, Metrics};
 use crate::registry::Registry;
-use crate::reload::{self, Cures, FileThreads, LogChoice, Reloader, names};
+use crate::reload::{self, Cures, FileThreads, LogChoice, Reloader, names, retry};
 use crate::secrets::SecretSource;
-use crate::upstream::{Egress, Upstream};
+use crate::upstream::Upstream;
 use tokend_process::clock::Clock;
 use tokend_process::shutdown::Shutdown;
 use tokend_process::signals::{Asked, Incoming};
@@ -43,10 +45,6 @@ use tokend_process::systemd::Manager;
 use self::drain::{End, drain};
 pub(crate) use self::ending::is_mistake;
 
-/// The name of the sealing key among systemd's credentials.
-pub(crate) const KEY_CREDENTIAL: &str = "tokend.key";
-/// The name of the sealing key in the state directory, where no credential gives it.
-pub(crate) const KEY_FILE: &str = "tokend.key";
 /// How long what runs may take at the end, beyond the time one exchange with a provider may take.
 const DRAIN_MARGIN: Duration = Duration::from_secs(15);
 
@@ -278,7 +276,7 @@ impl Parts {
         );
         audit.note(started(summary.accounts));
         manager.ready();
-        let trying = names::keep_trying(Arc::clone(&reloader));
+        let trying = retry::keep_trying(Arc::clone(&reloader));
         let names = tokio::spawn(stack::wiped_throughout(trying));
         // Beside the signals, so that a reload that takes its time keeps nobody from stopping the daemon.
         let mut reloads = JoinSet::new();

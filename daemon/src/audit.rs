@@ -3,29 +3,28 @@
 //! Owns the way from something that happened to the journal and a file (`AUDIT.md` describes the records). Whoever records waits for
 //! no disk: records are queued, numbered and written by threads of their own. A record never holds a token, only a keyed fingerprint.
 
-mod entry;
 mod event;
 mod file;
 mod journal;
 mod lane;
 mod mark;
 mod repeats;
+mod sinks;
 #[cfg(test)]
 mod tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokend_config::{Audit as Settings, AuditEvent, AuditFile, is_shortage};
 
 use tokend_process::clock::Clock;
 
-pub(crate) use entry::{Entry, unrecorded};
 pub(crate) use event::{Attempt, Event};
 pub(crate) use lane::{Refused, Tally};
 pub(crate) use mark::{Mark, Marker};
+pub(crate) use sinks::SINKS;
 
 #[cfg(test)]
 use event::Record;
@@ -86,9 +85,6 @@ fn must_go_somewhere(settings: &Settings, journal: bool) -> Result<(), PrepareEr
     }
     Ok(())
 }
-
-/// The places records go to, as they are called in metrics and messages. Denials have a file of their own.
-pub(crate) const SINKS: [&str; 3] = ["journal", "file", "denials-file"];
 
 impl Audit {
     /// An audit that records nothing yet. `run` names this run of the daemon in its records.
@@ -154,9 +150,12 @@ impl Audit {
     /// When a thread cannot be started.
     pub(crate) fn apply(&self, prepared: Prepared) -> std::io::Result<()> {
         let Prepared { settings, changes } = prepared;
-        self.0
-            .lanes
-            .apply(changes, settings.events, settings.required)
+        self.0.lanes.apply(
+            changes,
+            settings.events,
+            settings.required,
+            lane::writer::run,
+        )
     }
 
     /// Whether records of this kind go anywhere.
@@ -221,19 +220,5 @@ impl Audit {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.lanes.finish(PATIENCE);
-    }
-}
-
-/// A counter that only grows.
-#[derive(Debug, Default)]
-pub(crate) struct Count(AtomicU64);
-
-impl Count {
-    fn add(&self, more: u64) {
-        self.0.fetch_add(more, Ordering::Relaxed);
-    }
-
-    pub(crate) fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
     }
 }

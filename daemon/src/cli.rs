@@ -223,5 +223,11 @@ pub(crate) struct CheckArgs {
 #[cfg(test)]
 mod page;
 
+/// Says why the process ends, and how.
+pub(crate) fn fail(error: &anyhow::Error, exit: Exit) -> Exit {
+    tracing::error!("tokend ended: {error:#}");
+    exit
+}
+
 #[cfg(test)]
 mod tests;

@@ -5,18 +5,21 @@
 
 mod admission;
 mod diagnose;
+mod done;
 mod forget;
+mod handled;
 mod pages;
+mod recorded;
 mod release;
+mod rules;
+mod service;
 pub(crate) mod thrift;
 mod told;
 mod whoami;
 mod witness;
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokend_process::task;
 
 use subtle::ConstantTimeEq as _;
 use tokend_engine::{Demand, Timestamp, Want};
@@ -25,60 +28,25 @@ use tokend_proto::{Fault, FaultCode, LoginSecret, Request, Response, SecretText,
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use crate::audit::Audit;
-use crate::diagnosis::Diagnosis;
 use crate::means;
-use crate::message::{Answer, Driver, Message, Reply, Waiter};
-use crate::metrics::Metrics;
-use crate::registry::{Epoch, IssuedToken, Registry, Slot};
-use crate::reload::Reloader;
-use crate::roster::record_id;
+use crate::message::{Answer, Message, Reply, Waiter};
+use crate::registry::{Epoch, IssuedToken, Slot};
 use tokend_peer::{self, PATIENCE, Turn};
 use tokend_process::clock::Clock;
 
-use admission::{administrator, crowded, gone, nameless, not_forgotten, overtaken, unknown};
+use admission::{administrator, crowded, gone, nameless, overtaken};
+use done::{Done, to_the_end};
+pub(crate) use handled::Handled;
 use pages::list;
-pub(crate) use release::{Answered, Release, Rules};
+pub(crate) use release::{Answered, Release};
 use release::{Decided, decide};
-use thrift::Thrift;
+pub(crate) use service::Desk;
 use told::{presented, without_token};
 
 /// The longest a request may wait. A client that names a longer time waits this long.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long somebody waits who enters a credential and learns whether it is right.
 const LOGIN_WAIT: Duration = Duration::from_secs(60);
-
-/// Everything a session needs to answer.
-#[derive(Debug)]
-pub(crate) struct Desk {
-    pub(crate) registry: Arc<Registry>,
-    pub(crate) driver: Driver,
-    pub(crate) clock: Clock,
-    pub(crate) reloader: Arc<Reloader>,
-    pub(crate) diagnosis: Arc<Diagnosis>,
-    /// Who reads facts about peers.
-    pub(crate) facts: tokend_peer::Reader,
-    /// Which facts are read of every peer, whatever the rules need.
-    pub(crate) always: Needs,
-    pub(crate) audit: Audit,
-    pub(crate) metrics: Metrics,
-    /// How much each user has asked in vain.
-    pub(crate) thrift: Thrift,
-}
-
-/// A request, handled.
-pub(crate) enum Handled {
-    /// Answered on the spot.
-    Now(Response),
-    /// Under way; the future ends with the answer, which may leave only by [`Desk::release`].
-    Later(Pin<Box<dyn Future<Output = Answered> + Send>>),
-}
-
-/// What was done about a request that may be answered.
-enum Done {
-    Now(Response),
-    Later(Pin<Box<dyn Future<Output = Response> + Send>>),
-}
 
 impl Desk {
     /// Which facts about the peer have to be read before the request is handled. None, once they were asked for.
@@ -424,20 +392,6 @@ fn demand(now: Timestamp, min_validity: Option<Duration>, wait_ms: u64, timeout_
         start_by: now.after(bounded(wait_ms)).min(answer_by),
         answer_by,
     }
-}
-
-/// Work that is finished even when the client does not wait for it.
-fn to_the_end(work: impl Future<Output = Response> + Send + 'static) -> Done {
-    Done::Later(Box::pin(async move {
-        task::guarded(work).await.unwrap_or_else(died)
-    }))
-}
-
-fn died() -> Response {
-    Response::Fault(Fault::new(
-        FaultCode::Internal,
-        "the request failed inside tokend; please report this",
-    ))
 }
 
 /// Compares without telling by its duration how much of a guess was right.

@@ -4,6 +4,7 @@
 //! attempt: a provider sees at most a connection that ends without a request, and no host more than one in half a minute.
 
 mod files;
+mod finding;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,6 +25,7 @@ use crate::registry::{Epoch, Slot};
 use crate::reload::Reloader;
 use crate::secrets::{SecretSource, resolve};
 use crate::upstream::Upstream;
+use finding::{found, ok};
 use tokend_process::escaping::Escaped;
 
 /// How many accounts a page is about.
@@ -370,31 +372,6 @@ fn provider(url: &str, probed: &Probed) -> Finding {
         format!("{url} {cannot}: {why}"),
         advice,
     )
-}
-
-fn ok(topic: Topic, message: impl Into<String>) -> Finding {
-    Finding {
-        topic,
-        account: None,
-        severity: Severity::Ok,
-        message: message.into(),
-        advice: None,
-    }
-}
-
-fn found(
-    severity: Severity,
-    topic: Topic,
-    message: impl Into<String>,
-    advice: impl Into<String>,
-) -> Finding {
-    Finding {
-        topic,
-        account: None,
-        severity,
-        message: message.into(),
-        advice: Some(advice.into()),
-    }
 }
 
 fn about(account: &Account, finding: Finding) -> Finding {

@@ -3,85 +3,41 @@
 //! Owns the engine, the waiters' ways back, and the secrets of attempts under way for as long as a step needs them. It never
 //! waits for a disk, a provider or a client: those report to it by messages.
 
+mod adopt;
+mod in_flight;
 mod pulse;
+mod queued;
 mod reports;
+mod shares;
+mod task;
 mod told;
 mod under_way;
 mod waiters;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokend_engine::{
-    AccountKey, AttemptId, Commit, Durable, Effect, Engine, Event, Fate, Kind, StoreRefusal,
-    Timestamp, WaiterId,
+    AccountKey, AttemptId, Commit, Durable, Effect, Engine, Event, Kind, StoreRefusal, Timestamp,
 };
-use tokend_proto::LoginSecret;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
-use crate::attempts::{self, Books};
-use crate::keeper::{Job, Keeper, Kept, Write};
-use crate::message::{Driver, Message};
-use crate::registry::Registry;
+use crate::attempts::{self};
+use crate::job::{Job, Kept, Write};
+use crate::message::Message;
 use crate::roster::Roster;
-use crate::upstream::Upstream;
-use crate::vault::Brought;
-use tokend_process::clock::Clock;
-use tokend_process::systemd::Manager;
 
-pub(crate) use pulse::Reloaded;
+use in_flight::UnderWay;
 use pulse::{Pulse, Tally};
 use reports::Reports;
-use under_way::UnderWay;
-use waiters::{Shares, Waiting};
+use shares::Shares;
+use task::Secrets;
+pub(crate) use task::{Surroundings, Task};
 
 /// The longest sleep. The runtime's timers stand still while the machine is suspended, the steady clock does not.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 /// How many messages are taken before what became of them is carried out.
 const BATCH: usize = 128;
-
-/// The parts of the daemon the driver works with.
-#[derive(Debug)]
-pub(crate) struct Surroundings {
-    pub(crate) registry: Arc<Registry>,
-    pub(crate) clock: Clock,
-    pub(crate) books: Books,
-    pub(crate) keeper: Keeper,
-    pub(crate) upstream: Arc<Upstream>,
-    /// The driver's own way in, for the tasks it starts.
-    pub(crate) own: Driver,
-    pub(crate) manager: Manager,
-}
-
-/// The task's state.
-#[derive(Debug)]
-pub(crate) struct Task {
-    pub(crate) engine: Engine,
-    pub(crate) roster: Roster,
-    pub(crate) registry: Arc<Registry>,
-    clock: Clock,
-    books: Books,
-    keeper: Keeper,
-    upstream: Arc<Upstream>,
-    own: Driver,
-    waiters: HashMap<WaiterId, Waiting>,
-    shares: Shares,
-    reports: Reports,
-    /// What each account's attempt under way needs for its next step.
-    under_way: HashMap<AccountKey, UnderWay>,
-    drained: Option<oneshot::Sender<()>>,
-    pulse: Pulse,
-}
-
-/// What becomes of an account's stored secrets with a write.
-#[derive(Debug, Default)]
-struct Secrets {
-    brought: Option<(AttemptId, Brought)>,
-    entered: Option<LoginSecret>,
-    fate: Option<Fate>,
-    forget: bool,
-}
 
 impl Task {
     /// A driver without accounts. The seed is for the jitter of refreshes.
@@ -194,7 +150,7 @@ impl Task {
             }
             Message::Change(change) => {
                 self.pulse.stir();
-                crate::reload::apply(self, now, *change);
+                self.adopt(now, *change);
             }
             Message::Reloaded(reloaded) => self.pulse.reloaded(reloaded),
             Message::Kept(kept) => self.kept(now, kept),

@@ -3,6 +3,8 @@
 //! Owns one listening socket and the life of its process. A proxy for HTTP without configuration, state or secrets: TLS goes through it
 //! from end to end. Bounded in connections, heads and time; must never log what passes, and never repeat it.
 
+mod address;
+mod at;
 mod body;
 mod door;
 mod failure;
@@ -43,9 +45,10 @@ use tokend_process::logging::Logging;
 use tokend_process::signals::Incoming;
 use tokend_process::systemd::Manager;
 
+pub(crate) use self::address::{Egress, NoEgress};
+pub(crate) use self::at::At;
 pub(crate) use self::door::{ENDED, FAILURE, ORDERLY, REACH, STATUS, TARGET};
 pub(crate) use self::failure::Kind;
-pub(crate) use self::listening::At;
 pub(crate) use self::way::{PATIENCE, PROXY, TIMEOUT};
 
 /// How many connections there may be. Who finds no place is told so.
@@ -93,7 +96,7 @@ pub(crate) fn run(args: &EgressArgs) -> Exit {
     };
     match outcome {
         Ok(()) => Exit::Success,
-        Err((error, exit)) => crate::fail(&error, exit),
+        Err((error, exit)) => crate::cli::fail(&error, exit),
     }
 }
 

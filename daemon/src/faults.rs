@@ -4,6 +4,7 @@
 //! what a provider said comes in through `Notes::told`, which the dialect has cleaned.
 
 mod entered;
+mod what;
 
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use crate::upstream::dialect_kind;
 use crate::vault::Notes;
 use tokend_process::clock::Clock;
 
-pub(crate) use entered::What;
+pub(crate) use what::What;
 
 /// What an account's faults are told with.
 #[derive(Debug, Clone, Copy)]

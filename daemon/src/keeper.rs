@@ -7,14 +7,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokend_engine::{AccountKey, AttemptId, Durable, Fate};
-use tokend_proto::LoginSecret;
-use tokend_store::{AccountId, Claim, Commit, Credential, Record, Store, StoreError, Version};
+use tokend_engine::{AccountKey, AttemptId};
+use tokend_store::{AccountId, Claim, Commit, Record, Store, StoreError, Version};
 use tokio::sync::mpsc;
 
+use crate::job::{Job, Kept, Write};
 use crate::message::{Driver, Message};
 use crate::metrics::Counters;
-use crate::vault::{self, Brought, Entered, Notes};
+use crate::vault::{self};
 use tokend_process::clock::Clock;
 use tokend_process::stack;
 
@@ -22,65 +22,6 @@ use tokend_process::stack;
 const BATCH: usize = 256;
 /// How long a claim holds. A local store forgets its claims with the process.
 const CLAIM_TTL: Duration = Duration::from_secs(300);
-
-/// Something to do with the store.
-#[derive(Debug)]
-pub(crate) enum Job {
-    /// Obtain the right to attempt.
-    Claim {
-        account: AccountKey,
-        attempt: AttemptId,
-        id: AccountId,
-    },
-    /// Write facts, and the secrets that go with them.
-    Write(Box<Write>),
-    /// Give the right back.
-    Release { account: AccountKey },
-    /// Drop a record that does not open.
-    Discard { account: AccountKey, id: AccountId },
-}
-
-/// Facts to write.
-#[derive(Debug)]
-pub(crate) struct Write {
-    pub(crate) account: AccountKey,
-    pub(crate) id: AccountId,
-    /// The attempt whose intent this is; otherwise it is an outcome or a change.
-    pub(crate) intent_of: Option<AttemptId>,
-    pub(crate) durable: Durable,
-    /// The name of the account's provider host.
-    pub(crate) host: Arc<str>,
-    pub(crate) notes: Notes,
-    pub(crate) brought: Option<(AttemptId, Brought)>,
-    /// What a person entered and the attempt of `intent_of` tries.
-    pub(crate) entered: Option<LoginSecret>,
-    pub(crate) fate: Option<Fate>,
-    pub(crate) forget: bool,
-}
-
-/// What came of a job.
-#[derive(Debug)]
-pub(crate) enum Kept {
-    /// Claimed, with the secrets of the record; or refused.
-    Claimed {
-        account: AccountKey,
-        attempt: AttemptId,
-        credential: Option<Box<Credential>>,
-    },
-    /// An intent is durable, or not.
-    Recorded {
-        account: AccountKey,
-        attempt: AttemptId,
-        done: bool,
-    },
-    /// An outcome is durable, or not; with the secrets a person entered that the record now has.
-    Committed {
-        account: AccountKey,
-        done: Option<Entered>,
-    },
-    /// A record that does not open is gone, or not.
-    Discarded { account: AccountKey, done: bool },
-}
 
 /// How the driver reaches the keeper. Each account has at most one job under way, so the bound is never met; a keeper that is
 /// gone is a store that refuses.

@@ -8,6 +8,7 @@ mod app;
 mod attempts;
 mod audit;
 mod causes;
+mod change;
 mod cli;
 mod commands;
 mod descriptors;
@@ -16,7 +17,9 @@ mod diagnosis;
 mod driver;
 mod egress;
 mod faults;
+mod job;
 mod keeper;
+mod key_names;
 mod listen;
 #[cfg(test)]
 mod log_lines;
@@ -46,9 +49,10 @@ use tokend_config::{Config, Environment};
 use zeroizing_alloc::ZeroAlloc;
 
 use crate::app::Start;
+use crate::cli::fail;
 use crate::cli::{Cli, Command, Exit, PolicyCommand, RunArgs};
+use crate::egress::Egress;
 use crate::reload::LogChoice;
-use crate::upstream::Egress;
 use tokend_process::hardening::{self, Swap};
 use tokend_process::logging::Logging;
 use tokend_process::{panics, signals};
@@ -157,9 +161,4 @@ fn run(args: &RunArgs, environment: Environment) -> Exit {
         Err(error) if app::is_mistake(&error) => fail(&error, Exit::Config),
         Err(error) => fail(&error, Exit::NotNow),
     }
-}
-
-fn fail(error: &anyhow::Error, exit: Exit) -> Exit {
-    tracing::error!("tokend ended: {error:#}");
-    exit
 }

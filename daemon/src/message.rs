@@ -11,11 +11,10 @@ use tokend_proto::{AccountName, AccountStatus, Fault, LoginSecret};
 use tokend_store::AccountId;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::driver::Reloaded;
-use crate::keeper::Kept;
+use crate::change::{Change, Reloaded};
+use crate::job::Kept;
 use crate::metrics::Sample;
 use crate::registry::IssuedToken;
-use crate::reload::Change;
 use crate::roster::Survey;
 use crate::upstream::{Outcome, PrepareError, Prepared};
 

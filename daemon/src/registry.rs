@@ -4,6 +4,7 @@
 //! slot; only a miss becomes an event for the driver. Only the driver writes here, and a reload replaces the whole at once.
 
 mod sight;
+mod sights;
 
 use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasher as _;
@@ -20,8 +21,8 @@ use tokend_policy::{Decision, Needs, Peer, Permission, Permissions, Policy, Rule
 
 use crate::audit::Mark;
 
-use sight::Sights;
-pub(crate) use sight::{Seen, Sight};
+use sights::Sights;
+pub(crate) use sights::{Seen, Sight};
 
 /// The configuration in force, as far as sessions need it.
 #[derive(Debug)]

@@ -3,12 +3,12 @@
 //! Owns the way from files to the registry: everything is compiled aside, on any error what is in force stays, and otherwise it is
 //! swapped once. Reload changes what is allowed and what is served; it never loses a credential.
 
-mod change;
 mod cures;
 mod files;
 pub(crate) mod names;
 mod records;
 mod refused;
+pub(crate) mod retry;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -18,19 +18,19 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokend_config::{Account, Config, Environment, Files, Overrides, Stamps, Unresolved};
-use tokend_policy::{Directory, Names, Policy};
+use tokend_policy::{Directory, Names};
 use tokend_proto::{AccountName, Fault, FaultCode};
 use tokend_store::{AccountId, Store};
 use tokio::sync::{Mutex, oneshot};
 
 use crate::audit::Audit;
-use crate::driver::Reloaded;
+use crate::change::{Change, HostsUsed, Joining, Reloaded, Stored, Summary, Used};
 use crate::message::{Driver, Message};
 use crate::metrics::Metrics;
 use crate::registry::Registry;
 use crate::roster::{Survey, record_id};
 use crate::upstream::Upstream;
-use crate::vault::{self, Restored};
+use crate::vault::{self};
 use tokend_process::clock::Clock;
 use tokend_process::logging::Logging;
 use tokend_process::panics::ending;
@@ -40,17 +40,11 @@ use tokend_process::systemd::Manager;
 /// How often a configuration is surveyed again because an account went while its record was read.
 const TRIES: usize = 8;
 
-/// How long a reload may take before anything is changed. A hundred thousand accounts take seconds; what takes longer waits for a file
-/// system that does not answer, or for commands.
-const LIMIT: Duration = Duration::from_secs(60);
-
-pub(crate) use change::apply;
 pub(crate) use cures::Cures;
 use cures::Question;
 pub(crate) use files::FileThreads;
-use records::HostsUsed;
 pub(crate) use refused::NotApplied;
-use refused::NotLoaded;
+use refused::{LIMIT, NotLoaded};
 
 /// Whoever loads configurations. One at a time.
 pub(crate) struct Reloader {
@@ -85,54 +79,6 @@ pub(crate) struct LogChoice {
     pub(crate) logging: Logging,
     pub(crate) format: Option<tokend_config::Format>,
     pub(crate) level: Option<tokend_config::Level>,
-}
-
-/// A configuration that is ready to be put in force.
-#[derive(Debug)]
-pub(crate) struct Change {
-    pub(crate) accounts: Vec<Joining>,
-    pub(crate) admin: Arc<Policy>,
-    /// How far hosts are used up, if every record was asked.
-    pub(crate) hosts_used: Option<HostsUsed>,
-    /// What logins have used up under whatever name, where an account was not in force.
-    pub(crate) logins_used: records::Used,
-    /// What was changed, or the accounts that have to be read again.
-    pub(crate) reply: oneshot::Sender<Result<Summary, Vec<AccountId>>>,
-}
-
-/// An account of a configuration that is about to be in force.
-#[derive(Debug)]
-pub(crate) struct Joining {
-    pub(crate) account: Arc<Account>,
-    pub(crate) id: AccountId,
-    pub(crate) stored: Stored,
-    /// The fingerprint the account was blocked for, if what it was taken of has changed since.
-    pub(crate) cured_of: Option<Box<str>>,
-}
-
-/// What the store has of an account.
-#[derive(Debug)]
-pub(crate) enum Stored {
-    /// Nothing has to be read: the engine knows the account.
-    Live,
-    /// Nothing.
-    Blank,
-    /// A record.
-    Record(Box<Restored>),
-    /// A record that does not open.
-    Quarantined(Box<str>),
-}
-
-/// What a change changed.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Summary {
-    pub(crate) accounts: usize,
-    pub(crate) added: usize,
-    pub(crate) removed: usize,
-    pub(crate) quarantined: usize,
-    pub(crate) with_token: usize,
-    /// Accounts whose token was asked for otherwise, and is not served any more.
-    pub(crate) outdated: usize,
 }
 
 impl fmt::Debug for Reloader {
@@ -333,7 +279,7 @@ impl Reloader {
         survey: &Survey,
         found: &mut HashMap<AccountId, Stored>,
         all: usize,
-    ) -> Result<(Option<HostsUsed>, records::Used), NotApplied> {
+    ) -> Result<(Option<HostsUsed>, Used), NotApplied> {
         let store = Arc::clone(&self.store);
         let clock = self.clock.clone();
         let missing: HashSet<_> = survey.missing.iter().cloned().collect();
@@ -347,7 +293,7 @@ impl Reloader {
             let found = records::some(&*store, &clock, missing)?;
             // A name that was not in force may be that of a login that is known, with a record or without.
             let logins = match found.is_empty() {
-                true => records::Used::new(),
+                true => Used::new(),
                 false => records::logins(&*store, &clock)?,
             };
             Ok((found, (None, logins)))

@@ -6,73 +6,26 @@
 mod command;
 mod error;
 mod file;
+mod limits;
+mod source;
 mod steps;
 #[cfg(test)]
 mod tests;
+mod trust;
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use secrecy::SecretString;
 use tokend_config::{FileMode, SecretPlace, SecretRef};
 use tokend_notation::{Lines, NotASecret};
 use zeroize::Zeroizing;
 
-use crate::upstream::Egress;
 use tokend_process::stack;
 
 pub(crate) use command::KEPT_VARIABLES;
 pub(crate) use error::SecretError;
-
-/// The longest secret, in bytes. A token or a password is far shorter; a mistaken path often leads to something longer.
-pub(crate) const MAX_SECRET: usize = 64 * 1024;
-
-/// What the resolution of secrets needs to know of the world.
-#[derive(Debug, Clone)]
-pub(crate) struct SecretSource {
-    /// systemd's directory of credentials, where there is one.
-    pub(crate) credentials: Option<PathBuf>,
-    /// How long a command may take before it is killed.
-    pub(crate) command_timeout: Duration,
-    /// The user whose files are trusted beside root's.
-    pub(crate) owner: u32,
-    /// What a command that asks somebody over the network has to go through.
-    pub(crate) egress: Option<Egress>,
-    /// Who a command is told that it runs as, where that is another than this process's environment has.
-    pub(crate) person: Option<Person>,
-}
-
-/// A user as a command finds them in its environment.
-#[derive(Debug, Clone)]
-pub(crate) struct Person {
-    pub(crate) name: String,
-    pub(crate) home: Option<PathBuf>,
-    pub(crate) runtime: Option<PathBuf>,
-    /// What else is set for them, of the variables in [`KEPT_VARIABLES`]; it comes first.
-    pub(crate) variables: Vec<(&'static str, String)>,
-}
-
-impl SecretSource {
-    /// The world as this process sees it, with the relay it was told of when it started.
-    pub(crate) fn of_this_process(command_timeout: Duration, egress: Option<Egress>) -> Self {
-        let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").filter(|dir| !dir.is_empty());
-        Self {
-            credentials: credentials.map(PathBuf::from),
-            command_timeout,
-            owner: rustix::process::geteuid().as_raw(),
-            egress,
-            person: None,
-        }
-    }
-
-    /// The same world, with another limit for commands.
-    pub(crate) fn with_command_timeout(self, command_timeout: Duration) -> Self {
-        Self {
-            command_timeout,
-            ..self
-        }
-    }
-}
+pub(crate) use limits::MAX_SECRET;
+pub(crate) use source::{Person, SecretSource};
 
 /// A secret as it was fetched.
 #[derive(Debug)]
@@ -112,12 +65,12 @@ pub(crate) async fn fetch(
                 .credentials
                 .as_ref()
                 .ok_or_else(|| SecretError::NoCredentialsDirectory { name: name.clone() })?;
-            read(dir.join(&**name), file::Trust::Manager).await?
+            read(dir.join(&**name), trust::Trust::Manager).await?
         }
         SecretPlace::File { path, mode } => {
             let trust = match mode {
-                FileMode::Private => file::Trust::Owner(source.owner),
-                FileMode::AsMounted => file::Trust::Mount(source.owner),
+                FileMode::Private => trust::Trust::Owner(source.owner),
+                FileMode::AsMounted => trust::Trust::Mount(source.owner),
             };
             read(path.to_path_buf(), trust).await?
         }
@@ -127,7 +80,7 @@ pub(crate) async fn fetch(
     text(&bytes, place)
 }
 
-async fn read(path: PathBuf, trust: file::Trust) -> Result<Zeroizing<Vec<u8>>, SecretError> {
+async fn read(path: PathBuf, trust: trust::Trust) -> Result<Zeroizing<Vec<u8>>, SecretError> {
     let reading = stack::wiped_off_the_runtime(move || file::read(&path, trust));
     match reading.await {
         Ok(read) => read,

@@ -28,7 +28,6 @@ use zeroize::{Zeroize as _, Zeroizing};
 use crate::desk::thrift::{cost_of, cost_of_answer};
 use crate::desk::{Answered, Desk, Handled, Release};
 use crate::registry::Sight;
-use rest::Rest;
 use tokend_peer::Connection;
 use tokend_process::stack;
 
@@ -140,6 +139,14 @@ struct Session<S> {
     rest: Option<Rest>,
     /// What the peer may see, once that was asked.
     sight: Option<Arc<Sight>>,
+}
+
+/// Until when a connection rests.
+#[derive(Debug)]
+struct Rest {
+    until: Instant,
+    /// Whether to say so.
+    tell: bool,
 }
 
 /// How far taking frames went.

@@ -5,10 +5,13 @@
 //! have left must always be known.
 
 mod bridge;
+mod client_error;
 mod exchange;
+mod hop;
 mod prepare_error;
 mod probe;
 mod relay;
+mod relay_words;
 mod unpack;
 mod ways;
 
@@ -35,9 +38,9 @@ use tokend_process::stack::{self, Conversation};
 use exchange::{Exchange, Failure, wipe};
 use ways::Way;
 
+pub(crate) use client_error::ClientError;
 pub(crate) use prepare_error::PrepareError;
 pub(crate) use probe::Prober;
-pub(crate) use relay::{Egress, NoEgress};
 
 /// The way to the providers.
 #[derive(Debug)]
@@ -86,41 +89,6 @@ pub(crate) struct Outcome {
     pub(crate) fingerprint: Box<str>,
     /// What the request may have used up beside what the answer says.
     pub(crate) spent: Spent,
-}
-
-/// The HTTP client cannot be built.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ClientError {
-    #[error("extra_ca: {path}: {reason}")]
-    ExtraCa { path: String, reason: String },
-    // Not `source`, which whoever shows the causes of an error would show once more.
-    #[error("extra_ca: {path}: {why}")]
-    ExtraCaUnread { path: String, why: std::io::Error },
-    #[error("the HTTP client cannot be set up: {0}")]
-    Client(String),
-    #[error(
-        "proxy: the egress relay cannot speak TLS to a proxy; use an http:// one (what goes through it to providers is encrypted all the same), or give the daemon a network: examples/direct-network.conf"
-    )]
-    ProxyBehindRelay,
-    #[error(
-        "the way to the egress relay cannot be set up in {directory}: {why}; set TMPDIR to a directory that can be written, with a shorter path if it is long"
-    )]
-    Bridge {
-        directory: String,
-        why: std::io::Error,
-    },
-}
-
-impl ClientError {
-    /// Whether the machine is short of something that passes, such as descriptors: nothing is wrong with the settings.
-    pub(crate) fn is_shortage(&self) -> bool {
-        match self {
-            Self::ExtraCaUnread { why, .. } | Self::Bridge { why, .. } => {
-                tokend_config::is_shortage(why)
-            }
-            _ => false,
-        }
-    }
 }
 
 impl Upstream {

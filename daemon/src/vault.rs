@@ -5,6 +5,7 @@
 
 mod used;
 
+use used::kind;
 pub(crate) use used::{host_used, spent};
 
 use tokend_dialect::{Asks, Grant};
@@ -461,13 +462,6 @@ pub(crate) fn purge(
         purged?;
     }
     Ok(found.len() + set_aside.len())
-}
-
-fn kind(kind: store::AttemptKind) -> Kind {
-    match kind {
-        store::AttemptKind::Login => Kind::Login,
-        store::AttemptKind::Refresh => Kind::Refresh,
-    }
 }
 
 /// The store's word for a kind.

@@ -3,7 +3,7 @@
 //! Owns the numbers of records, the bounds, the count of what was lost, and the threads. A thread gathers for a moment and writes what
 //! came in one go; one whose place takes nothing keeps what it has and tries again. Nobody who records waits for it.
 
-mod writer;
+pub(super) mod writer;
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
@@ -12,10 +12,9 @@ use std::time::Duration;
 
 use tokend_config::{AuditEvent, AuditEvents};
 
-use self::writer::Writer;
 use super::event::{Event, Record};
 use super::repeats::{Repeats, Seen};
-use super::{Count, SINKS};
+use super::sinks::{Count, SINKS};
 use tokend_process::clock::Clock;
 
 /// How many records one place may be behind.
@@ -281,6 +280,7 @@ impl Lanes {
         changes: [Change; SINKS.len()],
         events: AuditEvents,
         required: bool,
+        write: fn(Arc<Self>, usize),
     ) -> io::Result<()> {
         let mut guard = self.lock();
         let mut any = false;
@@ -297,7 +297,7 @@ impl Lanes {
                 let lanes = Arc::clone(self);
                 let thread = std::thread::Builder::new()
                     .name(format!("audit-{}", SINKS.get(which).unwrap_or(&"")));
-                drop(thread.spawn(move || Writer::new(lanes, which).run())?);
+                drop(thread.spawn(move || write(lanes, which))?);
                 lane.started = true;
             }
             lane.on = on;

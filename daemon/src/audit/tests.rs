@@ -276,7 +276,9 @@ fn bench(required: bool) -> Bench {
     };
     let lanes = Arc::new(Lanes::new("test", Clock::system()));
     let changes = [Change::Off, Change::To(Box::new(sink)), Change::Off];
-    lanes.apply(changes, AuditEvents::ALL, required).unwrap();
+    lanes
+        .apply(changes, AuditEvents::ALL, required, lane::writer::run)
+        .unwrap();
     Bench {
         lanes,
         orders,
@@ -346,7 +348,9 @@ fn denials_take_no_room_in_the_queue_from_releases() {
     let lanes = Arc::new(Lanes::new("test", clock));
     // A journal takes both.
     let changes = [Change::To(Box::new(sink)), Change::Off, Change::Off];
-    lanes.apply(changes, AuditEvents::ALL, true).unwrap();
+    lanes
+        .apply(changes, AuditEvents::ALL, true, lane::writer::run)
+        .unwrap();
     let bench = Bench {
         lanes,
         orders,

@@ -14,8 +14,9 @@ use tokend_store::{
 
 use super::finish;
 use super::whose::{Asked, Whose, become_owner, owner_to_be};
-use crate::app::{KEY_FILE, is_mistake};
+use crate::app::is_mistake;
 use crate::cli::{Exit, KeyCommand, RotateArgs};
+use crate::key_names::KEY_FILE;
 
 /// Does what `command` says.
 pub(crate) fn run(

@@ -17,7 +17,8 @@ use tokend_policy::Directory;
 
 use crate::secrets::{KEPT_VARIABLES, Person, SecretSource};
 
-pub(crate) use unit::{Given, Unit, Variable};
+pub(crate) use unit::environment::Variable;
+pub(crate) use unit::{Given, Unit};
 
 /// The user a daemon with `DynamicUser=` may be given, where it does not run: the first of those that systemd takes.
 const DYNAMIC: u32 = 61184;

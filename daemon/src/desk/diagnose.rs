@@ -7,7 +7,8 @@ use std::sync::Arc;
 use tokend_policy::{Peer, Permission};
 use tokend_proto::AccountName;
 
-use super::{Desk, Done};
+use super::done::Done;
+use super::service::Desk;
 use crate::diagnosis::{PAGE, Page, caller};
 use crate::registry::{Epoch, Seen, Slot};
 use tokend_process::stack;

@@ -9,11 +9,13 @@ use tokend_policy::{Peer, Permission};
 use tokend_proto::{AccountName, Fault, FaultCode, Response};
 use tokio::sync::oneshot;
 
-use super::{
-    Desk, Done, decide, gone, not_forgotten, record_id, release::Decided, to_the_end, unknown,
-};
+use super::admission::{gone, not_forgotten, unknown};
+use super::done::{Done, to_the_end};
+use super::release::{Decided, decide};
+use super::service::Desk;
 use crate::message::{Answer, Driver, Message};
 use crate::registry::Epoch;
+use crate::roster::record_id;
 
 impl Desk {
     /// Drops every secret stored under a name: of the account as it is configured, of what was configured under that name before,

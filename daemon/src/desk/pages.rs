@@ -12,7 +12,8 @@ use tokend_proto::{
 use tokio::sync::oneshot;
 
 use super::admission::{gone, suggest};
-use super::{Desk, Done};
+use super::done::Done;
+use super::service::Desk;
 use crate::message::Message;
 use crate::registry::{Epoch, Seen, Sight, Slot};
 

@@ -10,20 +10,12 @@ use std::time::Duration;
 use tokend_policy::{Needs, Peer, Permission, Permissions};
 use tokend_proto::{AccountName, Fault, FaultCode, Request, Response};
 
-use super::Desk;
 use super::admission::allowed;
+use super::recorded::Entry;
+use super::rules::Rules;
+use super::service::Desk;
 use super::told::new_token;
-use crate::audit;
 use crate::registry::{Epoch, Granted, Ruling, Slot};
-
-/// Which rules decided about a request: of the configuration in force when it was decided.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Rules {
-    /// The one that allowed what was asked for.
-    pub(crate) act: Option<Ruling>,
-    /// The one that allows its token to be handed out.
-    pub(crate) token: Option<Ruling>,
-}
 
 /// What was decided about a request.
 #[derive(Debug, Clone)]
@@ -52,7 +44,7 @@ pub(crate) struct Answered {
     pub(super) under: u64,
     pub(super) decided: Decided,
     pub(super) terms: Terms,
-    pub(super) entry: Option<audit::Entry>,
+    pub(super) entry: Option<Entry>,
     /// Which request it was, for the counters, and when it came.
     pub(super) counted: (usize, Duration),
 }

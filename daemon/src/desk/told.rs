@@ -4,7 +4,7 @@
 
 use tokend_proto::{AccountName, Response};
 
-use super::Done;
+use super::done::Done;
 
 /// The answer, whose token is presented as the dialect says.
 pub(super) fn presented(done: Done, present: String) -> Done {

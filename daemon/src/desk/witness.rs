@@ -9,9 +9,11 @@ use tokend_policy::{Peer, Permission};
 use tokend_proto::{Fault, MetricsCursor, Request, Response};
 
 use super::admission::administrator;
+use super::done::{Done, died};
+use super::handled::Handled;
+use super::recorded::{Entry, unrecorded};
 use super::release::{Answered, Decided, Terms};
-use super::{Desk, Done, Handled, died};
-use crate::audit;
+use super::service::Desk;
 use crate::metrics::Counters;
 use crate::registry::Epoch;
 
@@ -34,9 +36,9 @@ impl Desk {
     }
 
     fn recorded(&self, peer: &Peer, request: Request, counted: (usize, Duration)) -> Handled {
-        let entry = audit::Entry::open(&self.audit, peer, &request);
-        if entry.as_ref().is_some_and(audit::Entry::is_futile) {
-            let unrecorded = Response::Fault(audit::unrecorded());
+        let entry = Entry::open(&self.audit, peer, &request);
+        if entry.as_ref().is_some_and(Entry::is_futile) {
+            let unrecorded = Response::Fault(unrecorded());
             return Handled::Now(close(entry, &Decided::nothing(), unrecorded));
         }
         let epoch = self.registry.epoch();
@@ -46,7 +48,7 @@ impl Desk {
             Done::Now(response) => return Handled::Now(close(entry, &decided, response)),
             Done::Later(pending) => (epoch.number(), pending),
         };
-        let is_act = entry.as_ref().is_some_and(audit::Entry::is_act);
+        let is_act = entry.as_ref().is_some_and(Entry::is_act);
         let answered = move |response, decided, entry| Answered {
             response,
             under,
@@ -91,7 +93,7 @@ impl Desk {
     }
 }
 
-fn close(entry: Option<audit::Entry>, decided: &Decided, response: Response) -> Response {
+fn close(entry: Option<Entry>, decided: &Decided, response: Response) -> Response {
     match entry {
         Some(entry) => entry.close(&decided.rules, decided.slot.as_deref(), response),
         None => response,

@@ -11,7 +11,7 @@ use tokend_config::{Config, Unresolved};
 use tokend_proto::{Finding, Severity, Topic};
 use tokend_store::Store;
 
-use super::{found, ok};
+use super::finding::{found, ok};
 use crate::registry::Epoch;
 use crate::reload::Reloader;
 
@@ -142,7 +142,11 @@ fn store(dir: &Path, store: &dyn Store) -> Option<Finding> {
     }
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);
     let key = match std::env::var_os("CREDENTIALS_DIRECTORY") {
-        Some(dir) if Path::new(&dir).join(crate::app::KEY_CREDENTIAL).exists() => {
+        Some(dir)
+            if Path::new(&dir)
+                .join(crate::key_names::KEY_CREDENTIAL)
+                .exists() =>
+        {
             "its key is a systemd credential"
         }
         _ => "its key is beside it",

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokend_engine::{Engine, Fault, Timestamp};
 
+use crate::change::Reloaded;
 use crate::roster::Roster;
 use tokend_process::systemd::Manager;
 
@@ -14,15 +15,6 @@ use tokend_process::systemd::Manager;
 const STATUS_EVERY: Duration = Duration::from_secs(2);
 /// And what an account adds to it: all of them are counted for each line, and clients may wait meanwhile.
 const STATUS_EVERY_ACCOUNT: Duration = Duration::from_micros(100);
-
-/// How the last reload ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reloaded {
-    /// The configuration of this number is in force.
-    InForce(u64),
-    /// It was refused, and the one before is in force.
-    Refused,
-}
 
 /// How many accounts there are of which kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokend_engine::{AccountKey, Timestamp};
 use tokend_proto::{AccountName, AccountStatus};
 
-use super::Task;
+use super::task::Task;
 use crate::faults::Teller;
 use crate::metrics::Sample;
 use crate::registry::Slot;

@@ -1,6 +1,6 @@
 //! The steps of an attempt that need its secrets: to prepare, to send, to take the answer, to publish.
 //!
-//! Owns [`UnderWay`], which holds each secret only until the step that needs it. Tasks report by message, always: an attempt is
+//! Owns what is in [`UnderWay`](super::in_flight::UnderWay), which holds each secret only until the step that needs it. Tasks report by message, always: an attempt is
 //! never left without an end.
 
 use std::sync::Arc;
@@ -8,34 +8,19 @@ use std::sync::atomic::AtomicBool;
 use tokend_process::task;
 
 use secrecy::{ExposeSecret as _, SecretString};
-use tokend_dialect::{Asks, Spent};
+use tokend_dialect::Spent;
 use tokend_engine::{
-    AccountKey, Answer, AttemptId, Durable, Event, Held, Kind, Publication, Timestamp, WaiterId,
+    AccountKey, Answer, AttemptId, Durable, Event, Held, Kind, Publication, Timestamp,
 };
 use tokend_proto::{LoginSecret, SecretText};
 use tokend_store::Credential;
 
-use super::Task;
+use super::task::Task;
 use crate::message::Message;
 use crate::registry::IssuedToken;
 use crate::roster::Said;
 use crate::upstream::{Outcome, PrepareError, Prepared};
 use crate::vault::{Brought, Secret};
-
-/// The secrets of an attempt under way.
-#[derive(Debug, Default)]
-pub(super) struct UnderWay {
-    pub(super) kind: Option<Kind>,
-    pub(super) prepared: Option<Box<Prepared>>,
-    pub(super) brought: Option<(AttemptId, Brought)>,
-    pub(super) secret: Option<Secret>,
-    /// What a person entered and the attempt tries, until it is stored with the intent.
-    pub(super) entered: Option<LoginSecret>,
-    /// Who entered what the attempt tries.
-    pub(super) trial: Option<WaiterId>,
-    /// What the request asks for.
-    pub(super) asks: Option<Asks>,
-}
 
 impl Task {
     /// The account is claimed: gets its secrets and builds the request, before anything is debited.
@@ -337,11 +322,4 @@ fn is_held(entered: &LoginSecret, credential: &Credential) -> bool {
         return false;
     };
     (credential.refresh_token.as_ref()).is_some_and(|held| held.expose_secret() == entered.expose())
-}
-
-impl UnderWay {
-    /// Whether an attempt or a write may still ask for something in it.
-    pub(super) fn is_needed(&self) -> bool {
-        self.kind.is_some()
-    }
 }

@@ -3,53 +3,22 @@
 //! Owns the ways back to sessions, and what a person entered until it is on its way to the store. Each waiter is answered once, in
 //! words that say what became of what was asked; one that went away is nobody's problem.
 
-mod shares;
-
 use std::sync::Arc;
 
-use tokend_engine::{
-    AccountKey, Demand, Event, Fault as Why, Kind, Timestamp, Verdict, WaiterId, Want,
-};
+use tokend_engine::{AccountKey, Demand, Event, Kind, Timestamp, Verdict, WaiterId, Want};
 use tokend_proto::{Fault, FaultCode, LoginSecret};
 
-use super::Task;
+use super::queued::{Progress, Purpose, Waiting};
+use super::task::Task;
 use crate::faults::What;
-use crate::keeper::Job;
+use crate::job::Job;
 use crate::means;
 use crate::message::{Answer, Reply, next_waiter};
 use crate::vault::Entered;
 
-pub(super) use shares::Shares;
-
 /// How many may wait for one account. Of one user no more than there is room left for others, so half of it alone, a third beside one who
 /// does the same. Whoever leaves counts no longer.
 pub(super) const MOST_WAITERS: usize = 8_192;
-#[derive(Debug)]
-pub(super) struct Waiting {
-    account: AccountKey,
-    purpose: Purpose,
-    reply: Reply,
-}
-
-/// What somebody waits for.
-#[derive(Debug)]
-enum Purpose {
-    /// A token, for this user.
-    Token(u32),
-    /// What came of what was entered.
-    Login(What, Progress),
-    Forget,
-    /// That a record that does not open is removed.
-    Discard,
-}
-
-/// How far what was entered has come.
-#[derive(Debug)]
-enum Progress {
-    Entered(LoginSecret),
-    Trying,
-    Sent,
-}
 
 impl Task {
     /// Somebody wants a token. False when they are answered already.
@@ -361,24 +330,6 @@ impl Task {
         };
         // A client that went away is nobody's problem.
         let _nobody_waits = reply.send(answer);
-    }
-}
-
-impl Progress {
-    fn in_words(&self, what: What, why: Why) -> String {
-        match (self, why) {
-            (Self::Sent, Why::StoreUnavailable { .. }) => format!(
-                "the provider accepted {what}, which is used but only in memory until the store can be written"
-            ),
-            (Self::Sent, Why::TimedOut) => format!("{what} is still being tried"),
-            (Self::Sent, Why::Gone | Why::Draining) => {
-                format!("{what} was sent, and what comes of it will be stored")
-            }
-            (Self::Sent, _) => format!("{what} is stored and the provider accepted it"),
-            (Self::Entered(_) | Self::Trying, _) => {
-                format!("{what} is not stored and was not tried")
-            }
-        }
     }
 }
 

@@ -16,16 +16,10 @@ use rustix::process::geteuid;
 use tokend_policy::Directory;
 use tokio::net::{TcpListener, UnixListener};
 
+use super::at::At;
 use super::way::Stream;
 use crate::cli::EgressArgs;
 use crate::listen::{self, Origin, Usage};
-
-/// A place to listen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum At {
-    Tcp(SocketAddr),
-    Unix(PathBuf),
-}
 
 /// Why there is nothing to listen on.
 #[derive(Debug, thiserror::Error)]
@@ -187,27 +181,6 @@ impl fmt::Display for Listening {
                 path.unwrap_or(Path::new("unix")).display().fmt(f)
             }
         }
-    }
-}
-
-impl At {
-    /// From the command line. Everybody who can connect goes out as the relay's user: nobody from another machine shall.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let path = text.strip_prefix("unix:").unwrap_or(text);
-        if path.starts_with('/') {
-            return Ok(Self::Unix(path.into()));
-        }
-        let address: SocketAddr = text.parse().map_err(|_| {
-            "write the whole path of a Unix socket, such as /run/tokend/egress.sock, or an address such as 127.0.0.1:3128"
-                .to_owned()
-        })?;
-        if !address.ip().is_loopback() {
-            return Err(format!(
-                "{} can be reached from other machines; use the path of a Unix socket",
-                address.ip()
-            ));
-        }
-        Ok(Self::Tcp(address))
     }
 }
 

@@ -3,50 +3,12 @@
 //! Owns those sentences. Each says what the provider or we had against what was entered, what became of it, and what to do; and it
 //! claims no more than was seen.
 
-use std::fmt;
-
 use tokend_engine::{Answer, ClaimRefusal, Keeping, Unproved, Unproven};
-use tokend_proto::{Fault, FaultCode, LoginSecret};
+use tokend_proto::{Fault, FaultCode};
 
 use super::Teller;
+use super::what::What;
 use crate::means;
-
-/// What a person entered, without it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum What {
-    Password,
-    ClientSecret,
-    RefreshToken,
-}
-
-impl What {
-    pub(crate) fn of(secret: &LoginSecret) -> Self {
-        match secret {
-            LoginSecret::Password(_) => Self::Password,
-            LoginSecret::ClientSecret(_) => Self::ClientSecret,
-            LoginSecret::RefreshToken(_) => Self::RefreshToken,
-        }
-    }
-
-    /// How `tokenctl login` is told what is entered.
-    fn option(self) -> &'static str {
-        match self {
-            Self::Password => "",
-            Self::ClientSecret => " --client-secret",
-            Self::RefreshToken => " --refresh-token",
-        }
-    }
-}
-
-impl fmt::Display for What {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Password => "the password you entered",
-            Self::ClientSecret => "the client secret you entered",
-            Self::RefreshToken => "the refresh token you entered",
-        })
-    }
-}
 
 impl Teller<'_> {
     /// Puts into words what came of what a person entered.

@@ -2,11 +2,12 @@
 
 use secrecy::ExposeSecret as _;
 use tokend_dialect::Grant;
-use tokend_engine::{Candidate, GrantId, Held, Intent, Kind, RefreshToken, Tat};
-use tokend_proto::SecretText;
-use tokend_store::{Cause, Fault, MemoryStore, QuarantineReason};
+use tokend_engine::{Candidate, Durable, Fate, GrantId, Held, Intent, Kind, RefreshToken, Tat};
+use tokend_proto::{LoginSecret, SecretText};
+use tokend_store::{Cause, Credential, Fault, MemoryStore, QuarantineReason};
 
 use super::*;
+use crate::vault::{Brought, Entered, Notes};
 
 struct Bench {
     store: MemoryStore,

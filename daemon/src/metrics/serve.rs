@@ -26,10 +26,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 
+use super::reader::{Metrics, PART};
+use super::snapshot::Snapshot;
 use super::text::At;
-use super::{Metrics, PART, Snapshot};
+use crate::egress::Egress;
 use crate::listen::{self, Origin, Usage};
-use crate::upstream::Egress;
 use tokend_peer::{self, Full, Turn, Turns};
 use tokend_process::shutdown::{Shutdown, reached};
 
@@ -96,7 +97,7 @@ pub(crate) async fn listen(
     Ok(all)
 }
 
-/// Whether [`listen`] could take this address now. Nobody can connect meanwhile: it is taken and given back without listening.
+/// Whether [`listen()`] could take this address now. Nobody can connect meanwhile: it is taken and given back without listening.
 pub(crate) fn look(address: &SocketAddr) -> io::Result<()> {
     let family = match address {
         SocketAddr::V4(_) => AddressFamily::INET,

@@ -11,7 +11,8 @@ use tokend_proto::{AccountState, FaultCode};
 
 use super::Counters;
 use super::counters::{BOUNDS, Histogram, KINDS, OUTCOMES, REQUESTS};
-use super::snapshot::{Sample, Snapshot};
+use super::sample::Sample;
+use super::snapshot::Snapshot;
 use crate::audit::{Audit, SINKS};
 use tokend_process::logging::Lines as LogLines;
 

@@ -4,20 +4,9 @@
 //! put anything in force that is on disk by an edit nobody asked to load.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
 
 use tokend_config::{NameKind, Unresolved};
-use tokend_policy::Directory;
-
-use super::Reloader;
-use crate::audit::Event;
-
-/// How long until the names are tried again.
-const EVERY: Duration = Duration::from_secs(60);
-
-/// How long that may take: a few names, of which the first that is not answered takes seconds.
-const LIMIT: Duration = Duration::from_secs(30);
 
 /// Names nobody has, in words, each with when that was found out first, and when they are tried next. Wall clock, in milliseconds.
 #[derive(Debug, Default)]
@@ -41,7 +30,7 @@ impl Waiting {
         times.since = unresolved.iter().map(since).collect();
     }
 
-    fn planned(&self, next_ms: i64) {
+    pub(super) fn planned(&self, next_ms: i64) {
         self.times().next = Some(next_ms);
     }
 
@@ -90,56 +79,11 @@ pub(super) fn must_be_answered(now: &[Unresolved], in_force: &[Unresolved]) -> R
     lost.map_or(Ok(()), |name| Err(name.to_string()))
 }
 
-/// Tries the names again, for as long as the daemon runs.
-pub(crate) async fn keep_trying(reloader: Arc<Reloader>) {
-    let mut told = false;
-    let every = i64::try_from(EVERY.as_millis()).unwrap_or(i64::MAX);
-    loop {
-        let next_ms = reloader.clock.wall_ms().saturating_add(every);
-        reloader.waiting.planned(next_ms);
-        tokio::time::sleep(EVERY).await;
-        let stuck = Directory::is_stuck();
-        if stuck && !told {
-            tracing::warn!(
-                "the service that knows names has not answered: names that /etc/passwd and /etc/group do not have are not asked for until it does; restart it, and tokend if that does not help"
-            );
-        }
-        told = stuck;
-        try_again(&reloader).await;
-    }
-}
-
-/// Puts the configuration in force anew where somebody has one of the names by now.
-pub(crate) async fn try_again(reloader: &Reloader) {
-    let names = reloader.unresolved.load_full();
-    if names.is_empty() {
-        return;
-    }
-    let stamps = reloader.stamps.load_full();
-    let expected = Arc::clone(&stamps);
-    let looked = reloader.files.run(LIMIT, move || {
-        let mut directory = Directory::system();
-        let known = names.iter().any(|name| name.is_known_to(&mut directory));
-        (known, stamps.are_as_they_were())
-    });
-    match looked.await {
-        // Said again by the next look, or by whoever loads the configuration.
-        Err(_) | Ok((false, _)) => {}
-        Ok((true, true)) => {
-            // What went wrong is in the log too. An edit that began meanwhile is none that anybody asked to load.
-            let fault = reloader.reload_if(Some(expected)).await.err();
-            let event = Event::of_reload("names", fault.as_deref());
-            reloader.audit.note(event);
-        }
-        Ok((true, false)) => tracing::info!(
-            "a name of a rule is known now, and the configuration on disk is another one: load it with tokenctl reload"
-        ),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use tokend_config::{Config, Environment, Files, Overrides};
+
+    use tokend_policy::Directory;
 
     use super::*;
 

@@ -4,32 +4,18 @@
 
 use std::collections::{HashMap, HashSet};
 
-use tokend_engine::{HostUsed, Spent};
 use tokend_store::{AccountId, Quarantined, Record, Store, StoreError};
 
-use super::Stored;
+use crate::change::{HostsUsed, Stored, Used, identity};
 use crate::keeper;
 use crate::vault;
 use tokend_process::clock::Clock;
-
-/// How far the paces of provider hosts are used up, by name.
-pub(super) type HostsUsed = HashMap<String, HostUsed>;
-
-/// What logins have used up under whatever name, by their identity.
-pub(super) type Used = HashMap<Box<str>, Spent>;
 
 /// What the records tell that are not about the accounts asked for.
 #[derive(Debug, Default)]
 pub(super) struct Told {
     pub(super) hosts: HostsUsed,
     pub(super) logins: Used,
-}
-
-/// The part of a record's key that stays when an account is renamed.
-pub(super) fn identity(id: &AccountId) -> &str {
-    id.as_str()
-        .rsplit_once('#')
-        .map_or("", |(_, identity)| identity)
 }
 
 /// Reads every record: what there is of `missing`, and what each knows of its host, whether or not its account is configured.

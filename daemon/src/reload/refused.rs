@@ -3,12 +3,17 @@
 //! Owns the sentences that are about the whole; those about a file, a proxy or a record come with what refused it. Goes by the types of
 //! errors, never by their words.
 
+use std::time::Duration;
+
 use tokend_config::ConfigError;
 use tokend_store::StoreError;
 
-use super::LIMIT;
 use crate::audit::PrepareError;
 use crate::upstream::ClientError;
+
+/// How long a reload may take before anything is changed. A hundred thousand accounts take seconds; what takes longer waits for a file
+/// system that does not answer, or for commands.
+pub(super) const LIMIT: Duration = Duration::from_secs(60);
 
 /// Why a configuration was not put in force.
 #[derive(Debug, thiserror::Error)]

@@ -15,8 +15,10 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 use zeroize::Zeroizing;
 
-use super::{MAX_SECRET, Person, SecretError, SecretSource};
-use crate::upstream::Egress;
+use super::error::SecretError;
+use super::limits::MAX_SECRET;
+use super::source::{Person, SecretSource};
+use crate::egress::Egress;
 use tokend_process::escaping::Escaped;
 
 /// What a program that fetches a secret may know: enough for `pass`, `gpg`, `secret-tool` and `systemd-creds`.

@@ -6,8 +6,7 @@ use std::time::Duration;
 use tokend_config::is_shortage;
 use tokend_notation::NotASecret;
 
-use super::MAX_SECRET;
-use super::steps::MOST_LINKS;
+use super::limits::{MAX_SECRET, MOST_LINKS};
 
 /// Why a secret could not be fetched.
 #[derive(Debug, thiserror::Error)]

@@ -4,14 +4,16 @@
 
 use std::fs::File;
 use std::io::Read as _;
-use std::os::fd::AsFd;
 use std::path::Path;
 
-use rustix::fs::{FileType, Mode, OFlags, StatVfsMountFlags};
+use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use zeroize::Zeroizing;
 
-use super::{MAX_SECRET, SecretError, steps};
+use super::error::SecretError;
+use super::limits::MAX_SECRET;
+use super::steps;
+use super::trust::{Trust, is_read_only, unreadable};
 
 /// NOFOLLOW so that no link is followed unseen, NONBLOCK so that a FIFO does not hang the open, NOCTTY so that a terminal does not become ours.
 const FLAGS: OFlags = OFlags::RDONLY
@@ -19,19 +21,6 @@ const FLAGS: OFlags = OFlags::RDONLY
     .union(OFlags::CLOEXEC)
     .union(OFlags::NONBLOCK)
     .union(OFlags::NOCTTY);
-
-/// Why a file's permissions can be believed.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Trust {
-    /// It belongs to this user or to root, and nobody else has any permission.
-    Owner(u32),
-    /// A container runtime mounted it, so the configuration says: others may read it. It belongs to this user or to root and nobody
-    /// else can write it, or nobody can, since the mount is read-only.
-    Mount(u32),
-    /// systemd made it. It grants the service's user access by an ACL, which shows as group permissions, and a mode for others
-    /// would be its own mistake; only that is looked at.
-    Manager,
-}
 
 /// The bytes of the file at `path`.
 pub(super) fn read(path: &Path, trust: Trust) -> Result<Zeroizing<Vec<u8>>, SecretError> {
@@ -81,11 +70,6 @@ fn inspect(file: &File, path: &Path, trust: Trust) -> Result<(), SecretError> {
     Ok(())
 }
 
-/// Whether nobody can write to what it is mounted from, by way of this mount.
-pub(super) fn is_read_only(file: impl AsFd) -> bool {
-    rustix::fs::fstatvfs(file).is_ok_and(|mount| mount.f_flag.contains(StatVfsMountFlags::RDONLY))
-}
-
 fn contents(file: File, path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretError> {
     // Two more than the longest secret: for its newline, and to notice that there is more. Never grows, so leaves no copy.
     let limit = MAX_SECRET + 2;
@@ -94,11 +78,4 @@ fn contents(file: File, path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretError> 
         .read_to_end(&mut bytes)
         .map_err(|source| unreadable(path, source))?;
     Ok(bytes)
-}
-
-pub(super) fn unreadable(path: &Path, source: std::io::Error) -> SecretError {
-    SecretError::Unreadable {
-        path: path.into(),
-        source,
-    }
 }

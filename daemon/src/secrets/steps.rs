@@ -14,10 +14,8 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use super::SecretError;
-use super::file::{Trust, is_read_only, unreadable};
-
-/// The most links on one way, as the kernel has it.
-pub(super) const MOST_LINKS: usize = 40;
+use super::limits::MOST_LINKS;
+use super::trust::{Trust, is_read_only, unreadable};
 
 /// Opens what `path` leads to with `flags`, which must hold NOFOLLOW.
 pub(super) fn open(path: &Path, trust: Trust, flags: OFlags) -> Result<File, SecretError> {

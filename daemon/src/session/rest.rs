@@ -8,23 +8,15 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use tokend_proto::RequestId;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{sleep, sleep_until, timeout};
 
-use super::{Ended, Session, Waiting};
+use super::{Ended, Rest, Session, Waiting};
 use crate::desk::Answered;
 use crate::desk::thrift::Wait;
 use tokend_peer::Connection;
 
 /// How often it is looked whether the peer of a connection from which nothing is read is still there.
 const LOOK: Duration = Duration::from_secs(1);
-
-/// Until when a connection rests.
-#[derive(Debug)]
-pub(super) struct Rest {
-    until: Instant,
-    /// Whether to say so.
-    tell: bool,
-}
 
 impl<S> Session<S>
 where

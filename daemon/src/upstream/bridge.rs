@@ -30,8 +30,8 @@ use tokio::net::UnixStream;
 use tower::{Layer, Service};
 use url::Url;
 
-use super::relay::{absent, full, target};
-use super::ways::Hop;
+use super::hop::Hop;
+use super::relay_words::{absent, full, target};
 use crate::causes::causes;
 use crate::egress::{Kind, STATUS};
 

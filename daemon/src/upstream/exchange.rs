@@ -7,11 +7,11 @@ use tokend_config::Http;
 use tokend_dialect::Silence;
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::ClientError;
+use super::client_error::{ClientError, chain};
 use super::relay;
+use super::relay_words;
 use super::unpack::unpack;
 use super::ways::{self, Way, Ways};
-use crate::causes::causes;
 use crate::egress::Kind;
 use crate::secrets::SecretSource;
 use crate::silence::is_silence;
@@ -58,7 +58,7 @@ impl Exchange {
         let request =
             reqwest::Request::try_from(request).map_err(|error| Failure::NotSent(chain(&error)))?;
         ways::may_leave(request.url()).map_err(Failure::NotSent)?;
-        let target = relay::target(request.url());
+        let target = relay_words::target(request.url());
         let relay = way.relay.as_ref();
         let is_handed = relay.is_some_and(|relay| relay.is_handed(request.url()));
         let hides_ends = relay.is_some_and(|relay| relay.hides_ends(request.url()));
@@ -167,24 +167,5 @@ fn failed(error: &reqwest::Error) -> Failure {
 pub(super) fn wipe(body: Bytes) {
     if let Ok(mut body) = body.try_into_mut() {
         body.as_mut().zeroize();
-    }
-}
-
-pub(super) fn client_error(error: &reqwest::Error) -> ClientError {
-    ClientError::Client(chain(error))
-}
-
-/// The causes of an error, without the URL, whose query may hold a secret.
-pub(super) fn chain(error: &reqwest::Error) -> String {
-    let text = std::error::Error::source(error).map_or_else(String::new, causes);
-    if error.is_timeout() && !text.contains("timed out") {
-        return format!("timed out: {text}")
-            .trim_end_matches(": ")
-            .to_owned();
-    }
-    if text.is_empty() {
-        "the connection ended".to_owned()
-    } else {
-        text
     }
 }

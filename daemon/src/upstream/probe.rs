@@ -13,9 +13,10 @@ use tokend_config::{Http, Route};
 use tower::{Layer, Service};
 use url::Url;
 
-use super::ClientError;
-use super::exchange::{Exchange, chain};
-use super::relay;
+use super::client_error::ClientError;
+use super::client_error::chain;
+use super::exchange::Exchange;
+use super::relay_words;
 use super::ways::{self, Ways};
 
 /// The longest a probe takes, whatever is configured for attempts: somebody waits for it.
@@ -48,7 +49,7 @@ impl Prober {
         let parsed = Url::parse(url).map_err(|error| error.to_string())?;
         ways::may_leave(&parsed)?;
         let way = self.ways.choose(&self.http, route, Some(&parsed));
-        let relayed = way.relay.as_ref().zip(relay::target(&parsed));
+        let relayed = way.relay.as_ref().zip(relay_words::target(&parsed));
         if let Some((relay, target)) = &relayed
             && parsed.scheme() == "http"
         {

@@ -4,10 +4,7 @@
 //! without a relay. Must never take an answer of a provider for one of the relay. At a TCP address the HTTP library takes it for a proxy; to a
 //! Unix socket `bridge` makes the tunnels, for http:// addresses too.
 
-use std::env::{self, VarError};
-use std::fmt;
-use std::net::SocketAddr;
-use std::path::Path;
+use std::env::{self};
 use std::time::Duration;
 
 use http::header::{CONTENT_LENGTH, HeaderMap, HeaderValue, TRANSFER_ENCODING};
@@ -15,91 +12,18 @@ use tokend_config::Http;
 use tokend_dialect::Silence;
 use url::Url;
 
-use super::ClientError;
 use super::bridge::{self, Bridge};
-use super::exchange::{chain, client_error};
-use super::ways::Hop;
+use super::client_error::{ClientError, chain, client_error};
+use super::hop::Hop;
+use super::relay_words::{absent, full};
 use crate::egress::{
-    At, ENDED, FAILURE, Kind, ORDERLY, PATIENCE, PROXY, REACH, STATUS, TARGET, TIMEOUT,
+    ENDED, Egress, FAILURE, Kind, ORDERLY, PATIENCE, PROXY, REACH, STATUS, TARGET, TIMEOUT,
 };
 
 /// How long the relay may take to say what it knows already.
 const QUESTION: Duration = Duration::from_secs(1);
 /// How much of what it says is read.
 const LONGEST: usize = 4096;
-
-/// Where a relay listens. A process is told of one, when it starts, and for as long as it lives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Egress {
-    Tcp(SocketAddr),
-    Unix(&'static Path),
-}
-
-/// The variable does not name a relay.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "TOKEND_EGRESS={0:?} is neither the whole path of a Unix socket, such as /run/tokend/egress.sock, nor a loopback address with a port, such as 127.0.0.1:3128; leave it out to connect without a relay"
-)]
-pub(crate) struct NoEgress(String);
-
-impl Egress {
-    /// Names the relay's address.
-    pub(crate) const VARIABLE: &str = "TOKEND_EGRESS";
-
-    /// The one this process was told of.
-    ///
-    /// # Errors
-    /// When what it was told makes no sense.
-    pub(crate) fn of_this_process() -> Result<Option<Self>, NoEgress> {
-        match env::var(Self::VARIABLE) {
-            Err(VarError::NotPresent) => Ok(None),
-            Ok(text) => Self::named(&text),
-            Err(VarError::NotUnicode(text)) => Err(NoEgress(text.to_string_lossy().into_owned())),
-        }
-    }
-
-    /// The one that a value of the variable names; an empty one names none.
-    ///
-    /// # Errors
-    /// When it makes no sense.
-    pub(crate) fn named(text: &str) -> Result<Option<Self>, NoEgress> {
-        match text {
-            "" => Ok(None),
-            text => Self::parse(text).map(Some),
-        }
-    }
-
-    pub(crate) fn parse(text: &str) -> Result<Self, NoEgress> {
-        match At::parse(text) {
-            Ok(At::Tcp(address)) if address.port() != 0 => Ok(Self::Tcp(address)),
-            Ok(At::Unix(path)) => Ok(Self::Unix(Box::leak(path.into_boxed_path()))),
-            Ok(At::Tcp(_)) | Err(_) => Err(NoEgress(text.to_owned())),
-        }
-    }
-
-    /// As programs are told of a proxy; `None` where they could not use it.
-    pub(crate) fn as_proxy(self) -> Option<String> {
-        match self {
-            Self::Tcp(address) => Some(format!("http://{address}")),
-            Self::Unix(_) => None,
-        }
-    }
-
-    /// What stands in front of the path where the relay itself is asked.
-    fn base(self) -> String {
-        self.as_proxy().unwrap_or_else(|| "http://relay".to_owned())
-    }
-}
-
-/// As it was named.
-impl fmt::Display for Egress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(address) => address.fmt(f),
-            Self::Unix(path) => path.display().fmt(f),
-        }
-    }
-}
 
 /// A relay, and how it is spoken to.
 #[derive(Debug, Clone)]
@@ -289,23 +213,6 @@ impl Relay {
     }
 }
 
-/// That the relay is of no use, and where to look.
-pub(super) fn absent(at: &dyn fmt::Display, how: &str, why: &str) -> String {
-    let at = at.to_string();
-    let advice = match at.starts_with('/') {
-        true => format!("see whether `tokend egress --listen {at}` runs, and what it logs"),
-        false => "look at: systemctl status tokend-egress.socket tokend-egress.service".to_owned(),
-    };
-    format!("the egress relay at {at} {how} ({why}); {advice}")
-}
-
-/// That the relay has no place for us.
-pub(super) fn full(at: &dyn fmt::Display, why: &str) -> String {
-    format!(
-        "the egress relay at {at} has no free place ({why}); nothing was sent, and it is tried again; see who holds the connections: its log, and ss -xtnp"
-    )
-}
-
 struct Answer {
     is_good: bool,
     said: String,
@@ -333,15 +240,6 @@ pub(super) async fn said(mut response: reqwest::Response) -> String {
         }
     }
     String::from_utf8_lossy(&bytes).trim_end().to_owned()
-}
-
-/// What the relay calls the host of an address; `None` where it has none.
-pub(super) fn target(url: &Url) -> Option<String> {
-    Some(format!(
-        "{}:{}",
-        url.host_str()?,
-        url.port_or_known_default()?
-    ))
 }
 
 fn ms(time: Duration) -> u64 {

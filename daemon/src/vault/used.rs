@@ -5,7 +5,6 @@
 use tokend_engine::{HostUsed, Kind, Spent, Tat, Timestamp};
 use tokend_store::Record;
 
-use super::kind;
 use tokend_process::clock::Clock;
 
 /// What the login of a record has used up of its paces.
@@ -48,4 +47,12 @@ pub(crate) fn host_used<'a>(record: &'a Record, clock: &Clock) -> Option<(&'a st
             .collect(),
     };
     Some((host, used))
+}
+
+/// The engine's word for a kind.
+pub(super) fn kind(kind: tokend_store::AttemptKind) -> Kind {
+    match kind {
+        tokend_store::AttemptKind::Login => Kind::Login,
+        tokend_store::AttemptKind::Refresh => Kind::Refresh,
+    }
 }

@@ -2,7 +2,7 @@
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use syn::{
-    Attribute, ImplItem, Item, ItemUse, Macro, Meta, Path, Stmt, UseTree,
+    Attribute, ImplItem, Item, ItemUse, Macro, Meta, Path, Stmt, UseTree, Visibility,
     visit::{self, Visit},
 };
 
@@ -120,6 +120,9 @@ impl<'ast> Visit<'ast> for Reader<'_> {
             visit::visit_stmt(self, statement);
         }
     }
+
+    /// Who may see a thing is nothing that it needs.
+    fn visit_visibility(&mut self, _: &'ast Visibility) {}
 
     /// serde and others name functions in text: `#[serde(with = "crate::form")]`.
     fn visit_attribute(&mut self, attribute: &'ast Attribute) {

@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use tokend_config::AuditEvent;
 
-use super::{Change, ENOUGH, FILE_OF_DENIALS, Lanes, SINKS, Sink, State};
+use super::{Change, ENOUGH, FILE_OF_DENIALS, Lanes, Sink, State};
 use crate::audit::event::{Event, Record};
+use crate::audit::sinks::SINKS;
 
 /// How long a thread gathers, so that a burst of records is a few writes.
 const GATHER: Duration = Duration::from_millis(50);
@@ -20,8 +21,13 @@ const LONG: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long a thread rests before it tries again what failed.
 const REST: Duration = Duration::from_secs(1);
 
+/// Writes what comes into a lane, until it ends.
+pub(in crate::audit) fn run(lanes: Arc<Lanes>, which: usize) {
+    Writer::new(lanes, which).run();
+}
+
 /// The thread of one lane.
-pub(super) struct Writer {
+struct Writer {
     lanes: Arc<Lanes>,
     which: usize,
     sink: Option<Box<dyn Sink>>,

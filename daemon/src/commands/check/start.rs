@@ -13,9 +13,9 @@ use tokend_policy::Directory;
 use tokend_store::{KeyError, OpenError, Refusal, SealingKey};
 
 use super::Findings;
-use crate::app::{KEY_CREDENTIAL, KEY_FILE};
 use crate::audit::Audit;
 use crate::commands::whose::{Given, Unit, Unknown, Whose, Why};
+use crate::key_names::{KEY_CREDENTIAL, KEY_FILE};
 use crate::listen::{self, Seen, Usage};
 use crate::metrics;
 

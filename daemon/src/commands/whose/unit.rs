@@ -3,13 +3,11 @@
 //! Owns the reading of unit files: what overrides what, and which settings matter to a daemon that starts. Asks no systemd, which may not
 //! run here; what cannot be read counts as not said. Must never open what a unit only names.
 
-mod environment;
+pub(super) mod environment;
 
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
-
-pub(crate) use environment::Variable;
 
 /// Where unit files are, first come first served (systemd.unit(5)).
 const PLACES: [&str; 11] = [

@@ -227,7 +227,7 @@ async fn a_name_that_is_known_by_now_is_put_in_force_where_nothing_else_changed(
     use tokend_config::{Config, Environment, Files, Overrides};
     use tokend_policy::Directory;
 
-    use crate::reload::names;
+    use crate::reload::retry;
 
     let provider = Provider::start().await;
     let site = site(&provider);
@@ -251,7 +251,7 @@ async fn a_name_that_is_known_by_now_is_put_in_force_where_nothing_else_changed(
     let unresolved = read.expect("no mistake").unresolved;
     assert_eq!(unresolved.len(), 1);
     reloader.unresolved.store(Arc::new(unresolved.clone()));
-    names::try_again(reloader).await;
+    retry::try_again(reloader).await;
     assert_eq!(*reloader.number.lock().await, 3, "it was loaded");
     assert!(reloader.unresolved.load().is_empty());
     // What somebody is still writing is not loaded because a name is known, wherever it stands.
@@ -268,11 +268,11 @@ async fn a_name_that_is_known_by_now_is_put_in_force_where_nothing_else_changed(
     ] {
         reloader.unresolved.store(Arc::new(unresolved.clone()));
         site.dialect(name, edit);
-        names::try_again(reloader).await;
+        retry::try_again(reloader).await;
         assert_eq!(*reloader.number.lock().await, 4, "{name}");
     }
     site.write("[account.ads]\nprovider = \"nonsense\"\n");
-    names::try_again(reloader).await;
+    retry::try_again(reloader).await;
     assert_eq!(*reloader.number.lock().await, 4);
     reloader.audit.finish();
     let records = std::fs::read_to_string(records).unwrap();

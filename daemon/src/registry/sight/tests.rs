@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::super::sights::KEPT;
 use super::*;
 use crate::testing::{Site, name, peer, registry};
 

@@ -1,5 +1,6 @@
 //! Unit files as systemd reads them.
 
+use super::environment::Variable;
 use super::*;
 
 fn installed(files: &[(&str, &str)]) -> (tempfile::TempDir, Option<Unit>) {

@@ -1,6 +1,7 @@
 //! Who it was that gave no answer, or none that is known to be whole: the provider, or the relay on the way to it.
 
 use super::*;
+use std::path::Path;
 
 /// An account whose provider hangs up on a wrong password.
 fn hanging_up(base_url: &str) -> Site {

@@ -14,7 +14,7 @@ const SWEEP: Duration = Duration::from_secs(1);
 
 /// Those who wait for a token. As much as there are waiters, and forgotten with the last of an account or a user.
 #[derive(Debug, Default)]
-pub(in crate::driver) struct Shares(HashMap<AccountKey, Line>);
+pub(super) struct Shares(HashMap<AccountKey, Line>);
 
 /// Those who wait for one account.
 #[derive(Debug, Default)]

@@ -7,9 +7,8 @@ use tokend_config::AuditEvent;
 use tokend_policy::Peer;
 use tokend_proto::{AccountName, Fault, FaultCode, Request, Response, Token};
 
-use super::event::Event;
-use super::{Audit, Mark};
-use crate::desk::Rules;
+use super::rules::Rules;
+use crate::audit::{Audit, Event, Mark};
 use crate::registry::{Ruling, Slot};
 
 /// A request that will leave a record.

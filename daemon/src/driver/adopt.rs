@@ -9,16 +9,21 @@ use std::sync::Arc;
 use tokend_config::Account;
 use tokend_engine::{AccountKey, Adoption, Event, HostKey, HostPlan, Timestamp};
 
-use super::records::{Used, identity};
-use super::{Change, Joining, Stored, Summary};
-use crate::driver::Task;
+use super::task::Task;
+use crate::change::{Change, Joining, Stored, Summary, Used, identity};
 use crate::means;
 use crate::registry::Epoch;
 use crate::roster::{Entry, plan, stricter};
 use crate::vault::{self, Restored};
 
-/// Puts a change in force. Runs in the driver, so nothing happens in between.
-pub(crate) fn apply(task: &mut Task, now: Timestamp, change: Change) {
+impl Task {
+    /// Puts a change in force. Runs in the driver, so nothing happens in between.
+    pub(super) fn adopt(&mut self, now: Timestamp, change: Change) {
+        apply(self, now, change);
+    }
+}
+
+fn apply(task: &mut Task, now: Timestamp, change: Change) {
     let Change {
         accounts,
         admin,

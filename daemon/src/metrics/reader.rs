@@ -1,0 +1,183 @@
+//! Who may read metrics, and reading them in parts.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokend_config::Metrics as Settings;
+use tokend_policy::{Needs, Peer, Permission};
+use tokend_proto::{Fault, FaultCode, MetricsCursor, MetricsPage, Response};
+
+use crate::audit::Audit;
+use crate::message::Driver;
+use crate::registry::Registry;
+use tokend_process::clock::Clock;
+use tokend_process::logging::Lines;
+
+use super::counters::Counters;
+use super::snapshot::{self, Snapshot};
+use super::text;
+
+/// How many snapshots are kept for whoever reads them in parts.
+const KEPT: usize = 4;
+/// How long one is kept at most.
+const KEPT_FOR: Duration = Duration::from_secs(60);
+/// How much text is sent at once.
+pub(crate) const PART: usize = 48 * 1024;
+
+/// Where metrics are read. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Metrics(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    counters: Arc<Counters>,
+    settings: ArcSwap<Settings>,
+    registry: Arc<Registry>,
+    driver: Driver,
+    audit: Audit,
+    log: Lines,
+    clock: Clock,
+    /// One snapshot is made at a time.
+    making: tokio::sync::Mutex<u64>,
+    kept: Mutex<VecDeque<(u64, Arc<Snapshot>)>>,
+}
+
+impl Metrics {
+    pub(crate) fn new(
+        counters: Arc<Counters>,
+        settings: Settings,
+        registry: Arc<Registry>,
+        driver: Driver,
+        audit: Audit,
+        log: Lines,
+        clock: Clock,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            counters,
+            settings: ArcSwap::from_pointee(settings),
+            registry,
+            driver,
+            audit,
+            log,
+            clock,
+            making: tokio::sync::Mutex::default(),
+            kept: Mutex::default(),
+        }))
+    }
+
+    pub(crate) fn counters(&self) -> &Arc<Counters> {
+        &self.0.counters
+    }
+
+    /// Goes by these settings from now on. Where metrics are served stays.
+    pub(crate) fn configure(&self, settings: &Settings) {
+        self.0.settings.store(Arc::new(settings.clone()));
+    }
+
+    /// Whether a peer may read them.
+    pub(crate) fn may_read(&self, peer: &Peer) -> bool {
+        let settings = self.0.settings.load();
+        let epoch = self.0.registry.epoch();
+        settings.allow.decide(peer, Permission::Status).is_allowed()
+            || epoch.administers(peer, Permission::Status).is_ok()
+    }
+
+    /// Which facts about a peer that takes.
+    pub(crate) fn needs(&self) -> Needs {
+        self.0.settings.load().allow.needs()
+    }
+
+    /// One part of a snapshot: of a new one without a cursor.
+    pub(crate) async fn page(&self, cursor: Option<MetricsCursor>) -> Response {
+        let (id, snapshot, mut at) = match cursor {
+            Some(cursor) => match self.kept(cursor.snapshot) {
+                Some(snapshot) => (
+                    cursor.snapshot,
+                    snapshot,
+                    text::At {
+                        family: cursor.family,
+                        index: cursor.index,
+                    },
+                ),
+                None => return Response::Fault(displaced()),
+            },
+            None => match self.make().await {
+                Some((id, snapshot)) => (id, snapshot, text::At::default()),
+                None => return Response::Fault(stopping()),
+            },
+        };
+        let mut text = String::with_capacity(PART);
+        let more = snapshot.write(&mut at, PART, &mut text);
+        match more {
+            true if cursor.is_none() => self.keep(id, snapshot),
+            true => {}
+            false => self.forget(id),
+        }
+        let next = more.then_some(MetricsCursor {
+            snapshot: id,
+            family: at.family,
+            index: at.index,
+        });
+        Response::Metrics(MetricsPage { text, next })
+    }
+
+    /// Everything as it is now. `None` when the daemon is stopping.
+    pub(crate) async fn make(&self) -> Option<(u64, Arc<Snapshot>)> {
+        let inner = &*self.0;
+        let mut making = inner.making.lock().await;
+        *making += 1;
+        let each = inner.settings.load().accounts;
+        let samples = snapshot::gather(&inner.registry, &inner.driver).await?;
+        let head = text::head(
+            &inner.counters,
+            (&inner.audit, &inner.log),
+            &samples,
+            inner.clock.wall_ms(),
+        );
+        let accounts = if each { samples } else { Vec::new() };
+        Some((*making, Arc::new(Snapshot { head, accounts })))
+    }
+
+    fn kept(&self, id: u64) -> Option<Arc<Snapshot>> {
+        let kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = kept.iter().find(|(own, _)| *own == id);
+        found.map(|(_, snapshot)| Arc::clone(snapshot))
+    }
+
+    fn keep(&self, id: u64, snapshot: Arc<Snapshot>) {
+        let mut kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= KEPT {
+            kept.pop_front();
+        }
+        kept.push_back((id, snapshot));
+        drop(kept);
+        // Whoever goes away in the middle leaves nothing behind for long.
+        let metrics = self.clone();
+        drop(tokio::spawn(async move {
+            tokio::time::sleep(KEPT_FOR).await;
+            metrics.forget(id);
+        }));
+    }
+
+    fn forget(&self, id: u64) {
+        let mut kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|(own, _)| *own != id);
+    }
+}
+
+fn displaced() -> Fault {
+    Fault::new(
+        FaultCode::TooBusy,
+        "the metrics that were being read are not kept any longer",
+    )
+    .advise("read them again from the beginning")
+    .retry_after(1_000)
+}
+
+fn stopping() -> Fault {
+    Fault::new(FaultCode::Draining, "the daemon is stopping")
+        .advise("try again once it is back")
+        .retry_after(1_000)
+}
