@@ -6,6 +6,7 @@ mod advice;
 mod audit;
 mod commands;
 mod completions;
+mod contributing;
 mod doctor;
 mod ended;
 mod entering;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// Every name of a test in the text: words in backquotes that are joined by three underscores or more.
-fn named(text: &str) -> BTreeSet<&str> {
+pub(crate) fn named(text: &str) -> BTreeSet<&str> {
     let is_name = |word: &&str| {
         let plain = |letter: char| matches!(letter, 'a'..='z' | '0'..='9' | '_');
         word.matches('_').count() >= 3 && word.chars().all(plain)
@@ -12,7 +12,7 @@ fn named(text: &str) -> BTreeSet<&str> {
 }
 
 /// Every function of the sources that is marked as a test, or is inside a macro of them.
-fn tests_below(folder: &Path, found: &mut BTreeSet<String>) {
+pub(crate) fn tests_below(folder: &Path, found: &mut BTreeSet<String>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap();
