@@ -78,6 +78,7 @@ pub(crate) fn run(args: &EgressArgs) -> Exit {
     let level = Level::from_environment();
     let chosen = level.as_ref().map_or_else(|_| None, Clone::clone);
     let logging = Logging::start(Format::default(), &chosen.unwrap_or_default());
+    logging.take_panics();
     let _last_lines = logging.last_lines();
     let ready = socket.and_then(|socket| Ok((socket, Users::of(&args.user)?)));
     let outcome = match (level, ready) {

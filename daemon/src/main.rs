@@ -106,6 +106,7 @@ fn run(args: &RunArgs, environment: Environment) -> Exit {
         args.log_format().unwrap_or_default(),
         &level.clone().unwrap_or_default(),
     );
+    logging.take_panics();
     let _last_lines = logging.last_lines();
     for refused in hardening::harden() {
         tracing::warn!("a protection is missing: {refused}");

@@ -71,10 +71,15 @@ impl Logging {
         let (subscriber, logging) = subscriber(format, level, goes_to, lines, writer);
         // A second call changes nothing: the first subscriber stays.
         let _already_started = subscriber.try_init();
+        logging
+    }
+
+    /// From now on panics of this process are lines of the log, without their messages. What logs beside others, as tests do, leaves
+    /// theirs alone.
+    pub fn take_panics(&self) {
         panics::withhold(|panic| {
             tracing::error!("a part of tokend panicked; please report this: {panic}");
         });
-        logging
     }
 
     /// Starts the thread that writes. Not before the process has given up what it does not need: a thread keeps what it began with.

@@ -306,3 +306,25 @@ fn lines_of_strangers_at_a_door_are_counted_too_and_those_of_the_daemon_itself_n
     let shown = usize::try_from(crowd::SHOWN).expect("a number");
     assert_eq!(lines.len(), shown + 1_000);
 }
+
+/// Or a test of anything that logs would fail without a word.
+#[test]
+fn a_log_that_starts_leaves_panics_to_whoever_has_them() {
+    use std::panic;
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let ear = Arc::clone(&heard);
+    panic::set_hook(Box::new(move |panic| {
+        let said = panic.payload_as_str().unwrap_or_default().to_owned();
+        ear.lock().expect("lock").push(said);
+    }));
+    let _logging = Logging::start(Format::Auto, &"off".parse().expect("a level"));
+    let value = 17;
+    let ended = panic::catch_unwind(|| panic!("this came: {value}"));
+    drop(panic::take_hook());
+    assert!(ended.is_err());
+    let heard = heard.lock().expect("lock");
+    assert!(
+        heard.iter().any(|said| said == "this came: 17"),
+        "{heard:?}"
+    );
+}
