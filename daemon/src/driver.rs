@@ -139,6 +139,7 @@ impl Task {
             Message::Former { account, reply } => {
                 let _nobody_asks = reply.send(self.roster.former(&account));
             }
+            Message::Reached(reply) => self.hand(Job::Reached(reply)),
             Message::Status { accounts, reply } => {
                 let _nobody_asks = reply.send(self.status(now, &accounts));
             }
@@ -401,7 +402,7 @@ impl Task {
                 account,
                 done: false,
             },
-            Job::Release { .. } => return,
+            Job::Release { .. } | Job::Reached(_) => return,
         };
         let now = self.clock.steady();
         self.kept(now, kept);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokend_engine::{AccountKey, AttemptId, Durable, Fate};
 use tokend_proto::LoginSecret;
 use tokend_store::{AccountId, Credential};
+use tokio::sync::oneshot;
 
 use crate::vault::{Brought, Entered, Notes};
 
@@ -23,6 +24,8 @@ pub(crate) enum Job {
     Release { account: AccountKey },
     /// Drop a record that does not open.
     Discard { account: AccountKey, id: AccountId },
+    /// Say when all that was given before is done.
+    Reached(oneshot::Sender<()>),
 }
 
 /// Facts to write.

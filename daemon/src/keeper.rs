@@ -93,7 +93,7 @@ impl Files {
     }
 
     fn work(&mut self, batch: &mut Vec<Job>) {
-        let mut writes = Vec::new();
+        let (mut writes, mut asked) = (Vec::new(), Vec::new());
         for job in batch.drain(..) {
             match job {
                 Job::Claim {
@@ -104,9 +104,13 @@ impl Files {
                 Job::Write(write) => writes.push(*write),
                 Job::Release { account } => self.release(account),
                 Job::Discard { account, id } => self.discard(account, &id),
+                Job::Reached(reply) => asked.push(reply),
             }
         }
         self.write(writes);
+        for reply in asked {
+            let _nobody_asks = reply.send(());
+        }
     }
 
     fn claim(&mut self, account: AccountKey, attempt: AttemptId, id: &AccountId) {

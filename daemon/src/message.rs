@@ -49,6 +49,8 @@ pub(crate) enum Message {
         account: AccountName,
         reply: oneshot::Sender<Vec<AccountKey>>,
     },
+    /// Somebody wants to know when all that the keeper was given so far is done, rights that are given back among it.
+    Reached(oneshot::Sender<()>),
     /// Somebody wants to know how these accounts are.
     Status {
         accounts: Vec<(AccountKey, AccountName)>,

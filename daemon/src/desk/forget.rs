@@ -1,7 +1,8 @@
 //! What it takes until nothing of an account is left.
 //!
 //! Owns the order: first every account of that name that something still runs for, so that no answer of a provider stores anything
-//! afterwards, then the records. It must never say "forgotten" before both are done.
+//! afterwards, then the rights on their records, which the keeper gives back a moment later, then the records. It must never say
+//! "forgotten" before all of it is done.
 
 use std::sync::Arc;
 
@@ -57,6 +58,9 @@ impl Desk {
                 Ok(former) => former,
                 Err(fault) => return Response::Fault(*fault),
             };
+            if let Err(fault) = reached(&driver).await {
+                return Response::Fault(*fault);
+            }
             match reloader.purge(&account, keep).await {
                 Ok(0) if former == 0 => first,
                 Ok(_) => Response::Done {
@@ -87,4 +91,13 @@ async fn former(driver: &Driver, name: &AccountName) -> Result<usize, Box<Fault>
         }
     }
     Ok(forgotten)
+}
+
+/// Waits until the keeper has done all it was given so far. What has ended for the driver may still be claimed there, and what somebody
+/// else has claimed cannot be purged.
+async fn reached(driver: &Driver) -> Result<(), Box<Fault>> {
+    let (reply, done) = oneshot::channel();
+    let asked = driver.send(Message::Reached(reply)).await;
+    asked.map_err(|_| Box::new(gone()))?;
+    done.await.map_err(|_| Box::new(gone()))
 }

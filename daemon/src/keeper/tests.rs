@@ -360,3 +360,25 @@ fn a_keeper_that_is_gone_gives_the_job_back() {
     let job = Keeper(jobs).hand(Job::Release { account: ACCOUNT });
     assert!(matches!(job, Err(Job::Release { account: ACCOUNT })));
 }
+
+#[test]
+fn what_was_given_before_is_done_when_the_keeper_says_so() {
+    let mut it = Bench::start();
+    it.claim(1).unwrap();
+    assert!(it.intend(1));
+    assert!(it.commit(it.outcome(1, true)).is_some());
+    let claimed = it.store.claim(&id(1), CLAIM_TTL);
+    assert!(matches!(claimed, Err(StoreError::Claimed { .. })));
+    let durable = Durable::default();
+    it.hand(Job::Write(Box::new(write(2, durable))));
+    it.hand(Job::Release { account: ACCOUNT });
+    let (reply, done) = tokio::sync::oneshot::channel();
+    it.hand(Job::Reached(reply));
+    done.blocking_recv().unwrap();
+    let claim = it.store.claim(&id(1), CLAIM_TTL).unwrap();
+    it.store.release(claim);
+    assert!(
+        it.store.read(&id(2)).unwrap().is_some(),
+        "also what is written at the end of a batch"
+    );
+}

@@ -4,6 +4,8 @@ use tokend_proto::{LoginSecret, SecretText};
 use tokend_store::QuarantineReason;
 
 use super::*;
+use crate::job::Job;
+use tokend_process::systemd::Manager;
 
 fn without_secret(provider: &Provider) -> Site {
     Site::new(&account("ads", &provider.base_url).replace("password = { file = \"pw\" }\n", ""))
@@ -315,6 +317,31 @@ async fn an_answer_on_its_way_to_a_former_identity_is_forgotten_with_the_account
         assert_ne!(daemon.get("ads").await.unwrap(), "token-1", "{text}");
         daemon.drain().await;
     }
+}
+
+/// Else a record that an attempt had claimed a moment ago would be left, and it would be told that not everything could be removed.
+#[tokio::test]
+async fn records_are_removed_when_the_keeper_has_given_all_rights_on_them_back() {
+    let site = Site::new(ADMIN);
+    let (daemon, mut jobs) = Daemon::hanging(&site, Manager::none()).await;
+    let mut forgetting = std::pin::pin!(forget(&daemon));
+    let job = soon(async {
+        tokio::select! {
+            early = &mut forgetting => panic!("{early:?}"),
+            job = jobs.recv() => job.unwrap(),
+        }
+    });
+    let Job::Reached(done) = job.await else {
+        panic!("something else than a question");
+    };
+    tokio::select! {
+        biased;
+        early = &mut forgetting => panic!("the keeper has not answered: {early:?}"),
+        () = tokio::task::yield_now() => {}
+    }
+    done.send(()).unwrap();
+    let unknown = fault(forgetting.await);
+    assert_eq!(unknown.code, FaultCode::UnknownAccount);
 }
 
 #[tokio::test]
