@@ -3,8 +3,10 @@
 //! Owns the translation between the engine's facts on the steady clock and the store's record on the wall clock, with the secrets
 //! that belong to them. A record holds no secret that the facts do not mention: what the engine gave up is dropped here.
 
+mod forgotten;
 mod used;
 
+pub(crate) use forgotten::{forget, purge};
 use used::kind;
 pub(crate) use used::{host_used, spent};
 
@@ -15,7 +17,7 @@ use tokend_engine::{
 };
 use tokend_proto::{LoginSecret, SecretText};
 use tokend_store as store;
-use tokend_store::{AccountId, Record, Store, StoreError};
+use tokend_store::Record;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -404,64 +406,6 @@ pub(crate) fn settle_fate(record: &mut Record, fate: Fate, clock: &Clock) {
             *place = Some(it.secret);
         }
     }
-}
-
-/// Drops every secret. The paces stay, the account's and its host's: forgetting an account must not make its provider be asked more
-/// often.
-pub(crate) fn forget(record: &mut Record) {
-    record.credential = store::Credential::default();
-    record.candidate = None;
-    record.grant = None;
-}
-
-/// Drops the secrets of all records whose key begins like this, but one. The pace stays, except where a record does not open.
-pub(crate) fn purge(
-    store: &dyn Store,
-    prefix: &str,
-    keep: Option<&AccountId>,
-) -> Result<usize, StoreError> {
-    let mut found = Vec::new();
-    let mut note = |id: AccountId, _, record: Record| {
-        let credential = &record.credential;
-        let empty = record.grant.is_none()
-            && credential.refresh_token.is_none()
-            && credential.password.is_none()
-            && credential.client_secret.is_none()
-            && credential.spare_refresh_token.is_none()
-            && record.candidate.is_none();
-        if id.as_str().starts_with(prefix) && keep != Some(&id) && !empty {
-            found.push(id);
-        }
-    };
-    let mut set_aside = store.for_each(&mut note)?;
-    set_aside.retain(|it| {
-        it.account.starts_with(prefix) && keep.is_none_or(|keep| keep.as_str() != it.account)
-    });
-    for it in &set_aside {
-        store.discard_quarantined(&it.account)?;
-    }
-    for id in &found {
-        let claim = store.claim(id, std::time::Duration::from_secs(60))?;
-        let purged = store.read(id).and_then(|read| {
-            let Some((version, mut record)) = read else {
-                return Ok(());
-            };
-            forget(&mut record);
-            let commit = store::Commit {
-                claim: &claim,
-                expected: version,
-                record: Some(&record),
-            };
-            store
-                .commit(&[commit])
-                .into_iter()
-                .collect::<Result<Vec<_>, _>>()
-                .map(drop)
-        });
-        store.release(claim);
-        purged?;
-    }
-    Ok(found.len() + set_aside.len())
 }
 
 /// The store's word for a kind.

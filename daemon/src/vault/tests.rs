@@ -7,6 +7,8 @@ use proptest::prelude::*;
 use tokend_dialect::LifetimeSource;
 use tokend_store::{MemoryStore, QuarantineReason};
 
+use tokend_store::{AccountId, Store as _};
+
 use super::*;
 use tokend_process::clock::fake::FakeClock;
 

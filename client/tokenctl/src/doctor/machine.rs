@@ -2,12 +2,17 @@
 //!
 //! Asks systemctl and timedatectl, which any user may. Where there is no systemd there is nothing to say.
 
+mod last_words;
+mod state;
+
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use tokend_client::SocketPath;
 
+use self::last_words::mistake;
+use self::state::State;
 use super::finding::Finding;
 use crate::deadline::within;
 use crate::failure::Exit;
@@ -33,18 +38,6 @@ pub(super) struct Units {
     relays_socket: State,
     /// What kept the service's last run from starting, where the journal may be read.
     mistake: Option<String>,
-}
-
-/// What systemd says of a unit.
-#[derive(Debug, Default)]
-struct State {
-    load: String,
-    active: String,
-    sub: String,
-    result: String,
-    status: String,
-    restarts: String,
-    invocation: String,
 }
 
 /// Why nobody answers behind a socket that is there, and what to do.
@@ -262,64 +255,6 @@ impl Units {
     }
 }
 
-impl State {
-    /// How often systemd has started it again. `None` where it does not say.
-    fn restarts(&self) -> Option<u64> {
-        self.restarts.parse().ok()
-    }
-
-    /// The same as the end of a sentence.
-    fn so_far(&self) -> String {
-        match self.restarts() {
-            // Of the first one it waits for there is no count yet.
-            None | Some(0) => String::new(),
-            Some(1) => ", so far once".to_owned(),
-            Some(times) => format!(", so far {times} times"),
-        }
-    }
-
-    fn read(shown: &str) -> Self {
-        let value = |name: &str| {
-            let line = shown.lines().find_map(|line| line.strip_prefix(name));
-            let value = line.and_then(|rest| rest.strip_prefix('='));
-            value.unwrap_or("unknown").to_owned()
-        };
-        Self {
-            load: value("LoadState"),
-            active: value("ActiveState"),
-            sub: value("SubState"),
-            result: value("Result"),
-            status: value("ExecMainStatus"),
-            restarts: value("NRestarts"),
-            invocation: value("InvocationID"),
-        }
-    }
-}
-
-/// The first mistake that a daemon told which did not start, with its place and how many follow; else its last words.
-fn mistake(log: &str) -> Option<String> {
-    let lines: Vec<&str> = log.lines().map(str::trim).collect();
-    let sentence = |line: &&&str| line.starts_with("x ");
-    let first = lines.iter().position(|line| line.starts_with("x "));
-    let Some(first) = first else {
-        let words = lines.iter().rev();
-        let mut words = words.filter_map(|line| Some(line.split_once("tokend ended: ")?.1));
-        return words.next().map(str::to_owned);
-    };
-    let told = lines.get(first)?.trim_start_matches("x ");
-    let after = lines.get(first..).unwrap_or_default();
-    let place = after.iter().find_map(|line| line.strip_prefix(",-["));
-    let place = place.map_or_else(String::new, |place| {
-        format!(" ({})", place.trim_end_matches(']'))
-    });
-    let more = match after.iter().filter(sentence).count().saturating_sub(1) {
-        0 => String::new(),
-        1 => ", and 1 more mistake".to_owned(),
-        more => format!(", and {more} more mistakes"),
-    };
-    Some(format!("{told}{place}{more}"))
-}
-
 fn scope(is_users: bool) -> &'static [&'static str] {
     if is_users { &["--user"] } else { &[] }
 }
@@ -358,28 +293,6 @@ fn said(program: &'static str, arguments: &[&str]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_kept_a_daemon_from_starting_is_found_in_its_log() {
-        let report = "\
-  x unknown key `providr`
-   ,-[/etc/tokend/tokend.toml:2:1]
- 2 | providr = ***
-   : ^^^^^^^
-   `----
-  help: did you mean `provider`?
-
-  x `base_url` is missing
-   ,-[/etc/tokend/tokend.toml:1:10]
-";
-        let told = "unknown key `providr` (/etc/tokend/tokend.toml:2:1), and 1 more mistake";
-        assert_eq!(mistake(report).as_deref(), Some(told));
-        let log =
-            "ready\ntokend ended: /run/tokend/tokend.sock: somebody listens there already\nbye\n";
-        let told = "/run/tokend/tokend.sock: somebody listens there already";
-        assert_eq!(mistake(log).as_deref(), Some(told));
-        assert_eq!(mistake("ready\n"), None);
-    }
 
     fn units(service: &str, socket: &str) -> Units {
         Units {

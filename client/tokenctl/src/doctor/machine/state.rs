@@ -1,0 +1,49 @@
+//! How systemd says a unit is.
+//!
+//! Reads what `systemctl show` prints; knows nothing of which unit it is.
+
+/// What systemd says of a unit.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) load: String,
+    pub(super) active: String,
+    pub(super) sub: String,
+    pub(super) result: String,
+    pub(super) status: String,
+    pub(super) restarts: String,
+    pub(super) invocation: String,
+}
+
+impl State {
+    /// How often systemd has started it again. `None` where it does not say.
+    pub(super) fn restarts(&self) -> Option<u64> {
+        self.restarts.parse().ok()
+    }
+
+    /// The same as the end of a sentence.
+    pub(super) fn so_far(&self) -> String {
+        match self.restarts() {
+            // Of the first one it waits for there is no count yet.
+            None | Some(0) => String::new(),
+            Some(1) => ", so far once".to_owned(),
+            Some(times) => format!(", so far {times} times"),
+        }
+    }
+
+    pub(super) fn read(shown: &str) -> Self {
+        let value = |name: &str| {
+            let line = shown.lines().find_map(|line| line.strip_prefix(name));
+            let value = line.and_then(|rest| rest.strip_prefix('='));
+            value.unwrap_or("unknown").to_owned()
+        };
+        Self {
+            load: value("LoadState"),
+            active: value("ActiveState"),
+            sub: value("SubState"),
+            result: value("Result"),
+            status: value("ExecMainStatus"),
+            restarts: value("NRestarts"),
+            invocation: value("InvocationID"),
+        }
+    }
+}
