@@ -3,9 +3,21 @@
 //! Owns the words of sd_notify(3). Decides nothing: who feeds the watchdog is the driver, from its own loop and nowhere else. Without
 //! systemd every call does nothing.
 
+use std::ffi::OsStr;
+use std::path::Path;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
+
+/// Whether the machine's own systemd runs this process as a service that tells it how it is, and no person, container or manager of a user.
+pub fn is_the_machines() -> bool {
+    std::env::var_os("NOTIFY_SOCKET").is_some_and(|socket| belongs_to_the_machines(&socket))
+}
+
+/// A user's manager has its socket beneath /run/user.
+fn belongs_to_the_machines(socket: &OsStr) -> bool {
+    Path::new(socket).starts_with("/run/systemd")
+}
 
 /// Whom the daemon tells how it is.
 #[derive(Debug, Clone)]
@@ -107,6 +119,25 @@ impl Manager {
                     .unwrap_or_else(std::sync::PoisonError::into_inner);
                 notes.extend(states.iter().map(ToString::to_string));
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_machines_manager_is_told_from_those_of_users_and_containers() {
+        assert!(belongs_to_the_machines("/run/systemd/notify".as_ref()));
+        for other in [
+            "",
+            "/run/user/1000/systemd/notify",
+            "/run/notify/notify.sock",
+            "@/org/freedesktop/somebody",
+            "/run/systemd-of-mine/notify",
+        ] {
+            assert!(!belongs_to_the_machines(other.as_ref()), "{other}");
         }
     }
 }

@@ -33,7 +33,7 @@ use url::Url;
 use super::hop::Hop;
 use super::relay_words::{absent, full, target};
 use crate::causes::causes;
-use crate::egress::{Kind, STATUS};
+use crate::egress::{Egress, Kind, STATUS};
 
 /// How much of what the relay says instead of a tunnel is read.
 const LONGEST: usize = 4096;
@@ -181,13 +181,13 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 impl Inner {
     /// A tunnel from the relay; or why there is none.
     async fn tunnel(&self, heading: &Heading) -> Result<impl Stream + 'static, String> {
-        let at = self.relay.display();
+        let at = Egress::Unix(self.relay);
         let stream = match UnixStream::connect(self.relay).await {
             Ok(stream) => stream,
-            Err(error) => return Err(absent(&at, "is not there", &error.to_string())),
+            Err(error) => return Err(absent(at, "is not there", &error.to_string())),
         };
         self.may_be_told(&stream, heading)?;
-        let broken = |error: hyper::Error| absent(&at, "failed", &causes(&error));
+        let broken = |error: hyper::Error| absent(at, "failed", &causes(&error));
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
             .await
             .map_err(broken)?;

@@ -207,7 +207,7 @@ impl Relay {
                     true => "does not answer",
                     false => "is not there",
                 };
-                Err(absent(&self.at, how, &chain(&error)))
+                Err(absent(self.at, how, &chain(&error)))
             }
         }
     }

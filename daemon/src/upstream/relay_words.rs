@@ -2,16 +2,29 @@
 
 use std::fmt;
 
+use tokend_process::systemd;
 use url::Url;
 
+use crate::egress::Egress;
+
 /// That the relay is of no use, and where to look.
-pub(super) fn absent(at: &dyn fmt::Display, how: &str, why: &str) -> String {
-    let at = at.to_string();
-    let advice = match at.starts_with('/') {
-        true => format!("see whether `tokend egress --listen {at}` runs, and what it logs"),
-        false => "look at: systemctl status tokend-egress.socket tokend-egress.service".to_owned(),
-    };
+pub(super) fn absent(at: Egress, how: &str, why: &str) -> String {
+    let advice = where_to_look(at, systemd::is_the_machines());
     format!("the egress relay at {at} {how} ({why}); {advice}")
+}
+
+/// A relay at an address has a unit where the daemon is the machine's service; else a person started it, who has to say that everybody
+/// may connect.
+fn where_to_look(at: Egress, is_service: bool) -> String {
+    let command = match at {
+        Egress::Tcp(_) if is_service => {
+            return "look at: systemctl status tokend-egress.socket tokend-egress.service"
+                .to_owned();
+        }
+        Egress::Tcp(address) => format!("tokend egress --listen {address} --any-local-user"),
+        Egress::Unix(path) => format!("tokend egress --listen {}", path.display()),
+    };
+    format!("see whether `{command}` runs, and what it logs")
 }
 
 /// That the relay has no place for us.
@@ -28,4 +41,54 @@ pub(super) fn target(url: &Url) -> Option<String> {
         url.host_str()?,
         url.port_or_known_default()?
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_started_the_relay_is_told_where_to_look() {
+        let (tcp, unix) = ("127.0.0.1:3128", "/run/tokend/egress.sock");
+        for (at, is_service, expected) in [
+            (
+                tcp,
+                true,
+                "look at: systemctl status tokend-egress.socket tokend-egress.service",
+            ),
+            (
+                tcp,
+                false,
+                "see whether `tokend egress --listen 127.0.0.1:3128 --any-local-user` runs, and what it logs",
+            ),
+            (
+                "[::1]:3128",
+                false,
+                "see whether `tokend egress --listen [::1]:3128 --any-local-user` runs, and what it logs",
+            ),
+            (
+                unix,
+                false,
+                "see whether `tokend egress --listen /run/tokend/egress.sock` runs, and what it logs",
+            ),
+        ] {
+            let egress = Egress::parse(at).unwrap();
+            assert_eq!(where_to_look(egress, is_service), expected);
+        }
+    }
+
+    /// What is advised is what the command line takes.
+    #[test]
+    fn the_command_that_is_named_can_be_typed() {
+        use clap::Parser as _;
+        for at in ["127.0.0.1:3128", "[::1]:3128", "/run/tokend/egress.sock"] {
+            let told = where_to_look(Egress::parse(at).unwrap(), false);
+            let command = told.split('`').nth(1).unwrap();
+            let cli = crate::cli::Cli::try_parse_from(command.split(' '));
+            let crate::cli::Command::Egress(args) = cli.unwrap().into_command() else {
+                panic!("{command}");
+            };
+            assert_eq!(args.any_local_user, !at.starts_with('/'), "{command}");
+        }
+    }
 }

@@ -156,7 +156,7 @@ async fn a_relay_that_is_not_there_is_named() {
         assert!(
             told.starts_with("the egress relay at 127.0.0.1:1 is not there (")
                 && told.contains("refused")
-                && told.contains("systemctl status tokend-egress"),
+                && told.contains("`tokend egress --listen 127.0.0.1:1 --any-local-user` runs"),
             "{told}"
         );
     }
