@@ -329,6 +329,7 @@ fn unexpected(response: Response, wanted: &str) -> ClientError {
         Response::Done { .. } => "a confirmation",
         Response::Whoami(_) => "a description of the caller",
         Response::Diagnosis(_) => "a diagnosis",
+        _ => "an answer of a kind that only a newer client knows",
     };
     ClientError::protocol(format!("{found} came where {wanted} was asked for"))
 }

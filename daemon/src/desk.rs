@@ -54,6 +54,9 @@ impl Desk {
         if matches!(request, Request::Whoami) {
             return Needs::ALL.without(peer.asked()).first();
         }
+        if matches!(request, Request::Other(_)) {
+            return Needs::NONE;
+        }
         let epoch = self.registry.epoch();
         let always = match self.audit.is_on() {
             // Records name the unit.
@@ -156,6 +159,7 @@ impl Desk {
             Request::Diagnose { after, .. } => Ok(self.diagnose(epoch, peer, None, after.as_ref())),
             Request::Metrics { after } => self.read_metrics(epoch, peer, after),
             Request::Whoami => Ok(self.whoami(epoch, peer)),
+            Request::Other(kind) => Err(Box::new(unknown_kind(kind))),
             _ => Err(Box::new(Fault::new(
                 FaultCode::BadRequest,
                 "hello was said twice",
@@ -400,6 +404,14 @@ fn is_same(held: &SecretText, told: &SecretText) -> bool {
         .as_bytes()
         .ct_eq(told.expose().as_bytes())
         .into()
+}
+
+/// A request of a newer release. The connection goes on: whoever asked may know how to do without.
+fn unknown_kind(kind: u32) -> Fault {
+    let version = env!("CARGO_PKG_VERSION");
+    let message = format!("tokend {version} does not know this request (kind {kind})");
+    Fault::new(FaultCode::BadRequest, message)
+        .advise("install client and daemon from the same release, and restart tokend")
 }
 
 #[cfg(test)]

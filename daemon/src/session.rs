@@ -4,6 +4,7 @@
 //! everything else goes to the driver and is waited for beside the next frame. A peer that is silent, slow or gone costs nobody
 //! else anything, and takes no attempt with it.
 
+mod hello;
 mod rest;
 
 use std::future::poll_fn;
@@ -18,7 +19,7 @@ use futures_util::stream::FuturesUnordered;
 use tokend_policy::{Needs, Peer};
 use tokend_proto::{
     AccountName, ClientFrame, Fault, FaultCode, FrameBuffer, Request, RequestId, Response,
-    ServerFrame, decode_client, encode, negotiate,
+    ServerFrame, decode_client, encode,
 };
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::task::{unconstrained, yield_now};
@@ -86,7 +87,7 @@ where
         accepted_ms,
         desk,
         bounds,
-        greeted: false,
+        version: None,
         input: FrameBuffer::new(),
         frame_by: None,
         output: Zeroizing::default(),
@@ -118,7 +119,8 @@ struct Session<S> {
     accepted_ms: u64,
     desk: Arc<Desk>,
     bounds: Bounds,
-    greeted: bool,
+    /// What was agreed on when the peer said hello.
+    version: Option<u16>,
     input: FrameBuffer,
     /// By when the frame that was begun has to be complete.
     frame_by: Option<Instant>,
@@ -252,7 +254,7 @@ where
     /// By when something has to come. A frame that was begun has one deadline, however its bytes trickle in, and even while something
     /// else is waited for.
     fn read_by(&mut self, idle: bool) -> Option<Instant> {
-        if self.input.is_empty() && self.greeted {
+        if self.input.is_empty() && self.version.is_some() {
             self.frame_by = None;
             return idle.then(|| sleep(self.bounds.idle).deadline());
         }
@@ -386,36 +388,15 @@ where
                     newest,
                     ..
                 } => {
-                    if self.greeted {
+                    if self.version.is_some() {
                         return Err(self.refuse(id, "hello was said twice on one connection"));
                     }
                     self.greet(id, magic, oldest, newest)?;
                 }
-                _ if !self.greeted => {
+                _ if self.version.is_none() => {
                     return Err(self.refuse(id, "a connection begins with hello"));
                 }
                 request => self.asked = Some((id, request)),
-            }
-        }
-    }
-
-    fn greet(
-        &mut self,
-        id: RequestId,
-        magic: [u8; 6],
-        oldest: u16,
-        newest: u16,
-    ) -> Result<(), Ended> {
-        match negotiate(magic, oldest, newest) {
-            Ok(version) => {
-                self.greeted = true;
-                let daemon = concat!("tokend ", env!("CARGO_PKG_VERSION")).to_owned();
-                self.answer(id, Response::Welcome { version, daemon })
-            }
-            Err(fault) => {
-                let why = fault.message.clone();
-                self.answer(id, Response::Fault(fault))?;
-                Err(Ended::Protocol(why))
             }
         }
     }
@@ -431,7 +412,7 @@ where
 
     fn answer(&mut self, id: RequestId, response: Response) -> Result<(), Ended> {
         self.spend(cost_of_answer(&response));
-        let frame = ServerFrame { id, response };
+        let frame = hello::frame_for(self.version, id, response);
         let before = self.output.len();
         let Err(error) = encode(&frame, &mut self.output) else {
             return Ok(());

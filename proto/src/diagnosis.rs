@@ -2,11 +2,10 @@
 //!
 //! Owns the shape of findings. They carry no secret, and to whoever is no administrator no place of one either.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
 use crate::AccountName;
+use crate::numbered::numbered;
 
 /// One page of findings: on the first those about the daemon as a whole, then those about accounts in the order of their names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,67 +31,33 @@ pub struct Finding {
     pub advice: Option<String>,
 }
 
-/// How bad a finding is. Append-only: the position of a variant is its tag on the wire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Severity {
-    /// All is well.
-    Ok,
-    /// It works, but somebody should know.
-    Warning,
-    /// It does not work.
-    Problem,
-}
-
-/// What a finding is about. Append-only: the position of a variant is its tag on the wire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Topic {
-    /// What whoever asks may do.
-    Caller,
-    /// The daemon's clock.
-    Clock,
-    /// The store, its disk and its key.
-    Store,
-    /// The files of the configuration.
-    Configuration,
-    /// A secret of an account.
-    Secret,
-    /// Whether a provider can be reached, up to its TLS certificate.
-    Provider,
-}
-
-impl Severity {
-    /// The stable name of the severity in output.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Warning => "warning",
-            Self::Problem => "problem",
-        }
+numbered! {
+    /// How bad a finding is.
+    #[derive(PartialOrd, Ord)]
+    pub enum Severity, others nearest Warning {
+        /// All is well.
+        Ok = 0, "ok";
+        /// It works, but somebody should know.
+        Warning = 1, "warning";
+        /// It does not work.
+        Problem = 2, "problem";
     }
 }
 
-impl Topic {
-    /// The stable name of the topic in output.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Caller => "caller",
-            Self::Clock => "clock",
-            Self::Store => "store",
-            Self::Configuration => "configuration",
-            Self::Secret => "secret",
-            Self::Provider => "provider",
-        }
-    }
-}
-
-impl fmt::Display for Severity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl fmt::Display for Topic {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
+numbered! {
+    /// What a finding is about.
+    pub enum Topic, others nearest Configuration {
+        /// What whoever asks may do.
+        Caller = 0, "caller";
+        /// The daemon's clock.
+        Clock = 1, "clock";
+        /// The store, its disk and its key.
+        Store = 2, "store";
+        /// The files of the configuration.
+        Configuration = 3, "configuration";
+        /// A secret of an account.
+        Secret = 4, "secret";
+        /// Whether a provider can be reached, up to its TLS certificate.
+        Provider = 5, "provider";
     }
 }

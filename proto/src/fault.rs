@@ -3,9 +3,9 @@
 //! Owns the closed list of codes and their stable names. A fault never carries a secret, and its code alone
 //! decides what a program does about it; the sentences are for people.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
+
+use crate::numbered::numbered;
 
 /// A failure as told to a client: what happened, what to do, and when to try again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -51,101 +51,46 @@ impl Fault {
     }
 }
 
-/// What kind of failure a [`Fault`] is. Append-only: the position of a variant is its tag on the wire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum FaultCode {
-    /// No account of this name is configured, or the peer may not know that it is.
-    UnknownAccount,
-    /// The policy refuses this peer.
-    NotAllowed,
-    /// No usable credential is left; only a person can help.
-    LoginRequired,
-    /// The configuration of the account or its dialect cannot work as it is.
-    Misconfigured,
-    /// The provider did not answer.
-    ProviderUnreachable,
-    /// The provider asked for time, or failed in a way that passes.
-    ProviderBusy,
-    /// The provider answered something its dialect cannot read.
-    ProviderMisbehaved,
-    /// The pace allows no attempt now.
-    Paced,
-    /// The provider's tokens do not live as long as the caller demands.
-    ValidityUnattainable,
-    /// The caller's time was over before there was an answer; the attempt goes on.
-    Timeout,
-    /// The daemon is stopping and accepts nothing new.
-    Draining,
-    /// The store cannot be read or written, so no attempt may begin.
-    StoreUnavailable,
-    /// The request breaks the protocol or contradicts itself.
-    BadRequest,
-    /// The daemon and the client share no protocol version.
-    UnsupportedVersion,
-    /// Too many connections or requests at once.
-    TooBusy,
-    /// The new configuration was refused and the old one stays in force.
-    ReloadFailed,
-    /// A request was sent whose outcome is unknown, and sending it again could cost the account.
-    InDoubt,
-    /// A defect of the daemon.
-    Internal,
-    /// The release of a token has to be recorded and cannot be, so there is none.
-    AuditUnavailable,
-}
-
-impl FaultCode {
-    /// Every code, in the order of the wire.
-    pub const ALL: [Self; 19] = [
-        Self::UnknownAccount,
-        Self::NotAllowed,
-        Self::LoginRequired,
-        Self::Misconfigured,
-        Self::ProviderUnreachable,
-        Self::ProviderBusy,
-        Self::ProviderMisbehaved,
-        Self::Paced,
-        Self::ValidityUnattainable,
-        Self::Timeout,
-        Self::Draining,
-        Self::StoreUnavailable,
-        Self::BadRequest,
-        Self::UnsupportedVersion,
-        Self::TooBusy,
-        Self::ReloadFailed,
-        Self::InDoubt,
-        Self::Internal,
-        Self::AuditUnavailable,
-    ];
-
-    /// The stable name of the code in logs, metrics and JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::UnknownAccount => "unknown-account",
-            Self::NotAllowed => "not-allowed",
-            Self::LoginRequired => "login-required",
-            Self::Misconfigured => "misconfigured",
-            Self::ProviderUnreachable => "provider-unreachable",
-            Self::ProviderBusy => "provider-busy",
-            Self::ProviderMisbehaved => "provider-misbehaved",
-            Self::Paced => "paced",
-            Self::ValidityUnattainable => "validity-unattainable",
-            Self::Timeout => "timeout",
-            Self::Draining => "draining",
-            Self::StoreUnavailable => "store-unavailable",
-            Self::BadRequest => "bad-request",
-            Self::UnsupportedVersion => "unsupported-version",
-            Self::TooBusy => "too-busy",
-            Self::ReloadFailed => "reload-failed",
-            Self::InDoubt => "in-doubt",
-            Self::Internal => "internal",
-            Self::AuditUnavailable => "audit-unavailable",
-        }
-    }
-}
-
-impl fmt::Display for FaultCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
+numbered! {
+    /// What kind of failure a [`Fault`] is.
+    pub enum FaultCode, others nearest TooBusy {
+        /// No account of this name is configured, or the peer may not know that it is.
+        UnknownAccount = 0, "unknown-account";
+        /// The policy refuses this peer.
+        NotAllowed = 1, "not-allowed";
+        /// No usable credential is left; only a person can help.
+        LoginRequired = 2, "login-required";
+        /// The configuration of the account or its dialect cannot work as it is.
+        Misconfigured = 3, "misconfigured";
+        /// The provider did not answer.
+        ProviderUnreachable = 4, "provider-unreachable";
+        /// The provider asked for time, or failed in a way that passes.
+        ProviderBusy = 5, "provider-busy";
+        /// The provider answered something its dialect cannot read.
+        ProviderMisbehaved = 6, "provider-misbehaved";
+        /// The pace allows no attempt now.
+        Paced = 7, "paced";
+        /// The provider's tokens do not live as long as the caller demands.
+        ValidityUnattainable = 8, "validity-unattainable";
+        /// The caller's time was over before there was an answer; the attempt goes on.
+        Timeout = 9, "timeout";
+        /// The daemon is stopping and accepts nothing new.
+        Draining = 10, "draining";
+        /// The store cannot be read or written, so no attempt may begin.
+        StoreUnavailable = 11, "store-unavailable";
+        /// The request breaks the protocol or contradicts itself.
+        BadRequest = 12, "bad-request";
+        /// The daemon and the client share no protocol version.
+        UnsupportedVersion = 13, "unsupported-version";
+        /// Too many connections or requests at once.
+        TooBusy = 14, "too-busy";
+        /// The new configuration was refused and the old one stays in force.
+        ReloadFailed = 15, "reload-failed";
+        /// A request was sent whose outcome is unknown, and sending it again could cost the account.
+        InDoubt = 16, "in-doubt";
+        /// A defect of the daemon.
+        Internal = 17, "internal";
+        /// The release of a token has to be recorded and cannot be, so there is none.
+        AuditUnavailable = 18, "audit-unavailable";
     }
 }

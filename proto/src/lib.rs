@@ -5,7 +5,9 @@
 //!
 //! A connection begins with [`Request::Hello`]; a client may send its first real request right behind it. Each
 //! [`ClientFrame`] carries a [`RequestId`], its [`ServerFrame`] carries the same one, and answers may overtake
-//! each other. All enums are append-only: a variant's position is its tag on the wire.
+//! each other. All enums are append-only: each variant has its number on the wire. A number of a newer release is
+//! read as `Other`, and a peer of version 1, which cannot do so, is sent none: see [`ServerFrame::for_version`].
+//! `PROTOCOL.md` beside this crate describes every byte.
 //!
 //! ```
 //! use tokend_proto::{ClientFrame, FrameBuffer, Request, RequestId, decode_client, encode};
@@ -26,10 +28,12 @@ mod fault;
 mod frame;
 mod message;
 mod names;
+mod numbered;
 mod presentation;
 mod protocol;
 mod secret;
 mod status;
+mod versions;
 mod whoami;
 mod wire;
 
@@ -42,7 +46,7 @@ pub use message::{
 };
 pub use names::{AccountName, NameError};
 pub use presentation::Presentation;
-pub use protocol::{MAGIC, MAX_FRAME, OLDEST, VERSION};
+pub use protocol::{MAGIC, MAX_FRAME, OLDEST, TOLERANT, VERSION};
 pub use secret::{SecretError, SecretText};
 pub use status::{AccountState, AccountStatus, AttemptKind, LastAttempt, PaceStatus, StatusPage};
 pub use whoami::{Executable, Id, Namespaces, Permitted, Seen, UserUnit, Whoami};

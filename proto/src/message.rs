@@ -1,7 +1,8 @@
 //! Requests and responses, and the ids that pair them.
 //!
 //! Owns the vocabulary of the socket. Enums here are append-only: the position of a variant is its tag on the
-//! wire, and the golden frames under `tests/golden` notice any change. Durations are milliseconds.
+//! wire, and the golden frames under `tests/golden` notice any change. A kind that is not known is `Other`, whose
+//! content nobody can read: it is skipped, and the connection goes on. Durations are milliseconds.
 
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +41,7 @@ pub struct ServerFrame {
 /// `wait_ms` is how long the request may wait for the *pace* to allow an attempt; `timeout_ms` is how long it may
 /// take altogether. Neither cancels an attempt that has begun.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum Request {
     /// The first frame of a connection. A client may send its first request right behind it without waiting for
     /// [`Response::Welcome`].
@@ -125,6 +127,9 @@ pub enum Request {
     },
     /// What the daemon sees of the peer, and what it may do. Answered by [`Response::Whoami`].
     Whoami,
+    /// A kind of request of a newer release, by its number. It is read and never sent.
+    #[serde(skip)]
+    Other(u32),
 }
 
 impl Request {
@@ -153,12 +158,16 @@ impl Request {
             Self::Whoami => "whoami",
             Self::Diagnose { .. } => "diagnose",
             Self::Metrics { .. } => "metrics",
+            Self::Other(_) => "other",
         }
     }
 
-    /// Whether a token or an entered secret came with it.
+    /// Whether a token or an entered secret came with it, or may have come.
     pub fn has_secret(&self) -> bool {
-        matches!(self, Self::Login { .. } | Self::Reject { .. })
+        matches!(
+            self,
+            Self::Login { .. } | Self::Reject { .. } | Self::Other(_)
+        )
     }
 
     /// The account the request is about, where it is about one.
@@ -174,12 +183,17 @@ impl Request {
             | Self::List { .. }
             | Self::Reload
             | Self::Metrics { .. }
-            | Self::Whoami => None,
+            | Self::Whoami
+            | Self::Other(_) => None,
         }
     }
 }
 
 /// A credential a person gives to an account. Append-only: the position of a variant is its tag on the wire.
+///
+/// Only a client sends it, and only a daemon matches it, which has to know where each kind is kept and what it is
+/// sent as: not `#[non_exhaustive]`. A new kind of secret is a new kind of request, which an older daemon refuses
+/// without ending the connection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LoginSecret {
     /// The password of its user name.
@@ -192,6 +206,7 @@ pub enum LoginSecret {
 
 /// What the daemon answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum Response {
     /// The answer to [`Request::Hello`].
     Welcome {
@@ -219,6 +234,9 @@ pub enum Response {
     Metrics(MetricsPage),
     /// What the peer is to the daemon, to [`Request::Whoami`].
     Whoami(Box<Whoami>),
+    /// A kind of answer of a newer release, by its number. It is read and never sent.
+    #[serde(skip)]
+    Other(u32),
 }
 
 /// An access token and what is known about it.
@@ -316,6 +334,7 @@ mod tests {
             FaultCode::UnsupportedVersion
         );
         assert_eq!(code(MAGIC, 0, OLDEST - 1), FaultCode::UnsupportedVersion);
+        assert_eq!(negotiate(MAGIC, 1, 1), Ok(1), "what 0.1.0 offers");
         assert_eq!(code(MAGIC, 2, 1), FaultCode::BadRequest);
         assert_eq!(code(*b"GET / ", OLDEST, VERSION), FaultCode::BadRequest);
     }

@@ -8,6 +8,9 @@ use std::borrow::Cow;
 use crate::Token;
 
 /// How an API wants a token.
+///
+/// Not `#[non_exhaustive]`: whoever presents a token has to know every way, because a guess would send it to the
+/// wrong place. It is no number on the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Presentation<'a> {
     /// In a header, behind this text.

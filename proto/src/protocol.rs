@@ -1,7 +1,11 @@
 //! The numbers both ends agree on before anything else.
 
 /// The protocol version this crate speaks.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
+
+/// From this version on a client reads numbers that it does not know. A client of version 1 fails on one, so that
+/// it is sent none.
+pub const TOLERANT: u16 = 2;
 
 /// The oldest protocol version this crate still understands.
 pub const OLDEST: u16 = 1;

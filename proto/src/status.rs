@@ -3,10 +3,9 @@
 //! Owns the shape of a status answer. It never carries a secret, and times are plain milliseconds so that every
 //! client formats them its own way.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
+use crate::numbered::numbered;
 use crate::{AccountName, Fault};
 
 /// One page of accounts' status, in the order of their names.
@@ -55,52 +54,29 @@ pub struct AccountStatus {
     pub waiters: u32,
 }
 
-/// What an account is doing. Append-only: the position of a variant is its tag on the wire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum AccountState {
-    /// No token is held and nothing is wrong; the next `get` obtains one.
-    Idle,
-    /// A token is held and good.
-    Valid,
-    /// An attempt is running.
-    Obtaining,
-    /// The last attempt failed; the next one waits.
-    BackingOff,
-    /// An attempt is wanted but the pace does not allow it yet.
-    Paced,
-    /// No usable credential is left; only a person can help.
-    LoginRequired,
-    /// The configuration cannot work as it is.
-    Misconfigured,
-    /// A request was sent whose outcome is unknown.
-    InDoubt,
-    /// The newest credential is in memory only, and no attempt begins until it is stored.
-    Unpersisted,
-    /// The stored record does not open and was set aside.
-    Quarantined,
-}
-
-impl AccountState {
-    /// The stable name of the state in output and metrics.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Idle => "idle",
-            Self::Valid => "valid",
-            Self::Obtaining => "obtaining",
-            Self::BackingOff => "backing-off",
-            Self::Paced => "paced",
-            Self::LoginRequired => "login-required",
-            Self::Misconfigured => "misconfigured",
-            Self::InDoubt => "in-doubt",
-            Self::Unpersisted => "unpersisted",
-            Self::Quarantined => "quarantined",
-        }
-    }
-}
-
-impl fmt::Display for AccountState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
+numbered! {
+    /// What an account is doing.
+    pub enum AccountState, others nearest BackingOff {
+        /// No token is held and nothing is wrong; the next `get` obtains one.
+        Idle = 0, "idle";
+        /// A token is held and good.
+        Valid = 1, "valid";
+        /// An attempt is running.
+        Obtaining = 2, "obtaining";
+        /// The last attempt failed; the next one waits.
+        BackingOff = 3, "backing-off";
+        /// An attempt is wanted but the pace does not allow it yet.
+        Paced = 4, "paced";
+        /// No usable credential is left; only a person can help.
+        LoginRequired = 5, "login-required";
+        /// The configuration cannot work as it is.
+        Misconfigured = 6, "misconfigured";
+        /// A request was sent whose outcome is unknown.
+        InDoubt = 7, "in-doubt";
+        /// The newest credential is in memory only, and no attempt begins until it is stored.
+        Unpersisted = 8, "unpersisted";
+        /// The stored record does not open and was set aside.
+        Quarantined = 9, "quarantined";
     }
 }
 
@@ -130,27 +106,12 @@ pub struct LastAttempt {
     pub outcome: String,
 }
 
-/// How a grant was asked for. Append-only: the position of a variant is its tag on the wire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum AttemptKind {
-    /// With the long-lived credential.
-    Login,
-    /// With a refresh token.
-    Refresh,
-}
-
-impl AttemptKind {
-    /// The stable name of the kind in output and logs.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Login => "login",
-            Self::Refresh => "refresh",
-        }
-    }
-}
-
-impl fmt::Display for AttemptKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
+numbered! {
+    /// How a grant was asked for.
+    pub enum AttemptKind, others nearest Login {
+        /// With the long-lived credential.
+        Login = 0, "login";
+        /// With a refresh token.
+        Refresh = 1, "refresh";
     }
 }

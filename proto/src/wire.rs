@@ -7,7 +7,7 @@ use bincode::Options;
 use serde::de::DeserializeOwned;
 use serde::ser::Serialize;
 
-use crate::{ClientFrame, MAX_FRAME, ServerFrame};
+use crate::{ClientFrame, MAX_FRAME, Request, RequestId, Response, ServerFrame};
 
 /// The bytes before a payload: its length.
 pub const HEADER_LEN: usize = 4;
@@ -44,20 +44,50 @@ pub fn encode<T: Serialize>(frame: &T, out: &mut Vec<u8>) -> Result<(), WireErro
         })
 }
 
-/// Reads the payload of a frame a client sent.
+/// Reads the payload of a frame a client sent. A kind of request that is not known is [`Request::Other`], whatever
+/// it holds.
 ///
 /// # Errors
 /// [`WireError`] when the payload is not exactly one [`ClientFrame`].
 pub fn decode_client(payload: &[u8]) -> Result<ClientFrame, WireError> {
-    decode(payload)
+    match kind(payload) {
+        Some((id, kind)) if kind >= REQUESTS => Ok(ClientFrame {
+            id,
+            request: Request::Other(kind),
+        }),
+        _ => decode(payload),
+    }
 }
 
-/// Reads the payload of a frame the daemon sent.
+/// Reads the payload of a frame the daemon sent. A kind of answer that is not known is [`Response::Other`],
+/// whatever it holds.
 ///
 /// # Errors
 /// [`WireError`] when the payload is not exactly one [`ServerFrame`].
 pub fn decode_server(payload: &[u8]) -> Result<ServerFrame, WireError> {
-    decode(payload)
+    match kind(payload) {
+        Some((id, kind)) if kind >= RESPONSES => Ok(ServerFrame {
+            id,
+            response: Response::Other(kind),
+        }),
+        _ => decode(payload),
+    }
+}
+
+/// How many kinds of requests there are; a larger number is one of a newer release. A test holds it against the
+/// enum.
+const REQUESTS: u32 = 12;
+/// The same of responses.
+const RESPONSES: u32 = 9;
+
+/// What both frames begin with: the id, and the number of what follows.
+fn kind(payload: &[u8]) -> Option<(RequestId, u32)> {
+    let (id, rest) = payload.split_first_chunk()?;
+    let kind = rest.first_chunk()?;
+    Some((
+        RequestId(u64::from_le_bytes(*id)),
+        u32::from_le_bytes(*kind),
+    ))
 }
 
 /// The length of the payload that follows this header.

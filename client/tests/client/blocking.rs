@@ -384,7 +384,7 @@ fn what_is_not_the_protocol_is_told_as_such() {
     let undecodable = || Act::Raw([&8_u32.to_le_bytes()[..], &[0xff; 8]].concat());
     let cases: [(Greeting, &str); 4] = [
         (garbage, "frame of 1347703880 bytes"),
-        (future, "tokend 9 chose version 2"),
+        (future, "tokend 9 chose version 3"),
         (answer, "not a greeting"),
         (undecodable, "does not hold a message"),
     ];

@@ -11,3 +11,4 @@ mod examples;
 mod fake;
 #[cfg(feature = "async")]
 mod nonblocking;
+mod tomorrow;

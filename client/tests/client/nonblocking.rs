@@ -271,7 +271,7 @@ async fn connecting_to_what_is_not_tokend_fails() {
             daemon: "tokend 9".into(),
         })
     };
-    let cases: [(Greeting, &str); 2] = [(garbage, "frame of"), (future, "chose version 2")];
+    let cases: [(Greeting, &str); 2] = [(garbage, "frame of"), (future, "chose version 3")];
     for (greeting, expected) in cases {
         let daemon = FakeDaemon::greeting(greeting, |_, _| Act::Silence);
         let error = Client::connect(&daemon.socket().into()).await.unwrap_err();

@@ -112,9 +112,13 @@ fn daemon(
 /// A finding of the daemon as one of ours.
 fn told(it: tokend_client::Finding) -> Finding {
     Finding {
-        topic: it.topic.as_str(),
+        topic: it.topic.name(),
         account: it.account.map(|name| name.to_string()),
-        severity: it.severity,
+        severity: match it.severity {
+            known @ (Severity::Ok | Severity::Problem) => known,
+            // How bad a newer release means it is not known; somebody should look.
+            _ => Severity::Warning,
+        },
         message: it.message,
         advice: it.advice,
         exit: match it.topic {
@@ -192,7 +196,9 @@ fn states(accounts: &[AccountStatus]) -> Vec<Finding> {
                 well += 1;
                 continue;
             }
-            AccountState::Paced | AccountState::BackingOff => Severity::Warning,
+            AccountState::Paced | AccountState::BackingOff | AccountState::Other(_) => {
+                Severity::Warning
+            }
             _ => Severity::Problem,
         };
         let exit = match it.state {
@@ -209,7 +215,7 @@ fn states(accounts: &[AccountStatus]) -> Vec<Finding> {
         };
         let advice = advice.or_else(|| Some(format!("see: tokenctl status {}", it.account)));
         findings.push(Finding {
-            topic: "account",
+            topic: "account".into(),
             account: Some(it.account.to_string()),
             severity,
             message,

@@ -161,6 +161,8 @@ fn exit_of_fault(fault: &Fault) -> Exit {
         FaultCode::BadRequest | FaultCode::UnsupportedVersion | FaultCode::Internal => {
             Exit::Software
         }
+        // Of a newer release: nothing is known of it but that it failed.
+        _ => Exit::TryLater,
     }
 }
 
@@ -201,6 +203,7 @@ fn default_advice(error: &ClientError) -> Option<&'static str> {
         FaultCode::Internal | FaultCode::AuditUnavailable => {
             "look at the daemon's log (journalctl -u tokend)"
         }
+        _ => "install tokenctl from the release of tokend, which knows what this is",
     })
 }
 
@@ -227,6 +230,19 @@ mod tests {
             Failure::from(ClientError::Fault(doubt)).exit,
             Exit::TryLater
         );
+    }
+
+    #[test]
+    fn a_fault_of_a_newer_daemon_is_told_in_its_words_and_ends_with_75() {
+        let code = FaultCode::from_number(21);
+        let fault = Fault::new(code, "the quota is spent");
+        let advised = Failure::from(ClientError::Fault(fault.clone().advise("buy more")));
+        assert_eq!(advised.exit as u8, 75);
+        let text = advised.text(Timestamp::UNIX_EPOCH);
+        assert_eq!(text, "tokenctl: the quota is spent\n  buy more\n");
+        let failure = Failure::from(ClientError::Fault(fault));
+        assert_eq!((failure.exit as u8, code.name().as_ref()), (75, "other-21"));
+        assert!(failure.text(Timestamp::UNIX_EPOCH).contains("release"));
     }
 
     #[test]

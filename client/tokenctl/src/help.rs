@@ -137,4 +137,5 @@ see all accounts, others those they may use, without the places of secrets.
 Each line is ok, a warning, or a PROBLEM with what to do below it. Exits with 0 if there is no problem, else with the
 code of the first: 69 daemon not reachable, 75 provider, store or daemon, 77 not allowed, 78 configuration or secrets,
 79 login required.
-With --json an array of {\"topic\", \"account\", \"severity\", \"message\", \"advice\"}; severity is ok, warning or problem.";
+With --json an array of {\"topic\", \"account\", \"severity\", \"message\", \"advice\"}; severity is ok, warning or problem.
+A topic that only a newer tokenctl knows is other-NUMBER.";

@@ -117,7 +117,9 @@ impl Counters {
         took: Duration,
     ) {
         let answer = match response {
-            Response::Fault(fault) => fault.code as usize + 1,
+            Response::Fault(fault) => {
+                usize::try_from(fault.code.number()).map_or(ANSWERS, |it| it + 1)
+            }
             _ => 0,
         };
         if let Some(count) = self.requests.get(request).and_then(|row| row.get(answer)) {

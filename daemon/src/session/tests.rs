@@ -2,6 +2,7 @@
 
 mod reloads;
 mod rests;
+mod versions;
 
 use std::sync::atomic::Ordering;
 

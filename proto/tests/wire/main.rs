@@ -5,3 +5,4 @@ mod golden;
 mod hostile;
 mod round_trip;
 mod samples;
+mod tomorrow;

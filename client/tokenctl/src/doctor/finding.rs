@@ -1,5 +1,7 @@
 //! What doctor says of one thing.
 
+use std::borrow::Cow;
+
 use tokend_client::Severity;
 
 use crate::failure::Exit;
@@ -7,7 +9,7 @@ use crate::failure::Exit;
 /// One thing that was looked at.
 #[derive(Debug, Clone)]
 pub(super) struct Finding {
-    pub(super) topic: &'static str,
+    pub(super) topic: Cow<'static, str>,
     pub(super) account: Option<String>,
     pub(super) severity: Severity,
     pub(super) message: String,
@@ -19,7 +21,7 @@ pub(super) struct Finding {
 impl Finding {
     pub(super) fn ok(topic: &'static str, message: impl Into<String>) -> Self {
         Self {
-            topic,
+            topic: topic.into(),
             account: None,
             severity: Severity::Ok,
             message: message.into(),

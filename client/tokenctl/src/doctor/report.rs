@@ -21,7 +21,7 @@ pub(super) struct Object<'a> {
 
 pub(super) fn json(findings: &[Finding]) -> Vec<Object<'_>> {
     let objects = findings.iter().map(|it| Object {
-        topic: it.topic,
+        topic: &it.topic,
         account: it.account.as_deref(),
         severity: it.severity.as_str(),
         message: &it.message,
@@ -36,7 +36,7 @@ pub(super) fn text(findings: &[Finding], width: Option<usize>) -> String {
     for it in findings {
         let about = match &it.account {
             Some(account) => format!("{} {account}", it.topic),
-            None => it.topic.to_owned(),
+            None => it.topic.to_string(),
         };
         let severity = match it.severity {
             // So that it is found among many lines that say all is well.

@@ -3,6 +3,8 @@
 //! Owns the keys; they are a contract with programs. Times are after RFC 3339; `expires_in` is in seconds as in
 //! RFC 6749, every other duration in milliseconds as its name says.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use tokend_client::{AccountStatus, Fault, LastAttempt, PaceStatus};
 
@@ -18,7 +20,7 @@ struct Account<'a> {
     account: &'a str,
     dialect: &'a str,
     base_url: &'a str,
-    state: &'static str,
+    state: Cow<'static, str>,
     has_token: bool,
     expires_at: Option<String>,
     expires_in: Option<u64>,
@@ -43,7 +45,7 @@ struct Pace {
 
 #[derive(Serialize)]
 struct Attempt<'a> {
-    kind: &'static str,
+    kind: Cow<'static, str>,
     at: Option<String>,
     duration_ms: u64,
     outcome: &'a str,
@@ -51,7 +53,7 @@ struct Attempt<'a> {
 
 #[derive(Serialize)]
 struct Problem<'a> {
-    code: &'static str,
+    code: Cow<'static, str>,
     message: &'a str,
     advice: Option<&'a str>,
     retry_after_ms: Option<u64>,
@@ -63,7 +65,7 @@ impl<'a> From<&'a AccountStatus> for Account<'a> {
             account: status.account.as_str(),
             dialect: &status.dialect,
             base_url: &status.base_url,
-            state: status.state.as_str(),
+            state: status.state.name(),
             has_token: status.has_token,
             expires_at: status.expires_at_ms.and_then(rfc3339),
             expires_in: status.remaining_ms.map(|ms| ms / 1000),
@@ -106,7 +108,7 @@ impl<'a> From<&'a LastAttempt> for Attempt<'a> {
             outcome,
         } = attempt;
         Self {
-            kind: kind.as_str(),
+            kind: kind.name(),
             at: rfc3339(*at_ms),
             duration_ms: *duration_ms,
             outcome,
@@ -123,7 +125,7 @@ impl<'a> From<&'a Fault> for Problem<'a> {
             retry_after_ms,
         } = fault;
         Self {
-            code: code.as_str(),
+            code: code.name(),
             message,
             advice: advice.as_deref(),
             retry_after_ms: *retry_after_ms,

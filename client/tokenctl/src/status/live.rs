@@ -164,8 +164,9 @@ fn need(state: AccountState) -> Need {
         | AccountState::InDoubt
         | AccountState::Unpersisted
         | AccountState::Quarantined => Need::Person,
-        AccountState::BackingOff | AccountState::Paced => Need::Patience,
         AccountState::Idle | AccountState::Valid | AccountState::Obtaining => Need::Nothing,
+        // Backing off and paced; a state of a newer release may pass like these.
+        _ => Need::Patience,
     }
 }
 

@@ -73,8 +73,7 @@ pub(super) fn row(status: &AccountStatus, now: Timestamp) -> [String; 6] {
         status
             .problem
             .as_ref()
-            .map_or("-", |problem| problem.code.as_str())
-            .to_owned(),
+            .map_or_else(|| "-".to_owned(), |problem| problem.code.to_string()),
     ]
 }
 
