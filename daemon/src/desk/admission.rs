@@ -166,6 +166,16 @@ pub(super) fn not_forgotten(account: &AccountName, why: &str) -> Fault {
     .advise("look into the daemon's log, and do it again when the store can be written")
 }
 
+pub(super) fn brought_back(account: &AccountName) -> Fault {
+    Fault::new(
+        FaultCode::TooBusy,
+        format!(
+            "the configuration of account {account} was changed meanwhile, and what is stored for it as it is now was not removed"
+        ),
+    )
+    .retry_after(1_000)
+}
+
 pub(super) fn gone() -> Fault {
     Fault::new(FaultCode::Draining, "the daemon is stopping")
         .advise("try again once it is back")

@@ -2,7 +2,7 @@
 //!
 //! Owns the order: first every account of that name that something still runs for, so that no answer of a provider stores anything
 //! afterwards, then the rights on their records, which the keeper gives back a moment later, then the records. It must never say
-//! "forgotten" before all of it is done.
+//! "forgotten" before all of it is done, nor where a reload may have brought back what was read before.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use tokend_policy::{Peer, Permission};
 use tokend_proto::{AccountName, Fault, FaultCode, Response};
 use tokio::sync::oneshot;
 
-use super::admission::{gone, not_forgotten, unknown};
+use super::admission::{brought_back, gone, not_forgotten, unknown};
 use super::done::{Done, to_the_end};
 use super::release::{Decided, decide};
 use super::service::Desk;
@@ -44,6 +44,7 @@ impl Desk {
             None => Done::Now(Response::Fault(*unknown(epoch, peer, account))),
         };
         let (reloader, driver) = (Arc::clone(&self.reloader), self.driver.clone());
+        let registry = Arc::clone(&self.registry);
         let account = account.clone();
         Ok(to_the_end(async move {
             let first = match first {
@@ -58,6 +59,12 @@ impl Desk {
                 Ok(former) => former,
                 Err(fault) => return Response::Fault(*fault),
             };
+            // A reload that is under way may have read a record before it is purged, and serve what was in it afterwards.
+            let _no_reload = reloader.number.lock().await;
+            let by_now = registry.epoch().slot(&account).map(|slot| slot.key);
+            if by_now != configured {
+                return Response::Fault(brought_back(&account));
+            }
             if let Err(fault) = reached(&driver).await {
                 return Response::Fault(*fault);
             }

@@ -4,6 +4,7 @@ mod pages;
 mod permissions;
 mod release;
 
+use super::admission::brought_back;
 use super::*;
 use crate::testing::{Site, answer, get, name, peer, soon, token};
 
@@ -230,7 +231,12 @@ fn tokens_are_compared_whole() {
 
 #[test]
 fn that_something_is_to_be_asked_again_is_said_with_when_and_not_twice() {
-    for fault in [crowded(7), nameless(), overtaken()] {
+    for fault in [
+        crowded(7),
+        nameless(),
+        overtaken(),
+        brought_back(&name("ads")),
+    ] {
         assert!(fault.retry_after_ms.is_some(), "{fault:?}");
         let advice = fault.advice.unwrap_or_default();
         assert!(!advice.contains("again"), "{advice}");

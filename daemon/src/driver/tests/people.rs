@@ -373,3 +373,35 @@ async fn what_was_served_before_an_account_left_the_configuration_is_forgotten_t
     assert_ne!(told.unwrap_or_default(), "token-1");
     daemon.drain().await;
 }
+
+/// A reload has read the record of a former identity, and puts it in force after it was to be forgotten.
+#[tokio::test]
+async fn what_a_reload_brings_back_meanwhile_is_not_told_to_be_forgotten() {
+    let provider = Provider::start().await;
+    let (site, store) = (site(&provider), MemoryStore::new());
+    let text = format!("{ADMIN}{}", account("ads", &provider.base_url));
+    site.write(&text);
+    let before = site.account();
+    let daemon = Daemon::start(&site, &store).await;
+    assert_eq!(daemon.get("ads").await.unwrap(), "token-1");
+    site.write(ADMIN);
+    done(daemon.ask(Request::Reload).await);
+    let reloader = &daemon.desk.reloader;
+    let under_way = reloader.number.lock().await;
+    let mut forgetting = std::pin::pin!(forget(&daemon));
+    site.write(&text);
+    let back = site.config();
+    tokio::select! {
+        biased;
+        early = &mut forgetting => panic!("{early:?}"),
+        applied = soon(Box::pin(reloader.apply(&back))) => drop(applied.unwrap()),
+    }
+    assert_eq!(secrets_of(&store, &before), Some(true), "not purged");
+    drop(under_way);
+    let told = fault(forgetting.await);
+    assert_eq!(told.code, FaultCode::TooBusy, "{told:?}");
+    assert!(told.retry_after_ms.is_some(), "{told:?}");
+    assert_eq!(done(forget(&daemon).await), "account ads is forgotten");
+    assert_eq!(secrets_of(&store, &before), Some(false));
+    assert_eq!(daemon.get("ads").await.unwrap(), "token-2");
+}
