@@ -12,21 +12,27 @@ mod blows;
 mod clocks;
 mod door;
 mod effects;
+mod events;
 mod happenings;
+mod history;
 mod people;
 mod process;
 mod provider;
 mod random;
 mod runs;
+mod step;
 mod store;
+mod tree;
 mod window;
 mod world;
 
+use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
+use crate::history::{Step, lines, walk};
 use crate::runs::{at_every_boundary, blow, by_chance, checked, once_failed, struck};
 use crate::world::Tally;
 
@@ -34,7 +40,10 @@ const USAGE: &str = "\
 cargo sim [SEEDS [FROM]]          so many days, each by chance (100,000 from 0 without numbers)
 cargo sim boundaries [SEEDS [FROM]]  so many short seeds (100), each struck at every boundary by every blow
 cargo sim replay SEED             one day, with its trace
-cargo sim replay SEED AT BLOW     one short seed struck at one boundary, with its trace";
+cargo sim replay SEED AT BLOW     one short seed struck at one boundary, with its trace
+cargo sim step RUN [FROM [TO]]    event by event, with the engine's effects and what changed in its state
+cargo sim events RUN              the events of a run as lines that `step` reads
+RUN is SEED, SEED:AT:BLOW, or for `step` a file of such lines";
 
 /// What there is to do.
 enum Task {
@@ -42,6 +51,8 @@ enum Task {
     Boundaries(u64, u64),
     Replay(u64),
     ReplayStruck(u64, u64, usize),
+    Step(String, usize, usize),
+    Events(String),
 }
 
 fn main() -> ExitCode {
@@ -65,6 +76,8 @@ fn main() -> ExitCode {
             Some(blow) => replayed(&struck(seed, at, blow, true)),
             None => told(Err::<(), _>(format!("there is no blow {number}"))),
         },
+        Task::Step(run, from, to) => told(stepped(&run, from, to)),
+        Task::Events(run) => told(lines_of(&run).map(|(steps, _)| print!("{}", lines(&steps)))),
     };
     match good {
         true => ExitCode::SUCCESS,
@@ -74,6 +87,7 @@ fn main() -> ExitCode {
 
 fn parse(words: &[&str]) -> Option<Task> {
     let number = |word: &&str| word.replace([',', '_'], "").parse::<u64>().ok();
+    let place = |word: &&str| usize::try_from(number(word)?).ok();
     Some(match words {
         [] => Task::ByChance(100_000, 0),
         ["boundaries"] => Task::Boundaries(100, 0),
@@ -85,6 +99,10 @@ fn parse(words: &[&str]) -> Option<Task> {
             number(at)?,
             usize::try_from(number(blow)?).ok()?,
         ),
+        ["events", run] => Task::Events((*run).to_owned()),
+        ["step", run] => Task::Step((*run).to_owned(), 1, usize::MAX),
+        ["step", run, from] => Task::Step((*run).to_owned(), place(from)?, usize::MAX),
+        ["step", run, from, to] => Task::Step((*run).to_owned(), place(from)?, place(to)?),
         [count] => Task::ByChance(number(count)?, 0),
         [count, from] => Task::ByChance(number(count)?, number(from)?),
         _ => return None,
@@ -136,6 +154,45 @@ fn spread(
         println!("{verdict}: {count} {what} from {from}, {runs} runs: {tally:?}");
     }
     !failed
+}
+
+/// The steps of a run, and the promise it breaks.
+fn lines_of(run: &str) -> Result<(Vec<Step>, Option<String>), String> {
+    let numbers: Result<Vec<u64>, _> = run.split(':').map(str::parse).collect();
+    let outcome = match numbers.as_deref() {
+        Ok([seed]) => by_chance(*seed, true),
+        Ok([seed, at, number]) => {
+            let blow = usize::try_from(*number).ok().and_then(blow);
+            let blow = blow.ok_or_else(|| format!("there is no blow {number}"))?;
+            struck(*seed, *at, blow, true)
+        }
+        _ => {
+            let text = std::fs::read_to_string(run)
+                .map_err(|error| format!("{run} is no seed, and cannot be read: {error}"))?;
+            let steps = walk(text.lines()).map_err(|why| format!("{run}: {why}"))?;
+            return Ok((steps, None));
+        }
+    };
+    let mut steps = walk(outcome.lines.iter().map(String::as_str))?;
+    for step in &mut steps {
+        // A simulation carries them out later, where something happens in between.
+        step.effects_before.clear();
+    }
+    Ok((steps, outcome.broken))
+}
+
+fn stepped(run: &str, from: usize, to: usize) -> Result<(), String> {
+    let (steps, broken) = lines_of(run)?;
+    let (mut input, mut out) = (io::stdin().lock(), io::stdout().lock());
+    let is_person = input.is_terminal() && out.is_terminal();
+    let person = is_person.then_some(&mut input as &mut dyn io::BufRead);
+    match step::walk_through(&steps, from, to, person, &mut out) {
+        // Whoever reads has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        walked => walked.map_err(|error| error.to_string())?,
+    }
+    drop(out);
+    broken.map_or(Ok(()), Err)
 }
 
 fn replayed(outcome: &runs::Outcome) -> bool {

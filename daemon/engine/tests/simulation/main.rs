@@ -12,13 +12,18 @@ mod blows;
 mod clocks;
 mod door;
 mod effects;
+mod events;
 mod happenings;
+mod history;
 mod people;
 mod process;
 mod provider;
 mod random;
 mod runs;
+mod step;
 mod store;
+mod tree;
+mod walking;
 mod window;
 mod world;
 

@@ -7,7 +7,7 @@ use tokend_engine::{Demand, Event, Fault, GrantId, Plan, WaiterId, Want};
 use crate::account::Account;
 use crate::provider::{Access, Secret};
 use crate::store::Entered;
-use crate::world::{HOUR, Happening, MINUTE, SECOND, Waiting, World, key, say};
+use crate::world::{HOUR, Happening, MINUTE, SECOND, Waiting, World, key, note, say};
 
 impl World {
     pub(crate) fn people_begin(&mut self) {
@@ -79,6 +79,7 @@ impl World {
             return false;
         }
         account.asked.touch(now);
+        note!(self, "asked {:?}", key(a));
         let ahead = slot.ahead <= now;
         let expired = self.expired(a);
         if expired.is_some_and(|access| access.told && access.excused_until() <= self.now) {

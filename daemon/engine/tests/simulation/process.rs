@@ -87,7 +87,11 @@ impl World {
     pub(crate) fn start(&mut self) {
         say!(self, "START");
         self.up = true;
-        self.engine = Engine::new(self.seed ^ self.now);
+        let seed = self.seed ^ self.now;
+        if self.trace.is_some() {
+            self.lines.push(format!("engine {seed}"));
+        }
+        self.engine = Engine::new(seed);
         self.clocks.start(self.now);
         for host in 0..self.hosts.len() {
             self.tell_used(host);

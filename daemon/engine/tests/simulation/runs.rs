@@ -15,6 +15,8 @@ const LAST_LINES: usize = 80;
 /// What came of a run.
 pub(crate) struct Outcome {
     pub(crate) trace: Vec<String>,
+    /// What the engines were told and did, as `history` reads it.
+    pub(crate) lines: Vec<String>,
     pub(crate) tally: Tally,
     pub(crate) boundaries: u64,
     pub(crate) broken: Option<String>,
@@ -113,8 +115,9 @@ fn told(what: &str, trace: &[String], replay: &str) -> String {
     let lines: Vec<&str> = trace.iter().filter(concerns).map(String::as_str).collect();
     let last = lines.len().saturating_sub(LAST_LINES);
     format!(
-        "{what}\n{}\nreplay with: cargo sim replay {replay}",
-        lines[last..].join("\n")
+        "{what}\n{}\nwalk through it with: cargo sim step {}\nreplay with: cargo sim replay {replay}",
+        lines[last..].join("\n"),
+        replay.replace(' ', ":")
     )
 }
 
@@ -127,6 +130,7 @@ fn run(seed: u64, length: Length, blow: Option<(u64, Blow)>, traced: bool) -> Ou
     };
     Outcome {
         trace: world.trace.unwrap_or_default(),
+        lines: world.lines,
         tally: world.tally,
         boundaries: world.boundaries,
         broken,

@@ -129,6 +129,8 @@ pub(crate) struct World {
     pub(crate) next_waiter: u64,
     pub(crate) broken: Option<String>,
     pub(crate) trace: Option<Vec<String>>,
+    /// With a trace, what the engines were told and did, as `history` reads it.
+    pub(crate) lines: Vec<String>,
     pub(crate) trouble: u64,
     pub(crate) tally: Tally,
     pub(crate) clocks: Clocks,
@@ -153,6 +155,18 @@ macro_rules! say {
     };
 }
 pub(crate) use say;
+
+/// Keeps what the engine is told, where there is a trace.
+macro_rules! note {
+    ($world:expr, $($told:tt)+) => {
+        if $world.trace.is_some() {
+            let at = $world.stamp($world.now);
+            let line = crate::history::line(at, &format!($($told)+));
+            $world.lines.push(line);
+        }
+    };
+}
+pub(crate) use note;
 
 pub(crate) fn key(account: usize) -> AccountKey {
     AccountKey(u32::try_from(account).unwrap_or(u32::MAX))
@@ -202,6 +216,7 @@ impl World {
             next_waiter: 0,
             broken: None,
             trace: traced.then(Vec::new),
+            lines: Vec::new(),
             trouble,
             tally: Tally::default(),
             clocks: Clocks::default(),
@@ -238,6 +253,9 @@ impl World {
     pub(crate) fn write_line(&mut self, line: String) {
         let at = self.now - START;
         if let Some(trace) = &mut self.trace {
+            if !line.starts_with(' ') {
+                self.lines.push(format!("# {line}"));
+            }
             trace.push(format!(
                 "{:02}:{:02}:{:02}.{:03}  {line}",
                 at / HOUR,
@@ -261,6 +279,7 @@ impl World {
 
     pub(crate) fn tell(&mut self, event: Event) {
         say!(self, "  event {event:?}");
+        note!(self, "event {event:?}");
         self.engine.handle_event(self.stamp(self.now), event);
         self.pump();
     }
@@ -269,6 +288,9 @@ impl World {
     fn pump(&mut self) {
         while let Some(effect) = self.engine.poll_effect() {
             say!(self, "    effect {effect:?}");
+            if self.trace.is_some() {
+                self.lines.push(format!("effect {effect:?}"));
+            }
             self.work += 1;
             self.carry_out(effect);
             self.boundary();
@@ -301,6 +323,7 @@ impl World {
             self.work += 1;
             if due == Some(at) {
                 let stamp = self.stamp(at);
+                note!(self, "timeout");
                 self.engine.handle_timeout(stamp);
                 let again = self.engine.poll_timeout(stamp);
                 if again.is_some_and(|again| again <= stamp) {
