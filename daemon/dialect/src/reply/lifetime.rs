@@ -20,6 +20,9 @@ pub(crate) const LATEST: f64 = 1e10;
 pub(super) const UNIX_TIMES: f64 = 1e9;
 /// The beginning of 2026, when this was written: a provider without a clock that we can see has one that is later.
 const WRITTEN: f64 = 1_767_225_600.0;
+/// How long before the reply a time in the place of a duration may lie and still be one that is over, in seconds: providers that answer
+/// with a token they hold do so for as long as that lives and not much longer. What lies before that is a duration of decades.
+const LATELY: f64 = 30.0 * 86_400.0;
 
 /// Where lifetimes are found, in order of precedence, and their bounds.
 #[derive(Clone, Debug, PartialEq)]
@@ -297,20 +300,20 @@ impl Told {
         }
     }
 
-    /// What stands at the place, as a lifetime. A number of seconds that may be meant for a time is one where that is still to come;
-    /// otherwise it is the duration it says, of providers whose tokens last for decades, and never a token that is over.
+    /// What stands at the place, as a lifetime. A number of seconds that may be meant for a time is one where that is still to come, or
+    /// was over only lately; otherwise it is the duration it says, of providers whose tokens last for decades.
     fn read_lifetime(&self, reply: &Parsed<'_>, iat: Option<f64>) -> Option<Reading> {
         let reading = self.read(reply)?;
         let Reading::Time(time) = reading else {
             return Some(reading);
         };
         let mut known = self.references(reply, iat).into_iter().flatten().peekable();
-        let is_to_come = match known.peek() {
-            Some(_) => known.any(|from| time > from),
+        let is_time = match known.peek() {
+            Some(_) => known.any(|from| time >= from - LATELY),
             None => time > WRITTEN,
         };
         Some(match self.unit {
-            Unit::Seconds if !is_to_come => Reading::Seconds(time),
+            Unit::Seconds if !is_time => Reading::Seconds(time),
             _ => reading,
         })
     }

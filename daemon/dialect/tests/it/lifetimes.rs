@@ -458,6 +458,37 @@ fn a_number_of_seconds_that_would_be_a_time_in_the_past_is_the_duration_it_says(
 }
 
 #[test]
+fn a_time_in_the_place_of_a_duration_that_passed_lately_is_a_token_that_is_over() {
+    let over = |grant: &Grant, how: &str| {
+        assert_eq!(grant.lifetime, seconds(0), "{how}");
+        assert_eq!(grant.lifetime_source, LifetimeSource::ToldTime, "{how}");
+        assert!(!grant.remarks.is_empty(), "{how}");
+    };
+    for take in ["first", "shortest"] {
+        let dialect = with_lifetime(&format!(
+            r#"{{ from = "/x", take = "{take}", assumed = "10m" }}"#
+        ));
+        for ago in [0, 1, 3600, 29 * 86_400] {
+            let x = DATE_UNIX - ago;
+            for x in [x.to_string(), format!("\"{x}\""), format!("{x}000")] {
+                let body = format!(r#"{{"access_token":"a","x":{x}}}"#);
+                over(&dated(&dialect, &body), &format!("{x} with Date"));
+                let token = jwt(&format!(r#"{{"iat":{DATE_UNIX}}}"#));
+                let body = format!(r#"{{"access_token":"{token}","x":{x}}}"#);
+                let grant = granted(read(&dialect, Kind::Login, 200, &body));
+                over(&grant, &format!("{x} with iat"));
+            }
+        }
+        let long_ago = DATE_UNIX - 31 * 86_400;
+        let body = format!(r#"{{"access_token":"a","x":{long_ago}}}"#);
+        assert_eq!(dated(&dialect, &body).lifetime, seconds(366 * 86_400));
+    }
+    let passed = DATE_UNIX - 1;
+    let body = format!(r#"{{"access_token":"a","refresh_token":"r","expires_in":{passed}}}"#);
+    over(&dated(&builtin("oauth2"), &body), "a built-in dialect");
+}
+
+#[test]
 fn a_builtin_dialect_takes_a_token_that_lasts_fifty_years() {
     let dialect = builtin("oauth2");
     let body = r#"{"access_token":"a","refresh_token":"r","expires_in":1576800000,"refresh_expires_in":1576800000}"#;
