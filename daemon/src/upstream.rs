@@ -14,6 +14,7 @@ mod relay;
 mod relay_words;
 mod unpack;
 mod ways;
+mod whole;
 
 use std::fmt;
 use std::sync::Arc;

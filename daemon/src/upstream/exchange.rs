@@ -12,6 +12,7 @@ use super::relay;
 use super::relay_words;
 use super::unpack::unpack;
 use super::ways::{self, Way, Ways};
+use super::whole;
 use crate::egress::Kind;
 use crate::secrets::SecretSource;
 use crate::silence::is_silence;
@@ -77,19 +78,22 @@ impl Exchange {
                 _ => Failure::MaybeSent(said),
             });
         }
-        let is_open = hides_ends && !relay::tells_its_end(response.headers());
+        let is_open = hides_ends && !relay::tells_its_end(response.status(), response.headers());
         let mut parts = http::Response::builder().status(response.status());
         if let Some(headers) = parts.headers_mut() {
             *headers = std::mem::take(response.headers_mut());
         }
         let mut body = self.body(response).await?;
-        if let (Some(relay), Some(target), true) = (relay, &target, is_open) {
-            let seen = relay.saw_the_end(target).await;
-            seen.map_err(Failure::MaybeSent)?;
-        }
         if let Some(headers) = parts.headers_mut() {
             let too_large = |_| Failure::TooLarge(self.max_body);
             body = unpack(headers, body, self.max_body).map_err(too_large)?;
+        }
+        // The relay is asked about all connections to the target at once, so never where the answer itself shows that it is whole.
+        if let (Some(relay), Some(target), true) = (relay, &target, is_open)
+            && !whole::is_seen_whole(&body)
+        {
+            let seen = relay.saw_the_end(target).await;
+            seen.map_err(Failure::MaybeSent)?;
         }
         parts
             .body(Bytes::from(std::mem::take(&mut *body)))

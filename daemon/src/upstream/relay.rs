@@ -7,6 +7,7 @@
 use std::env::{self};
 use std::time::Duration;
 
+use http::StatusCode;
 use http::header::{CONTENT_LENGTH, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use tokend_config::Http;
 use tokend_dialect::Silence;
@@ -224,9 +225,12 @@ pub(super) fn told_by(response: &reqwest::Response) -> Option<Kind> {
     Kind::told_by(response.headers().get(STATUS)?)
 }
 
-/// Whether an answer says itself where it ends.
-pub(super) fn tells_its_end(headers: &HeaderMap) -> bool {
-    headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING)
+/// Whether an answer says itself where it ends. One without a body ends with its head (RFC 9112, section 6.3).
+pub(super) fn tells_its_end(status: StatusCode, headers: &HeaderMap) -> bool {
+    let is_head_only = status.is_informational()
+        || status == StatusCode::NO_CONTENT
+        || status == StatusCode::NOT_MODIFIED;
+    is_head_only || headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING)
 }
 
 /// The sentence of an answer.

@@ -64,9 +64,14 @@ async fn an_answer_that_nobody_can_read_is_not_taken_for_none() {
     }
 }
 
-/// A grant that only ends with the connection.
+/// A form that only ends with the connection: cut in its last value, it would pass for a whole one with another token.
 fn open_ended() -> String {
-    format!("HTTP/1.1 200 OK\r\n\r\n{}", crate::testing::grant(1))
+    ending("access_token=token-1&token_type=Bearer&expires_in=3600&refresh_token=refresh-1")
+}
+
+/// An answer that only ends with the connection.
+fn ending(body: &str) -> String {
+    format!("HTTP/1.1 200 OK\r\n\r\n{body}")
 }
 
 #[tokio::test]
@@ -120,6 +125,55 @@ async fn an_answer_that_may_be_cut_is_not_taken_for_a_whole_one() {
         let egress = cutting(&path, raw("200 OK", &crate::testing::grant(1)), then);
         let outcome = attempt("http://127.0.0.1:2", egress).await;
         assert!(matches!(outcome.answer, Answer::Granted(_)), "{outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_whole_grant_in_json_is_kept_whatever_became_of_other_connections() {
+    let dir = dir();
+    let spaced = format!(" {}\r\n", crate::testing::grant(1));
+    let marked = format!("\u{feff}{}", crate::testing::grant(1));
+    let ends = [
+        None,
+        Some(raw("404 Not Found", "the relay ended it")),
+        Some(raw("200 OK", "the target broke it off")),
+        // It does not answer in time.
+        Some(String::new()),
+    ];
+    for (number, then) in ends.into_iter().enumerate() {
+        for (kind, body) in [&crate::testing::grant(1), &spaced, &marked]
+            .into_iter()
+            .enumerate()
+        {
+            let path = dir.path().join(format!("{number}.{kind}.sock"));
+            let egress = cutting(&path, ending(body), then.clone());
+            let outcome = attempt("http://127.0.0.1:2", egress).await;
+            let Answer::Granted(_) = outcome.answer else {
+                panic!("{then:?} {body:?}: {outcome:?}");
+            };
+        }
+        let path = dir.path().join(format!("{number}.cut.sock"));
+        let cut = crate::testing::grant(1);
+        let egress = cutting(&path, ending(&cut[..cut.len() - 1]), then.clone());
+        let outcome = attempt("http://127.0.0.1:2", egress).await;
+        assert_eq!(outcome.answer, Answer::MaybeSent, "{then:?}: {outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_has_no_body_ends_with_its_head() {
+    let dir = dir();
+    for status in ["204 No Content", "304 Not Modified"] {
+        let answer = format!("HTTP/1.1 {status}\r\n\r\n");
+        let path = dir.path().join(format!("{}.sock", &status[..3]));
+        let broken = raw("200 OK", "the target broke it off");
+        let egress = cutting(&path, answer.clone(), Some(broken));
+        let outcome = attempt("http://127.0.0.1:2", egress).await;
+        let provider = Provider::start().await;
+        provider.then(Act::Say(answer));
+        let direct = attempt(&provider.base_url, None).await;
+        assert_eq!(outcome.answer, direct.answer, "{outcome:?}");
+        assert_ne!(outcome.answer, Answer::MaybeSent, "{outcome:?}");
     }
 }
 
