@@ -15,7 +15,7 @@ use interprocess::local_socket::traits::tokio::Listener as _;
 use interprocess::os::unix::uds_local_socket::tokio::Listener;
 use tokend_config::{AuditEvent, Limits};
 use tokend_policy::Peer;
-use tokend_proto::{Fault, FaultCode, RequestId, Response, ServerFrame, encode};
+use tokend_proto::{Fault, FaultCode, OLDEST, RequestId, Response, ServerFrame, encode};
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::watch;
 
@@ -148,15 +148,12 @@ async fn closing(stage: &mut watch::Receiver<Shutdown>) {
 fn turn_away(mut stream: Stream, peer: &Peer, fault: Fault) {
     tracing::warn!(peer = %peer, "a connection was refused: {fault}");
     let mut bytes = Vec::new();
-    if encode(
-        &ServerFrame {
-            id: RequestId(0),
-            response: Response::Fault(fault),
-        },
-        &mut bytes,
-    )
-    .is_err()
-    {
+    let frame = ServerFrame {
+        id: RequestId(0),
+        response: Response::Fault(fault),
+    };
+    // Nobody has said yet which version is spoken.
+    if encode(&frame.for_version(OLDEST), &mut bytes).is_err() {
         return;
     }
     drop(tokio::spawn(async move {

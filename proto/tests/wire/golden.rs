@@ -205,7 +205,7 @@ fn hex(bytes: &[u8]) -> String {
     lines.collect()
 }
 
-fn unhex(text: &str) -> Vec<u8> {
+pub(crate) fn unhex(text: &str) -> Vec<u8> {
     let digits: Vec<u8> = text.bytes().filter(|c| !c.is_ascii_whitespace()).collect();
     let byte = |pair: &[u8]| {
         let pair = std::str::from_utf8(pair).expect("golden files are ASCII");

@@ -3,6 +3,7 @@
 
 mod golden;
 mod hostile;
+mod protocol;
 mod round_trip;
 mod samples;
 mod tomorrow;
