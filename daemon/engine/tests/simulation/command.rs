@@ -26,7 +26,7 @@ mod tree;
 mod window;
 mod world;
 
-use std::io::{self, IsTerminal as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -77,7 +77,7 @@ fn main() -> ExitCode {
             None => told(Err::<(), _>(format!("there is no blow {number}"))),
         },
         Task::Step(run, from, to) => told(stepped(&run, from, to)),
-        Task::Events(run) => told(lines_of(&run).map(|(steps, _)| print!("{}", lines(&steps)))),
+        Task::Events(run) => told(events(&run)),
     };
     match good {
         true => ExitCode::SUCCESS,
@@ -181,16 +181,25 @@ fn lines_of(run: &str) -> Result<(Vec<Step>, Option<String>), String> {
     Ok((steps, outcome.broken))
 }
 
+/// What came of writing: whoever closes the pipe has seen enough.
+fn written(result: io::Result<()>) -> Result<(), String> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.map_err(|error| error.to_string()),
+    }
+}
+
+fn events(run: &str) -> Result<(), String> {
+    let (steps, _) = lines_of(run)?;
+    written(io::stdout().lock().write_all(lines(&steps).as_bytes()))
+}
+
 fn stepped(run: &str, from: usize, to: usize) -> Result<(), String> {
     let (steps, broken) = lines_of(run)?;
     let (mut input, mut out) = (io::stdin().lock(), io::stdout().lock());
     let is_person = input.is_terminal() && out.is_terminal();
     let person = is_person.then_some(&mut input as &mut dyn io::BufRead);
-    match step::walk_through(&steps, from, to, person, &mut out) {
-        // Whoever reads has seen enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-        walked => walked.map_err(|error| error.to_string())?,
-    }
+    written(step::walk_through(&steps, from, to, person, &mut out))?;
     drop(out);
     broken.map_or(Ok(()), Err)
 }
