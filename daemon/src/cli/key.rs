@@ -43,7 +43,8 @@ tokend.key.next: the next start, or the same command again, finds out which of t
 state directory:
   sudo tokend key rotate
 
-A key that is a systemd credential is replaced by a file you make, and encrypt afterwards. Both files may be root's:
+A key that is a systemd credential is replaced by a file you make, and encrypt afterwards. Both files may be root's. NEW is never
+tokend.key or tokend.key.next of the state directory, which tokend replaces by itself:
   sudo tokend key new NEW
   sudo tokend key rotate --old-key OLD --new-key NEW
 

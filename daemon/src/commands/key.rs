@@ -9,7 +9,7 @@ use std::path::Path;
 use tokend_config::report::{self, Medium};
 use tokend_config::{Config, Environment};
 use tokend_store::{
-    KeyError, Rotated, SealingKey, StateDir, make_key_file, rotate_key_file, rotate_to,
+    NamedKey, Rotated, StateDir, make_key_file, must_be_elsewhere, rotate_key_file, rotate_to_named,
 };
 
 use super::finish;
@@ -83,22 +83,26 @@ fn rotate(
 
 /// The keys that the command line names.
 struct Keys {
-    old: Option<SealingKey>,
-    new: Option<SealingKey>,
+    old: Option<NamedKey>,
+    new: Option<NamedKey>,
 }
 
 impl Keys {
     /// Reads them as who runs the command; they may be the owner's too, as whom root goes on.
     fn named(state_dir: &Path, args: &RotateArgs) -> anyhow::Result<Self> {
+        let own = state_dir.join(KEY_FILE);
+        if let Some(new) = &args.new_key {
+            must_be_elsewhere(&own, new)?;
+        }
         let owner = owner_to_be(state_dir);
-        let load = |path: &Path| load(path, owner);
+        let read = |path: &Path| NamedKey::read(path, owner);
         // A rotation that was interrupted is settled before it counts which key the store's own file holds.
-        let kept = fs::canonicalize(state_dir.join(KEY_FILE)).ok();
+        let kept = fs::canonicalize(own).ok();
         let old = args.old_key.as_deref();
         let old = old.filter(|path| kept.is_none() || fs::canonicalize(path).ok() != kept);
         Ok(Self {
-            old: old.map(load).transpose()?,
-            new: args.new_key.as_deref().map(load).transpose()?,
+            old: old.map(read).transpose()?,
+            new: args.new_key.as_deref().map(read).transpose()?,
         })
     }
 }
@@ -109,24 +113,8 @@ fn replace(state_dir: &Path, keys: &Keys) -> anyhow::Result<Rotated> {
     let Some(new) = &keys.new else {
         return Ok(rotate_key_file(&state, &kept)?);
     };
-    tokend_store::settle(&state, &kept)?;
-    match &keys.old {
-        Some(old) => Ok(rotate_to(&state, old, new)?),
-        None => Ok(rotate_to(&state, &load(&kept, None)?, new)?),
-    }
-}
-
-fn load(path: &Path, owner: Option<u32>) -> anyhow::Result<SealingKey> {
-    let found = match owner {
-        Some(owner) => SealingKey::from_file_also_of(owner, path)?,
-        None => SealingKey::from_file(path)?,
-    };
-    found.ok_or_else(|| {
-        KeyError::NoSuchFile {
-            path: path.to_owned(),
-        }
-        .into()
-    })
+    let old = keys.old.as_ref().map(NamedKey::key);
+    Ok(rotate_to_named(&state, &kept, old, new)?)
 }
 
 fn made(file: &Path, out: &mut impl Write) -> io::Result<Exit> {

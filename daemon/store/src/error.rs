@@ -311,6 +311,12 @@ pub enum KeyError {
         /// The path.
         path: PathBuf,
     },
+    /// A key that was named is not in its file any more.
+    #[error("{} was changed or taken away meanwhile: nothing was sealed with what was in it; put the new key there and do this again", path.display())]
+    Changed {
+        /// The path.
+        path: PathBuf,
+    },
     /// A symbolic link, a directory or the like.
     #[error("{} is not a regular file: put the key itself there, not a link", path.display())]
     NotAFile {
@@ -380,6 +386,14 @@ pub enum RotateError {
     #[error("{} is missing: if the key comes from a systemd credential, name the old and the new one with --old-key and --new-key", path.display())]
     NoKey {
         /// Where the key should be.
+        path: PathBuf,
+    },
+    /// The key that was named is the store's own, or beside it for a rotation that was interrupted.
+    #[error(
+        "{} is one of the store's own key files, which tokend replaces or removes by itself; nothing was changed: leave --new-key out for a new key in the store's own file, or make one elsewhere with tokend key new FILE and name that", path.display()
+    )]
+    OwnKey {
+        /// What was named.
         path: PathBuf,
     },
     /// The disk failed in the commit, which may have been carried out all the same.

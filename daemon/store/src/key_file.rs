@@ -28,7 +28,7 @@ impl SealingKey {
         let Some((file, _)) = open(&path)? else {
             return Ok(None);
         };
-        read(file, &path).map(Some)
+        read(&file, &path).map(Some)
     }
 
     /// Reads a key file. `None` when there is none.
@@ -37,14 +37,6 @@ impl SealingKey {
     /// When it is a link, belongs to another user, is open to group or others, or is not 32 bytes long; and when the system refuses.
     pub fn from_file(path: &Path) -> Result<Option<Self>, KeyError> {
         load(path)
-    }
-
-    /// Reads a key file that may also belong to `owner`: for root, who acts as that user afterwards.
-    ///
-    /// # Errors
-    /// As [`SealingKey::from_file`].
-    pub fn from_file_also_of(owner: u32, path: &Path) -> Result<Option<Self>, KeyError> {
-        load_of(Some(owner), path)
     }
 
     /// Reads the key file, or makes it when there is neither a key nor anything sealed with one in the state directory.
@@ -109,7 +101,7 @@ pub(crate) fn remove_half_made(path: &Path) {
 }
 
 /// Whether a file has a name that [`beside`] gives.
-fn is_half_made(file: &str, name: &str) -> bool {
+pub(crate) fn is_half_made(file: &str, name: &str) -> bool {
     let rest = file.strip_prefix(name).unwrap_or_default();
     let rest = rest.strip_prefix(".next").unwrap_or(rest);
     let digits = rest
@@ -124,18 +116,21 @@ fn is_half_made(file: &str, name: &str) -> bool {
 const SUFFIX_DIGITS: usize = 16;
 
 fn load(path: &Path) -> Result<Option<SealingKey>, KeyError> {
-    load_of(None, path)
+    let Some(file) = open_own(None, path)? else {
+        return Ok(None);
+    };
+    read(&file, path).map(Some)
 }
 
-/// Reads a key that is ours, or of that other user.
-fn load_of(other: Option<u32>, path: &Path) -> Result<Option<SealingKey>, KeyError> {
+/// Opens a key file that is ours, or of that other user.
+pub(crate) fn open_own(other: Option<u32>, path: &Path) -> Result<Option<File>, KeyError> {
     let Some((file, metadata)) = open(path)? else {
         return Ok(None);
     };
     let us = rustix::process::geteuid().as_raw();
     let us = other.filter(|uid| *uid == metadata.uid()).unwrap_or(us);
     check_access(path, metadata.uid(), metadata.mode(), us)?;
-    read(file, path).map(Some)
+    Ok(Some(file))
 }
 
 /// Refuses a key that another user owns or may have read.
@@ -180,7 +175,11 @@ fn open(path: &Path) -> Result<Option<(File, Metadata)>, KeyError> {
     Ok(Some((file, metadata)))
 }
 
-fn read(file: File, path: &Path) -> Result<SealingKey, KeyError> {
+fn read(file: &File, path: &Path) -> Result<SealingKey, KeyError> {
+    SealingKey::from_bytes(&read_bytes(file, path)?)
+}
+
+pub(crate) fn read_bytes(file: &File, path: &Path) -> Result<Zeroizing<[u8; KEY_BYTES]>, KeyError> {
     // One more than a key, to notice a longer file; room for it all, so that the vector never moves.
     let mut bytes = Zeroizing::new(Vec::with_capacity(4 * KEY_BYTES));
     file.take(KEY_BYTES as u64 + 1)
@@ -195,7 +194,7 @@ fn read(file: File, path: &Path) -> Result<SealingKey, KeyError> {
         });
     }
     key.copy_from_slice(&bytes);
-    SealingKey::from_bytes(&key)
+    Ok(key)
 }
 
 /// Makes a key file that is either whole or not there, whenever the power goes. One that is there is left alone.

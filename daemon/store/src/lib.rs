@@ -49,6 +49,7 @@ pub mod fuzzing;
 mod inspect;
 mod key_file;
 mod memory;
+mod named_key;
 mod record;
 mod redb_store;
 mod rotation;
@@ -66,12 +67,13 @@ pub use error::{
 pub use inspect::{Refusal, inspect, is_held};
 pub use key_file::make_key_file;
 pub use memory::{Fault, MemoryStore};
+pub use named_key::{NamedKey, must_be_elsewhere};
 pub use record::{
     Anchor, AttemptKind, Block, BlockReason, Candidate, CandidateKind, Credential, Intent,
     LastAttempt, NoVerdict, PaceMarks, Record, StoredGrant,
 };
 pub use redb_store::RedbStore;
-pub use rotation::{Rotated, Settled, rotate_key_file, rotate_to, settle};
+pub use rotation::{Rotated, Settled, rotate_key_file, rotate_to, rotate_to_named, settle};
 pub use seal::SealingKey;
 pub use sizes::{KEY_BYTES, MAX_RECORD_BYTES};
 pub use state_dir::StateDir;

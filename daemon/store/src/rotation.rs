@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{KeyError, OpenError, RotateError};
 use crate::key_file::{failed as sync_failed, make_key_file, parent, remove_half_made};
+use crate::named_key::NamedKey;
 use crate::redb_store::{NotResealed, Opens, confirm, opened_by, reseal, write_again};
 use crate::seal::SealingKey;
 use crate::state_dir::{StateDir, sync_dir};
@@ -94,6 +95,25 @@ pub fn rotate_to(
                 source: Box::new(source),
             }),
         },
+    }
+}
+
+/// Seals the store with a key that somebody named, after a rotation of its own key file at `kept` is settled. Without `old`, that file's
+/// key opens it.
+///
+/// # Errors
+/// As [`rotate_to`] and [`settle`]; and when the new key is the store's own, or not in its file any more: nothing was sealed then.
+pub fn rotate_to_named(
+    state: &StateDir,
+    kept: &Path,
+    old: Option<&SealingKey>,
+    new: &NamedKey,
+) -> Result<Rotated, RotateError> {
+    settle(state, kept)?;
+    new.must_be_there()?;
+    match old {
+        Some(old) => rotate_to(state, old, new.key()),
+        None => rotate_to(state, &must_load(kept)?, new.key()),
     }
 }
 

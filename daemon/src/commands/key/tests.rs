@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use tempfile::TempDir;
-use tokend_store::RedbStore;
+use tokend_store::{RedbStore, SealingKey};
 
 use super::*;
 
@@ -102,6 +102,54 @@ fn a_running_daemon_and_an_empty_directory_are_told() {
     let (exit, _, err) = place.rotate(|args| args.new_key = Some(place.0.path().join("none")));
     assert_eq!(exit, Exit::Config);
     assert_eq!(err, "tokend: DIR/none: there is no such file\n");
+}
+
+#[test]
+fn the_stores_own_key_files_are_no_key_to_seal_it_with_by_any_name() {
+    let own = "tokend.key";
+    let next = "tokend.key.next";
+    let half_made = "tokend.key.next.0123456789abcdef.new";
+    for committed in [false, true] {
+        for named in [
+            own,
+            next,
+            half_made,
+            "hard",
+            "soft",
+            "through/tokend.key.next",
+        ] {
+            for leads_to in [own, next] {
+                for old_key in [None, Some(own), Some(next)] {
+                    let place = Place::new().started();
+                    let path = |name: &str| place.0.path().join(name);
+                    make_key_file(&path(next)).expect("made");
+                    make_key_file(&path(half_made)).expect("made");
+                    if committed {
+                        // Sealed with the new key, which has not taken the old one's place.
+                        fs::rename(path(next), path("new")).expect("rename");
+                        let (exit, ..) = place.rotate(|args| args.new_key = Some(path("new")));
+                        assert_eq!(exit, Exit::Success);
+                        fs::rename(path("new"), path(next)).expect("rename");
+                        make_key_file(&path(half_made)).expect("made");
+                    }
+                    fs::hard_link(path(leads_to), path("hard")).expect("link");
+                    std::os::unix::fs::symlink(leads_to, path("soft")).expect("link");
+                    std::os::unix::fs::symlink(".", path("through")).expect("link");
+                    let (exit, out, err) = place.rotate(|args| {
+                        args.old_key = old_key.map(path);
+                        args.new_key = Some(path(named));
+                    });
+                    assert_eq!((exit, out.as_str()), (Exit::Config, ""), "{named}: {err}");
+                    let told = format!("tokend: DIR/{named} is one of the store's own key files");
+                    assert!(err.starts_with(&told), "{err}");
+                    // What it says to do instead works, and the store opens with the key in its file.
+                    let (exit, _, err) = place.rotate(|_| {});
+                    assert_eq!((exit, err.as_str()), (Exit::Success, ""), "{named}");
+                    drop(place.started());
+                }
+            }
+        }
+    }
 }
 
 /// A user nobody has on any machine of ours, and another.

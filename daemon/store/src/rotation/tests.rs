@@ -242,6 +242,67 @@ fn a_key_kept_elsewhere_that_opens_already_writes_every_record_again() {
     assert_as_new(&before, &sealed(&place), false);
 }
 
+#[test]
+fn nothing_is_sealed_with_a_named_key_that_is_not_in_its_file_any_more() {
+    type Change = fn(&Path);
+    let changes: [(&str, Change); 5] = [
+        ("removed", |path| fs::remove_file(path).expect("remove")),
+        ("replaced", |path| {
+            fs::remove_file(path).expect("remove");
+            make_key_file(path).expect("made");
+        }),
+        ("another put over it", |path| {
+            let other = path.with_extension("other");
+            make_key_file(&other).expect("made");
+            fs::rename(other, path).expect("rename");
+        }),
+        ("written over", |path| {
+            fs::write(path, [7; 32]).expect("write");
+        }),
+        ("grown", |path| fs::write(path, [7; 33]).expect("write")),
+    ];
+    let place = Place::filled();
+    let elsewhere = place.0.path().join("new.key");
+    for (what, change) in changes {
+        let _old = fs::remove_file(&elsewhere);
+        make_key_file(&elsewhere).expect("made");
+        let named = NamedKey::read(&elsewhere, None).expect("a key");
+        change(&elsewhere);
+        let refused = rotate_to_named(&place.state(), &place.key(), None, &named);
+        assert!(
+            matches!(refused, Err(RotateError::Key(KeyError::Changed { .. }))),
+            "{what}: {refused:?}"
+        );
+        assert_eq!(place.records(), ACCOUNTS, "{what}");
+    }
+}
+
+#[test]
+fn nothing_is_sealed_with_a_named_key_that_settling_takes_away() {
+    for committed in [false, true] {
+        let place = Place::filled();
+        let next = next_to(&place.key());
+        make_key_file(&next).expect("made");
+        let state = place.state();
+        let named = match committed {
+            false => &next,
+            true => {
+                let (old, new) = (must_load(&place.key()), must_load(&next));
+                reseal(&state, &old.expect("old"), &new.expect("new")).expect("sealed");
+                &place.key()
+            }
+        };
+        let named = NamedKey::read(named, None).expect("a key");
+        let refused = rotate_to_named(&state, &place.key(), None, &named);
+        assert!(
+            matches!(refused, Err(RotateError::Key(KeyError::Changed { .. }))),
+            "{committed}: {refused:?}"
+        );
+        drop(state);
+        assert_eq!(place.records(), ACCOUNTS, "{committed}");
+    }
+}
+
 /// Whether every record was sealed and written again, but for the one that does not open.
 #[track_caller]
 fn assert_as_new(
