@@ -8,6 +8,7 @@ use tokend_proto::AccountName;
 
 /// What [`get`](crate::BlockingClient::get) asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct GetOptions {
     /// Whose token.
     pub account: AccountName,
@@ -67,6 +68,7 @@ impl GetOptions {
 
 /// How long a request that may cause an attempt is allowed to take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Patience {
     /// How long the daemon may wait for the pace to allow an attempt.
     pub wait: Duration,
@@ -119,6 +121,7 @@ impl Default for Patience {
 
 /// How long a client waits for the daemon itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Deadlines {
     /// For a connection to be made; the async client greets within it, too.
     pub connect: Duration,
@@ -130,6 +133,32 @@ pub struct Deadlines {
     /// How much sooner than a request's own timeout the daemon gives it up, so that its word about it arrives inside that timeout; at most
     /// a tenth of it.
     pub grace: Duration,
+}
+
+impl Deadlines {
+    /// The same, with another [`Deadlines::connect`].
+    #[must_use]
+    pub fn connect(self, connect: Duration) -> Self {
+        Self { connect, ..self }
+    }
+
+    /// The same, with another [`Deadlines::answer`].
+    #[must_use]
+    pub fn answer(self, answer: Duration) -> Self {
+        Self { answer, ..self }
+    }
+
+    /// The same, with another [`Deadlines::attempt`].
+    #[must_use]
+    pub fn attempt(self, attempt: Duration) -> Self {
+        Self { attempt, ..self }
+    }
+
+    /// The same, with another [`Deadlines::grace`].
+    #[must_use]
+    pub fn grace(self, grace: Duration) -> Self {
+        Self { grace, ..self }
+    }
 }
 
 impl Default for Deadlines {

@@ -19,18 +19,11 @@ type Greeting = fn() -> Act;
 /// Short where the test waits for the deadline, default where it must not be met.
 fn short() -> Deadlines {
     let ms = Duration::from_millis(100);
-    Deadlines {
-        answer: ms,
-        grace: ms,
-        ..Deadlines::default()
-    }
+    Deadlines::default().answer(ms).grace(ms)
 }
 
 fn impatient() -> Deadlines {
-    Deadlines {
-        connect: Duration::from_millis(100),
-        ..Deadlines::default()
-    }
+    Deadlines::default().connect(Duration::from_millis(100))
 }
 
 fn client(daemon: &FakeDaemon) -> BlockingClient {

@@ -61,13 +61,9 @@ fn get(socket: Option<&Path>, options: Get) -> Result<(), Failure> {
         min_validity,
         patient,
     } = options;
-    let (mut client, Patience { wait, timeout }) = connect_within(socket, patience(&patient))?;
-    let demand = GetOptions {
-        account,
-        min_validity,
-        wait,
-        timeout,
-    };
+    let (mut client, Patience { wait, timeout, .. }) = connect_within(socket, patience(&patient))?;
+    let mut demand = GetOptions::new(account).wait(wait).timeout(timeout);
+    demand.min_validity = min_validity;
     let found = client.get(&demand)?;
     token::print(&found, format, &env_name, &Daemon::of(&client))
 }
@@ -232,10 +228,7 @@ fn connect_within(
     const TICK: Duration = Duration::from_millis(100);
     let begun = clock::steady();
     let standard = Deadlines::default();
-    let deadlines = Deadlines {
-        connect: standard.connect.min(patience.timeout),
-        ..standard
-    };
+    let deadlines = standard.connect(standard.connect.min(patience.timeout));
     let client = BlockingClient::connect_with(&SocketPath::find(socket)?, deadlines)?;
     let ticks = begun.elapsed().as_millis() / TICK.as_millis();
     let spent = TICK.saturating_mul(u32::try_from(ticks).unwrap_or(u32::MAX));

@@ -96,10 +96,7 @@ fn a_queue_of_connections_that_stays_full_is_69_within_the_timeout() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("full.sock");
     let _listener = UnixListener::bind(&path).unwrap();
-    let impatient = Deadlines {
-        connect: Duration::from_millis(50),
-        ..Deadlines::default()
-    };
+    let impatient = Deadlines::default().connect(Duration::from_millis(50));
     let mut held = Vec::new();
     while let Ok(client) = BlockingClient::connect_with(&path.clone().into(), impatient) {
         held.push(client);
