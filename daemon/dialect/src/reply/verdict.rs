@@ -60,7 +60,7 @@ impl Rule {
 /// Statuses with which no token endpoint refuses a credential (RFC 6749 section 5.2 has 400 and 401): redirects, limits, and what
 /// proxies and gateways answer. A code beside one of them may have been passed on, or made up.
 const fn is_in_front(status: u16) -> bool {
-    matches!(status, 300..=399 | 407 | 421 | 429 | 499 | 502..=504 | 511 | 520..=524)
+    matches!(status, 300..=399 | 407 | 408 | 421 | 425 | 429 | 499 | 502..=504 | 511 | 520..=524)
 }
 
 impl Rule {

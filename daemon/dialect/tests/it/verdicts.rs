@@ -261,7 +261,9 @@ fn a_code_beside_the_status_of_a_redirect_a_limit_or_a_gateway_ends_nothing() {
                 (302, "unrecognised"),
                 (307, "unrecognised"),
                 (407, "unrecognised"),
+                (408, "busy"),
                 (421, "unrecognised"),
+                (425, "busy"),
                 (429, "busy"),
                 (499, "unrecognised"),
                 (502, "misbehaved"),
@@ -273,6 +275,15 @@ fn a_code_beside_the_status_of_a_redirect_a_limit_or_a_gateway_ends_nothing() {
                     assert_eq!(reply.word(), word, "{} {status} {code}", dialect.name());
                 }
             }
+        }
+    }
+    // Nor does a rule that names the code alone.
+    let ruled = dialect(&format!(
+        "{PLAIN}[[rules]]\ncode = \"locked\"\nat = \"/error\"\nclass = \"credential-rejected\"\n"
+    ));
+    for status in [408, 425, 429] {
+        for reply in answers(&ruled, status, &[], r#"{"error":"locked"}"#) {
+            assert_eq!(reply.word(), "busy", "{status}");
         }
     }
     // A rule that names the status knows better.
