@@ -125,7 +125,7 @@ impl ReplyPlan {
             (Kind::Refresh, Refresh::Absent | Refresh::Fresh(_)) => Spent::AccessToken,
         };
         if let (Kind::Login, Refresh::Absent) = (kind, &refresh)
-            && self.is_foreign(&flaw, &reply)
+            && Self::is_foreign(&flaw, &reply)
         {
             return Reply::Unrecognised(told);
         }
@@ -205,11 +205,11 @@ impl ReplyPlan {
         self.reply(rule.class, told, processed, reply, rule.retry_after)
     }
 
-    /// Whether a success at login may be somebody else's, or a refusal that nobody knows: it may be tried again soon only where it was the
+    /// Whether a success at login may be somebody else's, or a refusal told to people: it may be tried again soon only where it was the
     /// provider that answered. What a refresh did to its token nobody can tell, whoever answered.
-    fn is_foreign(&self, flaw: &Flaw, reply: &Parsed<'_>) -> bool {
+    fn is_foreign(flaw: &Flaw, reply: &Parsed<'_>) -> bool {
         match flaw {
-            Flaw::Absent => verdict::is_foreign(Kind::Login, reply, &self.error_code),
+            Flaw::Absent => verdict::is_foreign(reply),
             Flaw::Broken(_) => verdict::is_page(reply),
             Flaw::Type(_) => false,
         }

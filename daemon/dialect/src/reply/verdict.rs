@@ -98,26 +98,22 @@ pub(crate) fn by_codes(kind: Kind, reply: &Parsed<'_>, codes: &[Place]) -> Optio
     if is_page(reply) {
         return None;
     }
-    told_codes(reply, codes).find_map(|code| by_code(kind, &code))
-}
-
-/// The error codes that a reply tells: where the dialect finds its own, and where RFC 6749 section 5.2 has one.
-fn told_codes(reply: &Parsed<'_>, codes: &[Place]) -> impl Iterator<Item = String> {
+    // RFC 6749 section 5.2 says where such a code stands, wherever the dialect finds its own.
     let standard = Place::pointer("/error").ok();
-    let places = codes.iter().cloned().chain(standard);
-    places
+    codes
+        .iter()
+        .chain(&standard)
         .filter_map(|place| place.find(reply))
         .filter_map(|value| code(&value))
+        .find_map(|code| by_code(kind, &code))
 }
 
-/// Whether a success without a token may be somebody else's, or a refusal in words that nobody knows: a page, a text, a value that holds
-/// no members, or an error code that no standard has. What is JSON by its own word and cannot be read is the provider's, cut or broken.
-pub(crate) fn is_foreign(kind: Kind, reply: &Parsed<'_>, codes: &[Place]) -> bool {
+/// Whether a success without a token may be somebody else's, or a refusal told to people: a page, a text, nothing, or a value that holds
+/// no members. An object is the shape of the provider's own, whatever code it has, and what is JSON by its own word and cannot be read
+/// is the provider's, cut or broken.
+pub(crate) fn is_foreign(reply: &Parsed<'_>) -> bool {
     match &reply.json {
-        Some(Value::Object(_)) => {
-            let tells_code = told_codes(reply, codes).next().is_some();
-            tells_code && by_codes(kind, reply, codes).is_none()
-        }
+        Some(Value::Object(_)) => false,
         Some(_) => true,
         None => {
             let media = reply.header(&header::CONTENT_TYPE).unwrap_or_default();

@@ -110,7 +110,6 @@ fn a_success_that_is_not_the_providers_is_no_verdict_at_login_and_leaves_a_refre
             (&json[..], "\"wrong password\"", "unrecognised"),
             (&json[..], "[]", "unrecognised"),
             (&json[..], "null", "unrecognised"),
-            (&json[..], r#"{"error":"wrong_password"}"#, "unrecognised"),
             (&json[..], PAGE, "misbehaved"),
             (&json[..], "{}", "misbehaved"),
             (&json[..], "\u{1}\u{2}", "misbehaved"),
@@ -144,6 +143,32 @@ fn a_success_that_is_not_the_providers_is_no_verdict_at_login_and_leaves_a_refre
         answers(&knows, 200, &html, page)[0].word(),
         "credential-rejected"
     );
+}
+
+#[test]
+fn a_success_with_an_object_is_the_providers_own_whatever_code_it_has() {
+    let json = [("content-type", "application/json")];
+    let html = [("content-type", "text/html")];
+    for dialect in all() {
+        for body in [
+            r#"{"code":0,"message":"all well","data":null}"#,
+            r#"{"code":"E17","message":"try later"}"#,
+            r#"{"error":"wrong_password"}"#,
+            r#"{"error":{"code":40001}}"#,
+            "{}",
+        ] {
+            for headers in [&json[..], &html[..], &[]] {
+                let replies = answers(&dialect, 200, headers, body);
+                assert_eq!(replies[0].word(), "misbehaved", "{} {body}", dialect.name());
+            }
+        }
+    }
+    // A rule knows better.
+    let knows = dialect(&format!(
+        "{PLAIN}[[login.rules]]\ncode = \"wrong_password\"\nat = \"/error\"\nclass = \"credential-rejected\"\n"
+    ));
+    let replies = answers(&knows, 200, &json, r#"{"error":"wrong_password"}"#);
+    assert_eq!(replies[0].word(), "credential-rejected");
 }
 
 #[test]
