@@ -133,8 +133,8 @@ impl Account {
         self.serve_none(ctx);
     }
 
-    /// No token is served or laid aside any more, whichever it was.
-    fn serve_none(&mut self, ctx: &mut Context<'_>) {
+    /// No token is served or laid aside any more, whichever it was. That changes nothing that is stored.
+    pub(crate) fn serve_none(&mut self, ctx: &mut Context<'_>) {
         self.published = false;
         self.shown = None;
         ctx.effects.push_back(Effect::Retire(ctx.key));

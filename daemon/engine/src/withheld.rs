@@ -147,7 +147,11 @@ impl Account {
         if !self.lives_without_held(ctx.now) {
             return;
         }
-        self.retire(ctx);
+        match self.held {
+            Some(_) => self.retire(ctx),
+            // Nothing of it is stored: only what is served still until a newer grant takes its place.
+            None => self.serve_none(ctx),
+        }
     }
 
     /// Whether an attempt could be made if the token held were gone.

@@ -1,6 +1,6 @@
 //! What is held was asked for otherwise than it would be asked for now.
 
-use tokend_engine::{Answer, Kind, Plan, RefreshPolicy};
+use tokend_engine::{Answer, Effect, Kind, Plan, RefreshPolicy};
 
 use crate::harness::{A, Desk, Step, granted, plan, secs};
 
@@ -48,6 +48,36 @@ fn a_token_stays_where_nothing_that_can_be_done_asks_otherwise() {
 }
 
 #[test]
+fn a_reload_that_asks_otherwise_stores_nothing_for_an_account_that_holds_nothing() {
+    let commits = |desk: &Desk| {
+        let all = desk.log.iter();
+        all.filter(|(_, it)| matches!(it, Effect::Commit(..)))
+            .count()
+    };
+    for by_login in [true, false] {
+        let mut fresh = Desk::with(plan());
+        outdated(&mut fresh, by_login);
+        assert_eq!(commits(&fresh), 0, "never asked");
+
+        let mut forgotten = Desk::with(plan());
+        let get = forgotten.get();
+        forgotten.token(get);
+        forgotten.forget();
+        let before = commits(&forgotten);
+        outdated(&mut forgotten, by_login);
+        outdated(&mut forgotten, by_login);
+        assert_eq!(commits(&forgotten), before, "forgotten");
+
+        let mut refused = Desk::with(plan());
+        refused.answers.push_back(Answer::CredentialRejected);
+        refused.get();
+        let before = commits(&refused);
+        outdated(&mut refused, by_login);
+        assert_eq!(commits(&refused), before, "refused");
+    }
+}
+
+#[test]
 fn a_grant_that_was_asked_for_before_a_reload_is_never_served() {
     let mut desk = Desk::with(plan());
     desk.hold.insert(Step::Commit);
@@ -61,7 +91,7 @@ fn a_grant_that_was_asked_for_before_a_reload_is_never_served() {
     let served = desk
         .log
         .iter()
-        .filter(|(_, effect)| matches!(effect, tokend_engine::Effect::Publish(..)));
+        .filter(|(_, effect)| matches!(effect, Effect::Publish(..)));
     assert_eq!(served.count(), 1);
 }
 
