@@ -234,6 +234,7 @@ impl Parts {
             unresolved: ArcSwap::from_pointee(config.unresolved.clone()),
             names: ArcSwap::from_pointee(config.names.clone()),
             waiting: names::Waiting::default(),
+            looks: retry::Looks::default(),
         });
         names::tell(&config.unresolved);
         reloader.waiting.note(&config.unresolved, clock.wall_ms());

@@ -71,6 +71,8 @@ pub(crate) struct Reloader {
     pub(crate) names: ArcSwap<Names>,
     /// Since when names are tried again, and when the next time is.
     pub(crate) waiting: names::Waiting,
+    /// How far they have been tried.
+    pub(crate) looks: retry::Looks,
 }
 
 /// What the command line said of the log, and the log itself.
