@@ -24,6 +24,10 @@ use crate::desk::Desk;
 use crate::session::{self, Bounds, Ended};
 use tokend_process::shutdown::{Shutdown, reached};
 
+/// Where strangers knock, as the log knows it.
+#[cfg(test)]
+pub(crate) const DOOR: &str = module_path!();
+
 /// How long accepting rests after the system refused it, for want of descriptors or memory.
 const REST: Duration = Duration::from_millis(100);
 /// How long connections are kept after everybody was answered, so that the answers are written.

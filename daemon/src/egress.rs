@@ -51,6 +51,10 @@ pub(crate) use self::door::{ENDED, FAILURE, ORDERLY, REACH, STATUS, TARGET};
 pub(crate) use self::failure::Kind;
 pub(crate) use self::way::{PATIENCE, PROXY, TIMEOUT};
 
+/// Where strangers knock, as the log knows it.
+#[cfg(test)]
+pub(crate) const DOOR: &str = module_path!();
+
 /// How many connections there may be. Who finds no place is told so.
 const ROOM: usize = 4096;
 /// Which part of it one user may have where the kernel tells users apart: with three that have all they can there is room for a fourth.

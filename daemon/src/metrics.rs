@@ -13,4 +13,6 @@ mod text;
 pub(crate) use counters::{Counters, Tried};
 pub(crate) use reader::Metrics;
 pub(crate) use sample::Sample;
+#[cfg(test)]
+pub(crate) use serve::DOOR;
 pub(crate) use serve::{cannot_serve, listen, look};

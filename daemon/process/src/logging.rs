@@ -26,6 +26,8 @@ use tracing_subscriber::{EnvFilter, Registry, reload};
 use crate::clock::Clock;
 use crate::panics;
 
+pub use crowd::DOORS;
+
 use crowd::Crowd;
 use line::{Fields, Line, Look};
 use queue::{Queue, Teller, Why, Writer};

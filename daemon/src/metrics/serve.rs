@@ -34,6 +34,10 @@ use crate::listen::{self, Origin, Usage};
 use tokend_peer::{self, Full, Turn, Turns};
 use tokend_process::shutdown::{Shutdown, reached};
 
+/// Where strangers knock, as the log knows it.
+#[cfg(test)]
+pub(crate) const DOOR: &str = module_path!();
+
 /// How many may read at once, how many of one user, and how many of one user may wait for it.
 const READERS: (usize, usize, usize) = (8, 2, 32);
 /// How many connections may be without a whole request. One more, and the one that has been so for longest is let go: whoever asks at once is
