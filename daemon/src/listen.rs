@@ -66,6 +66,12 @@ pub(crate) enum Usage {
 pub(crate) enum ListenError {
     #[error("{}: somebody listens there already; stop that {}, or use another socket ({})", path.display(), usage.who(), usage.option())]
     Taken { path: PathBuf, usage: Usage },
+    #[error("{}: {}, and without it nobody makes the socket {}; {}, or use another socket ({})", lock.path.display(), lock.why(), path.display(), lock.way_out(), usage.option())]
+    Locked {
+        path: PathBuf,
+        usage: Usage,
+        lock: Locked,
+    },
     #[error("{}: there is something that is no socket; remove it, or use another path ({})", path.display(), usage.option())]
     NotASocket { path: PathBuf, usage: Usage },
     #[error("{}: the path of a socket has at most 107 bytes, and this one has {}; use a shorter one ({})", path.display(), path.as_os_str().len(), usage.option())]
@@ -103,6 +109,8 @@ impl ListenError {
     pub(crate) fn is_shortage(&self) -> bool {
         match self {
             Self::Io { why, .. } | Self::NoDirectory { why, .. } => tokend_config::is_shortage(why),
+            // Whoever holds it lets go of it.
+            Self::Locked { lock, .. } => lock.refused.is_none(),
             _ => false,
         }
     }
@@ -284,11 +292,7 @@ pub(crate) fn bind(path: &Path, mode: u32, usage: Usage) -> Result<Bound, Listen
         })?;
     }
     found_at(path, usage)?;
-    let lock = Alone::at(path).map_err(|error| failed("listen on the socket", error))?;
-    let _alone = lock.ok_or_else(|| ListenError::Taken {
-        path: path.to_path_buf(),
-        usage,
-    })?;
+    let _alone = Alone::at(path).map_err(|refused| refused.of(path, usage))?;
     clear(path, usage)?;
     let name = path
         .to_fs_name::<GenericFilePath>()
@@ -324,7 +328,7 @@ impl Origin {
     pub(crate) fn clean_up(&self) {
         if let Self::Made { path, file } = self
             && file.is_some()
-            && let Ok(Some(_alone)) = Alone::at(path)
+            && let Ok(_alone) = Alone::at(path)
             && *file == file_at(path)
             && let Err(error) = std::fs::remove_file(path)
             && error.kind() != io::ErrorKind::NotFound
@@ -415,27 +419,116 @@ struct Alone {
 /// How often a lock is tried whose file somebody removes at that moment.
 const TRIES: usize = 16;
 
+/// Why somebody is not alone.
+#[derive(Debug)]
+enum NotAlone {
+    /// Somebody of the same user is about to listen there.
+    Beginning,
+    /// The file is in the way.
+    Locked(Locked),
+    /// The system does not make the file.
+    Io(io::Error),
+}
+
+/// A file beside a socket that is another's, or none that can be locked.
+#[derive(Debug)]
+pub(crate) struct Locked {
+    path: PathBuf,
+    /// Whose it is.
+    uid: u32,
+    /// Why it cannot be opened; else somebody holds it.
+    refused: Option<io::Error>,
+}
+
+impl Locked {
+    fn why(&self) -> String {
+        let uid = self.uid;
+        match &self.refused {
+            None => format!("somebody else holds this lock, a file of user {uid}"),
+            Some(why) => format!("this lock, a file of user {uid}, cannot be taken: {why}"),
+        }
+    }
+
+    fn way_out(&self) -> &'static str {
+        match self.refused {
+            None => "see who holds it (lslocks), stop that, and start again",
+            Some(_) => "remove it, as that user or root, if nobody else starts tokend there now",
+        }
+    }
+}
+
+impl NotAlone {
+    fn of(self, path: &Path, usage: Usage) -> ListenError {
+        let path = path.to_path_buf();
+        match self {
+            Self::Beginning => ListenError::Taken { path, usage },
+            Self::Locked(lock) => ListenError::Locked { path, usage, lock },
+            Self::Io(why) => ListenError::Io {
+                path,
+                usage,
+                what: "listen on the socket",
+                why,
+            },
+        }
+    }
+}
+
 impl Alone {
-    /// At this path; `None` while somebody else is.
-    fn at(socket: &Path) -> io::Result<Option<Self>> {
+    /// At this path.
+    ///
+    /// # Errors
+    /// While somebody else is, or what keeps everybody from it.
+    fn at(socket: &Path) -> Result<Self, NotAlone> {
         let mut path = socket.as_os_str().to_owned();
         path.push(".lock");
         let path = PathBuf::from(path);
         let flags = OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         for _ in 0..TRIES {
-            let file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR)?;
+            let file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR)
+                .map_err(|errno| NotAlone::not_opened(&path, errno))?;
+            let failed = |errno: Errno| NotAlone::Io(errno.into());
+            let found = fstat(&file).map_err(failed)?;
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => {}
-                Err(Errno::WOULDBLOCK) => return Ok(None),
-                Err(error) => return Err(error.into()),
+                Err(Errno::WOULDBLOCK) => return Err(NotAlone::held(path, found.st_uid)),
+                Err(errno) => return Err(failed(errno)),
             }
             // Whoever was alone before may have removed the file meanwhile, and then it keeps nobody out.
-            let found = fstat(&file)?;
             if file_at(&path) == Some((found.st_dev, found.st_ino)) {
-                return Ok(Some(Self { file, path }));
+                return Ok(Self { file, path });
             }
         }
-        Ok(None)
+        Err(NotAlone::Beginning)
+    }
+}
+
+impl NotAlone {
+    /// One user's lock is held by a start of theirs. In a directory in which everybody may make files, anybody may hold one.
+    fn held(path: PathBuf, uid: u32) -> Self {
+        match uid == rustix::process::geteuid().as_raw() {
+            true => Self::Beginning,
+            false => Self::Locked(Locked {
+                path,
+                uid,
+                refused: None,
+            }),
+        }
+    }
+
+    /// What is there already is in the way; else nothing can be made there.
+    fn not_opened(path: &Path, errno: Errno) -> Self {
+        let is_of_the_file = matches!(
+            errno,
+            Errno::ACCESS | Errno::PERM | Errno::LOOP | Errno::ISDIR | Errno::NXIO
+        );
+        match std::fs::symlink_metadata(path) {
+            Ok(found) if is_of_the_file => Self::Locked(Locked {
+                path: path.to_path_buf(),
+                uid: found.uid(),
+                refused: Some(errno.into()),
+            }),
+            _ => Self::Io(errno.into()),
+        }
     }
 }
 

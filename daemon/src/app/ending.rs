@@ -34,6 +34,7 @@ pub(crate) fn is_mistake(error: &anyhow::Error) -> bool {
     if let Some(error) = error.downcast_ref::<ListenError>() {
         return match error {
             ListenError::Taken { .. } => false,
+            ListenError::Locked { .. } => !error.is_shortage(),
             ListenError::Io { why, .. } | ListenError::NoDirectory { why, .. } => is_lasting(why),
             _ => true,
         };

@@ -115,7 +115,7 @@ fn whoever_is_about_to_listen_keeps_others_out_until_then_and_no_longer() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("s");
     drop(UnixListener::bind(&path).unwrap());
-    let alone = Alone::at(&path).unwrap().unwrap();
+    let alone = Alone::at(&path).unwrap();
     assert!(matches!(bind(&path, 0o600), Err(ListenError::Taken { .. })));
     drop(alone);
     // One that died in the middle has left the file, and no lock.
@@ -204,4 +204,60 @@ fn what_is_no_socket_is_left_alone() {
         bind(&long, 0o600),
         Err(ListenError::TooLong { .. })
     ));
+}
+
+#[test]
+fn a_lock_that_is_in_the_way_is_named_with_whose_it_is_and_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let own = rustix::process::geteuid().as_raw();
+    type Make = fn(&Path) -> io::Result<()>;
+    let makes: [(&str, Make); 2] = [
+        ("link", |lock| std::os::unix::fs::symlink("elsewhere", lock)),
+        ("directory", |lock| std::fs::create_dir(lock)),
+    ];
+    for (name, make) in makes {
+        let path = dir.path().join(name);
+        let lock = dir.path().join(format!("{name}.lock"));
+        make(&lock).unwrap();
+        let told = bind(&path, 0o600).unwrap_err().to_string();
+        let begin = format!("{}: this lock, a file of user {own}, ", lock.display());
+        assert!(told.starts_with(&begin), "{told}");
+        assert!(
+            told.contains("; remove it, as that user or root, if "),
+            "{told}"
+        );
+        assert!(std::fs::symlink_metadata(&lock).is_ok(), "it is left alone");
+    }
+    // One that a killed start of root left, which a user may not open.
+    let left = dir.path().join("left.lock");
+    std::fs::write(&left, "").unwrap();
+    let refused = NotAlone::not_opened(&left, Errno::ACCESS);
+    let told = refused.of(&dir.path().join("left"), Usage::Clients);
+    assert!(!told.is_shortage());
+    let told = told.to_string();
+    assert!(
+        told.contains("left.lock: this lock, a file of user "),
+        "{told}"
+    );
+    assert!(told.contains("Permission denied"), "{told}");
+    // Where there is none, it is the directory that does not let one be made.
+    let none = NotAlone::not_opened(&dir.path().join("none.lock"), Errno::ACCESS);
+    assert!(matches!(none, NotAlone::Io(_)), "{none:?}");
+}
+
+#[test]
+fn a_lock_that_another_user_holds_is_not_taken_for_somebody_who_listens() {
+    let path = Path::new("/tmp/s");
+    let own = rustix::process::geteuid().as_raw();
+    let held = |uid| NotAlone::held("/tmp/s.lock".into(), uid).of(path, Usage::Clients);
+    assert!(matches!(held(own), ListenError::Taken { .. }));
+    let told = held(own + 1);
+    assert!(told.is_shortage(), "it may be over by the next start");
+    assert_eq!(
+        told.to_string(),
+        format!(
+            "/tmp/s.lock: somebody else holds this lock, a file of user {}, and without it nobody makes the socket /tmp/s; see who holds it (lslocks), stop that, and start again, or use another socket (--socket PATH, or `socket` of the configuration)",
+            own + 1
+        )
+    );
 }
