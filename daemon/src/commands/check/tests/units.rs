@@ -73,11 +73,13 @@ fn a_secret_in_a_variable_is_looked_for_in_the_units_environment() {
     install_unit(&machine, "Environment=\"API_KEY=hunter2\"");
     let (exit, _, err) = machine.check(false);
     assert_eq!((exit, err.as_str()), (Exit::Success, ""));
-    install_unit(&machine, "EnvironmentFile=/nowhere/variables");
-    let (exit, out, err) = machine.check(false);
-    assert_eq!((exit, err.as_str()), (Exit::Success, ""));
-    let told = "note: 1 secret come to the daemon as variables by EnvironmentFile=";
-    assert!(out.contains(told), "{out}");
+    for both in ["", "\nEnvironment=API_KEY="] {
+        install_unit(&machine, &format!("EnvironmentFile=/nowhere/x{both}"));
+        let (exit, out, err) = machine.check(false);
+        assert_eq!((exit, err.as_str()), (Exit::Success, ""));
+        let told = "note: 1 secret come to the daemon as variables by EnvironmentFile=";
+        assert!(out.contains(told), "{out}");
+    }
     install_unit(&machine, "Environment=API_KEY=");
     assert_eq!(machine.check(false).0, Exit::Config);
     // The test's own environment has this one, and the daemon's has not.

@@ -7,7 +7,7 @@ use super::Unit;
 
 /// What a unit says of a variable.
 pub(crate) enum Variable {
-    /// `Environment=` sets it.
+    /// `Environment=` sets it, and nothing else may.
     Set(String),
     /// Nothing in the unit does.
     Unset,
@@ -28,12 +28,15 @@ impl Unit {
         if taken.iter().any(|word| word == name) {
             return Variable::Unset;
         }
+        // What a file sets comes before `Environment=`, wherever either stands.
+        if !self.values("EnvironmentFile").is_empty() {
+            return Variable::Unseen;
+        }
         // With a value, only that value is taken away.
         let is_taken = |value: &String| taken.iter().any(|word| of(word).as_ref() == Some(value));
         match value {
             Some(value) if is_taken(&value) => Variable::Unset,
             Some(value) => Variable::Set(value),
-            None if !self.values("EnvironmentFile").is_empty() => Variable::Unseen,
             None if self
                 .words("PassEnvironment")
                 .iter()

@@ -157,7 +157,21 @@ fn variables_are_read_as_systemd_reads_them() {
         ("EnvironmentFile=-/etc/default/tokend", Some("?")),
         ("EnvironmentFile=/x\nUnsetEnvironment=IT", None),
         ("EnvironmentFile=/x\nEnvironmentFile=", None),
-        ("EnvironmentFile=/x\nEnvironment=IT=1", Some("1")),
+        // A file comes before what the unit says itself.
+        ("EnvironmentFile=/x\nEnvironment=IT=1", Some("?")),
+        ("Environment=IT=1\nEnvironmentFile=-/x", Some("?")),
+        (
+            "Environment=IT=1\nEnvironmentFile=/x\nEnvironmentFile=",
+            Some("1"),
+        ),
+        (
+            "Environment=IT=1\nEnvironmentFile=/x\nUnsetEnvironment=IT=1",
+            Some("?"),
+        ),
+        (
+            "Environment=IT=1\nEnvironmentFile=/x\nUnsetEnvironment=IT",
+            None,
+        ),
         ("PassEnvironment=A IT", Some("?")),
         ("PassEnvironment=A", None),
         ("[Unit]\nEnvironment=IT=1", None),
