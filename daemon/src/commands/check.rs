@@ -100,8 +100,8 @@ fn run_below(
 struct Findings {
     /// The daemon or an account cannot work like this.
     errors: Vec<String>,
-    /// Whether the machine was short of something that passes, such as descriptors, so that nothing need be wrong.
-    short: bool,
+    /// How many of those are only that the machine was short of something that passes, such as descriptors.
+    shortages: usize,
     /// It works, and does not do all it says.
     warnings: Vec<String>,
     /// It works, but somebody should know.
@@ -130,7 +130,7 @@ impl Findings {
     /// What the system or a file refuses, which is no mistake where the machine is `short` of something that passes.
     fn refused(&mut self, told: String, short: bool) {
         self.errors.push(told);
-        self.short |= short;
+        self.shortages += usize::from(short);
     }
 
     fn print(
@@ -165,14 +165,23 @@ impl Findings {
             )?;
             return Ok(Exit::Success);
         }
-        if self.short {
+        let remedy =
+            "raise the limit or find out what uses up descriptors or memory, then check again";
+        // Whoever only tries again meets a mistake again.
+        if self.shortages == self.errors.len() {
             writeln!(
                 err,
-                "{main} has {accounts}; nothing need be wrong with it: raise the limit or find out what uses up descriptors or memory, then check again"
+                "{main} has {accounts}; nothing need be wrong with it: {remedy}"
             )?;
             return Ok(Exit::NotNow);
         }
         writeln!(err, "{main} has {accounts}; correct the errors above")?;
+        if self.shortages > 0 {
+            writeln!(
+                err,
+                "some of them are only that this machine is short of something: {remedy}"
+            )?;
+        }
         Ok(Exit::Config)
     }
 

@@ -139,15 +139,28 @@ fn what_the_machine_is_short_of_is_no_mistake_of_what_is_checked() {
             path: "/var/lib/tokend/tokend.key".into(),
         }),
     ];
-    for (refusal, ends) in refused.iter().zip([Exit::NotNow, Exit::Config]) {
+    let [passes, stays] = &refused;
+    for (found, ends, is_short) in [
+        (vec![passes], Exit::NotNow, true),
+        (vec![passes, passes], Exit::NotNow, true),
+        (vec![stays], Exit::Config, false),
+        // A mistake is one whatever the machine is short of, in either order.
+        (vec![passes, stays], Exit::Config, true),
+        (vec![stays, passes, passes], Exit::Config, true),
+    ] {
         let mut findings = Findings::default();
-        findings.refused(refusal.to_string(), start::is_short(refusal));
+        for refusal in found {
+            findings.refused(refusal.to_string(), start::is_short(refusal));
+        }
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let exit = findings.print(&config, &mut out, &mut err).expect("told");
         let err = String::from_utf8(err).expect("UTF-8");
         assert_eq!(exit, ends, "{err}");
-        let passes = err.contains("nothing need be wrong with it");
-        assert_eq!(passes, ends == Exit::NotNow, "{err}");
+        let told = |what| err.contains(what);
+        let passes = ends == Exit::NotNow;
+        assert_eq!(told("nothing need be wrong with it"), passes, "{err}");
+        assert_eq!(told("correct the errors above"), !passes, "{err}");
+        assert_eq!(told("raise the limit"), is_short, "{err}");
     }
 }
 
