@@ -33,7 +33,7 @@ use crate::listen::{self, Bound, Inherited, Usage};
 use crate::message::DRIVER_QUEUE;
 use crate::metrics::{self, Counters, Metrics};
 use crate::registry::Registry;
-use crate::reload::{self, Cures, FileThreads, LogChoice, Reloader, names, retry};
+use crate::reload::{self, Cures, FileThreads, LogChoice, Reloader, looks, names, retry};
 use crate::secrets::SecretSource;
 use crate::upstream::Upstream;
 use tokend_process::clock::Clock;
@@ -234,7 +234,7 @@ impl Parts {
             unresolved: ArcSwap::from_pointee(config.unresolved.clone()),
             names: ArcSwap::from_pointee(config.names.clone()),
             waiting: names::Waiting::default(),
-            looks: retry::Looks::default(),
+            looks: looks::Looks::default(),
         });
         names::tell(&config.unresolved);
         reloader.waiting.note(&config.unresolved, clock.wall_ms());

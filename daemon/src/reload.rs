@@ -5,6 +5,7 @@
 
 mod cures;
 mod files;
+pub(crate) mod looks;
 pub(crate) mod names;
 mod records;
 mod refused;
@@ -72,7 +73,7 @@ pub(crate) struct Reloader {
     /// Since when names are tried again, and when the next time is.
     pub(crate) waiting: names::Waiting,
     /// How far they have been tried.
-    pub(crate) looks: retry::Looks,
+    pub(crate) looks: looks::Looks,
 }
 
 /// What the command line said of the log, and the log itself.

@@ -4,6 +4,7 @@
 //! everything else goes to the driver and is waited for beside the next frame. A peer that is silent, slow or gone costs nobody
 //! else anything, and takes no attempt with it.
 
+mod frame;
 mod hello;
 mod rest;
 
@@ -412,7 +413,7 @@ where
 
     fn answer(&mut self, id: RequestId, response: Response) -> Result<(), Ended> {
         self.spend(cost_of_answer(&response));
-        let frame = hello::frame_for(self.version, id, response);
+        let frame = frame::frame_for(self.version, id, response);
         let before = self.output.len();
         let Err(error) = encode(&frame, &mut self.output) else {
             return Ok(());

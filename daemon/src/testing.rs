@@ -221,7 +221,7 @@ fn reloader(
         unresolved: ArcSwap::from_pointee(config.unresolved.clone()),
         names: ArcSwap::from_pointee(config.names.clone()),
         waiting: crate::reload::names::Waiting::default(),
-        looks: crate::reload::retry::Looks::default(),
+        looks: crate::reload::looks::Looks::default(),
     }
 }
 

@@ -1,9 +1,8 @@
 //! The version that is spoken on a connection.
 //!
-//! Owns the answer to hello, and what version each answer leaves in. Must never let an answer leave in a newer one
-//! than the peer said that it speaks.
+//! Owns the answer to hello. In which version each answer leaves is told in `frame`.
 
-use tokend_proto::{OLDEST, RequestId, Response, ServerFrame, negotiate};
+use tokend_proto::{RequestId, Response, negotiate};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{Ended, Session};
@@ -33,9 +32,4 @@ where
             }
         }
     }
-}
-
-/// The one place where answers are made frames, so that no peer is sent a number it fails on.
-pub(super) fn frame_for(version: Option<u16>, id: RequestId, response: Response) -> ServerFrame {
-    ServerFrame { id, response }.for_version(version.unwrap_or(OLDEST))
 }

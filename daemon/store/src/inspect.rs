@@ -11,8 +11,8 @@ use std::path::Path;
 use rustix::fs::{Access, AtFlags, CWD, StatxFlags, statx};
 
 use crate::error::{KeyError, OpenError};
+use crate::key_file::next_to;
 use crate::redb_store::looks_like_a_database;
-use crate::rotation::next_to;
 use crate::seal::SealingKey;
 use crate::state_dir::{Layout, check_access, failed};
 

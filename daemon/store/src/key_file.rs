@@ -262,5 +262,12 @@ pub(crate) fn failed<'p>(
     }
 }
 
+/// Where the new key stands while one is replaced.
+pub(crate) fn next_to(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".next");
+    name.into()
+}
+
 #[cfg(test)]
 mod tests;

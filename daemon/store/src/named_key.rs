@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use crate::error::{KeyError, RotateError};
+use crate::key_file::next_to;
 use crate::key_file::{failed, is_half_made, open_own, parent, read_bytes};
-use crate::rotation::next_to;
 use crate::seal::SealingKey;
 use crate::sizes::KEY_BYTES;
 

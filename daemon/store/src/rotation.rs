@@ -7,9 +7,10 @@
 //! not before every record was written again, since what a failed commit left in memory may not be on the disk.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::error::{KeyError, OpenError, RotateError};
+use crate::key_file::next_to;
 use crate::key_file::{failed as sync_failed, make_key_file, parent, remove_half_made};
 use crate::named_key::NamedKey;
 use crate::redb_store::{NotResealed, Opens, confirm, opened_by, reseal, write_again};
@@ -171,12 +172,6 @@ fn must_hold_data(state: &StateDir) -> Result<(), RotateError> {
     Err(RotateError::NoStore {
         dir: state.path().to_owned(),
     })
-}
-
-pub(crate) fn next_to(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".next");
-    name.into()
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ use std::time::Duration;
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 use tempfile::TempDir;
 
+use std::path::PathBuf;
+
 use super::*;
 use crate::account::{AccountId, Version};
 use crate::error::KeyError;

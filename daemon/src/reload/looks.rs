@@ -1,0 +1,112 @@
+//! Looks at names that nobody had: one at a time, each going on where the one before ended.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// How long names are tried at a time. There may be thousands, and each takes as long as whoever knows names takes: the next look goes on
+/// where this one ended.
+pub(super) const LOOK: Duration = Duration::from_secs(20);
+
+/// Where the next look begins, and whether one is under way: one that hangs would be joined by another each minute, in the threads that
+/// reloads need. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Looks(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    next: AtomicUsize,
+    is_under_way: AtomicBool,
+}
+
+/// A look that is under way, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Look(Looks);
+
+impl Looks {
+    /// A look, if there is none under way.
+    pub(super) fn begin(&self) -> Option<Look> {
+        let before = self.0.is_under_way.swap(true, Ordering::AcqRel);
+        (!before).then(|| Look(self.clone()))
+    }
+}
+
+impl Look {
+    /// Whether one of so many is known, as far as there is time: each is tried once at most, and the first in any case.
+    pub(super) fn at(
+        &self,
+        count: usize,
+        mut is_known: impl FnMut(usize) -> bool,
+        is_over: impl Fn() -> bool,
+    ) -> bool {
+        let next = &self.0.0.next;
+        for _ in 0..count {
+            // The configuration may have fewer by now.
+            let index = next.load(Ordering::Relaxed) % count;
+            if is_known(index) {
+                return true;
+            }
+            next.store(index + 1, Ordering::Relaxed);
+            if is_over() {
+                break;
+            }
+        }
+        false
+    }
+}
+
+impl Drop for Look {
+    fn drop(&mut self) {
+        self.0.0.is_under_way.store(false, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    /// What a look finds where each name takes so long and these are known, and how many it tried.
+    fn look(looks: &Looks, count: usize, each: Duration, known: &[usize]) -> (bool, usize) {
+        let (now, tried) = (Cell::new(Duration::ZERO), Cell::new(0));
+        let is_known = |index| {
+            now.set(now.get() + each);
+            tried.set(tried.get() + 1);
+            known.contains(&index)
+        };
+        let look = looks.begin().unwrap();
+        let found = look.at(count, is_known, || now.get() >= LOOK);
+        assert!(now.get() <= LOOK + each, "{:?}", now.get());
+        (found, tried.get())
+    }
+
+    #[test]
+    fn names_that_do_not_fit_into_one_look_are_tried_by_the_next_ones() {
+        let ms = Duration::from_millis;
+        let looks = Looks::default();
+        assert_eq!(look(&looks, 1_500, ms(20), &[1_499]), (false, 1_000));
+        assert_eq!(look(&looks, 1_500, ms(20), &[1_499]), (true, 500));
+        // It is tried first until it is in force.
+        assert_eq!(look(&looks, 1_500, ms(20), &[1_499]), (true, 1));
+        // What was passed by is come back to.
+        assert_eq!(look(&looks, 1_500, ms(20), &[300]), (true, 302));
+        // A silent service takes its time for one name, and each look tries one at least.
+        assert_eq!(look(&looks, 2, Duration::from_secs(60), &[1]), (false, 1));
+        assert_eq!(look(&looks, 2, Duration::from_secs(60), &[1]), (true, 1));
+        // There are fewer now, or none.
+        assert_eq!(look(&looks, 1, ms(20), &[0]), (true, 1));
+        assert_eq!(look(&looks, 0, ms(20), &[]), (false, 0));
+        // All that there is time for are tried once, not in a circle.
+        assert_eq!(look(&looks, 7, ms(0), &[]), (false, 7));
+    }
+
+    #[test]
+    fn a_look_that_hangs_is_joined_by_no_other() {
+        let looks = Looks::default();
+        let hangs = looks.begin();
+        assert!(hangs.is_some() && looks.begin().is_none());
+        drop(hangs);
+        assert!(looks.begin().is_some());
+    }
+}
