@@ -22,7 +22,7 @@ use tokend_engine::{
 };
 use tokio::sync::mpsc;
 
-use crate::attempts::{self};
+use crate::attempts;
 use crate::job::{Job, Kept, Write};
 use crate::message::Message;
 use crate::roster::Roster;

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use crate::job::{Job, Kept, Write};
 use crate::message::{Driver, Message};
 use crate::metrics::Counters;
-use crate::vault::{self};
+use crate::vault;
 use tokend_process::clock::Clock;
 use tokend_process::stack;
 

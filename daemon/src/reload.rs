@@ -31,7 +31,7 @@ use crate::metrics::Metrics;
 use crate::registry::Registry;
 use crate::roster::{Survey, record_id};
 use crate::upstream::Upstream;
-use crate::vault::{self};
+use crate::vault;
 use tokend_process::clock::Clock;
 use tokend_process::logging::Logging;
 use tokend_process::panics::ending;

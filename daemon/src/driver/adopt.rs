@@ -19,73 +19,69 @@ use crate::vault::{self, Restored};
 impl Task {
     /// Puts a change in force. Runs in the driver, so nothing happens in between.
     pub(super) fn adopt(&mut self, now: Timestamp, change: Change) {
-        apply(self, now, change);
-    }
-}
-
-fn apply(task: &mut Task, now: Timestamp, change: Change) {
-    let Change {
-        accounts,
-        admin,
-        hosts_used,
-        logins_used,
-        reply,
-    } = change;
-    let gone: Vec<_> = accounts
-        .iter()
-        .filter(|joining| {
-            matches!(joining.stored, Stored::Live) && !task.roster.is_live(&joining.id)
-        })
-        .map(|joining| joining.id.clone())
-        .collect();
-    if !gone.is_empty() {
-        let _nobody_asks = reply.send(Err(gone));
-        return;
-    }
-    if let Some(used) = hosts_used {
-        task.roster.tell_hosts(used, &mut task.engine, now);
-    }
-    let used = used_now(task, now, logins_used, &accounts);
-    plan_hosts(task, now, &accounts);
-    let mut summary = Summary {
-        accounts: accounts.len(),
-        ..Summary::default()
-    };
-    let mut kept = HashSet::with_capacity(accounts.len());
-    for joining in accounts {
-        kept.extend(join(task, now, joining, &used, &mut summary));
-    }
-    let leaving: Vec<_> = task
-        .roster
-        .present()
-        .filter(|(key, _)| !kept.contains(key))
-        .map(|(key, _)| key)
-        .collect();
-    summary.removed = leaving.len();
-    for key in leaving {
-        if task.roster.is_quarantined(key) {
-            task.roster.dropped(key);
-            continue;
+        let Change {
+            accounts,
+            admin,
+            hosts_used,
+            logins_used,
+            reply,
+        } = change;
+        let gone: Vec<_> = accounts
+            .iter()
+            .filter(|joining| {
+                matches!(joining.stored, Stored::Live) && !self.roster.is_live(&joining.id)
+            })
+            .map(|joining| joining.id.clone())
+            .collect();
+        if !gone.is_empty() {
+            let _nobody_asks = reply.send(Err(gone));
+            return;
         }
-        if let Some(entry) = task.roster.entry_mut(key) {
-            entry.absent = true;
+        if let Some(used) = hosts_used {
+            self.roster.tell_hosts(used, &mut self.engine, now);
         }
-        task.engine.handle_event(now, Event::Remove(key));
+        let used = used_now(self, now, logins_used, &accounts);
+        plan_hosts(self, now, &accounts);
+        let mut summary = Summary {
+            accounts: accounts.len(),
+            ..Summary::default()
+        };
+        let mut kept = HashSet::with_capacity(accounts.len());
+        for joining in accounts {
+            kept.extend(join(self, now, joining, &used, &mut summary));
+        }
+        let leaving: Vec<_> = self
+            .roster
+            .present()
+            .filter(|(key, _)| !kept.contains(key))
+            .map(|(key, _)| key)
+            .collect();
+        summary.removed = leaving.len();
+        for key in leaving {
+            if self.roster.is_quarantined(key) {
+                self.roster.dropped(key);
+                continue;
+            }
+            if let Some(entry) = self.roster.entry_mut(key) {
+                entry.absent = true;
+            }
+            self.engine.handle_event(now, Event::Remove(key));
+        }
+        self.carry_out();
+        self.drop_unserved();
+        summary.with_token = self
+            .roster
+            .present()
+            .filter(|(_, entry)| entry.slot.held.token().is_some())
+            .count();
+        let slots = self
+            .roster
+            .present()
+            .map(|(_, entry)| Arc::clone(&entry.slot))
+            .collect::<Vec<_>>();
+        self.registry.replace(Arc::new(Epoch::new(slots, admin)));
+        let _nobody_asks = reply.send(Ok(summary));
     }
-    task.carry_out();
-    task.drop_unserved();
-    summary.with_token = task
-        .roster
-        .present()
-        .filter(|(_, entry)| entry.slot.held.token().is_some())
-        .count();
-    let slots = task
-        .roster
-        .present()
-        .map(|(_, entry)| Arc::clone(&entry.slot))
-        .collect::<Vec<_>>();
-    task.registry.replace(Arc::new(Epoch::new(slots, admin)));
-    let _nobody_asks = reply.send(Ok(summary));
 }
 
 fn plan_hosts(task: &mut Task, now: Timestamp, accounts: &[Joining]) {

@@ -4,7 +4,7 @@
 //! without a relay. Must never take an answer of a provider for one of the relay. At a TCP address the HTTP library takes it for a proxy; to a
 //! Unix socket `bridge` makes the tunnels, for http:// addresses too.
 
-use std::env::{self};
+use std::env;
 use std::time::Duration;
 
 use http::StatusCode;
