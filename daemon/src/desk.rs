@@ -1,45 +1,46 @@
 //! Where requests are answered, or passed on.
 //!
-//! Owns what each request means: who may ask it, decided once, what the registry can answer at once, what the driver is asked instead, and what
-//! is said to whoever may not. Never waits on behalf of a session: what takes time is handed back as a future.
+//! Owns what each request means: who may make it, decided once (`admission`), what the registry can answer at once, what the driver is
+//! asked instead, and what a refused peer is told (`refusal`). Never waits on behalf of a session: what takes time is handed back as a future.
 
 mod admission;
 mod diagnose;
 mod done;
+mod entry;
 mod forget;
-mod handled;
 mod pages;
 mod recorded;
+mod refusal;
 mod release;
-mod rules;
+mod reply;
 mod service;
 pub(crate) mod thrift;
 mod told;
 mod whoami;
-mod witness;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use subtle::ConstantTimeEq as _;
 use tokend_engine::{Demand, Timestamp, Want};
-use tokend_policy::{Needs, Peer, Permission};
+use tokend_policy::Peer;
 use tokend_proto::{Fault, FaultCode, LoginSecret, Request, Response, SecretText, Token};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use crate::means;
-use crate::message::{Answer, Message, Reply, Waiter};
+use crate::message::{self, Answer, Message, Waiter};
 use crate::registry::{Epoch, IssuedToken, Slot};
 use tokend_peer::{self, PATIENCE, Turn};
 use tokend_process::clock::Clock;
 
-use admission::{administrator, crowded, gone, nameless, overtaken};
+pub(crate) use admission::{Admission, Admitted};
 use done::{Done, to_the_end};
-pub(crate) use handled::Handled;
+pub(crate) use entry::is_denial;
 use pages::list;
+use refusal::{crowded, gone, nameless, overtaken};
 pub(crate) use release::{Answered, Release};
-use release::{Decided, decide};
+pub(crate) use reply::Reply;
 pub(crate) use service::Desk;
 use told::{presented, without_token};
 
@@ -49,116 +50,66 @@ const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 const LOGIN_WAIT: Duration = Duration::from_secs(60);
 
 impl Desk {
-    /// Which facts about the peer have to be read before the request is handled. None, once they were asked for.
-    pub(crate) fn lacks(&self, peer: &Peer, request: &Request) -> Needs {
-        if matches!(request, Request::Whoami) {
-            return Needs::ALL.without(peer.asked()).first();
-        }
-        if matches!(request, Request::Other(_)) {
-            return Needs::NONE;
-        }
-        let epoch = self.registry.epoch();
-        let always = match self.audit.is_on() {
-            // Records name the unit.
-            true => self.always | Needs::UNITS,
-            false => self.always,
+    /// Answers a request that the peer may make, or passes it on. Reached through `answer`, which counts and records.
+    fn dispatch(&self, peer: &Peer, admitted: &Admitted<'_>, request: Request) -> Done {
+        let done = match admitted.account {
+            Some(slot) => self.about(slot, peer, admitted, request),
+            None => self.about_none(peer, admitted, request),
         };
-        let of_metrics = match request {
-            Request::Metrics { .. } => self.metrics.needs(),
-            _ => Needs::NONE,
-        };
-        let first = (always | of_metrics).without(peer.asked()).first();
-        if !first.is_empty() {
-            return first;
-        }
-        let wanted = release::wanted(request);
-        match request {
-            Request::Reload | Request::Metrics { .. } => epoch.lacks_for_daemon(peer, wanted),
-            _ => epoch.lacks(peer, request.account(), wanted),
-        }
+        done.unwrap_or_else(|fault| Done::Now(Response::Fault(*fault)))
     }
 
-    /// Decides about a request, and answers it or passes it on. Reached through `handle`, which counts and records.
-    fn dispatch(&self, epoch: &Arc<Epoch>, peer: &Peer, request: Request) -> (Decided, Done) {
-        let permission = match &request {
-            Request::Get { .. } => Some(Permission::Get),
-            Request::Reject { .. } => Some(Permission::Reject),
-            Request::Refresh { .. } => Some(Permission::Refresh),
-            Request::Login { .. } => Some(Permission::Login),
-            Request::Status { .. } | Request::Diagnose { .. } => Some(Permission::Status),
-            _ => None,
-        };
-        let decided = match permission.zip(request.account()) {
-            Some((permission, account)) => decide(epoch, peer, account, permission),
-            None => Ok(Decided::nothing()),
-        };
-        let mut decided = match decided {
-            Ok(decided) => decided,
-            Err(fault) => return (Decided::nothing(), Done::Now(Response::Fault(*fault))),
-        };
-        let done = match decided.slot.clone() {
-            Some(slot) => self.about(&slot, epoch, peer, &decided, request),
-            None => self.about_none(epoch, peer, &mut decided, request),
-        };
-        let done = done.unwrap_or_else(|fault| Done::Now(Response::Fault(*fault)));
-        (decided, done)
-    }
-
-    /// A request about an account that the peer may make.
+    /// A request about an account.
     fn about(
         &self,
         slot: &Arc<Slot>,
-        epoch: &Arc<Epoch>,
         peer: &Peer,
-        decided: &Decided,
+        admitted: &Admitted<'_>,
         request: Request,
     ) -> Result<Done, Box<Fault>> {
-        let has_tokens = decided.rules.token.is_some();
         match request {
             Request::Get {
                 min_validity_ms,
                 wait_ms,
                 timeout_ms,
                 ..
-            } => Ok(self.get(slot, peer, min_validity_ms, wait_ms, timeout_ms)),
+            } => {
+                let min_validity = min_validity_ms.map(Duration::from_millis);
+                Ok(self.get(slot, peer, admitted, min_validity, (wait_ms, timeout_ms)))
+            }
             Request::Reject {
                 token,
                 wait_ms,
                 timeout_ms,
                 ..
-            } => Ok(self.reject(slot, peer, has_tokens, &token, wait_ms, timeout_ms)),
+            } => Ok(self.reject(slot, peer, admitted, &token, (wait_ms, timeout_ms))),
             Request::Refresh {
                 wait_ms,
                 timeout_ms,
                 ..
-            } => Ok(self.refresh(slot, peer, has_tokens, wait_ms, timeout_ms)),
-            Request::Login { secret, .. } => self.login(slot, peer, secret),
-            Request::Diagnose { .. } => Ok(self.diagnose(epoch, peer, Some(slot), None)),
-            _ => Ok(self.status(epoch, peer, Some(slot), None)),
+            } => Ok(self.refresh(slot, peer, admitted, (wait_ms, timeout_ms))),
+            Request::Login { secret, .. } => self.login(slot, peer, admitted, secret),
+            Request::Forget { account } => Ok(self.forget(admitted, peer, &account)),
+            Request::Diagnose { .. } => Ok(self.diagnose(admitted, peer, None)),
+            _ => Ok(self.status(admitted, peer, None)),
         }
     }
 
-    /// A request about all accounts, about none, or about one that need not be configured.
+    /// A request about all accounts, about none, or about one that is not configured.
     fn about_none(
         &self,
-        epoch: &Arc<Epoch>,
         peer: &Peer,
-        decided: &mut Decided,
+        admitted: &Admitted<'_>,
         request: Request,
     ) -> Result<Done, Box<Fault>> {
         match request {
-            Request::Status { after, .. } => Ok(self.status(epoch, peer, None, after.as_ref())),
-            Request::List { after } => Ok(Done::Now(list(epoch, peer, after.as_ref()))),
-            Request::Reload => {
-                let what = "reload the configuration";
-                let rule = administrator(epoch, peer, Permission::Reload, what)?;
-                decided.rules.act = Some(rule);
-                Ok(self.reload(peer))
-            }
-            Request::Forget { account } => self.forget(epoch, peer, decided, &account),
-            Request::Diagnose { after, .. } => Ok(self.diagnose(epoch, peer, None, after.as_ref())),
-            Request::Metrics { after } => self.read_metrics(epoch, peer, after),
-            Request::Whoami => Ok(self.whoami(epoch, peer)),
+            Request::Status { after, .. } => Ok(self.status(admitted, peer, after.as_ref())),
+            Request::List { after } => Ok(Done::Now(list(admitted, peer, after.as_ref()))),
+            Request::Reload => Ok(self.reload(peer)),
+            Request::Forget { account } => Ok(self.forget(admitted, peer, &account)),
+            Request::Diagnose { after, .. } => Ok(self.diagnose(admitted, peer, after.as_ref())),
+            Request::Metrics { after } => Ok(self.read_metrics(after)),
+            Request::Whoami => Ok(self.whoami(admitted.snapshot, peer)),
             Request::Other(kind) => Err(Box::new(unknown_kind(kind))),
             _ => Err(Box::new(Fault::new(
                 FaultCode::BadRequest,
@@ -171,12 +122,11 @@ impl Desk {
         &self,
         slot: &Slot,
         peer: &Peer,
-        min_validity_ms: Option<u64>,
-        wait_ms: u64,
-        timeout_ms: u64,
+        admitted: &Admitted<'_>,
+        min_validity: Option<Duration>,
+        waits: (u64, u64),
     ) -> Done {
         let now = self.clock.steady();
-        let min_validity = min_validity_ms.map(Duration::from_millis);
         slot.held.asked().touch(now);
         if let Some(token) = slot.held.token().as_ref()
             && token.held.is_good(now, min_validity)
@@ -187,8 +137,8 @@ impl Desk {
             }
             return Done::Now(Response::Token(self.told(slot, token, now)));
         }
-        let demand = demand(now, min_validity, wait_ms, timeout_ms);
-        self.want(slot, peer.uid, demand, Want::Get)
+        let demand = demand(now, min_validity, waits);
+        self.want(slot, peer.uid, admitted, demand, Want::Get)
     }
 
     /// An API refused a token. Only the token held counts: whoever reports an older one gets the newer one at once, so that ten
@@ -197,12 +147,12 @@ impl Desk {
         &self,
         slot: &Slot,
         peer: &Peer,
-        has_tokens: bool,
+        admitted: &Admitted<'_>,
         token: &SecretText,
-        wait_ms: u64,
-        timeout_ms: u64,
+        waits: (u64, u64),
     ) -> Done {
         let account = &slot.account.name;
+        let has_tokens = admitted.rules.token.is_some();
         let now = self.clock.steady();
         slot.held.asked().touch(now);
         let current = slot.held.token();
@@ -220,8 +170,8 @@ impl Desk {
         if matches!(want, Want::Rejected(_)) {
             tracing::info!(account = %account, peer = %peer, "a client reports that its token was refused");
         }
-        let demand = demand(now, None, wait_ms, timeout_ms);
-        let wanted = self.want(slot, peer.uid, demand, want);
+        let demand = demand(now, None, waits);
+        let wanted = self.want(slot, peer.uid, admitted, demand, want);
         match has_tokens {
             true => wanted,
             false => without_token(wanted, account),
@@ -232,27 +182,34 @@ impl Desk {
         &self,
         slot: &Slot,
         peer: &Peer,
-        has_tokens: bool,
-        wait_ms: u64,
-        timeout_ms: u64,
+        admitted: &Admitted<'_>,
+        waits: (u64, u64),
     ) -> Done {
         let account = &slot.account.name;
+        let has_tokens = admitted.rules.token.is_some();
         let now = self.clock.steady();
         slot.held.asked().touch(now);
         tracing::info!(account = %account, peer = %peer, "a new token is asked for by a person");
-        let demand = demand(now, None, wait_ms, timeout_ms);
-        let wanted = self.want(slot, peer.uid, demand, Want::Forced);
+        let demand = demand(now, None, waits);
+        let wanted = self.want(slot, peer.uid, admitted, demand, Want::Forced);
         match has_tokens {
             true => wanted,
             false => without_token(wanted, account),
         }
     }
 
-    fn want(&self, slot: &Slot, uid: u32, demand: Demand, want: Want) -> Done {
+    fn want(
+        &self,
+        slot: &Slot,
+        uid: u32,
+        admitted: &Admitted<'_>,
+        demand: Demand,
+        want: Want,
+    ) -> Done {
         let account = slot.key;
         let waiter = Waiter::new(self.driver.clone(), account);
         let id = waiter.id();
-        let asked = self.ask(|reply| Message::Wanted {
+        let asked = self.ask(admitted, |reply| Message::Wanted {
             account,
             waiter: id,
             uid,
@@ -277,7 +234,13 @@ impl Desk {
         }
     }
 
-    fn login(&self, slot: &Slot, peer: &Peer, secret: LoginSecret) -> Result<Done, Box<Fault>> {
+    fn login(
+        &self,
+        slot: &Slot,
+        peer: &Peer,
+        admitted: &Admitted<'_>,
+        secret: LoginSecret,
+    ) -> Result<Done, Box<Fault>> {
         means::accepts(&slot.account, &secret)?;
         let secret = means::alone(secret)?;
         tracing::info!(account = %slot.account.name, peer = %peer, "a credential is entered by a person");
@@ -290,7 +253,7 @@ impl Desk {
         };
         let account = slot.key;
         slot.held.asked().touch(now);
-        Ok(self.ask(|reply| Message::Login {
+        Ok(self.ask(admitted, |reply| Message::Login {
             account,
             secret,
             demand,
@@ -334,7 +297,11 @@ impl Desk {
 
     /// Passes a request to the driver. The message is on its way when this returns, unless the driver is very busy: only then does
     /// the session wait for room.
-    fn ask(&self, message: impl FnOnce(Reply) -> Message) -> Done {
+    fn ask(
+        &self,
+        admitted: &Admitted<'_>,
+        message: impl FnOnce(message::Reply) -> Message,
+    ) -> Done {
         let (reply, answer) = oneshot::channel();
         let unsent = match self.driver.try_send(message(reply)) {
             Ok(()) => None,
@@ -343,7 +310,7 @@ impl Desk {
                 return Done::Now(Response::Fault(gone()));
             }
         };
-        let (registry, under) = (Arc::clone(&self.registry), self.registry.epoch().number());
+        let (registry, under) = (Arc::clone(&self.registry), admitted.snapshot.number());
         let clock = self.clock.clone();
         Done::Later(Box::pin(async move {
             if let Some((driver, message)) = unsent {
@@ -388,7 +355,9 @@ fn tell(token: &IssuedToken, now: Timestamp, clock: &Clock) -> Token {
     }
 }
 
-fn demand(now: Timestamp, min_validity: Option<Duration>, wait_ms: u64, timeout_ms: u64) -> Demand {
+/// `waits` are how long it may wait for the pace, and how long altogether, in milliseconds.
+fn demand(now: Timestamp, min_validity: Option<Duration>, waits: (u64, u64)) -> Demand {
+    let (wait_ms, timeout_ms) = waits;
     let bounded = |ms| Duration::from_millis(ms).min(LONGEST_WAIT);
     let answer_by = now.after(bounded(timeout_ms));
     Demand {

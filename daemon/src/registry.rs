@@ -8,7 +8,6 @@ mod sights;
 
 use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasher as _;
-use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
@@ -39,12 +38,12 @@ const MOST_OF_FILES: usize = 128;
 /// A rule that decided: its policy, and which of its rules.
 pub(crate) type Ruling = (Arc<Policy>, usize);
 
-/// An account that the peer may do something with.
-#[derive(Debug)]
-pub(crate) struct Granted<'a> {
+/// An account that was looked up.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Found<'a> {
     pub(crate) slot: &'a Arc<Slot>,
-    /// The rule that says so.
-    pub(crate) rule: Ruling,
+    /// Whether it is the one of that name. Where there is none, another stands in its place.
+    pub(crate) exists: bool,
 }
 
 /// One loaded configuration.
@@ -179,11 +178,12 @@ impl Epoch {
         self.ordered.get(*place).map(|(slot, _)| slot)
     }
 
-    /// The account of this name; where there is none, one that is looked at in its place. Whoever may do nothing with either is to
-    /// spend the same time on both, whatever the rules of accounts are like. The same name has the same one, and nobody can tell
-    /// which.
-    fn slot_or_other(&self, name: &AccountName) -> Option<&Arc<Slot>> {
-        let place = match self.places.get(name) {
+    /// The account of this name; where there is none, one that is decided about in its place. The decision about an unknown name takes
+    /// the same time as one about an account of somebody else, whatever the rules of accounts are like. The same name has the same
+    /// stand-in, and no peer can tell which. `None` when no account is configured.
+    pub(crate) fn find(&self, name: &AccountName) -> Option<Found<'_>> {
+        let place = self.places.get(name);
+        let at = match place {
             Some(place) => *place,
             None => {
                 let chance = self.places.hasher().hash_one(name);
@@ -191,15 +191,10 @@ impl Epoch {
                 usize::try_from(chance.checked_rem(count)?).unwrap_or(0)
             }
         };
-        self.ordered.get(place).map(|(slot, _)| slot)
-    }
-
-    /// Decides about an account that does not exist as about one that is somebody else's, for the time that takes.
-    pub(crate) fn decide_for_nobody(&self, peer: &Peer, name: &AccountName, what: Permission) {
-        if let Some(slot) = self.slot_or_other(name) {
-            let decided = self.grants(peer, slot, what).is_ok();
-            black_box(decided | self.knows(peer, slot));
-        }
+        self.ordered.get(at).map(|(slot, _)| Found {
+            slot,
+            exists: place.is_some(),
+        })
     }
 
     /// All accounts, by name.
@@ -221,27 +216,25 @@ impl Epoch {
     /// Which facts have to be read next before the peer is told whether it may do this with the account, or what it may do with any
     /// where none is named.
     ///
-    /// Those that decide, the cheap ones first; but whoever may do nothing with it must not learn from what was read that it exists.
+    /// Those that decide, the cheap ones first; but a peer that may do nothing with it must not learn from what was read that it exists.
     pub(crate) fn lacks(
         &self,
         peer: &Peer,
-        account: Option<&AccountName>,
+        account: Option<Found<'_>>,
         wanted: Permissions,
     ) -> Needs {
         if self.needs.without(peer.asked()).is_empty() {
             return Needs::NONE;
         }
-        let Some((account, slot)) =
-            account.and_then(|account| Some((account, self.slot_or_other(account)?)))
-        else {
+        let Some(Found { slot, exists }) = account else {
             return self.lacks_for_any(peer);
         };
         let allow = &slot.account.allow;
         let given = allow.permissions(peer) | self.as_administrator(peer);
         let open = wanted.without(given);
         let own = allow.lacks(peer, open) | self.admin.lacks(peer, open);
-        // What is looked at in place of an account that does not exist is never the peer's own.
-        let is_own = slot.account.name == *account && given.has_any(Permissions::OF_AN_ACCOUNT);
+        // What stands in the place of an account that does not exist is never the peer's own.
+        let is_own = exists && given.has_any(Permissions::OF_AN_ACCOUNT);
         match own.is_empty() {
             false => own.first(),
             true if is_own => Needs::NONE,

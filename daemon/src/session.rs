@@ -28,7 +28,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::desk::thrift::{cost_of, cost_of_answer};
-use crate::desk::{Answered, Desk, Handled, Release};
+use crate::desk::{Admission, Answered, Desk, Release, Reply, is_denial};
 use crate::registry::Sight;
 use tokend_peer::Connection;
 use tokend_process::stack;
@@ -227,12 +227,11 @@ where
 
     fn serve(&mut self, waiting: &mut Waiting) -> Result<Taken, Ended> {
         if let Some((id, late)) = self.late.take() {
-            let needs = self.desk.lacks_for(&self.peer, &late);
-            if !needs.is_empty() {
-                self.late = Some((id, late));
-                return Ok(Taken::Lacks(needs));
-            }
             match self.desk.release(&self.peer, late) {
+                Release::NeedFacts(needs, late) => {
+                    self.late = Some((id, *late));
+                    return Ok(Taken::Lacks(needs));
+                }
                 Release::Answer(response) => self.answer(id, response)?,
                 Release::Again(request) => self.asked = Some((id, *request)),
             }
@@ -292,48 +291,39 @@ where
         let Some((id, request)) = self.asked.take() else {
             return Ok(None);
         };
-        let needs = self.desk.lacks(&self.peer, &request);
-        let unseen = || {
-            self.desk
-                .is_unseen(&self.peer, &request, self.sight.as_ref())
+        let snapshot = self.desk.registry.epoch();
+        let decided = match self.desk.admit(&snapshot, &self.peer, &request) {
+            Admission::NeedFacts(needs) => {
+                self.asked = Some((id, request));
+                return Ok(Some(Taken::Lacks(needs)));
+            }
+            Admission::Refused(refused) => Err(refused),
+            Admission::Admitted(admitted) => Ok(admitted),
         };
-        let first = match needs.is_empty() {
-            false => Some(Taken::Lacks(needs)),
-            true => unseen().then_some(Taken::Unseen),
-        };
-        match first {
-            Some(_) => self.asked = Some((id, request)),
-            None => self.handle(id, request, waiting)?,
+        let own = self.sight.as_ref();
+        if decided.is_ok() && self.desk.is_unseen(&self.peer, &request, own) {
+            self.asked = Some((id, request));
+            return Ok(Some(Taken::Unseen));
         }
-        Ok(first)
-    }
-
-    fn handle(
-        &mut self,
-        id: RequestId,
-        request: Request,
-        waiting: &mut Waiting,
-    ) -> Result<(), Ended> {
         let is_light = matches!(
             request,
             Request::Get { .. } | Request::Reject { .. } | Request::Refresh { .. }
         );
         self.left = self.left.saturating_sub(if is_light { 1 } else { HEAVY });
         self.spend(cost_of(&request));
-        let named = request.account().filter(|_| self.hints > 0).cloned();
-        match (self.desk.handle(&self.peer, request), named) {
-            (Handled::Now(Response::Fault(fault)), Some(account))
-                if self.desk.is_stranger(&self.peer, &account, &fault) =>
-            {
+        let is_stranger = decided.as_ref().is_err_and(|it| it.is_stranger) && self.hints > 0;
+        let named = request.account().filter(|_| is_stranger).cloned();
+        match (self.desk.answer(&self.peer, request, decided), named) {
+            (Reply::Ready(Response::Fault(fault)), Some(account)) if is_denial(&fault) => {
                 self.hints -= 1;
                 self.hint = Some((id, fault, account));
             }
-            (Handled::Now(response), _) => self.answer(id, response)?,
-            (Handled::Later(pending), _) => {
+            (Reply::Ready(response), _) => self.answer(id, response)?,
+            (Reply::Pending(pending), _) => {
                 waiting.push(Box::pin(async move { (id, pending.await) }));
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Answers that there is no such account, with the name that may have been meant.

@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::attempts::Books;
 use crate::audit::{Audit, Marker};
 use crate::desk::thrift::Thrift;
-use crate::desk::{Desk, Handled};
+use crate::desk::{Desk, Reply};
 use crate::diagnosis::Diagnosis;
 use crate::driver::{Surroundings, Task};
 use crate::job::Job;
@@ -356,9 +356,18 @@ pub(crate) fn token_of(response: Response) -> Result<String, tokend_proto::Fault
     }
 }
 
-pub(crate) async fn answer(handled: Handled) -> Response {
-    match handled {
-        Handled::Now(response) => response,
-        Handled::Later(pending) => pending.await.unchecked(),
+impl Desk {
+    /// Decides about a request by what is known about the peer, and answers it.
+    pub(crate) fn handle(&self, peer: &Peer, request: Request) -> Reply {
+        let snapshot = self.registry.epoch();
+        let decided = self.decide_by_what_is_known(&snapshot, peer, &request);
+        self.answer(peer, request, decided)
+    }
+}
+
+pub(crate) async fn answer(reply: Reply) -> Response {
+    match reply {
+        Reply::Ready(response) => response,
+        Reply::Pending(pending) => pending.await.unchecked(),
     }
 }

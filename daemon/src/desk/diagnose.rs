@@ -4,25 +4,26 @@
 
 use std::sync::Arc;
 
-use tokend_policy::{Peer, Permission};
+use tokend_policy::Peer;
 use tokend_proto::AccountName;
 
+use super::admission::Admitted;
 use super::done::Done;
 use super::service::Desk;
 use crate::diagnosis::{PAGE, Page, caller};
-use crate::registry::{Epoch, Seen, Slot};
+use crate::registry::Seen;
 use tokend_process::stack;
 
 impl Desk {
     pub(super) fn diagnose(
         &self,
-        epoch: &Arc<Epoch>,
+        admitted: &Admitted<'_>,
         peer: &Peer,
-        one: Option<&Arc<Slot>>,
         after: Option<&AccountName>,
     ) -> Done {
+        let epoch = admitted.snapshot;
         let mut next = None;
-        let slots = match one {
+        let slots = match admitted.account {
             Some(slot) => vec![Arc::clone(slot)],
             None => {
                 let sight = epoch.sight(peer);
@@ -36,8 +37,8 @@ impl Desk {
         };
         let page = Page {
             caller: after.is_none().then(|| caller(epoch, peer)),
-            // Whoever may reload is told mistakes of the configuration with their places anyway.
-            admin: epoch.administers(peer, Permission::Reload).is_ok(),
+            // A peer that may reload is told mistakes of the configuration with their places anyway.
+            admin: admitted.rules.mistakes,
             slots,
             epoch: Arc::clone(epoch),
             next,

@@ -6,16 +6,15 @@
 
 use std::sync::Arc;
 
-use tokend_policy::{Peer, Permission};
+use tokend_policy::Peer;
 use tokend_proto::{AccountName, Fault, FaultCode, Response};
 use tokio::sync::oneshot;
 
-use super::admission::{brought_back, gone, not_forgotten, unknown};
+use super::admission::Admitted;
 use super::done::{Done, to_the_end};
-use super::release::{Decided, decide};
+use super::refusal::{brought_back, gone, not_forgotten, unknown};
 use super::service::Desk;
 use crate::message::{Answer, Driver, Message};
-use crate::registry::Epoch;
 use crate::roster::record_id;
 
 impl Desk {
@@ -23,30 +22,22 @@ impl Desk {
     /// and of an account that is not configured any more.
     pub(super) fn forget(
         &self,
-        epoch: &Epoch,
+        admitted: &Admitted<'_>,
         peer: &Peer,
-        decided: &mut Decided,
         account: &AccountName,
-    ) -> Result<Done, Box<Fault>> {
-        let slot = epoch.slot(account);
-        if slot.is_some() {
-            *decided = decide(epoch, peer, account, Permission::Forget)?;
-        } else {
-            let rule = epoch.administers(peer, Permission::Forget);
-            let rule = rule.map_err(|_| unknown(epoch, peer, account))?;
-            decided.rules.act = Some(rule);
-        }
+    ) -> Done {
+        let slot = admitted.account;
         tracing::info!(account = %account, peer = %peer, "an account is to be forgotten");
         let keep = slot.and_then(|slot| record_id(&slot.account));
         let configured = slot.map(|slot| slot.key);
         let first = match configured {
-            Some(account) => self.ask(|reply| Message::Forget { account, reply }),
-            None => Done::Now(Response::Fault(*unknown(epoch, peer, account))),
+            Some(account) => self.ask(admitted, |reply| Message::Forget { account, reply }),
+            None => Done::Now(Response::Fault(*unknown(admitted.snapshot, peer, account))),
         };
         let (reloader, driver) = (Arc::clone(&self.reloader), self.driver.clone());
         let registry = Arc::clone(&self.registry);
         let account = account.clone();
-        Ok(to_the_end(async move {
+        to_the_end(async move {
             let first = match first {
                 Done::Now(response) => response,
                 Done::Later(pending) => pending.await,
@@ -75,7 +66,7 @@ impl Desk {
                 },
                 Err(why) => Response::Fault(not_forgotten(&account, &why)),
             }
-        }))
+        })
     }
 }
 

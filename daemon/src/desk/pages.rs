@@ -6,16 +6,17 @@ use std::sync::Arc;
 
 use tokend_policy::Peer;
 use tokend_proto::{
-    AccountLine, AccountName, AccountStatus, AccountsPage, Fault, FaultCode, MAX_FRAME, Request,
-    Response, StatusPage,
+    AccountLine, AccountName, AccountStatus, AccountsPage, Fault, MAX_FRAME, Request, Response,
+    StatusPage,
 };
 use tokio::sync::oneshot;
 
-use super::admission::{gone, suggest};
+use super::admission::Admitted;
 use super::done::Done;
+use super::refusal::{gone, suggest};
 use super::service::Desk;
 use crate::message::Message;
-use crate::registry::{Epoch, Seen, Sight, Slot};
+use crate::registry::{Seen, Sight, Slot};
 
 /// How many accounts a page of `status` holds at most.
 const STATUS_PAGE: usize = 25;
@@ -54,19 +55,6 @@ impl Desk {
         epoch.look_around(peer).await
     }
 
-    /// Whether the peer was told that there is no such account for it.
-    pub(crate) fn is_stranger(&self, peer: &Peer, account: &AccountName, fault: &Fault) -> bool {
-        let epoch = self.registry.epoch();
-        let denied = matches!(
-            fault.code,
-            FaultCode::NotAllowed | FaultCode::UnknownAccount
-        );
-        denied
-            && epoch
-                .slot(account)
-                .is_none_or(|slot| !epoch.knows(peer, slot))
-    }
-
     /// Adds the name that may have been meant, of those the peer may see. False when it has to be found first which those are.
     pub(crate) fn suggest(
         &self,
@@ -84,13 +72,13 @@ impl Desk {
 
     pub(super) fn status(
         &self,
-        epoch: &Epoch,
+        admitted: &Admitted<'_>,
         peer: &Peer,
-        one: Option<&Slot>,
         after: Option<&AccountName>,
     ) -> Done {
+        let epoch = admitted.snapshot;
         let mut next = None;
-        let accounts: Vec<_> = match one {
+        let accounts: Vec<_> = match admitted.account {
             Some(slot) => vec![(slot.key, slot.account.name.clone())],
             None => {
                 let sight = epoch.sight(peer);
@@ -121,7 +109,8 @@ impl Desk {
     }
 }
 
-pub(super) fn list(epoch: &Epoch, peer: &Peer, after: Option<&AccountName>) -> Response {
+pub(super) fn list(admitted: &Admitted<'_>, peer: &Peer, after: Option<&AccountName>) -> Response {
+    let epoch = admitted.snapshot;
     let sight = epoch.sight(peer);
     let mut slots = sight.slots(epoch, Seen::Any, after);
     let line = |slot: &Arc<Slot>| AccountLine {

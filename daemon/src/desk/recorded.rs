@@ -1,207 +1,112 @@
-//! One request on its way to a record.
+//! Requests as they are counted and recorded, and the metrics that are made of it.
 //!
-//! Owns what of a request and its answer is recorded, as which event. A token is released only through [`Entry::close`]. Must never
-//! decide who may have what: it records what was decided, with the rule it is told.
+//! Owns the way into the desk: nothing is answered past it, nor without a decision of `admission`. Must never decide who may have what.
 
-use tokend_config::AuditEvent;
+use std::sync::Arc;
+use std::time::Duration;
+
 use tokend_policy::Peer;
-use tokend_proto::{AccountName, Fault, FaultCode, Request, Response, Token};
+use tokend_process::task;
+use tokend_proto::{MetricsCursor, Request, Response};
 
-use super::rules::Rules;
-use crate::audit::{Audit, Event, Mark};
-use crate::registry::{Ruling, Slot};
+use super::admission::{Admitted, Refused, Rules};
+use super::done::{Done, died};
+use super::entry::{Entry, unrecorded};
+use super::release::{Answered, Terms};
+use super::reply::Reply;
+use super::service::Desk;
+use crate::metrics::Counters;
 
-/// A request that will leave a record.
-#[derive(Debug)]
-pub(crate) struct Entry {
-    audit: Audit,
-    kind: AuditEvent,
-    peer: Peer,
-    request: &'static str,
-    account: Option<AccountName>,
-    min_validity_ms: Option<u64>,
-    forced: Option<bool>,
-    /// What was recorded of the act, if it is over and its answer is still on its way.
-    acted: Option<&'static str>,
-    closed: bool,
-}
-
-/// What was asked for and went well.
-const OK: &str = "ok";
-
-impl Entry {
-    /// Begins with a request. `None` when nothing is recorded.
-    pub(crate) fn open(audit: &Audit, peer: &Peer, request: &Request) -> Option<Self> {
-        if !audit.is_on() {
-            return None;
-        }
-        let kind = match request {
-            Request::Get { .. } | Request::Reject { .. } => AuditEvent::Release,
-            Request::Refresh { .. } => AuditEvent::Refresh,
-            Request::Login { .. } => AuditEvent::Login,
-            Request::Forget { .. } => AuditEvent::Forget,
-            Request::Reload => AuditEvent::Reload,
-            // Whoever only looks is recorded when that is refused.
-            _ => AuditEvent::Denial,
-        };
-        let min_validity_ms = match request {
-            Request::Get {
-                min_validity_ms, ..
-            } => *min_validity_ms,
-            _ => None,
-        };
-        let asks_for_token = matches!(kind, AuditEvent::Release | AuditEvent::Refresh);
-        Some(Self {
-            audit: audit.clone(),
-            kind,
-            peer: peer.clone(),
-            request: request.name(),
-            account: request.account().cloned(),
-            min_validity_ms,
-            forced: asks_for_token.then_some(kind == AuditEvent::Refresh),
-            acted: None,
-            closed: false,
-        })
-    }
-
-    /// Whether it is an act that goes on when whoever asked for it is gone.
-    pub(crate) fn is_act(&self) -> bool {
-        !matches!(self.kind, AuditEvent::Release | AuditEvent::Denial)
-    }
-
-    /// Whether there is no use in going on: the token that is asked for could not be released.
-    pub(crate) fn is_futile(&self) -> bool {
-        self.kind == AuditEvent::Release && !self.audit.may_release()
-    }
-
-    /// The peer, with what has been learned of it since.
-    pub(crate) fn asked_by(&mut self, peer: &Peer) {
-        self.peer = peer.clone();
-    }
-
-    /// Records what came of an act, whether or not anybody still waits for the answer.
-    pub(crate) fn acted(&mut self, rules: &Rules, response: &Response) {
-        let (kind, outcome) = match response {
-            Response::Fault(fault) => (self.kind_of(fault), fault.code.as_str()),
-            _ => (self.kind, OK),
-        };
-        let rule = rules.act.clone().filter(|_| outcome == OK);
-        self.note(kind, outcome, rule);
-        self.acted = Some(outcome);
-    }
-
-    /// Records what came of it. Gives the answer that may be sent: not the token, when its release has to be recorded and cannot be.
-    pub(crate) fn close(
-        mut self,
-        rules: &Rules,
-        slot: Option<&Slot>,
-        response: Response,
-    ) -> Response {
-        self.closed = true;
-        match &response {
-            Response::Fault(fault) => {
-                let outcome = fault.code.as_str();
-                let kind = self.kind_of(fault);
-                let is_look = kind == AuditEvent::Denial && !is_denial(fault);
-                if !is_look && self.acted != Some(outcome) {
-                    self.note(kind, outcome, None);
-                }
-                response
+impl Desk {
+    /// Answers one request of a peer as it was decided, counts it, and records what came of it. The caller holds the configuration
+    /// still until an answer on the spot is on its way; one that takes time leaves through `release`.
+    pub(crate) fn answer(
+        &self,
+        peer: &Peer,
+        request: Request,
+        decided: Result<Admitted<'_>, Refused>,
+    ) -> Reply {
+        let which = Counters::request(&request);
+        let began = self.clock.since_boot();
+        match self.recorded(peer, request, decided, (which, began)) {
+            Reply::Ready(response) => {
+                let took = self.clock.since_boot().saturating_sub(began);
+                self.metrics
+                    .counters()
+                    .answered(which, &response, false, took);
+                Reply::Ready(response)
             }
-            Response::Token(token) => {
-                if self.is_act() && self.acted.is_none() {
-                    self.note(self.kind, OK, rules.act.clone());
-                }
-                let mut event = self.event(AuditEvent::Release, OK);
-                event.rule = rules.token.clone();
-                event.token = Some(self.mark(slot, token));
-                event.grant = Some(token.grant);
-                match self.audit.record(event) {
-                    Ok(()) => response,
-                    Err(_) => {
-                        let fault = unrecorded();
-                        self.note(AuditEvent::Failure, fault.code.as_str(), None);
-                        Response::Fault(fault)
-                    }
-                }
-            }
-            _ => {
-                let kind = match self.kind {
-                    // Somebody who may report tokens and not have them.
-                    AuditEvent::Release => AuditEvent::Reject,
-                    kind => kind,
-                };
-                if kind != AuditEvent::Denial && self.acted.is_none() {
-                    self.note(kind, OK, rules.act.clone());
-                }
-                response
-            }
+            pending => pending,
         }
     }
 
-    /// As what a fault is recorded.
-    fn kind_of(&self, fault: &Fault) -> AuditEvent {
-        match self.kind {
-            _ if is_denial(fault) => AuditEvent::Denial,
-            AuditEvent::Release => AuditEvent::Failure,
-            kind => kind,
+    fn recorded(
+        &self,
+        peer: &Peer,
+        request: Request,
+        decided: Result<Admitted<'_>, Refused>,
+        counted: (usize, Duration),
+    ) -> Reply {
+        let entry = Entry::open(&self.audit, peer, &request);
+        let is_futile = entry.as_ref().is_some_and(Entry::is_futile);
+        let admitted = match decided {
+            _ if is_futile => {
+                return Reply::Ready(close(entry, None, Response::Fault(unrecorded())));
+            }
+            Err(refused) => {
+                return Reply::Ready(close(entry, None, Response::Fault(*refused.fault)));
+            }
+            Ok(admitted) => admitted,
+        };
+        let terms = Terms::of(&request);
+        let pending = match self.dispatch(peer, &admitted, request) {
+            Done::Now(response) => return Reply::Ready(close(entry, Some(&admitted), response)),
+            Done::Later(pending) => pending,
+        };
+        let decided = admitted.carried();
+        let is_act = entry.as_ref().is_some_and(Entry::is_act);
+        let answered = move |response, decided, entry| Answered {
+            response,
+            decided,
+            terms,
+            entry,
+            counted,
+        };
+        if !is_act {
+            return Reply::Pending(Box::pin(
+                async move { answered(pending.await, decided, entry) },
+            ));
         }
-    }
-
-    fn note(&self, kind: AuditEvent, outcome: &'static str, rule: Option<Ruling>) {
-        self.audit.note(Event {
-            rule,
-            ..self.event(kind, outcome)
+        // What came of it is recorded even when nobody waits any more.
+        let rules = decided.rules.clone();
+        let to_the_end = task::guarded(async move {
+            let (mut entry, response) = (entry, pending.await);
+            if let Some(entry) = &mut entry {
+                entry.acted(&rules, &response);
+            }
+            (response, entry)
         });
+        Reply::Pending(Box::pin(async move {
+            let (response, entry) = to_the_end.await.unwrap_or_else(|| (died(), None));
+            answered(response, decided, entry)
+        }))
     }
 
-    fn event(&self, kind: AuditEvent, outcome: &'static str) -> Event {
-        Event {
-            peer: Some(self.peer.clone()),
-            request: Some(self.request),
-            account: self.account.clone(),
-            min_validity_ms: self.min_validity_ms,
-            forced: self.forced,
-            ..Event::new(kind, outcome)
-        }
-    }
-
-    /// The fingerprint was made when the token was published; only a token that has been replaced meanwhile needs another.
-    fn mark(&self, slot: Option<&Slot>, token: &Token) -> Mark {
-        let held = slot.map(|slot| slot.held.token());
-        match held.as_deref().and_then(Option::as_ref) {
-            Some(held) if held.held.grant.0 == token.grant => held.mark,
-            _ => self.audit.mark(token.access_token.expose()),
-        }
+    pub(super) fn read_metrics(&self, after: Option<MetricsCursor>) -> Done {
+        let metrics = self.metrics.clone();
+        Done::Later(Box::pin(async move { metrics.page(after).await }))
     }
 }
 
-fn is_denial(fault: &Fault) -> bool {
-    matches!(
-        fault.code,
-        FaultCode::NotAllowed | FaultCode::UnknownAccount
-    )
-}
-
-/// Nobody waits for the answer any more.
-impl Drop for Entry {
-    fn drop(&mut self) {
-        if !self.closed && self.acted.is_none() && self.kind != AuditEvent::Denial {
-            let kind = match self.kind {
-                AuditEvent::Release => AuditEvent::Failure,
-                act => act,
-            };
-            self.audit.note(self.event(kind, "abandoned"));
+fn close(entry: Option<Entry>, admitted: Option<&Admitted<'_>>, response: Response) -> Response {
+    let Some(entry) = entry else {
+        return response;
+    };
+    match admitted {
+        Some(admitted) => {
+            let account = admitted.account.map(Arc::as_ref);
+            entry.close(&admitted.rules, account, response)
         }
+        None => entry.close(&Rules::default(), None, response),
     }
-}
-
-/// What is said instead of a token that would leave no record.
-pub(crate) fn unrecorded() -> Fault {
-    Fault::new(
-        FaultCode::AuditUnavailable,
-        "no token is released, because its release cannot be recorded",
-    )
-    .advise("look into the daemon's log for the reason, such as a full disk; `required` below [audit] asks for it")
-    .retry_after(1_000)
 }

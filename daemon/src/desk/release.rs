@@ -1,29 +1,20 @@
 //! Whether what was waited for may still leave.
 //!
-//! Owns the decision from the moment it is made to the moment the answer leaves: one lookup decides, and what decided goes with the
-//! request to its answer and its record. Where another configuration is in force by then, it is decided again. Must never let an
-//! answer out on the word of a configuration that is not in force any more.
+//! Owns what was decided from the moment an answer is waited for to the moment it leaves. Where another configuration is in force by
+//! then, it is decided again, by the same `admission`. Must never let an answer out on the word of a configuration that is not in force
+//! any more.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokend_policy::{Needs, Peer, Permission, Permissions};
+use tokend_policy::{Needs, Peer};
 use tokend_proto::{AccountName, Fault, FaultCode, Request, Response};
 
-use super::admission::allowed;
-use super::recorded::Entry;
-use super::rules::Rules;
+use super::admission::{Admitted, Carried};
+use super::entry::Entry;
 use super::service::Desk;
 use super::told::new_token;
-use crate::registry::{Epoch, Granted, Ruling, Slot};
-
-/// What was decided about a request.
-#[derive(Debug, Clone)]
-pub(super) struct Decided {
-    /// The account it is about, if it is about one that is configured.
-    pub(super) slot: Option<Arc<Slot>>,
-    pub(super) rules: Rules,
-}
+use crate::registry::Epoch;
 
 /// What has to hold when the answer leaves.
 #[derive(Debug)]
@@ -31,7 +22,7 @@ pub(super) enum Terms {
     /// Nothing: it says what became of something that was allowed when it was begun.
     Act,
     /// The peer may do this with the account, and a token is only for whoever may have it.
-    Token(Permission),
+    Token,
     /// It shows what this request is allowed to see, which is asked for again.
     View(Box<Request>),
 }
@@ -40,9 +31,7 @@ pub(super) enum Terms {
 #[derive(Debug)]
 pub(crate) struct Answered {
     pub(super) response: Response,
-    /// The number of the configuration that decided.
-    pub(super) under: u64,
-    pub(super) decided: Decided,
+    pub(super) decided: Carried,
     pub(super) terms: Terms,
     pub(super) entry: Option<Entry>,
     /// Which request it was, for the counters, and when it came.
@@ -52,6 +41,8 @@ pub(crate) struct Answered {
 /// What becomes of an answer that was waited for.
 #[derive(Debug)]
 pub(crate) enum Release {
+    /// Another configuration is in force, and these facts about the peer have to be read before it can be decided again.
+    NeedFacts(Needs, Box<Answered>),
     /// It may be sent now.
     Answer(Response),
     /// Another configuration is in force: this is to be answered from the beginning.
@@ -62,65 +53,11 @@ impl Terms {
     /// What has to hold when the answer to a request leaves.
     pub(super) fn of(request: &Request) -> Self {
         match request {
-            Request::Get { .. } => Self::Token(Permission::Get),
-            Request::Reject { .. } => Self::Token(Permission::Reject),
-            Request::Refresh { .. } => Self::Token(Permission::Refresh),
+            Request::Get { .. } | Request::Reject { .. } | Request::Refresh { .. } => Self::Token,
             Request::Login { .. } | Request::Forget { .. } | Request::Reload => Self::Act,
             _ => Self::View(Box::new(request.clone())),
         }
     }
-}
-
-impl Decided {
-    /// Nothing that names an account.
-    pub(super) fn nothing() -> Self {
-        Self {
-            slot: None,
-            rules: Rules::default(),
-        }
-    }
-
-    fn of(granted: Granted<'_>, token: Option<Ruling>) -> Self {
-        Self {
-            slot: Some(Arc::clone(granted.slot)),
-            rules: Rules {
-                act: Some(granted.rule),
-                token,
-            },
-        }
-    }
-}
-
-/// Which permissions decide about a request.
-pub(super) fn wanted(request: &Request) -> Permissions {
-    match request {
-        Request::Get { .. } => Permissions::of(&[Permission::Get]),
-        Request::Reject { .. } => Permissions::of(&[Permission::Reject, Permission::Get]),
-        Request::Refresh { .. } => Permissions::of(&[Permission::Refresh, Permission::Get]),
-        Request::Login { .. } => Permissions::of(&[Permission::Login]),
-        Request::Forget { .. } => Permissions::of(&[Permission::Forget]),
-        Request::Diagnose { .. } => Permissions::of(&[Permission::Status, Permission::Reload]),
-        Request::Reload => Permissions::of(&[Permission::Reload]),
-        _ => Permissions::of(&[Permission::Status]),
-    }
-}
-
-/// Decides whether the peer may do this with the account, and whether it may have the token that comes of it.
-pub(super) fn decide(
-    epoch: &Epoch,
-    peer: &Peer,
-    account: &AccountName,
-    permission: Permission,
-) -> Result<Decided, Box<Fault>> {
-    let granted = allowed(epoch, peer, account, permission)?;
-    let token = match permission {
-        Permission::Get => Some(granted.rule.clone()),
-        Permission::Reject | Permission::Refresh => {
-            epoch.grants(peer, granted.slot, Permission::Get).ok()
-        }
-        _ => None,
-    };
-    Ok(Decided::of(granted, token))
 }
 
 impl Answered {
@@ -138,23 +75,11 @@ impl Answered {
             ..
         } = self;
         match entry {
-            Some(entry) => entry.close(&decided.rules, decided.slot.as_deref(), response),
+            Some(entry) => entry.close(&decided.rules, decided.account.as_deref(), response),
             None => response,
         }
     }
 
-    /// Which permissions decide, and with which account.
-    fn asks(&self) -> Option<(&AccountName, Permissions)> {
-        let Terms::Token(permission) = self.terms else {
-            return None;
-        };
-        let slot = self.decided.slot.as_ref()?;
-        let asked = Permissions::of(&[permission, Permission::Get]);
-        Some((&slot.account.name, asked))
-    }
-}
-
-impl Answered {
     /// The same, without what was waited for: more has to be known about the peer, and that cannot be found out now.
     pub(crate) fn put_off(self, fault: Fault) -> Self {
         Self {
@@ -166,27 +91,21 @@ impl Answered {
 }
 
 impl Desk {
-    /// Which facts about the peer have to be read before an answer that was waited for leaves: none while the configuration that
-    /// decided is in force.
-    pub(crate) fn lacks_for(&self, peer: &Peer, answered: &Answered) -> Needs {
-        let epoch = self.registry.epoch();
-        match answered.asks() {
-            Some((account, wanted)) if epoch.number() != answered.under => {
-                epoch.lacks(peer, Some(account), wanted)
-            }
-            _ => Needs::NONE,
-        }
-    }
-
     /// Lets an answer out that was waited for: decided again where another configuration is in force. The caller holds that still
     /// until the answer is on its way.
     pub(crate) fn release(&self, peer: &Peer, mut answered: Answered) -> Release {
-        let epoch = self.registry.epoch();
-        if epoch.number() != answered.under {
+        let snapshot = self.registry.epoch();
+        if snapshot.number() != answered.decided.under {
             match answered.terms {
                 Terms::Act => {}
                 Terms::View(request) => return Release::Again(request),
-                Terms::Token(permission) => decide_again(&epoch, peer, permission, &mut answered),
+                Terms::Token => {
+                    let needs = answered.decided.lacks(&snapshot, peer);
+                    if !needs.is_empty() {
+                        return Release::NeedFacts(needs, Box::new(answered));
+                    }
+                    decide_again(&snapshot, peer, &mut answered);
+                }
             }
         }
         let (which, began) = answered.counted;
@@ -199,41 +118,42 @@ impl Desk {
     }
 }
 
-fn decide_again(epoch: &Epoch, peer: &Peer, permission: Permission, answered: &mut Answered) {
-    let Some(slot) = answered.decided.slot.as_ref() else {
+fn decide_again(snapshot: &Arc<Epoch>, peer: &Peer, answered: &mut Answered) {
+    let before = &mut answered.decided;
+    let (Some(slot), Some(decided)) = (&before.account, before.again(snapshot, peer)) else {
         return;
     };
     let name = &slot.account.name;
     if let Some(entry) = &mut answered.entry {
         entry.asked_by(peer);
     }
-    let (decided, response) = match decide(epoch, peer, name, permission) {
-        Err(denied) => (Decided::nothing(), Some(Response::Fault(*denied))),
+    let response = match &decided {
+        Err(refused) => Some(Response::Fault((*refused.fault).clone())),
         // What was waited for is a token of another identity.
-        Ok(decided) if decided.slot.as_ref().is_some_and(|now| now.key != slot.key) => {
-            (decided, Some(Response::Fault(changed(name))))
+        Ok(now) if now.account.is_some_and(|now| now.key != slot.key) => {
+            Some(Response::Fault(changed(name)))
         }
-        Ok(decided) => {
-            let response = match &answered.response {
-                Response::Token(_) if decided.rules.token.is_none() => Some(new_token(name)),
-                // The configuration that came in between may have retired it: what it was asked for is not what is asked for now.
-                Response::Token(token) if !serves(&decided, token.grant) => {
-                    Some(Response::Fault(changed(name)))
-                }
-                _ => None,
-            };
-            (decided, response)
-        }
+        Ok(now) => match &answered.response {
+            Response::Token(_) if now.rules.token.is_none() => Some(new_token(name)),
+            // The configuration that came in between may have retired it: what it was asked for is not what is asked for now.
+            Response::Token(token) if !serves(now, token.grant) => {
+                Some(Response::Fault(changed(name)))
+            }
+            _ => None,
+        },
     };
     if let Some(response) = response {
         answered.response = response;
     }
-    answered.decided = decided;
+    *before = match decided {
+        Ok(now) => now.carried(),
+        Err(_) => Carried::nothing(snapshot),
+    };
 }
 
 /// Whether the token of this grant is the one that the account serves.
-fn serves(decided: &Decided, grant: u64) -> bool {
-    let held = decided.slot.as_ref().map(|slot| slot.held.token());
+fn serves(decided: &Admitted<'_>, grant: u64) -> bool {
+    let held = decided.account.map(|slot| slot.held.token());
     held.is_some_and(|held| {
         held.as_ref()
             .is_some_and(|token| token.held.grant.0 == grant)

@@ -4,7 +4,9 @@ mod pages;
 mod permissions;
 mod release;
 
-use super::admission::brought_back;
+use tokend_policy::Needs;
+
+use super::refusal::brought_back;
 use super::*;
 use crate::testing::{Site, answer, get, name, peer, soon, token};
 
@@ -55,8 +57,8 @@ impl Bench {
 
     fn now(&self, uid: u32, request: Request) -> Response {
         match self.desk.handle(&peer(uid), request) {
-            Handled::Now(response) => response,
-            Handled::Later(_) => panic!("it was not answered on the spot"),
+            Reply::Ready(response) => response,
+            Reply::Pending(_) => panic!("it was not answered on the spot"),
         }
     }
 
@@ -69,7 +71,7 @@ impl Bench {
 
     /// What the driver is asked.
     fn passed_on(&mut self, uid: u32, request: Request) -> Message {
-        let Handled::Later(_) = self.desk.handle(&peer(uid), request) else {
+        let Reply::Pending(_) = self.desk.handle(&peer(uid), request) else {
             panic!("answered on the spot")
         };
         loop {

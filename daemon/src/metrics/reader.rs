@@ -78,10 +78,17 @@ impl Metrics {
 
     /// Whether a peer may read them.
     pub(crate) fn may_read(&self, peer: &Peer) -> bool {
+        let is_admin = || {
+            let epoch = self.0.registry.epoch();
+            epoch.administers(peer, Permission::Status).is_ok()
+        };
+        self.allows(peer) || is_admin()
+    }
+
+    /// Whether rules of their own let a peer read them that is no administrator.
+    pub(crate) fn allows(&self, peer: &Peer) -> bool {
         let settings = self.0.settings.load();
-        let epoch = self.0.registry.epoch();
         settings.allow.decide(peer, Permission::Status).is_allowed()
-            || epoch.administers(peer, Permission::Status).is_ok()
     }
 
     /// Which facts about a peer that takes.

@@ -45,8 +45,21 @@ async fn an_account_of_others_is_told_in_the_words_of_one_that_does_not_exist() 
         account: Some(name(account)),
         after: None,
     };
-    let requests: [&dyn Fn(&str) -> Request; 4] =
-        [&get, &login, &status, &|account| reject(account, "t")];
+    let refresh = |account: &str| Request::Refresh {
+        account: name(account),
+        wait_ms: 0,
+        timeout_ms: 1000,
+    };
+    let forget = |account: &str| Request::Forget {
+        account: name(account),
+    };
+    let diagnose = |account: &str| Request::Diagnose {
+        account: Some(name(account)),
+        after: None,
+    };
+    let reject = |account: &str| reject(account, "t");
+    let requests: [&dyn Fn(&str) -> Request; 7] =
+        [&get, &login, &status, &reject, &refresh, &forget, &diagnose];
     for uid in [20, 40, 0] {
         for request in requests {
             let other = bench.fault(uid, request("bids"));
@@ -68,7 +81,10 @@ async fn the_name_that_was_meant_is_one_the_peer_may_see() {
         let mut fault = bench.fault(uid, get(account));
         let epoch = bench.desk.registry.epoch();
         drop(epoch.sight(&peer(uid)));
-        assert!(bench.desk.is_stranger(&peer(uid), &name(account), &fault));
+        let decided = bench
+            .desk
+            .decide_by_what_is_known(&epoch, &peer(uid), &get(account));
+        assert!(decided.is_err_and(|refused| refused.is_stranger));
         assert!(
             bench
                 .desk
@@ -108,7 +124,7 @@ async fn only_an_administrator_changes_anything() {
         assert!(fault.advice.is_some());
         assert!(matches!(
             bench.desk.handle(&peer(OWNER), request),
-            Handled::Later(_)
+            Reply::Pending(_)
         ));
     }
 }
@@ -162,11 +178,11 @@ async fn permissions_are_separate() {
     for (owner, request) in &requests {
         for uid in [0, 7, 20, 21, 22, 23, 24] {
             let allowed = match bench.desk.handle(&peer(uid), request.clone()) {
-                Handled::Now(Response::Fault(fault)) => {
+                Reply::Ready(Response::Fault(fault)) => {
                     assert_eq!(fault.code, FaultCode::NotAllowed, "{uid} {request:?}");
                     false
                 }
-                Handled::Now(_) | Handled::Later(_) => true,
+                Reply::Ready(_) | Reply::Pending(_) => true,
             };
             assert_eq!(allowed, uid == *owner, "{uid} {request:?}");
         }
@@ -250,11 +266,11 @@ async fn what_could_not_be_read_is_told_alike_for_accounts_that_exist_and_do_not
     );
     assert!(matches!(
         bench.desk.handle(&inside, get("ads")),
-        Handled::Now(Response::Token(_))
+        Reply::Ready(Response::Token(_))
     ));
     let blind = in_unit(31, Fact::Unread("no /proc".into()));
     let told = |account: &str| match bench.desk.handle(&blind, get(account)) {
-        Handled::Now(Response::Fault(fault)) => fault.message.replace(account, "IT"),
+        Reply::Ready(Response::Fault(fault)) => fault.message.replace(account, "IT"),
         _ => panic!("it was allowed"),
     };
     assert!(told("ads").contains("your unit could not be read: no /proc"));

@@ -1,4 +1,4 @@
-//! A request, handled.
+//! What a request is answered.
 
 use std::pin::Pin;
 
@@ -6,10 +6,10 @@ use tokend_proto::Response;
 
 use super::release::Answered;
 
-/// A request, handled.
-pub(crate) enum Handled {
+/// What a request is answered.
+pub(crate) enum Reply {
     /// Answered on the spot.
-    Now(Response),
+    Ready(Response),
     /// Under way; the future ends with the answer, which may leave only by [`Desk::release`](super::Desk::release).
-    Later(Pin<Box<dyn Future<Output = Answered> + Send>>),
+    Pending(Pin<Box<dyn Future<Output = Answered> + Send>>),
 }
