@@ -1,49 +1,41 @@
-//! The daemon from its parts: what is started in which order, and ended in which.
+//! The life of the process between configuration and exit: what is started in which order, and ended in which.
 //!
-//! Owns the life of the process between configuration and exit. Decides nothing about accounts or clients.
+//! Owns that order, and the store's opening. Decides nothing about accounts or clients; who is handed what is in `shell`.
 
 mod drain;
-mod ending;
+mod exit;
+mod shell;
 
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread::JoinHandle as Thread;
 use std::time::Duration;
-use tokend_process::task;
 
 use anyhow::Context as _;
-use arc_swap::ArcSwap;
 use tokend_config::{AuditEvent, Config, Environment, Overrides};
-use tokend_policy::Needs;
-use tokend_store::{RedbStore, SealingKey, Settled, StateDir, Store};
-use tokio::sync::{Mutex, mpsc, watch};
-use tokio::task::JoinSet;
-
-use crate::accept;
-use crate::attempts::Books;
-use crate::audit::{Audit, Event, Marker};
-use crate::desk::Desk;
-use crate::desk::thrift::Thrift;
-use crate::diagnosis::Diagnosis;
-use crate::driver::{Surroundings, Task};
-use crate::egress::Egress;
-use crate::keeper::Keeper;
-use crate::key_names::{KEY_CREDENTIAL, KEY_FILE};
-use crate::listen::{self, Bound, Inherited, Usage};
-use crate::message::DRIVER_QUEUE;
-use crate::metrics::{self, Counters, Metrics};
-use crate::registry::Registry;
-use crate::reload::{self, Cures, FileThreads, LogChoice, Reloader, looks, names, retry};
-use crate::secrets::SecretSource;
-use crate::upstream::Upstream;
 use tokend_process::clock::Clock;
 use tokend_process::shutdown::Shutdown;
 use tokend_process::signals::{Asked, Incoming};
-use tokend_process::stack;
 use tokend_process::systemd::Manager;
+use tokend_process::{stack, task};
+use tokend_store::{RedbStore, SealingKey, Settled, StateDir, Store};
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::accept;
+use crate::audit::{Audit, Event, Marker};
+use crate::egress::Egress;
+use crate::key_names::{KEY_CREDENTIAL, KEY_FILE};
+use crate::listen::{self, Bound, Inherited, Usage};
+use crate::message::{DRIVER_QUEUE, Message};
+use crate::metrics;
+use crate::reload::{self, LogChoice, names, retry};
+use crate::secrets::SecretSource;
 
 use self::drain::{End, drain};
-pub(crate) use self::ending::is_mistake;
+pub(crate) use self::exit::is_mistake;
+pub(crate) use self::shell::{Shell, Surroundings};
 
 /// How long what runs may take at the end, beyond the time one exchange with a provider may take.
 const DRAIN_MARGIN: Duration = Duration::from_secs(15);
@@ -65,15 +57,20 @@ pub(crate) struct Start {
 /// # Errors
 /// What kept it from starting, with what to do. Once it serves, it ends only when told to.
 pub(crate) fn run(start: Start) -> anyhow::Result<()> {
+    let Start {
+        file,
+        overrides,
+        environment,
+        log,
+        config,
+        inherited,
+        egress,
+    } = start;
     // Before the runtime: the store refuses a second daemon, and the socket is made while there is one thread.
-    let (store, marker) = open_store(&start.config)?;
-    let bound = match start.inherited.clients {
+    let (store, marker) = open_store(&config)?;
+    let bound = match inherited.clients {
         Some(bound) => bound,
-        None => listen::bind(
-            &start.config.socket,
-            start.config.socket_mode,
-            Usage::Clients,
-        )?,
+        None => listen::bind(&config.socket, config.socket_mode, Usage::Clients)?,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -81,31 +78,37 @@ pub(crate) fn run(start: Start) -> anyhow::Result<()> {
         .on_thread_park(stack::before_rest)
         .build()
         .context("the runtime cannot be started")?;
-    let passed = start.inherited.metrics;
+    let passed = inherited.metrics;
     let origin = bound.origin.clone();
-    let Start {
-        file,
-        overrides,
-        environment,
-        log,
-        config,
-        egress,
-        ..
-    } = start;
     let ended = runtime.block_on(stack::wiped_throughout(async move {
-        let parts = Parts {
+        let signals = Incoming::register().context("signals cannot be listened to")?;
+        let clock = Clock::system();
+        let audit = Audit::new(marker, clock.clone(), &run_name(&clock));
+        let prepared = Audit::prepare(&config.audit)?;
+        audit
+            .apply(prepared)
+            .context("a thread for audit records cannot be started")?;
+        let around = Surroundings {
             file,
             overrides,
             environment,
             log,
-            config,
-            bound,
-            passed,
-            egress,
             store,
-            marker,
+            audit,
+            secrets: SecretSource::of_this_process(config.limits.command_timeout, egress),
+            peers: tokend_peer::Reader::new(clock.clone()),
+            clock,
+            manager: Manager::of_this_process(),
+            room: DRIVER_QUEUE,
         };
-        parts.serve().await
+        let patience = config.http.timeout + config.limits.command_timeout + DRAIN_MARGIN;
+        let (shell, messages) = Shell::build(around, &config)?;
+        let daemon = Daemon {
+            shell,
+            signals,
+            patience,
+        };
+        daemon.run(config, messages, bound, passed, egress).await
     }));
     // A file system that does not answer may hold a thread for good: the process ends without it.
     runtime.shutdown_background();
@@ -141,152 +144,78 @@ fn open_store(config: &Config) -> anyhow::Result<(Arc<dyn Store>, Marker)> {
     Ok((Arc::new(RedbStore::open(dir, key)?), marker))
 }
 
-struct Parts {
-    file: PathBuf,
-    overrides: Overrides,
-    environment: Environment,
-    log: LogChoice,
-    config: Config,
-    bound: Bound,
-    /// The socket systemd passed for metrics.
-    passed: Option<TcpListener>,
-    /// The relay this process was told of.
-    egress: Option<Egress>,
-    store: Arc<dyn Store>,
-    marker: Marker,
+/// A daemon of this process.
+struct Daemon {
+    shell: Shell,
+    signals: Incoming,
+    /// How long what runs may take at the end.
+    patience: Duration,
 }
 
-impl Parts {
-    async fn serve(self) -> anyhow::Result<()> {
-        let Self {
-            file,
-            overrides,
-            environment,
-            log,
-            config,
-            bound,
-            passed,
-            egress,
-            store,
-            marker,
-        } = self;
-        let mut signals = Incoming::register().context("signals cannot be listened to")?;
-        let clock = Clock::system();
-        let manager = Manager::of_this_process();
-        let audit = Audit::new(marker, clock.clone(), &run_name(&clock));
-        let prepared = Audit::prepare(&config.audit)?;
-        audit
-            .apply(prepared)
-            .context("a thread for audit records cannot be started")?;
-        let registry = Arc::new(Registry::new());
-        let secrets = SecretSource::of_this_process(config.limits.command_timeout, egress);
-        let upstream = Arc::new(Upstream::new(&config.http, secrets, clock.clone())?);
-        let (driver, messages) = mpsc::channel(DRIVER_QUEUE);
-        let counters = Counters::new(clock.wall_ms());
-        let metrics = Metrics::new(
-            Arc::clone(&counters),
-            config.metrics.clone(),
-            Arc::clone(&registry),
-            driver.clone(),
-            audit.clone(),
-            log.logging.lines().clone(),
-            clock.clone(),
-        );
+impl Daemon {
+    /// Puts the configuration in force, serves until a signal says to stop, and stops.
+    async fn run(
+        mut self,
+        config: Config,
+        messages: mpsc::Receiver<Message>,
+        bound: Bound,
+        passed: Option<TcpListener>,
+        egress: Option<Egress>,
+    ) -> anyhow::Result<()> {
         let readers = metrics::listen(config.metrics.listen.as_ref(), passed, egress).await?;
-        let (keeper, keeper_thread) = Keeper::start(
-            Arc::clone(&store),
-            clock.clone(),
-            driver.clone(),
-            Arc::clone(&counters),
-        )
-        .context("the store's thread cannot be started")?;
-        let around = Surroundings {
-            registry: Arc::clone(&registry),
-            clock: clock.clone(),
-            books: Books {
-                audit: audit.clone(),
-                counters,
-            },
-            keeper,
-            upstream: Arc::clone(&upstream),
-            own: driver.clone(),
-            manager: manager.clone(),
-        };
-        let task = Task::new(seed(&clock), around);
-        let mut engine = tokio::spawn(stack::wiped_throughout(task.run(messages)));
-        let reloader = Arc::new(Reloader {
-            file,
-            overrides,
-            environment,
-            log,
-            store,
-            upstream,
-            driver: driver.clone(),
-            clock: clock.clone(),
-            audit: audit.clone(),
-            metrics: metrics.clone(),
-            registry: Arc::clone(&registry),
-            number: Mutex::new(1),
-            stamps: ArcSwap::from_pointee(config.stamps.clone()),
-            manager: manager.clone(),
-            files: FileThreads::new(),
-            cures: Cures::new(),
-            unresolved: ArcSwap::from_pointee(config.unresolved.clone()),
-            names: ArcSwap::from_pointee(config.names.clone()),
-            waiting: names::Waiting::default(),
-            looks: looks::Looks::default(),
-        });
+        let (keeper, keeper_thread) = self.shell.keeper()?;
+        let engine = self
+            .shell
+            .decide(seed(&self.shell.desk.clock), keeper, messages);
         names::tell(&config.unresolved);
-        reloader.waiting.note(&config.unresolved, clock.wall_ms());
         let limits = config.limits;
-        let patience = config.http.timeout + config.limits.command_timeout + DRAIN_MARGIN;
         // Records and secrets may lie where nobody answers: that keeps nobody from stopping the daemon.
-        let Some(applied) = signals.unless_stopped(reloader.apply(&config)).await else {
+        let applying = self.shell.reloader.apply(&config);
+        let Some(applied) = self.signals.unless_stopped(applying).await else {
             tracing::info!("stopping before anybody was served");
-            manager.stopping();
-            return drain(&driver, patience, signals.stop())
-                .await
-                .record(&audit);
+            self.shell.manager().stopping();
+            return self.drain().await.record(&self.shell.desk.audit);
         };
-        let summary = applied?;
+        let accounts = applied?;
         drop(config);
-        let desk = Arc::new(Desk {
-            registry: Arc::clone(&registry),
-            driver: driver.clone(),
-            facts: tokend_peer::Reader::new(clock.clone()),
-            always: Needs::NONE,
-            clock,
-            reloader: Arc::clone(&reloader),
-            diagnosis: Arc::new(Diagnosis::new(Arc::clone(&reloader))),
-            audit: audit.clone(),
-            metrics: metrics.clone(),
-            thrift: Thrift::default(),
-        });
         let (stage, stages) = watch::channel(Shutdown::Serving);
-        let origin = bound.origin.clone();
         for readers in readers {
-            task::spawn(readers.serve(metrics.clone(), stages.clone()));
+            task::spawn(readers.serve(self.shell.desk.metrics.clone(), stages.clone()));
         }
+        let socket = bound.origin.clone();
+        let desk = Arc::clone(&self.shell.desk);
         let accepting = tokio::spawn(accept::run(bound.fd, desk, limits, stages));
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
-            accounts = summary.accounts,
-            with_token = summary.with_token,
-            socket = %origin,
+            accounts = accounts.accounts,
+            with_token = accounts.with_token,
+            socket = %socket,
             "ready"
         );
-        audit.note(started(summary.accounts));
-        manager.ready();
-        let trying = retry::keep_trying(Arc::clone(&reloader));
+        self.shell.desk.audit.note(started(accounts.accounts));
+        self.shell.manager().ready();
+        self.serve(engine, keeper_thread, accepting, stage).await
+    }
+
+    /// Loads configurations anew when told to, until told to stop.
+    async fn serve(
+        mut self,
+        mut engine: JoinHandle<()>,
+        keeper_thread: Thread<()>,
+        accepting: JoinHandle<std::io::Result<()>>,
+        stage: watch::Sender<Shutdown>,
+    ) -> anyhow::Result<()> {
+        let trying = retry::keep_trying(Arc::clone(&self.shell.reloader));
         let names = tokio::spawn(stack::wiped_throughout(trying));
+        let audit = self.shell.desk.audit.clone();
         // Beside the signals, so that a reload that takes its time keeps nobody from stopping the daemon.
         let mut reloads = JoinSet::new();
         loop {
             tokio::select! {
-                asked = signals.next() => match asked {
+                asked = self.signals.next() => match asked {
                     // One more than runs is enough: it reads what is there when its turn comes.
                     Asked::Reload if reloads.len() < 2 => {
-                        let reloader = Arc::clone(&reloader);
+                        let reloader = Arc::clone(&self.shell.reloader);
                         let reload = async move { reloader.reload().await.err() };
                         reloads.spawn(stack::wiped_throughout(reload));
                     }
@@ -301,9 +230,9 @@ impl Parts {
         names.abort();
         drop(reloads);
         tracing::info!("stopping: what runs is being finished");
-        manager.stopping();
+        self.shell.manager().stopping();
         stage.send_replace(Shutdown::Draining);
-        let end = drain(&driver, patience, signals.stop()).await;
+        let end = self.drain().await;
         stage.send_replace(Shutdown::Closing);
         accepting
             .await
@@ -311,14 +240,19 @@ impl Parts {
             .context("connections cannot be accepted")?;
         tokio::time::sleep(accept::GRACE).await;
         engine.abort();
-        drop((driver, reloader));
+        drop(self);
         finish(keeper_thread);
         end.record(&audit)
+    }
+
+    /// Has what runs be finished, unless a second signal cuts it short.
+    async fn drain(&mut self) -> End {
+        drain(self.shell.driver(), self.patience, self.signals.stop()).await
     }
 }
 
 /// Waits a moment for the store's thread: by now it has nothing to do, unless the disk hangs.
-fn finish(keeper: std::thread::JoinHandle<()>) {
+fn finish(keeper: Thread<()>) {
     if keeper.is_finished() && keeper.join().is_err() {
         tracing::error!("the store's thread died; please report this");
     }

@@ -32,7 +32,7 @@ use pulse::{Pulse, Tally};
 use reports::Reports;
 use shares::Shares;
 use task::Secrets;
-pub(crate) use task::{Surroundings, Task};
+pub(crate) use task::{DriverParts, Task};
 
 /// The longest sleep. The runtime's timers stand still while the machine is suspended, the steady clock does not.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
@@ -41,8 +41,8 @@ const BATCH: usize = 128;
 
 impl Task {
     /// A driver without accounts. The seed is for the jitter of refreshes.
-    pub(crate) fn new(seed: u64, around: Surroundings) -> Self {
-        let Surroundings {
+    pub(crate) fn new(seed: u64, parts: DriverParts) -> Self {
+        let DriverParts {
             registry,
             clock,
             books,
@@ -50,7 +50,7 @@ impl Task {
             upstream,
             own,
             manager,
-        } = around;
+        } = parts;
         Self {
             engine: Engine::new(seed),
             roster: Roster::default(),

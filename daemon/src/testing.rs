@@ -5,34 +5,27 @@ mod provider;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use tempfile::TempDir;
-use tokend_config::{Account, Config, Environment, Overrides};
-use tokend_config::{Format, Level};
+use tokend_config::{Account, Config, Environment, Format, Level, Overrides};
 use tokend_engine::{AccountKey, GrantId, Held, Timestamp};
-use tokend_policy::{Needs, Peer};
+use tokend_peer::Reader;
+use tokend_policy::Peer;
+use tokend_process::clock::Clock;
+use tokend_process::logging::Logging;
+use tokend_process::systemd::Manager;
 use tokend_proto::{AccountName, Request, Response, SecretText};
 use tokend_store::{MemoryStore, Store};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::attempts::Books;
+use crate::app::{Shell, Surroundings};
 use crate::audit::{Audit, Marker};
-use crate::desk::thrift::Thrift;
 use crate::desk::{Desk, Reply};
-use crate::diagnosis::Diagnosis;
-use crate::driver::{Surroundings, Task};
 use crate::job::Job;
 use crate::keeper::Keeper;
-use crate::message::{DRIVER_QUEUE, Driver, Message};
-use crate::metrics::{Counters, Metrics};
+use crate::message::{DRIVER_QUEUE, Message};
 use crate::registry::{Epoch, IssuedToken, Registry, Slot};
-use crate::reload::{Cures, FileThreads, LogChoice, Reloader};
+use crate::reload::LogChoice;
 use crate::secrets::SecretSource;
-use crate::upstream::Upstream;
-use tokend_peer::Reader;
-use tokend_process::clock::Clock;
-use tokend_process::logging::Logging;
-use tokend_process::systemd::Manager;
 
 pub(crate) use tokend_process::testing::{DEADLINE, soon};
 
@@ -143,86 +136,46 @@ pub(crate) fn token(text: &str, grant: u64, now: Timestamp) -> IssuedToken {
     }
 }
 
+/// A shell of this configuration, and what comes for its driver.
+fn shell(
+    site: &Site,
+    store: Arc<dyn Store>,
+    clock: Clock,
+    manager: Manager,
+    room: usize,
+) -> (Shell, mpsc::Receiver<Message>) {
+    let level: Level = "off".parse().expect("a level");
+    let around = Surroundings {
+        file: site.0.path().join("tokend.toml"),
+        overrides: Overrides::default(),
+        environment: environment(),
+        log: LogChoice {
+            logging: Logging::start(Format::Auto, &level),
+            format: None,
+            level: Some(level),
+        },
+        store,
+        audit: Audit::new(Marker::new(b"a key"), clock.clone(), "test"),
+        secrets: secrets(),
+        peers: Reader::new(clock.clone()),
+        clock,
+        manager,
+        room,
+    };
+    Shell::build(around, &site.config()).expect("a client")
+}
+
 /// A desk whose driver is the test.
 pub(crate) fn desk(
     site: &Site,
     clock: &Clock,
     room: usize,
 ) -> (Arc<Desk>, mpsc::Receiver<Message>) {
-    let (driver, messages) = mpsc::channel(room);
-    let registry = registry(&site.config());
     let store = Arc::new(MemoryStore::new());
-    let reloader = Arc::new(reloader(
-        site,
-        store,
-        driver.clone(),
-        clock,
-        Arc::clone(&registry),
-    ));
-    (
-        Arc::new(Desk {
-            registry,
-            driver,
-            clock: clock.clone(),
-            audit: reloader.audit.clone(),
-            metrics: reloader.metrics.clone(),
-            diagnosis: Arc::new(Diagnosis::new(Arc::clone(&reloader))),
-            reloader,
-            facts: Reader::new(clock.clone()),
-            always: Needs::NONE,
-            thrift: Thrift::default(),
-        }),
-        messages,
-    )
-}
-
-fn reloader(
-    site: &Site,
-    store: Arc<dyn Store>,
-    driver: Driver,
-    clock: &Clock,
-    registry: Arc<Registry>,
-) -> Reloader {
-    let config = site.config();
-    let audit = Audit::new(Marker::new(b"a key"), clock.clone(), "test");
-    let level: Level = "off".parse().expect("a level");
-    let logging = Logging::start(Format::Auto, &level);
-    let metrics = Metrics::new(
-        Counters::new(clock.wall_ms()),
-        config.metrics.clone(),
-        Arc::clone(&registry),
-        driver.clone(),
-        audit.clone(),
-        logging.lines().clone(),
-        clock.clone(),
-    );
-    let upstream = Upstream::new(&config.http, secrets(), clock.clone()).expect("a client");
-    Reloader {
-        file: site.0.path().join("tokend.toml"),
-        overrides: Overrides::default(),
-        environment: environment(),
-        log: LogChoice {
-            logging,
-            format: None,
-            level: Some(level),
-        },
-        store,
-        upstream: Arc::new(upstream),
-        driver,
-        clock: clock.clone(),
-        audit,
-        metrics,
-        registry,
-        number: tokio::sync::Mutex::new(1),
-        stamps: ArcSwap::from_pointee(config.stamps.clone()),
-        manager: Manager::none(),
-        files: FileThreads::new(),
-        cures: Cures::new(),
-        unresolved: ArcSwap::from_pointee(config.unresolved.clone()),
-        names: ArcSwap::from_pointee(config.names.clone()),
-        waiting: crate::reload::names::Waiting::default(),
-        looks: crate::reload::looks::Looks::default(),
-    }
+    let (shell, messages) = shell(site, store, clock.clone(), Manager::none(), room);
+    let in_force = registry(&site.config()).epoch();
+    shell.desk.registry.replace(Arc::clone(&in_force));
+    (shell.desk, messages)
 }
 
 /// A daemon without its socket.
@@ -238,69 +191,33 @@ impl Daemon {
 
     /// One that tells this manager how it is.
     pub(crate) async fn watched(site: &Site, store: &MemoryStore, manager: Manager) -> Self {
-        let clock = Clock::system();
-        let (driver, messages) = mpsc::channel(DRIVER_QUEUE);
-        let kept = Arc::new(store.clone());
-        let (keeper, thread) =
-            Keeper::start(kept, clock.clone(), driver.clone(), Counters::new(0)).expect("a thread");
+        let store = Arc::new(store.clone());
+        let (shell, messages) = shell(site, store, Clock::system(), manager, DRIVER_QUEUE);
+        let (keeper, thread) = shell.keeper().expect("a thread");
         drop(thread);
-        Self::of(site, store, keeper, manager, clock, (driver, messages)).await
+        Self::of(site, shell, keeper, messages).await
     }
 
     /// One whose disk hangs.
     pub(crate) async fn hanging(site: &Site, manager: Manager) -> (Self, mpsc::Receiver<Job>) {
+        let store = Arc::new(MemoryStore::new());
+        let (shell, messages) = shell(site, store, Clock::system(), manager, DRIVER_QUEUE);
         let (keeper, jobs) = Keeper::hanging();
-        let (clock, store) = (Clock::system(), MemoryStore::new());
-        let messages = mpsc::channel(DRIVER_QUEUE);
-        let daemon = Self::of(site, &store, keeper, manager, clock, messages).await;
-        (daemon, jobs)
+        (Self::of(site, shell, keeper, messages).await, jobs)
     }
 
     async fn of(
         site: &Site,
-        store: &MemoryStore,
+        shell: Shell,
         keeper: Keeper,
-        manager: Manager,
-        clock: Clock,
-        (driver, messages): (Driver, mpsc::Receiver<Message>),
+        messages: mpsc::Receiver<Message>,
     ) -> Self {
-        let store = Arc::new(store.clone());
-        let registry = Arc::new(Registry::new());
-        let mut reloader = reloader(site, store, driver.clone(), &clock, Arc::clone(&registry));
-        reloader.manager = manager.clone();
-        let reloader = Arc::new(reloader);
-        let counters = Arc::clone(reloader.metrics.counters());
-        let upstream = Arc::clone(&reloader.upstream);
-        let around = Surroundings {
-            registry: Arc::clone(&registry),
-            clock: clock.clone(),
-            books: Books {
-                audit: reloader.audit.clone(),
-                counters,
-            },
-            keeper,
-            upstream,
-            own: driver.clone(),
-            manager,
-        };
-        let task = Task::new(1, around);
-        let running = tokio::spawn(task.run(messages));
-        soon(Box::pin(reloader.apply(&site.config())))
+        let running = shell.decide(1, keeper, messages);
+        soon(Box::pin(shell.reloader.apply(&site.config())))
             .await
             .expect("a configuration");
         Self {
-            desk: Arc::new(Desk {
-                registry,
-                driver,
-                facts: Reader::new(clock.clone()),
-                always: Needs::NONE,
-                thrift: Thrift::default(),
-                clock,
-                diagnosis: Arc::new(Diagnosis::new(Arc::clone(&reloader))),
-                audit: reloader.audit.clone(),
-                metrics: reloader.metrics.clone(),
-                reloader,
-            }),
+            desk: shell.desk,
             running,
         }
     }

@@ -24,7 +24,7 @@ use crate::vault::Brought;
 
 /// The parts of the daemon the driver works with.
 #[derive(Debug)]
-pub(crate) struct Surroundings {
+pub(crate) struct DriverParts {
     pub(crate) registry: Arc<Registry>,
     pub(crate) clock: Clock,
     pub(crate) books: Books,

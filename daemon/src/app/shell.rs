@@ -1,0 +1,187 @@
+//! The daemon put together from its parts: here, and nowhere else. Tests of the shell build theirs here too.
+//!
+//! Owns who is handed what. Starts nothing by itself, and knows of the process only what it is handed.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle as Thread;
+
+use anyhow::Context as _;
+use arc_swap::ArcSwap;
+use tokend_config::{Config, Environment, Overrides};
+use tokend_policy::Needs;
+use tokend_process::clock::Clock;
+use tokend_process::stack;
+use tokend_process::systemd::Manager;
+use tokend_store::Store;
+use tokio::sync::{Mutex, mpsc};
+use tokio::task::JoinHandle;
+
+use crate::attempts::Books;
+use crate::audit::Audit;
+use crate::desk::Desk;
+use crate::desk::thrift::Thrift;
+use crate::diagnosis::Diagnosis;
+use crate::driver::{DriverParts, Task};
+use crate::keeper::Keeper;
+use crate::message::{Driver, Message};
+use crate::metrics::{Counters, Metrics};
+use crate::registry::Registry;
+use crate::reload::{Cures, FileThreads, LogChoice, Reloader, looks, names};
+use crate::secrets::SecretSource;
+use crate::upstream::Upstream;
+
+/// What a daemon stands on: all of it comes from the process, or from a test in its place.
+pub(crate) struct Surroundings {
+    /// The file of the configuration, and what goes before it.
+    pub(crate) file: PathBuf,
+    pub(crate) overrides: Overrides,
+    pub(crate) environment: Environment,
+    pub(crate) log: LogChoice,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Clock,
+    pub(crate) audit: Audit,
+    /// Where secrets come from, and the relay requests go through.
+    pub(crate) secrets: SecretSource,
+    /// Who reads facts about peers.
+    pub(crate) peers: tokend_peer::Reader,
+    pub(crate) manager: Manager,
+    /// How many messages may wait for the driver.
+    pub(crate) room: usize,
+}
+
+/// A daemon whose parts know each other. Nobody decides in it before [`Shell::decide`].
+pub(crate) struct Shell {
+    pub(crate) desk: Arc<Desk>,
+    pub(crate) reloader: Arc<Reloader>,
+    store: Arc<dyn Store>,
+    upstream: Arc<Upstream>,
+    manager: Manager,
+}
+
+impl Shell {
+    /// Puts a daemon together for this configuration, which is not in force yet. What comes out beside it is for the driver.
+    ///
+    /// # Errors
+    /// When no requests can be made as the configuration says.
+    pub(crate) fn build(
+        around: Surroundings,
+        config: &Config,
+    ) -> anyhow::Result<(Self, mpsc::Receiver<Message>)> {
+        let Surroundings {
+            file,
+            overrides,
+            environment,
+            log,
+            store,
+            clock,
+            audit,
+            secrets,
+            peers,
+            manager,
+            room,
+        } = around;
+        let registry = Arc::new(Registry::new());
+        let upstream = Arc::new(Upstream::new(&config.http, secrets, clock.clone())?);
+        let (driver, messages) = mpsc::channel(room);
+        let metrics = Metrics::new(
+            Counters::new(clock.wall_ms()),
+            config.metrics.clone(),
+            Arc::clone(&registry),
+            driver.clone(),
+            audit.clone(),
+            log.logging.lines().clone(),
+            clock.clone(),
+        );
+        let reloader = Arc::new(Reloader {
+            file,
+            overrides,
+            environment,
+            log,
+            store: Arc::clone(&store),
+            upstream: Arc::clone(&upstream),
+            driver: driver.clone(),
+            clock: clock.clone(),
+            audit: audit.clone(),
+            metrics: metrics.clone(),
+            registry: Arc::clone(&registry),
+            number: Mutex::new(1),
+            stamps: ArcSwap::from_pointee(config.stamps.clone()),
+            manager: manager.clone(),
+            files: FileThreads::new(),
+            cures: Cures::new(),
+            unresolved: ArcSwap::from_pointee(config.unresolved.clone()),
+            names: ArcSwap::from_pointee(config.names.clone()),
+            waiting: names::Waiting::default(),
+            looks: looks::Looks::default(),
+        });
+        reloader.waiting.note(&config.unresolved, clock.wall_ms());
+        let desk = Arc::new(Desk {
+            registry,
+            driver,
+            facts: peers,
+            always: Needs::NONE,
+            clock,
+            reloader: Arc::clone(&reloader),
+            diagnosis: Arc::new(Diagnosis::new(Arc::clone(&reloader))),
+            audit,
+            metrics,
+            thrift: Thrift::default(),
+        });
+        let shell = Self {
+            desk,
+            reloader,
+            store,
+            upstream,
+            manager,
+        };
+        Ok((shell, messages))
+    }
+
+    /// The way to the driver.
+    pub(crate) fn driver(&self) -> &Driver {
+        &self.desk.driver
+    }
+
+    /// Whom the daemon tells how it is.
+    pub(crate) fn manager(&self) -> &Manager {
+        &self.manager
+    }
+
+    /// Starts the store's thread. It ends when nobody has jobs for it any more.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub(crate) fn keeper(&self) -> anyhow::Result<(Keeper, Thread<()>)> {
+        Keeper::start(
+            Arc::clone(&self.store),
+            self.desk.clock.clone(),
+            self.driver().clone(),
+            Arc::clone(self.desk.metrics.counters()),
+        )
+        .context("the store's thread cannot be started")
+    }
+
+    /// Starts the driver. The seed is for what chance decides in the engine.
+    pub(crate) fn decide(
+        &self,
+        seed: u64,
+        keeper: Keeper,
+        messages: mpsc::Receiver<Message>,
+    ) -> JoinHandle<()> {
+        let parts = DriverParts {
+            registry: Arc::clone(&self.desk.registry),
+            clock: self.desk.clock.clone(),
+            books: Books {
+                audit: self.desk.audit.clone(),
+                counters: Arc::clone(self.desk.metrics.counters()),
+            },
+            keeper,
+            upstream: Arc::clone(&self.upstream),
+            own: self.driver().clone(),
+            manager: self.manager.clone(),
+        };
+        let task = Task::new(seed, parts);
+        tokio::spawn(stack::wiped_throughout(task.run(messages)))
+    }
+}
