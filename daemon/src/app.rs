@@ -13,7 +13,7 @@ use std::thread::JoinHandle as Thread;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokend_config::{AuditEvent, Config, Environment, Overrides};
+use tokend_config::{AuditEvent, Config};
 use tokend_process::clock::Clock;
 use tokend_process::shutdown::Shutdown;
 use tokend_process::signals::{Asked, Incoming};
@@ -30,7 +30,7 @@ use crate::key_names::{KEY_CREDENTIAL, KEY_FILE};
 use crate::listen::{self, Bound, Inherited, Usage};
 use crate::message::{DRIVER_QUEUE, Message};
 use crate::metrics;
-use crate::reload::{self, LogChoice, names, retry};
+use crate::reload::{self, ConfigSource, LogChoice, retry};
 use crate::secrets::SecretSource;
 
 use self::drain::{End, drain};
@@ -42,9 +42,7 @@ const DRAIN_MARGIN: Duration = Duration::from_secs(15);
 
 /// Everything `run` needs.
 pub(crate) struct Start {
-    pub(crate) file: PathBuf,
-    pub(crate) overrides: Overrides,
-    pub(crate) environment: Environment,
+    pub(crate) source: ConfigSource,
     pub(crate) log: LogChoice,
     pub(crate) config: Config,
     pub(crate) inherited: Inherited,
@@ -58,9 +56,7 @@ pub(crate) struct Start {
 /// What kept it from starting, with what to do. Once it serves, it ends only when told to.
 pub(crate) fn run(start: Start) -> anyhow::Result<()> {
     let Start {
-        file,
-        overrides,
-        environment,
+        source,
         log,
         config,
         inherited,
@@ -89,9 +85,7 @@ pub(crate) fn run(start: Start) -> anyhow::Result<()> {
             .apply(prepared)
             .context("a thread for audit records cannot be started")?;
         let around = Surroundings {
-            file,
-            overrides,
-            environment,
+            source,
             log,
             store,
             audit,
@@ -167,7 +161,7 @@ impl Daemon {
         let engine = self
             .shell
             .decide(seed(&self.shell.desk.clock), keeper, messages);
-        names::tell(&config.unresolved);
+        self.shell.in_force.tell();
         let limits = config.limits;
         // Records and secrets may lie where nobody answers: that keeps nobody from stopping the daemon.
         let applying = self.shell.reloader.apply(&config);

@@ -22,10 +22,11 @@ use tokio::sync::Semaphore;
 
 use crate::causes;
 use crate::registry::{Epoch, Slot};
-use crate::reload::Reloader;
 use crate::secrets::{SecretSource, resolve};
 use crate::upstream::Upstream;
+pub(crate) use files::OwnFiles;
 use finding::{found, ok};
+use tokend_process::clock::Clock;
 use tokend_process::escaping::Escaped;
 
 /// How many accounts a page is about.
@@ -64,7 +65,9 @@ impl Probed {
 /// Whoever looks. One at a time.
 #[derive(Debug)]
 pub(crate) struct Diagnosis {
-    reloader: Arc<Reloader>,
+    upstream: Arc<Upstream>,
+    files: OwnFiles,
+    clock: Clock,
     turn: Semaphore,
     probed: Mutex<HashMap<Spot, (Timestamp, Outcome)>>,
 }
@@ -81,9 +84,11 @@ pub(crate) struct Page {
 }
 
 impl Diagnosis {
-    pub(crate) fn new(reloader: Arc<Reloader>) -> Self {
+    pub(crate) fn new(upstream: Arc<Upstream>, files: OwnFiles, clock: Clock) -> Self {
         Self {
-            reloader,
+            upstream,
+            files,
+            clock,
             turn: Semaphore::new(1),
             probed: Mutex::default(),
         }
@@ -100,11 +105,11 @@ impl Diagnosis {
             findings.push(caller);
             findings.push(self.clock());
             if page.admin {
-                findings.extend(files::look(&self.reloader, page.epoch).await);
+                findings.extend(files::look(&self.files, page.epoch).await);
             }
         }
         let probed = self.probe_all(&page.slots).await;
-        let upstream = &self.reloader.upstream;
+        let upstream = &self.upstream;
         let source = upstream.secrets();
         for slot in &page.slots {
             let account = &slot.account;
@@ -128,7 +133,7 @@ impl Diagnosis {
     }
 
     fn clock(&self) -> Finding {
-        let clock = &self.reloader.clock;
+        let clock = &self.clock;
         let wall = u64::try_from(clock.wall_ms()).unwrap_or(0);
         let step = wall.abs_diff(clock.steady().as_millis());
         if step < LARGE_STEP_MS {
@@ -150,8 +155,8 @@ impl Diagnosis {
 
     /// What was found about each spot of these accounts.
     async fn probe_all(&self, slots: &[Arc<Slot>]) -> HashMap<Spot, Probed> {
-        let upstream = &self.reloader.upstream;
-        let now = self.reloader.clock.steady();
+        let upstream = &self.upstream;
+        let now = self.clock.steady();
         let mut all = HashMap::new();
         // Several addresses at one host are one connection, where they are reached the same way.
         let mut open = HashMap::new();

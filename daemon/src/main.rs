@@ -43,16 +43,16 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use tokend_config::Environment;
 use tokend_config::Level;
 use tokend_config::report::{self, Medium};
-use tokend_config::{Config, Environment};
 use zeroizing_alloc::ZeroAlloc;
 
 use crate::app::Start;
 use crate::cli::fail;
 use crate::cli::{Cli, Command, Exit, PolicyCommand, RunArgs};
 use crate::egress::Egress;
-use crate::reload::LogChoice;
+use crate::reload::{ConfigSource, LogChoice};
 use tokend_process::hardening::{self, Swap};
 use tokend_process::logging::Logging;
 use tokend_process::{panics, signals};
@@ -130,8 +130,8 @@ fn run(args: &RunArgs, environment: Environment) -> Exit {
         level,
     };
     let file = args.config_file(&environment);
-    let overrides = args.overrides();
-    let config = match Config::load(&file, &overrides, &environment) {
+    let source = ConfigSource::new(file, args.overrides(), environment);
+    let config = match source.load() {
         Ok(config) => config,
         Err(error) => {
             let medium = Medium::of(&std::io::stderr());
@@ -150,9 +150,7 @@ fn run(args: &RunArgs, environment: Environment) -> Exit {
         Err(error) => return fail(&error.into(), Exit::Config),
     };
     match app::run(Start {
-        file,
-        overrides,
-        environment,
+        source,
         log,
         config,
         inherited,

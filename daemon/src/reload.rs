@@ -5,75 +5,65 @@
 
 mod cures;
 mod files;
-pub(crate) mod looks;
-pub(crate) mod names;
+mod in_force;
+mod install;
+mod looks;
+mod names;
 mod records;
 mod refused;
 pub(crate) mod retry;
+mod source;
 
-use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
-use tokend_config::{Account, Config, Environment, Files, Overrides, Stamps, Unresolved};
-use tokend_policy::{Directory, Names};
-use tokend_proto::{AccountName, Fault, FaultCode};
-use tokend_store::{AccountId, Store};
-use tokio::sync::{Mutex, oneshot};
-
-use crate::audit::Audit;
-use crate::change::{Change, HostsUsed, Joining, Reloaded, Stored, Summary, Used};
-use crate::message::{Driver, Message};
-use crate::metrics::Metrics;
-use crate::registry::Registry;
-use crate::roster::{Survey, record_id};
-use crate::upstream::Upstream;
-use crate::vault;
+use tokend_config::{Config, Stamps};
+use tokend_policy::Directory;
 use tokend_process::clock::Clock;
 use tokend_process::logging::Logging;
-use tokend_process::panics::ending;
-use tokend_process::stack;
 use tokend_process::systemd::Manager;
+use tokend_proto::{AccountName, Fault, FaultCode};
+use tokend_store::AccountId;
+use tokio::sync::{Mutex, MutexGuard};
 
-/// How often a configuration is surveyed again because an account went while its record was read.
-const TRIES: usize = 8;
+use crate::audit::Audit;
+use crate::change::{Reloaded, Summary};
+use crate::metrics::Metrics;
+use crate::registry::Registry;
+use crate::upstream::Upstream;
 
-pub(crate) use cures::Cures;
-use cures::Question;
 pub(crate) use files::FileThreads;
+pub(crate) use in_force::InForce;
+pub(crate) use install::Installer;
 pub(crate) use refused::NotApplied;
+pub(crate) use source::ConfigSource;
+
+use looks::Looks;
 use refused::{LIMIT, NotLoaded};
 
 /// Whoever loads configurations. One at a time.
 pub(crate) struct Reloader {
-    pub(crate) file: PathBuf,
-    pub(crate) overrides: Overrides,
-    pub(crate) environment: Environment,
-    pub(crate) log: LogChoice,
-    pub(crate) store: Arc<dyn Store>,
+    source: ConfigSource,
+    /// Which configuration is in force, of all in this run.
+    number: Mutex<u64>,
+    in_force: Arc<InForce>,
+    installer: Installer,
+    configured: Configured,
+    files: FileThreads,
+    /// How far names that nobody had have been tried.
+    looks: Looks,
+    manager: Manager,
+    clock: Clock,
+}
+
+/// The parts of the daemon that go by the configuration.
+pub(crate) struct Configured {
+    pub(crate) registry: Arc<Registry>,
     pub(crate) upstream: Arc<Upstream>,
-    pub(crate) driver: Driver,
-    pub(crate) clock: Clock,
     pub(crate) audit: Audit,
     pub(crate) metrics: Metrics,
-    pub(crate) registry: Arc<Registry>,
-    pub(crate) number: Mutex<u64>,
-    /// What the files of the configuration in force were like.
-    pub(crate) stamps: ArcSwap<Stamps>,
-    pub(crate) manager: Manager,
-    pub(crate) files: FileThreads,
-    pub(crate) cures: Cures,
-    /// Names in the rules in force that nobody had.
-    pub(crate) unresolved: ArcSwap<Vec<Unresolved>>,
-    /// Names in the rules in force, with the ids they have there.
-    pub(crate) names: ArcSwap<Names>,
-    /// Since when names are tried again, and when the next time is.
-    pub(crate) waiting: names::Waiting,
-    /// How far they have been tried.
-    pub(crate) looks: looks::Looks,
+    pub(crate) log: LogChoice,
 }
 
 /// What the command line said of the log, and the log itself.
@@ -87,12 +77,35 @@ pub(crate) struct LogChoice {
 impl fmt::Debug for Reloader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reloader")
-            .field("file", &self.file)
+            .field("file", &self.source.file())
             .finish_non_exhaustive()
     }
 }
 
 impl Reloader {
+    /// One that reads from `source`, by whose first reading `in_force` was made.
+    pub(crate) fn new(
+        source: ConfigSource,
+        in_force: Arc<InForce>,
+        installer: Installer,
+        configured: Configured,
+        files: FileThreads,
+        manager: Manager,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            source,
+            number: Mutex::new(1),
+            in_force,
+            installer,
+            configured,
+            files,
+            looks: Looks::default(),
+            manager,
+            clock,
+        }
+    }
+
     /// Loads the configuration again and puts it in force.
     ///
     /// # Errors
@@ -111,10 +124,10 @@ impl Reloader {
             Ok(_) => Reloaded::InForce(next),
             Err(_) => Reloaded::Refused,
         };
-        // A driver that is gone is the end of the daemon, and then nobody is told of reloads.
-        let _gone = self.driver.send(Message::Reloaded(reloaded)).await;
+        self.installer.report(reloaded).await;
         self.manager.ready();
-        self.metrics
+        self.configured
+            .metrics
             .counters()
             .reloaded(done.is_ok(), self.clock.wall_ms());
         match done {
@@ -149,7 +162,7 @@ impl Reloader {
                     true => "nothing is wrong with the configuration: raise the limit (LimitNOFILE= in the unit) or find out what uses up descriptors or memory, then reload again".to_owned(),
                     false => format!(
                         "run `tokend check --config {}` to see every mistake with its place",
-                        self.file.display()
+                        self.source.file().display()
                     ),
                 };
                 Err(Box::new(
@@ -161,26 +174,21 @@ impl Reloader {
     }
 
     async fn load_and_apply(&self, expected: Option<Arc<Stamps>>) -> Result<Summary, NotLoaded> {
-        let (file, overrides, environment) = (
-            self.file.clone(),
-            self.overrides.clone(),
-            self.environment.clone(),
-        );
-        let world = self.upstream.secrets();
-        let names = Names::clone(&self.names.load());
-        let in_force = Arc::clone(&self.registry.epoch());
+        let source = self.source.clone();
+        let world = self.configured.upstream.secrets();
+        let names = self.in_force.names();
+        let epoch = Arc::clone(&self.configured.registry.epoch());
         let work = move || {
             let mut config = files::read_at_rest(|| {
                 // Whom names belong to, now or as it was in force.
-                let directory = Directory::system().remembering(names.clone());
-                Config::load_from(&Files::system(), directory, &file, &overrides, &environment)
-                    .map_err(NotLoaded::from)
+                let directory = Directory::system().remembering((*names).clone());
+                source.load_with(directory).map_err(NotLoaded::from)
             })?;
             if expected.is_some_and(|expected| *expected != config.stamps) {
                 return Err("its files are being changed".to_owned().into());
             }
             config.keep_unchanged(|name| {
-                let slot = in_force.slot(name);
+                let slot = epoch.slot(name);
                 slot.map(|slot| Arc::clone(&slot.account))
             });
             let secrets = world.with_command_timeout(config.limits.command_timeout);
@@ -189,26 +197,28 @@ impl Reloader {
             Ok::<_, NotLoaded>((config, configure, audit))
         };
         let (config, configure, audit) = self.files.run(LIMIT, work).await??;
-        names::must_be_answered(&config.unresolved, &self.unresolved.load())?;
+        names::must_be_answered(&config.unresolved, &self.in_force.unresolved())?;
         let summary = self
-            .put_in_force(&config, LIMIT, || configure(&self.upstream))
+            .installer
+            .put_in_force(&config, LIMIT, || configure(&self.configured.upstream))
             .await
             .map_err(|error| error.to_string())?;
-        self.stamps.store(Arc::new(config.stamps.clone()));
-        names::tell(&config.unresolved);
-        let now_ms = self.clock.wall_ms();
-        self.waiting.note(&config.unresolved, now_ms);
-        self.unresolved.store(Arc::new(config.unresolved.clone()));
-        self.names.store(Arc::new(config.names.clone()));
-        self.metrics.configure(&config.metrics);
+        self.in_force.note(&config, self.clock.wall_ms());
+        let Configured {
+            audit: records,
+            metrics,
+            log,
+            ..
+        } = &self.configured;
+        metrics.configure(&config.metrics);
         // The configuration is in force already; only a machine that can start no thread comes here.
-        if let Err(error) = self.audit.apply(audit) {
+        if let Err(error) = records.apply(audit) {
             tracing::error!(
                 "records go where they went before, a thread cannot be started: {error}"
             );
         }
-        let (format, level) = self.log.choose(&config);
-        self.log.logging.apply(format, &level);
+        let (format, level) = log.choose(&config);
+        log.logging.apply(format, &level);
         Ok(summary)
     }
 
@@ -217,145 +227,14 @@ impl Reloader {
     /// # Errors
     /// What went wrong. What was in force stays in force.
     pub(crate) async fn apply(&self, config: &Config) -> Result<Summary, NotApplied> {
-        self.put_in_force(config, Duration::MAX, || {}).await
-    }
-
-    /// Within the limit until something is changed; then to the end. `configure` is called when nothing can go wrong any more, and before any attempt under the new configuration.
-    async fn put_in_force(
-        &self,
-        config: &Config,
-        limit: Duration,
-        configure: impl FnOnce(),
-    ) -> Result<Summary, NotApplied> {
-        let mut configure = Some(configure);
-        let named = config.accounts.iter();
-        let named: Vec<_> = named
-            .filter_map(|account| Some((account, record_id(account)?)))
-            .collect();
-        let mut records = HashMap::new();
-        for _ in 0..TRIES {
-            let preparing = async {
-                let ids = named.iter().map(|(_, id)| id.clone()).collect();
-                let survey = self.survey(ids).await?;
-                let used = self.read(&survey, &mut records, named.len()).await?;
-                Ok((self.join(&named, &survey, &mut records).await, used))
-            };
-            let (accounts, (hosts_used, logins_used)) = tokio::time::timeout(limit, preparing)
-                .await
-                .unwrap_or(Err(NotApplied::TooSlow))?;
-            if let Some(configure) = configure.take() {
-                configure();
-            }
-            let (reply, answer) = oneshot::channel();
-            let change = Change {
-                accounts,
-                admin: Arc::clone(&config.admin),
-                hosts_used,
-                logins_used,
-                reply,
-            };
-            self.driver
-                .send(Message::Change(Box::new(change)))
-                .await
-                .map_err(|_| NotApplied::Stopping)?;
-            match answer.await.map_err(|_| NotApplied::Stopping)? {
-                Ok(summary) => return Ok(summary),
-                // An account that was known went in between: its record has to be read after all.
-                Err(_gone) => records.clear(),
-            }
-        }
-        Err(NotApplied::Unsettled)
-    }
-
-    async fn survey(&self, accounts: Vec<AccountId>) -> Result<Survey, NotApplied> {
-        let (reply, answer) = oneshot::channel();
-        self.driver
-            .send(Message::Survey { accounts, reply })
+        self.installer
+            .put_in_force(config, Duration::MAX, || {})
             .await
-            .map_err(|_| NotApplied::Stopping)?;
-        answer.await.map_err(|_| NotApplied::Stopping)
     }
 
-    /// Reads what has to be read.
-    async fn read(
-        &self,
-        survey: &Survey,
-        found: &mut HashMap<AccountId, Stored>,
-        all: usize,
-    ) -> Result<(Option<HostsUsed>, Used), NotApplied> {
-        let store = Arc::clone(&self.store);
-        let clock = self.clock.clone();
-        let missing: HashSet<_> = survey.missing.iter().cloned().collect();
-        let ask_all = survey.ask_all;
-        let read = stack::wiped_off_the_runtime(move || {
-            // All at once when it is much, one by one when it is little.
-            if ask_all || missing.len() * 4 > all {
-                let (found, told) = records::all(&*store, &clock, &missing)?;
-                return Ok((found, (ask_all.then_some(told.hosts), told.logins)));
-            }
-            let found = records::some(&*store, &clock, missing)?;
-            // A name that was not in force may be that of a login that is known, with a record or without.
-            let logins = match found.is_empty() {
-                true => Used::new(),
-                false => records::logins(&*store, &clock)?,
-            };
-            Ok((found, (None, logins)))
-        });
-        let (read, used) = read
-            .await
-            .map_err(|error| NotApplied::Died(ending(&error)))?
-            .map_err(NotApplied::Store)?;
-        found.extend(read);
-        Ok(used)
-    }
-
-    async fn join(
-        &self,
-        named: &[(&Arc<Account>, AccountId)],
-        survey: &Survey,
-        records: &mut HashMap<AccountId, Stored>,
-    ) -> Vec<Joining> {
-        let missing: HashSet<_> = survey.missing.iter().collect();
-        let blocked: HashMap<_, _> = survey
-            .blocked
-            .iter()
-            .map(|(id, fingerprint)| (id, &**fingerprint))
-            .collect();
-        let mut joining: Vec<Joining> = Vec::with_capacity(named.len());
-        let mut questions = Vec::new();
-        for (account, id) in named {
-            let stored = if missing.contains(id) {
-                records.remove(id).unwrap_or(Stored::Blank)
-            } else {
-                Stored::Live
-            };
-            let blocked_for = match &stored {
-                Stored::Record(restored) => restored
-                    .notes
-                    .hangs_on(restored.durable.block.as_ref(), restored.durable.no_verdict),
-                Stored::Live => blocked.get(id).map(|fingerprint| Box::from(*fingerprint)),
-                _ => None,
-            };
-            questions.extend(blocked_for.map(|before| Question {
-                number: joining.len(),
-                account: Arc::clone(account),
-                id: id.clone(),
-                before,
-            }));
-            joining.push(Joining {
-                account: Arc::clone(account),
-                id: id.clone(),
-                stored,
-                cured_of: None,
-            });
-        }
-        let cured = self.cures.ask(&self.store, &self.upstream, questions);
-        for Question { number, before, .. } in cured.await {
-            if let Some(joining) = joining.get_mut(number) {
-                joining.cured_of = Some(before);
-            }
-        }
-        joining
+    /// Keeps any configuration from being put in force for as long as the guard lives, which has the number of the one in force.
+    pub(crate) async fn pause(&self) -> MutexGuard<'_, u64> {
+        self.number.lock().await
     }
 
     /// Drops the secrets that are stored under a name for identities that are not configured. Returns how many records had any.
@@ -364,14 +243,7 @@ impl Reloader {
         name: &AccountName,
         keep: Option<AccountId>,
     ) -> Result<usize, String> {
-        let store = Arc::clone(&self.store);
-        let prefix = format!("{name}#");
-        let purge =
-            stack::wiped_off_the_runtime(move || vault::purge(&*store, &prefix, keep.as_ref()));
-        purge
-            .await
-            .map_err(|error| error.to_string())?
-            .map_err(|error| error.to_string())
+        self.installer.purge(name, keep).await
     }
 }
 

@@ -24,7 +24,7 @@ use crate::job::Job;
 use crate::keeper::Keeper;
 use crate::message::{DRIVER_QUEUE, Message};
 use crate::registry::{Epoch, IssuedToken, Registry, Slot};
-use crate::reload::LogChoice;
+use crate::reload::{ConfigSource, InForce, LogChoice};
 use crate::secrets::SecretSource;
 
 pub(crate) use tokend_process::testing::{DEADLINE, soon};
@@ -46,7 +46,12 @@ impl Site {
     }
 
     pub(crate) fn write(&self, text: &str) {
-        std::fs::write(self.0.path().join("tokend.toml"), text).expect("write");
+        std::fs::write(self.file(), text).expect("write");
+    }
+
+    /// The file of the configuration.
+    pub(crate) fn file(&self) -> std::path::PathBuf {
+        self.0.path().join("tokend.toml")
     }
 
     pub(crate) fn path(&self) -> &std::path::Path {
@@ -69,12 +74,8 @@ impl Site {
     }
 
     pub(crate) fn config(&self) -> Config {
-        Config::load(
-            &self.0.path().join("tokend.toml"),
-            &Overrides::default(),
-            &environment(),
-        )
-        .unwrap_or_else(|error| panic!("{error}"))
+        Config::load(&self.file(), &Overrides::default(), &environment())
+            .unwrap_or_else(|error| panic!("{error}"))
     }
 
     pub(crate) fn account(&self) -> Arc<Account> {
@@ -146,9 +147,7 @@ fn shell(
 ) -> (Shell, mpsc::Receiver<Message>) {
     let level: Level = "off".parse().expect("a level");
     let around = Surroundings {
-        file: site.0.path().join("tokend.toml"),
-        overrides: Overrides::default(),
-        environment: environment(),
+        source: ConfigSource::new(site.file(), Overrides::default(), environment()),
         log: LogChoice {
             logging: Logging::start(Format::Auto, &level),
             format: None,
@@ -181,6 +180,7 @@ pub(crate) fn desk(
 /// A daemon without its socket.
 pub(crate) struct Daemon {
     pub(crate) desk: Arc<Desk>,
+    pub(crate) in_force: Arc<InForce>,
     running: tokio::task::JoinHandle<()>,
 }
 
@@ -218,6 +218,7 @@ impl Daemon {
             .expect("a configuration");
         Self {
             desk: shell.desk,
+            in_force: shell.in_force,
             running,
         }
     }

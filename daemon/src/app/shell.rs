@@ -2,41 +2,39 @@
 //!
 //! Owns who is handed what. Starts nothing by itself, and knows of the process only what it is handed.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle as Thread;
 
 use anyhow::Context as _;
-use arc_swap::ArcSwap;
-use tokend_config::{Config, Environment, Overrides};
+use tokend_config::Config;
 use tokend_policy::Needs;
 use tokend_process::clock::Clock;
 use tokend_process::stack;
 use tokend_process::systemd::Manager;
 use tokend_store::Store;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::attempts::Books;
 use crate::audit::Audit;
 use crate::desk::Desk;
 use crate::desk::thrift::Thrift;
-use crate::diagnosis::Diagnosis;
+use crate::diagnosis::{Diagnosis, OwnFiles};
 use crate::driver::{DriverParts, Task};
 use crate::keeper::Keeper;
 use crate::message::{Driver, Message};
 use crate::metrics::{Counters, Metrics};
 use crate::registry::Registry;
-use crate::reload::{Cures, FileThreads, LogChoice, Reloader, looks, names};
+use crate::reload::{
+    ConfigSource, Configured, FileThreads, InForce, Installer, LogChoice, Reloader,
+};
 use crate::secrets::SecretSource;
 use crate::upstream::Upstream;
 
 /// What a daemon stands on: all of it comes from the process, or from a test in its place.
 pub(crate) struct Surroundings {
-    /// The file of the configuration, and what goes before it.
-    pub(crate) file: PathBuf,
-    pub(crate) overrides: Overrides,
-    pub(crate) environment: Environment,
+    /// Where configurations are read from.
+    pub(crate) source: ConfigSource,
     pub(crate) log: LogChoice,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Clock,
@@ -54,6 +52,7 @@ pub(crate) struct Surroundings {
 pub(crate) struct Shell {
     pub(crate) desk: Arc<Desk>,
     pub(crate) reloader: Arc<Reloader>,
+    pub(crate) in_force: Arc<InForce>,
     store: Arc<dyn Store>,
     upstream: Arc<Upstream>,
     manager: Manager,
@@ -69,9 +68,7 @@ impl Shell {
         config: &Config,
     ) -> anyhow::Result<(Self, mpsc::Receiver<Message>)> {
         let Surroundings {
-            file,
-            overrides,
-            environment,
+            source,
             log,
             store,
             clock,
@@ -93,29 +90,36 @@ impl Shell {
             log.logging.lines().clone(),
             clock.clone(),
         );
-        let reloader = Arc::new(Reloader {
-            file,
-            overrides,
-            environment,
-            log,
+        let in_force = Arc::new(InForce::new(config, clock.wall_ms()));
+        let files = FileThreads::new();
+        let own_files = OwnFiles {
+            source: source.clone(),
+            in_force: Arc::clone(&in_force),
             store: Arc::clone(&store),
-            upstream: Arc::clone(&upstream),
-            driver: driver.clone(),
-            clock: clock.clone(),
-            audit: audit.clone(),
-            metrics: metrics.clone(),
-            registry: Arc::clone(&registry),
-            number: Mutex::new(1),
-            stamps: ArcSwap::from_pointee(config.stamps.clone()),
-            manager: manager.clone(),
-            files: FileThreads::new(),
-            cures: Cures::new(),
-            unresolved: ArcSwap::from_pointee(config.unresolved.clone()),
-            names: ArcSwap::from_pointee(config.names.clone()),
-            waiting: names::Waiting::default(),
-            looks: looks::Looks::default(),
-        });
-        reloader.waiting.note(&config.unresolved, clock.wall_ms());
+            threads: files.clone(),
+        };
+        let diagnosis = Diagnosis::new(Arc::clone(&upstream), own_files, clock.clone());
+        let installer = Installer::new(
+            Arc::clone(&store),
+            Arc::clone(&upstream),
+            driver.clone(),
+            clock.clone(),
+        );
+        let reloader = Arc::new(Reloader::new(
+            source,
+            Arc::clone(&in_force),
+            installer,
+            Configured {
+                registry: Arc::clone(&registry),
+                upstream: Arc::clone(&upstream),
+                audit: audit.clone(),
+                metrics: metrics.clone(),
+                log,
+            },
+            files,
+            manager.clone(),
+            clock.clone(),
+        ));
         let desk = Arc::new(Desk {
             registry,
             driver,
@@ -123,7 +127,7 @@ impl Shell {
             always: Needs::NONE,
             clock,
             reloader: Arc::clone(&reloader),
-            diagnosis: Arc::new(Diagnosis::new(Arc::clone(&reloader))),
+            diagnosis: Arc::new(diagnosis),
             audit,
             metrics,
             thrift: Thrift::default(),
@@ -131,6 +135,7 @@ impl Shell {
         let shell = Self {
             desk,
             reloader,
+            in_force,
             store,
             upstream,
             manager,

@@ -51,7 +51,7 @@ impl Desk {
                 Err(fault) => return Response::Fault(*fault),
             };
             // A reload that is under way may have read a record before it is purged, and serve what was in it afterwards.
-            let _no_reload = reloader.number.lock().await;
+            let _no_reload = reloader.pause().await;
             let by_now = registry.epoch().slot(&account).map(|slot| slot.key);
             if by_now != configured {
                 return Response::Fault(brought_back(&account));

@@ -2,6 +2,7 @@
 //!
 //! Reads and compares; writes nothing.
 
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use tokend_store::Store;
 
 use super::finding::{found, ok};
 use crate::registry::Epoch;
-use crate::reload::Reloader;
+use crate::reload::{ConfigSource, FileThreads, InForce};
 
 /// Less room than this is told before it hurts.
 const LITTLE_ROOM: u64 = 64 << 20;
@@ -21,14 +22,30 @@ const LITTLE_ROOM: u64 = 64 << 20;
 /// How long a look may take: whoever asks waits for it.
 const LIMIT: Duration = Duration::from_secs(10);
 
+/// The daemon's own files.
+pub(crate) struct OwnFiles {
+    pub(crate) source: ConfigSource,
+    pub(crate) in_force: Arc<InForce>,
+    pub(crate) store: Arc<dyn Store>,
+    /// Files may lie on a disk that hangs; the threads for that are not those of sessions.
+    pub(crate) threads: FileThreads,
+}
+
+impl fmt::Debug for OwnFiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OwnFiles")
+            .field("source", &self.source)
+            .finish_non_exhaustive()
+    }
+}
+
 /// What is to be said about the files.
-pub(super) async fn look(reloader: &Arc<Reloader>, epoch: Arc<Epoch>) -> Vec<Finding> {
-    let threads = reloader.files.clone();
-    let names = unresolved(reloader);
-    let reloader = Arc::clone(reloader);
-    // Files may lie on a disk that hangs; the threads for that are not those of sessions.
-    let looking = threads.run(LIMIT, move || {
-        let loaded = Config::load(&reloader.file, &reloader.overrides, &reloader.environment);
+pub(super) async fn look(files: &OwnFiles, epoch: Arc<Epoch>) -> Vec<Finding> {
+    let names = unresolved(&files.in_force);
+    let (source, in_force) = (files.source.clone(), Arc::clone(&files.in_force));
+    let kept = Arc::clone(&files.store);
+    let looking = files.threads.run(LIMIT, move || {
+        let loaded = source.load();
         match loaded {
             Err(mistakes) => vec![found(
                 Severity::Problem,
@@ -38,14 +55,13 @@ pub(super) async fn look(reloader: &Arc<Reloader>, epoch: Arc<Epoch>) -> Vec<Fin
                 ),
                 format!(
                     "see all of them with: tokend check --config {}; the one in force stays",
-                    reloader.file.display()
+                    source.file().display()
                 ),
             )],
             Ok(config) => {
-                let same =
-                    **reloader.stamps.load() == config.stamps && is_in_force(&config, &epoch);
-                let mut findings = vec![configuration(&reloader.file, same)];
-                findings.extend(store(&config.state_dir, &*reloader.store));
+                let same = *in_force.stamps() == config.stamps && is_in_force(&config, &epoch);
+                let mut findings = vec![configuration(source.file(), same)];
+                findings.extend(store(&config.state_dir, &*kept));
                 findings
             }
         }
@@ -63,8 +79,8 @@ pub(super) async fn look(reloader: &Arc<Reloader>, epoch: Arc<Epoch>) -> Vec<Fin
 }
 
 /// The rules in force that match nobody, since nobody has a name of theirs.
-fn unresolved(reloader: &Reloader) -> Vec<Finding> {
-    let names = reloader.unresolved.load();
+fn unresolved(in_force: &InForce) -> Vec<Finding> {
+    let names = in_force.unresolved();
     let (told, more) = Unresolved::told(&names);
     let warn = |told| {
         found(
@@ -76,7 +92,7 @@ fn unresolved(reloader: &Reloader) -> Vec<Finding> {
     };
     let told = told
         .iter()
-        .map(|name| warn(format!("{name}; {}", reloader.waiting.when(name))));
+        .map(|name| warn(format!("{name}; {}", in_force.when(name))));
     let more = (more > 0).then(|| warn(format!("{more} more names of rules are not known")));
     told.chain(more).collect()
 }

@@ -41,7 +41,7 @@ type Subject = (AccountId, Fingerprint);
 
 /// The looks that are under way.
 #[derive(Debug, Clone)]
-pub(crate) struct Cures {
+pub(super) struct Cures {
     places: Arc<Semaphore>,
     left_behind: Arc<Semaphore>,
     /// With which question the next reload begins: those that had no turn come before those that had one.
@@ -61,7 +61,7 @@ struct Look {
 type Place = Arc<Mutex<OwnedSemaphorePermit>>;
 
 impl Cures {
-    pub(crate) fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             places: Arc::new(Semaphore::new(AT_ONCE)),
             left_behind: Arc::new(Semaphore::new(LEFT_BEHIND)),

@@ -11,7 +11,7 @@ pub(super) const LOOK: Duration = Duration::from_secs(20);
 /// Where the next look begins, and whether one is under way: one that hangs would be joined by another each minute, in the threads that
 /// reloads need. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Looks(Arc<Inner>);
+pub(super) struct Looks(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {

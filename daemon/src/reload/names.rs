@@ -10,7 +10,7 @@ use tokend_config::{NameKind, Unresolved};
 
 /// Names nobody has, in words, each with when that was found out first, and when they are tried next. Wall clock, in milliseconds.
 #[derive(Debug, Default)]
-pub(crate) struct Waiting(Mutex<Times>);
+pub(super) struct Waiting(Mutex<Times>);
 
 #[derive(Debug, Default)]
 struct Times {
@@ -20,7 +20,7 @@ struct Times {
 
 impl Waiting {
     /// These are the names now.
-    pub(crate) fn note(&self, unresolved: &[Unresolved], now_ms: i64) {
+    pub(super) fn note(&self, unresolved: &[Unresolved], now_ms: i64) {
         let mut times = self.times();
         let since = |name: &Unresolved| {
             let key = name.key();
@@ -35,7 +35,7 @@ impl Waiting {
     }
 
     /// Since when nobody has it, and when it is tried again.
-    pub(crate) fn when(&self, name: &Unresolved) -> String {
+    pub(super) fn when(&self, name: &Unresolved) -> String {
         let times = self.times();
         let since = times.since.get(&name.key()).copied().and_then(time);
         let next = times.next.and_then(time);
@@ -57,7 +57,7 @@ fn time(wall_ms: i64) -> Option<String> {
 }
 
 /// Says which rules match nobody.
-pub(crate) fn tell(unresolved: &[Unresolved]) {
+pub(super) fn tell(unresolved: &[Unresolved]) {
     let (told, more) = Unresolved::told(unresolved);
     for name in told {
         tracing::warn!("a rule matches nobody yet: {name}");

@@ -20,7 +20,7 @@ pub(crate) async fn keep_trying(reloader: Arc<Reloader>) {
     let every = i64::try_from(EVERY.as_millis()).unwrap_or(i64::MAX);
     loop {
         let next_ms = reloader.clock.wall_ms().saturating_add(every);
-        reloader.waiting.planned(next_ms);
+        reloader.in_force.planned(next_ms);
         tokio::time::sleep(EVERY).await;
         let stuck = Directory::is_stuck();
         if stuck && !told {
@@ -35,7 +35,7 @@ pub(crate) async fn keep_trying(reloader: Arc<Reloader>) {
 
 /// Puts the configuration in force anew where somebody has one of the names by now.
 pub(crate) async fn try_again(reloader: &Reloader) {
-    let names = reloader.unresolved.load_full();
+    let names = reloader.in_force.unresolved();
     if names.is_empty() {
         return;
     }
@@ -43,7 +43,7 @@ pub(crate) async fn try_again(reloader: &Reloader) {
         return;
     };
     let clock = reloader.clock.clone();
-    let stamps = reloader.stamps.load_full();
+    let stamps = reloader.in_force.stamps();
     let expected = Arc::clone(&stamps);
     let looked = reloader.files.run(LIMIT, move || {
         let mut directory = Directory::system();
@@ -64,7 +64,7 @@ pub(crate) async fn try_again(reloader: &Reloader) {
             // What went wrong is in the log too. An edit that began meanwhile is none that anybody asked to load.
             let fault = reloader.reload_if(Some(expected)).await.err();
             let event = Event::of_reload("names", fault.as_deref());
-            reloader.audit.note(event);
+            reloader.configured.audit.note(event);
         }
         Ok((true, false)) => tracing::info!(
             "a name of a rule is known now, and the configuration on disk is another one: load it with tokenctl reload"

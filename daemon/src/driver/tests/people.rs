@@ -387,7 +387,7 @@ async fn what_a_reload_brings_back_meanwhile_is_not_told_to_be_forgotten() {
     site.write(ADMIN);
     done(daemon.ask(Request::Reload).await);
     let reloader = &daemon.desk.reloader;
-    let under_way = reloader.number.lock().await;
+    let under_way = reloader.pause().await;
     let mut forgetting = std::pin::pin!(forget(&daemon));
     site.write(&text);
     let back = site.config();

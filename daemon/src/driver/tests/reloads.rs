@@ -222,8 +222,6 @@ async fn an_account_that_is_renamed_there_and_back_has_no_second_pace() {
 
 #[tokio::test]
 async fn a_name_that_is_known_by_now_is_put_in_force_where_nothing_else_changed() {
-    use std::sync::Arc;
-
     use tokend_config::{Config, Environment, Files, Overrides};
     use tokend_policy::Directory;
 
@@ -244,16 +242,16 @@ async fn a_name_that_is_known_by_now_is_put_in_force_where_nothing_else_changed(
     let read = Config::load_from(
         &Files::system(),
         nobody,
-        &reloader.file,
+        &site.file(),
         &Overrides::default(),
         &Environment::default(),
     );
     let unresolved = read.expect("no mistake").unresolved;
     assert_eq!(unresolved.len(), 1);
-    reloader.unresolved.store(Arc::new(unresolved.clone()));
+    daemon.in_force.forget_names(unresolved.clone());
     retry::try_again(reloader).await;
-    assert_eq!(*reloader.number.lock().await, 3, "it was loaded");
-    assert!(reloader.unresolved.load().is_empty());
+    assert_eq!(*reloader.pause().await, 3, "it was loaded");
+    assert!(daemon.in_force.unresolved().is_empty());
     // What somebody is still writing is not loaded because a name is known, wherever it stands.
     site.dialect("mine", "extends = \"oauth2\"\n");
     reload(
@@ -266,15 +264,15 @@ async fn a_name_that_is_known_by_now_is_put_in_force_where_nothing_else_changed(
         ("new", "extends = \"oauth2\"\n"),
         ("mine", "extends = \"oau"),
     ] {
-        reloader.unresolved.store(Arc::new(unresolved.clone()));
+        daemon.in_force.forget_names(unresolved.clone());
         site.dialect(name, edit);
         retry::try_again(reloader).await;
-        assert_eq!(*reloader.number.lock().await, 4, "{name}");
+        assert_eq!(*reloader.pause().await, 4, "{name}");
     }
     site.write("[account.ads]\nprovider = \"nonsense\"\n");
     retry::try_again(reloader).await;
-    assert_eq!(*reloader.number.lock().await, 4);
-    reloader.audit.finish();
+    assert_eq!(*reloader.pause().await, 4);
+    daemon.desk.audit.finish();
     let records = std::fs::read_to_string(records).unwrap();
     let of_names = |line: &&str| line.contains("\"request\":\"names\"");
     let of_names: Vec<_> = records.lines().filter(of_names).collect();

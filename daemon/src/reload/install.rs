@@ -1,0 +1,215 @@
+//! Putting a configuration that has been loaded in force.
+//!
+//! Owns what has to be read of the store for it, and that it is given to the driver whole, or not at all.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokend_config::{Account, Config};
+use tokend_process::clock::Clock;
+use tokend_process::panics::ending;
+use tokend_process::stack;
+use tokend_proto::AccountName;
+use tokend_store::{AccountId, Store};
+use tokio::sync::oneshot;
+
+use super::cures::{Cures, Question};
+use super::records;
+use super::refused::NotApplied;
+use crate::change::{Change, HostsUsed, Joining, Reloaded, Stored, Summary, Used};
+use crate::message::{Driver, Message};
+use crate::roster::{Survey, record_id};
+use crate::upstream::Upstream;
+use crate::vault;
+
+/// How often a configuration is surveyed again because an account went while its record was read.
+const TRIES: usize = 8;
+
+/// Puts configurations in force, by way of the driver.
+pub(crate) struct Installer {
+    store: Arc<dyn Store>,
+    upstream: Arc<Upstream>,
+    driver: Driver,
+    clock: Clock,
+    cures: Cures,
+}
+
+impl Installer {
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        upstream: Arc<Upstream>,
+        driver: Driver,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            store,
+            upstream,
+            driver,
+            clock,
+            cures: Cures::new(),
+        }
+    }
+
+    /// Tells the driver what became of a reload. A driver that is gone is the end of the daemon, and then nobody is told of reloads.
+    pub(super) async fn report(&self, reloaded: Reloaded) {
+        let _gone = self.driver.send(Message::Reloaded(reloaded)).await;
+    }
+
+    /// Within the limit until something is changed; then to the end. `configure` is called when nothing can go wrong any more, and before any attempt under the new configuration.
+    ///
+    /// # Errors
+    /// What went wrong. What was in force stays in force.
+    pub(super) async fn put_in_force(
+        &self,
+        config: &Config,
+        limit: Duration,
+        configure: impl FnOnce(),
+    ) -> Result<Summary, NotApplied> {
+        let mut configure = Some(configure);
+        let named = config.accounts.iter();
+        let named: Vec<_> = named
+            .filter_map(|account| Some((account, record_id(account)?)))
+            .collect();
+        let mut records = HashMap::new();
+        for _ in 0..TRIES {
+            let preparing = async {
+                let ids = named.iter().map(|(_, id)| id.clone()).collect();
+                let survey = self.survey(ids).await?;
+                let used = self.read(&survey, &mut records, named.len()).await?;
+                Ok((self.join(&named, &survey, &mut records).await, used))
+            };
+            let (accounts, (hosts_used, logins_used)) = tokio::time::timeout(limit, preparing)
+                .await
+                .unwrap_or(Err(NotApplied::TooSlow))?;
+            if let Some(configure) = configure.take() {
+                configure();
+            }
+            let (reply, answer) = oneshot::channel();
+            let change = Change {
+                accounts,
+                admin: Arc::clone(&config.admin),
+                hosts_used,
+                logins_used,
+                reply,
+            };
+            self.driver
+                .send(Message::Change(Box::new(change)))
+                .await
+                .map_err(|_| NotApplied::Stopping)?;
+            match answer.await.map_err(|_| NotApplied::Stopping)? {
+                Ok(summary) => return Ok(summary),
+                // An account that was known went in between: its record has to be read after all.
+                Err(_gone) => records.clear(),
+            }
+        }
+        Err(NotApplied::Unsettled)
+    }
+
+    async fn survey(&self, accounts: Vec<AccountId>) -> Result<Survey, NotApplied> {
+        let (reply, answer) = oneshot::channel();
+        self.driver
+            .send(Message::Survey { accounts, reply })
+            .await
+            .map_err(|_| NotApplied::Stopping)?;
+        answer.await.map_err(|_| NotApplied::Stopping)
+    }
+
+    /// Reads what has to be read.
+    async fn read(
+        &self,
+        survey: &Survey,
+        found: &mut HashMap<AccountId, Stored>,
+        all: usize,
+    ) -> Result<(Option<HostsUsed>, Used), NotApplied> {
+        let store = Arc::clone(&self.store);
+        let clock = self.clock.clone();
+        let missing: HashSet<_> = survey.missing.iter().cloned().collect();
+        let ask_all = survey.ask_all;
+        let read = stack::wiped_off_the_runtime(move || {
+            // All at once when it is much, one by one when it is little.
+            if ask_all || missing.len() * 4 > all {
+                let (found, told) = records::all(&*store, &clock, &missing)?;
+                return Ok((found, (ask_all.then_some(told.hosts), told.logins)));
+            }
+            let found = records::some(&*store, &clock, missing)?;
+            // A name that was not in force may be that of a login that is known, with a record or without.
+            let logins = match found.is_empty() {
+                true => Used::new(),
+                false => records::logins(&*store, &clock)?,
+            };
+            Ok((found, (None, logins)))
+        });
+        let (read, used) = read
+            .await
+            .map_err(|error| NotApplied::Died(ending(&error)))?
+            .map_err(NotApplied::Store)?;
+        found.extend(read);
+        Ok(used)
+    }
+
+    async fn join(
+        &self,
+        named: &[(&Arc<Account>, AccountId)],
+        survey: &Survey,
+        records: &mut HashMap<AccountId, Stored>,
+    ) -> Vec<Joining> {
+        let missing: HashSet<_> = survey.missing.iter().collect();
+        let blocked: HashMap<_, _> = survey
+            .blocked
+            .iter()
+            .map(|(id, fingerprint)| (id, &**fingerprint))
+            .collect();
+        let mut joining: Vec<Joining> = Vec::with_capacity(named.len());
+        let mut questions = Vec::new();
+        for (account, id) in named {
+            let stored = if missing.contains(id) {
+                records.remove(id).unwrap_or(Stored::Blank)
+            } else {
+                Stored::Live
+            };
+            let blocked_for = match &stored {
+                Stored::Record(restored) => restored
+                    .notes
+                    .hangs_on(restored.durable.block.as_ref(), restored.durable.no_verdict),
+                Stored::Live => blocked.get(id).map(|fingerprint| Box::from(*fingerprint)),
+                _ => None,
+            };
+            questions.extend(blocked_for.map(|before| Question {
+                number: joining.len(),
+                account: Arc::clone(account),
+                id: id.clone(),
+                before,
+            }));
+            joining.push(Joining {
+                account: Arc::clone(account),
+                id: id.clone(),
+                stored,
+                cured_of: None,
+            });
+        }
+        let cured = self.cures.ask(&self.store, &self.upstream, questions);
+        for Question { number, before, .. } in cured.await {
+            if let Some(joining) = joining.get_mut(number) {
+                joining.cured_of = Some(before);
+            }
+        }
+        joining
+    }
+
+    /// Drops the secrets that are stored under a name for identities that are not configured. Returns how many records had any.
+    pub(super) async fn purge(
+        &self,
+        name: &AccountName,
+        keep: Option<AccountId>,
+    ) -> Result<usize, String> {
+        let store = Arc::clone(&self.store);
+        let prefix = format!("{name}#");
+        let purge =
+            stack::wiped_off_the_runtime(move || vault::purge(&*store, &prefix, keep.as_ref()));
+        purge
+            .await
+            .map_err(|error| error.to_string())?
+            .map_err(|error| error.to_string())
+    }
+}
