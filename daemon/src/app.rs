@@ -7,7 +7,6 @@ mod exit;
 mod shell;
 
 use std::net::TcpListener;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle as Thread;
 use std::time::Duration;
@@ -17,7 +16,7 @@ use tokend_config::{AuditEvent, Config};
 use tokend_process::clock::Clock;
 use tokend_process::shutdown::Shutdown;
 use tokend_process::signals::{Asked, Incoming};
-use tokend_process::systemd::Manager;
+use tokend_process::systemd::{self, Manager};
 use tokend_process::{stack, task};
 use tokend_store::{RedbStore, SealingKey, Settled, StateDir, Store};
 use tokio::sync::{mpsc, watch};
@@ -112,7 +111,7 @@ pub(crate) fn run(start: Start) -> anyhow::Result<()> {
 
 fn open_store(config: &Config) -> anyhow::Result<(Arc<dyn Store>, Marker)> {
     let dir = StateDir::acquire(&config.state_dir)?;
-    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    let credentials = systemd::credentials();
     let given = match &credentials {
         Some(credentials) => SealingKey::from_credentials_dir(credentials, KEY_CREDENTIAL)?,
         None => None,

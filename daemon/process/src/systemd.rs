@@ -4,7 +4,7 @@
 //! systemd every call does nothing.
 
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sd_notify::NotifyState;
@@ -12,6 +12,12 @@ use sd_notify::NotifyState;
 /// Whether the machine's own systemd runs this process as a service that tells it how it is, and no person, container or manager of a user.
 pub fn is_the_machines() -> bool {
     std::env::var_os("NOTIFY_SOCKET").is_some_and(|socket| belongs_to_the_machines(&socket))
+}
+
+/// The directory of credentials that systemd gave this process (systemd.exec(5), `LoadCredential=`). Read here, and nowhere else.
+pub fn credentials() -> Option<PathBuf> {
+    let dir = std::env::var_os("CREDENTIALS_DIRECTORY").filter(|dir| !dir.is_empty());
+    dir.map(PathBuf::from)
 }
 
 /// A user's manager has its socket beneath /run/user.

@@ -3,16 +3,18 @@
 //! Reads and compares; writes nothing.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::fs::{StatVfsMountFlags, statvfs};
 use tokend_config::{Config, Unresolved};
+use tokend_process::systemd;
 use tokend_proto::{Finding, Severity, Topic};
 use tokend_store::Store;
 
 use super::finding::{found, ok};
+use crate::key_names::KEY_CREDENTIAL;
 use crate::registry::Epoch;
 use crate::reload::{ConfigSource, FileThreads, InForce};
 
@@ -157,15 +159,10 @@ fn store(dir: &Path, store: &dyn Store) -> Option<Finding> {
         ));
     }
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);
-    let key = match std::env::var_os("CREDENTIALS_DIRECTORY") {
-        Some(dir)
-            if Path::new(&dir)
-                .join(crate::key_names::KEY_CREDENTIAL)
-                .exists() =>
-        {
-            "its key is a systemd credential"
-        }
-        _ => "its key is beside it",
+    let is_given = |dir: PathBuf| dir.join(KEY_CREDENTIAL).exists();
+    let key = match systemd::credentials().is_some_and(is_given) {
+        true => "its key is a systemd credential",
+        false => "its key is beside it",
     };
     let message = format!("state directory {shown} has {} MiB left; {key}", free >> 20);
     Some(match free {

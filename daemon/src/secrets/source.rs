@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::egress::Egress;
+use tokend_process::systemd;
 
 /// What the resolution of secrets needs to know of the world.
 #[derive(Debug, Clone)]
@@ -33,9 +34,8 @@ pub(crate) struct Person {
 impl SecretSource {
     /// The world as this process sees it, with the relay it was told of when it started.
     pub(crate) fn of_this_process(command_timeout: Duration, egress: Option<Egress>) -> Self {
-        let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").filter(|dir| !dir.is_empty());
         Self {
-            credentials: credentials.map(PathBuf::from),
+            credentials: systemd::credentials(),
             command_timeout,
             owner: rustix::process::geteuid().as_raw(),
             egress,

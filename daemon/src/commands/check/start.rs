@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use tokend_config::{Config, MetricsListen, SecretPlace, is_shortage};
 use tokend_policy::Directory;
+use tokend_process::systemd;
 use tokend_store::{KeyError, OpenError, Refusal, SealingKey};
 
 use super::Findings;
@@ -161,8 +162,8 @@ impl Findings {
     /// The key file that a start would read, if it would read one.
     fn key(&mut self, dir: &Path, whose: &Whose) -> Option<PathBuf> {
         let file = dir.join(KEY_FILE);
-        if let Some(credentials) = std::env::var_os("CREDENTIALS_DIRECTORY") {
-            match SealingKey::from_credentials_dir(Path::new(&credentials), KEY_CREDENTIAL) {
+        if let Some(credentials) = systemd::credentials() {
+            match SealingKey::from_credentials_dir(&credentials, KEY_CREDENTIAL) {
                 Ok(Some(_)) => return None,
                 Ok(None) => {}
                 Err(error) => {
