@@ -15,9 +15,9 @@ use anyhow::Context as _;
 
 pub use provider::{Asked, Mood, PROVIDER, Provider, TYPED_PASSWORD};
 
-use crate::{
+use tokend_harness::{
+    Daemon, Site,
     clock::{PATIENCE, wait_until},
-    harness::{Daemon, Site},
 };
 
 /// The configuration every kept state directory was made with. `base_url` is part of an account's identity, so the

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 
 use super::options::Options;
-use crate::{
+use tokend_harness::{
     clock::{PATIENCE, wait_for},
     probe,
 };

@@ -19,10 +19,8 @@ use anyhow::Context as _;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tempfile::TempDir;
 
-use crate::{
-    clock::{PATIENCE, wait_until},
-    simulator::spec::{AccountSpec, Api, Behaviour},
-};
+use tokend_harness::clock::{PATIENCE, wait_until};
+use tokend_provider_simulator::spec::{AccountSpec, Api, Behaviour};
 
 pub use options::Options;
 

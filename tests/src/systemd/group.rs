@@ -12,7 +12,10 @@ use std::{
 
 use anyhow::Context as _;
 
-use crate::clock::{PATIENCE, wait_until};
+use tokend_harness::{
+    clock::{PATIENCE, wait_until},
+    control_groups,
+};
 
 /// Begins the name of every group made here; the process and a number follow.
 const PREFIX: &str = "tokend-tests-";
@@ -26,7 +29,7 @@ pub(super) struct Group(PathBuf);
 impl Group {
     /// Makes one.
     pub(super) fn new() -> anyhow::Result<Self> {
-        let root = root()?;
+        let root = control_groups::root()?;
         sweep(&root);
         let number = MADE.fetch_add(1, Ordering::Relaxed);
         let path = root.join(format!("{PREFIX}{}-{number}", process::id()));
@@ -51,23 +54,6 @@ impl Drop for Group {
             || remove(&self.0).is_ok(),
         ));
     }
-}
-
-/// Where control groups of version 2 are mounted. With those of version 1 systemd would make groups in the host's.
-///
-/// # Errors
-/// When they are not.
-pub(crate) fn root() -> anyhow::Result<PathBuf> {
-    let mounts = fs::read_to_string("/proc/self/mounts")?;
-    mounts
-        .lines()
-        .filter_map(|line| {
-            let mut fields = line.split(' ').skip(1);
-            Some((fields.next()?, fields.next()?))
-        })
-        .find(|(_, kind)| *kind == "cgroup2")
-        .map(|(path, _)| PathBuf::from(path))
-        .context("no control groups of version 2 are mounted")
 }
 
 /// Ends the machines of processes that are gone, and removes their groups.

@@ -22,9 +22,9 @@ use rustix::{
 };
 
 use super::{group::Group, possible};
-use crate::{
+use tokend_harness::{
+    Said,
     clock::{PATIENCE, wait_for, wait_until},
-    harness::Said,
 };
 
 /// Makes its process the machine's init.

@@ -4,7 +4,6 @@
 //! does reaches the host. Must never leave a process, a mount or a control group behind.
 
 mod group;
-pub(crate) use group::root as group_root;
 mod machine;
 mod possible;
 mod site;

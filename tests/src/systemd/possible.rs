@@ -4,7 +4,7 @@ use std::{path::Path, process::Command};
 
 use anyhow::Context as _;
 
-use super::group;
+use tokend_harness::control_groups;
 
 /// Where distributions keep systemd.
 const PLACES: [&str; 2] = ["/usr/lib/systemd/systemd", "/lib/systemd/systemd"];
@@ -23,7 +23,7 @@ pub fn possible() -> anyhow::Result<()> {
         Path::new("/usr/bin/dbus-daemon").exists() || Path::new("/usr/bin/dbus-broker").exists(),
         "there is no message bus; tests/setup installs dbus"
     );
-    group::root()?;
+    control_groups::root()?;
     let namespaces = [
         "--mount", "--cgroup", "--ipc", "--uts", "--net", "--pid", "--fork", "true",
     ];

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use super::Machine;
-use crate::harness::built;
+use tokend_harness::built;
 
 /// The unit files of this source tree, and where each is installed.
 const FILES: [(&str, &str); 9] = [

@@ -2,14 +2,14 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _, process::Command};
 
-use tokend_tests::{
-    harness::{Daemon, Said, Site},
+use tokend_harness::{
+    Daemon, Said, Site,
     hostile::{
         raw::{Raw, reply},
         tls::{answering, authority, self_signed, server},
     },
-    simulator::spec::Api,
 };
+use tokend_provider_simulator::spec::Api;
 
 use crate::stage::{FAST, Stage, account};
 

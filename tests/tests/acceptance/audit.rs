@@ -4,11 +4,11 @@ use std::{collections::BTreeMap, fs, time::Duration};
 
 use rustix::process::{Signal, getegid, geteuid};
 use serde_json::Value;
-use tokend_tests::{
+use tokend_harness::{
+    Said,
     clock::{PATIENCE, wait_until},
-    harness::Said,
-    simulator::{Configuration, fault::Fault, spec::Api},
 };
+use tokend_provider_simulator::{Configuration, fault::Fault, spec::Api};
 
 use crate::stage::{FAST, Stage, account, slow};
 

@@ -2,12 +2,12 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
 
-use tokend_tests::{
+use tokend_harness::{
+    Daemon, Site,
     clock::{PATIENCE, wait_until},
     demand::{carried_out, root},
-    harness::{Daemon, Site},
-    simulator::{Configuration, spec::Api},
 };
+use tokend_provider_simulator::{Configuration, spec::Api};
 
 use crate::stage::{FAST, Stage};
 

@@ -4,7 +4,7 @@
 
 use std::{fs, path::Path};
 
-use tokend_tests::harness::Site;
+use tokend_harness::Site;
 
 use crate::terminal::Terminal;
 

@@ -20,7 +20,8 @@ use rustls::{
     ServerConfig, ServerConnection, StreamOwned,
     pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
 };
-use tokend_tests::{clock::PATIENCE, harness::Site, simulator::spec::Api};
+use tokend_harness::{Site, clock::PATIENCE};
+use tokend_provider_simulator::spec::Api;
 
 use crate::stage::{Stage, account};
 

@@ -2,13 +2,13 @@
 
 use std::{fs, time::Duration};
 
-use tokend_tests::{
+use tokend_harness::{
+    Daemon, Said,
     clock::{PATIENCE, wait_for, wait_until},
-    harness::{Daemon, Said},
-    simulator::{
-        fault::{Fault, FaultKind, Rule},
-        spec::{Api, Endpoint},
-    },
+};
+use tokend_provider_simulator::{
+    fault::{Fault, FaultKind, Rule},
+    spec::{Api, Endpoint},
 };
 
 use crate::stage::{FAST, Stage, account};

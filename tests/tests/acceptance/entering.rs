@@ -5,14 +5,14 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use tokend_tests::{
+use tokend_harness::{
+    Site,
     clock::{PATIENCE, wait_until},
-    harness::Site,
-    simulator::{
-        Configuration,
-        fault::{Fault, FaultKind},
-        spec::Api,
-    },
+};
+use tokend_provider_simulator::{
+    Configuration,
+    fault::{Fault, FaultKind},
+    spec::Api,
 };
 
 use crate::stage::{FAST, Stage};

@@ -10,7 +10,9 @@ use std::{
     thread,
 };
 
-use tokend_tests::{demand::carried_out, examples::exposed, harness::Site, simulator::spec::Api};
+use tokend_harness::{Site, demand::carried_out};
+use tokend_provider_simulator::spec::Api;
+use tokend_tests::examples::exposed;
 
 use crate::stage::Stage;
 

@@ -3,7 +3,7 @@
 use std::{fs, time::Duration};
 
 use serde_json::json;
-use tokend_tests::simulator::{
+use tokend_provider_simulator::{
     Configuration,
     fault::{Fault, FaultKind, RetryAfter, Rule},
     spec::{Api, Behaviour, Endpoint, Reuse, Rotation},

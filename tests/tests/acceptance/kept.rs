@@ -2,11 +2,9 @@
 
 use std::{fs, io::Write as _, os::unix::net::UnixStream, path::Path, time::Duration};
 
+use tokend_harness::clock::{PATIENCE, wait_until};
 use tokend_proto::{FrameBuffer, decode_client, decode_server};
-use tokend_tests::{
-    clock::{PATIENCE, wait_until},
-    kept::{self, Mood, Provider, TYPED_PASSWORD},
-};
+use tokend_tests::kept::{self, Mood, Provider, TYPED_PASSWORD};
 
 /// Both tests would want the provider's one address; in one test they take turns.
 #[test]

@@ -7,16 +7,14 @@ use std::{
 };
 
 use rustix::process::Signal;
-use tokend_client::{BlockingClient, SocketPath};
-use tokend_tests::{
-    bars::accounts::{after_reloads, configuration},
+use tokend_harness::{
+    Daemon,
     clock::{PATIENCE, wait_for, wait_until},
-    harness::{Daemon, Site},
-    simulator::{
-        Configuration,
-        fault::{Fault, FaultKind, Rule},
-        spec::{AccountSpec, Api, Endpoint, Reuse},
-    },
+};
+use tokend_provider_simulator::{
+    Configuration,
+    fault::{Fault, FaultKind, Rule},
+    spec::{AccountSpec, Api, Endpoint, Reuse},
 };
 
 use crate::stage::{FAST, ON_DEMAND, Stage, account, slow};
@@ -356,15 +354,4 @@ fn refresh_on_demand_means_no_request_without_being_asked() {
     let _daemon = stage.site.start().unwrap();
     stage.site.get("other").unwrap();
     assert_eq!(stage.requests(), 0);
-}
-
-/// The bar at a hundred thousand accounts is lower; here there is room for what the allocator does otherwise from run to run.
-#[test]
-fn one_reload_after_another_takes_no_more_memory() {
-    let site = Site::new().unwrap();
-    fs::write(site.configuration(), configuration(10_000)).unwrap();
-    let daemon = site.start().unwrap();
-    let mut client = BlockingClient::connect(&SocketPath::from(site.socket())).unwrap();
-    let reloaded = after_reloads(&daemon, &mut client, 5).unwrap();
-    assert!(reloaded.ratio() < 1.12, "{reloaded}");
 }

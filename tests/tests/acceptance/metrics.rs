@@ -9,14 +9,14 @@ use std::{
     process::{Command, Stdio},
 };
 
-use tokend_tests::{
+use tokend_harness::{
     clock::{PATIENCE, wait_for},
     probe,
-    simulator::{
-        Configuration,
-        fault::{Fault, FaultKind, Rule},
-        spec::{AccountSpec, Api},
-    },
+};
+use tokend_provider_simulator::{
+    Configuration,
+    fault::{Fault, FaultKind, Rule},
+    spec::{AccountSpec, Api},
 };
 
 use crate::{
@@ -72,7 +72,7 @@ fn value(metrics: &BTreeMap<String, Metric>, name: &str, labels: &[(&str, &str)]
 }
 
 /// A daemon that has done a bit of everything, and its metrics.
-pub(crate) fn lived_in() -> (Stage, tokend_tests::harness::Daemon) {
+pub(crate) fn lived_in() -> (Stage, tokend_harness::Daemon) {
     let stage = configured(AccountSpec::four(), "[audit]\nfile = \"audit.jsonl\"\n");
     let daemon = stage.site.start().unwrap();
     for account in ["ads", "jwt", "partner"] {

@@ -3,13 +3,11 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tokend_tests::{
-    clock::{PATIENCE, wait_until},
-    simulator::{
-        Configuration,
-        fault::{Fault, FaultKind, Rule},
-        spec::{AccountSpec, Api},
-    },
+use tokend_harness::clock::{PATIENCE, wait_until};
+use tokend_provider_simulator::{
+    Configuration,
+    fault::{Fault, FaultKind, Rule},
+    spec::{AccountSpec, Api},
 };
 
 use crate::stage::{ON_DEMAND, Stage, account};

@@ -10,14 +10,14 @@ use std::{
     process::{Command, Stdio},
 };
 
-use tokend_tests::{
+use tokend_harness::{
+    Daemon, Said, Site,
     clock::{PATIENCE, wait_until},
     demand::{carried_out, root},
-    harness::{Daemon, Said, Site},
-    simulator::{
-        Configuration, Simulator,
-        spec::{AccountSpec, Api},
-    },
+};
+use tokend_provider_simulator::{
+    Configuration, Simulator,
+    spec::{AccountSpec, Api},
 };
 
 use crate::stage::{FAST, account};

@@ -1,7 +1,7 @@
 //! The four documents and RFC 6749, end to end, with the pace and settings their dialects come with.
 
 use serde_json::json;
-use tokend_tests::simulator::{
+use tokend_provider_simulator::{
     Configuration,
     spec::{AccountSpec, Api, ClientAuth},
 };

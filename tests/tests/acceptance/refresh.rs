@@ -3,12 +3,10 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use tokend_client::{AccountName, AccountStatus, BlockingClient, SocketPath};
-use tokend_tests::{
-    clock::{PATIENCE, Stopwatch, wait_for, wait_until},
-    simulator::{
-        fault::{Fault, FaultKind, Rule},
-        spec::{Api, Endpoint, Reuse},
-    },
+use tokend_harness::clock::{PATIENCE, Stopwatch, wait_for, wait_until};
+use tokend_provider_simulator::{
+    fault::{Fault, FaultKind, Rule},
+    spec::{Api, Endpoint, Reuse},
 };
 
 use crate::stage::{FAST, Stage, account};

@@ -2,13 +2,11 @@
 
 use std::{fs, path::Path};
 
-use tokend_tests::{
-    secrecy::{Search, found},
-    simulator::{
-        fault::{Fault, FaultKind, Rule},
-        spec::{AccountSpec, Api},
-    },
+use tokend_provider_simulator::{
+    fault::{Fault, FaultKind, Rule},
+    spec::{AccountSpec, Api},
 };
+use tokend_tests::secrecy::{Search, found};
 
 use crate::stage::{FAST, Stage};
 

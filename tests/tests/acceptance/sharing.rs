@@ -9,13 +9,13 @@ use std::{
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokend_client::{AccountName, Client, GetOptions, SocketPath};
-use tokend_tests::{
+use tokend_harness::{
     clock::{PATIENCE, wait_until},
     hostile::wire::{Wire, get},
-    simulator::{
-        fault::{Fault, FaultKind, Rule},
-        spec::Api,
-    },
+};
+use tokend_provider_simulator::{
+    fault::{Fault, FaultKind, Rule},
+    spec::Api,
 };
 use tokio::{sync::Barrier, task::JoinSet};
 

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use tokend_tests::{
+use tokend_harness::{
+    Said, Site,
     clock::{PATIENCE, wait_for},
-    harness::{Said, Site},
     probe,
-    simulator::{
-        Configuration, Simulator,
-        fault::{Fault, FaultKind, Rule},
-        spec::{AccountSpec, Api},
-    },
+};
+use tokend_provider_simulator::{
+    Configuration, Simulator,
+    fault::{Fault, FaultKind, Rule},
+    spec::{AccountSpec, Api},
 };
 
 /// A pace no test meets that is not about the pace.

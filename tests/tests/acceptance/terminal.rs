@@ -7,7 +7,7 @@ use std::{
     thread,
 };
 
-use tokend_tests::clock::{PATIENCE, Stopwatch};
+use tokend_harness::clock::{PATIENCE, Stopwatch};
 
 /// What runs there, and what it has shown.
 pub(crate) struct Terminal {

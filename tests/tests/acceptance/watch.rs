@@ -2,11 +2,11 @@
 
 use std::fs;
 
-use tokend_tests::{
+use tokend_harness::{
+    Said, built,
     clock::{PATIENCE, wait_for},
-    harness::{Said, built},
-    simulator::spec::Api,
 };
+use tokend_provider_simulator::spec::Api;
 
 use crate::{stage::Stage, terminal::Terminal};
 

@@ -7,11 +7,11 @@ use std::{
 };
 
 use serde_json::Value;
-use tokend_proto::Response;
-use tokend_tests::{
+use tokend_harness::{
     clock::{PATIENCE, wait_until},
     hostile::wire::{Wire, get},
 };
+use tokend_proto::Response;
 
 use crate::{
     disk::SmallDisk,

@@ -6,11 +6,11 @@ use std::{
 };
 
 use rustix::process::{Pid, Resource, Rlimit};
-use tokend_proto::{FaultCode, Request, Response};
-use tokend_tests::{
+use tokend_harness::{
+    Daemon, Site,
     clock::{PATIENCE, wait_until},
-    harness::{Daemon, Site},
 };
+use tokend_proto::{FaultCode, Request, Response};
 
 use crate::{
     scene::{Scene, WELL, descriptors, kib},

@@ -6,9 +6,9 @@ use std::{
     time::Duration,
 };
 
-use tokend_tests::{
+use tokend_harness::{
+    Daemon, Said,
     clock::{PATIENCE, Stopwatch},
-    harness::{Daemon, Said},
 };
 
 use crate::scene::{Scene, WELL};

@@ -9,9 +9,9 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use tokend_tests::{
+use tokend_harness::{
+    Daemon,
     clock::{PATIENCE, wait_until},
-    harness::Daemon,
 };
 
 /// A command that needs root.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use tokend_tests::harness::Site;
+use tokend_harness::Site;
 
 use crate::{
     disk::SmallDisk,

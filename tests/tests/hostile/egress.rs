@@ -16,7 +16,7 @@ use rustix::{
     thread::set_thread_res_uid,
 };
 use rustls::{ServerConnection, StreamOwned};
-use tokend_tests::{
+use tokend_harness::{
     clock::{PATIENCE, wait_for, wait_until},
     demand::{carried_out, root},
     hostile::tls::{authority, provider, server, silent},
@@ -191,7 +191,7 @@ fn a_relay_finishes_what_it_carries_and_cannot_be_looked_into() {
             talk.count();
             gate.lock().unwrap().recv().unwrap();
             let grant = br#"{"access_token":"late","token_type":"bearer","expires_in":3600}"#;
-            drop(tls.write_all(&tokend_tests::hostile::raw::reply("200 OK", "", grant)));
+            drop(tls.write_all(&tokend_harness::hostile::raw::reply("200 OK", "", grant)));
             tls.conn.send_close_notify();
             drop(tls.flush());
         }

@@ -8,11 +8,10 @@ use std::{
 };
 
 use rustix::process::Signal;
-use tokend_tests::{
+use tokend_harness::{
+    Daemon,
     clock::{PATIENCE, wait_until},
-    demand::carried_out,
-    harness::Daemon,
-    proofs::possible,
+    demand::{carried_out, tracing},
 };
 
 use crate::{
@@ -89,7 +88,7 @@ fn what_is_no_regular_file_is_refused_by_name_and_holds_neither_reloads_nor_the_
 
 #[test]
 fn a_configuration_that_does_not_answer_holds_neither_the_end_nor_a_token() {
-    if !carried_out("a file system that hangs", possible::tracing()) {
+    if !carried_out("a file system that hangs", tracing()) {
         return;
     }
     let (scene, accounts, _) = scene();

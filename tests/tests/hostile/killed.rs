@@ -6,12 +6,12 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use tokend_proto::{Request, Response};
-use tokend_tests::{
+use tokend_harness::{
+    Daemon, built,
     clock::{PATIENCE, wait_until},
-    harness::{Daemon, built},
-    simulator::fault::{Fault, FaultKind, Rule},
 };
+use tokend_proto::{Request, Response};
+use tokend_provider_simulator::fault::{Fault, FaultKind, Rule};
 
 use crate::{
     scene::{Scene, WELL, descriptors},

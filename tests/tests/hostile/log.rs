@@ -12,13 +12,13 @@ use rustix::{
     pty::{OpenptFlags, openpt, ptsname, unlockpt},
     termios::{Action, tcflow},
 };
-use tokend_proto::Request;
-use tokend_tests::{
+use tokend_harness::{
+    Daemon, Site,
     clock::{PATIENCE, Stopwatch, wait_until},
-    harness::{Daemon, Site},
     hostile::wire::{Wire, frame},
-    simulator::{Configuration, Simulator},
 };
+use tokend_proto::Request;
+use tokend_provider_simulator::{Configuration, Simulator};
 
 use crate::scene::{FAST, Scene, WELL, account};
 

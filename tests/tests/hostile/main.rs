@@ -26,4 +26,4 @@ mod time;
 mod tls;
 mod wall_clock;
 
-use tokend_tests::hostile::{failings, raw, wire};
+use tokend_harness::hostile::{failings, raw, wire};

@@ -7,12 +7,12 @@ use std::{
 };
 
 use serde_json::json;
-use tokend_tests::{
+use tokend_harness::{
+    Daemon, Site,
     clock::{PATIENCE, wait_until},
-    harness::{Daemon, Site},
-    secrecy::Search,
-    simulator::{Configuration, Simulator},
 };
+use tokend_provider_simulator::{Configuration, Simulator};
+use tokend_tests::secrecy::Search;
 
 use crate::{
     failings::JSON,

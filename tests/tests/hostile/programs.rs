@@ -12,12 +12,12 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-use tokend_tests::{
+use tokend_harness::{
+    Daemon, Site,
     clock::{PATIENCE, wait_until},
     demand::{carried_out, root},
-    harness::{Daemon, Site},
-    simulator::{Configuration, Simulator, spec::Api},
 };
+use tokend_provider_simulator::{Configuration, Simulator, spec::Api};
 
 use crate::{
     scene::{FAST, account},

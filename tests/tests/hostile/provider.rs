@@ -1,6 +1,6 @@
 //! A provider that fails in every way there is: each is told, none harms the daemon, nobody else waits.
 
-use tokend_tests::clock::{PATIENCE, wait_until};
+use tokend_harness::clock::{PATIENCE, wait_until};
 
 use crate::{
     failings::{GOOD, JSON, broken, hanging},
@@ -341,7 +341,7 @@ fn a_connection_that_never_stood_spends_no_refresh_token() {
     let scene = Scene::new(LIMITS, FAST, &[]);
     let _daemon = scene.site.start().unwrap();
     let token = scene.site.get(WELL).unwrap();
-    let api = tokend_tests::simulator::spec::Api::JwtApi;
+    let api = tokend_provider_simulator::spec::Api::JwtApi;
     scene.sim.down(api);
     for _ in 0..3 {
         let said = scene.site.tokenctl(&["refresh", WELL]).unwrap();

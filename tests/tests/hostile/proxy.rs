@@ -8,7 +8,7 @@ use std::{
     thread,
 };
 
-use tokend_tests::{
+use tokend_harness::{
     clock::{PATIENCE, wait_until},
     hostile::tls::{authority, server, silent},
 };

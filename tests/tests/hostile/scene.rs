@@ -2,12 +2,10 @@
 
 use std::fs;
 
-use tokend_tests::{
-    harness::{Daemon, Site},
-    simulator::{
-        Configuration, Simulator,
-        spec::{AccountSpec, Api},
-    },
+use tokend_harness::{Daemon, Site};
+use tokend_provider_simulator::{
+    Configuration, Simulator,
+    spec::{AccountSpec, Api},
 };
 
 /// A pace no test meets that is not about the pace.

@@ -5,11 +5,11 @@ use std::{fs, os::unix::process::ExitStatusExt as _, process::Command};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use rustix::process::Signal;
 use serde_json::json;
-use tokend_tests::{
+use tokend_harness::{
+    Daemon,
     clock::{PATIENCE, wait_until},
-    harness::Daemon,
-    simulator::fault::{Fault, FaultKind, RetryAfter, Rule},
 };
+use tokend_provider_simulator::fault::{Fault, FaultKind, RetryAfter, Rule};
 
 use crate::{
     disk::FailingWrites,

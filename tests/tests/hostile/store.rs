@@ -7,13 +7,13 @@ use std::{
     time::Duration,
 };
 
-use tokend_tests::{
+use tokend_harness::{
+    Daemon, Site,
     clock::{PATIENCE, wait_until},
-    harness::{Daemon, Site},
-    simulator::{
-        fault::{Fault, FaultKind, Rule},
-        spec::Endpoint,
-    },
+};
+use tokend_provider_simulator::{
+    fault::{Fault, FaultKind, Rule},
+    spec::Endpoint,
 };
 
 use crate::{

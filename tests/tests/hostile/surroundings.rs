@@ -7,9 +7,9 @@ use std::{
     path::Path,
 };
 
-use tokend_tests::{
+use tokend_harness::{
+    Daemon,
     clock::{PATIENCE, wait_until},
-    harness::Daemon,
 };
 
 use crate::{

@@ -6,9 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tokend_tests::{
+use tokend_harness::{
+    Daemon,
     clock::{PATIENCE, wait_until},
-    harness::Daemon,
 };
 
 use crate::{

@@ -9,7 +9,7 @@ use std::{
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use rustix::process::{Pid, Signal, kill_process};
-use tokend_tests::clock::{PATIENCE, wait_until};
+use tokend_harness::clock::{PATIENCE, wait_until};
 
 use crate::{
     disk::as_root,

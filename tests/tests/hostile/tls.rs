@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use tokend_tests::hostile::tls::{authority, provider, unbelieved};
+use tokend_harness::hostile::tls::{authority, provider, unbelieved};
 
 use crate::{
     raw::Raw,
@@ -57,7 +57,7 @@ fn a_password_never_leaves_unencrypted_for_another_host() {
         FAST,
         &[("far", "http://accounts.example.com".to_owned())],
     );
-    let daemon = tokend_tests::harness::Daemon::spawn(&scene.site).unwrap();
+    let daemon = tokend_harness::Daemon::spawn(&scene.site).unwrap();
     assert_eq!(daemon.wait().unwrap().code(), Some(78));
     assert!(scene.site.log().unwrap().contains("https"));
 }

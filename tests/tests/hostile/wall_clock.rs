@@ -10,12 +10,12 @@ use std::{
 };
 
 use serde_json::Value;
-use tokend_tests::{
+use tokend_harness::{
+    Daemon, Site,
     clock::{PATIENCE, Stopwatch, wait_for},
-    harness::{Daemon, Site},
     probe,
-    simulator::{Configuration, Simulator, spec::Api},
 };
+use tokend_provider_simulator::{Configuration, Simulator, spec::Api};
 
 use crate::scene::{FAST, account};
 

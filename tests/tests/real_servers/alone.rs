@@ -2,10 +2,8 @@
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::json;
-use tokend_tests::{
-    probe::{self, Reply},
-    realserver::{Kind, Options, RealServer},
-};
+use tokend_harness::probe::{self, Reply};
+use tokend_tests::realserver::{Kind, Options, RealServer};
 
 fn start(kind: Kind) -> RealServer {
     RealServer::start(

@@ -3,12 +3,14 @@
 use std::{collections::BTreeSet, fs, time::Duration};
 
 use serde_json::json;
-use tokend_tests::{
+use tokend_harness::{
+    Said, Site,
     clock::{PATIENCE, wait_for, wait_until},
-    harness::{Said, Site},
     probe,
+};
+use tokend_provider_simulator::{Configuration, write_secret};
+use tokend_tests::{
     realserver::{Kind, Options, RealServer},
-    simulator::{Configuration, write_secret},
     tap::Tap,
 };
 
@@ -317,7 +319,7 @@ fn an_expired_refresh_token_costs_one_login(kind: Kind) {
     let stage = Stage::new(kind, options);
     let _daemon = stage.site.start().unwrap();
     let first = stage.site.get("it").unwrap();
-    let age = tokend_tests::clock::Stopwatch::start();
+    let age = tokend_harness::clock::Stopwatch::start();
     wait_until("the refresh token to expire", PATIENCE, || {
         age.elapsed() > Duration::from_secs(3)
     })

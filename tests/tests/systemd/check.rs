@@ -1,6 +1,6 @@
 //! `tokend check` beside the units, by root and by the daemon's user, before and while the daemon runs.
 
-use tokend_tests::harness::Said;
+use tokend_harness::Said;
 
 use crate::stage::Stage;
 

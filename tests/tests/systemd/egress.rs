@@ -1,6 +1,6 @@
 //! The daemon has no network: what it asks goes through its relay, and nothing else gets out or in.
 
-use tokend_tests::harness::Said;
+use tokend_harness::Said;
 
 use super::stage::{CLIENT, IT, Stage};
 

@@ -8,7 +8,8 @@ use std::{
 };
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
-use tokend_tests::{hostile::tls, systemd::Machine};
+use tokend_harness::hostile::tls;
+use tokend_tests::systemd::Machine;
 
 /// The longest head of a request; the simulator's clients send far less.
 const LONGEST_HEAD: usize = 16 * 1024;

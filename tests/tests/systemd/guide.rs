@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use tokend_tests::{harness::built, systemd::unit_files};
+use tokend_harness::built;
+use tokend_tests::systemd::unit_files;
 
 use super::stage::{IT, Stage};
 

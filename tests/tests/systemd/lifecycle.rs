@@ -1,6 +1,6 @@
 //! From the first start to the end of the service, as an operator sees it.
 
-use tokend_tests::harness::built;
+use tokend_harness::built;
 
 use super::stage::{CLIENT, IT, SECRET, STRANGER, Stage};
 

@@ -1,6 +1,6 @@
 //! What systemd's limits stop: a daemon or a relay that cannot come up, and nothing that works.
 
-use tokend_tests::harness::Said;
+use tokend_harness::Said;
 
 use super::stage::{CLIENT, IT, Stage};
 

@@ -2,15 +2,12 @@
 
 use std::process::{Command, Stdio};
 
-use tokend_tests::{
-    demand::carried_out,
-    harness::Said,
-    simulator::{
-        Simulator,
-        spec::{AccountSpec, Api},
-    },
-    systemd::{self, Machine},
+use tokend_harness::{Said, demand::carried_out};
+use tokend_provider_simulator::{
+    Simulator,
+    spec::{AccountSpec, Api},
 };
+use tokend_tests::systemd::{self, Machine};
 
 use crate::{front, guide::SUDO, operations, released, stage::CLIENT};
 

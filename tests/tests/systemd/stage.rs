@@ -1,16 +1,16 @@
 //! A booted machine with tokend installed, an account, and its provider on the machine's loopback.
 
-use tokend_tests::{
+use tokend_harness::{
+    Said,
     clock::{PATIENCE, wait_until},
     demand::carried_out,
-    harness::Said,
-    simulator::{
-        Simulator,
-        fault::{Fault, FaultKind, Rule},
-        spec::{AccountSpec, Api},
-    },
-    systemd::{self, Machine, Running},
 };
+use tokend_provider_simulator::{
+    Simulator,
+    fault::{Fault, FaultKind, Rule},
+    spec::{AccountSpec, Api},
+};
+use tokend_tests::systemd::{self, Machine, Running};
 
 /// Who may have tokens.
 pub(crate) const CLIENT: &str = "deploy";

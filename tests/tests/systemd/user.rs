@@ -1,6 +1,7 @@
 //! A broker of one's own, under a user who is not logged in.
 
-use tokend_tests::{harness::Said, systemd};
+use tokend_harness::Said;
+use tokend_tests::systemd;
 
 use super::{
     guide,

@@ -1,0 +1,190 @@
+//! `get` over a kept connection against a bare echo with the same byte counts.
+//!
+//! Both ends are pinned: where the scheduler puts two processes changes what they take by more than a factor of ten. With both on one
+//! core the processor's work is compared, with one on each the way between cores. Instructions are counted beside them, since their
+//! number depends on no neighbour.
+
+use std::{
+    env, fs,
+    io::{Read as _, Write as _},
+    os::unix::net::UnixStream,
+    path::Path,
+    process::Command,
+};
+
+use anyhow::Context as _;
+use rustix::{
+    process::Pid,
+    thread::{CpuSet, sched_getaffinity, sched_setaffinity},
+};
+use tokend_client::{AccountName, BlockingClient, GetOptions, SocketPath};
+use tokend_proto::{ClientFrame, Request, RequestId, Response, ServerFrame, Token, encode};
+
+use super::{Figure, Stand, Times};
+use tokend_harness::Daemon;
+use tokend_harness::clock::{PATIENCE, Stopwatch, wait_for};
+
+const ROUNDS: usize = 40;
+const IN_A_ROUND: usize = 500;
+/// How many gets are counted under callgrind, and how many more: what the daemon does besides is in both.
+const COUNTED: [u64; 2] = [500, 5_500];
+
+/// Measures it.
+///
+/// # Errors
+/// When something cannot be started or does not answer.
+pub fn measure() -> anyhow::Result<Vec<Figure>> {
+    let before = sched_getaffinity(None)?;
+    let cores: Vec<_> = (0..CpuSet::MAX_CPU)
+        .filter(|core| before.is_set(*core))
+        .collect();
+    let [first, others @ ..] = cores.as_slice() else {
+        anyhow::bail!("there is no core this may run on");
+    };
+    let mut figures = vec![pinned(
+        "get on a kept connection, both ends on one core, p50",
+        *first,
+        *first,
+    )?];
+    if let Some(second) = others.first() {
+        let what = "get on a kept connection, its ends on two cores, p50";
+        figures.push(pinned(what, *first, *second)?);
+    }
+    sched_setaffinity(None, &before)?;
+    let instructions = match instructions() {
+        Ok(count) => format!("{count} instructions of the daemon for each get"),
+        Err(error) => format!("instructions were not counted: {error:#}"),
+    };
+    for figure in &mut figures {
+        figure.from = format!("{}; {instructions}", figure.from);
+    }
+    Ok(figures)
+}
+
+/// With this thread on the core `here`, and all of the daemon and of the echo on `there`.
+fn pinned(what: &'static str, here: usize, there: usize) -> anyhow::Result<Figure> {
+    let stand = Stand::start("", "")?;
+    let options = GetOptions::new("ads".parse()?);
+    let mut client = BlockingClient::connect(&SocketPath::from(stand.site.socket()))?;
+    let token = client.get(&options)?;
+    let (asked, mut answered) = frames(&options, token)?;
+
+    let socket = stand.site.path().join("echo");
+    let mut server = Command::new(env::current_exe()?)
+        .arg("--echo")
+        .arg(&socket)
+        .args([asked.len().to_string(), answered.len().to_string()])
+        .spawn()?;
+    let mut echo = wait_for("the echo to listen", PATIENCE, || {
+        UnixStream::connect(&socket).ok()
+    })?;
+    for process in [stand.daemon.pid(), server.id()] {
+        pin(process, there)?;
+    }
+    sched_setaffinity(None, &only(here))?;
+
+    let (mut get, mut bare) = (Times::default(), Times::default());
+    for _ in 0..ROUNDS {
+        for _ in 0..IN_A_ROUND {
+            let watch = Stopwatch::start();
+            client.get(&options)?;
+            get.add(watch.elapsed());
+        }
+        for _ in 0..IN_A_ROUND {
+            let watch = Stopwatch::start();
+            echo.write_all(&asked)?;
+            echo.read_exact(&mut answered)?;
+            bare.add(watch.elapsed());
+        }
+    }
+    drop(echo);
+    server.wait()?;
+    stand.daemon.terminate()?;
+    let (count, fast, least) = (get.len(), get.quantile(0.5), bare.quantile(0.5));
+    Ok(Figure {
+        what,
+        found: fast / least,
+        most: 1.5,
+        unit: " x bare echo",
+        from: format!(
+            "{count} each, {fast:.1} us against {least:.1} us for {} + {} bytes",
+            asked.len(),
+            answered.len()
+        ),
+    })
+}
+
+/// What goes over the connection for one `get`, and comes back.
+fn frames(options: &GetOptions, token: Token) -> anyhow::Result<(Vec<u8>, Vec<u8>)> {
+    let (mut asked, mut answered) = (Vec::new(), Vec::new());
+    let request = Request::Get {
+        account: options.account.clone(),
+        min_validity_ms: None,
+        wait_ms: 0,
+        timeout_ms: 30_000,
+    };
+    let id = RequestId(1);
+    encode(&ClientFrame { id, request }, &mut asked)?;
+    let response = Response::Token(token);
+    encode(&ServerFrame { id, response }, &mut answered)?;
+    Ok((asked, answered))
+}
+
+fn only(core: usize) -> CpuSet {
+    let mut cores = CpuSet::new();
+    cores.set(core);
+    cores
+}
+
+/// Pins every thread of a process. Those it starts later inherit it.
+fn pin(process: u32, core: usize) -> anyhow::Result<()> {
+    for thread in fs::read_dir(format!("/proc/{process}/task"))? {
+        let id = thread?.file_name().to_string_lossy().parse()?;
+        let id = Pid::from_raw(id).context("a thread has a positive id")?;
+        sched_setaffinity(Some(id), &only(core))?;
+    }
+    Ok(())
+}
+
+/// How many instructions a `get` is, by callgrind: the difference between a daemon that was asked often and one that was asked less.
+fn instructions() -> anyhow::Result<u64> {
+    let [few, many] = COUNTED;
+    Ok((counted(many)? - counted(few)?) / (many - few))
+}
+
+/// How many instructions a daemon ran in its whole life, in which it was asked so often.
+fn counted(times: u64) -> anyhow::Result<u64> {
+    let stand = Stand::start("", "")?;
+    stand.daemon.terminate()?;
+    let file = stand.site.path().join("callgrind.out");
+    let out = format!("--callgrind-out-file={}", file.display());
+    let under = [
+        "python3",
+        "-c",
+        include_str!("without_auxv.py"),
+        "valgrind",
+        "-q",
+        "--tool=callgrind",
+        &out,
+    ];
+    let daemon = Daemon::start_under(&under, &stand.site).context("with valgrind")?;
+    let options = GetOptions::new("ads".parse::<AccountName>()?);
+    let mut client = BlockingClient::connect(&SocketPath::from(stand.site.socket()))?;
+    for _ in 0..times {
+        client.get(&options)?;
+    }
+    drop(client);
+    daemon.terminate()?;
+    total(&file)
+}
+
+/// The sum in a file of callgrind.
+fn total(file: &Path) -> anyhow::Result<u64> {
+    let text = fs::read_to_string(file)?;
+    let line = text.lines().find_map(|line| {
+        line.strip_prefix("totals: ")
+            .or_else(|| line.strip_prefix("summary: "))
+    });
+    let sum = line.context("callgrind told no sum")?;
+    Ok(sum.trim().parse()?)
+}

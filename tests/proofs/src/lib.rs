@@ -1,0 +1,20 @@
+//! Proofs that nothing is lost when the daemon or the machine dies: `cargo proofs`.
+//!
+//! Each asks the provider what it saw, never the daemon what it believes. Run whole by the command, as a sample by the tests.
+//! Must never change what is proved: the daemon is the one that is shipped, with one worker thread so that its system calls
+//! can be counted.
+
+mod birth;
+pub mod crash_loop;
+pub mod disk;
+mod judge;
+mod place;
+pub mod points;
+mod recovery;
+mod replaced;
+mod scene;
+mod strike;
+mod tracer;
+
+pub use judge::{Attempt, Findings};
+pub use tracer::Call;

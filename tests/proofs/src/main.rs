@@ -1,0 +1,235 @@
+//! Proofs that nothing is lost when the daemon or the machine dies: `cargo proofs`.
+//!
+//! Prints how many points each proof tried and what failed, and ends with 1 if anything did. Needs root and `strace`, and for the
+//! power a loop device; says so otherwise.
+
+use std::{
+    env,
+    io::{self, Write},
+    process::{Command, ExitCode},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use tokend_proofs::{
+    Attempt,
+    crash_loop::{self, Counted},
+    points::{self, Death, Report},
+};
+use tokend_provider_simulator::spec::Api;
+
+/// Proves that nothing is lost when the daemon or the machine dies.
+#[derive(Debug, Parser)]
+#[command(name = "proofs", bin_name = "cargo proofs")]
+struct Arguments {
+    #[command(subcommand)]
+    which: Which,
+}
+
+#[derive(Debug, Subcommand)]
+enum Which {
+    /// kill -9 at every system call of a rotation.
+    Kill(Points),
+    /// The same, and the file system forgets what was not synced.
+    Power(Points),
+    /// kill -9 at every system call of a first login, and of a login after a refused refresh.
+    Login {
+        #[command(flatten)]
+        given: Points,
+        /// Lose the power too.
+        #[arg(long)]
+        power: bool,
+    },
+    /// kill -9 in a rotation, and again at every system call of the recovery from that.
+    Recovery {
+        #[command(flatten)]
+        given: Points,
+        /// Lose the power too, both times.
+        #[arg(long)]
+        power: bool,
+    },
+    /// kill -9 wherever a first start changes something, and with --power the file system forgets what was not synced.
+    FirstStart {
+        /// Lose the power too.
+        #[arg(long)]
+        power: bool,
+        /// How many points to try at once.
+        #[arg(long, default_value_t = 4)]
+        at_once: usize,
+    },
+    /// An error of the disk, or kill -9, at every system call that makes, replaces or settles the sealing key.
+    Key {
+        /// So many points, spread evenly, instead of all.
+        #[arg(long)]
+        sample: Option<usize>,
+        /// How many points to try at once.
+        #[arg(long, default_value_t = 4)]
+        at_once: usize,
+    },
+    /// A daemon killed every 200 ms, with expired tokens and providers that fail: once counted from when it serves, once from the
+    /// start of its process.
+    CrashLoop {
+        /// How long each.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct Points {
+    /// Only these dialects.
+    #[arg(value_name = "DIALECT")]
+    only: Vec<Api>,
+    /// So many points of each, spread evenly, instead of all.
+    #[arg(long)]
+    sample: Option<usize>,
+    /// How many points to try at once.
+    #[arg(long, default_value_t = 4)]
+    at_once: usize,
+    /// Name the points that did not come.
+    #[arg(long)]
+    verbose: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match build().and_then(|()| prove(&arguments.which, &mut io::stdout())) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            drop(writeln!(io::stderr(), "proofs: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Builds the programs under test, unless they were named.
+fn build() -> anyhow::Result<()> {
+    if env::var_os("TOKEND_BIN_DIR").is_some() {
+        return Ok(());
+    }
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args(["build", "--quiet", "--package", "tokend"])
+        .args(["--package", "tokenctl", "--bins"])
+        .status()
+        .context("cannot run cargo; start this with `cargo proofs`")?;
+    anyhow::ensure!(status.success(), "tokend does not build");
+    Ok(())
+}
+
+fn prove(which: &Which, out: &mut impl Write) -> anyhow::Result<bool> {
+    match which {
+        Which::Kill(given) => dialects(given, out, |api| {
+            attempts(api, &[Attempt::Rotation], Death::Process, given)
+        }),
+        Which::Power(given) => dialects(given, out, |api| {
+            attempts(api, &[Attempt::Rotation], Death::Power, given)
+        }),
+        Which::Login { given, power } => dialects(given, out, |api| {
+            // Where there is no refresh token, a later login is what `kill` has for a rotation.
+            let kinds: &[Attempt] = match api {
+                Api::ClientCredentials => &[Attempt::FirstLogin],
+                _ => &[Attempt::FirstLogin, Attempt::LoginAgain],
+            };
+            attempts(api, kinds, by(*power), given)
+        }),
+        Which::Recovery { given, power } => dialects(given, out, |api| {
+            let report = points::recovery(api, by(*power), given.sample, given.at_once)?;
+            Ok(vec![("recovery", report)])
+        }),
+        Which::FirstStart { power, at_once } => {
+            let report = points::first_start(by(*power), None, *at_once)?;
+            writeln!(out, "first start: {report}")?;
+            tell(&report.failures, out)
+        }
+        Which::Key { sample, at_once } => {
+            let report = points::key(*sample, *at_once)?;
+            writeln!(out, "key: {report}")?;
+            for point in &report.not_reached {
+                writeln!(out, "  not reached: {point}")?;
+            }
+            tell(&report.failures, out)
+        }
+        Which::CrashLoop { seconds } => {
+            let mut kept = true;
+            for counted in [Counted::FromServing, Counted::FromStart] {
+                let report = crash_loop::run(counted, Duration::from_secs(*seconds))?;
+                writeln!(out, "{report}")?;
+                kept &= tell(&report.failures, out)?;
+            }
+            Ok(kept)
+        }
+    }
+}
+
+fn by(power: bool) -> Death {
+    match power {
+        true => Death::Power,
+        false => Death::Process,
+    }
+}
+
+/// What a report is about, and the report.
+type Told = Vec<(&'static str, Report)>;
+
+fn attempts(api: Api, kinds: &[Attempt], death: Death, given: &Points) -> anyhow::Result<Told> {
+    let report = |attempt: &Attempt| {
+        let report = points::run(api, *attempt, death, given.sample, given.at_once)?;
+        let what = match attempt {
+            Attempt::Rotation => "rotation",
+            Attempt::FirstLogin => "first login",
+            Attempt::LoginAgain => "login again",
+        };
+        Ok((what, report))
+    };
+    kinds.iter().map(report).collect()
+}
+
+/// One in so many points may not be reached: scheduling moves a call now and then.
+const MOST_UNREACHED: usize = 5;
+
+/// Proves for one dialect after the other, and prints what came of each and of all.
+fn dialects(
+    given: &Points,
+    out: &mut impl Write,
+    prove: impl Fn(Api) -> anyhow::Result<Told>,
+) -> anyhow::Result<bool> {
+    let (mut kept, mut total, mut window) = (true, 0, 0);
+    for api in Api::ALL {
+        if !given.only.is_empty() && !given.only.contains(&api) {
+            continue;
+        }
+        for (what, report) in prove(api)? {
+            writeln!(out, "{what:<11} {report}")?;
+            if given.verbose {
+                for point in &report.not_reached {
+                    writeln!(out, "  not reached: {point}")?;
+                }
+            }
+            kept &= tell(&report.failures, out)?;
+            if report.not_reached.len() * MOST_UNREACHED > report.points {
+                kept = false;
+                writeln!(
+                    out,
+                    "  FAILED too many points were not reached for this to be a proof"
+                )?;
+            }
+            total += report.points;
+            window += report.in_the_window;
+        }
+    }
+    writeln!(
+        out,
+        "{total} points, {window} of them in the unavoidable window"
+    )?;
+    Ok(kept)
+}
+
+fn tell(failures: &[String], out: &mut impl Write) -> anyhow::Result<bool> {
+    for failure in failures {
+        writeln!(out, "  FAILED {failure}")?;
+    }
+    Ok(failures.is_empty())
+}

@@ -1,0 +1,67 @@
+//! Shapes that several APIs share.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::Number;
+
+use crate::http::{Answer, Request, Unfit};
+
+/// A FastAPI validation error. Like the original it repeats what it was sent, secrets included.
+pub(super) fn unprocessable(request: &Request, unfit: &Unfit) -> Answer {
+    #[derive(Serialize)]
+    struct Detail<'a> {
+        detail: [Problem<'a>; 1],
+    }
+    #[derive(Serialize)]
+    struct Problem<'a> {
+        r#type: &'static str,
+        loc: Vec<&'a str>,
+        msg: &'static str,
+        input: serde_json::Value,
+    }
+    let sent = String::from_utf8_lossy(&request.body);
+    let echo = serde_json::from_slice(&request.body)
+        .unwrap_or_else(|_| serde_json::Value::String(sent.into_owned()));
+    let (r#type, field, msg) = match unfit {
+        Unfit::Missing(field) => ("missing", Some(*field), "Field required"),
+        Unfit::Extra(field) => (
+            "extra_forbidden",
+            Some(field.as_str()),
+            "Extra inputs are not permitted",
+        ),
+        Unfit::Value(field) => (
+            "string_type",
+            Some(*field),
+            "Input should be a valid string",
+        ),
+        Unfit::Syntax => ("json_invalid", None, "JSON decode error"),
+        Unfit::Body => ("extra_forbidden", None, "Extra inputs are not permitted"),
+        Unfit::ContentType => (
+            "model_attributes_type",
+            None,
+            "Input should be a valid dictionary or object to extract fields from",
+        ),
+    };
+    let loc = std::iter::once("body").chain(field).collect();
+    Answer::json(
+        422,
+        &Detail {
+            detail: [Problem {
+                r#type,
+                loc,
+                msg,
+                input: echo,
+            }],
+        },
+    )
+}
+
+/// Seconds as providers write them: a whole number if it is one.
+pub(super) fn seconds(lifetime: Duration) -> Number {
+    let fraction = lifetime.subsec_nanos() != 0;
+    fraction
+        .then(|| Number::from_f64(lifetime.as_secs_f64()))
+        .flatten()
+        .unwrap_or_else(|| lifetime.as_secs().into())
+}

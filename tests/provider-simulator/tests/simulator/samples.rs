@@ -1,0 +1,51 @@
+//! What both files about the documents need.
+
+use tokend_harness::probe::{self, Probe, Reply};
+use tokend_provider_simulator::{
+    Simulator,
+    spec::{AccountSpec, Api},
+};
+
+pub(crate) fn simulator(api: Api) -> (Simulator, AccountSpec) {
+    let account = AccountSpec::new("it", api);
+    (Simulator::start(vec![account.clone()]).unwrap(), account)
+}
+
+/// The simulator serves `api` under two base URLs; both must behave the same.
+pub(crate) fn posts(simulator: &Simulator, api: Api, path: &str) -> [Probe; 2] {
+    [simulator.base_url(api), simulator.prefixed_url(api)]
+        .map(|base| probe::post(format!("{base}{path}")))
+}
+
+pub(crate) fn post(simulator: &Simulator, api: Api, path: &str) -> Probe {
+    probe::post(format!("{}{path}", simulator.base_url(api)))
+}
+
+pub(crate) fn resource(simulator: &Simulator, api: Api, token: &str) -> Reply {
+    let url = format!("{}{}", simulator.base_url(api), api.resource());
+    probe::get(url).bearer(token).send().unwrap()
+}
+
+/// Puts the document's sample values where the tokens are, to compare the rest byte by byte.
+pub(crate) fn with_samples(reply: &Reply, samples: &[(&str, &str)]) -> String {
+    let mut body = reply.body.clone();
+    for (pointer, sample) in samples {
+        let value: serde_json::Value = serde_json::from_str(&reply.body).unwrap();
+        let token = value
+            .pointer(pointer)
+            .and_then(|token| token.as_str())
+            .unwrap()
+            .to_owned();
+        body = body.replacen(&token, sample, 1);
+    }
+    body
+}
+
+/// Without the line breaks the documents are set with.
+pub(crate) fn compact(sample: &str) -> String {
+    sample
+        .replace('\n', "")
+        .replace("\": ", "\":")
+        .replace(", \"", ",\"")
+        .replace(",  \"", ",\"")
+}
