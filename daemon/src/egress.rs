@@ -38,8 +38,8 @@ use self::listening::{Caller, ListenError, Listening, Users};
 use self::places::{Bounds, Place, Places};
 use self::way::Stream;
 use crate::cli::{EgressArgs, Exit};
-use crate::descriptors;
 use tokend_process::clock::Clock;
+use tokend_process::descriptors;
 use tokend_process::hardening::{self, Swap};
 use tokend_process::logging::Logging;
 use tokend_process::signals::Incoming;
@@ -178,7 +178,7 @@ pub(crate) fn start_at(path: &std::path::Path, room: usize) {
     let listener = tokio::net::UnixListener::bind(path).expect("a socket");
     let users = Users::of(&[]).expect("no names");
     serve_in_test(
-        Listening::Unix(listener, crate::listen::Origin::Inherited, users),
+        Listening::Unix(listener, tokend_process::listen::Origin::Inherited, users),
         room,
     );
 }

@@ -1,11 +1,13 @@
 //! What any daemon on Linux needs of its process, and nothing about tokens.
 //!
-//! Owns the clock, the log, signals, hardening, what systemd is told, tasks that must not vanish, and how far the process is on its way to
-//! the end. Must never know an account, a provider or a client.
+//! Owns the clock, the log, signals, hardening, descriptors, sockets that are listened on, what systemd is told, tasks that must not vanish,
+//! and how far the process is on its way to the end. Must never know an account, a provider or a client.
 
 pub mod clock;
+pub mod descriptors;
 pub mod escaping;
 pub mod hardening;
+pub mod listen;
 pub mod logging;
 pub mod panics;
 pub mod shutdown;

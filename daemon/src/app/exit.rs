@@ -7,9 +7,10 @@ use std::io;
 use tokend_store::{KeyError, OpenError, RotateError, StoreError};
 
 use crate::audit;
-use crate::listen::ListenError;
+use crate::listen::InheritError;
 use crate::reload::NotApplied;
 use crate::upstream::ClientError;
+use tokend_process::listen::ListenError;
 
 /// Whether a person has to mend something before the daemon can run. Otherwise starting it again may help: the disk was full, another
 /// daemon ran, or a part of this one died.
@@ -38,6 +39,9 @@ pub(crate) fn is_mistake(error: &anyhow::Error) -> bool {
             ListenError::Io { why, .. } | ListenError::NoDirectory { why, .. } => is_lasting(why),
             _ => true,
         };
+    }
+    if error.is::<InheritError>() {
+        return true;
     }
     // Damage that opening the store did not meet, and reading its records does.
     if let Some(NotApplied::Store(error)) = error.downcast_ref() {
@@ -84,7 +88,7 @@ mod tests {
     use tokend_store::Cause;
 
     use super::*;
-    use crate::listen::Usage;
+    use tokend_process::listen::Usage;
 
     #[test]
     fn what_only_a_person_can_mend_is_told_from_what_may_pass() {
@@ -120,7 +124,7 @@ mod tests {
             })
             .into(),
             KeyError::NotAFile { path: path.clone() }.into(),
-            ListenError::TooMany { count: 2 }.into(),
+            InheritError::TooMany { count: 2 }.into(),
             ClientError::Client("no".to_owned()).into(),
         ];
         for error in mistakes {

@@ -20,7 +20,7 @@ use tokend_engine::RefreshPolicy;
 use super::whose::{Asked, Whose};
 use super::{dialect, finish};
 use crate::cli::{CheckArgs, Exit};
-use crate::descriptors;
+use tokend_process::descriptors;
 
 /// Checks what `args` name. Mistakes go to `err`, everything else to `out`.
 pub(crate) fn run(

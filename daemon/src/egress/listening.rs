@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, UnixListener};
 use super::at::At;
 use super::way::Stream;
 use crate::cli::EgressArgs;
-use crate::listen::{self, Origin, Usage};
+use tokend_process::listen::{self, Origin, Usage};
 
 /// Why there is nothing to listen on.
 #[derive(Debug, thiserror::Error)]

@@ -30,8 +30,8 @@ use super::reader::{Metrics, PART};
 use super::snapshot::Snapshot;
 use super::text::At;
 use crate::egress::Egress;
-use crate::listen::{self, Origin, Usage};
 use tokend_peer::{self, Full, Turn, Turns};
+use tokend_process::listen::{self, Origin, Usage};
 use tokend_process::shutdown::{Shutdown, reached};
 
 /// Where strangers knock, as the log knows it.

@@ -17,8 +17,8 @@ use super::Findings;
 use crate::audit::Audit;
 use crate::commands::whose::{Given, Unit, Unknown, Whose, Why};
 use crate::key_names::{KEY_CREDENTIAL, KEY_FILE};
-use crate::listen::{self, Seen, Usage};
 use crate::metrics;
+use tokend_process::listen::{self, Seen, Usage};
 
 /// How many files of a state directory are looked at. It holds seven.
 const MOST_FILES: usize = 64;

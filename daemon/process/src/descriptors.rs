@@ -9,16 +9,16 @@ use rustix::fs::{CWD, Mode, OFlags};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// What a daemon or a relay opens before it serves anybody (about twenty), and a few for whoever comes.
-pub(crate) const TO_SERVE: usize = 32;
+pub const TO_SERVE: usize = 32;
 /// What a command opens at once that reads a configuration and fetches secrets.
-pub(crate) const TO_LOOK: usize = 16;
+pub const TO_LOOK: usize = 16;
 
 /// There is no room for what has to be opened.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "there is no room for {needed} more descriptors (open files): {why}; raise the limit (LimitNOFILE= in the unit, `ulimit -n` in a shell), or find out what uses them up"
 )]
-pub(crate) struct NoRoom {
+pub struct NoRoom {
     needed: usize,
     // Not `source`, which whoever shows the causes of an error would show once more.
     why: io::Error,
@@ -26,7 +26,7 @@ pub(crate) struct NoRoom {
 
 /// Allows as many descriptors as the system lets this process have: each connection takes one, and the usual soft limit of 1024 is
 /// less than the connections that are allowed by default. How many there are now; `None` where nothing bounds them.
-pub(crate) fn raise() -> Option<u64> {
+pub fn raise() -> Option<u64> {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: limit.maximum,
@@ -42,7 +42,7 @@ pub(crate) fn raise() -> Option<u64> {
 ///
 /// # Errors
 /// When they cannot.
-pub(crate) fn must_have_room(needed: usize) -> Result<(), NoRoom> {
+pub fn must_have_room(needed: usize) -> Result<(), NoRoom> {
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     let mut held = Vec::with_capacity(needed);
     while held.len() < needed {

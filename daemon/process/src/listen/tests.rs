@@ -231,8 +231,8 @@ fn a_lock_that_is_in_the_way_is_named_with_whose_it_is_and_what_to_do() {
     // One that a killed start of root left, which a user may not open.
     let left = dir.path().join("left.lock");
     std::fs::write(&left, "").unwrap();
-    let refused = NotAlone::not_opened(&left, Errno::ACCESS);
-    let told = refused.of(&dir.path().join("left"), Usage::Clients);
+    let why = NotAlone::not_opened(&left, Errno::ACCESS);
+    let told = refused(why, &dir.path().join("left"), Usage::Clients);
     assert!(!told.is_shortage());
     let told = told.to_string();
     assert!(
@@ -249,7 +249,13 @@ fn a_lock_that_is_in_the_way_is_named_with_whose_it_is_and_what_to_do() {
 fn a_lock_that_another_user_holds_is_not_taken_for_somebody_who_listens() {
     let path = Path::new("/tmp/s");
     let own = rustix::process::geteuid().as_raw();
-    let held = |uid| NotAlone::held("/tmp/s.lock".into(), uid).of(path, Usage::Clients);
+    let held = |uid| {
+        refused(
+            NotAlone::held("/tmp/s.lock".into(), uid),
+            path,
+            Usage::Clients,
+        )
+    };
     assert!(matches!(held(own), ListenError::Taken { .. }));
     let told = held(own + 1);
     assert!(told.is_shortage(), "it may be over by the next start");

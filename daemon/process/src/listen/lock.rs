@@ -1,0 +1,138 @@
+//! A lock beside a socket, for the moment in which it is made or removed.
+//!
+//! Owns the file of the lock, from its making to its removal. Never waits, and never removes a lock that another holds.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, fstat};
+use rustix::io::Errno;
+
+/// Whoever has this is alone in making or removing a socket at a path: of two that begin to listen there at once, one would remove what
+/// the other has just made, and leave it listening without a name. A locked file beside the socket, which is gone afterwards.
+#[derive(Debug)]
+pub(super) struct Alone {
+    file: OwnedFd,
+    path: PathBuf,
+}
+
+/// How often a lock is tried whose file somebody removes at that moment.
+const TRIES: usize = 16;
+
+/// Why somebody is not alone.
+#[derive(Debug)]
+pub(super) enum NotAlone {
+    /// Somebody of the same user is about to listen there.
+    Beginning,
+    /// The file is in the way.
+    Locked(Locked),
+    /// The system does not make the file.
+    Io(io::Error),
+}
+
+/// A file beside a socket that is another's, or none that can be locked.
+#[derive(Debug)]
+pub struct Locked {
+    pub(super) path: PathBuf,
+    /// Whose it is.
+    uid: u32,
+    /// Why it cannot be opened; else somebody holds it.
+    refused: Option<io::Error>,
+}
+
+impl Locked {
+    /// Whether somebody holds it, who lets go of it.
+    pub(super) fn is_held(&self) -> bool {
+        self.refused.is_none()
+    }
+
+    pub(super) fn why(&self) -> String {
+        let uid = self.uid;
+        match &self.refused {
+            None => format!("somebody else holds this lock, a file of user {uid}"),
+            Some(why) => format!("this lock, a file of user {uid}, cannot be taken: {why}"),
+        }
+    }
+
+    pub(super) fn way_out(&self) -> &'static str {
+        match self.refused {
+            None => "see who holds it (lslocks), stop that, and start again",
+            Some(_) => "remove it, as that user or root, if nobody else starts tokend there now",
+        }
+    }
+}
+
+impl Alone {
+    /// At this path.
+    ///
+    /// # Errors
+    /// While somebody else is, or what keeps everybody from it.
+    pub(super) fn at(socket: &Path) -> Result<Self, NotAlone> {
+        let mut path = socket.as_os_str().to_owned();
+        path.push(".lock");
+        let path = PathBuf::from(path);
+        let flags = OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        for _ in 0..TRIES {
+            let file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR)
+                .map_err(|errno| NotAlone::not_opened(&path, errno))?;
+            let failed = |errno: Errno| NotAlone::Io(errno.into());
+            let found = fstat(&file).map_err(failed)?;
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => {}
+                Err(Errno::WOULDBLOCK) => return Err(NotAlone::held(path, found.st_uid)),
+                Err(errno) => return Err(failed(errno)),
+            }
+            // Whoever was alone before may have removed the file meanwhile, and then it keeps nobody out.
+            if file_at(&path) == Some((found.st_dev, found.st_ino)) {
+                return Ok(Self { file, path });
+            }
+        }
+        Err(NotAlone::Beginning)
+    }
+}
+
+impl NotAlone {
+    /// One user's lock is held by a start of theirs. In a directory in which everybody may make files, anybody may hold one.
+    pub(super) fn held(path: PathBuf, uid: u32) -> Self {
+        match uid == rustix::process::geteuid().as_raw() {
+            true => Self::Beginning,
+            false => Self::Locked(Locked {
+                path,
+                uid,
+                refused: None,
+            }),
+        }
+    }
+
+    /// What is there already is in the way; else nothing can be made there.
+    pub(super) fn not_opened(path: &Path, errno: Errno) -> Self {
+        let is_of_the_file = matches!(
+            errno,
+            Errno::ACCESS | Errno::PERM | Errno::LOOP | Errno::ISDIR | Errno::NXIO
+        );
+        match std::fs::symlink_metadata(path) {
+            Ok(found) if is_of_the_file => Self::Locked(Locked {
+                path: path.to_path_buf(),
+                uid: found.uid(),
+                refused: Some(errno.into()),
+            }),
+            _ => Self::Io(errno.into()),
+        }
+    }
+}
+
+impl Drop for Alone {
+    fn drop(&mut self) {
+        // What is left locks nothing. The lock itself ends with the descriptor.
+        let _left = std::fs::remove_file(&self.path);
+        let _ended = flock(&self.file, FlockOperation::Unlock);
+    }
+}
+
+/// Which file is at a path.
+pub(super) fn file_at(path: &Path) -> Option<(u64, u64)> {
+    let found = std::fs::symlink_metadata(path).ok()?;
+    Some((found.dev(), found.ino()))
+}
