@@ -25,7 +25,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::accept;
 use crate::audit::{Audit, Event, Marker};
-use crate::egress::Egress;
+use tokend_egress::Egress;
 use crate::key_names::{KEY_CREDENTIAL, KEY_FILE};
 use crate::listen::Inherited;
 use crate::message::{DRIVER_QUEUE, Message};

@@ -20,12 +20,12 @@ use tokend_proto::{
 };
 use tokio::sync::Semaphore;
 
-use crate::causes;
 use crate::registry::{Epoch, Slot};
 use crate::secrets::{SecretSource, resolve};
 use crate::upstream::Upstream;
 pub(crate) use files::OwnFiles;
 use finding::{found, ok};
+use tokend_egress::causes;
 use tokend_process::clock::Clock;
 use tokend_process::escaping::Escaped;
 

@@ -13,10 +13,10 @@ use tokend_dialect::Catalog;
 use tokend_engine::{Fault as Why, Kind, Missing, Pace, Problem, Timestamp, Withheld};
 use tokend_proto::{Fault, FaultCode};
 
-use crate::causes;
 use crate::means::{self, Refused};
 use crate::upstream::dialect_kind;
 use crate::vault::Notes;
+use tokend_egress::causes;
 use tokend_process::clock::Clock;
 
 pub(crate) use what::What;

@@ -7,14 +7,12 @@ mod accept;
 mod app;
 mod attempts;
 mod audit;
-mod causes;
 mod change;
 mod cli;
 mod commands;
 mod desk;
 mod diagnosis;
 mod driver;
-mod egress;
 mod faults;
 mod job;
 mod keeper;
@@ -30,7 +28,6 @@ mod reload;
 mod roster;
 mod secrets;
 mod session;
-mod silence;
 mod status;
 #[cfg(test)]
 mod testing;
@@ -50,7 +47,7 @@ use zeroizing_alloc::ZeroAlloc;
 use crate::app::Start;
 use crate::cli::fail;
 use crate::cli::{Cli, Command, Exit, PolicyCommand, RunArgs};
-use crate::egress::Egress;
+use tokend_egress::Egress;
 use crate::reload::{ConfigSource, LogChoice};
 use tokend_process::descriptors;
 use tokend_process::hardening::{self, Swap};
@@ -88,7 +85,7 @@ fn main() -> ExitCode {
         Command::Key(command) => {
             commands::key::run(&command, &environment, &mut out, &mut err, medium)
         }
-        Command::Egress(args) => egress::run(&args),
+        Command::Egress(args) => tokend_egress::run(&args.into_options()).into(),
         Command::Complete { words } => commands::completion::run(&words, &mut out),
     };
     exit.into()

@@ -1,7 +1,5 @@
 //! What tests of the shell share: accounts from a configuration, a provider of a few lines, and a daemon without its socket.
 
-mod provider;
-
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,7 +27,7 @@ use crate::secrets::SecretSource;
 
 pub(crate) use tokend_process::testing::{DEADLINE, soon};
 
-pub(crate) use self::provider::{Act, Provider, grant, raw, reply};
+pub(crate) use tokend_egress::testing::{Act, Provider, grant, raw, reply};
 
 /// The user the daemon of the tests runs as, so its administrator.
 pub(crate) const OWNER: u32 = 7;

@@ -2,7 +2,9 @@
 
 use clap::Args;
 
-use crate::egress::At;
+use tokend_egress::{At, Ended, Options};
+
+use super::Exit;
 
 pub(super) const HELP: &str = "\
 A proxy for HTTP: CONNECT host:port, and requests for http:// addresses. It reads no configuration and holds no secret; what
@@ -26,4 +28,26 @@ pub(crate) struct EgressArgs {
     /// Listen on a loopback address, where every user of this machine can connect and goes out as the relay's user
     #[arg(long)]
     pub(crate) any_local_user: bool,
+}
+
+impl EgressArgs {
+    /// As the relay takes them.
+    pub(crate) fn into_options(self) -> Options {
+        Options {
+            listen: self.listen,
+            users: self.user,
+            any_local_user: self.any_local_user,
+        }
+    }
+}
+
+impl From<Ended> for Exit {
+    fn from(ended: Ended) -> Self {
+        match ended {
+            Ended::Stopped => Self::Success,
+            Ended::Usage => Self::Usage,
+            Ended::Config => Self::Config,
+            Ended::NotNow => Self::NotNow,
+        }
+    }
 }

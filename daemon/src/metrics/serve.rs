@@ -29,7 +29,7 @@ use tokio::sync::{Notify, watch};
 use super::reader::{Metrics, PART};
 use super::snapshot::Snapshot;
 use super::text::At;
-use crate::egress::Egress;
+use tokend_egress::Egress;
 use tokend_peer::{self, Full, Turn, Turns};
 use tokend_process::listen::{self, Origin, Usage};
 use tokend_process::shutdown::{Shutdown, reached};

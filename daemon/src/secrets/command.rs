@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 use super::error::SecretError;
 use super::limits::MAX_SECRET;
 use super::source::{Person, SecretSource};
-use crate::egress::Egress;
+use tokend_egress::Egress;
 use tokend_process::escaping::Escaped;
 
 /// What a program that fetches a secret may know: enough for `pass`, `gpg`, `secret-tool` and `systemd-creds`.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::egress::Egress;
+use tokend_egress::Egress;
 use tokend_process::systemd;
 
 /// What the resolution of secrets needs to know of the world.

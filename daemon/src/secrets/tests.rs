@@ -8,7 +8,7 @@ use std::time::Duration;
 use secrecy::ExposeSecret as _;
 
 use super::*;
-use crate::egress::Egress;
+use tokend_egress::Egress;
 
 const SECRET: &str = "p%40ss word+é";
 

@@ -32,8 +32,8 @@ use url::Url;
 
 use super::hop::Hop;
 use super::relay_words::{absent, full, target};
-use crate::causes::causes;
-use crate::egress::{Egress, Kind, STATUS};
+use tokend_egress::causes::causes;
+use tokend_egress::{Egress, Kind, STATUS};
 
 /// How much of what the relay says instead of a tunnel is read.
 const LONGEST: usize = 4096;

@@ -1,6 +1,6 @@
 //! Why the HTTP client cannot be built, and what its errors say.
 
-use crate::causes::causes;
+use tokend_egress::causes::causes;
 
 /// The HTTP client cannot be built.
 #[derive(Debug, thiserror::Error)]

@@ -13,9 +13,9 @@ use super::relay_words;
 use super::unpack::unpack;
 use super::ways::{self, Way, Ways};
 use super::whole;
-use crate::egress::Kind;
 use crate::secrets::SecretSource;
-use crate::silence::is_silence;
+use tokend_egress::Kind;
+use tokend_egress::silence::is_silence;
 
 /// How providers are spoken to, as configured.
 #[derive(Debug)]

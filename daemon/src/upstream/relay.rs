@@ -17,7 +17,7 @@ use super::bridge::{self, Bridge};
 use super::client_error::{ClientError, chain, client_error};
 use super::hop::Hop;
 use super::relay_words::{absent, full};
-use crate::egress::{
+use tokend_egress::{
     ENDED, Egress, FAILURE, Kind, ORDERLY, PATIENCE, PROXY, REACH, STATUS, TARGET, TIMEOUT,
 };
 

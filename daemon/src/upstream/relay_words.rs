@@ -5,7 +5,7 @@ use std::fmt;
 use tokend_process::systemd;
 use url::Url;
 
-use crate::egress::Egress;
+use tokend_egress::Egress;
 
 /// That the relay is of no use, and where to look.
 pub(super) fn absent(at: Egress, how: &str, why: &str) -> String {

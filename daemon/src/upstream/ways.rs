@@ -14,8 +14,8 @@ use super::bridge::Heading;
 use super::client_error::{ClientError, chain, client_error};
 use super::hop::Hop;
 use super::relay::Relay;
-use crate::egress::Egress;
 use crate::secrets::SecretSource;
+use tokend_egress::Egress;
 
 /// The longest `extra_ca`, in bytes: a hundred times what a system trusts.
 const LONGEST_BUNDLE: u64 = 16 << 20;

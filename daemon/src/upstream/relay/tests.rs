@@ -45,13 +45,13 @@ async fn attempt(base_url: &str, egress: Option<Egress>) -> Outcome {
 }
 
 async fn relay() -> Option<Egress> {
-    Some(Egress::Tcp(crate::egress::start(100).await))
+    Some(Egress::Tcp(tokend_egress::testing::start(100).await))
 }
 
 /// The same on a Unix socket.
 fn relay_in(dir: &TempDir) -> Option<Egress> {
     let path = dir.path().join("egress.sock");
-    crate::egress::start_at(&path, 100);
+    tokend_egress::testing::start_at(&path, 100);
     Egress::parse(path.to_str().unwrap()).ok()
 }
 
@@ -208,9 +208,9 @@ async fn a_unix_socket_without_a_relay_is_named_with_what_starts_one() {
 async fn a_full_relay_is_named_and_nothing_was_sent() {
     let dir = dir();
     let path = dir.path().join("egress.sock");
-    crate::egress::start_at(&path, 1);
+    tokend_egress::testing::start_at(&path, 1);
     let unix = Egress::parse(path.to_str().unwrap()).unwrap();
-    let tcp = Egress::Tcp(crate::egress::start(1).await);
+    let tcp = Egress::Tcp(tokend_egress::testing::start(1).await);
     let provider = Provider::start().await;
     let target = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let ask = format!(

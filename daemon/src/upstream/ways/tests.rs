@@ -21,14 +21,14 @@ fn site(base_url: &str, http: &str, account: &str) -> Site {
 }
 
 async fn relay() -> Option<Egress> {
-    let at = crate::egress::start(100).await;
+    let at = tokend_egress::testing::start(100).await;
     Some(Egress::parse(&at.to_string()).unwrap())
 }
 
 /// The same on a Unix socket.
 fn relay_in(dir: &tempfile::TempDir) -> Option<Egress> {
     let path = dir.path().join("egress.sock");
-    crate::egress::start_at(&path, 100);
+    tokend_egress::testing::start_at(&path, 100);
     Egress::parse(path.to_str().unwrap()).ok()
 }
 

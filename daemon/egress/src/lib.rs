@@ -6,18 +6,23 @@
 mod address;
 mod at;
 mod body;
-mod door;
+pub mod causes;
+mod connect;
 mod failure;
 mod forward;
 mod listening;
-mod memory;
+mod options;
 mod places;
+mod recent_failures;
+mod service;
+pub mod silence;
 mod target;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 #[cfg(test)]
 mod tests;
 mod tunnel;
 mod watched;
-mod way;
 
 use std::convert::Infallible;
 use std::sync::{Arc, PoisonError};
@@ -33,11 +38,10 @@ use tokend_config::{Environment, Format, Level};
 use tokio::sync::Semaphore;
 
 use self::body::Relayed;
-use self::door::{Door, Promised};
+use self::connect::Stream;
 use self::listening::{Caller, ListenError, Listening, Users};
 use self::places::{Bounds, Place, Places};
-use self::way::Stream;
-use crate::cli::{EgressArgs, Exit};
+use self::service::{Door, Promised};
 use tokend_process::clock::Clock;
 use tokend_process::descriptors;
 use tokend_process::hardening::{self, Swap};
@@ -45,15 +49,15 @@ use tokend_process::logging::Logging;
 use tokend_process::signals::Incoming;
 use tokend_process::systemd::Manager;
 
-pub(crate) use self::address::{Egress, NoEgress};
-pub(crate) use self::at::At;
-pub(crate) use self::door::{ENDED, FAILURE, ORDERLY, REACH, STATUS, TARGET};
-pub(crate) use self::failure::Kind;
-pub(crate) use self::way::{PATIENCE, PROXY, TIMEOUT};
+pub use self::address::{Egress, NoEgress};
+pub use self::at::At;
+pub use self::connect::{PATIENCE, PROXY, TIMEOUT};
+pub use self::failure::Kind;
+pub use self::options::Options;
+pub use self::service::{ENDED, FAILURE, ORDERLY, REACH, STATUS, TARGET};
 
 /// Where strangers knock, as the log knows it.
-#[cfg(test)]
-pub(crate) const DOOR: &str = module_path!();
+pub const DOOR: &str = module_path!();
 
 /// How many connections there may be. Who finds no place is told so.
 const ROOM: usize = 4096;
@@ -74,34 +78,51 @@ const DRAIN: Duration = Duration::from_secs(80);
 /// How long accepting rests after the system refused it.
 const REST: Duration = Duration::from_millis(100);
 
+/// How the relay ended. Why is in the log by then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to stop.
+    Stopped,
+    /// What it was told makes no sense.
+    Usage,
+    /// What systemd passed is nothing it can listen on.
+    Config,
+    /// It cannot run now; starting it again may help.
+    NotNow,
+}
+
 /// Relays until it is told to stop.
-pub(crate) fn run(args: &EgressArgs) -> Exit {
+#[must_use]
+pub fn run(options: &Options) -> Ended {
     // First of all, while there is one thread: it clears the environment.
     let usual = Environment::of_this_process().socket();
-    let socket = listening::socket(args, usual.with_file_name("egress.sock"));
+    let socket = listening::socket(options, usual.with_file_name("egress.sock"));
     let level = Level::from_environment();
     let chosen = level.as_ref().map_or_else(|_| None, Clone::clone);
     let logging = Logging::start(Format::default(), &chosen.unwrap_or_default());
     logging.take_panics();
     let _last_lines = logging.last_lines();
-    let ready = socket.and_then(|socket| Ok((socket, Users::of(&args.user)?)));
+    let ready = socket.and_then(|socket| Ok((socket, Users::of(&options.users)?)));
     let outcome = match (level, ready) {
-        (Err(error), _) => Err((error.into(), Exit::Usage)),
+        (Err(error), _) => Err((error.into(), Ended::Usage)),
         (_, Err(error)) => {
-            let exit = match error {
-                ListenError::Open(_) | ListenError::NoUser(_) => Exit::Usage,
-                ListenError::Taken(..) | ListenError::Socket(_) => Exit::NotNow,
-                ListenError::TooMany(_) | ListenError::NotOurs(_) => Exit::Config,
+            let ended = match error {
+                ListenError::Open(_) | ListenError::NoUser(_) => Ended::Usage,
+                ListenError::Taken(..) | ListenError::Socket(_) => Ended::NotNow,
+                ListenError::TooMany(_) | ListenError::NotOurs(_) => Ended::Config,
             };
-            Err((error.into(), exit))
+            Err((error.into(), ended))
         }
         (Ok(_), Ok((socket, users))) => {
-            relay(socket, users, &logging).map_err(|error| (error, Exit::NotNow))
+            relay(socket, users, &logging).map_err(|error| (error, Ended::NotNow))
         }
     };
     match outcome {
-        Ok(()) => Exit::Success,
-        Err((error, exit)) => crate::cli::fail(&error, exit),
+        Ok(()) => Ended::Stopped,
+        Err((error, ended)) => {
+            tracing::error!("tokend ended: {error:#}");
+            ended
+        }
     }
 }
 
@@ -159,39 +180,6 @@ fn room(descriptors: Option<u64>) -> Bounds {
         all,
         each: all / SHARE,
     }
-}
-
-/// A relay on a loopback address, with room for this many, until the test ends.
-#[cfg(test)]
-pub(crate) async fn start(room: usize) -> std::net::SocketAddr {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
-        .await
-        .expect("a port");
-    let address = listener.local_addr().expect("an address");
-    serve_in_test(Listening::Tcp(listener), room);
-    address
-}
-
-/// The same on a Unix socket, for the user of the test.
-#[cfg(test)]
-pub(crate) fn start_at(path: &std::path::Path, room: usize) {
-    let listener = tokio::net::UnixListener::bind(path).expect("a socket");
-    let users = Users::of(&[]).expect("no names");
-    serve_in_test(
-        Listening::Unix(listener, tokend_process::listen::Origin::Inherited, users),
-        room,
-    );
-}
-
-#[cfg(test)]
-fn serve_in_test(listening: Listening, room: usize) {
-    let bounds = Bounds {
-        all: room,
-        each: room,
-    };
-    drop(tokio::spawn(async move {
-        Relay::new(bounds).serve(&listening).await
-    }));
 }
 
 /// What serves those who connect.

@@ -13,8 +13,8 @@ use tokio::io::{
     AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf, split,
 };
 
-use super::memory::{End, Memory};
-use super::way::Stream;
+use super::connect::Stream;
+use super::recent_failures::{End, Memory};
 use crate::silence::is_of_other_side;
 
 /// How long one side may go on after the other has ended. Whoever gave up waiting must not leave a tunnel to a target that never answers.
@@ -182,8 +182,8 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, DuplexStream, ReadBuf, duplex};
 
     use super::*;
-    use crate::testing::soon;
     use tokend_process::clock::Clock;
+    use tokend_process::testing::soon;
 
     const NAMED: &str = "a:1";
 

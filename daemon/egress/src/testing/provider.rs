@@ -2,6 +2,8 @@
 //!
 //! Does as it is scripted and notes what it was sent; the strict one is in the package of the acceptance tests.
 
+#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "for tests")]
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,11 +11,11 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
-use super::soon;
+use tokend_process::testing::soon;
 
 /// What the provider does with a connection.
 #[derive(Debug)]
-pub(crate) enum Act {
+pub enum Act {
     /// Reads the request, writes these bytes, closes.
     Say(String),
     /// The same, with bytes that are no text.
@@ -32,7 +34,7 @@ pub(crate) enum Act {
 
 impl Act {
     /// All that leave it open whether the request was acted on: nothing, or only a beginning with a token in it, is answered.
-    pub(crate) fn without_a_whole_answer() -> Vec<Self> {
+    pub fn without_a_whole_answer() -> Vec<Self> {
         let cut = "HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n{\"access_token\":\"tok";
         vec![
             Self::ResetAtOnce,
@@ -46,15 +48,15 @@ impl Act {
 
 /// A provider on a loopback address.
 #[derive(Debug)]
-pub(crate) struct Provider {
-    pub(crate) base_url: String,
+pub struct Provider {
+    pub base_url: String,
     seen: Arc<Mutex<Vec<String>>>,
     acts: Arc<Mutex<VecDeque<Act>>>,
 }
 
 impl Provider {
     /// A provider that gives `token-N` and `refresh-N` to the Nth request, unless it is scripted otherwise.
-    pub(crate) async fn start() -> Self {
+    pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
         let base_url = format!("http://{}", listener.local_addr().expect("an address"));
         let (seen, acts) = (
@@ -75,18 +77,18 @@ impl Provider {
         provider
     }
 
-    pub(crate) fn then(&self, act: Act) -> &Self {
+    pub fn then(&self, act: Act) -> &Self {
         lock(&self.acts).push_back(act);
         self
     }
 
     /// The requests that were read, as they came.
-    pub(crate) fn seen(&self) -> Vec<String> {
+    pub fn seen(&self) -> Vec<String> {
         lock(&self.seen).clone()
     }
 
     /// Waits until this many requests have been read.
-    pub(crate) async fn asked(&self, times: usize) {
+    pub async fn asked(&self, times: usize) {
         soon(async {
             while lock(&self.seen).len() < times {
                 tokio::task::yield_now().await;
@@ -101,11 +103,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// A reply with this status and body.
-pub(crate) fn reply(status: &str, body: &str) -> Act {
+pub fn reply(status: &str, body: &str) -> Act {
     Act::Say(raw(status, body))
 }
 
-pub(crate) fn raw(status: &str, body: &str) -> String {
+pub fn raw(status: &str, body: &str) -> String {
     format!(
         "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
         body.len()
@@ -113,7 +115,7 @@ pub(crate) fn raw(status: &str, body: &str) -> String {
 }
 
 /// The body of a grant.
-pub(crate) fn grant(n: usize) -> String {
+pub fn grant(n: usize) -> String {
     format!(
         r#"{{"access_token":"token-{n}","refresh_token":"refresh-{n}","token_type":"Bearer","expires_in":3600}}"#
     )

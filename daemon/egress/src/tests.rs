@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{ROOM, room, start};
-use crate::testing::{Act, Provider, raw, soon};
+use super::{ROOM, room};
+use crate::testing::{Act, Provider, raw, start};
+use tokend_process::testing::soon;
 
 /// Nobody listens on tcpmux.
 const NOBODY: &str = "127.0.0.1:1";

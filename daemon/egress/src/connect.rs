@@ -24,11 +24,11 @@ use super::target::Target;
 use crate::causes::causes;
 
 /// How the daemon says how long a connection may take, in milliseconds.
-pub(crate) const PATIENCE: &str = "tokend-connect-timeout";
+pub const PATIENCE: &str = "tokend-connect-timeout";
 /// How the daemon says how long the whole exchange may take, in milliseconds.
-pub(crate) const TIMEOUT: &str = "tokend-timeout";
+pub const TIMEOUT: &str = "tokend-timeout";
 /// How the daemon names the proxy of its configuration.
-pub(crate) const PROXY: &str = "tokend-proxy";
+pub const PROXY: &str = "tokend-proxy";
 /// How long a connection may take where nobody says, and at most; and how long an answer may be waited for at most: a connection of
 /// somebody who lies ends after that.
 const USUAL: Duration = Duration::from_secs(30);

@@ -8,7 +8,7 @@ use std::io;
 
 /// Whether an error of a connection that stood says that the other side ended it. Any other is of the network between: keepalives or bytes
 /// that nobody answered, no way any more, an interface that is down.
-pub(crate) fn is_of_other_side(error: &io::Error) -> bool {
+pub fn is_of_other_side(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof
@@ -17,7 +17,7 @@ pub(crate) fn is_of_other_side(error: &io::Error) -> bool {
 
 /// Whether an error says no more than that nothing came of an answer: the other side ended the connection, or our own time was over. What
 /// the network did is no silence, and neither is an answer that cannot be read.
-pub(crate) fn is_silence(error: &(dyn Error + 'static)) -> bool {
+pub fn is_silence(error: &(dyn Error + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
         let is_other = match error.downcast_ref::<io::Error>() {

@@ -9,8 +9,10 @@ use super::at::At;
 
 /// Where a relay listens. A process is told of one, when it starts, and for as long as it lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Egress {
+pub enum Egress {
+    /// On a loopback address.
     Tcp(SocketAddr),
+    /// On a Unix socket.
     Unix(&'static Path),
 }
 
@@ -19,17 +21,17 @@ pub(crate) enum Egress {
 #[error(
     "TOKEND_EGRESS={0:?} is neither the whole path of a Unix socket, such as /run/tokend/egress.sock, nor a loopback address with a port, such as 127.0.0.1:3128; leave it out to connect without a relay"
 )]
-pub(crate) struct NoEgress(String);
+pub struct NoEgress(String);
 
 impl Egress {
     /// Names the relay's address.
-    pub(crate) const VARIABLE: &str = "TOKEND_EGRESS";
+    pub const VARIABLE: &str = "TOKEND_EGRESS";
 
     /// The one this process was told of.
     ///
     /// # Errors
     /// When what it was told makes no sense.
-    pub(crate) fn of_this_process() -> Result<Option<Self>, NoEgress> {
+    pub fn of_this_process() -> Result<Option<Self>, NoEgress> {
         match env::var(Self::VARIABLE) {
             Err(VarError::NotPresent) => Ok(None),
             Ok(text) => Self::named(&text),
@@ -41,14 +43,18 @@ impl Egress {
     ///
     /// # Errors
     /// When it makes no sense.
-    pub(crate) fn named(text: &str) -> Result<Option<Self>, NoEgress> {
+    pub fn named(text: &str) -> Result<Option<Self>, NoEgress> {
         match text {
             "" => Ok(None),
             text => Self::parse(text).map(Some),
         }
     }
 
-    pub(crate) fn parse(text: &str) -> Result<Self, NoEgress> {
+    /// The relay at an address or a path, as the variable has it.
+    ///
+    /// # Errors
+    /// When it is neither.
+    pub fn parse(text: &str) -> Result<Self, NoEgress> {
         match At::parse(text) {
             Ok(At::Tcp(address)) if address.port() != 0 => Ok(Self::Tcp(address)),
             Ok(At::Unix(path)) => Ok(Self::Unix(Box::leak(path.into_boxed_path()))),
@@ -57,7 +63,7 @@ impl Egress {
     }
 
     /// As programs are told of a proxy; `None` where they could not use it.
-    pub(crate) fn as_proxy(self) -> Option<String> {
+    pub fn as_proxy(self) -> Option<String> {
         match self {
             Self::Tcp(address) => Some(format!("http://{address}")),
             Self::Unix(_) => None,
@@ -65,7 +71,7 @@ impl Egress {
     }
 
     /// What stands in front of the path where the relay itself is asked.
-    pub(crate) fn base(self) -> String {
+    pub fn base(self) -> String {
         self.as_proxy().unwrap_or_else(|| "http://relay".to_owned())
     }
 }

@@ -5,14 +5,16 @@ use std::path::PathBuf;
 
 /// A place to listen.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum At {
+pub enum At {
+    /// A loopback address.
     Tcp(SocketAddr),
+    /// A Unix socket.
     Unix(PathBuf),
 }
 
 impl At {
     /// From the command line. Everybody who can connect goes out as the relay's user: nobody from another machine shall.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, String> {
         let path = text.strip_prefix("unix:").unwrap_or(text);
         if path.starts_with('/') {
             return Ok(Self::Unix(path.into()));

@@ -19,7 +19,7 @@ const LONGEST: usize = 300;
 
 /// The kinds there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// The name cannot be resolved.
     Name,
     /// Nobody listens there.
@@ -43,8 +43,8 @@ pub(crate) enum Kind {
 /// A failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Failure {
-    pub(crate) kind: Kind,
-    pub(crate) words: Box<str>,
+    pub kind: Kind,
+    pub words: Box<str>,
 }
 
 const ALL: [Kind; 9] = [
@@ -77,14 +77,14 @@ impl Kind {
 
     /// The kind a `Proxy-Status` of the relay tells; `None` if it is not the relay's. A word that is not known here may be of a newer
     /// relay, and then nothing is certain.
-    pub(crate) fn told_by(value: &HeaderValue) -> Option<Self> {
+    pub fn told_by(value: &HeaderValue) -> Option<Self> {
         let word = value.to_str().ok()?.strip_prefix(WHO)?;
         let known = ALL.into_iter().find(|kind| kind.word() == word);
         Some(known.unwrap_or(Self::Between))
     }
 
     /// Whether nothing of the request can have reached the target.
-    pub(crate) fn is_before_sending(self) -> bool {
+    pub fn is_before_sending(self) -> bool {
         !matches!(self, Self::Incomplete | Self::Between)
     }
 

@@ -9,29 +9,29 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, h
 use hyper::body::Incoming;
 
 use super::body::Relayed;
+use super::connect::Way;
 use super::failure::{Failure, Kind};
 use super::forward::{discard, forward};
-use super::memory::{End, Memory};
 use super::places::Place;
+use super::recent_failures::{End, Memory};
 use super::target::Target;
 use super::tunnel::{Ending, Tunnel};
-use super::way::Way;
 use tokend_process::clock::Clock;
 
 /// The header in which the daemon names what its questions are about.
-pub(crate) const TARGET: &str = "tokend-target";
+pub const TARGET: &str = "tokend-target";
 /// The header that tells an answer of the relay from one of a provider.
-pub(crate) const STATUS: &str = "proxy-status";
+pub const STATUS: &str = "proxy-status";
 /// Asks whether a target can be reached.
-pub(crate) const REACH: &str = "/reach";
+pub const REACH: &str = "/reach";
 /// Asks why a target was not reached a moment ago.
-pub(crate) const FAILURE: &str = "/failure";
+pub const FAILURE: &str = "/failure";
 
 /// Asks whether it was the target that ended tunnels to it a moment ago.
-pub(crate) const ENDED: &str = "/ended";
+pub const ENDED: &str = "/ended";
 
 /// What is answered to that where the target said that it sends no more. Other words of success are of one that broke it off.
-pub(crate) const ORDERLY: &str = "the target ended it";
+pub const ORDERLY: &str = "the target ended it";
 
 /// Where a tunnel is put that has been promised.
 pub(super) type Promised = Arc<Mutex<Option<Tunnel>>>;

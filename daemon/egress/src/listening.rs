@@ -17,8 +17,8 @@ use tokend_policy::Directory;
 use tokio::net::{TcpListener, UnixListener};
 
 use super::at::At;
-use super::way::Stream;
-use crate::cli::EgressArgs;
+use super::connect::Stream;
+use super::options::Options;
 use tokend_process::listen::{self, Origin, Usage};
 
 /// Why there is nothing to listen on.
@@ -72,21 +72,25 @@ pub(super) enum Caller {
 
 /// Takes what systemd passed, or listens where it was told to, or else in the runtime directory. Call while there is one thread: it
 /// clears the environment.
-pub(super) fn socket(args: &EgressArgs, usual: PathBuf) -> Result<Socket, ListenError> {
+pub(super) fn socket(options: &Options, usual: PathBuf) -> Result<Socket, ListenError> {
     let passed = ListenFd::from_env();
     match passed.len() {
         0 => {}
         1 => return inherited(passed),
         count => return Err(ListenError::TooMany(count)),
     }
-    match args.listen.clone().unwrap_or(At::Unix(usual)) {
-        At::Tcp(address) if !args.any_local_user => Err(ListenError::Open(address)),
+    match options.listen.clone().unwrap_or(At::Unix(usual)) {
+        At::Tcp(address) if !options.any_local_user => Err(ListenError::Open(address)),
         At::Tcp(address) => std::net::TcpListener::bind(address)
             .map(Socket::Tcp)
             .map_err(|error| ListenError::Taken(address, error)),
         At::Unix(path) => {
             // Who else may connect is asked of the kernel, for each connection.
-            let mode = if args.user.is_empty() { 0o600 } else { 0o666 };
+            let mode = if options.users.is_empty() {
+                0o600
+            } else {
+                0o666
+            };
             let bound = listen::bind(&path, mode, Usage::Relay)?;
             Ok(Socket::Unix(bound.fd, bound.origin))
         }
@@ -214,15 +218,15 @@ mod tests {
     #[test]
     fn an_address_that_every_user_can_connect_to_is_taken_only_when_that_is_meant() {
         let listen = Some(At::parse("127.0.0.1:0").unwrap());
-        let mut args = EgressArgs {
+        let mut options = Options {
             listen,
-            ..EgressArgs::default()
+            ..Options::default()
         };
-        let refused = socket(&args, "/nowhere".into()).unwrap_err().to_string();
+        let refused = socket(&options, "/nowhere".into()).unwrap_err().to_string();
         assert!(refused.contains("--any-local-user"), "{refused}");
-        args.any_local_user = true;
+        options.any_local_user = true;
         assert!(matches!(
-            socket(&args, "/nowhere".into()),
+            socket(&options, "/nowhere".into()),
             Ok(Socket::Tcp(_))
         ));
     }
@@ -233,14 +237,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         for (user, mode) in [(vec![], 0o600), (vec!["1".to_owned()], 0o666)] {
             let path = dir.path().join(format!("sub/{mode:o}.sock"));
-            let args = EgressArgs {
-                user,
-                ..EgressArgs::default()
+            let options = Options {
+                users: user,
+                ..Options::default()
             };
-            let _made = socket(&args, path.clone()).unwrap();
+            let _made = socket(&options, path.clone()).unwrap();
             let found = std::fs::metadata(&path).unwrap().permissions().mode();
             assert_eq!(found & 0o777, mode);
-            let taken = socket(&args, path).unwrap_err().to_string();
+            let taken = socket(&options, path).unwrap_err().to_string();
             assert!(
                 taken.ends_with("stop that relay, or use another socket (--listen PATH)"),
                 "{taken}"

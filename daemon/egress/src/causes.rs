@@ -5,7 +5,7 @@
 use std::error::Error;
 
 /// What an error says, and then each of its causes.
-pub(crate) fn causes(error: &(dyn Error + 'static)) -> String {
+pub fn causes(error: &(dyn Error + 'static)) -> String {
     let mut text = String::new();
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -24,7 +24,7 @@ pub(crate) fn causes(error: &(dyn Error + 'static)) -> String {
 }
 
 /// What to do about a certificate that was not believed, by what was said of it.
-pub(crate) fn advice(told: &str) -> Option<&'static str> {
+pub fn advice(told: &str) -> Option<&'static str> {
     let lower = told.to_lowercase();
     if lower.contains("causedasendentity") {
         return Some(

@@ -14,9 +14,9 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 
 use super::body::Relayed;
+use super::connect::{PATIENCE, PROXY, TIMEOUT, Way};
 use super::failure::Failure;
 use super::target::Target;
-use super::way::{PATIENCE, PROXY, TIMEOUT, Way};
 
 /// What concerns one connection only (RFC 9110, 7.6.1), and what is between daemon and relay.
 const OURS: [HeaderName; 10] = [
