@@ -25,13 +25,13 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::accept;
 use crate::audit::{Audit, Event, Marker};
-use tokend_egress::Egress;
 use crate::key_names::{KEY_CREDENTIAL, KEY_FILE};
 use crate::listen::Inherited;
 use crate::message::{DRIVER_QUEUE, Message};
 use crate::metrics;
 use crate::reload::{self, ConfigSource, LogChoice, retry};
 use crate::secrets::SecretSource;
+use tokend_egress::Egress;
 
 use self::drain::{End, drain};
 pub(crate) use self::exit::is_mistake;

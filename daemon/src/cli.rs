@@ -4,42 +4,19 @@
 //! Commands that have commands of their own are in the modules below.
 
 mod dialect;
+mod exit;
 mod key;
 mod policy;
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use tokend_config::{Environment, Format, Level, Overrides};
 
 pub(crate) use self::dialect::{DialectCommand, KindArg, TryArgs};
+pub(crate) use self::exit::Exit;
 pub(crate) use self::key::{KeyCommand, RotateArgs};
 pub(crate) use self::policy::{ExplainArgs, PolicyCommand};
-
-/// How the process ends, after sysexits.h.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum Exit {
-    /// All is well, or the daemon has stopped as it was told.
-    Success = 0,
-    /// The command line makes no sense.
-    Usage = 64,
-    /// A file given on the command line cannot be read.
-    NoInput = 66,
-    /// Nobody reads what is printed.
-    Io = 74,
-    /// The daemon cannot run now, or could not go on; starting it again may help.
-    NotNow = 75,
-    /// The configuration, a dialect, the place of a secret, or the state directory has mistakes.
-    Config = 78,
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        (exit as u8).into()
-    }
-}
 
 const EXIT_CODES: &str = "\
 Exit codes:

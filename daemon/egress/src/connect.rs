@@ -18,17 +18,12 @@ use tokio::net::TcpStream;
 use tower::Service as _;
 
 use super::body::Relayed;
-use super::failure::{Failure, Kind};
+use super::failure::{Failure, FailureKind};
 use super::places::USUALLY_QUIET;
+use super::protocol::{PATIENCE, PROXY, TIMEOUT};
 use super::target::Target;
 use crate::causes::causes;
 
-/// How the daemon says how long a connection may take, in milliseconds.
-pub const PATIENCE: &str = "tokend-connect-timeout";
-/// How the daemon says how long the whole exchange may take, in milliseconds.
-pub const TIMEOUT: &str = "tokend-timeout";
-/// How the daemon names the proxy of its configuration.
-pub const PROXY: &str = "tokend-proxy";
 /// How long a connection may take where nobody says, and at most; and how long an answer may be waited for at most: a connection of
 /// somebody who lies ends after that.
 const USUAL: Duration = Duration::from_secs(30);
@@ -44,7 +39,7 @@ const UNANSWERED: Duration = Duration::from_secs(30);
 
 /// How a target shall be reached.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Way {
+pub(super) struct Connect {
     pub(super) proxy: Option<Target>,
     /// What the proxy shall know of us.
     pub(super) authorization: Option<HeaderValue>,
@@ -59,7 +54,7 @@ pub(super) struct Way {
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
-impl Way {
+impl Connect {
     /// What a request says of it; or what is wrong there.
     pub(super) fn of(headers: &HeaderMap) -> Result<Self, &'static str> {
         let limit = |name, usual: Duration| match headers.get(name) {
@@ -109,7 +104,7 @@ impl Way {
         let tunnel = through(stream, target, self.authorization.clone());
         match tokio::time::timeout(self.patience + MARGIN, tunnel).await {
             Ok(tunnel) => tunnel,
-            Err(_) => Err(Failure::new(Kind::Late, "the proxy timed out")),
+            Err(_) => Err(Failure::new(FailureKind::Late, "the proxy timed out")),
         }
     }
 
@@ -132,7 +127,7 @@ fn proxy(value: &[u8]) -> Option<Target> {
 
 async fn tcp(target: &Target, patience: Duration) -> Result<TcpStream, Failure> {
     let Some(uri) = target.uri() else {
-        return Err(Failure::new(Kind::Name, "this is no name of a host"));
+        return Err(Failure::new(FailureKind::Name, "this is no name of a host"));
     };
     let mut connector = HttpConnector::new_with_resolver(tower::service_fn(addresses));
     connector.set_connect_timeout(Some(patience));
@@ -170,7 +165,7 @@ async fn through(
 ) -> Result<Box<dyn Stream>, Failure> {
     let broken = |error: &hyper::Error| {
         let words = format!("the proxy failed: {}", causes(error));
-        Failure::new(Kind::Denied, &words)
+        Failure::new(FailureKind::Denied, &words)
     };
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
         .await
@@ -179,7 +174,7 @@ async fn through(
     let mut request = Request::connect(target.to_string())
         .header(header::HOST, target.to_string())
         .body(Relayed::nothing())
-        .map_err(|error| Failure::new(Kind::Unavailable, &error.to_string()))?;
+        .map_err(|error| Failure::new(FailureKind::Unavailable, &error.to_string()))?;
     if let Some(value) = authorization {
         request
             .headers_mut()
@@ -191,7 +186,7 @@ async fn through(
         .map_err(|error| broken(&error))?;
     if !answer.status().is_success() {
         let words = format!("the proxy answered {} to CONNECT", answer.status());
-        return Err(Failure::new(Kind::Denied, &words));
+        return Err(Failure::new(FailureKind::Denied, &words));
     }
     let tunnel = hyper::upgrade::on(answer)
         .await
@@ -203,15 +198,15 @@ async fn through(
 mod tests {
     use super::*;
 
-    fn of(name: &'static str, value: &'static str) -> Result<Way, &'static str> {
+    fn of(name: &'static str, value: &'static str) -> Result<Connect, &'static str> {
         let mut headers = HeaderMap::new();
         headers.insert(name, HeaderValue::from_static(value));
-        Way::of(&headers)
+        Connect::of(&headers)
     }
 
     #[test]
     fn the_daemon_says_how_and_how_long() {
-        let usual = Way::of(&HeaderMap::new()).unwrap();
+        let usual = Connect::of(&HeaderMap::new()).unwrap();
         assert_eq!((usual.proxy, usual.patience), (None, USUAL));
         let short = of(PATIENCE, "250").unwrap();
         assert_eq!(short.patience, Duration::from_millis(250));
@@ -219,9 +214,9 @@ mod tests {
         for wrong in ["", "-1", "1s"] {
             assert!(of(PATIENCE, wrong).is_err(), "{wrong}");
         }
-        let quiet = |it: Result<Way, _>| it.unwrap().quiet;
+        let quiet = |it: Result<Connect, _>| it.unwrap().quiet;
         assert_eq!(
-            quiet(Way::of(&HeaderMap::new())),
+            quiet(Connect::of(&HeaderMap::new())),
             USUALLY_QUIET + AFTERWARDS
         );
         let told = Duration::from_secs(40);

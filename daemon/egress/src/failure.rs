@@ -19,7 +19,7 @@ const LONGEST: usize = 300;
 
 /// The kinds there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum FailureKind {
     /// The name cannot be resolved.
     Name,
     /// Nobody listens there.
@@ -43,23 +43,23 @@ pub enum Kind {
 /// A failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Failure {
-    pub kind: Kind,
+    pub kind: FailureKind,
     pub words: Box<str>,
 }
 
-const ALL: [Kind; 9] = [
-    Kind::Name,
-    Kind::Refused,
-    Kind::Late,
-    Kind::NoWay,
-    Kind::Unavailable,
-    Kind::Denied,
-    Kind::Full,
-    Kind::Incomplete,
-    Kind::Between,
+const ALL: [FailureKind; 9] = [
+    FailureKind::Name,
+    FailureKind::Refused,
+    FailureKind::Late,
+    FailureKind::NoWay,
+    FailureKind::Unavailable,
+    FailureKind::Denied,
+    FailureKind::Full,
+    FailureKind::Incomplete,
+    FailureKind::Between,
 ];
 
-impl Kind {
+impl FailureKind {
     /// The word RFC 9209 has for it.
     fn word(self) -> &'static str {
         match self {
@@ -102,7 +102,7 @@ impl Kind {
 }
 
 /// For the log.
-impl fmt::Display for Kind {
+impl fmt::Display for FailureKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Name => "its name cannot be resolved",
@@ -120,7 +120,7 @@ impl fmt::Display for Kind {
 
 impl Failure {
     /// With these words, made safe to print.
-    pub(crate) fn new(kind: Kind, words: &str) -> Self {
+    pub(crate) fn new(kind: FailureKind, words: &str) -> Self {
         let words: String = Escaped(words).to_string().chars().take(LONGEST).collect();
         Self {
             kind,
@@ -131,34 +131,34 @@ impl Failure {
     /// Of a connection that stood.
     pub(super) fn of_exchange(error: &(dyn Error + 'static)) -> Self {
         let kind = match is_silence(error) {
-            true => Kind::Incomplete,
-            false => Kind::Between,
+            true => FailureKind::Incomplete,
+            false => FailureKind::Between,
         };
         Self::new(kind, &causes(error))
     }
 
     /// Of a time limit.
     pub(super) fn late() -> Self {
-        Self::new(Kind::Late, "operation timed out")
+        Self::new(FailureKind::Late, "operation timed out")
     }
 
     /// Of a connection that does not stand.
     pub(super) fn of_connecting(error: &(dyn Error + 'static)) -> Self {
-        let mut kind = Kind::Unavailable;
+        let mut kind = FailureKind::Unavailable;
         let mut cause = Some(error);
         while let Some(error) = cause {
             if error.to_string() == "dns error" {
-                kind = Kind::Name;
+                kind = FailureKind::Name;
                 break;
             }
             if let Some(error) = error.downcast_ref::<io::Error>() {
                 kind = match error.kind() {
-                    io::ErrorKind::ConnectionRefused => Kind::Refused,
-                    io::ErrorKind::TimedOut => Kind::Late,
+                    io::ErrorKind::ConnectionRefused => FailureKind::Refused,
+                    io::ErrorKind::TimedOut => FailureKind::Late,
                     io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
-                        Kind::NoWay
+                        FailureKind::NoWay
                     }
-                    _ => Kind::Unavailable,
+                    _ => FailureKind::Unavailable,
                 };
             }
             cause = error.source();
@@ -166,7 +166,7 @@ impl Failure {
         let words = causes(error);
         match kind {
             // As the daemon says it of its own.
-            Kind::Late if !words.contains("timed out") => Self::late(),
+            FailureKind::Late if !words.contains("timed out") => Self::late(),
             _ => Self::new(kind, &words),
         }
     }
@@ -179,37 +179,40 @@ mod tests {
     #[test]
     fn every_kind_is_read_as_it_was_told() {
         for kind in ALL {
-            assert_eq!(Kind::told_by(&kind.header().unwrap()), Some(kind));
+            assert_eq!(FailureKind::told_by(&kind.header().unwrap()), Some(kind));
         }
         let newer = HeaderValue::from_static("tokend-egress; error=something_new");
-        assert_eq!(Kind::told_by(&newer), Some(Kind::Between));
+        assert_eq!(FailureKind::told_by(&newer), Some(FailureKind::Between));
         for other in ["other; error=dns_error", "dns_error", ""] {
-            assert_eq!(Kind::told_by(&HeaderValue::from_static(other)), None);
+            assert_eq!(FailureKind::told_by(&HeaderValue::from_static(other)), None);
         }
     }
 
     #[test]
     fn connections_that_do_not_stand_are_told_apart() {
         let of = |number| Failure::of_connecting(&io::Error::from_raw_os_error(number)).kind;
-        assert_eq!(of(111), Kind::Refused);
-        assert_eq!(of(110), Kind::Late);
-        assert_eq!((of(113), of(101)), (Kind::NoWay, Kind::NoWay));
-        assert_eq!(of(24), Kind::Unavailable);
+        assert_eq!(of(111), FailureKind::Refused);
+        assert_eq!(of(110), FailureKind::Late);
+        assert_eq!((of(113), of(101)), (FailureKind::NoWay, FailureKind::NoWay));
+        assert_eq!(of(24), FailureKind::Unavailable);
     }
 
     #[test]
     fn what_the_network_did_to_a_request_is_not_the_targets_word() {
         let of = |number| Failure::of_exchange(&io::Error::from_raw_os_error(number)).kind;
-        assert_eq!((of(104), of(32)), (Kind::Incomplete, Kind::Incomplete));
+        assert_eq!(
+            (of(104), of(32)),
+            (FailureKind::Incomplete, FailureKind::Incomplete)
+        );
         for number in [110, 113, 100] {
-            assert_eq!(of(number), Kind::Between);
+            assert_eq!(of(number), FailureKind::Between);
         }
-        assert!(!Kind::Between.is_before_sending());
+        assert!(!FailureKind::Between.is_before_sending());
     }
 
     #[test]
     fn words_are_bounded_and_stay_on_their_line() {
-        let failure = Failure::new(Kind::Denied, &"a\n".repeat(1000));
+        let failure = Failure::new(FailureKind::Denied, &"a\n".repeat(1000));
         assert!(failure.words.len() <= LONGEST && !failure.words.contains('\n'));
     }
 }

@@ -14,8 +14,9 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 
 use super::body::Relayed;
-use super::connect::{PATIENCE, PROXY, TIMEOUT, Way};
+use super::connect::Connect;
 use super::failure::Failure;
+use super::protocol::{PATIENCE, PROXY, TIMEOUT};
 use super::target::Target;
 
 /// What concerns one connection only (RFC 9110, 7.6.1), and what is between daemon and relay.
@@ -39,10 +40,10 @@ const DISCARDING: Duration = Duration::from_secs(1);
 pub(super) async fn forward(
     request: Request<Incoming>,
     target: &Target,
-    way: &Way,
+    how: &Connect,
 ) -> Result<Response<Relayed>, Failure> {
     let (mut head, mut body) = request.into_parts();
-    let stream = match way.connect(target).await {
+    let stream = match how.connect(target).await {
         Ok(stream) => stream,
         Err(failure) => {
             discard(&mut body).await;

@@ -13,6 +13,7 @@ mod forward;
 mod listening;
 mod options;
 mod places;
+mod protocol;
 mod recent_failures;
 mod service;
 pub mod silence;
@@ -41,7 +42,7 @@ use self::body::Relayed;
 use self::connect::Stream;
 use self::listening::{Caller, ListenError, Listening, Users};
 use self::places::{Bounds, Place, Places};
-use self::service::{Door, Promised};
+use self::service::{Promised, Service};
 use tokend_process::clock::Clock;
 use tokend_process::descriptors;
 use tokend_process::hardening::{self, Swap};
@@ -51,10 +52,11 @@ use tokend_process::systemd::Manager;
 
 pub use self::address::{Egress, NoEgress};
 pub use self::at::At;
-pub use self::connect::{PATIENCE, PROXY, TIMEOUT};
-pub use self::failure::Kind;
+pub use self::failure::FailureKind;
 pub use self::options::Options;
-pub use self::service::{ENDED, FAILURE, ORDERLY, REACH, STATUS, TARGET};
+pub use self::protocol::{
+    ENDED, FAILURE, ORDERLY, PATIENCE, PROXY, REACH, STATUS, TARGET, TIMEOUT,
+};
 
 /// Where strangers knock, as the log knows it.
 pub const DOOR: &str = module_path!();
@@ -184,7 +186,7 @@ fn room(descriptors: Option<u64>) -> Bounds {
 
 /// What serves those who connect.
 struct Relay {
-    door: Arc<Door>,
+    service: Arc<Service>,
     places: Arc<Places>,
     refusals: Arc<Semaphore>,
 }
@@ -192,7 +194,7 @@ struct Relay {
 impl Relay {
     fn new(bounds: Bounds) -> Self {
         Self {
-            door: Arc::new(Door::new(Clock::system())),
+            service: Arc::new(Service::new(Clock::system())),
             places: Places::new(bounds, Clock::system()),
             refusals: Arc::new(Semaphore::new(REFUSALS)),
         }
@@ -207,7 +209,7 @@ impl Relay {
                         "user {user} may not use it; if that is meant, start it with --user {user}"
                     );
                     tracing::warn!(peer = %peer(user), "a connection to the relay was refused: {why}");
-                    self.refuse(stream, Kind::Denied, why);
+                    self.refuse(stream, FailureKind::Denied, why);
                 }
                 Err(error) => {
                     tracing::warn!("a connection could not be accepted: {error}");
@@ -219,7 +221,11 @@ impl Relay {
 
     fn welcome(&self, stream: Box<dyn Stream>, user: Option<u32>) {
         match self.places.take(user) {
-            Ok(place) => drop(tokio::spawn(attend(stream, Arc::clone(&self.door), place))),
+            Ok(place) => drop(tokio::spawn(attend(
+                stream,
+                Arc::clone(&self.service),
+                place,
+            ))),
             Err(full) => {
                 match user {
                     Some(user) => {
@@ -227,19 +233,19 @@ impl Relay {
                     }
                     None => tracing::warn!("no free place for a connection: {full}"),
                 }
-                self.refuse(stream, Kind::Full, full.to_string());
+                self.refuse(stream, FailureKind::Full, full.to_string());
             }
         }
     }
 
     /// Tells somebody who is not served why, whatever is asked.
-    fn refuse(&self, stream: Box<dyn Stream>, kind: Kind, why: String) {
+    fn refuse(&self, stream: Box<dyn Stream>, kind: FailureKind, why: String) {
         let Ok(turn) = Arc::clone(&self.refusals).try_acquire_owned() else {
             return;
         };
-        let door = Arc::clone(&self.door);
+        let service = Arc::clone(&self.service);
         drop(tokio::spawn(async move {
-            let telling = converse(stream, |request| door.refuse(request, kind, &why));
+            let telling = converse(stream, |request| service.refuse(request, kind, &why));
             let _told = tokio::time::timeout(REFUSING, telling).await;
             drop(turn);
         }));
@@ -252,11 +258,11 @@ fn peer(user: u32) -> String {
 }
 
 /// One connection from its request to its end.
-async fn attend(stream: Box<dyn Stream>, door: Arc<Door>, place: Place) {
+async fn attend(stream: Box<dyn Stream>, service: Arc<Service>, place: Place) {
     let promised = Promised::default();
     let conversation = async {
-        let (door, promised, place) = (&*door, &promised, &place);
-        let answer = |request| door.answer(request, promised, place);
+        let (service, promised, place) = (&*service, &promised, &place);
+        let answer = |request| service.answer(request, promised, place);
         converse(place.watch(stream), answer).await;
         let tunnel = promised
             .lock()

@@ -16,7 +16,7 @@ const FRESH_MS: u64 = 10_000;
 
 /// What is remembered.
 #[derive(Debug)]
-pub(super) struct Memory {
+pub(super) struct RecentFailures {
     clock: Clock,
     /// By target, and the proxy on the way to it.
     failures: Lately<Failure>,
@@ -35,7 +35,7 @@ pub(super) enum End {
     Relay,
 }
 
-impl Memory {
+impl RecentFailures {
     pub(super) fn new(clock: Clock) -> Self {
         Self {
             clock,
@@ -110,64 +110,64 @@ impl<T: Clone> Lately<T> {
 mod tests {
     use std::time::Duration;
 
-    use super::super::failure::Kind;
+    use super::super::failure::FailureKind;
     use super::*;
     use tokend_process::clock::fake::FakeClock;
 
     #[test]
     fn a_failure_is_remembered_for_a_while_or_until_the_target_is_reached() {
         let (clock, hands) = FakeClock::start(0, 0, "boot");
-        let memory = Memory::new(clock);
+        let recent = RecentFailures::new(clock);
         let (one, other) = ("a:1", "a:2");
-        let failure = Failure::new(Kind::Refused, "refused");
-        memory.keep(one, &failure);
+        let failure = Failure::new(FailureKind::Refused, "refused");
+        recent.keep(one, &failure);
         assert_eq!(
-            (memory.of(one), memory.of(other)),
+            (recent.of(one), recent.of(other)),
             (Some(failure.clone()), None)
         );
-        memory.forget(one);
-        assert_eq!(memory.of(one), None);
-        memory.keep(one, &failure);
+        recent.forget(one);
+        assert_eq!(recent.of(one), None);
+        recent.keep(one, &failure);
         hands.advance(Duration::from_millis(FRESH_MS));
-        assert_eq!(memory.of(one), None);
+        assert_eq!(recent.of(one), None);
     }
 
     #[test]
     fn no_more_are_remembered_than_there_is_room_for_and_old_ones_make_room() {
         let (clock, hands) = FakeClock::start(0, 0, "boot");
-        let memory = Memory::new(clock);
-        let failure = Failure::new(Kind::Refused, "refused");
+        let recent = RecentFailures::new(clock);
+        let failure = Failure::new(FailureKind::Refused, "refused");
         for port in 1..=MOST + 10 {
-            memory.keep(&format!("a:{port}"), &failure);
+            recent.keep(&format!("a:{port}"), &failure);
         }
-        let count = || memory.failures.lock().len();
+        let count = || recent.failures.lock().len();
         assert_eq!(count(), MOST);
         hands.advance(Duration::from_millis(FRESH_MS));
-        memory.keep("b:1", &failure);
-        assert_eq!((count(), memory.of("b:1")), (1, Some(failure)));
+        recent.keep("b:1", &failure);
+        assert_eq!((count(), recent.of("b:1")), (1, Some(failure)));
     }
 
     #[test]
     fn a_tunnel_that_the_relay_ended_counts_before_those_that_targets_ended() {
         let (clock, hands) = FakeClock::start(0, 0, "boot");
-        let memory = Memory::new(clock);
-        assert_eq!(memory.end_of("a:1"), None);
-        memory.ended("a:1", End::Target);
+        let recent = RecentFailures::new(clock);
+        assert_eq!(recent.end_of("a:1"), None);
+        recent.ended("a:1", End::Target);
         assert_eq!(
-            (memory.end_of("a:1"), memory.end_of("a:2")),
+            (recent.end_of("a:1"), recent.end_of("a:2")),
             (Some(End::Target), None)
         );
         for end in [End::Broken, End::Target] {
-            memory.ended("a:1", end);
-            assert_eq!(memory.end_of("a:1"), Some(End::Broken));
+            recent.ended("a:1", end);
+            assert_eq!(recent.end_of("a:1"), Some(End::Broken));
         }
-        memory.ended("a:1", End::Relay);
-        memory.ended("a:1", End::Broken);
-        memory.ended("a:1", End::Target);
-        assert_eq!(memory.end_of("a:1"), Some(End::Relay));
+        recent.ended("a:1", End::Relay);
+        recent.ended("a:1", End::Broken);
+        recent.ended("a:1", End::Target);
+        assert_eq!(recent.end_of("a:1"), Some(End::Relay));
         hands.advance(Duration::from_millis(FRESH_MS));
-        assert_eq!(memory.end_of("a:1"), None);
-        memory.ended("a:1", End::Target);
-        assert_eq!(memory.end_of("a:1"), Some(End::Target));
+        assert_eq!(recent.end_of("a:1"), None);
+        recent.ended("a:1", End::Target);
+        assert_eq!(recent.end_of("a:1"), Some(End::Target));
     }
 }

@@ -9,37 +9,23 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, h
 use hyper::body::Incoming;
 
 use super::body::Relayed;
-use super::connect::Way;
-use super::failure::{Failure, Kind};
+use super::connect::Connect;
+use super::failure::{Failure, FailureKind};
 use super::forward::{discard, forward};
 use super::places::Place;
-use super::recent_failures::{End, Memory};
+use super::protocol::{ENDED, FAILURE, ORDERLY, REACH, STATUS, TARGET};
+use super::recent_failures::{End, RecentFailures};
 use super::target::Target;
 use super::tunnel::{Ending, Tunnel};
 use tokend_process::clock::Clock;
-
-/// The header in which the daemon names what its questions are about.
-pub const TARGET: &str = "tokend-target";
-/// The header that tells an answer of the relay from one of a provider.
-pub const STATUS: &str = "proxy-status";
-/// Asks whether a target can be reached.
-pub const REACH: &str = "/reach";
-/// Asks why a target was not reached a moment ago.
-pub const FAILURE: &str = "/failure";
-
-/// Asks whether it was the target that ended tunnels to it a moment ago.
-pub const ENDED: &str = "/ended";
-
-/// What is answered to that where the target said that it sends no more. Other words of success are of one that broke it off.
-pub const ORDERLY: &str = "the target ended it";
 
 /// Where a tunnel is put that has been promised.
 pub(super) type Promised = Arc<Mutex<Option<Tunnel>>>;
 
 /// What answers.
 #[derive(Debug)]
-pub(super) struct Door {
-    memory: Arc<Memory>,
+pub(super) struct Service {
+    recent: Arc<RecentFailures>,
 }
 
 /// What somebody wants.
@@ -84,10 +70,10 @@ impl Wanted {
     }
 }
 
-impl Door {
+impl Service {
     pub(super) fn new(clock: Clock) -> Self {
         Self {
-            memory: Arc::new(Memory::new(clock)),
+            recent: Arc::new(RecentFailures::new(clock)),
         }
     }
 
@@ -98,46 +84,46 @@ impl Door {
         promised: &Promised,
         place: &Place,
     ) -> Response<Relayed> {
-        let (wanted, target, way) = match understood(&request) {
+        let (wanted, target, how) = match understood(&request) {
             Ok(understood) => understood,
             Err(sentence) => {
                 tracing::warn!("a request to the relay was refused: {sentence}");
-                let mut refusal = tell(&Failure::new(Kind::Denied, sentence));
+                let mut refusal = tell(&Failure::new(FailureKind::Denied, sentence));
                 *refusal.status_mut() = StatusCode::BAD_REQUEST;
                 return refusal;
             }
         };
-        place.may_be_quiet(way.quiet, way.is_told);
+        place.may_be_quiet(how.quiet, how.is_told);
         let patience = Patience::with(&target);
         let done = match wanted {
             Wanted::Tunnel => {
                 let upgrade = hyper::upgrade::on(&mut request);
-                way.tunnel(&target).await.map(|stream| {
-                    let ending = Ending::new(&self.memory, way.named(&target));
+                how.tunnel(&target).await.map(|stream| {
+                    let ending = Ending::new(&self.recent, how.named(&target));
                     let tunnel = Tunnel::new(upgrade, stream, ending);
                     *promised.lock().unwrap_or_else(PoisonError::into_inner) = Some(tunnel);
                     Response::new(Relayed::nothing())
                 })
             }
-            Wanted::Forward if way.proxy.is_some() => {
+            Wanted::Forward if how.proxy.is_some() => {
                 let words = "a request for an http:// address goes through no proxy";
-                Err(Failure::new(Kind::Denied, words))
+                Err(Failure::new(FailureKind::Denied, words))
             }
-            Wanted::Forward => forward(request, &target, &way).await.map(closing),
-            Wanted::Reach => way
+            Wanted::Forward => forward(request, &target, &how).await.map(closing),
+            Wanted::Reach => how
                 .connect(&target)
                 .await
                 .map(|_| say(StatusCode::OK, "reached")),
             Wanted::Failure => {
                 patience.ended();
-                return match self.memory.of(&way.named(&target)) {
+                return match self.recent.of(&how.named(&target)) {
                     Some(failure) => say(StatusCode::OK, &failure.words),
                     None => say(StatusCode::NOT_FOUND, "nothing failed there of late"),
                 };
             }
             Wanted::Ended => {
                 patience.ended();
-                return match self.memory.end_of(&way.named(&target)) {
+                return match self.recent.end_of(&how.named(&target)) {
                     Some(End::Target) => say(StatusCode::OK, ORDERLY),
                     Some(End::Broken) => say(StatusCode::OK, "the target broke it off"),
                     Some(End::Relay) => say(StatusCode::NOT_FOUND, "the relay ended it"),
@@ -146,7 +132,7 @@ impl Door {
             }
         };
         patience.ended();
-        self.told(done, &way.named(&target))
+        self.told(done, &how.named(&target))
     }
 
     /// An answer, or a failure, which is logged and remembered.
@@ -154,29 +140,30 @@ impl Door {
         match done {
             Ok(response) => {
                 tracing::debug!("{named}: reached");
-                self.memory.forget(named);
+                self.recent.forget(named);
                 response
             }
             Err(failure) => {
                 tracing::warn!("not reached: {named}: {}: {}", failure.kind, failure.words);
-                self.memory.keep(named, &failure);
+                self.recent.keep(named, &failure);
                 tell(&failure)
             }
         }
     }
 }
 
-impl Door {
+impl Service {
     /// Tells whoever asks for anything why nothing is done for them. Of a tunnel that is remembered: who makes it does not read the answer.
     pub(super) async fn refuse(
         &self,
         request: Request<Incoming>,
-        kind: Kind,
+        kind: FailureKind,
         why: &str,
     ) -> Response<Relayed> {
         let failure = Failure::new(kind, why);
-        if let (Kind::Full, Ok((Wanted::Tunnel, target, way))) = (kind, understood(&request)) {
-            self.memory.keep(&way.named(&target), &failure);
+        if let (FailureKind::Full, Ok((Wanted::Tunnel, target, how))) = (kind, understood(&request))
+        {
+            self.recent.keep(&how.named(&target), &failure);
         }
         // With bytes unread the kernel would throw the answer away.
         discard(&mut request.into_body()).await;
@@ -185,10 +172,10 @@ impl Door {
 }
 
 /// What a request asks for, of which target, and how that shall be reached; or what is wrong with it.
-fn understood<B>(request: &Request<B>) -> Result<(Wanted, Target, Way), &'static str> {
+fn understood<B>(request: &Request<B>) -> Result<(Wanted, Target, Connect), &'static str> {
     let headers = request.headers();
     let (wanted, target) = Wanted::of(request.method(), request.uri(), headers)?;
-    Ok((wanted, target, Way::of(headers)?))
+    Ok((wanted, target, Connect::of(headers)?))
 }
 
 /// Says so when whoever asked goes away before there is an answer: mostly because the daemon's own time limit was over.

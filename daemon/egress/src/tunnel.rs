@@ -14,7 +14,7 @@ use tokio::io::{
 };
 
 use super::connect::Stream;
-use super::recent_failures::{End, Memory};
+use super::recent_failures::{End, RecentFailures};
 use crate::silence::is_of_other_side;
 
 /// How long one side may go on after the other has ended. Whoever gave up waiting must not leave a tunnel to a target that never answers.
@@ -31,15 +31,15 @@ pub(super) struct Tunnel {
 
 /// Remembers who ended a tunnel, at the latest when that can be seen from outside.
 pub(super) struct Ending {
-    memory: Arc<Memory>,
+    recent: Arc<RecentFailures>,
     named: String,
     is_known: AtomicBool,
 }
 
 impl Ending {
-    pub(super) fn new(memory: &Arc<Memory>, named: String) -> Self {
+    pub(super) fn new(recent: &Arc<RecentFailures>, named: String) -> Self {
         Self {
-            memory: Arc::clone(memory),
+            recent: Arc::clone(recent),
             named,
             is_known: AtomicBool::new(false),
         }
@@ -50,7 +50,7 @@ impl Ending {
         if !self.is_known.swap(true, Ordering::Relaxed)
             && let Some(end) = end
         {
-            self.memory.ended(&self.named, end);
+            self.recent.ended(&self.named, end);
         }
     }
 }
@@ -188,29 +188,29 @@ mod tests {
     const NAMED: &str = "a:1";
 
     fn ending() -> Ending {
-        let memory = Arc::new(Memory::new(Clock::system()));
-        Ending::new(&memory, NAMED.to_owned())
+        let recent = Arc::new(RecentFailures::new(Clock::system()));
+        Ending::new(&recent, NAMED.to_owned())
     }
 
     /// A tunnel, and how the last one ended as far as is remembered.
     struct Remembered {
         asker: DuplexStream,
         target: DuplexStream,
-        memory: Arc<Memory>,
+        recent: Arc<RecentFailures>,
         carrying: tokio::task::JoinHandle<()>,
     }
 
     fn remembered() -> Remembered {
-        let memory = Arc::new(Memory::new(Clock::system()));
+        let recent = Arc::new(RecentFailures::new(Clock::system()));
         let ((asker, one), (target, other)) = (duplex(64), duplex(64));
-        let ending = Ending::new(&memory, NAMED.to_owned());
+        let ending = Ending::new(&recent, NAMED.to_owned());
         let carrying = tokio::spawn(async move {
             carry(one, other, AFTERWARDS, &ending).await;
         });
         Remembered {
             asker,
             target,
-            memory,
+            recent,
             carrying,
         }
     }
@@ -220,21 +220,21 @@ mod tests {
         let mut by_target = remembered();
         drop(by_target.target);
         assert_eq!(soon(by_target.asker.read(&mut [0; 1])).await.unwrap(), 0);
-        assert_eq!(by_target.memory.end_of(NAMED), Some(End::Target));
+        assert_eq!(by_target.recent.end_of(NAMED), Some(End::Target));
 
         let mut by_relay = remembered();
         by_relay.asker.write_all(b"x").await.unwrap();
         assert_eq!(soon(by_relay.target.read(&mut [0; 1])).await.unwrap(), 1);
         by_relay.carrying.abort();
         assert_eq!(soon(by_relay.asker.read(&mut [0; 1])).await.unwrap(), 0);
-        assert_eq!(by_relay.memory.end_of(NAMED), Some(End::Relay));
+        assert_eq!(by_relay.recent.end_of(NAMED), Some(End::Relay));
 
         let mut by_asker = remembered();
         drop(by_asker.asker);
         assert_eq!(soon(by_asker.target.read(&mut [0; 1])).await.unwrap(), 0);
         drop(by_asker.target);
         soon(by_asker.carrying).await.unwrap();
-        assert_eq!(by_asker.memory.end_of(NAMED), None);
+        assert_eq!(by_asker.recent.end_of(NAMED), None);
     }
 
     /// A target whose connection breaks with this error, when it is read or when it is written to.
@@ -286,13 +286,13 @@ mod tests {
             (100, End::Relay),
         ] {
             for is_read in [true, false] {
-                let memory = Arc::new(Memory::new(Clock::system()));
-                let ending = Ending::new(&memory, NAMED.to_owned());
+                let recent = Arc::new(RecentFailures::new(Clock::system()));
+                let ending = Ending::new(&recent, NAMED.to_owned());
                 let (mut asker, one) = duplex(64);
                 asker.write_all(b"question").await.unwrap();
                 let target = Breaks { number, is_read };
                 soon(carry(one, target, AFTERWARDS, &ending)).await;
-                assert_eq!(memory.end_of(NAMED), Some(end), "{number} {is_read}");
+                assert_eq!(recent.end_of(NAMED), Some(end), "{number} {is_read}");
             }
         }
     }

@@ -2,9 +2,7 @@
 
 use clap::Args;
 
-use tokend_egress::{At, Ended, Options};
-
-use super::Exit;
+use tokend_egress::{At, Options};
 
 pub(super) const HELP: &str = "\
 A proxy for HTTP: CONNECT host:port, and requests for http:// addresses. It reads no configuration and holds no secret; what
@@ -37,17 +35,6 @@ impl EgressArgs {
             listen: self.listen,
             users: self.user,
             any_local_user: self.any_local_user,
-        }
-    }
-}
-
-impl From<Ended> for Exit {
-    fn from(ended: Ended) -> Self {
-        match ended {
-            Ended::Stopped => Self::Success,
-            Ended::Usage => Self::Usage,
-            Ended::Config => Self::Config,
-            Ended::NotNow => Self::NotNow,
         }
     }
 }

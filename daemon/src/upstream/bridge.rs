@@ -33,7 +33,7 @@ use url::Url;
 use super::hop::Hop;
 use super::relay_words::{absent, full, target};
 use tokend_egress::causes::causes;
-use tokend_egress::{Egress, Kind, STATUS};
+use tokend_egress::{Egress, FailureKind, STATUS};
 
 /// How much of what the relay says instead of a tunnel is read.
 const LONGEST: usize = 4096;
@@ -200,11 +200,11 @@ impl Inner {
             let tunnel = hyper::upgrade::on(answer).await.map_err(broken)?;
             return Ok(TokioIo::new(tunnel));
         }
-        let kind = answer.headers().get(STATUS).and_then(Kind::told_by);
+        let kind = answer.headers().get(STATUS).and_then(FailureKind::told_by);
         let said = said(answer.into_body()).await;
         Err(match kind {
-            Some(Kind::Full) => full(&at, &said),
-            Some(Kind::Denied) if self.hop.is_none() => {
+            Some(FailureKind::Full) => full(&at, &said),
+            Some(FailureKind::Denied) if self.hop.is_none() => {
                 format!("the egress relay at {at} refused a tunnel: {said}")
             }
             _ => said,

@@ -14,7 +14,7 @@ use super::unpack::unpack;
 use super::ways::{self, Way, Ways};
 use super::whole;
 use crate::secrets::SecretSource;
-use tokend_egress::Kind;
+use tokend_egress::FailureKind;
 use tokend_egress::silence::is_silence;
 
 /// How providers are spoken to, as configured.
@@ -73,7 +73,7 @@ impl Exchange {
         if is_handed && let Some(kind) = relay::told_by(&response) {
             let said = relay::said(response).await;
             return Err(match kind {
-                Kind::Incomplete => Failure::Silent(Silence::Closed, said),
+                FailureKind::Incomplete => Failure::Silent(Silence::Closed, said),
                 kind if kind.is_before_sending() => Failure::NotSent(said),
                 _ => Failure::MaybeSent(said),
             });

@@ -18,7 +18,7 @@ use super::client_error::{ClientError, chain, client_error};
 use super::hop::Hop;
 use super::relay_words::{absent, full};
 use tokend_egress::{
-    ENDED, Egress, FAILURE, Kind, ORDERLY, PATIENCE, PROXY, REACH, STATUS, TARGET, TIMEOUT,
+    ENDED, Egress, FAILURE, FailureKind, ORDERLY, PATIENCE, PROXY, REACH, STATUS, TARGET, TIMEOUT,
 };
 
 /// How long the relay may take to say what it knows already.
@@ -196,7 +196,7 @@ impl Relay {
         match asking.await {
             Ok(response) => {
                 let is_good = response.status().is_success();
-                let is_full = told_by(&response) == Some(Kind::Full);
+                let is_full = told_by(&response) == Some(FailureKind::Full);
                 let said = said(response).await;
                 match is_full {
                     true => Err(full(&self.at, &said)),
@@ -221,8 +221,8 @@ struct Answer {
 
 /// What the relay found out about a request for an `http://` address, if `response` is the relay's own and no provider's: it passes no
 /// such header on.
-pub(super) fn told_by(response: &reqwest::Response) -> Option<Kind> {
-    Kind::told_by(response.headers().get(STATUS)?)
+pub(super) fn told_by(response: &reqwest::Response) -> Option<FailureKind> {
+    FailureKind::told_by(response.headers().get(STATUS)?)
 }
 
 /// Whether an answer says itself where it ends. One without a body ends with its head (RFC 9112, section 6.3).

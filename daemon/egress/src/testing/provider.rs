@@ -49,6 +49,7 @@ impl Act {
 /// A provider on a loopback address.
 #[derive(Debug)]
 pub struct Provider {
+    /// Where it is.
     pub base_url: String,
     seen: Arc<Mutex<Vec<String>>>,
     acts: Arc<Mutex<VecDeque<Act>>>,
@@ -77,6 +78,7 @@ impl Provider {
         provider
     }
 
+    /// What is done with the next connection that no act is meant for yet.
     pub fn then(&self, act: Act) -> &Self {
         lock(&self.acts).push_back(act);
         self
@@ -107,6 +109,7 @@ pub fn reply(status: &str, body: &str) -> Act {
     Act::Say(raw(status, body))
 }
 
+/// A reply with this status and body, as it is sent.
 pub fn raw(status: &str, body: &str) -> String {
     format!(
         "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
