@@ -3,34 +3,40 @@
 //! Owns the way from something that happened to the journal and a file (`AUDIT.md` describes the records). Whoever records waits for
 //! no disk: records are queued, numbered and written by threads of their own. A record never holds a token, only a keyed fingerprint.
 
+mod destination;
 mod event;
 mod file;
 mod journal;
 mod lane;
 mod mark;
 mod repeats;
-mod sinks;
+mod tally;
 #[cfg(test)]
 mod tests;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokend_config::{Audit as Settings, AuditEvent, AuditFile, is_shortage};
+use tokend_config::{Audit as Settings, AuditEvent};
 
 use tokend_process::clock::Clock;
 
+pub(crate) use destination::PrepareError;
 pub(crate) use event::{Attempt, Event};
-pub(crate) use lane::{Refused, Tally};
+pub(crate) use lane::Refused;
 pub(crate) use mark::{Mark, Marker};
-pub(crate) use sinks::SINKS;
+pub(crate) use tally::Tally;
 
+use destination::Destination;
 #[cfg(test)]
 use event::Record;
-use file::File;
-use journal::Journal;
 use lane::{Change, Lanes};
+#[cfg(test)]
+use {file::File, journal::Journal};
+
+/// The places records can go to. Each has a queue, a thread and counters of its own; metrics and messages have their names.
+static DESTINATIONS: [Destination; 3] = [journal::DESTINATION, file::DESTINATION, file::OF_DENIALS];
 
 /// How long the end of the daemon waits for the last records to be written.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -49,38 +55,15 @@ struct Inner {
 #[derive(Debug)]
 pub(crate) struct Prepared {
     settings: Settings,
-    changes: [Change; SINKS.len()],
+    changes: Vec<Change>,
 }
 
-/// Why records cannot go where the settings say.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum PrepareError {
-    /// The settings ask for what cannot be.
-    #[error(
-        "records are `required` below [audit], and there is neither a journal nor a `file` to write them to"
-    )]
-    Nowhere,
-    /// A file cannot be opened or made.
-    // Not `source`, which whoever shows the causes of an error would show once more.
-    #[error("the audit file {}: {why}", path.display())]
-    File { path: PathBuf, why: std::io::Error },
-}
-
-impl PrepareError {
-    fn of(file: &AuditFile, why: std::io::Error) -> Self {
-        let path = file.path.clone();
-        Self::File { path, why }
-    }
-
-    /// Whether the machine is short of something that passes, such as descriptors: nothing is wrong with the settings.
-    pub(crate) fn is_shortage(&self) -> bool {
-        matches!(self, Self::File { why, .. } if is_shortage(why))
-    }
-}
-
-/// Records that are required need a place.
-fn must_go_somewhere(settings: &Settings, journal: bool) -> Result<(), PrepareError> {
-    if settings.required && !journal && settings.file.is_none() {
+/// Records that are required need a place that releases wait for.
+fn must_go_somewhere(
+    settings: &Settings,
+    mut on: impl Iterator<Item = (&'static Destination, bool)>,
+) -> Result<(), PrepareError> {
+    if settings.required && !on.any(|(destination, on)| on && destination.required) {
         return Err(PrepareError::Nowhere);
     }
     Ok(())
@@ -90,7 +73,7 @@ impl Audit {
     /// An audit that records nothing yet. `run` names this run of the daemon in its records.
     pub(crate) fn new(marker: Marker, clock: Clock, run: &str) -> Self {
         Self(Arc::new(Inner {
-            lanes: Arc::new(Lanes::new(run, clock)),
+            lanes: Arc::new(Lanes::new(run, clock, &DESTINATIONS)),
             marker,
         }))
     }
@@ -100,23 +83,16 @@ impl Audit {
     /// # Errors
     /// What cannot be opened, and what to do about it.
     pub(crate) fn prepare(settings: &Settings) -> Result<Prepared, PrepareError> {
-        let journal = settings.journal.unwrap_or_else(journal::is_offered);
-        let journal = match journal {
-            true => Change::To(Box::new(Journal::new())),
-            false => Change::Off,
-        };
-        let open = |file: &AuditFile| match File::open(file) {
-            Ok(file) => Ok(Change::To(Box::new(file))),
-            Err(error) => Err(PrepareError::of(file, error)),
-        };
-        let (file, denials) = match &settings.file {
-            Some(file) => (open(file)?, open(&File::of_denials(file))?),
-            None => (Change::Off, Change::Off),
-        };
-        must_go_somewhere(settings, matches!(journal, Change::To(_)))?;
+        let changes = DESTINATIONS.iter().map(|destination| {
+            let open = (destination.open)(settings)?;
+            Ok(open.map_or(Change::Off, Change::To))
+        });
+        let changes = changes.collect::<Result<Vec<_>, _>>()?;
+        let on = changes.iter().map(|change| matches!(change, Change::To(_)));
+        must_go_somewhere(settings, DESTINATIONS.iter().zip(on))?;
         Ok(Prepared {
             settings: settings.clone(),
-            changes: [journal, file, denials],
+            changes,
         })
     }
 
@@ -129,19 +105,10 @@ impl Audit {
         settings: &Settings,
         is_made: impl Fn(&Path) -> bool,
     ) -> Result<(), PrepareError> {
-        let journal = settings.journal.unwrap_or_else(journal::is_offered);
-        must_go_somewhere(settings, journal)?;
-        let Some(file) = &settings.file else {
-            return Ok(());
-        };
-        let is_made = file.path.parent().is_some_and(is_made);
-        for file in [file, &File::of_denials(file)] {
-            if is_made && !file.path.exists() {
-                continue;
-            }
-            File::could_open(file).map_err(|error| PrepareError::of(file, error))?;
-        }
-        Ok(())
+        let looks = DESTINATIONS.iter();
+        let looks = looks.map(|it| Ok((it, (it.look)(settings, &is_made)?)));
+        let on = looks.collect::<Result<Vec<_>, _>>()?;
+        must_go_somewhere(settings, on.into_iter())
     }
 
     /// Records by these settings from now on. What is queued still goes out.
@@ -196,15 +163,15 @@ impl Audit {
         self.0.marker.mark(token)
     }
 
-    /// What became of records so far, for each of [`SINKS`].
-    pub(crate) fn tallies(&self) -> [&Tally; SINKS.len()] {
+    /// What became of records so far, for each place, by its name.
+    pub(crate) fn tallies(&self) -> impl Iterator<Item = (&'static str, &Tally)> {
         self.0.lanes.tallies()
     }
 
     /// Writes what is queued and ends. Whatever is recorded later is lost.
     pub(crate) fn finish(&self) {
         let complete = self.0.lanes.finish(PATIENCE);
-        for (sink, tally) in SINKS.iter().zip(self.tallies()) {
+        for (sink, tally) in self.tallies() {
             let lost = tally.lost.get();
             if lost > 0 {
                 tracing::error!(lost, "audit records were lost to the {sink} in this run");

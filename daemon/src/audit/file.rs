@@ -12,13 +12,63 @@ use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use tokend_config::AuditFile;
 
+use super::destination::{Destination, IsMade, OpenSink, PrepareError, Room, Sink, Takes};
 use super::event::Record;
-use super::lane::Sink;
 
 /// How many directories that have the names of older files are passed over.
 const PASSED_OVER: u32 = 16;
 /// What the name of the file of denials has behind that of the other.
-const OF_DENIALS: &str = ".denied";
+const DENIED: &str = ".denied";
+
+/// The file, where one is named.
+pub(super) const DESTINATION: Destination = Destination {
+    name: "file",
+    takes: Takes::AllButDenials,
+    room: Room::USUAL,
+    required: true,
+    open: |settings| open_one(settings.file.clone()),
+    look: |settings, is_made| look_at(settings.file.clone(), is_made),
+};
+
+/// The file of denials, beside the other and by the same settings. What strangers cause takes no room from what was released.
+pub(super) const OF_DENIALS: Destination = Destination {
+    name: "denials-file",
+    takes: Takes::Denials,
+    room: Room::USUAL,
+    required: false,
+    open: |settings| open_one(settings.file.as_ref().map(of_denials)),
+    look: |settings, is_made| look_at(settings.file.as_ref().map(of_denials), is_made),
+};
+
+fn of_denials(settings: &AuditFile) -> AuditFile {
+    let mut path = settings.path.clone().into_os_string();
+    path.push(DENIED);
+    AuditFile {
+        path: path.into(),
+        ..settings.clone()
+    }
+}
+
+fn open_one(file: Option<AuditFile>) -> Result<Option<OpenSink>, PrepareError> {
+    let Some(file) = file else {
+        return Ok(None);
+    };
+    match File::open(&file) {
+        Ok(open) => Ok(Some(Box::new(open))),
+        Err(error) => Err(PrepareError::of(&file, error)),
+    }
+}
+
+fn look_at(file: Option<AuditFile>, is_made: &IsMade<'_>) -> Result<bool, PrepareError> {
+    let Some(file) = file else {
+        return Ok(false);
+    };
+    let is_made = file.path.parent().is_some_and(is_made);
+    if !is_made || file.path.exists() {
+        File::could_open(&file).map_err(|error| PrepareError::of(&file, error))?;
+    }
+    Ok(true)
+}
 
 /// An open file of records.
 #[derive(Debug)]
@@ -33,18 +83,8 @@ pub(super) struct File {
 }
 
 impl File {
-    /// The file of denials, beside the other and by the same settings. What strangers cause takes no room from what was released.
-    pub(super) fn of_denials(settings: &AuditFile) -> AuditFile {
-        let mut path = settings.path.clone().into_os_string();
-        path.push(OF_DENIALS);
-        AuditFile {
-            path: path.into(),
-            ..settings.clone()
-        }
-    }
-
     /// Whether the file could be opened, or made. Makes and writes nothing.
-    pub(super) fn could_open(settings: &AuditFile) -> io::Result<()> {
+    fn could_open(settings: &AuditFile) -> io::Result<()> {
         let (dir, name) = place(settings)?;
         match rustix::fs::openat(&dir, &name, FLAGS, Mode::empty()) {
             Ok(fd) => check_file(&std::fs::File::from(fd)).map(drop),

@@ -10,14 +10,24 @@ use std::time::Duration;
 use serde_json::Value as Json;
 use tokend_config::AuditEvent;
 
+use super::destination::{Destination, OpenSink, Room, Sink, Takes};
 use super::event::Record;
-use super::lane::Sink;
 
 const SOCKET: &str = "/run/systemd/journal/socket";
 /// `journalctl MESSAGE_ID=` finds all records. Made once, for good.
 const MESSAGE_ID: &str = "5d1a0b7f3c9e4a42a6d08f1be37c52e9";
 /// How long a journal that takes nothing holds the thread up. It is tried again after that.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The journal, where the settings or systemd say so.
+pub(super) const DESTINATION: Destination = Destination {
+    name: "journal",
+    takes: Takes::All,
+    room: Room::USUAL,
+    required: true,
+    open: |settings| Ok(is_on(settings.journal).then(|| Box::new(Journal::new()) as OpenSink)),
+    look: |settings, _| Ok(is_on(settings.journal)),
+};
 
 /// The journal of this machine.
 #[derive(Debug)]
@@ -27,13 +37,17 @@ pub(super) struct Journal {
     datagram: Vec<u8>,
 }
 
-/// Whether systemd started this process and there is a journal.
-pub(super) fn is_offered() -> bool {
+/// Whether records go there: as set, or where systemd started this process and there is a journal.
+fn is_on(set: Option<bool>) -> bool {
+    set.unwrap_or_else(is_offered)
+}
+
+fn is_offered() -> bool {
     std::env::var_os("INVOCATION_ID").is_some() && std::path::Path::new(SOCKET).exists()
 }
 
 impl Journal {
-    pub(super) fn new() -> Self {
+    fn new() -> Self {
         Self::at(SOCKET)
     }
 

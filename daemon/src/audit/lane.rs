@@ -6,41 +6,23 @@
 pub(super) mod writer;
 
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use tokend_config::{AuditEvent, AuditEvents};
 
+use super::destination::{Destination, OpenSink, Room, Takes};
 use super::event::{Event, Record};
 use super::repeats::{Repeats, Seen};
-use super::sinks::{Count, SINKS};
+use super::tally::Tally;
 use tokend_process::clock::Clock;
-
-/// How many records one place may be behind.
-pub(super) const CAPACITY: usize = 16_384;
-/// How many denials one place may be behind, on top. None of them takes room from another record.
-pub(super) const DENIALS: usize = 4_096;
-/// Which of [`SINKS`] takes denials only, and which takes all but those.
-const FILE: usize = 1;
-const FILE_OF_DENIALS: usize = 2;
-/// From this many on a thread gathers no longer.
-const ENOUGH: usize = CAPACITY / 4;
-
-/// A place records are written to.
-pub(super) trait Sink: Send + std::fmt::Debug {
-    /// Writes records, and says by `done` how many, also when it fails.
-    fn write(&mut self, records: &[Record], done: &mut usize) -> io::Result<()>;
-
-    /// Makes what was written as durable as it gets.
-    fn finish(&mut self);
-}
 
 /// What is to become of a lane.
 #[derive(Debug)]
 pub(super) enum Change {
     /// It writes there from now on.
-    To(Box<dyn Sink>),
+    To(OpenSink),
     /// It writes nowhere.
     Off,
 }
@@ -48,14 +30,6 @@ pub(super) enum Change {
 /// A record cannot be kept, and has to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Refused;
-
-/// What became of the records of one place.
-#[derive(Debug, Default)]
-pub(crate) struct Tally {
-    pub(crate) written: Count,
-    pub(crate) lost: Count,
-    failing: AtomicBool,
-}
 
 /// All queues.
 #[derive(Debug)]
@@ -66,10 +40,22 @@ pub(super) struct Lanes {
     state: Mutex<State>,
     /// Apart from the state, which releases take: whoever is denied without end does not hold it. Never taken and kept for the state.
     repeats: Mutex<Repeats>,
-    work: [Condvar; SINKS.len()],
+    /// What records can go to; each has the lane of the same number.
+    places: Vec<Place>,
     ended: Condvar,
-    tallies: [Tally; SINKS.len()],
 }
+
+/// A place, with what those who record and its thread share without the lock.
+#[derive(Debug)]
+struct Place {
+    destination: &'static Destination,
+    work: Condvar,
+    tally: Tally,
+}
+
+/// Which threads have to be woken, as bits: nobody who records a release should have to allocate for it.
+#[derive(Debug, Default, Clone, Copy)]
+struct Wake(u32);
 
 #[derive(Debug)]
 struct State {
@@ -78,7 +64,7 @@ struct State {
     of_denials: Series,
     required: bool,
     ending: bool,
-    lanes: [Lane; SINKS.len()],
+    lanes: Vec<Lane>,
 }
 
 /// A run of numbers without a gap.
@@ -108,8 +94,9 @@ impl Series {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Lane {
+    destination: &'static Destination,
     on: bool,
     started: bool,
     ended: bool,
@@ -131,15 +118,37 @@ struct Lane {
 }
 
 impl Lane {
+    fn new(destination: &'static Destination) -> Self {
+        Self {
+            destination,
+            on: false,
+            started: false,
+            ended: false,
+            queue: Vec::new(),
+            denials: 0,
+            held: 0,
+            denials_held: 0,
+            nudged: false,
+            lost: 0,
+            failing: false,
+            change: None,
+            before: 0,
+        }
+    }
+
+    fn room(&self) -> Room {
+        self.destination.room
+    }
+
     fn is_full(&self) -> bool {
         let denials = self.denials + self.denials_held;
-        self.queue.len() + self.held >= CAPACITY + denials
+        self.queue.len() + self.held >= self.room().records + denials
     }
 
     /// Whether there is no room for a record of this kind.
     fn is_full_of(&self, kind: AuditEvent) -> bool {
         match kind {
-            AuditEvent::Denial => self.denials + self.denials_held >= DENIALS,
+            AuditEvent::Denial => self.denials + self.denials_held >= self.room().denials,
             _ => self.is_full(),
         }
     }
@@ -150,15 +159,35 @@ impl Lane {
     }
 }
 
-impl Tally {
-    /// Whether the place takes nothing at the moment.
-    pub(crate) fn is_failing(&self) -> bool {
-        self.failing.load(Ordering::Relaxed)
+impl Place {
+    fn new(destination: &'static Destination) -> Self {
+        Self {
+            destination,
+            work: Condvar::new(),
+            tally: Tally::default(),
+        }
+    }
+}
+
+impl Wake {
+    fn add(&mut self, which: usize) {
+        self.0 |= 1 << which;
+    }
+
+    fn has(self, which: usize) -> bool {
+        self.0 & (1 << which) != 0
     }
 }
 
 impl Lanes {
-    pub(super) fn new(run: &str, clock: Clock) -> Self {
+    /// Queues for these places, thirty-two at most. None is on yet.
+    pub(super) fn new(
+        run: &str,
+        clock: Clock,
+        destinations: impl IntoIterator<Item = &'static Destination>,
+    ) -> Self {
+        let places: Vec<_> = destinations.into_iter().map(Place::new).collect();
+        let lanes = places.iter().map(|place| Lane::new(place.destination));
         Self {
             wanted: AtomicU16::new(0),
             clock,
@@ -167,12 +196,11 @@ impl Lanes {
                 of_denials: Series::new(format!("{run}-denied")),
                 required: false,
                 ending: false,
-                lanes: Default::default(),
+                lanes: lanes.collect(),
             }),
             repeats: Mutex::default(),
-            work: Default::default(),
+            places,
             ended: Condvar::new(),
-            tallies: Default::default(),
         }
     }
 
@@ -184,8 +212,10 @@ impl Lanes {
         AuditEvents::from_bits(self.wanted.load(Ordering::Relaxed)).holds(event)
     }
 
-    pub(super) fn tallies(&self) -> [&Tally; SINKS.len()] {
-        self.tallies.each_ref()
+    /// What became of the records of each place, by its name.
+    pub(super) fn tallies(&self) -> impl Iterator<Item = (&'static str, &Tally)> {
+        let places = self.places.iter();
+        places.map(|place| (place.destination.name, &place.tally))
     }
 
     pub(super) fn may_release(&self) -> bool {
@@ -202,10 +232,13 @@ impl Lanes {
             Seen::First(event) => event,
             Seen::Again(false) => return Ok(()),
             Seen::Again(true) => {
-                let nudged = self.lock().lanes.each_mut().map(|lane| {
+                let mut nudged = Wake::default();
+                for (which, lane) in self.lock().lanes.iter_mut().enumerate() {
                     lane.nudged = true;
-                    lane.on
-                });
+                    if lane.on {
+                        nudged.add(which);
+                    }
+                }
                 self.wake(nudged);
                 return Ok(());
             }
@@ -223,34 +256,35 @@ impl Lanes {
     }
 
     /// Puts a record into the queues it belongs to. Says which threads have to be woken.
-    fn queue(&self, state: &mut State, event: Event) -> [bool; SINKS.len()] {
+    fn queue(&self, state: &mut State, event: Event) -> Wake {
         let kind = event.kind;
-        let (series, not_there) = match kind {
-            AuditEvent::Denial => (&mut state.of_denials, FILE),
-            _ => (&mut state.series, FILE_OF_DENIALS),
+        let series = match kind {
+            AuditEvent::Denial => &mut state.of_denials,
+            _ => &mut state.series,
         };
         let record = series.record(event, &self.clock);
-        let mut wake = [false; SINKS.len()];
-        let lanes = state.lanes.iter_mut().zip(&mut wake).zip(&self.tallies);
-        for (which, ((lane, wake), tally)) in lanes.enumerate() {
-            if !lane.on || which == not_there {
+        let mut wake = Wake::default();
+        for (which, (lane, place)) in state.lanes.iter_mut().zip(&self.places).enumerate() {
+            if !lane.on || !lane.destination.takes(kind) {
                 continue;
             }
             if lane.is_full_of(kind) || lane.ended {
                 lane.lost += 1;
-                tally.lost.add(1);
+                place.tally.lost.add(1);
                 continue;
             }
             lane.queue.push(record.clone());
             lane.denials += usize::from(kind == AuditEvent::Denial);
-            *wake = matches!(lane.queue.len(), 1 | ENOUGH);
+            if lane.queue.len() == 1 || lane.queue.len() == lane.room().enough() {
+                wake.add(which);
+            }
         }
         wake
     }
 
     /// Records what was counted in minutes that are over; of all of them, when it is the last time.
-    fn count_up(&self, state: &mut State, last: bool) -> [bool; SINKS.len()] {
-        let mut wake = [false; SINKS.len()];
+    fn count_up(&self, state: &mut State, last: bool) -> Wake {
+        let mut wake = Wake::default();
         let due = match self.repeats.try_lock() {
             Ok(mut repeats) => repeats.due(self.clock.boot_ms(), last),
             Err(TryLockError::Poisoned(repeats)) => {
@@ -261,23 +295,30 @@ impl Lanes {
             Err(TryLockError::WouldBlock) => return wake,
         };
         for event in due {
-            for (wake, more) in wake.iter_mut().zip(self.queue(state, event)) {
-                *wake |= more;
-            }
+            wake.0 |= self.queue(state, event).0;
         }
         wake
     }
 
-    fn wake(&self, wake: [bool; SINKS.len()]) {
-        for (work, _) in self.work.iter().zip(wake).filter(|(_, wake)| *wake) {
-            work.notify_one();
+    fn wake(&self, wake: Wake) {
+        for (_, place) in self
+            .places
+            .iter()
+            .enumerate()
+            .filter(|(which, _)| wake.has(*which))
+        {
+            place.work.notify_one();
         }
     }
 
-    /// Has the lanes write elsewhere.
+    fn wake_all(&self) {
+        self.places.iter().for_each(|place| place.work.notify_one());
+    }
+
+    /// Has the lanes write elsewhere: a change for each.
     pub(super) fn apply(
         self: &Arc<Self>,
-        changes: [Change; SINKS.len()],
+        changes: Vec<Change>,
         events: AuditEvents,
         required: bool,
         write: fn(Arc<Self>, usize),
@@ -295,8 +336,8 @@ impl Lanes {
             }
             if !lane.started {
                 let lanes = Arc::clone(self);
-                let thread = std::thread::Builder::new()
-                    .name(format!("audit-{}", SINKS.get(which).unwrap_or(&"")));
+                let thread =
+                    std::thread::Builder::new().name(format!("audit-{}", lane.destination.name));
                 drop(thread.spawn(move || write(lanes, which))?);
                 lane.started = true;
             }
@@ -308,7 +349,7 @@ impl Lanes {
         let wanted = if any { events.bits() } else { 0 };
         self.wanted.store(wanted, Ordering::Relaxed);
         drop(guard);
-        self.work.iter().for_each(Condvar::notify_one);
+        self.wake_all();
         Ok(())
     }
 
@@ -317,7 +358,7 @@ impl Lanes {
         let mut guard = self.lock();
         self.count_up(&mut guard, true);
         guard.ending = true;
-        self.work.iter().for_each(Condvar::notify_one);
+        self.wake_all();
         let busy = |state: &mut State| state.lanes.iter().any(|lane| lane.started && !lane.ended);
         let waited = self.ended.wait_timeout_while(guard, patience, busy);
         let (guard, _) = waited.unwrap_or_else(PoisonError::into_inner);
@@ -338,10 +379,8 @@ impl Lanes {
 impl State {
     /// Whether a place that releases are recorded in takes nothing more.
     fn is_stuck(&self) -> bool {
-        let lanes = self.lanes.iter().take(FILE_OF_DENIALS);
-        lanes
-            .into_iter()
-            .any(|lane| lane.on && (lane.failing || lane.is_full()))
+        let mut required = self.lanes.iter().filter(|lane| lane.destination.required);
+        required.any(|lane| lane.on && (lane.failing || lane.is_full()))
     }
 }
 

@@ -13,7 +13,7 @@ use super::Counters;
 use super::counters::{BOUNDS, Histogram, KINDS, OUTCOMES, REQUESTS};
 use super::sample::Sample;
 use super::snapshot::Snapshot;
-use crate::audit::{Audit, SINKS};
+use crate::audit::Audit;
 use tokend_process::logging::Lines as LogLines;
 
 /// How far a snapshot has been written: family 0 is what does not depend on accounts, by byte; the others go by account.
@@ -362,7 +362,7 @@ pub(super) fn head(
         reloaded,
     );
 
-    let tallies = || SINKS.iter().zip(audit.tallies());
+    let tallies = || audit.tallies();
     let name = "tokend_audit_records_total";
     of(name, "counter", "Audit records written.", out);
     tallies().for_each(|(sink, tally)| {

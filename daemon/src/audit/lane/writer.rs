@@ -4,15 +4,13 @@
 //! is told once.
 
 use std::io;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokend_config::AuditEvent;
 
-use super::{Change, ENOUGH, FILE_OF_DENIALS, Lanes, Sink, State};
+use super::{Change, Lanes, OpenSink, Place, State, Takes};
 use crate::audit::event::{Event, Record};
-use crate::audit::sinks::SINKS;
 
 /// How long a thread gathers, so that a burst of records is a few writes.
 const GATHER: Duration = Duration::from_millis(50);
@@ -30,7 +28,7 @@ pub(in crate::audit) fn run(lanes: Arc<Lanes>, which: usize) {
 struct Writer {
     lanes: Arc<Lanes>,
     which: usize,
-    sink: Option<Box<dyn Sink>>,
+    sink: Option<OpenSink>,
     batch: Vec<Record>,
     failing: bool,
 }
@@ -62,17 +60,20 @@ impl Writer {
     /// Waits for something to do, and for a moment longer, and takes all of it. True when it is the last time.
     fn gather(&mut self) -> bool {
         let lanes = Arc::clone(&self.lanes);
-        let (Some(work), Some(tally)) = (lanes.work.get(self.which), lanes.tallies.get(self.which))
+        let Some(Place {
+            work,
+            tally,
+            destination,
+        }) = lanes.places.get(self.which)
         else {
             return true;
         };
         let which = self.which;
         let urgent = |state: &State| {
             state.ending
-                || state
-                    .lanes
-                    .get(which)
-                    .is_none_or(|lane| lane.change.is_some() || lane.queue.len() >= ENOUGH)
+                || state.lanes.get(which).is_none_or(|lane| {
+                    lane.change.is_some() || lane.queue.len() >= destination.room.enough()
+                })
         };
         // In this order: what is counted after the look nudges again.
         if let Some(lane) = lanes.lock().lanes.get_mut(which) {
@@ -118,15 +119,15 @@ impl Writer {
             let mut event = Event::new(AuditEvent::Lost, "lost");
             event.lost = Some(lane.lost);
             lane.lost = 0;
-            let series = match which {
-                FILE_OF_DENIALS => &mut state.of_denials,
-                _ => &mut state.series,
+            let series = match destination.takes {
+                Takes::Denials => &mut state.of_denials,
+                Takes::All | Takes::AllButDenials => &mut state.series,
             };
             self.batch.push(series.record(event, &lanes.clock));
         }
         if !lane.on && change.is_some() {
             // Nobody wants them any more, and there is nowhere to write them.
-            tally.failing.store(false, Ordering::Relaxed);
+            tally.set_failing(false);
         }
         lane.hold(&self.batch);
         let ending = state.ending;
@@ -165,15 +166,21 @@ impl Writer {
         let mut done = 0;
         let result = sink.write(&self.batch, &mut done);
         self.batch.drain(..done.min(self.batch.len()));
-        if let Some(tally) = self.lanes.tallies.get(self.which) {
-            tally.written.add(done as u64);
+        if let Some(place) = self.lanes.places.get(self.which) {
+            place.tally.written.add(done as u64);
         }
         self.settle(result.err());
     }
 
     /// Notes how it went. What is said of it is said once.
     fn settle(&mut self, error: Option<io::Error>) {
-        let name = SINKS.get(self.which).unwrap_or(&"");
+        let Some(Place {
+            destination, tally, ..
+        }) = self.lanes.places.get(self.which)
+        else {
+            return;
+        };
+        let name = destination.name;
         match &error {
             Some(error) if !self.failing => tracing::error!(
                 "audit records cannot be written to the {name}, and are kept until they can: {error}"
@@ -182,9 +189,7 @@ impl Writer {
             _ => {}
         }
         self.failing = error.is_some();
-        if let Some(tally) = self.lanes.tallies.get(self.which) {
-            tally.failing.store(self.failing, Ordering::Relaxed);
-        }
+        tally.set_failing(self.failing);
         if let Some(lane) = self.lanes.lock().lanes.get_mut(self.which) {
             lane.hold(&self.batch);
             lane.failing = self.failing;

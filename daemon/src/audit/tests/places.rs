@@ -1,0 +1,57 @@
+//! A kind of place more than there are.
+
+use super::*;
+use crate::audit::destination::Takes;
+
+/// A place beside the three there are, with little room.
+static FOURTH: Destination = Destination {
+    name: "fourth",
+    takes: Takes::AllButDenials,
+    room: Room {
+        records: 8,
+        denials: 0,
+    },
+    required: true,
+    open: |_| Ok(None),
+    look: |_, _| Ok(false),
+};
+
+#[test]
+fn one_more_place_has_a_queue_and_bounds_and_counters_of_its_own() {
+    let ((_orders, ordered), (taken, _took)) = (sync_channel(16), sync_channel(64));
+    let sink = Slow {
+        orders: ordered,
+        taken,
+        lost: sync_channel(64).0,
+    };
+    let places = DESTINATIONS.iter().chain([&FOURTH]);
+    let lanes = Arc::new(Lanes::new("test", Clock::system(), places));
+    let changes = vec![
+        Change::Off,
+        Change::Off,
+        Change::Off,
+        Change::To(Box::new(sink)),
+    ];
+    lanes
+        .apply(changes, AuditEvents::ALL, true, lane::writer::run)
+        .unwrap();
+    let mut kept = 0;
+    while lanes.push(release()) == Ok(()) {
+        kept += 1;
+        assert!(kept <= 8, "it is full");
+    }
+    assert!(kept == 8 && !lanes.may_release());
+    lanes.push(Event::new(AuditEvent::Start, "ok")).unwrap();
+    let lost = lanes
+        .tallies()
+        .map(|(name, tally)| (name, tally.lost.get()));
+    assert_eq!(
+        lost.collect::<Vec<_>>(),
+        [
+            ("journal", 0),
+            ("file", 0),
+            ("denials-file", 0),
+            ("fourth", 1)
+        ]
+    );
+}
