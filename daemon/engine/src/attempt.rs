@@ -399,14 +399,14 @@ impl Account {
                     self.deferral = Some(told(wait, ctx.now));
                 }
             }
-            Answer::CredentialRejected if self.was_a_probe(attempt.kind, ctx.now) => {
-                self.no_verdict.login_refused = true;
+            Answer::CredentialRejected => {
+                self.no_verdict.login_refused |= attempt.kind == Kind::Login;
+                self.stop_for(ctx, attempt.kind, Block::CredentialRejected);
             }
-            Answer::CredentialRejected => self.stop(Block::CredentialRejected),
-            Answer::Misconfigured if self.was_a_probe(attempt.kind, ctx.now) => {
-                self.no_verdict.login_misconfigured = true;
+            Answer::Misconfigured => {
+                self.no_verdict.login_misconfigured |= attempt.kind == Kind::Login;
+                self.stop_for(ctx, attempt.kind, Block::Misconfigured);
             }
-            Answer::Misconfigured => self.stop(Block::Misconfigured),
             Answer::Unrecognised => self.unrecognised(ctx, attempt.kind),
             Answer::RefreshRejected if attempt.kind == Kind::Refresh => {
                 // Definitely refused: the next step is a login, which has its own pace and needs no backoff.
@@ -429,6 +429,13 @@ impl Account {
         }
         if self.doubts(answer) {
             self.suspect(attempt.kind);
+        }
+    }
+
+    /// The provider refused an attempt of this kind: nothing more is tried, unless the refreshes go on for which it was a probe.
+    fn stop_for(&mut self, ctx: &Context<'_>, kind: Kind, block: Block) {
+        if !self.was_a_probe(kind, ctx.now) {
+            self.stop(block);
         }
     }
 

@@ -1,4 +1,4 @@
-//! What is remembered of attempts without a verdict.
+//! What is remembered of attempts without a verdict, and of logins whatever becomes of refresh tokens.
 
 use crate::time::Timestamp;
 
@@ -13,9 +13,9 @@ pub struct NoVerdict {
     pub logins_from: Option<Timestamp>,
     /// Logins to which no answer came.
     pub lost_logins: u32,
-    /// Whether the provider refused a login that was tried for such refreshes: no more of them, while the refreshes go on. No refresh
-    /// changes that, and neither does what a refresh brings.
+    /// Whether the provider refused a login: no more of them, while refreshes may go on. Neither a refresh nor what it brings changes
+    /// that, and neither does another refresh token, which lifts the block.
     pub login_refused: bool,
-    /// Whether it called such a login wrong: as much holds of it, and what has to change is another thing.
+    /// Whether it called a login wrong: as much holds of it, and what has to change is another thing.
     pub login_misconfigured: bool,
 }

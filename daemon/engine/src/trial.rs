@@ -11,6 +11,7 @@ use crate::durable::{Block, Candidate, Kind, RefreshToken};
 use crate::effect::{Fate, Fault, Keeping, Unproved, Unproven, Verdict};
 use crate::event::{Answer, Attempt, Cause, ClaimRefusal};
 use crate::ids::AttemptId;
+use crate::no_verdict::NoVerdict;
 use crate::plan::Reuse;
 use crate::problem::Problem;
 use crate::time::Timestamp;
@@ -203,7 +204,11 @@ impl Account {
         self.refresh = Some(NEW);
         self.unsendable = false;
         self.problem = None;
-        self.no_verdict = self.no_verdict.of_logins();
+        self.no_verdict = match attempt.kind {
+            Kind::Refresh => self.no_verdict.of_logins(),
+            // What logins are made with is what was entered, and the provider took it.
+            Kind::Login => NoVerdict::default(),
+        };
         let before = self.block.take();
         self.take_failure(ctx, attempt, answer);
         if self.block.is_none() && self.choose(ctx.now) != Ok(Kind::Refresh) {
@@ -218,8 +223,12 @@ impl Account {
         let refresh = self
             .usable(now)
             .is_some_and(|refresh| !refresh.in_doubt || self.may_replay());
-        let login = self.can_login && self.no_verdict.stop().is_none();
-        refresh || (login && self.block != Some(Block::CredentialRejected))
+        let login = match self.block {
+            Some(Block::CredentialRejected) => false,
+            Some(Block::Misconfigured) => true,
+            None => self.no_verdict.stop().is_none(),
+        };
+        refresh || (login && self.can_login)
     }
 
     /// The daemon died while something was tried: nobody knows what came of it, and what was held is as it was.
@@ -242,7 +251,8 @@ impl Account {
         self.unblock_for_a_refresh(now);
     }
 
-    /// Another refresh token is held than when the account was blocked. What was refused before stays so where it would be tried next.
+    /// Another refresh token is held than when the account was blocked. What was refused before stays so where it would be tried next; a
+    /// login that was refused stays so in any case, which is remembered apart from the block.
     fn unblock_for_a_refresh(&mut self, now: Timestamp) {
         let before = self.block.take();
         if self.choose(now) != Ok(Kind::Refresh) {

@@ -139,7 +139,9 @@ impl Account {
         }
         let early = self.plan.refresh_needs_access || self.plan.refresh_presents_access;
         let lives = self.held.is_some_and(|held| held.is_good(ctx.now, None));
-        if early && lives && !self.can_login && self.choose(ctx.now).is_ok() {
+        // A login that was refused is none.
+        let login = self.can_login && self.lives_without_held(ctx.now);
+        if early && lives && !login && self.choose(ctx.now).is_ok() {
             // Without it there would be nothing left to ask with: it is kept for the one refresh that is made at once.
             self.renewing = true;
             return self.withhold(ctx);

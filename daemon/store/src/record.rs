@@ -226,10 +226,10 @@ pub struct NoVerdict {
     /// Logins to which no answer came.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub lost_logins: u32,
-    /// Whether the provider refused a login while refreshes went on: no more of them.
+    /// Whether the provider refused a login: no more of them, whatever becomes of refresh tokens.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub login_refused: bool,
-    /// Whether the provider called one wrong while refreshes went on: no more of them.
+    /// Whether the provider called one wrong: no more of them, likewise.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub login_misconfigured: bool,
     /// Fingerprint of what the last of them was made with: when it changes, they count no more.

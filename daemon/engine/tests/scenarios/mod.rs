@@ -9,6 +9,7 @@ mod fuzz;
 mod hosts;
 mod need;
 mod refresh;
+mod refused;
 mod restart;
 mod store;
 mod trial;

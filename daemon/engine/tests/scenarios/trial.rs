@@ -484,6 +484,7 @@ fn a_refused_login_stays_refused_when_a_refresh_token_is_entered_that_may_be_spe
     desk.fault(get);
     assert_eq!(desk.kinds(), [Kind::Login, Kind::Refresh]);
     assert_eq!(desk.store[&A].block, Some(Block::CredentialRejected));
+    assert!(desk.store[&A].no_verdict.login_refused);
 }
 
 #[test]

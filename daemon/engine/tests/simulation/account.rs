@@ -57,6 +57,8 @@ pub(crate) struct Account {
     pub(crate) lost_logins: u32,
     /// When the last such login was answered.
     pub(crate) unrecognised_at: Option<u64>,
+    /// Whether the provider refused what logins are made with, or called a login wrong, and nothing of that changed since.
+    pub(crate) login_refused: bool,
     /// Whether a person wanted an attempt since the last one.
     pub(crate) insisted: bool,
     /// Whether the store refused the last write: until one lands, insisting changes nothing.
@@ -120,6 +122,7 @@ impl Account {
             unrecognised: (0, 0),
             unrecognised_at: None,
             lost_logins: 0,
+            login_refused: false,
             insisted: false,
             unsaved: false,
             cured_in_flight: false,

@@ -42,8 +42,11 @@ impl World {
             ));
         }
         self.check_spending(a, kind);
-        if kind == Kind::Login {
-            self.accounts[a].insisted = false;
+        let own = self.accounts[a].flight.is_some_and(|flight| !flight.trial);
+        if kind == Kind::Login && own {
+            let account = &mut self.accounts[a];
+            account.login_refused &= !account.insisted;
+            account.insisted = false;
         }
         self.fate(a, kind, secret)
     }
@@ -73,6 +76,9 @@ impl World {
                 "a rotated refresh token was lost"
             }
             (Kind::Login, _) if account.flight.is_some_and(|flight| flight.trial) => return,
+            (Kind::Login, _) if account.login_refused && !account.insisted => {
+                "a login that was refused is made again although nothing changed"
+            }
             (Kind::Login, _) if account.outdated => return,
             (Kind::Login, _) if account.stopped() && !account.insisted => {
                 "a fourth login is made by itself although three came to nothing"

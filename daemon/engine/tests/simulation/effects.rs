@@ -193,6 +193,9 @@ impl World {
                 account.owned = account.vault.brought(commit);
                 account.excused = false;
                 account.blocked = commit.durable.block.is_some();
+                account.understood();
+                account.login_refused &=
+                    !matches!(account.vault.candidate, Some(Entered::Password(_)));
                 return;
             }
             Some(Fate::Takes) if commit.granted.is_none() => match account.vault.candidate {

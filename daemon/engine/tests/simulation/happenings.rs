@@ -112,6 +112,7 @@ impl World {
             let account = &mut self.accounts[a];
             account.owned = None;
             account.blocked = false;
+            account.login_refused = false;
             account.understood();
         }
     }
@@ -186,6 +187,8 @@ impl World {
                     }
                     account.excused = facts.refresh_token_lost && flight.kind == Kind::Refresh;
                     account.blocked = false;
+                    // A refresh says nothing of what logins are made with.
+                    account.login_refused &= flight.kind == Kind::Refresh;
                     account.understood();
                 }
             }
@@ -229,11 +232,14 @@ impl World {
             | Answer::Misbehaved {
                 maybe_processed: true,
             } => account.excused |= flight.kind == Kind::Refresh,
-            // The refreshes go on, for which it was tried.
-            Answer::CredentialRejected | Answer::Misconfigured
-                if flight.kind == Kind::Login && account.unrecognised.0 >= 3 && sound => {}
             Answer::CredentialRejected | Answer::Misconfigured => {
-                account.blocked = !account.cured_in_flight;
+                let login = flight.kind == Kind::Login;
+                let stops = !account.cured_in_flight;
+                account.login_refused |= login && stops;
+                // The refreshes go on where it was tried for them.
+                if !(login && account.unrecognised.0 >= 3 && sound) {
+                    account.blocked = stops;
+                }
             }
             Answer::Busy {
                 retry_after: Some(wait),

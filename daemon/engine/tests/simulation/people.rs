@@ -240,7 +240,7 @@ impl World {
         let hopeless = matches!(fault, Fault::LoginRequired(_) | Fault::Misconfigured);
         if waiting.last {
             let account = &self.accounts[a];
-            let helpless = !account.can_login
+            let helpless = (!account.can_login || account.login_refused)
                 && (account.excused
                     || account.plan.refresh_needs_access
                     || account.owned.is_none_or(|secret| {
@@ -277,6 +277,7 @@ impl World {
         account.provider.logins.restart(plan.logins);
         if cured {
             account.blocked = false;
+            account.login_refused = false;
             account.understood();
             account.cured_in_flight = account.admitted.is_some();
         }

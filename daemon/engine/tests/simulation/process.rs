@@ -2,7 +2,7 @@
 //!
 //! Owns what of an account outlives the process and how it is taken up again. What the disk holds is all that is left of a crash.
 
-use tokend_engine::{Adoption, Asked, Engine, Event, HostKey, HostUsed, Intent, Kind};
+use tokend_engine::{Adoption, Asked, Durable, Engine, Event, HostKey, HostUsed, Intent, Kind};
 
 use crate::store::{Purpose, Vault};
 use crate::window::Window;
@@ -102,6 +102,7 @@ impl World {
             let account = &mut self.accounts[a];
             let durable = account.disk.as_ref().map(|record| &record.durable);
             account.blocked = durable.is_some_and(|durable| durable.block.is_some());
+            account.login_refused &= durable.is_some_and(remembers_a_refusal);
             let stored = durable
                 .map(|durable| durable.no_verdict)
                 .unwrap_or_default();
@@ -192,11 +193,9 @@ impl World {
         account.configured = true;
         let mut durable = None;
         if !account.in_engine {
-            let stored = account
-                .disk
-                .as_ref()
-                .and_then(|record| record.durable.block);
-            account.blocked = stored.is_some();
+            let stored = account.disk.as_ref().map(|record| &record.durable);
+            account.blocked = stored.is_some_and(|durable| durable.block.is_some());
+            account.login_refused &= stored.is_some_and(remembers_a_refusal);
             let restored = account.disk.as_ref().map(|record| {
                 self.clocks
                     .restore(self.now, &record.anchor, &record.durable)
@@ -211,6 +210,7 @@ impl World {
         }
         account.in_engine = true;
         account.blocked &= !cured;
+        account.login_refused &= !cured;
         if cured {
             account.understood();
         }
@@ -267,4 +267,11 @@ impl World {
 
 fn host_key(host: usize) -> HostKey {
     HostKey(u32::try_from(host).unwrap_or_default())
+}
+
+/// Whether it is stored that a login may have been refused: what was answered last is lost with a daemon that dies before it has stored
+/// it.
+fn remembers_a_refusal(durable: &Durable) -> bool {
+    let count = durable.no_verdict;
+    durable.block.is_some() || count.login_refused || count.login_misconfigured
 }
