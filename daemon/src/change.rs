@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::record_key::RecordKey;
 use tokend_config::Account;
 use tokend_engine::{HostUsed, Spent};
 use tokend_policy::Policy;
-use tokend_store::AccountId;
 use tokio::sync::oneshot;
 
 use crate::vault::Restored;
@@ -21,14 +21,14 @@ pub(crate) struct Change {
     /// What logins have used up under whatever name, where an account was not in force.
     pub(crate) logins_used: Used,
     /// What was changed, or the accounts that have to be read again.
-    pub(crate) reply: oneshot::Sender<Result<Summary, Vec<AccountId>>>,
+    pub(crate) reply: oneshot::Sender<Result<Summary, Vec<RecordKey>>>,
 }
 
 /// An account of a configuration that is about to be in force.
 #[derive(Debug)]
 pub(crate) struct Joining {
     pub(crate) account: Arc<Account>,
-    pub(crate) id: AccountId,
+    pub(crate) id: RecordKey,
     pub(crate) stored: Stored,
     /// The fingerprint the account was blocked for, if what it was taken of has changed since.
     pub(crate) cured_of: Option<Box<str>>,
@@ -73,10 +73,3 @@ pub(crate) type HostsUsed = HashMap<String, HostUsed>;
 
 /// What logins have used up under whatever name, by their identity.
 pub(crate) type Used = HashMap<Box<str>, Spent>;
-
-/// The part of a record's key that stays when an account is renamed.
-pub(crate) fn identity(id: &AccountId) -> &str {
-    id.as_str()
-        .rsplit_once('#')
-        .map_or("", |(_, identity)| identity)
-}

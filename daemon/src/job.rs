@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use crate::record_key::RecordKey;
 use tokend_engine::{AccountKey, AttemptId, Durable, Fate};
 use tokend_proto::LoginSecret;
-use tokend_store::{AccountId, Credential};
+use tokend_store::Credential;
 use tokio::sync::oneshot;
 
 use crate::vault::{Brought, Entered, Notes};
@@ -16,14 +17,14 @@ pub(crate) enum Job {
     Claim {
         account: AccountKey,
         attempt: AttemptId,
-        id: AccountId,
+        id: RecordKey,
     },
     /// Write facts, and the secrets that go with them.
     Write(Box<Write>),
     /// Give the right back.
     Release { account: AccountKey },
     /// Drop a record that does not open.
-    Discard { account: AccountKey, id: AccountId },
+    Discard { account: AccountKey, id: RecordKey },
     /// Say when all that was given before is done.
     Reached(oneshot::Sender<()>),
 }
@@ -32,7 +33,7 @@ pub(crate) enum Job {
 #[derive(Debug)]
 pub(crate) struct Write {
     pub(crate) account: AccountKey,
-    pub(crate) id: AccountId,
+    pub(crate) id: RecordKey,
     /// The attempt whose intent this is; otherwise it is an outcome or a change.
     pub(crate) intent_of: Option<AttemptId>,
     pub(crate) durable: Durable,

@@ -7,8 +7,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::record_key::RecordKey;
 use tokend_engine::{AccountKey, AttemptId};
-use tokend_store::{AccountId, Claim, Commit, Record, Store, StoreError, Version};
+use tokend_store::{Claim, Commit, Record, Store, StoreError, Version};
 use tokio::sync::mpsc;
 
 use crate::job::{Job, Kept, Write};
@@ -113,14 +114,14 @@ impl Files {
         }
     }
 
-    fn claim(&mut self, account: AccountKey, attempt: AttemptId, id: &AccountId) {
+    fn claim(&mut self, account: AccountKey, attempt: AttemptId, id: &RecordKey) {
         let credential = match self.open(account, id) {
             Ok(()) => self
                 .open
                 .get(&account)
                 .map(|open| Box::new(open.record.credential.clone())),
             Err(error) => {
-                tracing::error!(account = %name(id), error = %error, "the store does not give the account out");
+                tracing::error!(account = %id.name(), error = %error, "the store does not give the account out");
                 None
             }
         };
@@ -131,7 +132,7 @@ impl Files {
         });
     }
 
-    fn open(&mut self, account: AccountKey, id: &AccountId) -> Result<(), StoreError> {
+    fn open(&mut self, account: AccountKey, id: &RecordKey) -> Result<(), StoreError> {
         if !self.open.contains_key(&account) {
             let claim = self.store.claim(id, CLAIM_TTL)?;
             let read = match self.store.read(id) {
@@ -161,11 +162,11 @@ impl Files {
         }
     }
 
-    fn discard(&mut self, account: AccountKey, id: &AccountId) {
+    fn discard(&mut self, account: AccountKey, id: &RecordKey) {
         let done = match self.store.discard_quarantined(id.as_str()) {
             Ok(()) => true,
             Err(error) => {
-                tracing::error!(account = %name(id), error = %error, "the record that does not open cannot be removed");
+                tracing::error!(account = %id.name(), error = %error, "the record that does not open cannot be removed");
                 false
             }
         };
@@ -219,7 +220,7 @@ impl Files {
                 vault::entered(&open.record)
             }),
             Err(error) => {
-                tracing::error!(account = %name(&write.id), error = %error, "the store refused a write");
+                tracing::error!(account = %write.id.name(), error = %error, "the store refused a write");
                 self.mend(account, &write.id, &error);
                 None
             }
@@ -238,7 +239,7 @@ impl Files {
     }
 
     /// Makes it possible that the same write succeeds the next time.
-    fn mend(&mut self, account: AccountKey, id: &AccountId, error: &StoreError) {
+    fn mend(&mut self, account: AccountKey, id: &RecordKey, error: &StoreError) {
         let Some(open) = self.open.get_mut(&account) else {
             return;
         };
@@ -275,13 +276,6 @@ fn prepare(record: &mut Record, write: &Write, clock: &Clock) {
         vault::take_candidate(record, attempt, secret);
     }
     vault::update(record, &write.durable, &write.host, &write.notes, clock);
-}
-
-/// The account's name, without the identity that the store's key has behind it.
-pub(crate) fn name(id: &AccountId) -> &str {
-    id.as_str()
-        .split_once('#')
-        .map_or(id.as_str(), |(name, _)| name)
 }
 
 #[cfg(test)]

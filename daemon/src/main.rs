@@ -23,6 +23,7 @@ mod log_lines;
 mod means;
 mod message;
 mod metrics;
+mod record_key;
 mod registry;
 mod reload;
 mod roster;

@@ -6,9 +6,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::record_key::RecordKey;
 use tokend_engine::{AccountKey, AttemptId, Demand, WaiterId, Want};
 use tokend_proto::{AccountName, AccountStatus, Fault, LoginSecret};
-use tokend_store::AccountId;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::change::{Change, Reloaded};
@@ -63,7 +63,7 @@ pub(crate) enum Message {
     },
     /// A loaded configuration asks what has to be read.
     Survey {
-        accounts: Vec<AccountId>,
+        accounts: Vec<RecordKey>,
         reply: oneshot::Sender<Survey>,
     },
     /// A loaded configuration is to be put in force.

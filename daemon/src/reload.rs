@@ -18,13 +18,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::record_key::RecordKey;
 use tokend_config::{Config, Stamps};
 use tokend_policy::Directory;
 use tokend_process::clock::Clock;
 use tokend_process::logging::Logging;
 use tokend_process::systemd::Manager;
 use tokend_proto::{AccountName, Fault, FaultCode};
-use tokend_store::AccountId;
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::audit::Audit;
@@ -241,7 +241,7 @@ impl Reloader {
     pub(crate) async fn purge(
         &self,
         name: &AccountName,
-        keep: Option<AccountId>,
+        keep: Option<RecordKey>,
     ) -> Result<usize, String> {
         self.installer.purge(name, keep).await
     }

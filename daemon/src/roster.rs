@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::record_key::RecordKey;
 use tokend_config::Account;
 use tokend_dialect::Asks;
 use tokend_engine::{
@@ -13,7 +14,6 @@ use tokend_engine::{
     Plan, Reuse, Timestamp,
 };
 use tokend_proto::AccountName;
-use tokend_store::AccountId;
 
 use crate::means;
 use crate::metrics::Tried;
@@ -24,7 +24,7 @@ use crate::vault::{Entered, Notes};
 #[derive(Debug, Default)]
 pub(crate) struct Roster {
     entries: HashMap<AccountKey, Entry>,
-    by_id: HashMap<AccountId, AccountKey>,
+    by_id: HashMap<RecordKey, AccountKey>,
     hosts: HashMap<Arc<str>, HostKey>,
     /// Names of hosts, by number.
     host_names: Vec<Arc<str>>,
@@ -38,7 +38,7 @@ pub(crate) struct Roster {
 pub(crate) struct Entry {
     pub(crate) slot: Arc<Slot>,
     /// The key of its record.
-    pub(crate) id: AccountId,
+    pub(crate) id: RecordKey,
     pub(crate) notes: Notes,
     /// The host of its logins, and that of its refreshes where it is another one.
     pub(crate) hosts: (HostKey, Option<HostKey>),
@@ -70,9 +70,9 @@ pub(crate) struct Said {
 #[derive(Debug, Default)]
 pub(crate) struct Survey {
     /// Accounts whose records have to be read.
-    pub(crate) missing: Vec<AccountId>,
+    pub(crate) missing: Vec<RecordKey>,
     /// Accounts that wait for a change, with the fingerprint of what has to change.
-    pub(crate) blocked: Vec<(AccountId, Box<str>)>,
+    pub(crate) blocked: Vec<(RecordKey, Box<str>)>,
     /// Whether every record has to be asked how far its host is used up, as at start.
     pub(crate) ask_all: bool,
 }
@@ -128,7 +128,7 @@ impl Roster {
     }
 
     /// The account with this record.
-    pub(crate) fn key(&self, id: &AccountId) -> Option<AccountKey> {
+    pub(crate) fn key(&self, id: &RecordKey) -> Option<AccountKey> {
         self.by_id.get(id).copied()
     }
 
@@ -150,7 +150,7 @@ impl Roster {
     }
 
     /// All accounts there are, also those that are no longer configured.
-    pub(crate) fn ids(&self) -> impl Iterator<Item = (AccountKey, &AccountId)> {
+    pub(crate) fn ids(&self) -> impl Iterator<Item = (AccountKey, &RecordKey)> {
         self.entries.iter().map(|(key, entry)| (*key, &entry.id))
     }
 
@@ -161,12 +161,12 @@ impl Roster {
     }
 
     /// Whether the engine knows the account with this record.
-    pub(crate) fn is_live(&self, id: &AccountId) -> bool {
+    pub(crate) fn is_live(&self, id: &RecordKey) -> bool {
         self.key(id).is_some_and(|key| !self.is_quarantined(key))
     }
 
     /// Which of these accounts have to be read from the store, and which of the others are blocked.
-    pub(crate) fn survey(&self, accounts: &[AccountId], engine: &Engine, now: Timestamp) -> Survey {
+    pub(crate) fn survey(&self, accounts: &[RecordKey], engine: &Engine, now: Timestamp) -> Survey {
         let mut survey = Survey {
             ask_all: !self.hosts_told,
             ..Survey::default()
@@ -191,7 +191,7 @@ impl Roster {
     pub(crate) fn add(
         &mut self,
         account: Arc<Account>,
-        id: AccountId,
+        id: RecordKey,
         notes: Notes,
         hosts: (HostKey, Option<HostKey>),
     ) -> AccountKey {
@@ -378,12 +378,6 @@ impl Roster {
         };
         engine.handle_event(now, Event::Adopt(key, Box::new(adoption)));
     }
-}
-
-/// The store's key for one identity of an account. Each identity has a record of its own, so that going back to an earlier
-/// configuration finds the earlier credential.
-pub(crate) fn record_id(account: &Account) -> Option<AccountId> {
-    AccountId::new(&format!("{}#{}", account.name, account.identity)).ok()
 }
 
 /// What the engine must know of an account's configuration.

@@ -15,7 +15,7 @@ use super::done::{Done, to_the_end};
 use super::refusal::{brought_back, gone, not_forgotten, unknown};
 use super::service::Desk;
 use crate::message::{Answer, Driver, Message};
-use crate::roster::record_id;
+use crate::record_key::RecordKey;
 
 impl Desk {
     /// Drops every secret stored under a name: of the account as it is configured, of what was configured under that name before,
@@ -28,7 +28,7 @@ impl Desk {
     ) -> Done {
         let slot = admitted.account;
         tracing::info!(account = %account, peer = %peer, "an account is to be forgotten");
-        let keep = slot.and_then(|slot| record_id(&slot.account));
+        let keep = slot.and_then(|slot| RecordKey::of(&slot.account));
         let configured = slot.map(|slot| slot.key);
         let first = match configured {
             Some(account) => self.ask(admitted, |reply| Message::Forget { account, reply }),

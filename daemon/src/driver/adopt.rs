@@ -10,7 +10,7 @@ use tokend_config::Account;
 use tokend_engine::{AccountKey, Adoption, Event, HostKey, HostPlan, Timestamp};
 
 use super::task::Task;
-use crate::change::{Change, Joining, Stored, Summary, Used, identity};
+use crate::change::{Change, Joining, Stored, Summary, Used};
 use crate::means;
 use crate::registry::Epoch;
 use crate::roster::{Entry, plan, stricter};
@@ -124,14 +124,14 @@ fn used_now(task: &Task, now: Timestamp, mut used: Used, accounts: &[Joining]) -
         entry.is_some_and(|entry| !entry.absent && entry.quarantined.is_none())
     };
     let new = accounts.iter().filter(|joining| !is_in_force(joining));
-    let new: HashSet<&str> = new.map(|joining| identity(&joining.id)).collect();
+    let new: HashSet<&str> = new.map(|joining| joining.id.identity()).collect();
     if new.is_empty() {
         return Used::new();
     }
     for (key, id) in task.roster.ids() {
         let spent = task.engine.spent(key).filter(|spent| spent.counts(now));
-        if let Some(spent) = spent.filter(|_| new.contains(identity(id))) {
-            let known = used.entry(identity(id).into()).or_default();
+        if let Some(spent) = spent.filter(|_| new.contains(id.identity())) {
+            let known = used.entry(id.identity().into()).or_default();
             *known = known.max(spent);
         }
     }
@@ -154,7 +154,7 @@ fn join(
     } = joining;
     let hosts = hosts_of(task, &account);
     let plan = plan(&account, hosts);
-    let spent = used.get(identity(&id)).copied();
+    let spent = used.get(id.identity()).copied();
     let known = task.roster.key(&id);
     // What the engine knows is newer than anything that was read: an account may have come back to life in between.
     if let Some(key) = known.filter(|key| !task.roster.is_quarantined(*key)) {

@@ -12,7 +12,7 @@ use tokend_proto::{AccountState, FaultCode, Request, Response};
 use tokend_store::{Cause, MemoryStore, Store as _};
 use tokio::sync::oneshot;
 
-use crate::roster::record_id;
+use crate::record_key::RecordKey;
 use crate::testing::{
     Act, Daemon, Provider, Site, answer, get, grant, name, raw, reply, soon, token_of,
 };
@@ -158,7 +158,7 @@ async fn a_drain_finishes_what_was_sent() {
     go_on.send(raw("200 OK", &grant(1))).unwrap();
     soon(drained).await.unwrap();
     assert_eq!(token_of(soon(waiting).await.unwrap()).unwrap(), "token-1");
-    let id = record_id(&site.account()).unwrap();
+    let id = RecordKey::of(&site.account()).unwrap();
     assert!(store.read(&id).unwrap().unwrap().1.grant.is_some());
 }
 

@@ -18,8 +18,8 @@ struct Bench {
 
 const ACCOUNT: AccountKey = AccountKey(1);
 
-fn id(n: u32) -> AccountId {
-    AccountId::new(&format!("ads{n}#1")).unwrap()
+fn id(n: u32) -> RecordKey {
+    RecordKey::read(&format!("ads{n}#1")).unwrap()
 }
 
 impl Bench {

@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+use crate::record_key::RecordKey;
 use tokend_config::{Account, Fingerprint};
-use tokend_store::{AccountId, Credential, Store};
+use tokend_store::{Credential, Store};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
@@ -32,12 +33,12 @@ pub(super) struct Question {
     /// Which of the accounts of the configuration it is.
     pub(super) number: usize,
     pub(super) account: Arc<Account>,
-    pub(super) id: AccountId,
+    pub(super) id: RecordKey,
     pub(super) before: Box<str>,
 }
 
 /// Which account is looked at, with what configuration of it.
-type Subject = (AccountId, Fingerprint);
+type Subject = (RecordKey, Fingerprint);
 
 /// The looks that are under way.
 #[derive(Debug, Clone)]
@@ -203,7 +204,6 @@ mod tests {
     use std::fmt::Write as _;
 
     use super::*;
-    use crate::roster::record_id;
     use crate::testing::Site;
 
     /// So many blocked accounts.
@@ -217,7 +217,7 @@ mod tests {
             let question = |(number, account): (usize, &Arc<Account>)| Question {
                 number,
                 account: Arc::clone(account),
-                id: record_id(account).unwrap(),
+                id: RecordKey::of(account).unwrap(),
                 before: "blocked".into(),
             };
             accounts.iter().enumerate().map(question).collect()

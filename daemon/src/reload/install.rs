@@ -6,12 +6,13 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::record_key::RecordKey;
 use tokend_config::{Account, Config};
 use tokend_process::clock::Clock;
 use tokend_process::panics::ending;
 use tokend_process::stack;
 use tokend_proto::AccountName;
-use tokend_store::{AccountId, Store};
+use tokend_store::Store;
 use tokio::sync::oneshot;
 
 use super::cures::{Cures, Question};
@@ -19,7 +20,7 @@ use super::records;
 use super::refused::NotApplied;
 use crate::change::{Change, HostsUsed, Joining, Reloaded, Stored, Summary, Used};
 use crate::message::{Driver, Message};
-use crate::roster::{Survey, record_id};
+use crate::roster::Survey;
 use crate::upstream::Upstream;
 use crate::vault;
 
@@ -69,7 +70,7 @@ impl Installer {
         let mut configure = Some(configure);
         let named = config.accounts.iter();
         let named: Vec<_> = named
-            .filter_map(|account| Some((account, record_id(account)?)))
+            .filter_map(|account| Some((account, RecordKey::of(account)?)))
             .collect();
         let mut records = HashMap::new();
         for _ in 0..TRIES {
@@ -106,7 +107,7 @@ impl Installer {
         Err(NotApplied::Unsettled)
     }
 
-    async fn survey(&self, accounts: Vec<AccountId>) -> Result<Survey, NotApplied> {
+    async fn survey(&self, accounts: Vec<RecordKey>) -> Result<Survey, NotApplied> {
         let (reply, answer) = oneshot::channel();
         self.driver
             .send(Message::Survey { accounts, reply })
@@ -119,7 +120,7 @@ impl Installer {
     async fn read(
         &self,
         survey: &Survey,
-        found: &mut HashMap<AccountId, Stored>,
+        found: &mut HashMap<RecordKey, Stored>,
         all: usize,
     ) -> Result<(Option<HostsUsed>, Used), NotApplied> {
         let store = Arc::clone(&self.store);
@@ -150,9 +151,9 @@ impl Installer {
 
     async fn join(
         &self,
-        named: &[(&Arc<Account>, AccountId)],
+        named: &[(&Arc<Account>, RecordKey)],
         survey: &Survey,
-        records: &mut HashMap<AccountId, Stored>,
+        records: &mut HashMap<RecordKey, Stored>,
     ) -> Vec<Joining> {
         let missing: HashSet<_> = survey.missing.iter().collect();
         let blocked: HashMap<_, _> = survey
@@ -201,12 +202,12 @@ impl Installer {
     pub(super) async fn purge(
         &self,
         name: &AccountName,
-        keep: Option<AccountId>,
+        keep: Option<RecordKey>,
     ) -> Result<usize, String> {
         let store = Arc::clone(&self.store);
-        let prefix = format!("{name}#");
+        let name = name.clone();
         let purge =
-            stack::wiped_off_the_runtime(move || vault::purge(&*store, &prefix, keep.as_ref()));
+            stack::wiped_off_the_runtime(move || vault::purge(&*store, &name, keep.as_ref()));
         purge
             .await
             .map_err(|error| error.to_string())?

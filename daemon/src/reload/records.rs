@@ -4,10 +4,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use tokend_store::{AccountId, Quarantined, Record, Store, StoreError};
+use crate::record_key::RecordKey;
+use tokend_store::{Quarantined, Record, Store, StoreError};
 
-use crate::change::{HostsUsed, Stored, Used, identity};
-use crate::keeper;
+use crate::change::{HostsUsed, Stored, Used};
 use crate::vault;
 use tokend_process::clock::Clock;
 
@@ -22,10 +22,11 @@ pub(super) struct Told {
 pub(super) fn all(
     store: &dyn Store,
     clock: &Clock,
-    missing: &HashSet<AccountId>,
-) -> Result<(HashMap<AccountId, Stored>, Told), StoreError> {
+    missing: &HashSet<RecordKey>,
+) -> Result<(HashMap<RecordKey, Stored>, Told), StoreError> {
     let (mut found, mut told) = (HashMap::new(), Told::default());
     let quarantined = store.for_each(&mut |id, _, record| {
+        let id = RecordKey::from(id);
         note_host(&record, clock, &mut told.hosts);
         note_login(&id, &record, clock, &mut told.logins);
         if missing.contains(&id) {
@@ -39,7 +40,7 @@ pub(super) fn all(
     }
     for set_aside in quarantined {
         tracing::error!("a stored record does not open: {set_aside}");
-        if let Ok(id) = AccountId::new(&set_aside.account) {
+        if let Some(id) = RecordKey::read(&set_aside.account) {
             found.insert(id, Stored::Quarantined(set_aside.reason.to_string().into()));
         }
     }
@@ -50,8 +51,8 @@ pub(super) fn all(
 pub(super) fn some(
     store: &dyn Store,
     clock: &Clock,
-    missing: HashSet<AccountId>,
-) -> Result<HashMap<AccountId, Stored>, StoreError> {
+    missing: HashSet<RecordKey>,
+) -> Result<HashMap<RecordKey, Stored>, StoreError> {
     let mut found = HashMap::new();
     for id in missing {
         let stored = match store.read(&id) {
@@ -70,14 +71,14 @@ pub(super) fn some(
 /// What logins have used up under whatever name.
 pub(super) fn logins(store: &dyn Store, clock: &Clock) -> Result<Used, StoreError> {
     let mut logins = Used::new();
-    store.for_each(&mut |id, _, record| note_login(&id, &record, clock, &mut logins))?;
+    store.for_each(&mut |id, _, record| note_login(&id.into(), &record, clock, &mut logins))?;
     Ok(logins)
 }
 
-fn note_login(id: &AccountId, record: &Record, clock: &Clock, logins: &mut Used) {
+fn note_login(id: &RecordKey, record: &Record, clock: &Clock, logins: &mut Used) {
     let spent = vault::spent(record, clock);
     if spent.counts(clock.steady()) {
-        let known = logins.entry(identity(id).into()).or_default();
+        let known = logins.entry(id.identity().into()).or_default();
         *known = known.max(spent);
     }
 }
@@ -100,22 +101,22 @@ fn note_host(record: &Record, clock: &Clock, used: &mut HostsUsed) {
 }
 
 /// Whether the record under this name is among those that do not open.
-fn set_aside(quarantined: &[Quarantined], id: &AccountId) -> bool {
+fn set_aside(quarantined: &[Quarantined], id: &RecordKey) -> bool {
     quarantined.iter().any(|it| it.account == id.as_str())
 }
 
 /// Looks for records of accounts that seem to have none among those whose name was damaged: such an account would log in.
 fn put_back<'a>(
     store: &dyn Store,
-    lost: impl Iterator<Item = &'a AccountId>,
+    lost: impl Iterator<Item = &'a RecordKey>,
     clock: &Clock,
-    found: &mut HashMap<AccountId, Stored>,
+    found: &mut HashMap<RecordKey, Stored>,
 ) -> Result<(), StoreError> {
     for id in lost {
         if found.contains_key(id) || !store.recover(id)? {
             continue;
         }
-        tracing::warn!(account = %keeper::name(id), "the stored record had a damaged name and was put back");
+        tracing::warn!(account = %id.name(), "the stored record had a damaged name and was put back");
         if let Some((_, record)) = store.read(id)? {
             let restored = vault::restore(&record, clock);
             found.insert(id.clone(), Stored::Record(Box::new(restored)));

@@ -4,7 +4,10 @@
 
 use std::time::Duration;
 
+use tokend_proto::AccountName;
 use tokend_store::{AccountId, Commit, Credential, Record, Store, StoreError};
+
+use crate::record_key::RecordKey;
 
 /// How long a claim holds. A purge has it for one write.
 const CLAIM_TTL: Duration = Duration::from_secs(60);
@@ -17,14 +20,15 @@ pub(crate) fn forget(record: &mut Record) {
     record.grant = None;
 }
 
-/// Drops the secrets of all records whose key begins like this, but one. The pace stays, except where a record does not open.
+/// Drops the secrets of all records of an account of this name, but one. The pace stays, except where a record does not open.
 pub(crate) fn purge(
     store: &dyn Store,
-    prefix: &str,
-    keep: Option<&AccountId>,
+    name: &AccountName,
+    keep: Option<&RecordKey>,
 ) -> Result<usize, StoreError> {
     let mut found = Vec::new();
     let mut note = |id: AccountId, _, record: Record| {
+        let key = RecordKey::from(id);
         let credential = &record.credential;
         let empty = record.grant.is_none()
             && credential.refresh_token.is_none()
@@ -32,13 +36,14 @@ pub(crate) fn purge(
             && credential.client_secret.is_none()
             && credential.spare_refresh_token.is_none()
             && record.candidate.is_none();
-        if id.as_str().starts_with(prefix) && keep != Some(&id) && !empty {
-            found.push(id);
+        if key.is_of(name) && keep != Some(&key) && !empty {
+            found.push(key);
         }
     };
     let mut set_aside = store.for_each(&mut note)?;
     set_aside.retain(|it| {
-        it.account.starts_with(prefix) && keep.is_none_or(|keep| keep.as_str() != it.account)
+        RecordKey::is_text_of(&it.account, name)
+            && keep.is_none_or(|keep| keep.as_str() != it.account)
     });
     for it in &set_aside {
         store.discard_quarantined(&it.account)?;

@@ -7,7 +7,8 @@ use proptest::prelude::*;
 use tokend_dialect::LifetimeSource;
 use tokend_store::{MemoryStore, QuarantineReason};
 
-use tokend_store::{AccountId, Store as _};
+use crate::record_key::RecordKey;
+use tokend_store::Store as _;
 
 use super::*;
 use tokend_process::clock::fake::FakeClock;
@@ -337,7 +338,7 @@ fn what_a_person_entered_takes_its_place_when_it_is_granted_and_not_before() {
 }
 
 fn put(store: &MemoryStore, id: &str, clock: &Clock) {
-    let id = AccountId::new(id).unwrap();
+    let id = RecordKey::read(id).unwrap();
     let now = clock.steady();
     let durable = Durable {
         attempts: Tat(now.after(Duration::from_secs(600))),
@@ -367,9 +368,12 @@ fn a_purge_takes_every_secret_under_a_name_and_nothing_else() {
     for id in ["ads#1", "ads#2", "ads#3", "ads2#1", "bids#1"] {
         put(&store, id, &clock);
     }
-    let id = |id: &str| AccountId::new(id).unwrap();
+    let id = |id: &str| RecordKey::read(id).unwrap();
     store.quarantine(&id("ads#3"), QuarantineReason::DoesNotOpen);
-    assert_eq!(purge(&store, "ads#", Some(&id("ads#1"))).unwrap(), 2);
+    assert_eq!(
+        purge(&store, &"ads".parse().unwrap(), Some(&id("ads#1"))).unwrap(),
+        2
+    );
     let record = |name: &str| store.read(&id(name)).unwrap().unwrap().1;
     assert!(
         record("ads#1").grant.is_some()
@@ -388,7 +392,7 @@ fn a_purge_takes_every_secret_under_a_name_and_nothing_else() {
         "one that does not open cannot be emptied, only removed"
     );
     assert_eq!(
-        purge(&store, "ads#", Some(&id("ads#1"))).unwrap(),
+        purge(&store, &"ads".parse().unwrap(), Some(&id("ads#1"))).unwrap(),
         0,
         "there is nothing left"
     );

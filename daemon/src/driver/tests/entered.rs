@@ -137,7 +137,7 @@ async fn a_refresh_token_that_is_entered_again_is_held_once() {
         let (site, store) = (site(&provider), MemoryStore::new());
         let daemon = Daemon::start(&site, &store).await;
         assert_eq!(daemon.get("ads").await.unwrap(), "token-1");
-        let id = record_id(&site.account()).unwrap();
+        let id = RecordKey::of(&site.account()).unwrap();
         if killed {
             provider.then(Act::Hang);
             let text = SecretText::new("refresh-1").unwrap();
@@ -173,7 +173,7 @@ async fn nobody_knows_what_a_refresh_token_taken_into_use_without_a_grant_was_as
         .then(reply("400 Bad Request", REFUSED))
         .then(Act::ResetAfter);
     daemon.get("ads").await.unwrap_err();
-    let id = record_id(&site.account()).unwrap();
+    let id = RecordKey::of(&site.account()).unwrap();
     assert!(store.read(&id).unwrap().unwrap().1.asks.is_some());
     login_required_by(token_of(daemon.ask(force("ads")).await));
     enter(&daemon, LoginSecret::RefreshToken, "entered").await;

@@ -128,7 +128,7 @@ async fn a_password_that_was_entered_is_tried_stored_and_used_again() {
         FaultCode::LoginRequired
     );
     let record = store
-        .read(&record_id(&site.account()).unwrap())
+        .read(&RecordKey::of(&site.account()).unwrap())
         .unwrap()
         .unwrap()
         .1;
@@ -194,7 +194,7 @@ async fn what_was_granted_while_the_store_refuses_is_not_lost() {
         "{told:?}"
     );
     assert_eq!(daemon.get("ads").await.unwrap(), "token-1");
-    let id = record_id(&site.account()).unwrap();
+    let id = RecordKey::of(&site.account()).unwrap();
     soon(async {
         loop {
             let record = store.read(&id).unwrap().unwrap().1;
@@ -244,7 +244,7 @@ async fn a_mistyped_refresh_token_leaves_the_one_that_is_held_in_use() {
     assert_eq!(seen.len(), 2, "no login follows: {seen:?}");
     assert!(seen[1].contains("refresh_token=typo"), "{seen:?}");
     let record = store
-        .read(&record_id(&site.account()).unwrap())
+        .read(&RecordKey::of(&site.account()).unwrap())
         .unwrap()
         .unwrap()
         .1;
@@ -261,7 +261,7 @@ async fn a_record_that_does_not_open_is_told_and_can_be_given_up() {
     daemon.drain().await;
     store.restart();
     store.quarantine(
-        &record_id(&site.account()).unwrap(),
+        &RecordKey::of(&site.account()).unwrap(),
         QuarantineReason::DoesNotOpen,
     );
     let daemon = Daemon::start(&site, &store).await;
@@ -284,7 +284,7 @@ async fn a_record_that_does_not_open_is_told_and_can_be_given_up() {
 
 /// What is stored under a name: `Some` with whether anything secret is there, for each record.
 fn secrets_of(store: &MemoryStore, account: &tokend_config::Account) -> Option<bool> {
-    let (_, record) = store.read(&record_id(account).unwrap()).unwrap()?;
+    let (_, record) = store.read(&RecordKey::of(account).unwrap()).unwrap()?;
     let held = &record.credential;
     Some(record.grant.is_some() || held.refresh_token.is_some() || held.password.is_some())
 }

@@ -69,7 +69,7 @@ async fn another_identity_is_not_served_what_an_attempt_of_the_old_one_brings() 
     go_on.send(raw("200 OK", &grant(1))).unwrap();
     assert_eq!(daemon.get("ads").await.unwrap(), "token-77");
     // It is committed all the same: going back finds it.
-    let id = record_id(&before).unwrap();
+    let id = RecordKey::of(&before).unwrap();
     soon(async {
         while store
             .read(&id)
