@@ -2,14 +2,12 @@
 
 use std::{
     collections::HashMap,
-    io::{self, BufRead as _, BufReader, Read as _, Write as _},
-    net::{TcpListener, TcpStream},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::JoinHandle,
+    io,
+    net::TcpListener,
+    sync::{Arc, Mutex, PoisonError},
 };
+
+use tokend_harness::hostile::raw::{Raw, Talk, reply};
 
 /// What an operator typed for the account `typed`.
 pub const TYPED_PASSWORD: &str = "kept-typed-password";
@@ -34,19 +32,10 @@ pub struct Asked {
     pub form: HashMap<String, String>,
 }
 
-#[derive(Debug, Default)]
-struct Shared {
-    asked: Mutex<Vec<Asked>>,
-    ended: AtomicBool,
-    /// Connections that are held without an answer.
-    held: Mutex<Vec<TcpStream>>,
-}
-
 /// A provider that runs until it is dropped.
-#[derive(Debug)]
 pub struct Provider {
-    shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    asked: Arc<Mutex<Vec<Asked>>>,
+    _raw: Raw,
 }
 
 impl Provider {
@@ -55,29 +44,18 @@ impl Provider {
     /// # Errors
     /// When its address is taken.
     pub fn start(mood: Mood) -> io::Result<Self> {
-        let listener = TcpListener::bind(PROVIDER)?;
-        let shared = Arc::new(Shared::default());
-        let its = Arc::clone(&shared);
-        let thread = std::thread::spawn(move || {
-            for connection in listener.incoming() {
-                if its.ended.load(Ordering::SeqCst) {
-                    break;
-                }
-                // One that breaks off is the daemon's to notice.
-                drop(connection.and_then(|connection| serve(connection, mood, &its)));
-            }
+        let asked = Arc::default();
+        let shared = Arc::clone(&asked);
+        let raw = Raw::on(TcpListener::bind(PROVIDER)?, move |talk| {
+            serve(talk, mood, &shared);
         });
-        Ok(Self {
-            shared,
-            thread: Some(thread),
-        })
+        Ok(Self { asked, _raw: raw })
     }
 
     /// The requests at a path, in order.
     #[must_use]
     pub fn asked(&self, path: &str) -> Vec<Asked> {
-        let asked = self.shared.asked.lock();
-        let asked = asked.unwrap_or_else(PoisonError::into_inner);
+        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         asked
             .iter()
             .filter(|request| request.path == path)
@@ -86,58 +64,28 @@ impl Provider {
     }
 }
 
-impl Drop for Provider {
-    fn drop(&mut self) {
-        self.shared.ended.store(true, Ordering::SeqCst);
-        // Wakes the thread that accepts.
-        drop(TcpStream::connect(PROVIDER));
-        if let Some(thread) = self.thread.take() {
-            drop(thread.join());
-        }
-    }
-}
-
-fn serve(mut connection: TcpStream, mood: Mood, shared: &Shared) -> io::Result<()> {
-    let request = read(&connection)?;
+fn serve(talk: &mut Talk, mood: Mood, asked: &Mutex<Vec<Asked>>) {
+    let request = read(&talk.request());
     let answer = answer(&request, mood);
-    let mut asked = shared.asked.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
     asked.push(request);
     drop(asked);
-    match answer {
-        Some((status, body)) => write!(
-            connection,
-            "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-            body.len()
-        ),
-        None => {
-            let mut held = shared.held.lock().unwrap_or_else(PoisonError::into_inner);
-            held.push(connection);
-            Ok(())
-        }
-    }
+    let Some((status, body)) = answer else {
+        return talk.stay();
+    };
+    let headers = "Content-Type: application/json\r\nConnection: close\r\n";
+    talk.say(&reply(status, headers, body.as_bytes()));
+    talk.hang_up();
 }
 
-fn read(connection: &TcpStream) -> io::Result<Asked> {
-    let mut reader = BufReader::new(connection);
-    let mut line = String::new();
-    reader.read_line(&mut line)?;
-    let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
-    let mut length = 0;
-    loop {
-        let mut header = String::new();
-        if reader.read_line(&mut header)? == 0 || header.trim().is_empty() {
-            break;
-        }
-        if let Some((name, value)) = header.split_once(':')
-            && name.eq_ignore_ascii_case("content-length")
-        {
-            length = value.trim().parse().unwrap_or(0);
-        }
+fn read(request: &str) -> Asked {
+    let (head, body) = request.split_once("\r\n\r\n").unwrap_or_default();
+    Asked {
+        path: head.split(' ').nth(1).unwrap_or_default().to_owned(),
+        form: form_urlencoded::parse(body.as_bytes())
+            .into_owned()
+            .collect(),
     }
-    let mut body = Vec::new();
-    reader.take(length).read_to_end(&mut body)?;
-    let form = form_urlencoded::parse(&body).into_owned().collect();
-    Ok(Asked { path, form })
 }
 
 /// Tokens are named after what brought them: a refresh token `rt-x-1` brings `at-x-1` and `rt-x-2`.

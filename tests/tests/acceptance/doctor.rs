@@ -4,7 +4,7 @@
 use std::{
     fs,
     io::Read as _,
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     os::unix::{fs::PermissionsExt as _, net::UnixListener},
     path::Path,
     sync::{
@@ -15,12 +15,12 @@ use std::{
     thread,
 };
 
-use rcgen::{CertifiedKey, generate_simple_self_signed};
-use rustls::{
-    ServerConfig, ServerConnection, StreamOwned,
-    pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use tokend_harness::{
+    Site,
+    clock::PATIENCE,
+    hostile::{raw::Raw, tls::self_signed},
 };
-use tokend_harness::{Site, clock::PATIENCE};
 use tokend_provider_simulator::spec::Api;
 
 use crate::stage::{Stage, account};
@@ -83,47 +83,24 @@ fn open_to(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// Somebody who counts the bytes that come through each connection, after `greet` has dealt with it.
-fn listener(
-    greet: impl Fn(TcpStream) -> Option<Box<dyn std::io::Read>> + Send + 'static,
-) -> (u16, mpsc::Receiver<usize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
+/// A provider that tells how many bytes come through each connection, behind TLS if it shows itself.
+fn counting(shown: Option<Arc<ServerConfig>>) -> (Raw, mpsc::Receiver<usize>) {
     let (sender, counts) = mpsc::sync_channel(64);
-    // Ends with the test.
-    drop(thread::spawn(move || {
-        for stream in listener.incoming().map_while(Result::ok) {
-            stream.set_read_timeout(Some(PATIENCE)).unwrap();
-            let mut bytes = Vec::new();
-            if let Some(mut stream) = greet(stream) {
-                drop(stream.read_to_end(&mut bytes));
+    let raw = Raw::start(move |talk| {
+        let mut stream = talk.stream.try_clone().unwrap();
+        let mut bytes = Vec::new();
+        let read = match shown.clone() {
+            None => stream.read_to_end(&mut bytes),
+            Some(config) => {
+                let connection = ServerConnection::new(config).unwrap();
+                StreamOwned::new(connection, stream).read_to_end(&mut bytes)
             }
-            if sender.send(bytes.len()).is_err() {
-                return;
-            }
-        }
-    }));
-    (port, counts)
-}
-
-/// A provider with a certificate of its own making, which it hands to whoever wants to believe it.
-fn tls_provider() -> (u16, mpsc::Receiver<usize>, String) {
-    let CertifiedKey { cert, signing_key } =
-        generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(signing_key.serialize_der()));
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![cert.der().clone()], key)
-        .unwrap();
-    let config = Arc::new(config);
-    let (port, counts) = listener(move |stream| {
-        let connection = ServerConnection::new(Arc::clone(&config)).ok()?;
-        Some(Box::new(StreamOwned::new(connection, stream)))
+        };
+        // How it ends is nothing that counts.
+        drop(read);
+        let _gone = sender.send(bytes.len());
     });
-    (port, counts, cert.pem())
+    (raw, counts)
 }
 
 #[test]
@@ -192,8 +169,8 @@ fn where_all_is_well_it_says_so_and_asks_no_provider_for_a_token() {
 
 #[test]
 fn a_connection_is_ended_before_a_request_also_behind_tls() {
-    let (port, counts) = listener(|stream| Some(Box::new(stream)));
-    let plain = site(&format!("http://127.0.0.1:{port}"), "");
+    let (raw, counts) = counting(None);
+    let plain = site(&raw.http(), "");
     let daemon = plain.start().unwrap();
     assert!(
         Found::at(&plain)
@@ -210,8 +187,9 @@ fn a_connection_is_ended_before_a_request_also_behind_tls() {
     assert!(counts.try_recv().is_err());
     daemon.terminate().unwrap();
 
-    let (port, counts, certificate) = tls_provider();
-    let base_url = format!("https://localhost:{port}");
+    let (shown, certificate) = self_signed("localhost", false);
+    let (raw, counts) = counting(Some(shown));
+    let base_url = raw.https();
     let refused = site(&base_url, "");
     let daemon = refused.start().unwrap();
     let found = Found::at(&refused);
@@ -266,8 +244,8 @@ fn a_provider_that_is_down_or_has_no_name_is_told_with_what_to_check() {
 
 #[test]
 fn a_secret_that_is_open_or_missing_and_a_changed_configuration_are_found() {
-    let (port, _counts) = listener(|stream| Some(Box::new(stream)));
-    let site = site(&format!("http://127.0.0.1:{port}"), "");
+    let (raw, _counts) = counting(None);
+    let site = site(&raw.http(), "");
     let daemon = site.start().unwrap();
     open_to(&site.path().join("secret"), 0o644);
     let found = Found::at(&site);

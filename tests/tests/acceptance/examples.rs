@@ -2,15 +2,12 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader, Write as _},
-    net::TcpListener,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Command,
-    thread,
 };
 
-use tokend_harness::{Site, demand::carried_out};
+use tokend_harness::{Site, demand::carried_out, hostile::raw::Raw};
 use tokend_provider_simulator::spec::Api;
 use tokend_tests::examples::exposed;
 
@@ -103,7 +100,8 @@ fn the_examples_for_curl_keep_the_token_to_themselves_and_fail_without_one() {
     let stage = Stage::of(Api::JwtApi);
     let daemon = stage.site.start().unwrap();
     let token = stage.site.get("it").unwrap();
-    let api = open_api();
+    let open = open_api();
+    let api = format!("{}/", open.http());
     let examples = examples();
     assert!(examples.len() >= 6, "{examples:#?}");
     for example in &examples {
@@ -303,22 +301,8 @@ fn shell(site: &Site, script: &str) -> (Option<i32>, String) {
 }
 
 /// An API that answers 200 also without a token: where a pipeline hides most.
-fn open_api() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/", listener.local_addr().unwrap());
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let lines = BufReader::new(stream.try_clone().unwrap()).lines();
-            let head = lines
-                .map_while(Result::ok)
-                .take_while(|line| !line.is_empty());
-            let _lines = head.count();
-            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\nconnection: close\r\n\r\nopen";
-            drop(stream.write_all(answer));
-        }
-    });
-    url
+fn open_api() -> Raw {
+    Raw::answering("200 OK", "connection: close\r\n", "open")
 }
 
 fn has_curl() -> anyhow::Result<()> {

@@ -1,6 +1,7 @@
 //! A provider of bytes: accepts connections and does with each whatever a test says, far below what HTTP allows.
 //!
-//! Counts requests and what it managed to write. Must never outlive its test: dropping it closes the port.
+//! Counts requests and what it managed to write. It is the only server of the tests that is written by hand: what is not about bytes
+//! is the provider simulator's. Must never outlive its test: dropping it closes the port.
 
 use std::{
     io::{Read as _, Write as _},
@@ -42,7 +43,11 @@ pub struct Talk {
 impl Raw {
     /// Listens on a free port of loopback.
     pub fn start(play: impl Fn(&mut Talk) + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        Self::on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap(), play)
+    }
+
+    /// Accepts what comes to a port that is listened on already, such as one that was chosen.
+    pub fn on(listener: TcpListener, play: impl Fn(&mut Talk) + Send + Sync + 'static) -> Self {
         let address = listener.local_addr().unwrap();
         let books = Arc::new(Books::default());
         let (play, shared): (Arc<Play>, _) = (Arc::new(play), Arc::clone(&books));
