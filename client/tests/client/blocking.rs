@@ -35,6 +35,10 @@ fn ads() -> GetOptions {
 }
 
 #[test]
+#[expect(
+    clippy::too_many_lines,
+    reason = "one call after the other, each with its request"
+)]
 fn every_call_sends_its_request() {
     let daemon = FakeDaemon::start(|_, request| {
         Act::Reply(match request {

@@ -147,6 +147,7 @@ fn named(words: &[OsString]) -> Option<String> {
 }
 
 /// Reads the command line.
+#[expect(clippy::too_many_lines, reason = "one arm for each command")]
 pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Arguments, Failure> {
     let words: Vec<OsString> = words.into_iter().collect();
     let matches = match grammar().try_get_matches_from(&words) {

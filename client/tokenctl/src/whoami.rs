@@ -3,7 +3,7 @@
 //! Pure. Owns the keys of the JSON; they are a contract with programs.
 
 use serde::Serialize;
-use tokend_client::{Id, Seen, Whoami};
+use tokend_client::{Id, Namespaces, Seen, Whoami};
 
 use crate::who_answered::Daemon;
 use crate::words::plain;
@@ -119,7 +119,7 @@ fn why<T>(seen: &Seen<T>) -> Option<&str> {
 
 /// The answer in lines for people.
 pub(crate) fn sheet(who: &Whoami, daemon: &Daemon) -> String {
-    let mut lines = vec![
+    let lines = [
         ("daemon", daemon.to_string()),
         ("user", id(&who.user)),
         ("group", id(&who.group)),
@@ -155,46 +155,47 @@ pub(crate) fn sheet(who: &Whoami, daemon: &Daemon) -> String {
             }),
         ),
         ("sha256", told(&who.sha256, Clone::clone)),
+        ("namespaces", told(&who.namespaces, namespaces)),
+        (
+            "administrator",
+            match who.administrator.is_empty() {
+                true => "no".to_owned(),
+                false => format!("yes: {}", who.administrator.join(", ")),
+            },
+        ),
+        ("may", may(who)),
     ];
-    lines.push((
-        "namespaces",
-        told(&who.namespaces, |namespaces| {
-            let mut other = Vec::new();
-            if namespaces.nested_pid == Some(true) {
-                other.push("a PID namespace below the daemon's");
-            }
-            if namespaces.other_user == Some(true) {
-                other.push("a user namespace of its own");
-            }
-            match other.is_empty() {
-                true => "the daemon's, as far as it sees".to_owned(),
-                false => other.join(", "),
-            }
-        }),
-    ));
-    lines.push((
-        "administrator",
-        match who.administrator.is_empty() {
-            true => "no".to_owned(),
-            false => format!("yes: {}", who.administrator.join(", ")),
-        },
-    ));
+    lines
+        .into_iter()
+        .map(|(what, value)| format!("{what:<14} {}\n", plain(&value)))
+        .collect()
+}
+
+fn namespaces(namespaces: &Namespaces) -> String {
+    let mut other = Vec::new();
+    if namespaces.nested_pid == Some(true) {
+        other.push("a PID namespace below the daemon's");
+    }
+    if namespaces.other_user == Some(true) {
+        other.push("a user namespace of its own");
+    }
+    match other.is_empty() {
+        true => "the daemon's, as far as it sees".to_owned(),
+        false => other.join(", "),
+    }
+}
+
+/// What the caller may do, and with how many accounts.
+fn may(who: &Whoami) -> String {
     let may = who.accounts.iter().map(|may| match may.accounts {
         1 => format!("{} 1 account", may.permission),
         count => format!("{} {count} accounts", may.permission),
     });
     let may: Vec<_> = may.collect();
-    lines.push((
-        "may",
-        match may.is_empty() {
-            true => "do nothing with any account".to_owned(),
-            false => may.join(", "),
-        },
-    ));
-    lines
-        .into_iter()
-        .map(|(what, value)| format!("{what:<14} {}\n", plain(&value)))
-        .collect()
+    match may.is_empty() {
+        true => "do nothing with any account".to_owned(),
+        false => may.join(", "),
+    }
 }
 
 fn told<T>(seen: &Seen<T>, tell: impl FnOnce(&T) -> String) -> String {
@@ -228,7 +229,7 @@ fn list(groups: &[Id], more: u32) -> String {
 
 #[cfg(test)]
 mod tests {
-    use tokend_client::{Executable, Namespaces, Permitted, UserUnit};
+    use tokend_client::{Executable, Permitted, UserUnit};
 
     use super::*;
 

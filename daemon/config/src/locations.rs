@@ -109,6 +109,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table of cases")]
     fn the_default_places() {
         let table: [(Environment, [&str; 3]); 5] = [
             (

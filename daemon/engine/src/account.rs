@@ -233,26 +233,31 @@ impl Account {
             spare_unsent: stored.spare && stored.spare_unsent,
             fate: None,
         };
-        if let Some(Intent { kind, attempt }) = stored.intent {
-            // The daemon died between the intent and the outcome: the request may have been answered.
-            match (stored.candidate).filter(|it| it.attempt == attempt && !it.same) {
-                Some(candidate) => account.lost_trial(candidate, now),
-                None => {
-                    let refreshed = kind == Kind::Refresh;
-                    account.overtaken = Overtaken::restored(stored.overtaken, refreshed);
-                    account.doubt(kind);
-                    account.lost(kind);
-                    account.failures = account.failures.saturating_add(1);
-                }
-            }
-            // When it was sent is not known, only that it was not later than now. Stored, so that the next start knows.
-            account.spend(kind, now);
-            account.dirty = true;
+        if let Some(intent) = stored.intent {
+            account.interrupted(intent, &stored, now);
         }
         if cured {
             account.cure();
         }
         account
+    }
+
+    /// The daemon died between the intent and the outcome: the request may have been answered.
+    fn interrupted(&mut self, intent: Intent, stored: &Durable, now: Timestamp) {
+        let Intent { kind, attempt } = intent;
+        match (stored.candidate).filter(|it| it.attempt == attempt && !it.same) {
+            Some(candidate) => self.lost_trial(candidate, now),
+            None => {
+                let refreshed = kind == Kind::Refresh;
+                self.overtaken = Overtaken::restored(stored.overtaken, refreshed);
+                self.doubt(kind);
+                self.lost(kind);
+                self.failures = self.failures.saturating_add(1);
+            }
+        }
+        // When it was sent is not known, only that it was not later than now. Stored, so that the next start knows.
+        self.spend(kind, now);
+        self.dirty = true;
     }
 
     /// The configuration changed, the identity did not.

@@ -44,6 +44,7 @@ impl Engine {
     }
 
     /// Something happened at `now`.
+    #[expect(clippy::too_many_lines, reason = "one arm for each event")]
     pub fn handle_event(&mut self, now: Timestamp, event: Event) {
         match event {
             Event::Host(key, plan) => self.hosts.plan(key, plan, now),

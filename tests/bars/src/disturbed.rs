@@ -56,56 +56,14 @@ pub fn measure() -> anyhow::Result<Vec<Figure>> {
 }
 
 fn beside(disturbance: Disturbance) -> anyhow::Result<Figure> {
-    let Disturbance {
-        what,
-        accounts,
-        play,
-        ..
-    } = &disturbance;
-    let account = |name: &str| {
-        AccountSpec::new(name, Api::JwtApi)
-            .known_as(name)
-            .with(|it| it.suspension = None)
-    };
-    let simulator = Simulator::start(vec![account(WELL)])?;
-    let mut configuration = Configuration::of(&simulator).everywhere(FAST);
-    PREAMBLE.clone_into(&mut configuration.preamble);
-    for (name, url) in accounts {
-        configuration = configuration.account(account(name), url, FAST);
-    }
-    let user = rustix::process::geteuid().as_raw();
-    let allow = format!(
-        "\nallow = [{{ user = {user} }}, {{ user = {} }}]",
-        disturbances::NOBODY
-    );
-    let site = Site::with(&configuration.everywhere(&allow))?;
-    let daemon = site.start()?;
-    let place = Place {
-        site,
-        daemon,
-        over: AtomicBool::new(false),
-    };
+    let (_simulator, place) = place(&disturbance)?;
     let options = GetOptions::new(WELL.parse()?);
     let mut client = BlockingClient::connect(&SocketPath::from(place.site.socket()))?;
     client.get(&options)?;
     let (mut calm, mut disturbed, mut ratios) = (Times::default(), Times::default(), Vec::new());
     for _ in 0..ROUNDS {
         let usual = sample(&mut client, &options)?;
-        place.over.store(false, Ordering::Relaxed);
-        let started = AtomicBool::new(false);
-        let beside = thread::scope(|scope| -> anyhow::Result<Times> {
-            let playing = scope.spawn(|| play(&place, &started));
-            let begun = wait_until("a disturbance to begin", PATIENCE, || {
-                started.load(Ordering::Relaxed) || playing.is_finished()
-            });
-            let beside = begun.and_then(|()| sample(&mut client, &options));
-            let went_on = !playing.is_finished();
-            place.over.store(true, Ordering::Relaxed);
-            let played = playing.join();
-            played.unwrap_or_else(|_| anyhow::bail!("{what} panicked"))?;
-            anyhow::ensure!(went_on, "{what} was over too early");
-            beside
-        })?;
+        let beside = while_disturbed(&disturbance, &place, || sample(&mut client, &options))?;
         ratios.push(beside.quantile(0.99) / usual.quantile(0.99));
         calm.append(usual);
         disturbed.append(beside);
@@ -127,6 +85,58 @@ fn beside(disturbance: Disturbance) -> anyhow::Result<Figure> {
             disturbed.len(),
             calm.len(),
         ),
+    })
+}
+
+/// A provider, and a daemon with one account that is well there and those of the disturbance, which another user may ask for too.
+fn place(disturbance: &Disturbance) -> anyhow::Result<(Simulator, Place)> {
+    let account = |name: &str| {
+        AccountSpec::new(name, Api::JwtApi)
+            .known_as(name)
+            .with(|it| it.suspension = None)
+    };
+    let simulator = Simulator::start(vec![account(WELL)])?;
+    let mut configuration = Configuration::of(&simulator).everywhere(FAST);
+    PREAMBLE.clone_into(&mut configuration.preamble);
+    for (name, url) in &disturbance.accounts {
+        configuration = configuration.account(account(name), url, FAST);
+    }
+    let user = rustix::process::geteuid().as_raw();
+    let allow = format!(
+        "\nallow = [{{ user = {user} }}, {{ user = {} }}]",
+        disturbances::NOBODY
+    );
+    let site = Site::with(&configuration.everywhere(&allow))?;
+    let daemon = site.start()?;
+    let place = Place {
+        site,
+        daemon,
+        over: AtomicBool::new(false),
+    };
+    Ok((simulator, place))
+}
+
+/// What is measured while the disturbance plays; it must play from before the first to after the last.
+fn while_disturbed(
+    disturbance: &Disturbance,
+    place: &Place,
+    measure: impl FnOnce() -> anyhow::Result<Times>,
+) -> anyhow::Result<Times> {
+    let Disturbance { what, play, .. } = disturbance;
+    place.over.store(false, Ordering::Relaxed);
+    let started = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let playing = scope.spawn(|| play(place, &started));
+        let begun = wait_until("a disturbance to begin", PATIENCE, || {
+            started.load(Ordering::Relaxed) || playing.is_finished()
+        });
+        let beside = begun.and_then(|()| measure());
+        let went_on = !playing.is_finished();
+        place.over.store(true, Ordering::Relaxed);
+        let played = playing.join();
+        played.unwrap_or_else(|_| anyhow::bail!("{what} panicked"))?;
+        anyhow::ensure!(went_on, "{what} was over too early");
+        beside
     })
 }
 

@@ -135,6 +135,26 @@ pub fn run(counted: Counted, time: Duration) -> anyhow::Result<Report> {
         });
     }
     let daemon = site.start()?;
+    failures.extend(answers_again(&site, &sim)?);
+    if !failures.is_empty() {
+        failures.push(format!("log:\n{}", site.log()?));
+    }
+    let ended = daemon.terminate()?;
+    if !ended.success() {
+        failures.push(format!("tokend ended with {ended}"));
+    }
+    Ok(Report {
+        counted,
+        kills,
+        time,
+        requests,
+        failures,
+    })
+}
+
+/// What is wrong with accounts whose providers are well again: one has no token, or was asked for more often than its pace allows.
+fn answers_again(site: &Site, sim: &Simulator) -> anyhow::Result<Vec<String>> {
+    let mut failures = Vec::new();
     for api in Api::ALL {
         let name = api.dialect();
         let mut said = site.tokenctl(&["get", name, "--wait", "10s"])?;
@@ -156,20 +176,7 @@ pub fn run(counted: Counted, time: Duration) -> anyhow::Result<Report> {
                 .map(|excess| format!("{name}: {excess}")),
         );
     }
-    if !failures.is_empty() {
-        failures.push(format!("log:\n{}", site.log()?));
-    }
-    let ended = daemon.terminate()?;
-    if !ended.success() {
-        failures.push(format!("tokend ended with {ended}"));
-    }
-    Ok(Report {
-        counted,
-        kills,
-        time,
-        requests,
-        failures,
-    })
+    Ok(failures)
 }
 
 /// Starts and kills daemons while clients press; how many died, and in which time.

@@ -122,6 +122,7 @@ fn frames_cut_anywhere_harm_nobody() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of lies")]
 fn lying_lengths_and_broken_words_end_the_connection_that_said_them() {
     let (scene, daemon) = ready(LIMITS);
     let before = kib(&daemon, "VmRSS");
@@ -336,6 +337,10 @@ fn memory_grows_with_the_connections_allowed_and_no_further() {
 }
 
 #[test]
+#[expect(
+    clippy::too_many_lines,
+    reason = "one story: each step stands on the one before"
+)]
 fn without_descriptors_those_connected_are_served_and_the_rest_once_there_are_some() {
     let (scene, daemon) = ready("");
     let mut connected = Wire::greeted(&scene.site);

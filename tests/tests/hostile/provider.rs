@@ -242,6 +242,10 @@ fn a_storm_of_errors_is_asked_no_more_often_than_the_pace() {
 }
 
 #[test]
+#[expect(
+    clippy::too_many_lines,
+    reason = "a table of cases, and what is said of each"
+)]
 fn retry_after_is_honoured_up_to_a_day_and_nonsense_is_no_harm() {
     const DAY: u64 = 86_400_000;
     let busy = |line: &str| Raw::answering("429 Too Many Requests", line, "");

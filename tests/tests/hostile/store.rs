@@ -226,6 +226,7 @@ fn set_mode(path: &Path, mode: u32) {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of ways to change a store")]
 fn a_store_that_is_not_as_it_was_left_is_refused_and_never_begun_anew() {
     type Damage = fn(&Path, &Path);
     let damages: [(&str, Damage, &str); 15] = [
@@ -339,6 +340,10 @@ fn cut(path: &Path, by: u64) {
 }
 
 #[test]
+#[expect(
+    clippy::too_many_lines,
+    reason = "one story: each step stands on the one before"
+)]
 fn flipped_bits_cost_at_most_the_record_they_are_in_and_no_login() {
     let scene = scene();
     let daemon = scene.site.start().unwrap();

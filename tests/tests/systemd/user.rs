@@ -81,6 +81,10 @@ fn a_lingering_user_has_a_broker_of_their_own() {
 }
 
 #[test]
+#[expect(
+    clippy::too_many_lines,
+    reason = "one story: each step stands on the one before"
+)]
 fn the_drop_in_for_a_users_broker_fences_it_in_and_it_serves() {
     let Some(own) = Own::configured() else {
         return;

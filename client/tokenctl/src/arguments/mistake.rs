@@ -8,6 +8,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use crate::failure::Failure;
 
 /// The help somebody asked for, or what is wrong; `command` is the one that was named.
+#[expect(clippy::too_many_lines, reason = "one arm for each kind of mistake")]
 pub(super) fn help_or_mistake(
     error: &clap::Error,
     command: Option<&str>,

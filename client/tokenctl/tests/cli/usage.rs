@@ -60,6 +60,7 @@ fn help_is_complete_and_exits_with_0() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn mistakes_exit_with_64_and_say_what_to_do() {
     let cases: &[(&[&str], &str)] = &[
         (&[], "a command is missing"),

@@ -50,6 +50,7 @@ fn an_empty_file_is_a_daemon_without_accounts() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one assertion for each setting")]
 fn the_example_is_a_valid_configuration_that_names_every_setting() {
     let example = include_str!("../../../tokend.example.toml");
     let config = Site::new(example).load();
@@ -492,6 +493,7 @@ fn what_is_asked_goes_by_the_whole_urls_of_a_dialect() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn options_that_a_request_needs_are_demanded_and_no_others() {
     const PASSWORD: &str = "password = { file = \"/p\" }";
     let told = |dialect: &str, account: &str| {

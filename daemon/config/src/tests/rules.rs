@@ -37,6 +37,7 @@ fn unit(name: &str) -> Option<UnitPattern> {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn a_rule_says_who_and_what() {
     let usual = || Rule {
         may: Permissions::USE,

@@ -620,6 +620,7 @@ fn a_token_that_is_over_by_its_providers_own_clock_has_no_life_and_not_the_assum
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn an_expiry_that_was_told_and_cannot_be_used_is_told() {
     let at =
         |unit: &str| format!(r#"{{ from = [{{ at = "/x", unit = "{unit}" }}], assumed = "5m" }}"#);

@@ -106,6 +106,7 @@ fn columns_count_characters_and_long_lines_are_cut() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn every_kind_of_mistake_is_told_with_its_place() {
     for (text, says) in [
         ("bdy = 1", "5:1: unknown key `bdy`"),

@@ -215,6 +215,7 @@ fn quirk_21_429_with_retry_after_and_any_body() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn quirk_22_error_shapes() {
     let dialect = dialect(LOGIN);
     for (body, code, text) in [

@@ -92,6 +92,7 @@ fn what_may_have_been_processed_is_said() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn rules_come_before_defaults_and_the_first_decides() {
     let dialect = dialect(&format!(
         r#"{PLAIN}

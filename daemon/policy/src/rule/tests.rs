@@ -52,6 +52,7 @@ fn unit(name: &str) -> Option<UnitPattern> {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn each_condition() {
     let other = |path: &str, is_there| {
         peer().with(Facts {

@@ -56,6 +56,10 @@ pub fn hanging() -> Vec<(&'static str, Raw)> {
 }
 
 /// Providers that answer at once, and wrongly.
+#[expect(
+    clippy::too_many_lines,
+    reason = "a list, with an entry for each way to fail"
+)]
 pub fn broken() -> Vec<(&'static str, Raw)> {
     let json = |body: &str| Raw::answering("200 OK", JSON, body);
     vec![

@@ -58,6 +58,10 @@ fn document_000_login_refresh_and_refused_token() {
 }
 
 #[test]
+#[expect(
+    clippy::too_many_lines,
+    reason = "a table of requests that the document does not allow"
+)]
 fn document_000_is_strict() {
     let (sim, account) = simulator(Api::AdVerification);
     let (user, password) = (account.username.unwrap(), account.password.unwrap());
@@ -158,6 +162,10 @@ fn document_000_is_strict() {
 }
 
 #[test]
+#[expect(
+    clippy::too_many_lines,
+    reason = "one story: each token comes from the request before"
+)]
 fn document_001_login_and_both_refresh_paths() {
     let (sim, account) = simulator(Api::JwtApi);
     let (user, password) = (account.username.unwrap(), account.password.unwrap());

@@ -39,6 +39,7 @@ fn document_002_wrapped_reply_on_both_paths() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn document_002_errors_in_both_shapes() {
     let (sim, account) = simulator(Api::ClientCredentials);
     let (id, secret) = (account.client_id.unwrap(), account.client_secret.unwrap());
@@ -200,6 +201,10 @@ fn document_003_is_strict_and_suspends() {
 }
 
 #[test]
+#[expect(
+    clippy::too_many_lines,
+    reason = "one request for each grant and each way to say who asks"
+)]
 fn oauth2_grants_and_client_authentication() {
     let (sim, account) = simulator(Api::Oauth2);
     let (user, password) = (account.username.unwrap(), account.password.unwrap());
