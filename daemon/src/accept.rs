@@ -19,7 +19,7 @@ use tokend_proto::{Fault, FaultCode, OLDEST, RequestId, Response, ServerFrame, e
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::watch;
 
-use crate::audit::Event;
+use crate::audit::{Event, Outcome};
 use crate::desk::Desk;
 use crate::session::{self, Bounds, Ended};
 use tokend_process::shutdown::{Shutdown, reached};
@@ -101,7 +101,7 @@ fn welcome(
         desk.metrics.counters().refused();
         desk.audit.note(Event {
             peer: Some(peer.clone()),
-            ..Event::new(AuditEvent::Denial, FaultCode::NotAllowed.as_str())
+            ..Event::new(AuditEvent::Denial, Outcome::Fault(FaultCode::NotAllowed))
         });
         return turn_away(stream, &peer, nobody());
     }

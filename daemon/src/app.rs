@@ -24,7 +24,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::accept;
-use crate::audit::{Audit, Event, Marker};
+use crate::audit::{Audit, Event, Marker, Outcome, Trigger};
 use crate::key_names::{KEY_CREDENTIAL, KEY_FILE};
 use crate::listen::Inherited;
 use crate::message::{DRIVER_QUEUE, Message};
@@ -217,7 +217,7 @@ impl Daemon {
                     Asked::Stop => break,
                 },
                 // What went wrong is in the log; the configuration in force stays.
-                Some(Ok(fault)) = reloads.join_next() => audit.note(Event::of_reload("signal", fault.as_deref())),
+                Some(Ok(fault)) = reloads.join_next() => audit.note(Event::of_reload(Trigger::Signal, fault.as_deref())),
                 _ = &mut engine => return End::Died.record(&audit),
             }
         }
@@ -256,7 +256,7 @@ fn started(accounts: usize) -> Event {
     let version = env!("CARGO_PKG_VERSION");
     Event {
         detail: Some(format!("tokend {version}, {}", reload::accounts(accounts)).into()),
-        ..Event::new(AuditEvent::Start, "ok")
+        ..Event::new(AuditEvent::Start, Outcome::Ok)
     }
 }
 

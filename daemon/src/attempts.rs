@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use tokend_config::AuditEvent;
-use tokend_engine::{Answer, Attempted, Cause, Kind, Timestamp};
+use tokend_engine::{Answer, AttemptOutcome, Attempted, Cause, Timestamp};
 use tokend_store::LastAttempt;
 
 use crate::audit::{self, Audit};
@@ -27,15 +27,16 @@ pub(crate) fn note(entry: &mut Entry, attempted: &Attempted, clock: &Clock, book
     let Books { audit, counters } = books;
     let attempt = attempted.attempt;
     let took = attempted.ended.since(attempt.began);
-    let outcome = outcome(attempted.answer);
+    let ended_as = AttemptOutcome::of(attempted.answer);
+    let outcome = ended_as.as_str();
     let said = match attempt.cause {
         // Of what was entered, which is not what the account has.
         Cause::Entered => entry.trial.told.as_deref(),
         Cause::Get | Cause::Ahead | Cause::Rejected | Cause::Forced => entry.notes.told.as_deref(),
     };
     let told = said.unwrap_or_default();
-    let kind = kind_name(attempt.kind);
-    let reason = cause_name(attempt.cause);
+    let kind = attempt.kind.as_str();
+    let reason = attempt.cause.as_str();
     let next = next(attempted.next, attempted.ended, clock);
     let account = entry.slot.account.name.as_str();
     let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
@@ -78,20 +79,20 @@ pub(crate) fn note(entry: &mut Entry, attempted: &Attempted, clock: &Clock, book
     }
     let dialect = entry.slot.account.dialect.name();
     let tried = entry.tried.get_or_insert_default();
-    counters.attempted(dialect, kind, outcome, took, tried);
+    counters.attempted(dialect, attempt.kind, ended_as, took, tried);
     if audit.wants(AuditEvent::Attempt) {
         audit.note(audit::Event {
             account: Some(entry.slot.account.name.clone()),
             forced: Some(matches!(attempt.cause, Cause::Forced | Cause::Entered)),
             attempt: Some(Box::new(audit::Attempt {
                 id: attempt.id.0,
-                kind,
-                cause: reason,
+                kind: attempt.kind,
+                cause: attempt.cause,
                 took_ms,
                 dialect: entry.slot.account.dialect.name().into(),
             })),
             detail: (!told.is_empty()).then(|| told.into()),
-            ..audit::Event::new(AuditEvent::Attempt, outcome)
+            ..audit::Event::new(AuditEvent::Attempt, audit::Outcome::Attempt(ended_as))
         });
     }
     entry.notes.last_attempt = Some(LastAttempt {
@@ -105,53 +106,6 @@ pub(crate) fn note(entry: &mut Entry, attempted: &Attempted, clock: &Clock, book
             format!("{outcome}: {told}")
         },
     });
-}
-
-/// The stable name of an outcome, in the log.
-fn outcome(answer: Option<Answer>) -> &'static str {
-    match answer {
-        None => "not-begun",
-        Some(Answer::Granted(_)) => "granted",
-        Some(Answer::Busy { .. }) => "busy",
-        Some(Answer::CredentialRejected) => "credential-rejected",
-        Some(Answer::RefreshRejected) => "refresh-rejected",
-        Some(
-            Answer::Misconfigured
-            | Answer::Renewed {
-                misconfigured: true,
-                ..
-            },
-        ) => "misconfigured",
-        Some(
-            Answer::Misbehaved {
-                maybe_processed: false,
-            }
-            | Answer::Renewed { .. },
-        ) => "misbehaved",
-        Some(Answer::Misbehaved {
-            maybe_processed: true,
-        }) => "misbehaved-in-doubt",
-        Some(Answer::Unrecognised) => "unrecognised",
-        Some(Answer::NotSent) => "not-sent",
-        Some(Answer::MaybeSent) => "in-doubt",
-    }
-}
-
-fn kind_name(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Login => "login",
-        Kind::Refresh => "refresh",
-    }
-}
-
-fn cause_name(cause: Cause) -> &'static str {
-    match cause {
-        Cause::Get => "get",
-        Cause::Ahead => "ahead-of-expiry",
-        Cause::Rejected => "rejected",
-        Cause::Forced => "forced",
-        Cause::Entered => "entered",
-    }
 }
 
 /// When the next attempt may be made, for the log.

@@ -9,6 +9,7 @@ mod file;
 mod journal;
 mod lane;
 mod mark;
+mod outcome;
 mod repeats;
 mod tally;
 #[cfg(test)]
@@ -26,6 +27,7 @@ pub(crate) use destination::PrepareError;
 pub(crate) use event::{Attempt, Event};
 pub(crate) use lane::Refused;
 pub(crate) use mark::{Mark, Marker};
+pub(crate) use outcome::{Outcome, Trigger};
 pub(crate) use tally::Tally;
 
 use destination::Destination;

@@ -4,6 +4,7 @@
 //! everything else is done when somebody reads. Labels are account names, dialects and closed lists of words: their number is bounded.
 
 mod counters;
+mod label;
 mod reader;
 mod sample;
 mod serve;
@@ -11,6 +12,7 @@ mod snapshot;
 mod text;
 
 pub(crate) use counters::{Counters, Tried};
+pub(crate) use label::Found;
 pub(crate) use reader::Metrics;
 pub(crate) use sample::Sample;
 #[cfg(test)]

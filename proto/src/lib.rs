@@ -31,6 +31,7 @@ mod names;
 mod numbered;
 mod presentation;
 mod protocol;
+mod request_kind;
 mod secret;
 mod status;
 mod versions;
@@ -47,6 +48,7 @@ pub use message::{
 pub use names::{AccountName, NameError};
 pub use presentation::Presentation;
 pub use protocol::{MAGIC, MAX_FRAME, OLDEST, TOLERANT, VERSION};
+pub use request_kind::RequestKind;
 pub use secret::{SecretError, SecretText};
 pub use status::{AccountState, AccountStatus, AttemptKind, LastAttempt, PaceStatus, StatusPage};
 pub use whoami::{Executable, Id, Namespaces, Permitted, Seen, UserUnit, Whoami};

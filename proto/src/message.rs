@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::request_kind::RequestKind;
 use crate::{
     AccountName, DiagnosisPage, Fault, FaultCode, MAGIC, OLDEST, SecretText, StatusPage, VERSION,
     Whoami,
@@ -143,23 +144,28 @@ impl Request {
         }
     }
 
-    /// The stable name of the request in logs and metrics.
-    pub fn name(&self) -> &'static str {
+    /// Which kind of request it is.
+    pub const fn kind(&self) -> RequestKind {
         match self {
-            Self::Hello { .. } => "hello",
-            Self::Get { .. } => "get",
-            Self::Status { .. } => "status",
-            Self::List { .. } => "list",
-            Self::Refresh { .. } => "refresh",
-            Self::Reject { .. } => "reject",
-            Self::Reload => "reload",
-            Self::Login { .. } => "login",
-            Self::Forget { .. } => "forget",
-            Self::Whoami => "whoami",
-            Self::Diagnose { .. } => "diagnose",
-            Self::Metrics { .. } => "metrics",
-            Self::Other(_) => "other",
+            Self::Hello { .. } => RequestKind::Hello,
+            Self::Get { .. } => RequestKind::Get,
+            Self::Status { .. } => RequestKind::Status,
+            Self::List { .. } => RequestKind::List,
+            Self::Refresh { .. } => RequestKind::Refresh,
+            Self::Reject { .. } => RequestKind::Reject,
+            Self::Reload => RequestKind::Reload,
+            Self::Login { .. } => RequestKind::Login,
+            Self::Forget { .. } => RequestKind::Forget,
+            Self::Whoami => RequestKind::Whoami,
+            Self::Diagnose { .. } => RequestKind::Diagnose,
+            Self::Metrics { .. } => RequestKind::Metrics,
+            Self::Other(_) => RequestKind::Other,
         }
+    }
+
+    /// The stable name of the request in logs and metrics.
+    pub const fn name(&self) -> &'static str {
+        self.kind().as_str()
     }
 
     /// Whether a token or an entered secret came with it, or may have come.

@@ -78,6 +78,20 @@ pub enum Kind {
     Refresh,
 }
 
+impl Kind {
+    /// Both of them.
+    pub const ALL: [Self; 2] = [Self::Login, Self::Refresh];
+
+    /// Its stable name in logs, metrics and records.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Login => "login",
+            Self::Refresh => "refresh",
+        }
+    }
+}
+
 /// An access token held, without the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Held {

@@ -307,6 +307,20 @@ pub enum Cause {
     Entered,
 }
 
+impl Cause {
+    /// Its stable name in logs and records.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "get",
+            Self::Ahead => "ahead-of-expiry",
+            Self::Rejected => "rejected",
+            Self::Forced => "forced",
+            Self::Entered => "entered",
+        }
+    }
+}
+
 impl From<Want> for Cause {
     fn from(want: Want) -> Self {
         match want {

@@ -36,6 +36,7 @@ mod ids;
 mod inherit;
 mod need;
 mod no_verdict;
+mod outcome;
 mod overtaken;
 mod pace;
 mod plan;
@@ -60,6 +61,7 @@ pub use event::{
 };
 pub use ids::{AccountKey, AttemptId, GrantId, HostKey, WaiterId};
 pub use no_verdict::NoVerdict;
+pub use outcome::AttemptOutcome;
 pub use pace::{LARGEST_BURST, LONGEST_PERIOD, Rate, Tat};
 pub use plan::{HostPlan, Plan, RefreshPolicy, Reuse};
 pub use problem::Problem;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokend_config::AuditEvent;
 use tokio::sync::oneshot;
 
-use crate::audit::{Audit, Event};
+use crate::audit::{Audit, Event, Outcome};
 use crate::message::{Driver, Message};
 
 /// How a daemon ended.
@@ -61,10 +61,10 @@ impl End {
     /// Where it was a death.
     pub(super) fn record(self, audit: &Audit) -> anyhow::Result<()> {
         let outcome = match self {
-            Self::Finished => "ok",
-            Self::Unsaved => "unsaved",
-            Self::CutShort => "cut-short",
-            Self::Died => "died",
+            Self::Finished => Outcome::Ok,
+            Self::Unsaved => Outcome::Unsaved,
+            Self::CutShort => Outcome::CutShort,
+            Self::Died => Outcome::Died,
         };
         audit.note(Event::new(AuditEvent::Stop, outcome));
         tokio::task::block_in_place(|| audit.finish());

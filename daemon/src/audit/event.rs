@@ -8,10 +8,12 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 use tokend_config::AuditEvent;
+use tokend_engine::{Cause, Kind};
 use tokend_policy::{Peer, Policy};
-use tokend_proto::AccountName;
+use tokend_proto::{AccountName, Fault};
 
 use super::mark::Mark;
+use super::outcome::{Outcome, Trigger};
 use tokend_process::escaping::Escaped;
 
 /// The version of the schema. It grows when a field changes its meaning or goes; new fields and events do not change it.
@@ -23,11 +25,10 @@ const LONGEST: usize = 512;
 #[derive(Debug, Clone)]
 pub(crate) struct Event {
     pub(crate) kind: AuditEvent,
-    /// `ok`, the code of a fault, the outcome of an attempt, or how something ended.
-    pub(crate) outcome: &'static str,
+    pub(crate) outcome: Outcome,
     pub(crate) peer: Option<Peer>,
     /// What was asked for.
-    pub(crate) request: Option<&'static str>,
+    pub(crate) request: Option<Trigger>,
     pub(crate) account: Option<AccountName>,
     pub(crate) token: Option<Mark>,
     /// The grant the token came with: the id of the attempt that brought it.
@@ -49,8 +50,8 @@ pub(crate) struct Event {
 #[derive(Debug, Clone)]
 pub(crate) struct Attempt {
     pub(crate) id: u64,
-    pub(crate) kind: &'static str,
-    pub(crate) cause: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) cause: Cause,
     pub(crate) took_ms: u64,
     pub(crate) dialect: Box<str>,
 }
@@ -67,17 +68,14 @@ pub(crate) struct Record {
 
 impl Event {
     /// A reload that no peer asked for, but this.
-    pub(crate) fn of_reload(by: &'static str, fault: Option<&tokend_proto::Fault>) -> Self {
+    pub(crate) fn of_reload(by: Trigger, fault: Option<&Fault>) -> Self {
         Self {
             request: Some(by),
-            ..Self::new(
-                AuditEvent::Reload,
-                fault.map_or("ok", |fault| fault.code.as_str()),
-            )
+            ..Self::new(AuditEvent::Reload, Outcome::of(fault))
         }
     }
 
-    pub(crate) fn new(kind: AuditEvent, outcome: &'static str) -> Self {
+    pub(crate) fn new(kind: AuditEvent, outcome: Outcome) -> Self {
         Self {
             kind,
             outcome,
@@ -109,9 +107,9 @@ impl Record {
         put("time", time(self.wall_ms).into());
         put("boot_ms", self.boot_ms.into());
         put("event", event.kind.as_str().into());
-        put("outcome", event.outcome.into());
+        put("outcome", event.outcome.as_str().into());
         if let Some(request) = event.request {
-            put("request", request.into());
+            put("request", request.as_str().into());
         }
         if let Some(account) = &event.account {
             put("account", account.as_str().into());
@@ -148,8 +146,8 @@ impl Record {
         }
         if let Some(attempt) = &event.attempt {
             put("attempt", attempt.id.into());
-            put("kind", attempt.kind.into());
-            put("cause", attempt.cause.into());
+            put("kind", attempt.kind.as_str().into());
+            put("cause", attempt.cause.as_str().into());
             put("took_ms", attempt.took_ms.into());
             put("dialect", text(&attempt.dialect));
         }
@@ -188,7 +186,7 @@ impl Record {
         if let Some(peer) = &event.peer {
             let _written = write!(sentence, " for uid {} pid {}", peer.uid, peer.pid);
         }
-        let _written = write!(sentence, ": {}", event.outcome);
+        let _written = write!(sentence, ": {}", event.outcome.as_str());
         if let Some(count) = event.count {
             let _written = write!(sentence, " ({count} times within a minute)");
         }

@@ -203,15 +203,18 @@ fn nobodys(event: &Event) -> Event {
 
 #[cfg(test)]
 mod tests {
+    use tokend_proto::{FaultCode, RequestKind};
+
     use super::*;
+    use crate::audit::outcome::{Outcome, Trigger};
     use crate::testing::{name, peer};
 
     fn denial(uid: u32, account: &str) -> Event {
         Event {
             peer: Some(peer(uid)),
             account: Some(name(account)),
-            request: Some("get"),
-            ..Event::new(AuditEvent::Denial, "not-allowed")
+            request: Some(Trigger::Request(RequestKind::Get)),
+            ..Event::new(AuditEvent::Denial, Outcome::Fault(FaultCode::NotAllowed))
         }
     }
 
@@ -311,7 +314,7 @@ mod tests {
             for _ in 0..3 {
                 let event = Event {
                     peer: Some(peer(7)),
-                    ..Event::new(kind, "ok")
+                    ..Event::new(kind, Outcome::Ok)
                 };
                 assert!(matches!(repeats.see(event, 0), Seen::First(_)), "{kind:?}");
             }

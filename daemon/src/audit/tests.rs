@@ -9,6 +9,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use serde_json::Value as Json;
 use tokend_config::{AuditEvents, AuditFile};
+use tokend_proto::FaultCode;
 
 use super::destination::{Room, Sink};
 use super::*;
@@ -34,7 +35,7 @@ fn release() -> Event {
         peer: Some(peer(7)),
         token: Some(Marker::new(b"k").mark("t")),
         detail: Some("two\nlines \u{1b}[2J".into()),
-        ..Event::new(AuditEvent::Release, "ok")
+        ..Event::new(AuditEvent::Release, Outcome::Ok)
     }
 }
 
@@ -293,7 +294,7 @@ impl Bench {
     fn deny(&self, uid: u32) {
         let denial = Event {
             peer: Some(peer(uid)),
-            ..Event::new(AuditEvent::Denial, "not-allowed")
+            ..Event::new(AuditEvent::Denial, Outcome::Fault(FaultCode::NotAllowed))
         };
         self.lanes.push(denial).unwrap();
     }
@@ -395,7 +396,7 @@ fn denials_go_to_a_file_of_their_own_with_numbers_of_their_own() {
     for _ in 0..1_000 {
         audit.note(Event {
             peer: Some(peer(7)),
-            ..Event::new(AuditEvent::Denial, "not-allowed")
+            ..Event::new(AuditEvent::Denial, Outcome::Fault(FaultCode::NotAllowed))
         });
         audit.note(release());
     }
@@ -441,7 +442,10 @@ fn a_required_record_that_cannot_be_kept_holds_the_release_back_and_nothing_else
         std::thread::yield_now();
     }
     assert_eq!(bench.push(), Err(Refused));
-    let failure = Event::new(AuditEvent::Failure, "audit-unavailable");
+    let failure = Event::new(
+        AuditEvent::Failure,
+        Outcome::Fault(FaultCode::AuditUnavailable),
+    );
     assert_eq!(bench.lanes.push(failure), Ok(()));
     bench.orders.send(true).unwrap();
     let _later = bench.orders.send(true);
@@ -466,7 +470,10 @@ fn what_is_queued_is_written_before_the_end() {
     assert!(audit.wants(AuditEvent::Release) && !audit.wants(AuditEvent::Denial));
     for _ in 0..100 {
         audit.note(release());
-        audit.note(Event::new(AuditEvent::Denial, "not-allowed"));
+        audit.note(Event::new(
+            AuditEvent::Denial,
+            Outcome::Fault(FaultCode::NotAllowed),
+        ));
     }
     audit.finish();
     let seqs: Vec<_> = lines(&path).iter().map(|it| it["seq"].as_u64()).collect();

@@ -5,10 +5,10 @@
 
 use tokend_config::AuditEvent;
 use tokend_policy::Peer;
-use tokend_proto::{AccountName, Fault, FaultCode, Request, Response, Token};
+use tokend_proto::{AccountName, Fault, FaultCode, Request, RequestKind, Response, Token};
 
 use super::admission::Rules;
-use crate::audit::{Audit, Event, Mark};
+use crate::audit::{Audit, Event, Mark, Outcome, Trigger};
 use crate::registry::{Ruling, Slot};
 
 /// A request that will leave a record.
@@ -17,17 +17,14 @@ pub(crate) struct Entry {
     audit: Audit,
     kind: AuditEvent,
     peer: Peer,
-    request: &'static str,
+    request: RequestKind,
     account: Option<AccountName>,
     min_validity_ms: Option<u64>,
     forced: Option<bool>,
     /// What was recorded of the act, if it is over and its answer is still on its way.
-    acted: Option<&'static str>,
+    acted: Option<Outcome>,
     closed: bool,
 }
-
-/// What was asked for and went well.
-const OK: &str = "ok";
 
 impl Entry {
     /// Begins with a request. `None` when nothing is recorded.
@@ -55,7 +52,7 @@ impl Entry {
             audit: audit.clone(),
             kind,
             peer: peer.clone(),
-            request: request.name(),
+            request: request.kind(),
             account: request.account().cloned(),
             min_validity_ms,
             forced: asks_for_token.then_some(kind == AuditEvent::Refresh),
@@ -82,10 +79,10 @@ impl Entry {
     /// Records what came of an act, whether or not anybody still waits for the answer.
     pub(crate) fn acted(&mut self, rules: &Rules, response: &Response) {
         let (kind, outcome) = match response {
-            Response::Fault(fault) => (self.kind_of(fault), fault.code.as_str()),
-            _ => (self.kind, OK),
+            Response::Fault(fault) => (self.kind_of(fault), Outcome::Fault(fault.code)),
+            _ => (self.kind, Outcome::Ok),
         };
-        let rule = rules.act.clone().filter(|_| outcome == OK);
+        let rule = rules.act.clone().filter(|_| outcome == Outcome::Ok);
         self.note(kind, outcome, rule);
         self.acted = Some(outcome);
     }
@@ -100,7 +97,7 @@ impl Entry {
         self.closed = true;
         match &response {
             Response::Fault(fault) => {
-                let outcome = fault.code.as_str();
+                let outcome = Outcome::Fault(fault.code);
                 let kind = self.kind_of(fault);
                 let is_look = kind == AuditEvent::Denial && !is_denial(fault);
                 if !is_look && self.acted != Some(outcome) {
@@ -110,9 +107,9 @@ impl Entry {
             }
             Response::Token(token) => {
                 if self.is_act() && self.acted.is_none() {
-                    self.note(self.kind, OK, rules.act.clone());
+                    self.note(self.kind, Outcome::Ok, rules.act.clone());
                 }
-                let mut event = self.event(AuditEvent::Release, OK);
+                let mut event = self.event(AuditEvent::Release, Outcome::Ok);
                 event.rule = rules.token.clone();
                 event.token = Some(self.mark(slot, token));
                 event.grant = Some(token.grant);
@@ -120,7 +117,7 @@ impl Entry {
                     Ok(()) => response,
                     Err(_) => {
                         let fault = unrecorded();
-                        self.note(AuditEvent::Failure, fault.code.as_str(), None);
+                        self.note(AuditEvent::Failure, Outcome::Fault(fault.code), None);
                         Response::Fault(fault)
                     }
                 }
@@ -132,7 +129,7 @@ impl Entry {
                     kind => kind,
                 };
                 if kind != AuditEvent::Denial && self.acted.is_none() {
-                    self.note(kind, OK, rules.act.clone());
+                    self.note(kind, Outcome::Ok, rules.act.clone());
                 }
                 response
             }
@@ -148,17 +145,17 @@ impl Entry {
         }
     }
 
-    fn note(&self, kind: AuditEvent, outcome: &'static str, rule: Option<Ruling>) {
+    fn note(&self, kind: AuditEvent, outcome: Outcome, rule: Option<Ruling>) {
         self.audit.note(Event {
             rule,
             ..self.event(kind, outcome)
         });
     }
 
-    fn event(&self, kind: AuditEvent, outcome: &'static str) -> Event {
+    fn event(&self, kind: AuditEvent, outcome: Outcome) -> Event {
         Event {
             peer: Some(self.peer.clone()),
-            request: Some(self.request),
+            request: Some(Trigger::Request(self.request)),
             account: self.account.clone(),
             min_validity_ms: self.min_validity_ms,
             forced: self.forced,
@@ -192,7 +189,7 @@ impl Drop for Entry {
                 AuditEvent::Release => AuditEvent::Failure,
                 act => act,
             };
-            self.audit.note(self.event(kind, "abandoned"));
+            self.audit.note(self.event(kind, Outcome::Abandoned));
         }
     }
 }

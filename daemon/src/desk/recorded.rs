@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokend_policy::Peer;
 use tokend_process::task;
-use tokend_proto::{MetricsCursor, Request, Response};
+use tokend_proto::{MetricsCursor, Request, RequestKind, Response};
 
 use super::admission::{Admitted, Refused, Rules};
 use super::done::{Done, died};
@@ -15,7 +15,7 @@ use super::entry::{Entry, unrecorded};
 use super::release::{Answered, Terms};
 use super::reply::Reply;
 use super::service::Desk;
-use crate::metrics::Counters;
+use crate::metrics::Found;
 
 impl Desk {
     /// Answers one request of a peer as it was decided, counts it, and records what came of it. The caller holds the configuration
@@ -26,14 +26,14 @@ impl Desk {
         request: Request,
         decided: Result<Admitted<'_>, Refused>,
     ) -> Reply {
-        let which = Counters::request(&request);
+        let which = request.kind();
         let began = self.clock.since_boot();
         match self.recorded(peer, request, decided, (which, began)) {
             Reply::Ready(response) => {
                 let took = self.clock.since_boot().saturating_sub(began);
                 self.metrics
                     .counters()
-                    .answered(which, &response, false, took);
+                    .answered(which, &response, Found::Held, took);
                 Reply::Ready(response)
             }
             pending => pending,
@@ -45,7 +45,7 @@ impl Desk {
         peer: &Peer,
         request: Request,
         decided: Result<Admitted<'_>, Refused>,
-        counted: (usize, Duration),
+        counted: (RequestKind, Duration),
     ) -> Reply {
         let entry = Entry::open(&self.audit, peer, &request);
         let is_futile = entry.as_ref().is_some_and(Entry::is_futile);

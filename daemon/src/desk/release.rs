@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokend_policy::{Needs, Peer};
-use tokend_proto::{AccountName, Fault, FaultCode, Request, Response};
+use tokend_proto::{AccountName, Fault, FaultCode, Request, RequestKind, Response};
 
 use super::admission::{Admitted, Carried};
 use super::entry::Entry;
 use super::service::Desk;
 use super::told::new_token;
+use crate::metrics::Found;
 use crate::registry::Epoch;
 
 /// What has to hold when the answer leaves.
@@ -35,7 +36,7 @@ pub(crate) struct Answered {
     pub(super) terms: Terms,
     pub(super) entry: Option<Entry>,
     /// Which request it was, for the counters, and when it came.
-    pub(super) counted: (usize, Duration),
+    pub(super) counted: (RequestKind, Duration),
 }
 
 /// What becomes of an answer that was waited for.
@@ -113,7 +114,7 @@ impl Desk {
         let took = self.clock.since_boot().saturating_sub(began);
         self.metrics
             .counters()
-            .answered(which, &response, true, took);
+            .answered(which, &response, Found::Waited, took);
         Release::Answer(response)
     }
 }

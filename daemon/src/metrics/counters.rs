@@ -7,30 +7,15 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokend_proto::{FaultCode, Request, Response};
+use tokend_engine::{AttemptOutcome, Kind};
+use tokend_proto::{RequestKind, Response};
 
-/// Every request there is, and what a newer one counts as.
-pub(super) const REQUESTS: [&str; 12] = [
-    "get", "status", "list", "refresh", "reject", "reload", "login", "forget", "metrics",
-    "diagnose", "whoami", "other",
-];
-const ANSWERS: usize = FaultCode::ALL.len() + 1;
-/// The kinds of attempts.
-pub(super) const KINDS: [&str; 2] = ["login", "refresh"];
-/// What can come of an attempt, by the names of the log.
-pub(super) const OUTCOMES: [&str; 11] = [
-    "granted",
-    "busy",
-    "credential-rejected",
-    "refresh-rejected",
-    "misconfigured",
-    "misbehaved",
-    "misbehaved-in-doubt",
-    "unrecognised",
-    "not-sent",
-    "in-doubt",
-    "not-begun",
-];
+use super::label::{Each, Found, REQUEST_OUTCOMES, ReloadResult, RequestOutcome};
+
+const REQUESTS: usize = RequestKind::ALL.len();
+const KINDS: usize = Kind::ALL.len();
+const OUTCOMES: usize = AttemptOutcome::ALL.len();
+
 /// Upper bounds of all histograms, in microseconds, and as they are written.
 pub(super) const BOUNDS: [(u64, &str); 15] = [
     (10, "0.00001"),
@@ -54,16 +39,17 @@ pub(super) const BOUNDS: [(u64, &str); 15] = [
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(super) started_ms: AtomicI64,
-    pub(super) requests: [[AtomicU64; ANSWERS]; REQUESTS.len()],
+    pub(super) requests:
+        Each<RequestKind, Each<RequestOutcome, AtomicU64, REQUEST_OUTCOMES>, REQUESTS>,
     /// How long `get` took that was answered from what is held, and that waited.
-    pub(super) get: [Histogram; 2],
+    pub(super) get: Each<Found, Histogram, 2>,
     pub(super) connections: AtomicU64,
     pub(super) accepted: AtomicU64,
     pub(super) refused: AtomicU64,
     pub(super) stored: AtomicU64,
     pub(super) not_stored: AtomicU64,
     pub(super) store: Histogram,
-    pub(super) reloads: [AtomicU64; 2],
+    pub(super) reloads: Each<ReloadResult, AtomicU64, 2>,
     pub(super) reload_failed: AtomicBool,
     pub(super) reloaded_ms: AtomicI64,
     pub(super) dialects: Mutex<BTreeMap<Box<str>, Arc<Attempts>>>,
@@ -72,13 +58,13 @@ pub(crate) struct Counters {
 /// The attempts of all accounts of a dialect.
 #[derive(Debug, Default)]
 pub(super) struct Attempts {
-    pub(super) counts: [[AtomicU64; OUTCOMES.len()]; KINDS.len()],
-    pub(super) took: [Histogram; KINDS.len()],
+    pub(super) counts: Each<Kind, Each<AttemptOutcome, AtomicU64, OUTCOMES>, KINDS>,
+    pub(super) took: Each<Kind, Histogram, KINDS>,
 }
 
 /// The attempts of one account, by kind and outcome.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Tried(pub(super) [[u64; OUTCOMES.len()]; KINDS.len()]);
+pub(crate) struct Tried(pub(super) Each<Kind, Each<AttemptOutcome, u64, OUTCOMES>, KINDS>);
 
 /// How often something took how long.
 #[derive(Debug, Default)]
@@ -101,34 +87,18 @@ impl Counters {
         })
     }
 
-    /// Where a request is counted.
-    pub(crate) fn request(request: &Request) -> usize {
-        let name = request.name();
-        let known = REQUESTS.iter().position(|own| *own == name);
-        known.unwrap_or(REQUESTS.len() - 1)
-    }
-
     /// A request was answered.
     pub(crate) fn answered(
         &self,
-        request: usize,
+        request: RequestKind,
         response: &Response,
-        waited: bool,
+        found: Found,
         took: Duration,
     ) {
-        let answer = match response {
-            Response::Fault(fault) => {
-                usize::try_from(fault.code.number()).map_or(ANSWERS, |it| it + 1)
-            }
-            _ => 0,
-        };
-        if let Some(count) = self.requests.get(request).and_then(|row| row.get(answer)) {
-            count.fetch_add(1, Relaxed);
-        }
-        if request == 0
-            && let Some(histogram) = self.get.get(usize::from(waited))
-        {
-            histogram.add(took);
+        let outcome = RequestOutcome::of(response);
+        self.requests.of(request).of(outcome).fetch_add(1, Relaxed);
+        if request == RequestKind::Get {
+            self.get.of(found).add(took);
         }
     }
 
@@ -153,9 +123,11 @@ impl Counters {
 
     /// The configuration was read again, or was to be.
     pub(crate) fn reloaded(&self, done: bool, wall_ms: i64) {
-        if let Some(count) = self.reloads.get(usize::from(!done)) {
-            count.fetch_add(1, Relaxed);
-        }
+        let result = match done {
+            true => ReloadResult::Ok,
+            false => ReloadResult::Refused,
+        };
+        self.reloads.of(result).fetch_add(1, Relaxed);
         self.reload_failed.store(!done, Relaxed);
         if done {
             self.reloaded_ms.store(wall_ms, Relaxed);
@@ -166,19 +138,12 @@ impl Counters {
     pub(crate) fn attempted(
         &self,
         dialect: &str,
-        kind: &str,
-        outcome: &str,
+        kind: Kind,
+        outcome: AttemptOutcome,
         took: Duration,
         tried: &mut Tried,
     ) {
-        let (Some(kind), Some(outcome)) = (
-            KINDS.iter().position(|own| *own == kind),
-            OUTCOMES.iter().position(|own| *own == outcome),
-        ) else {
-            return;
-        };
-        let own = tried.0.get_mut(kind).and_then(|row| row.get_mut(outcome));
-        own.into_iter().for_each(|count| *count += 1);
+        *tried.0.of_mut(kind).of_mut(outcome) += 1;
         let attempts = {
             let mut dialects = self.dialects.lock().unwrap_or_else(PoisonError::into_inner);
             match dialects.get(dialect) {
@@ -186,13 +151,8 @@ impl Counters {
                 None => Arc::clone(dialects.entry(dialect.into()).or_default()),
             }
         };
-        let all = attempts.counts.get(kind).and_then(|row| row.get(outcome));
-        all.into_iter().for_each(|count| {
-            count.fetch_add(1, Relaxed);
-        });
-        if let Some(histogram) = attempts.took.get(kind) {
-            histogram.add(took);
-        }
+        attempts.counts.of(kind).of(outcome).fetch_add(1, Relaxed);
+        attempts.took.of(kind).add(took);
     }
 }
 
@@ -211,36 +171,5 @@ impl Histogram {
 impl Drop for Connected {
     fn drop(&mut self) {
         self.0.connections.fetch_sub(1, Relaxed);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_request_is_counted_by_its_own_name() {
-        let requests = [
-            crate::testing::get("ads"),
-            Request::Status {
-                account: None,
-                after: None,
-            },
-            Request::List { after: None },
-            Request::Reload,
-            Request::Diagnose {
-                account: None,
-                after: None,
-            },
-            Request::Metrics { after: None },
-            Request::Whoami,
-        ];
-        for request in requests {
-            let counted = REQUESTS.get(Counters::request(&request));
-            assert_eq!(counted, Some(&request.name()));
-        }
-        // One that begins a connection, and is never counted.
-        let hello = Request::hello("a test");
-        assert_eq!(REQUESTS.get(Counters::request(&hello)), Some(&"other"));
     }
 }

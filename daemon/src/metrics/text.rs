@@ -7,10 +7,11 @@ use std::fmt::Write as _;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering::Relaxed;
 
-use tokend_proto::{AccountState, FaultCode};
+use tokend_proto::{AccountState, RequestKind};
 
 use super::Counters;
-use super::counters::{BOUNDS, Histogram, KINDS, OUTCOMES, REQUESTS};
+use super::counters::{BOUNDS, Histogram};
+use super::label::Label as _;
 use super::sample::Sample;
 use super::snapshot::Snapshot;
 use crate::audit::Audit;
@@ -50,7 +51,7 @@ const FAMILIES: [Family; 10] = [
         kind: "gauge",
         help: "1 for the state the account is in, 0 for the others.",
         lines: |out, it| {
-            for state in STATES {
+            for state in AccountState::ALL {
                 out.line(&[("state", state.as_str())], u8::from(it.state == state));
             }
         },
@@ -70,9 +71,10 @@ const FAMILIES: [Family; 10] = [
         kind: "counter",
         help: "Attempts at the provider that are over, by kind and outcome.",
         lines: |out, it| {
-            for (kind, row) in KINDS.iter().zip(it.tried.0) {
-                for (outcome, count) in OUTCOMES.iter().zip(row) {
-                    out.line(&[("kind", kind), ("outcome", outcome)], count);
+            for (kind, row) in it.tried.0.iter() {
+                for (outcome, count) in row.iter() {
+                    let labels = [("kind", kind.as_str()), ("outcome", outcome.as_str())];
+                    out.line(&labels, count);
                 }
             }
         },
@@ -119,19 +121,6 @@ const FAMILIES: [Family; 10] = [
         help: "1 while a valid access token is held.",
         lines: |out, it| out.line(&[], u8::from(it.has_token)),
     },
-];
-
-const STATES: [AccountState; 10] = [
-    AccountState::Idle,
-    AccountState::Valid,
-    AccountState::Obtaining,
-    AccountState::BackingOff,
-    AccountState::Paced,
-    AccountState::LoginRequired,
-    AccountState::Misconfigured,
-    AccountState::InDoubt,
-    AccountState::Unpersisted,
-    AccountState::Quarantined,
 ];
 
 impl Snapshot {
@@ -239,7 +228,7 @@ pub(super) fn head(
         "How many accounts are in which state.",
         out,
     );
-    for state in STATES {
+    for state in AccountState::ALL {
         let number = samples.iter().filter(|it| it.state == state).count();
         Lines::of(out, "tokend_accounts").line(&[("state", state.as_str())], number);
     }
@@ -250,10 +239,12 @@ pub(super) fn head(
         "Requests that were answered, by what was asked and the fault if there was one.",
         out,
     );
-    for (request, row) in REQUESTS.iter().zip(&counters.requests) {
-        let outcomes = std::iter::once("ok").chain(FaultCode::ALL.iter().map(|it| it.as_str()));
-        for (outcome, number) in outcomes.zip(row) {
-            Lines::of(out, name).line(&[("request", request), ("outcome", outcome)], count(number));
+    // What begins a connection is answered by its session, and not counted.
+    let answered = |(kind, _): &(RequestKind, _)| *kind != RequestKind::Hello;
+    for (request, row) in counters.requests.iter().filter(answered) {
+        for (outcome, number) in row.iter() {
+            let labels = [("request", request.as_str()), ("outcome", outcome.as_str())];
+            Lines::of(out, name).line(&labels, count(number));
         }
     }
     let name = "tokend_get_duration_seconds";
@@ -263,8 +254,8 @@ pub(super) fn head(
         "How long a get took that found a token, and that waited for one.",
         out,
     );
-    for (answered, histogram) in ["held", "waited"].iter().zip(&counters.get) {
-        histogram.write(out, name, &[("answered", answered)]);
+    for (found, histogram) in counters.get.iter() {
+        histogram.write(out, name, &[("answered", found.as_str())]);
     }
     #[expect(
         clippy::cast_precision_loss,
@@ -298,12 +289,12 @@ pub(super) fn head(
         out,
     );
     for (dialect, attempts) in &dialects {
-        for (kind, row) in KINDS.iter().zip(&attempts.counts) {
-            for (outcome, number) in OUTCOMES.iter().zip(row) {
+        for (kind, row) in attempts.counts.iter() {
+            for (outcome, number) in row.iter() {
                 let labels = [
                     ("dialect", &**dialect),
-                    ("kind", kind),
-                    ("outcome", outcome),
+                    ("kind", kind.as_str()),
+                    ("outcome", outcome.as_str()),
                 ];
                 Lines::of(out, name).line(&labels, count(number));
             }
@@ -317,8 +308,9 @@ pub(super) fn head(
         out,
     );
     for (dialect, attempts) in &dialects {
-        for (kind, histogram) in KINDS.iter().zip(&attempts.took) {
-            histogram.write(out, name, &[("dialect", dialect), ("kind", kind)]);
+        for (kind, histogram) in attempts.took.iter() {
+            let labels = [("dialect", &**dialect), ("kind", kind.as_str())];
+            histogram.write(out, name, &labels);
         }
     }
     let name = "tokend_store_writes_total";
@@ -342,8 +334,8 @@ pub(super) fn head(
 
     let name = "tokend_reloads_total";
     of(name, "counter", "Reloads of the configuration.", out);
-    for (result, number) in ["ok", "refused"].iter().zip(&counters.reloads) {
-        Lines::of(out, name).line(&[("result", result)], count(number));
+    for (result, number) in counters.reloads.iter() {
+        Lines::of(out, name).line(&[("result", result.as_str())], count(number));
     }
     let good = f64::from(!counters.reload_failed.load(Relaxed));
     one(

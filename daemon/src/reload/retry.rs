@@ -7,7 +7,7 @@ use tokend_policy::Directory;
 
 use super::Reloader;
 use super::looks::LOOK;
-use crate::audit::Event;
+use crate::audit::{Event, Trigger};
 
 /// How long until the names are tried again.
 const EVERY: Duration = Duration::from_secs(60);
@@ -63,7 +63,7 @@ pub(crate) async fn try_again(reloader: &Reloader) {
         Ok((true, true)) => {
             // What went wrong is in the log too. An edit that began meanwhile is none that anybody asked to load.
             let fault = reloader.reload_if(Some(expected)).await.err();
-            let event = Event::of_reload("names", fault.as_deref());
+            let event = Event::of_reload(Trigger::Names, fault.as_deref());
             reloader.configured.audit.note(event);
         }
         Ok((true, false)) => tracing::info!(

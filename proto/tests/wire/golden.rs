@@ -39,6 +39,17 @@ fn every_response_keeps_its_bytes() {
     }
 }
 
+#[test]
+fn every_request_has_a_kind_of_its_own() {
+    let mut kinds: Vec<_> = requests().iter().map(|(_, it)| it.request.kind()).collect();
+    kinds.push(Request::Other(77).kind());
+    assert_eq!(kinds.len(), RequestKind::ALL.len());
+    for kind in RequestKind::ALL {
+        let same = kinds.iter().filter(|it| **it == kind);
+        assert_eq!(same.count(), 1, "{}", kind.as_str());
+    }
+}
+
 /// The decoder itself says how many variants there are; a sample and a file must exist for each.
 #[test]
 fn no_variant_is_without_a_golden_file() {

@@ -11,6 +11,7 @@ use tokend_config::AuditEvent;
 
 use super::{Change, Lanes, OpenSink, Place, State, Takes};
 use crate::audit::event::{Event, Record};
+use crate::audit::outcome::Outcome;
 
 /// How long a thread gathers, so that a burst of records is a few writes.
 const GATHER: Duration = Duration::from_millis(50);
@@ -116,7 +117,7 @@ impl Writer {
         lane.denials = 0;
         if lane.lost > 0 && !self.batch.is_empty() {
             // Behind everything that was kept: where the gap is, the numbers say.
-            let mut event = Event::new(AuditEvent::Lost, "lost");
+            let mut event = Event::new(AuditEvent::Lost, Outcome::Lost);
             event.lost = Some(lane.lost);
             lane.lost = 0;
             let series = match destination.takes {

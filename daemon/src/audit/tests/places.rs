@@ -41,7 +41,9 @@ fn one_more_place_has_a_queue_and_bounds_and_counters_of_its_own() {
         assert!(kept <= 8, "it is full");
     }
     assert!(kept == 8 && !lanes.may_release());
-    lanes.push(Event::new(AuditEvent::Start, "ok")).unwrap();
+    lanes
+        .push(Event::new(AuditEvent::Start, Outcome::Ok))
+        .unwrap();
     let lost = lanes
         .tallies()
         .map(|(name, tally)| (name, tally.lost.get()));

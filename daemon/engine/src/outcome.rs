@@ -1,0 +1,133 @@
+//! What came of an attempt, in one word.
+//!
+//! Owns these words, which are a promise: log, metrics and audit records use them. Must never decide anything.
+
+use crate::event::Answer;
+
+/// What came of an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AttemptOutcome {
+    /// A grant.
+    Granted,
+    /// The provider says to come back later.
+    Busy,
+    /// The long-lived credential is wrong.
+    CredentialRejected,
+    /// The refresh token is no longer good.
+    RefreshRejected,
+    /// The request is wrong.
+    Misconfigured,
+    /// Not an answer the dialect knows, and nothing was processed.
+    Misbehaved,
+    /// Not an answer the dialect knows, and the request may have been processed.
+    MisbehavedInDoubt,
+    /// Not the provider's own answer.
+    Unrecognised,
+    /// The request did not leave.
+    NotSent,
+    /// The request may have left, and no answer came.
+    InDoubt,
+    /// There was no request.
+    NotBegun,
+}
+
+impl AttemptOutcome {
+    /// All of them, in the order in which they are shown.
+    pub const ALL: [Self; 11] = [
+        Self::Granted,
+        Self::Busy,
+        Self::CredentialRejected,
+        Self::RefreshRejected,
+        Self::Misconfigured,
+        Self::Misbehaved,
+        Self::MisbehavedInDoubt,
+        Self::Unrecognised,
+        Self::NotSent,
+        Self::InDoubt,
+        Self::NotBegun,
+    ];
+
+    /// Its stable name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Granted => "granted",
+            Self::Busy => "busy",
+            Self::CredentialRejected => "credential-rejected",
+            Self::RefreshRejected => "refresh-rejected",
+            Self::Misconfigured => "misconfigured",
+            Self::Misbehaved => "misbehaved",
+            Self::MisbehavedInDoubt => "misbehaved-in-doubt",
+            Self::Unrecognised => "unrecognised",
+            Self::NotSent => "not-sent",
+            Self::InDoubt => "in-doubt",
+            Self::NotBegun => "not-begun",
+        }
+    }
+
+    /// What an answer comes to; `None` is an attempt that ended without a request.
+    #[must_use]
+    pub const fn of(answer: Option<Answer>) -> Self {
+        let Some(answer) = answer else {
+            return Self::NotBegun;
+        };
+        match answer {
+            Answer::Granted(_) => Self::Granted,
+            Answer::Busy { .. } => Self::Busy,
+            Answer::CredentialRejected => Self::CredentialRejected,
+            Answer::RefreshRejected => Self::RefreshRejected,
+            Answer::Misconfigured
+            | Answer::Renewed {
+                misconfigured: true,
+                ..
+            } => Self::Misconfigured,
+            Answer::Misbehaved {
+                maybe_processed: false,
+            }
+            | Answer::Renewed { .. } => Self::Misbehaved,
+            Answer::Misbehaved {
+                maybe_processed: true,
+            } => Self::MisbehavedInDoubt,
+            Answer::Unrecognised => Self::Unrecognised,
+            Answer::NotSent => Self::NotSent,
+            Answer::MaybeSent => Self::InDoubt,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::event::GrantFacts;
+
+    #[test]
+    fn whatever_is_answered_comes_to_one_of_all() {
+        let renewed = |misconfigured| Answer::Renewed {
+            refresh_lifetime: None,
+            misconfigured,
+        };
+        let misbehaved = |maybe_processed| Answer::Misbehaved { maybe_processed };
+        let answers = [
+            Answer::Granted(GrantFacts::default()),
+            Answer::Busy {
+                retry_after: Some(Duration::ZERO),
+            },
+            Answer::CredentialRejected,
+            Answer::RefreshRejected,
+            Answer::Misconfigured,
+            misbehaved(false),
+            misbehaved(true),
+            Answer::Unrecognised,
+            Answer::NotSent,
+            Answer::MaybeSent,
+        ];
+        let outcomes = answers.map(|answer| AttemptOutcome::of(Some(answer)));
+        assert_eq!(outcomes, AttemptOutcome::ALL[..10]);
+        assert_eq!(AttemptOutcome::of(None), AttemptOutcome::ALL[10]);
+        for (answer, outcome) in [(true, "misconfigured"), (false, "misbehaved")] {
+            assert_eq!(AttemptOutcome::of(Some(renewed(answer))).as_str(), outcome);
+        }
+    }
+}

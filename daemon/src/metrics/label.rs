@@ -1,0 +1,176 @@
+//! The values that labels of metrics can have, and numbers for each of them.
+//!
+//! Owns the one way from a variant of a closed enum to a place in an array: nothing is found by its text or by where it happens to stand.
+
+use tokend_engine::{AttemptOutcome, Kind};
+use tokend_proto::{FaultCode, RequestKind, Response};
+
+use std::marker::PhantomData;
+
+/// An enum whose variants are the values of a label.
+pub(super) trait Label<const N: usize>: Copy + 'static {
+    /// Every variant, each in the place of its index.
+    const ALL: [Self; N];
+
+    /// The place of the variant among all.
+    fn index(self) -> usize;
+
+    /// How it is written.
+    fn as_str(self) -> &'static str;
+}
+
+/// One thing for each variant of an enum.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Each<L, T, const N: usize>([T; N], PhantomData<L>);
+
+impl<L: Label<N>, T, const N: usize> Each<L, T, N> {
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "an index below N; a test goes through all"
+    )]
+    pub(super) fn of(&self, label: L) -> &T {
+        &self.0[label.index()]
+    }
+
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "an index below N; a test goes through all"
+    )]
+    pub(super) fn of_mut(&mut self, label: L) -> &mut T {
+        &mut self.0[label.index()]
+    }
+
+    /// Every variant with what there is for it.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (L, &T)> {
+        L::ALL.into_iter().zip(&self.0)
+    }
+}
+
+impl<L, T: Default, const N: usize> Default for Each<L, T, N> {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| T::default()), PhantomData)
+    }
+}
+
+/// Gives an enum with `ALL` and `as_str` its places.
+macro_rules! label {
+    ($($type:ty),+) => {
+        $(impl Label<{ <$type>::ALL.len() }> for $type {
+            const ALL: [Self; <$type>::ALL.len()] = <$type>::ALL;
+
+            fn index(self) -> usize {
+                self as usize
+            }
+
+            fn as_str(self) -> &'static str {
+                <$type>::as_str(self)
+            }
+        })+
+    };
+}
+
+label!(RequestKind, Kind, AttemptOutcome, Found, ReloadResult);
+
+/// Whether a `get` found a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Found {
+    Held,
+    Waited,
+}
+
+impl Found {
+    pub(super) const ALL: [Self; 2] = [Self::Held, Self::Waited];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Held => "held",
+            Self::Waited => "waited",
+        }
+    }
+}
+
+/// What came of a reload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ReloadResult {
+    Ok,
+    Refused,
+}
+
+impl ReloadResult {
+    pub(super) const ALL: [Self; 2] = [Self::Ok, Self::Refused];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// How a request was answered: the fault, if it was one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct RequestOutcome(Option<FaultCode>);
+
+/// As many as there are faults, and one more.
+pub(super) const REQUEST_OUTCOMES: usize = FaultCode::ALL.len() + 1;
+
+impl RequestOutcome {
+    pub(super) const fn of(response: &Response) -> Self {
+        match response {
+            Response::Fault(fault) => Self(Some(fault.code)),
+            _ => Self(None),
+        }
+    }
+}
+
+impl Label<REQUEST_OUTCOMES> for RequestOutcome {
+    const ALL: [Self; REQUEST_OUTCOMES] = {
+        let mut all = [Self(None); REQUEST_OUTCOMES];
+        let (mut rest, mut codes): (&mut [Self], &[FaultCode]) = (&mut all, &FaultCode::ALL);
+        if let [_, others @ ..] = rest {
+            rest = others;
+        }
+        while let ([first, others @ ..], [code, more @ ..]) = (rest, codes) {
+            *first = Self(Some(*code));
+            (rest, codes) = (others, more);
+        }
+        all
+    };
+
+    /// A fault of a newer release, which this daemon does not make, counts as the last one there is.
+    fn index(self) -> usize {
+        let Some(code) = self.0 else {
+            return 0;
+        };
+        let known = FaultCode::ALL.iter().position(|own| *own == code);
+        known.map_or(FaultCode::ALL.len(), |at| at + 1)
+    }
+
+    fn as_str(self) -> &'static str {
+        self.0.map_or("ok", FaultCode::as_str)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn in_order<L: Label<N> + PartialEq + std::fmt::Debug, const N: usize>() {
+        let all = L::ALL;
+        for (at, label) in all.iter().enumerate() {
+            assert_eq!(label.index(), at, "{label:?}");
+            let same = all.iter().filter(|it| it.as_str() == label.as_str());
+            assert_eq!(same.count(), 1, "{label:?}");
+        }
+    }
+
+    #[test]
+    fn every_variant_has_a_place_and_a_name_of_its_own() {
+        in_order::<RequestKind, _>();
+        in_order::<RequestOutcome, _>();
+        in_order::<Kind, _>();
+        in_order::<AttemptOutcome, _>();
+        in_order::<Found, _>();
+        in_order::<ReloadResult, _>();
+    }
+}
