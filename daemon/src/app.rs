@@ -30,8 +30,8 @@ use crate::listen::Inherited;
 use crate::message::{DRIVER_QUEUE, Message};
 use crate::metrics;
 use crate::reload::{self, ConfigSource, LogChoice, retry};
-use crate::secrets::SecretSource;
 use tokend_egress::Egress;
+use tokend_upstream::secrets::SecretSource;
 
 use self::drain::{End, drain};
 pub(crate) use self::exit::is_mistake;

@@ -21,13 +21,13 @@ use tokend_proto::{
 use tokio::sync::Semaphore;
 
 use crate::registry::{Epoch, Slot};
-use crate::secrets::{SecretSource, resolve};
-use crate::upstream::Upstream;
 pub(crate) use files::OwnFiles;
 use finding::{found, ok};
-use tokend_egress::causes;
 use tokend_process::clock::Clock;
 use tokend_process::escaping::Escaped;
+use tokend_upstream::Upstream;
+use tokend_upstream::certificate_advice;
+use tokend_upstream::secrets::{SecretSource, resolve};
 
 /// How many accounts a page is about.
 pub(crate) const PAGE: usize = 10;
@@ -362,7 +362,7 @@ fn provider(url: &str, probed: &Probed) -> Finding {
         "check `proxy` of the account and of [http], and whether the proxy lets this machine through"
     } else if lower.contains("dns error") || lower.contains("lookup") {
         "check the host in `base_url`, and the resolver of this machine (resolvectl query HOST)"
-    } else if let Some(advice) = causes::advice(why) {
+    } else if let Some(advice) = certificate_advice(why) {
         advice
     } else if lower.contains("timed out") {
         "check the network, firewalls, and `proxy` of [http]"

@@ -14,10 +14,10 @@ use tokend_engine::{Fault as Why, Kind, Missing, Pace, Problem, Timestamp, Withh
 use tokend_proto::{Fault, FaultCode};
 
 use crate::means::{self, Refused};
-use crate::upstream::dialect_kind;
 use crate::vault::Notes;
-use tokend_egress::causes;
 use tokend_process::clock::Clock;
+use tokend_upstream::certificate_advice;
+use tokend_upstream::dialect_kind;
 
 pub(crate) use what::What;
 
@@ -216,7 +216,7 @@ impl Teller<'_> {
             ),
             Problem::Unreachable => (
                 FaultCode::ProviderUnreachable,
-                match self.notes.told.as_deref().and_then(causes::advice) {
+                match self.notes.told.as_deref().and_then(certificate_advice) {
                     Some(advice) => advice.to_owned(),
                     None => format!("check that {} is right and reachable from this machine; it is tried again by itself when asked", self.asked()),
                 },

@@ -8,7 +8,8 @@ use tokend_proto::LoginSecret;
 use tokend_store::Credential;
 use tokio::sync::oneshot;
 
-use crate::vault::{Brought, Entered, Notes};
+use crate::vault::{Entered, Notes};
+use tokend_upstream::Brought;
 
 /// Something to do with the store.
 #[derive(Debug)]

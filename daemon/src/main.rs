@@ -27,12 +27,10 @@ mod record_key;
 mod registry;
 mod reload;
 mod roster;
-mod secrets;
 mod session;
 mod status;
 #[cfg(test)]
 mod testing;
-mod upstream;
 mod vault;
 
 use std::alloc::System;

@@ -16,7 +16,7 @@ use crate::job::Kept;
 use crate::metrics::Sample;
 use crate::registry::IssuedToken;
 use crate::roster::Survey;
-use crate::upstream::{Outcome, PrepareError, Prepared};
+use tokend_upstream::{Outcome, PrepareError, Prepared};
 
 /// Something for the driver.
 #[derive(Debug)]

@@ -31,7 +31,7 @@ use crate::audit::Audit;
 use crate::change::{Reloaded, Summary};
 use crate::metrics::Metrics;
 use crate::registry::Registry;
-use crate::upstream::Upstream;
+use tokend_upstream::Upstream;
 
 pub(crate) use files::FileThreads;
 pub(crate) use in_force::InForce;

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tempfile::TempDir;
-use tokend_config::{Account, Config, Environment, Format, Level, Overrides};
+use tokend_config::{Config, Format, Level, Overrides};
 use tokend_engine::{AccountKey, GrantId, Held, Timestamp};
 use tokend_peer::Reader;
 use tokend_policy::Peer;
@@ -23,71 +22,12 @@ use crate::keeper::Keeper;
 use crate::message::{DRIVER_QUEUE, Message};
 use crate::registry::{Epoch, IssuedToken, Registry, Slot};
 use crate::reload::{ConfigSource, InForce, LogChoice};
-use crate::secrets::SecretSource;
+use tokend_upstream::secrets::SecretSource;
 
 pub(crate) use tokend_process::testing::{DEADLINE, soon};
 
+pub(crate) use tokend_config::testing::{OWNER, Site, environment};
 pub(crate) use tokend_egress::testing::{Act, Provider, grant, raw, reply};
-
-/// The user the daemon of the tests runs as, so its administrator.
-pub(crate) const OWNER: u32 = 7;
-
-/// A configuration on disk.
-#[derive(Debug)]
-pub(crate) struct Site(TempDir);
-
-impl Site {
-    pub(crate) fn new(text: &str) -> Self {
-        let site = Self(tempfile::tempdir().expect("temporary directory"));
-        site.write(text);
-        site
-    }
-
-    pub(crate) fn write(&self, text: &str) {
-        std::fs::write(self.file(), text).expect("write");
-    }
-
-    /// The file of the configuration.
-    pub(crate) fn file(&self) -> std::path::PathBuf {
-        self.0.path().join("tokend.toml")
-    }
-
-    pub(crate) fn path(&self) -> &std::path::Path {
-        self.0.path()
-    }
-
-    /// A file only its owner can read.
-    pub(crate) fn secret(&self, name: &str, text: &str, mode: u32) {
-        use std::os::unix::fs::PermissionsExt as _;
-        let path = self.0.path().join(name);
-        std::fs::write(&path, text).expect("write");
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("chmod");
-    }
-
-    /// A dialect in the directory `dialects`, which the configuration has to name.
-    pub(crate) fn dialect(&self, name: &str, text: &str) {
-        let dir = self.0.path().join("dialects");
-        std::fs::create_dir_all(&dir).expect("create");
-        std::fs::write(dir.join(format!("{name}.toml")), text).expect("write");
-    }
-
-    pub(crate) fn config(&self) -> Config {
-        Config::load(&self.file(), &Overrides::default(), &environment())
-            .unwrap_or_else(|error| panic!("{error}"))
-    }
-
-    pub(crate) fn account(&self) -> Arc<Account> {
-        Arc::clone(self.config().accounts.first().expect("an account"))
-    }
-}
-
-fn environment() -> Environment {
-    Environment {
-        uid: OWNER,
-        home: Some("/nonexistent".into()),
-        ..Environment::default()
-    }
-}
 
 pub(crate) fn peer(uid: u32) -> Peer {
     Peer::new(uid, uid, 1)

@@ -18,6 +18,7 @@ use tokend_engine::{
 use tokend_proto::{LoginSecret, SecretText};
 use tokend_store as store;
 use tokend_store::Record;
+use tokend_upstream::Brought;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -326,14 +327,6 @@ pub(crate) fn update(
     record.asks = notes.asks.map(|asks| asks.to_string());
     record.told = notes.told.as_deref().map(str::to_owned);
     record.last_attempt.clone_from(&notes.last_attempt);
-}
-
-/// What a success brought, until it is stored.
-#[derive(Debug)]
-pub(crate) enum Brought {
-    Grant(Box<Grant>),
-    /// And no access token that can be handed out.
-    RefreshToken(SecretString),
 }
 
 /// Puts the secrets of a success into the record; [`update`] puts its times there.

@@ -31,6 +31,8 @@ mod settings;
 mod shared;
 mod split;
 mod stamps;
+#[cfg(feature = "testing")]
+pub mod testing;
 #[cfg(test)]
 mod tests;
 mod unchanged;

@@ -23,23 +23,6 @@ pub fn causes(error: &(dyn Error + 'static)) -> String {
     text
 }
 
-/// What to do about a certificate that was not believed, by what was said of it.
-pub fn advice(told: &str) -> Option<&'static str> {
-    let lower = told.to_lowercase();
-    if lower.contains("causedasendentity") {
-        return Some(
-            "the server presents a certificate that is an authority itself (CA:TRUE), which `extra_ca` cannot make good: name an authority there and \
-             give the server a certificate that it signed, or make the server's own anew with basicConstraints=CA:FALSE",
-        );
-    }
-    if lower.contains("certificate") || lower.contains("unknownissuer") {
-        return Some(
-            "if the provider's certificate is meant to be like this, name its authority in `extra_ca` of [http]; else do not send it a password",
-        );
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use std::io;
@@ -59,14 +42,5 @@ mod tests {
         assert_eq!(causes(&again), "Connection refused (os error 111)");
         let layer = Layer("client error (Connect)", refused());
         assert_eq!(causes(&layer), "Connection refused (os error 111)");
-    }
-
-    #[test]
-    fn a_certificate_that_is_its_own_authority_is_explained() {
-        let told = "invalid peer certificate: Other(OtherError(CaUsedAsEndEntity))";
-        assert!(advice(told).is_some_and(|it| it.contains("CA:FALSE")));
-        let told = "invalid peer certificate: UnknownIssuer";
-        assert!(advice(told).is_some_and(|it| it.starts_with("if the provider's")));
-        assert_eq!(advice("Connection refused (os error 111)"), None);
     }
 }

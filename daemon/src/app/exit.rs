@@ -9,8 +9,8 @@ use tokend_store::{KeyError, OpenError, RotateError, StoreError};
 use crate::audit;
 use crate::listen::InheritError;
 use crate::reload::NotApplied;
-use crate::upstream::ClientError;
 use tokend_process::listen::ListenError;
+use tokend_upstream::ClientError;
 
 /// Whether a person has to mend something before the daemon can run. Otherwise starting it again may help: the disk was full, another
 /// daemon ran, or a part of this one died.

@@ -28,8 +28,8 @@ use crate::registry::Registry;
 use crate::reload::{
     ConfigSource, Configured, FileThreads, InForce, Installer, LogChoice, Reloader,
 };
-use crate::secrets::SecretSource;
-use crate::upstream::Upstream;
+use tokend_upstream::Upstream;
+use tokend_upstream::secrets::SecretSource;
 
 /// What a daemon stands on: all of it comes from the process, or from a test in its place.
 pub(crate) struct Surroundings {

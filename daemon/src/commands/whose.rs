@@ -15,7 +15,7 @@ use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 use tokend_config::{Config, Environment, Overrides};
 use tokend_policy::Directory;
 
-use crate::secrets::{KEPT_VARIABLES, Person, SecretSource};
+use tokend_upstream::secrets::{KEPT_VARIABLES, Person, SecretSource};
 
 pub(crate) use unit::environment::Variable;
 pub(crate) use unit::{Given, Unit};

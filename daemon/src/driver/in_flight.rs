@@ -4,8 +4,9 @@ use tokend_dialect::Asks;
 use tokend_engine::{AttemptId, Kind, WaiterId};
 use tokend_proto::LoginSecret;
 
-use crate::upstream::Prepared;
-use crate::vault::{Brought, Secret};
+use crate::vault::Secret;
+use tokend_upstream::Brought;
+use tokend_upstream::Prepared;
 
 /// The secrets of an attempt under way.
 #[derive(Debug, Default)]

@@ -19,8 +19,8 @@ use crate::keeper::Keeper;
 use crate::message::Driver;
 use crate::registry::Registry;
 use crate::roster::Roster;
-use crate::upstream::Upstream;
-use crate::vault::Brought;
+use tokend_upstream::Brought;
+use tokend_upstream::Upstream;
 
 /// The parts of the daemon the driver works with.
 #[derive(Debug)]

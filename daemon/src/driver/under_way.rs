@@ -19,8 +19,9 @@ use super::task::Task;
 use crate::message::Message;
 use crate::registry::IssuedToken;
 use crate::roster::Said;
-use crate::upstream::{Outcome, PrepareError, Prepared};
-use crate::vault::{Brought, Secret};
+use crate::vault::Secret;
+use tokend_upstream::Brought;
+use tokend_upstream::{Outcome, PrepareError, Prepared};
 
 impl Task {
     /// The account is claimed: gets its secrets and builds the request, before anything is debited.

@@ -48,10 +48,10 @@ fn login(missing: Missing) -> impl FnOnce(Timestamp) -> Why {
 #[test]
 fn what_the_machine_is_short_of_is_no_mistake_of_the_configuration() {
     let source = std::io::Error::from_raw_os_error(24);
-    let error = crate::upstream::PrepareError::Secret {
+    let error = tokend_upstream::PrepareError::Secret {
         account: "ads".into(),
         field: "password".into(),
-        source: crate::secrets::SecretError::Unreadable {
+        source: tokend_upstream::secrets::SecretError::Unreadable {
             path: "pw".into(),
             source,
         },

@@ -7,7 +7,8 @@ use tokend_proto::{LoginSecret, SecretText};
 use tokend_store::{Cause, Credential, Fault, MemoryStore, QuarantineReason};
 
 use super::*;
-use crate::vault::{Brought, Entered, Notes};
+use crate::vault::{Entered, Notes};
+use tokend_upstream::Brought;
 
 struct Bench {
     store: MemoryStore,

@@ -14,8 +14,8 @@ use tokend_store::{Credential, Store};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
-use crate::upstream::Upstream;
 use tokend_process::stack;
+use tokend_upstream::Upstream;
 
 /// How long all looks of a reload or a start may take together. Tests do not wait so long for what never comes.
 const LIMIT: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 10 });

@@ -21,8 +21,8 @@ use super::refused::NotApplied;
 use crate::change::{Change, HostsUsed, Joining, Reloaded, Stored, Summary, Used};
 use crate::message::{Driver, Message};
 use crate::roster::Survey;
-use crate::upstream::Upstream;
 use crate::vault;
+use tokend_upstream::Upstream;
 
 /// How often a configuration is surveyed again because an account went while its record was read.
 const TRIES: usize = 8;

@@ -9,7 +9,7 @@ use tokend_config::ConfigError;
 use tokend_store::StoreError;
 
 use crate::audit::PrepareError;
-use crate::upstream::ClientError;
+use tokend_upstream::ClientError;
 
 /// How long a reload may take before anything is changed. A hundred thousand accounts take seconds; what takes longer waits for a file
 /// system that does not answer, or for commands.

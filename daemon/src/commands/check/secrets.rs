@@ -9,9 +9,9 @@ use tokend_config::{Account, Config, SecretPlace, SecretRef, is_shortage};
 use super::{Findings, start};
 use crate::commands::whose::{Given, Unit, Variable, Whose};
 use crate::diagnosis::counted;
-use crate::secrets::{self, SecretSource, fetch};
-use crate::upstream::Upstream;
 use tokend_egress::{Egress, NoEgress};
+use tokend_upstream::Upstream;
+use tokend_upstream::secrets::{self, SecretSource, fetch};
 
 /// How many secrets were not looked at, and why.
 #[derive(Debug, Default)]

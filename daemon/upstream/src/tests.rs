@@ -3,10 +3,17 @@
 use tokend_proto::SecretText;
 
 use super::*;
-use crate::testing::{Act, Provider, Site, grant, reply, secrets, soon};
+use tokend_config::testing::Site;
+use tokend_egress::testing::{Act, Provider, grant, reply};
+use tokend_process::testing::soon;
 
 const PASSWORD: &str = "correct horse battery staple";
 const REFRESH: &str = "refresh-token-4711-4711";
+
+/// Where secrets come from in these tests.
+pub(crate) fn secrets() -> SecretSource {
+    SecretSource::of_this_process(Duration::from_secs(5), None)
+}
 
 fn site(base_url: &str, more: &str) -> Site {
     let site = Site::new(&format!(

@@ -10,7 +10,7 @@ use super::limits::{MAX_SECRET, MOST_LINKS};
 
 /// Why a secret could not be fetched.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum SecretError {
+pub enum SecretError {
     /// The daemon was not started with credentials.
     #[error(
         "credential {name}: $CREDENTIALS_DIRECTORY is not set; add LoadCredential={name}:PATH to the systemd unit, \
@@ -155,7 +155,7 @@ pub(crate) enum SecretError {
 
 impl SecretError {
     /// Whether the machine is short of something that passes: descriptors, memory, processes.
-    pub(crate) fn is_shortage(&self) -> bool {
+    pub fn is_shortage(&self) -> bool {
         match self {
             Self::Unreadable { source, .. }
             | Self::CommandNotStarted { source, .. }

@@ -122,7 +122,11 @@ async fn an_answer_that_may_be_cut_is_not_taken_for_a_whole_one() {
         assert!(outcome.told.unwrap().contains("the egress relay at "));
         // One that says itself where it ends is whole whoever ends the connection.
         let path = dir.path().join(format!("{number}.whole.sock"));
-        let egress = cutting(&path, raw("200 OK", &crate::testing::grant(1)), then);
+        let egress = cutting(
+            &path,
+            raw("200 OK", &tokend_egress::testing::grant(1)),
+            then,
+        );
         let outcome = attempt("http://127.0.0.1:2", egress).await;
         assert!(matches!(outcome.answer, Answer::Granted(_)), "{outcome:?}");
     }
@@ -131,8 +135,8 @@ async fn an_answer_that_may_be_cut_is_not_taken_for_a_whole_one() {
 #[tokio::test]
 async fn a_whole_grant_in_json_is_kept_whatever_became_of_other_connections() {
     let dir = dir();
-    let spaced = format!(" {}\r\n", crate::testing::grant(1));
-    let marked = format!("\u{feff}{}", crate::testing::grant(1));
+    let spaced = format!(" {}\r\n", tokend_egress::testing::grant(1));
+    let marked = format!("\u{feff}{}", tokend_egress::testing::grant(1));
     let ends = [
         None,
         Some(raw("404 Not Found", "the relay ended it")),
@@ -141,7 +145,7 @@ async fn a_whole_grant_in_json_is_kept_whatever_became_of_other_connections() {
         Some(String::new()),
     ];
     for (number, then) in ends.into_iter().enumerate() {
-        for (kind, body) in [&crate::testing::grant(1), &spaced, &marked]
+        for (kind, body) in [&tokend_egress::testing::grant(1), &spaced, &marked]
             .into_iter()
             .enumerate()
         {
@@ -153,7 +157,7 @@ async fn a_whole_grant_in_json_is_kept_whatever_became_of_other_connections() {
             };
         }
         let path = dir.path().join(format!("{number}.cut.sock"));
-        let cut = crate::testing::grant(1);
+        let cut = tokend_egress::testing::grant(1);
         let egress = cutting(&path, ending(&cut[..cut.len() - 1]), then.clone());
         let outcome = attempt("http://127.0.0.1:2", egress).await;
         assert_eq!(outcome.answer, Answer::MaybeSent, "{then:?}: {outcome:?}");

@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Makes connections that end when they stand.
 #[derive(Debug, Clone)]
-pub(crate) struct Prober {
+pub struct Prober {
     ways: Arc<Ways>,
     http: Arc<Http>,
 }
@@ -45,7 +45,7 @@ impl Prober {
     }
 
     /// Whether a connection to the host of `url` can be made, the way an account goes; else why not.
-    pub(crate) async fn probe(&self, route: &Route, url: &str) -> Result<(), String> {
+    pub async fn probe(&self, route: &Route, url: &str) -> Result<(), String> {
         let parsed = Url::parse(url).map_err(|error| error.to_string())?;
         ways::may_leave(&parsed)?;
         let way = self.ways.choose(&self.http, route, Some(&parsed));

@@ -1,10 +1,11 @@
-//! The only place that opens network connections.
+//! The only place in the daemon that opens network connections.
 //!
 //! Owns one HTTP exchange with a token endpoint: the secrets it needs, the request, the bounded reply, and what that means to the
 //! engine. Never follows a redirect, never repeats a request, never keeps a connection for the next one: whether a request may
 //! have left must always be known.
 
 mod bridge;
+mod certificate;
 mod client_error;
 mod exchange;
 mod hop;
@@ -12,6 +13,7 @@ mod prepare_error;
 mod probe;
 mod relay;
 mod relay_words;
+pub mod secrets;
 mod unpack;
 mod ways;
 mod whole;
@@ -24,13 +26,12 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokend_config::{Account, Http, Parts, Proxy};
-use tokend_dialect::{Fields, Processed, Reply, RetryAfter, Spent, UsedBy};
+use tokend_dialect::{Fields, Grant, Processed, Reply, RetryAfter, Spent, UsedBy};
 use tokend_engine::{Answer, GrantFacts, Kind};
 use tokend_proto::LoginSecret;
 use tokend_store::Credential;
 
-use crate::secrets::{SecretSource, resolve};
-use crate::vault::Brought;
+use self::secrets::{SecretSource, resolve};
 use tokend_process::clock::Clock;
 use tokend_process::escaping::Escaped;
 use tokend_process::panics::ending;
@@ -39,19 +40,21 @@ use tokend_process::stack::{self, Conversation};
 use exchange::{Exchange, Failure, wipe};
 use ways::Way;
 
-pub(crate) use client_error::ClientError;
-pub(crate) use prepare_error::PrepareError;
-pub(crate) use probe::Prober;
+pub use certificate::certificate_advice;
+pub use client_error::ClientError;
+pub use prepare_error::PrepareError;
+pub use probe::Prober;
+pub use relay_words::where_to_look;
 
 /// The way to the providers.
 #[derive(Debug)]
-pub(crate) struct Upstream {
+pub struct Upstream {
     exchange: ArcSwap<Exchange>,
     clock: Clock,
 }
 
 /// A request that is ready to leave.
-pub(crate) struct Prepared {
+pub struct Prepared {
     account: Arc<Account>,
     kind: Kind,
     request: http::Request<Bytes>,
@@ -63,7 +66,7 @@ pub(crate) struct Prepared {
 
 impl Prepared {
     /// Fingerprint of what the request is made with.
-    pub(crate) fn fingerprint(&self) -> &str {
+    pub fn fingerprint(&self) -> &str {
         &self.fingerprint
     }
 }
@@ -78,27 +81,33 @@ impl fmt::Debug for Prepared {
     }
 }
 
+/// What a success brought, until it is stored.
+#[derive(Debug)]
+pub enum Brought {
+    /// A token, with what came beside it.
+    Grant(Box<Grant>),
+    /// And no access token that can be handed out.
+    RefreshToken(SecretString),
+}
+
 /// What came of a request.
 #[derive(Debug)]
-pub(crate) struct Outcome {
-    pub(crate) answer: Answer,
+pub struct Outcome {
+    /// What it means to the engine.
+    pub answer: Answer,
     /// What is to be stored of it.
-    pub(crate) brought: Option<Brought>,
+    pub brought: Option<Brought>,
     /// What was said, or went wrong, in words that may be shown.
-    pub(crate) told: Option<Box<str>>,
+    pub told: Option<Box<str>>,
     /// Fingerprint of the configuration and secrets the request was made of.
-    pub(crate) fingerprint: Box<str>,
+    pub fingerprint: Box<str>,
     /// What the request may have used up beside what the answer says.
-    pub(crate) spent: Spent,
+    pub spent: Spent,
 }
 
 impl Upstream {
     /// A way to the providers with these settings.
-    pub(crate) fn new(
-        http: &Http,
-        secrets: SecretSource,
-        clock: Clock,
-    ) -> Result<Self, ClientError> {
+    pub fn new(http: &Http, secrets: SecretSource, clock: Clock) -> Result<Self, ClientError> {
         Ok(Self {
             exchange: ArcSwap::from_pointee(Exchange::new(http, secrets)?),
             clock,
@@ -106,7 +115,7 @@ impl Upstream {
     }
 
     /// Checks other settings and gives what puts them in force.
-    pub(crate) fn compile(
+    pub fn compile(
         http: &Http,
         secrets: SecretSource,
     ) -> Result<impl FnOnce(&Self) + Send + use<>, ClientError> {
@@ -115,12 +124,12 @@ impl Upstream {
     }
 
     /// Where secrets are fetched, with the settings in force.
-    pub(crate) fn secrets(&self) -> SecretSource {
+    pub fn secrets(&self) -> SecretSource {
         self.exchange.load().secrets.clone()
     }
 
     /// The proxy that requests of an account for `url` go through, with the settings in force.
-    pub(crate) fn proxy_for(&self, account: &Account, url: &str) -> Option<Arc<Proxy>> {
+    pub fn proxy_for(&self, account: &Account, url: &str) -> Option<Arc<Proxy>> {
         let url = url::Url::parse(url).ok()?;
         let exchange = self.exchange.load();
         exchange.http.proxy_for(&account.proxy, &url).cloned()
@@ -130,7 +139,7 @@ impl Upstream {
     ///
     /// # Errors
     /// Why it cannot be made.
-    pub(crate) async fn prober(&self) -> Result<Prober, String> {
+    pub async fn prober(&self) -> Result<Prober, String> {
         let exchange = self.exchange.load_full();
         exchange.ways.fetch(&exchange.secrets).await;
         let made = stack::wiped_off_the_runtime(move || Prober::new(&exchange));
@@ -142,7 +151,7 @@ impl Upstream {
 
     /// Gets the secrets and builds the request. Nothing leaves the machine, unless a command that gives a secret does so. What a person
     /// entered goes before what is stored or configured.
-    pub(crate) async fn prepare(
+    pub async fn prepare(
         &self,
         account: Arc<Account>,
         kind: Kind,
@@ -172,7 +181,7 @@ impl Upstream {
 
     /// The fingerprint that a request like the one with this fingerprint would have now: whether what an account was blocked for has
     /// changed. `None` when a secret cannot be had.
-    pub(crate) async fn fingerprint(
+    pub async fn fingerprint(
         &self,
         account: &Account,
         credential: &Credential,
@@ -193,7 +202,7 @@ impl Upstream {
     }
 
     /// Sends a request and reads what comes of it. Ends always, within the configured time.
-    pub(crate) async fn send(&self, prepared: Prepared) -> Outcome {
+    pub async fn send(&self, prepared: Prepared) -> Outcome {
         let Prepared {
             account,
             kind,
@@ -414,7 +423,8 @@ fn mark(kind: Kind) -> &'static str {
     }
 }
 
-pub(crate) fn dialect_kind(kind: Kind) -> tokend_dialect::Kind {
+/// The kind of a request as the dialect calls it.
+pub fn dialect_kind(kind: Kind) -> tokend_dialect::Kind {
     match kind {
         Kind::Login => tokend_dialect::Kind::Login,
         Kind::Refresh => tokend_dialect::Kind::Refresh,
@@ -423,7 +433,7 @@ pub(crate) fn dialect_kind(kind: Kind) -> tokend_dialect::Kind {
 
 impl Outcome {
     /// Of a request whose task died: it may have left.
-    pub(crate) fn unknown() -> Self {
+    pub fn unknown() -> Self {
         Self {
             answer: Answer::MaybeSent,
             brought: None,

@@ -22,7 +22,7 @@ use tokend_egress::Egress;
 use tokend_process::escaping::Escaped;
 
 /// What a program that fetches a secret may know: enough for `pass`, `gpg`, `secret-tool` and `systemd-creds`.
-pub(crate) const KEPT_VARIABLES: [&str; 14] = [
+pub const KEPT_VARIABLES: [&str; 14] = [
     "CREDENTIALS_DIRECTORY",
     "DBUS_SESSION_BUS_ADDRESS",
     "GNUPGHOME",

@@ -22,18 +22,18 @@ use zeroize::Zeroizing;
 
 use tokend_process::stack;
 
-pub(crate) use command::KEPT_VARIABLES;
-pub(crate) use error::SecretError;
-pub(crate) use limits::MAX_SECRET;
-pub(crate) use source::{Person, SecretSource};
+pub use command::KEPT_VARIABLES;
+pub use error::SecretError;
+pub use limits::MAX_SECRET;
+pub use source::{Person, SecretSource};
 
 /// A secret as it was fetched.
 #[derive(Debug)]
-pub(crate) struct Fetched {
+pub struct Fetched {
     /// What the provider is told.
-    pub(crate) secret: SecretString,
+    pub secret: SecretString,
     /// How many lines more its command printed, which are no part of it.
-    pub(crate) left_out: usize,
+    pub left_out: usize,
 }
 
 /// Fetches a secret: what [`tokend_notation::secret`] finds there, at most [`MAX_SECRET`] bytes.
@@ -41,7 +41,7 @@ pub(crate) struct Fetched {
 /// # Errors
 ///
 /// As [`fetch`].
-pub(crate) async fn resolve(
+pub async fn resolve(
     place: &SecretRef,
     source: &SecretSource,
 ) -> Result<SecretString, SecretError> {
@@ -55,10 +55,7 @@ pub(crate) async fn resolve(
 /// # Errors
 ///
 /// What is wrong with the place, and what to do about it.
-pub(crate) async fn fetch(
-    place: &SecretRef,
-    source: &SecretSource,
-) -> Result<Fetched, SecretError> {
+pub async fn fetch(place: &SecretRef, source: &SecretSource) -> Result<Fetched, SecretError> {
     let bytes = match &place.place {
         SecretPlace::Credential(name) => {
             let dir = source
@@ -100,7 +97,7 @@ fn env(name: &str) -> Result<Zeroizing<Vec<u8>>, SecretError> {
 /// # Errors
 ///
 /// As [`fetch`].
-pub(crate) fn judge(bytes: &[u8], place: &SecretRef) -> Result<(), SecretError> {
+pub fn judge(bytes: &[u8], place: &SecretRef) -> Result<(), SecretError> {
     text(bytes, place).map(drop)
 }
 

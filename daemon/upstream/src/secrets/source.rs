@@ -8,32 +8,35 @@ use tokend_process::systemd;
 
 /// What the resolution of secrets needs to know of the world.
 #[derive(Debug, Clone)]
-pub(crate) struct SecretSource {
+pub struct SecretSource {
     /// systemd's directory of credentials, where there is one.
-    pub(crate) credentials: Option<PathBuf>,
+    pub credentials: Option<PathBuf>,
     /// How long a command may take before it is killed.
-    pub(crate) command_timeout: Duration,
+    pub command_timeout: Duration,
     /// The user whose files are trusted beside root's.
-    pub(crate) owner: u32,
+    pub owner: u32,
     /// What a command that asks somebody over the network has to go through.
-    pub(crate) egress: Option<Egress>,
+    pub egress: Option<Egress>,
     /// Who a command is told that it runs as, where that is another than this process's environment has.
-    pub(crate) person: Option<Person>,
+    pub person: Option<Person>,
 }
 
 /// A user as a command finds them in its environment.
 #[derive(Debug, Clone)]
-pub(crate) struct Person {
-    pub(crate) name: String,
-    pub(crate) home: Option<PathBuf>,
-    pub(crate) runtime: Option<PathBuf>,
+pub struct Person {
+    /// Their name.
+    pub name: String,
+    /// Their home directory.
+    pub home: Option<PathBuf>,
+    /// Their runtime directory.
+    pub runtime: Option<PathBuf>,
     /// What else is set for them, of the variables in [`KEPT_VARIABLES`](super::KEPT_VARIABLES); it comes first.
-    pub(crate) variables: Vec<(&'static str, String)>,
+    pub variables: Vec<(&'static str, String)>,
 }
 
 impl SecretSource {
     /// The world as this process sees it, with the relay it was told of when it started.
-    pub(crate) fn of_this_process(command_timeout: Duration, egress: Option<Egress>) -> Self {
+    pub fn of_this_process(command_timeout: Duration, egress: Option<Egress>) -> Self {
         Self {
             credentials: systemd::credentials(),
             command_timeout,
@@ -44,7 +47,7 @@ impl SecretSource {
     }
 
     /// The same world, with another limit for commands.
-    pub(crate) fn with_command_timeout(self, command_timeout: Duration) -> Self {
+    pub fn with_command_timeout(self, command_timeout: Duration) -> Self {
         Self {
             command_timeout,
             ..self

@@ -11,9 +11,12 @@ use tokio::net::{TcpListener, UnixListener};
 
 use super::*;
 use crate::secrets::SecretSource;
-use crate::testing::{Act, Provider, Site, raw, secrets, soon};
-use crate::upstream::{Outcome, Upstream};
+use crate::tests::secrets;
+use crate::{Outcome, Upstream};
+use tokend_config::testing::Site;
+use tokend_egress::testing::{Act, Provider, raw};
 use tokend_process::clock::Clock;
+use tokend_process::testing::soon;
 
 mod silence;
 

@@ -10,24 +10,31 @@ use crate::secrets::SecretError;
 
 /// Why a request cannot be made.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum PrepareError {
+pub enum PrepareError {
     /// A secret cannot be had.
     #[error("{field} of account {account} cannot be had: {source}")]
     Secret {
+        /// Which account.
         account: Box<str>,
+        /// Which secret of it.
         field: Box<str>,
+        /// Why.
         source: SecretError,
     },
     /// A proxy's password cannot be had.
     #[error("the password of the proxy {proxy} cannot be had: {source}")]
     Proxy {
+        /// Which proxy.
         proxy: Box<str>,
+        /// Why.
         source: SecretError,
     },
     /// The dialect makes no request of what there is.
     #[error("account {account}: {source}")]
     Request {
+        /// Which account.
         account: Box<str>,
+        /// Why.
         source: RequestError,
     },
     /// The refresh token cannot be given back to the provider.
@@ -35,13 +42,19 @@ pub(crate) enum PrepareError {
         "account {account}: the refresh token has {what}, which cannot stand in {place}, so it is of no use"
     )]
     RefreshToken {
+        /// Which account.
         account: Box<str>,
+        /// What it is.
         what: &'static str,
+        /// Where in the request it would stand.
         place: &'static str,
     },
     /// A refresh sends the access token, and there is none any more.
     #[error("account {account}: a refresh sends the access token too, and none is held any more")]
-    AccessToken { account: Box<str> },
+    AccessToken {
+        /// Which account.
+        account: Box<str>,
+    },
     /// The task that prepared it died.
     #[error("preparing the request failed inside tokend; please report this")]
     Broken,
@@ -71,7 +84,7 @@ impl PrepareError {
     }
 
     /// Whether the machine is short of something that passes, such as descriptors: nothing is wrong with the configuration.
-    pub(crate) fn is_shortage(&self) -> bool {
+    pub fn is_shortage(&self) -> bool {
         match self {
             Self::Secret { source, .. } | Self::Proxy { source, .. } => source.is_shortage(),
             _ => false,
@@ -79,7 +92,7 @@ impl PrepareError {
     }
 
     /// What the engine makes of it.
-    pub(crate) fn refusal(&self) -> ClaimRefusal {
+    pub fn refusal(&self) -> ClaimRefusal {
         match self {
             Self::RefreshToken { .. } | Self::AccessToken { .. } => ClaimRefusal::RefreshToken,
             Self::Request { .. } => ClaimRefusal::Request,

@@ -5,9 +5,12 @@ use tokend_store::Credential;
 
 use super::*;
 use crate::secrets::SecretSource;
-use crate::testing::{Act, Provider, Site, secrets, soon};
-use crate::upstream::{Outcome, PrepareError, Upstream};
+use crate::tests::secrets;
+use crate::{Outcome, PrepareError, Upstream};
+use tokend_config::testing::Site;
+use tokend_egress::testing::{Act, Provider};
 use tokend_process::clock::Clock;
+use tokend_process::testing::soon;
 
 const PASSWORD: &str = "p%41:w ü";
 
