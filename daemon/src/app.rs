@@ -23,13 +23,13 @@ use tokend_store::{RedbStore, SealingKey, Settled, StateDir, Store};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::accept;
 use crate::audit::{Audit, Event, Marker, Outcome, Trigger};
-use crate::key_names::{KEY_CREDENTIAL, KEY_FILE};
-use crate::listen::Inherited;
-use crate::message::{DRIVER_QUEUE, Message};
-use crate::metrics;
+use crate::broker::inbox::{DRIVER_QUEUE, Message};
+use crate::broker::key_names::{KEY_CREDENTIAL, KEY_FILE};
 use crate::reload::{self, ConfigSource, LogChoice, retry};
+use crate::server::accept;
+use crate::server::listen::Inherited;
+use crate::server::metrics_http;
 use tokend_egress::Egress;
 use tokend_upstream::secrets::SecretSource;
 
@@ -156,7 +156,7 @@ impl Daemon {
         passed: Option<TcpListener>,
         egress: Option<Egress>,
     ) -> anyhow::Result<()> {
-        let readers = metrics::listen(config.metrics.listen.as_ref(), passed, egress).await?;
+        let readers = metrics_http::listen(config.metrics.listen.as_ref(), passed, egress).await?;
         let (keeper, keeper_thread) = self.shell.keeper()?;
         let engine = self
             .shell

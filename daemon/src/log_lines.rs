@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tokend_process::logging::DOORS;
 
-use crate::{accept, metrics};
+use crate::server::{accept, metrics_http};
 use tokend_pages::lines::{documented, logged, unmatched};
 
 const DAEMON: &str = env!("CARGO_MANIFEST_DIR");
@@ -24,5 +24,8 @@ fn the_page_of_operations_has_every_line_that_warns_and_none_that_is_never_logge
 
 #[test]
 fn the_log_counts_strangers_at_the_modules_where_they_knock() {
-    assert_eq!(DOORS, [accept::DOOR, metrics::DOOR, tokend_egress::DOOR]);
+    assert_eq!(
+        DOORS,
+        [accept::DOOR, metrics_http::DOOR, tokend_egress::DOOR]
+    );
 }

@@ -3,35 +3,20 @@
 //! The story of the process: arguments, inherited socket, log, protections, configuration, store, registry, socket, clients,
 //! drain, exit code. Only here does the process end.
 
-mod accept;
 mod app;
-mod attempts;
 mod audit;
-mod change;
+mod broker;
 mod cli;
 mod commands;
-mod desk;
-mod diagnosis;
-mod driver;
-mod faults;
-mod job;
-mod keeper;
-mod key_names;
-mod listen;
+mod doctor;
 #[cfg(test)]
 mod log_lines;
-mod means;
-mod message;
 mod metrics;
-mod record_key;
-mod registry;
 mod reload;
-mod roster;
-mod session;
-mod status;
+mod requests;
+mod server;
 #[cfg(test)]
 mod testing;
-mod vault;
 
 use std::alloc::System;
 use std::io::Write as _;
@@ -92,7 +77,7 @@ fn main() -> ExitCode {
 
 fn run(args: &RunArgs, environment: Environment) -> Exit {
     // First of all: what systemd passed must not be inherited by anything this process starts.
-    let inherited = listen::inherited();
+    let inherited = server::listen::inherited();
     let named = Level::from_environment();
     let level = args
         .log_level

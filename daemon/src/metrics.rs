@@ -7,14 +7,12 @@ mod counters;
 mod label;
 mod reader;
 mod sample;
-mod serve;
 mod snapshot;
 mod text;
 
 pub(crate) use counters::{Counters, Tried};
 pub(crate) use label::Found;
-pub(crate) use reader::Metrics;
+pub(crate) use reader::{Metrics, PART};
 pub(crate) use sample::Sample;
-#[cfg(test)]
-pub(crate) use serve::DOOR;
-pub(crate) use serve::{cannot_serve, listen, look};
+pub(crate) use snapshot::Snapshot;
+pub(crate) use text::At;

@@ -18,7 +18,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::record_key::RecordKey;
+use crate::broker::record_key::RecordKey;
 use tokend_config::{Config, Stamps};
 use tokend_policy::Directory;
 use tokend_process::clock::Clock;
@@ -28,9 +28,9 @@ use tokend_proto::{AccountName, Fault, FaultCode};
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::audit::Audit;
-use crate::change::{Reloaded, Summary};
+use crate::broker::change::{Reloaded, Summary};
+use crate::broker::registry::Registry;
 use crate::metrics::Metrics;
-use crate::registry::Registry;
 use tokend_upstream::Upstream;
 
 pub(crate) use files::FileThreads;

@@ -16,12 +16,12 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::app::{Shell, Surroundings};
 use crate::audit::{Audit, Marker};
-use crate::desk::{Desk, Reply};
-use crate::job::Job;
-use crate::keeper::Keeper;
-use crate::message::{DRIVER_QUEUE, Message};
-use crate::registry::{Epoch, IssuedToken, Registry, Slot};
+use crate::broker::inbox::{DRIVER_QUEUE, Message};
+use crate::broker::job::Job;
+use crate::broker::registry::{Epoch, IssuedToken, Registry, Slot};
+use crate::broker::store_thread::StoreThread;
 use crate::reload::{ConfigSource, InForce, LogChoice};
+use crate::requests::{Reply, Requests};
 use tokend_upstream::secrets::SecretSource;
 
 pub(crate) use tokend_process::testing::{DEADLINE, soon};
@@ -107,7 +107,7 @@ pub(crate) fn desk(
     site: &Site,
     clock: &Clock,
     room: usize,
-) -> (Arc<Desk>, mpsc::Receiver<Message>) {
+) -> (Arc<Requests>, mpsc::Receiver<Message>) {
     let store = Arc::new(MemoryStore::new());
     let (shell, messages) = shell(site, store, clock.clone(), Manager::none(), room);
     let in_force = registry(&site.config()).epoch();
@@ -117,7 +117,7 @@ pub(crate) fn desk(
 
 /// A daemon without its socket.
 pub(crate) struct Daemon {
-    pub(crate) desk: Arc<Desk>,
+    pub(crate) desk: Arc<Requests>,
     pub(crate) in_force: Arc<InForce>,
     running: tokio::task::JoinHandle<()>,
 }
@@ -140,14 +140,14 @@ impl Daemon {
     pub(crate) async fn hanging(site: &Site, manager: Manager) -> (Self, mpsc::Receiver<Job>) {
         let store = Arc::new(MemoryStore::new());
         let (shell, messages) = shell(site, store, Clock::system(), manager, DRIVER_QUEUE);
-        let (keeper, jobs) = Keeper::hanging();
+        let (keeper, jobs) = StoreThread::hanging();
         (Self::of(site, shell, keeper, messages).await, jobs)
     }
 
     async fn of(
         site: &Site,
         shell: Shell,
-        keeper: Keeper,
+        keeper: StoreThread,
         messages: mpsc::Receiver<Message>,
     ) -> Self {
         let running = shell.decide(1, keeper, messages);
@@ -212,7 +212,7 @@ pub(crate) fn token_of(response: Response) -> Result<String, tokend_proto::Fault
     }
 }
 
-impl Desk {
+impl Requests {
     /// Decides about a request by what is known about the peer, and answers it.
     pub(crate) fn handle(&self, peer: &Peer, request: Request) -> Reply {
         let snapshot = self.registry.epoch();

@@ -40,7 +40,7 @@ impl FromStr for Format {
     }
 }
 
-/// A level (`info`) or a list of directives (`info,tokend::driver=debug`), as tracing-subscriber's `EnvFilter` reads them.
+/// A level (`info`) or a list of directives (`info,tokend::broker::driver=debug`), as tracing-subscriber's `EnvFilter` reads them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Level(String);
 
@@ -147,7 +147,7 @@ mod tests {
     fn a_word_that_is_no_level_is_refused() {
         for text in [
             "inof",
-            "info,tokend::driver=louder",
+            "info,tokend::broker::driver=louder",
             "[",
             "x y",
             " [d[ {=\u{20a}\u{34b}}",

@@ -8,7 +8,7 @@ use tokend_config::AuditEvent;
 use tokio::sync::oneshot;
 
 use crate::audit::{Audit, Event, Outcome};
-use crate::message::{Driver, Message};
+use crate::broker::inbox::{Driver, Message};
 
 /// How a daemon ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,8 +7,8 @@ use std::io;
 use tokend_store::{KeyError, OpenError, RotateError, StoreError};
 
 use crate::audit;
-use crate::listen::InheritError;
 use crate::reload::NotApplied;
+use crate::server::listen::InheritError;
 use tokend_process::listen::ListenError;
 use tokend_upstream::ClientError;
 

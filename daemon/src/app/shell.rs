@@ -15,19 +15,19 @@ use tokend_store::Store;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::attempts::Books;
 use crate::audit::Audit;
-use crate::desk::Desk;
-use crate::desk::thrift::Thrift;
-use crate::diagnosis::{Diagnosis, OwnFiles};
-use crate::driver::{DriverParts, Task};
-use crate::keeper::Keeper;
-use crate::message::{Driver, Message};
+use crate::broker::attempt_log::Books;
+use crate::broker::inbox::{Driver, Message};
+use crate::broker::registry::Registry;
+use crate::broker::store_thread::StoreThread;
+use crate::broker::task::{DriverParts, Task};
+use crate::doctor::{Diagnosis, OwnFiles};
 use crate::metrics::{Counters, Metrics};
-use crate::registry::Registry;
 use crate::reload::{
     ConfigSource, Configured, FileThreads, InForce, Installer, LogChoice, Reloader,
 };
+use crate::requests::Requests;
+use crate::requests::thrift::Thrift;
 use tokend_upstream::Upstream;
 use tokend_upstream::secrets::SecretSource;
 
@@ -50,7 +50,7 @@ pub(crate) struct Surroundings {
 
 /// A daemon whose parts know each other. Nobody decides in it before [`Shell::decide`].
 pub(crate) struct Shell {
-    pub(crate) desk: Arc<Desk>,
+    pub(crate) desk: Arc<Requests>,
     pub(crate) reloader: Arc<Reloader>,
     pub(crate) in_force: Arc<InForce>,
     store: Arc<dyn Store>,
@@ -120,7 +120,7 @@ impl Shell {
             manager.clone(),
             clock.clone(),
         ));
-        let desk = Arc::new(Desk {
+        let desk = Arc::new(Requests {
             registry,
             driver,
             facts: peers,
@@ -157,8 +157,8 @@ impl Shell {
     ///
     /// # Errors
     /// When the thread cannot be started.
-    pub(crate) fn keeper(&self) -> anyhow::Result<(Keeper, Thread<()>)> {
-        Keeper::start(
+    pub(crate) fn keeper(&self) -> anyhow::Result<(StoreThread, Thread<()>)> {
+        StoreThread::start(
             Arc::clone(&self.store),
             self.desk.clock.clone(),
             self.driver().clone(),
@@ -171,7 +171,7 @@ impl Shell {
     pub(crate) fn decide(
         &self,
         seed: u64,
-        keeper: Keeper,
+        keeper: StoreThread,
         messages: mpsc::Receiver<Message>,
     ) -> JoinHandle<()> {
         let parts = DriverParts {

@@ -15,8 +15,8 @@ use tokend_store::{
 use super::finish;
 use super::whose::{Asked, Whose, become_owner, owner_to_be};
 use crate::app::is_mistake;
+use crate::broker::key_names::KEY_FILE;
 use crate::cli::{Exit, KeyCommand, RotateArgs};
-use crate::key_names::KEY_FILE;
 
 /// Does what `command` says.
 pub(crate) fn run(

@@ -10,8 +10,8 @@ use tokend_policy::{Needs, Peer, Permission};
 use tokend_proto::{Fault, FaultCode, MetricsCursor, MetricsPage, Response};
 
 use crate::audit::Audit;
-use crate::message::Driver;
-use crate::registry::Registry;
+use crate::broker::inbox::Driver;
+use crate::broker::registry::Registry;
 use tokend_process::clock::Clock;
 use tokend_process::logging::Lines;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokend_proto::AccountState;
 
 use super::counters::Tried;
-use crate::registry::Slot;
+use crate::broker::registry::Slot;
 
 /// One account at a moment.
 #[derive(Debug)]

@@ -5,8 +5,8 @@
 use tokio::sync::oneshot;
 
 use super::sample::Sample;
-use crate::message::{Driver, Message};
-use crate::registry::Registry;
+use crate::broker::inbox::{Driver, Message};
+use crate::broker::registry::Registry;
 
 /// How many accounts the driver is asked for at once.
 const SOME: usize = 256;

@@ -19,7 +19,7 @@ use tokend_process::logging::Lines as LogLines;
 
 /// How far a snapshot has been written: family 0 is what does not depend on accounts, by byte; the others go by account.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct At {
+pub(crate) struct At {
     pub(super) family: u32,
     pub(super) index: u32,
 }
@@ -125,7 +125,7 @@ const FAMILIES: [Family; 10] = [
 
 impl Snapshot {
     /// Writes whole lines from `at` on until there are `enough` bytes. True when there is more.
-    pub(super) fn write(&self, at: &mut At, enough: usize, out: &mut String) -> bool {
+    pub(crate) fn write(&self, at: &mut At, enough: usize, out: &mut String) -> bool {
         if at.family == 0 {
             let from = usize::try_from(at.index).unwrap_or(usize::MAX);
             let rest = self.head.get(from..).unwrap_or_default();

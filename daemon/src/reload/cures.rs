@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use crate::record_key::RecordKey;
+use crate::broker::record_key::RecordKey;
 use tokend_config::{Account, Fingerprint};
 use tokend_store::{Credential, Store};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};

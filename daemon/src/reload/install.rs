@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::record_key::RecordKey;
+use crate::broker::record_key::RecordKey;
 use tokend_config::{Account, Config};
 use tokend_process::clock::Clock;
 use tokend_process::panics::ending;
@@ -18,10 +18,10 @@ use tokio::sync::oneshot;
 use super::cures::{Cures, Question};
 use super::records;
 use super::refused::NotApplied;
-use crate::change::{Change, HostsUsed, Joining, Reloaded, Stored, Summary, Used};
-use crate::message::{Driver, Message};
-use crate::roster::Survey;
-use crate::vault;
+use crate::broker::accounts::Survey;
+use crate::broker::change::{Change, HostsUsed, Joining, Reloaded, Stored, Summary, Used};
+use crate::broker::inbox::{Driver, Message};
+use crate::broker::record;
 use tokend_upstream::Upstream;
 
 /// How often a configuration is surveyed again because an account went while its record was read.
@@ -207,7 +207,7 @@ impl Installer {
         let store = Arc::clone(&self.store);
         let name = name.clone();
         let purge =
-            stack::wiped_off_the_runtime(move || vault::purge(&*store, &name, keep.as_ref()));
+            stack::wiped_off_the_runtime(move || record::purge(&*store, &name, keep.as_ref()));
         purge
             .await
             .map_err(|error| error.to_string())?

@@ -4,11 +4,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::record_key::RecordKey;
+use crate::broker::record_key::RecordKey;
 use tokend_store::{Quarantined, Record, Store, StoreError};
 
-use crate::change::{HostsUsed, Stored, Used};
-use crate::vault;
+use crate::broker::change::{HostsUsed, Stored, Used};
+use crate::broker::record;
 use tokend_process::clock::Clock;
 
 /// What the records tell that are not about the accounts asked for.
@@ -30,7 +30,7 @@ pub(super) fn all(
         note_host(&record, clock, &mut told.hosts);
         note_login(&id, &record, clock, &mut told.logins);
         if missing.contains(&id) {
-            let restored = vault::restore(&record, clock);
+            let restored = record::restore(&record, clock);
             found.insert(id, Stored::Record(Box::new(restored)));
         }
     })?;
@@ -56,7 +56,7 @@ pub(super) fn some(
     let mut found = HashMap::new();
     for id in missing {
         let stored = match store.read(&id) {
-            Ok(Some((_, record))) => Stored::Record(Box::new(vault::restore(&record, clock))),
+            Ok(Some((_, record))) => Stored::Record(Box::new(record::restore(&record, clock))),
             Ok(None) => Stored::Blank,
             Err(StoreError::Quarantined(set_aside)) => {
                 Stored::Quarantined(set_aside.reason.to_string().into())
@@ -76,7 +76,7 @@ pub(super) fn logins(store: &dyn Store, clock: &Clock) -> Result<Used, StoreErro
 }
 
 fn note_login(id: &RecordKey, record: &Record, clock: &Clock, logins: &mut Used) {
-    let spent = vault::spent(record, clock);
+    let spent = record::spent(record, clock);
     if spent.counts(clock.steady()) {
         let known = logins.entry(id.identity().into()).or_default();
         *known = known.max(spent);
@@ -85,7 +85,7 @@ fn note_login(id: &RecordKey, record: &Record, clock: &Clock, logins: &mut Used)
 
 /// Keeps the latest that is known of a record's host. What is not used up any more need not be known.
 fn note_host(record: &Record, clock: &Clock, used: &mut HostsUsed) {
-    let Some((host, it)) = vault::host_used(record, clock) else {
+    let Some((host, it)) = record::host_used(record, clock) else {
         return;
     };
     match used.get_mut(host) {
@@ -118,7 +118,7 @@ fn put_back<'a>(
         }
         tracing::warn!(account = %id.name(), "the stored record had a damaged name and was put back");
         if let Some((_, record)) = store.read(id)? {
-            let restored = vault::restore(&record, clock);
+            let restored = record::restore(&record, clock);
             found.insert(id.clone(), Stored::Record(Box::new(restored)));
         }
     }

@@ -27,7 +27,11 @@ const APART: usize = 1024;
 /// How much of a line's message is repeated, in bytes.
 const LONGEST: usize = 200;
 /// Where whoever comes is not known by a user, or not yet: modules of the daemon, which holds these names against its own.
-pub const DOORS: [&str; 3] = ["tokend::accept", "tokend::metrics::serve", "tokend_egress"];
+pub const DOORS: [&str; 3] = [
+    "tokend::server::accept",
+    "tokend::server::metrics_http",
+    "tokend_egress",
+];
 
 /// Who causes a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -8,7 +8,7 @@ use tokend_config::{Account, Config, SecretPlace, SecretRef, is_shortage};
 
 use super::{Findings, start};
 use crate::commands::whose::{Given, Unit, Variable, Whose};
-use crate::diagnosis::counted;
+use crate::doctor::counted;
 use tokend_egress::{Egress, NoEgress};
 use tokend_upstream::Upstream;
 use tokend_upstream::secrets::{self, SecretSource, fetch};

@@ -15,9 +15,9 @@ use tokend_store::{KeyError, OpenError, Refusal, SealingKey};
 
 use super::Findings;
 use crate::audit::Audit;
+use crate::broker::key_names::{KEY_CREDENTIAL, KEY_FILE};
 use crate::commands::whose::{Given, Unit, Unknown, Whose, Why};
-use crate::key_names::{KEY_CREDENTIAL, KEY_FILE};
-use crate::metrics;
+use crate::server::metrics_http;
 use tokend_process::listen::{self, Seen, Usage};
 
 /// How many files of a state directory are looked at. It holds seven.
@@ -312,10 +312,10 @@ impl Findings {
             }
             Some(MetricsListen::Tcp(_))
                 if unit.is_some_and(|it| it.has_metrics_socket || it.has_own_network()) => {}
-            Some(MetricsListen::Tcp(address)) => match metrics::look(address) {
+            Some(MetricsListen::Tcp(address)) => match metrics_http::look(address) {
                 Err(error) if held && error.kind() == io::ErrorKind::AddrInUse => {}
                 Err(error) => {
-                    let told = metrics::cannot_serve(address, &error);
+                    let told = metrics_http::cannot_serve(address, &error);
                     self.refused(told, is_shortage(&error));
                 }
                 Ok(()) => {}

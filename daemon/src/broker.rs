@@ -1,0 +1,29 @@
+//! Who is served, and with what: the engine's task, the store's thread, and what both know of accounts.
+//!
+//! Owns everything that decides about tokens outside of the engine. Knows neither connections nor frames: what reaches it are messages
+//! (`inbox`), and what is served stands in the `registry`.
+
+pub(crate) mod accounts;
+pub(crate) mod adopt;
+pub(crate) mod attempt_log;
+pub(crate) mod change;
+pub(crate) mod driver;
+pub(crate) mod in_flight;
+pub(crate) mod inbox;
+pub(crate) mod job;
+pub(crate) mod key_names;
+pub(crate) mod login_means;
+pub(crate) mod queued;
+pub(crate) mod record;
+pub(crate) mod record_key;
+pub(crate) mod registry;
+pub(crate) mod reports;
+pub(crate) mod sampling;
+pub(crate) mod service_status;
+pub(crate) mod shares;
+pub(crate) mod status;
+pub(crate) mod steps;
+pub(crate) mod store_thread;
+pub(crate) mod task;
+pub(crate) mod waiters;
+pub(crate) mod wording;

@@ -1,0 +1,416 @@
+//! Which account is which: the driver's list of everything the engine knows by a number.
+//!
+//! Owns the keys, the hosts, and what is known of an account beside the engine. An account that was removed stays here until what
+//! runs of it is over, so that a reload that brings it back finds it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::broker::record_key::RecordKey;
+use tokend_config::Account;
+use tokend_dialect::Asks;
+use tokend_engine::{
+    AccountKey, Adoption, AttemptId, Durable, Engine, Event, Fate, HostKey, HostPlan, HostUsed,
+    Plan, Reuse, Timestamp,
+};
+use tokend_proto::AccountName;
+
+use crate::broker::login_means;
+use crate::broker::record::{Entered, Notes};
+use crate::broker::registry::{Holding, IssuedToken, Slot};
+use crate::metrics::Tried;
+
+/// All accounts the driver knows.
+#[derive(Debug, Default)]
+pub(crate) struct Accounts {
+    entries: HashMap<AccountKey, Entry>,
+    by_id: HashMap<RecordKey, AccountKey>,
+    hosts: HashMap<Arc<str>, HostKey>,
+    /// Names of hosts, by number.
+    host_names: Vec<Arc<str>>,
+    /// Whether the engine was told what every stored record knows of its host.
+    hosts_told: bool,
+    next_key: u32,
+}
+
+/// One account.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) slot: Arc<Slot>,
+    /// The key of its record.
+    pub(crate) id: RecordKey,
+    pub(crate) notes: Notes,
+    /// The host of its logins, and that of its refreshes where it is another one.
+    pub(crate) hosts: (HostKey, Option<HostKey>),
+    /// What was said of what a person entered last, until that is what the account has.
+    pub(crate) trial: Said,
+    /// Whether what a person entered takes its place with the write under way.
+    pub(crate) took: bool,
+    /// Why its record does not open. The engine does not know such an account.
+    pub(crate) quarantined: Option<Box<str>>,
+    /// Whether it is no longer configured.
+    pub(crate) absent: bool,
+    /// Its attempts in this run, once there is one.
+    pub(crate) tried: Option<Box<Tried>>,
+    /// A token that is held and not served: by an account that is no longer configured, should it come back while something of it still
+    /// runs; or one that may have been ended, or was asked for otherwise.
+    pub(crate) laid_aside: Option<Arc<IssuedToken>>,
+}
+
+/// What came of a request, in words and by what it was made of.
+#[derive(Debug, Default)]
+pub(crate) struct Said {
+    pub(crate) told: Option<Box<str>>,
+    pub(crate) fingerprint: Option<Box<str>>,
+    /// Whether it is why no attempt is made until something changes.
+    pub(crate) blocks: bool,
+}
+
+/// What a loaded configuration has to find out before it can be put in force.
+#[derive(Debug, Default)]
+pub(crate) struct Survey {
+    /// Accounts whose records have to be read.
+    pub(crate) missing: Vec<RecordKey>,
+    /// Accounts that wait for a change, with the fingerprint of what has to change.
+    pub(crate) blocked: Vec<(RecordKey, Box<str>)>,
+    /// Whether every record has to be asked how far its host is used up, as at start.
+    pub(crate) ask_all: bool,
+}
+
+impl Entry {
+    /// The notes, with what was said of what a person entered last.
+    pub(crate) fn notes_of_trial(&self) -> Notes {
+        Notes {
+            told: self.trial.told.clone(),
+            ..self.notes.clone()
+        }
+    }
+
+    /// What comes of the notes with a credential that is taken into use. What a refresh token was asked for that came without a grant
+    /// nobody knows.
+    pub(crate) fn take_fate(
+        &mut self,
+        fate: Option<Fate>,
+        granted: Option<AttemptId>,
+        durable: &Durable,
+    ) {
+        let takes = fate == Some(Fate::Takes);
+        if takes {
+            self.take_said(durable);
+        }
+        if (takes && granted.is_none()) || fate == Some(Fate::SpareTakes) {
+            self.notes.asks = None;
+        }
+    }
+
+    /// What was said of what a person entered is said of the account from now on, unless the account waits for what was said before: that
+    /// block hangs on the fingerprint of its own attempt. After a death nothing was said. Doing it twice is doing it once, since a
+    /// commit that the store refuses comes again.
+    fn take_said(&mut self, durable: &Durable) {
+        self.took = true;
+        let (notes, trial) = (&mut self.notes, &self.trial);
+        let counted = !durable.no_verdict.is_none();
+        notes.no_verdict = trial.fingerprint.clone().filter(|_| counted);
+        if trial.fingerprint.is_some() && (durable.block.is_none() || trial.blocks) {
+            notes.told.clone_from(&trial.told);
+            notes.fingerprint.clone_from(&trial.fingerprint);
+        }
+    }
+}
+
+impl Accounts {
+    pub(crate) fn entry(&self, key: AccountKey) -> Option<&Entry> {
+        self.entries.get(&key)
+    }
+
+    pub(crate) fn entry_mut(&mut self, key: AccountKey) -> Option<&mut Entry> {
+        self.entries.get_mut(&key)
+    }
+
+    /// The account with this record.
+    pub(crate) fn key(&self, id: &RecordKey) -> Option<AccountKey> {
+        self.by_id.get(id).copied()
+    }
+
+    /// All accounts that are configured.
+    pub(crate) fn present(&self) -> impl Iterator<Item = (AccountKey, &Entry)> {
+        self.entries
+            .iter()
+            .filter(|(_, entry)| !entry.absent)
+            .map(|(key, entry)| (*key, entry))
+    }
+
+    /// What was configured under a name before, as far as something of it still runs.
+    pub(crate) fn former(&self, name: &AccountName) -> Vec<AccountKey> {
+        let entries = self.entries.iter();
+        entries
+            .filter(|(_, entry)| entry.absent && entry.slot.account.name == *name)
+            .map(|(key, _)| *key)
+            .collect()
+    }
+
+    /// All accounts there are, also those that are no longer configured.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = (AccountKey, &RecordKey)> {
+        self.entries.iter().map(|(key, entry)| (*key, &entry.id))
+    }
+
+    /// Whether the record of this account does not open.
+    pub(crate) fn is_quarantined(&self, key: AccountKey) -> bool {
+        self.entry(key)
+            .is_some_and(|entry| entry.quarantined.is_some())
+    }
+
+    /// Whether the engine knows the account with this record.
+    pub(crate) fn is_live(&self, id: &RecordKey) -> bool {
+        self.key(id).is_some_and(|key| !self.is_quarantined(key))
+    }
+
+    /// Which of these accounts have to be read from the store, and which of the others are blocked.
+    pub(crate) fn survey(&self, accounts: &[RecordKey], engine: &Engine, now: Timestamp) -> Survey {
+        let mut survey = Survey {
+            ask_all: !self.hosts_told,
+            ..Survey::default()
+        };
+        for id in accounts {
+            let Some(key) = self.key(id).filter(|key| !self.is_quarantined(*key)) else {
+                survey.missing.push(id.clone());
+                continue;
+            };
+            let view = engine.view(key, now);
+            let before = view.zip(self.entry(key)).and_then(|(view, entry)| {
+                entry.notes.hangs_on(view.block.as_ref(), view.no_verdict)
+            });
+            if let Some(before) = before {
+                survey.blocked.push((id.clone(), before));
+            }
+        }
+        survey
+    }
+
+    /// Takes an account in under a new key.
+    pub(crate) fn add(
+        &mut self,
+        account: Arc<Account>,
+        id: RecordKey,
+        notes: Notes,
+        hosts: (HostKey, Option<HostKey>),
+    ) -> AccountKey {
+        let key = AccountKey(self.next_key);
+        self.next_key = self.next_key.wrapping_add(1);
+        let slot = Arc::new(Slot {
+            key,
+            account,
+            held: Arc::new(Holding::default()),
+        });
+        self.by_id.insert(id.clone(), key);
+        self.entries.insert(
+            key,
+            Entry {
+                slot,
+                id,
+                notes,
+                hosts,
+                trial: Said::default(),
+                took: false,
+                quarantined: None,
+                absent: false,
+                tried: None,
+                laid_aside: None,
+            },
+        );
+        key
+    }
+
+    /// Gives an account its new configuration. What it holds stays.
+    pub(crate) fn reconfigure(
+        &mut self,
+        key: AccountKey,
+        account: Arc<Account>,
+        hosts: (HostKey, Option<HostKey>),
+    ) {
+        if let Some(entry) = self.entries.get_mut(&key) {
+            entry.absent = false;
+            entry.hosts = hosts;
+            if Arc::ptr_eq(&entry.slot.account, &account) {
+                return;
+            }
+            entry.slot = Arc::new(Slot {
+                key,
+                account,
+                held: Arc::clone(&entry.slot.held),
+            });
+        }
+    }
+
+    /// An account whose record did not open was read again.
+    pub(crate) fn reread(
+        &mut self,
+        key: AccountKey,
+        account: Arc<Account>,
+        notes: Notes,
+        hosts: (HostKey, Option<HostKey>),
+    ) {
+        self.reconfigure(key, account, hosts);
+        if let Some(entry) = self.entries.get_mut(&key) {
+            entry.notes = notes;
+            entry.quarantined = None;
+        }
+    }
+
+    /// The engine has let an account go.
+    pub(crate) fn dropped(&mut self, key: AccountKey) {
+        if let Some(entry) = self.entries.remove(&key) {
+            self.by_id.remove(&entry.id);
+        }
+    }
+
+    /// The number of a provider host.
+    pub(crate) fn host(&mut self, name: &str) -> HostKey {
+        if let Some(key) = self.hosts.get(name) {
+            return *key;
+        }
+        let key = HostKey(u32::try_from(self.host_names.len()).unwrap_or(u32::MAX));
+        let name: Arc<str> = name.into();
+        self.hosts.insert(Arc::clone(&name), key);
+        self.host_names.push(name);
+        key
+    }
+
+    /// The name of a provider host.
+    pub(crate) fn host_name(&self, key: HostKey) -> Option<Arc<str>> {
+        let place = usize::try_from(key.0).ok()?;
+        self.host_names.get(place).cloned()
+    }
+
+    /// Tells the engine what stored records know of their hosts. From then on it knows more than they do.
+    pub(crate) fn tell_hosts(
+        &mut self,
+        used: HashMap<String, HostUsed>,
+        engine: &mut Engine,
+        now: Timestamp,
+    ) {
+        for (name, used) in used {
+            engine.handle_event(now, Event::HostUsed(self.host(&name), used));
+        }
+        self.hosts_told = true;
+    }
+
+    /// Tells the engine when what is held was asked for otherwise than the configuration asks. Whether a token is held that is given up
+    /// for it.
+    pub(crate) fn outdate(&self, key: AccountKey, engine: &mut Engine, now: Timestamp) -> bool {
+        let Some(entry) = self.entries.get(&key) else {
+            return false;
+        };
+        let asks = entry.slot.account.asks;
+        let Some(before) = entry.notes.asks.filter(|before| *before != asks) else {
+            return false;
+        };
+        // The engine may still go by what was so when something was entered.
+        let can_login = login_means::can_login(&entry.slot.account, entry.notes.entered);
+        let by_login = before.login != asks.login && can_login;
+        let by_refresh = before.refresh != asks.refresh;
+        let held = |engine: &Engine| {
+            engine
+                .view(key, now)
+                .is_some_and(|view| view.held.is_some())
+        };
+        let before_it = held(engine);
+        let event = Event::Outdated {
+            account: key,
+            by_login,
+            by_refresh,
+        };
+        engine.handle_event(now, event);
+        before_it && !held(engine)
+    }
+
+    /// Notes what the grant of an attempt was asked for. A refresh brings what the login before it asked for, beside its own.
+    pub(crate) fn granted(&mut self, key: AccountKey, asks: Asks, founds: bool) {
+        if let Some(entry) = self.entries.get_mut(&key) {
+            let login = match entry.notes.asks {
+                Some(before) if !founds => before.login,
+                _ => asks.login,
+            };
+            entry.notes.asks = Some(Asks { login, ..asks });
+        }
+    }
+
+    /// A write has landed, and these are the secrets a person entered that the record now has. Whether a login is possible is asked of
+    /// the configuration in force, which may be another one than when they were entered, also where none of them is new.
+    pub(crate) fn entered(
+        &mut self,
+        key: AccountKey,
+        entered: Entered,
+        engine: &mut Engine,
+        now: Timestamp,
+    ) {
+        let Some(entry) = self.entries.get_mut(&key) else {
+            return;
+        };
+        let changed = std::mem::replace(&mut entry.notes.entered, entered) != entered;
+        let took = std::mem::take(&mut entry.took);
+        if (changed || took) && !entry.absent {
+            let event = Event::Replan {
+                account: key,
+                plan: plan(&entry.slot.account, entry.hosts),
+                can_login: login_means::can_login(&entry.slot.account, entered),
+                cured: false,
+            };
+            engine.handle_event(now, event);
+            self.outdate(key, engine, now);
+        }
+    }
+
+    /// An account whose record did not open begins anew.
+    pub(crate) fn readmit(&mut self, key: AccountKey, engine: &mut Engine, now: Timestamp) {
+        let Some(entry) = self.entries.get_mut(&key) else {
+            return;
+        };
+        entry.quarantined = None;
+        entry.notes = Notes::default();
+        let adoption = Adoption {
+            plan: plan(&entry.slot.account, entry.hosts),
+            can_login: login_means::can_login(&entry.slot.account, entry.notes.entered),
+            cured: false,
+            durable: None,
+            untold: false,
+            asked: entry.slot.held.asked().clone(),
+        };
+        engine.handle_event(now, Event::Adopt(key, Box::new(adoption)));
+    }
+}
+
+/// What the engine must know of an account's configuration.
+pub(crate) fn plan(account: &Account, hosts: (HostKey, Option<HostKey>)) -> Plan {
+    let (host, refresh_host) = hosts;
+    Plan {
+        host,
+        refresh_host,
+        attempts: account.pacing.attempts,
+        logins: account.pacing.logins,
+        reuse: match account.dialect.reuse() {
+            tokend_dialect::Reuse::None => Reuse::None,
+            tokend_dialect::Reuse::Rotates => Reuse::Rotates,
+            tokend_dialect::Reuse::RotatesAndReuseRevokes => Reuse::RotatesAndReuseRevokes,
+            tokend_dialect::Reuse::Unknown => Reuse::Unknown,
+        },
+        refresh: account.refresh,
+        refresh_ends_access: account.dialect.refresh_ends_access_token(),
+        refresh_needs_access: account.dialect.refresh_needs_valid_access_token(),
+        refresh_presents_access: account.dialect.renews_itself_at(&account.endpoint),
+    }
+}
+
+/// The stricter of two plans for one host: nobody gets more than the most careful account allows.
+pub(crate) fn stricter(one: HostPlan, other: HostPlan) -> HostPlan {
+    let slower = if one.rate.period() >= other.rate.period() {
+        one.rate
+    } else {
+        other.rate
+    };
+    let burst = one.rate.burst().min(other.rate.burst());
+    HostPlan {
+        rate: tokend_engine::Rate::new(burst, slower.period()).unwrap_or(slower),
+        in_flight: one.in_flight.min(other.in_flight),
+    }
+}

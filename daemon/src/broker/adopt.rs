@@ -1,0 +1,261 @@
+//! A configuration that has been read, put in force.
+//!
+//! Runs in the driver between two messages, so nothing happens in between. What the engine knows of an account goes before what was
+//! read of it.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use tokend_config::Account;
+use tokend_engine::{AccountKey, Adoption, Event, HostKey, HostPlan, Timestamp};
+
+use super::task::Task;
+use crate::broker::accounts::{Entry, plan, stricter};
+use crate::broker::change::{Change, Joining, Stored, Summary, Used};
+use crate::broker::login_means;
+use crate::broker::record::{self, Restored};
+use crate::broker::registry::Epoch;
+
+impl Task {
+    /// Puts a change in force. Runs in the driver, so nothing happens in between.
+    pub(super) fn adopt(&mut self, now: Timestamp, change: Change) {
+        let Change {
+            accounts,
+            admin,
+            hosts_used,
+            logins_used,
+            reply,
+        } = change;
+        let gone: Vec<_> = accounts
+            .iter()
+            .filter(|joining| {
+                matches!(joining.stored, Stored::Live) && !self.roster.is_live(&joining.id)
+            })
+            .map(|joining| joining.id.clone())
+            .collect();
+        if !gone.is_empty() {
+            let _nobody_asks = reply.send(Err(gone));
+            return;
+        }
+        if let Some(used) = hosts_used {
+            self.roster.tell_hosts(used, &mut self.engine, now);
+        }
+        let used = used_now(self, now, logins_used, &accounts);
+        plan_hosts(self, now, &accounts);
+        let mut summary = Summary {
+            accounts: accounts.len(),
+            ..Summary::default()
+        };
+        let mut kept = HashSet::with_capacity(accounts.len());
+        for joining in accounts {
+            kept.extend(join(self, now, joining, &used, &mut summary));
+        }
+        let leaving: Vec<_> = self
+            .roster
+            .present()
+            .filter(|(key, _)| !kept.contains(key))
+            .map(|(key, _)| key)
+            .collect();
+        summary.removed = leaving.len();
+        for key in leaving {
+            if self.roster.is_quarantined(key) {
+                self.roster.dropped(key);
+                continue;
+            }
+            if let Some(entry) = self.roster.entry_mut(key) {
+                entry.absent = true;
+            }
+            self.engine.handle_event(now, Event::Remove(key));
+        }
+        self.carry_out();
+        self.drop_unserved();
+        summary.with_token = self
+            .roster
+            .present()
+            .filter(|(_, entry)| entry.slot.held.token().is_some())
+            .count();
+        let slots = self
+            .roster
+            .present()
+            .map(|(_, entry)| Arc::clone(&entry.slot))
+            .collect::<Vec<_>>();
+        self.registry.replace(Arc::new(Epoch::new(slots, admin)));
+        let _nobody_asks = reply.send(Ok(summary));
+    }
+}
+
+fn plan_hosts(task: &mut Task, now: Timestamp, accounts: &[Joining]) {
+    let mut plans: BTreeMap<HostKey, HostPlan> = BTreeMap::new();
+    for joining in accounts {
+        let (host, other) = hosts_of(task, &joining.account);
+        let pacing = &joining.account.pacing;
+        let own = HostPlan {
+            rate: pacing.host,
+            in_flight: pacing.host_in_flight,
+        };
+        for host in [Some(host), other].into_iter().flatten() {
+            plans
+                .entry(host)
+                .and_modify(|plan| *plan = stricter(*plan, own))
+                .or_insert(own);
+        }
+    }
+    for (host, plan) in plans {
+        task.engine.handle_event(now, Event::Host(host, plan));
+    }
+}
+
+/// The host of an account's logins, and that of its refreshes where it is another one. An account that has no login has one host.
+fn hosts_of(task: &mut Task, account: &Account) -> (HostKey, Option<HostKey>) {
+    let mut hosts = account.origins().into_iter();
+    let first = hosts
+        .next()
+        .unwrap_or_else(|| account.endpoint.base_url().to_owned());
+    let (first, second) = (task.roster.host(&first), hosts.next());
+    (first, second.map(|name| task.roster.host(&name)))
+}
+
+/// What the logins of accounts that join have used up under whatever name, also where they have a record: one that was renamed and is
+/// back has used up more than it knows. That is what records say, and what the engine knows of accounts it still has.
+fn used_now(task: &Task, now: Timestamp, mut used: Used, accounts: &[Joining]) -> Used {
+    let is_in_force = |joining: &&Joining| {
+        let entry = task.roster.key(&joining.id);
+        let entry = entry.and_then(|key| task.roster.entry(key));
+        entry.is_some_and(|entry| !entry.absent && entry.quarantined.is_none())
+    };
+    let new = accounts.iter().filter(|joining| !is_in_force(joining));
+    let new: HashSet<&str> = new.map(|joining| joining.id.identity()).collect();
+    if new.is_empty() {
+        return Used::new();
+    }
+    for (key, id) in task.roster.ids() {
+        let spent = task.engine.spent(key).filter(|spent| spent.counts(now));
+        if let Some(spent) = spent.filter(|_| new.contains(id.identity())) {
+            let known = used.entry(id.identity().into()).or_default();
+            *known = known.max(spent);
+        }
+    }
+    used
+}
+
+/// Takes an account in, under the key that is given back.
+fn join(
+    task: &mut Task,
+    now: Timestamp,
+    joining: Joining,
+    used: &Used,
+    summary: &mut Summary,
+) -> Option<AccountKey> {
+    let Joining {
+        account,
+        id,
+        stored,
+        cured_of,
+    } = joining;
+    let hosts = hosts_of(task, &account);
+    let plan = plan(&account, hosts);
+    let spent = used.get(id.identity()).copied();
+    let known = task.roster.key(&id);
+    // What the engine knows is newer than anything that was read: an account may have come back to life in between.
+    if let Some(key) = known.filter(|key| !task.roster.is_quarantined(*key)) {
+        let absent = task.roster.entry(key).is_some_and(|entry| entry.absent);
+        let entered = task
+            .roster
+            .entry(key)
+            .map(|entry| entry.notes.entered)
+            .unwrap_or_default();
+        let can_login = login_means::can_login(&account, entered);
+        // Since the secrets were looked at, somebody may have tried them: then it is blocked for those, and nothing is cured.
+        let view = task.engine.view(key, now);
+        let hangs_on = |entry: &Entry| {
+            view.and_then(|view| entry.notes.hangs_on(view.block.as_ref(), view.no_verdict))
+        };
+        let cured = cured_of.is_some() && cured_of == task.roster.entry(key).and_then(hangs_on);
+        task.roster.reconfigure(key, account, hosts);
+        let entry = task.roster.entry(key)?;
+        let event = if absent {
+            summary.added += 1;
+            let asked = entry.slot.held.asked().clone();
+            Event::Adopt(
+                key,
+                Box::new(Adoption {
+                    plan,
+                    can_login,
+                    cured,
+                    durable: None,
+                    untold: false,
+                    asked,
+                }),
+            )
+        } else {
+            Event::Replan {
+                account: key,
+                plan,
+                can_login,
+                cured,
+            }
+        };
+        task.engine.handle_event(now, event);
+        if let Some(spent) = spent.filter(|_| absent) {
+            task.engine.handle_event(now, Event::Spent(key, spent));
+        }
+        summary.outdated += usize::from(task.roster.outdate(key, &mut task.engine, now));
+        return Some(key);
+    }
+    let untold = matches!(&stored, Stored::Record(restored) if restored.untold);
+    let (durable, notes, token, quarantined) = match stored {
+        Stored::Record(restored) => {
+            let Restored {
+                durable,
+                notes,
+                token,
+                ..
+            } = *restored;
+            (Some(durable), notes, token, None)
+        }
+        Stored::Quarantined(reason) => (None, record::Notes::default(), None, Some(reason)),
+        Stored::Blank | Stored::Live => (None, record::Notes::default(), None, None),
+    };
+    let can_login = login_means::can_login(&account, notes.entered);
+    // One that was set aside before keeps its number: somebody may be waiting for its record to be discarded.
+    let key = match known {
+        Some(key) => {
+            task.roster.reread(key, account, notes, hosts);
+            key
+        }
+        None => {
+            summary.added += 1;
+            task.roster.add(account, id, notes, hosts)
+        }
+    };
+    let entry = task.roster.entry_mut(key)?;
+    if quarantined.is_some() {
+        entry.quarantined = quarantined;
+        summary.quarantined += 1;
+        return Some(key);
+    }
+    let cured = cured_of.is_some();
+    let asked = entry.slot.held.asked().clone();
+    if let Some(token) = token {
+        task.keep_secret(key, token);
+    }
+    task.engine.handle_event(
+        now,
+        Event::Adopt(
+            key,
+            Box::new(Adoption {
+                plan,
+                can_login,
+                cured,
+                durable,
+                untold,
+                asked,
+            }),
+        ),
+    );
+    if let Some(spent) = spent {
+        task.engine.handle_event(now, Event::Spent(key, spent));
+    }
+    summary.outdated += usize::from(task.roster.outdate(key, &mut task.engine, now));
+    Some(key)
+}

@@ -1,0 +1,123 @@
+//! Attempts as seen from the shell: the tasks that carry them, and the one line each leaves in the log.
+//!
+//! Owns the words of that line and of `status`. Must never let an attempt vanish: a task that dies still reports.
+
+use std::sync::Arc;
+
+use tokend_config::AuditEvent;
+use tokend_engine::{Answer, AttemptOutcome, Attempted, Cause, Timestamp};
+use tokend_store::LastAttempt;
+
+use crate::audit::{self, Audit};
+use crate::broker::accounts::Entry;
+use crate::broker::record;
+use crate::broker::wording::duration;
+use crate::metrics::Counters;
+use tokend_process::clock::Clock;
+
+/// Where attempts are noted beside the log.
+#[derive(Debug, Clone)]
+pub(crate) struct Books {
+    pub(crate) audit: Audit,
+    pub(crate) counters: Arc<Counters>,
+}
+
+/// Notes an attempt that is over, and writes its line and its record.
+pub(crate) fn note(entry: &mut Entry, attempted: &Attempted, clock: &Clock, books: &Books) {
+    let Books { audit, counters } = books;
+    let attempt = attempted.attempt;
+    let took = attempted.ended.since(attempt.began);
+    let ended_as = AttemptOutcome::of(attempted.answer);
+    let outcome = ended_as.as_str();
+    let said = match attempt.cause {
+        // Of what was entered, which is not what the account has.
+        Cause::Entered => entry.trial.told.as_deref(),
+        Cause::Get | Cause::Ahead | Cause::Rejected | Cause::Forced => entry.notes.told.as_deref(),
+    };
+    let told = said.unwrap_or_default();
+    let kind = attempt.kind.as_str();
+    let reason = attempt.cause.as_str();
+    let next = next(attempted.next, attempted.ended, clock);
+    let account = entry.slot.account.name.as_str();
+    let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    match attempted.answer {
+        Some(Answer::Granted(facts)) => {
+            let lifetime = facts
+                .lifetime
+                .map_or_else(|| "unknown".to_owned(), duration);
+            tracing::info!(
+                account,
+                attempt = attempt.id.0,
+                kind,
+                reason,
+                outcome,
+                took_ms,
+                lifetime,
+                next,
+                "attempt"
+            );
+            if !told.is_empty() {
+                tracing::warn!(
+                    account,
+                    attempt = attempt.id.0,
+                    told,
+                    "not all of the provider's answer could be used"
+                );
+            }
+        }
+        _ => tracing::warn!(
+            account,
+            attempt = attempt.id.0,
+            kind,
+            reason,
+            outcome,
+            told,
+            took_ms,
+            next,
+            "attempt"
+        ),
+    }
+    let dialect = entry.slot.account.dialect.name();
+    let tried = entry.tried.get_or_insert_default();
+    counters.attempted(dialect, attempt.kind, ended_as, took, tried);
+    if audit.wants(AuditEvent::Attempt) {
+        audit.note(audit::Event {
+            account: Some(entry.slot.account.name.clone()),
+            forced: Some(matches!(attempt.cause, Cause::Forced | Cause::Entered)),
+            attempt: Some(Box::new(audit::Attempt {
+                id: attempt.id.0,
+                kind: attempt.kind,
+                cause: attempt.cause,
+                took_ms,
+                dialect: entry.slot.account.dialect.name().into(),
+            })),
+            detail: (!told.is_empty()).then(|| told.into()),
+            ..audit::Event::new(AuditEvent::Attempt, audit::Outcome::Attempt(ended_as))
+        });
+    }
+    entry.notes.last_attempt = Some(LastAttempt {
+        id: attempt.id.0,
+        kind: record::stored_kind(attempt.kind),
+        at: clock.to_wall(attempt.began),
+        duration_ms: took_ms,
+        outcome: if told.is_empty() {
+            outcome.to_owned()
+        } else {
+            format!("{outcome}: {told}")
+        },
+    });
+}
+
+/// When the next attempt may be made, for the log.
+fn next(at: Timestamp, now: Timestamp, clock: &Clock) -> String {
+    if at == Timestamp::FAR {
+        return "when-something-changes".to_owned();
+    }
+    if at <= now {
+        return "now".to_owned();
+    }
+    match jiff::Timestamp::from_millisecond(clock.to_wall(at)) {
+        Ok(at) => at.round(jiff::Unit::Second).unwrap_or(at).to_string(),
+        Err(_) => "far".to_owned(),
+    }
+}

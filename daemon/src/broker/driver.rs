@@ -1,0 +1,402 @@
+//! The driver: the one task that feeds the engine and carries out what it decides.
+//!
+//! Owns the engine, the waiters' ways back, and the secrets of attempts under way for as long as a step needs them. It never
+//! waits for a disk, a provider or a client: those report to it by messages.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokend_engine::{
+    AccountKey, AttemptId, Commit, Durable, Effect, Engine, Event, Kind, StoreRefusal, Timestamp,
+};
+use tokio::sync::mpsc;
+
+use crate::broker::accounts::Accounts;
+use crate::broker::attempt_log;
+use crate::broker::inbox::Message;
+use crate::broker::job::{Job, Kept, Write};
+
+use super::in_flight::UnderWay;
+use super::reports::Reports;
+use super::service_status::{ServiceStatus, Tally};
+use super::shares::Shares;
+use super::task::Secrets;
+use super::task::{DriverParts, Task};
+
+/// The longest sleep. The runtime's timers stand still while the machine is suspended, the steady clock does not.
+const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+/// How many messages are taken before what became of them is carried out.
+const BATCH: usize = 128;
+
+impl Task {
+    /// A driver without accounts. The seed is for the jitter of refreshes.
+    pub(crate) fn new(seed: u64, parts: DriverParts) -> Self {
+        let DriverParts {
+            registry,
+            clock,
+            books,
+            keeper,
+            upstream,
+            own,
+            manager,
+        } = parts;
+        Self {
+            engine: Engine::new(seed),
+            roster: Accounts::default(),
+            registry,
+            clock,
+            books,
+            keeper,
+            upstream,
+            own,
+            waiters: HashMap::new(),
+            shares: Shares::default(),
+            reports: Reports::default(),
+            under_way: HashMap::new(),
+            drained: None,
+            pulse: ServiceStatus::new(manager),
+        }
+    }
+
+    /// Runs until a drain is done.
+    pub(crate) async fn run(mut self, mut messages: mpsc::Receiver<Message>) {
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            let now = self.clock.steady();
+            let due = self.engine.poll_timeout(now);
+            let sleep = due
+                .map_or(LONGEST_SLEEP, |due| due.since(now))
+                .min(self.pulse.sleep(now).unwrap_or(LONGEST_SLEEP))
+                .min(LONGEST_SLEEP);
+            // Nothing to wait for is not a reason to starve the messages: they are taken first.
+            tokio::select! {
+                biased;
+                taken = messages.recv_many(&mut batch, BATCH) => if taken == 0 { return },
+                () = tokio::time::sleep(sleep) => {}
+            }
+            for message in batch.drain(..) {
+                self.take(message);
+                self.carry_out();
+            }
+            let now = self.clock.steady();
+            self.engine.handle_timeout(now);
+            self.carry_out();
+            self.pulse
+                .beat(now, || Tally::of(&self.roster, &self.engine, now));
+            if self.drained.is_some() && self.engine.is_settled() {
+                if let Some(drained) = self.drained.take() {
+                    let _nobody_asks = drained.send(());
+                }
+                return;
+            }
+        }
+    }
+
+    fn take(&mut self, message: Message) {
+        let now = self.clock.steady();
+        match message {
+            Message::Wanted {
+                account,
+                waiter,
+                uid,
+                demand,
+                want,
+                reply,
+            } => {
+                if !self.token_wanted(now, (account, waiter), uid, want, reply) {
+                    return;
+                }
+                self.engine.handle_event(
+                    now,
+                    Event::Wanted {
+                        account,
+                        waiter,
+                        demand,
+                        want,
+                    },
+                );
+            }
+            Message::Left(account, waiter) => self.left(now, account, waiter),
+            Message::Asked(account) => self.engine.handle_event(now, Event::Asked(account)),
+            Message::Login {
+                account,
+                secret,
+                demand,
+                reply,
+            } => self.login(now, account, secret, demand, reply),
+            Message::Forget { account, reply } => self.forget(now, account, reply),
+            Message::Former { account, reply } => {
+                let _nobody_asks = reply.send(self.roster.former(&account));
+            }
+            Message::Reached(reply) => self.hand(Job::Reached(reply)),
+            Message::Status { accounts, reply } => {
+                let _nobody_asks = reply.send(self.status(now, &accounts));
+            }
+            Message::Sample { accounts, reply } => {
+                let _nobody_asks = reply.send(self.samples(now, &accounts));
+            }
+            Message::Survey { accounts, reply } => {
+                let _nobody_asks = reply.send(self.roster.survey(&accounts, &self.engine, now));
+            }
+            Message::Change(change) => {
+                self.pulse.stir();
+                self.adopt(now, *change);
+            }
+            Message::Reloaded(reloaded) => self.pulse.reloaded(reloaded),
+            Message::Kept(kept) => self.kept(now, kept),
+            Message::Prepared {
+                account,
+                attempt,
+                result,
+            } => self.prepared(now, account, attempt, result),
+            Message::Answered {
+                account,
+                attempt,
+                outcome,
+            } => self.answered(now, account, attempt, *outcome),
+            Message::Drain(reply) => {
+                self.drained = Some(reply);
+                self.pulse.drain();
+                self.engine.handle_event(now, Event::Drain);
+            }
+        }
+    }
+
+    fn kept(&mut self, now: Timestamp, kept: Kept) {
+        self.pulse.stir();
+        match kept {
+            Kept::Claimed {
+                account,
+                attempt,
+                credential: Some(credential),
+            } => self.prepare(account, attempt, credential),
+            Kept::Claimed {
+                account,
+                attempt,
+                credential: None,
+            } => {
+                let refusal = Err(tokend_engine::ClaimRefusal::Store);
+                self.engine
+                    .handle_event(now, Event::Claimed(account, attempt, refusal));
+            }
+            Kept::Recorded {
+                account,
+                attempt,
+                done,
+            } => {
+                let result = done.then_some(()).ok_or(StoreRefusal);
+                self.engine
+                    .handle_event(now, Event::Recorded(account, attempt, result));
+            }
+            Kept::Committed { account, done } => {
+                let result = done.map(|_| ()).ok_or(StoreRefusal);
+                self.engine
+                    .handle_event(now, Event::Committed(account, result));
+                if let Some(entered) = done {
+                    self.roster.entered(account, entered, &mut self.engine, now);
+                }
+                if done.is_some() {
+                    self.carry_out();
+                    // What was published is with the registry; unless another attempt has begun, nothing needs the rest.
+                    if !self
+                        .under_way
+                        .get(&account)
+                        .is_some_and(UnderWay::is_needed)
+                    {
+                        self.under_way.remove(&account);
+                    }
+                }
+            }
+            Kept::Discarded { account, done } => self.discarded(now, account, done),
+        }
+    }
+
+    pub(crate) fn carry_out(&mut self) {
+        while let Some(effect) = self.engine.poll_effect() {
+            self.pulse.stir();
+            match effect {
+                Effect::Claim(account, attempt, kind, entered_by) => {
+                    let Some(id) = self.roster.entry(account).map(|entry| entry.id.clone()) else {
+                        continue;
+                    };
+                    let entered = entered_by.and_then(|waiter| self.entered_by(waiter));
+                    self.under_way.insert(
+                        account,
+                        UnderWay {
+                            kind: Some(kind),
+                            entered,
+                            trial: entered_by,
+                            ..UnderWay::default()
+                        },
+                    );
+                    self.hand(Job::Claim {
+                        account,
+                        attempt,
+                        id,
+                    });
+                }
+                Effect::Record(account, attempt, durable) => {
+                    self.note_login(account, &durable);
+                    let entered = self
+                        .under_way
+                        .get_mut(&account)
+                        .and_then(|under_way| under_way.entered.take());
+                    let secrets = Secrets {
+                        entered,
+                        ..Secrets::default()
+                    };
+                    self.write(account, Some(attempt), *durable, secrets);
+                }
+                Effect::Send(account, attempt, _) => {
+                    self.entered_is_sent(account);
+                    self.send(account, attempt);
+                }
+                Effect::Commit(account, commit) => self.commit(account, *commit),
+                Effect::Release(account, _) => {
+                    if let Some(under_way) = self.under_way.get_mut(&account) {
+                        // Only a grant that is about to be published is needed any longer.
+                        *under_way = UnderWay {
+                            secret: under_way.secret.take(),
+                            ..UnderWay::default()
+                        };
+                    }
+                    self.hand(Job::Release { account });
+                }
+                Effect::Publish(account, publication) => self.publish(account, publication),
+                Effect::Retire(account) => {
+                    if let Some(entry) = self.roster.entry_mut(account) {
+                        let served = entry.slot.held.retire();
+                        entry.laid_aside = served.filter(|_| entry.absent);
+                    }
+                }
+                Effect::Withhold(account, held, _) => self.withhold(account, held),
+                Effect::Settle(waiter, verdict) => self.settle(waiter, verdict),
+                Effect::Attempted(account, attempted) => {
+                    if let Some(entry) = self.roster.entry_mut(account) {
+                        attempt_log::note(entry, &attempted, &self.clock, &self.books);
+                    }
+                }
+                Effect::Dropped(account) => {
+                    self.under_way.remove(&account);
+                    self.roster.dropped(account);
+                }
+            }
+        }
+    }
+
+    fn commit(&mut self, account: AccountKey, commit: Commit) {
+        let Commit {
+            durable,
+            granted,
+            fate,
+            forget,
+        } = commit;
+        if let Some(entry) = self.roster.entry_mut(account) {
+            if forget {
+                entry.notes = crate::broker::record::Notes::default();
+                entry.laid_aside = None;
+            }
+            entry.take_fate(fate, granted, &durable);
+        }
+        let brought = self.under_way.get_mut(&account).and_then(|under_way| {
+            under_way
+                .brought
+                .take_if(|(attempt, _)| granted == Some(*attempt))
+        });
+        if granted.is_some() {
+            self.note_asks(account);
+        }
+        let secrets = Secrets {
+            brought,
+            entered: None,
+            fate,
+            forget,
+        };
+        self.write(account, None, durable, secrets);
+        if granted.is_some() {
+            // Another configuration may have come while the provider was asked.
+            let now = self.clock.steady();
+            self.roster.outdate(account, &mut self.engine, now);
+        }
+    }
+
+    /// Notes what the attempt under way asked for, of which a grant came.
+    fn note_asks(&mut self, account: AccountKey) {
+        if let Some(under_way) = self.under_way.get(&account)
+            && let Some(asks) = under_way.asks
+        {
+            let founds = under_way.kind == Some(Kind::Login) || under_way.trial.is_some();
+            self.roster.granted(account, asks, founds);
+        }
+    }
+
+    fn write(
+        &mut self,
+        account: AccountKey,
+        intent_of: Option<AttemptId>,
+        durable: Durable,
+        secrets: Secrets,
+    ) {
+        let Some(entry) = self.roster.entry(account) else {
+            return;
+        };
+        let Secrets {
+            brought,
+            entered,
+            fate,
+            forget,
+        } = secrets;
+        let (id, notes) = (entry.id.clone(), entry.notes.clone());
+        let host = self.engine.host(account).unwrap_or(entry.hosts.0);
+        let host = self.roster.host_name(host).unwrap_or_default();
+        self.hand(Job::Write(Box::new(Write {
+            account,
+            id,
+            intent_of,
+            durable,
+            host,
+            notes,
+            brought,
+            entered,
+            fate,
+            forget,
+        })));
+    }
+
+    /// Hands a job to the keeper. A keeper that is gone is a store that refuses, and the engine is told so.
+    pub(super) fn hand(&mut self, job: Job) {
+        let Err(job) = self.keeper.hand(job) else {
+            return;
+        };
+        let kept = match job {
+            Job::Claim {
+                account, attempt, ..
+            } => Kept::Claimed {
+                account,
+                attempt,
+                credential: None,
+            },
+            Job::Write(write) => match write.intent_of {
+                Some(attempt) => Kept::Recorded {
+                    account: write.account,
+                    attempt,
+                    done: false,
+                },
+                None => Kept::Committed {
+                    account: write.account,
+                    done: None,
+                },
+            },
+            Job::Discard { account, .. } => Kept::Discarded {
+                account,
+                done: false,
+            },
+            Job::Release { .. } | Job::Reached(_) => return,
+        };
+        let now = self.clock.steady();
+        self.kept(now, kept);
+    }
+}
+
+#[cfg(test)]
+mod tests;

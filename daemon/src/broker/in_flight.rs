@@ -1,0 +1,31 @@
+//! What an attempt under way needs for its next step.
+
+use tokend_dialect::Asks;
+use tokend_engine::{AttemptId, Kind, WaiterId};
+use tokend_proto::LoginSecret;
+
+use crate::broker::record::Secret;
+use tokend_upstream::Brought;
+use tokend_upstream::Prepared;
+
+/// The secrets of an attempt under way.
+#[derive(Debug, Default)]
+pub(super) struct UnderWay {
+    pub(super) kind: Option<Kind>,
+    pub(super) prepared: Option<Box<Prepared>>,
+    pub(super) brought: Option<(AttemptId, Brought)>,
+    pub(super) secret: Option<Secret>,
+    /// What a person entered and the attempt tries, until it is stored with the intent.
+    pub(super) entered: Option<LoginSecret>,
+    /// Who entered what the attempt tries.
+    pub(super) trial: Option<WaiterId>,
+    /// What the request asks for.
+    pub(super) asks: Option<Asks>,
+}
+
+impl UnderWay {
+    /// Whether an attempt or a write may still ask for something in it.
+    pub(super) fn is_needed(&self) -> bool {
+        self.kind.is_some()
+    }
+}

@@ -1,0 +1,176 @@
+//! What an account has to log in with.
+//!
+//! Owns the questions about an account's means: whether a login is possible, what a person may enter, and what to ask them for.
+//! Looks at the configuration; at a secret only to tell where it begins and ends.
+
+use std::fmt;
+
+use tokend_config::Account;
+use tokend_dialect::{FieldUse, Told, UsedBy};
+use tokend_notation::Lines;
+use tokend_proto::{Fault, FaultCode, LoginSecret, SecretText};
+
+use crate::broker::record::Entered;
+
+/// Whether all that a login needs is at hand.
+pub(crate) fn can_login(account: &Account, entered: Entered) -> bool {
+    account.dialect.can_login_at(&account.endpoint)
+        && login_secrets(account).all(|field| is_at_hand(account, &field, entered))
+}
+
+/// Whether a person may enter this secret for this account.
+///
+/// # Errors
+/// A fault that says why not and what to do instead.
+pub(crate) fn accepts(account: &Account, secret: &LoginSecret) -> Result<(), Box<Fault>> {
+    let name = &account.name;
+    let field = match secret {
+        LoginSecret::Password(_) => "password",
+        LoginSecret::ClientSecret(_) => "client_secret",
+        LoginSecret::RefreshToken(_) => {
+            if account.dialect.can_refresh_at(&account.endpoint) {
+                return Ok(());
+            }
+            let message = format!(
+                "account {name} cannot use a refresh token: dialect {} has no refresh",
+                account.dialect.name()
+            );
+            return Err(refuse(message, format!("enter {}", what_to_enter(account))));
+        }
+    };
+    if let Some(place) = account.secret(field) {
+        let message = format!("the {field} of account {name} comes from {place}, as configured");
+        let advice = format!(
+            "change it there and run `tokenctl reload`; or remove `{field}` from [account.{name}] to enter it here"
+        );
+        return Err(refuse(message, advice));
+    }
+    if !takes(account, field) {
+        let message = format!(
+            "account {name} has no use for a {field}: a login by dialect {} sends none",
+            account.dialect.name()
+        );
+        return Err(refuse(message, format!("enter {}", what_to_enter(account))));
+    }
+    Ok(())
+}
+
+/// The one line that is the secret in what a client sent, by the rule for secrets in files and at the prompt: whoever does not use
+/// `tokenctl`, which applies it too, must not have a line end or a second line stored and sent to a provider.
+///
+/// # Errors
+/// A fault that says why it is no secret.
+pub(crate) fn alone(sent: LoginSecret) -> Result<LoginSecret, Box<Fault>> {
+    let (what, text, again): (_, _, fn(SecretText) -> LoginSecret) = match &sent {
+        LoginSecret::Password(text) => ("password", text, LoginSecret::Password),
+        LoginSecret::ClientSecret(text) => ("client secret", text, LoginSecret::ClientSecret),
+        LoginSecret::RefreshToken(text) => ("refresh token", text, LoginSecret::RefreshToken),
+    };
+    let no_secret = |why: &dyn fmt::Display| {
+        let fault = Fault::new(FaultCode::BadRequest, format!("the {what} {why}"));
+        Box::new(fault.advise("send the secret alone, as one line of text"))
+    };
+    let found = tokend_notation::secret(text.expose().as_bytes(), Lines::One);
+    let alone = found.map_err(|why| no_secret(&why))?.text;
+    if alone.len() == text.len() {
+        return Ok(sent);
+    }
+    let alone = SecretText::new(alone).map_err(|why| no_secret(&why))?;
+    Ok(again(alone))
+}
+
+/// What of an account a provider refuses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// A secret of this name, which the configuration refers to.
+    Configured(String),
+    /// The client itself, which has no secret in the configuration.
+    Client,
+    /// Something that a person entered.
+    Entered,
+    /// A secret that a person entered, in words.
+    EnteredOne(String),
+}
+
+/// What a provider refused that said `told`, of what the account has. Where it names the client, it is the client's.
+pub(crate) fn refused(account: &Account, told: Option<&str>) -> Refused {
+    const CLIENTS: [&str; 2] = ["invalid_client", "incorrect_client_credentials"];
+    let named = told.and_then(Told::secret_in);
+    if let Some(name) = named.filter(|name| account.secret(name).is_some()) {
+        return Refused::Configured(name.to_owned());
+    }
+    if let Some(name) = named.filter(|name| login_secrets(account).any(|it| it.name == *name)) {
+        return Refused::EnteredOne(name.replace('_', " "));
+    }
+    let of_client = told.is_some_and(|told| CLIENTS.iter().any(|code| told.contains(code)));
+    // Also one that the dialect can do without: it was sent, since it is there.
+    let sent = account.dialect.fields_at(&account.endpoint).into_iter();
+    let mut sent = sent
+        .filter(|field| field.secret && !field.internal)
+        .filter(|field| account.secret(&field.name).is_some())
+        .map(|field| field.name);
+    let enters_client = login_secrets(account).any(|field| field.name == "client_secret");
+    match (
+        of_client,
+        sent.find(|name| !of_client || name == "client_secret"),
+    ) {
+        (_, Some(secret)) => Refused::Configured(secret),
+        (true, None) if !enters_client => Refused::Client,
+        // Whatever else could be entered, the client would be refused again.
+        (true, None) => Refused::EnteredOne("client secret".to_owned()),
+        (false, None) => Refused::Entered,
+    }
+}
+
+/// What a person can enter to get the account going, as the end of a sentence.
+pub(crate) fn what_to_enter(account: &Account) -> String {
+    let enterable = |name: &str| matches!(name, "password" | "client_secret");
+    let mut parts: Vec<_> = login_secrets(account)
+        .filter(|field| enterable(&field.name) && account.secret(&field.name).is_none())
+        .map(|field| match field.name.as_str() {
+            "client_secret" => "its client secret (`--client-secret`)".to_owned(),
+            name => format!("its {}", name.replace('_', " ")),
+        })
+        .collect();
+    if account.dialect.renews_itself_at(&account.endpoint) {
+        parts.push("an access token that is still valid (`--refresh-token`)".to_owned());
+    } else if account.dialect.can_refresh_at(&account.endpoint) {
+        parts.push("a refresh token (`--refresh-token`)".to_owned());
+    }
+    if parts.is_empty() {
+        "a new credential".to_owned()
+    } else {
+        parts.join(" or ")
+    }
+}
+
+/// Whether a login sends this secret, also one that it can be made without, as that of a client which may be a public one.
+pub(crate) fn takes(account: &Account, field: &str) -> bool {
+    secrets_of_logins(account).any(|known| known.name == field)
+}
+
+/// What no login can be made without.
+fn login_secrets(account: &Account) -> impl Iterator<Item = FieldUse> {
+    secrets_of_logins(account).filter(|field| field.required)
+}
+
+fn secrets_of_logins(account: &Account) -> impl Iterator<Item = FieldUse> {
+    account
+        .dialect
+        .fields_at(&account.endpoint)
+        .into_iter()
+        .filter(|field| field.secret && !field.internal && field.used_by != UsedBy::Refresh)
+}
+
+fn is_at_hand(account: &Account, field: &FieldUse, entered: Entered) -> bool {
+    let by_person = match field.name.as_str() {
+        "password" => entered.password,
+        "client_secret" => entered.client_secret,
+        _ => false,
+    };
+    by_person || account.secret(&field.name).is_some() || account.field(&field.name).is_some()
+}
+
+fn refuse(message: String, advice: String) -> Box<Fault> {
+    Box::new(Fault::new(FaultCode::Misconfigured, message).advise(advice))
+}

@@ -1,0 +1,52 @@
+//! Those who wait for the driver, and how many of which user.
+
+use tokend_engine::{AccountKey, Fault as Why};
+use tokend_proto::LoginSecret;
+
+use crate::broker::inbox::Reply;
+use crate::broker::wording::What;
+
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) account: AccountKey,
+    pub(super) purpose: Purpose,
+    pub(super) reply: Reply,
+}
+
+/// What somebody waits for.
+#[derive(Debug)]
+pub(super) enum Purpose {
+    /// A token, for this user.
+    Token(u32),
+    /// What came of what was entered.
+    Login(What, Progress),
+    Forget,
+    /// That a record that does not open is removed.
+    Discard,
+}
+
+/// How far what was entered has come.
+#[derive(Debug)]
+pub(super) enum Progress {
+    Entered(LoginSecret),
+    Trying,
+    Sent,
+}
+
+impl Progress {
+    pub(super) fn in_words(&self, what: What, why: Why) -> String {
+        match (self, why) {
+            (Self::Sent, Why::StoreUnavailable { .. }) => format!(
+                "the provider accepted {what}, which is used but only in memory until the store can be written"
+            ),
+            (Self::Sent, Why::TimedOut) => format!("{what} is still being tried"),
+            (Self::Sent, Why::Gone | Why::Draining) => {
+                format!("{what} was sent, and what comes of it will be stored")
+            }
+            (Self::Sent, _) => format!("{what} is stored and the provider accepted it"),
+            (Self::Entered(_) | Self::Trying, _) => {
+                format!("{what} is not stored and was not tried")
+            }
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! What is told of accounts at a moment: their status, and samples for metrics.
+//!
+//! Reads the engine, the roster and what is served; changes nothing.
+
+use std::sync::Arc;
+
+use tokend_engine::{AccountKey, Timestamp};
+use tokend_proto::{AccountName, AccountStatus};
+
+use super::task::Task;
+use crate::broker::record::Notes;
+use crate::broker::registry::Slot;
+use crate::broker::status;
+use crate::broker::wording::Teller;
+use crate::metrics::Sample;
+
+impl Task {
+    pub(super) fn status(
+        &self,
+        now: Timestamp,
+        accounts: &[(AccountKey, AccountName)],
+    ) -> Vec<AccountStatus> {
+        let status = |(key, _): &(AccountKey, AccountName)| {
+            let entry = self.roster.entry(*key)?;
+            let teller = self.teller(&entry.slot, &entry.notes);
+            match (&entry.quarantined, self.engine.view(*key, now)) {
+                (Some(reason), _) => Some(status::quarantined(&teller, reason)),
+                (None, view) => Some(status::of(&teller, &entry.slot, &view?, now)),
+            }
+        };
+        accounts.iter().filter_map(status).collect()
+    }
+
+    pub(super) fn samples(&self, now: Timestamp, accounts: &[AccountKey]) -> Vec<Sample> {
+        let sample = |key: &AccountKey| {
+            let entry = self.roster.entry(*key)?;
+            let teller = self.teller(&entry.slot, &entry.notes);
+            let view = self.engine.view(*key, now);
+            let status = match (&entry.quarantined, &view) {
+                (Some(reason), _) => status::quarantined(&teller, reason),
+                (None, view) => status::of(&teller, &entry.slot, view.as_ref()?, now),
+            };
+            let view = view.filter(|_| entry.quarantined.is_none());
+            let rest = view.and_then(|view| view.earliest).map(|at| at.since(now));
+            Some(Sample {
+                slot: Arc::clone(&entry.slot),
+                state: status.state,
+                has_token: status.has_token,
+                remaining_ms: status.remaining_ms,
+                attempts_left: status.attempts.left,
+                logins_left: status.logins.left,
+                failures: view.map_or(0, |view| view.failures),
+                rest_ms: rest.map(|rest| u64::try_from(rest.as_millis()).unwrap_or(u64::MAX)),
+                waiters: status.waiters,
+                unpersisted: status.unpersisted,
+                tried: entry.tried.as_deref().copied().unwrap_or_default(),
+            })
+        };
+        accounts.iter().filter_map(sample).collect()
+    }
+
+    pub(super) fn teller<'a>(&'a self, slot: &'a Slot, notes: &'a Notes) -> Teller<'a> {
+        Teller {
+            account: &slot.account,
+            notes,
+            clock: &self.clock,
+            withheld: self.engine.withheld(slot.key, self.clock.steady()),
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! What the service manager learns from the driver: that it turns, and how its accounts are.
+//!
+//! Owns when the watchdog is fed: in the driver's loop, when a turn is done, so that a driver that is stuck feeds nobody. The keeper is
+//! not watched: a disk that hangs is not mended by a restart, which would lose what only memory holds and hang in its start.
+
+use std::time::Duration;
+
+use tokend_engine::{Engine, Fault, Timestamp};
+
+use crate::broker::accounts::Accounts;
+use crate::broker::change::Reloaded;
+use tokend_process::systemd::Manager;
+
+/// The shortest time between two status lines.
+const STATUS_EVERY: Duration = Duration::from_secs(2);
+/// And what an account adds to it: all of them are counted for each line, and clients may wait meanwhile.
+const STATUS_EVERY_ACCOUNT: Duration = Duration::from_micros(100);
+
+/// How many accounts there are of which kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Tally {
+    served: usize,
+    with_token: usize,
+    need_person: usize,
+    /// When the first of the tokens expires: nothing else happens then.
+    expires: Option<Timestamp>,
+}
+
+/// What was told, and what is due.
+#[derive(Debug)]
+pub(super) struct ServiceStatus {
+    manager: Manager,
+    fed: Option<Timestamp>,
+    /// Whether something happened that the last line may not say.
+    stale: bool,
+    told: Option<Timestamp>,
+    /// How long after the last line the next may come.
+    pause: Duration,
+    /// When the line is no longer true even if nothing happens.
+    expires: Option<Timestamp>,
+    line: String,
+    reloaded: Option<Reloaded>,
+    draining: bool,
+}
+
+impl ServiceStatus {
+    pub(super) fn new(manager: Manager) -> Self {
+        Self {
+            manager,
+            fed: None,
+            stale: false,
+            told: None,
+            pause: STATUS_EVERY,
+            expires: None,
+            line: String::new(),
+            reloaded: None,
+            draining: false,
+        }
+    }
+
+    /// Something happened to an account.
+    pub(super) fn stir(&mut self) {
+        self.stale = true;
+    }
+
+    pub(super) fn reloaded(&mut self, reloaded: Reloaded) {
+        self.reloaded = Some(reloaded);
+        self.stale = true;
+    }
+
+    /// The end has begun. The driver is watched on, and says no more of its accounts.
+    pub(super) fn drain(&mut self) {
+        self.draining = true;
+        self.manager.status("stopping: what runs is being finished");
+    }
+
+    /// How long the driver may sleep before something is due here.
+    pub(super) fn sleep(&self, now: Timestamp) -> Option<Duration> {
+        let feed = self
+            .feed_every()
+            .map(|every| remaining(self.fed, every, now));
+        let status = self
+            .speaks()
+            .then_some(self.expires)
+            .flatten()
+            .map(|at| at.since(now));
+        let status = if self.has_news(now) {
+            Some(Duration::ZERO)
+        } else {
+            status
+        };
+        let status = status.map(|status| status.max(remaining(self.told, self.pause, now)));
+        feed.into_iter().chain(status).min()
+    }
+
+    /// A turn of the driver is done.
+    pub(super) fn beat(&mut self, now: Timestamp, tally: impl FnOnce() -> Tally) {
+        if self
+            .feed_every()
+            .is_some_and(|every| remaining(self.fed, every, now).is_zero())
+        {
+            self.manager.feed();
+            self.fed = Some(now);
+        }
+        if self.has_news(now) && remaining(self.told, self.pause, now).is_zero() {
+            let tally = tally();
+            let line = line(&tally, self.reloaded);
+            if line != self.line {
+                self.manager.status(&line);
+                self.line = line;
+            }
+            self.told = Some(now);
+            self.expires = tally.expires;
+            let accounts = u32::try_from(tally.served).unwrap_or(u32::MAX);
+            self.pause = STATUS_EVERY.max(STATUS_EVERY_ACCOUNT.saturating_mul(accounts));
+            self.stale = false;
+        }
+    }
+
+    /// Half of what is allowed, so that one late turn is no harm.
+    fn feed_every(&self) -> Option<Duration> {
+        self.manager.watchdog().map(|time| time / 2)
+    }
+
+    fn has_news(&self, now: Timestamp) -> bool {
+        self.speaks() && (self.stale || self.expires.is_some_and(|at| at <= now))
+    }
+
+    fn speaks(&self) -> bool {
+        !self.draining && self.manager.listens()
+    }
+}
+
+impl Tally {
+    pub(super) fn of(roster: &Accounts, engine: &Engine, now: Timestamp) -> Self {
+        let mut tally = Self::default();
+        for (key, entry) in roster.present() {
+            let token = entry.slot.held.token();
+            let good = token.as_ref().filter(|token| token.held.is_good(now, None));
+            let expires = good.and_then(|token| token.held.expires);
+            let stopped = matches!(
+                engine.stop(key, now),
+                Some(Fault::LoginRequired(_) | Fault::Misconfigured | Fault::Unfit)
+            );
+            tally.served += 1;
+            tally.with_token += usize::from(good.is_some());
+            tally.need_person += usize::from(stopped || entry.quarantined.is_some());
+            tally.expires = tally.expires.into_iter().chain(expires).min();
+        }
+        tally
+    }
+}
+
+/// What is left of `every` since `last`; nothing, if there was none.
+fn remaining(last: Option<Timestamp>, every: Duration, now: Timestamp) -> Duration {
+    last.map_or(Duration::ZERO, |last| last.after(every).since(now))
+}
+
+fn line(tally: &Tally, reloaded: Option<Reloaded>) -> String {
+    let accounts = match tally.served {
+        1 => "1 account".to_owned(),
+        count => format!("{count} accounts"),
+    };
+    let tokens = match tally.with_token {
+        0 => "none has a token".to_owned(),
+        1 => "1 has a token".to_owned(),
+        count => format!("{count} have a token"),
+    };
+    let person = match tally.need_person {
+        0 => "none needs a person".to_owned(),
+        1 => "1 needs a person".to_owned(),
+        count => format!("{count} need a person"),
+    };
+    let reloaded = match reloaded {
+        None => String::new(),
+        Some(Reloaded::InForce(number)) => format!("; configuration {number} is in force"),
+        Some(Reloaded::Refused) => "; the last reload was refused, see the log".to_owned(),
+    };
+    format!("serving {accounts}: {tokens}, {person}{reloaded}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    const WATCHDOG: Duration = Duration::from_secs(60);
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_millis(1000 * (1_000_000 + seconds))
+    }
+
+    fn said(notes: &Arc<Mutex<Vec<String>>>) -> Vec<String> {
+        std::mem::take(&mut *notes.lock().unwrap())
+    }
+
+    #[test]
+    fn the_watchdog_is_fed_by_turns_and_by_nothing_else() {
+        let (manager, notes) = Manager::noting(Some(WATCHDOG));
+        let mut pulse = ServiceStatus::new(manager);
+        assert_eq!(pulse.sleep(at(0)), Some(Duration::ZERO));
+        pulse.beat(at(0), Tally::default);
+        assert_eq!(said(&notes), ["WATCHDOG=1"]);
+        // A driver with much to do does not chatter.
+        pulse.beat(at(1), Tally::default);
+        assert_eq!(said(&notes), [""; 0]);
+        // One with nothing to do wakes in time.
+        assert_eq!(pulse.sleep(at(10)), Some(Duration::from_secs(20)));
+        pulse.beat(at(30), Tally::default);
+        assert_eq!(said(&notes), ["WATCHDOG=1"]);
+        // While a turn takes long, nobody feeds.
+        assert_eq!(pulse.sleep(at(3000)), Some(Duration::ZERO));
+        assert_eq!(said(&notes), [""; 0]);
+    }
+
+    #[test]
+    fn the_status_is_told_when_it_changes_and_not_too_often() {
+        let (manager, notes) = Manager::noting(None);
+        let mut pulse = ServiceStatus::new(manager);
+        let tally = |with_token| Tally {
+            served: 2,
+            with_token,
+            ..Tally::default()
+        };
+        assert_eq!(pulse.sleep(at(0)), None);
+        pulse.beat(at(0), || unreachable!("nothing happened"));
+        pulse.stir();
+        pulse.beat(at(1), || tally(0));
+        let first = "STATUS=serving 2 accounts: none has a token, none needs a person";
+        assert_eq!(said(&notes), [first]);
+        pulse.stir();
+        pulse.beat(at(2), || unreachable!("too soon"));
+        assert_eq!(pulse.sleep(at(2)), Some(Duration::from_secs(1)));
+        pulse.beat(at(3), || tally(0));
+        assert_eq!(said(&notes), [""; 0], "it says the same");
+        pulse.reloaded(Reloaded::Refused);
+        pulse.beat(at(5), || tally(1));
+        assert_eq!(
+            said(&notes),
+            [
+                "STATUS=serving 2 accounts: 1 has a token, none needs a person; the last reload was refused, see the log"
+            ]
+        );
+        // A token that expires is news, though nothing happens.
+        pulse.stir();
+        pulse.beat(at(10), || Tally {
+            expires: Some(at(20)),
+            ..tally(1)
+        });
+        assert_eq!(pulse.sleep(at(15)), Some(Duration::from_secs(5)));
+        pulse.beat(at(15), || unreachable!("it has not expired"));
+        pulse.beat(at(20), || tally(0));
+        assert_eq!(said(&notes).len(), 1);
+        assert_eq!(pulse.sleep(at(21)), None);
+        pulse.drain();
+        assert_eq!(
+            said(&notes),
+            ["STATUS=stopping: what runs is being finished"]
+        );
+        pulse.stir();
+        pulse.beat(at(30), || unreachable!("it stops"));
+    }
+
+    #[test]
+    fn many_accounts_are_counted_less_often() {
+        let (manager, _notes) = Manager::noting(None);
+        let mut pulse = ServiceStatus::new(manager);
+        pulse.stir();
+        pulse.beat(at(0), || Tally {
+            served: 100_000,
+            ..Tally::default()
+        });
+        pulse.stir();
+        assert_eq!(pulse.sleep(at(0)), Some(Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn where_nobody_listens_nothing_is_counted() {
+        let mut pulse = ServiceStatus::new(Manager::none());
+        pulse.stir();
+        assert_eq!(pulse.sleep(at(0)), None);
+        pulse.beat(at(0), || unreachable!("nobody listens"));
+    }
+
+    #[test]
+    fn the_line_is_for_people() {
+        let tally = Tally {
+            served: 1,
+            with_token: 2,
+            need_person: 2,
+            expires: None,
+        };
+        assert_eq!(
+            line(&tally, Some(Reloaded::InForce(3))),
+            "serving 1 account: 2 have a token, 2 need a person; configuration 3 is in force"
+        );
+    }
+}

@@ -1,0 +1,282 @@
+//! How an account is, as told to a client.
+//!
+//! Owns the translation of the engine's view, the notes and the slot into the wire's status. Reads only.
+
+use std::time::Duration;
+
+use tokend_engine::{Activity, Rate, Timestamp, View};
+use tokend_proto::{AccountState, AccountStatus, AttemptKind, FaultCode, LastAttempt, PaceStatus};
+use tokend_store as store;
+
+use crate::broker::registry::Slot;
+use crate::broker::wording::Teller;
+use tokend_process::clock::Clock;
+
+/// The status of an account the engine knows.
+pub(crate) fn of(teller: &Teller<'_>, slot: &Slot, view: &View, now: Timestamp) -> AccountStatus {
+    let published = slot.held.token();
+    let token = published
+        .as_ref()
+        .filter(|token| token.held.is_good(now, None));
+    let expires = token.and_then(|token| token.held.expires);
+    let problem = view.stop.map(|stop| teller.tell(stop)).or_else(|| {
+        let problem = view.problem?;
+        let retry = view
+            .earliest
+            .filter(|earliest| *earliest > now)
+            .unwrap_or(now);
+        Some(teller.tell(tokend_engine::Fault::Failed { problem, retry }))
+    });
+    let state = state(
+        view,
+        token.is_some(),
+        problem.as_ref().map(|fault| fault.code),
+        now,
+    );
+    // No other line of a status shows the pace of a host.
+    let held = view.host > now && view.earliest == Some(view.host) && token.is_none();
+    let problem = problem.or_else(|| {
+        held.then(|| {
+            teller.tell(tokend_engine::Fault::Paced {
+                retry: view.host,
+                by: tokend_engine::Pace::Host(view.kind.unwrap_or(tokend_engine::Kind::Login)),
+                problem: None,
+            })
+        })
+    });
+    AccountStatus {
+        state,
+        has_token: token.is_some(),
+        expires_at_ms: expires.map(|at| wall(teller.clock, at)),
+        remaining_ms: expires.map(|at| millis(at.since(now))),
+        lifetime_ms: token.and_then(|token| token.held.lifetime()).map(millis),
+        has_refresh_token: view.has_refresh_token,
+        unpersisted: token.is_some_and(|token| token.unpersisted)
+            || view.activity == Activity::Unsaved,
+        attempts: pace(view.attempts, teller.clock),
+        logins: pace(view.logins, teller.clock),
+        next_attempt_at_ms: view.earliest.map(|at| wall(teller.clock, at)),
+        problem,
+        waiters: u32::try_from(view.waiters).unwrap_or(u32::MAX),
+        ..blank(teller)
+    }
+}
+
+/// The status of an account whose record does not open.
+pub(crate) fn quarantined(teller: &Teller<'_>, reason: &str) -> AccountStatus {
+    AccountStatus {
+        state: AccountState::Quarantined,
+        problem: Some(teller.quarantined(reason)),
+        ..blank(teller)
+    }
+}
+
+fn blank(teller: &Teller<'_>) -> AccountStatus {
+    let account = teller.account;
+    let never = PaceStatus {
+        left: 0,
+        burst: 0,
+        period_ms: 0,
+        next_at_ms: 0,
+    };
+    AccountStatus {
+        account: account.name.clone(),
+        dialect: account.dialect.name().to_owned(),
+        base_url: account.endpoint.base_url().to_owned(),
+        state: AccountState::Idle,
+        has_token: false,
+        expires_at_ms: None,
+        remaining_ms: None,
+        lifetime_ms: None,
+        has_refresh_token: false,
+        unpersisted: false,
+        attempts: never,
+        logins: never,
+        next_attempt_at_ms: None,
+        last_attempt: teller.notes.last_attempt.as_ref().map(last_attempt),
+        problem: None,
+        waiters: 0,
+    }
+}
+
+fn state(view: &View, has_token: bool, problem: Option<FaultCode>, now: Timestamp) -> AccountState {
+    match (view.activity, view.stop, problem) {
+        (Activity::Unsaved, _, _) => AccountState::Unpersisted,
+        (_, Some(tokend_engine::Fault::Misconfigured | tokend_engine::Fault::Unfit), _) => {
+            AccountState::Misconfigured
+        }
+        // A token that is held is served to the end, whatever comes after it.
+        (_, Some(_), _) if !has_token => AccountState::LoginRequired,
+        (Activity::InLine, _, None) if !has_token && view.host > now => AccountState::Paced,
+        (Activity::Attempting(_) | Activity::InLine | Activity::Saving, _, _) if !has_token => {
+            AccountState::Obtaining
+        }
+        _ if has_token => AccountState::Valid,
+        (_, _, Some(FaultCode::InDoubt)) => AccountState::InDoubt,
+        (_, _, Some(_)) if view.earliest.is_some_and(|earliest| earliest > now) => {
+            AccountState::BackingOff
+        }
+        _ if view.earliest.is_some_and(|earliest| earliest > now) => AccountState::Paced,
+        _ => AccountState::Idle,
+    }
+}
+
+fn last_attempt(last: &store::LastAttempt) -> LastAttempt {
+    LastAttempt {
+        kind: match last.kind {
+            store::AttemptKind::Login => AttemptKind::Login,
+            store::AttemptKind::Refresh => AttemptKind::Refresh,
+        },
+        at_ms: u64::try_from(last.at).unwrap_or(0),
+        duration_ms: last.duration_ms,
+        outcome: last.outcome.clone(),
+    }
+}
+
+fn pace((rate, left, next): (Rate, u32, Timestamp), clock: &Clock) -> PaceStatus {
+    PaceStatus {
+        left,
+        burst: rate.burst(),
+        period_ms: millis(rate.period()),
+        next_at_ms: wall(clock, next),
+    }
+}
+
+fn wall(clock: &Clock, at: Timestamp) -> u64 {
+    u64::try_from(clock.to_wall(at)).unwrap_or(0)
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokend_engine::{Fault, Kind, Missing, Problem};
+
+    use super::*;
+
+    #[test]
+    fn each_state_has_its_reasons() {
+        let now = Timestamp::from_millis(1_000_000);
+        let later = now.after(Duration::from_secs(60));
+        let rate = Rate::new(1, Duration::from_secs(60)).unwrap();
+        let resting = View {
+            activity: Activity::Resting,
+            held: None,
+            has_refresh_token: false,
+            in_doubt: false,
+            block: None,
+            problem: None,
+            failures: 0,
+            no_verdict: tokend_engine::NoVerdict::default(),
+            stop: None,
+            attempts: (rate, 1, now),
+            logins: (rate, 1, now),
+            kind: Some(Kind::Login),
+            host: now,
+            earliest: Some(now),
+            planned: None,
+            waiters: 0,
+        };
+        let doing = |activity| View {
+            activity,
+            ..resting
+        };
+        let stopped = |stop| View {
+            stop: Some(stop),
+            earliest: None,
+            ..resting
+        };
+        let waiting = View {
+            earliest: Some(later),
+            ..resting
+        };
+        let required = Fault::LoginRequired(Missing::NoCredential);
+        let attempting = Activity::Attempting(Kind::Login);
+        let busy = Some(FaultCode::ProviderBusy);
+        for (view, has_token, problem, expected) in [
+            (resting, false, None, AccountState::Idle),
+            (resting, true, None, AccountState::Valid),
+            (doing(attempting), false, None, AccountState::Obtaining),
+            (
+                doing(Activity::InLine),
+                false,
+                None,
+                AccountState::Obtaining,
+            ),
+            (
+                doing(Activity::Saving),
+                false,
+                None,
+                AccountState::Obtaining,
+            ),
+            (doing(attempting), true, None, AccountState::Valid),
+            (
+                doing(Activity::Unsaved),
+                true,
+                None,
+                AccountState::Unpersisted,
+            ),
+            (
+                doing(Activity::Unsaved),
+                false,
+                None,
+                AccountState::Unpersisted,
+            ),
+            (
+                stopped(required),
+                false,
+                Some(FaultCode::LoginRequired),
+                AccountState::LoginRequired,
+            ),
+            (
+                stopped(required),
+                true,
+                Some(FaultCode::LoginRequired),
+                AccountState::Valid,
+            ),
+            (
+                stopped(Fault::Misconfigured),
+                true,
+                Some(FaultCode::Misconfigured),
+                AccountState::Misconfigured,
+            ),
+            (
+                stopped(Fault::Unfit),
+                false,
+                Some(FaultCode::Misconfigured),
+                AccountState::Misconfigured,
+            ),
+            (waiting, false, None, AccountState::Paced),
+            (
+                View {
+                    activity: Activity::InLine,
+                    host: later,
+                    ..waiting
+                },
+                false,
+                None,
+                AccountState::Paced,
+            ),
+            (waiting, false, busy, AccountState::BackingOff),
+            (waiting, true, busy, AccountState::Valid),
+            (resting, false, busy, AccountState::Idle),
+            (
+                View {
+                    problem: Some(Problem::InDoubt),
+                    ..waiting
+                },
+                false,
+                Some(FaultCode::InDoubt),
+                AccountState::InDoubt,
+            ),
+        ] {
+            assert_eq!(
+                state(&view, has_token, problem, now),
+                expected,
+                "{view:?} {has_token} {problem:?}"
+            );
+        }
+    }
+}

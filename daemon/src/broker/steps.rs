@@ -1,0 +1,326 @@
+//! The steps of an attempt that need its secrets: to prepare, to send, to take the answer, to publish.
+//!
+//! Owns what is in [`UnderWay`](super::in_flight::UnderWay), which holds each secret only until the step that needs it. Tasks report by message, always: an attempt is
+//! never left without an end.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use tokend_process::task;
+
+use secrecy::{ExposeSecret as _, SecretString};
+use tokend_dialect::Spent;
+use tokend_engine::{
+    AccountKey, Answer, AttemptId, Durable, Event, Held, Kind, Publication, Timestamp,
+};
+use tokend_proto::{LoginSecret, SecretText};
+use tokend_store::Credential;
+
+use super::task::Task;
+use crate::broker::accounts::Said;
+use crate::broker::inbox::Message;
+use crate::broker::record::Secret;
+use crate::broker::registry::IssuedToken;
+use tokend_upstream::Brought;
+use tokend_upstream::{Outcome, PrepareError, Prepared};
+
+impl Task {
+    /// The account is claimed: gets its secrets and builds the request, before anything is debited.
+    pub(super) fn prepare(
+        &mut self,
+        account: AccountKey,
+        attempt: AttemptId,
+        credential: Box<Credential>,
+    ) {
+        let under_way = self.under_way.get(&account);
+        let kind = under_way.and_then(|under_way| under_way.kind);
+        let (Some(entry), Some(kind)) = (self.roster.entry(account), kind) else {
+            return;
+        };
+        let entered = under_way.and_then(|under_way| under_way.entered.clone());
+        let configured = Arc::clone(&entry.slot.account);
+        if entered.as_ref().is_some_and(|it| is_held(it, &credential)) {
+            let now = self.clock.steady();
+            self.engine
+                .handle_event(now, Event::EnteredAgain(account, attempt));
+        }
+        let asks = configured.asks;
+        let served = entry.slot.held.token().clone();
+        let access_token = served
+            .or_else(|| entry.laid_aside.clone())
+            .map(|token| SecretString::from(token.text.expose().to_owned()));
+        if let Some(under_way) = self.under_way.get_mut(&account) {
+            under_way.asks = Some(asks);
+        }
+        let upstream = Arc::clone(&self.upstream);
+        let own = self.own.clone();
+        task::spawn(async move {
+            let prepare = task::guarded(async move {
+                upstream
+                    .prepare(
+                        configured,
+                        kind,
+                        &credential,
+                        entered.as_ref(),
+                        access_token,
+                    )
+                    .await
+            });
+            let result = match prepare.await {
+                Some(result) => result.map(Box::new),
+                None => Err(PrepareError::Broken),
+            };
+            let _draining = own
+                .send(Message::Prepared {
+                    account,
+                    attempt,
+                    result,
+                })
+                .await;
+        });
+    }
+
+    pub(super) fn prepared(
+        &mut self,
+        now: Timestamp,
+        account: AccountKey,
+        attempt: AttemptId,
+        result: Result<Box<Prepared>, PrepareError>,
+    ) {
+        let result = match result {
+            Ok(prepared) => {
+                self.under_way.entry(account).or_default().prepared = Some(prepared);
+                Ok(())
+            }
+            Err(error) => {
+                self.said(account, Some(error.to_string().into()), None);
+                if let Some(entry) = self.roster.entry_mut(account) {
+                    entry.notes.was_short = error.is_shortage();
+                }
+                Err(error.refusal())
+            }
+        };
+        self.engine
+            .handle_event(now, Event::Claimed(account, attempt, result));
+    }
+
+    /// Notes what a login is made with before it is sent, where logins without an answer are counted: with a daemon that dies meanwhile
+    /// it is one more of them.
+    pub(super) fn note_login(&mut self, account: AccountKey, durable: &Durable) {
+        let under_way = self.under_way.get(&account).filter(|under_way| {
+            under_way.kind == Some(Kind::Login)
+                && under_way.trial.is_none()
+                && !durable.no_verdict.is_none()
+        });
+        if let Some(prepared) = under_way.and_then(|under_way| under_way.prepared.as_ref())
+            && let Some(entry) = self.roster.entry_mut(account)
+        {
+            entry.notes.no_verdict = Some(prepared.fingerprint().into());
+        }
+    }
+
+    pub(super) fn send(&mut self, account: AccountKey, attempt: AttemptId) {
+        let prepared = self
+            .under_way
+            .get_mut(&account)
+            .and_then(|under_way| under_way.prepared.take());
+        let upstream = Arc::clone(&self.upstream);
+        let own = self.own.clone();
+        // Not tied to anybody who waits: it ends when the provider has answered or the time is over.
+        task::spawn(async move {
+            let outcome = match prepared {
+                Some(prepared) => {
+                    task::guarded(async move { upstream.send(*prepared).await }).await
+                }
+                None => None,
+            };
+            let outcome = Box::new(outcome.unwrap_or_else(Outcome::unknown));
+            let _draining = own
+                .send(Message::Answered {
+                    account,
+                    attempt,
+                    outcome,
+                })
+                .await;
+        });
+    }
+
+    pub(super) fn answered(
+        &mut self,
+        now: Timestamp,
+        account: AccountKey,
+        attempt: AttemptId,
+        outcome: Outcome,
+    ) {
+        let Outcome {
+            answer,
+            brought,
+            told,
+            fingerprint,
+            spent,
+        } = outcome;
+        self.said(account, told, Some((answer, fingerprint)));
+        let answer = match brought {
+            Some(brought) => self.keep(account, attempt, answer, brought),
+            None => answer,
+        };
+        if spent != Spent::Nothing {
+            let refresh_token = spent == Spent::RefreshToken;
+            let doubted = Event::Doubted(account, attempt, refresh_token);
+            self.engine.handle_event(now, doubted);
+        }
+        self.engine
+            .handle_event(now, Event::Answered(account, attempt, answer));
+    }
+
+    /// Notes what was said: of the account, or of what a person entered, which is not the account's yet.
+    fn said(
+        &mut self,
+        account: AccountKey,
+        told: Option<Box<str>>,
+        answered: Option<(Answer, Box<str>)>,
+    ) {
+        let tried = self
+            .under_way
+            .get(&account)
+            .is_some_and(|under_way| under_way.trial.is_some());
+        let Some(entry) = self.roster.entry_mut(account) else {
+            return;
+        };
+        if tried {
+            let blocks = answered.as_ref().is_some_and(|(answer, _)| answer.blocks());
+            entry.trial = Said {
+                told,
+                blocks,
+                fingerprint: answered.map(|(_, fingerprint)| fingerprint),
+            };
+            return;
+        }
+        entry.notes.told = told;
+        if let Some((answer, fingerprint)) = answered {
+            entry.notes.note_verdict(answer, &fingerprint);
+            entry.notes.fingerprint = Some(fingerprint);
+        }
+    }
+
+    /// Keeps what a success brought until it is stored. An access token that the wire cannot carry cannot be handed out, whatever the
+    /// dialect says of it; its refresh token is kept all the same.
+    fn keep(
+        &mut self,
+        account: AccountKey,
+        attempt: AttemptId,
+        answer: Answer,
+        brought: Brought,
+    ) -> Answer {
+        let under_way = self.under_way.entry(account).or_default();
+        let (answer, brought) = match (answer, brought) {
+            (Answer::Granted(facts), Brought::Grant(mut grant)) => {
+                match SecretText::new(grant.access_token.expose_secret()) {
+                    Ok(text) => {
+                        under_way.secret = Some(Secret {
+                            grant: tokend_engine::GrantId(attempt.0),
+                            text,
+                            token_type: grant.token_type.as_str().into(),
+                            scope: grant.scope.as_deref().map(Into::into),
+                        });
+                        (answer, Some(Brought::Grant(grant)))
+                    }
+                    Err(_) => match grant.refresh_token.take() {
+                        Some(token) => {
+                            let renewed = Answer::Renewed {
+                                refresh_lifetime: facts.refresh_lifetime,
+                                misconfigured: false,
+                            };
+                            (renewed, Some(Brought::RefreshToken(token)))
+                        }
+                        None => {
+                            let maybe_processed = true;
+                            (Answer::Misbehaved { maybe_processed }, None)
+                        }
+                    },
+                }
+            }
+            (answer, brought) => (answer, Some(brought)),
+        };
+        under_way.brought = brought.map(|brought| (attempt, brought));
+        answer
+    }
+
+    /// Keeps the secret of a token that is about to be published.
+    pub(crate) fn keep_secret(&mut self, account: AccountKey, secret: Secret) {
+        self.under_way.entry(account).or_default().secret = Some(secret);
+    }
+
+    /// Drops the secrets of restored tokens that were not worth publishing.
+    pub(crate) fn drop_unserved(&mut self) {
+        self.under_way.retain(|_, under_way| under_way.is_needed());
+    }
+
+    pub(super) fn publish(&mut self, account: AccountKey, publication: Publication) {
+        let token = self.issue(account, &publication);
+        let Some((entry, token)) = self.roster.entry_mut(account).zip(token) else {
+            return;
+        };
+        entry.laid_aside = None;
+        entry.slot.held.publish(token);
+    }
+
+    /// Serves a token no more that is held all the same. It is kept where nobody is served from.
+    pub(super) fn withhold(&mut self, account: AccountKey, held: Held) {
+        let publication = Publication {
+            held,
+            ahead: Timestamp::FAR,
+            unpersisted: false,
+        };
+        let token = self.issue(account, &publication).map(Arc::new);
+        if let Some(entry) = self.roster.entry_mut(account) {
+            entry.slot.held.retire();
+            entry.laid_aside = token;
+        }
+    }
+
+    /// The token of a grant, from the attempt that brought it or from where it is served or kept.
+    fn issue(&mut self, account: AccountKey, publication: &Publication) -> Option<IssuedToken> {
+        let entry = self.roster.entry(account)?;
+        let fresh = self.under_way.get_mut(&account).and_then(|under_way| {
+            under_way
+                .secret
+                .take_if(|secret| secret.grant == publication.held.grant)
+        });
+        let secret = match fresh {
+            Some(secret) => secret,
+            // The same token again, with other circumstances: it is stored by now.
+            None => {
+                let known = entry.laid_aside.clone();
+                let token = known.or_else(|| entry.slot.held.token().clone())?;
+                if token.held.grant != publication.held.grant {
+                    return None;
+                }
+                Secret {
+                    grant: token.held.grant,
+                    text: token.text.clone(),
+                    token_type: token.token_type.clone(),
+                    scope: token.scope.clone(),
+                }
+            }
+        };
+        Some(IssuedToken {
+            mark: self.books.audit.mark(secret.text.expose()),
+            text: secret.text,
+            token_type: secret.token_type,
+            scope: secret.scope,
+            held: publication.held,
+            ahead: publication.ahead,
+            told: AtomicBool::new(false),
+            unpersisted: publication.unpersisted,
+            remark: entry.notes.remark(publication.held.grant),
+        })
+    }
+}
+
+/// Whether what a person entered is the refresh token that is held.
+fn is_held(entered: &LoginSecret, credential: &Credential) -> bool {
+    let LoginSecret::RefreshToken(entered) = entered else {
+        return false;
+    };
+    (credential.refresh_token.as_ref()).is_some_and(|held| held.expose_secret() == entered.expose())
+}

@@ -1,0 +1,282 @@
+//! The store's own thread.
+//!
+//! Owns every write: it claims accounts, keeps the records of attempts under way, groups what is to be written into one durable
+//! transaction, and reports to the driver. Nothing else writes to the store, and the driver never waits for the disk.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::broker::record_key::RecordKey;
+use tokend_engine::{AccountKey, AttemptId};
+use tokend_store::{Claim, Commit, Record, Store, StoreError, Version};
+use tokio::sync::mpsc;
+
+use crate::broker::inbox::{Driver, Message};
+use crate::broker::job::{Job, Kept, Write};
+use crate::broker::record;
+use crate::metrics::Counters;
+use tokend_process::clock::Clock;
+use tokend_process::stack;
+
+/// How many writes go into one transaction.
+const BATCH: usize = 256;
+/// How long a claim holds. A local store forgets its claims with the process.
+const CLAIM_TTL: Duration = Duration::from_secs(300);
+
+/// How the driver reaches the keeper. Each account has at most one job under way, so the bound is never met; a keeper that is
+/// gone is a store that refuses.
+#[derive(Debug, Clone)]
+pub(crate) struct StoreThread(mpsc::Sender<Job>);
+
+/// More jobs than there can be accounts.
+const QUEUE: usize = 4 << 20;
+
+impl StoreThread {
+    /// Starts the thread. It ends when the last handle is dropped and everything handed to it is written.
+    pub(crate) fn start(
+        store: Arc<dyn Store>,
+        clock: Clock,
+        driver: Driver,
+        counters: Arc<Counters>,
+    ) -> std::io::Result<(Self, std::thread::JoinHandle<()>)> {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        let desk = Files {
+            store,
+            clock,
+            driver,
+            counters,
+            open: HashMap::new(),
+        };
+        let thread = std::thread::Builder::new()
+            .name("keeper".into())
+            .spawn(move || desk.run(receiver))?;
+        Ok((Self(sender), thread))
+    }
+
+    /// One that takes jobs and does none, like a disk that hangs.
+    #[cfg(test)]
+    pub(crate) fn hanging() -> (Self, mpsc::Receiver<Job>) {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        (Self(sender), receiver)
+    }
+
+    /// Hands a job over; gives it back when nobody takes it.
+    pub(crate) fn hand(&self, job: Job) -> Result<(), Job> {
+        self.0.try_send(job).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(job) | mpsc::error::TrySendError::Closed(job) => job,
+        })
+    }
+}
+
+/// A record with the right to write it.
+struct Open {
+    claim: Claim,
+    version: Version,
+    record: Record,
+}
+
+struct Files {
+    store: Arc<dyn Store>,
+    clock: Clock,
+    driver: Driver,
+    counters: Arc<Counters>,
+    /// The records of attempts under way.
+    open: HashMap<AccountKey, Open>,
+}
+
+impl Files {
+    fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
+        let mut batch = Vec::with_capacity(BATCH);
+        while jobs.blocking_recv_many(&mut batch, BATCH) > 0 {
+            stack::wiped(|| self.work(&mut batch));
+        }
+    }
+
+    fn work(&mut self, batch: &mut Vec<Job>) {
+        let (mut writes, mut asked) = (Vec::new(), Vec::new());
+        for job in batch.drain(..) {
+            match job {
+                Job::Claim {
+                    account,
+                    attempt,
+                    id,
+                } => self.claim(account, attempt, &id),
+                Job::Write(write) => writes.push(*write),
+                Job::Release { account } => self.release(account),
+                Job::Discard { account, id } => self.discard(account, &id),
+                Job::Reached(reply) => asked.push(reply),
+            }
+        }
+        self.write(writes);
+        for reply in asked {
+            let _nobody_asks = reply.send(());
+        }
+    }
+
+    fn claim(&mut self, account: AccountKey, attempt: AttemptId, id: &RecordKey) {
+        let credential = match self.open(account, id) {
+            Ok(()) => self
+                .open
+                .get(&account)
+                .map(|open| Box::new(open.record.credential.clone())),
+            Err(error) => {
+                tracing::error!(account = %id.name(), error = %error, "the store does not give the account out");
+                None
+            }
+        };
+        self.report(Kept::Claimed {
+            account,
+            attempt,
+            credential,
+        });
+    }
+
+    fn open(&mut self, account: AccountKey, id: &RecordKey) -> Result<(), StoreError> {
+        if !self.open.contains_key(&account) {
+            let claim = self.store.claim(id, CLAIM_TTL)?;
+            let read = match self.store.read(id) {
+                Ok(read) => read,
+                Err(error) => {
+                    self.store.release(claim);
+                    return Err(error);
+                }
+            };
+            let (version, record) =
+                read.unwrap_or_else(|| (Version::NONE, record::blank(id.as_str(), &self.clock)));
+            self.open.insert(
+                account,
+                Open {
+                    claim,
+                    version,
+                    record,
+                },
+            );
+        }
+        Ok(())
+    }
+
+    fn release(&mut self, account: AccountKey) {
+        if let Some(open) = self.open.remove(&account) {
+            self.store.release(open.claim);
+        }
+    }
+
+    fn discard(&mut self, account: AccountKey, id: &RecordKey) {
+        let done = match self.store.discard_quarantined(id.as_str()) {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::error!(account = %id.name(), error = %error, "the record that does not open cannot be removed");
+                false
+            }
+        };
+        self.report(Kept::Discarded { account, done });
+    }
+
+    /// Writes everything in one transaction. An account has at most one write under way, so no two of them are of one record.
+    fn write(&mut self, writes: Vec<Write>) {
+        let mut ready = Vec::with_capacity(writes.len());
+        for write in writes {
+            // Without an attempt under way the record is opened for this write alone.
+            let alone = !self.open.contains_key(&write.account);
+            let clock = self.clock.clone();
+            if let Err(error) = self.open(write.account, &write.id) {
+                self.written(&write, alone, Err(error));
+            } else if let Some(open) = self.open.get_mut(&write.account) {
+                prepare(&mut open.record, &write, &clock);
+                ready.push((write, alone));
+            }
+        }
+        let results = {
+            let commits: Vec<_> = ready
+                .iter()
+                .filter_map(|(write, _)| self.open.get(&write.account))
+                .map(|open| Commit {
+                    claim: &open.claim,
+                    expected: open.version,
+                    record: Some(&open.record),
+                })
+                .collect();
+            if commits.is_empty() {
+                return;
+            }
+            let began = self.clock.since_boot();
+            let results = self.store.commit(&commits);
+            let took = self.clock.since_boot().saturating_sub(began);
+            let done = results.iter().filter(|result| result.is_ok()).count();
+            self.counters.written(done, results.len() - done, took);
+            results
+        };
+        for ((write, alone), result) in ready.into_iter().zip(results) {
+            self.written(&write, alone, result);
+        }
+    }
+
+    fn written(&mut self, write: &Write, alone: bool, result: Result<Version, StoreError>) {
+        let account = write.account;
+        let done = match result {
+            Ok(version) => self.open.get_mut(&account).map(|open| {
+                open.version = version;
+                record::entered(&open.record)
+            }),
+            Err(error) => {
+                tracing::error!(account = %write.id.name(), error = %error, "the store refused a write");
+                self.mend(account, &write.id, &error);
+                None
+            }
+        };
+        if alone {
+            self.release(account);
+        }
+        self.report(match write.intent_of {
+            Some(attempt) => Kept::Recorded {
+                account,
+                attempt,
+                done: done.is_some(),
+            },
+            None => Kept::Committed { account, done },
+        });
+    }
+
+    /// Makes it possible that the same write succeeds the next time.
+    fn mend(&mut self, account: AccountKey, id: &RecordKey, error: &StoreError) {
+        let Some(open) = self.open.get_mut(&account) else {
+            return;
+        };
+        match error {
+            // Nobody else writes while the claim holds: it is an earlier write of ours that landed although the store said no.
+            StoreError::Conflict { actual, .. } => open.version = *actual,
+            // The write was refused for longer than the claim holds.
+            StoreError::Fenced { .. } => {
+                if let Ok(claim) = self.store.claim(id, CLAIM_TTL) {
+                    open.claim = claim;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn report(&self, kept: Kept) {
+        // The driver is gone only when the daemon ends, and then nobody is left to tell.
+        let _gone = self.driver.blocking_send(Message::Kept(kept));
+    }
+}
+
+fn prepare(record: &mut Record, write: &Write, clock: &Clock) {
+    if write.forget {
+        record::forget(record);
+    }
+    if let Some(fate) = write.fate {
+        record::settle_fate(record, fate, clock);
+    }
+    if let Some((id, brought)) = &write.brought {
+        record::take_brought(record, *id, brought, write.fate);
+    }
+    if let (Some(attempt), Some(secret)) = (write.intent_of, &write.entered) {
+        record::take_candidate(record, attempt, secret);
+    }
+    record::update(record, &write.durable, &write.host, &write.notes, clock);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,65 @@
+//! What the driver holds.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokend_engine::{AccountKey, AttemptId, Engine, Fate, WaiterId};
+use tokend_process::clock::Clock;
+use tokend_process::systemd::Manager;
+use tokend_proto::LoginSecret;
+use tokio::sync::oneshot;
+
+use super::in_flight::UnderWay;
+use super::queued::Waiting;
+use super::reports::Reports;
+use super::service_status::ServiceStatus;
+use super::shares::Shares;
+use crate::broker::accounts::Accounts;
+use crate::broker::attempt_log::Books;
+use crate::broker::inbox::Driver;
+use crate::broker::registry::Registry;
+use crate::broker::store_thread::StoreThread;
+use tokend_upstream::Brought;
+use tokend_upstream::Upstream;
+
+/// The parts of the daemon the driver works with.
+#[derive(Debug)]
+pub(crate) struct DriverParts {
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) clock: Clock,
+    pub(crate) books: Books,
+    pub(crate) keeper: StoreThread,
+    pub(crate) upstream: Arc<Upstream>,
+    /// The driver's own way in, for the tasks it starts.
+    pub(crate) own: Driver,
+    pub(crate) manager: Manager,
+}
+
+/// The task's state.
+#[derive(Debug)]
+pub(crate) struct Task {
+    pub(crate) engine: Engine,
+    pub(crate) roster: Accounts,
+    pub(crate) registry: Arc<Registry>,
+    pub(super) clock: Clock,
+    pub(super) books: Books,
+    pub(super) keeper: StoreThread,
+    pub(super) upstream: Arc<Upstream>,
+    pub(super) own: Driver,
+    pub(super) waiters: HashMap<WaiterId, Waiting>,
+    pub(super) shares: Shares,
+    pub(super) reports: Reports,
+    /// What each account's attempt under way needs for its next step.
+    pub(super) under_way: HashMap<AccountKey, UnderWay>,
+    pub(super) drained: Option<oneshot::Sender<()>>,
+    pub(super) pulse: ServiceStatus,
+}
+
+/// What becomes of an account's stored secrets with a write.
+#[derive(Debug, Default)]
+pub(super) struct Secrets {
+    pub(super) brought: Option<(AttemptId, Brought)>,
+    pub(super) entered: Option<LoginSecret>,
+    pub(super) fate: Option<Fate>,
+    pub(super) forget: bool,
+}

@@ -1,0 +1,343 @@
+//! Those who wait for the driver: who they are, what for, and what each is told.
+//!
+//! Owns the ways back to sessions, and what a person entered until it is on its way to the store. Each waiter is answered once, in
+//! words that say what became of what was asked; one that went away is nobody's problem.
+
+use std::sync::Arc;
+
+use tokend_engine::{AccountKey, Demand, Event, Kind, Timestamp, Verdict, WaiterId, Want};
+use tokend_proto::{Fault, FaultCode, LoginSecret};
+
+use super::queued::{Progress, Purpose, Waiting};
+use super::task::Task;
+use crate::broker::inbox::{Answer, Reply, next_waiter};
+use crate::broker::job::Job;
+use crate::broker::login_means;
+use crate::broker::record::Entered;
+use crate::broker::wording::What;
+
+/// How many may wait for one account. Of one user no more than there is room left for others, so half of it alone, a third beside one who
+/// does the same. Whoever leaves counts no longer.
+pub(super) const MOST_WAITERS: usize = 8_192;
+
+impl Task {
+    /// Somebody wants a token. False when they are answered already.
+    pub(super) fn token_wanted(
+        &mut self,
+        now: Timestamp,
+        (account, waiter): (AccountKey, WaiterId),
+        uid: u32,
+        want: Want,
+        reply: Reply,
+    ) -> bool {
+        let fault = self
+            .crowded(now, account, uid)
+            .or_else(|| self.disbelieved(now, account, uid, want))
+            .or_else(|| self.quarantined(account));
+        if let Some(fault) = fault {
+            let _nobody_waits = reply.send(Answer::Fault(Box::new(fault)));
+            return false;
+        }
+        self.shares.enter((account, waiter), uid);
+        self.note(account, waiter, Purpose::Token(uid), reply);
+        true
+    }
+
+    /// Somebody who waited for a token has gone.
+    pub(super) fn left(&mut self, now: Timestamp, account: AccountKey, waiter: WaiterId) {
+        if let Some(Waiting {
+            purpose: Purpose::Token(uid),
+            ..
+        }) = self.waiters.get(&waiter)
+        {
+            self.shares.leave((account, waiter), *uid);
+            self.waiters.remove(&waiter);
+            self.engine.handle_event(now, Event::Left(account, waiter));
+        }
+    }
+
+    /// Why nobody else of this user can wait for this account.
+    fn crowded(&mut self, now: Timestamp, account: AccountKey, uid: u32) -> Option<Fault> {
+        // The driver may not have heard yet of all who have gone: of this user, or of those who leave it no room.
+        if self.has_its_share(now, account, uid) {
+            let own = self.shares.sweep_own(now, account, uid);
+            self.sweep(now, account, own);
+        }
+        if self.has_its_share(now, account, uid) {
+            let all = self.shares.sweep_all(now, account);
+            self.sweep(now, account, all);
+        }
+        let waiting = self.waiting(now, account);
+        self.has_its_share(now, account, uid).then(|| {
+            let own = self.shares.of(account, uid);
+            Fault::new(
+                FaultCode::TooBusy,
+                format!(
+                    "{waiting} requests already wait for this account, {own} of them of user {uid}: what room is left is for others"
+                ),
+            )
+            .retry_after(1_000)
+        })
+    }
+
+    /// Lets those go of these who have gone.
+    fn sweep(&mut self, now: Timestamp, account: AccountKey, waiters: Vec<WaiterId>) {
+        for waiter in waiters {
+            let it = self.waiters.get(&waiter);
+            if it.is_some_and(|it| it.reply.is_closed()) {
+                self.left(now, account, waiter);
+            }
+        }
+    }
+
+    /// Whether as many of this user wait as there is room left for others.
+    fn has_its_share(&self, now: Timestamp, account: AccountKey, uid: u32) -> bool {
+        let room = MOST_WAITERS.saturating_sub(self.waiting(now, account));
+        self.shares.of(account, uid) >= room
+    }
+
+    fn waiting(&self, now: Timestamp, account: AccountKey) -> usize {
+        let view = self.engine.view(account, now);
+        view.map_or(0, |view| view.waiters)
+    }
+
+    /// Why a report of this user is not believed: all of them, or this one, had their share, and the token that is held is for everybody.
+    fn disbelieved(
+        &mut self,
+        now: Timestamp,
+        account: AccountKey,
+        uid: u32,
+        want: Want,
+    ) -> Option<Fault> {
+        let slot = &self.roster.entry(account)?.slot;
+        let held = slot.held.token().as_ref().map(|token| token.held.grant);
+        let Want::Rejected(grant) = want else {
+            return None;
+        };
+        if held != Some(grant) {
+            return None;
+        }
+        // What has to be done about it may be a login, whose pace is another.
+        let view = self.engine.view(account, now)?;
+        let pace = match view.kind {
+            Some(Kind::Login) => view.logins.0,
+            _ => view.attempts.0,
+        };
+        let believed = self.reports.believe(now, (account, uid), grant, pace);
+        let next = believed.err()?;
+        let name = &slot.account.name;
+        let fault = Fault::new(
+            FaultCode::Paced,
+            format!(
+                "as many tokens of account {name} as count for now have been reported; this report, by user {uid}, does not, and the token stays in use"
+            ),
+        );
+        let wait = u64::try_from(next.since(now).as_millis()).unwrap_or(u64::MAX);
+        Some(
+            fault
+                .advise(format!(
+                    "find out why the API refuses tokens that are new; whoever may, has a new one obtained with `tokenctl refresh {name}`"
+                ))
+                .retry_after(wait),
+        )
+    }
+
+    /// A person entered a secret.
+    pub(super) fn login(
+        &mut self,
+        now: Timestamp,
+        account: AccountKey,
+        secret: LoginSecret,
+        demand: Demand,
+        reply: Reply,
+    ) {
+        let Some(entry) = self.roster.entry(account) else {
+            return answer_gone(reply);
+        };
+        let mut entered = entry.notes.entered;
+        let refresh_token = match &secret {
+            LoginSecret::Password(_) => {
+                entered.password = true;
+                false
+            }
+            LoginSecret::ClientSecret(_) => {
+                entered.client_secret = true;
+                false
+            }
+            LoginSecret::RefreshToken(_) => true,
+        };
+        let can_login = login_means::can_login(&entry.slot.account, entered);
+        let what = What::of(&secret);
+        let purpose = Purpose::Login(what, Progress::Entered(secret));
+        let Some(waiter) = self.wait(account, purpose, reply) else {
+            return;
+        };
+        self.engine.handle_event(
+            now,
+            Event::Entered {
+                account,
+                waiter,
+                demand,
+                refresh_token,
+                can_login,
+            },
+        );
+    }
+
+    /// A person wants an account forgotten.
+    pub(super) fn forget(&mut self, now: Timestamp, account: AccountKey, reply: Reply) {
+        let Some(entry) = self.roster.entry(account) else {
+            return answer_gone(reply);
+        };
+        if entry.quarantined.is_some() {
+            let id = entry.id.clone();
+            let asked = self.waiters.values().any(|it| it.account == account);
+            self.note(account, next_waiter(), Purpose::Discard, reply);
+            if !asked {
+                self.hand(Job::Discard { account, id });
+            }
+            return;
+        }
+        let can_login = login_means::can_login(&entry.slot.account, Entered::default());
+        let Some(waiter) = self.wait(account, Purpose::Forget, reply) else {
+            return;
+        };
+        self.engine.handle_event(
+            now,
+            Event::Forget {
+                account,
+                waiter,
+                can_login,
+            },
+        );
+    }
+
+    /// Notes who waits. Accounts whose record does not open are answered here: the engine does not know them.
+    fn wait(&mut self, account: AccountKey, purpose: Purpose, reply: Reply) -> Option<WaiterId> {
+        if let Some(fault) = self.quarantined(account) {
+            let _nobody_waits = reply.send(Answer::Fault(Box::new(fault)));
+            return None;
+        }
+        let id = next_waiter();
+        self.note(account, id, purpose, reply);
+        Some(id)
+    }
+
+    fn note(&mut self, account: AccountKey, id: WaiterId, purpose: Purpose, reply: Reply) {
+        self.waiters.insert(
+            id,
+            Waiting {
+                account,
+                purpose,
+                reply,
+            },
+        );
+    }
+
+    fn quarantined(&self, account: AccountKey) -> Option<Fault> {
+        let entry = self.roster.entry(account)?;
+        let reason = entry.quarantined.as_deref()?;
+        Some(self.teller(&entry.slot, &entry.notes).quarantined(reason))
+    }
+
+    /// What this waiter entered, which is to be tried now.
+    pub(super) fn entered_by(&mut self, waiter: WaiterId) -> Option<LoginSecret> {
+        let Purpose::Login(_, progress) = &mut self.waiters.get_mut(&waiter)?.purpose else {
+            return None;
+        };
+        match std::mem::replace(progress, Progress::Trying) {
+            Progress::Entered(secret) => Some(secret),
+            Progress::Trying | Progress::Sent => None,
+        }
+    }
+
+    /// The attempt of this account leaves, and what was entered with it.
+    pub(super) fn entered_is_sent(&mut self, account: AccountKey) {
+        let trial = self
+            .under_way
+            .get(&account)
+            .and_then(|under_way| under_way.trial);
+        if let Some(Waiting {
+            purpose: Purpose::Login(_, progress),
+            ..
+        }) = trial.and_then(|waiter| self.waiters.get_mut(&waiter))
+        {
+            *progress = Progress::Sent;
+        }
+    }
+
+    /// A record that did not open is gone, or not.
+    pub(super) fn discarded(&mut self, now: Timestamp, account: AccountKey, done: bool) {
+        if done && self.roster.is_quarantined(account) {
+            self.roster.readmit(account, &mut self.engine, now);
+        }
+        let waits = |it: &Waiting| it.account == account && matches!(it.purpose, Purpose::Discard);
+        let waiting: Vec<_> = self.waiters.extract_if(|_, it| waits(it)).collect();
+        for (_, it) in waiting {
+            let Some(entry) = self.roster.entry(account) else {
+                answer_gone(it.reply);
+                continue;
+            };
+            let answer = match done {
+                true => Answer::Done(format!("account {} is forgotten", entry.slot.account.name)),
+                false => Answer::Fault(Box::new(
+                    self.teller(&entry.slot, &entry.notes)
+                        .quarantined("it could not be removed either, see the daemon's log"),
+                )),
+            };
+            let _nobody_waits = it.reply.send(answer);
+        }
+    }
+
+    pub(super) fn settle(&mut self, waiter: WaiterId, verdict: Verdict) {
+        let Some(settled) = self.waiters.remove(&waiter) else {
+            return;
+        };
+        let Waiting {
+            account,
+            purpose,
+            reply,
+        } = settled;
+        if let Purpose::Token(uid) = purpose {
+            self.shares.leave((account, waiter), uid);
+        }
+        let Some(entry) = self.roster.entry(account) else {
+            return answer_gone(reply);
+        };
+        let name = &entry.slot.account.name;
+        let answer = match (verdict, purpose) {
+            (Verdict::Token(grant), Purpose::Token(_)) => match entry.slot.held.token().as_ref() {
+                Some(token) if token.held.grant == grant => Answer::Token(Arc::clone(token)),
+                _ => return answer_gone(reply),
+            },
+            (Verdict::Token(_), _) => Answer::Done(format!(
+                "stored: the provider accepted it, and account {name} has a token of it"
+            )),
+            (Verdict::Unproven(unproven), Purpose::Login(what, _)) => {
+                let notes = entry.notes_of_trial();
+                let fault = self.teller(&entry.slot, &notes).unproven(what, unproven);
+                Answer::Fault(Box::new(fault))
+            }
+            (Verdict::Unproven(_), _) => return answer_gone(reply),
+            (Verdict::Done, _) => Answer::Done(format!("account {name} is forgotten")),
+            (Verdict::Fault(why), purpose) => {
+                let mut fault = self.teller(&entry.slot, &entry.notes).tell(why);
+                if let Purpose::Login(what, progress) = purpose {
+                    fault.message = format!("{}: {}", progress.in_words(what, why), fault.message);
+                }
+                Answer::Fault(Box::new(fault))
+            }
+        };
+        // A client that went away is nobody's problem.
+        let _nobody_waits = reply.send(answer);
+    }
+}
+
+fn answer_gone(reply: Reply) {
+    let fault = Fault::new(
+        FaultCode::UnknownAccount,
+        "the account is no longer configured",
+    )
+    .advise("`tokenctl list` shows the accounts you may use");
+    let _nobody_waits = reply.send(Answer::Fault(Box::new(fault)));
+}

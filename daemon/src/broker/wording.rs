@@ -1,0 +1,345 @@
+//! Faults in words: what a person reads who does not get a token.
+//!
+//! Owns the sentences and the advice. Each says what is wrong with which account, and what to do next; none holds a secret, and
+//! what a provider said comes in through `Notes::told`, which the dialect has cleaned.
+
+mod entered;
+mod what;
+
+use std::time::Duration;
+
+use tokend_config::Account;
+use tokend_dialect::Catalog;
+use tokend_engine::{Fault as Why, Kind, Missing, Pace, Problem, Timestamp, Withheld};
+use tokend_proto::{Fault, FaultCode};
+
+use crate::broker::login_means::{self, Refused};
+use crate::broker::record::Notes;
+use tokend_process::clock::Clock;
+use tokend_upstream::certificate_advice;
+use tokend_upstream::dialect_kind;
+
+pub(crate) use what::What;
+
+/// What an account's faults are told with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Teller<'a> {
+    pub(crate) account: &'a Account,
+    pub(crate) notes: &'a Notes,
+    pub(crate) clock: &'a Clock,
+    /// Why a token that is held is not served.
+    pub(crate) withheld: Option<Withheld>,
+}
+
+impl Teller<'_> {
+    /// Puts a fault into words.
+    pub(crate) fn tell(&self, why: Why) -> Fault {
+        let mut fault = self.put(why);
+        if self.withheld == Some(Withheld::PerhapsEnded) {
+            fault.message +=
+                "; the token held before is not handed out, since a refresh may have ended it";
+        }
+        fault
+    }
+
+    fn put(&self, why: Why) -> Fault {
+        let name = &self.account.name;
+        match why {
+            Why::LoginRequired(missing) => self.login_required(missing),
+            Why::Misconfigured => {
+                self.fault(FaultCode::Misconfigured, format!("the provider of account {name} calls the request wrong{}", self.said()))
+                    .advise(format!(
+                        "check [account.{name}] and {} against the provider's documentation, then run `tokenctl reload`, or `tokenctl refresh {name}` to try again as it is",
+                        self.dialect()
+                    ))
+            }
+            Why::Unfit => {
+                let told = self.notes.told.as_deref();
+                self.fault(FaultCode::Misconfigured, match told {
+                    Some(told) => told.to_owned(),
+                    None => format!("account {name}: no request can be made of what it is configured with"),
+                })
+                .advise(format!(
+                    "correct [account.{name}], then run `tokenctl reload`; nothing was sent, and nothing is tried again before"
+                ))
+            }
+            Why::Failed { problem, retry } => self.failed(problem, retry),
+            Why::Paced { retry, by, problem } => {
+                let which = match by {
+                    Pace::Logins => format!("logins for account {name}"),
+                    Pace::Attempts => format!("token requests for account {name}"),
+                    Pace::Host(kind) => format!("{}, which all accounts there share, account {name} too,", self.account.origin(dialect_kind(kind))),
+                };
+                let before = problem.map_or_else(String::new, |problem| format!("; the last one failed: {}{}", in_words(problem), self.said()));
+                self.retry(
+                    self.fault(FaultCode::Paced, format!("the pace of {which} is used up{before}")),
+                    retry,
+                )
+                .advise(format!(
+                    "wait (`tokenctl get {name} --wait DURATION` does it for you); `tokenctl status {name}` shows the pace, and [account.{name}.pacing] sets it, if the provider allows more"
+                ))
+            }
+            Why::Unattainable { lifetime } => self
+                .fault(
+                    FaultCode::ValidityUnattainable,
+                    format!("tokens of account {name} live only {}, so they cannot be valid for as long as was asked", duration(lifetime)),
+                )
+                .advise("ask with a `--min-validity` of at most nine tenths of that lifetime"),
+            Why::TimedOut => self
+                .fault(FaultCode::Timeout, format!("no token for account {name} within the time given"))
+                .advise("the daemon goes on with what it is doing: ask again, or with a longer `--timeout`")
+                .retry_after(1_000),
+            Why::Draining => self
+                .fault(FaultCode::Draining, "the daemon is stopping".to_owned())
+                .advise("try again once it is back")
+                .retry_after(1_000),
+            Why::StoreUnavailable { retry } => self
+                .retry(
+                    self.fault(
+                        FaultCode::StoreUnavailable,
+                        format!("the store cannot be written, so nothing is asked of the provider of account {name}"),
+                    ),
+                    retry,
+                )
+                .advise("look into the daemon's log for the reason: a full disk, a read-only file system, a disk error"),
+            Why::Gone => self
+                .fault(FaultCode::UnknownAccount, format!("account {name} is no longer configured"))
+                .advise("`tokenctl list` shows the accounts you may use"),
+        }
+    }
+
+    /// The dialect, and how to change it where it is no file.
+    fn dialect(&self) -> String {
+        let name = self.account.dialect.name();
+        match Catalog::builtin().find(name) {
+            Ok(_) => format!("dialect {name} (built in: to change it, write one that extends it)"),
+            Err(_) => format!("dialect {name}"),
+        }
+    }
+
+    /// An account whose stored record does not open.
+    pub(crate) fn quarantined(&self, reason: &str) -> Fault {
+        let name = &self.account.name;
+        self.fault(FaultCode::StoreUnavailable, format!("the stored record of account {name} does not open: {reason}")).advise(format!(
+            "restore the state directory from a backup; or give the record up with `tokenctl forget {name}`, which costs a new login"
+        ))
+    }
+
+    fn login_required(&self, missing: Missing) -> Fault {
+        let name = &self.account.name;
+        let what = match missing {
+            Missing::CredentialRejected => format!(
+                "the provider refuses the credential of account {name}{}",
+                self.said()
+            ),
+            Missing::NoCredential => format!("account {name} has no credential to log in with"),
+            Missing::InDoubt => format!(
+                "account {name} has only a refresh token that may be spent: an answer was lost, and presenting it again could revoke everything"
+            ),
+            Missing::RefreshRejected => {
+                format!(
+                    "the refresh token of account {name} was refused and there is nothing to log in with{}",
+                    self.said()
+                )
+            }
+            Missing::NoAnswer => format!(
+                "no answer came to one login of account {name} after the other, as some providers do when the password is wrong; no further one \
+                 is made by itself{}",
+                self.said()
+            ),
+            Missing::Unrecognised => format!(
+                "something in front of the provider of account {name} answered one login after the other, or the provider in words that \
+                 its dialect does not know; no further one is made by itself{}",
+                self.said()
+            ),
+        };
+        let advice = match (
+            missing,
+            login_means::refused(self.account, self.notes.told.as_deref()),
+        ) {
+            (Missing::Unrecognised, _) => self.unrecognised_advice(),
+            (Missing::NoAnswer, refused) => self.unanswered_advice(&refused),
+            (Missing::CredentialRejected, refused) => match self.refused_advice(&refused) {
+                Some(advice) if matches!(refused, Refused::EnteredOne(_)) => advice,
+                Some(advice) => format!("{advice}; it is not tried again before"),
+                None => self.enter_advice(),
+            },
+            (_, _) => self.enter_advice(),
+        };
+        self.fault(FaultCode::LoginRequired, what).advise(advice)
+    }
+
+    fn enter_advice(&self) -> String {
+        format!(
+            "run `tokenctl login {}` and enter {}",
+            self.account.name,
+            login_means::what_to_enter(self.account)
+        )
+    }
+
+    /// How a credential that was refused is made right, where it is known which one it is.
+    fn refused_advice(&self, refused: &Refused) -> Option<String> {
+        let name = &self.account.name;
+        Some(match refused {
+            Refused::Configured(secret) => format!(
+                "correct the {secret} that [account.{name}] refers to, then run `tokenctl reload`"
+            ),
+            Refused::EnteredOne(secret) if secret == "client secret" => {
+                format!("run `tokenctl login {name} --client-secret` and enter the right one")
+            }
+            Refused::EnteredOne(secret) => {
+                format!("run `tokenctl login {name}` and enter its {secret}")
+            }
+            Refused::Client => {
+                let entered = match login_means::takes(self.account, "client_secret") {
+                    true => format!(", or enter it with `tokenctl login {name} --client-secret`"),
+                    false => String::new(),
+                };
+                format!(
+                    "check the client_id of [account.{name}], add the client_secret that belongs to it, and run `tokenctl reload`{entered}"
+                )
+            }
+            Refused::Entered => return None,
+        })
+    }
+
+    fn failed(&self, problem: Problem, retry: Timestamp) -> Fault {
+        let name = &self.account.name;
+        let (code, advice) = match problem {
+            Problem::Unprepared if self.notes.was_short => (
+                FaultCode::TooBusy,
+                "try again once there is room; nothing was sent, and nothing is wrong with the configuration".to_owned(),
+            ),
+            Problem::Unprepared => (
+                FaultCode::Misconfigured,
+                format!("correct it, then run `tokenctl reload` or `tokenctl refresh {name}`; nothing was sent"),
+            ),
+            Problem::Unreachable => (
+                FaultCode::ProviderUnreachable,
+                match self.notes.told.as_deref().and_then(certificate_advice) {
+                    Some(advice) => advice.to_owned(),
+                    None => format!("check that {} is right and reachable from this machine; it is tried again by itself when asked", self.asked()),
+                },
+            ),
+            Problem::Busy => (FaultCode::ProviderBusy, "wait: the provider asked to be left alone for a while".to_owned()),
+            Problem::Misbehaved => (
+                FaultCode::ProviderMisbehaved,
+                format!("look at the provider's own status; `tokenctl status {name}` shows the last attempt"),
+            ),
+            Problem::InDoubt => (
+                FaultCode::InDoubt,
+                "nothing to do: once the wait is over the daemon goes on in the way that is safe at this provider; after three logins in a row without \
+                 an answer it stops, since the password may be wrong"
+                    .to_owned(),
+            ),
+            Problem::RefreshRejected => (FaultCode::Paced, "a login follows as soon as the pace allows".to_owned()),
+            Problem::Unrecognised => (FaultCode::ProviderMisbehaved, self.unrecognised_advice()),
+            Problem::BornExpired => (
+                FaultCode::ProviderMisbehaved,
+                "compare the provider's clock and the lifetime its dialect reads".to_owned(),
+            ),
+        };
+        let message = match problem {
+            Problem::Unprepared => self
+                .notes
+                .told
+                .as_deref()
+                .unwrap_or("a secret cannot be had")
+                .to_owned(),
+            _ => format!("account {name}: {}{}", in_words(problem), self.said()),
+        };
+        self.retry(self.fault(code, message), retry).advise(advice)
+    }
+
+    /// What helps when a provider says nothing to one login after the other.
+    fn unanswered_advice(&self, refused: &Refused) -> String {
+        let name = &self.account.name;
+        let correct = match refused {
+            Refused::Configured(secret) => format!(
+                "if the {secret} that [account.{name}] refers to may be wrong, correct it and run `tokenctl reload`"
+            ),
+            Refused::Client | Refused::Entered | Refused::EnteredOne(_) => format!(
+                "if the credential may be wrong, run `tokenctl login {name}` and enter {}",
+                login_means::what_to_enter(self.account)
+            ),
+        };
+        format!("{correct}; if it is right, `tokenctl refresh {name}` tries it once more")
+    }
+
+    /// What helps when something else than the provider has answered, or the provider in words nobody knows.
+    fn unrecognised_advice(&self) -> String {
+        let name = &self.account.name;
+        format!(
+            "nothing was refused: `tokenctl refresh {name}` tries the same credential again at once; look at what stands between this machine and {} \
+             (proxy, firewall, gateway, base_url and path), and if the provider itself said so, give dialect {} a rule for it (tokend-dialect(5))",
+            self.asked(),
+            self.account.dialect.name()
+        )
+    }
+
+    /// Where the last attempt went: below `base_url`, or the other host that the dialect names.
+    fn asked(&self) -> String {
+        use tokend_store::AttemptKind;
+        let (account, last) = (self.account, self.notes.last_attempt.as_ref());
+        let kind = match last.map(|last| last.kind) {
+            Some(AttemptKind::Refresh) => Kind::Refresh,
+            Some(AttemptKind::Login) | None => Kind::Login,
+        };
+        account
+            .named(&account.origin(dialect_kind(kind)))
+            .to_owned()
+    }
+
+    fn fault(&self, code: FaultCode, message: String) -> Fault {
+        Fault::new(code, message)
+    }
+
+    fn retry(&self, fault: Fault, at: Timestamp) -> Fault {
+        let wait = at.since(self.clock.steady()).as_millis();
+        fault.retry_after(u64::try_from(wait).unwrap_or(u64::MAX).max(1))
+    }
+
+    fn said(&self) -> String {
+        match &self.notes.told {
+            Some(told) => format!(" ({told})"),
+            None => String::new(),
+        }
+    }
+}
+
+/// A problem as the middle of a sentence.
+pub(crate) fn in_words(problem: Problem) -> &'static str {
+    match problem {
+        Problem::Unprepared => "a secret cannot be had",
+        Problem::Unreachable => "the provider was not reached",
+        Problem::Busy => "the provider is busy",
+        Problem::Misbehaved => "the provider's answer makes no sense",
+        Problem::InDoubt => "the outcome of the last attempt is not known",
+        Problem::RefreshRejected => "the refresh token was refused",
+        Problem::Unrecognised => {
+            "something in front of the provider answered, or the provider in words that its dialect does not know"
+        }
+        Problem::BornExpired => "the token came with no lifetime left",
+    }
+}
+
+/// A duration for people: its two largest units.
+pub(crate) fn duration(duration: Duration) -> String {
+    const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
+    let mut rest = duration.as_secs();
+    if rest == 0 {
+        return format!("{} ms", duration.as_millis());
+    }
+    let mut parts = Vec::new();
+    for (size, unit) in UNITS {
+        let count = rest / size;
+        rest %= size;
+        if count > 0 && parts.len() < 2 {
+            parts.push(format!("{count} {unit}"));
+        }
+    }
+    parts.join(" ")
+}
+
+#[cfg(test)]
+mod tests;

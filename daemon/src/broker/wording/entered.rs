@@ -1,0 +1,158 @@
+//! What a person reads whose credential was tried and not granted.
+//!
+//! Owns those sentences. Each says what the provider or we had against what was entered, what became of it, and what to do; and it
+//! claims no more than was seen.
+
+use tokend_engine::{Answer, ClaimRefusal, Keeping, Unproved, Unproven};
+use tokend_proto::{Fault, FaultCode};
+
+use super::Teller;
+use super::what::What;
+use crate::broker::login_means;
+
+impl Teller<'_> {
+    /// Puts into words what came of what a person entered.
+    pub(crate) fn unproven(&self, what: What, it: Unproven) -> Fault {
+        let name = &self.account.name;
+        let (code, why, refused) = self.why(what, it.why);
+        let fate = match it.kept {
+            Keeping::Dropped => "it is not stored, and nothing else of the account has changed",
+            Keeping::Beside => {
+                "the account keeps what it had, and the newest refresh token is stored beside it for when nothing else is left"
+            }
+            Keeping::InPlace => {
+                "it is stored, because the account has nothing else to get a token with"
+            }
+        };
+        let option = what.option();
+        // Beside a refresh token that was not refused: whatever goes with it has to be right first.
+        let beside = match (it.why, what) {
+            (Unproved::Answered(Answer::CredentialRejected), What::RefreshToken) => {
+                let told = self.notes.told.as_deref();
+                self.refused_advice(&login_means::refused(self.account, told))
+            }
+            _ => None,
+        };
+        let advice = match (it.kept, code) {
+            (Keeping::InPlace, FaultCode::LoginRequired) if beside.is_some() => {
+                format!(
+                    "{}; the refresh token need not be entered again",
+                    beside.unwrap_or_default()
+                )
+            }
+            (Keeping::Dropped, FaultCode::LoginRequired) if beside.is_some() => format!(
+                "{}, and then enter the refresh token again: `tokenctl login {name}{option}`",
+                beside.unwrap_or_default()
+            ),
+            (Keeping::InPlace, FaultCode::Misconfigured | FaultCode::LoginRequired) => format!(
+                "correct [account.{name}], then run `tokenctl reload`, or `tokenctl refresh {name}` to try again as it is"
+            ),
+            (Keeping::InPlace, _) => {
+                format!(
+                    "run `tokenctl refresh {name}` to try it again; `tokenctl status {name}` shows the account"
+                )
+            }
+            (Keeping::Beside, _) => format!(
+                "run `tokenctl status {name}` to see the account; enter another refresh token with `tokenctl login {name} --refresh-token`"
+            ),
+            (Keeping::Dropped, _) if refused => {
+                format!("enter the right one: `tokenctl login {name}{option}`")
+            }
+            (Keeping::Dropped, FaultCode::Misconfigured) => {
+                format!("correct it, then enter it again: `tokenctl login {name}{option}`")
+            }
+            (Keeping::Dropped, _) => {
+                format!("enter it again later: `tokenctl login {name}{option}`")
+            }
+        };
+        let fault = Fault::new(code, format!("account {name}: {why}; {fate}")).advise(advice);
+        match code {
+            FaultCode::ProviderBusy
+            | FaultCode::ProviderUnreachable
+            | FaultCode::ProviderMisbehaved => self.retry(fault, it.retry),
+            _ => fault,
+        }
+    }
+
+    /// The code, the sentence, and whether what was entered is what was refused.
+    fn why(&self, what: What, why: Unproved) -> (FaultCode, String, bool) {
+        let said = self.said();
+        let told = |without: &str| match &self.notes.told {
+            Some(told) => told.to_string(),
+            None => without.to_owned(),
+        };
+        match (why, what) {
+            (Unproved::Answered(Answer::CredentialRejected), What::RefreshToken) => (
+                FaultCode::LoginRequired,
+                format!(
+                    "the provider refused the credential that goes with the refresh token you entered{said}"
+                ),
+                false,
+            ),
+            (Unproved::Answered(Answer::CredentialRejected), _) => (
+                FaultCode::LoginRequired,
+                format!("the provider refused the login with {what}{said}"),
+                true,
+            ),
+            (Unproved::Answered(Answer::RefreshRejected), What::RefreshToken) => (
+                FaultCode::LoginRequired,
+                format!("the provider refused {what}{said}"),
+                true,
+            ),
+            (Unproved::Answered(Answer::Misconfigured), _) => (
+                FaultCode::Misconfigured,
+                format!("the provider calls the request with {what} wrong{said}"),
+                false,
+            ),
+            (Unproved::Answered(Answer::Renewed { .. }), _) => (
+                FaultCode::Misconfigured,
+                format!(
+                    "the provider accepted {what}, but its answer has no access token that can be handed out{said}"
+                ),
+                false,
+            ),
+            (Unproved::Answered(Answer::Busy { .. }), _) => (
+                FaultCode::ProviderBusy,
+                format!("the provider is busy and did not say whether {what} is right{said}"),
+                false,
+            ),
+            (Unproved::Answered(Answer::NotSent), _) => (
+                FaultCode::ProviderUnreachable,
+                format!("the provider was not reached, so {what} was not tried{said}"),
+                false,
+            ),
+            (Unproved::Answered(Answer::MaybeSent), _) => (
+                FaultCode::ProviderUnreachable,
+                format!("no answer came, so it is not known whether {what} is right{said}"),
+                false,
+            ),
+            (Unproved::Answered(Answer::Unrecognised), _) => (
+                FaultCode::ProviderMisbehaved,
+                format!(
+                    "something in front of the provider answered, so it is not known whether {what} is right{said}"
+                ),
+                false,
+            ),
+            (
+                Unproved::Answered(
+                    Answer::Misbehaved { .. } | Answer::RefreshRejected | Answer::Granted(_),
+                ),
+                _,
+            ) => (
+                FaultCode::ProviderMisbehaved,
+                format!("the provider's answer does not tell whether {what} is right{said}"),
+                false,
+            ),
+            (Unproved::NotPrepared(ClaimRefusal::RefreshToken), What::RefreshToken) => (
+                FaultCode::LoginRequired,
+                told("the refresh token cannot be sent"),
+                true,
+            ),
+            (Unproved::NotPrepared(_), _) => (
+                FaultCode::Misconfigured,
+                told("a secret cannot be had"),
+                false,
+            ),
+        }
+    }
+}

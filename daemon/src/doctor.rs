@@ -1,0 +1,400 @@
+//! What the daemon finds when it is asked to look at itself.
+//!
+//! Owns what is looked at, how long that may take, and what of it whoever asks may know. Changes nothing, runs no command, spends no
+//! attempt: a provider sees at most a connection that ends without a request, and no host more than one in half a minute.
+
+mod files;
+mod finding;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use tokend_config::{Account, Proxy};
+use tokend_engine::Timestamp;
+use tokend_policy::{Peer, Permission};
+use tokend_proto::{
+    AccountName, DiagnosisPage, Fault, FaultCode, Finding, Response, Severity, Topic,
+};
+use tokio::sync::Semaphore;
+
+use crate::broker::registry::{Epoch, Slot};
+pub(crate) use files::OwnFiles;
+use finding::{found, ok};
+use tokend_process::clock::Clock;
+use tokend_process::escaping::Escaped;
+use tokend_upstream::Upstream;
+use tokend_upstream::certificate_advice;
+use tokend_upstream::secrets::{SecretSource, resolve};
+
+/// How many accounts a page is about.
+pub(crate) const PAGE: usize = 10;
+/// How many connections are made at once.
+const PROBES: usize = 5;
+/// How long what a probe found is told again instead of making another connection.
+const FRESH: Duration = Duration::from_secs(30);
+/// How many hosts that is remembered of.
+const MOST_HOSTS: usize = 1024;
+/// How long a file of a secret may take: it may lie on a disk that hangs.
+const SECRET_PATIENCE: Duration = Duration::from_secs(3);
+/// How far the wall clock may have been set before somebody should know.
+const LARGE_STEP_MS: u64 = 5_000;
+/// The longest sentence, in characters. All those of a page fit a frame.
+const LONGEST: usize = 400;
+
+/// What a connection to a host came to, or why none was made.
+type Outcome = Result<(), String>;
+
+/// What is known of a host.
+#[derive(Debug, Clone)]
+struct Probed {
+    outcome: Outcome,
+    /// How long ago that was found out, where it was not just now.
+    age: Option<Duration>,
+}
+
+impl Probed {
+    fn now(outcome: Outcome) -> Self {
+        let age = None;
+        Self { outcome, age }
+    }
+}
+
+/// Whoever looks. One at a time.
+#[derive(Debug)]
+pub(crate) struct Diagnosis {
+    upstream: Arc<Upstream>,
+    files: OwnFiles,
+    clock: Clock,
+    turn: Semaphore,
+    probed: Mutex<HashMap<Spot, (Timestamp, Outcome)>>,
+}
+
+/// What one page is to be about.
+pub(crate) struct Page {
+    /// Whether what is not about accounts belongs to it: then with what was found about whoever asks.
+    pub(crate) caller: Option<Finding>,
+    /// Whether places of secrets and files may be told.
+    pub(crate) admin: bool,
+    pub(crate) epoch: Arc<Epoch>,
+    pub(crate) slots: Vec<Arc<Slot>>,
+    pub(crate) next: Option<AccountName>,
+}
+
+impl Diagnosis {
+    pub(crate) fn new(upstream: Arc<Upstream>, files: OwnFiles, clock: Clock) -> Self {
+        Self {
+            upstream,
+            files,
+            clock,
+            turn: Semaphore::new(1),
+            probed: Mutex::default(),
+        }
+    }
+
+    /// Looks at everything a page is about.
+    pub(crate) async fn page(self: Arc<Self>, page: Page) -> Response {
+        let Ok(_turn) = self.turn.try_acquire() else {
+            let busy = Fault::new(FaultCode::TooBusy, "another diagnosis is under way");
+            return Response::Fault(busy.retry_after(5_000));
+        };
+        let mut findings = Vec::new();
+        if let Some(caller) = page.caller {
+            findings.push(caller);
+            findings.push(self.clock());
+            if page.admin {
+                findings.extend(files::look(&self.files, page.epoch).await);
+            }
+        }
+        let probed = self.probe_all(&page.slots).await;
+        let upstream = &self.upstream;
+        let source = upstream.secrets();
+        for slot in &page.slots {
+            let account = &slot.account;
+            let spots = spots(account, upstream);
+            let mut proxies: Vec<_> = spots.iter().filter_map(|it| it.proxy.clone()).collect();
+            proxies.dedup();
+            findings.extend(secrets(account, &proxies, &source, page.admin).await);
+            findings.extend(answer(slot));
+            for spot in spots {
+                if let Some(found) = probed.get(&spot) {
+                    let url = account.named(&spot.origin);
+                    findings.push(about(account, provider(url, found)));
+                }
+            }
+        }
+        findings.iter_mut().for_each(shorten);
+        Response::Diagnosis(DiagnosisPage {
+            findings,
+            next: page.next,
+        })
+    }
+
+    fn clock(&self) -> Finding {
+        let clock = &self.clock;
+        let wall = u64::try_from(clock.wall_ms()).unwrap_or(0);
+        let step = wall.abs_diff(clock.steady().as_millis());
+        if step < LARGE_STEP_MS {
+            return ok(
+                Topic::Clock,
+                "the wall clock has not been set since the daemon started",
+            );
+        }
+        found(
+            Severity::Warning,
+            Topic::Clock,
+            format!(
+                "the wall clock was set by {} s since the daemon started",
+                step / 1000
+            ),
+            "tokens are not harmed by it; if it was not meant, look at what sets the clock",
+        )
+    }
+
+    /// What was found about each spot of these accounts.
+    async fn probe_all(&self, slots: &[Arc<Slot>]) -> HashMap<Spot, Probed> {
+        let upstream = &self.upstream;
+        let now = self.clock.steady();
+        let mut all = HashMap::new();
+        // Several addresses at one host are one connection, where they are reached the same way.
+        let mut open = HashMap::new();
+        for slot in slots {
+            for spot in spots(&slot.account, upstream) {
+                match self.remembered(&spot, now) {
+                    Some(found) => drop(all.insert(spot, found)),
+                    None => drop(open.insert(spot, slot.account.proxy.clone())),
+                }
+            }
+        }
+        if open.is_empty() {
+            return all;
+        }
+        let prober = match upstream.prober().await {
+            Ok(prober) => prober,
+            Err(why) => {
+                let failed = |spot| (spot, Probed::now(Err(why.clone())));
+                all.extend(open.into_keys().map(failed));
+                return all;
+            }
+        };
+        let found: HashMap<Spot, Outcome> = stream::iter(open)
+            .map(|(spot, route)| {
+                let prober = prober.clone();
+                async move {
+                    let found = prober.probe(&route, &spot.origin).await;
+                    (spot, found.map_err(|why| Escaped(&why).to_string()))
+                }
+            })
+            .buffer_unordered(PROBES)
+            .collect()
+            .await;
+        self.remember(&found, now);
+        all.extend(
+            found
+                .into_iter()
+                .map(|(spot, outcome)| (spot, Probed::now(outcome))),
+        );
+        all
+    }
+
+    fn remembered(&self, spot: &Spot, now: Timestamp) -> Option<Probed> {
+        let probed = self.probed.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, outcome) = probed.get(spot)?;
+        let age = now.since(*at);
+        (age < FRESH).then(|| Probed {
+            outcome: outcome.clone(),
+            age: Some(age),
+        })
+    }
+
+    fn remember(&self, found: &HashMap<Spot, Outcome>, now: Timestamp) {
+        let mut probed = self.probed.lock().unwrap_or_else(PoisonError::into_inner);
+        probed.retain(|_, (at, _)| now.since(*at) < FRESH);
+        let room = MOST_HOSTS.saturating_sub(probed.len());
+        let new = found.iter().take(room);
+        probed.extend(new.map(|(spot, found)| (spot.clone(), (now, found.clone()))));
+    }
+}
+
+/// What a connection of an account is made to, and the proxy it goes through.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Spot {
+    /// Scheme, host and port.
+    origin: String,
+    proxy: Option<Arc<Proxy>>,
+}
+
+/// Those of all requests of an account.
+fn spots(account: &Account, upstream: &Upstream) -> Vec<Spot> {
+    let origins = account.origins().into_iter();
+    origins
+        .map(|origin| Spot {
+            proxy: upstream.proxy_for(account, &origin),
+            origin,
+        })
+        .collect()
+}
+
+/// What whoever asks may do.
+pub(crate) fn caller(epoch: &Epoch, peer: &Peer) -> Finding {
+    let admin = !epoch.as_administrator(peer).is_empty();
+    let sight = epoch.sight(peer);
+    let tokens = sight.count_of(Permission::Get);
+    let is_stranger = sight.is_empty();
+    let who = format!("you are user {}, group {}", peer.uid, peer.gid);
+    let rights = match (admin, tokens) {
+        (true, tokens) => format!(
+            "{who}: an administrator, with the tokens of {tokens} of {}",
+            counted(epoch.count(), "account")
+        ),
+        (false, _) if is_stranger => {
+            return found(
+                Severity::Warning,
+                Topic::Caller,
+                format!("{who}: no rule allows you anything"),
+                "ask whoever runs tokend for a rule that matches you in `allow` of an account",
+            );
+        }
+        (false, tokens) => format!(
+            "{who}: no administrator, with the tokens of {}; what only administrators may know was not looked at",
+            counted(tokens, "account")
+        ),
+    };
+    ok(Topic::Caller, rights)
+}
+
+/// `1 account`, `2 accounts`.
+pub(crate) fn counted(count: usize, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        count => format!("{count} {what}s"),
+    }
+}
+
+/// Whether what an account needs can be had from its places. A command is not run: it may ask somebody, or leave traces.
+async fn secrets(
+    account: &Account,
+    proxies: &[Arc<Proxy>],
+    source: &SecretSource,
+    admin: bool,
+) -> Vec<Finding> {
+    let (mut good, mut bad) = (Vec::new(), Vec::new());
+    let own = account
+        .secrets
+        .iter()
+        .map(|(field, place)| (&**field, place));
+    let of_proxies = proxies.iter().filter_map(|proxy| proxy.password.as_ref());
+    let of_proxies = of_proxies.map(|place| ("the proxy's password", place));
+    for (field, place) in own.chain(of_proxies) {
+        if place.is_command() {
+            good.push(format!("{field}: a command, which was not run"));
+            continue;
+        }
+        match tokio::time::timeout(SECRET_PATIENCE, resolve(place, source)).await {
+            Ok(Ok(_secret)) => good.push(format!("{field} can be had")),
+            Ok(Err(why)) => bad.push((field, why.to_string())),
+            Err(_) => bad.push((field, format!("{place} does not answer"))),
+        }
+    }
+    let mut findings = Vec::new();
+    if bad.is_empty() && !good.is_empty() {
+        findings.push(about(account, ok(Topic::Secret, good.join(", "))));
+    }
+    for (field, why) in bad {
+        // The sentence names the place, and for most mistakes what to type.
+        let (message, advice) = match admin {
+            true => (
+                format!("{field} cannot be had: {why}"),
+                "correct it there; the next attempt finds it",
+            ),
+            false => (
+                format!("{field} cannot be had"),
+                "ask an administrator to run: tokenctl doctor",
+            ),
+        };
+        findings.push(about(
+            account,
+            found(Severity::Problem, Topic::Secret, message, advice),
+        ));
+    }
+    findings
+}
+
+/// What in the answer that brought the token held could not be used.
+fn answer(slot: &Slot) -> Option<Finding> {
+    let token = slot.held.token();
+    let remark = token.as_ref()?.remark.as_deref()?;
+    let dialect = slot.account.dialect.name();
+    let warning = found(
+        Severity::Warning,
+        Topic::Provider,
+        format!("its last answer could not be used in full: {remark}"),
+        format!(
+            "correct dialect {dialect} (`tokend dialect try` shows what it reads), or set `assumed_lifetime` of the account where the expiry is not known"
+        ),
+    );
+    Some(about(&slot.account, warning))
+}
+
+fn provider(url: &str, probed: &Probed) -> Finding {
+    // What was found before may have changed since, and whoever mends something asks again at once.
+    let (can, cannot) = match probed.age {
+        None => ("can be reached".to_owned(), "cannot be reached".to_owned()),
+        Some(age) => {
+            let ago = format!("be reached {} s ago", age.as_secs());
+            (format!("could {ago}"), format!("could not {ago}"))
+        }
+    };
+    let why = match &probed.outcome {
+        Ok(()) => return ok(Topic::Provider, format!("{url} {can}")),
+        Err(why) => why,
+    };
+    let lower = why.to_lowercase();
+    let advice = if lower.contains("the egress relay") && lower.contains("has no free place") {
+        "the relay's log says whose connections take its places (`no free place for a connection`); have that program end them"
+    } else if lower.contains("the egress relay at /") {
+        "this daemon connects through a relay that was started by hand (TOKEND_EGRESS): see that it runs, as which user, and what it logs"
+    } else if lower.contains("the egress relay") {
+        "the daemon has no network of its own; see what the relay says: journalctl -u tokend-egress.service -u tokend-egress.socket"
+    } else if lower.starts_with("through the proxy ") {
+        "check `proxy` of the account and of [http], and whether the proxy lets this machine through"
+    } else if lower.contains("dns error") || lower.contains("lookup") {
+        "check the host in `base_url`, and the resolver of this machine (resolvectl query HOST)"
+    } else if let Some(advice) = certificate_advice(why) {
+        advice
+    } else if lower.contains("timed out") {
+        "check the network, firewalls, and `proxy` of [http]"
+    } else if lower.contains("refused") {
+        "check the port in `base_url`, and whether the provider is up"
+    } else {
+        "check `base_url`, the network, and `proxy` of [http]"
+    };
+    found(
+        Severity::Problem,
+        Topic::Provider,
+        format!("{url} {cannot}: {why}"),
+        advice,
+    )
+}
+
+fn about(account: &Account, finding: Finding) -> Finding {
+    Finding {
+        account: Some(account.name.clone()),
+        ..finding
+    }
+}
+
+fn shorten(finding: &mut Finding) {
+    let texts = [Some(&mut finding.message), finding.advice.as_mut()];
+    for text in texts.into_iter().flatten() {
+        if let Some((at, _)) = text.char_indices().nth(LONGEST) {
+            text.truncate(at);
+            text.push('…');
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

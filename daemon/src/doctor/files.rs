@@ -1,0 +1,177 @@
+//! Looks at the daemon's own files: the configuration on disk against the one in force, and the disk of the store.
+//!
+//! Reads and compares; writes nothing.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::fs::{StatVfsMountFlags, statvfs};
+use tokend_config::{Config, Unresolved};
+use tokend_process::systemd;
+use tokend_proto::{Finding, Severity, Topic};
+use tokend_store::Store;
+
+use super::finding::{found, ok};
+use crate::broker::key_names::KEY_CREDENTIAL;
+use crate::broker::registry::Epoch;
+use crate::reload::{ConfigSource, FileThreads, InForce};
+
+/// Less room than this is told before it hurts.
+const LITTLE_ROOM: u64 = 64 << 20;
+
+/// How long a look may take: whoever asks waits for it.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// The daemon's own files.
+pub(crate) struct OwnFiles {
+    pub(crate) source: ConfigSource,
+    pub(crate) in_force: Arc<InForce>,
+    pub(crate) store: Arc<dyn Store>,
+    /// Files may lie on a disk that hangs; the threads for that are not those of sessions.
+    pub(crate) threads: FileThreads,
+}
+
+impl fmt::Debug for OwnFiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OwnFiles")
+            .field("source", &self.source)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is to be said about the files.
+pub(super) async fn look(files: &OwnFiles, epoch: Arc<Epoch>) -> Vec<Finding> {
+    let names = unresolved(&files.in_force);
+    let (source, in_force) = (files.source.clone(), Arc::clone(&files.in_force));
+    let kept = Arc::clone(&files.store);
+    let looking = files.threads.run(LIMIT, move || {
+        let loaded = source.load();
+        match loaded {
+            Err(mistakes) => vec![found(
+                Severity::Problem,
+                Topic::Configuration,
+                format!(
+                    "the configuration on disk has mistakes, so it will not be loaded: {mistakes}"
+                ),
+                format!(
+                    "see all of them with: tokend check --config {}; the one in force stays",
+                    source.file().display()
+                ),
+            )],
+            Ok(config) => {
+                let same = *in_force.stamps() == config.stamps && is_in_force(&config, &epoch);
+                let mut findings = vec![configuration(source.file(), same)];
+                findings.extend(store(&config.state_dir, &*kept));
+                findings
+            }
+        }
+    });
+    let mut findings = looking.await.unwrap_or_else(|why| {
+        vec![found(
+            Severity::Problem,
+            Topic::Configuration,
+            format!("the configuration on disk cannot be looked at: {why}"),
+            "the one in force stays".to_owned(),
+        )]
+    });
+    findings.extend(names);
+    findings
+}
+
+/// The rules in force that match nobody, since nobody has a name of theirs.
+fn unresolved(in_force: &InForce) -> Vec<Finding> {
+    let names = in_force.unresolved();
+    let (told, more) = Unresolved::told(&names);
+    let warn = |told| {
+        found(
+            Severity::Warning,
+            Topic::Configuration,
+            told,
+            "create it, correct the name, or see to the service that knows it",
+        )
+    };
+    let told = told
+        .iter()
+        .map(|name| warn(format!("{name}; {}", in_force.when(name))));
+    let more = (more > 0).then(|| warn(format!("{more} more names of rules are not known")));
+    told.chain(more).collect()
+}
+
+/// Whether the accounts are those that are served. What is not about accounts shows in the files' stamps.
+fn is_in_force(config: &Config, epoch: &Epoch) -> bool {
+    let same = config.accounts.iter().filter(|account| {
+        epoch.slot(&account.name).is_some_and(|slot| {
+            let held = &slot.account;
+            held.fingerprint == account.fingerprint
+                && held.allow == account.allow
+                && held.pacing == account.pacing
+                && held.refresh == account.refresh
+        })
+    });
+    same.count() == config.accounts.len() && config.accounts.len() == epoch.count()
+}
+
+fn configuration(file: &Path, same: bool) -> Finding {
+    let shown = file.display();
+    match same {
+        true => ok(
+            Topic::Configuration,
+            format!("{shown} is in force as it stands on disk"),
+        ),
+        false => found(
+            Severity::Warning,
+            Topic::Configuration,
+            format!("{shown}, or a file it includes, was changed and is not in force"),
+            "check it with `tokend check`, then: tokenctl reload",
+        ),
+    }
+}
+
+fn store(dir: &Path, store: &dyn Store) -> Option<Finding> {
+    let shown = dir.display();
+    let stat = match statvfs(dir) {
+        Ok(stat) => stat,
+        Err(error) => {
+            return Some(found(
+                Severity::Problem,
+                Topic::Store,
+                format!("state directory {shown} cannot be looked at: {error}"),
+                "mount or restore it; until then no attempt begins",
+            ));
+        }
+    };
+    if stat.f_flag.contains(StatVfsMountFlags::RDONLY) {
+        return Some(found(
+            Severity::Problem,
+            Topic::Store,
+            format!("state directory {shown} is on a file system that is mounted read-only"),
+            "mount it for writing; until then no attempt begins, and tokens that are held are served",
+        ));
+    }
+    if let Err(why) = store.in_place() {
+        return Some(found(
+            Severity::Problem,
+            Topic::Store,
+            why.to_string(),
+            "until it is in its place no attempt begins, and tokens that are held are served",
+        ));
+    }
+    let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+    let is_given = |dir: PathBuf| dir.join(KEY_CREDENTIAL).exists();
+    let key = match systemd::credentials().is_some_and(is_given) {
+        true => "its key is a systemd credential",
+        false => "its key is beside it",
+    };
+    let message = format!("state directory {shown} has {} MiB left; {key}", free >> 20);
+    Some(match free {
+        ..LITTLE_ROOM => found(
+            Severity::Warning,
+            Topic::Store,
+            message,
+            "make room: an attempt begins only while there is some for its outcome",
+        ),
+        _ => ok(Topic::Store, message),
+    })
+}

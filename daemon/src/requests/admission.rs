@@ -1,0 +1,369 @@
+//! Who may make which request.
+//!
+//! Owns the one decision about a request: one lookup, one answer of the policy. What was decided goes with the request to its answer, its
+//! record and its release. A peer without any permission on an account gets the same answer as for an unknown account, after the same
+//! work. Must never send, record or count anything.
+
+use std::hint::black_box;
+use std::sync::Arc;
+
+use tokend_policy::{Needs, Peer, Permission, Permissions};
+use tokend_proto::{AccountName, Fault, Request};
+
+use super::parts::Requests;
+use super::refusal::{denied, not_admin, unknown};
+use crate::broker::registry::{Epoch, Found, Ruling, Slot};
+use crate::metrics::Metrics;
+
+/// What becomes of a request before anything is done about it.
+#[derive(Debug)]
+pub(crate) enum Admission<'s> {
+    /// These facts about the peer have to be read first.
+    NeedFacts(Needs),
+    /// The peer may not.
+    Refused(Refused),
+    /// The peer may.
+    Admitted(Admitted<'s>),
+}
+
+/// A request that the peer may not make.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    pub(super) fault: Box<Fault>,
+    /// Whether it names an account that the peer may do nothing with, or that does not exist.
+    pub(crate) is_stranger: bool,
+}
+
+/// A request that the peer may make, with everything that was decided about it.
+#[derive(Debug)]
+pub(crate) struct Admitted<'s> {
+    /// The configuration in force.
+    pub(super) snapshot: &'s Arc<Epoch>,
+    /// The account it is about, if it is about one that is configured.
+    pub(super) account: Option<&'s Arc<Slot>>,
+    /// What the peer asked to do, where a rule decides.
+    pub(super) permission: Option<Permission>,
+    pub(super) rules: Rules,
+}
+
+/// The same, for as long as an answer is waited for.
+#[derive(Debug)]
+pub(super) struct Carried {
+    /// The number of the configuration that decided.
+    pub(super) under: u64,
+    pub(super) account: Option<Arc<Slot>>,
+    pub(super) permission: Option<Permission>,
+    pub(super) rules: Rules,
+}
+
+/// Which rules decided about a request: of the configuration in force when it was decided.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Rules {
+    /// The one that allowed what was asked for.
+    pub(crate) act: Option<Ruling>,
+    /// The one that allows its token to be handed out.
+    pub(crate) token: Option<Ruling>,
+    /// Whether mistakes of the configuration may be shown with their places: to a peer that may reload it.
+    pub(crate) mistakes: bool,
+}
+
+/// What decides about a request.
+#[derive(Debug)]
+enum Subject<'r, 's> {
+    /// What a peer may do with one account, which was looked up here and nowhere else.
+    Account(&'r AccountName, Option<Found<'s>>, Permission),
+    /// What an administrator may do with the daemon, in words.
+    Daemon(Permission, &'static str),
+    /// Who reads metrics: an administrator, or by rules of their own.
+    Metrics,
+    /// Nothing: it shows what the peer may see.
+    View,
+    /// Nothing: it shows what the peer is.
+    Oneself,
+    /// Nothing: nobody knows what it is.
+    Unknown,
+}
+
+impl<'r, 's> Subject<'r, 's> {
+    fn of(snapshot: &'s Epoch, request: &'r Request) -> Self {
+        let permission = match request {
+            Request::Get { .. } => Permission::Get,
+            Request::Reject { .. } => Permission::Reject,
+            Request::Refresh { .. } => Permission::Refresh,
+            Request::Login { .. } => Permission::Login,
+            Request::Forget { .. } => Permission::Forget,
+            Request::Status { .. } | Request::Diagnose { .. } => Permission::Status,
+            Request::Reload => return Self::Daemon(Permission::Reload, "reload the configuration"),
+            Request::Metrics { .. } => return Self::Metrics,
+            Request::Whoami => return Self::Oneself,
+            Request::List { .. } => return Self::View,
+            _ => return Self::Unknown,
+        };
+        match request.account() {
+            Some(name) => Self::Account(name, snapshot.find(name), permission),
+            None => Self::View,
+        }
+    }
+}
+
+/// Which permissions decide about a request.
+fn wanted(request: &Request) -> Permissions {
+    match request {
+        Request::Get { .. } => Permissions::of(&[Permission::Get]),
+        Request::Reject { .. } => Permissions::of(&[Permission::Reject, Permission::Get]),
+        Request::Refresh { .. } => Permissions::of(&[Permission::Refresh, Permission::Get]),
+        Request::Login { .. } => Permissions::of(&[Permission::Login]),
+        Request::Forget { .. } => Permissions::of(&[Permission::Forget]),
+        Request::Diagnose { .. } => Permissions::of(&[Permission::Status, Permission::Reload]),
+        Request::Reload => Permissions::of(&[Permission::Reload]),
+        _ => Permissions::of(&[Permission::Status]),
+    }
+}
+
+impl Requests {
+    /// Decides about a request under the configuration in force, or says which facts about the peer that takes first: none, once they
+    /// were asked for.
+    pub(crate) fn admit<'s>(
+        &self,
+        snapshot: &'s Arc<Epoch>,
+        peer: &Peer,
+        request: &Request,
+    ) -> Admission<'s> {
+        let subject = Subject::of(snapshot, request);
+        let needs = self.facts_for(&subject, snapshot, peer, request);
+        if !needs.is_empty() {
+            return Admission::NeedFacts(needs);
+        }
+        match self.decide(subject, snapshot, peer, request) {
+            Ok(admitted) => Admission::Admitted(admitted),
+            Err(refused) => Admission::Refused(refused),
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn decide_by_what_is_known<'s>(
+        &self,
+        snapshot: &'s Arc<Epoch>,
+        peer: &Peer,
+        request: &Request,
+    ) -> Result<Admitted<'s>, Refused> {
+        self.decide(Subject::of(snapshot, request), snapshot, peer, request)
+    }
+
+    #[cfg(test)]
+    pub(super) fn lacks(&self, peer: &Peer, request: &Request) -> Needs {
+        match self.admit(&self.registry.epoch(), peer, request) {
+            Admission::NeedFacts(needs) => needs,
+            Admission::Refused(_) | Admission::Admitted(_) => Needs::NONE,
+        }
+    }
+
+    fn facts_for(
+        &self,
+        subject: &Subject<'_, '_>,
+        snapshot: &Epoch,
+        peer: &Peer,
+        request: &Request,
+    ) -> Needs {
+        match subject {
+            Subject::Oneself => return Needs::ALL.without(peer.asked()).first(),
+            Subject::Unknown => return Needs::NONE,
+            _ => {}
+        }
+        let always = match self.audit.is_on() {
+            // Records name the unit.
+            true => self.always | Needs::UNITS,
+            false => self.always,
+        };
+        let of_metrics = match subject {
+            Subject::Metrics => self.metrics.needs(),
+            _ => Needs::NONE,
+        };
+        let first = (always | of_metrics).without(peer.asked()).first();
+        if !first.is_empty() {
+            return first;
+        }
+        match subject {
+            Subject::Daemon(..) | Subject::Metrics => {
+                snapshot.lacks_for_daemon(peer, wanted(request))
+            }
+            Subject::Account(_, found, _) => snapshot.lacks(peer, *found, wanted(request)),
+            _ => snapshot.lacks(peer, None, wanted(request)),
+        }
+    }
+
+    fn decide<'s>(
+        &self,
+        subject: Subject<'_, 's>,
+        snapshot: &'s Arc<Epoch>,
+        peer: &Peer,
+        request: &Request,
+    ) -> Result<Admitted<'s>, Refused> {
+        let mut admitted = decide_subject(&self.metrics, subject, snapshot, peer)?;
+        if matches!(request, Request::Diagnose { .. }) {
+            let may_reload = snapshot.administers(peer, Permission::Reload);
+            admitted.rules.mistakes = may_reload.is_ok();
+        }
+        Ok(admitted)
+    }
+}
+
+fn decide_subject<'s>(
+    metrics: &Metrics,
+    subject: Subject<'_, 's>,
+    snapshot: &'s Arc<Epoch>,
+    peer: &Peer,
+) -> Result<Admitted<'s>, Refused> {
+    let by_rule = |permission, what| match snapshot.administers(peer, permission) {
+        Ok(rule) => Ok(Admitted::by(snapshot, permission, rule)),
+        Err(unread) => Err(Refused::of(not_admin(peer, what, unread))),
+    };
+    match subject {
+        Subject::Account(name, found, permission) => {
+            admit_to(snapshot, peer, name, found, permission)
+        }
+        Subject::Daemon(permission, what) => by_rule(permission, what),
+        Subject::Metrics if metrics.allows(peer) => Ok(Admitted::without_rule(snapshot)),
+        Subject::Metrics => by_rule(Permission::Status, "read metrics"),
+        Subject::View | Subject::Oneself | Subject::Unknown => Ok(Admitted::without_rule(snapshot)),
+    }
+}
+
+/// Decides whether the peer may do this with the account, and whether it may have the token that comes of it. As much is done for an
+/// account that does not exist as for one of somebody else.
+fn admit_to<'s>(
+    snapshot: &'s Arc<Epoch>,
+    peer: &Peer,
+    name: &AccountName,
+    found: Option<Found<'s>>,
+    permission: Permission,
+) -> Result<Admitted<'s>, Refused> {
+    let Some(Found { slot, exists }) = found else {
+        // No account is configured at all.
+        return admit_to_none(snapshot, peer, name, permission);
+    };
+    let unread = match snapshot.grants(peer, slot, permission) {
+        Ok(rule) if exists => return Ok(Admitted::to(snapshot, peer, slot, permission, rule)),
+        Ok(_) => Needs::NONE,
+        Err(unread) => unread,
+    };
+    let knows = black_box(snapshot.knows(peer, slot));
+    if !exists {
+        return admit_to_none(snapshot, peer, name, permission);
+    }
+    Err(Refused {
+        fault: denied(snapshot, peer, slot, permission, (knows, unread)),
+        is_stranger: !knows,
+    })
+}
+
+/// Decides about an account that does not exist: what is stored under its name can still be forgotten.
+fn admit_to_none<'s>(
+    snapshot: &'s Arc<Epoch>,
+    peer: &Peer,
+    name: &AccountName,
+    permission: Permission,
+) -> Result<Admitted<'s>, Refused> {
+    if permission == Permission::Forget
+        && let Ok(rule) = snapshot.administers(peer, permission)
+    {
+        return Ok(Admitted::by(snapshot, permission, rule));
+    }
+    Err(Refused {
+        fault: unknown(snapshot, peer, name),
+        is_stranger: true,
+    })
+}
+
+impl Refused {
+    fn of(fault: Box<Fault>) -> Self {
+        Self {
+            fault,
+            is_stranger: false,
+        }
+    }
+}
+
+impl<'s> Admitted<'s> {
+    /// To one account, and to its token where the peer may have that.
+    fn to(
+        snapshot: &'s Arc<Epoch>,
+        peer: &Peer,
+        account: &'s Arc<Slot>,
+        permission: Permission,
+        rule: Ruling,
+    ) -> Self {
+        let token = match permission {
+            Permission::Get => Some(rule.clone()),
+            Permission::Reject | Permission::Refresh => {
+                snapshot.grants(peer, account, Permission::Get).ok()
+            }
+            _ => None,
+        };
+        let mut admitted = Self::by(snapshot, permission, rule);
+        admitted.account = Some(account);
+        admitted.rules.token = token;
+        admitted
+    }
+
+    /// By a rule for administrators.
+    fn by(snapshot: &'s Arc<Epoch>, permission: Permission, rule: Ruling) -> Self {
+        let mut admitted = Self::without_rule(snapshot);
+        admitted.permission = Some(permission);
+        admitted.rules.act = Some(rule);
+        admitted
+    }
+
+    /// To what everybody may ask.
+    fn without_rule(snapshot: &'s Arc<Epoch>) -> Self {
+        Self {
+            snapshot,
+            account: None,
+            permission: None,
+            rules: Rules::default(),
+        }
+    }
+
+    /// What was decided, to be kept while its answer is waited for.
+    pub(super) fn carried(self) -> Carried {
+        Carried {
+            under: self.snapshot.number(),
+            account: self.account.map(Arc::clone),
+            permission: self.permission,
+            rules: self.rules,
+        }
+    }
+}
+
+impl Carried {
+    /// Nothing that was allowed.
+    pub(super) fn nothing(snapshot: &Epoch) -> Self {
+        Self {
+            under: snapshot.number(),
+            account: None,
+            permission: None,
+            rules: Rules::default(),
+        }
+    }
+
+    /// Which facts about the peer are missing before it can be decided again, under another configuration.
+    pub(super) fn lacks(&self, snapshot: &Epoch, peer: &Peer) -> Needs {
+        let (Some(slot), Some(permission)) = (&self.account, self.permission) else {
+            return Needs::NONE;
+        };
+        let wanted = Permissions::of(&[permission, Permission::Get]);
+        snapshot.lacks(peer, snapshot.find(&slot.account.name), wanted)
+    }
+
+    /// Decides again, under another configuration. `None` for what names no account.
+    pub(super) fn again<'s>(
+        &self,
+        snapshot: &'s Arc<Epoch>,
+        peer: &Peer,
+    ) -> Option<Result<Admitted<'s>, Refused>> {
+        let (slot, permission) = (self.account.as_ref()?, self.permission?);
+        let name = &slot.account.name;
+        let found = snapshot.find(name);
+        Some(admit_to(snapshot, peer, name, found, permission))
+    }
+}

@@ -1,0 +1,205 @@
+//! One request on its way to a record.
+//!
+//! Owns what of a request and its answer is recorded, as which event. A token is released only through [`Entry::close`]. Must never
+//! decide who may have what: it records what was decided, with the rule it is told.
+
+use tokend_config::AuditEvent;
+use tokend_policy::Peer;
+use tokend_proto::{AccountName, Fault, FaultCode, Request, RequestKind, Response, Token};
+
+use super::admission::Rules;
+use crate::audit::{Audit, Event, Mark, Outcome, Trigger};
+use crate::broker::registry::{Ruling, Slot};
+
+/// A request that will leave a record.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    audit: Audit,
+    kind: AuditEvent,
+    peer: Peer,
+    request: RequestKind,
+    account: Option<AccountName>,
+    min_validity_ms: Option<u64>,
+    forced: Option<bool>,
+    /// What was recorded of the act, if it is over and its answer is still on its way.
+    acted: Option<Outcome>,
+    closed: bool,
+}
+
+impl Entry {
+    /// Begins with a request. `None` when nothing is recorded.
+    pub(crate) fn open(audit: &Audit, peer: &Peer, request: &Request) -> Option<Self> {
+        if !audit.is_on() {
+            return None;
+        }
+        let kind = match request {
+            Request::Get { .. } | Request::Reject { .. } => AuditEvent::Release,
+            Request::Refresh { .. } => AuditEvent::Refresh,
+            Request::Login { .. } => AuditEvent::Login,
+            Request::Forget { .. } => AuditEvent::Forget,
+            Request::Reload => AuditEvent::Reload,
+            // Whoever only looks is recorded when that is refused.
+            _ => AuditEvent::Denial,
+        };
+        let min_validity_ms = match request {
+            Request::Get {
+                min_validity_ms, ..
+            } => *min_validity_ms,
+            _ => None,
+        };
+        let asks_for_token = matches!(kind, AuditEvent::Release | AuditEvent::Refresh);
+        Some(Self {
+            audit: audit.clone(),
+            kind,
+            peer: peer.clone(),
+            request: request.kind(),
+            account: request.account().cloned(),
+            min_validity_ms,
+            forced: asks_for_token.then_some(kind == AuditEvent::Refresh),
+            acted: None,
+            closed: false,
+        })
+    }
+
+    /// Whether it is an act that goes on when whoever asked for it is gone.
+    pub(crate) fn is_act(&self) -> bool {
+        !matches!(self.kind, AuditEvent::Release | AuditEvent::Denial)
+    }
+
+    /// Whether there is no use in going on: the token that is asked for could not be released.
+    pub(crate) fn is_futile(&self) -> bool {
+        self.kind == AuditEvent::Release && !self.audit.may_release()
+    }
+
+    /// The peer, with what has been learned of it since.
+    pub(crate) fn asked_by(&mut self, peer: &Peer) {
+        self.peer = peer.clone();
+    }
+
+    /// Records what came of an act, whether or not anybody still waits for the answer.
+    pub(crate) fn acted(&mut self, rules: &Rules, response: &Response) {
+        let (kind, outcome) = match response {
+            Response::Fault(fault) => (self.kind_of(fault), Outcome::Fault(fault.code)),
+            _ => (self.kind, Outcome::Ok),
+        };
+        let rule = rules.act.clone().filter(|_| outcome == Outcome::Ok);
+        self.note(kind, outcome, rule);
+        self.acted = Some(outcome);
+    }
+
+    /// Records what came of it. Gives the answer that may be sent: not the token, when its release has to be recorded and cannot be.
+    pub(crate) fn close(
+        mut self,
+        rules: &Rules,
+        slot: Option<&Slot>,
+        response: Response,
+    ) -> Response {
+        self.closed = true;
+        match &response {
+            Response::Fault(fault) => {
+                let outcome = Outcome::Fault(fault.code);
+                let kind = self.kind_of(fault);
+                let is_look = kind == AuditEvent::Denial && !is_denial(fault);
+                if !is_look && self.acted != Some(outcome) {
+                    self.note(kind, outcome, None);
+                }
+                response
+            }
+            Response::Token(token) => {
+                if self.is_act() && self.acted.is_none() {
+                    self.note(self.kind, Outcome::Ok, rules.act.clone());
+                }
+                let mut event = self.event(AuditEvent::Release, Outcome::Ok);
+                event.rule = rules.token.clone();
+                event.token = Some(self.mark(slot, token));
+                event.grant = Some(token.grant);
+                match self.audit.record(event) {
+                    Ok(()) => response,
+                    Err(_) => {
+                        let fault = unrecorded();
+                        self.note(AuditEvent::Failure, Outcome::Fault(fault.code), None);
+                        Response::Fault(fault)
+                    }
+                }
+            }
+            _ => {
+                let kind = match self.kind {
+                    // Somebody who may report tokens and not have them.
+                    AuditEvent::Release => AuditEvent::Reject,
+                    kind => kind,
+                };
+                if kind != AuditEvent::Denial && self.acted.is_none() {
+                    self.note(kind, Outcome::Ok, rules.act.clone());
+                }
+                response
+            }
+        }
+    }
+
+    /// As what a fault is recorded.
+    fn kind_of(&self, fault: &Fault) -> AuditEvent {
+        match self.kind {
+            _ if is_denial(fault) => AuditEvent::Denial,
+            AuditEvent::Release => AuditEvent::Failure,
+            kind => kind,
+        }
+    }
+
+    fn note(&self, kind: AuditEvent, outcome: Outcome, rule: Option<Ruling>) {
+        self.audit.note(Event {
+            rule,
+            ..self.event(kind, outcome)
+        });
+    }
+
+    fn event(&self, kind: AuditEvent, outcome: Outcome) -> Event {
+        Event {
+            peer: Some(self.peer.clone()),
+            request: Some(Trigger::Request(self.request)),
+            account: self.account.clone(),
+            min_validity_ms: self.min_validity_ms,
+            forced: self.forced,
+            ..Event::new(kind, outcome)
+        }
+    }
+
+    /// The fingerprint was made when the token was published; only a token that has been replaced meanwhile needs another.
+    fn mark(&self, slot: Option<&Slot>, token: &Token) -> Mark {
+        let held = slot.map(|slot| slot.held.token());
+        match held.as_deref().and_then(Option::as_ref) {
+            Some(held) if held.held.grant.0 == token.grant => held.mark,
+            _ => self.audit.mark(token.access_token.expose()),
+        }
+    }
+}
+
+/// Whether a peer is told that it may not, or that there is nothing of that name.
+pub(crate) fn is_denial(fault: &Fault) -> bool {
+    matches!(
+        fault.code,
+        FaultCode::NotAllowed | FaultCode::UnknownAccount
+    )
+}
+
+/// Nobody waits for the answer any more.
+impl Drop for Entry {
+    fn drop(&mut self) {
+        if !self.closed && self.acted.is_none() && self.kind != AuditEvent::Denial {
+            let kind = match self.kind {
+                AuditEvent::Release => AuditEvent::Failure,
+                act => act,
+            };
+            self.audit.note(self.event(kind, Outcome::Abandoned));
+        }
+    }
+}
+
+/// What is said instead of a token that would leave no record.
+pub(crate) fn unrecorded() -> Fault {
+    Fault::new(
+        FaultCode::AuditUnavailable,
+        "no token is released, because its release cannot be recorded",
+    )
+    .advise("look into the daemon's log for the reason, such as a full disk; `required` below [audit] asks for it")
+    .retry_after(1_000)
+}

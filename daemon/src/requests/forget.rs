@@ -1,0 +1,101 @@
+//! What it takes until nothing of an account is left.
+//!
+//! Owns the order: first every account of that name that something still runs for, so that no answer of a provider stores anything
+//! afterwards, then the rights on their records, which the keeper gives back a moment later, then the records. It must never say
+//! "forgotten" before all of it is done, nor where a reload may have brought back what was read before.
+
+use std::sync::Arc;
+
+use tokend_policy::Peer;
+use tokend_proto::{AccountName, Fault, FaultCode, Response};
+use tokio::sync::oneshot;
+
+use super::admission::Admitted;
+use super::done::{Done, to_the_end};
+use super::parts::Requests;
+use super::refusal::{brought_back, gone, not_forgotten, unknown};
+use crate::broker::inbox::{Answer, Driver, Message};
+use crate::broker::record_key::RecordKey;
+
+impl Requests {
+    /// Drops every secret stored under a name: of the account as it is configured, of what was configured under that name before,
+    /// and of an account that is not configured any more.
+    pub(super) fn forget(
+        &self,
+        admitted: &Admitted<'_>,
+        peer: &Peer,
+        account: &AccountName,
+    ) -> Done {
+        let slot = admitted.account;
+        tracing::info!(account = %account, peer = %peer, "an account is to be forgotten");
+        let keep = slot.and_then(|slot| RecordKey::of(&slot.account));
+        let configured = slot.map(|slot| slot.key);
+        let first = match configured {
+            Some(account) => self.ask(admitted, |reply| Message::Forget { account, reply }),
+            None => Done::Now(Response::Fault(*unknown(admitted.snapshot, peer, account))),
+        };
+        let (reloader, driver) = (Arc::clone(&self.reloader), self.driver.clone());
+        let registry = Arc::clone(&self.registry);
+        let account = account.clone();
+        to_the_end(async move {
+            let first = match first {
+                Done::Now(response) => response,
+                Done::Later(pending) => pending.await,
+            };
+            if let (Some(_), Response::Fault(fault)) = (configured, &first) {
+                return Response::Fault(fault.clone());
+            }
+            // Their answers may be on the way: a purge before those have come would find nothing of them.
+            let former = match former(&driver, &account).await {
+                Ok(former) => former,
+                Err(fault) => return Response::Fault(*fault),
+            };
+            // A reload that is under way may have read a record before it is purged, and serve what was in it afterwards.
+            let _no_reload = reloader.pause().await;
+            let by_now = registry.epoch().slot(&account).map(|slot| slot.key);
+            if by_now != configured {
+                return Response::Fault(brought_back(&account));
+            }
+            if let Err(fault) = reached(&driver).await {
+                return Response::Fault(*fault);
+            }
+            match reloader.purge(&account, keep).await {
+                Ok(0) if former == 0 => first,
+                Ok(_) => Response::Done {
+                    message: format!("account {account} is forgotten"),
+                },
+                Err(why) => Response::Fault(not_forgotten(&account, &why)),
+            }
+        })
+    }
+}
+
+/// Forgets what was configured under a name before and still has something under way. How many accounts that were.
+async fn former(driver: &Driver, name: &AccountName) -> Result<usize, Box<Fault>> {
+    let (reply, keys) = oneshot::channel();
+    let account = name.clone();
+    let asked = driver.send(Message::Former { account, reply }).await;
+    asked.map_err(|_| Box::new(gone()))?;
+    let mut forgotten = 0;
+    for account in keys.await.map_err(|_| Box::new(gone()))? {
+        let (reply, answer) = oneshot::channel();
+        let asked = driver.send(Message::Forget { account, reply }).await;
+        asked.map_err(|_| Box::new(gone()))?;
+        match answer.await.map_err(|_| Box::new(gone()))? {
+            // It has ended meanwhile, and what it left is in its record.
+            Answer::Fault(fault) if fault.code == FaultCode::UnknownAccount => {}
+            Answer::Fault(fault) => return Err(fault),
+            Answer::Done(_) | Answer::Token(_) => forgotten += 1,
+        }
+    }
+    Ok(forgotten)
+}
+
+/// Waits until the keeper has done all it was given so far. What has ended for the driver may still be claimed there, and what somebody
+/// else has claimed cannot be purged.
+async fn reached(driver: &Driver) -> Result<(), Box<Fault>> {
+    let (reply, done) = oneshot::channel();
+    let asked = driver.send(Message::Reached(reply)).await;
+    asked.map_err(|_| Box::new(gone()))?;
+    done.await.map_err(|_| Box::new(gone()))
+}

@@ -1,0 +1,32 @@
+//! What answering needs.
+
+use std::sync::Arc;
+
+use tokend_policy::Needs;
+use tokend_process::clock::Clock;
+
+use super::thrift::Thrift;
+use crate::audit::Audit;
+use crate::broker::inbox::Driver;
+use crate::broker::registry::Registry;
+use crate::doctor::Diagnosis;
+use crate::metrics::Metrics;
+use crate::reload::Reloader;
+
+/// Everything a session needs to answer.
+#[derive(Debug)]
+pub(crate) struct Requests {
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) driver: Driver,
+    pub(crate) clock: Clock,
+    pub(crate) reloader: Arc<Reloader>,
+    pub(crate) diagnosis: Arc<Diagnosis>,
+    /// Who reads facts about peers.
+    pub(crate) facts: tokend_peer::Reader,
+    /// Which facts are read of every peer, whatever the rules need.
+    pub(crate) always: Needs,
+    pub(crate) audit: Audit,
+    pub(crate) metrics: Metrics,
+    /// How much each user has asked in vain.
+    pub(crate) thrift: Thrift,
+}

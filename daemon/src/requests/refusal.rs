@@ -1,0 +1,181 @@
+//! What is said to a peer whose request is refused, or cannot be answered now.
+//!
+//! Owns these sentences. A peer without any permission on an account gets the same words, with the same code, as for an unknown account.
+//! Must never decide.
+
+use std::fmt::Write as _;
+
+use tokend_config::nearest;
+use tokend_policy::{Needs, Peer, Permission, Permissions};
+use tokend_proto::{AccountName, Fault, FaultCode};
+
+use crate::broker::registry::{Epoch, Slot};
+
+/// Whoever has any of these knows of an account.
+const ANY: Permissions = Permissions::OF_AN_ACCOUNT;
+
+/// The peer may not do this with the account. `knows` is whether it may do anything with it.
+pub(super) fn denied(
+    epoch: &Epoch,
+    peer: &Peer,
+    slot: &Slot,
+    permission: Permission,
+    (knows, unread): (bool, Needs),
+) -> Box<Fault> {
+    let account = &slot.account.name;
+    if !knows {
+        return not_allowed(peer, account, epoch.needs());
+    }
+    match permission {
+        Permission::Get | Permission::Status | Permission::Reject => {
+            not_this(peer, account, permission, unread)
+        }
+        Permission::Refresh | Permission::Login | Permission::Forget | Permission::Reload => {
+            let what = match permission {
+                Permission::Login => "enter a credential for",
+                other => other.as_str(),
+            };
+            not_admin(peer, &format!("{what} account {account}"), unread)
+        }
+    }
+}
+
+/// A peer without any permission on an account gets the same answer as for an unknown account.
+fn not_allowed(peer: &Peer, account: &AccountName, needed: Needs) -> Box<Fault> {
+    tracing::warn!(account = %account, peer = %peer, "denied: there is no such account that a rule allows this peer");
+    let mut message = format!(
+        "there is no account {account} that you may use (user {}, group {})",
+        peer.uid, peer.gid
+    );
+    say_unread(&mut message, peer, needed);
+    Box::new(Fault::new(FaultCode::NotAllowed, message).advise(format!(
+        "`tokenctl list` shows the accounts you may use; for another one ask whoever runs tokend to add a rule that matches you to `allow` of \
+         [account.{account}], for example {{ user = {} }}, and to reload; `tokenctl whoami` shows what rules can go by",
+        peer.uid
+    )))
+}
+
+/// What is said before that where a name the peer may see is like the one it wrote.
+pub(super) fn suggest(fault: &mut Fault, epoch: &Epoch, peer: &Peer, account: &AccountName) {
+    let sight = epoch.sight(peer);
+    let near = nearest(account.as_str(), &sight.near(epoch, account)).map(str::to_owned);
+    if let (Some(name), Some(advice)) = (near, &mut fault.advice) {
+        *advice = format!("did you mean {name}? {advice}");
+    }
+}
+
+fn not_this(
+    peer: &Peer,
+    account: &AccountName,
+    permission: Permission,
+    unread: Needs,
+) -> Box<Fault> {
+    tracing::warn!(account = %account, peer = %peer, unread = %unread, "denied: no rule gives this peer {permission}");
+    let what = match permission {
+        Permission::Get => "have the token",
+        Permission::Status => "see the status",
+        _ => "report a token",
+    };
+    let mut message = format!(
+        "you may not {what} of account {account} (user {}, group {})",
+        peer.uid, peer.gid
+    );
+    say_unread(&mut message, peer, unread);
+    Box::new(Fault::new(FaultCode::NotAllowed, message).advise(format!(
+        "ask whoever runs tokend to add a rule that matches you and gives \"{permission}\" to `allow` of [account.{account}], for example \
+         {{ user = {} }}, and to reload; a rule of `admin` cannot give it",
+        peer.uid
+    )))
+}
+
+/// The peer may not do `what`, which takes an administrator.
+pub(super) fn not_admin(peer: &Peer, what: &str, unread: Needs) -> Box<Fault> {
+    tracing::warn!(peer = %peer, unread = %unread, "denied: not an administrator: {what}");
+    let mut message = format!("user {} may not {what}", peer.uid);
+    say_unread(&mut message, peer, unread);
+    Box::new(Fault::new(FaultCode::NotAllowed, message).advise(
+        "do it as the user tokend runs as, or have a rule that matches you added to `admin` in its configuration",
+    ))
+}
+
+/// Says what could not be read of what is needed. Not by which rule, and not what it wanted.
+fn say_unread(message: &mut String, peer: &Peer, needed: Needs) {
+    let facts = peer.facts();
+    let whys = [
+        (Needs::GROUPS, facts.groups.why_unread()),
+        (Needs::UNITS, facts.units.why_unread()),
+        (Needs::EXECUTABLE, facts.executable.why_unread()),
+        (Needs::SHA256, facts.sha256.why_unread()),
+    ];
+    for (need, why) in whys {
+        if let Some(why) = why
+            && needed.has(need)
+        {
+            // Writing to a string cannot fail.
+            let _written = write!(message, "; your {need} could not be read: {why}");
+        }
+    }
+}
+
+/// No such account. Only who may do something with every account is told that there is none.
+pub(super) fn unknown(epoch: &Epoch, peer: &Peer, account: &AccountName) -> Box<Fault> {
+    if !epoch.as_administrator(peer).has_any(ANY) {
+        return not_allowed(peer, account, epoch.needs());
+    }
+    Box::new(
+        Fault::new(
+            FaultCode::UnknownAccount,
+            format!("there is no account {account}"),
+        )
+        .advise("`tokenctl list` shows the accounts you may use"),
+    )
+}
+
+pub(super) fn not_forgotten(account: &AccountName, why: &str) -> Fault {
+    Fault::new(
+        FaultCode::StoreUnavailable,
+        format!("not everything stored for account {account} could be removed: {why}"),
+    )
+    .advise("look into the daemon's log, and do it again when the store can be written")
+}
+
+pub(super) fn brought_back(account: &AccountName) -> Fault {
+    Fault::new(
+        FaultCode::TooBusy,
+        format!(
+            "the configuration of account {account} was changed meanwhile, and what is stored for it as it is now was not removed"
+        ),
+    )
+    .retry_after(1_000)
+}
+
+pub(super) fn gone() -> Fault {
+    Fault::new(FaultCode::Draining, "the daemon is stopping")
+        .advise("try again once it is back")
+        .retry_after(1_000)
+}
+
+pub(super) fn overtaken() -> Fault {
+    Fault::new(
+        FaultCode::TooBusy,
+        "the configuration was changed before this had its turn; nothing was done",
+    )
+    .retry_after(1_000)
+}
+
+pub(super) fn nameless() -> Fault {
+    Fault::new(
+        FaultCode::TooBusy,
+        "the service that knows names of users and groups does not answer",
+    )
+    .advise("see to that service")
+    .retry_after(5_000)
+}
+
+pub(super) fn crowded(uid: u32) -> Fault {
+    Fault::new(
+        FaultCode::TooBusy,
+        format!("too many processes of user {uid} ask who they are"),
+    )
+    .retry_after(1_000)
+}

@@ -1,0 +1,246 @@
+//! What is answered on the spot, and what is asked of the driver.
+
+mod pages;
+mod permissions;
+mod release;
+
+use tokend_policy::Needs;
+
+use super::refusal::brought_back;
+use super::*;
+use crate::testing::{Site, answer, get, name, peer, soon, token};
+
+const ACCOUNTS: &str = "
+[account.ads]
+provider = \"oauth2\"
+base_url = \"http://127.0.0.1:1\"
+username = \"u\"
+client_id = \"c\"
+password = { env = \"X\" }
+allow = [{ user = 7 }, { user = 20 }]
+
+[account.bids]
+provider = \"oauth2\"
+base_url = \"http://127.0.0.1:1\"
+username = \"u\"
+client_id = \"c\"
+allow = [{ user = 30 }]
+";
+
+struct Bench {
+    desk: Arc<Requests>,
+    driver: mpsc::Receiver<Message>,
+    _site: Site,
+}
+
+fn bench(text: &str) -> Bench {
+    let site = Site::new(text);
+    let (desk, driver) = crate::testing::desk(&site, &Clock::system(), 16);
+    Bench {
+        desk,
+        driver,
+        _site: site,
+    }
+}
+
+impl Bench {
+    fn publish(&self, account: &str, text: &str, grant: u64) {
+        let now = self.desk.clock.steady();
+        self.desk
+            .registry
+            .epoch()
+            .slot(&name(account))
+            .unwrap()
+            .held
+            .publish(token(text, grant, now));
+    }
+
+    fn now(&self, uid: u32, request: Request) -> Response {
+        match self.desk.handle(&peer(uid), request) {
+            Reply::Ready(response) => response,
+            Reply::Pending(_) => panic!("it was not answered on the spot"),
+        }
+    }
+
+    fn fault(&self, uid: u32, request: Request) -> Fault {
+        match self.now(uid, request) {
+            Response::Fault(fault) => fault,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// What the driver is asked.
+    fn passed_on(&mut self, uid: u32, request: Request) -> Message {
+        let Reply::Pending(_) = self.desk.handle(&peer(uid), request) else {
+            panic!("answered on the spot")
+        };
+        loop {
+            match self.driver.try_recv().unwrap() {
+                // Of one that nobody waited for.
+                Message::Left(..) => {}
+                message => return message,
+            }
+        }
+    }
+}
+
+fn reject(account: &str, text: &str) -> Request {
+    Request::Reject {
+        account: name(account),
+        token: SecretText::new(text).unwrap(),
+        wait_ms: 0,
+        timeout_ms: 1000,
+    }
+}
+
+fn at_least(ms: u64) -> Request {
+    Request::Get {
+        account: name("ads"),
+        min_validity_ms: Some(ms),
+        wait_ms: 0,
+        timeout_ms: 1000,
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_is_not_valid_for_long_enough_is_asked_of_the_driver() {
+    let mut bench = bench(ACCOUNTS);
+    bench.publish("ads", "T", 1);
+    assert!(matches!(
+        bench.now(20, at_least(3_500_000)),
+        Response::Token(_)
+    ));
+    let Message::Wanted {
+        demand,
+        want: Want::Get,
+        ..
+    } = bench.passed_on(20, at_least(3_700_000))
+    else {
+        panic!()
+    };
+    assert_eq!(demand.min_validity, Some(Duration::from_secs(3_700)));
+    let expired = IssuedToken {
+        held: tokend_engine::Held {
+            expires: Some(bench.desk.clock.steady()),
+            ..token("T", 1, Timestamp::ZERO).held
+        },
+        ..token("T", 1, Timestamp::ZERO)
+    };
+    bench
+        .desk
+        .registry
+        .epoch()
+        .slot(&name("ads"))
+        .unwrap()
+        .held
+        .publish(expired);
+    assert!(matches!(
+        bench.passed_on(20, get("ads")),
+        Message::Wanted {
+            want: Want::Get,
+            ..
+        }
+    ));
+}
+
+#[tokio::test]
+async fn times_are_bounded() {
+    let mut bench = bench(ACCOUNTS);
+    let request = Request::Get {
+        account: name("ads"),
+        min_validity_ms: Some(u64::MAX),
+        wait_ms: u64::MAX,
+        timeout_ms: u64::MAX,
+    };
+    let Message::Wanted { demand, .. } = bench.passed_on(20, request) else {
+        panic!()
+    };
+    assert!(demand.answer_by <= bench.desk.clock.steady().after(LONGEST_WAIT));
+    assert!(demand.start_by <= demand.answer_by);
+}
+
+#[tokio::test]
+async fn a_rejection_counts_only_for_the_token_held() {
+    let mut bench = bench(ACCOUNTS);
+    bench.publish("ads", "new", 5);
+    match bench.now(20, reject("ads", "old")) {
+        Response::Token(token) => {
+            assert_eq!((token.access_token.expose(), token.grant), ("new", 5))
+        }
+        other => panic!("{other:?}"),
+    }
+    let Message::Wanted { want, .. } = bench.passed_on(20, reject("ads", "new")) else {
+        panic!()
+    };
+    assert_eq!(want, Want::Rejected(tokend_engine::GrantId(5)));
+    bench
+        .desk
+        .registry
+        .epoch()
+        .slot(&name("ads"))
+        .unwrap()
+        .held
+        .retire();
+    assert!(matches!(
+        bench.passed_on(20, reject("ads", "new")),
+        Message::Wanted {
+            want: Want::Get,
+            ..
+        }
+    ));
+}
+
+#[tokio::test]
+async fn a_busy_driver_is_waited_for_and_a_dead_one_is_told() {
+    let site = Site::new(ACCOUNTS);
+    let (desk, mut driver) = crate::testing::desk(&site, &Clock::system(), 1);
+    let first = desk.handle(&peer(20), get("ads"));
+    let second = desk.handle(&peer(20), get("ads"));
+    let serve = async {
+        for _ in 0..2 {
+            let Some(Message::Wanted { reply, .. }) = driver.recv().await else {
+                panic!()
+            };
+            reply.send(Answer::Done("x".into())).unwrap();
+        }
+    };
+    let (one, two, ()) = soon(async { tokio::join!(answer(first), answer(second), serve) }).await;
+    assert_eq!(
+        (&one, &two),
+        (
+            &Response::Done {
+                message: "x".into()
+            },
+            &Response::Done {
+                message: "x".into()
+            }
+        )
+    );
+    drop(driver);
+    match soon(answer(desk.handle(&peer(20), get("ads")))).await {
+        Response::Fault(fault) => assert_eq!(fault.code, FaultCode::Draining),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn tokens_are_compared_whole() {
+    let text = |text: &str| SecretText::new(text).unwrap();
+    assert!(is_same(&text("abc"), &text("abc")));
+    assert!(!is_same(&text("abc"), &text("abd")));
+    assert!(!is_same(&text("abc"), &text("ab")));
+}
+
+#[test]
+fn that_something_is_to_be_asked_again_is_said_with_when_and_not_twice() {
+    for fault in [
+        crowded(7),
+        nameless(),
+        overtaken(),
+        brought_back(&name("ads")),
+    ] {
+        assert!(fault.retry_after_ms.is_some(), "{fault:?}");
+        let advice = fault.advice.unwrap_or_default();
+        assert!(!advice.contains("again"), "{advice}");
+    }
+}

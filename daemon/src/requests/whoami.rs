@@ -1,0 +1,86 @@
+//! What a peer is told about itself.
+//!
+//! Owns turning facts into the answer to `whoami`. It says what rules could go by and how much the peer may do, and nothing of the rules.
+
+use std::sync::Arc;
+
+use tokend_policy::{Directory, Fact, Peer, Permission, Permissions};
+use tokend_proto::{Executable, Id, Namespaces, Permitted, Response, Seen, UserUnit, Whoami};
+
+use crate::broker::registry::Epoch;
+
+/// How many groups are told. A frame has room for all of these with the longest names there are.
+const MOST_GROUPS: usize = 256;
+
+/// The answer. Looks names up, which may wait for a directory server: not for the runtime's threads.
+pub(super) fn answer(peer: &Peer, epoch: &Arc<Epoch>) -> Response {
+    let (facts, sight) = (peer.facts(), epoch.sight(peer));
+    let groups = seen(&facts.groups, |groups| {
+        groups
+            .iter()
+            .take(MOST_GROUPS)
+            .map(|gid| group(*gid))
+            .collect()
+    });
+    let more = facts
+        .groups
+        .known()
+        .map_or(0, |groups| groups.len().saturating_sub(MOST_GROUPS));
+    let for_accounts = Permissions::OF_AN_ACCOUNT.iter().filter_map(|permission| {
+        let accounts = u32::try_from(sight.count_of(permission)).unwrap_or(u32::MAX);
+        (accounts > 0).then(|| Permitted {
+            permission: permission.to_string(),
+            accounts,
+        })
+    });
+    Response::Whoami(Box::new(Whoami {
+        user: Id {
+            id: peer.uid,
+            name: Directory::name_of_user(peer.uid),
+        },
+        group: group(peer.gid),
+        pid: peer.pid,
+        groups,
+        more_groups: u32::try_from(more).unwrap_or(u32::MAX),
+        unit: seen(&facts.units, |units| {
+            units.system.as_deref().map(str::to_owned)
+        }),
+        user_unit: seen(&facts.units, |units| {
+            units.user.as_ref().map(|unit| UserUnit {
+                owner: unit.owner,
+                unit: unit.name.as_ref().to_owned(),
+            })
+        }),
+        executable: seen(&facts.executable, |executable| Executable {
+            path: executable.path.display().to_string(),
+            is_there: executable.is_there,
+        }),
+        sha256: seen(&facts.sha256, ToString::to_string),
+        namespaces: seen(&facts.namespaces, |namespaces| Namespaces {
+            nested_pid: namespaces.nested_pid,
+            other_user: namespaces.other_user,
+        }),
+        administrator: epoch
+            .as_administrator(peer)
+            .iter()
+            .map(Permission::as_str)
+            .map(str::to_owned)
+            .collect(),
+        accounts: for_accounts.collect(),
+    }))
+}
+
+fn group(gid: u32) -> Id {
+    Id {
+        id: gid,
+        name: Directory::name_of_group(gid),
+    }
+}
+
+fn seen<T, U>(fact: &Fact<T>, tell: impl FnOnce(&T) -> U) -> Seen<U> {
+    match fact {
+        Fact::Known(value) => Ok(tell(value)),
+        Fact::Unread(why) => Err(why.to_string()),
+        Fact::Unasked => Err("nobody asked".to_owned()),
+    }
+}

@@ -1,0 +1,241 @@
+//! Accepting connections: who may have one at all, and how many.
+//!
+//! Owns the slots in total and per user. A peer that finds none is told so and let go at once; sessions already open are never
+//! disturbed, and a user who takes all of theirs takes nothing from anybody else.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use interprocess::local_socket::tokio::Stream;
+use interprocess::local_socket::traits::tokio::Listener as _;
+use interprocess::os::unix::uds_local_socket::tokio::Listener;
+use tokend_config::{AuditEvent, Limits};
+use tokend_policy::Peer;
+use tokend_proto::{Fault, FaultCode, OLDEST, RequestId, Response, ServerFrame, encode};
+use tokio::io::AsyncWriteExt as _;
+use tokio::sync::watch;
+
+use crate::audit::{Event, Outcome};
+use crate::requests::Requests;
+use crate::server::connection::{self, Bounds, Ended};
+use tokend_process::shutdown::{Shutdown, reached};
+
+/// Where strangers knock, as the log knows it.
+#[cfg(test)]
+pub(crate) const DOOR: &str = module_path!();
+
+/// How long accepting rests after the system refused it, for want of descriptors or memory.
+const REST: Duration = Duration::from_millis(100);
+/// How long connections are kept after everybody was answered, so that the answers are written.
+pub(crate) const GRACE: Duration = Duration::from_millis(100);
+
+/// The slots there are.
+#[derive(Debug)]
+struct Slots {
+    total: usize,
+    per_user: usize,
+    taken: Mutex<HashMap<u32, usize>>,
+}
+
+/// A taken slot. Given back when dropped.
+#[derive(Debug)]
+struct Slot {
+    slots: Arc<Slots>,
+    uid: u32,
+}
+
+/// Accepts connections until told to stop.
+pub(crate) async fn run(
+    fd: OwnedFd,
+    desk: Arc<Requests>,
+    limits: Limits,
+    mut stage: watch::Receiver<Shutdown>,
+) -> io::Result<()> {
+    let listener = Listener::try_from(fd)?;
+    let slots = Arc::new(Slots {
+        total: count(limits.connections),
+        per_user: count(limits.connections_per_user),
+        taken: Mutex::default(),
+    });
+    let bounds = Bounds {
+        pending: count(limits.requests_per_connection),
+        idle: limits.idle_timeout,
+        frame: limits.frame_timeout,
+    };
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = reached(&mut stage, Shutdown::Draining) => return Ok(()),
+        };
+        match accepted {
+            Ok(stream) => welcome(stream.into(), &desk, &slots, bounds, stage.clone()),
+            Err(error) => {
+                // Out of descriptors, or the peer was gone already: whoever is connected is served on.
+                tracing::warn!("a connection could not be accepted: {error}");
+                tokio::time::sleep(REST).await;
+            }
+        }
+    }
+}
+
+fn welcome(
+    stream: Stream,
+    desk: &Arc<Requests>,
+    slots: &Arc<Slots>,
+    bounds: Bounds,
+    mut stage: watch::Receiver<Shutdown>,
+) {
+    let accepted_ms = desk.clock.boot_ms();
+    let peer = match tokend_peer::of(&stream) {
+        Ok(peer) => peer,
+        Err(error) => {
+            desk.metrics.counters().refused();
+            return tracing::warn!("a connection was refused: {error}");
+        }
+    };
+    if tokend_peer::is_nobody(&peer) {
+        desk.metrics.counters().refused();
+        desk.audit.note(Event {
+            peer: Some(peer.clone()),
+            ..Event::new(AuditEvent::Denial, Outcome::Fault(FaultCode::NotAllowed))
+        });
+        return turn_away(stream, &peer, nobody());
+    }
+    let slot = match Slots::take(slots, peer.uid) {
+        Ok(slot) => slot,
+        Err(fault) => {
+            desk.metrics.counters().refused();
+            return turn_away(stream, &peer, fault);
+        }
+    };
+    let connected = desk.metrics.counters().connected();
+    let desk = Arc::clone(desk);
+    let caller = peer.clone();
+    drop(tokio::spawn(async move {
+        let ended = tokio::select! {
+            ended = connection::serve(stream, (caller, accepted_ms), desk, bounds) => ended,
+            () = closing(&mut stage) => Ended::Closed,
+        };
+        drop((slot, connected));
+        match ended {
+            Ended::Closed => tracing::trace!(peer = %peer, "connection ended: {ended}"),
+            Ended::Idle | Ended::CutOff | Ended::Broken(_) => {
+                tracing::debug!(peer = %peer, "connection ended: {ended}")
+            }
+            Ended::Unfinished | Ended::NotTaken | Ended::Protocol(_) => {
+                tracing::warn!(peer = %peer, "connection ended: {ended}");
+            }
+        }
+    }));
+}
+
+/// What is said to whom the kernel does not name. No rule could tell such peers apart.
+fn nobody() -> Fault {
+    let message =
+        "tokend cannot tell who you are: its user namespace has no number for your user or group";
+    Fault::new(FaultCode::NotAllowed, message).advise(
+        "run tokend outside of user namespaces (PrivateUsers= must be off), or with all ids mapped",
+    )
+}
+
+/// Ends when everybody who waited has been answered, and the answers have had a moment to be written.
+async fn closing(stage: &mut watch::Receiver<Shutdown>) {
+    reached(stage, Shutdown::Closing).await;
+    tokio::time::sleep(GRACE / 2).await;
+}
+
+/// Says why in one frame, if the peer takes it at once, and hangs up.
+fn turn_away(mut stream: Stream, peer: &Peer, fault: Fault) {
+    tracing::warn!(peer = %peer, "a connection was refused: {fault}");
+    let mut bytes = Vec::new();
+    let frame = ServerFrame {
+        id: RequestId(0),
+        response: Response::Fault(fault),
+    };
+    // Nobody has said yet which version is spoken.
+    if encode(&frame.for_version(OLDEST), &mut bytes).is_err() {
+        return;
+    }
+    drop(tokio::spawn(async move {
+        let _not_taken = tokio::time::timeout(REST, stream.write_all(&bytes)).await;
+    }));
+}
+
+impl Slots {
+    fn take(slots: &Arc<Self>, uid: u32) -> Result<Slot, Fault> {
+        let mut taken = slots.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let all: usize = taken.values().sum();
+        let own = taken.get(&uid).copied().unwrap_or(0);
+        let too_busy = |message: String, key: &str| {
+            Fault::new(FaultCode::TooBusy, message)
+                .advise(format!("`{key}` below [limits] sets the bound"))
+                .retry_after(1_000)
+        };
+        if own >= slots.per_user {
+            return Err(too_busy(
+                format!("user {uid} has {own} connections open"),
+                "connections_per_user",
+            ));
+        }
+        if all >= slots.total {
+            return Err(too_busy(
+                format!("{all} connections are open"),
+                "connections",
+            ));
+        }
+        *taken.entry(uid).or_insert(0) += 1;
+        Ok(Slot {
+            slots: Arc::clone(slots),
+            uid,
+        })
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut taken = self
+            .slots
+            .taken
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Entry::Occupied(mut own) = taken.entry(self.uid) {
+            *own.get_mut() -= 1;
+            if *own.get() == 0 {
+                own.remove();
+            }
+        }
+    }
+}
+
+fn count(limit: u32) -> usize {
+    usize::try_from(limit).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_who_takes_all_of_theirs_takes_nothing_from_others() {
+        let slots = Arc::new(Slots {
+            total: 3,
+            per_user: 2,
+            taken: Mutex::default(),
+        });
+        let first = Slots::take(&slots, 1).unwrap();
+        let _second = Slots::take(&slots, 1).unwrap();
+        let fault = Slots::take(&slots, 1).unwrap_err();
+        assert_eq!(fault.code, FaultCode::TooBusy);
+        // When to try again is said by the time alone.
+        assert_eq!(fault.retry_after_ms, Some(1_000));
+        assert!(!fault.advice.unwrap().contains("again"));
+        let _other = Slots::take(&slots, 2).unwrap();
+        assert!(Slots::take(&slots, 3).is_err(), "three in all");
+        drop(first);
+        assert!(Slots::take(&slots, 3).is_ok());
+    }
+}

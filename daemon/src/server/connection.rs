@@ -1,0 +1,469 @@
+//! One connection: frames in, answers out.
+//!
+//! Owns the conversation with one peer, its deadlines and its bounds. What the registry can answer is answered on the spot;
+//! everything else goes to the driver and is waited for beside the next frame. A peer that is silent, slow or gone costs nobody
+//! else anything, and takes no attempt with it.
+
+mod frame;
+mod hello;
+mod rest;
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use tokend_policy::{Needs, Peer};
+use tokend_proto::{
+    AccountName, ClientFrame, Fault, FaultCode, FrameBuffer, Request, RequestId, Response,
+    ServerFrame, decode_client, encode,
+};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::task::{unconstrained, yield_now};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use zeroize::{Zeroize as _, Zeroizing};
+
+use crate::broker::registry::Sight;
+use crate::requests::thrift::{cost_of, cost_of_answer};
+use crate::requests::{Admission, Answered, Release, Reply, Requests, is_denial};
+use tokend_peer::Connection;
+use tokend_process::stack;
+
+/// The bounds of a session.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// How many requests may wait at once; more are not read until one is answered.
+    pub(crate) pending: usize,
+    /// How long a connection may be silent while nothing is waited for.
+    pub(crate) idle: Duration,
+    /// How long a frame may take from its first byte to its last, and an answer to be taken.
+    pub(crate) frame: Duration,
+}
+
+/// Why a session ended.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Ended {
+    /// The peer hung up between frames.
+    #[error("the peer closed the connection")]
+    Closed,
+    /// The peer hung up in the middle of a frame.
+    #[error("the peer closed the connection in the middle of a frame")]
+    CutOff,
+    /// Nothing came, and nothing was waited for.
+    #[error("the connection was silent for too long")]
+    Idle,
+    /// A frame was begun and not finished.
+    #[error("a frame was not completed in time")]
+    Unfinished,
+    /// The peer does not read.
+    #[error("answers were not taken in time")]
+    NotTaken,
+    /// The bytes make no frame.
+    #[error("what came is not the protocol of tokend: {0}")]
+    Protocol(String),
+    /// The socket failed.
+    #[error("the connection broke: {0}")]
+    Broken(#[from] io::Error),
+}
+
+type Waiting = FuturesUnordered<Pin<Box<dyn Future<Output = (RequestId, Answered)> + Send>>>;
+
+/// Serves one connection until it ends: that of a peer, accepted so many milliseconds after boot.
+pub(crate) async fn serve<S>(
+    stream: S,
+    (peer, accepted_ms): (Peer, u64),
+    desk: Arc<Requests>,
+    bounds: Bounds,
+) -> Ended
+where
+    S: AsyncRead + AsyncWrite + Connection + Unpin,
+{
+    let mut session = Session {
+        stream,
+        peer,
+        accepted_ms,
+        desk,
+        bounds,
+        version: None,
+        input: FrameBuffer::new(),
+        frame_by: None,
+        output: Zeroizing::default(),
+        written: 0,
+        late: None,
+        asked: None,
+        hint: None,
+        hints: HINTS,
+        left: AT_ONCE,
+        rest: None,
+        sight: None,
+    };
+    session.run().await
+}
+
+/// How many bytes of answers are gathered before they are written. A peer that sends more requests than it reads answers fills
+/// this and its own socket, and no more memory.
+const ENOUGH: usize = 64 * 1024;
+/// How many requests are answered before others have their turn: a peer that sends without end costs them some microseconds.
+const AT_ONCE: usize = 8;
+/// As how many of those something counts that shows more than one account.
+const HEAVY: usize = 4;
+/// How often a connection is told which name was meant. It costs a look at the names; a person misses one or two.
+const HINTS: usize = 3;
+
+struct Session<S> {
+    stream: S,
+    peer: Peer,
+    accepted_ms: u64,
+    desk: Arc<Requests>,
+    bounds: Bounds,
+    /// What was agreed on when the peer said hello.
+    version: Option<u16>,
+    input: FrameBuffer,
+    /// By when the frame that was begun has to be complete.
+    frame_by: Option<Instant>,
+    /// Carries tokens, so it is wiped after each write.
+    output: Zeroizing<Vec<u8>>,
+    /// How much of it the peer has taken already.
+    written: usize,
+    /// What was waited for and is about to leave.
+    late: Option<(RequestId, Answered)>,
+    /// What was asked for and is about to be handled.
+    asked: Option<(RequestId, Request)>,
+    /// A refusal that is about to be told with the name that was meant.
+    hint: Option<(RequestId, Fault, AccountName)>,
+    hints: usize,
+    /// How much more is done before others have their turn.
+    left: usize,
+    /// Until when nothing more is taken, its user having asked too much in vain.
+    rest: Option<Rest>,
+    /// What the peer may see, once that was asked.
+    sight: Option<Arc<Sight>>,
+}
+
+/// Until when a connection rests.
+#[derive(Debug)]
+struct Rest {
+    until: Instant,
+    /// Whether to say so.
+    tell: bool,
+}
+
+/// How far taking frames went.
+enum Taken {
+    /// There is no whole frame left, or no room for another request.
+    All,
+    /// Answers have to be written first, and others have their turn.
+    Enough,
+    /// Nothing more is taken for a while, having been asked in vain.
+    Rest,
+    /// What is next needs to know more about the peer.
+    Lacks(Needs),
+    /// What is next shows what the peer may see, which has to be found first.
+    Unseen,
+}
+
+impl<S> Session<S>
+where
+    S: AsyncRead + AsyncWrite + Connection + Unpin,
+{
+    async fn run(&mut self) -> Ended {
+        let mut waiting = Waiting::new();
+        loop {
+            if let Err(ended) = self.turn(&mut waiting).await {
+                // A refusal may be left to say; whoever does not take it in time does not get it.
+                return match self.flush().await {
+                    Ok(()) => ended,
+                    Err(_) => ended,
+                };
+            }
+        }
+    }
+
+    async fn turn(&mut self, waiting: &mut Waiting) -> Result<(), Ended> {
+        loop {
+            let taken = self.serve_still(waiting).await?;
+            self.flush().await?;
+            match taken {
+                Taken::All => break,
+                // Others have their turn.
+                Taken::Enough => yield_now().await,
+                Taken::Rest => self.rest(waiting).await?,
+                Taken::Lacks(needs) => self.learn(needs).await?,
+                Taken::Unseen => self.sight = Some(self.desk.look_around(&self.peer).await),
+            }
+        }
+        let full = waiting.len() >= self.bounds.pending;
+        self.late = if full {
+            self.next_or_gone(waiting).await?
+        } else {
+            let by = self.read_by(waiting.is_empty());
+            tokio::select! {
+                late = waiting.next(), if !waiting.is_empty() => late,
+                read = read(&mut self.stream, &mut self.input, by) => {
+                    read?;
+                    None
+                }
+            }
+        };
+        Ok(())
+    }
+
+    /// Answers what can be answered, and begins to send it, all under one configuration: a reload that takes a right away is not
+    /// answered while somebody is still decided about by what was before.
+    async fn serve_still(&mut self, waiting: &mut Waiting) -> Result<Taken, Ended> {
+        let desk = Arc::clone(&self.desk);
+        let serve = poll_fn(|context| {
+            let _still = desk.registry.hold_still();
+            let taken = self.serve(waiting);
+            Poll::Ready(self.begin_to_send(context).and(taken))
+        });
+        // What is decided has to be on its way when this ends: turns are limited by what is taken at once.
+        unconstrained(serve).await
+    }
+
+    fn serve(&mut self, waiting: &mut Waiting) -> Result<Taken, Ended> {
+        if let Some((id, late)) = self.late.take() {
+            match self.desk.release(&self.peer, late) {
+                Release::NeedFacts(needs, late) => {
+                    self.late = Some((id, *late));
+                    return Ok(Taken::Lacks(needs));
+                }
+                Release::Answer(response) => self.answer(id, response)?,
+                Release::Again(request) => self.asked = Some((id, *request)),
+            }
+        }
+        self.take_frames(waiting)
+    }
+
+    /// Hands the kernel what it takes at once.
+    fn begin_to_send(&mut self, context: &mut Context<'_>) -> Result<(), Ended> {
+        if self.output.is_empty() {
+            return Ok(());
+        }
+        let stream = Pin::new(&mut self.stream);
+        if let Poll::Ready(taken) = stream.poll_write(context, &self.output) {
+            self.written = taken?;
+        }
+        Ok(())
+    }
+
+    /// By when something has to come. A frame that was begun has one deadline, however its bytes trickle in, and even while something
+    /// else is waited for.
+    fn read_by(&mut self, idle: bool) -> Option<Instant> {
+        if self.input.is_empty() && self.version.is_some() {
+            self.frame_by = None;
+            return idle.then(|| sleep(self.bounds.idle).deadline());
+        }
+        Some(
+            *self
+                .frame_by
+                .get_or_insert_with(|| sleep(self.bounds.frame).deadline()),
+        )
+    }
+
+    /// Reads what has to be known about the peer, once for each connection and configuration. What follows on this connection waits;
+    /// nobody else does.
+    async fn learn(&mut self, needs: Needs) -> Result<(), Ended> {
+        let pin = self.stream.pin(&self.peer, self.accepted_ms);
+        let peer = self.peer.clone();
+        match self.desk.facts.learn(peer, needs, pin).await {
+            Ok(peer) => self.peer = peer,
+            Err(why) => {
+                let fault = why.fault(self.peer.uid, needs);
+                tracing::debug!(peer = %self.peer, "a process was not looked at: {fault}");
+                // Whichever of the two it was for.
+                if let Some((id, late)) = self.late.take() {
+                    self.late = Some((id, late.put_off(fault)));
+                } else if let Some((id, _)) = self.asked.take() {
+                    return self.answer(id, Response::Fault(fault));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Handles what was asked for, unless something has to be known first.
+    fn take_asked(&mut self, waiting: &mut Waiting) -> Result<Option<Taken>, Ended> {
+        let Some((id, request)) = self.asked.take() else {
+            return Ok(None);
+        };
+        let snapshot = self.desk.registry.epoch();
+        let decided = match self.desk.admit(&snapshot, &self.peer, &request) {
+            Admission::NeedFacts(needs) => {
+                self.asked = Some((id, request));
+                return Ok(Some(Taken::Lacks(needs)));
+            }
+            Admission::Refused(refused) => Err(refused),
+            Admission::Admitted(admitted) => Ok(admitted),
+        };
+        let own = self.sight.as_ref();
+        if decided.is_ok() && self.desk.is_unseen(&self.peer, &request, own) {
+            self.asked = Some((id, request));
+            return Ok(Some(Taken::Unseen));
+        }
+        let is_light = matches!(
+            request,
+            Request::Get { .. } | Request::Reject { .. } | Request::Refresh { .. }
+        );
+        self.left = self.left.saturating_sub(if is_light { 1 } else { HEAVY });
+        self.spend(cost_of(&request));
+        let is_stranger = decided.as_ref().is_err_and(|it| it.is_stranger) && self.hints > 0;
+        let named = request.account().filter(|_| is_stranger).cloned();
+        match (self.desk.answer(&self.peer, request, decided), named) {
+            (Reply::Ready(Response::Fault(fault)), Some(account)) if is_denial(&fault) => {
+                self.hints -= 1;
+                self.hint = Some((id, fault, account));
+            }
+            (Reply::Ready(response), _) => self.answer(id, response)?,
+            (Reply::Pending(pending), _) => {
+                waiting.push(Box::pin(async move { (id, pending.await) }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Answers that there is no such account, with the name that may have been meant.
+    fn take_hint(&mut self) -> Result<Option<Taken>, Ended> {
+        let Some((id, mut fault, account)) = self.hint.take() else {
+            return Ok(None);
+        };
+        let sight = self.sight.as_ref();
+        if !self.desk.suggest(&self.peer, sight, &account, &mut fault) {
+            self.hint = Some((id, fault, account));
+            return Ok(Some(Taken::Unseen));
+        }
+        self.answer(id, Response::Fault(fault))?;
+        Ok(None)
+    }
+
+    /// Answers every whole frame that has been read, or puts it among those that wait.
+    fn take_frames(&mut self, waiting: &mut Waiting) -> Result<Taken, Ended> {
+        self.left = AT_ONCE;
+        loop {
+            if let Some(first) = self.take_asked(waiting)? {
+                return Ok(first);
+            }
+            if let Some(first) = self.take_hint()? {
+                return Ok(first);
+            }
+            if self.rest.is_some() {
+                return Ok(Taken::Rest);
+            }
+            if waiting.len() >= self.bounds.pending {
+                return Ok(Taken::All);
+            }
+            if self.left == 0 || self.output.len() >= ENOUGH {
+                return Ok(Taken::Enough);
+            }
+            let frame = match self.input.next_frame() {
+                Ok(Some(payload)) => stack::wiped_if(
+                    || decode_client(payload),
+                    |read| !matches!(read, Ok(frame) if !frame.request.has_secret()),
+                ),
+                Ok(None) => return Ok(Taken::All),
+                Err(error) => Err(error),
+            };
+            self.frame_by = None;
+            let ClientFrame { id, request } = match frame {
+                Ok(frame) => frame,
+                Err(error) => return Err(self.refuse(RequestId(0), &error.to_string())),
+            };
+            match request {
+                Request::Hello {
+                    magic,
+                    oldest,
+                    newest,
+                    ..
+                } => {
+                    if self.version.is_some() {
+                        return Err(self.refuse(id, "hello was said twice on one connection"));
+                    }
+                    self.greet(id, magic, oldest, newest)?;
+                }
+                _ if self.version.is_none() => {
+                    return Err(self.refuse(id, "a connection begins with hello"));
+                }
+                request => self.asked = Some((id, request)),
+            }
+        }
+    }
+
+    fn refuse(&mut self, id: RequestId, why: &str) -> Ended {
+        let fault = Fault::new(FaultCode::BadRequest, why)
+            .advise("talk to this socket with tokenctl or the tokend-client library");
+        match self.answer(id, Response::Fault(fault)) {
+            Ok(()) => Ended::Protocol(why.to_owned()),
+            Err(ended) => ended,
+        }
+    }
+
+    fn answer(&mut self, id: RequestId, response: Response) -> Result<(), Ended> {
+        self.spend(cost_of_answer(&response));
+        let frame = frame::frame_for(self.version, id, response);
+        let before = self.output.len();
+        let Err(error) = encode(&frame, &mut self.output) else {
+            return Ok(());
+        };
+        // An answer that does not fit a frame is ours to explain, not a reason to hang up.
+        self.output.truncate(before);
+        let fault = Fault::new(
+            FaultCode::Internal,
+            format!("the answer cannot be sent: {error}"),
+        );
+        let frame = ServerFrame {
+            id,
+            response: Response::Fault(fault),
+        };
+        encode(&frame, &mut self.output).map_err(|error| Ended::Protocol(error.to_string()))
+    }
+
+    async fn flush(&mut self) -> Result<(), Ended> {
+        if self.output.is_empty() {
+            return Ok(());
+        }
+        let rest = self.output.get(self.written..).unwrap_or_default();
+        let written = match rest.is_empty() {
+            true => Ok(Ok(())),
+            false => timeout(self.bounds.frame, self.stream.write_all(rest)).await,
+        };
+        self.written = 0;
+        self.output.as_mut_slice().zeroize();
+        self.output.clear();
+        match written {
+            Ok(written) => Ok(written?),
+            Err(_) => Err(Ended::NotTaken),
+        }
+    }
+}
+
+/// Reads what there is. Dropped without harm: what was read is in the buffer.
+async fn read<S>(stream: &mut S, input: &mut FrameBuffer, by: Option<Instant>) -> Result<(), Ended>
+where
+    S: AsyncRead + Unpin,
+{
+    let unfinished = !input.is_empty();
+    let read = stream.read(input.spare());
+    let count = match by {
+        Some(by) => match timeout_at(by, read).await {
+            Ok(count) => count?,
+            Err(_) if unfinished => return Err(Ended::Unfinished),
+            Err(_) => return Err(Ended::Idle),
+        },
+        None => read.await?,
+    };
+    match count {
+        0 if unfinished => Err(Ended::CutOff),
+        0 => Err(Ended::Closed),
+        count => {
+            input.filled(count);
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,145 @@
+//! Reloads between a request and its answer.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+
+use tokend_policy::Peer;
+use tokio::io::ReadBuf;
+
+use super::*;
+use tokend_peer::Pinned;
+
+const ROUNDS: usize = 300;
+
+/// A pipe that counts how often a token is written once the right to it is gone.
+struct Watched {
+    pipe: DuplexStream,
+    gone: Arc<AtomicBool>,
+    late: Arc<AtomicUsize>,
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.pipe).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.gone.load(SeqCst) && bytes.windows(12).any(|part| part == b"secret-token") {
+            self.late.fetch_add(1, SeqCst);
+        }
+        Pin::new(&mut self.pipe).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.pipe).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.pipe).poll_shutdown(context)
+    }
+}
+
+impl Connection for Watched {
+    fn pin(&self, _: &Peer, _: u64) -> Result<Box<dyn Pinned>, String> {
+        Err("it is a pipe".to_owned())
+    }
+
+    fn has_gone(&self) -> bool {
+        false
+    }
+}
+
+/// A configuration in which user 20 has a right to the token, or not.
+fn epoch(site: &Site, held: Option<IssuedToken>) -> Arc<crate::broker::registry::Epoch> {
+    let epoch = Arc::clone(&crate::testing::registry(&site.config()).epoch());
+    if let Some(held) = held {
+        epoch.slot(&name("ads")).unwrap().held.publish(held);
+    }
+    epoch
+}
+
+fn account(user: u32) -> Site {
+    Site::new(&format!(
+        "[account.ads]\nprovider = \"oauth2\"\nbase_url = \"http://127.0.0.1:1\"\nusername = \"u\"\nclient_id = \"c\"\nallow = [{{ user = {user} }}]\n"
+    ))
+}
+
+/// Takes the right away again and again while `count` requests are under way; returns how many answers were tokens.
+async fn race(count: u64, held: bool) -> (usize, usize) {
+    let (with, without) = (account(20), account(21));
+    let (desk, mut driver) = desk(&with, &Clock::system(), 64);
+    let (gone, late) = (Arc::new(AtomicBool::new(false)), Arc::default());
+    let mut tokens = 0;
+    for _ in 0..ROUNDS {
+        gone.store(false, SeqCst);
+        let now = desk.clock.steady();
+        let served = held.then(|| token("secret-token", 1, now));
+        desk.registry.replace(epoch(&with, served));
+        let (client, pipe) = duplex(1 << 20);
+        let watched = Watched {
+            pipe,
+            gone: Arc::clone(&gone),
+            late: Arc::clone(&late),
+        };
+        let serving = tokio::spawn(serve(watched, (peer(20), 0), Arc::clone(&desk), BOUNDS));
+        let mut requests = bytes(0, Request::hello("racer"));
+        for id in 1..=count {
+            requests.extend(bytes(id, get("ads")));
+        }
+        let (mut reader, mut writer) = tokio::io::split(client);
+        writer.write_all(&requests).await.unwrap();
+        let reply = match held {
+            true => None,
+            false => match driver.recv().await {
+                Some(Message::Wanted { reply, .. }) => Some(reply),
+                other => panic!("{other:?}"),
+            },
+        };
+        let (next, taken, registry) = (
+            epoch(&without, None),
+            Arc::clone(&gone),
+            Arc::clone(&desk.registry),
+        );
+        let reload = tokio::task::spawn_blocking(move || {
+            registry.replace(next);
+            taken.store(true, SeqCst);
+        });
+        if let Some(reply) = reply {
+            let token = Arc::new(token("secret-token", 2, now));
+            reply.send(Answer::Token(token)).unwrap();
+        }
+        let mut received = FrameBuffer::new();
+        let mut answers = 0;
+        while answers <= count {
+            if let Some(payload) = received.next_frame().unwrap() {
+                let response = decode_server(payload).unwrap().response;
+                tokens += usize::from(matches!(response, Response::Token(_)));
+                answers += 1;
+                continue;
+            }
+            let read = reader.read(received.spare()).await.unwrap();
+            assert!(read > 0, "the daemon hung up");
+            received.filled(read);
+        }
+        reload.await.unwrap();
+        serving.abort();
+    }
+    (tokens, late.load(SeqCst))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn no_token_leaves_once_the_reload_that_took_the_right_away_is_done() {
+    let (waited, late) = race(1, false).await;
+    assert_eq!(late, 0, "{waited} of {ROUNDS} came before");
+    let (held, late) = race(40, true).await;
+    assert_eq!(late, 0, "{held} of {} came before", ROUNDS * 40);
+}

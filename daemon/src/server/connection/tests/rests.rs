@@ -1,0 +1,140 @@
+//! A connection whose user has asked too much in vain, and the answers it waits for meanwhile.
+
+use std::sync::atomic::AtomicBool;
+
+use tokio::io::ReadBuf;
+
+use super::*;
+use tokend_peer::Pinned;
+
+/// The longest a connection rests at a time.
+const LONGEST: Duration = Duration::from_secs(2);
+
+fn now() -> Instant {
+    sleep(Duration::ZERO).deadline()
+}
+
+/// Uses up what the user may ask in vain: each further such request costs the longest wait while the daemon's clock stands still.
+fn use_up(desk: &Requests) {
+    desk.thrift.spend(desk.clock.boot_ms(), OWNER, u64::MAX / 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_asked_in_vain_holds_no_answer_back_that_was_asked_for_before() {
+    let (clock, _hands) = FakeClock::start(1_000_000, 1_000, "boot");
+    let mut talk = Talk::with_clock(&clock, 1 << 20).after_greeting().await;
+    talk.say(1, get("ads")).await;
+    talk.say(2, get("ads")).await;
+    let (first, second) = (talk.wanted().await, talk.wanted().await);
+    use_up(&talk.desk);
+    let mut vain = Vec::new();
+    for id in 3..=100 {
+        vain.extend(bytes(id, get("zzz")));
+    }
+    talk.client.write_all(&vain).await.unwrap();
+    let (id, refused) = talk.hear().await;
+    assert!(matches!((id, refused), (3, Response::Fault(_))));
+    let began = now();
+    for (id, reply) in [(1, first), (2, second)] {
+        let given = Arc::new(token("T", 1, talk.desk.clock.steady()));
+        reply.send(Answer::Token(given)).unwrap();
+        let (of, given) = talk.hear().await;
+        assert!(of == id && matches!(given, Response::Token(_)), "{of}");
+        assert_eq!(now(), began, "it was held back");
+    }
+    // What is asked in vain is put off as before.
+    assert_eq!(talk.hear().await.0, 4);
+    assert!(now() - began >= LONGEST, "{:?}", now() - began);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_a_refusal_comes_through_a_rest_and_is_paid_for() {
+    let (clock, _hands) = FakeClock::start(1_000_000, 1_000, "boot");
+    let mut talk = Talk::with_clock(&clock, 1 << 20).after_greeting().await;
+    talk.say(1, get("ads")).await;
+    let reply = talk.wanted().await;
+    use_up(&talk.desk);
+    talk.say(2, get("zzz")).await;
+    talk.say(3, get("zzz")).await;
+    assert_eq!(talk.hear().await.0, 2);
+    let began = now();
+    tokio::time::advance(LONGEST / 2).await;
+    let fault = Fault::new(FaultCode::Paced, "not now");
+    reply.send(Answer::Fault(Box::new(fault))).unwrap();
+    assert_eq!(talk.hear().await.0, 1);
+    assert!(now() - began < LONGEST, "{:?}", now() - began);
+    assert_eq!(talk.hear().await.0, 3);
+    assert!(now() - began >= LONGEST * 3 / 2, "{:?}", now() - began);
+}
+
+/// A pipe of which is told when its other end has gone, although there is more to read.
+struct Left {
+    pipe: DuplexStream,
+    gone: Arc<AtomicBool>,
+}
+
+impl AsyncRead for Left {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.pipe).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Left {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.pipe).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.pipe).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.pipe).poll_shutdown(context)
+    }
+}
+
+impl Connection for Left {
+    fn pin(&self, _: &Peer, _: u64) -> Result<Box<dyn Pinned>, String> {
+        Err("it is a pipe".to_owned())
+    }
+
+    fn has_gone(&self) -> bool {
+        self.gone.load(Ordering::SeqCst)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_rests_ends_with_its_peer_and_none_of_its_requests_waits_on() {
+    let (clock, _hands) = FakeClock::start(1_000_000, 1_000, "boot");
+    let mut talk = Talk::with_clock(&clock, 1 << 20);
+    let (client, pipe) = duplex(1 << 20);
+    let gone = Arc::new(AtomicBool::new(false));
+    let left = Left {
+        pipe,
+        gone: Arc::clone(&gone),
+    };
+    let desk = Arc::clone(&talk.desk);
+    talk.serving = tokio::spawn(serve(left, (peer(OWNER), 0), desk, BOUNDS));
+    talk.client = client;
+    let mut talk = talk.after_greeting().await;
+    talk.say(1, get("ads")).await;
+    let reply = talk.wanted().await;
+    use_up(&talk.desk);
+    for id in 2..=100 {
+        talk.say(id, get("zzz")).await;
+    }
+    assert_eq!(talk.hear().await.0, 2);
+    let began = now();
+    gone.store(true, Ordering::SeqCst);
+    assert!(matches!(talk.ended().await, Ended::Closed));
+    assert!(now() - began < LONGEST, "{:?}", now() - began);
+    assert!(reply.is_closed());
+}
