@@ -23,6 +23,7 @@ pub(crate) mod service_status;
 pub(crate) mod shares;
 pub(crate) mod status;
 pub(crate) mod steps;
+pub(crate) mod store_reader;
 pub(crate) mod store_thread;
 pub(crate) mod task;
 pub(crate) mod waiters;

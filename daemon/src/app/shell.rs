@@ -19,6 +19,7 @@ use crate::audit::Audit;
 use crate::broker::attempt_log::Books;
 use crate::broker::inbox::{Driver, Message};
 use crate::broker::registry::Registry;
+use crate::broker::store_reader::StoreReader;
 use crate::broker::store_thread::StoreThread;
 use crate::broker::task::{DriverParts, Task};
 use crate::doctor::{Diagnosis, OwnFiles};
@@ -53,6 +54,7 @@ pub(crate) struct Shell {
     pub(crate) desk: Arc<Requests>,
     pub(crate) reloader: Arc<Reloader>,
     pub(crate) in_force: Arc<InForce>,
+    /// For the store's thread alone.
     store: Arc<dyn Store>,
     upstream: Arc<Upstream>,
     manager: Manager,
@@ -95,12 +97,12 @@ impl Shell {
         let own_files = OwnFiles {
             source: source.clone(),
             in_force: Arc::clone(&in_force),
-            store: Arc::clone(&store),
+            store: StoreReader::new(Arc::clone(&store)),
             threads: files.clone(),
         };
         let diagnosis = Diagnosis::new(Arc::clone(&upstream), own_files, clock.clone());
         let installer = Installer::new(
-            Arc::clone(&store),
+            StoreReader::new(Arc::clone(&store)),
             Arc::clone(&upstream),
             driver.clone(),
             clock.clone(),

@@ -128,7 +128,7 @@ impl Task {
             Message::Former { account, reply } => {
                 let _nobody_asks = reply.send(self.roster.former(&account));
             }
-            Message::Reached(reply) => self.hand(Job::Reached(reply)),
+            Message::Store(job) => self.hand(job),
             Message::Status { accounts, reply } => {
                 let _nobody_asks = reply.send(self.status(now, &accounts));
             }
@@ -391,7 +391,10 @@ impl Task {
                 account,
                 done: false,
             },
-            Job::Release { .. } | Job::Reached(_) => return,
+            // Where somebody waits for an answer, the way back is gone.
+            Job::Release { .. } | Job::Reached(_) | Job::Purge { .. } | Job::Recover { .. } => {
+                return;
+            }
         };
         let now = self.clock.steady();
         self.kept(now, kept);

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::broker::accounts::Survey;
 use crate::broker::change::{Change, Reloaded};
-use crate::broker::job::Kept;
+use crate::broker::job::{Job, Kept};
 use crate::broker::registry::IssuedToken;
 use crate::metrics::Sample;
 use tokend_upstream::{Outcome, PrepareError, Prepared};
@@ -49,8 +49,8 @@ pub(crate) enum Message {
         account: AccountName,
         reply: oneshot::Sender<Vec<AccountKey>>,
     },
-    /// Somebody wants to know when all that the keeper was given so far is done, rights that are given back among it.
-    Reached(oneshot::Sender<()>),
+    /// A job for the store's thread, behind all that the driver has given it so far.
+    Store(Job),
     /// Somebody wants to know how these accounts are.
     Status {
         accounts: Vec<(AccountKey, AccountName)>,

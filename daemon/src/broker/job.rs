@@ -5,10 +5,10 @@ use std::sync::Arc;
 use crate::broker::record_key::RecordKey;
 use tokend_engine::{AccountKey, AttemptId, Durable, Fate};
 use tokend_proto::LoginSecret;
-use tokend_store::Credential;
+use tokend_store::{Credential, StoreError};
 use tokio::sync::oneshot;
 
-use crate::broker::record::{Entered, Notes};
+use crate::broker::record::{Entered, Leftovers, Notes};
 use tokend_upstream::Brought;
 
 /// Something to do with the store.
@@ -28,6 +28,16 @@ pub(crate) enum Job {
     Discard { account: AccountKey, id: RecordKey },
     /// Say when all that was given before is done.
     Reached(oneshot::Sender<()>),
+    /// Drop what is stored under a name for identities that are not configured.
+    Purge {
+        leftovers: Leftovers,
+        reply: oneshot::Sender<Result<(), StoreError>>,
+    },
+    /// Put back the records of these accounts that stand under a damaged name, and say which those were.
+    Recover {
+        accounts: Vec<RecordKey>,
+        reply: oneshot::Sender<Result<Vec<RecordKey>, StoreError>>,
+    },
 }
 
 /// Facts to write.

@@ -6,7 +6,7 @@
 mod forgotten;
 mod used;
 
-pub(crate) use forgotten::{forget, purge};
+pub(crate) use forgotten::{Leftovers, forget, purge};
 use used::kind;
 pub(crate) use used::{host_used, spent};
 

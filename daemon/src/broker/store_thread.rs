@@ -1,7 +1,8 @@
 //! The store's own thread.
 //!
 //! Owns every write: it claims accounts, keeps the records of attempts under way, groups what is to be written into one durable
-//! transaction, and reports to the driver. Nothing else writes to the store, and the driver never waits for the disk.
+//! transaction, purges, puts records back, and reports to the driver. Nothing else has the store but to read it (`StoreReader`), and the
+//! driver never waits for the disk.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -106,6 +107,14 @@ impl Files {
                 Job::Release { account } => self.release(account),
                 Job::Discard { account, id } => self.discard(account, &id),
                 Job::Reached(reply) => asked.push(reply),
+                Job::Purge { leftovers, reply } => {
+                    // Not before what was given earlier.
+                    self.write(std::mem::take(&mut writes));
+                    let _nobody_asks = reply.send(record::purge(&*self.store, &leftovers));
+                }
+                Job::Recover { accounts, reply } => {
+                    let _nobody_asks = reply.send(self.recover(accounts));
+                }
             }
         }
         self.write(writes);
@@ -160,6 +169,17 @@ impl Files {
         if let Some(open) = self.open.remove(&account) {
             self.store.release(open.claim);
         }
+    }
+
+    /// Puts back which of these can be put back.
+    fn recover(&self, accounts: Vec<RecordKey>) -> Result<Vec<RecordKey>, StoreError> {
+        let mut put_back = Vec::new();
+        for id in accounts {
+            if self.store.recover(&id)? {
+                put_back.push(id);
+            }
+        }
+        Ok(put_back)
     }
 
     fn discard(&mut self, account: AccountKey, id: &RecordKey) {

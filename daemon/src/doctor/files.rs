@@ -11,11 +11,11 @@ use rustix::fs::{StatVfsMountFlags, statvfs};
 use tokend_config::{Config, Unresolved};
 use tokend_process::systemd;
 use tokend_proto::{Finding, Severity, Topic};
-use tokend_store::Store;
 
 use super::finding::{found, ok};
 use crate::broker::key_names::KEY_CREDENTIAL;
 use crate::broker::registry::Epoch;
+use crate::broker::store_reader::StoreReader;
 use crate::reload::{ConfigSource, FileThreads, InForce};
 
 /// Less room than this is told before it hurts.
@@ -28,7 +28,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 pub(crate) struct OwnFiles {
     pub(crate) source: ConfigSource,
     pub(crate) in_force: Arc<InForce>,
-    pub(crate) store: Arc<dyn Store>,
+    pub(crate) store: StoreReader,
     /// Files may lie on a disk that hangs; the threads for that are not those of sessions.
     pub(crate) threads: FileThreads,
 }
@@ -45,7 +45,7 @@ impl fmt::Debug for OwnFiles {
 pub(super) async fn look(files: &OwnFiles, epoch: Arc<Epoch>) -> Vec<Finding> {
     let names = unresolved(&files.in_force);
     let (source, in_force) = (files.source.clone(), Arc::clone(&files.in_force));
-    let kept = Arc::clone(&files.store);
+    let kept = files.store.clone();
     let looking = files.threads.run(LIMIT, move || {
         let loaded = source.load();
         match loaded {
@@ -63,7 +63,7 @@ pub(super) async fn look(files: &OwnFiles, epoch: Arc<Epoch>) -> Vec<Finding> {
             Ok(config) => {
                 let same = *in_force.stamps() == config.stamps && is_in_force(&config, &epoch);
                 let mut findings = vec![configuration(source.file(), same)];
-                findings.extend(store(&config.state_dir, &*kept));
+                findings.extend(store(&config.state_dir, &kept));
                 findings
             }
         }
@@ -129,7 +129,7 @@ fn configuration(file: &Path, same: bool) -> Finding {
     }
 }
 
-fn store(dir: &Path, store: &dyn Store) -> Option<Finding> {
+fn store(dir: &Path, store: &StoreReader) -> Option<Finding> {
     let shown = dir.display();
     let stat = match statvfs(dir) {
         Ok(stat) => stat,

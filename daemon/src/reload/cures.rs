@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use crate::broker::record_key::RecordKey;
 use tokend_config::{Account, Fingerprint};
-use tokend_store::{Credential, Store};
+use tokend_store::Credential;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
+use crate::broker::store_reader::StoreReader;
 use tokend_process::stack;
 use tokend_upstream::Upstream;
 
@@ -74,12 +75,12 @@ impl Cures {
     /// Those of the questions that are answered in time, and with yes.
     pub(super) async fn ask(
         &self,
-        store: &Arc<dyn Store>,
+        store: &StoreReader,
         upstream: &Arc<Upstream>,
         questions: Vec<Question>,
     ) -> Vec<Question> {
         self.ask_each(questions, |question| {
-            let (store, upstream) = (Arc::clone(store), Arc::clone(upstream));
+            let (store, upstream) = (store.clone(), Arc::clone(upstream));
             async move {
                 let yes = is_cured(store, &upstream, &question).await;
                 yes.then_some(question)
@@ -185,7 +186,7 @@ impl Drop for Look {
 }
 
 /// A secret that cannot be had now cures nothing: the account would only be tried with less.
-async fn is_cured(store: Arc<dyn Store>, upstream: &Upstream, question: &Question) -> bool {
+async fn is_cured(store: StoreReader, upstream: &Upstream, question: &Question) -> bool {
     let key = question.id.clone();
     let read = stack::wiped_off_the_runtime(move || store.read(&key)).await;
     let credential = match read {

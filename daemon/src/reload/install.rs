@@ -12,7 +12,6 @@ use tokend_process::clock::Clock;
 use tokend_process::panics::ending;
 use tokend_process::stack;
 use tokend_proto::AccountName;
-use tokend_store::Store;
 use tokio::sync::oneshot;
 
 use super::cures::{Cures, Question};
@@ -21,7 +20,9 @@ use super::refused::NotApplied;
 use crate::broker::accounts::Survey;
 use crate::broker::change::{Change, HostsUsed, Joining, Reloaded, Stored, Summary, Used};
 use crate::broker::inbox::{Driver, Message};
-use crate::broker::record;
+use crate::broker::job::Job;
+use crate::broker::record::Leftovers;
+use crate::broker::store_reader::StoreReader;
 use tokend_upstream::Upstream;
 
 /// How often a configuration is surveyed again because an account went while its record was read.
@@ -29,7 +30,7 @@ const TRIES: usize = 8;
 
 /// Puts configurations in force, by way of the driver.
 pub(crate) struct Installer {
-    store: Arc<dyn Store>,
+    store: StoreReader,
     upstream: Arc<Upstream>,
     driver: Driver,
     clock: Clock,
@@ -38,7 +39,7 @@ pub(crate) struct Installer {
 
 impl Installer {
     pub(crate) fn new(
-        store: Arc<dyn Store>,
+        store: StoreReader,
         upstream: Arc<Upstream>,
         driver: Driver,
         clock: Clock,
@@ -123,30 +124,57 @@ impl Installer {
         found: &mut HashMap<RecordKey, Stored>,
         all: usize,
     ) -> Result<(Option<HostsUsed>, Used), NotApplied> {
-        let store = Arc::clone(&self.store);
+        let store = self.store.clone();
         let clock = self.clock.clone();
         let missing: HashSet<_> = survey.missing.iter().cloned().collect();
         let ask_all = survey.ask_all;
         let read = stack::wiped_off_the_runtime(move || {
             // All at once when it is much, one by one when it is little.
             if ask_all || missing.len() * 4 > all {
-                let (found, told) = records::all(&*store, &clock, &missing)?;
-                return Ok((found, (ask_all.then_some(told.hosts), told.logins)));
+                let (found, told) = records::all(&store, &clock, &missing)?;
+                let used = (ask_all.then_some(told.hosts), told.logins);
+                return Ok((found, used, told.lost));
             }
-            let found = records::some(&*store, &clock, missing)?;
+            let found = records::some(&store, &clock, missing)?;
             // A name that was not in force may be that of a login that is known, with a record or without.
             let logins = match found.is_empty() {
                 true => Used::new(),
-                false => records::logins(&*store, &clock)?,
+                false => records::logins(&store, &clock)?,
             };
-            Ok((found, (None, logins)))
+            Ok((found, (None, logins), Vec::new()))
         });
-        let (read, used) = read
+        let (read, used, lost) = read
             .await
             .map_err(|error| NotApplied::Died(ending(&error)))?
             .map_err(NotApplied::Store)?;
         found.extend(read);
+        if !lost.is_empty() {
+            found.extend(self.put_back(lost).await?);
+        }
         Ok(used)
+    }
+
+    /// Has the store's thread look for records of these accounts, which seem to have none, among those whose name was damaged: such an
+    /// account would log in.
+    async fn put_back(
+        &self,
+        accounts: Vec<RecordKey>,
+    ) -> Result<HashMap<RecordKey, Stored>, NotApplied> {
+        let (reply, answer) = oneshot::channel();
+        let job = Message::Store(Job::Recover { accounts, reply });
+        let asked = self.driver.send(job).await;
+        asked.map_err(|_| NotApplied::Stopping)?;
+        let put_back = answer.await.map_err(|_| NotApplied::Stopping)?;
+        let put_back = put_back.map_err(NotApplied::Store)?;
+        for id in &put_back {
+            tracing::warn!(account = %id.name(), "the stored record had a damaged name and was put back");
+        }
+        let (store, clock) = (self.store.clone(), self.clock.clone());
+        let read = move || records::some(&store, &clock, put_back.into_iter().collect());
+        stack::wiped_off_the_runtime(read)
+            .await
+            .map_err(|error| NotApplied::Died(ending(&error)))?
+            .map_err(NotApplied::Store)
     }
 
     async fn join(
@@ -198,19 +226,29 @@ impl Installer {
         joining
     }
 
-    /// Drops the secrets that are stored under a name for identities that are not configured. Returns how many records had any.
+    /// Has the store's thread drop the secrets that are stored under a name for identities that are not configured. Returns how many records
+    /// had any.
     pub(super) async fn purge(
         &self,
         name: &AccountName,
         keep: Option<RecordKey>,
     ) -> Result<usize, String> {
-        let store = Arc::clone(&self.store);
+        const ENDED: &str = "the store's thread has ended";
+        let store = self.store.clone();
         let name = name.clone();
-        let purge =
-            stack::wiped_off_the_runtime(move || record::purge(&*store, &name, keep.as_ref()));
-        purge
+        let find = move || Leftovers::find(&store, &name, keep.as_ref());
+        let leftovers = stack::wiped_off_the_runtime(find)
             .await
             .map_err(|error| error.to_string())?
-            .map_err(|error| error.to_string())
+            .map_err(|error| error.to_string())?;
+        let count = leftovers.count();
+        if count > 0 {
+            let (reply, done) = oneshot::channel();
+            let job = Message::Store(Job::Purge { leftovers, reply });
+            self.driver.send(job).await.map_err(|_| ENDED)?;
+            let done = done.await.map_err(|_| ENDED)?;
+            done.map_err(|error| error.to_string())?;
+        }
+        Ok(count)
     }
 }

@@ -1,14 +1,15 @@
 //! What the store has of accounts that are about to be in force.
 //!
-//! Reads records, all of them or some, and puts back those whose name was damaged. Blocks; writes nothing else.
+//! Reads records, all of them or some. Blocks; must never write.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::broker::record_key::RecordKey;
-use tokend_store::{Quarantined, Record, Store, StoreError};
+use tokend_store::{Quarantined, Record, StoreError};
 
 use crate::broker::change::{HostsUsed, Stored, Used};
 use crate::broker::record;
+use crate::broker::store_reader::StoreReader;
 use tokend_process::clock::Clock;
 
 /// What the records tell that are not about the accounts asked for.
@@ -16,11 +17,13 @@ use tokend_process::clock::Clock;
 pub(super) struct Told {
     pub(super) hosts: HostsUsed,
     pub(super) logins: Used,
+    /// Accounts that seem to have no record, where some records do not open: theirs may be among those, under a damaged name.
+    pub(super) lost: Vec<RecordKey>,
 }
 
 /// Reads every record: what there is of `missing`, and what each knows of its host, whether or not its account is configured.
 pub(super) fn all(
-    store: &dyn Store,
+    store: &StoreReader,
     clock: &Clock,
     missing: &HashSet<RecordKey>,
 ) -> Result<(HashMap<RecordKey, Stored>, Told), StoreError> {
@@ -35,8 +38,8 @@ pub(super) fn all(
         }
     })?;
     if !quarantined.is_empty() {
-        let lost = missing.iter().filter(|id| !set_aside(&quarantined, id));
-        put_back(store, lost, clock, &mut found)?;
+        let is_lost = |id: &&RecordKey| !found.contains_key(*id) && !set_aside(&quarantined, id);
+        told.lost = missing.iter().filter(is_lost).cloned().collect();
     }
     for set_aside in quarantined {
         tracing::error!("a stored record does not open: {set_aside}");
@@ -49,7 +52,7 @@ pub(super) fn all(
 
 /// Reads these records.
 pub(super) fn some(
-    store: &dyn Store,
+    store: &StoreReader,
     clock: &Clock,
     missing: HashSet<RecordKey>,
 ) -> Result<HashMap<RecordKey, Stored>, StoreError> {
@@ -69,7 +72,7 @@ pub(super) fn some(
 }
 
 /// What logins have used up under whatever name.
-pub(super) fn logins(store: &dyn Store, clock: &Clock) -> Result<Used, StoreError> {
+pub(super) fn logins(store: &StoreReader, clock: &Clock) -> Result<Used, StoreError> {
     let mut logins = Used::new();
     store.for_each(&mut |id, _, record| note_login(&id.into(), &record, clock, &mut logins))?;
     Ok(logins)
@@ -103,24 +106,4 @@ fn note_host(record: &Record, clock: &Clock, used: &mut HostsUsed) {
 /// Whether the record under this name is among those that do not open.
 fn set_aside(quarantined: &[Quarantined], id: &RecordKey) -> bool {
     quarantined.iter().any(|it| it.account == id.as_str())
-}
-
-/// Looks for records of accounts that seem to have none among those whose name was damaged: such an account would log in.
-fn put_back<'a>(
-    store: &dyn Store,
-    lost: impl Iterator<Item = &'a RecordKey>,
-    clock: &Clock,
-    found: &mut HashMap<RecordKey, Stored>,
-) -> Result<(), StoreError> {
-    for id in lost {
-        if found.contains_key(id) || !store.recover(id)? {
-            continue;
-        }
-        tracing::warn!(account = %id.name(), "the stored record had a damaged name and was put back");
-        if let Some((_, record)) = store.read(id)? {
-            let restored = record::restore(&record, clock);
-            found.insert(id.clone(), Stored::Record(Box::new(restored)));
-        }
-    }
-    Ok(())
 }

@@ -1,7 +1,8 @@
 //! What it takes until nothing of an account is left.
 //!
 //! Owns the order: first every account of that name that something still runs for, so that no answer of a provider stores anything
-//! afterwards, then the rights on their records, which the keeper gives back a moment later, then the records. It must never say
+//! afterwards, then the rights on their records, which the store's thread gives back a moment later, then the records, by that
+//! thread. It must never say
 //! "forgotten" before all of it is done, nor where a reload may have brought back what was read before.
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use super::done::{Done, to_the_end};
 use super::parts::Requests;
 use super::refusal::{brought_back, gone, not_forgotten, unknown};
 use crate::broker::inbox::{Answer, Driver, Message};
+use crate::broker::job::Job;
 use crate::broker::record_key::RecordKey;
 
 impl Requests {
@@ -91,11 +93,11 @@ async fn former(driver: &Driver, name: &AccountName) -> Result<usize, Box<Fault>
     Ok(forgotten)
 }
 
-/// Waits until the keeper has done all it was given so far. What has ended for the driver may still be claimed there, and what somebody
+/// Waits until the store's thread has done all it was given so far. What has ended for the driver may still be claimed there, and what somebody
 /// else has claimed cannot be purged.
 async fn reached(driver: &Driver) -> Result<(), Box<Fault>> {
     let (reply, done) = oneshot::channel();
-    let asked = driver.send(Message::Reached(reply)).await;
+    let asked = driver.send(Message::Store(Job::Reached(reply))).await;
     asked.map_err(|_| Box::new(gone()))?;
     done.await.map_err(|_| Box::new(gone()))
 }

@@ -8,6 +8,7 @@ use tokend_proto::AccountName;
 use tokend_store::{AccountId, Commit, Credential, Record, Store, StoreError};
 
 use crate::broker::record_key::RecordKey;
+use crate::broker::store_reader::StoreReader;
 
 /// How long a claim holds. A purge has it for one write.
 const CLAIM_TTL: Duration = Duration::from_secs(60);
@@ -20,35 +21,62 @@ pub(crate) fn forget(record: &mut Record) {
     record.grant = None;
 }
 
-/// Drops the secrets of all records of an account of this name, but one. The pace stays, except where a record does not open.
-pub(crate) fn purge(
-    store: &dyn Store,
-    name: &AccountName,
-    keep: Option<&RecordKey>,
-) -> Result<usize, StoreError> {
-    let mut found = Vec::new();
-    let mut note = |id: AccountId, _, record: Record| {
-        let key = RecordKey::from(id);
-        let credential = &record.credential;
-        let empty = record.grant.is_none()
-            && credential.refresh_token.is_none()
-            && credential.password.is_none()
-            && credential.client_secret.is_none()
-            && credential.spare_refresh_token.is_none()
-            && record.candidate.is_none();
-        if key.is_of(name) && keep != Some(&key) && !empty {
-            found.push(key);
-        }
-    };
-    let mut set_aside = store.for_each(&mut note)?;
-    set_aside.retain(|it| {
-        RecordKey::is_text_of(&it.account, name)
-            && keep.is_none_or(|keep| keep.as_str() != it.account)
-    });
-    for it in &set_aside {
-        store.discard_quarantined(&it.account)?;
+/// What is stored under a name for identities that are not configured.
+#[derive(Debug, Default)]
+pub(crate) struct Leftovers {
+    /// Records that hold secrets.
+    records: Vec<RecordKey>,
+    /// Records that do not open, by what stands in the place of their key.
+    set_aside: Vec<String>,
+}
+
+impl Leftovers {
+    /// Finds them: all records of an account of this name, but one.
+    pub(crate) fn find(
+        store: &StoreReader,
+        name: &AccountName,
+        keep: Option<&RecordKey>,
+    ) -> Result<Self, StoreError> {
+        let mut records = Vec::new();
+        let mut note = |id: AccountId, _, record: Record| {
+            let key = RecordKey::from(id);
+            if key.is_of(name) && keep != Some(&key) && !is_empty(&record) {
+                records.push(key);
+            }
+        };
+        let mut set_aside = store.for_each(&mut note)?;
+        set_aside.retain(|it| {
+            RecordKey::is_text_of(&it.account, name)
+                && keep.is_none_or(|keep| keep.as_str() != it.account)
+        });
+        Ok(Self {
+            records,
+            set_aside: set_aside.into_iter().map(|it| it.account).collect(),
+        })
     }
-    for id in &found {
+
+    /// How many records that are.
+    pub(crate) fn count(&self) -> usize {
+        self.records.len() + self.set_aside.len()
+    }
+}
+
+fn is_empty(record: &Record) -> bool {
+    let credential = &record.credential;
+    record.grant.is_none()
+        && credential.refresh_token.is_none()
+        && credential.password.is_none()
+        && credential.client_secret.is_none()
+        && credential.spare_refresh_token.is_none()
+        && record.candidate.is_none()
+}
+
+/// Drops the secrets of these records. The pace stays, except where a record does not open. Only the store's thread does it.
+pub(crate) fn purge(store: &dyn Store, leftovers: &Leftovers) -> Result<(), StoreError> {
+    for account in &leftovers.set_aside {
+        store.discard_quarantined(account)?;
+    }
+    for id in &leftovers.records {
         let claim = store.claim(id, CLAIM_TTL)?;
         let purged = store.read(id).and_then(|read| {
             let Some((version, mut record)) = read else {
@@ -69,5 +97,5 @@ pub(crate) fn purge(
         store.release(claim);
         purged?;
     }
-    Ok(found.len() + set_aside.len())
+    Ok(())
 }

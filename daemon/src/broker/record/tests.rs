@@ -11,6 +11,7 @@ use crate::broker::record_key::RecordKey;
 use tokend_store::Store as _;
 
 use super::*;
+use crate::broker::store_reader::StoreReader;
 use tokend_process::clock::fake::FakeClock;
 
 const WALL: i64 = 1_790_000_000_000;
@@ -440,4 +441,16 @@ fn an_attempt_that_was_under_way_counts_for_its_login_under_whatever_name() {
         assert_eq!(spent(&record, &clock).attempt_by, Some(end));
         record.anchor = clock.anchor();
     }
+}
+
+/// Finds and drops, as the store's thread does it.
+fn purge(
+    store: &MemoryStore,
+    name: &tokend_proto::AccountName,
+    keep: Option<&RecordKey>,
+) -> Result<usize, store::StoreError> {
+    let reader = StoreReader::new(std::sync::Arc::new(store.clone()));
+    let leftovers = Leftovers::find(&reader, name, keep)?;
+    super::purge(store, &leftovers)?;
+    Ok(leftovers.count())
 }

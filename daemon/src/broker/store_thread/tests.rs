@@ -7,7 +7,9 @@ use tokend_proto::{LoginSecret, SecretText};
 use tokend_store::{Cause, Credential, Fault, MemoryStore, QuarantineReason};
 
 use super::*;
-use crate::broker::record::{Entered, Notes};
+use crate::broker::record::{Entered, Leftovers, Notes};
+use crate::broker::store_reader::StoreReader;
+use crate::testing::name;
 use tokend_upstream::Brought;
 
 struct Bench {
@@ -382,4 +384,49 @@ fn what_was_given_before_is_done_when_the_keeper_says_so() {
         it.store.read(&id(2)).unwrap().is_some(),
         "also what is written at the end of a batch"
     );
+}
+
+/// A purge is a job like any other: what was given before it is written before, and what comes after it is not dropped.
+#[test]
+fn a_purge_drops_what_was_written_before_it_and_nothing_that_comes_after() {
+    let mut it = Bench::start();
+    it.claim(1).unwrap();
+    assert!(it.intend(1));
+    assert!(it.commit(it.outcome(1, true)).is_some());
+    it.hand(Job::Release { account: ACCOUNT });
+    let (reply, done) = tokio::sync::oneshot::channel();
+    it.hand(Job::Reached(reply));
+    done.blocking_recv().unwrap();
+    let reader = StoreReader::new(Arc::new(it.store.clone()));
+    let found = || Leftovers::find(&reader, &name("ads1"), None).unwrap();
+    assert_eq!(
+        Leftovers::find(&reader, &name("ads1"), Some(&id(1)))
+            .unwrap()
+            .count(),
+        0
+    );
+    let leftovers = found();
+    assert_eq!(leftovers.count(), 1);
+    let (reply, done) = tokio::sync::oneshot::channel();
+    it.hand(Job::Purge { leftovers, reply });
+    done.blocking_recv().unwrap().unwrap();
+    assert_eq!(found().count(), 0);
+    let record = it.stored(1);
+    assert!(record.grant.is_none() && record.credential.refresh_token.is_none());
+    assert_ne!(record.pace.attempts_tat, 0, "the pace stays");
+}
+
+#[test]
+fn a_purge_that_the_store_refuses_is_told() {
+    let mut it = Bench::start();
+    it.claim(1).unwrap();
+    assert!(it.intend(1));
+    assert!(it.commit(it.outcome(1, true)).is_some());
+    let reader = StoreReader::new(Arc::new(it.store.clone()));
+    let leftovers = Leftovers::find(&reader, &name("ads1"), None).unwrap();
+    let (reply, done) = tokio::sync::oneshot::channel();
+    // The attempt has given nothing back yet.
+    it.hand(Job::Purge { leftovers, reply });
+    let refused = done.blocking_recv().unwrap();
+    assert!(matches!(refused, Err(StoreError::Claimed { .. })));
 }

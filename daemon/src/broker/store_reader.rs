@@ -1,0 +1,52 @@
+//! The store for those who only read.
+//!
+//! The store's thread owns every write. Reads may stand beside it: a walk over a hundred thousand records takes seconds, for which every
+//! commit would wait otherwise, and a read sees whole transactions in any case. Must never write.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tokend_store::{AccountId, Quarantined, Record, Store, StoreError, Version};
+
+/// The store without what changes it. Cheap to clone. All of it blocks.
+#[derive(Clone)]
+pub(crate) struct StoreReader(Arc<dyn Store>);
+
+impl StoreReader {
+    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
+        Self(store)
+    }
+
+    /// As [`Store::for_each`].
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn for_each(
+        &self,
+        visit: &mut dyn FnMut(AccountId, Version, Record),
+    ) -> Result<Vec<Quarantined>, StoreError> {
+        self.0.for_each(visit)
+    }
+
+    /// As [`Store::read`].
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn read(&self, id: &AccountId) -> Result<Option<(Version, Record)>, StoreError> {
+        self.0.read(id)
+    }
+
+    /// As [`Store::in_place`].
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn in_place(&self) -> Result<(), StoreError> {
+        self.0.in_place()
+    }
+}
+
+impl fmt::Debug for StoreReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StoreReader")
+    }
+}
