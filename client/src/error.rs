@@ -99,11 +99,11 @@ impl ClientError {
             }
             Self::NotReachable { path, source } => match source.kind() {
                 _ if is_no_socket(path) => {
-                    "that is no socket: name tokend's with --socket or TOKEND_SOCKET (the system's: /run/tokend/tokend.sock)"
+                    "that is not a socket: give tokend's with --socket or TOKEND_SOCKET (the system's: /run/tokend/tokend.sock)"
                 }
                 io::ErrorKind::PermissionDenied if is_out_of_sight(path) => {
-                    "a directory on the way to the socket keeps you out, whatever the socket's own mode is; ask its owner to let you \
-                     through, or name another socket with --socket or TOKEND_SOCKET (the system's: /run/tokend/tokend.sock)"
+                    "you may not enter a directory that leads to the socket, whatever the socket's own mode is; ask its owner for access, or give \
+                     another socket with --socket or TOKEND_SOCKET (the system's: /run/tokend/tokend.sock)"
                 }
                 io::ErrorKind::PermissionDenied => {
                     "the socket's mode keeps you out; join the group it belongs to (ls -l shows it)"
@@ -131,7 +131,7 @@ impl ClientError {
                 "check that the path is tokend's socket, and that client and daemon are of the same release"
             }
             Self::Lost { .. } => {
-                "try again; if it happens again, look at the daemon's log (journalctl -u tokend) and at tokenctl doctor"
+                "try again; if it happens again, check the daemon's log (journalctl -u tokend) and run tokenctl doctor"
             }
             Self::Silent { .. } => return Some(start::how_to_look()),
             Self::TimedOut { .. } => {
@@ -233,7 +233,7 @@ mod tests {
             let is_told = |error: ClientError| {
                 error
                     .advice()
-                    .is_some_and(|it| it.contains("that is no socket"))
+                    .is_some_and(|it| it.contains("that is not a socket"))
             };
             assert!(is_told(at("/etc/passwd")) && is_told(at("/")));
             assert!(!is_told(at("/nowhere/tokend.sock")));

@@ -331,5 +331,5 @@ fn unexpected(response: Response, wanted: &str) -> ClientError {
         Response::Diagnosis(_) => "a diagnosis",
         _ => "an answer of a kind that only a newer client knows",
     };
-    ClientError::protocol(format!("{found} came where {wanted} was asked for"))
+    ClientError::protocol(format!("got {found} instead of {wanted}"))
 }

@@ -48,7 +48,7 @@ pub(crate) fn how_to_look() -> &'static str {
             "it may be stopped, hang, or not come up: systemctl --user status tokend and tokenctl doctor say which; then try again"
         }
         Units::None => {
-            "it may be stopped, hang, or not come up: look at its process and its log, and at tokenctl doctor; then try again"
+            "it may be stopped, hang, or not come up: check its process and its log, and run tokenctl doctor; then try again"
         }
     }
 }

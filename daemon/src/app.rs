@@ -223,7 +223,7 @@ impl Daemon {
         }
         names.abort();
         drop(reloads);
-        tracing::info!("stopping: what runs is being finished");
+        tracing::info!("stopping: attempts in flight are being finished");
         self.shell.manager().stopping();
         stage.send_replace(Shutdown::Draining);
         let end = self.drain().await;

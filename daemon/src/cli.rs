@@ -24,7 +24,7 @@ Exit codes:
   64  the command line makes no sense
   66  a file given on the command line cannot be read
   74  nobody reads what is printed
-  75  the daemon cannot run now, or could not go on: the disk is full, another one runs, and the like; start it again
+  75  the daemon cannot run now, or could not continue: the disk is full, another daemon runs, and the like; start it again
   78  the configuration, a dialect, the place of a secret, or the state directory has mistakes";
 
 mod egress;

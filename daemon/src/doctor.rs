@@ -149,7 +149,7 @@ impl Diagnosis {
                 "the wall clock was set by {} s since the daemon started",
                 step / 1000
             ),
-            "tokens are not harmed by it; if it was not meant, look at what sets the clock",
+            "tokens are not affected; if this was not intended, check what sets the clock",
         )
     }
 
@@ -254,7 +254,7 @@ pub(crate) fn caller(epoch: &Epoch, peer: &Peer) -> Finding {
                 Severity::Warning,
                 Topic::Caller,
                 format!("{who}: no rule allows you anything"),
-                "ask whoever runs tokend for a rule that matches you in `allow` of an account",
+                "ask the administrator of tokend for a rule that matches you in `allow` of an account",
             );
         }
         (false, tokens) => format!(
@@ -306,11 +306,11 @@ async fn secrets(
         // The sentence names the place, and for most mistakes what to type.
         let (message, advice) = match admin {
             true => (
-                format!("{field} cannot be had: {why}"),
+                format!("{field} cannot be read: {why}"),
                 "correct it there; the next attempt finds it",
             ),
             false => (
-                format!("{field} cannot be had"),
+                format!("{field} cannot be read"),
                 "ask an administrator to run: tokenctl doctor",
             ),
         };

@@ -189,7 +189,7 @@ impl Requests {
         let has_tokens = admitted.rules.token.is_some();
         let now = self.clock.steady();
         slot.held.asked().touch(now);
-        tracing::info!(account = %account, peer = %peer, "a new token is asked for by a person");
+        tracing::info!(account = %account, peer = %peer, "a person asks for a new token");
         let demand = demand(now, None, waits);
         let wanted = self.want(slot, peer.uid, admitted, demand, Want::Forced);
         match has_tokens {
@@ -243,7 +243,7 @@ impl Requests {
     ) -> Result<Done, Box<Fault>> {
         login_means::accepts(&slot.account, &secret)?;
         let secret = login_means::alone(secret)?;
-        tracing::info!(account = %slot.account.name, peer = %peer, "a credential is entered by a person");
+        tracing::info!(account = %slot.account.name, peer = %peer, "a person enters a credential");
         let now = self.clock.steady();
         let answer_by = now.after(LOGIN_WAIT);
         let demand = Demand {
@@ -262,7 +262,7 @@ impl Requests {
     }
 
     fn reload(&self, peer: &Peer) -> Done {
-        tracing::info!(peer = %peer, "a reload is asked for");
+        tracing::info!(peer = %peer, "a reload is requested");
         let reloader = Arc::clone(&self.reloader);
         to_the_end(async move {
             match reloader.reload().await {

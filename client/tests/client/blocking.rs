@@ -407,7 +407,7 @@ fn wrong_answers_are_refused() {
     assert!(
         error
             .to_string()
-            .contains("a confirmation came where a token was asked for"),
+            .contains("got a confirmation instead of a token"),
         "{error}"
     );
 }

@@ -89,7 +89,7 @@ fn tell_newer(account: &AccountName, newer: Option<&Token>, print: bool) -> Resu
         None if print => Err(Failure::new(
             Exit::NotAllowed,
             format!("{account} has a new token, which is not for you"),
-            "only whom a rule of the account gives `get` has its tokens, administrators included",
+            "only those to whom a rule of the account gives `get` get its tokens; that holds for administrators too",
         )),
         None => {
             output::note(&format!("{account} has a new token"));
@@ -200,7 +200,7 @@ fn forget(socket: Option<&Path>, options: &Forget) -> Result<(), Failure> {
                 format!("forgetting {account} deletes its stored credential and was not confirmed");
             return Err(Failure::usage(
                 what,
-                format!("if it is meant: tokenctl forget --yes {account}"),
+                format!("if you mean it: tokenctl forget --yes {account}"),
             ));
         }
         let question =

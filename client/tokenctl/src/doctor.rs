@@ -95,7 +95,7 @@ fn daemon(
         }
     }
     if let Some(last) = &after {
-        let message = format!("accounts behind {last} were not looked at one by one");
+        let message = format!("accounts after {last} were not checked one by one");
         findings.push(Finding::warning(
             "accounts",
             message,
@@ -138,7 +138,7 @@ fn refused(error: &ClientError, absence: Option<&Absence>) -> Option<Finding> {
         ) => Some(Finding::problem(
             "daemon",
             *exit,
-            format!("the socket is there, and no daemon behind it: {why}"),
+            format!("the socket exists, but no daemon answers: {why}"),
             advice,
         )),
         _ => refused_by_itself(error),
@@ -160,7 +160,7 @@ fn refused_by_itself(error: &ClientError) -> Option<Finding> {
             FaultCode::BadRequest | FaultCode::UnsupportedVersion => Finding::problem(
                 "daemon",
                 Exit::Software,
-                "it does not know how to look at itself: it is of another release",
+                "it cannot diagnose itself: it is of another release",
                 same,
             ),
             _ => {
@@ -172,15 +172,15 @@ fn refused_by_itself(error: &ClientError) -> Option<Finding> {
         ClientError::Lost { .. } => Finding::problem(
             "daemon",
             Exit::TryLater,
-            "it ended the connection when it was asked to look at itself",
+            "it closed the connection when it was asked to diagnose itself",
             format!(
-                "if it is of an older release: {same}; else look at its log (journalctl -u tokend)"
+                "if it is of an older release: {same}; else check its log (journalctl -u tokend)"
             ),
         ),
         error => {
             let advice = error
                 .advice()
-                .unwrap_or("look at its log (journalctl -u tokend)");
+                .unwrap_or("check its log (journalctl -u tokend)");
             Finding::problem("daemon", Exit::TryLater, error.to_string(), advice)
         }
     })

@@ -190,10 +190,8 @@ fn default_advice(error: &ClientError) -> Option<&'static str> {
         FaultCode::Paced => {
             "allow it to wait with --wait, or see the pace with: tokenctl status ACCOUNT"
         }
-        FaultCode::Timeout => "allow more time with --timeout; an attempt that has begun goes on",
-        FaultCode::StoreUnavailable => {
-            "look at the disk and the daemon's log (journalctl -u tokend)"
-        }
+        FaultCode::Timeout => "allow more time with --timeout; an attempt that has begun continues",
+        FaultCode::StoreUnavailable => "check the disk and the daemon's log (journalctl -u tokend)",
         // With a time it is said already.
         FaultCode::Draining | FaultCode::TooBusy if fault.retry_after_ms.is_some() => return None,
         FaultCode::Draining | FaultCode::TooBusy => "try again in a moment",
@@ -201,7 +199,7 @@ fn default_advice(error: &ClientError) -> Option<&'static str> {
             "install tokenctl and tokend from the same release"
         }
         FaultCode::Internal | FaultCode::AuditUnavailable => {
-            "look at the daemon's log (journalctl -u tokend)"
+            "check the daemon's log (journalctl -u tokend)"
         }
         _ => "install tokenctl from the release of tokend, which knows what this is",
     })

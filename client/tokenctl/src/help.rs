@@ -6,7 +6,7 @@ pub(crate) const ABOUT: &str = "Ask tokend, the local token broker, for access t
 
 pub(crate) const AFTER: &str = "\
 Examples:
-  tokenctl get ads                                print a token that is good now
+  tokenctl get ads                                print a token that is valid now
   tokenctl get ads --format header | curl -fsS -H @- URL
                                                   use it; `tokenctl get --help` has the form for scripts
   vars=$(tokenctl get ads --format env) && eval \"$vars\"
@@ -26,16 +26,16 @@ Exit codes:
   64  the command line is wrong
   69  the daemon cannot be reached
   70  a defect, or something else answers on the socket
-  74  reading or writing failed (quietly, when the reader of the output went away)
-  75  try again later; standard error says when, where that is known
+  74  reading or writing failed (without a message if the reader of the output went away)
+  75  try again later; standard error says when, if that is known
   77  not allowed, or there is no such account that you may use
   78  the configuration is wrong, or names no such account
-  79  login required: give the account a credential with `tokenctl login`
+  79  login required: enter a credential for the account with `tokenctl login`
 
 Each error is one line that says what happened and indented lines that say what to do.
-Tokens are printed on standard output only, and only where asked for.";
+Tokens are printed on standard output only, and only when requested.";
 
-pub(crate) const GET: &str = "Print an access token that is good now, obtained first if need be";
+pub(crate) const GET: &str = "Print an access token that is valid now, obtained first if necessary";
 
 pub(crate) const GET_AFTER: &str = "\
 Formats:
@@ -48,11 +48,11 @@ Formats:
 
 Examples:
   tokenctl get ads
-  tokenctl get ads --min-validity 10m      it must live ten minutes more
+  tokenctl get ads --min-validity 10m      valid for at least ten more minutes
   tokenctl get ads --wait 2m               wait up to two minutes if the pace demands it
   tokenctl get ads --format env --env-name ADS_TOKEN
 
-Every local user can read the arguments of a program, so a token never belongs into them. In a script, this form
+Every local user can read the arguments of a program, so never put a token into them. In a script, this form
 starts curl only when there is a token, and ends with the exit code of tokenctl when there is none:
   header=$(tokenctl get ads --format header) && printf '%s\\n' \"$header\" | curl -fsS -H @- URL
 As one pipeline, it takes `set -o pipefail` to notice that tokenctl failed:
@@ -81,8 +81,8 @@ With --json an array of {\"account\", \"dialect\"}.";
 pub(crate) const WHOAMI: &str = "Show what the daemon sees of you, and what you may do";
 
 pub(crate) const WHOAMI_AFTER: &str = "\
-What rules of the configuration can go by: user, groups, systemd units, the program that calls and its SHA-256. It is
-this very process that is shown; run it where your program runs, in its unit and as its user. What could not be read
+Facts that rules of the configuration can match: user, groups, systemd units, the program that calls and its SHA-256. They
+are those of this very process; run it where your program runs, in its unit and as its user. What could not be read
 matches no rule, and the reason is shown.
 
 With --json an object: uid, user, gid, group, pid, groups, more_groups, unit, user_unit, user_unit_owner,
@@ -90,7 +90,7 @@ executable, executable_is_there, sha256, nested_pid_namespace, other_user_namesp
 daemon, which is the one that answered: {\"socket\", \"uid\"}.";
 
 pub(crate) const REFRESH: &str =
-    "Obtain a new token although the old one may be good, inside the pace";
+    "Obtain a new token although the old one may be valid, within the pace";
 
 pub(crate) const REJECT: &str = "Report that an API refused a token, and obtain a newer one";
 
@@ -111,13 +111,15 @@ For administrators, and for whom `allow` below [metrics] names. The daemon can s
 Example, for the textfile collector of the node exporter:
   tokenctl metrics > tokend.prom.new && mv tokend.prom.new tokend.prom";
 
-pub(crate) const LOGIN: &str = "Give an account a credential, kept sealed in the daemon's store";
+pub(crate) const LOGIN: &str =
+    "Enter a credential for an account, kept sealed in the daemon's store";
 
 pub(crate) const LOGIN_AFTER: &str = "\
 The credential is typed without echo on a terminal, else read from standard input; it is never an argument. It
-is one line without its line end and a byte order mark; more lines are refused. A password unless told otherwise.
+is one line without its line end and a byte order mark; more lines are refused. Without an option it is a password.
 
-It is sent only to a daemon of root or of your own, or by a socket that only they can have made; else it ends with 77.
+It is sent only to a daemon of root or of your own, or through a socket that only they can have made;
+otherwise the command ends with 77.
 
 Examples:
   tokenctl login ads

@@ -31,7 +31,7 @@ pub(crate) fn demand(client: &BlockingClient) -> Result<(), Failure> {
             ),
         ),
         None => (
-            "is of a user the system does not tell".to_owned(),
+            "runs as a user that the system does not name".to_owned(),
             "nothing was sent; name the right one with --socket".to_owned(),
         ),
     };

@@ -179,11 +179,11 @@ fn unit(value: &Value<'_>, mistakes: &mut Mistakes) -> Option<UnitPattern> {
     let (message, help) = match UnitPattern::new(name) {
         Ok(unit) => return Some(unit),
         Err(UnitError::Suffix) => (
-            format!("`{name}` is no unit that has processes"),
+            format!("`{name}` is not a unit that has processes"),
             "write the whole name: `NAME.service`, `NAME.scope`, or `NAME@.service` for all instances of a template",
         ),
         Err(UnitError::Characters) => (
-            format!("`{name}` is no name of a unit"),
+            format!("`{name}` is not the name of a unit"),
             "write it as `systemctl` shows it; `*` and paths are not understood, `NAME@.service` means all instances of a template",
         ),
     };
@@ -209,7 +209,10 @@ fn exe(value: &Value<'_>, mistakes: &mut Mistakes) -> Option<Arc<Path>> {
     let help = "write it as `readlink /proc/PID/exe` shows it for the running program, such as `/usr/bin/backup`";
     value.wrong(
         mistakes,
-        format!("`{}` is no full path of a program", text.escape_debug()),
+        format!(
+            "`{}` is not the full path of a program",
+            text.escape_debug()
+        ),
         help.to_owned(),
     )
 }
@@ -218,7 +221,7 @@ fn sha256(value: &Value<'_>, mistakes: &mut Mistakes) -> Option<Digest> {
     let text = value.string(mistakes)?;
     text.parse().ok().or_else(|| {
         let help = "write the 64 hexadecimal digits that `sha256sum PROGRAM` prints".to_owned();
-        value.wrong(mistakes, "this is no SHA-256 digest", help)
+        value.wrong(mistakes, "this is not a SHA-256 digest", help)
     })
 }
 
@@ -267,7 +270,7 @@ fn may(value: &Value<'_>, list: List, mistakes: &mut Mistakes) -> Option<Permiss
 fn out_of_place(permission: Permission) -> (&'static str, &'static str) {
     match permission {
         Permission::Reload => (
-            "reloading is no permission of an account",
+            "reloading is not a permission of an account",
             "put a rule with it into `admin`",
         ),
         _ => (

@@ -174,7 +174,7 @@ impl Given {
             let _twice: Option<()> =
                 value
                     .hidden()
-                    .wrong(mistakes, format!("`{name}` stands here twice"), None);
+                    .wrong(mistakes, format!("`{name}` is set twice here"), None);
             return;
         }
         let there = if is_secret {

@@ -101,7 +101,7 @@ impl Groups {
             };
             let of = self.of.entry(name.clone()).or_default();
             if of.contains(&number) {
-                let twice = format!("account {name} stands in this group twice");
+                let twice = format!("account {name} is listed twice in this group");
                 let _told: Option<()> = value.wrong(mistakes, twice, None);
                 continue;
             }

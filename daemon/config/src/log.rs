@@ -47,7 +47,7 @@ pub struct Level(String);
 /// A text that is neither a level nor a list of directives.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{text:?} is no log level; use error, warn, info, debug, trace or off, or directives such as info,tokend=debug"
+    "{text:?} is not a log level; use error, warn, info, debug, trace or off, or directives such as info,tokend=debug"
 )]
 pub struct BadLevel {
     text: String,

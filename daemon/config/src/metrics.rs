@@ -86,7 +86,7 @@ fn listen(value: &Value<'_>, base: &Path, mistakes: &mut Mistakes) -> Option<Met
         let help = "write a loopback address and a port, or `unix:` and a path: `127.0.0.1:9464`, `[::1]:9464`, `unix:/run/tokend/metrics.sock`";
         return value.wrong(
             mistakes,
-            format!("`{text}` is no place to listen at"),
+            format!("`{text}` is not a place to listen at"),
             help.to_owned(),
         );
     };

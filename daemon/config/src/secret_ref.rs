@@ -207,7 +207,7 @@ fn command(place: &Value<'_>, mistakes: &mut Mistakes) -> Option<SecretPlace> {
     }
     if program.contains('/') && !program.starts_with('/') {
         let help = "write its full path, or only its name to look it up on $PATH".to_owned();
-        return place.wrong(mistakes, "the program is told by a relative path", help);
+        return place.wrong(mistakes, "the path of the program is relative", help);
     }
     let too_long = words
         .iter()

@@ -136,7 +136,7 @@ fn level(value: &Value<'_>, mistakes: &mut Mistakes) -> Option<Level> {
             let help = "use error, warn, info, debug, trace or off, or directives such as `info,tokend=debug`";
             value.wrong(
                 mistakes,
-                format!("`{text}` is no log level"),
+                format!("`{text}` is not a log level"),
                 help.to_owned(),
             )
         }

@@ -101,7 +101,7 @@ impl fmt::Display for Unresolved {
         if !answered {
             return write!(
                 f,
-                "{position}: nobody answers who the {kind} `{name}` is: see to the service that knows names, or write the number"
+                "{position}: nobody answers who the {kind} `{name}` is: repair the service that knows names, or write the number"
             );
         }
         write!(

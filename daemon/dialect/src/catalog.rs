@@ -333,7 +333,7 @@ impl File {
         let mut mistakes = Mistakes::default();
         mistakes.add(
             &node.span,
-            format!("a dialect stands on at most {DEPTH} others"),
+            format!("a dialect can have at most {DEPTH} ancestors"),
             None,
         );
         Err(DialectError::new(&self.name, mistakes))
@@ -367,7 +367,7 @@ impl File {
         {
             mistakes.add(
                 &node.span,
-                format!("`{}` stands on itself through `{base}`", self.name),
+                format!("`{}` extends itself through `{base}`", self.name),
                 None,
             );
         } else {

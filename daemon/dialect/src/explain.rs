@@ -156,7 +156,7 @@ fn describe_grant(out: &mut String, kind: Kind, grant: &Grant, renews_itself: bo
     if let Some(lifetime) = grant.refresh_lifetime {
         line(out, "refresh lifetime", &format!("{lifetime:?}"));
     }
-    line(out, "scope", grant.scope.as_deref().unwrap_or("not told"));
+    line(out, "scope", grant.scope.as_deref().unwrap_or("not given"));
     for remark in &grant.remarks {
         line(out, "but", remark);
     }
@@ -169,7 +169,7 @@ fn retry(retry_after: Option<RetryAfter>) -> String {
             format!("{delay:?}, or Unix time {time} by the provider's clock if that is later")
         }
         Some(RetryAfter::At(time)) => format!("Unix time {time} by the provider's clock"),
-        None => "not told".to_owned(),
+        None => "not given".to_owned(),
     }
 }
 
@@ -213,7 +213,7 @@ fn consequence(reply: &Reply) -> &'static str {
         Reply::Granted(_) => "the token is stored and handed out",
         Reply::Busy { .. } => "ask again later, inside the pace",
         Reply::CredentialRejected(_) => {
-            "stop: the credential is not tried again until it changes or a person says so"
+            "stop: the credential is not tried again until it changes or a person asks for an attempt"
         }
         Reply::RefreshRejected(_) => "log in anew, if there is a credential and the pace allows",
         Reply::Misconfigured(_)

@@ -61,7 +61,7 @@ impl Connect {
             None => Ok::<_, &'static str>(usual),
             Some(value) => {
                 let ms = value.to_str().ok().and_then(|text| text.parse().ok());
-                let ms = ms.ok_or("the time limit is no number of milliseconds")?;
+                let ms = ms.ok_or("the time limit is not a number of milliseconds")?;
                 Ok(Duration::from_millis(ms).min(LONGEST))
             }
         };
@@ -69,7 +69,9 @@ impl Connect {
         let quiet = limit(TIMEOUT, USUALLY_QUIET)?.max(patience) + AFTERWARDS;
         let proxy = match headers.get(PROXY) {
             None => None,
-            Some(value) => Some(proxy(value.as_bytes()).ok_or("the proxy is no http:// address")?),
+            Some(value) => {
+                Some(proxy(value.as_bytes()).ok_or("the proxy is not an http:// address")?)
+            }
         };
         let authorization = headers.get(header::PROXY_AUTHORIZATION).cloned();
         let authorization = authorization.filter(|_| proxy.is_some()).map(|mut value| {
@@ -127,7 +129,10 @@ fn proxy(value: &[u8]) -> Option<Target> {
 
 async fn tcp(target: &Target, patience: Duration) -> Result<TcpStream, Failure> {
     let Some(uri) = target.uri() else {
-        return Err(Failure::new(FailureKind::Name, "this is no name of a host"));
+        return Err(Failure::new(
+            FailureKind::Name,
+            "this is not the name of a host",
+        ));
     };
     let mut connector = HttpConnector::new_with_resolver(tower::service_fn(addresses));
     connector.set_connect_timeout(Some(patience));

@@ -108,7 +108,7 @@ impl fmt::Display for FailureKind {
             Self::Name => "its name cannot be resolved",
             Self::Refused => "the connection was refused",
             Self::Late => "it does not answer in time",
-            Self::NoWay => "there is no way to it",
+            Self::NoWay => "there is no route to it",
             Self::Unavailable => "the connection failed",
             Self::Denied => "the proxy would not",
             Self::Full => "the relay has no free place",

@@ -159,14 +159,14 @@ fn relay(socket: listening::Socket, users: Users, logging: &Logging) -> anyhow::
             () = signals.stop() => {}
         }
         listening.clean_up();
-        tracing::info!("stopping: what is connected is being finished");
+        tracing::info!("stopping: open connections are being finished");
         manager.stopping();
         tokio::select! {
             ended = tokio::time::timeout(DRAIN, relay.places.empty()) => match ended {
                 Ok(()) => tracing::info!("stopped"),
                 Err(_) => tracing::warn!("stopped although not all connections had ended"),
             },
-            () = signals.stop() => tracing::warn!("stopped at once, as asked twice"),
+            () = signals.stop() => tracing::warn!("stopped at once, as requested twice"),
         }
         Ok(())
     })

@@ -35,7 +35,7 @@ pub(super) enum ListenError {
     )]
     TooMany(usize),
     #[error(
-        "what systemd passed is no listening stream socket: use ListenStream= with an address or a path ({0})"
+        "what systemd passed is not a listening stream socket: use ListenStream= with an address or a path ({0})"
     )]
     NotOurs(io::Error),
     #[error("{0}: cannot listen there: {1}")]

@@ -195,7 +195,7 @@ impl Drop for Patience<'_> {
     fn drop(&mut self) {
         if let Some(target) = self.0 {
             tracing::warn!(
-                "not waited for: {target}: whoever asked went away before there was an answer"
+                "not waited for: {target}: the client went away before there was an answer"
             );
         }
     }

@@ -210,7 +210,11 @@ async fn everything_else_is_refused_with_a_sentence() {
         );
     }
     let odd = "CONNECT a:1 HTTP/1.1\nhost: x\ntokend-connect-timeout: soon";
-    assert!(say(relay, odd).await.contains("no number of milliseconds"));
+    assert!(
+        say(relay, odd)
+            .await
+            .contains("not a number of milliseconds")
+    );
     let answer = say(relay, "\u{16}\u{3}\u{1} this is TLS").await;
     assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
 }

@@ -77,7 +77,7 @@ impl Tunnel {
     pub(super) async fn carry(self) {
         match self.upgrade.await {
             Ok(asker) => carry(TokioIo::new(asker), self.stream, AFTERWARDS, &self.ending).await,
-            Err(error) => tracing::debug!("whoever asked for a tunnel went away: {error}"),
+            Err(error) => tracing::debug!("the client of a tunnel went away: {error}"),
         }
     }
 }

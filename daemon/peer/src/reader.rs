@@ -64,7 +64,7 @@ impl Busy {
             Self::Files => too_busy(format!(
                 "too many programs lie on file systems that do not answer: the {needs} of this process cannot be looked at"
             ))
-            .advise("if it goes on, see to the disks and networks that programs run from"),
+            .advise("if it continues, check the disks and networks that programs run from"),
         }
     }
 }

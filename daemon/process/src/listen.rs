@@ -1,7 +1,7 @@
 //! Unix sockets that this process listens on.
 //!
 //! Owns how one comes to be: made here, with its mode set before anybody can connect, or looked at without making it. Removes a socket that
-//! a dead daemon left behind, never one somebody still listens on, and never anything that is no socket.
+//! a dead daemon left behind, never one somebody still listens on, and never anything that is not a socket.
 
 mod lock;
 
@@ -56,7 +56,7 @@ pub enum Usage {
     Relay,
 }
 
-/// Why there is no socket.
+/// Why there is not a socket.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     /// Another process listens there.
@@ -78,7 +78,7 @@ pub enum ListenError {
         lock: Locked,
     },
     /// Something else is there.
-    #[error("{}: there is something that is no socket; remove it, or use another path ({})", path.display(), usage.option())]
+    #[error("{} exists but is not a socket; remove it, or use another path ({})", path.display(), usage.option())]
     NotASocket {
         /// Where.
         path: PathBuf,

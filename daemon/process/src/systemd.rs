@@ -115,7 +115,7 @@ impl Manager {
             To::Nobody => {}
             To::Systemd => {
                 if let Err(error) = sd_notify::notify(states) {
-                    tracing::debug!("systemd was not told: {error}");
+                    tracing::debug!("systemd could not be notified: {error}");
                 }
             }
             #[cfg(any(test, feature = "testing"))]

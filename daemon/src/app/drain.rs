@@ -43,12 +43,12 @@ pub(super) async fn drain(
             // What ends the daemon says so.
             Ok(None) => End::Died,
             Err(_) => {
-                tracing::error!("stopped although the store would not take what is in memory; see the errors above");
+                tracing::error!("stopped although the store refused what is in memory; see the errors above");
                 End::Unsaved
             }
         },
         () = asked_again => {
-            tracing::warn!("stopped at once, as asked twice; an attempt under way will be in doubt");
+            tracing::warn!("stopped at once, as requested twice; an attempt in flight will be in doubt");
             End::CutShort
         }
     }

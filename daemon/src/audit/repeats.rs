@@ -188,7 +188,7 @@ fn count(others: &mut BTreeMap<AuditEvent, Repeat>, event: Event, now: u64) -> S
 fn of_no_kind(event: Event) -> Event {
     Event {
         peer: event.peer,
-        detail: Some("more accounts and requests of this user than are told apart".into()),
+        detail: Some("more accounts and requests of this user than are kept apart".into()),
         ..Event::new(event.kind, event.outcome)
     }
 }
@@ -196,7 +196,7 @@ fn of_no_kind(event: Event) -> Event {
 /// What the records of users beyond [`USERS`] have in common.
 fn nobodys(event: &Event) -> Event {
     Event {
-        detail: Some("more users than are told apart".into()),
+        detail: Some("more users than are kept apart".into()),
         ..Event::new(event.kind, event.outcome)
     }
 }

@@ -41,7 +41,7 @@ impl Progress {
             ),
             (Self::Sent, Why::TimedOut) => format!("{what} is still being tried"),
             (Self::Sent, Why::Gone | Why::Draining) => {
-                format!("{what} was sent, and what comes of it will be stored")
+                format!("{what} was sent, and its outcome will be stored")
             }
             (Self::Sent, _) => format!("{what} is stored and the provider accepted it"),
             (Self::Entered(_) | Self::Trying, _) => {

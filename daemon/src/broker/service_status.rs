@@ -71,7 +71,8 @@ impl ServiceStatus {
     /// The end has begun. The driver is watched on, and says no more of its accounts.
     pub(super) fn drain(&mut self) {
         self.draining = true;
-        self.manager.status("stopping: what runs is being finished");
+        self.manager
+            .status("stopping: attempts in flight are being finished");
     }
 
     /// How long the driver may sleep before something is due here.
@@ -167,9 +168,9 @@ fn line(tally: &Tally, reloaded: Option<Reloaded>) -> String {
         count => format!("{count} have a token"),
     };
     let person = match tally.need_person {
-        0 => "none needs a person".to_owned(),
-        1 => "1 needs a person".to_owned(),
-        count => format!("{count} need a person"),
+        0 => "none needs attention".to_owned(),
+        1 => "1 needs attention".to_owned(),
+        count => format!("{count} need attention"),
     };
     let reloaded = match reloaded {
         None => String::new(),
@@ -227,7 +228,7 @@ mod tests {
         pulse.beat(at(0), || unreachable!("nothing happened"));
         pulse.stir();
         pulse.beat(at(1), || tally(0));
-        let first = "STATUS=serving 2 accounts: none has a token, none needs a person";
+        let first = "STATUS=serving 2 accounts: none has a token, none needs attention";
         assert_eq!(said(&notes), [first]);
         pulse.stir();
         pulse.beat(at(2), || unreachable!("too soon"));
@@ -239,7 +240,7 @@ mod tests {
         assert_eq!(
             said(&notes),
             [
-                "STATUS=serving 2 accounts: 1 has a token, none needs a person; the last reload was refused, see the log"
+                "STATUS=serving 2 accounts: 1 has a token, none needs attention; the last reload was refused, see the log"
             ]
         );
         // A token that expires is news, though nothing happens.
@@ -256,7 +257,7 @@ mod tests {
         pulse.drain();
         assert_eq!(
             said(&notes),
-            ["STATUS=stopping: what runs is being finished"]
+            ["STATUS=stopping: attempts in flight are being finished"]
         );
         pulse.stir();
         pulse.beat(at(30), || unreachable!("it stops"));
@@ -293,7 +294,7 @@ mod tests {
         };
         assert_eq!(
             line(&tally, Some(Reloaded::InForce(3))),
-            "serving 1 account: 2 have a token, 2 need a person; configuration 3 is in force"
+            "serving 1 account: 2 have a token, 2 need attention; configuration 3 is in force"
         );
     }
 }

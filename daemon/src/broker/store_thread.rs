@@ -130,7 +130,7 @@ impl Files {
                 .get(&account)
                 .map(|open| Box::new(open.record.credential.clone())),
             Err(error) => {
-                tracing::error!(account = %id.name(), error = %error, "the store does not give the account out");
+                tracing::error!(account = %id.name(), error = %error, "the store does not grant the account");
                 None
             }
         };
@@ -186,7 +186,7 @@ impl Files {
         let done = match self.store.discard_quarantined(id.as_str()) {
             Ok(()) => true,
             Err(error) => {
-                tracing::error!(account = %id.name(), error = %error, "the record that does not open cannot be removed");
+                tracing::error!(account = %id.name(), error = %error, "the unreadable record cannot be removed");
                 false
             }
         };

@@ -136,7 +136,7 @@ impl Task {
         Some(
             fault
                 .advise(format!(
-                    "find out why the API refuses tokens that are new; whoever may, has a new one obtained with `tokenctl refresh {name}`"
+                    "find out why the API refuses new tokens; an administrator can get another one with `tokenctl refresh {name}`"
                 ))
                 .retry_after(wait),
         )

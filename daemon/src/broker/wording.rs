@@ -49,7 +49,8 @@ impl Teller<'_> {
             Why::Misconfigured => {
                 self.fault(FaultCode::Misconfigured, format!("the provider of account {name} calls the request wrong{}", self.said()))
                     .advise(format!(
-                        "check [account.{name}] and {} against the provider's documentation, then run `tokenctl reload`, or `tokenctl refresh {name}` to try again as it is",
+                        "check [account.{name}] and {} against the provider's documentation, then run `tokenctl reload`, or `tokenctl refresh \
+                         {name}` to try again unchanged",
                         self.dialect()
                     ))
             }
@@ -57,10 +58,10 @@ impl Teller<'_> {
                 let told = self.notes.told.as_deref();
                 self.fault(FaultCode::Misconfigured, match told {
                     Some(told) => told.to_owned(),
-                    None => format!("account {name}: no request can be made of what it is configured with"),
+                    None => format!("account {name}: its configuration makes no valid request"),
                 })
                 .advise(format!(
-                    "correct [account.{name}], then run `tokenctl reload`; nothing was sent, and nothing is tried again before"
+                    "correct [account.{name}], then run `tokenctl reload`; nothing was sent, and nothing is tried again until then"
                 ))
             }
             Why::Failed { problem, retry } => self.failed(problem, retry),
@@ -82,12 +83,12 @@ impl Teller<'_> {
             Why::Unattainable { lifetime } => self
                 .fault(
                     FaultCode::ValidityUnattainable,
-                    format!("tokens of account {name} live only {}, so they cannot be valid for as long as was asked", duration(lifetime)),
+                    format!("tokens of account {name} live only {}, which is less than the validity that was requested", duration(lifetime)),
                 )
                 .advise("ask with a `--min-validity` of at most nine tenths of that lifetime"),
             Why::TimedOut => self
                 .fault(FaultCode::Timeout, format!("no token for account {name} within the time given"))
-                .advise("the daemon goes on with what it is doing: ask again, or with a longer `--timeout`")
+                .advise("the daemon continues the attempt: ask again, or with a longer `--timeout`")
                 .retry_after(1_000),
             Why::Draining => self
                 .fault(FaultCode::Draining, "the daemon is stopping".to_owned())
@@ -97,11 +98,11 @@ impl Teller<'_> {
                 .retry(
                     self.fault(
                         FaultCode::StoreUnavailable,
-                        format!("the store cannot be written, so nothing is asked of the provider of account {name}"),
+                        format!("the store cannot be written, so no request is sent for account {name}"),
                     ),
                     retry,
                 )
-                .advise("look into the daemon's log for the reason: a full disk, a read-only file system, a disk error"),
+                .advise("check the daemon's log for the reason: a full disk, a read-only file system, a disk error"),
             Why::Gone => self
                 .fault(FaultCode::UnknownAccount, format!("account {name} is no longer configured"))
                 .advise("`tokenctl list` shows the accounts you may use"),
@@ -120,8 +121,8 @@ impl Teller<'_> {
     /// An account whose stored record does not open.
     pub(crate) fn quarantined(&self, reason: &str) -> Fault {
         let name = &self.account.name;
-        self.fault(FaultCode::StoreUnavailable, format!("the stored record of account {name} does not open: {reason}")).advise(format!(
-            "restore the state directory from a backup; or give the record up with `tokenctl forget {name}`, which costs a new login"
+        self.fault(FaultCode::StoreUnavailable, format!("the stored record of account {name} cannot be opened: {reason}")).advise(format!(
+            "restore the state directory from a backup; or delete the record with `tokenctl forget {name}`, which costs a new login"
         ))
     }
 
@@ -143,13 +144,13 @@ impl Teller<'_> {
                 )
             }
             Missing::NoAnswer => format!(
-                "no answer came to one login of account {name} after the other, as some providers do when the password is wrong; no further one \
-                 is made by itself{}",
+                "several logins of account {name} in a row got no answer, as happens at some providers when the password is wrong; no further one \
+                 is made automatically{}",
                 self.said()
             ),
             Missing::Unrecognised => format!(
-                "something in front of the provider of account {name} answered one login after the other, or the provider in words that \
-                 its dialect does not know; no further one is made by itself{}",
+                "several logins of account {name} in a row were answered by something in front of the provider, or by the provider in words that \
+                 its dialect does not know; no further one is made automatically{}",
                 self.said()
             ),
         };
@@ -161,7 +162,7 @@ impl Teller<'_> {
             (Missing::NoAnswer, refused) => self.unanswered_advice(&refused),
             (Missing::CredentialRejected, refused) => match self.refused_advice(&refused) {
                 Some(advice) if matches!(refused, Refused::EnteredOne(_)) => advice,
-                Some(advice) => format!("{advice}; it is not tried again before"),
+                Some(advice) => format!("{advice}; it is not tried again until then"),
                 None => self.enter_advice(),
             },
             (_, _) => self.enter_advice(),
@@ -218,17 +219,17 @@ impl Teller<'_> {
                 FaultCode::ProviderUnreachable,
                 match self.notes.told.as_deref().and_then(certificate_advice) {
                     Some(advice) => advice.to_owned(),
-                    None => format!("check that {} is right and reachable from this machine; it is tried again by itself when asked", self.asked()),
+                    None => format!("check that {} is right and reachable from this machine; the next request tries again", self.asked()),
                 },
             ),
-            Problem::Busy => (FaultCode::ProviderBusy, "wait: the provider asked to be left alone for a while".to_owned()),
+            Problem::Busy => (FaultCode::ProviderBusy, "wait: the provider asked for a pause".to_owned()),
             Problem::Misbehaved => (
                 FaultCode::ProviderMisbehaved,
-                format!("look at the provider's own status; `tokenctl status {name}` shows the last attempt"),
+                format!("check the provider's own status page; `tokenctl status {name}` shows the last attempt"),
             ),
             Problem::InDoubt => (
                 FaultCode::InDoubt,
-                "nothing to do: once the wait is over the daemon goes on in the way that is safe at this provider; after three logins in a row without \
+                "nothing to do: after the wait the daemon continues in the way that is safe at this provider; after three logins in a row without \
                  an answer it stops, since the password may be wrong"
                     .to_owned(),
             ),
@@ -244,7 +245,7 @@ impl Teller<'_> {
                 .notes
                 .told
                 .as_deref()
-                .unwrap_or("a secret cannot be had")
+                .unwrap_or("a secret cannot be read")
                 .to_owned(),
             _ => format!("account {name}: {}{}", in_words(problem), self.said()),
         };
@@ -270,8 +271,9 @@ impl Teller<'_> {
     fn unrecognised_advice(&self) -> String {
         let name = &self.account.name;
         format!(
-            "nothing was refused: `tokenctl refresh {name}` tries the same credential again at once; look at what stands between this machine and {} \
-             (proxy, firewall, gateway, base_url and path), and if the provider itself said so, give dialect {} a rule for it (tokend-dialect(5))",
+            "no credential was refused: `tokenctl refresh {name}` tries the same one again at once; check what is between this machine and {} \
+             (proxy, firewall, gateway, base_url and path), and if the answer is the provider's own, give dialect {} a rule for it \
+             (tokend-dialect(5))",
             self.asked(),
             self.account.dialect.name()
         )
@@ -310,7 +312,7 @@ impl Teller<'_> {
 /// A problem as the middle of a sentence.
 pub(crate) fn in_words(problem: Problem) -> &'static str {
     match problem {
-        Problem::Unprepared => "a secret cannot be had",
+        Problem::Unprepared => "a secret cannot be read",
         Problem::Unreachable => "the provider was not reached",
         Problem::Busy => "the provider is busy",
         Problem::Misbehaved => "the provider's answer makes no sense",

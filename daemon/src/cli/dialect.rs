@@ -80,7 +80,7 @@ pub(crate) enum KindArg {
 }
 
 const TRY_HELP: &str = "\
-Nobody is contacted. In the request every value is shown as <its name>; of tokens in the reply only the length is shown.
+Nobody is contacted. Every value in the request is shown as <its name>, and every token in the reply as its length.
 
 Examples:
   tokend dialect try my-api.toml --status 200 --body reply.json

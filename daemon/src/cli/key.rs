@@ -38,7 +38,7 @@ pub(crate) struct RotateArgs {
 
 const ROTATE_HELP: &str = "\
 The daemon must be stopped. Every record is sealed with the new key in one transaction; if the machine dies meanwhile, the next
-start, or the same command again, finishes what was begun. If the disk fails meanwhile (exit code 75), keep both tokend.key and
+start, or the same command again, completes it. If the disk fails meanwhile (exit code 75), keep both tokend.key and
 tokend.key.next: the next start, or the same command again, finds out which of them opens the store. Root acts as the owner of the
 state directory:
   sudo tokend key rotate
@@ -48,4 +48,4 @@ tokend.key or tokend.key.next of the state directory, which tokend replaces by i
   sudo tokend key new NEW
   sudo tokend key rotate --old-key OLD --new-key NEW
 
-Backups made before need the old key. Destroy it when they are gone: it still opens what deleted parts of the file may hold.";
+Earlier backups need the old key. Destroy it when they are gone: it still opens what deleted parts of the file may hold.";

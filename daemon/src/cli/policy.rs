@@ -53,7 +53,7 @@ pub(crate) struct ExplainArgs {
 
 const EXPLAIN_HELP: &str = "\
 Reads the configuration and asks no daemon. Without --gid and --group the user has the groups it would have after logging
-in. What is not said of the peer matches no rule that needs it, and that rule is named.
+in. A fact about the peer that is not given matches no rule that needs it, and that rule is named.
 
 Examples:
   tokend policy explain ads --uid deploy

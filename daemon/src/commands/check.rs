@@ -298,7 +298,7 @@ impl Findings {
         }
         if is_looser(&account.pacing, account) {
             self.notes.push(format!(
-                "account {name} asks more often than dialect {} thinks is wise; the provider may suspend it",
+                "account {name} asks more often than dialect {} recommends; the provider may suspend it",
                 account.dialect.name()
             ));
         }

@@ -237,7 +237,7 @@ fn response(status: u16, args: &TryArgs) -> Result<Response<bytes::Bytes>, Failu
         builder = builder.header(name, value);
     }
     let wrong =
-        |error: http::Error| Failure::Usage(format!("a header of the reply cannot be: {error}"));
+        |error: http::Error| Failure::Usage(format!("invalid header of the reply: {error}"));
     builder.body(body.into()).map_err(wrong)
 }
 

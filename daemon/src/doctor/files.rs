@@ -89,7 +89,7 @@ fn unresolved(in_force: &InForce) -> Vec<Finding> {
             Severity::Warning,
             Topic::Configuration,
             told,
-            "create it, correct the name, or see to the service that knows it",
+            "create it, correct the name, or repair the service that knows it",
         )
     };
     let told = told
@@ -118,7 +118,7 @@ fn configuration(file: &Path, same: bool) -> Finding {
     match same {
         true => ok(
             Topic::Configuration,
-            format!("{shown} is in force as it stands on disk"),
+            format!("{shown} is in force as it is on disk"),
         ),
         false => found(
             Severity::Warning,

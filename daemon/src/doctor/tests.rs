@@ -63,7 +63,7 @@ async fn others_see_their_accounts_without_places() {
         shown.contains("no administrator, with the tokens of 1 account;"),
         "{shown}"
     );
-    assert!(shown.contains("password cannot be had\n"), "{shown}");
+    assert!(shown.contains("password cannot be read\n"), "{shown}");
     for hidden in ["0644", "/pw", "crm", "configuration", "store"] {
         assert!(
             !findings

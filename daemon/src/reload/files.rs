@@ -72,7 +72,7 @@ impl FileThreads {
     ) -> Result<T, String> {
         let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() else {
             return Err(format!(
-                "{MOST_WAITING} threads still wait for files that do not answer: see to the disk or network they are on"
+                "{MOST_WAITING} threads still wait for files that do not answer: check the disk or network they are on"
             ));
         };
         let (reply, done) = oneshot::channel();
@@ -88,7 +88,7 @@ impl FileThreads {
             Ok(Ok(done)) => Ok(done),
             Ok(Err(_)) => Err("loading it failed inside tokend: it panicked".to_owned()),
             Err(_elapsed) => Err(format!(
-                "its files were not read within {} seconds: see to the disk or network they are on",
+                "its files were not read within {} seconds: check the disk or network they are on",
                 limit.as_secs()
             )),
         }

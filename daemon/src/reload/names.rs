@@ -176,7 +176,7 @@ mod tests {
         let told = must_be_answered(&silent, &[]).unwrap_err();
         assert_eq!(
             told,
-            "/t.toml:1:19: nobody answers who the user `remote-one` is: see to the service that knows names, or write the number"
+            "/t.toml:1:19: nobody answers who the user `remote-one` is: repair the service that knows names, or write the number"
         );
         assert_eq!(must_be_answered(&silent, &silent), Ok(()));
         let nobody = unresolved(Directory::fixed(Vec::new(), vec![("root", 0)]));

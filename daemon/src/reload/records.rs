@@ -42,7 +42,7 @@ pub(super) fn all(
         told.lost = missing.iter().filter(is_lost).cloned().collect();
     }
     for set_aside in quarantined {
-        tracing::error!("a stored record does not open: {set_aside}");
+        tracing::error!("a stored record cannot be opened: {set_aside}");
         if let Some(id) = RecordKey::read(&set_aside.account) {
             found.insert(id, Stored::Quarantined(set_aside.reason.to_string().into()));
         }

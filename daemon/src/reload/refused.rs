@@ -29,7 +29,7 @@ pub(crate) enum NotApplied {
     Stopping,
     /// Records and secrets were not read in time.
     #[error(
-        "stored records and secrets were not read within {} seconds: see to the disk, and to the commands that fetch secrets", LIMIT.as_secs()
+        "stored records and secrets were not read within {} seconds: check the disk, and the commands that fetch secrets", LIMIT.as_secs()
     )]
     TooSlow,
     /// Accounts came and went each time their records were read.

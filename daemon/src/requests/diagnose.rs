@@ -44,7 +44,7 @@ impl Requests {
             next,
         };
         if after.is_none() {
-            tracing::info!(peer = %peer, "a diagnosis is asked for");
+            tracing::info!(peer = %peer, "a diagnosis is requested");
         }
         // It looks whether secrets can be had.
         let diagnosis = Arc::clone(&self.diagnosis).page(page);

@@ -200,6 +200,6 @@ pub(crate) fn unrecorded() -> Fault {
         FaultCode::AuditUnavailable,
         "no token is released, because its release cannot be recorded",
     )
-    .advise("look into the daemon's log for the reason, such as a full disk; `required` below [audit] asks for it")
+    .advise("check the daemon's log for the reason, such as a full disk; `required` below [audit] asks for it")
     .retry_after(1_000)
 }

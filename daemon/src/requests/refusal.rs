@@ -42,15 +42,16 @@ pub(super) fn denied(
 
 /// A peer without any permission on an account gets the same answer as for an unknown account.
 fn not_allowed(peer: &Peer, account: &AccountName, needed: Needs) -> Box<Fault> {
-    tracing::warn!(account = %account, peer = %peer, "denied: there is no such account that a rule allows this peer");
+    tracing::warn!(account = %account, peer = %peer, "denied: no rule allows this peer an account of that name");
     let mut message = format!(
         "there is no account {account} that you may use (user {}, group {})",
         peer.uid, peer.gid
     );
     say_unread(&mut message, peer, needed);
     Box::new(Fault::new(FaultCode::NotAllowed, message).advise(format!(
-        "`tokenctl list` shows the accounts you may use; for another one ask whoever runs tokend to add a rule that matches you to `allow` of \
-         [account.{account}], for example {{ user = {} }}, and to reload; `tokenctl whoami` shows what rules can go by",
+        "`tokenctl list` shows the accounts you may use; for another one ask the administrator of tokend to add a rule that matches you to \
+         `allow` of \
+         [account.{account}], for example {{ user = {} }}, and to reload; `tokenctl whoami` shows what rules can match",
         peer.uid
     )))
 }
@@ -82,7 +83,7 @@ fn not_this(
     );
     say_unread(&mut message, peer, unread);
     Box::new(Fault::new(FaultCode::NotAllowed, message).advise(format!(
-        "ask whoever runs tokend to add a rule that matches you and gives \"{permission}\" to `allow` of [account.{account}], for example \
+        "ask the administrator of tokend to add a rule that matches you and gives \"{permission}\" to `allow` of [account.{account}], for example \
          {{ user = {} }}, and to reload; a rule of `admin` cannot give it",
         peer.uid
     )))
@@ -136,7 +137,7 @@ pub(super) fn not_forgotten(account: &AccountName, why: &str) -> Fault {
         FaultCode::StoreUnavailable,
         format!("not everything stored for account {account} could be removed: {why}"),
     )
-    .advise("look into the daemon's log, and do it again when the store can be written")
+    .advise("check the daemon's log, and repeat this once the store can be written")
 }
 
 pub(super) fn brought_back(account: &AccountName) -> Fault {
@@ -168,14 +169,14 @@ pub(super) fn nameless() -> Fault {
         FaultCode::TooBusy,
         "the service that knows names of users and groups does not answer",
     )
-    .advise("see to that service")
+    .advise("repair that service")
     .retry_after(5_000)
 }
 
 pub(super) fn crowded(uid: u32) -> Fault {
     Fault::new(
         FaultCode::TooBusy,
-        format!("too many processes of user {uid} ask who they are"),
+        format!("too many processes of user {uid} wait to be identified"),
     )
     .retry_after(1_000)
 }

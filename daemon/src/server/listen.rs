@@ -26,11 +26,12 @@ pub(crate) enum InheritError {
     )]
     TooMany { count: usize },
     #[error(
-        "what systemd passed is no listening Unix stream socket: use ListenStream= with a path, and FileDescriptorName=metrics for the socket of metrics ({0})"
+        "what systemd passed is not a listening Unix stream socket: use ListenStream= with a path, and FileDescriptorName=metrics for the socket \
+         of metrics ({0})"
     )]
     NotOurs(io::Error),
     #[error(
-        "what systemd passed for metrics is no listening TCP socket: use one ListenStream= with an address in tokend-metrics.socket, or say `listen = \"unix:…\"` in [metrics] ({0})"
+        "what systemd passed for metrics is not a listening TCP socket: use one ListenStream= with an address in tokend-metrics.socket, or say `listen = \"unix:…\"` in [metrics] ({0})"
     )]
     NotForMetrics(io::Error),
 }

@@ -245,7 +245,7 @@ where
     match served {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!("a reader of metrics went away: {error}"),
-        Err(_) => tracing::warn!("a reader of metrics took too long and was let go"),
+        Err(_) => tracing::warn!("a reader of metrics took too long and was disconnected"),
     }
 }
 

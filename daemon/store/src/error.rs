@@ -108,7 +108,7 @@ pub enum Cause {
     DiskFull,
     /// The file system is mounted read-only, which often follows a disk error.
     #[error(
-        "the file system is read-only: remount it writable, and look into the kernel log for why"
+        "the file system is read-only: remount it writable, and check the kernel log for the reason"
     )]
     ReadOnly,
     /// What is open has no place any more: it was removed, replaced or emptied while it was in use.
@@ -117,7 +117,7 @@ pub enum Cause {
     )]
     TakenAway,
     /// Anything else the operating system reports.
-    #[error("reading or writing failed: look into the kernel log, and check the disk")]
+    #[error("reading or writing failed: check the kernel log and the disk")]
     Io,
 }
 
@@ -398,7 +398,8 @@ pub enum RotateError {
     },
     /// The disk failed in the commit, which may have been carried out all the same.
     #[error(
-        "whether the store is sealed with the new key is not known ({source}): both keys are kept, {} and {}; remove neither, see to the disk, and start tokend or do this again, which finds out which of them opens the store", path.display(), next.display()
+        "whether the store is sealed with the new key is not known ({source}): both keys are kept, {} and {}; remove neither, check the disk, and \
+         start tokend or do this again: either finds out which of them opens the store", path.display(), next.display()
     )]
     InDoubt {
         /// The old key.
@@ -410,7 +411,8 @@ pub enum RotateError {
     },
     /// The same, with keys that somebody else keeps.
     #[error(
-        "whether the store is sealed with the new key is not known ({source}): keep both keys, see to the disk, and do this again, which finds out which of them opens the store"
+        "whether the store is sealed with the new key is not known ({source}): keep both keys, check the disk, and do this again, which finds out \
+         which of them opens the store"
     )]
     InDoubtElsewhere {
         /// What failed.
@@ -418,7 +420,8 @@ pub enum RotateError {
     },
     /// Sealed, but the key is still beside its place.
     #[error(
-        "the store is sealed with the new key, but {} may not be in the place of {} for good ({source}): remove neither, see to the disk, and start tokend or do this again, which puts it there", next.display(), path.display()
+        "the store is sealed with the new key, but {} may not be in the place of {} for good ({source}): remove neither, check the disk, and \
+         start tokend or do this again: either puts it there", next.display(), path.display()
     )]
     NotInPlace {
         /// The place.

@@ -120,7 +120,7 @@ fn lock(dir: &Path) -> Result<(), OpenError> {
     match fs::symlink_metadata(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Ok(found) if !found.is_file() => {
-            let error = io::Error::other("it is no regular file; remove it");
+            let error = io::Error::other("it is not a regular file; remove it");
             Err(failed("open the lock", &path)(error))
         }
         _ => may(&path, Access::READ_OK | Access::WRITE_OK).map_err(failed("open the lock", &path)),

@@ -22,7 +22,7 @@ impl SealingKey {
     /// Owner and mode are not checked: systemd sets them, with an access list that looks like group bits.
     ///
     /// # Errors
-    /// When it is no regular file, is not 32 bytes long, or cannot be read.
+    /// When it is not a regular file, is not 32 bytes long, or cannot be read.
     pub fn from_credentials_dir(dir: &Path, name: &str) -> Result<Option<Self>, KeyError> {
         let path = dir.join(name);
         let Some((file, _)) = open(&path)? else {

@@ -32,7 +32,8 @@ pub enum ClientError {
     ProxyBehindRelay,
     /// Connections to the relay cannot be led to its Unix socket.
     #[error(
-        "the way to the egress relay cannot be set up in {directory}: {why}; set TMPDIR to a directory that can be written, with a shorter path if it is long"
+        "the connection to the egress relay cannot be set up in {directory}: {why}; set TMPDIR to a directory that can be written, with a shorter \
+         path if it is long"
     )]
     Bridge {
         /// Where its socket would be.

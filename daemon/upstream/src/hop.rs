@@ -75,7 +75,7 @@ impl Hop {
         let advice = match (asks, &proxy.username) {
             (false, _) => "",
             (true, None) => {
-                "; it asks who we are: give `username` and `password` in `proxy`, see tokend.toml(5)"
+                "; it requires a user name and a password: set `username` and `password` in `proxy`, see tokend.toml(5)"
             }
             (true, Some(_)) => "; it does not take the `username` and `password` of `proxy`",
         };

@@ -180,7 +180,7 @@ impl Upstream {
     }
 
     /// The fingerprint that a request like the one with this fingerprint would have now: whether what an account was blocked for has
-    /// changed. `None` when a secret cannot be had.
+    /// changed. `None` when a secret cannot be read.
     pub async fn fingerprint(
         &self,
         account: &Account,

@@ -12,7 +12,7 @@ use crate::secrets::SecretError;
 #[derive(Debug, thiserror::Error)]
 pub enum PrepareError {
     /// A secret cannot be had.
-    #[error("{field} of account {account} cannot be had: {source}")]
+    #[error("cannot read the {field} of account {account}: {source}")]
     Secret {
         /// Which account.
         account: Box<str>,
@@ -21,8 +21,8 @@ pub enum PrepareError {
         /// Why.
         source: SecretError,
     },
-    /// A proxy's password cannot be had.
-    #[error("the password of the proxy {proxy} cannot be had: {source}")]
+    /// A proxy's password cannot be read.
+    #[error("cannot read the password of the proxy {proxy}: {source}")]
     Proxy {
         /// Which proxy.
         proxy: Box<str>,

@@ -75,7 +75,7 @@ impl Prober {
 
 /// What is told instead of handing out a connection that stands.
 #[derive(Debug, thiserror::Error)]
-#[error("the connection stands")]
+#[error("connected")]
 struct Connected;
 
 fn is_connected(error: &reqwest::Error) -> bool {

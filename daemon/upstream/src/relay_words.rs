@@ -24,7 +24,7 @@ pub fn where_to_look(at: Egress, is_service: bool) -> String {
         Egress::Tcp(address) => format!("tokend egress --listen {address} --any-local-user"),
         Egress::Unix(path) => format!("tokend egress --listen {}", path.display()),
     };
-    format!("see whether `{command}` runs, and what it logs")
+    format!("check whether `{command}` runs, and its log")
 }
 
 /// That the relay has no place for us.
@@ -59,17 +59,17 @@ mod tests {
             (
                 tcp,
                 false,
-                "see whether `tokend egress --listen 127.0.0.1:3128 --any-local-user` runs, and what it logs",
+                "check whether `tokend egress --listen 127.0.0.1:3128 --any-local-user` runs, and its log",
             ),
             (
                 "[::1]:3128",
                 false,
-                "see whether `tokend egress --listen [::1]:3128 --any-local-user` runs, and what it logs",
+                "check whether `tokend egress --listen [::1]:3128 --any-local-user` runs, and its log",
             ),
             (
                 unix,
                 false,
-                "see whether `tokend egress --listen /run/tokend/egress.sock` runs, and what it logs",
+                "check whether `tokend egress --listen /run/tokend/egress.sock` runs, and its log",
             ),
         ] {
             let egress = Egress::parse(at).unwrap();

@@ -230,7 +230,7 @@ async fn a_secret_that_cannot_be_had_stops_before_anything_is_sent() {
     assert!(matches!(open, PrepareError::Secret { .. }));
     let text = open.to_string();
     assert!(
-        text.starts_with("password of account ads cannot be had: ") && text.contains("pw"),
+        text.starts_with("cannot read the password of account ads: ") && text.contains("pw"),
         "{text}"
     );
     let path = site.account();
@@ -241,7 +241,7 @@ async fn a_secret_that_cannot_be_had_stops_before_anything_is_sent() {
         .unwrap_err()
         .to_string();
     assert!(
-        empty.starts_with("password of account ads cannot be had: "),
+        empty.starts_with("cannot read the password of account ads: "),
         "{empty}"
     );
     assert_eq!(

@@ -136,7 +136,7 @@ fn where_all_is_well_it_says_so_and_asks_no_provider_for_a_token() {
     assert!(
         found
             .said("configuration", "ok")
-            .contains("in force as it stands on disk")
+            .contains("in force as it is on disk")
     );
     assert!(found.said("store", "ok").contains("its key is beside it"));
     assert!(found.said("secret", "ok").contains("password can be had"));
@@ -261,7 +261,7 @@ fn a_secret_that_is_open_or_missing_and_a_changed_configuration_are_found() {
     assert_eq!(said.code, Some(78));
     assert!(
         said.out
-            .contains("PROBLEM  secret it: password cannot be had: file "),
+            .contains("PROBLEM  secret it: password cannot be read: file "),
         "{said:?}"
     );
 
@@ -320,7 +320,7 @@ fn without_a_daemon_it_says_why_and_how_to_start_it() {
     assert!(
         Found::at(&site)
             .said("socket", "problem")
-            .contains("is no socket")
+            .contains("is not a socket")
     );
 }
 
@@ -363,7 +363,7 @@ fn a_daemon_that_hangs_up_is_told_and_not_waited_for() {
     assert!(
         found
             .said("daemon", "problem")
-            .contains("ended the connection"),
+            .contains("closed the connection"),
         "{:#?}",
         found.findings
     );

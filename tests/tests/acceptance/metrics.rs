@@ -344,6 +344,6 @@ fn a_socket_that_systemd_passes_for_metrics_is_one_of_tcp() {
     stderr.read_to_string(&mut told).unwrap();
     assert!(connected.is_ok(), "{told}");
     assert_eq!(status.unwrap().code(), Some(78), "{told}");
-    let wanted = "what systemd passed for metrics is no listening TCP socket";
+    let wanted = "what systemd passed for metrics is not a listening TCP socket";
     assert!(told.contains(wanted), "{told}");
 }

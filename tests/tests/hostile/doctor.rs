@@ -80,7 +80,7 @@ fn a_clock_that_was_set_is_found_and_one_that_was_set_right_again_is_not() {
             .split_whitespace()
             .find_map(|word| word.parse().ok());
         assert!((3590..=3610).contains(&seconds.unwrap()), "{message}");
-        assert!(advice.contains("tokens are not harmed"), "{advice}");
+        assert!(advice.contains("tokens are not affected"), "{advice}");
     }
     work.set(0);
     assert_eq!(about(&work)[0], "ok");

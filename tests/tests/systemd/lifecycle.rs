@@ -20,7 +20,7 @@ fn installed_started_asked_by_one_user_and_denied_to_another() {
     assert_eq!(root.code, Some(77), "{root:?}");
     assert_eq!(stage.requests(), 1);
     stage.behaved();
-    let line = "serving 1 account: 1 has a token, none needs a person";
+    let line = "serving 1 account: 1 has a token, none needs attention";
     stage.wait_for("StatusText", line);
 }
 

@@ -34,7 +34,7 @@ pub(super) fn help_or_mistake(
             "a command is missing".to_owned()
         }
         ErrorKind::UnknownArgument => match option {
-            Some(option) => format!("there is no option {option}"),
+            Some(option) => format!("unknown option {option}"),
             None => return Err(too_many(command, SEE)),
         },
         ErrorKind::TooManyValues => {
@@ -43,8 +43,8 @@ pub(super) fn help_or_mistake(
             return Err(Failure::usage(what, format!("{advice}\n{SEE}")));
         }
         ErrorKind::InvalidSubcommand => match suggested {
-            Some((wrong, _)) => format!("there is no command {wrong}"),
-            None => "there is no such command".to_owned(),
+            Some((wrong, _)) => format!("unknown command {wrong}"),
+            None => "unknown command".to_owned(),
         },
         ErrorKind::MissingRequiredArgument if argument == "<ACCOUNT>" => {
             let command = command.unwrap_or("get");
@@ -126,7 +126,7 @@ fn too_many(command: Option<&str>, see: &str) -> Failure {
         // What people put behind these is a secret.
         None | Some("login" | "reject") => {
             let advice = "secrets are read from standard input, never from arguments";
-            return Failure::usage("there is a word too many", format!("{advice}\n{see}"));
+            return Failure::usage("there is an argument too many", format!("{advice}\n{see}"));
         }
         Some(command @ ("get" | "refresh" | "forget")) => {
             format!("{command} takes one account, and another word follows it")

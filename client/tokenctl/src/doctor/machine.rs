@@ -119,7 +119,7 @@ impl Units {
                 why: "it is being started",
                 exit: Exit::TryLater,
                 advice: format!(
-                    "look again once it is up; if it stays so, see what it waits for: systemctl{option} status tokend"
+                    "check again once it is up; if nothing changes, see what it waits for: systemctl{option} status tokend"
                 ),
             }),
             None => None,
@@ -142,7 +142,7 @@ impl Units {
         if self.fails_again_and_again() {
             let option = if self.is_users { "--user " } else { "" };
             return Some(format!(
-                "see why with `journalctl {option}-u tokend` and mend it; systemd goes on starting it by itself"
+                "see why with `journalctl {option}-u tokend` and correct it; systemd keeps starting it"
             ));
         }
         if !self.has_failed() {
@@ -161,10 +161,10 @@ impl Units {
             ),
             // systemd's own number: the daemon was not even started.
             (_, "243") => format!(
-                "mend its credentials (`systemctl{option} cat tokend.service` has a line LoadCredential= or LoadCredentialEncrypted= \
-                 for each: the file must be there, and what is encrypted be made on this machine under the same name)"
+                "correct its credentials (`systemctl{option} cat tokend.service` has a line LoadCredential= or LoadCredentialEncrypted= \
+                 for each: the file must exist, and an encrypted one must have been made on this machine under the same name)"
             ),
-            _ => format!("see why with `{sudo}journalctl{option} -u tokend`, mend it"),
+            _ => format!("see why with `{sudo}journalctl{option} -u tokend`, correct it"),
         };
         // Before the daemon: the socket of a service that runs cannot be started.
         let metrics = match self.metrics.active.as_str() {
@@ -195,7 +195,7 @@ impl Units {
                     "tokend-egress.socket has failed ({}): the relay, by which the daemon reaches its providers, could not be started",
                     self.relays_socket.result
                 ),
-                "see why with `sudo journalctl -u tokend-egress`, mend it, then: sudo systemctl reset-failed tokend-egress.service \
+                "see why with `sudo journalctl -u tokend-egress`, correct it, then: sudo systemctl reset-failed tokend-egress.service \
                  tokend-egress.socket && sudo systemctl start tokend-egress.socket tokend-egress.service",
             )
         })
@@ -244,7 +244,9 @@ impl Units {
             (None, "activating" | "deactivating") => Finding::warning(
                 "unit",
                 format!("tokend.service is {active} ({sub})"),
-                format!("if it stays so, see what it waits for: systemctl{option} status tokend"),
+                format!(
+                    "if nothing changes, see what it waits for: systemctl{option} status tokend"
+                ),
             ),
             (None, _) => Finding::warning(
                 "unit",

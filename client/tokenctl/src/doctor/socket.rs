@@ -47,7 +47,7 @@ pub(super) fn look(named: Option<&Path>) -> (Vec<Finding>, Option<SocketPath>) {
         Ok(it) if !it.file_type().is_socket() => Finding::problem(
             TOPIC,
             Exit::Unavailable,
-            format!("{path}, {how}, is no socket"),
+            format!("{path}, {how}, is not a socket"),
             "name the right one with --socket or TOKEND_SOCKET",
         ),
         Ok(it) => Finding::ok(
@@ -95,7 +95,7 @@ pub(super) fn unreachable(error: &ClientError, absence: Option<&Absence>) -> Fin
         (ErrorKind::ConnectionRefused, None) => Finding::problem(
             "daemon",
             Exit::Unavailable,
-            "nobody listens at the socket: it is left over from a daemon that does not run any more",
+            "nobody listens at the socket: it is left over from a daemon that no longer runs",
             format!("{}; it replaces the socket", how_to_start()),
         ),
         (ErrorKind::PermissionDenied, _) => Finding::problem(

@@ -168,7 +168,7 @@ fn a_directory_that_keeps_us_out_is_not_taken_for_the_socket_s_mode() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(77), "{said}");
     assert!(
-        said.contains("a directory on the way to the socket keeps you out"),
+        said.contains("you may not enter a directory that leads to the socket"),
         "{said}"
     );
 }

@@ -66,20 +66,11 @@ fn mistakes_exit_with_64_and_say_what_to_do() {
         (&[], "a command is missing"),
         (
             &["stauts", "ads"],
-            "there is no command stauts\n  did you mean status?",
+            "unknown command stauts\n  did you mean status?",
         ),
-        (
-            &["logs"],
-            "there is no such command\n  see: tokenctl --help",
-        ),
-        (
-            &["exec"],
-            "there is no such command\n  see: tokenctl --help",
-        ),
-        (
-            &["rotate"],
-            "there is no such command\n  see: tokenctl --help",
-        ),
+        (&["logs"], "unknown command\n  see: tokenctl --help"),
+        (&["exec"], "unknown command\n  see: tokenctl --help"),
+        (&["rotate"], "unknown command\n  see: tokenctl --help"),
         (
             &["get", "ads", "--format", "jsn"],
             "jsn is not one of the choices of --format <FORMAT>\n  did you mean json?",
@@ -100,7 +91,7 @@ fn mistakes_exit_with_64_and_say_what_to_do() {
         (&["login"], "write: tokenctl login ACCOUNT"),
         (
             &["get", "ads", "--formt", "json"],
-            "there is no option --formt\n  did you mean --format?",
+            "unknown option --formt\n  did you mean --format?",
         ),
         (
             &["get", "ads", "--format", "xml"],

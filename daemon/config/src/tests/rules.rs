@@ -196,13 +196,15 @@ const RULES: &[(&str, &[&str])] = &[
     (
         r#"{ unit = "backup" }"#,
         &[
-            "19: `backup` is no unit that has processes; write the whole name: `NAME.service`, `NAME.scope`, or `NAME@.service` for all instances of a template",
+            "19: `backup` is not a unit that has processes; write the whole name: `NAME.service`, `NAME.scope`, or `NAME@.service` for all \
+             instances of a template",
         ],
     ),
     (
         r#"{ unit = "back*.service" }"#,
         &[
-            "19: `back*.service` is no name of a unit; write it as `systemctl` shows it; `*` and paths are not understood, `NAME@.service` means all instances of a template",
+            "19: `back*.service` is not the name of a unit; write it as `systemctl` shows it; `*` and paths are not understood, `NAME@.service` \
+             means all instances of a template",
         ],
     ),
     (
@@ -212,19 +214,22 @@ const RULES: &[(&str, &[&str])] = &[
     (
         r#"{ exe = "backup" }"#,
         &[
-            "18: `backup` is no full path of a program; write it as `readlink /proc/PID/exe` shows it for the running program, such as `/usr/bin/backup`",
+            "18: `backup` is not the full path of a program; write it as `readlink /proc/PID/exe` shows it for the running program, such as \
+             `/usr/bin/backup`",
         ],
     ),
     (
         r#"{ exe = "/usr/../bin/a" }"#,
         &[
-            "18: `/usr/../bin/a` is no full path of a program; write it as `readlink /proc/PID/exe` shows it for the running program, such as `/usr/bin/backup`",
+            "18: `/usr/../bin/a` is not the full path of a program; write it as `readlink /proc/PID/exe` shows it for the running program, such \
+             as `/usr/bin/backup`",
         ],
     ),
     (
         r#"{ exe = "/usr/bin/" }"#,
         &[
-            "18: `/usr/bin/` is no full path of a program; write it as `readlink /proc/PID/exe` shows it for the running program, such as `/usr/bin/backup`",
+            "18: `/usr/bin/` is not the full path of a program; write it as `readlink /proc/PID/exe` shows it for the running program, such as \
+             `/usr/bin/backup`",
         ],
     ),
     (
@@ -234,7 +239,7 @@ const RULES: &[(&str, &[&str])] = &[
     (
         r#"{ sha256 = "abc" }"#,
         &[
-            "21: this is no SHA-256 digest; write the 64 hexadecimal digits that `sha256sum PROGRAM` prints",
+            "21: this is not a SHA-256 digest; write the 64 hexadecimal digits that `sha256sum PROGRAM` prints",
         ],
     ),
     (
@@ -256,7 +261,7 @@ const RULES: &[(&str, &[&str])] = &[
     ),
     (
         r#"{ user = 5, may = ["reload"] }"#,
-        &["29: reloading is no permission of an account; put a rule with it into `admin`"],
+        &["29: reloading is not a permission of an account; put a rule with it into `admin`"],
     ),
 ];
 
@@ -319,7 +324,7 @@ fn each_mistake_in_a_group_is_told_with_its_place_and_what_to_write() {
             ),
             vec![
                 "2:20: there is no account `adz`; did you mean `ads`?",
-                "2:27: account ads stands in this group twice",
+                "2:27: account ads is listed twice in this group",
                 "2:34: expected a string, found an integer",
                 "2:37: this text is empty",
                 "2:41: account name may hold only ASCII letters, digits and . _ @ + -, not ' ' at byte 1",

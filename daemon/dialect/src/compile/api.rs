@@ -59,7 +59,7 @@ fn token(node: &Node, what: &str, m: &mut Mistakes) -> Option<String> {
     let text = section::string(node, m)?;
     let letter = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     if text.is_empty() || !text.bytes().all(letter) {
-        m.add(&node.span, format!("`{text}` is no {what}"), None);
+        m.add(&node.span, format!("`{text}` is not a {what}"), None);
         return None;
     }
     Some(text.to_owned())
@@ -91,7 +91,7 @@ fn parameter(node: &Node, m: &mut Mistakes) -> Option<String> {
             .bytes()
             .all(|b| b.is_ascii_graphic() && !b"&=#%+".contains(&b))
     {
-        let message = format!("`{text}` is no name of a parameter");
+        let message = format!("`{text}` is not a name for a parameter");
         m.add(&node.span, message, None);
         return None;
     }

@@ -74,7 +74,7 @@ fn json_body(node: &Node, names: &Names, m: &mut Mistakes) -> Option<Json> {
             let help = "a string here is JSON text: `'{\"user\": \"{username}\"}'`";
             m.add(
                 &node.span,
-                format!("this is no JSON: {error}"),
+                format!("this is not JSON: {error}"),
                 Some(help.to_owned()),
             );
             None

@@ -158,7 +158,7 @@ fn pointer(text: &str, node: &Node, m: &mut Mistakes) -> Option<Place> {
         .inspect_err(|help| {
             m.add(
                 &node.span,
-                format!("`{text}` is no JSON pointer"),
+                format!("`{text}` is not a JSON pointer"),
                 Some(format!("{help}: `/data/access_token`")),
             );
         })
@@ -198,7 +198,7 @@ pub(super) fn header_name(node: &Node, m: &mut Mistakes) -> Option<HeaderName> {
     let text = section::string(node, m)?;
     let name = HeaderName::try_from(text).ok();
     if name.is_none() {
-        m.add(&node.span, format!("`{text}` is no header name"), None);
+        m.add(&node.span, format!("`{text}` is not a header name"), None);
     }
     name
 }
@@ -298,7 +298,11 @@ fn counted(node: &Node, m: &mut Mistakes) -> Option<Told> {
     };
     if !since.unit.is_time() {
         let help = "give it a `unit` that is a time: `since = { at = \"/issued_at\", unit = \"unix-seconds\" }`";
-        m.add(&reference.span, "`since` is no time", Some(help.to_owned()));
+        m.add(
+            &reference.span,
+            "`since` is not a time",
+            Some(help.to_owned()),
+        );
         return None;
     }
     Some(Told {

@@ -132,7 +132,7 @@ fn condition(key: &Key, node: &Node, names: &Names, m: &mut Mistakes) -> Option<
         .option(&key.name)
         .filter(|option| !option.choices.is_empty())
     else {
-        let message = format!("`{}` is no option with choices", key.name);
+        let message = format!("`{}` is not an option with choices", key.name);
         m.add(
             &key.span,
             message,
@@ -219,7 +219,7 @@ fn whole_url(text: &str) -> Option<&'static str> {
     }
     // Both readers a request will meet have to find the same in it: one of them takes `https:///host/` for a URL, the other does not.
     let (Ok(url), Ok(uri)) = (Url::parse(text), Uri::try_from(text)) else {
-        return Some("is no valid URL");
+        return Some("is not a valid URL");
     };
     if uri.authority().is_some_and(|it| it.as_str().contains('@')) {
         return Some("holds a user name");
@@ -244,7 +244,11 @@ fn cookies(node: &Node, names: &Names, m: &mut Mistakes) -> Vec<(String, Templat
     for (key, _) in entries(node, m) {
         let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
         if key.name.is_empty() || !key.name.bytes().all(token) {
-            m.add(&key.span, format!("`{}` is no cookie name", key.name), None);
+            m.add(
+                &key.span,
+                format!("`{}` is not a cookie name", key.name),
+                None,
+            );
         }
     }
     named(node, names, m)

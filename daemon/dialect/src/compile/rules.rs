@@ -122,7 +122,7 @@ pub(super) fn check_secrets(rules: &[Rule], names: &Names, node: Option<&Node>, 
         if let Some(node) = node {
             m.add(
                 &node.span,
-                format!("a rule is about `{name}`, which is no secret of an account"),
+                format!("a rule is about `{name}`, which is not a secret of an account"),
                 Some(format!("valid here: `{}`", known.join("`, `"))),
             );
         }
@@ -171,7 +171,7 @@ pub(super) fn rejection(node: &Node, m: &mut Mistakes) -> Option<Matcher> {
         m.add(
             section.span,
             "`at` is missing here",
-            Some("say where the API's error code stands".to_owned()),
+            Some("say where the API's error code is".to_owned()),
         );
     }
     section.finish(m);
@@ -248,7 +248,11 @@ fn status(node: &Node, m: &mut Mistakes) -> Option<RangeInclusive<u16>> {
     let valid = valid.filter(|range| range.start() <= range.end());
     if valid.is_none() {
         let help = "write a status from 200 to 599 (`429`), a class (`\"5xx\"`) or a range (`\"500-503\"`)";
-        m.add(&node.span, "this is no HTTP status", Some(help.to_owned()));
+        m.add(
+            &node.span,
+            "this is not an HTTP status",
+            Some(help.to_owned()),
+        );
     }
     valid
 }

@@ -377,8 +377,8 @@ impl Reply {
 impl fmt::Display for LifetimeSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Told => "told by the reply",
-            Self::ToldTime => "from a time the reply tells",
+            Self::Told => "given by the reply",
+            Self::ToldTime => "from a time in the reply",
             Self::Jwt => "from the JWT, unverified",
             Self::Assumed => "assumed by the dialect",
             Self::Unknown => "unknown",

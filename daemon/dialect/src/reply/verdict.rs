@@ -86,7 +86,7 @@ pub(crate) fn judge(
         // RFC 6585 section 6: by its meaning never the provider.
         511 => (
             Class::Unrecognised,
-            Some("the network on the way wants a login of its own"),
+            Some("the network on the way requires a login of its own"),
         ),
         400..=499 => refusal(kind, reply, codes),
         _ => (Class::Misbehaved, None),
@@ -144,7 +144,7 @@ fn refusal(kind: Kind, reply: &Parsed<'_>, codes: &[Place]) -> (Class, Option<&'
         ),
         (_, 407) => (
             Class::Unrecognised,
-            Some("a proxy on the way wants a login of its own"),
+            Some("a proxy on the way requires a login of its own"),
         ),
         (_, 415) => (
             Class::Unrecognised,

@@ -143,10 +143,10 @@ fn a_cycle_and_a_missing_base_are_told_once_each() {
     assert_eq!(
         messages,
         [
-            "a.toml:1:11: `a` stands on itself through `b`",
-            "b.toml:1:11: `b` stands on itself through `a`",
+            "a.toml:1:11: `a` extends itself through `b`",
+            "b.toml:1:11: `b` extends itself through `a`",
             "d.toml:1:11: there is no dialect `oaut2`",
-            "self.toml:1:11: `self` stands on itself through `self`",
+            "self.toml:1:11: `self` extends itself through `self`",
         ]
     );
     assert!(
@@ -169,7 +169,7 @@ fn the_depth_of_extends_is_bounded() {
     let errors = Catalog::builtin().with_files(files.clone()).unwrap_err();
     assert_eq!(
         errors[0].mistakes()[0].to_string(),
-        "d8.toml:1:11: a dialect stands on at most 8 others"
+        "d8.toml:1:11: a dialect can have at most 8 ancestors"
     );
     files.pop();
     assert!(Catalog::builtin().with_files(files).is_ok());

@@ -62,7 +62,7 @@ fn replies_show_lengths_instead_of_tokens() {
          \x20 token type       Bearer\n\
          \x20 lifetime         2700s, assumed by the dialect\n\
          \x20 refresh token    14 characters\n\
-         \x20 scope            not told\n\
+         \x20 scope            not given\n\
          \x20 then             the token is stored and handed out\n"
     );
     let kept = dialect.explain_reply(
@@ -104,7 +104,7 @@ fn failures_show_what_they_mean() {
         busy.contains("Unix time 1795262400 by the provider's clock"),
         "{busy}"
     );
-    assert!(show(Kind::Login, 503, &[], "").contains("  retry after      not told\n"));
+    assert!(show(Kind::Login, 503, &[], "").contains("  retry after      not given\n"));
     assert!(show(Kind::Refresh, 502, &[], "").contains("  processed        maybe: "));
     assert!(show(Kind::Refresh, 500, &[], "").contains("  processed        no: "));
     assert!(show(Kind::Login, 401, &[], "").contains("  then             stop: the credential"));
@@ -208,15 +208,15 @@ fn how_an_api_wants_its_token_is_told_and_checked() {
     for (present, says) in [
         ("{}", "exactly one of"),
         (r#"{ cookie = "a", header = "b" }"#, "exactly one of"),
-        (r#"{ header = "X Y" }"#, "`X Y` is no header name"),
+        (r#"{ header = "X Y" }"#, "`X Y` is not a header name"),
         (r#"{ header = "Cookie" }"#, "write `cookie`"),
         (r#"{ header = "Host" }"#, "set by HTTP itself"),
-        (r#"{ scheme = "To ken" }"#, "`To ken` is no scheme"),
+        (r#"{ scheme = "To ken" }"#, "`To ken` is not a scheme"),
         (
             r#"{ cookie = "a", prefix = "b" }"#,
             "only a header has a `prefix`",
         ),
-        (r#"{ query = "a&b" }"#, "is no name of a parameter"),
+        (r#"{ query = "a&b" }"#, "is not a name for a parameter"),
         (r#"{ header = "X", prefix = "a\nb" }"#, "printable ASCII"),
         (r#""header""#, "table"),
     ] {

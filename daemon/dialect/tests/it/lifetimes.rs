@@ -719,11 +719,11 @@ fn a_reference_is_a_time_of_a_time() {
         ),
         (
             r#"{ at = "/x", unit = "rfc3339", since = { at = "/y", unit = "seconds" } }"#,
-            "`since` is no time",
+            "`since` is not a time",
         ),
         (
             r#"{ at = "/x", unit = "rfc3339", since = { at = "/y" } }"#,
-            "`since` is no time",
+            "`since` is not a time",
         ),
         (
             r#"{ at = "/x", unit = "rfc3339", since = { at = "/y", unit = "rfc3339", since = "/z" } }"#,

@@ -121,7 +121,7 @@ fn every_kind_of_mistake_is_told_with_its_place() {
         ("query = { a = \"}\" }", "5:15: a brace stands alone"),
         (
             "headers = { \"a b\" = \"x\" }",
-            "5:13: `a b` is no header name",
+            "5:13: `a b` is not a header name",
         ),
         (
             "headers = { Host = \"x\" }",
@@ -141,7 +141,7 @@ fn every_kind_of_mistake_is_told_with_its_place() {
         ),
         (
             "cookies = { \"a;b\" = \"x\" }",
-            "5:13: `a;b` is no cookie name",
+            "5:13: `a;b` is not a cookie name",
         ),
         (
             "headers = { Authorization = \"x\" }\nauth = { scheme = \"bearer\", token = \"{password}\" }",
@@ -198,11 +198,11 @@ fn every_kind_of_mistake_is_told_with_its_place() {
         ),
         (
             "endpoints = { x = \"https:///a.example/t\" }",
-            "5:19: this path is no valid URL",
+            "5:19: this path is not a valid URL",
         ),
         (
             "endpoints = { x = \"https://a.example/a b\" }",
-            "5:19: this path is no valid URL",
+            "5:19: this path is not a valid URL",
         ),
         (
             "[[login.cases]]\npath = \"/x\"",
@@ -214,7 +214,7 @@ fn every_kind_of_mistake_is_told_with_its_place() {
         ),
         (
             "[[login.cases]]\nwhen = { mode = \"x\" }",
-            "6:10: `mode` is no option with choices",
+            "6:10: `mode` is not an option with choices",
         ),
         (
             "[options.m]\nchoices = [\"a\"]\n[[login.cases]]\nwhen = { m = \"b\" }",
@@ -255,7 +255,7 @@ fn every_kind_of_mistake_is_told_with_its_place() {
         ),
         (
             "[reply]\naccess_token = \"/a~2\"",
-            "6:16: `/a~2` is no JSON pointer",
+            "6:16: `/a~2` is not a JSON pointer",
         ),
         (
             "[reply]\ntoken_types = \"DPoP\"",
@@ -287,11 +287,11 @@ fn every_kind_of_mistake_is_told_with_its_place() {
         ),
         (
             "[[rules]]\nstatus = \"6xx\"\nclass = \"busy\"",
-            "6:10: this is no HTTP status",
+            "6:10: this is not an HTTP status",
         ),
         (
             "[[rules]]\nstatus = \"500-400\"\nclass = \"busy\"",
-            "6:10: this is no HTTP status",
+            "6:10: this is not an HTTP status",
         ),
         (
             "[[rules]]\ntext = \"\"\nclass = \"busy\"",
@@ -331,7 +331,7 @@ fn every_kind_of_mistake_is_told_with_its_place() {
         ),
         (
             "[refresh]\npath = \"/r\"\nbody.json = \"{\"",
-            "7:13: this is no JSON: EOF while parsing an object at line 1 column 1",
+            "7:13: this is not JSON: EOF while parsing an object at line 1 column 1",
         ),
         (
             "[refresh]\npath = \"/r\"\nbody.json = { d = 2026-01-01 }",

@@ -373,7 +373,7 @@ fn a_rule_says_which_secret_was_refused() {
         (
             "credential-rejected",
             "region",
-            "which is no secret of an account",
+            "which is not a secret of an account",
         ),
         (
             "credential-rejected",
@@ -383,7 +383,7 @@ fn a_rule_says_which_secret_was_refused() {
         (
             "credential-rejected",
             "refresh_token",
-            "which is no secret of an account",
+            "which is not a secret of an account",
         ),
         (
             "busy",

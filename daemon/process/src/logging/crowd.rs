@@ -175,7 +175,7 @@ impl<S: Subscriber> Layer<S> for Crowd {
 fn told(who: Who, level: Level, more: u64, message: &str) {
     let who = match who {
         Who::User(uid) => format!("user {uid}"),
-        Who::Anybody => "users who are not told apart".to_owned(),
+        Who::Anybody => "users that are not kept apart".to_owned(),
     };
     match level {
         Level::ERROR | Level::WARN => {

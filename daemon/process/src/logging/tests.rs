@@ -235,7 +235,7 @@ fn levels_are_checked() {
         assert_eq!(
             error.to_string(),
             format!(
-                "{bad:?} is no log level; use error, warn, info, debug, trace or off, \
+                "{bad:?} is not a log level; use error, warn, info, debug, trace or off, \
                  or directives such as info,tokend=debug"
             )
         );
@@ -289,7 +289,7 @@ fn users_too_many_to_be_told_apart_count_as_one() {
     assert!(lines.len() < 1_200, "{}", lines.len());
     let told = lines.last().expect("a line");
     assert!(
-        told.contains("more like it from users who are not told apart in the last minute"),
+        told.contains("more like it from users that are not kept apart in the last minute"),
         "{told}"
     );
 }
@@ -299,7 +299,7 @@ fn lines_of_strangers_at_a_door_are_counted_too_and_those_of_the_daemon_itself_n
     let log = captured(Format::Journal, "info", false, |_| {
         for _ in 0..1_000 {
             tracing::warn!(target: DOORS[0], "a connection could not be accepted: no");
-            tracing::warn!(target: DOORS[1], "a reader of metrics took too long and was let go");
+            tracing::warn!(target: DOORS[1], "a reader of metrics took too long and was disconnected");
             tracing::warn!(target: DOORS[2], "a request to the relay was refused: no");
             tracing::info!(account = "ads", "attempt finished");
         }

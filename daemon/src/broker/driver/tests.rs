@@ -324,7 +324,7 @@ async fn a_secret_that_cannot_be_had_is_told_and_costs_nothing() {
     assert!(
         fault
             .message
-            .starts_with("password of account ads cannot be had: "),
+            .starts_with("cannot read the password of account ads: "),
         "{fault:?}"
     );
     assert!(provider.seen().is_empty());

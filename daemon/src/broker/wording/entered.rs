@@ -45,7 +45,7 @@ impl Teller<'_> {
                 beside.unwrap_or_default()
             ),
             (Keeping::InPlace, FaultCode::Misconfigured | FaultCode::LoginRequired) => format!(
-                "correct [account.{name}], then run `tokenctl reload`, or `tokenctl refresh {name}` to try again as it is"
+                "correct [account.{name}], then run `tokenctl reload`, or `tokenctl refresh {name}` to try again unchanged"
             ),
             (Keeping::InPlace, _) => {
                 format!(
@@ -140,7 +140,7 @@ impl Teller<'_> {
                 _,
             ) => (
                 FaultCode::ProviderMisbehaved,
-                format!("the provider's answer does not tell whether {what} is right{said}"),
+                format!("the provider's answer does not say whether {what} is right{said}"),
                 false,
             ),
             (Unproved::NotPrepared(ClaimRefusal::RefreshToken), What::RefreshToken) => (
@@ -150,7 +150,7 @@ impl Teller<'_> {
             ),
             (Unproved::NotPrepared(_), _) => (
                 FaultCode::Misconfigured,
-                told("a secret cannot be had"),
+                told("a secret cannot be read"),
                 false,
             ),
         }

@@ -126,7 +126,7 @@ fn login_required_says_what_is_missing_and_how_to_give_it() {
     );
     assert_eq!(told(WITH_FILE, login(Missing::CredentialRejected), None), (FaultCode::LoginRequired,
         "the provider refuses the credential of account ads\n  \
-         correct the password that [account.ads] refers to, then run `tokenctl reload`; it is not tried again before".into()));
+         correct the password that [account.ads] refers to, then run `tokenctl reload`; it is not tried again until then".into()));
     assert_eq!(
         told(ACCOUNT, login(Missing::NoCredential), None),
         (
@@ -238,11 +238,11 @@ fn logins_that_nobody_understood_end_with_how_to_try_the_same_credential_again()
         let (code, text) = told(site, login(Missing::Unrecognised), Some("status 404"));
         assert_eq!(code, FaultCode::LoginRequired);
         assert!(
-            text.starts_with("something in front of the provider of account ads answered"),
+            text.starts_with("several logins of account ads in a row were answered"),
             "{text}"
         );
         assert!(
-            text.contains("`tokenctl refresh ads` tries the same credential again"),
+            text.contains("`tokenctl refresh ads` tries the same one again"),
             "{text}"
         );
     }
@@ -278,9 +278,9 @@ fn failures_say_what_happened_when_to_come_back_and_what_helps() {
     for (problem, said, code, text) in [
         (
             Problem::Unprepared,
-            Some("password of account ads cannot be had: file pw: no such file"),
+            Some("cannot read the password of account ads: file pw: no such file"),
             FaultCode::Misconfigured,
-            "password of account ads cannot be had: file pw: no such file [5000 ms]\n  \
+            "cannot read the password of account ads: file pw: no such file [5000 ms]\n  \
              correct it, then run `tokenctl reload` or `tokenctl refresh ads`; nothing was sent",
         ),
         (
@@ -288,20 +288,20 @@ fn failures_say_what_happened_when_to_come_back_and_what_helps() {
             Some("connection refused"),
             FaultCode::ProviderUnreachable,
             "account ads: the provider was not reached (connection refused) [5000 ms]\n  \
-             check that https://ads.example.com is right and reachable from this machine; it is tried again by itself when asked",
+             check that https://ads.example.com is right and reachable from this machine; the next request tries again",
         ),
         (
             Problem::Busy,
             Some("status 429"),
             FaultCode::ProviderBusy,
-            "account ads: the provider is busy (status 429) [5000 ms]\n  wait: the provider asked to be left alone for a while",
+            "account ads: the provider is busy (status 429) [5000 ms]\n  wait: the provider asked for a pause",
         ),
         (
             Problem::Misbehaved,
             Some("status 200: no access token"),
             FaultCode::ProviderMisbehaved,
             "account ads: the provider's answer makes no sense (status 200: no access token) [5000 ms]\n  \
-             look at the provider's own status; `tokenctl status ads` shows the last attempt",
+             check the provider's own status page; `tokenctl status ads` shows the last attempt",
         ),
         (
             Problem::Unrecognised,
@@ -309,17 +309,17 @@ fn failures_say_what_happened_when_to_come_back_and_what_helps() {
             FaultCode::ProviderMisbehaved,
             "account ads: something in front of the provider answered, or the provider in words that its dialect does not know \
              (status 403: an HTML page, \"Attention Required!\") [5000 ms]\n  \
-             nothing was refused: `tokenctl refresh ads` tries the same credential again at once; look at what stands between this machine and \
-             https://ads.example.com (proxy, firewall, gateway, base_url and path), and if the provider itself said so, give dialect oauth2 a rule \
-             for it (tokend-dialect(5))",
+             no credential was refused: `tokenctl refresh ads` tries the same one again at once; check what is between this machine and \
+             https://ads.example.com (proxy, firewall, gateway, base_url and path), and if the answer is the provider's own, give dialect oauth2 \
+             a rule for it (tokend-dialect(5))",
         ),
         (
             Problem::InDoubt,
             None,
             FaultCode::InDoubt,
             "account ads: the outcome of the last attempt is not known [5000 ms]\n  \
-             nothing to do: once the wait is over the daemon goes on in the way that is safe at this provider; after three logins in a row without \
-             an answer it stops, since the password may be wrong",
+             nothing to do: after the wait the daemon continues in the way that is safe at this provider; after three logins in a row without an \
+             answer it stops, since the password may be wrong",
         ),
         (
             Problem::RefreshRejected,
@@ -382,16 +382,17 @@ fn everything_else_says_what_to_do_too() {
     );
     assert_eq!(told(ACCOUNT, |_| Why::Misconfigured, Some("status 400 (invalid_scope)")), (FaultCode::Misconfigured,
         "the provider of account ads calls the request wrong (status 400 (invalid_scope))\n  \
-         check [account.ads] and dialect oauth2 (built in: to change it, write one that extends it) against the provider's documentation, then run `tokenctl reload`, or `tokenctl refresh ads` to try again as it is".into()));
+         check [account.ads] and dialect oauth2 (built in: to change it, write one that extends it) against the provider's documentation, then \
+         run `tokenctl reload`, or `tokenctl refresh ads` to try again unchanged".into()));
     assert_eq!(told(ACCOUNT, |_| Why::Unattainable { lifetime: Duration::from_secs(2_700) }, None), (FaultCode::ValidityUnattainable,
-        "tokens of account ads live only 45 min, so they cannot be valid for as long as was asked\n  \
+        "tokens of account ads live only 45 min, which is less than the validity that was requested\n  \
          ask with a `--min-validity` of at most nine tenths of that lifetime".into()));
     assert_eq!(
         told(ACCOUNT, |_| Why::TimedOut, None),
         (
             FaultCode::Timeout,
             "no token for account ads within the time given [1000 ms]\n  \
-         the daemon goes on with what it is doing: ask again, or with a longer `--timeout`"
+         the daemon continues the attempt: ask again, or with a longer `--timeout`"
                 .into()
         )
     );
@@ -402,9 +403,15 @@ fn everything_else_says_what_to_do_too() {
             "the daemon is stopping [1000 ms]\n  try again once it is back".into()
         )
     );
-    assert_eq!(told(ACCOUNT, |now| Why::StoreUnavailable { retry: now }, None), (FaultCode::StoreUnavailable,
-        "the store cannot be written, so nothing is asked of the provider of account ads [1 ms]\n  \
-         look into the daemon's log for the reason: a full disk, a read-only file system, a disk error".into()));
+    assert_eq!(
+        told(ACCOUNT, |now| Why::StoreUnavailable { retry: now }, None),
+        (
+            FaultCode::StoreUnavailable,
+            "the store cannot be written, so no request is sent for account ads [1 ms]\n  \
+         check the daemon's log for the reason: a full disk, a read-only file system, a disk error"
+                .into()
+        )
+    );
     assert_eq!(
         told(ACCOUNT, |_| Why::Gone, None),
         (

@@ -244,7 +244,7 @@ fn a_pace_faster_than_the_dialects_is_mentioned() {
     );
     let (exit, out, _) = Machine::new(&fast).check(false);
     assert_eq!(exit, Exit::Success);
-    let note = "note: account ads asks more often than dialect ad-verification thinks is wise; the provider may suspend it\n";
+    let note = "note: account ads asks more often than dialect ad-verification recommends; the provider may suspend it\n";
     assert!(out.starts_with(note), "{out}");
 }
 

@@ -198,7 +198,7 @@ fn headers_status_and_options_reach_the_dialect() {
     ]);
     assert_eq!(exit, Exit::Usage);
     assert!(
-        err.starts_with("tokend: a header of the reply cannot be: "),
+        err.starts_with("tokend: invalid header of the reply: "),
         "{err}"
     );
 }

@@ -30,7 +30,8 @@ where
         };
         if std::mem::take(tell) {
             let peer = &self.peer;
-            tracing::warn!(peer = %peer, "a user asks without end for what it may not have, or looks at the same again and again: its answers are put off");
+            tracing::warn!(peer = %peer, "a user sends requests without end, for what it may not have or for the same again and again: its \
+            answers are delayed");
         }
         let until = *until;
         while !self.stream.has_gone() {

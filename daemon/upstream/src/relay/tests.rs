@@ -172,7 +172,7 @@ async fn a_unix_socket_without_a_relay_is_named_with_what_starts_one() {
     let egress = Egress::parse(path.to_str().unwrap()).ok();
     let named = format!("the egress relay at {} ", path.display());
     let advice = format!(
-        "see whether `tokend egress --listen {}` runs",
+        "check whether `tokend egress --listen {}` runs",
         path.display()
     );
     let asked = |how: &'static str| {

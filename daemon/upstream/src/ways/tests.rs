@@ -104,7 +104,7 @@ async fn a_proxy_that_asks_who_we_are_is_told_and_the_account_is_not_blamed() {
         let told = outcome.told.unwrap();
         let begins = format!("through the proxy {}: ", proxy.base_url);
         assert!(told.starts_with(&begins), "{told}");
-        assert!(told.contains("give `username` and `password`"), "{told}");
+        assert!(told.contains("set `username` and `password`"), "{told}");
 
         let named = with_password(&proxy);
         let outcome = attempt(&site("https://api.example.com", &named, ""), egress).await;
@@ -187,10 +187,7 @@ async fn a_proxy_whose_password_cannot_be_had_is_sent_nothing() {
     let error = prepare.await.unwrap_err();
     assert!(matches!(error, PrepareError::Proxy { .. }), "{error:?}");
     let told = error.to_string();
-    let begins = format!(
-        "the password of the proxy {} cannot be had: ",
-        proxy.base_url
-    );
+    let begins = format!("cannot read the password of the proxy {}: ", proxy.base_url);
     assert!(told.starts_with(&begins), "{told}");
     assert_eq!(proxy.seen(), Vec::<String>::new());
 }

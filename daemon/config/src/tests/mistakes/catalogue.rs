@@ -88,7 +88,8 @@ accounts = 1"#,
 listen = "localhost"
 allow = []"#,
         &[
-            "2:10: `localhost` is no place to listen at; write a loopback address and a port, or `unix:` and a path: `127.0.0.1:9464`, `[::1]:9464`, `unix:/run/tokend/metrics.sock`",
+            "2:10: `localhost` is not a place to listen at; write a loopback address and a port, or `unix:` and a path: `127.0.0.1:9464`, \
+             `[::1]:9464`, `unix:/run/tokend/metrics.sock`",
             "3:9: an empty list would allow nobody; name somebody, or leave the key out: then only administrators are allowed",
         ],
     ),
@@ -201,7 +202,7 @@ format = "xml"
 level = "inof""#,
         &[
             "2:10: unknown word `xml`; valid here: `auto`, `human`, `journal`, `json`",
-            "3:9: `inof` is no log level; use error, warn, info, debug, trace or off, or directives such as `info,tokend=debug`",
+            "3:9: `inof` is not a log level; use error, warn, info, debug, trace or off, or directives such as `info,tokend=debug`",
         ],
     ),
     (
@@ -365,7 +366,7 @@ pub(super) const ACCOUNTS: &[(&str, &[&str])] = &[
     (
         r#"password = { command = ["bin/get", "hunter2"] }"#,
         &[
-            "5:24: the program is told by a relative path; write its full path, or only its name to look it up on $PATH",
+            "5:24: the path of the program is relative; write its full path, or only its name to look it up on $PATH",
         ],
     ),
     (

@@ -53,7 +53,7 @@ async fn the_status_says_how_the_accounts_are_and_how_the_last_reload_ended() {
     let site = site(&provider);
     let (manager, notes) = Manager::noting(None);
     let daemon = Daemon::watched(&site, &MemoryStore::new(), manager).await;
-    let first = "STATUS=serving 1 account: none has a token, none needs a person";
+    let first = "STATUS=serving 1 account: none has a token, none needs attention";
     assert_eq!(count(&notes, first), 1, "{notes:?}");
     assert_eq!(token_of(daemon.ask(force("ads")).await).unwrap(), "token-1");
     told(&notes, "1 has a token", 1).await;

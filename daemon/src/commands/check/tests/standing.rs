@@ -211,7 +211,7 @@ fn audit_file_metrics_and_socket_are_asked_as_a_start_asks() {
                 "[metrics]\nlisten = {:?}\n",
                 format!("unix:{}", path("secret"))
             ),
-            "there is something that is no socket",
+            "exists but is not a socket",
         ),
     ] {
         machine.write("tokend.toml", &format!("socket = \"s\"\n{settings}"), 0o600);
@@ -225,7 +225,7 @@ fn audit_file_metrics_and_socket_are_asked_as_a_start_asks() {
         machine
             .check(false)
             .2
-            .contains("there is something that is no socket")
+            .contains("exists but is not a socket")
     );
     machine.write("tokend.toml", "socket = \"secret/s\"\n", 0o600);
     assert_eq!(machine.check(false).0, Exit::Config);
