@@ -8,6 +8,7 @@ mod commands;
 mod completions;
 mod contributing;
 mod doctor;
+mod documents;
 mod ended;
 mod entering;
 mod examples;

@@ -1,0 +1,141 @@
+//! How documents are written: lines that an editor shows, cells that a table can hold, and no private words.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// The widest line of prose, where nothing in it is too long to be broken.
+const WIDEST_LINE: usize = 120;
+/// The longest cell of a table: what needs more is a list.
+const LONGEST_CELL: usize = 200;
+/// Words that only this code had, or that mean another thing to everybody else.
+const PRIVATE_WORDS: [&str; 8] = [
+    "desk", "keeper", "vault", "roster", "pulse", "witness", "epoch", "teller",
+];
+/// It describes the code by the names of the code, and is not wrapped yet.
+const NOT_YET: &str = "daemon/ARCHITECTURE.md";
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+/// Every Markdown file of the repository but [`NOT_YET`], by its path from the root.
+fn documents() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    documents_below(root(), &mut found);
+    found.retain(|path| path != Path::new(NOT_YET));
+    assert!(found.len() > 10, "only {found:?}");
+    found
+}
+
+fn documents_below(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if fs::symlink_metadata(&path).unwrap().is_dir() {
+            let built = ["target", "node_modules", "corpus"].contains(&name);
+            if !built && (!name.starts_with('.') || name == ".github") {
+                documents_below(&path, found);
+            }
+        } else if name.ends_with(".md") {
+            found.push(path.strip_prefix(root()).unwrap().to_owned());
+        }
+    }
+}
+
+/// The lines of a text outside of blocks of code, with their numbers.
+fn prose(text: &str) -> Vec<(usize, &str)> {
+    let mut inside = false;
+    let lines = text.lines().enumerate().filter(|(_, line)| {
+        let fence = line.trim_start().starts_with("```");
+        inside ^= fence;
+        !inside && !fence
+    });
+    lines.map(|(index, line)| (index + 1, line)).collect()
+}
+
+/// The cells of a row of a table; nothing of any other line.
+fn cells(line: &str) -> Vec<String> {
+    let Some(row) = line.trim_start().strip_prefix('|') else {
+        return Vec::new();
+    };
+    let row = row.replace("\\|", "\u{0}");
+    row.split('|').map(|cell| cell.trim().to_owned()).collect()
+}
+
+/// Whether a line is wider than it has to be: without a table, a heading, a link, or a piece that has no place to break at.
+fn too_wide(line: &str) -> bool {
+    let whole = line.trim_start().starts_with(['|', '#']) || line.contains("](");
+    let pieces = line.split('`').enumerate().flat_map(|(index, part)| {
+        let words: Vec<_> = part.split(' ').collect();
+        if index % 2 == 1 { vec![part] } else { words }
+    });
+    let unbroken = pieces.map(|piece| piece.chars().count()).max();
+    !whole && line.chars().count() > WIDEST_LINE && unbroken.unwrap_or_default() < 80
+}
+
+/// The private words of a line, outside of code and of what is quoted from code.
+fn private_words(line: &str) -> Vec<String> {
+    if line.starts_with('>') {
+        return Vec::new();
+    }
+    let plain = line.split('`').step_by(2);
+    let words = plain.flat_map(|part| part.split(|letter: char| !letter.is_alphanumeric()));
+    let words = words.map(str::to_lowercase);
+    words
+        .filter(|word| PRIVATE_WORDS.contains(&word.as_str()))
+        .collect()
+}
+
+/// Everything that `wrong` says of the lines of all documents, each with its place.
+fn complaints(wrong: impl Fn(&str) -> Option<String>) -> Vec<String> {
+    let mut all = Vec::new();
+    for path in documents() {
+        let text = fs::read_to_string(root().join(&path)).unwrap();
+        let lines = prose(&text).into_iter();
+        all.extend(lines.filter_map(|(number, line)| {
+            Some(format!("{}:{number}: {}", path.display(), wrong(line)?))
+        }));
+    }
+    all
+}
+
+#[test]
+fn no_line_of_a_document_is_too_wide_for_an_editor() {
+    let wide = complaints(|line| too_wide(line).then(|| line.to_owned()));
+    assert_eq!(wide, [""; 0], "wrap prose at about 110 columns");
+}
+
+#[test]
+fn no_cell_of_a_table_in_a_document_is_a_page() {
+    let long = complaints(|line| {
+        let cells = cells(line);
+        let long = cells.iter().map(|cell| cell.chars().count()).max()?;
+        (long > LONGEST_CELL).then(|| format!("{long} characters: {line}"))
+    });
+    assert_eq!(long, [""; 0], "make it a list, or say it below the table");
+}
+
+#[test]
+fn no_document_has_a_private_word() {
+    let private = complaints(|line| {
+        let words = private_words(line);
+        (!words.is_empty()).then(|| format!("{words:?}: {line}"))
+    });
+    assert_eq!(private, [""; 0], "say it in the words of the field");
+}
+
+#[test]
+fn what_is_wrong_in_a_document_is_seen() {
+    let wide = "word ".repeat(30);
+    assert!(too_wide(&wide));
+    assert!(!too_wide(&format!("| {wide} |")));
+    assert!(!too_wide(&format!("`{wide}`")));
+    assert_eq!(cells("| a \\| b | c |"), ["a \u{0} b", "c", ""]);
+    assert_eq!(
+        private_words("The Vault's keeper, not `desk`"),
+        ["vault", "keeper"]
+    );
+    assert_eq!(prose("a\n```\nb\n```\nc"), [(1, "a"), (5, "c")]);
+}
