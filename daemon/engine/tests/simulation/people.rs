@@ -242,6 +242,7 @@ impl World {
             let account = &self.accounts[a];
             let helpless = (!account.can_login || account.login_refused)
                 && (account.excused
+                    || account.outdated
                     || account.plan.refresh_needs_access
                     || account.owned.is_none_or(|secret| {
                         !account
