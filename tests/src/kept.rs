@@ -22,7 +22,7 @@ use tokend_harness::{
 
 /// The configuration every kept state directory was made with. `base_url` is part of an account's identity, so the
 /// provider must be found at the same address ever after.
-const CONFIGURATION: &str = include_str!("kept/tokend.toml");
+pub(crate) const CONFIGURATION: &str = include_str!("kept/tokend.toml");
 /// What an operator pasted for the account `rotating`.
 const PASTED: &str = "rt-rotating-1";
 /// What an operator pasted for the account `doubt`.
@@ -55,10 +55,7 @@ pub fn make(into: &Path) -> anyhow::Result<()> {
     anyhow::ensure!(!into.exists(), "{} exists already", into.display());
     let site = place()?;
     fs::write(site.configuration(), CONFIGURATION)?;
-    fs::create_dir(site.path().join("secrets"))?;
-    let secret = site.path().join("secrets/client");
-    fs::write(&secret, "kept-client-secret\n")?;
-    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600))?;
+    lay_secrets(&site)?;
     fs::set_permissions(site.path(), fs::Permissions::from_mode(0o700))?;
     let provider = Provider::start(Mood::Silent)?;
     let daemon = site.start()?;
@@ -75,12 +72,24 @@ pub fn make(into: &Path) -> anyhow::Result<()> {
     copy(&golden, &into.join("frames"), |name| name.ends_with(".hex"))
 }
 
-fn place() -> anyhow::Result<Site> {
+/// Lays out the one secret that is a file.
+pub(crate) fn lay_secrets(site: &Site) -> anyhow::Result<()> {
+    fs::create_dir(site.path().join("secrets"))?;
+    let secret = site.path().join("secrets/client");
+    fs::write(&secret, "kept-client-secret\n")?;
+    Ok(fs::set_permissions(
+        &secret,
+        fs::Permissions::from_mode(0o600),
+    )?)
+}
+
+pub(crate) fn place() -> anyhow::Result<Site> {
     let (name, value) = REFUSED;
     Ok(Site::new()?.with_variable(name, value))
 }
 
-fn first_day(site: &Site, provider: &Provider) -> anyhow::Result<()> {
+/// Makes a record of every kind, and leaves a login of `doubt` under way.
+pub(crate) fn first_day(site: &Site, provider: &Provider) -> anyhow::Result<()> {
     let ok = |what: &str, code: Option<i32>| {
         anyhow::ensure!(code == Some(0), "{what} ended with {code:?}");
         Ok(())

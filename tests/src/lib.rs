@@ -10,3 +10,4 @@ pub mod realserver;
 pub mod secrecy;
 pub mod systemd;
 pub mod tap;
+pub mod upgrade;

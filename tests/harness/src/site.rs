@@ -72,6 +72,13 @@ impl Site {
         })
     }
 
+    /// The same place with other programs, for those of two versions.
+    #[must_use]
+    pub fn with_programs(mut self, binaries: Binaries) -> Self {
+        self.binaries = binaries;
+        self
+    }
+
     /// The same place, whose daemons find this variable in their environment.
     #[must_use]
     pub fn with_variable(mut self, name: &'static str, value: impl Into<String>) -> Self {
