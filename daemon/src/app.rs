@@ -23,13 +23,13 @@ use tokend_store::{RedbStore, SealingKey, Settled, StateDir, Store};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::audit::{Audit, Event, Marker, Outcome, Trigger};
 use crate::broker::inbox::{DRIVER_QUEUE, Message};
 use crate::broker::key_names::{KEY_CREDENTIAL, KEY_FILE};
 use crate::reload::{self, ConfigSource, LogChoice, retry};
 use crate::server::accept;
 use crate::server::listen::Inherited;
 use crate::server::metrics_http;
+use tokend_audit::{Audit, Event, Marker, Outcome, Trigger};
 use tokend_egress::Egress;
 use tokend_upstream::secrets::SecretSource;
 

@@ -4,7 +4,6 @@
 //! drain, exit code. Only here does the process end.
 
 mod app;
-mod audit;
 mod broker;
 mod cli;
 mod commands;

@@ -27,10 +27,10 @@ use tokend_process::systemd::Manager;
 use tokend_proto::{AccountName, Fault, FaultCode};
 use tokio::sync::{Mutex, MutexGuard};
 
-use crate::audit::Audit;
 use crate::broker::change::{Reloaded, Summary};
 use crate::broker::registry::Registry;
 use crate::metrics::Metrics;
+use tokend_audit::Audit;
 use tokend_upstream::Upstream;
 
 pub(crate) use files::FileThreads;

@@ -15,16 +15,16 @@ use tokend_store::{MemoryStore, Store};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::app::{Shell, Surroundings};
-use crate::audit::{Audit, Marker};
 use crate::broker::inbox::{DRIVER_QUEUE, Message};
 use crate::broker::job::Job;
 use crate::broker::registry::{Epoch, IssuedToken, Registry, Slot};
 use crate::broker::store_thread::StoreThread;
 use crate::reload::{ConfigSource, InForce, LogChoice};
 use crate::requests::{Reply, Requests};
+use tokend_audit::{Audit, Marker};
 use tokend_upstream::secrets::SecretSource;
 
-pub(crate) use tokend_process::testing::{DEADLINE, soon};
+pub(crate) use tokend_process::testing::soon;
 
 pub(crate) use tokend_config::testing::{OWNER, Site, environment};
 pub(crate) use tokend_egress::testing::{Act, Provider, grant, raw, reply};

@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokend_config::AuditEvent;
 use tokio::sync::oneshot;
 
-use crate::audit::{Audit, Event, Outcome};
 use crate::broker::inbox::{Driver, Message};
+use tokend_audit::{Audit, Event, Outcome};
 
 /// How a daemon ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

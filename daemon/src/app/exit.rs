@@ -6,7 +6,6 @@ use std::io;
 
 use tokend_store::{KeyError, OpenError, RotateError, StoreError};
 
-use crate::audit;
 use crate::reload::NotApplied;
 use crate::server::listen::InheritError;
 use tokend_process::listen::ListenError;
@@ -50,7 +49,7 @@ pub(crate) fn is_mistake(error: &anyhow::Error) -> bool {
     if let Some(error) = error.downcast_ref::<ClientError>() {
         return !error.is_shortage();
     }
-    let error = error.downcast_ref::<audit::PrepareError>();
+    let error = error.downcast_ref::<tokend_audit::PrepareError>();
     error.is_some_and(|error| !error.is_shortage())
 }
 
@@ -107,7 +106,7 @@ mod tests {
                 why: absent(),
             }
             .into(),
-            audit::PrepareError::File {
+            tokend_audit::PrepareError::File {
                 path: "/var/log/tokend/audit".into(),
                 why: absent(),
             }
@@ -142,7 +141,7 @@ mod tests {
                 why: short(),
             }
             .into(),
-            audit::PrepareError::File {
+            tokend_audit::PrepareError::File {
                 path: "/var/log/tokend/audit".into(),
                 why: short(),
             }

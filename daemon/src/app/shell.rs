@@ -15,7 +15,6 @@ use tokend_store::Store;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::audit::Audit;
 use crate::broker::attempt_log::Books;
 use crate::broker::inbox::{Driver, Message};
 use crate::broker::registry::Registry;
@@ -23,12 +22,14 @@ use crate::broker::store_reader::StoreReader;
 use crate::broker::store_thread::StoreThread;
 use crate::broker::task::{DriverParts, Task};
 use crate::doctor::{Diagnosis, OwnFiles};
-use crate::metrics::{Counters, Metrics};
+use crate::metrics::Metrics;
 use crate::reload::{
     ConfigSource, Configured, FileThreads, InForce, Installer, LogChoice, Reloader,
 };
 use crate::requests::Requests;
 use crate::requests::thrift::Thrift;
+use tokend_audit::Audit;
+use tokend_metrics::Counters;
 use tokend_upstream::Upstream;
 use tokend_upstream::secrets::SecretSource;
 

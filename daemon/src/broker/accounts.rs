@@ -18,7 +18,7 @@ use tokend_proto::AccountName;
 use crate::broker::login_means;
 use crate::broker::record::{Entered, Notes};
 use crate::broker::registry::{Holding, IssuedToken, Slot};
-use crate::metrics::Tried;
+use tokend_metrics::Tried;
 
 /// All accounts the driver knows.
 #[derive(Debug, Default)]

@@ -8,11 +8,11 @@ use tokend_config::AuditEvent;
 use tokend_engine::{Answer, AttemptOutcome, Attempted, Cause, Timestamp};
 use tokend_store::LastAttempt;
 
-use crate::audit::{self, Audit};
 use crate::broker::accounts::Entry;
 use crate::broker::record;
 use crate::broker::wording::duration;
-use crate::metrics::Counters;
+use tokend_audit::Audit;
+use tokend_metrics::Counters;
 use tokend_process::clock::Clock;
 
 /// Where attempts are noted beside the log.
@@ -81,10 +81,10 @@ pub(crate) fn note(entry: &mut Entry, attempted: &Attempted, clock: &Clock, book
     let tried = entry.tried.get_or_insert_default();
     counters.attempted(dialect, attempt.kind, ended_as, took, tried);
     if audit.wants(AuditEvent::Attempt) {
-        audit.note(audit::Event {
+        audit.note(tokend_audit::Event {
             account: Some(entry.slot.account.name.clone()),
             forced: Some(matches!(attempt.cause, Cause::Forced | Cause::Entered)),
-            attempt: Some(Box::new(audit::Attempt {
+            attempt: Some(Box::new(tokend_audit::Attempt {
                 id: attempt.id.0,
                 kind: attempt.kind,
                 cause: attempt.cause,
@@ -92,7 +92,10 @@ pub(crate) fn note(entry: &mut Entry, attempted: &Attempted, clock: &Clock, book
                 dialect: entry.slot.account.dialect.name().into(),
             })),
             detail: (!told.is_empty()).then(|| told.into()),
-            ..audit::Event::new(AuditEvent::Attempt, audit::Outcome::Attempt(ended_as))
+            ..tokend_audit::Event::new(
+                AuditEvent::Attempt,
+                tokend_audit::Outcome::Attempt(ended_as),
+            )
         });
     }
     entry.notes.last_attempt = Some(LastAttempt {

@@ -15,7 +15,7 @@ use crate::broker::accounts::Survey;
 use crate::broker::change::{Change, Reloaded};
 use crate::broker::job::{Job, Kept};
 use crate::broker::registry::IssuedToken;
-use crate::metrics::Sample;
+use tokend_metrics::Sample;
 use tokend_upstream::{Outcome, PrepareError, Prepared};
 
 /// Something for the driver.

@@ -18,7 +18,7 @@ use tokend_proto::{AccountName, SecretText};
 use tokend_config::Account;
 use tokend_policy::{Decision, Needs, Peer, Permission, Permissions, Policy, Rule};
 
-use crate::audit::Mark;
+use tokend_audit::Mark;
 
 use sights::Sights;
 pub(crate) use sights::{Seen, Sight};

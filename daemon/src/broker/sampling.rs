@@ -12,7 +12,7 @@ use crate::broker::record::Notes;
 use crate::broker::registry::Slot;
 use crate::broker::status;
 use crate::broker::wording::Teller;
-use crate::metrics::Sample;
+use tokend_metrics::Sample;
 
 impl Task {
     pub(super) fn status(
@@ -43,7 +43,7 @@ impl Task {
             let view = view.filter(|_| entry.quarantined.is_none());
             let rest = view.and_then(|view| view.earliest).map(|at| at.since(now));
             Some(Sample {
-                slot: Arc::clone(&entry.slot),
+                account: Arc::clone(&entry.slot.account),
                 state: status.state,
                 has_token: status.has_token,
                 remaining_ms: status.remaining_ms,

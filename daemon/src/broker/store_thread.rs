@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use crate::broker::inbox::{Driver, Message};
 use crate::broker::job::{Job, Kept, Write};
 use crate::broker::record;
-use crate::metrics::Counters;
+use tokend_metrics::Counters;
 use tokend_process::clock::Clock;
 use tokend_process::stack;
 

@@ -9,15 +9,14 @@ use tokend_config::Metrics as Settings;
 use tokend_policy::{Needs, Peer, Permission};
 use tokend_proto::{Fault, FaultCode, MetricsCursor, MetricsPage, Response};
 
-use crate::audit::Audit;
 use crate::broker::inbox::Driver;
 use crate::broker::registry::Registry;
+use tokend_audit::Audit;
+use tokend_metrics::{At, Counters, Snapshot};
 use tokend_process::clock::Clock;
 use tokend_process::logging::Lines;
 
-use super::counters::Counters;
-use super::snapshot::{self, Snapshot};
-use super::text;
+use super::gather::gather;
 
 /// How many snapshots are kept for whoever reads them in parts.
 const KEPT: usize = 4;
@@ -103,7 +102,7 @@ impl Metrics {
                 Some(snapshot) => (
                     cursor.snapshot,
                     snapshot,
-                    text::At {
+                    At {
                         family: cursor.family,
                         index: cursor.index,
                     },
@@ -111,7 +110,7 @@ impl Metrics {
                 None => return Response::Fault(displaced()),
             },
             None => match self.make().await {
-                Some((id, snapshot)) => (id, snapshot, text::At::default()),
+                Some((id, snapshot)) => (id, snapshot, At::default()),
                 None => return Response::Fault(stopping()),
             },
         };
@@ -136,8 +135,8 @@ impl Metrics {
         let mut making = inner.making.lock().await;
         *making += 1;
         let each = inner.settings.load().accounts;
-        let samples = snapshot::gather(&inner.registry, &inner.driver).await?;
-        let head = text::head(
+        let samples = gather(&inner.registry, &inner.driver).await?;
+        let head = tokend_metrics::head(
             &inner.counters,
             (&inner.audit, &inner.log),
             &samples,

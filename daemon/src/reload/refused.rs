@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokend_config::ConfigError;
 use tokend_store::StoreError;
 
-use crate::audit::PrepareError;
+use tokend_audit::PrepareError;
 use tokend_upstream::ClientError;
 
 /// How long a reload may take before anything is changed. A hundred thousand accounts take seconds; what takes longer waits for a file

@@ -7,7 +7,7 @@ use tokend_policy::Directory;
 
 use super::Reloader;
 use super::looks::LOOK;
-use crate::audit::{Event, Trigger};
+use tokend_audit::{Event, Trigger};
 
 /// How long until the names are tried again.
 const EVERY: Duration = Duration::from_secs(60);

@@ -8,8 +8,8 @@ use tokend_policy::Peer;
 use tokend_proto::{AccountName, Fault, FaultCode, Request, RequestKind, Response, Token};
 
 use super::admission::Rules;
-use crate::audit::{Audit, Event, Mark, Outcome, Trigger};
 use crate::broker::registry::{Ruling, Slot};
+use tokend_audit::{Audit, Event, Mark, Outcome, Trigger};
 
 /// A request that will leave a record.
 #[derive(Debug)]

@@ -6,12 +6,12 @@ use tokend_policy::Needs;
 use tokend_process::clock::Clock;
 
 use super::thrift::Thrift;
-use crate::audit::Audit;
 use crate::broker::inbox::Driver;
 use crate::broker::registry::Registry;
 use crate::doctor::Diagnosis;
 use crate::metrics::Metrics;
 use crate::reload::Reloader;
+use tokend_audit::Audit;
 
 /// Everything a session needs to answer.
 #[derive(Debug)]

@@ -15,7 +15,7 @@ use super::entry::{Entry, unrecorded};
 use super::parts::Requests;
 use super::release::{Answered, Terms};
 use super::reply::Reply;
-use crate::metrics::Found;
+use tokend_metrics::Found;
 
 impl Requests {
     /// Answers one request of a peer as it was decided, counts it, and records what came of it. The caller holds the configuration

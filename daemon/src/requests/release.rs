@@ -15,7 +15,7 @@ use super::entry::Entry;
 use super::parts::Requests;
 use super::presentation::new_token;
 use crate::broker::registry::Epoch;
-use crate::metrics::Found;
+use tokend_metrics::Found;
 
 /// What has to hold when the answer leaves.
 #[derive(Debug)]

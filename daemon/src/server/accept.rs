@@ -19,9 +19,9 @@ use tokend_proto::{Fault, FaultCode, OLDEST, RequestId, Response, ServerFrame, e
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::watch;
 
-use crate::audit::{Event, Outcome};
 use crate::requests::Requests;
 use crate::server::connection::{self, Bounds, Ended};
+use tokend_audit::{Event, Outcome};
 use tokend_process::shutdown::{Shutdown, reached};
 
 /// Where strangers knock, as the log knows it.

@@ -26,10 +26,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 
-use crate::metrics::At;
-use crate::metrics::Snapshot;
 use crate::metrics::{Metrics, PART};
 use tokend_egress::Egress;
+use tokend_metrics::At;
+use tokend_metrics::Snapshot;
 use tokend_peer::{self, Full, Turn, Turns};
 use tokend_process::listen::{self, Origin, Usage};
 use tokend_process::shutdown::{Shutdown, reached};

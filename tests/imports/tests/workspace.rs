@@ -58,3 +58,28 @@ fn no_import_closes_a_circle() {
         "imports close circles; move what is imported to a file that both may import:\n{told}"
     );
 }
+
+/// How many arrows there may be between the rooms of `daemon/src`: as many as one can look at in a picture.
+const MOST_ARROWS: usize = 45;
+
+/// No room of the daemon imports one that imports it, at any remove.
+#[test]
+fn the_rooms_of_the_daemon_form_an_order() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../daemon/src/main.rs");
+    let files = read(&root).unwrap_or_else(|unread| panic!("{unread}"));
+    let rooms = files.rooms(Path::new(""));
+    let picture: Vec<String> = rooms.arrows.iter().map(|it| rooms.words(it)).collect();
+    let picture = picture.join("\n");
+    println!("{picture}");
+    let back: Vec<String> = circles(&rooms)
+        .iter()
+        .flatten()
+        .map(|arrow| rooms.words(arrow))
+        .collect();
+    assert_eq!(back, [""; 0], "arrows that make a circle of rooms");
+    let count = rooms.arrows.len();
+    assert!(
+        count <= MOST_ARROWS,
+        "{count} arrows between rooms, more than {MOST_ARROWS}:\n{picture}"
+    );
+}

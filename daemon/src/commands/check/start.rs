@@ -14,10 +14,10 @@ use tokend_process::systemd;
 use tokend_store::{KeyError, OpenError, Refusal, SealingKey};
 
 use super::Findings;
-use crate::audit::Audit;
 use crate::broker::key_names::{KEY_CREDENTIAL, KEY_FILE};
 use crate::commands::whose::{Given, Unit, Unknown, Whose, Why};
 use crate::server::metrics_http;
+use tokend_audit::Audit;
 use tokend_process::listen::{self, Seen, Usage};
 
 /// How many files of a state directory are looked at. It holds seven.

@@ -37,7 +37,7 @@ pub(super) const BOUNDS: [(u64, &str); 15] = [
 
 /// Everything that is counted.
 #[derive(Debug, Default)]
-pub(crate) struct Counters {
+pub struct Counters {
     pub(super) started_ms: AtomicI64,
     pub(super) requests:
         Each<RequestKind, Each<RequestOutcome, AtomicU64, REQUEST_OUTCOMES>, REQUESTS>,
@@ -64,7 +64,7 @@ pub(super) struct Attempts {
 
 /// The attempts of one account, by kind and outcome.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Tried(pub(super) Each<Kind, Each<AttemptOutcome, u64, OUTCOMES>, KINDS>);
+pub struct Tried(pub(super) Each<Kind, Each<AttemptOutcome, u64, OUTCOMES>, KINDS>);
 
 /// How often something took how long.
 #[derive(Debug, Default)]
@@ -75,11 +75,11 @@ pub(super) struct Histogram {
 
 /// A connection that is open, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Connected(Arc<Counters>);
+pub struct Connected(Arc<Counters>);
 
 impl Counters {
     /// Begins to count.
-    pub(crate) fn new(wall_ms: i64) -> Arc<Self> {
+    pub fn new(wall_ms: i64) -> Arc<Self> {
         Arc::new(Self {
             started_ms: wall_ms.into(),
             reloaded_ms: wall_ms.into(),
@@ -88,7 +88,7 @@ impl Counters {
     }
 
     /// A request was answered.
-    pub(crate) fn answered(
+    pub fn answered(
         &self,
         request: RequestKind,
         response: &Response,
@@ -103,26 +103,26 @@ impl Counters {
     }
 
     /// A connection was accepted.
-    pub(crate) fn connected(self: &Arc<Self>) -> Connected {
+    pub fn connected(self: &Arc<Self>) -> Connected {
         self.accepted.fetch_add(1, Relaxed);
         self.connections.fetch_add(1, Relaxed);
         Connected(Arc::clone(self))
     }
 
     /// A connection was refused.
-    pub(crate) fn refused(&self) {
+    pub fn refused(&self) {
         self.refused.fetch_add(1, Relaxed);
     }
 
     /// A transaction of the store is over.
-    pub(crate) fn written(&self, done: usize, refused: usize, took: Duration) {
+    pub fn written(&self, done: usize, refused: usize, took: Duration) {
         self.stored.fetch_add(done as u64, Relaxed);
         self.not_stored.fetch_add(refused as u64, Relaxed);
         self.store.add(took);
     }
 
     /// The configuration was read again, or was to be.
-    pub(crate) fn reloaded(&self, done: bool, wall_ms: i64) {
+    pub fn reloaded(&self, done: bool, wall_ms: i64) {
         let result = match done {
             true => ReloadResult::Ok,
             false => ReloadResult::Refused,
@@ -135,7 +135,7 @@ impl Counters {
     }
 
     /// An attempt is over. Counted for its dialect and in `tried`, for its account.
-    pub(crate) fn attempted(
+    pub fn attempted(
         &self,
         dialect: &str,
         kind: Kind,

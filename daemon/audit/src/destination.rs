@@ -81,7 +81,7 @@ pub(super) trait Sink: Send + std::fmt::Debug {
 
 /// Why records cannot go where the settings say.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum PrepareError {
+pub enum PrepareError {
     /// The settings ask for what cannot be.
     #[error(
         "records are `required` below [audit], and there is neither a journal nor a `file` to write them to"
@@ -90,7 +90,12 @@ pub(crate) enum PrepareError {
     /// A file cannot be opened or made.
     // Not `source`, which whoever shows the causes of an error would show once more.
     #[error("the audit file {}: {why}", path.display())]
-    File { path: PathBuf, why: io::Error },
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What the system says.
+        why: io::Error,
+    },
 }
 
 impl PrepareError {
@@ -100,7 +105,7 @@ impl PrepareError {
     }
 
     /// Whether the machine is short of something that passes, such as descriptors: nothing is wrong with the settings.
-    pub(crate) fn is_shortage(&self) -> bool {
+    pub fn is_shortage(&self) -> bool {
         matches!(self, Self::File { why, .. } if is_shortage(why))
     }
 }

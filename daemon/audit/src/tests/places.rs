@@ -1,7 +1,7 @@
 //! A kind of place more than there are.
 
 use super::*;
-use crate::audit::destination::Takes;
+use crate::destination::Takes;
 
 /// A place beside the three there are, with little room.
 static FOURTH: Destination = Destination {

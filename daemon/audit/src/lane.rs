@@ -29,7 +29,7 @@ pub(super) enum Change {
 
 /// A record cannot be kept, and has to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Refused;
+pub struct Refused;
 
 /// All queues.
 #[derive(Debug)]

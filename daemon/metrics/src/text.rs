@@ -9,19 +9,20 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use tokend_proto::{AccountState, RequestKind};
 
-use super::Counters;
-use super::counters::{BOUNDS, Histogram};
+use super::counters::{BOUNDS, Counters, Histogram};
 use super::label::Label as _;
 use super::sample::Sample;
 use super::snapshot::Snapshot;
-use crate::audit::Audit;
+use tokend_audit::Audit;
 use tokend_process::logging::Lines as LogLines;
 
 /// How far a snapshot has been written: family 0 is what does not depend on accounts, by byte; the others go by account.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct At {
-    pub(super) family: u32,
-    pub(super) index: u32,
+pub struct At {
+    /// Which family of metrics comes next.
+    pub family: u32,
+    /// Which account comes next.
+    pub index: u32,
 }
 
 /// One metric of every account.
@@ -38,7 +39,7 @@ const FAMILIES: [Family; 10] = [
         kind: "gauge",
         help: "What is configured for the account. Always 1.",
         lines: |out, it| {
-            let account = &it.slot.account;
+            let account = &it.account;
             let labels = [
                 ("dialect", account.dialect.name()),
                 ("base_url", account.endpoint.base_url()),
@@ -125,7 +126,7 @@ const FAMILIES: [Family; 10] = [
 
 impl Snapshot {
     /// Writes whole lines from `at` on until there are `enough` bytes. True when there is more.
-    pub(crate) fn write(&self, at: &mut At, enough: usize, out: &mut String) -> bool {
+    pub fn write(&self, at: &mut At, enough: usize, out: &mut String) -> bool {
         if at.family == 0 {
             let from = usize::try_from(at.index).unwrap_or(usize::MAX);
             let rest = self.head.get(from..).unwrap_or_default();
@@ -163,7 +164,7 @@ impl Snapshot {
                     if index == 0 {
                         header(out, family.name, family.kind, family.help);
                     }
-                    let account = sample.slot.account.name.as_str();
+                    let account = sample.account.name.as_str();
                     let mut lines = Lines {
                         out,
                         name: family.name,
@@ -184,7 +185,7 @@ impl Snapshot {
 }
 
 /// Everything that is not of one account.
-pub(super) fn head(
+pub fn head(
     counters: &Counters,
     (audit, log): (&Audit, &LogLines),
     samples: &[Sample],

@@ -7,7 +7,7 @@ use tokend_proto::{Fault, FaultCode, RequestKind};
 
 /// How something ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Outcome {
+pub enum Outcome {
     /// It went well.
     Ok,
     /// The fault that was answered.
@@ -28,12 +28,12 @@ pub(crate) enum Outcome {
 
 impl Outcome {
     /// Well, or with this fault.
-    pub(crate) fn of(fault: Option<&Fault>) -> Self {
+    pub fn of(fault: Option<&Fault>) -> Self {
         fault.map_or(Self::Ok, |fault| Self::Fault(fault.code))
     }
 
     /// Its stable name.
-    pub(crate) const fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
             Self::Fault(code) => code.as_str(),
@@ -49,7 +49,7 @@ impl Outcome {
 
 /// What asked for something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Trigger {
+pub enum Trigger {
     /// A request of a peer.
     Request(RequestKind),
     /// A signal.
@@ -60,7 +60,7 @@ pub(crate) enum Trigger {
 
 impl Trigger {
     /// Its stable name.
-    pub(crate) const fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Request(kind) => kind.as_str(),
             Self::Signal => "signal",

@@ -73,8 +73,10 @@ label!(RequestKind, Kind, AttemptOutcome, Found, ReloadResult);
 
 /// Whether a `get` found a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Found {
+pub enum Found {
+    /// It was held.
     Held,
+    /// It was waited for.
     Waited,
 }
 

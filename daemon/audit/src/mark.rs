@@ -11,17 +11,19 @@ use tokend_process::stack;
 
 /// The fingerprint of a token.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Mark([u8; 8]);
+pub struct Mark([u8; 8]);
 
 /// Whoever makes fingerprints.
-pub(crate) struct Marker(hmac::Key);
+pub struct Marker(hmac::Key);
 
 impl Marker {
-    pub(crate) fn new(key: &[u8]) -> Self {
+    /// Fingerprints by this key.
+    pub fn new(key: &[u8]) -> Self {
         Self(hmac::Key::new(hmac::HMAC_SHA256, key))
     }
 
-    pub(crate) fn mark(&self, token: &str) -> Mark {
+    /// The fingerprint of a token.
+    pub fn mark(&self, token: &str) -> Mark {
         // The state of the hash is on the stack, with the last block of the token in it.
         let tag = stack::wiped(|| hmac::sign(&self.0, token.as_bytes()));
         Mark(tag.as_ref().first_chunk().copied().unwrap_or_default())

@@ -23,12 +23,12 @@ use tokend_config::{Audit as Settings, AuditEvent};
 
 use tokend_process::clock::Clock;
 
-pub(crate) use destination::PrepareError;
-pub(crate) use event::{Attempt, Event};
-pub(crate) use lane::Refused;
-pub(crate) use mark::{Mark, Marker};
-pub(crate) use outcome::{Outcome, Trigger};
-pub(crate) use tally::Tally;
+pub use destination::PrepareError;
+pub use event::{Attempt, Event};
+pub use lane::Refused;
+pub use mark::{Mark, Marker};
+pub use outcome::{Outcome, Trigger};
+pub use tally::Tally;
 
 use destination::Destination;
 #[cfg(test)]
@@ -45,7 +45,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Where everything that happens is recorded. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(crate) struct Audit(Arc<Inner>);
+pub struct Audit(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -55,7 +55,7 @@ struct Inner {
 
 /// Settings that have been checked, with what they need opened.
 #[derive(Debug)]
-pub(crate) struct Prepared {
+pub struct Prepared {
     settings: Settings,
     changes: Vec<Change>,
 }
@@ -73,7 +73,7 @@ fn must_go_somewhere(
 
 impl Audit {
     /// An audit that records nothing yet. `run` names this run of the daemon in its records.
-    pub(crate) fn new(marker: Marker, clock: Clock, run: &str) -> Self {
+    pub fn new(marker: Marker, clock: Clock, run: &str) -> Self {
         Self(Arc::new(Inner {
             lanes: Arc::new(Lanes::new(run, clock, &DESTINATIONS)),
             marker,
@@ -84,7 +84,7 @@ impl Audit {
     ///
     /// # Errors
     /// What cannot be opened, and what to do about it.
-    pub(crate) fn prepare(settings: &Settings) -> Result<Prepared, PrepareError> {
+    pub fn prepare(settings: &Settings) -> Result<Prepared, PrepareError> {
         let changes = DESTINATIONS.iter().map(|destination| {
             let open = (destination.open)(settings)?;
             Ok(open.map_or(Change::Off, Change::To))
@@ -103,10 +103,7 @@ impl Audit {
     ///
     /// # Errors
     /// As `prepare`.
-    pub(crate) fn look(
-        settings: &Settings,
-        is_made: impl Fn(&Path) -> bool,
-    ) -> Result<(), PrepareError> {
+    pub fn look(settings: &Settings, is_made: impl Fn(&Path) -> bool) -> Result<(), PrepareError> {
         let looks = DESTINATIONS.iter();
         let looks = looks.map(|it| Ok((it, (it.look)(settings, &is_made)?)));
         let on = looks.collect::<Result<Vec<_>, _>>()?;
@@ -117,7 +114,7 @@ impl Audit {
     ///
     /// # Errors
     /// When a thread cannot be started.
-    pub(crate) fn apply(&self, prepared: Prepared) -> std::io::Result<()> {
+    pub fn apply(&self, prepared: Prepared) -> std::io::Result<()> {
         let Prepared { settings, changes } = prepared;
         self.0.lanes.apply(
             changes,
@@ -128,12 +125,12 @@ impl Audit {
     }
 
     /// Whether records of this kind go anywhere.
-    pub(crate) fn wants(&self, event: AuditEvent) -> bool {
+    pub fn wants(&self, event: AuditEvent) -> bool {
         self.0.lanes.wants(event)
     }
 
     /// Whether anything at all is recorded.
-    pub(crate) fn is_on(&self) -> bool {
+    pub fn is_on(&self) -> bool {
         self.0.lanes.is_on()
     }
 
@@ -142,7 +139,7 @@ impl Audit {
     /// # Errors
     /// When the record cannot be kept and is required: then what it tells of must not happen. Otherwise a record that finds no room
     /// is counted as lost.
-    pub(crate) fn record(&self, event: Event) -> Result<(), Refused> {
+    pub fn record(&self, event: Event) -> Result<(), Refused> {
         if !self.wants(event.kind) {
             return Ok(());
         }
@@ -150,28 +147,28 @@ impl Audit {
     }
 
     /// Records something that has happened already.
-    pub(crate) fn note(&self, event: Event) {
+    pub fn note(&self, event: Event) {
         // Counted as lost, and told by a record of its own.
         let _lost = self.record(event);
     }
 
     /// Whether a token may be released: not while its release cannot be recorded and has to be.
-    pub(crate) fn may_release(&self) -> bool {
+    pub fn may_release(&self) -> bool {
         self.0.lanes.may_release()
     }
 
     /// The fingerprint of a token.
-    pub(crate) fn mark(&self, token: &str) -> Mark {
+    pub fn mark(&self, token: &str) -> Mark {
         self.0.marker.mark(token)
     }
 
     /// What became of records so far, for each place, by its name.
-    pub(crate) fn tallies(&self) -> impl Iterator<Item = (&'static str, &Tally)> {
+    pub fn tallies(&self) -> impl Iterator<Item = (&'static str, &Tally)> {
         self.0.lanes.tallies()
     }
 
     /// Writes what is queued and ends. Whatever is recorded later is lost.
-    pub(crate) fn finish(&self) {
+    pub fn finish(&self) {
         let complete = self.0.lanes.finish(PATIENCE);
         for (sink, tally) in self.tallies() {
             let lost = tally.lost.get();

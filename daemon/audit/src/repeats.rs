@@ -206,8 +206,8 @@ mod tests {
     use tokend_proto::{FaultCode, RequestKind};
 
     use super::*;
-    use crate::audit::outcome::{Outcome, Trigger};
-    use crate::testing::{name, peer};
+    use crate::outcome::{Outcome, Trigger};
+    use crate::tests::{name, peer};
 
     fn denial(uid: u32, account: &str) -> Event {
         Event {

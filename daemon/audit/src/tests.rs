@@ -9,15 +9,25 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use serde_json::Value as Json;
 use tokend_config::{AuditEvents, AuditFile};
+use tokend_policy::Peer;
+use tokend_proto::AccountName;
 use tokend_proto::FaultCode;
 
 use super::destination::{Room, Sink};
 use super::*;
-use crate::testing::{name, peer};
+
 use tokend_process::clock::fake::FakeClock;
 
 mod places;
 mod renamed;
+
+pub(crate) fn peer(uid: u32) -> Peer {
+    Peer::new(uid, uid, 1)
+}
+
+pub(crate) fn name(text: &str) -> AccountName {
+    text.parse().unwrap()
+}
 
 fn record(seq: u64) -> Record {
     Record {
@@ -330,10 +340,18 @@ fn what_finds_no_room_is_counted_and_told_where_it_is_missing() {
     bench.orders.send(true).unwrap();
     bench.orders.send(true).unwrap();
     while seen.last() != Some(&(pushed + 5)) {
-        seen.extend(bench.taken.recv_timeout(crate::testing::DEADLINE).unwrap());
+        seen.extend(
+            bench
+                .taken
+                .recv_timeout(tokend_process::testing::DEADLINE)
+                .unwrap(),
+        );
         let _more = bench.orders.try_send(true);
     }
-    let lost = bench.lost.recv_timeout(crate::testing::DEADLINE).unwrap();
+    let lost = bench
+        .lost
+        .recv_timeout(tokend_process::testing::DEADLINE)
+        .unwrap();
     assert_eq!(lost, 5);
     assert_eq!(bench.tally(1).lost.get(), 5);
     let missing = (1..pushed + 5).filter(|seq| !seen.contains(seq)).count();
@@ -426,10 +444,13 @@ fn what_could_not_be_written_is_tried_again_and_nothing_is_there_twice() {
     bench.push().unwrap();
     bench.orders.send(false).unwrap();
     bench.orders.send(true).unwrap();
-    let seen = bench.taken.recv_timeout(crate::testing::DEADLINE).unwrap();
+    let seen = bench
+        .taken
+        .recv_timeout(tokend_process::testing::DEADLINE)
+        .unwrap();
     assert_eq!(seen, [1]);
     bench.orders.send(true).unwrap();
-    assert!(bench.lanes.finish(crate::testing::DEADLINE));
+    assert!(bench.lanes.finish(tokend_process::testing::DEADLINE));
 }
 
 #[test]

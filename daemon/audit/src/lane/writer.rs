@@ -10,8 +10,8 @@ use std::time::Duration;
 use tokend_config::AuditEvent;
 
 use super::{Change, Lanes, OpenSink, Place, State, Takes};
-use crate::audit::event::{Event, Record};
-use crate::audit::outcome::Outcome;
+use crate::event::{Event, Record};
+use crate::outcome::Outcome;
 
 /// How long a thread gathers, so that a burst of records is a few writes.
 const GATHER: Duration = Duration::from_millis(50);
@@ -21,7 +21,7 @@ const LONG: Duration = Duration::from_secs(24 * 60 * 60);
 const REST: Duration = Duration::from_secs(1);
 
 /// Writes what comes into a lane, until it ends.
-pub(in crate::audit) fn run(lanes: Arc<Lanes>, which: usize) {
+pub(crate) fn run(lanes: Arc<Lanes>, which: usize) {
     Writer::new(lanes, which).run();
 }
 

@@ -23,59 +23,73 @@ const LONGEST: usize = 512;
 
 /// Something that happened. What is `None` is not in the record.
 #[derive(Debug, Clone)]
-pub(crate) struct Event {
-    pub(crate) kind: AuditEvent,
-    pub(crate) outcome: Outcome,
-    pub(crate) peer: Option<Peer>,
+pub struct Event {
+    /// What happened.
+    pub kind: AuditEvent,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Who asked.
+    pub peer: Option<Peer>,
     /// What was asked for.
-    pub(crate) request: Option<Trigger>,
-    pub(crate) account: Option<AccountName>,
-    pub(crate) token: Option<Mark>,
+    pub request: Option<Trigger>,
+    /// Which account.
+    pub account: Option<AccountName>,
+    /// The fingerprint of the token.
+    pub token: Option<Mark>,
     /// The grant the token came with: the id of the attempt that brought it.
-    pub(crate) grant: Option<u64>,
+    pub grant: Option<u64>,
     /// What decided.
-    pub(crate) rule: Option<(Arc<Policy>, usize)>,
-    pub(crate) min_validity_ms: Option<u64>,
+    pub rule: Option<(Arc<Policy>, usize)>,
+    /// How long the token had to be good for.
+    pub min_validity_ms: Option<u64>,
     /// Whether a new token was insisted on.
-    pub(crate) forced: Option<bool>,
-    pub(crate) attempt: Option<Box<Attempt>>,
+    pub forced: Option<bool>,
+    /// Of an attempt, what is known of it.
+    pub attempt: Option<Box<Attempt>>,
     /// How many times it happened, where that is more than once for one record.
-    pub(crate) count: Option<u64>,
+    pub count: Option<u64>,
     /// Records that were lost.
-    pub(crate) lost: Option<u64>,
-    pub(crate) detail: Option<Box<str>>,
+    pub lost: Option<u64>,
+    /// What else is to be said, in words.
+    pub detail: Option<Box<str>>,
 }
 
 /// An attempt that is over.
 #[derive(Debug, Clone)]
-pub(crate) struct Attempt {
-    pub(crate) id: u64,
-    pub(crate) kind: Kind,
-    pub(crate) cause: Cause,
-    pub(crate) took_ms: u64,
-    pub(crate) dialect: Box<str>,
+pub struct Attempt {
+    /// Its number.
+    pub id: u64,
+    /// Whether it was a login or a refresh.
+    pub kind: Kind,
+    /// Why it was made.
+    pub cause: Cause,
+    /// How long it took, in milliseconds.
+    pub took_ms: u64,
+    /// By which dialect.
+    pub dialect: Box<str>,
 }
 
 /// An event with its place among all others.
 #[derive(Debug, Clone)]
 pub(crate) struct Record {
-    pub(crate) run: Arc<str>,
-    pub(crate) seq: u64,
-    pub(crate) wall_ms: i64,
-    pub(crate) boot_ms: u64,
-    pub(crate) event: Event,
+    pub run: Arc<str>,
+    pub seq: u64,
+    pub wall_ms: i64,
+    pub boot_ms: u64,
+    pub event: Event,
 }
 
 impl Event {
     /// A reload that no peer asked for, but this.
-    pub(crate) fn of_reload(by: Trigger, fault: Option<&Fault>) -> Self {
+    pub fn of_reload(by: Trigger, fault: Option<&Fault>) -> Self {
         Self {
             request: Some(by),
             ..Self::new(AuditEvent::Reload, Outcome::of(fault))
         }
     }
 
-    pub(crate) fn new(kind: AuditEvent, outcome: Outcome) -> Self {
+    /// An event of this kind that ended so, with nothing else known of it.
+    pub fn new(kind: AuditEvent, outcome: Outcome) -> Self {
         Self {
             kind,
             outcome,
