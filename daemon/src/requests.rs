@@ -157,7 +157,9 @@ impl Requests {
         slot.held.asked().touch(now);
         let current = slot.held.token();
         let want = match current.as_ref() {
-            Some(current) if is_same(&current.text, token) => Want::Rejected(current.held.grant),
+            Some(current) if is_same(&current.token.text, token) => {
+                Want::Rejected(current.held.grant)
+            }
             Some(newer) if newer.held.is_good(now, None) => {
                 if !has_tokens {
                     let message = format!("account {account} has a newer token");
@@ -342,11 +344,11 @@ fn tell(token: &IssuedToken, now: Timestamp, clock: &Clock) -> Token {
     let expires = token.held.expires;
     let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     Token {
-        access_token: token.text.clone(),
-        token_type: token.token_type.to_string(),
+        access_token: token.token.text.clone(),
+        token_type: token.token.token_type.to_string(),
         expires_at_ms: expires.map(|at| u64::try_from(clock.to_wall(at)).unwrap_or(0)),
         remaining_ms: expires.map(|at| millis(at.since(now))),
-        scope: token.scope.as_deref().map(str::to_owned),
+        scope: token.token.scope.as_deref().map(str::to_owned),
         grant: token.held.grant.0,
     }
 }

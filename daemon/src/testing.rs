@@ -10,8 +10,9 @@ use tokend_policy::Peer;
 use tokend_process::clock::Clock;
 use tokend_process::logging::Logging;
 use tokend_process::systemd::Manager;
-use tokend_proto::{AccountName, Request, Response, SecretText};
+use tokend_proto::{AccountName, Request, Response};
 use tokend_store::{MemoryStore, Store};
+use tokend_upstream::AccessToken;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::app::{Shell, Surroundings};
@@ -59,9 +60,7 @@ pub(crate) fn registry(config: &Config) -> Arc<Registry> {
 pub(crate) fn token(text: &str, grant: u64, now: Timestamp) -> IssuedToken {
     let expires = Some(now.after(Duration::from_secs(3600)));
     IssuedToken {
-        text: SecretText::new(text).expect("a token"),
-        token_type: "Bearer".into(),
-        scope: None,
+        token: Arc::new(AccessToken::new(text, "Bearer", None::<&str>).expect("a token")),
         mark: Marker::new(b"a key").mark(text),
         held: Held {
             grant: GrantId(grant),

@@ -237,7 +237,7 @@ fn join(
     let cured = cured_of.is_some();
     let asked = entry.slot.held.asked().clone();
     if let Some(token) = token {
-        task.keep_secret(key, token);
+        task.keep_token(key, token);
     }
     task.engine.handle_event(
         now,

@@ -256,7 +256,7 @@ impl Task {
                     if let Some(under_way) = self.under_way.get_mut(&account) {
                         // Only a grant that is about to be published is needed any longer.
                         *under_way = UnderWay {
-                            secret: under_way.secret.take(),
+                            token: under_way.token.take(),
                             ..UnderWay::default()
                         };
                     }

@@ -1,20 +1,22 @@
 //! What an attempt under way needs for its next step.
 
+use std::sync::Arc;
+
 use tokend_dialect::Asks;
-use tokend_engine::{AttemptId, Kind, WaiterId};
+use tokend_engine::{AttemptId, GrantId, Kind, WaiterId};
 use tokend_proto::LoginSecret;
 
-use crate::broker::record::Secret;
-use tokend_upstream::Brought;
 use tokend_upstream::Prepared;
+use tokend_upstream::{AccessToken, Granted};
 
 /// The secrets of an attempt under way.
 #[derive(Debug, Default)]
 pub(super) struct UnderWay {
     pub(super) kind: Option<Kind>,
     pub(super) prepared: Option<Box<Prepared>>,
-    pub(super) brought: Option<(AttemptId, Brought)>,
-    pub(super) secret: Option<Secret>,
+    pub(super) brought: Option<(AttemptId, Granted)>,
+    /// What is about to be published, and of which grant.
+    pub(super) token: Option<(GrantId, Arc<AccessToken>)>,
     /// What a person entered and the attempt tries, until it is stored with the intent.
     pub(super) entered: Option<LoginSecret>,
     /// Who entered what the attempt tries.

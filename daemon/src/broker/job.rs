@@ -9,7 +9,7 @@ use tokend_store::{Credential, StoreError};
 use tokio::sync::oneshot;
 
 use crate::broker::record::{Entered, Leftovers, Notes};
-use tokend_upstream::Brought;
+use tokend_upstream::Granted;
 
 /// Something to do with the store.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ pub(crate) struct Write {
     /// The name of the account's provider host.
     pub(crate) host: Arc<str>,
     pub(crate) notes: Notes,
-    pub(crate) brought: Option<(AttemptId, Brought)>,
+    pub(crate) brought: Option<(AttemptId, Granted)>,
     /// What a person entered and the attempt of `intent_of` tries.
     pub(crate) entered: Option<LoginSecret>,
     pub(crate) fate: Option<Fate>,

@@ -10,15 +10,17 @@ pub(crate) use forgotten::{Leftovers, forget, purge};
 use used::kind;
 pub(crate) use used::{host_used, spent};
 
-use tokend_dialect::{Asks, Grant};
+use std::sync::Arc;
+
+use tokend_dialect::Asks;
 use tokend_engine::{
     Answer, AttemptId, Block, Candidate, Deferral, Durable, Fate, GrantId, Held, Intent, Kind,
     NoVerdict, Problem, RefreshToken, Tat, Timestamp,
 };
-use tokend_proto::{LoginSecret, SecretText};
+use tokend_proto::LoginSecret;
 use tokend_store as store;
 use tokend_store::Record;
-use tokend_upstream::Brought;
+use tokend_upstream::{AccessToken, Granted};
 
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -110,16 +112,7 @@ pub(crate) struct Restored {
     pub(crate) untold: bool,
     pub(crate) notes: Notes,
     /// The access token, while the facts mention one.
-    pub(crate) token: Option<Secret>,
-}
-
-/// An access token on its way to the registry.
-#[derive(Debug)]
-pub(crate) struct Secret {
-    pub(crate) grant: GrantId,
-    pub(crate) text: SecretText,
-    pub(crate) token_type: Box<str>,
-    pub(crate) scope: Option<Box<str>>,
+    pub(crate) token: Option<(GrantId, Arc<AccessToken>)>,
 }
 
 /// Takes a record up: every time moves to the steady clock.
@@ -215,19 +208,21 @@ pub(crate) fn restore(record: &Record, clock: &Clock) -> Restored {
 }
 
 /// The token of a stored grant: its facts and itself, or neither.
-fn held(grant: &store::StoredGrant, at: impl Fn(i64) -> Timestamp) -> Option<(Held, Secret)> {
+fn held(
+    grant: &store::StoredGrant,
+    at: impl Fn(i64) -> Timestamp,
+) -> Option<(Held, (GrantId, Arc<AccessToken>))> {
     let facts = Held {
         grant: GrantId(grant.id),
         issued: at(grant.issued_at),
         expires: grant.expires_at.map(at),
     };
-    let secret = Secret {
-        grant: facts.grant,
-        text: SecretText::new(grant.access_token.expose_secret()).ok()?,
-        token_type: grant.token_type.as_str().into(),
-        scope: grant.scope.as_deref().map(Into::into),
-    };
-    Some((facts, secret))
+    let token = AccessToken::new(
+        grant.access_token.expose_secret(),
+        grant.token_type.as_str(),
+        grant.scope.as_deref(),
+    )?;
+    Some((facts, (facts.grant, Arc::new(token))))
 }
 
 /// A record for an account that has none yet.
@@ -333,32 +328,35 @@ pub(crate) fn update(
 pub(crate) fn take_brought(
     record: &mut Record,
     id: AttemptId,
-    brought: &Brought,
+    brought: Granted,
     fate: Option<Fate>,
 ) {
-    match brought {
-        Brought::Grant(grant) => take_grant(record, id, grant),
-        // The successor of what was entered, or brought by it, belongs where that belongs.
-        Brought::RefreshToken(token) if fate == Some(Fate::Spared) => {
-            record.credential.spare_refresh_token = Some(token.clone());
-        }
-        Brought::RefreshToken(token) => record.credential.refresh_token = Some(token.clone()),
+    let Granted {
+        access_token,
+        refresh_token,
+        ..
+    } = brought;
+    if let Some(token) = &access_token {
+        record.grant = Some(store::StoredGrant {
+            id: id.0,
+            access_token: SecretString::from(token.text.expose().to_owned()),
+            token_type: token.token_type.to_string(),
+            scope: token.scope.as_deref().map(str::to_owned),
+            issued_at: 0,
+            expires_at: None,
+            overtaken: false,
+        });
     }
-}
-
-fn take_grant(record: &mut Record, id: AttemptId, grant: &Grant) {
-    record.grant = Some(store::StoredGrant {
-        id: id.0,
-        access_token: grant.access_token.clone(),
-        token_type: grant.token_type.clone(),
-        scope: grant.scope.clone(),
-        issued_at: 0,
-        expires_at: None,
-        overtaken: false,
-    });
-    if let Some(refresh_token) = &grant.refresh_token {
-        record.credential.refresh_token = Some(refresh_token.clone());
-    }
+    let Some(refresh_token) = refresh_token else {
+        return;
+    };
+    let credential = &mut record.credential;
+    // The successor of what was entered, or brought by it, belongs where that belongs.
+    let place = match access_token.is_none() && fate == Some(Fate::Spared) {
+        true => &mut credential.spare_refresh_token,
+        false => &mut credential.refresh_token,
+    };
+    *place = Some(refresh_token);
 }
 
 /// Puts what a person entered into the record, beside what is in use: the attempt tries it.

@@ -13,7 +13,8 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokend_engine::{AccountKey, Asked, Held, Timestamp};
-use tokend_proto::{AccountName, SecretText};
+use tokend_proto::AccountName;
+use tokend_upstream::AccessToken;
 
 use tokend_config::Account;
 use tokend_policy::{Decision, Needs, Peer, Permission, Permissions, Policy, Rule};
@@ -87,9 +88,7 @@ pub(crate) struct Holding {
 /// An access token as it is handed out.
 #[derive(Debug)]
 pub(crate) struct IssuedToken {
-    pub(crate) text: SecretText,
-    pub(crate) token_type: Box<str>,
-    pub(crate) scope: Option<Box<str>>,
+    pub(crate) token: Arc<AccessToken>,
     /// Its fingerprint, for records.
     pub(crate) mark: Mark,
     pub(crate) held: Held,

@@ -10,17 +10,16 @@ use tokend_process::task;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokend_dialect::Spent;
 use tokend_engine::{
-    AccountKey, Answer, AttemptId, Durable, Event, Held, Kind, Publication, Timestamp,
+    AccountKey, Answer, AttemptId, Durable, Event, GrantId, Held, Kind, Publication, Timestamp,
 };
-use tokend_proto::{LoginSecret, SecretText};
+use tokend_proto::LoginSecret;
 use tokend_store::Credential;
 
 use super::task::Task;
 use crate::broker::accounts::Said;
 use crate::broker::inbox::Message;
-use crate::broker::record::Secret;
 use crate::broker::registry::IssuedToken;
-use tokend_upstream::Brought;
+use tokend_upstream::{AccessToken, Granted};
 use tokend_upstream::{Outcome, PrepareError, Prepared};
 
 impl Task {
@@ -47,7 +46,7 @@ impl Task {
         let served = entry.slot.held.token().clone();
         let access_token = served
             .or_else(|| entry.laid_aside.clone())
-            .map(|token| SecretString::from(token.text.expose().to_owned()));
+            .map(|token| SecretString::from(token.token.text.expose().to_owned()));
         if let Some(under_way) = self.under_way.get_mut(&account) {
             under_way.asks = Some(asks);
         }
@@ -159,10 +158,9 @@ impl Task {
             spent,
         } = outcome;
         self.said(account, told, Some((answer, fingerprint)));
-        let answer = match brought {
-            Some(brought) => self.keep(account, attempt, answer, brought),
-            None => answer,
-        };
+        if let Some(brought) = brought {
+            self.keep(account, attempt, brought);
+        }
         if spent != Spent::Nothing {
             let refresh_token = spent == Spent::RefreshToken;
             let doubted = Event::Doubted(account, attempt, refresh_token);
@@ -202,52 +200,18 @@ impl Task {
         }
     }
 
-    /// Keeps what a success brought until it is stored. An access token that the wire cannot carry cannot be handed out, whatever the
-    /// dialect says of it; its refresh token is kept all the same.
-    fn keep(
-        &mut self,
-        account: AccountKey,
-        attempt: AttemptId,
-        answer: Answer,
-        brought: Brought,
-    ) -> Answer {
+    /// Keeps what a success brought until it is stored, and its access token until it is published.
+    fn keep(&mut self, account: AccountKey, attempt: AttemptId, brought: Granted) {
         let under_way = self.under_way.entry(account).or_default();
-        let (answer, brought) = match (answer, brought) {
-            (Answer::Granted(facts), Brought::Grant(mut grant)) => {
-                match SecretText::new(grant.access_token.expose_secret()) {
-                    Ok(text) => {
-                        under_way.secret = Some(Secret {
-                            grant: tokend_engine::GrantId(attempt.0),
-                            text,
-                            token_type: grant.token_type.as_str().into(),
-                            scope: grant.scope.as_deref().map(Into::into),
-                        });
-                        (answer, Some(Brought::Grant(grant)))
-                    }
-                    Err(_) => match grant.refresh_token.take() {
-                        Some(token) => {
-                            let renewed = Answer::Renewed {
-                                refresh_lifetime: facts.refresh_lifetime,
-                                misconfigured: false,
-                            };
-                            (renewed, Some(Brought::RefreshToken(token)))
-                        }
-                        None => {
-                            let maybe_processed = true;
-                            (Answer::Misbehaved { maybe_processed }, None)
-                        }
-                    },
-                }
-            }
-            (answer, brought) => (answer, Some(brought)),
-        };
-        under_way.brought = brought.map(|brought| (attempt, brought));
-        answer
+        if let Some(token) = &brought.access_token {
+            under_way.token = Some((GrantId(attempt.0), Arc::clone(token)));
+        }
+        under_way.brought = Some((attempt, brought));
     }
 
-    /// Keeps the secret of a token that is about to be published.
-    pub(crate) fn keep_secret(&mut self, account: AccountKey, secret: Secret) {
-        self.under_way.entry(account).or_default().secret = Some(secret);
+    /// Keeps a token that is about to be published.
+    pub(crate) fn keep_token(&mut self, account: AccountKey, token: (GrantId, Arc<AccessToken>)) {
+        self.under_way.entry(account).or_default().token = Some(token);
     }
 
     /// Drops the secrets of restored tokens that were not worth publishing.
@@ -283,31 +247,24 @@ impl Task {
         let entry = self.roster.entry(account)?;
         let fresh = self.under_way.get_mut(&account).and_then(|under_way| {
             under_way
-                .secret
-                .take_if(|secret| secret.grant == publication.held.grant)
+                .token
+                .take_if(|(grant, _)| *grant == publication.held.grant)
         });
-        let secret = match fresh {
-            Some(secret) => secret,
+        let token = match fresh {
+            Some((_, token)) => token,
             // The same token again, with other circumstances: it is stored by now.
             None => {
                 let known = entry.laid_aside.clone();
-                let token = known.or_else(|| entry.slot.held.token().clone())?;
-                if token.held.grant != publication.held.grant {
+                let known = known.or_else(|| entry.slot.held.token().clone())?;
+                if known.held.grant != publication.held.grant {
                     return None;
                 }
-                Secret {
-                    grant: token.held.grant,
-                    text: token.text.clone(),
-                    token_type: token.token_type.clone(),
-                    scope: token.scope.clone(),
-                }
+                Arc::clone(&known.token)
             }
         };
         Some(IssuedToken {
-            mark: self.books.audit.mark(secret.text.expose()),
-            text: secret.text,
-            token_type: secret.token_type,
-            scope: secret.scope,
+            mark: self.books.audit.mark(token.text.expose()),
+            token,
             held: publication.held,
             ahead: publication.ahead,
             told: AtomicBool::new(false),

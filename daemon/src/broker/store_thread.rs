@@ -196,14 +196,14 @@ impl Files {
     /// Writes everything in one transaction. An account has at most one write under way, so no two of them are of one record.
     fn write(&mut self, writes: Vec<Write>) {
         let mut ready = Vec::with_capacity(writes.len());
-        for write in writes {
+        for mut write in writes {
             // Without an attempt under way the record is opened for this write alone.
             let alone = !self.open.contains_key(&write.account);
             let clock = self.clock.clone();
             if let Err(error) = self.open(write.account, &write.id) {
                 self.written(&write, alone, Err(error));
             } else if let Some(open) = self.open.get_mut(&write.account) {
-                prepare(&mut open.record, &write, &clock);
+                prepare(&mut open.record, &mut write, &clock);
                 ready.push((write, alone));
             }
         }
@@ -282,15 +282,15 @@ impl Files {
     }
 }
 
-fn prepare(record: &mut Record, write: &Write, clock: &Clock) {
+fn prepare(record: &mut Record, write: &mut Write, clock: &Clock) {
     if write.forget {
         record::forget(record);
     }
     if let Some(fate) = write.fate {
         record::settle_fate(record, fate, clock);
     }
-    if let Some((id, brought)) = &write.brought {
-        record::take_brought(record, *id, brought, write.fate);
+    if let Some((id, brought)) = write.brought.take() {
+        record::take_brought(record, id, brought, write.fate);
     }
     if let (Some(attempt), Some(secret)) = (write.intent_of, &write.entered) {
         record::take_candidate(record, attempt, secret);

@@ -19,7 +19,7 @@ use crate::broker::attempt_log::Books;
 use crate::broker::inbox::Driver;
 use crate::broker::registry::Registry;
 use crate::broker::store_thread::StoreThread;
-use tokend_upstream::Brought;
+use tokend_upstream::Granted;
 use tokend_upstream::Upstream;
 
 /// The parts of the daemon the driver works with.
@@ -58,7 +58,7 @@ pub(crate) struct Task {
 /// What becomes of an account's stored secrets with a write.
 #[derive(Debug, Default)]
 pub(super) struct Secrets {
-    pub(super) brought: Option<(AttemptId, Brought)>,
+    pub(super) brought: Option<(AttemptId, Granted)>,
     pub(super) entered: Option<LoginSecret>,
     pub(super) fate: Option<Fate>,
     pub(super) forget: bool,

@@ -8,6 +8,7 @@ mod bridge;
 mod certificate;
 mod client_error;
 mod exchange;
+mod granted;
 mod hop;
 mod prepare_error;
 mod probe;
@@ -26,8 +27,8 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokend_config::{Account, Http, Parts, Proxy};
-use tokend_dialect::{Fields, Grant, Processed, Reply, RetryAfter, Spent, UsedBy};
-use tokend_engine::{Answer, GrantFacts, Kind};
+use tokend_dialect::{Fields, Processed, Reply, RetryAfter, Spent, UsedBy};
+use tokend_engine::{Answer, Kind};
 use tokend_proto::LoginSecret;
 use tokend_store::Credential;
 
@@ -42,6 +43,7 @@ use ways::Way;
 
 pub use certificate::certificate_advice;
 pub use client_error::ClientError;
+pub use granted::{AccessToken, Granted};
 pub use prepare_error::PrepareError;
 pub use probe::Prober;
 pub use relay_words::where_to_look;
@@ -81,22 +83,13 @@ impl fmt::Debug for Prepared {
     }
 }
 
-/// What a success brought, until it is stored.
-#[derive(Debug)]
-pub enum Brought {
-    /// A token, with what came beside it.
-    Grant(Box<Grant>),
-    /// And no access token that can be handed out.
-    RefreshToken(SecretString),
-}
-
 /// What came of a request.
 #[derive(Debug)]
 pub struct Outcome {
     /// What it means to the engine.
     pub answer: Answer,
     /// What is to be stored of it.
-    pub brought: Option<Brought>,
+    pub brought: Option<Granted>,
     /// What was said, or went wrong, in words that may be shown.
     pub told: Option<Box<str>>,
     /// Fingerprint of the configuration and secrets the request was made of.
@@ -261,31 +254,26 @@ impl Upstream {
         }
     }
 
-    fn understand(&self, reply: Reply) -> (Answer, Option<Brought>, Option<String>) {
+    fn understand(&self, reply: Reply) -> (Answer, Option<Granted>, Option<String>) {
         match reply {
             Reply::Granted(grant) => {
-                let facts = GrantFacts {
-                    lifetime: grant.lifetime,
-                    refresh_token: grant.refresh_token.is_some(),
-                    refresh_token_lost: grant.refresh_token_lost,
-                    refresh_lifetime: grant.refresh_lifetime,
-                };
                 let told = (!grant.remarks.is_empty()).then(|| grant.remarks.join("; "));
-                let brought = Brought::Grant(Box::new(grant));
-                (Answer::Granted(facts), Some(brought), told)
+                match Granted::of_grant(grant) {
+                    Some(granted) => (granted.answer(), Some(granted), told),
+                    None => {
+                        let maybe_processed = true;
+                        (Answer::Misbehaved { maybe_processed }, None, told)
+                    }
+                }
             }
             Reply::Renewed {
                 renewal,
                 told,
                 misconfigured,
             } => {
-                let answer = Answer::Renewed {
-                    refresh_lifetime: renewal.refresh_lifetime,
-                    misconfigured,
-                };
+                let granted = Granted::of_renewal(renewal, misconfigured);
                 let told = format!("{told}; the refresh token that came with it is kept");
-                let brought = Brought::RefreshToken(renewal.refresh_token);
-                (answer, Some(brought), Some(told))
+                (granted.answer(), Some(granted), Some(told))
             }
             Reply::Busy { retry_after, told } => {
                 let retry_after = retry_after.map(|after| self.wait(after));

@@ -1,5 +1,6 @@
 //! One exchange with a provider, against a real socket on the loopback address.
 
+use tokend_engine::GrantFacts;
 use tokend_proto::SecretText;
 
 use super::*;
@@ -59,10 +60,11 @@ async fn a_grant_comes_back() {
         ..GrantFacts::default()
     };
     assert_eq!(outcome.answer, Answer::Granted(facts));
-    let Some(Brought::Grant(grant)) = outcome.brought else {
+    let Some(granted) = outcome.brought else {
         panic!("{:?}", outcome.brought);
     };
-    assert_eq!(grant.access_token.expose_secret(), "token-1");
+    let token = granted.access_token.unwrap();
+    assert_eq!(token.text.expose(), "token-1");
     assert_eq!(outcome.told, None);
     let seen = provider.seen();
     assert_eq!(seen.len(), 1);

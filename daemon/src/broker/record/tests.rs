@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use proptest::option;
 use proptest::prelude::*;
-use tokend_dialect::LifetimeSource;
+use tokend_dialect::{Grant, LifetimeSource};
+use tokend_proto::SecretText;
 use tokend_store::{MemoryStore, QuarantineReason};
 
 use crate::broker::record_key::RecordKey;
@@ -16,7 +17,7 @@ use tokend_process::clock::fake::FakeClock;
 
 const WALL: i64 = 1_790_000_000_000;
 
-fn started() -> (Clock, std::sync::Arc<FakeClock>) {
+fn started() -> (Clock, Arc<FakeClock>) {
     FakeClock::start(WALL, 5_000_000, "boot-1")
 }
 
@@ -115,7 +116,7 @@ fn written(durable: &Durable, clock: &Clock) -> Record {
     take_brought(
         &mut record,
         durable.last_attempt,
-        &Brought::Grant(Box::new(grant(Some("the-refresh-token")))),
+        Granted::of_grant(grant(Some("the-refresh-token"))).unwrap(),
         None,
     );
     // An attempt before this one left a refresh token of which nothing is known.
@@ -449,7 +450,7 @@ fn purge(
     name: &tokend_proto::AccountName,
     keep: Option<&RecordKey>,
 ) -> Result<usize, store::StoreError> {
-    let reader = StoreReader::new(std::sync::Arc::new(store.clone()));
+    let reader = StoreReader::new(Arc::new(store.clone()));
     let leftovers = Leftovers::find(&reader, name, keep)?;
     super::purge(store, &leftovers)?;
     Ok(leftovers.count())

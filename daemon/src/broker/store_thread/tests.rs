@@ -10,7 +10,7 @@ use super::*;
 use crate::broker::record::{Entered, Leftovers, Notes};
 use crate::broker::store_reader::StoreReader;
 use crate::testing::name;
-use tokend_upstream::Brought;
+use tokend_upstream::Granted;
 
 struct Bench {
     store: MemoryStore,
@@ -130,7 +130,7 @@ impl Bench {
             remarks: Vec::new(),
         };
         Write {
-            brought: grant.then(|| (AttemptId(attempt), Brought::Grant(Box::new(granted)))),
+            brought: grant.then(|| (AttemptId(attempt), Granted::of_grant(granted).unwrap())),
             ..write(1, durable)
         }
     }

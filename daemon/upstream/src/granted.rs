@@ -1,0 +1,161 @@
+//! What a success brought: its one form from the provider's reply to the record and to those who are served.
+//!
+//! Owns the secrets and how long they live, and the one translation to what the engine is told, which holds no secret. The access token is
+//! shared and never copied on its way; the record has the one other copy.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret as _, SecretString};
+use tokend_dialect::{Grant, Renewal};
+use tokend_engine::{Answer, GrantFacts};
+use tokend_proto::SecretText;
+
+/// What a success brought.
+#[derive(Debug)]
+pub struct Granted {
+    /// The access token; `None` where none came that can be handed out.
+    pub access_token: Option<Arc<AccessToken>>,
+    /// The new refresh token; `None` keeps the one held. There is one where there is no access token.
+    pub refresh_token: Option<SecretString>,
+    lifetime: Option<Duration>,
+    refresh_token_lost: bool,
+    refresh_lifetime: Option<Duration>,
+    /// Whether the access tokens are of a kind that only a change of the configuration or dialect makes usable.
+    misconfigured: bool,
+}
+
+/// An access token, and how to present it.
+pub struct AccessToken {
+    /// The token itself.
+    pub text: SecretText,
+    /// How to present it.
+    pub token_type: Box<str>,
+    /// The scope that was granted, where that is known.
+    pub scope: Option<Box<str>>,
+}
+
+impl Granted {
+    /// Takes a grant over. An access token that the wire cannot carry cannot be handed out, whatever the dialect says of it; its refresh
+    /// token is kept all the same. `None` where there is none either.
+    pub fn of_grant(grant: Grant) -> Option<Self> {
+        let access_token = AccessToken::new(
+            grant.access_token.expose_secret(),
+            grant.token_type,
+            grant.scope,
+        );
+        if access_token.is_none() && grant.refresh_token.is_none() {
+            return None;
+        }
+        Some(Self {
+            access_token: access_token.map(Arc::new),
+            refresh_token: grant.refresh_token,
+            lifetime: grant.lifetime,
+            refresh_token_lost: grant.refresh_token_lost,
+            refresh_lifetime: grant.refresh_lifetime,
+            misconfigured: false,
+        })
+    }
+
+    /// Takes a refresh token over that came without an access token that can be handed out.
+    pub fn of_renewal(renewal: Renewal, misconfigured: bool) -> Self {
+        Self {
+            access_token: None,
+            refresh_token: Some(renewal.refresh_token),
+            lifetime: None,
+            refresh_token_lost: false,
+            refresh_lifetime: renewal.refresh_lifetime,
+            misconfigured,
+        }
+    }
+
+    /// What the engine is told of it.
+    pub const fn answer(&self) -> Answer {
+        match self.access_token {
+            Some(_) => Answer::Granted(GrantFacts {
+                lifetime: self.lifetime,
+                refresh_token: self.refresh_token.is_some(),
+                refresh_token_lost: self.refresh_token_lost,
+                refresh_lifetime: self.refresh_lifetime,
+            }),
+            None => Answer::Renewed {
+                refresh_lifetime: self.refresh_lifetime,
+                misconfigured: self.misconfigured,
+            },
+        }
+    }
+}
+
+impl AccessToken {
+    /// `None` where the wire cannot carry it.
+    pub fn new(
+        text: &str,
+        token_type: impl Into<Box<str>>,
+        scope: Option<impl Into<Box<str>>>,
+    ) -> Option<Self> {
+        Some(Self {
+            text: SecretText::new(text).ok()?,
+            token_type: token_type.into(),
+            scope: scope.map(Into::into),
+        })
+    }
+}
+
+/// Never the token.
+impl fmt::Debug for AccessToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccessToken")
+            .field("token_type", &self.token_type)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokend_dialect::LifetimeSource;
+
+    use super::*;
+
+    fn grant(text: String, refresh: Option<&str>) -> Grant {
+        Grant {
+            access_token: text.into(),
+            token_type: "Bearer".into(),
+            scope: None,
+            lifetime: Some(Duration::from_secs(60)),
+            lifetime_source: LifetimeSource::Unknown,
+            refresh_token: refresh.map(SecretString::from),
+            refresh_token_lost: false,
+            refresh_lifetime: Some(Duration::from_secs(600)),
+            remarks: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_engine_is_told_what_came_and_never_a_secret() {
+        let granted = Granted::of_grant(grant("hunter2".into(), Some("hunter3"))).unwrap();
+        let facts = GrantFacts {
+            lifetime: Some(Duration::from_secs(60)),
+            refresh_token: true,
+            refresh_token_lost: false,
+            refresh_lifetime: Some(Duration::from_secs(600)),
+        };
+        assert_eq!(granted.answer(), Answer::Granted(facts));
+        assert!(!format!("{granted:?}").contains("hunter"), "{granted:?}");
+    }
+
+    #[test]
+    fn a_token_that_the_wire_cannot_carry_leaves_its_refresh_token() {
+        let long = || "x".repeat(SecretText::MAX_LEN + 1);
+        let renewed = Granted::of_grant(grant(long(), Some("rt"))).unwrap();
+        let answer = Answer::Renewed {
+            refresh_lifetime: Some(Duration::from_secs(600)),
+            misconfigured: false,
+        };
+        assert_eq!(
+            (renewed.answer(), renewed.access_token.is_none()),
+            (answer, true)
+        );
+        assert!(Granted::of_grant(grant(long(), None)).is_none());
+    }
+}
