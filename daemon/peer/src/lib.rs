@@ -10,7 +10,7 @@ mod process;
 mod reader;
 mod recent;
 #[cfg(any(test, feature = "testing"))]
-mod testing;
+pub mod testing;
 mod turns;
 
 use std::io;

@@ -26,6 +26,17 @@ fn under_way(plan: Plan) -> Desk {
     desk
 }
 
+/// A desk whose account has what a person entered and nothing else, and a refresh of that in doubt.
+fn doubted(plan: Plan) -> Desk {
+    let mut desk = Desk::new();
+    desk.adopt(A, plan, false, false);
+    let entered = desk.enter(true);
+    desk.token(entered);
+    desk.answers.push_back(Answer::MaybeSent);
+    desk.force(0);
+    desk
+}
+
 fn renewed() -> Answer {
     Answer::Renewed {
         refresh_lifetime: None,
@@ -173,12 +184,7 @@ fn with_nothing_to_settle_it_with_the_account_waits_for_a_person_and_the_token_i
         reuse: Reuse::RotatesAndReuseRevokes,
         ..ends()
     };
-    let mut desk = Desk::new();
-    desk.adopt(A, plan, false, false);
-    let entered = desk.enter(true);
-    desk.token(entered);
-    desk.answers.push_back(Answer::MaybeSent);
-    desk.force(0);
+    let mut desk = doubted(plan);
     assert!(desk.served.is_empty());
     let get = desk.get();
     assert!(matches!(desk.fault(get), Fault::LoginRequired(_)));
@@ -202,12 +208,7 @@ fn a_refresh_that_needs_the_token_is_made_with_the_one_that_may_have_been_ended(
         refresh_needs_access: true,
         ..ends()
     };
-    let mut desk = Desk::new();
-    desk.adopt(A, plan, false, false);
-    let entered = desk.enter(true);
-    desk.token(entered);
-    desk.answers.push_back(Answer::MaybeSent);
-    desk.force(0);
+    let mut desk = doubted(plan);
     desk.crash(plan, false, false);
     assert!(desk.served.is_empty());
     desk.advance(secs(60));

@@ -30,6 +30,18 @@ fn with_refresh_token() -> Desk {
     desk
 }
 
+/// A desk whose logins were answered three times by what nobody understands, of so many answers of that kind.
+fn with_logins_stopped(answers: usize) -> Desk {
+    let mut desk = Desk::with(plan());
+    desk.answers
+        .extend(std::iter::repeat_n(Answer::Unrecognised, answers));
+    for _ in 0..3 {
+        desk.get();
+        desk.advance(secs(5 * HOUR));
+    }
+    desk
+}
+
 #[test]
 fn a_refresh_is_tried_again_with_pauses_from_a_minute_to_six_hours_and_its_token_kept() {
     let mut desk = with_refresh_token();
@@ -112,12 +124,7 @@ fn a_login_is_tried_three_times_hours_apart_and_then_stops_across_restarts() {
 
 #[test]
 fn a_person_lifts_the_stop_for_one_login_and_a_grant_for_good() {
-    let mut desk = Desk::with(plan());
-    desk.answers.extend([Answer::Unrecognised; 4]);
-    for _ in 0..3 {
-        desk.get();
-        desk.advance(secs(5 * HOUR));
-    }
+    let mut desk = with_logins_stopped(4);
     let forced = desk.force(0);
     assert_eq!(
         desk.fault(forced),
@@ -145,12 +152,7 @@ fn a_person_need_not_wait_for_hours() {
 #[test]
 fn a_changed_credential_begins_anew() {
     for how in ["entered", "configured", "forgotten"] {
-        let mut desk = Desk::with(plan());
-        desk.answers.extend([Answer::Unrecognised; 3]);
-        for _ in 0..3 {
-            desk.get();
-            desk.advance(secs(5 * HOUR));
-        }
+        let mut desk = with_logins_stopped(3);
         match how {
             "entered" => {
                 let entered = desk.enter(false);
@@ -283,23 +285,31 @@ fn while_no_login_can_be_sent_the_pauses_of_refreshes_grow_and_logins_are_tried_
     assert!(sent[8].0 - sent[7].0 >= 32 * 60, "{sent:?}");
 }
 
-#[test]
-fn a_login_that_is_called_wrong_stops_logins_and_not_the_refreshes_it_was_tried_for() {
+/// A desk whose login, tried among refreshes, came to this and is `stopped` by it. A restart later a refresh was granted.
+fn stopped_by(answer: Answer, stopped: impl Fn(&Desk) -> bool) -> Desk {
     let mut desk = about_to_probe();
-    desk.answers.extend([
-        Answer::Misconfigured,
-        Answer::Unrecognised,
-        Answer::Unrecognised,
-    ]);
+    desk.answers
+        .extend([answer, Answer::Unrecognised, Answer::Unrecognised]);
     desk.want(A, Want::Forced, None, HOUR, HOUR);
     desk.advance(secs(12 * 60));
-    assert!(desk.view().block.is_none() && desk.view().no_verdict.login_misconfigured);
+    assert!(stopped(&desk) && desk.view().block.is_none());
     desk.crash(plan(), true, false);
     let again = desk.want(A, Want::Get, None, 3 * HOUR, 3 * HOUR);
     desk.advance(secs(3 * HOUR));
     desk.token(again);
-    let logins = |desk: &Desk| desk.kinds().iter().filter(|it| **it == Kind::Login).count();
     assert_eq!(logins(&desk), 2, "{:?}", desk.kinds());
+    desk
+}
+
+fn logins(desk: &Desk) -> usize {
+    desk.kinds().iter().filter(|it| **it == Kind::Login).count()
+}
+
+#[test]
+fn a_login_that_is_called_wrong_stops_logins_and_not_the_refreshes_it_was_tried_for() {
+    let mut desk = stopped_by(Answer::Misconfigured, |desk| {
+        desk.view().no_verdict.login_misconfigured
+    });
     // With nothing else left the account is misconfigured, until something changes or a person says so.
     desk.answers.push_back(Answer::RefreshRejected);
     let refused = desk.force(0);
@@ -312,21 +322,9 @@ fn a_login_that_is_called_wrong_stops_logins_and_not_the_refreshes_it_was_tried_
 
 #[test]
 fn a_login_that_is_refused_stops_logins_and_not_the_refreshes_it_was_tried_for() {
-    let mut desk = about_to_probe();
-    desk.answers.extend([
-        Answer::CredentialRejected,
-        Answer::Unrecognised,
-        Answer::Unrecognised,
-    ]);
-    desk.want(A, Want::Forced, None, HOUR, HOUR);
-    desk.advance(secs(12 * 60));
-    assert!(desk.view().no_verdict.login_refused && desk.view().block.is_none());
-    desk.crash(plan(), true, false);
-    let again = desk.want(A, Want::Get, None, 3 * HOUR, 3 * HOUR);
-    desk.advance(secs(3 * HOUR));
-    desk.token(again);
-    let logins = |desk: &Desk| desk.kinds().iter().filter(|it| **it == Kind::Login).count();
-    assert_eq!(logins(&desk), 2, "{:?}", desk.kinds());
+    let mut desk = stopped_by(Answer::CredentialRejected, |desk| {
+        desk.view().no_verdict.login_refused
+    });
     // The grant of a refresh says nothing of the password, and neither does a person who wants a new token.
     let forced = desk.force(0);
     desk.token(forced);

@@ -8,7 +8,7 @@ mod watched;
 
 use std::fmt::Write as _;
 
-use tokend_proto::{AccountState, FaultCode, Request, Response};
+use tokend_proto::{AccountState, FaultCode, LoginSecret, Request, Response, SecretText};
 use tokend_store::{Cause, MemoryStore, Store as _};
 use tokio::sync::oneshot;
 
@@ -34,6 +34,44 @@ fn site(provider: &Provider) -> Site {
     site
 }
 
+/// A provider, and a place and a store for a daemon whose account `ads` is there.
+async fn place() -> (Provider, Site, MemoryStore) {
+    let provider = Provider::start().await;
+    let site = site(&provider);
+    (provider, site, MemoryStore::new())
+}
+
+/// The same, with a daemon that serves.
+async fn started() -> (Provider, Site, MemoryStore, Daemon) {
+    let (provider, site, store) = place().await;
+    let daemon = Daemon::start(&site, &store).await;
+    (provider, site, store, daemon)
+}
+
+/// The next daemon at the same place, once this one has ended in peace.
+async fn restarted(daemon: Daemon, site: &Site, store: &MemoryStore) -> Daemon {
+    daemon.drain().await;
+    store.restart();
+    Daemon::start(site, store).await
+}
+
+/// Has the daemon read its configuration again.
+async fn reload(daemon: &Daemon) {
+    let response = daemon.ask(Request::Reload).await;
+    assert!(matches!(response, Response::Done { .. }), "{response:?}");
+}
+
+/// What `tokenctl login` asks.
+async fn enter(daemon: &Daemon, secret: fn(SecretText) -> LoginSecret, text: &str) -> Response {
+    let secret = secret(SecretText::new(text).unwrap());
+    daemon
+        .ask(Request::Login {
+            account: name("ads"),
+            secret,
+        })
+        .await
+}
+
 async fn state(daemon: &Daemon, account: &str) -> AccountState {
     match daemon
         .ask(Request::Status {
@@ -48,7 +86,7 @@ async fn state(daemon: &Daemon, account: &str) -> AccountState {
 }
 
 fn reject(account: &str, text: &str) -> Request {
-    let token = tokend_proto::SecretText::new(text).unwrap();
+    let token = SecretText::new(text).unwrap();
     Request::Reject {
         account: name(account),
         token,
@@ -67,17 +105,13 @@ fn force(account: &str) -> Request {
 
 #[tokio::test]
 async fn one_attempt_serves_everybody_and_the_next_start() {
-    let provider = Provider::start().await;
-    let (site, store) = (site(&provider), MemoryStore::new());
-    let daemon = Daemon::start(&site, &store).await;
+    let (provider, site, store, daemon) = started().await;
     let all = futures_util::future::join_all((0..100).map(|_| daemon.get("ads"))).await;
     assert!(
         all.iter().all(|token| token.as_deref() == Ok("token-1")),
         "{all:?}"
     );
-    daemon.drain().await;
-    store.restart();
-    let daemon = Daemon::start(&site, &store).await;
+    let daemon = restarted(daemon, &site, &store).await;
     assert_eq!(daemon.get("ads").await.unwrap(), "token-1");
     assert_eq!(state(&daemon, "ads").await, AccountState::Valid);
     assert_eq!(provider.seen().len(), 1);
@@ -85,9 +119,7 @@ async fn one_attempt_serves_everybody_and_the_next_start() {
 
 #[tokio::test]
 async fn a_refused_token_is_replaced_once() {
-    let provider = Provider::start().await;
-    let site = site(&provider);
-    let daemon = Daemon::start(&site, &MemoryStore::new()).await;
+    let (provider, _site, _store, daemon) = started().await;
     assert_eq!(daemon.get("ads").await.unwrap(), "token-1");
     let all =
         futures_util::future::join_all((0..10).map(|_| daemon.ask(reject("ads", "token-1")))).await;
@@ -103,8 +135,7 @@ async fn a_refused_token_is_replaced_once() {
 
 #[tokio::test]
 async fn a_full_disk_sends_nothing_and_loses_nothing() {
-    let provider = Provider::start().await;
-    let (site, store) = (site(&provider), MemoryStore::new());
+    let (provider, site, store) = place().await;
     store.set_outage(Some(Cause::DiskFull));
     let daemon = Daemon::start(&site, &store).await;
     assert_eq!(
@@ -127,9 +158,7 @@ async fn a_full_disk_sends_nothing_and_loses_nothing() {
         "token-2",
         "served from memory"
     );
-    daemon.drain().await;
-    store.restart();
-    let daemon = Daemon::start(&site, &store).await;
+    let daemon = restarted(daemon, &site, &store).await;
     assert_eq!(
         daemon.get("ads").await.unwrap(),
         "token-2",
@@ -140,8 +169,7 @@ async fn a_full_disk_sends_nothing_and_loses_nothing() {
 
 #[tokio::test]
 async fn a_drain_finishes_what_was_sent() {
-    let provider = Provider::start().await;
-    let (site, store) = (site(&provider), MemoryStore::new());
+    let (provider, site, store) = place().await;
     let (go_on, held) = oneshot::channel();
     provider.then(Act::Hold(held));
     let daemon = Daemon::start(&site, &store).await;
@@ -164,9 +192,7 @@ async fn a_drain_finishes_what_was_sent() {
 
 #[tokio::test]
 async fn a_client_that_leaves_cancels_nothing() {
-    let provider = Provider::start().await;
-    let site = site(&provider);
-    let daemon = Daemon::start(&site, &MemoryStore::new()).await;
+    let (provider, _site, _store, daemon) = started().await;
     let (go_on, held) = oneshot::channel();
     provider.then(Act::Hold(held));
     drop(daemon.desk.handle(&crate::testing::peer(7), get("ads")));
@@ -286,16 +312,14 @@ async fn waiters(daemon: &Daemon, account: &str) -> u32 {
 
 #[tokio::test]
 async fn reports_of_one_user_leave_others_the_token_that_is_held() {
-    let provider = Provider::start().await;
-    let site = site(&provider);
-    let daemon = Daemon::start(&site, &MemoryStore::new()).await;
+    let (provider, site, _store, daemon) = started().await;
     let mut held = daemon.get("ads").await.unwrap();
     let burst = site.account().pacing.attempts.burst();
     let mut believed = 0;
     let fault = loop {
         let report = Request::Reject {
             account: name("ads"),
-            token: tokend_proto::SecretText::new(&held).unwrap(),
+            token: SecretText::new(&held).unwrap(),
             wait_ms: 0,
             timeout_ms: 20_000,
         };
@@ -334,8 +358,7 @@ async fn a_secret_that_cannot_be_had_is_told_and_costs_nothing() {
 
 #[tokio::test]
 async fn a_rejected_password_is_not_tried_again_before_it_changes() {
-    let provider = Provider::start().await;
-    let (site, store) = (site(&provider), MemoryStore::new());
+    let (provider, site, store) = place().await;
     provider.then(reply(
         "400 Bad Request",
         r#"{"error":"invalid_grant","error_description":"no, right is wrong"}"#,
@@ -368,8 +391,7 @@ async fn a_rejected_password_is_not_tried_again_before_it_changes() {
 
 #[tokio::test]
 async fn a_client_refused_at_a_refresh_is_not_tried_again_at_a_restart() {
-    let provider = Provider::start().await;
-    let (site, store) = (site(&provider), MemoryStore::new());
+    let (provider, site, store) = place().await;
     provider
         .then(reply("200 OK", &grant(1)))
         .then(reply("401 Unauthorized", r#"{"error":"invalid_client"}"#));
@@ -377,9 +399,7 @@ async fn a_client_refused_at_a_refresh_is_not_tried_again_at_a_restart() {
     assert_eq!(daemon.get("ads").await.unwrap(), "token-1");
     let refused = token_of(daemon.ask(reject("ads", "token-1")).await).unwrap_err();
     assert_eq!(refused.code, FaultCode::LoginRequired);
-    daemon.drain().await;
-    store.restart();
-    let daemon = Daemon::start(&site, &store).await;
+    let daemon = restarted(daemon, &site, &store).await;
     assert_eq!(
         daemon.get("ads").await.unwrap_err().code,
         FaultCode::LoginRequired

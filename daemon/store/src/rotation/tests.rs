@@ -66,6 +66,13 @@ impl Place {
         self.0.path().join("tokend.key")
     }
 
+    /// The key in its place, and one that is made at this path.
+    fn keys(&self, made_at: &Path) -> (SealingKey, SealingKey) {
+        make_key_file(made_at).expect("made");
+        let old = must_load(&self.key()).expect("old");
+        (old, must_load(made_at).expect("new"))
+    }
+
     fn state(&self) -> StateDir {
         StateDir::acquire(self.0.path()).expect("nobody else holds it")
     }
@@ -116,12 +123,8 @@ fn a_rotation_that_was_interrupted_is_finished_or_undone() {
 
     // After the store was sealed, before the new key took its place; once with the old key still there, once without.
     for old_key_left in [true, false] {
-        make_key_file(&next_to(&place.key())).expect("made");
+        let (old, new) = place.keys(&next_to(&place.key()));
         let state = place.state();
-        let (old, new) = (
-            must_load(&place.key()).expect("old"),
-            must_load(&next_to(&place.key())).expect("new"),
-        );
         assert_eq!(reseal(&state, &old, &new).expect("sealed"), ACCOUNTS);
         drop(state);
         if !old_key_left {
@@ -137,12 +140,7 @@ fn a_rotation_that_was_interrupted_is_finished_or_undone() {
 #[test]
 fn a_key_kept_elsewhere_is_changed_by_the_same_call_made_again() {
     let place = Place::filled();
-    let elsewhere = place.0.path().join("new.key");
-    make_key_file(&elsewhere).expect("made");
-    let (old, new) = (
-        must_load(&place.key()).expect("old"),
-        must_load(&elsewhere).expect("new"),
-    );
+    let (old, new) = place.keys(&place.0.path().join("new.key"));
     let state = place.state();
     let first = rotate_to(&state, &old, &new).expect("rotated");
     assert_eq!(first, Rotated::Resealed(ACCOUNTS));
@@ -203,11 +201,7 @@ fn a_directory_without_a_store_or_a_key_is_told() {
 fn a_rotation_in_doubt_writes_every_record_again_before_the_old_key_goes() {
     for damaged in [false, true] {
         let place = Place::filled();
-        make_key_file(&next_to(&place.key())).expect("made");
-        let (old, new) = (
-            must_load(&place.key()).expect("old"),
-            must_load(&next_to(&place.key())).expect("new"),
-        );
+        let (old, new) = place.keys(&next_to(&place.key()));
         let state = place.state();
         reseal(&state, &old, &new).expect("sealed");
         if damaged {
@@ -230,12 +224,7 @@ fn a_rotation_in_doubt_writes_every_record_again_before_the_old_key_goes() {
 #[test]
 fn a_key_kept_elsewhere_that_opens_already_writes_every_record_again() {
     let place = Place::filled();
-    let elsewhere = place.0.path().join("new.key");
-    make_key_file(&elsewhere).expect("made");
-    let (old, new) = (
-        must_load(&place.key()).expect("old"),
-        must_load(&elsewhere).expect("new"),
-    );
+    let (old, new) = place.keys(&place.0.path().join("new.key"));
     let state = place.state();
     rotate_to(&state, &old, &new).expect("rotated");
     let before = sealed(&place);

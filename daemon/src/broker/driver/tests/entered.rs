@@ -1,25 +1,8 @@
 //! What is left of a trial: the block from before it, the words that were said, and what a login is possible with.
 
-use tokend_proto::{LoginSecret, SecretText};
-
 use super::*;
 
 const REFUSED: &str = r#"{"error":"invalid_grant"}"#;
-
-async fn enter(daemon: &Daemon, secret: fn(SecretText) -> LoginSecret, text: &str) -> Response {
-    let secret = secret(SecretText::new(text).unwrap());
-    daemon
-        .ask(Request::Login {
-            account: name("ads"),
-            secret,
-        })
-        .await
-}
-
-async fn reload(daemon: &Daemon) {
-    let response = daemon.ask(Request::Reload).await;
-    assert!(matches!(response, Response::Done { .. }), "{response:?}");
-}
 
 /// A daemon whose account was refused its password.
 async fn refused(site: &Site, store: &MemoryStore, provider: &Provider) -> Daemon {
@@ -37,8 +20,7 @@ async fn login_required(daemon: &Daemon) -> tokend_proto::Fault {
 
 #[tokio::test]
 async fn a_death_while_a_refresh_token_is_tried_leaves_the_refused_password_refused() {
-    let provider = Provider::start().await;
-    let (site, store) = (site(&provider), MemoryStore::new());
+    let (provider, site, store) = place().await;
     let daemon = refused(&site, &store, &provider).await;
     provider.then(Act::Hang);
     let secret = LoginSecret::RefreshToken(SecretText::new("entered").unwrap());
@@ -64,15 +46,12 @@ async fn a_death_while_a_refresh_token_is_tried_leaves_the_refused_password_refu
 
 #[tokio::test]
 async fn a_store_that_refuses_what_came_of_a_trial_loses_not_what_was_refused() {
-    let provider = Provider::start().await;
-    let (site, store) = (site(&provider), MemoryStore::new());
+    let (provider, site, store) = place().await;
     let daemon = refused(&site, &store, &provider).await;
     provider.then(reply("401 Unauthorized", r#"{"error":"invalid_client"}"#));
     store.fail_commit(2, tokend_store::Fault::DISK_FULL);
     enter(&daemon, LoginSecret::RefreshToken, "entered").await;
-    daemon.drain().await;
-    store.restart();
-    let daemon = Daemon::start(&site, &store).await;
+    let daemon = restarted(daemon, &site, &store).await;
     let fault = login_required(&daemon).await;
     assert!(fault.message.contains("invalid_client"), "{fault:?}");
     reload(&daemon).await;
@@ -82,8 +61,7 @@ async fn a_store_that_refuses_what_came_of_a_trial_loses_not_what_was_refused() 
 
 #[tokio::test]
 async fn a_block_that_outlives_a_trial_ends_when_its_own_secret_changes() {
-    let provider = Provider::start().await;
-    let (site, store) = (site(&provider), MemoryStore::new());
+    let (provider, site, store) = place().await;
     let daemon = refused(&site, &store, &provider).await;
     provider.then(Act::ResetAfter);
     enter(&daemon, LoginSecret::RefreshToken, "entered").await;
@@ -164,9 +142,7 @@ async fn a_refresh_token_that_is_entered_again_is_held_once() {
 
 #[tokio::test]
 async fn nobody_knows_what_a_refresh_token_taken_into_use_without_a_grant_was_asked_for() {
-    let provider = Provider::start().await;
-    let (site, store) = (site(&provider), MemoryStore::new());
-    let daemon = Daemon::start(&site, &store).await;
+    let (provider, site, store, daemon) = started().await;
     let short = r#"{"access_token":"token-1","token_type":"Bearer","expires_in":0}"#;
     provider
         .then(reply("200 OK", short))
@@ -205,9 +181,7 @@ async fn a_client_secret_that_is_refused_leaves_the_one_in_use() {
         "{refused:?}"
     );
     assert_eq!(daemon.get("ads").await.unwrap(), "token-1");
-    daemon.drain().await;
-    store.restart();
-    let daemon = Daemon::start(&site, &store).await;
+    let daemon = restarted(daemon, &site, &store).await;
     assert!(token_of(daemon.ask(force("ads")).await).is_ok());
     let [first, second, third] = &provider.seen()[..] else {
         panic!("{:?}", provider.seen());

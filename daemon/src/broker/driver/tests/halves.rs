@@ -16,9 +16,7 @@ fn rotated(rest: &str) -> Act {
 
 /// Gets a token, refreshes with this answer, starts again, and refreshes once more: what that sends.
 async fn presented_after(act: Act) -> String {
-    let provider = Provider::start().await;
-    let (site, store) = (site(&provider), MemoryStore::new());
-    let daemon = Daemon::start(&site, &store).await;
+    let (provider, site, store, daemon) = started().await;
     assert_eq!(daemon.get("ads").await.unwrap(), "token-1");
     provider.then(act);
     let fault = token_of(daemon.ask(force("ads")).await).unwrap_err();
@@ -27,9 +25,7 @@ async fn presented_after(act: Act) -> String {
         "{fault:?}"
     );
     assert_eq!(daemon.get("ads").await.unwrap(), "token-1", "{fault:?}");
-    daemon.drain().await;
-    store.restart();
-    let daemon = Daemon::start(&site, &store).await;
+    let daemon = restarted(daemon, &site, &store).await;
     assert_eq!(token_of(daemon.ask(force("ads")).await).unwrap(), "token-3");
     provider.seen().pop().unwrap()
 }
@@ -58,9 +54,7 @@ async fn whatever_is_wrong_with_an_access_token_the_refresh_token_beside_it_is_p
 #[tokio::test]
 async fn a_refresh_token_that_cannot_be_kept_leaves_the_one_before_in_doubt_and_the_access_token_served()
  {
-    let provider = Provider::start().await;
-    let site = site(&provider);
-    let daemon = Daemon::start(&site, &MemoryStore::new()).await;
+    let (provider, _site, _store, daemon) = started().await;
     assert_eq!(daemon.get("ads").await.unwrap(), "token-1");
     provider.then(reply(
         "200 OK",
@@ -85,9 +79,7 @@ async fn a_packed_answer_is_read_and_one_that_unpacks_without_end_is_no_verdict(
         );
         [head.into_bytes(), body].concat()
     };
-    let provider = Provider::start().await;
-    let site = site(&provider);
-    let daemon = Daemon::start(&site, &MemoryStore::new()).await;
+    let (provider, _site, _store, daemon) = started().await;
     for header in ["content-encoding: gzip\r\n", ""] {
         let head = packed(grant(9).as_bytes(), header);
         let head = [b"HTTP/1.1 200 X", &head[b"HTTP/1.1 401 X".len()..]].concat();
@@ -127,9 +119,7 @@ async fn a_refresh_that_presents_the_access_token_is_made_after_a_restart_too() 
     let daemon = Daemon::start(&site, &store).await;
     assert_eq!(daemon.get("ads").await.unwrap(), "token-1");
     assert_eq!(token_of(daemon.ask(force("ads")).await).unwrap(), "token-2");
-    daemon.drain().await;
-    store.restart();
-    let daemon = Daemon::start(&site, &store).await;
+    let daemon = restarted(daemon, &site, &store).await;
     assert_eq!(token_of(daemon.ask(force("ads")).await).unwrap(), "token-3");
     let seen = provider.seen();
     for (request, token) in seen[1..].iter().zip(["token-1", "token-2"]) {

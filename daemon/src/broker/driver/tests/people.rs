@@ -1,6 +1,5 @@
 //! What persons do to accounts: enter a credential, forget one, give up a record that does not open.
 
-use tokend_proto::{LoginSecret, SecretText};
 use tokend_store::QuarantineReason;
 
 use super::*;
@@ -9,16 +8,6 @@ use tokend_process::systemd::Manager;
 
 fn without_secret(provider: &Provider) -> Site {
     Site::new(&account("ads", &provider.base_url).replace("password = { file = \"pw\" }\n", ""))
-}
-
-async fn enter(daemon: &Daemon, password: &str) -> Response {
-    let secret = LoginSecret::Password(SecretText::new(password).unwrap());
-    daemon
-        .ask(Request::Login {
-            account: name("ads"),
-            secret,
-        })
-        .await
 }
 
 fn done(response: Response) -> String {
@@ -96,7 +85,7 @@ async fn a_secret_that_any_client_sends_is_one_line_or_refused_and_nothing_is_as
         let provider = Provider::start().await;
         let (site, store) = (without_secret(&provider), MemoryStore::new());
         let daemon = Daemon::start(&site, &store).await;
-        done(enter(&daemon, sent).await);
+        done(enter(&daemon, LoginSecret::Password, sent).await);
         let seen = provider.seen();
         let password = seen[0].split("password=").last().unwrap_or_default();
         let password = password.split(['&', '\r', '\n']).next();
@@ -114,13 +103,11 @@ async fn a_password_that_was_entered_is_tried_stored_and_used_again() {
         FaultCode::LoginRequired
     );
     assert_eq!(
-        done(enter(&daemon, "hunter2").await),
+        done(enter(&daemon, LoginSecret::Password, "hunter2").await),
         "stored: the provider accepted it, and account ads has a token of it"
     );
     assert!(provider.seen()[0].contains("password=hunter2"));
-    daemon.drain().await;
-    store.restart();
-    let daemon = Daemon::start(&site, &store).await;
+    let daemon = restarted(daemon, &site, &store).await;
     assert_eq!(daemon.get("ads").await.unwrap(), "token-1");
     assert_eq!(done(forget(&daemon).await), "account ads is forgotten");
     assert_eq!(
@@ -141,7 +128,7 @@ async fn a_wrong_password_is_told_and_not_stored_and_a_better_one_helps() {
     let provider = Provider::start().await;
     provider.then(reply("400 Bad Request", r#"{"error":"invalid_grant"}"#));
     let daemon = Daemon::start(&without_secret(&provider), &MemoryStore::new()).await;
-    let wrong = fault(enter(&daemon, "wrong").await);
+    let wrong = fault(enter(&daemon, LoginSecret::Password, "wrong").await);
     assert_eq!(wrong.code, FaultCode::LoginRequired);
     assert!(
         wrong.message.starts_with(
@@ -159,7 +146,7 @@ async fn a_wrong_password_is_told_and_not_stored_and_a_better_one_helps() {
         "account ads has no credential to log in with"
     );
     assert_eq!(provider.seen().len(), 1);
-    done(enter(&daemon, "right").await);
+    done(enter(&daemon, LoginSecret::Password, "right").await);
     assert_eq!(daemon.get("ads").await.unwrap(), "token-2");
 }
 
@@ -169,7 +156,7 @@ async fn what_was_entered_while_the_store_refuses_is_not_tried() {
     let (site, store) = (without_secret(&provider), MemoryStore::new());
     let daemon = Daemon::start(&site, &store).await;
     store.fail_commit(1, tokend_store::Fault::DISK_FULL);
-    let told = fault(enter(&daemon, "hunter2").await);
+    let told = fault(enter(&daemon, LoginSecret::Password, "hunter2").await);
     assert_eq!(told.code, FaultCode::StoreUnavailable);
     assert!(
         told.message
@@ -185,7 +172,7 @@ async fn what_was_granted_while_the_store_refuses_is_not_lost() {
     let (site, store) = (without_secret(&provider), MemoryStore::new());
     let daemon = Daemon::start(&site, &store).await;
     store.fail_commit(2, tokend_store::Fault::DISK_FULL);
-    let told = fault(enter(&daemon, "hunter2").await);
+    let told = fault(enter(&daemon, LoginSecret::Password, "hunter2").await);
     assert_eq!(told.code, FaultCode::StoreUnavailable);
     assert!(
         told.message.starts_with(
@@ -226,9 +213,7 @@ fn granted(access: &str, refresh: &str) -> String {
 
 #[tokio::test]
 async fn a_mistyped_refresh_token_leaves_the_one_that_is_held_in_use() {
-    let provider = Provider::start().await;
-    let (site, store) = (site(&provider), MemoryStore::new());
-    let daemon = Daemon::start(&site, &store).await;
+    let (provider, site, store, daemon) = started().await;
     provider.then(reply("200 OK", &granted("first", "held")));
     assert_eq!(daemon.get("ads").await.unwrap(), "first");
     provider.then(reply("400 Bad Request", r#"{"error":"invalid_grant"}"#));
@@ -254,9 +239,7 @@ async fn a_mistyped_refresh_token_leaves_the_one_that_is_held_in_use() {
 
 #[tokio::test]
 async fn a_record_that_does_not_open_is_told_and_can_be_given_up() {
-    let provider = Provider::start().await;
-    let (site, store) = (site(&provider), MemoryStore::new());
-    let daemon = Daemon::start(&site, &store).await;
+    let (_provider, site, store, daemon) = started().await;
     daemon.get("ads").await.unwrap();
     daemon.drain().await;
     store.restart();
@@ -346,8 +329,7 @@ async fn records_are_removed_when_the_keeper_has_given_all_rights_on_them_back()
 
 #[tokio::test]
 async fn what_was_served_before_an_account_left_the_configuration_is_forgotten_too() {
-    let provider = Provider::start().await;
-    let (site, store) = (site(&provider), MemoryStore::new());
+    let (provider, site, store) = place().await;
     let text = format!("{ADMIN}{}", account("ads", &provider.base_url));
     site.write(&text);
     let before = site.account();
@@ -377,8 +359,7 @@ async fn what_was_served_before_an_account_left_the_configuration_is_forgotten_t
 /// A reload has read the record of a former identity, and puts it in force after it was to be forgotten.
 #[tokio::test]
 async fn what_a_reload_brings_back_meanwhile_is_not_told_to_be_forgotten() {
-    let provider = Provider::start().await;
-    let (site, store) = (site(&provider), MemoryStore::new());
+    let (provider, site, store) = place().await;
     let text = format!("{ADMIN}{}", account("ads", &provider.base_url));
     site.write(&text);
     let before = site.account();

@@ -2,10 +2,9 @@
 
 use super::*;
 
-async fn reload(daemon: &Daemon, site: &Site, text: &str) {
+async fn put_in_force(daemon: &Daemon, site: &Site, text: &str) {
     site.write(text);
-    let response = daemon.ask(Request::Reload).await;
-    assert!(matches!(response, Response::Done { .. }), "{response:?}");
+    reload(daemon).await;
 }
 
 #[tokio::test]
@@ -20,14 +19,14 @@ async fn accounts_come_and_go_and_come_back() {
         daemon.get("bids").await.unwrap_err().code,
         FaultCode::UnknownAccount
     );
-    reload(&daemon, &site, &both).await;
+    put_in_force(&daemon, &site, &both).await;
     assert_eq!(daemon.get("bids").await.unwrap(), "token-2");
-    reload(&daemon, &site, &account("bids", &provider.base_url)).await;
+    put_in_force(&daemon, &site, &account("bids", &provider.base_url)).await;
     assert_eq!(
         daemon.get("ads").await.unwrap_err().code,
         FaultCode::UnknownAccount
     );
-    reload(&daemon, &site, &both).await;
+    put_in_force(&daemon, &site, &both).await;
     assert_eq!(
         daemon.get("ads").await.unwrap(),
         "token-1",
@@ -38,9 +37,7 @@ async fn accounts_come_and_go_and_come_back() {
 
 #[tokio::test]
 async fn a_bad_configuration_changes_nothing() {
-    let provider = Provider::start().await;
-    let site = site(&provider);
-    let daemon = Daemon::start(&site, &MemoryStore::new()).await;
+    let (_provider, site, _store, daemon) = started().await;
     site.write("[account.ads]\nprovider = \"nonsense\"\n");
     assert!(
         matches!(daemon.ask(Request::Reload).await, Response::Fault(fault) if fault.code == FaultCode::ReloadFailed)
@@ -61,7 +58,7 @@ async fn another_identity_is_not_served_what_an_attempt_of_the_old_one_brings() 
         daemon.desk.handle(&crate::testing::peer(7), get("ads")),
     ));
     old.asked(1).await;
-    reload(&daemon, &site, &account("ads", &new.base_url)).await;
+    put_in_force(&daemon, &site, &account("ads", &new.base_url)).await;
     assert_eq!(
         token_of(soon(waiting).await.unwrap()).unwrap_err().code,
         FaultCode::UnknownAccount
@@ -80,27 +77,25 @@ async fn another_identity_is_not_served_what_an_attempt_of_the_old_one_brings() 
         }
     })
     .await;
-    reload(&daemon, &site, &account("ads", &old.base_url)).await;
+    put_in_force(&daemon, &site, &account("ads", &old.base_url)).await;
     assert_eq!(daemon.get("ads").await.unwrap(), "token-1");
     assert_eq!((old.seen().len(), new.seen().len()), (1, 1));
 }
 
 #[tokio::test]
 async fn an_account_that_comes_back_while_its_attempt_runs_has_its_token_back() {
-    let provider = Provider::start().await;
-    let (site, store) = (site(&provider), MemoryStore::new());
-    let daemon = Daemon::start(&site, &store).await;
+    let (provider, site, store, daemon) = started().await;
     assert_eq!(daemon.get("ads").await.unwrap(), "token-1");
     let (go_on, held) = oneshot::channel();
     provider.then(Act::Hold(held));
     let forced = daemon.desk.handle(&crate::testing::peer(7), force("ads"));
     provider.asked(2).await;
-    reload(&daemon, &site, "").await;
+    put_in_force(&daemon, &site, "").await;
     assert_eq!(
         daemon.get("ads").await.unwrap_err().code,
         FaultCode::UnknownAccount
     );
-    reload(&daemon, &site, &account("ads", &provider.base_url)).await;
+    put_in_force(&daemon, &site, &account("ads", &provider.base_url)).await;
     assert_eq!(
         daemon.get("ads").await.unwrap(),
         "token-1",
@@ -115,9 +110,7 @@ async fn an_account_that_comes_back_while_its_attempt_runs_has_its_token_back() 
 
 #[tokio::test]
 async fn a_reload_goes_on_without_whoever_asked_for_it() {
-    let provider = Provider::start().await;
-    let site = site(&provider);
-    let daemon = Daemon::start(&site, &MemoryStore::new()).await;
+    let (provider, site, _store, daemon) = started().await;
     site.write(&(account("ads", &provider.base_url) + &account("bids", &provider.base_url)));
     let mut asked = Box::pin(answer(
         daemon
@@ -147,9 +140,9 @@ async fn an_account_that_is_renamed_keeps_the_pace_of_its_login() {
     let daemon = Daemon::start(&site, &store).await;
     assert_eq!(daemon.get("ads").await.unwrap(), "token-1");
     // Another name is the same login to its provider; it has one left, then none.
-    reload(&daemon, &site, &named("ads2")).await;
+    put_in_force(&daemon, &site, &named("ads2")).await;
     assert_eq!(daemon.get("ads2").await.unwrap(), "token-2");
-    reload(&daemon, &site, &named("ads3")).await;
+    put_in_force(&daemon, &site, &named("ads3")).await;
     assert_eq!(daemon.get("ads3").await.unwrap_err().code, FaultCode::Paced);
     // Neither does a restart under yet another name give it back.
     daemon.drain().await;
@@ -159,14 +152,13 @@ async fn an_account_that_is_renamed_keeps_the_pace_of_its_login() {
     assert_eq!(provider.seen().len(), 2);
     // Another login is another pace.
     let other = named("ads5").replace("username = \"u\"", "username = \"v\"");
-    reload(&daemon, &site, &other).await;
+    put_in_force(&daemon, &site, &other).await;
     assert_eq!(daemon.get("ads5").await.unwrap(), "token-3");
 }
 
 #[tokio::test]
 async fn an_account_that_is_renamed_keeps_what_its_provider_asked_for() {
-    let provider = Provider::start().await;
-    let (site, store) = (site(&provider), MemoryStore::new());
+    let (provider, site, store) = place().await;
     let named = |name: &str| account(name, &provider.base_url);
     let busy = "HTTP/1.1 429 Too Many Requests\r\nretry-after: 3600\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
     provider.then(Act::Say(busy.to_owned()));
@@ -174,7 +166,7 @@ async fn an_account_that_is_renamed_keeps_what_its_provider_asked_for() {
     let least = |told: &tokend_proto::Fault| told.retry_after_ms.is_some_and(|it| it > 3_500_000);
     let told = daemon.get("ads").await.unwrap_err();
     assert!(least(&told), "{told:?}");
-    reload(&daemon, &site, &named("ads2")).await;
+    put_in_force(&daemon, &site, &named("ads2")).await;
     let told = daemon.get("ads2").await.unwrap_err();
     assert!(least(&told), "{told:?}");
     daemon.drain().await;
@@ -195,10 +187,10 @@ async fn an_account_that_is_renamed_there_and_back_has_no_second_pace() {
     site.write(&named("ads"));
     let daemon = Daemon::start(&site, &store).await;
     assert_eq!(daemon.get("ads").await.unwrap(), "token-1");
-    reload(&daemon, &site, &named("ads2")).await;
+    put_in_force(&daemon, &site, &named("ads2")).await;
     assert_eq!(daemon.get("ads2").await.unwrap(), "token-2");
     // Its record knows of one login, that of the other name of two. The token it has is still good; another would be a third login.
-    reload(&daemon, &site, &named("ads")).await;
+    put_in_force(&daemon, &site, &named("ads")).await;
     assert_eq!(daemon.get("ads").await.unwrap(), "token-1");
     let paced = token_of(daemon.ask(force("ads")).await).unwrap_err();
     assert_eq!(paced.code, FaultCode::Paced);
@@ -213,8 +205,8 @@ async fn an_account_that_is_renamed_there_and_back_has_no_second_pace() {
             other.replace("username = \"u\"", &format!("username = \"v{it}\""))
         })
         .collect();
-    reload(&daemon, &site, &others).await;
-    reload(&daemon, &site, &(others + &named("ads2"))).await;
+    put_in_force(&daemon, &site, &others).await;
+    put_in_force(&daemon, &site, &(others + &named("ads2"))).await;
     let paced = token_of(daemon.ask(force("ads2")).await).unwrap_err();
     assert_eq!(paced.code, FaultCode::Paced);
     assert_eq!(provider.seen().len(), 2);
@@ -235,7 +227,7 @@ async fn a_name_that_is_known_by_now_is_put_in_force_where_nothing_else_changed(
     let dir = tempfile::tempdir().unwrap();
     let records = dir.path().join("audit.jsonl");
     let audit = format!("[audit]\nfile = \"{}\"\n", records.display());
-    reload(&daemon, &site, &format!("{audit}{text}{rule}")).await;
+    put_in_force(&daemon, &site, &format!("{audit}{text}{rule}")).await;
     let reloader = &daemon.desk.reloader;
     // As if nobody had been called root when it was read.
     let nobody = Directory::fixed(Vec::new(), Vec::new());
@@ -254,7 +246,7 @@ async fn a_name_that_is_known_by_now_is_put_in_force_where_nothing_else_changed(
     assert!(daemon.in_force.unresolved().is_empty());
     // What somebody is still writing is not loaded because a name is known, wherever it stands.
     site.dialect("mine", "extends = \"oauth2\"\n");
-    reload(
+    put_in_force(
         &daemon,
         &site,
         &format!("dialect_dir = \"dialects\"\n{audit}{text}{rule}"),
@@ -303,16 +295,16 @@ async fn secrets_of_blocked_accounts_that_are_never_answered_hold_no_reload_and_
         assert_eq!(told.code, FaultCode::LoginRequired);
     }
     // The limit of commands is the new one for good only after a reload.
-    reload(&daemon, &site, &text(file)).await;
+    put_in_force(&daemon, &site, &text(file)).await;
     let hanging = text("{ command = [\"sleep\", \"600\"] }");
     for _ in 0..2 {
-        reload(&daemon, &site, &hanging).await;
+        put_in_force(&daemon, &site, &hanging).await;
         assert_eq!(state(&daemon, "ads5").await, AccountState::LoginRequired);
     }
     // One that is answered counts, however many beside it are not.
     let last = hanging.rfind("{ command").unwrap();
     site.secret("pw", "right", 0o600);
-    reload(&daemon, &site, &format!("{}{file}\n", &hanging[..last])).await;
+    put_in_force(&daemon, &site, &format!("{}{file}\n", &hanging[..last])).await;
     assert!(daemon.get("ads5").await.is_ok());
     daemon.drain().await;
     store.restart();
@@ -367,9 +359,7 @@ async fn a_token_asked_for_with_other_options_is_not_served_after_a_reload_or_a_
     ]) {
         assert!(request.contains(asked), "{asked}: {request}");
     }
-    daemon.drain().await;
-    store.restart();
-    let daemon = Daemon::start(&site, &store).await;
+    let daemon = restarted(daemon, &site, &store).await;
     assert_eq!(daemon.get("ads").await.unwrap(), "token-4", "and it stays");
 }
 

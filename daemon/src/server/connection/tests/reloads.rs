@@ -2,60 +2,19 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
-use tokend_policy::Peer;
-use tokio::io::ReadBuf;
-
 use super::*;
-use tokend_peer::Pinned;
+use tokend_peer::testing::Overheard;
 
 const ROUNDS: usize = 300;
 
-/// A pipe that counts how often a token is written once the right to it is gone.
-struct Watched {
-    pipe: DuplexStream,
-    gone: Arc<AtomicBool>,
-    late: Arc<AtomicUsize>,
-}
-
-impl AsyncRead for Watched {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.pipe).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Watched {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        if self.gone.load(SeqCst) && bytes.windows(12).any(|part| part == b"secret-token") {
-            self.late.fetch_add(1, SeqCst);
+/// A pipe that counts how often a token is written once the right to it is gone. Its other end stays.
+fn watched(pipe: DuplexStream, gone: &Arc<AtomicBool>, late: &Arc<AtomicUsize>) -> Overheard {
+    let (gone, late) = (Arc::clone(gone), Arc::clone(late));
+    Overheard::new(pipe, &Arc::default(), move |bytes| {
+        if gone.load(SeqCst) && bytes.windows(12).any(|part| part == b"secret-token") {
+            late.fetch_add(1, SeqCst);
         }
-        Pin::new(&mut self.pipe).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.pipe).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.pipe).poll_shutdown(context)
-    }
-}
-
-impl Connection for Watched {
-    fn pin(&self, _: &Peer, _: u64) -> Result<Box<dyn Pinned>, String> {
-        Err("it is a pipe".to_owned())
-    }
-
-    fn has_gone(&self) -> bool {
-        false
-    }
+    })
 }
 
 /// A configuration in which user 20 has a right to the token, or not.
@@ -77,7 +36,7 @@ fn account(user: u32) -> Site {
 async fn race(count: u64, held: bool) -> (usize, usize) {
     let (with, without) = (account(20), account(21));
     let (desk, mut driver) = desk(&with, &Clock::system(), 64);
-    let (gone, late) = (Arc::new(AtomicBool::new(false)), Arc::default());
+    let (gone, late) = (Arc::<AtomicBool>::default(), Arc::default());
     let mut tokens = 0;
     for _ in 0..ROUNDS {
         gone.store(false, SeqCst);
@@ -85,11 +44,7 @@ async fn race(count: u64, held: bool) -> (usize, usize) {
         let served = held.then(|| token("secret-token", 1, now));
         desk.registry.replace(epoch(&with, served));
         let (client, pipe) = duplex(1 << 20);
-        let watched = Watched {
-            pipe,
-            gone: Arc::clone(&gone),
-            late: Arc::clone(&late),
-        };
+        let watched = watched(pipe, &gone, &late);
         let serving = tokio::spawn(serve(watched, (peer(20), 0), Arc::clone(&desk), BOUNDS));
         let mut requests = bytes(0, Request::hello("racer"));
         for id in 1..=count {

@@ -2,10 +2,8 @@
 
 use std::sync::atomic::AtomicBool;
 
-use tokio::io::ReadBuf;
-
 use super::*;
-use tokend_peer::Pinned;
+use tokend_peer::testing::Overheard;
 
 /// The longest a connection rests at a time.
 const LONGEST: Duration = Duration::from_secs(2);
@@ -67,60 +65,13 @@ async fn an_answer_that_is_a_refusal_comes_through_a_rest_and_is_paid_for() {
     assert!(now() - began >= LONGEST * 3 / 2, "{:?}", now() - began);
 }
 
-/// A pipe of which is told when its other end has gone, although there is more to read.
-struct Left {
-    pipe: DuplexStream,
-    gone: Arc<AtomicBool>,
-}
-
-impl AsyncRead for Left {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.pipe).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Left {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.pipe).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.pipe).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.pipe).poll_shutdown(context)
-    }
-}
-
-impl Connection for Left {
-    fn pin(&self, _: &Peer, _: u64) -> Result<Box<dyn Pinned>, String> {
-        Err("it is a pipe".to_owned())
-    }
-
-    fn has_gone(&self) -> bool {
-        self.gone.load(Ordering::SeqCst)
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_rests_ends_with_its_peer_and_none_of_its_requests_waits_on() {
     let (clock, _hands) = FakeClock::start(1_000_000, 1_000, "boot");
     let mut talk = Talk::with_clock(&clock, 1 << 20);
     let (client, pipe) = duplex(1 << 20);
     let gone = Arc::new(AtomicBool::new(false));
-    let left = Left {
-        pipe,
-        gone: Arc::clone(&gone),
-    };
+    let left = Overheard::new(pipe, &gone, |_| {});
     let desk = Arc::clone(&talk.desk);
     talk.serving = tokio::spawn(serve(left, (peer(OWNER), 0), desk, BOUNDS));
     talk.client = client;
