@@ -111,6 +111,10 @@ impl Event {
 
 impl Record {
     /// The fields in the order they are written. No text in them has a control character.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one line for each field, in the order of the record"
+    )]
     pub(crate) fn fields(&self) -> Vec<(&'static str, Json)> {
         let event = &self.event;
         let mut fields = Vec::with_capacity(20);

@@ -87,6 +87,10 @@ impl Config {
 }
 
 /// Reads the configuration at `path`.
+#[expect(
+    clippy::too_many_lines,
+    reason = "one step for each part of the files, in the order in which mistakes are told"
+)]
 pub(super) fn load(
     path: &Path,
     overrides: &Overrides,

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 use std::sync::PoisonError;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use tokend_proto::{AccountState, RequestKind};
 
@@ -192,14 +192,30 @@ pub fn head(
     wall_ms: i64,
 ) -> String {
     let mut text = String::with_capacity(32 * 1024);
-    let out = &mut text;
-    let of = |name, kind, help, out: &mut String| header(out, name, kind, help);
-    let one = |out: &mut String, name, kind, help, value: f64| {
-        of(name, kind, help, out);
-        Lines::of(out, name).line(&[], value);
-    };
-    let count = |it: &std::sync::atomic::AtomicU64| it.load(Relaxed);
+    of_the_daemon(counters, samples, wall_ms, &mut text);
+    of_requests(counters, &mut text);
+    of_attempts(counters, &mut text);
+    of_store_and_reloads(counters, &mut text);
+    of_audit_and_log(audit, log, &mut text);
+    text
+}
 
+/// The head of a metric.
+fn of(name: &str, kind: &str, help: &str, out: &mut String) {
+    header(out, name, kind, help);
+}
+
+/// A metric of one line.
+fn one(out: &mut String, name: &'static str, kind: &str, help: &str, value: f64) {
+    header(out, name, kind, help);
+    Lines::of(out, name).line(&[], value);
+}
+
+fn count(number: &AtomicU64) -> u64 {
+    number.load(Relaxed)
+}
+
+fn of_the_daemon(counters: &Counters, samples: &[Sample], wall_ms: i64, out: &mut String) {
     of(
         "tokend_build_info",
         "gauge",
@@ -233,6 +249,9 @@ pub fn head(
         let number = samples.iter().filter(|it| it.state == state).count();
         Lines::of(out, "tokend_accounts").line(&[("state", state.as_str())], number);
     }
+}
+
+fn of_requests(counters: &Counters, out: &mut String) {
     let name = "tokend_requests_total";
     of(
         name,
@@ -277,6 +296,9 @@ pub fn head(
     ] {
         Lines::of(out, name).line(&[("result", result)], count(number));
     }
+}
+
+fn of_attempts(counters: &Counters, out: &mut String) {
     let name = "tokend_attempts_total";
     let dialects = counters
         .dialects
@@ -314,6 +336,9 @@ pub fn head(
             histogram.write(out, name, &labels);
         }
     }
+}
+
+fn of_store_and_reloads(counters: &Counters, out: &mut String) {
     let name = "tokend_store_writes_total";
     of(
         name,
@@ -354,7 +379,9 @@ pub fn head(
         "When the configuration in force was read, in Unix time.",
         reloaded,
     );
+}
 
+fn of_audit_and_log(audit: &Audit, log: &LogLines, out: &mut String) {
     let tallies = || audit.tallies();
     let name = "tokend_audit_records_total";
     of(name, "counter", "Audit records written.", out);
@@ -390,7 +417,6 @@ pub fn head(
     for (reason, number) in [("dropped", log.dropped()), ("counted", log.counted())] {
         Lines::of(out, name).line(&[("reason", reason)], number);
     }
-    text
 }
 
 /// The lines of one metric.

@@ -90,6 +90,7 @@ mod tests {
     use tokend_process::listen::Usage;
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table of errors")]
     fn what_only_a_person_can_mend_is_told_from_what_may_pass() {
         let path = PathBuf::from("/var/lib/tokend");
         let io = |kind: io::ErrorKind| OpenError::Io {

@@ -66,6 +66,10 @@ impl Shell {
     ///
     /// # Errors
     /// When no requests can be made as the configuration says.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "wires every part once, in the order in which they need each other"
+    )]
     pub(crate) fn build(
         around: Surroundings,
         config: &Config,

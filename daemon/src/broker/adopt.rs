@@ -18,6 +18,10 @@ use crate::broker::registry::Epoch;
 
 impl Task {
     /// Puts a change in force. Runs in the driver, so nothing happens in between.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "the order of the steps is what counts: hosts, accounts, removals, names"
+    )]
     pub(super) fn adopt(&mut self, now: Timestamp, change: Change) {
         let Change {
             accounts,
@@ -139,6 +143,10 @@ fn used_now(task: &Task, now: Timestamp, mut used: Used, accounts: &[Joining]) -
 }
 
 /// Takes an account in, under the key that is given back.
+#[expect(
+    clippy::too_many_lines,
+    reason = "what is known, what was read and what was set aside come together under one key"
+)]
 fn join(
     task: &mut Task,
     now: Timestamp,
@@ -158,45 +166,9 @@ fn join(
     let known = task.roster.key(&id);
     // What the engine knows is newer than anything that was read: an account may have come back to life in between.
     if let Some(key) = known.filter(|key| !task.roster.is_quarantined(*key)) {
-        let absent = task.roster.entry(key).is_some_and(|entry| entry.absent);
-        let entered = task
-            .roster
-            .entry(key)
-            .map(|entry| entry.notes.entered)
-            .unwrap_or_default();
-        let can_login = login_means::can_login(&account, entered);
-        // Since the secrets were looked at, somebody may have tried them: then it is blocked for those, and nothing is cured.
-        let view = task.engine.view(key, now);
-        let hangs_on = |entry: &Entry| {
-            view.and_then(|view| entry.notes.hangs_on(view.block.as_ref(), view.no_verdict))
-        };
-        let cured = cured_of.is_some() && cured_of == task.roster.entry(key).and_then(hangs_on);
-        task.roster.reconfigure(key, account, hosts);
-        let entry = task.roster.entry(key)?;
-        let event = if absent {
-            summary.added += 1;
-            let asked = entry.slot.held.asked().clone();
-            Event::Adopt(
-                key,
-                Box::new(Adoption {
-                    plan,
-                    can_login,
-                    cured,
-                    durable: None,
-                    untold: false,
-                    asked,
-                }),
-            )
-        } else {
-            Event::Replan {
-                account: key,
-                plan,
-                can_login,
-                cured,
-            }
-        };
-        task.engine.handle_event(now, event);
-        if let Some(spent) = spent.filter(|_| absent) {
+        let was_absent = rejoin(task, now, key, (account, hosts), cured_of)?;
+        summary.added += usize::from(was_absent);
+        if let Some(spent) = spent.filter(|_| was_absent) {
             task.engine.handle_event(now, Event::Spent(key, spent));
         }
         summary.outdated += usize::from(task.roster.outdate(key, &mut task.engine, now));
@@ -258,4 +230,53 @@ fn join(
     }
     summary.outdated += usize::from(task.roster.outdate(key, &mut task.engine, now));
     Some(key)
+}
+
+/// Takes an account in that the engine knows. Whether it was absent.
+fn rejoin(
+    task: &mut Task,
+    now: Timestamp,
+    key: AccountKey,
+    (account, hosts): (Arc<Account>, (HostKey, Option<HostKey>)),
+    cured_of: Option<Box<str>>,
+) -> Option<bool> {
+    let plan = plan(&account, hosts);
+    let absent = task.roster.entry(key).is_some_and(|entry| entry.absent);
+    let entered = task
+        .roster
+        .entry(key)
+        .map(|entry| entry.notes.entered)
+        .unwrap_or_default();
+    let can_login = login_means::can_login(&account, entered);
+    // Since the secrets were looked at, somebody may have tried them: then it is blocked for those, and nothing is cured.
+    let view = task.engine.view(key, now);
+    let hangs_on = |entry: &Entry| {
+        view.and_then(|view| entry.notes.hangs_on(view.block.as_ref(), view.no_verdict))
+    };
+    let cured = cured_of.is_some() && cured_of == task.roster.entry(key).and_then(hangs_on);
+    task.roster.reconfigure(key, account, hosts);
+    let entry = task.roster.entry(key)?;
+    let event = if absent {
+        let asked = entry.slot.held.asked().clone();
+        Event::Adopt(
+            key,
+            Box::new(Adoption {
+                plan,
+                can_login,
+                cured,
+                durable: None,
+                untold: false,
+                asked,
+            }),
+        )
+    } else {
+        Event::Replan {
+            account: key,
+            plan,
+            can_login,
+            cured,
+        }
+    };
+    task.engine.handle_event(now, event);
+    Some(absent)
 }

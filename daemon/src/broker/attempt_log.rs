@@ -23,6 +23,10 @@ pub(crate) struct Books {
 }
 
 /// Notes an attempt that is over, and writes its line and its record.
+#[expect(
+    clippy::too_many_lines,
+    reason = "the line, the count and the record of one attempt, from the same values"
+)]
 pub(crate) fn note(entry: &mut Entry, attempted: &Attempted, clock: &Clock, books: &Books) {
     let Books { audit, counters } = books;
     let attempt = attempted.attempt;

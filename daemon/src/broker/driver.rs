@@ -92,6 +92,7 @@ impl Task {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm for each message")]
     fn take(&mut self, message: Message) {
         let now = self.clock.steady();
         match message {
@@ -211,6 +212,7 @@ impl Task {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm for each effect")]
     pub(crate) fn carry_out(&mut self) {
         while let Some(effect) = self.engine.poll_effect() {
             self.pulse.stir();

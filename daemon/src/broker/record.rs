@@ -116,6 +116,10 @@ pub(crate) struct Restored {
 }
 
 /// Takes a record up: every time moves to the steady clock.
+#[expect(
+    clippy::too_many_lines,
+    reason = "one field after the other, so that none is forgotten"
+)]
 pub(crate) fn restore(record: &Record, clock: &Clock) -> Restored {
     let at = |wall| clock.restore(&record.anchor, wall).at;
     // With the clock behind the time of writing nobody knows how old the token is, so it does not count as valid.
@@ -239,6 +243,10 @@ pub(crate) fn entered(record: &Record) -> Entered {
 }
 
 /// Brings a record up to the facts. Secrets the facts do not mention are dropped.
+#[expect(
+    clippy::too_many_lines,
+    reason = "one field after the other, so that none is forgotten"
+)]
 pub(crate) fn update(
     record: &mut Record,
     durable: &Durable,

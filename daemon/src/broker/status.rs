@@ -157,6 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table of cases")]
     fn each_state_has_its_reasons() {
         let now = Timestamp::from_millis(1_000_000);
         let later = now.after(Duration::from_secs(60));

@@ -42,6 +42,7 @@ impl Teller<'_> {
         fault
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm for each reason")]
     fn put(&self, why: Why) -> Fault {
         let name = &self.account.name;
         match why {

@@ -80,6 +80,10 @@ pub(crate) fn explain(
 }
 
 /// The peer that was described, or the process that was named.
+#[expect(
+    clippy::too_many_lines,
+    reason = "one fact after the other, of a peer that is described by options"
+)]
 fn peer(args: &ExplainArgs) -> Result<Peer, String> {
     if let Some(pid) = args.pid {
         return Reader::look_at(pid, Needs::ALL, &Clock::system())

@@ -86,6 +86,10 @@ impl Whose {
     ///
     /// # Errors
     /// As there.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "who asks, the unit and the configuration decide together for whom it looks"
+    )]
     pub(crate) fn below(
         root: &Path,
         asked: Asked<'_>,

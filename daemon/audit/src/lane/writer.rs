@@ -59,6 +59,10 @@ impl Writer {
     }
 
     /// Waits for something to do, and for a moment longer, and takes all of it. True when it is the last time.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one wait and one taking under one lock; what follows a change needs all that was taken"
+    )]
     fn gather(&mut self) -> bool {
         let lanes = Arc::clone(&self.lanes);
         let Some(Place {

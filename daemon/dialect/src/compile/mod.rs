@@ -45,6 +45,10 @@ pub(crate) fn compile(
     }
 }
 
+#[expect(
+    clippy::too_many_lines,
+    reason = "one step for each table of a dialect"
+)]
 fn compile_into(
     name: &str,
     own_text: Option<&str>,

@@ -53,6 +53,10 @@ const TEXTS: &[&str] = &[
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// Reads the merged `reply` table; all of it has defaults.
+#[expect(
+    clippy::too_many_lines,
+    reason = "the defaults of every field stand here"
+)]
 pub(super) fn read(node: Option<&Node>, rules: Vec<Rule>, m: &mut Mistakes) -> Option<ReplyPlan> {
     let mut plan = ReplyPlan {
         access_token: pointers(&["/access_token"]),

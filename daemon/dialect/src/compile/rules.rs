@@ -35,6 +35,7 @@ pub(super) fn read(node: &Node, m: &mut Mistakes) -> Option<Vec<Rule>> {
     Some(items.iter().filter_map(|item| rule(item, m)).collect())
 }
 
+#[expect(clippy::too_many_lines, reason = "one check for each key of a rule")]
 fn rule(node: &Node, m: &mut Mistakes) -> Option<Rule> {
     let mut section = Section::open(node, m)?;
     let (no_answer, matcher) = match section.take("no_answer") {

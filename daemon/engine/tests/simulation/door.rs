@@ -101,6 +101,10 @@ impl World {
         self.breaks(format!("account {a}: {broken}"));
     }
 
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one branch for each way in which a request ends, drawn in the order that seeds count on"
+    )]
     fn fate(&mut self, a: usize, kind: Kind, secret: Option<Secret>) -> (Answer, Option<Grant>) {
         let (now, bad) = (self.now, self.misfortune(200));
         let fate = match bad {

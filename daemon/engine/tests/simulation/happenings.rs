@@ -157,6 +157,10 @@ impl World {
         self.after(wait, Happening::Replied(a, id, answer, grant));
     }
 
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one branch for each answer, with what the books then say"
+    )]
     fn replied(&mut self, a: usize, id: AttemptId, answer: Answer, grant: Option<Grant>) {
         let sound = self
             .engine

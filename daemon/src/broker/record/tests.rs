@@ -36,6 +36,7 @@ fn grant(refresh: Option<&str>) -> Grant {
 }
 
 /// Facts around `now`, with a grant numbered as the attempt that brought it.
+#[expect(clippy::too_many_lines, reason = "a strategy for each field")]
 fn facts(now: Timestamp) -> impl Strategy<Value = Durable> {
     let near = move || {
         (0u64..4_000_000).prop_map(move |ms| {
@@ -200,6 +201,7 @@ proptest! {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one secret after the other")]
 fn secrets_that_the_facts_do_not_mention_are_dropped() {
     let (clock, _hands) = started();
     let now = clock.steady();

@@ -287,6 +287,10 @@ fn one_record_that_does_not_open_does_not_spoil_the_batch() {
 }
 
 #[test]
+#[expect(
+    clippy::too_many_lines,
+    reason = "one story: each step stands on the one before"
+)]
 fn what_a_person_entered_is_stored_with_its_intent_takes_its_place_and_is_forgotten_again() {
     let mut it = Bench::start();
     let secret = LoginSecret::Password(SecretText::new("hunter2").unwrap());

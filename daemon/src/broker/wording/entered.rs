@@ -75,6 +75,7 @@ impl Teller<'_> {
     }
 
     /// The code, the sentence, and whether what was entered is what was refused.
+    #[expect(clippy::too_many_lines, reason = "one arm for each reason")]
     fn why(&self, what: What, why: Unproved) -> (FaultCode, String, bool) {
         let said = self.said();
         let told = |without: &str| match &self.notes.told {

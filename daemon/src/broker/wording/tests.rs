@@ -274,6 +274,7 @@ fn logins_without_an_answer_end_with_the_word_that_the_password_may_be_wrong() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn failures_say_what_happened_when_to_come_back_and_what_helps() {
     for (problem, said, code, text) in [
         (
@@ -342,6 +343,7 @@ fn failures_say_what_happened_when_to_come_back_and_what_helps() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn everything_else_says_what_to_do_too() {
     let paced = |by, problem| {
         move |now: Timestamp| Why::Paced {
