@@ -4,6 +4,7 @@
 
 use tokend_engine::{Adoption, Asked, Durable, Engine, Event, HostKey, HostUsed, Intent, Kind};
 
+use crate::account::Account;
 use crate::store::{Purpose, Vault};
 use crate::window::Window;
 use crate::world::{HOUR, Happening, MINUTE, SECOND, START, World, key, say};
@@ -102,7 +103,7 @@ impl World {
             let account = &mut self.accounts[a];
             let durable = account.disk.as_ref().map(|record| &record.durable);
             account.blocked = durable.is_some_and(|durable| durable.block.is_some());
-            account.login_refused &= durable.is_some_and(remembers_a_refusal);
+            account.login_refused = account.refused_by(durable);
             let stored = durable
                 .map(|durable| durable.no_verdict)
                 .unwrap_or_default();
@@ -195,7 +196,7 @@ impl World {
         if !account.in_engine {
             let stored = account.disk.as_ref().map(|record| &record.durable);
             account.blocked = stored.is_some_and(|durable| durable.block.is_some());
-            account.login_refused &= stored.is_some_and(remembers_a_refusal);
+            account.login_refused = account.refused_by(stored);
             let restored = account.disk.as_ref().map(|record| {
                 self.clocks
                     .restore(self.now, &record.anchor, &record.durable)
@@ -269,9 +270,14 @@ fn host_key(host: usize) -> HostKey {
     HostKey(u32::try_from(host).unwrap_or_default())
 }
 
-/// Whether it is stored that a login may have been refused: what was answered last is lost with a daemon that dies before it has stored
-/// it.
-fn remembers_a_refusal(durable: &Durable) -> bool {
-    let count = durable.no_verdict;
-    durable.block.is_some() || count.login_refused || count.login_misconfigured
+impl Account {
+    /// Whether a login counts as refused after a start. What was answered, or cured, last is lost with a daemon that dies before it
+    /// has stored it.
+    fn refused_by(&self, durable: Option<&Durable>) -> bool {
+        durable.is_some_and(|durable| {
+            let count = durable.no_verdict;
+            let stored = count.login_refused || count.login_misconfigured;
+            stored || (self.login_refused && durable.block.is_some())
+        })
+    }
 }
