@@ -24,13 +24,13 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::broker::inbox::{DRIVER_QUEUE, Message};
-use crate::broker::key_names::{KEY_CREDENTIAL, KEY_FILE};
 use crate::reload::{self, ConfigSource, LogChoice, retry};
 use crate::server::accept;
 use crate::server::listen::Inherited;
 use crate::server::metrics_http;
 use tokend_audit::{Audit, Event, Marker, Outcome, Trigger};
 use tokend_egress::Egress;
+use tokend_store::{KEY_CREDENTIAL, KEY_FILE};
 use tokend_upstream::secrets::SecretSource;
 
 use self::drain::{End, drain};

@@ -11,7 +11,6 @@ pub(crate) mod driver;
 pub(crate) mod in_flight;
 pub(crate) mod inbox;
 pub(crate) mod job;
-pub(crate) mod key_names;
 pub(crate) mod login_means;
 pub(crate) mod queued;
 pub(crate) mod record;

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
+use tokend_config::report::counted;
 use tokend_config::{Account, Proxy};
 use tokend_engine::Timestamp;
 use tokend_policy::{Peer, Permission};
@@ -263,14 +264,6 @@ pub(crate) fn caller(epoch: &Epoch, peer: &Peer) -> Finding {
         ),
     };
     ok(Topic::Caller, rights)
-}
-
-/// `1 account`, `2 accounts`.
-pub(crate) fn counted(count: usize, what: &str) -> String {
-    match count {
-        1 => format!("1 {what}"),
-        count => format!("{count} {what}s"),
-    }
 }
 
 /// Whether what an account needs can be had from its places. A command is not run: it may ask somebody, or leave traces.

@@ -5,8 +5,6 @@
 
 mod app;
 mod broker;
-mod cli;
-mod commands;
 mod doctor;
 #[cfg(test)]
 mod log_lines;
@@ -28,9 +26,9 @@ use tokend_config::report::{self, Medium};
 use zeroizing_alloc::ZeroAlloc;
 
 use crate::app::Start;
-use crate::cli::fail;
-use crate::cli::{Cli, Command, Exit, PolicyCommand, RunArgs};
 use crate::reload::{ConfigSource, LogChoice};
+use tokend_cli::arguments::fail;
+use tokend_cli::arguments::{Cli, Command, Exit, PolicyCommand, RunArgs};
 use tokend_egress::Egress;
 use tokend_process::descriptors;
 use tokend_process::hardening::{self, Swap};
@@ -47,7 +45,7 @@ fn main() -> ExitCode {
     let medium = Medium::of(&err);
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return commands::usage(&error, &mut out, &mut err).into(),
+        Err(error) => return tokend_cli::printing::usage(&error, &mut out, &mut err).into(),
     };
     // Until there is a log.
     panics::withhold(|panic| {
@@ -59,17 +57,17 @@ fn main() -> ExitCode {
     let exit = match cli.into_command() {
         Command::Run(args) => run(&args, environment),
         Command::Check(args) => {
-            commands::check::run(&args, &environment, &mut out, &mut err, medium)
+            tokend_cli::check::run(&args, &environment, &mut out, &mut err, medium)
         }
         Command::Policy(PolicyCommand::Explain(args)) => {
-            commands::policy::explain(&args, &environment, &mut out, &mut err, medium)
+            tokend_cli::policy::explain(&args, &environment, &mut out, &mut err, medium)
         }
-        Command::Dialect(command) => commands::dialect::run(&command, &mut out, &mut err, medium),
+        Command::Dialect(command) => tokend_cli::dialect::run(&command, &mut out, &mut err, medium),
         Command::Key(command) => {
-            commands::key::run(&command, &environment, &mut out, &mut err, medium)
+            tokend_cli::key::run(&command, &environment, &mut out, &mut err, medium)
         }
         Command::Egress(args) => tokend_egress::run(&args.into_options()).into(),
-        Command::Complete { words } => commands::completion::run(&words, &mut out),
+        Command::Complete { words } => tokend_cli::completion::run(&words, &mut out),
     };
     exit.into()
 }
@@ -120,7 +118,7 @@ fn run(args: &RunArgs, environment: Environment) -> Exit {
         Err(error) => {
             let medium = Medium::of(&std::io::stderr());
             let report = report::config(&error, medium);
-            return commands::refuse(&report, &error, &mut log.logging.plain());
+            return tokend_cli::printing::refuse(&report, &error, &mut log.logging.plain());
         }
     };
     let (format, level) = log.choose(&config);

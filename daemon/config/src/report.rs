@@ -98,3 +98,11 @@ fn one(diagnostic: &dyn Diagnostic, medium: Medium) -> String {
     }
     text
 }
+/// `1 account`, `2 accounts`.
+#[must_use]
+pub fn counted(count: usize, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        count => format!("{count} {what}s"),
+    }
+}

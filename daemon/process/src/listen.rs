@@ -8,6 +8,7 @@ mod lock;
 use std::fmt;
 use std::fs::{DirBuilder, Metadata, Permissions};
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -246,6 +247,29 @@ fn is_listened_on(path: &Path) -> bool {
     sockets.lines().any(|line| {
         line.split_whitespace().nth(3) == Some(LISTENS) && line.ends_with(&format!(" {path}"))
     })
+}
+
+/// Whether somebody could listen at this address now. Nobody can connect meanwhile: it is taken and given back without listening.
+///
+/// # Errors
+/// Why not.
+pub fn look_at_address(address: &SocketAddr) -> io::Result<()> {
+    let family = match address {
+        SocketAddr::V4(_) => AddressFamily::INET,
+        SocketAddr::V6(_) => AddressFamily::INET6,
+    };
+    let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    // As the runtime does, so that connections of before that are not quite over are no obstacle.
+    rustix::net::sockopt::set_socket_reuseaddr(&socket, true)?;
+    rustix::net::bind(&socket, address)?;
+    Ok(())
+}
+
+/// What is said of an address that cannot be taken.
+pub fn cannot_serve(address: &SocketAddr, error: &io::Error) -> String {
+    format!(
+        "metrics cannot be served at {address}: {error}; free it, or use another (`listen` of [metrics])"
+    )
 }
 
 /// Makes a socket at `path` that peers may connect to as `mode` allows.

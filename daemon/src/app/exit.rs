@@ -4,7 +4,7 @@
 
 use std::io;
 
-use tokend_store::{KeyError, OpenError, RotateError, StoreError};
+use tokend_store::StoreError;
 
 use crate::reload::NotApplied;
 use crate::server::listen::InheritError;
@@ -14,22 +14,8 @@ use tokend_upstream::ClientError;
 /// Whether a person has to mend something before the daemon can run. Otherwise starting it again may help: the disk was full, another
 /// daemon ran, or a part of this one died.
 pub(crate) fn is_mistake(error: &anyhow::Error) -> bool {
-    if let Some(error) = error.downcast_ref::<RotateError>() {
-        return match error {
-            RotateError::Open(error) => is_mistake_of_store(error),
-            RotateError::Key(error) => is_mistake_of_key(error),
-            // The next start finds out.
-            RotateError::InDoubt { .. }
-            | RotateError::InDoubtElsewhere { .. }
-            | RotateError::NotInPlace { .. } => false,
-            _ => true,
-        };
-    }
-    if let Some(error) = error.downcast_ref::<OpenError>() {
-        return is_mistake_of_store(error);
-    }
-    if let Some(error) = error.downcast_ref::<KeyError>() {
-        return is_mistake_of_key(error);
+    if let Some(is_mistake) = tokend_cli::arguments::is_mistake_of_store(error) {
+        return is_mistake;
     }
     if let Some(error) = error.downcast_ref::<ListenError>() {
         return match error {
@@ -53,22 +39,6 @@ pub(crate) fn is_mistake(error: &anyhow::Error) -> bool {
     error.is_some_and(|error| !error.is_shortage())
 }
 
-fn is_mistake_of_store(error: &OpenError) -> bool {
-    match error {
-        OpenError::InUse { .. } | OpenError::NoRandomness => false,
-        OpenError::Io { source, .. } => is_lasting(source),
-        _ => true,
-    }
-}
-
-fn is_mistake_of_key(error: &KeyError) -> bool {
-    match error {
-        KeyError::NoRandomness => false,
-        KeyError::Io { source, .. } => is_lasting(source),
-        _ => true,
-    }
-}
-
 /// Permissions and paths do not change by themselves.
 fn is_lasting(error: &io::Error) -> bool {
     matches!(
@@ -84,7 +54,7 @@ fn is_lasting(error: &io::Error) -> bool {
 mod tests {
     use std::path::PathBuf;
 
-    use tokend_store::Cause;
+    use tokend_store::{Cause, KeyError, OpenError, RotateError};
 
     use super::*;
     use tokend_process::listen::Usage;

@@ -13,10 +13,10 @@ use tokend_process::systemd;
 use tokend_proto::{Finding, Severity, Topic};
 
 use super::finding::{found, ok};
-use crate::broker::key_names::KEY_CREDENTIAL;
 use crate::broker::registry::Epoch;
 use crate::broker::store_reader::StoreReader;
 use crate::reload::{ConfigSource, FileThreads, InForce};
+use tokend_store::KEY_CREDENTIAL;
 
 /// Less room than this is told before it hurts.
 const LITTLE_ROOM: u64 = 64 << 20;

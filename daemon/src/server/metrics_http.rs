@@ -6,7 +6,6 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -20,7 +19,6 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use interprocess::local_socket::traits::tokio::Listener as _;
 use interprocess::os::unix::uds_local_socket::tokio::Listener as UnixListener;
-use rustix::net::{AddressFamily, SocketType};
 use tokend_config::MetricsListen;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
@@ -81,7 +79,7 @@ pub(crate) async fn listen(
         Some(MetricsListen::Tcp(address)) => {
             let listener = TcpListener::bind(address).await;
             all.push(Listening::Tcp(listener.map_err(|error| {
-                anyhow::anyhow!(cannot_serve(address, &error))
+                anyhow::anyhow!(listen::cannot_serve(address, &error))
             })?));
             if egress.is_some() {
                 tracing::warn!(
@@ -99,26 +97,6 @@ pub(crate) async fn listen(
         }
     }
     Ok(all)
-}
-
-/// Whether [`listen()`] could take this address now. Nobody can connect meanwhile: it is taken and given back without listening.
-pub(crate) fn look(address: &SocketAddr) -> io::Result<()> {
-    let family = match address {
-        SocketAddr::V4(_) => AddressFamily::INET,
-        SocketAddr::V6(_) => AddressFamily::INET6,
-    };
-    let socket = rustix::net::socket(family, SocketType::STREAM, None)?;
-    // As the runtime does, so that connections of before that are not quite over are no obstacle.
-    rustix::net::sockopt::set_socket_reuseaddr(&socket, true)?;
-    rustix::net::bind(&socket, address)?;
-    Ok(())
-}
-
-/// What is said of an address that cannot be taken.
-pub(crate) fn cannot_serve(address: &SocketAddr, error: &io::Error) -> String {
-    format!(
-        "metrics cannot be served at {address}: {error}; free it, or use another (`listen` of [metrics])"
-    )
 }
 
 impl Listening {

@@ -48,6 +48,7 @@ mod error;
 pub mod fuzzing;
 mod inspect;
 mod key_file;
+mod key_names;
 mod memory;
 mod named_key;
 mod record;
@@ -66,6 +67,7 @@ pub use error::{
 };
 pub use inspect::{Refusal, inspect, is_held};
 pub use key_file::make_key_file;
+pub use key_names::{KEY_CREDENTIAL, KEY_FILE};
 pub use memory::{Fault, MemoryStore};
 pub use named_key::{NamedKey, must_be_elsewhere};
 pub use record::{

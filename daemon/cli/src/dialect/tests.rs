@@ -4,7 +4,7 @@ use clap::Parser as _;
 use tempfile::TempDir;
 
 use super::*;
-use crate::cli::{Cli, Command};
+use crate::arguments::{Cli, Command};
 
 fn done(line: &[&str]) -> (Exit, String, String) {
     let line = ["tokend", "dialect"].iter().chain(line);

@@ -1,13 +1,4 @@
-//! The commands that look and tell, beside running the daemon.
-//!
-//! Owns everything that is printed, to writers it is given. Must never show a secret, and never contact a provider.
-
-pub(crate) mod check;
-pub(crate) mod completion;
-pub(crate) mod dialect;
-pub(crate) mod key;
-pub(crate) mod policy;
-mod whose;
+//! What commands print beside their own findings: help, mistakes of the command line, and why a configuration cannot be used.
 
 use std::io::{self, Write};
 
@@ -15,10 +6,10 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use tokend_config::ConfigError;
 
-use crate::cli::Exit;
+use crate::arguments::Exit;
 
 /// Prints what clap has to say: help and version to `out`, mistakes to `err`.
-pub(crate) fn usage(error: &clap::Error, out: &mut impl Write, err: &mut impl Write) -> Exit {
+pub fn usage(error: &clap::Error, out: &mut impl Write, err: &mut impl Write) -> Exit {
     let mut text = error.render().to_string();
     if let Some(tip) = tip(error) {
         text.push_str(&format!("\n  tip: {tip}\n"));
@@ -43,7 +34,7 @@ fn tip(error: &clap::Error) -> Option<&'static str> {
 }
 
 /// Says why the daemon does not start: the report of a configuration that cannot be used, by a mistake or for now.
-pub(crate) fn refuse(report: &str, error: &ConfigError, err: &mut impl Write) -> Exit {
+pub fn refuse(report: &str, error: &ConfigError, err: &mut impl Write) -> Exit {
     let exit = match error.is_shortage() {
         true => Exit::NotNow,
         false => Exit::Config,
@@ -52,7 +43,7 @@ pub(crate) fn refuse(report: &str, error: &ConfigError, err: &mut impl Write) ->
 }
 
 /// The exit code of a command that could also fail to print.
-fn finish(done: io::Result<Exit>) -> Exit {
+pub(crate) fn finish(done: io::Result<Exit>) -> Exit {
     done.unwrap_or(Exit::Io)
 }
 
@@ -61,7 +52,7 @@ mod tests {
     use clap::Parser as _;
 
     use super::*;
-    use crate::cli::Cli;
+    use crate::arguments::Cli;
 
     fn shown(line: &[&str]) -> (Exit, String, String) {
         let error = Cli::try_parse_from(line).expect_err("clap has something to say");

@@ -8,14 +8,14 @@ use http::Response;
 use tokend_config::report::{self, Medium};
 use tokend_dialect::{Catalog, Dialect, Endpoint, EndpointSettings, Kind};
 
-use super::finish;
-use crate::cli::{DialectCommand, Exit, KindArg, TryArgs};
+use super::printing::finish;
+use crate::arguments::{DialectCommand, Exit, KindArg, TryArgs};
 
 /// The longest dialect and the longest reply that are read, in bytes.
 const LONGEST: u64 = 1 << 20;
 
 /// Does what `command` says.
-pub(crate) fn run(
+pub fn run(
     command: &DialectCommand,
     out: &mut impl Write,
     err: &mut impl Write,

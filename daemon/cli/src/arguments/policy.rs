@@ -10,7 +10,7 @@ use tokend_proto::AccountName;
 
 /// What `tokend policy` can do.
 #[derive(Debug, Subcommand)]
-pub(crate) enum PolicyCommand {
+pub enum PolicyCommand {
     /// Say which rule decides what a peer may do with an account, and where it stands
     #[command(after_help = EXPLAIN_HELP)]
     Explain(Box<ExplainArgs>),
@@ -18,37 +18,37 @@ pub(crate) enum PolicyCommand {
 
 /// Options of `tokend policy explain`.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct ExplainArgs {
+pub struct ExplainArgs {
     /// The account
     #[arg(value_parser = account)]
-    pub(crate) account: AccountName,
+    pub account: AccountName,
     /// Configuration [default: /etc/tokend/tokend.toml for root, else $XDG_CONFIG_HOME/tokend/tokend.toml]
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(crate) config: Option<PathBuf>,
+    pub config: Option<PathBuf>,
     /// The peer's user, by name or number
     #[arg(long, value_name = "USER", required_unless_present = "pid")]
-    pub(crate) uid: Option<String>,
+    pub uid: Option<String>,
     /// Its own group, by name or number
     #[arg(long, value_name = "GROUP")]
-    pub(crate) gid: Option<String>,
+    pub gid: Option<String>,
     /// A supplementary group, by name or number; may be given several times
     #[arg(long = "group", value_name = "GROUP")]
-    pub(crate) groups: Vec<String>,
+    pub groups: Vec<String>,
     /// Its unit of the system's systemd
     #[arg(long, value_name = "UNIT", value_parser = unit)]
-    pub(crate) unit: Option<String>,
+    pub unit: Option<String>,
     /// Its unit of its user's systemd
     #[arg(long, value_name = "UNIT", value_parser = unit)]
-    pub(crate) user_unit: Option<String>,
+    pub user_unit: Option<String>,
     /// The program it runs
     #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
-    pub(crate) exe: Option<PathBuf>,
+    pub exe: Option<PathBuf>,
     /// SHA-256 of that program's file
     #[arg(long, value_name = "DIGEST", value_parser = digest)]
-    pub(crate) sha256: Option<Digest>,
+    pub sha256: Option<Digest>,
     /// A process that runs, in place of all of these; of another user's it takes root to see the program
     #[arg(long, value_name = "PID", conflicts_with_all = ["uid", "gid", "groups", "unit", "user_unit", "exe", "sha256"])]
-    pub(crate) pid: Option<u32>,
+    pub pid: Option<u32>,
 }
 
 const EXPLAIN_HELP: &str = "\

@@ -370,7 +370,7 @@ fn the_requests_of_an_account_are_shown_as_dialect_check_shows_them() {
         "{refresh}"
     );
     let mut told = Vec::new();
-    let command = crate::cli::DialectCommand::Check {
+    let command = crate::arguments::DialectCommand::Check {
         file: machine.path("dialects/layered.toml"),
         dialect_dir: Some(machine.path("dialects")),
     };

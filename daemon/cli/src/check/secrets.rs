@@ -7,8 +7,8 @@ use std::collections::HashSet;
 use tokend_config::{Account, Config, SecretPlace, SecretRef, is_shortage};
 
 use super::{Findings, start};
-use crate::commands::whose::{Given, Unit, Variable, Whose};
-use crate::doctor::counted;
+use crate::whose::{Given, Unit, Variable, Whose};
+use tokend_config::report::counted;
 use tokend_egress::{Egress, NoEgress};
 use tokend_upstream::Upstream;
 use tokend_upstream::secrets::{self, SecretSource, fetch};

@@ -17,13 +17,14 @@ use tokend_config::{
 use tokend_dialect::Kind;
 use tokend_engine::RefreshPolicy;
 
+use super::dialect;
+use super::printing::finish;
 use super::whose::{Asked, Whose};
-use super::{dialect, finish};
-use crate::cli::{CheckArgs, Exit};
+use crate::arguments::{CheckArgs, Exit};
 use tokend_process::descriptors;
 
 /// Checks what `args` name. Mistakes go to `err`, everything else to `out`.
-pub(crate) fn run(
+pub fn run(
     args: &CheckArgs,
     environment: &Environment,
     out: &mut impl Write,
@@ -89,7 +90,7 @@ fn run_below(
             Err(error) => {
                 let mut text = report::config(&error, medium);
                 text.extend(as_whom.map(|note| format!("note: {note}\n")));
-                return super::refuse(&text, &error, err);
+                return super::printing::refuse(&text, &error, err);
             }
         },
     )

@@ -13,10 +13,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use tokend_config::{Environment, Format, Level, Overrides};
 
-pub(crate) use self::dialect::{DialectCommand, KindArg, TryArgs};
-pub(crate) use self::exit::Exit;
-pub(crate) use self::key::{KeyCommand, RotateArgs};
-pub(crate) use self::policy::{ExplainArgs, PolicyCommand};
+pub use self::dialect::{DialectCommand, KindArg, TryArgs};
+pub use self::exit::{Exit, is_mistake_of_store};
+pub use self::key::{KeyCommand, RotateArgs};
+pub use self::policy::{ExplainArgs, PolicyCommand};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -29,7 +29,7 @@ Exit codes:
 
 mod egress;
 
-pub(crate) use egress::EgressArgs;
+pub use egress::EgressArgs;
 
 /// The short help for the first minute, and everything else below it.
 const EXAMPLES: &str = "\
@@ -54,7 +54,7 @@ Environment:
 #[derive(Debug, Parser)]
 #[command(name = "tokend", version, args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
 #[command(after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
-pub(crate) struct Cli {
+pub struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
@@ -63,14 +63,14 @@ pub(crate) struct Cli {
 
 impl Cli {
     /// What to do; without a subcommand: run.
-    pub(crate) fn into_command(self) -> Command {
+    pub fn into_command(self) -> Command {
         self.command.unwrap_or(Command::Run(self.run))
     }
 }
 
 /// What `tokend` can do.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Command {
+pub enum Command {
     /// Run the daemon (what happens without a command, too)
     Run(RunArgs),
     /// Check configuration, dialects, secrets, users and the state directory, without contacting anyone
@@ -92,6 +92,7 @@ pub(crate) enum Command {
     #[command(hide = true)]
     Complete {
         #[arg(num_args = 0.., trailing_var_arg = true, allow_hyphen_values = true)]
+        /// The words, of which the last is being written.
         words: Vec<String>,
     },
 }
@@ -107,34 +108,34 @@ environment count, the relay too, and not those of this process. A daemon that r
 
 /// Options of `tokend run`.
 #[derive(Debug, Clone, Default, Args)]
-pub(crate) struct RunArgs {
+pub struct RunArgs {
     /// Configuration [default: /etc/tokend/tokend.toml for root, else $XDG_CONFIG_HOME/tokend/tokend.toml]
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(crate) config: Option<PathBuf>,
+    pub config: Option<PathBuf>,
     /// Directory of the store and its key; comes before `state_dir` of the configuration
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
-    pub(crate) state_dir: Option<PathBuf>,
+    pub state_dir: Option<PathBuf>,
     /// Socket to listen on; comes before `socket` of the configuration, but not before one that is inherited
     #[arg(long, value_name = "PATH")]
-    pub(crate) socket: Option<PathBuf>,
+    pub socket: Option<PathBuf>,
     /// What log lines look like; comes before `log.format`
     #[arg(long, value_name = "FORMAT")]
-    pub(crate) log_format: Option<FormatArg>,
+    pub log_format: Option<FormatArg>,
     /// What is logged: error, warn, info, debug, trace, or directives; comes before $TOKEND_LOG and `log.level`
     #[arg(long, value_name = "LEVEL")]
-    pub(crate) log_level: Option<Level>,
+    pub log_level: Option<Level>,
 }
 
 impl RunArgs {
     /// The configuration to read.
-    pub(crate) fn config_file(&self, environment: &Environment) -> PathBuf {
+    pub fn config_file(&self, environment: &Environment) -> PathBuf {
         self.config
             .clone()
             .unwrap_or_else(|| environment.config_file())
     }
 
     /// What comes before the configuration.
-    pub(crate) fn overrides(&self) -> Overrides {
+    pub fn overrides(&self) -> Overrides {
         Overrides {
             socket: self.socket.clone(),
             state_dir: self.state_dir.clone(),
@@ -142,14 +143,14 @@ impl RunArgs {
     }
 
     /// The log's format, where the command line says so.
-    pub(crate) fn log_format(&self) -> Option<Format> {
+    pub fn log_format(&self) -> Option<Format> {
         self.log_format.map(FormatArg::format)
     }
 }
 
 /// [`Format`] as the command line knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum FormatArg {
+pub enum FormatArg {
     /// journal where standard error is the journal, human otherwise
     Auto,
     /// time, level, message and values
@@ -173,35 +174,35 @@ impl FormatArg {
 
 /// Options of `tokend check`.
 #[derive(Debug, Clone, Default, Args)]
-pub(crate) struct CheckArgs {
+pub struct CheckArgs {
     /// Configuration [default: that of tokend.service, or /etc/tokend/tokend.toml, for root; else $XDG_CONFIG_HOME/tokend/tokend.toml]
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(crate) config: Option<PathBuf>,
+    pub config: Option<PathBuf>,
     /// Directory of the store and its key; comes before `state_dir` of the configuration
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
-    pub(crate) state_dir: Option<PathBuf>,
+    pub state_dir: Option<PathBuf>,
     /// Socket the daemon would listen on; comes before `socket` of the configuration
     #[arg(long, value_name = "PATH")]
-    pub(crate) socket: Option<PathBuf>,
+    pub socket: Option<PathBuf>,
     /// Check as this user, by name or number, who runs the daemon [default: see below]
     #[arg(long, value_name = "USER")]
-    pub(crate) user: Option<String>,
+    pub user: Option<String>,
     /// Also show the requests of this account, as its dialect makes them with its options
     #[arg(long, value_name = "ACCOUNT")]
-    pub(crate) show: Option<String>,
+    pub show: Option<String>,
     /// Also run the commands that fetch secrets
     #[arg(long)]
-    pub(crate) run_commands: bool,
+    pub run_commands: bool,
     /// End with 78 also for names of users and groups that nobody has, which match nobody
     #[arg(long)]
-    pub(crate) strict: bool,
+    pub strict: bool,
 }
 
 #[cfg(test)]
 mod page;
 
 /// Says why the process ends, and how.
-pub(crate) fn fail(error: &anyhow::Error, exit: Exit) -> Exit {
+pub fn fail(error: &anyhow::Error, exit: Exit) -> Exit {
     tracing::error!("tokend ended: {error:#}");
     exit
 }

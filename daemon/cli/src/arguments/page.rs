@@ -7,7 +7,7 @@ use tokend_pages::{Page, complaints, differences, exit_codes};
 
 use super::{Cli, EXIT_CODES};
 
-const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/man/tokend.8");
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../man/tokend.8");
 
 #[test]
 fn the_page_has_the_whole_command_line_and_nothing_else() {

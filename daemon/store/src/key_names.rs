@@ -1,6 +1,6 @@
 //! What the sealing key is called.
 
 /// The name of the sealing key among systemd's credentials.
-pub(crate) const KEY_CREDENTIAL: &str = "tokend.key";
+pub const KEY_CREDENTIAL: &str = "tokend.key";
 /// The name of the sealing key in the state directory, where no credential gives it.
-pub(crate) const KEY_FILE: &str = "tokend.key";
+pub const KEY_FILE: &str = "tokend.key";

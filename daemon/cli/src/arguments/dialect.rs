@@ -8,7 +8,7 @@ use clap::{Args, Subcommand, ValueEnum, ValueHint};
 
 /// What `tokend dialect` can do.
 #[derive(Debug, Subcommand)]
-pub(crate) enum DialectCommand {
+pub enum DialectCommand {
     /// List all dialects
     List {
         /// Directory of your own dialects, as `dialect_dir` of the configuration names it
@@ -41,38 +41,38 @@ pub(crate) enum DialectCommand {
 
 /// Options of `tokend dialect try`.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct TryArgs {
+pub struct TryArgs {
     /// Name of a dialect, or a file
-    pub(crate) dialect: String,
+    pub dialect: String,
     /// Which of the two requests
     #[arg(long, value_name = "KIND", default_value = "login")]
-    pub(crate) kind: KindArg,
+    pub kind: KindArg,
     /// HTTP status of the reply; without it only the request is shown
     #[arg(long, value_name = "STATUS", value_parser = clap::value_parser!(u16).range(100..=599))]
-    pub(crate) status: Option<u16>,
+    pub status: Option<u16>,
     /// Header of the reply; may be given several times
     #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header, requires = "status")]
-    pub(crate) headers: Vec<(String, String)>,
+    pub headers: Vec<(String, String)>,
     /// File with the body of the reply; - for standard input
     #[arg(long, value_name = "FILE", requires = "status")]
-    pub(crate) body: Option<PathBuf>,
+    pub body: Option<PathBuf>,
     /// Base URL of the account
     #[arg(long, value_name = "URL", default_value = "https://provider.example")]
-    pub(crate) base_url: String,
+    pub base_url: String,
     /// Named alternative the account would choose
     #[arg(long, value_name = "NAME")]
-    pub(crate) endpoint: Option<String>,
+    pub endpoint: Option<String>,
     /// Option the account would set; may be given several times
     #[arg(long = "option", value_name = "NAME=VALUE", value_parser = option)]
-    pub(crate) options: Vec<(String, String)>,
+    pub options: Vec<(String, String)>,
     /// Directory of your own dialects, as `dialect_dir` of the configuration names it
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
-    pub(crate) dialect_dir: Option<PathBuf>,
+    pub dialect_dir: Option<PathBuf>,
 }
 
 /// One of the two requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum KindArg {
+pub enum KindArg {
     /// a grant from the long-lived credential
     Login,
     /// a grant from a refresh token

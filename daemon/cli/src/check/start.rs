@@ -14,11 +14,10 @@ use tokend_process::systemd;
 use tokend_store::{KeyError, OpenError, Refusal, SealingKey};
 
 use super::Findings;
-use crate::broker::key_names::{KEY_CREDENTIAL, KEY_FILE};
-use crate::commands::whose::{Given, Unit, Unknown, Whose, Why};
-use crate::server::metrics_http;
+use crate::whose::{Given, Unit, Unknown, Whose, Why};
 use tokend_audit::Audit;
 use tokend_process::listen::{self, Seen, Usage};
+use tokend_store::{KEY_CREDENTIAL, KEY_FILE};
 
 /// How many files of a state directory are looked at. It holds seven.
 const MOST_FILES: usize = 64;
@@ -312,10 +311,10 @@ impl Findings {
             }
             Some(MetricsListen::Tcp(_))
                 if unit.is_some_and(|it| it.has_metrics_socket || it.has_own_network()) => {}
-            Some(MetricsListen::Tcp(address)) => match metrics_http::look(address) {
+            Some(MetricsListen::Tcp(address)) => match listen::look_at_address(address) {
                 Err(error) if held && error.kind() == io::ErrorKind::AddrInUse => {}
                 Err(error) => {
-                    let told = metrics_http::cannot_serve(address, &error);
+                    let told = listen::cannot_serve(address, &error);
                     self.refused(told, is_shortage(&error));
                 }
                 Ok(()) => {}

@@ -8,11 +8,12 @@ use std::path::Path;
 use clap::CommandFactory as _;
 use tokend_completion::{Answers, Paths, complete};
 
-use super::{dialect, finish};
-use crate::cli::{Cli, Exit};
+use super::dialect;
+use super::printing::finish;
+use crate::arguments::{Cli, Exit};
 
 /// Prints what could stand behind `words`, the last of which may be begun.
-pub(crate) fn run(words: &[String], out: &mut impl Write) -> Exit {
+pub fn run(words: &[String], out: &mut impl Write) -> Exit {
     let answers = complete(Cli::command(), words, |argument, typed| {
         let names = || dialect::names(typed.value("dialect_dir").map(Path::new));
         // A dialect can be named, or a file can be tried.

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand, ValueHint};
 
 /// What `tokend key` can do.
 #[derive(Debug, Subcommand)]
-pub(crate) enum KeyCommand {
+pub enum KeyCommand {
     /// Make a new key in a file of its own, readable by nobody else
     New {
         /// The file; it must not be there yet
@@ -21,19 +21,19 @@ pub(crate) enum KeyCommand {
 
 /// Options of `tokend key rotate`.
 #[derive(Debug, Clone, Default, Args)]
-pub(crate) struct RotateArgs {
+pub struct RotateArgs {
     /// Configuration [default: /etc/tokend/tokend.toml for root, else $XDG_CONFIG_HOME/tokend/tokend.toml]
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(crate) config: Option<PathBuf>,
+    pub config: Option<PathBuf>,
     /// Directory of the store and its key; comes before `state_dir` of the configuration
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
-    pub(crate) state_dir: Option<PathBuf>,
+    pub state_dir: Option<PathBuf>,
     /// The key that opens the store now [default: tokend.key in the state directory]
     #[arg(long, value_name = "FILE", requires = "new_key")]
-    pub(crate) old_key: Option<PathBuf>,
+    pub old_key: Option<PathBuf>,
     /// The key to seal it with, where the daemon gets it from elsewhere [default: a new one in the old one's place]
     #[arg(long, value_name = "FILE")]
-    pub(crate) new_key: Option<PathBuf>,
+    pub new_key: Option<PathBuf>,
 }
 
 const ROTATE_HELP: &str = "\

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokend_config::Config;
 use tokend_policy::{Needs, Policy, units};
 
-use crate::commands::whose::{Unit, Whose};
+use crate::whose::{Unit, Whose};
 
 /// CAP_SYS_PTRACE in a mask of capabilities (capabilities(7)).
 const SYS_PTRACE: u64 = 1 << 19;

@@ -13,9 +13,9 @@ use tokend_policy::{
     Policy, Rule, Units, UserUnit,
 };
 
-use super::finish;
+use super::printing::finish;
 use super::whose::{Asked, Whose};
-use crate::cli::{Exit, ExplainArgs};
+use crate::arguments::{Exit, ExplainArgs};
 use tokend_peer::Reader;
 use tokend_process::clock::Clock;
 
@@ -23,7 +23,7 @@ use tokend_process::clock::Clock;
 const NO_ID: u32 = u32::MAX;
 
 /// Explains what `args` ask. The explanation goes to `out`, mistakes to `err`.
-pub(crate) fn explain(
+pub fn explain(
     args: &ExplainArgs,
     environment: &Environment,
     out: &mut impl Write,
@@ -43,7 +43,7 @@ pub(crate) fn explain(
     let loaded = Config::load_with_marks(&file, &whose.overrides, &whose.environment);
     let (config, marks) = match loaded {
         Ok(loaded) => loaded,
-        Err(error) => return super::refuse(&report::config(&error, medium), &error, err),
+        Err(error) => return super::printing::refuse(&report::config(&error, medium), &error, err),
     };
     let account = config
         .accounts

@@ -12,14 +12,14 @@ use tokend_store::{
     NamedKey, Rotated, StateDir, make_key_file, must_be_elsewhere, rotate_key_file, rotate_to_named,
 };
 
-use super::finish;
+use super::printing::finish;
 use super::whose::{Asked, Whose, become_owner, owner_to_be};
-use crate::app::is_mistake;
-use crate::broker::key_names::KEY_FILE;
-use crate::cli::{Exit, KeyCommand, RotateArgs};
+use crate::arguments::is_mistake_of_store;
+use crate::arguments::{Exit, KeyCommand, RotateArgs};
+use tokend_store::KEY_FILE;
 
 /// Does what `command` says.
-pub(crate) fn run(
+pub fn run(
     command: &KeyCommand,
     environment: &Environment,
     out: &mut impl Write,
@@ -57,7 +57,9 @@ fn rotate(
             };
             match Config::load(&whose.file, &whose.overrides, &whose.environment) {
                 Ok(config) => config.state_dir,
-                Err(error) => return super::refuse(&report::config(&error, medium), &error, err),
+                Err(error) => {
+                    return super::printing::refuse(&report::config(&error, medium), &error, err);
+                }
             }
         }
     };
@@ -151,7 +153,7 @@ fn told(
 /// The same errors end a daemon in the same way.
 fn refused(error: &anyhow::Error, err: &mut impl Write) -> io::Result<Exit> {
     writeln!(err, "tokend: {error:#}")?;
-    Ok(match is_mistake(error) {
+    Ok(match is_mistake_of_store(error).unwrap_or(false) {
         true => Exit::Config,
         false => Exit::NotNow,
     })

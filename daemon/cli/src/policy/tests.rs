@@ -4,7 +4,7 @@ use clap::Parser as _;
 use tempfile::TempDir;
 
 use super::*;
-use crate::cli::{Cli, Command, PolicyCommand};
+use crate::arguments::{Cli, Command, PolicyCommand};
 
 const TEXT: &str = r#"
 admin = [{ user = 1, may = ["reload"] }]

@@ -16,21 +16,21 @@ Example:
 
 /// Options of `tokend egress`.
 #[derive(Debug, Clone, Default, Args)]
-pub(crate) struct EgressArgs {
+pub struct EgressArgs {
     /// Unix socket to listen on, where systemd passes none [default: egress.sock beside the daemon's socket]; or a loopback address, with --any-local-user
     #[arg(long, value_name = "PATH", value_parser = At::parse)]
-    pub(crate) listen: Option<At>,
+    pub listen: Option<At>,
     /// Also serve this user, by name or number; can be given several times
     #[arg(long, value_name = "USER")]
-    pub(crate) user: Vec<String>,
+    pub user: Vec<String>,
     /// Listen on a loopback address, where every user of this machine can connect and goes out as the relay's user
     #[arg(long)]
-    pub(crate) any_local_user: bool,
+    pub any_local_user: bool,
 }
 
 impl EgressArgs {
     /// As the relay takes them.
-    pub(crate) fn into_options(self) -> Options {
+    pub fn into_options(self) -> Options {
         Options {
             listen: self.listen,
             users: self.user,
