@@ -18,13 +18,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::broker::record_key::RecordKey;
 use tokend_config::{Config, Stamps};
 use tokend_policy::Directory;
 use tokend_process::clock::Clock;
 use tokend_process::logging::Logging;
 use tokend_process::systemd::Manager;
 use tokend_proto::{AccountName, Fault, FaultCode};
+use tokend_record::RecordKey;
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::broker::change::{Reloaded, Summary};

@@ -18,7 +18,6 @@ use tokio::task::JoinHandle;
 use crate::broker::attempt_log::Books;
 use crate::broker::inbox::{Driver, Message};
 use crate::broker::registry::Registry;
-use crate::broker::store_reader::StoreReader;
 use crate::broker::store_thread::StoreThread;
 use crate::broker::task::{DriverParts, Task};
 use crate::doctor::{Diagnosis, OwnFiles};
@@ -30,6 +29,7 @@ use crate::requests::Requests;
 use crate::requests::thrift::Thrift;
 use tokend_audit::Audit;
 use tokend_metrics::Counters;
+use tokend_record::StoreReader;
 use tokend_upstream::Upstream;
 use tokend_upstream::secrets::SecretSource;
 

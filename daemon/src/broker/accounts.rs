@@ -6,7 +6,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::broker::record_key::RecordKey;
 use tokend_config::Account;
 use tokend_dialect::Asks;
 use tokend_engine::{
@@ -14,11 +13,12 @@ use tokend_engine::{
     Plan, Reuse, Timestamp,
 };
 use tokend_proto::AccountName;
+use tokend_record::RecordKey;
 
 use crate::broker::login_means;
-use crate::broker::record::{Entered, Notes};
 use crate::broker::registry::{Holding, IssuedToken, Slot};
 use tokend_metrics::Tried;
+use tokend_record::{Entered, Notes};
 
 /// All accounts the driver knows.
 #[derive(Debug, Default)]

@@ -13,8 +13,8 @@ use super::task::Task;
 use crate::broker::accounts::{Entry, plan, stricter};
 use crate::broker::change::{Change, Joining, Stored, Summary, Used};
 use crate::broker::login_means;
-use crate::broker::record::{self, Restored};
 use crate::broker::registry::Epoch;
+use tokend_record::Restored;
 
 impl Task {
     /// Puts a change in force. Runs in the driver, so nothing happens in between.
@@ -185,8 +185,8 @@ fn join(
             } = *restored;
             (Some(durable), notes, token, None)
         }
-        Stored::Quarantined(reason) => (None, record::Notes::default(), None, Some(reason)),
-        Stored::Blank | Stored::Live => (None, record::Notes::default(), None, None),
+        Stored::Quarantined(reason) => (None, tokend_record::Notes::default(), None, Some(reason)),
+        Stored::Blank | Stored::Live => (None, tokend_record::Notes::default(), None, None),
     };
     let can_login = login_means::can_login(&account, notes.entered);
     // One that was set aside before keeps its number: somebody may be waiting for its record to be discarded.

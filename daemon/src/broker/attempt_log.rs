@@ -9,7 +9,6 @@ use tokend_engine::{Answer, AttemptOutcome, Attempted, Cause, Timestamp};
 use tokend_store::LastAttempt;
 
 use crate::broker::accounts::Entry;
-use crate::broker::record;
 use crate::broker::wording::duration;
 use tokend_audit::Audit;
 use tokend_metrics::Counters;
@@ -104,7 +103,7 @@ pub(crate) fn note(entry: &mut Entry, attempted: &Attempted, clock: &Clock, book
     }
     entry.notes.last_attempt = Some(LastAttempt {
         id: attempt.id.0,
-        kind: record::stored_kind(attempt.kind),
+        kind: tokend_record::stored_kind(attempt.kind),
         at: clock.to_wall(attempt.began),
         duration_ms: took_ms,
         outcome: if told.is_empty() {

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::broker::record_key::RecordKey;
 use tokend_config::Account;
 use tokend_engine::{HostUsed, Spent};
 use tokend_policy::Policy;
+use tokend_record::RecordKey;
 use tokio::sync::oneshot;
 
-use crate::broker::record::Restored;
+use tokend_record::Restored;
 
 /// A configuration that is ready to be put in force.
 #[derive(Debug)]

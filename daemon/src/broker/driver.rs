@@ -295,7 +295,7 @@ impl Task {
         } = commit;
         if let Some(entry) = self.roster.entry_mut(account) {
             if forget {
-                entry.notes = crate::broker::record::Notes::default();
+                entry.notes = tokend_record::Notes::default();
                 entry.laid_aside = None;
             }
             entry.take_fate(fate, granted, &durable);

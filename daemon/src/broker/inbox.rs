@@ -6,9 +6,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::broker::record_key::RecordKey;
 use tokend_engine::{AccountKey, AttemptId, Demand, WaiterId, Want};
 use tokend_proto::{AccountName, AccountStatus, Fault, LoginSecret};
+use tokend_record::RecordKey;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::broker::accounts::Survey;

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::broker::record_key::RecordKey;
 use tokend_engine::{AccountKey, AttemptId, Durable, Fate};
 use tokend_proto::LoginSecret;
+use tokend_record::RecordKey;
 use tokend_store::{Credential, StoreError};
 use tokio::sync::oneshot;
 
-use crate::broker::record::{Entered, Leftovers, Notes};
+use tokend_record::{Entered, Leftovers, Notes};
 use tokend_upstream::Granted;
 
 /// Something to do with the store.

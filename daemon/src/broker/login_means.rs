@@ -10,7 +10,7 @@ use tokend_dialect::{FieldUse, Told, UsedBy};
 use tokend_notation::Lines;
 use tokend_proto::{Fault, FaultCode, LoginSecret, SecretText};
 
-use crate::broker::record::Entered;
+use tokend_record::Entered;
 
 /// Whether all that a login needs is at hand.
 pub(crate) fn can_login(account: &Account, entered: Entered) -> bool {

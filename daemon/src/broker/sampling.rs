@@ -8,11 +8,11 @@ use tokend_engine::{AccountKey, Timestamp};
 use tokend_proto::{AccountName, AccountStatus};
 
 use super::task::Task;
-use crate::broker::record::Notes;
 use crate::broker::registry::Slot;
 use crate::broker::status;
 use crate::broker::wording::Teller;
 use tokend_metrics::Sample;
+use tokend_record::Notes;
 
 impl Task {
     pub(super) fn status(

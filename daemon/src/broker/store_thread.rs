@@ -8,14 +8,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::broker::record_key::RecordKey;
 use tokend_engine::{AccountKey, AttemptId};
+use tokend_record::RecordKey;
 use tokend_store::{Claim, Commit, Record, Store, StoreError, Version};
 use tokio::sync::mpsc;
 
 use crate::broker::inbox::{Driver, Message};
 use crate::broker::job::{Job, Kept, Write};
-use crate::broker::record;
 use tokend_metrics::Counters;
 use tokend_process::clock::Clock;
 use tokend_process::stack;
@@ -110,7 +109,7 @@ impl Files {
                 Job::Purge { leftovers, reply } => {
                     // Not before what was given earlier.
                     self.write(std::mem::take(&mut writes));
-                    let _nobody_asks = reply.send(record::purge(&*self.store, &leftovers));
+                    let _nobody_asks = reply.send(tokend_record::purge(&*self.store, &leftovers));
                 }
                 Job::Recover { accounts, reply } => {
                     let _nobody_asks = reply.send(self.recover(accounts));
@@ -151,8 +150,12 @@ impl Files {
                     return Err(error);
                 }
             };
-            let (version, record) =
-                read.unwrap_or_else(|| (Version::NONE, record::blank(id.as_str(), &self.clock)));
+            let (version, record) = read.unwrap_or_else(|| {
+                (
+                    Version::NONE,
+                    tokend_record::blank(id.as_str(), &self.clock),
+                )
+            });
             self.open.insert(
                 account,
                 Open {
@@ -237,7 +240,7 @@ impl Files {
         let done = match result {
             Ok(version) => self.open.get_mut(&account).map(|open| {
                 open.version = version;
-                record::entered(&open.record)
+                tokend_record::entered(&open.record)
             }),
             Err(error) => {
                 tracing::error!(account = %write.id.name(), error = %error, "the store refused a write");
@@ -284,18 +287,18 @@ impl Files {
 
 fn prepare(record: &mut Record, write: &mut Write, clock: &Clock) {
     if write.forget {
-        record::forget(record);
+        tokend_record::forget(record);
     }
     if let Some(fate) = write.fate {
-        record::settle_fate(record, fate, clock);
+        tokend_record::settle_fate(record, fate, clock);
     }
     if let Some((id, brought)) = write.brought.take() {
-        record::take_brought(record, id, brought, write.fate);
+        tokend_record::take_brought(record, id, brought, write.fate);
     }
     if let (Some(attempt), Some(secret)) = (write.intent_of, &write.entered) {
-        record::take_candidate(record, attempt, secret);
+        tokend_record::take_candidate(record, attempt, secret);
     }
-    record::update(record, &write.durable, &write.host, &write.notes, clock);
+    tokend_record::update(record, &write.durable, &write.host, &write.notes, clock);
 }
 
 #[cfg(test)]

@@ -13,8 +13,8 @@ use super::task::Task;
 use crate::broker::inbox::{Answer, Reply, next_waiter};
 use crate::broker::job::Job;
 use crate::broker::login_means;
-use crate::broker::record::Entered;
 use crate::broker::wording::What;
+use tokend_record::Entered;
 
 /// How many may wait for one account. Of one user no more than there is room left for others, so half of it alone, a third beside one who
 /// does the same. Whoever leaves counts no longer.

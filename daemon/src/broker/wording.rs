@@ -14,8 +14,8 @@ use tokend_engine::{Fault as Why, Kind, Missing, Pace, Problem, Timestamp, Withh
 use tokend_proto::{Fault, FaultCode};
 
 use crate::broker::login_means::{self, Refused};
-use crate::broker::record::Notes;
 use tokend_process::clock::Clock;
+use tokend_record::Notes;
 use tokend_upstream::certificate_advice;
 use tokend_upstream::dialect_kind;
 

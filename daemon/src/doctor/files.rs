@@ -14,8 +14,8 @@ use tokend_proto::{Finding, Severity, Topic};
 
 use super::finding::{found, ok};
 use crate::broker::registry::Epoch;
-use crate::broker::store_reader::StoreReader;
 use crate::reload::{ConfigSource, FileThreads, InForce};
+use tokend_record::StoreReader;
 use tokend_store::KEY_CREDENTIAL;
 
 /// Less room than this is told before it hurts.

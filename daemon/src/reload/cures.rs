@@ -8,14 +8,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use crate::broker::record_key::RecordKey;
 use tokend_config::{Account, Fingerprint};
+use tokend_record::RecordKey;
 use tokend_store::Credential;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
-use crate::broker::store_reader::StoreReader;
 use tokend_process::stack;
+use tokend_record::StoreReader;
 use tokend_upstream::Upstream;
 
 /// How long all looks of a reload or a start may take together. Tests do not wait so long for what never comes.

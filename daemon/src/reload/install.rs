@@ -6,12 +6,12 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::broker::record_key::RecordKey;
 use tokend_config::{Account, Config};
 use tokend_process::clock::Clock;
 use tokend_process::panics::ending;
 use tokend_process::stack;
 use tokend_proto::AccountName;
+use tokend_record::RecordKey;
 use tokio::sync::oneshot;
 
 use super::cures::{Cures, Question};
@@ -21,8 +21,8 @@ use crate::broker::accounts::Survey;
 use crate::broker::change::{Change, HostsUsed, Joining, Reloaded, Stored, Summary, Used};
 use crate::broker::inbox::{Driver, Message};
 use crate::broker::job::Job;
-use crate::broker::record::Leftovers;
-use crate::broker::store_reader::StoreReader;
+use tokend_record::Leftovers;
+use tokend_record::StoreReader;
 use tokend_upstream::Upstream;
 
 /// How often a configuration is surveyed again because an account went while its record was read.

@@ -4,13 +4,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::broker::record_key::RecordKey;
+use tokend_record::RecordKey;
 use tokend_store::{Quarantined, Record, StoreError};
 
 use crate::broker::change::{HostsUsed, Stored, Used};
-use crate::broker::record;
-use crate::broker::store_reader::StoreReader;
 use tokend_process::clock::Clock;
+use tokend_record::StoreReader;
 
 /// What the records tell that are not about the accounts asked for.
 #[derive(Debug, Default)]
@@ -33,7 +32,7 @@ pub(super) fn all(
         note_host(&record, clock, &mut told.hosts);
         note_login(&id, &record, clock, &mut told.logins);
         if missing.contains(&id) {
-            let restored = record::restore(&record, clock);
+            let restored = tokend_record::restore(&record, clock);
             found.insert(id, Stored::Record(Box::new(restored)));
         }
     })?;
@@ -59,7 +58,9 @@ pub(super) fn some(
     let mut found = HashMap::new();
     for id in missing {
         let stored = match store.read(&id) {
-            Ok(Some((_, record))) => Stored::Record(Box::new(record::restore(&record, clock))),
+            Ok(Some((_, record))) => {
+                Stored::Record(Box::new(tokend_record::restore(&record, clock)))
+            }
             Ok(None) => Stored::Blank,
             Err(StoreError::Quarantined(set_aside)) => {
                 Stored::Quarantined(set_aside.reason.to_string().into())
@@ -79,7 +80,7 @@ pub(super) fn logins(store: &StoreReader, clock: &Clock) -> Result<Used, StoreEr
 }
 
 fn note_login(id: &RecordKey, record: &Record, clock: &Clock, logins: &mut Used) {
-    let spent = record::spent(record, clock);
+    let spent = tokend_record::spent(record, clock);
     if spent.counts(clock.steady()) {
         let known = logins.entry(id.identity().into()).or_default();
         *known = known.max(spent);
@@ -88,7 +89,7 @@ fn note_login(id: &RecordKey, record: &Record, clock: &Clock, logins: &mut Used)
 
 /// Keeps the latest that is known of a record's host. What is not used up any more need not be known.
 fn note_host(record: &Record, clock: &Clock, used: &mut HostsUsed) {
-    let Some((host, it)) = record::host_used(record, clock) else {
+    let Some((host, it)) = tokend_record::host_used(record, clock) else {
         return;
     };
     match used.get_mut(host) {

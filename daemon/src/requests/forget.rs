@@ -17,7 +17,7 @@ use super::parts::Requests;
 use super::refusal::{brought_back, gone, not_forgotten, unknown};
 use crate::broker::inbox::{Answer, Driver, Message};
 use crate::broker::job::Job;
-use crate::broker::record_key::RecordKey;
+use tokend_record::RecordKey;
 
 impl Requests {
     /// Drops every secret stored under a name: of the account as it is configured, of what was configured under that name before,

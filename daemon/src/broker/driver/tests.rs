@@ -12,10 +12,10 @@ use tokend_proto::{AccountState, FaultCode, LoginSecret, Request, Response, Secr
 use tokend_store::{Cause, MemoryStore, Store as _};
 use tokio::sync::oneshot;
 
-use crate::broker::record_key::RecordKey;
 use crate::testing::{
     Act, Daemon, Provider, Site, answer, get, grant, name, raw, reply, soon, token_of,
 };
+use tokend_record::RecordKey;
 
 /// An account `ads` whose password is in a file.
 fn account(name: &str, base_url: &str) -> String {

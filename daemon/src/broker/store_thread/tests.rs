@@ -7,9 +7,9 @@ use tokend_proto::{LoginSecret, SecretText};
 use tokend_store::{Cause, Credential, Fault, MemoryStore, QuarantineReason};
 
 use super::*;
-use crate::broker::record::{Entered, Leftovers, Notes};
-use crate::broker::store_reader::StoreReader;
 use crate::testing::name;
+use tokend_record::StoreReader;
+use tokend_record::{Entered, Leftovers, Notes};
 use tokend_upstream::Granted;
 
 struct Bench {

@@ -8,7 +8,7 @@ use tokend_store::Record;
 use tokend_process::clock::Clock;
 
 /// What the login of a record has used up of its paces.
-pub(crate) fn spent(record: &Record, clock: &Clock) -> Spent {
+pub fn spent(record: &Record, clock: &Clock) -> Spent {
     let at = |wall| clock.restore(&record.anchor, wall).at;
     let intent = record.intent.as_ref();
     let login = intent.filter(|intent| matches!(kind(intent.kind), Kind::Login));
@@ -35,7 +35,7 @@ fn sent_by(record: &Record, clock: &Clock) -> Timestamp {
 const LONGEST_ATTEMPT_MS: i64 = 3_600_000;
 
 /// How far its provider's host is used up, as a record knows it. That counts whether or not its account is configured.
-pub(crate) fn host_used<'a>(record: &'a Record, clock: &Clock) -> Option<(&'a str, HostUsed)> {
+pub fn host_used<'a>(record: &'a Record, clock: &Clock) -> Option<(&'a str, HostUsed)> {
     let host = record.host.as_deref()?;
     let at = |wall_ms| clock.restore(&record.anchor, wall_ms).at;
     let used = HostUsed {

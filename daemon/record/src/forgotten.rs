@@ -7,15 +7,15 @@ use std::time::Duration;
 use tokend_proto::AccountName;
 use tokend_store::{AccountId, Commit, Credential, Record, Store, StoreError};
 
-use crate::broker::record_key::RecordKey;
-use crate::broker::store_reader::StoreReader;
+use crate::key::RecordKey;
+use crate::store_reader::StoreReader;
 
 /// How long a claim holds. A purge has it for one write.
 const CLAIM_TTL: Duration = Duration::from_secs(60);
 
 /// Drops every secret. The paces stay, the account's and its host's: forgetting an account must not make its provider be asked more
 /// often.
-pub(crate) fn forget(record: &mut Record) {
+pub fn forget(record: &mut Record) {
     record.credential = Credential::default();
     record.candidate = None;
     record.grant = None;
@@ -23,7 +23,7 @@ pub(crate) fn forget(record: &mut Record) {
 
 /// What is stored under a name for identities that are not configured.
 #[derive(Debug, Default)]
-pub(crate) struct Leftovers {
+pub struct Leftovers {
     /// Records that hold secrets.
     records: Vec<RecordKey>,
     /// Records that do not open, by what stands in the place of their key.
@@ -32,7 +32,7 @@ pub(crate) struct Leftovers {
 
 impl Leftovers {
     /// Finds them: all records of an account of this name, but one.
-    pub(crate) fn find(
+    pub fn find(
         store: &StoreReader,
         name: &AccountName,
         keep: Option<&RecordKey>,
@@ -56,7 +56,7 @@ impl Leftovers {
     }
 
     /// How many records that are.
-    pub(crate) fn count(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.records.len() + self.set_aside.len()
     }
 }
@@ -72,7 +72,7 @@ fn is_empty(record: &Record) -> bool {
 }
 
 /// Drops the secrets of these records. The pace stays, except where a record does not open. Only the store's thread does it.
-pub(crate) fn purge(store: &dyn Store, leftovers: &Leftovers) -> Result<(), StoreError> {
+pub fn purge(store: &dyn Store, leftovers: &Leftovers) -> Result<(), StoreError> {
     for account in &leftovers.set_aside {
         store.discard_quarantined(account)?;
     }

@@ -8,11 +8,11 @@ use tokend_dialect::{Grant, LifetimeSource};
 use tokend_proto::SecretText;
 use tokend_store::{MemoryStore, QuarantineReason};
 
-use crate::broker::record_key::RecordKey;
+use crate::key::RecordKey;
 use tokend_store::Store as _;
 
 use super::*;
-use crate::broker::store_reader::StoreReader;
+use crate::store_reader::StoreReader;
 use tokend_process::clock::fake::FakeClock;
 
 const WALL: i64 = 1_790_000_000_000;

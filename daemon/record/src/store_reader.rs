@@ -10,10 +10,11 @@ use tokend_store::{AccountId, Quarantined, Record, Store, StoreError, Version};
 
 /// The store without what changes it. Cheap to clone. All of it blocks.
 #[derive(Clone)]
-pub(crate) struct StoreReader(Arc<dyn Store>);
+pub struct StoreReader(Arc<dyn Store>);
 
 impl StoreReader {
-    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
+    /// Reads this store.
+    pub fn new(store: Arc<dyn Store>) -> Self {
         Self(store)
     }
 
@@ -21,7 +22,7 @@ impl StoreReader {
     ///
     /// # Errors
     /// As there.
-    pub(crate) fn for_each(
+    pub fn for_each(
         &self,
         visit: &mut dyn FnMut(AccountId, Version, Record),
     ) -> Result<Vec<Quarantined>, StoreError> {
@@ -32,7 +33,7 @@ impl StoreReader {
     ///
     /// # Errors
     /// As there.
-    pub(crate) fn read(&self, id: &AccountId) -> Result<Option<(Version, Record)>, StoreError> {
+    pub fn read(&self, id: &AccountId) -> Result<Option<(Version, Record)>, StoreError> {
         self.0.read(id)
     }
 
@@ -40,7 +41,7 @@ impl StoreReader {
     ///
     /// # Errors
     /// As there.
-    pub(crate) fn in_place(&self) -> Result<(), StoreError> {
+    pub fn in_place(&self) -> Result<(), StoreError> {
         self.0.in_place()
     }
 }

@@ -14,38 +14,38 @@ const BETWEEN: char = '#';
 
 /// The key of one identity's record.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct RecordKey(AccountId);
+pub struct RecordKey(AccountId);
 
 impl RecordKey {
     /// The key of an account's record.
-    pub(crate) fn of(account: &Account) -> Option<Self> {
+    pub fn of(account: &Account) -> Option<Self> {
         Self::read(&format!("{}{BETWEEN}{}", account.name, account.identity))
     }
 
     /// The key that a record has, where it can be one.
-    pub(crate) fn read(text: &str) -> Option<Self> {
+    pub fn read(text: &str) -> Option<Self> {
         AccountId::new(text).ok().map(Self)
     }
 
     /// The account's name.
-    pub(crate) fn name(&self) -> &str {
+    pub fn name(&self) -> &str {
         let whole = self.0.as_str();
         whole.split_once(BETWEEN).map_or(whole, |(name, _)| name)
     }
 
     /// The part that stays when an account is renamed.
-    pub(crate) fn identity(&self) -> &str {
+    pub fn identity(&self) -> &str {
         let parts = self.0.as_str().split_once(BETWEEN);
         parts.map_or("", |(_, identity)| identity)
     }
 
     /// Whether it is the key of an identity of this account.
-    pub(crate) fn is_of(&self, account: &AccountName) -> bool {
+    pub fn is_of(&self, account: &AccountName) -> bool {
         Self::is_text_of(self.0.as_str(), account)
     }
 
     /// The same of what stands in the place of a key, which may be damaged behind the name.
-    pub(crate) fn is_text_of(text: &str, account: &AccountName) -> bool {
+    pub fn is_text_of(text: &str, account: &AccountName) -> bool {
         let rest = text.strip_prefix(account.as_str());
         rest.is_some_and(|rest| rest.starts_with(BETWEEN))
     }
@@ -69,7 +69,11 @@ impl Deref for RecordKey {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Site, name};
+    use tokend_config::testing::Site;
+
+    fn name(text: &str) -> AccountName {
+        text.parse().unwrap()
+    }
 
     #[test]
     fn what_is_made_of_an_account_is_read_again_and_never_taken_for_another() {

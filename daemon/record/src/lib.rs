@@ -4,11 +4,15 @@
 //! that belong to them. A record holds no secret that the facts do not mention: what the engine gave up is dropped here.
 
 mod forgotten;
+mod key;
+mod store_reader;
 mod used;
 
-pub(crate) use forgotten::{Leftovers, forget, purge};
+pub use forgotten::{Leftovers, forget, purge};
+pub use key::RecordKey;
+pub use store_reader::StoreReader;
 use used::kind;
-pub(crate) use used::{host_used, spent};
+pub use used::{host_used, spent};
 
 use std::sync::Arc;
 
@@ -28,35 +32,35 @@ use tokend_process::clock::{Clock, Elapsed};
 
 /// What the driver knows of an account beside the engine: words for people, and which secrets a person entered.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Notes {
+pub struct Notes {
     /// The last attempt, as status shows it.
-    pub(crate) last_attempt: Option<store::LastAttempt>,
+    pub last_attempt: Option<store::LastAttempt>,
     /// What the provider last said against us, safe to show.
-    pub(crate) told: Option<Box<str>>,
+    pub told: Option<Box<str>>,
     /// Whether `told` is of something the machine was short of. Known of this run only.
-    pub(crate) was_short: bool,
+    pub was_short: bool,
     /// Fingerprint of the configuration and the secrets that `told` was said about.
-    pub(crate) fingerprint: Option<Box<str>>,
+    pub fingerprint: Option<Box<str>>,
     /// Fingerprint of what the last attempt without a verdict was made with: of a login, if there was one.
-    pub(crate) no_verdict: Option<Box<str>>,
+    pub no_verdict: Option<Box<str>>,
     /// Fingerprint of what the last login was made with that the provider refused. It counts where the engine says that logins stopped for
     /// that.
-    pub(crate) refused: Option<Box<str>>,
+    pub refused: Option<Box<str>>,
     /// Which secrets a person entered.
-    pub(crate) entered: Entered,
+    pub entered: Entered,
     /// What was asked for of which what is held came; `None` where that is not known.
-    pub(crate) asks: Option<Asks>,
+    pub asks: Option<Asks>,
 }
 
 impl Notes {
     /// What could not be used in the answer that brought this grant, where it was the last one.
-    pub(crate) fn remark(&self, grant: GrantId) -> Option<Box<str>> {
+    pub fn remark(&self, grant: GrantId) -> Option<Box<str>> {
         let last = self.last_attempt.as_ref().filter(|it| it.id == grant.0)?;
         last.outcome.strip_prefix("granted: ").map(Into::into)
     }
 
     /// Notes what an attempt was made with that ended without a verdict. A login's counts before a refresh's: it is made of more.
-    pub(crate) fn note_verdict(&mut self, answer: Answer, fingerprint: &str) {
+    pub fn note_verdict(&mut self, answer: Answer, fingerprint: &str) {
         let login = |it: &str| it.starts_with("login-");
         let lost = answer == Answer::MaybeSent && login(fingerprint);
         if answer == Answer::Unrecognised || lost {
@@ -82,11 +86,7 @@ impl Notes {
     }
 
     /// The fingerprint of what has to change before an account does what it does not do by itself; `None` where it waits for nothing.
-    pub(crate) fn hangs_on(
-        &self,
-        block: Option<&Block>,
-        no_verdict: NoVerdict,
-    ) -> Option<Box<str>> {
+    pub fn hangs_on(&self, block: Option<&Block>, no_verdict: NoVerdict) -> Option<Box<str>> {
         match block {
             Some(Block::CredentialRejected | Block::Misconfigured) => {
                 Some(self.fingerprint.clone().unwrap_or_default())
@@ -99,20 +99,24 @@ impl Notes {
 
 /// Which secrets of an account were entered by a person, and are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Entered {
-    pub(crate) password: bool,
-    pub(crate) client_secret: bool,
+pub struct Entered {
+    /// Whether the password was.
+    pub password: bool,
+    /// Whether the client secret was.
+    pub client_secret: bool,
 }
 
 /// A record as the daemon takes it up.
 #[derive(Debug)]
-pub(crate) struct Restored {
-    pub(crate) durable: Durable,
+pub struct Restored {
+    /// What the engine knew.
+    pub durable: Durable,
     /// Whether the record names no host.
-    pub(crate) untold: bool,
-    pub(crate) notes: Notes,
+    pub untold: bool,
+    /// What the driver knows beside the engine.
+    pub notes: Notes,
     /// The access token, while the facts mention one.
-    pub(crate) token: Option<(GrantId, Arc<AccessToken>)>,
+    pub token: Option<(GrantId, Arc<AccessToken>)>,
 }
 
 /// Takes a record up: every time moves to the steady clock.
@@ -120,7 +124,7 @@ pub(crate) struct Restored {
     clippy::too_many_lines,
     reason = "one field after the other, so that none is forgotten"
 )]
-pub(crate) fn restore(record: &Record, clock: &Clock) -> Restored {
+pub fn restore(record: &Record, clock: &Clock) -> Restored {
     let at = |wall| clock.restore(&record.anchor, wall).at;
     // With the clock behind the time of writing nobody knows how old the token is, so it does not count as valid.
     let known = matches!(
@@ -230,12 +234,12 @@ fn held(
 }
 
 /// A record for an account that has none yet.
-pub(crate) fn blank(identity: &str, clock: &Clock) -> Record {
+pub fn blank(identity: &str, clock: &Clock) -> Record {
     Record::new(clock.anchor(), identity)
 }
 
 /// Which secrets in the record a person entered.
-pub(crate) fn entered(record: &Record) -> Entered {
+pub fn entered(record: &Record) -> Entered {
     Entered {
         password: record.credential.password.is_some(),
         client_secret: record.credential.client_secret.is_some(),
@@ -247,13 +251,7 @@ pub(crate) fn entered(record: &Record) -> Entered {
     clippy::too_many_lines,
     reason = "one field after the other, so that none is forgotten"
 )]
-pub(crate) fn update(
-    record: &mut Record,
-    durable: &Durable,
-    host: &str,
-    notes: &Notes,
-    clock: &Clock,
-) {
+pub fn update(record: &mut Record, durable: &Durable, host: &str, notes: &Notes, clock: &Clock) {
     let anchor = clock.anchor();
     let wall = |at: Timestamp| clock.to_wall_at(&anchor, at);
     record.anchor = anchor.clone();
@@ -333,12 +331,7 @@ pub(crate) fn update(
 }
 
 /// Puts the secrets of a success into the record; [`update`] puts its times there.
-pub(crate) fn take_brought(
-    record: &mut Record,
-    id: AttemptId,
-    brought: Granted,
-    fate: Option<Fate>,
-) {
+pub fn take_brought(record: &mut Record, id: AttemptId, brought: Granted, fate: Option<Fate>) {
     let Granted {
         access_token,
         refresh_token,
@@ -368,7 +361,7 @@ pub(crate) fn take_brought(
 }
 
 /// Puts what a person entered into the record, beside what is in use: the attempt tries it.
-pub(crate) fn take_candidate(record: &mut Record, attempt: AttemptId, secret: &LoginSecret) {
+pub fn take_candidate(record: &mut Record, attempt: AttemptId, secret: &LoginSecret) {
     let (kind, text) = match secret {
         LoginSecret::Password(text) => (store::CandidateKind::Password, text),
         LoginSecret::ClientSecret(text) => (store::CandidateKind::ClientSecret, text),
@@ -382,7 +375,7 @@ pub(crate) fn take_candidate(record: &mut Record, attempt: AttemptId, secret: &L
 }
 
 /// Puts a credential that is stored and not in use where it belongs now. Doing it twice is doing it once.
-pub(crate) fn settle_fate(record: &mut Record, fate: Fate, clock: &Clock) {
+pub fn settle_fate(record: &mut Record, fate: Fate, clock: &Clock) {
     let credential = &mut record.credential;
     match (fate, record.candidate.take()) {
         (Fate::SpareTakes, _) => {
@@ -408,7 +401,7 @@ pub(crate) fn settle_fate(record: &mut Record, fate: Fate, clock: &Clock) {
 }
 
 /// The store's word for a kind.
-pub(crate) fn stored_kind(kind: Kind) -> store::AttemptKind {
+pub fn stored_kind(kind: Kind) -> store::AttemptKind {
     match kind {
         Kind::Login => store::AttemptKind::Login,
         Kind::Refresh => store::AttemptKind::Refresh,
@@ -427,7 +420,7 @@ const PROBLEMS: [(Problem, &str); 8] = [
 ];
 
 /// The stable name of a problem, in the store and in the log.
-pub(crate) fn problem_name(problem: Problem) -> &'static str {
+pub fn problem_name(problem: Problem) -> &'static str {
     PROBLEMS
         .iter()
         .find(|(known, _)| *known == problem)
