@@ -17,6 +17,7 @@ use crate::pace::Tat;
 use crate::plan::{Plan, Reuse};
 use crate::problem::Problem;
 use crate::time::Timestamp;
+use crate::wishes::{Trial, Wish, Wishes};
 
 /// What an account's decisions need from outside the account.
 pub(crate) struct Context<'a> {
@@ -71,9 +72,9 @@ pub(crate) struct Account {
     pub(crate) cured: bool,
     pub(crate) waiters: Vec<Waiter>,
     /// What persons want done, one after the other, between attempts.
-    pub(crate) wishes: VecDeque<Wish>,
+    pub(crate) wishes: Wishes,
     /// What the attempt under way tries, from its claim to its answer.
-    pub(crate) trial: Option<Trial>,
+    pub(crate) trial: Option<Box<Trial>>,
     /// Whether what is held was asked for otherwise than now, and only a login can ask anew. Not stored: another start finds it out again.
     pub(crate) outdated: bool,
     /// Whether the token held is not served and kept only for the refresh that asks anew, which needs it. Not stored, likewise.
@@ -104,10 +105,10 @@ pub(crate) enum Phase {
     /// The request is out. With the same, in case it turns out that it never left.
     Sending(Attempt, (Tat, Tat)),
     /// Storing an outcome, or a change without an attempt; with how often the store refused it.
-    Committing(Saving, u32),
+    Committing(Box<Saving>, u32),
     /// The store refused an outcome; tried again at the given time, and nothing is attempted before it has
     /// landed.
-    Unsaved(Saving, Timestamp, u32),
+    Unsaved(Box<Saving>, Timestamp, u32),
 }
 
 /// What is being stored.
@@ -146,19 +147,6 @@ impl Saving {
     }
 }
 
-/// What a person entered, while an attempt tries it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Trial {
-    pub(crate) waiter: WaiterId,
-    pub(crate) demand: Demand,
-    pub(crate) kind: Kind,
-    pub(crate) can_login: bool,
-    /// Whether it is the refresh token that is held, entered again.
-    pub(crate) same: bool,
-    /// Whether whoever entered it has been answered before it was over.
-    pub(crate) told: bool,
-}
-
 /// Somebody who waits for a token.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Waiter {
@@ -167,17 +155,6 @@ pub(crate) struct Waiter {
     pub(crate) want: Want,
     /// Whether it still shortens the wait after a failure: a person's wish does that for one attempt.
     pub(crate) pressing: bool,
-}
-
-/// What a person wants done to the credential.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Wish {
-    /// What was entered, to be tried.
-    Enter(Trial),
-    Forget {
-        waiter: WaiterId,
-        can_login: bool,
-    },
 }
 
 impl Account {
@@ -223,7 +200,7 @@ impl Account {
             refusals: 0,
             cured: false,
             waiters: Vec::new(),
-            wishes: VecDeque::new(),
+            wishes: Wishes::default(),
             trial: None,
             outdated: false,
             renewing: false,
@@ -325,13 +302,13 @@ impl Account {
             held: self.held,
             overtaken: self.held.is_some() && self.overtaken == Overtaken::Perhaps,
             refresh: self.refresh,
-            candidate: intent
-                .zip(self.trial)
-                .map(|(Intent { attempt, kind }, trial)| Candidate {
+            candidate: intent.zip(self.trial.as_deref()).map(
+                |(Intent { attempt, kind }, trial)| Candidate {
                     attempt,
                     kind,
                     same: trial.same,
-                }),
+                },
+            ),
             spare: self.spare,
             spare_unsent: self.spare && self.spare_unsent,
             block: self.block,
@@ -423,5 +400,18 @@ impl Account {
             Some(deferral) if deferral.until > now && (deferral.told || !forced) => deferral.until,
             _ => now,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A hundred thousand of them are held at once. What only few accounts have at any time stands in a box.
+    #[test]
+    fn an_account_takes_little_memory() {
+        assert!(size_of::<Account>() <= 344, "{}", size_of::<Account>());
+        assert!(size_of::<Phase>() <= 48, "{}", size_of::<Phase>());
+        assert!(size_of::<Plan>() <= 56, "{}", size_of::<Plan>());
     }
 }

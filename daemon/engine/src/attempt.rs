@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::account::{Account, Context, Phase, Saving, Wish};
+use crate::account::{Account, Context, Phase, Saving};
 use crate::backoff::{backoff, told, unsaved};
 use crate::durable::{Block, Held, Intent, Kind, RefreshToken};
 use crate::effect::{Attempted, Effect, Fault, Pace};
@@ -16,6 +16,7 @@ use crate::overtaken::Overtaken;
 use crate::plan::Reuse;
 use crate::problem::Problem;
 use crate::time::Timestamp;
+use crate::wishes::Wish;
 
 impl Account {
     /// Does what is to be done next while nothing is under way: a person's wish, an attempt, or a write.
@@ -117,7 +118,7 @@ impl Account {
             cause,
             began: ctx.now,
         };
-        let entered_by = self.trial.map(|trial| trial.waiter);
+        let entered_by = self.trial.as_ref().map(|trial| trial.waiter);
         ctx.effects
             .push_back(Effect::Claim(ctx.key, attempt.id, kind, entered_by));
         self.phase = Phase::Claiming(attempt);
@@ -264,7 +265,7 @@ impl Account {
         let retry = unsaved(self.refusals, ctx.now);
         self.not_tried(ctx, Some(Fault::StoreUnavailable { retry }));
         self.refusals = self.refusals.saturating_add(1);
-        self.phase = Phase::Unsaved(Saving::change(None), retry, 1);
+        self.phase = Phase::Unsaved(Box::new(Saving::change(None)), retry, 1);
         self.consider(ctx);
     }
 
@@ -298,7 +299,7 @@ impl Account {
         }
         let unharmed = self.came_back(answer);
         let saving = match (self.trial.take(), answer) {
-            (Some(trial), answer) => self.conclude(ctx, attempt, trial, answer),
+            (Some(trial), answer) => self.conclude(ctx, attempt, *trial, answer),
             (None, Answer::Granted(facts)) => {
                 self.take_grant(ctx, attempt, facts);
                 Saving::outcome(attempt.id, true)
@@ -479,7 +480,7 @@ impl Account {
         self.settle_late(ctx);
         match std::mem::replace(&mut self.phase, Phase::Resting) {
             Phase::Unsaved(saving, until, tries) if until <= ctx.now => {
-                self.save(ctx, saving);
+                self.save(ctx, *saving);
                 if let Phase::Committing(_, count) = &mut self.phase {
                     *count = tries;
                 }

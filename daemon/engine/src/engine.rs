@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::account::{Account, Context, Phase, Trial, Wish};
+use crate::account::{Account, Context, Phase};
 use crate::backoff::Dice;
 use crate::durable::Kind;
 use crate::effect::{Effect, Fault, Withheld};
@@ -14,13 +14,15 @@ use crate::host::Hosts;
 use crate::ids::{AccountKey, HostKey};
 use crate::time::Timestamp;
 use crate::view::View;
+use crate::wishes::{Trial, Wish};
 
 /// The state machine of all accounts.
 #[derive(Debug)]
 pub struct Engine {
     seed: u64,
     draining: bool,
-    accounts: BTreeMap<AccountKey, Account>,
+    /// Each in a box: a map that is filled in the order of its keys leaves its nodes half empty, and they are to be small.
+    accounts: BTreeMap<AccountKey, Box<Account>>,
     hosts: Hosts,
     /// Who is due when; each account stands here at most once, at the time in `planned`.
     timetable: BTreeSet<(Timestamp, AccountKey)>,
@@ -220,7 +222,7 @@ impl Engine {
     /// Whether nothing is under way and everything is stored: a drained engine may be dropped.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.accounts.values().all(Account::is_settled)
+        self.accounts.values().all(|account| account.is_settled())
     }
 
     fn adopt(&mut self, now: Timestamp, key: AccountKey, adoption: Adoption) {
@@ -249,7 +251,8 @@ impl Engine {
                 account.replan(adoption.plan, adoption.can_login, adoption.cured, now);
             }
             None => {
-                self.accounts.insert(key, Account::adopt(adoption, now));
+                let account = Box::new(Account::adopt(adoption, now));
+                self.accounts.insert(key, account);
             }
         }
         self.with(now, key, Account::serve);

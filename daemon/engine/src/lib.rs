@@ -47,6 +47,7 @@ mod trial;
 mod verdict;
 mod view;
 mod waiting;
+mod wishes;
 mod withheld;
 
 pub use durable::{Block, Candidate, Deferral, Durable, Held, Intent, Kind, RefreshToken};

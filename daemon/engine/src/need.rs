@@ -4,11 +4,12 @@
 
 use std::time::Duration;
 
-use crate::account::{Account, Phase, Wish};
+use crate::account::{Account, Phase};
 use crate::backoff::Dice;
 use crate::durable::Held;
 use crate::plan::RefreshPolicy;
 use crate::time::Timestamp;
+use crate::wishes::Wish;
 
 impl Account {
     /// When to refresh the token held ahead of its expiry.
@@ -70,6 +71,7 @@ impl Account {
             }
             _ => self
                 .trial
+                .as_ref()
                 .filter(|trial| !trial.told)
                 .map(|trial| trial.demand.answer_by),
         };

@@ -4,6 +4,7 @@
 //! (TAT) of GCRA, so that it can be stored before a request leaves and loaded again as it was. Never waits, never reads a clock.
 
 use std::cell::Cell;
+use std::fmt;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -18,16 +19,26 @@ use crate::time::Timestamp;
 /// A limit: a burst, and one more every period.
 ///
 /// In any window of length `w` at most `burst + w / period` debits succeed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Rate {
     burst: NonZeroU32,
-    period: Duration,
+    /// In nanoseconds: each account has two rates, and the longest period fits many times over.
+    period: u64,
 }
 
 /// The longest period a rate may have. Longer ones would make the arithmetic of a full burst overflow.
 pub const LONGEST_PERIOD: Duration = Duration::from_secs(31 * 24 * 3600);
 /// The largest burst a rate may have.
 pub const LARGEST_BURST: u32 = 1_000_000;
+
+impl fmt::Debug for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rate")
+            .field("burst", &self.burst)
+            .field("period", &self.period())
+            .finish()
+    }
+}
 
 impl Rate {
     /// A rate of `burst` at once and one more every `period`.
@@ -38,7 +49,7 @@ impl Rate {
     pub fn new(burst: u32, period: Duration) -> Option<Self> {
         let rate = Self {
             burst: NonZeroU32::new(burst)?,
-            period,
+            period: u64::try_from(period.as_nanos()).ok()?,
         };
         let refill = period.checked_mul(burst)?;
         let fits = burst <= LARGEST_BURST
@@ -57,7 +68,7 @@ impl Rate {
     /// How long one takes to come back.
     #[must_use]
     pub const fn period(self) -> Duration {
-        self.period
+        Duration::from_nanos(self.period)
     }
 
     /// Asks for one at `now`. The new state, or the earliest time at which it will be granted.
@@ -86,7 +97,7 @@ impl Rate {
     pub fn clamp(self, tat: Tat, now: Timestamp) -> Tat {
         Tat(tat
             .0
-            .min(now.after(self.period.saturating_mul(self.burst.get()))))
+            .min(now.after(self.period().saturating_mul(self.burst.get()))))
     }
 
     /// The state after one that was debited earlier was spent by `at`.
@@ -95,17 +106,17 @@ impl Rate {
     /// provider holds more than the rate allows, however slow the store and the network are.
     #[must_use]
     pub fn spent(self, tat: Tat, at: Timestamp) -> Tat {
-        tat.max(Tat(at.after(self.period)))
+        tat.max(Tat(at.after(self.period())))
     }
 
     /// The state after `count` more at `now`, whether or not the pace allows them.
     #[must_use]
     pub fn charge(self, tat: Tat, now: Timestamp, count: u32) -> Tat {
-        Tat(tat.0.max(now).after(self.period.saturating_mul(count)))
+        Tat(tat.0.max(now).after(self.period().saturating_mul(count)))
     }
 
     fn measure(self, tat: Tat, now: Timestamp) -> (Result<u32, Timestamp>, Tat) {
-        let Some(quota) = Quota::with_period(self.period) else {
+        let Some(quota) = Quota::with_period(self.period()) else {
             return (Err(Timestamp::FAR), tat); // Not reachable: `new` refuses a period of zero.
         };
         let stamp = Stamp(Cell::new(Nanos::from(0)));

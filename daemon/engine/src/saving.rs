@@ -3,13 +3,14 @@
 //! Owns the way from an outcome to what is served: stored first, then published, then told. What the store refuses is kept,
 //! served from memory and tried again; nothing is attempted before it has landed.
 
-use crate::account::{Account, Context, Phase, Saving, Wish};
+use crate::account::{Account, Context, Phase, Saving};
 use crate::backoff::unsaved;
 use crate::durable::Kind;
 use crate::effect::{Commit, Effect, Fault, Verdict};
 use crate::event::StoreResult;
 use crate::problem::Problem;
 use crate::waiting::settle;
+use crate::wishes::Wish;
 
 impl Account {
     /// Stores what is known now, with the secrets that go with it.
@@ -24,7 +25,7 @@ impl Account {
         self.dirty = false;
         ctx.effects
             .push_back(Effect::Commit(ctx.key, Box::new(commit)));
-        self.phase = Phase::Committing(saving, 0);
+        self.phase = Phase::Committing(Box::new(saving), 0);
     }
 
     /// An outcome or a change is stored, or not.
@@ -53,7 +54,7 @@ impl Account {
 
     /// The store refused. What was obtained is kept and served from memory, and nothing is attempted until the write has landed:
     /// an attempt would spend a refresh token whose successor could not be kept either.
-    fn not_committed(&mut self, ctx: &mut Context<'_>, mut saving: Saving, tries: u32) {
+    fn not_committed(&mut self, ctx: &mut Context<'_>, mut saving: Box<Saving>, tries: u32) {
         let granted = saving.granted;
         let retry = unsaved(tries, ctx.now);
         if let Some(wish) = saving.wish.filter(|_| !saving.told) {

@@ -5,7 +5,7 @@
 //! and an answer; its intent is stored together with the candidate, so that a refresh token that was sent is never only in memory.
 //! Must never take a credential into use because of an answer that does not grant, but where nothing else is held.
 
-use crate::account::{Account, Context, Phase, Saving, Trial, Wish};
+use crate::account::{Account, Context, Phase, Saving};
 use crate::backoff::told;
 use crate::durable::{Block, Candidate, Kind, RefreshToken};
 use crate::effect::{Fate, Fault, Keeping, Unproved, Unproven, Verdict};
@@ -16,6 +16,7 @@ use crate::plan::Reuse;
 use crate::problem::Problem;
 use crate::time::Timestamp;
 use crate::waiting::settle;
+use crate::wishes::{Trial, Wish};
 
 /// A refresh token about which nothing is known yet.
 const NEW: RefreshToken = RefreshToken {
@@ -42,7 +43,7 @@ impl Account {
             return matches!(self.phase, Phase::InLine(_));
         }
         self.wishes.pop_front();
-        self.trial = Some(trial);
+        self.trial = Some(Box::new(trial));
         self.begin(ctx, trial.kind, host, Cause::Entered);
         true
     }
@@ -61,7 +62,7 @@ impl Account {
 
     /// The trial under way does not come to its request. Told with `fault`, or with what the pace says now.
     pub(crate) fn not_tried(&mut self, ctx: &mut Context<'_>, fault: Option<Fault>) {
-        if let Some(trial) = self.trial {
+        if let Some(trial) = self.trial.as_deref().copied() {
             let fault = fault.unwrap_or_else(|| self.entered_too_soon(trial, ctx.now));
             self.tell_trial(ctx, fault);
             self.trial = None;
@@ -80,7 +81,7 @@ impl Account {
     pub(crate) fn not_prepared(&mut self, ctx: &mut Context<'_>, refusal: ClaimRefusal) {
         if let Some(trial) = self.trial.take() {
             let why = Unproved::NotPrepared(refusal);
-            self.tell_unproven(ctx, trial, why, Keeping::Dropped);
+            self.tell_unproven(ctx, *trial, why, Keeping::Dropped);
         }
     }
 

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::account::{Account, Context, Phase, Trial, Waiter, Wish};
+use crate::account::{Account, Context, Phase, Waiter};
 use crate::durable::Kind;
 use crate::effect::{Effect, Fault, Pace, Publication, Verdict};
 use crate::event::{Demand, Want};
@@ -13,6 +13,7 @@ use crate::ids::WaiterId;
 use crate::no_verdict::NoVerdict;
 use crate::overtaken::Overtaken;
 use crate::time::Timestamp;
+use crate::wishes::{Trial, Wish};
 
 /// How long somebody waits in the line of a host who wants to wait for nothing. Longer than accounts that are asked for at once take at
 /// the usual pace of a host, and shorter than a person takes for a hang.

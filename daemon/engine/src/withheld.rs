@@ -68,7 +68,7 @@ impl Account {
 
     /// Whether this attempt presents what came with the token held: what a person enters belongs to another grant, unless it is the same.
     fn overtakes(&self, attempt: Attempt) -> bool {
-        let own = self.trial.is_none_or(|trial| trial.same);
+        let own = self.trial.as_ref().is_none_or(|trial| trial.same);
         attempt.kind == Kind::Refresh && own && self.held.is_some()
     }
 

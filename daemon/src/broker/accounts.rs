@@ -23,7 +23,8 @@ use tokend_record::{Entered, Notes};
 /// All accounts the driver knows.
 #[derive(Debug, Default)]
 pub(crate) struct Accounts {
-    entries: HashMap<AccountKey, Entry>,
+    /// Each in a box: the table is up to half empty, and its empty places are to be small.
+    entries: HashMap<AccountKey, Box<Entry>>,
     by_id: HashMap<RecordKey, AccountKey>,
     hosts: HashMap<Arc<str>, HostKey>,
     /// Names of hosts, by number.
@@ -42,8 +43,8 @@ pub(crate) struct Entry {
     pub(crate) notes: Notes,
     /// The host of its logins, and that of its refreshes where it is another one.
     pub(crate) hosts: (HostKey, Option<HostKey>),
-    /// What was said of what a person entered last, until that is what the account has.
-    pub(crate) trial: Said,
+    /// What was said of what a person entered last, until that is what the account has. Few accounts ever have any.
+    pub(crate) trial: Option<Box<Said>>,
     /// Whether what a person entered takes its place with the write under way.
     pub(crate) took: bool,
     /// Why its record does not open. The engine does not know such an account.
@@ -81,7 +82,7 @@ impl Entry {
     /// The notes, with what was said of what a person entered last.
     pub(crate) fn notes_of_trial(&self) -> Notes {
         Notes {
-            told: self.trial.told.clone(),
+            told: self.trial.as_ref().and_then(|said| said.told.clone()),
             ..self.notes.clone()
         }
     }
@@ -108,23 +109,27 @@ impl Entry {
     /// commit that the store refuses comes again.
     fn take_said(&mut self, durable: &Durable) {
         self.took = true;
-        let (notes, trial) = (&mut self.notes, &self.trial);
         let counted = !durable.no_verdict.is_none();
-        notes.no_verdict = trial.fingerprint.clone().filter(|_| counted);
-        if trial.fingerprint.is_some() && (durable.block.is_none() || trial.blocks) {
-            notes.told.clone_from(&trial.told);
-            notes.fingerprint.clone_from(&trial.fingerprint);
+        let said = self
+            .trial
+            .as_deref()
+            .filter(|said| said.fingerprint.is_some());
+        let fingerprint = said.and_then(|said| said.fingerprint.clone());
+        self.notes.no_verdict = fingerprint.clone().filter(|_| counted);
+        if let Some(said) = said.filter(|said| durable.block.is_none() || said.blocks) {
+            self.notes.told.clone_from(&said.told);
+            self.notes.fingerprint = fingerprint;
         }
     }
 }
 
 impl Accounts {
     pub(crate) fn entry(&self, key: AccountKey) -> Option<&Entry> {
-        self.entries.get(&key)
+        self.entries.get(&key).map(Box::as_ref)
     }
 
     pub(crate) fn entry_mut(&mut self, key: AccountKey) -> Option<&mut Entry> {
-        self.entries.get_mut(&key)
+        self.entries.get_mut(&key).map(Box::as_mut)
     }
 
     /// The account with this record.
@@ -137,7 +142,7 @@ impl Accounts {
         self.entries
             .iter()
             .filter(|(_, entry)| !entry.absent)
-            .map(|(key, entry)| (*key, entry))
+            .map(|(key, entry)| (*key, &**entry))
     }
 
     /// What was configured under a name before, as far as something of it still runs.
@@ -203,21 +208,19 @@ impl Accounts {
             held: Arc::new(Holding::default()),
         });
         self.by_id.insert(id.clone(), key);
-        self.entries.insert(
-            key,
-            Entry {
-                slot,
-                id,
-                notes,
-                hosts,
-                trial: Said::default(),
-                took: false,
-                quarantined: None,
-                absent: false,
-                tried: None,
-                laid_aside: None,
-            },
-        );
+        let entry = Entry {
+            slot,
+            id,
+            notes,
+            hosts,
+            trial: None,
+            took: false,
+            quarantined: None,
+            absent: false,
+            tried: None,
+            laid_aside: None,
+        };
+        self.entries.insert(key, Box::new(entry));
         key
     }
 
@@ -412,5 +415,20 @@ pub(crate) fn stricter(one: HostPlan, other: HostPlan) -> HostPlan {
     HostPlan {
         rate: tokend_engine::Rate::new(burst, slower.period()).unwrap_or(slower),
         in_flight: one.in_flight.min(other.in_flight),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A hundred thousand of them are held at once. What only few accounts have at any time stands in a box.
+    #[test]
+    fn what_is_known_of_an_account_takes_little_memory() {
+        assert!(size_of::<Entry>() <= 240, "{}", size_of::<Entry>());
+        assert!(size_of::<Notes>() <= 160, "{}", size_of::<Notes>());
+        assert!(size_of::<Slot>() <= 24, "{}", size_of::<Slot>());
+        assert!(size_of::<Holding>() <= 16, "{}", size_of::<Holding>());
+        assert!(size_of::<Account>() <= 160, "{}", size_of::<Account>());
     }
 }

@@ -34,7 +34,7 @@ pub(crate) fn note(entry: &mut Entry, attempted: &Attempted, clock: &Clock, book
     let outcome = ended_as.as_str();
     let said = match attempt.cause {
         // Of what was entered, which is not what the account has.
-        Cause::Entered => entry.trial.told.as_deref(),
+        Cause::Entered => entry.trial.as_ref().and_then(|said| said.told.as_deref()),
         Cause::Get | Cause::Ahead | Cause::Rejected | Cause::Forced => entry.notes.told.as_deref(),
     };
     let told = said.unwrap_or_default();

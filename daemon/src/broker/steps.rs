@@ -186,11 +186,11 @@ impl Task {
         };
         if tried {
             let blocks = answered.as_ref().is_some_and(|(answer, _)| answer.blocks());
-            entry.trial = Said {
+            entry.trial = Some(Box::new(Said {
                 told,
                 blocks,
                 fingerprint: answered.map(|(_, fingerprint)| fingerprint),
-            };
+            }));
             return;
         }
         entry.notes.told = told;
