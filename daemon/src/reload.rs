@@ -179,28 +179,30 @@ impl Reloader {
         let names = self.in_force.names();
         let epoch = Arc::clone(&self.configured.registry.epoch());
         let work = move || {
-            let mut config = files::read_at_rest(|| {
+            let known = |name: &AccountName| Some(Arc::clone(&epoch.slot(name)?.account));
+            let config = files::read_at_rest(|| {
                 // Whom names belong to, now or as it was in force.
                 let directory = Directory::system().remembering((*names).clone());
-                source.load_with(directory).map_err(NotLoaded::from)
+                source
+                    .load_keeping(directory, &known)
+                    .map_err(NotLoaded::from)
             })?;
             if expected.is_some_and(|expected| *expected != config.stamps) {
                 return Err("its files are being changed".to_owned().into());
             }
-            config.keep_unchanged(|name| {
-                let slot = epoch.slot(name);
-                slot.map(|slot| Arc::clone(&slot.account))
-            });
             let secrets = world.with_command_timeout(config.limits.command_timeout);
             let configure = Upstream::compile(&config.http, secrets)?;
             let audit = Audit::prepare(&config.audit)?;
-            Ok::<_, NotLoaded>((config, configure, audit))
+            let joining = install::joining(&config);
+            Ok::<_, NotLoaded>((config, joining, configure, audit))
         };
-        let (config, configure, audit) = self.files.run(LIMIT, work).await??;
+        let (config, joining, configure, audit) = self.files.run(LIMIT, work).await??;
         names::must_be_answered(&config.unresolved, &self.in_force.unresolved())?;
         let summary = self
             .installer
-            .put_in_force(&config, LIMIT, || configure(&self.configured.upstream))
+            .put_in_force(&config, joining, LIMIT, || {
+                configure(&self.configured.upstream)
+            })
             .await
             .map_err(|error| error.to_string())?;
         self.in_force.note(&config, self.clock.wall_ms());
@@ -228,7 +230,7 @@ impl Reloader {
     /// What went wrong. What was in force stays in force.
     pub(crate) async fn apply(&self, config: &Config) -> Result<Summary, NotApplied> {
         self.installer
-            .put_in_force(config, Duration::MAX, || {})
+            .put_in_force(config, install::joining(config), Duration::MAX, || {})
             .await
     }
 

@@ -4,14 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokend_policy::{Names, Policy};
-use tokend_proto::AccountName;
 
 use crate::account::Account;
 use crate::audit::Audit;
 use crate::metrics::Metrics;
 use crate::settings::{Http, Limits, Log};
 use crate::stamps::Stamps;
-use crate::unchanged;
 use crate::unresolved::Unresolved;
 
 /// Everything that was configured.
@@ -54,12 +52,4 @@ pub struct Overrides {
     pub socket: Option<PathBuf>,
     /// Where the store is.
     pub state_dir: Option<PathBuf>,
-}
-
-impl Config {
-    /// Keeps of what is in force the accounts that are the same as those here, as the very same values: then a reload leaves no holes in
-    /// the memory, and who compares finds them the same at a glance.
-    pub fn keep_unchanged(&mut self, in_force: impl Fn(&AccountName) -> Option<Arc<Account>>) {
-        unchanged::keep(&mut self.accounts, in_force);
-    }
 }

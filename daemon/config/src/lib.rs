@@ -54,4 +54,5 @@ pub use proxy::{NoProxy, Proxy, Route, is_this_machine};
 pub use secret_ref::{COMMAND_TIMEOUT, FileMode, SecretPlace, SecretRef};
 pub use settings::{Http, Limits, Log};
 pub use stamps::Stamps;
+pub use unchanged::InForce;
 pub use unresolved::{NameKind, Unresolved};

@@ -41,6 +41,10 @@ impl Site {
     }
 
     fn load_with(&self, marks: &mut Marks) -> Result<Config, ConfigError> {
+        self.load_over(marks, &|_| None)
+    }
+
+    fn load_over(&self, marks: &mut Marks, in_force: &InForce<'_>) -> Result<Config, ConfigError> {
         let directory = Directory::fixed(
             vec![("root", 0), ("deploy", 1000)],
             vec![("ci", 50), ("operators", 60)],
@@ -51,17 +55,25 @@ impl Site {
             ..Environment::default()
         };
         load::load(
-            &self.path("tokend.toml"),
-            &Overrides::default(),
-            &environment,
-            &Files::system(),
-            directory,
+            (
+                &self.path("tokend.toml"),
+                &Overrides::default(),
+                &environment,
+            ),
+            (&Files::system(), directory),
             marks,
+            in_force,
         )
     }
 
     fn good(&self) -> Config {
         self.load()
+            .unwrap_or_else(|error| panic!("{}", self.shown(&error)))
+    }
+
+    /// What is read where this is in force.
+    fn good_after(&self, in_force: &InForce<'_>) -> Config {
+        self.load_over(&mut Marks::default(), in_force)
             .unwrap_or_else(|error| panic!("{}", self.shown(&error)))
     }
 

@@ -1,9 +1,10 @@
 //! What of a configuration is as it is in force, kept as the very same values.
 //!
 //! A reload mostly changes a few of many accounts. Were all made anew, the old ones would leave holes all over the memory, and every
-//! reload would take more of it. Owns the comparison, which must never take two accounts for the same of which anything differs.
+//! reload would take more of it. So each account is compared as soon as it was read, and what is the same is dropped again before the
+//! next one. Owns the comparison, which must never take two accounts for the same of which anything differs.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokend_dialect::Dialect;
@@ -12,24 +13,44 @@ use tokend_proto::AccountName;
 
 use super::account::Account;
 
-/// Puts what is in force in the place of what is the same: whole accounts, and the dialects and policies of the others.
-pub(super) fn keep(
-    accounts: &mut [Arc<Account>],
-    in_force: impl Fn(&AccountName) -> Option<Arc<Account>>,
-) {
-    let before: Vec<_> = accounts.iter().map(|it| in_force(&it.name)).collect();
-    let mut known = Known::of(before.iter().flatten());
-    for (account, before) in accounts.iter_mut().zip(before) {
-        let (dialect, allow) = (
-            known.dialect(&account.dialect),
-            known.policy(&account.allow),
-        );
-        // Nobody else has it yet.
-        if let Some(account) = Arc::get_mut(account) {
-            (account.dialect, account.allow) = (dialect, allow);
+/// Finds the account of a name that is in force.
+pub type InForce<'f> = dyn Fn(&AccountName) -> Option<Arc<Account>> + 'f;
+
+/// What is in force, and which of the dialects and policies that were just read are the same.
+pub(super) struct Unchanged<'f> {
+    in_force: &'f InForce<'f>,
+    dialects: Same<Dialect>,
+    policies: Same<Policy>,
+}
+
+impl<'f> Unchanged<'f> {
+    pub(super) fn new(in_force: &'f InForce<'f>) -> Self {
+        Self {
+            in_force,
+            dialects: Same::new(),
+            policies: Same::new(),
         }
-        if let Some(before) = before.filter(|before| is_same(before, account)) {
-            *account = before;
+    }
+
+    /// The account in force, if the one that was read is the same.
+    pub(super) fn keep(&mut self, mut account: Account) -> Arc<Account> {
+        let Some(before) = (self.in_force)(&account.name) else {
+            return Arc::new(account);
+        };
+        (self.dialects).keep(&mut account.dialect, &before.dialect, Dialect::is_same);
+        (self.policies).keep(&mut account.allow, &before.allow, Policy::eq);
+        match is_same(&before, &account) {
+            true => before,
+            false => Arc::new(account),
+        }
+    }
+
+    /// Has those that are not kept share with the others what they have in common, once all were read.
+    pub(super) fn share(&self, accounts: &mut [Arc<Account>]) {
+        // Nobody else has one that was just read.
+        for account in accounts.iter_mut().filter_map(Arc::get_mut) {
+            self.dialects.share(&mut account.dialect);
+            self.policies.share(&mut account.allow);
         }
     }
 }
@@ -66,52 +87,37 @@ fn is_same(one: &Account, other: &Account) -> bool {
         && *asks == other.asks
 }
 
-/// The dialects and policies in force, and which of those that were just read are the same. Accounts share them by the thousand, so each
-/// is compared once.
-struct Known {
-    dialects: HashMap<Box<str>, Arc<Dialect>>,
-    policies: HashSet<Arc<Policy>>,
-    same_dialects: HashMap<*const Dialect, Arc<Dialect>>,
-    same_policies: HashMap<*const Policy, Arc<Policy>>,
+/// Values that accounts share by the thousand, so that those that were read are compared once with each in force.
+struct Same<T> {
+    /// Whether one that was read is the same as one in force, by their addresses.
+    compared: HashMap<(*const T, *const T), bool>,
+    /// Which were read, and what is kept in their place.
+    kept: HashMap<*const T, (Arc<T>, Arc<T>)>,
 }
 
-impl Known {
-    fn of<'a>(accounts: impl Iterator<Item = &'a Arc<Account>>) -> Self {
-        let mut known = Self {
-            dialects: HashMap::new(),
-            policies: HashSet::new(),
-            same_dialects: HashMap::new(),
-            same_policies: HashMap::new(),
-        };
-        let mut seen = HashSet::new();
-        for account in accounts {
-            let dialect = &account.dialect;
-            if !known.dialects.contains_key(dialect.name()) {
-                let name = dialect.name().into();
-                known.dialects.insert(name, Arc::clone(dialect));
-            }
-            if seen.insert(Arc::as_ptr(&account.allow)) {
-                known.policies.insert(Arc::clone(&account.allow));
-            }
+impl<T> Same<T> {
+    fn new() -> Self {
+        Self {
+            compared: HashMap::new(),
+            kept: HashMap::new(),
         }
-        known
     }
 
-    fn dialect(&mut self, read: &Arc<Dialect>) -> Arc<Dialect> {
-        let same = self.same_dialects.entry(Arc::as_ptr(read));
-        let same = same.or_insert_with(|| {
-            let known = self.dialects.get(read.name());
-            Arc::clone(known.filter(|known| known.is_same(read)).unwrap_or(read))
-        });
-        Arc::clone(same)
+    /// Puts what is in force in the place of what was read, if they are the same.
+    fn keep(&mut self, read: &mut Arc<T>, before: &Arc<T>, is_same: impl FnOnce(&T, &T) -> bool) {
+        let pair = (Arc::as_ptr(read), Arc::as_ptr(before));
+        let compared = self.compared.entry(pair);
+        if *compared.or_insert_with(|| is_same(before, read)) {
+            let both = || (Arc::clone(read), Arc::clone(before));
+            self.kept.entry(pair.0).or_insert_with(both);
+            *read = Arc::clone(before);
+        }
     }
 
-    fn policy(&mut self, read: &Arc<Policy>) -> Arc<Policy> {
-        let same = self.same_policies.entry(Arc::as_ptr(read));
-        let same = same.or_insert_with(|| {
-            let known = self.policies.get(read);
-            Arc::clone(known.unwrap_or(read))
-        });
-        Arc::clone(same)
+    /// Puts what was kept in the place of what was read, if anything was.
+    fn share(&self, read: &mut Arc<T>) {
+        if let Some((_, kept)) = self.kept.get(&Arc::as_ptr(read)) {
+            *read = Arc::clone(kept);
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokend_config::{Account, Config};
+use tokend_config::Config;
 use tokend_process::clock::Clock;
 use tokend_process::panics::ending;
 use tokend_process::stack;
@@ -27,6 +27,21 @@ use tokend_upstream::Upstream;
 
 /// How often a configuration is surveyed again because an account went while its record was read.
 const TRIES: usize = 8;
+
+/// The accounts of a configuration, before anything is known of what the store has of them. With many accounts it takes much memory, and
+/// every thread that makes it keeps as much for the next time: a reload makes it on the thread that reads its files.
+pub(super) fn joining(config: &Config) -> Vec<Joining> {
+    let accounts = config.accounts.iter();
+    let joining = accounts.filter_map(|account| {
+        Some(Joining {
+            account: Arc::clone(account),
+            id: RecordKey::of(account)?,
+            stored: Stored::Live,
+            cured_of: None,
+        })
+    });
+    joining.collect()
+}
 
 /// Puts configurations in force, by way of the driver.
 pub(crate) struct Installer {
@@ -58,28 +73,28 @@ impl Installer {
         let _gone = self.driver.send(Message::Reloaded(reloaded)).await;
     }
 
-    /// Within the limit until something is changed; then to the end. `configure` is called when nothing can go wrong any more, and before any attempt under the new configuration.
+    /// Within the limit until something is changed; then to the end. `accounts` are those of [`joining`]. `configure` is called
+    /// when nothing can go wrong any more, and before any attempt under the new configuration.
     ///
     /// # Errors
     /// What went wrong. What was in force stays in force.
     pub(super) async fn put_in_force(
         &self,
         config: &Config,
+        accounts: Vec<Joining>,
         limit: Duration,
         configure: impl FnOnce(),
     ) -> Result<Summary, NotApplied> {
-        let mut configure = Some(configure);
-        let named = config.accounts.iter();
-        let named: Vec<_> = named
-            .filter_map(|account| Some((account, RecordKey::of(account)?)))
-            .collect();
+        let (mut first, mut configure) = (Some(accounts), Some(configure));
         let mut records = HashMap::new();
         for _ in 0..TRIES {
             let preparing = async {
-                let ids = named.iter().map(|(_, id)| id.clone()).collect();
+                let mut accounts = first.take().unwrap_or_else(|| joining(config));
+                let ids = accounts.iter().map(|it| it.id.clone()).collect();
                 let survey = self.survey(ids).await?;
-                let used = self.read(&survey, &mut records, named.len()).await?;
-                Ok((self.join(&named, &survey, &mut records).await, used))
+                let used = self.read(&survey, &mut records, accounts.len()).await?;
+                self.complete(&mut accounts, &survey, &mut records).await;
+                Ok((accounts, used))
             };
             let (accounts, (hosts_used, logins_used)) = tokio::time::timeout(limit, preparing)
                 .await
@@ -177,53 +192,46 @@ impl Installer {
             .map_err(NotApplied::Store)
     }
 
-    async fn join(
+    /// Says of each account what the store has of it, and of which change it was cured.
+    async fn complete(
         &self,
-        named: &[(&Arc<Account>, RecordKey)],
+        accounts: &mut [Joining],
         survey: &Survey,
         records: &mut HashMap<RecordKey, Stored>,
-    ) -> Vec<Joining> {
+    ) {
         let missing: HashSet<_> = survey.missing.iter().collect();
         let blocked: HashMap<_, _> = survey
             .blocked
             .iter()
             .map(|(id, fingerprint)| (id, &**fingerprint))
             .collect();
-        let mut joining: Vec<Joining> = Vec::with_capacity(named.len());
         let mut questions = Vec::new();
-        for (account, id) in named {
-            let stored = if missing.contains(id) {
-                records.remove(id).unwrap_or(Stored::Blank)
-            } else {
-                Stored::Live
-            };
-            let blocked_for = match &stored {
+        for (number, joining) in accounts.iter_mut().enumerate() {
+            if missing.contains(&joining.id) {
+                joining.stored = records.remove(&joining.id).unwrap_or(Stored::Blank);
+            }
+            let blocked_for = match &joining.stored {
                 Stored::Record(restored) => restored
                     .notes
                     .hangs_on(restored.durable.block.as_ref(), restored.durable.no_verdict),
-                Stored::Live => blocked.get(id).map(|fingerprint| Box::from(*fingerprint)),
+                Stored::Live => blocked
+                    .get(&joining.id)
+                    .map(|fingerprint| Box::from(*fingerprint)),
                 _ => None,
             };
             questions.extend(blocked_for.map(|before| Question {
-                number: joining.len(),
-                account: Arc::clone(account),
-                id: id.clone(),
+                number,
+                account: Arc::clone(&joining.account),
+                id: joining.id.clone(),
                 before,
             }));
-            joining.push(Joining {
-                account: Arc::clone(account),
-                id: id.clone(),
-                stored,
-                cured_of: None,
-            });
         }
         let cured = self.cures.ask(&self.store, &self.upstream, questions);
         for Question { number, before, .. } in cured.await {
-            if let Some(joining) = joining.get_mut(number) {
+            if let Some(joining) = accounts.get_mut(number) {
                 joining.cured_of = Some(before);
             }
         }
-        joining
     }
 
     /// Has the store's thread drop the secrets that are stored under a name for identities that are not configured. Returns how many records

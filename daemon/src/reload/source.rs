@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use tokend_config::{Config, ConfigError, Environment, Files, Overrides};
+use tokend_config::{Config, ConfigError, Environment, Files, InForce, Overrides};
 use tokend_policy::Directory;
 
 /// The file a configuration begins with, and what goes before it or stands in for it.
@@ -32,21 +32,27 @@ impl ConfigSource {
     /// # Errors
     /// Every mistake in it.
     pub(crate) fn load(&self) -> Result<Config, ConfigError> {
-        self.load_with(Directory::system())
+        self.load_keeping(Directory::system(), &|_| None)
     }
 
-    /// The same, with names of users and groups as this directory knows them.
+    /// The same, with names of users and groups as this directory knows them, and accounts in force as the very same values where nothing
+    /// of them differs.
     ///
     /// # Errors
     /// Every mistake in it.
-    pub(crate) fn load_with(&self, directory: Directory) -> Result<Config, ConfigError> {
+    pub(crate) fn load_keeping(
+        &self,
+        directory: Directory,
+        in_force: &InForce<'_>,
+    ) -> Result<Config, ConfigError> {
         let files = Files::system();
-        Config::load_from(
+        Config::load_keeping(
             &files,
             directory,
             &self.file,
             &self.overrides,
             &self.environment,
+            in_force,
         )
     }
 }

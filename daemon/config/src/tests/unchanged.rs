@@ -17,12 +17,10 @@ fn table(name: &str, lines: &str) -> String {
 
 /// What is read of `after` where what was read of `before` is in force.
 fn reloaded(before: &Config, after: &Site) -> Config {
-    let mut config = after.good();
-    config.keep_unchanged(|name| {
+    after.good_after(&|name| {
         let mut all = before.accounts.iter();
         all.find(|account| account.name == *name).cloned()
-    });
-    config
+    })
 }
 
 fn is_kept(before: &Config, after: &Config, name: &str) -> bool {
