@@ -1,7 +1,8 @@
 //! Where the relay listens, and who may connect.
 //!
 //! Owns the socket: one that systemd passed, a Unix socket whose peers the kernel names, or a TCP address that is open to every user of the
-//! machine and is therefore taken only where somebody said that this is meant. Knows nothing of what is asked.
+//! machine and is therefore taken only where somebody said that this is meant. The user at the other end of a TCP connection is not looked
+//! up in `/proc/net/tcp`: a row of a connection that closes meanwhile says user 0. Knows nothing of what is asked.
 
 use std::collections::BTreeSet;
 use std::fmt;

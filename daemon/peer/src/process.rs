@@ -72,6 +72,8 @@ fn effective(status: &str, line: &str) -> Option<u32> {
 }
 
 /// The supplementary groups in a `status`.
+///
+/// The group database would name groups that a service has dropped, and the socket option that tells them takes unsafe code.
 pub(crate) fn groups(status: &str) -> Option<Box<[u32]>> {
     let groups = field(status, "Groups:")?.split_whitespace();
     groups.map(|group| group.parse().ok()).collect()

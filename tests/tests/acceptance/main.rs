@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of a test may fail it")]
 
 mod advice;
+mod architecture;
 mod audit;
 mod commands;
 mod completions;
