@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
-use tokend_config::report::counted;
 use tokend_config::{Account, Proxy};
+use tokend_document::counted;
 use tokend_engine::Timestamp;
 use tokend_policy::{Peer, Permission};
 use tokend_proto::{

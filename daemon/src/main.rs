@@ -22,7 +22,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use tokend_config::Environment;
 use tokend_config::Level;
-use tokend_config::report::{self, Medium};
+use tokend_document::{Medium, report};
 use zeroizing_alloc::ZeroAlloc;
 
 use crate::app::Start;
@@ -117,8 +117,8 @@ fn run(args: &RunArgs, environment: Environment) -> Exit {
         Ok(config) => config,
         Err(error) => {
             let medium = Medium::of(&std::io::stderr());
-            let report = report::config(&error, medium);
-            return tokend_cli::printing::refuse(&report, &error, &mut log.logging.plain());
+            let text = report(error.diagnostics(), medium);
+            return tokend_cli::printing::refuse(&text, &error, &mut log.logging.plain());
         }
     };
     let (format, level) = log.choose(&config);

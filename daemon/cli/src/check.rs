@@ -10,11 +10,9 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use tokend_config::report::{self, Medium};
-use tokend_config::{
-    Account, Config, Environment, Fingerprint, Pacing, Proxy, Unresolved, nearest,
-};
+use tokend_config::{Account, Config, Environment, Fingerprint, Pacing, Proxy, Unresolved};
 use tokend_dialect::Kind;
+use tokend_document::{Medium, nearest, report};
 use tokend_engine::RefreshPolicy;
 
 use super::dialect;
@@ -88,7 +86,7 @@ fn run_below(
                 })
             }
             Err(error) => {
-                let mut text = report::config(&error, medium);
+                let mut text = report(error.diagnostics(), medium);
                 text.extend(as_whom.map(|note| format!("note: {note}\n")));
                 return super::printing::refuse(&text, &error, err);
             }

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use http::Response;
-use tokend_config::report::{self, Medium};
 use tokend_dialect::{Catalog, Dialect, Endpoint, EndpointSettings, Kind};
+use tokend_document::{Medium, report};
 
 use super::printing::finish;
 use crate::arguments::{DialectCommand, Exit, KindArg, TryArgs};
@@ -39,7 +39,7 @@ pub fn run(
         Err(Failure::Dialects(errors)) => {
             let text: String = errors
                 .iter()
-                .map(|error| report::dialect(error, medium))
+                .map(|error| report(error.diagnostics(), medium))
                 .collect();
             err.write_all(text.as_bytes()).map(|()| Exit::Config)
         }

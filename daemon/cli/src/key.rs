@@ -6,8 +6,8 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
-use tokend_config::report::{self, Medium};
 use tokend_config::{Config, Environment};
+use tokend_document::{Medium, report};
 use tokend_store::{
     NamedKey, Rotated, StateDir, make_key_file, must_be_elsewhere, rotate_key_file, rotate_to_named,
 };
@@ -58,7 +58,11 @@ fn rotate(
             match Config::load(&whose.file, &whose.overrides, &whose.environment) {
                 Ok(config) => config.state_dir,
                 Err(error) => {
-                    return super::printing::refuse(&report::config(&error, medium), &error, err);
+                    return super::printing::refuse(
+                        &report(error.diagnostics(), medium),
+                        &error,
+                        err,
+                    );
                 }
             }
         }

@@ -6,8 +6,8 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use tokend_config::report::{self, Medium};
-use tokend_config::{Account, Config, Environment, Marks, Origin, nearest};
+use tokend_config::{Account, Config, Environment, Marks, Origin};
+use tokend_document::{Medium, nearest, report};
 use tokend_policy::{
     Decision, Directory, Executable, Fact, Facts, Match, Needs, Peer, Permission, Permissions,
     Policy, Rule, Units, UserUnit,
@@ -43,7 +43,9 @@ pub fn explain(
     let loaded = Config::load_with_marks(&file, &whose.overrides, &whose.environment);
     let (config, marks) = match loaded {
         Ok(loaded) => loaded,
-        Err(error) => return super::printing::refuse(&report::config(&error, medium), &error, err),
+        Err(error) => {
+            return super::printing::refuse(&report(error.diagnostics(), medium), &error, err);
+        }
     };
     let account = config
         .accounts

@@ -11,22 +11,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokend_dialect::{Asks, Dialect, Endpoint, FieldUse, Kind, UsedBy};
+use tokend_document::{Diagnostics, Key, Section, Value};
 use tokend_engine::RefreshPolicy;
-use tokend_policy::{Directory, Policy, Rule};
+use tokend_policy::{Policy, Rule};
 use tokend_proto::AccountName;
 
 use super::allow::allow;
 use super::dialects::{Dialects, Known};
+use super::fields::{AccountFields, Address, check_scheme, refuse_refresh_token};
 use super::fingerprint::Fingerprint;
-use super::given::{Address, Given, check_scheme, refuse_refresh_token};
 use super::group::Groups;
 use super::marks::{Marks, Owner};
-use super::mistake::Mistakes;
 use super::pacing::{Pacing, PacingTable};
 use super::proxy::{self, MOST_PROXIES, Proxy, Route};
-use super::section::{Key, Section};
 use super::shared::Shared;
-use super::value::Value;
+use super::unresolved::Principals;
 use crate::secret_ref::SecretRef;
 
 /// One login the broker owns at one provider, as it is configured.
@@ -138,7 +137,7 @@ pub(super) struct Defaults {
 #[derive(Debug)]
 pub(super) struct Reader {
     pub(super) dialects: Dialects,
-    pub(super) directory: Directory,
+    pub(super) principals: Principals,
     pub(super) defaults: Defaults,
     pub(super) groups: Groups,
     pub(super) policies: Shared<Arc<Policy>, Policy>,
@@ -200,21 +199,24 @@ const REFRESH: [(&str, RefreshPolicy); 3] = [
 ];
 
 /// Reads `refresh`, which `[defaults]` has too.
-pub(super) fn refresh(value: Option<Value<'_>>, mistakes: &mut Mistakes) -> Option<RefreshPolicy> {
-    value.and_then(|value| value.word(&REFRESH, mistakes))
+pub(super) fn refresh(
+    value: Option<Value<'_>>,
+    diagnostics: &mut Diagnostics,
+) -> Option<RefreshPolicy> {
+    value.and_then(|value| value.word(&REFRESH, diagnostics))
 }
 
 impl Reader {
     /// A reader that has seen no account yet.
     pub(super) fn new(
         dialects: Dialects,
-        directory: Directory,
+        principals: Principals,
         defaults: Defaults,
         groups: Groups,
     ) -> Self {
         Self {
             dialects,
-            directory,
+            principals,
             defaults,
             groups,
             policies: Shared::new(),
@@ -235,48 +237,48 @@ impl Reader {
         value: Value<'_>,
         base: &Path,
         marks: &mut Marks,
-        mistakes: &mut Mistakes,
+        diagnostics: &mut Diagnostics,
     ) -> Option<Account> {
-        let before = mistakes.count();
-        let mut section = value.section(mistakes)?.named(key);
-        let known = self.dialect(&mut section, mistakes);
+        let before = diagnostics.count();
+        let mut section = value.section(diagnostics)?.named(key);
+        let known = self.dialect(&mut section, diagnostics);
         let otherwise = known
             .as_ref()
             .and_then(|known| known.dialect.own_base_url());
-        let address = Address::take(&mut section, otherwise, mistakes);
+        let address = Address::take(&mut section, otherwise, diagnostics);
         let own = Own {
-            allow: allow(&mut section, &mut self.directory, marks, mistakes),
-            refresh: refresh(section.take("refresh"), mistakes),
+            allow: allow(&mut section, &mut self.principals, marks, diagnostics),
+            refresh: refresh(section.take("refresh"), diagnostics),
             assumed_lifetime: section
                 .take("assumed_lifetime")
-                .and_then(|value| value.duration(ASSUMED, mistakes)),
-            pacing: PacingTable::read(section.take("pacing"), mistakes),
-            proxy: self.proxy(section.take("proxy"), base, mistakes),
+                .and_then(|value| value.duration(ASSUMED, diagnostics)),
+            pacing: PacingTable::read(section.take("pacing"), diagnostics),
+            proxy: self.proxy(section.take("proxy"), base, diagnostics),
         };
         marks.end(Owner::Account(&name));
-        let mut given = Given::default();
-        given.take(&mut section, base, mistakes);
+        let mut given = AccountFields::default();
+        given.take(&mut section, base, diagnostics);
         let dialect = known.as_deref().map(|known| &*known.dialect);
-        refuse_refresh_token(&mut section, &name, dialect, mistakes);
+        refuse_refresh_token(&mut section, &name, dialect, diagnostics);
         let Some(known) = known else {
             // Without a dialect nobody knows which fields it adds.
             section.ignore("fields");
-            section.finish(mistakes);
+            section.finish(diagnostics);
             return None;
         };
-        given.take_custom(&mut section, &known, &name, base, mistakes);
-        let site = address.and_then(|address| self.site(&known, &address, mistakes));
+        given.take_custom(&mut section, &known, &name, base, diagnostics);
+        let site = address.and_then(|address| self.site(&known, &address, diagnostics));
         given.check(
             &section,
             &known,
             site.as_deref().map(|site| &*site.fields),
-            mistakes,
+            diagnostics,
         );
-        if let Some(site) = site.as_deref().filter(|_| mistakes.count() == before) {
-            self.options(&section, &known, site, &given, mistakes);
+        if let Some(site) = site.as_deref().filter(|_| diagnostics.count() == before) {
+            self.options(&section, &known, site, &given, diagnostics);
         }
-        section.finish(mistakes);
-        let site = site.filter(|_| mistakes.count() == before)?;
+        section.finish(diagnostics);
+        let site = site.filter(|_| diagnostics.count() == before)?;
         Some(self.account(name, &known, &site, given, own, marks))
     }
 
@@ -287,8 +289,8 @@ impl Reader {
         section: &Section<'_>,
         known: &Known,
         site: &Site,
-        given: &Given,
-        mistakes: &mut Mistakes,
+        given: &AccountFields,
+        diagnostics: &mut Diagnostics,
     ) {
         let dialect = &known.dialect;
         let has = |name: &str| given.plain.contains_key(name) || given.secret.contains_key(name);
@@ -314,8 +316,8 @@ impl Reader {
                 Some(choice) => choice.as_str(),
                 None => "...",
             };
-            section.wrong(
-                mistakes,
+            section.note(
+                diagnostics,
                 format!(
                     "the {kind} of dialect `{}` needs option `{option}`",
                     dialect.name()
@@ -326,17 +328,22 @@ impl Reader {
     }
 
     /// Which way the account goes; equal proxies are kept once.
-    fn proxy(&mut self, value: Option<Value<'_>>, base: &Path, mistakes: &mut Mistakes) -> Route {
+    fn proxy(
+        &mut self,
+        value: Option<Value<'_>>,
+        base: &Path,
+        diagnostics: &mut Diagnostics,
+    ) -> Route {
         let Some(value) = value else {
             return Route::Inherited;
         };
-        match proxy::read(value.clone(), base, mistakes) {
+        match proxy::read(value, base, diagnostics) {
             Some(Route::Through(own)) => match self.proxies.keep(own, MOST_PROXIES) {
                 Some(kept) => Route::Through(kept),
                 None => {
                     let message =
                         format!("accounts name more than {MOST_PROXIES} different proxies");
-                    let _told: Option<()> = value.hidden().wrong(mistakes, message, None);
+                    value.hidden().note(diagnostics, message, None);
                     Route::Inherited
                 }
             },
@@ -353,18 +360,20 @@ impl Reader {
     fn dialect(
         &mut self,
         section: &mut Section<'_>,
-        mistakes: &mut Mistakes,
+        diagnostics: &mut Diagnostics,
     ) -> Option<Arc<Known>> {
         let value = section.require(
             "provider",
             "the name of a dialect; see `tokend dialect list`",
-            mistakes,
+            diagnostics,
         )?;
-        let name = value.string(mistakes)?;
+        let name = value.text(diagnostics)?;
         match self.dialects.find(name) {
             Ok(known) => Some(known),
             Err(None) => None,
-            Err(Some(help)) => value.wrong(mistakes, format!("there is no dialect `{name}`"), help),
+            Err(Some(help)) => {
+                value.wrong(diagnostics, format!("there is no dialect `{name}`"), help)
+            }
         }
     }
 
@@ -372,7 +381,7 @@ impl Reader {
         &mut self,
         known: &Known,
         address: &Address<'_>,
-        mistakes: &mut Mistakes,
+        diagnostics: &mut Diagnostics,
     ) -> Option<Arc<Site>> {
         let dialect = &known.dialect;
         let settings = &address.settings;
@@ -396,7 +405,7 @@ impl Reader {
                 fingerprint,
             }))
         });
-        made.map_err(|error| address.wrong(error, mistakes)).ok()
+        made.map_err(|error| address.wrong(error, diagnostics)).ok()
     }
 
     fn account(
@@ -404,7 +413,7 @@ impl Reader {
         name: AccountName,
         known: &Known,
         site: &Site,
-        given: Given,
+        given: AccountFields,
         own: Own,
         marks: &mut Marks,
     ) -> Account {
@@ -453,7 +462,7 @@ impl Reader {
     }
 
     /// What the requests ask for: found once for all accounts that differ only in who asks.
-    fn asks(&mut self, dialect: &Dialect, site: &Site, given: &Given) -> Asks {
+    fn asks(&mut self, dialect: &Dialect, site: &Site, given: &AccountFields) -> Asks {
         let mut key = site.fingerprint.clone();
         for (name, value) in &given.plain {
             if !matches!(name.as_str(), "username" | "client_id") {

@@ -5,15 +5,13 @@
 use std::path::{Component, Path};
 use std::sync::Arc;
 
+use tokend_document::{Content, Diagnostics, Section, Value, choose_from};
 use tokend_policy::{
-    Answer, Digest, Directory, NOT_KNOWN, Permission, Permissions, Rule, UnitError, UnitPattern,
+    Answer, Digest, NOT_KNOWN, Permission, Permissions, Rule, UnitError, UnitPattern,
 };
 
 use super::marks::Marks;
-use super::mistake::{Mistakes, choose_from};
-use super::section::Section;
-use super::unresolved::NameKind;
-use super::value::Value;
+use super::unresolved::{NameKind, Principals};
 
 /// What the rules of a list can give.
 #[derive(Debug, Clone, Copy)]
@@ -49,34 +47,34 @@ pub(super) const METRICS: List = List {
 
 /// Reads a list of rules: `[{ user = "deploy" }, { group = "ci", unit = "build@.service" }]`.
 pub(super) fn rules(
-    value: &Value<'_>,
+    value: Value<'_>,
     list: List,
-    directory: &mut Directory,
+    principals: &mut Principals,
     marks: &mut Marks,
-    mistakes: &mut Mistakes,
+    diagnostics: &mut Diagnostics,
 ) -> Option<Vec<Rule>> {
-    let before = mistakes.count();
+    let before = diagnostics.count();
     if !value.is_array() {
         let found = format!("expected an array, found {}", value.kind());
         return value.wrong(
-            mistakes,
+            diagnostics,
             found,
             "write a list: `[{ user = \"deploy\" }]`".to_owned(),
         );
     }
     let rules: Vec<Rule> = value
-        .array(mistakes)?
+        .array(diagnostics)?
         .filter_map(|value| {
-            marks.note(&value);
-            rule(value, list, directory, mistakes)
+            marks.note(value);
+            rule(value, list, principals, diagnostics)
         })
         .collect();
-    if mistakes.count() > before {
+    if diagnostics.count() > before {
         return None;
     }
     if rules.is_empty() {
         let help = list.otherwise.to_owned();
-        return value.wrong(mistakes, "an empty list would allow nobody", help);
+        return value.wrong(diagnostics, "an empty list would allow nobody", help);
     }
     Some(rules)
 }
@@ -84,8 +82,8 @@ pub(super) fn rules(
 fn rule(
     value: Value<'_>,
     list: List,
-    directory: &mut Directory,
-    mistakes: &mut Mistakes,
+    principals: &mut Principals,
+    diagnostics: &mut Diagnostics,
 ) -> Option<Rule> {
     let example = || {
         "write `{ user = \"deploy\" }`, `{ group = \"ci\" }` or `{ unit = \"backup.service\" }`"
@@ -93,47 +91,42 @@ fn rule(
     };
     if !value.is_table() {
         let found = format!("expected a rule, found {}", value.kind());
-        return value.wrong(mistakes, found, example());
+        return value.wrong(diagnostics, found, example());
     }
-    let before = mistakes.count();
-    let mut section = value.clone().section(mistakes)?;
+    let before = diagnostics.count();
+    let mut section = value.section(diagnostics)?;
     let mut rule = Rule {
         may: list.usual,
         ..Rule::default()
     };
     let user = section.take("user");
     let has_user = user.is_some();
-    rule.user = user.and_then(|who| {
-        named(&who, NameKind::User, mistakes, |name| {
-            directory.ask_user(name)
-        })
-    });
-    rule.group = section.take("group").and_then(|who| {
-        named(&who, NameKind::Group, mistakes, |name| {
-            directory.ask_group(name)
-        })
-    });
+    rule.user = user.and_then(|who| named(who, NameKind::User, principals, diagnostics));
+    rule.group = section
+        .take("group")
+        .and_then(|who| named(who, NameKind::Group, principals, diagnostics));
     rule.unit = section
         .take("unit")
-        .and_then(|value| unit(&value, mistakes));
+        .and_then(|value| unit(value, diagnostics));
     let user_unit = section.take("user_unit");
     if let Some(value) = &user_unit
         && !has_user
     {
         let help = "add `user`: whose unit it is".to_owned();
-        let _told: Option<()> =
-            value.wrong(mistakes, "every user can have a unit of this name", help);
+        value.note(diagnostics, "every user can have a unit of this name", help);
     }
-    rule.user_unit = user_unit.and_then(|value| unit(&value, mistakes));
-    rule.exe = section.take("exe").and_then(|value| exe(&value, mistakes));
+    rule.user_unit = user_unit.and_then(|value| unit(value, diagnostics));
+    rule.exe = section
+        .take("exe")
+        .and_then(|value| exe(value, diagnostics));
     rule.sha256 = section
         .take("sha256")
-        .and_then(|value| sha256(&value, mistakes));
+        .and_then(|value| sha256(value, diagnostics));
     if let Some(value) = section.take("may") {
-        rule.may = may(&value, list, mistakes).unwrap_or_default();
+        rule.may = may(value, list, diagnostics).unwrap_or_default();
     }
-    section.finish(mistakes);
-    if mistakes.count() > before {
+    section.finish(diagnostics);
+    if diagnostics.count() > before {
         return None;
     }
     let says = Rule {
@@ -141,41 +134,46 @@ fn rule(
         ..rule.clone()
     };
     if says == Rule::default() {
-        return value.wrong(mistakes, "a rule says who", example());
+        return value.wrong(diagnostics, "a rule says who", example());
     }
     Some(rule)
 }
 
 fn named(
-    who: &Value<'_>,
+    who: Value<'_>,
     kind: NameKind,
-    mistakes: &mut Mistakes,
-    find: impl FnOnce(&str) -> Answer,
+    principals: &mut Principals,
+    diagnostics: &mut Diagnostics,
 ) -> Option<u32> {
-    let name = who.name_or_number(mistakes)?;
-    let answer = find(&name);
+    let name = match &who.content {
+        Content::String(text) if !text.is_empty() => text.to_string(),
+        Content::Integer(_, text) => text.to_string(),
+        Content::Unfit(text) => text.to_string(),
+        _ => return who.wrong_type("a name or a number", diagnostics),
+    };
+    let answer = principals.ask(kind, &name);
     answer.id().or_else(|| {
         if NameKind::allows(&name) {
             let answered = answer == Answer::Nobody;
             let position = |exactly| match exactly {
                 true => who.position(),
-                false => who.file(),
+                false => who.span.source.name().to_owned(),
             };
-            mistakes.unresolved().note(kind, &name, answered, position);
+            principals.nobody(kind, &name, answered, position);
             return Some(NOT_KNOWN);
         }
         let kind = kind.as_str();
         let help = format!("create the {kind} first, or correct its name; reload after changes");
         who.wrong(
-            mistakes,
+            diagnostics,
             format!("there is no {kind} `{name}` on this machine"),
             help,
         )
     })
 }
 
-fn unit(value: &Value<'_>, mistakes: &mut Mistakes) -> Option<UnitPattern> {
-    let name = value.string(mistakes)?;
+fn unit(value: Value<'_>, diagnostics: &mut Diagnostics) -> Option<UnitPattern> {
+    let name = value.text(diagnostics)?;
     let (message, help) = match UnitPattern::new(name) {
         Ok(unit) => return Some(unit),
         Err(UnitError::Suffix) => (
@@ -187,11 +185,11 @@ fn unit(value: &Value<'_>, mistakes: &mut Mistakes) -> Option<UnitPattern> {
             "write it as `systemctl` shows it; `*` and paths are not understood, `NAME@.service` means all instances of a template",
         ),
     };
-    value.wrong(mistakes, message, help.to_owned())
+    value.wrong(diagnostics, message, help.to_owned())
 }
 
-fn exe(value: &Value<'_>, mistakes: &mut Mistakes) -> Option<Arc<Path>> {
-    let text = value.string(mistakes)?;
+fn exe(value: Value<'_>, diagnostics: &mut Diagnostics) -> Option<Arc<Path>> {
+    let text = value.text(diagnostics)?;
     let path = Path::new(text);
     let plain = path
         .components()
@@ -208,7 +206,7 @@ fn exe(value: &Value<'_>, mistakes: &mut Mistakes) -> Option<Arc<Path>> {
     }
     let help = "write it as `readlink /proc/PID/exe` shows it for the running program, such as `/usr/bin/backup`";
     value.wrong(
-        mistakes,
+        diagnostics,
         format!(
             "`{}` is not the full path of a program",
             text.escape_debug()
@@ -217,21 +215,21 @@ fn exe(value: &Value<'_>, mistakes: &mut Mistakes) -> Option<Arc<Path>> {
     )
 }
 
-fn sha256(value: &Value<'_>, mistakes: &mut Mistakes) -> Option<Digest> {
-    let text = value.string(mistakes)?;
+fn sha256(value: Value<'_>, diagnostics: &mut Diagnostics) -> Option<Digest> {
+    let text = value.text(diagnostics)?;
     text.parse().ok().or_else(|| {
         let help = "write the 64 hexadecimal digits that `sha256sum PROGRAM` prints".to_owned();
-        value.wrong(mistakes, "this is not a SHA-256 digest", help)
+        value.wrong(diagnostics, "this is not a SHA-256 digest", help)
     })
 }
 
 /// `may = ["get", "status"]`
-fn may(value: &Value<'_>, list: List, mistakes: &mut Mistakes) -> Option<Permissions> {
-    let before = mistakes.count();
+fn may(value: Value<'_>, list: List, diagnostics: &mut Diagnostics) -> Option<Permissions> {
+    let before = diagnostics.count();
     let valid: Vec<&str> = list.possible.iter().map(Permission::as_str).collect();
     let mut may = Permissions::NONE;
-    for word in value.array(mistakes)? {
-        let Some(text) = word.string(mistakes) else {
+    for word in value.array(diagnostics)? {
+        let Some(text) = word.text(diagnostics) else {
             continue;
         };
         let known = Permission::ALL
@@ -243,16 +241,15 @@ fn may(value: &Value<'_>, list: List, mistakes: &mut Mistakes) -> Option<Permiss
             }
             Some(permission) => {
                 let (message, help) = out_of_place(permission);
-                let _told: Option<()> = word.wrong(mistakes, message, help.to_owned());
+                word.note(diagnostics, message, help.to_owned());
             }
             None => {
                 let help = choose_from(text, &valid);
-                let _told: Option<()> =
-                    word.wrong(mistakes, format!("unknown permission `{text}`"), help);
+                word.note(diagnostics, format!("unknown permission `{text}`"), help);
             }
         }
     }
-    if mistakes.count() > before {
+    if diagnostics.count() > before {
         return None;
     }
     if may.is_empty() {
@@ -261,7 +258,7 @@ fn may(value: &Value<'_>, list: List, mistakes: &mut Mistakes) -> Option<Permiss
             "name what it allows, or leave the key out: then {}; valid here: {valid}",
             list.usual
         );
-        return value.wrong(mistakes, "this rule would allow nothing", help);
+        return value.wrong(diagnostics, "this rule would allow nothing", help);
     }
     Some(may)
 }
@@ -283,10 +280,10 @@ fn out_of_place(permission: Permission) -> (&'static str, &'static str) {
 /// Takes `allow` out of a table, if it is there.
 pub(super) fn allow(
     section: &mut Section<'_>,
-    directory: &mut Directory,
+    principals: &mut Principals,
     marks: &mut Marks,
-    mistakes: &mut Mistakes,
+    diagnostics: &mut Diagnostics,
 ) -> Option<Vec<Rule>> {
     let value = section.take("allow")?;
-    rules(&value, ALLOW, directory, marks, mistakes)
+    rules(value, ALLOW, principals, marks, diagnostics)
 }

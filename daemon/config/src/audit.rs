@@ -4,10 +4,7 @@
 //! is found out when the configuration is put in force.
 
 use std::path::{Path, PathBuf};
-
-use super::mistake::{Mistakes, choose_from};
-use super::section::Section;
-use super::value::Value;
+use tokend_document::{Diagnostics, Section, Value, choose_from};
 
 /// What is recorded, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -156,33 +153,37 @@ impl Default for Audit {
 }
 
 impl Audit {
-    pub(super) fn read(section: Option<Section<'_>>, base: &Path, mistakes: &mut Mistakes) -> Self {
+    pub(super) fn read(
+        section: Option<Section<'_>>,
+        base: &Path,
+        diagnostics: &mut Diagnostics,
+    ) -> Self {
         let default = Self::default();
         let Some(mut section) = section else {
             return default;
         };
         let journal = section
             .take("journal")
-            .and_then(|value| value.boolean(mistakes));
+            .and_then(|value| value.boolean(diagnostics));
         let path = section
             .take("file")
-            .and_then(|value| value.path(base, mistakes));
+            .and_then(|value| value.path(base, diagnostics));
         let words = [("0600", 0o600), ("0640", 0o640)];
         let mode = section
             .take("file_mode")
-            .and_then(|value| value.word(&words, mistakes));
+            .and_then(|value| value.word(&words, diagnostics));
         let max_size = section
             .take("max_size")
-            .and_then(|value| value.size(64 * KIB..=1024 * MIB, mistakes));
+            .and_then(|value| value.size(64 * KIB..=1024 * MIB, diagnostics));
         let keep = section
             .take("keep")
-            .and_then(|value| value.integer(0..=1000, mistakes));
+            .and_then(|value| value.integer(0..=1000, diagnostics));
         let named = section
             .take("events")
-            .and_then(|value| events(&value, mistakes));
+            .and_then(|value| events(value, diagnostics));
         let required = section
             .take("required")
-            .and_then(|value| value.boolean(mistakes));
+            .and_then(|value| value.boolean(diagnostics));
         let of_a_file = [
             ("file_mode", mode.is_some()),
             ("max_size", max_size.is_some()),
@@ -193,9 +194,9 @@ impl Audit {
             .filter(|(_, given)| *given && path.is_none() && !section.has("file"))
         {
             let message = format!("`{key}` is about a file, and there is none");
-            section.wrong_key(
+            section.note_key(
                 key,
-                mistakes,
+                diagnostics,
                 message,
                 "add `file`: where records go".to_owned(),
             );
@@ -203,9 +204,9 @@ impl Audit {
         if required == Some(true) && journal == Some(false) && !section.has("file") {
             let message = "records are required, and go nowhere";
             let help = "add `file`, or take `journal = false` away".to_owned();
-            section.wrong_key("required", mistakes, message, help);
+            section.note_key("required", diagnostics, message, help);
         }
-        section.finish(mistakes);
+        section.finish(diagnostics);
         Self {
             journal,
             file: path.map(|path| AuditFile {
@@ -220,24 +221,24 @@ impl Audit {
     }
 }
 
-fn events(value: &Value<'_>, mistakes: &mut Mistakes) -> Option<AuditEvents> {
-    let before = mistakes.count();
+fn events(value: Value<'_>, diagnostics: &mut Diagnostics) -> Option<AuditEvents> {
+    let before = diagnostics.count();
     let named: Vec<_> = value
-        .array(mistakes)?
+        .array(diagnostics)?
         .filter_map(|value| {
-            let name = value.string(mistakes)?;
+            let name = value.text(diagnostics)?;
             let event = NAMED.into_iter().find(|event| event.as_str() == name);
             event.or_else(|| {
                 let valid: Vec<_> = NAMED.iter().map(|event| event.as_str()).collect();
                 value.wrong(
-                    mistakes,
+                    diagnostics,
                     format!("`{name}` is nothing that is recorded"),
                     choose_from(name, &valid),
                 )
             })
         })
         .collect();
-    if mistakes.count() > before {
+    if diagnostics.count() > before {
         return None;
     }
     Some(named.into_iter().collect())

@@ -6,11 +6,11 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokend_dialect::{Catalog, Dialect, DialectError, FieldUse};
+use tokend_dialect::{Catalog, Dialect, FieldUse};
+use tokend_document::{Diagnostics, choose_from};
 use tokend_engine::Rate;
 
 use super::Files;
-use super::mistake::{Mistakes, choose_from};
 use super::pacing::Pacing;
 
 /// The longest file of a dialect, in bytes.
@@ -33,48 +33,57 @@ pub(super) struct Known {
 #[derive(Debug)]
 pub(super) struct Dialects {
     catalog: Catalog,
-    broken: Vec<String>,
+    /// Whether a file could not be used, so that any dialect may be missing.
+    is_incomplete: bool,
     asked: HashMap<String, Arc<Known>>,
 }
 
 impl Dialects {
-    /// The dialects compiled in and those at `paths`. What is wrong with a file goes to `mistakes`.
-    pub(super) fn load(files: &Files, paths: &[PathBuf], mistakes: &mut Mistakes) -> Self {
+    /// The dialects compiled in and those at `paths`, which are `None` where they are not known. What is wrong with a file is noted, but
+    /// not what follows only from another that could not be read.
+    pub(super) fn load(
+        files: &Files,
+        paths: Option<&[PathBuf]>,
+        diagnostics: &mut Diagnostics,
+    ) -> Self {
+        let before = diagnostics.count();
         let builtin = Catalog::builtin();
-        let read = paths.iter().filter_map(|path| {
+        let read = paths.into_iter().flatten().filter_map(|path| {
             Some((
                 path.display().to_string(),
-                files.text(path, LONGEST_FILE, mistakes)?,
+                files.text(path, LONGEST_FILE, diagnostics)?,
             ))
         });
+        let read: Vec<_> = read.collect();
+        let is_incomplete = paths.is_none() || diagnostics.count() > before;
         let (catalog, errors) = match builtin.with_files(read) {
             Ok(catalog) => (catalog, Vec::new()),
             Err(errors) => (builtin, errors),
         };
-        let broken = errors
-            .iter()
-            .map(|error: &DialectError| error.name().to_owned())
-            .collect();
-        errors
-            .into_iter()
-            .for_each(|error| mistakes.add_dialect(error));
+        let broken: Vec<String> = errors.iter().map(|error| error.name().to_owned()).collect();
+        // Whether the dialect that another extends is not there, or only not readable, is told of its own file.
+        let follows = |base: &str| is_incomplete || broken.iter().any(|name| name == base);
+        for error in errors {
+            if !error.missing_base().is_some_and(follows) {
+                diagnostics.extend(error.into_diagnostics());
+            }
+        }
         Self {
             catalog,
-            broken,
+            is_incomplete: is_incomplete || !broken.is_empty(),
             asked: HashMap::new(),
         }
     }
 
-    /// The dialect of this name. `Err(None)` for one whose file has mistakes: they were told already.
+    /// The dialect of this name. `Err(None)` for one that may be in a file that could not be used, which was told already.
     pub(super) fn find(&mut self, name: &str) -> Result<Arc<Known>, Option<String>> {
         if let Some(known) = self.asked.get(name) {
             return Ok(Arc::clone(known));
         }
         let found = self.catalog.find(name).map_err(|error| {
             // With one broken file the others of the directory are not there either.
-            let told = !self.broken.is_empty();
             let known: Vec<&str> = error.known.iter().map(String::as_str).collect();
-            (!told).then(|| choose_from(name, &known))
+            (!self.is_incomplete).then(|| choose_from(name, &known))
         })?;
         let known = Arc::new(Known::new(found)?);
         self.asked.insert(name.to_owned(), Arc::clone(&known));

@@ -8,44 +8,65 @@ use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use super::mistake::Mistakes;
 use super::stamps::{Seen, Stamps};
+use tokend_document::Diagnostics;
 
 /// The most files in one directory.
 const MOST_FILES: usize = 200_000;
 
 /// Where files are.
 #[derive(Debug)]
-pub struct Files(Source, Seen, AtomicBool);
+pub struct Files {
+    source: Source,
+    seen: Seen,
+    shortages: AtomicUsize,
+}
 
 #[derive(Debug)]
 enum Source {
     System,
-    Fixed(BTreeMap<PathBuf, Vec<u8>>),
+    /// What there is, and of that or beside it, what cannot be opened for want of a descriptor.
+    Fixed(BTreeMap<PathBuf, Vec<u8>>, Vec<PathBuf>),
 }
 
 impl Files {
     /// The file system.
     pub fn system() -> Self {
-        Self(Source::System, Seen::default(), AtomicBool::new(false))
+        Self::new(Source::System)
     }
 
     /// Only these files, for whoever must not depend on the machine. There are the directories they are in, and no others.
     pub fn fixed(files: impl IntoIterator<Item = (PathBuf, Vec<u8>)>) -> Self {
-        let files = Source::Fixed(files.into_iter().collect());
-        Self(files, Seen::default(), AtomicBool::new(false))
+        Self::new(Source::Fixed(files.into_iter().collect(), Vec::new()))
+    }
+
+    /// The same, when the last descriptor is used up by the time these files and directories are opened.
+    #[cfg(test)]
+    pub(super) fn short_at(mut self, paths: &[&Path]) -> Self {
+        if let Source::Fixed(_, short) = &mut self.source {
+            short.extend(paths.iter().map(|path| path.to_path_buf()));
+        }
+        self
+    }
+
+    fn new(source: Source) -> Self {
+        Self {
+            source,
+            seen: Seen::default(),
+            shortages: AtomicUsize::new(0),
+        }
     }
 
     /// The `*.toml` files of `dir`, sorted by name. Hidden ones, as editors leave behind, are left out.
-    pub(super) fn toml_files(&self, dir: &Path) -> Result<Vec<PathBuf>, String> {
-        let unreadable = |error: io::Error| {
-            self.note(&error);
-            format!("directory {}: {error}", dir.display())
+    pub(super) fn toml_files(&self, dir: &Path) -> Result<Vec<PathBuf>, NotListed> {
+        let unreadable = |error: io::Error| NotListed {
+            is_shortage: self.note(&error),
+            message: format!("directory {}: {error}", dir.display()),
         };
         let mut files = Vec::new();
         for path in self.entries(dir).map_err(unreadable)? {
@@ -55,33 +76,35 @@ impl Files {
                 files.push(path);
             }
             if files.len() > MOST_FILES {
-                return Err(format!(
-                    "directory {} has more than {MOST_FILES} files",
-                    dir.display()
-                ));
+                let dir = dir.display();
+                return Err(NotListed {
+                    is_shortage: false,
+                    message: format!("directory {dir} has more than {MOST_FILES} files"),
+                });
             }
         }
         files.sort_unstable();
-        if matches!(self.0, Source::System) {
-            self.1.directory(dir, &files);
+        if matches!(self.source, Source::System) {
+            self.seen.directory(dir, &files);
         }
         Ok(files)
     }
 
-    /// Whether something could not be read because the machine is short of something that passes.
-    pub(super) fn met_a_shortage(&self) -> bool {
-        self.2.load(Ordering::Relaxed)
+    /// How much could not be read because the machine is short of something that passes. Each is told once.
+    pub(super) fn shortages(&self) -> usize {
+        self.shortages.load(Ordering::Relaxed)
     }
 
-    fn note(&self, error: &io::Error) {
-        if is_shortage(error) {
-            self.2.store(true, Ordering::Relaxed);
-        }
+    fn note(&self, error: &io::Error) -> bool {
+        let is_shortage = is_shortage(error);
+        self.shortages
+            .fetch_add(usize::from(is_shortage), Ordering::Relaxed);
+        is_shortage
     }
 
     /// What everything was like that was read so far.
     pub(super) fn stamps(&self) -> Stamps {
-        self.1.stamps()
+        self.seen.stamps()
     }
 
     /// The text of a file of at most `longest` bytes.
@@ -89,14 +112,14 @@ impl Files {
         &self,
         path: &Path,
         longest: u64,
-        mistakes: &mut Mistakes,
+        diagnostics: &mut Diagnostics,
     ) -> Option<String> {
+        let name = path.display().to_string();
         let bytes = match self.bytes(path, longest + 1) {
             Ok(bytes) => bytes,
             Err(error) => {
-                self.note(&error);
                 let help = match error.kind() {
-                    _ if is_shortage(&error) => Some(REMEDY.to_owned()),
+                    _ if self.note(&error) => Some(REMEDY.to_owned()),
                     io::ErrorKind::NotFound => Some(
                         "create it as tokend.toml(5) shows, or name another with --config"
                             .to_owned(),
@@ -106,12 +129,12 @@ impl Files {
                     }
                     _ => None,
                 };
-                mistakes.add_file(path, format!("cannot be read: {error}"), help);
+                diagnostics.add_file(&name, format!("cannot be read: {error}"), help);
                 return None;
             }
         };
         if bytes.len() as u64 > longest {
-            mistakes.add_file(path, format!("is longer than {longest} bytes"), None);
+            diagnostics.add_file(&name, format!("is longer than {longest} bytes"), None);
             return None;
         }
         match String::from_utf8(bytes) {
@@ -125,8 +148,8 @@ impl Files {
                     .filter(|byte| **byte == b'\n')
                     .count()
                     + 1;
-                mistakes.add_file(
-                    path,
+                diagnostics.add_file(
+                    &name,
                     format!("is not UTF-8 text: line {line} has a byte that is none"),
                     None,
                 );
@@ -137,22 +160,25 @@ impl Files {
 
     /// Whether there is something at `path` that is a file.
     pub(super) fn is_file(&self, path: &Path) -> io::Result<bool> {
-        match &self.0 {
+        match &self.source {
             Source::System => std::fs::metadata(path).map(|metadata| metadata.is_file()),
-            Source::Fixed(files) if files.contains_key(path) => Ok(true),
-            Source::Fixed(_) => Err(io::ErrorKind::NotFound.into()),
+            Source::Fixed(files, _) if files.contains_key(path) => Ok(true),
+            Source::Fixed(..) => Err(io::ErrorKind::NotFound.into()),
         }
     }
 
     /// The first bytes of a file, at most so many.
     fn bytes(&self, path: &Path, most: u64) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        match &self.0 {
+        match &self.source {
             Source::System => {
-                self.1.file(path);
+                self.seen.file(path);
                 return read_regular(path, most);
             }
-            Source::Fixed(files) => files
+            Source::Fixed(_, short) if short.iter().any(|it| it == path) => {
+                return Err(Errno::MFILE.into());
+            }
+            Source::Fixed(files, _) => files
                 .get(path)
                 .ok_or(io::ErrorKind::NotFound)?
                 .as_slice()
@@ -167,12 +193,13 @@ impl Files {
         &self,
         dir: &Path,
     ) -> io::Result<Box<dyn Iterator<Item = io::Result<PathBuf>> + '_>> {
-        match &self.0 {
+        match &self.source {
             Source::System => {
                 let entries = std::fs::read_dir(dir)?;
                 Ok(Box::new(entries.map(|entry| Ok(entry?.path()))))
             }
-            Source::Fixed(files) => {
+            Source::Fixed(_, short) if short.iter().any(|it| it == dir) => Err(Errno::MFILE.into()),
+            Source::Fixed(files, _) => {
                 let inside: Vec<_> = files
                     .keys()
                     .filter(|path| path.parent() == Some(dir))
@@ -187,8 +214,16 @@ impl Files {
     }
 }
 
+/// A directory whose files are not known.
+#[derive(Debug)]
+pub(super) struct NotListed {
+    pub(super) message: String,
+    /// Whether only because the machine is short of something that passes.
+    pub(super) is_shortage: bool,
+}
+
 /// What to do where the machine is short of something.
-const REMEDY: &str = "nothing is wrong with the configuration: raise the limit (LimitNOFILE= in the unit), or find out what uses up descriptors or memory";
+pub(super) const REMEDY: &str = "this is no mistake in the configuration: raise the limit (LimitNOFILE= in the unit), or find out what uses up descriptors or memory";
 
 /// Whether the system said that there is too little of something that passes: descriptors, memory, processes.
 pub fn is_shortage(error: &io::Error) -> bool {
@@ -236,7 +271,8 @@ fn must_be_regular(metadata: &Metadata) -> io::Result<()> {
 ///
 /// The sentence that says why the directory cannot be read.
 pub fn toml_files(dir: &Path) -> Result<Vec<PathBuf>, String> {
-    Files::system().toml_files(dir)
+    let files = Files::system().toml_files(dir);
+    files.map_err(|error| error.message)
 }
 
 impl Stamps {
@@ -290,16 +326,16 @@ mod tests {
                 found,
                 ["a.toml", "b.toml"].map(|name| dir.path().join(name))
             );
-            let mut mistakes = Mistakes::default();
-            let text = files.text(&dir.path().join("a.toml"), 6, &mut mistakes);
+            let mut diagnostics = Diagnostics::default();
+            let text = files.text(&dir.path().join("a.toml"), 6, &mut diagnostics);
             assert_eq!(text.as_deref(), Some("a.toml"));
-            assert_eq!(mistakes.count(), 0);
+            assert_eq!(diagnostics.count(), 0);
             assert_eq!(
-                files.text(&dir.path().join("a.toml"), 5, &mut mistakes),
+                files.text(&dir.path().join("a.toml"), 5, &mut diagnostics),
                 None
             );
-            assert_eq!(files.text(&missing, 5, &mut mistakes), None);
-            assert_eq!(mistakes.count(), 2);
+            assert_eq!(files.text(&missing, 5, &mut diagnostics), None);
+            assert_eq!(diagnostics.count(), 2);
             assert!(files.toml_files(&missing).is_err());
             assert!(files.is_file(&dir.path().join("notes.txt")).expect("there"));
             assert!(files.is_file(&missing).is_err());

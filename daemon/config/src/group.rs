@@ -4,14 +4,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use tokend_policy::{Directory, Rule};
+use tokend_document::{Diagnostics, Section, Value, nearest};
+use tokend_policy::Rule;
 use tokend_proto::AccountName;
 
 use super::allow::allow;
 use super::marks::{Marks, Owner};
-use super::mistake::{Mistakes, nearest};
-use super::section::Section;
-use super::value::Value;
+use super::unresolved::Principals;
 
 /// The groups of a configuration, and the accounts in them where they were named.
 #[derive(Debug, Default)]
@@ -29,50 +28,54 @@ impl Groups {
     /// Reads `group`, if it is there.
     pub(super) fn read<'p>(
         value: Option<Value<'p>>,
-        directory: &mut Directory,
+        principals: &mut Principals,
         marks: &mut Marks,
-        mistakes: &mut Mistakes,
+        diagnostics: &mut Diagnostics,
     ) -> (Self, Members<'p>) {
         let (mut groups, mut members) = (Self::default(), Members::default());
-        let tables = value.and_then(|value| value.section(mistakes));
+        let tables = value.and_then(|value| value.section(diagnostics));
         // By name, whatever order the parser keeps.
         let tables: BTreeMap<_, _> = tables
             .into_iter()
             .flat_map(Section::entries)
-            .map(|(key, value)| (key.name, (key, value)))
+            .map(|(key, value)| (&key.name, (key, value)))
             .collect();
         for (key, value) in tables.into_values() {
             let name: AccountName = match key.name.parse() {
                 Ok(name) => name,
                 Err(error) => {
                     let error = tokend_proto::NameError::to_string(&error);
-                    key.wrong(mistakes, error.replace("account name", "group name"), None);
+                    key.note(
+                        diagnostics,
+                        error.replace("account name", "group name"),
+                        None,
+                    );
                     continue;
                 }
             };
-            let Some(mut section) = value.section(mistakes).map(|section| section.named(&key))
+            let Some(mut section) = value.section(diagnostics).map(|section| section.named(key))
             else {
                 continue;
             };
             let accounts = section.require(
                 "accounts",
                 "the accounts in it, such as `[\"ads\", \"s3\"]`",
-                mistakes,
+                diagnostics,
             );
             let rules = match section.has("allow") {
-                true => allow(&mut section, directory, marks, mistakes),
+                true => allow(&mut section, principals, marks, diagnostics),
                 false => {
                     let what = "who may have them, such as `[{ unit = \"backup.service\" }]`";
-                    let _missing = section.require("allow", what, mistakes);
+                    let _missing = section.require("allow", what, diagnostics);
                     None
                 }
             };
             marks.end(Owner::Group(&name));
-            section.finish(mistakes);
+            section.finish(diagnostics);
             let number = groups.rules.len();
             groups.rules.push((name, rules.unwrap_or_default()));
             if let Some(accounts) = accounts {
-                groups.add(number, &accounts, &mut members, mistakes);
+                groups.add(number, accounts, &mut members, diagnostics);
             }
         }
         (groups, members)
@@ -81,28 +84,28 @@ impl Groups {
     fn add<'p>(
         &mut self,
         number: usize,
-        accounts: &Value<'p>,
+        accounts: Value<'p>,
         members: &mut Members<'p>,
-        mistakes: &mut Mistakes,
+        diagnostics: &mut Diagnostics,
     ) {
         let mut count = 0;
-        for value in accounts.array(mistakes).into_iter().flatten() {
+        for value in accounts.array(diagnostics).into_iter().flatten() {
             count += 1;
-            let Some(text) = value.string(mistakes) else {
+            let Some(text) = value.text(diagnostics) else {
                 continue;
             };
             let name: AccountName = match text.parse() {
                 Ok(name) => name,
                 Err(error) => {
                     let error = tokend_proto::NameError::to_string(&error);
-                    let _told: Option<()> = value.wrong(mistakes, error, None);
+                    value.note(diagnostics, error, None);
                     continue;
                 }
             };
             let of = self.of.entry(name.clone()).or_default();
             if of.contains(&number) {
                 let twice = format!("account {name} is listed twice in this group");
-                let _told: Option<()> = value.wrong(mistakes, twice, None);
+                value.note(diagnostics, twice, None);
                 continue;
             }
             of.push(number);
@@ -110,8 +113,7 @@ impl Groups {
         }
         if count == 0 && accounts.is_array() {
             let help = "name its accounts, or take the group out".to_owned();
-            let _told: Option<()> =
-                accounts.wrong(mistakes, "a group without accounts allows nothing", help);
+            accounts.note(diagnostics, "a group without accounts allows nothing", help);
         }
     }
 
@@ -142,14 +144,14 @@ impl Members<'_> {
         self,
         is_known: impl Fn(&AccountName) -> bool,
         known: impl Fn() -> Vec<&'a str>,
-        mistakes: &mut Mistakes,
+        diagnostics: &mut Diagnostics,
     ) {
         for (name, value) in self.0 {
             if is_known(&name) {
                 continue;
             }
             // Beyond the mistakes that are shown nobody reads a suggestion.
-            let mut names = if mistakes.is_full() {
+            let mut names = if diagnostics.is_full() {
                 Vec::new()
             } else {
                 known()
@@ -161,8 +163,7 @@ impl Members<'_> {
                     "a group names accounts of this configuration and its `include_dir`".to_owned()
                 }
             };
-            let _told: Option<()> =
-                value.wrong(mistakes, format!("there is no account `{name}`"), help);
+            value.note(diagnostics, format!("there is no account `{name}`"), help);
         }
     }
 }

@@ -8,24 +8,24 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tokend_document::{Diagnostics, Key, Mark, Node, Section, Source, Span, Syntax, Value};
 use tokend_policy::Directory;
 use tokend_proto::AccountName;
-use toml::Spanned;
-use toml::de::DeTable;
 
 use super::account::{Account, Reader};
 use super::configuration::{Config, Overrides};
 use super::dialects::Dialects;
+use super::error::ConfigError;
 use super::files::Files;
-use super::head::Head;
+use super::globals::{DaemonSettings, Globals};
+use super::group::Members;
+use super::language::Configuration;
 use super::locations::Environment;
 use super::marks::Marks;
-use super::mistake::{ConfigError, Mistakes, Place, SourceFile};
-use super::piece::Piece;
-use super::section::{Key, Section};
 use super::split::{Runs, Split, split};
+use super::stamps::Stamps;
 use super::unchanged::{InForce, Unchanged};
-use super::value::Value;
+use super::unresolved::Principals;
 
 /// The longest file, in bytes: about half a million accounts.
 const LONGEST_FILE: u64 = 128 << 20;
@@ -81,8 +81,7 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let marks = &mut Marks::default();
         let (given, sources) = ((path, overrides, environment), (files, directory));
-        let loaded = load(given, sources, marks, in_force);
-        loaded.map_err(|error| error.with_shortage(files.met_a_shortage()))
+        load(given, sources, marks, in_force)
     }
 
     /// The same as [`Config::load`], and where each rule stands.
@@ -98,107 +97,73 @@ impl Config {
         let mut marks = Marks::kept();
         let (given, files) = ((path, overrides, environment), Files::system());
         let sources = (&files, Directory::system());
-        let loaded = load(given, sources, &mut marks, &|_| None);
-        match loaded {
-            Ok(config) => Ok((config, marks)),
-            Err(error) => Err(error.with_shortage(files.met_a_shortage())),
-        }
+        let config = load(given, sources, &mut marks, &|_| None)?;
+        Ok((config, marks))
     }
 }
 
 /// Reads the configuration at a path, from files and with users and groups.
-#[expect(
-    clippy::too_many_lines,
-    reason = "one step for each part of the files, in the order in which mistakes are told"
-)]
 pub(super) fn load(
     (path, overrides, environment): (&Path, &Overrides, &Environment),
-    (files, mut directory): (&Files, Directory),
+    (files, directory): (&Files, Directory),
     marks: &mut Marks,
     in_force: &InForce<'_>,
 ) -> Result<Config, ConfigError> {
-    let mut mistakes = Mistakes::default();
-    let Some(main) = read_file(files, path, &mut mistakes) else {
-        return Err(mistakes.into_error());
-    };
-    let pieces = split(&main.text);
-    let text = pieces.rest.text(&main.text);
-    let table = parse_rest(&main, &pieces.rest, &text, &mut mistakes);
-    let mut root = Section::root(
-        Piece {
-            file: &main,
-            runs: &pieces.rest,
-        },
-        &table,
-    );
-    let head = Head::read(
+    let mut diagnostics = Diagnostics::default();
+    let sources = (files, directory);
+    match read(
+        path,
+        environment,
+        sources,
+        marks,
+        in_force,
+        &mut diagnostics,
+    ) {
+        Some((settings, accounts)) if diagnostics.is_empty() => {
+            let stamps = files.stamps();
+            Ok(accounts.into_config(settings, overrides, environment, stamps))
+        }
+        _ => Err(ConfigError::new(diagnostics, files.shortages())),
+    }
+}
+
+/// Reads the file at `path` and those it names.
+fn read<'m>(
+    path: &Path,
+    environment: &Environment,
+    (files, directory): (&Files, Directory),
+    marks: &'m mut Marks,
+    in_force: &'m InForce<'m>,
+    diagnostics: &mut Diagnostics,
+) -> Option<(DaemonSettings, Accounts<'m>)> {
+    let main = read_file(files, path, diagnostics)?;
+    let pieces = split(main.source.text());
+    let text = pieces.rest.text(main.source.text());
+    let node = parse_rest(&main, &pieces.rest, &text, diagnostics);
+    let mut root = Section::root(&node);
+    let mut principals = Principals::new(directory);
+    let globals = Globals::read(
         &mut root,
         &main.base,
         environment,
         files,
-        &mut directory,
+        &mut principals,
         marks,
-        &mut mistakes,
+        diagnostics,
     );
     let others = root.take("account");
-    root.finish(&mut mistakes);
+    root.finish(diagnostics);
 
-    let dialects = Dialects::load(files, &head.dialect_files, &mut mistakes);
-    let mut accounts = Accounts::new(
-        Reader::new(dialects, directory, head.defaults, head.groups),
-        marks,
-        in_force,
-    );
-    accounts.add_file(&main, &pieces, others, &mut mistakes);
-    accounts.include(files, &head.include_files, &mut mistakes);
-    let seen = &accounts.seen;
-    head.members.check(
-        |name| seen.contains_key(name),
-        || seen.keys().map(AccountName::as_str).collect(),
-        &mut mistakes,
-    );
-    let Accounts {
-        mut found,
-        files: read,
-        reader,
-        unchanged,
-        ..
-    } = accounts;
-    unchanged.share(&mut found);
-    let names = reader.directory.names();
-    let mut http = head.http;
-    let named = reader
-        .proxies()
-        .filter(|own| Some(*own) != http.proxy.as_ref());
-    let named: Vec<_> = named.cloned().collect();
-    http.proxies.extend(named);
-    found.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-    found.shrink_to_fit();
-    let unresolved = mistakes.take_unresolved();
-    mistakes.finish(Config {
-        socket: overrides
-            .socket
-            .clone()
-            .or(head.socket)
-            .unwrap_or_else(|| environment.socket()),
-        socket_mode: head.socket_mode,
-        state_dir: overrides
-            .state_dir
-            .clone()
-            .or(head.state_dir)
-            .unwrap_or_else(|| environment.state_dir()),
-        admin: head.admin,
-        limits: head.limits,
-        log: head.log,
-        audit: head.audit,
-        metrics: head.metrics,
-        http,
-        accounts: found,
-        files: read.iter().map(|file| file.path.to_path_buf()).collect(),
-        stamps: files.stamps(),
-        unresolved,
-        names,
-    })
+    let dialects = Dialects::load(files, globals.dialect_files.as_deref(), diagnostics);
+    let reader = Reader::new(dialects, principals, globals.defaults, globals.groups);
+    let mut accounts = Accounts::new(reader, marks, in_force);
+    accounts.add_file(&main, &pieces, others, diagnostics);
+    match &globals.include_files {
+        Some(paths) => accounts.include(files, paths, diagnostics),
+        None => accounts.is_complete = false,
+    }
+    accounts.check(globals.members, diagnostics);
+    Some((globals.settings, accounts))
 }
 
 /// The accounts read so far.
@@ -210,6 +175,8 @@ struct Accounts<'m> {
     /// Where each name was seen first, right or wrong: the number of its file, and the bytes there.
     seen: HashMap<AccountName, (usize, Range<usize>)>,
     files: Vec<Arc<SourceFile>>,
+    /// Whether all files could be read that accounts can be in.
+    is_complete: bool,
 }
 
 impl<'m> Accounts<'m> {
@@ -221,27 +188,21 @@ impl<'m> Accounts<'m> {
             found: Vec::new(),
             seen: HashMap::new(),
             files: Vec::new(),
+            is_complete: true,
         }
     }
 
-    fn include(&mut self, files: &Files, paths: &[PathBuf], mistakes: &mut Mistakes) {
+    fn include(&mut self, files: &Files, paths: &[PathBuf], diagnostics: &mut Diagnostics) {
         for path in paths {
-            let Some(file) = read_file(files, path, mistakes) else {
+            let Some(file) = read_file(files, path, diagnostics) else {
+                self.is_complete = false;
                 continue;
             };
-            let pieces = split(&file.text);
-            let text = pieces.rest.text(&file.text);
-            let table = parse_rest(&file, &pieces.rest, &text, mistakes);
+            let pieces = split(file.source.text());
+            let text = pieces.rest.text(file.source.text());
+            let node = parse_rest(&file, &pieces.rest, &text, diagnostics);
             let mut others = None;
-            for (key, value) in Section::root(
-                Piece {
-                    file: &file,
-                    runs: &pieces.rest,
-                },
-                &table,
-            )
-            .entries()
-            {
+            for (key, value) in Section::root(&node).entries() {
                 if key.name == "account" {
                     others = Some(value);
                 } else {
@@ -249,14 +210,58 @@ impl<'m> Accounts<'m> {
                         "`{}` cannot stand here: an included file holds only accounts",
                         key.name
                     );
-                    key.wrong(
-                        mistakes,
-                        message,
-                        "put it into the file that has `include_dir`".to_owned(),
-                    );
+                    let help = "put it into the file that has `include_dir`".to_owned();
+                    key.note(diagnostics, message, help);
                 }
             }
-            self.add_file(&file, &pieces, others, mistakes);
+            self.add_file(&file, &pieces, others, diagnostics);
+        }
+    }
+
+    /// Notes accounts that groups name and that do not exist. Where files could not be read, nobody knows.
+    fn check(&self, members: Members<'_>, diagnostics: &mut Diagnostics) {
+        if self.is_complete {
+            let known = || self.seen.keys().map(AccountName::as_str).collect();
+            members.check(|name| self.seen.contains_key(name), known, diagnostics);
+        }
+    }
+
+    fn into_config(
+        self,
+        settings: DaemonSettings,
+        overrides: &Overrides,
+        environment: &Environment,
+        stamps: Stamps,
+    ) -> Config {
+        let (mut http, mut accounts) = (settings.http, self.found);
+        self.unchanged.share(&mut accounts);
+        let named = self.reader.proxies();
+        let named = named.filter(|own| Some(*own) != http.proxy.as_ref());
+        let named: Vec<_> = named.cloned().collect();
+        http.proxies.extend(named);
+        accounts.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        accounts.shrink_to_fit();
+        let files = self.files.iter();
+        let (socket, state_dir) = (overrides.socket.clone(), overrides.state_dir.clone());
+        Config {
+            socket: socket
+                .or(settings.socket)
+                .unwrap_or_else(|| environment.socket()),
+            socket_mode: settings.socket_mode,
+            state_dir: state_dir
+                .or(settings.state_dir)
+                .unwrap_or_else(|| environment.state_dir()),
+            admin: settings.admin,
+            limits: settings.limits,
+            log: settings.log,
+            audit: settings.audit,
+            metrics: settings.metrics,
+            http,
+            accounts,
+            files: files.map(|file| file.path.clone()).collect(),
+            stamps,
+            names: self.reader.principals.directory.names(),
+            unresolved: self.reader.principals.into_unresolved(),
         }
     }
 
@@ -266,38 +271,30 @@ impl<'m> Accounts<'m> {
         file: &Arc<SourceFile>,
         pieces: &Split,
         others: Option<Value<'_>>,
-        mistakes: &mut Mistakes,
+        diagnostics: &mut Diagnostics,
     ) {
         self.files.push(Arc::clone(file));
         if let Some(others) = others {
-            self.add_table(others, mistakes);
+            self.add_table(others, diagnostics);
         }
         for batch in &pieces.batches {
-            if self.add_piece(file, &batch.whole(), None, mistakes) {
+            if self.add_piece(file, &batch.whole(), None, diagnostics) {
                 continue;
             }
             // One account that is no TOML must not hide what is wrong with its neighbours.
             for runs in batch.each() {
                 let mut broken = Vec::new();
-                self.add_piece(file, runs, Some(&mut broken), mistakes);
+                self.add_piece(file, runs, Some(&mut broken), diagnostics);
                 broken
                     .into_iter()
-                    .for_each(|error| note_syntax(file, runs, &error, mistakes));
+                    .for_each(|error| diagnostics.add_syntax(&error));
             }
         }
         for (first, second) in &pieces.twice {
-            let name = file.text.get(second.clone()).unwrap_or_default();
-            let help = already(file, first, mistakes);
-            let place = Place {
-                range: second.clone(),
-                show: true,
-            };
-            mistakes.add(
-                file,
-                place,
-                format!("account {name} is defined twice"),
-                help,
-            );
+            let name = file.source.text().get(second.clone());
+            let message = format!("account {} is defined twice", name.unwrap_or_default());
+            let help = already(file, first, diagnostics);
+            diagnostics.add(&file.span(second), Mark::Shown, message, help);
         }
     }
 
@@ -306,38 +303,45 @@ impl<'m> Accounts<'m> {
         &mut self,
         file: &SourceFile,
         runs: &Runs,
-        broken: Option<&mut Vec<toml::de::Error>>,
-        mistakes: &mut Mistakes,
+        broken: Option<&mut Vec<Syntax>>,
+        diagnostics: &mut Diagnostics,
     ) -> bool {
-        let text = runs.text(&file.text);
-        let (table, errors) = DeTable::parse_recoverable(&text);
-        if !errors.is_empty() {
-            broken
-                .into_iter()
-                .for_each(|broken| broken.clone_from(&errors));
-            return false;
+        let text = runs.text(file.source.text());
+        match file.parse(runs, &text) {
+            Ok(node) => {
+                if let Some(accounts) = Section::root(&node).take("account") {
+                    self.add_table(accounts, diagnostics);
+                }
+                true
+            }
+            Err(errors) => {
+                broken
+                    .into_iter()
+                    .for_each(|broken| *broken = errors.clone());
+                false
+            }
         }
-        if let Some(accounts) = Section::root(Piece { file, runs }, &table).take("account") {
-            self.add_table(accounts, mistakes);
-        }
-        true
     }
 
-    fn add_table(&mut self, accounts: Value<'_>, mistakes: &mut Mistakes) {
+    fn add_table(&mut self, accounts: Value<'_>, diagnostics: &mut Diagnostics) {
         for (key, value) in accounts
-            .section(mistakes)
+            .section(diagnostics)
             .into_iter()
             .flat_map(Section::entries)
         {
-            self.add(&key, value, mistakes);
+            self.add(key, value, diagnostics);
         }
     }
 
-    fn add(&mut self, key: &Key<'_>, value: Value<'_>, mistakes: &mut Mistakes) {
+    fn add(&mut self, key: &Key<'_>, value: Value<'_>, diagnostics: &mut Diagnostics) {
         let name: AccountName = match key.name.parse() {
             Ok(name) => name,
             Err(error) => {
-                return key.wrong(mistakes, tokend_proto::NameError::to_string(&error), None);
+                return key.note(
+                    diagnostics,
+                    tokend_proto::NameError::to_string(&error),
+                    None,
+                );
             }
         };
         let number = self.files.len().saturating_sub(1);
@@ -345,17 +349,22 @@ impl<'m> Accounts<'m> {
             let first = self
                 .files
                 .get(*first)
-                .and_then(|file| already(file, range, mistakes));
-            return key.wrong(mistakes, format!("account {name} is defined twice"), first);
+                .and_then(|file| already(file, range, diagnostics));
+            return key.note(
+                diagnostics,
+                format!("account {name} is defined twice"),
+                first,
+            );
         }
-        self.seen.insert(name.clone(), (number, key.place().range));
+        self.seen
+            .insert(name.clone(), (number, key.span.range.clone()));
         let Some(file) = self.files.last() else {
             return;
         };
         let base = &file.base;
         let account = self
             .reader
-            .read(name, key, value, base, self.marks, mistakes);
+            .read(name, key, value, base, self.marks, diagnostics);
         if let Some(account) = account {
             self.found.push(self.unchanged.keep(account));
         }
@@ -363,20 +372,42 @@ impl<'m> Accounts<'m> {
 }
 
 /// Where something stands that must not stand again. Finding its line is slow, so not for a mistake that will not be kept.
-fn already(file: &SourceFile, first: &Range<usize>, mistakes: &Mistakes) -> Option<String> {
-    let place = Place {
-        range: first.clone(),
-        show: true,
-    };
-    (!mistakes.is_full()).then(|| format!("it stands at {} already", file.position(&place)))
+fn already(file: &SourceFile, first: &Range<usize>, diagnostics: &Diagnostics) -> Option<String> {
+    (!diagnostics.is_full())
+        .then(|| format!("it stands at {} already", file.span(first).position()))
 }
 
-fn read_file(files: &Files, path: &Path, mistakes: &mut Mistakes) -> Option<Arc<SourceFile>> {
-    let text = files.text(path, LONGEST_FILE, mistakes)?;
+/// A file as it was read.
+#[derive(Debug)]
+struct SourceFile {
+    /// Its path, as it was given or found.
+    path: PathBuf,
+    /// Its directory, from which relative paths in it are taken.
+    base: PathBuf,
+    /// Its text.
+    source: Arc<Source>,
+}
+
+impl SourceFile {
+    fn span(&self, range: &Range<usize>) -> Span {
+        Span {
+            source: Arc::clone(&self.source),
+            range: range.clone(),
+        }
+    }
+
+    /// Parses stretches of the file, which are `text`.
+    fn parse<'t>(&self, runs: &Runs, text: &'t str) -> Result<Node<'t>, Vec<Syntax>> {
+        Node::parse(&self.source, text, |range| runs.in_file(&range))
+    }
+}
+
+fn read_file(files: &Files, path: &Path, diagnostics: &mut Diagnostics) -> Option<Arc<SourceFile>> {
+    let text = files.text(path, LONGEST_FILE, diagnostics)?;
     Some(Arc::new(SourceFile {
-        path: path.into(),
+        path: path.to_path_buf(),
         base: base_of(path),
-        text,
+        source: Source::new(&path.display().to_string(), text, &Configuration),
     }))
 }
 
@@ -385,21 +416,14 @@ fn parse_rest<'t>(
     file: &SourceFile,
     runs: &Runs,
     text: &'t str,
-    mistakes: &mut Mistakes,
-) -> Spanned<DeTable<'t>> {
-    let (table, errors) = DeTable::parse_recoverable(text);
-    if errors.is_empty() {
-        return table;
-    }
-    errors
-        .iter()
-        .for_each(|error| note_syntax(file, runs, error, mistakes));
-    Spanned::new(0..0, DeTable::new())
-}
-
-fn note_syntax(file: &SourceFile, runs: &Runs, error: &toml::de::Error, mistakes: &mut Mistakes) {
-    let range = runs.in_file(&error.span().unwrap_or(0..0));
-    mistakes.add_syntax(file, range, error.message());
+    diagnostics: &mut Diagnostics,
+) -> Node<'t> {
+    file.parse(runs, text).unwrap_or_else(|errors| {
+        errors
+            .iter()
+            .for_each(|error| diagnostics.add_syntax(error));
+        Node::empty(&file.source)
+    })
 }
 
 /// The directory of a file, from which relative paths in it are taken.

@@ -4,9 +4,8 @@
 
 use std::collections::HashMap;
 
+use tokend_document::Value;
 use tokend_proto::AccountName;
-
-use super::value::Value;
 
 /// The places of rules, as `path:line:column`, list by list in their order.
 #[derive(Debug, Default)]
@@ -53,7 +52,7 @@ impl Marks {
     }
 
     /// Notes the place of the next rule of the list that is being read.
-    pub(super) fn note(&mut self, rule: &Value<'_>) {
+    pub(super) fn note(&mut self, rule: Value<'_>) {
         if self.on {
             self.current.push(rule.position());
         }

@@ -6,13 +6,12 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokend_policy::{Directory, Policy};
+use tokend_document::{Diagnostics, Section, Value};
+use tokend_policy::Policy;
 
 use super::allow::{METRICS, rules};
 use super::marks::Marks;
-use super::mistake::Mistakes;
-use super::section::Section;
-use super::value::Value;
+use super::unresolved::Principals;
 
 /// Who may read metrics, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,8 +47,8 @@ impl Metrics {
     pub(super) fn read(
         section: Option<Section<'_>>,
         base: &Path,
-        directory: &mut Directory,
-        mistakes: &mut Mistakes,
+        principals: &mut Principals,
+        diagnostics: &mut Diagnostics,
     ) -> Self {
         let default = Self::default();
         let Some(mut section) = section else {
@@ -57,14 +56,20 @@ impl Metrics {
         };
         let listen = section
             .take("listen")
-            .and_then(|value| listen(&value, base, mistakes));
-        let allow = section
-            .take("allow")
-            .and_then(|value| rules(&value, METRICS, directory, &mut Marks::default(), mistakes));
+            .and_then(|value| listen(value, base, diagnostics));
+        let allow = section.take("allow").and_then(|value| {
+            rules(
+                value,
+                METRICS,
+                principals,
+                &mut Marks::default(),
+                diagnostics,
+            )
+        });
         let accounts = section
             .take("accounts")
-            .and_then(|value| value.boolean(mistakes));
-        section.finish(mistakes);
+            .and_then(|value| value.boolean(diagnostics));
+        section.finish(diagnostics);
         Self {
             listen,
             allow: allow.map_or(default.allow, |rules| Arc::new(Policy::new(rules))),
@@ -73,19 +78,19 @@ impl Metrics {
     }
 }
 
-fn listen(value: &Value<'_>, base: &Path, mistakes: &mut Mistakes) -> Option<MetricsListen> {
-    let text = value.string(mistakes)?;
+fn listen(value: Value<'_>, base: &Path, diagnostics: &mut Diagnostics) -> Option<MetricsListen> {
+    let text = value.text(diagnostics)?;
     if let Some(path) = text.strip_prefix("unix:") {
         if path.is_empty() || path.contains('\0') {
             let help = "write a path behind it: `unix:/run/tokend/metrics.sock`".to_owned();
-            return value.wrong(mistakes, "this names no socket", help);
+            return value.wrong(diagnostics, "this names no socket", help);
         }
         return Some(MetricsListen::Unix(base.join(path)));
     }
     let Ok(address) = text.parse::<SocketAddr>() else {
         let help = "write a loopback address and a port, or `unix:` and a path: `127.0.0.1:9464`, `[::1]:9464`, `unix:/run/tokend/metrics.sock`";
         return value.wrong(
-            mistakes,
+            diagnostics,
             format!("`{text}` is not a place to listen at"),
             help.to_owned(),
         );
@@ -94,7 +99,7 @@ fn listen(value: &Value<'_>, base: &Path, mistakes: &mut Mistakes) -> Option<Met
         let help =
             "use 127.0.0.1 or [::1], and a proxy of your own where another machine shall read them";
         return value.wrong(
-            mistakes,
+            diagnostics,
             format!(
                 "{} can be reached from other machines, and metrics name accounts",
                 address.ip()

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
+use tokend_document::{Diagnostics, Value};
 use tokend_engine::{LARGEST_BURST, LONGEST_PERIOD, Rate};
-
-use super::mistake::Mistakes;
-use super::value::Value;
 
 /// Limits on how often a provider is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -31,16 +29,16 @@ pub(super) struct PacingTable {
 
 impl PacingTable {
     /// Reads `pacing`, if it is there.
-    pub(super) fn read(value: Option<Value<'_>>, mistakes: &mut Mistakes) -> Self {
-        let Some(mut section) = value.and_then(|value| value.section(mistakes)) else {
+    pub(super) fn read(value: Option<Value<'_>>, diagnostics: &mut Diagnostics) -> Self {
+        let Some(mut section) = value.and_then(|value| value.section(diagnostics)) else {
             return Self::default();
         };
-        let mut rate = |key| section.take(key).and_then(|value| rate(value, mistakes));
+        let mut rate = |key| section.take(key).and_then(|value| rate(value, diagnostics));
         let (attempts, logins, host) = (rate("attempts"), rate("logins"), rate("host"));
         let host_in_flight = section
             .take("host_in_flight")
-            .and_then(|value| value.integer(1..=10_000, mistakes));
-        section.finish(mistakes);
+            .and_then(|value| value.integer(1..=10_000, diagnostics));
+        section.finish(diagnostics);
         Self {
             attempts,
             logins,
@@ -71,33 +69,32 @@ impl PacingTable {
 }
 
 /// `{ burst = 5, every = "1m" }`
-fn rate(value: Value<'_>, mistakes: &mut Mistakes) -> Option<Rate> {
-    let whole = value.clone();
+fn rate(value: Value<'_>, diagnostics: &mut Diagnostics) -> Option<Rate> {
     if !value.is_table() {
         let help =
             "write `{ burst = 5, every = \"1m\" }`: five at once, then one a minute".to_owned();
         return value.wrong(
-            mistakes,
+            diagnostics,
             format!("expected a rate, found {}", value.kind()),
             help,
         );
     }
-    let mut section = value.section(mistakes)?;
-    let burst = section.require("burst", "how many may happen at once", mistakes);
-    let burst = burst.and_then(|value| value.integer(1..=LARGEST_BURST, mistakes));
+    let mut section = value.section(diagnostics)?;
+    let burst = section.require("burst", "how many may happen at once", diagnostics);
+    let burst = burst.and_then(|value| value.integer(1..=LARGEST_BURST, diagnostics));
     let every = section.require(
         "every",
         "how long one takes to come back, such as \"1m\"",
-        mistakes,
+        diagnostics,
     );
-    let every =
-        every.and_then(|value| value.duration(Duration::from_millis(1)..=LONGEST_PERIOD, mistakes));
-    section.finish(mistakes);
+    let every = every
+        .and_then(|value| value.duration(Duration::from_millis(1)..=LONGEST_PERIOD, diagnostics));
+    section.finish(diagnostics);
     let (burst, every) = (burst?, every?);
     Rate::new(burst, every).or_else(|| {
         let help = "make the burst smaller or the period shorter".to_owned();
-        whole.wrong(
-            mistakes,
+        value.wrong(
+            diagnostics,
             "a full burst would take longer than ten years to come back",
             help,
         )

@@ -8,11 +8,10 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::path::Path;
 use std::sync::Arc;
 
+use tokend_document::{Diagnostics, Value};
 use url::{Host, Url};
 
-use super::mistake::Mistakes;
 use super::secret_ref::secret;
-use super::value::Value;
 use crate::secret_ref::SecretRef;
 
 /// How many different proxies there may be: each has an HTTP client of its own, with its certificate authorities.
@@ -88,27 +87,27 @@ enum Exception {
 
 impl NoProxy {
     /// Reads a list such as `["internal.example.com", "10.0.0.0/8", "[::1]"]`.
-    pub(super) fn read(value: &Value<'_>, mistakes: &mut Mistakes) -> Option<Self> {
-        let before = mistakes.count();
+    pub(super) fn read(value: Value<'_>, diagnostics: &mut Diagnostics) -> Option<Self> {
+        let before = diagnostics.count();
         let entries: Vec<_> = value
-            .array(mistakes)?
+            .array(diagnostics)?
             .filter_map(|entry| {
-                let text = entry.string(mistakes)?;
+                let text = entry.text(diagnostics)?;
                 match Exception::of(text) {
                     Some(exception) => Some(exception),
                     None => {
                         let help = "write a host (`api.example.com`, which stands for the hosts below it too), an address, a network (`10.0.0.0/8`), or `*` for all; without scheme, port and path".to_owned();
                         let message = format!("`{text}` is not a host or network");
-                        entry.wrong(mistakes, message, help)
+                        entry.wrong(diagnostics, message, help)
                     }
                 }
             })
             .collect();
         if entries.len() > MOST_EXCEPTIONS {
             let message = format!("`no_proxy` has more than {MOST_EXCEPTIONS} entries");
-            return value.wrong(mistakes, message, None);
+            return value.wrong(diagnostics, message, None);
         }
-        (mistakes.count() == before).then(|| Self(entries.into()))
+        (diagnostics.count() == before).then(|| Self(entries.into()))
     }
 
     /// Whether the host of `url` is one of them.
@@ -178,44 +177,44 @@ fn same_bits(one: IpAddr, other: IpAddr, bits: u32) -> bool {
 }
 
 /// Reads `proxy`: `"http://proxy.example.com:3128"`, `"none"`, or a table with `url`, `username` and `password`.
-pub(super) fn read(value: Value<'_>, base: &Path, mistakes: &mut Mistakes) -> Option<Route> {
+pub(super) fn read(value: Value<'_>, base: &Path, diagnostics: &mut Diagnostics) -> Option<Route> {
     if !value.is_table() {
-        let text = value.clone().hidden().string(mistakes)?;
+        let text = value.hidden().text(diagnostics)?;
         if text == "none" {
             return Some(Route::Direct);
         }
-        let url = address(&value, mistakes)?;
+        let url = address(value, diagnostics)?;
         return Some(Route::Through(Arc::new(Proxy {
             url,
             username: None,
             password: None,
         })));
     }
-    let before = mistakes.count();
-    let mut section = value.section(mistakes)?;
-    let url = section.require("url", "where the proxy is", mistakes);
-    let url = url.and_then(|value| address(&value, mistakes));
+    let before = diagnostics.count();
+    let mut section = value.section(diagnostics)?;
+    let url = section.require("url", "where the proxy is", diagnostics);
+    let url = url.and_then(|value| address(value, diagnostics));
     let username = section.take("username").and_then(|value| {
-        let text = value.string(mistakes)?;
+        let text = value.text(diagnostics)?;
         if text.contains(|c: char| c == ':' || c.is_control()) {
             let message = "a proxy's user name cannot hold a colon or a control character";
-            return value.wrong(mistakes, message, None);
+            return value.wrong(diagnostics, message, None);
         }
         Some(text.into())
     });
     let password = section.take_secret("password");
     if password.is_some() && !section.has("username") {
         let help = "add `username`".to_owned();
-        section.wrong_key(
+        section.note_key(
             "password",
-            mistakes,
+            diagnostics,
             "a proxy's password needs a user name",
             help,
         );
     }
-    let password = password.and_then(|value| secret("password", value, base, mistakes));
-    section.finish(mistakes);
-    let url = url.filter(|_| mistakes.count() == before)?;
+    let password = password.and_then(|value| secret("password", value, base, diagnostics));
+    section.finish(diagnostics);
+    let url = url.filter(|_| diagnostics.count() == before)?;
     Some(Route::Through(Arc::new(Proxy {
         url,
         username,
@@ -223,25 +222,25 @@ pub(super) fn read(value: Value<'_>, base: &Path, mistakes: &mut Mistakes) -> Op
     })))
 }
 
-fn address(value: &Value<'_>, mistakes: &mut Mistakes) -> Option<Url> {
+fn address(value: Value<'_>, diagnostics: &mut Diagnostics) -> Option<Url> {
     let help = || {
         "write scheme, host and port: `http://proxy.example.com:3128`; or \"none\" for no proxy"
             .to_owned()
     };
     // A password stands before an `@`; nothing is shown before it is known that there is none.
-    let hidden = value.clone().hidden();
-    let text = hidden.string(mistakes)?;
+    let hidden = value.hidden();
+    let text = hidden.text(diagnostics)?;
     let Ok(url) = Url::parse(text) else {
-        return hidden.wrong(mistakes, "this is not a URL", help());
+        return hidden.wrong(diagnostics, "this is not a URL", help());
     };
     if !url.username().is_empty() || url.password().is_some() {
         let message = "a proxy's user name and password cannot stand in its URL";
         let help = "put the password in a file with mode 600 and write `proxy = { url = \"http://proxy.example.com:3128\", username = \"...\", password = { file = \"/path/to/it\" } }`".to_owned();
-        return hidden.wrong(mistakes, message, help);
+        return hidden.wrong(diagnostics, message, help);
     }
     if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
         return value.wrong(
-            mistakes,
+            diagnostics,
             format!("`{text}` is not an address of a proxy"),
             help(),
         );

@@ -5,9 +5,7 @@
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
-
-use super::mistake::{Mistakes, choose_from};
-use super::value::Value;
+use tokend_document::{Diagnostics, Value, choose_from};
 
 /// A secret, by where it can be fetched. Shared by all accounts that name the same place.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -102,7 +100,7 @@ pub(super) fn secret(
     name: &str,
     value: Value<'_>,
     base: &Path,
-    mistakes: &mut Mistakes,
+    diagnostics: &mut Diagnostics,
 ) -> Option<SecretRef> {
     let value = value.hidden();
     let example = || {
@@ -113,68 +111,68 @@ pub(super) fn secret(
     };
     if !value.is_table() {
         let message = format!("`{name}` must not stand in the configuration itself");
-        return value.wrong(mistakes, message, example());
+        return value.wrong(diagnostics, message, example());
     }
-    let mut section = value.clone().section(mistakes)?;
+    let mut section = value.section(diagnostics)?;
     let whole = section.take("whole");
     let mode = section.take("mode");
     let entries: Vec<_> = section.entries().collect();
-    if let Some((key, _)) = entries.iter().find(|(key, _)| !KEYS.contains(&key.name)) {
-        let help = choose_from(key.name, &KEYS);
-        key.wrong(mistakes, format!("unknown key `{}`", key.name), help);
+    if let Some((key, _)) = entries.iter().find(|(key, _)| !KEYS.contains(&&*key.name)) {
+        let help = choose_from(&key.name, &KEYS);
+        key.note(diagnostics, format!("unknown key `{}`", key.name), help);
         return None;
     }
     let mut places = entries
         .into_iter()
-        .filter(|(key, _)| !["whole", "mode"].contains(&key.name));
+        .filter(|(key, _)| !["whole", "mode"].contains(&&*key.name));
     let (Some((kind, place)), None) = (places.next(), places.next()) else {
         return value.wrong(
-            mistakes,
+            diagnostics,
             "a reference to a secret names exactly one place",
             example(),
         );
     };
     let place = place.hidden();
-    let place = match kind.name {
-        "credential" => credential(&place, mistakes)?,
+    let place = match &*kind.name {
+        "credential" => credential(place, diagnostics)?,
         "file" => SecretPlace::File {
-            path: place.path(base, mistakes)?.into(),
+            path: place.path(base, diagnostics)?.into(),
             mode: match &mode {
-                Some(mode) => mode.word(&[("as-mounted", FileMode::AsMounted)], mistakes)?,
+                Some(mode) => mode.word(&[("as-mounted", FileMode::AsMounted)], diagnostics)?,
                 None => FileMode::Private,
             },
         },
-        "env" => variable(&place, mistakes)?,
-        _ => command(&place, mistakes)?,
+        "env" => variable(place, diagnostics)?,
+        _ => command(place, diagnostics)?,
     };
     if let Some(mode) = mode.filter(|_| kind.name != "file") {
         let help = "leave it out".to_owned();
-        return mode.wrong(mistakes, "only a file has a `mode`", help);
+        return mode.wrong(diagnostics, "only a file has a `mode`", help);
     }
-    let whole = whole.map_or(Some(false), |whole| whole.boolean(mistakes))?;
+    let whole = whole.map_or(Some(false), |whole| whole.boolean(diagnostics))?;
     Some(SecretRef { place, whole })
 }
 
 /// The name of a file in systemd's directory, and not a way out of it.
-fn credential(place: &Value<'_>, mistakes: &mut Mistakes) -> Option<SecretPlace> {
-    let name = place.string(mistakes)?;
+fn credential(place: Value<'_>, diagnostics: &mut Diagnostics) -> Option<SecretPlace> {
+    let name = place.text(diagnostics)?;
     let plain = name.len() <= 255 && !name.starts_with('.') && !name.contains(['/', '\0']);
     if !plain {
         let help = "use the name given in LoadCredential=NAME:PATH".to_owned();
-        return place.wrong(mistakes, "this is not the name of a credential", help);
+        return place.wrong(diagnostics, "this is not the name of a credential", help);
     }
     Some(SecretPlace::Credential(name.into()))
 }
 
-fn variable(place: &Value<'_>, mistakes: &mut Mistakes) -> Option<SecretPlace> {
-    let name = place.string(mistakes)?;
+fn variable(place: Value<'_>, diagnostics: &mut Diagnostics) -> Option<SecretPlace> {
+    let name = place.text(diagnostics)?;
     let word = name
         .bytes()
         .all(|byte| byte == b'_' || byte.is_ascii_alphanumeric());
     if !word || name.len() > 255 || name.starts_with(|c: char| c.is_ascii_digit()) {
         let help = "write the variable's name, without `$`: letters, digits and `_`".to_owned();
         return place.wrong(
-            mistakes,
+            diagnostics,
             "this is not the name of an environment variable",
             help,
         );
@@ -182,39 +180,39 @@ fn variable(place: &Value<'_>, mistakes: &mut Mistakes) -> Option<SecretPlace> {
     Some(SecretPlace::Env(name.into()))
 }
 
-fn command(place: &Value<'_>, mistakes: &mut Mistakes) -> Option<SecretPlace> {
+fn command(place: Value<'_>, diagnostics: &mut Diagnostics) -> Option<SecretPlace> {
     let help = || {
         "write the program and its arguments as a list: `[\"pass\", \"show\", \"ads\"]`".to_owned()
     };
     if place.kind() != "an array" {
         return place.wrong(
-            mistakes,
+            diagnostics,
             "a command is a list, since no shell runs it",
             help(),
         );
     }
-    let before = mistakes.count();
+    let before = diagnostics.count();
     let words: Vec<Box<str>> = place
-        .array(mistakes)?
-        .filter_map(|word| Some(word.text(mistakes)?.into()))
+        .array(diagnostics)?
+        .filter_map(|word| Some(word.written(diagnostics)?.into()))
         .collect();
-    if mistakes.count() > before {
+    if diagnostics.count() > before {
         return None;
     }
     let program = words.first().map_or("", |word| &**word);
     if program.is_empty() {
-        return place.wrong(mistakes, "a command needs a program", help());
+        return place.wrong(diagnostics, "a command needs a program", help());
     }
     if program.contains('/') && !program.starts_with('/') {
         let help = "write its full path, or only its name to look it up on $PATH".to_owned();
-        return place.wrong(mistakes, "the path of the program is relative", help);
+        return place.wrong(diagnostics, "the path of the program is relative", help);
     }
     let too_long = words
         .iter()
         .any(|word| word.len() > LONGEST_WORD || word.contains('\0'));
     if words.len() > MOST_WORDS || too_long {
         let message = format!("a command has at most {MOST_WORDS} words of {LONGEST_WORD} bytes");
-        return place.wrong(mistakes, message, None);
+        return place.wrong(diagnostics, message, None);
     }
     Some(SecretPlace::Command(words.into()))
 }

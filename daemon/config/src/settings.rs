@@ -6,13 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokend_document::{Diagnostics, Section, Value};
 use url::Url;
 
 use super::Files;
-use super::mistake::Mistakes;
 use super::proxy::{self, NoProxy, Proxy, Route};
-use super::section::Section;
-use super::value::Value;
 use crate::log::{Format, Level};
 use crate::secret_ref::COMMAND_TIMEOUT;
 
@@ -54,7 +52,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    pub(super) fn read(section: Option<Section<'_>>, mistakes: &mut Mistakes) -> Self {
+    pub(super) fn read(section: Option<Section<'_>>, diagnostics: &mut Diagnostics) -> Self {
         let default = Self::default();
         let Some(mut section) = section else {
             return default;
@@ -62,7 +60,7 @@ impl Limits {
         let mut number = |key, most, default| {
             section
                 .take(key)
-                .and_then(|value| value.integer(1..=most, mistakes))
+                .and_then(|value| value.integer(1..=most, diagnostics))
                 .unwrap_or(default)
         };
         let connections = number("connections", 65_536, default.connections);
@@ -76,13 +74,13 @@ impl Limits {
         let mut duration = |key, most, default| {
             section
                 .take(key)
-                .and_then(|value| value.duration(SECOND..=most, mistakes))
+                .and_then(|value| value.duration(SECOND..=most, diagnostics))
                 .unwrap_or(default)
         };
         let idle_timeout = duration("idle_timeout", 24 * HOUR, default.idle_timeout);
         let frame_timeout = duration("frame_timeout", HOUR, default.frame_timeout);
         let command_timeout = duration("command_timeout", HOUR, default.command_timeout);
-        section.finish(mistakes);
+        section.finish(diagnostics);
         Self {
             connections,
             connections_per_user,
@@ -104,7 +102,7 @@ pub struct Log {
 }
 
 impl Log {
-    pub(super) fn read(section: Option<Section<'_>>, mistakes: &mut Mistakes) -> Self {
+    pub(super) fn read(section: Option<Section<'_>>, diagnostics: &mut Diagnostics) -> Self {
         let Some(mut section) = section else {
             return Self::default();
         };
@@ -116,11 +114,11 @@ impl Log {
         ];
         let format = section
             .take("format")
-            .and_then(|value| value.word(&words, mistakes));
+            .and_then(|value| value.word(&words, diagnostics));
         let level = section
             .take("level")
-            .and_then(|value| level(&value, mistakes));
-        section.finish(mistakes);
+            .and_then(|value| level(value, diagnostics));
+        section.finish(diagnostics);
         Self {
             format: format.unwrap_or_default(),
             level: level.unwrap_or_default(),
@@ -128,14 +126,14 @@ impl Log {
     }
 }
 
-fn level(value: &Value<'_>, mistakes: &mut Mistakes) -> Option<Level> {
-    let text = value.string(mistakes)?;
+fn level(value: Value<'_>, diagnostics: &mut Diagnostics) -> Option<Level> {
+    let text = value.text(diagnostics)?;
     match text.parse() {
         Ok(level) => Some(level),
         Err(_) => {
             let help = "use error, warn, info, debug, trace or off, or directives such as `info,tokend=debug`";
             value.wrong(
-                mistakes,
+                diagnostics,
                 format!("`{text}` is not a log level"),
                 help.to_owned(),
             )
@@ -182,7 +180,7 @@ impl Http {
         section: Option<Section<'_>>,
         base: &Path,
         files: &Files,
-        mistakes: &mut Mistakes,
+        diagnostics: &mut Diagnostics,
     ) -> Self {
         let default = Self::default();
         let Some(mut section) = section else {
@@ -191,28 +189,28 @@ impl Http {
         let mut duration = |key, default| {
             let value = section.take(key);
             value
-                .and_then(|value| value.duration(SECOND / 10..=HOUR, mistakes))
+                .and_then(|value| value.duration(SECOND / 10..=HOUR, diagnostics))
                 .unwrap_or(default)
         };
         let connect_timeout = duration("connect_timeout", default.connect_timeout);
         let timeout = duration("timeout", default.timeout);
         let proxy = section
             .take("proxy")
-            .and_then(|value| proxy::read(value, base, mistakes));
+            .and_then(|value| proxy::read(value, base, diagnostics));
         let no_proxy = section
             .take("no_proxy")
-            .and_then(|value| NoProxy::read(&value, mistakes));
+            .and_then(|value| NoProxy::read(value, diagnostics));
         let proxy = match proxy {
             Some(Route::Through(proxy)) => Some(proxy),
             Some(Route::Inherited | Route::Direct) | None => None,
         };
         let max_body = section
             .take("max_body")
-            .and_then(|value| value.size(1024..=64 << 20, mistakes));
+            .and_then(|value| value.size(1024..=64 << 20, diagnostics));
         let extra_ca = section
             .take("extra_ca")
-            .and_then(|value| existing_file(&value, base, files, mistakes));
-        section.finish(mistakes);
+            .and_then(|value| existing_file(value, base, files, diagnostics));
+        section.finish(diagnostics);
         Self {
             // What the limit of the whole exchange ends nobody can tell from a request that was sent.
             connect_timeout: connect_timeout.min(timeout * 9 / 10),
@@ -242,39 +240,43 @@ impl Http {
 }
 
 fn existing_file(
-    value: &Value<'_>,
+    value: Value<'_>,
     base: &Path,
     files: &Files,
-    mistakes: &mut Mistakes,
+    diagnostics: &mut Diagnostics,
 ) -> Option<PathBuf> {
-    let path = value.path(base, mistakes)?;
+    let path = value.path(base, diagnostics)?;
     match files.is_file(&path) {
         Ok(true) => Some(path),
-        Ok(false) => value.wrong(mistakes, format!("{} is not a file", path.display()), None),
-        Err(error) => value.wrong(mistakes, format!("{}: {error}", path.display()), None),
+        Ok(false) => value.wrong(
+            diagnostics,
+            format!("{} is not a file", path.display()),
+            None,
+        ),
+        Err(error) => value.wrong(diagnostics, format!("{}: {error}", path.display()), None),
     }
 }
 
 /// `"0666"`, as chmod(1) has it.
-pub(super) fn socket_mode(value: &Value<'_>, mistakes: &mut Mistakes) -> Option<u32> {
+pub(super) fn socket_mode(value: Value<'_>, diagnostics: &mut Diagnostics) -> Option<u32> {
     let help = || {
         "write it as chmod does, in quotes: \"0666\" for everybody, \"0660\" for owner and group"
             .to_owned()
     };
-    let text = value.quoted("a mode in quotes, such as \"0660\"", mistakes)?;
+    let text = value.quoted("a mode in quotes, such as \"0660\"", diagnostics)?;
     let octal =
         (3..=4).contains(&text.len()) && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
     let mode = octal.then(|| u32::from_str_radix(text, 8).ok()).flatten();
     let Some(mode) = mode.filter(|mode| mode & !0o777 == 0) else {
         return value.wrong(
-            mistakes,
+            diagnostics,
             format!("`{text}` is not a mode of a socket"),
             help(),
         );
     };
     if mode & 0o600 != 0o600 {
         let message = format!("with mode `{text}` the daemon's own user could not connect");
-        return value.wrong(mistakes, message, help());
+        return value.wrong(diagnostics, message, help());
     }
     Some(mode)
 }

@@ -5,6 +5,7 @@ mod many;
 mod mistakes;
 mod page;
 mod rules;
+mod shortages;
 mod unchanged;
 
 use std::fs;
@@ -12,8 +13,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::*;
-use crate::report::{self, Medium};
 use tempfile::TempDir;
+use tokend_document::{Medium, report};
 use tokend_policy::Directory;
 
 /// A directory with a configuration in it.
@@ -79,7 +80,7 @@ impl Site {
 
     /// The report, with the temporary directory written as `DIR`.
     fn shown(&self, error: &ConfigError) -> String {
-        self.anonymous(&report::config(error, Medium::Plain))
+        self.anonymous(&report(error.diagnostics(), Medium::Plain))
     }
 
     fn anonymous(&self, text: &str) -> String {

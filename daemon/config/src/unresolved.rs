@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use tokend_policy::Directory;
+use tokend_policy::{Answer, Directory};
 
 /// How many are told one by one; of the rest only the number is. So many have a line and a column too, which take time to count.
 const MOST_TOLD: usize = 50;
@@ -57,16 +57,57 @@ impl Unresolved {
     }
 }
 
+/// The users and groups of this machine, and the names in rules that none of them has.
+#[derive(Debug)]
+pub(super) struct Principals {
+    pub(super) directory: Directory,
+    unresolved: All,
+}
+
+impl Principals {
+    /// Before any rule was read.
+    pub(super) fn new(directory: Directory) -> Self {
+        let unresolved = All::default();
+        Self {
+            directory,
+            unresolved,
+        }
+    }
+
+    /// Whose name it is.
+    pub(super) fn ask(&mut self, kind: NameKind, name: &str) -> Answer {
+        match kind {
+            NameKind::User => self.directory.ask_user(name),
+            NameKind::Group => self.directory.ask_group(name),
+        }
+    }
+
+    /// Notes a name that nobody has where it stands first. `position` is asked for line and column, or for the file alone.
+    pub(super) fn nobody(
+        &mut self,
+        kind: NameKind,
+        name: &str,
+        answered: bool,
+        position: impl FnOnce(bool) -> String,
+    ) {
+        self.unresolved.note(kind, name, answered, position);
+    }
+
+    /// The names that nobody has.
+    pub(super) fn into_unresolved(self) -> Vec<Unresolved> {
+        self.unresolved.list
+    }
+}
+
 /// Those of one configuration, each once.
 #[derive(Debug, Default)]
-pub(super) struct All {
+struct All {
     list: Vec<Unresolved>,
     keys: HashSet<(NameKind, Box<str>)>,
 }
 
 impl All {
-    /// Notes a name where it stands first. `position` is asked for line and column, or for the file alone.
-    pub(super) fn note(
+    fn note(
         &mut self,
         kind: NameKind,
         name: &str,
@@ -82,10 +123,6 @@ impl All {
                 position: position(exactly).into(),
             });
         }
-    }
-
-    pub(super) fn into_list(self) -> Vec<Unresolved> {
-        self.list
     }
 }
 

@@ -7,14 +7,9 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
-use crate::{
-    compile,
-    dialect::Dialect,
-    document::{self, Node, Value},
-    endpoint::suggestion,
-    mistake::{DialectError, Mistakes, choose_from},
-    section,
-};
+use tokend_document::{Content, Diagnostics, Node, Value, choose_from};
+
+use crate::{compile, dialect::Dialect, endpoint::suggestion, error::DialectError, merge};
 
 /// How many dialects one may stand on another.
 const DEPTH: usize = 8;
@@ -48,7 +43,7 @@ pub struct Catalog {
 struct Known {
     dialect: Arc<Dialect>,
     /// The merged tree, for dialects that extend this one.
-    tree: Arc<Node>,
+    tree: Arc<Node<'static>>,
     builtin: bool,
 }
 
@@ -188,14 +183,14 @@ pub fn parse(file: &str, text: &str, catalog: &Catalog) -> Result<Dialect, Diale
     let file = File::read(file, text.to_owned(), taken, 0)?;
     let (tree, depth) = file.resolve(&catalog.dialects)?;
     file.check_depth(depth)?;
-    compile::compile(&file.name, Some(&file.text), &tree)
+    compile::compile(&file.name, Some(&file.text), Value::from(&tree))
 }
 
 /// A dialect file that was read but not yet compiled.
 struct File {
     name: String,
     text: String,
-    tree: Node,
+    tree: Node<'static>,
 }
 
 impl File {
@@ -205,11 +200,11 @@ impl File {
         taken: impl Fn(&str) -> bool,
         before: usize,
     ) -> Result<Self, DialectError> {
-        let mut mistakes = Mistakes::default();
+        let mut diagnostics = Diagnostics::default();
         let base = file.rsplit('/').next().unwrap_or(file);
         let name = base.strip_suffix(".toml").unwrap_or(base).to_owned();
-        let tree = document::read(file, &text, &mut mistakes);
-        if let Some(tree) = &tree {
+        let tree = merge::read(file, &text, &mut diagnostics);
+        if let Some(tree) = tree.as_ref().map(Value::from) {
             let letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
             if name.is_empty()
                 || name.len() > 63
@@ -217,15 +212,15 @@ impl File {
                 || !name.chars().all(letter)
             {
                 let help = "a dialect's file name is its name: small letters, digits and `-`, at most 63, and `.toml`";
-                mistakes.add(
-                    &tree.span,
+                tree.note(
+                    &mut diagnostics,
                     format!("`{name}` cannot be the name of a dialect"),
                     Some(help.to_owned()),
                 );
             }
             if before >= FILES {
-                mistakes.add(
-                    &tree.span,
+                tree.note(
+                    &mut diagnostics,
                     format!("there are more than {FILES} dialects"),
                     None,
                 );
@@ -233,29 +228,29 @@ impl File {
             if taken(&name) {
                 let help =
                     format!("rename the file; the new dialect can say `extends = \"{name}\"`");
-                mistakes.add(
-                    &tree.span,
+                tree.note(
+                    &mut diagnostics,
                     format!("there is a dialect `{name}` already"),
                     Some(help),
                 );
             }
         }
         match tree {
-            Some(tree) if mistakes.is_empty() => Ok(Self { name, text, tree }),
-            _ => Err(DialectError::new(&name, mistakes.sorted())),
+            Some(tree) if diagnostics.is_empty() => Ok(Self { name, text, tree }),
+            _ => Err(DialectError::new(&name, diagnostics)),
         }
     }
 
-    fn key(&self, key: &str) -> Option<&Node> {
-        match &self.tree.value {
-            Value::Table(table) => table.find(key),
+    fn key(&self, key: &str) -> Option<Value<'_>> {
+        match &self.tree.content {
+            Content::Table(table) => table.find(key).map(Value::from),
             _ => None,
         }
     }
 
     fn extends(&self) -> Option<&str> {
-        match &self.key("extends")?.value {
-            Value::String(name) => Some(name),
+        match &self.key("extends")?.node().content {
+            Content::String(name) => Some(name),
             _ => None,
         }
     }
@@ -263,117 +258,112 @@ impl File {
     fn compile(
         self,
         known: &BTreeMap<String, Known>,
-    ) -> Result<(String, Arc<Node>, Arc<Dialect>), DialectError> {
+    ) -> Result<(String, Arc<Node<'static>>, Arc<Dialect>), DialectError> {
         let (tree, depth) = self.resolve(known)?;
         self.check_depth(depth)?;
-        let dialect = compile::compile(&self.name, Some(&self.text), &tree)?;
+        let dialect = compile::compile(&self.name, Some(&self.text), Value::from(&tree))?;
         Ok((self.name, Arc::new(tree), Arc::new(dialect)))
     }
 
     /// The tree laid over that of the dialect it extends, without what `without` removes, and how many it stands on.
-    fn resolve(&self, known: &BTreeMap<String, Known>) -> Result<(Node, usize), DialectError> {
-        let mut mistakes = Mistakes::default();
+    fn resolve(
+        &self,
+        known: &BTreeMap<String, Known>,
+    ) -> Result<(Node<'static>, usize), DialectError> {
+        let mut diagnostics = Diagnostics::default();
         let extends = self
             .key("extends")
-            .and_then(|node| Some((node, section::string(node, &mut mistakes)?)));
+            .and_then(|node| Some((node, node.string(&mut diagnostics)?)));
         let without = self
             .key("without")
-            .and_then(|node| Some((node, section::strings(node, &mut mistakes)?)));
+            .and_then(|node| Some((node, node.strings(&mut diagnostics)?)));
         let mut base = None;
         if let Some((node, name)) = extends {
             base = known.get(name).map(|known| (*known.tree).clone());
             if base.is_none() {
                 let names: Vec<&str> = known.keys().map(String::as_str).collect();
-                mistakes.add(
-                    &node.span,
-                    format!("there is no dialect `{name}`"),
-                    Some(choose_from(name, &names)),
-                );
+                return Err(self.without_base(node, name, &names));
             }
         }
-        if let Some((node, paths)) = without {
-            match &mut base {
-                None if extends.is_none() => {
-                    mistakes.add(&node.span, "`without` needs `extends`", None)
-                }
-                None => {}
-                Some(base) => {
-                    paths
-                        .iter()
-                        .zip(section::one_or_many(node))
-                        .for_each(|(path, node)| {
-                            let all = document::paths(base);
-                            if !document::remove(base, path) {
-                                let near = suggestion(path, all.iter().map(String::as_str));
-                                mistakes.add(
-                                    &node.span,
-                                    format!("the extended dialect has no `{path}`{near}"),
-                                    None,
-                                );
-                            }
-                        })
-                }
+        match (without, &mut base) {
+            (Some((node, paths)), Some(base)) => take_out(base, node, &paths, &mut diagnostics),
+            (Some((node, _)), None) if extends.is_none() => {
+                node.note(&mut diagnostics, "`without` needs `extends`", None);
             }
+            (_, _) => {}
         }
-        if !mistakes.is_empty() {
-            return Err(DialectError::new(&self.name, mistakes.sorted()));
+        if !diagnostics.is_empty() {
+            return Err(DialectError::new(&self.name, diagnostics));
         }
         let Some(mut tree) = base else {
             return Ok((self.tree.clone(), 0));
         };
         let depth = 1 + lineage(extends.map(|(_, name)| name), known);
-        document::merge(&mut tree, self.tree.clone());
+        merge::merge(&mut tree, self.tree.clone());
         Ok((tree, depth))
+    }
+
+    /// The dialect it extends is not there.
+    fn without_base(&self, node: Value<'_>, base: &str, known: &[&str]) -> DialectError {
+        let mut diagnostics = Diagnostics::default();
+        node.note(
+            &mut diagnostics,
+            format!("there is no dialect `{base}`"),
+            choose_from(base, known),
+        );
+        DialectError::without_base(&self.name, base, diagnostics)
     }
 
     fn check_depth(&self, depth: usize) -> Result<(), DialectError> {
         let Some(node) = self.key("extends").filter(|_| depth > DEPTH) else {
             return Ok(());
         };
-        let mut mistakes = Mistakes::default();
-        mistakes.add(
-            &node.span,
+        let mut diagnostics = Diagnostics::default();
+        node.note(
+            &mut diagnostics,
             format!("a dialect can have at most {DEPTH} ancestors"),
             None,
         );
-        Err(DialectError::new(&self.name, mistakes))
+        Err(DialectError::new(&self.name, diagnostics))
     }
 
     /// Why a file was never ready: its base is missing, or it stands on itself. `None` when another file is to blame.
     fn stuck(&self, waiting: &[Self], known: &[&str]) -> Option<DialectError> {
         let node = self.key("extends")?;
         let base = self.extends()?;
-        let mut mistakes = Mistakes::default();
-        let next = |name: &str| {
-            waiting
-                .iter()
-                .find(|file| file.name == name)
-                .and_then(Self::extends)
-        };
         if !known.contains(&base) {
-            let others: Vec<&str> = known
-                .iter()
-                .copied()
-                .filter(|name| *name != self.name)
-                .collect();
-            mistakes.add(
-                &node.span,
-                format!("there is no dialect `{base}`"),
-                Some(choose_from(base, &others)),
-            );
-        } else if std::iter::successors(Some(base), |name| next(name))
-            .take(FILES)
-            .any(|name| name == self.name)
-        {
-            mistakes.add(
-                &node.span,
-                format!("`{}` extends itself through `{base}`", self.name),
-                None,
-            );
-        } else {
-            return None;
+            let others = known.iter().copied().filter(|name| *name != self.name);
+            let others: Vec<&str> = others.collect();
+            return Some(self.without_base(node, base, &others));
         }
-        Some(DialectError::new(&self.name, mistakes))
+        let next = |name: &str| {
+            let mut waiting = waiting.iter();
+            waiting.find(|file| file.name == name)?.extends()
+        };
+        let mut stands_on = std::iter::successors(Some(base), |name| next(name)).take(FILES);
+        stands_on.any(|name| name == self.name).then(|| {
+            let mut diagnostics = Diagnostics::default();
+            let message = format!("`{}` extends itself through `{base}`", self.name);
+            node.note(&mut diagnostics, message, None);
+            DialectError::new(&self.name, diagnostics)
+        })
+    }
+}
+
+/// Takes what `without` lists out of the dialect that is extended.
+fn take_out(
+    base: &mut Node<'static>,
+    without: Value<'_>,
+    paths: &[String],
+    diagnostics: &mut Diagnostics,
+) {
+    for (path, node) in paths.iter().zip(without.one_or_many()) {
+        let all = merge::paths(base);
+        if !merge::remove(base, path) {
+            let near = suggestion(path, all.iter().map(String::as_str));
+            let message = format!("the extended dialect has no `{path}`{near}");
+            node.note(diagnostics, message, None);
+        }
     }
 }
 

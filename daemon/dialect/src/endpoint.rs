@@ -2,10 +2,9 @@
 //!
 //! Owns the checks of what an account sets; an `Endpoint` that exists fits its dialect. It never holds a secret.
 
-use crate::{
-    mistake::{choose_from, nearest},
-    names::{Names, OptionSpec},
-};
+use tokend_document::{choose_from, nearest};
+
+use crate::names::{Names, OptionSpec};
 
 /// The longest path an account may set, in bytes.
 const PATH_LIMIT: usize = 2048;
@@ -123,7 +122,8 @@ pub(crate) fn check_path_text(text: &str) -> Result<(), &'static str> {
 
 /// The nearest of several names, for messages of other modules.
 pub(crate) fn suggestion<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
-    nearest(name, known)
+    let known: Vec<&str> = known.collect();
+    nearest(name, &known)
         .map(|near| format!("; did you mean `{near}`?"))
         .unwrap_or_default()
 }

@@ -25,19 +25,19 @@ mod body;
 mod catalog;
 mod compile;
 mod dialect;
-mod document;
 mod endpoint;
+mod error;
 mod explain;
 mod fields;
 mod lacks;
+mod language;
 mod lay;
-mod mistake;
+mod merge;
 mod names;
 mod pacing;
 mod rejection;
 mod reply;
 mod request;
-mod section;
 mod settings;
 mod template;
 
@@ -46,10 +46,10 @@ pub use self::{
     catalog::{Catalog, UnknownDialect, parse},
     dialect::{Dialect, OptionUse, Reuse},
     endpoint::Endpoint,
+    error::DialectError,
     fields::{
         ACCESS_TOKEN, FieldUse, Fields, Kind, REFRESH_TOKEN, RequestError, UsedBy, VALUE_LIMIT,
     },
-    mistake::{DialectError, Mistake},
     pacing::{Pacing, Rate},
     rejection::{Rejection, RejectionRule},
     reply::{

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use tokend_document::choose_from;
 use url::Url;
 
 use crate::{
     dialect::Dialect,
     endpoint::{Endpoint, PATH_HELP, check_option_value, check_path},
-    mistake::choose_from,
 };
 
 /// What an account's configuration says about its endpoint, not yet checked.

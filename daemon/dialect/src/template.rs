@@ -6,13 +6,12 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use zeroize::Zeroizing;
 
+use tokend_document::{Diagnostics, Value, choose_from};
+
 use crate::{
-    document::Node,
     endpoint::Endpoint,
     fields::{Fields, Kind, RequestError, VALUE_LIMIT},
-    mistake::{Mistakes, choose_from},
     names::{Names, Slot},
-    section,
 };
 
 /// Everything outside RFC 3986's unreserved characters is encoded in a path segment.
@@ -36,17 +35,21 @@ enum Part {
 
 impl Template {
     /// Parses a string value; a mistake names the placeholder and the nearest valid one.
-    pub(crate) fn read(node: &Node, names: &Names, mistakes: &mut Mistakes) -> Option<Self> {
-        let text = section::string(node, mistakes)?;
-        Self::parse(text, node, names, mistakes)
+    pub(crate) fn read(
+        node: Value<'_>,
+        names: &Names,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Self> {
+        let text = node.string(diagnostics)?;
+        Self::parse(text, node, names, diagnostics)
     }
 
     /// Parses `text`, which stands at `node` (or is a key, or a leaf of JSON text, written there).
     pub(crate) fn parse(
         text: &str,
-        node: &Node,
+        node: Value<'_>,
         names: &Names,
-        mistakes: &mut Mistakes,
+        diagnostics: &mut Diagnostics,
     ) -> Option<Self> {
         let mut parts = Vec::new();
         let mut literal = String::new();
@@ -69,8 +72,8 @@ impl Template {
                     .map_or((name, false), |name| (name, true));
                 let Some(slot) = names.slot(name) else {
                     let help = choose_from(name, &names.all());
-                    mistakes.add(
-                        &node.span,
+                    node.note(
+                        diagnostics,
                         format!("unknown placeholder `{{{name}}}`"),
                         Some(help),
                     );
@@ -83,7 +86,7 @@ impl Template {
                 rest = after;
             } else {
                 let help = "a placeholder is `{name}` or `{name?}`; write `{{` and `}}` for braces";
-                mistakes.add(&node.span, "a brace stands alone", Some(help.to_owned()));
+                node.note(diagnostics, "a brace stands alone", Some(help.to_owned()));
                 return None;
             }
         }

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use tokend_config::nearest;
+use tokend_document::nearest;
 use tokend_policy::{Needs, Peer, Permission, Permissions};
 use tokend_proto::{AccountName, Fault, FaultCode};
 

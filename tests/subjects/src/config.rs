@@ -6,9 +6,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
-use tokend_config::report::{self, Medium};
 use tokend_config::{Account, Config, ConfigError, Environment, Files, Overrides};
 use tokend_dialect::{Fields, Kind};
+use tokend_document::{Medium, report};
 use tokend_policy::Directory;
 
 use crate::dialect::{MARK, is_written_out};
@@ -100,13 +100,13 @@ fn tell(error: &ConfigError, kept: bool) {
     let line = error.to_string();
     assert!(!line.is_empty());
     check(&line, kept);
-    for mistake in error.mistakes() {
+    for mistake in error.diagnostics().kept() {
         check(&mistake.to_string(), kept);
     }
     // Drawing it takes far longer than finding it, so only now and then: by chance of the content.
     if line.len() % 16 == 3 {
         for medium in [Medium::Plain, Medium::Terminal] {
-            let shown = report::config(error, medium);
+            let shown = report(error.diagnostics(), medium);
             assert!(!shown.is_empty());
             assert!(!kept || !shown.contains(MARK), "{shown}");
         }

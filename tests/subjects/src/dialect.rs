@@ -10,6 +10,7 @@ use http::Response;
 use tokend_dialect::{
     ACCESS_TOKEN, Catalog, Dialect, Endpoint, EndpointSettings, Fields, Kind, REFRESH_TOKEN, parse,
 };
+use tokend_document::{Medium, report};
 
 pub(crate) static CATALOG: LazyLock<Catalog> = LazyLock::new(Catalog::builtin);
 
@@ -24,7 +25,7 @@ pub fn dialect(bytes: &[u8]) {
     match parse("fuzzed.toml", text, &CATALOG) {
         Ok(dialect) => use_it(&dialect, text),
         Err(error) => {
-            let shown = error.render();
+            let shown = report(error.diagnostics(), Medium::Plain);
             let control = |c: char| c.is_control() && c != '\n';
             assert!(!shown.is_empty() && !shown.contains(control), "{shown:?}");
         }

@@ -8,7 +8,7 @@ use tokend_config::{Account, Config, SecretPlace, SecretRef, is_shortage};
 
 use super::{Findings, start};
 use crate::whose::{Given, Unit, Variable, Whose};
-use tokend_config::report::counted;
+use tokend_document::counted;
 use tokend_egress::{Egress, NoEgress};
 use tokend_upstream::Upstream;
 use tokend_upstream::secrets::{self, SecretSource, fetch};

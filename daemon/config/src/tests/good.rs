@@ -401,7 +401,7 @@ username = "u"
 client_id = "c"
 scope = "read write"
 password = { credential = "a-password" }
-client_secret = { command = ["pass", "show", "a"] }
+client_secret = { command = ["pass", 0x1F, 103456789012345678901] }
 [account.b]
 provider = "client-credentials"
 base_url = "https://b.example"
@@ -414,7 +414,8 @@ client_secret = { env = "B_SECRET" }
         a.secret("password"),
         Some(&SecretPlace::Credential("a-password".into()).into())
     );
-    let command = SecretPlace::Command(["pass", "show", "a"].map(Box::from).into()).into();
+    let words = ["pass", "0x1F", "103456789012345678901"];
+    let command = SecretPlace::Command(words.map(Box::from).into()).into();
     assert_eq!(a.secret("client_secret"), Some(&command));
     assert_eq!(
         b.secret("client_secret"),
@@ -507,8 +508,8 @@ fn options_that_a_request_needs_are_demanded_and_no_others() {
         match site.load() {
             Ok(_) => String::new(),
             Err(error) => {
-                assert!(!error.mistakes().is_empty(), "{error}");
-                let all = error.mistakes().iter();
+                assert!(!error.diagnostics().kept().is_empty(), "{error}");
+                let all = error.diagnostics().kept().iter();
                 let all: Vec<String> = all.map(|it| site.anonymous(&it.to_string())).collect();
                 all.join("\n")
             }

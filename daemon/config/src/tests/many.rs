@@ -40,8 +40,8 @@ fn many_mistakes_are_counted_and_not_all_kept() {
         .map(|n| format!("[account.a{n}]\nprovidr = \"oauth2\"\n"))
         .collect();
     let error = Site::new(&text).load().expect_err("nothing in it is right");
-    assert_eq!(error.mistakes().len() + error.more(), 3000);
-    assert!(error.mistakes().len() <= 50);
+    assert_eq!(error.diagnostics().count(), 3000);
+    assert!(error.diagnostics().kept().len() <= 50);
     assert!(
         error
             .to_string()
@@ -59,8 +59,8 @@ fn the_time_for_mistakes_grows_with_the_file_and_not_with_its_square() {
         writeln!(text, "[account.a{n}]\n[x{n}.y{}]", text.len()).expect("a string");
     }
     let error = Site::new(&text).load().expect_err("nothing in it is right");
-    assert_eq!(error.mistakes().len() + error.more(), 4 * COUNT);
-    let last = error.mistakes().last().expect("some are kept");
+    assert_eq!(error.diagnostics().count(), 4 * COUNT);
+    let last = error.diagnostics().kept().last().expect("some are kept");
     assert!(last.to_string().contains("unknown key `x"), "{last}");
 }
 
@@ -70,7 +70,12 @@ fn a_key_of_any_length_is_told_within_bounds() {
     let error = Site::new(&format!("[account.a]\n{key} = 1\n"))
         .load()
         .expect_err("an unknown key");
-    let last = error.mistakes().last().expect("it is told").to_string();
+    let last = error
+        .diagnostics()
+        .kept()
+        .last()
+        .expect("it is told")
+        .to_string();
     assert!(last.contains("unknown key `ppp"), "{last}");
     assert!(last.len() < 5000, "{} bytes", last.len());
 }

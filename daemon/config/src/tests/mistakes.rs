@@ -2,8 +2,6 @@
 
 mod catalogue;
 
-use std::fs::File;
-
 use super::*;
 use catalogue::{ACCOUNT, ACCOUNTS, FILES};
 
@@ -11,7 +9,8 @@ fn said(text: &str) -> Vec<String> {
     let site = Site::new(text);
     let error = site.load().expect_err(text);
     let lines = error
-        .mistakes()
+        .diagnostics()
+        .kept()
         .iter()
         .map(|mistake| site.anonymous(&mistake.to_string()));
     lines
@@ -116,7 +115,8 @@ fn mistakes_in_other_files_name_those_files() {
         .with("accounts.d/b.toml", "[account.b\n");
     let error = site.load().expect_err("mistakes in both");
     let lines: Vec<String> = error
-        .mistakes()
+        .diagnostics()
+        .kept()
         .iter()
         .map(|mistake| site.anonymous(&mistake.to_string()))
         .collect();
@@ -134,8 +134,7 @@ fn a_broken_dialect_is_told_once_and_not_as_missing() {
     let site = Site::new("dialect_dir = \"d\"\n[account.a]\nprovider = \"my-api\"\nbase_url = \"https://a.example\"\n")
         .with("d/my-api.toml", "extends = \"oauth2\"\nsumary = \"mine\"\n");
     let error = site.load().expect_err("a broken dialect");
-    assert!(error.mistakes().is_empty(), "{error:?}");
-    assert_eq!(error.dialects().len(), 1);
+    assert_eq!(error.diagnostics().count(), 1, "{error:?}");
     let shown = site.shown(&error);
     assert!(
         shown.contains("DIR/d/my-api.toml:2:1") && shown.contains("did you mean `summary`"),
@@ -143,7 +142,7 @@ fn a_broken_dialect_is_told_once_and_not_as_missing() {
     );
     assert!(
         site.anonymous(&error.to_string())
-            .starts_with("dialect `my-api` has a mistake: DIR/d/my-api.toml:2:1: ")
+            .starts_with("DIR/d/my-api.toml:2:1: unknown key `sumary`")
     );
 }
 
@@ -174,7 +173,7 @@ fn what_a_mistake_quotes_cannot_rewrite_the_line_it_stands_in() {
     let error = site.load().expect_err("no such dialect");
     let told = error.to_string();
     assert!(!told.contains(char::is_control), "{told:?}");
-    for mistake in error.mistakes() {
+    for mistake in error.diagnostics().kept() {
         assert!(
             !mistake.to_string().contains(char::is_control),
             "{mistake:?}"
@@ -183,40 +182,4 @@ fn what_a_mistake_quotes_cannot_rewrite_the_line_it_stands_in() {
     let shown = site.shown(&error);
     let control = |c: char| c.is_control() && c != '\n';
     assert!(!shown.contains(control), "{shown:?}");
-    let rendered = error.dialects()[0].render();
-    assert!(!rendered.contains(control), "{rendered:?}");
-}
-
-/// Each test is a process of its own under nextest; under plain `cargo test` others are not to open anything in this moment.
-#[test]
-fn descriptors_that_are_used_up_are_no_mistake_of_the_configuration() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-
-    let environment = Environment::default();
-    let main = "include_dir = \"accounts.d\"\n";
-    let site = Site::new(main).with("accounts.d/a.toml", "");
-    let limits = getrlimit(Resource::Nofile);
-    // Descriptors are given out from the lowest: with one left, files are read one after another, and with none there is none.
-    let used = File::open("/dev/null").expect("open");
-    let next = u64::try_from(std::os::fd::AsRawFd::as_raw_fd(&used)).expect("a number");
-    let load = |left: u64| {
-        let few = Rlimit {
-            current: Some(next + 1 + left),
-            ..limits
-        };
-        setrlimit(Resource::Nofile, few).expect("a lower limit");
-        let path = site.path("tokend.toml");
-        let loaded = Config::load(&path, &Overrides::default(), &environment);
-        setrlimit(Resource::Nofile, limits).expect("the limit before");
-        loaded
-    };
-    let error = load(0).expect_err("no descriptor");
-    assert!(error.is_shortage(), "{error}");
-    let told = site.shown(&error);
-    assert!(
-        told.contains("nothing is wrong with the configuration"),
-        "{told}"
-    );
-    let missing = Config::load(&site.path("none.toml"), &Overrides::default(), &environment);
-    assert!(!missing.expect_err("no file").is_shortage());
 }

@@ -63,7 +63,12 @@ fn said(path: &str, value: &str) -> Vec<String> {
                 !error.to_string().contains("duplicate key"),
                 "{path}: {error}"
             );
-            error.mistakes().iter().map(ToString::to_string).collect()
+            error
+                .diagnostics()
+                .kept()
+                .iter()
+                .map(ToString::to_string)
+                .collect()
         }
     }
 }
@@ -222,7 +227,7 @@ fn it_says_the_bounds_the_reader_keeps() {
             let bounds = told.iter().find_map(|text| {
                 let at = text.rfind("from ").filter(|_| text.contains(" to "))?;
                 // Only what is said about the value, and not advice that happens to hold these words.
-                let told = text.get(at..)?.to_owned();
+                let told = text.get(at..)?.split(", found").next()?.to_owned();
                 told.bytes()
                     .any(|byte| byte.is_ascii_digit())
                     .then_some(told)

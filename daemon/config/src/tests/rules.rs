@@ -24,7 +24,8 @@ fn said(text: &str) -> Vec<String> {
     let site = Site::new(text);
     let error = site.load().expect_err(text);
     let lines = error
-        .mistakes()
+        .diagnostics()
+        .kept()
         .iter()
         .map(|mistake| site.anonymous(&mistake.to_string()));
     lines

@@ -5,37 +5,32 @@
 
 use http::{HeaderName, header};
 
-use crate::{
-    document::Node,
-    mistake::Mistakes,
-    section::{self, Section},
-};
+use tokend_document::{Diagnostics, Value};
 
 /// How tokens are presented, where the dialect says so.
-pub(super) fn read(node: &Node, m: &mut Mistakes) -> Option<String> {
-    let mut section = Section::open(node, m)?;
-    let present = section.read("present", m, present);
-    section.finish(m);
+pub(super) fn read(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<String> {
+    let mut section = node.section(diagnostics)?;
+    let present = section.read("present", diagnostics, present);
+    section.finish(diagnostics);
     present
 }
 
 /// `{ scheme = ".." }`, `{ header = "..", prefix = ".." }`, `{ cookie = ".." }` or `{ query = ".." }`.
-fn present(node: &Node, m: &mut Mistakes) -> Option<String> {
-    let mut section = Section::open(node, m)?;
+fn present(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<String> {
+    let mut section = node.section(diagnostics)?;
     let [scheme, name, cookie, query] =
         ["scheme", "header", "cookie", "query"].map(|key| section.take(key));
     let prefix = section.take("prefix");
-    let whole = section.span;
-    section.finish(m);
+    section.finish(diagnostics);
     let (place, value) = match (scheme, name, cookie, query) {
-        (Some(node), None, None, None) => ("", token(node, "scheme", m)?),
-        (None, Some(node), None, None) => ("header:", own_header(node, m)?),
-        (None, None, Some(node), None) => ("cookie:", token(node, "cookie name", m)?),
-        (None, None, None, Some(node)) => ("query:", parameter(node, m)?),
+        (Some(node), None, None, None) => ("", token(node, "scheme", diagnostics)?),
+        (None, Some(node), None, None) => ("header:", own_header(node, diagnostics)?),
+        (None, None, Some(node), None) => ("cookie:", token(node, "cookie name", diagnostics)?),
+        (None, None, None, Some(node)) => ("query:", parameter(node, diagnostics)?),
         _ => {
             let help = "`scheme` is one of `Authorization`, `header` a header's name, `cookie` a cookie's, `query` a parameter's";
-            m.add(
-                whole,
+            node.note(
+                diagnostics,
                 "a token is presented in exactly one of `scheme`, `header`, `cookie` and `query`",
                 Some(help.to_owned()),
             );
@@ -45,32 +40,32 @@ fn present(node: &Node, m: &mut Mistakes) -> Option<String> {
     let Some(before) = prefix else {
         return Some(format!("{place}{value}"));
     };
-    let text = section::string(before, m)?;
+    let text = before.string(diagnostics)?;
     if place != "header:" {
-        m.add(&before.span, "only a header has a `prefix`", None);
+        before.note(diagnostics, "only a header has a `prefix`", None);
     } else if !text.bytes().all(|b| b == b' ' || b.is_ascii_graphic()) {
         let message = "a header has only printable ASCII characters";
-        m.add(&before.span, message, None);
+        before.note(diagnostics, message, None);
     }
     Some(format!("{place}{value}:{text}"))
 }
 
-fn token(node: &Node, what: &str, m: &mut Mistakes) -> Option<String> {
-    let text = section::string(node, m)?;
+fn token(node: Value<'_>, what: &str, diagnostics: &mut Diagnostics) -> Option<String> {
+    let text = node.string(diagnostics)?;
     let letter = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     if text.is_empty() || !text.bytes().all(letter) {
-        m.add(&node.span, format!("`{text}` is not a {what}"), None);
+        node.note(diagnostics, format!("`{text}` is not a {what}"), None);
         return None;
     }
     Some(text.to_owned())
 }
 
 /// The name as it is written: not every API reads names of headers without case.
-fn own_header(node: &Node, m: &mut Mistakes) -> Option<String> {
-    let text = token(node, "header name", m)?;
+fn own_header(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<String> {
+    let text = token(node, "header name", diagnostics)?;
     let name = HeaderName::try_from(text.as_str()).ok()?;
     if name == header::COOKIE {
-        m.add(&node.span, "write `cookie` for a cookie", None);
+        node.note(diagnostics, "write `cookie` for a cookie", None);
     } else if [
         header::HOST,
         header::CONTENT_LENGTH,
@@ -79,20 +74,20 @@ fn own_header(node: &Node, m: &mut Mistakes) -> Option<String> {
     ]
     .contains(&name)
     {
-        m.add(&node.span, format!("`{text}` is set by HTTP itself"), None);
+        node.note(diagnostics, format!("`{text}` is set by HTTP itself"), None);
     }
     Some(text)
 }
 
-fn parameter(node: &Node, m: &mut Mistakes) -> Option<String> {
-    let text = section::string(node, m)?;
+fn parameter(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<String> {
+    let text = node.string(diagnostics)?;
     if text.is_empty()
         || !text
             .bytes()
             .all(|b| b.is_ascii_graphic() && !b"&=#%+".contains(&b))
     {
         let message = format!("`{text}` is not a name for a parameter");
-        m.add(&node.span, message, None);
+        node.note(diagnostics, message, None);
         return None;
     }
     Some(text.to_owned())

@@ -13,16 +13,18 @@ mod words;
 
 use std::sync::Arc;
 
+use tokend_document::{Diagnostics, Node, Section, Value};
+
+use self::words::LONGEST;
 use crate::{
     dialect::{self, Dialect, Plan, Reuse},
-    document::{self, Node},
+    error::DialectError,
     fields::{ACCESS_TOKEN, Kind, REFRESH_TOKEN},
-    mistake::{DialectError, Mistakes},
+    merge,
     names::{Names, Slot},
     pacing::{Pacing, Rate},
     rejection::Rejection,
     reply::classify::Matcher,
-    section::{self, Section},
 };
 
 const REUSE: &[(&str, Reuse)] = &[
@@ -36,12 +38,12 @@ const REUSE: &[(&str, Reuse)] = &[
 pub(crate) fn compile(
     name: &str,
     own_text: Option<&str>,
-    tree: &Node,
+    tree: Value<'_>,
 ) -> Result<Dialect, DialectError> {
-    let mut mistakes = Mistakes::default();
-    match compile_into(name, own_text, tree, &mut mistakes) {
-        Some(dialect) if mistakes.is_empty() => Ok(dialect),
-        _ => Err(DialectError::new(name, mistakes.sorted())),
+    let mut diagnostics = Diagnostics::default();
+    match compile_into(name, own_text, tree, &mut diagnostics) {
+        Some(dialect) if diagnostics.is_empty() => Ok(dialect),
+        _ => Err(DialectError::new(name, diagnostics.sorted())),
     }
 }
 
@@ -52,34 +54,36 @@ pub(crate) fn compile(
 fn compile_into(
     name: &str,
     own_text: Option<&str>,
-    tree: &Node,
-    m: &mut Mistakes,
+    tree: Value<'_>,
+    diagnostics: &mut Diagnostics,
 ) -> Option<Dialect> {
-    let mut top = Section::open(tree, m)?;
+    let mut top = tree.section(diagnostics)?;
     let extends = top
         .take("extends")
-        .and_then(|node| section::string(node, m));
+        .and_then(|node| node.string(diagnostics));
     let _resolved = top.take("without");
     let summary = top
-        .require("summary", m)
-        .and_then(|node| section::string(node, m));
+        .require("summary", "one line that says whose API it is", diagnostics)
+        .and_then(|node| node.string(diagnostics));
     if let (Some(text), Some(node)) = (summary, top.take("summary"))
         && (text.is_empty() || text.len() > 120 || text.contains('\n'))
     {
-        m.add(
-            &node.span,
+        node.note(
+            diagnostics,
             "the summary is one line of at most 120 bytes",
             None,
         );
     }
     let documentation = top
-        .read("documentation", m, section::string)
+        .read("documentation", diagnostics, Value::string)
         .unwrap_or_default()
         .to_owned();
-    let names = names::read(&mut top, m);
+    let names = names::read(&mut top, diagnostics);
     let shared_reply = top.take("reply");
-    let shared_rules = top.read("rules", m, rules::read).unwrap_or_default();
-    rules::check_secrets(&shared_rules, &names, top.take("rules"), m);
+    let shared_rules = top
+        .read("rules", diagnostics, rules::read)
+        .unwrap_or_default();
+    rules::check_secrets(&shared_rules, &names, top.take("rules"), diagnostics);
     let shared = Shared {
         reply: shared_reply,
         rules: shared_rules,
@@ -87,23 +91,25 @@ fn compile_into(
     };
     let login = top
         .take("login")
-        .and_then(|node| plan(Kind::Login, node, &shared, m));
+        .and_then(|node| plan(Kind::Login, node, &shared, diagnostics));
     let refresh = top
         .take("refresh")
-        .and_then(|node| plan(Kind::Refresh, node, &shared, m));
-    if login.is_none() && refresh.is_none() && m.is_empty() {
+        .and_then(|node| plan(Kind::Refresh, node, &shared, diagnostics));
+    if login.is_none() && refresh.is_none() && diagnostics.is_empty() {
         let help = "write a table `[login]` or `[refresh]`, or start with `extends = \"oauth2\"`";
-        m.add(
-            top.span,
+        top.note(
+            diagnostics,
             "the dialect says neither how to log in nor how to refresh",
             Some(help.to_owned()),
         );
     }
-    let rejection = top.read("rejection", m, rejection);
-    let present = top.read("api", m, api::read);
-    let pacing = top.read("pacing", m, pacing).unwrap_or(Pacing::CAREFUL);
-    top.finish(m);
-    if !m.is_empty() {
+    let rejection = top.read("rejection", diagnostics, rejection);
+    let present = top.read("api", diagnostics, api::read);
+    let pacing = top
+        .read("pacing", diagnostics, pacing)
+        .unwrap_or(Pacing::CAREFUL);
+    top.finish(diagnostics);
+    if !diagnostics.is_empty() {
         return None;
     }
     let (reuse, ends, needs) = refresh
@@ -140,8 +146,8 @@ fn unauthorized() -> Matcher {
     }
 }
 
-fn effective(tree: &Node) -> toml::Table {
-    let toml::Value::Table(mut table) = document::to_toml(tree) else {
+fn effective(tree: Value<'_>) -> toml::Table {
+    let toml::Value::Table(mut table) = merge::to_toml(tree.node()) else {
         return toml::Table::new();
     };
     let _resolved = (table.remove("extends"), table.remove("without"));
@@ -150,7 +156,7 @@ fn effective(tree: &Node) -> toml::Table {
 
 /// What login and refresh have in common.
 struct Shared<'a> {
-    reply: Option<&'a Node>,
+    reply: Option<Value<'a>>,
     rules: Vec<crate::reply::classify::Rule>,
     names: &'a Names,
 }
@@ -159,16 +165,18 @@ type Lifecycle = (Reuse, bool, bool);
 
 fn plan(
     kind: Kind,
-    node: &Node,
+    node: Value<'_>,
     shared: &Shared<'_>,
-    m: &mut Mistakes,
+    diagnostics: &mut Diagnostics,
 ) -> Option<(Plan, Lifecycle)> {
-    let mut section = Section::open(node, m)?;
-    let request = request::read(&mut section, shared.names, m);
+    let mut section = node.section(diagnostics)?;
+    let request = request::read(&mut section, shared.names, diagnostics);
     let merged = merged_reply(shared.reply, section.take("reply"));
-    let mut rules = section.read("rules", m, rules::read).unwrap_or_default();
-    rules::check(kind, &rules, section.take("rules"), m);
-    rules::check_secrets(&rules, shared.names, section.take("rules"), m);
+    let mut rules = section
+        .read("rules", diagnostics, rules::read)
+        .unwrap_or_default();
+    rules::check(kind, &rules, section.take("rules"), diagnostics);
+    rules::check_secrets(&rules, shared.names, section.take("rules"), diagnostics);
     rules.extend(
         shared
             .rules
@@ -176,19 +184,11 @@ fn plan(
             .filter(|rule| rules::suits(kind, rule))
             .cloned(),
     );
-    let reply = reply::read(merged.as_ref(), rules, m);
-    let mut lifecycle = (Reuse::Unknown, false, false);
-    if kind == Kind::Refresh {
-        lifecycle.0 = section
-            .read("reuse", m, |node, m| section::word(node, REUSE, m))
-            .unwrap_or(Reuse::Unknown);
-        lifecycle.1 = section
-            .read("ends_access_token", m, section::boolean)
-            .unwrap_or(false);
-        lifecycle.2 = section
-            .read("needs_valid_access_token", m, section::boolean)
-            .unwrap_or(false);
-    }
+    let reply = reply::read(merged.as_ref().map(Value::from), rules, diagnostics);
+    let lifecycle = match kind {
+        Kind::Login => (Reuse::Unknown, false, false),
+        Kind::Refresh => lifecycle(&mut section, diagnostics),
+    };
     let slots: Vec<(&Slot, bool)> = request
         .layers
         .iter()
@@ -201,21 +201,25 @@ fn plan(
     };
     if kind == Kind::Login && (uses(REFRESH_TOKEN) || uses(ACCESS_TOKEN)) {
         let help = "a login uses what the account always has; describe a request with `{refresh_token}` under `[refresh]`";
-        m.add(
-            section.span,
+        section.note(
+            diagnostics,
             "a login cannot use a token",
             Some(help.to_owned()),
         );
     }
-    if kind == Kind::Refresh && m.is_empty() && !uses(REFRESH_TOKEN) && !uses(ACCESS_TOKEN) {
+    if kind == Kind::Refresh
+        && diagnostics.is_empty()
+        && !uses(REFRESH_TOKEN)
+        && !uses(ACCESS_TOKEN)
+    {
         let help = "put `{refresh_token}` where the provider wants it, or leave `[refresh]` out";
-        m.add(
-            section.span,
+        section.note(
+            diagnostics,
             "this refresh sends no refresh token",
             Some(help.to_owned()),
         );
     }
-    section.finish(m);
+    section.finish(diagnostics);
     Some((
         Plan {
             request,
@@ -225,62 +229,80 @@ fn plan(
     ))
 }
 
+/// What a refresh does to the tokens before it.
+fn lifecycle(section: &mut Section<'_>, diagnostics: &mut Diagnostics) -> Lifecycle {
+    let reuse = section.read("reuse", diagnostics, |node, diagnostics| {
+        node.word(REUSE, diagnostics)
+    });
+    let ends = section.read("ends_access_token", diagnostics, Value::boolean);
+    let needs = section.read("needs_valid_access_token", diagnostics, Value::boolean);
+    let reuse = reuse.unwrap_or(Reuse::Unknown);
+    (reuse, ends.unwrap_or(false), needs.unwrap_or(false))
+}
+
 /// The shared `[reply]` with the request's own laid over it.
-fn merged_reply(shared: Option<&Node>, own: Option<&Node>) -> Option<Node> {
+fn merged_reply<'a>(shared: Option<Value<'a>>, own: Option<Value<'a>>) -> Option<Node<'a>> {
     match (shared, own) {
         (Some(shared), Some(own)) => {
-            let mut merged = shared.clone();
-            document::merge(&mut merged, own.clone());
+            let mut merged = shared.node().clone();
+            merge::merge(&mut merged, own.node().clone());
             Some(merged)
         }
-        (one, other) => one.or(other).cloned(),
+        (one, other) => one.or(other).map(|value| value.node().clone()),
     }
 }
 
-fn rejection(node: &Node, m: &mut Mistakes) -> Option<Rejection> {
-    let items = section::array(node, m)?;
-    if items.is_empty() {
-        m.add(
-            &node.span,
+fn rejection(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<Rejection> {
+    let items = node.array(diagnostics)?;
+    if items.len() == 0 {
+        node.note(
+            diagnostics,
             "this list is empty",
             Some("leave it out to match status 401".to_owned()),
         );
     }
     let matchers: Vec<Matcher> = items
-        .iter()
-        .filter_map(|item| rules::rejection(item, m))
+        .filter_map(|item| rules::rejection(item, diagnostics))
         .collect();
     Some(Rejection { matchers })
 }
 
-fn pacing(node: &Node, m: &mut Mistakes) -> Option<Pacing> {
-    let mut section = Section::open(node, m)?;
+fn pacing(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<Pacing> {
+    let mut section = node.section(diagnostics)?;
     let careful = Pacing::CAREFUL;
     let pacing = Pacing {
         attempts: section
-            .read("attempts", m, rate)
+            .read("attempts", diagnostics, rate)
             .unwrap_or(careful.attempts),
-        logins: section.read("logins", m, rate).unwrap_or(careful.logins),
-        host: section.read("host", m, rate).unwrap_or(careful.host),
+        logins: section
+            .read("logins", diagnostics, rate)
+            .unwrap_or(careful.logins),
+        host: section
+            .read("host", diagnostics, rate)
+            .unwrap_or(careful.host),
         host_in_flight: section
-            .read("host_in_flight", m, |node, m| {
-                section::positive(node, 1000, m)
+            .read("host_in_flight", diagnostics, |node, diagnostics| {
+                node.integer(1..=1000, diagnostics)
             })
             .unwrap_or(careful.host_in_flight),
     };
-    section.finish(m);
+    section.finish(diagnostics);
     Some(pacing)
 }
 
-fn rate(node: &Node, m: &mut Mistakes) -> Option<Rate> {
-    let mut section = Section::open(node, m)?;
+fn rate(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<Rate> {
+    let mut section = node.section(diagnostics)?;
     let burst = section
-        .require("burst", m)
-        .and_then(|node| section::positive(node, 1000, m));
+        .require("burst", "how many may happen at once", diagnostics)
+        .and_then(|node| node.integer(1..=1000, diagnostics));
     let period = section
-        .require("every", m)
-        .and_then(|node| section::nonzero_duration(node, m));
-    section.finish(m);
+        .require(
+            "every",
+            "how long one takes to come back, such as \"1m\"",
+            diagnostics,
+        )
+        .and_then(|node| node.nonzero_duration(LONGEST, diagnostics));
+    section.finish(diagnostics);
     Some(Rate {
         burst: burst?,
         period: period?,

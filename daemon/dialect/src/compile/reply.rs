@@ -6,16 +6,13 @@ use std::time::Duration;
 
 use http::HeaderName;
 
-use crate::{
-    document::{Node, Value},
-    mistake::Mistakes,
-    reply::{
-        classify::Rule,
-        lifetime::{LifetimePlan, Origin, Take, Token, Told, UNITS, Unit},
-        parsed::{At, Place},
-        plan::ReplyPlan,
-    },
-    section::{self, Section, one_or_many},
+use tokend_document::{Content, Diagnostics, Section, Value};
+
+use crate::reply::{
+    classify::Rule,
+    lifetime::{LifetimePlan, Origin, Take, Token, Told, UNITS, Unit},
+    parsed::{At, Place},
+    plan::ReplyPlan,
 };
 
 const TOKENS: &[(&str, Token)] = &[
@@ -57,7 +54,11 @@ const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
     clippy::too_many_lines,
     reason = "the defaults of every field stand here"
 )]
-pub(super) fn read(node: Option<&Node>, rules: Vec<Rule>, m: &mut Mistakes) -> Option<ReplyPlan> {
+pub(super) fn read(
+    node: Option<Value<'_>>,
+    rules: Vec<Rule>,
+    diagnostics: &mut Diagnostics,
+) -> Option<ReplyPlan> {
     let mut plan = ReplyPlan {
         access_token: pointers(&["/access_token"]),
         refresh_token: pointers(&["/refresh_token"]),
@@ -91,7 +92,7 @@ pub(super) fn read(node: Option<&Node>, rules: Vec<Rule>, m: &mut Mistakes) -> O
         rules,
     };
     let Some(node) = node else { return Some(plan) };
-    let mut section = Section::open(node, m)?;
+    let mut section = node.section(diagnostics)?;
     for (key, slot) in [
         ("access_token", &mut plan.access_token),
         ("refresh_token", &mut plan.refresh_token),
@@ -100,28 +101,28 @@ pub(super) fn read(node: Option<&Node>, rules: Vec<Rule>, m: &mut Mistakes) -> O
         ("error_code", &mut plan.error_code),
         ("error_text", &mut plan.error_text),
     ] {
-        if let Some(places) = section.read(key, m, places) {
+        if let Some(places) = section.read(key, diagnostics, places) {
             *slot = places;
         }
     }
     plan.token_types = section
-        .read("token_types", m, token_types)
+        .read("token_types", diagnostics, token_types)
         .unwrap_or_default();
     for (key, slot) in [
         ("lifetime", &mut plan.lifetime),
         ("refresh_lifetime", &mut plan.refresh_lifetime),
     ] {
         if let Some(node) = section.take(key) {
-            lifetime(node, slot, m);
+            lifetime(node, slot, diagnostics);
         }
     }
     if let Some(node) = section.take("retry_after") {
-        plan.retry_after = one_or_many(node)
-            .iter()
-            .filter_map(|item| told(item, m))
+        plan.retry_after = node
+            .one_or_many()
+            .filter_map(|item| told(item, diagnostics))
             .collect();
     }
-    section.finish(m);
+    section.finish(diagnostics);
     Some(plan)
 }
 
@@ -133,35 +134,34 @@ fn pointers(texts: &[&str]) -> Vec<Place> {
 }
 
 /// A place or a list of places.
-pub(super) fn places(node: &Node, m: &mut Mistakes) -> Option<Vec<Place>> {
-    if let Value::Array(items) = &node.value
+pub(super) fn places(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<Vec<Place>> {
+    if let Content::Array(items) = &node.content
         && items.is_empty()
     {
         // Nothing to look at: a dialect says so to switch off what it inherits.
         return Some(Vec::new());
     }
-    one_or_many(node)
-        .iter()
-        .map(|item| place(item, m))
+    node.one_or_many()
+        .map(|item| place(item, diagnostics))
         .collect()
 }
 
 /// `"/pointer"`, `{ at = "/pointer" }`, `{ header = "x-name" }` or `{ cookie = "name" }`, each with an optional `prefix`.
-fn place(node: &Node, m: &mut Mistakes) -> Option<Place> {
-    if let Value::String(text) = &node.value {
-        return pointer(text, node, m);
+fn place(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<Place> {
+    if let Content::String(text) = &node.content {
+        return pointer(text, node, diagnostics);
     }
-    let mut section = Section::open(node, m)?;
-    let place = place_of(&mut section, m);
-    section.finish(m);
+    let mut section = node.section(diagnostics)?;
+    let place = place_of(&mut section, diagnostics);
+    section.finish(diagnostics);
     place
 }
 
-fn pointer(text: &str, node: &Node, m: &mut Mistakes) -> Option<Place> {
+fn pointer(text: &str, node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<Place> {
     Place::pointer(text)
         .inspect_err(|help| {
-            m.add(
-                &node.span,
+            node.note(
+                diagnostics,
                 format!("`{text}` is not a JSON pointer"),
                 Some(format!("{help}: `/data/access_token`")),
             );
@@ -169,26 +169,26 @@ fn pointer(text: &str, node: &Node, m: &mut Mistakes) -> Option<Place> {
         .ok()
 }
 
-fn place_of(section: &mut Section<'_>, m: &mut Mistakes) -> Option<Place> {
+fn place_of(section: &mut Section<'_>, diagnostics: &mut Diagnostics) -> Option<Place> {
     let at = section.take("at");
     let header = section.take("header");
     let cookie = section.take("cookie");
     let prefix = section
-        .read("prefix", m, section::string)
+        .read("prefix", diagnostics, Value::string)
         .map(str::to_owned);
     let place = match (at, header, cookie) {
-        (Some(node), None, None) => {
-            section::string(node, m).and_then(|text| pointer(text, node, m))
-        }
-        (None, Some(node), None) => header_name(node, m).map(Place::header),
-        (None, None, Some(node)) => section::string(node, m).map(|name| Place {
+        (Some(node), None, None) => node
+            .string(diagnostics)
+            .and_then(|text| pointer(text, node, diagnostics)),
+        (None, Some(node), None) => header_name(node, diagnostics).map(Place::header),
+        (None, None, Some(node)) => node.string(diagnostics).map(|name| Place {
             at: At::Cookie(name.to_owned()),
             prefix: None,
         }),
         _ => {
             let help = "`at` is a JSON pointer, `header` a header's name, `cookie` a cookie's name";
-            m.add(
-                section.span,
+            section.note(
+                diagnostics,
                 "a place has exactly one of `at`, `header` and `cookie`",
                 Some(help.to_owned()),
             );
@@ -198,24 +198,25 @@ fn place_of(section: &mut Section<'_>, m: &mut Mistakes) -> Option<Place> {
     place.map(|place| Place { prefix, ..place })
 }
 
-pub(super) fn header_name(node: &Node, m: &mut Mistakes) -> Option<HeaderName> {
-    let text = section::string(node, m)?;
+pub(super) fn header_name(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<HeaderName> {
+    let text = node.string(diagnostics)?;
     let name = HeaderName::try_from(text).ok();
     if name.is_none() {
-        m.add(&node.span, format!("`{text}` is not a header name"), None);
+        node.note(diagnostics, format!("`{text}` is not a header name"), None);
     }
     name
 }
 
-fn token_types(node: &Node, m: &mut Mistakes) -> Option<Vec<String>> {
-    let types: Vec<String> = section::strings(node, m)?
+fn token_types(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<Vec<String>> {
+    let types: Vec<String> = node
+        .strings(diagnostics)?
         .iter()
         .map(|name| name.to_ascii_lowercase())
         .collect();
     if types.iter().any(|name| name == "dpop") {
         let help = "each use of a DPoP token needs a proof signed with the holder's key (RFC 9449)";
-        m.add(
-            &node.span,
+        node.note(
+            diagnostics,
             "a DPoP token cannot be handed out",
             Some(help.to_owned()),
         );
@@ -223,90 +224,96 @@ fn token_types(node: &Node, m: &mut Mistakes) -> Option<Vec<String>> {
     Some(types)
 }
 
-fn lifetime(node: &Node, plan: &mut LifetimePlan, m: &mut Mistakes) {
-    let Some(mut section) = Section::open(node, m) else {
+fn lifetime(node: Value<'_>, plan: &mut LifetimePlan, diagnostics: &mut Diagnostics) {
+    let Some(mut section) = node.section(diagnostics) else {
         return;
     };
     if let Some(node) = section.take("from") {
-        plan.from = one_or_many(node)
-            .iter()
-            .filter_map(|item| origin(item, m))
+        plan.from = node
+            .one_or_many()
+            .filter_map(|item| origin(item, diagnostics))
             .collect();
     }
-    if let Some(take) = section.read("take", m, |node, m| section::word(node, TAKES, m)) {
+    if let Some(take) = section.read("take", diagnostics, |node, diagnostics| {
+        node.word(TAKES, diagnostics)
+    }) {
         plan.take = take;
     }
-    if let Some(assumed) = section.read("assumed", m, section::nonzero_duration) {
+    let nonzero = |value: Value<'_>, diagnostics: &mut Diagnostics| {
+        value.nonzero_duration(super::words::LONGEST, diagnostics)
+    };
+    let at_most_longest = |value: Value<'_>, diagnostics: &mut Diagnostics| {
+        value.duration(Duration::ZERO..=super::words::LONGEST, diagnostics)
+    };
+    if let Some(assumed) = section.read("assumed", diagnostics, nonzero) {
         plan.assumed = Some(assumed);
     }
-    if let Some(min) = section.read("min", m, section::duration) {
+    if let Some(min) = section.read("min", diagnostics, at_most_longest) {
         plan.min = min;
     }
-    if let Some(max) = section.read("max", m, section::nonzero_duration) {
+    if let Some(max) = section.read("max", diagnostics, nonzero) {
         plan.max = max;
     }
     if plan.min > plan.max {
-        m.add(section.span, "`min` is longer than `max`", None);
+        section.note(diagnostics, "`min` is longer than `max`", None);
     }
     if plan
         .assumed
         .is_some_and(|assumed| assumed > plan.max || assumed < plan.min)
     {
-        m.add(section.span, "`assumed` is outside `min` and `max`", None);
+        section.note(diagnostics, "`assumed` is outside `min` and `max`", None);
     }
-    section.finish(m);
+    section.finish(diagnostics);
 }
 
 /// A source of a lifetime: a place with a unit, or `{ jwt = "access_token" }`.
-fn origin(node: &Node, m: &mut Mistakes) -> Option<Origin> {
-    let is_jwt = matches!(&node.value, Value::Table(table) if table.find("jwt").is_some());
+fn origin(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<Origin> {
+    let is_jwt = matches!(&node.content, Content::Table(table) if table.find("jwt").is_some());
     if !is_jwt {
-        return counted(node, m).map(Origin::Told);
+        return counted(node, diagnostics).map(Origin::Told);
     }
-    let mut section = Section::open(node, m)?;
-    let token = section.read("jwt", m, |node, m| section::word(node, TOKENS, m));
-    section.finish(m);
+    let mut section = node.section(diagnostics)?;
+    let token = section.read("jwt", diagnostics, |node, diagnostics| {
+        node.word(TOKENS, diagnostics)
+    });
+    section.finish(diagnostics);
     token.map(Origin::Jwt)
 }
 
 /// A place with a unit, and for a time the place of the time to count it from.
-fn counted(node: &Node, m: &mut Mistakes) -> Option<Told> {
-    let Value::Table(table) = &node.value else {
-        return told(node, m);
+fn counted(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<Told> {
+    let Content::Table(table) = &node.content else {
+        return told(node, diagnostics);
     };
-    let Some(reference) = table.find("since") else {
-        return told(node, m);
+    let Some(reference) = table.find("since").map(Value::from) else {
+        return told(node, diagnostics);
     };
-    let mut section = Section::open(node, m)?;
+    let mut section = node.section(diagnostics)?;
     let _reference = section.take("since");
-    let read = told_of(&mut section, m);
-    section.finish(m);
+    let read = told_of(&mut section, diagnostics);
+    section.finish(diagnostics);
     let read = read?;
     if !read.unit.is_time() {
         let help = "`since` is what a time is counted from: give the source a `unit` that is a time, or leave `since` out";
-        m.add(
-            &reference.span,
+        reference.note(
+            diagnostics,
             format!("`since` beside a number of {}", read.unit.name()),
             Some(help.to_owned()),
         );
         return None;
     }
-    let since = match &reference.value {
+    let since = match &reference.content {
         // A bare pointer is a time of the same form.
-        Value::String(text) => Told {
-            place: pointer(text, reference, m)?,
+        Content::String(text) => Told {
+            place: pointer(text, reference, diagnostics)?,
             unit: read.unit,
             since: None,
         },
-        _ => told(reference, m)?,
+        _ => told(reference, diagnostics)?,
     };
     if !since.unit.is_time() {
         let help = "give it a `unit` that is a time: `since = { at = \"/issued_at\", unit = \"unix-seconds\" }`";
-        m.add(
-            &reference.span,
-            "`since` is not a time",
-            Some(help.to_owned()),
-        );
+        reference.note(diagnostics, "`since` is not a time", Some(help.to_owned()));
         return None;
     }
     Some(Told {
@@ -316,24 +323,24 @@ fn counted(node: &Node, m: &mut Mistakes) -> Option<Told> {
 }
 
 /// A place with a unit; a bare pointer means seconds.
-fn told(node: &Node, m: &mut Mistakes) -> Option<Told> {
-    if let Value::String(text) = &node.value {
+fn told(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<Told> {
+    if let Content::String(text) = &node.content {
         return Some(Told {
-            place: pointer(text, node, m)?,
+            place: pointer(text, node, diagnostics)?,
             unit: Unit::Seconds,
             since: None,
         });
     }
-    let mut section = Section::open(node, m)?;
-    let told = told_of(&mut section, m);
-    section.finish(m);
+    let mut section = node.section(diagnostics)?;
+    let told = told_of(&mut section, diagnostics);
+    section.finish(diagnostics);
     told
 }
 
-fn told_of(section: &mut Section<'_>, m: &mut Mistakes) -> Option<Told> {
-    let place = place_of(section, m);
+fn told_of(section: &mut Section<'_>, diagnostics: &mut Diagnostics) -> Option<Told> {
+    let place = place_of(section, diagnostics);
     let unit = match section.take("unit") {
-        Some(node) => section::word(node, UNITS, m),
+        Some(node) => node.word(UNITS, diagnostics),
         None => Some(Unit::Seconds),
     };
     Some(Told {

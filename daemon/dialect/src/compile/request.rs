@@ -10,14 +10,13 @@ use super::{
     reply::header_name,
     words::{entries, is_word},
 };
+use tokend_document::{Content, Diagnostics, Key, Section, Value, choose_from};
+
 use crate::{
     body::Body,
-    document::{Key, Node, Value},
     endpoint::{check_path, check_path_text},
-    mistake::{Mistakes, choose_from},
     names::Names,
     request::{Auth, BasicEncoding, Condition, Layer, RequestPlan},
-    section::{self, Section, one_or_many},
     template::{Beginning, Template},
 };
 
@@ -45,23 +44,34 @@ enum Scheme {
 }
 
 /// Reads everything of a request; the caller reads the other keys and finishes the section.
-pub(super) fn read(section: &mut Section<'_>, names: &Names, m: &mut Mistakes) -> RequestPlan {
-    let base = layer(section, names, m);
+pub(super) fn read(
+    section: &mut Section<'_>,
+    names: &Names,
+    diagnostics: &mut Diagnostics,
+) -> RequestPlan {
+    let base = layer(section, names, diagnostics);
     let mut endpoints = Vec::new();
     if let Some(node) = section.take("endpoints") {
-        for (key, node) in entries(node, m) {
-            check_word(key, m);
-            if let Some(path) = path(node, names, m) {
-                endpoints.push((key.name.clone(), path));
+        for (key, node) in entries(node, diagnostics) {
+            check_word(key, diagnostics);
+            if let Some(path) = path(node, names, diagnostics) {
+                endpoints.push((key.name.to_string(), path));
             }
         }
     }
     let mut layers = vec![base];
-    if let Some(cases) = section.read("cases", m, section::array) {
-        layers.extend(cases.iter().filter_map(|node| case(node, names, m)));
+    if let Some(cases) = section.read("cases", diagnostics, Value::array) {
+        layers.extend(cases.filter_map(|node| case(node, names, diagnostics)));
     }
-    if layers.iter().all(|layer| layer.path.is_none()) && endpoints.is_empty() && m.is_empty() {
-        m.add(section.span, "`path` is missing here", None);
+    if layers.iter().all(|layer| layer.path.is_none())
+        && endpoints.is_empty()
+        && diagnostics.is_empty()
+    {
+        section.note(
+            diagnostics,
+            "`path` is missing",
+            "add `path`: where the request goes below `base_url`, such as \"/token\"".to_owned(),
+        );
     }
     let get = layers.iter().any(|layer| layer.method == Some(Method::GET));
     if get
@@ -69,8 +79,8 @@ pub(super) fn read(section: &mut Section<'_>, names: &Names, m: &mut Mistakes) -
             .iter()
             .any(|layer| matches!(layer.body, Some(Body::Form(_) | Body::Json(_))))
     {
-        m.add(
-            section.span,
+        section.note(
+            diagnostics,
             "a request with method GET cannot have a body",
             None,
         );
@@ -78,26 +88,30 @@ pub(super) fn read(section: &mut Section<'_>, names: &Names, m: &mut Mistakes) -
     RequestPlan { layers, endpoints }
 }
 
-fn check_word(key: &Key, m: &mut Mistakes) {
+fn check_word(key: &Key<'_>, diagnostics: &mut Diagnostics) {
     if !is_word(&key.name, true) {
         let help = "a name begins with a small letter and has small letters, digits, `_` and `-`, at most 40";
-        m.add(
-            &key.span,
+        key.note(
+            diagnostics,
             format!("`{}` is no name", key.name),
             Some(help.to_owned()),
         );
     }
 }
 
-fn case(node: &Node, names: &Names, m: &mut Mistakes) -> Option<Layer> {
-    let mut section = Section::open(node, m)?;
+fn case(node: Value<'_>, names: &Names, diagnostics: &mut Diagnostics) -> Option<Layer> {
+    let mut section = node.section(diagnostics)?;
     let when = section
-        .require("when", m)
-        .map(|node| conditions(node, names, m))
+        .require(
+            "when",
+            "the options it is for, such as `when = { grant = \"password\" }`",
+            diagnostics,
+        )
+        .map(|node| conditions(node, names, diagnostics))
         .unwrap_or_default();
-    let available = section.read("available", m, section::boolean);
-    let layer = layer(&mut section, names, m);
-    section.finish(m);
+    let available = section.read("available", diagnostics, Value::boolean);
+    let layer = layer(&mut section, names, diagnostics);
+    section.finish(diagnostics);
     Some(Layer {
         when,
         available,
@@ -105,23 +119,28 @@ fn case(node: &Node, names: &Names, m: &mut Mistakes) -> Option<Layer> {
     })
 }
 
-fn conditions(node: &Node, names: &Names, m: &mut Mistakes) -> Vec<Condition> {
-    let found = entries(node, m);
+fn conditions(node: Value<'_>, names: &Names, diagnostics: &mut Diagnostics) -> Vec<Condition> {
+    let found = entries(node, diagnostics);
     if found.is_empty() {
-        m.add(
-            &node.span,
+        node.note(
+            diagnostics,
             "a case needs a condition",
             Some("write `when = { option = \"value\" }`".to_owned()),
         );
     }
     found
-        .iter()
-        .filter_map(|(key, node)| condition(key, node, names, m))
+        .into_iter()
+        .filter_map(|(key, node)| condition(key, node, names, diagnostics))
         .collect()
 }
 
-fn condition(key: &Key, node: &Node, names: &Names, m: &mut Mistakes) -> Option<Condition> {
-    let values = section::strings(node, m)?;
+fn condition(
+    key: &Key<'_>,
+    node: Value<'_>,
+    names: &Names,
+    diagnostics: &mut Diagnostics,
+) -> Option<Condition> {
+    let values = node.strings(diagnostics)?;
     let with_choices: Vec<&str> = names
         .options
         .iter()
@@ -133,38 +152,42 @@ fn condition(key: &Key, node: &Node, names: &Names, m: &mut Mistakes) -> Option<
         .filter(|option| !option.choices.is_empty())
     else {
         let message = format!("`{}` is not an option with choices", key.name);
-        m.add(
-            &key.span,
+        key.note(
+            diagnostics,
             message,
             Some(choose_from(&key.name, &with_choices)),
         );
         return None;
     };
-    for (value, node) in values.iter().zip(one_or_many(node)) {
+    for (value, node) in values.iter().zip(node.one_or_many()) {
         if !option.choices.contains(value) {
             let choices: Vec<&str> = option.choices.iter().map(String::as_str).collect();
-            m.add(
-                &node.span,
+            node.note(
+                diagnostics,
                 format!("option `{}` cannot be `{value}`", key.name),
                 Some(choose_from(value, &choices)),
             );
         }
     }
     Some(Condition {
-        option: key.name.clone(),
+        option: key.name.to_string(),
         values,
     })
 }
 
-fn layer(section: &mut Section<'_>, names: &Names, m: &mut Mistakes) -> Layer {
+fn layer(section: &mut Section<'_>, names: &Names, diagnostics: &mut Diagnostics) -> Layer {
     let method = section
-        .read("method", m, |node, m| section::word(node, METHODS, m))
+        .read("method", diagnostics, |node, diagnostics| {
+            node.word(METHODS, diagnostics)
+        })
         .cloned();
-    let path = section.read("path", m, |node, m| path(node, names, m));
+    let path = section.read("path", diagnostics, |node, diagnostics| {
+        path(node, names, diagnostics)
+    });
     let auth_node = section.take("auth");
     let headers = section
         .take("headers")
-        .map(|node| headers(node, auth_node.is_some(), names, m));
+        .map(|node| headers(node, auth_node.is_some(), names, diagnostics));
     Layer {
         when: Vec::new(),
         available: None,
@@ -172,21 +195,23 @@ fn layer(section: &mut Section<'_>, names: &Names, m: &mut Mistakes) -> Layer {
         path,
         query: section
             .take("query")
-            .map(|node| named(node, names, m))
+            .map(|node| named(node, names, diagnostics))
             .unwrap_or_default(),
         headers: headers.unwrap_or_default(),
         cookies: section
             .take("cookies")
-            .map(|node| cookies(node, names, m))
+            .map(|node| cookies(node, names, diagnostics))
             .unwrap_or_default(),
-        auth: auth_node.and_then(|node| auth(node, names, m)),
-        body: section.read("body", m, |node, m| body(node, names, m)),
+        auth: auth_node.and_then(|node| auth(node, names, diagnostics)),
+        body: section.read("body", diagnostics, |node, diagnostics| {
+            body(node, names, diagnostics)
+        }),
     }
 }
 
 /// A path below `base_url`, or a whole https URL for a provider whose endpoints are on several hosts.
-fn path(node: &Node, names: &Names, m: &mut Mistakes) -> Option<Template> {
-    let template = Template::read(node, names, m)?;
+fn path(node: Value<'_>, names: &Names, diagnostics: &mut Diagnostics) -> Option<Template> {
+    let template = Template::read(node, names, diagnostics)?;
     let help = "a path begins with `/`; query parameters go into `query`";
     let problem = match template.beginning() {
         Beginning::Text(text) if text.starts_with("https://") => whole_url(text),
@@ -202,8 +227,8 @@ fn path(node: &Node, names: &Names, m: &mut Mistakes) -> Option<Template> {
     let optional = template.slots().any(|(_, optional)| optional);
     let problem = problem.or_else(|| optional.then_some("has a placeholder that may be absent"));
     if let Some(problem) = problem {
-        m.add(
-            &node.span,
+        node.note(
+            diagnostics,
             format!("this path {problem}"),
             Some(help.to_owned()),
         );
@@ -230,35 +255,42 @@ fn whole_url(text: &str) -> Option<&'static str> {
     None
 }
 
-fn named(node: &Node, names: &Names, m: &mut Mistakes) -> Vec<(String, Template)> {
-    let read = |(key, node): &(Key, Node), m: &mut Mistakes| {
-        Some((key.name.clone(), Template::read(node, names, m)?))
+fn named(node: Value<'_>, names: &Names, diagnostics: &mut Diagnostics) -> Vec<(String, Template)> {
+    let read = |(key, node): (&Key<'_>, Value<'_>), diagnostics: &mut Diagnostics| {
+        Some((
+            key.name.to_string(),
+            Template::read(node, names, diagnostics)?,
+        ))
     };
-    entries(node, m)
-        .iter()
-        .filter_map(|entry| read(entry, m))
+    entries(node, diagnostics)
+        .into_iter()
+        .filter_map(|entry| read(entry, diagnostics))
         .collect()
 }
 
-fn cookies(node: &Node, names: &Names, m: &mut Mistakes) -> Vec<(String, Template)> {
-    for (key, _) in entries(node, m) {
+fn cookies(
+    node: Value<'_>,
+    names: &Names,
+    diagnostics: &mut Diagnostics,
+) -> Vec<(String, Template)> {
+    for (key, _) in entries(node, diagnostics) {
         let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
         if key.name.is_empty() || !key.name.bytes().all(token) {
-            m.add(
-                &key.span,
+            key.note(
+                diagnostics,
                 format!("`{}` is not a cookie name", key.name),
                 None,
             );
         }
     }
-    named(node, names, m)
+    named(node, names, diagnostics)
 }
 
 fn headers(
-    node: &Node,
+    node: Value<'_>,
     has_auth: bool,
     names: &Names,
-    m: &mut Mistakes,
+    diagnostics: &mut Diagnostics,
 ) -> Vec<(HeaderName, Template)> {
     let own = [
         header::HOST,
@@ -268,28 +300,27 @@ fn headers(
         header::UPGRADE,
     ];
     let mut found = Vec::new();
-    for (key, node) in entries(node, m) {
-        let name = Node {
-            span: key.span.clone(),
-            value: Value::String(key.name.clone()),
-        };
-        let (Some(name), Some(value)) = (header_name(&name, m), Template::read(node, names, m))
-        else {
+    for (key, node) in entries(node, diagnostics) {
+        let name = key.to_node();
+        let (Some(name), Some(value)) = (
+            header_name(Value::from(&name), diagnostics),
+            Template::read(node, names, diagnostics),
+        ) else {
             continue;
         };
         if own.contains(&name) {
-            m.add(
-                &key.span,
+            key.note(
+                diagnostics,
                 format!("`{}` is set by HTTP itself", key.name),
                 None,
             );
         }
         if name == header::COOKIE {
-            m.add(&key.span, "write cookies into `cookies`", None);
+            key.note(diagnostics, "write cookies into `cookies`", None);
         }
         if name == header::AUTHORIZATION && has_auth {
-            m.add(
-                &key.span,
+            key.note(
+                diagnostics,
                 "`auth` sets this header already",
                 Some("keep one of the two".to_owned()),
             );
@@ -298,8 +329,8 @@ fn headers(
             .literals()
             .any(|text| !text.bytes().all(|b| b == b' ' || b.is_ascii_graphic()))
         {
-            m.add(
-                &node.span,
+            node.note(
+                diagnostics,
                 "a header has only printable ASCII characters",
                 None,
             );
@@ -309,37 +340,65 @@ fn headers(
     found
 }
 
-fn auth(node: &Node, names: &Names, m: &mut Mistakes) -> Option<Auth> {
-    if matches!(&node.value, Value::String(_)) {
-        return section::word(node, &[("none", ())], m).map(|()| Auth::None);
+fn auth(node: Value<'_>, names: &Names, diagnostics: &mut Diagnostics) -> Option<Auth> {
+    if matches!(&node.content, Content::String(_)) {
+        return node.word(&[("none", ())], diagnostics).map(|()| Auth::None);
     }
-    let mut section = Section::open(node, m)?;
+    let mut section = node.section(diagnostics)?;
     let scheme = section
-        .require("scheme", m)
-        .and_then(|node| section::word(node, SCHEMES, m))?;
-    let template = |section: &mut Section<'_>, key, m: &mut Mistakes| {
+        .require(
+            "scheme",
+            "`none`, `basic`, `bearer` or `custom`",
+            diagnostics,
+        )
+        .and_then(|node| node.word(SCHEMES, diagnostics))?;
+    let template = |section: &mut Section<'_>, key, what, diagnostics: &mut Diagnostics| {
         section
-            .require(key, m)
-            .and_then(|node| Template::read(node, names, m))
+            .require(key, what, diagnostics)
+            .and_then(|node| Template::read(node, names, diagnostics))
             .unwrap_or_default()
     };
     let auth = match scheme {
         Scheme::None => Auth::None,
         Scheme::Basic => {
-            let username = template(&mut section, "username", m);
-            let password = template(&mut section, "password", m);
+            let username = template(
+                &mut section,
+                "username",
+                "the user name, such as \"{client_id}\"",
+                diagnostics,
+            );
+            let password = template(
+                &mut section,
+                "password",
+                "the password, such as \"{client_secret}\"",
+                diagnostics,
+            );
             let encoding = section
-                .require("encoding", m)
-                .and_then(|node| section::word(node, ENCODINGS, m));
+                .require(
+                    "encoding",
+                    "`raw`, or `form` for the escapes of RFC 6749",
+                    diagnostics,
+                )
+                .and_then(|node| node.word(ENCODINGS, diagnostics));
             Auth::Basic {
                 username,
                 password,
                 encoding: encoding.unwrap_or(BasicEncoding::Raw),
             }
         }
-        Scheme::Bearer => Auth::Bearer(template(&mut section, "token", m)),
-        Scheme::Custom => Auth::Custom(template(&mut section, "value", m)),
+        Scheme::Bearer => Auth::Bearer(template(
+            &mut section,
+            "token",
+            "the token, such as \"{password}\"",
+            diagnostics,
+        )),
+        Scheme::Custom => Auth::Custom(template(
+            &mut section,
+            "value",
+            "what the header says, such as \"Key {password}\"",
+            diagnostics,
+        )),
     };
-    section.finish(m);
+    section.finish(diagnostics);
     Some(auth)
 }

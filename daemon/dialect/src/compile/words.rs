@@ -1,10 +1,11 @@
-//! Names in a dialect, and the entries of its tables.
+//! Names in a dialect, the entries of its tables, and how long anything may take.
 
-use crate::{
-    document::{self, Node, Value},
-    mistake::Mistakes,
-    section,
-};
+use std::time::Duration;
+
+use tokend_document::{Diagnostics, Key, Section, Value};
+
+/// The longest duration a dialect may state: ten years.
+pub(super) const LONGEST: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
 
 /// Whether a name can be that of a field, an option or an endpoint.
 pub(super) fn is_word(name: &str, dash: bool) -> bool {
@@ -15,12 +16,10 @@ pub(super) fn is_word(name: &str, dash: bool) -> bool {
 }
 
 /// The entries of a table, or nothing with a mistake.
-pub(super) fn entries<'a>(node: &'a Node, m: &mut Mistakes) -> &'a [(document::Key, Node)] {
-    match &node.value {
-        Value::Table(table) => &table.entries,
-        _ => {
-            let _mistake = section::table(node, m);
-            &[]
-        }
-    }
+pub(super) fn entries<'a>(
+    node: Value<'a>,
+    diagnostics: &mut Diagnostics,
+) -> Vec<(&'a Key<'a>, Value<'a>)> {
+    let section = node.section(diagnostics);
+    section.into_iter().flat_map(Section::entries).collect()
 }

@@ -138,7 +138,11 @@ fn a_cycle_and_a_missing_base_are_told_once_each() {
     let errors = Catalog::builtin().with_files(files).unwrap_err();
     let messages: Vec<String> = errors
         .iter()
-        .map(|error| error.mistakes()[0].to_string())
+        .map(|error| {
+            let one = &error.diagnostics().kept()[0];
+            let (line, column) = one.position().unwrap();
+            format!("{}:{line}:{column}: {}", one.file(), one.message())
+        })
         .collect();
     assert_eq!(
         messages,
@@ -150,7 +154,7 @@ fn a_cycle_and_a_missing_base_are_told_once_each() {
         ]
     );
     assert!(
-        errors[2].mistakes()[0]
+        errors[2].diagnostics().kept()[0]
             .help()
             .unwrap()
             .starts_with("did you mean `oauth2`?")
@@ -168,7 +172,7 @@ fn the_depth_of_extends_is_bounded() {
     }));
     let errors = Catalog::builtin().with_files(files.clone()).unwrap_err();
     assert_eq!(
-        errors[0].mistakes()[0].to_string(),
+        errors[0].diagnostics().kept()[0].to_string(),
         "d8.toml:1:11: a dialect can have at most 8 ancestors"
     );
     files.pop();
@@ -190,7 +194,7 @@ fn a_broken_file_leaves_the_catalog_as_it_was() {
         .with_files([file("jwt-api", "extends = \"oauth2\"")])
         .unwrap_err();
     assert_eq!(
-        errors[0].mistakes()[0].message(),
+        errors[0].diagnostics().kept()[0].message(),
         "there is a dialect `jwt-api` already"
     );
     let errors = catalog
@@ -200,8 +204,8 @@ fn a_broken_file_leaves_the_catalog_as_it_was() {
         ])
         .unwrap_err();
     assert_eq!(
-        errors[0].mistakes()[0].to_string(),
-        "y/a.toml:1:1: there is a dialect `a` already"
+        errors[0].diagnostics().kept()[0].to_string(),
+        "y/a.toml:1:1: there is a dialect `a` already; rename the file; the new dialect can say `extends = \"a\"`"
     );
 }
 

@@ -221,10 +221,6 @@ fn how_an_api_wants_its_token_is_told_and_checked() {
         (r#""header""#, "table"),
     ] {
         let error = try_dialect(&format!("{login}{present}\n")).unwrap_err();
-        assert!(
-            error.render().contains(says),
-            "{present}: {}",
-            error.render()
-        );
+        assert!(shown(&error).contains(says), "{present}: {}", shown(&error));
     }
 }

@@ -735,6 +735,6 @@ fn a_reference_is_a_time_of_a_time() {
             "[login]\npath = \"/l\"\nbody.form = {{ u = \"{{username}}\" }}\n[reply]\nlifetime = {{ from = [{source}] }}"
         );
         let error = try_dialect(&text).unwrap_err();
-        assert!(error.render().contains(says), "{}", error.render());
+        assert!(shown(&error).contains(says), "{}", shown(&error));
     }
 }

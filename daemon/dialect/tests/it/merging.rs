@@ -63,7 +63,7 @@ fn a_case_is_laid_over_its_request_as_a_dialect_over_the_one_it_extends() {
         let catalog = Catalog::builtin().with_files([base]).unwrap();
         let own = format!("extends = \"base\"\n[login]\nbody.json = {over}\n");
         let by_extends =
-            parse("own.toml", &own, &catalog).unwrap_or_else(|error| panic!("{}", error.render()));
+            parse("own.toml", &own, &catalog).unwrap_or_else(|error| panic!("{}", shown(&error)));
         assert_eq!(sent(&by_extends, &[]), *expected, "extends: {over}");
     }
 }

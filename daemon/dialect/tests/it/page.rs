@@ -57,7 +57,7 @@ fn its_examples_compile() {
             try_dialect(&format!("{text}\n{login}")).map(drop)
         };
         if let Err(error) = done {
-            panic!("{}\nin\n{text}", error.render());
+            panic!("{}\nin\n{text}", shown(&error));
         }
     }
 }

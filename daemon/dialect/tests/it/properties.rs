@@ -214,7 +214,7 @@ proptest! {
         let quoted = toml::Value::String(value).to_string();
         for text in [text, format!("{key} = {quoted}"), format!("[login]\n{key} = {quoted}"), format!("[reply]\n{key} = [{quoted}]")] {
             if let Err(error) = parse("x.toml", &text, catalog) {
-                prop_assert!(!error.mistakes().is_empty() && !error.render().is_empty());
+                prop_assert!(!error.diagnostics().is_empty() && !crate::support::shown(&error).is_empty());
             }
         }
     }

@@ -23,7 +23,7 @@ fn its_dialects_are_dialects() {
     assert!(whole.len() >= 2);
     for text in whole {
         if let Err(error) = parse("example.toml", text, &catalog) {
-            panic!("{}\nin\n{text}", error.render());
+            panic!("{}\nin\n{text}", shown(&error));
         }
     }
 }
@@ -39,7 +39,7 @@ fn its_fragments_fit_into_a_dialect() {
             "[login]\npath = \"/l\"\nbody.form = { u = \"{username}\" }\n"
         };
         if let Err(error) = try_dialect(&format!("{text}\n{login}")) {
-            panic!("{}\nin\n{text}", error.render());
+            panic!("{}\nin\n{text}", shown(&error));
         }
     }
 }
@@ -58,7 +58,7 @@ pub(crate) fn words() -> Vec<(String, bool)> {
     let api = mistakes_of("[login]\npath = \"/l\"\n[api]\nzzz = 1\npresent = { zzz = 1 }\n");
     let errors = [&error, &api].into_iter().chain(&more);
     let mut words = Vec::new();
-    for mistake in errors.flat_map(|error| error.mistakes()) {
+    for mistake in errors.flat_map(|error| error.diagnostics().kept()) {
         let Some((_, valid)) = mistake
             .help()
             .and_then(|help| help.split_once("valid here: "))

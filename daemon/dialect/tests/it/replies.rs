@@ -392,7 +392,7 @@ fn a_rule_says_which_secret_was_refused() {
         ),
     ] {
         let error = try_dialect(&rule(class, secret)).unwrap_err();
-        assert!(error.render().contains(says), "{}", error.render());
+        assert!(shown(&error).contains(says), "{}", shown(&error));
     }
 }
 
@@ -417,9 +417,8 @@ fn what_is_told_does_not_repeat_itself() {
 fn a_name_that_accounts_have_taken_is_refused_with_the_list_of_them() {
     for name in ["base_url", "assumed_lifetime", "proxy"] {
         for table in ["fields", "options"] {
-            let error = try_dialect(&format!("{PLAIN}[{table}.{name}]\n"))
-                .unwrap_err()
-                .render();
+            let error = try_dialect(&format!("{PLAIN}[{table}.{name}]\n")).unwrap_err();
+            let error = shown(&error);
             let flat = error.split_whitespace().collect::<Vec<_>>().join(" ");
             assert!(
                 flat.contains("no key of an account") && flat.contains("`provider`"),

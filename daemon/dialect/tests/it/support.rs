@@ -15,6 +15,7 @@ use tokend_dialect::{
     Catalog, Dialect, DialectError, Endpoint, EndpointSettings, Fields, Grant, Kind, Reply, Told,
     parse,
 };
+use tokend_document::{Medium, report};
 
 pub(crate) const BASE: &str = "https://api.example.com";
 /// `Date` of a reply, and the same in Unix seconds.
@@ -27,7 +28,7 @@ pub(crate) fn builtin(name: &str) -> Arc<Dialect> {
 
 /// Compiles a dialect; the summary every dialect needs is put in front.
 pub(crate) fn dialect(text: &str) -> Dialect {
-    try_dialect(text).unwrap_or_else(|error| panic!("{}", error.render()))
+    try_dialect(text).unwrap_or_else(|error| panic!("{}", shown(&error)))
 }
 
 pub(crate) fn try_dialect(text: &str) -> Result<Dialect, DialectError> {
@@ -36,6 +37,11 @@ pub(crate) fn try_dialect(text: &str) -> Result<Dialect, DialectError> {
         &format!("summary = \"a test\"\n{text}"),
         &Catalog::builtin(),
     )
+}
+
+/// What a person is shown of a dialect that cannot be used.
+pub(crate) fn shown(error: &DialectError) -> String {
+    report(error.diagnostics(), Medium::Plain)
 }
 
 pub(crate) fn settings() -> EndpointSettings {

@@ -495,7 +495,8 @@ fn a_rule_for_no_answer_has_nothing_of_an_answer() {
         let text = format!("{PLAIN}[[login.rules]]\n{rule}\nclass = \"credential-rejected\"\n");
         let error = try_dialect(&text).expect_err(rule);
         let mistakes: Vec<String> = error
-            .mistakes()
+            .diagnostics()
+            .kept()
             .iter()
             .map(|it| format!("{} {}", it.message(), it.help().unwrap_or_default()))
             .collect();

@@ -190,7 +190,7 @@ idle_timeout = "1ms"
 frame_timeout = 5
 conections = 1"#,
         &[
-            "2:15: expected a whole number from 1 to 65536",
+            "2:15: expected a whole number from 1 to 65536, found 0",
             "3:16: `1ms` is out of range; from 1s to 24h",
             r#"4:17: expected a duration in quotes, such as "90s", found an integer"#,
             "5:1: unknown key `conections`; did you mean `connections`? valid here: `connections`, `connections_per_user`, `requests_per_connection`, `idle_timeout`, `frame_timeout`, `command_timeout`",
@@ -238,6 +238,14 @@ no_proxy = "example.com""#,
             r#"2:17: a proxy's user name and password cannot stand in its URL; put the password in a file with mode 600 and write `proxy = { url = "http://proxy.example.com:3128", username = "...", password = { file = "/path/to/it" } }`"#,
             "2:39: a proxy's password needs a user name; add `username`",
             "3:12: expected an array, found a string",
+        ],
+    ),
+    (
+        r#"[http]
+proxy = { username = "u", password = "hunter2" }"#,
+        &[
+            "2:9: `url` is missing; add `url`: where the proxy is",
+            r#"2:38: `password` must not stand in the configuration itself; put it in a file with mode 600 and write `password = { file = "/path/to/it" }`, or use `{ credential = ... }`, `{ env = ... }` or `{ command = [...] }`"#,
         ],
     ),
     (
@@ -439,7 +447,7 @@ logins = "1/m"
 host = { burst = 1000000, every = "31d" }
 attemps = 1"#,
         &[
-            "6:22: expected a whole number from 1 to 1000000",
+            "6:22: expected a whole number from 1 to 1000000, found 0",
             "6:33: `1x` is not a duration; write a number and a unit: `500ms`, `90s`, `45m`, `1h 30m`, `7d`",
             r#"7:10: expected a rate, found a string; write `{ burst = 5, every = "1m" }`: five at once, then one a minute"#,
             "8:8: a full burst would take longer than ten years to come back; make the burst smaller or the period shorter",

@@ -6,16 +6,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use tokend_dialect::{Dialect, EndpointSettings, FieldUse};
+use tokend_document::{Diagnostics, Section, Value, choose_from};
 use tokend_proto::AccountName;
 use url::Url;
 
 use super::dialects::Known;
 use super::fingerprint::Fingerprint;
-use super::mistake::{Mistakes, choose_from};
 use super::proxy::is_this_machine;
 use super::secret_ref::secret;
-use super::section::Section;
-use super::value::Value;
 use crate::secret_ref::{SecretPlace, SecretRef};
 
 /// The fields `tokenctl login` can supply, so that an account may live without them in files.
@@ -32,7 +30,7 @@ const STANDARD: [(&str, bool); 5] = [
 
 /// The fields that are there and right.
 #[derive(Debug, Default)]
-pub(super) struct Given {
+pub(super) struct AccountFields {
     /// Values that may be shown.
     pub(super) plain: BTreeMap<String, String>,
     /// Where secrets are.
@@ -41,9 +39,14 @@ pub(super) struct Given {
     wrong: Vec<String>,
 }
 
-impl Given {
+impl AccountFields {
     /// Reads the standard fields.
-    pub(super) fn take(&mut self, section: &mut Section<'_>, base: &Path, mistakes: &mut Mistakes) {
+    pub(super) fn take(
+        &mut self,
+        section: &mut Section<'_>,
+        base: &Path,
+        diagnostics: &mut Diagnostics,
+    ) {
         for (name, secret) in STANDARD {
             let value = if secret {
                 section.take_secret(name)
@@ -51,7 +54,7 @@ impl Given {
                 section.take(name)
             };
             if let Some(value) = value {
-                self.field(name, secret, value, base, mistakes);
+                self.field(name, secret, value, base, diagnostics);
             }
         }
     }
@@ -63,22 +66,22 @@ impl Given {
         known: &'p Known,
         name: &AccountName,
         base: &Path,
-        mistakes: &mut Mistakes,
+        diagnostics: &mut Diagnostics,
     ) {
         let custom = || known.fields.iter().filter(|field| is_custom(field));
-        let mut take = |section: &mut Section<'p>, mistakes: &mut Mistakes| {
+        let mut take = |section: &mut Section<'p>, diagnostics: &mut Diagnostics| {
             for field in custom() {
                 if let Some(value) = section.take_secret(&field.name) {
                     let value = if field.secret { value } else { value.shown() };
-                    self.field(&field.name, field.secret, value, base, mistakes);
+                    self.field(&field.name, field.secret, value, base, diagnostics);
                 }
             }
         };
-        take(section, mistakes);
-        if let Some(mut fields) = section.section("fields", mistakes) {
-            take(&mut fields, mistakes);
-            refuse_refresh_token(&mut fields, name, Some(&known.dialect), mistakes);
-            fields.finish(mistakes);
+        take(section, diagnostics);
+        if let Some(mut fields) = section.section("fields", diagnostics) {
+            take(&mut fields, diagnostics);
+            refuse_refresh_token(&mut fields, name, Some(&known.dialect), diagnostics);
+            fields.finish(diagnostics);
         }
     }
 
@@ -90,7 +93,7 @@ impl Given {
         section: &Section<'_>,
         known: &Known,
         needed: Option<&[FieldUse]>,
-        mistakes: &mut Mistakes,
+        diagnostics: &mut Diagnostics,
     ) {
         let dialect = known.dialect.name();
         for name in self.plain.keys().chain(self.secret.keys()) {
@@ -101,9 +104,9 @@ impl Given {
                     .filter(|f| !f.internal)
                     .map(|f| &*f.name)
                     .collect();
-                section.wrong_key(
+                section.note_key(
                     name,
-                    mistakes,
+                    diagnostics,
                     format!("dialect `{dialect}` has no use for `{name}`"),
                     choose_from(name, &used),
                 );
@@ -127,8 +130,8 @@ impl Given {
                 "\"...\""
             };
             let help = format!("add `{name} = {example}`");
-            section.wrong(
-                mistakes,
+            section.note(
+                diagnostics,
                 format!("dialect `{dialect}` needs `{name}`"),
                 help,
             );
@@ -168,21 +171,20 @@ impl Given {
         is_secret: bool,
         value: Value<'_>,
         base: &Path,
-        mistakes: &mut Mistakes,
+        diagnostics: &mut Diagnostics,
     ) {
         if self.plain.contains_key(name) || self.secret.contains_key(name) {
-            let _twice: Option<()> =
-                value
-                    .hidden()
-                    .wrong(mistakes, format!("`{name}` is set twice here"), None);
+            value
+                .hidden()
+                .note(diagnostics, format!("`{name}` is set twice here"), None);
             return;
         }
         let there = if is_secret {
-            secret(name, value, base, mistakes)
+            secret(name, value, base, diagnostics)
                 .map(|place| drop(self.secret.insert(name.to_owned(), place)))
         } else {
             value
-                .string(mistakes)
+                .text(diagnostics)
                 .map(|text| drop(self.plain.insert(name.to_owned(), text.to_owned())))
         };
         if there.is_none() {
@@ -197,7 +199,7 @@ pub(super) fn refuse_refresh_token(
     section: &mut Section<'_>,
     name: &AccountName,
     dialect: Option<&Dialect>,
-    mistakes: &mut Mistakes,
+    diagnostics: &mut Diagnostics,
 ) {
     let (message, help) = match dialect {
         Some(dialect) if !dialect.can_refresh() => (
@@ -209,7 +211,7 @@ pub(super) fn refuse_refresh_token(
             format!("enter the first one with `tokenctl login {name} --refresh-token`; the daemon keeps the newer ones"),
         ),
     };
-    section.refuse("refresh_token", mistakes, message, help);
+    section.refuse("refresh_token", diagnostics, message, help);
 }
 
 fn is_custom(field: &FieldUse) -> bool {
@@ -233,9 +235,9 @@ impl<'p> Address<'p> {
     pub(super) fn take(
         section: &mut Section<'p>,
         otherwise: Option<String>,
-        mistakes: &mut Mistakes,
+        diagnostics: &mut Diagnostics,
     ) -> Option<Self> {
-        let before = mistakes.count();
+        let before = diagnostics.count();
         let mut values = Vec::new();
         let own_path = section.has("login_path") || section.has("refresh_path");
         let otherwise = otherwise.filter(|_| !own_path && !section.has("base_url"));
@@ -244,11 +246,11 @@ impl<'p> Address<'p> {
             None => section.require(
                 "base_url",
                 "where the provider is, such as \"https://api.example.com\"",
-                mistakes,
+                diagnostics,
             ),
         };
         let base_url = base_url.and_then(|value| {
-            let text = value.string(mistakes)?.to_owned();
+            let text = value.text(diagnostics)?.to_owned();
             // A password in a URL stands before an `@`.
             let value = if text.contains('@') {
                 value.hidden()
@@ -258,27 +260,27 @@ impl<'p> Address<'p> {
             values.push(("base_url".to_owned(), value));
             Some(text)
         });
-        let mut text = |key: &'static str, mistakes: &mut Mistakes| {
+        let mut text = |key: &'static str, diagnostics: &mut Diagnostics| {
             let value = section.take(key)?;
-            let text = value.string(mistakes)?.to_owned();
+            let text = value.text(diagnostics)?.to_owned();
             values.push((key.to_owned(), value));
             Some(text)
         };
-        let endpoint = text("endpoint", mistakes);
-        let login_path = text("login_path", mistakes);
-        let refresh_path = text("refresh_path", mistakes);
+        let endpoint = text("endpoint", diagnostics);
+        let login_path = text("login_path", diagnostics);
+        let refresh_path = text("refresh_path", diagnostics);
         let mut options = BTreeMap::new();
-        let table = section.section("options", mistakes);
+        let table = section.section("options", diagnostics);
         for (key, value) in table.into_iter().flat_map(Section::entries) {
             // Any key may stand here until the dialect is asked, a password's too; what is wrong with a value of an option says it.
             let value = value.hidden();
-            if let Some(text) = value.text(mistakes) {
-                options.insert(key.name.to_owned(), text);
+            if let Some(text) = value.written(diagnostics) {
+                options.insert(key.name.to_string(), text);
                 values.push((format!("options.{}", key.name), value));
             }
         }
         let base_url = base_url.or(otherwise);
-        let base_url = base_url.filter(|_| mistakes.count() == before)?;
+        let base_url = base_url.filter(|_| diagnostics.count() == before)?;
         let settings = EndpointSettings {
             base_url,
             endpoint,
@@ -314,14 +316,14 @@ impl<'p> Address<'p> {
     }
 
     /// Notes what the dialect found wrong.
-    pub(super) fn wrong(&self, (key, message, help): AddressError, mistakes: &mut Mistakes) {
+    pub(super) fn wrong(&self, (key, message, help): AddressError, diagnostics: &mut Diagnostics) {
         let value = self
             .values
             .iter()
             .find(|(name, _)| *name == key)
             .or(self.values.first());
         if let Some((_, value)) = value {
-            let _told: Option<()> = value.wrong(mistakes, message, help);
+            value.note(diagnostics, message, help);
         }
     }
 }

@@ -1,0 +1,174 @@
+//! A dialect laid over the one it extends.
+//!
+//! Owns reading a dialect's text, merging a dialect onto the one it extends, and writing the merged tree back. It knows nothing of
+//! what a key means (that is `compile`) and must never drop a position: every later mistake is told with file, line and column.
+
+use std::borrow::Cow;
+
+use tokend_document::{Content, Diagnostics, Mark, Node, Source, Span, Table};
+
+use crate::language::DialectLanguage;
+
+/// The longest dialect file that is read.
+const FILE_LIMIT: usize = 256 * 1024;
+
+/// Reads TOML text; several syntax mistakes are told at once.
+pub(crate) fn read(file: &str, text: &str, diagnostics: &mut Diagnostics) -> Option<Node<'static>> {
+    if text.len() > FILE_LIMIT {
+        let source = Source::new(file, String::new(), &DialectLanguage);
+        let range = 0..0;
+        let help = format!("a dialect is at most {FILE_LIMIT} bytes long");
+        diagnostics.add(
+            &Span { source, range },
+            Mark::Shown,
+            "the file is too long",
+            help,
+        );
+        return None;
+    }
+    let source = Source::new(file, text.to_owned(), &DialectLanguage);
+    Node::read(&source, diagnostics)
+}
+
+/// Lists that a dialect puts before those of the dialect it extends: the first rule that matches decides.
+const PREPENDED: &[&str] = &["rules", "rejection"];
+/// Lists that come after those of the extended dialect: a later case overrides an earlier one.
+const APPENDED: &[&str] = &["cases"];
+/// Tables of which only one member may be present, or whose members belong together.
+const REPLACED: &[&str] = &["auth", "lifetime", "refresh_lifetime"];
+
+/// Tables whose keys are a provider's words.
+const FREE: &[&str] = &[
+    "form",
+    "json",
+    "query",
+    "headers",
+    "cookies",
+    "endpoints",
+    "fields",
+    "options",
+];
+
+/// JSON written as text, or a table, as a JSON value; `None` where it is neither.
+fn as_json(node: &Node<'_>) -> Option<serde_json::Value> {
+    match &node.content {
+        Content::String(text) => serde_json::from_str(text).ok(),
+        Content::Table(_) => serde_json::to_value(to_toml(node)).ok(),
+        _ => None,
+    }
+}
+
+/// Lays JSON over JSON where one of the two is written as text, which a table cannot hold (`null`): the result is text.
+fn merged_text(base: &Node<'_>, own: &Node<'_>) -> Option<String> {
+    let is_text = |node: &Node<'_>| matches!(node.content, Content::String(_));
+    if !(is_text(base) || is_text(own)) {
+        return None;
+    }
+    let mut merged = as_json(base)?;
+    crate::lay::lay(&mut merged, as_json(own)?);
+    Some(merged.to_string())
+}
+
+/// Lays `own` over `base`: tables are merged, everything else is replaced, lists of rules and cases are joined.
+pub(crate) fn merge<'t>(base: &mut Node<'t>, own: Node<'t>) {
+    merge_named("", false, base, own);
+}
+
+/// `free` says that the keys are a provider's words and not the language's.
+fn merge_named<'t>(name: &str, free: bool, base: &mut Node<'t>, own: Node<'t>) {
+    if name == "json"
+        && !free
+        && let Some(text) = merged_text(base, &own)
+    {
+        *base = Node {
+            span: own.span,
+            content: Content::String(Cow::Owned(text)),
+        };
+        return;
+    }
+    let Node { span, content } = own;
+    let is = |names: &[&str]| !free && names.contains(&name);
+    match (&mut base.content, content) {
+        (Content::Table(base_table), Content::Table(own_table))
+            if !(is(REPLACED) || is(&["body"]) && other_encoding(base_table, &own_table)) =>
+        {
+            let free = free || is(FREE);
+            for (key, node) in own_table.entries {
+                match base_table.find_mut(&key.name) {
+                    Some(slot) => merge_named(&key.name, free, slot, node),
+                    None => base_table.entries.push((key, node)),
+                }
+            }
+            base.span = span;
+        }
+        (Content::Array(base_items), Content::Array(own_items)) if is(PREPENDED) => {
+            base_items.splice(0..0, own_items);
+        }
+        (Content::Array(base_items), Content::Array(own_items)) if is(APPENDED) => {
+            base_items.extend(own_items);
+        }
+        (_, content) => *base = Node { span, content },
+    }
+}
+
+/// Whether a body table switches to another encoding, so that the extended dialect's members must not survive.
+fn other_encoding(base: &Table<'_>, own: &Table<'_>) -> bool {
+    own.entries
+        .iter()
+        .any(|(key, _)| matches!(&*key.name, "form" | "json") && base.find(&key.name).is_none())
+}
+
+/// Removes the dotted `path` from the tree; false when there is nothing at that place.
+pub(crate) fn remove(tree: &mut Node<'_>, path: &str) -> bool {
+    let Content::Table(table) = &mut tree.content else {
+        return false;
+    };
+    match path.split_once('.') {
+        None => table.remove(path),
+        Some((first, rest)) => table.find_mut(first).is_some_and(|node| remove(node, rest)),
+    }
+}
+
+/// Every dotted path of tables and values, for suggestions; bounded in depth.
+pub(crate) fn paths(tree: &Node<'_>) -> Vec<String> {
+    let mut found = Vec::new();
+    collect_paths(tree, "", 0, &mut found);
+    found
+}
+
+fn collect_paths(node: &Node<'_>, prefix: &str, depth: usize, found: &mut Vec<String>) {
+    let Content::Table(table) = &node.content else {
+        return;
+    };
+    if depth > 8 {
+        return;
+    }
+    for (key, child) in &table.entries {
+        let path = if prefix.is_empty() {
+            key.name.to_string()
+        } else {
+            format!("{prefix}.{}", key.name)
+        };
+        collect_paths(child, &path, depth + 1, found);
+        found.push(path);
+    }
+}
+
+/// The tree as a TOML value, for `show` and for the fingerprint.
+pub(crate) fn to_toml(node: &Node<'_>) -> toml::Value {
+    match &node.content {
+        Content::String(text) | Content::Unfit(text) => toml::Value::String(text.to_string()),
+        Content::Integer(number, _) => toml::Value::Integer(*number),
+        Content::Float(number) => toml::Value::Float(*number),
+        Content::Boolean(flag) => toml::Value::Boolean(*flag),
+        Content::Datetime(date) => toml::Value::Datetime(*date),
+        Content::Array(items) => toml::Value::Array(items.iter().map(to_toml).collect()),
+        Content::Table(table) => toml::Value::Table(
+            table
+                .entries
+                .iter()
+                .map(|(key, node)| (key.name.to_string(), to_toml(node)))
+                .collect(),
+        ),
+    }
+}

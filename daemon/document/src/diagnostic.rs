@@ -1,0 +1,215 @@
+//! What is wrong in a document: where, what was expected, and what to write instead.
+//!
+//! Owns collecting diagnostics and their bounds. Never stops at the first, and never shows a value that could be a secret: a line is
+//! quoted through `excerpt`, which masks everything but what the diagnostic is about.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::excerpt::Excerpt;
+use crate::foreign::is_foreign;
+use crate::source::Mark;
+use crate::span::Span;
+
+/// How many diagnostics are kept; of the rest only the number is.
+const MOST: usize = 50;
+
+/// How much of a sentence is kept, in characters.
+const LONGEST: usize = 2000;
+
+/// One mistake in a document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    file: Arc<str>,
+    message: String,
+    help: Option<String>,
+    /// Missing where it is about a whole file.
+    excerpt: Option<Excerpt>,
+}
+
+impl Diagnostic {
+    /// The name of the document it is in.
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// Line, and column in characters, both from 1, unless it is about the whole document.
+    pub fn position(&self) -> Option<(usize, usize)> {
+        let excerpt = self.excerpt.as_ref()?;
+        Some((excerpt.line, excerpt.column))
+    }
+
+    /// What is wrong.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What to write instead.
+    pub fn help(&self) -> Option<&str> {
+        self.help.as_deref()
+    }
+
+    pub(crate) fn excerpt(&self) -> Option<&Excerpt> {
+        self.excerpt.as_ref()
+    }
+}
+
+/// One line: place, sentence, advice.
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file)?;
+        if let Some((line, column)) = self.position() {
+            write!(f, ":{line}:{column}")?;
+        }
+        write!(f, ": {}", self.message)?;
+        self.help.iter().try_for_each(|help| write!(f, "; {help}"))
+    }
+}
+
+impl std::error::Error for Diagnostic {}
+
+/// A place that the TOML parser does not understand.
+#[derive(Debug, Clone)]
+pub struct Syntax {
+    pub(crate) span: Span,
+    pub(crate) message: String,
+}
+
+/// Everything found wrong so far.
+#[derive(Debug, Clone, Default)]
+pub struct Diagnostics {
+    kept: Vec<Diagnostic>,
+    more: usize,
+}
+
+impl Diagnostics {
+    /// Notes a mistake at a place.
+    pub fn add(
+        &mut self,
+        span: &Span,
+        mark: Mark,
+        message: impl Into<String>,
+        help: impl Into<Option<String>>,
+    ) {
+        // Counting lines is the slow part, so not for those that are dropped.
+        if self.is_full() {
+            self.more += 1;
+            return;
+        }
+        let file = span.source.shared_name();
+        self.push(file, message.into(), help.into(), Some(span.excerpt(mark)));
+    }
+
+    /// Notes a place that the TOML parser did not understand; of its line only what is surely no secret is shown.
+    pub fn add_syntax(&mut self, syntax: &Syntax) {
+        if self.is_full() {
+            self.more += 1;
+            return;
+        }
+        let Syntax { span, message } = syntax;
+        let source = &span.source;
+        let excerpt = Excerpt::of_broken(source, &span.range);
+        let help = is_foreign(source.text()).then(|| source.language().is_toml().to_owned());
+        self.push(source.shared_name(), message.clone(), help, Some(excerpt));
+    }
+
+    /// Notes a mistake about a whole document.
+    pub fn add_file(
+        &mut self,
+        file: &str,
+        message: impl Into<String>,
+        help: impl Into<Option<String>>,
+    ) {
+        if self.is_full() {
+            self.more += 1;
+            return;
+        }
+        self.push(file.into(), message.into(), help.into(), None);
+    }
+
+    /// Adds what was found in other documents.
+    pub fn extend(&mut self, others: Self) {
+        for other in others.kept {
+            match self.is_full() {
+                true => self.more += 1,
+                false => self.keep(other),
+            }
+        }
+        self.more += others.more;
+    }
+
+    /// Those that are kept.
+    pub fn kept(&self) -> &[Diagnostic] {
+        &self.kept
+    }
+
+    /// How many there are beyond those kept.
+    pub fn more(&self) -> usize {
+        self.more
+    }
+
+    /// How many were found.
+    pub fn count(&self) -> usize {
+        self.kept.len() + self.more
+    }
+
+    /// Whether nothing was found.
+    pub fn is_empty(&self) -> bool {
+        self.count() == 0
+    }
+
+    /// Whether no more are kept, but only counted.
+    pub fn is_full(&self) -> bool {
+        self.kept.len() >= MOST
+    }
+
+    /// The same, so that a report reads like the files: those in the order in which they were read, each from top to bottom.
+    pub fn sorted(mut self) -> Self {
+        let mut files: Vec<Arc<str>> = Vec::new();
+        for diagnostic in &self.kept {
+            if !files.contains(&diagnostic.file) {
+                files.push(Arc::clone(&diagnostic.file));
+            }
+        }
+        let rank = |file: &Arc<str>| files.iter().position(|known| known == file);
+        self.kept
+            .sort_by_key(|diagnostic| (rank(&diagnostic.file), diagnostic.position()));
+        self
+    }
+
+    fn push(
+        &mut self,
+        file: Arc<str>,
+        message: String,
+        help: Option<String>,
+        excerpt: Option<Excerpt>,
+    ) {
+        let file = match file.contains(char::is_control) {
+            true => line(&file).into(),
+            false => file,
+        };
+        self.keep(Diagnostic {
+            file,
+            message: line(&message),
+            help: help.as_deref().map(line),
+            excerpt,
+        });
+    }
+
+    /// Once: what several readers look at is not told for each of them.
+    fn keep(&mut self, diagnostic: Diagnostic) {
+        if !self.kept.contains(&diagnostic) {
+            self.kept.push(diagnostic);
+        }
+    }
+}
+
+/// A sentence as one line of a terminal or a log: what it quotes may hold anything, and be as long as a file.
+fn line(sentence: &str) -> String {
+    let shown = |c: char| if c.is_control() { ' ' } else { c };
+    let mut line: String = sentence.chars().take(LONGEST).map(shown).collect();
+    if sentence.chars().nth(LONGEST).is_some() {
+        line.push('…');
+    }
+    line
+}
