@@ -12,7 +12,7 @@ Examples:
   vars=$(tokenctl get ads --format env) && eval \"$vars\"
                                                   export it as ACCESS_TOKEN
   printf %s \"$TOKEN\" | tokenctl reject ads        an API refused this token
-  tokenctl status                                 what every account is doing
+  tokenctl status                                 the state of every account
   tokenctl status --watch                         the same, kept up to date
   tokenctl doctor                                 what is wrong, and what to do about it
 
@@ -40,16 +40,16 @@ pub(crate) const GET: &str = "Print an access token that is valid now, obtained 
 pub(crate) const GET_AFTER: &str = "\
 Formats:
   plain   the token and a line end
-  header  Authorization: Bearer TOKEN, or what the API wants instead, as the account's dialect says
+  header  Authorization: Bearer TOKEN, or the header that the account's dialect names for its API
   env     export ACCESS_TOKEN='TOKEN', quoted for the shell; another name with --env-name
   json    {\"access_token\", \"token_type\", \"expires_at\", \"expires_in\", \"scope\", \"daemon\"}: expires_at
-          after RFC 3339, expires_in in seconds; null where unknown; daemon {\"socket\", \"uid\"} is the one that
-          answered, uid who made its socket listen (0 under systemd)
+          after RFC 3339, expires_in in seconds; null if unknown; daemon {\"socket\", \"uid\"} is the one that
+          answered, uid the user who opened its socket (0 under systemd)
 
 Examples:
   tokenctl get ads
   tokenctl get ads --min-validity 10m      valid for at least ten more minutes
-  tokenctl get ads --wait 2m               wait up to two minutes if the pace demands it
+  tokenctl get ads --wait 2m               wait up to two minutes if the pace is used up
   tokenctl get ads --format env --env-name ADS_TOKEN
 
 Every local user can read the arguments of a program, so never put a token into them. In a script, this form
@@ -58,7 +58,7 @@ starts curl only when there is a token, and ends with the exit code of tokenctl 
 As one pipeline, it takes `set -o pipefail` to notice that tokenctl failed:
   set -o pipefail; tokenctl get ads --format header | curl -fsS -H @- URL";
 
-pub(crate) const STATUS: &str = "Show what accounts are doing, their pace and their problems";
+pub(crate) const STATUS: &str = "Show the state of accounts, their pace and their problems";
 
 pub(crate) const STATUS_AFTER: &str = "\
 On a terminal: a table, or with ACCOUNT everything about it. Otherwise one line for each account, with these
@@ -66,8 +66,8 @@ columns separated by tabs, `-` where there is nothing to say, and no heading:
   1 account         2 state            3 seconds until the token expires   4 when it expires (RFC 3339)
   5 attempts left   6 logins left      7 next attempt (RFC 3339)           8 code of the problem
 With --json an array of objects; times after RFC 3339, durations in the unit of their name, expires_in in seconds.
-With --watch the table stays on the terminal and up to date; accounts that need somebody stand first. It outlives a
-restart of the daemon. q or Ctrl-C ends it.
+With --watch the table stays on the terminal and is kept up to date; accounts that need attention come first. A
+restart of the daemon does not end it; q or Ctrl-C does.
 
 States: idle, valid, obtaining, backing-off, paced, login-required, misconfigured, in-doubt, unpersisted,
 quarantined.";
@@ -81,22 +81,22 @@ With --json an array of {\"account\", \"dialect\"}.";
 pub(crate) const WHOAMI: &str = "Show what the daemon sees of you, and what you may do";
 
 pub(crate) const WHOAMI_AFTER: &str = "\
-Facts that rules of the configuration can match: user, groups, systemd units, the program that calls and its SHA-256. They
-are those of this very process; run it where your program runs, in its unit and as its user. What could not be read
-matches no rule, and the reason is shown.
+Facts that rules of the configuration can match: user, groups, systemd units, the calling program and its SHA-256. They
+are the facts of this very process, so run it where your program runs: in its unit and as its user. A fact that could
+not be read matches no rule, and the reason is shown.
 
 With --json an object: uid, user, gid, group, pid, groups, more_groups, unit, user_unit, user_unit_owner,
 executable, executable_is_there, sha256, nested_pid_namespace, other_user_namespace, unread, administrator, may,
 daemon, which is the one that answered: {\"socket\", \"uid\"}.";
 
 pub(crate) const REFRESH: &str =
-    "Obtain a new token although the old one may be valid, within the pace";
+    "Obtain a new token even if the old one is still valid, within the pace";
 
 pub(crate) const REJECT: &str = "Report that an API refused a token, and obtain a newer one";
 
 pub(crate) const REJECT_AFTER: &str = "\
 The token is read from standard input, never from an argument; on a terminal it is not echoed. It is one
-line; line ends behind it are cut off. If it is not the current token any more, nothing is obtained.
+line; trailing line ends are removed. If it is no longer the current token, nothing is obtained.
 
 Example:
   printf %s \"$TOKEN\" | tokenctl reject ads --print";
@@ -106,19 +106,19 @@ pub(crate) const RELOAD: &str = "Make the daemon read its configuration again";
 pub(crate) const METRICS: &str = "Print the daemon's metrics as Prometheus text";
 
 pub(crate) const METRICS_AFTER: &str = "\
-For administrators, and for whom `allow` below [metrics] names. The daemon can serve the same over HTTP: `listen`.
+For administrators, and for peers that `allow` in [metrics] names. With `listen` the daemon serves the same over HTTP.
 
 Example, for the textfile collector of the node exporter:
   tokenctl metrics > tokend.prom.new && mv tokend.prom.new tokend.prom";
 
 pub(crate) const LOGIN: &str =
-    "Enter a credential for an account, kept sealed in the daemon's store";
+    "Enter a credential for an account; the daemon's store keeps it sealed";
 
 pub(crate) const LOGIN_AFTER: &str = "\
-The credential is typed without echo on a terminal, else read from standard input; it is never an argument. It
-is one line without its line end and a byte order mark; more lines are refused. Without an option it is a password.
+On a terminal the credential is typed without echo; otherwise it is read from standard input, never from an argument.
+It is one line: a line end and a byte order mark are removed, more lines are refused. Without an option it is a password.
 
-It is sent only to a daemon of root or of your own, or through a socket that only they can have made;
+It is sent only to a daemon of root or of your own, or through a socket that only root or you can have made;
 otherwise the command ends with 77.
 
 Examples:
@@ -128,13 +128,13 @@ Examples:
 pub(crate) const FORGET: &str =
     "Delete the tokens and the credential stored for an account; its pace is kept";
 
-pub(crate) const DOCTOR: &str = "Look at everything between you and a token, and say what to do";
+pub(crate) const DOCTOR: &str = "Check everything between you and a token, and say what to do";
 
 pub(crate) const DOCTOR_AFTER: &str = "\
-Looks at the socket, the daemon and its unit, your rights, the clock, the store, the configuration on disk, and for each
-account its state, its secrets, and whether the daemon reaches its provider: name, TCP and TLS certificate, without
-asking it for a token. Changes nothing, spends nothing of the pace, runs no command that gives a secret. Administrators
-see all accounts, others those they may use, without the places of secrets.
+Checks the socket, the daemon and its unit, your rights, the clock, the store, the configuration on disk, and for each
+account its state, its secrets, and whether the daemon can reach its provider: name, TCP and TLS certificate, without
+asking it for a token. Changes nothing, uses nothing of the pace, runs no command that fetches a secret. Administrators
+see all accounts; others see those they may use, and not where secrets come from.
 
 Each line is ok, a warning, or a PROBLEM with what to do below it. Exits with 0 if there is no problem, else with the
 code of the first: 69 daemon not reachable, 75 provider, store or daemon, 77 not allowed, 78 configuration or secrets,

@@ -23,8 +23,8 @@ Exit codes:
   0   all is well
   64  the command line makes no sense
   66  a file given on the command line cannot be read
-  74  nobody reads what is printed
-  75  the daemon cannot run now, or could not continue: the disk is full, another daemon runs, and the like; start it again
+  74  the reader of the output went away
+  75  the daemon cannot run now, or could not continue (a full disk, another daemon, and the like); start it again
   78  the configuration, a dialect, the place of a secret, or the state directory has mistakes";
 
 mod egress;
@@ -41,14 +41,14 @@ Examples:
   tokend key rotate                     seal the store with a new key, while the daemon is stopped
 
 Signals:
-  SIGHUP   read the configuration again; on any mistake keep the old one
-  SIGTERM  finish what runs, then exit
+  SIGHUP   read the configuration again; keep the old one if it has mistakes
+  SIGTERM  finish the attempts in flight, then exit
 
 Environment:
-  TOKEND_LOG              level, such as debug; comes before log.level
-  TOKEND_EGRESS           address of a `tokend egress` that all connections go through
-  STATE_DIRECTORY         state directory, as systemd sets it
-  CREDENTIALS_DIRECTORY   where { credential = \"NAME\" } is read from, as systemd sets it";
+  TOKEND_LOG              log level, such as debug; overrides log.level
+  TOKEND_EGRESS           address of the `tokend egress` that all connections go through
+  STATE_DIRECTORY         state directory; set by systemd
+  CREDENTIALS_DIRECTORY   directory of { credential = \"NAME\" }; set by systemd";
 
 /// Owns the credentials of accounts and hands out their short-lived access tokens over a Unix socket.
 #[derive(Debug, Parser)]
@@ -71,15 +71,15 @@ impl Cli {
 /// What `tokend` can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run the daemon (what happens without a command, too)
+    /// Run the daemon (the default)
     Run(RunArgs),
     /// Check configuration, dialects, secrets, users and the state directory, without contacting anyone
     #[command(after_help = format!("{CHECK_HELP}\n\n{EXIT_CODES}"))]
     Check(CheckArgs),
-    /// Look at the descriptions of providers, and try new ones
+    /// Show dialects, the descriptions of providers, and try new ones
     #[command(subcommand)]
     Dialect(DialectCommand),
-    /// Ask what the rules of the configuration say
+    /// Explain what the rules of the configuration allow
     #[command(subcommand)]
     Policy(PolicyCommand),
     /// Make or replace the key that seals the store
@@ -88,7 +88,7 @@ pub enum Command {
     /// Relay connections for a daemon that has no network
     #[command(after_help = egress::HELP)]
     Egress(EgressArgs),
-    /// For the scripts in `completions`: what could stand behind these words
+    /// For the scripts in `completions`: what could follow these words
     #[command(hide = true)]
     Complete {
         #[arg(num_args = 0.., trailing_var_arg = true, allow_hyphen_values = true)]
@@ -98,12 +98,12 @@ pub enum Command {
 }
 
 const CHECK_HELP: &str = "\
-Nothing is changed and no provider is asked. Secrets are fetched to see whether they can be, and thrown away; commands are
-run only with --run-commands, as they may ask somebody or leave traces.
+Nothing is changed and no provider is contacted. Secrets are fetched to see whether that works, and discarded; commands
+are run only with --run-commands, as they may ask a person or leave traces.
 
 Root checks as the user who runs the daemon: --user, else the user of the installed tokend.service if that runs this
-configuration, else the owner of the state directory. With that unit its directories, credentials and
-environment count, the relay too, and not those of this process. A daemon that runs is not disturbed:
+configuration, else the owner of the state directory. With that unit, its directories,
+credentials, environment and relay count, not those of this process. A running daemon is not disturbed:
   sudo tokend check --run-commands";
 
 /// Options of `tokend run`.
@@ -112,16 +112,16 @@ pub struct RunArgs {
     /// Configuration [default: /etc/tokend/tokend.toml for root, else $XDG_CONFIG_HOME/tokend/tokend.toml]
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
-    /// Directory of the store and its key; comes before `state_dir` of the configuration
+    /// Directory of the store and its key; overrides `state_dir` of the configuration
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub state_dir: Option<PathBuf>,
-    /// Socket to listen on; comes before `socket` of the configuration, but not before one that is inherited
+    /// Socket to listen on; overrides `socket` of the configuration, but not an inherited socket
     #[arg(long, value_name = "PATH")]
     pub socket: Option<PathBuf>,
-    /// What log lines look like; comes before `log.format`
+    /// Format of log lines; overrides `log.format`
     #[arg(long, value_name = "FORMAT")]
     pub log_format: Option<FormatArg>,
-    /// What is logged: error, warn, info, debug, trace, or directives; comes before $TOKEND_LOG and `log.level`
+    /// What is logged: error, warn, info, debug, trace, or directives; overrides $TOKEND_LOG and `log.level`
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<Level>,
 }
@@ -151,11 +151,11 @@ impl RunArgs {
 /// [`Format`] as the command line knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum FormatArg {
-    /// journal where standard error is the journal, human otherwise
+    /// journal if standard error is the journal, human otherwise
     Auto,
     /// time, level, message and values
     Human,
-    /// a priority in front as sd-daemon(3) has it, no time
+    /// a priority in front as in sd-daemon(3), no time
     Journal,
     /// one JSON object a line
     Json,
@@ -178,13 +178,13 @@ pub struct CheckArgs {
     /// Configuration [default: that of tokend.service, or /etc/tokend/tokend.toml, for root; else $XDG_CONFIG_HOME/tokend/tokend.toml]
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
-    /// Directory of the store and its key; comes before `state_dir` of the configuration
+    /// Directory of the store and its key; overrides `state_dir` of the configuration
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub state_dir: Option<PathBuf>,
-    /// Socket the daemon would listen on; comes before `socket` of the configuration
+    /// Socket the daemon would listen on; overrides `socket` of the configuration
     #[arg(long, value_name = "PATH")]
     pub socket: Option<PathBuf>,
-    /// Check as this user, by name or number, who runs the daemon [default: see below]
+    /// Check as the user who runs the daemon, by name or number [default: see below]
     #[arg(long, value_name = "USER")]
     pub user: Option<String>,
     /// Also show the requests of this account, as its dialect makes them with its options
@@ -193,7 +193,7 @@ pub struct CheckArgs {
     /// Also run the commands that fetch secrets
     #[arg(long)]
     pub run_commands: bool,
-    /// End with 78 also for names of users and groups that nobody has, which match nobody
+    /// End with 78 also for unknown names of users and groups, which match nobody
     #[arg(long)]
     pub strict: bool,
 }

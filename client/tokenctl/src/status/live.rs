@@ -65,6 +65,14 @@ pub(crate) fn live(known: Known<'_>, now: Timestamp, canvas: Canvas) -> Vec<Stri
     lines
 }
 
+/// What so many accounts need, as a predicate.
+fn attention(accounts: usize) -> &'static str {
+    match accounts {
+        1 => "needs attention",
+        _ => "need attention",
+    }
+}
+
 fn title(accounts: &[AccountStatus], known: Known<'_>, now: Timestamp, canvas: Canvas) -> String {
     let needy = accounts
         .iter()
@@ -75,7 +83,7 @@ fn title(accounts: &[AccountStatus], known: Known<'_>, now: Timestamp, canvas: C
         count => format!("{count} accounts"),
     }];
     if needy > 0 {
-        parts.push(format!("{needy} to look at"));
+        parts.push(format!("{needy} {}", attention(needy)));
     }
     parts.push(words::time_of_day(now));
     parts.push("q ends".to_owned());
@@ -138,7 +146,7 @@ fn table(accounts: &[AccountStatus], now: Timestamp, canvas: Canvas) -> Vec<Stri
             .count();
         let needy = match needy {
             0 => String::new(),
-            needy => format!(", {needy} of them to look at"),
+            needy => format!(", {needy} of them {}", attention(needy)),
         };
         lines.push(cut(
             &format!("{} more are not shown{needy}", below.len()),
@@ -248,7 +256,7 @@ mod tests {
         ];
         let lines = frame(&accounts, Duration::ZERO, None, CANVAS);
         assert!(
-            lines[0].starts_with("5 accounts  2 to look at  "),
+            lines[0].starts_with("5 accounts  2 need attention  "),
             "{lines:?}"
         );
         let order: String = lines[2..]
@@ -264,7 +272,7 @@ mod tests {
         );
         assert_eq!(lines.len(), 4);
         assert!(lines[2].starts_with("c "), "{lines:?}");
-        assert_eq!(lines[3], "4 more are not shown, 1 of them to look at");
+        assert_eq!(lines[3], "4 more are not shown, 1 of them needs attention");
         let lines = frame(
             &accounts,
             Duration::ZERO,

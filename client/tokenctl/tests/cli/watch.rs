@@ -80,7 +80,7 @@ fn q_and_ctrl_c_end_it_with_0_and_give_the_terminal_back() {
 fn who_needs_somebody_stands_first_and_in_colour() {
     let daemon = two();
     let mut terminal = watch(&daemon, "exec", "status --watch");
-    terminal.wait_for("2 accounts  1 to look at");
+    terminal.wait_for("2 accounts  1 needs attention");
     terminal.wait_for("\u{1b}[32mvalid");
     let shown = terminal.shown();
     let frame = last_frame(&shown);

@@ -19,14 +19,14 @@ pub enum DialectCommand {
     Show {
         /// Name of a dialect, or a file
         dialect: String,
-        /// Show what it says with everything it inherits, instead of the text as it was written
+        /// Show it with everything it inherits, instead of the text as it was written
         #[arg(long)]
         effective: bool,
         /// Directory of your own dialects, as `dialect_dir` of the configuration names it
         #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
         dialect_dir: Option<PathBuf>,
     },
-    /// Look for mistakes in a dialect's file
+    /// Check a dialect's file for mistakes
     Check {
         /// The file; its name without .toml is the dialect's name
         file: PathBuf,

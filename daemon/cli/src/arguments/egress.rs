@@ -5,10 +5,10 @@ use clap::Args;
 use tokend_egress::{At, Options};
 
 pub(super) const HELP: &str = "\
-A proxy for HTTP: CONNECT host:port, and requests for http:// addresses. It reads no configuration and holds no secret; what
-goes to a provider by https passes encrypted. The daemon finds it by TOKEND_EGRESS. systemd starts it (tokend-egress.socket)
+A proxy for HTTP: CONNECT host:port, and requests for http:// addresses. It reads no configuration and holds no secret; https
+to a provider passes through encrypted. The daemon finds it by TOKEND_EGRESS. systemd starts it (tokend-egress.socket)
 with a socket that only the daemon can reach; see systemd/README.md. Started by hand it listens on a Unix socket and serves
-the user who started it, root, and whom --user names.
+the user who started it, root, and the users that --user names.
 
 Example:
   tokend egress --listen /run/user/1000/tokend/egress.sock &
@@ -17,13 +17,13 @@ Example:
 /// Options of `tokend egress`.
 #[derive(Debug, Clone, Default, Args)]
 pub struct EgressArgs {
-    /// Unix socket to listen on, where systemd passes none [default: egress.sock beside the daemon's socket]; or a loopback address, with --any-local-user
+    /// Unix socket to listen on, if systemd passes none [default: egress.sock beside the daemon's socket]; or a loopback address, with --any-local-user
     #[arg(long, value_name = "PATH", value_parser = At::parse)]
     pub listen: Option<At>,
     /// Also serve this user, by name or number; can be given several times
     #[arg(long, value_name = "USER")]
     pub user: Vec<String>,
-    /// Listen on a loopback address, where every user of this machine can connect and goes out as the relay's user
+    /// Listen on a loopback address, where every user of this machine can connect through the relay
     #[arg(long)]
     pub any_local_user: bool,
 }

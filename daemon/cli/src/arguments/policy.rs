@@ -28,16 +28,16 @@ pub struct ExplainArgs {
     /// The peer's user, by name or number
     #[arg(long, value_name = "USER", required_unless_present = "pid")]
     pub uid: Option<String>,
-    /// Its own group, by name or number
+    /// Its primary group, by name or number
     #[arg(long, value_name = "GROUP")]
     pub gid: Option<String>,
     /// A supplementary group, by name or number; may be given several times
     #[arg(long = "group", value_name = "GROUP")]
     pub groups: Vec<String>,
-    /// Its unit of the system's systemd
+    /// Its unit of the system manager
     #[arg(long, value_name = "UNIT", value_parser = unit)]
     pub unit: Option<String>,
-    /// Its unit of its user's systemd
+    /// Its unit of the user's manager
     #[arg(long, value_name = "UNIT", value_parser = unit)]
     pub user_unit: Option<String>,
     /// The program it runs
@@ -46,7 +46,7 @@ pub struct ExplainArgs {
     /// SHA-256 of that program's file
     #[arg(long, value_name = "DIGEST", value_parser = digest)]
     pub sha256: Option<Digest>,
-    /// A process that runs, in place of all of these; of another user's it takes root to see the program
+    /// A running process instead of all of these; only root sees the program of another user's process
     #[arg(long, value_name = "PID", conflicts_with_all = ["uid", "gid", "groups", "unit", "user_unit", "exe", "sha256"])]
     pub pid: Option<u32>,
 }
