@@ -43,13 +43,21 @@ pub struct Notes {
     pub fingerprint: Option<Box<str>>,
     /// Fingerprint of what the last attempt without a verdict was made with: of a login, if there was one.
     pub no_verdict: Option<Box<str>>,
-    /// Fingerprint of what the last login was made with that the provider refused. It counts where the engine says that logins stopped for
-    /// that.
-    pub refused: Option<Box<str>>,
+    /// The last login that the provider refused. It counts where the engine says that logins stopped for that.
+    pub refused: Option<Box<RefusedLogin>>,
     /// Which secrets a person entered.
     pub entered: Entered,
     /// What was asked for of which what is held came; `None` where that is not known.
     pub asks: Option<Asks>,
+}
+
+/// A login that the provider refused, or called wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedLogin {
+    /// Fingerprint of what it was made with.
+    pub fingerprint: Box<str>,
+    /// What the provider said against it, safe to show. Later attempts say other things, and nothing of this login.
+    pub told: Option<Box<str>>,
 }
 
 impl Notes {
@@ -59,8 +67,9 @@ impl Notes {
         last.outcome.strip_prefix("granted: ").map(Into::into)
     }
 
-    /// Notes what an attempt was made with that ended without a verdict. A login's counts before a refresh's: it is made of more.
-    pub fn note_verdict(&mut self, answer: Answer, fingerprint: &str) {
+    /// Notes what an attempt was made with that ended without a verdict, and of a login that was refused what was said too. A login's counts
+    /// before a refresh's: it is made of more.
+    pub fn note_verdict(&mut self, answer: Answer, fingerprint: &str, told: Option<&str>) {
         let login = |it: &str| it.starts_with("login-");
         let lost = answer == Answer::MaybeSent && login(fingerprint);
         if answer == Answer::Unrecognised || lost {
@@ -73,14 +82,17 @@ impl Notes {
         } else if matches!(answer, Answer::CredentialRejected | Answer::Misconfigured)
             && login(fingerprint)
         {
-            self.refused = Some(fingerprint.into());
+            self.refused = Some(Box::new(RefusedLogin {
+                fingerprint: fingerprint.into(),
+                told: told.map(Into::into),
+            }));
         }
     }
 
     /// The fingerprint of what attempts without a verdict were made with.
     fn made_with(&self, no_verdict: NoVerdict) -> Option<&str> {
-        match no_verdict.login_refused || no_verdict.login_misconfigured {
-            true => self.refused.as_deref(),
+        match stopped_by_refusal(no_verdict) {
+            true => self.refused.as_ref().map(|login| &*login.fingerprint),
             false => self.no_verdict.as_deref(),
         }
     }
@@ -95,6 +107,11 @@ impl Notes {
             None => self.made_with(no_verdict).map(Into::into),
         }
     }
+}
+
+/// Whether logins have stopped because one was refused, or called wrong.
+fn stopped_by_refusal(no_verdict: NoVerdict) -> bool {
+    no_verdict.login_refused || no_verdict.login_misconfigured
 }
 
 /// Which secrets of an account were entered by a person, and are stored.
@@ -203,7 +220,14 @@ pub fn restore(record: &Record, clock: &Clock) -> Restored {
             .as_ref()
             .map(|block| block.fingerprint.as_str().into()),
         no_verdict: made_with.clone(),
-        refused: made_with,
+        refused: made_with.map(|fingerprint| {
+            let stored = record.no_verdict.as_ref();
+            let told = stored.and_then(|stored| stored.told.as_deref());
+            Box::new(RefusedLogin {
+                fingerprint,
+                told: told.map(Into::into),
+            })
+        }),
         entered: entered(record),
         asks: record.asks.as_deref().and_then(Asks::parse),
     };
@@ -324,6 +348,10 @@ pub fn update(record: &mut Record, durable: &Durable, host: &str, notes: &Notes,
             .made_with(durable.no_verdict)
             .unwrap_or_default()
             .to_owned(),
+        told: (notes.refused.as_ref())
+            .filter(|_| stopped_by_refusal(durable.no_verdict))
+            .and_then(|login| login.told.as_deref())
+            .map(str::to_owned),
     });
     record.asks = notes.asks.map(|asks| asks.to_string());
     record.told = notes.told.as_deref().map(str::to_owned);

@@ -60,11 +60,14 @@ impl Task {
     }
 
     pub(super) fn teller<'a>(&'a self, slot: &'a Slot, notes: &'a Notes) -> Teller<'a> {
+        let now = self.clock.steady();
+        let view = self.engine.view(slot.key, now);
         Teller {
             account: &slot.account,
             notes,
             clock: &self.clock,
-            withheld: self.engine.withheld(slot.key, self.clock.steady()),
+            withheld: self.engine.withheld(slot.key, now),
+            blocked: view.is_some_and(|view| view.block.is_some()),
         }
     }
 }

@@ -193,11 +193,11 @@ impl Task {
             }));
             return;
         }
-        entry.notes.told = told;
         if let Some((answer, fingerprint)) = answered {
-            entry.notes.note_verdict(answer, &fingerprint);
+            (entry.notes).note_verdict(answer, &fingerprint, told.as_deref());
             entry.notes.fingerprint = Some(fingerprint);
         }
+        entry.notes.told = told;
     }
 
     /// Keeps what a success brought until it is stored, and its access token until it is published.

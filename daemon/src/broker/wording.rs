@@ -29,6 +29,8 @@ pub(crate) struct Teller<'a> {
     pub(crate) clock: &'a Clock,
     /// Why a token that is held is not served.
     pub(crate) withheld: Option<Withheld>,
+    /// Whether the last attempt is what stopped the account. Where not, a login did that was refused before other attempts.
+    pub(crate) blocked: bool,
 }
 
 impl Teller<'_> {
@@ -48,7 +50,7 @@ impl Teller<'_> {
         match why {
             Why::LoginRequired(missing) => self.login_required(missing),
             Why::Misconfigured => {
-                self.fault(FaultCode::Misconfigured, format!("the provider of account {name} calls the request wrong{}", self.said()))
+                self.fault(FaultCode::Misconfigured, format!("the provider of account {name} calls the request wrong{}", in_brackets(self.refusal())))
                     .advise(format!(
                         "check [account.{name}] and {} against the provider's documentation, then run `tokenctl reload`, or `tokenctl refresh \
                          {name}` to try again unchanged",
@@ -132,7 +134,7 @@ impl Teller<'_> {
         let what = match missing {
             Missing::CredentialRejected => format!(
                 "the provider refuses the credential of account {name}{}",
-                self.said()
+                in_brackets(self.refusal())
             ),
             Missing::NoCredential => format!("account {name} has no credential to log in with"),
             Missing::InDoubt => format!(
@@ -155,10 +157,11 @@ impl Teller<'_> {
                 self.said()
             ),
         };
-        let advice = match (
-            missing,
-            login_means::refused(self.account, self.notes.told.as_deref()),
-        ) {
+        let told = match missing {
+            Missing::CredentialRejected => self.refusal(),
+            _ => self.notes.told.as_deref(),
+        };
+        let advice = match (missing, login_means::refused(self.account, told)) {
             (Missing::Unrecognised, _) => self.unrecognised_advice(),
             (Missing::NoAnswer, refused) => self.unanswered_advice(&refused),
             (Missing::CredentialRejected, refused) => match self.refused_advice(&refused) {
@@ -303,11 +306,21 @@ impl Teller<'_> {
     }
 
     fn said(&self) -> String {
-        match &self.notes.told {
-            Some(told) => format!(" ({told})"),
-            None => String::new(),
+        in_brackets(self.notes.told.as_deref())
+    }
+
+    /// What the provider said when it refused what the account logs in with, or called it wrong: of the attempt that stopped the account,
+    /// or of the login that was refused before, which later attempts say nothing of.
+    fn refusal(&self) -> Option<&str> {
+        match self.blocked {
+            true => self.notes.told.as_deref(),
+            false => (self.notes.refused.as_ref()).and_then(|login| login.told.as_deref()),
         }
     }
+}
+
+fn in_brackets(told: Option<&str>) -> String {
+    told.map_or_else(String::new, |told| format!(" ({told})"))
 }
 
 /// A problem as the middle of a sentence.

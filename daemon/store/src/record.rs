@@ -235,6 +235,9 @@ pub struct NoVerdict {
     /// Fingerprint of what the last of them was made with: when it changes, they count no more.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub fingerprint: String,
+    /// What the provider said against the login that it refused or called wrong, for people. The writer keeps secrets out of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<String>,
 }
 
 #[expect(

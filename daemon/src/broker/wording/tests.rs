@@ -19,6 +19,7 @@ fn told(site: &str, why: impl FnOnce(Timestamp) -> Why, said: Option<&str>) -> (
         notes: &notes,
         clock: &clock,
         withheld: None,
+        blocked: true,
     }
     .tell(why(clock.steady()));
     let retry = fault
@@ -77,6 +78,7 @@ fn what_the_machine_is_short_of_is_no_mistake_of_the_configuration() {
         notes: &notes,
         clock: &clock,
         withheld: None,
+        blocked: false,
     };
     let retry = clock.steady();
     let fault = teller.tell(Why::Failed {
@@ -96,6 +98,7 @@ fn a_token_that_may_have_been_ended_is_told_with_whatever_keeps_another_one_away
         notes: &notes,
         clock: &clock,
         withheld,
+        blocked: false,
     };
     let problem = Problem::InDoubt;
     for why in [
@@ -183,6 +186,51 @@ fn a_refused_client_is_told_with_the_clients_secret_and_never_with_a_refresh_tok
             text.contains("check the client_id of [account.ads], add the client_secret"),
             "{text}"
         );
+    }
+}
+
+#[test]
+fn a_login_that_was_refused_is_told_in_its_own_words_or_in_none() {
+    let account = Site::new(&format!("{WITH_FILE}client_secret = {{ file = \"cs\" }}\n")).account();
+    let (clock, _hands) = FakeClock::start(1_790_000_000_000, 0, "a");
+    let told = |of_login: Option<Option<&str>>, blocked, why| {
+        let notes = Notes {
+            told: Some("status 400: refresh token expired".into()),
+            refused: of_login.map(|told| {
+                Box::new(tokend_record::RefusedLogin {
+                    fingerprint: "login-1".into(),
+                    told: told.map(Into::into),
+                })
+            }),
+            ..Notes::default()
+        };
+        let teller = Teller {
+            account: &account,
+            notes: &notes,
+            clock: &clock,
+            withheld: None,
+            blocked,
+        };
+        let fault = teller.tell(why);
+        (fault.message, fault.advice.unwrap())
+    };
+    let refused = Why::LoginRequired(Missing::CredentialRejected);
+    let client = Some(Some("status 401: invalid_client"));
+    let (message, advice) = told(client, false, refused);
+    assert!(
+        message.ends_with("(status 401: invalid_client)"),
+        "{message}"
+    );
+    assert!(advice.contains("client_secret"), "{advice}");
+    for why in [refused, Why::Misconfigured] {
+        for of_login in [None, Some(None)] {
+            let (message, _) = told(of_login, false, why);
+            assert!(!message.contains('('), "{message}");
+        }
+        let (message, _) = told(client, false, why);
+        assert!(message.contains("invalid_client"), "{message}");
+        let (message, _) = told(client, true, why);
+        assert!(message.contains("refresh token expired"), "{message}");
     }
 }
 
@@ -481,6 +529,7 @@ fn the_host_is_named_that_is_asked_and_not_the_one_of_base_url() {
             notes: &notes,
             clock: &clock,
             withheld: None,
+            blocked: false,
         };
         let problem = Problem::Unreachable;
         let advice = teller.tell(Why::Failed { problem, retry }).advice;

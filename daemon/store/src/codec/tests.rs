@@ -79,6 +79,7 @@ fn what_later_versions_keep_beside_is_kept_and_needs_no_newer_schema() {
     let stored = record.no_verdict.clone().unwrap();
     assert_eq!((stored.refreshes, stored.lost_logins), (2, 1));
     assert!(stored.login_refused && stored.login_misconfigured);
+    assert_eq!(stored.told.as_deref(), Some("status 400: invalid_grant"));
     assert_eq!(text(&record).as_slice(), golden.as_bytes());
 }
 
@@ -107,6 +108,7 @@ fn a_record_keeps_what_was_tried_without_a_verdict() {
         (stored.refreshes, stored.logins, stored.logins_from),
         (0, 3, Some(-5))
     );
+    assert_eq!(stored.told, None, "nobody noted it");
     assert_eq!(text(&record).as_slice(), least.as_bytes());
 }
 

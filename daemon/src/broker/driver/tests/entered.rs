@@ -76,6 +76,38 @@ async fn a_block_that_outlives_a_trial_ends_when_its_own_secret_changes() {
 }
 
 #[tokio::test]
+async fn a_refused_login_is_told_in_its_own_words_after_what_a_refresh_token_was_told() {
+    let provider = Provider::start().await;
+    let text = account("ads", &provider.base_url) + "client_secret = { file = \"cs\" }\n";
+    let (site, store) = (Site::new(&text), MemoryStore::new());
+    site.secret("pw", "right", 0o600);
+    site.secret("cs", "wrong", 0o600);
+    let daemon = Daemon::start(&site, &store).await;
+    let of_client = r#"{"error":"invalid_client"}"#;
+    provider.then(reply("401 Unauthorized", of_client));
+    login_required(&daemon).await;
+    enter(&daemon, LoginSecret::RefreshToken, "entered").await;
+    assert_eq!(daemon.get("ads").await.unwrap(), "token-2");
+    provider.then(reply("400 Bad Request", REFUSED));
+    login_required_by(token_of(daemon.ask(force("ads")).await));
+    let record = || {
+        let id = RecordKey::of(&site.account()).unwrap();
+        store.read(&id).unwrap().unwrap().1
+    };
+    let is_its_own = |fault: tokend_proto::Fault| {
+        assert!(fault.message.contains("invalid_client"), "{fault:?}");
+        let advice = fault.advice.unwrap();
+        assert!(advice.contains("client_secret"), "{advice}");
+    };
+    is_its_own(token_of(daemon.ask(reject("ads", "token-2")).await).unwrap_err());
+    is_its_own(login_required(&daemon).await);
+    let daemon = restarted(daemon, &site, &store).await;
+    assert!(record().told.unwrap().contains("invalid_grant"));
+    is_its_own(login_required(&daemon).await);
+    assert_eq!(provider.seen().len(), 3);
+}
+
+#[tokio::test]
 async fn a_reload_while_a_password_is_tried_decides_whether_a_login_is_possible() {
     let provider = Provider::start().await;
     let text = account("ads", &provider.base_url).replace("password = { file = \"pw\" }\n", "");
