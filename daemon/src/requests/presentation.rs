@@ -1,10 +1,39 @@
-//! Answers with something else in them than the driver put there.
+//! Tokens as peers are told them, and what is said in place of one.
 //!
-//! Owns how a token is presented, and what is said in place of one. Must never add a token to an answer.
+//! Owns how a token is presented. Must never add a token to an answer.
 
-use tokend_proto::{AccountName, Response};
+use std::time::Duration;
+
+use tokend_engine::Timestamp;
+use tokend_process::clock::Clock;
+use tokend_proto::{AccountName, Response, Token};
 
 use super::done::Done;
+use super::parts::Requests;
+use crate::broker::registry::{IssuedToken, Slot};
+
+impl Requests {
+    pub(super) fn told(&self, slot: &Slot, token: &IssuedToken, now: Timestamp) -> Token {
+        let mut told = tell(token, now, &self.clock);
+        if let Some(present) = slot.account.dialect.present() {
+            told.token_type = present.to_owned();
+        }
+        told
+    }
+}
+
+pub(super) fn tell(token: &IssuedToken, now: Timestamp, clock: &Clock) -> Token {
+    let expires = token.held.expires;
+    let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    Token {
+        access_token: token.token.text.clone(),
+        token_type: token.token.token_type.to_string(),
+        expires_at_ms: expires.map(|at| u64::try_from(clock.to_wall(at)).unwrap_or(0)),
+        remaining_ms: expires.map(|at| millis(at.since(now))),
+        scope: token.token.scope.as_deref().map(str::to_owned),
+        grant: token.held.grant.0,
+    }
+}
 
 /// The answer, whose token is presented as the dialect says.
 pub(super) fn presented(done: Done, present: String) -> Done {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokend_policy::Peer;
 use tokend_process::task;
-use tokend_proto::{MetricsCursor, Request, RequestKind, Response};
+use tokend_proto::{Request, RequestKind, Response};
 
 use super::admission::{Admitted, Refused, Rules};
 use super::done::{Done, died};
@@ -90,11 +90,6 @@ impl Requests {
             let (response, entry) = to_the_end.await.unwrap_or_else(|| (died(), None));
             answered(response, decided, entry)
         }))
-    }
-
-    pub(super) fn read_metrics(&self, after: Option<MetricsCursor>) -> Done {
-        let metrics = self.metrics.clone();
-        Done::Later(Box::pin(async move { metrics.page(after).await }))
     }
 }
 

@@ -4,16 +4,46 @@
 
 use std::sync::Arc;
 
+use tokend_peer::{PATIENCE, Turn};
 use tokend_policy::{Directory, Fact, Peer, Permission, Permissions};
 use tokend_proto::{Executable, Id, Namespaces, Permitted, Response, Seen, UserUnit, Whoami};
+use tokio::time::timeout;
 
+use super::done::{Done, to_the_end};
+use super::parts::Requests;
+use super::refusal::{crowded, gone, nameless};
 use crate::broker::registry::Epoch;
 
 /// How many groups are told. A frame has room for all of these with the longest names there are.
 const MOST_GROUPS: usize = 256;
 
+impl Requests {
+    pub(super) fn whoami(&self, epoch: &Arc<Epoch>, peer: &Peer) -> Done {
+        let (peer, epoch) = (peer.clone(), Arc::clone(epoch));
+        let turns = self.facts.names.clone();
+        // Names of users may come from a server, which may not answer.
+        to_the_end(async move {
+            let Ok(Ok(Turn { common, own })) = timeout(PATIENCE, turns.take(peer.uid)).await else {
+                return Response::Fault(crowded(peer.uid));
+            };
+            let answer = tokio::task::spawn_blocking(move || {
+                let answer = answer(&peer, &epoch);
+                drop(own);
+                answer
+            });
+            let answer = timeout(PATIENCE, answer).await;
+            // What hangs keeps its own user's turn, and nobody else's.
+            drop(common);
+            match answer {
+                Ok(answer) => answer.unwrap_or_else(|_| Response::Fault(gone())),
+                Err(_) => Response::Fault(nameless()),
+            }
+        })
+    }
+}
+
 /// The answer. Looks names up, which may wait for a directory server: not for the runtime's threads.
-pub(super) fn answer(peer: &Peer, epoch: &Arc<Epoch>) -> Response {
+fn answer(peer: &Peer, epoch: &Arc<Epoch>) -> Response {
     let (facts, sight) = (peer.facts(), epoch.sight(peer));
     let groups = seen(&facts.groups, |groups| {
         groups

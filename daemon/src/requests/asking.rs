@@ -1,0 +1,110 @@
+//! What the registry cannot answer is asked of the driver.
+//!
+//! Owns how long a request may wait, and how the driver's answer becomes the peer's. Must never wait for room on behalf of a session: that is
+//! part of the future it hands back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokend_engine::{Demand, Timestamp, Want};
+use tokend_proto::Response;
+use tokio::sync::{mpsc, oneshot};
+
+use super::admission::Admitted;
+use super::done::Done;
+use super::parts::Requests;
+use super::presentation::{presented, tell};
+use super::refusal::{gone, overtaken};
+use crate::broker::inbox::{self, Answer, Message, Waiter};
+use crate::broker::registry::Slot;
+
+/// The longest a request may wait. A client that names a longer time waits this long.
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl Requests {
+    pub(super) fn want(
+        &self,
+        slot: &Slot,
+        uid: u32,
+        admitted: &Admitted<'_>,
+        demand: Demand,
+        want: Want,
+    ) -> Done {
+        let account = slot.key;
+        let waiter = Waiter::new(self.driver.clone(), account);
+        let id = waiter.id();
+        let asked = self.ask(admitted, |reply| Message::Wanted {
+            account,
+            waiter: id,
+            uid,
+            demand,
+            want,
+            reply,
+        });
+        let wanted = match asked {
+            Done::Now(response) => {
+                waiter.answered();
+                Done::Now(response)
+            }
+            Done::Later(pending) => Done::Later(Box::pin(async move {
+                let response = pending.await;
+                waiter.answered();
+                response
+            })),
+        };
+        match slot.account.dialect.present() {
+            Some(present) => presented(wanted, present.to_owned()),
+            None => wanted,
+        }
+    }
+
+    /// Passes a request to the driver. The message is on its way when this returns, unless the driver is very busy: only then does
+    /// the session wait for room.
+    pub(super) fn ask(
+        &self,
+        admitted: &Admitted<'_>,
+        message: impl FnOnce(inbox::Reply) -> Message,
+    ) -> Done {
+        let (reply, answer) = oneshot::channel();
+        let unsent = match self.driver.try_send(message(reply)) {
+            Ok(()) => None,
+            Err(mpsc::error::TrySendError::Full(message)) => Some((self.driver.clone(), message)),
+            Err(mpsc::error::TrySendError::Closed(_)) => {
+                return Done::Now(Response::Fault(gone()));
+            }
+        };
+        let (registry, under) = (Arc::clone(&self.registry), admitted.snapshot.number());
+        let clock = self.clock.clone();
+        Done::Later(Box::pin(async move {
+            if let Some((driver, message)) = unsent {
+                let Ok(room) = driver.reserve().await else {
+                    return Response::Fault(gone());
+                };
+                // What changes an account is not begun on the word of a configuration that went while this waited for room.
+                let changes = matches!(message, Message::Login { .. } | Message::Forget { .. });
+                if changes && registry.epoch().number() != under {
+                    return Response::Fault(overtaken());
+                }
+                room.send(message);
+            }
+            match answer.await {
+                Ok(Answer::Token(token)) => Response::Token(tell(&token, clock.steady(), &clock)),
+                Ok(Answer::Done(message)) => Response::Done { message },
+                Ok(Answer::Fault(fault)) => Response::Fault(*fault),
+                Err(_) => Response::Fault(gone()),
+            }
+        }))
+    }
+}
+
+/// `waits` are how long it may wait for the pace, and how long altogether, in milliseconds.
+pub(super) fn demand(now: Timestamp, min_validity: Option<Duration>, waits: (u64, u64)) -> Demand {
+    let (wait_ms, timeout_ms) = waits;
+    let bounded = |ms| Duration::from_millis(ms).min(LONGEST_WAIT);
+    let answer_by = now.after(bounded(timeout_ms));
+    Demand {
+        min_validity,
+        start_by: now.after(bounded(wait_ms)).min(answer_by),
+        answer_by,
+    }
+}

@@ -1,0 +1,48 @@
+//! Credentials that a person enters.
+//!
+//! Owns how long that person waits to learn whether the credential is right. Must never log the credential.
+
+use std::time::Duration;
+
+use tokend_engine::Demand;
+use tokend_policy::Peer;
+use tokend_proto::{Fault, LoginSecret};
+
+use super::admission::Admitted;
+use super::done::Done;
+use super::parts::Requests;
+use crate::broker::inbox::Message;
+use crate::broker::login_means;
+use crate::broker::registry::Slot;
+
+/// How long somebody waits who enters a credential and learns whether it is right.
+const LOGIN_WAIT: Duration = Duration::from_secs(60);
+
+impl Requests {
+    pub(super) fn login(
+        &self,
+        slot: &Slot,
+        peer: &Peer,
+        admitted: &Admitted<'_>,
+        secret: LoginSecret,
+    ) -> Result<Done, Box<Fault>> {
+        login_means::accepts(&slot.account, &secret)?;
+        let secret = login_means::alone(secret)?;
+        tracing::info!(account = %slot.account.name, peer = %peer, "a person enters a credential");
+        let now = self.clock.steady();
+        let answer_by = now.after(LOGIN_WAIT);
+        let demand = Demand {
+            min_validity: None,
+            start_by: now,
+            answer_by,
+        };
+        let account = slot.key;
+        slot.held.asked().touch(now);
+        Ok(self.ask(admitted, |reply| Message::Login {
+            account,
+            secret,
+            demand,
+            reply,
+        }))
+    }
+}

@@ -1,0 +1,35 @@
+//! New tokens, whatever token is held.
+//!
+//! Owns that a person may have one made. Must never hand it to a peer that may cause one and not have it.
+
+use tokend_engine::Want;
+use tokend_policy::Peer;
+
+use super::admission::Admitted;
+use super::asking::demand;
+use super::done::Done;
+use super::parts::Requests;
+use super::presentation::without_token;
+use crate::broker::registry::Slot;
+
+impl Requests {
+    pub(super) fn refresh(
+        &self,
+        slot: &Slot,
+        peer: &Peer,
+        admitted: &Admitted<'_>,
+        waits: (u64, u64),
+    ) -> Done {
+        let account = &slot.account.name;
+        let has_tokens = admitted.rules.token.is_some();
+        let now = self.clock.steady();
+        slot.held.asked().touch(now);
+        tracing::info!(account = %account, peer = %peer, "a person asks for a new token");
+        let demand = demand(now, None, waits);
+        let wanted = self.want(slot, peer.uid, admitted, demand, Want::Forced);
+        match has_tokens {
+            true => wanted,
+            false => without_token(wanted, account),
+        }
+    }
+}

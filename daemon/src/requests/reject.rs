@@ -1,0 +1,77 @@
+//! Tokens that an API refused.
+//!
+//! Owns whether the token a client reports is the one that is held. Must never tell, by how long it takes, how much of a guess was right.
+
+use subtle::ConstantTimeEq as _;
+use tokend_engine::Want;
+use tokend_policy::Peer;
+use tokend_proto::{Response, SecretText};
+
+use super::admission::Admitted;
+use super::asking::demand;
+use super::done::Done;
+use super::parts::Requests;
+use super::presentation::without_token;
+use crate::broker::registry::Slot;
+
+impl Requests {
+    /// An API refused a token. Only the token held counts: whoever reports an older one gets the newer one at once, so that ten
+    /// processes that report the same token cause one attempt.
+    pub(super) fn reject(
+        &self,
+        slot: &Slot,
+        peer: &Peer,
+        admitted: &Admitted<'_>,
+        token: &SecretText,
+        waits: (u64, u64),
+    ) -> Done {
+        let account = &slot.account.name;
+        let has_tokens = admitted.rules.token.is_some();
+        let now = self.clock.steady();
+        slot.held.asked().touch(now);
+        let current = slot.held.token();
+        let want = match current.as_ref() {
+            Some(current) if is_same(&current.token.text, token) => {
+                Want::Rejected(current.held.grant)
+            }
+            Some(newer) if newer.held.is_good(now, None) => {
+                if !has_tokens {
+                    let message = format!("account {account} has a newer token");
+                    return Done::Now(Response::Done { message });
+                }
+                return Done::Now(Response::Token(self.told(slot, newer, now)));
+            }
+            _ => Want::Get,
+        };
+        if matches!(want, Want::Rejected(_)) {
+            tracing::info!(account = %account, peer = %peer, "a client reports that its token was refused");
+        }
+        let demand = demand(now, None, waits);
+        let wanted = self.want(slot, peer.uid, admitted, demand, want);
+        match has_tokens {
+            true => wanted,
+            false => without_token(wanted, account),
+        }
+    }
+}
+
+/// Compares without telling by its duration how much of a guess was right.
+fn is_same(held: &SecretText, told: &SecretText) -> bool {
+    held.expose()
+        .as_bytes()
+        .ct_eq(told.expose().as_bytes())
+        .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_compared_whole() {
+        let text = |text: &str| SecretText::new(text).unwrap();
+        assert!(is_same(&text("abc"), &text("abc")));
+        assert!(!is_same(&text("abc"), &text("abd")));
+        assert!(!is_same(&text("abc"), &text("ab")));
+    }
+}

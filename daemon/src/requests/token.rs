@@ -1,0 +1,41 @@
+//! Tokens, as `get` asks for them.
+//!
+//! Owns what is answered at once from the token that is held. Must never answer with a token that is not good for as long as the peer wants.
+
+use std::time::Duration;
+
+use tokend_engine::Want;
+use tokend_policy::Peer;
+use tokend_proto::Response;
+
+use super::admission::Admitted;
+use super::asking::demand;
+use super::done::Done;
+use super::parts::Requests;
+use crate::broker::inbox::Message;
+use crate::broker::registry::Slot;
+
+impl Requests {
+    pub(super) fn get(
+        &self,
+        slot: &Slot,
+        peer: &Peer,
+        admitted: &Admitted<'_>,
+        min_validity: Option<Duration>,
+        waits: (u64, u64),
+    ) -> Done {
+        let now = self.clock.steady();
+        slot.held.asked().touch(now);
+        if let Some(token) = slot.held.token().as_ref()
+            && token.held.is_good(now, min_validity)
+        {
+            if token.is_first_late_use(now) {
+                // Only a hint: when the driver has no room for it, the next `get` after expiry does the same job.
+                let _dropped = self.driver.try_send(Message::Asked(slot.key));
+            }
+            return Done::Now(Response::Token(self.told(slot, token, now)));
+        }
+        let demand = demand(now, min_validity, waits);
+        self.want(slot, peer.uid, admitted, demand, Want::Get)
+    }
+}
