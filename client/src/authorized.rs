@@ -10,6 +10,7 @@ use crate::{Client, ClientError, GetOptions};
 
 /// How the use of a token failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ApiError<E> {
     /// The API refused the token itself, as with status 401.
     TokenRefused(E),
@@ -19,8 +20,9 @@ pub enum ApiError<E> {
 
 /// Why [`Client::authorized`] failed.
 #[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
 pub enum AuthorizedError<E> {
-    /// There was no token to be had.
+    /// The daemon gave no token.
     #[error(transparent)]
     Client(#[from] ClientError),
     /// The API failed, or refused the newer token as well.
@@ -33,7 +35,7 @@ impl Client {
     /// `use_token` once more with the newer one.
     ///
     /// # Errors
-    /// [`AuthorizedError::Client`] when there is no token to be had, [`AuthorizedError::Api`] with the last failure
+    /// [`AuthorizedError::Client`] when the daemon gives no token, [`AuthorizedError::Api`] with the last failure
     /// of `use_token`.
     pub async fn authorized<T, E, F, A>(
         &self,

@@ -3,6 +3,8 @@
 //! Owns connections to the daemon's socket, their deadlines and the pairing of answers with requests. It never
 //! keeps a token, never talks to a provider and never prints. [`BlockingClient`] needs nothing but the standard
 //! library; [`Client`] (feature `async`, on by default) shares one connection among many tasks.
+// A later release may add a variant or an option: a caller's `match` and construction must allow for it.
+#![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
 #![doc = concat!("\n\n", include_str!("../README.md"))]
 
 #[cfg(feature = "async")]

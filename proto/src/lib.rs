@@ -9,6 +9,9 @@
 //! read as `Other`, and a peer of version 1, which cannot do so, is sent none: see [`ServerFrame::for_version`].
 //! `PROTOCOL.md` beside this crate describes every byte.
 //!
+//! Public enums are `#[non_exhaustive]`, or say why not. Structs of messages are not: their fields are encoded by
+//! position, so that none is ever added; a new field is a new kind of message.
+//!
 //! ```
 //! use tokend_proto::{ClientFrame, FrameBuffer, Request, RequestId, decode_client, encode};
 //!
@@ -22,6 +25,8 @@
 //! assert_eq!(decode_client(payload)?, hello);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+
+#![warn(clippy::exhaustive_enums)]
 
 mod diagnosis;
 mod fault;

@@ -201,6 +201,10 @@ impl Request {
 /// sent as: not `#[non_exhaustive]`. A new kind of secret is a new kind of request, which an older daemon refuses
 /// without ending the connection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a new kind of secret is a new kind of request"
+)]
 pub enum LoginSecret {
     /// The password of its user name.
     Password(SecretText),

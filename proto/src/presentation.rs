@@ -9,9 +9,13 @@ use crate::Token;
 
 /// How an API wants a token.
 ///
-/// Not `#[non_exhaustive]`: whoever presents a token has to know every way, because a guess would send it to the
-/// wrong place. It is no number on the wire.
+/// Not `#[non_exhaustive]`: a program that presents a token has to know every way, because a guess would send the
+/// token to the wrong place. The wire has no number for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a client that guesses sends the token to the wrong place"
+)]
 pub enum Presentation<'a> {
     /// In a header, behind this text.
     Header {

@@ -1,8 +1,8 @@
 //! Says what could stand at the cursor of a command line, from the program's own grammar.
 //!
 //! Owns the walk through the words before the cursor and the lines a shell reads. The scripts of the shells know nothing of
-//! commands and options, so a new one is completed without anybody doing something for it. Must never fail: what makes no sense
-//! has no answers.
+//! commands and options, so a new one is completed without a change to them. Must never fail: a command line that makes no sense
+//! has no answers. Used by the programs of this workspace alone, so that its types are not `#[non_exhaustive]`.
 
 mod walk;
 

@@ -32,7 +32,8 @@ Exit codes:
   78  the configuration is wrong, or names no such account
   79  login required: enter a credential for the account with `tokenctl login`
 
-Each error is one line that says what happened and indented lines that say what to do.
+Each error is one line that says what happened and indented lines that say what to do. An error that only a newer
+tokenctl knows ends with 75 and prints tokend's own message and advice.
 Tokens are printed on standard output only, and only when requested.";
 
 pub(crate) const GET: &str = "Print an access token that is valid now, obtained first if necessary";
@@ -70,7 +71,8 @@ With --watch the table stays on the terminal and is kept up to date; accounts th
 restart of the daemon does not end it; q or Ctrl-C does.
 
 States: idle, valid, obtaining, backing-off, paced, login-required, misconfigured, in-doubt, unpersisted,
-quarantined.";
+quarantined. A state or code of a newer tokend, which this tokenctl does not know, is other-NUMBER; its message and
+advice are printed as they come.";
 
 pub(crate) const LIST: &str = "List the accounts you may use";
 
@@ -140,4 +142,4 @@ Each line is ok, a warning, or a PROBLEM with what to do below it. Exits with 0 
 code of the first: 69 daemon not reachable, 75 provider, store or daemon, 77 not allowed, 78 configuration or secrets,
 79 login required.
 With --json an array of {\"topic\", \"account\", \"severity\", \"message\", \"advice\"}; severity is ok, warning or problem.
-A topic that only a newer tokenctl knows is other-NUMBER.";
+A topic or severity of a newer tokend, which this tokenctl does not know, is other-NUMBER or warning.";

@@ -2,6 +2,8 @@
 //!
 //! Owns the grammar of a duration and what of some bytes is the secret. Configuration, dialects, daemon and command line all read
 //! with it, so that no two of them differ. It never does I/O, holds nothing, and shows no secret: its errors tell kinds and counts.
+//!
+//! Its enums are not `#[non_exhaustive]`: only the programs of this workspace use them, and each has a sentence for every variant.
 
 mod duration;
 mod secret;

@@ -211,3 +211,31 @@ fn programs_get_objects() {
         })
     );
 }
+
+#[test]
+fn what_a_newer_daemon_says_is_shown_by_its_number_and_in_its_words() {
+    let mut newer = paced();
+    newer.state = AccountState::from_number(40);
+    newer.problem =
+        Some(Fault::new(FaultCode::from_number(41), "the quota is spent").advise("buy more"));
+    newer.last_attempt = valid().last_attempt.map(|last| LastAttempt {
+        kind: AttemptKind::from_number(42),
+        ..last
+    });
+    let row = lines(&[newer.clone()]);
+    assert!(row.starts_with("a-longer-name\tother-40\t"), "{row}");
+    assert!(row.ends_with("\tother-41\n"), "{row}");
+    let object = serde_json::to_value(json(&[newer.clone()])).unwrap();
+    assert_eq!(object[0]["state"], "other-40");
+    assert_eq!(object[0]["last_attempt"]["kind"], "other-42");
+    assert_eq!(object[0]["problem"]["code"], "other-41");
+    assert_eq!(object[0]["problem"]["advice"], "buy more");
+    for shown in [table(&[newer.clone()], now(), 80), sheet(&newer, now(), 80)] {
+        for expected in ["other-40", "other-41", "the quota is spent", "buy more"] {
+            assert!(
+                shown.contains(expected),
+                "{expected:?} is missing in\n{shown}"
+            );
+        }
+    }
+}

@@ -31,6 +31,25 @@ async fn a_client_of_0_1_0_is_answered_in_version_1() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_newest_version_that_both_know_is_spoken() {
+    for (oldest, newest, spoken) in [(1, 1, 1), (1, 2, 2), (2, 2, 2), (2, 9, 2), (1, u16::MAX, 2)] {
+        let mut talk = Talk::start();
+        let hello = Request::Hello {
+            magic: tokend_proto::MAGIC,
+            oldest,
+            newest,
+            client: "test".to_owned(),
+        };
+        talk.say(0, hello).await;
+        let (_, welcome) = talk.hear().await;
+        let Response::Welcome { version, .. } = welcome else {
+            panic!("{welcome:?}");
+        };
+        assert_eq!(version, spoken, "{oldest} to {newest}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn no_answer_to_version_1_leaves_with_a_number_it_fails_on() {
     let tomorrow = || Response::Fault(Fault::new(FaultCode::from_number(900), "what is new"));
     for (version, sent) in [
