@@ -6,6 +6,7 @@
 
 mod audit;
 mod clients;
+mod damaged_name;
 mod descriptors;
 mod disk;
 mod doctor;

@@ -1,0 +1,52 @@
+//! A record whose name was damaged on the disk is put back at a start, so that its account keeps its login.
+
+use std::fs;
+
+use crate::{
+    scene::{Scene, WELL},
+    store::{DATABASE, asked},
+};
+
+/// Changes the last letter of the account's name wherever the database has it: the record itself stays whole.
+fn damage_the_name(scene: &Scene) {
+    let path = scene.site.state().join(DATABASE);
+    let mut bytes = fs::read(&path).unwrap();
+    let named = bytes.windows(5).enumerate();
+    let named: Vec<_> = named
+        .filter(|(_, window)| *window == b"well#")
+        .map(|(at, _)| at)
+        .collect();
+    assert!(!named.is_empty());
+    for at in named {
+        *bytes.get_mut(at + 3).unwrap() = b'k';
+    }
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn an_account_whose_record_has_a_damaged_name_keeps_its_login() {
+    const PUT_BACK: &str = "the stored record had a damaged name and was put back";
+    let scene = Scene::new("", "", &[]);
+    let daemon = scene.site.start().unwrap();
+    let token = scene.site.get(WELL).unwrap();
+    assert!(daemon.terminate().unwrap().success());
+    damage_the_name(&scene);
+    let daemon = scene.site.start().unwrap();
+    assert_eq!(scene.site.get(WELL).unwrap(), token);
+    let log = scene.site.log().unwrap();
+    assert_eq!(log.matches(PUT_BACK).count(), 1, "{log}");
+    // The refresh token is there too: nobody logs in.
+    scene.well();
+    assert_eq!(asked(&scene), (1, 1, 2));
+    assert!(daemon.terminate().unwrap().success());
+    // It was put back on the disk, and not only in memory.
+    let before = scene.site.log().unwrap().len();
+    let _daemon = scene.site.start().unwrap();
+    scene.well();
+    let log = scene.site.log().unwrap().split_off(before);
+    assert!(
+        !log.contains(PUT_BACK) && !log.contains("cannot be opened"),
+        "{log}"
+    );
+    assert_eq!(scene.sim.log(WELL).logins(), 1);
+}
