@@ -50,11 +50,11 @@ impl Requests {
         let entry = Entry::open(&self.audit, peer, &request);
         let is_futile = entry.as_ref().is_some_and(Entry::is_futile);
         let admitted = match decided {
-            _ if is_futile => {
-                return Reply::Ready(close(entry, None, Response::Fault(unrecorded())));
-            }
             Err(refused) => {
                 return Reply::Ready(close(entry, None, Response::Fault(*refused.fault)));
+            }
+            Ok(_) if is_futile => {
+                return Reply::Ready(close(entry, None, Response::Fault(unrecorded())));
             }
             Ok(admitted) => admitted,
         };

@@ -91,6 +91,37 @@ fn where_records_are_required_a_full_disk_keeps_tokens_back_until_there_is_room(
     assert_eq!(released(&records_at), served, "each release has its record");
 }
 
+#[test]
+fn a_peer_that_may_not_is_refused_and_not_told_to_wait_for_records() {
+    let preamble = "[audit]\nfile = \"audit/records\"\nrequired = true\n";
+    let theirs = format!("{FAST}allow = [{{ user = 4242 }}]\n");
+    let nowhere = "http://127.0.0.1:1".to_owned();
+    let scene = Scene::new(preamble, &theirs, &[("theirs", nowhere)]);
+    let disk = SmallDisk::mount(&scene.site.path().join("audit"), 256);
+    let daemon = scene.site.start().unwrap();
+    let ballast = disk.fill();
+    let code = |account| scene.site.tokenctl(&["get", account]).unwrap().code;
+    wait_until("no room for records", PATIENCE, || code(WELL) == Some(75)).unwrap();
+    let refused = scene.site.tokenctl(&["get", "theirs"]).unwrap();
+    assert_eq!(refused.code, Some(77), "{refused:?}");
+    drop(ballast);
+    wait_until("tokens again", PATIENCE, || code(WELL) == Some(0)).unwrap();
+    assert!(daemon.terminate().unwrap().success());
+    let dir = scene.site.path().join("audit");
+    let of_theirs: Vec<_> = written(&dir, "records")
+        .iter()
+        .flat_map(|(path, _)| records(path))
+        .filter(|it| it["account"] == "theirs")
+        .collect();
+    let [denial] = &of_theirs[..] else {
+        panic!("{of_theirs:?}");
+    };
+    assert_eq!(
+        (&denial["event"], &denial["outcome"]),
+        (&"denial".into(), &"not-allowed".into())
+    );
+}
+
 /// Everything in a directory whose name begins so.
 fn written(dir: &Path, begins: &str) -> Vec<(PathBuf, u64)> {
     fs::read_dir(dir)
