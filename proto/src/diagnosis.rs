@@ -1,6 +1,7 @@
 //! What the daemon finds when it is asked to look at itself.
 //!
-//! Owns the shape of findings. They carry no secret, and to whoever is no administrator no place of one either.
+//! Owns the shape of findings. Findings carry no secret; for a peer that is not an administrator they do not
+//! say where one is kept either.
 
 use serde::{Deserialize, Serialize};
 
@@ -47,7 +48,7 @@ numbered! {
 numbered! {
     /// What a finding is about.
     pub enum Topic, others nearest Configuration {
-        /// What whoever asks may do.
+        /// What the peer may do.
         Caller = 0, "caller";
         /// The daemon's clock.
         Clock = 1, "clock";

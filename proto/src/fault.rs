@@ -1,4 +1,4 @@
-//! Faults: failures as told to a client.
+//! Faults: failures as a client gets them.
 //!
 //! Owns the closed list of codes and their stable names. A fault never carries a secret, and its code alone
 //! decides what a program does about it; the sentences are for people.
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::numbered::numbered;
 
-/// A failure as told to a client: what happened, what to do, and when to try again.
+/// A failure as a client gets it: what happened, what to do, and when to try again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
 pub struct Fault {

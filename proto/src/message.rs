@@ -1,8 +1,8 @@
 //! Requests and responses, and the ids that pair them.
 //!
 //! Owns the vocabulary of the socket. Enums here are append-only: the position of a variant is its tag on the
-//! wire, and the golden frames under `tests/golden` notice any change. A kind that is not known is `Other`, whose
-//! content nobody can read: it is skipped, and the connection goes on. Durations are milliseconds.
+//! wire, and the golden frames under `tests/golden` notice any change. An unknown kind is `Other`: its content
+//! is skipped, and the connection goes on. Durations are milliseconds.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,7 @@ use crate::{
 /// Pairs a response with its request; chosen by the client, unique among its requests in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RequestId(
-    /// The number itself; it has no meaning but being different.
+    /// The number itself; it only has to differ from other requests in flight.
     pub u64,
 );
 

@@ -1,8 +1,8 @@
 //! Enums whose numbers a newer peer may extend.
 //!
-//! Owns the one way such an enum is declared: its variants with their numbers and names, what a number that is not
-//! known becomes, and what a peer is sent that cannot read an unknown number. The number of a variant is its word
-//! on the wire and never changes; a new variant takes the next one and says which older variant is nearest to it.
+//! Owns the one way such an enum is declared: its variants with their numbers and names, what an unknown number
+//! becomes, and which number a peer gets that cannot read unknown ones. The number of a variant is its word on
+//! the wire and never changes; a new variant takes the next one and says which older variant is nearest to it.
 
 /// Declares an enum of numbers: `Variant = number, "name";`, or `Variant = number, "name", nearest Older;` for one
 /// that version 1 of the protocol does not have. `others nearest Older` is what version 1 is told instead of a

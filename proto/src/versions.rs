@@ -1,14 +1,15 @@
-//! What a peer of an older version is sent instead of what it cannot read.
+//! Replaces the numbers that a peer of an older version cannot read.
 //!
-//! Owns the walk through an answer to every number that may be newer than the peer. Which older number is the
-//! nearest stands at the enum itself. Must never be forgotten by whoever sends: the daemon calls it in one place.
+//! Owns the walk through an answer to every number that may be newer than the peer. The declaration of each
+//! enum says which older number is the nearest. Every frame the daemon sends must pass here: the daemon calls
+//! it in one place.
 
 use crate::{
     AccountStatus, DiagnosisPage, Fault, Finding, LastAttempt, Response, ServerFrame, TOLERANT,
 };
 
 impl ServerFrame {
-    /// The frame as a client is sent it that speaks this version: every number that the version does not have is
+    /// The frame for a client that speaks this version: a number that the version does not have is replaced by
     /// the nearest that it has. Messages and advice stay as they are.
     #[must_use]
     pub fn for_version(self, version: u16) -> Self {
@@ -24,7 +25,7 @@ impl ServerFrame {
                 Response::Status(page)
             }
             Response::Diagnosis(page) => Response::Diagnosis(page.for_version(version)),
-            // They hold no such number.
+            // These answers hold no such number.
             other @ (Response::Welcome { .. }
             | Response::Token(_)
             | Response::Accounts(_)

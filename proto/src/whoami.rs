@@ -1,4 +1,4 @@
-//! What the daemon sees of whoever asks.
+//! What the daemon sees of the peer that asks.
 //!
 //! Owns the shape of the answer to `whoami`. Everything in it is the kernel's word; what could not be read carries the reason.
 

@@ -44,8 +44,8 @@ pub fn encode<T: Serialize>(frame: &T, out: &mut Vec<u8>) -> Result<(), WireErro
         })
 }
 
-/// Reads the payload of a frame a client sent. A kind of request that is not known is [`Request::Other`], whatever
-/// it holds.
+/// Reads the payload of a frame a client sent. An unknown kind of request is [`Request::Other`]; its content is
+/// skipped.
 ///
 /// # Errors
 /// [`WireError`] when the payload is not exactly one [`ClientFrame`].
@@ -59,8 +59,8 @@ pub fn decode_client(payload: &[u8]) -> Result<ClientFrame, WireError> {
     }
 }
 
-/// Reads the payload of a frame the daemon sent. A kind of answer that is not known is [`Response::Other`],
-/// whatever it holds.
+/// Reads the payload of a frame the daemon sent. An unknown kind of answer is [`Response::Other`]; its content
+/// is skipped.
 ///
 /// # Errors
 /// [`WireError`] when the payload is not exactly one [`ServerFrame`].
@@ -80,7 +80,7 @@ const REQUESTS: u32 = 12;
 /// The same of responses.
 const RESPONSES: u32 = 9;
 
-/// What both frames begin with: the id, and the number of what follows.
+/// The beginning of both frames: the id, and the number of the kind that follows.
 fn kind(payload: &[u8]) -> Option<(RequestId, u32)> {
     let (id, rest) = payload.split_first_chunk()?;
     let kind = rest.first_chunk()?;
