@@ -1,7 +1,8 @@
 //! The program a process runs: which file, and its digest.
 //!
-//! Owns opening it and the digests of files already seen. The file is named by the kernel, not by a path, so that a path that is
-//! swapped meanwhile changes nothing. Reading it may take long and must never happen on the runtime's threads.
+//! Owns opening it and the digests of files already seen. The kernel names the file, not a path, so that
+//! swapping the path meanwhile changes nothing. Reading a file may take long and must never happen on the
+//! runtime's threads.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -19,8 +20,8 @@ use tokend_policy::{Digest, Executable};
 const LARGEST: u64 = 512 << 20;
 /// How many digests are kept.
 const MOST: usize = 256;
-/// How old the last change of a file must be for its digest to be kept, in milliseconds: within one tick of the file system's clock a
-/// second change leaves no trace.
+/// How old the last change of a file must be for its digest to be kept, in milliseconds: a second change within
+/// one tick of the file system's clock leaves no trace.
 const SETTLED_MS: i64 = 2_000;
 
 /// Opens the executable of a process. The descriptor only names the file; it takes no permission to read it.
@@ -45,7 +46,7 @@ pub(crate) fn open(pid: u32) -> io::Result<(Executable, OwnedFd)> {
 #[derive(Debug, Default)]
 pub(crate) struct Digests(Mutex<HashMap<Identity, Digest>>);
 
-/// A state of a file. Whatever changes its content changes its ctime, which only the kernel sets.
+/// A state of a file. Every change of its content changes its ctime, which only the kernel sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Identity {
     device: u64,
@@ -64,7 +65,7 @@ impl Digests {
 
     /// The digest of a file named by `fd`. `now_ms` is the wall clock's time.
     pub(crate) fn of(&self, fd: BorrowedFd<'_>, now_ms: i64) -> io::Result<Digest> {
-        // By its descriptor, so that it is the same file.
+        // Opened by its descriptor, so that it is the same file.
         let mut file = File::open(name_of(&fd))?;
         let before = Identity::of(&file)?;
         if let Some(known) = self.lock().get(&before) {
@@ -126,7 +127,7 @@ fn digest(file: &mut File) -> io::Result<Digest> {
             break;
         };
         context.update(part);
-        // It may grow while it is read; what is found then is not used, but must end.
+        // The file may grow while it is read; its digest is not used then, but the reading must end.
         left = left.saturating_sub(u64::try_from(count).unwrap_or(left));
         if left == 0 {
             break;
@@ -137,7 +138,7 @@ fn digest(file: &mut File) -> io::Result<Digest> {
     Ok(Digest(bytes))
 }
 
-/// How `/proc` names what a descriptor of ours names.
+/// The path in `/proc` of the file that a descriptor of ours names.
 fn name_of(fd: &impl std::os::fd::AsFd) -> impl AsRef<Path> {
     format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd())
 }

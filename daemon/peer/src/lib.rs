@@ -25,10 +25,10 @@ pub use pin::{Pin, Pinned};
 pub use reader::{PATIENCE, Reader};
 pub use turns::{Full, Turn, Turns};
 
-/// The id that stands for every id a user namespace has no number for (the default of kernel.overflowuid).
+/// The id that stands for every id without a number in a user namespace (the default of kernel.overflowuid).
 const NOBODY: u32 = 65_534;
 
-/// A connection whose other end can be told.
+/// A connection whose other end can be identified.
 pub trait Connection {
     /// Pins the process that connected as `peer`, accepted at `accepted_ms` after boot.
     ///
@@ -49,7 +49,7 @@ impl Connection for Stream {
 
     fn has_gone(&self) -> bool {
         let Self::UdSocket(socket) = self;
-        // A hang-up is told whatever is asked for.
+        // poll(2) reports a hang-up whichever events are asked for.
         let mut fds = [PollFd::new(socket.inner(), PollFlags::empty())];
         let now = Timespec::default();
         poll(&mut fds, Some(&now)).is_ok_and(|found| found > 0)
@@ -67,12 +67,13 @@ pub fn of(stream: &Stream) -> io::Result<Peer> {
         || io::Error::other("the kernel did not say who is at the other end of the socket");
     let uid = told.euid().ok_or_else(missing)?;
     let gid = told.egid().ok_or_else(missing)?;
-    // Of a process in another PID namespace there is no number here.
+    // A process of another PID namespace has no number here.
     let pid = told.pid().and_then(|pid| u32::try_from(pid).ok());
     Ok(Peer::new(uid, gid, pid.unwrap_or(0)))
 }
 
-/// Whether the kernel could not say who `peer` is: in a user namespace of the daemon's own it has no number for ids from outside.
+/// Whether the kernel could not say who `peer` is: ids from outside have no number in a user namespace of the
+/// daemon's own.
 pub fn is_nobody(peer: &Peer) -> bool {
     let nobody = peer.uid == NOBODY || peer.gid == NOBODY;
     nobody && !process::maps_every_id()

@@ -1,7 +1,7 @@
-//! That the process facts are read about is the one that connected.
+//! Makes sure that facts are read about the process that connected, and about no other.
 //!
-//! A process id alone names whoever has it now. Owns holding on to a process and asking whether it lives: while it does, its id is
-//! nobody else's.
+//! A process id alone names the process that has it now. Owns the descriptor that holds on to a process, and
+//! the question whether that process lives: as long as it does, no other process has its id.
 
 use std::fmt;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -29,8 +29,9 @@ pub struct Pin(OwnedFd);
 impl Pin {
     /// The process that connected `socket`, as the kernel remembers it (SO_PEERPIDFD, since Linux 6.5).
     ///
-    /// An older kernel only has the number. Whoever has it is the one that connected, unless it started after the connection was
-    /// accepted. What is left is a process that connected, ended, and whose number came round again before we accepted.
+    /// An older kernel only gives the process id. The process with that id is the one that connected, unless it
+    /// started after the connection was accepted. One gap is left: a process that connected and ended, and
+    /// whose id was reused before we accepted.
     ///
     /// # Errors
     /// Why there is no such process any more.
@@ -46,7 +47,8 @@ impl Pin {
     fn by_number(pid: u32, accepted_ms: u64) -> Result<Self, String> {
         let pin = Self::open(pid)?;
         match process::started_ms(pid) {
-            // Both clocks are cut to the kernel's ticks, so that who connected as its first act is no stranger.
+            // Both clocks are cut to the kernel's ticks, so that a process whose first act was to connect is
+            // not rejected.
             Ok(started_ms) if started_ms <= accepted_ms => Ok(pin),
             Ok(_) => Err(ENDED.to_owned()),
             Err(error) => Err(error.to_string()),
@@ -71,18 +73,19 @@ impl Pin {
 /// The file system of such descriptors, whose files have a number for each process (PID_FS_MAGIC in linux/magic.h).
 const PIDFS: rustix::fs::FsWord = 0x5049_4446;
 
-/// What is said of a process that is no more.
+/// The reason given when the process has ended.
 pub(crate) const ENDED: &str = "the process that connected has ended";
 
 impl Pinned for Pin {
     fn lives(&self) -> bool {
         let mut fds = [PollFd::new(&self.0, PollFlags::IN)];
-        // Readable means ended. An error is no sign of life.
+        // Readable means that the process has ended. An error counts as ended.
         matches!(poll(&mut fds, Some(&Timespec::default())), Ok(0))
     }
 
     fn number(&self) -> Option<u64> {
-        // Before Linux 6.9 all of these descriptors were one file, and where words have 32 bits the number is cut.
+        // Before Linux 6.9 all of these descriptors shared one inode, and on 32-bit machines the inode number
+        // is cut.
         let of_pidfs =
             cfg!(target_pointer_width = "64") && rustix::fs::fstatfs(&self.0).ok()?.f_type == PIDFS;
         let file = of_pidfs.then(|| rustix::fs::fstat(&self.0).ok())??;
@@ -123,7 +126,7 @@ mod tests {
             .unwrap();
         let (own, other) = (number(std::process::id()), number(child.id()));
         assert_eq!(own, number(std::process::id()));
-        // An older kernel has none for either.
+        // An older kernel has no such number for either process.
         assert_eq!(own.is_some(), other.is_some());
         assert!(own.is_none() || own != other);
         drop(child.stdin.take());

@@ -1,7 +1,8 @@
 //! What the kernel says of a process: files of `/proc/PID` (proc(5)).
 //!
-//! Owns reading and understanding them, within bounds. Every one of these files is made by the kernel while it is read, so none
-//! can hang. Must never be told a process by anything but its number, and never say whose number it is: that is the pin's.
+//! Owns reading and understanding them, within bounds. Every one of these files is made by the kernel while it
+//! is read, so none can hang. A process is always named by its id here; whether that id still belongs to the
+//! peer is for the pin to say.
 
 use std::fmt;
 use std::fs::File;
@@ -17,7 +18,7 @@ use super::executable;
 /// The longest file that is read: 65,536 groups of eleven characters fit.
 const LONGEST: u64 = 1 << 20;
 
-/// Where facts come from: the kernel, or a test.
+/// The source of facts: the kernel, or a test.
 pub(crate) trait Processes: fmt::Debug + Send + Sync {
     /// The effective user and group as they are now.
     fn ids(&self, pid: u32) -> io::Result<(u32, u32)>;
@@ -37,8 +38,8 @@ pub(crate) struct Kernel;
 
 impl Processes for Kernel {
     fn ids(&self, pid: u32) -> io::Result<(u32, u32)> {
-        // The directory belongs to the effective user and group, or to root where others may not look into the process. So another
-        // owner than root is the truth, and is had for a fifth of what the file costs.
+        // The directory belongs to the effective user and group, or to root where others may not look into the
+        // process. So any owner but root is the truth, and costs a fifth of reading the file.
         let owner = std::fs::metadata(format!("/proc/{pid}"))?;
         if owner.uid() != 0 {
             return Ok((owner.uid(), owner.gid()));
@@ -73,7 +74,8 @@ fn effective(status: &str, line: &str) -> Option<u32> {
 
 /// The supplementary groups in a `status`.
 ///
-/// The group database would name groups that a service has dropped, and the socket option that tells them takes unsafe code.
+/// Read here because the group database would name groups that a service has dropped, and the socket option for
+/// them takes unsafe code.
 pub(crate) fn groups(status: &str) -> Option<Box<[u32]>> {
     let groups = field(status, "Groups:")?.split_whitespace();
     groups.map(|group| group.parse().ok()).collect()
@@ -133,7 +135,7 @@ fn read(pid: u32, file: &str) -> io::Result<String> {
             "the kernel has more to say of it than is read",
         ));
     }
-    // Names of control groups need not be text; what is none is no unit.
+    // Names of control groups need not be text; a name that is not text is no unit.
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 

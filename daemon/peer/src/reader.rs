@@ -1,8 +1,9 @@
 //! Reads facts about peers.
 //!
-//! Owns which facts are read where: what only the kernel has to say is read at once, files on the threads for that, a bounded number
-//! at a time, shared out by user, and for a bounded time. A file that was read before takes no turn at reading. After the reading it asks whether the pinned process still lives and still is the user that
-//! connected; if not, nothing that was read counts.
+//! Owns which facts are read where: facts that the kernel gives are read at once; files are read on the threads
+//! for blocking work, a bounded number at a time, shared among users, and for a bounded time. A file whose
+//! digest is known takes no turn at reading. After reading, the reader checks that the pinned process still
+//! lives and is still the user that connected; if not, every fact that was read is discarded.
 
 use std::io;
 use std::os::fd::AsFd as _;
@@ -25,19 +26,20 @@ const LOOKS: (usize, usize, usize) = (16, 4, 64);
 /// How many executables are read at once, how many of one user's, and how many of one user may be in line. A file of 512 MiB takes
 /// seconds, and its owner can have it read again by touching it.
 const READS: (usize, usize, usize) = (2, 1, 16);
-/// How many look names of users up at once, and how many of one user: that may wait for a server.
+/// How many look-ups of user names run at once, and how many for one user: a look-up may wait for a server.
 const NAMES: (usize, usize, usize) = (8, 2, 16);
-/// How long files may take. A file system that hangs costs its own peer the facts, and nobody else anything.
+/// How long reading files may take. A file system that hangs costs its own peer the facts, and costs other
+/// peers nothing.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Whoever reads facts.
+/// Reads facts about peers.
 #[derive(Debug)]
 pub struct Reader {
     work: Arc<Work>,
     clock: Clock,
     looks: Turns,
     reads: Turns,
-    /// Turns at looking names of users up.
+    /// Turns at looking up names of users.
     pub names: Turns,
     /// Why no fact can be read at all.
     blind: Option<&'static str>,
@@ -46,17 +48,17 @@ pub struct Reader {
 /// Why a process could not be looked at now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Busy {
-    /// Too many of the same user are before it.
+    /// Too many requests of the same user are ahead of it.
     User,
-    /// Too many files that others are told by do not answer.
+    /// Too many files that identify other processes do not answer.
     Files,
 }
 
 impl Busy {
-    /// What a client is told.
+    /// The sentence for the client.
     pub fn fault(self, uid: u32, needs: Needs) -> Fault {
         let too_busy = |message| Fault::new(FaultCode::TooBusy, message).retry_after(1_000);
-        // That it is to be tried again is said with when.
+        // The retry time is given beside it, so the sentence does not say to try again.
         match self {
             Self::User => too_busy(format!(
                 "too many processes of user {uid} are being looked at: the {needs} of this one has no turn"
@@ -69,7 +71,7 @@ impl Busy {
     }
 }
 
-/// Which digests are found out.
+/// Which digests are computed.
 #[derive(Debug, Clone, Copy)]
 enum Reading {
     /// Those of files that were read before.
@@ -150,7 +152,7 @@ impl Reader {
             .turn(&self.looks, peer.uid, pin, read(Reading::Known))
             .await?;
         let found = match looked {
-            // Its digest is not known: the file has to be read, which takes a turn of another kind.
+            // The digest is not known: the file has to be read, which takes a turn of another kind.
             Ok((found, pin)) if wanted.has(Needs::SHA256) && found.sha256.is_unasked() => {
                 let read = read(Reading::All(now_ms));
                 self.turn(&self.reads, peer.uid, pin, read).await?
@@ -164,7 +166,8 @@ impl Reader {
         Ok(peer.with(facts))
     }
 
-    /// Does something with files on the threads for that, when it is this user's turn. The inner error says why nothing is known.
+    /// Runs work on files on the threads for blocking work, when it is this user's turn. The inner error says
+    /// why nothing is known.
     async fn turn(
         &self,
         turns: &Turns,
@@ -188,12 +191,13 @@ impl Reader {
             Ok(Err(_)) => Err("reading it failed inside tokend; please report this"),
             Err(_) => Err("it could not be read in time"),
         };
-        // A file that hangs keeps its own user's turn, and nobody else's; it keeps its thread, of which there are only so many.
+        // A file that hangs keeps its own user's turn, and no other user's. It also keeps its thread, and the
+        // number of threads is bounded.
         drop(common);
         Ok(done)
     }
 
-    /// The facts of a process that is there now, for whoever looks at it by its number.
+    /// The facts of a running process, for a caller that knows only its id.
     pub fn look_at(pid: u32, wanted: Needs, clock: &Clock) -> Result<Peer, String> {
         let pin = super::Pin::open(pid).map_err(|why| why.replace(" that connected", ""))?;
         let reader = Self::new(clock.clone());
@@ -238,7 +242,7 @@ impl Work {
         facts
     }
 
-    /// Reads what is wanted, and believes it only if it can be of nobody but the process that connected.
+    /// Reads the wanted facts, and keeps them only if they are certainly about the process that connected.
     fn read(
         &self,
         peer: &Peer,
@@ -249,7 +253,7 @@ impl Work {
     ) -> Facts {
         let found = self.facts(peer.pid, facts.clone(), wanted, reading);
         let ids = self.processes.ids(peer.pid);
-        // Last of all: while it lives, its number is nobody else's, so everything above was about it.
+        // Checked last: as long as the process lives, no other has its id, so every fact above was about it.
         if !pin.lives() {
             return unread(facts, wanted, ENDED);
         }
@@ -374,7 +378,7 @@ fn why(error: &io::Error) -> String {
             "the daemon is not shown its process (hidepid, ProtectProc= or it has ended)".to_owned()
         }
         io::ErrorKind::PermissionDenied => "the daemon has no permission to read it".to_owned(),
-        // What we said ourselves stands alone; what the system said has its number with it.
+        // Our own sentence stands alone; an error of the system is given with its number.
         _ => error.to_string(),
     }
 }

@@ -1,20 +1,22 @@
 //! Units of processes that were looked at a moment ago.
 //!
-//! Owns remembering them for a second, so that a process which connects again and again is not looked at each time. A process is told
-//! by the number that no other has had since the machine started, and by the user and group it connected with. Must never
-//! remember what could not be read, nor anything of a process the kernel has no such number for.
+//! Owns remembering them for a second, so that a process which connects again and again is not looked at each
+//! time. A process is identified by the number that no other has had since the machine started, and by the user
+//! and group it connected with. Must never remember a failed reading, nor anything about a process for which
+//! the kernel has no such number.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use tokend_policy::{Peer, Units};
 
-/// How long units are good for. A process that moves to another control group is taken for one of the last for no longer.
+/// How long units stay valid. A process that moves to another control group counts as a member of its old one
+/// for no longer.
 const GOOD_FOR_MS: u64 = 1000;
 /// How many processes are remembered.
 const MOST: usize = 1024;
 
-/// What was read in the last second.
+/// The units read in the last second.
 #[derive(Debug, Default)]
 pub(crate) struct Recent(Mutex<HashMap<u64, Known>>);
 
@@ -39,7 +41,7 @@ impl Recent {
         if known.len() >= MOST {
             known.retain(|_, known| now_ms < known.until_ms);
         }
-        // Where a thousand processes connect within a second, the others are looked at.
+        // If a thousand processes connect within a second, the units of all others are read again each time.
         if known.len() < MOST {
             let until_ms = now_ms.saturating_add(GOOD_FOR_MS);
             let fresh = Known {

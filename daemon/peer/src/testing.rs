@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use crate::Connection;
 use crate::pin::Pinned;
 
-/// A pipe has nobody at its other end who could be held on to.
+/// A pipe has no process at its other end that could be pinned.
 impl Connection for DuplexStream {
     fn pin(&self, _: &Peer, _: u64) -> Result<Box<dyn Pinned>, String> {
         Err("it is a pipe".to_owned())
@@ -23,7 +23,7 @@ impl Connection for DuplexStream {
     }
 }
 
-/// What a test does with bytes that are about to be written.
+/// A test's callback for bytes that are about to be written.
 type Heard = dyn FnMut(&[u8]) + Send;
 
 /// A pipe that tells a test what is written to it, and of which the test says whether its other end has gone.

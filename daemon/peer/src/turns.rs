@@ -1,16 +1,17 @@
-//! Turns at what is scarce, shared out by user.
+//! Turns at scarce work, shared among users.
 //!
-//! Owns who is next: each user has a line of its own and sends one at a time to the common one, so that a user with a hundred
-//! processes is one among the others; and how many threads may be left behind by turns that were given up. Must never let anybody wait in a
-//! line without a bound: whoever finds it full is told so.
+//! Owns the order: each user has a queue of its own and sends one request at a time to the common queue, so
+//! that a user with a hundred processes counts as one among the others. Owns as well how many threads may be
+//! left behind by turns that were given up. Every queue is bounded: a request that finds its queue full is
+//! refused at once.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// How many threads there may be for each turn: one that uses it, and others that were left to wait for what does not answer. The runtime
-/// has five hundred for everything.
+/// How many threads there may be for each turn: one that uses it, and others left waiting for a file or service
+/// that does not answer. The runtime has five hundred threads for everything.
 const THREADS: usize = 4;
 
 /// Turns at one thing.
@@ -21,23 +22,23 @@ pub struct Turns(Arc<Inner>);
 struct Inner {
     /// How many have a turn at once.
     all: Arc<Semaphore>,
-    /// How many threads there may be, those included that nobody waits for any more.
+    /// How many threads there may be, including those that were given up.
     threads: Arc<Semaphore>,
     /// How many of one user may have one at once.
     abreast: usize,
-    /// How many of one user may be in line, those with a turn among them.
+    /// How many requests of one user may be queued, including those that have a turn.
     longest: usize,
     lines: Mutex<HashMap<u32, Line>>,
 }
 
-/// The line of one user. It is there while somebody is in it.
+/// The queue of one user. It exists while a request is in it.
 #[derive(Debug)]
 struct Line {
     first: Arc<Semaphore>,
     here: usize,
 }
 
-/// A place in the line. Given back when dropped.
+/// A place in the queue. Given back when dropped.
 #[derive(Debug)]
 struct Place {
     turns: Turns,
@@ -47,9 +48,9 @@ struct Place {
 /// A turn.
 #[derive(Debug)]
 pub struct Turn {
-    /// The common part. Whoever waits no longer for what it is used for gives it back.
+    /// The common part. A caller that stops waiting gives it back.
     pub common: OwnedSemaphorePermit,
-    /// The user's own part, for whoever uses the turn to keep to the end.
+    /// The user's own part, which the work itself keeps until it ends.
     pub own: OwnTurn,
 }
 
@@ -64,14 +65,15 @@ pub struct OwnTurn {
 /// Why there is no turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Full {
-    /// There are too many of this user in line.
+    /// Too many requests of this user are queued.
     Line,
-    /// As many threads as may wait for what does not answer.
+    /// As many threads as allowed wait for a file or service that does not answer.
     Threads,
 }
 
 impl Turns {
-    /// `all` at once, of one user `abreast`, and of one user no more than `longest` in line.
+    /// `all` turns at once, `abreast` of them for one user, and at most `longest` requests of one user in the
+    /// queue.
     pub fn new(all: usize, abreast: usize, longest: usize) -> Self {
         Self(Arc::new(Inner {
             all: Arc::new(Semaphore::new(all)),
@@ -85,7 +87,7 @@ impl Turns {
     /// Waits for a turn.
     ///
     /// # Errors
-    /// When the user's line is full, or when too many threads were left behind.
+    /// When the user's queue is full, or when too many threads were left behind.
     pub async fn take(&self, uid: u32) -> Result<Turn, Full> {
         let (first, place) = self.line_up(uid)?;
         // Neither semaphore is ever closed.
@@ -94,7 +96,7 @@ impl Turns {
             .acquire_owned()
             .await
             .map_err(|_| Full::Line)?;
-        // Nobody can say when one that was left behind ends, so it is not waited for.
+        // A thread that was left behind may end at any time or never, so it is not waited for.
         let thread = Arc::clone(&self.0.threads)
             .try_acquire_owned()
             .map_err(|_| Full::Threads)?;

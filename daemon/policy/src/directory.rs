@@ -13,20 +13,22 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
 
-/// The id that is none (chown(2)): no process ever has it. Stands in a rule for a name that is not known, so that it matches nobody.
+/// The invalid id (chown(2)), which no process ever has. In a rule it stands for an unknown name, so that the
+/// rule matches nobody.
 pub const NOT_KNOWN: u32 = u32::MAX;
 
-/// How long a name may take. What answers may be a directory service that is not up yet, or hangs; after the first name that takes longer
-/// it is not asked again by this [`Directory`], which goes by the system's own files from there on.
+/// How long the look-up of a name may take. The answer may come from a directory service that is not up yet, or
+/// hangs. After the first name that takes longer, this [`Directory`] does not ask the service again and uses
+/// only the system's own files.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How many threads may be left to wait for an answer.
+/// How many threads may be left waiting for an answer.
 const MOST_WAITING: usize = 4;
 
 /// The longest of the system's own files that is read.
 const LONGEST_FILE: u64 = 16 << 20;
 
-/// Those that wait.
+/// The threads that wait.
 static WAITING: AtomicUsize = AtomicUsize::new(0);
 
 /// The user and group databases of the system, asked once for each name.
@@ -41,14 +43,14 @@ pub struct Directory {
     before: Names,
 }
 
-/// What is known of a name.
+/// The result of looking up a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
-    /// The id of who has it.
+    /// The id of the user or group with this name.
     Known(u32),
-    /// Nobody has it.
+    /// No user or group has this name.
     Nobody,
-    /// Who would know does not answer.
+    /// The name service does not answer.
     None,
 }
 
@@ -94,13 +96,13 @@ impl Directory {
         Self::new(Source::Silent)
     }
 
-    /// The same, where a name that is not answered keeps the id it had.
+    /// The same, but a name without an answer keeps the id it had.
     #[must_use]
     pub fn remembering(self, before: Names) -> Self {
         Self { before, ..self }
     }
 
-    /// Whether so many threads wait for an answer that no more are asked for.
+    /// Whether so many threads wait for an answer that no further name is looked up.
     pub fn is_stuck() -> bool {
         WAITING.load(Ordering::Relaxed) >= MOST_WAITING
     }
@@ -123,17 +125,17 @@ impl Directory {
         Self::new(Source::System)
     }
 
-    /// Databases with only these entries, for whoever must not depend on the machine.
+    /// Databases with only these entries, for tests that must not depend on the machine.
     pub fn fixed(users: Vec<(&'static str, u32)>, groups: Vec<(&'static str, u32)>) -> Self {
         Self::new(Source::Fixed(users, groups))
     }
 
-    /// The id of a user told by name or number. `None` when there is no such name; a number need not have one.
+    /// The id of a user given by name or number. `None` when there is no such name; a number need not have one.
     pub fn user(&mut self, user: &str) -> Option<u32> {
         self.ask_user(user).id()
     }
 
-    /// The same, where it matters why it is not known.
+    /// The same, for a caller that needs to know why there is no id.
     pub fn ask_user(&mut self, user: &str) -> Answer {
         if let Some(known) = self.users.get(user) {
             return *known;
@@ -146,12 +148,13 @@ impl Directory {
         answer
     }
 
-    /// The id of a group told by name or number. `None` when there is no such name; a number need not have one.
+    /// The id of a group given by name or number. `None` when there is no such name; a number need not have
+    /// one.
     pub fn group(&mut self, group: &str) -> Option<u32> {
         self.ask_group(group).id()
     }
 
-    /// The same, where it matters why it is not known.
+    /// The same, for a caller that needs to know why there is no id.
     pub fn ask_group(&mut self, group: &str) -> Answer {
         if let Some(known) = self.groups.get(group) {
             return *known;
@@ -167,7 +170,8 @@ impl Directory {
         answer
     }
 
-    /// The name of a user of the system. `None` where there is none, or nobody who knows answers: it is only to be shown.
+    /// The name of a user of the system. `None` if there is none, or if the name service does not answer: the
+    /// name is only displayed.
     pub fn name_of_user(uid: u32) -> Option<String> {
         let user = User::from_uid(Uid::from_raw(uid)).ok().flatten()?;
         Some(user.name)
@@ -236,8 +240,8 @@ impl Source {
         }
     }
 
-    /// Asks in a thread of its own, which is left behind where no answer comes. A service that fails at once has not said that nobody has
-    /// the name, and may answer the next question.
+    /// Asks in a thread of its own, which is left behind if no answer comes. A service that fails at once has
+    /// not said that the name does not exist, and may answer the next question.
     fn ask(
         &mut self,
         question: impl FnOnce() -> Result<Option<u32>, Errno> + Send + 'static,
@@ -253,7 +257,8 @@ impl Source {
     }
 }
 
-/// What one of the system's own files has, which needs no service: names there are known whatever else is silent.
+/// The ids in one of the system's own files. Reading them needs no service, so these names are known even if
+/// every service is silent.
 fn own(file: &str, name: &str) -> Answer {
     let mut text = Vec::new();
     let read = File::open(file).and_then(|file| file.take(LONGEST_FILE).read_to_end(&mut text));
@@ -270,7 +275,7 @@ fn entry(text: &str, name: &str) -> Option<u32> {
     number(fields.nth(1)?)
 }
 
-/// What a question comes to, if it does in time.
+/// The answer to a question, if it comes in time.
 fn within<T: Send + 'static>(
     patience: Duration,
     question: impl FnOnce() -> T + Send + 'static,
@@ -284,7 +289,7 @@ fn within<T: Send + 'static>(
     let asked = asking.spawn(move || {
         let found = question();
         WAITING.fetch_sub(1, Ordering::Relaxed);
-        // Whoever asked may have stopped waiting.
+        // The caller may have stopped waiting.
         let _too_late = reply.send(found);
     });
     if asked.is_err() {

@@ -1,7 +1,7 @@
-//! What is known of a peer beyond what its connection says.
+//! Facts about a peer beyond those its connection shows.
 //!
-//! Owns the shape of the facts and which of them were asked for. A fact that was not read is never a guess: no rule that needs it
-//! matches.
+//! Owns the shape of the facts and which of them were asked for. A fact that was not read is never guessed: a
+//! rule that needs it does not match.
 
 use std::fmt;
 use std::ops::BitOr;
@@ -29,7 +29,7 @@ pub enum Fact<T> {
     /// Nobody asked yet.
     #[default]
     Unasked,
-    /// This is how it is.
+    /// The value that was read.
     Known(T),
     /// It could not be read, and why: a lower-case fragment.
     Unread(Box<str>),
@@ -134,7 +134,7 @@ impl fmt::Debug for Digest {
 pub struct Needs(u8);
 
 impl Needs {
-    /// No fact: what the connection says is enough.
+    /// No fact: the connection shows enough.
     pub const NONE: Self = Self(0);
     /// Supplementary groups.
     pub const GROUPS: Self = Self(1);
@@ -169,8 +169,8 @@ impl Needs {
         self.0 & other.0 != 0
     }
 
-    /// Those to be read first: what only the kernel has to say, then the name of a file, then what is in it. What was read may make
-    /// the rest needless.
+    /// The facts to be read first: those that the kernel gives, then the name of a file, then its content. Each
+    /// step may make the next one needless.
     #[must_use]
     pub const fn first(self) -> Self {
         let kernel = self.without(Self::FILES);

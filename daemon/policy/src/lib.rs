@@ -1,8 +1,9 @@
-//! Who may do what with which account.
+//! Decides which peer may do what with which account.
 //!
-//! Owns what is known of a peer, rules, permissions, the decision, what a control group says of units, and the look-up of user and
-//! group names. Names are resolved when a configuration is loaded; a decision costs no system call and no allocation. Nobody is
-//! excepted: root needs a rule like everybody else. It reads nothing about processes itself: whoever asks the kernel hands it the facts.
+//! Owns the facts about a peer, rules, permissions, the decision, the reading of units from a control group,
+//! and the look-up of user and group names. Names are resolved when a configuration is loaded; a decision costs
+//! no system call and no allocation. There are no exceptions: root needs a rule like every other user. This
+//! crate reads nothing about processes itself: the caller asks the kernel and hands over the facts.
 
 mod directory;
 mod facts;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use crate::facts::{Fact, Facts, Needs};
 
-/// The kernel's word on who connected (SO_PEERCRED, unix(7)), and the facts that were read about that process since.
+/// The process that connected, as the kernel names it (SO_PEERCRED, unix(7)), and the facts that were read
+/// about it since.
 ///
 /// The ids are those of the moment of connect(2). A process that gives its connection away gives its rights away with it. Cloning
 /// copies a pointer.
@@ -16,7 +17,8 @@ pub struct Peer {
     pub uid: u32,
     /// Effective group id.
     pub gid: u32,
-    /// Process id; 0 for a process the daemon's PID namespace does not show. For logs: without a pin it may be somebody else's by now.
+    /// Process id; 0 for a process the daemon's PID namespace does not show. For logs only: without a pin,
+    /// another process may have it by now.
     pub pid: u32,
     facts: Option<Arc<Facts>>,
 }
@@ -30,7 +32,7 @@ static NOTHING: Facts = Facts {
 };
 
 impl Peer {
-    /// What the connection says; no fact has been read yet.
+    /// The ids of the connection; no fact has been read yet.
     pub fn new(uid: u32, gid: u32, pid: u32) -> Self {
         Self {
             uid,

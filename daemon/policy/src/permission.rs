@@ -18,7 +18,7 @@ pub enum Permission {
     Login,
     /// To have everything stored for it deleted.
     Forget,
-    /// To have the configuration read again. Of the daemon, not of an account.
+    /// To have the configuration read again. It concerns the daemon, not an account.
     Reload,
 }
 
@@ -65,9 +65,9 @@ pub struct Permissions(u8);
 impl Permissions {
     /// Nothing.
     pub const NONE: Self = Self(0);
-    /// What a rule of `allow` gives that does not say: to use the token.
+    /// The permissions of a rule in `allow` without `may`: to use the token.
     pub const USE: Self = Self::of(&[Permission::Get, Permission::Status, Permission::Reject]);
-    /// What a rule of `admin` gives that does not say: everything but tokens.
+    /// The permissions of a rule in `admin` without `may`: everything but tokens.
     pub const ADMINISTER: Self = Self::of(&[
         Permission::Status,
         Permission::Refresh,
@@ -75,7 +75,7 @@ impl Permissions {
         Permission::Forget,
         Permission::Reload,
     ]);
-    /// What a rule of an account can give.
+    /// The permissions that a rule of an account can give.
     pub const OF_AN_ACCOUNT: Self = Self::of(&[
         Permission::Get,
         Permission::Status,

@@ -1,6 +1,7 @@
 //! Rules and the decision.
 //!
-//! A rule matches when all it says is so. What could not be read about a peer is never so.
+//! A rule matches a peer if every condition of the rule holds. A condition on a fact that could not be read
+//! does not hold.
 
 use std::fmt;
 use std::path::Path;
@@ -12,10 +13,11 @@ use crate::peer::Peer;
 use crate::permission::{Permission, Permissions};
 use crate::unit::UnitPattern;
 
-/// One rule: everything it says must be so of a peer, which then has what it gives. A rule that says nothing matches nobody.
+/// One rule: if all its conditions hold for a peer, the peer has the permissions it gives. A rule without
+/// conditions matches nobody.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Rule {
-    /// What it gives.
+    /// The permissions it gives.
     pub may: Permissions,
     /// The effective user id.
     pub user: Option<u32>,
@@ -34,11 +36,11 @@ pub struct Rule {
 /// Whether a rule matches a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Match {
-    /// All it says is so.
+    /// Every condition holds.
     Yes,
-    /// Something it says is not so.
+    /// A condition does not hold.
     No,
-    /// Nothing it says is known not to be so, but these facts are not known. It does not match.
+    /// No condition is known to fail, but these facts are not known. The rule does not match.
     Unread(Needs),
 }
 
@@ -103,7 +105,7 @@ impl Policy {
         Decision::Denied(unread)
     }
 
-    /// Which facts that nobody asked for yet could still make a rule match that gives any of these permissions.
+    /// Which facts, not yet asked for, could still make a rule match that gives any of these permissions.
     pub fn lacks(&self, peer: &Peer, wanted: Permissions) -> Needs {
         let asked = peer.asked();
         if self.needs.without(asked).is_empty() {
@@ -134,7 +136,7 @@ impl Rule {
         }
     }
 
-    /// Which facts that nobody asked for yet decide whether it matches: none where something it says is known not to be so.
+    /// Which facts, not yet asked for, decide whether the rule matches: none if a condition is known to fail.
     pub fn lacks(&self, peer: &Peer) -> Needs {
         match self.matches(peer) {
             Match::Unread(needs) => needs.without(peer.asked()),
@@ -142,8 +144,8 @@ impl Rule {
         }
     }
 
-    /// What of it takes looking at files, and of whom: the same for all rules that differ only in what they give or in the digest.
-    /// `None` when nothing does.
+    /// The part of the rule that takes looking at files, and for which peers: the same for all rules that
+    /// differ only in their permissions or the digest. `None` if no part does.
     pub fn of_files(&self) -> Option<Self> {
         self.needs().has(Needs::FILES).then(|| Self {
             may: Permissions::NONE,
@@ -164,7 +166,7 @@ impl Rule {
             | one(self.sha256.is_some(), Needs::SHA256)
     }
 
-    /// Whether all it says is so of `peer`.
+    /// Whether every condition holds for `peer`.
     pub fn matches(&self, peer: &Peer) -> Match {
         let facts = peer.facts();
         let says = [
@@ -186,7 +188,8 @@ impl Rule {
             }),
             self.user_unit.as_ref().map(|unit| {
                 fact(&facts.units, Needs::UNITS, |units| {
-                    // A process in another user's manager, such as one that changed its user, is not that user's unit.
+                    // A process in another user's manager, such as one that changed its user, does not count as
+                    // that user's unit.
                     let own = units.user.as_ref().filter(|own| own.owner == peer.uid);
                     own.is_some_and(|own| unit.matches(&own.name))
                 })

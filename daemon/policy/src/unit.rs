@@ -1,7 +1,8 @@
-//! Names of systemd units, and what a control group says of them.
+//! Names of systemd units, and how a control group shows which units a process is in.
 //!
-//! Pure. The kernel says which control group a process is in; the names in it are chosen by whoever may make groups there. Only the
-//! outermost unit counts: below it, a unit that was given its subtree may make groups of any name.
+//! Pure. The kernel says which control group a process is in; every user that may make groups there chooses
+//! their names. Only the outermost unit counts: a unit with a delegated subtree may make groups of any name
+//! below itself.
 
 use std::fmt;
 
@@ -17,7 +18,7 @@ const LONGEST: usize = 255;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct UnitPattern {
     name: Box<str>,
-    /// Where a template's instance goes.
+    /// The position of a template's instance.
     instance_at: Option<usize>,
 }
 
@@ -51,7 +52,7 @@ impl UnitPattern {
         })
     }
 
-    /// Whether `unit` is the one, or an instance of the template.
+    /// Whether `unit` is this unit, or an instance of this template.
     pub fn matches(&self, unit: &str) -> bool {
         let Some((prefix, suffix)) = self
             .instance_at
@@ -71,11 +72,13 @@ impl fmt::Display for UnitPattern {
     }
 }
 
-/// The units of a process by what the kernel says of its control group: the text of `/proc/PID/cgroup` (cgroups(7)).
+/// The units of a process, read from its control group as the kernel shows it: the text of `/proc/PID/cgroup`
+/// (cgroups(7)).
 ///
-/// Only the unified hierarchy (version 2) counts, since older ones can be handed to users as a whole. The path is followed through
-/// slices, which only the system's manager makes; the first group that is none is the unit or there is none. Below `user@UID.service`
-/// the same is done once more for the user's own manager, whose names that user chooses.
+/// Only the unified hierarchy (version 2) counts, since older ones can be handed to users as a whole. The path
+/// is followed through slices, which only the system's manager makes; the first group that is not a slice is
+/// the unit; if it is not a unit's name, there is no unit. Below `user@UID.service` the same is done once more
+/// for the user's own manager, where that user chooses the names.
 ///
 /// # Errors
 /// A lower-case fragment that says why nothing is known.

@@ -198,7 +198,7 @@ fn all_of_a_combination_must_hold() {
         both.matches(&Peer::new(11, 20, 30).with(known())),
         Match::No
     );
-    // What is known not to be so decides, whatever else could not be read.
+    // A condition that is known to fail decides, even if other facts could not be read.
     assert_eq!(both.matches(&Peer::new(11, 20, 30)), Match::No);
     assert_eq!(
         both.matches(&Peer::new(10, 20, 30)),
