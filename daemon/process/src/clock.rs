@@ -1,7 +1,8 @@
 //! The only reader of clocks.
 //!
-//! Owns the steady clock the engine runs on, the wall clock people read, and the arithmetic between the two. It never lets a
-//! step of the wall clock reach the engine, and it never guesses how much time passed across a reboot: it says it does not know.
+//! Owns the steady clock the engine runs on, the wall clock people read, and the arithmetic between the two. It
+//! never lets a step of the wall clock reach the engine, and it never guesses how much time passed across a
+//! reboot: it reports that as unknown.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -25,12 +26,12 @@ struct Inner {
     boot_at_origin_ms: u64,
 }
 
-/// What was known about the past when a stored time was brought onto the steady clock.
+/// How much was known about the elapsed time when a stored time was converted to the steady clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Elapsed {
     /// This much time passed since the anchor was made.
     Known(Duration),
-    /// The wall clock is behind the anchor, so nobody knows how much time passed; it was counted as none.
+    /// The wall clock is behind the anchor, so the elapsed time is unknown; it was counted as none.
     Unknown,
 }
 
@@ -210,7 +211,7 @@ fn boot_id() -> String {
     id
 }
 
-/// What tells a time namespace from the machine's own: how far its clock is from it, or nothing.
+/// Identifies a time namespace other than the machine's own: the offset of its clock, or nothing.
 fn time_namespace(offsets: &str) -> String {
     let mut lines = offsets.lines().map(str::split_whitespace);
     let offset = lines.find_map(|mut words| {

@@ -1,26 +1,26 @@
 //! How many files and connections this process may have open.
 //!
-//! Owns raising the limit, and looking for room before anything is begun: some of what a program is made of ends in a panic, or says
-//! something else, where a descriptor is wanting. Must never be the reason why nothing starts where there is room.
+//! Owns raising the limit, and looking for room before anything is begun: some libraries panic, or report
+//! another error, if no descriptor is left. Must never refuse a start for which there is room.
 
 use std::io;
 
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// What a daemon or a relay opens before it serves anybody (about twenty), and a few for whoever comes.
+/// What a daemon or a relay opens before it serves anybody (about twenty), and a few for clients.
 pub const TO_SERVE: usize = 32;
-/// What a command opens at once that reads a configuration and fetches secrets.
+/// How many descriptors a command opens at once that reads a configuration and fetches secrets.
 pub const TO_LOOK: usize = 16;
 
-/// There is no room for what has to be opened.
+/// There are too few descriptors for the files that have to be opened.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "there is no room for {needed} more descriptors (open files): {why}; raise the limit (LimitNOFILE= in the unit, `ulimit -n` in a shell), or find out what uses them up"
 )]
 pub struct NoRoom {
     needed: usize,
-    // Not `source`, which whoever shows the causes of an error would show once more.
+    // Not `source`: code that prints the causes of an error would print it twice.
     why: io::Error,
 }
 
@@ -38,7 +38,7 @@ pub fn raise() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }
 
-/// Looks whether so many more can be open at once, by having them.
+/// Checks that so many more descriptors can be open at once, by opening them.
 ///
 /// # Errors
 /// When they cannot.
@@ -50,7 +50,7 @@ pub fn must_have_room(needed: usize) -> Result<(), NoRoom> {
             Ok(descriptor) => held.push(descriptor),
             Err(errno) => {
                 let why = errno.into();
-                // What else the system refuses says nothing about room.
+                // Any other refusal says nothing about room.
                 return match tokend_config::is_shortage(&why) {
                     true => Err(NoRoom { needed, why }),
                     false => Ok(()),

@@ -1,7 +1,7 @@
 //! Text from elsewhere, made safe to print on one line.
 //!
-//! Owns the escaping of control characters, line separators and invisible or direction-changing characters. Whatever a provider
-//! or a program says can then neither start a new log line nor move a terminal's cursor.
+//! Owns the escaping of control characters, line separators and invisible or direction-changing characters.
+//! Text of a provider or a program can then neither start a new log line nor move a terminal's cursor.
 
 use std::fmt::{self, Write as _};
 

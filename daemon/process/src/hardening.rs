@@ -1,7 +1,8 @@
 //! What the process gives up at start, so that its memory and files stay its own.
 //!
-//! Owns core dumps, ptrace, umask, privilege gain, inherited capabilities and swap. Must run before a second thread starts: `no_new_privs`
-//! and capabilities belong to a thread and are inherited by those it starts. Never fails: what could not be set is reported, and the daemon runs on.
+//! Owns core dumps, ptrace, umask, privilege gain, inherited capabilities and swap. Must run before a second
+//! thread starts: `no_new_privs` and capabilities belong to a thread and are inherited by those it starts.
+//! Never fails: a protection that could not be set is reported, and the daemon runs on.
 
 use std::fmt;
 use std::io;
@@ -21,8 +22,8 @@ pub struct NotHardened {
 
 /// Forbids core dumps, attaching debuggers, new files that others can read, and gaining or passing on privileges by exec.
 ///
-/// A capability that systemd gave (`AmbientCapabilities=`) stays the daemon's, and a `command` that fetches a secret starts without it.
-/// Only a daemon that runs as root starts programs that can do all it can.
+/// A capability that systemd gave (`AmbientCapabilities=`) stays the daemon's, and a `command` that fetches a
+/// secret starts without it. Only a daemon that runs as root passes its privileges on to programs it starts.
 ///
 /// Not dumpable also makes `/proc/PID/environ` and `/proc/PID/mem` root's, which matters for secrets in the environment. A
 /// `command` that fetches a secret cannot use a set-uid program such as `sudo`.
@@ -73,7 +74,7 @@ pub enum Swap {
     Refused(io::Error),
 }
 
-/// Locks all memory, where no limit can turn that against the daemon.
+/// Locks all memory, unless a limit would make later allocations fail.
 ///
 /// Pages are locked as they are used, so that what is only reserved (the stacks of threads, above all) takes no memory.
 pub fn keep_out_of_swap() -> Swap {

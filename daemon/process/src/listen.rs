@@ -1,7 +1,8 @@
 //! Unix sockets that this process listens on.
 //!
-//! Owns how one comes to be: made here, with its mode set before anybody can connect, or looked at without making it. Removes a socket that
-//! a dead daemon left behind, never one somebody still listens on, and never anything that is not a socket.
+//! Owns how one comes to be: made here, with its mode set before anybody can connect, or checked without making
+//! it. Removes a socket that a dead daemon left behind, never one on which a process still listens, and never
+//! anything that is not a socket.
 
 mod lock;
 
@@ -32,12 +33,12 @@ pub struct Bound {
     pub origin: Origin,
 }
 
-/// Where a socket came from.
+/// How a socket came to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     /// systemd made it and keeps it over restarts.
     Inherited,
-    /// Made here; removed at the end, as long as it is this one: device and inode tell it from another's at the same path.
+    /// Made here. Removed at the end if it is still the same socket, by device and inode.
     Made {
         /// Where.
         path: PathBuf,
@@ -57,7 +58,7 @@ pub enum Usage {
     Relay,
 }
 
-/// Why there is not a socket.
+/// Why the socket cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     /// Another process listens there.
@@ -78,7 +79,7 @@ pub enum ListenError {
         /// The file that is in the way.
         lock: Locked,
     },
-    /// Something else is there.
+    /// The path exists but is not a socket.
     #[error("{} exists but is not a socket; remove it, or use another path ({})", path.display(), usage.option())]
     NotASocket {
         /// Where.
@@ -94,7 +95,7 @@ pub enum ListenError {
         /// What it is for.
         usage: Usage,
     },
-    // Not `source`, which whoever shows the causes of an error would show once more.
+    // Not `source`: code that prints the causes of an error would print it twice.
     /// The system refuses the place.
     #[error("{}: cannot {what}: {why}{}", path.display(), elsewhere(why, *usage))]
     Io {
@@ -104,7 +105,7 @@ pub enum ListenError {
         usage: Usage,
         /// What was tried.
         what: &'static str,
-        /// What the system says.
+        /// The system's error.
         why: io::Error,
     },
     /// The directory of the socket cannot be made.
@@ -114,24 +115,24 @@ pub enum ListenError {
         path: PathBuf,
         /// What it is for.
         usage: Usage,
-        /// What the system says.
+        /// The system's error.
         why: io::Error,
     },
 }
 
 impl ListenError {
-    /// Whether the machine is short of something that passes, such as descriptors.
+    /// Whether the machine is short of a resource that may become free, such as descriptors.
     pub fn is_shortage(&self) -> bool {
         match self {
             Self::Io { why, .. } | Self::NoDirectory { why, .. } => tokend_config::is_shortage(why),
-            // Whoever holds it lets go of it.
+            // The holder will release it.
             Self::Locked { lock, .. } => lock.is_held(),
             _ => false,
         }
     }
 }
 
-/// What to do where the system refuses the place.
+/// The advice if the system refuses the place.
 fn elsewhere(why: &io::Error, usage: Usage) -> String {
     match why.kind() {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
@@ -159,11 +160,11 @@ impl Usage {
         }
     }
 
-    /// What to do where this place cannot be had.
+    /// The advice if this place cannot be used.
     fn way_out(self) -> String {
         let moved = match self {
             Self::Clients => "set XDG_RUNTIME_DIR to a directory of your own, or ",
-            // They have no place but the one that was named, or need not have.
+            // These sockets have only the path that was given, or can do without one.
             Self::Metrics | Self::Relay => "",
         };
         format!("{moved}use another socket ({})", self.option())
@@ -184,12 +185,12 @@ pub fn must_fit(path: &Path, usage: Usage) -> Result<(), ListenError> {
     })
 }
 
-/// What is at the place of a socket.
+/// The state of a socket's path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Seen {
     /// A socket can be made there.
     Free,
-    /// Somebody listens there.
+    /// A process listens there.
     Listened,
 }
 
@@ -197,7 +198,7 @@ pub enum Seen {
 /// directories will be there, and this user's, by then.
 ///
 /// # Errors
-/// What `bind` would be refused for.
+/// The error that `bind` would give.
 pub fn look(
     path: &Path,
     usage: Usage,
@@ -249,7 +250,8 @@ fn is_listened_on(path: &Path) -> bool {
     })
 }
 
-/// Whether somebody could listen at this address now. Nobody can connect meanwhile: it is taken and given back without listening.
+/// Whether this process could listen at this address now. The address is bound and released without listening,
+/// so no peer can connect meanwhile.
 ///
 /// # Errors
 /// Why not.
@@ -259,13 +261,13 @@ pub fn look_at_address(address: &SocketAddr) -> io::Result<()> {
         SocketAddr::V6(_) => AddressFamily::INET6,
     };
     let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-    // As the runtime does, so that connections of before that are not quite over are no obstacle.
+    // Set as the runtime sets it, so that connections of an earlier process in TIME_WAIT are no obstacle.
     rustix::net::sockopt::set_socket_reuseaddr(&socket, true)?;
     rustix::net::bind(&socket, address)?;
     Ok(())
 }
 
-/// What is said of an address that cannot be taken.
+/// The error for an address that cannot be bound.
 pub fn cannot_serve(address: &SocketAddr, error: &io::Error) -> String {
     format!(
         "metrics cannot be served at {address}: {error}; free it, or use another (`listen` of [metrics])"
@@ -323,8 +325,8 @@ impl fmt::Display for Origin {
 }
 
 impl Origin {
-    /// Removes the socket's name, if it was made here and still is this socket's. Where another begins to listen at this moment it is left
-    /// to them.
+    /// Removes the socket's name, if it was made here and still is this socket's. If another process begins to
+    /// listen at this moment, the name is left to that process.
     pub fn clean_up(&self) {
         if let Self::Made { path, file } = self
             && file.is_some()
@@ -341,7 +343,7 @@ impl Origin {
     }
 }
 
-/// Peers must be able to reach the socket: what they may have is decided by `allow`, not by the directory.
+/// Peers must be able to reach the socket: `allow` decides about their rights, not the directory.
 fn make_directory(parent: &Path) -> io::Result<()> {
     DirBuilder::new()
         .recursive(true)
@@ -368,7 +370,7 @@ fn found_at(path: &Path, usage: Usage) -> Result<Option<Metadata>, ListenError> 
     }
 }
 
-/// Makes room for a new socket where a dead daemon left its own. Call while nobody else does, see [`Alone`].
+/// Removes the socket of a dead daemon to make room for a new one. Call with the lock held, see [`Alone`].
 fn clear(path: &Path, usage: Usage) -> Result<(), ListenError> {
     let failed = |what, why| ListenError::Io {
         path: path.to_path_buf(),
@@ -390,8 +392,8 @@ fn clear(path: &Path, usage: Usage) -> Result<(), ListenError> {
     }
 }
 
-/// Whether somebody listens on the socket at `path`, also one that is stopped and whose queue of connections is full: waiting for that one
-/// might never end.
+/// Whether a process listens on the socket at `path`, even one that is stopped and whose queue of connections
+/// is full: a connect to that one might wait for ever.
 fn is_alive(path: &Path) -> io::Result<bool> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
@@ -402,7 +404,7 @@ fn is_alive(path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Why whoever could not be alone at `path` has no socket there.
+/// The error for a socket at `path` whose lock was not taken.
 fn refused(why: NotAlone, path: &Path, usage: Usage) -> ListenError {
     let path = path.to_path_buf();
     match why {

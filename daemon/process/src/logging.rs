@@ -1,8 +1,8 @@
 //! Where log lines go and what they look like.
 //!
-//! Owns the `tracing` subscriber: one event, one line, on standard error. Must never let a value start a new line or pass for
-//! another key, whatever a provider put into it, and never let anybody wait for whoever reads the lines. Format and level can change
-//! while the daemon runs.
+//! Owns the `tracing` subscriber: one event, one line, on standard error. Must never let a value start a new
+//! line or pass for another key, even if a provider chose it, and must never make a caller wait for the reader
+//! of the lines. Format and level can change while the daemon runs.
 
 mod crowd;
 mod line;
@@ -50,7 +50,7 @@ pub struct Logging {
     writing: Arc<Mutex<bool>>,
 }
 
-/// What became of lines so far. Cheap to clone.
+/// How many lines were dropped or counted so far. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Lines {
     queue: Queue,
@@ -76,15 +76,16 @@ impl Logging {
         logging
     }
 
-    /// From now on panics of this process are lines of the log, without their messages. What logs beside others, as tests do, leaves
-    /// theirs alone.
+    /// From now on panics of this process are lines of the log, without their messages. Not called by tests,
+    /// which share their process with others.
     pub fn take_panics(&self) {
         panics::withhold(|panic| {
             tracing::error!("a part of tokend panicked; please report this: {panic}");
         });
     }
 
-    /// Starts the thread that writes. Not before the process has given up what it does not need: a thread keeps what it began with.
+    /// Starts the thread that writes. Call it after the process has given up its privileges: a thread keeps
+    /// those it began with.
     pub fn write(&self) {
         let mut writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         if *writing {
@@ -92,7 +93,7 @@ impl Logging {
         }
         let writer = Writer::new(self.lines.queue.clone(), write, self.lines.clone());
         let thread = std::thread::Builder::new().name("log".to_owned());
-        // Without a thread nothing else would start either, and that is told by the exit code at least.
+        // If this thread cannot start, no other thread can either; the exit code at least says so.
         *writing = thread.spawn(move || writer.run()).is_ok();
     }
 
@@ -123,7 +124,7 @@ impl Logging {
 impl Drop for LastLines {
     fn drop(&mut self) {
         self.0.write();
-        // Whoever reads nothing for so long does not learn how it ended.
+        // A reader that reads nothing for so long does not get the last lines.
         let _unread = self.0.lines.queue.finish(PATIENCE);
     }
 }
@@ -165,8 +166,8 @@ impl Teller for Lines {
     }
 }
 
-/// Writes to standard error, and waits until it takes something. Past the lock of the standard library, which nobody else may find held
-/// by a thread that waits for a reader.
+/// Writes to standard error, and waits until it takes something. It bypasses the lock of the standard library,
+/// so that no other thread finds the lock held by one that waits for a reader.
 fn write(text: &[u8]) -> io::Result<usize> {
     use rustix::event::{PollFd, PollFlags, poll};
     use rustix::io::Errno;
@@ -174,7 +175,7 @@ fn write(text: &[u8]) -> io::Result<usize> {
     loop {
         match rustix::io::write(&standard_error, text) {
             Err(Errno::INTR) => {}
-            // Whoever shares it made it so that nobody waits in `write`.
+            // Another process that shares this descriptor made it non-blocking.
             Err(Errno::AGAIN) => {
                 let mut fds = [PollFd::new(&standard_error, PollFlags::OUT)];
                 let _tried_again = poll(&mut fds, Some(&AGAIN));

@@ -1,14 +1,15 @@
-//! What is told of a panic.
+//! How a panic is reported.
 //!
-//! Owns the words. The message of a panic is made of whatever the code was about, a token perhaps, and no type of ours prevents that:
-//! a text that is cut at a wrong place is quoted. So the place is told, and a message only where it stands in the source as it is.
+//! Owns the words. The message of a panic can hold any data of the code that failed, perhaps a token, and no
+//! type of ours prevents that: slicing a text at a wrong place quotes the text. So a report names the place,
+//! and has the message only if that is a literal of the source.
 
 use std::fmt;
 use std::panic::{self, PanicHookInfo};
 
 use tokio::task::JoinError;
 
-/// What stands in place of a message that may hold anything.
+/// Stands in place of a message that may hold a secret.
 const WITHHELD: &str = "its message is not shown, since a secret may be in it";
 
 /// From now on gives every panic of this process to `tell` instead of printing its message.
@@ -30,7 +31,7 @@ impl fmt::Display for Panic<'_> {
     }
 }
 
-/// How a task ended that gave no result. `Display` of tokio has the message of the panic.
+/// How a task ended that gave no result. Not by tokio's `Display`, which shows the message of the panic.
 pub fn ending(error: &JoinError) -> &'static str {
     match error.is_panic() {
         true => "it panicked",

@@ -13,7 +13,7 @@ pub enum Shutdown {
     Closing,
 }
 
-/// Ends when the daemon has come as far.
+/// Ends when the daemon has reached this stage.
 pub async fn reached(stage: &mut watch::Receiver<Shutdown>, wanted: Shutdown) {
     // The sender is gone only when the daemon ends, and that is the last stage.
     let _ended = stage.wait_for(|stage| *stage >= wanted).await;

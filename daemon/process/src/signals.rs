@@ -1,7 +1,7 @@
-//! Signals: what an operator says with kill(1).
+//! Signals, which an operator sends with kill(1).
 //!
-//! Owns which signal means what. SIGHUP reloads; SIGTERM and SIGINT drain, and a second one ends the wait for what still runs; SIGXFSZ
-//! means nothing.
+//! Owns which signal means what. SIGHUP reloads; SIGTERM and SIGINT drain, and a second one ends the wait for
+//! what still runs; SIGXFSZ is ignored.
 
 use std::io;
 use std::pin::pin;
@@ -12,9 +12,11 @@ use futures_util::StreamExt as _;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook_tokio::Signals;
 
-/// Has a limit on the size of files (`RLIMIT_FSIZE`) refuse a write, as a full disk does, where the signal of it would end the process.
+/// Makes a limit on the size of files (`RLIMIT_FSIZE`) refuse a write, as a full disk does, although its signal
+/// would end the process.
 ///
-/// By a handler that does nothing, not by ignoring it: programs that are started, as a `command` is, begin with what they expect.
+/// Installs a handler that does nothing, and does not ignore the signal: programs that are started, such as a
+/// `command`, begin with the default.
 ///
 /// # Errors
 /// When the system refuses.
@@ -47,7 +49,8 @@ impl Incoming {
         })
     }
 
-    /// Does something, and gives it up when asked to stop meanwhile. A reload that is asked for comes next.
+    /// Runs `work`, and gives it up when a signal asks to stop meanwhile. A reload that is asked for meanwhile
+    /// comes next.
     pub async fn unless_stopped<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
         let mut work = pin!(work);
         let mut put_off = false;
@@ -64,7 +67,7 @@ impl Incoming {
         done
     }
 
-    /// Waits to be asked to stop, whatever else is asked meanwhile.
+    /// Waits until a signal asks to stop, and ignores all others.
     pub async fn stop(&mut self) {
         while self.next().await != Asked::Stop {}
     }

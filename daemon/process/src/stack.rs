@@ -1,8 +1,8 @@
 //! Stacks that keep no secret.
 //!
-//! What hashes, seals, parses or sends a secret leaves pieces of it in frames that are over, until something else happens to run as
-//! deep; the allocator wipes the heap only. Owns the wiping of those frames, right after such work or before a thread rests. Must never
-//! be relied on for what a frame that is still there holds: that is for whoever owns the frame.
+//! Code that hashes, seals, parses or sends a secret leaves pieces of it in finished stack frames, until other
+//! code happens to run as deep; the allocator wipes the heap only. Owns the wiping of those frames, right after
+//! such work or before a thread rests. Does not wipe a frame that is still in use: its owner has to.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -20,7 +20,7 @@ pub(crate) const DEPTH: usize = if cfg!(debug_assertions) {
     128 * 1024
 };
 
-/// Works on secrets, and leaves nothing of them on this thread's stack, also where the work panics.
+/// Runs work on secrets, and leaves nothing of them on this thread's stack, even if the work panics.
 pub fn wiped<T>(work: impl FnOnce() -> T) -> T {
     struct Afterwards;
 
@@ -47,7 +47,7 @@ pub fn wiped_off_the_runtime<T: Send + 'static>(
     tokio::task::spawn_blocking(|| wiped(work))
 }
 
-/// The same where what comes of the work says that it was on a secret, for work that mostly is not and must not take longer.
+/// The same, but wipes only if the result says that the work was on a secret: for fast work that mostly is not.
 pub fn wiped_if<T>(work: impl FnOnce() -> T, is_secret: impl FnOnce(&T) -> bool) -> T {
     let done = apart(work);
     if is_secret(&done) {
@@ -56,7 +56,7 @@ pub fn wiped_if<T>(work: impl FnOnce() -> T, is_secret: impl FnOnce(&T) -> bool)
     done
 }
 
-/// Works in a frame of its own, which is beneath the caller's and can be wiped from there.
+/// Runs work in a frame of its own, beneath the caller's, from where it can be wiped.
 #[inline(never)]
 fn apart<T>(work: impl FnOnce() -> T) -> T {
     work()
@@ -92,13 +92,14 @@ impl Conversation {
 
 impl Drop for Conversation {
     fn drop(&mut self) {
-        // In this order: who finds that nobody talks finds as well that somebody did.
+        // In this order: a thread that sees no conversation under way also sees that there was one.
         TALKED.fetch_add(1, Ordering::AcqRel);
         TALKING.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
-/// For a thread of the runtime that is about to rest. Costs nothing where nobody talked to a provider since it last did.
+/// Wipes the stack of a runtime thread that is about to rest. Costs nothing if there was no conversation with a
+/// provider since its last wipe.
 pub fn before_rest() {
     let talking = TALKING.load(Ordering::Acquire);
     let talked = TALKED.load(Ordering::Acquire);

@@ -1,7 +1,7 @@
 //! The service manager, where there is one.
 //!
-//! Owns the words of sd_notify(3). Decides nothing: who feeds the watchdog is the driver, from its own loop and nowhere else. Without
-//! systemd every call does nothing.
+//! Owns the words of sd_notify(3). Decides nothing: the driver feeds the watchdog, from its own loop and
+//! nowhere else. Without systemd every call does nothing.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 
-/// Whether the machine's own systemd runs this process as a service that tells it how it is, and no person, container or manager of a user.
+/// Whether the machine's own systemd runs this process as a service with `Type=notify`, rather than a person, a
+/// container or a user's manager.
 pub fn is_the_machines() -> bool {
     std::env::var_os("NOTIFY_SOCKET").is_some_and(|socket| belongs_to_the_machines(&socket))
 }
@@ -25,7 +26,7 @@ fn belongs_to_the_machines(socket: &OsStr) -> bool {
     Path::new(socket).starts_with("/run/systemd")
 }
 
-/// Whom the daemon tells how it is.
+/// The service manager that the daemon reports its state to.
 #[derive(Debug, Clone)]
 pub struct Manager {
     to: To,
@@ -43,7 +44,7 @@ enum To {
 }
 
 impl Manager {
-    /// The one that started this process.
+    /// The manager that started this process.
     pub fn of_this_process() -> Self {
         if std::env::var_os("NOTIFY_SOCKET").is_none_or(|path| path.is_empty()) {
             return Self::none();
@@ -62,7 +63,7 @@ impl Manager {
         }
     }
 
-    /// One that keeps what it is told.
+    /// A manager that keeps what it is told, for tests.
     #[cfg(any(test, feature = "testing"))]
     pub fn noting(
         watchdog: Option<Duration>,
@@ -82,7 +83,7 @@ impl Manager {
         self.watchdog
     }
 
-    /// All is loaded and clients are served.
+    /// Says that all is loaded and clients are served.
     pub fn ready(&self) {
         self.tell(&[NotifyState::Ready]);
     }
@@ -95,17 +96,17 @@ impl Manager {
         self.tell(&states);
     }
 
-    /// No more clients are served; what runs is being finished.
+    /// Says that no more clients are served and running requests are being finished.
     pub fn stopping(&self) {
         self.tell(&[NotifyState::Stopping]);
     }
 
-    /// How the daemon is, in a line for people.
+    /// Gives the daemon's state in a line for people.
     pub fn status(&self, line: &str) {
         self.tell(&[NotifyState::Status(line)]);
     }
 
-    /// The driver turns.
+    /// Says that the driver's loop is alive.
     pub fn feed(&self) {
         self.tell(&[NotifyState::Watchdog]);
     }

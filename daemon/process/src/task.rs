@@ -1,14 +1,14 @@
-//! Tasks that nobody waits for, and tasks whose death must be noticed.
+//! Tasks without a waiter, and tasks whose panic must be noticed.
 
 use crate::panics::ending;
 use crate::stack;
 
-/// Starts a task nobody waits for.
+/// Starts a task without a waiter.
 pub fn spawn(task: impl Future<Output = ()> + Send + 'static) {
     drop(tokio::spawn(task));
 }
 
-/// Runs something whose death must not go unnoticed, and that may work on secrets: `None` when it panicked.
+/// Runs a future whose panic must not go unnoticed, and that may work on secrets: `None` when it panicked.
 pub async fn guarded<T: Send + 'static>(
     work: impl Future<Output = T> + Send + 'static,
 ) -> Option<T> {

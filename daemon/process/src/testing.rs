@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::stack::DEPTH;
 
-/// How long anything may take that is waited for. Reached only by a test that fails.
+/// How long a test waits for anything. Only a failing test reaches it.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Waits for something that must come.

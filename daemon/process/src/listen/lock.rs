@@ -1,4 +1,4 @@
-//! A lock beside a socket, for the moment in which it is made or removed.
+//! A lock beside a socket, held while the socket is made or removed.
 //!
 //! Owns the file of the lock, from its making to its removal. Never waits, and never removes a lock that another holds.
 
@@ -10,40 +10,41 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, fstat};
 use rustix::io::Errno;
 
-/// Whoever has this is alone in making or removing a socket at a path: of two that begin to listen there at once, one would remove what
-/// the other has just made, and leave it listening without a name. A locked file beside the socket, which is gone afterwards.
+/// The holder alone may make or remove a socket at a path. Without it, of two processes that begin to listen
+/// there at once, one would remove the socket that the other has just made, and leave it listening without a
+/// name. A locked file beside the socket, which is gone afterwards.
 #[derive(Debug)]
 pub(super) struct Alone {
     file: OwnedFd,
     path: PathBuf,
 }
 
-/// How often a lock is tried whose file somebody removes at that moment.
+/// How often to try again when another process removes the lock's file at that moment.
 const TRIES: usize = 16;
 
-/// Why somebody is not alone.
+/// Why the lock was not taken.
 #[derive(Debug)]
 pub(super) enum NotAlone {
-    /// Somebody of the same user is about to listen there.
+    /// Another process of the same user is about to listen there.
     Beginning,
     /// The file is in the way.
     Locked(Locked),
-    /// The system does not make the file.
+    /// The system refused to make the file.
     Io(io::Error),
 }
 
-/// A file beside a socket that is another's, or none that can be locked.
+/// A file beside a socket that belongs to another user, or that cannot be locked.
 #[derive(Debug)]
 pub struct Locked {
     pub(super) path: PathBuf,
     /// Whose it is.
     uid: u32,
-    /// Why it cannot be opened; else somebody holds it.
+    /// Why it cannot be opened; `None` if another process holds it.
     refused: Option<io::Error>,
 }
 
 impl Locked {
-    /// Whether somebody holds it, who lets go of it.
+    /// Whether another process holds it, and so will release it.
     pub(super) fn is_held(&self) -> bool {
         self.refused.is_none()
     }
@@ -84,7 +85,8 @@ impl Alone {
                 Err(Errno::WOULDBLOCK) => return Err(NotAlone::held(path, found.st_uid)),
                 Err(errno) => return Err(failed(errno)),
             }
-            // Whoever was alone before may have removed the file meanwhile, and then it keeps nobody out.
+            // The process that held the lock before may have removed the file meanwhile, and then a lock on it
+            // keeps nobody out.
             if file_at(&path) == Some((found.st_dev, found.st_ino)) {
                 return Ok(Self { file, path });
             }
@@ -125,7 +127,7 @@ impl NotAlone {
 
 impl Drop for Alone {
     fn drop(&mut self) {
-        // What is left locks nothing. The lock itself ends with the descriptor.
+        // A file that is left over locks nothing. The lock itself ends with the descriptor.
         let _left = std::fs::remove_file(&self.path);
         let _ended = flock(&self.file, FlockOperation::Unlock);
     }

@@ -1,7 +1,8 @@
 //! Lines that others can have written as often as they like.
 //!
-//! Owns how many of a kind one user may cause in a minute. The rest are counted, and told in one line at the minute's end. A line is of
-//! a user when it names its `peer`, and of anybody when it comes from a place where strangers knock.
+//! Owns how many of a kind one user may cause in a minute. The rest are counted, and told in one line at the
+//! minute's end. A line belongs to a user if it names its `peer`; lines of modules that accept connections and
+//! name no peer share one count.
 
 use std::collections::HashMap;
 use std::fmt;

@@ -139,7 +139,8 @@ impl Visit for Text<'_> {
     }
 }
 
-/// Whether `text` is one whole string literal, as `Debug` writes strings, so that quoting it again would only hide it.
+/// Whether `text` is one whole string literal, as `Debug` writes strings, so that quoting it again would only
+/// make it harder to read.
 fn is_quoted(text: &str) -> bool {
     let Some(inner) = text
         .strip_prefix('"')

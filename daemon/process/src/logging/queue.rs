@@ -1,7 +1,8 @@
-//! The lines between those who log and whatever reads standard error.
+//! The queue of lines between the code that logs and the reader of standard error.
 //!
-//! Owns the bound, the count of what found no room, and the thread that writes. Nobody who logs waits for a reader, a terminal that
-//! was stopped or a disk: what finds no room is counted, and told as soon as a line can be written again.
+//! Owns the bound, the count of what found no room, and the thread that writes. Code that logs never waits for
+//! a reader, a stopped terminal or a disk: a line that finds no room is counted, and the count is logged as
+//! soon as a line can be written again.
 
 use std::cell::RefCell;
 use std::io;
@@ -17,7 +18,8 @@ use tracing_subscriber::fmt::MakeWriter;
 pub(super) const ROOM: usize = 1 << 20;
 /// How many more may wait that say what went wrong, so that a flood of others does not take their room.
 pub(super) const FOR_ERRORS: usize = 64 << 10;
-/// How much is written at once. What is no longer than this reaches a pipe whole, whoever else writes to it (`PIPE_BUF`).
+/// How much is written at once. A write no longer than this reaches a pipe whole, even if others write to the
+/// pipe (`PIPE_BUF`).
 const AT_ONCE: usize = 4096;
 /// How long the thread rests before it tries again to tell what was dropped.
 const REST: Duration = Duration::from_secs(1);
@@ -42,12 +44,12 @@ struct Inner {
 #[derive(Debug, Default)]
 struct State {
     bytes: Vec<u8>,
-    /// What the thread has taken and not yet written.
+    /// The lines that the thread has taken and not yet written.
     held: usize,
     /// Lines that were dropped, and not yet told.
     untold: u64,
     why: Option<Why>,
-    /// Something is to be told at some time, or at another than before.
+    /// The time of the next report was set or changed.
     nudged: bool,
     ending: bool,
     ended: bool,
