@@ -66,7 +66,7 @@ impl Client {
     }
 }
 
-/// What is said when the account was allowed a moment ago, and is not any more.
+/// The fault when the peer was allowed to have the token a moment ago and is not any more.
 fn withdrawn() -> Fault {
     Fault::new(
         FaultCode::NotAllowed,

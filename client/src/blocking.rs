@@ -23,8 +23,8 @@ use crate::{ClientError, Deadlines, GetOptions, Patience, SocketPath, clock};
 
 /// A client that blocks the calling thread.
 ///
-/// It connects at once, greets together with its first request unless that must not be made twice, and connects again by itself after
-/// the connection was lost.
+/// It connects at once, and again by itself after the connection was lost. It greets together with its first
+/// request, unless that request must not be sent twice.
 #[derive(Debug)]
 pub struct BlockingClient {
     path: SocketPath,
@@ -61,14 +61,15 @@ impl BlockingClient {
         &self.path
     }
 
-    /// The user at the other end of the connection: who made the socket listen, which is root where systemd made it. `None` where
-    /// there is no connection at the moment.
+    /// The user at the other end of the connection: the one that made the socket listen, which is root under
+    /// systemd. `None` while there is no connection.
     pub fn peer_uid(&self) -> Option<u32> {
         let stream = &self.connection.as_ref()?.stream;
         socket_peercred(stream).ok().map(|peer| peer.uid.as_raw())
     }
 
-    /// Waits until the daemon has greeted, so that something can be asked of a person with somebody there to tell it to.
+    /// Waits until the daemon has greeted, so that a person is asked for a secret only while a daemon is there
+    /// to take it.
     ///
     /// # Errors
     /// [`ClientError::Silent`] when it says nothing, and whatever else a connection can end in.
@@ -109,7 +110,8 @@ impl BlockingClient {
             .and_then(exchange::refreshed)
     }
 
-    /// Says that an API refused `token`, and brings a newer one. `None` for whoever may report tokens of the account and not have them.
+    /// Reports that an API refused `token`, and gives a newer one. `None` for a peer that may report tokens of
+    /// the account but not have them.
     ///
     /// # Errors
     /// Any [`ClientError`].
@@ -174,7 +176,7 @@ impl BlockingClient {
             .and_then(exchange::whoami)
     }
 
-    /// Makes the daemon read its configuration again; what it said about it.
+    /// Makes the daemon read its configuration again, and gives the daemon's sentence about it.
     ///
     /// # Errors
     /// Any [`ClientError`].
@@ -183,7 +185,7 @@ impl BlockingClient {
             .and_then(exchange::done)
     }
 
-    /// Gives the daemon a credential to keep; what it said about it.
+    /// Gives the daemon a credential to keep, and returns the daemon's sentence about it.
     ///
     /// # Errors
     /// Any [`ClientError`].
@@ -196,7 +198,7 @@ impl BlockingClient {
             .and_then(exchange::done)
     }
 
-    /// Deletes what the daemon stores for an account; what it said about it.
+    /// Deletes what the daemon stores for an account, and returns the daemon's sentence about it.
     ///
     /// # Errors
     /// Any [`ClientError`].
@@ -234,7 +236,8 @@ impl BlockingClient {
                 None => Connection::open(&self.path, self.deadlines.connect.min(greeting.left()?))?,
             };
             let has_worked = connection.greeted;
-            // What must not be made twice is not left in the socket of a daemon that may come up once it was given up.
+            // A request that must not be sent twice is not left in the socket of a daemon that may come up
+            // after we gave up.
             let with_greeting = !has_worked && call.repeatable;
             let exchanged = match has_worked {
                 true => Ok(()),
@@ -387,7 +390,7 @@ impl Connection {
     }
 }
 
-/// Until when a call may take; `None` is later than the clock can tell.
+/// The time by which a call must end; `None` is later than the clock can express.
 #[derive(Clone, Copy)]
 struct Deadline {
     until: Option<Instant>,
@@ -402,7 +405,7 @@ impl Deadline {
         }
     }
 
-    /// What a read or write may still take; never zero, which the system takes for forever.
+    /// How long a read or write may still take; never zero, which the system takes for no limit.
     fn left(&self) -> Result<Duration, ClientError> {
         const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
         let left = self.until.map_or(LONGEST, |until| {
@@ -414,7 +417,7 @@ impl Deadline {
         }
     }
 
-    /// Lets pass what only means that it is time to look at the clock again.
+    /// Ignores errors that only mean that it is time to look at the clock again.
     fn forgive(&self, error: &io::Error) -> Result<(), ClientError> {
         match error.kind() {
             ErrorKind::Interrupted | ErrorKind::WouldBlock | ErrorKind::TimedOut => Ok(()),
@@ -423,7 +426,7 @@ impl Deadline {
     }
 }
 
-/// Connects with a deadline, which `UnixStream::connect` has none of: a daemon whose queue is full makes it wait.
+/// Connects with a deadline. `UnixStream::connect` has none, and a daemon whose queue is full makes it wait.
 fn open(path: &SocketPath, limit: Duration) -> io::Result<UnixStream> {
     let address = SocketAddrUnix::new(path.as_path())?;
     let socket = socket_with(
@@ -446,7 +449,7 @@ fn open(path: &SocketPath, limit: Duration) -> io::Result<UnixStream> {
     }
 }
 
-/// Nobody took the connection in time.
+/// The daemon did not accept the connection in time.
 fn queue_is_full() -> io::Error {
     io::Error::new(ErrorKind::TimedOut, QUEUE_IS_FULL)
 }

@@ -1,6 +1,6 @@
 //! The one place of the library that reads a clock, for deadlines on blocking reads and writes.
 //!
-//! Never used to judge a token: the daemon tells how long a token lives.
+//! Never used to judge a token: the daemon says how long a token lives.
 
 use std::time::Instant;
 

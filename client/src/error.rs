@@ -1,4 +1,4 @@
-//! What a call can end in besides its answer.
+//! The errors of a call.
 //!
 //! Owns the closed list of failures and the advice for each. Never carries a secret.
 
@@ -12,7 +12,7 @@ use tokend_proto::{Fault, WireError};
 
 use crate::start::{self, Units};
 
-/// Nobody takes connections.
+/// The reason when the daemon accepts no connection.
 pub(crate) const QUEUE_IS_FULL: &str = "its queue of connections stays full";
 
 /// Why a call has no answer.
@@ -25,7 +25,8 @@ pub enum ClientError {
         /// Where it was looked for, in order.
         tried: Vec<PathBuf>,
     },
-    /// A place where a socket may be keeps the caller out, so that it cannot be told whether one is there.
+    /// The caller may not look at a place where a socket may be, so the client cannot know whether one is
+    /// there.
     #[error("cannot look at {}, where a daemon's socket may be: {}", path.display(), plain(source))]
     KeptOut {
         /// The place.
@@ -33,7 +34,7 @@ pub enum ClientError {
         /// What the system said.
         source: Arc<io::Error>,
     },
-    /// Nobody answers at the socket, or it keeps the caller out.
+    /// No process listens at the socket, or its permissions keep the caller out.
     #[error("cannot reach tokend at {}: {}", path.display(), plain(source))]
     NotReachable {
         /// The socket.
@@ -56,8 +57,9 @@ pub enum ClientError {
         /// How it ended.
         reason: String,
     },
-    /// The connection was made, and nothing came: a daemon that is stopped, hangs, or does not come up behind systemd's socket. Nothing
-    /// was asked of it that must not be asked twice: no `login`, `forget`, `reload`, `refresh` or `reject`.
+    /// The connection was made, but the daemon did not greet: it is stopped, hangs, or does not come up behind
+    /// systemd's socket. No request that must not be sent twice was sent: no `login`, `forget`, `reload`,
+    /// `refresh` or `reject`.
     #[error("tokend at {} says nothing: no greeting came within {}", path.display(), seconds(*limit))]
     Silent {
         /// The socket.
@@ -161,7 +163,7 @@ impl ClientError {
         }
     }
 
-    /// What an error of an established connection means.
+    /// The meaning of an error on an established connection.
     pub(crate) fn broken(error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {

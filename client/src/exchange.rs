@@ -1,6 +1,6 @@
 //! Which request each call sends, how long its answer may take, and how the answer is read.
 //!
-//! What both clients share. It never does I/O.
+//! Shared by both clients. It never does I/O.
 
 use std::time::Duration;
 
@@ -19,14 +19,16 @@ pub(crate) const HELLO: RequestId = RequestId(0);
 /// More accounts than this are refused, so that a peer cannot fill our memory page by page.
 const MAX_ACCOUNTS: usize = 1_000_000;
 
-/// A request and what has to be known about it.
+/// A request, its time limit, and how it may be sent.
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) request: Request,
     pub(crate) limit: Duration,
-    /// How long a new connection may stay without a greeting: a daemon that says nothing at all is not waited for as long as one that works.
+    /// How long a new connection may stay without a greeting: the client gives up a daemon that does not even
+    /// greet sooner than one that works.
     pub(crate) greeting: Duration,
-    /// Whether the daemon may see it twice without harm. What may not is sent only to a daemon that has greeted.
+    /// Whether the daemon may see it twice without harm. Any other request is sent only to a daemon that has
+    /// greeted.
     pub(crate) repeatable: bool,
 }
 
@@ -221,7 +223,7 @@ pub(crate) fn token(response: Response) -> Result<Token, ClientError> {
     }
 }
 
-/// The new token, or nothing for whoever may cause one and not have it.
+/// The new token, or `None` for a peer that may cause one but not have it.
 pub(crate) fn refreshed(response: Response) -> Result<Option<Token>, ClientError> {
     match response {
         Response::Token(token) => Ok(Some(token)),

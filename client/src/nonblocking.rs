@@ -1,6 +1,6 @@
 //! The async client: one connection shared by all clones, many requests at once.
 //!
-//! Owns which connection is in use and when to make another. What happens on a connection is `link`'s.
+//! Owns which connection is in use and when to make another. The traffic on a connection is `link`'s.
 
 mod link;
 
@@ -92,7 +92,8 @@ impl Client {
             .and_then(exchange::refreshed)
     }
 
-    /// Says that an API refused `token`, and brings a newer one. `None` for whoever may report tokens of the account and not have them.
+    /// Reports that an API refused `token`, and gives a newer one. `None` for a peer that may report tokens of
+    /// the account but not have them.
     ///
     /// # Errors
     /// Any [`ClientError`].
@@ -160,7 +161,7 @@ impl Client {
             .and_then(exchange::whoami)
     }
 
-    /// Makes the daemon read its configuration again; what it said about it.
+    /// Makes the daemon read its configuration again, and gives the daemon's sentence about it.
     ///
     /// # Errors
     /// Any [`ClientError`].
@@ -170,7 +171,7 @@ impl Client {
             .and_then(exchange::done)
     }
 
-    /// Gives the daemon a credential to keep; what it said about it.
+    /// Gives the daemon a credential to keep, and returns the daemon's sentence about it.
     ///
     /// # Errors
     /// Any [`ClientError`].
@@ -184,7 +185,7 @@ impl Client {
             .and_then(exchange::done)
     }
 
-    /// Deletes what the daemon stores for an account; what it said about it.
+    /// Deletes what the daemon stores for an account, and returns the daemon's sentence about it.
     ///
     /// # Errors
     /// Any [`ClientError`].
@@ -223,8 +224,8 @@ impl Client {
                 limit,
             }),
             Err(_elapsed) => {
-                // The daemon keeps its own timeouts, so one that lets ours pass is not to be relied on. Others may
-                // still get their answers, but new requests go elsewhere.
+                // The daemon keeps its own timeouts, so a daemon that lets ours pass is not reliable. Others
+                // may still get their answers, but new requests go elsewhere.
                 self.shared.retire(progress.used.as_ref()).await;
                 Err(ClientError::TimedOut { limit })
             }
@@ -280,7 +281,7 @@ impl Shared {
         match current.as_ref() {
             Some(link) if !link.is_closed() => Ok(Arc::clone(link)),
             _ => {
-                // Under the lock, so that of many tasks that lost the connection one makes the next.
+                // Under the lock, so that only one of many tasks that lost the connection makes the next one.
                 let link = Arc::new(Link::open(&self.path, limit).await?);
                 *current = Some(Arc::clone(&link));
                 Ok(link)

@@ -16,7 +16,7 @@ pub struct GetOptions {
     pub min_validity: Option<Duration>,
     /// How long the daemon may wait for the pace to allow an attempt, where one is needed.
     pub wait: Duration,
-    /// How long the answer may take altogether, that wait included. A quarter of a second it may always take.
+    /// How long the answer may take altogether, including that wait. It may always take a quarter of a second.
     pub timeout: Duration,
 }
 
@@ -72,12 +72,13 @@ impl GetOptions {
 pub struct Patience {
     /// How long the daemon may wait for the pace to allow an attempt.
     pub wait: Duration,
-    /// How long the answer may take altogether, that wait included. A quarter of a second it may always take.
+    /// How long the answer may take altogether, including that wait. It may always take a quarter of a second.
     pub timeout: Duration,
 }
 
 impl Patience {
-    /// What an answer without an attempt takes on a busy machine. Less than this is no limit but a request that always fails.
+    /// What an answer without an attempt takes on a busy machine. With a shorter limit every request would
+    /// fail.
     const LEAST: Duration = Duration::from_millis(250);
 
     /// How long the caller waits.
@@ -85,12 +86,13 @@ impl Patience {
         self.timeout.max(Self::LEAST)
     }
 
-    /// What the daemon is told, so that its answer is there before the caller goes.
+    /// The timeout sent to the daemon, shorter by the grace, so that its answer arrives before the caller gives
+    /// up.
     pub(crate) fn told(self, grace: Duration) -> u64 {
         millis(self.timeout.saturating_sub(grace.min(self.timeout / 10)))
     }
 
-    /// What an attempt itself may take, on top of the wait for the pace.
+    /// How long an attempt itself may take, on top of the wait for the pace.
     const ATTEMPT: Duration = Duration::from_secs(30);
 
     /// Allows the daemon to wait for the pace; the timeout is raised so that the wait fits into it.
@@ -125,13 +127,13 @@ impl Default for Patience {
 pub struct Deadlines {
     /// For a connection to be made; the async client greets within it, too.
     pub connect: Duration,
-    /// For an answer that causes no attempt: `status`, `list`, `forget`. A daemon that has not even greeted by then is given up for every
-    /// request without a timeout of its own.
+    /// For an answer that causes no attempt: `status`, `list`, `forget`. For a request without a timeout of its
+    /// own, a daemon that has not even greeted by then is given up.
     pub answer: Duration,
     /// For an answer that may take an attempt but has no timeout of its own: `login`, `reload`.
     pub attempt: Duration,
-    /// How much sooner than a request's own timeout the daemon gives it up, so that its word about it arrives inside that timeout; at most
-    /// a tenth of it.
+    /// How much sooner than the request's own timeout the daemon gives up, so that its answer arrives within
+    /// that timeout; at most a tenth of it.
     pub grace: Duration,
 }
 

@@ -28,10 +28,10 @@ impl SocketPath {
     /// Finds the socket: `explicit`, else `$TOKEND_SOCKET`, else the first that exists of
     /// `$XDG_RUNTIME_DIR/tokend/tokend.sock`, `/run/user/UID/tokend/tokend.sock` and `/run/tokend/tokend.sock`.
     ///
-    /// The second is where the first is in a session; cron, `su` and `env -i` leave the variable out, and the same command
-    /// must not ask another daemon for that.
+    /// The second is where the first is in a session; cron, `su` and `env -i` do not set the variable, and the
+    /// same command must not ask another daemon because of that.
     ///
-    /// What was named, by argument or `$TOKEND_SOCKET`, is used as it is even if it does not exist: asking another
+    /// A path given by argument or `$TOKEND_SOCKET` is used as it is even if it does not exist: asking another
     /// daemon than the one that was named could hand out another account's token.
     ///
     /// # Errors
@@ -45,7 +45,7 @@ impl SocketPath {
         )
     }
 
-    /// Whether it is below a directory of the caller's own, and so a daemon of one's own.
+    /// Whether it is below the caller's own runtime directory, and so belongs to the caller's own daemon.
     pub fn is_own(&self) -> bool {
         let named = std::env::var_os("XDG_RUNTIME_DIR").filter(|folder| !folder.is_empty());
         let own = named.map(PathBuf::from).into_iter();
@@ -181,7 +181,7 @@ mod tests {
     #[test]
     fn a_socket_that_may_not_be_looked_at_is_not_passed_over() {
         let folder = tempfile::tempdir().unwrap();
-        // A name too long is refused to root, too, whom no mode keeps out.
+        // A name that is too long is refused even to root, which no mode keeps out.
         let closed = folder.path().join("x".repeat(300));
         let system = folder.path().join("system.sock");
         fs::write(&system, "").unwrap();

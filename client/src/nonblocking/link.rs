@@ -28,7 +28,7 @@ pub const MAX_IN_FLIGHT: usize = 64;
 /// A daemon that takes no bytes for this long is given up.
 const WRITE_STALL: Duration = Duration::from_secs(10);
 
-/// How often to knock again at a daemon whose queue of connections is full.
+/// How often to try again to connect to a daemon whose queue of connections is full.
 const KNOCK: Duration = Duration::from_millis(5);
 
 /// A greeted connection and the task that serves it; dropping it closes both.
@@ -69,7 +69,7 @@ impl Link {
         self.wires.calls().closed.is_some()
     }
 
-    /// Sends a request and waits for its answer, however long that takes.
+    /// Sends a request and waits for its answer without a limit.
     pub(super) async fn call(&self, request: &Request) -> Result<Response, Failure> {
         let unsent = |error| Failure { error, sent: false };
         let (id, answer) = self.wires.register().map_err(unsent)?;
@@ -101,7 +101,7 @@ impl Drop for Link {
     }
 }
 
-/// Forgets a call when nobody waits for it any more.
+/// Forgets a call whose caller has stopped waiting.
 struct Registered<'a> {
     wires: &'a Wires,
     id: RequestId,
@@ -240,7 +240,7 @@ impl std::fmt::Debug for Unwritten {
     }
 }
 
-/// Serves a link until it ends, and tells everybody who waits.
+/// Serves a link until it ends, and then fails every call that still waits.
 async fn serve(wires: Arc<Wires>, received: FrameBuffer) {
     let ended = tokio::select! {
         ended = read(&wires, received) => ended,
@@ -272,7 +272,7 @@ async fn flush(wires: &Wires) -> Result<std::convert::Infallible, ClientError> {
     }
 }
 
-/// Nobody took the connection in time, or took it and said nothing.
+/// The daemon did not accept the connection in time, or accepted it and did not greet.
 fn late(path: &SocketPath, limit: Duration, connected: bool) -> ClientError {
     let path = path.as_path().to_owned();
     match connected {
@@ -284,7 +284,7 @@ fn late(path: &SocketPath, limit: Duration, connected: bool) -> ClientError {
     }
 }
 
-/// Connects and greets; tells by `connected` how far it has come.
+/// Connects and greets; sets `connected` once the connection is made.
 async fn greeted(
     path: &SocketPath,
     connected: &mut bool,
@@ -303,7 +303,8 @@ async fn greeted(
         .writable()
         .await
         .map_err(|error| ClientError::broken(&error))?;
-    // A fresh socket has room for a greeting. If the daemon has turned us down already, what it said is still there.
+    // A fresh socket has room for a greeting. If the daemon has turned us down already, its answer can still be
+    // read.
     let greeting = stream.inner().try_write(&bytes);
     let mut received = FrameBuffer::new();
     match (

@@ -1,4 +1,4 @@
-//! The command line: what may be typed, and what is said about a mistake.
+//! The command line: its grammar, and the sentences about mistakes.
 //!
 //! Owns the grammar. A mistake never repeats a word that may be a token or a password somebody put in the wrong
 //! place (see [`mistake`]), and exits with 64. Subcommands are built when they are used, for the sake of the start.
@@ -78,10 +78,10 @@ pub(crate) struct Status {
 /// How a status is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shape {
-    /// As fits whoever reads standard output.
+    /// On a terminal a table, or everything about one account; else lines for scripts.
     Text,
     Json,
-    /// On a terminal, until somebody ends it; the daemon is asked this often.
+    /// On a terminal, until a key or a signal ends it; the daemon is asked this often.
     Live {
         interval: Duration,
     },

@@ -82,7 +82,7 @@ fn reject(socket: Option<&Path>, options: &Reject) -> Result<(), Failure> {
     tell_newer(&options.account, newer.as_ref(), options.print)
 }
 
-/// Of a token that there is, to whoever may have it or not.
+/// The answer about a new token: the token itself, or a sentence for a caller that may not have it.
 fn tell_newer(account: &AccountName, newer: Option<&Token>, print: bool) -> Result<(), Failure> {
     match newer {
         Some(newer) => tell_token(account, newer, print),
@@ -171,7 +171,8 @@ fn reload(socket: Option<&Path>) -> Result<(), Failure> {
 fn login(socket: Option<&Path>, options: &Login) -> Result<(), Failure> {
     let Login { account, kind } = options;
     if input::is_terminal() {
-        // So that nobody types a password into the void, or for somebody else. Not kept: the daemon gives a silent peer little time.
+        // Connects first, so that a person does not type a password for a daemon that is absent or not theirs.
+        // The connection is not kept: the daemon gives a silent peer little time.
         let mut client = connect(socket)?;
         trust::demand(&client)?;
         client.greet()?;
@@ -219,12 +220,12 @@ fn connect(socket: Option<&Path>) -> Result<BlockingClient, ClientError> {
     BlockingClient::connect(&SocketPath::find(socket)?)
 }
 
-/// Connects, and what is left then of the time that it all may take.
+/// Connects, and says how much of the time limit is left then.
 fn connect_within(
     socket: Option<&Path>,
     patience: Patience,
 ) -> Result<(BlockingClient, Patience), ClientError> {
-    // Spent in less than this nobody misses, and what the daemon is told stays a round number.
+    // Less than this does not matter, and without it the daemon gets a round number.
     const TICK: Duration = Duration::from_millis(100);
     let begun = clock::steady();
     let standard = Deadlines::default();

@@ -1,7 +1,7 @@
 //! What the scripts in `completions` ask at each press of the tab key.
 //!
-//! Owns the names of accounts among the answers. A daemon that is not there, or slow, means no names, and never a message or a wait
-//! into which somebody types.
+//! Owns the names of accounts among the answers. If the daemon is absent or slow, there are no names, and never
+//! a message or a noticeable wait.
 
 use std::path::Path;
 use std::time::Duration;
@@ -25,7 +25,7 @@ pub(crate) fn answer(words: &[String]) -> Result<(), Failure> {
     output::print(answers.lines().as_bytes())
 }
 
-/// The accounts the caller may use, with their dialects; none where the daemon does not say so in time.
+/// The accounts the caller may use, with their dialects; none if the daemon does not answer in time.
 fn accounts(socket: Option<&str>) -> Vec<(String, String)> {
     let socket = socket.map(str::to_owned);
     within(PATIENCE, move || ask(socket.as_deref()))

@@ -4,7 +4,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-/// What `work` gives, if it does so in time. Work that is late is left alone, and ends with the process.
+/// The result of `work`, if it comes in time. Late work is left running, and ends with the process.
 pub(crate) fn within<T: Send + 'static>(
     patience: Duration,
     work: impl FnOnce() -> T + Send + 'static,

@@ -1,7 +1,8 @@
 //! `doctor`: looks at everything between the caller and a token, and says what to do.
 //!
-//! Owns the order in which things are looked at, and the exit code. What only the daemon can see it is asked for; what is wrong when
-//! there is no daemon is looked at here. Changes nothing and asks no provider for a token.
+//! Owns the order in which things are looked at, and the exit code. The daemon is asked for everything that
+//! only it can see; reasons for its absence are looked for here. Changes nothing and asks no provider for a
+//! token.
 
 mod finding;
 mod machine;
@@ -20,7 +21,7 @@ use crate::failure::{Exit, Failure};
 use crate::output;
 use crate::who_answered::Daemon;
 
-/// How many pages the daemon is asked for; with ten thousand accounts nobody reads them all.
+/// How many pages the daemon is asked for; no person reads the findings of ten thousand accounts.
 const MOST_PAGES: usize = 20;
 
 /// Where the system's daemon is.
@@ -34,7 +35,7 @@ pub(crate) fn run(
 ) -> Result<(), Failure> {
     let (mut findings, path) = socket::look(named);
     let units = machine::Units::of(path.as_ref());
-    // Of a daemon that is somewhere else systemd knows nothing.
+    // systemd knows nothing of a daemon at another socket.
     let known = path
         .as_ref()
         .is_some_and(|it| it.is_own() || it.as_path() == Path::new(SYSTEM));
@@ -67,7 +68,7 @@ pub(crate) fn run(
     problem.map_or(Ok(()), |problem| Err(Failure::silent(problem.exit)))
 }
 
-/// What the daemon finds, and how its accounts are.
+/// The findings of the daemon, and the states of its accounts.
 fn daemon(
     client: &mut BlockingClient,
     account: Option<&AccountName>,
@@ -116,7 +117,7 @@ fn told(it: tokend_client::Finding) -> Finding {
         account: it.account.map(|name| name.to_string()),
         severity: match it.severity {
             known @ (Severity::Ok | Severity::Problem) => known,
-            // How bad a newer release means it is not known; somebody should look.
+            // A severity of a newer release is unknown here; a person should look.
             _ => Severity::Warning,
         },
         message: it.message,
@@ -128,7 +129,7 @@ fn told(it: tokend_client::Finding) -> Finding {
     }
 }
 
-/// Why the daemon did not look. `None` where the question was wrong, and not the daemon.
+/// Why the daemon did not look. `None` if the question was wrong, not the daemon.
 fn refused(error: &ClientError, absence: Option<&Absence>) -> Option<Finding> {
     match (error, absence) {
         // systemd holds the socket of a daemon that does not run.
@@ -145,7 +146,7 @@ fn refused(error: &ClientError, absence: Option<&Absence>) -> Option<Finding> {
     }
 }
 
-/// The same of a daemon of which systemd knows nothing that explains it.
+/// The same, if systemd has no explanation.
 fn refused_by_itself(error: &ClientError) -> Option<Finding> {
     let same = "install tokenctl and tokend from the same release, and restart tokend";
     Some(match error {
@@ -186,7 +187,7 @@ fn refused_by_itself(error: &ClientError) -> Option<Finding> {
     })
 }
 
-/// How the accounts are: each that has a problem, and how many have none.
+/// The states of the accounts: each account with a problem, and how many have none.
 fn states(accounts: &[AccountStatus]) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut well = 0_usize;

@@ -1,7 +1,7 @@
 //! Failures as people and scripts meet them: two or three lines on standard error, and an exit code.
 //!
-//! Owns the exit codes. Never prints a secret: what it says comes from faults, which carry none, and from words that
-//! were not secret to begin with.
+//! Owns the exit codes. Never prints a secret: its sentences come from faults, which carry none, and from words
+//! that are not secret.
 
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
@@ -71,7 +71,7 @@ impl Failure {
     /// Writing to standard output failed.
     pub(crate) fn output(error: &io::Error) -> Self {
         let what = match error.kind() {
-            // Whoever read our output has seen enough; there is nobody to tell.
+            // The reader of our output has seen enough and gone.
             ErrorKind::BrokenPipe => String::new(),
             _ => format!("cannot write to standard output: {error}"),
         };
@@ -161,12 +161,12 @@ fn exit_of_fault(fault: &Fault) -> Exit {
         FaultCode::BadRequest | FaultCode::UnsupportedVersion | FaultCode::Internal => {
             Exit::Software
         }
-        // Of a newer release: nothing is known of it but that it failed.
+        // A code of a newer release: all that is known is that the request failed.
         _ => Exit::TryLater,
     }
 }
 
-/// What to do where the daemon gave no advice of its own.
+/// The advice if the daemon gave none of its own.
 fn default_advice(error: &ClientError) -> Option<&'static str> {
     let ClientError::Fault(fault) = error else {
         return None;
@@ -192,7 +192,7 @@ fn default_advice(error: &ClientError) -> Option<&'static str> {
         }
         FaultCode::Timeout => "allow more time with --timeout; an attempt that has begun continues",
         FaultCode::StoreUnavailable => "check the disk and the daemon's log (journalctl -u tokend)",
-        // With a time it is said already.
+        // With a retry time, that is already said.
         FaultCode::Draining | FaultCode::TooBusy if fault.retry_after_ms.is_some() => return None,
         FaultCode::Draining | FaultCode::TooBusy => "try again in a moment",
         FaultCode::BadRequest | FaultCode::UnsupportedVersion => {

@@ -14,7 +14,8 @@ use zeroize::Zeroizing;
 use crate::failure::{Exit, Failure};
 use crate::prompt;
 
-/// How long more lines are waited for after the first: whoever sends one line and keeps standard input open waits no longer.
+/// How long to wait for more lines after the first, for a caller that sends one line and keeps standard input
+/// open.
 const MORE: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 100_000_000,
@@ -22,7 +23,7 @@ const MORE: Timespec = Timespec {
 
 /// A secret: typed without echo on a terminal, else what standard input holds.
 ///
-/// What of it is the secret, [`tokend_notation::secret`] says, as of secrets in files.
+/// [`tokend_notation::secret`] decides which part is the secret, as for secrets in files.
 pub(crate) fn secret(what: &str) -> Result<SecretText, Failure> {
     let typed;
     let sent;
@@ -83,7 +84,7 @@ pub(crate) fn confirm(question: &str) -> Result<bool, Failure> {
     ))
 }
 
-/// Whether somebody sits at standard input.
+/// Whether standard input is a terminal.
 pub(crate) fn is_terminal() -> bool {
     io::stdin().is_terminal()
 }
@@ -119,7 +120,7 @@ fn all<R: Read>(mut from: R, has_more: impl Fn(&R) -> bool) -> Result<Zeroizing<
 /// Whether more comes, or the end.
 fn has_more(from: &File) -> bool {
     let mut waits = [PollFd::new(from, PollFlags::IN)];
-    // An error, as of what cannot be waited for, is for `read` to tell.
+    // If waiting is not possible here, `read` reports the error.
     !matches!(poll(&mut waits, Some(&MORE)), Ok(0))
 }
 

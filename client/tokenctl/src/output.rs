@@ -39,7 +39,7 @@ pub(crate) fn note(sentence: &str) {
     ));
 }
 
-/// Whether people read standard output.
+/// Whether standard output is a terminal.
 pub(crate) fn is_terminal() -> bool {
     io::stdout().is_terminal()
 }

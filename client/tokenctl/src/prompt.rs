@@ -1,8 +1,9 @@
 //! Typing a secret on a terminal.
 //!
-//! Owns the terminal's echo around `rpassword`, which switches it off only after its prompt is out and leaves it off
-//! when Ctrl-C ends the process. Here it is off before anybody is asked, and on again whatever happens. What was pasted behind the
-//! first line is taken back from the terminal: it may be a secret too, and the shell would run it.
+//! Owns the terminal's echo around `rpassword`, which switches it off only after its prompt is out and leaves
+//! it off when Ctrl-C ends the process. Here it is off before the prompt appears, and on again however the
+//! command ends. Text that was pasted behind the first line is taken back from the terminal: it may be a secret
+//! too, and the shell would run it.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};

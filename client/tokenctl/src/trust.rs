@@ -1,7 +1,7 @@
-//! Whether a daemon may be told a credential.
+//! Whether a credential may be sent to a daemon.
 //!
-//! Owns that rule. A token goes the other way and harms nobody who asks for it; a password that is typed for a socket that somebody
-//! else has put there is theirs.
+//! Owns that rule. A token comes from the daemon and harms nobody who asks for it; a password sent to a socket
+//! that another user has put there is that user's.
 
 use std::ffi::OsString;
 use std::fs::{self, Metadata};
@@ -17,7 +17,7 @@ use crate::failure::{Exit, Failure};
 pub(crate) fn demand(client: &BlockingClient) -> Result<(), Failure> {
     let socket = client.socket().as_path();
     let me = geteuid().as_raw();
-    // A socket that systemd made has root's peer, whoever the daemon runs as.
+    // The peer of a socket that systemd made is root, as whichever user the daemon runs.
     let peer = client.peer_uid();
     if peer.is_some_and(|uid| [0, me].contains(&uid)) || is_placed_by(socket, me) {
         return Ok(());
@@ -45,8 +45,8 @@ pub(crate) fn demand(client: &BlockingClient) -> Result<(), Failure> {
     ))
 }
 
-/// Whether nobody but root and `me` can have put this socket where it is: neither in its directory nor by another directory in the place of
-/// one that leads to it.
+/// Whether only root and `me` can have put this socket there: in its directory, or by replacing a directory on
+/// the way to it.
 fn is_placed_by(socket: &Path, me: u32) -> bool {
     let is_ours = |uid: u32| [0, me].contains(&uid);
     let file = fs::symlink_metadata(socket);
@@ -59,7 +59,7 @@ fn is_placed_by(socket: &Path, me: u32) -> bool {
 /// How many symbolic links the kernel follows in one path.
 const LINKS: usize = 40;
 
-/// Who can change what stands in a directory.
+/// Who can change the entries of a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Hold {
     /// Root and the caller alone.
@@ -68,8 +68,8 @@ enum Hold {
     Shared,
 }
 
-/// Goes to a directory as the kernel would, and tells who can change what stands in it; nothing where others can replace anything on the
-/// way there, links included.
+/// Goes to a directory as the kernel would, and says who can change its entries; `None` if others can replace
+/// anything on the way there, links included.
 fn hold_of(folder: &Path, me: u32) -> Option<Hold> {
     let mut ahead: Vec<OsString> = names_of(folder).collect();
     let mut here = PathBuf::from("/");

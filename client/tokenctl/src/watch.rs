@@ -81,8 +81,8 @@ struct View {
 }
 
 impl View {
-    /// Takes what the daemon said, or why it said nothing. Whoever may not see what was asked for is told so and has no use for a
-    /// live table; whatever else goes wrong may be well again in a moment.
+    /// Takes the daemon's answer, or the error. A caller that may not see the accounts gets the error and no
+    /// live table; any other error may pass in a moment.
     fn take(&mut self, answer: Answer) -> Result<(), Failure> {
         match answer {
             Ok(accounts) => {
@@ -123,7 +123,7 @@ impl View {
     }
 }
 
-/// Starts whoever asks the daemon, once for each `()`. It ends with its channel, or with the process.
+/// Starts the thread that asks the daemon, once for each `()`. It ends with its channel, or with the process.
 fn asking(
     socket: Option<PathBuf>,
     account: Option<AccountName>,

@@ -1,6 +1,7 @@
 //! Which daemon answered.
 //!
-//! Owns how that is told: with several on a machine, the same command may ask one or the other.
+//! Owns how the answering daemon is shown: with several daemons on a machine, the same command may reach one or
+//! the other.
 
 use std::fmt;
 
@@ -11,7 +12,7 @@ use tokend_client::BlockingClient;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Daemon {
     socket: String,
-    /// Who made the socket listen: root where systemd made it.
+    /// The user that made the socket listen: root under systemd.
     uid: Option<u32>,
 }
 

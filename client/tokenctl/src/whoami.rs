@@ -8,7 +8,7 @@ use tokend_client::{Id, Namespaces, Seen, Whoami};
 use crate::who_answered::Daemon;
 use crate::words::plain;
 
-/// The answer as something to serialize. What could not be read is null, and why stands in `unread`.
+/// The answer as something to serialize. A fact that could not be read is null, and `unread` has the reason.
 pub(crate) fn json<'d>(who: &Whoami, daemon: &'d Daemon) -> impl Serialize + use<'d> {
     let groups = who.groups.as_ref().ok();
     let user_unit = who.user_unit.as_ref().ok().and_then(Option::as_ref);

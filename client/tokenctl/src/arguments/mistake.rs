@@ -1,13 +1,14 @@
-//! What is said about a mistake on the command line.
+//! The sentences about mistakes on the command line.
 //!
-//! Owns those sentences. They repeat a word that is no option only where it is nearly one of those that are valid, and never what stands
-//! behind `=`: it may be a token or a password somebody put in the wrong place. That is why clap's own sentences are not used.
+//! Owns those sentences. They repeat a word that is no option only if it is nearly a valid one, and never the
+//! text behind `=`: it may be a token or a password in the wrong place. For that reason clap's own sentences
+//! are not used.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::failure::Failure;
 
-/// The help somebody asked for, or what is wrong; `command` is the one that was named.
+/// The help that was asked for, or the mistake; `command` is the command that was named.
 #[expect(clippy::too_many_lines, reason = "one arm for each kind of mistake")]
 pub(super) fn help_or_mistake(
     error: &clap::Error,
@@ -97,7 +98,7 @@ fn suggested(error: &clap::Error) -> Option<(&str, &str)> {
         let ContextValue::String(wrong) = error.get(wrong)? else {
             return None;
         };
-        // What stands behind `=` is a value of somebody's own.
+        // The text behind `=` is the caller's own value.
         let wrong = wrong.split(['=', ' ']).next()?;
         let right: Vec<&String> = match error.get(right)? {
             ContextValue::String(right) => vec![right],
@@ -112,7 +113,7 @@ fn suggested(error: &clap::Error) -> Option<(&str, &str)> {
     })
 }
 
-/// How many slips of the fingers a word of this length may hold and still be told from another word.
+/// How many typing mistakes a word of this length may hold and still be recognised.
 fn slips(word: &str) -> usize {
     match word.trim_start_matches('-').chars().count() {
         0..=4 => 1,
@@ -123,7 +124,7 @@ fn slips(word: &str) -> usize {
 /// A word that a command has no place for.
 fn too_many(command: Option<&str>, see: &str) -> Failure {
     let what = match command {
-        // What people put behind these is a secret.
+        // People put a secret behind these.
         None | Some("login" | "reject") => {
             let advice = "secrets are read from standard input, never from arguments";
             return Failure::usage("there is an argument too many", format!("{advice}\n{see}"));

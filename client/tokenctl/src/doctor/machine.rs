@@ -1,4 +1,4 @@
-//! Looks at what is around the daemon: its unit under systemd, and whether anything keeps the clock right.
+//! Checks the surroundings of the daemon: its unit under systemd, and whether anything keeps the clock right.
 //!
 //! Asks systemctl and timedatectl, which any user may. Where there is no systemd there is nothing to say.
 
@@ -20,7 +20,7 @@ use crate::failure::Exit;
 /// How long systemd may take to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// The units that are asked about; a user's daemon has the first two.
+/// The units to ask systemd about; a user's daemon has the first two.
 const UNITS: [&str; 4] = [
     "tokend.service",
     "tokend.socket",
@@ -36,14 +36,14 @@ pub(super) struct Units {
     socket: State,
     metrics: State,
     relays_socket: State,
-    /// What kept the service's last run from starting, where the journal may be read.
+    /// The reason why the service's last run did not start, if the journal may be read.
     mistake: Option<String>,
 }
 
-/// Why nobody answers behind a socket that is there, and what to do.
+/// Why no daemon answers although its socket exists, and what to do.
 #[derive(Debug)]
 pub(super) struct Absence {
-    /// What the daemon does instead, as the end of a sentence.
+    /// The state of the daemon, as the end of a sentence.
     pub(super) why: &'static str,
     pub(super) exit: Exit,
     pub(super) advice: String,
@@ -85,15 +85,15 @@ impl Units {
         Some(units)
     }
 
-    /// Whether systemd starts the daemon no more by itself.
+    /// Whether systemd no longer restarts the daemon by itself.
     fn has_failed(&self) -> bool {
         [&self.service, &self.socket]
             .iter()
             .any(|it| it.active == "failed")
     }
 
-    /// Whether the daemon ended and waits to be started again, or is being started after it ended more than once. After one end a start
-    /// may as well be a good one that takes its time.
+    /// Whether the daemon ended and waits to be started again, or is being started after it ended more than
+    /// once. After a single end, a slow start may still be a good one.
     fn fails_again_and_again(&self) -> bool {
         let again = self.service.restarts().is_some_and(|times| times >= 2);
         self.service.sub.starts_with("auto-restart") || (self.is_being_started() && again)
@@ -103,7 +103,7 @@ impl Units {
         self.service.active == "activating"
     }
 
-    /// Why nobody answers behind the socket, as far as systemd knows.
+    /// Why no daemon answers at the socket, as far as systemd knows.
     pub(super) fn absence(&self) -> Option<Absence> {
         let option = if self.is_users { " --user" } else { "" };
         match self.way_out() {
@@ -126,7 +126,7 @@ impl Units {
         }
     }
 
-    /// What kept the service's last run from starting.
+    /// The reason why the service's last run did not start.
     fn last_words(&self) -> Option<String> {
         let run = format!("_SYSTEMD_INVOCATION_ID={}", self.service.invocation);
         let options = ["--quiet", "--no-pager", "--output=cat", "--lines=200"];
@@ -137,7 +137,7 @@ impl Units {
         mistake(&lines)
     }
 
-    /// What leads out of a failure, where there is one.
+    /// The advice for a failure, if there is one.
     fn way_out(&self) -> Option<String> {
         if self.fails_again_and_again() {
             let option = if self.is_users { "--user " } else { "" };
@@ -184,7 +184,7 @@ impl Units {
             .collect()
     }
 
-    /// That the relay is not there, where it was given up.
+    /// The finding that the relay is missing, if systemd gave it up.
     fn relay_finding(&self) -> Option<Finding> {
         let failed = |state: &State| state.active == "failed";
         failed(&self.relays_socket).then(|| {

@@ -1,4 +1,4 @@
-//! Looks at the daemon's socket: which one it is and why, whether it is one, and why nobody answers there.
+//! Looks at the daemon's socket: which path and why, whether a socket is there, and why no daemon answers.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -13,7 +13,7 @@ use crate::failure::Exit;
 
 const TOPIC: &str = "socket";
 
-/// What there is to say about it, and where it is, unless it is nowhere.
+/// The findings about the socket, and its path if there is one.
 pub(super) fn look(named: Option<&Path>) -> (Vec<Finding>, Option<SocketPath>) {
     let path = match SocketPath::find(named) {
         Ok(path) => path,
@@ -60,7 +60,7 @@ pub(super) fn look(named: Option<&Path>) -> (Vec<Finding>, Option<SocketPath>) {
             ),
         ),
     };
-    // What is told as a problem here needs no attempt to connect that only says it again.
+    // After a problem found here, an attempt to connect would only repeat it.
     let there = finding.exit != Exit::Unavailable;
     (vec![finding], there.then_some(path))
 }
@@ -79,7 +79,7 @@ fn how(named: Option<&Path>, found: &SocketPath) -> String {
     }
 }
 
-/// Why nobody answers at a socket that is there; `absence` is what systemd knows of it.
+/// Why no daemon answers at a socket that exists; `absence` is systemd's explanation.
 pub(super) fn unreachable(error: &ClientError, absence: Option<&Absence>) -> Finding {
     let kind = match error {
         ClientError::NotReachable { source, .. } => source.kind(),

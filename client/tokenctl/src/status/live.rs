@@ -1,7 +1,7 @@
 //! The table that is drawn anew every second, for people.
 //!
-//! Owns what of it is shown when the terminal has fewer lines than there are accounts: those that need somebody first. Pure, like
-//! its siblings; each line fits the terminal and ends by itself.
+//! Owns which accounts are shown if the terminal has fewer lines than there are accounts: those that need a
+//! person come first. Pure, like its siblings; each line fits the terminal and ends by itself.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub(crate) struct Canvas {
     pub(crate) colours: bool,
 }
 
-/// What is known when a frame is drawn.
+/// The data for a frame.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Known<'k> {
     pub(crate) accounts: &'k [AccountStatus],
@@ -33,7 +33,7 @@ pub(crate) struct Known<'k> {
     pub(crate) one: bool,
 }
 
-/// How much an account needs somebody.
+/// How urgently an account needs a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Need {
     Person,
@@ -178,7 +178,7 @@ fn need(state: AccountState) -> Need {
     }
 }
 
-/// The status as it is now, when nothing has happened but the time.
+/// The status as it is now, if only time has passed since it was read.
 fn aged(status: &AccountStatus, age: Duration) -> AccountStatus {
     let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
     AccountStatus {

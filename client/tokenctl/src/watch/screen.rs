@@ -1,4 +1,4 @@
-//! A terminal that is drawn on, and what happens to it meanwhile.
+//! The terminal of the live table, and its events.
 //!
 //! Owns the alternate screen, the mode of the keyboard, the signals that end, stop or resize, and the way back: dropping it leaves
 //! the terminal as it was, also when something panics. Nothing else writes to the terminal while it is open.
@@ -27,7 +27,7 @@ const CLOSE: &str = "\u{1b}[?25h\u{1b}[?1049l";
 /// What ends the wait for the next frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Happening {
-    /// Somebody wants to see no more.
+    /// A key or a signal ends the table.
     End,
     /// Time passed, an answer came, or the terminal has another size.
     Nothing,
@@ -73,7 +73,7 @@ impl Screen {
         };
         for signal in [SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGCONT, SIGWINCH] {
             let came = Arc::new(AtomicBool::new(false));
-            // The flag first: whoever is woken must find it.
+            // The flag first: the thread that is woken must find it set.
             screen
                 .registered
                 .push(flag::register(signal, Arc::clone(&came))?);
@@ -87,7 +87,7 @@ impl Screen {
         Ok(screen)
     }
 
-    /// What wakes [`Screen::wait`], for another thread.
+    /// A handle with which another thread wakes [`Screen::wait`].
     pub(super) fn waker(&self) -> io::Result<UnixStream> {
         self.waker.try_clone()
     }
@@ -172,7 +172,7 @@ impl Screen {
             match signal {
                 SIGINT => return Ok(Some(Happening::End)),
                 SIGTERM | SIGHUP => {
-                    // Whoever sent it sees that it ended us, as with any other program.
+                    // The sender sees that the signal ended us, as with any other program.
                     self.leave();
                     low_level::emulate_default_handler(signal)?;
                 }
@@ -181,7 +181,7 @@ impl Screen {
                     low_level::emulate_default_handler(signal)?;
                     self.enter()?;
                 }
-                // Whoever stopped us from outside may have changed the terminal's mode since.
+                // Another program may have changed the terminal's mode while we were stopped.
                 SIGCONT => {
                     self.leave();
                     self.enter()?;

@@ -1,6 +1,7 @@
-//! What a daemon said that did not start, as its log has it.
+//! Reads from the log of a daemon why it did not start.
 
-/// The first mistake that a daemon told which did not start, with its place and how many follow; else its last words.
+/// The first mistake that a daemon reported when it did not start, with its place and how many follow; else the
+/// reason with which it ended.
 pub(super) fn mistake(log: &str) -> Option<String> {
     let lines: Vec<&str> = log.lines().map(str::trim).collect();
     let sentence = |line: &&&str| line.starts_with("x ");
