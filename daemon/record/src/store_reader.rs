@@ -6,7 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use tokend_store::{AccountId, Quarantined, Record, Store, StoreError, Version};
+use tokend_store::{AccountId, Quarantined, Record, Store, StoreError, Strayed, Version};
 
 /// The store without what changes it. Cheap to clone. All of it blocks.
 #[derive(Clone)]
@@ -35,6 +35,18 @@ impl StoreReader {
     /// As there.
     pub fn read(&self, id: &AccountId) -> Result<Option<(Version, Record)>, StoreError> {
         self.0.read(id)
+    }
+
+    /// As [`Store::strayed`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn strayed(
+        &self,
+        accounts: &[AccountId],
+        set_aside: &[Quarantined],
+    ) -> Result<Vec<Strayed>, StoreError> {
+        self.0.strayed(accounts, set_aside)
     }
 
     /// As [`Store::in_place`].

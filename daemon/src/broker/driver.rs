@@ -394,7 +394,7 @@ impl Task {
                 done: false,
             },
             // Where somebody waits for an answer, the way back is gone.
-            Job::Release { .. } | Job::Reached(_) | Job::Purge { .. } | Job::Recover { .. } => {
+            Job::Release { .. } | Job::Reached(_) | Job::Purge { .. } | Job::PutBack { .. } => {
                 return;
             }
         };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokend_engine::{AccountKey, AttemptId, Durable, Fate};
 use tokend_proto::LoginSecret;
 use tokend_record::RecordKey;
-use tokend_store::{Credential, StoreError};
+use tokend_store::{Credential, StoreError, Strayed};
 use tokio::sync::oneshot;
 
 use tokend_record::{Entered, Leftovers, Notes};
@@ -33,9 +33,9 @@ pub(crate) enum Job {
         leftovers: Leftovers,
         reply: oneshot::Sender<Result<(), StoreError>>,
     },
-    /// Put back the records of these accounts that stand under a damaged name, and say which those were.
-    Recover {
-        accounts: Vec<RecordKey>,
+    /// Put records back that were found under a damaged name, and say whose were.
+    PutBack {
+        strayed: Vec<Strayed>,
         reply: oneshot::Sender<Result<Vec<RecordKey>, StoreError>>,
     },
 }

@@ -111,8 +111,11 @@ impl Files {
                     self.write(std::mem::take(&mut writes));
                     let _nobody_asks = reply.send(tokend_record::purge(&*self.store, &leftovers));
                 }
-                Job::Recover { accounts, reply } => {
-                    let _nobody_asks = reply.send(self.recover(accounts));
+                Job::PutBack { strayed, reply } => {
+                    self.write(std::mem::take(&mut writes));
+                    let put_back = self.store.put_back(&strayed);
+                    let of_accounts = |ids: Vec<_>| ids.into_iter().map(RecordKey::from).collect();
+                    let _nobody_asks = reply.send(put_back.map(of_accounts));
                 }
             }
         }
@@ -172,17 +175,6 @@ impl Files {
         if let Some(open) = self.open.remove(&account) {
             self.store.release(open.claim);
         }
-    }
-
-    /// Puts back which of these can be put back.
-    fn recover(&self, accounts: Vec<RecordKey>) -> Result<Vec<RecordKey>, StoreError> {
-        let mut put_back = Vec::new();
-        for id in accounts {
-            if self.store.recover(&id)? {
-                put_back.push(id);
-            }
-        }
-        Ok(put_back)
     }
 
     fn discard(&mut self, account: AccountKey, id: &RecordKey) {

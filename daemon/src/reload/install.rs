@@ -12,6 +12,7 @@ use tokend_process::panics::ending;
 use tokend_process::stack;
 use tokend_proto::AccountName;
 use tokend_record::RecordKey;
+use tokend_store::Strayed;
 use tokio::sync::oneshot;
 
 use super::cures::{Cures, Question};
@@ -148,7 +149,7 @@ impl Installer {
             if ask_all || missing.len() * 4 > all {
                 let (found, told) = records::all(&store, &clock, &missing)?;
                 let used = (ask_all.then_some(told.hosts), told.logins);
-                return Ok((found, used, told.lost));
+                return Ok((found, used, told.strayed));
             }
             let found = records::some(&store, &clock, missing)?;
             // A name that was not in force may be that of a login that is known, with a record or without.
@@ -158,25 +159,24 @@ impl Installer {
             };
             Ok((found, (None, logins), Vec::new()))
         });
-        let (read, used, lost) = read
+        let (read, used, strayed) = read
             .await
             .map_err(|error| NotApplied::Died(ending(&error)))?
             .map_err(NotApplied::Store)?;
         found.extend(read);
-        if !lost.is_empty() {
-            found.extend(self.put_back(lost).await?);
+        if !strayed.is_empty() {
+            found.extend(self.put_back(strayed).await?);
         }
         Ok(used)
     }
 
-    /// Has the store's thread look for records of these accounts, which seem to have none, among those whose name was damaged: such an
-    /// account would log in.
+    /// Has the store's thread put records back whose name was damaged: their accounts, which seem to have none, would log in.
     async fn put_back(
         &self,
-        accounts: Vec<RecordKey>,
+        strayed: Vec<Strayed>,
     ) -> Result<HashMap<RecordKey, Stored>, NotApplied> {
         let (reply, answer) = oneshot::channel();
-        let job = Message::Store(Job::Recover { accounts, reply });
+        let job = Message::Store(Job::PutBack { strayed, reply });
         let asked = self.driver.send(job).await;
         asked.map_err(|_| NotApplied::Stopping)?;
         let put_back = answer.await.map_err(|_| NotApplied::Stopping)?;

@@ -5,7 +5,7 @@
 use std::collections::{HashMap, HashSet};
 
 use tokend_record::RecordKey;
-use tokend_store::{Quarantined, Record, StoreError};
+use tokend_store::{AccountId, Quarantined, Record, StoreError, Strayed};
 
 use crate::broker::change::{HostsUsed, Stored, Used};
 use tokend_process::clock::Clock;
@@ -16,8 +16,8 @@ use tokend_record::StoreReader;
 pub(super) struct Told {
     pub(super) hosts: HostsUsed,
     pub(super) logins: Used,
-    /// Accounts that seem to have no record, where some records do not open: theirs may be among those, under a damaged name.
-    pub(super) lost: Vec<RecordKey>,
+    /// Records of accounts that seem to have none, among those that do not open because their name was damaged.
+    pub(super) strayed: Vec<Strayed>,
 }
 
 /// Reads every record: what there is of `missing`, and what each knows of its host, whether or not its account is configured.
@@ -38,7 +38,9 @@ pub(super) fn all(
     })?;
     if !quarantined.is_empty() {
         let is_lost = |id: &&RecordKey| !found.contains_key(*id) && !set_aside(&quarantined, id);
-        told.lost = missing.iter().filter(is_lost).cloned().collect();
+        let lost = missing.iter().filter(is_lost);
+        let lost: Vec<_> = lost.map(|id| AccountId::clone(id)).collect();
+        told.strayed = store.strayed(&lost, &quarantined)?;
     }
     for set_aside in quarantined {
         tracing::error!("a stored record cannot be opened: {set_aside}");

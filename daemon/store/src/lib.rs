@@ -79,5 +79,5 @@ pub use rotation::{Rotated, Settled, rotate_key_file, rotate_to, rotate_to_named
 pub use seal::SealingKey;
 pub use sizes::{KEY_BYTES, MAX_RECORD_BYTES};
 pub use state_dir::StateDir;
-pub use store::{Commit, Loaded, Store};
+pub use store::{Commit, Loaded, Store, Strayed};
 pub use watch::{Change, Watch};

@@ -15,7 +15,7 @@ use crate::claims::{Claim, Claims};
 use crate::codec;
 use crate::error::{Cause, QuarantineReason, Quarantined, StoreError};
 use crate::record::Record;
-use crate::store::{Commit, Store, check_version};
+use crate::store::{Commit, Store, Strayed, check_version};
 use crate::watch::{Change, Reporter, Watch};
 
 /// How a commit fails.
@@ -259,8 +259,16 @@ impl Store for MemoryStore {
     }
 
     /// Nothing damages a name in memory.
-    fn recover(&self, _account: &AccountId) -> Result<bool, StoreError> {
-        Ok(false)
+    fn strayed(
+        &self,
+        _accounts: &[AccountId],
+        _set_aside: &[Quarantined],
+    ) -> Result<Vec<Strayed>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn put_back(&self, _strayed: &[Strayed]) -> Result<Vec<AccountId>, StoreError> {
+        Ok(Vec::new())
     }
 
     fn discard_quarantined(&self, account: &str) -> Result<(), StoreError> {

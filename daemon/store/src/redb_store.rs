@@ -10,6 +10,7 @@ mod names;
 mod reseal;
 mod reserve;
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use redb::{ReadableDatabase as _, ReadableTable as _, Table};
@@ -21,7 +22,7 @@ use crate::error::{Cause, OpenError, QuarantineReason, Quarantined, StoreError};
 use crate::record::Record;
 use crate::seal::{self, Bound, Scratch, SealingKey};
 use crate::state_dir::StateDir;
-use crate::store::{Commit, Store, check_version};
+use crate::store::{Commit, Store, Strayed, check_version};
 use crate::watch::Watch;
 pub(crate) use database::looks_like_a_database;
 use database::{ACCOUNTS, META, floor, raise_floor};
@@ -248,38 +249,62 @@ impl Store for RedbStore {
         Watch::silent()
     }
 
-    fn recover(&self, account: &AccountId) -> Result<bool, StoreError> {
-        let name = account.as_str().as_bytes();
+    fn strayed(
+        &self,
+        accounts: &[AccountId],
+        set_aside: &[Quarantined],
+    ) -> Result<Vec<Strayed>, StoreError> {
+        let names: HashSet<_> = set_aside.iter().map(|it| it.account.as_str()).collect();
+        self.handle.with(|db| {
+            let table = db.begin_read()?.open_table(ACCOUNTS)?;
+            let mut scratch = Scratch::default();
+            let mut strayed = Vec::new();
+            for entry in table.iter()? {
+                let (key, sealed) = entry?;
+                if !names.contains(name_of(key.value()).as_str()) {
+                    continue;
+                }
+                let is_its = |account: &&AccountId| {
+                    let opened = self.open_value(account, sealed.value(), &mut scratch);
+                    opened.is_ok()
+                };
+                strayed.extend(accounts.iter().find(is_its).map(|account| Strayed {
+                    account: account.clone(),
+                    key: key.value().into(),
+                }));
+            }
+            Ok(strayed)
+        })
+    }
+
+    fn put_back(&self, strayed: &[Strayed]) -> Result<Vec<AccountId>, StoreError> {
         self.handle.with(|db| {
             let txn = database::begin_write(db)?;
-            let found = {
+            let mut put_back = Vec::new();
+            {
                 let mut accounts = txn.open_table(ACCOUNTS)?;
-                let mut found = None;
-                if accounts.get(name)?.is_none() {
-                    for entry in accounts.iter()? {
-                        let (key, sealed) = entry?;
-                        let mut scratch = Scratch::default();
-                        if self
-                            .open_value(account, sealed.value(), &mut scratch)
+                for Strayed { account, key } in strayed {
+                    let name = account.as_str().as_bytes();
+                    let sealed = accounts.get(&**key)?.map(|it| it.value().to_vec());
+                    let Some(sealed) = sealed.filter(|sealed| {
+                        self.open_value(account, sealed, &mut Scratch::default())
                             .is_ok()
-                        {
-                            found = Some((key.value().to_vec(), sealed.value().to_vec()));
-                            break;
-                        }
+                    }) else {
+                        continue;
+                    };
+                    if accounts.get(name)?.is_none() {
+                        accounts.remove(&**key)?;
+                        accounts.insert(name, sealed.as_slice())?;
+                        put_back.push(account.clone());
                     }
                 }
-                if let Some((key, sealed)) = &found {
-                    accounts.remove(key.as_slice())?;
-                    accounts.insert(name, sealed.as_slice())?;
-                }
-                found.is_some()
-            };
-            if found {
-                txn.commit()?;
-            } else {
-                txn.abort()?;
             }
-            Ok(found)
+            if put_back.is_empty() {
+                txn.abort()?;
+            } else {
+                txn.commit()?;
+            }
+            Ok(put_back)
         })
     }
 

@@ -75,18 +75,37 @@ pub trait Store: Send + Sync {
     /// Changes made by others from now on. A local store never reports one.
     fn watch(&self) -> Watch;
 
-    /// Puts back the record that was sealed for this account and stands under another name, because its name was damaged. False
-    /// when there is none, or the account has a record.
+    /// Which of these records that do not open were sealed for one of these accounts: their name was damaged. Writes nothing, and nobody
+    /// who writes waits for it.
     ///
     /// # Errors
     /// As [`for_each`](Self::for_each).
-    fn recover(&self, account: &AccountId) -> Result<bool, StoreError>;
+    fn strayed(
+        &self,
+        accounts: &[AccountId],
+        set_aside: &[Quarantined],
+    ) -> Result<Vec<Strayed>, StoreError>;
+
+    /// Puts records back that [`strayed`](Self::strayed) has found, all in one transaction. Returns whose were: not of those that are gone
+    /// from where they were found, nor where the account has a record by now.
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit); all stand where they stood then.
+    fn put_back(&self, strayed: &[Strayed]) -> Result<Vec<AccountId>, StoreError>;
 
     /// Removes a record that does not open, by the name its [`Quarantined`] has.
     ///
     /// # Errors
     /// [`StoreError::NotQuarantined`] when there is no such record, or when it does open.
     fn discard_quarantined(&self, account: &str) -> Result<(), StoreError>;
+}
+
+/// A record of an account that stands under another name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Strayed {
+    pub(crate) account: AccountId,
+    /// Where it stands: no name, perhaps.
+    pub(crate) key: Box<[u8]>,
 }
 
 /// What a store held when it was loaded.

@@ -231,12 +231,48 @@ fn a_record_under_a_damaged_name_goes_back_to_its_account_and_to_no_other() {
     drop(db);
     let store = home.open();
     assert!(store.read(&id("ads")).unwrap().is_none());
-    assert!(!store.recover(&id("jwt")).unwrap(), "it is sealed for ads");
-    assert!(store.recover(&id("ads")).unwrap());
+    let set_aside = store.load().unwrap().quarantined;
+    let found = |accounts: &[tokend_store::AccountId]| store.strayed(accounts, &set_aside).unwrap();
+    assert_eq!(found(&[id("jwt")]), [], "it is sealed for ads");
+    let strayed = found(&[id("jwt"), id("ads")]);
+    assert_eq!(store.strayed(&[id("ads")], &[]).unwrap(), [], "not asked");
+    assert!(store.read(&id("ads")).unwrap().is_none(), "only looked for");
+    assert_eq!(store.put_back(&strayed).unwrap(), [id("ads")]);
     assert_eq!(last_begun(&store, "ads"), Some(1));
-    assert!(
-        !store.recover(&id("ads")).unwrap(),
-        "a record that is there is kept"
-    );
+    assert_eq!(store.put_back(&strayed).unwrap(), [], "it is put back");
     assert!(store.load().unwrap().quarantined.is_empty());
+}
+
+#[test]
+fn of_records_under_damaged_names_only_those_of_accounts_without_one_are_put_back() {
+    let home = Home::new();
+    home.fill(&["ads", "jwt", "own"]);
+    let db = redb::Database::open(home.file("tokend.redb")).unwrap();
+    let txn = db.begin_write().unwrap();
+    {
+        let mut accounts = txn.open_table(ACCOUNTS).unwrap();
+        for (name, damaged) in [("ads", b"\xffads"), ("jwt", b"xjwt"), ("own", b"xown")] {
+            let removed = accounts.remove(name.as_bytes()).unwrap();
+            let sealed = removed.unwrap().value().to_vec();
+            accounts.insert(damaged.as_slice(), &*sealed).unwrap();
+            if name == "own" {
+                accounts.insert(b"own".as_slice(), &*sealed).unwrap();
+            }
+        }
+    }
+    txn.commit().unwrap();
+    drop(db);
+    let store = home.open();
+    let set_aside = store.load().unwrap().quarantined;
+    assert_eq!(set_aside.len(), 3);
+    let all = [id("jwt"), id("ads"), id("own")];
+    let strayed = store.strayed(&all, &set_aside).unwrap();
+    assert_eq!(strayed.len(), 3);
+    // One of them is given up in between.
+    store.discard_quarantined("xjwt").unwrap();
+    assert_eq!(store.put_back(&strayed).unwrap(), [id("ads")]);
+    assert_eq!(last_begun(&store, "ads"), Some(1));
+    let left = store.load().unwrap().quarantined;
+    assert_eq!(left.len(), 1, "{left:?}");
+    assert_eq!(left[0].account, "xown");
 }
