@@ -119,7 +119,7 @@ pub(crate) struct Saving {
     /// Whether the attempt brought a refresh token alone.
     pub(crate) renewed: bool,
     pub(crate) wish: Option<Wish>,
-    /// Whether whoever had the wish has been answered before it was stored.
+    /// Whether the waiter of the wish was answered before it was stored.
     pub(crate) told: bool,
     pub(crate) fate: Option<Fate>,
 }
@@ -252,7 +252,7 @@ impl Account {
         }
     }
 
-    /// Another plan is about to be in force: whoever is in the line of a host that is not asked any more leaves it.
+    /// Another plan is about to be in force: the account leaves the line of a host that it no longer asks.
     pub(crate) fn go_elsewhere(&mut self, ctx: &mut Context<'_>, plan: &Plan) {
         if let Phase::InLine(host) = self.phase
             && host != plan.host

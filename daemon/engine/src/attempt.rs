@@ -448,7 +448,7 @@ impl Account {
     pub(crate) fn fail(&mut self, ctx: &mut Context<'_>, kind: Kind, problem: Problem) {
         self.problem = Some(problem);
         self.failures = self.failures.saturating_add(1);
-        // Force shortens the wait once: whoever goes on waiting now waits like everybody.
+        // Force shortens the wait once: from now on its waiter waits like all others.
         for waiter in &mut self.waiters {
             waiter.pressing = false;
         }

@@ -33,7 +33,7 @@ pub struct Durable {
     pub refresh: Option<RefreshToken>,
     /// What a person entered and the attempt of `intent` tries. It stands beside what is held and replaces nothing yet.
     pub candidate: Option<Candidate>,
-    /// Whether a refresh token is kept beside the one held: a person entered it, it was sent, and no answer told what came of it.
+    /// Whether a refresh token is kept beside the one held: a person entered it, it was sent, and its outcome is unknown.
     pub spare: bool,
     /// Whether the one kept beside is a successor that the provider brought, which was never sent.
     pub spare_unsent: bool,
@@ -136,7 +136,7 @@ impl Held {
         }
     }
 
-    /// Whether it may be handed out at `now` to somebody who needs it for `min_validity`.
+    /// Whether it may be handed out at `now` to a client that needs it for `min_validity`.
     #[must_use]
     pub fn is_good(&self, now: Timestamp, min_validity: Option<Duration>) -> bool {
         let Some(expires) = self.expires else {

@@ -1,6 +1,6 @@
 //! What the engine wants done.
 //!
-//! Owns the effects and the verdicts told to waiters. The shell carries effects out in the order given and reports back by
+//! Owns the effects and the verdicts that waiters get. The shell carries effects out in the order given and reports back by
 //! events. No effect carries a secret.
 
 use std::time::Duration;

@@ -227,12 +227,12 @@ impl Engine {
 
     fn adopt(&mut self, now: Timestamp, key: AccountKey, adoption: Adoption) {
         if let Some(stored) = &adoption.durable {
-            // Its intent, if there is one, was told with every record that names its host.
+            // Every record that names its host has already reported its intent, if there is one.
             let used = HostUsed {
                 tat: stored.host,
                 sent_by: Vec::new(),
             };
-            // Of two hosts nobody knows here which is meant; records that name theirs were told by name.
+            // The record does not say which of two hosts it is about; records that name their host were reported by name.
             if adoption.plan.refresh_host.is_none() {
                 self.hosts.restore(adoption.plan.host, used, now);
             }
@@ -256,7 +256,7 @@ impl Engine {
             }
         }
         self.with(now, key, Account::serve);
-        // Nothing begins before the accounts adopted after this one have told how far the pace of their host is used up.
+        // Nothing begins before the accounts that are adopted after this one have reported how far their host's pace is used up.
         self.plan(key, Some(now));
     }
 

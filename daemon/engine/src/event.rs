@@ -18,14 +18,14 @@ pub enum Event {
     /// A provider host exists or has other limits.
     Host(HostKey, HostPlan),
     /// How far the pace of a provider host is used up, as a stored record knows it, whether or not its account or the host itself is
-    /// there. Told of every record at start; the latest one counts.
+    /// there. Sent for every record at start; the latest one counts.
     HostUsed(HostKey, HostUsed),
     /// An account is there: at start, after a reload, or again after it had been removed.
     ///
     /// Nothing begins for it before the next `handle_timeout`: adopt all accounts first, because the pace of a host is what the
     /// last of them knew of it.
     Adopt(AccountKey, Box<Adoption>),
-    /// A new account is a login that has been used under another name: what that used up counts. Told right after it is adopted.
+    /// A new account is a login that has been used under another name: what that used up counts. Sent right after it is adopted.
     Spent(AccountKey, Spent),
     /// An account's plan changed, its identity did not.
     Replan {
@@ -47,11 +47,11 @@ pub enum Event {
         /// Whether a refresh asks otherwise too.
         by_refresh: bool,
     },
-    /// What the attempt being claimed tries is the refresh token that is held, entered again. Told before `Claimed`.
+    /// The attempt being claimed tries the refresh token that is held, entered again. Sent before `Claimed`.
     EnteredAgain(AccountKey, AttemptId),
     /// An account is no longer configured. What is stored of it stays.
     Remove(AccountKey),
-    /// Somebody wants a token.
+    /// A waiter wants a token.
     Wanted {
         /// Of which account.
         account: AccountKey,
@@ -62,7 +62,7 @@ pub enum Event {
         /// For which reason.
         want: Want,
     },
-    /// Somebody who waited for a token has gone, and is told nothing.
+    /// A waiter for a token has left and gets no answer.
     Left(AccountKey, WaiterId),
     /// Somebody was served a token that is about to be refreshed only on demand.
     Asked(AccountKey),
@@ -70,7 +70,7 @@ pub enum Event {
     Entered {
         /// For which account.
         account: AccountKey,
-        /// Who is told how it went.
+        /// Who gets the result.
         waiter: WaiterId,
         /// On which terms.
         demand: Demand,
@@ -83,7 +83,7 @@ pub enum Event {
     Forget {
         /// Of which account.
         account: AccountKey,
-        /// Who is told when it is done.
+        /// Who gets an answer when it is done.
         waiter: WaiterId,
         /// Whether a login is still possible afterwards, from the configuration alone.
         can_login: bool,
@@ -93,7 +93,7 @@ pub enum Event {
     /// The intent was to be stored.
     Recorded(AccountKey, AttemptId, StoreResult),
     /// The provider may have done what the attempt under way asks for, whatever its answer says, and with `true` have used up the refresh
-    /// token. Told before `Answered`.
+    /// token. Sent before `Answered`.
     Doubted(AccountKey, AttemptId, bool),
     /// The provider answered, or did not.
     Answered(AccountKey, AttemptId, Answer),
@@ -162,11 +162,11 @@ pub struct StoreRefusal;
 pub enum ClaimRefusal {
     /// The store does not give the right to it.
     Store,
-    /// A secret the request needs cannot be had.
+    /// A secret that the request needs cannot be fetched.
     Secret,
     /// No request can be made of what the account is configured with: nothing changes by itself.
     Request,
-    /// No request can carry the refresh token as it is, which the provider made and nobody can correct.
+    /// No request can carry the refresh token. The provider made it, so no person can correct it.
     RefreshToken,
 }
 
@@ -181,9 +181,9 @@ pub struct Adoption {
     pub cured: bool,
     /// What was stored, with every time already moved to the steady clock.
     pub durable: Option<Durable>,
-    /// Whether what is stored names no host, so that nothing of its host was told before.
+    /// Whether the record names no host, so that no earlier event reported its host's pace.
     pub untold: bool,
-    /// Where sessions note that somebody asked.
+    /// Where connections note that a token was requested.
     pub asked: Asked,
 }
 
@@ -192,7 +192,7 @@ pub struct Adoption {
 pub struct Asked(Arc<AtomicU64>);
 
 impl Asked {
-    /// Notes that somebody asked.
+    /// Notes that a token was requested.
     pub fn touch(&self, now: Timestamp) {
         self.0.store(now.as_millis(), Ordering::Relaxed);
     }
@@ -205,7 +205,7 @@ impl Asked {
     }
 }
 
-/// The terms of somebody who waits.
+/// The terms of a waiter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Demand {
     /// How long the token must still be valid; `None` takes any token that is handed out.
@@ -331,7 +331,7 @@ impl From<Want> for Cause {
     }
 }
 
-/// An attempt as it is told to the log.
+/// An attempt as the log shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attempt {
     /// Its id.

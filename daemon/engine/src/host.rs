@@ -25,7 +25,7 @@ struct Host {
     tat: Tat,
     in_flight: u32,
     line: VecDeque<AccountKey>,
-    /// Whether somebody came into the line when nobody could say until when: an attempt had to end first.
+    /// Whether an account joined the line when its start could not be known, because an attempt had to end first.
     unsure: bool,
 }
 
@@ -33,9 +33,9 @@ struct Host {
 #[derive(Debug, Default)]
 pub(crate) struct Hosts {
     hosts: BTreeMap<HostKey, Host>,
-    /// Hosts with somebody in line.
+    /// Hosts with accounts in line.
     lines: BTreeSet<HostKey>,
-    /// What is stored of hosts that nobody has planned yet: an account of theirs may still come.
+    /// The stored state of hosts that have no plan yet: an account of theirs may still come.
     unplanned: BTreeMap<HostKey, HostUsed>,
 }
 
@@ -78,7 +78,7 @@ impl Hosts {
         now: Timestamp,
         turn: bool,
     ) -> bool {
-        // A host nobody planned has no limits to keep; the shell plans each host before the first account of it.
+        // A host without a plan has no limits; the shell plans each host before its first account.
         let Some(host) = self.hosts.get_mut(&key) else {
             return true;
         };

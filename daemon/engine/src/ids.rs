@@ -24,6 +24,6 @@ impl AttemptId {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct GrantId(pub u64);
 
-/// Somebody who waits for an answer. Only an id: whoever goes away cannot take an attempt with them.
+/// A waiter. Only an id, so a waiter that leaves cannot end an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WaiterId(pub u64);

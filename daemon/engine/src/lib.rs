@@ -1,6 +1,6 @@
 //! The pure state machine of tokend: who attempts what, and when.
 //!
-//! It decides and the shell acts. It is told the time and what happened, and yields what to do and when to come back; it has no
+//! It decides and the shell acts. It takes the time and events, and yields effects and when to come back; it has no
 //! secret, no clock, no socket and no error.
 //!
 //! Invariants, each with a test of the same name in `tests/invariants.rs`:

@@ -19,7 +19,7 @@ impl Account {
         let share = if early {
             60 + dice.roll(10)
         } else if self.plan.refresh_ends_access {
-            // Late: whoever holds the old token loses it by this refresh.
+            // Late: this refresh ends the old token for all its holders.
             94 + dice.roll(4)
         } else {
             75 + dice.roll(10)
@@ -29,12 +29,12 @@ impl Account {
             .then(|| held.issued.after(lifetime.saturating_mul(share) / 100))
     }
 
-    /// Whether a token is to be held whether or not somebody asks.
+    /// Whether a token is to be held even if no client requests one.
     fn keeps_fresh(&self) -> bool {
         self.plan.refresh == RefreshPolicy::Always
     }
 
-    /// Whether an attempt is wanted that nobody waits for.
+    /// Whether an attempt is wanted although there is no waiter.
     pub(crate) fn wants_ahead(&self, now: Timestamp) -> bool {
         if self.keeps_fresh() && !self.held.is_some_and(|held| held.is_good(now, None)) {
             // By need, and not by what happened last: a failure, a forgotten or a new credential, a restart.

@@ -57,10 +57,10 @@ pub enum Reuse {
 /// When an account is refreshed without being asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum RefreshPolicy {
-    /// Ahead of expiry when somebody asked within the last lifetime.
+    /// Ahead of expiry if the token was requested during the last lifetime.
     #[default]
     Auto,
-    /// Ahead of expiry whether or not somebody asks: for refresh tokens that die of idleness.
+    /// Always ahead of expiry: for refresh tokens that die of idleness.
     Always,
     /// Only when a `get` finds no usable token.
     OnDemand,

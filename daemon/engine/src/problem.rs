@@ -17,6 +17,6 @@ pub enum Problem {
     RefreshRejected,
     /// The token came with no lifetime left.
     BornExpired,
-    /// Something in front of the provider answered, or the provider in words nobody knows.
+    /// Something in front of the provider answered, or the provider in words that no rule knows.
     Unrecognised,
 }

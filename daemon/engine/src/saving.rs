@@ -1,6 +1,6 @@
 //! Storing what came of an attempt, or of a wish.
 //!
-//! Owns the way from an outcome to what is served: stored first, then published, then told. What the store refuses is kept,
+//! Owns the way from an outcome to what is served: stored first, then published, then reported. If the store refuses it, it is kept,
 //! served from memory and tried again; nothing is attempted before it has landed.
 
 use crate::account::{Account, Context, Phase, Saving};
@@ -58,7 +58,7 @@ impl Account {
         let granted = saving.granted;
         let retry = unsaved(tries, ctx.now);
         if let Some(wish) = saving.wish.filter(|_| !saving.told) {
-            // It is carried out in memory and will be stored; whoever had it should hear now that it is not yet.
+            // It is done in memory and will be stored; its waiter should hear now that it is not stored yet.
             saving.told = true;
             let fault = Fault::StoreUnavailable { retry };
             settle(ctx, wish.waiter(), Verdict::Fault(fault));

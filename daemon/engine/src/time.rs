@@ -1,6 +1,6 @@
 //! Time as the engine sees it: one number that never steps.
 //!
-//! Owns [`Timestamp`]. The engine is told the time and never reads a clock; the shell makes these stamps from CLOCK_BOOTTIME,
+//! Owns [`Timestamp`]. The engine takes the time as an argument and never reads a clock; the shell makes these stamps from CLOCK_BOOTTIME,
 //! so that a step of the wall clock cannot reach a decision and a suspended machine ages its tokens.
 
 use std::fmt;

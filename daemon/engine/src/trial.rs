@@ -55,12 +55,12 @@ impl Account {
             .max(named.map_or(now, |deferral| deferral.until))
     }
 
-    /// What whoever entered it is told when it may not be tried yet.
+    /// The fault for the waiter when the credential may not be tried yet.
     pub(crate) fn entered_too_soon(&self, trial: Trial, now: Timestamp) -> Fault {
         self.not_before(trial.kind, self.entered_from(trial, now), now)
     }
 
-    /// The trial under way does not come to its request. Told with `fault`, or with what the pace says now.
+    /// The trial ends before its request. Its waiter gets `fault`, or the wait that the pace demands now.
     pub(crate) fn not_tried(&mut self, ctx: &mut Context<'_>, fault: Option<Fault>) {
         if let Some(trial) = self.trial.as_deref().copied() {
             let fault = fault.unwrap_or_else(|| self.entered_too_soon(trial, ctx.now));
@@ -69,7 +69,7 @@ impl Account {
         }
     }
 
-    /// Answers whoever entered what is being tried, before that is over.
+    /// Answers the waiter of the trial before it is over.
     pub(crate) fn tell_trial(&mut self, ctx: &mut Context<'_>, fault: Fault) {
         if let Some(trial) = self.trial.as_mut().filter(|trial| !trial.told) {
             trial.told = true;
@@ -137,7 +137,7 @@ impl Account {
 
     /// What becomes of a candidate that was not granted.
     ///
-    /// A password or a client secret is not used up by being tried, and whoever entered it still has it. A refresh token may be: where
+    /// A password or a client secret is not used up by being tried, and the person still has it. A refresh token may be: where
     /// nothing else is held it is given up only when the provider refuses it.
     fn keep(
         &mut self,
@@ -232,7 +232,7 @@ impl Account {
         refresh || (login && self.can_login)
     }
 
-    /// The daemon died while something was tried: nobody knows what came of it, and what was held is as it was.
+    /// The daemon died during a trial: its outcome is unknown, and what was held is unchanged.
     pub(crate) fn lost_trial(&mut self, candidate: Candidate, now: Timestamp) {
         if candidate.kind == Kind::Login {
             return;

@@ -1,4 +1,4 @@
-//! What is done where no verdict of the provider came: something in front of it answered, or nobody did.
+//! What follows when the provider gave no verdict: something in front of it answered, or no answer came.
 //!
 //! Owns [`NoVerdict`], the count of such attempts since the last grant or changed credential, and the pauses after them. It must never
 //! give anything up for an answer that is not the provider's own, nor let a credential that may be wrong be tried for ever.
@@ -25,7 +25,7 @@ const LONGEST_LOGIN: Duration = Duration::from_secs(4 * 60 * 60);
 /// How many such logins are made, and how many without an answer: the provider may be saying in words nobody knows, or by hanging up,
 /// that the password is wrong, and may count.
 const LOGINS: u32 = 3;
-/// After how many such refreshes a login is tried: the refresh token may have been refused in words nobody knows.
+/// After how many such refreshes a login is tried: the provider may have refused the refresh token in words that no rule knows.
 const REFRESHES_FOR_A_LOGIN: u32 = 3;
 
 impl NoVerdict {
@@ -137,7 +137,7 @@ impl Account {
         self.lost(kind);
     }
 
-    /// No answer is known to an attempt of this kind, whoever hung up: the provider, or a daemon that died.
+    /// An attempt of this kind has no known answer, because the provider hung up or the daemon died.
     pub(crate) fn lost(&mut self, kind: Kind) {
         if kind == Kind::Login {
             let count = &mut self.no_verdict.lost_logins;

@@ -29,7 +29,7 @@ pub struct View {
     pub failures: u32,
     /// Attempts without a verdict of the provider.
     pub no_verdict: NoVerdict,
-    /// What a `get` would be told that found no token.
+    /// The fault that a `get` without a token would get.
     pub stop: Option<Fault>,
     /// The pace of all attempts: its rate, how many are left, when the next is allowed.
     pub attempts: (Rate, u32, Timestamp),

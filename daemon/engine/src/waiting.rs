@@ -48,7 +48,7 @@ impl Account {
             Want::Forced => self.insist(ctx.now),
             _ => {}
         }
-        // A grant that is not published yet is not stored yet: whoever asks meanwhile waits for that.
+        // A grant that is not published yet is not stored yet: requests that come meanwhile wait for that.
         let held = self.held.filter(|_| self.published);
         if let (Some(held), true) = (held, want != Want::Forced) {
             if held.is_good(ctx.now, demand.min_validity) {
@@ -75,7 +75,7 @@ impl Account {
         self.consider(ctx);
     }
 
-    /// Somebody who waited has gone. What runs goes on; nothing more begins for their sake, and they stand in nobody's way.
+    /// A waiter has left. The attempt in flight goes on; nothing more begins for its sake, and it holds up no other.
     pub(crate) fn left(&mut self, ctx: &mut Context<'_>, id: WaiterId) {
         let before = self.waiters.len();
         self.waiters.retain(|waiter| waiter.id != id);
@@ -292,7 +292,7 @@ impl Account {
         self.settle_all(ctx, fault);
     }
 
-    /// What somebody is told who would have to wait until `start` for an attempt of this kind.
+    /// The fault for a waiter that would have to wait until `start` for an attempt of this kind.
     pub(crate) fn not_before(&self, kind: Kind, start: Timestamp, now: Timestamp) -> Fault {
         let waits = |until: Timestamp| until >= start;
         let deferred = self.deferral.is_some_and(|it| waits(it.until))
@@ -384,7 +384,7 @@ impl Wish {
         }
     }
 
-    /// When whoever has the wish wants an answer; who wants something forgotten has no terms.
+    /// By when the waiter of the wish wants an answer; a wish to forget has no limit.
     pub(crate) fn answer_by(&self) -> Option<Timestamp> {
         match self {
             Self::Enter(trial) => Some(trial.demand.answer_by),

@@ -18,7 +18,7 @@ pub(crate) struct Trial {
     pub(crate) can_login: bool,
     /// Whether it is the refresh token that is held, entered again.
     pub(crate) same: bool,
-    /// Whether whoever entered it has been answered before it was over.
+    /// Whether its waiter was answered before it was over.
     pub(crate) told: bool,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Owns the two reasons for that: it was asked for otherwise than now, and a refresh that was sent may have ended it at its provider. The
 //! second holds from the moment the refresh leaves until it is known that it was not processed, or another token takes the place of the
-//! one held. Must never have a token served of which nobody knows whether the provider has ended it, nor one given up that is good.
+//! one held. Must never let a token be served that the provider may have ended, nor give up one that is good.
 
 use crate::account::{Account, Context};
 use crate::durable::{Held, Kind};
@@ -118,7 +118,7 @@ impl Account {
         });
     }
 
-    /// Whether an attempt is wanted, though nobody waits for it, because of a token that is not served: for as long as that lives.
+    /// Whether a token that is not served is reason for an attempt without a waiter: for as long as it lives.
     pub(crate) fn wants_withheld(&self, now: Timestamp) -> bool {
         let lives = self.held.is_some_and(|held| held.is_good(now, None));
         lives

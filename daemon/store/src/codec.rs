@@ -88,7 +88,7 @@ pub(crate) fn decode(text: &[u8]) -> Result<Record, QuarantineReason> {
         Ok(head) if head.schema > SCHEMA => Err(QuarantineReason::Newer {
             schema: head.schema,
         }),
-        // serde's own message may quote a value, so only its place is told.
+        // serde's own message may quote a value, so only its place is reported.
         _ => Err(QuarantineReason::Malformed {
             column: problem.map_or(0, |problem| problem.column()),
         }),

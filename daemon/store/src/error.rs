@@ -1,4 +1,4 @@
-//! Every way this crate fails, told as what, where and what to do.
+//! Every way this crate fails: what happened, where, and what to do.
 //!
 //! Must never carry a secret, a key or a byte of plaintext.
 
@@ -409,7 +409,7 @@ pub enum RotateError {
         /// What failed.
         source: Box<OpenError>,
     },
-    /// The same, with keys that somebody else keeps.
+    /// The same, with keys that the store does not keep itself.
     #[error(
         "whether the store is sealed with the new key is not known ({source}): keep both keys, check the disk, and do this again, which finds out \
          which of them opens the store"

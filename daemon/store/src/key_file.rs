@@ -199,7 +199,7 @@ pub(crate) fn read_bytes(file: &File, path: &Path) -> Result<Zeroizing<[u8; KEY_
 
 /// Makes a key file that is either whole or not there, whenever the power goes. One that is there is left alone.
 ///
-/// On any error the file is taken away again: whoever is told that no key was made must not find one.
+/// On any error the file is removed again: after a message that no key was made there must be none.
 fn create(path: &Path) -> Result<(), KeyError> {
     let mut key = Zeroizing::new([0; KEY_BYTES]);
     let mut suffix = [0; 8];

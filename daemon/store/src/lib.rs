@@ -37,8 +37,8 @@
 //!
 //! # What sealing does not do
 //!
-//! Who can write the file can put a whole earlier file back, or remove records; sealing only keeps what is there from being read,
-//! altered or moved. Whoever can read the key and the file can read everything.
+//! A writer of the file can restore a whole earlier file or remove records; sealing only keeps records from being read,
+//! altered or moved. A reader of both the key and the file can read everything.
 
 mod account;
 mod claims;

@@ -21,7 +21,7 @@ use crate::watch::{Change, Reporter, Watch};
 /// How a commit fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fault {
-    /// What the caller is told.
+    /// The error that the caller gets.
     pub cause: Cause,
     /// Whether the batch lands nevertheless.
     pub applied: bool,

@@ -1,4 +1,4 @@
-//! A key that somebody names, to seal the store with instead of its own.
+//! A key that an operator names, to seal the store with instead of its own.
 //!
 //! Owns that such a key is in a file when the store is sealed with it: what is settled before may remove or replace the store's own key
 //! files, and anybody may replace theirs. Must never let a store be sealed with a key that only this process holds.
@@ -46,7 +46,7 @@ impl NamedKey {
         &self.key
     }
 
-    /// Whether the file is still where it was and holds what was read. Whoever may not look for it any more goes by the open file.
+    /// Whether the file is still where it was and holds what was read. A process that may no longer look it up goes by the open file.
     pub(crate) fn must_be_there(&self) -> Result<(), KeyError> {
         let changed = || KeyError::Changed {
             path: self.path.clone(),

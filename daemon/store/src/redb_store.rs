@@ -1,4 +1,4 @@
-//! The local store: one redb file in a state directory nobody else uses.
+//! The local store: one redb file in a state directory that no other process uses.
 //!
 //! Owns the tables and the transactions. Sealed bytes go in and out of the database and nothing else, and a record that
 //! does not open is never overwritten.

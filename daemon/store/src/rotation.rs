@@ -1,4 +1,4 @@
-//! Replacing the sealing key of a store nobody has open.
+//! Replacing the sealing key of a store that is not open.
 //!
 //! Owns the order of the steps, so that a machine may die between any two, and any of them may fail: the new key is durable beside the
 //! old one before anything is sealed with it, and takes the old one's place only after everything is. An error out of a commit does not
@@ -99,7 +99,7 @@ pub fn rotate_to(
     }
 }
 
-/// Seals the store with a key that somebody named, after a rotation of its own key file at `kept` is settled. Without `old`, that file's
+/// Seals the store with a named key, after a rotation of its own key file at `kept` is settled. Without `old`, that file's
 /// key opens it.
 ///
 /// # Errors

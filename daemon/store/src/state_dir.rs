@@ -44,7 +44,7 @@ impl StateDir {
             .mode(0o700)
             .create(dir)
             .or_else(|error| match error.kind() {
-                // Told better by the check below.
+                // The check below has a better message.
                 io::ErrorKind::AlreadyExists => Ok(()),
                 _ => Err(failed("make the state directory", dir)(error)),
             })?;

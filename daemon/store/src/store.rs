@@ -58,13 +58,13 @@ pub trait Store: Send + Sync {
     /// [`TooLarge`](StoreError::TooLarge) concern one commit and do not spoil the others.
     /// [`Unavailable`](StoreError::Unavailable) and [`Corrupt`](StoreError::Corrupt) hit all, and leave open whether the
     /// batch landed. Then the *same* commits may be tried again: one that had landed is recognised by its content and
-    /// written once more, so that it does not rest on a failed fsync, instead of being told as a conflict.
+    /// written once more, so that it does not rest on a failed fsync, instead of being a conflict.
     fn commit(&self, batch: &[Commit<'_>]) -> Vec<Result<Version, StoreError>>;
 
     /// Ends a claim. A claim that has already ended is no error.
     fn release(&self, claim: Claim);
 
-    /// Whether what is committed will be there after a restart, as far as can be told without writing.
+    /// Whether committed records will be there after a restart, as far as that can be known without writing.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] when the open database was removed, replaced or emptied.

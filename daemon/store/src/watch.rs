@@ -1,6 +1,6 @@
 //! Changes of records made by others, as a shared store reports them.
 //!
-//! Bounded: a reader that falls behind is told that it missed some. Must never report a change the reader made itself.
+//! Bounded: a reader that falls behind learns that it missed some. Must never report a change the reader made itself.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::account::{AccountId, Version};
 
-/// How many changes wait for a slow reader before some are dropped and told as [`Change::Missed`].
+/// How many changes wait for a slow reader before some are dropped and reported as [`Change::Missed`].
 const WAITING: usize = 1024;
 
 /// One change made by another.
@@ -43,13 +43,13 @@ struct Source {
 }
 
 impl Watch {
-    /// A watch that never reports, of a store nobody else can write.
+    /// A watch that never reports, of a store that has no other writer.
     #[must_use]
     pub fn silent() -> Self {
         Self(None)
     }
 
-    /// Whether this can never report, so that nobody needs to wait on it.
+    /// Whether this can never report, so that there is no reason to wait on it.
     #[must_use]
     pub fn is_silent(&self) -> bool {
         self.0.is_none()
@@ -89,7 +89,7 @@ impl Reporter {
         )
     }
 
-    /// Reports without ever waiting. `false` when nobody reads any more.
+    /// Reports without ever waiting. `false` if the reader is gone.
     pub(crate) fn report(&self, change: Change) -> bool {
         match self.changes.try_send(change) {
             Ok(()) => true,

@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use redb::StorageError;
 
-/// redb panicked. The process has told where; whatever it was working on must not be used any more.
+/// redb panicked. The process has logged where; the database it worked on must not be used any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Panicked;
 

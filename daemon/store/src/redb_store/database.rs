@@ -1,4 +1,4 @@
-//! The database file: its tables, how it is made whole or not at all, and how it is told from a wrong one.
+//! The database file: its tables, how it is made whole or not at all, and how a wrong one is recognised.
 //!
 //! Must never make a database where there was one, nor touch accounts before the key is known to be right.
 

@@ -1,6 +1,6 @@
 //! The open database, which is opened anew after the disk failed under it.
 //!
-//! redb refuses everything after an I/O error until it is reopened, and nobody knows what it is worth after a panic. Must never let go of the state directory meanwhile, nor
+//! redb refuses everything after an I/O error until it is reopened, and after a panic its state is unknown. Must never let go of the state directory meanwhile, nor
 //! take another database for ours.
 
 use std::fmt;

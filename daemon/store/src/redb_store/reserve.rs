@@ -40,7 +40,7 @@ impl Reserve {
         match self.take_room() {
             Ok(()) => *kept = true,
             Err(error) if is_full(&error) => {
-                // Half a reserve helps nobody, and what it took is somebody's.
+                // Half a reserve is of no use, and others need the space it took.
                 let _gone = fs::remove_file(&self.path);
                 return Err(error);
             }
@@ -49,7 +49,7 @@ impl Reserve {
         Ok(())
     }
 
-    /// Gives the room to whoever writes next. False when there was none to give.
+    /// Gives the room to the next write. False if there was none to give.
     pub(super) fn spend(&self) -> bool {
         let mut kept = self.lock();
         std::mem::take(&mut *kept) && fs::remove_file(&self.path).is_ok()
