@@ -16,7 +16,7 @@ use tokend_config::{AuditEvent, Config};
 use tokend_process::clock::Clock;
 use tokend_process::listen::{self, Bound, Usage};
 use tokend_process::shutdown::Shutdown;
-use tokend_process::signals::{Asked, Incoming};
+use tokend_process::signals::{Incoming, SignalRequest};
 use tokend_process::systemd::{self, Manager};
 use tokend_process::{stack, task};
 use tokend_store::{RedbStore, SealingKey, Settled, StateDir, Store};
@@ -208,13 +208,13 @@ impl Daemon {
             tokio::select! {
                 asked = self.signals.next() => match asked {
                     // One more than runs is enough: it reads what is there when its turn comes.
-                    Asked::Reload if reloads.len() < 2 => {
+                    SignalRequest::Reload if reloads.len() < 2 => {
                         let reloader = Arc::clone(&self.shell.reloader);
                         let reload = async move { reloader.reload().await.err() };
                         reloads.spawn(stack::wiped_throughout(reload));
                     }
-                    Asked::Reload => {}
-                    Asked::Stop => break,
+                    SignalRequest::Reload => {}
+                    SignalRequest::Stop => break,
                 },
                 // What went wrong is in the log; the configuration in force stays.
                 Some(Ok(fault)) = reloads.join_next() => audit.note(Event::of_reload(Trigger::Signal, fault.as_deref())),

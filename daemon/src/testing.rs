@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokend_config::{Config, Format, Level, Overrides};
-use tokend_engine::{AccountKey, GrantId, Held, Timestamp};
+use tokend_engine::{AccountKey, GrantId, Timestamp, TokenFacts};
 use tokend_peer::Reader;
 use tokend_policy::Peer;
 use tokend_process::clock::Clock;
@@ -62,7 +62,7 @@ pub(crate) fn token(text: &str, grant: u64, now: Timestamp) -> IssuedToken {
     IssuedToken {
         token: Arc::new(AccessToken::new(text, "Bearer", None::<&str>).expect("a token")),
         mark: Marker::new(b"a key").mark(text),
-        held: Held {
+        held: TokenFacts {
             grant: GrantId(grant),
             issued: now,
             expires,

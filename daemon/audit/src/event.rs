@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 use tokend_config::AuditEvent;
-use tokend_engine::{Cause, Kind};
+use tokend_engine::{AttemptCause, AttemptKind};
 use tokend_policy::{Peer, Policy};
 use tokend_proto::{AccountName, Fault};
 
@@ -60,9 +60,9 @@ pub struct Attempt {
     /// Its number.
     pub id: u64,
     /// Whether it was a login or a refresh.
-    pub kind: Kind,
+    pub kind: AttemptKind,
     /// Why it was made.
-    pub cause: Cause,
+    pub cause: AttemptCause,
     /// How long it took, in milliseconds.
     pub took_ms: u64,
     /// By which dialect.

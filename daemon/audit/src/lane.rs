@@ -20,7 +20,7 @@ use tokend_process::clock::Clock;
 
 /// What is to become of a lane.
 #[derive(Debug)]
-pub(super) enum Change {
+pub(super) enum SinkChange {
     /// It writes there from now on.
     To(OpenSink),
     /// It writes nowhere.
@@ -112,7 +112,7 @@ struct Lane {
     /// Records that found no room, and are not yet told.
     lost: u64,
     failing: bool,
-    change: Option<Change>,
+    change: Option<SinkChange>,
     /// How many of the queue were told before the change.
     before: usize,
 }
@@ -318,7 +318,7 @@ impl Lanes {
     /// Has the lanes write elsewhere: a change for each.
     pub(super) fn apply(
         self: &Arc<Self>,
-        changes: Vec<Change>,
+        changes: Vec<SinkChange>,
         events: AuditEvents,
         required: bool,
         write: fn(Arc<Self>, usize),
@@ -329,7 +329,7 @@ impl Lanes {
             let Some(lane) = guard.lanes.get_mut(which) else {
                 continue;
             };
-            let on = matches!(change, Change::To(_));
+            let on = matches!(change, SinkChange::To(_));
             any |= on;
             if !on && !lane.started {
                 continue;

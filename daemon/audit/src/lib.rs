@@ -33,7 +33,7 @@ pub use tally::Tally;
 use destination::Destination;
 #[cfg(test)]
 use event::Record;
-use lane::{Change, Lanes};
+use lane::{Lanes, SinkChange};
 #[cfg(test)]
 use {file::File, journal::Journal};
 
@@ -57,7 +57,7 @@ struct Inner {
 #[derive(Debug)]
 pub struct Prepared {
     settings: Settings,
-    changes: Vec<Change>,
+    changes: Vec<SinkChange>,
 }
 
 /// Records that are required need a place that releases wait for.
@@ -87,10 +87,12 @@ impl Audit {
     pub fn prepare(settings: &Settings) -> Result<Prepared, PrepareError> {
         let changes = DESTINATIONS.iter().map(|destination| {
             let open = (destination.open)(settings)?;
-            Ok(open.map_or(Change::Off, Change::To))
+            Ok(open.map_or(SinkChange::Off, SinkChange::To))
         });
         let changes = changes.collect::<Result<Vec<_>, _>>()?;
-        let on = changes.iter().map(|change| matches!(change, Change::To(_)));
+        let on = changes
+            .iter()
+            .map(|change| matches!(change, SinkChange::To(_)));
         must_go_somewhere(settings, DESTINATIONS.iter().zip(on))?;
         Ok(Prepared {
             settings: settings.clone(),

@@ -287,7 +287,11 @@ fn bench(required: bool) -> Bench {
         lost: lose,
     };
     let lanes = Arc::new(Lanes::new("test", Clock::system(), &DESTINATIONS));
-    let changes = vec![Change::Off, Change::To(Box::new(sink)), Change::Off];
+    let changes = vec![
+        SinkChange::Off,
+        SinkChange::To(Box::new(sink)),
+        SinkChange::Off,
+    ];
     lanes
         .apply(changes, AuditEvents::ALL, required, lane::writer::run)
         .unwrap();
@@ -372,7 +376,11 @@ fn denials_take_no_room_in_the_queue_from_releases() {
     let (clock, hands) = FakeClock::start(0, 0, "a");
     let lanes = Arc::new(Lanes::new("test", clock, &DESTINATIONS));
     // A journal takes both.
-    let changes = vec![Change::To(Box::new(sink)), Change::Off, Change::Off];
+    let changes = vec![
+        SinkChange::To(Box::new(sink)),
+        SinkChange::Off,
+        SinkChange::Off,
+    ];
     lanes
         .apply(changes, AuditEvents::ALL, true, lane::writer::run)
         .unwrap();

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tokend_config::{Account, Config, Environment, Fingerprint, Pacing, Proxy, Unresolved};
-use tokend_dialect::Kind;
+use tokend_dialect::ExchangeKind;
 use tokend_document::{Medium, nearest, report};
 use tokend_engine::RefreshPolicy;
 
@@ -276,7 +276,7 @@ impl Findings {
         }
         let dialect = &account.dialect;
         let has = |field: &str| account.secret(field).is_some() || account.field(field).is_some();
-        let lacks = dialect.lacks(Kind::Login, &account.endpoint, has);
+        let lacks = dialect.lacks(ExchangeKind::Login, &account.endpoint, has);
         if !lacks.is_empty() {
             self.notes.push(format!(
                 "account {name} cannot log in: the login of dialect {} needs {}; add it to `options`; until then only a refresh token that is entered is of use",
@@ -306,7 +306,7 @@ impl Findings {
 
 /// What an account's requests are after all merging, as `tokend dialect check` has those of a dialect.
 fn show(account: &Account, out: &mut impl Write) -> io::Result<()> {
-    for kind in [Kind::Login, Kind::Refresh] {
+    for kind in [ExchangeKind::Login, ExchangeKind::Refresh] {
         let which = format!("{kind} of account {}", account.name);
         let merged = dialect::merged(&account.dialect, kind, &account.endpoint);
         dialect::write_merged(&which, &merged, out)?;

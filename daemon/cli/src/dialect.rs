@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use http::Response;
-use tokend_dialect::{Catalog, Dialect, Endpoint, EndpointSettings, Kind};
+use tokend_dialect::{Catalog, Dialect, Endpoint, EndpointSettings, ExchangeKind};
 use tokend_document::{Medium, report};
 
 use super::printing::finish;
@@ -132,17 +132,17 @@ fn check(file: &Path, dir: Option<&Path>, out: &mut impl Write) -> Result<(), Fa
         };
         writeln!(out, "  {} ({need}{secret}){about}", field.name)?;
     }
-    for kind in [Kind::Login, Kind::Refresh] {
+    for kind in [ExchangeKind::Login, ExchangeKind::Refresh] {
         requests(&dialect, kind, out)?;
     }
     Ok(())
 }
 
 /// The request as it is after all merging: with the default options, and as each case makes it.
-fn requests(dialect: &Dialect, kind: Kind, out: &mut impl Write) -> Result<(), Failure> {
+fn requests(dialect: &Dialect, kind: ExchangeKind, out: &mut impl Write) -> Result<(), Failure> {
     let exists = match kind {
-        Kind::Login => dialect.can_login(),
-        Kind::Refresh => dialect.can_refresh(),
+        ExchangeKind::Login => dialect.can_login(),
+        ExchangeKind::Refresh => dialect.can_refresh(),
     };
     if !exists {
         return Ok(());
@@ -175,7 +175,11 @@ fn requests(dialect: &Dialect, kind: Kind, out: &mut impl Write) -> Result<(), F
 }
 
 /// A request after all merging of `extends` and cases, with `<field>` in place of every value; or why there is none.
-pub(super) fn merged(dialect: &Dialect, kind: Kind, at: &Endpoint) -> Result<String, String> {
+pub(super) fn merged(
+    dialect: &Dialect,
+    kind: ExchangeKind,
+    at: &Endpoint,
+) -> Result<String, String> {
     let explained = dialect.explain_request(kind, at);
     explained.map_err(|error| error.to_string())
 }
@@ -207,8 +211,8 @@ fn try_reply(args: &TryArgs, out: &mut impl Write) -> Result<(), Failure> {
     let endpoint = Endpoint::new(&dialect, &settings)
         .map_err(|error| Failure::Usage(format!("{error}; {}", error.help())))?;
     let kind = match args.kind {
-        KindArg::Login => Kind::Login,
-        KindArg::Refresh => Kind::Refresh,
+        KindArg::Login => ExchangeKind::Login,
+        KindArg::Refresh => ExchangeKind::Refresh,
     };
     let request = dialect
         .explain_request(kind, &endpoint)

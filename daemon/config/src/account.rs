@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokend_dialect::{Asks, Dialect, Endpoint, FieldUse, Kind, UsedBy};
+use tokend_dialect::{Asks, Dialect, Endpoint, ExchangeKind, FieldUse, UsedBy};
 use tokend_document::{Diagnostics, Key, Section, Value};
 use tokend_engine::RefreshPolicy;
 use tokend_policy::{Policy, Rule};
@@ -76,7 +76,7 @@ impl Account {
     }
 
     /// Scheme, host and port that requests of a kind go to.
-    pub fn origin(&self, kind: Kind) -> String {
+    pub fn origin(&self, kind: ExchangeKind) -> String {
         self.dialect.origin_at(kind, &self.endpoint)
     }
 
@@ -95,10 +95,10 @@ impl Account {
         let (dialect, endpoint) = (&self.dialect, &self.endpoint);
         let mut all = Vec::with_capacity(2);
         if dialect.can_login_at(endpoint) {
-            all.push(self.origin(Kind::Login));
+            all.push(self.origin(ExchangeKind::Login));
         }
         if dialect.can_refresh_at(endpoint) {
-            all.push(self.origin(Kind::Refresh));
+            all.push(self.origin(ExchangeKind::Refresh));
         }
         all.dedup();
         all
@@ -147,7 +147,7 @@ pub(super) struct Reader {
     names: Shared<Box<str>, str>,
     asks: HashMap<String, Asks>,
     /// Options that accounts of a site lack which set the same fields.
-    lacks: HashMap<String, Vec<(Kind, String)>>,
+    lacks: HashMap<String, Vec<(ExchangeKind, String)>>,
 }
 
 /// An address that its dialect has checked, and what the dialect needs there.
@@ -162,15 +162,15 @@ struct Site {
 impl Site {
     /// Whether an account with these fields makes requests of this kind. One whose secrets are not configured, where a refresh is possible,
     /// may live by a refresh token that is entered.
-    fn makes(&self, dialect: &Dialect, kind: Kind, has: impl Fn(&str) -> bool) -> bool {
+    fn makes(&self, dialect: &Dialect, kind: ExchangeKind, has: impl Fn(&str) -> bool) -> bool {
         let refreshes = dialect.can_refresh_at(&self.endpoint);
         let mut secrets = self.fields.iter().filter(|field| {
             let of_login = field.used_by != UsedBy::Refresh && !field.internal;
             of_login && field.secret && field.required
         });
         match kind {
-            Kind::Refresh => refreshes,
-            Kind::Login => {
+            ExchangeKind::Refresh => refreshes,
+            ExchangeKind::Login => {
                 let has_all = secrets.all(|field| has(&field.name));
                 dialect.can_login_at(&self.endpoint) && (has_all || !refreshes)
             }
@@ -298,7 +298,7 @@ impl Reader {
         let names: Vec<&str> = given.map(String::as_str).collect();
         let key = [&[&*site.fingerprint], &*names].concat().join("\0");
         let lacks = self.lacks.entry(key).or_insert_with(|| {
-            let kinds = [Kind::Refresh, Kind::Login];
+            let kinds = [ExchangeKind::Refresh, ExchangeKind::Login];
             let made = |kind| site.makes(dialect, kind, has);
             let lacks = |kind| dialect.lacks(kind, &site.endpoint, has);
             let all = kinds

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokend_document::{Content, Diagnostics, Section, Value, choose_from};
 use tokend_policy::{
-    Answer, Digest, NOT_KNOWN, Permission, Permissions, Rule, UnitError, UnitPattern,
+    Digest, NOT_KNOWN, NameAnswer, Permission, Permissions, Rule, UnitError, UnitPattern,
 };
 
 use super::marks::Marks;
@@ -154,7 +154,7 @@ fn named(
     let answer = principals.ask(kind, &name);
     answer.id().or_else(|| {
         if NameKind::allows(&name) {
-            let answered = answer == Answer::Nobody;
+            let answered = answer == NameAnswer::Nobody;
             let position = |exactly| match exactly {
                 true => who.position(),
                 false => who.span.source.name().to_owned(),

@@ -100,8 +100,9 @@ impl Known {
                 dialect.name()
             ))
         };
-        let rate =
-            |rate: tokend_dialect::Rate| Rate::new(rate.burst, rate.period).ok_or_else(impossible);
+        let rate = |rate: tokend_dialect::DefaultRate| {
+            Rate::new(rate.burst, rate.period).ok_or_else(impossible)
+        };
         Ok(Self {
             pacing: Pacing {
                 attempts: rate(pacing.attempts)?,

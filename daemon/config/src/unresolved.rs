@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use tokend_policy::{Answer, Directory};
+use tokend_policy::{Directory, NameAnswer};
 
 /// How many are told one by one; of the rest only the number is. So many have a line and a column too, which take time to count.
 const MOST_TOLD: usize = 50;
@@ -75,7 +75,7 @@ impl Principals {
     }
 
     /// Whose name it is.
-    pub(super) fn ask(&mut self, kind: NameKind, name: &str) -> Answer {
+    pub(super) fn ask(&mut self, kind: NameKind, name: &str) -> NameAnswer {
         match kind {
             NameKind::User => self.directory.ask_user(name),
             NameKind::Group => self.directory.ask_group(name),

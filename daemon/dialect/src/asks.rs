@@ -12,7 +12,7 @@ use http::{Request, header};
 use crate::{
     dialect::{Dialect, fnv1a},
     endpoint::Endpoint,
-    fields::{Fields, Kind},
+    fields::{ExchangeKind, Fields},
 };
 
 /// What stands for everything that says who asks. Only letters and digits: it is written alike wherever it stands.
@@ -70,8 +70,11 @@ impl Dialect {
             // There is no such request, or a value is missing that no person enters: nothing can be asked.
             Err(_) => BTreeSet::new(),
         };
-        let refresh = parts(Kind::Refresh);
-        let login: BTreeSet<_> = parts(Kind::Login).difference(&refresh).cloned().collect();
+        let refresh = parts(ExchangeKind::Refresh);
+        let login: BTreeSet<_> = parts(ExchangeKind::Login)
+            .difference(&refresh)
+            .cloned()
+            .collect();
         Asks {
             refresh: hash(&refresh),
             login: hash(&login),

@@ -9,11 +9,13 @@ use http::{Request, Response};
 
 use crate::{
     endpoint::Endpoint,
-    fields::{ACCESS_TOKEN, FieldUse, Fields, Kind, REFRESH_TOKEN, RequestError, STANDARD, UsedBy},
+    fields::{
+        ACCESS_TOKEN, ExchangeKind, FieldUse, Fields, REFRESH_TOKEN, RequestError, STANDARD, UsedBy,
+    },
     names::{Names, OptionSpec, Slot},
-    pacing::Pacing,
+    pacing::DefaultPacing,
     rejection::Rejection,
-    reply::{Reply, classify::Silence, plan::ReplyPlan},
+    reply::{ProviderReply, classify::Silence, plan::ReplyPlan},
     request::RequestPlan,
     template::Values,
 };
@@ -29,26 +31,26 @@ pub struct Dialect {
     pub(crate) effective: toml::Table,
     pub(crate) digest: Box<str>,
     pub(crate) names: Names,
-    pub(crate) login: Option<Plan>,
-    pub(crate) refresh: Option<Plan>,
+    pub(crate) login: Option<ExchangePlan>,
+    pub(crate) refresh: Option<ExchangePlan>,
     pub(crate) rejection: Rejection,
     pub(crate) present: Option<Box<str>>,
-    pub(crate) pacing: Pacing,
-    pub(crate) reuse: Reuse,
+    pub(crate) pacing: DefaultPacing,
+    pub(crate) reuse: DeclaredReuse,
     pub(crate) refresh_ends_access_token: bool,
     pub(crate) refresh_needs_valid_access_token: bool,
 }
 
 /// A request and what its replies mean.
 #[derive(Clone, Debug)]
-pub(crate) struct Plan {
+pub(crate) struct ExchangePlan {
     pub(crate) request: RequestPlan,
     pub(crate) reply: ReplyPlan,
 }
 
 /// What presenting a refresh token a second time costs (RFC 9700 section 4.14).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reuse {
+pub enum DeclaredReuse {
     /// Nothing: refresh tokens do not rotate.
     None,
     /// The second use fails; tokens already issued live on.
@@ -93,13 +95,13 @@ impl Dialect {
 
     /// Default pacing for accounts of this dialect.
     #[must_use]
-    pub fn pacing(&self) -> Pacing {
+    pub fn pacing(&self) -> DefaultPacing {
         self.pacing
     }
 
     /// What presenting a refresh token a second time costs.
     #[must_use]
-    pub fn reuse(&self) -> Reuse {
+    pub fn reuse(&self) -> DeclaredReuse {
         self.reuse
     }
 
@@ -116,7 +118,7 @@ impl Dialect {
     }
 
     /// Whether a refresh presents the access token and no refresh token, with the options of this endpoint: the access token of a grant
-    /// is then its refresh token, see [`Reply::renews_itself`].
+    /// is then its refresh token, see [`ProviderReply::renews_itself`].
     #[must_use]
     pub fn renews_itself_at(&self, endpoint: &Endpoint) -> bool {
         let Some(plan) = self
@@ -164,26 +166,26 @@ impl Dialect {
     /// Whether there is a login with the options of this endpoint.
     #[must_use]
     pub fn can_login_at(&self, endpoint: &Endpoint) -> bool {
-        self.can(Kind::Login, endpoint)
+        self.can(ExchangeKind::Login, endpoint)
     }
 
     /// Whether there is a refresh with the options of this endpoint.
     #[must_use]
     pub fn can_refresh_at(&self, endpoint: &Endpoint) -> bool {
-        self.can(Kind::Refresh, endpoint)
+        self.can(ExchangeKind::Refresh, endpoint)
     }
 
-    fn can(&self, kind: Kind, endpoint: &Endpoint) -> bool {
+    fn can(&self, kind: ExchangeKind, endpoint: &Endpoint) -> bool {
         self.plan(kind)
             .is_some_and(|plan| plan.request.available(&self.names, endpoint))
     }
 
     /// Scheme, host and port that a request of this kind goes to: those of a whole URL in its `path`, else of `base_url`.
     #[must_use]
-    pub fn origin_at(&self, kind: Kind, endpoint: &Endpoint) -> String {
+    pub fn origin_at(&self, kind: ExchangeKind, endpoint: &Endpoint) -> String {
         let own_path = match kind {
-            Kind::Login => endpoint.login_path(),
-            Kind::Refresh => endpoint.refresh_path(),
+            ExchangeKind::Login => endpoint.login_path(),
+            ExchangeKind::Refresh => endpoint.refresh_path(),
         };
         let whole = self
             .plan(kind)
@@ -246,7 +248,10 @@ impl Dialect {
         })
     }
 
-    fn uses<'a>(&'a self, slots: impl Fn(&'a Plan) -> Vec<(&'a Slot, bool)>) -> Vec<FieldUse> {
+    fn uses<'a>(
+        &'a self,
+        slots: impl Fn(&'a ExchangePlan) -> Vec<(&'a Slot, bool)>,
+    ) -> Vec<FieldUse> {
         let mut uses: Vec<FieldUse> = Vec::new();
         for (used_by, plan) in [
             (UsedBy::Login, &self.login),
@@ -314,7 +319,7 @@ impl Dialect {
         endpoint: &Endpoint,
         fields: &Fields,
     ) -> Result<Request<Bytes>, RequestError> {
-        self.request(Kind::Login, endpoint, fields)
+        self.request(ExchangeKind::Login, endpoint, fields)
     }
 
     /// The refresh request of an account. `fields` holds the refresh token as [`REFRESH_TOKEN`].
@@ -326,7 +331,7 @@ impl Dialect {
         endpoint: &Endpoint,
         fields: &Fields,
     ) -> Result<Request<Bytes>, RequestError> {
-        self.request(Kind::Refresh, endpoint, fields)
+        self.request(ExchangeKind::Refresh, endpoint, fields)
     }
 
     /// The request of either kind.
@@ -335,7 +340,7 @@ impl Dialect {
     /// As [`Self::login_request`].
     pub fn request(
         &self,
-        kind: Kind,
+        kind: ExchangeKind,
         endpoint: &Endpoint,
         fields: &Fields,
     ) -> Result<Request<Bytes>, RequestError> {
@@ -354,8 +359,8 @@ impl Dialect {
             fields,
         };
         let own_path = match kind {
-            Kind::Login => endpoint.login_path(),
-            Kind::Refresh => endpoint.refresh_path(),
+            ExchangeKind::Login => endpoint.login_path(),
+            ExchangeKind::Refresh => endpoint.refresh_path(),
         };
         plan.request.build(values, own_path)
     }
@@ -363,7 +368,12 @@ impl Dialect {
     /// What a response means. `sent` are the fields of the request: the reply may echo their secrets, and nothing of them
     /// gets into what is told.
     #[must_use]
-    pub fn read_reply(&self, kind: Kind, response: &Response<Bytes>, sent: &Fields) -> Reply {
+    pub fn read_reply(
+        &self,
+        kind: ExchangeKind,
+        response: &Response<Bytes>,
+        sent: &Fields,
+    ) -> ProviderReply {
         // Without a plan of this kind no such request was sent; the other one's reading is the nearest truth.
         let plan = self
             .plan(kind)
@@ -374,19 +384,19 @@ impl Dialect {
                 let own = |name: &str| self.names.field(name).is_some_and(|field| field.secret);
                 plan.reply.read(kind, response, sent.secrets(own))
             }
-            None => Reply::unreadable(response.status().as_u16()),
+            None => ProviderReply::unreadable(response.status().as_u16()),
         }
     }
 
     /// What it means that no answer came to a request that may have been sent, where a rule of the dialect says so.
     #[must_use]
-    pub fn read_silence(&self, kind: Kind, silence: Silence) -> Option<Reply> {
+    pub fn read_silence(&self, kind: ExchangeKind, silence: Silence) -> Option<ProviderReply> {
         self.plan(kind)?.reply.silent(kind, silence)
     }
 
     /// The options under which a request is another than with the defaults, as its cases state them; the first value of each.
     #[must_use]
-    pub fn cases(&self, kind: Kind) -> Vec<Vec<(String, String)>> {
+    pub fn cases(&self, kind: ExchangeKind) -> Vec<Vec<(String, String)>> {
         let mut found = Vec::new();
         let layers = self.plan(kind).map_or(&[][..], |plan| &plan.request.layers);
         for layer in layers.iter().filter(|layer| !layer.when.is_empty()) {
@@ -402,10 +412,10 @@ impl Dialect {
         found
     }
 
-    pub(crate) fn plan(&self, kind: Kind) -> Option<&Plan> {
+    pub(crate) fn plan(&self, kind: ExchangeKind) -> Option<&ExchangePlan> {
         match kind {
-            Kind::Login => self.login.as_ref(),
-            Kind::Refresh => self.refresh.as_ref(),
+            ExchangeKind::Login => self.login.as_ref(),
+            ExchangeKind::Refresh => self.refresh.as_ref(),
         }
     }
 

@@ -11,8 +11,8 @@ use http::{Request, Response};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
-    Dialect, Endpoint, Fields, Grant, Kind, LifetimeSource, Processed, Reply, RequestError,
-    RetryAfter, Spent,
+    Dialect, Endpoint, ExchangeKind, Fields, Grant, LifetimeSource, Processed, ProviderReply,
+    RequestError, RetryAfter, SpentTokens,
 };
 
 /// Begins and ends the stand-in for a field's value; every encoder leaves letters as they are.
@@ -40,7 +40,11 @@ impl Dialect {
     ///
     /// # Errors
     /// The dialect has no such request with the options of this endpoint.
-    pub fn explain_request(&self, kind: Kind, endpoint: &Endpoint) -> Result<String, RequestError> {
+    pub fn explain_request(
+        &self,
+        kind: ExchangeKind,
+        endpoint: &Endpoint,
+    ) -> Result<String, RequestError> {
         let mut fields = Fields::new();
         for field in self.fields() {
             let (start, end) = MARK;
@@ -53,7 +57,7 @@ impl Dialect {
 
     /// What the dialect reads from a recorded reply, without the tokens. Texts are redacted as far as unknown secrets can be.
     #[must_use]
-    pub fn explain_reply(&self, kind: Kind, response: &Response<Bytes>) -> String {
+    pub fn explain_reply(&self, kind: ExchangeKind, response: &Response<Bytes>) -> String {
         let reply = self.read_reply(kind, response, &Fields::new());
         let mut out = format!(
             "{kind} answered with status {}: {}\n",
@@ -61,25 +65,27 @@ impl Dialect {
             reply.word()
         );
         match &reply {
-            Reply::Granted(grant) => {
+            ProviderReply::Granted(grant) => {
                 let renews_itself = self.renews_itself_at(&Endpoint::defaults());
                 describe_grant(&mut out, kind, grant, renews_itself);
                 if self.present().is_some() {
                     line(&mut out, "presented", &self.presented(&grant.token_type));
                 }
             }
-            Reply::Busy { retry_after, .. } => line(&mut out, "retry after", &retry(*retry_after)),
-            Reply::Misbehaved { processed, .. } => {
+            ProviderReply::Busy { retry_after, .. } => {
+                line(&mut out, "retry after", &retry(*retry_after))
+            }
+            ProviderReply::Misbehaved { processed, .. } => {
                 line(&mut out, "processed", processed_words(*processed))
             }
-            Reply::Renewed { renewal, .. } => {
+            ProviderReply::Renewed { renewal, .. } => {
                 let kept = format!("{}, kept", size(&renewal.refresh_token));
                 line(&mut out, "refresh token", &kept);
             }
-            Reply::CredentialRejected(_)
-            | Reply::RefreshRejected(_)
-            | Reply::Misconfigured(_)
-            | Reply::Unrecognised(_) => {}
+            ProviderReply::CredentialRejected(_)
+            | ProviderReply::RefreshRejected(_)
+            | ProviderReply::Misconfigured(_)
+            | ProviderReply::Unrecognised(_) => {}
         }
         if let Some(told) = reply.told() {
             line(&mut out, "code", told.code.as_deref().unwrap_or("none"));
@@ -94,17 +100,17 @@ impl Dialect {
             );
         }
         match reply.told().map(|told| told.spent) {
-            Some(Spent::RefreshToken) => {
+            Some(SpentTokens::RefreshToken) => {
                 line(&mut out, "processed", processed_words(Processed::Maybe))
             }
-            Some(Spent::AccessToken) if self.refresh_ends_access_token() => {
+            Some(SpentTokens::AccessToken) if self.refresh_ends_access_token() => {
                 line(
                     &mut out,
                     "processed",
                     "yes: the access token before may be ended by it",
                 );
             }
-            Some(Spent::AccessToken | Spent::Nothing) | None => {}
+            Some(SpentTokens::AccessToken | SpentTokens::Nothing) | None => {}
         }
         line(&mut out, "then", consequence(&reply));
         out
@@ -137,7 +143,7 @@ fn size(token: &SecretString) -> String {
     format!("{} characters", token.expose_secret().chars().count())
 }
 
-fn describe_grant(out: &mut String, kind: Kind, grant: &Grant, renews_itself: bool) {
+fn describe_grant(out: &mut String, kind: ExchangeKind, grant: &Grant, renews_itself: bool) {
     line(out, "access token", &size(&grant.access_token));
     line(out, "token type", &grant.token_type);
     let lifetime = match grant.lifetime {
@@ -149,8 +155,8 @@ fn describe_grant(out: &mut String, kind: Kind, grant: &Grant, renews_itself: bo
         _ if renews_itself => "the access token itself, as a refresh presents that".to_owned(),
         (Some(token), _) => size(token),
         (None, _) if grant.refresh_token_lost => "one that cannot be used".to_owned(),
-        (None, Kind::Login) => "none".to_owned(),
-        (None, Kind::Refresh) => "none: the one held is kept".to_owned(),
+        (None, ExchangeKind::Login) => "none".to_owned(),
+        (None, ExchangeKind::Refresh) => "none: the one held is kept".to_owned(),
     };
     line(out, "refresh token", &refresh);
     if let Some(lifetime) = grant.refresh_lifetime {
@@ -208,21 +214,25 @@ fn unmark(text: &str) -> String {
 }
 
 /// What a broker does next, in one sentence.
-fn consequence(reply: &Reply) -> &'static str {
+fn consequence(reply: &ProviderReply) -> &'static str {
     match reply {
-        Reply::Granted(_) => "the token is stored and handed out",
-        Reply::Busy { .. } => "ask again later, inside the pace",
-        Reply::CredentialRejected(_) => {
+        ProviderReply::Granted(_) => "the token is stored and handed out",
+        ProviderReply::Busy { .. } => "ask again later, inside the pace",
+        ProviderReply::CredentialRejected(_) => {
             "stop: the credential is not tried again until it changes or a person asks for an attempt"
         }
-        Reply::RefreshRejected(_) => "log in anew, if there is a credential and the pace allows",
-        Reply::Misconfigured(_)
-        | Reply::Renewed {
+        ProviderReply::RefreshRejected(_) => {
+            "log in anew, if there is a credential and the pace allows"
+        }
+        ProviderReply::Misconfigured(_)
+        | ProviderReply::Renewed {
             misconfigured: true,
             ..
         } => "stop: nothing is sent until the configuration or the dialect changes",
-        Reply::Misbehaved { .. } | Reply::Renewed { .. } => "try again later with growing pauses",
-        Reply::Unrecognised(_) => {
+        ProviderReply::Misbehaved { .. } | ProviderReply::Renewed { .. } => {
+            "try again later with growing pauses"
+        }
+        ProviderReply::Unrecognised(_) => {
             "no verdict: keep everything and try again, a refresh after 1 minute to 6 hours, a login at most three times, hours apart"
         }
     }

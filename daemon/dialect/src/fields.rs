@@ -142,7 +142,7 @@ pub enum RequestError {
         /// The field, which is also the account's key.
         field: String,
         /// The request that needs it.
-        kind: Kind,
+        kind: ExchangeKind,
     },
     /// A value has a character that would break the place it goes to.
     #[error(
@@ -168,7 +168,7 @@ pub enum RequestError {
         /// Name of the dialect.
         dialect: String,
         /// The request that was asked for.
-        kind: Kind,
+        kind: ExchangeKind,
     },
     /// The parts do not form a valid HTTP request.
     #[error(
@@ -176,7 +176,7 @@ pub enum RequestError {
     )]
     Invalid {
         /// The request.
-        kind: Kind,
+        kind: ExchangeKind,
         /// What is not valid, without any value.
         reason: &'static str,
         /// The account's key to look at.
@@ -186,14 +186,14 @@ pub enum RequestError {
 
 /// The two requests a dialect describes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Kind {
+pub enum ExchangeKind {
     /// A grant from the long-lived credential.
     Login,
     /// A grant from a refresh token.
     Refresh,
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for ExchangeKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Login => "login",

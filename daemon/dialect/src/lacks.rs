@@ -6,7 +6,7 @@
 use crate::{
     dialect::Dialect,
     endpoint::Endpoint,
-    fields::{Fields, Kind, RequestError},
+    fields::{ExchangeKind, Fields, RequestError},
 };
 
 /// What stands for a value. Only letters and digits: it may stand anywhere.
@@ -20,7 +20,7 @@ impl Dialect {
     #[must_use]
     pub fn lacks(
         &self,
-        kind: Kind,
+        kind: ExchangeKind,
         endpoint: &Endpoint,
         has: impl Fn(&str) -> bool,
     ) -> Vec<String> {

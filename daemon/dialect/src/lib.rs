@@ -1,10 +1,10 @@
 //! Declarative descriptions of how token endpoints are spoken to.
 //!
 //! Owns the dialect language: from TOML to a [`Dialect`], from [`Fields`] to an HTTP request, from an HTTP response to a
-//! [`Reply`]. It must never perform I/O, read a clock, or let a secret or an unredacted text of a provider out.
+//! [`ProviderReply`]. It must never perform I/O, read a clock, or let a secret or an unredacted text of a provider out.
 //!
 //! ```
-//! use tokend_dialect::{Catalog, Endpoint, EndpointSettings, Fields, Kind, Reply};
+//! use tokend_dialect::{Catalog, Endpoint, EndpointSettings, ExchangeKind, Fields, ProviderReply};
 //!
 //! let catalog = Catalog::builtin();
 //! let dialect = catalog.find("ad-verification")?;
@@ -16,7 +16,7 @@
 //! assert_eq!(request.uri(), "https://ads.example.com/login");
 //!
 //! let response = http::Response::new(r#"{"access_token": "abc", "token_type": "bearer"}"#.into());
-//! assert!(matches!(dialect.read_reply(Kind::Login, &response, &fields), Reply::Granted(_)));
+//! assert!(matches!(dialect.read_reply(ExchangeKind::Login, &response, &fields), ProviderReply::Granted(_)));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -44,17 +44,18 @@ mod template;
 pub use self::{
     asks::Asks,
     catalog::{Catalog, UnknownDialect, parse},
-    dialect::{Dialect, OptionUse, Reuse},
+    dialect::{DeclaredReuse, Dialect, OptionUse},
     endpoint::Endpoint,
     error::DialectError,
     fields::{
-        ACCESS_TOKEN, FieldUse, Fields, Kind, REFRESH_TOKEN, RequestError, UsedBy, VALUE_LIMIT,
+        ACCESS_TOKEN, ExchangeKind, FieldUse, Fields, REFRESH_TOKEN, RequestError, UsedBy,
+        VALUE_LIMIT,
     },
-    pacing::{Pacing, Rate},
+    pacing::{DefaultPacing, DefaultRate},
     rejection::{Rejection, RejectionRule},
     reply::{
-        Reply,
-        classify::{Processed, Silence, Spent},
+        ProviderReply,
+        classify::{Processed, Silence, SpentTokens},
         grant::{Grant, Renewal},
         lifetime::LifetimeSource,
         retry_after::RetryAfter,

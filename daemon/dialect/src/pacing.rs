@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// A limit as GCRA has it: a burst, and then one per period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rate {
+pub struct DefaultRate {
     /// How many may come at once after a long rest; at least one.
     pub burst: u32,
     /// After the burst one is allowed in each such period; never zero.
@@ -15,29 +15,29 @@ pub struct Rate {
 
 /// Default pacing of a dialect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pacing {
+pub struct DefaultPacing {
     /// All attempts of one account.
-    pub attempts: Rate,
+    pub attempts: DefaultRate,
     /// Logins of one account, counted in addition to `attempts`.
-    pub logins: Rate,
+    pub logins: DefaultRate,
     /// All attempts at one provider host.
-    pub host: Rate,
+    pub host: DefaultRate,
     /// Attempts in flight at one provider host at the same time.
     pub host_in_flight: u32,
 }
 
-impl Pacing {
+impl DefaultPacing {
     /// What applies where a dialect says nothing: about what a careful person would do by hand.
     pub(crate) const CAREFUL: Self = Self {
-        attempts: Rate {
+        attempts: DefaultRate {
             burst: 3,
             period: Duration::from_secs(60),
         },
-        logins: Rate {
+        logins: DefaultRate {
             burst: 2,
             period: Duration::from_secs(600),
         },
-        host: Rate {
+        host: DefaultRate {
             burst: 10,
             period: Duration::from_secs(1),
         },

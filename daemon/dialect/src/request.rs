@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use crate::{
     body::{Body, FilledBody},
     endpoint::Endpoint,
-    fields::{Kind, RequestError},
+    fields::{ExchangeKind, RequestError},
     names::{Names, Slot},
     template::{Beginning, Filled, Place, Template, Values},
 };
@@ -340,7 +340,7 @@ fn basic(
     Ok(Some(Filled { text, secret: true }))
 }
 
-fn header_value(filled: &Filled, kind: Kind) -> Result<HeaderValue, RequestError> {
+fn header_value(filled: &Filled, kind: ExchangeKind) -> Result<HeaderValue, RequestError> {
     let reason = "a header value is not valid";
     let mut value = HeaderValue::from_str(&filled.text).map_err(|_| RequestError::Invalid {
         kind,

@@ -10,7 +10,7 @@ use tokend_document::{Diagnostics, Value, choose_from};
 
 use crate::{
     endpoint::Endpoint,
-    fields::{Fields, Kind, RequestError, VALUE_LIMIT},
+    fields::{ExchangeKind, Fields, RequestError, VALUE_LIMIT},
     names::{Names, Slot},
 };
 
@@ -243,7 +243,7 @@ impl Slot {
 /// Where the values of one request come from.
 #[derive(Clone, Copy)]
 pub(crate) struct Values<'a> {
-    pub(crate) kind: Kind,
+    pub(crate) kind: ExchangeKind,
     pub(crate) names: &'a Names,
     pub(crate) endpoint: &'a Endpoint,
     pub(crate) fields: &'a Fields,

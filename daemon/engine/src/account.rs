@@ -6,15 +6,17 @@
 use std::collections::VecDeque;
 
 use crate::backoff::{self, Dice};
-use crate::durable::{Block, Candidate, Deferral, Durable, Held, Intent, Kind, RefreshToken};
-use crate::effect::{Effect, Fate, Fault, Missing};
-use crate::event::{Adoption, Asked, Attempt, Demand, Want};
+use crate::durable::{
+    AttemptKind, Block, Candidate, Deferral, Durable, Intent, RefreshToken, TokenFacts,
+};
+use crate::effect::{Effect, Fate, Missing, WaiterFault};
+use crate::event::{Adoption, Attempt, Demand, LastAsked, Want};
 use crate::host::Hosts;
 use crate::ids::{AccountKey, AttemptId, GrantId, HostKey, WaiterId};
 use crate::no_verdict::NoVerdict;
 use crate::overtaken::Overtaken;
 use crate::pace::Tat;
-use crate::plan::{Plan, Reuse};
+use crate::plan::{AccountPlan, Reuse};
 use crate::problem::Problem;
 use crate::time::Timestamp;
 use crate::wishes::{Trial, Wish, Wishes};
@@ -33,12 +35,12 @@ pub(crate) struct Context<'a> {
 
 #[derive(Debug)]
 pub(crate) struct Account {
-    pub(crate) plan: Plan,
+    pub(crate) plan: AccountPlan,
     pub(crate) can_login: bool,
-    pub(crate) asked: Asked,
+    pub(crate) asked: LastAsked,
     /// Removed from the configuration; here only until what runs is over.
     pub(crate) absent: bool,
-    pub(crate) held: Option<Held>,
+    pub(crate) held: Option<TokenFacts>,
     /// Whether `held` is served.
     pub(crate) published: bool,
     /// The grant whose token sessions serve. It may be an older one than `held`: one that is good still is served until the newer one is
@@ -48,7 +50,7 @@ pub(crate) struct Account {
     /// Whether no request can carry `refresh`. Not stored: another plan may have another request, and another start finds out again.
     pub(crate) unsendable: bool,
     /// The kind of request that cannot be made of what the account is configured with. Not stored: another start finds it out again.
-    pub(crate) unfit: Option<Kind>,
+    pub(crate) unfit: Option<AttemptKind>,
     pub(crate) block: Option<Block>,
     pub(crate) problem: Option<Problem>,
     pub(crate) failures: u32,
@@ -225,7 +227,7 @@ impl Account {
         match (stored.candidate).filter(|it| it.attempt == attempt && !it.same) {
             Some(candidate) => self.lost_trial(candidate, now),
             None => {
-                let refreshed = kind == Kind::Refresh;
+                let refreshed = kind == AttemptKind::Refresh;
                 self.overtaken = Overtaken::restored(stored.overtaken, refreshed);
                 self.doubt(kind);
                 self.lost(kind);
@@ -238,7 +240,13 @@ impl Account {
     }
 
     /// The configuration changed, the identity did not.
-    pub(crate) fn replan(&mut self, plan: Plan, can_login: bool, cured: bool, now: Timestamp) {
+    pub(crate) fn replan(
+        &mut self,
+        plan: AccountPlan,
+        can_login: bool,
+        cured: bool,
+        now: Timestamp,
+    ) {
         self.plan = plan;
         self.unsendable = false;
         self.unfit = None;
@@ -253,7 +261,7 @@ impl Account {
     }
 
     /// Another plan is about to be in force: the account leaves the line of a host that it no longer asks.
-    pub(crate) fn go_elsewhere(&mut self, ctx: &mut Context<'_>, plan: &Plan) {
+    pub(crate) fn go_elsewhere(&mut self, ctx: &mut Context<'_>, plan: &AccountPlan) {
         if let Phase::InLine(host) = self.phase
             && host != plan.host
             && Some(host) != plan.refresh_host
@@ -264,9 +272,9 @@ impl Account {
     }
 
     /// An attempt of this kind reached the provider by `at`, or may have.
-    pub(crate) fn spend(&mut self, kind: Kind, at: Timestamp) {
+    pub(crate) fn spend(&mut self, kind: AttemptKind, at: Timestamp) {
         self.attempts = self.plan.attempts.spent(self.attempts, at);
-        if kind == Kind::Login {
+        if kind == AttemptKind::Login {
             self.logins = self.plan.logins.spent(self.logins, at);
         }
     }
@@ -320,19 +328,19 @@ impl Account {
     }
 
     /// Which kind of attempt would be made now, or why none can be.
-    pub(crate) fn choose(&self, now: Timestamp) -> Result<Kind, Fault> {
+    pub(crate) fn choose(&self, now: Timestamp) -> Result<AttemptKind, WaiterFault> {
         match self.due_kind(now) {
-            Ok(kind) if self.unfit == Some(kind) => Err(Fault::Unfit),
+            Ok(kind) if self.unfit == Some(kind) => Err(WaiterFault::Unfit),
             chosen => chosen,
         }
     }
 
-    fn due_kind(&self, now: Timestamp) -> Result<Kind, Fault> {
+    fn due_kind(&self, now: Timestamp) -> Result<AttemptKind, WaiterFault> {
         match self.block {
             Some(Block::CredentialRejected) => {
-                return Err(Fault::LoginRequired(Missing::CredentialRejected));
+                return Err(WaiterFault::LoginRequired(Missing::CredentialRejected));
             }
-            Some(Block::Misconfigured) => return Err(Fault::Misconfigured),
+            Some(Block::Misconfigured) => return Err(WaiterFault::Misconfigured),
             None => {}
         }
         let refused = self.unsendable || self.refresh.is_some_and(|refresh| refresh.refused);
@@ -343,13 +351,13 @@ impl Account {
             Some(refresh)
                 if (!refresh.in_doubt || self.may_replay()) && !self.doubts_refresh(now) =>
             {
-                Ok(Kind::Refresh)
+                Ok(AttemptKind::Refresh)
             }
             _ if let Some(fault) = stop => Err(fault),
-            _ if self.can_login => Ok(Kind::Login),
-            Some(_) => Err(Fault::LoginRequired(Missing::InDoubt)),
-            None if refused => Err(Fault::LoginRequired(Missing::RefreshRejected)),
-            None => Err(Fault::LoginRequired(Missing::NoCredential)),
+            _ if self.can_login => Ok(AttemptKind::Login),
+            Some(_) => Err(WaiterFault::LoginRequired(Missing::InDoubt)),
+            None if refused => Err(WaiterFault::LoginRequired(Missing::RefreshRejected)),
+            None => Err(WaiterFault::LoginRequired(Missing::NoCredential)),
         }
     }
 
@@ -375,10 +383,10 @@ impl Account {
     }
 
     /// The earliest time at which an attempt of this kind may begin, as far as the account is concerned.
-    pub(crate) fn earliest(&self, kind: Kind, now: Timestamp) -> Timestamp {
+    pub(crate) fn earliest(&self, kind: AttemptKind, now: Timestamp) -> Timestamp {
         let forced = self.waiters.iter().any(|waiter| waiter.pressing);
         let held_up = match kind {
-            Kind::Login if !forced => self.no_verdict.logins_from,
+            AttemptKind::Login if !forced => self.no_verdict.logins_from,
             _ => None,
         };
         let earliest = self.paced(kind, now).max(self.deferred(now));
@@ -386,11 +394,11 @@ impl Account {
     }
 
     /// The earliest time the pace allows.
-    pub(crate) fn paced(&self, kind: Kind, now: Timestamp) -> Timestamp {
+    pub(crate) fn paced(&self, kind: AttemptKind, now: Timestamp) -> Timestamp {
         let attempts = self.plan.attempts.left(self.attempts, now).1;
         match kind {
-            Kind::Refresh => attempts,
-            Kind::Login => attempts.max(self.plan.logins.left(self.logins, now).1),
+            AttemptKind::Refresh => attempts,
+            AttemptKind::Login => attempts.max(self.plan.logins.left(self.logins, now).1),
         }
     }
 
@@ -412,6 +420,10 @@ mod tests {
     fn an_account_takes_little_memory() {
         assert!(size_of::<Account>() <= 344, "{}", size_of::<Account>());
         assert!(size_of::<Phase>() <= 48, "{}", size_of::<Phase>());
-        assert!(size_of::<Plan>() <= 56, "{}", size_of::<Plan>());
+        assert!(
+            size_of::<AccountPlan>() <= 56,
+            "{}",
+            size_of::<AccountPlan>()
+        );
     }
 }

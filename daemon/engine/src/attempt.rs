@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use crate::account::{Account, Context, Phase, Saving};
 use crate::backoff::{backoff, told, unsaved};
-use crate::durable::{Block, Held, Intent, Kind, RefreshToken};
-use crate::effect::{Attempted, Effect, Fault, Pace};
-use crate::event::{Answer, Attempt, Cause, ClaimRefusal, GrantFacts, StoreResult};
+use crate::durable::{AttemptKind, Block, Intent, RefreshToken, TokenFacts};
+use crate::effect::{Attempted, Effect, Pace, WaiterFault};
+use crate::event::{Attempt, AttemptCause, ClaimRefusal, GrantFacts, ProviderAnswer, StoreResult};
 use crate::ids::{AttemptId, GrantId, HostKey};
 use crate::no_verdict::NoVerdict;
 use crate::overtaken::Overtaken;
@@ -104,12 +104,18 @@ impl Account {
         let cause = self
             .waiters
             .first()
-            .map_or(Cause::Ahead, |waiter| waiter.want.into());
+            .map_or(AttemptCause::Ahead, |waiter| waiter.want.into());
         self.begin(ctx, kind, host, cause);
     }
 
     /// Begins an attempt at a host that has let it in.
-    pub(crate) fn begin(&mut self, ctx: &mut Context<'_>, kind: Kind, host: HostKey, cause: Cause) {
+    pub(crate) fn begin(
+        &mut self,
+        ctx: &mut Context<'_>,
+        kind: AttemptKind,
+        host: HostKey,
+        cause: AttemptCause,
+    ) {
         self.last_attempt = self.last_attempt.next();
         let attempt = Attempt {
             id: self.last_attempt,
@@ -144,9 +150,9 @@ impl Account {
         let Some(start) = expected.filter(|start| *start > ctx.now) else {
             return true;
         };
-        let fault = Fault::Paced {
+        let fault = WaiterFault::Paced {
             retry: start,
-            by: Pace::Host(self.choose(ctx.now).unwrap_or(Kind::Login)),
+            by: Pace::Host(self.choose(ctx.now).unwrap_or(AttemptKind::Login)),
             problem: self.problem,
         };
         self.settle_held_up(ctx, start, fault);
@@ -180,7 +186,9 @@ impl Account {
             ) => {
                 if self.trial.is_some() {
                     self.not_prepared(ctx, refusal);
-                } else if refusal == ClaimRefusal::RefreshToken && attempt.kind == Kind::Refresh {
+                } else if refusal == ClaimRefusal::RefreshToken
+                    && attempt.kind == AttemptKind::Refresh
+                {
                     // As worthless as one that was refused: the next step is a login, which has its own pace and needs no backoff.
                     self.unsendable = true;
                     self.problem = Some(Problem::RefreshRejected);
@@ -191,7 +199,7 @@ impl Account {
                     self.problem = None;
                 } else {
                     self.came_to_nothing(attempt.kind);
-                    self.fail(ctx, Kind::Refresh, Problem::Unprepared);
+                    self.fail(ctx, AttemptKind::Refresh, Problem::Unprepared);
                 }
                 self.report(ctx, attempt, None);
                 self.give_up(ctx, attempt);
@@ -218,11 +226,15 @@ impl Account {
         self.phase = Phase::Recording(attempt, before);
     }
 
-    fn debit(&self, kind: Kind, now: Timestamp) -> Option<(crate::pace::Tat, crate::pace::Tat)> {
+    fn debit(
+        &self,
+        kind: AttemptKind,
+        now: Timestamp,
+    ) -> Option<(crate::pace::Tat, crate::pace::Tat)> {
         let attempts = self.plan.attempts.debit(self.attempts, now).ok()?;
         let logins = match kind {
-            Kind::Login => self.plan.logins.debit(self.logins, now).ok()?,
-            Kind::Refresh => self.logins,
+            AttemptKind::Login => self.plan.logins.debit(self.logins, now).ok()?,
+            AttemptKind::Refresh => self.logins,
         };
         Some((attempts, logins))
     }
@@ -263,7 +275,7 @@ impl Account {
         self.give_up(ctx, attempt);
         // Later and later while it goes on: a store may refuse intents and take everything else.
         let retry = unsaved(self.refusals, ctx.now);
-        self.not_tried(ctx, Some(Fault::StoreUnavailable { retry }));
+        self.not_tried(ctx, Some(WaiterFault::StoreUnavailable { retry }));
         self.refusals = self.refusals.saturating_add(1);
         self.phase = Phase::Unsaved(Box::new(Saving::change(None)), retry, 1);
         self.consider(ctx);
@@ -280,14 +292,19 @@ impl Account {
     }
 
     /// The provider answered, or did not.
-    pub(crate) fn answered(&mut self, ctx: &mut Context<'_>, id: AttemptId, answer: Answer) {
+    pub(crate) fn answered(
+        &mut self,
+        ctx: &mut Context<'_>,
+        id: AttemptId,
+        answer: ProviderAnswer,
+    ) {
         let Phase::Sending(attempt, before) = self.phase else {
             return;
         };
         if attempt.id != id {
             return;
         }
-        if answer == Answer::NotSent {
+        if answer == ProviderAnswer::NotSent {
             // Nothing left, so nothing is owed: the paces are as they were, and stored so with the outcome. A crash before that finds
             // the intent and its debits, as it must. A plan that came in between may have lowered them further.
             ctx.hosts.release(attempt.host);
@@ -300,14 +317,14 @@ impl Account {
         let unharmed = self.came_back(answer);
         let saving = match (self.trial.take(), answer) {
             (Some(trial), answer) => self.conclude(ctx, attempt, *trial, answer),
-            (None, Answer::Granted(facts)) => {
+            (None, ProviderAnswer::Granted(facts)) => {
                 self.take_grant(ctx, attempt, facts);
                 Saving::outcome(attempt.id, true)
             }
             (None, other) => {
                 self.take_failure(ctx, attempt, other);
                 Saving {
-                    renewed: matches!(other, Answer::Renewed { .. }),
+                    renewed: matches!(other, ProviderAnswer::Renewed { .. }),
                     ..Saving::outcome(attempt.id, false)
                 }
             }
@@ -331,8 +348,8 @@ impl Account {
         facts: GrantFacts,
     ) {
         let expires = facts.lifetime.map(|lifetime| attempt.began.after(lifetime));
-        self.outdated &= attempt.kind == Kind::Refresh;
-        self.held = Some(Held {
+        self.outdated &= attempt.kind == AttemptKind::Refresh;
+        self.held = Some(TokenFacts {
             grant: GrantId(attempt.id.0),
             issued: attempt.began,
             expires,
@@ -343,14 +360,14 @@ impl Account {
         self.ahead = None;
         self.block = None;
         self.no_verdict = match attempt.kind {
-            Kind::Refresh => self.no_verdict.of_logins(),
-            Kind::Login => NoVerdict::default(),
+            AttemptKind::Refresh => self.no_verdict.of_logins(),
+            AttemptKind::Login => NoVerdict::default(),
         };
         match (facts.refresh_token, attempt.kind) {
             (true, _) => self.renew(attempt, facts.refresh_lifetime),
             // A refresh that brings no refresh token leaves the one used in force (RFC 6749, section 6). One that brings another which
             // cannot be kept may have spent it.
-            (false, Kind::Refresh) => {
+            (false, AttemptKind::Refresh) => {
                 let in_doubt = facts.refresh_token_lost && self.plan.reuse != Reuse::None;
                 self.refresh = self.refresh.map(|refresh| RefreshToken {
                     in_doubt,
@@ -358,7 +375,7 @@ impl Account {
                     ..refresh
                 });
             }
-            (false, Kind::Login) => self.refresh = None,
+            (false, AttemptKind::Login) => self.refresh = None,
         }
         if self.held.is_some_and(|held| held.is_good(ctx.now, None)) {
             self.problem = None;
@@ -372,7 +389,7 @@ impl Account {
     /// A refresh token came, which takes the place of the one held: neither in doubt nor refused, whatever came with it.
     fn renew(&mut self, attempt: Attempt, lifetime: Option<Duration>) {
         self.unsendable = false;
-        self.outdated &= attempt.kind == Kind::Refresh;
+        self.outdated &= attempt.kind == AttemptKind::Refresh;
         self.refresh = Some(RefreshToken {
             expires: lifetime.map(|lifetime| attempt.began.after(lifetime)),
             in_doubt: false,
@@ -380,11 +397,16 @@ impl Account {
         });
     }
 
-    pub(crate) fn take_failure(&mut self, ctx: &mut Context<'_>, attempt: Attempt, answer: Answer) {
+    pub(crate) fn take_failure(
+        &mut self,
+        ctx: &mut Context<'_>,
+        attempt: Attempt,
+        answer: ProviderAnswer,
+    ) {
         self.came_to_nothing(attempt.kind);
         match answer {
-            Answer::Granted(_) => {}
-            Answer::Renewed {
+            ProviderAnswer::Granted(_) => {}
+            ProviderAnswer::Renewed {
                 refresh_lifetime,
                 misconfigured,
             } => {
@@ -394,22 +416,22 @@ impl Account {
                     false => self.fail(ctx, attempt.kind, Problem::Misbehaved),
                 }
             }
-            Answer::Busy { retry_after } => {
+            ProviderAnswer::Busy { retry_after } => {
                 self.fail(ctx, attempt.kind, Problem::Busy);
                 if let Some(wait) = retry_after {
                     self.deferral = Some(told(wait, ctx.now));
                 }
             }
-            Answer::CredentialRejected => {
-                self.no_verdict.login_refused |= attempt.kind == Kind::Login;
+            ProviderAnswer::CredentialRejected => {
+                self.no_verdict.login_refused |= attempt.kind == AttemptKind::Login;
                 self.stop_for(ctx, attempt.kind, Block::CredentialRejected);
             }
-            Answer::Misconfigured => {
-                self.no_verdict.login_misconfigured |= attempt.kind == Kind::Login;
+            ProviderAnswer::Misconfigured => {
+                self.no_verdict.login_misconfigured |= attempt.kind == AttemptKind::Login;
                 self.stop_for(ctx, attempt.kind, Block::Misconfigured);
             }
-            Answer::Unrecognised => self.unrecognised(ctx, attempt.kind),
-            Answer::RefreshRejected if attempt.kind == Kind::Refresh => {
+            ProviderAnswer::Unrecognised => self.unrecognised(ctx, attempt.kind),
+            ProviderAnswer::RefreshRejected if attempt.kind == AttemptKind::Refresh => {
                 // Definitely refused: the next step is a login, which has its own pace and needs no backoff.
                 if let Some(refresh) = &mut self.refresh {
                     refresh.refused = true;
@@ -418,15 +440,15 @@ impl Account {
                 self.problem = Some(Problem::RefreshRejected);
             }
             // A login cannot have a refresh token refused; the dialect's rule is wrong.
-            Answer::RefreshRejected => self.fail(ctx, attempt.kind, Problem::Misbehaved),
-            Answer::Misbehaved { maybe_processed } => {
+            ProviderAnswer::RefreshRejected => self.fail(ctx, attempt.kind, Problem::Misbehaved),
+            ProviderAnswer::Misbehaved { maybe_processed } => {
                 if maybe_processed {
                     self.doubt(attempt.kind);
                 }
                 self.fail(ctx, attempt.kind, Problem::Misbehaved);
             }
-            Answer::NotSent => self.fail(ctx, attempt.kind, Problem::Unreachable),
-            Answer::MaybeSent => self.unanswered(ctx, attempt.kind),
+            ProviderAnswer::NotSent => self.fail(ctx, attempt.kind, Problem::Unreachable),
+            ProviderAnswer::MaybeSent => self.unanswered(ctx, attempt.kind),
         }
         if self.doubts(answer) {
             self.suspect(attempt.kind);
@@ -434,7 +456,7 @@ impl Account {
     }
 
     /// The provider refused an attempt of this kind: nothing more is tried, unless the refreshes go on for which it was a probe.
-    fn stop_for(&mut self, ctx: &Context<'_>, kind: Kind, block: Block) {
+    fn stop_for(&mut self, ctx: &Context<'_>, kind: AttemptKind, block: Block) {
         if !self.was_a_probe(kind, ctx.now) {
             self.stop(block);
         }
@@ -445,7 +467,7 @@ impl Account {
         self.problem = None;
     }
 
-    pub(crate) fn fail(&mut self, ctx: &mut Context<'_>, kind: Kind, problem: Problem) {
+    pub(crate) fn fail(&mut self, ctx: &mut Context<'_>, kind: AttemptKind, problem: Problem) {
         self.problem = Some(problem);
         self.failures = self.failures.saturating_add(1);
         // Force shortens the wait once: from now on its waiter waits like all others.
@@ -455,7 +477,7 @@ impl Account {
         self.deferral = Some(backoff(kind, self.failures, &ctx.dice, ctx.now));
     }
 
-    fn report(&self, ctx: &mut Context<'_>, attempt: Attempt, answer: Option<Answer>) {
+    fn report(&self, ctx: &mut Context<'_>, attempt: Attempt, answer: Option<ProviderAnswer>) {
         let next = match self.choose(ctx.now) {
             Ok(kind) => {
                 let host = self.plan.host_of(kind);

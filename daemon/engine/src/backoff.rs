@@ -6,7 +6,7 @@
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::time::Duration;
 
-use crate::durable::{Deferral, Kind};
+use crate::durable::{AttemptKind, Deferral};
 use crate::ids::{AccountKey, AttemptId};
 use crate::time::Timestamp;
 
@@ -45,10 +45,10 @@ impl Dice {
 }
 
 /// The wait after the given number of failures in a row.
-pub(crate) fn backoff(kind: Kind, failures: u32, dice: &Dice, now: Timestamp) -> Deferral {
+pub(crate) fn backoff(kind: AttemptKind, failures: u32, dice: &Dice, now: Timestamp) -> Deferral {
     let longest = match kind {
-        Kind::Refresh => LONGEST_REFRESH,
-        Kind::Login => LONGEST_LOGIN,
+        AttemptKind::Refresh => LONGEST_REFRESH,
+        AttemptKind::Login => LONGEST_LOGIN,
     };
     let ceiling = FLOOR
         .saturating_mul(1u32.checked_shl(failures.min(16)).unwrap_or(u32::MAX))
@@ -98,10 +98,12 @@ mod tests {
         for failures in [0, 1, 5, 16, 17, u32::MAX] {
             for attempt in 0..50 {
                 let dice = Dice::new(7, AccountKey(1), AttemptId(attempt));
-                let refresh = backoff(Kind::Refresh, failures, &dice, now)
+                let refresh = backoff(AttemptKind::Refresh, failures, &dice, now)
                     .until
                     .since(now);
-                let login = backoff(Kind::Login, failures, &dice, now).until.since(now);
+                let login = backoff(AttemptKind::Login, failures, &dice, now)
+                    .until
+                    .since(now);
                 assert!(refresh >= FLOOR && refresh <= FLOOR + LONGEST_REFRESH);
                 assert!(login >= FLOOR && login <= FLOOR + LONGEST_LOGIN);
             }

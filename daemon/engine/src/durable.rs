@@ -26,7 +26,7 @@ pub struct Durable {
     /// An attempt that has begun and whose outcome is not stored yet.
     pub intent: Option<Intent>,
     /// The grant held, if one is.
-    pub held: Option<Held>,
+    pub held: Option<TokenFacts>,
     /// Whether a refresh that may have been processed was sent while it was held, and brought no token: some providers end the one before.
     pub overtaken: bool,
     /// The refresh token held, if one is.
@@ -55,7 +55,7 @@ pub struct Intent {
     /// Which attempt.
     pub attempt: AttemptId,
     /// Of which kind.
-    pub kind: Kind,
+    pub kind: AttemptKind,
 }
 
 /// A credential that a person entered, on trial: without the credential.
@@ -64,21 +64,21 @@ pub struct Candidate {
     /// The attempt that tries it, and it alone.
     pub attempt: AttemptId,
     /// Of which kind that attempt is: a refresh token is tried by a refresh, anything else by a login.
-    pub kind: Kind,
+    pub kind: AttemptKind,
     /// Whether it is the refresh token that is held: whatever comes of the attempt came of that one.
     pub same: bool,
 }
 
 /// The two ways to obtain a grant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum AttemptKind {
     /// From the long-lived credential.
     Login,
     /// From a refresh token.
     Refresh,
 }
 
-impl Kind {
+impl AttemptKind {
     /// Both of them.
     pub const ALL: [Self; 2] = [Self::Login, Self::Refresh];
 
@@ -94,7 +94,7 @@ impl Kind {
 
 /// An access token held, without the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Held {
+pub struct TokenFacts {
     /// Which grant it came with.
     pub grant: GrantId,
     /// When the request left that brought it: lifetimes count from there, so that a slow answer cannot stretch them.
@@ -103,7 +103,7 @@ pub struct Held {
     pub expires: Option<Timestamp>,
 }
 
-impl Held {
+impl TokenFacts {
     /// The lifetime the provider gave.
     #[must_use]
     pub fn lifetime(&self) -> Option<Duration> {

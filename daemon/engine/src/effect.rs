@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use crate::durable::{Durable, Held, Kind};
-use crate::event::{Answer, Attempt, ClaimRefusal};
+use crate::durable::{AttemptKind, Durable, TokenFacts};
+use crate::event::{Attempt, ClaimRefusal, ProviderAnswer};
 use crate::ids::{AccountKey, AttemptId, GrantId, WaiterId};
 use crate::problem::Problem;
 use crate::time::Timestamp;
@@ -16,11 +16,11 @@ use crate::time::Timestamp;
 pub enum Effect {
     /// Obtain the right to attempt and everything the request needs; answer with `Claimed`. With a waiter, the attempt is made with
     /// what that one entered, in the place of what is stored or configured.
-    Claim(AccountKey, AttemptId, Kind, Option<WaiterId>),
+    Claim(AccountKey, AttemptId, AttemptKind, Option<WaiterId>),
     /// Store the intent and the debits durably, with the candidate that the attempt tries; answer with `Recorded`.
     Record(AccountKey, AttemptId, Box<Durable>),
     /// Ask the provider; answer with `Answered`, always.
-    Send(AccountKey, AttemptId, Kind),
+    Send(AccountKey, AttemptId, AttemptKind),
     /// Store the outcome durably; answer with `Committed`.
     Commit(AccountKey, Box<Commit>),
     /// Give the right to attempt back.
@@ -30,7 +30,7 @@ pub enum Effect {
     /// Serve no token of this account.
     Retire(AccountKey),
     /// Do not serve this token, which is held all the same: it may be served again, and a refresh may need it.
-    Withhold(AccountKey, Held, Withheld),
+    Withhold(AccountKey, TokenFacts, Withheld),
     /// Tell a waiter.
     Settle(WaiterId, Verdict),
     /// An attempt is over.
@@ -67,7 +67,7 @@ pub enum Fate {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Publication {
     /// The grant and its times.
-    pub held: Held,
+    pub held: TokenFacts,
     /// From when on a session reports that the token was asked for.
     pub ahead: Timestamp,
     /// Whether it is only in memory, because the store refused it.
@@ -89,7 +89,7 @@ pub struct Attempted {
     /// The attempt.
     pub attempt: Attempt,
     /// What came of it; `None` when it was given up before anything was sent.
-    pub answer: Option<Answer>,
+    pub answer: Option<ProviderAnswer>,
     /// When it was over.
     pub ended: Timestamp,
     /// The earliest time of the next one.
@@ -106,7 +106,7 @@ pub enum Verdict {
     /// What was entered did not prove itself.
     Unproven(Unproven),
     /// No, and why.
-    Fault(Fault),
+    Fault(WaiterFault),
 }
 
 /// What came of a credential that a person entered, where no grant did.
@@ -126,7 +126,7 @@ pub enum Unproved {
     /// No request could be made with it.
     NotPrepared(ClaimRefusal),
     /// The provider's answer.
-    Answered(Answer),
+    Answered(ProviderAnswer),
 }
 
 /// What became of a credential that did not prove itself.
@@ -142,7 +142,7 @@ pub enum Keeping {
 
 /// Why a waiter gets no token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
+pub enum WaiterFault {
     /// Only a person can help.
     LoginRequired(Missing),
     /// The provider called the request wrong.
@@ -191,7 +191,7 @@ pub enum Pace {
     /// Of its logins.
     Logins,
     /// Of the provider host that attempts of this kind go to, which all accounts there share.
-    Host(Kind),
+    Host(AttemptKind),
 }
 
 /// What an account lacks.

@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::account::{Account, Context, Phase};
 use crate::backoff::Dice;
-use crate::durable::Kind;
-use crate::effect::{Effect, Fault, Withheld};
-use crate::event::{Adoption, Event, HostUsed, Spent};
+use crate::durable::AttemptKind;
+use crate::effect::{Effect, WaiterFault, Withheld};
+use crate::event::{Adoption, Event, HostUsed, LoginUsed};
 use crate::host::Hosts;
 use crate::ids::{AccountKey, HostKey};
 use crate::time::Timestamp;
@@ -110,8 +110,8 @@ impl Engine {
                         waiter,
                         demand,
                         kind: match refresh_token {
-                            true => Kind::Refresh,
-                            false => Kind::Login,
+                            true => AttemptKind::Refresh,
+                            false => AttemptKind::Login,
                         },
                         can_login,
                         same: false,
@@ -187,7 +187,7 @@ impl Engine {
     #[must_use]
     pub fn view(&self, account: AccountKey, now: Timestamp) -> Option<View> {
         self.accounts.get(&account).map(|it| {
-            let kind = it.choose(now).unwrap_or(Kind::Login);
+            let kind = it.choose(now).unwrap_or(AttemptKind::Login);
             let host = self.hosts.expected(it.plan.host_of(kind), account, now);
             View::of(it, host, now)
         })
@@ -195,7 +195,7 @@ impl Engine {
 
     /// What an account has used up, should its login come back under another name.
     #[must_use]
-    pub fn spent(&self, account: AccountKey) -> Option<Spent> {
+    pub fn spent(&self, account: AccountKey) -> Option<LoginUsed> {
         Some(self.accounts.get(&account)?.spent_so_far())
     }
 
@@ -207,7 +207,7 @@ impl Engine {
 
     /// Why no attempt is made for an account until something changes: [`View::stop`] without the rest of the view, for those who count.
     #[must_use]
-    pub fn stop(&self, account: AccountKey, now: Timestamp) -> Option<Fault> {
+    pub fn stop(&self, account: AccountKey, now: Timestamp) -> Option<WaiterFault> {
         self.accounts.get(&account)?.choose(now).err()
     }
 
@@ -268,7 +268,7 @@ impl Engine {
     }
 
     fn settle_gone(&mut self, waiter: crate::ids::WaiterId) {
-        let gone = crate::effect::Verdict::Fault(Fault::Gone);
+        let gone = crate::effect::Verdict::Fault(WaiterFault::Gone);
         self.effects.push_back(Effect::Settle(waiter, gone));
     }
 

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::durable::{Durable, Kind};
+use crate::durable::{AttemptKind, Durable};
 use crate::ids::{AccountKey, AttemptId, GrantId, HostKey, WaiterId};
 use crate::pace::Tat;
-use crate::plan::{HostPlan, Plan};
+use crate::plan::{AccountPlan, HostPlan};
 use crate::time::Timestamp;
 
 /// Something that happened.
@@ -26,13 +26,13 @@ pub enum Event {
     /// last of them knew of it.
     Adopt(AccountKey, Box<Adoption>),
     /// A new account is a login that has been used under another name: what that used up counts. Sent right after it is adopted.
-    Spent(AccountKey, Spent),
+    Spent(AccountKey, LoginUsed),
     /// An account's plan changed, its identity did not.
     Replan {
         /// Whose.
         account: AccountKey,
         /// The new plan.
-        plan: Plan,
+        plan: AccountPlan,
         /// Whether all that a login needs is at hand.
         can_login: bool,
         /// Whether something changed that may cure what the account is blocked for.
@@ -96,7 +96,7 @@ pub enum Event {
     /// token. Sent before `Answered`.
     Doubted(AccountKey, AttemptId, bool),
     /// The provider answered, or did not.
-    Answered(AccountKey, AttemptId, Answer),
+    Answered(AccountKey, AttemptId, ProviderAnswer),
     /// The outcome was to be stored.
     Committed(AccountKey, StoreResult),
     /// Finish what runs, begin nothing.
@@ -105,7 +105,7 @@ pub enum Event {
 
 /// What a login has used up of its paces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Spent {
+pub struct LoginUsed {
     /// State of the pace of all attempts.
     pub attempts: Tat,
     /// State of the pace of logins.
@@ -118,7 +118,7 @@ pub struct Spent {
     pub login_by: Option<Timestamp>,
 }
 
-impl Spent {
+impl LoginUsed {
     /// Both together: the later of each.
     #[must_use]
     pub fn max(self, other: Self) -> Self {
@@ -174,7 +174,7 @@ pub enum ClaimRefusal {
 #[derive(Debug, Clone)]
 pub struct Adoption {
     /// How to keep it.
-    pub plan: Plan,
+    pub plan: AccountPlan,
     /// Whether all that a login needs is at hand.
     pub can_login: bool,
     /// Whether something changed that may cure what the stored state is blocked for.
@@ -184,14 +184,14 @@ pub struct Adoption {
     /// Whether the record names no host, so that no earlier event reported its host's pace.
     pub untold: bool,
     /// Where connections note that a token was requested.
-    pub asked: Asked,
+    pub asked: LastAsked,
 }
 
 /// When an account was last asked for. Shared with the sessions, which answer without an event.
 #[derive(Debug, Clone, Default)]
-pub struct Asked(Arc<AtomicU64>);
+pub struct LastAsked(Arc<AtomicU64>);
 
-impl Asked {
+impl LastAsked {
     /// Notes that a token was requested.
     pub fn touch(&self, now: Timestamp) {
         self.0.store(now.as_millis(), Ordering::Relaxed);
@@ -229,7 +229,7 @@ pub enum Want {
 
 /// What came of a request to a provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
+pub enum ProviderAnswer {
     /// A grant.
     Granted(GrantFacts),
     /// A success that brought a refresh token, and no access token that can be handed out.
@@ -263,7 +263,7 @@ pub enum Answer {
     MaybeSent,
 }
 
-impl Answer {
+impl ProviderAnswer {
     /// Whether no attempt follows it until something changes.
     #[must_use]
     pub const fn blocks(self) -> bool {
@@ -294,7 +294,7 @@ pub struct GrantFacts {
 
 /// Why an attempt is made; goes to the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Cause {
+pub enum AttemptCause {
     /// A `get` found no usable token.
     Get,
     /// Ahead of expiry.
@@ -307,7 +307,7 @@ pub enum Cause {
     Entered,
 }
 
-impl Cause {
+impl AttemptCause {
     /// Its stable name in logs and records.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -321,7 +321,7 @@ impl Cause {
     }
 }
 
-impl From<Want> for Cause {
+impl From<Want> for AttemptCause {
     fn from(want: Want) -> Self {
         match want {
             Want::Get => Self::Get,
@@ -337,11 +337,11 @@ pub struct Attempt {
     /// Its id.
     pub id: AttemptId,
     /// Its kind.
-    pub kind: Kind,
+    pub kind: AttemptKind,
     /// The host it goes to.
     pub host: HostKey,
     /// Why it was made.
-    pub cause: Cause,
+    pub cause: AttemptCause,
     /// When it began; once it is sent, when it was sent.
     pub began: Timestamp,
 }

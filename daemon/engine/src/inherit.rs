@@ -5,15 +5,15 @@
 use crate::account::Account;
 use crate::backoff;
 use crate::durable::Deferral;
-use crate::event::Spent;
+use crate::event::LoginUsed;
 use crate::pace::{Rate, Tat};
 use crate::time::Timestamp;
 
 impl Account {
     /// What its login has used up by now.
-    pub(crate) fn spent_so_far(&self) -> Spent {
+    pub(crate) fn spent_so_far(&self) -> LoginUsed {
         let deferral = self.deferral.filter(|deferral| deferral.told);
-        Spent {
+        LoginUsed {
             attempts: self.attempts,
             logins: self.logins,
             told: deferral.map(|deferral| deferral.until),
@@ -23,7 +23,7 @@ impl Account {
     }
 
     /// Takes over what its login has used up under another name: to its provider it is the same one.
-    pub(crate) fn inherit(&mut self, spent: Spent, now: Timestamp) {
+    pub(crate) fn inherit(&mut self, spent: LoginUsed, now: Timestamp) {
         let before = (self.attempts, self.logins, self.deferral);
         let charged = |rate: Rate, tat: Tat, by: Option<Timestamp>| {
             let tat = rate.clamp(tat, now);

@@ -50,21 +50,23 @@ mod waiting;
 mod wishes;
 mod withheld;
 
-pub use durable::{Block, Candidate, Deferral, Durable, Held, Intent, Kind, RefreshToken};
+pub use durable::{
+    AttemptKind, Block, Candidate, Deferral, Durable, Intent, RefreshToken, TokenFacts,
+};
 pub use effect::{
-    Attempted, Commit, Effect, Fate, Fault, Keeping, Missing, Pace, Publication, Unproved,
-    Unproven, Verdict, Withheld,
+    Attempted, Commit, Effect, Fate, Keeping, Missing, Pace, Publication, Unproved, Unproven,
+    Verdict, WaiterFault, Withheld,
 };
 pub use engine::Engine;
 pub use event::{
-    Adoption, Answer, Asked, Attempt, Cause, ClaimRefusal, Demand, Event, GrantFacts, HostUsed,
-    Spent, StoreRefusal, StoreResult, Want,
+    Adoption, Attempt, AttemptCause, ClaimRefusal, Demand, Event, GrantFacts, HostUsed, LastAsked,
+    LoginUsed, ProviderAnswer, StoreRefusal, StoreResult, Want,
 };
 pub use ids::{AccountKey, AttemptId, GrantId, HostKey, WaiterId};
 pub use no_verdict::NoVerdict;
 pub use outcome::AttemptOutcome;
 pub use pace::{LARGEST_BURST, LONGEST_PERIOD, Rate, Tat};
-pub use plan::{HostPlan, Plan, RefreshPolicy, Reuse};
+pub use plan::{AccountPlan, HostPlan, RefreshPolicy, Reuse};
 pub use problem::Problem;
 pub use time::Timestamp;
 pub use view::{Activity, View};

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use crate::account::{Account, Phase};
 use crate::backoff::Dice;
-use crate::durable::Held;
+use crate::durable::TokenFacts;
 use crate::plan::RefreshPolicy;
 use crate::time::Timestamp;
 use crate::wishes::Wish;
 
 impl Account {
     /// When to refresh the token held ahead of its expiry.
-    pub(crate) fn ahead_of(&self, held: &Held, dice: &Dice) -> Option<Timestamp> {
+    pub(crate) fn ahead_of(&self, held: &TokenFacts, dice: &Dice) -> Option<Timestamp> {
         let lifetime = held.lifetime().filter(|lifetime| !lifetime.is_zero())?;
         let early = self.plan.refresh_needs_access || self.plan.refresh_presents_access;
         let share = if early {

@@ -2,7 +2,7 @@
 //!
 //! Owns these words, which are a promise: log, metrics and audit records use them. Must never decide anything.
 
-use crate::event::Answer;
+use crate::event::ProviderAnswer;
 
 /// What came of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -67,30 +67,30 @@ impl AttemptOutcome {
 
     /// What an answer comes to; `None` is an attempt that ended without a request.
     #[must_use]
-    pub const fn of(answer: Option<Answer>) -> Self {
+    pub const fn of(answer: Option<ProviderAnswer>) -> Self {
         let Some(answer) = answer else {
             return Self::NotBegun;
         };
         match answer {
-            Answer::Granted(_) => Self::Granted,
-            Answer::Busy { .. } => Self::Busy,
-            Answer::CredentialRejected => Self::CredentialRejected,
-            Answer::RefreshRejected => Self::RefreshRejected,
-            Answer::Misconfigured
-            | Answer::Renewed {
+            ProviderAnswer::Granted(_) => Self::Granted,
+            ProviderAnswer::Busy { .. } => Self::Busy,
+            ProviderAnswer::CredentialRejected => Self::CredentialRejected,
+            ProviderAnswer::RefreshRejected => Self::RefreshRejected,
+            ProviderAnswer::Misconfigured
+            | ProviderAnswer::Renewed {
                 misconfigured: true,
                 ..
             } => Self::Misconfigured,
-            Answer::Misbehaved {
+            ProviderAnswer::Misbehaved {
                 maybe_processed: false,
             }
-            | Answer::Renewed { .. } => Self::Misbehaved,
-            Answer::Misbehaved {
+            | ProviderAnswer::Renewed { .. } => Self::Misbehaved,
+            ProviderAnswer::Misbehaved {
                 maybe_processed: true,
             } => Self::MisbehavedInDoubt,
-            Answer::Unrecognised => Self::Unrecognised,
-            Answer::NotSent => Self::NotSent,
-            Answer::MaybeSent => Self::InDoubt,
+            ProviderAnswer::Unrecognised => Self::Unrecognised,
+            ProviderAnswer::NotSent => Self::NotSent,
+            ProviderAnswer::MaybeSent => Self::InDoubt,
         }
     }
 }
@@ -104,24 +104,24 @@ mod tests {
 
     #[test]
     fn whatever_is_answered_comes_to_one_of_all() {
-        let renewed = |misconfigured| Answer::Renewed {
+        let renewed = |misconfigured| ProviderAnswer::Renewed {
             refresh_lifetime: None,
             misconfigured,
         };
-        let misbehaved = |maybe_processed| Answer::Misbehaved { maybe_processed };
+        let misbehaved = |maybe_processed| ProviderAnswer::Misbehaved { maybe_processed };
         let answers = [
-            Answer::Granted(GrantFacts::default()),
-            Answer::Busy {
+            ProviderAnswer::Granted(GrantFacts::default()),
+            ProviderAnswer::Busy {
                 retry_after: Some(Duration::ZERO),
             },
-            Answer::CredentialRejected,
-            Answer::RefreshRejected,
-            Answer::Misconfigured,
+            ProviderAnswer::CredentialRejected,
+            ProviderAnswer::RefreshRejected,
+            ProviderAnswer::Misconfigured,
             misbehaved(false),
             misbehaved(true),
-            Answer::Unrecognised,
-            Answer::NotSent,
-            Answer::MaybeSent,
+            ProviderAnswer::Unrecognised,
+            ProviderAnswer::NotSent,
+            ProviderAnswer::MaybeSent,
         ];
         let outcomes = answers.map(|answer| AttemptOutcome::of(Some(answer)));
         assert_eq!(outcomes, AttemptOutcome::ALL[..10]);

@@ -2,13 +2,13 @@
 //!
 //! Owns the plans. They hold no names, addresses or secrets: the shell knows which account a key stands for.
 
-use crate::durable::Kind;
+use crate::durable::AttemptKind;
 use crate::ids::HostKey;
 use crate::pace::Rate;
 
 /// How one account is to be kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Plan {
+pub struct AccountPlan {
     /// The provider host the account is asked from.
     pub host: HostKey,
     /// The host its refreshes go to, where that is another one than its logins'.
@@ -30,12 +30,12 @@ pub struct Plan {
     pub refresh_presents_access: bool,
 }
 
-impl Plan {
+impl AccountPlan {
     /// The host that attempts of a kind go to.
     #[must_use]
-    pub fn host_of(&self, kind: Kind) -> HostKey {
+    pub fn host_of(&self, kind: AttemptKind) -> HostKey {
         match (kind, self.refresh_host) {
-            (Kind::Refresh, Some(host)) => host,
+            (AttemptKind::Refresh, Some(host)) => host,
             _ => self.host,
         }
     }

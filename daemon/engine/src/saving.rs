@@ -5,8 +5,8 @@
 
 use crate::account::{Account, Context, Phase, Saving};
 use crate::backoff::unsaved;
-use crate::durable::Kind;
-use crate::effect::{Commit, Effect, Fault, Verdict};
+use crate::durable::AttemptKind;
+use crate::effect::{Commit, Effect, Verdict, WaiterFault};
 use crate::event::StoreResult;
 use crate::problem::Problem;
 use crate::waiting::settle;
@@ -60,7 +60,7 @@ impl Account {
         if let Some(wish) = saving.wish.filter(|_| !saving.told) {
             // It is done in memory and will be stored; its waiter should hear now that it is not stored yet.
             saving.told = true;
-            let fault = Fault::StoreUnavailable { retry };
+            let fault = WaiterFault::StoreUnavailable { retry };
             settle(ctx, wish.waiter(), Verdict::Fault(fault));
         }
         self.dirty = true;
@@ -77,7 +77,7 @@ impl Account {
         if unseen && matches!(self.phase, Phase::Resting) {
             // The store was so slow that nothing is left of the lifetime: a failure like a token born expired, or those who wait would
             // have the next one fetched at once, and the next.
-            self.fail(ctx, Kind::Refresh, Problem::BornExpired);
+            self.fail(ctx, AttemptKind::Refresh, Problem::BornExpired);
             self.dirty = true;
         }
         // It may have been served from memory while the store refused: now it is stored, and the registry may say so.

@@ -7,9 +7,9 @@
 
 use crate::account::{Account, Context, Phase, Saving};
 use crate::backoff::told;
-use crate::durable::{Block, Candidate, Kind, RefreshToken};
-use crate::effect::{Fate, Fault, Keeping, Unproved, Unproven, Verdict};
-use crate::event::{Answer, Attempt, Cause, ClaimRefusal};
+use crate::durable::{AttemptKind, Block, Candidate, RefreshToken};
+use crate::effect::{Fate, Keeping, Unproved, Unproven, Verdict, WaiterFault};
+use crate::event::{Attempt, AttemptCause, ClaimRefusal, ProviderAnswer};
 use crate::ids::AttemptId;
 use crate::no_verdict::NoVerdict;
 use crate::plan::Reuse;
@@ -44,7 +44,7 @@ impl Account {
         }
         self.wishes.pop_front();
         self.trial = Some(Box::new(trial));
-        self.begin(ctx, trial.kind, host, Cause::Entered);
+        self.begin(ctx, trial.kind, host, AttemptCause::Entered);
         true
     }
 
@@ -56,12 +56,12 @@ impl Account {
     }
 
     /// The fault for the waiter when the credential may not be tried yet.
-    pub(crate) fn entered_too_soon(&self, trial: Trial, now: Timestamp) -> Fault {
+    pub(crate) fn entered_too_soon(&self, trial: Trial, now: Timestamp) -> WaiterFault {
         self.not_before(trial.kind, self.entered_from(trial, now), now)
     }
 
     /// The trial ends before its request. Its waiter gets `fault`, or the wait that the pace demands now.
-    pub(crate) fn not_tried(&mut self, ctx: &mut Context<'_>, fault: Option<Fault>) {
+    pub(crate) fn not_tried(&mut self, ctx: &mut Context<'_>, fault: Option<WaiterFault>) {
         if let Some(trial) = self.trial.as_deref().copied() {
             let fault = fault.unwrap_or_else(|| self.entered_too_soon(trial, ctx.now));
             self.tell_trial(ctx, fault);
@@ -70,7 +70,7 @@ impl Account {
     }
 
     /// Answers the waiter of the trial before it is over.
-    pub(crate) fn tell_trial(&mut self, ctx: &mut Context<'_>, fault: Fault) {
+    pub(crate) fn tell_trial(&mut self, ctx: &mut Context<'_>, fault: WaiterFault) {
         if let Some(trial) = self.trial.as_mut().filter(|trial| !trial.told) {
             trial.told = true;
             settle(ctx, trial.waiter, Verdict::Fault(fault));
@@ -91,7 +91,7 @@ impl Account {
             return;
         };
         if let Some(trial) = self.trial.as_mut().filter(|_| attempt.id == id) {
-            trial.same = attempt.kind == Kind::Refresh && self.refresh.is_some();
+            trial.same = attempt.kind == AttemptKind::Refresh && self.refresh.is_some();
         }
     }
 
@@ -101,16 +101,16 @@ impl Account {
         ctx: &mut Context<'_>,
         attempt: Attempt,
         trial: Trial,
-        answer: Answer,
+        answer: ProviderAnswer,
     ) -> Saving {
         let outcome = Saving::outcome(attempt.id, false);
-        if let Answer::Granted(facts) = answer {
+        if let ProviderAnswer::Granted(facts) = answer {
             self.can_login_with(trial);
             self.unsendable = false;
             self.unfit = None;
             self.spare = false;
             self.outdated = false;
-            if trial.kind == Kind::Refresh {
+            if trial.kind == AttemptKind::Refresh {
                 self.refresh = Some(NEW);
             }
             self.take_grant(ctx, attempt, facts);
@@ -125,7 +125,7 @@ impl Account {
         let kept = self.keep(ctx, attempt, trial, answer);
         self.tell_unproven(ctx, trial, Unproved::Answered(answer), kept);
         Saving {
-            renewed: matches!(answer, Answer::Renewed { .. }),
+            renewed: matches!(answer, ProviderAnswer::Renewed { .. }),
             fate: match kept {
                 Keeping::Dropped => None,
                 Keeping::Beside => Some(Fate::Spared),
@@ -144,17 +144,17 @@ impl Account {
         ctx: &mut Context<'_>,
         attempt: Attempt,
         trial: Trial,
-        answer: Answer,
+        answer: ProviderAnswer,
     ) -> Keeping {
         let unknown = matches!(
             answer,
-            Answer::MaybeSent
-                | Answer::Misbehaved {
+            ProviderAnswer::MaybeSent
+                | ProviderAnswer::Misbehaved {
                     maybe_processed: true
                 }
         ) || self.doubts(answer);
-        let renewed = matches!(answer, Answer::Renewed { .. });
-        let refused = answer == Answer::RefreshRejected;
+        let renewed = matches!(answer, ProviderAnswer::Renewed { .. });
+        let refused = answer == ProviderAnswer::RefreshRejected;
         if trial.same && (renewed || unknown || refused) {
             // Sent, spent or refused was what is held: kept beside as well, it would be presented twice.
             self.take_failure(ctx, attempt, answer);
@@ -173,11 +173,11 @@ impl Account {
             self.take_place(ctx, attempt, answer);
             return Keeping::InPlace;
         }
-        if attempt.kind == Kind::Refresh && !refused && !self.holds(ctx.now) {
+        if attempt.kind == AttemptKind::Refresh && !refused && !self.holds(ctx.now) {
             self.take_place(ctx, attempt, answer);
             return Keeping::InPlace;
         }
-        if let Answer::Busy {
+        if let ProviderAnswer::Busy {
             retry_after: Some(wait),
         } = answer
         {
@@ -185,7 +185,7 @@ impl Account {
             self.problem = Some(Problem::Busy);
             self.deferral = Some(told(wait, ctx.now));
         }
-        if attempt.kind == Kind::Refresh && unknown && !self.spares_better() {
+        if attempt.kind == AttemptKind::Refresh && unknown && !self.spares_better() {
             (self.spare, self.spare_unsent) = (true, false);
             return Keeping::Beside;
         }
@@ -195,24 +195,24 @@ impl Account {
     /// What was entered for logins is there now. A refresh token does not change whether one is possible, and what was known when it was
     /// entered may have changed since: the account may have been forgotten. The shell tells it anew once this is stored.
     fn can_login_with(&mut self, trial: Trial) {
-        if trial.kind == Kind::Login {
+        if trial.kind == AttemptKind::Login {
             self.can_login = trial.can_login;
         }
     }
 
     /// Nothing else is held: what was entered is what the account has, and the answer is about that.
-    fn take_place(&mut self, ctx: &mut Context<'_>, attempt: Attempt, answer: Answer) {
+    fn take_place(&mut self, ctx: &mut Context<'_>, attempt: Attempt, answer: ProviderAnswer) {
         self.refresh = Some(NEW);
         self.unsendable = false;
         self.problem = None;
         self.no_verdict = match attempt.kind {
-            Kind::Refresh => self.no_verdict.of_logins(),
+            AttemptKind::Refresh => self.no_verdict.of_logins(),
             // What logins are made with is what was entered, and the provider took it.
-            Kind::Login => NoVerdict::default(),
+            AttemptKind::Login => NoVerdict::default(),
         };
         let before = self.block.take();
         self.take_failure(ctx, attempt, answer);
-        if self.block.is_none() && self.choose(ctx.now) != Ok(Kind::Refresh) {
+        if self.block.is_none() && self.choose(ctx.now) != Ok(AttemptKind::Refresh) {
             // What was refused before would be tried next, and nothing of that has changed.
             self.block = before;
         }
@@ -234,7 +234,7 @@ impl Account {
 
     /// The daemon died during a trial: its outcome is unknown, and what was held is unchanged.
     pub(crate) fn lost_trial(&mut self, candidate: Candidate, now: Timestamp) {
-        if candidate.kind == Kind::Login {
+        if candidate.kind == AttemptKind::Login {
             return;
         }
         if self.holds(now) {
@@ -247,7 +247,7 @@ impl Account {
         self.fate = Some(Fate::Takes);
         self.refresh = Some(NEW);
         self.no_verdict = self.no_verdict.of_logins();
-        self.doubt(Kind::Refresh);
+        self.doubt(AttemptKind::Refresh);
         self.failures = self.failures.saturating_add(1);
         self.unblock_for_a_refresh(now);
     }
@@ -256,7 +256,7 @@ impl Account {
     /// login that was refused stays so in any case, which is remembered apart from the block.
     fn unblock_for_a_refresh(&mut self, now: Timestamp) {
         let before = self.block.take();
-        if self.choose(now) != Ok(Kind::Refresh) {
+        if self.choose(now) != Ok(AttemptKind::Refresh) {
             self.block = before;
         }
     }
@@ -287,7 +287,7 @@ impl Account {
     /// What was entered was granted, and that is stored.
     pub(crate) fn proven(&self, now: Timestamp) -> Verdict {
         match self.held.filter(|held| held.is_good(now, None)) {
-            _ if self.absent => Verdict::Fault(Fault::Gone),
+            _ if self.absent => Verdict::Fault(WaiterFault::Gone),
             Some(held) => Verdict::Token(held.grant),
             None => {
                 let retry = match self.choose(now) {
@@ -295,7 +295,7 @@ impl Account {
                     Err(_) => now,
                 };
                 let problem = self.problem.unwrap_or(Problem::BornExpired);
-                Verdict::Fault(Fault::Failed { problem, retry })
+                Verdict::Fault(WaiterFault::Failed { problem, retry })
             }
         }
     }

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use crate::account::{Account, Context, Phase};
 use crate::backoff::{Dice, LONGEST_UNRECOGNISED};
-use crate::durable::{Deferral, Kind};
-use crate::effect::{Fault, Missing};
-use crate::event::Answer;
+use crate::durable::{AttemptKind, Deferral};
+use crate::effect::{Missing, WaiterFault};
+use crate::event::ProviderAnswer;
 use crate::ids::AttemptId;
 use crate::no_verdict::NoVerdict;
 use crate::plan::Reuse;
@@ -48,17 +48,17 @@ impl NoVerdict {
     }
 
     /// Why no login is made any more by itself.
-    pub(crate) fn stop(&self) -> Option<Fault> {
+    pub(crate) fn stop(&self) -> Option<WaiterFault> {
         if self.login_refused {
-            return Some(Fault::LoginRequired(Missing::CredentialRejected));
+            return Some(WaiterFault::LoginRequired(Missing::CredentialRejected));
         }
         if self.login_misconfigured {
-            return Some(Fault::Misconfigured);
+            return Some(WaiterFault::Misconfigured);
         }
         if self.lost_logins >= LOGINS {
-            return Some(Fault::LoginRequired(Missing::NoAnswer));
+            return Some(WaiterFault::LoginRequired(Missing::NoAnswer));
         }
-        (self.logins >= LOGINS).then_some(Fault::LoginRequired(Missing::Unrecognised))
+        (self.logins >= LOGINS).then_some(WaiterFault::LoginRequired(Missing::Unrecognised))
     }
 
     /// What is left of it where a refresh token proved itself or came: what a login is made with is as it was.
@@ -81,17 +81,17 @@ impl NoVerdict {
 
 impl Account {
     /// Something in front of the provider answered an attempt of this kind.
-    pub(crate) fn unrecognised(&mut self, ctx: &mut Context<'_>, kind: Kind) {
+    pub(crate) fn unrecognised(&mut self, ctx: &mut Context<'_>, kind: AttemptKind) {
         self.fail(ctx, kind, Problem::Unrecognised);
         let count = &mut self.no_verdict;
         match kind {
-            Kind::Refresh => {
+            AttemptKind::Refresh => {
                 count.refreshes = count.refreshes.saturating_add(1);
                 self.probed = self.probed.min(count.refreshes.saturating_sub(1));
                 let until = ctx.now.after(refresh_pause(count.refreshes, &ctx.dice));
                 self.deferral = Some(Deferral { until, told: false });
             }
-            Kind::Login => {
+            AttemptKind::Login => {
                 count.logins = count.logins.saturating_add(1);
                 let pause = doubled(FIRST_LOGIN, count.logins).min(LONGEST_LOGIN);
                 count.logins_from = Some(ctx.now.after(pause));
@@ -100,7 +100,7 @@ impl Account {
     }
 
     /// An attempt of this kind ended with its outcome unknown.
-    pub(crate) fn doubt(&mut self, kind: Kind) {
+    pub(crate) fn doubt(&mut self, kind: AttemptKind) {
         self.problem = Some(Problem::InDoubt);
         self.suspect(kind);
     }
@@ -113,17 +113,19 @@ impl Account {
     }
 
     /// Whether the refresh token that was sent may be spent, although this was answered.
-    pub(crate) fn doubts(&self, answer: Answer) -> bool {
+    pub(crate) fn doubts(&self, answer: ProviderAnswer) -> bool {
         let settled = matches!(
             answer,
-            Answer::Granted(_) | Answer::Renewed { .. } | Answer::RefreshRejected
+            ProviderAnswer::Granted(_)
+                | ProviderAnswer::Renewed { .. }
+                | ProviderAnswer::RefreshRejected
         );
         self.doubted == Some(true) && !settled
     }
 
     /// The refresh token that an attempt of this kind sent may be spent.
-    pub(crate) fn suspect(&mut self, kind: Kind) {
-        if let (Kind::Refresh, Some(refresh)) = (kind, &mut self.refresh) {
+    pub(crate) fn suspect(&mut self, kind: AttemptKind) {
+        if let (AttemptKind::Refresh, Some(refresh)) = (kind, &mut self.refresh) {
             // Where tokens do not rotate this one cannot be spent. What a spent one costs is looked up when it is to be used again:
             // the plan may have changed by then.
             refresh.in_doubt |= self.plan.reuse != Reuse::None;
@@ -131,15 +133,15 @@ impl Account {
     }
 
     /// No answer came to an attempt of this kind that may have been sent. A server may hang up on a wrong password, so that logins count.
-    pub(crate) fn unanswered(&mut self, ctx: &mut Context<'_>, kind: Kind) {
+    pub(crate) fn unanswered(&mut self, ctx: &mut Context<'_>, kind: AttemptKind) {
         self.doubt(kind);
         self.fail(ctx, kind, Problem::InDoubt);
         self.lost(kind);
     }
 
     /// An attempt of this kind has no known answer, because the provider hung up or the daemon died.
-    pub(crate) fn lost(&mut self, kind: Kind) {
-        if kind == Kind::Login {
+    pub(crate) fn lost(&mut self, kind: AttemptKind) {
+        if kind == AttemptKind::Login {
             let count = &mut self.no_verdict.lost_logins;
             *count = count.saturating_add(1);
         }
@@ -147,17 +149,17 @@ impl Account {
 
     /// An attempt of this kind came to nothing: where it was a login that was tried for refreshes without a verdict, those go on before
     /// the next one, or a login that cannot be made would keep a refresh token from being tried for ever.
-    pub(crate) fn came_to_nothing(&mut self, kind: Kind) {
-        if kind == Kind::Login {
+    pub(crate) fn came_to_nothing(&mut self, kind: AttemptKind) {
+        if kind == AttemptKind::Login {
             self.probed = self.no_verdict.refreshes;
         }
     }
 
     /// Whether the refreshes go on although the provider refused this attempt: a login that was tried in the place of one, of whose token
     /// nothing is known but that something in front of the provider answered.
-    pub(crate) fn was_a_probe(&self, kind: Kind, now: Timestamp) -> bool {
+    pub(crate) fn was_a_probe(&self, kind: AttemptKind, now: Timestamp) -> bool {
         let undoubted = self.usable(now).is_some_and(|refresh| !refresh.in_doubt);
-        kind == Kind::Login && undoubted && !self.outdated
+        kind == AttemptKind::Login && undoubted && !self.outdated
     }
 
     /// Whether a login is to be tried although there is a refresh token: what refused that one may have been the provider after all.
@@ -169,7 +171,7 @@ impl Account {
             && count.stop().is_none()
             && count.refreshes >= enough.max(self.probed.saturating_add(REFRESHES_FOR_A_LOGIN))
             && count.logins_from.is_none_or(|from| from <= now)
-            && self.paced(Kind::Login, now) <= now
+            && self.paced(AttemptKind::Login, now) <= now
     }
 }
 

@@ -3,8 +3,8 @@
 //! Owns the picture that `status` shows. It is taken from the account at a moment and changes nothing.
 
 use crate::account::{Account, Phase};
-use crate::durable::{Block, Held, Kind};
-use crate::effect::Fault;
+use crate::durable::{AttemptKind, Block, TokenFacts};
+use crate::effect::WaiterFault;
 use crate::no_verdict::NoVerdict;
 use crate::pace::Rate;
 use crate::problem::Problem;
@@ -16,7 +16,7 @@ pub struct View {
     /// What it is doing.
     pub activity: Activity,
     /// The token held, usable or not; not one that is withheld.
-    pub held: Option<Held>,
+    pub held: Option<TokenFacts>,
     /// Whether a refresh token is held that may be used.
     pub has_refresh_token: bool,
     /// Whether that refresh token may be spent already.
@@ -30,13 +30,13 @@ pub struct View {
     /// Attempts without a verdict of the provider.
     pub no_verdict: NoVerdict,
     /// The fault that a `get` without a token would get.
-    pub stop: Option<Fault>,
+    pub stop: Option<WaiterFault>,
     /// The pace of all attempts: its rate, how many are left, when the next is allowed.
     pub attempts: (Rate, u32, Timestamp),
     /// The pace of logins.
     pub logins: (Rate, u32, Timestamp),
     /// Which kind of attempt would be made next, if one can be.
-    pub kind: Option<Kind>,
+    pub kind: Option<AttemptKind>,
     /// When the pace of its host lets it begin; `now` where that does not hold it.
     pub host: Timestamp,
     /// When the next attempt could begin; `None` when none could.
@@ -55,7 +55,7 @@ pub enum Activity {
     /// Waiting for its provider host.
     InLine,
     /// An attempt is under way.
-    Attempting(Kind),
+    Attempting(AttemptKind),
     /// Writing without an attempt.
     Saving,
     /// The store refuses to write.

@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use crate::account::{Account, Context, Phase, Waiter};
-use crate::durable::Kind;
-use crate::effect::{Effect, Fault, Pace, Publication, Verdict};
+use crate::durable::AttemptKind;
+use crate::effect::{Effect, Pace, Publication, Verdict, WaiterFault};
 use crate::event::{Demand, Want};
 use crate::ids::WaiterId;
 use crate::no_verdict::NoVerdict;
@@ -29,10 +29,10 @@ impl Account {
         want: Want,
     ) {
         if self.absent {
-            return settle(ctx, id, Verdict::Fault(Fault::Gone));
+            return settle(ctx, id, Verdict::Fault(WaiterFault::Gone));
         }
         if ctx.draining {
-            return settle(ctx, id, Verdict::Fault(Fault::Draining));
+            return settle(ctx, id, Verdict::Fault(WaiterFault::Draining));
         }
         match want {
             Want::Rejected(grant) if self.held.is_some_and(|held| held.grant == grant) => {
@@ -63,7 +63,11 @@ impl Account {
                     .min_validity
                     .is_some_and(|needed| needed > attainable)
             {
-                return settle(ctx, id, Verdict::Fault(Fault::Unattainable { lifetime }));
+                return settle(
+                    ctx,
+                    id,
+                    Verdict::Fault(WaiterFault::Unattainable { lifetime }),
+                );
             }
         }
         self.waiters.push(Waiter {
@@ -87,8 +91,8 @@ impl Account {
     /// A person wants something done to the credential. It waits for what is under way.
     pub(crate) fn wish(&mut self, ctx: &mut Context<'_>, wish: Wish) {
         let fault = match wish {
-            Wish::Enter(_) if self.absent => Fault::Gone,
-            _ if ctx.draining => Fault::Draining,
+            Wish::Enter(_) if self.absent => WaiterFault::Gone,
+            _ if ctx.draining => WaiterFault::Draining,
             Wish::Enter(trial)
                 if matches!(self.phase, Phase::InLine(_))
                     && self.entered_from(trial, ctx.now) > ctx.now =>
@@ -115,7 +119,7 @@ impl Account {
             self.dirty = true;
         }
         if self.no_verdict.stop().is_some() {
-            let refreshes = self.choose(now) == Ok(Kind::Refresh);
+            let refreshes = self.choose(now) == Ok(AttemptKind::Refresh);
             self.no_verdict.once_more(refreshes);
             self.dirty = true;
         }
@@ -181,7 +185,7 @@ impl Account {
         for waiter in std::mem::take(&mut self.waiters) {
             let verdict = match (waiter.demand.min_validity, lifetime) {
                 (Some(needed), Some(lifetime)) if needed > lifetime => {
-                    Verdict::Fault(Fault::Unattainable { lifetime })
+                    Verdict::Fault(WaiterFault::Unattainable { lifetime })
                 }
                 _ => Verdict::Token(held.grant),
             };
@@ -190,7 +194,7 @@ impl Account {
     }
 
     /// Answers everybody the same.
-    pub(crate) fn settle_all(&mut self, ctx: &mut Context<'_>, fault: Fault) {
+    pub(crate) fn settle_all(&mut self, ctx: &mut Context<'_>, fault: WaiterFault) {
         for waiter in std::mem::take(&mut self.waiters) {
             settle(ctx, waiter.id, Verdict::Fault(fault));
         }
@@ -201,7 +205,7 @@ impl Account {
         &mut self,
         ctx: &mut Context<'_>,
         start: Timestamp,
-        fault: Fault,
+        fault: WaiterFault,
     ) {
         self.waiters.retain(|waiter| {
             let waits = waiter.demand.start_by >= start;
@@ -214,7 +218,12 @@ impl Account {
 
     /// Answers those who would not wait until `start` in the line of a host. A short wait there is nobody's: many accounts that are asked
     /// for at once come one after the other.
-    pub(crate) fn settle_held_up(&mut self, ctx: &mut Context<'_>, start: Timestamp, fault: Fault) {
+    pub(crate) fn settle_held_up(
+        &mut self,
+        ctx: &mut Context<'_>,
+        start: Timestamp,
+        fault: WaiterFault,
+    ) {
         let short = ctx.now.after(SHORT);
         let mut waits = |id, demand: Demand| {
             let waits = demand.start_by.max(short) >= start && demand.answer_by > start;
@@ -237,7 +246,7 @@ impl Account {
         self.waiters.retain(|waiter| {
             let waits = waiter.demand.answer_by > now;
             if !waits {
-                settle(ctx, waiter.id, Verdict::Fault(Fault::TimedOut));
+                settle(ctx, waiter.id, Verdict::Fault(WaiterFault::TimedOut));
             }
             waits
         });
@@ -245,7 +254,7 @@ impl Account {
         self.wishes.retain(|wish| {
             let waits = wish.answer_by().is_none_or(|by| by > now);
             if !waits {
-                settle(ctx, wish.waiter(), Verdict::Fault(Fault::TimedOut));
+                settle(ctx, wish.waiter(), Verdict::Fault(WaiterFault::TimedOut));
             }
             waits
         });
@@ -255,7 +264,7 @@ impl Account {
             .filter(|trial| !trial.told && trial.demand.answer_by <= now)
         {
             trial.told = true;
-            settle(ctx, trial.waiter, Verdict::Fault(Fault::TimedOut));
+            settle(ctx, trial.waiter, Verdict::Fault(WaiterFault::TimedOut));
         }
         if let Phase::Committing(saving, _) = &mut self.phase
             && !saving.told
@@ -263,13 +272,13 @@ impl Account {
             && wish.answer_by().is_some_and(|by| by <= now)
         {
             saving.told = true;
-            settle(ctx, wish.waiter(), Verdict::Fault(Fault::TimedOut));
+            settle(ctx, wish.waiter(), Verdict::Fault(WaiterFault::TimedOut));
         }
     }
 
     /// While the store refuses: answers those who would not wait until it is tried again.
     pub(crate) fn settle_refused(&mut self, ctx: &mut Context<'_>, retry: Timestamp) {
-        let fault = Fault::StoreUnavailable { retry };
+        let fault = WaiterFault::StoreUnavailable { retry };
         if ctx.draining {
             self.settle_all(ctx, fault);
         }
@@ -286,26 +295,31 @@ impl Account {
             Err(fault) => fault,
             Ok(kind) => match self.earliest(kind, ctx.now) {
                 start if start > ctx.now => self.not_before(kind, start, ctx.now),
-                _ => Fault::Draining,
+                _ => WaiterFault::Draining,
             },
         };
         self.settle_all(ctx, fault);
     }
 
     /// The fault for a waiter that would have to wait until `start` for an attempt of this kind.
-    pub(crate) fn not_before(&self, kind: Kind, start: Timestamp, now: Timestamp) -> Fault {
+    pub(crate) fn not_before(
+        &self,
+        kind: AttemptKind,
+        start: Timestamp,
+        now: Timestamp,
+    ) -> WaiterFault {
         let waits = |until: Timestamp| until >= start;
         let deferred = self.deferral.is_some_and(|it| waits(it.until))
-            || (kind == Kind::Login && self.no_verdict.logins_from.is_some_and(waits));
+            || (kind == AttemptKind::Login && self.no_verdict.logins_from.is_some_and(waits));
         match self.problem {
-            Some(problem) if deferred => Fault::Failed {
+            Some(problem) if deferred => WaiterFault::Failed {
                 problem,
                 retry: start,
             },
             _ => {
-                let login =
-                    kind == Kind::Login && self.plan.logins.left(self.logins, now).1 >= start;
-                Fault::Paced {
+                let login = kind == AttemptKind::Login
+                    && self.plan.logins.left(self.logins, now).1 >= start;
+                WaiterFault::Paced {
                     retry: start,
                     by: if login { Pace::Logins } else { Pace::Attempts },
                     problem: self.problem,
@@ -317,11 +331,11 @@ impl Account {
     /// The account is no longer configured.
     pub(crate) fn remove(&mut self, ctx: &mut Context<'_>) {
         self.absent = true;
-        self.settle_all(ctx, Fault::Gone);
+        self.settle_all(ctx, WaiterFault::Gone);
         while let Some(wish) = self.wishes.pop_front() {
-            settle(ctx, wish.waiter(), Verdict::Fault(Fault::Gone));
+            settle(ctx, wish.waiter(), Verdict::Fault(WaiterFault::Gone));
         }
-        self.tell_trial(ctx, Fault::Gone);
+        self.tell_trial(ctx, WaiterFault::Gone);
         if self.shown.is_some() {
             self.serve_none(ctx);
         }
@@ -331,13 +345,13 @@ impl Account {
     /// No attempt begins any more; those who wait for one that runs get its result.
     pub(crate) fn drain(&mut self, ctx: &mut Context<'_>) {
         while let Some(wish) = self.wishes.pop_front() {
-            settle(ctx, wish.waiter(), Verdict::Fault(Fault::Draining));
+            settle(ctx, wish.waiter(), Verdict::Fault(WaiterFault::Draining));
         }
         if matches!(
             self.phase,
             Phase::Resting | Phase::InLine(_) | Phase::Unsaved(..)
         ) {
-            self.settle_all(ctx, Fault::Draining);
+            self.settle_all(ctx, WaiterFault::Draining);
         }
         self.consider(ctx);
     }

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use crate::durable::Kind;
+use crate::durable::AttemptKind;
 use crate::event::Demand;
 use crate::ids::WaiterId;
 
@@ -14,7 +14,7 @@ use crate::ids::WaiterId;
 pub(crate) struct Trial {
     pub(crate) waiter: WaiterId,
     pub(crate) demand: Demand,
-    pub(crate) kind: Kind,
+    pub(crate) kind: AttemptKind,
     pub(crate) can_login: bool,
     /// Whether it is the refresh token that is held, entered again.
     pub(crate) same: bool,

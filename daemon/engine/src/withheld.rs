@@ -5,15 +5,15 @@
 //! one held. Must never let a token be served that the provider may have ended, nor give up one that is good.
 
 use crate::account::{Account, Context};
-use crate::durable::{Held, Kind};
+use crate::durable::{AttemptKind, TokenFacts};
 use crate::effect::{Effect, Verdict, Withheld};
-use crate::event::{Answer, Attempt, Want};
+use crate::event::{Attempt, ProviderAnswer, Want};
 use crate::overtaken::Overtaken;
 use crate::plan::RefreshPolicy;
 use crate::time::Timestamp;
 use crate::waiting::settle;
 
-impl Answer {
+impl ProviderAnswer {
     /// Whether the provider may have done what was asked.
     const fn may_be_done(self) -> bool {
         match self {
@@ -42,7 +42,7 @@ impl Account {
     }
 
     /// The token held, unless it is not to be served.
-    pub(crate) fn served(&self) -> Option<Held> {
+    pub(crate) fn served(&self) -> Option<TokenFacts> {
         self.held.filter(|_| self.withheld().is_none())
     }
 
@@ -69,7 +69,7 @@ impl Account {
     /// Whether this attempt presents what came with the token held: what a person enters belongs to another grant, unless it is the same.
     fn overtakes(&self, attempt: Attempt) -> bool {
         let own = self.trial.as_ref().is_none_or(|trial| trial.same);
-        attempt.kind == Kind::Refresh && own && self.held.is_some()
+        attempt.kind == AttemptKind::Refresh && own && self.held.is_some()
     }
 
     /// This attempt is about to leave.
@@ -87,7 +87,7 @@ impl Account {
     }
 
     /// This is what came of the attempt under way. Whether it is known now that it has not ended the token held.
-    pub(crate) fn came_back(&mut self, answer: Answer) -> bool {
+    pub(crate) fn came_back(&mut self, answer: ProviderAnswer) -> bool {
         if self.overtaken != Overtaken::UnderWay {
             return false;
         }

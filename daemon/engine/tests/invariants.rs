@@ -8,7 +8,8 @@ mod harness;
 mod scenarios;
 
 use tokend_engine::{
-    Answer, AttemptId, Effect, Event, Fault, GrantId, Kind, Missing, Verdict, Want,
+    AttemptId, AttemptKind, Effect, Event, GrantId, Missing, ProviderAnswer, Verdict, WaiterFault,
+    Want,
 };
 
 use crate::harness::{A, Desk, Step, granted, plan, secs};
@@ -36,7 +37,7 @@ fn the_engine_cannot_fail_an_event_for_a_finished_attempt_is_a_no_op() {
     for id in [0, 1, 2, u64::MAX].map(AttemptId) {
         desk.tell(Event::Claimed(A, id, Ok(())));
         desk.tell(Event::Recorded(A, id, Ok(())));
-        desk.tell(Event::Answered(A, id, Answer::CredentialRejected));
+        desk.tell(Event::Answered(A, id, ProviderAnswer::CredentialRejected));
         desk.tell(Event::Answered(A, id, granted(1)));
         desk.tell(Event::Committed(A, Ok(())));
     }
@@ -96,7 +97,7 @@ fn nothing_is_sent_before_its_intent_and_its_debit_are_durable() {
     );
     desk.hold.clear();
     desk.let_go();
-    assert_eq!(desk.kinds(), [Kind::Login]);
+    assert_eq!(desk.kinds(), [AttemptKind::Login]);
     desk.token(waiter);
 }
 
@@ -120,10 +121,10 @@ fn nothing_is_published_before_its_refresh_token_is_durable() {
     assert!(desk.served.is_empty());
     assert_eq!(
         desk.fault(first),
-        Fault::Gone,
+        WaiterFault::Gone,
         "it waited for an account that was removed"
     );
-    assert_eq!(desk.fault(second), Fault::Gone);
+    assert_eq!(desk.fault(second), WaiterFault::Gone);
     assert_eq!(desk.verdict(third), None);
     desk.hold.clear();
     desk.let_go();
@@ -145,7 +146,7 @@ fn an_attempt_that_was_sent_is_never_given_up() {
     desk.hold.insert(Step::Send);
     let waiter = desk.get();
     desk.advance(secs(120));
-    assert_eq!(desk.fault(waiter), Fault::TimedOut);
+    assert_eq!(desk.fault(waiter), WaiterFault::TimedOut);
     desk.tell(Event::Remove(A));
     desk.tell(Event::Drain);
     desk.advance(secs(120));
@@ -179,24 +180,27 @@ fn every_waiter_is_settled_exactly_once() {
     let hasty = desk.want(A, Want::Get, None, 0, 5);
     let spoilt = desk.want(A, Want::Get, Some(secs(7200)), 0, 600);
     desk.advance(secs(10));
-    assert_eq!(desk.fault(hasty), Fault::TimedOut);
+    assert_eq!(desk.fault(hasty), WaiterFault::TimedOut);
     desk.answer(granted(3600));
     desk.advance(secs(1000));
     // `verdict` asserts that there is one and only one.
     for waiter in patient {
         desk.token(waiter);
     }
-    assert!(matches!(desk.fault(spoilt), Fault::Unattainable { .. }));
+    assert!(matches!(
+        desk.fault(spoilt),
+        WaiterFault::Unattainable { .. }
+    ));
     assert_eq!(desk.sent().len(), 1);
     let nobody = desk.want(tokend_engine::AccountKey(99), Want::Get, None, 0, 5);
-    assert_eq!(desk.fault(nobody), Fault::Gone);
+    assert_eq!(desk.fault(nobody), WaiterFault::Gone);
 }
 
 #[test]
 fn a_rejected_credential_is_not_tried_again_until_something_changes() {
-    let rejected = Fault::LoginRequired(Missing::CredentialRejected);
+    let rejected = WaiterFault::LoginRequired(Missing::CredentialRejected);
     let mut desk = Desk::with(plan());
-    desk.answers.push_back(Answer::CredentialRejected);
+    desk.answers.push_back(ProviderAnswer::CredentialRejected);
     let first = desk.want(A, Want::Get, None, 3600, 3600);
     assert_eq!(desk.fault(first), rejected);
     for _ in 0..10 {

@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokend_engine::{AttemptOutcome, Kind};
+use tokend_engine::{AttemptKind, AttemptOutcome};
 use tokend_proto::{RequestKind, Response};
 
 use super::label::{Each, Found, REQUEST_OUTCOMES, ReloadResult, RequestOutcome};
 
 const REQUESTS: usize = RequestKind::ALL.len();
-const KINDS: usize = Kind::ALL.len();
+const KINDS: usize = AttemptKind::ALL.len();
 const OUTCOMES: usize = AttemptOutcome::ALL.len();
 
 /// Upper bounds of all histograms, in microseconds, and as they are written.
@@ -58,13 +58,13 @@ pub struct Counters {
 /// The attempts of all accounts of a dialect.
 #[derive(Debug, Default)]
 pub(super) struct Attempts {
-    pub(super) counts: Each<Kind, Each<AttemptOutcome, AtomicU64, OUTCOMES>, KINDS>,
-    pub(super) took: Each<Kind, Histogram, KINDS>,
+    pub(super) counts: Each<AttemptKind, Each<AttemptOutcome, AtomicU64, OUTCOMES>, KINDS>,
+    pub(super) took: Each<AttemptKind, Histogram, KINDS>,
 }
 
 /// The attempts of one account, by kind and outcome.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Tried(pub(super) Each<Kind, Each<AttemptOutcome, u64, OUTCOMES>, KINDS>);
+pub struct Tried(pub(super) Each<AttemptKind, Each<AttemptOutcome, u64, OUTCOMES>, KINDS>);
 
 /// How often something took how long.
 #[derive(Debug, Default)]
@@ -138,7 +138,7 @@ impl Counters {
     pub fn attempted(
         &self,
         dialect: &str,
-        kind: Kind,
+        kind: AttemptKind,
         outcome: AttemptOutcome,
         took: Duration,
         tried: &mut Tried,

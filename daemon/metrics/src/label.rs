@@ -2,7 +2,7 @@
 //!
 //! Owns the one way from a variant of a closed enum to a place in an array: nothing is found by its text or by where it happens to stand.
 
-use tokend_engine::{AttemptOutcome, Kind};
+use tokend_engine::{AttemptKind, AttemptOutcome};
 use tokend_proto::{FaultCode, RequestKind, Response};
 
 use std::marker::PhantomData;
@@ -69,7 +69,13 @@ macro_rules! label {
     };
 }
 
-label!(RequestKind, Kind, AttemptOutcome, Found, ReloadResult);
+label!(
+    RequestKind,
+    AttemptKind,
+    AttemptOutcome,
+    Found,
+    ReloadResult
+);
 
 /// Whether a `get` found a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,7 +176,7 @@ mod tests {
     fn every_variant_has_a_place_and_a_name_of_its_own() {
         in_order::<RequestKind, _>();
         in_order::<RequestOutcome, _>();
-        in_order::<Kind, _>();
+        in_order::<AttemptKind, _>();
         in_order::<AttemptOutcome, _>();
         in_order::<Found, _>();
         in_order::<ReloadResult, _>();

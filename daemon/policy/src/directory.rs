@@ -38,14 +38,14 @@ static WAITING: AtomicUsize = AtomicUsize::new(0);
 #[derive(Debug)]
 pub struct Directory {
     source: Source,
-    users: HashMap<Box<str>, Answer>,
-    groups: HashMap<Box<str>, Answer>,
+    users: HashMap<Box<str>, NameAnswer>,
+    groups: HashMap<Box<str>, NameAnswer>,
     before: Names,
 }
 
 /// The result of looking up a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
+pub enum NameAnswer {
     /// The id of the user or group with this name.
     Known(u32),
     /// No user or group has this name.
@@ -54,7 +54,7 @@ pub enum Answer {
     None,
 }
 
-impl Answer {
+impl NameAnswer {
     /// The id, where it is known.
     pub fn id(self) -> Option<u32> {
         match self {
@@ -109,7 +109,7 @@ impl Directory {
 
     /// The names that are known so far.
     pub fn names(&self) -> Names {
-        let known = |of: &HashMap<Box<str>, Answer>| {
+        let known = |of: &HashMap<Box<str>, NameAnswer>| {
             of.iter()
                 .filter_map(|(name, answer)| Some((name.clone(), answer.id()?)))
                 .collect()
@@ -136,12 +136,12 @@ impl Directory {
     }
 
     /// The same, for a caller that needs to know why there is no id.
-    pub fn ask_user(&mut self, user: &str) -> Answer {
+    pub fn ask_user(&mut self, user: &str) -> NameAnswer {
         if let Some(known) = self.users.get(user) {
             return *known;
         }
         let answer = match number(user) {
-            Some(id) => Answer::Known(id),
+            Some(id) => NameAnswer::Known(id),
             None => self.source.uid(user).or_as_before(&self.before.users, user),
         };
         self.users.insert(user.into(), answer);
@@ -155,12 +155,12 @@ impl Directory {
     }
 
     /// The same, for a caller that needs to know why there is no id.
-    pub fn ask_group(&mut self, group: &str) -> Answer {
+    pub fn ask_group(&mut self, group: &str) -> NameAnswer {
         if let Some(known) = self.groups.get(group) {
             return *known;
         }
         let answer = match number(group) {
-            Some(id) => Answer::Known(id),
+            Some(id) => NameAnswer::Known(id),
             None => self
                 .source
                 .gid(group)
@@ -220,23 +220,23 @@ impl Directory {
 }
 
 impl Source {
-    fn uid(&mut self, name: &str) -> Answer {
+    fn uid(&mut self, name: &str) -> NameAnswer {
         let asked = name.to_owned();
         let question = move || Ok(User::from_name(&asked)?.map(|user| user.uid.as_raw()));
         match self {
             Self::System => self.ask(question, "/etc/passwd", name),
             Self::Silent => own("/etc/passwd", name),
-            Self::Fixed(users, _) => Answer::of(find(users, name)),
+            Self::Fixed(users, _) => NameAnswer::of(find(users, name)),
         }
     }
 
-    fn gid(&mut self, name: &str) -> Answer {
+    fn gid(&mut self, name: &str) -> NameAnswer {
         let asked = name.to_owned();
         let question = move || Ok(Group::from_name(&asked)?.map(|group| group.gid.as_raw()));
         match self {
             Self::System => self.ask(question, "/etc/group", name),
             Self::Silent => own("/etc/group", name),
-            Self::Fixed(_, groups) => Answer::of(find(groups, name)),
+            Self::Fixed(_, groups) => NameAnswer::of(find(groups, name)),
         }
     }
 
@@ -247,9 +247,9 @@ impl Source {
         question: impl FnOnce() -> Result<Option<u32>, Errno> + Send + 'static,
         file: &str,
         name: &str,
-    ) -> Answer {
+    ) -> NameAnswer {
         match within(PATIENCE, question) {
-            Some(Ok(found)) => return Answer::of(found),
+            Some(Ok(found)) => return NameAnswer::of(found),
             Some(Err(_failed)) => {}
             None => *self = Self::Silent,
         }
@@ -259,13 +259,13 @@ impl Source {
 
 /// The ids in one of the system's own files. Reading them needs no service, so these names are known even if
 /// every service is silent.
-fn own(file: &str, name: &str) -> Answer {
+fn own(file: &str, name: &str) -> NameAnswer {
     let mut text = Vec::new();
     let read = File::open(file).and_then(|file| file.take(LONGEST_FILE).read_to_end(&mut text));
     let id = read
         .ok()
         .and_then(|_| entry(&String::from_utf8_lossy(&text), name));
-    id.map_or(Answer::None, Answer::Known)
+    id.map_or(NameAnswer::None, NameAnswer::Known)
 }
 
 /// The third field of the line whose first is the name: passwd(5), group(5).
@@ -358,9 +358,13 @@ mod tests {
         }
         assert_eq!(within(PATIENCE, || 1), Some(1));
         let mut silent = Directory::silent();
-        assert_eq!(silent.ask_user("nobody-local"), Answer::None);
-        assert_eq!(silent.ask_user("root"), Answer::Known(0), "a local name");
-        assert_eq!(silent.ask_group("root"), Answer::Known(0));
+        assert_eq!(silent.ask_user("nobody-local"), NameAnswer::None);
+        assert_eq!(
+            silent.ask_user("root"),
+            NameAnswer::Known(0),
+            "a local name"
+        );
+        assert_eq!(silent.ask_group("root"), NameAnswer::Known(0));
         assert_eq!(silent.user("0"), Some(0), "a number needs nobody");
     }
 
@@ -372,10 +376,10 @@ mod tests {
         let mut silent = Directory::silent().remembering(before.names());
         assert_eq!(silent.user("remote"), Some(7000));
         assert_eq!(silent.group("remote-staff"), Some(7001));
-        assert_eq!(silent.ask_group("remote"), Answer::None, "no group");
+        assert_eq!(silent.ask_group("remote"), NameAnswer::None, "no group");
         let nobody = Directory::fixed(Vec::new(), Vec::new());
         let mut gone = nobody.remembering(before.names());
-        assert_eq!(gone.ask_user("remote"), Answer::Nobody);
+        assert_eq!(gone.ask_user("remote"), NameAnswer::Nobody);
         assert_eq!(entry("a:x:5:1::/:\nab:x:6:1::/:\n+::::\n", "ab"), Some(6));
         assert_eq!(entry("a:x\nb:x:no:1\n", "b"), None);
     }
@@ -390,17 +394,17 @@ mod tests {
             Errno::EMFILE,
         ] {
             let answer = system.ask(move || Err(failed), "/etc/passwd", "remote");
-            assert_eq!(answer, Answer::None, "{failed}");
+            assert_eq!(answer, NameAnswer::None, "{failed}");
             let local = system.ask(move || Err(failed), "/etc/passwd", "root");
-            assert_eq!(local, Answer::Known(0), "{failed}: a local name");
+            assert_eq!(local, NameAnswer::Known(0), "{failed}: a local name");
         }
         assert!(matches!(system, Source::System), "the next may be answered");
         let nobody = system.ask(|| Ok(None), "/etc/passwd", "remote");
-        assert_eq!(nobody, Answer::Nobody);
+        assert_eq!(nobody, NameAnswer::Nobody);
         let mut before = Directory::fixed(vec![("remote", 7000)], Vec::new());
         before.user("remote");
-        let kept = Answer::None.or_as_before(&before.names().users, "remote");
-        assert_eq!(kept, Answer::Known(7000), "as it was in force");
+        let kept = NameAnswer::None.or_as_before(&before.names().users, "remote");
+        assert_eq!(kept, NameAnswer::Known(7000), "as it was in force");
     }
 
     #[test]

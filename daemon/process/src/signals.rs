@@ -26,7 +26,7 @@ pub fn outlive_a_limit_on_files() -> io::Result<()> {
 
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asked {
+pub enum SignalRequest {
     /// Read the configuration again.
     Reload,
     /// Finish and exit.
@@ -58,8 +58,8 @@ impl Incoming {
             tokio::select! {
                 done = &mut work => break Some(done),
                 asked = self.next() => match asked {
-                    Asked::Reload => put_off = true,
-                    Asked::Stop => break None,
+                    SignalRequest::Reload => put_off = true,
+                    SignalRequest::Stop => break None,
                 },
             }
         };
@@ -69,17 +69,17 @@ impl Incoming {
 
     /// Waits until a signal asks to stop, and ignores all others.
     pub async fn stop(&mut self) {
-        while self.next().await != Asked::Stop {}
+        while self.next().await != SignalRequest::Stop {}
     }
 
     /// The next one.
-    pub async fn next(&mut self) -> Asked {
+    pub async fn next(&mut self) -> SignalRequest {
         if std::mem::take(&mut self.put_off) {
-            return Asked::Reload;
+            return SignalRequest::Reload;
         }
         match self.signals.next().await {
-            Some(SIGHUP) => Asked::Reload,
-            _ => Asked::Stop,
+            Some(SIGHUP) => SignalRequest::Reload,
+            _ => SignalRequest::Stop,
         }
     }
 }
@@ -108,6 +108,6 @@ mod tests {
         };
         let (done, sent) = tokio::join!(work, later);
         assert_eq!((done, sent), (Some(Ok(7)), Ok(())));
-        assert_eq!(incoming.next().await, Asked::Reload);
+        assert_eq!(incoming.next().await, SignalRequest::Reload);
     }
 }

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use tokend_proto::AccountName;
-use tokend_store::{AccountId, Commit, Credential, Record, Store, StoreError};
+use tokend_store::{AccountId, Credential, Record, RecordCommit, Store, StoreError};
 
 use crate::key::RecordKey;
 use crate::store_reader::StoreReader;
@@ -83,7 +83,7 @@ pub fn purge(store: &dyn Store, leftovers: &Leftovers) -> Result<(), StoreError>
                 return Ok(());
             };
             forget(&mut record);
-            let commit = Commit {
+            let commit = RecordCommit {
                 claim: &claim,
                 expected: version,
                 record: Some(&record),

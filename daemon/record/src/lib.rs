@@ -18,8 +18,8 @@ use std::sync::Arc;
 
 use tokend_dialect::Asks;
 use tokend_engine::{
-    Answer, AttemptId, Block, Candidate, Deferral, Durable, Fate, GrantId, Held, Intent, Kind,
-    NoVerdict, Problem, RefreshToken, Tat, Timestamp,
+    AttemptId, AttemptKind, Block, Candidate, Deferral, Durable, Fate, GrantId, Intent, NoVerdict,
+    Problem, ProviderAnswer, RefreshToken, Tat, Timestamp, TokenFacts,
 };
 use tokend_proto::LoginSecret;
 use tokend_store as store;
@@ -34,7 +34,7 @@ use tokend_process::clock::{Clock, Elapsed};
 #[derive(Debug, Clone, Default)]
 pub struct Notes {
     /// The last attempt, as status shows it.
-    pub last_attempt: Option<store::LastAttempt>,
+    pub last_attempt: Option<store::StoredAttempt>,
     /// What the provider last said against us, safe to show.
     pub told: Option<Box<str>>,
     /// Whether `told` is of something the machine was short of. Known of this run only.
@@ -69,18 +69,20 @@ impl Notes {
 
     /// Notes what an attempt was made with that ended without a verdict, and of a login that was refused what was said too. A login's counts
     /// before a refresh's: it is made of more.
-    pub fn note_verdict(&mut self, answer: Answer, fingerprint: &str, told: Option<&str>) {
+    pub fn note_verdict(&mut self, answer: ProviderAnswer, fingerprint: &str, told: Option<&str>) {
         let login = |it: &str| it.starts_with("login-");
-        let lost = answer == Answer::MaybeSent && login(fingerprint);
-        if answer == Answer::Unrecognised || lost {
+        let lost = answer == ProviderAnswer::MaybeSent && login(fingerprint);
+        if answer == ProviderAnswer::Unrecognised || lost {
             let known = self.no_verdict.as_deref().is_some_and(login);
             if login(fingerprint) || !known {
                 self.no_verdict = Some(fingerprint.into());
             }
-        } else if matches!(answer, Answer::Granted(_)) {
+        } else if matches!(answer, ProviderAnswer::Granted(_)) {
             self.no_verdict = None;
-        } else if matches!(answer, Answer::CredentialRejected | Answer::Misconfigured)
-            && login(fingerprint)
+        } else if matches!(
+            answer,
+            ProviderAnswer::CredentialRejected | ProviderAnswer::Misconfigured
+        ) && login(fingerprint)
         {
             self.refused = Some(Box::new(RefusedLogin {
                 fingerprint: fingerprint.into(),
@@ -174,8 +176,10 @@ pub fn restore(record: &Record, clock: &Clock) -> Restored {
         candidate: record.candidate.as_ref().map(|candidate| Candidate {
             attempt: AttemptId(candidate.attempt),
             kind: match candidate.kind {
-                store::CandidateKind::RefreshToken => Kind::Refresh,
-                store::CandidateKind::Password | store::CandidateKind::ClientSecret => Kind::Login,
+                store::CandidateKind::RefreshToken => AttemptKind::Refresh,
+                store::CandidateKind::Password | store::CandidateKind::ClientSecret => {
+                    AttemptKind::Login
+                }
             },
             same: candidate.kind == store::CandidateKind::RefreshToken
                 && (credential.refresh_token.as_ref())
@@ -243,8 +247,8 @@ pub fn restore(record: &Record, clock: &Clock) -> Restored {
 fn held(
     grant: &store::StoredGrant,
     at: impl Fn(i64) -> Timestamp,
-) -> Option<(Held, (GrantId, Arc<AccessToken>))> {
-    let facts = Held {
+) -> Option<(TokenFacts, (GrantId, Arc<AccessToken>))> {
+    let facts = TokenFacts {
         grant: GrantId(grant.id),
         issued: at(grant.issued_at),
         expires: grant.expires_at.map(at),
@@ -286,7 +290,7 @@ pub fn update(record: &mut Record, durable: &Durable, host: &str, notes: &Notes,
     };
     record.host = Some(host.to_owned());
     record.last_begun = durable.last_attempt.0;
-    record.intent = durable.intent.map(|intent| store::Intent {
+    record.intent = durable.intent.map(|intent| store::StoredIntent {
         attempt: intent.attempt.0,
         kind: stored_kind(intent.kind),
         begun_at: record.anchor.wall_ms,
@@ -320,7 +324,7 @@ pub fn update(record: &mut Record, durable: &Durable, host: &str, notes: &Notes,
     record.credential.spare_refresh_token =
         (record.credential.spare_refresh_token.take()).filter(|_| durable.spare);
     record.credential.spare_unsent = durable.spare && durable.spare_unsent;
-    record.block = durable.block.map(|block| store::Block {
+    record.block = durable.block.map(|block| store::StoredBlock {
         reason: match block {
             Block::CredentialRejected => store::BlockReason::CredentialRejected,
             Block::Misconfigured => store::BlockReason::Misconfigured,
@@ -337,7 +341,7 @@ pub fn update(record: &mut Record, durable: &Durable, host: &str, notes: &Notes,
     record.failures = durable.failures;
     record.deferred_until = durable.deferral.map(|deferral| wall(deferral.until));
     record.deferral_told = durable.deferral.is_some_and(|deferral| deferral.told);
-    record.no_verdict = (!durable.no_verdict.is_none()).then(|| store::NoVerdict {
+    record.no_verdict = (!durable.no_verdict.is_none()).then(|| store::StoredNoVerdict {
         refreshes: durable.no_verdict.refreshes,
         logins: durable.no_verdict.logins,
         logins_from: durable.no_verdict.logins_from.map(wall),
@@ -395,7 +399,7 @@ pub fn take_candidate(record: &mut Record, attempt: AttemptId, secret: &LoginSec
         LoginSecret::ClientSecret(text) => (store::CandidateKind::ClientSecret, text),
         LoginSecret::RefreshToken(text) => (store::CandidateKind::RefreshToken, text),
     };
-    record.candidate = Some(store::Candidate {
+    record.candidate = Some(store::StoredCandidate {
         attempt: attempt.0,
         kind,
         secret: SecretString::from(text.expose().to_owned()),
@@ -429,10 +433,10 @@ pub fn settle_fate(record: &mut Record, fate: Fate, clock: &Clock) {
 }
 
 /// The store's word for a kind.
-pub fn stored_kind(kind: Kind) -> store::AttemptKind {
+pub fn stored_kind(kind: AttemptKind) -> store::StoredAttemptKind {
     match kind {
-        Kind::Login => store::AttemptKind::Login,
-        Kind::Refresh => store::AttemptKind::Refresh,
+        AttemptKind::Login => store::StoredAttemptKind::Login,
+        AttemptKind::Refresh => store::StoredAttemptKind::Refresh,
     }
 }
 

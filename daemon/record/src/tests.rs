@@ -44,7 +44,7 @@ fn facts(now: Timestamp) -> impl Strategy<Value = Durable> {
                 .after(Duration::from_millis(ms))
         })
     };
-    let kind = prop_oneof![Just(Kind::Login), Just(Kind::Refresh)];
+    let kind = prop_oneof![Just(AttemptKind::Login), Just(AttemptKind::Refresh)];
     let block = prop_oneof![Just(Block::CredentialRejected), Just(Block::Misconfigured)];
     let problem = (0..PROBLEMS.len()).prop_map(|at| PROBLEMS[at].0);
     (
@@ -77,7 +77,7 @@ fn facts(now: Timestamp) -> impl Strategy<Value = Durable> {
                     kind,
                 }),
                 overtaken: held.is_some_and(|(_, _, overtaken)| overtaken),
-                held: held.map(|(issued, expires, _)| Held {
+                held: held.map(|(issued, expires, _)| TokenFacts {
                     grant: GrantId(last),
                     issued,
                     expires,
@@ -127,8 +127,8 @@ fn written(durable: &Durable, clock: &Clock) -> Record {
     settle_fate(&mut record, Fate::Spared, clock);
     if let Some(candidate) = durable.candidate {
         let secret = match candidate.kind {
-            Kind::Login => LoginSecret::Password(entered("the-candidate")),
-            Kind::Refresh => LoginSecret::RefreshToken(entered("the-candidate")),
+            AttemptKind::Login => LoginSecret::Password(entered("the-candidate")),
+            AttemptKind::Refresh => LoginSecret::RefreshToken(entered("the-candidate")),
         };
         take_candidate(&mut record, candidate.attempt, &secret);
     }
@@ -205,7 +205,7 @@ proptest! {
 fn secrets_that_the_facts_do_not_mention_are_dropped() {
     let (clock, _hands) = started();
     let now = clock.steady();
-    let held = Held {
+    let held = TokenFacts {
         grant: GrantId(1),
         issued: now,
         expires: None,
@@ -251,7 +251,7 @@ fn secrets_that_the_facts_do_not_mention_are_dropped() {
             && !credential.refresh_in_doubt
             && !credential.refresh_refused
     );
-    let newer = Held {
+    let newer = TokenFacts {
         grant: GrantId(2),
         ..held
     };
@@ -269,7 +269,7 @@ fn secrets_that_the_facts_do_not_mention_are_dropped() {
 #[test]
 fn a_token_the_wire_cannot_carry_is_neither_held_nor_served() {
     let (clock, _hands) = started();
-    let held = Held {
+    let held = TokenFacts {
         grant: GrantId(1),
         issued: clock.steady(),
         expires: None,
@@ -348,7 +348,7 @@ fn put(store: &MemoryStore, id: &str, clock: &Clock) {
         attempts: Tat(now.after(Duration::from_secs(600))),
         host: Tat(now.after(Duration::from_secs(60))),
         last_attempt: AttemptId(3),
-        held: Some(Held {
+        held: Some(TokenFacts {
             grant: GrantId(3),
             issued: now,
             expires: None,
@@ -423,10 +423,10 @@ fn an_attempt_that_was_under_way_counts_for_its_login_under_whatever_name() {
         (None, None)
     );
     for (kind, is_login) in [
-        (store::AttemptKind::Refresh, false),
-        (store::AttemptKind::Login, true),
+        (store::StoredAttemptKind::Refresh, false),
+        (store::StoredAttemptKind::Login, true),
     ] {
-        record.intent = Some(store::Intent {
+        record.intent = Some(store::StoredIntent {
             attempt: 1,
             kind,
             begun_at: record.anchor.wall_ms,

@@ -2,17 +2,17 @@
 //!
 //! Must count an attempt that was under way as one that arrived as late as it may have.
 
-use tokend_engine::{HostUsed, Kind, Spent, Tat, Timestamp};
+use tokend_engine::{AttemptKind, HostUsed, LoginUsed, Tat, Timestamp};
 use tokend_store::Record;
 
 use tokend_process::clock::Clock;
 
 /// What the login of a record has used up of its paces.
-pub fn spent(record: &Record, clock: &Clock) -> Spent {
+pub fn spent(record: &Record, clock: &Clock) -> LoginUsed {
     let at = |wall| clock.restore(&record.anchor, wall).at;
     let intent = record.intent.as_ref();
-    let login = intent.filter(|intent| matches!(kind(intent.kind), Kind::Login));
-    Spent {
+    let login = intent.filter(|intent| matches!(kind(intent.kind), AttemptKind::Login));
+    LoginUsed {
         attempts: Tat(at(record.pace.attempts_tat)),
         logins: Tat(at(record.pace.logins_tat)),
         told: record
@@ -50,9 +50,9 @@ pub fn host_used<'a>(record: &'a Record, clock: &Clock) -> Option<(&'a str, Host
 }
 
 /// The engine's word for a kind.
-pub(super) fn kind(kind: tokend_store::AttemptKind) -> Kind {
+pub(super) fn kind(kind: tokend_store::StoredAttemptKind) -> AttemptKind {
     match kind {
-        tokend_store::AttemptKind::Login => Kind::Login,
-        tokend_store::AttemptKind::Refresh => Kind::Refresh,
+        tokend_store::StoredAttemptKind::Login => AttemptKind::Login,
+        tokend_store::StoredAttemptKind::Refresh => AttemptKind::Refresh,
     }
 }

@@ -54,7 +54,7 @@ fn is_lasting(error: &io::Error) -> bool {
 mod tests {
     use std::path::PathBuf;
 
-    use tokend_store::{Cause, KeyError, OpenError, RotateError};
+    use tokend_store::{KeyError, OpenError, RotateError, StoreFailure};
 
     use super::*;
     use tokend_process::listen::Usage;
@@ -128,7 +128,7 @@ mod tests {
             }
             .into(),
             NotApplied::Store(StoreError::Unavailable {
-                cause: Cause::Io,
+                cause: StoreFailure::Io,
                 at: at(),
                 detail: "EIO".to_owned(),
             })

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use tokend_config::Account;
 use tokend_dialect::Asks;
 use tokend_engine::{
-    AccountKey, Adoption, AttemptId, Durable, Engine, Event, Fate, HostKey, HostPlan, HostUsed,
-    Plan, Reuse, Timestamp,
+    AccountKey, AccountPlan, Adoption, AttemptId, Durable, Engine, Event, Fate, HostKey, HostPlan,
+    HostUsed, Reuse, Timestamp,
 };
 use tokend_proto::AccountName;
 use tokend_record::RecordKey;
@@ -384,18 +384,18 @@ impl Accounts {
 }
 
 /// What the engine must know of an account's configuration.
-pub(crate) fn plan(account: &Account, hosts: (HostKey, Option<HostKey>)) -> Plan {
+pub(crate) fn plan(account: &Account, hosts: (HostKey, Option<HostKey>)) -> AccountPlan {
     let (host, refresh_host) = hosts;
-    Plan {
+    AccountPlan {
         host,
         refresh_host,
         attempts: account.pacing.attempts,
         logins: account.pacing.logins,
         reuse: match account.dialect.reuse() {
-            tokend_dialect::Reuse::None => Reuse::None,
-            tokend_dialect::Reuse::Rotates => Reuse::Rotates,
-            tokend_dialect::Reuse::RotatesAndReuseRevokes => Reuse::RotatesAndReuseRevokes,
-            tokend_dialect::Reuse::Unknown => Reuse::Unknown,
+            tokend_dialect::DeclaredReuse::None => Reuse::None,
+            tokend_dialect::DeclaredReuse::Rotates => Reuse::Rotates,
+            tokend_dialect::DeclaredReuse::RotatesAndReuseRevokes => Reuse::RotatesAndReuseRevokes,
+            tokend_dialect::DeclaredReuse::Unknown => Reuse::Unknown,
         },
         refresh: account.refresh,
         refresh_ends_access: account.dialect.refresh_ends_access_token(),

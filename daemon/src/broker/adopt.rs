@@ -11,7 +11,7 @@ use tokend_engine::{AccountKey, Adoption, Event, HostKey, HostPlan, Timestamp};
 
 use super::task::Task;
 use crate::broker::accounts::{Entry, plan, stricter};
-use crate::broker::change::{Change, Joining, Stored, Summary, Used};
+use crate::broker::change::{ConfigChange, Joining, Stored, Summary, Used};
 use crate::broker::login_means;
 use crate::broker::registry::Epoch;
 use tokend_record::Restored;
@@ -22,8 +22,8 @@ impl Task {
         clippy::too_many_lines,
         reason = "the order of the steps is what counts: hosts, accounts, removals, names"
     )]
-    pub(super) fn adopt(&mut self, now: Timestamp, change: Change) {
-        let Change {
+    pub(super) fn adopt(&mut self, now: Timestamp, change: ConfigChange) {
+        let ConfigChange {
             accounts,
             admin,
             hosts_used,

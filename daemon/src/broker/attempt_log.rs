@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use tokend_config::AuditEvent;
-use tokend_engine::{Answer, AttemptOutcome, Attempted, Cause, Timestamp};
-use tokend_store::LastAttempt;
+use tokend_engine::{AttemptCause, AttemptOutcome, Attempted, ProviderAnswer, Timestamp};
+use tokend_store::StoredAttempt;
 
 use crate::broker::accounts::Entry;
 use crate::broker::wording::duration;
@@ -34,8 +34,10 @@ pub(crate) fn note(entry: &mut Entry, attempted: &Attempted, clock: &Clock, book
     let outcome = ended_as.as_str();
     let said = match attempt.cause {
         // Of what was entered, which is not what the account has.
-        Cause::Entered => entry.trial.as_ref().and_then(|said| said.told.as_deref()),
-        Cause::Get | Cause::Ahead | Cause::Rejected | Cause::Forced => entry.notes.told.as_deref(),
+        AttemptCause::Entered => entry.trial.as_ref().and_then(|said| said.told.as_deref()),
+        AttemptCause::Get | AttemptCause::Ahead | AttemptCause::Rejected | AttemptCause::Forced => {
+            entry.notes.told.as_deref()
+        }
     };
     let told = said.unwrap_or_default();
     let kind = attempt.kind.as_str();
@@ -44,7 +46,7 @@ pub(crate) fn note(entry: &mut Entry, attempted: &Attempted, clock: &Clock, book
     let account = entry.slot.account.name.as_str();
     let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     match attempted.answer {
-        Some(Answer::Granted(facts)) => {
+        Some(ProviderAnswer::Granted(facts)) => {
             let lifetime = facts
                 .lifetime
                 .map_or_else(|| "unknown".to_owned(), duration);
@@ -86,7 +88,10 @@ pub(crate) fn note(entry: &mut Entry, attempted: &Attempted, clock: &Clock, book
     if audit.wants(AuditEvent::Attempt) {
         audit.note(tokend_audit::Event {
             account: Some(entry.slot.account.name.clone()),
-            forced: Some(matches!(attempt.cause, Cause::Forced | Cause::Entered)),
+            forced: Some(matches!(
+                attempt.cause,
+                AttemptCause::Forced | AttemptCause::Entered
+            )),
             attempt: Some(Box::new(tokend_audit::Attempt {
                 id: attempt.id.0,
                 kind: attempt.kind,
@@ -101,7 +106,7 @@ pub(crate) fn note(entry: &mut Entry, attempted: &Attempted, clock: &Clock, book
             )
         });
     }
-    entry.notes.last_attempt = Some(LastAttempt {
+    entry.notes.last_attempt = Some(StoredAttempt {
         id: attempt.id.0,
         kind: tokend_record::stored_kind(attempt.kind),
         at: clock.to_wall(attempt.began),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokend_config::Account;
-use tokend_engine::{HostUsed, Spent};
+use tokend_engine::{HostUsed, LoginUsed};
 use tokend_policy::Policy;
 use tokend_record::RecordKey;
 use tokio::sync::oneshot;
@@ -13,7 +13,7 @@ use tokend_record::Restored;
 
 /// A configuration that is ready to be put in force.
 #[derive(Debug)]
-pub(crate) struct Change {
+pub(crate) struct ConfigChange {
     pub(crate) accounts: Vec<Joining>,
     pub(crate) admin: Arc<Policy>,
     /// How far hosts are used up, if every record was asked.
@@ -72,4 +72,4 @@ pub(crate) enum Reloaded {
 pub(crate) type HostsUsed = HashMap<String, HostUsed>;
 
 /// What logins have used up under whatever name, by their identity.
-pub(crate) type Used = HashMap<Box<str>, Spent>;
+pub(crate) type Used = HashMap<Box<str>, LoginUsed>;

@@ -7,7 +7,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use tokend_engine::{
-    AccountKey, AttemptId, Commit, Durable, Effect, Engine, Event, Kind, StoreRefusal, Timestamp,
+    AccountKey, AttemptId, AttemptKind, Commit, Durable, Effect, Engine, Event, StoreRefusal,
+    Timestamp,
 };
 use tokio::sync::mpsc;
 
@@ -327,7 +328,7 @@ impl Task {
         if let Some(under_way) = self.under_way.get(&account)
             && let Some(asks) = under_way.asks
         {
-            let founds = under_way.kind == Some(Kind::Login) || under_way.trial.is_some();
+            let founds = under_way.kind == Some(AttemptKind::Login) || under_way.trial.is_some();
             self.roster.granted(account, asks, founds);
         }
     }

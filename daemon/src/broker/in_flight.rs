@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tokend_dialect::Asks;
-use tokend_engine::{AttemptId, GrantId, Kind, WaiterId};
+use tokend_engine::{AttemptId, AttemptKind, GrantId, WaiterId};
 use tokend_proto::LoginSecret;
 
 use tokend_upstream::Prepared;
@@ -12,7 +12,7 @@ use tokend_upstream::{AccessToken, Granted};
 /// The secrets of an attempt under way.
 #[derive(Debug, Default)]
 pub(super) struct UnderWay {
-    pub(super) kind: Option<Kind>,
+    pub(super) kind: Option<AttemptKind>,
     pub(super) prepared: Option<Box<Prepared>>,
     pub(super) brought: Option<(AttemptId, Granted)>,
     /// What is about to be published, and of which grant.

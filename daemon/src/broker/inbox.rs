@@ -12,7 +12,7 @@ use tokend_record::RecordKey;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::broker::accounts::Survey;
-use crate::broker::change::{Change, Reloaded};
+use crate::broker::change::{ConfigChange, Reloaded};
 use crate::broker::job::{Job, Kept};
 use crate::broker::registry::IssuedToken;
 use tokend_metrics::Sample;
@@ -29,7 +29,7 @@ pub(crate) enum Message {
         uid: u32,
         demand: Demand,
         want: Want,
-        reply: Reply,
+        reply: AnswerSender,
     },
     /// Somebody who waited for a token has gone.
     Left(AccountKey, WaiterId),
@@ -40,10 +40,13 @@ pub(crate) enum Message {
         account: AccountKey,
         secret: LoginSecret,
         demand: Demand,
-        reply: Reply,
+        reply: AnswerSender,
     },
     /// A person wants an account forgotten.
-    Forget { account: AccountKey, reply: Reply },
+    Forget {
+        account: AccountKey,
+        reply: AnswerSender,
+    },
     /// Somebody wants to know which accounts were configured under a name before and still have something under way.
     Former {
         account: AccountName,
@@ -67,7 +70,7 @@ pub(crate) enum Message {
         reply: oneshot::Sender<Survey>,
     },
     /// A loaded configuration is to be put in force.
-    Change(Box<Change>),
+    Change(Box<ConfigChange>),
     /// A reload has ended.
     Reloaded(Reloaded),
     /// The keeper did what it was asked to.
@@ -89,11 +92,11 @@ pub(crate) enum Message {
 }
 
 /// The way back to a session.
-pub(crate) type Reply = oneshot::Sender<Answer>;
+pub(crate) type AnswerSender = oneshot::Sender<DriverAnswer>;
 
 /// The driver's answer to a session.
 #[derive(Debug, Clone)]
-pub(crate) enum Answer {
+pub(crate) enum DriverAnswer {
     /// This token.
     Token(Arc<IssuedToken>),
     /// Done, and in which words.

@@ -1,16 +1,16 @@
 //! Those who wait for the driver, and how many of which user.
 
-use tokend_engine::{AccountKey, Fault as Why};
+use tokend_engine::{AccountKey, WaiterFault as Why};
 use tokend_proto::LoginSecret;
 
-use crate::broker::inbox::Reply;
+use crate::broker::inbox::AnswerSender;
 use crate::broker::wording::What;
 
 #[derive(Debug)]
 pub(super) struct Waiting {
     pub(super) account: AccountKey,
     pub(super) purpose: Purpose,
-    pub(super) reply: Reply,
+    pub(super) reply: AnswerSender,
 }
 
 /// What somebody waits for.

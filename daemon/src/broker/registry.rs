@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use tokend_engine::{AccountKey, Asked, Held, Timestamp};
+use tokend_engine::{AccountKey, LastAsked, Timestamp, TokenFacts};
 use tokend_proto::AccountName;
 use tokend_upstream::AccessToken;
 
@@ -82,7 +82,7 @@ pub(crate) struct Slot {
 #[derive(Debug, Default)]
 pub(crate) struct Holding {
     token: ArcSwapOption<IssuedToken>,
-    asked: Asked,
+    asked: LastAsked,
 }
 
 /// An access token as it is handed out.
@@ -91,7 +91,7 @@ pub(crate) struct IssuedToken {
     pub(crate) token: Arc<AccessToken>,
     /// Its fingerprint, for records.
     pub(crate) mark: Mark,
-    pub(crate) held: Held,
+    pub(crate) held: TokenFacts,
     /// From when on the first session that hands it out tells the driver.
     pub(crate) ahead: Timestamp,
     /// Whether one has.
@@ -340,7 +340,7 @@ impl Holding {
     }
 
     /// Where sessions note that somebody asked; shared with the engine.
-    pub(crate) fn asked(&self) -> &Asked {
+    pub(crate) fn asked(&self) -> &LastAsked {
         &self.asked
     }
 }

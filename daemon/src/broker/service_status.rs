@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use tokend_engine::{Engine, Fault, Timestamp};
+use tokend_engine::{Engine, Timestamp, WaiterFault};
 
 use crate::broker::accounts::Accounts;
 use crate::broker::change::Reloaded;
@@ -141,7 +141,9 @@ impl Tally {
             let expires = good.and_then(|token| token.held.expires);
             let stopped = matches!(
                 engine.stop(key, now),
-                Some(Fault::LoginRequired(_) | Fault::Misconfigured | Fault::Unfit)
+                Some(
+                    WaiterFault::LoginRequired(_) | WaiterFault::Misconfigured | WaiterFault::Unfit
+                )
             );
             tally.served += 1;
             tally.with_token += usize::from(good.is_some());

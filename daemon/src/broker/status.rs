@@ -25,7 +25,7 @@ pub(crate) fn of(teller: &Teller<'_>, slot: &Slot, view: &View, now: Timestamp) 
             .earliest
             .filter(|earliest| *earliest > now)
             .unwrap_or(now);
-        Some(teller.tell(tokend_engine::Fault::Failed { problem, retry }))
+        Some(teller.tell(tokend_engine::WaiterFault::Failed { problem, retry }))
     });
     let state = state(
         view,
@@ -37,9 +37,11 @@ pub(crate) fn of(teller: &Teller<'_>, slot: &Slot, view: &View, now: Timestamp) 
     let held = view.host > now && view.earliest == Some(view.host) && token.is_none();
     let problem = problem.or_else(|| {
         held.then(|| {
-            teller.tell(tokend_engine::Fault::Paced {
+            teller.tell(tokend_engine::WaiterFault::Paced {
                 retry: view.host,
-                by: tokend_engine::Pace::Host(view.kind.unwrap_or(tokend_engine::Kind::Login)),
+                by: tokend_engine::Pace::Host(
+                    view.kind.unwrap_or(tokend_engine::AttemptKind::Login),
+                ),
                 problem: None,
             })
         })
@@ -102,9 +104,11 @@ fn blank(teller: &Teller<'_>) -> AccountStatus {
 fn state(view: &View, has_token: bool, problem: Option<FaultCode>, now: Timestamp) -> AccountState {
     match (view.activity, view.stop, problem) {
         (Activity::Unsaved, _, _) => AccountState::Unpersisted,
-        (_, Some(tokend_engine::Fault::Misconfigured | tokend_engine::Fault::Unfit), _) => {
-            AccountState::Misconfigured
-        }
+        (
+            _,
+            Some(tokend_engine::WaiterFault::Misconfigured | tokend_engine::WaiterFault::Unfit),
+            _,
+        ) => AccountState::Misconfigured,
         // A token that is held is served to the end, whatever comes after it.
         (_, Some(_), _) if !has_token => AccountState::LoginRequired,
         (Activity::InLine, _, None) if !has_token && view.host > now => AccountState::Paced,
@@ -121,11 +125,11 @@ fn state(view: &View, has_token: bool, problem: Option<FaultCode>, now: Timestam
     }
 }
 
-fn last_attempt(last: &store::LastAttempt) -> LastAttempt {
+fn last_attempt(last: &store::StoredAttempt) -> LastAttempt {
     LastAttempt {
         kind: match last.kind {
-            store::AttemptKind::Login => AttemptKind::Login,
-            store::AttemptKind::Refresh => AttemptKind::Refresh,
+            store::StoredAttemptKind::Login => AttemptKind::Login,
+            store::StoredAttemptKind::Refresh => AttemptKind::Refresh,
         },
         at_ms: u64::try_from(last.at).unwrap_or(0),
         duration_ms: last.duration_ms,
@@ -152,7 +156,7 @@ fn millis(duration: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use tokend_engine::{Fault, Kind, Missing, Problem};
+    use tokend_engine::{AttemptKind, Missing, Problem, WaiterFault};
 
     use super::*;
 
@@ -174,7 +178,7 @@ mod tests {
             stop: None,
             attempts: (rate, 1, now),
             logins: (rate, 1, now),
-            kind: Some(Kind::Login),
+            kind: Some(AttemptKind::Login),
             host: now,
             earliest: Some(now),
             planned: None,
@@ -193,8 +197,8 @@ mod tests {
             earliest: Some(later),
             ..resting
         };
-        let required = Fault::LoginRequired(Missing::NoCredential);
-        let attempting = Activity::Attempting(Kind::Login);
+        let required = WaiterFault::LoginRequired(Missing::NoCredential);
+        let attempting = Activity::Attempting(AttemptKind::Login);
         let busy = Some(FaultCode::ProviderBusy);
         for (view, has_token, problem, expected) in [
             (resting, false, None, AccountState::Idle),
@@ -238,13 +242,13 @@ mod tests {
                 AccountState::Valid,
             ),
             (
-                stopped(Fault::Misconfigured),
+                stopped(WaiterFault::Misconfigured),
                 true,
                 Some(FaultCode::Misconfigured),
                 AccountState::Misconfigured,
             ),
             (
-                stopped(Fault::Unfit),
+                stopped(WaiterFault::Unfit),
                 false,
                 Some(FaultCode::Misconfigured),
                 AccountState::Misconfigured,

@@ -8,9 +8,10 @@ use std::sync::atomic::AtomicBool;
 use tokend_process::task;
 
 use secrecy::{ExposeSecret as _, SecretString};
-use tokend_dialect::Spent;
+use tokend_dialect::SpentTokens;
 use tokend_engine::{
-    AccountKey, Answer, AttemptId, Durable, Event, GrantId, Held, Kind, Publication, Timestamp,
+    AccountKey, AttemptId, AttemptKind, Durable, Event, GrantId, ProviderAnswer, Publication,
+    Timestamp, TokenFacts,
 };
 use tokend_proto::LoginSecret;
 use tokend_store::Credential;
@@ -106,7 +107,7 @@ impl Task {
     /// it is one more of them.
     pub(super) fn note_login(&mut self, account: AccountKey, durable: &Durable) {
         let under_way = self.under_way.get(&account).filter(|under_way| {
-            under_way.kind == Some(Kind::Login)
+            under_way.kind == Some(AttemptKind::Login)
                 && under_way.trial.is_none()
                 && !durable.no_verdict.is_none()
         });
@@ -161,8 +162,8 @@ impl Task {
         if let Some(brought) = brought {
             self.keep(account, attempt, brought);
         }
-        if spent != Spent::Nothing {
-            let refresh_token = spent == Spent::RefreshToken;
+        if spent != SpentTokens::Nothing {
+            let refresh_token = spent == SpentTokens::RefreshToken;
             let doubted = Event::Doubted(account, attempt, refresh_token);
             self.engine.handle_event(now, doubted);
         }
@@ -175,7 +176,7 @@ impl Task {
         &mut self,
         account: AccountKey,
         told: Option<Box<str>>,
-        answered: Option<(Answer, Box<str>)>,
+        answered: Option<(ProviderAnswer, Box<str>)>,
     ) {
         let tried = self
             .under_way
@@ -229,7 +230,7 @@ impl Task {
     }
 
     /// Serves a token no more that is held all the same. It is kept where nobody is served from.
-    pub(super) fn withhold(&mut self, account: AccountKey, held: Held) {
+    pub(super) fn withhold(&mut self, account: AccountKey, held: TokenFacts) {
         let publication = Publication {
             held,
             ahead: Timestamp::FAR,

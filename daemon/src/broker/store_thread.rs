@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokend_engine::{AccountKey, AttemptId};
 use tokend_record::RecordKey;
-use tokend_store::{Claim, Commit, Record, Store, StoreError, Version};
+use tokend_store::{Claim, Record, RecordCommit, Store, StoreError, Version};
 use tokio::sync::mpsc;
 
 use crate::broker::inbox::{Driver, Message};
@@ -206,7 +206,7 @@ impl Files {
             let commits: Vec<_> = ready
                 .iter()
                 .filter_map(|(write, _)| self.open.get(&write.account))
-                .map(|open| Commit {
+                .map(|open| RecordCommit {
                     claim: &open.claim,
                     expected: open.version,
                     record: Some(&open.record),

@@ -5,12 +5,12 @@
 
 use std::sync::Arc;
 
-use tokend_engine::{AccountKey, Demand, Event, Kind, Timestamp, Verdict, WaiterId, Want};
+use tokend_engine::{AccountKey, AttemptKind, Demand, Event, Timestamp, Verdict, WaiterId, Want};
 use tokend_proto::{Fault, FaultCode, LoginSecret};
 
 use super::queued::{Progress, Purpose, Waiting};
 use super::task::Task;
-use crate::broker::inbox::{Answer, Reply, next_waiter};
+use crate::broker::inbox::{AnswerSender, DriverAnswer, next_waiter};
 use crate::broker::job::Job;
 use crate::broker::login_means;
 use crate::broker::wording::What;
@@ -28,14 +28,14 @@ impl Task {
         (account, waiter): (AccountKey, WaiterId),
         uid: u32,
         want: Want,
-        reply: Reply,
+        reply: AnswerSender,
     ) -> bool {
         let fault = self
             .crowded(now, account, uid)
             .or_else(|| self.disbelieved(now, account, uid, want))
             .or_else(|| self.quarantined(account));
         if let Some(fault) = fault {
-            let _nobody_waits = reply.send(Answer::Fault(Box::new(fault)));
+            let _nobody_waits = reply.send(DriverAnswer::Fault(Box::new(fault)));
             return false;
         }
         self.shares.enter((account, waiter), uid);
@@ -120,7 +120,7 @@ impl Task {
         // What has to be done about it may be a login, whose pace is another.
         let view = self.engine.view(account, now)?;
         let pace = match view.kind {
-            Some(Kind::Login) => view.logins.0,
+            Some(AttemptKind::Login) => view.logins.0,
             _ => view.attempts.0,
         };
         let believed = self.reports.believe(now, (account, uid), grant, pace);
@@ -149,7 +149,7 @@ impl Task {
         account: AccountKey,
         secret: LoginSecret,
         demand: Demand,
-        reply: Reply,
+        reply: AnswerSender,
     ) {
         let Some(entry) = self.roster.entry(account) else {
             return answer_gone(reply);
@@ -185,7 +185,7 @@ impl Task {
     }
 
     /// A person wants an account forgotten.
-    pub(super) fn forget(&mut self, now: Timestamp, account: AccountKey, reply: Reply) {
+    pub(super) fn forget(&mut self, now: Timestamp, account: AccountKey, reply: AnswerSender) {
         let Some(entry) = self.roster.entry(account) else {
             return answer_gone(reply);
         };
@@ -213,9 +213,14 @@ impl Task {
     }
 
     /// Notes who waits. Accounts whose record does not open are answered here: the engine does not know them.
-    fn wait(&mut self, account: AccountKey, purpose: Purpose, reply: Reply) -> Option<WaiterId> {
+    fn wait(
+        &mut self,
+        account: AccountKey,
+        purpose: Purpose,
+        reply: AnswerSender,
+    ) -> Option<WaiterId> {
         if let Some(fault) = self.quarantined(account) {
-            let _nobody_waits = reply.send(Answer::Fault(Box::new(fault)));
+            let _nobody_waits = reply.send(DriverAnswer::Fault(Box::new(fault)));
             return None;
         }
         let id = next_waiter();
@@ -223,7 +228,7 @@ impl Task {
         Some(id)
     }
 
-    fn note(&mut self, account: AccountKey, id: WaiterId, purpose: Purpose, reply: Reply) {
+    fn note(&mut self, account: AccountKey, id: WaiterId, purpose: Purpose, reply: AnswerSender) {
         self.waiters.insert(
             id,
             Waiting {
@@ -279,8 +284,10 @@ impl Task {
                 continue;
             };
             let answer = match done {
-                true => Answer::Done(format!("account {} is forgotten", entry.slot.account.name)),
-                false => Answer::Fault(Box::new(
+                true => {
+                    DriverAnswer::Done(format!("account {} is forgotten", entry.slot.account.name))
+                }
+                false => DriverAnswer::Fault(Box::new(
                     self.teller(&entry.slot, &entry.notes)
                         .quarantined("it could not be removed either, see the daemon's log"),
                 )),
@@ -307,25 +314,25 @@ impl Task {
         let name = &entry.slot.account.name;
         let answer = match (verdict, purpose) {
             (Verdict::Token(grant), Purpose::Token(_)) => match entry.slot.held.token().as_ref() {
-                Some(token) if token.held.grant == grant => Answer::Token(Arc::clone(token)),
+                Some(token) if token.held.grant == grant => DriverAnswer::Token(Arc::clone(token)),
                 _ => return answer_gone(reply),
             },
-            (Verdict::Token(_), _) => Answer::Done(format!(
+            (Verdict::Token(_), _) => DriverAnswer::Done(format!(
                 "stored: the provider accepted it, and account {name} has a token of it"
             )),
             (Verdict::Unproven(unproven), Purpose::Login(what, _)) => {
                 let notes = entry.notes_of_trial();
                 let fault = self.teller(&entry.slot, &notes).unproven(what, unproven);
-                Answer::Fault(Box::new(fault))
+                DriverAnswer::Fault(Box::new(fault))
             }
             (Verdict::Unproven(_), _) => return answer_gone(reply),
-            (Verdict::Done, _) => Answer::Done(format!("account {name} is forgotten")),
+            (Verdict::Done, _) => DriverAnswer::Done(format!("account {name} is forgotten")),
             (Verdict::Fault(why), purpose) => {
                 let mut fault = self.teller(&entry.slot, &entry.notes).tell(why);
                 if let Purpose::Login(what, progress) = purpose {
                     fault.message = format!("{}: {}", progress.in_words(what, why), fault.message);
                 }
-                Answer::Fault(Box::new(fault))
+                DriverAnswer::Fault(Box::new(fault))
             }
         };
         // A client that went away is nobody's problem.
@@ -333,11 +340,11 @@ impl Task {
     }
 }
 
-fn answer_gone(reply: Reply) {
+fn answer_gone(reply: AnswerSender) {
     let fault = Fault::new(
         FaultCode::UnknownAccount,
         "the account is no longer configured",
     )
     .advise("`tokenctl list` shows the accounts you may use");
-    let _nobody_waits = reply.send(Answer::Fault(Box::new(fault)));
+    let _nobody_waits = reply.send(DriverAnswer::Fault(Box::new(fault)));
 }

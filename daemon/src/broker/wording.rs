@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokend_config::Account;
 use tokend_dialect::Catalog;
-use tokend_engine::{Fault as Why, Kind, Missing, Pace, Problem, Timestamp, Withheld};
+use tokend_engine::{AttemptKind, Missing, Pace, Problem, Timestamp, WaiterFault as Why, Withheld};
 use tokend_proto::{Fault, FaultCode};
 
 use crate::broker::login_means::{self, Refused};
@@ -285,11 +285,11 @@ impl Teller<'_> {
 
     /// Where the last attempt went: below `base_url`, or the other host that the dialect names.
     fn asked(&self) -> String {
-        use tokend_store::AttemptKind;
+        use tokend_store::StoredAttemptKind;
         let (account, last) = (self.account, self.notes.last_attempt.as_ref());
         let kind = match last.map(|last| last.kind) {
-            Some(AttemptKind::Refresh) => Kind::Refresh,
-            Some(AttemptKind::Login) | None => Kind::Login,
+            Some(StoredAttemptKind::Refresh) => AttemptKind::Refresh,
+            Some(StoredAttemptKind::Login) | None => AttemptKind::Login,
         };
         account
             .named(&account.origin(dialect_kind(kind)))

@@ -19,7 +19,7 @@ use super::cures::{Cures, Question};
 use super::records;
 use super::refused::NotApplied;
 use crate::broker::accounts::Survey;
-use crate::broker::change::{Change, HostsUsed, Joining, Reloaded, Stored, Summary, Used};
+use crate::broker::change::{ConfigChange, HostsUsed, Joining, Reloaded, Stored, Summary, Used};
 use crate::broker::inbox::{Driver, Message};
 use crate::broker::job::Job;
 use tokend_record::Leftovers;
@@ -104,7 +104,7 @@ impl Installer {
                 configure();
             }
             let (reply, answer) = oneshot::channel();
-            let change = Change {
+            let change = ConfigChange {
                 accounts,
                 admin: Arc::clone(&config.admin),
                 hosts_used,

@@ -15,7 +15,7 @@ use super::done::Done;
 use super::parts::Requests;
 use super::presentation::{presented, tell};
 use super::refusal::{gone, overtaken};
-use crate::broker::inbox::{self, Answer, Message, Waiter};
+use crate::broker::inbox::{self, DriverAnswer, Message, Waiter};
 use crate::broker::registry::Slot;
 
 /// The longest a request may wait. A client that names a longer time waits this long.
@@ -63,7 +63,7 @@ impl Requests {
     pub(super) fn ask(
         &self,
         admitted: &Admitted<'_>,
-        message: impl FnOnce(inbox::Reply) -> Message,
+        message: impl FnOnce(inbox::AnswerSender) -> Message,
     ) -> Done {
         let (reply, answer) = oneshot::channel();
         let unsent = match self.driver.try_send(message(reply)) {
@@ -88,9 +88,11 @@ impl Requests {
                 room.send(message);
             }
             match answer.await {
-                Ok(Answer::Token(token)) => Response::Token(tell(&token, clock.steady(), &clock)),
-                Ok(Answer::Done(message)) => Response::Done { message },
-                Ok(Answer::Fault(fault)) => Response::Fault(*fault),
+                Ok(DriverAnswer::Token(token)) => {
+                    Response::Token(tell(&token, clock.steady(), &clock))
+                }
+                Ok(DriverAnswer::Done(message)) => Response::Done { message },
+                Ok(DriverAnswer::Fault(fault)) => Response::Fault(*fault),
                 Err(_) => Response::Fault(gone()),
             }
         }))

@@ -15,7 +15,7 @@ use super::admission::Admitted;
 use super::done::{Done, to_the_end};
 use super::parts::Requests;
 use super::refusal::{brought_back, gone, not_forgotten, unknown};
-use crate::broker::inbox::{Answer, Driver, Message};
+use crate::broker::inbox::{Driver, DriverAnswer, Message};
 use crate::broker::job::Job;
 use tokend_record::RecordKey;
 
@@ -85,9 +85,9 @@ async fn former(driver: &Driver, name: &AccountName) -> Result<usize, Box<Fault>
         asked.map_err(|_| Box::new(gone()))?;
         match answer.await.map_err(|_| Box::new(gone()))? {
             // It has ended meanwhile, and what it left is in its record.
-            Answer::Fault(fault) if fault.code == FaultCode::UnknownAccount => {}
-            Answer::Fault(fault) => return Err(fault),
-            Answer::Done(_) | Answer::Token(_) => forgotten += 1,
+            DriverAnswer::Fault(fault) if fault.code == FaultCode::UnknownAccount => {}
+            DriverAnswer::Fault(fault) => return Err(fault),
+            DriverAnswer::Done(_) | DriverAnswer::Token(_) => forgotten += 1,
         }
     }
     Ok(forgotten)

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use super::asking::LONGEST_WAIT;
 use super::refusal::{brought_back, crowded, nameless, overtaken};
 use super::*;
-use crate::broker::inbox::{Answer, Message};
+use crate::broker::inbox::{DriverAnswer, Message};
 use crate::broker::registry::IssuedToken;
 use crate::testing::{Site, answer, get, name, peer, soon, token};
 
@@ -127,7 +127,7 @@ async fn a_token_that_is_not_valid_for_long_enough_is_asked_of_the_driver() {
     };
     assert_eq!(demand.min_validity, Some(Duration::from_secs(3_700)));
     let expired = IssuedToken {
-        held: tokend_engine::Held {
+        held: tokend_engine::TokenFacts {
             expires: Some(bench.desk.clock.steady()),
             ..token("T", 1, Timestamp::ZERO).held
         },
@@ -208,7 +208,7 @@ async fn a_busy_driver_is_waited_for_and_a_dead_one_is_told() {
             let Some(Message::Wanted { reply, .. }) = driver.recv().await else {
                 panic!()
             };
-            reply.send(Answer::Done("x".into())).unwrap();
+            reply.send(DriverAnswer::Done("x".into())).unwrap();
         }
     };
     let (one, two, ()) = soon(async { tokio::join!(answer(first), answer(second), serve) }).await;

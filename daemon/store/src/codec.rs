@@ -16,8 +16,8 @@ use zeroize::Zeroizing;
 use crate::account::AccountId;
 use crate::error::{QuarantineReason, StoreError};
 use crate::record::{
-    Anchor, Block, Candidate, CandidateKind, Credential, Intent, LastAttempt, NoVerdict, PaceMarks,
-    Record, StoredGrant,
+    Anchor, CandidateKind, Credential, PaceMarks, Record, StoredAttempt, StoredBlock,
+    StoredCandidate, StoredGrant, StoredIntent, StoredNoVerdict,
 };
 use crate::sizes::MAX_RECORD_BYTES;
 
@@ -126,9 +126,9 @@ struct Form<'a> {
     asks: Option<Cow<'a, str>>,
     pace: PaceMarks,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    intent: Option<Cow<'a, Intent>>,
+    intent: Option<Cow<'a, StoredIntent>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    block: Option<Cow<'a, Block>>,
+    block: Option<Cow<'a, StoredBlock>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     problem: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -139,9 +139,9 @@ struct Form<'a> {
     #[serde(default, skip_serializing_if = "is_false")]
     deferral_told: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    last_attempt: Option<Cow<'a, LastAttempt>>,
+    last_attempt: Option<Cow<'a, StoredAttempt>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    no_verdict: Option<Cow<'a, NoVerdict>>,
+    no_verdict: Option<Cow<'a, StoredNoVerdict>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -255,7 +255,7 @@ impl From<Form<'_>> for Record {
                 spare_refresh_token: form.credential.spare_refresh_token.map(Secret::into_owned),
                 spare_unsent: form.credential.spare_unsent,
             },
-            candidate: form.candidate.map(|candidate| Candidate {
+            candidate: form.candidate.map(|candidate| StoredCandidate {
                 attempt: candidate.attempt,
                 kind: candidate.kind,
                 secret: candidate.secret.into_owned(),

@@ -79,7 +79,7 @@ pub enum StoreError {
     #[error("{}: {cause} ({detail})", at.display())]
     Unavailable {
         /// What kind of failure, and so what to do.
-        cause: Cause,
+        cause: StoreFailure,
         /// The database.
         at: PathBuf,
         /// What the system said.
@@ -100,7 +100,7 @@ pub enum StoreError {
 /// What kind of storage failure, and so what to do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
-pub enum Cause {
+pub enum StoreFailure {
     /// No space, or no quota, is left, or files may not grow any more (`RLIMIT_FSIZE`).
     #[error(
         "no space is left: free some on this disk, or raise the quota or the limit on the size of files"
@@ -121,7 +121,7 @@ pub enum Cause {
     Io,
 }
 
-impl From<&io::Error> for Cause {
+impl From<&io::Error> for StoreFailure {
     fn from(error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::StorageFull

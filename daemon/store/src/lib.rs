@@ -63,21 +63,21 @@ mod watch;
 pub use account::{AccountId, AccountIdError, MAX_ACCOUNT_ID_BYTES, Version};
 pub use claims::Claim;
 pub use error::{
-    Cause, KeyError, OpenError, QuarantineReason, Quarantined, RotateError, StoreError,
+    KeyError, OpenError, QuarantineReason, Quarantined, RotateError, StoreError, StoreFailure,
 };
 pub use inspect::{Refusal, inspect, is_held};
 pub use key_file::make_key_file;
 pub use key_names::{KEY_CREDENTIAL, KEY_FILE};
-pub use memory::{Fault, MemoryStore};
+pub use memory::{MemoryStore, ScriptedFault};
 pub use named_key::{NamedKey, must_be_elsewhere};
 pub use record::{
-    Anchor, AttemptKind, Block, BlockReason, Candidate, CandidateKind, Credential, Intent,
-    LastAttempt, NoVerdict, PaceMarks, Record, StoredGrant,
+    Anchor, BlockReason, CandidateKind, Credential, PaceMarks, Record, StoredAttempt,
+    StoredAttemptKind, StoredBlock, StoredCandidate, StoredGrant, StoredIntent, StoredNoVerdict,
 };
 pub use redb_store::RedbStore;
 pub use rotation::{Rotated, Settled, rotate_key_file, rotate_to, rotate_to_named, settle};
 pub use seal::SealingKey;
 pub use sizes::{KEY_BYTES, MAX_RECORD_BYTES};
 pub use state_dir::StateDir;
-pub use store::{Commit, Loaded, Store, Strayed};
-pub use watch::{Change, Watch};
+pub use store::{Loaded, RecordCommit, Store, Strayed};
+pub use watch::{RecordChange, Watch};

@@ -13,48 +13,48 @@ use zeroize::Zeroizing;
 use crate::account::{AccountId, Version};
 use crate::claims::{Claim, Claims};
 use crate::codec;
-use crate::error::{Cause, QuarantineReason, Quarantined, StoreError};
+use crate::error::{QuarantineReason, Quarantined, StoreError, StoreFailure};
 use crate::record::Record;
-use crate::store::{Commit, Store, Strayed, check_version};
-use crate::watch::{Change, Reporter, Watch};
+use crate::store::{RecordCommit, Store, Strayed, check_version};
+use crate::watch::{RecordChange, Reporter, Watch};
 
 /// How a commit fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fault {
+pub struct ScriptedFault {
     /// The error that the caller gets.
-    pub cause: Cause,
+    pub cause: StoreFailure,
     /// Whether the batch lands nevertheless.
     pub applied: bool,
 }
 
-impl Fault {
+impl ScriptedFault {
     /// The disk is full, and nothing lands.
     pub const DISK_FULL: Self = Self {
-        cause: Cause::DiskFull,
+        cause: StoreFailure::DiskFull,
         applied: false,
     };
 
     /// The disk is full for what comes after the batch, which lands.
     pub const DISK_FULL_AFTER: Self = Self {
-        cause: Cause::DiskFull,
+        cause: StoreFailure::DiskFull,
         applied: true,
     };
 
     /// The file system is read-only.
     pub const READ_ONLY: Self = Self {
-        cause: Cause::ReadOnly,
+        cause: StoreFailure::ReadOnly,
         applied: false,
     };
 
     /// The disk fails, and nothing lands.
     pub const IO: Self = Self {
-        cause: Cause::Io,
+        cause: StoreFailure::Io,
         applied: false,
     };
 
     /// The batch lands, and the answer does not.
     pub const LOST_ANSWER: Self = Self {
-        cause: Cause::Io,
+        cause: StoreFailure::Io,
         applied: true,
     };
 }
@@ -85,8 +85,8 @@ struct State {
     records: BTreeMap<AccountId, Kept>,
     floor: Version,
     commits: u64,
-    faults: BTreeMap<u64, Fault>,
-    outage: Option<Cause>,
+    faults: BTreeMap<u64, ScriptedFault>,
+    outage: Option<StoreFailure>,
     reporters: Vec<Reporter>,
 }
 
@@ -104,14 +104,14 @@ impl MemoryStore {
     }
 
     /// Makes the `nth` commit from now fail; 1 is the next one.
-    pub fn fail_commit(&self, nth: u64, fault: Fault) {
+    pub fn fail_commit(&self, nth: u64, fault: ScriptedFault) {
         let mut state = self.lock();
         let at = state.commits.saturating_add(nth);
         state.faults.insert(at, fault);
     }
 
-    /// Makes every commit fail until this is called with `None`. [`Cause::Io`] fails reads as well.
-    pub fn set_outage(&self, outage: Option<Cause>) {
+    /// Makes every commit fail until this is called with `None`. [`StoreFailure::Io`] fails reads as well.
+    pub fn set_outage(&self, outage: Option<StoreFailure>) {
         self.lock().outage = outage;
     }
 
@@ -144,11 +144,11 @@ impl MemoryStore {
         let mut state = self.lock();
         let version = state.put(account, plain)?;
         state.report(match record {
-            Some(_) => Change::Written {
+            Some(_) => RecordChange::Written {
                 account: account.clone(),
                 version,
             },
-            None => Change::Removed {
+            None => RecordChange::Removed {
                 account: account.clone(),
             },
         });
@@ -162,7 +162,7 @@ impl MemoryStore {
         }
     }
 
-    fn apply(&self, state: &mut State, commit: &Commit<'_>) -> Result<Version, StoreError> {
+    fn apply(&self, state: &mut State, commit: &RecordCommit<'_>) -> Result<Version, StoreError> {
         self.shared.claims.check(commit.claim)?;
         let account = commit.claim.account();
         let plain = encode(account, commit.record)?;
@@ -222,12 +222,12 @@ impl Store for MemoryStore {
         self.shared.claims.claim(account)
     }
 
-    fn commit(&self, batch: &[Commit<'_>]) -> Vec<Result<Version, StoreError>> {
+    fn commit(&self, batch: &[RecordCommit<'_>]) -> Vec<Result<Version, StoreError>> {
         let mut state = self.lock();
         state.commits += 1;
         let ordinal = state.commits;
         let scripted = state.faults.remove(&ordinal);
-        let fault = scripted.or(state.outage.map(|cause| Fault {
+        let fault = scripted.or(state.outage.map(|cause| ScriptedFault {
             cause,
             applied: false,
         }));
@@ -319,14 +319,14 @@ impl State {
         Ok(version)
     }
 
-    fn report(&mut self, change: Change) {
+    fn report(&mut self, change: RecordChange) {
         self.reporters
             .retain(|reporter| reporter.report(change.clone()));
     }
 
     fn check_readable(&self) -> Result<(), StoreError> {
         match self.outage {
-            Some(Cause::Io) => Err(unavailable(Cause::Io)),
+            Some(StoreFailure::Io) => Err(unavailable(StoreFailure::Io)),
             _ => Ok(()),
         }
     }
@@ -369,7 +369,7 @@ fn quarantined(account: &AccountId, reason: QuarantineReason) -> StoreError {
     })
 }
 
-fn unavailable(cause: Cause) -> StoreError {
+fn unavailable(cause: StoreFailure) -> StoreError {
     StoreError::Unavailable {
         cause,
         at: place(),

@@ -19,7 +19,7 @@ pub struct Record {
     pub credential: Credential,
     /// What a person entered and the attempt of `intent` tries: not in use yet. Stored before it is sent, since a refresh token may be
     /// used up by being sent.
-    pub candidate: Option<Candidate>,
+    pub candidate: Option<StoredCandidate>,
     /// The last grant, so that a restart costs the provider nothing.
     pub grant: Option<StoredGrant>,
     /// The provider's host that `pace.host_tat` is about, as the writer names it; `None` in records of before schema 2. Whoever reads
@@ -30,9 +30,9 @@ pub struct Record {
     /// What pacing has been used up.
     pub pace: PaceMarks,
     /// The attempt that has begun and not ended. Found at start, it is in doubt.
-    pub intent: Option<Intent>,
+    pub intent: Option<StoredIntent>,
     /// Why no attempt may be made until something changes.
-    pub block: Option<Block>,
+    pub block: Option<StoredBlock>,
     /// How the last attempt failed: the writer's stable word for it.
     pub problem: Option<String>,
     /// What the provider last said against the account, for people. The writer keeps secrets out of it.
@@ -44,9 +44,9 @@ pub struct Record {
     /// Whether the provider named that time.
     pub deferral_told: bool,
     /// The last attempt that ended, for `status`.
-    pub last_attempt: Option<LastAttempt>,
+    pub last_attempt: Option<StoredAttempt>,
     /// Attempts that ended without a verdict of the provider, if there are any since the last grant or changed credential.
-    pub no_verdict: Option<NoVerdict>,
+    pub no_verdict: Option<StoredNoVerdict>,
 }
 
 impl Record {
@@ -114,7 +114,7 @@ pub struct Credential {
 
 /// A credential that a person entered, before it is known to be right.
 #[derive(Debug, Clone)]
-pub struct Candidate {
+pub struct StoredCandidate {
     /// Id of the attempt that tries it.
     pub attempt: u64,
     /// What kind of credential.
@@ -169,11 +169,11 @@ pub struct PaceMarks {
 /// The durable note that an attempt has begun.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Intent {
+pub struct StoredIntent {
     /// Id of the attempt.
     pub attempt: u64,
     /// Login or refresh.
-    pub kind: AttemptKind,
+    pub kind: StoredAttemptKind,
     /// Unix ms.
     pub begun_at: i64,
 }
@@ -181,7 +181,7 @@ pub struct Intent {
 /// Where a grant is to come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum AttemptKind {
+pub enum StoredAttemptKind {
     /// From the long-lived credential.
     Login,
     /// From a refresh token.
@@ -191,7 +191,7 @@ pub enum AttemptKind {
 /// Why no attempt may be made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Block {
+pub struct StoredBlock {
     /// What kind of obstacle.
     pub reason: BlockReason,
     /// Unix ms.
@@ -213,7 +213,7 @@ pub enum BlockReason {
 /// Attempts without a verdict of the provider since the last grant or changed credential.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct NoVerdict {
+pub struct StoredNoVerdict {
     /// Refreshes in a row that something in front of the provider answered.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub refreshes: u32,
@@ -251,11 +251,11 @@ fn is_zero(count: &u32) -> bool {
 /// How the last attempt ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct LastAttempt {
+pub struct StoredAttempt {
     /// Id of the attempt.
     pub id: u64,
     /// Login or refresh.
-    pub kind: AttemptKind,
+    pub kind: StoredAttemptKind,
     /// When it began, Unix ms.
     pub at: i64,
     /// How long it took, ms.

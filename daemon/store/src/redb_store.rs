@@ -18,11 +18,11 @@ use redb::{ReadableDatabase as _, ReadableTable as _, Table};
 use crate::account::{AccountId, Version};
 use crate::claims::{Claim, Claims};
 use crate::codec;
-use crate::error::{Cause, OpenError, QuarantineReason, Quarantined, StoreError};
+use crate::error::{OpenError, QuarantineReason, Quarantined, StoreError, StoreFailure};
 use crate::record::Record;
 use crate::seal::{self, Bound, Scratch, SealingKey};
 use crate::state_dir::StateDir;
-use crate::store::{Commit, Store, Strayed, check_version};
+use crate::store::{RecordCommit, Store, Strayed, check_version};
 use crate::watch::Watch;
 pub(crate) use database::looks_like_a_database;
 use database::{ACCOUNTS, META, floor, raise_floor};
@@ -70,7 +70,7 @@ impl RedbStore {
     }
 
     /// Writes a batch in one transaction.
-    fn write(&self, batch: &[Commit<'_>]) -> Vec<Result<Version, StoreError>> {
+    fn write(&self, batch: &[RecordCommit<'_>]) -> Vec<Result<Version, StoreError>> {
         let written = self.handle.with(|db| {
             let txn = database::begin_write(db)?;
             let mut answers = Vec::with_capacity(batch.len());
@@ -100,7 +100,7 @@ impl RedbStore {
         &self,
         accounts: &mut Table<'_, &'static [u8], &'static [u8]>,
         meta: &mut Table<'_, &'static str, &'static [u8]>,
-        commit: &Commit<'_>,
+        commit: &RecordCommit<'_>,
     ) -> Result<Version, Failure> {
         self.claims.check(commit.claim)?;
         let account = commit.claim.account();
@@ -215,7 +215,7 @@ impl Store for RedbStore {
         self.claims.claim(account)
     }
 
-    fn commit(&self, batch: &[Commit<'_>]) -> Vec<Result<Version, StoreError>> {
+    fn commit(&self, batch: &[RecordCommit<'_>]) -> Vec<Result<Version, StoreError>> {
         if batch.is_empty() {
             return Vec::new();
         }
@@ -230,7 +230,7 @@ impl Store for RedbStore {
             return answers;
         }
         let mut again = self.write(&outcomes).into_iter();
-        let answer = |(commit, answer): (&Commit<'_>, _)| match begins(commit) {
+        let answer = |(commit, answer): (&RecordCommit<'_>, _)| match begins(commit) {
             true => answer,
             false => again.next().unwrap_or(answer),
         };
@@ -346,7 +346,7 @@ impl Store for RedbStore {
 }
 
 /// Whether a commit is the intent of an attempt that has not left yet.
-fn begins(commit: &Commit<'_>) -> bool {
+fn begins(commit: &RecordCommit<'_>) -> bool {
     commit.record.is_some_and(|record| record.intent.is_some())
 }
 
@@ -354,7 +354,7 @@ fn is_full(answer: &Result<Version, StoreError>) -> bool {
     matches!(
         answer,
         Err(StoreError::Unavailable {
-            cause: Cause::DiskFull,
+            cause: StoreFailure::DiskFull,
             ..
         })
     )

@@ -59,7 +59,7 @@ pub trait Store: Send + Sync {
     /// [`Unavailable`](StoreError::Unavailable) and [`Corrupt`](StoreError::Corrupt) hit all, and leave open whether the
     /// batch landed. Then the *same* commits may be tried again: one that had landed is recognised by its content and
     /// written once more, so that it does not rest on a failed fsync, instead of being a conflict.
-    fn commit(&self, batch: &[Commit<'_>]) -> Vec<Result<Version, StoreError>>;
+    fn commit(&self, batch: &[RecordCommit<'_>]) -> Vec<Result<Version, StoreError>>;
 
     /// Ends a claim. A claim that has already ended is no error.
     fn release(&self, claim: Claim);
@@ -119,7 +119,7 @@ pub struct Loaded {
 
 /// One change to one account's record.
 #[derive(Debug, Clone, Copy)]
-pub struct Commit<'a> {
+pub struct RecordCommit<'a> {
     /// The right to make it.
     pub claim: &'a Claim,
     /// The version the caller last saw; [`Version::NONE`] for a first record.
@@ -132,7 +132,7 @@ pub struct Commit<'a> {
 ///
 /// `standing` is the version and plaintext of the record there, `encoded` the plaintext to be written.
 pub(crate) fn check_version(
-    commit: &Commit<'_>,
+    commit: &RecordCommit<'_>,
     standing: Option<(Version, &[u8])>,
     encoded: Option<&[u8]>,
 ) -> Result<(), StoreError> {

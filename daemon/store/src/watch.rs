@@ -15,7 +15,7 @@ const WAITING: usize = 1024;
 /// One change made by another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Change {
+pub enum RecordChange {
     /// A record was written.
     Written {
         /// Whose.
@@ -38,7 +38,7 @@ pub struct Watch(Option<Source>);
 
 #[derive(Debug)]
 struct Source {
-    changes: Receiver<Change>,
+    changes: Receiver<RecordChange>,
     missed: Arc<AtomicBool>,
 }
 
@@ -56,10 +56,10 @@ impl Watch {
     }
 
     /// The next change, or `None` after `timeout` without one; at once when the watch is silent or the store is gone.
-    pub fn wait(&mut self, timeout: Duration) -> Option<Change> {
+    pub fn wait(&mut self, timeout: Duration) -> Option<RecordChange> {
         let source = self.0.as_ref()?;
         if source.missed.swap(false, Ordering::AcqRel) {
-            return Some(Change::Missed);
+            return Some(RecordChange::Missed);
         }
         source.changes.recv_timeout(timeout).ok()
     }
@@ -68,7 +68,7 @@ impl Watch {
 /// The other end of a [`Watch`].
 #[derive(Debug)]
 pub(crate) struct Reporter {
-    changes: SyncSender<Change>,
+    changes: SyncSender<RecordChange>,
     missed: Arc<AtomicBool>,
 }
 
@@ -90,7 +90,7 @@ impl Reporter {
     }
 
     /// Reports without ever waiting. `false` if the reader is gone.
-    pub(crate) fn report(&self, change: Change) -> bool {
+    pub(crate) fn report(&self, change: RecordChange) -> bool {
         match self.changes.try_send(change) {
             Ok(()) => true,
             Err(TrySendError::Full(_)) => {
@@ -112,18 +112,18 @@ mod tests {
         let account = AccountId::new("ads").unwrap();
         for number in 0..=WAITING as u64 {
             let version = Version::from(number);
-            assert!(reporter.report(Change::Written {
+            assert!(reporter.report(RecordChange::Written {
                 account: account.clone(),
                 version
             }));
         }
-        assert_eq!(watch.wait(Duration::ZERO), Some(Change::Missed));
+        assert_eq!(watch.wait(Duration::ZERO), Some(RecordChange::Missed));
         assert!(matches!(
             watch.wait(Duration::ZERO),
-            Some(Change::Written { .. })
+            Some(RecordChange::Written { .. })
         ));
         drop(watch);
-        assert!(!reporter.report(Change::Missed));
+        assert!(!reporter.report(RecordChange::Missed));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use tokend_dialect::{Grant, Renewal};
-use tokend_engine::{Answer, GrantFacts};
+use tokend_engine::{GrantFacts, ProviderAnswer};
 use tokend_proto::SecretText;
 
 /// What a success brought.
@@ -71,15 +71,15 @@ impl Granted {
     }
 
     /// What the engine is told of it.
-    pub const fn answer(&self) -> Answer {
+    pub const fn answer(&self) -> ProviderAnswer {
         match self.access_token {
-            Some(_) => Answer::Granted(GrantFacts {
+            Some(_) => ProviderAnswer::Granted(GrantFacts {
                 lifetime: self.lifetime,
                 refresh_token: self.refresh_token.is_some(),
                 refresh_token_lost: self.refresh_token_lost,
                 refresh_lifetime: self.refresh_lifetime,
             }),
-            None => Answer::Renewed {
+            None => ProviderAnswer::Renewed {
                 refresh_lifetime: self.refresh_lifetime,
                 misconfigured: self.misconfigured,
             },
@@ -140,7 +140,7 @@ mod tests {
             refresh_token_lost: false,
             refresh_lifetime: Some(Duration::from_secs(600)),
         };
-        assert_eq!(granted.answer(), Answer::Granted(facts));
+        assert_eq!(granted.answer(), ProviderAnswer::Granted(facts));
         assert!(!format!("{granted:?}").contains("hunter"), "{granted:?}");
     }
 
@@ -148,7 +148,7 @@ mod tests {
     fn a_token_that_the_wire_cannot_carry_leaves_its_refresh_token() {
         let long = || "x".repeat(SecretText::MAX_LEN + 1);
         let renewed = Granted::of_grant(grant(long(), Some("rt"))).unwrap();
-        let answer = Answer::Renewed {
+        let answer = ProviderAnswer::Renewed {
             refresh_lifetime: Some(Duration::from_secs(600)),
             misconfigured: false,
         };

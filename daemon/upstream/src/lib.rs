@@ -27,8 +27,8 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokend_config::{Account, Http, Parts, Proxy};
-use tokend_dialect::{Fields, Processed, Reply, RetryAfter, Spent, UsedBy};
-use tokend_engine::{Answer, Kind};
+use tokend_dialect::{Fields, Processed, ProviderReply, RetryAfter, SpentTokens, UsedBy};
+use tokend_engine::{AttemptKind, ProviderAnswer};
 use tokend_proto::LoginSecret;
 use tokend_store::Credential;
 
@@ -58,7 +58,7 @@ pub struct Upstream {
 /// A request that is ready to leave.
 pub struct Prepared {
     account: Arc<Account>,
-    kind: Kind,
+    kind: AttemptKind,
     request: http::Request<Bytes>,
     fields: Fields,
     fingerprint: Box<str>,
@@ -87,7 +87,7 @@ impl fmt::Debug for Prepared {
 #[derive(Debug)]
 pub struct Outcome {
     /// What it means to the engine.
-    pub answer: Answer,
+    pub answer: ProviderAnswer,
     /// What is to be stored of it.
     pub brought: Option<Granted>,
     /// What was said, or went wrong, in words that may be shown.
@@ -95,7 +95,7 @@ pub struct Outcome {
     /// Fingerprint of the configuration and secrets the request was made of.
     pub fingerprint: Box<str>,
     /// What the request may have used up beside what the answer says.
-    pub spent: Spent,
+    pub spent: SpentTokens,
 }
 
 impl Upstream {
@@ -147,7 +147,7 @@ impl Upstream {
     pub async fn prepare(
         &self,
         account: Arc<Account>,
-        kind: Kind,
+        kind: AttemptKind,
         credential: &Credential,
         entered: Option<&LoginSecret>,
         access_token: Option<SecretString>,
@@ -181,10 +181,10 @@ impl Upstream {
         before: &str,
     ) -> Option<Box<str>> {
         // A refresh is made of other secrets than a login, so only requests of one kind can be compared.
-        let kind = if before.starts_with(mark(Kind::Refresh)) {
-            Kind::Refresh
+        let kind = if before.starts_with(mark(AttemptKind::Refresh)) {
+            AttemptKind::Refresh
         } else {
-            Kind::Login
+            AttemptKind::Login
         };
         let exchange = self.exchange.load_full();
         exchange
@@ -208,7 +208,7 @@ impl Upstream {
         let conversation = Conversation::begin();
         let exchanged = exchange.exchange(&way, request).await;
         drop(conversation);
-        let mut spent = Spent::Nothing;
+        let mut spent = SpentTokens::Nothing;
         let (answer, brought, told) = match exchanged {
             Ok(response) => {
                 let reply = account
@@ -231,14 +231,14 @@ impl Upstream {
                         let (answer, brought, told) = self.understand(reply);
                         (answer, brought, told.map(|told| format!("{why}; {told}")))
                     }
-                    None => (Answer::MaybeSent, None, Some(why)),
+                    None => (ProviderAnswer::MaybeSent, None, Some(why)),
                 }
             }
             Err(failure) => {
                 let answer = match failure {
-                    Failure::NotSent(_) => Answer::NotSent,
-                    Failure::MaybeSent(_) | Failure::Silent(..) => Answer::MaybeSent,
-                    Failure::TooLarge(_) => Answer::Misbehaved {
+                    Failure::NotSent(_) => ProviderAnswer::NotSent,
+                    Failure::MaybeSent(_) | Failure::Silent(..) => ProviderAnswer::MaybeSent,
+                    Failure::TooLarge(_) => ProviderAnswer::Misbehaved {
                         maybe_processed: true,
                     },
                 };
@@ -254,19 +254,22 @@ impl Upstream {
         }
     }
 
-    fn understand(&self, reply: Reply) -> (Answer, Option<Granted>, Option<String>) {
+    fn understand(
+        &self,
+        reply: ProviderReply,
+    ) -> (ProviderAnswer, Option<Granted>, Option<String>) {
         match reply {
-            Reply::Granted(grant) => {
+            ProviderReply::Granted(grant) => {
                 let told = (!grant.remarks.is_empty()).then(|| grant.remarks.join("; "));
                 match Granted::of_grant(grant) {
                     Some(granted) => (granted.answer(), Some(granted), told),
                     None => {
                         let maybe_processed = true;
-                        (Answer::Misbehaved { maybe_processed }, None, told)
+                        (ProviderAnswer::Misbehaved { maybe_processed }, None, told)
                     }
                 }
             }
-            Reply::Renewed {
+            ProviderReply::Renewed {
                 renewal,
                 told,
                 misconfigured,
@@ -275,20 +278,34 @@ impl Upstream {
                 let told = format!("{told}; the refresh token that came with it is kept");
                 (granted.answer(), Some(granted), Some(told))
             }
-            Reply::Busy { retry_after, told } => {
+            ProviderReply::Busy { retry_after, told } => {
                 let retry_after = retry_after.map(|after| self.wait(after));
-                (Answer::Busy { retry_after }, None, Some(told.to_string()))
+                (
+                    ProviderAnswer::Busy { retry_after },
+                    None,
+                    Some(told.to_string()),
+                )
             }
-            Reply::CredentialRejected(told) => {
-                (Answer::CredentialRejected, None, Some(told.to_string()))
+            ProviderReply::CredentialRejected(told) => (
+                ProviderAnswer::CredentialRejected,
+                None,
+                Some(told.to_string()),
+            ),
+            ProviderReply::RefreshRejected(told) => (
+                ProviderAnswer::RefreshRejected,
+                None,
+                Some(told.to_string()),
+            ),
+            ProviderReply::Misconfigured(told) => {
+                (ProviderAnswer::Misconfigured, None, Some(told.to_string()))
             }
-            Reply::RefreshRejected(told) => (Answer::RefreshRejected, None, Some(told.to_string())),
-            Reply::Misconfigured(told) => (Answer::Misconfigured, None, Some(told.to_string())),
-            Reply::Unrecognised(told) => (Answer::Unrecognised, None, Some(told.to_string())),
-            Reply::Misbehaved { told, processed } => {
+            ProviderReply::Unrecognised(told) => {
+                (ProviderAnswer::Unrecognised, None, Some(told.to_string()))
+            }
+            ProviderReply::Misbehaved { told, processed } => {
                 let maybe_processed = processed == Processed::Maybe;
                 (
-                    Answer::Misbehaved { maybe_processed },
+                    ProviderAnswer::Misbehaved { maybe_processed },
                     None,
                     Some(told.to_string()),
                 )
@@ -317,7 +334,7 @@ impl Exchange {
     async fn fields(
         &self,
         account: &Account,
-        kind: Kind,
+        kind: AttemptKind,
         credential: &Credential,
         entered: Option<&LoginSecret>,
         access_token: Option<SecretString>,
@@ -329,7 +346,9 @@ impl Exchange {
         for field in account.dialect.fields_at(&account.endpoint) {
             let needed = matches!(
                 (field.used_by, kind),
-                (UsedBy::Both, _) | (UsedBy::Login, Kind::Login) | (UsedBy::Refresh, Kind::Refresh)
+                (UsedBy::Both, _)
+                    | (UsedBy::Login, AttemptKind::Login)
+                    | (UsedBy::Refresh, AttemptKind::Refresh)
             );
             if !needed {
                 continue;
@@ -404,18 +423,18 @@ fn typed(entered: &LoginSecret, field: &str, renews_itself: bool) -> Option<Secr
 }
 
 /// What a fingerprint begins with.
-fn mark(kind: Kind) -> &'static str {
+fn mark(kind: AttemptKind) -> &'static str {
     match kind {
-        Kind::Login => "login-",
-        Kind::Refresh => "refresh-",
+        AttemptKind::Login => "login-",
+        AttemptKind::Refresh => "refresh-",
     }
 }
 
 /// The kind of a request as the dialect calls it.
-pub fn dialect_kind(kind: Kind) -> tokend_dialect::Kind {
+pub fn dialect_kind(kind: AttemptKind) -> tokend_dialect::ExchangeKind {
     match kind {
-        Kind::Login => tokend_dialect::Kind::Login,
-        Kind::Refresh => tokend_dialect::Kind::Refresh,
+        AttemptKind::Login => tokend_dialect::ExchangeKind::Login,
+        AttemptKind::Refresh => tokend_dialect::ExchangeKind::Refresh,
     }
 }
 
@@ -423,11 +442,11 @@ impl Outcome {
     /// Of a request whose task died: it may have left.
     pub fn unknown() -> Self {
         Self {
-            answer: Answer::MaybeSent,
+            answer: ProviderAnswer::MaybeSent,
             brought: None,
             told: Some("sending the request failed inside tokend; please report this".into()),
             fingerprint: Box::default(),
-            spent: Spent::Nothing,
+            spent: SpentTokens::Nothing,
         }
     }
 }

@@ -35,7 +35,7 @@ fn held() -> Credential {
     }
 }
 
-async fn attempt(site: &Site, kind: Kind) -> Outcome {
+async fn attempt(site: &Site, kind: AttemptKind) -> Outcome {
     let upstream = upstream(site);
     let prepared = upstream
         .prepare(site.account(), kind, &held(), None, None)
@@ -47,7 +47,7 @@ async fn attempt(site: &Site, kind: Kind) -> Outcome {
 async fn outcome_of(act: Act) -> (Outcome, Provider) {
     let provider = Provider::start().await;
     provider.then(act);
-    let outcome = attempt(&site(&provider.base_url, ""), Kind::Login).await;
+    let outcome = attempt(&site(&provider.base_url, ""), AttemptKind::Login).await;
     (outcome, provider)
 }
 
@@ -59,7 +59,7 @@ async fn a_grant_comes_back() {
         refresh_token: true,
         ..GrantFacts::default()
     };
-    assert_eq!(outcome.answer, Answer::Granted(facts));
+    assert_eq!(outcome.answer, ProviderAnswer::Granted(facts));
     let Some(granted) = outcome.brought else {
         panic!("{:?}", outcome.brought);
     };
@@ -78,8 +78,8 @@ async fn a_grant_comes_back() {
 #[tokio::test]
 async fn a_provider_that_is_not_there_was_not_sent_anything() {
     // Nobody listens on tcpmux. A port that was free a moment ago may be another test's provider by now.
-    let outcome = attempt(&site("http://127.0.0.1:1", ""), Kind::Login).await;
-    assert_eq!(outcome.answer, Answer::NotSent);
+    let outcome = attempt(&site("http://127.0.0.1:1", ""), AttemptKind::Login).await;
+    assert_eq!(outcome.answer, ProviderAnswer::NotSent);
     assert!(outcome.told.unwrap().contains("refused"));
 }
 
@@ -97,8 +97,8 @@ async fn a_connection_that_hangs_before_it_stands_was_not_sent_anything() {
     ] {
         let site = Site::new(&text);
         site.secret("pw", PASSWORD, 0o600);
-        let outcome = attempt(&site, Kind::Login).await;
-        assert_eq!(outcome.answer, Answer::NotSent, "{outcome:?}");
+        let outcome = attempt(&site, AttemptKind::Login).await;
+        assert_eq!(outcome.answer, ProviderAnswer::NotSent, "{outcome:?}");
         assert!(outcome.told.unwrap().contains("timed out"));
     }
 }
@@ -108,7 +108,7 @@ async fn without_a_whole_answer_the_outcome_is_in_doubt() {
     for act in Act::without_a_whole_answer() {
         let what = format!("{act:?}");
         let (outcome, _provider) = outcome_of(act).await;
-        assert_eq!(outcome.answer, Answer::MaybeSent, "{what}");
+        assert_eq!(outcome.answer, ProviderAnswer::MaybeSent, "{what}");
         let told = outcome.told.unwrap();
         assert!(
             told.starts_with("the request was sent and no whole answer came: "),
@@ -123,7 +123,7 @@ async fn an_answer_without_end_is_not_read_to_the_end() {
     let (outcome, _provider) = outcome_of(Act::Pour).await;
     assert_eq!(
         outcome.answer,
-        Answer::Misbehaved {
+        ProviderAnswer::Misbehaved {
             maybe_processed: true
         }
     );
@@ -148,8 +148,8 @@ async fn a_redirect_is_not_followed() {
 #[tokio::test]
 async fn a_provider_that_echoes_secrets_is_not_quoted() {
     for (kind, status) in [
-        (Kind::Login, "400 Bad Request"),
-        (Kind::Refresh, "500 Internal Server Error"),
+        (AttemptKind::Login, "400 Bad Request"),
+        (AttemptKind::Refresh, "500 Internal Server Error"),
     ] {
         let provider = Provider::start().await;
         let echo = format!(
@@ -158,7 +158,7 @@ async fn a_provider_that_echoes_secrets_is_not_quoted() {
         provider.then(reply(status, &echo));
         let outcome = attempt(&site(&provider.base_url, ""), kind).await;
         let shown = format!("{outcome:?}");
-        let secret = if kind == Kind::Login {
+        let secret = if kind == AttemptKind::Login {
             PASSWORD
         } else {
             REFRESH
@@ -191,13 +191,13 @@ async fn the_fingerprint_changes_with_configuration_and_secrets_only() {
             .unwrap()
             .fingerprint
     };
-    let login = prepared(Kind::Login).await;
+    let login = prepared(AttemptKind::Login).await;
     assert_eq!(
         fingerprint(&login).await,
         login,
         "the same question, the same answer"
     );
-    let refresh = prepared(Kind::Refresh).await;
+    let refresh = prepared(AttemptKind::Refresh).await;
     assert_eq!(
         fingerprint(&refresh).await,
         refresh,
@@ -226,7 +226,7 @@ async fn a_secret_that_cannot_be_had_stops_before_anything_is_sent() {
     site.secret("pw", PASSWORD, 0o644);
     let up = upstream(&site);
     let open = up
-        .prepare(site.account(), Kind::Login, &held(), None, None)
+        .prepare(site.account(), AttemptKind::Login, &held(), None, None)
         .await
         .unwrap_err();
     assert!(matches!(open, PrepareError::Secret { .. }));
@@ -238,7 +238,7 @@ async fn a_secret_that_cannot_be_had_stops_before_anything_is_sent() {
     let path = site.account();
     site.secret("pw", "", 0o600);
     let empty = up
-        .prepare(path, Kind::Login, &held(), None, None)
+        .prepare(path, AttemptKind::Login, &held(), None, None)
         .await
         .unwrap_err()
         .to_string();
@@ -257,7 +257,7 @@ async fn a_secret_that_cannot_be_had_stops_before_anything_is_sent() {
 async fn nothing_of_a_prepared_request_shows() {
     let site = site("http://127.0.0.1:1", "");
     let prepared = upstream(&site)
-        .prepare(site.account(), Kind::Login, &held(), None, None)
+        .prepare(site.account(), AttemptKind::Login, &held(), None, None)
         .await
         .unwrap();
     let shown = format!("{prepared:?}");
@@ -271,12 +271,12 @@ async fn nothing_of_a_prepared_request_shows() {
 async fn what_a_person_enters_goes_before_what_is_stored_or_configured() {
     for (kind, secret, sent) in [
         (
-            Kind::Login,
+            AttemptKind::Login,
             LoginSecret::Password(SecretText::new("typed").unwrap()),
             "password=typed",
         ),
         (
-            Kind::Refresh,
+            AttemptKind::Refresh,
             LoginSecret::RefreshToken(SecretText::new("typed").unwrap()),
             "refresh_token=typed",
         ),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
 use tokend_config::{Account, Config, ConfigError, Environment, Files, Overrides};
-use tokend_dialect::{Fields, Kind};
+use tokend_dialect::{ExchangeKind, Fields};
 use tokend_document::{Medium, report};
 use tokend_policy::Directory;
 
@@ -152,7 +152,7 @@ fn use_account(account: &Account, dialect: &str) {
         sent.set_secret(&**name, MARK.to_owned().into());
     }
     let base = account.endpoint.base_url();
-    for kind in [Kind::Login, Kind::Refresh] {
+    for kind in [ExchangeKind::Login, ExchangeKind::Refresh] {
         match account.dialect.request(kind, &account.endpoint, &sent) {
             // Whatever else is configured, what leaves goes to the place the account names, or to one written out in its dialect.
             Ok(request) => {

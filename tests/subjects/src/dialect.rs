@@ -8,7 +8,8 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 use http::Response;
 use tokend_dialect::{
-    ACCESS_TOKEN, Catalog, Dialect, Endpoint, EndpointSettings, Fields, Kind, REFRESH_TOKEN, parse,
+    ACCESS_TOKEN, Catalog, Dialect, Endpoint, EndpointSettings, ExchangeKind, Fields,
+    REFRESH_TOKEN, parse,
 };
 use tokend_document::{Medium, report};
 
@@ -40,7 +41,7 @@ fn use_it(dialect: &Dialect, text: &str) {
     let (sent, digest) = (fields(dialect), dialect.digest());
     assert!(!digest.is_empty());
     if let Ok(endpoint) = Endpoint::new(dialect, &settings) {
-        for kind in [Kind::Login, Kind::Refresh] {
+        for kind in [ExchangeKind::Login, ExchangeKind::Refresh] {
             match dialect.request(kind, &endpoint, &sent) {
                 Ok(request) => {
                     // Whatever a dialect says, what leaves goes to the host the account names, or to one that is written out in it.
@@ -56,7 +57,7 @@ fn use_it(dialect: &Dialect, text: &str) {
         }
     }
     let body = format!(r#"{{"access_token":"a","data":{{"error":"{MARK}"}},"message":"{MARK}"}}"#);
-    for (kind, status) in [(Kind::Login, 200), (Kind::Refresh, 400)] {
+    for (kind, status) in [(ExchangeKind::Login, 200), (ExchangeKind::Refresh, 400)] {
         let response = Response::builder()
             .status(status)
             .body(Bytes::copy_from_slice(body.as_bytes()));

@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock};
 use bytes::Bytes;
 use http::Response;
 use secrecy::ExposeSecret as _;
-use tokend_dialect::{Dialect, Fields, Kind, Reply, VALUE_LIMIT};
+use tokend_dialect::{Dialect, ExchangeKind, Fields, ProviderReply, VALUE_LIMIT};
 
 use crate::dialect::{CATALOG, MARK, fields};
 
@@ -16,7 +16,7 @@ use crate::dialect::{CATALOG, MARK, fields};
 const LONGEST_TOLD: usize = 400;
 
 /// Who asked: a dialect, what it sent, and for what.
-type Asked = (Arc<Dialect>, Arc<Fields>, Kind);
+type Asked = (Arc<Dialect>, Arc<Fields>, ExchangeKind);
 
 /// Everybody who may have asked.
 static ASKED: LazyLock<Vec<Asked>> = LazyLock::new(|| {
@@ -25,7 +25,8 @@ static ASKED: LazyLock<Vec<Asked>> = LazyLock::new(|| {
         .map(|(dialect, _)| (Arc::clone(dialect), Arc::new(fields(dialect))));
     dialects
         .flat_map(|(dialect, sent)| {
-            [Kind::Login, Kind::Refresh].map(|kind| (Arc::clone(&dialect), Arc::clone(&sent), kind))
+            [ExchangeKind::Login, ExchangeKind::Refresh]
+                .map(|kind| (Arc::clone(&dialect), Arc::clone(&sent), kind))
         })
         .collect()
 });
@@ -60,8 +61,8 @@ pub fn reply(bytes: &[u8]) {
     let _refused = dialect.rejection().matches(status, body);
 }
 
-fn judge(reply: &Reply) {
-    if let Reply::Granted(grant) = reply {
+fn judge(reply: &ProviderReply) {
+    if let ProviderReply::Granted(grant) = reply {
         let access = grant.access_token.expose_secret();
         assert!(
             access.bytes().all(|byte| byte.is_ascii_graphic()),

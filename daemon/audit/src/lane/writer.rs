@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokend_config::AuditEvent;
 
-use super::{Change, Lanes, OpenSink, Place, State, Takes};
+use super::{Lanes, OpenSink, Place, SinkChange, State, Takes};
 use crate::event::{Event, Record};
 use crate::outcome::Outcome;
 
@@ -139,7 +139,7 @@ impl Writer {
         drop(guard);
         lanes.wake(wake);
         match change {
-            Some(Change::To(sink)) => {
+            Some(SinkChange::To(sink)) => {
                 // What was told before the change goes where it would have gone, if that is still possible, and nothing else does.
                 if self.sink.is_some() && !self.failing {
                     let after = self.batch.split_off(before.min(self.batch.len()));
@@ -150,7 +150,7 @@ impl Writer {
                     old.finish();
                 }
             }
-            Some(Change::Off) => {
+            Some(SinkChange::Off) => {
                 self.write();
                 if let Some(mut old) = self.sink.take() {
                     old.finish();

@@ -27,10 +27,10 @@ fn one_more_place_has_a_queue_and_bounds_and_counters_of_its_own() {
     let places = DESTINATIONS.iter().chain([&FOURTH]);
     let lanes = Arc::new(Lanes::new("test", Clock::system(), places));
     let changes = vec![
-        Change::Off,
-        Change::Off,
-        Change::Off,
-        Change::To(Box::new(sink)),
+        SinkChange::Off,
+        SinkChange::Off,
+        SinkChange::Off,
+        SinkChange::To(Box::new(sink)),
     ];
     lanes
         .apply(changes, AuditEvents::ALL, true, lane::writer::run)

@@ -17,21 +17,24 @@ use tokend_document::{Diagnostics, Node, Section, Value};
 
 use self::words::LONGEST;
 use crate::{
-    dialect::{self, Dialect, Plan, Reuse},
+    dialect::{self, DeclaredReuse, Dialect, ExchangePlan},
     error::DialectError,
-    fields::{ACCESS_TOKEN, Kind, REFRESH_TOKEN},
+    fields::{ACCESS_TOKEN, ExchangeKind, REFRESH_TOKEN},
     merge,
     names::{Names, Slot},
-    pacing::{Pacing, Rate},
+    pacing::{DefaultPacing, DefaultRate},
     rejection::Rejection,
     reply::classify::Matcher,
 };
 
-const REUSE: &[(&str, Reuse)] = &[
-    ("none", Reuse::None),
-    ("rotates", Reuse::Rotates),
-    ("rotates-and-reuse-revokes", Reuse::RotatesAndReuseRevokes),
-    ("unknown", Reuse::Unknown),
+const REUSE: &[(&str, DeclaredReuse)] = &[
+    ("none", DeclaredReuse::None),
+    ("rotates", DeclaredReuse::Rotates),
+    (
+        "rotates-and-reuse-revokes",
+        DeclaredReuse::RotatesAndReuseRevokes,
+    ),
+    ("unknown", DeclaredReuse::Unknown),
 ];
 
 /// Compiles a tree whose `extends` has been resolved.
@@ -91,10 +94,10 @@ fn compile_into(
     };
     let login = top
         .take("login")
-        .and_then(|node| plan(Kind::Login, node, &shared, diagnostics));
+        .and_then(|node| plan(ExchangeKind::Login, node, &shared, diagnostics));
     let refresh = top
         .take("refresh")
-        .and_then(|node| plan(Kind::Refresh, node, &shared, diagnostics));
+        .and_then(|node| plan(ExchangeKind::Refresh, node, &shared, diagnostics));
     if login.is_none() && refresh.is_none() && diagnostics.is_empty() {
         let help = "write a table `[login]` or `[refresh]`, or start with `extends = \"oauth2\"`";
         top.note(
@@ -107,14 +110,16 @@ fn compile_into(
     let present = top.read("api", diagnostics, api::read);
     let pacing = top
         .read("pacing", diagnostics, pacing)
-        .unwrap_or(Pacing::CAREFUL);
+        .unwrap_or(DefaultPacing::CAREFUL);
     top.finish(diagnostics);
     if !diagnostics.is_empty() {
         return None;
     }
     let (reuse, ends, needs) = refresh
         .as_ref()
-        .map_or((Reuse::None, false, false), |(_, lifecycle)| *lifecycle);
+        .map_or((DeclaredReuse::None, false, false), |(_, lifecycle)| {
+            *lifecycle
+        });
     let effective = effective(tree);
     Some(Dialect {
         name: name.into(),
@@ -161,14 +166,14 @@ struct Shared<'a> {
     names: &'a Names,
 }
 
-type Lifecycle = (Reuse, bool, bool);
+type Lifecycle = (DeclaredReuse, bool, bool);
 
 fn plan(
-    kind: Kind,
+    kind: ExchangeKind,
     node: Value<'_>,
     shared: &Shared<'_>,
     diagnostics: &mut Diagnostics,
-) -> Option<(Plan, Lifecycle)> {
+) -> Option<(ExchangePlan, Lifecycle)> {
     let mut section = node.section(diagnostics)?;
     let request = request::read(&mut section, shared.names, diagnostics);
     let merged = merged_reply(shared.reply, section.take("reply"));
@@ -186,8 +191,8 @@ fn plan(
     );
     let reply = reply::read(merged.as_ref().map(Value::from), rules, diagnostics);
     let lifecycle = match kind {
-        Kind::Login => (Reuse::Unknown, false, false),
-        Kind::Refresh => lifecycle(&mut section, diagnostics),
+        ExchangeKind::Login => (DeclaredReuse::Unknown, false, false),
+        ExchangeKind::Refresh => lifecycle(&mut section, diagnostics),
     };
     let slots: Vec<(&Slot, bool)> = request
         .layers
@@ -199,7 +204,7 @@ fn plan(
             .iter()
             .any(|(slot, _)| matches!(slot, Slot::Field(name) if name == field))
     };
-    if kind == Kind::Login && (uses(REFRESH_TOKEN) || uses(ACCESS_TOKEN)) {
+    if kind == ExchangeKind::Login && (uses(REFRESH_TOKEN) || uses(ACCESS_TOKEN)) {
         let help = "a login uses what the account always has; describe a request with `{refresh_token}` under `[refresh]`";
         section.note(
             diagnostics,
@@ -207,7 +212,7 @@ fn plan(
             Some(help.to_owned()),
         );
     }
-    if kind == Kind::Refresh
+    if kind == ExchangeKind::Refresh
         && diagnostics.is_empty()
         && !uses(REFRESH_TOKEN)
         && !uses(ACCESS_TOKEN)
@@ -221,7 +226,7 @@ fn plan(
     }
     section.finish(diagnostics);
     Some((
-        Plan {
+        ExchangePlan {
             request,
             reply: reply?,
         },
@@ -236,7 +241,7 @@ fn lifecycle(section: &mut Section<'_>, diagnostics: &mut Diagnostics) -> Lifecy
     });
     let ends = section.read("ends_access_token", diagnostics, Value::boolean);
     let needs = section.read("needs_valid_access_token", diagnostics, Value::boolean);
-    let reuse = reuse.unwrap_or(Reuse::Unknown);
+    let reuse = reuse.unwrap_or(DeclaredReuse::Unknown);
     (reuse, ends.unwrap_or(false), needs.unwrap_or(false))
 }
 
@@ -267,10 +272,10 @@ fn rejection(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<Rejection
     Some(Rejection { matchers })
 }
 
-fn pacing(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<Pacing> {
+fn pacing(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<DefaultPacing> {
     let mut section = node.section(diagnostics)?;
-    let careful = Pacing::CAREFUL;
-    let pacing = Pacing {
+    let careful = DefaultPacing::CAREFUL;
+    let pacing = DefaultPacing {
         attempts: section
             .read("attempts", diagnostics, rate)
             .unwrap_or(careful.attempts),
@@ -290,7 +295,7 @@ fn pacing(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<Pacing> {
     Some(pacing)
 }
 
-fn rate(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<Rate> {
+fn rate(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<DefaultRate> {
     let mut section = node.section(diagnostics)?;
     let burst = section
         .require("burst", "how many may happen at once", diagnostics)
@@ -303,7 +308,7 @@ fn rate(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<Rate> {
         )
         .and_then(|node| node.nonzero_duration(LONGEST, diagnostics));
     section.finish(diagnostics);
-    Some(Rate {
+    Some(DefaultRate {
         burst: burst?,
         period: period?,
     })

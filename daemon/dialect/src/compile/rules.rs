@@ -8,7 +8,7 @@ use super::reply::places;
 use tokend_document::{Content, Diagnostics, Section, Value};
 
 use crate::{
-    fields::Kind,
+    fields::ExchangeKind,
     names::Names,
     reply::{
         classify::{Class, Matcher, NoAnswer, Processed, Rule},
@@ -277,7 +277,7 @@ fn codes(node: Value<'_>, diagnostics: &mut Diagnostics) -> Vec<String> {
 
 /// Notes rules that mean something their request cannot mean.
 pub(super) fn check(
-    kind: Kind,
+    kind: ExchangeKind,
     rules: &[Rule],
     node: Option<Value<'_>>,
     diagnostics: &mut Diagnostics,
@@ -295,6 +295,6 @@ pub(super) fn check(
 }
 
 /// Whether a rule shared by both requests makes sense for one of them.
-pub(super) fn suits(kind: Kind, rule: &Rule) -> bool {
-    kind == Kind::Refresh || rule.class != Class::RefreshRejected
+pub(super) fn suits(kind: ExchangeKind, rule: &Rule) -> bool {
+    kind == ExchangeKind::Refresh || rule.class != Class::RefreshRejected
 }

@@ -86,7 +86,7 @@ pub enum Processed {
 
 /// What a request may have used up at its provider although its answer is told as something else than a failure of unknown outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Spent {
+pub enum SpentTokens {
     /// Nothing.
     #[default]
     Nothing,

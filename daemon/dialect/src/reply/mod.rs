@@ -1,6 +1,6 @@
 //! What a provider's response means.
 //!
-//! Owns turning a response into a `Reply`: a grant, or a failure of one of six kinds. It reads only what the dialect names,
+//! Owns turning a response into a `ProviderReply`: a grant, or a failure of one of six kinds. It reads only what the dialect names,
 //! never fails and never panics, whatever the bytes; and no text of a reply leaves it unredacted.
 
 pub(crate) mod classify;
@@ -22,7 +22,7 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use self::{
-    classify::{Class, Processed, Rule, Silence, Spent},
+    classify::{Class, Processed, Rule, Silence, SpentTokens},
     grant::{Flaw, Grant, Refresh, Renewal},
     lifetime::LifetimeSource,
     parsed::Parsed,
@@ -31,11 +31,11 @@ use self::{
     retry_after::RetryAfter,
     told::Told,
 };
-use crate::fields::Kind;
+use crate::fields::ExchangeKind;
 
 /// What a provider's response means.
 #[derive(Debug)]
-pub enum Reply {
+pub enum ProviderReply {
     /// A grant.
     Granted(Grant),
     /// A success with a refresh token that is to be kept, and without an access token that can be handed out.
@@ -76,10 +76,10 @@ impl ReplyPlan {
     /// `sent` are the secrets of the request, which the reply may echo.
     pub(crate) fn read<'s>(
         &self,
-        kind: Kind,
+        kind: ExchangeKind,
         response: &Response<Bytes>,
         sent: impl Iterator<Item = &'s str>,
-    ) -> Reply {
+    ) -> ProviderReply {
         let reply = Parsed::new(response);
         let mut secrets = Secrets::new(sent);
         // What stands where tokens stand is a token, whatever the status says.
@@ -103,7 +103,7 @@ impl ReplyPlan {
         // First of all, and by itself: whatever is wrong beside it, the one that was sent may be spent.
         let refresh = self.refresh_token(&reply);
         let flaw = match self.grant(&reply, &refresh) {
-            Ok(grant) => return Reply::Granted(grant),
+            Ok(grant) => return ProviderReply::Granted(grant),
             Err(flaw) => flaw,
         };
         if let Flaw::Absent = flaw
@@ -120,23 +120,25 @@ impl ReplyPlan {
         let mut told = self.flawed(&flaw, &reply, secrets);
         // The request was done, whatever is wrong with what it brought.
         told.spent = match (kind, &refresh) {
-            (Kind::Login, _) => Spent::Nothing,
-            (Kind::Refresh, Refresh::Lost(_)) => Spent::RefreshToken,
-            (Kind::Refresh, Refresh::Absent | Refresh::Fresh(_)) => Spent::AccessToken,
+            (ExchangeKind::Login, _) => SpentTokens::Nothing,
+            (ExchangeKind::Refresh, Refresh::Lost(_)) => SpentTokens::RefreshToken,
+            (ExchangeKind::Refresh, Refresh::Absent | Refresh::Fresh(_)) => {
+                SpentTokens::AccessToken
+            }
         };
-        if let (Kind::Login, Refresh::Absent) = (kind, &refresh)
+        if let (ExchangeKind::Login, Refresh::Absent) = (kind, &refresh)
             && Self::is_foreign(&flaw, &reply)
         {
-            return Reply::Unrecognised(told);
+            return ProviderReply::Unrecognised(told);
         }
         match self.renewal(&reply, refresh) {
-            Some(renewal) => Reply::Renewed {
+            Some(renewal) => ProviderReply::Renewed {
                 renewal,
                 told,
                 misconfigured,
             },
-            None if misconfigured => Reply::Misconfigured(told),
-            None => Reply::Misbehaved {
+            None if misconfigured => ProviderReply::Misconfigured(told),
+            None => ProviderReply::Misbehaved {
                 told,
                 processed: Processed::Maybe,
             },
@@ -145,7 +147,7 @@ impl ReplyPlan {
 
     /// What it means that no answer came, where a rule says so. Silence does not tell that a refresh token was not exchanged: only a rule
     /// that says so in as many words (`processed = "no"`), or gives the token up, takes it out of doubt.
-    pub(crate) fn silent(&self, kind: Kind, silence: Silence) -> Option<Reply> {
+    pub(crate) fn silent(&self, kind: ExchangeKind, silence: Silence) -> Option<ProviderReply> {
         let rule = self.rules.iter().find(|it| it.claims_silence(silence))?;
         let text = rule
             .say
@@ -156,33 +158,39 @@ impl ReplyPlan {
             code: None,
             text,
             about: rule.secret.clone(),
-            spent: Spent::Nothing,
+            spent: SpentTokens::Nothing,
         };
         let settles = matches!(rule.class, Class::Misbehaved | Class::RefreshRejected)
             || rule.processed == Some(Processed::No);
-        if kind == Kind::Refresh && !settles {
-            return Some(Reply::Misbehaved {
+        if kind == ExchangeKind::Refresh && !settles {
+            return Some(ProviderReply::Misbehaved {
                 told,
                 processed: Processed::Maybe,
             });
         }
         Some(match rule.class {
-            Class::Busy => Reply::Busy {
+            Class::Busy => ProviderReply::Busy {
                 retry_after: rule.retry_after.map(RetryAfter::Delay),
                 told,
             },
-            Class::CredentialRejected => Reply::CredentialRejected(told),
-            Class::RefreshRejected => Reply::RefreshRejected(told),
-            Class::Misconfigured => Reply::Misconfigured(told),
-            Class::Misbehaved => Reply::Misbehaved {
+            Class::CredentialRejected => ProviderReply::CredentialRejected(told),
+            Class::RefreshRejected => ProviderReply::RefreshRejected(told),
+            Class::Misconfigured => ProviderReply::Misconfigured(told),
+            Class::Misbehaved => ProviderReply::Misbehaved {
                 told,
                 processed: rule.processed.unwrap_or(Processed::Maybe),
             },
-            Class::Unrecognised => Reply::Unrecognised(told),
+            Class::Unrecognised => ProviderReply::Unrecognised(told),
         })
     }
 
-    fn claimed(&self, kind: Kind, rule: &Rule, reply: &Parsed<'_>, secrets: &Secrets) -> Reply {
+    fn claimed(
+        &self,
+        kind: ExchangeKind,
+        rule: &Rule,
+        reply: &Parsed<'_>,
+        secrets: &Secrets,
+    ) -> ProviderReply {
         let mut told = told::tell(
             reply,
             &self.error_code,
@@ -192,12 +200,12 @@ impl ReplyPlan {
         );
         told.about.clone_from(&rule.secret);
         let processed = rule.processed(reply.status());
-        if (kind, processed) == (Kind::Refresh, Processed::Maybe) {
+        if (kind, processed) == (ExchangeKind::Refresh, Processed::Maybe) {
             // Whoever answered in front of the provider does not know what the provider did.
             match rule.class {
-                Class::Unrecognised => return Reply::Misbehaved { told, processed },
+                Class::Unrecognised => return ProviderReply::Misbehaved { told, processed },
                 Class::Busy | Class::CredentialRejected | Class::Misconfigured => {
-                    told.spent = Spent::RefreshToken;
+                    told.spent = SpentTokens::RefreshToken;
                 }
                 Class::Misbehaved | Class::RefreshRejected => {}
             }
@@ -216,14 +224,24 @@ impl ReplyPlan {
     }
 
     /// The verdict of a 2xx reply without a token: some servers tell an error so. Only a code of the standards makes it one.
-    fn coded(&self, kind: Kind, reply: &Parsed<'_>, secrets: &Secrets) -> Option<Reply> {
+    fn coded(
+        &self,
+        kind: ExchangeKind,
+        reply: &Parsed<'_>,
+        secrets: &Secrets,
+    ) -> Option<ProviderReply> {
         let class =
             verdict::by_codes(kind, reply, &self.error_code).filter(|it| it.is_verdict())?;
         let told = told::tell(reply, &self.error_code, &self.error_text, secrets, None);
         Some(self.reply(class, told, Processed::No, reply, None))
     }
 
-    fn by_status(&self, kind: Kind, reply: &Parsed<'_>, secrets: &Secrets) -> Reply {
+    fn by_status(
+        &self,
+        kind: ExchangeKind,
+        reply: &Parsed<'_>,
+        secrets: &Secrets,
+    ) -> ProviderReply {
         let (class, own) = verdict::judge(kind, reply, &self.error_code);
         let redirect = told::location(reply).filter(|_| reply.response.status().is_redirection()).map(|location| {
             format!("redirects to {location}, which is never followed with a credential; correct base_url or the path")
@@ -249,17 +267,17 @@ impl ReplyPlan {
         processed: Processed,
         reply: &Parsed<'_>,
         assumed: Option<Duration>,
-    ) -> Reply {
+    ) -> ProviderReply {
         match class {
-            Class::Busy => Reply::Busy {
+            Class::Busy => ProviderReply::Busy {
                 retry_after: retry_after::find(reply, &self.retry_after, assumed),
                 told,
             },
-            Class::CredentialRejected => Reply::CredentialRejected(told),
-            Class::RefreshRejected => Reply::RefreshRejected(told),
-            Class::Misconfigured => Reply::Misconfigured(told),
-            Class::Misbehaved => Reply::Misbehaved { told, processed },
-            Class::Unrecognised => Reply::Unrecognised(told),
+            Class::CredentialRejected => ProviderReply::CredentialRejected(told),
+            Class::RefreshRejected => ProviderReply::RefreshRejected(told),
+            Class::Misconfigured => ProviderReply::Misconfigured(told),
+            Class::Misbehaved => ProviderReply::Misbehaved { told, processed },
+            Class::Unrecognised => ProviderReply::Unrecognised(told),
         }
     }
 
@@ -277,7 +295,7 @@ impl ReplyPlan {
                     status: reply.status(),
                     code: None,
                     about: None,
-                    spent: Spent::Nothing,
+                    spent: SpentTokens::Nothing,
                     text: told::clean(sentence, told::TEXT_LIMIT, secrets),
                 };
             }
@@ -288,7 +306,7 @@ impl ReplyPlan {
     }
 }
 
-impl Reply {
+impl ProviderReply {
     /// The reply to a request that no dialect describes.
     pub(crate) fn unreadable(status: u16) -> Self {
         let text = "the dialect describes no such request".to_owned();
@@ -297,7 +315,7 @@ impl Reply {
                 status,
                 code: None,
                 about: None,
-                spent: Spent::Nothing,
+                spent: SpentTokens::Nothing,
                 text,
             },
             processed: Processed::Maybe,
@@ -327,7 +345,7 @@ impl Reply {
             | Self::Misconfigured(told) => {
                 // What was ended is what was presented.
                 let spent = match told.spent {
-                    Spent::AccessToken => Spent::RefreshToken,
+                    SpentTokens::AccessToken => SpentTokens::RefreshToken,
                     known => known,
                 };
                 Self::Misconfigured(Told { spent, ..told })

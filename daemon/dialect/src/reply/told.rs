@@ -9,7 +9,7 @@ use http::header;
 use serde_json::Value;
 
 use super::{
-    classify::Spent,
+    classify::SpentTokens,
     parsed::{Parsed, Place, code},
     redact::{MASK, Secrets},
 };
@@ -33,7 +33,7 @@ pub struct Told {
     /// The field of the secret that was refused, where a rule says so.
     pub about: Option<String>,
     /// What the request may have used up all the same, where the reply has a class that does not say so.
-    pub spent: Spent,
+    pub spent: SpentTokens,
 }
 
 /// What stands before the name of the secret that a failure is about.
@@ -95,7 +95,7 @@ pub(crate) fn tell(
         status: reply.status(),
         code: code.map(|code| clean(&code, CODE_LIMIT, secrets)),
         about: None,
-        spent: Spent::Nothing,
+        spent: SpentTokens::Nothing,
         text: clean(&said, TEXT_LIMIT, secrets),
     }
 }

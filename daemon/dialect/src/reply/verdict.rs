@@ -17,7 +17,7 @@ use super::{
     classify::{Class, NoAnswer, Rule, Silence},
     parsed::{Parsed, Place, code},
 };
-use crate::fields::Kind;
+use crate::fields::ExchangeKind;
 
 /// Words that tell a limit, whatever the status. In lower case.
 const LIMITS: &[&str] = &[
@@ -76,7 +76,7 @@ impl Rule {
 
 /// What a reply means that no rule has claimed and that is no grant, with a sentence of ours where there is one.
 pub(crate) fn judge(
-    kind: Kind,
+    kind: ExchangeKind,
     reply: &Parsed<'_>,
     codes: &[Place],
 ) -> (Class, Option<&'static str>) {
@@ -94,7 +94,7 @@ pub(crate) fn judge(
 }
 
 /// What the error codes in a body that can be read mean by the standards.
-pub(crate) fn by_codes(kind: Kind, reply: &Parsed<'_>, codes: &[Place]) -> Option<Class> {
+pub(crate) fn by_codes(kind: ExchangeKind, reply: &Parsed<'_>, codes: &[Place]) -> Option<Class> {
     if is_page(reply) {
         return None;
     }
@@ -124,7 +124,11 @@ pub(crate) fn is_foreign(reply: &Parsed<'_>) -> bool {
     }
 }
 
-fn refusal(kind: Kind, reply: &Parsed<'_>, codes: &[Place]) -> (Class, Option<&'static str>) {
+fn refusal(
+    kind: ExchangeKind,
+    reply: &Parsed<'_>,
+    codes: &[Place],
+) -> (Class, Option<&'static str>) {
     let may_end = !is_in_front(reply.status());
     if let Some(class) = by_codes(kind, reply, codes).filter(|it| may_end || !it.is_verdict()) {
         return (class, None);
@@ -133,8 +137,8 @@ fn refusal(kind: Kind, reply: &Parsed<'_>, codes: &[Place]) -> (Class, Option<&'
         return (Class::Busy, None);
     }
     match (kind, reply.status()) {
-        (Kind::Login, 401) if !is_page(reply) => (Class::CredentialRejected, None),
-        (Kind::Login, 404) => (
+        (ExchangeKind::Login, 401) if !is_page(reply) => (Class::CredentialRejected, None),
+        (ExchangeKind::Login, 404) => (
             Class::Unrecognised,
             Some("if there is no login here, correct base_url or the path"),
         ),
@@ -158,10 +162,10 @@ fn refusal(kind: Kind, reply: &Parsed<'_>, codes: &[Place]) -> (Class, Option<&'
 /// section 3.1.2.6, and the names that large providers gave to a refused refresh token.
 ///
 /// What says that the server failed (`server_error`) is no refusal, whatever the status it came with.
-fn by_code(kind: Kind, code: &str) -> Option<Class> {
+fn by_code(kind: ExchangeKind, code: &str) -> Option<Class> {
     let refused = match kind {
-        Kind::Login => Class::CredentialRejected,
-        Kind::Refresh => Class::RefreshRejected,
+        ExchangeKind::Login => Class::CredentialRejected,
+        ExchangeKind::Refresh => Class::RefreshRejected,
     };
     match code {
         "invalid_client" | "incorrect_client_credentials" => Some(Class::CredentialRejected),
@@ -172,12 +176,12 @@ fn by_code(kind: Kind, code: &str) -> Option<Class> {
         | "consent_required"
         | "account_selection_required" => Some(refused),
         "invalid_token" | "expired_token" | "bad_refresh_token" | "invalid_refresh_token"
-            if kind == Kind::Refresh =>
+            if kind == ExchangeKind::Refresh =>
         {
             Some(refused)
         }
         // Some servers call the request wrong whose refresh token they do not know.
-        "invalid_request" if kind == Kind::Refresh => Some(refused),
+        "invalid_request" if kind == ExchangeKind::Refresh => Some(refused),
         "invalid_request"
         | "unauthorized_client"
         | "unsupported_grant_type"

@@ -1,6 +1,6 @@
 //! The catalog: built-in dialects, a user's own, and dialects that extend each other.
 
-use tokend_dialect::{Catalog, Kind, Reuse};
+use tokend_dialect::{Catalog, DeclaredReuse, ExchangeKind};
 
 use crate::support::*;
 
@@ -62,16 +62,28 @@ fn a_dialect_extends_another_in_any_order_of_files() {
     assert_eq!((child.summary(), grandchild.summary()), ("child", "child"));
     assert_eq!(
         (child.reuse(), grandchild.reuse()),
-        (Reuse::RotatesAndReuseRevokes, Reuse::None)
+        (DeclaredReuse::RotatesAndReuseRevokes, DeclaredReuse::None)
     );
     assert_eq!(child.pacing(), builtin("oauth2").pacing());
     // Its own rule stands before the inherited one, its own case after the inherited ones.
     assert_eq!(
-        read(child, Kind::Login, 400, r#"{"error":"invalid_grant"}"#).word(),
+        read(
+            child,
+            ExchangeKind::Login,
+            400,
+            r#"{"error":"invalid_grant"}"#
+        )
+        .word(),
         "busy"
     );
     assert_eq!(
-        read(child, Kind::Login, 400, r#"{"error":"invalid_client"}"#).word(),
+        read(
+            child,
+            ExchangeKind::Login,
+            400,
+            r#"{"error":"invalid_client"}"#
+        )
+        .word(),
         "credential-rejected"
     );
     let fields = fields(&[("username", "u"), ("password", "p")]);
@@ -84,7 +96,11 @@ fn a_dialect_extends_another_in_any_order_of_files() {
         ["extra", "grant_type", "password", "provider", "username"]
     );
     assert_eq!(
-        access(&grant(grandchild, Kind::Login, r#"{"data":{"token":"t"}}"#)),
+        access(&grant(
+            grandchild,
+            ExchangeKind::Login,
+            r#"{"data":{"token":"t"}}"#
+        )),
         "t"
     );
 }
@@ -115,7 +131,7 @@ fn another_body_encoding_or_auth_replaces_the_inherited_one() {
     );
     // A lifetime is stated as a whole: the inherited `from` and `max` are gone.
     assert_eq!(
-        grant(child, Kind::Login, r#"{"access_token":"a","x":1}"#).lifetime,
+        grant(child, ExchangeKind::Login, r#"{"access_token":"a","x":1}"#).lifetime,
         seconds(3 * 3600)
     );
     let same = catalog.find("same").unwrap();

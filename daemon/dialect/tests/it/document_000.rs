@@ -1,6 +1,8 @@
 //! Document 000, the Ad Verification API: each sentence a client can act on.
 
-use tokend_dialect::{EndpointSettings, Kind, LifetimeSource, REFRESH_TOKEN, Reply, Reuse};
+use tokend_dialect::{
+    DeclaredReuse, EndpointSettings, ExchangeKind, LifetimeSource, ProviderReply, REFRESH_TOKEN,
+};
 
 use crate::support::*;
 
@@ -51,7 +53,7 @@ fn a_strict_deployment_gets_its_grant_type() {
 
 #[test]
 fn the_sample_reply_is_read() {
-    let grant = grant(&builtin("ad-verification"), Kind::Login, LOGIN);
+    let grant = grant(&builtin("ad-verification"), ExchangeKind::Login, LOGIN);
     assert_eq!(access(&grant), "eyJhbGciOiJIUzI1NiIs...");
     assert_eq!(refresh(&grant), Some("eyJhbGciOiJIUzI1NiIs..."));
     assert_eq!(grant.token_type, "Bearer");
@@ -91,25 +93,28 @@ fn the_key_of_the_refresh_token_differs_by_deployment() {
 #[test]
 fn a_new_refresh_token_comes_only_possibly() {
     let dialect = builtin("ad-verification");
-    assert_eq!(dialect.reuse(), Reuse::Unknown);
+    assert_eq!(dialect.reuse(), DeclaredReuse::Unknown);
     assert_eq!(
-        refresh(&grant(&dialect, Kind::Refresh, LOGIN)),
+        refresh(&grant(&dialect, ExchangeKind::Refresh, LOGIN)),
         Some("eyJhbGciOiJIUzI1NiIs...")
     );
     let only_access = r#"{"access_token": "a", "token_type": "bearer"}"#;
-    assert_eq!(refresh(&grant(&dialect, Kind::Refresh, only_access)), None);
+    assert_eq!(
+        refresh(&grant(&dialect, ExchangeKind::Refresh, only_access)),
+        None
+    );
 }
 
 #[test]
 fn a_422_says_what_is_wrong_with_the_request() {
     let dialect = builtin("ad-verification");
     assert!(matches!(
-        read(&dialect, Kind::Login, 422, "{}"),
-        Reply::Misconfigured(_)
+        read(&dialect, ExchangeKind::Login, 422, "{}"),
+        ProviderReply::Misconfigured(_)
     ));
     assert!(matches!(
-        read(&dialect, Kind::Refresh, 422, "{}"),
-        Reply::RefreshRejected(_)
+        read(&dialect, ExchangeKind::Refresh, 422, "{}"),
+        ProviderReply::RefreshRejected(_)
     ));
 }
 

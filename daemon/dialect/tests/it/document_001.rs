@@ -1,7 +1,8 @@
 //! Document 001, the JWT API: each sentence a client can act on.
 
 use tokend_dialect::{
-    Endpoint, EndpointSettings, Fields, Kind, LifetimeSource, REFRESH_TOKEN, Reply, Reuse,
+    DeclaredReuse, Endpoint, EndpointSettings, ExchangeKind, Fields, LifetimeSource, ProviderReply,
+    REFRESH_TOKEN,
 };
 
 use crate::support::*;
@@ -72,7 +73,7 @@ fn the_sample_reply_is_read_and_its_stale_exp_does_no_harm() {
     let dialect = builtin("jwt-api");
     for headers in [&[][..], &[("date", DATE)][..]] {
         let reply = dialect.read_reply(
-            Kind::Login,
+            ExchangeKind::Login,
             &response(200, headers, sample()),
             &Fields::new(),
         );
@@ -97,7 +98,7 @@ fn the_exp_of_the_jwt_can_shorten_the_lifetime() {
     let token = jwt(&format!(r#"{{"exp": {}}}"#, DATE_UNIX + 600));
     let body = format!(r#"{{"access_token": "{token}", "expires_in": 3600}}"#);
     let grant = granted(dialect.read_reply(
-        Kind::Login,
+        ExchangeKind::Login,
         &response(200, &[("date", DATE)], body),
         &Fields::new(),
     ));
@@ -109,7 +110,11 @@ fn the_exp_of_the_jwt_can_shorten_the_lifetime() {
 
 #[test]
 fn without_expires_in_the_documented_hour_is_assumed() {
-    let grant = grant(&builtin("jwt-api"), Kind::Login, r#"{"access_token": "a"}"#);
+    let grant = grant(
+        &builtin("jwt-api"),
+        ExchangeKind::Login,
+        r#"{"access_token": "a"}"#,
+    );
     assert_eq!(
         (grant.lifetime, grant.lifetime_source),
         (seconds(3600), LifetimeSource::Assumed)
@@ -153,14 +158,14 @@ fn the_postman_endpoint_can_be_chosen() {
 
 #[test]
 fn the_refresh_token_works_once_and_what_reuse_costs_is_not_said() {
-    assert_eq!(builtin("jwt-api").reuse(), Reuse::Unknown);
+    assert_eq!(builtin("jwt-api").reuse(), DeclaredReuse::Unknown);
 }
 
 #[test]
 fn a_refresh_brings_a_new_pair() {
     let grant = grant(
         &builtin("jwt-api"),
-        Kind::Refresh,
+        ExchangeKind::Refresh,
         r#"{"access_token":"a2","refresh_token":"r2","token_type":"bearer","expires_in":3600}"#,
     );
     assert_eq!((access(&grant), refresh(&grant)), ("a2", Some("r2")));
@@ -170,7 +175,7 @@ fn a_refresh_brings_a_new_pair() {
 fn a_login_without_a_refresh_token_is_a_login() {
     let grant = grant(
         &builtin("jwt-api"),
-        Kind::Login,
+        ExchangeKind::Login,
         r#"{"access_token":"a","token_type":"bearer"}"#,
     );
     assert_eq!(refresh(&grant), None);
@@ -180,11 +185,11 @@ fn a_login_without_a_refresh_token_is_a_login() {
 fn a_wrong_password_is_told_with_400() {
     let reply = read(
         &builtin("jwt-api"),
-        Kind::Login,
+        ExchangeKind::Login,
         400,
         r#"{"detail":"LOGIN_BAD_CREDENTIALS"}"#,
     );
-    assert!(matches!(reply, Reply::CredentialRejected(_)));
+    assert!(matches!(reply, ProviderReply::CredentialRejected(_)));
     assert_eq!(told(&reply).text, "LOGIN_BAD_CREDENTIALS");
 }
 
@@ -192,9 +197,9 @@ fn a_wrong_password_is_told_with_400() {
 fn a_spent_refresh_token_is_told_with_401() {
     let reply = read(
         &builtin("jwt-api"),
-        Kind::Refresh,
+        ExchangeKind::Refresh,
         401,
         r#"{"detail":"Unauthorized"}"#,
     );
-    assert!(matches!(reply, Reply::RefreshRejected(_)));
+    assert!(matches!(reply, ProviderReply::RefreshRejected(_)));
 }

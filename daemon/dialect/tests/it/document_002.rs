@@ -1,7 +1,8 @@
 //! Document 002, client credentials: each sentence a client can act on.
 
 use tokend_dialect::{
-    Endpoint, EndpointSettings, Kind, LifetimeSource, Processed, Reply, RequestError, Reuse,
+    DeclaredReuse, Endpoint, EndpointSettings, ExchangeKind, LifetimeSource, Processed,
+    ProviderReply, RequestError,
 };
 
 use crate::support::*;
@@ -50,7 +51,7 @@ fn both_fields_are_required() {
         error,
         RequestError::Missing {
             field: "client_secret".to_owned(),
-            kind: Kind::Login
+            kind: ExchangeKind::Login
         }
     );
 }
@@ -99,7 +100,7 @@ fn the_path_appears_with_and_without_v1() {
 fn there_is_no_refresh() {
     let dialect = builtin("client-credentials");
     assert!(dialect.can_login() && !dialect.can_refresh());
-    assert_eq!(dialect.reuse(), Reuse::None);
+    assert_eq!(dialect.reuse(), DeclaredReuse::None);
     let error = dialect
         .refresh_request(&endpoint(&dialect), &fields(&[("refresh_token", "r")]))
         .unwrap_err();
@@ -111,7 +112,7 @@ fn there_is_no_refresh() {
 
 #[test]
 fn the_sample_reply_is_read() {
-    let grant = grant(&builtin("client-credentials"), Kind::Login, TOKEN);
+    let grant = grant(&builtin("client-credentials"), ExchangeKind::Login, TOKEN);
     assert_eq!(access(&grant), "sk-418e41a74ca2e7d941fa4456d73dbed7");
     assert_eq!(grant.token_type, "Bearer");
     assert_eq!(
@@ -125,7 +126,11 @@ fn the_sample_reply_is_read() {
 fn the_wrapper_may_be_a_string_that_holds_json() {
     let sample: serde_json::Value = serde_json::from_str(TOKEN).unwrap();
     let wrapped = serde_json::json!({ "data": sample["data"].to_string() }).to_string();
-    let grant = grant(&builtin("client-credentials"), Kind::Login, &wrapped);
+    let grant = grant(
+        &builtin("client-credentials"),
+        ExchangeKind::Login,
+        &wrapped,
+    );
     assert_eq!(access(&grant), "sk-418e41a74ca2e7d941fa4456d73dbed7");
     assert_eq!(grant.lifetime, seconds(3600));
 }
@@ -134,27 +139,33 @@ fn the_wrapper_may_be_a_string_that_holds_json() {
 fn each_listed_error_is_understood_in_both_shapes() {
     let dialect = builtin("client-credentials");
     for body in [ERROR_400.to_owned(), flat(ERROR_400)] {
-        let reply = read(&dialect, Kind::Login, 400, &body);
-        assert!(matches!(reply, Reply::Misconfigured(_)), "{reply:?}");
+        let reply = read(&dialect, ExchangeKind::Login, 400, &body);
+        assert!(
+            matches!(reply, ProviderReply::Misconfigured(_)),
+            "{reply:?}"
+        );
         assert_eq!(
             told(&reply).to_string(),
             "status 400 (invalid_request): Missing or invalid parameters"
         );
     }
     for body in [ERROR_401.to_owned(), flat(ERROR_401)] {
-        let reply = read(&dialect, Kind::Login, 401, &body);
-        assert!(matches!(reply, Reply::CredentialRejected(_)), "{reply:?}");
+        let reply = read(&dialect, ExchangeKind::Login, 401, &body);
+        assert!(
+            matches!(reply, ProviderReply::CredentialRejected(_)),
+            "{reply:?}"
+        );
         assert_eq!(
             told(&reply).to_string(),
             "status 401 (invalid_client): Invalid client_id, client_secret, or session_key"
         );
     }
     for body in [ERROR_500.to_owned(), flat(ERROR_500)] {
-        let reply = read(&dialect, Kind::Login, 500, &body);
+        let reply = read(&dialect, ExchangeKind::Login, 500, &body);
         assert!(
             matches!(
                 reply,
-                Reply::Misbehaved {
+                ProviderReply::Misbehaved {
                     processed: Processed::No,
                     ..
                 }
@@ -176,8 +187,11 @@ fn a_code_may_be_a_number_and_decides_whatever_the_status() {
         r#"{"code":"401021"}"#,
         r#"{"error":"{\"code\":\"401021\"}"}"#,
     ] {
-        let reply = read(&dialect, Kind::Login, 400, body);
-        assert!(matches!(reply, Reply::CredentialRejected(_)), "{body}");
+        let reply = read(&dialect, ExchangeKind::Login, 400, body);
+        assert!(
+            matches!(reply, ProviderReply::CredentialRejected(_)),
+            "{body}"
+        );
     }
 }
 
@@ -186,19 +200,19 @@ fn forbidden_and_not_found_have_an_error_string() {
     let dialect = builtin("client-credentials");
     let forbidden = read(
         &dialect,
-        Kind::Login,
+        ExchangeKind::Login,
         403,
         r#"{"error":"Access forbidden for this resource."}"#,
     );
-    assert!(matches!(forbidden, Reply::CredentialRejected(_)));
+    assert!(matches!(forbidden, ProviderReply::CredentialRejected(_)));
     assert_eq!(told(&forbidden).text, "Access forbidden for this resource.");
     let not_found = read(
         &dialect,
-        Kind::Login,
+        ExchangeKind::Login,
         404,
         r#"{"error":"Resource or endpoint not found."}"#,
     );
-    assert!(matches!(not_found, Reply::Misconfigured(_)));
+    assert!(matches!(not_found, ProviderReply::Misconfigured(_)));
     assert_eq!(
         told(&not_found).text,
         "endpoint not found; try endpoint = \"unversioned\" or correct base_url (it said: Resource or endpoint not found.)"
@@ -208,13 +222,16 @@ fn forbidden_and_not_found_have_an_error_string() {
 #[test]
 fn a_200_with_an_error_and_no_token_is_a_failure() {
     let dialect = builtin("client-credentials");
-    let reply = read(&dialect, Kind::Login, 200, ERROR_401);
-    assert!(matches!(reply, Reply::CredentialRejected(_)), "{reply:?}");
-    let reply = read(&dialect, Kind::Login, 200, r#"{"data":{}}"#);
+    let reply = read(&dialect, ExchangeKind::Login, 200, ERROR_401);
+    assert!(
+        matches!(reply, ProviderReply::CredentialRejected(_)),
+        "{reply:?}"
+    );
+    let reply = read(&dialect, ExchangeKind::Login, 200, r#"{"data":{}}"#);
     assert!(
         matches!(
             reply,
-            Reply::Misbehaved {
+            ProviderReply::Misbehaved {
                 processed: Processed::Maybe,
                 ..
             }

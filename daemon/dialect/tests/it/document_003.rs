@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use tokend_dialect::{Catalog, Fields, Kind, LifetimeSource, REFRESH_TOKEN, Reply, Reuse};
+use tokend_dialect::{
+    Catalog, DeclaredReuse, ExchangeKind, Fields, LifetimeSource, ProviderReply, REFRESH_TOKEN,
+};
 
 use crate::support::*;
 
@@ -37,7 +39,7 @@ fn a_long_credential_stays_on_one_line() {
 fn the_login_gives_access_and_refresh() {
     let grant = grant(
         &builtin("firebase-accounts"),
-        Kind::Login,
+        ExchangeKind::Login,
         r#"{"access": "a", "refresh": "r"}"#,
     );
     assert_eq!((access(&grant), refresh(&grant)), ("a", Some("r")));
@@ -46,7 +48,7 @@ fn the_login_gives_access_and_refresh() {
 #[test]
 fn an_access_token_is_valid_for_45_minutes() {
     let dialect = builtin("firebase-accounts");
-    let assumed = grant(&dialect, Kind::Login, r#"{"access": "opaque"}"#);
+    let assumed = grant(&dialect, ExchangeKind::Login, r#"{"access": "opaque"}"#);
     assert_eq!(
         (assumed.lifetime, assumed.lifetime_source),
         (seconds(2700), LifetimeSource::Assumed)
@@ -58,7 +60,7 @@ fn an_access_token_is_valid_for_45_minutes() {
         ));
         let grant = grant(
             &dialect,
-            Kind::Login,
+            ExchangeKind::Login,
             &format!(r#"{{"access": "{token}"}}"#),
         );
         assert_eq!(
@@ -104,12 +106,12 @@ fn the_undocumented_refresh_request_can_be_changed() {
 #[test]
 fn a_refresh_returns_only_an_access_token() {
     let dialect = builtin("firebase-accounts");
-    assert_eq!(dialect.reuse(), Reuse::None);
-    let kept = grant(&dialect, Kind::Refresh, r#"{"access": "a2"}"#);
+    assert_eq!(dialect.reuse(), DeclaredReuse::None);
+    let kept = grant(&dialect, ExchangeKind::Refresh, r#"{"access": "a2"}"#);
     assert_eq!((access(&kept), refresh(&kept)), ("a2", None));
     let rotated = grant(
         &dialect,
-        Kind::Refresh,
+        ExchangeKind::Refresh,
         r#"{"access": "a2", "refresh": "r2"}"#,
     );
     assert_eq!(refresh(&rotated), Some("r2"));
@@ -121,12 +123,12 @@ fn a_401_means_three_things() {
     assert!(dialect.rejection().matches(401, b"{}"));
     assert!(!dialect.rejection().matches(400, b"{}"));
     assert!(matches!(
-        read(&dialect, Kind::Refresh, 401, "{}"),
-        Reply::RefreshRejected(_)
+        read(&dialect, ExchangeKind::Refresh, 401, "{}"),
+        ProviderReply::RefreshRejected(_)
     ));
     assert!(matches!(
-        read(&dialect, Kind::Login, 401, "{}"),
-        Reply::CredentialRejected(_)
+        read(&dialect, ExchangeKind::Login, 401, "{}"),
+        ProviderReply::CredentialRejected(_)
     ));
 }
 
@@ -137,13 +139,13 @@ fn throttling_told_with_400_is_no_refusal() {
         "QUOTA_EXCEEDED : Exceeded quota for verifying passwords.",
         "TOO_MANY_ATTEMPTS_TRY_LATER",
     ] {
-        for kind in [Kind::Login, Kind::Refresh] {
+        for kind in [ExchangeKind::Login, ExchangeKind::Refresh] {
             let body = format!(r#"{{"error": {{"code": 400, "message": "{code}"}}}}"#);
             let reply = dialect.read_reply(kind, &response(400, &[], body), &Fields::new());
             assert!(
                 matches!(
                     reply,
-                    Reply::Busy {
+                    ProviderReply::Busy {
                         retry_after: Some(_),
                         ..
                     }
@@ -154,31 +156,37 @@ fn throttling_told_with_400_is_no_refusal() {
     }
     let warning = read(
         &dialect,
-        Kind::Login,
+        ExchangeKind::Login,
         429,
         r#"{"detail": "Slow down or your account may be suspended."}"#,
     );
-    assert!(matches!(warning, Reply::Busy { .. }), "{warning:?}");
+    assert!(matches!(warning, ProviderReply::Busy { .. }), "{warning:?}");
 }
 
 #[test]
 fn a_suspended_account_is_left_alone() {
     let dialect = builtin("firebase-accounts");
-    for kind in [Kind::Login, Kind::Refresh] {
+    for kind in [ExchangeKind::Login, ExchangeKind::Refresh] {
         let reply = read(
             &dialect,
             kind,
             400,
             r#"{"error": {"message": "USER_DISABLED"}}"#,
         );
-        assert!(matches!(reply, Reply::CredentialRejected(_)), "{reply:?}");
+        assert!(
+            matches!(reply, ProviderReply::CredentialRejected(_)),
+            "{reply:?}"
+        );
         let reply = read(
             &dialect,
             kind,
             403,
             r#"{"detail": "This account has been suspended."}"#,
         );
-        assert!(matches!(reply, Reply::CredentialRejected(_)), "{reply:?}");
+        assert!(
+            matches!(reply, ProviderReply::CredentialRejected(_)),
+            "{reply:?}"
+        );
     }
 }
 

@@ -1,6 +1,6 @@
 //! Explanations for people: requests and replies without secrets, and dialects as text.
 
-use tokend_dialect::{Catalog, Endpoint, Kind, RequestError, parse};
+use tokend_dialect::{Catalog, Endpoint, ExchangeKind, RequestError, parse};
 
 use crate::support::*;
 
@@ -11,22 +11,22 @@ fn requests_show_fields_instead_of_values() {
         dialect.explain_request(kind, &endpoint(&dialect)).unwrap()
     };
     assert_eq!(
-        shown("ad-verification", Kind::Login),
+        shown("ad-verification", ExchangeKind::Login),
         "POST https://api.example.com/login\naccept: application/json\ncontent-type: application/x-www-form-urlencoded\n\n\
          username=<username>&password=<password>\n"
     );
     assert_eq!(
-        shown("ad-verification", Kind::Refresh),
+        shown("ad-verification", ExchangeKind::Refresh),
         "POST https://api.example.com/refresh_token\naccept: application/json\ncontent-type: application/json\n\n\
          {\"refresh_token\":\"<refresh_token>\"}\n"
     );
     assert_eq!(
-        shown("jwt-api", Kind::Refresh),
+        shown("jwt-api", ExchangeKind::Refresh),
         "POST https://api.example.com/auth/jwt/refresh\naccept: application/json\ncontent-length: 0\n\
          refresh-token: <refresh_token>\n"
     );
     assert_eq!(
-        shown("firebase-accounts", Kind::Login),
+        shown("firebase-accounts", ExchangeKind::Login),
         "POST https://api.example.com/auth/api/v1/accounts/login\naccept: application/json\ncontent-length: 0\n\
          authorization: Basic base64(<username>:<password>)\n"
     );
@@ -36,12 +36,12 @@ fn requests_show_fields_instead_of_values() {
 fn what_cannot_be_requested_is_said() {
     let dialect = builtin("client-credentials");
     let error = dialect
-        .explain_request(Kind::Refresh, &endpoint(&dialect))
+        .explain_request(ExchangeKind::Refresh, &endpoint(&dialect))
         .unwrap_err();
     assert!(matches!(
         error,
         RequestError::Unavailable {
-            kind: Kind::Refresh,
+            kind: ExchangeKind::Refresh,
             ..
         }
     ));
@@ -56,7 +56,7 @@ fn replies_show_lengths_instead_of_tokens() {
         r#"{"access":"secret-access","refresh":"secret-refresh"}"#,
     );
     assert_eq!(
-        dialect.explain_reply(Kind::Login, &reply),
+        dialect.explain_reply(ExchangeKind::Login, &reply),
         "login answered with status 200: granted\n\
          \x20 access token     13 characters\n\
          \x20 token type       Bearer\n\
@@ -66,7 +66,7 @@ fn replies_show_lengths_instead_of_tokens() {
          \x20 then             the token is stored and handed out\n"
     );
     let kept = dialect.explain_reply(
-        Kind::Refresh,
+        ExchangeKind::Refresh,
         &response(200, &[], r#"{"access":"secret-access"}"#),
     );
     assert!(
@@ -84,7 +84,7 @@ fn failures_show_what_they_mean() {
     };
     assert_eq!(
         show(
-            Kind::Refresh,
+            ExchangeKind::Refresh,
             400,
             &[],
             r#"{"error":"invalid_grant","error_description":"expired"}"#
@@ -94,22 +94,28 @@ fn failures_show_what_they_mean() {
          \x20 text             expired\n\
          \x20 then             log in anew, if there is a credential and the pace allows\n"
     );
-    let busy = show(Kind::Login, 429, &[("retry-after", "60")], "");
+    let busy = show(ExchangeKind::Login, 429, &[("retry-after", "60")], "");
     assert!(
         busy.contains("  retry after      60s\n") && busy.contains("  text             none\n"),
         "{busy}"
     );
-    let busy = show(Kind::Login, 429, &[("retry-after", DATE)], "");
+    let busy = show(ExchangeKind::Login, 429, &[("retry-after", DATE)], "");
     assert!(
         busy.contains("Unix time 1795262400 by the provider's clock"),
         "{busy}"
     );
-    assert!(show(Kind::Login, 503, &[], "").contains("  retry after      not given\n"));
-    assert!(show(Kind::Refresh, 502, &[], "").contains("  processed        maybe: "));
-    assert!(show(Kind::Refresh, 500, &[], "").contains("  processed        no: "));
-    assert!(show(Kind::Login, 401, &[], "").contains("  then             stop: the credential"));
+    assert!(show(ExchangeKind::Login, 503, &[], "").contains("  retry after      not given\n"));
+    assert!(show(ExchangeKind::Refresh, 502, &[], "").contains("  processed        maybe: "));
+    assert!(show(ExchangeKind::Refresh, 500, &[], "").contains("  processed        no: "));
     assert!(
-        show(Kind::Login, 404, &[], "").contains("  then             no verdict: keep everything")
+        show(ExchangeKind::Login, 401, &[], "").contains("  then             stop: the credential")
+    );
+    assert!(
+        show(ExchangeKind::Login, 401, &[], "").contains("  then             stop: the credential")
+    );
+    assert!(
+        show(ExchangeKind::Login, 404, &[], "")
+            .contains("  then             no verdict: keep everything")
     );
 }
 
@@ -202,7 +208,7 @@ fn how_an_api_wants_its_token_is_told_and_checked() {
         let dialect = dialect(&format!("{login}{present}\n"));
         assert_eq!(dialect.present(), Some(notation));
         let reply = response(200, &[], r#"{"access_token":"a"}"#);
-        let told = dialect.explain_reply(Kind::Login, &reply);
+        let told = dialect.explain_reply(ExchangeKind::Login, &reply);
         assert!(told.contains(shown), "{told}");
     }
     for (present, says) in [

@@ -1,16 +1,16 @@
 //! A success is read part by part: what is wrong with the access token does not cost the refresh token, nor the other way round.
 
 use http::Response;
-use tokend_dialect::{Fields, Kind, Processed, Renewal, Reply};
+use tokend_dialect::{ExchangeKind, Fields, Processed, ProviderReply, Renewal};
 
 use crate::support::*;
 
 const PLAIN: &str = "[login]\npath = \"/l\"\nbody.form = { u = \"{username}\" }\n[refresh]\npath = \"/r\"\nbody.form = { t = \"{refresh_token}\" }\n";
 
 /// The refresh token of a success that was no grant, whether a person has to change something, and what was told.
-fn renewed(reply: Reply) -> (Renewal, bool, String) {
+fn renewed(reply: ProviderReply) -> (Renewal, bool, String) {
     match reply {
-        Reply::Renewed {
+        ProviderReply::Renewed {
             renewal,
             told,
             misconfigured,
@@ -48,7 +48,7 @@ fn whatever_is_wrong_with_the_access_token_the_refresh_token_is_kept() {
         "\"\\ufffd\"",
         &long,
     ] {
-        for kind in [Kind::Login, Kind::Refresh] {
+        for kind in [ExchangeKind::Login, ExchangeKind::Refresh] {
             let (renewal, misconfigured, told) =
                 renewed(read(&dialect, kind, 200, &reply_with(access)));
             assert_eq!(secret(&renewal.refresh_token), "rt-2", "{access:.40}");
@@ -59,7 +59,8 @@ fn whatever_is_wrong_with_the_access_token_the_refresh_token_is_kept() {
     for kind in ["BearerToken", "DPoP", "mac", "Bearer v2", "\u{1f511}"] {
         let body =
             format!(r#"{{"access_token":"at","refresh_token":"rt-2","token_type":"{kind}"}}"#);
-        let (renewal, misconfigured, _) = renewed(read(&dialect, Kind::Refresh, 200, &body));
+        let (renewal, misconfigured, _) =
+            renewed(read(&dialect, ExchangeKind::Refresh, 200, &body));
         assert_eq!(secret(&renewal.refresh_token), "rt-2", "{kind}");
         assert!(misconfigured, "{kind}");
     }
@@ -69,7 +70,7 @@ fn whatever_is_wrong_with_the_access_token_the_refresh_token_is_kept() {
 fn no_access_token_at_all_keeps_the_refresh_token_too() {
     let (renewal, ..) = renewed(read(
         &dialect(PLAIN),
-        Kind::Refresh,
+        ExchangeKind::Refresh,
         201,
         r#"{"refresh_token":4711}"#,
     ));
@@ -82,7 +83,7 @@ fn how_long_a_refresh_token_lives_is_read_without_an_access_token() {
         "{PLAIN}[reply]\nrefresh_lifetime = {{ from = \"/refresh_expires_in\" }}"
     ));
     let body = r#"{"access_token":null,"refresh_token":"rt-2","refresh_expires_in":90}"#;
-    let (renewal, ..) = renewed(read(&dialect, Kind::Refresh, 200, body));
+    let (renewal, ..) = renewed(read(&dialect, ExchangeKind::Refresh, 200, body));
     assert_eq!(renewal.refresh_lifetime, seconds(90));
 }
 
@@ -101,9 +102,12 @@ fn what_the_dialect_calls_a_failure_keeps_nothing() {
         (400, r#"{"refresh_token":"rt-2","access_token":null}"#),
         (500, r#"{"refresh_token":"rt-2"}"#),
     ] {
-        let reply = read(&dialect, Kind::Refresh, status, body);
+        let reply = read(&dialect, ExchangeKind::Refresh, status, body);
         assert!(
-            !matches!(reply, Reply::Renewed { .. } | Reply::Granted(_)),
+            !matches!(
+                reply,
+                ProviderReply::Renewed { .. } | ProviderReply::Granted(_)
+            ),
             "{status} {body}: {reply:?}"
         );
     }
@@ -115,7 +119,7 @@ fn a_refresh_token_that_cannot_be_used_does_not_cost_the_access_token_and_is_not
     let long = format!("\"{}\"", "x".repeat(32 * 1024 + 1));
     for refresh in [&long, "{\"v\":1}", "[\"rt-2\"]", "true", "\"rt-\\ufffd\""] {
         let body = format!(r#"{{"access_token":"at-2","refresh_token":{refresh}}}"#);
-        let grant = grant(&dialect, Kind::Refresh, &body);
+        let grant = grant(&dialect, ExchangeKind::Refresh, &body);
         assert_eq!(access(&grant), "at-2", "{refresh:.40}");
         assert!(
             grant.refresh_token.is_none() && grant.refresh_token_lost,
@@ -128,11 +132,11 @@ fn a_refresh_token_that_cannot_be_used_does_not_cost_the_access_token_and_is_not
         );
         // With neither nobody knows what the provider did.
         let body = format!(r#"{{"access_token":null,"refresh_token":{refresh}}}"#);
-        let reply = read(&dialect, Kind::Refresh, 200, &body);
+        let reply = read(&dialect, ExchangeKind::Refresh, 200, &body);
         assert!(
             matches!(
                 reply,
-                Reply::Misbehaved {
+                ProviderReply::Misbehaved {
                     processed: Processed::Maybe,
                     ..
                 }
@@ -159,7 +163,7 @@ fn words_for_nothing_are_no_token_and_the_next_place_is_looked_at() {
     ] {
         let body =
             format!(r#"{{"a":"{nothing}","b":"at","r":"{nothing}","token_type":"{nothing}"}}"#);
-        let grant = grant(&dialect, Kind::Refresh, &body);
+        let grant = grant(&dialect, ExchangeKind::Refresh, &body);
         assert_eq!((access(&grant), refresh(&grant)), ("at", None), "{nothing}");
         assert_eq!(
             (grant.token_type.as_str(), grant.refresh_token_lost),
@@ -167,7 +171,7 @@ fn words_for_nothing_are_no_token_and_the_next_place_is_looked_at() {
         );
         let body = format!(r#"{{"a":"at","r":"{nothing}","s":"rt"}}"#);
         assert_eq!(
-            refresh(&self::grant(&dialect, Kind::Refresh, &body)),
+            refresh(&self::grant(&dialect, ExchangeKind::Refresh, &body)),
             Some("rt")
         );
     }
@@ -183,7 +187,7 @@ fn what_is_said_of_a_foreign_token_type_can_be_written_into_the_dialect_as_it_st
         &"b".repeat(32),
     ] {
         let body = format!(r#"{{"access_token":"at","token_type":"{name}"}}"#);
-        let reply = read(&dialect(PLAIN), Kind::Login, 200, &body);
+        let reply = read(&dialect(PLAIN), ExchangeKind::Login, 200, &body);
         let text = &told(&reply).text;
         let (_, advice) = text
             .split_once("write ")
@@ -198,11 +202,14 @@ fn what_is_said_of_a_foreign_token_type_can_be_written_into_the_dialect_as_it_st
         } else {
             name
         };
-        assert_eq!(grant(&allowed, Kind::Login, &body).token_type, expected);
+        assert_eq!(
+            grant(&allowed, ExchangeKind::Login, &body).token_type,
+            expected
+        );
     }
     for name in ["a\\\"b", "ä", &"b".repeat(33), "DPoP"] {
         let body = format!(r#"{{"access_token":"at","token_type":"{name}"}}"#);
-        let text = told(&read(&dialect(PLAIN), Kind::Login, 200, &body))
+        let text = told(&read(&dialect(PLAIN), ExchangeKind::Login, 200, &body))
             .text
             .clone();
         assert!(
@@ -243,8 +250,11 @@ fn what_an_ordinary_client_can_read_is_read() {
             Some("nonsense"),
             Some("application/json"),
         ] {
-            let grant =
-                granted(dialect.read_reply(Kind::Refresh, &bytes(&body, media), &Fields::new()));
+            let grant = granted(dialect.read_reply(
+                ExchangeKind::Refresh,
+                &bytes(&body, media),
+                &Fields::new(),
+            ));
             let shown = String::from_utf8_lossy(&body).into_owned();
             assert_eq!(
                 (access(&grant), refresh(&grant)),
@@ -283,7 +293,7 @@ fn what_is_wrong_in_members_that_are_not_needed_costs_no_token() {
                 r#"{before}{{"other":{other},"access_token":"at","refresh_token":"rt"}}{after}"#
             );
             let reply = dialect.read_reply(
-                Kind::Refresh,
+                ExchangeKind::Refresh,
                 &bytes(body.as_bytes(), Some("application/json")),
                 &Fields::new(),
             );
@@ -306,7 +316,7 @@ fn what_is_wrong_in_members_that_are_not_needed_costs_no_token() {
         "{\"a\\",
         "[\"\\ud8",
     ] {
-        let reply = read(&dialect, Kind::Refresh, 200, body);
+        let reply = read(&dialect, ExchangeKind::Refresh, 200, body);
         assert_eq!(reply.word(), "misbehaved", "{body}");
     }
 }
@@ -315,8 +325,11 @@ fn what_is_wrong_in_members_that_are_not_needed_costs_no_token() {
 fn a_text_that_could_be_a_form_is_still_a_text_where_the_whole_body_is_the_token() {
     let dialect = dialect(&format!("{PLAIN}[reply]\naccess_token = \"\""));
     for body in ["a=b&c=d", "abc==", "plain"] {
-        let grant =
-            granted(dialect.read_reply(Kind::Login, &bytes(body.as_bytes(), None), &Fields::new()));
+        let grant = granted(dialect.read_reply(
+            ExchangeKind::Login,
+            &bytes(body.as_bytes(), None),
+            &Fields::new(),
+        ));
         assert_eq!(access(&grant), body);
     }
 }
@@ -325,13 +338,14 @@ fn a_text_that_could_be_a_form_is_still_a_text_where_the_whole_body_is_the_token
 fn a_token_with_an_invalid_byte_is_never_kept_as_if_it_were_whole() {
     let dialect = dialect(PLAIN);
     let body = b"{\"access_token\":\"at\",\"refresh_token\":\"rt-\xff\"}";
-    let grant = granted(dialect.read_reply(Kind::Refresh, &bytes(body, None), &Fields::new()));
+    let grant =
+        granted(dialect.read_reply(ExchangeKind::Refresh, &bytes(body, None), &Fields::new()));
     assert!(grant.refresh_token.is_none() && grant.refresh_token_lost);
 }
 
 #[test]
 fn an_encoding_that_cannot_be_read_is_named() {
     let packed = response(200, &[("content-encoding", "br")], &b"\x0b\x02\x80"[..]);
-    let reply = dialect(PLAIN).read_reply(Kind::Refresh, &packed, &Fields::new());
+    let reply = dialect(PLAIN).read_reply(ExchangeKind::Refresh, &packed, &Fields::new());
     assert!(told(&reply).text.contains("encoded (br)"), "{reply:?}");
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use tokend_dialect::{Dialect, Fields, Grant, Kind, LifetimeSource, Reply, RetryAfter};
+use tokend_dialect::{
+    Dialect, ExchangeKind, Fields, Grant, LifetimeSource, ProviderReply, RetryAfter,
+};
 
 use crate::support::*;
 
@@ -15,7 +17,7 @@ fn with_lifetime(lifetime: &str) -> Dialect {
 /// A grant from a reply with a `Date` header.
 fn dated(dialect: &Dialect, body: &str) -> Grant {
     granted(dialect.read_reply(
-        Kind::Login,
+        ExchangeKind::Login,
         &response(200, &[("date", DATE)], body.to_owned()),
         &Fields::new(),
     ))
@@ -36,7 +38,7 @@ fn units() {
         ));
         let grant = grant(
             &dialect,
-            Kind::Login,
+            ExchangeKind::Login,
             &format!(r#"{{"access_token":"a","x":{value}}}"#),
         );
         assert_eq!(
@@ -69,7 +71,7 @@ fn absolute_times_count_from_the_date_of_the_reply() {
             "{unit} {value}"
         );
         // Without a reference the assumption holds: the local clock is nobody's reference.
-        let reply = read(&dialect, Kind::Login, 200, &body);
+        let reply = read(&dialect, ExchangeKind::Login, 200, &body);
         let grant = granted(reply);
         assert_eq!(
             (grant.lifetime, grant.lifetime_source),
@@ -84,7 +86,7 @@ fn an_absolute_time_may_count_from_the_iat_of_the_token() {
     let token = jwt(r#"{"iat": 1000000000}"#);
     let grant = grant(
         &dialect,
-        Kind::Login,
+        ExchangeKind::Login,
         &format!(r#"{{"access_token":"{token}","x":1000000060}}"#),
     );
     assert_eq!(
@@ -124,7 +126,7 @@ fn a_jwt_counts_from_iat_or_date_whichever_leaves_less() {
             "{payload} with a date"
         );
         assert_eq!(
-            grant(&dialect, Kind::Login, &body).lifetime,
+            grant(&dialect, ExchangeKind::Login, &body).lifetime,
             seconds(without),
             "{payload} without"
         );
@@ -163,7 +165,7 @@ fn fractions_that_were_lost_never_make_a_token_live_longer() {
         let expected = Some(Duration::from_millis(expected));
         assert_eq!(dated(&dialect, &body).lifetime, expected, "{exp}, {iat}");
         assert_eq!(
-            grant(&dialect, Kind::Login, &body).lifetime,
+            grant(&dialect, ExchangeKind::Login, &body).lifetime,
             expected,
             "{exp}, {iat} without a date"
         );
@@ -191,12 +193,12 @@ fn numbers_that_make_no_sense_are_passed_over() {
     ] {
         let body = format!(r#"{{"access_token":"a","x":{value}}}"#);
         assert_eq!(
-            grant(&dialect, Kind::Login, &body).lifetime,
+            grant(&dialect, ExchangeKind::Login, &body).lifetime,
             seconds(300),
             "{value}"
         );
         let told = dialect.read_reply(
-            Kind::Login,
+            ExchangeKind::Login,
             &response(200, &[("x-life", "60")], body),
             &Fields::new(),
         );
@@ -214,7 +216,7 @@ fn zero_is_told_and_huge_is_cut() {
     let life = |value: &str| {
         grant(
             &dialect,
-            Kind::Login,
+            ExchangeKind::Login,
             &format!(r#"{{"access_token":"a","x":{value}}}"#),
         )
     };
@@ -233,7 +235,7 @@ fn bounds_and_precedence() {
     let life = |dialect: &Dialect, members: &str| {
         grant(
             dialect,
-            Kind::Login,
+            ExchangeKind::Login,
             &format!(r#"{{"access_token":"a"{members}}}"#),
         )
         .lifetime
@@ -251,11 +253,11 @@ fn bounds_and_precedence() {
 fn retry_after_in_seconds_or_as_a_date() {
     let dialect = builtin("oauth2");
     let retry = |headers: &[(&str, &str)]| match dialect.read_reply(
-        Kind::Login,
+        ExchangeKind::Login,
         &response(503, headers, ""),
         &Fields::new(),
     ) {
-        Reply::Busy { retry_after, .. } => retry_after,
+        ProviderReply::Busy { retry_after, .. } => retry_after,
         other => panic!("{other:?}"),
     };
     let delay = |seconds| Some(RetryAfter::Delay(Duration::from_secs(seconds)));
@@ -285,11 +287,11 @@ fn of_several_times_to_retry_the_longest_counts_and_one_beyond_the_range_is_the_
     );
     let retry = |headers: &[(&str, &str)], body: &str| {
         let reply = dialect.read_reply(
-            Kind::Login,
+            ExchangeKind::Login,
             &response(429, headers, body.to_owned()),
             &Fields::new(),
         );
-        let Reply::Busy { retry_after, .. } = reply else {
+        let ProviderReply::Busy { retry_after, .. } = reply else {
             panic!("{reply:?}")
         };
         retry_after
@@ -338,11 +340,11 @@ fn of_several_times_to_retry_the_longest_counts_and_one_beyond_the_range_is_the_
 fn a_time_to_retry_is_understood_as_servers_write_it() {
     let dialect = builtin("oauth2");
     let retry = |text: &str| match dialect.read_reply(
-        Kind::Login,
+        ExchangeKind::Login,
         &response(429, &[("retry-after", text), ("date", DATE)], ""),
         &Fields::new(),
     ) {
-        Reply::Busy { retry_after, .. } => retry_after,
+        ProviderReply::Busy { retry_after, .. } => retry_after,
         other => panic!("{other:?}"),
     };
     for text in [
@@ -404,7 +406,7 @@ fn a_time_in_the_place_of_a_duration_is_a_time() {
             seconds(599),
             "{unit} {x}"
         );
-        let bare = granted(read(&told(unit), Kind::Login, 200, &body));
+        let bare = granted(read(&told(unit), ExchangeKind::Login, 200, &body));
         assert_eq!(bare.lifetime, None, "{unit} {x}");
         let remark = bare.remarks.join("; ");
         assert!(
@@ -437,8 +439,14 @@ fn a_number_of_seconds_that_would_be_a_time_in_the_past_is_the_duration_it_says(
             let issued = format!(r#"{{"access_token":"{token}","x":{x}}}"#);
             for (grant, how) in [
                 (dated(&dialect, &body), "Date"),
-                (granted(read(&dialect, Kind::Login, 200, &body)), "nothing"),
-                (granted(read(&dialect, Kind::Login, 200, &issued)), "iat"),
+                (
+                    granted(read(&dialect, ExchangeKind::Login, 200, &body)),
+                    "nothing",
+                ),
+                (
+                    granted(read(&dialect, ExchangeKind::Login, 200, &issued)),
+                    "iat",
+                ),
             ] {
                 assert_eq!(grant.lifetime, year, "{x} with {how}");
                 assert_eq!(
@@ -452,7 +460,7 @@ fn a_number_of_seconds_that_would_be_a_time_in_the_past_is_the_duration_it_says(
         // The largest number of 32 bits is far off either way.
         let body = r#"{"access_token":"a","x":2147483647}"#;
         assert_eq!(dated(&dialect, body).lifetime, year);
-        let bare = granted(read(&dialect, Kind::Login, 200, body));
+        let bare = granted(read(&dialect, ExchangeKind::Login, 200, body));
         assert_eq!(bare.lifetime, None, "until an API refuses it");
     }
 }
@@ -475,7 +483,7 @@ fn a_time_in_the_place_of_a_duration_that_passed_lately_is_a_token_that_is_over(
                 over(&dated(&dialect, &body), &format!("{x} with Date"));
                 let token = jwt(&format!(r#"{{"iat":{DATE_UNIX}}}"#));
                 let body = format!(r#"{{"access_token":"{token}","x":{x}}}"#);
-                let grant = granted(read(&dialect, Kind::Login, 200, &body));
+                let grant = granted(read(&dialect, ExchangeKind::Login, 200, &body));
                 over(&grant, &format!("{x} with iat"));
             }
         }
@@ -504,11 +512,11 @@ fn retry_after_from_the_body_when_the_header_says_nothing() {
     );
     let retry = |headers: &[(&str, &str)]| {
         let reply = dialect.read_reply(
-            Kind::Login,
+            ExchangeKind::Login,
             &response(429, headers, r#"{"retry_after_ms":2500}"#),
             &Fields::new(),
         );
-        let Reply::Busy { retry_after, .. } = reply else {
+        let ProviderReply::Busy { retry_after, .. } = reply else {
             panic!("{reply:?}")
         };
         retry_after
@@ -546,7 +554,7 @@ fn a_time_counts_from_the_time_that_the_reply_itself_tells() {
     ] {
         let dialect = with_lifetime(&format!("{{ from = [{source}], assumed = \"5m\" }}"));
         let body = format!(r#"{{"access_token":"a","x":{later},"issued":{issued}}}"#);
-        let grant = granted(read(&dialect, Kind::Login, 200, &body));
+        let grant = granted(read(&dialect, ExchangeKind::Login, 200, &body));
         assert_eq!(
             (grant.lifetime, grant.lifetime_source),
             (seconds(599), LifetimeSource::ToldTime),
@@ -556,7 +564,7 @@ fn a_time_counts_from_the_time_that_the_reply_itself_tells() {
         // It is the reply's own word, whatever the header says; without it the header counts.
         let odd = [("date", "Sat, 21 Nov 2020 12:00:00 GMT")];
         let dated_oddly = response(200, &odd, body);
-        let grant = granted(dialect.read_reply(Kind::Login, &dated_oddly, &Fields::new()));
+        let grant = granted(dialect.read_reply(ExchangeKind::Login, &dated_oddly, &Fields::new()));
         assert_eq!(grant.lifetime, seconds(599));
         let without = format!(r#"{{"access_token":"a","x":{later}}}"#);
         assert_eq!(dated(&dialect, &without).lifetime, seconds(599));
@@ -600,7 +608,7 @@ fn a_token_that_is_over_by_its_providers_own_clock_has_no_life_and_not_the_assum
             let grant = |from: &str, body: &str| {
                 let response = response(200, headers, body.to_owned());
                 let dialect = with_lifetime(&lifetime(from));
-                let reply = dialect.read_reply(Kind::Login, &response, &fields(&[]));
+                let reply = dialect.read_reply(ExchangeKind::Login, &response, &fields(&[]));
                 granted(reply.assuming(Some(Duration::from_secs(600))))
             };
             let over = grant(source, body);
@@ -669,11 +677,11 @@ fn an_expiry_that_was_told_and_cannot_be_used_is_told() {
         ),
     ] {
         let dialect = with_lifetime(&lifetime);
-        let grant = granted(read(&dialect, Kind::Login, 200, &body));
+        let grant = granted(read(&dialect, ExchangeKind::Login, 200, &body));
         let remark = grant.remarks.join("; ");
         assert!(remark.contains(says), "{body}: {remark}");
         assert!(!remark.contains(&later.to_string()), "{remark}");
-        let shown = dialect.explain_reply(Kind::Login, &response(200, &[], body));
+        let shown = dialect.explain_reply(ExchangeKind::Login, &response(200, &[], body));
         assert!(shown.contains(says), "{shown}");
     }
     // Nothing was told, or another source says it.
@@ -682,13 +690,18 @@ fn an_expiry_that_was_told_and_cannot_be_used_is_told() {
         r#"{"access_token":"a","x":null}"#,
         r#"{"access_token":"a","x":"null"}"#,
     ] {
-        let grant = granted(read(&with_lifetime(&at("rfc3339")), Kind::Login, 200, body));
+        let grant = granted(read(
+            &with_lifetime(&at("rfc3339")),
+            ExchangeKind::Login,
+            200,
+            body,
+        ));
         assert!(grant.remarks.is_empty(), "{body}: {:?}", grant.remarks);
     }
     let either = with_lifetime(r#"{ from = [{ at = "/x", unit = "rfc3339" }, "/y"] }"#);
     let grant = granted(read(
         &either,
-        Kind::Login,
+        ExchangeKind::Login,
         200,
         r#"{"access_token":"a","x":"soon","y":60}"#,
     ));
@@ -699,7 +712,7 @@ fn an_expiry_that_was_told_and_cannot_be_used_is_told() {
 fn what_an_account_assumes_comes_before_what_the_dialect_does_and_after_what_is_told() {
     let dialect = with_lifetime(r#"{ from = "/x", assumed = "5m" }"#);
     let assuming = |body: &str| {
-        let reply = read(&dialect, Kind::Login, 200, body);
+        let reply = read(&dialect, ExchangeKind::Login, 200, body);
         granted(reply.assuming(Some(Duration::from_secs(42)))).lifetime
     };
     assert_eq!(assuming(r#"{"access_token":"a"}"#), seconds(42));

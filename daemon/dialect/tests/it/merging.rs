@@ -1,6 +1,6 @@
 //! One rule for what is laid over what: a case over its request, a dialect over the one it extends.
 
-use tokend_dialect::{Catalog, Dialect, Kind, parse};
+use tokend_dialect::{Catalog, Dialect, ExchangeKind, parse};
 
 use crate::support::*;
 
@@ -121,6 +121,6 @@ fn the_cases_of_a_request_are_told() {
          [[login.cases]]\nwhen = {{ way = [\"b\", \"a\"] }}\npath = \"/m\"\n"
     ));
     let case = vec![("way".to_owned(), "b".to_owned())];
-    assert_eq!(dialect.cases(Kind::Login), [case]);
-    assert!(dialect.cases(Kind::Refresh).is_empty());
+    assert_eq!(dialect.cases(ExchangeKind::Login), [case]);
+    assert!(dialect.cases(ExchangeKind::Refresh).is_empty());
 }

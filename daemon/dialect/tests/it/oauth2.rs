@@ -1,7 +1,8 @@
 //! The built-in `oauth2` dialect: RFC 6749 sections 2.3.1, 4.3, 4.4, 5 and 6.
 
 use tokend_dialect::{
-    Endpoint, EndpointSettings, Kind, LifetimeSource, REFRESH_TOKEN, Reply, RequestError,
+    Endpoint, EndpointSettings, ExchangeKind, LifetimeSource, ProviderReply, REFRESH_TOKEN,
+    RequestError,
 };
 
 use crate::support::*;
@@ -62,7 +63,7 @@ fn an_account_that_only_refreshes_has_no_login() {
         error,
         RequestError::Unavailable {
             dialect: "oauth2".to_owned(),
-            kind: Kind::Login
+            kind: ExchangeKind::Login
         }
     );
     let request = dialect
@@ -145,12 +146,12 @@ fn the_error_codes_of_section_5_2() {
         for status in [400, 401] {
             let body = format!(r#"{{"error":"{code}"}}"#);
             assert_eq!(
-                read(&dialect, Kind::Login, status, &body).word(),
+                read(&dialect, ExchangeKind::Login, status, &body).word(),
                 login,
                 "{code} {status}"
             );
             assert_eq!(
-                read(&dialect, Kind::Refresh, status, &body).word(),
+                read(&dialect, ExchangeKind::Refresh, status, &body).word(),
                 refresh,
                 "{code} {status}"
             );
@@ -162,12 +163,17 @@ fn the_error_codes_of_section_5_2() {
 fn a_200_with_an_error_is_decided_by_its_code() {
     let dialect = builtin("oauth2");
     assert!(matches!(
-        read(&dialect, Kind::Refresh, 200, r#"{"error":"invalid_grant"}"#),
-        Reply::RefreshRejected(_)
+        read(
+            &dialect,
+            ExchangeKind::Refresh,
+            200,
+            r#"{"error":"invalid_grant"}"#
+        ),
+        ProviderReply::RefreshRejected(_)
     ));
     assert!(matches!(
-        read(&dialect, Kind::Refresh, 200, r#"{"error":"odd"}"#),
-        Reply::Misbehaved { .. }
+        read(&dialect, ExchangeKind::Refresh, 200, r#"{"error":"odd"}"#),
+        ProviderReply::Misbehaved { .. }
     ));
 }
 
@@ -181,7 +187,7 @@ fn the_example_of_section_5_1() {
        "example_parameter":"example_value"
      }"#;
     let dialect = builtin("oauth2");
-    let reply = read(&dialect, Kind::Login, 200, body);
+    let reply = read(&dialect, ExchangeKind::Login, 200, body);
     assert!(
         told(&reply)
             .text
@@ -190,7 +196,7 @@ fn the_example_of_section_5_1() {
     );
     let grant = grant(
         &dialect,
-        Kind::Login,
+        ExchangeKind::Login,
         &body.replace("\"example\"", "\"Bearer\""),
     );
     assert_eq!(
@@ -212,7 +218,7 @@ fn a_jwt_that_ends_before_expires_in_is_believed() {
             DATE_UNIX + exp
         ));
         let body = format!(r#"{{"access_token": "{token}", "expires_in": 600}}"#);
-        let grant = grant(&dialect, Kind::Login, &body);
+        let grant = grant(&dialect, ExchangeKind::Login, &body);
         (grant.lifetime, grant.lifetime_source)
     };
     assert_eq!(lifetime(300), (seconds(299), LifetimeSource::Jwt));
@@ -225,7 +231,7 @@ fn a_refresh_lifetime_is_read_and_zero_means_unknown() {
     let life = |value: &str| {
         let body =
             format!(r#"{{"access_token":"a","refresh_token":"r","refresh_expires_in":{value}}}"#);
-        grant(&dialect, Kind::Login, &body).refresh_lifetime
+        grant(&dialect, ExchangeKind::Login, &body).refresh_lifetime
     };
     assert_eq!(life("1800"), seconds(1800));
     assert_eq!(life("0"), None);

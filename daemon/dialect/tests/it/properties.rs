@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use proptest::prelude::*;
-use tokend_dialect::{Catalog, Dialect, Fields, Kind, REFRESH_TOKEN, parse};
+use tokend_dialect::{Catalog, Dialect, ExchangeKind, Fields, REFRESH_TOKEN, parse};
 
 use crate::support::{DATE, endpoint, fields, form, header, jwt, response, with_options};
 
@@ -110,7 +110,7 @@ proptest! {
         let reply = response(status, &[("date", &date), ("retry-after", &retry), ("location", &retry)], body);
         for name in NAMES {
             let dialect = builtin(name);
-            for kind in [Kind::Login, Kind::Refresh] {
+            for kind in [ExchangeKind::Login, ExchangeKind::Refresh] {
                 let read = dialect.read_reply(kind, &reply, &sent);
                 if let Some(told) = read.told() {
                     prop_assert!(told.text.chars().count() <= 200 && !told.text.contains(char::is_control));
@@ -198,7 +198,7 @@ proptest! {
         let sent = fields(&[("password", &secret)]);
         for body in [format!("{before}{echo}"), serde_json::json!({ "error": { "message": format!("{before} {echo} x") } }).to_string()] {
             for name in NAMES {
-                let reply = builtin(name).read_reply(Kind::Login, &response(status, &[], body.clone()), &sent);
+                let reply = builtin(name).read_reply(ExchangeKind::Login, &response(status, &[], body.clone()), &sent);
                 let shown = format!("{reply:?}");
                 let inner = secret.trim();
                 prop_assume!(inner.chars().count() >= 6 && !before.contains(inner));

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use tokend_dialect::{Fields, Kind, LifetimeSource, Processed, REFRESH_TOKEN, Reply};
+use tokend_dialect::{
+    ExchangeKind, Fields, LifetimeSource, Processed, ProviderReply, REFRESH_TOKEN,
+};
 
 use crate::support::*;
 
@@ -11,7 +13,7 @@ const LOGIN: &str = "[login]\npath = \"/login\"\nbody.form = { username = \"{use
 #[test]
 fn quirk_01_expires_in_string() {
     let dialect = builtin("oauth2");
-    let life = |body: &str| grant(&dialect, Kind::Login, body).lifetime;
+    let life = |body: &str| grant(&dialect, ExchangeKind::Login, body).lifetime;
     assert_eq!(
         life(r#"{"access_token":"a","expires_in":"3600"}"#),
         seconds(3600)
@@ -21,7 +23,7 @@ fn quirk_01_expires_in_string() {
     assert_eq!(
         grant(
             &dialect,
-            Kind::Refresh,
+            ExchangeKind::Refresh,
             r#"{"access_token":"a","expires_in":2}"#
         )
         .lifetime,
@@ -34,7 +36,7 @@ fn quirk_01_milliseconds_under_another_name() {
     let dialect = dialect(&format!(
         "{LOGIN}[reply]\nlifetime.from = [{{ at = \"/expires\", unit = \"milliseconds\" }}, {{ at = \"/expires_in_ms\", unit = \"milliseconds\" }}]"
     ));
-    let life = |body: &str| grant(&dialect, Kind::Login, body).lifetime;
+    let life = |body: &str| grant(&dialect, ExchangeKind::Login, body).lifetime;
     assert_eq!(
         life(r#"{"access_token":"a","expires":5000}"#),
         Some(Duration::from_secs(5))
@@ -57,7 +59,7 @@ fn quirk_01_iso_8601_with_microseconds() {
     ] {
         let body = format!(r#"{{"access_token":"a","expires_at":"{time}"}}"#);
         let grant = granted(dialect.read_reply(
-            Kind::Login,
+            ExchangeKind::Login,
             &response(200, &[("date", DATE)], body),
             &Fields::new(),
         ));
@@ -72,7 +74,7 @@ fn quirk_02_exp_is_a_float_and_any_alg_will_do() {
     let token = jwt(r#"{"iat": 1795285518.5, "exp": 1795285818.591467}"#);
     let grant = grant(
         &dialect,
-        Kind::Login,
+        ExchangeKind::Login,
         &format!(r#"{{"access_token":"{token}"}}"#),
     );
     // 300.09 s, of which the server that writes this honours 299.5.
@@ -100,7 +102,7 @@ fn quirk_03_token_under_many_names() {
             "{LOGIN}[reply]\naccess_token = [\"/nothing/here\", \"{place}\"]"
         ));
         assert_eq!(
-            access(&grant(&dialect, Kind::Login, body)),
+            access(&grant(&dialect, ExchangeKind::Login, body)),
             "tok",
             "{place}"
         );
@@ -117,8 +119,11 @@ fn quirk_03_token_in_a_header_with_201_or_in_a_cookie() {
         ("set-cookie", "sid=1; Path=/"),
         ("set-cookie", "refresh=r1; HttpOnly; Path=/"),
     ];
-    let grant =
-        granted(dialect.read_reply(Kind::Login, &response(201, &headers, "{}"), &Fields::new()));
+    let grant = granted(dialect.read_reply(
+        ExchangeKind::Login,
+        &response(201, &headers, "{}"),
+        &Fields::new(),
+    ));
     assert_eq!((access(&grant), refresh(&grant)), ("tok", Some("r1")));
 }
 
@@ -133,14 +138,14 @@ fn quirk_04_null_refresh_token_keeps_the_one_held() {
     ] {
         let body = format!(r#"{{{member} "access_token": "a"}}"#);
         assert_eq!(
-            refresh(&grant(&dialect, Kind::Refresh, &body)),
+            refresh(&grant(&dialect, ExchangeKind::Refresh, &body)),
             None,
             "{member}"
         );
     }
     let same = grant(
         &dialect,
-        Kind::Refresh,
+        ExchangeKind::Refresh,
         r#"{"access_token":"a","refresh_token":"the same"}"#,
     );
     assert_eq!(refresh(&same), Some("the same"));
@@ -154,7 +159,7 @@ fn quirk_05_identical_access_token_is_no_error() {
         (REFRESH_TOKEN, "refresh-token-one"),
     ]);
     let reply = dialect.read_reply(
-        Kind::Refresh,
+        ExchangeKind::Refresh,
         &response(200, &[], r#"{"access_token":"the-held-one"}"#),
         &held,
     );
@@ -166,19 +171,25 @@ fn quirk_06_token_type_without_case_and_no_dpop() {
     let dialect = builtin("oauth2");
     for name in ["bearer", "Bearer", "BEARER", " bearer "] {
         let body = format!(r#"{{"access_token":"a","token_type":"{name}"}}"#);
-        assert_eq!(grant(&dialect, Kind::Login, &body).token_type, "Bearer");
+        assert_eq!(
+            grant(&dialect, ExchangeKind::Login, &body).token_type,
+            "Bearer"
+        );
     }
     assert_eq!(
-        grant(&dialect, Kind::Login, r#"{"access_token":"a"}"#).token_type,
+        grant(&dialect, ExchangeKind::Login, r#"{"access_token":"a"}"#).token_type,
         "Bearer"
     );
     let reply = read(
         &dialect,
-        Kind::Login,
+        ExchangeKind::Login,
         200,
         r#"{"access_token":"a","token_type":"DPoP"}"#,
     );
-    assert!(matches!(reply, Reply::Misconfigured(_)), "{reply:?}");
+    assert!(
+        matches!(reply, ProviderReply::Misconfigured(_)),
+        "{reply:?}"
+    );
     assert!(
         told(&reply)
             .text
@@ -197,20 +208,20 @@ fn quirk_07_tokens_are_opaque_and_long() {
         "%41%42",
     ] {
         let body = format!(r#"{{"access_token":"{token}","refresh_token":"{token}"}}"#);
-        let grant = grant(&dialect, Kind::Login, &body);
+        let grant = grant(&dialect, ExchangeKind::Login, &body);
         assert_eq!((access(&grant), refresh(&grant)), (token, Some(token)));
     }
     for token in [&"x".repeat(32 * 1024 + 1), "two words", "new\\nline", "é"] {
         let reply = read(
             &dialect,
-            Kind::Login,
+            ExchangeKind::Login,
             200,
             &format!(r#"{{"access_token":"{token}"}}"#),
         );
         assert!(
             matches!(
                 reply,
-                Reply::Misbehaved {
+                ProviderReply::Misbehaved {
                     processed: Processed::Maybe,
                     ..
                 }
@@ -226,7 +237,7 @@ fn quirk_08_scope_absent_narrower_empty_or_a_list() {
     let scope = |member: &str| {
         grant(
             &dialect,
-            Kind::Login,
+            ExchangeKind::Login,
             &format!(r#"{{"access_token":"a"{member}}}"#),
         )
         .scope
@@ -245,6 +256,6 @@ fn quirk_09_trailing_newline_and_byte_order_mark() {
         "{\"access_token\":\"a\"}\r\n\n",
         "\u{feff}{\"access_token\":\"a\"}",
     ] {
-        assert_eq!(access(&grant(&dialect, Kind::Login, body)), "a");
+        assert_eq!(access(&grant(&dialect, ExchangeKind::Login, body)), "a");
     }
 }

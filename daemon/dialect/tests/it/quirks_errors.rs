@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use tokend_dialect::{Fields, Kind, Processed, REFRESH_TOKEN, Reply, RetryAfter, Reuse};
+use tokend_dialect::{
+    DeclaredReuse, ExchangeKind, Fields, Processed, ProviderReply, REFRESH_TOKEN, RetryAfter,
+};
 
 use crate::support::*;
 
@@ -28,17 +30,17 @@ fn quirk_16_bad_credentials_in_many_shapes() {
             r#"{"error":{"message":"INVALID_PASSWORD"}}"#,
         ),
     ] {
-        let reply = read(&builtin(name), Kind::Login, status, body);
+        let reply = read(&builtin(name), ExchangeKind::Login, status, body);
         assert!(
-            matches!(reply, Reply::CredentialRejected(_)),
+            matches!(reply, ProviderReply::CredentialRejected(_)),
             "{name} {status} {body}: {reply:?}"
         );
     }
     for name in ["oauth2", "jwt-api", "ad-verification", "firebase-accounts"] {
         for body in ["", "Unauthorized", r#"{"message":"wrong"}"#] {
-            let reply = read(&builtin(name), Kind::Login, 401, body);
+            let reply = read(&builtin(name), ExchangeKind::Login, 401, body);
             assert!(
-                matches!(reply, Reply::CredentialRejected(_)),
+                matches!(reply, ProviderReply::CredentialRejected(_)),
                 "{name} {body}: {reply:?}"
             );
         }
@@ -47,24 +49,24 @@ fn quirk_16_bad_credentials_in_many_shapes() {
     let cognito =
         r#"{"__type":"NotAuthorizedException","message":"Incorrect username or password."}"#;
     assert_eq!(
-        read(&builtin("oauth2"), Kind::Login, 400, cognito).word(),
+        read(&builtin("oauth2"), ExchangeKind::Login, 400, cognito).word(),
         "unrecognised"
     );
     let knowing = dialect(&format!(
         "{LOGIN}[[login.rules]]\ncode = \"NotAuthorizedException\"\nclass = \"credential-rejected\"\n"
     ));
     assert_eq!(
-        read(&knowing, Kind::Login, 400, cognito).word(),
+        read(&knowing, ExchangeKind::Login, 400, cognito).word(),
         "credential-rejected"
     );
     assert!(matches!(
         read(
             &builtin("oauth2"),
-            Kind::Login,
+            ExchangeKind::Login,
             400,
             r#"{"error":"invalid_request"}"#
         ),
-        Reply::Misconfigured(_)
+        ProviderReply::Misconfigured(_)
     ));
 }
 
@@ -92,9 +94,9 @@ fn quirk_17_refused_refresh_in_many_shapes() {
         ("oauth2", 200, r#"{"error":"bad_refresh_token"}"#),
     ];
     for (name, status, body) in refused {
-        let reply = read(&builtin(name), Kind::Refresh, status, body);
+        let reply = read(&builtin(name), ExchangeKind::Refresh, status, body);
         assert!(
-            matches!(reply, Reply::RefreshRejected(_)),
+            matches!(reply, ProviderReply::RefreshRejected(_)),
             "{name} {status} {body}: {reply:?}"
         );
     }
@@ -103,20 +105,20 @@ fn quirk_17_refused_refresh_in_many_shapes() {
         for code in ["invalid_grant", "invalid_request", "expired_token"] {
             let reply = read(
                 &dialect,
-                Kind::Refresh,
+                ExchangeKind::Refresh,
                 400,
                 &format!(r#"{{"error":"{code}"}}"#),
             );
             assert!(
-                matches!(reply, Reply::RefreshRejected(_)),
+                matches!(reply, ProviderReply::RefreshRejected(_)),
                 "{name} {code}: {reply:?}"
             );
         }
         for status in [408, 425, 429] {
             assert!(
                 matches!(
-                    read(&dialect, Kind::Refresh, status, ""),
-                    Reply::Busy { .. }
+                    read(&dialect, ExchangeKind::Refresh, status, ""),
+                    ProviderReply::Busy { .. }
                 ),
                 "{name} {status}"
             );
@@ -140,8 +142,8 @@ fn quirk_18_rejection_of_an_access_token_is_per_dialect() {
 #[test]
 fn quirk_19_a_lock_out_told_with_500() {
     let body = r#"{"error":"server_error","error_description":"Too many login attempts. Wait 10 minutes"}"#;
-    let reply = read(&builtin("oauth2"), Kind::Login, 500, body);
-    let Reply::Busy { retry_after, .. } = &reply else {
+    let reply = read(&builtin("oauth2"), ExchangeKind::Login, 500, body);
+    let ProviderReply::Busy { retry_after, .. } = &reply else {
         panic!("{reply:?}")
     };
     assert_eq!(
@@ -149,11 +151,11 @@ fn quirk_19_a_lock_out_told_with_500() {
         Some(RetryAfter::Delay(Duration::from_secs(600)))
     );
     for status in [500, 501] {
-        let reply = read(&builtin("oauth2"), Kind::Login, status, "{}");
+        let reply = read(&builtin("oauth2"), ExchangeKind::Login, status, "{}");
         assert!(
             matches!(
                 reply,
-                Reply::Misbehaved {
+                ProviderReply::Misbehaved {
                     processed: Processed::No,
                     ..
                 }
@@ -170,11 +172,12 @@ fn quirk_20_a_500_leaves_the_refresh_token_good_and_its_body_is_redacted() {
         r#"{{"error":"(sqlite3.IntegrityError) UNIQUE constraint failed: token.value [SQL: INSERT INTO token VALUES ('{new}', '{old}')]"}}"#
     );
     let sent = fields(&[(REFRESH_TOKEN, &old)]);
-    let reply = builtin("oauth2").read_reply(Kind::Refresh, &response(500, &[], body), &sent);
+    let reply =
+        builtin("oauth2").read_reply(ExchangeKind::Refresh, &response(500, &[], body), &sent);
     assert!(
         matches!(
             reply,
-            Reply::Misbehaved {
+            ProviderReply::Misbehaved {
                 processed: Processed::No,
                 ..
             }
@@ -200,11 +203,11 @@ fn quirk_21_429_with_retry_after_and_any_body() {
         "",
     ] {
         let reply = dialect.read_reply(
-            Kind::Login,
+            ExchangeKind::Login,
             &response(429, &[("retry-after", "60")], body),
             &Fields::new(),
         );
-        let Reply::Busy { retry_after, .. } = &reply else {
+        let ProviderReply::Busy { retry_after, .. } = &reply else {
             panic!("{reply:?}")
         };
         assert_eq!(
@@ -289,7 +292,7 @@ fn quirk_22_error_shapes() {
         ("plain words\n", None, "plain words"),
         ("", None, ""),
     ] {
-        let reply = read(&dialect, Kind::Login, 400, body);
+        let reply = read(&dialect, ExchangeKind::Login, 400, body);
         assert_eq!(
             (told(&reply).code.as_deref(), told(&reply).text.as_str()),
             (code, text),
@@ -307,11 +310,14 @@ fn quirk_23_www_authenticate_is_not_depended_upon() {
         "",
     ] {
         let reply = dialect.read_reply(
-            Kind::Refresh,
+            ExchangeKind::Refresh,
             &response(401, &[("www-authenticate", challenge)], ""),
             &Fields::new(),
         );
-        assert!(matches!(reply, Reply::Unrecognised(_)), "{challenge}");
+        assert!(
+            matches!(reply, ProviderReply::Unrecognised(_)),
+            "{challenge}"
+        );
     }
 }
 
@@ -329,15 +335,18 @@ fn quirk_25_and_27_what_a_refresh_does_to_the_access_token() {
 #[test]
 fn quirk_26_what_reuse_costs_is_said() {
     for (word, reuse) in [
-        ("none", Reuse::None),
-        ("rotates", Reuse::Rotates),
-        ("rotates-and-reuse-revokes", Reuse::RotatesAndReuseRevokes),
-        ("unknown", Reuse::Unknown),
+        ("none", DeclaredReuse::None),
+        ("rotates", DeclaredReuse::Rotates),
+        (
+            "rotates-and-reuse-revokes",
+            DeclaredReuse::RotatesAndReuseRevokes,
+        ),
+        ("unknown", DeclaredReuse::Unknown),
     ] {
         let text = format!(
             "[refresh]\npath = \"/r\"\nbody.form = {{ t = \"{{refresh_token}}\" }}\nreuse = \"{word}\"\n"
         );
         assert_eq!(dialect(&text).reuse(), reuse);
     }
-    assert_eq!(builtin("oauth2").reuse(), Reuse::Unknown);
+    assert_eq!(builtin("oauth2").reuse(), DeclaredReuse::Unknown);
 }

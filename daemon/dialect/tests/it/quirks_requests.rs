@@ -2,7 +2,7 @@
 //!
 //! Not here, because the broker does not do it: 14 (private_key_jwt assertions); of 15 (DPoP) only that it is explained.
 
-use tokend_dialect::{Fields, Kind, REFRESH_TOKEN, Reply};
+use tokend_dialect::{ExchangeKind, Fields, ProviderReply, REFRESH_TOKEN};
 
 use crate::support::*;
 
@@ -76,10 +76,10 @@ fn quirk_12_json_or_form_is_the_dialects_choice() {
         "user=%C3%A9%22%26"
     );
     // A refusal because of the encoding is no refusal of the token.
-    for kind in [Kind::Login, Kind::Refresh] {
+    for kind in [ExchangeKind::Login, ExchangeKind::Refresh] {
         assert!(matches!(
             read(&builtin("oauth2"), kind, 415, ""),
-            Reply::Unrecognised(_)
+            ProviderReply::Unrecognised(_)
         ));
     }
 }
@@ -88,14 +88,14 @@ fn quirk_12_json_or_form_is_the_dialects_choice() {
 fn quirk_13_redirects_are_told_and_not_followed() {
     let dialect = builtin("oauth2");
     for status in [301, 302, 307, 308] {
-        for kind in [Kind::Login, Kind::Refresh] {
+        for kind in [ExchangeKind::Login, ExchangeKind::Refresh] {
             let location = [(
                 "location",
                 "https://user:pw@api.example.com/o/token/?code=abc#x",
             )];
             let reply =
                 dialect.read_reply(kind, &response(status, &location, "moved"), &Fields::new());
-            assert!(matches!(reply, Reply::Unrecognised(_)), "{reply:?}");
+            assert!(matches!(reply, ProviderReply::Unrecognised(_)), "{reply:?}");
             assert_eq!(
                 told(&reply).text,
                 "redirects to https://api.example.com/o/token/, which is never followed with a credential; \
@@ -109,11 +109,11 @@ fn quirk_13_redirects_are_told_and_not_followed() {
 fn quirk_15_a_demand_for_dpop_is_explained() {
     let reply = read(
         &builtin("oauth2"),
-        Kind::Refresh,
+        ExchangeKind::Refresh,
         400,
         r#"{"error":"use_dpop_nonce"}"#,
     );
-    assert!(matches!(reply, Reply::Misconfigured(_)));
+    assert!(matches!(reply, ProviderReply::Misconfigured(_)));
     assert!(
         told(&reply)
             .text

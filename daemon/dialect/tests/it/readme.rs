@@ -1,6 +1,6 @@
 //! The language reference cannot lie: its dialects parse, and it names every key the compiler knows.
 
-use tokend_dialect::{Catalog, DialectError, Kind, parse};
+use tokend_dialect::{Catalog, DialectError, ExchangeKind, parse};
 
 use crate::support::*;
 
@@ -104,7 +104,7 @@ fn its_first_example_does_what_it_says() {
     assert!(dialect.can_login() && dialect.can_refresh());
     let grant = grant(
         &dialect,
-        Kind::Login,
+        ExchangeKind::Login,
         r#"{"token":{"value":"a","renew":"r","ttl_ms":"90000"}}"#,
     );
     assert_eq!(

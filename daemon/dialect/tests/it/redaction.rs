@@ -4,16 +4,19 @@ use base64::{
     Engine,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
-use tokend_dialect::{Fields, Kind, REFRESH_TOKEN, Reply};
+use tokend_dialect::{ExchangeKind, Fields, ProviderReply, REFRESH_TOKEN};
 
 use crate::support::*;
 
 const PASSWORD: &str = "p%40ss w\"rd+é\\/<&>";
 
 fn text(body: &str, sent: &Fields) -> String {
-    let reply =
-        builtin("oauth2").read_reply(Kind::Login, &response(400, &[], body.to_owned()), sent);
-    assert!(!matches!(reply, Reply::Granted(_)));
+    let reply = builtin("oauth2").read_reply(
+        ExchangeKind::Login,
+        &response(400, &[], body.to_owned()),
+        sent,
+    );
+    assert!(!matches!(reply, ProviderReply::Granted(_)));
     format!("{} | {:?}", told(&reply), reply)
 }
 
@@ -73,16 +76,22 @@ fn a_validation_error_that_echoes_the_request_is_hidden() {
         r#"{{"detail":[{{"type":"model_attributes_type","loc":["body"],"msg":"Input should be a valid dictionary","input":"refresh_token={token}"}}]}}"#
     );
     let sent = fields(&[(REFRESH_TOKEN, token)]);
-    let reply =
-        builtin("ad-verification").read_reply(Kind::Refresh, &response(422, &[], body), &sent);
-    assert!(matches!(reply, Reply::RefreshRejected(_)));
+    let reply = builtin("ad-verification").read_reply(
+        ExchangeKind::Refresh,
+        &response(422, &[], body),
+        &sent,
+    );
+    assert!(matches!(reply, ProviderReply::RefreshRejected(_)));
     assert_eq!(
         told(&reply).text,
         "body: Input should be a valid dictionary"
     );
     let whole = format!(r#"{{"unknown shape":{{"input":"refresh_token={token}"}}}}"#);
-    let reply =
-        builtin("ad-verification").read_reply(Kind::Refresh, &response(422, &[], whole), &sent);
+    let reply = builtin("ad-verification").read_reply(
+        ExchangeKind::Refresh,
+        &response(422, &[], whole),
+        &sent,
+    );
     assert_eq!(
         told(&reply).text,
         r#"{"unknown shape":{"input":"refresh_token=[redacted]"}}"#
@@ -126,7 +135,7 @@ fn a_custom_secret_is_hidden_even_when_it_was_set_as_plain() {
     let mut sent = Fields::new();
     sent.set("pin_code", "4711-0815");
     let reply = dialect.read_reply(
-        Kind::Login,
+        ExchangeKind::Login,
         &response(400, &[], "pin 4711-0815 is wrong"),
         &sent,
     );
@@ -174,8 +183,11 @@ fn text_is_one_short_line_without_control_characters() {
         "a\r\nb\t\u{1b}[31mred\u{202e}evil\u{200b} {}",
         "long words ".repeat(100)
     );
-    let reply =
-        builtin("oauth2").read_reply(Kind::Login, &response(400, &[], body), &Fields::new());
+    let reply = builtin("oauth2").read_reply(
+        ExchangeKind::Login,
+        &response(400, &[], body),
+        &Fields::new(),
+    );
     let text = &told(&reply).text;
     assert!(
         text.starts_with("a b \\u{1b}[31mred\\u{202e}evil\\u{200b} long words"),
@@ -191,7 +203,8 @@ fn text_is_one_short_line_without_control_characters() {
 fn a_location_is_told_without_its_query() {
     let location = [("location", "/login?next=%2F&password=hunter2hunter2")];
     let sent = fields(&[("password", "hunter2hunter2")]);
-    let reply = builtin("oauth2").read_reply(Kind::Login, &response(302, &location, ""), &sent);
+    let reply =
+        builtin("oauth2").read_reply(ExchangeKind::Login, &response(302, &location, ""), &sent);
     assert!(
         told(&reply).text.starts_with("redirects to /login, which"),
         "{reply:?}"
@@ -201,12 +214,18 @@ fn a_location_is_told_without_its_query() {
 #[test]
 fn what_stands_where_tokens_stand_is_hidden_whatever_the_status() {
     let body = r#"{"message":"duplicate key new-one-1","access_token":"new-one-1","x":{"Session_Token":"short","n":1}}"#;
-    let reply =
-        builtin("oauth2").read_reply(Kind::Refresh, &response(500, &[], body), &Fields::new());
+    let reply = builtin("oauth2").read_reply(
+        ExchangeKind::Refresh,
+        &response(500, &[], body),
+        &Fields::new(),
+    );
     assert_eq!(told(&reply).text, "duplicate key [redacted]");
     let body = r#"{"x":{"access_token":"short","n":1},"password":"p"}"#;
-    let reply =
-        builtin("oauth2").read_reply(Kind::Refresh, &response(500, &[], body), &Fields::new());
+    let reply = builtin("oauth2").read_reply(
+        ExchangeKind::Refresh,
+        &response(500, &[], body),
+        &Fields::new(),
+    );
     let shown = r#"{"password":"[redacted]","x":{"access_token":"[redacted]","n":1}}"#;
     assert_eq!(told(&reply).text, shown);
 }
@@ -214,7 +233,7 @@ fn what_stands_where_tokens_stand_is_hidden_whatever_the_status() {
 #[test]
 fn a_2xx_reply_is_never_told_as_a_whole() {
     let reply = builtin("oauth2").read_reply(
-        Kind::Login,
+        ExchangeKind::Login,
         &response(
             200,
             &[],

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokend_dialect::{Fields, Kind, Processed, Reply, RetryAfter};
+use tokend_dialect::{ExchangeKind, Fields, Processed, ProviderReply, RetryAfter};
 
 use crate::support::*;
 
@@ -39,12 +39,12 @@ fn every_status_has_a_default_meaning() {
         (999, "misbehaved", "misbehaved"),
     ] {
         assert_eq!(
-            read(&dialect, Kind::Login, status, "").word(),
+            read(&dialect, ExchangeKind::Login, status, "").word(),
             login,
             "login {status}"
         );
         assert_eq!(
-            read(&dialect, Kind::Refresh, status, "").word(),
+            read(&dialect, ExchangeKind::Refresh, status, "").word(),
             refresh,
             "refresh {status}"
         );
@@ -64,11 +64,11 @@ fn what_may_have_been_processed_is_said() {
         (524, ""),
     ];
     for (status, body) in cases {
-        let reply = read(&dialect, Kind::Refresh, status, body);
+        let reply = read(&dialect, ExchangeKind::Refresh, status, body);
         assert!(
             matches!(
                 reply,
-                Reply::Misbehaved {
+                ProviderReply::Misbehaved {
                     processed: Processed::Maybe,
                     ..
                 }
@@ -77,11 +77,11 @@ fn what_may_have_been_processed_is_said() {
         );
     }
     for status in [500, 501, 505, 521, 523] {
-        let reply = read(&dialect, Kind::Refresh, status, "");
+        let reply = read(&dialect, ExchangeKind::Refresh, status, "");
         assert!(
             matches!(
                 reply,
-                Reply::Misbehaved {
+                ProviderReply::Misbehaved {
                     processed: Processed::No,
                     ..
                 }
@@ -121,8 +121,8 @@ fn rules_come_before_defaults_and_the_first_decides() {
         (499, r#"{"error":"seventeen"}"#),
         (501, r#"{"code":"17"}"#),
     ] {
-        let reply = read(&dialect, Kind::Login, status, body);
-        let Reply::Busy { retry_after, .. } = &reply else {
+        let reply = read(&dialect, ExchangeKind::Login, status, body);
+        let ProviderReply::Busy { retry_after, .. } = &reply else {
             panic!("{reply:?}")
         };
         assert_eq!(
@@ -131,17 +131,22 @@ fn rules_come_before_defaults_and_the_first_decides() {
         );
     }
     assert_eq!(
-        read(&dialect, Kind::Login, 502, r#"{"code":17}"#).word(),
+        read(&dialect, ExchangeKind::Login, 502, r#"{"code":17}"#).word(),
         "misbehaved"
     );
     assert_eq!(
-        read(&dialect, Kind::Refresh, 400, r#"{"code":17}"#).word(),
+        read(&dialect, ExchangeKind::Refresh, 400, r#"{"code":17}"#).word(),
         "unrecognised"
     );
-    let down = read(&dialect, Kind::Login, 500, "we are OUT OF ORDER today");
+    let down = read(
+        &dialect,
+        ExchangeKind::Login,
+        500,
+        "we are OUT OF ORDER today",
+    );
     assert!(matches!(
         down,
-        Reply::Misbehaved {
+        ProviderReply::Misbehaved {
             processed: Processed::Maybe,
             ..
         }
@@ -151,22 +156,28 @@ fn rules_come_before_defaults_and_the_first_decides() {
         "the provider is down for repairs (it said: we are OUT OF ORDER today)"
     );
     assert_eq!(
-        read(&dialect, Kind::Refresh, 400, r#"{"inner":[{"c":"E1"}]}"#).word(),
+        read(
+            &dialect,
+            ExchangeKind::Refresh,
+            400,
+            r#"{"inner":[{"c":"E1"}]}"#
+        )
+        .word(),
         "misconfigured"
     );
     let headers = dialect.read_reply(
-        Kind::Login,
+        ExchangeKind::Login,
         &response(400, &[("x-code", "E1")], ""),
         &Fields::new(),
     );
     assert_eq!(headers.word(), "misconfigured");
     // A login cannot mean that a refresh token was rejected: the shared rule is not its own.
     assert_eq!(
-        read(&dialect, Kind::Login, 503, "gone for good").word(),
+        read(&dialect, ExchangeKind::Login, 503, "gone for good").word(),
         "busy"
     );
     assert_eq!(
-        read(&dialect, Kind::Refresh, 503, "gone for good").word(),
+        read(&dialect, ExchangeKind::Refresh, 503, "gone for good").word(),
         "refresh-token-rejected"
     );
 }
@@ -177,7 +188,10 @@ fn text_is_found_behind_json_escapes() {
         "{PLAIN}[[rules]]\ntext = \"trop d’essais\"\nclass = \"busy\""
     ));
     for body in ["Trop d’essais", r#"{"m":["Trop d\u2019essais!"]}"#] {
-        assert_eq!(read(&dialect, Kind::Login, 400, body).word(), "busy");
+        assert_eq!(
+            read(&dialect, ExchangeKind::Login, 400, body).word(),
+            "busy"
+        );
     }
 }
 
@@ -195,14 +209,14 @@ fn failures_told_with_200() {
         "#
     ));
     assert_eq!(
-        read(&dialect, Kind::Login, 200, r#"{"code":"WRONG"}"#).word(),
+        read(&dialect, ExchangeKind::Login, 200, r#"{"code":"WRONG"}"#).word(),
         "credential-rejected"
     );
     // A rule without a status does not take a token away; one with the status does.
     assert_eq!(
         read(
             &dialect,
-            Kind::Login,
+            ExchangeKind::Login,
             200,
             r#"{"code":"WRONG","access_token":"a"}"#
         )
@@ -212,7 +226,7 @@ fn failures_told_with_200() {
     assert_eq!(
         read(
             &dialect,
-            Kind::Login,
+            ExchangeKind::Login,
             200,
             r#"{"code":"LOCKED","access_token":"a"}"#
         )
@@ -235,27 +249,30 @@ fn a_reply_nobody_can_read_is_misbehaved() {
         r#"{"access_token":null}"#,
         r#"{"access_token":""}"#,
     ] {
-        let reply = read(&dialect, Kind::Login, 200, body);
+        let reply = read(&dialect, ExchangeKind::Login, 200, body);
         assert_eq!(
             told(&reply).text,
             "no access token where the dialect looks for one",
             "{body:.40}"
         );
     }
-    let number = read(&dialect, Kind::Login, 200, r#"{"access_token":17}"#);
+    let number = read(&dialect, ExchangeKind::Login, 200, r#"{"access_token":17}"#);
     assert_eq!(told(&number).text, "the access token is not a string");
     let huge = format!(
         r#"{{"access_token":"a","pad":"{}"}}"#,
         "x".repeat(1024 * 1024)
     );
-    assert_eq!(read(&dialect, Kind::Login, 200, &huge).word(), "misbehaved");
+    assert_eq!(
+        read(&dialect, ExchangeKind::Login, 200, &huge).word(),
+        "misbehaved"
+    );
 }
 
 #[test]
 fn a_refresh_token_may_be_a_number() {
     let grant = grant(
         &dialect(PLAIN),
-        Kind::Login,
+        ExchangeKind::Login,
         r#"{"access_token":"a","refresh_token":12345}"#,
     );
     assert_eq!(refresh(&grant), Some("12345"));
@@ -269,7 +286,7 @@ fn a_form_encoded_reply_is_read() {
     )];
     let body = "access_token=a%2Fb&token_type=bearer&expires_in=60";
     let grant = granted(dialect(PLAIN).read_reply(
-        Kind::Login,
+        ExchangeKind::Login,
         &response(200, &headers, body),
         &Fields::new(),
     ));
@@ -285,7 +302,7 @@ fn a_prefix_does_not_belong_to_the_token() {
         assert_eq!(
             access(&grant(
                 &dialect,
-                Kind::Login,
+                ExchangeKind::Login,
                 &format!(r#"{{"token":"{token}"}}"#)
             )),
             "abc"
@@ -298,14 +315,14 @@ fn other_token_types_can_be_allowed() {
     let dialect = dialect(&format!("{PLAIN}[reply]\ntoken_types = [\"BearerToken\"]"));
     let grant = grant(
         &dialect,
-        Kind::Login,
+        ExchangeKind::Login,
         r#"{"access_token":"a","token_type":"BearerToken"}"#,
     );
     assert_eq!(grant.token_type, "Bearer");
     assert_eq!(
         read(
             &dialect,
-            Kind::Login,
+            ExchangeKind::Login,
             200,
             r#"{"access_token":"a","token_type":"mac"}"#
         )
@@ -320,8 +337,8 @@ fn login_and_refresh_may_answer_differently() {
         "{PLAIN}[reply]\naccess_token = \"/shared\"\nscope = \"/s\"\n[refresh.reply]\naccess_token = \"/own\""
     ));
     let body = r#"{"shared":"a","own":"b","s":"c"}"#;
-    assert_eq!(access(&grant(&dialect, Kind::Login, body)), "a");
-    let refreshed = grant(&dialect, Kind::Refresh, body);
+    assert_eq!(access(&grant(&dialect, ExchangeKind::Login, body)), "a");
+    let refreshed = grant(&dialect, ExchangeKind::Refresh, body);
     assert_eq!(
         (access(&refreshed), refreshed.scope.as_deref()),
         ("b", Some("c"))
@@ -344,11 +361,11 @@ fn a_time_to_retry_makes_a_refusal_a_limit() {
         (502, "misbehaved"),
         (301, "unrecognised"),
     ] {
-        for kind in [Kind::Login, Kind::Refresh] {
+        for kind in [ExchangeKind::Login, ExchangeKind::Refresh] {
             assert_eq!(word(kind, status, "30"), later, "{status}");
         }
     }
-    assert_eq!(word(Kind::Login, 403, "soon"), "unrecognised");
+    assert_eq!(word(ExchangeKind::Login, 403, "soon"), "unrecognised");
 }
 
 #[test]
@@ -360,13 +377,13 @@ fn a_rule_says_which_secret_was_refused() {
     };
     for secret in ["password", "client_secret", "api_key"] {
         let dialect = dialect(&rule("credential-rejected", secret));
-        let shown = told(&read(&dialect, Kind::Login, 401, r#"{"code":"K"}"#)).to_string();
+        let shown = told(&read(&dialect, ExchangeKind::Login, 401, r#"{"code":"K"}"#)).to_string();
         assert_eq!(
             tokend_dialect::Told::secret_in(&shown),
             Some(secret),
             "{shown}"
         );
-        let other = told(&read(&dialect, Kind::Login, 401, r#"{"code":"L"}"#)).to_string();
+        let other = told(&read(&dialect, ExchangeKind::Login, 401, r#"{"code":"L"}"#)).to_string();
         assert_eq!(tokend_dialect::Told::secret_in(&other), None, "{other}");
     }
     for (class, secret, says) in [
@@ -405,7 +422,7 @@ fn what_is_told_does_not_repeat_itself() {
         (r#"{"error":"nope"}"#, "status 401 (nope)"),
         (r#"{"code":401,"message":"bad"}"#, "status 401: bad"),
     ] {
-        let told = told(&read(&dialect, Kind::Login, 401, body)).to_string();
+        let told = told(&read(&dialect, ExchangeKind::Login, 401, body)).to_string();
         assert!(
             told == shown || told.starts_with(&format!("{shown}: {{")),
             "{body}: {told}"

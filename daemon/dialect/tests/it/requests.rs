@@ -1,7 +1,8 @@
 //! Requests: encodings, placeholders, conditions, and values that must not leave their place.
 
 use tokend_dialect::{
-    ACCESS_TOKEN, Endpoint, EndpointSettings, Fields, Kind, REFRESH_TOKEN, RequestError, UsedBy,
+    ACCESS_TOKEN, Endpoint, EndpointSettings, ExchangeKind, Fields, REFRESH_TOKEN, RequestError,
+    UsedBy,
 };
 
 use crate::support::*;
@@ -166,7 +167,7 @@ fn an_empty_optional_value_is_absent_and_an_empty_required_one_is_missing() {
         error.unwrap_err(),
         RequestError::Missing {
             field: "password".to_owned(),
-            kind: Kind::Login
+            kind: ExchangeKind::Login
         }
     );
 }
@@ -305,7 +306,7 @@ fn secrets_never_show_in_debug() {
     assert!(format!("{:?}", request.headers()).contains("Sensitive"));
     let grant = grant(
         &dialect,
-        Kind::Login,
+        ExchangeKind::Login,
         r#"{"access":"hunter3","refresh":"hunter4"}"#,
     );
     assert!(!format!("{grant:?}").contains("hunter"), "{grant:?}");

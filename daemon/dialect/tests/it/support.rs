@@ -12,8 +12,8 @@ use bytes::Bytes;
 use http::{Request, Response};
 use secrecy::ExposeSecret;
 use tokend_dialect::{
-    Catalog, Dialect, DialectError, Endpoint, EndpointSettings, Fields, Grant, Kind, Reply, Told,
-    parse,
+    Catalog, Dialect, DialectError, Endpoint, EndpointSettings, ExchangeKind, Fields, Grant,
+    ProviderReply, Told, parse,
 };
 use tokend_document::{Medium, report};
 
@@ -107,7 +107,12 @@ pub(crate) fn response(
 }
 
 /// What a dialect makes of a reply with this status and body.
-pub(crate) fn read(dialect: &Dialect, kind: Kind, status: u16, body: &str) -> Reply {
+pub(crate) fn read(
+    dialect: &Dialect,
+    kind: ExchangeKind,
+    status: u16,
+    body: &str,
+) -> ProviderReply {
     dialect.read_reply(
         kind,
         &response(status, &[], body.to_owned()),
@@ -115,19 +120,19 @@ pub(crate) fn read(dialect: &Dialect, kind: Kind, status: u16, body: &str) -> Re
     )
 }
 
-pub(crate) fn granted(reply: Reply) -> Grant {
+pub(crate) fn granted(reply: ProviderReply) -> Grant {
     match reply {
-        Reply::Granted(grant) => grant,
+        ProviderReply::Granted(grant) => grant,
         other => panic!("expected a grant, got {other:?}"),
     }
 }
 
 /// A grant out of a 200 reply.
-pub(crate) fn grant(dialect: &Dialect, kind: Kind, body: &str) -> Grant {
+pub(crate) fn grant(dialect: &Dialect, kind: ExchangeKind, body: &str) -> Grant {
     granted(read(dialect, kind, 200, body))
 }
 
-pub(crate) fn told(reply: &Reply) -> &Told {
+pub(crate) fn told(reply: &ProviderReply) -> &Told {
     reply
         .told()
         .unwrap_or_else(|| panic!("expected a failure, got {reply:?}"))

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokend_dialect::{Dialect, Fields, Kind, Processed, Reply, Silence};
+use tokend_dialect::{Dialect, ExchangeKind, Fields, Processed, ProviderReply, Silence};
 
 use crate::support::*;
 
@@ -21,8 +21,13 @@ fn all() -> Vec<Arc<Dialect>> {
     built_in.chain([Arc::new(dialect(PLAIN))]).collect()
 }
 
-fn answers(dialect: &Dialect, status: u16, headers: &[(&str, &str)], body: &str) -> Vec<Reply> {
-    [Kind::Login, Kind::Refresh]
+fn answers(
+    dialect: &Dialect,
+    status: u16,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Vec<ProviderReply> {
+    [ExchangeKind::Login, ExchangeKind::Refresh]
         .map(|kind| {
             let response = response(status, headers, body.to_owned());
             dialect.read_reply(kind, &response, &Fields::new())
@@ -255,7 +260,7 @@ fn the_codes_of_the_standards_are_the_providers_word_in_any_dialect() {
         for status in [400, 403, 404, 422] {
             let words: Vec<_> = answers(&dialect, status, &[], &format!(r#"{{"error":"{code}"}}"#))
                 .iter()
-                .map(Reply::word)
+                .map(ProviderReply::word)
                 .collect();
             assert_eq!(words, [login, refresh], "{status} {code}");
         }
@@ -324,7 +329,7 @@ fn a_code_beside_the_status_of_a_redirect_a_limit_or_a_gateway_ends_nothing() {
 fn a_rule_says_what_it_means_that_no_answer_came() {
     let none = dialect(PLAIN);
     for silence in [Silence::Closed, Silence::TimedOut] {
-        assert!(none.read_silence(Kind::Login, silence).is_none());
+        assert!(none.read_silence(ExchangeKind::Login, silence).is_none());
     }
     let closes = dialect(&format!(
         "{PLAIN}[[login.rules]]\nno_answer = \"closed\"\nclass = \"credential-rejected\"\nsay = \"it hangs up on a wrong password\"\n[[rules]]\nno_answer = true\nclass = \"misbehaved\"\nprocessed = \"no\"\n"
@@ -338,14 +343,18 @@ fn a_rule_says_what_it_means_that_no_answer_came() {
         "it hangs up on a wrong password".to_owned(),
     );
     let failed = ("misbehaved", "no answer came".to_owned());
-    assert_eq!(word(Kind::Login, Silence::Closed), Some(rejected));
-    assert_eq!(word(Kind::Login, Silence::TimedOut), Some(failed.clone()));
-    assert_eq!(word(Kind::Refresh, Silence::Closed), Some(failed));
+    assert_eq!(word(ExchangeKind::Login, Silence::Closed), Some(rejected));
+    assert_eq!(
+        word(ExchangeKind::Login, Silence::TimedOut),
+        Some(failed.clone())
+    );
+    assert_eq!(word(ExchangeKind::Refresh, Silence::Closed), Some(failed));
     // It matches no reply, not even an empty one.
     for status in [200, 204, 401, 500] {
         let before = answers(&none, status, &[], "");
         let after = answers(&closes, status, &[], "");
-        let words = |replies: &[Reply]| replies.iter().map(Reply::word).collect::<Vec<_>>();
+        let words =
+            |replies: &[ProviderReply]| replies.iter().map(ProviderReply::word).collect::<Vec<_>>();
         assert_eq!(words(&before), words(&after), "{status}");
     }
 }
@@ -353,8 +362,8 @@ fn a_rule_says_what_it_means_that_no_answer_came() {
 #[test]
 fn no_class_of_a_rule_takes_the_doubt_off_a_refresh_token_without_an_answer() {
     for (place, kinds) in [
-        ("refresh.rules", &[Kind::Refresh][..]),
-        ("rules", &[Kind::Refresh, Kind::Login]),
+        ("refresh.rules", &[ExchangeKind::Refresh][..]),
+        ("rules", &[ExchangeKind::Refresh, ExchangeKind::Login]),
     ] {
         for class in [
             "busy",
@@ -370,8 +379,10 @@ fn no_class_of_a_rule_takes_the_doubt_off_a_refresh_token_without_an_answer() {
                 let reply = dialect.read_silence(kind, silence).expect("the rule's");
                 assert_eq!(told(&reply).to_string(), "it hung up");
                 match kind {
-                    Kind::Login => assert_eq!(reply.word(), class),
-                    Kind::Refresh => assert!(may_have_been_processed(&reply), "{class}: {reply:?}"),
+                    ExchangeKind::Login => assert_eq!(reply.word(), class),
+                    ExchangeKind::Refresh => {
+                        assert!(may_have_been_processed(&reply), "{class}: {reply:?}")
+                    }
                 }
             }
         }
@@ -398,8 +409,8 @@ fn who_answers_in_front_of_a_provider_does_not_take_the_doubt_off_a_refresh_toke
 
 #[test]
 fn no_class_of_a_rule_takes_the_doubt_off_a_refresh_token_where_a_gateway_answered() {
-    use tokend_dialect::Spent;
-    let spent = |reply: &Reply| reply.told().map(|told| told.spent);
+    use tokend_dialect::SpentTokens;
+    let spent = |reply: &ProviderReply| reply.told().map(|told| told.spent);
     let body = r#"{"code": "E1", "message": "bad gateway"}"#;
     let json = [("content-type", "application/json")];
     for class in ["busy", "credential-rejected", "misconfigured"] {
@@ -415,23 +426,27 @@ fn no_class_of_a_rule_takes_the_doubt_off_a_refresh_token_where_a_gateway_answer
                     panic!("two requests");
                 };
                 assert_eq!((login.word(), refresh.word()), (class, class), "{what}");
-                assert_eq!(spent(login), Some(Spent::Nothing));
-                assert_eq!(spent(refresh), Some(Spent::RefreshToken), "{what} {status}");
+                assert_eq!(spent(login), Some(SpentTokens::Nothing));
+                assert_eq!(
+                    spent(refresh),
+                    Some(SpentTokens::RefreshToken),
+                    "{what} {status}"
+                );
             }
         }
         // A success says nothing by its status, and names an error in words of the provider's own.
         for (what, expected) in [
-            ("status = 200", Spent::RefreshToken),
+            ("status = 200", SpentTokens::RefreshToken),
             (
                 "status = 200\ncode = \"E1\"\nat = \"/code\"",
-                Spent::Nothing,
+                SpentTokens::Nothing,
             ),
-            ("code = \"E1\"\nat = \"/code\"", Spent::Nothing),
+            ("code = \"E1\"\nat = \"/code\"", SpentTokens::Nothing),
             (
                 "status = 200\ntext = \"gateway\"\nprocessed = \"maybe\"",
-                Spent::RefreshToken,
+                SpentTokens::RefreshToken,
             ),
-            ("status = 200\nprocessed = \"no\"", Spent::Nothing),
+            ("status = 200\nprocessed = \"no\"", SpentTokens::Nothing),
         ] {
             let refresh = &answers(&rule(what), 200, &json, body)[1];
             assert_eq!(
@@ -442,18 +457,21 @@ fn no_class_of_a_rule_takes_the_doubt_off_a_refresh_token_where_a_gateway_answer
         }
         let certain = rule("status = 502\nprocessed = \"no\"");
         for reply in answers(&certain, 502, &json, body) {
-            assert_eq!((reply.word(), spent(&reply)), (class, Some(Spent::Nothing)));
+            assert_eq!(
+                (reply.word(), spent(&reply)),
+                (class, Some(SpentTokens::Nothing))
+            );
         }
     }
 }
 
 #[test]
 fn a_token_of_a_foreign_type_was_brought_by_a_refresh_that_was_done() {
-    use tokend_dialect::Spent;
+    use tokend_dialect::SpentTokens;
     for (refresh_token, expected) in [
-        ("null", Spent::AccessToken),
-        ("\"next\"", Spent::AccessToken),
-        (r#"{"a": 1}"#, Spent::RefreshToken),
+        ("null", SpentTokens::AccessToken),
+        ("\"next\"", SpentTokens::AccessToken),
+        (r#"{"a": 1}"#, SpentTokens::RefreshToken),
     ] {
         let body = format!(
             r#"{{"access_token": "a", "token_type": "DPoP", "refresh_token": {refresh_token}}}"#
@@ -461,17 +479,17 @@ fn a_token_of_a_foreign_type_was_brought_by_a_refresh_that_was_done() {
         let [login, refresh] = &answers(&dialect(PLAIN), 200, &[], &body)[..] else {
             panic!("two requests");
         };
-        let spent = |reply: &Reply| reply.told().map(|told| told.spent);
-        assert_eq!(spent(login), Some(Spent::Nothing), "{body}");
+        let spent = |reply: &ProviderReply| reply.told().map(|told| told.spent);
+        assert_eq!(spent(login), Some(SpentTokens::Nothing), "{body}");
         assert_eq!(spent(refresh), Some(expected), "{body}");
         assert_eq!(refresh.word(), "misconfigured", "{body}");
     }
 }
 
-fn may_have_been_processed(reply: &Reply) -> bool {
+fn may_have_been_processed(reply: &ProviderReply) -> bool {
     matches!(
         reply,
-        Reply::Misbehaved {
+        ProviderReply::Misbehaved {
             processed: Processed::Maybe,
             ..
         }

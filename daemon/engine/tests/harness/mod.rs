@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use tokend_engine::{
-    AccountKey, Adoption, Answer, Asked, AttemptId, ClaimRefusal, Commit, Demand, Durable, Effect,
-    Engine, Event, Fault, GrantFacts, GrantId, HostKey, HostPlan, Keeping, Kind, Plan, Publication,
-    Rate, RefreshPolicy, Reuse, StoreRefusal, Timestamp, Unproved, Verdict, View, WaiterId, Want,
+    AccountKey, AccountPlan, Adoption, AttemptId, AttemptKind, ClaimRefusal, Commit, Demand,
+    Durable, Effect, Engine, Event, GrantFacts, GrantId, HostKey, HostPlan, Keeping, LastAsked,
+    ProviderAnswer, Publication, Rate, RefreshPolicy, Reuse, StoreRefusal, Timestamp, Unproved,
+    Verdict, View, WaiterFault, WaiterId, Want,
 };
 
 pub(crate) const A: AccountKey = AccountKey(1);
@@ -23,8 +24,8 @@ pub(crate) fn rate(burst: u32, period: Duration) -> Rate {
 }
 
 /// A plan whose paces are wide enough not to matter.
-pub(crate) fn plan() -> Plan {
-    Plan {
+pub(crate) fn plan() -> AccountPlan {
+    AccountPlan {
         host: HOST,
         refresh_host: None,
         attempts: rate(100, secs(1)),
@@ -38,8 +39,8 @@ pub(crate) fn plan() -> Plan {
 }
 
 /// A grant with a refresh token.
-pub(crate) fn granted(lifetime: u64) -> Answer {
-    Answer::Granted(GrantFacts {
+pub(crate) fn granted(lifetime: u64) -> ProviderAnswer {
+    ProviderAnswer::Granted(GrantFacts {
         lifetime: Some(secs(lifetime)),
         refresh_token: true,
         ..GrantFacts::default()
@@ -61,20 +62,20 @@ pub(crate) struct Desk {
     pub(crate) log: Vec<(u64, Effect)>,
     pub(crate) store: BTreeMap<AccountKey, Durable>,
     pub(crate) served: BTreeMap<AccountKey, Publication>,
-    pub(crate) asked: Asked,
+    pub(crate) asked: LastAsked,
     /// Steps held back, and the effects that wait for the test.
     pub(crate) hold: BTreeSet<Step>,
     pub(crate) held: VecDeque<Effect>,
     /// Steps the store refuses.
     pub(crate) refuse: BTreeSet<Step>,
     /// The kind of attempt a secret of which cannot be had.
-    pub(crate) no_secret: Option<Kind>,
+    pub(crate) no_secret: Option<AttemptKind>,
     /// The kind of attempt of which no request can be made.
-    pub(crate) unfit: Option<Kind>,
+    pub(crate) unfit: Option<AttemptKind>,
     /// Whether records name no host.
     pub(crate) untold: bool,
     /// What the provider says next; after that a grant of an hour.
-    pub(crate) answers: VecDeque<Answer>,
+    pub(crate) answers: VecDeque<ProviderAnswer>,
     pub(crate) timers: u64,
     verdicts: BTreeMap<WaiterId, Vec<Verdict>>,
     next_waiter: u64,
@@ -89,7 +90,7 @@ impl Desk {
             log: Vec::new(),
             store: BTreeMap::new(),
             served: BTreeMap::new(),
-            asked: Asked::default(),
+            asked: LastAsked::default(),
             hold: BTreeSet::new(),
             held: VecDeque::new(),
             refuse: BTreeSet::new(),
@@ -106,7 +107,7 @@ impl Desk {
     }
 
     /// A desk with account `A`, which can log in.
-    pub(crate) fn with(plan: Plan) -> Self {
+    pub(crate) fn with(plan: AccountPlan) -> Self {
         let mut desk = Self::new();
         desk.adopt(A, plan, true, false);
         desk
@@ -118,7 +119,13 @@ impl Desk {
     }
 
     /// Adopts an account with what is in the store.
-    pub(crate) fn adopt(&mut self, key: AccountKey, plan: Plan, can_login: bool, cured: bool) {
+    pub(crate) fn adopt(
+        &mut self,
+        key: AccountKey,
+        plan: AccountPlan,
+        can_login: bool,
+        cured: bool,
+    ) {
         let adoption = Adoption {
             plan,
             can_login,
@@ -131,11 +138,11 @@ impl Desk {
     }
 
     /// The daemon dies and starts again; `A` is adopted with what is stored.
-    pub(crate) fn crash(&mut self, plan: Plan, can_login: bool, cured: bool) {
+    pub(crate) fn crash(&mut self, plan: AccountPlan, can_login: bool, cured: bool) {
         self.engine = Engine::new(8);
         self.held.clear();
         self.served.clear();
-        self.asked = Asked::default();
+        self.asked = LastAsked::default();
         self.host(1_000, secs(1), 1_000);
         self.adopt(A, plan, can_login, cured);
         self.advance(Duration::ZERO);
@@ -193,7 +200,7 @@ impl Desk {
     }
 
     /// Answers the request that is held back.
-    pub(crate) fn answer(&mut self, answer: Answer) {
+    pub(crate) fn answer(&mut self, answer: ProviderAnswer) {
         match self.held.pop_front() {
             Some(Effect::Send(key, id, _)) => self.tell(Event::Answered(key, id, answer)),
             other => panic!("no request is held back: {other:?}"),
@@ -332,7 +339,7 @@ impl Desk {
         }
     }
 
-    pub(crate) fn fault(&self, waiter: WaiterId) -> Fault {
+    pub(crate) fn fault(&self, waiter: WaiterId) -> WaiterFault {
         match self.verdict(waiter) {
             Some(Verdict::Fault(fault)) => fault,
             other => panic!("{waiter:?} has no fault but {other:?}"),
@@ -348,7 +355,7 @@ impl Desk {
     }
 
     /// What was sent so far: when, for whom, of which kind.
-    pub(crate) fn sent(&self) -> Vec<(u64, AccountKey, Kind)> {
+    pub(crate) fn sent(&self) -> Vec<(u64, AccountKey, AttemptKind)> {
         let sends = self.log.iter().filter_map(|(at, effect)| match effect {
             Effect::Send(key, _, kind) => Some((*at, *key, *kind)),
             _ => None,
@@ -356,7 +363,7 @@ impl Desk {
         sends.collect()
     }
 
-    pub(crate) fn kinds(&self) -> Vec<Kind> {
+    pub(crate) fn kinds(&self) -> Vec<AttemptKind> {
         self.sent().into_iter().map(|(_, _, kind)| kind).collect()
     }
 

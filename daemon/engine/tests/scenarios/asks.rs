@@ -1,11 +1,11 @@
 //! What is held was asked for otherwise than it would be asked for now.
 
-use tokend_engine::{Answer, Effect, Kind, Plan, RefreshPolicy};
+use tokend_engine::{AccountPlan, AttemptKind, Effect, ProviderAnswer, RefreshPolicy};
 
 use crate::harness::{A, Desk, Step, granted, plan, secs};
 
-fn policy(refresh: RefreshPolicy) -> Plan {
-    Plan { refresh, ..plan() }
+fn policy(refresh: RefreshPolicy) -> AccountPlan {
+    AccountPlan { refresh, ..plan() }
 }
 
 fn outdated(desk: &mut Desk, by_login: bool) {
@@ -20,7 +20,7 @@ fn outdated(desk: &mut Desk, by_login: bool) {
 
 #[test]
 fn a_token_that_was_asked_for_otherwise_is_not_served_and_asked_for_anew() {
-    for (by_login, kind) in [(false, Kind::Refresh), (true, Kind::Login)] {
+    for (by_login, kind) in [(false, AttemptKind::Refresh), (true, AttemptKind::Login)] {
         let mut desk = Desk::with(plan());
         let first = desk.get();
         desk.token(first);
@@ -30,10 +30,10 @@ fn a_token_that_was_asked_for_otherwise_is_not_served_and_asked_for_anew() {
         assert_eq!(desk.sent().len(), 1, "nobody asked yet");
         let get = desk.get();
         desk.token(get);
-        assert_eq!(desk.kinds(), [Kind::Login, kind]);
+        assert_eq!(desk.kinds(), [AttemptKind::Login, kind]);
         let forced = desk.force(0);
         desk.token(forced);
-        assert_eq!(desk.kinds()[2], Kind::Refresh, "once");
+        assert_eq!(desk.kinds()[2], AttemptKind::Refresh, "once");
     }
 }
 
@@ -69,7 +69,9 @@ fn a_reload_that_asks_otherwise_stores_nothing_for_an_account_that_holds_nothing
         assert_eq!(commits(&forgotten), before, "forgotten");
 
         let mut refused = Desk::with(plan());
-        refused.answers.push_back(Answer::CredentialRejected);
+        refused
+            .answers
+            .push_back(ProviderAnswer::CredentialRejected);
         refused.get();
         let before = commits(&refused);
         outdated(&mut refused, by_login);
@@ -87,7 +89,7 @@ fn a_grant_that_was_asked_for_before_a_reload_is_never_served() {
     desk.hold.clear();
     desk.let_go();
     desk.token(get);
-    assert_eq!(desk.kinds(), [Kind::Login, Kind::Login]);
+    assert_eq!(desk.kinds(), [AttemptKind::Login, AttemptKind::Login]);
     let served = desk
         .log
         .iter()
@@ -96,7 +98,7 @@ fn a_grant_that_was_asked_for_before_a_reload_is_never_served() {
 }
 
 /// An account that has no login, with one grant of what a person entered.
-fn without_login(plan: Plan) -> Desk {
+fn without_login(plan: AccountPlan) -> Desk {
     let mut desk = Desk::new();
     desk.adopt(A, plan, false, false);
     let entered = desk.enter(true);
@@ -108,25 +110,25 @@ fn without_login(plan: Plan) -> Desk {
 fn the_token_that_a_refresh_needs_is_not_served_and_refreshed_at_once() {
     for refresh in [RefreshPolicy::OnDemand, RefreshPolicy::Auto] {
         for presents in [false, true] {
-            let mut desk = without_login(Plan {
+            let mut desk = without_login(AccountPlan {
                 refresh_needs_access: true,
                 refresh_presents_access: presents,
                 ..policy(refresh)
             });
             // The first one fails, and does not end it.
-            desk.answers.push_back(Answer::NotSent);
+            desk.answers.push_back(ProviderAnswer::NotSent);
             outdated(&mut desk, false);
             assert!(desk.served.is_empty(), "{refresh:?}");
             desk.advance(secs(60));
             assert!(desk.served.contains_key(&A), "{refresh:?}");
-            assert_eq!(desk.kinds(), [Kind::Refresh; 3], "{refresh:?}");
+            assert_eq!(desk.kinds(), [AttemptKind::Refresh; 3], "{refresh:?}");
         }
     }
 }
 
 #[test]
 fn whoever_asks_while_it_is_refreshed_gets_the_new_one() {
-    let mut desk = without_login(Plan {
+    let mut desk = without_login(AccountPlan {
         refresh_needs_access: true,
         ..policy(RefreshPolicy::OnDemand)
     });
@@ -141,12 +143,12 @@ fn whoever_asks_while_it_is_refreshed_gets_the_new_one() {
 
 #[test]
 fn a_token_that_can_no_more_be_refreshed_is_served_again() {
-    let mut desk = without_login(Plan {
+    let mut desk = without_login(AccountPlan {
         refresh_needs_access: true,
         ..policy(RefreshPolicy::OnDemand)
     });
     let before = desk.served[&A].held.grant;
-    desk.answers.push_back(Answer::RefreshRejected);
+    desk.answers.push_back(ProviderAnswer::RefreshRejected);
     outdated(&mut desk, false);
     let get = desk.get();
     assert_eq!(desk.token(get), before);
@@ -155,7 +157,7 @@ fn a_token_that_can_no_more_be_refreshed_is_served_again() {
 
 #[test]
 fn a_token_stays_where_its_refresh_token_is_no_good_and_there_is_no_login() {
-    for answer in [Answer::RefreshRejected, Answer::MaybeSent] {
+    for answer in [ProviderAnswer::RefreshRejected, ProviderAnswer::MaybeSent] {
         let mut desk = without_login(plan());
         desk.answers.push_back(answer);
         desk.force(0);
@@ -180,5 +182,5 @@ fn what_a_refresh_asks_otherwise_counts_where_a_login_would_too_and_cannot_be_ma
     assert!(desk.served.is_empty());
     let get = desk.get();
     desk.token(get);
-    assert_eq!(desk.kinds(), [Kind::Refresh; 2]);
+    assert_eq!(desk.kinds(), [AttemptKind::Refresh; 2]);
 }

@@ -1,6 +1,8 @@
 //! Sent, outcome unknown: what reuse costs decides.
 
-use tokend_engine::{Answer, Fault, GrantFacts, Kind, Missing, Plan, Reuse, Want};
+use tokend_engine::{
+    AccountPlan, AttemptKind, GrantFacts, Missing, ProviderAnswer, Reuse, WaiterFault, Want,
+};
 
 use crate::harness::{A, Desk, Step, plan, secs};
 
@@ -12,8 +14,8 @@ const ALL: [Reuse; 4] = [
 ];
 
 /// A desk whose account holds a refresh token.
-fn desk(reuse: Reuse, can_login: bool) -> (Desk, Plan) {
-    let plan = Plan { reuse, ..plan() };
+fn desk(reuse: Reuse, can_login: bool) -> (Desk, AccountPlan) {
+    let plan = AccountPlan { reuse, ..plan() };
     let mut desk = Desk::new();
     desk.adopt(A, plan, can_login, false);
     let waiter = desk.enter(true);
@@ -24,15 +26,15 @@ fn desk(reuse: Reuse, can_login: bool) -> (Desk, Plan) {
         can_login,
         cured: false,
     });
-    assert_eq!(desk.kinds(), [Kind::Refresh]);
+    assert_eq!(desk.kinds(), [AttemptKind::Refresh]);
     (desk, plan)
 }
 
 /// What follows a refresh whose outcome is unknown: another refresh, a login, or a person.
-fn expected(reuse: Reuse, can_login: bool) -> Option<Kind> {
+fn expected(reuse: Reuse, can_login: bool) -> Option<AttemptKind> {
     match (reuse, can_login) {
-        (Reuse::None | Reuse::Rotates, _) | (Reuse::Unknown, false) => Some(Kind::Refresh),
-        (_, true) => Some(Kind::Login),
+        (Reuse::None | Reuse::Rotates, _) | (Reuse::Unknown, false) => Some(AttemptKind::Refresh),
+        (_, true) => Some(AttemptKind::Login),
         (Reuse::RotatesAndReuseRevokes, false) => None,
     }
 }
@@ -52,7 +54,10 @@ fn check(mut desk: Desk, reuse: Reuse, can_login: bool, how: &str) {
             assert!(!desk.view().in_doubt);
         }
         None => {
-            assert_eq!(desk.fault(waiter), Fault::LoginRequired(Missing::InDoubt));
+            assert_eq!(
+                desk.fault(waiter),
+                WaiterFault::LoginRequired(Missing::InDoubt)
+            );
             assert_eq!(desk.sent().len(), before, "force does not replay either");
         }
     }
@@ -63,8 +68,8 @@ fn a_lost_answer() {
     for reuse in ALL {
         for can_login in [true, false] {
             for answer in [
-                Answer::MaybeSent,
-                Answer::Misbehaved {
+                ProviderAnswer::MaybeSent,
+                ProviderAnswer::Misbehaved {
                     maybe_processed: true,
                 },
             ] {
@@ -106,32 +111,39 @@ fn a_crash_before_the_intent_is_no_doubt() {
     desk.crash(plan, true, false);
     assert!(!desk.view().in_doubt);
     desk.force(0);
-    assert_eq!(desk.kinds(), [Kind::Refresh, Kind::Refresh]);
+    assert_eq!(desk.kinds(), [AttemptKind::Refresh, AttemptKind::Refresh]);
 }
 
 #[test]
 fn what_certainly_did_not_reach_the_provider_is_no_doubt() {
     for answer in [
-        Answer::NotSent,
-        Answer::Misbehaved {
+        ProviderAnswer::NotSent,
+        ProviderAnswer::Misbehaved {
             maybe_processed: false,
         },
-        Answer::Busy { retry_after: None },
+        ProviderAnswer::Busy { retry_after: None },
     ] {
         let (mut desk, _) = desk(Reuse::RotatesAndReuseRevokes, true);
         desk.answers.push_back(answer);
         desk.want(A, Want::Forced, None, 600, 600);
         desk.advance(secs(600));
-        assert_eq!(desk.kinds(), [Kind::Refresh, Kind::Refresh, Kind::Refresh]);
+        assert_eq!(
+            desk.kinds(),
+            [
+                AttemptKind::Refresh,
+                AttemptKind::Refresh,
+                AttemptKind::Refresh
+            ]
+        );
     }
 }
 
 #[test]
 fn a_plan_that_learns_what_reuse_costs_applies_to_a_doubt_that_is_there() {
     let (mut desk, plan) = desk(Reuse::Rotates, true);
-    desk.answers.push_back(Answer::MaybeSent);
+    desk.answers.push_back(ProviderAnswer::MaybeSent);
     desk.force(0);
-    let wiser = Plan {
+    let wiser = AccountPlan {
         reuse: Reuse::RotatesAndReuseRevokes,
         ..plan
     };
@@ -147,7 +159,7 @@ fn a_plan_that_learns_what_reuse_costs_applies_to_a_doubt_that_is_there() {
 #[test]
 fn a_doubt_ends_with_a_refresh_token_entered() {
     let (mut desk, _) = desk(Reuse::RotatesAndReuseRevokes, false);
-    desk.answers.push_back(Answer::MaybeSent);
+    desk.answers.push_back(ProviderAnswer::MaybeSent);
     desk.force(0);
     let entered = desk.enter(true);
     desk.token(entered);
@@ -156,16 +168,16 @@ fn a_doubt_ends_with_a_refresh_token_entered() {
 #[test]
 fn a_login_in_doubt_is_made_again_within_its_pace() {
     let mut desk = Desk::with(plan());
-    desk.answers.push_back(Answer::MaybeSent);
+    desk.answers.push_back(ProviderAnswer::MaybeSent);
     let waiter = desk.want(A, Want::Get, None, 600, 600);
     desk.advance(secs(600));
     desk.token(waiter);
-    assert_eq!(desk.kinds(), [Kind::Login, Kind::Login]);
+    assert_eq!(desk.kinds(), [AttemptKind::Login, AttemptKind::Login]);
 }
 
 /// A success that brought a refresh token alone.
-fn renewed(misconfigured: bool) -> Answer {
-    Answer::Renewed {
+fn renewed(misconfigured: bool) -> ProviderAnswer {
+    ProviderAnswer::Renewed {
         refresh_lifetime: Some(secs(7200)),
         misconfigured,
     }
@@ -178,7 +190,7 @@ fn a_refresh_token_without_an_access_token_is_stored_and_presented_next() {
             let (mut desk, _) = desk(reuse, can_login);
             desk.answers.push_back(renewed(false));
             let waiter = desk.want(A, Want::Forced, None, 1, 1);
-            assert!(matches!(desk.fault(waiter), Fault::Failed { .. }));
+            assert!(matches!(desk.fault(waiter), WaiterFault::Failed { .. }));
             let stored = desk.store[&A].refresh.expect("it is stored");
             assert!(!stored.in_doubt && !stored.refused);
             assert!(stored.expires.is_some());
@@ -187,7 +199,7 @@ fn a_refresh_token_without_an_access_token_is_stored_and_presented_next() {
             desk.token(waiter);
             assert_eq!(
                 *desk.kinds().last().expect("sent"),
-                Kind::Refresh,
+                AttemptKind::Refresh,
                 "{reuse:?} {can_login}"
             );
         }
@@ -200,7 +212,7 @@ fn a_refresh_token_beside_a_foreign_kind_of_token_waits_for_a_change_and_is_kept
     desk.answers.push_back(renewed(true));
     let waiter = desk.want(A, Want::Forced, None, 600, 600);
     desk.advance(secs(600));
-    assert_eq!(desk.fault(waiter), Fault::Misconfigured);
+    assert_eq!(desk.fault(waiter), WaiterFault::Misconfigured);
     let sent = desk.sent().len();
     desk.tell(tokend_engine::Event::Replan {
         account: A,
@@ -211,7 +223,7 @@ fn a_refresh_token_beside_a_foreign_kind_of_token_waits_for_a_change_and_is_kept
     let waiter = desk.want(A, Want::Forced, None, 600, 600);
     desk.advance(secs(600));
     desk.token(waiter);
-    assert_eq!(desk.kinds()[sent..], [Kind::Refresh]);
+    assert_eq!(desk.kinds()[sent..], [AttemptKind::Refresh]);
 }
 
 #[test]
@@ -219,7 +231,7 @@ fn a_refresh_token_that_came_and_cannot_be_used_leaves_the_one_before_in_doubt()
     for reuse in ALL {
         for can_login in [true, false] {
             let (mut desk, _) = desk(reuse, can_login);
-            desk.answers.push_back(Answer::Granted(GrantFacts {
+            desk.answers.push_back(ProviderAnswer::Granted(GrantFacts {
                 lifetime: Some(secs(3600)),
                 refresh_token_lost: true,
                 ..GrantFacts::default()
@@ -238,10 +250,10 @@ fn a_refresh_token_that_came_and_cannot_be_used_leaves_the_one_before_in_doubt()
 fn what_an_answer_means_does_not_take_the_doubt_off_a_refresh_token() {
     let retry_after = Some(secs(60));
     for (answer, cured) in [
-        (Answer::Busy { retry_after }, false),
-        (Answer::CredentialRejected, true),
-        (Answer::Misconfigured, true),
-        (Answer::Unrecognised, false),
+        (ProviderAnswer::Busy { retry_after }, false),
+        (ProviderAnswer::CredentialRejected, true),
+        (ProviderAnswer::Misconfigured, true),
+        (ProviderAnswer::Unrecognised, false),
     ] {
         for reuse in ALL {
             for can_login in [true, false] {
@@ -263,7 +275,7 @@ fn what_an_answer_means_does_not_take_the_doubt_off_a_refresh_token() {
 
 #[test]
 fn a_refresh_that_was_done_and_brought_nothing_leaves_its_refresh_token_in_force() {
-    let ends = Plan {
+    let ends = AccountPlan {
         refresh_ends_access: true,
         ..plan()
     };
@@ -274,7 +286,7 @@ fn a_refresh_that_was_done_and_brought_nothing_leaves_its_refresh_token_in_force
     desk.force(0);
     let id = desk.last_attempt();
     desk.tell(tokend_engine::Event::Doubted(A, id, false));
-    desk.answer(Answer::Misconfigured);
+    desk.answer(ProviderAnswer::Misconfigured);
     assert!(!desk.view().in_doubt);
     assert!(desk.served.is_empty(), "the token before may be ended");
 }
@@ -293,7 +305,7 @@ fn an_entered_refresh_token_that_may_be_spent_is_kept_whatever_was_answered() {
         let entered = desk.enter(true);
         let id = desk.last_attempt();
         desk.tell(Event::Doubted(A, id, true));
-        let busy = Answer::Busy { retry_after: None };
+        let busy = ProviderAnswer::Busy { retry_after: None };
         desk.answer(busy);
         assert_eq!(desk.unproven(entered), (Unproved::Answered(busy), kept));
     }
@@ -308,16 +320,22 @@ fn logins_in_a_day(desk: &mut Desk) -> usize {
             desk.crash(plan(), true, false);
         }
     }
-    desk.kinds().iter().filter(|it| **it == Kind::Login).count()
+    desk.kinds()
+        .iter()
+        .filter(|it| **it == AttemptKind::Login)
+        .count()
 }
 
 #[test]
 fn logins_without_an_answer_stop_after_three_across_restarts() {
     let mut desk = Desk::with(plan());
-    desk.answers.extend([Answer::MaybeSent; 10]);
+    desk.answers.extend([ProviderAnswer::MaybeSent; 10]);
     assert_eq!(logins_in_a_day(&mut desk), 3);
     let get = desk.get();
-    assert_eq!(desk.fault(get), Fault::LoginRequired(Missing::NoAnswer));
+    assert_eq!(
+        desk.fault(get),
+        WaiterFault::LoginRequired(Missing::NoAnswer)
+    );
 }
 
 #[test]
@@ -329,9 +347,12 @@ fn a_login_under_way_at_a_death_is_one_without_an_answer() {
         desk.advance(secs(14_400));
         desk.crash(plan(), true, false);
     }
-    assert_eq!(desk.kinds(), [Kind::Login; 3]);
+    assert_eq!(desk.kinds(), [AttemptKind::Login; 3]);
     let get = desk.get();
-    assert_eq!(desk.fault(get), Fault::LoginRequired(Missing::NoAnswer));
+    assert_eq!(
+        desk.fault(get),
+        WaiterFault::LoginRequired(Missing::NoAnswer)
+    );
     desk.hold.clear();
     let forced = desk.force(0);
     desk.token(forced);
@@ -342,9 +363,9 @@ fn other_failures_between_logins_without_an_answer_change_nothing() {
     let mut desk = Desk::with(plan());
     for _ in 0..3 {
         desk.answers.extend([
-            Answer::MaybeSent,
-            Answer::NotSent,
-            Answer::Busy { retry_after: None },
+            ProviderAnswer::MaybeSent,
+            ProviderAnswer::NotSent,
+            ProviderAnswer::Busy { retry_after: None },
         ]);
     }
     assert_eq!(
@@ -354,7 +375,7 @@ fn other_failures_between_logins_without_an_answer_change_nothing() {
     );
     assert_eq!(
         desk.view().stop,
-        Some(Fault::LoginRequired(Missing::NoAnswer))
+        Some(WaiterFault::LoginRequired(Missing::NoAnswer))
     );
 }
 
@@ -362,11 +383,12 @@ fn other_failures_between_logins_without_an_answer_change_nothing() {
 fn a_grant_between_logins_without_an_answer_begins_the_count_anew() {
     let mut desk = Desk::with(plan());
     for _ in 0..3 {
-        desk.answers.extend([Answer::MaybeSent, Answer::MaybeSent]);
+        desk.answers
+            .extend([ProviderAnswer::MaybeSent, ProviderAnswer::MaybeSent]);
         let patient = desk.want(A, Want::Get, None, 600, 600);
         desk.advance(secs(600));
         let grant = desk.token(patient);
-        desk.answers.push_back(Answer::RefreshRejected);
+        desk.answers.push_back(ProviderAnswer::RefreshRejected);
         desk.want(A, Want::Rejected(grant), None, 0, 0);
     }
     assert_eq!(desk.view().stop, None);
@@ -376,7 +398,7 @@ fn a_grant_between_logins_without_an_answer_begins_the_count_anew() {
 fn a_person_and_a_changed_credential_lift_the_stop() {
     for how in ["insists", "enters", "configures"] {
         let mut desk = Desk::with(plan());
-        desk.answers.extend([Answer::MaybeSent; 3]);
+        desk.answers.extend([ProviderAnswer::MaybeSent; 3]);
         logins_in_a_day(&mut desk);
         let waiter = match how {
             "insists" => desk.force(0),
@@ -390,7 +412,7 @@ fn a_person_and_a_changed_credential_lift_the_stop() {
         assert_eq!(desk.view().no_verdict, Default::default(), "{how}");
     }
     let mut desk = Desk::with(plan());
-    desk.answers.extend([Answer::MaybeSent; 4]);
+    desk.answers.extend([ProviderAnswer::MaybeSent; 4]);
     logins_in_a_day(&mut desk);
     desk.force(0);
     assert_eq!(desk.kinds().len(), 4);
@@ -398,7 +420,7 @@ fn a_person_and_a_changed_credential_lift_the_stop() {
     let get = desk.get();
     assert_eq!(
         desk.fault(get),
-        Fault::LoginRequired(Missing::NoAnswer),
+        WaiterFault::LoginRequired(Missing::NoAnswer),
         "once more, and no more"
     );
 }
@@ -406,9 +428,13 @@ fn a_person_and_a_changed_credential_lift_the_stop() {
 #[test]
 fn refreshes_go_on_where_logins_have_stopped() {
     let (mut desk, _) = desk(Reuse::None, true);
-    desk.answers.extend([Answer::MaybeSent; 20]);
+    desk.answers.extend([ProviderAnswer::MaybeSent; 20]);
     let waiter = desk.want(A, Want::Forced, None, 86_400, 86_400);
     desk.advance(secs(86_400));
     desk.token(waiter);
-    assert!(desk.kinds().iter().all(|kind| *kind == Kind::Refresh));
+    assert!(
+        desk.kinds()
+            .iter()
+            .all(|kind| *kind == AttemptKind::Refresh)
+    );
 }

@@ -1,14 +1,15 @@
 //! A refresh that may have ended the token held: it is not served before that is known, and the question is settled soon.
 
 use tokend_engine::{
-    Answer, Durable, Effect, Fault, Kind, Plan, Problem, RefreshPolicy, Reuse, Want, Withheld,
+    AccountPlan, AttemptKind, Durable, Effect, Problem, ProviderAnswer, RefreshPolicy, Reuse,
+    WaiterFault, Want, Withheld,
 };
 
 use crate::harness::{A, Desk, Step, granted, plan, secs};
 
 /// Refreshes end the token before.
-fn ends() -> Plan {
-    Plan {
+fn ends() -> AccountPlan {
+    AccountPlan {
         refresh_ends_access: true,
         reuse: Reuse::Rotates,
         ..plan()
@@ -16,38 +17,38 @@ fn ends() -> Plan {
 }
 
 /// A desk that serves a token of an hour, with a refresh held back that is on its way.
-fn under_way(plan: Plan) -> Desk {
+fn under_way(plan: AccountPlan) -> Desk {
     let mut desk = Desk::with(plan);
     let first = desk.get();
     desk.token(first);
     desk.hold.insert(Step::Send);
     desk.want(A, Want::Forced, None, 0, 60);
-    assert_eq!(desk.kinds(), [Kind::Login, Kind::Refresh]);
+    assert_eq!(desk.kinds(), [AttemptKind::Login, AttemptKind::Refresh]);
     desk
 }
 
 /// A desk whose account has what a person entered and nothing else, and a refresh of that in doubt.
-fn doubted(plan: Plan) -> Desk {
+fn doubted(plan: AccountPlan) -> Desk {
     let mut desk = Desk::new();
     desk.adopt(A, plan, false, false);
     let entered = desk.enter(true);
     desk.token(entered);
-    desk.answers.push_back(Answer::MaybeSent);
+    desk.answers.push_back(ProviderAnswer::MaybeSent);
     desk.force(0);
     desk
 }
 
-fn renewed() -> Answer {
-    Answer::Renewed {
+fn renewed() -> ProviderAnswer {
+    ProviderAnswer::Renewed {
         refresh_lifetime: None,
         misconfigured: false,
     }
 }
 
 /// What leaves it open whether the token held was ended.
-const UNKNOWN: [Answer; 2] = [
-    Answer::MaybeSent,
-    Answer::Misbehaved {
+const UNKNOWN: [ProviderAnswer; 2] = [
+    ProviderAnswer::MaybeSent,
+    ProviderAnswer::Misbehaved {
         maybe_processed: true,
     },
 ];
@@ -69,13 +70,13 @@ fn while_a_refresh_is_under_way_that_ends_the_token_held_it_is_not_served() {
 #[test]
 fn what_was_certainly_not_processed_has_ended_nothing() {
     for answer in [
-        Answer::NotSent,
-        Answer::Busy { retry_after: None },
-        Answer::RefreshRejected,
-        Answer::CredentialRejected,
-        Answer::Misconfigured,
-        Answer::Unrecognised,
-        Answer::Misbehaved {
+        ProviderAnswer::NotSent,
+        ProviderAnswer::Busy { retry_after: None },
+        ProviderAnswer::RefreshRejected,
+        ProviderAnswer::CredentialRejected,
+        ProviderAnswer::Misconfigured,
+        ProviderAnswer::Unrecognised,
+        ProviderAnswer::Misbehaved {
             maybe_processed: false,
         },
     ] {
@@ -96,13 +97,13 @@ fn what_was_certainly_not_processed_has_ended_nothing() {
 fn a_token_that_may_have_been_ended_is_not_served_and_the_question_is_settled_soon() {
     for refresh in [RefreshPolicy::Auto, RefreshPolicy::Always] {
         for (reuse, kind) in [
-            (Reuse::None, Kind::Refresh),
-            (Reuse::Rotates, Kind::Refresh),
-            (Reuse::Unknown, Kind::Login),
-            (Reuse::RotatesAndReuseRevokes, Kind::Login),
+            (Reuse::None, AttemptKind::Refresh),
+            (Reuse::Rotates, AttemptKind::Refresh),
+            (Reuse::Unknown, AttemptKind::Login),
+            (Reuse::RotatesAndReuseRevokes, AttemptKind::Login),
         ] {
             for answer in UNKNOWN.into_iter().chain([renewed()]) {
-                let plan = Plan {
+                let plan = AccountPlan {
                     refresh,
                     reuse,
                     ..ends()
@@ -112,7 +113,7 @@ fn a_token_that_may_have_been_ended_is_not_served_and_the_question_is_settled_so
                 desk.answer(answer);
                 assert!(desk.served.is_empty(), "{answer:?}");
                 let get = desk.get();
-                assert!(matches!(desk.fault(get), Fault::Failed { .. }));
+                assert!(matches!(desk.fault(get), WaiterFault::Failed { .. }));
                 assert_eq!(
                     desk.engine.withheld(A, desk.at(0)),
                     Some(Withheld::PerhapsEnded)
@@ -120,7 +121,7 @@ fn a_token_that_may_have_been_ended_is_not_served_and_the_question_is_settled_so
                 // Nobody asks.
                 desk.advance(secs(30));
                 let kind = match answer {
-                    Answer::Renewed { .. } => Kind::Refresh,
+                    ProviderAnswer::Renewed { .. } => AttemptKind::Refresh,
                     _ => kind,
                 };
                 assert_eq!(desk.kinds()[2..], [kind], "{reuse:?} {answer:?}");
@@ -142,7 +143,7 @@ fn a_death_with_a_refresh_under_way_leaves_the_token_unserved_across_further_dea
         desk.hold.clear();
         for _ in 0..3 {
             // The provider is not reached, and the intent is gone with that.
-            desk.answers = [Answer::NotSent].into();
+            desk.answers = [ProviderAnswer::NotSent].into();
             desk.crash(ends(), true, false);
             assert!(desk.served.is_empty(), "{step:?}");
             let stored = &desk.store[&A];
@@ -157,11 +158,11 @@ fn a_death_with_a_refresh_under_way_leaves_the_token_unserved_across_further_dea
 #[test]
 fn what_is_known_of_one_refresh_says_nothing_of_the_one_before() {
     let mut desk = under_way(ends());
-    desk.answer(Answer::MaybeSent);
+    desk.answer(ProviderAnswer::MaybeSent);
     for answer in [
-        Answer::NotSent,
-        Answer::Busy { retry_after: None },
-        Answer::Unrecognised,
+        ProviderAnswer::NotSent,
+        ProviderAnswer::Busy { retry_after: None },
+        ProviderAnswer::Unrecognised,
     ] {
         desk.want(A, Want::Forced, None, 0, 60);
         desk.answer(answer);
@@ -169,30 +170,30 @@ fn what_is_known_of_one_refresh_says_nothing_of_the_one_before() {
     }
     // Refused, since the one before was processed after all.
     desk.want(A, Want::Forced, None, 0, 60);
-    desk.answer(Answer::RefreshRejected);
+    desk.answer(ProviderAnswer::RefreshRejected);
     assert!(desk.served.is_empty());
     desk.hold.clear();
     desk.let_go();
     desk.advance(secs(60));
     assert!(desk.served.contains_key(&A));
-    assert_eq!(desk.kinds().last(), Some(&Kind::Login));
+    assert_eq!(desk.kinds().last(), Some(&AttemptKind::Login));
 }
 
 #[test]
 fn with_nothing_to_settle_it_with_the_account_waits_for_a_person_and_the_token_is_not_served() {
-    let plan = Plan {
+    let plan = AccountPlan {
         reuse: Reuse::RotatesAndReuseRevokes,
         ..ends()
     };
     let mut desk = doubted(plan);
     assert!(desk.served.is_empty());
     let get = desk.get();
-    assert!(matches!(desk.fault(get), Fault::LoginRequired(_)));
+    assert!(matches!(desk.fault(get), WaiterFault::LoginRequired(_)));
     desk.crash(plan, false, false);
     assert!(desk.served.is_empty());
     // A dialect that is corrected says that refreshes end nothing.
     desk.crash(
-        Plan {
+        AccountPlan {
             refresh_ends_access: false,
             ..plan
         },
@@ -204,7 +205,7 @@ fn with_nothing_to_settle_it_with_the_account_waits_for_a_person_and_the_token_i
 
 #[test]
 fn a_refresh_that_needs_the_token_is_made_with_the_one_that_may_have_been_ended() {
-    let plan = Plan {
+    let plan = AccountPlan {
         refresh_needs_access: true,
         ..ends()
     };
@@ -212,18 +213,18 @@ fn a_refresh_that_needs_the_token_is_made_with_the_one_that_may_have_been_ended(
     desk.crash(plan, false, false);
     assert!(desk.served.is_empty());
     desk.advance(secs(60));
-    assert_eq!(desk.kinds(), [Kind::Refresh; 3]);
+    assert_eq!(desk.kinds(), [AttemptKind::Refresh; 3]);
     assert!(desk.served.contains_key(&A));
 }
 
 #[test]
 fn on_demand_settles_it_when_somebody_asks_and_serves_nothing_before() {
-    let mut desk = under_way(Plan {
+    let mut desk = under_way(AccountPlan {
         refresh: RefreshPolicy::OnDemand,
         ..ends()
     });
     desk.hold.clear();
-    desk.answer(Answer::MaybeSent);
+    desk.answer(ProviderAnswer::MaybeSent);
     desk.advance(secs(600));
     assert_eq!(desk.kinds().len(), 2);
     assert!(desk.served.is_empty());
@@ -236,8 +237,8 @@ fn on_demand_settles_it_when_somebody_asks_and_serves_nothing_before() {
 fn the_question_ends_with_the_life_of_the_token_it_is_about() {
     let mut desk = under_way(ends());
     desk.hold.clear();
-    desk.answers.extend([Answer::NotSent; 1_000]);
-    desk.answer(Answer::MaybeSent);
+    desk.answers.extend([ProviderAnswer::NotSent; 1_000]);
+    desk.answer(ProviderAnswer::MaybeSent);
     desk.advance(secs(7_200));
     let tried = desk.sent().len();
     desk.advance(secs(86_400));
@@ -249,7 +250,7 @@ fn what_a_person_enters_is_another_grant_and_ends_nothing_before_it_is_granted()
     let mut desk = Desk::with(ends());
     let first = desk.get();
     let before = desk.token(first);
-    desk.answers.push_back(Answer::MaybeSent);
+    desk.answers.push_back(ProviderAnswer::MaybeSent);
     desk.enter(true);
     assert_eq!(desk.served[&A].held.grant, before);
     // Entered again, it is the one that is held.
@@ -265,7 +266,7 @@ fn what_a_person_enters_is_another_grant_and_ends_nothing_before_it_is_granted()
         })
         .expect("it is claimed");
     desk.tell(tokend_engine::Event::EnteredAgain(A, id));
-    desk.answers.push_back(Answer::MaybeSent);
+    desk.answers.push_back(ProviderAnswer::MaybeSent);
     desk.hold.clear();
     desk.let_go();
     assert!(desk.verdict(entered).is_some());
@@ -276,7 +277,7 @@ fn what_a_person_enters_is_another_grant_and_ends_nothing_before_it_is_granted()
 fn a_store_that_refuses_brings_no_ended_token_back() {
     let mut desk = under_way(ends());
     desk.refuse.insert(Step::Commit);
-    desk.answer(Answer::MaybeSent);
+    desk.answer(ProviderAnswer::MaybeSent);
     desk.advance(secs(600));
     assert!(desk.served.is_empty());
     assert_eq!(desk.sent().len(), 2);

@@ -1,15 +1,17 @@
 //! Answers that are no grant.
 
-use tokend_engine::{Answer, Effect, Event, Fault, Kind, Missing, Plan, Problem, Want};
+use tokend_engine::{
+    AccountPlan, AttemptKind, Effect, Event, Missing, Problem, ProviderAnswer, WaiterFault, Want,
+};
 
 use crate::harness::{A, Desk, Step, granted, plan, rate, secs};
 
 #[test]
 fn a_failure_is_remembered_and_told_without_a_request() {
     let mut desk = Desk::with(plan());
-    desk.answers.push_back(Answer::NotSent);
+    desk.answers.push_back(ProviderAnswer::NotSent);
     let first = desk.get();
-    let Fault::Failed {
+    let WaiterFault::Failed {
         problem: Problem::Unreachable,
         retry,
     } = desk.fault(first)
@@ -27,7 +29,7 @@ fn a_failure_is_remembered_and_told_without_a_request() {
 #[test]
 fn waits_grow_while_failures_go_on() {
     let mut desk = Desk::with(plan());
-    desk.answers.extend([Answer::NotSent; 1000]);
+    desk.answers.extend([ProviderAnswer::NotSent; 1000]);
     desk.want(A, Want::Get, None, 86_400, 86_400);
     desk.advance(secs(86_400));
     let sent = desk.sent().len();
@@ -37,14 +39,14 @@ fn waits_grow_while_failures_go_on() {
 #[test]
 fn retry_after_is_honoured_clamped_and_not_shortened_by_force() {
     let mut desk = Desk::with(plan());
-    desk.answers.push_back(Answer::Busy {
+    desk.answers.push_back(ProviderAnswer::Busy {
         retry_after: Some(secs(600)),
     });
     desk.get();
     let forced = desk.force(0);
     assert_eq!(
         desk.fault(forced),
-        Fault::Failed {
+        WaiterFault::Failed {
             problem: Problem::Busy,
             retry: desk.at(600)
         }
@@ -60,13 +62,13 @@ fn retry_after_is_honoured_clamped_and_not_shortened_by_force() {
     desk.fault(early);
     assert_eq!(desk.sent().len(), 1);
     desk.advance(secs(1));
-    desk.answers.push_back(Answer::Busy {
+    desk.answers.push_back(ProviderAnswer::Busy {
         retry_after: Some(secs(10 * 365 * 86_400)),
     });
     let years = desk.get();
     assert_eq!(
         desk.fault(years),
-        Fault::Failed {
+        WaiterFault::Failed {
             problem: Problem::Busy,
             retry: desk.at(86_400)
         }
@@ -76,7 +78,7 @@ fn retry_after_is_honoured_clamped_and_not_shortened_by_force() {
 #[test]
 fn force_shortens_a_wait_of_our_own_for_one_attempt_only() {
     let mut desk = Desk::with(plan());
-    desk.answers.extend([Answer::NotSent; 100]);
+    desk.answers.extend([ProviderAnswer::NotSent; 100]);
     desk.get();
     assert_eq!(desk.sent().len(), 1);
     desk.force(3600);
@@ -92,13 +94,13 @@ fn force_shortens_a_wait_of_our_own_for_one_attempt_only() {
 #[test]
 fn misconfigured_is_not_tried_again_until_something_changes() {
     let mut desk = Desk::with(plan());
-    desk.answers.push_back(Answer::Misconfigured);
+    desk.answers.push_back(ProviderAnswer::Misconfigured);
     let first = desk.get();
-    assert_eq!(desk.fault(first), Fault::Misconfigured);
+    assert_eq!(desk.fault(first), WaiterFault::Misconfigured);
     desk.advance(secs(86_400));
     desk.crash(plan(), true, false);
     let again = desk.get();
-    assert_eq!(desk.fault(again), Fault::Misconfigured);
+    assert_eq!(desk.fault(again), WaiterFault::Misconfigured);
     assert_eq!(desk.sent().len(), 1);
     desk.crash(plan(), true, true);
     let cured = desk.get();
@@ -107,23 +109,23 @@ fn misconfigured_is_not_tried_again_until_something_changes() {
 
 #[test]
 fn force_and_a_credential_entered_lift_a_block_and_the_pace_stays() {
-    let narrow = Plan {
+    let narrow = AccountPlan {
         logins: rate(2, secs(3600)),
         ..plan()
     };
     let mut desk = Desk::with(narrow);
-    desk.answers.extend([Answer::CredentialRejected; 2]);
+    desk.answers.extend([ProviderAnswer::CredentialRejected; 2]);
     desk.get();
     let forced = desk.force(0);
     assert_eq!(
         desk.fault(forced),
-        Fault::LoginRequired(Missing::CredentialRejected)
+        WaiterFault::LoginRequired(Missing::CredentialRejected)
     );
     assert_eq!(desk.sent().len(), 2);
     let entered = desk.enter(false);
     assert!(matches!(
         desk.fault(entered),
-        Fault::Paced {
+        WaiterFault::Paced {
             by: tokend_engine::Pace::Logins,
             ..
         }
@@ -146,7 +148,7 @@ fn a_cure_that_comes_while_the_old_credential_is_tried_counts() {
         cured: true,
     });
     desk.hold.clear();
-    desk.answer(Answer::CredentialRejected);
+    desk.answer(ProviderAnswer::CredentialRejected);
     desk.token(first);
     assert_eq!(desk.sent().len(), 2, "the new credential was tried");
 }
@@ -156,25 +158,28 @@ fn a_refused_refresh_token_is_followed_by_one_login_for_the_same_waiters() {
     let mut desk = Desk::with(plan());
     let first = desk.get();
     let old = desk.token(first);
-    desk.answers.extend([Answer::RefreshRejected]);
+    desk.answers.extend([ProviderAnswer::RefreshRejected]);
     let waiters: Vec<_> = (0..5)
         .map(|_| desk.want(A, Want::Rejected(old), None, 0, 60))
         .collect();
     for waiter in waiters {
         desk.token(waiter);
     }
-    assert_eq!(desk.kinds(), [Kind::Login, Kind::Refresh, Kind::Login]);
+    assert_eq!(
+        desk.kinds(),
+        [AttemptKind::Login, AttemptKind::Refresh, AttemptKind::Login]
+    );
     let mut poor = Desk::new();
     poor.adopt(A, plan(), false, false);
     let entered = poor.enter(true);
     let old = poor.token(entered);
-    poor.answers.extend([Answer::RefreshRejected]);
+    poor.answers.extend([ProviderAnswer::RefreshRejected]);
     let waiter = poor.want(A, Want::Rejected(old), None, 0, 60);
     assert_eq!(
         poor.fault(waiter),
-        Fault::LoginRequired(Missing::RefreshRejected)
+        WaiterFault::LoginRequired(Missing::RefreshRejected)
     );
-    assert_eq!(poor.kinds(), [Kind::Refresh, Kind::Refresh]);
+    assert_eq!(poor.kinds(), [AttemptKind::Refresh, AttemptKind::Refresh]);
 }
 
 #[test]
@@ -183,33 +188,40 @@ fn a_refused_refresh_token_is_kept_and_tried_again_only_when_a_person_says_so() 
     desk.adopt(A, plan(), false, false);
     let entered = desk.enter(true);
     let old = desk.token(entered);
-    desk.answers.extend([Answer::RefreshRejected]);
+    desk.answers.extend([ProviderAnswer::RefreshRejected]);
     let waiter = desk.want(A, Want::Rejected(old), None, 0, 60);
     desk.fault(waiter);
     let again = desk.get();
     assert_eq!(
         desk.fault(again),
-        Fault::LoginRequired(Missing::RefreshRejected)
+        WaiterFault::LoginRequired(Missing::RefreshRejected)
     );
     assert_eq!(
         desk.kinds(),
-        [Kind::Refresh, Kind::Refresh],
+        [AttemptKind::Refresh, AttemptKind::Refresh],
         "not by itself"
     );
     let forced = desk.force(0);
     desk.token(forced);
-    assert_eq!(desk.kinds(), [Kind::Refresh, Kind::Refresh, Kind::Refresh]);
+    assert_eq!(
+        desk.kinds(),
+        [
+            AttemptKind::Refresh,
+            AttemptKind::Refresh,
+            AttemptKind::Refresh
+        ]
+    );
     assert!(desk.view().has_refresh_token);
 }
 
 #[test]
 fn a_login_cannot_have_a_refresh_token_refused() {
     let mut desk = Desk::with(plan());
-    desk.answers.extend([Answer::RefreshRejected]);
+    desk.answers.extend([ProviderAnswer::RefreshRejected]);
     let waiter = desk.get();
     assert!(matches!(
         desk.fault(waiter),
-        Fault::Failed {
+        WaiterFault::Failed {
             problem: Problem::Misbehaved,
             ..
         }
@@ -249,13 +261,13 @@ fn a_refresh_token_no_request_can_carry_gives_way_to_a_login() {
         desk.answers.push_back(granted(3600));
         desk.want(A, Want::Get, None, 3600, 3600);
         desk.advance(secs(1));
-        assert_eq!(desk.kinds(), [Kind::Login]);
+        assert_eq!(desk.kinds(), [AttemptKind::Login]);
         desk.crash(plan(), can_login, false);
         desk.answers.push_back(granted(3600));
         desk.hold.insert(Step::Claim);
         desk.force(3600);
         desk.advance(secs(1));
-        let Some(Effect::Claim(key, id, Kind::Refresh, _)) = desk.held.pop_front() else {
+        let Some(Effect::Claim(key, id, AttemptKind::Refresh, _)) = desk.held.pop_front() else {
             panic!("a refresh was to be tried: {:?}", desk.held);
         };
         desk.hold.remove(&Step::Claim);
@@ -266,9 +278,13 @@ fn a_refresh_token_no_request_can_carry_gives_way_to_a_login() {
         ));
         desk.advance(secs(30));
         match can_login {
-            true => assert_eq!(desk.kinds(), [Kind::Login, Kind::Login]),
+            true => assert_eq!(desk.kinds(), [AttemptKind::Login, AttemptKind::Login]),
             false => {
-                assert_eq!(desk.kinds(), [Kind::Login], "and it is not tried again");
+                assert_eq!(
+                    desk.kinds(),
+                    [AttemptKind::Login],
+                    "and it is not tried again"
+                );
                 // Another dialect may have another request.
                 desk.tell(Event::Replan {
                     account: A,
@@ -278,7 +294,7 @@ fn a_refresh_token_no_request_can_carry_gives_way_to_a_login() {
                 });
                 desk.force(3600);
                 desk.advance(secs(1));
-                assert_eq!(desk.kinds(), [Kind::Login, Kind::Refresh]);
+                assert_eq!(desk.kinds(), [AttemptKind::Login, AttemptKind::Refresh]);
             }
         }
     }
@@ -288,8 +304,8 @@ fn a_refresh_token_no_request_can_carry_gives_way_to_a_login() {
 fn a_success_forgets_the_failures() {
     let mut desk = Desk::with(plan());
     desk.answers.extend([
-        Answer::NotSent,
-        Answer::Misbehaved {
+        ProviderAnswer::NotSent,
+        ProviderAnswer::Misbehaved {
             maybe_processed: false,
         },
         granted(60),
@@ -302,7 +318,7 @@ fn a_success_forgets_the_failures() {
 
 #[test]
 fn a_request_that_cannot_be_made_waits_for_a_change_and_is_not_tried_again_by_itself() {
-    let plan = Plan {
+    let plan = AccountPlan {
         refresh: tokend_engine::RefreshPolicy::Always,
         ..plan()
     };
@@ -312,15 +328,15 @@ fn a_request_that_cannot_be_made_waits_for_a_change_and_is_not_tried_again_by_it
     };
     for how in ["a reload", "a person", "a credential"] {
         let mut desk = Desk::new();
-        desk.unfit = Some(Kind::Login);
+        desk.unfit = Some(AttemptKind::Login);
         desk.adopt(A, plan, true, false);
         let get = desk.get();
-        assert_eq!(desk.fault(get), Fault::Unfit, "{how}");
+        assert_eq!(desk.fault(get), WaiterFault::Unfit, "{how}");
         desk.advance(secs(86_400));
         let get = desk.get();
-        assert_eq!(desk.fault(get), Fault::Unfit, "{how}");
+        assert_eq!(desk.fault(get), WaiterFault::Unfit, "{how}");
         assert_eq!((claims(&desk), desk.sent().len()), (1, 0), "{how}");
-        assert_eq!(desk.view().stop, Some(Fault::Unfit));
+        assert_eq!(desk.view().stop, Some(WaiterFault::Unfit));
         desk.unfit = None;
         let waiter = match how {
             "a reload" => {
@@ -344,10 +360,10 @@ fn a_refresh_that_cannot_be_made_is_told_and_no_login_takes_its_place() {
     let mut desk = Desk::with(plan());
     let first = desk.get();
     desk.token(first);
-    desk.unfit = Some(Kind::Refresh);
+    desk.unfit = Some(AttemptKind::Refresh);
     let forced = desk.force(0);
-    assert_eq!(desk.fault(forced), Fault::Unfit);
-    assert_eq!(desk.kinds(), [Kind::Login]);
+    assert_eq!(desk.fault(forced), WaiterFault::Unfit);
+    assert_eq!(desk.kinds(), [AttemptKind::Login]);
     let get = desk.get();
     desk.token(get);
 }

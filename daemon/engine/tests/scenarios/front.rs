@@ -1,13 +1,16 @@
 //! Something in front of the provider answered: nothing is given up for it, and nothing is hammered.
 
-use tokend_engine::{Answer, Event, Fault, Kind, Missing, Plan, Problem, RefreshPolicy, Want};
+use tokend_engine::{
+    AccountPlan, AttemptKind, Event, Missing, Problem, ProviderAnswer, RefreshPolicy, WaiterFault,
+    Want,
+};
 
 use crate::harness::{A, Desk, granted, plan, secs};
 
 const HOUR: u64 = 3600;
 
 /// When what was sent, in seconds after the first.
-fn sent(desk: &Desk) -> Vec<(u64, Kind)> {
+fn sent(desk: &Desk) -> Vec<(u64, AttemptKind)> {
     let sent = desk.sent();
     let first = sent.first().map_or(0, |(at, ..)| *at);
     sent.iter()
@@ -17,7 +20,7 @@ fn sent(desk: &Desk) -> Vec<(u64, Kind)> {
 
 /// A desk whose account has nothing but a refresh token, and whose access token is over.
 fn with_refresh_token() -> Desk {
-    let plan = Plan {
+    let plan = AccountPlan {
         refresh: RefreshPolicy::OnDemand,
         ..plan()
     };
@@ -34,7 +37,7 @@ fn with_refresh_token() -> Desk {
 fn with_logins_stopped(answers: usize) -> Desk {
     let mut desk = Desk::with(plan());
     desk.answers
-        .extend(std::iter::repeat_n(Answer::Unrecognised, answers));
+        .extend(std::iter::repeat_n(ProviderAnswer::Unrecognised, answers));
     for _ in 0..3 {
         desk.get();
         desk.advance(secs(5 * HOUR));
@@ -45,9 +48,9 @@ fn with_logins_stopped(answers: usize) -> Desk {
 #[test]
 fn a_refresh_is_tried_again_with_pauses_from_a_minute_to_six_hours_and_its_token_kept() {
     let mut desk = with_refresh_token();
-    desk.answers.extend([Answer::Unrecognised; 16]);
+    desk.answers.extend([ProviderAnswer::Unrecognised; 16]);
     let first = desk.force(0);
-    let Fault::Failed {
+    let WaiterFault::Failed {
         problem: Problem::Unrecognised,
         retry,
     } = desk.fault(first)
@@ -84,7 +87,7 @@ fn a_refresh_is_tried_again_with_pauses_from_a_minute_to_six_hours_and_its_token
 #[test]
 fn a_restart_begins_no_pause_anew() {
     let mut desk = with_refresh_token();
-    desk.answers.extend([Answer::Unrecognised; 5]);
+    desk.answers.extend([ProviderAnswer::Unrecognised; 5]);
     desk.force(0);
     desk.want(A, Want::Get, None, HOUR, HOUR);
     desk.advance(secs(20 * 60));
@@ -94,7 +97,7 @@ fn a_restart_begins_no_pause_anew() {
         let get = desk.get();
         assert!(matches!(
             desk.fault(get),
-            Fault::Failed {
+            WaiterFault::Failed {
                 problem: Problem::Unrecognised,
                 ..
             }
@@ -106,7 +109,7 @@ fn a_restart_begins_no_pause_anew() {
 #[test]
 fn a_login_is_tried_three_times_hours_apart_and_then_stops_across_restarts() {
     let mut desk = Desk::with(plan());
-    desk.answers.extend([Answer::Unrecognised; 10]);
+    desk.answers.extend([ProviderAnswer::Unrecognised; 10]);
     for _ in 0..(3 * 24 * 6) {
         desk.get();
         desk.advance(secs(600));
@@ -119,7 +122,10 @@ fn a_login_is_tried_three_times_hours_apart_and_then_stops_across_restarts() {
         "{times:?}"
     );
     let get = desk.get();
-    assert_eq!(desk.fault(get), Fault::LoginRequired(Missing::Unrecognised));
+    assert_eq!(
+        desk.fault(get),
+        WaiterFault::LoginRequired(Missing::Unrecognised)
+    );
 }
 
 #[test]
@@ -128,12 +134,15 @@ fn a_person_lifts_the_stop_for_one_login_and_a_grant_for_good() {
     let forced = desk.force(0);
     assert_eq!(
         desk.fault(forced),
-        Fault::LoginRequired(Missing::Unrecognised)
+        WaiterFault::LoginRequired(Missing::Unrecognised)
     );
     assert_eq!(desk.sent().len(), 4);
     desk.crash(plan(), true, false);
     let get = desk.get();
-    assert_eq!(desk.fault(get), Fault::LoginRequired(Missing::Unrecognised));
+    assert_eq!(
+        desk.fault(get),
+        WaiterFault::LoginRequired(Missing::Unrecognised)
+    );
     let forced = desk.force(0);
     desk.token(forced);
     assert_eq!(desk.view().no_verdict, Default::default());
@@ -142,7 +151,7 @@ fn a_person_lifts_the_stop_for_one_login_and_a_grant_for_good() {
 #[test]
 fn a_person_need_not_wait_for_hours() {
     let mut desk = Desk::with(plan());
-    desk.answers.push_back(Answer::Unrecognised);
+    desk.answers.push_back(ProviderAnswer::Unrecognised);
     desk.get();
     let forced = desk.force(0);
     desk.token(forced);
@@ -182,8 +191,11 @@ fn a_changed_credential_begins_anew() {
 #[test]
 fn other_failures_between_do_not_shorten_the_hours_between_logins() {
     let mut desk = Desk::with(plan());
-    desk.answers
-        .extend([Answer::Unrecognised, Answer::NotSent, Answer::Unrecognised]);
+    desk.answers.extend([
+        ProviderAnswer::Unrecognised,
+        ProviderAnswer::NotSent,
+        ProviderAnswer::Unrecognised,
+    ]);
     desk.get();
     desk.force(0);
     let patient = desk.want(A, Want::Get, None, 86_400, 86_400);
@@ -199,11 +211,11 @@ fn a_refresh_token_refused_in_words_nobody_knows_does_not_strand_an_account_that
     let mut desk = Desk::with(plan());
     desk.answers.push_back(granted(60));
     desk.get();
-    desk.answers.extend([Answer::Unrecognised; 3]);
+    desk.answers.extend([ProviderAnswer::Unrecognised; 3]);
     let patient = desk.want(A, Want::Forced, None, HOUR, HOUR);
     desk.advance(secs(HOUR));
     desk.token(patient);
-    use Kind::{Login, Refresh};
+    use AttemptKind::{Login, Refresh};
     assert_eq!(desk.kinds()[..5], [Login, Refresh, Refresh, Refresh, Login]);
 }
 
@@ -212,14 +224,17 @@ fn while_everything_is_answered_from_in_front_refreshes_go_on_after_logins_have_
     let mut desk = Desk::with(plan());
     desk.answers.push_back(granted(60));
     desk.get();
-    desk.answers.extend([Answer::Unrecognised; 30]);
+    desk.answers.extend([ProviderAnswer::Unrecognised; 30]);
     let patient = desk.want(A, Want::Forced, None, 30 * 86_400, 30 * 86_400);
     desk.advance(secs(30 * 86_400));
     desk.token(patient);
     let kinds = &desk.kinds()[..32];
-    let logins = kinds.iter().filter(|kind| **kind == Kind::Login).count();
+    let logins = kinds
+        .iter()
+        .filter(|kind| **kind == AttemptKind::Login)
+        .count();
     assert_eq!(logins, 4, "{kinds:?}");
-    assert_eq!(kinds.last(), Some(&Kind::Refresh));
+    assert_eq!(kinds.last(), Some(&AttemptKind::Refresh));
 }
 
 /// A desk whose refreshes something in front of the provider answered so often that a login is due.
@@ -227,27 +242,27 @@ fn about_to_probe() -> Desk {
     let mut desk = Desk::with(plan());
     desk.answers.push_back(granted(60));
     desk.get();
-    desk.answers.extend([Answer::Unrecognised; 3]);
+    desk.answers.extend([ProviderAnswer::Unrecognised; 3]);
     desk
 }
 
 #[test]
 fn a_login_whose_secret_cannot_be_had_does_not_keep_the_refresh_token_from_being_tried() {
     let mut desk = about_to_probe();
-    desk.no_secret = Some(Kind::Login);
+    desk.no_secret = Some(AttemptKind::Login);
     let patient = desk.want(A, Want::Forced, None, HOUR, HOUR);
     desk.advance(secs(HOUR));
     desk.token(patient);
-    assert_eq!(desk.kinds()[1..5], [Kind::Refresh; 4]);
+    assert_eq!(desk.kinds()[1..5], [AttemptKind::Refresh; 4]);
 }
 
 #[test]
 fn a_login_that_comes_to_nothing_does_not_keep_the_refresh_token_from_being_tried() {
     for answer in [
-        Answer::NotSent,
-        Answer::MaybeSent,
-        Answer::Busy { retry_after: None },
-        Answer::Misbehaved {
+        ProviderAnswer::NotSent,
+        ProviderAnswer::MaybeSent,
+        ProviderAnswer::Busy { retry_after: None },
+        ProviderAnswer::Misbehaved {
             maybe_processed: false,
         },
     ] {
@@ -256,7 +271,7 @@ fn a_login_that_comes_to_nothing_does_not_keep_the_refresh_token_from_being_trie
         let patient = desk.want(A, Want::Forced, None, 3 * HOUR, 3 * HOUR);
         desk.advance(secs(3 * HOUR));
         desk.token(patient);
-        use Kind::{Login, Refresh};
+        use AttemptKind::{Login, Refresh};
         assert_eq!(
             desk.kinds()[..6],
             [Login, Refresh, Refresh, Refresh, Login, Refresh],
@@ -268,14 +283,14 @@ fn a_login_that_comes_to_nothing_does_not_keep_the_refresh_token_from_being_trie
 #[test]
 fn while_no_login_can_be_sent_the_pauses_of_refreshes_grow_and_logins_are_tried_again() {
     let mut desk = about_to_probe();
-    desk.answers.extend([Answer::NotSent]);
-    desk.answers.extend([Answer::Unrecognised; 3]);
+    desk.answers.extend([ProviderAnswer::NotSent]);
+    desk.answers.extend([ProviderAnswer::Unrecognised; 3]);
     let patient = desk.want(A, Want::Forced, None, 10 * HOUR, 10 * HOUR);
     desk.advance(secs(10 * HOUR));
     desk.token(patient);
     let sent = sent(&desk);
-    let kinds: Vec<Kind> = sent.iter().map(|(_, kind)| *kind).collect();
-    use Kind::{Login, Refresh};
+    let kinds: Vec<AttemptKind> = sent.iter().map(|(_, kind)| *kind).collect();
+    use AttemptKind::{Login, Refresh};
     assert_eq!(
         kinds[..9],
         [
@@ -286,10 +301,13 @@ fn while_no_login_can_be_sent_the_pauses_of_refreshes_grow_and_logins_are_tried_
 }
 
 /// A desk whose login, tried among refreshes, came to this and is `stopped` by it. A restart later a refresh was granted.
-fn stopped_by(answer: Answer, stopped: impl Fn(&Desk) -> bool) -> Desk {
+fn stopped_by(answer: ProviderAnswer, stopped: impl Fn(&Desk) -> bool) -> Desk {
     let mut desk = about_to_probe();
-    desk.answers
-        .extend([answer, Answer::Unrecognised, Answer::Unrecognised]);
+    desk.answers.extend([
+        answer,
+        ProviderAnswer::Unrecognised,
+        ProviderAnswer::Unrecognised,
+    ]);
     desk.want(A, Want::Forced, None, HOUR, HOUR);
     desk.advance(secs(12 * 60));
     assert!(stopped(&desk) && desk.view().block.is_none());
@@ -302,18 +320,21 @@ fn stopped_by(answer: Answer, stopped: impl Fn(&Desk) -> bool) -> Desk {
 }
 
 fn logins(desk: &Desk) -> usize {
-    desk.kinds().iter().filter(|it| **it == Kind::Login).count()
+    desk.kinds()
+        .iter()
+        .filter(|it| **it == AttemptKind::Login)
+        .count()
 }
 
 #[test]
 fn a_login_that_is_called_wrong_stops_logins_and_not_the_refreshes_it_was_tried_for() {
-    let mut desk = stopped_by(Answer::Misconfigured, |desk| {
+    let mut desk = stopped_by(ProviderAnswer::Misconfigured, |desk| {
         desk.view().no_verdict.login_misconfigured
     });
     // With nothing else left the account is misconfigured, until something changes or a person says so.
-    desk.answers.push_back(Answer::RefreshRejected);
+    desk.answers.push_back(ProviderAnswer::RefreshRejected);
     let refused = desk.force(0);
-    assert_eq!(desk.fault(refused), Fault::Misconfigured);
+    assert_eq!(desk.fault(refused), WaiterFault::Misconfigured);
     let forced = desk.force(0);
     desk.token(forced);
     assert_eq!(logins(&desk), 3);
@@ -322,16 +343,16 @@ fn a_login_that_is_called_wrong_stops_logins_and_not_the_refreshes_it_was_tried_
 
 #[test]
 fn a_login_that_is_refused_stops_logins_and_not_the_refreshes_it_was_tried_for() {
-    let mut desk = stopped_by(Answer::CredentialRejected, |desk| {
+    let mut desk = stopped_by(ProviderAnswer::CredentialRejected, |desk| {
         desk.view().no_verdict.login_refused
     });
     // The grant of a refresh says nothing of the password, and neither does a person who wants a new token.
     let forced = desk.force(0);
     desk.token(forced);
-    desk.answers.push_back(Answer::RefreshRejected);
+    desk.answers.push_back(ProviderAnswer::RefreshRejected);
     let refused = desk.force(0);
     let missing = Missing::CredentialRejected;
-    assert_eq!(desk.fault(refused), Fault::LoginRequired(missing));
+    assert_eq!(desk.fault(refused), WaiterFault::LoginRequired(missing));
     assert_eq!(logins(&desk), 2);
     // A changed password does.
     desk.crash(plan(), true, true);

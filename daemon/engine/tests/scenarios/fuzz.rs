@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use tokend_engine::{
-    AccountKey, Adoption, Answer, Asked, AttemptId, ClaimRefusal, Demand, Effect, Engine, Event,
-    GrantFacts, GrantId, HostPlan, Plan, RefreshPolicy, Reuse, StoreRefusal, Timestamp, WaiterId,
-    Want,
+    AccountKey, AccountPlan, Adoption, AttemptId, ClaimRefusal, Demand, Effect, Engine, Event,
+    GrantFacts, GrantId, HostPlan, LastAsked, ProviderAnswer, RefreshPolicy, Reuse, StoreRefusal,
+    Timestamp, WaiterId, Want,
 };
 
 use crate::harness::{HOST, plan, rate, secs};
@@ -21,7 +21,7 @@ enum Move {
     Crash,
 }
 
-fn answer() -> impl Strategy<Value = Answer> {
+fn answer() -> impl Strategy<Value = ProviderAnswer> {
     prop_oneof![
         (
             prop::option::of(0u64..10_000),
@@ -29,7 +29,7 @@ fn answer() -> impl Strategy<Value = Answer> {
             prop::option::of(0u64..10_000)
         )
             .prop_map(|(lifetime, [refresh_token, lost], refresh)| {
-                Answer::Granted(GrantFacts {
+                ProviderAnswer::Granted(GrantFacts {
                     lifetime: lifetime.map(secs),
                     refresh_token,
                     refresh_token_lost: lost && !refresh_token,
@@ -37,25 +37,25 @@ fn answer() -> impl Strategy<Value = Answer> {
                 })
             }),
         (prop::option::of(0u64..10_000), any::<bool>()).prop_map(|(refresh, misconfigured)| {
-            Answer::Renewed {
+            ProviderAnswer::Renewed {
                 refresh_lifetime: refresh.map(secs),
                 misconfigured,
             }
         }),
-        prop::option::of(any::<u64>()).prop_map(|wait| Answer::Busy {
+        prop::option::of(any::<u64>()).prop_map(|wait| ProviderAnswer::Busy {
             retry_after: wait.map(secs)
         }),
-        Just(Answer::CredentialRejected),
-        Just(Answer::RefreshRejected),
-        Just(Answer::Misconfigured),
-        Just(Answer::Unrecognised),
-        any::<bool>().prop_map(|maybe_processed| Answer::Misbehaved { maybe_processed }),
-        Just(Answer::NotSent),
-        Just(Answer::MaybeSent),
+        Just(ProviderAnswer::CredentialRejected),
+        Just(ProviderAnswer::RefreshRejected),
+        Just(ProviderAnswer::Misconfigured),
+        Just(ProviderAnswer::Unrecognised),
+        any::<bool>().prop_map(|maybe_processed| ProviderAnswer::Misbehaved { maybe_processed }),
+        Just(ProviderAnswer::NotSent),
+        Just(ProviderAnswer::MaybeSent),
     ]
 }
 
-fn a_plan() -> impl Strategy<Value = Plan> {
+fn a_plan() -> impl Strategy<Value = AccountPlan> {
     (
         1u32..4,
         1u64..100,
@@ -64,7 +64,7 @@ fn a_plan() -> impl Strategy<Value = Plan> {
         any::<bool>(),
         any::<bool>(),
     )
-        .prop_map(|(burst, period, reuse, refresh, ends, needs)| Plan {
+        .prop_map(|(burst, period, reuse, refresh, ends, needs)| AccountPlan {
             attempts: rate(burst, secs(period)),
             logins: rate(1, secs(period)),
             reuse: [
@@ -105,7 +105,7 @@ fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         4 => (key(), demand(), want).prop_map(|(account, demand, want)| Event::Wanted { account, waiter: WaiterId(0), demand, want }),
         2 => (key(), a_plan(), any::<bool>(), any::<bool>()).prop_map(|(key, plan, can_login, cured)| {
-            Event::Adopt(key, Box::new(Adoption { plan, can_login, cured, durable: None, untold: false, asked: Asked::default() }))
+            Event::Adopt(key, Box::new(Adoption { plan, can_login, cured, durable: None, untold: false, asked: LastAsked::default() }))
         }),
         1 => (key(), a_plan(), any::<bool>(), any::<bool>()).prop_map(|(account, plan, can_login, cured)| Event::Replan { account, plan, can_login, cured }),
         1 => key().prop_map(Event::Remove),
@@ -117,7 +117,7 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-fn moves() -> impl Strategy<Value = Vec<(Move, Answer)>> {
+fn moves() -> impl Strategy<Value = Vec<(Move, ProviderAnswer)>> {
     let one = prop_oneof![
         4 => event().prop_map(Move::Tell),
         2 => (0u64..100_000).prop_map(Move::Wait),
@@ -128,7 +128,7 @@ fn moves() -> impl Strategy<Value = Vec<(Move, Answer)>> {
     prop::collection::vec((one, answer()), 1..200)
 }
 
-fn report(effect: &Effect, how: u8, answer: Answer) -> Option<Event> {
+fn report(effect: &Effect, how: u8, answer: ProviderAnswer) -> Option<Event> {
     let bad = how.is_multiple_of(8);
     let stored = (!bad).then_some(()).ok_or(StoreRefusal);
     Some(match effect {

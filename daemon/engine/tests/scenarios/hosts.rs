@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokend_engine::{
-    AccountKey, Answer, Event, Fault, HostKey, HostPlan, HostUsed, Pace, Plan, Tat, Timestamp, Want,
+    AccountKey, AccountPlan, Event, HostKey, HostPlan, HostUsed, Pace, ProviderAnswer, Tat,
+    Timestamp, WaiterFault, Want,
 };
 
 use crate::harness::{A, Desk, HOST, Step, granted, plan, rate, secs};
@@ -73,7 +74,7 @@ fn a_host_that_stalls_delays_nobody_elsewhere() {
     let mut desk = crowd(10);
     desk.host(100, secs(1), 2);
     let elsewhere = HostKey(2);
-    let there = Plan {
+    let there = AccountPlan {
         host: elsewhere,
         ..plan()
     };
@@ -106,7 +107,11 @@ fn a_place_at_the_host_is_given_back_however_an_attempt_ends() {
         let waiter = desk.want(key, Want::Forced, None, 0, 60);
         desk.token(waiter);
     }
-    for answer in [Answer::MaybeSent, Answer::NotSent, granted(0)] {
+    for answer in [
+        ProviderAnswer::MaybeSent,
+        ProviderAnswer::NotSent,
+        granted(0),
+    ] {
         desk.answers.push_back(answer);
         desk.want(key, Want::Forced, None, 0, 60);
         desk.advance(secs(60));
@@ -150,7 +155,7 @@ fn nobody_in_line_twice_and_nobody_left_in_it() {
 
 #[test]
 fn the_first_attempts_of_a_start_know_what_every_account_knew_of_the_host() {
-    let always = Plan {
+    let always = AccountPlan {
         refresh: tokend_engine::RefreshPolicy::Always,
         ..plan()
     };
@@ -226,9 +231,9 @@ fn a_faster_pace_does_not_owe_what_a_stored_slower_one_ran_up() {
 }
 
 /// Waits until a host lets the next attempt begin, told as the pace that is used up.
-fn host_paced(fault: Fault) -> Timestamp {
+fn host_paced(fault: WaiterFault) -> Timestamp {
     match fault {
-        Fault::Paced {
+        WaiterFault::Paced {
             retry,
             by: Pace::Host(_),
             ..
@@ -263,7 +268,7 @@ fn behind_a_slow_disk_no_more_leave_at_once_than_the_host_allows() {
 
 #[test]
 fn what_never_left_is_not_owed_by_the_account_nor_by_its_host() {
-    let tight = Plan {
+    let tight = AccountPlan {
         attempts: rate(3, secs(60)),
         logins: rate(2, secs(300)),
         ..plan()
@@ -273,7 +278,7 @@ fn what_never_left_is_not_owed_by_the_account_nor_by_its_host() {
     desk.adopt(A, tight, true, false);
     let before = desk.view();
     for _ in 0..6 {
-        desk.answers.push_back(Answer::NotSent);
+        desk.answers.push_back(ProviderAnswer::NotSent);
         desk.force(0);
     }
     assert_eq!(desk.sent().len(), 6);
@@ -310,7 +315,7 @@ fn what_never_left_gives_nothing_back_that_others_have_not_owed() {
     }
     assert_eq!(desk.held.len(), 2);
     // The first never leaves; the second does. One more may follow at once, and another after the pace.
-    desk.answer(Answer::NotSent);
+    desk.answer(ProviderAnswer::NotSent);
     desk.answer(granted(3600));
     desk.hold.clear();
     for key in [3, 4] {
@@ -413,7 +418,7 @@ fn whoever_waits_for_an_attempt_to_end_is_told_once_that_uses_the_pace_up() {
 #[test]
 fn logins_and_refreshes_at_two_hosts_each_keep_the_pace_of_theirs() {
     let (here, there) = (HOST, HostKey(2));
-    let both = Plan {
+    let both = AccountPlan {
         refresh_host: Some(there),
         ..plan()
     };
@@ -427,7 +432,7 @@ fn logins_and_refreshes_at_two_hosts_each_keep_the_pace_of_theirs() {
     }
     desk.adopt(A, both, true, false);
     // Another account is at the second host only.
-    let only = Plan {
+    let only = AccountPlan {
         host: there,
         ..plan()
     };

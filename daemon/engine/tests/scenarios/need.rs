@@ -2,17 +2,18 @@
 //! happened last and whether or not somebody asks.
 
 use tokend_engine::{
-    Answer, ClaimRefusal, Effect, Event, Keeping, Kind, Plan, RefreshPolicy, Reuse, Want,
+    AccountPlan, AttemptKind, ClaimRefusal, Effect, Event, Keeping, ProviderAnswer, RefreshPolicy,
+    Reuse, Want,
 };
 
 use crate::harness::{A, Desk, Step, granted, plan, rate, secs};
 
-const FAILED: Answer = Answer::Misbehaved {
+const FAILED: ProviderAnswer = ProviderAnswer::Misbehaved {
     maybe_processed: false,
 };
 
-fn always() -> Plan {
-    Plan {
+fn always() -> AccountPlan {
+    AccountPlan {
         refresh: RefreshPolicy::Always,
         ..plan()
     }
@@ -35,19 +36,19 @@ fn is_served(desk: &Desk) -> bool {
 fn a_pasted_refresh_token_whose_first_use_fails_is_tried_again() {
     for failure in [
         FAILED,
-        Answer::NotSent,
-        Answer::Busy { retry_after: None },
-        Answer::Busy {
+        ProviderAnswer::NotSent,
+        ProviderAnswer::Busy { retry_after: None },
+        ProviderAnswer::Busy {
             retry_after: Some(secs(120)),
         },
-        Answer::Unrecognised,
+        ProviderAnswer::Unrecognised,
     ] {
         let mut desk = poor();
         desk.answers.extend([failure; 2]);
         let entered = desk.enter(true);
         assert_eq!(desk.unproven(entered).1, Keeping::InPlace);
         desk.advance(secs(600));
-        assert_eq!(desk.kinds(), [Kind::Refresh; 3], "{failure:?}");
+        assert_eq!(desk.kinds(), [AttemptKind::Refresh; 3], "{failure:?}");
         assert!(is_served(&desk), "{failure:?}");
     }
 }
@@ -93,11 +94,11 @@ fn what_was_forgotten_and_entered_again_is_tried_again() {
 fn a_doubt_is_followed_by_what_is_safe() {
     let reuse = Reuse::Rotates;
     let mut desk = Desk::new();
-    desk.adopt(A, Plan { reuse, ..always() }, false, false);
-    desk.answers.extend([Answer::MaybeSent; 2]);
+    desk.adopt(A, AccountPlan { reuse, ..always() }, false, false);
+    desk.answers.extend([ProviderAnswer::MaybeSent; 2]);
     desk.enter(true);
     desk.advance(secs(60));
-    assert_eq!(desk.kinds(), [Kind::Refresh; 3]);
+    assert_eq!(desk.kinds(), [AttemptKind::Refresh; 3]);
     assert!(is_served(&desk));
 }
 
@@ -120,7 +121,7 @@ fn a_store_that_refused_is_followed_by_an_attempt_when_it_writes_again() {
 
 #[test]
 fn a_pace_that_is_used_up_is_waited_for_and_not_forgotten() {
-    let narrow = Plan {
+    let narrow = AccountPlan {
         attempts: rate(2, secs(1800)),
         ..always()
     };
@@ -141,16 +142,16 @@ fn a_refused_refresh_token_is_followed_by_logins_until_one_works() {
     desk.answers.push_back(granted(60));
     desk.advance(secs(1));
     desk.answers
-        .extend([Answer::RefreshRejected, FAILED, FAILED]);
+        .extend([ProviderAnswer::RefreshRejected, FAILED, FAILED]);
     desk.advance(secs(120));
-    use Kind::{Login, Refresh};
+    use AttemptKind::{Login, Refresh};
     assert_eq!(desk.kinds()[..5], [Login, Refresh, Login, Login, Login]);
     assert!(is_served(&desk));
 }
 
 #[test]
 fn a_reload_that_wants_it_always_fresh_begins_at_once() {
-    let mut desk = Desk::with(Plan {
+    let mut desk = Desk::with(AccountPlan {
         refresh: RefreshPolicy::OnDemand,
         ..plan()
     });
@@ -188,7 +189,7 @@ fn a_secret_that_could_not_be_had_is_looked_for_again() {
 #[test]
 fn a_refused_credential_is_still_left_alone() {
     let mut desk = Desk::with(always());
-    desk.answers.push_back(Answer::CredentialRejected);
+    desk.answers.push_back(ProviderAnswer::CredentialRejected);
     desk.advance(secs(86_400));
     assert_eq!(desk.sent().len(), 1);
 }

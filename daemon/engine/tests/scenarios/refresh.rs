@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use tokend_engine::{Answer, Fault, GrantFacts, Kind, Plan, Problem, RefreshPolicy, Verdict, Want};
+use tokend_engine::{
+    AccountPlan, AttemptKind, GrantFacts, Problem, ProviderAnswer, RefreshPolicy, Verdict,
+    WaiterFault, Want,
+};
 
 use crate::harness::{A, Desk, Step, granted, plan, rate, secs};
 
-fn policy(refresh: RefreshPolicy) -> Plan {
-    Plan { refresh, ..plan() }
+fn policy(refresh: RefreshPolicy) -> AccountPlan {
+    AccountPlan { refresh, ..plan() }
 }
 
 #[test]
@@ -23,7 +26,7 @@ fn auto_refreshes_ahead_for_those_who_ask_and_rests_otherwise() {
     desk.advance(secs(3600));
     assert_eq!(
         desk.kinds(),
-        [Kind::Login, Kind::Refresh],
+        [AttemptKind::Login, AttemptKind::Refresh],
         "it was asked for within its last lifetime"
     );
     assert_eq!(desk.sent()[1].0, ahead.as_millis());
@@ -52,7 +55,11 @@ fn auto_resumes_when_a_session_reports_that_somebody_asked() {
 fn always_refreshes_although_nobody_asks_and_on_demand_never_ahead() {
     let mut always = Desk::with(policy(RefreshPolicy::Always));
     always.advance(secs(1));
-    assert_eq!(always.kinds(), [Kind::Login], "there is a need for it");
+    assert_eq!(
+        always.kinds(),
+        [AttemptKind::Login],
+        "there is a need for it"
+    );
     always.advance(secs(86_400));
     assert!(
         (28..=33).contains(&always.sent().len()),
@@ -69,7 +76,7 @@ fn always_refreshes_although_nobody_asks_and_on_demand_never_ahead() {
     assert_eq!(lazy.served[&A].ahead, tokend_engine::Timestamp::FAR);
     lazy.advance(secs(100));
     lazy.get();
-    assert_eq!(lazy.kinds(), [Kind::Login, Kind::Refresh]);
+    assert_eq!(lazy.kinds(), [AttemptKind::Login, AttemptKind::Refresh]);
 }
 
 #[test]
@@ -78,11 +85,11 @@ fn always_goes_on_by_itself_after_a_rejection_and_a_failure() {
     desk.advance(secs(1));
     let first = desk.get();
     let grant = desk.token(first);
-    desk.answers.push_back(Answer::NotSent);
+    desk.answers.push_back(ProviderAnswer::NotSent);
     let rejecter = desk.want(A, Want::Rejected(grant), None, 0, 60);
     assert!(matches!(
         desk.fault(rejecter),
-        Fault::Failed {
+        WaiterFault::Failed {
             problem: Problem::Unreachable,
             ..
         }
@@ -98,7 +105,7 @@ fn always_goes_on_by_itself_after_a_rejection_and_a_failure() {
 
 #[test]
 fn a_refresh_that_ends_the_token_handed_out_comes_late() {
-    let mut desk = Desk::with(Plan {
+    let mut desk = Desk::with(AccountPlan {
         refresh_ends_access: true,
         ..policy(RefreshPolicy::Always)
     });
@@ -111,27 +118,27 @@ fn a_refresh_that_ends_the_token_handed_out_comes_late() {
 
 #[test]
 fn a_refresh_that_needs_the_token_is_never_late_and_a_login_when_it_is_too_late() {
-    let needs = Plan {
+    let needs = AccountPlan {
         refresh_needs_access: true,
         ..policy(RefreshPolicy::Always)
     };
     let mut desk = Desk::with(needs);
     desk.get();
     desk.advance(secs(3600 * 75 / 100));
-    assert_eq!(desk.kinds(), [Kind::Login, Kind::Refresh]);
-    let mut late = Desk::with(Plan {
+    assert_eq!(desk.kinds(), [AttemptKind::Login, AttemptKind::Refresh]);
+    let mut late = Desk::with(AccountPlan {
         refresh: RefreshPolicy::OnDemand,
         ..needs
     });
     late.get();
     late.advance(secs(3600));
     late.get();
-    assert_eq!(late.kinds(), [Kind::Login, Kind::Login]);
+    assert_eq!(late.kinds(), [AttemptKind::Login, AttemptKind::Login]);
 }
 
 #[test]
 fn what_was_to_be_refreshed_is_looked_at_again_once_the_right_is_given() {
-    let needs = Plan {
+    let needs = AccountPlan {
         refresh_needs_access: true,
         ..plan()
     };
@@ -145,7 +152,7 @@ fn what_was_to_be_refreshed_is_looked_at_again_once_the_right_is_given() {
     desk.let_go();
     assert_eq!(
         desk.kinds(),
-        [Kind::Login, Kind::Login],
+        [AttemptKind::Login, AttemptKind::Login],
         "the token the refresh needed is gone"
     );
     assert_eq!(desk.token(forced), desk.token(rejecter));
@@ -186,7 +193,7 @@ fn a_life_counts_from_when_the_request_left_and_its_end_is_left_out() {
     // Nobody says how long: until it is reported.
     let mut desk = Desk::with(plan);
     desk.answers
-        .push_back(Answer::Granted(GrantFacts::default()));
+        .push_back(ProviderAnswer::Granted(GrantFacts::default()));
     desk.get();
     desk.advance(secs(400 * 86_400));
     let get = desk.get();
@@ -200,12 +207,12 @@ fn a_life_counts_from_when_the_request_left_and_its_end_is_left_out() {
 fn tokens_born_expired_are_paced_and_backed_off() {
     for facts in [
         granted(0),
-        Answer::Granted(GrantFacts {
+        ProviderAnswer::Granted(GrantFacts {
             lifetime: Some(secs(0)),
             ..GrantFacts::default()
         }),
     ] {
-        let mut desk = Desk::with(Plan {
+        let mut desk = Desk::with(AccountPlan {
             refresh: RefreshPolicy::Always,
             ..plan()
         });
@@ -213,7 +220,7 @@ fn tokens_born_expired_are_paced_and_backed_off() {
         let waiter = desk.get();
         assert!(matches!(
             desk.fault(waiter),
-            Fault::Failed {
+            WaiterFault::Failed {
                 problem: Problem::BornExpired,
                 ..
             }
@@ -254,13 +261,13 @@ fn a_demand_no_token_can_meet_is_told_so_with_at_most_one_attempt() {
     let first = desk.want(A, Want::Get, Some(secs(7200)), 600, 600);
     assert_eq!(
         desk.fault(first),
-        Fault::Unattainable {
+        WaiterFault::Unattainable {
             lifetime: secs(3600)
         }
     );
     for _ in 0..100 {
         let next = desk.want(A, Want::Get, Some(secs(7200)), 600, 600);
-        assert!(matches!(desk.fault(next), Fault::Unattainable { .. }));
+        assert!(matches!(desk.fault(next), WaiterFault::Unattainable { .. }));
         desk.advance(secs(20));
     }
     assert_eq!(desk.sent().len(), 1);
@@ -295,14 +302,14 @@ fn ten_rejections_of_one_token_are_one_attempt() {
 
 #[test]
 fn who_waits_long_enough_for_the_pace_gets_a_token_and_who_does_not_is_told_when() {
-    let mut desk = Desk::with(Plan {
+    let mut desk = Desk::with(AccountPlan {
         attempts: rate(1, secs(60)),
         ..plan()
     });
     let first = desk.get();
     let old = desk.token(first);
     let hasty = desk.want(A, Want::Rejected(old), None, 0, 600);
-    let Fault::Paced {
+    let WaiterFault::Paced {
         retry,
         by: tokend_engine::Pace::Attempts,
         ..
@@ -313,7 +320,7 @@ fn who_waits_long_enough_for_the_pace_gets_a_token_and_who_does_not_is_told_when
     assert_eq!(retry, desk.at(60));
     let almost = desk.want(A, Want::Get, None, 59, 600);
     let enough = desk.want(A, Want::Get, None, 60, 600);
-    assert!(matches!(desk.fault(almost), Fault::Paced { .. }));
+    assert!(matches!(desk.fault(almost), WaiterFault::Paced { .. }));
     desk.advance(secs(59));
     assert_eq!(desk.verdict(enough), None);
     desk.advance(secs(1));
@@ -337,11 +344,11 @@ fn a_new_plan_tells_sessions_the_new_time_to_report() {
 
 #[test]
 fn a_pace_run_up_under_a_slow_plan_is_not_owed_under_a_fast_one() {
-    let mut desk = Desk::with(Plan {
+    let mut desk = Desk::with(AccountPlan {
         logins: rate(1, secs(86_400)),
         ..plan()
     });
-    desk.answers.push_back(Answer::NotSent);
+    desk.answers.push_back(ProviderAnswer::NotSent);
     desk.get();
     desk.tell(tokend_engine::Event::Replan {
         account: A,
@@ -357,13 +364,13 @@ fn a_pace_run_up_under_a_slow_plan_is_not_owed_under_a_fast_one() {
 #[test]
 fn a_refresh_that_presents_the_access_token_is_made_while_it_lives_and_not_with_one_an_api_refused()
 {
-    let plan = Plan {
+    let plan = AccountPlan {
         refresh_presents_access: true,
         refresh_needs_access: true,
         ..policy(RefreshPolicy::Always)
     };
     let lives_as_long = || {
-        Answer::Granted(GrantFacts {
+        ProviderAnswer::Granted(GrantFacts {
             lifetime: Some(secs(3600)),
             refresh_token: true,
             refresh_lifetime: Some(secs(3600)),
@@ -375,19 +382,22 @@ fn a_refresh_that_presents_the_access_token_is_made_while_it_lives_and_not_with_
         .extend([lives_as_long(), lives_as_long(), lives_as_long()]);
     desk.get();
     desk.advance(secs(3600 * 75 / 100));
-    assert_eq!(desk.kinds(), [Kind::Login, Kind::Refresh]);
+    assert_eq!(desk.kinds(), [AttemptKind::Login, AttemptKind::Refresh]);
     let grant = desk.served[&A].held.grant;
     let waiter = desk.want(A, Want::Rejected(grant), None, 60, 60);
     desk.token(waiter);
-    assert_eq!(desk.kinds(), [Kind::Login, Kind::Refresh, Kind::Login]);
+    assert_eq!(
+        desk.kinds(),
+        [AttemptKind::Login, AttemptKind::Refresh, AttemptKind::Login]
+    );
     // One that was entered is presented, without an access token that is served.
     let mut entered = Desk::new();
     entered.adopt(A, plan, false, false);
     let waiter = entered.enter(true);
     entered.token(waiter);
-    assert_eq!(entered.kinds(), [Kind::Refresh]);
+    assert_eq!(entered.kinds(), [AttemptKind::Refresh]);
     // Too late is a login.
-    let mut late = Desk::with(Plan {
+    let mut late = Desk::with(AccountPlan {
         refresh: RefreshPolicy::OnDemand,
         ..plan
     });
@@ -395,5 +405,5 @@ fn a_refresh_that_presents_the_access_token_is_made_while_it_lives_and_not_with_
     late.get();
     late.advance(secs(3600));
     late.get();
-    assert_eq!(late.kinds(), [Kind::Login, Kind::Login]);
+    assert_eq!(late.kinds(), [AttemptKind::Login, AttemptKind::Login]);
 }

@@ -1,8 +1,8 @@
 //! What a restart finds, and what it may believe.
 
 use tokend_engine::{
-    AccountKey, Answer, AttemptId, Deferral, Durable, Event, Fault, GrantId, Held, Intent, Kind,
-    Plan, RefreshPolicy, Spent, Tat, Timestamp, Want,
+    AccountKey, AccountPlan, AttemptId, AttemptKind, Deferral, Durable, Event, GrantId, Intent,
+    LoginUsed, ProviderAnswer, RefreshPolicy, Tat, Timestamp, TokenFacts, WaiterFault, Want,
 };
 
 use crate::harness::{A, Desk, Step, plan, rate, secs};
@@ -23,7 +23,7 @@ fn a_restart_with_a_valid_token_asks_nobody() {
 
 #[test]
 fn the_pace_holds_across_a_crash_loop_and_counts_from_when_it_may_have_been_sent() {
-    let narrow = Plan {
+    let narrow = AccountPlan {
         attempts: rate(1, secs(60)),
         logins: rate(1, secs(60)),
         ..plan()
@@ -45,7 +45,7 @@ fn the_pace_holds_across_a_crash_loop_and_counts_from_when_it_may_have_been_sent
 
 #[test]
 fn a_request_counts_from_its_end_because_it_may_arrive_late() {
-    let narrow = Plan {
+    let narrow = AccountPlan {
         attempts: rate(1, secs(60)),
         ..plan()
     };
@@ -54,7 +54,7 @@ fn a_request_counts_from_its_end_because_it_may_arrive_late() {
     desk.want(A, Want::Get, None, 600, 600);
     desk.advance(secs(50));
     let answered = desk.at(0);
-    desk.answer(Answer::Misbehaved {
+    desk.answer(ProviderAnswer::Misbehaved {
         maybe_processed: false,
     });
     desk.advance(secs(600));
@@ -68,7 +68,7 @@ fn a_request_counts_from_its_end_because_it_may_arrive_late() {
 
 #[test]
 fn a_login_that_was_under_way_under_another_name_counts_from_when_it_may_have_been_sent() {
-    let narrow = Plan {
+    let narrow = AccountPlan {
         attempts: rate(1, secs(60)),
         logins: rate(1, secs(3600)),
         ..plan()
@@ -76,15 +76,15 @@ fn a_login_that_was_under_way_under_another_name_counts_from_when_it_may_have_be
     let mut desk = Desk::with(narrow);
     // Its debit is long over.
     let by = Some(desk.at(0));
-    let refresh = Spent {
+    let refresh = LoginUsed {
         attempt_by: by,
-        ..Spent::default()
+        ..LoginUsed::default()
     };
     desk.tell(Event::Spent(A, refresh));
     let spent = desk.engine.spent(A).expect("known");
     assert_eq!(spent.attempts, Tat(desk.at(60)));
     assert!(spent.logins.0 <= desk.at(0), "no login");
-    let login = Spent {
+    let login = LoginUsed {
         login_by: by,
         ..refresh
     };
@@ -93,7 +93,7 @@ fn a_login_that_was_under_way_under_another_name_counts_from_when_it_may_have_be
     let spent = desk.engine.spent(A).expect("known");
     assert_eq!(spent.logins, Tat(desk.at(3600)));
     // Nothing that comes later makes it less.
-    desk.tell(Event::Spent(A, Spent::default()));
+    desk.tell(Event::Spent(A, LoginUsed::default()));
     assert_eq!(desk.engine.spent(A), Some(spent));
 }
 
@@ -107,7 +107,7 @@ fn a_record_from_a_clock_that_was_wrong_locks_nothing_and_serves_nothing_for_yea
             attempts: Tat(far),
             logins: Tat(far),
             host: Tat(far),
-            held: Some(Held {
+            held: Some(TokenFacts {
                 grant: GrantId(1),
                 issued: far,
                 expires: Some(far.after(secs(3600))),
@@ -130,7 +130,7 @@ fn a_record_from_a_clock_that_was_wrong_locks_nothing_and_serves_nothing_for_yea
 #[test]
 fn accounts_that_are_always_fresh_begin_at_start_and_others_do_not() {
     for (refresh, begins) in [(RefreshPolicy::Always, true), (RefreshPolicy::Auto, false)] {
-        let plan = Plan { refresh, ..plan() };
+        let plan = AccountPlan { refresh, ..plan() };
         let mut desk = Desk::with(plan);
         desk.get();
         desk.now += 7_200_000;
@@ -143,23 +143,25 @@ fn accounts_that_are_always_fresh_begin_at_start_and_others_do_not() {
 #[test]
 fn a_wait_is_kept_across_a_restart() {
     let mut desk = Desk::with(plan());
-    desk.answers.push_back(Answer::Busy {
+    desk.answers.push_back(ProviderAnswer::Busy {
         retry_after: Some(secs(600)),
     });
     desk.get();
     desk.crash(plan(), true, true);
     let waiter = desk.get();
-    assert!(matches!(desk.fault(waiter), Fault::Failed { retry, .. } if retry == desk.at(600)));
+    assert!(
+        matches!(desk.fault(waiter), WaiterFault::Failed { retry, .. } if retry == desk.at(600))
+    );
 }
 
 #[test]
 fn an_expired_refresh_token_is_not_presented() {
-    let mut desk = Desk::with(Plan {
+    let mut desk = Desk::with(AccountPlan {
         refresh: RefreshPolicy::OnDemand,
         ..plan()
     });
     desk.answers
-        .push_back(Answer::Granted(tokend_engine::GrantFacts {
+        .push_back(ProviderAnswer::Granted(tokend_engine::GrantFacts {
             lifetime: Some(secs(60)),
             refresh_token: true,
             refresh_lifetime: Some(secs(120)),
@@ -168,7 +170,7 @@ fn an_expired_refresh_token_is_not_presented() {
     desk.get();
     desk.advance(secs(120));
     desk.get();
-    assert_eq!(desk.kinds().last(), Some(&Kind::Login));
+    assert_eq!(desk.kinds().last(), Some(&AttemptKind::Login));
 }
 
 #[test]
@@ -187,7 +189,7 @@ fn an_attempt_under_way_at_a_death_is_charged_to_the_host_that_its_record_does_n
     desk.untold = true;
     let intent = Intent {
         attempt: AttemptId(1),
-        kind: Kind::Login,
+        kind: AttemptKind::Login,
     };
     for key in [A, AccountKey(2)] {
         let durable = Durable {

@@ -1,6 +1,6 @@
 //! A store that refuses.
 
-use tokend_engine::{Effect, Event, Fate, Fault, Kind, Want};
+use tokend_engine::{AttemptKind, Effect, Event, Fate, WaiterFault, Want};
 
 use crate::harness::{A, Desk, Step, granted, plan, secs};
 
@@ -15,7 +15,7 @@ fn a_refused_intent_sends_nothing_costs_no_pace_and_recovers() {
         desk.refuse.insert(step);
         let hasty = desk.get();
         assert!(
-            matches!(desk.fault(hasty), Fault::StoreUnavailable { retry } if retry > desk.at(0))
+            matches!(desk.fault(hasty), WaiterFault::StoreUnavailable { retry } if retry > desk.at(0))
         );
         let patient = desk.want(A, Want::Get, None, 600, 600);
         desk.advance(secs(60));
@@ -57,11 +57,14 @@ fn a_refused_outcome_is_served_from_memory_and_nothing_is_attempted_until_it_has
     let served = desk.get();
     assert_eq!(desk.token(served), grant);
     let forced = desk.force(0);
-    assert!(matches!(desk.fault(forced), Fault::StoreUnavailable { .. }));
+    assert!(matches!(
+        desk.fault(forced),
+        WaiterFault::StoreUnavailable { .. }
+    ));
     let rejecter = desk.want(A, Want::Rejected(grant), None, 0, 60);
     assert!(matches!(
         desk.fault(rejecter),
-        Fault::StoreUnavailable { .. }
+        WaiterFault::StoreUnavailable { .. }
     ));
     desk.advance(secs(7200));
     assert_eq!(desk.sent().len(), 1);
@@ -80,7 +83,7 @@ fn a_refused_outcome_is_served_from_memory_and_nothing_is_attempted_until_it_has
     assert!(desk.engine.is_settled());
     let next = desk.get();
     desk.token(next);
-    assert_eq!(desk.kinds(), [Kind::Login, Kind::Refresh]);
+    assert_eq!(desk.kinds(), [AttemptKind::Login, AttemptKind::Refresh]);
 }
 
 #[test]
@@ -101,7 +104,7 @@ fn a_refused_change_does_not_make_a_stored_token_look_unstored() {
     desk.get();
     desk.refuse.insert(Step::Commit);
     desk.answers
-        .push_back(tokend_engine::Answer::CredentialRejected);
+        .push_back(tokend_engine::ProviderAnswer::CredentialRejected);
     desk.enter(false);
     desk.tell(Event::Replan {
         account: A,
@@ -115,7 +118,8 @@ fn a_refused_change_does_not_make_a_stored_token_look_unstored() {
 #[test]
 fn a_refused_failure_waits_for_the_store_before_the_next_attempt() {
     let mut desk = Desk::with(plan());
-    desk.answers.push_back(tokend_engine::Answer::NotSent);
+    desk.answers
+        .push_back(tokend_engine::ProviderAnswer::NotSent);
     desk.refuse.insert(Step::Commit);
     let patient = desk.want(A, Want::Get, None, 7200, 7200);
     desk.advance(secs(3600));
@@ -132,15 +136,18 @@ fn a_wish_the_store_refuses_is_told_at_once_and_still_carried_out() {
     let entered = desk.enter(false);
     assert!(matches!(
         desk.fault(entered),
-        Fault::StoreUnavailable { .. }
+        WaiterFault::StoreUnavailable { .. }
     ));
     let second = desk.enter(false);
     let forget = desk.forget();
     assert!(
-        matches!(desk.fault(second), Fault::StoreUnavailable { .. }),
+        matches!(desk.fault(second), WaiterFault::StoreUnavailable { .. }),
         "it was not begun"
     );
-    assert!(matches!(desk.fault(forget), Fault::StoreUnavailable { .. }));
+    assert!(matches!(
+        desk.fault(forget),
+        WaiterFault::StoreUnavailable { .. }
+    ));
     desk.refuse.clear();
     desk.advance(secs(60));
     let commits: Vec<_> = desk
@@ -167,8 +174,11 @@ fn a_drain_with_a_store_that_refuses_leaves_nobody_waiting() {
     desk.refuse.insert(Step::Commit);
     let waiter = desk.want(A, Want::Get, None, 3600, 3600);
     desk.tell(Event::Drain);
-    desk.answer(tokend_engine::Answer::NotSent);
-    assert!(matches!(desk.fault(waiter), Fault::StoreUnavailable { .. }));
+    desk.answer(tokend_engine::ProviderAnswer::NotSent);
+    assert!(matches!(
+        desk.fault(waiter),
+        WaiterFault::StoreUnavailable { .. }
+    ));
     desk.refuse.clear();
     desk.advance(secs(60));
     assert!(desk.engine.is_settled());

@@ -1,15 +1,16 @@
 //! What a person enters is tried by itself, and replaces nothing before it has proved itself.
 
 use tokend_engine::{
-    Answer, Block, ClaimRefusal, Demand, Effect, Event, Fate, Fault, Keeping, Kind, Missing, Pace,
-    Plan, Problem, RefreshPolicy, Reuse, Unproved, Verdict, WaiterId, Want,
+    AccountPlan, AttemptKind, Block, ClaimRefusal, Demand, Effect, Event, Fate, Keeping, Missing,
+    Pace, Problem, ProviderAnswer, RefreshPolicy, Reuse, Unproved, Verdict, WaiterFault, WaiterId,
+    Want,
 };
 
 use crate::harness::{A, Desk, Step, granted, plan, rate, secs};
 
-const UNKNOWN: [Answer; 2] = [
-    Answer::MaybeSent,
-    Answer::Misbehaved {
+const UNKNOWN: [ProviderAnswer; 2] = [
+    ProviderAnswer::MaybeSent,
+    ProviderAnswer::Misbehaved {
         maybe_processed: true,
     },
 ];
@@ -42,12 +43,12 @@ fn what_is_refused_changes_nothing_of_what_is_held() {
     for refresh_token in [false, true] {
         for can_login in [false, true] {
             for answer in [
-                Answer::CredentialRejected,
-                Answer::RefreshRejected,
-                Answer::Misconfigured,
-                Answer::Busy { retry_after: None },
-                Answer::NotSent,
-                Answer::Misbehaved {
+                ProviderAnswer::CredentialRejected,
+                ProviderAnswer::RefreshRejected,
+                ProviderAnswer::Misconfigured,
+                ProviderAnswer::Busy { retry_after: None },
+                ProviderAnswer::NotSent,
+                ProviderAnswer::Misbehaved {
                     maybe_processed: false,
                 },
             ] {
@@ -71,7 +72,11 @@ fn what_is_refused_changes_nothing_of_what_is_held() {
                 desk.advance(secs(1));
                 let next = desk.force(0);
                 desk.token(next);
-                assert_eq!(desk.kinds().last(), Some(&Kind::Refresh), "with the old");
+                assert_eq!(
+                    desk.kinds().last(),
+                    Some(&AttemptKind::Refresh),
+                    "with the old"
+                );
             }
         }
     }
@@ -82,7 +87,7 @@ fn an_entered_password_is_tried_by_a_login_although_a_refresh_token_is_held() {
     let mut desk = holding(true);
     let entered = desk.enter(false);
     desk.token(entered);
-    assert_eq!(desk.kinds(), [Kind::Login, Kind::Login]);
+    assert_eq!(desk.kinds(), [AttemptKind::Login, AttemptKind::Login]);
     let claims: Vec<_> = desk
         .log
         .iter()
@@ -91,18 +96,24 @@ fn an_entered_password_is_tried_by_a_login_although_a_refresh_token_is_held() {
             _ => None,
         })
         .collect();
-    assert_eq!(claims, [(Kind::Login, None), (Kind::Login, Some(entered))]);
+    assert_eq!(
+        claims,
+        [
+            (AttemptKind::Login, None),
+            (AttemptKind::Login, Some(entered))
+        ]
+    );
     assert_eq!(fates(&desk), [Fate::Takes]);
 }
 
 #[test]
 fn an_entered_refresh_token_that_is_refused_is_not_followed_by_a_login() {
     let mut desk = holding(true);
-    desk.answers.push_back(Answer::RefreshRejected);
+    desk.answers.push_back(ProviderAnswer::RefreshRejected);
     let entered = desk.enter(true);
     desk.unproven(entered);
     desk.advance(secs(60));
-    assert_eq!(desk.kinds(), [Kind::Login, Kind::Refresh]);
+    assert_eq!(desk.kinds(), [AttemptKind::Login, AttemptKind::Refresh]);
 }
 
 #[test]
@@ -113,7 +124,7 @@ fn the_candidate_is_durable_before_it_is_sent_and_what_is_held_is_until_the_gran
     let entered = desk.enter(true);
     let stored = &desk.store[&A];
     let candidate = stored.candidate.unwrap();
-    assert_eq!(candidate.kind, Kind::Refresh);
+    assert_eq!(candidate.kind, AttemptKind::Refresh);
     assert_eq!(stored.intent.map(|it| it.attempt), Some(candidate.attempt));
     assert!(stored.refresh.is_some() && stored.held == Some(served.held));
     assert_eq!(desk.served[&A], served);
@@ -134,10 +145,13 @@ fn those_who_wait_meanwhile_get_the_old_if_the_new_is_refused() {
     let entered = desk.enter(false);
     let rejected = desk.want(A, Want::Rejected(desk.served[&A].held.grant), None, 0, 60);
     desk.hold.clear();
-    desk.answer(Answer::CredentialRejected);
+    desk.answer(ProviderAnswer::CredentialRejected);
     desk.unproven(entered);
     desk.token(rejected);
-    assert_eq!(desk.kinds(), [Kind::Login, Kind::Login, Kind::Refresh]);
+    assert_eq!(
+        desk.kinds(),
+        [AttemptKind::Login, AttemptKind::Login, AttemptKind::Refresh]
+    );
 }
 
 #[test]
@@ -157,7 +171,7 @@ fn a_refresh_token_whose_outcome_is_unknown_is_kept_beside_what_is_held() {
         desk.crash(plan(), true, false);
         let next = desk.force(0);
         desk.token(next);
-        assert_eq!(desk.kinds().last(), Some(&Kind::Refresh));
+        assert_eq!(desk.kinds().last(), Some(&AttemptKind::Refresh));
         assert!(desk.store[&A].spare);
     }
 }
@@ -171,10 +185,10 @@ fn what_was_kept_beside_is_used_when_nothing_else_is_left_and_it_may_be_presente
         (Reuse::RotatesAndReuseRevokes, false),
     ] {
         let mut desk = Desk::new();
-        desk.adopt(A, Plan { reuse, ..plan() }, false, false);
+        desk.adopt(A, AccountPlan { reuse, ..plan() }, false, false);
         desk.enter(true);
         desk.answers
-            .extend([Answer::MaybeSent, Answer::RefreshRejected]);
+            .extend([ProviderAnswer::MaybeSent, ProviderAnswer::RefreshRejected]);
         let entered = desk.enter(true);
         assert_eq!(desk.unproven(entered).1, Keeping::Beside);
         let next = desk.force(0);
@@ -195,16 +209,16 @@ fn what_was_kept_beside_is_used_when_nothing_else_is_left_and_it_may_be_presente
 #[test]
 fn where_nothing_is_held_a_refresh_token_that_was_not_refused_is_kept() {
     for answer in [
-        Answer::MaybeSent,
-        Answer::Busy { retry_after: None },
-        Answer::Misconfigured,
-        Answer::NotSent,
+        ProviderAnswer::MaybeSent,
+        ProviderAnswer::Busy { retry_after: None },
+        ProviderAnswer::Misconfigured,
+        ProviderAnswer::NotSent,
         // The client's credential, not the refresh token.
-        Answer::CredentialRejected,
-        Answer::Misbehaved {
+        ProviderAnswer::CredentialRejected,
+        ProviderAnswer::Misbehaved {
             maybe_processed: true,
         },
-        Answer::Misbehaved {
+        ProviderAnswer::Misbehaved {
             maybe_processed: false,
         },
     ] {
@@ -220,7 +234,7 @@ fn where_nothing_is_held_a_refresh_token_that_was_not_refused_is_kept() {
     }
     let mut desk = Desk::new();
     desk.adopt(A, plan(), false, false);
-    desk.answers.push_back(Answer::RefreshRejected);
+    desk.answers.push_back(ProviderAnswer::RefreshRejected);
     let entered = desk.enter(true);
     assert_eq!(desk.unproven(entered).1, Keeping::Dropped);
     assert_eq!(desk.store[&A].refresh, None);
@@ -228,7 +242,7 @@ fn where_nothing_is_held_a_refresh_token_that_was_not_refused_is_kept() {
 
 #[test]
 fn a_success_without_an_access_token_to_hand_out_leaves_what_is_held_in_use() {
-    let renewed = Answer::Renewed {
+    let renewed = ProviderAnswer::Renewed {
         refresh_lifetime: None,
         misconfigured: false,
     };
@@ -252,7 +266,7 @@ fn a_success_without_an_access_token_to_hand_out_leaves_what_is_held_in_use() {
 #[test]
 fn an_account_kept_fresh_goes_on_with_a_refresh_token_whose_first_use_failed() {
     let mut desk = Desk::new();
-    let always = Plan {
+    let always = AccountPlan {
         refresh: RefreshPolicy::Always,
         reuse: Reuse::Rotates,
         ..plan()
@@ -268,10 +282,10 @@ fn an_account_kept_fresh_goes_on_with_a_refresh_token_whose_first_use_failed() {
 #[test]
 fn a_password_that_is_not_granted_is_never_kept() {
     for answer in [
-        Answer::CredentialRejected,
-        Answer::MaybeSent,
-        Answer::Misconfigured,
-        Answer::Busy {
+        ProviderAnswer::CredentialRejected,
+        ProviderAnswer::MaybeSent,
+        ProviderAnswer::Misconfigured,
+        ProviderAnswer::Busy {
             retry_after: Some(secs(100)),
         },
     ] {
@@ -281,7 +295,7 @@ fn a_password_that_is_not_granted_is_never_kept() {
         let entered = desk.enter(false);
         assert_eq!(desk.unproven(entered).1, Keeping::Dropped);
         let get = desk.get();
-        assert!(matches!(desk.fault(get), Fault::LoginRequired(_)));
+        assert!(matches!(desk.fault(get), WaiterFault::LoginRequired(_)));
         assert_eq!((desk.store[&A].block, desk.sent().len()), (None, 1));
     }
 }
@@ -289,7 +303,7 @@ fn a_password_that_is_not_granted_is_never_kept() {
 #[test]
 fn what_the_provider_asks_for_is_kept_to_whatever_it_was_asked_with() {
     let mut desk = holding(true);
-    desk.answers.push_back(Answer::Busy {
+    desk.answers.push_back(ProviderAnswer::Busy {
         retry_after: Some(secs(300)),
     });
     let entered = desk.enter(false);
@@ -297,7 +311,7 @@ fn what_the_provider_asks_for_is_kept_to_whatever_it_was_asked_with() {
     let again = desk.enter(false);
     assert!(matches!(
         desk.fault(again),
-        Fault::Failed {
+        WaiterFault::Failed {
             problem: Problem::Busy,
             ..
         }
@@ -310,7 +324,7 @@ fn what_the_provider_asks_for_is_kept_to_whatever_it_was_asked_with() {
 #[test]
 fn what_may_not_be_tried_now_is_told_at_once_and_not_stored() {
     let mut desk = Desk::new();
-    let narrow = Plan {
+    let narrow = AccountPlan {
         logins: rate(1, secs(3600)),
         ..plan()
     };
@@ -320,7 +334,7 @@ fn what_may_not_be_tried_now_is_told_at_once_and_not_stored() {
     let entered = desk.enter(false);
     assert!(matches!(
         desk.fault(entered),
-        Fault::Paced {
+        WaiterFault::Paced {
             by: Pace::Logins,
             ..
         }
@@ -336,7 +350,7 @@ fn a_store_that_refuses_the_intent_means_nothing_was_tried() {
     let entered = desk.enter(true);
     assert!(matches!(
         desk.fault(entered),
-        Fault::StoreUnavailable { .. }
+        WaiterFault::StoreUnavailable { .. }
     ));
     assert_eq!(desk.sent().len(), 1);
     desk.refuse.clear();
@@ -367,7 +381,7 @@ fn a_death_while_something_is_tried_changes_nothing_of_what_is_held() {
         );
         let next = desk.force(0);
         desk.token(next);
-        assert_eq!(desk.kinds().last(), Some(&Kind::Refresh));
+        assert_eq!(desk.kinds().last(), Some(&AttemptKind::Refresh));
     }
 }
 
@@ -405,7 +419,7 @@ fn a_candidate_that_no_request_can_carry_is_told_and_the_held_one_is_still_good(
         );
         let next = desk.force(0);
         desk.token(next);
-        assert_eq!(desk.kinds(), [Kind::Login, Kind::Refresh]);
+        assert_eq!(desk.kinds(), [AttemptKind::Login, AttemptKind::Refresh]);
     }
 }
 
@@ -415,15 +429,18 @@ fn two_persons_who_enter_at_once_are_tried_one_after_the_other() {
     desk.hold.insert(Step::Send);
     let (wrong, right) = (desk.enter(false), desk.enter(true));
     desk.hold.clear();
-    desk.answer(Answer::CredentialRejected);
+    desk.answer(ProviderAnswer::CredentialRejected);
     assert_eq!(desk.unproven(wrong).1, Keeping::Dropped);
     desk.token(right);
-    assert_eq!(desk.kinds(), [Kind::Login, Kind::Login, Kind::Refresh]);
+    assert_eq!(
+        desk.kinds(),
+        [AttemptKind::Login, AttemptKind::Login, AttemptKind::Refresh]
+    );
 }
 
 #[test]
 fn forget_while_something_is_tried_leaves_nothing_of_it() {
-    for answer in [granted(3600), Answer::MaybeSent] {
+    for answer in [granted(3600), ProviderAnswer::MaybeSent] {
         let mut desk = holding(true);
         desk.hold.insert(Step::Send);
         desk.enter(true);
@@ -446,7 +463,7 @@ fn an_account_removed_while_something_is_tried_tells_so_and_keeps_what_comes_of_
     desk.hold.insert(Step::Send);
     let entered = desk.enter(true);
     desk.tell(Event::Remove(A));
-    assert_eq!(desk.fault(entered), Fault::Gone);
+    assert_eq!(desk.fault(entered), WaiterFault::Gone);
     desk.hold.clear();
     desk.answer(granted(3600));
     assert_eq!(fates(&desk), [Fate::Takes, Fate::Takes]);
@@ -468,8 +485,10 @@ fn a_drain_ends_with_what_is_being_tried() {
 #[test]
 fn a_refused_login_stays_refused_when_a_refresh_token_is_entered_that_may_be_spent() {
     let mut desk = Desk::with(plan());
-    desk.answers
-        .extend([Answer::CredentialRejected, Answer::MaybeSent]);
+    desk.answers.extend([
+        ProviderAnswer::CredentialRejected,
+        ProviderAnswer::MaybeSent,
+    ]);
     desk.get();
     let entered = desk.enter(true);
     assert_eq!(desk.unproven(entered).1, Keeping::InPlace);
@@ -482,7 +501,7 @@ fn a_refused_login_stays_refused_when_a_refresh_token_is_entered_that_may_be_spe
     desk.advance(secs(86_400));
     let get = desk.get();
     desk.fault(get);
-    assert_eq!(desk.kinds(), [Kind::Login, Kind::Refresh]);
+    assert_eq!(desk.kinds(), [AttemptKind::Login, AttemptKind::Refresh]);
     assert_eq!(desk.store[&A].block, Some(Block::CredentialRejected));
     assert!(desk.store[&A].no_verdict.login_refused);
 }
@@ -492,7 +511,7 @@ fn a_reload_with_a_tighter_pace_ends_a_trial_before_it_is_sent() {
     let mut desk = holding(true);
     desk.hold.insert(Step::Claim);
     let entered = desk.enter(false);
-    let narrow = Plan {
+    let narrow = AccountPlan {
         logins: rate(1, secs(86_400)),
         ..plan()
     };
@@ -506,7 +525,7 @@ fn a_reload_with_a_tighter_pace_ends_a_trial_before_it_is_sent() {
     desk.let_go();
     assert!(matches!(
         desk.verdict(entered),
-        Some(Verdict::Token(_) | Verdict::Fault(Fault::Paced { .. }))
+        Some(Verdict::Token(_) | Verdict::Fault(WaiterFault::Paced { .. }))
     ));
 }
 
@@ -521,7 +540,7 @@ fn whoever_enters_something_is_told_at_once_when_the_host_is_used_up() {
     let entered = desk.enter(false);
     assert!(matches!(
         desk.fault(entered),
-        Fault::Paced {
+        WaiterFault::Paced {
             by: Pace::Host(_),
             ..
         }
@@ -552,17 +571,17 @@ fn a_refresh_token_that_is_granted_says_nothing_of_whether_a_login_is_possible()
     desk.hold.clear();
     desk.answer(granted(3600));
     desk.token(waiter);
-    desk.answers.push_back(Answer::RefreshRejected);
+    desk.answers.push_back(ProviderAnswer::RefreshRejected);
     let next = desk.force(0);
     assert_eq!(
         desk.fault(next),
-        Fault::LoginRequired(Missing::RefreshRejected)
+        WaiterFault::LoginRequired(Missing::RefreshRejected)
     );
-    assert_eq!(desk.kinds().last(), Some(&Kind::Refresh));
+    assert_eq!(desk.kinds().last(), Some(&AttemptKind::Refresh));
 }
 
 /// What came of the refresh token that is held when it was entered again.
-fn entered_again(answer: Answer) -> (Keeping, Desk) {
+fn entered_again(answer: ProviderAnswer) -> (Keeping, Desk) {
     let mut desk = holding(true);
     desk.hold.insert(Step::Claim);
     let entered = desk.enter(true);
@@ -585,12 +604,12 @@ fn what_comes_of_a_refresh_token_that_is_entered_again_came_of_the_one_held() {
         desk.advance(secs(3600));
         let next = desk.force(0);
         desk.token(next);
-        assert_eq!(desk.kinds()[2], Kind::Login, "it is not sent again");
+        assert_eq!(desk.kinds()[2], AttemptKind::Login, "it is not sent again");
     }
-    let (kept, desk) = entered_again(Answer::RefreshRejected);
+    let (kept, desk) = entered_again(ProviderAnswer::RefreshRejected);
     assert_eq!((kept, desk.store[&A].spare), (Keeping::Dropped, false));
     assert!(desk.store[&A].refresh.is_some_and(|it| it.refused));
-    let (kept, desk) = entered_again(Answer::Renewed {
+    let (kept, desk) = entered_again(ProviderAnswer::Renewed {
         refresh_lifetime: None,
         misconfigured: false,
     });
@@ -601,22 +620,25 @@ fn what_comes_of_a_refresh_token_that_is_entered_again_came_of_the_one_held() {
 #[test]
 fn what_was_kept_beside_is_used_when_the_password_is_refused_and_not_when_the_request_is_wrong() {
     for (answer, used) in [
-        (Answer::CredentialRejected, true),
-        (Answer::Misconfigured, false),
+        (ProviderAnswer::CredentialRejected, true),
+        (ProviderAnswer::Misconfigured, false),
     ] {
         let reuse = Reuse::Rotates;
-        let mut desk = Desk::with(Plan { reuse, ..plan() });
+        let mut desk = Desk::with(AccountPlan { reuse, ..plan() });
         let first = desk.get();
         desk.token(first);
-        desk.answers
-            .extend([Answer::MaybeSent, Answer::RefreshRejected, answer]);
+        desk.answers.extend([
+            ProviderAnswer::MaybeSent,
+            ProviderAnswer::RefreshRejected,
+            answer,
+        ]);
         let entered = desk.enter(true);
         assert_eq!(desk.unproven(entered).1, Keeping::Beside);
         desk.force(0);
         desk.advance(secs(60));
         assert_eq!(desk.store[&A].spare, !used);
         assert_eq!(desk.store[&A].block.is_none(), used);
-        assert_eq!(desk.kinds().last() == Some(&Kind::Refresh), used);
+        assert_eq!(desk.kinds().last() == Some(&AttemptKind::Refresh), used);
     }
 }
 
@@ -624,7 +646,7 @@ fn what_was_kept_beside_is_used_when_the_password_is_refused_and_not_when_the_re
 fn a_successor_kept_beside_was_never_sent_and_is_not_given_up_for_one_that_was() {
     for died in [false, true] {
         let mut desk = holding(true);
-        desk.answers.push_back(Answer::Renewed {
+        desk.answers.push_back(ProviderAnswer::Renewed {
             refresh_lifetime: None,
             misconfigured: false,
         });
@@ -637,19 +659,21 @@ fn a_successor_kept_beside_was_never_sent_and_is_not_given_up_for_one_that_was()
             desk.hold.clear();
             desk.crash(plan(), true, false);
         } else {
-            desk.answers.push_back(Answer::MaybeSent);
+            desk.answers.push_back(ProviderAnswer::MaybeSent);
             let entered = desk.enter(true);
             assert_eq!(desk.unproven(entered).1, Keeping::Dropped);
         }
         assert!(desk.store[&A].spare && desk.store[&A].spare_unsent);
-        desk.answers
-            .extend([Answer::RefreshRejected, Answer::CredentialRejected]);
+        desk.answers.extend([
+            ProviderAnswer::RefreshRejected,
+            ProviderAnswer::CredentialRejected,
+        ]);
         desk.advance(secs(60));
         desk.force(0);
         desk.advance(secs(60));
         let next = desk.force(0);
         desk.token(next);
-        assert_eq!(desk.kinds().last(), Some(&Kind::Refresh));
+        assert_eq!(desk.kinds().last(), Some(&AttemptKind::Refresh));
         assert_eq!(fates(&desk).last(), Some(&Fate::SpareTakes));
     }
 }

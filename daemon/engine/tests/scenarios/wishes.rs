@@ -1,7 +1,8 @@
 //! Entering, forgetting, removing, draining: what persons want while something runs.
 
 use tokend_engine::{
-    AccountKey, Answer, Effect, Event, Fate, Fault, Kind, Missing, Plan, Verdict, Want,
+    AccountKey, AccountPlan, AttemptKind, Effect, Event, Fate, Missing, ProviderAnswer, Verdict,
+    WaiterFault, Want,
 };
 
 use crate::harness::{A, Desk, Step, granted, plan, rate, secs};
@@ -41,7 +42,7 @@ fn wishes_wait_for_the_attempt_in_flight_and_are_done_in_order() {
     );
     assert_eq!(
         desk.kinds(),
-        [Kind::Login, Kind::Refresh],
+        [AttemptKind::Login, AttemptKind::Refresh],
         "what was entered was tried"
     );
 }
@@ -56,7 +57,10 @@ fn forget_leaves_nothing_to_serve_or_to_log_in_with() {
     let durable = &desk.store[&A];
     assert_eq!((durable.held, durable.refresh), (None, None));
     let get = desk.get();
-    assert_eq!(desk.fault(get), Fault::LoginRequired(Missing::NoCredential));
+    assert_eq!(
+        desk.fault(get),
+        WaiterFault::LoginRequired(Missing::NoCredential)
+    );
 }
 
 #[test]
@@ -72,7 +76,7 @@ fn a_wish_does_not_wait_for_the_line_of_the_host() {
     assert_eq!(desk.verdict(forget), Some(Verdict::Done));
     assert_eq!(
         desk.fault(inline),
-        Fault::LoginRequired(Missing::NoCredential)
+        WaiterFault::LoginRequired(Missing::NoCredential)
     );
 }
 
@@ -83,7 +87,7 @@ fn a_credential_that_is_entered_is_answered_in_time() {
     desk.get();
     let behind_an_attempt = desk.enter(false);
     desk.advance(secs(61));
-    assert_eq!(desk.fault(behind_an_attempt), Fault::TimedOut);
+    assert_eq!(desk.fault(behind_an_attempt), WaiterFault::TimedOut);
     desk.answer(granted(3600));
     let tried = |desk: &Desk| {
         desk.position(
@@ -94,7 +98,7 @@ fn a_credential_that_is_entered_is_answered_in_time() {
     assert_eq!(tried(&desk), None, "what was not begun is not done");
     let being_tried = desk.enter(false);
     desk.advance(secs(61));
-    assert_eq!(desk.fault(being_tried), Fault::TimedOut);
+    assert_eq!(desk.fault(being_tried), WaiterFault::TimedOut);
     desk.hold.insert(Step::Commit);
     desk.answer(granted(3600));
     let being_stored = desk.position(
@@ -117,11 +121,11 @@ fn an_account_that_comes_back_in_mid_attempt_is_served_again() {
     desk.hold.insert(Step::Send);
     let first = desk.get();
     desk.tell(Event::Remove(A));
-    assert_eq!(desk.fault(first), Fault::Gone);
+    assert_eq!(desk.fault(first), WaiterFault::Gone);
     let absent = desk.get();
-    assert_eq!(desk.fault(absent), Fault::Gone);
+    assert_eq!(desk.fault(absent), WaiterFault::Gone);
     let entered = desk.enter(true);
-    assert_eq!(desk.fault(entered), Fault::Gone);
+    assert_eq!(desk.fault(entered), WaiterFault::Gone);
     desk.adopt(A, plan(), true, false);
     let back = desk.get();
     desk.answer(granted(3600));
@@ -160,14 +164,14 @@ fn a_removed_account_leaves_its_place_at_the_host_free() {
 
 #[test]
 fn a_drain_lets_the_attempt_finish_answers_all_and_begins_nothing() {
-    let mut desk = Desk::with(Plan {
+    let mut desk = Desk::with(AccountPlan {
         attempts: rate(1, secs(60)),
         ..plan()
     });
     let other = AccountKey(2);
     desk.adopt(
         other,
-        Plan {
+        AccountPlan {
             attempts: rate(1, secs(60)),
             ..plan()
         },
@@ -179,14 +183,14 @@ fn a_drain_lets_the_attempt_finish_answers_all_and_begins_nothing() {
     desk.want(other, Want::Get, None, 3600, 3600);
     let queued = desk.enter(false);
     desk.tell(Event::Drain);
-    assert_eq!(desk.fault(queued), Fault::Draining);
+    assert_eq!(desk.fault(queued), WaiterFault::Draining);
     for late in [desk.get(), desk.enter(false), desk.forget()] {
-        assert_eq!(desk.fault(late), Fault::Draining);
+        assert_eq!(desk.fault(late), WaiterFault::Draining);
     }
     assert!(!desk.engine.is_settled());
     desk.answer(granted(3600));
     desk.token(runs);
-    desk.answer(Answer::NotSent);
+    desk.answer(ProviderAnswer::NotSent);
     assert!(
         desk.engine.is_settled(),
         "also after a failure nobody is left waiting"
@@ -201,13 +205,13 @@ fn who_waits_for_an_attempt_that_fails_in_a_drain_is_told_how_it_failed() {
     desk.hold.insert(Step::Send);
     let waiter = desk.want(A, Want::Get, None, 3600, 3600);
     desk.tell(Event::Drain);
-    desk.answer(Answer::NotSent);
-    assert!(matches!(desk.fault(waiter), Fault::Failed { .. }));
+    desk.answer(ProviderAnswer::NotSent);
+    assert!(matches!(desk.fault(waiter), WaiterFault::Failed { .. }));
 }
 
 #[test]
 fn whoever_leaves_counts_no_longer_and_nothing_begins_for_their_sake() {
-    let mut desk = Desk::with(Plan {
+    let mut desk = Desk::with(AccountPlan {
         attempts: rate(1, secs(600)),
         ..plan()
     });

@@ -3,7 +3,8 @@
 //! Owns how accounts come about by chance. What happens to them is elsewhere.
 
 use tokend_engine::{
-    Asked, AttemptId, HostKey, Kind, Plan, Publication, Rate, RefreshPolicy, Reuse,
+    AccountPlan, AttemptId, AttemptKind, HostKey, LastAsked, Publication, Rate, RefreshPolicy,
+    Reuse,
 };
 
 use crate::provider::{Provider, Secret};
@@ -15,7 +16,7 @@ use crate::world::{HOUR, MINUTE, SECOND};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Flight {
     pub(crate) id: AttemptId,
-    pub(crate) kind: Kind,
+    pub(crate) kind: AttemptKind,
     pub(crate) secret: Option<Secret>,
     /// Whether the credential of a login is the one the provider knows.
     pub(crate) good: bool,
@@ -28,10 +29,10 @@ pub(crate) struct Flight {
 
 #[derive(Debug)]
 pub(crate) struct Account {
-    pub(crate) plan: Plan,
+    pub(crate) plan: AccountPlan,
     pub(crate) can_login: bool,
     pub(crate) provider: Provider,
-    pub(crate) asked: Asked,
+    pub(crate) asked: LastAsked,
     pub(crate) configured: bool,
     pub(crate) in_engine: bool,
     pub(crate) slot: Option<Publication>,
@@ -82,7 +83,7 @@ pub(crate) fn rate(burst: u64, period: u64) -> Rate {
 
 impl Account {
     pub(crate) fn random(rng: &mut Rng, hosts: usize) -> Self {
-        let plan = Plan {
+        let plan = AccountPlan {
             refresh_host: None,
             host: HostKey(u32::try_from(rng.below(hosts as u64)).unwrap_or_default()),
             attempts: Self::attempts(rng),
@@ -103,7 +104,7 @@ impl Account {
             provider: Provider::random(rng, &plan),
             plan,
             can_login: rng.chance(750),
-            asked: Asked::default(),
+            asked: LastAsked::default(),
             configured: true,
             in_engine: false,
             slot: None,

@@ -3,7 +3,7 @@
 //! Owns the systematic half of the simulation. Between any two things that happen there is a boundary; a run can be struck at any
 //! one of them, so that a seed's whole schedule is tried, not a sample of it.
 
-use tokend_engine::Kind;
+use tokend_engine::AttemptKind;
 
 use crate::world::{Happening, MINUTE, SECOND, World, say};
 
@@ -199,7 +199,7 @@ impl World {
         if lost
             && self.accounts[a]
                 .flight
-                .is_some_and(|flight| flight.kind == Kind::Refresh)
+                .is_some_and(|flight| flight.kind == AttemptKind::Refresh)
         {
             self.lose_reply(a);
         }

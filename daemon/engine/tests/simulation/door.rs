@@ -2,7 +2,7 @@
 //!
 //! Owns the checks made there, on the provider's clock and with what only the provider knows, and the fate of each request.
 
-use tokend_engine::{Answer, GrantFacts, Kind, Reuse};
+use tokend_engine::{AttemptKind, GrantFacts, ProviderAnswer, Reuse};
 
 use crate::account::Flight;
 use crate::provider::{Grant, Said, Secret};
@@ -10,10 +10,10 @@ use crate::world::{DAY, HOUR, MINUTE, SECOND, World};
 
 impl World {
     /// A request is at the provider's door: counts it, checks that it may be there, and says what the provider does.
-    pub(crate) fn reach(&mut self, a: usize) -> (Answer, Option<Grant>) {
+    pub(crate) fn reach(&mut self, a: usize) -> (ProviderAnswer, Option<Grant>) {
         let (now, account) = (self.now, &mut self.accounts[a]);
         let Some(Flight { kind, secret, .. }) = account.flight else {
-            return (Answer::MaybeSent, None);
+            return (ProviderAnswer::MaybeSent, None);
         };
         account.flight = account.flight.map(|flight| Flight {
             arrived: true,
@@ -28,7 +28,7 @@ impl World {
         host.arrivals.push(now + host.drift);
         let provider = &mut account.provider;
         let mut paced = provider.attempts.arrive(believed);
-        if kind == Kind::Login {
+        if kind == AttemptKind::Login {
             paced &= provider.logins.arrive(believed);
         }
         if !paced {
@@ -43,7 +43,7 @@ impl World {
         }
         self.check_spending(a, kind);
         let own = self.accounts[a].flight.is_some_and(|flight| !flight.trial);
-        if kind == Kind::Login && own {
+        if kind == AttemptKind::Login && own {
             let account = &mut self.accounts[a];
             account.login_refused &= !account.insisted;
             account.insisted = false;
@@ -52,7 +52,7 @@ impl World {
     }
 
     /// Whether this login or refresh may be made, as far as refresh tokens are concerned.
-    fn check_spending(&mut self, a: usize, kind: Kind) {
+    fn check_spending(&mut self, a: usize, kind: AttemptKind) {
         let account = &self.accounts[a];
         let provider = &account.provider;
         let secret = account.flight.and_then(|flight| flight.secret);
@@ -66,29 +66,31 @@ impl World {
             .unrecognised_at
             .is_some_and(|at| believed < at + 2 * HOUR);
         let broken = match (kind, secret) {
-            (Kind::Refresh, Some(secret)) if dangerous && provider.is_doubtful(secret) => {
+            (AttemptKind::Refresh, Some(secret)) if dangerous && provider.is_doubtful(secret) => {
                 "a refresh token in doubt is presented again"
             }
-            (Kind::Refresh, Some(secret)) if dangerous && provider.is_spent(secret) => {
+            (AttemptKind::Refresh, Some(secret)) if dangerous && provider.is_spent(secret) => {
                 "a spent refresh token is presented where that revokes"
             }
-            (Kind::Refresh, Some(secret)) if !account.excused && provider.is_spent(secret) => {
+            (AttemptKind::Refresh, Some(secret))
+                if !account.excused && provider.is_spent(secret) =>
+            {
                 "a rotated refresh token was lost"
             }
-            (Kind::Login, _) if account.flight.is_some_and(|flight| flight.trial) => return,
-            (Kind::Login, _) if account.login_refused && !account.insisted => {
+            (AttemptKind::Login, _) if account.flight.is_some_and(|flight| flight.trial) => return,
+            (AttemptKind::Login, _) if account.login_refused && !account.insisted => {
                 "a login that was refused is made again although nothing changed"
             }
-            (Kind::Login, _) if account.outdated => return,
-            (Kind::Login, _) if account.stopped() && !account.insisted => {
+            (AttemptKind::Login, _) if account.outdated => return,
+            (AttemptKind::Login, _) if account.stopped() && !account.insisted => {
                 "a fourth login is made by itself although three came to nothing"
             }
-            (Kind::Login, _) if soon && !account.insisted => {
+            (AttemptKind::Login, _) if soon && !account.insisted => {
                 "a login follows within two hours of one that nobody understood"
             }
             // What refused the refreshes may have been the provider after all, in words nobody knows.
-            (Kind::Login, _) if account.unrecognised.0 >= 3 => return,
-            (Kind::Login, _) if !account.plan.refresh_needs_access && !account.excused => {
+            (AttemptKind::Login, _) if account.unrecognised.0 >= 3 => return,
+            (AttemptKind::Login, _) if !account.plan.refresh_needs_access && !account.excused => {
                 // Replies and lifetimes take their time: only one that lives on for a while counts.
                 let lives = |secret| provider.lives(secret, self.now + 15 * MINUTE + account.drift);
                 match account.owned.is_some_and(lives) {
@@ -105,7 +107,12 @@ impl World {
         clippy::too_many_lines,
         reason = "one branch for each way in which a request ends, drawn in the order that seeds count on"
     )]
-    fn fate(&mut self, a: usize, kind: Kind, secret: Option<Secret>) -> (Answer, Option<Grant>) {
+    fn fate(
+        &mut self,
+        a: usize,
+        kind: AttemptKind,
+        secret: Option<Secret>,
+    ) -> (ProviderAnswer, Option<Grant>) {
         let (now, bad) = (self.now, self.misfortune(200));
         let fate = match bad {
             true => self.rng.below(14),
@@ -122,7 +129,7 @@ impl World {
         match fate {
             0..=2 => {
                 return (
-                    Answer::Busy {
+                    ProviderAnswer::Busy {
                         retry_after: retry_after.filter(|_| lucky),
                     },
                     None,
@@ -130,7 +137,7 @@ impl World {
             }
             3 => {
                 return (
-                    Answer::Misbehaved {
+                    ProviderAnswer::Misbehaved {
                         maybe_processed: lucky,
                     },
                     None,
@@ -144,10 +151,10 @@ impl World {
             _ => {}
         }
         if fate == 7 {
-            return (Answer::MaybeSent, None);
+            return (ProviderAnswer::MaybeSent, None);
         }
         if fate == 11 && lucky {
-            return (Answer::Unrecognised, None);
+            return (ProviderAnswer::Unrecognised, None);
         }
         let good = self.accounts[a].flight.is_none_or(|flight| flight.good);
         let provider = &mut self.accounts[a].provider;
@@ -156,26 +163,26 @@ impl World {
             false => Said::CredentialRejected,
         };
         match (fate, said) {
-            (8 | 9, _) => (Answer::MaybeSent, None),
+            (8 | 9, _) => (ProviderAnswer::MaybeSent, None),
             (10, _) => (
-                Answer::Misbehaved {
+                ProviderAnswer::Misbehaved {
                     maybe_processed: true,
                 },
                 None,
             ),
             // A gateway tells a limit, with a status that leaves it open what the provider did.
-            (13, _) if kind == Kind::Refresh => {
+            (13, _) if kind == AttemptKind::Refresh => {
                 let account = &mut self.accounts[a];
                 account.flight = account.flight.map(|flight| Flight {
                     doubted: true,
                     ..flight
                 });
                 let retry_after = retry_after.filter(|_| lucky);
-                (Answer::Busy { retry_after }, None)
+                (ProviderAnswer::Busy { retry_after }, None)
             }
             // The access token is of no use, or the new refresh token is.
             (11, Said::Grant(grant)) if grant.refresh.is_some() => (
-                Answer::Renewed {
+                ProviderAnswer::Renewed {
                     refresh_lifetime: grant.facts.refresh_lifetime,
                     misconfigured: lucky,
                 },
@@ -194,12 +201,12 @@ impl World {
                     refresh,
                     ..grant
                 };
-                (Answer::Granted(facts), Some(without))
+                (ProviderAnswer::Granted(facts), Some(without))
             }
-            (_, Said::Grant(grant)) => (Answer::Granted(grant.facts), Some(grant)),
-            (_, Said::RefreshRejected) => (Answer::RefreshRejected, None),
-            (_, Said::CredentialRejected) => (Answer::CredentialRejected, None),
-            (_, Said::Misconfigured) => (Answer::Misconfigured, None),
+            (_, Said::Grant(grant)) => (ProviderAnswer::Granted(grant.facts), Some(grant)),
+            (_, Said::RefreshRejected) => (ProviderAnswer::RefreshRejected, None),
+            (_, Said::CredentialRejected) => (ProviderAnswer::CredentialRejected, None),
+            (_, Said::Misconfigured) => (ProviderAnswer::Misconfigured, None),
         }
     }
 

@@ -3,8 +3,8 @@
 //! Owns the order of things as the shell sees it: what was claimed, recorded, sent, stored and published.
 
 use tokend_engine::{
-    AccountKey, Answer, AttemptId, ClaimRefusal, Commit, Durable, Effect, Fate, Keeping, Kind,
-    Publication, Unproved, Unproven, Verdict, WaiterId,
+    AccountKey, AttemptId, AttemptKind, ClaimRefusal, Commit, Durable, Effect, Fate, Keeping,
+    ProviderAnswer, Publication, Unproved, Unproven, Verdict, WaiterId,
 };
 
 use crate::account::Flight;
@@ -122,7 +122,7 @@ impl World {
         }
     }
 
-    fn send(&mut self, a: usize, id: AttemptId, kind: Kind) {
+    fn send(&mut self, a: usize, id: AttemptId, kind: AttemptKind) {
         let account = &mut self.accounts[a];
         if account.recorded.take() != Some(id) {
             return self.breaks(format!("account {a} sends before its intent is stored"));
@@ -135,8 +135,8 @@ impl World {
             Some(Entered::Password(good)) => (None, good),
             None => (account.vault.refresh, true),
         };
-        let secret = secret.filter(|_| kind == Kind::Refresh);
-        if kind == Kind::Refresh && secret.is_none() {
+        let secret = secret.filter(|_| kind == AttemptKind::Refresh);
+        if kind == AttemptKind::Refresh && secret.is_none() {
             return self.breaks(format!("account {a} refreshes with nothing"));
         }
         account.flight = Some(Flight {
@@ -237,12 +237,12 @@ impl World {
     /// What was entered was not granted: nobody may be told so of something else, and nothing of the old may be gone.
     fn told_unproven(&mut self, a: usize, it: Unproven) {
         self.tally.unproven += 1;
-        if matches!(it.why, Unproved::Answered(Answer::Granted(_))) {
+        if matches!(it.why, Unproved::Answered(ProviderAnswer::Granted(_))) {
             self.breaks(format!("account {a} calls a grant unproven"));
         }
         let refused = matches!(
             it.why,
-            Unproved::Answered(Answer::RefreshRejected) | Unproved::NotPrepared(_)
+            Unproved::Answered(ProviderAnswer::RefreshRejected) | Unproved::NotPrepared(_)
         );
         if refused && it.kept != Keeping::Dropped {
             self.breaks(format!("account {a} keeps what was refused"));

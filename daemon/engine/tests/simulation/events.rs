@@ -6,10 +6,10 @@
 use std::time::Duration;
 
 use tokend_engine::{
-    AccountKey, Adoption, Answer, Asked, AttemptId, Block, Candidate, ClaimRefusal, Deferral,
-    Demand, Durable, Event, GrantFacts, GrantId, Held, HostKey, HostPlan, HostUsed, Intent, Kind,
-    NoVerdict, Plan, Problem, Rate, RefreshPolicy, RefreshToken, Reuse, Spent, StoreRefusal, Tat,
-    Timestamp, WaiterId, Want,
+    AccountKey, AccountPlan, Adoption, AttemptId, AttemptKind, Block, Candidate, ClaimRefusal,
+    Deferral, Demand, Durable, Event, GrantFacts, GrantId, HostKey, HostPlan, HostUsed, Intent,
+    LastAsked, LoginUsed, NoVerdict, Problem, ProviderAnswer, Rate, RefreshPolicy, RefreshToken,
+    Reuse, StoreRefusal, Tat, Timestamp, TokenFacts, WaiterId, Want,
 };
 
 use crate::tree::Tree;
@@ -93,7 +93,7 @@ wrappers! { AccountKey AttemptId GrantId HostKey WaiterId Tat }
 words! {
     Block { CredentialRejected, Misconfigured }
     ClaimRefusal { Store, Secret, Request, RefreshToken }
-    Kind { Login, Refresh }
+    AttemptKind { Login, Refresh }
     Problem {
         Unprepared, Unreachable, Busy, Misbehaved, InDoubt, RefreshRejected, BornExpired, Unrecognised
     }
@@ -110,16 +110,16 @@ records! {
         failures, deferral, no_verdict
     }
     GrantFacts { lifetime, refresh_token, refresh_token_lost, refresh_lifetime }
-    Held { grant, issued, expires }
+    TokenFacts { grant, issued, expires }
     HostPlan { rate, in_flight }
     HostUsed { tat, sent_by }
     Intent { attempt, kind }
     NoVerdict { refreshes, logins, logins_from, lost_logins, login_refused, login_misconfigured }
-    Plan {
+    AccountPlan {
         host, refresh_host, attempts, logins, reuse, refresh, refresh_ends_access, refresh_needs_access, refresh_presents_access
     }
     RefreshToken { expires, in_doubt, refused }
-    Spent { attempts, logins, told, attempt_by, login_by }
+    LoginUsed { attempts, logins, told, attempt_by, login_by }
 }
 
 impl Read for () {
@@ -182,7 +182,7 @@ impl Read for Rate {
     }
 }
 
-impl Read for Asked {
+impl Read for LastAsked {
     fn read(tree: &Tree) -> Result<Self, String> {
         match named(tree) {
             ("Asked", [at]) => {
@@ -262,7 +262,7 @@ impl Read for Want {
     }
 }
 
-impl Read for Answer {
+impl Read for ProviderAnswer {
     fn read(tree: &Tree) -> Result<Self, String> {
         Ok(match named(tree) {
             ("Granted", [facts]) => Self::Granted(Read::read(facts)?),

@@ -3,7 +3,7 @@
 //! Owns the faults of store, network and process. What happens at the provider is in `door`.
 
 use tokend_engine::{
-    Answer, AttemptId, ClaimRefusal, Event, GrantFacts, Kind, StoreRefusal, WaiterId,
+    AttemptId, AttemptKind, ClaimRefusal, Event, GrantFacts, ProviderAnswer, StoreRefusal, WaiterId,
 };
 
 use crate::provider::Grant;
@@ -122,10 +122,10 @@ impl World {
             return;
         }
         if self.misfortune(30) {
-            return self.after(0, Happening::Replied(a, id, Answer::NotSent, None));
+            return self.after(0, Happening::Replied(a, id, ProviderAnswer::NotSent, None));
         }
         let (mut answer, mut grant) = self.reach(a);
-        if let (Answer::Granted(facts), Some(grant), true) =
+        if let (ProviderAnswer::Granted(facts), Some(grant), true) =
             (&mut answer, &mut grant, self.misfortune(10))
         {
             // Over by the provider's own clock: born expired, while an older one may be good still.
@@ -133,15 +133,15 @@ impl World {
             (grant.access.told, grant.access.expires) = (true, self.now);
         }
         if self.loses(a) {
-            (answer, grant) = (Answer::MaybeSent, None);
+            (answer, grant) = (ProviderAnswer::MaybeSent, None);
         }
         let lost = matches!(
             answer,
-            Answer::MaybeSent
-                | Answer::Misbehaved {
+            ProviderAnswer::MaybeSent
+                | ProviderAnswer::Misbehaved {
                     maybe_processed: true
                 }
-                | Answer::Granted(GrantFacts {
+                | ProviderAnswer::Granted(GrantFacts {
                     refresh_token_lost: true,
                     ..
                 })
@@ -161,7 +161,7 @@ impl World {
         clippy::too_many_lines,
         reason = "one branch for each answer, with what the books then say"
     )]
-    fn replied(&mut self, a: usize, id: AttemptId, answer: Answer, grant: Option<Grant>) {
+    fn replied(&mut self, a: usize, id: AttemptId, answer: ProviderAnswer, grant: Option<Grant>) {
         let sound = self
             .engine
             .view(key(a), self.stamp(self.now))
@@ -171,32 +171,33 @@ impl World {
             return;
         };
         // One whose answer was lost brings none that says something else.
-        let doubted = flight.doubted && matches!(answer, Answer::Busy { .. });
+        let doubted = flight.doubted && matches!(answer, ProviderAnswer::Busy { .. });
         account.excused |= doubted && !flight.trial;
         account.flight = None;
         account.admitted = None;
         self.hosts[account.plan.host.0 as usize].admitted -= 1;
         match answer {
-            Answer::Granted(facts) => {
-                account.outdated &= flight.kind == Kind::Refresh && !flight.trial;
+            ProviderAnswer::Granted(facts) => {
+                account.outdated &= flight.kind == AttemptKind::Refresh && !flight.trial;
                 if let Some(grant) = grant {
                     account.vault.grants.clear();
                     let brought = Brought::Grant(flight.kind, grant);
                     account.vault.grants.insert(id.0, brought);
-                    if grant.refresh.is_some() || flight.kind == Kind::Login {
+                    if grant.refresh.is_some() || flight.kind == AttemptKind::Login {
                         self.tally.rotations += 1;
                         account.owned = grant.refresh;
                     } else if flight.trial {
                         account.owned = flight.secret;
                     }
-                    account.excused = facts.refresh_token_lost && flight.kind == Kind::Refresh;
+                    account.excused =
+                        facts.refresh_token_lost && flight.kind == AttemptKind::Refresh;
                     account.blocked = false;
                     // A refresh says nothing of what logins are made with.
-                    account.login_refused &= flight.kind == Kind::Refresh;
+                    account.login_refused &= flight.kind == AttemptKind::Refresh;
                     account.understood();
                 }
             }
-            Answer::Renewed { misconfigured, .. } => {
+            ProviderAnswer::Renewed { misconfigured, .. } => {
                 if let Some(refresh) = grant.and_then(|grant| grant.refresh) {
                     account.vault.grants.clear();
                     let brought = Brought::RefreshToken(refresh);
@@ -213,31 +214,35 @@ impl World {
                 }
             }
             // Nothing that is said of a trial is said of what is held.
-            Answer::RefreshRejected
-            | Answer::MaybeSent
-            | Answer::Misbehaved { .. }
-            | Answer::CredentialRejected
-            | Answer::Misconfigured
-            | Answer::Unrecognised
+            ProviderAnswer::RefreshRejected
+            | ProviderAnswer::MaybeSent
+            | ProviderAnswer::Misbehaved { .. }
+            | ProviderAnswer::CredentialRejected
+            | ProviderAnswer::Misconfigured
+            | ProviderAnswer::Unrecognised
                 if flight.trial => {}
-            Answer::Unrecognised if account.cured_in_flight => account.understood(),
-            Answer::Unrecognised => match flight.kind {
-                Kind::Refresh => account.unrecognised.0 += 1,
-                Kind::Login => {
+            ProviderAnswer::Unrecognised if account.cured_in_flight => account.understood(),
+            ProviderAnswer::Unrecognised => match flight.kind {
+                AttemptKind::Refresh => account.unrecognised.0 += 1,
+                AttemptKind::Login => {
                     account.unrecognised.1 += 1;
                     account.unrecognised_at = Some(self.now + account.drift);
                 }
             },
-            Answer::RefreshRejected if flight.kind == Kind::Refresh => account.owned = None,
-            Answer::MaybeSent if flight.kind == Kind::Login && !account.cured_in_flight => {
+            ProviderAnswer::RefreshRejected if flight.kind == AttemptKind::Refresh => {
+                account.owned = None
+            }
+            ProviderAnswer::MaybeSent
+                if flight.kind == AttemptKind::Login && !account.cured_in_flight =>
+            {
                 account.lost_logins += 1;
             }
-            Answer::MaybeSent
-            | Answer::Misbehaved {
+            ProviderAnswer::MaybeSent
+            | ProviderAnswer::Misbehaved {
                 maybe_processed: true,
-            } => account.excused |= flight.kind == Kind::Refresh,
-            Answer::CredentialRejected | Answer::Misconfigured => {
-                let login = flight.kind == Kind::Login;
+            } => account.excused |= flight.kind == AttemptKind::Refresh,
+            ProviderAnswer::CredentialRejected | ProviderAnswer::Misconfigured => {
+                let login = flight.kind == AttemptKind::Login;
                 let stops = !account.cured_in_flight;
                 account.login_refused |= login && stops;
                 // The refreshes go on where it was tried for them.
@@ -245,7 +250,7 @@ impl World {
                     account.blocked = stops;
                 }
             }
-            Answer::Busy {
+            ProviderAnswer::Busy {
                 retry_after: Some(wait),
             } => {
                 let wait = u64::try_from(wait.as_millis()).unwrap_or(DAY);

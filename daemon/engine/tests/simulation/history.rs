@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tokend_engine::{AccountKey, Asked, Engine, Event, Timestamp};
+use tokend_engine::{AccountKey, Engine, Event, LastAsked, Timestamp};
 
 use crate::events::{Read, stamp};
 use crate::tree::{Change, Tree, changes};
@@ -84,7 +84,7 @@ struct Walker {
     state: Option<Tree>,
     /// When the engine was told the first thing.
     began: Option<Timestamp>,
-    asked: BTreeMap<AccountKey, Asked>,
+    asked: BTreeMap<AccountKey, LastAsked>,
     steps: Vec<Step>,
     /// What happened before the first step.
     notes: Vec<String>,

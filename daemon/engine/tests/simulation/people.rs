@@ -2,7 +2,7 @@
 //!
 //! Owns the load of a run, and the session's part of serving: a token that is good is handed out without an event.
 
-use tokend_engine::{Demand, Event, Fault, GrantId, Plan, WaiterId, Want};
+use tokend_engine::{AccountPlan, Demand, Event, GrantId, WaiterFault, WaiterId, Want};
 
 use crate::account::Account;
 use crate::provider::{Access, Secret};
@@ -235,9 +235,12 @@ impl World {
     }
 
     /// Somebody got no token. If only a person can help, one does after a while.
-    pub(crate) fn told(&mut self, waiting: Waiting, fault: Fault) {
+    pub(crate) fn told(&mut self, waiting: Waiting, fault: WaiterFault) {
         let a = waiting.account;
-        let hopeless = matches!(fault, Fault::LoginRequired(_) | Fault::Misconfigured);
+        let hopeless = matches!(
+            fault,
+            WaiterFault::LoginRequired(_) | WaiterFault::Misconfigured
+        );
         if waiting.last {
             let account = &self.accounts[a];
             let helpless = (!account.can_login || account.login_refused)
@@ -271,7 +274,7 @@ impl World {
         }
     }
 
-    fn replan(&mut self, a: usize, plan: Plan, cured: bool) {
+    fn replan(&mut self, a: usize, plan: AccountPlan, cured: bool) {
         let account = &mut self.accounts[a];
         account.plan = plan;
         account.provider.attempts.restart(plan.attempts);
@@ -307,14 +310,14 @@ impl World {
             0 => self.replan(a, plan, false),
             1 => {
                 let refresh = Account::policy(&mut self.rng);
-                self.replan(a, Plan { refresh, ..plan }, false);
+                self.replan(a, AccountPlan { refresh, ..plan }, false);
             }
             2 => {
                 let attempts = Account::attempts(&mut self.rng);
                 let logins = Account::logins(&mut self.rng);
                 self.replan(
                     a,
-                    Plan {
+                    AccountPlan {
                         attempts,
                         logins,
                         ..plan

@@ -2,7 +2,9 @@
 //!
 //! Owns what of an account outlives the process and how it is taken up again. What the disk holds is all that is left of a crash.
 
-use tokend_engine::{Adoption, Asked, Durable, Engine, Event, HostKey, HostUsed, Intent, Kind};
+use tokend_engine::{
+    Adoption, AttemptKind, Durable, Engine, Event, HostKey, HostUsed, Intent, LastAsked,
+};
 
 use crate::account::Account;
 use crate::store::{Purpose, Vault};
@@ -78,7 +80,7 @@ impl World {
             account.slot = None;
             account.unsaved = false;
             account.in_engine = false;
-            account.asked = Asked::default();
+            account.asked = LastAsked::default();
         }
         for host in &mut self.hosts {
             host.admitted = 0;
@@ -114,7 +116,9 @@ impl World {
             account.unrecognised = (stored.refreshes, stored.logins);
             // A login under way at a death is one that no answer is known to.
             let lost = durable.is_some_and(|durable| {
-                let login = durable.intent.is_some_and(|it| it.kind == Kind::Login);
+                let login = durable
+                    .intent
+                    .is_some_and(|it| it.kind == AttemptKind::Login);
                 login && durable.candidate.is_none()
             });
             account.lost_logins = stored.lost_logins + u32::from(lost);
@@ -130,7 +134,7 @@ impl World {
                 // Died between sending and storing: whatever that brought is lost, and what it spent may be spent.
                 let doubted = durable.and_then(|durable| durable.refresh);
                 let trial = durable.is_some_and(|durable| durable.candidate.is_some());
-                account.excused = (kind == Kind::Refresh && !trial)
+                account.excused = (kind == AttemptKind::Refresh && !trial)
                     || doubted.is_some_and(|refresh| refresh.in_doubt);
                 account.owned = account.disk.as_ref().and_then(|record| record.refresh);
             }

@@ -3,7 +3,7 @@
 //! Owns what a provider knows: which refresh tokens it issued and which of them are spent, which access tokens live how long,
 //! and how often it was asked. It believes nothing the engine believes.
 
-use tokend_engine::{GrantFacts, Kind, Plan, Reuse};
+use tokend_engine::{AccountPlan, AttemptKind, GrantFacts, Reuse};
 
 use crate::clocks::millis;
 
@@ -95,7 +95,7 @@ pub(crate) struct Provider {
 }
 
 impl Provider {
-    pub(crate) fn random(rng: &mut Rng, plan: &Plan) -> Self {
+    pub(crate) fn random(rng: &mut Rng, plan: &AccountPlan) -> Self {
         let reuse = match plan.reuse {
             Reuse::Unknown => {
                 rng.pick(&[Reuse::None, Reuse::Rotates, Reuse::RotatesAndReuseRevokes])
@@ -202,19 +202,19 @@ impl Provider {
     }
 
     /// Processes a request as a provider does that is well.
-    pub(crate) fn process(&mut self, now: u64, kind: Kind, secret: Option<Secret>) -> Said {
+    pub(crate) fn process(&mut self, now: u64, kind: AttemptKind, secret: Option<Secret>) -> Said {
         if self.misconfigured {
             return Said::Misconfigured;
         }
         match (kind, secret) {
-            (Kind::Login, _) if !self.credential_ok => Said::CredentialRejected,
-            (Kind::Login, _) => {
+            (AttemptKind::Login, _) if !self.credential_ok => Said::CredentialRejected,
+            (AttemptKind::Login, _) => {
                 let refresh = self.gives_refresh.then(|| self.found_family(now));
                 let family = refresh.map(|it| it.family);
                 self.grant(now, refresh, family)
             }
-            (Kind::Refresh, Some(secret)) => self.refresh(now, secret),
-            (Kind::Refresh, None) => Said::RefreshRejected,
+            (AttemptKind::Refresh, Some(secret)) => self.refresh(now, secret),
+            (AttemptKind::Refresh, None) => Said::RefreshRejected,
         }
     }
 

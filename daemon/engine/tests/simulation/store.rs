@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use tokend_engine::{AttemptId, Commit, Durable, Fate, Kind, WaiterId};
+use tokend_engine::{AttemptId, AttemptKind, Commit, Durable, Fate, WaiterId};
 
 use crate::clocks::{Anchor, Restored};
 use crate::provider::{Access, Grant, Secret};
@@ -66,7 +66,7 @@ pub(crate) struct Vault {
 /// What a success brought.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Brought {
-    Grant(Kind, Grant),
+    Grant(AttemptKind, Grant),
     /// And no access token that can be handed out.
     RefreshToken(Secret),
 }
@@ -141,8 +141,8 @@ impl Vault {
                 Some(Brought::Grant(kind, grant)) => {
                     self.access = Some((id.0, grant.access));
                     self.refresh = match kind {
-                        Kind::Login => grant.refresh,
-                        Kind::Refresh => grant.refresh.or(self.refresh),
+                        AttemptKind::Login => grant.refresh,
+                        AttemptKind::Refresh => grant.refresh.or(self.refresh),
                     };
                 }
             }

@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 
 use tokend_engine::{
-    AccountKey, Answer, AttemptId, ClaimRefusal, Engine, Event, HostPlan, Timestamp, WaiterId,
+    AccountKey, AttemptId, ClaimRefusal, Engine, Event, HostPlan, ProviderAnswer, Timestamp,
+    WaiterId,
 };
 
 use crate::account::{Account, rate};
@@ -46,7 +47,7 @@ pub(crate) const SHORT: Length = Length {
 pub(crate) enum Echo {
     Claimed(AttemptId),
     Recorded(AttemptId),
-    Answered(AttemptId, Answer),
+    Answered(AttemptId, ProviderAnswer),
 }
 
 /// Something that will happen.
@@ -56,7 +57,7 @@ pub(crate) enum Happening {
     Claimed(usize, AttemptId, Result<(), ClaimRefusal>),
     Written(usize),
     Arrives(usize, AttemptId),
-    Replied(usize, AttemptId, Answer, Option<Grant>),
+    Replied(usize, AttemptId, ProviderAnswer, Option<Grant>),
     Deadline(WaiterId),
     Cure(usize),
     Reload(usize),

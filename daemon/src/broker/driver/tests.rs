@@ -9,7 +9,7 @@ mod watched;
 use std::fmt::Write as _;
 
 use tokend_proto::{AccountState, FaultCode, LoginSecret, Request, Response, SecretText};
-use tokend_store::{Cause, MemoryStore, Store as _};
+use tokend_store::{MemoryStore, Store as _, StoreFailure};
 use tokio::sync::oneshot;
 
 use crate::testing::{
@@ -136,7 +136,7 @@ async fn a_refused_token_is_replaced_once() {
 #[tokio::test]
 async fn a_full_disk_sends_nothing_and_loses_nothing() {
     let (provider, site, store) = place().await;
-    store.set_outage(Some(Cause::DiskFull));
+    store.set_outage(Some(StoreFailure::DiskFull));
     let daemon = Daemon::start(&site, &store).await;
     assert_eq!(
         daemon.get("ads").await.unwrap_err().code,
@@ -152,7 +152,7 @@ async fn a_full_disk_sends_nothing_and_loses_nothing() {
     };
     assert_eq!(token_of(daemon.ask(wait).await).unwrap(), "token-1");
     // The intent of the next attempt lands, and its outcome does not.
-    store.fail_commit(2, tokend_store::Fault::DISK_FULL);
+    store.fail_commit(2, tokend_store::ScriptedFault::DISK_FULL);
     assert_eq!(
         token_of(daemon.ask(force("ads")).await).unwrap(),
         "token-2",

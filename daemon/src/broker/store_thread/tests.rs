@@ -2,9 +2,11 @@
 
 use secrecy::ExposeSecret as _;
 use tokend_dialect::Grant;
-use tokend_engine::{Candidate, Durable, Fate, GrantId, Held, Intent, Kind, RefreshToken, Tat};
+use tokend_engine::{
+    AttemptKind, Candidate, Durable, Fate, GrantId, Intent, RefreshToken, Tat, TokenFacts,
+};
 use tokend_proto::{LoginSecret, SecretText};
-use tokend_store::{Cause, Credential, Fault, MemoryStore, QuarantineReason};
+use tokend_store::{Credential, MemoryStore, QuarantineReason, ScriptedFault, StoreFailure};
 
 use super::*;
 use crate::testing::name;
@@ -76,7 +78,7 @@ impl Bench {
     fn intend(&mut self, attempt: u64) -> bool {
         let intent = Some(Intent {
             attempt: AttemptId(attempt),
-            kind: Kind::Login,
+            kind: AttemptKind::Login,
         });
         let durable = Durable {
             intent,
@@ -106,7 +108,7 @@ impl Bench {
         let durable = Durable {
             attempts: Tat(now),
             last_attempt: AttemptId(attempt),
-            held: Some(Held {
+            held: Some(TokenFacts {
                 grant: GrantId(attempt),
                 issued: now,
                 expires: None,
@@ -187,7 +189,7 @@ fn an_attempt_is_claimed_recorded_committed_and_released() {
 #[test]
 fn on_a_full_disk_nothing_may_be_sent() {
     let mut it = Bench::start();
-    it.store.set_outage(Some(Cause::DiskFull));
+    it.store.set_outage(Some(StoreFailure::DiskFull));
     assert!(it.claim(1).is_some(), "reading works");
     assert!(!it.intend(1));
     it.hand(Job::Release { account: ACCOUNT });
@@ -199,7 +201,7 @@ fn on_a_full_disk_nothing_may_be_sent() {
 #[test]
 fn a_store_that_cannot_be_read_gives_nothing_out() {
     let mut it = Bench::start();
-    it.store.set_outage(Some(Cause::Io));
+    it.store.set_outage(Some(StoreFailure::Io));
     assert!(it.claim(1).is_none());
     it.store.set_outage(None);
     assert!(
@@ -210,7 +212,11 @@ fn a_store_that_cannot_be_read_gives_nothing_out() {
 
 #[test]
 fn a_rotated_token_that_was_refused_lands_with_the_next_try() {
-    for fault in [Fault::DISK_FULL, Fault::LOST_ANSWER, Fault::DISK_FULL_AFTER] {
+    for fault in [
+        ScriptedFault::DISK_FULL,
+        ScriptedFault::LOST_ANSWER,
+        ScriptedFault::DISK_FULL_AFTER,
+    ] {
         let mut it = Bench::start();
         assert!(it.claim(1).is_some() && it.intend(1));
         it.store.fail_commit(1, fault);
@@ -294,10 +300,10 @@ fn one_record_that_does_not_open_does_not_spoil_the_batch() {
 fn what_a_person_entered_is_stored_with_its_intent_takes_its_place_and_is_forgotten_again() {
     let mut it = Bench::start();
     let secret = LoginSecret::Password(SecretText::new("hunter2").unwrap());
-    it.store.fail_commit(2, Fault::DISK_FULL);
+    it.store.fail_commit(2, ScriptedFault::DISK_FULL);
     it.claim(1);
     let attempt = AttemptId(1);
-    let kind = Kind::Login;
+    let kind = AttemptKind::Login;
     let durable = Durable {
         last_attempt: attempt,
         intent: Some(Intent { attempt, kind }),

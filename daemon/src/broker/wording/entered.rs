@@ -3,7 +3,7 @@
 //! Owns those sentences. Each says what the provider or we had against what was entered, what became of it, and what to do; and it
 //! claims no more than was seen.
 
-use tokend_engine::{Answer, ClaimRefusal, Keeping, Unproved, Unproven};
+use tokend_engine::{ClaimRefusal, Keeping, ProviderAnswer, Unproved, Unproven};
 use tokend_proto::{Fault, FaultCode};
 
 use super::Teller;
@@ -27,7 +27,7 @@ impl Teller<'_> {
         let option = what.option();
         // Beside a refresh token that was not refused: whatever goes with it has to be right first.
         let beside = match (it.why, what) {
-            (Unproved::Answered(Answer::CredentialRejected), What::RefreshToken) => {
+            (Unproved::Answered(ProviderAnswer::CredentialRejected), What::RefreshToken) => {
                 let told = self.notes.told.as_deref();
                 self.refused_advice(&login_means::refused(self.account, told))
             }
@@ -83,51 +83,51 @@ impl Teller<'_> {
             None => without.to_owned(),
         };
         match (why, what) {
-            (Unproved::Answered(Answer::CredentialRejected), What::RefreshToken) => (
+            (Unproved::Answered(ProviderAnswer::CredentialRejected), What::RefreshToken) => (
                 FaultCode::LoginRequired,
                 format!(
                     "the provider refused the credential that goes with the refresh token you entered{said}"
                 ),
                 false,
             ),
-            (Unproved::Answered(Answer::CredentialRejected), _) => (
+            (Unproved::Answered(ProviderAnswer::CredentialRejected), _) => (
                 FaultCode::LoginRequired,
                 format!("the provider refused the login with {what}{said}"),
                 true,
             ),
-            (Unproved::Answered(Answer::RefreshRejected), What::RefreshToken) => (
+            (Unproved::Answered(ProviderAnswer::RefreshRejected), What::RefreshToken) => (
                 FaultCode::LoginRequired,
                 format!("the provider refused {what}{said}"),
                 true,
             ),
-            (Unproved::Answered(Answer::Misconfigured), _) => (
+            (Unproved::Answered(ProviderAnswer::Misconfigured), _) => (
                 FaultCode::Misconfigured,
                 format!("the provider calls the request with {what} wrong{said}"),
                 false,
             ),
-            (Unproved::Answered(Answer::Renewed { .. }), _) => (
+            (Unproved::Answered(ProviderAnswer::Renewed { .. }), _) => (
                 FaultCode::Misconfigured,
                 format!(
                     "the provider accepted {what}, but its answer has no access token that can be handed out{said}"
                 ),
                 false,
             ),
-            (Unproved::Answered(Answer::Busy { .. }), _) => (
+            (Unproved::Answered(ProviderAnswer::Busy { .. }), _) => (
                 FaultCode::ProviderBusy,
                 format!("the provider is busy and did not say whether {what} is right{said}"),
                 false,
             ),
-            (Unproved::Answered(Answer::NotSent), _) => (
+            (Unproved::Answered(ProviderAnswer::NotSent), _) => (
                 FaultCode::ProviderUnreachable,
                 format!("the provider was not reached, so {what} was not tried{said}"),
                 false,
             ),
-            (Unproved::Answered(Answer::MaybeSent), _) => (
+            (Unproved::Answered(ProviderAnswer::MaybeSent), _) => (
                 FaultCode::ProviderUnreachable,
                 format!("no answer came, so it is not known whether {what} is right{said}"),
                 false,
             ),
-            (Unproved::Answered(Answer::Unrecognised), _) => (
+            (Unproved::Answered(ProviderAnswer::Unrecognised), _) => (
                 FaultCode::ProviderMisbehaved,
                 format!(
                     "something in front of the provider answered, so it is not known whether {what} is right{said}"
@@ -136,7 +136,9 @@ impl Teller<'_> {
             ),
             (
                 Unproved::Answered(
-                    Answer::Misbehaved { .. } | Answer::RefreshRejected | Answer::Granted(_),
+                    ProviderAnswer::Misbehaved { .. }
+                    | ProviderAnswer::RefreshRejected
+                    | ProviderAnswer::Granted(_),
                 ),
                 _,
             ) => (

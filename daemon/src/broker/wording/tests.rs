@@ -408,7 +408,7 @@ fn everything_else_says_what_to_do_too() {
             format!("the pace of token requests for account ads is used up [60000 ms]\n  {wait}")
         )
     );
-    let (code, text) = told(ACCOUNT, paced(Pace::Host(Kind::Login), None), None);
+    let (code, text) = told(ACCOUNT, paced(Pace::Host(AttemptKind::Login), None), None);
     assert_eq!(code, FaultCode::Paced);
     assert!(
         text.contains("the pace of http")
@@ -500,22 +500,22 @@ fn the_host_is_named_that_is_asked_and_not_the_one_of_base_url() {
     let retry = clock.steady();
     for (kind, stored, login, asked, host) in [
         (
-            Kind::Login,
-            tokend_store::AttemptKind::Login,
+            AttemptKind::Login,
+            tokend_store::StoredAttemptKind::Login,
             true,
             "https://here.example.com/api ",
             "https://here.example.com,",
         ),
         (
-            Kind::Refresh,
-            tokend_store::AttemptKind::Refresh,
+            AttemptKind::Refresh,
+            tokend_store::StoredAttemptKind::Refresh,
             false,
             "https://there.example.com ",
             "https://there.example.com,",
         ),
     ] {
         let notes = Notes {
-            last_attempt: Some(tokend_store::LastAttempt {
+            last_attempt: Some(tokend_store::StoredAttempt {
                 id: 1,
                 kind: stored,
                 at: 0,

@@ -203,7 +203,7 @@ async fn whoever_may_reject_and_not_get_is_given_no_token() {
     };
     let now = bench.desk.clock.steady();
     reply
-        .send(Answer::Token(Arc::new(token("newer", 6, now))))
+        .send(DriverAnswer::Token(Arc::new(token("newer", 6, now))))
         .unwrap();
     assert!(matches!(soon(answer(asked)).await, Response::Done { .. }));
 }

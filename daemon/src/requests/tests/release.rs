@@ -60,9 +60,11 @@ async fn overtaken_by(request: Request, before: &str, after: &str, serves: bool)
         match bench.driver.recv().await.unwrap() {
             Message::Wanted { reply, .. } => {
                 let token = Arc::new(token("new", 2, now));
-                reply.send(Answer::Token(token)).unwrap();
+                reply.send(DriverAnswer::Token(token)).unwrap();
             }
-            Message::Login { reply, .. } => reply.send(Answer::Done("stored".into())).unwrap(),
+            Message::Login { reply, .. } => {
+                reply.send(DriverAnswer::Done("stored".into())).unwrap()
+            }
             Message::Status { reply, .. } => reply.send(Vec::new()).unwrap(),
             other => panic!("{other:?}"),
         }

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::broker::inbox::{Answer, Message, Reply};
+use crate::broker::inbox::{AnswerSender, DriverAnswer, Message};
 use crate::broker::registry::IssuedToken;
 use crate::testing::{OWNER, Site, desk, get, name, peer, token};
 use tokend_process::clock::Clock;
@@ -112,7 +112,7 @@ impl Talk {
         serving.await.unwrap()
     }
 
-    async fn wanted(&mut self) -> Reply {
+    async fn wanted(&mut self) -> AnswerSender {
         match self.driver.recv().await {
             Some(Message::Wanted { reply, .. }) => reply,
             other => panic!("{other:?}"),
@@ -144,8 +144,8 @@ fn bytes(id: u64, request: Request) -> Vec<u8> {
     bytes
 }
 
-fn done(message: &str) -> Answer {
-    Answer::Done(message.to_owned())
+fn done(message: &str) -> DriverAnswer {
+    DriverAnswer::Done(message.to_owned())
 }
 
 #[tokio::test(start_paused = true)]

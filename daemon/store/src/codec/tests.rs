@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use secrecy::ExposeSecret as _;
 
 use super::*;
-use crate::record::{AttemptKind, BlockReason};
+use crate::record::{BlockReason, StoredAttemptKind};
 
 /// One record of schema 1 with every field, as written by the first version. It must open for ever.
 const FIRST: &str = include_str!("../../tests/golden/record-v1.json");
@@ -41,7 +41,10 @@ fn the_golden_record_decodes_and_encodes_to_the_same_bytes() {
     assert_eq!(grant.access_token.expose_secret(), "at-9");
     assert_eq!(grant.expires_at, Some(1_795_000_003_600));
     assert_eq!(record.pace.logins_tat, -2);
-    assert_eq!(record.intent.as_ref().unwrap().kind, AttemptKind::Refresh);
+    assert_eq!(
+        record.intent.as_ref().unwrap().kind,
+        StoredAttemptKind::Refresh
+    );
     assert_eq!(
         record.block.as_ref().unwrap().reason,
         BlockReason::Misconfigured

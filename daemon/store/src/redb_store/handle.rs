@@ -14,7 +14,7 @@ use redb::{Database, DatabaseError};
 
 use super::caught::caught;
 use super::database;
-use crate::error::{Cause, OpenError, StoreError};
+use crate::error::{OpenError, StoreError, StoreFailure};
 use crate::state_dir::StoreId;
 
 /// How the file is opened.
@@ -128,7 +128,7 @@ impl Handle {
             Err(_) => return Ok(()),
         };
         Err(StoreError::Unavailable {
-            cause: Cause::TakenAway,
+            cause: StoreFailure::TakenAway,
             at: self.path.clone(),
             detail,
         })
@@ -144,7 +144,7 @@ impl Handle {
     /// What the disk beside the database said.
     pub(super) fn unavailable(&self, error: &io::Error) -> StoreError {
         StoreError::Unavailable {
-            cause: Cause::from(error),
+            cause: StoreFailure::from(error),
             at: self.path.clone(),
             detail: error.to_string(),
         }
@@ -170,11 +170,11 @@ impl Handle {
 
     fn store_error(&self, error: &redb::Error) -> StoreError {
         let cause = match error {
-            redb::Error::Io(error) if !database::is_damage(error) => Cause::from(error),
+            redb::Error::Io(error) if !database::is_damage(error) => StoreFailure::from(error),
             redb::Error::Io(error) => return self.corrupt(&error.to_string()),
-            error if breaks(error) => Cause::Io,
+            error if breaks(error) => StoreFailure::Io,
             // Another thread is about to let go of it.
-            redb::Error::DatabaseAlreadyOpen => Cause::Io,
+            redb::Error::DatabaseAlreadyOpen => StoreFailure::Io,
             error => return self.corrupt(&error.to_string()),
         };
         StoreError::Unavailable {

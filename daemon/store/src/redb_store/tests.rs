@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::error::Cause;
+use crate::error::StoreFailure;
 
 /// Lets so many writing operations through, then fails them all until it is healed.
 #[derive(Debug, Default)]
@@ -173,7 +173,7 @@ fn filled(bench: &Bench) -> (RedbStore, [Claim; 2], Version) {
     let store = bench.open();
     let claims = ["ads", "jwt"].map(|name| store.claim(&id(name), Duration::ZERO).unwrap());
     let first = record(1);
-    let batch = claims.each_ref().map(|claim| Commit {
+    let batch = claims.each_ref().map(|claim| RecordCommit {
         claim,
         expected: Version::NONE,
         record: Some(&first),
@@ -192,7 +192,7 @@ fn a_commit_tried_again_lands_after_a_failure_at_any_operation() {
             let bench = Bench::new();
             let (store, [ads, _jwt], expected) = filled(&bench);
             let second = record(2);
-            let commit = Commit {
+            let commit = RecordCommit {
                 claim: &ads,
                 expected,
                 record: Some(&second),
@@ -216,8 +216,8 @@ fn a_commit_tried_again_lands_after_a_failure_at_any_operation() {
                     panic!("after {operations}: {error}");
                 };
                 let expected = match kind {
-                    io::ErrorKind::StorageFull => Cause::DiskFull,
-                    _ => Cause::Io,
+                    io::ErrorKind::StorageFull => StoreFailure::DiskFull,
+                    _ => StoreFailure::Io,
                 };
                 assert_eq!(*cause, expected, "after {operations}: {error}");
             }
@@ -234,7 +234,7 @@ fn on_a_full_disk_the_room_that_is_kept_is_for_outcomes_and_not_for_intents() {
     let (intent, mut outcome) = (record(2), record(2));
     assert!(intent.intent.is_some());
     outcome.intent = None;
-    let of = |claim, record| Commit {
+    let of = |claim, record| RecordCommit {
         claim,
         expected,
         record: Some(record),
@@ -262,7 +262,7 @@ fn a_panic_of_redb_at_any_operation_is_a_refusal_and_loses_nothing() {
         let bench = Bench::new();
         let (store, [ads, _jwt], expected) = filled(&bench);
         let second = record(2);
-        let commit = Commit {
+        let commit = RecordCommit {
             claim: &ads,
             expected,
             record: Some(&second),
@@ -294,7 +294,7 @@ fn a_forgotten_record_stays_forgotten_when_its_removal_is_tried_again() {
     loop {
         let bench = Bench::new();
         let (store, [ads, _jwt], expected) = filled(&bench);
-        let commit = Commit {
+        let commit = RecordCommit {
             claim: &ads,
             expected,
             record: None,
@@ -324,7 +324,7 @@ fn a_daemon_that_dies_on_a_failing_disk_leaves_the_old_record_or_the_new_one() {
         let second = record(2);
         bench.fail_after(operations, io::ErrorKind::Other);
         let answer = store
-            .commit(&[Commit {
+            .commit(&[RecordCommit {
                 claim: &ads,
                 expected,
                 record: Some(&second),
@@ -351,7 +351,7 @@ fn a_read_only_disk_refuses_the_whole_batch_until_it_heals() {
     let (store, [ads, jwt], expected) = filled(&bench);
     let second = record(2);
     bench.fail_after(0, io::ErrorKind::ReadOnlyFilesystem);
-    let batch = [&ads, &jwt].map(|claim| Commit {
+    let batch = [&ads, &jwt].map(|claim| RecordCommit {
         claim,
         expected,
         record: Some(&second),
@@ -362,7 +362,7 @@ fn a_read_only_disk_refuses_the_whole_batch_until_it_heals() {
             matches!(
                 &error,
                 StoreError::Unavailable {
-                    cause: Cause::ReadOnly,
+                    cause: StoreFailure::ReadOnly,
                     ..
                 }
             ),
@@ -386,7 +386,7 @@ fn another_database_put_in_place_is_not_taken_for_ours() {
     drop(filled(&other));
     let (store, [ads, _jwt], expected) = filled(&bench);
     let second = record(2);
-    let commit = Commit {
+    let commit = RecordCommit {
         claim: &ads,
         expected,
         record: Some(&second),
@@ -451,7 +451,7 @@ fn a_record_of_a_newer_schema_is_kept_as_it_is() {
     assert!(refused.to_string().contains("newer tokend"));
     let second = record(2);
     for record in [Some(&second), None] {
-        let commit = Commit {
+        let commit = RecordCommit {
             claim: &ads,
             expected,
             record,

@@ -14,7 +14,7 @@ use crate::account::{AccountId, Version};
 use crate::error::KeyError;
 use crate::record::{Anchor, Record};
 use crate::redb_store::RedbStore;
-use crate::store::{Commit, Store as _};
+use crate::store::{RecordCommit, Store as _};
 
 /// More than one batch.
 const ACCOUNTS: usize = 600;
@@ -39,7 +39,7 @@ impl Place {
             let record = Record::new(anchor.clone(), "9b2f");
             let commits: Vec<_> = claims
                 .iter()
-                .map(|claim| Commit {
+                .map(|claim| RecordCommit {
                     claim,
                     expected: Version::NONE,
                     record: Some(&record),

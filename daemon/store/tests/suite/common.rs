@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use tokend_store::{
-    AccountId, Anchor, Claim, Commit, Credential, OpenError, Record, RedbStore, SealingKey,
+    AccountId, Anchor, Claim, Credential, OpenError, Record, RecordCommit, RedbStore, SealingKey,
     StateDir, Store, StoreError, StoredGrant, Version,
 };
 
@@ -67,7 +67,7 @@ pub(crate) fn put(
     record: Option<&Record>,
 ) -> Result<Version, StoreError> {
     store
-        .commit(&[Commit {
+        .commit(&[RecordCommit {
             claim,
             expected,
             record,

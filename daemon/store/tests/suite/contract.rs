@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::common::{Home, SECRETS, claim, id, last_begun, put, record};
-use tokend_store::{Commit, MAX_RECORD_BYTES, MemoryStore, Store, StoreError, Version};
+use tokend_store::{MAX_RECORD_BYTES, MemoryStore, RecordCommit, Store, StoreError, Version};
 
 /// Runs a test on each store.
 fn on_each(test: fn(&dyn Store)) {
@@ -111,7 +111,7 @@ fn a_batch_is_answered_in_order_and_one_refusal_spoils_nothing() {
         let mut large = record(1);
         large.credential.password = Some("x".repeat(MAX_RECORD_BYTES).into());
         let none = Version::NONE;
-        let commit = |claim, expected, record| Commit {
+        let commit = |claim, expected, record| RecordCommit {
             claim,
             expected,
             record,

@@ -9,7 +9,7 @@ use std::fs;
 use std::panic::catch_unwind;
 
 use redb::ReadableDatabase as _;
-use tokend_store::{Commit, OpenError, QuarantineReason, Store, StoreError, Version};
+use tokend_store::{OpenError, QuarantineReason, RecordCommit, Store, StoreError, Version};
 
 use crate::common::{Home, claim, find, id, last_begun, put, record};
 
@@ -151,7 +151,7 @@ fn one_damaged_record_is_set_aside_and_the_others_live() {
     let refused = Err(StoreError::Quarantined(set_aside.clone()));
     let [ads, jwt] = ["ads", "jwt"].map(|name| claim(&store, name));
     let next = record(2);
-    let batch = [&jwt, &ads].map(|claim| Commit {
+    let batch = [&jwt, &ads].map(|claim| RecordCommit {
         claim,
         expected: Version::from(1),
         record: Some(&next),

@@ -8,7 +8,9 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 use crate::common::{Home, SECRETS, claim, find, last_begun, put, record};
-use tokend_store::{Commit, KeyError, OpenError, SealingKey, StateDir, Store, StoreError, Version};
+use tokend_store::{
+    KeyError, OpenError, RecordCommit, SealingKey, StateDir, Store, StoreError, Version,
+};
 
 fn names(home: &Home) -> Vec<String> {
     let entries = fs::read_dir(home.dir()).unwrap();
@@ -231,7 +233,7 @@ fn a_hundred_thousand_records_load_in_order() {
     for chunk in claims.chunks(20_000) {
         let batch: Vec<_> = chunk
             .iter()
-            .map(|claim| Commit {
+            .map(|claim| RecordCommit {
                 claim,
                 expected: Version::NONE,
                 record: Some(&record),

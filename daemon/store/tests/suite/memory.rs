@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use crate::common::{claim, id, last_begun, put, record};
 use tokend_store::{
-    Cause, Change, Fault, MemoryStore, QuarantineReason, Store, StoreError, Version,
+    MemoryStore, QuarantineReason, RecordChange, ScriptedFault, Store, StoreError, StoreFailure,
+    Version,
 };
 
-fn cause(answer: Result<Version, StoreError>) -> Cause {
+fn cause(answer: Result<Version, StoreError>) -> StoreFailure {
     match answer {
         Err(StoreError::Unavailable { cause, .. }) => cause,
         other => panic!("expected it to be unavailable: {other:?}"),
@@ -17,11 +18,11 @@ fn cause(answer: Result<Version, StoreError>) -> Cause {
 #[test]
 fn the_nth_commit_fails_as_scripted_and_can_be_tried_again() {
     let faults = [
-        (Fault::DISK_FULL, Cause::DiskFull),
-        (Fault::DISK_FULL_AFTER, Cause::DiskFull),
-        (Fault::READ_ONLY, Cause::ReadOnly),
-        (Fault::IO, Cause::Io),
-        (Fault::LOST_ANSWER, Cause::Io),
+        (ScriptedFault::DISK_FULL, StoreFailure::DiskFull),
+        (ScriptedFault::DISK_FULL_AFTER, StoreFailure::DiskFull),
+        (ScriptedFault::READ_ONLY, StoreFailure::ReadOnly),
+        (ScriptedFault::IO, StoreFailure::Io),
+        (ScriptedFault::LOST_ANSWER, StoreFailure::Io),
     ];
     for (fault, told) in faults {
         let store = MemoryStore::new();
@@ -43,16 +44,16 @@ fn the_nth_commit_fails_as_scripted_and_can_be_tried_again() {
 fn an_outage_lasts_until_it_is_ended() {
     let store = MemoryStore::new();
     let claim = claim(&store, "ads");
-    store.set_outage(Some(Cause::DiskFull));
+    store.set_outage(Some(StoreFailure::DiskFull));
     for _ in 0..3 {
         let answer = put(&store, &claim, Version::NONE, Some(&record(1)));
-        assert_eq!(cause(answer), Cause::DiskFull);
+        assert_eq!(cause(answer), StoreFailure::DiskFull);
     }
     assert!(
         store.read(&id("ads")).unwrap().is_none(),
         "a full disk can be read"
     );
-    store.set_outage(Some(Cause::Io));
+    store.set_outage(Some(StoreFailure::Io));
     assert!(store.load().is_err() && store.read(&id("ads")).is_err());
     store.set_outage(None);
     put(&store, &claim, Version::NONE, Some(&record(1))).unwrap();
@@ -87,7 +88,7 @@ fn what_another_daemon_writes_is_a_conflict_and_is_reported() {
     assert_eq!(watch.wait(Duration::ZERO), None, "my own change is no news");
 
     let theirs = store.write_elsewhere(&id("ads"), Some(&record(5))).unwrap();
-    let written = Change::Written {
+    let written = RecordChange::Written {
         account: id("ads"),
         version: theirs,
     };
@@ -102,7 +103,7 @@ fn what_another_daemon_writes_is_a_conflict_and_is_reported() {
         Err(StoreError::Fenced { .. })
     ));
     store.write_elsewhere(&id("ads"), None).unwrap();
-    let removed = Change::Removed { account: id("ads") };
+    let removed = RecordChange::Removed { account: id("ads") };
     assert_eq!(watch.wait(Duration::ZERO), Some(removed));
 }
 

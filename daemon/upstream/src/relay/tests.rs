@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 use tokend_config::Route;
-use tokend_engine::{Answer, Kind};
+use tokend_engine::{AttemptKind, ProviderAnswer};
 use tokend_store::Credential;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, UnixListener};
@@ -41,7 +41,7 @@ async fn attempt(base_url: &str, egress: Option<Egress>) -> Outcome {
     let upstream = upstream(&site, egress);
     let nothing = Credential::default();
     let prepared = upstream
-        .prepare(site.account(), Kind::Login, &nothing, None, None)
+        .prepare(site.account(), AttemptKind::Login, &nothing, None, None)
         .await
         .unwrap();
     soon(upstream.send(prepared)).await
@@ -81,7 +81,10 @@ async fn a_grant_comes_through() {
     let (provider, dir) = (Provider::start().await, dir());
     for egress in [relay().await, relay_in(&dir), None] {
         let outcome = attempt(&provider.base_url, egress).await;
-        assert!(matches!(outcome.answer, Answer::Granted(_)), "{outcome:?}");
+        assert!(
+            matches!(outcome.answer, ProviderAnswer::Granted(_)),
+            "{outcome:?}"
+        );
     }
     let sorted = |text: &str| {
         let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
@@ -106,10 +109,14 @@ async fn what_was_not_reached_is_told_as_it_is_without_a_relay() {
         "https://no-such-host.invalid",
     ] {
         let direct = attempt(url, None).await;
-        assert_eq!(direct.answer, Answer::NotSent, "{url}: {direct:?}");
+        assert_eq!(direct.answer, ProviderAnswer::NotSent, "{url}: {direct:?}");
         for relay in [tcp, unix] {
             let through = attempt(url, relay).await;
-            assert_eq!(through.answer, Answer::NotSent, "{url}: {through:?}");
+            assert_eq!(
+                through.answer,
+                ProviderAnswer::NotSent,
+                "{url}: {through:?}"
+            );
             assert_eq!(through.told, direct.told, "{url}");
         }
     }
@@ -133,7 +140,11 @@ async fn each_is_in_doubt(act: Act, egress: Option<Egress>) {
     let what = format!("{act:?}");
     provider.then(act);
     let outcome = attempt(&provider.base_url, egress).await;
-    assert_eq!(outcome.answer, Answer::MaybeSent, "{what}: {outcome:?}");
+    assert_eq!(
+        outcome.answer,
+        ProviderAnswer::MaybeSent,
+        "{what}: {outcome:?}"
+    );
     assert!(provider.seen().len() <= 1, "{what}");
 }
 
@@ -145,7 +156,7 @@ async fn a_provider_cannot_pass_for_the_relay() {
     for egress in [relay().await, relay_in(&dir), None] {
         provider.then(Act::Say(lie.to_owned()));
         let outcome = attempt(&provider.base_url, egress).await;
-        assert_ne!(outcome.answer, Answer::NotSent, "{outcome:?}");
+        assert_ne!(outcome.answer, ProviderAnswer::NotSent, "{outcome:?}");
     }
 }
 
@@ -154,7 +165,7 @@ async fn a_relay_that_is_not_there_is_named() {
     let absent = Some(Egress::parse("127.0.0.1:1").unwrap());
     for url in ["http://127.0.0.1:2", "https://127.0.0.1:2"] {
         let outcome = attempt(url, absent).await;
-        assert_eq!(outcome.answer, Answer::NotSent, "{outcome:?}");
+        assert_eq!(outcome.answer, ProviderAnswer::NotSent, "{outcome:?}");
         let told = outcome.told.unwrap();
         assert!(
             told.starts_with("the egress relay at 127.0.0.1:1 is not there (")
@@ -180,7 +191,7 @@ async fn a_unix_socket_without_a_relay_is_named_with_what_starts_one() {
         async move {
             for url in ["http://127.0.0.1:2", "https://127.0.0.1:2"] {
                 let outcome = attempt(url, egress).await;
-                assert_eq!(outcome.answer, Answer::NotSent, "{outcome:?}");
+                assert_eq!(outcome.answer, ProviderAnswer::NotSent, "{outcome:?}");
                 let told = outcome.told.unwrap();
                 assert!(
                     told.starts_with(&named) && told.contains(how) && told.contains(&advice),
@@ -237,7 +248,7 @@ async fn a_full_relay_is_named_and_nothing_was_sent() {
             provider.base_url.replace("http:", "https:"),
         ] {
             let outcome = attempt(&url, Some(egress)).await;
-            assert_eq!(outcome.answer, Answer::NotSent, "{outcome:?}");
+            assert_eq!(outcome.answer, ProviderAnswer::NotSent, "{outcome:?}");
             let told = outcome.told.unwrap();
             let full = format!("the egress relay at {egress} has no free place (");
             assert!(told.starts_with(&full), "{told}");
@@ -269,13 +280,16 @@ async fn connections_through_a_unix_socket_are_not_mixed_up() {
         let (shared, account) = (Arc::clone(&shared), site.account());
         async move {
             let nothing = Credential::default();
-            let prepared = shared.prepare(account, Kind::Login, &nothing, None, None);
+            let prepared = shared.prepare(account, AttemptKind::Login, &nothing, None, None);
             shared.send(prepared.await.unwrap()).await
         }
     });
     let outcomes = soon(futures_util::future::join_all(asked)).await;
     for (outcome, (provider, scope, ..)) in outcomes.iter().zip(&all) {
-        assert!(matches!(outcome.answer, Answer::Granted(_)), "{outcome:?}");
+        assert!(
+            matches!(outcome.answer, ProviderAnswer::Granted(_)),
+            "{outcome:?}"
+        );
         let seen = provider.seen();
         assert!(
             seen.len() == 1 && seen[0].contains(scope),
@@ -288,7 +302,7 @@ async fn connections_through_a_unix_socket_are_not_mixed_up() {
 async fn a_relay_that_dies_before_or_with_the_tunnel_has_sent_nothing() {
     for answer in ["", "HTTP/1.1 200 OK\r\n\r\n"] {
         let outcome = attempt("https://127.0.0.1:2", dying(answer).await).await;
-        assert_eq!(outcome.answer, Answer::NotSent, "{outcome:?}");
+        assert_eq!(outcome.answer, ProviderAnswer::NotSent, "{outcome:?}");
         let told = outcome.told.unwrap();
         assert!(told.contains("the egress relay at "), "{told}");
     }
@@ -310,7 +324,7 @@ async fn a_relay_that_dies_with_a_request_may_have_passed_it_on() {
         }
     }));
     let outcome = attempt("http://127.0.0.1:2", Some(Egress::Tcp(at))).await;
-    assert_eq!(outcome.answer, Answer::MaybeSent, "{outcome:?}");
+    assert_eq!(outcome.answer, ProviderAnswer::MaybeSent, "{outcome:?}");
 }
 
 #[tokio::test]
@@ -323,7 +337,7 @@ async fn a_relay_that_hangs_or_dies_before_the_request_has_sent_nothing() {
         (dying("").await, "is not there"),
     ] {
         let outcome = attempt("http://127.0.0.1:2", egress).await;
-        assert_eq!(outcome.answer, Answer::NotSent, "{outcome:?}");
+        assert_eq!(outcome.answer, ProviderAnswer::NotSent, "{outcome:?}");
         assert!(outcome.told.unwrap().contains(how), "{how}");
     }
 }

@@ -1,6 +1,6 @@
 //! Which way a request takes, seen from the proxies it could have gone through.
 
-use tokend_engine::{Answer, Kind};
+use tokend_engine::{AttemptKind, ProviderAnswer};
 use tokend_store::Credential;
 
 use super::*;
@@ -47,7 +47,7 @@ async fn attempt(site: &Site, egress: Option<Egress>) -> Outcome {
     let upstream = upstream(site, egress);
     let nothing = Credential::default();
     let prepared = upstream
-        .prepare(site.account(), Kind::Login, &nothing, None, None)
+        .prepare(site.account(), AttemptKind::Login, &nothing, None, None)
         .await
         .unwrap();
     soon(upstream.send(prepared)).await
@@ -79,7 +79,7 @@ async fn what_stays_on_this_machine_goes_through_no_proxy() {
                 let site = site(&format!("http://{host}:{port}"), http, account);
                 let outcome = attempt(&site, egress).await;
                 assert!(
-                    matches!(outcome.answer, Answer::Granted(_)),
+                    matches!(outcome.answer, ProviderAnswer::Granted(_)),
                     "{host}: {outcome:?}"
                 );
             }
@@ -87,7 +87,7 @@ async fn what_stays_on_this_machine_goes_through_no_proxy() {
         // Encrypted or not: a proxy of another machine has another loopback.
         let site = site("https://127.0.0.1:1", &own, "");
         let outcome = attempt(&site, egress).await;
-        assert_eq!(outcome.answer, Answer::NotSent, "{outcome:?}");
+        assert_eq!(outcome.answer, ProviderAnswer::NotSent, "{outcome:?}");
     }
     assert_eq!(proxy.seen(), Vec::<String>::new());
 }
@@ -100,7 +100,7 @@ async fn a_proxy_that_asks_who_we_are_is_told_and_the_account_is_not_blamed() {
         proxy.then(refusal()).then(refusal());
         let nameless = format!("proxy = \"{}\"", proxy.base_url);
         let outcome = attempt(&site("https://api.example.com", &nameless, ""), egress).await;
-        assert_eq!(outcome.answer, Answer::NotSent, "{outcome:?}");
+        assert_eq!(outcome.answer, ProviderAnswer::NotSent, "{outcome:?}");
         let told = outcome.told.unwrap();
         let begins = format!("through the proxy {}: ", proxy.base_url);
         assert!(told.starts_with(&begins), "{told}");
@@ -108,7 +108,7 @@ async fn a_proxy_that_asks_who_we_are_is_told_and_the_account_is_not_blamed() {
 
         let named = with_password(&proxy);
         let outcome = attempt(&site("https://api.example.com", &named, ""), egress).await;
-        assert_eq!(outcome.answer, Answer::NotSent, "{outcome:?}");
+        assert_eq!(outcome.answer, ProviderAnswer::NotSent, "{outcome:?}");
         assert!(!format!("{outcome:?}").contains(PASSWORD), "{outcome:?}");
         let told = outcome.told.unwrap();
         assert!(told.contains("does not take the `username`"), "{told}");
@@ -151,7 +151,11 @@ async fn an_account_may_have_a_proxy_of_its_own_or_none() {
             provider.then(refusal());
         }
         let outcome = attempt(&site(url, &common_line, account), None).await;
-        assert_eq!(outcome.answer, Answer::NotSent, "{url}: {outcome:?}");
+        assert_eq!(
+            outcome.answer,
+            ProviderAnswer::NotSent,
+            "{url}: {outcome:?}"
+        );
     }
     let first = |provider: &Provider| {
         let seen = provider.seen();
@@ -183,7 +187,7 @@ async fn a_proxy_whose_password_cannot_be_had_is_sent_nothing() {
     site.secret("proxy", PASSWORD, 0o644);
     let nothing = Credential::default();
     let upstream = upstream(&site, None);
-    let prepare = upstream.prepare(site.account(), Kind::Login, &nothing, None, None);
+    let prepare = upstream.prepare(site.account(), AttemptKind::Login, &nothing, None, None);
     let error = prepare.await.unwrap_err();
     assert!(matches!(error, PrepareError::Proxy { .. }), "{error:?}");
     let told = error.to_string();

@@ -49,7 +49,7 @@ async fn a_store_that_refuses_what_came_of_a_trial_loses_not_what_was_refused() 
     let (provider, site, store) = place().await;
     let daemon = refused(&site, &store, &provider).await;
     provider.then(reply("401 Unauthorized", r#"{"error":"invalid_client"}"#));
-    store.fail_commit(2, tokend_store::Fault::DISK_FULL);
+    store.fail_commit(2, tokend_store::ScriptedFault::DISK_FULL);
     enter(&daemon, LoginSecret::RefreshToken, "entered").await;
     let daemon = restarted(daemon, &site, &store).await;
     let fault = login_required(&daemon).await;

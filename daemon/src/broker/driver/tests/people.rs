@@ -155,7 +155,7 @@ async fn what_was_entered_while_the_store_refuses_is_not_tried() {
     let provider = Provider::start().await;
     let (site, store) = (without_secret(&provider), MemoryStore::new());
     let daemon = Daemon::start(&site, &store).await;
-    store.fail_commit(1, tokend_store::Fault::DISK_FULL);
+    store.fail_commit(1, tokend_store::ScriptedFault::DISK_FULL);
     let told = fault(enter(&daemon, LoginSecret::Password, "hunter2").await);
     assert_eq!(told.code, FaultCode::StoreUnavailable);
     assert!(
@@ -171,7 +171,7 @@ async fn what_was_granted_while_the_store_refuses_is_not_lost() {
     let provider = Provider::start().await;
     let (site, store) = (without_secret(&provider), MemoryStore::new());
     let daemon = Daemon::start(&site, &store).await;
-    store.fail_commit(2, tokend_store::Fault::DISK_FULL);
+    store.fail_commit(2, tokend_store::ScriptedFault::DISK_FULL);
     let told = fault(enter(&daemon, LoginSecret::Password, "hunter2").await);
     assert_eq!(told.code, FaultCode::StoreUnavailable);
     assert!(

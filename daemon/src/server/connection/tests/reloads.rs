@@ -70,7 +70,7 @@ async fn race(count: u64, held: bool) -> (usize, usize) {
         });
         if let Some(reply) = reply {
             let token = Arc::new(token("secret-token", 2, now));
-            reply.send(Answer::Token(token)).unwrap();
+            reply.send(DriverAnswer::Token(token)).unwrap();
         }
         let mut received = FrameBuffer::new();
         let mut answers = 0;

@@ -35,7 +35,7 @@ async fn what_is_asked_in_vain_holds_no_answer_back_that_was_asked_for_before() 
     let began = now();
     for (id, reply) in [(1, first), (2, second)] {
         let given = Arc::new(token("T", 1, talk.desk.clock.steady()));
-        reply.send(Answer::Token(given)).unwrap();
+        reply.send(DriverAnswer::Token(given)).unwrap();
         let (of, given) = talk.hear().await;
         assert!(of == id && matches!(given, Response::Token(_)), "{of}");
         assert_eq!(now(), began, "it was held back");
@@ -58,7 +58,7 @@ async fn an_answer_that_is_a_refusal_comes_through_a_rest_and_is_paid_for() {
     let began = now();
     tokio::time::advance(LONGEST / 2).await;
     let fault = Fault::new(FaultCode::Paced, "not now");
-    reply.send(Answer::Fault(Box::new(fault))).unwrap();
+    reply.send(DriverAnswer::Fault(Box::new(fault))).unwrap();
     assert_eq!(talk.hear().await.0, 1);
     assert!(now() - began < LONGEST, "{:?}", now() - began);
     assert_eq!(talk.hear().await.0, 3);

@@ -22,7 +22,7 @@ fn hanging_up(base_url: &str) -> Site {
 async fn login(site: &Site, egress: Option<Egress>) -> Outcome {
     let upstream = upstream(site, egress);
     let nothing = Credential::default();
-    let prepared = upstream.prepare(site.account(), Kind::Login, &nothing, None, None);
+    let prepared = upstream.prepare(site.account(), AttemptKind::Login, &nothing, None, None);
     soon(upstream.send(prepared.await.unwrap())).await
 }
 
@@ -37,7 +37,7 @@ async fn a_provider_that_gives_no_answer_is_taken_at_its_word_behind_a_relay_too
             let outcome = login(&hanging_up(&provider.base_url), egress).await;
             assert_eq!(
                 outcome.answer,
-                Answer::CredentialRejected,
+                ProviderAnswer::CredentialRejected,
                 "{what}: {outcome:?}"
             );
             assert!(
@@ -59,7 +59,7 @@ async fn an_answer_that_nobody_can_read_is_not_taken_for_none() {
             provider.then(Act::Say(garbage.to_owned()));
             let outcome = login(&hanging_up(&provider.base_url), egress).await;
             let what = format!("{garbage:?} {egress:?}: {outcome:?}");
-            assert_eq!(outcome.answer, Answer::MaybeSent, "{what}");
+            assert_eq!(outcome.answer, ProviderAnswer::MaybeSent, "{what}");
         }
     }
 }
@@ -81,7 +81,10 @@ async fn an_answer_that_ends_with_the_connection_is_whole_where_the_provider_end
         let provider = Provider::start().await;
         provider.then(Act::Say(open_ended()));
         let outcome = attempt(&provider.base_url, egress).await;
-        assert!(matches!(outcome.answer, Answer::Granted(_)), "{outcome:?}");
+        assert!(
+            matches!(outcome.answer, ProviderAnswer::Granted(_)),
+            "{outcome:?}"
+        );
     }
 }
 
@@ -118,7 +121,11 @@ async fn an_answer_that_may_be_cut_is_not_taken_for_a_whole_one() {
         let what = format!("{then:?}");
         let egress = cutting(&path, open_ended(), then.clone());
         let outcome = attempt("http://127.0.0.1:2", egress).await;
-        assert_eq!(outcome.answer, Answer::MaybeSent, "{what}: {outcome:?}");
+        assert_eq!(
+            outcome.answer,
+            ProviderAnswer::MaybeSent,
+            "{what}: {outcome:?}"
+        );
         assert!(outcome.told.unwrap().contains("the egress relay at "));
         // One that says itself where it ends is whole whoever ends the connection.
         let path = dir.path().join(format!("{number}.whole.sock"));
@@ -128,7 +135,10 @@ async fn an_answer_that_may_be_cut_is_not_taken_for_a_whole_one() {
             then,
         );
         let outcome = attempt("http://127.0.0.1:2", egress).await;
-        assert!(matches!(outcome.answer, Answer::Granted(_)), "{outcome:?}");
+        assert!(
+            matches!(outcome.answer, ProviderAnswer::Granted(_)),
+            "{outcome:?}"
+        );
     }
 }
 
@@ -152,7 +162,7 @@ async fn a_whole_grant_in_json_is_kept_whatever_became_of_other_connections() {
             let path = dir.path().join(format!("{number}.{kind}.sock"));
             let egress = cutting(&path, ending(body), then.clone());
             let outcome = attempt("http://127.0.0.1:2", egress).await;
-            let Answer::Granted(_) = outcome.answer else {
+            let ProviderAnswer::Granted(_) = outcome.answer else {
                 panic!("{then:?} {body:?}: {outcome:?}");
             };
         }
@@ -160,7 +170,11 @@ async fn a_whole_grant_in_json_is_kept_whatever_became_of_other_connections() {
         let cut = tokend_egress::testing::grant(1);
         let egress = cutting(&path, ending(&cut[..cut.len() - 1]), then.clone());
         let outcome = attempt("http://127.0.0.1:2", egress).await;
-        assert_eq!(outcome.answer, Answer::MaybeSent, "{then:?}: {outcome:?}");
+        assert_eq!(
+            outcome.answer,
+            ProviderAnswer::MaybeSent,
+            "{then:?}: {outcome:?}"
+        );
     }
 }
 
@@ -177,7 +191,7 @@ async fn an_answer_that_has_no_body_ends_with_its_head() {
         provider.then(Act::Say(answer));
         let direct = attempt(&provider.base_url, None).await;
         assert_eq!(outcome.answer, direct.answer, "{outcome:?}");
-        assert_ne!(outcome.answer, Answer::MaybeSent, "{outcome:?}");
+        assert_ne!(outcome.answer, ProviderAnswer::MaybeSent, "{outcome:?}");
     }
 }
 
@@ -207,7 +221,11 @@ async fn a_relay_that_gives_no_answer_is_not_taken_for_the_provider() {
         }));
         let egress = Egress::parse(path.to_str().unwrap()).ok();
         let outcome = login(&site, egress).await;
-        assert_eq!(outcome.answer, Answer::MaybeSent, "{hangs}: {outcome:?}");
+        assert_eq!(
+            outcome.answer,
+            ProviderAnswer::MaybeSent,
+            "{hangs}: {outcome:?}"
+        );
         assert!(outcome.told.unwrap().contains("; the egress relay at "));
 
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -221,7 +239,11 @@ async fn a_relay_that_gives_no_answer_is_not_taken_for_the_provider() {
             dies_later(stream, false, hangs).await;
         }));
         let outcome = login(&site, Some(Egress::Tcp(at))).await;
-        assert_eq!(outcome.answer, Answer::MaybeSent, "{hangs}: {outcome:?}");
+        assert_eq!(
+            outcome.answer,
+            ProviderAnswer::MaybeSent,
+            "{hangs}: {outcome:?}"
+        );
         assert!(outcome.told.unwrap().contains("; the egress relay at "));
     }
 }
@@ -247,5 +269,5 @@ async fn a_tunnel_that_a_living_relay_ended_is_not_taken_for_the_providers_word(
     }));
     let egress = Egress::parse(path.to_str().unwrap()).ok();
     let outcome = login(&hanging_up("http://127.0.0.1:2"), egress).await;
-    assert_eq!(outcome.answer, Answer::MaybeSent, "{outcome:?}");
+    assert_eq!(outcome.answer, ProviderAnswer::MaybeSent, "{outcome:?}");
 }
