@@ -43,6 +43,7 @@ use self::connect::Stream;
 use self::listening::{Caller, ListenError, Listening, Users};
 use self::places::{Bounds, Place, Places};
 use self::service::{Promised, Service};
+use tokend_process::accepting::accept_until;
 use tokend_process::clock::Clock;
 use tokend_process::descriptors;
 use tokend_process::hardening::{self, Swap};
@@ -77,8 +78,6 @@ const LARGEST_HEAD: usize = 128 * 1024;
 const LIFETIME: Duration = Duration::from_secs(2 * 3600);
 /// How long connections may last after the relay was told to stop. The unit's TimeoutStopSec= is longer.
 const DRAIN: Duration = Duration::from_secs(80);
-/// How long accepting rests after the system refused it.
-const REST: Duration = Duration::from_millis(100);
 
 /// How the relay ended. Why is in the log by then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,10 +153,7 @@ fn relay(socket: listening::Socket, users: Users, logging: &Logging) -> anyhow::
         tracing::info!(version = env!("CARGO_PKG_VERSION"), address = %listening, "relaying");
         manager.ready();
         let relay = Relay::new(room(descriptors));
-        tokio::select! {
-            never = relay.serve(&listening) => match never {},
-            () = signals.stop() => {}
-        }
+        relay.serve(&listening, signals.stop()).await;
         listening.clean_up();
         tracing::info!("stopping: open connections are being finished");
         manager.stopping();
@@ -200,23 +196,25 @@ impl Relay {
         }
     }
 
-    async fn serve(&self, listening: &Listening) -> Infallible {
-        loop {
-            match listening.accept().await {
-                Ok(Caller::Welcome(stream, user)) => self.welcome(stream, user),
-                Ok(Caller::Stranger(stream, user)) => {
-                    let why = format!(
-                        "user {user} may not use it; if that is meant, start it with --user {user}"
-                    );
-                    tracing::warn!(peer = %peer(user), "a connection to the relay was refused: {why}");
-                    self.refuse(stream, FailureKind::Denied, why);
-                }
-                Err(error) => {
-                    tracing::warn!("a connection could not be accepted: {error}");
-                    tokio::time::sleep(REST).await;
-                }
-            }
-        }
+    /// Serves those who connect, until `end` is done. Open connections go on.
+    async fn serve(&self, listening: &Listening, end: impl Future<Output = ()>) {
+        accept_until(
+            end,
+            || listening.accept(),
+            |caller| match caller {
+                Caller::Welcome(stream, user) => self.welcome(stream, user),
+                Caller::Stranger(stream, user) => self.turn_away(stream, user),
+            },
+            |error| tracing::warn!("a connection could not be accepted: {error}"),
+        )
+        .await;
+    }
+
+    fn turn_away(&self, stream: Box<dyn Stream>, user: u32) {
+        let why =
+            format!("user {user} may not use it; if that is meant, start it with --user {user}");
+        tracing::warn!(peer = %peer(user), "a connection to the relay was refused: {why}");
+        self.refuse(stream, FailureKind::Denied, why);
     }
 
     fn welcome(&self, stream: Box<dyn Stream>, user: Option<u32>) {

@@ -2,6 +2,7 @@
 
 mod provider;
 
+use std::future::pending;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -43,6 +44,6 @@ fn serve_in_test(listening: Listening, room: usize) {
         each: room,
     };
     drop(tokio::spawn(async move {
-        Relay::new(bounds).serve(&listening).await
+        Relay::new(bounds).serve(&listening, pending()).await
     }));
 }

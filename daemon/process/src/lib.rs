@@ -1,9 +1,10 @@
 //! What any daemon on Linux needs of its process, and nothing about tokens.
 //!
-//! Owns the clock, the log, signals, hardening, descriptors, sockets that are listened on, messages to systemd,
-//! tasks that must not vanish, and how far the process is on its way to the end. Must never know an account, a
-//! provider or a client.
+//! Owns the clock, the log, signals, hardening, descriptors, sockets that are listened on, the loop that accepts
+//! connections, messages to systemd, tasks that must not vanish, and how far the process is on its way to the end.
+//! Must never know an account, a provider or a client.
 
+pub mod accepting;
 pub mod clock;
 pub mod descriptors;
 pub mod escaping;

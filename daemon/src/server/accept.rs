@@ -22,14 +22,15 @@ use tokio::sync::watch;
 use crate::requests::Requests;
 use crate::server::connection::{self, Bounds, Ended};
 use tokend_audit::{Event, Outcome};
+use tokend_process::accepting::accept_until;
 use tokend_process::shutdown::{Shutdown, reached};
 
 /// Where strangers knock, as the log knows it.
 #[cfg(test)]
 pub(crate) const DOOR: &str = module_path!();
 
-/// How long accepting rests after the system refused it, for want of descriptors or memory.
-const REST: Duration = Duration::from_millis(100);
+/// How long a peer that is turned away may take to take the reason.
+const REFUSING: Duration = Duration::from_millis(100);
 /// How long connections are kept after everybody was answered, so that the answers are written.
 pub(crate) const GRACE: Duration = Duration::from_millis(100);
 
@@ -53,7 +54,7 @@ pub(crate) async fn run(
     fd: OwnedFd,
     desk: Arc<Requests>,
     limits: Limits,
-    mut stage: watch::Receiver<Shutdown>,
+    stage: watch::Receiver<Shutdown>,
 ) -> io::Result<()> {
     let listener = Listener::try_from(fd)?;
     let slots = Arc::new(Slots {
@@ -66,20 +67,15 @@ pub(crate) async fn run(
         idle: limits.idle_timeout,
         frame: limits.frame_timeout,
     };
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = reached(&mut stage, Shutdown::Draining) => return Ok(()),
-        };
-        match accepted {
-            Ok(stream) => welcome(stream.into(), &desk, &slots, bounds, stage.clone()),
-            Err(error) => {
-                // Out of descriptors, or the peer was gone already: whoever is connected is served on.
-                tracing::warn!("a connection could not be accepted: {error}");
-                tokio::time::sleep(REST).await;
-            }
-        }
-    }
+    let mut draining = stage.clone();
+    accept_until(
+        reached(&mut draining, Shutdown::Draining),
+        || listener.accept(),
+        |stream| welcome(stream.into(), &desk, &slots, bounds, stage.clone()),
+        |error| tracing::warn!("a connection could not be accepted: {error}"),
+    )
+    .await;
+    Ok(())
 }
 
 fn welcome(
@@ -161,7 +157,7 @@ fn turn_away(mut stream: Stream, peer: &Peer, fault: Fault) {
         return;
     }
     drop(tokio::spawn(async move {
-        let _not_taken = tokio::time::timeout(REST, stream.write_all(&bytes)).await;
+        let _not_taken = tokio::time::timeout(REFUSING, stream.write_all(&bytes)).await;
     }));
 }
 

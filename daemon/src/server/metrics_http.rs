@@ -17,11 +17,13 @@ use hyper::body::{Body, Frame, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use interprocess::local_socket::tokio::Stream as UnixStream;
 use interprocess::local_socket::traits::tokio::Listener as _;
 use interprocess::os::unix::uds_local_socket::tokio::Listener as UnixListener;
 use tokend_config::MetricsListen;
+use tokend_policy::Peer;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
 
 use crate::metrics::{Metrics, PART};
@@ -29,6 +31,7 @@ use tokend_egress::Egress;
 use tokend_metrics::At;
 use tokend_metrics::Snapshot;
 use tokend_peer::{self, Full, Turn, Turns};
+use tokend_process::accepting::accept_until;
 use tokend_process::listen::{self, Origin, Usage};
 use tokend_process::shutdown::{Shutdown, reached};
 
@@ -47,8 +50,6 @@ const ANYBODY: u32 = u32::MAX;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long the head of a request may take.
 const HEAD: Duration = Duration::from_secs(5);
-/// How long accepting rests after the system refused it.
-const REST: Duration = Duration::from_millis(100);
 
 /// A socket metrics are served on.
 pub(crate) enum Listening {
@@ -108,48 +109,55 @@ impl Listening {
             Self::Unix(..) => Turns::new(all, own, longest),
         };
         let heads = Arc::new(Heads::default());
-        loop {
-            let accepted = tokio::select! {
-                accepted = self.accept(&metrics, &readers, &heads) => accepted,
-                () = reached(&mut stage, Shutdown::Draining) => break,
-            };
-            if let Err(error) = accepted {
-                tracing::warn!("a reader of metrics could not be accepted: {error}");
-                tokio::time::sleep(REST).await;
-            }
-        }
-        if let Self::Unix(_, origin) = self {
-            origin.clean_up();
-        }
-    }
-
-    async fn accept(
-        &self,
-        metrics: &Metrics,
-        readers: &Turns,
-        heads: &Arc<Heads>,
-    ) -> io::Result<()> {
         let reading = |allowed, uid| Reading {
             metrics: metrics.clone(),
             readers: readers.clone(),
             allowed,
             uid,
         };
+        accept_until(
+            reached(&mut stage, Shutdown::Draining),
+            || self.accept(),
+            |caller| match caller {
+                Caller::Anybody(stream) => {
+                    let reading = reading(true, ANYBODY);
+                    drop(tokio::spawn(answer(stream, reading, Heads::add(&heads))));
+                }
+                Caller::Known(stream, peer) => {
+                    let reading = reading(metrics.may_read(&peer), peer.uid);
+                    drop(tokio::spawn(answer(stream, reading, Heads::add(&heads))));
+                }
+            },
+            |error| tracing::warn!("a reader of metrics could not be accepted: {error}"),
+        )
+        .await;
+        if let Self::Unix(_, origin) = self {
+            origin.clean_up();
+        }
+    }
+
+    /// The next who connects.
+    async fn accept(&self) -> io::Result<Caller> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
-                let reading = reading(true, ANYBODY);
-                drop(tokio::spawn(answer(stream, reading, Heads::add(heads))));
+                Ok(Caller::Anybody(stream))
             }
             Self::Unix(listener, _) => {
                 let stream = listener.accept().await?.into();
                 let peer = tokend_peer::of(&stream)?;
-                let reading = reading(metrics.may_read(&peer), peer.uid);
-                drop(tokio::spawn(answer(stream, reading, Heads::add(heads))));
+                Ok(Caller::Known(stream, peer))
             }
         }
-        Ok(())
     }
+}
+
+/// Somebody who connected.
+enum Caller {
+    /// At a TCP address, where the kernel names nobody.
+    Anybody(TcpStream),
+    /// At a Unix socket.
+    Known(UnixStream, Peer),
 }
 
 /// Who reads, and with whom they share.
