@@ -95,8 +95,9 @@ impl Counters {
         found: Found,
         took: Duration,
     ) {
-        let outcome = RequestOutcome::of(response);
-        self.requests.of(request).of(outcome).fetch_add(1, Relaxed);
+        if let Some(outcome) = RequestOutcome::of(response) {
+            self.requests.of(request).of(outcome).fetch_add(1, Relaxed);
+        }
         if request == RequestKind::Get {
             self.get.of(found).add(took);
         }

@@ -117,50 +117,51 @@ impl ReloadResult {
 
 /// How a request was answered: the fault, if it was one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct RequestOutcome(Option<FaultCode>);
+pub(super) struct RequestOutcome {
+    /// Its place among all: no fault has the first.
+    place: usize,
+}
 
 /// As many as there are faults, and one more.
 pub(super) const REQUEST_OUTCOMES: usize = FaultCode::ALL.len() + 1;
 
 impl RequestOutcome {
-    pub(super) const fn of(response: &Response) -> Self {
-        match response {
-            Response::Fault(fault) => Self(Some(fault.code)),
-            _ => Self(None),
-        }
+    /// `None` for a fault of a newer release, which this daemon does not make: it has no place.
+    pub(super) fn of(response: &Response) -> Option<Self> {
+        let Response::Fault(fault) = response else {
+            return Some(Self { place: 0 });
+        };
+        let known = FaultCode::ALL.iter().position(|own| *own == fault.code);
+        known.map(|at| Self { place: at + 1 })
     }
 }
 
 impl Label<REQUEST_OUTCOMES> for RequestOutcome {
     const ALL: [Self; REQUEST_OUTCOMES] = {
-        let mut all = [Self(None); REQUEST_OUTCOMES];
-        let (mut rest, mut codes): (&mut [Self], &[FaultCode]) = (&mut all, &FaultCode::ALL);
-        if let [_, others @ ..] = rest {
-            rest = others;
-        }
-        while let ([first, others @ ..], [code, more @ ..]) = (rest, codes) {
-            *first = Self(Some(*code));
-            (rest, codes) = (others, more);
+        let mut all = [Self { place: 0 }; REQUEST_OUTCOMES];
+        let (mut rest, mut place): (&mut [Self], usize) = (&mut all, 0);
+        while let [first, others @ ..] = rest {
+            first.place = place;
+            (rest, place) = (others, place + 1);
         }
         all
     };
 
-    /// A fault of a newer release, which this daemon does not make, counts as the last one there is.
     fn index(self) -> usize {
-        let Some(code) = self.0 else {
-            return 0;
-        };
-        let known = FaultCode::ALL.iter().position(|own| *own == code);
-        known.map_or(FaultCode::ALL.len(), |at| at + 1)
+        self.place
     }
 
     fn as_str(self) -> &'static str {
-        self.0.map_or("ok", FaultCode::as_str)
+        let fault = self.place.checked_sub(1);
+        let fault = fault.and_then(|at| FaultCode::ALL.get(at));
+        fault.map_or("ok", |code| code.as_str())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tokend_proto::Fault;
+
     use super::*;
 
     fn in_order<L: Label<N> + PartialEq + std::fmt::Debug, const N: usize>() {
@@ -180,5 +181,19 @@ mod tests {
         in_order::<AttemptOutcome, _>();
         in_order::<Found, _>();
         in_order::<ReloadResult, _>();
+    }
+
+    #[test]
+    fn a_fault_without_a_name_counts_as_no_other() {
+        let outcome = |code| RequestOutcome::of(&Response::Fault(Fault::new(code, "no")));
+        for (code, place) in FaultCode::ALL.into_iter().zip(1..) {
+            let outcome = outcome(code).unwrap();
+            assert_eq!((outcome.index(), outcome.as_str()), (place, code.as_str()));
+        }
+        assert_eq!(outcome(FaultCode::Other(9_999)), None);
+        let done = Response::Done {
+            message: String::new(),
+        };
+        assert_eq!(RequestOutcome::of(&done).unwrap().as_str(), "ok");
     }
 }
