@@ -214,9 +214,10 @@ pub(crate) fn token_of(response: Response) -> Result<String, tokend_proto::Fault
 impl Requests {
     /// Decides about a request by what is known about the peer, and answers it.
     pub(crate) fn handle(&self, peer: &Peer, request: Request) -> Reply {
+        let began = self.clock.since_boot();
         let snapshot = self.registry.epoch();
         let decided = self.decide_by_what_is_known(&snapshot, peer, &request);
-        self.answer(peer, request, decided)
+        self.answer(peer, request, decided, began)
     }
 }
 

@@ -18,16 +18,17 @@ use super::reply::Reply;
 use tokend_metrics::Found;
 
 impl Requests {
-    /// Answers one request of a peer as it was decided, counts it, and records what came of it. The caller holds the configuration
-    /// still until an answer on the spot is on its way; one that takes time leaves through `release`.
+    /// Answers one request of a peer as it was decided, counts it, and records what came of it. `began` is when it began to be decided, on
+    /// the clock of the boot. The caller holds the configuration still until an answer on the spot is on its way; one that takes time leaves
+    /// through `release`.
     pub(crate) fn answer(
         &self,
         peer: &Peer,
         request: Request,
         decided: Result<Admitted<'_>, Refused>,
+        began: Duration,
     ) -> Reply {
         let which = request.kind();
-        let began = self.clock.since_boot();
         match self.recorded(peer, request, decided, (which, began)) {
             Reply::Ready(response) => {
                 let took = self.clock.since_boot().saturating_sub(began);

@@ -243,3 +243,24 @@ fn that_something_is_to_be_asked_again_is_said_with_when_and_not_twice() {
         assert!(!advice.contains("again"), "{advice}");
     }
 }
+
+#[test]
+fn the_time_of_a_get_contains_its_decision() {
+    let site = Site::new(ACCOUNTS);
+    let (clock, hands) = tokend_process::clock::fake::FakeClock::start(1_790_000_000_000, 0, "a");
+    let (desk, driver) = crate::testing::desk(&site, &clock, 16);
+    let bench = Bench {
+        desk,
+        driver,
+        _site: site,
+    };
+    bench.publish("ads", "held", 1);
+    let (desk, snapshot) = (&bench.desk, bench.desk.registry.epoch());
+    let began = clock.since_boot();
+    let decided = desk.decide_by_what_is_known(&snapshot, &peer(7), &get("ads"));
+    hands.advance(Duration::from_secs(3));
+    let reply = desk.answer(&peer(7), get("ads"), decided, began);
+    assert!(matches!(reply, Reply::Ready(Response::Token(_))));
+    let counters = format!("{:?}", desk.metrics.counters());
+    assert!(counters.contains("nanos: 3000000000"), "{counters}");
+}

@@ -291,6 +291,7 @@ where
         let Some((id, request)) = self.asked.take() else {
             return Ok(None);
         };
+        let began = self.desk.clock.since_boot();
         let snapshot = self.desk.registry.epoch();
         let decided = match self.desk.admit(&snapshot, &self.peer, &request) {
             Admission::NeedFacts(needs) => {
@@ -313,7 +314,7 @@ where
         self.spend(cost_of(&request));
         let is_stranger = decided.as_ref().is_err_and(|it| it.is_stranger) && self.hints > 0;
         let named = request.account().filter(|_| is_stranger).cloned();
-        match (self.desk.answer(&self.peer, request, decided), named) {
+        match (self.desk.answer(&self.peer, request, decided, began), named) {
             (Reply::Ready(Response::Fault(fault)), Some(account)) if is_denial(&fault) => {
                 self.hints -= 1;
                 self.hint = Some((id, fault, account));
