@@ -268,9 +268,8 @@ impl Epoch {
     }
 
     /// Whether the peer may do anything with the account.
-    pub(crate) fn knows(&self, peer: &Peer, slot: &Slot) -> bool {
-        let allow = &slot.account.allow;
-        let may = allow.permissions(peer) | self.as_administrator(peer);
+    pub(crate) fn knows(peer: &Peer, slot: &Slot, as_administrator: Permissions) -> bool {
+        let may = slot.account.allow.permissions(peer) | as_administrator;
         may.has_any(Permissions::OF_AN_ACCOUNT)
     }
 

@@ -240,16 +240,18 @@ fn admit_to<'s>(
 ) -> Result<Admitted<'s>, Refused> {
     let Some(Found { slot, exists }) = found else {
         // No account is configured at all.
-        return admit_to_none(snapshot, peer, name, permission);
+        let as_administrator = snapshot.as_administrator(peer);
+        return admit_to_none(snapshot, peer, name, permission, as_administrator);
     };
     let unread = match snapshot.grants(peer, slot, permission) {
         Ok(rule) if exists => return Ok(Admitted::to(snapshot, peer, slot, permission, rule)),
         Ok(_) => Needs::NONE,
         Err(unread) => unread,
     };
-    let knows = black_box(snapshot.knows(peer, slot));
+    let as_administrator = black_box(snapshot.as_administrator(peer));
+    let knows = black_box(Epoch::knows(peer, slot, as_administrator));
     if !exists {
-        return admit_to_none(snapshot, peer, name, permission);
+        return admit_to_none(snapshot, peer, name, permission, as_administrator);
     }
     Err(Refused {
         fault: denied(snapshot, peer, slot, permission, (knows, unread)),
@@ -257,20 +259,23 @@ fn admit_to<'s>(
     })
 }
 
-/// Decides about an account that does not exist: what is stored under its name can still be forgotten.
+/// Decides about an account that does not exist: what is stored under its name can still be forgotten. Asks the policy again only for whom
+/// it lets do that.
 fn admit_to_none<'s>(
     snapshot: &'s Arc<Epoch>,
     peer: &Peer,
     name: &AccountName,
     permission: Permission,
+    as_administrator: Permissions,
 ) -> Result<Admitted<'s>, Refused> {
     if permission == Permission::Forget
+        && as_administrator.has(permission)
         && let Ok(rule) = snapshot.administers(peer, permission)
     {
         return Ok(Admitted::by(snapshot, permission, rule));
     }
     Err(Refused {
-        fault: unknown(snapshot, peer, name),
+        fault: unknown(snapshot, peer, name, as_administrator),
         is_stranger: true,
     })
 }

@@ -34,7 +34,15 @@ impl Requests {
         let configured = slot.map(|slot| slot.key);
         let first = match configured {
             Some(account) => self.ask(admitted, |reply| Message::Forget { account, reply }),
-            None => Done::Now(Response::Fault(*unknown(admitted.snapshot, peer, account))),
+            None => {
+                let may = admitted.snapshot.as_administrator(peer);
+                Done::Now(Response::Fault(*unknown(
+                    admitted.snapshot,
+                    peer,
+                    account,
+                    may,
+                )))
+            }
         };
         let (reloader, driver) = (Arc::clone(&self.reloader), self.driver.clone());
         let registry = Arc::clone(&self.registry);

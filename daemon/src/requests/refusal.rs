@@ -119,8 +119,13 @@ fn say_unread(message: &mut String, peer: &Peer, needed: Needs) {
 }
 
 /// No such account. Only who may do something with every account is told that there is none.
-pub(super) fn unknown(epoch: &Epoch, peer: &Peer, account: &AccountName) -> Box<Fault> {
-    if !epoch.as_administrator(peer).has_any(ANY) {
+pub(super) fn unknown(
+    epoch: &Epoch,
+    peer: &Peer,
+    account: &AccountName,
+    as_administrator: Permissions,
+) -> Box<Fault> {
+    if !as_administrator.has_any(ANY) {
         return not_allowed(peer, account, epoch.needs());
     }
     Box::new(
