@@ -244,7 +244,7 @@ impl Reloader {
         &self,
         name: &AccountName,
         keep: Option<RecordKey>,
-    ) -> Result<usize, String> {
+    ) -> Result<usize, NotApplied> {
         self.installer.purge(name, keep).await
     }
 }

@@ -12,7 +12,7 @@ use tokend_process::panics::ending;
 use tokend_process::stack;
 use tokend_proto::AccountName;
 use tokend_record::RecordKey;
-use tokend_store::Strayed;
+use tokend_store::{StoreError, Strayed};
 use tokio::sync::oneshot;
 
 use super::cures::{Cures, Question};
@@ -175,12 +175,8 @@ impl Installer {
         &self,
         strayed: Vec<Strayed>,
     ) -> Result<HashMap<RecordKey, Stored>, NotApplied> {
-        let (reply, answer) = oneshot::channel();
-        let job = Message::Store(Job::PutBack { strayed, reply });
-        let asked = self.driver.send(job).await;
-        asked.map_err(|_| NotApplied::Stopping)?;
-        let put_back = answer.await.map_err(|_| NotApplied::Stopping)?;
-        let put_back = put_back.map_err(NotApplied::Store)?;
+        let put_back = self.by_the_store(|reply| Job::PutBack { strayed, reply });
+        let put_back = put_back.await?;
         for id in &put_back {
             tracing::warn!(account = %id.name(), "the stored record had a damaged name and was put back");
         }
@@ -240,23 +236,32 @@ impl Installer {
         &self,
         name: &AccountName,
         keep: Option<RecordKey>,
-    ) -> Result<usize, String> {
-        const ENDED: &str = "the store's thread has ended";
+    ) -> Result<usize, NotApplied> {
         let store = self.store.clone();
         let name = name.clone();
         let find = move || Leftovers::find(&store, &name, keep.as_ref());
         let leftovers = stack::wiped_off_the_runtime(find)
             .await
-            .map_err(|error| error.to_string())?
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| NotApplied::Died(ending(&error)))?
+            .map_err(NotApplied::Store)?;
         let count = leftovers.count();
         if count > 0 {
-            let (reply, done) = oneshot::channel();
-            let job = Message::Store(Job::Purge { leftovers, reply });
-            self.driver.send(job).await.map_err(|_| ENDED)?;
-            let done = done.await.map_err(|_| ENDED)?;
-            done.map_err(|error| error.to_string())?;
+            self.by_the_store(|reply| Job::Purge { leftovers, reply })
+                .await?;
         }
         Ok(count)
+    }
+
+    /// Has the store's thread do a job, behind all that the driver has given it so far.
+    async fn by_the_store<T>(
+        &self,
+        job: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Job,
+    ) -> Result<T, NotApplied> {
+        let (reply, done) = oneshot::channel();
+        let asked = self.driver.send(Message::Store(job(reply))).await;
+        asked.map_err(|_| NotApplied::Stopping)?;
+        let done = done.await;
+        done.map_err(|_| NotApplied::without_the_store(&self.driver))?
+            .map_err(NotApplied::Store)
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokend_config::ConfigError;
 use tokend_store::StoreError;
 
+use crate::broker::inbox::Driver;
 use tokend_audit::PrepareError;
 use tokend_upstream::ClientError;
 
@@ -24,6 +25,9 @@ pub(crate) enum NotApplied {
     /// The task that reads them died.
     #[error("reading the stored records failed inside tokend: {0}; please report this")]
     Died(&'static str),
+    /// The store's thread does nothing more, although the daemon does not stop.
+    #[error("the store's thread has ended; restart tokend, and please report this")]
+    NoStoreThread,
     /// The driver takes nothing more.
     #[error("the daemon is stopping")]
     Stopping,
@@ -35,6 +39,16 @@ pub(crate) enum NotApplied {
     /// Accounts came and went each time their records were read.
     #[error("accounts came and went while the configuration was put in force; try again")]
     Unsettled,
+}
+
+impl NotApplied {
+    /// Why nobody answers to a job that the driver took for the store's thread: that has ended, or the driver with the job.
+    pub(crate) fn without_the_store(driver: &Driver) -> Self {
+        match driver.is_closed() {
+            true => Self::Stopping,
+            false => Self::NoStoreThread,
+        }
+    }
 }
 
 /// Why a configuration was not loaded, in words, and whether that passes by itself.

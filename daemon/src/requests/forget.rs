@@ -17,6 +17,7 @@ use super::parts::Requests;
 use super::refusal::{brought_back, gone, not_forgotten, unknown};
 use crate::broker::inbox::{Driver, DriverAnswer, Message};
 use crate::broker::job::Job;
+use crate::reload::NotApplied;
 use tokend_record::RecordKey;
 
 impl Requests {
@@ -66,15 +67,17 @@ impl Requests {
             if by_now != configured {
                 return Response::Fault(brought_back(&account));
             }
-            if let Err(fault) = reached(&driver).await {
-                return Response::Fault(*fault);
-            }
-            match reloader.purge(&account, keep).await {
+            let purged = match reached(&driver).await {
+                Ok(()) => reloader.purge(&account, keep).await,
+                Err(why) => Err(why),
+            };
+            match purged {
                 Ok(0) if former == 0 => first,
                 Ok(_) => Response::Done {
                     message: format!("account {account} is forgotten"),
                 },
-                Err(why) => Response::Fault(not_forgotten(&account, &why)),
+                Err(NotApplied::Stopping) => Response::Fault(gone()),
+                Err(why) => Response::Fault(not_forgotten(&account, &why.to_string())),
             }
         })
     }
@@ -103,9 +106,10 @@ async fn former(driver: &Driver, name: &AccountName) -> Result<usize, Box<Fault>
 
 /// Waits until the store's thread has done all it was given so far. What has ended for the driver may still be claimed there, and what somebody
 /// else has claimed cannot be purged.
-async fn reached(driver: &Driver) -> Result<(), Box<Fault>> {
+async fn reached(driver: &Driver) -> Result<(), NotApplied> {
     let (reply, done) = oneshot::channel();
     let asked = driver.send(Message::Store(Job::Reached(reply))).await;
-    asked.map_err(|_| Box::new(gone()))?;
-    done.await.map_err(|_| Box::new(gone()))
+    asked.map_err(|_| NotApplied::Stopping)?;
+    done.await
+        .map_err(|_| NotApplied::without_the_store(driver))
 }

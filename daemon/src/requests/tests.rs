@@ -264,3 +264,39 @@ fn the_time_of_a_get_contains_its_decision() {
     let counters = format!("{:?}", desk.metrics.counters());
     assert!(counters.contains("nanos: 3000000000"), "{counters}");
 }
+
+/// What a forget is told when nobody answers for the store's thread.
+async fn unanswered(driver_ends: bool) -> Fault {
+    let mut bench = bench(&format!("admin = [{{ user = 7 }}]\n{ACCOUNTS}"));
+    let forget = Request::Forget {
+        account: name("former"),
+    };
+    let asked = bench.desk.handle(&peer(7), forget);
+    let serve = async {
+        let Some(Message::Former { reply, .. }) = bench.driver.recv().await else {
+            panic!()
+        };
+        reply.send(Vec::new()).unwrap();
+        let Some(Message::Store(job)) = bench.driver.recv().await else {
+            panic!()
+        };
+        if driver_ends {
+            bench.driver.close();
+        }
+        drop(job);
+    };
+    let (response, ()) = soon(async { tokio::join!(answer(asked), serve) }).await;
+    let Response::Fault(fault) = response else {
+        panic!("{response:?}")
+    };
+    fault
+}
+
+#[tokio::test]
+async fn a_stop_is_told_otherwise_than_an_end_of_the_stores_thread() {
+    let stopping = unanswered(true).await;
+    assert_eq!(stopping.code, FaultCode::Draining, "{stopping:?}");
+    let ended = unanswered(false).await;
+    assert_eq!(ended.code, FaultCode::StoreUnavailable, "{ended:?}");
+    assert!(ended.message.contains("thread has ended"), "{ended:?}");
+}
