@@ -1,9 +1,6 @@
-//! Document 001, the JWT API: each sentence a client can act on.
+//! Document 001, the JWT API: what a client can act on besides the exchanges of `exchanges.rs`.
 
-use tokend_dialect::{
-    DeclaredReuse, Endpoint, EndpointSettings, ExchangeKind, Fields, LifetimeSource, ProviderReply,
-    REFRESH_TOKEN,
-};
+use tokend_dialect::{DeclaredReuse, ExchangeKind, Fields, LifetimeSource};
 
 use crate::support::*;
 
@@ -15,41 +12,8 @@ fn sample() -> String {
 }
 
 #[test]
-fn login_is_a_form_with_grant_type_password() {
+fn only_user_name_and_password_are_required() {
     let dialect = builtin("jwt-api");
-    let request = dialect
-        .login_request(
-            &endpoint(&dialect),
-            &fields(&[("username", "u"), ("password", "p")]),
-        )
-        .unwrap();
-    assert_eq!(request.method(), "POST");
-    assert_eq!(request.uri().path(), "/auth/jwt/login");
-    assert_eq!(
-        header(&request, "content-type"),
-        Some("application/x-www-form-urlencoded")
-    );
-    assert_eq!(header(&request, "accept"), Some("application/json"));
-    assert_eq!(body(&request), "grant_type=password&username=u&password=p");
-}
-
-#[test]
-fn scope_client_id_and_client_secret_are_optional() {
-    let dialect = builtin("jwt-api");
-    let all = [
-        ("username", "u"),
-        ("password", "p"),
-        ("scope", "a b"),
-        ("client_id", "acct-1"),
-        ("client_secret", "s"),
-    ];
-    let request = dialect
-        .login_request(&endpoint(&dialect), &fields(&all))
-        .unwrap();
-    assert_eq!(
-        body(&request),
-        "grant_type=password&username=u&password=p&scope=a+b&client_id=acct-1&client_secret=s"
-    );
     let uses = dialect.fields_at(&endpoint(&dialect));
     for (name, required) in [
         ("username", true),
@@ -122,53 +86,8 @@ fn without_expires_in_the_documented_hour_is_assumed() {
 }
 
 #[test]
-fn refresh_sends_the_token_in_a_header_and_no_body() {
-    let dialect = builtin("jwt-api");
-    let request = dialect
-        .refresh_request(&endpoint(&dialect), &fields(&[(REFRESH_TOKEN, "abc.def")]))
-        .unwrap();
-    assert_eq!(request.method(), "POST");
-    assert_eq!(request.uri().path(), "/auth/jwt/refresh");
-    assert_eq!(header(&request, "refresh-token"), Some("abc.def"));
-    assert!(request.headers()["refresh-token"].is_sensitive());
-    assert_eq!(header(&request, "accept"), Some("application/json"));
-    assert_eq!(header(&request, "content-length"), Some("0"));
-    assert_eq!(header(&request, "content-type"), None);
-    assert!(request.body().is_empty());
-}
-
-#[test]
-fn the_postman_endpoint_can_be_chosen() {
-    let dialect = builtin("jwt-api");
-    assert_eq!(dialect.endpoints().collect::<Vec<_>>(), ["postman"]);
-    let settings = EndpointSettings {
-        endpoint: Some("postman".to_owned()),
-        ..settings()
-    };
-    let endpoint = Endpoint::new(&dialect, &settings).unwrap();
-    let all = fields(&[("username", "u"), ("password", "p"), (REFRESH_TOKEN, "r")]);
-    let request = dialect.refresh_request(&endpoint, &all).unwrap();
-    assert_eq!(request.uri().path(), "/auth/jwt/postman-refresh");
-    assert_eq!(header(&request, "refresh-token"), Some("r"));
-    assert_eq!(
-        dialect.login_request(&endpoint, &all).unwrap().uri().path(),
-        "/auth/jwt/login"
-    );
-}
-
-#[test]
 fn the_refresh_token_works_once_and_what_reuse_costs_is_not_said() {
     assert_eq!(builtin("jwt-api").reuse(), DeclaredReuse::Unknown);
-}
-
-#[test]
-fn a_refresh_brings_a_new_pair() {
-    let grant = grant(
-        &builtin("jwt-api"),
-        ExchangeKind::Refresh,
-        r#"{"access_token":"a2","refresh_token":"r2","token_type":"bearer","expires_in":3600}"#,
-    );
-    assert_eq!((access(&grant), refresh(&grant)), ("a2", Some("r2")));
 }
 
 #[test]
@@ -179,27 +98,4 @@ fn a_login_without_a_refresh_token_is_a_login() {
         r#"{"access_token":"a","token_type":"bearer"}"#,
     );
     assert_eq!(refresh(&grant), None);
-}
-
-#[test]
-fn a_wrong_password_is_told_with_400() {
-    let reply = read(
-        &builtin("jwt-api"),
-        ExchangeKind::Login,
-        400,
-        r#"{"detail":"LOGIN_BAD_CREDENTIALS"}"#,
-    );
-    assert!(matches!(reply, ProviderReply::CredentialRejected(_)));
-    assert_eq!(told(&reply).text, "LOGIN_BAD_CREDENTIALS");
-}
-
-#[test]
-fn a_spent_refresh_token_is_told_with_401() {
-    let reply = read(
-        &builtin("jwt-api"),
-        ExchangeKind::Refresh,
-        401,
-        r#"{"detail":"Unauthorized"}"#,
-    );
-    assert!(matches!(reply, ProviderReply::RefreshRejected(_)));
 }

@@ -1,44 +1,19 @@
-//! Document 002, client credentials: each sentence a client can act on.
+//! Document 002, client credentials: what a client can act on besides the exchanges of `exchanges.rs`.
 
-use tokend_dialect::{
-    DeclaredReuse, Endpoint, EndpointSettings, ExchangeKind, LifetimeSource, Processed,
-    ProviderReply, RequestError,
-};
+use tokend_dialect::{DeclaredReuse, ExchangeKind, Processed, ProviderReply, RequestError};
 
 use crate::support::*;
 
-const TOKEN: &str = include_str!("../documents/002/token-200.json");
-const ERROR_400: &str = include_str!("../documents/002/error-400.json");
 const ERROR_401: &str = include_str!("../documents/002/error-401.json");
 const ERROR_500: &str = include_str!("../documents/002/error-500.json");
 
-/// The schemas of 401 and 500 show the members of `error` without the wrapper.
+/// The schema of 500 shows the members of `error` without the wrapper.
 fn flat(sample: &str) -> String {
     let nested: serde_json::Value = serde_json::from_str(sample).unwrap_or_default();
     nested
         .get("error")
         .map(ToString::to_string)
         .unwrap_or_default()
-}
-
-#[test]
-fn login_is_a_form_with_id_and_secret_and_no_grant_type() {
-    let dialect = builtin("client-credentials");
-    let fields = fields(&[
-        ("client_id", "YOUR_CLIENT_ID"),
-        ("client_secret", "YOUR_CLIENT_SECRET"),
-    ]);
-    let request = dialect.login_request(&endpoint(&dialect), &fields).unwrap();
-    assert_eq!(request.method(), "POST");
-    assert_eq!(request.uri().path(), "/v1/auth/token");
-    assert_eq!(
-        header(&request, "content-type"),
-        Some("application/x-www-form-urlencoded")
-    );
-    assert_eq!(
-        body(&request),
-        "client_id=YOUR_CLIENT_ID&client_secret=YOUR_CLIENT_SECRET"
-    );
 }
 
 #[test]
@@ -57,46 +32,6 @@ fn both_fields_are_required() {
 }
 
 #[test]
-fn a_deployment_that_wants_a_grant_type_gets_it() {
-    let dialect = builtin("client-credentials");
-    let endpoint = with_options(&dialect, &[("grant_type", "client_credentials")]);
-    let request = dialect
-        .login_request(
-            &endpoint,
-            &fields(&[("client_id", "c"), ("client_secret", "s")]),
-        )
-        .unwrap();
-    assert_eq!(
-        body(&request),
-        "client_id=c&client_secret=s&grant_type=client_credentials"
-    );
-}
-
-#[test]
-fn the_path_appears_with_and_without_v1() {
-    let dialect = builtin("client-credentials");
-    let fields = fields(&[("client_id", "c"), ("client_secret", "s")]);
-    for (name, path) in [
-        ("versioned", "/v1/auth/token"),
-        ("unversioned", "/auth/token"),
-    ] {
-        let settings = EndpointSettings {
-            endpoint: Some(name.to_owned()),
-            ..settings()
-        };
-        let endpoint = Endpoint::new(&dialect, &settings).unwrap();
-        assert_eq!(
-            dialect
-                .login_request(&endpoint, &fields)
-                .unwrap()
-                .uri()
-                .path(),
-            path
-        );
-    }
-}
-
-#[test]
 fn there_is_no_refresh() {
     let dialect = builtin("client-credentials");
     assert!(dialect.can_login() && !dialect.can_refresh());
@@ -111,55 +46,8 @@ fn there_is_no_refresh() {
 }
 
 #[test]
-fn the_sample_reply_is_read() {
-    let grant = grant(&builtin("client-credentials"), ExchangeKind::Login, TOKEN);
-    assert_eq!(access(&grant), "sk-418e41a74ca2e7d941fa4456d73dbed7");
-    assert_eq!(grant.token_type, "Bearer");
-    assert_eq!(
-        (grant.lifetime, grant.lifetime_source),
-        (seconds(3600), LifetimeSource::Told)
-    );
-    assert_eq!(refresh(&grant), None);
-}
-
-#[test]
-fn the_wrapper_may_be_a_string_that_holds_json() {
-    let sample: serde_json::Value = serde_json::from_str(TOKEN).unwrap();
-    let wrapped = serde_json::json!({ "data": sample["data"].to_string() }).to_string();
-    let grant = grant(
-        &builtin("client-credentials"),
-        ExchangeKind::Login,
-        &wrapped,
-    );
-    assert_eq!(access(&grant), "sk-418e41a74ca2e7d941fa4456d73dbed7");
-    assert_eq!(grant.lifetime, seconds(3600));
-}
-
-#[test]
-fn each_listed_error_is_understood_in_both_shapes() {
+fn a_failure_of_the_provider_is_understood_in_both_shapes() {
     let dialect = builtin("client-credentials");
-    for body in [ERROR_400.to_owned(), flat(ERROR_400)] {
-        let reply = read(&dialect, ExchangeKind::Login, 400, &body);
-        assert!(
-            matches!(reply, ProviderReply::Misconfigured(_)),
-            "{reply:?}"
-        );
-        assert_eq!(
-            told(&reply).to_string(),
-            "status 400 (invalid_request): Missing or invalid parameters"
-        );
-    }
-    for body in [ERROR_401.to_owned(), flat(ERROR_401)] {
-        let reply = read(&dialect, ExchangeKind::Login, 401, &body);
-        assert!(
-            matches!(reply, ProviderReply::CredentialRejected(_)),
-            "{reply:?}"
-        );
-        assert_eq!(
-            told(&reply).to_string(),
-            "status 401 (invalid_client): Invalid client_id, client_secret, or session_key"
-        );
-    }
     for body in [ERROR_500.to_owned(), flat(ERROR_500)] {
         let reply = read(&dialect, ExchangeKind::Login, 500, &body);
         assert!(

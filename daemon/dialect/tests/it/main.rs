@@ -9,6 +9,7 @@ mod document_000;
 mod document_001;
 mod document_002;
 mod document_003;
+mod exchanges;
 mod explain;
 mod halves;
 mod lifetimes;

@@ -1,46 +1,13 @@
-//! Documents 002 and 003 and RFC 6749: sample bodies word for word, and every strictness rule.
+//! Documents 002 and 003 and RFC 6749: every strictness rule, and what the exchanges of `exchanges.rs` do not show.
 
 use serde_json::json;
 use tokend_harness::probe::{self, Probe};
 use tokend_provider_simulator::spec::{Api, ClientAuth};
 
-use crate::samples::{compact, post, posts, resource, simulator, with_samples};
+use crate::samples::{post, resource, simulator, with_samples};
 
 #[test]
-fn document_002_wrapped_reply_on_both_paths() {
-    let (sim, account) = simulator(Api::ClientCredentials);
-    let (id, secret) = (account.client_id.unwrap(), account.client_secret.unwrap());
-    let fields = [
-        ("client_id", id.as_str()),
-        ("client_secret", secret.as_str()),
-    ];
-    let sample = "{\n\"data\": {\n\"access_token\": \"sk-418e41a74ca2e7d941fa4456d73dbed7\",\n\"token_type\": \"Bearer\",\n\"expires_in\": 3600\n}\n}";
-    for path in ["/v1/auth/token", "/auth/token"] {
-        for login in posts(&sim, Api::ClientCredentials, path) {
-            let reply = login.form(&fields).send().unwrap();
-            let samples = [("/data/access_token", "sk-418e41a74ca2e7d941fa4456d73dbed7")];
-            assert_eq!(with_samples(&reply, &samples), compact(sample));
-            let value: serde_json::Value = serde_json::from_str(&reply.body).unwrap();
-            let token = value
-                .pointer("/data/access_token")
-                .and_then(|it| it.as_str())
-                .unwrap();
-            assert_eq!(token.len(), "sk-418e41a74ca2e7d941fa4456d73dbed7".len());
-            assert_eq!(resource(&sim, Api::ClientCredentials, token).status, 200);
-        }
-    }
-    sim.deploy(Api::ClientCredentials, |it| it.data_as_string = true);
-    let reply = post(&sim, Api::ClientCredentials, "/auth/token")
-        .form(&fields)
-        .send()
-        .unwrap();
-    let inner: serde_json::Value = serde_json::from_str(&reply.text("data").unwrap()).unwrap();
-    assert_eq!(inner.get("expires_in"), Some(&json!(3600)));
-}
-
-#[test]
-#[expect(clippy::too_many_lines, reason = "a table of cases")]
-fn document_002_errors_in_both_shapes() {
+fn document_002_is_strict() {
     let (sim, account) = simulator(Api::ClientCredentials);
     let (id, secret) = (account.client_id.unwrap(), account.client_secret.unwrap());
     let login = |fields: &[(&str, &str)]| {
@@ -53,38 +20,18 @@ fn document_002_errors_in_both_shapes() {
         ("client_id", id.as_str()),
         ("client_secret", secret.as_str()),
     );
-    let invalid = compact(
-        "{\n\"error\": {\n\"code\": \"400013\",\n\"code_reason\": \"invalid_request\",\n\"message\": \"Missing or invalid parameters\"\n}\n}",
-    );
-    for fields in [
-        &[id][..],
-        &[],
-        &[id, secret, ("grant_type", "client_credentials")],
-        &[id, id, secret],
-    ] {
+    let invalid = r#"{"error":{"code":"400013","code_reason":"invalid_request","message":"Missing or invalid parameters"}}"#;
+    for fields in [&[id][..], &[], &[id, id, secret]] {
         let reply = login(fields);
-        assert_eq!(
-            (reply.status, reply.body),
-            (400, invalid.clone()),
-            "{fields:?}"
-        );
+        let told = (reply.status, reply.body.as_str());
+        assert_eq!(told, (400, invalid), "{fields:?}");
     }
     let json = json!({"client_id": id.1, "client_secret": secret.1});
     let reply = post(&sim, Api::ClientCredentials, "/v1/auth/token")
         .json(&json)
         .send()
         .unwrap();
-    assert_eq!((reply.status, reply.body), (400, invalid));
-
-    let problem = "{\n\"code\": \"401021\",\n\"code_reason\": \"invalid_client\",\n\"message\": \"Invalid client_id, client_secret, or session_key\"\n}";
-    let wrong = login(&[id, ("client_secret", "nope")]);
-    assert_eq!(
-        (wrong.status, wrong.body),
-        (401, format!("{{\"error\":{}}}", compact(problem)))
-    );
-    sim.deploy(Api::ClientCredentials, |it| it.flat_errors = true);
-    let wrong = login(&[id, ("client_secret", "nope")]);
-    assert_eq!((wrong.status, wrong.body), (401, compact(problem)));
+    assert_eq!((reply.status, reply.body.as_str()), (400, invalid));
 
     let elsewhere = post(&sim, Api::ClientCredentials, "/v2/auth/token")
         .form(&[id, secret])
@@ -100,10 +47,6 @@ fn document_002_errors_in_both_shapes() {
     );
     sim.deploy(Api::ClientCredentials, |it| it.grant_type_required = true);
     assert_eq!(login(&[id, secret]).status, 400);
-    assert_eq!(
-        login(&[id, secret, ("grant_type", "client_credentials")]).status,
-        200
-    );
 }
 
 fn basic(user: &str, password: &str) -> String {
@@ -113,34 +56,20 @@ fn basic(user: &str, password: &str) -> String {
 }
 
 #[test]
-fn document_003_basic_login_and_refresh_without_a_new_refresh_token() {
+fn document_003_keeps_a_refresh_token_which_is_no_access_token() {
     let (sim, account) = simulator(Api::FirebaseAccounts);
     let header = basic(&account.username.unwrap(), &account.password.unwrap());
     let login = post(&sim, Api::FirebaseAccounts, "/auth/api/v1/accounts/login");
     let reply = login.header("authorization", &header).send().unwrap();
-    let samples = [("/access", "A"), ("/refresh", "R")];
-    assert_eq!(
-        with_samples(&reply, &samples),
-        r#"{"access":"A","refresh":"R"}"#
-    );
     let refresh = reply.text("refresh").unwrap();
     for _ in 0..2 {
         let reply = post(&sim, Api::FirebaseAccounts, "/auth/api/v1/accounts/token")
             .json(&json!({"refresh": refresh}))
-            .send()
-            .unwrap();
-        assert_eq!(
-            with_samples(&reply, &[("/access", "A")]),
-            r#"{"access":"A"}"#
-        );
-        let access = reply.text("access").unwrap();
-        assert_eq!(resource(&sim, Api::FirebaseAccounts, &access).status, 200);
+            .send();
+        assert_eq!(reply.unwrap().status, 200);
     }
-    assert_eq!(
-        resource(&sim, Api::FirebaseAccounts, &refresh).status,
-        401,
-        "not an access token"
-    );
+    let refused = resource(&sim, Api::FirebaseAccounts, &refresh);
+    assert_eq!(refused.status, 401);
 }
 
 #[test]
@@ -170,7 +99,6 @@ fn document_003_is_strict_and_suspends() {
     assert_eq!(status(refresh().json(&json!({}))), 400);
     assert_eq!(status(refresh().json(&json!({"refresh_token": "x"}))), 400);
     assert_eq!(status(refresh().form(&[("refresh", "x")])), 415);
-    assert_eq!(status(refresh().json(&json!({"refresh": "junk"}))), 401);
 
     // What was refused above never reached the account; these do.
     assert_eq!(

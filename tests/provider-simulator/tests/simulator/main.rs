@@ -5,6 +5,7 @@
 mod books;
 mod documents_000_001;
 mod documents_002_003;
+mod exchanges;
 mod faults;
 mod requests;
 mod samples;

@@ -1,4 +1,4 @@
-//! What both files about the documents need.
+//! What the files about the documents need.
 
 use tokend_harness::probe::{self, Probe, Reply};
 use tokend_provider_simulator::{
@@ -9,12 +9,6 @@ use tokend_provider_simulator::{
 pub(crate) fn simulator(api: Api) -> (Simulator, AccountSpec) {
     let account = AccountSpec::new("it", api);
     (Simulator::start(vec![account.clone()]).unwrap(), account)
-}
-
-/// The simulator serves `api` under two base URLs; both must behave the same.
-pub(crate) fn posts(simulator: &Simulator, api: Api, path: &str) -> [Probe; 2] {
-    [simulator.base_url(api), simulator.prefixed_url(api)]
-        .map(|base| probe::post(format!("{base}{path}")))
 }
 
 pub(crate) fn post(simulator: &Simulator, api: Api, path: &str) -> Probe {
@@ -39,13 +33,4 @@ pub(crate) fn with_samples(reply: &Reply, samples: &[(&str, &str)]) -> String {
         body = body.replacen(&token, sample, 1);
     }
     body
-}
-
-/// Without the line breaks the documents are set with.
-pub(crate) fn compact(sample: &str) -> String {
-    sample
-        .replace('\n', "")
-        .replace("\": ", "\":")
-        .replace(", \"", ",\"")
-        .replace(",  \"", ",\"")
 }
