@@ -28,7 +28,7 @@ use crate::reload::{self, ConfigSource, LogChoice, retry};
 use crate::server::accept;
 use crate::server::listen::Inherited;
 use crate::server::metrics_http;
-use tokend_audit::{Audit, Event, Marker, Outcome, Trigger};
+use tokend_audit::{Audit, Event, FingerprintKey, Outcome, Trigger};
 use tokend_egress::Egress;
 use tokend_store::{KEY_CREDENTIAL, KEY_FILE};
 use tokend_upstream::secrets::SecretSource;
@@ -63,7 +63,7 @@ pub(crate) fn run(start: Start) -> anyhow::Result<()> {
         egress,
     } = start;
     // Before the runtime: the store refuses a second daemon, and the socket is made while there is one thread.
-    let (store, marker) = open_store(&config)?;
+    let (store, fingerprint_key) = open_store(&config)?;
     let bound = match inherited.clients {
         Some(bound) => bound,
         None => listen::bind(&config.socket, config.socket_mode, Usage::Clients)?,
@@ -79,7 +79,7 @@ pub(crate) fn run(start: Start) -> anyhow::Result<()> {
     let ended = runtime.block_on(stack::wiped_throughout(async move {
         let signals = Incoming::register().context("signals cannot be listened to")?;
         let clock = Clock::system();
-        let audit = Audit::new(marker, clock.clone(), &run_name(&clock));
+        let audit = Audit::new(fingerprint_key, clock.clone(), &run_name(&clock));
         let prepared = Audit::prepare(&config.audit)?;
         audit
             .apply(prepared)
@@ -110,7 +110,7 @@ pub(crate) fn run(start: Start) -> anyhow::Result<()> {
     ended
 }
 
-fn open_store(config: &Config) -> anyhow::Result<(Arc<dyn Store>, Marker)> {
+fn open_store(config: &Config) -> anyhow::Result<(Arc<dyn Store>, FingerprintKey)> {
     let dir = StateDir::acquire(&config.state_dir)?;
     let credentials = systemd::credentials();
     let given = match &credentials {
@@ -134,8 +134,8 @@ fn open_store(config: &Config) -> anyhow::Result<(Arc<dyn Store>, Marker)> {
             SealingKey::load_or_create(&file, &dir)?
         }
     };
-    let marker = Marker::new(key.marking_key().as_slice());
-    Ok((Arc::new(RedbStore::open(dir, key)?), marker))
+    let fingerprint_key = FingerprintKey::new(key.marking_key().as_slice());
+    Ok((Arc::new(RedbStore::open(dir, key)?), fingerprint_key))
 }
 
 /// A daemon of this process.
@@ -157,10 +157,10 @@ impl Daemon {
         egress: Option<Egress>,
     ) -> anyhow::Result<()> {
         let readers = metrics_http::listen(config.metrics.listen.as_ref(), passed, egress).await?;
-        let (keeper, keeper_thread) = self.shell.keeper()?;
+        let (store_thread, ending_thread) = self.shell.store_thread()?;
         let engine = self
             .shell
-            .decide(seed(&self.shell.desk.clock), keeper, messages);
+            .decide(seed(&self.shell.requests.clock), store_thread, messages);
         self.shell.in_force.tell();
         let limits = config.limits;
         // Records and secrets may lie where nobody answers: that keeps nobody from stopping the daemon.
@@ -168,17 +168,17 @@ impl Daemon {
         let Some(applied) = self.signals.unless_stopped(applying).await else {
             tracing::info!("stopping before anybody was served");
             self.shell.manager().stopping();
-            return self.drain().await.record(&self.shell.desk.audit);
+            return self.drain().await.record(&self.shell.requests.audit);
         };
         let accounts = applied?;
         drop(config);
         let (stage, stages) = watch::channel(Shutdown::Serving);
         for readers in readers {
-            task::spawn(readers.serve(self.shell.desk.metrics.clone(), stages.clone()));
+            task::spawn(readers.serve(self.shell.requests.metrics.clone(), stages.clone()));
         }
         let socket = bound.origin.clone();
-        let desk = Arc::clone(&self.shell.desk);
-        let accepting = tokio::spawn(accept::run(bound.fd, desk, limits, stages));
+        let requests = Arc::clone(&self.shell.requests);
+        let accepting = tokio::spawn(accept::run(bound.fd, requests, limits, stages));
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
             accounts = accounts.accounts,
@@ -186,22 +186,22 @@ impl Daemon {
             socket = %socket,
             "ready"
         );
-        self.shell.desk.audit.note(started(accounts.accounts));
+        self.shell.requests.audit.note(started(accounts.accounts));
         self.shell.manager().ready();
-        self.serve(engine, keeper_thread, accepting, stage).await
+        self.serve(engine, ending_thread, accepting, stage).await
     }
 
     /// Loads configurations anew when told to, until told to stop.
     async fn serve(
         mut self,
         mut engine: JoinHandle<()>,
-        keeper_thread: Thread<()>,
+        ending_thread: Thread<()>,
         accepting: JoinHandle<std::io::Result<()>>,
         stage: watch::Sender<Shutdown>,
     ) -> anyhow::Result<()> {
         let trying = retry::keep_trying(Arc::clone(&self.shell.reloader));
         let names = tokio::spawn(stack::wiped_throughout(trying));
-        let audit = self.shell.desk.audit.clone();
+        let audit = self.shell.requests.audit.clone();
         // Beside the signals, so that a reload that takes its time keeps nobody from stopping the daemon.
         let mut reloads = JoinSet::new();
         loop {
@@ -235,7 +235,7 @@ impl Daemon {
         tokio::time::sleep(accept::GRACE).await;
         engine.abort();
         drop(self);
-        finish(keeper_thread);
+        finish(ending_thread);
         end.record(&audit)
     }
 
@@ -246,8 +246,8 @@ impl Daemon {
 }
 
 /// Waits a moment for the store's thread: by now it has nothing to do, unless the disk hangs.
-fn finish(keeper: Thread<()>) {
-    if keeper.is_finished() && keeper.join().is_err() {
+fn finish(store_thread: Thread<()>) {
+    if store_thread.is_finished() && store_thread.join().is_err() {
         tracing::error!("the store's thread died; please report this");
     }
 }

@@ -21,7 +21,7 @@ use tokend_proto::{
 };
 use tokio::sync::Semaphore;
 
-use crate::broker::registry::{Epoch, Slot};
+use crate::broker::registry::{ServedAccount, Snapshot};
 pub(crate) use files::OwnFiles;
 use finding::{found, ok};
 use tokend_process::clock::Clock;
@@ -79,8 +79,8 @@ pub(crate) struct Page {
     pub(crate) caller: Option<Finding>,
     /// Whether places of secrets and files may be told.
     pub(crate) admin: bool,
-    pub(crate) epoch: Arc<Epoch>,
-    pub(crate) slots: Vec<Arc<Slot>>,
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) accounts: Vec<Arc<ServedAccount>>,
     pub(crate) next: Option<AccountName>,
 }
 
@@ -106,19 +106,19 @@ impl Diagnosis {
             findings.push(caller);
             findings.push(self.clock());
             if page.admin {
-                findings.extend(files::look(&self.files, page.epoch).await);
+                findings.extend(files::look(&self.files, page.snapshot).await);
             }
         }
-        let probed = self.probe_all(&page.slots).await;
+        let probed = self.probe_all(&page.accounts).await;
         let upstream = &self.upstream;
         let source = upstream.secrets();
-        for slot in &page.slots {
-            let account = &slot.account;
+        for served in &page.accounts {
+            let account = &served.account;
             let spots = spots(account, upstream);
             let mut proxies: Vec<_> = spots.iter().filter_map(|it| it.proxy.clone()).collect();
             proxies.dedup();
             findings.extend(secrets(account, &proxies, &source, page.admin).await);
-            findings.extend(answer(slot));
+            findings.extend(answer(served));
             for spot in spots {
                 if let Some(found) = probed.get(&spot) {
                     let url = account.named(&spot.origin);
@@ -155,17 +155,17 @@ impl Diagnosis {
     }
 
     /// What was found about each spot of these accounts.
-    async fn probe_all(&self, slots: &[Arc<Slot>]) -> HashMap<Spot, Probed> {
+    async fn probe_all(&self, accounts: &[Arc<ServedAccount>]) -> HashMap<Spot, Probed> {
         let upstream = &self.upstream;
         let now = self.clock.steady();
         let mut all = HashMap::new();
         // Several addresses at one host are one connection, where they are reached the same way.
         let mut open = HashMap::new();
-        for slot in slots {
-            for spot in spots(&slot.account, upstream) {
+        for served in accounts {
+            for spot in spots(&served.account, upstream) {
                 match self.remembered(&spot, now) {
                     Some(found) => drop(all.insert(spot, found)),
-                    None => drop(open.insert(spot, slot.account.proxy.clone())),
+                    None => drop(open.insert(spot, served.account.proxy.clone())),
                 }
             }
         }
@@ -239,16 +239,16 @@ fn spots(account: &Account, upstream: &Upstream) -> Vec<Spot> {
 }
 
 /// What whoever asks may do.
-pub(crate) fn caller(epoch: &Epoch, peer: &Peer) -> Finding {
-    let admin = !epoch.as_administrator(peer).is_empty();
-    let sight = epoch.sight(peer);
+pub(crate) fn caller(snapshot: &Snapshot, peer: &Peer) -> Finding {
+    let admin = !snapshot.as_administrator(peer).is_empty();
+    let sight = snapshot.sight(peer);
     let tokens = sight.count_of(Permission::Get);
     let is_stranger = sight.is_empty();
     let who = format!("you are user {}, group {}", peer.uid, peer.gid);
     let rights = match (admin, tokens) {
         (true, tokens) => format!(
             "{who}: an administrator, with the tokens of {tokens} of {}",
-            counted(epoch.count(), "account")
+            counted(snapshot.count(), "account")
         ),
         (false, _) if is_stranger => {
             return found(
@@ -316,10 +316,10 @@ async fn secrets(
 }
 
 /// What in the answer that brought the token held could not be used.
-fn answer(slot: &Slot) -> Option<Finding> {
-    let token = slot.held.token();
+fn answer(served: &ServedAccount) -> Option<Finding> {
+    let token = served.cell.token();
     let remark = token.as_ref()?.remark.as_deref()?;
-    let dialect = slot.account.dialect.name();
+    let dialect = served.account.dialect.name();
     let warning = found(
         Severity::Warning,
         Topic::Provider,
@@ -328,7 +328,7 @@ fn answer(slot: &Slot) -> Option<Finding> {
             "correct dialect {dialect} (`tokend dialect try` shows what it reads), or set `assumed_lifetime` of the account where the expiry is not known"
         ),
     );
-    Some(about(&slot.account, warning))
+    Some(about(&served.account, warning))
 }
 
 fn provider(url: &str, probed: &Probed) -> Finding {

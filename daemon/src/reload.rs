@@ -177,9 +177,9 @@ impl Reloader {
         let source = self.source.clone();
         let world = self.configured.upstream.secrets();
         let names = self.in_force.names();
-        let epoch = Arc::clone(&self.configured.registry.epoch());
+        let snapshot = Arc::clone(&self.configured.registry.snapshot());
         let work = move || {
-            let known = |name: &AccountName| Some(Arc::clone(&epoch.slot(name)?.account));
+            let known = |name: &AccountName| Some(Arc::clone(&snapshot.served(name)?.account));
             let config = files::read_at_rest(|| {
                 // Whom names belong to, now or as it was in force.
                 let directory = Directory::system().remembering((*names).clone());

@@ -6,6 +6,7 @@
 
 mod admission;
 mod asking;
+pub(crate) mod budget;
 mod diagnose;
 mod done;
 mod entry;
@@ -24,7 +25,6 @@ mod release;
 mod reload;
 mod reply;
 mod status;
-pub(crate) mod thrift;
 mod token;
 mod whoami;
 
@@ -34,7 +34,7 @@ use std::time::Duration;
 use tokend_policy::Peer;
 use tokend_proto::{Fault, FaultCode, Request, Response};
 
-use crate::broker::registry::Slot;
+use crate::broker::registry::ServedAccount;
 
 pub(crate) use admission::{Admission, Admitted};
 use done::Done;
@@ -48,7 +48,7 @@ impl Requests {
     /// Answers a request that the peer may make, or passes it on. Reached through `answer`, which counts and records.
     fn dispatch(&self, peer: &Peer, admitted: &Admitted<'_>, request: Request) -> Done {
         let done = match admitted.account {
-            Some(slot) => self.about(slot, peer, admitted, request),
+            Some(served) => self.about(served, peer, admitted, request),
             None => self.about_none(peer, admitted, request),
         };
         done.unwrap_or_else(|fault| Done::Now(Response::Fault(*fault)))
@@ -57,7 +57,7 @@ impl Requests {
     /// A request about an account.
     fn about(
         &self,
-        slot: &Arc<Slot>,
+        served: &Arc<ServedAccount>,
         peer: &Peer,
         admitted: &Admitted<'_>,
         request: Request,
@@ -70,20 +70,20 @@ impl Requests {
                 ..
             } => {
                 let min_validity = min_validity_ms.map(Duration::from_millis);
-                Ok(self.get(slot, peer, admitted, min_validity, (wait_ms, timeout_ms)))
+                Ok(self.get(served, peer, admitted, min_validity, (wait_ms, timeout_ms)))
             }
             Request::Reject {
                 token,
                 wait_ms,
                 timeout_ms,
                 ..
-            } => Ok(self.reject(slot, peer, admitted, &token, (wait_ms, timeout_ms))),
+            } => Ok(self.reject(served, peer, admitted, &token, (wait_ms, timeout_ms))),
             Request::Refresh {
                 wait_ms,
                 timeout_ms,
                 ..
-            } => Ok(self.refresh(slot, peer, admitted, (wait_ms, timeout_ms))),
-            Request::Login { secret, .. } => self.login(slot, peer, admitted, secret),
+            } => Ok(self.refresh(served, peer, admitted, (wait_ms, timeout_ms))),
+            Request::Login { secret, .. } => self.login(served, peer, admitted, secret),
             Request::Forget { account } => Ok(self.forget(admitted, peer, &account)),
             Request::Diagnose { .. } => Ok(self.diagnose(admitted, peer, None)),
             _ => Ok(self.status(admitted, peer, None)),

@@ -17,12 +17,12 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::app::{Shell, Surroundings};
 use crate::broker::inbox::{DRIVER_QUEUE, Message};
-use crate::broker::job::Job;
-use crate::broker::registry::{Epoch, IssuedToken, Registry, Slot};
+use crate::broker::job::StoreJob;
+use crate::broker::registry::{IssuedToken, Registry, ServedAccount, Snapshot};
 use crate::broker::store_thread::StoreThread;
 use crate::reload::{ConfigSource, InForce, LogChoice};
 use crate::requests::{Reply, Requests};
-use tokend_audit::{Audit, Marker};
+use tokend_audit::{Audit, FingerprintKey};
 use tokend_upstream::secrets::SecretSource;
 
 pub(crate) use tokend_process::testing::soon;
@@ -45,14 +45,14 @@ pub(crate) fn secrets() -> SecretSource {
 /// The accounts of a configuration, as sessions see them; their keys are their places in it.
 pub(crate) fn registry(config: &Config) -> Arc<Registry> {
     let registry = Registry::new();
-    let slots = (0..).zip(&config.accounts).map(|(key, account)| {
-        Arc::new(Slot {
+    let accounts = (0..).zip(&config.accounts).map(|(key, account)| {
+        Arc::new(ServedAccount {
             key: AccountKey(key),
             account: Arc::clone(account),
-            held: Arc::default(),
+            cell: Arc::default(),
         })
     });
-    registry.replace(Arc::new(Epoch::new(slots, Arc::clone(&config.admin))));
+    registry.replace(Arc::new(Snapshot::new(accounts, Arc::clone(&config.admin))));
     Arc::new(registry)
 }
 
@@ -61,7 +61,7 @@ pub(crate) fn token(text: &str, grant: u64, now: Timestamp) -> IssuedToken {
     let expires = Some(now.after(Duration::from_secs(3600)));
     IssuedToken {
         token: Arc::new(AccessToken::new(text, "Bearer", None::<&str>).expect("a token")),
-        mark: Marker::new(b"a key").mark(text),
+        fingerprint: FingerprintKey::new(b"a key").fingerprint(text),
         held: TokenFacts {
             grant: GrantId(grant),
             issued: now,
@@ -91,7 +91,7 @@ fn shell(
             level: Some(level),
         },
         store,
-        audit: Audit::new(Marker::new(b"a key"), clock.clone(), "test"),
+        audit: Audit::new(FingerprintKey::new(b"a key"), clock.clone(), "test"),
         secrets: secrets(),
         peers: Reader::new(clock.clone()),
         clock,
@@ -101,22 +101,22 @@ fn shell(
     Shell::build(around, &site.config()).expect("a client")
 }
 
-/// A desk whose driver is the test.
-pub(crate) fn desk(
+/// The requests of a shell whose driver is the test.
+pub(crate) fn requests(
     site: &Site,
     clock: &Clock,
     room: usize,
 ) -> (Arc<Requests>, mpsc::Receiver<Message>) {
     let store = Arc::new(MemoryStore::new());
     let (shell, messages) = shell(site, store, clock.clone(), Manager::none(), room);
-    let in_force = registry(&site.config()).epoch();
-    shell.desk.registry.replace(Arc::clone(&in_force));
-    (shell.desk, messages)
+    let in_force = registry(&site.config()).snapshot();
+    shell.requests.registry.replace(Arc::clone(&in_force));
+    (shell.requests, messages)
 }
 
 /// A daemon without its socket.
 pub(crate) struct Daemon {
-    pub(crate) desk: Arc<Requests>,
+    pub(crate) requests: Arc<Requests>,
     pub(crate) in_force: Arc<InForce>,
     running: tokio::task::JoinHandle<()>,
 }
@@ -130,31 +130,31 @@ impl Daemon {
     pub(crate) async fn watched(site: &Site, store: &MemoryStore, manager: Manager) -> Self {
         let store = Arc::new(store.clone());
         let (shell, messages) = shell(site, store, Clock::system(), manager, DRIVER_QUEUE);
-        let (keeper, thread) = shell.keeper().expect("a thread");
+        let (store_thread, thread) = shell.store_thread().expect("a thread");
         drop(thread);
-        Self::of(site, shell, keeper, messages).await
+        Self::of(site, shell, store_thread, messages).await
     }
 
     /// One whose disk hangs.
-    pub(crate) async fn hanging(site: &Site, manager: Manager) -> (Self, mpsc::Receiver<Job>) {
+    pub(crate) async fn hanging(site: &Site, manager: Manager) -> (Self, mpsc::Receiver<StoreJob>) {
         let store = Arc::new(MemoryStore::new());
         let (shell, messages) = shell(site, store, Clock::system(), manager, DRIVER_QUEUE);
-        let (keeper, jobs) = StoreThread::hanging();
-        (Self::of(site, shell, keeper, messages).await, jobs)
+        let (store_thread, jobs) = StoreThread::hanging();
+        (Self::of(site, shell, store_thread, messages).await, jobs)
     }
 
     async fn of(
         site: &Site,
         shell: Shell,
-        keeper: StoreThread,
+        store_thread: StoreThread,
         messages: mpsc::Receiver<Message>,
     ) -> Self {
-        let running = shell.decide(1, keeper, messages);
+        let running = shell.decide(1, store_thread, messages);
         soon(Box::pin(shell.reloader.apply(&site.config())))
             .await
             .expect("a configuration");
         Self {
-            desk: shell.desk,
+            requests: shell.requests,
             in_force: shell.in_force,
             running,
         }
@@ -162,7 +162,7 @@ impl Daemon {
 
     /// The answer to a request of the owner.
     pub(crate) async fn ask(&self, request: Request) -> Response {
-        soon(answer(self.desk.handle(&peer(OWNER), request))).await
+        soon(answer(self.requests.handle(&peer(OWNER), request))).await
     }
 
     /// The text of the account's token, or the fault.
@@ -185,7 +185,7 @@ impl Daemon {
     /// Begins to drain. Ends when that is done.
     pub(crate) async fn begin_drain(&self) -> oneshot::Receiver<()> {
         let (reply, drained) = oneshot::channel();
-        self.desk
+        self.requests
             .driver
             .send(Message::Drain(reply))
             .await
@@ -215,7 +215,7 @@ impl Requests {
     /// Decides about a request by what is known about the peer, and answers it.
     pub(crate) fn handle(&self, peer: &Peer, request: Request) -> Reply {
         let began = self.clock.since_boot();
-        let snapshot = self.registry.epoch();
+        let snapshot = self.registry.snapshot();
         let decided = self.decide_by_what_is_known(&snapshot, peer, &request);
         self.answer(peer, request, decided, began)
     }

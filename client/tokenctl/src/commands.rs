@@ -108,7 +108,7 @@ fn show_status(socket: Option<&Path>, options: &Status) -> Result<(), Failure> {
         _ if options.shape == Shape::Json => output::print_json(&status::json(&accounts)),
         _ if !output::is_terminal() => output::print(status::lines(&accounts).as_bytes()),
         (Some(_), [account]) => {
-            output::print(status::sheet(account, now, output::width()).as_bytes())
+            output::print(status::detail(account, now, output::width()).as_bytes())
         }
         (_, []) => {
             output::note("there is no account that you may see");
@@ -158,7 +158,7 @@ fn show_caller(socket: Option<&Path>, options: &Whoami) -> Result<(), Failure> {
     let daemon = Daemon::of(&client);
     match options.json {
         true => output::print_json(&whoami::json(&who, &daemon)),
-        false => output::print(whoami::sheet(&who, &daemon).as_bytes()),
+        false => output::print(whoami::detail(&who, &daemon).as_bytes()),
     }
 }
 

@@ -1,18 +1,18 @@
 //! The status of accounts, for people, scripts and programs.
 //!
-//! Owns the shapes: columns for scripts here, table, sheet and live table for people, objects for programs. All of them are
+//! Owns the shapes: columns for scripts here, table, detail view and live table for people, objects for programs. All of them are
 //! pure: the time and the width are arguments. None ever holds a secret, because a status carries none.
 
 mod columns;
+mod detail;
 mod json;
 mod live;
-mod sheet;
 mod table;
 
 pub(crate) use columns::wrap;
+pub(crate) use detail::detail;
 pub(crate) use json::json;
 pub(crate) use live::{Canvas, Known, live};
-pub(crate) use sheet::sheet;
 pub(crate) use table::table;
 
 use tokend_client::AccountStatus;

@@ -118,7 +118,7 @@ fn why<T>(seen: &Seen<T>) -> Option<&str> {
 }
 
 /// The answer in lines for people.
-pub(crate) fn sheet(who: &Whoami, daemon: &Daemon) -> String {
+pub(crate) fn detail(who: &Whoami, daemon: &Daemon) -> String {
     let lines = [
         ("daemon", daemon.to_string()),
         ("user", id(&who.user)),
@@ -279,7 +279,7 @@ namespaces     the daemon's, as far as it sees
 administrator  no
 may            get 2 accounts
 ";
-        assert_eq!(sheet(&who(), &Daemon::example()), expected);
+        assert_eq!(detail(&who(), &Daemon::example()), expected);
     }
 
     #[test]
@@ -305,7 +305,7 @@ may            get 2 accounts
             accounts: Vec::new(),
             ..who()
         };
-        let text = sheet(&strange, &Daemon::example());
+        let text = detail(&strange, &Daemon::example());
         for part in [
             "groups         not known: no /proc\n",
             "pid            not shown",

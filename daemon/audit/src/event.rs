@@ -12,7 +12,7 @@ use tokend_engine::{AttemptCause, AttemptKind};
 use tokend_policy::{Peer, Policy};
 use tokend_proto::{AccountName, Fault};
 
-use super::mark::Mark;
+use super::fingerprint::TokenFingerprint;
 use super::outcome::{Outcome, Trigger};
 use tokend_process::escaping::Escaped;
 
@@ -35,7 +35,7 @@ pub struct Event {
     /// Which account.
     pub account: Option<AccountName>,
     /// The fingerprint of the token.
-    pub token: Option<Mark>,
+    pub token: Option<TokenFingerprint>,
     /// The grant the token came with: the id of the attempt that brought it.
     pub grant: Option<u64>,
     /// What decided.

@@ -111,7 +111,7 @@ impl File {
         })
     }
 
-    /// Sees to it that the open file is the one that has the name: another may have renamed or removed it, such as a lane of before a reload
+    /// Sees to it that the open file is the one that has the name: another may have renamed or removed it, such as a queue of before a reload
     /// that writes what it has left. And somebody may have cut it short (logrotate's copytruncate); appending goes to its end all the same.
     fn look(&mut self) -> io::Result<()> {
         let open_one = rustix::fs::fstat(&self.file)?;

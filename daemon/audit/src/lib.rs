@@ -6,10 +6,10 @@
 mod destination;
 mod event;
 mod file;
+mod fingerprint;
 mod journal;
-mod lane;
-mod mark;
 mod outcome;
+mod queue;
 mod repeats;
 mod tally;
 #[cfg(test)]
@@ -25,15 +25,15 @@ use tokend_process::clock::Clock;
 
 pub use destination::PrepareError;
 pub use event::{Attempt, Event};
-pub use lane::Refused;
-pub use mark::{Mark, Marker};
+pub use fingerprint::{FingerprintKey, TokenFingerprint};
 pub use outcome::{Outcome, Trigger};
+pub use queue::Refused;
 pub use tally::Tally;
 
 use destination::Destination;
 #[cfg(test)]
 use event::Record;
-use lane::{Lanes, SinkChange};
+use queue::{Queues, SinkChange};
 #[cfg(test)]
 use {file::File, journal::Journal};
 
@@ -49,8 +49,8 @@ pub struct Audit(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    lanes: Arc<Lanes>,
-    marker: Marker,
+    queues: Arc<Queues>,
+    fingerprint_key: FingerprintKey,
 }
 
 /// Settings that have been checked, with what they need opened.
@@ -73,10 +73,10 @@ fn must_go_somewhere(
 
 impl Audit {
     /// An audit that records nothing yet. `run` names this run of the daemon in its records.
-    pub fn new(marker: Marker, clock: Clock, run: &str) -> Self {
+    pub fn new(fingerprint_key: FingerprintKey, clock: Clock, run: &str) -> Self {
         Self(Arc::new(Inner {
-            lanes: Arc::new(Lanes::new(run, clock, &DESTINATIONS)),
-            marker,
+            queues: Arc::new(Queues::new(run, clock, &DESTINATIONS)),
+            fingerprint_key,
         }))
     }
 
@@ -118,22 +118,22 @@ impl Audit {
     /// When a thread cannot be started.
     pub fn apply(&self, prepared: Prepared) -> std::io::Result<()> {
         let Prepared { settings, changes } = prepared;
-        self.0.lanes.apply(
+        self.0.queues.apply(
             changes,
             settings.events,
             settings.required,
-            lane::writer::run,
+            queue::writer::run,
         )
     }
 
     /// Whether records of this kind go anywhere.
     pub fn wants(&self, event: AuditEvent) -> bool {
-        self.0.lanes.wants(event)
+        self.0.queues.wants(event)
     }
 
     /// Whether anything at all is recorded.
     pub fn is_on(&self) -> bool {
-        self.0.lanes.is_on()
+        self.0.queues.is_on()
     }
 
     /// Records something.
@@ -145,7 +145,7 @@ impl Audit {
         if !self.wants(event.kind) {
             return Ok(());
         }
-        self.0.lanes.push(event)
+        self.0.queues.push(event)
     }
 
     /// Records something that has happened already.
@@ -156,22 +156,22 @@ impl Audit {
 
     /// Whether a token may be released: not while its release cannot be recorded and has to be.
     pub fn may_release(&self) -> bool {
-        self.0.lanes.may_release()
+        self.0.queues.may_release()
     }
 
     /// The fingerprint of a token.
-    pub fn mark(&self, token: &str) -> Mark {
-        self.0.marker.mark(token)
+    pub fn fingerprint(&self, token: &str) -> TokenFingerprint {
+        self.0.fingerprint_key.fingerprint(token)
     }
 
     /// What became of records so far, for each place, by its name.
     pub fn tallies(&self) -> impl Iterator<Item = (&'static str, &Tally)> {
-        self.0.lanes.tallies()
+        self.0.queues.tallies()
     }
 
     /// Writes what is queued and ends. Whatever is recorded later is lost.
     pub fn finish(&self) {
-        let complete = self.0.lanes.finish(PATIENCE);
+        let complete = self.0.queues.finish(PATIENCE);
         for (sink, tally) in self.tallies() {
             let lost = tally.lost.get();
             if lost > 0 {
@@ -187,6 +187,6 @@ impl Audit {
 /// However the daemon ends, what is queued is written. After [`Audit::finish`] nothing is left to do.
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.lanes.finish(PATIENCE);
+        self.queues.finish(PATIENCE);
     }
 }

@@ -43,7 +43,7 @@ fn release() -> Event {
     Event {
         account: Some(name("ads")),
         peer: Some(peer(7)),
-        token: Some(Marker::new(b"k").mark("t")),
+        token: Some(FingerprintKey::new(b"k").fingerprint("t")),
         detail: Some("two\nlines \u{1b}[2J".into()),
         ..Event::new(AuditEvent::Release, Outcome::Ok)
     }
@@ -74,12 +74,17 @@ fn write(file: &mut File, records: &[Record]) {
 
 #[test]
 fn the_same_token_has_the_same_fingerprint_and_only_under_the_same_key() {
-    let one = Marker::new(b"one key");
-    let mark = one.mark("token").to_string();
-    assert_eq!(mark.len(), 16);
-    assert_eq!(one.mark("token").to_string(), mark);
-    assert_ne!(one.mark("tokem").to_string(), mark);
-    assert_ne!(Marker::new(b"another").mark("token").to_string(), mark);
+    let one = FingerprintKey::new(b"one key");
+    let fingerprint = one.fingerprint("token").to_string();
+    assert_eq!(fingerprint.len(), 16);
+    assert_eq!(one.fingerprint("token").to_string(), fingerprint);
+    assert_ne!(one.fingerprint("tokem").to_string(), fingerprint);
+    assert_ne!(
+        FingerprintKey::new(b"another")
+            .fingerprint("token")
+            .to_string(),
+        fingerprint
+    );
     assert!(!format!("{one:?}").contains("one key"));
 }
 
@@ -272,7 +277,7 @@ impl Sink for Slow {
 }
 
 struct Bench {
-    lanes: Arc<Lanes>,
+    queues: Arc<Queues>,
     orders: SyncSender<bool>,
     taken: Receiver<Vec<u64>>,
     lost: Receiver<u64>,
@@ -286,17 +291,17 @@ fn bench(required: bool) -> Bench {
         taken: took,
         lost: lose,
     };
-    let lanes = Arc::new(Lanes::new("test", Clock::system(), &DESTINATIONS));
+    let queues = Arc::new(Queues::new("test", Clock::system(), &DESTINATIONS));
     let changes = vec![
         SinkChange::Off,
         SinkChange::To(Box::new(sink)),
         SinkChange::Off,
     ];
-    lanes
-        .apply(changes, AuditEvents::ALL, required, lane::writer::run)
+    queues
+        .apply(changes, AuditEvents::ALL, required, queue::writer::run)
         .unwrap();
     Bench {
-        lanes,
+        queues,
         orders,
         taken,
         lost,
@@ -310,16 +315,16 @@ impl Bench {
             peer: Some(peer(uid)),
             ..Event::new(AuditEvent::Denial, Outcome::Fault(FaultCode::NotAllowed))
         };
-        self.lanes.push(denial).unwrap();
+        self.queues.push(denial).unwrap();
     }
 
     fn tally(&self, place: usize) -> &Tally {
-        let (_, tally) = self.lanes.tallies().nth(place).unwrap();
+        let (_, tally) = self.queues.tallies().nth(place).unwrap();
         tally
     }
 
     fn push(&self) -> Result<(), Refused> {
-        self.lanes.push(release())
+        self.queues.push(release())
     }
 
     /// Pushes until the thread has taken something and waits for its place to take it.
@@ -374,18 +379,18 @@ fn denials_take_no_room_in_the_queue_from_releases() {
         lost: sync_channel(64).0,
     };
     let (clock, hands) = FakeClock::start(0, 0, "a");
-    let lanes = Arc::new(Lanes::new("test", clock, &DESTINATIONS));
+    let queues = Arc::new(Queues::new("test", clock, &DESTINATIONS));
     // A journal takes both.
     let changes = vec![
         SinkChange::To(Box::new(sink)),
         SinkChange::Off,
         SinkChange::Off,
     ];
-    lanes
-        .apply(changes, AuditEvents::ALL, true, lane::writer::run)
+    queues
+        .apply(changes, AuditEvents::ALL, true, queue::writer::run)
         .unwrap();
     let bench = Bench {
-        lanes,
+        queues,
         orders,
         taken: took,
         lost: sync_channel(1).1,
@@ -395,7 +400,7 @@ fn denials_take_no_room_in_the_queue_from_releases() {
         hands.advance(Duration::from_secs(60));
     }
     assert!(
-        bench.lanes.may_release(),
+        bench.queues.may_release(),
         "denials are lost, and nothing else"
     );
     let lost = bench.tally(0).lost.get();
@@ -412,7 +417,7 @@ fn denials_take_no_room_in_the_queue_from_releases() {
 fn denials_go_to_a_file_of_their_own_with_numbers_of_their_own() {
     let dir = tempfile::tempdir().unwrap();
     let (path, denied) = (dir.path().join("audit"), dir.path().join("audit.denied"));
-    let audit = Audit::new(Marker::new(b"k"), Clock::system(), "r");
+    let audit = Audit::new(FingerprintKey::new(b"k"), Clock::system(), "r");
     let settings = Settings {
         journal: Some(false),
         file: Some(settings(&path)),
@@ -458,16 +463,16 @@ fn what_could_not_be_written_is_tried_again_and_nothing_is_there_twice() {
         .unwrap();
     assert_eq!(seen, [1]);
     bench.orders.send(true).unwrap();
-    assert!(bench.lanes.finish(tokend_process::testing::DEADLINE));
+    assert!(bench.queues.finish(tokend_process::testing::DEADLINE));
 }
 
 #[test]
 fn a_required_record_that_cannot_be_kept_holds_the_release_back_and_nothing_else() {
     let bench = bench(true);
-    assert!(bench.lanes.may_release());
+    assert!(bench.queues.may_release());
     bench.push().unwrap();
     bench.orders.send(false).unwrap();
-    while !bench.tally(1).is_failing() || bench.lanes.may_release() {
+    while !bench.tally(1).is_failing() || bench.queues.may_release() {
         std::thread::yield_now();
     }
     assert_eq!(bench.push(), Err(Refused));
@@ -475,10 +480,10 @@ fn a_required_record_that_cannot_be_kept_holds_the_release_back_and_nothing_else
         AuditEvent::Failure,
         Outcome::Fault(FaultCode::AuditUnavailable),
     );
-    assert_eq!(bench.lanes.push(failure), Ok(()));
+    assert_eq!(bench.queues.push(failure), Ok(()));
     bench.orders.send(true).unwrap();
     let _later = bench.orders.send(true);
-    while !bench.lanes.may_release() {
+    while !bench.queues.may_release() {
         std::thread::yield_now();
     }
     bench.push().unwrap();
@@ -488,7 +493,7 @@ fn a_required_record_that_cannot_be_kept_holds_the_release_back_and_nothing_else
 fn what_is_queued_is_written_before_the_end() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("audit");
-    let audit = Audit::new(Marker::new(b"k"), Clock::system(), "r");
+    let audit = Audit::new(FingerprintKey::new(b"k"), Clock::system(), "r");
     let settings = Settings {
         journal: Some(false),
         file: Some(settings(&path)),
@@ -513,7 +518,7 @@ fn what_is_queued_is_written_before_the_end() {
 fn a_reload_opens_the_file_that_is_there_now() {
     let dir = tempfile::tempdir().unwrap();
     let (path, moved) = (dir.path().join("audit"), dir.path().join("moved"));
-    let audit = Audit::new(Marker::new(b"k"), Clock::system(), "r");
+    let audit = Audit::new(FingerprintKey::new(b"k"), Clock::system(), "r");
     let settings = Settings {
         journal: Some(false),
         file: Some(settings(&path)),

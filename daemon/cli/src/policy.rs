@@ -6,7 +6,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use tokend_config::{Account, Config, Environment, Marks, Origin};
+use tokend_config::{Account, Config, Environment, RuleOrigin, RuleOrigins};
 use tokend_document::{Medium, nearest, report};
 use tokend_policy::{
     Decision, Directory, Executable, Fact, Facts, Match, Needs, Peer, Permission, Permissions,
@@ -41,7 +41,7 @@ pub fn explain(
     };
     let file = whose.file;
     let loaded = Config::load_with_marks(&file, &whose.overrides, &whose.environment);
-    let (config, marks) = match loaded {
+    let (config, origins) = match loaded {
         Ok(loaded) => loaded,
         Err(error) => {
             return super::printing::refuse(&report(error.diagnostics(), medium), &error, err);
@@ -74,7 +74,7 @@ pub fn explain(
     };
     let explained = Explained {
         config: &config,
-        marks: &marks,
+        origins: &origins,
         account,
         peer: &peer,
     };
@@ -155,7 +155,7 @@ fn peer(args: &ExplainArgs) -> Result<Peer, String> {
 
 struct Explained<'a> {
     config: &'a Config,
-    marks: &'a Marks,
+    origins: &'a RuleOrigins,
     account: &'a Account,
     peer: &'a Peer,
 }
@@ -192,21 +192,21 @@ impl Explained<'_> {
             return vec![allowed(
                 &self.config.admin,
                 number,
-                &self.marks.of_admin(number),
+                &self.origins.of_admin(number),
             )];
         }
         let mut lines = vec!["no rule allows it".to_owned()];
         for (number, rule) in self.account.allow.rules().iter().enumerate() {
             let origin = self.of_account(number);
-            if matches!(origin, Origin::Written { .. }) {
+            if matches!(origin, RuleOrigin::Written { .. }) {
                 lines.extend(self.nearly(rule, permission, || origin));
             }
         }
         for (number, rule) in self.config.admin.rules().iter().enumerate() {
             // What an administrator's rule cannot give is no advice, and neither is a change of one that is not written.
-            let origin = self.marks.of_admin(number);
+            let origin = self.origins.of_admin(number);
             let can_give = Permissions::ADMINISTER.has(permission);
-            if can_give && matches!(origin, Origin::Written { .. }) {
+            if can_give && matches!(origin, RuleOrigin::Written { .. }) {
                 lines.extend(self.nearly(rule, permission, || origin));
             }
         }
@@ -216,8 +216,8 @@ impl Explained<'_> {
         lines
     }
 
-    fn of_account(&self, number: usize) -> Origin {
-        self.marks.of_account(&self.account.name, number)
+    fn of_account(&self, number: usize) -> RuleOrigin {
+        self.origins.of_account(&self.account.name, number)
     }
 
     /// What keeps a rule from allowing it, where that is little.
@@ -225,7 +225,7 @@ impl Explained<'_> {
         &self,
         rule: &Rule,
         permission: Permission,
-        origin: impl FnOnce() -> Origin,
+        origin: impl FnOnce() -> RuleOrigin,
     ) -> Option<String> {
         match rule.matches(self.peer) {
             Match::No => None,
@@ -287,15 +287,15 @@ fn user(uid: u32) -> String {
     }
 }
 
-fn allowed(policy: &Policy, number: usize, origin: &Origin) -> String {
+fn allowed(policy: &Policy, number: usize, origin: &RuleOrigin) -> String {
     let rule = policy.rules().get(number).map(named);
     format!("allowed by {} {}", rule.unwrap_or_default(), at(origin))
 }
 
-fn at(origin: &Origin) -> String {
+fn at(origin: &RuleOrigin) -> String {
     match origin {
-        Origin::Written { place, list } => format!("at {place}, in {list}"),
-        Origin::Implied => {
+        RuleOrigin::Written { place, list } => format!("at {place}, in {list}"),
+        RuleOrigin::Implied => {
             "(not written: without `allow` or `admin` it is the user who runs this, so run it as the daemon's)".to_owned()
         }
     }

@@ -21,9 +21,9 @@ use super::dialects::{Dialects, Known};
 use super::fields::{AccountFields, Address, check_scheme, refuse_refresh_token};
 use super::fingerprint::Fingerprint;
 use super::group::Groups;
-use super::marks::{Marks, Owner};
 use super::pacing::{Pacing, PacingTable};
 use super::proxy::{self, MOST_PROXIES, Proxy, Route};
+use super::rule_origins::{Owner, RuleOrigins};
 use super::shared::Shared;
 use super::unresolved::Principals;
 use crate::secret_ref::SecretRef;
@@ -236,7 +236,7 @@ impl Reader {
         key: &Key<'_>,
         value: Value<'_>,
         base: &Path,
-        marks: &mut Marks,
+        origins: &mut RuleOrigins,
         diagnostics: &mut Diagnostics,
     ) -> Option<Account> {
         let before = diagnostics.count();
@@ -247,7 +247,7 @@ impl Reader {
             .and_then(|known| known.dialect.own_base_url());
         let address = Address::take(&mut section, otherwise, diagnostics);
         let own = Own {
-            allow: allow(&mut section, &mut self.principals, marks, diagnostics),
+            allow: allow(&mut section, &mut self.principals, origins, diagnostics),
             refresh: refresh(section.take("refresh"), diagnostics),
             assumed_lifetime: section
                 .take("assumed_lifetime")
@@ -255,7 +255,7 @@ impl Reader {
             pacing: PacingTable::read(section.take("pacing"), diagnostics),
             proxy: self.proxy(section.take("proxy"), base, diagnostics),
         };
-        marks.end(Owner::Account(&name));
+        origins.end(Owner::Account(&name));
         let mut given = AccountFields::default();
         given.take(&mut section, base, diagnostics);
         let dialect = known.as_deref().map(|known| &*known.dialect);
@@ -279,7 +279,7 @@ impl Reader {
         }
         section.finish(diagnostics);
         let site = site.filter(|_| diagnostics.count() == before)?;
-        Some(self.account(name, &known, &site, given, own, marks))
+        Some(self.account(name, &known, &site, given, own, origins))
     }
 
     /// Notes options that are not set and without which a request that the account makes cannot be made. Found once for all accounts that
@@ -415,12 +415,12 @@ impl Reader {
         site: &Site,
         given: AccountFields,
         own: Own,
-        marks: &mut Marks,
+        origins: &mut RuleOrigins,
     ) -> Account {
         let dialect = Arc::clone(&known.dialect);
         let inherited = || self.defaults.allow.rules();
         let alone = own.allow.as_deref().unwrap_or_else(inherited);
-        let allow = match (self.groups.with(&name, alone, marks), own.allow) {
+        let allow = match (self.groups.with(&name, alone, origins), own.allow) {
             (Some(rules), _) | (None, Some(rules)) => self.policies.policy(rules),
             (None, None) => Arc::clone(&self.defaults.allow),
         };

@@ -10,7 +10,7 @@ use tokend_policy::{
     Digest, NOT_KNOWN, NameAnswer, Permission, Permissions, Rule, UnitError, UnitPattern,
 };
 
-use super::marks::Marks;
+use super::rule_origins::RuleOrigins;
 use super::unresolved::{NameKind, Principals};
 
 /// What the rules of a list can give.
@@ -50,7 +50,7 @@ pub(super) fn rules(
     value: Value<'_>,
     list: List,
     principals: &mut Principals,
-    marks: &mut Marks,
+    origins: &mut RuleOrigins,
     diagnostics: &mut Diagnostics,
 ) -> Option<Vec<Rule>> {
     let before = diagnostics.count();
@@ -65,7 +65,7 @@ pub(super) fn rules(
     let rules: Vec<Rule> = value
         .array(diagnostics)?
         .filter_map(|value| {
-            marks.note(value);
+            origins.note(value);
             rule(value, list, principals, diagnostics)
         })
         .collect();
@@ -281,9 +281,9 @@ fn out_of_place(permission: Permission) -> (&'static str, &'static str) {
 pub(super) fn allow(
     section: &mut Section<'_>,
     principals: &mut Principals,
-    marks: &mut Marks,
+    origins: &mut RuleOrigins,
     diagnostics: &mut Diagnostics,
 ) -> Option<Vec<Rule>> {
     let value = section.take("allow")?;
-    rules(value, ALLOW, principals, marks, diagnostics)
+    rules(value, ALLOW, principals, origins, diagnostics)
 }

@@ -12,9 +12,9 @@ use super::allow::{ADMIN, allow, rules};
 use super::audit::Audit;
 use super::files::{NotListed, REMEDY};
 use super::group::{Groups, Members};
-use super::marks::{Marks, Owner};
 use super::metrics::Metrics;
 use super::pacing::PacingTable;
+use super::rule_origins::{Owner, RuleOrigins};
 use super::settings::{Http, Limits, Log, SOCKET_MODE, socket_mode};
 use super::unresolved::Principals;
 use super::{Environment, Files};
@@ -54,7 +54,7 @@ impl<'p> Globals<'p> {
         environment: &Environment,
         files: &Files,
         principals: &mut Principals,
-        marks: &mut Marks,
+        origins: &mut RuleOrigins,
         diagnostics: &mut Diagnostics,
     ) -> Self {
         let own_user = |may| Arc::new(Policy::new(vec![Rule::user(environment.uid, may)]));
@@ -74,17 +74,17 @@ impl<'p> Globals<'p> {
             .and_then(|value| socket_mode(value, diagnostics));
         let admin = root
             .take("admin")
-            .and_then(|value| rules(value, ADMIN, principals, marks, diagnostics));
-        marks.end(Owner::Admin);
+            .and_then(|value| rules(value, ADMIN, principals, origins, diagnostics));
+        origins.end(Owner::Admin);
         let defaults = root.section("defaults", diagnostics);
         let defaults = read_defaults(
             defaults,
             own_user(Permissions::USE),
             principals,
-            marks,
+            origins,
             diagnostics,
         );
-        let (groups, members) = Groups::read(root.take("group"), principals, marks, diagnostics);
+        let (groups, members) = Groups::read(root.take("group"), principals, origins, diagnostics);
         let settings = DaemonSettings {
             socket,
             socket_mode: mode.unwrap_or(SOCKET_MODE),
@@ -143,7 +143,7 @@ fn read_defaults(
     section: Option<Section<'_>>,
     own_user: Arc<Policy>,
     principals: &mut Principals,
-    marks: &mut Marks,
+    origins: &mut RuleOrigins,
     diagnostics: &mut Diagnostics,
 ) -> Defaults {
     let mut defaults = Defaults {
@@ -154,10 +154,10 @@ fn read_defaults(
     let Some(mut section) = section else {
         return defaults;
     };
-    if let Some(rules) = allow(&mut section, principals, marks, diagnostics) {
+    if let Some(rules) = allow(&mut section, principals, origins, diagnostics) {
         defaults.allow = Arc::new(Policy::new(rules));
     }
-    marks.end(Owner::Defaults);
+    origins.end(Owner::Defaults);
     defaults.refresh = refresh(section.take("refresh"), diagnostics).unwrap_or_default();
     defaults.pacing = PacingTable::read(section.take("pacing"), diagnostics);
     section.finish(diagnostics);

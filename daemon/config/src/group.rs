@@ -9,7 +9,7 @@ use tokend_policy::Rule;
 use tokend_proto::AccountName;
 
 use super::allow::allow;
-use super::marks::{Marks, Owner};
+use super::rule_origins::{Owner, RuleOrigins};
 use super::unresolved::Principals;
 
 /// The groups of a configuration, and the accounts in them where they were named.
@@ -29,7 +29,7 @@ impl Groups {
     pub(super) fn read<'p>(
         value: Option<Value<'p>>,
         principals: &mut Principals,
-        marks: &mut Marks,
+        origins: &mut RuleOrigins,
         diagnostics: &mut Diagnostics,
     ) -> (Self, Members<'p>) {
         let (mut groups, mut members) = (Self::default(), Members::default());
@@ -63,14 +63,14 @@ impl Groups {
                 diagnostics,
             );
             let rules = match section.has("allow") {
-                true => allow(&mut section, principals, marks, diagnostics),
+                true => allow(&mut section, principals, origins, diagnostics),
                 false => {
                     let what = "who may have them, such as `[{ unit = \"backup.service\" }]`";
                     let _missing = section.require("allow", what, diagnostics);
                     None
                 }
             };
-            marks.end(Owner::Group(&name));
+            origins.end(Owner::Group(&name));
             section.finish(diagnostics);
             let number = groups.rules.len();
             groups.rules.push((name, rules.unwrap_or_default()));
@@ -122,7 +122,7 @@ impl Groups {
         &self,
         account: &AccountName,
         own: &[Rule],
-        marks: &mut Marks,
+        origins: &mut RuleOrigins,
     ) -> Option<Vec<Rule>> {
         let mut rules = own.to_vec();
         for (name, more) in self
@@ -131,7 +131,7 @@ impl Groups {
             .iter()
             .filter_map(|at| self.rules.get(*at))
         {
-            marks.member(account, name);
+            origins.member(account, name);
             rules.extend_from_slice(more);
         }
         Some(rules)

@@ -21,7 +21,7 @@ use super::globals::{DaemonSettings, Globals};
 use super::group::Members;
 use super::language::Configuration;
 use super::locations::Environment;
-use super::marks::Marks;
+use super::rule_origins::RuleOrigins;
 use super::split::{Runs, Split, split};
 use super::stamps::Stamps;
 use super::unchanged::{InForce, Unchanged};
@@ -79,9 +79,9 @@ impl Config {
         environment: &Environment,
         in_force: &InForce<'_>,
     ) -> Result<Self, ConfigError> {
-        let marks = &mut Marks::default();
+        let origins = &mut RuleOrigins::default();
         let (given, sources) = ((path, overrides, environment), (files, directory));
-        load(given, sources, marks, in_force)
+        load(given, sources, origins, in_force)
     }
 
     /// The same as [`Config::load`], and where each rule stands.
@@ -93,12 +93,12 @@ impl Config {
         path: &Path,
         overrides: &Overrides,
         environment: &Environment,
-    ) -> Result<(Self, Marks), ConfigError> {
-        let mut marks = Marks::kept();
+    ) -> Result<(Self, RuleOrigins), ConfigError> {
+        let mut origins = RuleOrigins::kept();
         let (given, files) = ((path, overrides, environment), Files::system());
         let sources = (&files, Directory::system());
-        let config = load(given, sources, &mut marks, &|_| None)?;
-        Ok((config, marks))
+        let config = load(given, sources, &mut origins, &|_| None)?;
+        Ok((config, origins))
     }
 }
 
@@ -106,7 +106,7 @@ impl Config {
 pub(super) fn load(
     (path, overrides, environment): (&Path, &Overrides, &Environment),
     (files, directory): (&Files, Directory),
-    marks: &mut Marks,
+    origins: &mut RuleOrigins,
     in_force: &InForce<'_>,
 ) -> Result<Config, ConfigError> {
     let mut diagnostics = Diagnostics::default();
@@ -115,7 +115,7 @@ pub(super) fn load(
         path,
         environment,
         sources,
-        marks,
+        origins,
         in_force,
         &mut diagnostics,
     ) {
@@ -132,7 +132,7 @@ fn read<'m>(
     path: &Path,
     environment: &Environment,
     (files, directory): (&Files, Directory),
-    marks: &'m mut Marks,
+    origins: &'m mut RuleOrigins,
     in_force: &'m InForce<'m>,
     diagnostics: &mut Diagnostics,
 ) -> Option<(DaemonSettings, Accounts<'m>)> {
@@ -148,7 +148,7 @@ fn read<'m>(
         environment,
         files,
         &mut principals,
-        marks,
+        origins,
         diagnostics,
     );
     let others = root.take("account");
@@ -156,7 +156,7 @@ fn read<'m>(
 
     let dialects = Dialects::load(files, globals.dialect_files.as_deref(), diagnostics);
     let reader = Reader::new(dialects, principals, globals.defaults, globals.groups);
-    let mut accounts = Accounts::new(reader, marks, in_force);
+    let mut accounts = Accounts::new(reader, origins, in_force);
     accounts.add_file(&main, &pieces, others, diagnostics);
     match &globals.include_files {
         Some(paths) => accounts.include(files, paths, diagnostics),
@@ -170,7 +170,7 @@ fn read<'m>(
 struct Accounts<'m> {
     reader: Reader,
     unchanged: Unchanged<'m>,
-    marks: &'m mut Marks,
+    origins: &'m mut RuleOrigins,
     found: Vec<Arc<Account>>,
     /// Where each name was seen first, right or wrong: the number of its file, and the bytes there.
     seen: HashMap<AccountName, (usize, Range<usize>)>,
@@ -180,11 +180,11 @@ struct Accounts<'m> {
 }
 
 impl<'m> Accounts<'m> {
-    fn new(reader: Reader, marks: &'m mut Marks, in_force: &'m InForce<'m>) -> Self {
+    fn new(reader: Reader, origins: &'m mut RuleOrigins, in_force: &'m InForce<'m>) -> Self {
         Self {
             reader,
             unchanged: Unchanged::new(in_force),
-            marks,
+            origins,
             found: Vec::new(),
             seen: HashMap::new(),
             files: Vec::new(),
@@ -364,7 +364,7 @@ impl<'m> Accounts<'m> {
         let base = &file.base;
         let account = self
             .reader
-            .read(name, key, value, base, self.marks, diagnostics);
+            .read(name, key, value, base, self.origins, diagnostics);
         if let Some(account) = account {
             self.found.push(self.unchanged.keep(account));
         }

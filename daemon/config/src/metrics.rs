@@ -10,7 +10,7 @@ use tokend_document::{Diagnostics, Section, Value};
 use tokend_policy::Policy;
 
 use super::allow::{METRICS, rules};
-use super::marks::Marks;
+use super::rule_origins::RuleOrigins;
 use super::unresolved::Principals;
 
 /// Who may read metrics, and where.
@@ -62,7 +62,7 @@ impl Metrics {
                 value,
                 METRICS,
                 principals,
-                &mut Marks::default(),
+                &mut RuleOrigins::default(),
                 diagnostics,
             )
         });

@@ -38,14 +38,18 @@ impl Site {
     }
 
     fn load(&self) -> Result<Config, ConfigError> {
-        self.load_with(&mut Marks::default())
+        self.load_with(&mut RuleOrigins::default())
     }
 
-    fn load_with(&self, marks: &mut Marks) -> Result<Config, ConfigError> {
-        self.load_over(marks, &|_| None)
+    fn load_with(&self, origins: &mut RuleOrigins) -> Result<Config, ConfigError> {
+        self.load_over(origins, &|_| None)
     }
 
-    fn load_over(&self, marks: &mut Marks, in_force: &InForce<'_>) -> Result<Config, ConfigError> {
+    fn load_over(
+        &self,
+        origins: &mut RuleOrigins,
+        in_force: &InForce<'_>,
+    ) -> Result<Config, ConfigError> {
         let directory = Directory::fixed(
             vec![("root", 0), ("deploy", 1000)],
             vec![("ci", 50), ("operators", 60)],
@@ -62,7 +66,7 @@ impl Site {
                 &environment,
             ),
             (&Files::system(), directory),
-            marks,
+            origins,
             in_force,
         )
     }
@@ -74,7 +78,7 @@ impl Site {
 
     /// What is read where this is in force.
     fn good_after(&self, in_force: &InForce<'_>) -> Config {
-        self.load_over(&mut Marks::default(), in_force)
+        self.load_over(&mut RuleOrigins::default(), in_force)
             .unwrap_or_else(|error| panic!("{}", self.shown(&error)))
     }
 

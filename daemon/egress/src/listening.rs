@@ -20,7 +20,7 @@ use tokio::net::{TcpListener, UnixListener};
 use super::at::At;
 use super::connect::Stream;
 use super::options::Options;
-use tokend_process::listen::{self, Origin, Usage};
+use tokend_process::listen::{self, SocketOrigin, Usage};
 
 /// Why there is nothing to listen on.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +49,7 @@ pub(super) enum ListenError {
 #[derive(Debug)]
 pub(super) enum Socket {
     Tcp(std::net::TcpListener),
-    Unix(OwnedFd, Origin),
+    Unix(OwnedFd, SocketOrigin),
 }
 
 /// Who may connect.
@@ -60,7 +60,7 @@ pub(super) struct Users(BTreeSet<u32>);
 #[derive(Debug)]
 pub(super) enum Listening {
     Tcp(TcpListener),
-    Unix(UnixListener, Origin, Users),
+    Unix(UnixListener, SocketOrigin, Users),
 }
 
 /// Somebody who connected.
@@ -105,7 +105,7 @@ fn inherited(mut passed: ListenFd) -> Result<Socket, ListenError> {
         Err(error) => error,
     };
     match passed.take_unix_listener(0) {
-        Ok(Some(listener)) => Ok(Socket::Unix(listener.into(), Origin::Inherited)),
+        Ok(Some(listener)) => Ok(Socket::Unix(listener.into(), SocketOrigin::Inherited)),
         Ok(None) | Err(_) => Err(ListenError::NotOurs(tcp)),
     }
 }

@@ -6,7 +6,7 @@ use std::future::pending;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use tokend_process::listen::Origin;
+use tokend_process::listen::SocketOrigin;
 use tokio::net::{TcpListener, UnixListener};
 
 use crate::Relay;
@@ -35,7 +35,10 @@ pub async fn start(room: usize) -> SocketAddr {
 pub fn start_at(path: &Path, room: usize) {
     let listener = UnixListener::bind(path).expect("a socket");
     let users = Users::of(&[]).expect("no names");
-    serve_in_test(Listening::Unix(listener, Origin::Inherited, users), room);
+    serve_in_test(
+        Listening::Unix(listener, SocketOrigin::Inherited, users),
+        room,
+    );
 }
 
 fn serve_in_test(listening: Listening, room: usize) {

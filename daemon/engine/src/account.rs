@@ -99,7 +99,7 @@ pub(crate) enum Phase {
     /// Nothing is under way.
     Resting,
     /// In the line of this host.
-    InLine(HostKey),
+    Queued(HostKey),
     /// Asking for the right to attempt.
     Claiming(Attempt),
     /// Storing the intent. With the state of the paces before the debit, in case it cannot be stored.
@@ -262,7 +262,7 @@ impl Account {
 
     /// Another plan is about to be in force: the account leaves the line of a host that it no longer asks.
     pub(crate) fn go_elsewhere(&mut self, ctx: &mut Context<'_>, plan: &AccountPlan) {
-        if let Phase::InLine(host) = self.phase
+        if let Phase::Queued(host) = self.phase
             && host != plan.host
             && Some(host) != plan.refresh_host
         {

@@ -23,7 +23,7 @@ impl Account {
     pub(crate) fn consider(&mut self, ctx: &mut Context<'_>) {
         self.settle_late(ctx);
         match &self.phase {
-            Phase::InLine(host)
+            Phase::Queued(host)
                 if self.wanted_by_none(ctx.now)
                     || ctx.draining
                     || self.absent
@@ -35,7 +35,7 @@ impl Account {
                 ctx.hosts.leave(*host, ctx.key);
                 self.phase = Phase::Resting;
             }
-            Phase::InLine(host) => self.wait_in_line(ctx, *host),
+            Phase::Queued(host) => self.wait_in_queue(ctx, *host),
             Phase::Unsaved(_, retry, _) => {
                 let retry = *retry;
                 self.settle_refused(ctx, retry);
@@ -98,8 +98,8 @@ impl Account {
         let turn = std::mem::take(&mut ctx.turn);
         let host = self.plan.host_of(kind);
         if !ctx.hosts.admit(host, ctx.key, ctx.now, turn) {
-            self.phase = Phase::InLine(host);
-            return self.wait_in_line(ctx, host);
+            self.phase = Phase::Queued(host);
+            return self.wait_in_queue(ctx, host);
         }
         let cause = self
             .waiters
@@ -131,7 +131,7 @@ impl Account {
     }
 
     /// Answers those whom the host's pace holds for too long. An attempt that has to end first may end at any moment: that is waited for.
-    pub(crate) fn wait_in_line(&mut self, ctx: &mut Context<'_>, host: HostKey) {
+    pub(crate) fn wait_in_queue(&mut self, ctx: &mut Context<'_>, host: HostKey) {
         if self.waiters.is_empty() && self.wishes.is_empty() {
             return;
         }

@@ -279,7 +279,7 @@ impl Engine {
         }
         while let Some(key) = self.hosts.call(now) {
             self.with_turn(now, key, true, |it, ctx| {
-                if matches!(it.phase, Phase::InLine(_)) {
+                if matches!(it.phase, Phase::Queued(_)) {
                     it.phase = Phase::Resting;
                     it.consider(ctx);
                 }
@@ -333,7 +333,7 @@ impl Engine {
         };
         act(account, &mut ctx);
         if account.absent && account.is_settled() {
-            if let Phase::InLine(host) = account.phase {
+            if let Phase::Queued(host) = account.phase {
                 self.hosts.leave(host, key);
             }
             self.accounts.remove(&key);

@@ -135,9 +135,9 @@ impl LoginUsed {
     #[must_use]
     pub fn counts(&self, now: Timestamp) -> bool {
         // How long an attempt counts only the pace says that it is charged to.
-        let under_way = self.attempt_by.is_some() || self.login_by.is_some();
+        let in_flight = self.attempt_by.is_some() || self.login_by.is_some();
         let told = self.told.is_some_and(|told| told > now);
-        under_way || told || self.attempts.0 > now || self.logins.0 > now
+        in_flight || told || self.attempts.0 > now || self.logins.0 > now
     }
 }
 

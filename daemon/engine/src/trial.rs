@@ -38,9 +38,9 @@ impl Account {
         let turn = std::mem::take(&mut ctx.turn);
         let host = self.plan.host_of(trial.kind);
         if !ctx.hosts.admit(host, ctx.key, ctx.now, turn) {
-            self.phase = Phase::InLine(host);
-            self.wait_in_line(ctx, host);
-            return matches!(self.phase, Phase::InLine(_));
+            self.phase = Phase::Queued(host);
+            self.wait_in_queue(ctx, host);
+            return matches!(self.phase, Phase::Queued(_));
         }
         self.wishes.pop_front();
         self.trial = Some(Box::new(trial));

@@ -53,7 +53,7 @@ pub enum Activity {
     /// Nothing.
     Resting,
     /// Waiting for its provider host.
-    InLine,
+    Queued,
     /// An attempt is under way.
     Attempting(AttemptKind),
     /// Writing without an attempt.
@@ -71,7 +71,7 @@ impl View {
         Self {
             activity: match &account.phase {
                 Phase::Resting => Activity::Resting,
-                Phase::InLine(_) => Activity::InLine,
+                Phase::Queued(_) => Activity::Queued,
                 Phase::Claiming(attempt)
                 | Phase::Recording(attempt, _)
                 | Phase::Sending(attempt, _) => Activity::Attempting(attempt.kind),

@@ -94,7 +94,7 @@ impl Account {
             Wish::Enter(_) if self.absent => WaiterFault::Gone,
             _ if ctx.draining => WaiterFault::Draining,
             Wish::Enter(trial)
-                if matches!(self.phase, Phase::InLine(_))
+                if matches!(self.phase, Phase::Queued(_))
                     && self.entered_from(trial, ctx.now) > ctx.now =>
             {
                 // Its host's turn would come too early: better that the person knows now.
@@ -349,7 +349,7 @@ impl Account {
         }
         if matches!(
             self.phase,
-            Phase::Resting | Phase::InLine(_) | Phase::Unsaved(..)
+            Phase::Resting | Phase::Queued(_) | Phase::Unsaved(..)
         ) {
             self.settle_all(ctx, WaiterFault::Draining);
         }
@@ -358,7 +358,7 @@ impl Account {
 
     /// Whether nothing is under way and everything is stored.
     pub(crate) fn is_settled(&self) -> bool {
-        matches!(self.phase, Phase::Resting | Phase::InLine(_))
+        matches!(self.phase, Phase::Resting | Phase::Queued(_))
             && !self.dirty
             && self.wishes.is_empty()
             && self.waiters.is_empty()

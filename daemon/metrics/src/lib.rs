@@ -12,5 +12,5 @@ mod text;
 pub use counters::{Counters, Tried};
 pub use label::Found;
 pub use sample::Sample;
-pub use snapshot::Snapshot;
+pub use snapshot::MetricsSnapshot;
 pub use text::{At, head};

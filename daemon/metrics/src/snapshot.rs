@@ -4,7 +4,7 @@ use crate::sample::Sample;
 
 /// Text that is the same for any number of accounts, and the accounts.
 #[derive(Debug)]
-pub struct Snapshot {
+pub struct MetricsSnapshot {
     /// The lines that do not depend on accounts.
     pub head: String,
     /// How each account is.

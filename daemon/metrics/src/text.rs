@@ -12,7 +12,7 @@ use tokend_proto::{AccountState, RequestKind};
 use super::counters::{BOUNDS, Counters, Histogram};
 use super::label::Label as _;
 use super::sample::Sample;
-use super::snapshot::Snapshot;
+use super::snapshot::MetricsSnapshot;
 use tokend_audit::Audit;
 use tokend_process::logging::Lines as LogLines;
 
@@ -124,7 +124,7 @@ const FAMILIES: [Family; 10] = [
     },
 ];
 
-impl Snapshot {
+impl MetricsSnapshot {
     /// Writes whole lines from `at` on until there are `enough` bytes. True when there is more.
     pub fn write(&self, at: &mut At, enough: usize, out: &mut String) -> bool {
         if at.family == 0 {

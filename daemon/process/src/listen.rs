@@ -30,12 +30,12 @@ pub struct Bound {
     /// The socket.
     pub fd: OwnedFd,
     /// Where it came from.
-    pub origin: Origin,
+    pub origin: SocketOrigin,
 }
 
 /// How a socket came to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
+pub enum SocketOrigin {
     /// systemd made it and keeps it over restarts.
     Inherited,
     /// Made here. Removed at the end if it is still the same socket, by device and inode.
@@ -308,14 +308,14 @@ pub fn bind(path: &Path, mode: u32, usage: Usage) -> Result<Bound, ListenError> 
     let Listener::UdSocket(listener) = listener;
     Ok(Bound {
         fd: listener.into(),
-        origin: Origin::Made {
+        origin: SocketOrigin::Made {
             path: path.to_path_buf(),
             file: file_at(path),
         },
     })
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for SocketOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Inherited => f.write_str("inherited from systemd"),
@@ -324,7 +324,7 @@ impl fmt::Display for Origin {
     }
 }
 
-impl Origin {
+impl SocketOrigin {
     /// Removes the socket's name, if it was made here and still is this socket's. If another process begins to
     /// listen at this moment, the name is left to that process.
     pub fn clean_up(&self) {

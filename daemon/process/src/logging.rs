@@ -30,7 +30,7 @@ pub use crowd::DOORS;
 
 use crowd::Crowd;
 use line::{Fields, Line, Look};
-use queue::{Queue, Teller, Why, Writer};
+use queue::{LogNotices, Queue, Why, Writer};
 
 /// How long the end of the process waits for the last lines to be read.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -149,7 +149,7 @@ impl Lines {
     }
 }
 
-impl Teller for Lines {
+impl LogNotices for Lines {
     fn dropped(&self, lines: u64, why: &Why) {
         match why {
             Why::Unread => tracing::warn!(

@@ -283,7 +283,7 @@ pub fn update(record: &mut Record, durable: &Durable, host: &str, notes: &Notes,
     let anchor = clock.anchor();
     let wall = |at: Timestamp| clock.to_wall_at(&anchor, at);
     record.anchor = anchor.clone();
-    record.pace = store::PaceMarks {
+    record.pace = store::PaceState {
         attempts_tat: wall(durable.attempts.0),
         logins_tat: wall(durable.logins.0),
         host_tat: wall(durable.host.0),

@@ -164,8 +164,8 @@ proptest! {
         prop_assert_eq!((host, used.tat), (HOST, durable.host));
         // An attempt under way may have come to its provider by now, and an hour after it began at the latest.
         let by = clock.steady().min(Timestamp::from_millis(restored_at(&record, &clock)));
-        let under_way = durable.intent.map(|_| by);
-        prop_assert_eq!(used.sent_by, under_way.into_iter().collect::<Vec<_>>());
+        let in_flight = durable.intent.map(|_| by);
+        prop_assert_eq!(used.sent_by, in_flight.into_iter().collect::<Vec<_>>());
         prop_assert_eq!(restored.token.is_some(), durable.held.is_some());
         prop_assert_eq!(restored.notes.fingerprint.is_some(), durable.block.is_some());
     }

@@ -15,7 +15,7 @@ use tokend_store::Store;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::broker::attempt_log::Books;
+use crate::broker::attempt_log::Telemetry;
 use crate::broker::inbox::{Driver, Message};
 use crate::broker::registry::Registry;
 use crate::broker::store_thread::StoreThread;
@@ -26,7 +26,7 @@ use crate::reload::{
     ConfigSource, Configured, FileThreads, InForce, Installer, LogChoice, Reloader,
 };
 use crate::requests::Requests;
-use crate::requests::thrift::Thrift;
+use crate::requests::budget::RequestBudgets;
 use tokend_audit::Audit;
 use tokend_metrics::Counters;
 use tokend_record::StoreReader;
@@ -52,7 +52,7 @@ pub(crate) struct Surroundings {
 
 /// A daemon whose parts know each other. Nobody decides in it before [`Shell::decide`].
 pub(crate) struct Shell {
-    pub(crate) desk: Arc<Requests>,
+    pub(crate) requests: Arc<Requests>,
     pub(crate) reloader: Arc<Reloader>,
     pub(crate) in_force: Arc<InForce>,
     /// For the store's thread alone.
@@ -127,7 +127,7 @@ impl Shell {
             manager.clone(),
             clock.clone(),
         ));
-        let desk = Arc::new(Requests {
+        let requests = Arc::new(Requests {
             registry,
             driver,
             facts: peers,
@@ -137,10 +137,10 @@ impl Shell {
             diagnosis: Arc::new(diagnosis),
             audit,
             metrics,
-            thrift: Thrift::default(),
+            budgets: RequestBudgets::default(),
         });
         let shell = Self {
-            desk,
+            requests,
             reloader,
             in_force,
             store,
@@ -152,7 +152,7 @@ impl Shell {
 
     /// The way to the driver.
     pub(crate) fn driver(&self) -> &Driver {
-        &self.desk.driver
+        &self.requests.driver
     }
 
     /// Whom the daemon tells how it is.
@@ -164,12 +164,12 @@ impl Shell {
     ///
     /// # Errors
     /// When the thread cannot be started.
-    pub(crate) fn keeper(&self) -> anyhow::Result<(StoreThread, Thread<()>)> {
+    pub(crate) fn store_thread(&self) -> anyhow::Result<(StoreThread, Thread<()>)> {
         StoreThread::start(
             Arc::clone(&self.store),
-            self.desk.clock.clone(),
+            self.requests.clock.clone(),
             self.driver().clone(),
-            Arc::clone(self.desk.metrics.counters()),
+            Arc::clone(self.requests.metrics.counters()),
         )
         .context("the store's thread cannot be started")
     }
@@ -178,17 +178,17 @@ impl Shell {
     pub(crate) fn decide(
         &self,
         seed: u64,
-        keeper: StoreThread,
+        store_thread: StoreThread,
         messages: mpsc::Receiver<Message>,
     ) -> JoinHandle<()> {
         let parts = DriverParts {
-            registry: Arc::clone(&self.desk.registry),
-            clock: self.desk.clock.clone(),
-            books: Books {
-                audit: self.desk.audit.clone(),
-                counters: Arc::clone(self.desk.metrics.counters()),
+            registry: Arc::clone(&self.requests.registry),
+            clock: self.requests.clock.clone(),
+            telemetry: Telemetry {
+                audit: self.requests.audit.clone(),
+                counters: Arc::clone(self.requests.metrics.counters()),
             },
-            keeper,
+            store_thread,
             upstream: Arc::clone(&self.upstream),
             own: self.driver().clone(),
             manager: self.manager.clone(),

@@ -16,7 +16,7 @@ use tokend_proto::AccountName;
 use tokend_record::RecordKey;
 
 use crate::broker::login_means;
-use crate::broker::registry::{Holding, IssuedToken, Slot};
+use crate::broker::registry::{IssuedToken, ServedAccount, TokenCell};
 use tokend_metrics::Tried;
 use tokend_record::{Entered, Notes};
 
@@ -24,7 +24,7 @@ use tokend_record::{Entered, Notes};
 #[derive(Debug, Default)]
 pub(crate) struct Accounts {
     /// Each in a box: the table is up to half empty, and its empty places are to be small.
-    entries: HashMap<AccountKey, Box<Entry>>,
+    entries: HashMap<AccountKey, Box<AccountEntry>>,
     by_id: HashMap<RecordKey, AccountKey>,
     hosts: HashMap<Arc<str>, HostKey>,
     /// Names of hosts, by number.
@@ -36,8 +36,8 @@ pub(crate) struct Accounts {
 
 /// One account.
 #[derive(Debug)]
-pub(crate) struct Entry {
-    pub(crate) slot: Arc<Slot>,
+pub(crate) struct AccountEntry {
+    pub(crate) served: Arc<ServedAccount>,
     /// The key of its record.
     pub(crate) id: RecordKey,
     pub(crate) notes: Notes,
@@ -78,7 +78,7 @@ pub(crate) struct Survey {
     pub(crate) ask_all: bool,
 }
 
-impl Entry {
+impl AccountEntry {
     /// The notes, with what was said of what a person entered last.
     pub(crate) fn notes_of_trial(&self) -> Notes {
         Notes {
@@ -124,11 +124,11 @@ impl Entry {
 }
 
 impl Accounts {
-    pub(crate) fn entry(&self, key: AccountKey) -> Option<&Entry> {
+    pub(crate) fn entry(&self, key: AccountKey) -> Option<&AccountEntry> {
         self.entries.get(&key).map(Box::as_ref)
     }
 
-    pub(crate) fn entry_mut(&mut self, key: AccountKey) -> Option<&mut Entry> {
+    pub(crate) fn entry_mut(&mut self, key: AccountKey) -> Option<&mut AccountEntry> {
         self.entries.get_mut(&key).map(Box::as_mut)
     }
 
@@ -138,7 +138,7 @@ impl Accounts {
     }
 
     /// All accounts that are configured.
-    pub(crate) fn present(&self) -> impl Iterator<Item = (AccountKey, &Entry)> {
+    pub(crate) fn present(&self) -> impl Iterator<Item = (AccountKey, &AccountEntry)> {
         self.entries
             .iter()
             .filter(|(_, entry)| !entry.absent)
@@ -149,7 +149,7 @@ impl Accounts {
     pub(crate) fn former(&self, name: &AccountName) -> Vec<AccountKey> {
         let entries = self.entries.iter();
         entries
-            .filter(|(_, entry)| entry.absent && entry.slot.account.name == *name)
+            .filter(|(_, entry)| entry.absent && entry.served.account.name == *name)
             .map(|(key, _)| *key)
             .collect()
     }
@@ -202,14 +202,14 @@ impl Accounts {
     ) -> AccountKey {
         let key = AccountKey(self.next_key);
         self.next_key = self.next_key.wrapping_add(1);
-        let slot = Arc::new(Slot {
+        let served = Arc::new(ServedAccount {
             key,
             account,
-            held: Arc::new(Holding::default()),
+            cell: Arc::new(TokenCell::default()),
         });
         self.by_id.insert(id.clone(), key);
-        let entry = Entry {
-            slot,
+        let entry = AccountEntry {
+            served,
             id,
             notes,
             hosts,
@@ -234,13 +234,13 @@ impl Accounts {
         if let Some(entry) = self.entries.get_mut(&key) {
             entry.absent = false;
             entry.hosts = hosts;
-            if Arc::ptr_eq(&entry.slot.account, &account) {
+            if Arc::ptr_eq(&entry.served.account, &account) {
                 return;
             }
-            entry.slot = Arc::new(Slot {
+            entry.served = Arc::new(ServedAccount {
                 key,
                 account,
-                held: Arc::clone(&entry.slot.held),
+                cell: Arc::clone(&entry.served.cell),
             });
         }
     }
@@ -304,12 +304,12 @@ impl Accounts {
         let Some(entry) = self.entries.get(&key) else {
             return false;
         };
-        let asks = entry.slot.account.asks;
+        let asks = entry.served.account.asks;
         let Some(before) = entry.notes.asks.filter(|before| *before != asks) else {
             return false;
         };
         // The engine may still go by what was so when something was entered.
-        let can_login = login_means::can_login(&entry.slot.account, entry.notes.entered);
+        let can_login = login_means::can_login(&entry.served.account, entry.notes.entered);
         let by_login = before.login != asks.login && can_login;
         let by_refresh = before.refresh != asks.refresh;
         let held = |engine: &Engine| {
@@ -355,8 +355,8 @@ impl Accounts {
         if (changed || took) && !entry.absent {
             let event = Event::Replan {
                 account: key,
-                plan: plan(&entry.slot.account, entry.hosts),
-                can_login: login_means::can_login(&entry.slot.account, entered),
+                plan: plan(&entry.served.account, entry.hosts),
+                can_login: login_means::can_login(&entry.served.account, entered),
                 cured: false,
             };
             engine.handle_event(now, event);
@@ -372,12 +372,12 @@ impl Accounts {
         entry.quarantined = None;
         entry.notes = Notes::default();
         let adoption = Adoption {
-            plan: plan(&entry.slot.account, entry.hosts),
-            can_login: login_means::can_login(&entry.slot.account, entry.notes.entered),
+            plan: plan(&entry.served.account, entry.hosts),
+            can_login: login_means::can_login(&entry.served.account, entry.notes.entered),
             cured: false,
             durable: None,
             untold: false,
-            asked: entry.slot.held.asked().clone(),
+            asked: entry.served.cell.asked().clone(),
         };
         engine.handle_event(now, Event::Adopt(key, Box::new(adoption)));
     }
@@ -425,10 +425,18 @@ mod tests {
     /// A hundred thousand of them are held at once. What only few accounts have at any time stands in a box.
     #[test]
     fn what_is_known_of_an_account_takes_little_memory() {
-        assert!(size_of::<Entry>() <= 240, "{}", size_of::<Entry>());
+        assert!(
+            size_of::<AccountEntry>() <= 240,
+            "{}",
+            size_of::<AccountEntry>()
+        );
         assert!(size_of::<Notes>() <= 160, "{}", size_of::<Notes>());
-        assert!(size_of::<Slot>() <= 24, "{}", size_of::<Slot>());
-        assert!(size_of::<Holding>() <= 16, "{}", size_of::<Holding>());
+        assert!(
+            size_of::<ServedAccount>() <= 24,
+            "{}",
+            size_of::<ServedAccount>()
+        );
+        assert!(size_of::<TokenCell>() <= 16, "{}", size_of::<TokenCell>());
         assert!(size_of::<Account>() <= 160, "{}", size_of::<Account>());
     }
 }

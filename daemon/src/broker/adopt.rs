@@ -10,10 +10,10 @@ use tokend_config::Account;
 use tokend_engine::{AccountKey, Adoption, Event, HostKey, HostPlan, Timestamp};
 
 use super::task::Task;
-use crate::broker::accounts::{Entry, plan, stricter};
-use crate::broker::change::{ConfigChange, Joining, Stored, Summary, Used};
+use crate::broker::accounts::{AccountEntry, plan, stricter};
+use crate::broker::change::{ConfigChange, FoundRecord, Joining, Summary, Used};
 use crate::broker::login_means;
-use crate::broker::registry::Epoch;
+use crate::broker::registry::Snapshot;
 use tokend_record::Restored;
 
 impl Task {
@@ -33,7 +33,7 @@ impl Task {
         let gone: Vec<_> = accounts
             .iter()
             .filter(|joining| {
-                matches!(joining.stored, Stored::Live) && !self.roster.is_live(&joining.id)
+                matches!(joining.stored, FoundRecord::Live) && !self.accounts.is_live(&joining.id)
             })
             .map(|joining| joining.id.clone())
             .collect();
@@ -42,7 +42,7 @@ impl Task {
             return;
         }
         if let Some(used) = hosts_used {
-            self.roster.tell_hosts(used, &mut self.engine, now);
+            self.accounts.tell_hosts(used, &mut self.engine, now);
         }
         let used = used_now(self, now, logins_used, &accounts);
         plan_hosts(self, now, &accounts);
@@ -55,18 +55,18 @@ impl Task {
             kept.extend(join(self, now, joining, &used, &mut summary));
         }
         let leaving: Vec<_> = self
-            .roster
+            .accounts
             .present()
             .filter(|(key, _)| !kept.contains(key))
             .map(|(key, _)| key)
             .collect();
         summary.removed = leaving.len();
         for key in leaving {
-            if self.roster.is_quarantined(key) {
-                self.roster.dropped(key);
+            if self.accounts.is_quarantined(key) {
+                self.accounts.dropped(key);
                 continue;
             }
-            if let Some(entry) = self.roster.entry_mut(key) {
+            if let Some(entry) = self.accounts.entry_mut(key) {
                 entry.absent = true;
             }
             self.engine.handle_event(now, Event::Remove(key));
@@ -74,16 +74,17 @@ impl Task {
         self.carry_out();
         self.drop_unserved();
         summary.with_token = self
-            .roster
+            .accounts
             .present()
-            .filter(|(_, entry)| entry.slot.held.token().is_some())
+            .filter(|(_, entry)| entry.served.cell.token().is_some())
             .count();
-        let slots = self
-            .roster
+        let accounts = self
+            .accounts
             .present()
-            .map(|(_, entry)| Arc::clone(&entry.slot))
+            .map(|(_, entry)| Arc::clone(&entry.served))
             .collect::<Vec<_>>();
-        self.registry.replace(Arc::new(Epoch::new(slots, admin)));
+        self.registry
+            .replace(Arc::new(Snapshot::new(accounts, admin)));
         let _nobody_asks = reply.send(Ok(summary));
     }
 }
@@ -115,16 +116,16 @@ fn hosts_of(task: &mut Task, account: &Account) -> (HostKey, Option<HostKey>) {
     let first = hosts
         .next()
         .unwrap_or_else(|| account.endpoint.base_url().to_owned());
-    let (first, second) = (task.roster.host(&first), hosts.next());
-    (first, second.map(|name| task.roster.host(&name)))
+    let (first, second) = (task.accounts.host(&first), hosts.next());
+    (first, second.map(|name| task.accounts.host(&name)))
 }
 
 /// What the logins of accounts that join have used up under whatever name, also where they have a record: one that was renamed and is
 /// back has used up more than it knows. That is what records say, and what the engine knows of accounts it still has.
 fn used_now(task: &Task, now: Timestamp, mut used: Used, accounts: &[Joining]) -> Used {
     let is_in_force = |joining: &&Joining| {
-        let entry = task.roster.key(&joining.id);
-        let entry = entry.and_then(|key| task.roster.entry(key));
+        let entry = task.accounts.key(&joining.id);
+        let entry = entry.and_then(|key| task.accounts.entry(key));
         entry.is_some_and(|entry| !entry.absent && entry.quarantined.is_none())
     };
     let new = accounts.iter().filter(|joining| !is_in_force(joining));
@@ -132,7 +133,7 @@ fn used_now(task: &Task, now: Timestamp, mut used: Used, accounts: &[Joining]) -
     if new.is_empty() {
         return Used::new();
     }
-    for (key, id) in task.roster.ids() {
+    for (key, id) in task.accounts.ids() {
         let spent = task.engine.spent(key).filter(|spent| spent.counts(now));
         if let Some(spent) = spent.filter(|_| new.contains(id.identity())) {
             let known = used.entry(id.identity().into()).or_default();
@@ -163,20 +164,20 @@ fn join(
     let hosts = hosts_of(task, &account);
     let plan = plan(&account, hosts);
     let spent = used.get(id.identity()).copied();
-    let known = task.roster.key(&id);
+    let known = task.accounts.key(&id);
     // What the engine knows is newer than anything that was read: an account may have come back to life in between.
-    if let Some(key) = known.filter(|key| !task.roster.is_quarantined(*key)) {
+    if let Some(key) = known.filter(|key| !task.accounts.is_quarantined(*key)) {
         let was_absent = rejoin(task, now, key, (account, hosts), cured_of)?;
         summary.added += usize::from(was_absent);
         if let Some(spent) = spent.filter(|_| was_absent) {
             task.engine.handle_event(now, Event::Spent(key, spent));
         }
-        summary.outdated += usize::from(task.roster.outdate(key, &mut task.engine, now));
+        summary.outdated += usize::from(task.accounts.outdate(key, &mut task.engine, now));
         return Some(key);
     }
-    let untold = matches!(&stored, Stored::Record(restored) if restored.untold);
+    let untold = matches!(&stored, FoundRecord::Record(restored) if restored.untold);
     let (durable, notes, token, quarantined) = match stored {
-        Stored::Record(restored) => {
+        FoundRecord::Record(restored) => {
             let Restored {
                 durable,
                 notes,
@@ -185,29 +186,33 @@ fn join(
             } = *restored;
             (Some(durable), notes, token, None)
         }
-        Stored::Quarantined(reason) => (None, tokend_record::Notes::default(), None, Some(reason)),
-        Stored::Blank | Stored::Live => (None, tokend_record::Notes::default(), None, None),
+        FoundRecord::Quarantined(reason) => {
+            (None, tokend_record::Notes::default(), None, Some(reason))
+        }
+        FoundRecord::Blank | FoundRecord::Live => {
+            (None, tokend_record::Notes::default(), None, None)
+        }
     };
     let can_login = login_means::can_login(&account, notes.entered);
     // One that was set aside before keeps its number: somebody may be waiting for its record to be discarded.
     let key = match known {
         Some(key) => {
-            task.roster.reread(key, account, notes, hosts);
+            task.accounts.reread(key, account, notes, hosts);
             key
         }
         None => {
             summary.added += 1;
-            task.roster.add(account, id, notes, hosts)
+            task.accounts.add(account, id, notes, hosts)
         }
     };
-    let entry = task.roster.entry_mut(key)?;
+    let entry = task.accounts.entry_mut(key)?;
     if quarantined.is_some() {
         entry.quarantined = quarantined;
         summary.quarantined += 1;
         return Some(key);
     }
     let cured = cured_of.is_some();
-    let asked = entry.slot.held.asked().clone();
+    let asked = entry.served.cell.asked().clone();
     if let Some(token) = token {
         task.keep_token(key, token);
     }
@@ -228,7 +233,7 @@ fn join(
     if let Some(spent) = spent {
         task.engine.handle_event(now, Event::Spent(key, spent));
     }
-    summary.outdated += usize::from(task.roster.outdate(key, &mut task.engine, now));
+    summary.outdated += usize::from(task.accounts.outdate(key, &mut task.engine, now));
     Some(key)
 }
 
@@ -241,23 +246,23 @@ fn rejoin(
     cured_of: Option<Box<str>>,
 ) -> Option<bool> {
     let plan = plan(&account, hosts);
-    let absent = task.roster.entry(key).is_some_and(|entry| entry.absent);
+    let absent = task.accounts.entry(key).is_some_and(|entry| entry.absent);
     let entered = task
-        .roster
+        .accounts
         .entry(key)
         .map(|entry| entry.notes.entered)
         .unwrap_or_default();
     let can_login = login_means::can_login(&account, entered);
     // Since the secrets were looked at, somebody may have tried them: then it is blocked for those, and nothing is cured.
     let view = task.engine.view(key, now);
-    let hangs_on = |entry: &Entry| {
+    let hangs_on = |entry: &AccountEntry| {
         view.and_then(|view| entry.notes.hangs_on(view.block.as_ref(), view.no_verdict))
     };
-    let cured = cured_of.is_some() && cured_of == task.roster.entry(key).and_then(hangs_on);
-    task.roster.reconfigure(key, account, hosts);
-    let entry = task.roster.entry(key)?;
+    let cured = cured_of.is_some() && cured_of == task.accounts.entry(key).and_then(hangs_on);
+    task.accounts.reconfigure(key, account, hosts);
+    let entry = task.accounts.entry(key)?;
     let event = if absent {
-        let asked = entry.slot.held.asked().clone();
+        let asked = entry.served.cell.asked().clone();
         Event::Adopt(
             key,
             Box::new(Adoption {

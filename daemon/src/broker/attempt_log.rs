@@ -8,7 +8,7 @@ use tokend_config::AuditEvent;
 use tokend_engine::{AttemptCause, AttemptOutcome, Attempted, ProviderAnswer, Timestamp};
 use tokend_store::StoredAttempt;
 
-use crate::broker::accounts::Entry;
+use crate::broker::accounts::AccountEntry;
 use crate::broker::wording::duration;
 use tokend_audit::Audit;
 use tokend_metrics::Counters;
@@ -16,7 +16,7 @@ use tokend_process::clock::Clock;
 
 /// Where attempts are noted beside the log.
 #[derive(Debug, Clone)]
-pub(crate) struct Books {
+pub(crate) struct Telemetry {
     pub(crate) audit: Audit,
     pub(crate) counters: Arc<Counters>,
 }
@@ -26,8 +26,13 @@ pub(crate) struct Books {
     clippy::too_many_lines,
     reason = "the line, the count and the record of one attempt, from the same values"
 )]
-pub(crate) fn note(entry: &mut Entry, attempted: &Attempted, clock: &Clock, books: &Books) {
-    let Books { audit, counters } = books;
+pub(crate) fn note(
+    entry: &mut AccountEntry,
+    attempted: &Attempted,
+    clock: &Clock,
+    telemetry: &Telemetry,
+) {
+    let Telemetry { audit, counters } = telemetry;
     let attempt = attempted.attempt;
     let took = attempted.ended.since(attempt.began);
     let ended_as = AttemptOutcome::of(attempted.answer);
@@ -43,7 +48,7 @@ pub(crate) fn note(entry: &mut Entry, attempted: &Attempted, clock: &Clock, book
     let kind = attempt.kind.as_str();
     let reason = attempt.cause.as_str();
     let next = next(attempted.next, attempted.ended, clock);
-    let account = entry.slot.account.name.as_str();
+    let account = entry.served.account.name.as_str();
     let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     match attempted.answer {
         Some(ProviderAnswer::Granted(facts)) => {
@@ -82,12 +87,12 @@ pub(crate) fn note(entry: &mut Entry, attempted: &Attempted, clock: &Clock, book
             "attempt"
         ),
     }
-    let dialect = entry.slot.account.dialect.name();
+    let dialect = entry.served.account.dialect.name();
     let tried = entry.tried.get_or_insert_default();
     counters.attempted(dialect, attempt.kind, ended_as, took, tried);
     if audit.wants(AuditEvent::Attempt) {
         audit.note(tokend_audit::Event {
-            account: Some(entry.slot.account.name.clone()),
+            account: Some(entry.served.account.name.clone()),
             forced: Some(matches!(
                 attempt.cause,
                 AttemptCause::Forced | AttemptCause::Entered
@@ -97,7 +102,7 @@ pub(crate) fn note(entry: &mut Entry, attempted: &Attempted, clock: &Clock, book
                 kind: attempt.kind,
                 cause: attempt.cause,
                 took_ms,
-                dialect: entry.slot.account.dialect.name().into(),
+                dialect: entry.served.account.dialect.name().into(),
             })),
             detail: (!told.is_empty()).then(|| told.into()),
             ..tokend_audit::Event::new(

@@ -29,14 +29,14 @@ pub(crate) struct ConfigChange {
 pub(crate) struct Joining {
     pub(crate) account: Arc<Account>,
     pub(crate) id: RecordKey,
-    pub(crate) stored: Stored,
+    pub(crate) stored: FoundRecord,
     /// The fingerprint the account was blocked for, if what it was taken of has changed since.
     pub(crate) cured_of: Option<Box<str>>,
 }
 
 /// What the store has of an account.
 #[derive(Debug)]
-pub(crate) enum Stored {
+pub(crate) enum FoundRecord {
     /// Nothing has to be read: the engine knows the account.
     Live,
     /// Nothing.

@@ -15,11 +15,11 @@ use tokio::sync::mpsc;
 use crate::broker::accounts::Accounts;
 use crate::broker::attempt_log;
 use crate::broker::inbox::Message;
-use crate::broker::job::{Job, Kept, Write};
+use crate::broker::job::{StoreJob, Stored, Write};
 
-use super::in_flight::UnderWay;
+use super::in_flight::InFlight;
 use super::reports::Reports;
-use super::service_status::{ServiceStatus, Tally};
+use super::service_status::{AccountCounts, ServiceStatus};
 use super::shares::Shares;
 use super::task::Secrets;
 use super::task::{DriverParts, Task};
@@ -35,27 +35,27 @@ impl Task {
         let DriverParts {
             registry,
             clock,
-            books,
-            keeper,
+            telemetry,
+            store_thread,
             upstream,
             own,
             manager,
         } = parts;
         Self {
             engine: Engine::new(seed),
-            roster: Accounts::default(),
+            accounts: Accounts::default(),
             registry,
             clock,
-            books,
-            keeper,
+            telemetry,
+            store_thread,
             upstream,
             own,
             waiters: HashMap::new(),
             shares: Shares::default(),
             reports: Reports::default(),
-            under_way: HashMap::new(),
+            in_flight: HashMap::new(),
             drained: None,
-            pulse: ServiceStatus::new(manager),
+            service_status: ServiceStatus::new(manager),
         }
     }
 
@@ -67,7 +67,7 @@ impl Task {
             let due = self.engine.poll_timeout(now);
             let sleep = due
                 .map_or(LONGEST_SLEEP, |due| due.since(now))
-                .min(self.pulse.sleep(now).unwrap_or(LONGEST_SLEEP))
+                .min(self.service_status.sleep(now).unwrap_or(LONGEST_SLEEP))
                 .min(LONGEST_SLEEP);
             // Nothing to wait for is not a reason to starve the messages: they are taken first.
             tokio::select! {
@@ -82,8 +82,8 @@ impl Task {
             let now = self.clock.steady();
             self.engine.handle_timeout(now);
             self.carry_out();
-            self.pulse
-                .beat(now, || Tally::of(&self.roster, &self.engine, now));
+            self.service_status
+                .tick(now, || AccountCounts::of(&self.accounts, &self.engine, now));
             if self.drained.is_some() && self.engine.is_settled() {
                 if let Some(drained) = self.drained.take() {
                     let _nobody_asks = drained.send(());
@@ -128,7 +128,7 @@ impl Task {
             } => self.login(now, account, secret, demand, reply),
             Message::Forget { account, reply } => self.forget(now, account, reply),
             Message::Former { account, reply } => {
-                let _nobody_asks = reply.send(self.roster.former(&account));
+                let _nobody_asks = reply.send(self.accounts.former(&account));
             }
             Message::Store(job) => self.hand(job),
             Message::Status { accounts, reply } => {
@@ -138,14 +138,14 @@ impl Task {
                 let _nobody_asks = reply.send(self.samples(now, &accounts));
             }
             Message::Survey { accounts, reply } => {
-                let _nobody_asks = reply.send(self.roster.survey(&accounts, &self.engine, now));
+                let _nobody_asks = reply.send(self.accounts.survey(&accounts, &self.engine, now));
             }
             Message::Change(change) => {
-                self.pulse.stir();
+                self.service_status.note_change();
                 self.adopt(now, *change);
             }
-            Message::Reloaded(reloaded) => self.pulse.reloaded(reloaded),
-            Message::Kept(kept) => self.kept(now, kept),
+            Message::Reloaded(reloaded) => self.service_status.reloaded(reloaded),
+            Message::Stored(stored) => self.stored(now, stored),
             Message::Prepared {
                 account,
                 attempt,
@@ -158,21 +158,21 @@ impl Task {
             } => self.answered(now, account, attempt, *outcome),
             Message::Drain(reply) => {
                 self.drained = Some(reply);
-                self.pulse.drain();
+                self.service_status.drain();
                 self.engine.handle_event(now, Event::Drain);
             }
         }
     }
 
-    fn kept(&mut self, now: Timestamp, kept: Kept) {
-        self.pulse.stir();
-        match kept {
-            Kept::Claimed {
+    fn stored(&mut self, now: Timestamp, stored: Stored) {
+        self.service_status.note_change();
+        match stored {
+            Stored::Claimed {
                 account,
                 attempt,
                 credential: Some(credential),
             } => self.prepare(account, attempt, credential),
-            Kept::Claimed {
+            Stored::Claimed {
                 account,
                 attempt,
                 credential: None,
@@ -181,7 +181,7 @@ impl Task {
                 self.engine
                     .handle_event(now, Event::Claimed(account, attempt, refusal));
             }
-            Kept::Recorded {
+            Stored::Recorded {
                 account,
                 attempt,
                 done,
@@ -190,49 +190,51 @@ impl Task {
                 self.engine
                     .handle_event(now, Event::Recorded(account, attempt, result));
             }
-            Kept::Committed { account, done } => {
+            Stored::Committed { account, done } => {
                 let result = done.map(|_| ()).ok_or(StoreRefusal);
                 self.engine
                     .handle_event(now, Event::Committed(account, result));
                 if let Some(entered) = done {
-                    self.roster.entered(account, entered, &mut self.engine, now);
+                    self.accounts
+                        .entered(account, entered, &mut self.engine, now);
                 }
                 if done.is_some() {
                     self.carry_out();
                     // What was published is with the registry; unless another attempt has begun, nothing needs the rest.
                     if !self
-                        .under_way
+                        .in_flight
                         .get(&account)
-                        .is_some_and(UnderWay::is_needed)
+                        .is_some_and(InFlight::is_needed)
                     {
-                        self.under_way.remove(&account);
+                        self.in_flight.remove(&account);
                     }
                 }
             }
-            Kept::Discarded { account, done } => self.discarded(now, account, done),
+            Stored::Discarded { account, done } => self.discarded(now, account, done),
         }
     }
 
     #[expect(clippy::too_many_lines, reason = "one arm for each effect")]
     pub(crate) fn carry_out(&mut self) {
         while let Some(effect) = self.engine.poll_effect() {
-            self.pulse.stir();
+            self.service_status.note_change();
             match effect {
                 Effect::Claim(account, attempt, kind, entered_by) => {
-                    let Some(id) = self.roster.entry(account).map(|entry| entry.id.clone()) else {
+                    let Some(id) = self.accounts.entry(account).map(|entry| entry.id.clone())
+                    else {
                         continue;
                     };
                     let entered = entered_by.and_then(|waiter| self.entered_by(waiter));
-                    self.under_way.insert(
+                    self.in_flight.insert(
                         account,
-                        UnderWay {
+                        InFlight {
                             kind: Some(kind),
                             entered,
                             trial: entered_by,
-                            ..UnderWay::default()
+                            ..InFlight::default()
                         },
                     );
-                    self.hand(Job::Claim {
+                    self.hand(StoreJob::Claim {
                         account,
                         attempt,
                         id,
@@ -241,9 +243,9 @@ impl Task {
                 Effect::Record(account, attempt, durable) => {
                     self.note_login(account, &durable);
                     let entered = self
-                        .under_way
+                        .in_flight
                         .get_mut(&account)
-                        .and_then(|under_way| under_way.entered.take());
+                        .and_then(|in_flight| in_flight.entered.take());
                     let secrets = Secrets {
                         entered,
                         ..Secrets::default()
@@ -256,32 +258,32 @@ impl Task {
                 }
                 Effect::Commit(account, commit) => self.commit(account, *commit),
                 Effect::Release(account, _) => {
-                    if let Some(under_way) = self.under_way.get_mut(&account) {
+                    if let Some(in_flight) = self.in_flight.get_mut(&account) {
                         // Only a grant that is about to be published is needed any longer.
-                        *under_way = UnderWay {
-                            token: under_way.token.take(),
-                            ..UnderWay::default()
+                        *in_flight = InFlight {
+                            token: in_flight.token.take(),
+                            ..InFlight::default()
                         };
                     }
-                    self.hand(Job::Release { account });
+                    self.hand(StoreJob::Release { account });
                 }
                 Effect::Publish(account, publication) => self.publish(account, publication),
                 Effect::Retire(account) => {
-                    if let Some(entry) = self.roster.entry_mut(account) {
-                        let served = entry.slot.held.retire();
+                    if let Some(entry) = self.accounts.entry_mut(account) {
+                        let served = entry.served.cell.retire();
                         entry.laid_aside = served.filter(|_| entry.absent);
                     }
                 }
                 Effect::Withhold(account, held, _) => self.withhold(account, held),
                 Effect::Settle(waiter, verdict) => self.settle(waiter, verdict),
                 Effect::Attempted(account, attempted) => {
-                    if let Some(entry) = self.roster.entry_mut(account) {
-                        attempt_log::note(entry, &attempted, &self.clock, &self.books);
+                    if let Some(entry) = self.accounts.entry_mut(account) {
+                        attempt_log::note(entry, &attempted, &self.clock, &self.telemetry);
                     }
                 }
                 Effect::Dropped(account) => {
-                    self.under_way.remove(&account);
-                    self.roster.dropped(account);
+                    self.in_flight.remove(&account);
+                    self.accounts.dropped(account);
                 }
             }
         }
@@ -294,15 +296,15 @@ impl Task {
             fate,
             forget,
         } = commit;
-        if let Some(entry) = self.roster.entry_mut(account) {
+        if let Some(entry) = self.accounts.entry_mut(account) {
             if forget {
                 entry.notes = tokend_record::Notes::default();
                 entry.laid_aside = None;
             }
             entry.take_fate(fate, granted, &durable);
         }
-        let brought = self.under_way.get_mut(&account).and_then(|under_way| {
-            under_way
+        let brought = self.in_flight.get_mut(&account).and_then(|in_flight| {
+            in_flight
                 .brought
                 .take_if(|(attempt, _)| granted == Some(*attempt))
         });
@@ -319,17 +321,17 @@ impl Task {
         if granted.is_some() {
             // Another configuration may have come while the provider was asked.
             let now = self.clock.steady();
-            self.roster.outdate(account, &mut self.engine, now);
+            self.accounts.outdate(account, &mut self.engine, now);
         }
     }
 
     /// Notes what the attempt under way asked for, of which a grant came.
     fn note_asks(&mut self, account: AccountKey) {
-        if let Some(under_way) = self.under_way.get(&account)
-            && let Some(asks) = under_way.asks
+        if let Some(in_flight) = self.in_flight.get(&account)
+            && let Some(asks) = in_flight.asks
         {
-            let founds = under_way.kind == Some(AttemptKind::Login) || under_way.trial.is_some();
-            self.roster.granted(account, asks, founds);
+            let founds = in_flight.kind == Some(AttemptKind::Login) || in_flight.trial.is_some();
+            self.accounts.granted(account, asks, founds);
         }
     }
 
@@ -340,7 +342,7 @@ impl Task {
         durable: Durable,
         secrets: Secrets,
     ) {
-        let Some(entry) = self.roster.entry(account) else {
+        let Some(entry) = self.accounts.entry(account) else {
             return;
         };
         let Secrets {
@@ -351,8 +353,8 @@ impl Task {
         } = secrets;
         let (id, notes) = (entry.id.clone(), entry.notes.clone());
         let host = self.engine.host(account).unwrap_or(entry.hosts.0);
-        let host = self.roster.host_name(host).unwrap_or_default();
-        self.hand(Job::Write(Box::new(Write {
+        let host = self.accounts.host_name(host).unwrap_or_default();
+        self.hand(StoreJob::Write(Box::new(Write {
             account,
             id,
             intent_of,
@@ -366,41 +368,44 @@ impl Task {
         })));
     }
 
-    /// Hands a job to the keeper. A keeper that is gone is a store that refuses, and the engine is told so.
-    pub(super) fn hand(&mut self, job: Job) {
-        let Err(job) = self.keeper.hand(job) else {
+    /// Hands a job to the store's thread. A store thread that is gone is a store that refuses, and the engine is told so.
+    pub(super) fn hand(&mut self, job: StoreJob) {
+        let Err(job) = self.store_thread.hand(job) else {
             return;
         };
-        let kept = match job {
-            Job::Claim {
+        let stored = match job {
+            StoreJob::Claim {
                 account, attempt, ..
-            } => Kept::Claimed {
+            } => Stored::Claimed {
                 account,
                 attempt,
                 credential: None,
             },
-            Job::Write(write) => match write.intent_of {
-                Some(attempt) => Kept::Recorded {
+            StoreJob::Write(write) => match write.intent_of {
+                Some(attempt) => Stored::Recorded {
                     account: write.account,
                     attempt,
                     done: false,
                 },
-                None => Kept::Committed {
+                None => Stored::Committed {
                     account: write.account,
                     done: None,
                 },
             },
-            Job::Discard { account, .. } => Kept::Discarded {
+            StoreJob::Discard { account, .. } => Stored::Discarded {
                 account,
                 done: false,
             },
             // Where somebody waits for an answer, the way back is gone.
-            Job::Release { .. } | Job::Reached(_) | Job::Purge { .. } | Job::PutBack { .. } => {
+            StoreJob::Release { .. }
+            | StoreJob::Reached(_)
+            | StoreJob::Purge { .. }
+            | StoreJob::PutBack { .. } => {
                 return;
             }
         };
         let now = self.clock.steady();
-        self.kept(now, kept);
+        self.stored(now, stored);
     }
 }
 

@@ -11,7 +11,7 @@ use tokend_upstream::{AccessToken, Granted};
 
 /// The secrets of an attempt under way.
 #[derive(Debug, Default)]
-pub(super) struct UnderWay {
+pub(super) struct InFlight {
     pub(super) kind: Option<AttemptKind>,
     pub(super) prepared: Option<Box<Prepared>>,
     pub(super) brought: Option<(AttemptId, Granted)>,
@@ -25,7 +25,7 @@ pub(super) struct UnderWay {
     pub(super) asks: Option<Asks>,
 }
 
-impl UnderWay {
+impl InFlight {
     /// Whether an attempt or a write may still ask for something in it.
     pub(super) fn is_needed(&self) -> bool {
         self.kind.is_some()

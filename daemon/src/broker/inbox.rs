@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::broker::accounts::Survey;
 use crate::broker::change::{ConfigChange, Reloaded};
-use crate::broker::job::{Job, Kept};
+use crate::broker::job::{StoreJob, Stored};
 use crate::broker::registry::IssuedToken;
 use tokend_metrics::Sample;
 use tokend_upstream::{Outcome, PrepareError, Prepared};
@@ -53,7 +53,7 @@ pub(crate) enum Message {
         reply: oneshot::Sender<Vec<AccountKey>>,
     },
     /// A job for the store's thread, behind all that the driver has given it so far.
-    Store(Job),
+    Store(StoreJob),
     /// Somebody wants to know how these accounts are.
     Status {
         accounts: Vec<(AccountKey, AccountName)>,
@@ -73,8 +73,8 @@ pub(crate) enum Message {
     Change(Box<ConfigChange>),
     /// A reload has ended.
     Reloaded(Reloaded),
-    /// The keeper did what it was asked to.
-    Kept(Kept),
+    /// The store's thread did what it was asked to.
+    Stored(Stored),
     /// A request is ready to be sent, or cannot be made.
     Prepared {
         account: AccountKey,

@@ -13,7 +13,7 @@ use tokend_upstream::Granted;
 
 /// Something to do with the store.
 #[derive(Debug)]
-pub(crate) enum Job {
+pub(crate) enum StoreJob {
     /// Obtain the right to attempt.
     Claim {
         account: AccountKey,
@@ -60,7 +60,7 @@ pub(crate) struct Write {
 
 /// What came of a job.
 #[derive(Debug)]
-pub(crate) enum Kept {
+pub(crate) enum Stored {
     /// Claimed, with the secrets of the record; or refused.
     Claimed {
         account: AccountKey,

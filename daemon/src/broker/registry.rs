@@ -1,7 +1,7 @@
 //! Who is served, and with what: the part of the daemon that sessions read without asking anybody.
 //!
 //! Owns the accounts of the configuration in force and the token of each. A session looks an account up and answers from its
-//! slot; only a miss becomes an event for the driver. Only the driver writes here, and a reload replaces the whole at once.
+//! served; only a miss becomes an event for the driver. Only the driver writes here, and a reload replaces the whole at once.
 
 mod sight;
 mod sights;
@@ -19,7 +19,7 @@ use tokend_upstream::AccessToken;
 use tokend_config::Account;
 use tokend_policy::{Decision, Needs, Peer, Permission, Permissions, Policy, Rule};
 
-use tokend_audit::Mark;
+use tokend_audit::TokenFingerprint;
 
 use sights::Sights;
 pub(crate) use sights::{Seen, Sight};
@@ -27,7 +27,7 @@ pub(crate) use sights::{Seen, Sight};
 /// The configuration in force, as far as sessions need it.
 #[derive(Debug)]
 pub(crate) struct Registry {
-    epoch: ArcSwap<Epoch>,
+    snapshot: ArcSwap<Snapshot>,
     /// Held by whoever decides and sends, so that no configuration goes out of force between the two. Never held while anything is
     /// waited for, so that a reload waits for some microseconds of each worker and no longer.
     still: RwLock<()>,
@@ -42,21 +42,21 @@ pub(crate) type Ruling = (Arc<Policy>, usize);
 /// An account that was looked up.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Found<'a> {
-    pub(crate) slot: &'a Arc<Slot>,
+    pub(crate) served: &'a Arc<ServedAccount>,
     /// Whether it is the one of that name. Where there is none, another stands in its place.
     pub(crate) exists: bool,
 }
 
 /// One loaded configuration.
 #[derive(Debug, Default)]
-pub(crate) struct Epoch {
+pub(crate) struct Snapshot {
     /// Which one, of all in this run of the daemon.
     number: u64,
     /// The place of each account in `ordered`.
     places: HashMap<AccountName, usize>,
     /// The accounts in the order of their names, for lists that come in pages, each with the number of its policy: accounts share
     /// policies by the thousand.
-    ordered: Vec<(Arc<Slot>, usize)>,
+    ordered: Vec<(Arc<ServedAccount>, usize)>,
     /// How many policies accounts have.
     kinds: usize,
     admin: Arc<Policy>,
@@ -69,18 +69,18 @@ pub(crate) struct Epoch {
 
 /// An account of a loaded configuration.
 #[derive(Debug)]
-pub(crate) struct Slot {
+pub(crate) struct ServedAccount {
     /// What the engine calls it.
     pub(crate) key: AccountKey,
     /// Its configuration.
     pub(crate) account: Arc<Account>,
     /// What outlives a reload that does not change the account's identity.
-    pub(crate) held: Arc<Holding>,
+    pub(crate) cell: Arc<TokenCell>,
 }
 
 /// What is held for an account while the daemon runs.
 #[derive(Debug, Default)]
-pub(crate) struct Holding {
+pub(crate) struct TokenCell {
     token: ArcSwapOption<IssuedToken>,
     asked: LastAsked,
 }
@@ -90,7 +90,7 @@ pub(crate) struct Holding {
 pub(crate) struct IssuedToken {
     pub(crate) token: Arc<AccessToken>,
     /// Its fingerprint, for records.
-    pub(crate) mark: Mark,
+    pub(crate) fingerprint: TokenFingerprint,
     pub(crate) held: TokenFacts,
     /// From when on the first session that hands it out tells the driver.
     pub(crate) ahead: Timestamp,
@@ -106,14 +106,14 @@ impl Registry {
     /// A registry in which nobody is served yet.
     pub(crate) fn new() -> Self {
         Self {
-            epoch: ArcSwap::from_pointee(Epoch::default()),
+            snapshot: ArcSwap::from_pointee(Snapshot::default()),
             still: RwLock::default(),
         }
     }
 
     /// The configuration in force now.
-    pub(crate) fn epoch(&self) -> arc_swap::Guard<Arc<Epoch>> {
-        self.epoch.load()
+    pub(crate) fn snapshot(&self) -> arc_swap::Guard<Arc<Snapshot>> {
+        self.snapshot.load()
     }
 
     /// Keeps the configuration in force for as long as the guard lives. Not to be held twice by one thread, nor over anything that
@@ -123,36 +123,40 @@ impl Registry {
     }
 
     /// Puts a configuration in force. When this returns, whatever was decided under the one before is on its way.
-    pub(crate) fn replace(&self, epoch: Arc<Epoch>) {
+    pub(crate) fn replace(&self, snapshot: Arc<Snapshot>) {
         let nobody_decides = self.still.write().unwrap_or_else(PoisonError::into_inner);
-        let before = self.epoch.swap(epoch);
+        let before = self.snapshot.swap(snapshot);
         drop(nobody_decides);
         // A hundred thousand accounts take their time to be freed, and nobody is to wait for that.
         drop(before);
     }
 }
 
-impl Epoch {
+impl Snapshot {
     /// A configuration with these accounts.
-    pub(crate) fn new(slots: impl IntoIterator<Item = Arc<Slot>>, admin: Arc<Policy>) -> Self {
+    pub(crate) fn new(
+        accounts: impl IntoIterator<Item = Arc<ServedAccount>>,
+        admin: Arc<Policy>,
+    ) -> Self {
         static NUMBERS: AtomicU64 = AtomicU64::new(1);
-        let mut slots: Vec<_> = slots.into_iter().collect();
-        slots.sort_unstable_by(|one, other| one.account.name.cmp(&other.account.name));
+        let mut accounts: Vec<_> = accounts.into_iter().collect();
+        accounts.sort_unstable_by(|one, other| one.account.name.cmp(&other.account.name));
         let mut kinds = HashMap::new();
-        let ordered: Vec<_> = slots
+        let ordered: Vec<_> = accounts
             .into_iter()
-            .map(|slot| {
+            .map(|served| {
                 let next = kinds.len();
                 let kind = *kinds
-                    .entry(Arc::as_ptr(&slot.account.allow))
+                    .entry(Arc::as_ptr(&served.account.allow))
                     .or_insert(next);
-                (slot, kind)
+                (served, kind)
             })
             .collect();
-        let named =
-            |(place, (slot, _)): (usize, &(Arc<Slot>, usize))| (slot.account.name.clone(), place);
-        let needs = ordered.iter().fold(admin.needs(), |needs, (slot, _)| {
-            needs | slot.account.allow.needs()
+        let named = |(place, (served, _)): (usize, &(Arc<ServedAccount>, usize))| {
+            (served.account.name.clone(), place)
+        };
+        let needs = ordered.iter().fold(admin.needs(), |needs, (served, _)| {
+            needs | served.account.allow.needs()
         });
         Self {
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
@@ -172,9 +176,9 @@ impl Epoch {
     }
 
     /// The account of this name.
-    pub(crate) fn slot(&self, name: &AccountName) -> Option<&Arc<Slot>> {
+    pub(crate) fn served(&self, name: &AccountName) -> Option<&Arc<ServedAccount>> {
         let place = self.places.get(name)?;
-        self.ordered.get(*place).map(|(slot, _)| slot)
+        self.ordered.get(*place).map(|(served, _)| served)
     }
 
     /// The account of this name; where there is none, one that is decided about in its place. The decision about an unknown name takes
@@ -190,21 +194,21 @@ impl Epoch {
                 usize::try_from(chance.checked_rem(count)?).unwrap_or(0)
             }
         };
-        self.ordered.get(at).map(|(slot, _)| Found {
-            slot,
+        self.ordered.get(at).map(|(served, _)| Found {
+            served,
             exists: place.is_some(),
         })
     }
 
     /// All accounts, by name.
-    pub(crate) fn slots(&self) -> impl Iterator<Item = &Arc<Slot>> {
-        self.ordered.iter().map(|(slot, _)| slot)
+    pub(crate) fn all_served(&self) -> impl Iterator<Item = &Arc<ServedAccount>> {
+        self.ordered.iter().map(|(served, _)| served)
     }
 
     /// The place of the first account after this name.
     fn place_after(&self, name: &AccountName) -> usize {
         self.ordered
-            .partition_point(|(slot, _)| slot.account.name <= *name)
+            .partition_point(|(served, _)| served.account.name <= *name)
     }
 
     /// How many accounts there are.
@@ -225,10 +229,10 @@ impl Epoch {
         if self.needs.without(peer.asked()).is_empty() {
             return Needs::NONE;
         }
-        let Some(Found { slot, exists }) = account else {
+        let Some(Found { served, exists }) = account else {
             return self.lacks_for_any(peer);
         };
-        let allow = &slot.account.allow;
+        let allow = &served.account.allow;
         let given = allow.permissions(peer) | self.as_administrator(peer);
         let open = wanted.without(given);
         let own = allow.lacks(peer, open) | self.admin.lacks(peer, open);
@@ -268,8 +272,12 @@ impl Epoch {
     }
 
     /// Whether the peer may do anything with the account.
-    pub(crate) fn knows(peer: &Peer, slot: &Slot, as_administrator: Permissions) -> bool {
-        let may = slot.account.allow.permissions(peer) | as_administrator;
+    pub(crate) fn knows(
+        peer: &Peer,
+        served: &ServedAccount,
+        as_administrator: Permissions,
+    ) -> bool {
+        let may = served.account.allow.permissions(peer) | as_administrator;
         may.has_any(Permissions::OF_AN_ACCOUNT)
     }
 
@@ -277,11 +285,11 @@ impl Epoch {
     pub(crate) fn grants(
         &self,
         peer: &Peer,
-        slot: &Slot,
+        served: &ServedAccount,
         permission: Permission,
     ) -> Result<Ruling, Needs> {
-        match slot.account.allow.decide(peer, permission) {
-            Decision::Allowed(rule) => Ok((Arc::clone(&slot.account.allow), rule)),
+        match served.account.allow.decide(peer, permission) {
+            Decision::Allowed(rule) => Ok((Arc::clone(&served.account.allow), rule)),
             Decision::Denied(unread) => self
                 .administers(peer, permission)
                 .map_err(|more| unread | more),
@@ -304,14 +312,14 @@ impl Epoch {
 
 /// What is said of files by the rules of all accounts and of administrators. `None` when that is too much to ask each time.
 fn of_files(
-    ordered: &[(Arc<Slot>, usize)],
+    ordered: &[(Arc<ServedAccount>, usize)],
     admin: &Policy,
     kinds: &HashMap<*const Policy, usize>,
 ) -> Option<Vec<Rule>> {
     let mut seen = vec![false; kinds.len()];
-    let own = ordered.iter().filter_map(|(slot, kind)| {
+    let own = ordered.iter().filter_map(|(served, kind)| {
         let seen = seen.get_mut(*kind)?;
-        (!std::mem::replace(seen, true)).then(|| slot.account.allow.rules())
+        (!std::mem::replace(seen, true)).then(|| served.account.allow.rules())
     });
     let mut files = HashSet::new();
     for rule in own.chain([admin.rules()]).flatten() {
@@ -323,7 +331,7 @@ fn of_files(
     Some(files.into_iter().collect())
 }
 
-impl Holding {
+impl TokenCell {
     /// The token to hand out, if one is published. The caller checks its time.
     pub(crate) fn token(&self) -> arc_swap::Guard<Option<Arc<IssuedToken>>> {
         self.token.load()

@@ -1,6 +1,6 @@
 //! What is told of accounts at a moment: their status, and samples for metrics.
 //!
-//! Reads the engine, the roster and what is served; changes nothing.
+//! Reads the engine, the accounts and what is served; changes nothing.
 
 use std::sync::Arc;
 
@@ -8,9 +8,9 @@ use tokend_engine::{AccountKey, Timestamp};
 use tokend_proto::{AccountName, AccountStatus};
 
 use super::task::Task;
-use crate::broker::registry::Slot;
+use crate::broker::registry::ServedAccount;
 use crate::broker::status;
-use crate::broker::wording::Teller;
+use crate::broker::wording::FaultText;
 use tokend_metrics::Sample;
 use tokend_record::Notes;
 
@@ -21,11 +21,11 @@ impl Task {
         accounts: &[(AccountKey, AccountName)],
     ) -> Vec<AccountStatus> {
         let status = |(key, _): &(AccountKey, AccountName)| {
-            let entry = self.roster.entry(*key)?;
-            let teller = self.teller(&entry.slot, &entry.notes);
+            let entry = self.accounts.entry(*key)?;
+            let fault_text = self.fault_text(&entry.served, &entry.notes);
             match (&entry.quarantined, self.engine.view(*key, now)) {
-                (Some(reason), _) => Some(status::quarantined(&teller, reason)),
-                (None, view) => Some(status::of(&teller, &entry.slot, &view?, now)),
+                (Some(reason), _) => Some(status::quarantined(&fault_text, reason)),
+                (None, view) => Some(status::of(&fault_text, &entry.served, &view?, now)),
             }
         };
         accounts.iter().filter_map(status).collect()
@@ -33,17 +33,17 @@ impl Task {
 
     pub(super) fn samples(&self, now: Timestamp, accounts: &[AccountKey]) -> Vec<Sample> {
         let sample = |key: &AccountKey| {
-            let entry = self.roster.entry(*key)?;
-            let teller = self.teller(&entry.slot, &entry.notes);
+            let entry = self.accounts.entry(*key)?;
+            let fault_text = self.fault_text(&entry.served, &entry.notes);
             let view = self.engine.view(*key, now);
             let status = match (&entry.quarantined, &view) {
-                (Some(reason), _) => status::quarantined(&teller, reason),
-                (None, view) => status::of(&teller, &entry.slot, view.as_ref()?, now),
+                (Some(reason), _) => status::quarantined(&fault_text, reason),
+                (None, view) => status::of(&fault_text, &entry.served, view.as_ref()?, now),
             };
             let view = view.filter(|_| entry.quarantined.is_none());
             let rest = view.and_then(|view| view.earliest).map(|at| at.since(now));
             Some(Sample {
-                account: Arc::clone(&entry.slot.account),
+                account: Arc::clone(&entry.served.account),
                 state: status.state,
                 has_token: status.has_token,
                 remaining_ms: status.remaining_ms,
@@ -59,14 +59,18 @@ impl Task {
         accounts.iter().filter_map(sample).collect()
     }
 
-    pub(super) fn teller<'a>(&'a self, slot: &'a Slot, notes: &'a Notes) -> Teller<'a> {
+    pub(super) fn fault_text<'a>(
+        &'a self,
+        served: &'a ServedAccount,
+        notes: &'a Notes,
+    ) -> FaultText<'a> {
         let now = self.clock.steady();
-        let view = self.engine.view(slot.key, now);
-        Teller {
-            account: &slot.account,
+        let view = self.engine.view(served.key, now);
+        FaultText {
+            account: &served.account,
             notes,
             clock: &self.clock,
-            withheld: self.engine.withheld(slot.key, now),
+            withheld: self.engine.withheld(served.key, now),
             blocked: view.is_some_and(|view| view.block.is_some()),
         }
     }

@@ -1,6 +1,6 @@
 //! What the service manager learns from the driver: that it turns, and how its accounts are.
 //!
-//! Owns when the watchdog is fed: in the driver's loop, when a turn is done, so that a driver that is stuck feeds nobody. The keeper is
+//! Owns when the watchdog is fed: in the driver's loop, when a turn is done, so that a driver that is stuck feeds nobody. The store's thread is
 //! not watched: a disk that hangs is not mended by a restart, which would lose what only memory holds and hang in its start.
 
 use std::time::Duration;
@@ -18,7 +18,7 @@ const STATUS_EVERY_ACCOUNT: Duration = Duration::from_micros(100);
 
 /// How many accounts there are of which kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Tally {
+pub(super) struct AccountCounts {
     served: usize,
     with_token: usize,
     need_person: usize,
@@ -59,7 +59,7 @@ impl ServiceStatus {
     }
 
     /// Something happened to an account.
-    pub(super) fn stir(&mut self) {
+    pub(super) fn note_change(&mut self) {
         self.stale = true;
     }
 
@@ -95,7 +95,7 @@ impl ServiceStatus {
     }
 
     /// A turn of the driver is done.
-    pub(super) fn beat(&mut self, now: Timestamp, tally: impl FnOnce() -> Tally) {
+    pub(super) fn tick(&mut self, now: Timestamp, tally: impl FnOnce() -> AccountCounts) {
         if self
             .feed_every()
             .is_some_and(|every| remaining(self.fed, every, now).is_zero())
@@ -132,11 +132,11 @@ impl ServiceStatus {
     }
 }
 
-impl Tally {
-    pub(super) fn of(roster: &Accounts, engine: &Engine, now: Timestamp) -> Self {
+impl AccountCounts {
+    pub(super) fn of(accounts: &Accounts, engine: &Engine, now: Timestamp) -> Self {
         let mut tally = Self::default();
-        for (key, entry) in roster.present() {
-            let token = entry.slot.held.token();
+        for (key, entry) in accounts.present() {
+            let token = entry.served.cell.token();
             let good = token.as_ref().filter(|token| token.held.is_good(now, None));
             let expires = good.and_then(|token| token.held.expires);
             let stopped = matches!(
@@ -159,7 +159,7 @@ fn remaining(last: Option<Timestamp>, every: Duration, now: Timestamp) -> Durati
     last.map_or(Duration::ZERO, |last| last.after(every).since(now))
 }
 
-fn line(tally: &Tally, reloaded: Option<Reloaded>) -> String {
+fn line(tally: &AccountCounts, reloaded: Option<Reloaded>) -> String {
     let accounts = match tally.served {
         1 => "1 account".to_owned(),
         count => format!("{count} accounts"),
@@ -201,44 +201,44 @@ mod tests {
     #[test]
     fn the_watchdog_is_fed_by_turns_and_by_nothing_else() {
         let (manager, notes) = Manager::noting(Some(WATCHDOG));
-        let mut pulse = ServiceStatus::new(manager);
-        assert_eq!(pulse.sleep(at(0)), Some(Duration::ZERO));
-        pulse.beat(at(0), Tally::default);
+        let mut status = ServiceStatus::new(manager);
+        assert_eq!(status.sleep(at(0)), Some(Duration::ZERO));
+        status.tick(at(0), AccountCounts::default);
         assert_eq!(said(&notes), ["WATCHDOG=1"]);
         // A driver with much to do does not chatter.
-        pulse.beat(at(1), Tally::default);
+        status.tick(at(1), AccountCounts::default);
         assert_eq!(said(&notes), [""; 0]);
         // One with nothing to do wakes in time.
-        assert_eq!(pulse.sleep(at(10)), Some(Duration::from_secs(20)));
-        pulse.beat(at(30), Tally::default);
+        assert_eq!(status.sleep(at(10)), Some(Duration::from_secs(20)));
+        status.tick(at(30), AccountCounts::default);
         assert_eq!(said(&notes), ["WATCHDOG=1"]);
         // While a turn takes long, nobody feeds.
-        assert_eq!(pulse.sleep(at(3000)), Some(Duration::ZERO));
+        assert_eq!(status.sleep(at(3000)), Some(Duration::ZERO));
         assert_eq!(said(&notes), [""; 0]);
     }
 
     #[test]
     fn the_status_is_told_when_it_changes_and_not_too_often() {
         let (manager, notes) = Manager::noting(None);
-        let mut pulse = ServiceStatus::new(manager);
-        let tally = |with_token| Tally {
+        let mut status = ServiceStatus::new(manager);
+        let tally = |with_token| AccountCounts {
             served: 2,
             with_token,
-            ..Tally::default()
+            ..AccountCounts::default()
         };
-        assert_eq!(pulse.sleep(at(0)), None);
-        pulse.beat(at(0), || unreachable!("nothing happened"));
-        pulse.stir();
-        pulse.beat(at(1), || tally(0));
+        assert_eq!(status.sleep(at(0)), None);
+        status.tick(at(0), || unreachable!("nothing happened"));
+        status.note_change();
+        status.tick(at(1), || tally(0));
         let first = "STATUS=serving 2 accounts: none has a token, none needs attention";
         assert_eq!(said(&notes), [first]);
-        pulse.stir();
-        pulse.beat(at(2), || unreachable!("too soon"));
-        assert_eq!(pulse.sleep(at(2)), Some(Duration::from_secs(1)));
-        pulse.beat(at(3), || tally(0));
+        status.note_change();
+        status.tick(at(2), || unreachable!("too soon"));
+        assert_eq!(status.sleep(at(2)), Some(Duration::from_secs(1)));
+        status.tick(at(3), || tally(0));
         assert_eq!(said(&notes), [""; 0], "it says the same");
-        pulse.reloaded(Reloaded::Refused);
-        pulse.beat(at(5), || tally(1));
+        status.reloaded(Reloaded::Refused);
+        status.tick(at(5), || tally(1));
         assert_eq!(
             said(&notes),
             [
@@ -246,49 +246,49 @@ mod tests {
             ]
         );
         // A token that expires is news, though nothing happens.
-        pulse.stir();
-        pulse.beat(at(10), || Tally {
+        status.note_change();
+        status.tick(at(10), || AccountCounts {
             expires: Some(at(20)),
             ..tally(1)
         });
-        assert_eq!(pulse.sleep(at(15)), Some(Duration::from_secs(5)));
-        pulse.beat(at(15), || unreachable!("it has not expired"));
-        pulse.beat(at(20), || tally(0));
+        assert_eq!(status.sleep(at(15)), Some(Duration::from_secs(5)));
+        status.tick(at(15), || unreachable!("it has not expired"));
+        status.tick(at(20), || tally(0));
         assert_eq!(said(&notes).len(), 1);
-        assert_eq!(pulse.sleep(at(21)), None);
-        pulse.drain();
+        assert_eq!(status.sleep(at(21)), None);
+        status.drain();
         assert_eq!(
             said(&notes),
             ["STATUS=stopping: attempts in flight are being finished"]
         );
-        pulse.stir();
-        pulse.beat(at(30), || unreachable!("it stops"));
+        status.note_change();
+        status.tick(at(30), || unreachable!("it stops"));
     }
 
     #[test]
     fn many_accounts_are_counted_less_often() {
         let (manager, _notes) = Manager::noting(None);
-        let mut pulse = ServiceStatus::new(manager);
-        pulse.stir();
-        pulse.beat(at(0), || Tally {
+        let mut status = ServiceStatus::new(manager);
+        status.note_change();
+        status.tick(at(0), || AccountCounts {
             served: 100_000,
-            ..Tally::default()
+            ..AccountCounts::default()
         });
-        pulse.stir();
-        assert_eq!(pulse.sleep(at(0)), Some(Duration::from_secs(10)));
+        status.note_change();
+        assert_eq!(status.sleep(at(0)), Some(Duration::from_secs(10)));
     }
 
     #[test]
     fn where_nobody_listens_nothing_is_counted() {
-        let mut pulse = ServiceStatus::new(Manager::none());
-        pulse.stir();
-        assert_eq!(pulse.sleep(at(0)), None);
-        pulse.beat(at(0), || unreachable!("nobody listens"));
+        let mut status = ServiceStatus::new(Manager::none());
+        status.note_change();
+        assert_eq!(status.sleep(at(0)), None);
+        status.tick(at(0), || unreachable!("nobody listens"));
     }
 
     #[test]
     fn the_line_is_for_people() {
-        let tally = Tally {
+        let tally = AccountCounts {
             served: 1,
             with_token: 2,
             need_person: 2,

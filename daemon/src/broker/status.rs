@@ -1,6 +1,6 @@
 //! How an account is, as told to a client.
 //!
-//! Owns the translation of the engine's view, the notes and the slot into the wire's status. Reads only.
+//! Owns the translation of the engine's view, the notes and what is served into the wire's status. Reads only.
 
 use std::time::Duration;
 
@@ -8,24 +8,29 @@ use tokend_engine::{Activity, Rate, Timestamp, View};
 use tokend_proto::{AccountState, AccountStatus, AttemptKind, FaultCode, LastAttempt, PaceStatus};
 use tokend_store as store;
 
-use crate::broker::registry::Slot;
-use crate::broker::wording::Teller;
+use crate::broker::registry::ServedAccount;
+use crate::broker::wording::FaultText;
 use tokend_process::clock::Clock;
 
 /// The status of an account the engine knows.
-pub(crate) fn of(teller: &Teller<'_>, slot: &Slot, view: &View, now: Timestamp) -> AccountStatus {
-    let published = slot.held.token();
+pub(crate) fn of(
+    fault_text: &FaultText<'_>,
+    served: &ServedAccount,
+    view: &View,
+    now: Timestamp,
+) -> AccountStatus {
+    let published = served.cell.token();
     let token = published
         .as_ref()
         .filter(|token| token.held.is_good(now, None));
     let expires = token.and_then(|token| token.held.expires);
-    let problem = view.stop.map(|stop| teller.tell(stop)).or_else(|| {
+    let problem = view.stop.map(|stop| fault_text.tell(stop)).or_else(|| {
         let problem = view.problem?;
         let retry = view
             .earliest
             .filter(|earliest| *earliest > now)
             .unwrap_or(now);
-        Some(teller.tell(tokend_engine::WaiterFault::Failed { problem, retry }))
+        Some(fault_text.tell(tokend_engine::WaiterFault::Failed { problem, retry }))
     });
     let state = state(
         view,
@@ -37,7 +42,7 @@ pub(crate) fn of(teller: &Teller<'_>, slot: &Slot, view: &View, now: Timestamp) 
     let held = view.host > now && view.earliest == Some(view.host) && token.is_none();
     let problem = problem.or_else(|| {
         held.then(|| {
-            teller.tell(tokend_engine::WaiterFault::Paced {
+            fault_text.tell(tokend_engine::WaiterFault::Paced {
                 retry: view.host,
                 by: tokend_engine::Pace::Host(
                     view.kind.unwrap_or(tokend_engine::AttemptKind::Login),
@@ -49,32 +54,32 @@ pub(crate) fn of(teller: &Teller<'_>, slot: &Slot, view: &View, now: Timestamp) 
     AccountStatus {
         state,
         has_token: token.is_some(),
-        expires_at_ms: expires.map(|at| wall(teller.clock, at)),
+        expires_at_ms: expires.map(|at| wall(fault_text.clock, at)),
         remaining_ms: expires.map(|at| millis(at.since(now))),
         lifetime_ms: token.and_then(|token| token.held.lifetime()).map(millis),
         has_refresh_token: view.has_refresh_token,
         unpersisted: token.is_some_and(|token| token.unpersisted)
             || view.activity == Activity::Unsaved,
-        attempts: pace(view.attempts, teller.clock),
-        logins: pace(view.logins, teller.clock),
-        next_attempt_at_ms: view.earliest.map(|at| wall(teller.clock, at)),
+        attempts: pace(view.attempts, fault_text.clock),
+        logins: pace(view.logins, fault_text.clock),
+        next_attempt_at_ms: view.earliest.map(|at| wall(fault_text.clock, at)),
         problem,
         waiters: u32::try_from(view.waiters).unwrap_or(u32::MAX),
-        ..blank(teller)
+        ..blank(fault_text)
     }
 }
 
 /// The status of an account whose record does not open.
-pub(crate) fn quarantined(teller: &Teller<'_>, reason: &str) -> AccountStatus {
+pub(crate) fn quarantined(fault_text: &FaultText<'_>, reason: &str) -> AccountStatus {
     AccountStatus {
         state: AccountState::Quarantined,
-        problem: Some(teller.quarantined(reason)),
-        ..blank(teller)
+        problem: Some(fault_text.quarantined(reason)),
+        ..blank(fault_text)
     }
 }
 
-fn blank(teller: &Teller<'_>) -> AccountStatus {
-    let account = teller.account;
+fn blank(fault_text: &FaultText<'_>) -> AccountStatus {
+    let account = fault_text.account;
     let never = PaceStatus {
         left: 0,
         burst: 0,
@@ -95,7 +100,7 @@ fn blank(teller: &Teller<'_>) -> AccountStatus {
         attempts: never,
         logins: never,
         next_attempt_at_ms: None,
-        last_attempt: teller.notes.last_attempt.as_ref().map(last_attempt),
+        last_attempt: fault_text.notes.last_attempt.as_ref().map(last_attempt),
         problem: None,
         waiters: 0,
     }
@@ -111,8 +116,8 @@ fn state(view: &View, has_token: bool, problem: Option<FaultCode>, now: Timestam
         ) => AccountState::Misconfigured,
         // A token that is held is served to the end, whatever comes after it.
         (_, Some(_), _) if !has_token => AccountState::LoginRequired,
-        (Activity::InLine, _, None) if !has_token && view.host > now => AccountState::Paced,
-        (Activity::Attempting(_) | Activity::InLine | Activity::Saving, _, _) if !has_token => {
+        (Activity::Queued, _, None) if !has_token && view.host > now => AccountState::Paced,
+        (Activity::Attempting(_) | Activity::Queued | Activity::Saving, _, _) if !has_token => {
             AccountState::Obtaining
         }
         _ if has_token => AccountState::Valid,
@@ -205,7 +210,7 @@ mod tests {
             (resting, true, None, AccountState::Valid),
             (doing(attempting), false, None, AccountState::Obtaining),
             (
-                doing(Activity::InLine),
+                doing(Activity::Queued),
                 false,
                 None,
                 AccountState::Obtaining,
@@ -256,7 +261,7 @@ mod tests {
             (waiting, false, None, AccountState::Paced),
             (
                 View {
-                    activity: Activity::InLine,
+                    activity: Activity::Queued,
                     host: later,
                     ..waiting
                 },

@@ -1,6 +1,6 @@
 //! The steps of an attempt that need its secrets: to prepare, to send, to take the answer, to publish.
 //!
-//! Owns what is in [`UnderWay`](super::in_flight::UnderWay), which holds each secret only until the step that needs it. Tasks report by message, always: an attempt is
+//! Owns what is in [`InFlight`](super::in_flight::InFlight), which holds each secret only until the step that needs it. Tasks report by message, always: an attempt is
 //! never left without an end.
 
 use std::sync::Arc;
@@ -31,25 +31,25 @@ impl Task {
         attempt: AttemptId,
         credential: Box<Credential>,
     ) {
-        let under_way = self.under_way.get(&account);
-        let kind = under_way.and_then(|under_way| under_way.kind);
-        let (Some(entry), Some(kind)) = (self.roster.entry(account), kind) else {
+        let in_flight = self.in_flight.get(&account);
+        let kind = in_flight.and_then(|in_flight| in_flight.kind);
+        let (Some(entry), Some(kind)) = (self.accounts.entry(account), kind) else {
             return;
         };
-        let entered = under_way.and_then(|under_way| under_way.entered.clone());
-        let configured = Arc::clone(&entry.slot.account);
+        let entered = in_flight.and_then(|in_flight| in_flight.entered.clone());
+        let configured = Arc::clone(&entry.served.account);
         if entered.as_ref().is_some_and(|it| is_held(it, &credential)) {
             let now = self.clock.steady();
             self.engine
                 .handle_event(now, Event::EnteredAgain(account, attempt));
         }
         let asks = configured.asks;
-        let served = entry.slot.held.token().clone();
+        let served = entry.served.cell.token().clone();
         let access_token = served
             .or_else(|| entry.laid_aside.clone())
             .map(|token| SecretString::from(token.token.text.expose().to_owned()));
-        if let Some(under_way) = self.under_way.get_mut(&account) {
-            under_way.asks = Some(asks);
+        if let Some(in_flight) = self.in_flight.get_mut(&account) {
+            in_flight.asks = Some(asks);
         }
         let upstream = Arc::clone(&self.upstream);
         let own = self.own.clone();
@@ -88,12 +88,12 @@ impl Task {
     ) {
         let result = match result {
             Ok(prepared) => {
-                self.under_way.entry(account).or_default().prepared = Some(prepared);
+                self.in_flight.entry(account).or_default().prepared = Some(prepared);
                 Ok(())
             }
             Err(error) => {
                 self.said(account, Some(error.to_string().into()), None);
-                if let Some(entry) = self.roster.entry_mut(account) {
+                if let Some(entry) = self.accounts.entry_mut(account) {
                     entry.notes.was_short = error.is_shortage();
                 }
                 Err(error.refusal())
@@ -106,13 +106,13 @@ impl Task {
     /// Notes what a login is made with before it is sent, where logins without an answer are counted: with a daemon that dies meanwhile
     /// it is one more of them.
     pub(super) fn note_login(&mut self, account: AccountKey, durable: &Durable) {
-        let under_way = self.under_way.get(&account).filter(|under_way| {
-            under_way.kind == Some(AttemptKind::Login)
-                && under_way.trial.is_none()
+        let in_flight = self.in_flight.get(&account).filter(|in_flight| {
+            in_flight.kind == Some(AttemptKind::Login)
+                && in_flight.trial.is_none()
                 && !durable.no_verdict.is_none()
         });
-        if let Some(prepared) = under_way.and_then(|under_way| under_way.prepared.as_ref())
-            && let Some(entry) = self.roster.entry_mut(account)
+        if let Some(prepared) = in_flight.and_then(|in_flight| in_flight.prepared.as_ref())
+            && let Some(entry) = self.accounts.entry_mut(account)
         {
             entry.notes.no_verdict = Some(prepared.fingerprint().into());
         }
@@ -120,9 +120,9 @@ impl Task {
 
     pub(super) fn send(&mut self, account: AccountKey, attempt: AttemptId) {
         let prepared = self
-            .under_way
+            .in_flight
             .get_mut(&account)
-            .and_then(|under_way| under_way.prepared.take());
+            .and_then(|in_flight| in_flight.prepared.take());
         let upstream = Arc::clone(&self.upstream);
         let own = self.own.clone();
         // Not tied to anybody who waits: it ends when the provider has answered or the time is over.
@@ -179,10 +179,10 @@ impl Task {
         answered: Option<(ProviderAnswer, Box<str>)>,
     ) {
         let tried = self
-            .under_way
+            .in_flight
             .get(&account)
-            .is_some_and(|under_way| under_way.trial.is_some());
-        let Some(entry) = self.roster.entry_mut(account) else {
+            .is_some_and(|in_flight| in_flight.trial.is_some());
+        let Some(entry) = self.accounts.entry_mut(account) else {
             return;
         };
         if tried {
@@ -203,30 +203,30 @@ impl Task {
 
     /// Keeps what a success brought until it is stored, and its access token until it is published.
     fn keep(&mut self, account: AccountKey, attempt: AttemptId, brought: Granted) {
-        let under_way = self.under_way.entry(account).or_default();
+        let in_flight = self.in_flight.entry(account).or_default();
         if let Some(token) = &brought.access_token {
-            under_way.token = Some((GrantId(attempt.0), Arc::clone(token)));
+            in_flight.token = Some((GrantId(attempt.0), Arc::clone(token)));
         }
-        under_way.brought = Some((attempt, brought));
+        in_flight.brought = Some((attempt, brought));
     }
 
     /// Keeps a token that is about to be published.
     pub(crate) fn keep_token(&mut self, account: AccountKey, token: (GrantId, Arc<AccessToken>)) {
-        self.under_way.entry(account).or_default().token = Some(token);
+        self.in_flight.entry(account).or_default().token = Some(token);
     }
 
     /// Drops the secrets of restored tokens that were not worth publishing.
     pub(crate) fn drop_unserved(&mut self) {
-        self.under_way.retain(|_, under_way| under_way.is_needed());
+        self.in_flight.retain(|_, in_flight| in_flight.is_needed());
     }
 
     pub(super) fn publish(&mut self, account: AccountKey, publication: Publication) {
         let token = self.issue(account, &publication);
-        let Some((entry, token)) = self.roster.entry_mut(account).zip(token) else {
+        let Some((entry, token)) = self.accounts.entry_mut(account).zip(token) else {
             return;
         };
         entry.laid_aside = None;
-        entry.slot.held.publish(token);
+        entry.served.cell.publish(token);
     }
 
     /// Serves a token no more that is held all the same. It is kept where nobody is served from.
@@ -237,17 +237,17 @@ impl Task {
             unpersisted: false,
         };
         let token = self.issue(account, &publication).map(Arc::new);
-        if let Some(entry) = self.roster.entry_mut(account) {
-            entry.slot.held.retire();
+        if let Some(entry) = self.accounts.entry_mut(account) {
+            entry.served.cell.retire();
             entry.laid_aside = token;
         }
     }
 
     /// The token of a grant, from the attempt that brought it or from where it is served or kept.
     fn issue(&mut self, account: AccountKey, publication: &Publication) -> Option<IssuedToken> {
-        let entry = self.roster.entry(account)?;
-        let fresh = self.under_way.get_mut(&account).and_then(|under_way| {
-            under_way
+        let entry = self.accounts.entry(account)?;
+        let fresh = self.in_flight.get_mut(&account).and_then(|in_flight| {
+            in_flight
                 .token
                 .take_if(|(grant, _)| *grant == publication.held.grant)
         });
@@ -256,7 +256,7 @@ impl Task {
             // The same token again, with other circumstances: it is stored by now.
             None => {
                 let known = entry.laid_aside.clone();
-                let known = known.or_else(|| entry.slot.held.token().clone())?;
+                let known = known.or_else(|| entry.served.cell.token().clone())?;
                 if known.held.grant != publication.held.grant {
                     return None;
                 }
@@ -264,7 +264,7 @@ impl Task {
             }
         };
         Some(IssuedToken {
-            mark: self.books.audit.mark(token.text.expose()),
+            fingerprint: self.telemetry.audit.fingerprint(token.text.expose()),
             token,
             held: publication.held,
             ahead: publication.ahead,

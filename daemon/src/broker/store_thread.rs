@@ -14,7 +14,7 @@ use tokend_store::{Claim, Record, RecordCommit, Store, StoreError, Version};
 use tokio::sync::mpsc;
 
 use crate::broker::inbox::{Driver, Message};
-use crate::broker::job::{Job, Kept, Write};
+use crate::broker::job::{StoreJob, Stored, Write};
 use tokend_metrics::Counters;
 use tokend_process::clock::Clock;
 use tokend_process::stack;
@@ -24,10 +24,10 @@ const BATCH: usize = 256;
 /// How long a claim holds. A local store forgets its claims with the process.
 const CLAIM_TTL: Duration = Duration::from_secs(300);
 
-/// How the driver reaches the keeper. Each account has at most one job under way, so the bound is never met; a keeper that is
+/// How the driver reaches the store's thread. Each account has at most one job under way, so the bound is never met; a store thread that is
 /// gone is a store that refuses.
 #[derive(Debug, Clone)]
-pub(crate) struct StoreThread(mpsc::Sender<Job>);
+pub(crate) struct StoreThread(mpsc::Sender<StoreJob>);
 
 /// More jobs than there can be accounts.
 const QUEUE: usize = 4 << 20;
@@ -41,7 +41,7 @@ impl StoreThread {
         counters: Arc<Counters>,
     ) -> std::io::Result<(Self, std::thread::JoinHandle<()>)> {
         let (sender, receiver) = mpsc::channel(QUEUE);
-        let desk = Files {
+        let work = StoreWork {
             store,
             clock,
             driver,
@@ -49,20 +49,20 @@ impl StoreThread {
             open: HashMap::new(),
         };
         let thread = std::thread::Builder::new()
-            .name("keeper".into())
-            .spawn(move || desk.run(receiver))?;
+            .name("store-thread".into())
+            .spawn(move || work.run(receiver))?;
         Ok((Self(sender), thread))
     }
 
     /// One that takes jobs and does none, like a disk that hangs.
     #[cfg(test)]
-    pub(crate) fn hanging() -> (Self, mpsc::Receiver<Job>) {
+    pub(crate) fn hanging() -> (Self, mpsc::Receiver<StoreJob>) {
         let (sender, receiver) = mpsc::channel(QUEUE);
         (Self(sender), receiver)
     }
 
     /// Hands a job over; gives it back when nobody takes it.
-    pub(crate) fn hand(&self, job: Job) -> Result<(), Job> {
+    pub(crate) fn hand(&self, job: StoreJob) -> Result<(), StoreJob> {
         self.0.try_send(job).map_err(|error| match error {
             mpsc::error::TrySendError::Full(job) | mpsc::error::TrySendError::Closed(job) => job,
         })
@@ -76,7 +76,7 @@ struct Open {
     record: Record,
 }
 
-struct Files {
+struct StoreWork {
     store: Arc<dyn Store>,
     clock: Clock,
     driver: Driver,
@@ -85,33 +85,33 @@ struct Files {
     open: HashMap<AccountKey, Open>,
 }
 
-impl Files {
-    fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
+impl StoreWork {
+    fn run(mut self, mut jobs: mpsc::Receiver<StoreJob>) {
         let mut batch = Vec::with_capacity(BATCH);
         while jobs.blocking_recv_many(&mut batch, BATCH) > 0 {
             stack::wiped(|| self.work(&mut batch));
         }
     }
 
-    fn work(&mut self, batch: &mut Vec<Job>) {
+    fn work(&mut self, batch: &mut Vec<StoreJob>) {
         let (mut writes, mut asked) = (Vec::new(), Vec::new());
         for job in batch.drain(..) {
             match job {
-                Job::Claim {
+                StoreJob::Claim {
                     account,
                     attempt,
                     id,
                 } => self.claim(account, attempt, &id),
-                Job::Write(write) => writes.push(*write),
-                Job::Release { account } => self.release(account),
-                Job::Discard { account, id } => self.discard(account, &id),
-                Job::Reached(reply) => asked.push(reply),
-                Job::Purge { leftovers, reply } => {
+                StoreJob::Write(write) => writes.push(*write),
+                StoreJob::Release { account } => self.release(account),
+                StoreJob::Discard { account, id } => self.discard(account, &id),
+                StoreJob::Reached(reply) => asked.push(reply),
+                StoreJob::Purge { leftovers, reply } => {
                     // Not before what was given earlier.
                     self.write(std::mem::take(&mut writes));
                     let _nobody_asks = reply.send(tokend_record::purge(&*self.store, &leftovers));
                 }
-                Job::PutBack { strayed, reply } => {
+                StoreJob::PutBack { strayed, reply } => {
                     self.write(std::mem::take(&mut writes));
                     let put_back = self.store.put_back(&strayed);
                     let of_accounts = |ids: Vec<_>| ids.into_iter().map(RecordKey::from).collect();
@@ -136,7 +136,7 @@ impl Files {
                 None
             }
         };
-        self.report(Kept::Claimed {
+        self.report(Stored::Claimed {
             account,
             attempt,
             credential,
@@ -185,7 +185,7 @@ impl Files {
                 false
             }
         };
-        self.report(Kept::Discarded { account, done });
+        self.report(Stored::Discarded { account, done });
     }
 
     /// Writes everything in one transaction. An account has at most one write under way, so no two of them are of one record.
@@ -244,12 +244,12 @@ impl Files {
             self.release(account);
         }
         self.report(match write.intent_of {
-            Some(attempt) => Kept::Recorded {
+            Some(attempt) => Stored::Recorded {
                 account,
                 attempt,
                 done: done.is_some(),
             },
-            None => Kept::Committed { account, done },
+            None => Stored::Committed { account, done },
         });
     }
 
@@ -271,9 +271,9 @@ impl Files {
         }
     }
 
-    fn report(&self, kept: Kept) {
+    fn report(&self, stored: Stored) {
         // The driver is gone only when the daemon ends, and then nobody is left to tell.
-        let _gone = self.driver.blocking_send(Message::Kept(kept));
+        let _gone = self.driver.blocking_send(Message::Stored(stored));
     }
 }
 

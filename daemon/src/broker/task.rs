@@ -9,13 +9,13 @@ use tokend_process::systemd::Manager;
 use tokend_proto::LoginSecret;
 use tokio::sync::oneshot;
 
-use super::in_flight::UnderWay;
+use super::in_flight::InFlight;
 use super::queued::Waiting;
 use super::reports::Reports;
 use super::service_status::ServiceStatus;
 use super::shares::Shares;
 use crate::broker::accounts::Accounts;
-use crate::broker::attempt_log::Books;
+use crate::broker::attempt_log::Telemetry;
 use crate::broker::inbox::Driver;
 use crate::broker::registry::Registry;
 use crate::broker::store_thread::StoreThread;
@@ -27,8 +27,8 @@ use tokend_upstream::Upstream;
 pub(crate) struct DriverParts {
     pub(crate) registry: Arc<Registry>,
     pub(crate) clock: Clock,
-    pub(crate) books: Books,
-    pub(crate) keeper: StoreThread,
+    pub(crate) telemetry: Telemetry,
+    pub(crate) store_thread: StoreThread,
     pub(crate) upstream: Arc<Upstream>,
     /// The driver's own way in, for the tasks it starts.
     pub(crate) own: Driver,
@@ -39,20 +39,20 @@ pub(crate) struct DriverParts {
 #[derive(Debug)]
 pub(crate) struct Task {
     pub(crate) engine: Engine,
-    pub(crate) roster: Accounts,
+    pub(crate) accounts: Accounts,
     pub(crate) registry: Arc<Registry>,
     pub(super) clock: Clock,
-    pub(super) books: Books,
-    pub(super) keeper: StoreThread,
+    pub(super) telemetry: Telemetry,
+    pub(super) store_thread: StoreThread,
     pub(super) upstream: Arc<Upstream>,
     pub(super) own: Driver,
     pub(super) waiters: HashMap<WaiterId, Waiting>,
     pub(super) shares: Shares,
     pub(super) reports: Reports,
     /// What each account's attempt under way needs for its next step.
-    pub(super) under_way: HashMap<AccountKey, UnderWay>,
+    pub(super) in_flight: HashMap<AccountKey, InFlight>,
     pub(super) drained: Option<oneshot::Sender<()>>,
-    pub(super) pulse: ServiceStatus,
+    pub(super) service_status: ServiceStatus,
 }
 
 /// What becomes of an account's stored secrets with a write.

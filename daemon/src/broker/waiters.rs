@@ -11,7 +11,7 @@ use tokend_proto::{Fault, FaultCode, LoginSecret};
 use super::queued::{Progress, Purpose, Waiting};
 use super::task::Task;
 use crate::broker::inbox::{AnswerSender, DriverAnswer, next_waiter};
-use crate::broker::job::Job;
+use crate::broker::job::StoreJob;
 use crate::broker::login_means;
 use crate::broker::wording::What;
 use tokend_record::Entered;
@@ -109,8 +109,8 @@ impl Task {
         uid: u32,
         want: Want,
     ) -> Option<Fault> {
-        let slot = &self.roster.entry(account)?.slot;
-        let held = slot.held.token().as_ref().map(|token| token.held.grant);
+        let served = &self.accounts.entry(account)?.served;
+        let held = served.cell.token().as_ref().map(|token| token.held.grant);
         let Want::Rejected(grant) = want else {
             return None;
         };
@@ -125,7 +125,7 @@ impl Task {
         };
         let believed = self.reports.believe(now, (account, uid), grant, pace);
         let next = believed.err()?;
-        let name = &slot.account.name;
+        let name = &served.account.name;
         let fault = Fault::new(
             FaultCode::Paced,
             format!(
@@ -151,7 +151,7 @@ impl Task {
         demand: Demand,
         reply: AnswerSender,
     ) {
-        let Some(entry) = self.roster.entry(account) else {
+        let Some(entry) = self.accounts.entry(account) else {
             return answer_gone(reply);
         };
         let mut entered = entry.notes.entered;
@@ -166,7 +166,7 @@ impl Task {
             }
             LoginSecret::RefreshToken(_) => true,
         };
-        let can_login = login_means::can_login(&entry.slot.account, entered);
+        let can_login = login_means::can_login(&entry.served.account, entered);
         let what = What::of(&secret);
         let purpose = Purpose::Login(what, Progress::Entered(secret));
         let Some(waiter) = self.wait(account, purpose, reply) else {
@@ -186,7 +186,7 @@ impl Task {
 
     /// A person wants an account forgotten.
     pub(super) fn forget(&mut self, now: Timestamp, account: AccountKey, reply: AnswerSender) {
-        let Some(entry) = self.roster.entry(account) else {
+        let Some(entry) = self.accounts.entry(account) else {
             return answer_gone(reply);
         };
         if entry.quarantined.is_some() {
@@ -194,11 +194,11 @@ impl Task {
             let asked = self.waiters.values().any(|it| it.account == account);
             self.note(account, next_waiter(), Purpose::Discard, reply);
             if !asked {
-                self.hand(Job::Discard { account, id });
+                self.hand(StoreJob::Discard { account, id });
             }
             return;
         }
-        let can_login = login_means::can_login(&entry.slot.account, Entered::default());
+        let can_login = login_means::can_login(&entry.served.account, Entered::default());
         let Some(waiter) = self.wait(account, Purpose::Forget, reply) else {
             return;
         };
@@ -240,9 +240,12 @@ impl Task {
     }
 
     fn quarantined(&self, account: AccountKey) -> Option<Fault> {
-        let entry = self.roster.entry(account)?;
+        let entry = self.accounts.entry(account)?;
         let reason = entry.quarantined.as_deref()?;
-        Some(self.teller(&entry.slot, &entry.notes).quarantined(reason))
+        Some(
+            self.fault_text(&entry.served, &entry.notes)
+                .quarantined(reason),
+        )
     }
 
     /// What this waiter entered, which is to be tried now.
@@ -259,9 +262,9 @@ impl Task {
     /// The attempt of this account leaves, and what was entered with it.
     pub(super) fn entered_is_sent(&mut self, account: AccountKey) {
         let trial = self
-            .under_way
+            .in_flight
             .get(&account)
-            .and_then(|under_way| under_way.trial);
+            .and_then(|in_flight| in_flight.trial);
         if let Some(Waiting {
             purpose: Purpose::Login(_, progress),
             ..
@@ -273,22 +276,23 @@ impl Task {
 
     /// A record that did not open is gone, or not.
     pub(super) fn discarded(&mut self, now: Timestamp, account: AccountKey, done: bool) {
-        if done && self.roster.is_quarantined(account) {
-            self.roster.readmit(account, &mut self.engine, now);
+        if done && self.accounts.is_quarantined(account) {
+            self.accounts.readmit(account, &mut self.engine, now);
         }
         let waits = |it: &Waiting| it.account == account && matches!(it.purpose, Purpose::Discard);
         let waiting: Vec<_> = self.waiters.extract_if(|_, it| waits(it)).collect();
         for (_, it) in waiting {
-            let Some(entry) = self.roster.entry(account) else {
+            let Some(entry) = self.accounts.entry(account) else {
                 answer_gone(it.reply);
                 continue;
             };
             let answer = match done {
-                true => {
-                    DriverAnswer::Done(format!("account {} is forgotten", entry.slot.account.name))
-                }
+                true => DriverAnswer::Done(format!(
+                    "account {} is forgotten",
+                    entry.served.account.name
+                )),
                 false => DriverAnswer::Fault(Box::new(
-                    self.teller(&entry.slot, &entry.notes)
+                    self.fault_text(&entry.served, &entry.notes)
                         .quarantined("it could not be removed either, see the daemon's log"),
                 )),
             };
@@ -308,27 +312,33 @@ impl Task {
         if let Purpose::Token(uid) = purpose {
             self.shares.leave((account, waiter), uid);
         }
-        let Some(entry) = self.roster.entry(account) else {
+        let Some(entry) = self.accounts.entry(account) else {
             return answer_gone(reply);
         };
-        let name = &entry.slot.account.name;
+        let name = &entry.served.account.name;
         let answer = match (verdict, purpose) {
-            (Verdict::Token(grant), Purpose::Token(_)) => match entry.slot.held.token().as_ref() {
-                Some(token) if token.held.grant == grant => DriverAnswer::Token(Arc::clone(token)),
-                _ => return answer_gone(reply),
-            },
+            (Verdict::Token(grant), Purpose::Token(_)) => {
+                match entry.served.cell.token().as_ref() {
+                    Some(token) if token.held.grant == grant => {
+                        DriverAnswer::Token(Arc::clone(token))
+                    }
+                    _ => return answer_gone(reply),
+                }
+            }
             (Verdict::Token(_), _) => DriverAnswer::Done(format!(
                 "stored: the provider accepted it, and account {name} has a token of it"
             )),
             (Verdict::Unproven(unproven), Purpose::Login(what, _)) => {
                 let notes = entry.notes_of_trial();
-                let fault = self.teller(&entry.slot, &notes).unproven(what, unproven);
+                let fault = self
+                    .fault_text(&entry.served, &notes)
+                    .unproven(what, unproven);
                 DriverAnswer::Fault(Box::new(fault))
             }
             (Verdict::Unproven(_), _) => return answer_gone(reply),
             (Verdict::Done, _) => DriverAnswer::Done(format!("account {name} is forgotten")),
             (Verdict::Fault(why), purpose) => {
-                let mut fault = self.teller(&entry.slot, &entry.notes).tell(why);
+                let mut fault = self.fault_text(&entry.served, &entry.notes).tell(why);
                 if let Purpose::Login(what, progress) = purpose {
                     fault.message = format!("{}: {}", progress.in_words(what, why), fault.message);
                 }

@@ -23,7 +23,7 @@ pub(crate) use what::What;
 
 /// What an account's faults are told with.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Teller<'a> {
+pub(crate) struct FaultText<'a> {
     pub(crate) account: &'a Account,
     pub(crate) notes: &'a Notes,
     pub(crate) clock: &'a Clock,
@@ -33,7 +33,7 @@ pub(crate) struct Teller<'a> {
     pub(crate) blocked: bool,
 }
 
-impl Teller<'_> {
+impl FaultText<'_> {
     /// Puts a fault into words.
     pub(crate) fn tell(&self, why: Why) -> Fault {
         let mut fault = self.put(why);

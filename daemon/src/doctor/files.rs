@@ -13,7 +13,7 @@ use tokend_process::systemd;
 use tokend_proto::{Finding, Severity, Topic};
 
 use super::finding::{found, ok};
-use crate::broker::registry::Epoch;
+use crate::broker::registry::Snapshot;
 use crate::reload::{ConfigSource, FileThreads, InForce};
 use tokend_record::StoreReader;
 use tokend_store::KEY_CREDENTIAL;
@@ -42,7 +42,7 @@ impl fmt::Debug for OwnFiles {
 }
 
 /// What is to be said about the files.
-pub(super) async fn look(files: &OwnFiles, epoch: Arc<Epoch>) -> Vec<Finding> {
+pub(super) async fn look(files: &OwnFiles, snapshot: Arc<Snapshot>) -> Vec<Finding> {
     let names = unresolved(&files.in_force);
     let (source, in_force) = (files.source.clone(), Arc::clone(&files.in_force));
     let kept = files.store.clone();
@@ -61,7 +61,7 @@ pub(super) async fn look(files: &OwnFiles, epoch: Arc<Epoch>) -> Vec<Finding> {
                 ),
             )],
             Ok(config) => {
-                let same = *in_force.stamps() == config.stamps && is_in_force(&config, &epoch);
+                let same = *in_force.stamps() == config.stamps && is_in_force(&config, &snapshot);
                 let mut findings = vec![configuration(source.file(), same)];
                 findings.extend(store(&config.state_dir, &kept));
                 findings
@@ -100,17 +100,17 @@ fn unresolved(in_force: &InForce) -> Vec<Finding> {
 }
 
 /// Whether the accounts are those that are served. What is not about accounts shows in the files' stamps.
-fn is_in_force(config: &Config, epoch: &Epoch) -> bool {
+fn is_in_force(config: &Config, snapshot: &Snapshot) -> bool {
     let same = config.accounts.iter().filter(|account| {
-        epoch.slot(&account.name).is_some_and(|slot| {
-            let held = &slot.account;
+        snapshot.served(&account.name).is_some_and(|served| {
+            let held = &served.account;
             held.fingerprint == account.fingerprint
                 && held.allow == account.allow
                 && held.pacing == account.pacing
                 && held.refresh == account.refresh
         })
     });
-    same.count() == config.accounts.len() && config.accounts.len() == epoch.count()
+    same.count() == config.accounts.len() && config.accounts.len() == snapshot.count()
 }
 
 fn configuration(file: &Path, same: bool) -> Finding {

@@ -1,7 +1,7 @@
 //! What is looked at for whom; the rest is tested from outside, with providers and files that are there.
 
 use super::*;
-use crate::testing::{OWNER, Site, answer, desk, name, peer};
+use crate::testing::{OWNER, Site, answer, name, peer, requests};
 use tokend_process::clock::Clock;
 
 fn site() -> Site {
@@ -15,12 +15,12 @@ fn site() -> Site {
 
 async fn page(uid: u32, account: Option<&str>) -> Response {
     let site = site();
-    let (desk, _messages) = desk(&site, &Clock::system(), 8);
+    let (requests, _messages) = requests(&site, &Clock::system(), 8);
     let request = tokend_proto::Request::Diagnose {
         account: account.map(name),
         after: None,
     };
-    answer(desk.handle(&peer(uid), request)).await
+    answer(requests.handle(&peer(uid), request)).await
 }
 
 async fn findings(uid: u32) -> Vec<Finding> {
@@ -89,13 +89,13 @@ async fn strangers_are_told_that_no_rule_is_for_them() {
 #[tokio::test]
 async fn one_at_a_time() {
     let site = site();
-    let (desk, _messages) = desk(&site, &Clock::system(), 8);
-    let _turn = desk.diagnosis.turn.acquire().await.unwrap();
+    let (requests, _messages) = requests(&site, &Clock::system(), 8);
+    let _turn = requests.diagnosis.turn.acquire().await.unwrap();
     let request = tokend_proto::Request::Diagnose {
         account: None,
         after: None,
     };
-    let busy = answer(desk.handle(&peer(OWNER), request)).await;
+    let busy = answer(requests.handle(&peer(OWNER), request)).await;
     assert!(
         matches!(&busy, Response::Fault(fault) if fault.code == FaultCode::TooBusy),
         "{busy:?}"
@@ -141,12 +141,12 @@ async fn the_hosts_that_are_asked_are_looked_at_and_not_the_one_of_base_url() {
         "elsewhere",
         "extends = \"oauth2\"\nsummary = \"two hosts\"\n[login]\npath = \"https://127.0.0.1:2/token\"\n[refresh]\npath = \"https://localhost:3/token\"\n",
     );
-    let (desk, _messages) = desk(&site, &Clock::system(), 8);
+    let (requests, _messages) = requests(&site, &Clock::system(), 8);
     let request = tokend_proto::Request::Diagnose {
         account: None,
         after: None,
     };
-    let Response::Diagnosis(page) = answer(desk.handle(&peer(8), request)).await else {
+    let Response::Diagnosis(page) = answer(requests.handle(&peer(8), request)).await else {
         panic!("no diagnosis");
     };
     let providers = page

@@ -11,7 +11,11 @@ const SOME: usize = 256;
 
 /// Samples of all accounts in force, by name. `None` when there is no driver any more.
 pub(super) async fn gather(registry: &Registry, driver: &Driver) -> Option<Vec<Sample>> {
-    let keys: Vec<_> = registry.epoch().slots().map(|slot| slot.key).collect();
+    let keys: Vec<_> = registry
+        .snapshot()
+        .all_served()
+        .map(|served| served.key)
+        .collect();
     let mut samples = Vec::with_capacity(keys.len());
     for some in keys.chunks(SOME) {
         let (reply, answer) = oneshot::channel();

@@ -12,7 +12,7 @@ use tokend_proto::{Fault, FaultCode, MetricsCursor, MetricsPage, Response};
 use crate::broker::inbox::Driver;
 use crate::broker::registry::Registry;
 use tokend_audit::Audit;
-use tokend_metrics::{At, Counters, Snapshot};
+use tokend_metrics::{At, Counters, MetricsSnapshot};
 use tokend_process::clock::Clock;
 use tokend_process::logging::Lines;
 
@@ -40,7 +40,7 @@ struct Inner {
     clock: Clock,
     /// One snapshot is made at a time.
     making: tokio::sync::Mutex<u64>,
-    kept: Mutex<VecDeque<(u64, Arc<Snapshot>)>>,
+    kept: Mutex<VecDeque<(u64, Arc<MetricsSnapshot>)>>,
 }
 
 impl Metrics {
@@ -78,8 +78,8 @@ impl Metrics {
     /// Whether a peer may read them.
     pub(crate) fn may_read(&self, peer: &Peer) -> bool {
         let is_admin = || {
-            let epoch = self.0.registry.epoch();
-            epoch.administers(peer, Permission::Status).is_ok()
+            let snapshot = self.0.registry.snapshot();
+            snapshot.administers(peer, Permission::Status).is_ok()
         };
         self.allows(peer) || is_admin()
     }
@@ -130,7 +130,7 @@ impl Metrics {
     }
 
     /// Everything as it is now. `None` when the daemon is stopping.
-    pub(crate) async fn make(&self) -> Option<(u64, Arc<Snapshot>)> {
+    pub(crate) async fn make(&self) -> Option<(u64, Arc<MetricsSnapshot>)> {
         let inner = &*self.0;
         let mut making = inner.making.lock().await;
         *making += 1;
@@ -143,16 +143,16 @@ impl Metrics {
             inner.clock.wall_ms(),
         );
         let accounts = if each { samples } else { Vec::new() };
-        Some((*making, Arc::new(Snapshot { head, accounts })))
+        Some((*making, Arc::new(MetricsSnapshot { head, accounts })))
     }
 
-    fn kept(&self, id: u64) -> Option<Arc<Snapshot>> {
+    fn kept(&self, id: u64) -> Option<Arc<MetricsSnapshot>> {
         let kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let found = kept.iter().find(|(own, _)| *own == id);
         found.map(|(_, snapshot)| Arc::clone(snapshot))
     }
 
-    fn keep(&self, id: u64, snapshot: Arc<Snapshot>) {
+    fn keep(&self, id: u64, snapshot: Arc<MetricsSnapshot>) {
         let mut kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() >= KEPT {
             kept.pop_front();

@@ -19,9 +19,11 @@ use super::cures::{Cures, Question};
 use super::records;
 use super::refused::NotApplied;
 use crate::broker::accounts::Survey;
-use crate::broker::change::{ConfigChange, HostsUsed, Joining, Reloaded, Stored, Summary, Used};
+use crate::broker::change::{
+    ConfigChange, FoundRecord, HostsUsed, Joining, Reloaded, Summary, Used,
+};
 use crate::broker::inbox::{Driver, Message};
-use crate::broker::job::Job;
+use crate::broker::job::StoreJob;
 use tokend_record::Leftovers;
 use tokend_record::StoreReader;
 use tokend_upstream::Upstream;
@@ -37,7 +39,7 @@ pub(super) fn joining(config: &Config) -> Vec<Joining> {
         Some(Joining {
             account: Arc::clone(account),
             id: RecordKey::of(account)?,
-            stored: Stored::Live,
+            stored: FoundRecord::Live,
             cured_of: None,
         })
     });
@@ -137,7 +139,7 @@ impl Installer {
     async fn read(
         &self,
         survey: &Survey,
-        found: &mut HashMap<RecordKey, Stored>,
+        found: &mut HashMap<RecordKey, FoundRecord>,
         all: usize,
     ) -> Result<(Option<HostsUsed>, Used), NotApplied> {
         let store = self.store.clone();
@@ -174,8 +176,8 @@ impl Installer {
     async fn put_back(
         &self,
         strayed: Vec<Strayed>,
-    ) -> Result<HashMap<RecordKey, Stored>, NotApplied> {
-        let put_back = self.by_the_store(|reply| Job::PutBack { strayed, reply });
+    ) -> Result<HashMap<RecordKey, FoundRecord>, NotApplied> {
+        let put_back = self.by_the_store(|reply| StoreJob::PutBack { strayed, reply });
         let put_back = put_back.await?;
         for id in &put_back {
             tracing::warn!(account = %id.name(), "the stored record had a damaged name and was put back");
@@ -193,7 +195,7 @@ impl Installer {
         &self,
         accounts: &mut [Joining],
         survey: &Survey,
-        records: &mut HashMap<RecordKey, Stored>,
+        records: &mut HashMap<RecordKey, FoundRecord>,
     ) {
         let missing: HashSet<_> = survey.missing.iter().collect();
         let blocked: HashMap<_, _> = survey
@@ -204,13 +206,13 @@ impl Installer {
         let mut questions = Vec::new();
         for (number, joining) in accounts.iter_mut().enumerate() {
             if missing.contains(&joining.id) {
-                joining.stored = records.remove(&joining.id).unwrap_or(Stored::Blank);
+                joining.stored = records.remove(&joining.id).unwrap_or(FoundRecord::Blank);
             }
             let blocked_for = match &joining.stored {
-                Stored::Record(restored) => restored
+                FoundRecord::Record(restored) => restored
                     .notes
                     .hangs_on(restored.durable.block.as_ref(), restored.durable.no_verdict),
-                Stored::Live => blocked
+                FoundRecord::Live => blocked
                     .get(&joining.id)
                     .map(|fingerprint| Box::from(*fingerprint)),
                 _ => None,
@@ -246,7 +248,7 @@ impl Installer {
             .map_err(NotApplied::Store)?;
         let count = leftovers.count();
         if count > 0 {
-            self.by_the_store(|reply| Job::Purge { leftovers, reply })
+            self.by_the_store(|reply| StoreJob::Purge { leftovers, reply })
                 .await?;
         }
         Ok(count)
@@ -255,7 +257,7 @@ impl Installer {
     /// Has the store's thread do a job, behind all that the driver has given it so far.
     async fn by_the_store<T>(
         &self,
-        job: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Job,
+        job: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> StoreJob,
     ) -> Result<T, NotApplied> {
         let (reply, done) = oneshot::channel();
         let asked = self.driver.send(Message::Store(job(reply))).await;

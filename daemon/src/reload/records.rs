@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use tokend_record::RecordKey;
 use tokend_store::{AccountId, Quarantined, Record, StoreError, Strayed};
 
-use crate::broker::change::{HostsUsed, Stored, Used};
+use crate::broker::change::{FoundRecord, HostsUsed, Used};
 use tokend_process::clock::Clock;
 use tokend_record::StoreReader;
 
@@ -25,7 +25,7 @@ pub(super) fn all(
     store: &StoreReader,
     clock: &Clock,
     missing: &HashSet<RecordKey>,
-) -> Result<(HashMap<RecordKey, Stored>, Told), StoreError> {
+) -> Result<(HashMap<RecordKey, FoundRecord>, Told), StoreError> {
     let (mut found, mut told) = (HashMap::new(), Told::default());
     let quarantined = store.for_each(&mut |id, _, record| {
         let id = RecordKey::from(id);
@@ -33,7 +33,7 @@ pub(super) fn all(
         note_login(&id, &record, clock, &mut told.logins);
         if missing.contains(&id) {
             let restored = tokend_record::restore(&record, clock);
-            found.insert(id, Stored::Record(Box::new(restored)));
+            found.insert(id, FoundRecord::Record(Box::new(restored)));
         }
     })?;
     if !quarantined.is_empty() {
@@ -45,7 +45,10 @@ pub(super) fn all(
     for set_aside in quarantined {
         tracing::error!("a stored record cannot be opened: {set_aside}");
         if let Some(id) = RecordKey::read(&set_aside.account) {
-            found.insert(id, Stored::Quarantined(set_aside.reason.to_string().into()));
+            found.insert(
+                id,
+                FoundRecord::Quarantined(set_aside.reason.to_string().into()),
+            );
         }
     }
     Ok((found, told))
@@ -56,16 +59,16 @@ pub(super) fn some(
     store: &StoreReader,
     clock: &Clock,
     missing: HashSet<RecordKey>,
-) -> Result<HashMap<RecordKey, Stored>, StoreError> {
+) -> Result<HashMap<RecordKey, FoundRecord>, StoreError> {
     let mut found = HashMap::new();
     for id in missing {
         let stored = match store.read(&id) {
             Ok(Some((_, record))) => {
-                Stored::Record(Box::new(tokend_record::restore(&record, clock)))
+                FoundRecord::Record(Box::new(tokend_record::restore(&record, clock)))
             }
-            Ok(None) => Stored::Blank,
+            Ok(None) => FoundRecord::Blank,
             Err(StoreError::Quarantined(set_aside)) => {
-                Stored::Quarantined(set_aside.reason.to_string().into())
+                FoundRecord::Quarantined(set_aside.reason.to_string().into())
             }
             Err(error) => return Err(error),
         };

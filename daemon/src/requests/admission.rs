@@ -12,7 +12,7 @@ use tokend_proto::{AccountName, Fault, Request};
 
 use super::parts::Requests;
 use super::refusal::{denied, not_admin, unknown};
-use crate::broker::registry::{Epoch, Found, Ruling, Slot};
+use crate::broker::registry::{Found, Ruling, ServedAccount, Snapshot};
 use crate::metrics::Metrics;
 
 /// What becomes of a request before anything is done about it.
@@ -38,9 +38,9 @@ pub(crate) struct Refused {
 #[derive(Debug)]
 pub(crate) struct Admitted<'s> {
     /// The configuration in force.
-    pub(super) snapshot: &'s Arc<Epoch>,
+    pub(super) snapshot: &'s Arc<Snapshot>,
     /// The account it is about, if it is about one that is configured.
-    pub(super) account: Option<&'s Arc<Slot>>,
+    pub(super) account: Option<&'s Arc<ServedAccount>>,
     /// What the peer asked to do, where a rule decides.
     pub(super) permission: Option<Permission>,
     pub(super) rules: Rules,
@@ -51,7 +51,7 @@ pub(crate) struct Admitted<'s> {
 pub(super) struct Carried {
     /// The number of the configuration that decided.
     pub(super) under: u64,
-    pub(super) account: Option<Arc<Slot>>,
+    pub(super) account: Option<Arc<ServedAccount>>,
     pub(super) permission: Option<Permission>,
     pub(super) rules: Rules,
 }
@@ -85,7 +85,7 @@ enum Subject<'r, 's> {
 }
 
 impl<'r, 's> Subject<'r, 's> {
-    fn of(snapshot: &'s Epoch, request: &'r Request) -> Self {
+    fn of(snapshot: &'s Snapshot, request: &'r Request) -> Self {
         let permission = match request {
             Request::Get { .. } => Permission::Get,
             Request::Reject { .. } => Permission::Reject,
@@ -125,7 +125,7 @@ impl Requests {
     /// were asked for.
     pub(crate) fn admit<'s>(
         &self,
-        snapshot: &'s Arc<Epoch>,
+        snapshot: &'s Arc<Snapshot>,
         peer: &Peer,
         request: &Request,
     ) -> Admission<'s> {
@@ -143,7 +143,7 @@ impl Requests {
     #[cfg(test)]
     pub(crate) fn decide_by_what_is_known<'s>(
         &self,
-        snapshot: &'s Arc<Epoch>,
+        snapshot: &'s Arc<Snapshot>,
         peer: &Peer,
         request: &Request,
     ) -> Result<Admitted<'s>, Refused> {
@@ -152,7 +152,7 @@ impl Requests {
 
     #[cfg(test)]
     pub(super) fn lacks(&self, peer: &Peer, request: &Request) -> Needs {
-        match self.admit(&self.registry.epoch(), peer, request) {
+        match self.admit(&self.registry.snapshot(), peer, request) {
             Admission::NeedFacts(needs) => needs,
             Admission::Refused(_) | Admission::Admitted(_) => Needs::NONE,
         }
@@ -161,7 +161,7 @@ impl Requests {
     fn facts_for(
         &self,
         subject: &Subject<'_, '_>,
-        snapshot: &Epoch,
+        snapshot: &Snapshot,
         peer: &Peer,
         request: &Request,
     ) -> Needs {
@@ -195,7 +195,7 @@ impl Requests {
     fn decide<'s>(
         &self,
         subject: Subject<'_, 's>,
-        snapshot: &'s Arc<Epoch>,
+        snapshot: &'s Arc<Snapshot>,
         peer: &Peer,
         request: &Request,
     ) -> Result<Admitted<'s>, Refused> {
@@ -211,7 +211,7 @@ impl Requests {
 fn decide_subject<'s>(
     metrics: &Metrics,
     subject: Subject<'_, 's>,
-    snapshot: &'s Arc<Epoch>,
+    snapshot: &'s Arc<Snapshot>,
     peer: &Peer,
 ) -> Result<Admitted<'s>, Refused> {
     let by_rule = |permission, what| match snapshot.administers(peer, permission) {
@@ -232,29 +232,29 @@ fn decide_subject<'s>(
 /// Decides whether the peer may do this with the account, and whether it may have the token that comes of it. As much is done for an
 /// account that does not exist as for one of somebody else.
 fn admit_to<'s>(
-    snapshot: &'s Arc<Epoch>,
+    snapshot: &'s Arc<Snapshot>,
     peer: &Peer,
     name: &AccountName,
     found: Option<Found<'s>>,
     permission: Permission,
 ) -> Result<Admitted<'s>, Refused> {
-    let Some(Found { slot, exists }) = found else {
+    let Some(Found { served, exists }) = found else {
         // No account is configured at all.
         let as_administrator = snapshot.as_administrator(peer);
         return admit_to_none(snapshot, peer, name, permission, as_administrator);
     };
-    let unread = match snapshot.grants(peer, slot, permission) {
-        Ok(rule) if exists => return Ok(Admitted::to(snapshot, peer, slot, permission, rule)),
+    let unread = match snapshot.grants(peer, served, permission) {
+        Ok(rule) if exists => return Ok(Admitted::to(snapshot, peer, served, permission, rule)),
         Ok(_) => Needs::NONE,
         Err(unread) => unread,
     };
     let as_administrator = black_box(snapshot.as_administrator(peer));
-    let knows = black_box(Epoch::knows(peer, slot, as_administrator));
+    let knows = black_box(Snapshot::knows(peer, served, as_administrator));
     if !exists {
         return admit_to_none(snapshot, peer, name, permission, as_administrator);
     }
     Err(Refused {
-        fault: denied(snapshot, peer, slot, permission, (knows, unread)),
+        fault: denied(snapshot, peer, served, permission, (knows, unread)),
         is_stranger: !knows,
     })
 }
@@ -262,7 +262,7 @@ fn admit_to<'s>(
 /// Decides about an account that does not exist: what is stored under its name can still be forgotten. Asks the policy again only for whom
 /// it lets do that.
 fn admit_to_none<'s>(
-    snapshot: &'s Arc<Epoch>,
+    snapshot: &'s Arc<Snapshot>,
     peer: &Peer,
     name: &AccountName,
     permission: Permission,
@@ -292,9 +292,9 @@ impl Refused {
 impl<'s> Admitted<'s> {
     /// To one account, and to its token where the peer may have that.
     fn to(
-        snapshot: &'s Arc<Epoch>,
+        snapshot: &'s Arc<Snapshot>,
         peer: &Peer,
-        account: &'s Arc<Slot>,
+        account: &'s Arc<ServedAccount>,
         permission: Permission,
         rule: Ruling,
     ) -> Self {
@@ -312,7 +312,7 @@ impl<'s> Admitted<'s> {
     }
 
     /// By a rule for administrators.
-    fn by(snapshot: &'s Arc<Epoch>, permission: Permission, rule: Ruling) -> Self {
+    fn by(snapshot: &'s Arc<Snapshot>, permission: Permission, rule: Ruling) -> Self {
         let mut admitted = Self::without_rule(snapshot);
         admitted.permission = Some(permission);
         admitted.rules.act = Some(rule);
@@ -320,7 +320,7 @@ impl<'s> Admitted<'s> {
     }
 
     /// To what everybody may ask.
-    fn without_rule(snapshot: &'s Arc<Epoch>) -> Self {
+    fn without_rule(snapshot: &'s Arc<Snapshot>) -> Self {
         Self {
             snapshot,
             account: None,
@@ -342,7 +342,7 @@ impl<'s> Admitted<'s> {
 
 impl Carried {
     /// Nothing that was allowed.
-    pub(super) fn nothing(snapshot: &Epoch) -> Self {
+    pub(super) fn nothing(snapshot: &Snapshot) -> Self {
         Self {
             under: snapshot.number(),
             account: None,
@@ -352,22 +352,22 @@ impl Carried {
     }
 
     /// Which facts about the peer are missing before it can be decided again, under another configuration.
-    pub(super) fn lacks(&self, snapshot: &Epoch, peer: &Peer) -> Needs {
-        let (Some(slot), Some(permission)) = (&self.account, self.permission) else {
+    pub(super) fn lacks(&self, snapshot: &Snapshot, peer: &Peer) -> Needs {
+        let (Some(served), Some(permission)) = (&self.account, self.permission) else {
             return Needs::NONE;
         };
         let wanted = Permissions::of(&[permission, Permission::Get]);
-        snapshot.lacks(peer, snapshot.find(&slot.account.name), wanted)
+        snapshot.lacks(peer, snapshot.find(&served.account.name), wanted)
     }
 
     /// Decides again, under another configuration. `None` for what names no account.
     pub(super) fn again<'s>(
         &self,
-        snapshot: &'s Arc<Epoch>,
+        snapshot: &'s Arc<Snapshot>,
         peer: &Peer,
     ) -> Option<Result<Admitted<'s>, Refused>> {
-        let (slot, permission) = (self.account.as_ref()?, self.permission?);
-        let name = &slot.account.name;
+        let (served, permission) = (self.account.as_ref()?, self.permission?);
+        let name = &served.account.name;
         let found = snapshot.find(name);
         Some(admit_to(snapshot, peer, name, found, permission))
     }

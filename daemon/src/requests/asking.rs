@@ -16,7 +16,7 @@ use super::parts::Requests;
 use super::presentation::{presented, tell};
 use super::refusal::{gone, overtaken};
 use crate::broker::inbox::{self, DriverAnswer, Message, Waiter};
-use crate::broker::registry::Slot;
+use crate::broker::registry::ServedAccount;
 
 /// The longest a request may wait. A client that names a longer time waits this long.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -24,13 +24,13 @@ pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 impl Requests {
     pub(super) fn want(
         &self,
-        slot: &Slot,
+        served: &ServedAccount,
         uid: u32,
         admitted: &Admitted<'_>,
         demand: Demand,
         want: Want,
     ) -> Done {
-        let account = slot.key;
+        let account = served.key;
         let waiter = Waiter::new(self.driver.clone(), account);
         let id = waiter.id();
         let asked = self.ask(admitted, |reply| Message::Wanted {
@@ -52,7 +52,7 @@ impl Requests {
                 response
             })),
         };
-        match slot.account.dialect.present() {
+        match served.account.dialect.present() {
             Some(present) => presented(wanted, present.to_owned()),
             None => wanted,
         }
@@ -82,7 +82,7 @@ impl Requests {
                 };
                 // What changes an account is not begun on the word of a configuration that went while this waited for room.
                 let changes = matches!(message, Message::Login { .. } | Message::Forget { .. });
-                if changes && registry.epoch().number() != under {
+                if changes && registry.snapshot().number() != under {
                     return Response::Fault(overtaken());
                 }
                 room.send(message);

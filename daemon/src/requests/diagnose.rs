@@ -21,26 +21,26 @@ impl Requests {
         peer: &Peer,
         after: Option<&AccountName>,
     ) -> Done {
-        let epoch = admitted.snapshot;
+        let snapshot = admitted.snapshot;
         let mut next = None;
-        let slots = match admitted.account {
-            Some(slot) => vec![Arc::clone(slot)],
+        let accounts = match admitted.account {
+            Some(served) => vec![Arc::clone(served)],
             None => {
-                let sight = epoch.sight(peer);
-                let mut visible = sight.slots(epoch, Seen::Status, after);
-                let slots: Vec<_> = visible.by_ref().take(PAGE).cloned().collect();
+                let sight = snapshot.sight(peer);
+                let mut visible = sight.accounts(snapshot, Seen::Status, after);
+                let accounts: Vec<_> = visible.by_ref().take(PAGE).cloned().collect();
                 if visible.next().is_some() {
-                    next = slots.last().map(|slot| slot.account.name.clone());
+                    next = accounts.last().map(|served| served.account.name.clone());
                 }
-                slots
+                accounts
             }
         };
         let page = Page {
-            caller: after.is_none().then(|| caller(epoch, peer)),
+            caller: after.is_none().then(|| caller(snapshot, peer)),
             // A peer that may reload is told mistakes of the configuration with their places anyway.
             admin: admitted.rules.mistakes,
-            slots,
-            epoch: Arc::clone(epoch),
+            accounts,
+            snapshot: Arc::clone(snapshot),
             next,
         };
         if after.is_none() {

@@ -8,8 +8,8 @@ use tokend_policy::Peer;
 use tokend_proto::{AccountName, Fault, FaultCode, Request, RequestKind, Response, Token};
 
 use super::admission::Rules;
-use crate::broker::registry::{Ruling, Slot};
-use tokend_audit::{Audit, Event, Mark, Outcome, Trigger};
+use crate::broker::registry::{Ruling, ServedAccount};
+use tokend_audit::{Audit, Event, Outcome, TokenFingerprint, Trigger};
 
 /// A request that will leave a record.
 #[derive(Debug)]
@@ -91,7 +91,7 @@ impl Entry {
     pub(crate) fn close(
         mut self,
         rules: &Rules,
-        slot: Option<&Slot>,
+        served: Option<&ServedAccount>,
         response: Response,
     ) -> Response {
         self.closed = true;
@@ -111,7 +111,7 @@ impl Entry {
                 }
                 let mut event = self.event(AuditEvent::Release, Outcome::Ok);
                 event.rule = rules.token.clone();
-                event.token = Some(self.mark(slot, token));
+                event.token = Some(self.fingerprint(served, token));
                 event.grant = Some(token.grant);
                 match self.audit.record(event) {
                     Ok(()) => response,
@@ -164,11 +164,11 @@ impl Entry {
     }
 
     /// The fingerprint was made when the token was published; only a token that has been replaced meanwhile needs another.
-    fn mark(&self, slot: Option<&Slot>, token: &Token) -> Mark {
-        let held = slot.map(|slot| slot.held.token());
+    fn fingerprint(&self, served: Option<&ServedAccount>, token: &Token) -> TokenFingerprint {
+        let held = served.map(|served| served.cell.token());
         match held.as_deref().and_then(Option::as_ref) {
-            Some(held) if held.held.grant.0 == token.grant => held.mark,
-            _ => self.audit.mark(token.access_token.expose()),
+            Some(held) if held.held.grant.0 == token.grant => held.fingerprint,
+            _ => self.audit.fingerprint(token.access_token.expose()),
         }
     }
 }

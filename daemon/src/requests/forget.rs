@@ -16,7 +16,7 @@ use super::done::{Done, to_the_end};
 use super::parts::Requests;
 use super::refusal::{brought_back, gone, not_forgotten, unknown};
 use crate::broker::inbox::{Driver, DriverAnswer, Message};
-use crate::broker::job::Job;
+use crate::broker::job::StoreJob;
 use crate::reload::NotApplied;
 use tokend_record::RecordKey;
 
@@ -29,10 +29,10 @@ impl Requests {
         peer: &Peer,
         account: &AccountName,
     ) -> Done {
-        let slot = admitted.account;
+        let served = admitted.account;
         tracing::info!(account = %account, peer = %peer, "an account is to be forgotten");
-        let keep = slot.and_then(|slot| RecordKey::of(&slot.account));
-        let configured = slot.map(|slot| slot.key);
+        let keep = served.and_then(|served| RecordKey::of(&served.account));
+        let configured = served.map(|served| served.key);
         let first = match configured {
             Some(account) => self.ask(admitted, |reply| Message::Forget { account, reply }),
             None => {
@@ -63,7 +63,10 @@ impl Requests {
             };
             // A reload that is under way may have read a record before it is purged, and serve what was in it afterwards.
             let _no_reload = reloader.pause().await;
-            let by_now = registry.epoch().slot(&account).map(|slot| slot.key);
+            let by_now = registry
+                .snapshot()
+                .served(&account)
+                .map(|served| served.key);
             if by_now != configured {
                 return Response::Fault(brought_back(&account));
             }
@@ -108,7 +111,7 @@ async fn former(driver: &Driver, name: &AccountName) -> Result<usize, Box<Fault>
 /// else has claimed cannot be purged.
 async fn reached(driver: &Driver) -> Result<(), NotApplied> {
     let (reply, done) = oneshot::channel();
-    let asked = driver.send(Message::Store(Job::Reached(reply))).await;
+    let asked = driver.send(Message::Store(StoreJob::Reached(reply))).await;
     asked.map_err(|_| NotApplied::Stopping)?;
     done.await
         .map_err(|_| NotApplied::without_the_store(driver))

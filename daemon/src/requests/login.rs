@@ -13,7 +13,7 @@ use super::done::Done;
 use super::parts::Requests;
 use crate::broker::inbox::Message;
 use crate::broker::login_means;
-use crate::broker::registry::Slot;
+use crate::broker::registry::ServedAccount;
 
 /// How long somebody waits who enters a credential and learns whether it is right.
 const LOGIN_WAIT: Duration = Duration::from_secs(60);
@@ -21,14 +21,14 @@ const LOGIN_WAIT: Duration = Duration::from_secs(60);
 impl Requests {
     pub(super) fn login(
         &self,
-        slot: &Slot,
+        served: &ServedAccount,
         peer: &Peer,
         admitted: &Admitted<'_>,
         secret: LoginSecret,
     ) -> Result<Done, Box<Fault>> {
-        login_means::accepts(&slot.account, &secret)?;
+        login_means::accepts(&served.account, &secret)?;
         let secret = login_means::alone(secret)?;
-        tracing::info!(account = %slot.account.name, peer = %peer, "a person enters a credential");
+        tracing::info!(account = %served.account.name, peer = %peer, "a person enters a credential");
         let now = self.clock.steady();
         let answer_by = now.after(LOGIN_WAIT);
         let demand = Demand {
@@ -36,8 +36,8 @@ impl Requests {
             start_by: now,
             answer_by,
         };
-        let account = slot.key;
-        slot.held.asked().touch(now);
+        let account = served.key;
+        served.cell.asked().touch(now);
         Ok(self.ask(admitted, |reply| Message::Login {
             account,
             secret,

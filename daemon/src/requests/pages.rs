@@ -35,14 +35,14 @@ impl Requests {
     }
 
     fn has_seen(&self, peer: &Peer, own: Option<&Arc<Sight>>) -> bool {
-        let epoch = self.registry.epoch();
-        epoch.found(peer).is_some() || own.is_some_and(|own| epoch.remember(peer, own))
+        let snapshot = self.registry.snapshot();
+        snapshot.found(peer).is_some() || own.is_some_and(|own| snapshot.remember(peer, own))
     }
 
     /// Finds what the peer may see, with turns for others between.
     pub(crate) async fn look_around(&self, peer: &Peer) -> Arc<Sight> {
-        let epoch = Arc::clone(&self.registry.epoch());
-        epoch.look_around(peer).await
+        let snapshot = Arc::clone(&self.registry.snapshot());
+        snapshot.look_around(peer).await
     }
 
     /// Adds the name that may have been meant, of those the peer may see. False when it has to be found first which those are.
@@ -55,7 +55,7 @@ impl Requests {
     ) -> bool {
         let seen = self.has_seen(peer, own);
         if seen {
-            suggest(fault, &self.registry.epoch(), peer, account);
+            suggest(fault, &self.registry.snapshot(), peer, account);
         }
         seen
     }

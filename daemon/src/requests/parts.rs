@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokend_policy::Needs;
 use tokend_process::clock::Clock;
 
-use super::thrift::Thrift;
+use super::budget::RequestBudgets;
 use crate::broker::inbox::Driver;
 use crate::broker::registry::Registry;
 use crate::doctor::Diagnosis;
@@ -28,5 +28,5 @@ pub(crate) struct Requests {
     pub(crate) audit: Audit,
     pub(crate) metrics: Metrics,
     /// How much each user has asked in vain.
-    pub(crate) thrift: Thrift,
+    pub(crate) budgets: RequestBudgets,
 }

@@ -10,12 +10,17 @@ use tokend_proto::{AccountName, Response, Token};
 
 use super::done::Done;
 use super::parts::Requests;
-use crate::broker::registry::{IssuedToken, Slot};
+use crate::broker::registry::{IssuedToken, ServedAccount};
 
 impl Requests {
-    pub(super) fn told(&self, slot: &Slot, token: &IssuedToken, now: Timestamp) -> Token {
+    pub(super) fn told(
+        &self,
+        served: &ServedAccount,
+        token: &IssuedToken,
+        now: Timestamp,
+    ) -> Token {
         let mut told = tell(token, now, &self.clock);
-        if let Some(present) = slot.account.dialect.present() {
+        if let Some(present) = served.account.dialect.present() {
             told.token_type = present.to_owned();
         }
         told

@@ -1,6 +1,6 @@
 //! Requests as they are counted and recorded, and the metrics that are made of it.
 //!
-//! Owns the way into the desk: nothing is answered past it, nor without a decision of `admission`. Must never decide who may have what.
+//! Owns the way into the requests: nothing is answered past it, nor without a decision of `admission`. Must never decide who may have what.
 
 use std::sync::Arc;
 use std::time::Duration;

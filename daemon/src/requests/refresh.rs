@@ -10,23 +10,23 @@ use super::asking::demand;
 use super::done::Done;
 use super::parts::Requests;
 use super::presentation::without_token;
-use crate::broker::registry::Slot;
+use crate::broker::registry::ServedAccount;
 
 impl Requests {
     pub(super) fn refresh(
         &self,
-        slot: &Slot,
+        served: &ServedAccount,
         peer: &Peer,
         admitted: &Admitted<'_>,
         waits: (u64, u64),
     ) -> Done {
-        let account = &slot.account.name;
+        let account = &served.account.name;
         let has_tokens = admitted.rules.token.is_some();
         let now = self.clock.steady();
-        slot.held.asked().touch(now);
+        served.cell.asked().touch(now);
         tracing::info!(account = %account, peer = %peer, "a person asks for a new token");
         let demand = demand(now, None, waits);
-        let wanted = self.want(slot, peer.uid, admitted, demand, Want::Forced);
+        let wanted = self.want(served, peer.uid, admitted, demand, Want::Forced);
         match has_tokens {
             true => wanted,
             false => without_token(wanted, account),

@@ -9,22 +9,22 @@ use tokend_document::nearest;
 use tokend_policy::{Needs, Peer, Permission, Permissions};
 use tokend_proto::{AccountName, Fault, FaultCode};
 
-use crate::broker::registry::{Epoch, Slot};
+use crate::broker::registry::{ServedAccount, Snapshot};
 
 /// Whoever has any of these knows of an account.
 const ANY: Permissions = Permissions::OF_AN_ACCOUNT;
 
 /// The peer may not do this with the account. `knows` is whether it may do anything with it.
 pub(super) fn denied(
-    epoch: &Epoch,
+    snapshot: &Snapshot,
     peer: &Peer,
-    slot: &Slot,
+    served: &ServedAccount,
     permission: Permission,
     (knows, unread): (bool, Needs),
 ) -> Box<Fault> {
-    let account = &slot.account.name;
+    let account = &served.account.name;
     if !knows {
-        return not_allowed(peer, account, epoch.needs());
+        return not_allowed(peer, account, snapshot.needs());
     }
     match permission {
         Permission::Get | Permission::Status | Permission::Reject => {
@@ -57,9 +57,9 @@ fn not_allowed(peer: &Peer, account: &AccountName, needed: Needs) -> Box<Fault> 
 }
 
 /// What is said before that where a name the peer may see is like the one it wrote.
-pub(super) fn suggest(fault: &mut Fault, epoch: &Epoch, peer: &Peer, account: &AccountName) {
-    let sight = epoch.sight(peer);
-    let near = nearest(account.as_str(), &sight.near(epoch, account)).map(str::to_owned);
+pub(super) fn suggest(fault: &mut Fault, snapshot: &Snapshot, peer: &Peer, account: &AccountName) {
+    let sight = snapshot.sight(peer);
+    let near = nearest(account.as_str(), &sight.near(snapshot, account)).map(str::to_owned);
     if let (Some(name), Some(advice)) = (near, &mut fault.advice) {
         *advice = format!("did you mean {name}? {advice}");
     }
@@ -120,13 +120,13 @@ fn say_unread(message: &mut String, peer: &Peer, needed: Needs) {
 
 /// No such account. Only who may do something with every account is told that there is none.
 pub(super) fn unknown(
-    epoch: &Epoch,
+    snapshot: &Snapshot,
     peer: &Peer,
     account: &AccountName,
     as_administrator: Permissions,
 ) -> Box<Fault> {
     if !as_administrator.has_any(ANY) {
-        return not_allowed(peer, account, epoch.needs());
+        return not_allowed(peer, account, snapshot.needs());
     }
     Box::new(
         Fault::new(

@@ -12,24 +12,24 @@ use super::asking::demand;
 use super::done::Done;
 use super::parts::Requests;
 use super::presentation::without_token;
-use crate::broker::registry::Slot;
+use crate::broker::registry::ServedAccount;
 
 impl Requests {
     /// An API refused a token. Only the token held counts: whoever reports an older one gets the newer one at once, so that ten
     /// processes that report the same token cause one attempt.
     pub(super) fn reject(
         &self,
-        slot: &Slot,
+        served: &ServedAccount,
         peer: &Peer,
         admitted: &Admitted<'_>,
         token: &SecretText,
         waits: (u64, u64),
     ) -> Done {
-        let account = &slot.account.name;
+        let account = &served.account.name;
         let has_tokens = admitted.rules.token.is_some();
         let now = self.clock.steady();
-        slot.held.asked().touch(now);
-        let current = slot.held.token();
+        served.cell.asked().touch(now);
+        let current = served.cell.token();
         let want = match current.as_ref() {
             Some(current) if is_same(&current.token.text, token) => {
                 Want::Rejected(current.held.grant)
@@ -39,7 +39,7 @@ impl Requests {
                     let message = format!("account {account} has a newer token");
                     return Done::Now(Response::Done { message });
                 }
-                return Done::Now(Response::Token(self.told(slot, newer, now)));
+                return Done::Now(Response::Token(self.told(served, newer, now)));
             }
             _ => Want::Get,
         };
@@ -47,7 +47,7 @@ impl Requests {
             tracing::info!(account = %account, peer = %peer, "a client reports that its token was refused");
         }
         let demand = demand(now, None, waits);
-        let wanted = self.want(slot, peer.uid, admitted, demand, want);
+        let wanted = self.want(served, peer.uid, admitted, demand, want);
         match has_tokens {
             true => wanted,
             false => without_token(wanted, account),

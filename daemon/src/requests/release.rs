@@ -14,7 +14,7 @@ use super::admission::{Admitted, Carried};
 use super::entry::Entry;
 use super::parts::Requests;
 use super::presentation::new_token;
-use crate::broker::registry::Epoch;
+use crate::broker::registry::Snapshot;
 use tokend_metrics::Found;
 
 /// What has to hold when the answer leaves.
@@ -95,7 +95,7 @@ impl Requests {
     /// Lets an answer out that was waited for: decided again where another configuration is in force. The caller holds that still
     /// until the answer is on its way.
     pub(crate) fn release(&self, peer: &Peer, mut answered: Answered) -> Release {
-        let snapshot = self.registry.epoch();
+        let snapshot = self.registry.snapshot();
         if snapshot.number() != answered.decided.under {
             match answered.terms {
                 Terms::Act => {}
@@ -119,19 +119,19 @@ impl Requests {
     }
 }
 
-fn decide_again(snapshot: &Arc<Epoch>, peer: &Peer, answered: &mut Answered) {
+fn decide_again(snapshot: &Arc<Snapshot>, peer: &Peer, answered: &mut Answered) {
     let before = &mut answered.decided;
-    let (Some(slot), Some(decided)) = (&before.account, before.again(snapshot, peer)) else {
+    let (Some(served), Some(decided)) = (&before.account, before.again(snapshot, peer)) else {
         return;
     };
-    let name = &slot.account.name;
+    let name = &served.account.name;
     if let Some(entry) = &mut answered.entry {
         entry.asked_by(peer);
     }
     let response = match &decided {
         Err(refused) => Some(Response::Fault((*refused.fault).clone())),
         // What was waited for is a token of another identity.
-        Ok(now) if now.account.is_some_and(|now| now.key != slot.key) => {
+        Ok(now) if now.account.is_some_and(|now| now.key != served.key) => {
             Some(Response::Fault(changed(name)))
         }
         Ok(now) => match &answered.response {
@@ -154,7 +154,7 @@ fn decide_again(snapshot: &Arc<Epoch>, peer: &Peer, answered: &mut Answered) {
 
 /// Whether the token of this grant is the one that the account serves.
 fn serves(decided: &Admitted<'_>, grant: u64) -> bool {
-    let held = decided.account.map(|slot| slot.held.token());
+    let held = decided.account.map(|served| served.cell.token());
     held.is_some_and(|held| {
         held.as_ref()
             .is_some_and(|token| token.held.grant.0 == grant)

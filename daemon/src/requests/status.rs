@@ -24,19 +24,19 @@ impl Requests {
         peer: &Peer,
         after: Option<&AccountName>,
     ) -> Done {
-        let epoch = admitted.snapshot;
+        let snapshot = admitted.snapshot;
         let mut next = None;
         let accounts: Vec<_> = match admitted.account {
-            Some(slot) => vec![(slot.key, slot.account.name.clone())],
+            Some(served) => vec![(served.key, served.account.name.clone())],
             None => {
-                let sight = epoch.sight(peer);
-                let mut slots = sight.slots(epoch, Seen::Status, after);
-                let page: Vec<_> = slots
+                let sight = snapshot.sight(peer);
+                let mut visible = sight.accounts(snapshot, Seen::Status, after);
+                let page: Vec<_> = visible
                     .by_ref()
                     .take(STATUS_PAGE)
-                    .map(|slot| (slot.key, slot.account.name.clone()))
+                    .map(|served| (served.key, served.account.name.clone()))
                     .collect();
-                if slots.next().is_some() {
+                if visible.next().is_some() {
                     next = page.last().map(|(_, name)| name.clone());
                 }
                 page

@@ -35,16 +35,16 @@ allow = [{ user = 30 }]
 ";
 
 struct Bench {
-    desk: Arc<Requests>,
+    requests: Arc<Requests>,
     driver: mpsc::Receiver<Message>,
     _site: Site,
 }
 
 fn bench(text: &str) -> Bench {
     let site = Site::new(text);
-    let (desk, driver) = crate::testing::desk(&site, &Clock::system(), 16);
+    let (requests, driver) = crate::testing::requests(&site, &Clock::system(), 16);
     Bench {
-        desk,
+        requests,
         driver,
         _site: site,
     }
@@ -52,18 +52,18 @@ fn bench(text: &str) -> Bench {
 
 impl Bench {
     fn publish(&self, account: &str, text: &str, grant: u64) {
-        let now = self.desk.clock.steady();
-        self.desk
+        let now = self.requests.clock.steady();
+        self.requests
             .registry
-            .epoch()
-            .slot(&name(account))
+            .snapshot()
+            .served(&name(account))
             .unwrap()
-            .held
+            .cell
             .publish(token(text, grant, now));
     }
 
     fn now(&self, uid: u32, request: Request) -> Response {
-        match self.desk.handle(&peer(uid), request) {
+        match self.requests.handle(&peer(uid), request) {
             Reply::Ready(response) => response,
             Reply::Pending(_) => panic!("it was not answered on the spot"),
         }
@@ -78,7 +78,7 @@ impl Bench {
 
     /// What the driver is asked.
     fn passed_on(&mut self, uid: u32, request: Request) -> Message {
-        let Reply::Pending(_) = self.desk.handle(&peer(uid), request) else {
+        let Reply::Pending(_) = self.requests.handle(&peer(uid), request) else {
             panic!("answered on the spot")
         };
         loop {
@@ -128,18 +128,18 @@ async fn a_token_that_is_not_valid_for_long_enough_is_asked_of_the_driver() {
     assert_eq!(demand.min_validity, Some(Duration::from_secs(3_700)));
     let expired = IssuedToken {
         held: tokend_engine::TokenFacts {
-            expires: Some(bench.desk.clock.steady()),
+            expires: Some(bench.requests.clock.steady()),
             ..token("T", 1, Timestamp::ZERO).held
         },
         ..token("T", 1, Timestamp::ZERO)
     };
     bench
-        .desk
+        .requests
         .registry
-        .epoch()
-        .slot(&name("ads"))
+        .snapshot()
+        .served(&name("ads"))
         .unwrap()
-        .held
+        .cell
         .publish(expired);
     assert!(matches!(
         bench.passed_on(20, get("ads")),
@@ -162,7 +162,7 @@ async fn times_are_bounded() {
     let Message::Wanted { demand, .. } = bench.passed_on(20, request) else {
         panic!()
     };
-    assert!(demand.answer_by <= bench.desk.clock.steady().after(LONGEST_WAIT));
+    assert!(demand.answer_by <= bench.requests.clock.steady().after(LONGEST_WAIT));
     assert!(demand.start_by <= demand.answer_by);
 }
 
@@ -181,12 +181,12 @@ async fn a_rejection_counts_only_for_the_token_held() {
     };
     assert_eq!(want, Want::Rejected(tokend_engine::GrantId(5)));
     bench
-        .desk
+        .requests
         .registry
-        .epoch()
-        .slot(&name("ads"))
+        .snapshot()
+        .served(&name("ads"))
         .unwrap()
-        .held
+        .cell
         .retire();
     assert!(matches!(
         bench.passed_on(20, reject("ads", "new")),
@@ -200,9 +200,9 @@ async fn a_rejection_counts_only_for_the_token_held() {
 #[tokio::test]
 async fn a_busy_driver_is_waited_for_and_a_dead_one_is_told() {
     let site = Site::new(ACCOUNTS);
-    let (desk, mut driver) = crate::testing::desk(&site, &Clock::system(), 1);
-    let first = desk.handle(&peer(20), get("ads"));
-    let second = desk.handle(&peer(20), get("ads"));
+    let (requests, mut driver) = crate::testing::requests(&site, &Clock::system(), 1);
+    let first = requests.handle(&peer(20), get("ads"));
+    let second = requests.handle(&peer(20), get("ads"));
     let serve = async {
         for _ in 0..2 {
             let Some(Message::Wanted { reply, .. }) = driver.recv().await else {
@@ -224,7 +224,7 @@ async fn a_busy_driver_is_waited_for_and_a_dead_one_is_told() {
         )
     );
     drop(driver);
-    match soon(answer(desk.handle(&peer(20), get("ads")))).await {
+    match soon(answer(requests.handle(&peer(20), get("ads")))).await {
         Response::Fault(fault) => assert_eq!(fault.code, FaultCode::Draining),
         other => panic!("{other:?}"),
     }
@@ -248,20 +248,20 @@ fn that_something_is_to_be_asked_again_is_said_with_when_and_not_twice() {
 fn the_time_of_a_get_contains_its_decision() {
     let site = Site::new(ACCOUNTS);
     let (clock, hands) = tokend_process::clock::fake::FakeClock::start(1_790_000_000_000, 0, "a");
-    let (desk, driver) = crate::testing::desk(&site, &clock, 16);
+    let (requests, driver) = crate::testing::requests(&site, &clock, 16);
     let bench = Bench {
-        desk,
+        requests,
         driver,
         _site: site,
     };
     bench.publish("ads", "held", 1);
-    let (desk, snapshot) = (&bench.desk, bench.desk.registry.epoch());
+    let (requests, snapshot) = (&bench.requests, bench.requests.registry.snapshot());
     let began = clock.since_boot();
-    let decided = desk.decide_by_what_is_known(&snapshot, &peer(7), &get("ads"));
+    let decided = requests.decide_by_what_is_known(&snapshot, &peer(7), &get("ads"));
     hands.advance(Duration::from_secs(3));
-    let reply = desk.answer(&peer(7), get("ads"), decided, began);
+    let reply = requests.answer(&peer(7), get("ads"), decided, began);
     assert!(matches!(reply, Reply::Ready(Response::Token(_))));
-    let counters = format!("{:?}", desk.metrics.counters());
+    let counters = format!("{:?}", requests.metrics.counters());
     assert!(counters.contains("nanos: 3000000000"), "{counters}");
 }
 
@@ -271,7 +271,7 @@ async fn unanswered(driver_ends: bool) -> Fault {
     let forget = Request::Forget {
         account: name("former"),
     };
-    let asked = bench.desk.handle(&peer(7), forget);
+    let asked = bench.requests.handle(&peer(7), forget);
     let serve = async {
         let Some(Message::Former { reply, .. }) = bench.driver.recv().await else {
             panic!()

@@ -13,29 +13,29 @@ use super::asking::demand;
 use super::done::Done;
 use super::parts::Requests;
 use crate::broker::inbox::Message;
-use crate::broker::registry::Slot;
+use crate::broker::registry::ServedAccount;
 
 impl Requests {
     pub(super) fn get(
         &self,
-        slot: &Slot,
+        served: &ServedAccount,
         peer: &Peer,
         admitted: &Admitted<'_>,
         min_validity: Option<Duration>,
         waits: (u64, u64),
     ) -> Done {
         let now = self.clock.steady();
-        slot.held.asked().touch(now);
-        if let Some(token) = slot.held.token().as_ref()
+        served.cell.asked().touch(now);
+        if let Some(token) = served.cell.token().as_ref()
             && token.held.is_good(now, min_validity)
         {
             if token.is_first_late_use(now) {
                 // Only a hint: when the driver has no room for it, the next `get` after expiry does the same job.
-                let _dropped = self.driver.try_send(Message::Asked(slot.key));
+                let _dropped = self.driver.try_send(Message::Asked(served.key));
             }
-            return Done::Now(Response::Token(self.told(slot, token, now)));
+            return Done::Now(Response::Token(self.told(served, token, now)));
         }
         let demand = demand(now, min_validity, waits);
-        self.want(slot, peer.uid, admitted, demand, Want::Get)
+        self.want(served, peer.uid, admitted, demand, Want::Get)
     }
 }

@@ -12,14 +12,14 @@ use tokio::time::timeout;
 use super::done::{Done, to_the_end};
 use super::parts::Requests;
 use super::refusal::{crowded, gone, nameless};
-use crate::broker::registry::Epoch;
+use crate::broker::registry::Snapshot;
 
 /// How many groups are told. A frame has room for all of these with the longest names there are.
 const MOST_GROUPS: usize = 256;
 
 impl Requests {
-    pub(super) fn whoami(&self, epoch: &Arc<Epoch>, peer: &Peer) -> Done {
-        let (peer, epoch) = (peer.clone(), Arc::clone(epoch));
+    pub(super) fn whoami(&self, snapshot: &Arc<Snapshot>, peer: &Peer) -> Done {
+        let (peer, snapshot) = (peer.clone(), Arc::clone(snapshot));
         let turns = self.facts.names.clone();
         // Names of users may come from a server, which may not answer.
         to_the_end(async move {
@@ -27,7 +27,7 @@ impl Requests {
                 return Response::Fault(crowded(peer.uid));
             };
             let answer = tokio::task::spawn_blocking(move || {
-                let answer = answer(&peer, &epoch);
+                let answer = answer(&peer, &snapshot);
                 drop(own);
                 answer
             });
@@ -43,8 +43,8 @@ impl Requests {
 }
 
 /// The answer. Looks names up, which may wait for a directory server: not for the runtime's threads.
-fn answer(peer: &Peer, epoch: &Arc<Epoch>) -> Response {
-    let (facts, sight) = (peer.facts(), epoch.sight(peer));
+fn answer(peer: &Peer, snapshot: &Arc<Snapshot>) -> Response {
+    let (facts, sight) = (peer.facts(), snapshot.sight(peer));
     let groups = seen(&facts.groups, |groups| {
         groups
             .iter()
@@ -90,7 +90,7 @@ fn answer(peer: &Peer, epoch: &Arc<Epoch>) -> Response {
             nested_pid: namespaces.nested_pid,
             other_user: namespaces.other_user,
         }),
-        administrator: epoch
+        administrator: snapshot
             .as_administrator(peer)
             .iter()
             .map(Permission::as_str)

@@ -52,7 +52,7 @@ struct Slot {
 /// Accepts connections until told to stop.
 pub(crate) async fn run(
     fd: OwnedFd,
-    desk: Arc<Requests>,
+    requests: Arc<Requests>,
     limits: Limits,
     stage: watch::Receiver<Shutdown>,
 ) -> io::Result<()> {
@@ -71,7 +71,7 @@ pub(crate) async fn run(
     accept_until(
         reached(&mut draining, Shutdown::Draining),
         || listener.accept(),
-        |stream| welcome(stream.into(), &desk, &slots, bounds, stage.clone()),
+        |stream| welcome(stream.into(), &requests, &slots, bounds, stage.clone()),
         |error| tracing::warn!("a connection could not be accepted: {error}"),
     )
     .await;
@@ -80,22 +80,22 @@ pub(crate) async fn run(
 
 fn welcome(
     stream: Stream,
-    desk: &Arc<Requests>,
+    requests: &Arc<Requests>,
     slots: &Arc<Slots>,
     bounds: Bounds,
     mut stage: watch::Receiver<Shutdown>,
 ) {
-    let accepted_ms = desk.clock.boot_ms();
+    let accepted_ms = requests.clock.boot_ms();
     let peer = match tokend_peer::of(&stream) {
         Ok(peer) => peer,
         Err(error) => {
-            desk.metrics.counters().refused();
+            requests.metrics.counters().refused();
             return tracing::warn!("a connection was refused: {error}");
         }
     };
     if tokend_peer::is_nobody(&peer) {
-        desk.metrics.counters().refused();
-        desk.audit.note(Event {
+        requests.metrics.counters().refused();
+        requests.audit.note(Event {
             peer: Some(peer.clone()),
             ..Event::new(AuditEvent::Denial, Outcome::Fault(FaultCode::NotAllowed))
         });
@@ -104,16 +104,16 @@ fn welcome(
     let slot = match Slots::take(slots, peer.uid) {
         Ok(slot) => slot,
         Err(fault) => {
-            desk.metrics.counters().refused();
+            requests.metrics.counters().refused();
             return turn_away(stream, &peer, fault);
         }
     };
-    let connected = desk.metrics.counters().connected();
-    let desk = Arc::clone(desk);
+    let connected = requests.metrics.counters().connected();
+    let requests = Arc::clone(requests);
     let caller = peer.clone();
     drop(tokio::spawn(async move {
         let ended = tokio::select! {
-            ended = connection::serve(stream, (caller, accepted_ms), desk, bounds) => ended,
+            ended = connection::serve(stream, (caller, accepted_ms), requests, bounds) => ended,
             () = closing(&mut stage) => Ended::Closed,
         };
         drop((slot, connected));

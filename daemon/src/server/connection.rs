@@ -28,7 +28,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::broker::registry::Sight;
-use crate::requests::thrift::{cost_of, cost_of_answer};
+use crate::requests::budget::{cost_of, cost_of_answer};
 use crate::requests::{Admission, Answered, Release, Reply, Requests, is_denial};
 use tokend_peer::Connection;
 use tokend_process::stack;
@@ -76,7 +76,7 @@ type Waiting = FuturesUnordered<Pin<Box<dyn Future<Output = (RequestId, Answered
 pub(crate) async fn serve<S>(
     stream: S,
     (peer, accepted_ms): (Peer, u64),
-    desk: Arc<Requests>,
+    requests: Arc<Requests>,
     bounds: Bounds,
 ) -> Ended
 where
@@ -86,7 +86,7 @@ where
         stream,
         peer,
         accepted_ms,
-        desk,
+        requests,
         bounds,
         version: None,
         input: FrameBuffer::new(),
@@ -118,7 +118,7 @@ struct Session<S> {
     stream: S,
     peer: Peer,
     accepted_ms: u64,
-    desk: Arc<Requests>,
+    requests: Arc<Requests>,
     bounds: Bounds,
     /// What was agreed on when the peer said hello.
     version: Option<u16>,
@@ -193,7 +193,7 @@ where
                 Taken::Enough => yield_now().await,
                 Taken::Rest => self.rest(waiting).await?,
                 Taken::Lacks(needs) => self.learn(needs).await?,
-                Taken::Unseen => self.sight = Some(self.desk.look_around(&self.peer).await),
+                Taken::Unseen => self.sight = Some(self.requests.look_around(&self.peer).await),
             }
         }
         let full = waiting.len() >= self.bounds.pending;
@@ -215,9 +215,9 @@ where
     /// Answers what can be answered, and begins to send it, all under one configuration: a reload that takes a right away is not
     /// answered while somebody is still decided about by what was before.
     async fn serve_still(&mut self, waiting: &mut Waiting) -> Result<Taken, Ended> {
-        let desk = Arc::clone(&self.desk);
+        let requests = Arc::clone(&self.requests);
         let serve = poll_fn(|context| {
-            let _still = desk.registry.hold_still();
+            let _still = requests.registry.hold_still();
             let taken = self.serve(waiting);
             Poll::Ready(self.begin_to_send(context).and(taken))
         });
@@ -227,7 +227,7 @@ where
 
     fn serve(&mut self, waiting: &mut Waiting) -> Result<Taken, Ended> {
         if let Some((id, late)) = self.late.take() {
-            match self.desk.release(&self.peer, late) {
+            match self.requests.release(&self.peer, late) {
                 Release::NeedFacts(needs, late) => {
                     self.late = Some((id, *late));
                     return Ok(Taken::Lacks(needs));
@@ -270,7 +270,7 @@ where
     async fn learn(&mut self, needs: Needs) -> Result<(), Ended> {
         let pin = self.stream.pin(&self.peer, self.accepted_ms);
         let peer = self.peer.clone();
-        match self.desk.facts.learn(peer, needs, pin).await {
+        match self.requests.facts.learn(peer, needs, pin).await {
             Ok(peer) => self.peer = peer,
             Err(why) => {
                 let fault = why.fault(self.peer.uid, needs);
@@ -291,9 +291,9 @@ where
         let Some((id, request)) = self.asked.take() else {
             return Ok(None);
         };
-        let began = self.desk.clock.since_boot();
-        let snapshot = self.desk.registry.epoch();
-        let decided = match self.desk.admit(&snapshot, &self.peer, &request) {
+        let began = self.requests.clock.since_boot();
+        let snapshot = self.requests.registry.snapshot();
+        let decided = match self.requests.admit(&snapshot, &self.peer, &request) {
             Admission::NeedFacts(needs) => {
                 self.asked = Some((id, request));
                 return Ok(Some(Taken::Lacks(needs)));
@@ -302,7 +302,7 @@ where
             Admission::Admitted(admitted) => Ok(admitted),
         };
         let own = self.sight.as_ref();
-        if decided.is_ok() && self.desk.is_unseen(&self.peer, &request, own) {
+        if decided.is_ok() && self.requests.is_unseen(&self.peer, &request, own) {
             self.asked = Some((id, request));
             return Ok(Some(Taken::Unseen));
         }
@@ -314,7 +314,10 @@ where
         self.spend(cost_of(&request));
         let is_stranger = decided.as_ref().is_err_and(|it| it.is_stranger) && self.hints > 0;
         let named = request.account().filter(|_| is_stranger).cloned();
-        match (self.desk.answer(&self.peer, request, decided, began), named) {
+        match (
+            self.requests.answer(&self.peer, request, decided, began),
+            named,
+        ) {
             (Reply::Ready(Response::Fault(fault)), Some(account)) if is_denial(&fault) => {
                 self.hints -= 1;
                 self.hint = Some((id, fault, account));
@@ -333,7 +336,10 @@ where
             return Ok(None);
         };
         let sight = self.sight.as_ref();
-        if !self.desk.suggest(&self.peer, sight, &account, &mut fault) {
+        if !self
+            .requests
+            .suggest(&self.peer, sight, &account, &mut fault)
+        {
             self.hint = Some((id, fault, account));
             return Ok(Some(Taken::Unseen));
         }

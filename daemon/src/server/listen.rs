@@ -6,7 +6,7 @@ use std::io;
 use std::net::TcpListener;
 
 use listenfd::ListenFd;
-use tokend_process::listen::{Bound, Origin};
+use tokend_process::listen::{Bound, SocketOrigin};
 
 /// What systemd calls the socket on which metrics are read.
 const METRICS: &str = "metrics";
@@ -65,7 +65,7 @@ fn take(mut passed: ListenFd, names: &str) -> Result<Inherited, InheritError> {
             .map_err(InheritError::NotOurs)?;
         inherited.clients = Some(Bound {
             fd: listener.into(),
-            origin: Origin::Inherited,
+            origin: SocketOrigin::Inherited,
         });
     }
     match count {

@@ -29,10 +29,10 @@ use tokio::sync::{Notify, watch};
 use crate::metrics::{Metrics, PART};
 use tokend_egress::Egress;
 use tokend_metrics::At;
-use tokend_metrics::Snapshot;
+use tokend_metrics::MetricsSnapshot;
 use tokend_peer::{self, Full, Turn, Turns};
 use tokend_process::accepting::accept_until;
-use tokend_process::listen::{self, Origin, Usage};
+use tokend_process::listen::{self, SocketOrigin, Usage};
 use tokend_process::shutdown::{Shutdown, reached};
 
 /// Where strangers knock, as the log knows it.
@@ -54,7 +54,7 @@ const HEAD: Duration = Duration::from_secs(5);
 /// A socket metrics are served on.
 pub(crate) enum Listening {
     Tcp(TcpListener),
-    Unix(UnixListener, Origin),
+    Unix(UnixListener, SocketOrigin),
 }
 
 /// Begins to listen where the configuration says, and on a socket systemd `passed`, which comes before an address of the configuration.
@@ -274,8 +274,8 @@ async fn reply(request: &Request<Incoming>, reading: &Reading) -> Response<Text>
 /// A body that is written as it is read.
 enum Text {
     Whole(Option<&'static str>),
-    Snapshot {
-        snapshot: Arc<Snapshot>,
+    MetricsSnapshot {
+        snapshot: Arc<MetricsSnapshot>,
         at: Option<At>,
         /// Kept until all is written.
         _turn: Turn,
@@ -287,8 +287,8 @@ impl Text {
         Self::Whole(Some(text))
     }
 
-    fn snapshot(snapshot: Arc<Snapshot>, turn: Turn) -> Self {
-        Self::Snapshot {
+    fn snapshot(snapshot: Arc<MetricsSnapshot>, turn: Turn) -> Self {
+        Self::MetricsSnapshot {
             snapshot,
             at: Some(At::default()),
             _turn: turn,
@@ -298,7 +298,7 @@ impl Text {
     fn next(&mut self) -> Option<Bytes> {
         match self {
             Self::Whole(text) => text.take().map(|text| Bytes::from_static(text.as_bytes())),
-            Self::Snapshot { snapshot, at, .. } => {
+            Self::MetricsSnapshot { snapshot, at, .. } => {
                 let mut from = (*at)?;
                 let mut text = String::with_capacity(PART);
                 let more = snapshot.write(&mut from, PART, &mut text);

@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 use crate::account::AccountId;
 use crate::error::{QuarantineReason, StoreError};
 use crate::record::{
-    Anchor, CandidateKind, Credential, PaceMarks, Record, StoredAttempt, StoredBlock,
+    Anchor, CandidateKind, Credential, PaceState, Record, StoredAttempt, StoredBlock,
     StoredCandidate, StoredGrant, StoredIntent, StoredNoVerdict,
 };
 use crate::sizes::MAX_RECORD_BYTES;
@@ -124,7 +124,7 @@ struct Form<'a> {
     host: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     asks: Option<Cow<'a, str>>,
-    pace: PaceMarks,
+    pace: PaceState,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     intent: Option<Cow<'a, StoredIntent>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -71,7 +71,7 @@ pub use key_names::{KEY_CREDENTIAL, KEY_FILE};
 pub use memory::{MemoryStore, ScriptedFault};
 pub use named_key::{NamedKey, must_be_elsewhere};
 pub use record::{
-    Anchor, BlockReason, CandidateKind, Credential, PaceMarks, Record, StoredAttempt,
+    Anchor, BlockReason, CandidateKind, Credential, PaceState, Record, StoredAttempt,
     StoredAttemptKind, StoredBlock, StoredCandidate, StoredGrant, StoredIntent, StoredNoVerdict,
 };
 pub use redb_store::RedbStore;

@@ -28,7 +28,7 @@ pub struct Record {
     /// What the requests asked for that the grant and the refresh token came from, as the writer names it; `None` where that is not known.
     pub asks: Option<String>,
     /// What pacing has been used up.
-    pub pace: PaceMarks,
+    pub pace: PaceState,
     /// The attempt that has begun and not ended. Found at start, it is in doubt.
     pub intent: Option<StoredIntent>,
     /// Why no attempt may be made until something changes.
@@ -62,7 +62,7 @@ impl Record {
             grant: None,
             host: None,
             asks: None,
-            pace: PaceMarks::default(),
+            pace: PaceState::default(),
             intent: None,
             block: None,
             problem: None,
@@ -157,7 +157,7 @@ pub struct StoredGrant {
 /// Theoretical arrival times (GCRA), Unix ms: the whole state of the account's pacing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct PaceMarks {
+pub struct PaceState {
     /// Of all attempts of the account.
     pub attempts_tat: i64,
     /// Of its logins.

@@ -21,7 +21,7 @@ const ARRIVAL: Duration = Duration::from_secs(2);
 /// Scheduling moves a call now and then, and with it a first death: so often another place is looked for.
 const TRIES: usize = 5;
 /// The thread that writes to the store.
-const KEEPER: &str = "keeper";
+const STORE_THREAD: &str = "store-thread";
 
 /// How far the rotation had come when the first daemon died.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,8 +52,8 @@ impl Progress {
         let connect = calls.iter().position(|call| call.name == "connect")?;
         let (before, after) = calls.split_at(connect);
         // It may still be busy with waking others after the intent.
-        let stores = |call: &Call| call.role == KEEPER && call.name.starts_with("pwrite");
-        let synced = |call: &Call| call.role == KEEPER && call.name.contains("sync");
+        let stores = |call: &Call| call.role == STORE_THREAD && call.name.starts_with("pwrite");
+        let synced = |call: &Call| call.role == STORE_THREAD && call.name.contains("sync");
         let answer = after.iter().position(stores)?;
         match self {
             Self::NotBegun => before.iter().find(|call| synced(call)),

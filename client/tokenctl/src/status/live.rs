@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tokend_client::{AccountState, AccountStatus};
 
 use super::columns::columns;
-use super::sheet::sheet;
+use super::detail::detail;
 use super::table::{HEADINGS, row};
 use crate::words;
 
@@ -56,7 +56,7 @@ pub(crate) fn live(known: Known<'_>, now: Timestamp, canvas: Canvas) -> Vec<Stri
         }
         [] => {}
         [one] if known.one => {
-            let text = sheet(one, now, canvas.columns);
+            let text = detail(one, now, canvas.columns);
             lines.extend(text.lines().map(|line| cut(line, canvas.columns)));
         }
         accounts => lines.extend(table(accounts, now, canvas)),

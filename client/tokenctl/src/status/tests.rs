@@ -93,8 +93,8 @@ a-longer-name  paced  -            0 of 5         not before in 42 s  paced
 }
 
 #[test]
-fn the_sheet_shows_everything() {
-    let shown = sheet(&valid(), now(), 200);
+fn the_details_show_everything() {
+    let shown = detail(&valid(), now(), 200);
     for expected in [
         "account        ads\n",
         "provider       https://ads.example.com, in the dialect ad-verification\n",
@@ -117,8 +117,8 @@ fn the_sheet_shows_everything() {
 }
 
 #[test]
-fn the_sheet_of_a_troubled_account_says_what_to_do() {
-    let shown = sheet(&paced(), now(), 60);
+fn the_details_of_a_troubled_account_say_what_to_do() {
+    let shown = detail(&paced(), now(), 60);
     for expected in [
         "access token   none\n",
         "refresh token  none\n",
@@ -150,20 +150,20 @@ fn a_token_without_an_end_or_past_it_is_told_as_such() {
         ..valid()
     };
     assert!(
-        sheet(&endless, now(), 200).contains("held; the provider does not say how long it lives")
+        detail(&endless, now(), 200).contains("held; the provider does not say how long it lives")
     );
     assert!(table(&[endless], now(), 80).contains("unknown"));
     let expired = AccountStatus {
         remaining_ms: Some(0),
         ..valid()
     };
-    assert!(sheet(&expired, now(), 200).contains("expired, of a lifetime of 1 h"));
+    assert!(detail(&expired, now(), 200).contains("expired, of a lifetime of 1 h"));
     assert!(table(&[expired], now(), 80).contains("expired"));
     let absolute = AccountStatus {
         remaining_ms: None,
         ..valid()
     };
-    assert!(sheet(&absolute, now(), 200).contains("expires in 42 min 10 s ("));
+    assert!(detail(&absolute, now(), 200).contains("expires in 42 min 10 s ("));
 }
 
 #[test]
@@ -230,7 +230,10 @@ fn what_a_newer_daemon_says_is_shown_by_its_number_and_in_its_words() {
     assert_eq!(object[0]["last_attempt"]["kind"], "other-42");
     assert_eq!(object[0]["problem"]["code"], "other-41");
     assert_eq!(object[0]["problem"]["advice"], "buy more");
-    for shown in [table(&[newer.clone()], now(), 80), sheet(&newer, now(), 80)] {
+    for shown in [
+        table(&[newer.clone()], now(), 80),
+        detail(&newer, now(), 80),
+    ] {
         for expected in ["other-40", "other-41", "the quota is spent", "buy more"] {
             assert!(
                 shown.contains(expected),

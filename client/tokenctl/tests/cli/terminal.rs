@@ -256,7 +256,7 @@ fn forget_asks_first() {
 }
 
 #[test]
-fn people_get_a_table_and_a_sheet() {
+fn people_get_a_table_and_details() {
     let accounts = vec![account("ads"), account("a-longer-name")];
     let daemon = FakeDaemon::answering(Response::Status(StatusPage {
         accounts,

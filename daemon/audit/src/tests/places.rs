@@ -25,26 +25,26 @@ fn one_more_place_has_a_queue_and_bounds_and_counters_of_its_own() {
         lost: sync_channel(64).0,
     };
     let places = DESTINATIONS.iter().chain([&FOURTH]);
-    let lanes = Arc::new(Lanes::new("test", Clock::system(), places));
+    let queues = Arc::new(Queues::new("test", Clock::system(), places));
     let changes = vec![
         SinkChange::Off,
         SinkChange::Off,
         SinkChange::Off,
         SinkChange::To(Box::new(sink)),
     ];
-    lanes
-        .apply(changes, AuditEvents::ALL, true, lane::writer::run)
+    queues
+        .apply(changes, AuditEvents::ALL, true, queue::writer::run)
         .unwrap();
     let mut kept = 0;
-    while lanes.push(release()) == Ok(()) {
+    while queues.push(release()) == Ok(()) {
         kept += 1;
         assert!(kept <= 8, "it is full");
     }
-    assert!(kept == 8 && !lanes.may_release());
-    lanes
+    assert!(kept == 8 && !queues.may_release());
+    queues
         .push(Event::new(AuditEvent::Start, Outcome::Ok))
         .unwrap();
-    let lost = lanes
+    let lost = queues
         .tallies()
         .map(|(name, tally)| (name, tally.lost.get()));
     assert_eq!(

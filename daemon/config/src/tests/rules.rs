@@ -3,7 +3,7 @@
 use tokend_policy::{Digest, Permission, Permissions, Rule, UnitPattern};
 
 use super::*;
-use crate::Origin;
+use crate::RuleOrigin;
 
 const DIGEST: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
@@ -143,15 +143,15 @@ fn each_rule_knows_where_it_stands() {
         one("s3", "")
     );
     let site = Site::new(&text);
-    let mut marks = Marks::kept();
-    site.load_with(&mut marks).expect("a good one");
+    let mut origins = RuleOrigins::kept();
+    site.load_with(&mut origins).expect("a good one");
     let name = |text: &str| text.parse().expect("a name");
     let shown = |origin| match origin {
-        Origin::Written { place, list } => format!("{} {list}", site.anonymous(&place)),
-        Origin::Implied => "implied".to_owned(),
+        RuleOrigin::Written { place, list } => format!("{} {list}", site.anonymous(&place)),
+        RuleOrigin::Implied => "implied".to_owned(),
     };
-    let of = |account: &str, number| shown(marks.of_account(&name(account), number));
-    assert_eq!(shown(marks.of_admin(0)), "DIR/tokend.toml:1:10 `admin`");
+    let of = |account: &str, number| shown(origins.of_account(&name(account), number));
+    assert_eq!(shown(origins.of_admin(0)), "DIR/tokend.toml:1:10 `admin`");
     assert_eq!(
         of("ads", 0),
         "DIR/tokend.toml:12:10 `allow` of [account.ads]"

@@ -1,4 +1,4 @@
-//! An operator's desk: carries out the engine's effects at once, or holds them back until a test says so.
+//! A bench: carries out the engine's effects at once, or holds them back until a test says so.
 //!
 //! Owns the time, a store of `Durable`s and the list of all that was sent and told. It decides nothing.
 
@@ -47,7 +47,7 @@ pub(crate) fn granted(lifetime: u64) -> ProviderAnswer {
     })
 }
 
-/// What is asked of a desk to hold back.
+/// What is asked of a bench to hold back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Step {
     Claim,
@@ -56,7 +56,7 @@ pub(crate) enum Step {
     Commit,
 }
 
-pub(crate) struct Desk {
+pub(crate) struct Bench {
     pub(crate) now: u64,
     pub(crate) engine: Engine,
     pub(crate) log: Vec<(u64, Effect)>,
@@ -81,10 +81,10 @@ pub(crate) struct Desk {
     next_waiter: u64,
 }
 
-impl Desk {
-    /// A desk without accounts, with a host whose limits do not matter.
+impl Bench {
+    /// A bench without accounts, with a host whose limits do not matter.
     pub(crate) fn new() -> Self {
-        let mut desk = Self {
+        let mut bench = Self {
             now: 1_790_000_000_000,
             engine: Engine::new(7),
             log: Vec::new(),
@@ -102,15 +102,15 @@ impl Desk {
             verdicts: BTreeMap::new(),
             next_waiter: 0,
         };
-        desk.host(1_000, secs(1), 1_000);
-        desk
+        bench.host(1_000, secs(1), 1_000);
+        bench
     }
 
-    /// A desk with account `A`, which can log in.
+    /// A bench with account `A`, which can log in.
     pub(crate) fn with(plan: AccountPlan) -> Self {
-        let mut desk = Self::new();
-        desk.adopt(A, plan, true, false);
-        desk
+        let mut bench = Self::new();
+        bench.adopt(A, plan, true, false);
+        bench
     }
 
     pub(crate) fn host(&mut self, burst: u32, period: Duration, in_flight: u32) {

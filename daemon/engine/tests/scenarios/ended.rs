@@ -5,7 +5,7 @@ use tokend_engine::{
     WaiterFault, Want, Withheld,
 };
 
-use crate::harness::{A, Desk, Step, granted, plan, secs};
+use crate::harness::{A, Bench, Step, granted, plan, secs};
 
 /// Refreshes end the token before.
 fn ends() -> AccountPlan {
@@ -16,26 +16,26 @@ fn ends() -> AccountPlan {
     }
 }
 
-/// A desk that serves a token of an hour, with a refresh held back that is on its way.
-fn under_way(plan: AccountPlan) -> Desk {
-    let mut desk = Desk::with(plan);
-    let first = desk.get();
-    desk.token(first);
-    desk.hold.insert(Step::Send);
-    desk.want(A, Want::Forced, None, 0, 60);
-    assert_eq!(desk.kinds(), [AttemptKind::Login, AttemptKind::Refresh]);
-    desk
+/// A bench that serves a token of an hour, with a refresh held back that is on its way.
+fn in_flight(plan: AccountPlan) -> Bench {
+    let mut bench = Bench::with(plan);
+    let first = bench.get();
+    bench.token(first);
+    bench.hold.insert(Step::Send);
+    bench.want(A, Want::Forced, None, 0, 60);
+    assert_eq!(bench.kinds(), [AttemptKind::Login, AttemptKind::Refresh]);
+    bench
 }
 
-/// A desk whose account has what a person entered and nothing else, and a refresh of that in doubt.
-fn doubted(plan: AccountPlan) -> Desk {
-    let mut desk = Desk::new();
-    desk.adopt(A, plan, false, false);
-    let entered = desk.enter(true);
-    desk.token(entered);
-    desk.answers.push_back(ProviderAnswer::MaybeSent);
-    desk.force(0);
-    desk
+/// A bench whose account has what a person entered and nothing else, and a refresh of that in doubt.
+fn doubted(plan: AccountPlan) -> Bench {
+    let mut bench = Bench::new();
+    bench.adopt(A, plan, false, false);
+    let entered = bench.enter(true);
+    bench.token(entered);
+    bench.answers.push_back(ProviderAnswer::MaybeSent);
+    bench.force(0);
+    bench
 }
 
 fn renewed() -> ProviderAnswer {
@@ -55,16 +55,16 @@ const UNKNOWN: [ProviderAnswer; 2] = [
 
 #[test]
 fn while_a_refresh_is_under_way_that_ends_the_token_held_it_is_not_served() {
-    let mut desk = under_way(ends());
-    assert!(desk.served.is_empty() && desk.view().held.is_none());
-    let get = desk.get();
-    assert!(desk.verdict(get).is_none(), "waits for what comes of it");
-    desk.answer(granted(3600));
-    desk.token(get);
-    let mut desk = under_way(plan());
-    assert!(desk.served.contains_key(&A), "where refreshes end nothing");
-    let get = desk.get();
-    desk.token(get);
+    let mut bench = in_flight(ends());
+    assert!(bench.served.is_empty() && bench.view().held.is_none());
+    let get = bench.get();
+    assert!(bench.verdict(get).is_none(), "waits for what comes of it");
+    bench.answer(granted(3600));
+    bench.token(get);
+    let mut bench = in_flight(plan());
+    assert!(bench.served.contains_key(&A), "where refreshes end nothing");
+    let get = bench.get();
+    bench.token(get);
 }
 
 #[test]
@@ -80,16 +80,16 @@ fn what_was_certainly_not_processed_has_ended_nothing() {
             maybe_processed: false,
         },
     ] {
-        let mut desk = under_way(ends());
-        let (get, forced) = (desk.get(), desk.want(A, Want::Forced, None, 0, 60));
-        let before = desk.store[&A].held.map(|held| held.grant);
-        desk.answer(answer);
-        assert_eq!(Some(desk.token(get)), before, "{answer:?}");
+        let mut bench = in_flight(ends());
+        let (get, forced) = (bench.get(), bench.want(A, Want::Forced, None, 0, 60));
+        let before = bench.store[&A].held.map(|held| held.grant);
+        bench.answer(answer);
+        assert_eq!(Some(bench.token(get)), before, "{answer:?}");
         assert!(
-            !matches!(desk.verdict(forced), Some(tokend_engine::Verdict::Token(grant)) if Some(grant) == before),
+            !matches!(bench.verdict(forced), Some(tokend_engine::Verdict::Token(grant)) if Some(grant) == before),
             "who wants another one does not get the same: {answer:?}"
         );
-        assert!(desk.served.contains_key(&A), "{answer:?}");
+        assert!(bench.served.contains_key(&A), "{answer:?}");
     }
 }
 
@@ -108,25 +108,25 @@ fn a_token_that_may_have_been_ended_is_not_served_and_the_question_is_settled_so
                     reuse,
                     ..ends()
                 };
-                let mut desk = under_way(plan);
-                desk.hold.clear();
-                desk.answer(answer);
-                assert!(desk.served.is_empty(), "{answer:?}");
-                let get = desk.get();
-                assert!(matches!(desk.fault(get), WaiterFault::Failed { .. }));
+                let mut bench = in_flight(plan);
+                bench.hold.clear();
+                bench.answer(answer);
+                assert!(bench.served.is_empty(), "{answer:?}");
+                let get = bench.get();
+                assert!(matches!(bench.fault(get), WaiterFault::Failed { .. }));
                 assert_eq!(
-                    desk.engine.withheld(A, desk.at(0)),
+                    bench.engine.withheld(A, bench.at(0)),
                     Some(Withheld::PerhapsEnded)
                 );
                 // Nobody asks.
-                desk.advance(secs(30));
+                bench.advance(secs(30));
                 let kind = match answer {
                     ProviderAnswer::Renewed { .. } => AttemptKind::Refresh,
                     _ => kind,
                 };
-                assert_eq!(desk.kinds()[2..], [kind], "{reuse:?} {answer:?}");
-                assert!(desk.served.contains_key(&A));
-                assert_eq!(desk.engine.withheld(A, desk.at(0)), None);
+                assert_eq!(bench.kinds()[2..], [kind], "{reuse:?} {answer:?}");
+                assert!(bench.served.contains_key(&A));
+                assert_eq!(bench.engine.withheld(A, bench.at(0)), None);
             }
         }
     }
@@ -135,48 +135,48 @@ fn a_token_that_may_have_been_ended_is_not_served_and_the_question_is_settled_so
 #[test]
 fn a_death_with_a_refresh_under_way_leaves_the_token_unserved_across_further_deaths() {
     for step in [Step::Send, Step::Commit] {
-        let mut desk = Desk::with(ends());
-        let first = desk.get();
-        desk.token(first);
-        desk.hold.insert(step);
-        desk.force(0);
-        desk.hold.clear();
+        let mut bench = Bench::with(ends());
+        let first = bench.get();
+        bench.token(first);
+        bench.hold.insert(step);
+        bench.force(0);
+        bench.hold.clear();
         for _ in 0..3 {
             // The provider is not reached, and the intent is gone with that.
-            desk.answers = [ProviderAnswer::NotSent].into();
-            desk.crash(ends(), true, false);
-            assert!(desk.served.is_empty(), "{step:?}");
-            let stored = &desk.store[&A];
+            bench.answers = [ProviderAnswer::NotSent].into();
+            bench.crash(ends(), true, false);
+            assert!(bench.served.is_empty(), "{step:?}");
+            let stored = &bench.store[&A];
             assert!(stored.intent.is_none() && stored.overtaken && stored.held.is_some());
         }
-        desk.crash(ends(), true, false);
-        desk.advance(secs(60));
-        assert!(desk.served.contains_key(&A), "settled without being asked");
+        bench.crash(ends(), true, false);
+        bench.advance(secs(60));
+        assert!(bench.served.contains_key(&A), "settled without being asked");
     }
 }
 
 #[test]
 fn what_is_known_of_one_refresh_says_nothing_of_the_one_before() {
-    let mut desk = under_way(ends());
-    desk.answer(ProviderAnswer::MaybeSent);
+    let mut bench = in_flight(ends());
+    bench.answer(ProviderAnswer::MaybeSent);
     for answer in [
         ProviderAnswer::NotSent,
         ProviderAnswer::Busy { retry_after: None },
         ProviderAnswer::Unrecognised,
     ] {
-        desk.want(A, Want::Forced, None, 0, 60);
-        desk.answer(answer);
-        assert!(desk.served.is_empty(), "{answer:?}");
+        bench.want(A, Want::Forced, None, 0, 60);
+        bench.answer(answer);
+        assert!(bench.served.is_empty(), "{answer:?}");
     }
     // Refused, since the one before was processed after all.
-    desk.want(A, Want::Forced, None, 0, 60);
-    desk.answer(ProviderAnswer::RefreshRejected);
-    assert!(desk.served.is_empty());
-    desk.hold.clear();
-    desk.let_go();
-    desk.advance(secs(60));
-    assert!(desk.served.contains_key(&A));
-    assert_eq!(desk.kinds().last(), Some(&AttemptKind::Login));
+    bench.want(A, Want::Forced, None, 0, 60);
+    bench.answer(ProviderAnswer::RefreshRejected);
+    assert!(bench.served.is_empty());
+    bench.hold.clear();
+    bench.let_go();
+    bench.advance(secs(60));
+    assert!(bench.served.contains_key(&A));
+    assert_eq!(bench.kinds().last(), Some(&AttemptKind::Login));
 }
 
 #[test]
@@ -185,14 +185,14 @@ fn with_nothing_to_settle_it_with_the_account_waits_for_a_person_and_the_token_i
         reuse: Reuse::RotatesAndReuseRevokes,
         ..ends()
     };
-    let mut desk = doubted(plan);
-    assert!(desk.served.is_empty());
-    let get = desk.get();
-    assert!(matches!(desk.fault(get), WaiterFault::LoginRequired(_)));
-    desk.crash(plan, false, false);
-    assert!(desk.served.is_empty());
+    let mut bench = doubted(plan);
+    assert!(bench.served.is_empty());
+    let get = bench.get();
+    assert!(matches!(bench.fault(get), WaiterFault::LoginRequired(_)));
+    bench.crash(plan, false, false);
+    assert!(bench.served.is_empty());
     // A dialect that is corrected says that refreshes end nothing.
-    desk.crash(
+    bench.crash(
         AccountPlan {
             refresh_ends_access: false,
             ..plan
@@ -200,7 +200,7 @@ fn with_nothing_to_settle_it_with_the_account_waits_for_a_person_and_the_token_i
         false,
         false,
     );
-    assert!(desk.served.contains_key(&A));
+    assert!(bench.served.contains_key(&A));
 }
 
 #[test]
@@ -209,54 +209,54 @@ fn a_refresh_that_needs_the_token_is_made_with_the_one_that_may_have_been_ended(
         refresh_needs_access: true,
         ..ends()
     };
-    let mut desk = doubted(plan);
-    desk.crash(plan, false, false);
-    assert!(desk.served.is_empty());
-    desk.advance(secs(60));
-    assert_eq!(desk.kinds(), [AttemptKind::Refresh; 3]);
-    assert!(desk.served.contains_key(&A));
+    let mut bench = doubted(plan);
+    bench.crash(plan, false, false);
+    assert!(bench.served.is_empty());
+    bench.advance(secs(60));
+    assert_eq!(bench.kinds(), [AttemptKind::Refresh; 3]);
+    assert!(bench.served.contains_key(&A));
 }
 
 #[test]
 fn on_demand_settles_it_when_somebody_asks_and_serves_nothing_before() {
-    let mut desk = under_way(AccountPlan {
+    let mut bench = in_flight(AccountPlan {
         refresh: RefreshPolicy::OnDemand,
         ..ends()
     });
-    desk.hold.clear();
-    desk.answer(ProviderAnswer::MaybeSent);
-    desk.advance(secs(600));
-    assert_eq!(desk.kinds().len(), 2);
-    assert!(desk.served.is_empty());
-    let get = desk.get();
-    desk.token(get);
-    assert_eq!(desk.kinds().len(), 3);
+    bench.hold.clear();
+    bench.answer(ProviderAnswer::MaybeSent);
+    bench.advance(secs(600));
+    assert_eq!(bench.kinds().len(), 2);
+    assert!(bench.served.is_empty());
+    let get = bench.get();
+    bench.token(get);
+    assert_eq!(bench.kinds().len(), 3);
 }
 
 #[test]
 fn the_question_ends_with_the_life_of_the_token_it_is_about() {
-    let mut desk = under_way(ends());
-    desk.hold.clear();
-    desk.answers.extend([ProviderAnswer::NotSent; 1_000]);
-    desk.answer(ProviderAnswer::MaybeSent);
-    desk.advance(secs(7_200));
-    let tried = desk.sent().len();
-    desk.advance(secs(86_400));
-    assert_eq!(desk.sent().len(), tried, "nobody asks for it");
+    let mut bench = in_flight(ends());
+    bench.hold.clear();
+    bench.answers.extend([ProviderAnswer::NotSent; 1_000]);
+    bench.answer(ProviderAnswer::MaybeSent);
+    bench.advance(secs(7_200));
+    let tried = bench.sent().len();
+    bench.advance(secs(86_400));
+    assert_eq!(bench.sent().len(), tried, "nobody asks for it");
 }
 
 #[test]
 fn what_a_person_enters_is_another_grant_and_ends_nothing_before_it_is_granted() {
-    let mut desk = Desk::with(ends());
-    let first = desk.get();
-    let before = desk.token(first);
-    desk.answers.push_back(ProviderAnswer::MaybeSent);
-    desk.enter(true);
-    assert_eq!(desk.served[&A].held.grant, before);
+    let mut bench = Bench::with(ends());
+    let first = bench.get();
+    let before = bench.token(first);
+    bench.answers.push_back(ProviderAnswer::MaybeSent);
+    bench.enter(true);
+    assert_eq!(bench.served[&A].held.grant, before);
     // Entered again, it is the one that is held.
-    desk.hold.insert(Step::Claim);
-    let entered = desk.enter(true);
-    let id = desk
+    bench.hold.insert(Step::Claim);
+    let entered = bench.enter(true);
+    let id = bench
         .log
         .iter()
         .rev()
@@ -265,23 +265,23 @@ fn what_a_person_enters_is_another_grant_and_ends_nothing_before_it_is_granted()
             _ => None,
         })
         .expect("it is claimed");
-    desk.tell(tokend_engine::Event::EnteredAgain(A, id));
-    desk.answers.push_back(ProviderAnswer::MaybeSent);
-    desk.hold.clear();
-    desk.let_go();
-    assert!(desk.verdict(entered).is_some());
-    assert!(desk.served.is_empty());
+    bench.tell(tokend_engine::Event::EnteredAgain(A, id));
+    bench.answers.push_back(ProviderAnswer::MaybeSent);
+    bench.hold.clear();
+    bench.let_go();
+    assert!(bench.verdict(entered).is_some());
+    assert!(bench.served.is_empty());
 }
 
 #[test]
 fn a_store_that_refuses_brings_no_ended_token_back() {
-    let mut desk = under_way(ends());
-    desk.refuse.insert(Step::Commit);
-    desk.answer(ProviderAnswer::MaybeSent);
-    desk.advance(secs(600));
-    assert!(desk.served.is_empty());
-    assert_eq!(desk.sent().len(), 2);
-    assert_eq!(desk.view().problem, Some(Problem::InDoubt));
+    let mut bench = in_flight(ends());
+    bench.refuse.insert(Step::Commit);
+    bench.answer(ProviderAnswer::MaybeSent);
+    bench.advance(secs(600));
+    assert!(bench.served.is_empty());
+    assert_eq!(bench.sent().len(), 2);
+    assert_eq!(bench.view().problem, Some(Problem::InDoubt));
 }
 
 #[test]

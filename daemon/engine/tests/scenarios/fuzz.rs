@@ -152,7 +152,7 @@ proptest! {
     fn any_events_in_any_order_break_nothing(moves in moves()) {
         let mut engine = Engine::new(3);
         let mut now = Timestamp::from_millis(1_000_000);
-        let mut under_way: Vec<Effect> = Vec::new();
+        let mut in_flight: Vec<Effect> = Vec::new();
         let mut flying: BTreeSet<AccountKey> = BTreeSet::new();
         let (mut waiting, mut next) = (BTreeSet::new(), 0);
         engine.handle_event(now, Event::Host(HOST, HostPlan { rate: rate(3, secs(1)), in_flight: 2 }));
@@ -173,11 +173,11 @@ proptest! {
                     prop_assert!(again.is_none_or(|again| again > now), "due again at {again:?}, now {now:?}");
                 }
                 Move::Report(back, how) => {
-                    let place = under_way.len().saturating_sub(1 + back);
-                    if let Some(effect) = under_way.get(place).cloned() {
+                    let place = in_flight.len().saturating_sub(1 + back);
+                    if let Some(effect) = in_flight.get(place).cloned() {
                         // Most are reported once, as they are to be; some are reported again later.
                         if how < 250 {
-                            under_way.remove(place);
+                            in_flight.remove(place);
                             if let Effect::Send(key, ..) = effect {
                                 flying.remove(&key);
                             }
@@ -192,7 +192,7 @@ proptest! {
                 Move::Crash => {
                     engine = Engine::new(4);
                     engine.handle_event(now, Event::Host(HOST, HostPlan { rate: rate(3, secs(1)), in_flight: 2 }));
-                    under_way.clear();
+                    in_flight.clear();
                     flying.clear();
                     waiting.clear();
                 }
@@ -204,7 +204,7 @@ proptest! {
                     _ => {}
                 }
                 if report(&effect, 1, answer).is_some() {
-                    under_way.push(effect);
+                    in_flight.push(effect);
                 }
             }
         }

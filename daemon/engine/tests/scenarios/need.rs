@@ -6,7 +6,7 @@ use tokend_engine::{
     Reuse, Want,
 };
 
-use crate::harness::{A, Desk, Step, granted, plan, rate, secs};
+use crate::harness::{A, Bench, Step, granted, plan, rate, secs};
 
 const FAILED: ProviderAnswer = ProviderAnswer::Misbehaved {
     maybe_processed: false,
@@ -19,17 +19,18 @@ fn always() -> AccountPlan {
     }
 }
 
-/// A desk whose account has nothing but what is entered.
-fn poor() -> Desk {
-    let mut desk = Desk::new();
-    desk.adopt(A, always(), false, false);
-    desk
+/// A bench whose account has nothing but what is entered.
+fn poor() -> Bench {
+    let mut bench = Bench::new();
+    bench.adopt(A, always(), false, false);
+    bench
 }
 
-fn is_served(desk: &Desk) -> bool {
-    desk.served
+fn is_served(bench: &Bench) -> bool {
+    bench
+        .served
         .get(&A)
-        .is_some_and(|served| served.held.is_good(desk.at(0), None))
+        .is_some_and(|served| served.held.is_good(bench.at(0), None))
 }
 
 #[test]
@@ -43,80 +44,80 @@ fn a_pasted_refresh_token_whose_first_use_fails_is_tried_again() {
         },
         ProviderAnswer::Unrecognised,
     ] {
-        let mut desk = poor();
-        desk.answers.extend([failure; 2]);
-        let entered = desk.enter(true);
-        assert_eq!(desk.unproven(entered).1, Keeping::InPlace);
-        desk.advance(secs(600));
-        assert_eq!(desk.kinds(), [AttemptKind::Refresh; 3], "{failure:?}");
-        assert!(is_served(&desk), "{failure:?}");
+        let mut bench = poor();
+        bench.answers.extend([failure; 2]);
+        let entered = bench.enter(true);
+        assert_eq!(bench.unproven(entered).1, Keeping::InPlace);
+        bench.advance(secs(600));
+        assert_eq!(bench.kinds(), [AttemptKind::Refresh; 3], "{failure:?}");
+        assert!(is_served(&bench), "{failure:?}");
     }
 }
 
 #[test]
 fn failures_until_after_the_end_of_the_token_are_followed_by_more() {
-    let mut desk = poor();
-    desk.answers.push_back(granted(60));
-    let entered = desk.enter(true);
-    desk.token(entered);
-    desk.answers.extend([FAILED; 12]);
-    desk.advance(secs(3600));
-    assert!(is_served(&desk), "{:?}", desk.sent());
+    let mut bench = poor();
+    bench.answers.push_back(granted(60));
+    let entered = bench.enter(true);
+    bench.token(entered);
+    bench.answers.extend([FAILED; 12]);
+    bench.advance(secs(3600));
+    assert!(is_served(&bench), "{:?}", bench.sent());
 }
 
 #[test]
 fn a_restart_in_the_middle_of_failures_goes_on() {
-    let mut desk = poor();
-    desk.answers.extend([FAILED; 3]);
-    desk.enter(true);
+    let mut bench = poor();
+    bench.answers.extend([FAILED; 3]);
+    bench.enter(true);
     for _ in 0..3 {
-        desk.crash(always(), false, false);
-        desk.advance(secs(60));
+        bench.crash(always(), false, false);
+        bench.advance(secs(60));
     }
-    assert!(is_served(&desk));
+    assert!(is_served(&bench));
 }
 
 #[test]
 fn what_was_forgotten_and_entered_again_is_tried_again() {
-    let mut desk = poor();
-    let entered = desk.enter(true);
-    desk.token(entered);
-    desk.forget();
-    desk.advance(secs(86_400));
-    assert_eq!(desk.sent().len(), 1, "with nothing there is nothing to do");
-    desk.answers.extend([FAILED; 2]);
-    desk.enter(true);
-    desk.advance(secs(60));
-    assert!(is_served(&desk));
+    let mut bench = poor();
+    let entered = bench.enter(true);
+    bench.token(entered);
+    bench.forget();
+    bench.advance(secs(86_400));
+    assert_eq!(bench.sent().len(), 1, "with nothing there is nothing to do");
+    bench.answers.extend([FAILED; 2]);
+    bench.enter(true);
+    bench.advance(secs(60));
+    assert!(is_served(&bench));
 }
 
 #[test]
 fn a_doubt_is_followed_by_what_is_safe() {
     let reuse = Reuse::Rotates;
-    let mut desk = Desk::new();
-    desk.adopt(A, AccountPlan { reuse, ..always() }, false, false);
-    desk.answers.extend([ProviderAnswer::MaybeSent; 2]);
-    desk.enter(true);
-    desk.advance(secs(60));
-    assert_eq!(desk.kinds(), [AttemptKind::Refresh; 3]);
-    assert!(is_served(&desk));
+    let mut bench = Bench::new();
+    bench.adopt(A, AccountPlan { reuse, ..always() }, false, false);
+    bench.answers.extend([ProviderAnswer::MaybeSent; 2]);
+    bench.enter(true);
+    bench.advance(secs(60));
+    assert_eq!(bench.kinds(), [AttemptKind::Refresh; 3]);
+    assert!(is_served(&bench));
 }
 
 #[test]
 fn a_store_that_refused_is_followed_by_an_attempt_when_it_writes_again() {
-    let mut desk = poor();
-    let entered = desk.enter(true);
-    desk.token(entered);
-    let before = desk.sent().len();
-    desk.refuse.insert(Step::Record);
-    let held = desk.served.get(&A).map(|served| served.held.grant);
-    desk.want(A, Want::Rejected(held.unwrap_or_default()), None, 0, 1);
-    desk.advance(secs(60));
-    assert_eq!(desk.sent().len(), before);
-    desk.refuse.clear();
-    desk.advance(secs(60));
-    assert_eq!(desk.sent().len(), before + 1);
-    assert!(is_served(&desk));
+    let mut bench = poor();
+    let entered = bench.enter(true);
+    bench.token(entered);
+    let before = bench.sent().len();
+    bench.refuse.insert(Step::Record);
+    let held = bench.served.get(&A).map(|served| served.held.grant);
+    bench.want(A, Want::Rejected(held.unwrap_or_default()), None, 0, 1);
+    bench.advance(secs(60));
+    assert_eq!(bench.sent().len(), before);
+    bench.refuse.clear();
+    bench.advance(secs(60));
+    assert_eq!(bench.sent().len(), before + 1);
+    assert!(is_served(&bench));
 }
 
 #[test]
@@ -125,71 +126,72 @@ fn a_pace_that_is_used_up_is_waited_for_and_not_forgotten() {
         attempts: rate(2, secs(1800)),
         ..always()
     };
-    let mut desk = Desk::new();
-    desk.adopt(A, narrow, false, false);
-    desk.answers.extend([FAILED; 2]);
-    desk.enter(true);
-    desk.advance(secs(1799));
-    assert_eq!(desk.sent().len(), 2);
-    desk.advance(secs(2));
-    assert_eq!(desk.sent().len(), 3);
-    assert!(is_served(&desk));
+    let mut bench = Bench::new();
+    bench.adopt(A, narrow, false, false);
+    bench.answers.extend([FAILED; 2]);
+    bench.enter(true);
+    bench.advance(secs(1799));
+    assert_eq!(bench.sent().len(), 2);
+    bench.advance(secs(2));
+    assert_eq!(bench.sent().len(), 3);
+    assert!(is_served(&bench));
 }
 
 #[test]
 fn a_refused_refresh_token_is_followed_by_logins_until_one_works() {
-    let mut desk = Desk::with(always());
-    desk.answers.push_back(granted(60));
-    desk.advance(secs(1));
-    desk.answers
+    let mut bench = Bench::with(always());
+    bench.answers.push_back(granted(60));
+    bench.advance(secs(1));
+    bench
+        .answers
         .extend([ProviderAnswer::RefreshRejected, FAILED, FAILED]);
-    desk.advance(secs(120));
+    bench.advance(secs(120));
     use AttemptKind::{Login, Refresh};
-    assert_eq!(desk.kinds()[..5], [Login, Refresh, Login, Login, Login]);
-    assert!(is_served(&desk));
+    assert_eq!(bench.kinds()[..5], [Login, Refresh, Login, Login, Login]);
+    assert!(is_served(&bench));
 }
 
 #[test]
 fn a_reload_that_wants_it_always_fresh_begins_at_once() {
-    let mut desk = Desk::with(AccountPlan {
+    let mut bench = Bench::with(AccountPlan {
         refresh: RefreshPolicy::OnDemand,
         ..plan()
     });
-    desk.answers.push_back(granted(60));
-    desk.get();
-    desk.advance(secs(600));
-    let before = desk.sent().len();
-    assert!(!is_served(&desk));
-    desk.tell(Event::Replan {
+    bench.answers.push_back(granted(60));
+    bench.get();
+    bench.advance(secs(600));
+    let before = bench.sent().len();
+    assert!(!is_served(&bench));
+    bench.tell(Event::Replan {
         account: A,
         plan: always(),
         can_login: true,
         cured: false,
     });
-    desk.advance(secs(1));
-    assert_eq!(desk.sent().len(), before + 1);
-    assert!(is_served(&desk));
+    bench.advance(secs(1));
+    assert_eq!(bench.sent().len(), before + 1);
+    assert!(is_served(&bench));
 }
 
 #[test]
 fn a_secret_that_could_not_be_had_is_looked_for_again() {
-    let mut desk = Desk::new();
-    desk.hold.insert(Step::Claim);
-    desk.adopt(A, always(), true, false);
-    desk.advance(secs(1));
-    let Some(Effect::Claim(key, id, ..)) = desk.held.pop_front() else {
+    let mut bench = Bench::new();
+    bench.hold.insert(Step::Claim);
+    bench.adopt(A, always(), true, false);
+    bench.advance(secs(1));
+    let Some(Effect::Claim(key, id, ..)) = bench.held.pop_front() else {
         panic!("an attempt was to begin");
     };
-    desk.hold.clear();
-    desk.tell(Event::Claimed(key, id, Err(ClaimRefusal::Secret)));
-    desk.advance(secs(60));
-    assert!(is_served(&desk));
+    bench.hold.clear();
+    bench.tell(Event::Claimed(key, id, Err(ClaimRefusal::Secret)));
+    bench.advance(secs(60));
+    assert!(is_served(&bench));
 }
 
 #[test]
 fn a_refused_credential_is_still_left_alone() {
-    let mut desk = Desk::with(always());
-    desk.answers.push_back(ProviderAnswer::CredentialRejected);
-    desk.advance(secs(86_400));
-    assert_eq!(desk.sent().len(), 1);
+    let mut bench = Bench::with(always());
+    bench.answers.push_back(ProviderAnswer::CredentialRejected);
+    bench.advance(secs(86_400));
+    assert_eq!(bench.sent().len(), 1);
 }

@@ -5,20 +5,20 @@ use tokend_engine::{
     LoginUsed, ProviderAnswer, RefreshPolicy, Tat, Timestamp, TokenFacts, WaiterFault, Want,
 };
 
-use crate::harness::{A, Desk, Step, plan, rate, secs};
+use crate::harness::{A, Bench, Step, plan, rate, secs};
 
 #[test]
 fn a_restart_with_a_valid_token_asks_nobody() {
-    let mut desk = Desk::with(plan());
-    let first = desk.get();
-    let grant = desk.token(first);
-    desk.advance(secs(60));
-    desk.crash(plan(), true, false);
-    assert_eq!(desk.served[&A].held.grant, grant);
-    desk.advance(secs(600));
-    let again = desk.get();
-    assert_eq!(desk.token(again), grant);
-    assert_eq!(desk.sent().len(), 1);
+    let mut bench = Bench::with(plan());
+    let first = bench.get();
+    let grant = bench.token(first);
+    bench.advance(secs(60));
+    bench.crash(plan(), true, false);
+    assert_eq!(bench.served[&A].held.grant, grant);
+    bench.advance(secs(600));
+    let again = bench.get();
+    assert_eq!(bench.token(again), grant);
+    assert_eq!(bench.sent().len(), 1);
 }
 
 #[test]
@@ -28,15 +28,15 @@ fn the_pace_holds_across_a_crash_loop_and_counts_from_when_it_may_have_been_sent
         logins: rate(1, secs(60)),
         ..plan()
     };
-    let mut desk = Desk::with(narrow);
-    desk.hold.insert(Step::Send);
-    let began = desk.now;
+    let mut bench = Bench::with(narrow);
+    bench.hold.insert(Step::Send);
+    let began = bench.now;
     for _ in 0..3_000 {
-        desk.want(A, Want::Get, None, 3600, 3600);
-        desk.advance(std::time::Duration::from_millis(200));
-        desk.crash(narrow, true, false);
+        bench.want(A, Want::Get, None, 3600, 3600);
+        bench.advance(std::time::Duration::from_millis(200));
+        bench.crash(narrow, true, false);
     }
-    let sent = desk.sent();
+    let sent = bench.sent();
     assert!(sent.len() >= 2, "it is paced, not dead: {}", sent.len());
     for pair in sent.windows(2) {
         assert!(pair[1].0 - pair[0].0 >= 60_000, "{sent:?} from {began}");
@@ -49,16 +49,16 @@ fn a_request_counts_from_its_end_because_it_may_arrive_late() {
         attempts: rate(1, secs(60)),
         ..plan()
     };
-    let mut desk = Desk::with(narrow);
-    desk.hold.insert(Step::Send);
-    desk.want(A, Want::Get, None, 600, 600);
-    desk.advance(secs(50));
-    let answered = desk.at(0);
-    desk.answer(ProviderAnswer::Misbehaved {
+    let mut bench = Bench::with(narrow);
+    bench.hold.insert(Step::Send);
+    bench.want(A, Want::Get, None, 600, 600);
+    bench.advance(secs(50));
+    let answered = bench.at(0);
+    bench.answer(ProviderAnswer::Misbehaved {
         maybe_processed: false,
     });
-    desk.advance(secs(600));
-    let again = Timestamp::from_millis(desk.sent()[1].0);
+    bench.advance(secs(600));
+    let again = Timestamp::from_millis(bench.sent()[1].0);
     assert!(
         again.since(answered) >= secs(60),
         "{:?}",
@@ -73,35 +73,35 @@ fn a_login_that_was_under_way_under_another_name_counts_from_when_it_may_have_be
         logins: rate(1, secs(3600)),
         ..plan()
     };
-    let mut desk = Desk::with(narrow);
+    let mut bench = Bench::with(narrow);
     // Its debit is long over.
-    let by = Some(desk.at(0));
+    let by = Some(bench.at(0));
     let refresh = LoginUsed {
         attempt_by: by,
         ..LoginUsed::default()
     };
-    desk.tell(Event::Spent(A, refresh));
-    let spent = desk.engine.spent(A).expect("known");
-    assert_eq!(spent.attempts, Tat(desk.at(60)));
-    assert!(spent.logins.0 <= desk.at(0), "no login");
+    bench.tell(Event::Spent(A, refresh));
+    let spent = bench.engine.spent(A).expect("known");
+    assert_eq!(spent.attempts, Tat(bench.at(60)));
+    assert!(spent.logins.0 <= bench.at(0), "no login");
     let login = LoginUsed {
         login_by: by,
         ..refresh
     };
-    assert!(login.counts(desk.at(0)));
-    desk.tell(Event::Spent(A, login));
-    let spent = desk.engine.spent(A).expect("known");
-    assert_eq!(spent.logins, Tat(desk.at(3600)));
+    assert!(login.counts(bench.at(0)));
+    bench.tell(Event::Spent(A, login));
+    let spent = bench.engine.spent(A).expect("known");
+    assert_eq!(spent.logins, Tat(bench.at(3600)));
     // Nothing that comes later makes it less.
-    desk.tell(Event::Spent(A, LoginUsed::default()));
-    assert_eq!(desk.engine.spent(A), Some(spent));
+    bench.tell(Event::Spent(A, LoginUsed::default()));
+    assert_eq!(bench.engine.spent(A), Some(spent));
 }
 
 #[test]
 fn a_record_from_a_clock_that_was_wrong_locks_nothing_and_serves_nothing_for_years() {
-    let mut desk = Desk::new();
-    let far = desk.at(10 * 365 * 86_400);
-    desk.store.insert(
+    let mut bench = Bench::new();
+    let far = bench.at(10 * 365 * 86_400);
+    bench.store.insert(
         A,
         Durable {
             attempts: Tat(far),
@@ -119,74 +119,75 @@ fn a_record_from_a_clock_that_was_wrong_locks_nothing_and_serves_nothing_for_yea
             ..Durable::default()
         },
     );
-    desk.adopt(A, plan(), true, false);
-    let expires = desk.served[&A].held.expires.unwrap();
-    assert!(expires <= desk.at(3600), "{expires:?}");
-    let waiter = desk.want(A, Want::Forced, None, 86_400, 90_000);
-    desk.advance(secs(86_400));
-    desk.token(waiter);
+    bench.adopt(A, plan(), true, false);
+    let expires = bench.served[&A].held.expires.unwrap();
+    assert!(expires <= bench.at(3600), "{expires:?}");
+    let waiter = bench.want(A, Want::Forced, None, 86_400, 90_000);
+    bench.advance(secs(86_400));
+    bench.token(waiter);
 }
 
 #[test]
 fn accounts_that_are_always_fresh_begin_at_start_and_others_do_not() {
     for (refresh, begins) in [(RefreshPolicy::Always, true), (RefreshPolicy::Auto, false)] {
         let plan = AccountPlan { refresh, ..plan() };
-        let mut desk = Desk::with(plan);
-        desk.get();
-        desk.now += 7_200_000;
-        desk.crash(plan, true, false);
-        desk.advance(secs(600));
-        assert_eq!(desk.sent().len() > 1, begins, "{refresh:?}");
+        let mut bench = Bench::with(plan);
+        bench.get();
+        bench.now += 7_200_000;
+        bench.crash(plan, true, false);
+        bench.advance(secs(600));
+        assert_eq!(bench.sent().len() > 1, begins, "{refresh:?}");
     }
 }
 
 #[test]
 fn a_wait_is_kept_across_a_restart() {
-    let mut desk = Desk::with(plan());
-    desk.answers.push_back(ProviderAnswer::Busy {
+    let mut bench = Bench::with(plan());
+    bench.answers.push_back(ProviderAnswer::Busy {
         retry_after: Some(secs(600)),
     });
-    desk.get();
-    desk.crash(plan(), true, true);
-    let waiter = desk.get();
+    bench.get();
+    bench.crash(plan(), true, true);
+    let waiter = bench.get();
     assert!(
-        matches!(desk.fault(waiter), WaiterFault::Failed { retry, .. } if retry == desk.at(600))
+        matches!(bench.fault(waiter), WaiterFault::Failed { retry, .. } if retry == bench.at(600))
     );
 }
 
 #[test]
 fn an_expired_refresh_token_is_not_presented() {
-    let mut desk = Desk::with(AccountPlan {
+    let mut bench = Bench::with(AccountPlan {
         refresh: RefreshPolicy::OnDemand,
         ..plan()
     });
-    desk.answers
+    bench
+        .answers
         .push_back(ProviderAnswer::Granted(tokend_engine::GrantFacts {
             lifetime: Some(secs(60)),
             refresh_token: true,
             refresh_lifetime: Some(secs(120)),
             ..tokend_engine::GrantFacts::default()
         }));
-    desk.get();
-    desk.advance(secs(120));
-    desk.get();
-    assert_eq!(desk.kinds().last(), Some(&AttemptKind::Login));
+    bench.get();
+    bench.advance(secs(120));
+    bench.get();
+    assert_eq!(bench.kinds().last(), Some(&AttemptKind::Login));
 }
 
 #[test]
 fn attempt_ids_go_on_after_a_restart() {
-    let mut desk = Desk::with(plan());
-    desk.get();
-    desk.crash(plan(), true, false);
-    desk.force(0);
-    assert_eq!(desk.last_attempt().0, 2);
+    let mut bench = Bench::with(plan());
+    bench.get();
+    bench.crash(plan(), true, false);
+    bench.force(0);
+    assert_eq!(bench.last_attempt().0, 2);
 }
 
 #[test]
 fn an_attempt_under_way_at_a_death_is_charged_to_the_host_that_its_record_does_not_name() {
-    let mut desk = Desk::new();
-    desk.host(2, secs(60), 2);
-    desk.untold = true;
+    let mut bench = Bench::new();
+    bench.host(2, secs(60), 2);
+    bench.untold = true;
     let intent = Intent {
         attempt: AttemptId(1),
         kind: AttemptKind::Login,
@@ -197,13 +198,13 @@ fn an_attempt_under_way_at_a_death_is_charged_to_the_host_that_its_record_does_n
             intent: Some(intent),
             ..Durable::default()
         };
-        desk.store.insert(key, durable);
-        desk.adopt(key, plan(), true, false);
+        bench.store.insert(key, durable);
+        bench.adopt(key, plan(), true, false);
     }
-    desk.adopt(AccountKey(3), plan(), true, false);
-    let began = desk.now;
-    desk.want(AccountKey(3), Want::Get, None, 600, 600);
-    desk.advance(secs(600));
-    let (at, ..) = desk.sent()[0];
+    bench.adopt(AccountKey(3), plan(), true, false);
+    let began = bench.now;
+    bench.want(AccountKey(3), Want::Get, None, 600, 600);
+    bench.advance(secs(600));
+    let (at, ..) = bench.sent()[0];
     assert!(at >= began + 60_000, "both may have come to it just now");
 }

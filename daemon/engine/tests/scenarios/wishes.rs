@@ -5,22 +5,25 @@ use tokend_engine::{
     WaiterFault, Want,
 };
 
-use crate::harness::{A, Desk, Step, granted, plan, rate, secs};
+use crate::harness::{A, Bench, Step, granted, plan, rate, secs};
 
 #[test]
 fn wishes_wait_for_the_attempt_in_flight_and_are_done_in_order() {
-    let mut desk = Desk::with(plan());
-    desk.hold.insert(Step::Send);
-    let get = desk.get();
-    let forget = desk.forget();
-    let entered = desk.enter(true);
-    assert_eq!((desk.verdict(forget), desk.verdict(entered)), (None, None));
-    desk.hold.clear();
-    desk.answer(granted(3600));
-    desk.token(get);
-    assert_eq!(desk.verdict(forget), Some(Verdict::Done));
-    desk.token(entered);
-    let commits: Vec<_> = desk
+    let mut bench = Bench::with(plan());
+    bench.hold.insert(Step::Send);
+    let get = bench.get();
+    let forget = bench.forget();
+    let entered = bench.enter(true);
+    assert_eq!(
+        (bench.verdict(forget), bench.verdict(entered)),
+        (None, None)
+    );
+    bench.hold.clear();
+    bench.answer(granted(3600));
+    bench.token(get);
+    assert_eq!(bench.verdict(forget), Some(Verdict::Done));
+    bench.token(entered);
+    let commits: Vec<_> = bench
         .log
         .iter()
         .filter_map(|(_, effect)| match effect {
@@ -41,7 +44,7 @@ fn wishes_wait_for_the_attempt_in_flight_and_are_done_in_order() {
         ]
     );
     assert_eq!(
-        desk.kinds(),
+        bench.kinds(),
         [AttemptKind::Login, AttemptKind::Refresh],
         "what was entered was tried"
     );
@@ -49,59 +52,59 @@ fn wishes_wait_for_the_attempt_in_flight_and_are_done_in_order() {
 
 #[test]
 fn forget_leaves_nothing_to_serve_or_to_log_in_with() {
-    let mut desk = Desk::with(plan());
-    desk.get();
-    let forget = desk.forget();
-    assert_eq!(desk.verdict(forget), Some(Verdict::Done));
-    assert!(desk.served.is_empty());
-    let durable = &desk.store[&A];
+    let mut bench = Bench::with(plan());
+    bench.get();
+    let forget = bench.forget();
+    assert_eq!(bench.verdict(forget), Some(Verdict::Done));
+    assert!(bench.served.is_empty());
+    let durable = &bench.store[&A];
     assert_eq!((durable.held, durable.refresh), (None, None));
-    let get = desk.get();
+    let get = bench.get();
     assert_eq!(
-        desk.fault(get),
+        bench.fault(get),
         WaiterFault::LoginRequired(Missing::NoCredential)
     );
 }
 
 #[test]
 fn a_wish_does_not_wait_for_the_line_of_the_host() {
-    let mut desk = Desk::with(plan());
+    let mut bench = Bench::with(plan());
     let other = AccountKey(2);
-    desk.adopt(other, plan(), true, false);
-    desk.host(100, secs(1), 1);
-    desk.hold.insert(Step::Send);
-    desk.want(other, Want::Get, None, 0, 600);
-    let inline = desk.get();
-    let forget = desk.forget();
-    assert_eq!(desk.verdict(forget), Some(Verdict::Done));
+    bench.adopt(other, plan(), true, false);
+    bench.host(100, secs(1), 1);
+    bench.hold.insert(Step::Send);
+    bench.want(other, Want::Get, None, 0, 600);
+    let inline = bench.get();
+    let forget = bench.forget();
+    assert_eq!(bench.verdict(forget), Some(Verdict::Done));
     assert_eq!(
-        desk.fault(inline),
+        bench.fault(inline),
         WaiterFault::LoginRequired(Missing::NoCredential)
     );
 }
 
 #[test]
 fn a_credential_that_is_entered_is_answered_in_time() {
-    let mut desk = Desk::with(plan());
-    desk.hold.insert(Step::Send);
-    desk.get();
-    let behind_an_attempt = desk.enter(false);
-    desk.advance(secs(61));
-    assert_eq!(desk.fault(behind_an_attempt), WaiterFault::TimedOut);
-    desk.answer(granted(3600));
-    let tried = |desk: &Desk| {
-        desk.position(
+    let mut bench = Bench::with(plan());
+    bench.hold.insert(Step::Send);
+    bench.get();
+    let behind_an_attempt = bench.enter(false);
+    bench.advance(secs(61));
+    assert_eq!(bench.fault(behind_an_attempt), WaiterFault::TimedOut);
+    bench.answer(granted(3600));
+    let tried = |bench: &Bench| {
+        bench.position(
             0,
             |e| matches!(e, Effect::Claim(_, _, _, entered) if entered.is_some()),
         )
     };
-    assert_eq!(tried(&desk), None, "what was not begun is not done");
-    let being_tried = desk.enter(false);
-    desk.advance(secs(61));
-    assert_eq!(desk.fault(being_tried), WaiterFault::TimedOut);
-    desk.hold.insert(Step::Commit);
-    desk.answer(granted(3600));
-    let being_stored = desk.position(
+    assert_eq!(tried(&bench), None, "what was not begun is not done");
+    let being_tried = bench.enter(false);
+    bench.advance(secs(61));
+    assert_eq!(bench.fault(being_tried), WaiterFault::TimedOut);
+    bench.hold.insert(Step::Commit);
+    bench.answer(granted(3600));
+    let being_stored = bench.position(
         0,
         |e| matches!(e, Effect::Commit(_, commit) if commit.fate == Some(Fate::Takes)),
     );
@@ -109,52 +112,52 @@ fn a_credential_that_is_entered_is_answered_in_time() {
         being_stored.is_some(),
         "nobody waits for it, and it goes on"
     );
-    desk.hold.clear();
-    desk.let_go();
-    assert!(desk.engine.is_settled());
-    assert_eq!(desk.sent().len(), 2);
+    bench.hold.clear();
+    bench.let_go();
+    assert!(bench.engine.is_settled());
+    assert_eq!(bench.sent().len(), 2);
 }
 
 #[test]
 fn an_account_that_comes_back_in_mid_attempt_is_served_again() {
-    let mut desk = Desk::with(plan());
-    desk.hold.insert(Step::Send);
-    let first = desk.get();
-    desk.tell(Event::Remove(A));
-    assert_eq!(desk.fault(first), WaiterFault::Gone);
-    let absent = desk.get();
-    assert_eq!(desk.fault(absent), WaiterFault::Gone);
-    let entered = desk.enter(true);
-    assert_eq!(desk.fault(entered), WaiterFault::Gone);
-    desk.adopt(A, plan(), true, false);
-    let back = desk.get();
-    desk.answer(granted(3600));
-    desk.token(back);
-    assert!(desk.served.contains_key(&A));
-    assert_eq!(desk.sent().len(), 1);
+    let mut bench = Bench::with(plan());
+    bench.hold.insert(Step::Send);
+    let first = bench.get();
+    bench.tell(Event::Remove(A));
+    assert_eq!(bench.fault(first), WaiterFault::Gone);
+    let absent = bench.get();
+    assert_eq!(bench.fault(absent), WaiterFault::Gone);
+    let entered = bench.enter(true);
+    assert_eq!(bench.fault(entered), WaiterFault::Gone);
+    bench.adopt(A, plan(), true, false);
+    let back = bench.get();
+    bench.answer(granted(3600));
+    bench.token(back);
+    assert!(bench.served.contains_key(&A));
+    assert_eq!(bench.sent().len(), 1);
 }
 
 #[test]
 fn a_removed_account_leaves_its_place_at_the_host_free() {
-    let mut desk = Desk::new();
-    desk.host(100, secs(1), 1);
+    let mut bench = Bench::new();
+    bench.host(100, secs(1), 1);
     let keys: Vec<_> = (1..=5).map(AccountKey).collect();
     for key in &keys {
-        desk.adopt(*key, plan(), true, false);
+        bench.adopt(*key, plan(), true, false);
     }
-    desk.hold.insert(Step::Send);
+    bench.hold.insert(Step::Send);
     for key in &keys {
-        desk.want(*key, Want::Get, None, 0, 600);
+        bench.want(*key, Want::Get, None, 0, 600);
     }
     // One is in flight, four are in line; all but the last are removed.
     for key in &keys[..4] {
-        desk.tell(Event::Remove(*key));
+        bench.tell(Event::Remove(*key));
     }
-    assert_eq!(desk.sent().len(), 1);
-    desk.answer(granted(60));
-    assert_eq!(desk.sent().last().map(|sent| sent.1), Some(AccountKey(5)));
-    desk.answer(granted(60));
-    let dropped = desk
+    assert_eq!(bench.sent().len(), 1);
+    bench.answer(granted(60));
+    assert_eq!(bench.sent().last().map(|sent| sent.1), Some(AccountKey(5)));
+    bench.answer(granted(60));
+    let dropped = bench
         .log
         .iter()
         .filter(|(_, e)| matches!(e, Effect::Dropped(_)))
@@ -164,12 +167,12 @@ fn a_removed_account_leaves_its_place_at_the_host_free() {
 
 #[test]
 fn a_drain_lets_the_attempt_finish_answers_all_and_begins_nothing() {
-    let mut desk = Desk::with(AccountPlan {
+    let mut bench = Bench::with(AccountPlan {
         attempts: rate(1, secs(60)),
         ..plan()
     });
     let other = AccountKey(2);
-    desk.adopt(
+    bench.adopt(
         other,
         AccountPlan {
             attempts: rate(1, secs(60)),
@@ -178,120 +181,120 @@ fn a_drain_lets_the_attempt_finish_answers_all_and_begins_nothing() {
         true,
         false,
     );
-    desk.hold.insert(Step::Send);
-    let runs = desk.want(A, Want::Get, None, 3600, 3600);
-    desk.want(other, Want::Get, None, 3600, 3600);
-    let queued = desk.enter(false);
-    desk.tell(Event::Drain);
-    assert_eq!(desk.fault(queued), WaiterFault::Draining);
-    for late in [desk.get(), desk.enter(false), desk.forget()] {
-        assert_eq!(desk.fault(late), WaiterFault::Draining);
+    bench.hold.insert(Step::Send);
+    let runs = bench.want(A, Want::Get, None, 3600, 3600);
+    bench.want(other, Want::Get, None, 3600, 3600);
+    let queued = bench.enter(false);
+    bench.tell(Event::Drain);
+    assert_eq!(bench.fault(queued), WaiterFault::Draining);
+    for late in [bench.get(), bench.enter(false), bench.forget()] {
+        assert_eq!(bench.fault(late), WaiterFault::Draining);
     }
-    assert!(!desk.engine.is_settled());
-    desk.answer(granted(3600));
-    desk.token(runs);
-    desk.answer(ProviderAnswer::NotSent);
+    assert!(!bench.engine.is_settled());
+    bench.answer(granted(3600));
+    bench.token(runs);
+    bench.answer(ProviderAnswer::NotSent);
     assert!(
-        desk.engine.is_settled(),
+        bench.engine.is_settled(),
         "also after a failure nobody is left waiting"
     );
-    desk.advance(secs(86_400));
-    assert_eq!(desk.sent().len(), 2);
+    bench.advance(secs(86_400));
+    assert_eq!(bench.sent().len(), 2);
 }
 
 #[test]
 fn who_waits_for_an_attempt_that_fails_in_a_drain_is_told_how_it_failed() {
-    let mut desk = Desk::with(plan());
-    desk.hold.insert(Step::Send);
-    let waiter = desk.want(A, Want::Get, None, 3600, 3600);
-    desk.tell(Event::Drain);
-    desk.answer(ProviderAnswer::NotSent);
-    assert!(matches!(desk.fault(waiter), WaiterFault::Failed { .. }));
+    let mut bench = Bench::with(plan());
+    bench.hold.insert(Step::Send);
+    let waiter = bench.want(A, Want::Get, None, 3600, 3600);
+    bench.tell(Event::Drain);
+    bench.answer(ProviderAnswer::NotSent);
+    assert!(matches!(bench.fault(waiter), WaiterFault::Failed { .. }));
 }
 
 #[test]
 fn whoever_leaves_counts_no_longer_and_nothing_begins_for_their_sake() {
-    let mut desk = Desk::with(AccountPlan {
+    let mut bench = Bench::with(AccountPlan {
         attempts: rate(1, secs(600)),
         ..plan()
     });
-    desk.hold.insert(Step::Send);
-    let first = desk.get();
-    desk.tell(Event::Left(A, first));
-    assert_eq!(desk.view().waiters, 0);
-    desk.hold.clear();
-    desk.answer(granted(3600));
-    assert!(desk.served.contains_key(&A), "what runs goes on");
-    let second = desk.force(3600);
-    assert_eq!(desk.view().waiters, 1, "it waits for the pace");
-    desk.tell(Event::Left(A, second));
-    desk.advance(secs(1200));
-    assert_eq!(desk.sent().len(), 1);
-    assert_eq!((desk.verdict(first), desk.verdict(second)), (None, None));
+    bench.hold.insert(Step::Send);
+    let first = bench.get();
+    bench.tell(Event::Left(A, first));
+    assert_eq!(bench.view().waiters, 0);
+    bench.hold.clear();
+    bench.answer(granted(3600));
+    assert!(bench.served.contains_key(&A), "what runs goes on");
+    let second = bench.force(3600);
+    assert_eq!(bench.view().waiters, 1, "it waits for the pace");
+    bench.tell(Event::Left(A, second));
+    bench.advance(secs(1200));
+    assert_eq!(bench.sent().len(), 1);
+    assert_eq!((bench.verdict(first), bench.verdict(second)), (None, None));
 }
 
 /// A token that is served still while a newer grant was born expired.
-fn served_beside_one_born_expired() -> (Desk, tokend_engine::GrantId) {
-    let mut desk = Desk::with(plan());
-    let get = desk.get();
-    let first = desk.token(get);
-    desk.answers.push_back(granted(0));
-    desk.force(0);
-    assert_eq!(desk.served[&A].held.grant, first, "it is good still");
-    assert_ne!(desk.store[&A].held.map(|held| held.grant), Some(first));
-    (desk, first)
+fn served_beside_one_born_expired() -> (Bench, tokend_engine::GrantId) {
+    let mut bench = Bench::with(plan());
+    let get = bench.get();
+    let first = bench.token(get);
+    bench.answers.push_back(granted(0));
+    bench.force(0);
+    assert_eq!(bench.served[&A].held.grant, first, "it is good still");
+    assert_ne!(bench.store[&A].held.map(|held| held.grant), Some(first));
+    (bench, first)
 }
 
 #[test]
 fn forget_leaves_no_older_token_to_serve_where_a_newer_one_was_born_expired() {
-    let (mut desk, _) = served_beside_one_born_expired();
-    let forget = desk.forget();
-    assert_eq!(desk.verdict(forget), Some(Verdict::Done));
-    assert!(desk.served.is_empty());
+    let (mut bench, _) = served_beside_one_born_expired();
+    let forget = bench.forget();
+    assert_eq!(bench.verdict(forget), Some(Verdict::Done));
+    assert!(bench.served.is_empty());
 }
 
 #[test]
 fn a_rejected_token_is_served_no_more_where_a_newer_one_was_born_expired() {
-    let (mut desk, first) = served_beside_one_born_expired();
-    let reported = desk.want(A, Want::Rejected(first), None, 600, 660);
-    assert!(desk.served.is_empty(), "before another one is there");
-    desk.advance(secs(600));
-    assert_ne!(desk.token(reported), first);
+    let (mut bench, first) = served_beside_one_born_expired();
+    let reported = bench.want(A, Want::Rejected(first), None, 600, 660);
+    assert!(bench.served.is_empty(), "before another one is there");
+    bench.advance(secs(600));
+    assert_ne!(bench.token(reported), first);
 }
 
 #[test]
 fn a_rejected_token_is_served_no_more_while_a_newer_one_is_being_stored() {
-    let mut desk = Desk::with(plan());
-    let get = desk.get();
-    let first = desk.token(get);
-    desk.hold.insert(Step::Commit);
-    desk.force(0);
-    let reported = desk.want(A, Want::Rejected(first), None, 0, 60);
-    assert!(desk.served.is_empty());
-    desk.hold.clear();
-    desk.let_go();
-    assert_ne!(desk.token(reported), first);
+    let mut bench = Bench::with(plan());
+    let get = bench.get();
+    let first = bench.token(get);
+    bench.hold.insert(Step::Commit);
+    bench.force(0);
+    let reported = bench.want(A, Want::Rejected(first), None, 0, 60);
+    assert!(bench.served.is_empty());
+    bench.hold.clear();
+    bench.let_go();
+    assert_ne!(bench.token(reported), first);
 }
 
 #[test]
 fn a_report_of_an_older_token_leaves_the_one_that_is_served() {
-    let mut desk = Desk::with(plan());
-    let get = desk.get();
-    let first = desk.token(get);
-    let forced = desk.force(0);
-    let second = desk.token(forced);
-    desk.answers.push_back(granted(0));
-    desk.force(0);
-    desk.want(A, Want::Rejected(first), None, 0, 60);
-    assert_eq!(desk.served[&A].held.grant, second);
+    let mut bench = Bench::with(plan());
+    let get = bench.get();
+    let first = bench.token(get);
+    let forced = bench.force(0);
+    let second = bench.token(forced);
+    bench.answers.push_back(granted(0));
+    bench.force(0);
+    bench.want(A, Want::Rejected(first), None, 0, 60);
+    assert_eq!(bench.served[&A].held.grant, second);
 }
 
 #[test]
 fn an_account_that_leaves_the_configuration_serves_no_older_token_either() {
-    let (mut desk, _) = served_beside_one_born_expired();
-    desk.hold.insert(Step::Send);
-    desk.force(600);
-    desk.advance(secs(600));
-    desk.tell(Event::Remove(A));
-    assert!(desk.served.is_empty());
+    let (mut bench, _) = served_beside_one_born_expired();
+    bench.hold.insert(Step::Send);
+    bench.force(600);
+    bench.advance(secs(600));
+    bench.tell(Event::Remove(A));
+    assert!(bench.served.is_empty());
 }

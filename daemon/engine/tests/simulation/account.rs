@@ -9,7 +9,7 @@ use tokend_engine::{
 
 use crate::provider::{Provider, Secret};
 use crate::random::Rng;
-use crate::store::{Record, Vault, Write};
+use crate::store::{DriverSecrets, Record, Write};
 use crate::world::{HOUR, MINUTE, SECOND};
 
 /// A request on its way.
@@ -36,7 +36,7 @@ pub(crate) struct Account {
     pub(crate) configured: bool,
     pub(crate) in_engine: bool,
     pub(crate) slot: Option<Publication>,
-    pub(crate) vault: Vault,
+    pub(crate) secrets: DriverSecrets,
     pub(crate) disk: Option<Record>,
     pub(crate) write: Option<Write>,
     pub(crate) admitted: Option<AttemptId>,
@@ -108,7 +108,7 @@ impl Account {
             configured: true,
             in_engine: false,
             slot: None,
-            vault: Vault::default(),
+            secrets: DriverSecrets::default(),
             disk: None,
             write: None,
             admitted: None,

@@ -1,7 +1,7 @@
 //! The clocks of the simulated machine, and what the shell makes of stored times.
 //!
 //! Owns the difference between the time that passes (the provider's), the wall clock that somebody sets, and the steady clock of
-//! one process. It models what the daemon's `clock` and `vault` do at a restart; the engine sees steady times only.
+//! one process. It models what the daemon's `clock` and `record` do at a restart; the engine sees steady times only.
 
 use std::time::Duration;
 

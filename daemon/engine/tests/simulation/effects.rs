@@ -64,7 +64,7 @@ impl World {
                 "account {a} is tried again although nothing changed"
             ));
         }
-        if let Err(why) = account.vault.try_entered(entered_by) {
+        if let Err(why) = account.secrets.try_entered(entered_by) {
             return self.breaks(format!("account {a}: {why}"));
         }
         account.admitted = Some(id);
@@ -90,8 +90,8 @@ impl World {
         if admitted != Some(id) || durable.intent.map(|intent| intent.attempt) != Some(id) {
             return self.breaks(format!("account {a} records what it has not claimed"));
         }
-        let vault = &mut self.accounts[a].vault;
-        vault.candidate = vault.trying;
+        let secrets = &mut self.accounts[a].secrets;
+        secrets.candidate = secrets.trying;
         self.write(a, durable, Purpose::Intent(id));
     }
 
@@ -100,7 +100,7 @@ impl World {
             return self.breaks(format!("account {a} writes twice at once"));
         }
         let anchor = self.clocks.anchor(self.now);
-        let record = match self.accounts[a].vault.record(durable, anchor) {
+        let record = match self.accounts[a].secrets.record(durable, anchor) {
             Ok(record) => record,
             Err(why) => return self.breaks(format!("account {a}: {why}")),
         };
@@ -130,10 +130,10 @@ impl World {
         if account.flight.is_some() {
             return self.breaks(format!("account {a} has two attempts at once"));
         }
-        let (secret, good) = match account.vault.trying {
+        let (secret, good) = match account.secrets.trying {
             Some(Entered::Refresh(secret)) => (Some(secret), true),
             Some(Entered::Password(good)) => (None, good),
-            None => (account.vault.refresh, true),
+            None => (account.secrets.refresh, true),
         };
         let secret = secret.filter(|_| kind == AttemptKind::Refresh);
         if kind == AttemptKind::Refresh && secret.is_none() {
@@ -144,7 +144,7 @@ impl World {
             kind,
             secret,
             good,
-            trial: account.vault.trying.is_some(),
+            trial: account.secrets.trying.is_some(),
             arrived: false,
             doubted: false,
         });
@@ -171,7 +171,7 @@ impl World {
             return self.breaks(format!("account {a} commits in mid-attempt"));
         }
         self.fate_of_entered(a, commit);
-        if let Err(why) = self.accounts[a].vault.apply(commit) {
+        if let Err(why) = self.accounts[a].secrets.apply(commit) {
             return self.breaks(format!("account {a}: {why}"));
         }
         let purpose = Purpose::Outcome {
@@ -188,24 +188,24 @@ impl World {
     fn fate_of_entered(&mut self, a: usize, commit: &Commit) {
         let account = &mut self.accounts[a];
         let taken = match commit.fate {
-            Some(Fate::Takes) if account.vault.brought(commit).is_some() => {
+            Some(Fate::Takes) if account.secrets.brought(commit).is_some() => {
                 // Accepted, and without an access token to hand out.
-                account.owned = account.vault.brought(commit);
+                account.owned = account.secrets.brought(commit);
                 account.excused = false;
                 account.blocked = commit.durable.block.is_some();
                 account.understood();
                 account.login_refused &=
-                    !matches!(account.vault.candidate, Some(Entered::Password(_)));
+                    !matches!(account.secrets.candidate, Some(Entered::Password(_)));
                 return;
             }
-            Some(Fate::Takes) if commit.granted.is_none() => match account.vault.candidate {
+            Some(Fate::Takes) if commit.granted.is_none() => match account.secrets.candidate {
                 Some(Entered::Refresh(secret)) => secret,
                 Some(Entered::Password(_)) => {
                     return self.breaks(format!("account {a} takes a password unproven"));
                 }
                 None => return,
             },
-            Some(Fate::SpareTakes) => match account.vault.spare {
+            Some(Fate::SpareTakes) => match account.secrets.spare {
                 Some(secret) => secret,
                 None => return,
             },
@@ -262,7 +262,7 @@ impl World {
         if landed && publication.unpersisted {
             return self.breaks(format!("account {a} calls unpersisted what is stored"));
         }
-        let access = account.vault.access.filter(|(held, _)| *held == grant);
+        let access = account.secrets.access.filter(|(held, _)| *held == grant);
         match access {
             Some((_, access)) if account.provider.has_ended(access) => {
                 self.breaks(format!("account {a} publishes a token that was ended"));
@@ -291,7 +291,7 @@ impl World {
             Verdict::Token(grant) => {
                 let account = &self.accounts[a];
                 let slot = account.slot.filter(|slot| slot.held.grant == grant);
-                let (Some(slot), Some((_, access))) = (slot, account.vault.access) else {
+                let (Some(slot), Some((_, access))) = (slot, account.secrets.access) else {
                     return self.breaks(format!("{waiter:?} is given a token that is not served"));
                 };
                 if self.is_ended(a, grant.0) {

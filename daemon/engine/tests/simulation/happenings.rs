@@ -90,7 +90,7 @@ impl World {
                     account.owned = None;
                 }
                 // A refresh token alone is nothing that is served.
-                let brought = granted.and_then(|id| account.vault.grants.get(&id.0));
+                let brought = granted.and_then(|id| account.secrets.grants.get(&id.0));
                 if let (Some(id), Some(Brought::Grant(..))) = (granted, brought) {
                     let side = match write.says_ok {
                         true => &mut account.landed,
@@ -180,9 +180,9 @@ impl World {
             ProviderAnswer::Granted(facts) => {
                 account.outdated &= flight.kind == AttemptKind::Refresh && !flight.trial;
                 if let Some(grant) = grant {
-                    account.vault.grants.clear();
+                    account.secrets.grants.clear();
                     let brought = Brought::Grant(flight.kind, grant);
-                    account.vault.grants.insert(id.0, brought);
+                    account.secrets.grants.insert(id.0, brought);
                     if grant.refresh.is_some() || flight.kind == AttemptKind::Login {
                         self.tally.rotations += 1;
                         account.owned = grant.refresh;
@@ -199,9 +199,9 @@ impl World {
             }
             ProviderAnswer::Renewed { misconfigured, .. } => {
                 if let Some(refresh) = grant.and_then(|grant| grant.refresh) {
-                    account.vault.grants.clear();
+                    account.secrets.grants.clear();
                     let brought = Brought::RefreshToken(refresh);
-                    account.vault.grants.insert(id.0, brought);
+                    account.secrets.grants.insert(id.0, brought);
                     self.tally.halves += 1;
                     if !flight.trial {
                         account.owned = Some(refresh);

@@ -102,14 +102,14 @@ impl World {
     fn expired(&self, a: usize) -> Option<Access> {
         let account = &self.accounts[a];
         let grant = account.slot?.held.grant.0;
-        let (_, access) = account.vault.access.filter(|(held, _)| *held == grant)?;
+        let (_, access) = account.secrets.access.filter(|(held, _)| *held == grant)?;
         (access.expires <= self.now).then_some(access)
     }
 
     /// Whether a refresh has ended the token of this grant at its provider: from when it is sent on nobody can know that it has not.
     pub(crate) fn is_ended(&self, a: usize, grant: u64) -> bool {
         let account = &self.accounts[a];
-        let access = account.vault.access.filter(|(held, _)| *held == grant);
+        let access = account.secrets.access.filter(|(held, _)| *held == grant);
         access.is_some_and(|(_, access)| account.provider.has_ended(access))
     }
 
@@ -199,7 +199,7 @@ impl World {
                 serial: 0,
             }),
         };
-        account.vault.entered.insert(waiter, entered);
+        account.secrets.entered.insert(waiter, entered);
         let can_login = account.can_login;
         let demand = Demand {
             min_validity: None,

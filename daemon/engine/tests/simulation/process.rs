@@ -7,7 +7,7 @@ use tokend_engine::{
 };
 
 use crate::account::Account;
-use crate::store::{Purpose, Vault};
+use crate::store::{DriverSecrets, Purpose};
 use crate::window::Window;
 use crate::world::{HOUR, Happening, MINUTE, SECOND, START, World, key, say};
 
@@ -205,9 +205,9 @@ impl World {
                 self.clocks
                     .restore(self.now, &record.anchor, &record.durable)
             });
-            account.vault = Vault::load(account.disk.as_ref(), restored.as_ref());
+            account.secrets = DriverSecrets::load(account.disk.as_ref(), restored.as_ref());
             account.refused = None;
-            account.landed = account.vault.access.map(|(grant, _)| grant);
+            account.landed = account.secrets.access.map(|(grant, _)| grant);
             if let Some(restored) = restored {
                 account.drift = account.drift.max(account.drift_written + restored.ahead);
                 durable = Some(restored.durable);

@@ -1,6 +1,6 @@
 //! What the shell keeps of one account: the secrets in memory and the record on disk.
 //!
-//! Owns the rule that a record holds the secrets its `Durable` mentions and no others. A crash loses the vault and keeps the
+//! Owns the rule that a record holds the secrets its `Durable` mentions and no others. A crash loses the secrets in memory and keeps the
 //! record; a write under way at the crash may have landed or not.
 
 use std::collections::BTreeMap;
@@ -51,7 +51,7 @@ pub(crate) enum Entered {
 
 /// The secrets in memory.
 #[derive(Debug, Default)]
-pub(crate) struct Vault {
+pub(crate) struct DriverSecrets {
     pub(crate) refresh: Option<Secret>,
     pub(crate) access: Option<(u64, Access)>,
     pub(crate) entered: BTreeMap<WaiterId, Entered>,
@@ -71,7 +71,7 @@ pub(crate) enum Brought {
     RefreshToken(Secret),
 }
 
-impl Vault {
+impl DriverSecrets {
     /// The secrets of a record. Where less time is believed to have passed than has, an access token seems to live longer: by as
     /// much as the clock is wrong, and no more.
     pub(crate) fn load(record: Option<&Record>, restored: Option<&Restored>) -> Self {

@@ -65,7 +65,7 @@ pub(super) enum Why {
 }
 
 /// Tells, by logging it, what else there is to be said, and says when to be asked again.
-pub(super) trait Teller {
+pub(super) trait LogNotices {
     /// So many lines were dropped.
     fn dropped(&self, lines: u64, why: &Why);
 
@@ -184,7 +184,7 @@ fn caught(log: impl FnOnce()) -> Vec<u8> {
 pub(super) struct Writer<W, T> {
     queue: Queue,
     write: W,
-    teller: T,
+    notices: T,
     /// The last thing that was written is half a line.
     torn: bool,
     /// When something is due that nobody logs.
@@ -194,13 +194,13 @@ pub(super) struct Writer<W, T> {
 impl<W, T> Writer<W, T>
 where
     W: FnMut(&[u8]) -> io::Result<usize>,
-    T: Teller,
+    T: LogNotices,
 {
-    pub(super) fn new(queue: Queue, write: W, teller: T) -> Self {
+    pub(super) fn new(queue: Queue, write: W, notices: T) -> Self {
         Self {
             queue,
             write,
-            teller,
+            notices,
             torn: false,
             due: None,
         }
@@ -241,13 +241,13 @@ where
         self.queue.lock().held = 0;
         if let (1.., Some(why)) = (untold, why) {
             // Behind what was there before them.
-            let line = caught(|| self.teller.dropped(untold, &why));
+            let line = caught(|| self.notices.dropped(untold, &why));
             if self.whole(&line).is_ok() {
                 self.queue.lock().untold -= untold;
             }
         }
         let mut due = None;
-        let told = caught(|| due = self.teller.due(ending));
+        let told = caught(|| due = self.notices.due(ending));
         self.due = due;
         self.lines(&told);
         let mut state = self.queue.lock();

@@ -1,4 +1,4 @@
-//! The shell as a whole, without its socket: a real driver, keeper and HTTP client, a store in memory, a provider on loopback.
+//! The shell as a whole, without its socket: a real driver, store thread and HTTP client, a store in memory, a provider on loopback.
 
 mod entered;
 mod halves;
@@ -174,7 +174,7 @@ async fn a_drain_finishes_what_was_sent() {
     provider.then(Act::Hold(held));
     let daemon = Daemon::start(&site, &store).await;
     let waiting = tokio::spawn(answer(
-        daemon.desk.handle(&crate::testing::peer(7), get("ads")),
+        daemon.requests.handle(&crate::testing::peer(7), get("ads")),
     ));
     provider.asked(1).await;
     let drained = daemon.begin_drain().await;
@@ -195,7 +195,7 @@ async fn a_client_that_leaves_cancels_nothing() {
     let (provider, _site, _store, daemon) = started().await;
     let (go_on, held) = oneshot::channel();
     provider.then(Act::Hold(held));
-    drop(daemon.desk.handle(&crate::testing::peer(7), get("ads")));
+    drop(daemon.requests.handle(&crate::testing::peer(7), get("ads")));
     provider.asked(1).await;
     go_on.send(raw("200 OK", &grant(1))).unwrap();
     assert_eq!(daemon.get("ads").await.unwrap(), "token-1");
@@ -209,7 +209,9 @@ async fn a_provider_that_hangs_delays_nobody_else() {
     let site = Site::new(&(account("slow", &slow.base_url) + &account("quick", &quick.base_url)));
     site.secret("pw", "right", 0o600);
     let daemon = Daemon::start(&site, &MemoryStore::new()).await;
-    let _waiting = daemon.desk.handle(&crate::testing::peer(7), get("slow"));
+    let _waiting = daemon
+        .requests
+        .handle(&crate::testing::peer(7), get("slow"));
     slow.asked(1).await;
     assert_eq!(daemon.get("quick").await.unwrap(), "token-1");
     assert_eq!(state(&daemon, "slow").await, AccountState::Obtaining);
@@ -226,7 +228,7 @@ async fn there_is_an_end_to_those_who_wait_and_room_left_for_other_users() {
     let daemon = Daemon::start(&site, &MemoryStore::new()).await;
     let mut crowd = Vec::new();
     for _ in 0..super::super::waiters::MOST_WAITERS / 2 {
-        crowd.push(daemon.desk.handle(&crate::testing::peer(7), get("ads")));
+        crowd.push(daemon.requests.handle(&crate::testing::peer(7), get("ads")));
         tokio::task::yield_now().await;
     }
     provider.asked(1).await;
@@ -240,15 +242,25 @@ async fn there_is_an_end_to_those_who_wait_and_room_left_for_other_users() {
     let mut room = super::super::waiters::MOST_WAITERS / 2;
     for uid in 8..11 {
         for _ in 0..room.div_ceil(2) {
-            crowd.push(daemon.desk.handle(&crate::testing::peer(uid), get("ads")));
+            crowd.push(
+                daemon
+                    .requests
+                    .handle(&crate::testing::peer(uid), get("ads")),
+            );
             tokio::task::yield_now().await;
         }
-        let more = daemon.desk.handle(&crate::testing::peer(uid), get("ads"));
+        let more = daemon
+            .requests
+            .handle(&crate::testing::peer(uid), get("ads"));
         let fault = token_of(soon(answer(more)).await).unwrap_err();
         assert_eq!(fault.code, FaultCode::TooBusy, "user {uid}");
         room -= room.div_ceil(2);
     }
-    crowd.push(daemon.desk.handle(&crate::testing::peer(11), get("ads")));
+    crowd.push(
+        daemon
+            .requests
+            .handle(&crate::testing::peer(11), get("ads")),
+    );
     soon(async {
         let all = super::super::waiters::MOST_WAITERS - room + 1;
         while waiters(&daemon, "ads").await != u32::try_from(all).unwrap() {
@@ -280,15 +292,15 @@ async fn a_full_share_at_one_account_takes_no_room_from_another_user_at_another(
     let peer = crate::testing::peer;
     let (mut full, mut leaving) = (Vec::new(), Vec::new());
     for _ in 0..super::super::waiters::MOST_WAITERS / 2 {
-        full.push(daemon.desk.handle(&peer(7), get("ads")));
-        leaving.push(daemon.desk.handle(&peer(8), get("mail")));
+        full.push(daemon.requests.handle(&peer(7), get("ads")));
+        leaving.push(daemon.requests.handle(&peer(8), get("mail")));
         tokio::task::yield_now().await;
     }
     // Those of one user stay, who asks on; those of the other go, and what it asks is heard before that.
-    let more = daemon.desk.handle(&peer(7), get("ads"));
+    let more = daemon.requests.handle(&peer(7), get("ads"));
     let fault = token_of(soon(answer(more)).await).unwrap_err();
     assert_eq!(fault.code, FaultCode::TooBusy);
-    let waits = daemon.desk.handle(&peer(8), get("mail"));
+    let waits = daemon.requests.handle(&peer(8), get("mail"));
     drop(leaving);
     soon(async {
         while waiters(&daemon, "mail").await != 1 {

@@ -9,7 +9,7 @@ use tokend_policy::{Peer, Permission, Permissions};
 use tokend_proto::AccountName;
 
 use super::sights::{Bits, Seen, Sight};
-use super::{Epoch, Slot};
+use super::{ServedAccount, Snapshot};
 
 /// How many accounts are looked at before others have their turn: some ten microseconds.
 const STEP: usize = 256;
@@ -28,24 +28,24 @@ pub(crate) struct Looking {
 
 impl Sight {
     /// The accounts that are meant, by name, after the one given.
-    pub(crate) fn slots<'a>(
+    pub(crate) fn accounts<'a>(
         &'a self,
-        epoch: &'a Epoch,
+        snapshot: &'a Snapshot,
         which: Seen,
         after: Option<&AccountName>,
-    ) -> impl Iterator<Item = &'a Arc<Slot>> + use<'a> {
+    ) -> impl Iterator<Item = &'a Arc<ServedAccount>> + use<'a> {
         let bits = match which {
             Seen::Any => &self.any,
             Seen::Status => &self.status,
         };
-        let start = after.map_or(0, |after| epoch.place_after(after));
+        let start = after.map_or(0, |after| snapshot.place_after(after));
         bits.from(start)
-            .filter_map(|at| epoch.ordered.get(at).map(|(slot, _)| slot))
+            .filter_map(|at| snapshot.ordered.get(at).map(|(served, _)| served))
     }
 
     /// Names the peer may see that stand near one in the order of names.
-    pub(crate) fn near<'a>(&'a self, epoch: &'a Epoch, name: &AccountName) -> Vec<&'a str> {
-        let place = epoch.place_after(name);
+    pub(crate) fn near<'a>(&'a self, snapshot: &'a Snapshot, name: &AccountName) -> Vec<&'a str> {
+        let place = snapshot.place_after(name);
         // What is before it has to be looked for from far enough.
         let before = place.saturating_sub(NEAR * 64);
         let mut places: Vec<_> = self.any.from(before).take_while(|at| *at < place).collect();
@@ -55,12 +55,12 @@ impl Sight {
         if places.len() < NEAR {
             places = self.any.from(0).take(NEAR).collect();
         }
-        let name = |at: usize| Some(epoch.ordered.get(at)?.0.account.name.as_str());
+        let name = |at: usize| Some(snapshot.ordered.get(at)?.0.account.name.as_str());
         places.into_iter().filter_map(name).collect()
     }
 }
 
-impl Epoch {
+impl Snapshot {
     /// What the peer sees, if that was found before.
     pub(crate) fn found(&self, peer: &Peer) -> Option<Arc<Sight>> {
         self.sights.of(peer)
@@ -90,7 +90,7 @@ impl Epoch {
     /// Puts back what a session found of this peer, where others have displaced it since. False when it was of another
     /// configuration, or when more is known about the peer by now.
     pub(crate) fn remember(&self, peer: &Peer, sight: &Arc<Sight>) -> bool {
-        let holds = sight.epoch == self.number && sight.is_of(peer);
+        let holds = sight.snapshot == self.number && sight.is_of(peer);
         if holds {
             self.sights.keep(sight);
         }
@@ -99,40 +99,40 @@ impl Epoch {
 }
 
 impl Looking {
-    fn begin(epoch: &Epoch, peer: &Peer) -> Self {
-        let count = epoch.ordered.len();
+    fn begin(snapshot: &Snapshot, peer: &Peer) -> Self {
+        let count = snapshot.ordered.len();
         Self {
             sight: Sight {
                 peer: peer.clone(),
-                epoch: epoch.number,
+                snapshot: snapshot.number,
                 any: Bits::of(count),
                 status: Bits::of(count),
                 counts: [0; Permission::ALL.len()],
             },
-            given: vec![None; epoch.kinds],
-            admin: epoch.as_administrator(peer),
+            given: vec![None; snapshot.kinds],
+            admin: snapshot.as_administrator(peer),
             at: 0,
         }
     }
 
     /// Looks at some more accounts. False when all were looked at.
-    fn step(&mut self, epoch: &Epoch) -> bool {
-        let accounts = epoch.ordered.get(self.at..).unwrap_or_default();
-        for (at, (slot, kind)) in (self.at..).zip(accounts).take(STEP) {
+    fn step(&mut self, snapshot: &Snapshot) -> bool {
+        let accounts = snapshot.ordered.get(self.at..).unwrap_or_default();
+        for (at, (served, kind)) in (self.at..).zip(accounts).take(STEP) {
             let peer = &self.sight.peer;
             let own = match self.given.get_mut(*kind) {
-                Some(given) => *given.get_or_insert_with(|| slot.account.allow.permissions(peer)),
-                None => slot.account.allow.permissions(peer),
+                Some(given) => *given.get_or_insert_with(|| served.account.allow.permissions(peer)),
+                None => served.account.allow.permissions(peer),
             };
             self.sight.note(at, own | self.admin);
         }
         self.at += STEP;
-        self.at < epoch.ordered.len()
+        self.at < snapshot.ordered.len()
     }
 
-    fn done(self, epoch: &Epoch) -> Arc<Sight> {
+    fn done(self, snapshot: &Snapshot) -> Arc<Sight> {
         let sight = Arc::new(self.sight);
-        epoch.sights.keep(&sight);
+        snapshot.sights.keep(&sight);
         sight
     }
 }

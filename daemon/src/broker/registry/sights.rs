@@ -12,7 +12,7 @@ pub(super) const KEPT: usize = 64;
 pub(crate) struct Sight {
     /// Whose. Processes of the same user with the same facts see the same.
     pub(super) peer: Peer,
-    pub(super) epoch: u64,
+    pub(super) snapshot: u64,
     /// Accounts the peer may do anything with, by their places in the order of names.
     pub(super) any: Bits,
     /// Accounts whose status it may see.

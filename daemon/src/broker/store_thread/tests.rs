@@ -1,4 +1,4 @@
-//! The keeper's thread with a store that fails when it is told to.
+//! The store's thread with a store that fails when it is told to.
 
 use secrecy::ExposeSecret as _;
 use tokend_dialect::Grant;
@@ -16,7 +16,7 @@ use tokend_upstream::Granted;
 
 struct Bench {
     store: MemoryStore,
-    keeper: StoreThread,
+    store_thread: StoreThread,
     reports: mpsc::Receiver<Message>,
     clock: Clock,
 }
@@ -32,7 +32,7 @@ impl Bench {
         let store = MemoryStore::new();
         let clock = Clock::system();
         let (driver, reports) = mpsc::channel(1024);
-        let (keeper, thread) = StoreThread::start(
+        let (store_thread, thread) = StoreThread::start(
             Arc::new(store.clone()),
             clock.clone(),
             driver,
@@ -42,31 +42,31 @@ impl Bench {
         drop(thread);
         Self {
             store,
-            keeper,
+            store_thread,
             reports,
             clock,
         }
     }
 
-    fn hand(&self, job: Job) {
-        self.keeper.hand(job).unwrap();
+    fn hand(&self, job: StoreJob) {
+        self.store_thread.hand(job).unwrap();
     }
 
-    fn report(&mut self) -> Kept {
+    fn report(&mut self) -> Stored {
         match self.reports.blocking_recv() {
-            Some(Message::Kept(kept)) => kept,
+            Some(Message::Stored(stored)) => stored,
             other => panic!("{other:?}"),
         }
     }
 
     fn claim(&mut self, attempt: u64) -> Option<Box<Credential>> {
-        self.hand(Job::Claim {
+        self.hand(StoreJob::Claim {
             account: ACCOUNT,
             attempt: AttemptId(attempt),
             id: id(1),
         });
         match self.report() {
-            Kept::Claimed {
+            Stored::Claimed {
                 account: ACCOUNT,
                 credential,
                 ..
@@ -85,20 +85,20 @@ impl Bench {
             last_attempt: AttemptId(attempt),
             ..Durable::default()
         };
-        self.hand(Job::Write(Box::new(Write {
+        self.hand(StoreJob::Write(Box::new(Write {
             intent_of: Some(AttemptId(attempt)),
             ..write(1, durable)
         })));
         match self.report() {
-            Kept::Recorded { done, .. } => done,
+            Stored::Recorded { done, .. } => done,
             other => panic!("{other:?}"),
         }
     }
 
     fn commit(&mut self, write: Write) -> Option<Entered> {
-        self.hand(Job::Write(Box::new(write)));
+        self.hand(StoreJob::Write(Box::new(write)));
         match self.report() {
-            Kept::Committed { done, .. } => done,
+            Stored::Committed { done, .. } => done,
             other => panic!("{other:?}"),
         }
     }
@@ -179,7 +179,7 @@ fn an_attempt_is_claimed_recorded_committed_and_released() {
     assert!(it.commit(it.outcome(1, true)).is_some());
     assert!(it.stored(1).intent.is_none());
     assert_eq!(refresh_token(&it.stored(1)), "rotated-1");
-    it.hand(Job::Release { account: ACCOUNT });
+    it.hand(StoreJob::Release { account: ACCOUNT });
     assert_eq!(
         it.claim(2).unwrap().refresh_token.unwrap().expose_secret(),
         "rotated-1"
@@ -192,7 +192,7 @@ fn on_a_full_disk_nothing_may_be_sent() {
     it.store.set_outage(Some(StoreFailure::DiskFull));
     assert!(it.claim(1).is_some(), "reading works");
     assert!(!it.intend(1));
-    it.hand(Job::Release { account: ACCOUNT });
+    it.hand(StoreJob::Release { account: ACCOUNT });
     assert!(it.store.read(&id(1)).unwrap().is_none());
     it.store.set_outage(None);
     assert!(it.claim(2).is_some() && it.intend(2));
@@ -242,10 +242,10 @@ fn a_claim_that_ran_out_while_the_store_refused_is_taken_again() {
 #[test]
 fn many_accounts_are_written_in_few_transactions() {
     let mut it = Bench::start();
-    // While the keeper waits for room to report, what comes meanwhile piles up.
+    // While the store's thread waits for room to report, what comes meanwhile piles up.
     const MANY: u32 = 2_000;
     for n in 1..=MANY {
-        it.hand(Job::Write(Box::new(write(
+        it.hand(StoreJob::Write(Box::new(write(
             n,
             Durable {
                 failures: n,
@@ -254,7 +254,10 @@ fn many_accounts_are_written_in_few_transactions() {
         ))));
     }
     for _ in 1..=MANY {
-        assert!(matches!(it.report(), Kept::Committed { done: Some(_), .. }));
+        assert!(matches!(
+            it.report(),
+            Stored::Committed { done: Some(_), .. }
+        ));
     }
     assert!((1..=MANY).all(|n| it.stored(n).failures == n));
     let commits = it.store.commits();
@@ -279,16 +282,16 @@ fn one_record_that_does_not_open_does_not_spoil_the_batch() {
         ))
         .is_some()
     );
-    it.hand(Job::Discard {
+    it.hand(StoreJob::Discard {
         account: ACCOUNT,
         id: id(1),
     });
-    assert!(matches!(it.report(), Kept::Discarded { done: true, .. }));
-    it.hand(Job::Discard {
+    assert!(matches!(it.report(), Stored::Discarded { done: true, .. }));
+    it.hand(StoreJob::Discard {
         account: ACCOUNT,
         id: id(1),
     });
-    assert!(matches!(it.report(), Kept::Discarded { done: false, .. }));
+    assert!(matches!(it.report(), Stored::Discarded { done: false, .. }));
     assert!(it.commit(write(1, Durable::default())).is_some());
 }
 
@@ -314,12 +317,12 @@ fn what_a_person_entered_is_stored_with_its_intent_takes_its_place_and_is_forgot
         }),
         ..Durable::default()
     };
-    it.hand(Job::Write(Box::new(Write {
+    it.hand(StoreJob::Write(Box::new(Write {
         intent_of: Some(attempt),
         entered: Some(secret),
         ..write(1, durable)
     })));
-    assert!(matches!(it.report(), Kept::Recorded { done: true, .. }));
+    assert!(matches!(it.report(), Stored::Recorded { done: true, .. }));
     let record = it.stored(1);
     assert!(record.credential.password.is_none(), "it is on trial");
     assert_eq!(record.candidate.unwrap().secret.expose_secret(), "hunter2");
@@ -341,7 +344,7 @@ fn what_a_person_entered_is_stored_with_its_intent_takes_its_place_and_is_forgot
         record.credential.password.unwrap().expose_secret(),
         "hunter2"
     );
-    it.hand(Job::Release { account: ACCOUNT });
+    it.hand(StoreJob::Release { account: ACCOUNT });
     let pace = Tat(it.clock.steady().after(Duration::from_secs(60)));
     let durable = Durable {
         logins: pace,
@@ -367,15 +370,15 @@ fn what_a_person_entered_is_stored_with_its_intent_takes_its_place_and_is_forgot
 }
 
 #[test]
-fn a_keeper_that_is_gone_gives_the_job_back() {
+fn a_store_thread_that_is_gone_gives_the_job_back() {
     let (jobs, receiver) = mpsc::channel(1);
     drop(receiver);
-    let job = StoreThread(jobs).hand(Job::Release { account: ACCOUNT });
-    assert!(matches!(job, Err(Job::Release { account: ACCOUNT })));
+    let job = StoreThread(jobs).hand(StoreJob::Release { account: ACCOUNT });
+    assert!(matches!(job, Err(StoreJob::Release { account: ACCOUNT })));
 }
 
 #[test]
-fn what_was_given_before_is_done_when_the_keeper_says_so() {
+fn what_was_given_before_is_done_when_the_store_says_so() {
     let mut it = Bench::start();
     it.claim(1).unwrap();
     assert!(it.intend(1));
@@ -383,10 +386,10 @@ fn what_was_given_before_is_done_when_the_keeper_says_so() {
     let claimed = it.store.claim(&id(1), CLAIM_TTL);
     assert!(matches!(claimed, Err(StoreError::Claimed { .. })));
     let durable = Durable::default();
-    it.hand(Job::Write(Box::new(write(2, durable))));
-    it.hand(Job::Release { account: ACCOUNT });
+    it.hand(StoreJob::Write(Box::new(write(2, durable))));
+    it.hand(StoreJob::Release { account: ACCOUNT });
     let (reply, done) = tokio::sync::oneshot::channel();
-    it.hand(Job::Reached(reply));
+    it.hand(StoreJob::Reached(reply));
     done.blocking_recv().unwrap();
     let claim = it.store.claim(&id(1), CLAIM_TTL).unwrap();
     it.store.release(claim);
@@ -403,9 +406,9 @@ fn a_purge_drops_what_was_written_before_it_and_nothing_that_comes_after() {
     it.claim(1).unwrap();
     assert!(it.intend(1));
     assert!(it.commit(it.outcome(1, true)).is_some());
-    it.hand(Job::Release { account: ACCOUNT });
+    it.hand(StoreJob::Release { account: ACCOUNT });
     let (reply, done) = tokio::sync::oneshot::channel();
-    it.hand(Job::Reached(reply));
+    it.hand(StoreJob::Reached(reply));
     done.blocking_recv().unwrap();
     let reader = StoreReader::new(Arc::new(it.store.clone()));
     let found = || Leftovers::find(&reader, &name("ads1"), None).unwrap();
@@ -418,7 +421,7 @@ fn a_purge_drops_what_was_written_before_it_and_nothing_that_comes_after() {
     let leftovers = found();
     assert_eq!(leftovers.count(), 1);
     let (reply, done) = tokio::sync::oneshot::channel();
-    it.hand(Job::Purge { leftovers, reply });
+    it.hand(StoreJob::Purge { leftovers, reply });
     done.blocking_recv().unwrap().unwrap();
     assert_eq!(found().count(), 0);
     let record = it.stored(1);
@@ -436,7 +439,7 @@ fn a_purge_that_the_store_refuses_is_told() {
     let leftovers = Leftovers::find(&reader, &name("ads1"), None).unwrap();
     let (reply, done) = tokio::sync::oneshot::channel();
     // The attempt has given nothing back yet.
-    it.hand(Job::Purge { leftovers, reply });
+    it.hand(StoreJob::Purge { leftovers, reply });
     let refused = done.blocking_recv().unwrap();
     assert!(matches!(refused, Err(StoreError::Claimed { .. })));
 }

@@ -6,11 +6,11 @@
 use tokend_engine::{ClaimRefusal, Keeping, ProviderAnswer, Unproved, Unproven};
 use tokend_proto::{Fault, FaultCode};
 
-use super::Teller;
+use super::FaultText;
 use super::what::What;
 use crate::broker::login_means;
 
-impl Teller<'_> {
+impl FaultText<'_> {
     /// Puts into words what came of what a person entered.
     pub(crate) fn unproven(&self, what: What, it: Unproven) -> Fault {
         let name = &self.account.name;

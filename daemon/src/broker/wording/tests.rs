@@ -14,7 +14,7 @@ fn told(site: &str, why: impl FnOnce(Timestamp) -> Why, said: Option<&str>) -> (
         told: said.map(Into::into),
         ..Notes::default()
     };
-    let fault = Teller {
+    let fault = FaultText {
         account: &account,
         notes: &notes,
         clock: &clock,
@@ -73,7 +73,7 @@ fn what_the_machine_is_short_of_is_no_mistake_of_the_configuration() {
     };
     let clock = Clock::system();
     let account = site.account();
-    let teller = Teller {
+    let fault_text = FaultText {
         account: &account,
         notes: &notes,
         clock: &clock,
@@ -81,7 +81,7 @@ fn what_the_machine_is_short_of_is_no_mistake_of_the_configuration() {
         blocked: false,
     };
     let retry = clock.steady();
-    let fault = teller.tell(Why::Failed {
+    let fault = fault_text.tell(Why::Failed {
         problem: Problem::Unprepared,
         retry,
     });
@@ -93,7 +93,7 @@ fn a_token_that_may_have_been_ended_is_told_with_whatever_keeps_another_one_away
     let account = Site::new(ACCOUNT).account();
     let (clock, _hands) = FakeClock::start(1_790_000_000_000, 0, "a");
     let (notes, retry) = (Notes::default(), clock.steady());
-    let teller = |withheld| Teller {
+    let fault_text = |withheld| FaultText {
         account: &account,
         notes: &notes,
         clock: &clock,
@@ -106,11 +106,11 @@ fn a_token_that_may_have_been_ended_is_told_with_whatever_keeps_another_one_away
         Why::LoginRequired(Missing::InDoubt),
         Why::TimedOut,
     ] {
-        let said = teller(Some(Withheld::PerhapsEnded)).tell(why).message;
+        let said = fault_text(Some(Withheld::PerhapsEnded)).tell(why).message;
         let ending = "; the token held before is not handed out, since a refresh may have ended it";
         assert!(said.ends_with(ending), "{said}");
         for other in [None, Some(Withheld::AskedOtherwise)] {
-            assert!(!teller(other).tell(why).message.ends_with(ending));
+            assert!(!fault_text(other).tell(why).message.ends_with(ending));
         }
     }
 }
@@ -204,14 +204,14 @@ fn a_login_that_was_refused_is_told_in_its_own_words_or_in_none() {
             }),
             ..Notes::default()
         };
-        let teller = Teller {
+        let fault_text = FaultText {
             account: &account,
             notes: &notes,
             clock: &clock,
             withheld: None,
             blocked,
         };
-        let fault = teller.tell(why);
+        let fault = fault_text.tell(why);
         (fault.message, fault.advice.unwrap())
     };
     let refused = Why::LoginRequired(Missing::CredentialRejected);
@@ -524,7 +524,7 @@ fn the_host_is_named_that_is_asked_and_not_the_one_of_base_url() {
             }),
             ..Notes::default()
         };
-        let teller = Teller {
+        let fault_text = FaultText {
             account: &account,
             notes: &notes,
             clock: &clock,
@@ -532,14 +532,14 @@ fn the_host_is_named_that_is_asked_and_not_the_one_of_base_url() {
             blocked: false,
         };
         let problem = Problem::Unreachable;
-        let advice = teller.tell(Why::Failed { problem, retry }).advice;
+        let advice = fault_text.tell(Why::Failed { problem, retry }).advice;
         assert!(
             advice.as_deref().unwrap().contains(asked),
             "{login} {advice:?}"
         );
         let by = Pace::Host(kind);
         let problem = None;
-        let told = teller.tell(Why::Paced { retry, by, problem }).message;
+        let told = fault_text.tell(Why::Paced { retry, by, problem }).message;
         assert!(told.contains(host), "{told}");
     }
 }

@@ -102,7 +102,7 @@ async fn a_status_comes_in_pages_that_fit_and_leaves_nobody_out() {
     let mut bench = bench(&many(101));
     let (mut after, mut seen) = (None, Vec::new());
     loop {
-        let asked = bench.desk.handle(
+        let asked = bench.requests.handle(
             &peer(20),
             Request::Status {
                 account: None,

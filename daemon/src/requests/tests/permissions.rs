@@ -79,15 +79,15 @@ async fn the_name_that_was_meant_is_one_the_peer_may_see() {
     let bench = bench(ACCOUNTS);
     let suggested = |uid, account: &str| {
         let mut fault = bench.fault(uid, get(account));
-        let epoch = bench.desk.registry.epoch();
-        drop(epoch.sight(&peer(uid)));
+        let snapshot = bench.requests.registry.snapshot();
+        drop(snapshot.sight(&peer(uid)));
         let decided = bench
-            .desk
-            .decide_by_what_is_known(&epoch, &peer(uid), &get(account));
+            .requests
+            .decide_by_what_is_known(&snapshot, &peer(uid), &get(account));
         assert!(decided.is_err_and(|refused| refused.is_stranger));
         assert!(
             bench
-                .desk
+                .requests
                 .suggest(&peer(uid), None, &name(account), &mut fault)
         );
         fault.advice.unwrap()
@@ -123,7 +123,7 @@ async fn only_an_administrator_changes_anything() {
         assert_eq!(fault.code, FaultCode::NotAllowed, "{request:?}");
         assert!(fault.advice.is_some());
         assert!(matches!(
-            bench.desk.handle(&peer(OWNER), request),
+            bench.requests.handle(&peer(OWNER), request),
             Reply::Pending(_)
         ));
     }
@@ -177,7 +177,7 @@ async fn permissions_are_separate() {
     ];
     for (owner, request) in &requests {
         for uid in [0, 7, 20, 21, 22, 23, 24] {
-            let allowed = match bench.desk.handle(&peer(uid), request.clone()) {
+            let allowed = match bench.requests.handle(&peer(uid), request.clone()) {
                 Reply::Ready(Response::Fault(fault)) => {
                     assert_eq!(fault.code, FaultCode::NotAllowed, "{uid} {request:?}");
                     false
@@ -197,11 +197,11 @@ async fn whoever_may_reject_and_not_get_is_given_no_token() {
         bench.now(22, reject("ads", "old")),
         Response::Done { .. }
     ));
-    let asked = bench.desk.handle(&peer(22), reject("ads", "new"));
+    let asked = bench.requests.handle(&peer(22), reject("ads", "new"));
     let Some(Message::Wanted { reply, .. }) = bench.driver.recv().await else {
         panic!()
     };
-    let now = bench.desk.clock.steady();
+    let now = bench.requests.clock.steady();
     reply
         .send(DriverAnswer::Token(Arc::new(token("newer", 6, now))))
         .unwrap();
@@ -234,7 +234,7 @@ fn in_unit(uid: u32, units: Fact<Units>) -> Peer {
 #[tokio::test]
 async fn facts_are_read_only_for_accounts_whose_rules_need_them() {
     let bench = bench(FACTS);
-    let lacks = |peer: &Peer, request: &Request| bench.desk.lacks(peer, request);
+    let lacks = |peer: &Peer, request: &Request| bench.requests.lacks(peer, request);
     assert_eq!(lacks(&peer(30), &get("ads")), Needs::UNITS);
     assert_eq!(lacks(&peer(30), &get("bids")), Needs::NONE);
     // Whoever may do nothing with an account is looked at as for one that does not exist.
@@ -265,11 +265,11 @@ async fn what_could_not_be_read_is_told_alike_for_accounts_that_exist_and_do_not
         }),
     );
     assert!(matches!(
-        bench.desk.handle(&inside, get("ads")),
+        bench.requests.handle(&inside, get("ads")),
         Reply::Ready(Response::Token(_))
     ));
     let blind = in_unit(31, Fact::Unread("no /proc".into()));
-    let told = |account: &str| match bench.desk.handle(&blind, get(account)) {
+    let told = |account: &str| match bench.requests.handle(&blind, get(account)) {
         Reply::Ready(Response::Fault(fault)) => fault.message.replace(account, "IT"),
         _ => panic!("it was allowed"),
     };
@@ -281,7 +281,7 @@ async fn what_could_not_be_read_is_told_alike_for_accounts_that_exist_and_do_not
 #[tokio::test]
 async fn everybody_is_told_who_they_are() {
     let bench = bench(FACTS);
-    let asked = bench.desk.handle(
+    let asked = bench.requests.handle(
         &in_unit(30, Fact::Unread("no /proc".into())),
         Request::Whoami,
     );
@@ -296,7 +296,7 @@ async fn everybody_is_told_who_they_are() {
         .collect();
     assert_eq!(may, [("get", 1), ("status", 1), ("reject", 1)]);
     assert!(who.administrator.is_empty());
-    let asked = bench.desk.handle(&peer(OWNER), Request::Whoami);
+    let asked = bench.requests.handle(&peer(OWNER), Request::Whoami);
     let Response::Whoami(who) = soon(answer(asked)).await else {
         panic!()
     };
@@ -325,7 +325,7 @@ allow = [{ user = 21 }]
 #[tokio::test]
 async fn rules_that_need_no_file_are_decided_first() {
     let bench = bench(&FILES.replace("DIGEST", &"0".repeat(64)));
-    let lacks = |peer: &Peer, account: &str| bench.desk.lacks(peer, &get(account));
+    let lacks = |peer: &Peer, account: &str| bench.requests.lacks(peer, &get(account));
     assert_eq!(lacks(&peer(20), "ads"), Needs::NONE, "a rule by user");
     assert_eq!(lacks(&peer(21), "bids"), Needs::NONE, "another account");
     assert_eq!(lacks(&peer(30), "ads"), Needs::UNITS, "the cheap one first");
@@ -343,9 +343,12 @@ async fn rules_that_need_no_file_are_decided_first() {
         assert_eq!(lacks(&peer(40), account), Needs::UNITS);
     }
     let list = Request::List { after: None };
-    assert_eq!(bench.desk.lacks(&unit(40, "b.service"), &list), Needs::NONE);
     assert_eq!(
-        bench.desk.lacks(&unit(40, "a.service"), &list),
+        bench.requests.lacks(&unit(40, "b.service"), &list),
+        Needs::NONE
+    );
+    assert_eq!(
+        bench.requests.lacks(&unit(40, "a.service"), &list),
         Needs::SHA256
     );
 }

@@ -42,21 +42,22 @@ async fn overtaken_by(request: Request, before: &str, after: &str, serves: bool)
     let mut bench = bench(&account(before));
     bench.publish("ads", "held", 1);
     if matches!(request, Request::Get { .. }) {
-        let epoch = bench.desk.registry.epoch();
-        epoch.slot(&name("ads")).unwrap().held.retire();
+        let snapshot = bench.requests.registry.snapshot();
+        snapshot.served(&name("ads")).unwrap().cell.retire();
     }
-    let Reply::Pending(pending) = bench.desk.handle(&peer(20), request) else {
+    let Reply::Pending(pending) = bench.requests.handle(&peer(20), request) else {
         panic!("it was answered on the spot")
     };
     let config: Config = Site::new(after).config();
-    let next = Arc::clone(&crate::testing::registry(&config).epoch());
-    if let Some(slot) = next.slot(&name("ads")).filter(|_| serves) {
-        slot.held
-            .publish(token("new", 2, bench.desk.clock.steady()));
+    let next = Arc::clone(&crate::testing::registry(&config).snapshot());
+    if let Some(served) = next.served(&name("ads")).filter(|_| serves) {
+        served
+            .cell
+            .publish(token("new", 2, bench.requests.clock.steady()));
     }
-    bench.desk.registry.replace(next);
+    bench.requests.registry.replace(next);
     let serve = async {
-        let now = bench.desk.clock.steady();
+        let now = bench.requests.clock.steady();
         match bench.driver.recv().await.unwrap() {
             Message::Wanted { reply, .. } => {
                 let token = Arc::new(token("new", 2, now));
@@ -70,7 +71,7 @@ async fn overtaken_by(request: Request, before: &str, after: &str, serves: bool)
         }
     };
     let (answered, ()) = soon(async { tokio::join!(pending, serve) }).await;
-    bench.desk.release(&peer(20), answered)
+    bench.requests.release(&peer(20), answered)
 }
 
 fn code(release: Release) -> FaultCode {
@@ -154,15 +155,15 @@ async fn a_token_that_was_retired_with_the_configuration_before_does_not_leave()
 #[tokio::test]
 async fn a_rule_that_needs_more_facts_than_were_read_is_not_decided_without_them() {
     let bench = bench(&account(ALL));
-    let Reply::Pending(pending) = bench.desk.handle(&peer(20), get("ads")) else {
+    let Reply::Pending(pending) = bench.requests.handle(&peer(20), get("ads")) else {
         panic!()
     };
     let config = Site::new(&account("{ unit = \"a.service\" }")).config();
-    let next = Arc::clone(&crate::testing::registry(&config).epoch());
-    bench.desk.registry.replace(next);
+    let next = Arc::clone(&crate::testing::registry(&config).snapshot());
+    bench.requests.registry.replace(next);
     drop(bench.driver);
     let answered = soon(pending).await;
-    match bench.desk.release(&peer(20), answered) {
+    match bench.requests.release(&peer(20), answered) {
         Release::NeedFacts(needs, _) => assert_eq!(needs, Needs::UNITS),
         other => panic!("{other:?}"),
     }

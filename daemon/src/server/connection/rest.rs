@@ -12,7 +12,7 @@ use tokio::time::{sleep, sleep_until, timeout};
 
 use super::{Ended, Rest, Session, Waiting};
 use crate::requests::Answered;
-use crate::requests::thrift::Wait;
+use crate::requests::budget::Wait;
 use tokend_peer::Connection;
 
 /// How often it is looked whether the peer of a connection from which nothing is read is still there.
@@ -55,8 +55,10 @@ where
         if cost == 0 {
             return;
         }
-        let now_ms = self.desk.clock.boot_ms();
-        if let Some(Wait { length, tell }) = self.desk.thrift.spend(now_ms, self.peer.uid, cost) {
+        let now_ms = self.requests.clock.boot_ms();
+        if let Some(Wait { length, tell }) =
+            self.requests.budgets.spend(now_ms, self.peer.uid, cost)
+        {
             let until = sleep(length).deadline();
             let before = self.rest.take();
             self.rest = Some(Rest {

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::broker::inbox::{AnswerSender, DriverAnswer, Message};
 use crate::broker::registry::IssuedToken;
-use crate::testing::{OWNER, Site, desk, get, name, peer, token};
+use crate::testing::{OWNER, Site, get, name, peer, requests, token};
 use tokend_process::clock::Clock;
 use tokend_process::clock::fake::FakeClock;
 
@@ -28,7 +28,7 @@ struct Talk {
     client: DuplexStream,
     received: FrameBuffer,
     driver: mpsc::Receiver<Message>,
-    desk: Arc<Requests>,
+    requests: Arc<Requests>,
     serving: JoinHandle<Ended>,
     _site: Site,
 }
@@ -46,14 +46,19 @@ impl Talk {
         let site = Site::new(
             "[account.ads]\nprovider = \"oauth2\"\nbase_url = \"http://127.0.0.1:1\"\nusername = \"u\"\nclient_id = \"c\"\npassword = { env = \"X\" }\n",
         );
-        let (desk, driver) = desk(&site, clock, 64);
+        let (requests, driver) = requests(&site, clock, 64);
         let (client, server) = duplex(room);
-        let serving = tokio::spawn(serve(server, (peer(OWNER), 0), Arc::clone(&desk), BOUNDS));
+        let serving = tokio::spawn(serve(
+            server,
+            (peer(OWNER), 0),
+            Arc::clone(&requests),
+            BOUNDS,
+        ));
         Self {
             client,
             received: FrameBuffer::new(),
             driver,
-            desk,
+            requests,
             serving,
             _site: site,
         }
@@ -120,13 +125,13 @@ impl Talk {
     }
 
     fn publish(&self, text: &str) {
-        let now = self.desk.clock.steady();
-        self.desk
+        let now = self.requests.clock.steady();
+        self.requests
             .registry
-            .epoch()
-            .slot(&name("ads"))
+            .snapshot()
+            .served(&name("ads"))
             .unwrap()
-            .held
+            .cell
             .publish(token(text, 1, now));
     }
 }
@@ -344,17 +349,17 @@ async fn more_than_may_wait_is_not_read_until_one_is_answered() {
 #[tokio::test(start_paused = true)]
 async fn a_late_use_tells_the_driver_once() {
     let mut talk = Talk::greeted().await;
-    let now = talk.desk.clock.steady();
+    let now = talk.requests.clock.steady();
     let late = IssuedToken {
         ahead: now,
         ..token("T", 1, now)
     };
-    talk.desk
+    talk.requests
         .registry
-        .epoch()
-        .slot(&name("ads"))
+        .snapshot()
+        .served(&name("ads"))
         .unwrap()
-        .held
+        .cell
         .publish(late);
     for id in 1..=3 {
         talk.say(id, get("ads")).await;
@@ -362,12 +367,12 @@ async fn a_late_use_tells_the_driver_once() {
     }
     assert!(matches!(talk.driver.try_recv(), Ok(Message::Asked(_))));
     assert!(talk.driver.try_recv().is_err(), "only the first");
-    let epoch = talk.desk.registry.epoch();
+    let snapshot = talk.requests.registry.snapshot();
     assert!(
-        epoch
-            .slot(&name("ads"))
+        snapshot
+            .served(&name("ads"))
             .unwrap()
-            .held
+            .cell
             .token()
             .as_ref()
             .unwrap()
@@ -423,7 +428,7 @@ async fn whoever_asks_in_vain_without_end_waits_and_nobody_else_does() {
     drop(tokio::spawn(serve(
         server,
         other,
-        Arc::clone(&talk.desk),
+        Arc::clone(&talk.requests),
         BOUNDS,
     )));
     talk.client = client;

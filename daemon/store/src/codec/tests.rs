@@ -209,7 +209,7 @@ proptest! {
         record.credential.password = password;
         record.credential.refresh_token = refresh_token;
         record.grant = grant;
-        record.pace = PaceMarks { attempts_tat: tats.0, logins_tat: tats.1, host_tat: tats.2 };
+        record.pace = PaceState { attempts_tat: tats.0, logins_tat: tats.1, host_tat: tats.2 };
 
         let encoded = encode(&record, front, 16).unwrap();
         // It was not moved, so no copy of a secret is left behind.

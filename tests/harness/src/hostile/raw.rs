@@ -22,12 +22,12 @@ type Play = dyn Fn(&mut Talk) + Send + Sync;
 /// A port that plays.
 pub struct Raw {
     address: SocketAddr,
-    books: Arc<Books>,
+    counts: Arc<Counts>,
     accepting: Option<JoinHandle<()>>,
 }
 
 #[derive(Default)]
-struct Books {
+struct Counts {
     requests: AtomicUsize,
     written: AtomicU64,
     closed: AtomicBool,
@@ -37,7 +37,7 @@ struct Books {
 pub struct Talk {
     /// The connection itself.
     pub stream: TcpStream,
-    books: Arc<Books>,
+    counts: Arc<Counts>,
 }
 
 impl Raw {
@@ -49,20 +49,20 @@ impl Raw {
     /// Accepts what comes to a port that is listened on already, such as one that was chosen.
     pub fn on(listener: TcpListener, play: impl Fn(&mut Talk) + Send + Sync + 'static) -> Self {
         let address = listener.local_addr().unwrap();
-        let books = Arc::new(Books::default());
-        let (play, shared): (Arc<Play>, _) = (Arc::new(play), Arc::clone(&books));
+        let counts = Arc::new(Counts::default());
+        let (play, shared): (Arc<Play>, _) = (Arc::new(play), Arc::clone(&counts));
         let accepting = std::thread::spawn(move || {
             while let Ok((stream, _)) = listener.accept() {
                 if shared.closed.load(Ordering::SeqCst) {
                     return;
                 }
-                let (play, books) = (Arc::clone(&play), Arc::clone(&shared));
-                std::thread::spawn(move || play(&mut Talk { stream, books }));
+                let (play, counts) = (Arc::clone(&play), Arc::clone(&shared));
+                std::thread::spawn(move || play(&mut Talk { stream, counts }));
             }
         });
         Self {
             address,
-            books,
+            counts,
             accepting: Some(accepting),
         }
     }
@@ -94,18 +94,18 @@ impl Raw {
 
     /// How many requests have come in whole.
     pub fn requests(&self) -> usize {
-        self.books.requests.load(Ordering::SeqCst)
+        self.counts.requests.load(Ordering::SeqCst)
     }
 
     /// How many bytes the other side, or the system on its behalf, has taken.
     pub fn written(&self) -> u64 {
-        self.books.written.load(Ordering::SeqCst)
+        self.counts.written.load(Ordering::SeqCst)
     }
 }
 
 impl Drop for Raw {
     fn drop(&mut self) {
-        self.books.closed.store(true, Ordering::SeqCst);
+        self.counts.closed.store(true, Ordering::SeqCst);
         // Wakes the thread that accepts, so that it sees the end.
         drop(TcpStream::connect(self.address));
         if let Some(accepting) = self.accepting.take() {
@@ -131,7 +131,7 @@ impl Talk {
 
     /// Notes a request.
     pub fn count(&self) {
-        self.books.requests.fetch_add(1, Ordering::SeqCst);
+        self.counts.requests.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Writes, and tells whether the other side still takes it.
@@ -139,7 +139,7 @@ impl Talk {
         let said = self.stream.write_all(bytes).is_ok();
         if said {
             let count = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-            self.books.written.fetch_add(count, Ordering::SeqCst);
+            self.counts.written.fetch_add(count, Ordering::SeqCst);
         }
         said
     }

@@ -9,7 +9,7 @@ use super::*;
 /// Says what it is asked to say by writing a line, as logging does.
 struct Says(Queue);
 
-impl Teller for Says {
+impl LogNotices for Says {
     fn dropped(&self, lines: u64, why: &Why) {
         let why = match why {
             Why::Unread => "unread",

@@ -29,7 +29,7 @@ async fn a_death_while_a_refresh_token_is_tried_leaves_the_refused_password_refu
         secret,
     };
     let _waiting = daemon
-        .desk
+        .requests
         .handle(&crate::testing::peer(crate::testing::OWNER), login);
     provider.asked(2).await;
     daemon.stop().await;
@@ -122,7 +122,7 @@ async fn a_reload_while_a_password_is_tried_decides_whether_a_login_is_possible(
         secret,
     };
     let _waiting = daemon
-        .desk
+        .requests
         .handle(&crate::testing::peer(crate::testing::OWNER), login);
     provider.asked(2).await;
     site.write(&(text + "options = { grant = \"refresh_token\" }\n"));
@@ -156,7 +156,7 @@ async fn a_refresh_token_that_is_entered_again_is_held_once() {
                 secret: LoginSecret::RefreshToken(text),
             };
             let owner = crate::testing::peer(crate::testing::OWNER);
-            let _waiting = daemon.desk.handle(&owner, login);
+            let _waiting = daemon.requests.handle(&owner, login);
             provider.asked(2).await;
             daemon.stop().await;
             store.restart();

@@ -3,7 +3,7 @@
 use tokend_store::QuarantineReason;
 
 use super::*;
-use crate::broker::job::Job;
+use crate::broker::job::StoreJob;
 use tokend_process::systemd::Manager;
 
 fn without_secret(provider: &Provider) -> Site {
@@ -284,7 +284,7 @@ async fn an_answer_on_its_way_to_a_former_identity_is_forgotten_with_the_account
         old.then(Act::Hold(held));
         let asked = old.seen().len();
         let daemon = Daemon::start(&site, &store).await;
-        let waiting = daemon.desk.handle(&crate::testing::peer(7), get("ads"));
+        let waiting = daemon.requests.handle(&crate::testing::peer(7), get("ads"));
         old.asked(asked + 1).await;
         site.write(&format!("{ADMIN}{text}"));
         done(daemon.ask(Request::Reload).await);
@@ -304,7 +304,7 @@ async fn an_answer_on_its_way_to_a_former_identity_is_forgotten_with_the_account
 
 /// Else a record that an attempt had claimed a moment ago would be left, and it would be told that not everything could be removed.
 #[tokio::test]
-async fn records_are_removed_when_the_keeper_has_given_all_rights_on_them_back() {
+async fn records_are_removed_when_the_store_has_given_all_rights_on_them_back() {
     let site = Site::new(ADMIN);
     let (daemon, mut jobs) = Daemon::hanging(&site, Manager::none()).await;
     let mut forgetting = std::pin::pin!(forget(&daemon));
@@ -314,12 +314,12 @@ async fn records_are_removed_when_the_keeper_has_given_all_rights_on_them_back()
             job = jobs.recv() => job.unwrap(),
         }
     });
-    let Job::Reached(done) = job.await else {
+    let StoreJob::Reached(done) = job.await else {
         panic!("something else than a question");
     };
     tokio::select! {
         biased;
-        early = &mut forgetting => panic!("the keeper has not answered: {early:?}"),
+        early = &mut forgetting => panic!("the store's thread has not answered: {early:?}"),
         () = tokio::task::yield_now() => {}
     }
     done.send(()).unwrap();
@@ -338,7 +338,9 @@ async fn what_was_served_before_an_account_left_the_configuration_is_forgotten_t
     // A refresh is under way that will fail: what is served stays in memory.
     let (go_on, held) = oneshot::channel();
     provider.then(Act::Hold(held));
-    let forced = daemon.desk.handle(&crate::testing::peer(7), force("ads"));
+    let forced = daemon
+        .requests
+        .handle(&crate::testing::peer(7), force("ads"));
     provider.asked(2).await;
     site.write(ADMIN);
     done(daemon.ask(Request::Reload).await);
@@ -367,8 +369,8 @@ async fn what_a_reload_brings_back_meanwhile_is_not_told_to_be_forgotten() {
     assert_eq!(daemon.get("ads").await.unwrap(), "token-1");
     site.write(ADMIN);
     done(daemon.ask(Request::Reload).await);
-    let reloader = &daemon.desk.reloader;
-    let under_way = reloader.pause().await;
+    let reloader = &daemon.requests.reloader;
+    let in_flight = reloader.pause().await;
     let mut forgetting = std::pin::pin!(forget(&daemon));
     site.write(&text);
     let back = site.config();
@@ -378,7 +380,7 @@ async fn what_a_reload_brings_back_meanwhile_is_not_told_to_be_forgotten() {
         applied = soon(Box::pin(reloader.apply(&back))) => drop(applied.unwrap()),
     }
     assert_eq!(secrets_of(&store, &before), Some(true), "not purged");
-    drop(under_way);
+    drop(in_flight);
     let told = fault(forgetting.await);
     assert_eq!(told.code, FaultCode::TooBusy, "{told:?}");
     assert!(told.retry_after_ms.is_some(), "{told:?}");

@@ -55,7 +55,7 @@ async fn another_identity_is_not_served_what_an_attempt_of_the_old_one_brings() 
     new.then(reply("200 OK", &grant(77)));
     let daemon = Daemon::start(&site, &store).await;
     let waiting = tokio::spawn(answer(
-        daemon.desk.handle(&crate::testing::peer(7), get("ads")),
+        daemon.requests.handle(&crate::testing::peer(7), get("ads")),
     ));
     old.asked(1).await;
     put_in_force(&daemon, &site, &account("ads", &new.base_url)).await;
@@ -88,7 +88,9 @@ async fn an_account_that_comes_back_while_its_attempt_runs_has_its_token_back() 
     assert_eq!(daemon.get("ads").await.unwrap(), "token-1");
     let (go_on, held) = oneshot::channel();
     provider.then(Act::Hold(held));
-    let forced = daemon.desk.handle(&crate::testing::peer(7), force("ads"));
+    let forced = daemon
+        .requests
+        .handle(&crate::testing::peer(7), force("ads"));
     provider.asked(2).await;
     put_in_force(&daemon, &site, "").await;
     assert_eq!(
@@ -114,7 +116,7 @@ async fn a_reload_goes_on_without_whoever_asked_for_it() {
     site.write(&(account("ads", &provider.base_url) + &account("bids", &provider.base_url)));
     let mut asked = Box::pin(answer(
         daemon
-            .desk
+            .requests
             .handle(&crate::testing::peer(7), Request::Reload),
     ));
     assert!(
@@ -228,7 +230,7 @@ async fn a_name_that_is_known_by_now_is_put_in_force_where_nothing_else_changed(
     let records = dir.path().join("audit.jsonl");
     let audit = format!("[audit]\nfile = \"{}\"\n", records.display());
     put_in_force(&daemon, &site, &format!("{audit}{text}{rule}")).await;
-    let reloader = &daemon.desk.reloader;
+    let reloader = &daemon.requests.reloader;
     // As if nobody had been called root when it was read.
     let nobody = Directory::fixed(Vec::new(), Vec::new());
     let read = Config::load_from(
@@ -264,7 +266,7 @@ async fn a_name_that_is_known_by_now_is_put_in_force_where_nothing_else_changed(
     site.write("[account.ads]\nprovider = \"nonsense\"\n");
     retry::try_again(reloader).await;
     assert_eq!(*reloader.pause().await, 4);
-    daemon.desk.audit.finish();
+    daemon.requests.audit.finish();
     let records = std::fs::read_to_string(records).unwrap();
     let of_names = |line: &&str| line.contains("\"request\":\"names\"");
     let of_names: Vec<_> = records.lines().filter(of_names).collect();

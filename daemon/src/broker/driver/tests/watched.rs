@@ -34,8 +34,11 @@ async fn a_driver_that_turns_is_fed_also_while_the_disk_hangs_and_no_longer_than
     let (manager, notes) = Manager::noting(Some(Duration::from_millis(20)));
     let (daemon, mut jobs) = Daemon::hanging(&site, manager).await;
     told(&notes, "WATCHDOG=1", 3).await;
-    drop(daemon.desk.handle(&peer(OWNER), force("ads")));
-    assert!(soon(jobs.recv()).await.is_some(), "the keeper has a job");
+    drop(daemon.requests.handle(&peer(OWNER), force("ads")));
+    assert!(
+        soon(jobs.recv()).await.is_some(),
+        "the store's thread has a job"
+    );
     told(&notes, "WATCHDOG=1", 3).await;
     daemon.stop().await;
     let fed = count(&notes, "WATCHDOG=1");

@@ -7,7 +7,7 @@ use super::*;
 use crate::testing::{Site, name, peer, registry};
 
 /// Every seventh account is user 20's, every other one with a policy of its own.
-fn many(count: usize) -> Arc<Epoch> {
+fn many(count: usize) -> Arc<Snapshot> {
     let mut text = String::new();
     for n in 0..count {
         let allow = match n % 7 {
@@ -21,19 +21,19 @@ fn many(count: usize) -> Arc<Epoch> {
         )
         .unwrap();
     }
-    Arc::clone(&registry(&Site::new(&text).config()).epoch())
+    Arc::clone(&registry(&Site::new(&text).config()).snapshot())
 }
 
 #[tokio::test]
 async fn what_is_seen_is_what_the_rules_give() {
-    let epoch = many(1000);
+    let snapshot = many(1000);
     for uid in [20, 30, 40, 7, 10_007] {
         let peer = peer(uid);
-        let sight = epoch.look_around(&peer).await;
+        let sight = snapshot.look_around(&peer).await;
         for permission in Permission::ALL {
-            let given = epoch
-                .slots()
-                .filter(|slot| epoch.grants(&peer, slot, permission).is_ok());
+            let given = snapshot
+                .all_served()
+                .filter(|served| snapshot.grants(&peer, served, permission).is_ok());
             let counted = match Permissions::OF_AN_ACCOUNT.has(permission) {
                 true => given.count(),
                 false => sight.count_of(permission),
@@ -46,39 +46,43 @@ async fn what_is_seen_is_what_the_rules_give() {
             Some(name("a00500")),
             Some(name("zz")),
         ] {
-            let known = |slot: &&Arc<Slot>| {
+            let known = |served: &&Arc<ServedAccount>| {
                 let later = after
                     .as_ref()
-                    .is_none_or(|after| slot.account.name > *after);
-                later && Epoch::knows(&peer, slot, epoch.as_administrator(&peer))
+                    .is_none_or(|after| served.account.name > *after);
+                later && Snapshot::knows(&peer, served, snapshot.as_administrator(&peer))
             };
-            let expected: Vec<_> = epoch.slots().filter(known).map(|slot| slot.key).collect();
-            let found = sight.slots(&epoch, Seen::Any, after.as_ref());
+            let expected: Vec<_> = snapshot
+                .all_served()
+                .filter(known)
+                .map(|served| served.key)
+                .collect();
+            let found = sight.accounts(&snapshot, Seen::Any, after.as_ref());
             assert_eq!(
-                found.map(|slot| slot.key).collect::<Vec<_>>(),
+                found.map(|served| served.key).collect::<Vec<_>>(),
                 expected,
                 "{uid}"
             );
         }
-        let status = sight.slots(&epoch, Seen::Status, None).count();
+        let status = sight.accounts(&snapshot, Seen::Status, None).count();
         assert_eq!(status, sight.count_of(Permission::Status));
     }
 }
 
 #[tokio::test]
 async fn it_is_found_once_for_each_kind_of_peer_and_configuration() {
-    let epoch = many(300);
-    let first = epoch.look_around(&peer(20)).await;
+    let snapshot = many(300);
+    let first = snapshot.look_around(&peer(20)).await;
     let another = Peer::new(20, 20, 99);
-    assert!(Arc::ptr_eq(&first, &epoch.look_around(&another).await));
-    assert!(Arc::ptr_eq(&first, &epoch.sight(&another)));
+    assert!(Arc::ptr_eq(&first, &snapshot.look_around(&another).await));
+    assert!(Arc::ptr_eq(&first, &snapshot.sight(&another)));
     for uid in 100..100 + u32::try_from(KEPT).unwrap() {
-        drop(epoch.sight(&peer(uid)));
+        drop(snapshot.sight(&peer(uid)));
     }
-    assert!(epoch.found(&peer(20)).is_none(), "others displaced it");
-    assert!(epoch.remember(&peer(20), &first));
-    assert!(Arc::ptr_eq(&first, &epoch.found(&peer(20)).unwrap()));
-    assert!(!epoch.remember(&peer(21), &first), "another user");
+    assert!(snapshot.found(&peer(20)).is_none(), "others displaced it");
+    assert!(snapshot.remember(&peer(20), &first));
+    assert!(Arc::ptr_eq(&first, &snapshot.found(&peer(20)).unwrap()));
+    assert!(!snapshot.remember(&peer(21), &first), "another user");
     assert!(
         !many(300).remember(&peer(20), &first),
         "another configuration"
@@ -87,18 +91,18 @@ async fn it_is_found_once_for_each_kind_of_peer_and_configuration() {
 
 #[tokio::test]
 async fn names_nearby_are_those_the_peer_may_see() {
-    let epoch = many(1000);
-    let sight = epoch.sight(&peer(20));
-    let near = sight.near(&epoch, &name("a00500x"));
+    let snapshot = many(1000);
+    let sight = snapshot.sight(&peer(20));
+    let near = sight.near(&snapshot, &name("a00500x"));
     assert!(near.len() <= 2 * NEAR && near.contains(&"a00500") && near.contains(&"a00504"));
     assert!(near.iter().all(|name| {
         let place = name[1..].parse::<usize>().unwrap() % 7;
         place == 0 || place == 3
     }));
     assert!(
-        epoch
+        snapshot
             .sight(&peer(40))
-            .near(&epoch, &name("a00500"))
+            .near(&snapshot, &name("a00500"))
             .is_empty()
     );
 }

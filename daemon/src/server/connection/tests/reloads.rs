@@ -18,12 +18,12 @@ fn watched(pipe: DuplexStream, gone: &Arc<AtomicBool>, late: &Arc<AtomicUsize>) 
 }
 
 /// A configuration in which user 20 has a right to the token, or not.
-fn epoch(site: &Site, held: Option<IssuedToken>) -> Arc<crate::broker::registry::Epoch> {
-    let epoch = Arc::clone(&crate::testing::registry(&site.config()).epoch());
+fn snapshot(site: &Site, held: Option<IssuedToken>) -> Arc<crate::broker::registry::Snapshot> {
+    let snapshot = Arc::clone(&crate::testing::registry(&site.config()).snapshot());
     if let Some(held) = held {
-        epoch.slot(&name("ads")).unwrap().held.publish(held);
+        snapshot.served(&name("ads")).unwrap().cell.publish(held);
     }
-    epoch
+    snapshot
 }
 
 fn account(user: u32) -> Site {
@@ -35,23 +35,23 @@ fn account(user: u32) -> Site {
 /// Takes the right away again and again while `count` requests are under way; returns how many answers were tokens.
 async fn race(count: u64, held: bool) -> (usize, usize) {
     let (with, without) = (account(20), account(21));
-    let (desk, mut driver) = desk(&with, &Clock::system(), 64);
+    let (requests, mut driver) = requests(&with, &Clock::system(), 64);
     let (gone, late) = (Arc::<AtomicBool>::default(), Arc::default());
     let mut tokens = 0;
     for _ in 0..ROUNDS {
         gone.store(false, SeqCst);
-        let now = desk.clock.steady();
+        let now = requests.clock.steady();
         let served = held.then(|| token("secret-token", 1, now));
-        desk.registry.replace(epoch(&with, served));
+        requests.registry.replace(snapshot(&with, served));
         let (client, pipe) = duplex(1 << 20);
         let watched = watched(pipe, &gone, &late);
-        let serving = tokio::spawn(serve(watched, (peer(20), 0), Arc::clone(&desk), BOUNDS));
-        let mut requests = bytes(0, Request::hello("racer"));
+        let serving = tokio::spawn(serve(watched, (peer(20), 0), Arc::clone(&requests), BOUNDS));
+        let mut sent = bytes(0, Request::hello("racer"));
         for id in 1..=count {
-            requests.extend(bytes(id, get("ads")));
+            sent.extend(bytes(id, get("ads")));
         }
         let (mut reader, mut writer) = tokio::io::split(client);
-        writer.write_all(&requests).await.unwrap();
+        writer.write_all(&sent).await.unwrap();
         let reply = match held {
             true => None,
             false => match driver.recv().await {
@@ -60,9 +60,9 @@ async fn race(count: u64, held: bool) -> (usize, usize) {
             },
         };
         let (next, taken, registry) = (
-            epoch(&without, None),
+            snapshot(&without, None),
             Arc::clone(&gone),
-            Arc::clone(&desk.registry),
+            Arc::clone(&requests.registry),
         );
         let reload = tokio::task::spawn_blocking(move || {
             registry.replace(next);

@@ -13,8 +13,10 @@ fn now() -> Instant {
 }
 
 /// Uses up what the user may ask in vain: each further such request costs the longest wait while the daemon's clock stands still.
-fn use_up(desk: &Requests) {
-    desk.thrift.spend(desk.clock.boot_ms(), OWNER, u64::MAX / 2);
+fn use_up(requests: &Requests) {
+    requests
+        .budgets
+        .spend(requests.clock.boot_ms(), OWNER, u64::MAX / 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -24,7 +26,7 @@ async fn what_is_asked_in_vain_holds_no_answer_back_that_was_asked_for_before() 
     talk.say(1, get("ads")).await;
     talk.say(2, get("ads")).await;
     let (first, second) = (talk.wanted().await, talk.wanted().await);
-    use_up(&talk.desk);
+    use_up(&talk.requests);
     let mut vain = Vec::new();
     for id in 3..=100 {
         vain.extend(bytes(id, get("zzz")));
@@ -34,7 +36,7 @@ async fn what_is_asked_in_vain_holds_no_answer_back_that_was_asked_for_before() 
     assert!(matches!((id, refused), (3, Response::Fault(_))));
     let began = now();
     for (id, reply) in [(1, first), (2, second)] {
-        let given = Arc::new(token("T", 1, talk.desk.clock.steady()));
+        let given = Arc::new(token("T", 1, talk.requests.clock.steady()));
         reply.send(DriverAnswer::Token(given)).unwrap();
         let (of, given) = talk.hear().await;
         assert!(of == id && matches!(given, Response::Token(_)), "{of}");
@@ -51,7 +53,7 @@ async fn an_answer_that_is_a_refusal_comes_through_a_rest_and_is_paid_for() {
     let mut talk = Talk::with_clock(&clock, 1 << 20).after_greeting().await;
     talk.say(1, get("ads")).await;
     let reply = talk.wanted().await;
-    use_up(&talk.desk);
+    use_up(&talk.requests);
     talk.say(2, get("zzz")).await;
     talk.say(3, get("zzz")).await;
     assert_eq!(talk.hear().await.0, 2);
@@ -72,13 +74,13 @@ async fn a_connection_that_rests_ends_with_its_peer_and_none_of_its_requests_wai
     let (client, pipe) = duplex(1 << 20);
     let gone = Arc::new(AtomicBool::new(false));
     let left = Overheard::new(pipe, &gone, |_| {});
-    let desk = Arc::clone(&talk.desk);
-    talk.serving = tokio::spawn(serve(left, (peer(OWNER), 0), desk, BOUNDS));
+    let requests = Arc::clone(&talk.requests);
+    talk.serving = tokio::spawn(serve(left, (peer(OWNER), 0), requests, BOUNDS));
     talk.client = client;
     let mut talk = talk.after_greeting().await;
     talk.say(1, get("ads")).await;
     let reply = talk.wanted().await;
-    use_up(&talk.desk);
+    use_up(&talk.requests);
     for id in 2..=100 {
         talk.say(id, get("zzz")).await;
     }

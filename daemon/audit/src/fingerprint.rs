@@ -11,40 +11,40 @@ use tokend_process::stack;
 
 /// The fingerprint of a token.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Mark([u8; 8]);
+pub struct TokenFingerprint([u8; 8]);
 
 /// Whoever makes fingerprints.
-pub struct Marker(hmac::Key);
+pub struct FingerprintKey(hmac::Key);
 
-impl Marker {
+impl FingerprintKey {
     /// Fingerprints by this key.
     pub fn new(key: &[u8]) -> Self {
         Self(hmac::Key::new(hmac::HMAC_SHA256, key))
     }
 
     /// The fingerprint of a token.
-    pub fn mark(&self, token: &str) -> Mark {
+    pub fn fingerprint(&self, token: &str) -> TokenFingerprint {
         // The state of the hash is on the stack, with the last block of the token in it.
         let tag = stack::wiped(|| hmac::sign(&self.0, token.as_bytes()));
-        Mark(tag.as_ref().first_chunk().copied().unwrap_or_default())
+        TokenFingerprint(tag.as_ref().first_chunk().copied().unwrap_or_default())
     }
 }
 
-impl fmt::Display for Mark {
+impl fmt::Display for TokenFingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
-impl fmt::Debug for Mark {
+impl fmt::Debug for TokenFingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Mark({self})")
+        write!(f, "TokenFingerprint({self})")
     }
 }
 
-impl fmt::Debug for Marker {
+impl fmt::Debug for FingerprintKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Marker([REDACTED])")
+        f.write_str("FingerprintKey([REDACTED])")
     }
 }
 
@@ -55,11 +55,11 @@ mod tests {
 
     #[test]
     fn a_fingerprint_leaves_nothing_of_its_token_on_the_stack() {
-        let marker = Marker::new(b"a key");
+        let fingerprint_key = FingerprintKey::new(b"a key");
         for length in [17, 40, 64, 100, 119, 300, 1200, 5000] {
             let token = secret(length);
             let make = || {
-                std::hint::black_box(marker.mark(&token));
+                std::hint::black_box(fingerprint_key.fingerprint(&token));
             };
             assert!(!is_left(&token, make), "{length}");
         }

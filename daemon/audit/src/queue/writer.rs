@@ -1,4 +1,4 @@
-//! The thread of one lane: it gathers for a moment and writes what came in one go.
+//! The thread of one queue: it gathers for a moment and writes what came in one go.
 //!
 //! Owns what has been taken from the queue and is not yet written. A place that takes nothing is tried again each second; what it said
 //! is told once.
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokend_config::AuditEvent;
 
-use super::{Lanes, OpenSink, Place, SinkChange, State, Takes};
+use super::{OpenSink, Place, Queues, SinkChange, State, Takes};
 use crate::event::{Event, Record};
 use crate::outcome::Outcome;
 
@@ -20,14 +20,14 @@ const LONG: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long a thread rests before it tries again what failed.
 const REST: Duration = Duration::from_secs(1);
 
-/// Writes what comes into a lane, until it ends.
-pub(crate) fn run(lanes: Arc<Lanes>, which: usize) {
-    Writer::new(lanes, which).run();
+/// Writes what comes into a queue, until it ends.
+pub(crate) fn run(queues: Arc<Queues>, which: usize) {
+    Writer::new(queues, which).run();
 }
 
-/// The thread of one lane.
+/// The thread of one queue.
 struct Writer {
-    lanes: Arc<Lanes>,
+    queues: Arc<Queues>,
     which: usize,
     sink: Option<OpenSink>,
     batch: Vec<Record>,
@@ -35,9 +35,9 @@ struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(lanes: Arc<Lanes>, which: usize) -> Self {
+    pub(super) fn new(queues: Arc<Queues>, which: usize) -> Self {
         Self {
-            lanes,
+            queues,
             which,
             sink: None,
             batch: Vec::new(),
@@ -64,46 +64,47 @@ impl Writer {
         reason = "one wait and one taking under one lock; what follows a change needs all that was taken"
     )]
     fn gather(&mut self) -> bool {
-        let lanes = Arc::clone(&self.lanes);
+        let queues = Arc::clone(&self.queues);
         let Some(Place {
             work,
             tally,
             destination,
-        }) = lanes.places.get(self.which)
+        }) = queues.places.get(self.which)
         else {
             return true;
         };
         let which = self.which;
         let urgent = |state: &State| {
             state.ending
-                || state.lanes.get(which).is_none_or(|lane| {
-                    lane.change.is_some() || lane.queue.len() >= destination.room.enough()
+                || state.queues.get(which).is_none_or(|queue| {
+                    queue.change.is_some() || queue.waiting.len() >= destination.room.enough()
                 })
         };
         // In this order: what is counted after the look nudges again.
-        if let Some(lane) = lanes.lock().lanes.get_mut(which) {
-            lane.nudged = false;
+        if let Some(queue) = queues.lock().queues.get_mut(which) {
+            queue.nudged = false;
         }
-        let next = lanes.repeats().next();
+        let next = queues.repeats().next();
         let due = next.map_or(LONG, |at| {
-            Duration::from_millis(at.saturating_sub(lanes.clock.boot_ms()))
+            Duration::from_millis(at.saturating_sub(queues.clock.boot_ms()))
         });
-        let mut guard = lanes.lock();
+        let mut guard = queues.lock();
         if self.failing {
             // What came meanwhile is no reason to try sooner.
             let resting = |state: &mut State| {
                 !state.ending
                     && state
-                        .lanes
+                        .queues
                         .get(which)
-                        .is_some_and(|lane| lane.change.is_none())
+                        .is_some_and(|queue| queue.change.is_none())
             };
             let waited = work.wait_timeout_while(guard, REST, resting);
             (guard, _) = waited.unwrap_or_else(PoisonError::into_inner);
         } else {
             let idle = |state: &mut State| {
-                let lane = state.lanes.get(which);
-                lane.is_some_and(|lane| lane.queue.is_empty() && !lane.nudged) && !urgent(state)
+                let queue = state.queues.get(which);
+                queue.is_some_and(|queue| queue.waiting.is_empty() && !queue.nudged)
+                    && !urgent(state)
             };
             let waited = work.wait_timeout_while(guard, due, idle);
             (guard, _) = waited.unwrap_or_else(PoisonError::into_inner);
@@ -111,33 +112,33 @@ impl Writer {
             (guard, _) = waited.unwrap_or_else(PoisonError::into_inner);
         }
         let state = &mut *guard;
-        let wake = lanes.count_up(state, false);
-        let Some(lane) = state.lanes.get_mut(which) else {
+        let wake = queues.count_up(state, false);
+        let Some(queue) = state.queues.get_mut(which) else {
             return true;
         };
-        let change = lane.change.take();
-        let before = self.batch.len() + lane.before;
-        self.batch.append(&mut lane.queue);
-        lane.denials = 0;
-        if lane.lost > 0 && !self.batch.is_empty() {
+        let change = queue.change.take();
+        let before = self.batch.len() + queue.before;
+        self.batch.append(&mut queue.waiting);
+        queue.denials = 0;
+        if queue.lost > 0 && !self.batch.is_empty() {
             // Behind everything that was kept: where the gap is, the numbers say.
             let mut event = Event::new(AuditEvent::Lost, Outcome::Lost);
-            event.lost = Some(lane.lost);
-            lane.lost = 0;
+            event.lost = Some(queue.lost);
+            queue.lost = 0;
             let series = match destination.takes {
                 Takes::Denials => &mut state.of_denials,
                 Takes::All | Takes::AllButDenials => &mut state.series,
             };
-            self.batch.push(series.record(event, &lanes.clock));
+            self.batch.push(series.record(event, &queues.clock));
         }
-        if !lane.on && change.is_some() {
+        if !queue.on && change.is_some() {
             // Nobody wants them any more, and there is nowhere to write them.
             tally.set_failing(false);
         }
-        lane.hold(&self.batch);
+        queue.hold(&self.batch);
         let ending = state.ending;
         drop(guard);
-        lanes.wake(wake);
+        queues.wake(wake);
         match change {
             Some(SinkChange::To(sink)) => {
                 // What was told before the change goes where it would have gone, if that is still possible, and nothing else does.
@@ -171,7 +172,7 @@ impl Writer {
         let mut done = 0;
         let result = sink.write(&self.batch, &mut done);
         self.batch.drain(..done.min(self.batch.len()));
-        if let Some(place) = self.lanes.places.get(self.which) {
+        if let Some(place) = self.queues.places.get(self.which) {
             place.tally.written.add(done as u64);
         }
         self.settle(result.err());
@@ -181,7 +182,7 @@ impl Writer {
     fn settle(&mut self, error: Option<io::Error>) {
         let Some(Place {
             destination, tally, ..
-        }) = self.lanes.places.get(self.which)
+        }) = self.queues.places.get(self.which)
         else {
             return;
         };
@@ -195,16 +196,16 @@ impl Writer {
         }
         self.failing = error.is_some();
         tally.set_failing(self.failing);
-        if let Some(lane) = self.lanes.lock().lanes.get_mut(self.which) {
-            lane.hold(&self.batch);
-            lane.failing = self.failing;
+        if let Some(queue) = self.queues.lock().queues.get_mut(self.which) {
+            queue.hold(&self.batch);
+            queue.failing = self.failing;
         }
     }
 
     fn end(&self) {
-        if let Some(lane) = self.lanes.lock().lanes.get_mut(self.which) {
-            lane.ended = true;
+        if let Some(queue) = self.queues.lock().queues.get_mut(self.which) {
+            queue.ended = true;
         }
-        self.lanes.ended.notify_all();
+        self.queues.ended.notify_all();
     }
 }

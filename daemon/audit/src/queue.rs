@@ -18,7 +18,7 @@ use super::repeats::{Repeats, Seen};
 use super::tally::Tally;
 use tokend_process::clock::Clock;
 
-/// What is to become of a lane.
+/// What is to become of a queue.
 #[derive(Debug)]
 pub(super) enum SinkChange {
     /// It writes there from now on.
@@ -33,14 +33,14 @@ pub struct Refused;
 
 /// All queues.
 #[derive(Debug)]
-pub(super) struct Lanes {
+pub(super) struct Queues {
     /// What is recorded at the moment, as bits; nothing while there is no place for it.
     wanted: AtomicU16,
     clock: Clock,
     state: Mutex<State>,
     /// Apart from the state, which releases take: whoever is denied without end does not hold it. Never taken and kept for the state.
     repeats: Mutex<Repeats>,
-    /// What records can go to; each has the lane of the same number.
+    /// What records can go to; each has the queue of the same number.
     places: Vec<Place>,
     ended: Condvar,
 }
@@ -64,7 +64,7 @@ struct State {
     of_denials: Series,
     required: bool,
     ending: bool,
-    lanes: Vec<Lane>,
+    queues: Vec<Queue>,
 }
 
 /// A run of numbers without a gap.
@@ -95,12 +95,12 @@ impl Series {
 }
 
 #[derive(Debug)]
-struct Lane {
+struct Queue {
     destination: &'static Destination,
     on: bool,
     started: bool,
     ended: bool,
-    queue: Vec<Record>,
+    waiting: Vec<Record>,
     /// How many of the queue are denials.
     denials: usize,
     /// Records the thread has taken and not yet written.
@@ -117,14 +117,14 @@ struct Lane {
     before: usize,
 }
 
-impl Lane {
+impl Queue {
     fn new(destination: &'static Destination) -> Self {
         Self {
             destination,
             on: false,
             started: false,
             ended: false,
-            queue: Vec::new(),
+            waiting: Vec::new(),
             denials: 0,
             held: 0,
             denials_held: 0,
@@ -142,7 +142,7 @@ impl Lane {
 
     fn is_full(&self) -> bool {
         let denials = self.denials + self.denials_held;
-        self.queue.len() + self.held >= self.room().records + denials
+        self.waiting.len() + self.held >= self.room().records + denials
     }
 
     /// Whether there is no room for a record of this kind.
@@ -179,7 +179,7 @@ impl Wake {
     }
 }
 
-impl Lanes {
+impl Queues {
     /// Queues for these places, thirty-two at most. None is on yet.
     pub(super) fn new(
         run: &str,
@@ -187,7 +187,7 @@ impl Lanes {
         destinations: impl IntoIterator<Item = &'static Destination>,
     ) -> Self {
         let places: Vec<_> = destinations.into_iter().map(Place::new).collect();
-        let lanes = places.iter().map(|place| Lane::new(place.destination));
+        let queues = places.iter().map(|place| Queue::new(place.destination));
         Self {
             wanted: AtomicU16::new(0),
             clock,
@@ -196,7 +196,7 @@ impl Lanes {
                 of_denials: Series::new(format!("{run}-denied")),
                 required: false,
                 ending: false,
-                lanes: lanes.collect(),
+                queues: queues.collect(),
             }),
             repeats: Mutex::default(),
             places,
@@ -233,9 +233,9 @@ impl Lanes {
             Seen::Again(false) => return Ok(()),
             Seen::Again(true) => {
                 let mut nudged = Wake::default();
-                for (which, lane) in self.lock().lanes.iter_mut().enumerate() {
-                    lane.nudged = true;
-                    if lane.on {
+                for (which, queue) in self.lock().queues.iter_mut().enumerate() {
+                    queue.nudged = true;
+                    if queue.on {
                         nudged.add(which);
                     }
                 }
@@ -249,14 +249,14 @@ impl Lanes {
         {
             return Err(Refused);
         }
-        let wake = self.queue(state, event);
+        let wake = self.enqueue(state, event);
         drop(guard);
         self.wake(wake);
         Ok(())
     }
 
     /// Puts a record into the queues it belongs to. Says which threads have to be woken.
-    fn queue(&self, state: &mut State, event: Event) -> Wake {
+    fn enqueue(&self, state: &mut State, event: Event) -> Wake {
         let kind = event.kind;
         let series = match kind {
             AuditEvent::Denial => &mut state.of_denials,
@@ -264,18 +264,18 @@ impl Lanes {
         };
         let record = series.record(event, &self.clock);
         let mut wake = Wake::default();
-        for (which, (lane, place)) in state.lanes.iter_mut().zip(&self.places).enumerate() {
-            if !lane.on || !lane.destination.takes(kind) {
+        for (which, (queue, place)) in state.queues.iter_mut().zip(&self.places).enumerate() {
+            if !queue.on || !queue.destination.takes(kind) {
                 continue;
             }
-            if lane.is_full_of(kind) || lane.ended {
-                lane.lost += 1;
+            if queue.is_full_of(kind) || queue.ended {
+                queue.lost += 1;
                 place.tally.lost.add(1);
                 continue;
             }
-            lane.queue.push(record.clone());
-            lane.denials += usize::from(kind == AuditEvent::Denial);
-            if lane.queue.len() == 1 || lane.queue.len() == lane.room().enough() {
+            queue.waiting.push(record.clone());
+            queue.denials += usize::from(kind == AuditEvent::Denial);
+            if queue.waiting.len() == 1 || queue.waiting.len() == queue.room().enough() {
                 wake.add(which);
             }
         }
@@ -295,7 +295,7 @@ impl Lanes {
             Err(TryLockError::WouldBlock) => return wake,
         };
         for event in due {
-            wake.0 |= self.queue(state, event).0;
+            wake.0 |= self.enqueue(state, event).0;
         }
         wake
     }
@@ -315,7 +315,7 @@ impl Lanes {
         self.places.iter().for_each(|place| place.work.notify_one());
     }
 
-    /// Has the lanes write elsewhere: a change for each.
+    /// Has the queues write elsewhere: a change for each.
     pub(super) fn apply(
         self: &Arc<Self>,
         changes: Vec<SinkChange>,
@@ -326,24 +326,24 @@ impl Lanes {
         let mut guard = self.lock();
         let mut any = false;
         for (which, change) in changes.into_iter().enumerate() {
-            let Some(lane) = guard.lanes.get_mut(which) else {
+            let Some(queue) = guard.queues.get_mut(which) else {
                 continue;
             };
             let on = matches!(change, SinkChange::To(_));
             any |= on;
-            if !on && !lane.started {
+            if !on && !queue.started {
                 continue;
             }
-            if !lane.started {
-                let lanes = Arc::clone(self);
+            if !queue.started {
+                let queues = Arc::clone(self);
                 let thread =
-                    std::thread::Builder::new().name(format!("audit-{}", lane.destination.name));
-                drop(thread.spawn(move || write(lanes, which))?);
-                lane.started = true;
+                    std::thread::Builder::new().name(format!("audit-{}", queue.destination.name));
+                drop(thread.spawn(move || write(queues, which))?);
+                queue.started = true;
             }
-            lane.on = on;
-            lane.before = lane.queue.len();
-            lane.change = Some(change);
+            queue.on = on;
+            queue.before = queue.waiting.len();
+            queue.change = Some(change);
         }
         guard.required = required;
         let wanted = if any { events.bits() } else { 0 };
@@ -359,12 +359,17 @@ impl Lanes {
         self.count_up(&mut guard, true);
         guard.ending = true;
         self.wake_all();
-        let busy = |state: &mut State| state.lanes.iter().any(|lane| lane.started && !lane.ended);
+        let busy = |state: &mut State| {
+            state
+                .queues
+                .iter()
+                .any(|queue| queue.started && !queue.ended)
+        };
         let waited = self.ended.wait_timeout_while(guard, patience, busy);
         let (guard, _) = waited.unwrap_or_else(PoisonError::into_inner);
         let complete =
-            |lane: &Lane| !lane.started || (lane.ended && lane.held == 0 && lane.lost == 0);
-        guard.lanes.iter().all(complete)
+            |queue: &Queue| !queue.started || (queue.ended && queue.held == 0 && queue.lost == 0);
+        guard.queues.iter().all(complete)
     }
 
     fn repeats(&self) -> MutexGuard<'_, Repeats> {
@@ -379,8 +384,11 @@ impl Lanes {
 impl State {
     /// Whether a place that releases are recorded in takes nothing more.
     fn is_stuck(&self) -> bool {
-        let mut required = self.lanes.iter().filter(|lane| lane.destination.required);
-        required.any(|lane| lane.on && (lane.failing || lane.is_full()))
+        let mut required = self
+            .queues
+            .iter()
+            .filter(|queue| queue.destination.required);
+        required.any(|queue| queue.on && (queue.failing || queue.is_full()))
     }
 }
 

@@ -9,7 +9,7 @@ use tokend_proto::AccountName;
 
 /// The places of rules, as `path:line:column`, list by list in their order.
 #[derive(Debug, Default)]
-pub struct Marks {
+pub struct RuleOrigins {
     on: bool,
     /// Of the list that is being read.
     current: Vec<String>,
@@ -31,7 +31,7 @@ pub(super) enum Owner<'a> {
 
 /// Where a rule comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
+pub enum RuleOrigin {
     /// It is written here, in `allow` of this.
     Written {
         /// `path:line:column`
@@ -43,7 +43,7 @@ pub enum Origin {
     Implied,
 }
 
-impl Marks {
+impl RuleOrigins {
     pub(super) fn kept() -> Self {
         Self {
             on: true,
@@ -81,12 +81,12 @@ impl Marks {
     }
 
     /// Where the rule of `admin` with this number, from 0, comes from.
-    pub fn of_admin(&self, number: usize) -> Origin {
+    pub fn of_admin(&self, number: usize) -> RuleOrigin {
         written(self.admin.as_deref(), number, || "`admin`".to_owned())
     }
 
     /// Where the rule of an account with this number, from 0, comes from.
-    pub fn of_account(&self, account: &AccountName, number: usize) -> Origin {
+    pub fn of_account(&self, account: &AccountName, number: usize) -> RuleOrigin {
         let own = match self.accounts.get(account) {
             Some(places) => Some((places, format!("`allow` of [account.{account}]"))),
             None => self
@@ -110,16 +110,16 @@ impl Marks {
             }
             number -= count;
         }
-        Origin::Implied
+        RuleOrigin::Implied
     }
 }
 
-fn written(places: Option<&[String]>, number: usize, list: impl FnOnce() -> String) -> Origin {
+fn written(places: Option<&[String]>, number: usize, list: impl FnOnce() -> String) -> RuleOrigin {
     match places.and_then(|places| places.get(number)) {
-        Some(place) => Origin::Written {
+        Some(place) => RuleOrigin::Written {
             place: place.clone(),
             list: list(),
         },
-        None => Origin::Implied,
+        None => RuleOrigin::Implied,
     }
 }

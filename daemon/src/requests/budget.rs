@@ -24,7 +24,7 @@ const DEAR: u64 = 8;
 
 /// What users have asked in vain. A thousand requests are paid off in a second.
 #[derive(Debug, Default)]
-pub(crate) struct Thrift(Mutex<HashMap<u32, Spent>>);
+pub(crate) struct RequestBudgets(Mutex<HashMap<u32, Spent>>);
 
 #[derive(Debug)]
 struct Spent {
@@ -56,7 +56,7 @@ pub(crate) fn cost_of_answer(response: &Response) -> u64 {
     u64::from(matches!(response, Response::Fault(_)))
 }
 
-impl Thrift {
+impl RequestBudgets {
     /// Notes what a user has asked in vain. Nothing, where it need not wait.
     pub(crate) fn spend(&self, now_ms: u64, uid: u32, cost: u64) -> Option<Wait> {
         let mut users = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -99,36 +99,36 @@ mod tests {
 
     #[test]
     fn what_brings_nothing_is_answered_a_thousand_times_a_second_beyond_a_burst() {
-        let thrift = Thrift::default();
+        let budgets = RequestBudgets::default();
         for _ in 0..BURST_MS {
-            assert_eq!(thrift.spend(5, 1, 1), None);
+            assert_eq!(budgets.spend(5, 1, 1), None);
         }
-        let next = thrift.spend(5, 1, 1).unwrap();
+        let next = budgets.spend(5, 1, 1).unwrap();
         assert_eq!((next.length, next.tell), (Duration::from_millis(1), true));
-        let next = thrift.spend(5, 1, 8).unwrap();
+        let next = budgets.spend(5, 1, 8).unwrap();
         assert_eq!((next.length, next.tell), (Duration::from_millis(9), false));
-        assert_eq!(thrift.spend(5, 2, 1), None, "another user");
-        assert_eq!(thrift.spend(1005, 1, 900), None, "a second later");
+        assert_eq!(budgets.spend(5, 2, 1), None, "another user");
+        assert_eq!(budgets.spend(1005, 1, 900), None, "a second later");
     }
 
     #[test]
     fn connections_of_one_user_do_not_put_each_other_off_for_ever() {
-        let thrift = Thrift::default();
+        let budgets = RequestBudgets::default();
         let longest = (0..100_000)
-            .filter_map(|_| thrift.spend(0, 1, 8))
+            .filter_map(|_| budgets.spend(0, 1, 8))
             .max_by_key(|wait| wait.length);
         assert_eq!(longest.unwrap().length, Duration::from_millis(LONGEST_MS));
-        assert_eq!(thrift.spend(LONGEST_MS + 1, 1, 1), None);
+        assert_eq!(budgets.spend(LONGEST_MS + 1, 1, 1), None);
     }
 
     #[test]
     fn no_more_users_are_remembered_than_so_many_and_those_who_rest_make_room() {
-        let thrift = Thrift::default();
+        let budgets = RequestBudgets::default();
         for uid in 0..u32::try_from(MOST).unwrap() {
-            assert_eq!(thrift.spend(0, uid, 1), None);
+            assert_eq!(budgets.spend(0, uid, 1), None);
         }
-        assert!(thrift.spend(0, 9_999, 1).is_some());
-        assert_eq!(thrift.spend(1, 9_999, 1), None);
-        assert_eq!(thrift.0.lock().unwrap().len(), 1);
+        assert!(budgets.spend(0, 9_999, 1).is_some());
+        assert_eq!(budgets.spend(1, 9_999, 1), None);
+        assert_eq!(budgets.0.lock().unwrap().len(), 1);
     }
 }

@@ -10,8 +10,8 @@ use tokend_client::{AccountStatus, PaceStatus};
 use super::columns::{columns, wrap};
 use crate::words;
 
-/// A sheet of names and values that shows every field of a status.
-pub(crate) fn sheet(status: &AccountStatus, now: Timestamp, width: usize) -> String {
+/// A list of names and values that shows every field of a status.
+pub(crate) fn detail(status: &AccountStatus, now: Timestamp, width: usize) -> String {
     let mut lines = vec![
         ("account", status.account.to_string()),
         (
