@@ -1,4 +1,5 @@
-//! How documents are written: lines that an editor shows, cells that a table can hold, and no private words.
+//! How documents are written: lines that an editor shows, cells that a table can hold, and no private words, which sources do not
+//! have either.
 
 use std::{
     fs,
@@ -14,6 +15,35 @@ const PRIVATE_WORDS: [&str; 8] = [
     "desk", "keeper", "vault", "roster", "pulse", "witness", "epoch", "teller",
 ];
 
+/// The same in sources, where some are words of the field when they are written small.
+const PRIVATE_NAMES: [&str; 20] = [
+    "desk",
+    "Desk",
+    "keeper",
+    "Keeper",
+    "vault",
+    "Vault",
+    "roster",
+    "Roster",
+    "pulse",
+    "Pulse",
+    "witness",
+    "Witness",
+    "teller",
+    "Teller",
+    "thrift",
+    "Thrift",
+    "Epoch",
+    "Books",
+    "PaceMarks",
+    "InLine",
+];
+/// Where they stand for a reason: here, and in a configuration that has to be refused.
+const MAY_HAVE_THEM: [&str; 2] = [
+    "tests/tests/acceptance/documents.rs",
+    "daemon/config/src/tests/mistakes/catalogue.rs",
+];
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
@@ -21,21 +51,21 @@ fn root() -> &'static Path {
 /// Every Markdown file of the repository, by its path from the root.
 fn documents() -> Vec<PathBuf> {
     let mut found = Vec::new();
-    documents_below(root(), &mut found);
+    files_below(root(), ".md", &mut found);
     assert!(found.len() > 10, "only {found:?}");
     found
 }
 
-fn documents_below(folder: &Path, found: &mut Vec<PathBuf>) {
+fn files_below(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap();
         if fs::symlink_metadata(&path).unwrap().is_dir() {
             let built = ["target", "node_modules", "corpus"].contains(&name);
             if !built && (!name.starts_with('.') || name == ".github") {
-                documents_below(&path, found);
+                files_below(&path, ending, found);
             }
-        } else if name.ends_with(".md") {
+        } else if name.ends_with(ending) {
             found.push(path.strip_prefix(root()).unwrap().to_owned());
         }
     }
@@ -123,6 +153,33 @@ fn no_document_has_a_private_word() {
     assert_eq!(private, [""; 0], "say it in the words of the field");
 }
 
+/// The private names in a line of a source, as parts of other names too.
+fn private_names(line: &str) -> Vec<&str> {
+    let words = line.split(|letter: char| !letter.is_ascii_alphanumeric());
+    words.filter(|word| PRIVATE_NAMES.contains(word)).collect()
+}
+
+#[test]
+fn no_source_has_a_private_word() {
+    let mut sources = Vec::new();
+    files_below(root(), ".rs", &mut sources);
+    assert!(sources.len() > 100, "only {sources:?}");
+    let mut found = Vec::new();
+    for path in sources {
+        if MAY_HAVE_THEM.iter().any(|exempt| path.ends_with(exempt)) {
+            continue;
+        }
+        let text = fs::read_to_string(root().join(&path)).unwrap();
+        for (index, line) in text.lines().enumerate() {
+            let names = private_names(line);
+            if !names.is_empty() {
+                found.push(format!("{}:{}: {names:?}", path.display(), index + 1));
+            }
+        }
+    }
+    assert_eq!(found, [""; 0], "say it in the words of the field");
+}
+
 #[test]
 fn what_is_wrong_in_a_document_is_seen() {
     let wide = "word ".repeat(30);
@@ -133,6 +190,10 @@ fn what_is_wrong_in_a_document_is_seen() {
     assert_eq!(
         private_words("The Vault's keeper, not `desk`"),
         ["vault", "keeper"]
+    );
+    assert_eq!(
+        private_names("let desk = the_keeper.deskless(Epoch)"),
+        ["desk", "keeper", "Epoch"]
     );
     assert_eq!(prose("a\n```\nb\n```\nc"), [(1, "a"), (5, "c")]);
 }
