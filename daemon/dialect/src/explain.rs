@@ -87,7 +87,7 @@ impl Dialect {
             | ProviderReply::Misconfigured(_)
             | ProviderReply::Unrecognised(_) => {}
         }
-        if let Some(told) = reply.told() {
+        if let Some(told) = reply.provider_message() {
             line(&mut out, "code", told.code.as_deref().unwrap_or("none"));
             line(
                 &mut out,
@@ -99,7 +99,7 @@ impl Dialect {
                 },
             );
         }
-        match reply.told().map(|told| told.spent) {
+        match reply.provider_message().map(|told| told.spent) {
             Some(SpentTokens::RefreshToken) => {
                 line(&mut out, "processed", processed_words(Processed::Maybe))
             }

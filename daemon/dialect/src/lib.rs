@@ -58,8 +58,8 @@ pub use self::{
         classify::{Processed, Silence, SpentTokens},
         grant::{Grant, Renewal},
         lifetime::LifetimeSource,
+        provider_message::ProviderMessage,
         retry_after::RetryAfter,
-        told::Told,
     },
     settings::{EndpointError, EndpointSettings},
 };

@@ -6,7 +6,7 @@
 use std::fmt;
 
 use tokend_config::Account;
-use tokend_dialect::{FieldUse, Told, UsedBy};
+use tokend_dialect::{FieldUse, ProviderMessage, UsedBy};
 use tokend_notation::Lines;
 use tokend_proto::{Fault, FaultCode, LoginSecret, SecretText};
 
@@ -95,7 +95,7 @@ pub(crate) enum Refused {
 /// What a provider refused that said `told`, of what the account has. Where it names the client, it is the client's.
 pub(crate) fn refused(account: &Account, told: Option<&str>) -> Refused {
     const CLIENTS: [&str; 2] = ["invalid_client", "incorrect_client_credentials"];
-    let named = told.and_then(Told::secret_in);
+    let named = told.and_then(ProviderMessage::secret_in);
     if let Some(name) = named.filter(|name| account.secret(name).is_some()) {
         return Refused::Configured(name.to_owned());
     }

@@ -13,7 +13,7 @@ use tokend_record::StoreReader;
 
 /// What the records tell that are not about the accounts asked for.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(super) struct UsedElsewhere {
     pub(super) hosts: HostsUsed,
     pub(super) logins: Used,
     /// Records of accounts that seem to have none, among those that do not open because their name was damaged.
@@ -25,8 +25,8 @@ pub(super) fn all(
     store: &StoreReader,
     clock: &Clock,
     missing: &HashSet<RecordKey>,
-) -> Result<(HashMap<RecordKey, FoundRecord>, Told), StoreError> {
-    let (mut found, mut told) = (HashMap::new(), Told::default());
+) -> Result<(HashMap<RecordKey, FoundRecord>, UsedElsewhere), StoreError> {
+    let (mut found, mut told) = (HashMap::new(), UsedElsewhere::default());
     let quarantined = store.for_each(&mut |id, _, record| {
         let id = RecordKey::from(id);
         note_host(&record, clock, &mut told.hosts);

@@ -221,7 +221,7 @@ impl Upstream {
                     true => reply.renews_itself(),
                     false => reply,
                 };
-                spent = reply.told().map_or(spent, |told| told.spent);
+                spent = reply.provider_message().map_or(spent, |told| told.spent);
                 self.understand(reply)
             }
             Err(Failure::Silent(silence, why)) => {

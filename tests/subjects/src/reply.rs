@@ -76,7 +76,9 @@ fn judge(reply: &ProviderReply) {
         }
         return;
     }
-    let told = reply.told().expect("what is not granted is told");
+    let told = reply
+        .provider_message()
+        .expect("what is not granted is told");
     let text = told.to_string();
     assert!(!text.contains(MARK), "{text}");
     assert!(!text.chars().any(char::is_control), "{text:?}");

@@ -10,7 +10,7 @@ use tokend_document::{Content, Diagnostics, Section, Value};
 
 use crate::reply::{
     classify::Rule,
-    lifetime::{LifetimePlan, Origin, Take, Token, Told, UNITS, Unit},
+    lifetime::{LifetimeField, LifetimePlan, Origin, Take, Token, UNITS, Unit},
     parsed::{At, Place},
     plan::ReplyPlan,
 };
@@ -67,7 +67,7 @@ pub(super) fn read(
         token_types: Vec::new(),
         lifetime: LifetimePlan {
             from: vec![
-                Origin::Told(Told {
+                Origin::Told(LifetimeField {
                     place: pointers(&["/expires_in"]).pop()?,
                     unit: Unit::Seconds,
                     since: None,
@@ -281,7 +281,7 @@ fn origin(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<Origin> {
 }
 
 /// A place with a unit, and for a time the place of the time to count it from.
-fn counted(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<Told> {
+fn counted(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<LifetimeField> {
     let Content::Table(table) = &node.content else {
         return told(node, diagnostics);
     };
@@ -304,7 +304,7 @@ fn counted(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<Told> {
     }
     let since = match &reference.content {
         // A bare pointer is a time of the same form.
-        Content::String(text) => Told {
+        Content::String(text) => LifetimeField {
             place: pointer(text, reference, diagnostics)?,
             unit: read.unit,
             since: None,
@@ -316,16 +316,16 @@ fn counted(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<Told> {
         reference.note(diagnostics, "`since` is not a time", Some(help.to_owned()));
         return None;
     }
-    Some(Told {
+    Some(LifetimeField {
         since: Some(Box::new(since)),
         ..read
     })
 }
 
 /// A place with a unit; a bare pointer means seconds.
-fn told(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<Told> {
+fn told(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<LifetimeField> {
     if let Content::String(text) = &node.content {
-        return Some(Told {
+        return Some(LifetimeField {
             place: pointer(text, node, diagnostics)?,
             unit: Unit::Seconds,
             since: None,
@@ -337,13 +337,13 @@ fn told(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<Told> {
     told
 }
 
-fn told_of(section: &mut Section<'_>, diagnostics: &mut Diagnostics) -> Option<Told> {
+fn told_of(section: &mut Section<'_>, diagnostics: &mut Diagnostics) -> Option<LifetimeField> {
     let place = place_of(section, diagnostics);
     let unit = match section.take("unit") {
         Some(node) => node.word(UNITS, diagnostics),
         None => Some(Unit::Seconds),
     };
-    Some(Told {
+    Some(LifetimeField {
         place: place?,
         unit: unit?,
         since: None,

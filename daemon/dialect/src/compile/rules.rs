@@ -12,7 +12,7 @@ use crate::{
     names::Names,
     reply::{
         classify::{Class, Matcher, NoAnswer, Processed, Rule},
-        told::TEXT_LIMIT,
+        provider_message::TEXT_LIMIT,
     },
 };
 

@@ -36,13 +36,13 @@ pub(crate) struct LifetimePlan {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
-    Told(Told),
+    Told(LifetimeField),
     Jwt(Token),
 }
 
 /// A number or time at a place of the reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Told {
+pub(crate) struct LifetimeField {
     pub(crate) place: Place,
     pub(crate) unit: Unit,
     /// For a time: where the reply says what time it is there, to count from.
@@ -288,7 +288,7 @@ fn uncounted(time: f64, references: &[Option<f64>], other: &str) -> String {
     }
 }
 
-impl Told {
+impl LifetimeField {
     fn duration(&self, reply: &Parsed<'_>, iat: Option<f64>) -> Option<(Duration, LifetimeSource)> {
         match self.read_lifetime(reply, iat)? {
             Reading::Seconds(seconds) => Some((duration(seconds)?, LifetimeSource::Told)),

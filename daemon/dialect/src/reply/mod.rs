@@ -9,9 +9,9 @@ mod lenient;
 pub(crate) mod lifetime;
 pub(crate) mod parsed;
 pub(crate) mod plan;
+pub(crate) mod provider_message;
 pub(crate) mod redact;
 pub(crate) mod retry_after;
-pub(crate) mod told;
 pub(crate) mod verdict;
 
 use std::{fmt, time::Duration};
@@ -27,9 +27,9 @@ use self::{
     lifetime::LifetimeSource,
     parsed::Parsed,
     plan::ReplyPlan,
+    provider_message::ProviderMessage,
     redact::Secrets,
     retry_after::RetryAfter,
-    told::Told,
 };
 use crate::fields::ExchangeKind;
 
@@ -43,7 +43,7 @@ pub enum ProviderReply {
         /// The refresh token.
         renewal: Renewal,
         /// What is wrong with the access token.
-        told: Told,
+        told: ProviderMessage,
         /// Whether nothing helps but a change of the configuration or dialect; otherwise the next one may be better.
         misconfigured: bool,
     },
@@ -52,24 +52,24 @@ pub enum ProviderReply {
         /// When, if it said so.
         retry_after: Option<RetryAfter>,
         /// What it said.
-        told: Told,
+        told: ProviderMessage,
     },
     /// The password or client secret was refused: do not try it again by yourself.
-    CredentialRejected(Told),
+    CredentialRejected(ProviderMessage),
     /// The refresh token was refused: log in anew, if there is a credential for that.
-    RefreshRejected(Told),
+    RefreshRejected(ProviderMessage),
     /// The request does not fit the provider: nothing helps but a change of the configuration or dialect.
-    Misconfigured(Told),
+    Misconfigured(ProviderMessage),
     /// The provider failed, or its answer cannot be read.
     Misbehaved {
         /// What it said.
-        told: Told,
+        told: ProviderMessage,
         /// Whether it may have acted on the request.
         processed: Processed,
     },
     /// Not the provider's own word, as far as the dialect knows it: something in front of the provider may have answered. No verdict over
     /// anything, and nothing was processed.
-    Unrecognised(Told),
+    Unrecognised(ProviderMessage),
 }
 
 impl ReplyPlan {
@@ -153,7 +153,7 @@ impl ReplyPlan {
             .say
             .clone()
             .unwrap_or_else(|| "no answer came".to_owned());
-        let told = Told {
+        let told = ProviderMessage {
             status: 0,
             code: None,
             text,
@@ -191,7 +191,7 @@ impl ReplyPlan {
         reply: &Parsed<'_>,
         secrets: &Secrets,
     ) -> ProviderReply {
-        let mut told = told::tell(
+        let mut told = provider_message::tell(
             reply,
             &self.error_code,
             &self.error_text,
@@ -232,7 +232,7 @@ impl ReplyPlan {
     ) -> Option<ProviderReply> {
         let class =
             verdict::by_codes(kind, reply, &self.error_code).filter(|it| it.is_verdict())?;
-        let told = told::tell(reply, &self.error_code, &self.error_text, secrets, None);
+        let told = provider_message::tell(reply, &self.error_code, &self.error_text, secrets, None);
         Some(self.reply(class, told, Processed::No, reply, None))
     }
 
@@ -243,11 +243,12 @@ impl ReplyPlan {
         secrets: &Secrets,
     ) -> ProviderReply {
         let (class, own) = verdict::judge(kind, reply, &self.error_code);
-        let redirect = told::location(reply).filter(|_| reply.response.status().is_redirection()).map(|location| {
+        let redirect = provider_message::location(reply).filter(|_| reply.response.status().is_redirection()).map(|location| {
             format!("redirects to {location}, which is never followed with a credential; correct base_url or the path")
         });
         let own = redirect.as_deref().or(own);
-        let mut told = told::tell(reply, &self.error_code, &self.error_text, secrets, own);
+        let mut told =
+            provider_message::tell(reply, &self.error_code, &self.error_text, secrets, own);
         let processed = classify::processed_by_status(reply.status());
         // Whoever names a time wants to be asked again: a lock-out or limit told with a status of refusal.
         let later = processed == Processed::No && !reply.response.status().is_redirection();
@@ -255,7 +256,7 @@ impl ReplyPlan {
             return self.reply(Class::Busy, told, processed, reply, None);
         }
         if let Some(redirect) = redirect {
-            told.text = told::clean(&redirect, told::TEXT_LIMIT, secrets);
+            told.text = provider_message::clean(&redirect, provider_message::TEXT_LIMIT, secrets);
         }
         self.reply(class, told, processed, reply, None)
     }
@@ -263,7 +264,7 @@ impl ReplyPlan {
     fn reply(
         &self,
         class: Class,
-        told: Told,
+        told: ProviderMessage,
         processed: Processed,
         reply: &Parsed<'_>,
         assumed: Option<Duration>,
@@ -282,7 +283,7 @@ impl ReplyPlan {
     }
 
     /// What is wrong with the access token of a success.
-    fn flawed(&self, flaw: &Flaw, reply: &Parsed<'_>, secrets: &Secrets) -> Told {
+    fn flawed(&self, flaw: &Flaw, reply: &Parsed<'_>, secrets: &Secrets) -> ProviderMessage {
         let packed = reply.packed();
         let sentence = match flaw {
             Flaw::Absent if let Some(coding) = &packed => &format!(
@@ -291,17 +292,17 @@ impl ReplyPlan {
             Flaw::Absent => "no access token where the dialect looks for one",
             Flaw::Broken(sentence) => sentence,
             Flaw::Type(sentence) => {
-                return Told {
+                return ProviderMessage {
                     status: reply.status(),
                     code: None,
                     about: None,
                     spent: SpentTokens::Nothing,
-                    text: told::clean(sentence, told::TEXT_LIMIT, secrets),
+                    text: provider_message::clean(sentence, provider_message::TEXT_LIMIT, secrets),
                 };
             }
         };
-        let mut told = told::tell(reply, &self.error_code, &[], secrets, None);
-        told.text = told::clean(sentence, told::TEXT_LIMIT, secrets);
+        let mut told = provider_message::tell(reply, &self.error_code, &[], secrets, None);
+        told.text = provider_message::clean(sentence, provider_message::TEXT_LIMIT, secrets);
         told
     }
 }
@@ -311,7 +312,7 @@ impl ProviderReply {
     pub(crate) fn unreadable(status: u16) -> Self {
         let text = "the dialect describes no such request".to_owned();
         Self::Misbehaved {
-            told: Told {
+            told: ProviderMessage {
                 status,
                 code: None,
                 about: None,
@@ -348,7 +349,7 @@ impl ProviderReply {
                     SpentTokens::AccessToken => SpentTokens::RefreshToken,
                     known => known,
                 };
-                Self::Misconfigured(Told { spent, ..told })
+                Self::Misconfigured(ProviderMessage { spent, ..told })
             }
             Self::Renewed { told, .. } => Self::Misbehaved {
                 told,
@@ -360,7 +361,7 @@ impl ProviderReply {
 
     /// What the provider said, unless it granted.
     #[must_use]
-    pub fn told(&self) -> Option<&Told> {
+    pub fn provider_message(&self) -> Option<&ProviderMessage> {
         match self {
             Self::Granted(_) => None,
             Self::CredentialRejected(told)

@@ -19,6 +19,6 @@ pub(crate) struct ReplyPlan {
     pub(crate) refresh_lifetime: LifetimePlan,
     pub(crate) error_code: Vec<Place>,
     pub(crate) error_text: Vec<Place>,
-    pub(crate) retry_after: Vec<lifetime::Told>,
+    pub(crate) retry_after: Vec<lifetime::LifetimeField>,
     pub(crate) rules: Vec<Rule>,
 }

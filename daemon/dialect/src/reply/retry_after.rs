@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::header;
 
 use super::{
-    lifetime::{LATEST, Reading, Told, UNIX_TIMES, duration, rfc3339, unix},
+    lifetime::{LATEST, LifetimeField, Reading, UNIX_TIMES, duration, rfc3339, unix},
     parsed::{Parsed, http_date},
 };
 
@@ -29,7 +29,7 @@ pub enum RetryAfter {
 /// The longest of what `Retry-After` headers (RFC 9110 section 10.2.3) and the dialect's places tell, else the rule's own time.
 pub(crate) fn find(
     reply: &Parsed<'_>,
-    places: &[Told],
+    places: &[LifetimeField],
     assumed: Option<Duration>,
 ) -> Option<RetryAfter> {
     let of_places = places.iter().filter_map(|told| {

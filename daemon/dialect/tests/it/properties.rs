@@ -112,7 +112,7 @@ proptest! {
             let dialect = builtin(name);
             for kind in [ExchangeKind::Login, ExchangeKind::Refresh] {
                 let read = dialect.read_reply(kind, &reply, &sent);
-                if let Some(told) = read.told() {
+                if let Some(told) = read.provider_message() {
                     prop_assert!(told.text.chars().count() <= 200 && !told.text.contains(char::is_control));
                     prop_assert!(told.code.as_ref().is_none_or(|code| code.chars().count() <= 64));
                 }

@@ -379,12 +379,16 @@ fn a_rule_says_which_secret_was_refused() {
         let dialect = dialect(&rule("credential-rejected", secret));
         let shown = told(&read(&dialect, ExchangeKind::Login, 401, r#"{"code":"K"}"#)).to_string();
         assert_eq!(
-            tokend_dialect::Told::secret_in(&shown),
+            tokend_dialect::ProviderMessage::secret_in(&shown),
             Some(secret),
             "{shown}"
         );
         let other = told(&read(&dialect, ExchangeKind::Login, 401, r#"{"code":"L"}"#)).to_string();
-        assert_eq!(tokend_dialect::Told::secret_in(&other), None, "{other}");
+        assert_eq!(
+            tokend_dialect::ProviderMessage::secret_in(&other),
+            None,
+            "{other}"
+        );
     }
     for (class, secret, says) in [
         (

@@ -13,7 +13,7 @@ use http::{Request, Response};
 use secrecy::ExposeSecret;
 use tokend_dialect::{
     Catalog, Dialect, DialectError, Endpoint, EndpointSettings, ExchangeKind, Fields, Grant,
-    ProviderReply, Told, parse,
+    ProviderMessage, ProviderReply, parse,
 };
 use tokend_document::{Medium, report};
 
@@ -132,9 +132,9 @@ pub(crate) fn grant(dialect: &Dialect, kind: ExchangeKind, body: &str) -> Grant 
     granted(read(dialect, kind, 200, body))
 }
 
-pub(crate) fn told(reply: &ProviderReply) -> &Told {
+pub(crate) fn told(reply: &ProviderReply) -> &ProviderMessage {
     reply
-        .told()
+        .provider_message()
         .unwrap_or_else(|| panic!("expected a failure, got {reply:?}"))
 }
 

@@ -410,7 +410,7 @@ fn who_answers_in_front_of_a_provider_does_not_take_the_doubt_off_a_refresh_toke
 #[test]
 fn no_class_of_a_rule_takes_the_doubt_off_a_refresh_token_where_a_gateway_answered() {
     use tokend_dialect::SpentTokens;
-    let spent = |reply: &ProviderReply| reply.told().map(|told| told.spent);
+    let spent = |reply: &ProviderReply| reply.provider_message().map(|told| told.spent);
     let body = r#"{"code": "E1", "message": "bad gateway"}"#;
     let json = [("content-type", "application/json")];
     for class in ["busy", "credential-rejected", "misconfigured"] {
@@ -479,7 +479,7 @@ fn a_token_of_a_foreign_type_was_brought_by_a_refresh_that_was_done() {
         let [login, refresh] = &answers(&dialect(PLAIN), 200, &[], &body)[..] else {
             panic!("two requests");
         };
-        let spent = |reply: &ProviderReply| reply.told().map(|told| told.spent);
+        let spent = |reply: &ProviderReply| reply.provider_message().map(|told| told.spent);
         assert_eq!(spent(login), Some(SpentTokens::Nothing), "{body}");
         assert_eq!(spent(refresh), Some(expected), "{body}");
         assert_eq!(refresh.word(), "misconfigured", "{body}");

@@ -23,7 +23,7 @@ const WINDOW: usize = 4096;
 
 /// What a provider said: safe to log, one line, without secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Told {
+pub struct ProviderMessage {
     /// The HTTP status; 0 where no answer came.
     pub status: u16,
     /// The provider's error code, if it gave one.
@@ -39,7 +39,7 @@ pub struct Told {
 /// What stands before the name of the secret that a failure is about.
 const ABOUT: &str = "; this is about the ";
 
-impl Told {
+impl ProviderMessage {
     /// The secret that a failure told in these words is about, where a rule said so.
     #[must_use]
     pub fn secret_in(told: &str) -> Option<&str> {
@@ -49,7 +49,7 @@ impl Told {
     }
 }
 
-impl fmt::Display for Told {
+impl fmt::Display for ProviderMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (code, said) = (self.code.as_deref(), self.text.as_str());
         if self.status == 0 {
@@ -78,7 +78,7 @@ pub(crate) fn tell(
     texts: &[Place],
     secrets: &Secrets,
     own: Option<&str>,
-) -> Told {
+) -> ProviderMessage {
     // What has blanks in it is a sentence and not a code.
     let code = codes
         .iter()
@@ -91,7 +91,7 @@ pub(crate) fn tell(
         (Some(own), _) => own.to_owned(),
         (None, said) => said.unwrap_or_default(),
     };
-    Told {
+    ProviderMessage {
         status: reply.status(),
         code: code.map(|code| clean(&code, CODE_LIMIT, secrets)),
         about: None,
