@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use crate::account::{Account, Context, Phase, Saving};
-use crate::backoff::{backoff, told, unsaved};
-use crate::durable::{AttemptKind, Block, Intent, RefreshToken, TokenFacts};
+use crate::backoff::unsaved;
+use crate::durable::{AttemptKind, Intent, RefreshToken, TokenFacts};
 use crate::effect::{Attempted, Effect, Pace, WaiterFault};
 use crate::event::{Attempt, AttemptCause, ClaimRefusal, GrantFacts, ProviderAnswer, StoreResult};
 use crate::ids::{AttemptId, GrantId, HostKey};
@@ -387,7 +387,7 @@ impl Account {
     }
 
     /// A refresh token came, which takes the place of the one held: neither in doubt nor refused, whatever came with it.
-    fn renew(&mut self, attempt: Attempt, lifetime: Option<Duration>) {
+    pub(crate) fn renew(&mut self, attempt: Attempt, lifetime: Option<Duration>) {
         self.unsendable = false;
         self.outdated &= attempt.kind == AttemptKind::Refresh;
         self.refresh = Some(RefreshToken {
@@ -395,86 +395,6 @@ impl Account {
             in_doubt: false,
             refused: false,
         });
-    }
-
-    pub(crate) fn take_failure(
-        &mut self,
-        ctx: &mut Context<'_>,
-        attempt: Attempt,
-        answer: ProviderAnswer,
-    ) {
-        self.came_to_nothing(attempt.kind);
-        match answer {
-            ProviderAnswer::Granted(_) => {}
-            ProviderAnswer::Renewed {
-                refresh_lifetime,
-                misconfigured,
-            } => {
-                self.renew(attempt, refresh_lifetime);
-                match misconfigured {
-                    true => self.stop(Block::Misconfigured),
-                    false => self.fail(ctx, attempt.kind, Problem::Misbehaved),
-                }
-            }
-            ProviderAnswer::Busy { retry_after } => {
-                self.fail(ctx, attempt.kind, Problem::Busy);
-                if let Some(wait) = retry_after {
-                    self.deferral = Some(told(wait, ctx.now));
-                }
-            }
-            ProviderAnswer::CredentialRejected => {
-                self.no_verdict.login_refused |= attempt.kind == AttemptKind::Login;
-                self.stop_for(ctx, attempt.kind, Block::CredentialRejected);
-            }
-            ProviderAnswer::Misconfigured => {
-                self.no_verdict.login_misconfigured |= attempt.kind == AttemptKind::Login;
-                self.stop_for(ctx, attempt.kind, Block::Misconfigured);
-            }
-            ProviderAnswer::Unrecognised => self.unrecognised(ctx, attempt.kind),
-            ProviderAnswer::RefreshRejected if attempt.kind == AttemptKind::Refresh => {
-                // Definitely refused: the next step is a login, which has its own pace and needs no backoff.
-                if let Some(refresh) = &mut self.refresh {
-                    refresh.refused = true;
-                }
-                self.no_verdict.refreshes = 0;
-                self.problem = Some(Problem::RefreshRejected);
-            }
-            // A login cannot have a refresh token refused; the dialect's rule is wrong.
-            ProviderAnswer::RefreshRejected => self.fail(ctx, attempt.kind, Problem::Misbehaved),
-            ProviderAnswer::Misbehaved { maybe_processed } => {
-                if maybe_processed {
-                    self.doubt(attempt.kind);
-                }
-                self.fail(ctx, attempt.kind, Problem::Misbehaved);
-            }
-            ProviderAnswer::NotSent => self.fail(ctx, attempt.kind, Problem::Unreachable),
-            ProviderAnswer::MaybeSent => self.unanswered(ctx, attempt.kind),
-        }
-        if self.doubts(answer) {
-            self.suspect(attempt.kind);
-        }
-    }
-
-    /// The provider refused an attempt of this kind: nothing more is tried, unless the refreshes go on for which it was a probe.
-    fn stop_for(&mut self, ctx: &Context<'_>, kind: AttemptKind, block: Block) {
-        if !self.was_a_probe(kind, ctx.now) {
-            self.stop(block);
-        }
-    }
-
-    fn stop(&mut self, block: Block) {
-        self.block = Some(block);
-        self.problem = None;
-    }
-
-    pub(crate) fn fail(&mut self, ctx: &mut Context<'_>, kind: AttemptKind, problem: Problem) {
-        self.problem = Some(problem);
-        self.failures = self.failures.saturating_add(1);
-        // Force shortens the wait once: from now on its waiter waits like all others.
-        for waiter in &mut self.waiters {
-            waiter.pressing = false;
-        }
-        self.deferral = Some(backoff(kind, self.failures, &ctx.dice, ctx.now));
     }
 
     fn report(&self, ctx: &mut Context<'_>, attempt: Attempt, answer: Option<ProviderAnswer>) {

@@ -31,6 +31,7 @@ mod durable;
 mod effect;
 mod engine;
 mod event;
+mod failure;
 mod host;
 mod ids;
 mod inherit;

@@ -5,6 +5,7 @@
 
 mod counters;
 mod label;
+mod lines;
 mod sample;
 mod snapshot;
 mod text;

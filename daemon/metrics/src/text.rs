@@ -3,14 +3,14 @@
 //! Owns the names of metrics, which are a promise (`METRICS.md`). Written here and not by a library, since those write all at once: of a
 //! hundred thousand accounts that is hundreds of megabytes, and this can stop after any line and go on there.
 
-use std::fmt::Write as _;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use tokend_proto::{AccountState, RequestKind};
 
-use super::counters::{BOUNDS, Counters, Histogram};
+use super::counters::Counters;
 use super::label::Label as _;
+use super::lines::{Lines, header};
 use super::sample::Sample;
 use super::snapshot::MetricsSnapshot;
 use tokend_audit::Audit;
@@ -417,81 +417,6 @@ fn of_audit_and_log(audit: &Audit, log: &LogLines, out: &mut String) {
     for (reason, number) in [("dropped", log.dropped()), ("counted", log.counted())] {
         Lines::of(out, name).line(&[("reason", reason)], number);
     }
-}
-
-/// The lines of one metric.
-struct Lines<'o> {
-    out: &'o mut String,
-    name: &'static str,
-    account: Option<&'o str>,
-}
-
-impl<'o> Lines<'o> {
-    fn of(out: &'o mut String, name: &'static str) -> Self {
-        Self {
-            out,
-            name,
-            account: None,
-        }
-    }
-
-    fn line(&mut self, labels: &[(&str, &str)], value: impl std::fmt::Display) {
-        line(self.out, self.name, "", self.account, labels, value);
-    }
-}
-
-impl Histogram {
-    fn write(&self, out: &mut String, name: &str, labels: &[(&str, &str)]) {
-        let mut labels = labels.to_vec();
-        let mut so_far = 0;
-        let bounds = BOUNDS.iter().map(|(_, text)| *text).chain(["+Inf"]);
-        for (bound, bucket) in bounds.zip(&self.buckets) {
-            so_far += bucket.load(Relaxed);
-            labels.push(("le", bound));
-            line(out, name, "_bucket", None, &labels, so_far);
-            labels.pop();
-        }
-        #[expect(clippy::cast_precision_loss, reason = "a sum of durations")]
-        let sum = self.nanos.load(Relaxed) as f64 / 1e9;
-        line(out, name, "_sum", None, &labels, sum);
-        line(out, name, "_count", None, &labels, so_far);
-    }
-}
-
-fn header(out: &mut String, name: &str, kind: &str, help: &str) {
-    // Writing to a string does not fail.
-    let _written = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
-}
-
-fn line(
-    out: &mut String,
-    name: &str,
-    suffix: &str,
-    account: Option<&str>,
-    labels: &[(&str, &str)],
-    value: impl std::fmt::Display,
-) {
-    out.push_str(name);
-    out.push_str(suffix);
-    let own = account.map(|account| ("account", account));
-    let mut open = '{';
-    for (label, text) in own.iter().chain(labels) {
-        out.push(open);
-        open = ',';
-        out.push_str(label);
-        out.push_str("=\"");
-        text.chars().for_each(|c| match c {
-            '\\' => out.push_str("\\\\"),
-            '"' => out.push_str("\\\""),
-            '\n' => out.push_str("\\n"),
-            c => out.push(c),
-        });
-        out.push('"');
-    }
-    if open == ',' {
-        out.push('}');
-    }
-    let _written = writeln!(out, " {value}");
 }
 
 #[expect(clippy::cast_precision_loss, reason = "milliseconds of a lifetime")]
