@@ -1,6 +1,6 @@
-//! The life of the process between configuration and exit: what is started in which order, and ended in which.
+//! The life of the process after the configuration is read: which parts start in which order, and in which order they end.
 //!
-//! Owns that order, and the store's opening. Decides nothing about accounts or clients; who is handed what is in `shell`.
+//! Owns that order, and opening the store. Decides nothing about accounts or clients; how the parts are connected is in `shell`.
 
 mod drain;
 mod exit;
@@ -37,7 +37,7 @@ use self::drain::{End, drain};
 pub(crate) use self::exit::is_mistake;
 pub(crate) use self::shell::{Shell, Surroundings};
 
-/// How long what runs may take at the end, beyond the time one exchange with a provider may take.
+/// How long running work may take at the end, beyond the time limit of one exchange with a provider.
 const DRAIN_MARGIN: Duration = Duration::from_secs(15);
 
 /// Everything `run` needs.
@@ -46,14 +46,14 @@ pub(crate) struct Start {
     pub(crate) log: LogChoice,
     pub(crate) config: Config,
     pub(crate) inherited: Inherited,
-    /// The relay this process was told of.
+    /// The relay that this process was started with.
     pub(crate) egress: Option<Egress>,
 }
 
-/// Runs the daemon until it is told to stop.
+/// Runs the daemon until a signal stops it.
 ///
 /// # Errors
-/// What kept it from starting, with what to do. Once it serves, it ends only when told to.
+/// Why the daemon could not start, with advice. Once it serves, it ends only on a signal.
 pub(crate) fn run(start: Start) -> anyhow::Result<()> {
     let Start {
         source,
@@ -62,7 +62,7 @@ pub(crate) fn run(start: Start) -> anyhow::Result<()> {
         inherited,
         egress,
     } = start;
-    // Before the runtime: the store refuses a second daemon, and the socket is made while there is one thread.
+    // Before the runtime starts: the store refuses a second daemon, and the socket is made while there is one thread.
     let (store, fingerprint_key) = open_store(&config)?;
     let bound = match inherited.clients {
         Some(bound) => bound,
@@ -104,7 +104,7 @@ pub(crate) fn run(start: Start) -> anyhow::Result<()> {
         };
         daemon.run(config, messages, bound, passed, egress).await
     }));
-    // A file system that does not answer may hold a thread for good: the process ends without it.
+    // A file system that does not answer may block a thread for good: the process ends without that thread.
     runtime.shutdown_background();
     origin.clean_up();
     ended
@@ -138,16 +138,16 @@ fn open_store(config: &Config) -> anyhow::Result<(Arc<dyn Store>, FingerprintKey
     Ok((Arc::new(RedbStore::open(dir, key)?), fingerprint_key))
 }
 
-/// A daemon of this process.
+/// The daemon of this process.
 struct Daemon {
     shell: Shell,
     signals: Incoming,
-    /// How long what runs may take at the end.
+    /// How long running work may take at the end.
     patience: Duration,
 }
 
 impl Daemon {
-    /// Puts the configuration in force, serves until a signal says to stop, and stops.
+    /// Puts the configuration in force, serves until a signal, and stops.
     async fn run(
         mut self,
         config: Config,
@@ -163,7 +163,7 @@ impl Daemon {
             .decide(seed(&self.shell.requests.clock), store_thread, messages);
         self.shell.in_force.tell();
         let limits = config.limits;
-        // Records and secrets may lie where nobody answers: that keeps nobody from stopping the daemon.
+        // Records and secrets may lie on a file system that does not answer: that must not keep a signal from stopping the daemon.
         let applying = self.shell.reloader.apply(&config);
         let Some(applied) = self.signals.unless_stopped(applying).await else {
             tracing::info!("stopping before anybody was served");
@@ -191,7 +191,7 @@ impl Daemon {
         self.serve(engine, ending_thread, accepting, stage).await
     }
 
-    /// Loads configurations anew when told to, until told to stop.
+    /// Reloads the configuration on each signal, until the daemon stops.
     async fn serve(
         mut self,
         mut engine: JoinHandle<()>,
@@ -202,12 +202,12 @@ impl Daemon {
         let trying = retry::keep_trying(Arc::clone(&self.shell.reloader));
         let names = tokio::spawn(stack::wiped_throughout(trying));
         let audit = self.shell.requests.audit.clone();
-        // Beside the signals, so that a reload that takes its time keeps nobody from stopping the daemon.
+        // Runs beside the signals, so that a slow reload does not keep a signal from stopping the daemon.
         let mut reloads = JoinSet::new();
         loop {
             tokio::select! {
                 asked = self.signals.next() => match asked {
-                    // One more than runs is enough: it reads what is there when its turn comes.
+                    // One waiting reload beside the running one is enough: it reads the files when its turn comes.
                     SignalRequest::Reload if reloads.len() < 2 => {
                         let reloader = Arc::clone(&self.shell.reloader);
                         let reload = async move { reloader.reload().await.err() };
@@ -216,7 +216,7 @@ impl Daemon {
                     SignalRequest::Reload => {}
                     SignalRequest::Stop => break,
                 },
-                // What went wrong is in the log; the configuration in force stays.
+                // The error is in the log; the configuration in force stays.
                 Some(Ok(fault)) = reloads.join_next() => audit.note(Event::of_reload(Trigger::Signal, fault.as_deref())),
                 _ = &mut engine => return End::Died.record(&audit),
             }
@@ -239,13 +239,13 @@ impl Daemon {
         end.record(&audit)
     }
 
-    /// Has what runs be finished, unless a second signal cuts it short.
+    /// Waits until running work is finished, unless a second signal cuts the wait short.
     async fn drain(&mut self) -> End {
         drain(self.shell.driver(), self.patience, self.signals.stop()).await
     }
 }
 
-/// Waits a moment for the store's thread: by now it has nothing to do, unless the disk hangs.
+/// Waits a moment for the store thread: by now it has nothing to do, unless the disk hangs.
 fn finish(store_thread: Thread<()>) {
     if store_thread.is_finished() && store_thread.join().is_err() {
         tracing::error!("the store's thread died; please report this");
@@ -260,12 +260,12 @@ fn started(accounts: usize) -> Event {
     }
 }
 
-/// The name of this run in audit records, by which their numbers are told from those of another.
+/// The name of this run in audit records. It keeps the sequence numbers of two runs apart.
 fn run_name(clock: &Clock) -> String {
     format!("{:x}-{:x}", clock.wall_ms(), std::process::id())
 }
 
-/// What decides the chance in the engine. Two daemons that start together must not back off together.
+/// The seed of the engine's random choices. Two daemons that start together must not back off together.
 fn seed(clock: &Clock) -> u64 {
     u64::from(std::process::id())
         ^ clock.boot_ms().rotate_left(32)

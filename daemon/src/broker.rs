@@ -1,7 +1,7 @@
-//! Who is served, and with what: the engine's task, the store's thread, and what both know of accounts.
+//! Accounts and their tokens: the engine's task, the store thread, and the tables both use.
 //!
-//! Owns everything that decides about tokens outside of the engine. Knows neither connections nor frames: what reaches it are messages
-//! (`inbox`), and what is served stands in the `registry`.
+//! Owns every decision about tokens outside of the engine. Knows neither connections nor frames: requests arrive as messages (`inbox`), and
+//! served tokens are in the `registry`.
 
 pub(crate) mod accounts;
 pub(crate) mod adopt;

@@ -1,6 +1,6 @@
-//! What the daemon finds when it is asked to look at itself.
+//! The daemon's diagnosis of itself.
 //!
-//! Owns what is looked at, how long that may take, and what of it whoever asks may know. Changes nothing, runs no command, spends no
+//! Owns which things are checked, how long that may take, and which findings the peer may see. Changes nothing, runs no command, makes no
 //! attempt: a provider sees at most a connection that ends without a request, and no host more than one in half a minute.
 
 mod files;
@@ -30,29 +30,29 @@ use tokend_upstream::Upstream;
 use tokend_upstream::certificate_advice;
 use tokend_upstream::secrets::{SecretSource, resolve};
 
-/// How many accounts a page is about.
+/// The number of accounts on a page.
 pub(crate) const PAGE: usize = 10;
-/// How many connections are made at once.
+/// The number of connections at once.
 const PROBES: usize = 5;
-/// How long what a probe found is told again instead of making another connection.
+/// How long the result of a probe is reused instead of a new connection.
 const FRESH: Duration = Duration::from_secs(30);
-/// How many hosts that is remembered of.
+/// The number of hosts whose results are remembered.
 const MOST_HOSTS: usize = 1024;
-/// How long a file of a secret may take: it may lie on a disk that hangs.
+/// The time limit for a secret's file: it may lie on a disk that hangs.
 const SECRET_PATIENCE: Duration = Duration::from_secs(3);
-/// How far the wall clock may have been set before somebody should know.
+/// The smallest step of the wall clock that is reported.
 const LARGE_STEP_MS: u64 = 5_000;
-/// The longest sentence, in characters. All those of a page fit a frame.
+/// The longest sentence, in characters. All sentences of a page fit a frame.
 const LONGEST: usize = 400;
 
-/// What a connection to a host came to, or why none was made.
+/// The result of a connection to a host, or why none was made.
 type Outcome = Result<(), String>;
 
-/// What is known of a host.
+/// The knowledge about a host.
 #[derive(Debug, Clone)]
 struct Probed {
     outcome: Outcome,
-    /// How long ago that was found out, where it was not just now.
+    /// The age of that result, if it is not new.
     age: Option<Duration>,
 }
 
@@ -63,7 +63,7 @@ impl Probed {
     }
 }
 
-/// Whoever looks. One at a time.
+/// Runs diagnoses, one at a time.
 #[derive(Debug)]
 pub(crate) struct Diagnosis {
     upstream: Arc<Upstream>,
@@ -73,11 +73,11 @@ pub(crate) struct Diagnosis {
     probed: Mutex<HashMap<Spot, (Timestamp, Outcome)>>,
 }
 
-/// What one page is to be about.
+/// The subject of one page.
 pub(crate) struct Page {
-    /// Whether what is not about accounts belongs to it: then with what was found about whoever asks.
+    /// Whether the page includes findings that are not about accounts; if so, with the findings about the peer.
     pub(crate) caller: Option<Finding>,
-    /// Whether places of secrets and files may be told.
+    /// Whether places of secrets and files may be shown.
     pub(crate) admin: bool,
     pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) accounts: Vec<Arc<ServedAccount>>,
@@ -95,7 +95,7 @@ impl Diagnosis {
         }
     }
 
-    /// Looks at everything a page is about.
+    /// Makes all checks of a page.
     pub(crate) async fn page(self: Arc<Self>, page: Page) -> Response {
         let Ok(_turn) = self.turn.try_acquire() else {
             let busy = Fault::new(FaultCode::TooBusy, "another diagnosis is under way");
@@ -154,12 +154,12 @@ impl Diagnosis {
         )
     }
 
-    /// What was found about each spot of these accounts.
+    /// The results for the endpoints of these accounts.
     async fn probe_all(&self, accounts: &[Arc<ServedAccount>]) -> HashMap<Spot, Probed> {
         let upstream = &self.upstream;
         let now = self.clock.steady();
         let mut all = HashMap::new();
-        // Several addresses at one host are one connection, where they are reached the same way.
+        // Several addresses at one host need one connection, if they are reached the same way.
         let mut open = HashMap::new();
         for served in accounts {
             for spot in spots(&served.account, upstream) {
@@ -219,7 +219,7 @@ impl Diagnosis {
     }
 }
 
-/// What a connection of an account is made to, and the proxy it goes through.
+/// The target of an account's connection, and the proxy on the way.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Spot {
     /// Scheme, host and port.
@@ -227,7 +227,7 @@ struct Spot {
     proxy: Option<Arc<Proxy>>,
 }
 
-/// Those of all requests of an account.
+/// The endpoints of all requests of an account.
 fn spots(account: &Account, upstream: &Upstream) -> Vec<Spot> {
     let origins = account.origins().into_iter();
     origins
@@ -238,7 +238,7 @@ fn spots(account: &Account, upstream: &Upstream) -> Vec<Spot> {
         .collect()
 }
 
-/// What whoever asks may do.
+/// The permissions of the peer.
 pub(crate) fn caller(snapshot: &Snapshot, peer: &Peer) -> Finding {
     let admin = !snapshot.as_administrator(peer).is_empty();
     let sight = snapshot.sight(peer);
@@ -266,7 +266,7 @@ pub(crate) fn caller(snapshot: &Snapshot, peer: &Peer) -> Finding {
     ok(Topic::Caller, rights)
 }
 
-/// Whether what an account needs can be had from its places. A command is not run: it may ask somebody, or leave traces.
+/// Whether the secrets of an account can be read from their places. A command is not run: it may ask somebody, or leave traces.
 async fn secrets(
     account: &Account,
     proxies: &[Arc<Proxy>],
@@ -296,7 +296,7 @@ async fn secrets(
         findings.push(about(account, ok(Topic::Secret, good.join(", "))));
     }
     for (field, why) in bad {
-        // The sentence names the place, and for most mistakes what to type.
+        // The sentence names the place, and for most mistakes the command that mends it.
         let (message, advice) = match admin {
             true => (
                 format!("{field} cannot be read: {why}"),
@@ -315,7 +315,7 @@ async fn secrets(
     findings
 }
 
-/// What in the answer that brought the token held could not be used.
+/// The values that could not be used in the reply that brought the held token.
 fn answer(served: &ServedAccount) -> Option<Finding> {
     let token = served.cell.token();
     let remark = token.as_ref()?.remark.as_deref()?;
@@ -332,7 +332,7 @@ fn answer(served: &ServedAccount) -> Option<Finding> {
 }
 
 fn provider(url: &str, probed: &Probed) -> Finding {
-    // What was found before may have changed since, and whoever mends something asks again at once.
+    // Earlier results may be out of date, and a person who mends something asks again at once.
     let (can, cannot) = match probed.age {
         None => ("can be reached".to_owned(), "cannot be reached".to_owned()),
         Some(age) => {

@@ -1,4 +1,4 @@
-//! The operations guide cannot lie about log lines: it has every warning and error of the daemon, and none that nothing logs.
+//! Compares the operations guide with the log lines: the guide has every warning and error of the daemon, and no others.
 
 use std::path::Path;
 

@@ -1,7 +1,7 @@
 //! tokend: owns credentials, hands out short-lived access tokens.
 //!
-//! The story of the process: arguments, inherited socket, log, protections, configuration, store, registry, socket, clients,
-//! drain, exit code. Only here does the process end.
+//! The steps of the process: arguments, inherited socket, log, protections, configuration, store, registry, socket, clients, drain, exit
+//! code. The process ends only here.
 
 mod app;
 mod broker;
@@ -35,8 +35,8 @@ use tokend_process::hardening::{self, Swap};
 use tokend_process::logging::Logging;
 use tokend_process::{panics, signals};
 
-/// Wipes all memory that is given back. The parts of the daemon wipe their own secrets; this is for the copies that the HTTP, TLS and
-/// JSON libraries make on the way.
+/// Wipes all memory that is freed. The parts of the daemon wipe their own secrets; this wipes the copies that the HTTP, TLS and JSON
+/// libraries make on the way.
 #[global_allocator]
 static WIPING: ZeroAlloc<System> = ZeroAlloc(System);
 
@@ -47,11 +47,11 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return tokend_cli::printing::usage(&error, &mut out, &mut err).into(),
     };
-    // Until there is a log.
+    // Until the log is set up.
     panics::withhold(|panic| {
         let _nobody_reads = writeln!(std::io::stderr(), "tokend panicked: {panic}");
     });
-    // Without it a write that is too long ends the process, which is what happened before; nothing else can be done about it.
+    // Without this handler a write beyond the file size limit ends the process. No other remedy exists, so a failure here is ignored.
     let _as_before = signals::outlive_a_limit_on_files();
     let environment = Environment::of_this_process();
     let exit = match cli.into_command() {
@@ -77,7 +77,7 @@ fn main() -> ExitCode {
     reason = "the order of the steps is what counts, and each ends the start in its own way"
 )]
 fn run(args: &RunArgs, environment: Environment) -> Exit {
-    // First of all: what systemd passed must not be inherited by anything this process starts.
+    // Must come first: a process that this one starts must not inherit the sockets that systemd passed.
     let inherited = server::listen::inherited();
     let named = Level::from_environment();
     let level = args

@@ -1,4 +1,4 @@
-//! Who may read metrics, and how they are read: in parts, of samples that the driver gives.
+//! Permission to read metrics, and reading them in parts from samples that the driver gives.
 
 mod gather;
 mod reader;

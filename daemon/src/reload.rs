@@ -1,7 +1,7 @@
-//! Putting a configuration in force, at start and again.
+//! Loads a configuration and puts it in force, at start and on each reload.
 //!
-//! Owns the way from files to the registry: everything is compiled aside, on any error what is in force stays, and otherwise it is
-//! swapped once. Reload changes what is allowed and what is served; it never loses a credential.
+//! Owns the way from files to the registry: everything is compiled aside. On any error the configuration in force stays; otherwise it is
+//! replaced at once. A reload changes permissions and served accounts; it never loses a credential.
 
 mod cures;
 mod files;
@@ -42,22 +42,22 @@ pub(crate) use source::ConfigSource;
 use looks::Looks;
 use refused::{LIMIT, NotLoaded};
 
-/// Whoever loads configurations. One at a time.
+/// Loads configurations, one at a time.
 pub(crate) struct Reloader {
     source: ConfigSource,
-    /// Which configuration is in force, of all in this run.
+    /// The number of the configuration in force; unique in this run.
     number: Mutex<u64>,
     in_force: Arc<InForce>,
     installer: Installer,
     configured: Configured,
     files: FileThreads,
-    /// How far names that nobody had have been tried.
+    /// The retries of names that were unknown.
     looks: Looks,
     manager: Manager,
     clock: Clock,
 }
 
-/// The parts of the daemon that go by the configuration.
+/// The parts of the daemon that depend on the configuration.
 pub(crate) struct Configured {
     pub(crate) registry: Arc<Registry>,
     pub(crate) upstream: Arc<Upstream>,
@@ -66,7 +66,7 @@ pub(crate) struct Configured {
     pub(crate) log: LogChoice,
 }
 
-/// What the command line said of the log, and the log itself.
+/// The command line's settings of the log, and the log itself.
 #[derive(Debug)]
 pub(crate) struct LogChoice {
     pub(crate) logging: Logging,
@@ -83,7 +83,7 @@ impl fmt::Debug for Reloader {
 }
 
 impl Reloader {
-    /// One that reads from `source`, by whose first reading `in_force` was made.
+    /// Loads configurations from `source`. `in_force` was made by the first read of it.
     pub(crate) fn new(
         source: ConfigSource,
         in_force: Arc<InForce>,
@@ -109,12 +109,13 @@ impl Reloader {
     /// Loads the configuration again and puts it in force.
     ///
     /// # Errors
-    /// A fault that says what is wrong. What was in force stays in force.
+    /// A fault that says why the configuration was not loaded. The one in force stays in force.
     pub(crate) async fn reload(&self) -> Result<String, Box<Fault>> {
         self.reload_if(None).await
     }
 
-    /// The same, only while everything on disk is as `expected`, where that is given: nobody asked for an edit to be loaded.
+    /// The same, but only while everything on disk is as `expected`, if that is given: a retry must not load an edit that was not asked
+    /// for.
     async fn reload_if(&self, expected: Option<Arc<Stamps>>) -> Result<String, Box<Fault>> {
         let mut number = self.number.lock().await;
         let next = *number + 1;
@@ -181,7 +182,7 @@ impl Reloader {
         let work = move || {
             let known = |name: &AccountName| Some(Arc::clone(&snapshot.served(name)?.account));
             let config = files::read_at_rest(|| {
-                // Whom names belong to, now or as it was in force.
+                // The ids of names as the system knows them now, or as they are in the configuration in force.
                 let directory = Directory::system().remembering((*names).clone());
                 source
                     .load_keeping(directory, &known)
@@ -213,7 +214,7 @@ impl Reloader {
             ..
         } = &self.configured;
         metrics.configure(&config.metrics);
-        // The configuration is in force already; only a machine that can start no thread comes here.
+        // The configuration is in force already; this path is reached only if the machine can start no thread.
         if let Err(error) = records.apply(audit) {
             tracing::error!(
                 "records go where they went before, a thread cannot be started: {error}"
@@ -227,19 +228,19 @@ impl Reloader {
     /// Puts a loaded configuration in force.
     ///
     /// # Errors
-    /// What went wrong. What was in force stays in force.
+    /// Why it failed. The configuration in force stays in force.
     pub(crate) async fn apply(&self, config: &Config) -> Result<Summary, NotApplied> {
         self.installer
             .put_in_force(config, install::joining(config), Duration::MAX, || {})
             .await
     }
 
-    /// Keeps any configuration from being put in force for as long as the guard lives, which has the number of the one in force.
+    /// Keeps every configuration from being put in force while the guard lives. The guard has the number of the one in force.
     pub(crate) async fn pause(&self) -> MutexGuard<'_, u64> {
         self.number.lock().await
     }
 
-    /// Drops the secrets that are stored under a name for identities that are not configured. Returns how many records had any.
+    /// Drops the secrets under a name for identities that are not configured. Returns how many records had any.
     pub(crate) async fn purge(
         &self,
         name: &AccountName,
@@ -249,7 +250,7 @@ impl Reloader {
     }
 }
 
-/// So many accounts, in words.
+/// The number of accounts, in words.
 pub(crate) fn accounts(count: usize) -> String {
     match count {
         1 => "1 account".to_owned(),

@@ -1,8 +1,7 @@
-//! Where requests are answered, or passed on.
+//! The place where requests are answered, or passed on.
 //!
-//! Owns which request is answered where: what each one means stands in a file of its own, named for it. Who may make it is decided once
-//! (`admission`), and what a refused peer is told stands in `refusal`. Never waits on behalf of a session: what takes time is handed back as
-//! a future.
+//! Owns which module answers which request: each request has a file of its own, named for it. Permission is decided once (`admission`), and
+//! the answers to refused peers are in `refusal`. Never waits on behalf of a session: slow work is handed back as a future.
 
 mod admission;
 mod asking;
@@ -114,7 +113,7 @@ impl Requests {
     }
 }
 
-/// A request of a newer release. The connection goes on: whoever asked may know how to do without.
+/// A request of a newer release. The connection continues: the client may be able to do without.
 fn unknown_kind(kind: u32) -> Fault {
     let version = env!("CARGO_PKG_VERSION");
     let message = format!("tokend {version} does not know this request (kind {kind})");

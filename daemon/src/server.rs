@@ -1,6 +1,6 @@
-//! Sockets, and what is said on them: clients by frames, readers of metrics by HTTP.
+//! Sockets and their protocols: frames for clients, HTTP for readers of metrics.
 //!
-//! Owns connections with their bounds and deadlines. What a request means is in `requests`, which knows of no transport.
+//! Owns connections with their bounds and deadlines. The meaning of a request is in `requests`, which knows of no transport.
 
 pub(crate) mod accept;
 pub(crate) mod connection;

@@ -1,4 +1,4 @@
-//! What tests of the shell share: accounts from a configuration, a provider of a few lines, and a daemon without its socket.
+//! The shared parts of the shell's tests: accounts from a configuration, a provider of a few lines, and a daemon without its socket.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -126,7 +126,7 @@ impl Daemon {
         Self::watched(site, store, Manager::none()).await
     }
 
-    /// One that tells this manager how it is.
+    /// A daemon that reports to this service manager.
     pub(crate) async fn watched(site: &Site, store: &MemoryStore, manager: Manager) -> Self {
         let store = Arc::new(store.clone());
         let (shell, messages) = shell(site, store, Clock::system(), manager, DRIVER_QUEUE);
@@ -135,7 +135,7 @@ impl Daemon {
         Self::of(site, shell, store_thread, messages).await
     }
 
-    /// One whose disk hangs.
+    /// A daemon whose disk hangs.
     pub(crate) async fn hanging(site: &Site, manager: Manager) -> (Self, mpsc::Receiver<StoreJob>) {
         let store = Arc::new(MemoryStore::new());
         let (shell, messages) = shell(site, store, Clock::system(), manager, DRIVER_QUEUE);

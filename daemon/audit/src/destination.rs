@@ -1,7 +1,7 @@
-//! What a place is that records go to.
+//! A place that records are written to.
 //!
-//! Owns what is known of one before anything is opened: its name, what it takes, how far it may be behind, and how it is opened. A kind
-//! of place is one file that has a [`Destination`], and one line in the list of `audit`.
+//! Owns everything about a place that is known before it is opened: its name, which records it takes, how many may wait for it, and how it
+//! is opened. Each kind of place has one file with a [`Destination`], and one line in the list of `audit`.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use tokend_config::{Audit as Settings, AuditEvent, AuditFile, is_shortage};
 
 use super::event::Record;
 
-/// How many records a place may be behind, and how many denials on top. No denial takes room from another record.
+/// How many records may wait for a place, and how many denials besides. A denial never takes the room of another record.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Room {
     pub(super) records: usize,
@@ -18,13 +18,13 @@ pub(super) struct Room {
 }
 
 impl Room {
-    /// As much as three thousand releases in a second, for five seconds.
+    /// Enough for three thousand releases a second over five seconds.
     pub(super) const USUAL: Self = Self {
         records: 16_384,
         denials: 4_096,
     };
 
-    /// From this many on a thread gathers no longer.
+    /// From this many records on, the thread stops gathering and writes.
     pub(super) fn enough(self) -> usize {
         self.records / 4
     }
@@ -34,29 +34,30 @@ impl Room {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Takes {
     All,
-    /// What strangers cause takes no room from what was released.
+    /// Records that strangers cause take no room from records of released tokens.
     AllButDenials,
     Denials,
 }
 
-/// An open place, for the thread that writes there.
+/// An open place, for the thread that writes to it.
 pub(super) type OpenSink = Box<dyn Sink>;
 
-/// Tells which directories there will be when the daemon starts, and this user's.
+/// Says which directories will exist when the daemon starts, and names the daemon's user.
 pub(super) type IsMade<'a> = dyn Fn(&Path) -> bool + 'a;
 
-/// A place records can go to.
+/// A place that records can be written to.
 #[derive(Debug)]
 pub(super) struct Destination {
-    /// What it is called in metrics and messages.
+    /// The name of the place in metrics and messages.
     pub(super) name: &'static str,
     pub(super) takes: Takes,
     pub(super) room: Room,
-    /// Whether a token that must not be released without a record waits for this place.
+    /// Whether a token whose release must be recorded waits for this place.
     pub(super) required: bool,
-    /// Opens it, where the settings ask for it.
+    /// Opens the place, if the settings ask for it.
     pub(super) open: fn(&Settings) -> Result<Option<OpenSink>, PrepareError>,
-    /// Whether the settings ask for it. Says what `open` would, as far as that shows without making or writing anything.
+    /// Whether the settings ask for this place. Returns the error `open` would return, as far as it can be found without creating or
+    /// writing anything.
     pub(super) look: fn(&Settings, &IsMade<'_>) -> Result<bool, PrepareError>,
 }
 
@@ -72,28 +73,28 @@ impl Destination {
 
 /// An open place.
 pub(super) trait Sink: Send + std::fmt::Debug {
-    /// Writes records, and says by `done` how many, also when it fails.
+    /// Writes records and reports through `done` how many were written, even when it fails.
     fn write(&mut self, records: &[Record], done: &mut usize) -> io::Result<()>;
 
-    /// Makes what was written as durable as it gets.
+    /// Makes the written records as durable as the place allows.
     fn finish(&mut self);
 }
 
-/// Why records cannot go where the settings say.
+/// Why records cannot be written where the settings say.
 #[derive(Debug, thiserror::Error)]
 pub enum PrepareError {
-    /// The settings ask for what cannot be.
+    /// The settings ask for the impossible.
     #[error(
         "records are `required` below [audit], and there is neither a journal nor a `file` to write them to"
     )]
     Nowhere,
-    /// A file cannot be opened or made.
-    // Not `source`, which whoever shows the causes of an error would show once more.
+    /// A file cannot be opened or created.
+    // Not named `source`: code that prints the causes of an error would print this one a second time.
     #[error("the audit file {}: {why}", path.display())]
     File {
         /// Which file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         why: io::Error,
     },
 }
@@ -104,7 +105,7 @@ impl PrepareError {
         Self::File { path, why }
     }
 
-    /// Whether the machine is short of something that passes, such as descriptors: nothing is wrong with the settings.
+    /// Whether the cause is a temporary shortage of the machine, such as of descriptors. The settings are not at fault then.
     pub fn is_shortage(&self) -> bool {
         matches!(self, Self::File { why, .. } if is_shortage(why))
     }

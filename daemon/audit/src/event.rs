@@ -1,7 +1,7 @@
-//! What a record holds, and the fields it is written as.
+//! The content of a record, and its fields as they are written.
 //!
-//! Owns the names of fields, which are a promise (`AUDIT.md`). Must never hold a secret. Everything that came from outside is bounded
-//! and escaped here, so that no sink has to.
+//! Owns the names of fields, which are a promise (`AUDIT.md`). Must never hold a secret. Everything that came from outside is bounded and
+//! escaped here, so that no place has to do so.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -16,21 +16,21 @@ use super::fingerprint::TokenFingerprint;
 use super::outcome::{Outcome, Trigger};
 use tokend_process::escaping::Escaped;
 
-/// The version of the schema. It grows when a field changes its meaning or goes; new fields and events do not change it.
+/// The version of the schema. It grows when a field changes its meaning or is removed; new fields and events do not change it.
 pub(crate) const SCHEMA: u32 = 1;
 /// The longest text in a field, in bytes.
 const LONGEST: usize = 512;
 
-/// Something that happened. What is `None` is not in the record.
+/// An event to record. A field that is `None` is left out of the record.
 #[derive(Debug, Clone)]
 pub struct Event {
-    /// What happened.
+    /// The kind of event.
     pub kind: AuditEvent,
-    /// How it ended.
+    /// The outcome.
     pub outcome: Outcome,
     /// Who asked.
     pub peer: Option<Peer>,
-    /// What was asked for.
+    /// The request.
     pub request: Option<Trigger>,
     /// Which account.
     pub account: Option<AccountName>,
@@ -38,38 +38,38 @@ pub struct Event {
     pub token: Option<TokenFingerprint>,
     /// The grant the token came with: the id of the attempt that brought it.
     pub grant: Option<u64>,
-    /// What decided.
+    /// The rule that decided.
     pub rule: Option<(Arc<Policy>, usize)>,
-    /// How long the token had to be good for.
+    /// How long the token had to stay valid.
     pub min_validity_ms: Option<u64>,
-    /// Whether a new token was insisted on.
+    /// Whether a new token was demanded.
     pub forced: Option<bool>,
-    /// Of an attempt, what is known of it.
+    /// What is known of the attempt, if the event is one.
     pub attempt: Option<Box<Attempt>>,
-    /// How many times it happened, where that is more than once for one record.
+    /// How often the event happened, where one record stands for several.
     pub count: Option<u64>,
     /// Records that were lost.
     pub lost: Option<u64>,
-    /// What else is to be said, in words.
+    /// Further details, in words.
     pub detail: Option<Box<str>>,
 }
 
-/// An attempt that is over.
+/// A finished attempt.
 #[derive(Debug, Clone)]
 pub struct Attempt {
-    /// Its number.
+    /// The number of the attempt.
     pub id: u64,
     /// Whether it was a login or a refresh.
     pub kind: AttemptKind,
     /// Why it was made.
     pub cause: AttemptCause,
-    /// How long it took, in milliseconds.
+    /// The duration, in milliseconds.
     pub took_ms: u64,
-    /// By which dialect.
+    /// The dialect that made it.
     pub dialect: Box<str>,
 }
 
-/// An event with its place among all others.
+/// An event with its sequence number.
 #[derive(Debug, Clone)]
 pub(crate) struct Record {
     pub run: Arc<str>,
@@ -80,7 +80,7 @@ pub(crate) struct Record {
 }
 
 impl Event {
-    /// A reload that no peer asked for, but this.
+    /// A reload that was not requested by a peer, with its cause.
     pub fn of_reload(by: Trigger, fault: Option<&Fault>) -> Self {
         Self {
             request: Some(by),
@@ -88,7 +88,7 @@ impl Event {
         }
     }
 
-    /// An event of this kind that ended so, with nothing else known of it.
+    /// An event of this kind with this outcome; all other fields are empty.
     pub fn new(kind: AuditEvent, outcome: Outcome) -> Self {
         Self {
             kind,
@@ -110,7 +110,7 @@ impl Event {
 }
 
 impl Record {
-    /// The fields in the order they are written. No text in them has a control character.
+    /// The fields in the order they are written. Their text never contains a control character.
     #[expect(
         clippy::too_many_lines,
         reason = "one line for each field, in the order of the record"

@@ -1,7 +1,7 @@
-//! Records to a file: one JSON object a line, appended, renamed when it is long enough.
+//! Records in a file: one JSON object a line, appended. A file that reached its maximum size is renamed.
 //!
-//! Owns that the file is ours alone: never reached through a link, never one that others may write or a directory in which others may
-//! put another in its place. A batch that does not fit the disk leaves no half line.
+//! Owns the guarantee that only the daemon's user controls the file: it is never reached through a link, and neither the file nor its
+//! directory is writable by others. A batch that does not fit on the disk leaves no partial line.
 
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -15,9 +15,9 @@ use tokend_config::AuditFile;
 use super::destination::{Destination, IsMade, OpenSink, PrepareError, Room, Sink, Takes};
 use super::event::Record;
 
-/// How many directories that have the names of older files are passed over.
+/// How many directories that occupy the name of an older file are skipped.
 const PASSED_OVER: u32 = 16;
-/// What the name of the file of denials has behind that of the other.
+/// The suffix that names the file of denials after the main file.
 const DENIED: &str = ".denied";
 
 /// The file, where one is named.
@@ -30,7 +30,8 @@ pub(super) const DESTINATION: Destination = Destination {
     look: |settings, is_made| look_at(settings.file.clone(), is_made),
 };
 
-/// The file of denials, beside the other and by the same settings. What strangers cause takes no room from what was released.
+/// The file of denials, next to the main file and with the same settings. Records that strangers cause take no room from records of
+/// released tokens.
 pub(super) const OF_DENIALS: Destination = Destination {
     name: "denials-file",
     takes: Takes::Denials,
@@ -77,13 +78,13 @@ pub(super) struct File {
     name: PathBuf,
     dir: OwnedFd,
     file: std::fs::File,
-    /// How long it is.
+    /// The length of the file.
     length: u64,
     lines: Vec<u8>,
 }
 
 impl File {
-    /// Whether the file could be opened, or made. Makes and writes nothing.
+    /// Whether the file can be opened or created. Creates and writes nothing.
     fn could_open(settings: &AuditFile) -> io::Result<()> {
         let (dir, name) = place(settings)?;
         match rustix::fs::openat(&dir, &name, FLAGS, Mode::empty()) {
@@ -97,7 +98,7 @@ impl File {
         }
     }
 
-    /// Opens the file, or makes it.
+    /// Opens the file, or creates it.
     pub(super) fn open(settings: &AuditFile) -> io::Result<Self> {
         let (dir, name) = place(settings)?;
         let (file, length) = open(&dir, &name, settings, OFlags::empty())?;
@@ -111,8 +112,9 @@ impl File {
         })
     }
 
-    /// Sees to it that the open file is the one that has the name: another may have renamed or removed it, such as a queue of before a reload
-    /// that writes what it has left. And somebody may have cut it short (logrotate's copytruncate); appending goes to its end all the same.
+    /// Makes sure that the open file is still the one with the configured name. Another process may have renamed or removed it, and so may
+    /// a queue from before a reload that still writes its rest. The file may also have been truncated (logrotate's copytruncate); appending
+    /// goes to the end in any case.
     fn look(&mut self) -> io::Result<()> {
         let open_one = rustix::fs::fstat(&self.file)?;
         let flags = AtFlags::SYMLINK_NOFOLLOW;
@@ -131,9 +133,10 @@ impl File {
         Ok(())
     }
 
-    /// Begins a new file.
+    /// Starts a new file.
     fn rotate(&mut self) -> io::Result<()> {
-        // Where an earlier call made room and failed afterwards, there is room: to rename once more would cost the oldest for nothing.
+        // If an earlier call renamed the files and failed afterwards, the name is free: another round of renames would drop the oldest file
+        // for nothing.
         if self.is_there()? {
             self.make_room()?;
         }
@@ -143,7 +146,7 @@ impl File {
         Ok(())
     }
 
-    /// Makes room for a new file: `file.1` becomes `file.2` and so on, and what is beyond the number kept goes.
+    /// Frees the name for a new file: `file.1` becomes `file.2` and so on, and files beyond the configured number are removed.
     fn make_room(&self) -> io::Result<()> {
         if self.settings.keep == 0 {
             return absent(rustix::fs::unlinkat(
@@ -157,7 +160,7 @@ impl File {
             name.push(format!(".{number}"));
             PathBuf::from(name)
         };
-        // A directory of such a name cannot be replaced by a file: it is passed over, and records go on.
+        // A directory with such a name cannot be replaced by a file. It is skipped, so that records are still written.
         let numbers = 1..=self.settings.keep.saturating_add(PASSED_OVER);
         let usable = numbers
             .map(numbered)
@@ -191,7 +194,7 @@ impl File {
         }
     }
 
-    /// Writes all of `lines`, or nothing that stays.
+    /// Writes all of `lines`, or leaves nothing of them.
     fn append(&mut self) -> io::Result<()> {
         match (&self.file).write_all(&self.lines) {
             Ok(()) => {
@@ -199,7 +202,7 @@ impl File {
                 Ok(())
             }
             Err(error) => {
-                // Half a line would spoil the next one, and what is tried again would be there twice.
+                // A partial line would spoil the next one, and a retry would write the complete lines twice.
                 self.file.set_len(self.length)?;
                 Err(error)
             }
@@ -235,14 +238,14 @@ impl Sink for File {
 /// How many records are written at once. A hundred of the longest stay below the smallest `max_size`.
 const CHUNK: usize = 64;
 
-/// As a file of records is opened. What is no file is never waited for.
+/// Opens a file of records. A path that is not a regular file is never waited for.
 const FLAGS: OFlags = OFlags::RDWR
     .union(OFlags::APPEND)
     .union(OFlags::NOFOLLOW)
     .union(OFlags::NONBLOCK)
     .union(OFlags::CLOEXEC);
 
-/// The directory of the file, which nobody else may write to, and its name in there.
+/// The directory of the file, which only the daemon's user may write to, and the file's name in it.
 fn place(settings: &AuditFile) -> io::Result<(OwnedFd, PathBuf)> {
     let name = settings
         .path
@@ -280,7 +283,7 @@ fn not_opened(error: Errno) -> io::Error {
     }
 }
 
-/// That an open file is ours alone; tells how long it is.
+/// Checks that others cannot change the open file; returns its length.
 fn check_file(file: &std::fs::File) -> io::Result<u64> {
     let metadata = file.metadata()?;
     if !metadata.is_file() || metadata.nlink() > 1 {
@@ -299,7 +302,7 @@ fn check_file(file: &std::fs::File) -> io::Result<u64> {
     Ok(metadata.len())
 }
 
-/// A daemon that was killed in the middle of a write leaves half a line: whatever follows begins on one of its own.
+/// A daemon that was killed during a write leaves a partial line; the next record starts on a new line.
 fn finish_line(mut file: &std::fs::File, length: u64) -> io::Result<u64> {
     let Some(at) = length.checked_sub(1) else {
         return Ok(0);
@@ -313,7 +316,7 @@ fn finish_line(mut file: &std::fs::File, length: u64) -> io::Result<u64> {
     Ok(length + 1)
 }
 
-/// Whoever may write to the directory may put a file of theirs in the place of ours.
+/// Any user who may write to the directory could replace our file.
 fn check_dir(dir: &OwnedFd, path: &Path) -> io::Result<()> {
     let stat = rustix::fs::fstat(dir.as_fd())?;
     let own = stat.st_uid == 0 || stat.st_uid == rustix::process::geteuid().as_raw();

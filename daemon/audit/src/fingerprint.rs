@@ -1,7 +1,7 @@
-//! Fingerprints of tokens: the same token has the same one, and nobody without the key can tell whether a guess is right.
+//! Fingerprints of tokens: equal tokens have equal fingerprints, and without the key a guess cannot be verified.
 //!
-//! HMAC-SHA-256 (RFC 2104), cut to 64 bits, under a key that is derived from the sealing key. Must never be made without a key: a plain
-//! digest of a short or guessable token could be searched for.
+//! HMAC-SHA-256 (RFC 2104), cut to 64 bits, under a key that is derived from the sealing key. Must never work without a key: a plain digest
+//! of a short or guessable token could be searched for.
 
 use std::fmt;
 
@@ -13,18 +13,18 @@ use tokend_process::stack;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct TokenFingerprint([u8; 8]);
 
-/// Whoever makes fingerprints.
+/// Makes fingerprints.
 pub struct FingerprintKey(hmac::Key);
 
 impl FingerprintKey {
-    /// Fingerprints by this key.
+    /// Makes fingerprints with this key.
     pub fn new(key: &[u8]) -> Self {
         Self(hmac::Key::new(hmac::HMAC_SHA256, key))
     }
 
     /// The fingerprint of a token.
     pub fn fingerprint(&self, token: &str) -> TokenFingerprint {
-        // The state of the hash is on the stack, with the last block of the token in it.
+        // The state of the hash is on the stack, together with the last block of the token.
         let tag = stack::wiped(|| hmac::sign(&self.0, token.as_bytes()));
         TokenFingerprint(tag.as_ref().first_chunk().copied().unwrap_or_default())
     }

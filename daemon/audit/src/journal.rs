@@ -16,10 +16,10 @@ use super::event::Record;
 const SOCKET: &str = "/run/systemd/journal/socket";
 /// `journalctl MESSAGE_ID=` finds all records. Made once, for good.
 const MESSAGE_ID: &str = "5d1a0b7f3c9e4a42a6d08f1be37c52e9";
-/// How long a journal that takes nothing holds the thread up. It is tried again after that.
+/// How long a journal that accepts nothing may block the thread. The thread retries afterwards.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The journal, where the settings or systemd say so.
+/// The journal, if the settings or systemd ask for it.
 pub(super) const DESTINATION: Destination = Destination {
     name: "journal",
     takes: Takes::All,
@@ -37,7 +37,7 @@ pub(super) struct Journal {
     datagram: Vec<u8>,
 }
 
-/// Whether records go there: as set, or where systemd started this process and there is a journal.
+/// Whether records go to the journal: as configured, or if systemd started this process and a journal exists.
 fn is_on(set: Option<bool>) -> bool {
     set.unwrap_or_else(is_offered)
 }
@@ -68,7 +68,7 @@ impl Journal {
         let Some(socket) = &self.socket else {
             return Ok(());
         };
-        // By name each time: a journal that was started anew has another socket there.
+        // The path is looked up each time: a restarted journal has a new socket there.
         socket.send_to(&self.datagram, &*self.path).map(drop)
     }
 }
@@ -92,7 +92,7 @@ fn encode(record: &Record, datagram: &mut Vec<u8>) {
     let mut line = |name: &str, value: &str| {
         datagram.extend_from_slice(name.as_bytes());
         datagram.push(b'=');
-        // Escaped already; a line end here would begin another field.
+        // The text is escaped already; a line end here would start another field.
         datagram.extend(value.bytes().filter(|byte| *byte != b'\n'));
         datagram.push(b'\n');
     };
@@ -109,7 +109,7 @@ fn encode(record: &Record, datagram: &mut Vec<u8>) {
     }
 }
 
-/// syslog(3): warning for what somebody should look at, informational for the rest.
+/// syslog(3): warning for records somebody should look at, informational for all others.
 fn priority(event: AuditEvent) -> &'static str {
     match event {
         AuditEvent::Lost => "3",

@@ -1,7 +1,7 @@
 //! Who had which token, when and why: one record for each release, denial, attempt and administrative act.
 //!
-//! Owns the way from something that happened to the journal and a file (`AUDIT.md` describes the records). Whoever records waits for
-//! no disk: records are queued, numbered and written by threads of their own. A record never holds a token, only a keyed fingerprint.
+//! Owns the way of an event to the journal and to files (`AUDIT.md` describes the records). A caller never waits for a disk: records are
+//! queued, numbered and written by separate threads. A record never holds a token, only a keyed fingerprint.
 
 mod destination;
 mod event;
@@ -37,13 +37,13 @@ use queue::{Queues, SinkChange};
 #[cfg(test)]
 use {file::File, journal::Journal};
 
-/// The places records can go to. Each has a queue, a thread and counters of its own; metrics and messages have their names.
+/// The places that records can be written to. Each has its own queue, thread and counters; metrics and messages use its name.
 static DESTINATIONS: [Destination; 3] = [journal::DESTINATION, file::DESTINATION, file::OF_DENIALS];
 
-/// How long the end of the daemon waits for the last records to be written.
+/// How long the daemon waits at its end until the last records are written.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Where everything that happens is recorded. Cheap to clone.
+/// Records all events. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Audit(Arc<Inner>);
 
@@ -53,14 +53,14 @@ struct Inner {
     fingerprint_key: FingerprintKey,
 }
 
-/// Settings that have been checked, with what they need opened.
+/// Checked settings, with the places they open.
 #[derive(Debug)]
 pub struct Prepared {
     settings: Settings,
     changes: Vec<SinkChange>,
 }
 
-/// Records that are required need a place that releases wait for.
+/// Required records need a place that releases wait for.
 fn must_go_somewhere(
     settings: &Settings,
     mut on: impl Iterator<Item = (&'static Destination, bool)>,
@@ -72,7 +72,7 @@ fn must_go_somewhere(
 }
 
 impl Audit {
-    /// An audit that records nothing yet. `run` names this run of the daemon in its records.
+    /// An audit that records nothing yet. `run` identifies this run of the daemon in its records.
     pub fn new(fingerprint_key: FingerprintKey, clock: Clock, run: &str) -> Self {
         Self(Arc::new(Inner {
             queues: Arc::new(Queues::new(run, clock, &DESTINATIONS)),
@@ -80,10 +80,10 @@ impl Audit {
         }))
     }
 
-    /// Opens what these settings need.
+    /// Opens the places that these settings ask for.
     ///
     /// # Errors
-    /// What cannot be opened, and what to do about it.
+    /// Which place cannot be opened, and how to mend that.
     pub fn prepare(settings: &Settings) -> Result<Prepared, PrepareError> {
         let changes = DESTINATIONS.iter().map(|destination| {
             let open = (destination.open)(settings)?;
@@ -100,11 +100,11 @@ impl Audit {
         })
     }
 
-    /// Whether [`Audit::prepare`] could open what these settings need, as far as that shows without making or writing anything. `is_made`
-    /// tells which directories will be there, and this user's, by then.
+    /// Whether [`Audit::prepare`] could open the places that these settings ask for, as far as that can be found without creating or
+    /// writing anything. `is_made` says which directories will exist by then, and names the daemon's user.
     ///
     /// # Errors
-    /// As `prepare`.
+    /// The same as of `prepare`.
     pub fn look(settings: &Settings, is_made: impl Fn(&Path) -> bool) -> Result<(), PrepareError> {
         let looks = DESTINATIONS.iter();
         let looks = looks.map(|it| Ok((it, (it.look)(settings, &is_made)?)));
@@ -112,7 +112,7 @@ impl Audit {
         must_go_somewhere(settings, on.into_iter())
     }
 
-    /// Records by these settings from now on. What is queued still goes out.
+    /// Records by these settings from now on. Queued records are still written.
     ///
     /// # Errors
     /// When a thread cannot be started.
@@ -126,7 +126,7 @@ impl Audit {
         )
     }
 
-    /// Whether records of this kind go anywhere.
+    /// Whether records of this kind are written anywhere.
     pub fn wants(&self, event: AuditEvent) -> bool {
         self.0.queues.wants(event)
     }
@@ -136,10 +136,10 @@ impl Audit {
         self.0.queues.is_on()
     }
 
-    /// Records something.
+    /// Records an event.
     ///
     /// # Errors
-    /// When the record cannot be kept and is required: then what it tells of must not happen. Otherwise a record that finds no room
+    /// When the record cannot be kept and is required: then the event must not happen. If the record is not required and finds no room, it
     /// is counted as lost.
     pub fn record(&self, event: Event) -> Result<(), Refused> {
         if !self.wants(event.kind) {
@@ -148,13 +148,13 @@ impl Audit {
         self.0.queues.push(event)
     }
 
-    /// Records something that has happened already.
+    /// Records an event that has already happened.
     pub fn note(&self, event: Event) {
-        // Counted as lost, and told by a record of its own.
+        // The loss is counted, and reported by a record of its own.
         let _lost = self.record(event);
     }
 
-    /// Whether a token may be released: not while its release cannot be recorded and has to be.
+    /// Whether a token may be released: not while a release has to be recorded and cannot be.
     pub fn may_release(&self) -> bool {
         self.0.queues.may_release()
     }
@@ -164,12 +164,12 @@ impl Audit {
         self.0.fingerprint_key.fingerprint(token)
     }
 
-    /// What became of records so far, for each place, by its name.
+    /// The counts of written and lost records for each place, by its name.
     pub fn tallies(&self) -> impl Iterator<Item = (&'static str, &Tally)> {
         self.0.queues.tallies()
     }
 
-    /// Writes what is queued and ends. Whatever is recorded later is lost.
+    /// Writes the queued records and ends. Later records are lost.
     pub fn finish(&self) {
         let complete = self.0.queues.finish(PATIENCE);
         for (sink, tally) in self.tallies() {
@@ -184,7 +184,7 @@ impl Audit {
     }
 }
 
-/// However the daemon ends, what is queued is written. After [`Audit::finish`] nothing is left to do.
+/// Queued records are written however the daemon ends. After [`Audit::finish`] nothing is left to do.
 impl Drop for Inner {
     fn drop(&mut self) {
         self.queues.finish(PATIENCE);

@@ -1,24 +1,24 @@
-//! What was asked for and how it ended, in the words of records.
+//! The words of records for causes and outcomes.
 //!
 //! Owns these words, which are a promise (`AUDIT.md`).
 
 use tokend_engine::AttemptOutcome;
 use tokend_proto::{Fault, FaultCode, RequestKind};
 
-/// How something ended.
+/// The outcome of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// It went well.
     Ok,
-    /// The fault that was answered.
+    /// The request was answered with this fault.
     Fault(FaultCode),
-    /// What came of an attempt.
+    /// The outcome of an attempt.
     Attempt(AttemptOutcome),
-    /// Nobody waited for the answer any more.
+    /// The client left before the answer.
     Abandoned,
     /// Records were lost.
     Lost,
-    /// The daemon ended, and not everything could be stored.
+    /// The daemon ended before everything was stored.
     Unsaved,
     /// The daemon ended before everything was finished.
     CutShort,
@@ -27,12 +27,12 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Well, or with this fault.
+    /// Success, or this fault.
     pub fn of(fault: Option<&Fault>) -> Self {
         fault.map_or(Self::Ok, |fault| Self::Fault(fault.code))
     }
 
-    /// Its stable name.
+    /// The stable name of the outcome.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -47,19 +47,19 @@ impl Outcome {
     }
 }
 
-/// What asked for something.
+/// The cause of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Trigger {
     /// A request of a peer.
     Request(RequestKind),
     /// A signal.
     Signal,
-    /// A name of the configuration that nobody had before.
+    /// A name in the configuration that was unknown before.
     Names,
 }
 
 impl Trigger {
-    /// Its stable name.
+    /// The stable name of the cause.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Request(kind) => kind.as_str(),

@@ -1,7 +1,7 @@
-//! The queues between those who record and those who write, one for each place records go to.
+//! The queues between the callers that record and the threads that write, one for each place.
 //!
-//! Owns the numbers of records, the bounds, the count of what was lost, and the threads. A thread gathers for a moment and writes what
-//! came in one go; one whose place takes nothing keeps what it has and tries again. Nobody who records waits for it.
+//! Owns the sequence numbers of records, the bounds, the count of lost records, and the threads. A thread gathers records for a moment and
+//! writes them together. If its place accepts nothing, the thread keeps its records and retries. A caller never waits for a thread.
 
 pub(super) mod writer;
 
@@ -18,34 +18,35 @@ use super::repeats::{Repeats, Seen};
 use super::tally::Tally;
 use tokend_process::clock::Clock;
 
-/// What is to become of a queue.
+/// A change of a queue.
 #[derive(Debug)]
 pub(super) enum SinkChange {
-    /// It writes there from now on.
+    /// The queue writes to this place from now on.
     To(OpenSink),
-    /// It writes nowhere.
+    /// The queue writes nowhere.
     Off,
 }
 
-/// A record cannot be kept, and has to be.
+/// A required record cannot be kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refused;
 
 /// All queues.
 #[derive(Debug)]
 pub(super) struct Queues {
-    /// What is recorded at the moment, as bits; nothing while there is no place for it.
+    /// The kinds that are recorded at the moment, as bits; none while no place takes them.
     wanted: AtomicU16,
     clock: Clock,
     state: Mutex<State>,
-    /// Apart from the state, which releases take: whoever is denied without end does not hold it. Never taken and kept for the state.
+    /// Has its own lock, apart from the state that releases take: endless denials of one peer do not hold that lock. The two locks are
+    /// never held together.
     repeats: Mutex<Repeats>,
-    /// What records can go to; each has the queue of the same number.
+    /// The places for records; each has the queue of the same number.
     places: Vec<Place>,
     ended: Condvar,
 }
 
-/// A place, with what those who record and its thread share without the lock.
+/// A place, with everything that callers and its thread share without the lock.
 #[derive(Debug)]
 struct Place {
     destination: &'static Destination,
@@ -53,13 +54,14 @@ struct Place {
     tally: Tally,
 }
 
-/// Which threads have to be woken, as bits: nobody who records a release should have to allocate for it.
+/// The threads that have to be woken, as bits: recording a release should not allocate.
 #[derive(Debug, Default, Clone, Copy)]
 struct Wake(u32);
 
 #[derive(Debug)]
 struct State {
-    /// The numbers of all records but denials, and of denials. Each has a name of its own, so that a gap in either is one that was lost.
+    /// The sequence numbers of all records except denials, and those of denials. Each sequence has its own name, so that a gap means a
+    /// lost record.
     series: Series,
     of_denials: Series,
     required: bool,
@@ -101,19 +103,19 @@ struct Queue {
     started: bool,
     ended: bool,
     waiting: Vec<Record>,
-    /// How many of the queue are denials.
+    /// How many records of the queue are denials.
     denials: usize,
-    /// Records the thread has taken and not yet written.
+    /// Records that the thread has taken and not yet written.
     held: usize,
     /// How many of those are denials.
     denials_held: usize,
-    /// Something is to be recorded at some time, and the thread does not know.
+    /// A record is due at some time, and the thread has not heard of it.
     nudged: bool,
-    /// Records that found no room, and are not yet told.
+    /// Records that found no room and are not reported yet.
     lost: u64,
     failing: bool,
     change: Option<SinkChange>,
-    /// How many of the queue were told before the change.
+    /// How many records of the queue came before the change.
     before: usize,
 }
 
@@ -180,7 +182,7 @@ impl Wake {
 }
 
 impl Queues {
-    /// Queues for these places, thirty-two at most. None is on yet.
+    /// Queues for these places, at most thirty-two. All of them are off.
     pub(super) fn new(
         run: &str,
         clock: Clock,
@@ -212,7 +214,7 @@ impl Queues {
         AuditEvents::from_bits(self.wanted.load(Ordering::Relaxed)).holds(event)
     }
 
-    /// What became of the records of each place, by its name.
+    /// The counts of written and lost records of each place, by its name.
     pub(super) fn tallies(&self) -> impl Iterator<Item = (&'static str, &Tally)> {
         let places = self.places.iter();
         places.map(|place| (place.destination.name, &place.tally))
@@ -255,7 +257,7 @@ impl Queues {
         Ok(())
     }
 
-    /// Puts a record into the queues it belongs to. Says which threads have to be woken.
+    /// Puts a record into its queues. Returns which threads have to be woken.
     fn enqueue(&self, state: &mut State, event: Event) -> Wake {
         let kind = event.kind;
         let series = match kind {
@@ -282,7 +284,7 @@ impl Queues {
         wake
     }
 
-    /// Records what was counted in minutes that are over; of all of them, when it is the last time.
+    /// Records the counts of past minutes; at the last call the counts of all minutes.
     fn count_up(&self, state: &mut State, last: bool) -> Wake {
         let mut wake = Wake::default();
         let due = match self.repeats.try_lock() {
@@ -291,7 +293,7 @@ impl Queues {
                 repeats.into_inner().due(self.clock.boot_ms(), last)
             }
             Err(TryLockError::WouldBlock) if last => self.repeats().due(self.clock.boot_ms(), last),
-            // Nobody waits for whoever is denied: the next turn is soon.
+            // A denied peer is not worth a wait for the lock: the next turn is soon.
             Err(TryLockError::WouldBlock) => return wake,
         };
         for event in due {
@@ -315,7 +317,7 @@ impl Queues {
         self.places.iter().for_each(|place| place.work.notify_one());
     }
 
-    /// Has the queues write elsewhere: a change for each.
+    /// Changes where the queues write: one change for each queue.
     pub(super) fn apply(
         self: &Arc<Self>,
         changes: Vec<SinkChange>,
@@ -353,7 +355,7 @@ impl Queues {
         Ok(())
     }
 
-    /// Ends the threads once they have written what is queued. False when one has not within `patience`.
+    /// Ends the threads after they have written their queues. False when a thread has not ended within `patience`.
     pub(super) fn finish(&self, patience: Duration) -> bool {
         let mut guard = self.lock();
         self.count_up(&mut guard, true);
@@ -382,7 +384,7 @@ impl Queues {
 }
 
 impl State {
-    /// Whether a place that releases are recorded in takes nothing more.
+    /// Whether a place that records releases accepts nothing more.
     fn is_stuck(&self) -> bool {
         let mut required = self
             .queues

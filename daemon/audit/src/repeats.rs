@@ -1,7 +1,7 @@
-//! Records that somebody can cause as often as they like: what is denied, what fails, and reports of refused tokens.
+//! Records that a peer can cause as often as it likes: denials, failures, and reports of refused tokens.
 //!
-//! Owns that the first of a kind is recorded at once, and the others of a minute are one record with their number. Whoever may have
-//! nothing thereby takes no room from the records of those who do. Has no clock: it is told the time.
+//! Owns the rule that the first record of a kind is written at once, and that all others of the same minute become one record with their
+//! count. A peer without permissions thus takes no room from the records of others. Has no clock: callers pass the time.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher as _, RandomState};
@@ -10,21 +10,21 @@ use tokend_config::AuditEvent;
 
 use super::event::Event;
 
-/// How long what is alike is counted together, in milliseconds.
+/// How long equal records are counted together, in milliseconds.
 pub(super) const MINUTE: u64 = 60_000;
-/// How many kinds of records of one user are told apart in a minute: accounts, requests, outcomes, units and programs. What is beyond is
-/// counted as one.
+/// How many kinds of records of one user are counted separately in a minute; a kind is an account, request, outcome, unit and program.
+/// Further kinds are counted as one.
 pub(super) const KINDS: usize = 30;
-/// How many users are told apart in a minute. Some machines have 65,536 for each person.
+/// How many users are counted separately in a minute. Some machines have 65,536 user ids for each person.
 const USERS: usize = 256;
-/// How often it is looked for users that have been quiet, when there is no room for another.
+/// How often the table is searched for quiet users when it has no room for another.
 const SWEEP: u64 = 1_000;
 
-/// What was recorded lately.
+/// The recent records.
 #[derive(Debug, Default)]
 pub(super) struct Repeats {
     users: HashMap<u32, User>,
-    /// Of users that are too many to be told apart.
+    /// The records of users beyond the limit.
     others: BTreeMap<AuditEvent, Repeat>,
     hasher: RandomState,
     swept: u64,
@@ -32,9 +32,9 @@ pub(super) struct Repeats {
 
 #[derive(Debug, Default)]
 struct User {
-    /// By a hash of what makes a kind, whose key nobody outside knows.
+    /// The key is a hash of the kind, with a seed that is unknown outside.
     kinds: HashMap<u64, Repeat>,
-    /// Of kinds that are too many to be told apart.
+    /// The records of kinds beyond the limit.
     others: BTreeMap<AuditEvent, Repeat>,
 }
 
@@ -43,16 +43,16 @@ struct User {
 struct Repeat {
     began: u64,
     more: u64,
-    /// What to record of those: one of them.
+    /// The record to write for all of them: one of their number.
     event: Option<Box<Event>>,
 }
 
-/// What becomes of a record.
+/// The decision about a record.
 #[derive(Debug)]
 pub(super) enum Seen {
-    /// It is recorded now.
+    /// The record is written now.
     First(Event),
-    /// It was counted; the first one of those, when this says so.
+    /// The record was counted; `true` for the first one.
     Again(bool),
 }
 
@@ -65,7 +65,7 @@ impl Repeats {
         )
     }
 
-    /// Takes a record that is about to be made.
+    /// Takes a new record.
     pub(super) fn see(&mut self, event: Event, now: u64) -> Seen {
         let uid = match &event.peer {
             Some(peer) if Self::are_of(event.kind) => peer.uid,
@@ -94,7 +94,7 @@ impl Repeats {
         Seen::First(event)
     }
 
-    /// What is to be recorded of minutes that are over; of all of them, when it is the last time.
+    /// The records that are due for past minutes; at the last call for all minutes.
     pub(super) fn due(&mut self, now: u64, last: bool) -> Vec<Event> {
         let mut due = Vec::new();
         let mut over = |repeat: &mut Repeat| {
@@ -114,7 +114,7 @@ impl Repeats {
         due
     }
 
-    /// When something will be due, if nothing more comes.
+    /// When the next record is due if no other comes.
     pub(super) fn next(&self) -> Option<u64> {
         let of_users = self
             .users
@@ -176,7 +176,7 @@ impl Repeat {
     }
 }
 
-/// Counts one of those that are not told apart. None of them is recorded at once.
+/// Counts a record beyond the limits. None of these is written at once.
 fn count(others: &mut BTreeMap<AuditEvent, Repeat>, event: Event, now: u64) -> Seen {
     let repeat = others.entry(event.kind);
     repeat
@@ -184,7 +184,7 @@ fn count(others: &mut BTreeMap<AuditEvent, Repeat>, event: Event, now: u64) -> S
         .again(|| Box::new(event))
 }
 
-/// What one user's records beyond [`KINDS`] have in common.
+/// The common record for one user's kinds beyond [`KINDS`].
 fn of_no_kind(event: Event) -> Event {
     Event {
         peer: event.peer,
@@ -193,7 +193,7 @@ fn of_no_kind(event: Event) -> Event {
     }
 }
 
-/// What the records of users beyond [`USERS`] have in common.
+/// The common record for users beyond [`USERS`].
 fn nobodys(event: &Event) -> Event {
     Event {
         detail: Some("more users than are kept apart".into()),

@@ -1,4 +1,4 @@
-//! Counters of what became of records.
+//! Counters of written and lost records.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -16,7 +16,7 @@ impl Count {
     }
 }
 
-/// What became of the records of one place.
+/// The counters of one place.
 #[derive(Debug, Default)]
 pub struct Tally {
     /// How many were written.
@@ -27,7 +27,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Whether the place takes nothing at the moment.
+    /// Whether the place accepts nothing at the moment.
     pub fn is_failing(&self) -> bool {
         self.failing.load(Ordering::Relaxed)
     }

@@ -1,7 +1,7 @@
 //! The command line of `tokend`.
 //!
-//! Owns its grammar, its help and its exit codes, all of which are part of the contract with scripts and units. Prints nothing.
-//! Commands that have commands of their own are in the modules below.
+//! Owns its grammar, its help and its exit codes, all of which are part of the contract with scripts and units. Prints nothing. Commands
+//! with subcommands are in the modules below.
 
 mod dialect;
 mod exit;

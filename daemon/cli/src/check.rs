@@ -1,4 +1,4 @@
-//! `tokend check`: everything that can be known about a configuration without contacting anyone.
+//! `tokend check`: all checks of a configuration that need no connection.
 
 mod policy;
 mod secrets;
@@ -21,7 +21,7 @@ use super::whose::{Asked, Whose};
 use crate::arguments::{CheckArgs, Exit};
 use tokend_process::descriptors;
 
-/// Checks what `args` name. Mistakes go to `err`, everything else to `out`.
+/// Checks the configuration that `args` name. Mistakes go to `err`, everything else to `out`.
 pub fn run(
     args: &CheckArgs,
     environment: &Environment,
@@ -94,16 +94,16 @@ fn run_below(
     )
 }
 
-/// What there is to say about a configuration that has no mistakes in itself.
+/// The findings about a configuration that has no mistakes in itself.
 #[derive(Debug, Default)]
 struct Findings {
     /// The daemon or an account cannot work like this.
     errors: Vec<String>,
-    /// How many of those are only that the machine was short of something that passes, such as descriptors.
+    /// How many of those come only from a temporary shortage of the machine, such as of descriptors.
     shortages: usize,
-    /// It works, and does not do all it says.
+    /// The configuration works, and does not do all it says.
     warnings: Vec<String>,
-    /// It works, but somebody should know.
+    /// The configuration works, and a person should know this.
     notes: Vec<String>,
 }
 
@@ -126,7 +126,7 @@ impl Findings {
         findings
     }
 
-    /// What the system or a file refuses, which is no mistake where the machine is `short` of something that passes.
+    /// An error of the system or a file. It is no mistake if the machine is temporarily `short` of something.
     fn refused(&mut self, told: String, short: bool) {
         self.errors.push(told);
         self.shortages += usize::from(short);
@@ -166,7 +166,7 @@ impl Findings {
         }
         let remedy =
             "raise the limit or find out what uses up descriptors or memory, then check again";
-        // Whoever only tries again meets a mistake again.
+        // A retry of a start meets a mistake again.
         if self.shortages == self.errors.len() {
             writeln!(
                 err,
@@ -184,7 +184,7 @@ impl Findings {
         Ok(Exit::Config)
     }
 
-    /// The account whose requests are asked for.
+    /// The account whose requests are to be shown.
     fn find<'a>(&mut self, config: &'a Config, name: &str) -> Option<&'a Account> {
         let accounts = || config.accounts.iter().map(|account| &**account);
         let found = accounts().find(|account| account.name.as_str() == name);
@@ -198,7 +198,7 @@ impl Findings {
         found
     }
 
-    /// A name that nobody has may be known later, when a directory service is up; or it is misspelt.
+    /// An unknown name may become known later, when a directory service is up; or it is misspelt.
     fn names(&mut self, config: &Config, strict: bool) {
         let (told, more) = Unresolved::told(&config.unresolved);
         let told = told.iter().map(|name| {
@@ -213,7 +213,7 @@ impl Findings {
         }
     }
 
-    /// Who can write the configuration can have commands run as the daemon.
+    /// A user who can write the configuration can make the daemon run commands.
     fn writable_by_others(&mut self, path: &Path) {
         if let Ok(metadata) = std::fs::metadata(path)
             && metadata.mode() & 0o022 != 0
@@ -225,7 +225,7 @@ impl Findings {
         }
     }
 
-    /// Accounts that are one login at their provider. Each has a pace and a refresh token of its own.
+    /// Accounts that share one login at their provider. Each has its own rate limit and refresh token.
     fn twins(&mut self, accounts: &[Arc<Account>]) {
         let mut logins: HashMap<Fingerprint, Vec<&Account>> = HashMap::new();
         for account in accounts {
@@ -304,7 +304,7 @@ impl Findings {
     }
 }
 
-/// What an account's requests are after all merging, as `tokend dialect check` has those of a dialect.
+/// An account's requests after all merging, as `tokend dialect check` shows those of a dialect.
 fn show(account: &Account, out: &mut impl Write) -> io::Result<()> {
     for kind in [ExchangeKind::Login, ExchangeKind::Refresh] {
         let which = format!("{kind} of account {}", account.name);
@@ -314,7 +314,7 @@ fn show(account: &Account, out: &mut impl Write) -> io::Result<()> {
     Ok(())
 }
 
-/// `a and b`, `a, b and c`; no more than a person would read.
+/// `a and b`, `a, b and c`; at most as many as a person reads.
 fn list(names: &[&str]) -> String {
     const MOST: usize = 5;
     match names {
@@ -327,7 +327,7 @@ fn list(names: &[&str]) -> String {
     }
 }
 
-/// A rate that gives more back in the same time, or lets more through at once.
+/// A rate that allows more in the same time, or more at once.
 fn is_looser(own: &Pacing, account: &Account) -> bool {
     let wise = account.dialect.pacing();
     [(own.attempts, wise.attempts), (own.logins, wise.logins)]

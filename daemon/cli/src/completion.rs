@@ -1,6 +1,6 @@
-//! What the scripts in `completions` ask at each press of the tab key.
+//! The answers for the scripts in `completions` at each press of the tab key.
 //!
-//! Owns the names of dialects among the answers. Must never say anything but answers: somebody is typing.
+//! Owns the names of dialects among the answers. Must never print anything but answers: a person is typing.
 
 use std::io::Write;
 use std::path::Path;
@@ -12,11 +12,11 @@ use super::dialect;
 use super::printing::finish;
 use crate::arguments::{Cli, Exit};
 
-/// Prints what could stand behind `words`, the last of which may be begun.
+/// Prints the possible continuations of `words`; the last word may be unfinished.
 pub fn run(words: &[String], out: &mut impl Write) -> Exit {
     let answers = complete(Cli::command(), words, |argument, typed| {
         let names = || dialect::names(typed.value("dialect_dir").map(Path::new));
-        // A dialect can be named, or a file can be tried.
+        // A dialect's name or a file is possible.
         (argument == "dialect").then(|| Answers {
             words: names(),
             paths: Some(Paths::Files),

@@ -1,4 +1,4 @@
-//! `tokend dialect`: looks at descriptions of providers and tries them on recorded replies.
+//! `tokend dialect`: shows descriptions of providers and tries them on recorded replies.
 
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::arguments::{DialectCommand, Exit, KindArg, TryArgs};
 /// The longest dialect and the longest reply that are read, in bytes.
 const LONGEST: u64 = 1 << 20;
 
-/// Does what `command` says.
+/// Runs `command`.
 pub fn run(
     command: &DialectCommand,
     out: &mut impl Write,
@@ -46,7 +46,7 @@ pub fn run(
     })
 }
 
-/// Why a command did not do its work.
+/// Why a command failed.
 enum Failure {
     Print(io::Error),
     Input(String),
@@ -165,7 +165,7 @@ fn requests(dialect: &Dialect, kind: ExchangeKind, out: &mut impl Write) -> Resu
         let explained = Endpoint::new(dialect, &settings)
             .map_err(|error| error.to_string())
             .and_then(|at| merged(dialect, kind, &at));
-        // What is the same as with the defaults is not told twice.
+        // A request equal to the one with defaults is not shown twice.
         if explained.is_err() || before.as_ref() != explained.as_ref().ok() {
             write_merged(&format!("{kind} {with}"), &explained, out)?;
         }
@@ -184,7 +184,7 @@ pub(super) fn merged(
     explained.map_err(|error| error.to_string())
 }
 
-/// Tells it below a line that says which it is: alike for a dialect and for an account.
+/// Prints it below a line that names it: in the same form for a dialect and for an account.
 pub(super) fn write_merged(
     which: &str,
     merged: &Result<String, String>,
@@ -245,7 +245,7 @@ fn response(status: u16, args: &TryArgs) -> Result<Response<bytes::Bytes>, Failu
     builder.body(body.into()).map_err(wrong)
 }
 
-/// A file where there is one of this name, else a dialect of the catalog.
+/// A file if one has this name, otherwise a dialect of the catalog.
 fn find(name: &str, dir: Option<&Path>) -> Result<Arc<Dialect>, Failure> {
     let catalog = catalog(dir)?;
     if name.contains('/') || name.ends_with(".toml") {
@@ -266,7 +266,7 @@ fn parse(file: &Path, catalog: &Catalog) -> Result<Dialect, Failure> {
     parsed.map_err(|error| Failure::Dialects(vec![error]))
 }
 
-/// The dialects there are, each with a line about it, for the shells' completion; one file with mistakes does not hide the others.
+/// The available dialects, each with a line about it, for the shells' completion; a file with mistakes does not hide the others.
 pub(super) fn names(dir: Option<&Path>) -> Vec<(String, String)> {
     let catalog = catalog(dir).unwrap_or_else(|_| Catalog::builtin());
     catalog
@@ -296,7 +296,7 @@ fn text(path: &Path, bytes: Vec<u8>) -> Result<String, Failure> {
         .map_err(|_| Failure::Input(format!("{} is not UTF-8 text", path.display())))
 }
 
-/// A file that nobody named: as the daemon reads it, which waits for no pipe.
+/// A file in the directory of dialects: read as the daemon reads it, which waits for no pipe.
 fn read_in_folder(path: &Path) -> Result<Vec<u8>, Failure> {
     let shown = path.display().to_string();
     let bytes = tokend_config::read_regular(path, LONGEST + 1)
@@ -304,7 +304,7 @@ fn read_in_folder(path: &Path) -> Result<Vec<u8>, Failure> {
     read(&shown, &mut bytes.as_slice())
 }
 
-/// A file that somebody named, which may be a pipe to them.
+/// A file that the command line names, which may be a pipe.
 fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
     let shown = path.display().to_string();
     let mut file =

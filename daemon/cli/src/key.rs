@@ -1,6 +1,6 @@
-//! `tokend key`: making and replacing the key that seals the store.
+//! `tokend key`: creates and replaces the key that seals the store.
 //!
-//! Owns what is said about it. The order of the steps is the store's. Must never print a key, nor run beside a daemon.
+//! Owns the messages. The order of the steps is the store's. Must never print a key, nor run beside a daemon.
 
 use std::fs;
 use std::io::{self, Write};
@@ -18,7 +18,7 @@ use crate::arguments::is_mistake_of_store;
 use crate::arguments::{Exit, KeyCommand, RotateArgs};
 use tokend_store::KEY_FILE;
 
-/// Does what `command` says.
+/// Runs `command`.
 pub fn run(
     command: &KeyCommand,
     environment: &Environment,
@@ -42,7 +42,7 @@ fn rotate(
     err: &mut impl Write,
     medium: Medium,
 ) -> Exit {
-    // Whoever names the directory needs no configuration.
+    // A command line that names the directory needs no configuration.
     let state_dir = match &args.state_dir {
         Some(dir) if args.config.is_none() => dir.clone(),
         _ => {
@@ -67,12 +67,12 @@ fn rotate(
             }
         }
     };
-    // Those that root made for a credential only root can read.
+    // Key files that root made for a credential are readable only by root.
     let keys = match Keys::named(&state_dir, args) {
         Ok(keys) => keys,
         Err(error) => return finish(refused(&error, err)),
     };
-    // Files that root made there would keep the daemon from starting.
+    // Files that root created there would keep the daemon from starting.
     if let Err(error) = become_owner(&state_dir) {
         let shown = state_dir.display();
         let said = writeln!(
@@ -94,7 +94,8 @@ struct Keys {
 }
 
 impl Keys {
-    /// Reads them as who runs the command; they may be the owner's too, as whom root goes on.
+    /// Reads the keys as the user who runs the command. If that is root, the files may also belong to the owner of the store, as whom root
+    /// continues.
     fn named(state_dir: &Path, args: &RotateArgs) -> anyhow::Result<Self> {
         let own = state_dir.join(KEY_FILE);
         if let Some(new) = &args.new_key {
@@ -102,7 +103,7 @@ impl Keys {
         }
         let owner = owner_to_be(state_dir);
         let read = |path: &Path| NamedKey::read(path, owner);
-        // A rotation that was interrupted is settled before it counts which key the store's own file holds.
+        // An interrupted rotation is settled before the check which key the store's own file holds.
         let kept = fs::canonicalize(own).ok();
         let old = args.old_key.as_deref();
         let old = old.filter(|path| kept.is_none() || fs::canonicalize(path).ok() != kept);

@@ -1,7 +1,7 @@
-//! The command line of `tokend`, and the commands that look and tell, beside running the daemon.
+//! The command line of `tokend`, and its commands that inspect and report without running the daemon.
 //!
-//! Owns everything that is printed, to writers it is given. Must never show a secret, never contact a provider, and never run a daemon: what
-//! one has in memory is out of reach.
+//! Owns all output, to writers that the caller passes. Must never show a secret, contact a provider, or run a daemon: the memory of a
+//! running one is out of reach.
 
 pub mod arguments;
 pub mod check;

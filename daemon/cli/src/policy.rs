@@ -1,7 +1,7 @@
 //! `tokend policy explain`: which rule decides, and where it stands.
 //!
-//! Reads the configuration and asks no daemon. What is not said of the peer is not guessed: a rule that needs it does not match, and
-//! is named.
+//! Reads the configuration and asks no daemon. Facts that the command line does not give are not guessed: a rule that needs them does not
+//! match, and is named.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -22,7 +22,7 @@ use tokend_process::clock::Clock;
 /// The id no user and no group has (chown(2)).
 const NO_ID: u32 = u32::MAX;
 
-/// Explains what `args` ask. The explanation goes to `out`, mistakes to `err`.
+/// Explains the question in `args`. The explanation goes to `out`, mistakes to `err`.
 pub fn explain(
     args: &ExplainArgs,
     environment: &Environment,
@@ -30,7 +30,7 @@ pub fn explain(
     err: &mut impl Write,
     medium: Medium,
 ) -> Exit {
-    // What is not written is given to the daemon's user, whoever asks.
+    // Without a rule, access belongs to the daemon's user, whoever runs this command.
     let asked = Asked {
         config: args.config.as_deref(),
         ..Asked::default()
@@ -81,7 +81,7 @@ pub fn explain(
     finish(explained.print(out).map(|()| Exit::Success))
 }
 
-/// The peer that was described, or the process that was named.
+/// The described peer, or the named process.
 #[expect(
     clippy::too_many_lines,
     reason = "one fact after the other, of a peer that is described by options"
@@ -115,7 +115,7 @@ fn peer(args: &ExplainArgs) -> Result<Peer, String> {
     if let Some(unknown) = unknown {
         return Err(unknown);
     }
-    // Without the groups another rule would decide than decides there.
+    // Without the groups another rule would decide than the one that decides in the daemon.
     let login = match args.gid.is_some() && !groups.is_empty() {
         true => Vec::new(),
         false => Directory::groups_of(uid)?,
@@ -203,7 +203,7 @@ impl Explained<'_> {
             }
         }
         for (number, rule) in self.config.admin.rules().iter().enumerate() {
-            // What an administrator's rule cannot give is no advice, and neither is a change of one that is not written.
+            // A permission that an administrator's rule cannot give is no advice, and neither is a change of a rule that is not written.
             let origin = self.origins.of_admin(number);
             let can_give = Permissions::ADMINISTER.has(permission);
             if can_give && matches!(origin, RuleOrigin::Written { .. }) {
@@ -220,7 +220,7 @@ impl Explained<'_> {
         self.origins.of_account(&self.account.name, number)
     }
 
-    /// What keeps a rule from allowing it, where that is little.
+    /// The conditions that keep a rule from allowing it, if they are few.
     fn nearly(
         &self,
         rule: &Rule,
@@ -236,7 +236,7 @@ impl Explained<'_> {
                 whys(self.peer, needs)
             )),
             Match::Unread(_) => None,
-            // What an administrator's rule cannot give is no advice.
+            // A permission that an administrator's rule cannot give is no advice.
             Match::Yes if permission == Permission::Reload && !rule.may.has(permission) => None,
             Match::Yes => Some(format!(
                 "{} {} matches, and gives {}: add \"{permission}\" to its `may`",
@@ -264,7 +264,7 @@ impl Explained<'_> {
     }
 }
 
-/// A rule as people write it: with names where the machine knows them.
+/// A rule in the form people write it: with names where the machine knows them.
 fn named(rule: &Rule) -> String {
     let mut text = rule.to_string();
     if let Some(uid) = rule.user {

@@ -1,4 +1,4 @@
-//! What commands print beside their own findings: help, mistakes of the command line, and why a configuration cannot be used.
+//! The output of commands beside their own findings: help, mistakes of the command line, and why a configuration cannot be used.
 
 use std::io::{self, Write};
 
@@ -8,7 +8,7 @@ use tokend_config::ConfigError;
 
 use crate::arguments::Exit;
 
-/// Prints what clap has to say: help and version to `out`, mistakes to `err`.
+/// Prints clap's messages: help and version to `out`, mistakes to `err`.
 pub fn usage(error: &clap::Error, out: &mut impl Write, err: &mut impl Write) -> Exit {
     let mut text = error.render().to_string();
     if let Some(tip) = tip(error) {
@@ -21,7 +21,7 @@ pub fn usage(error: &clap::Error, out: &mut impl Write, err: &mut impl Write) ->
     }
 }
 
-/// What people mean who write a word that is not there, as far as it is often the same.
+/// The probable meaning of an unknown word, for frequent mistakes.
 fn tip(error: &clap::Error) -> Option<&'static str> {
     let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidArg) else {
         let is_unknown = error.kind() == ErrorKind::InvalidSubcommand;
@@ -33,7 +33,7 @@ fn tip(error: &clap::Error) -> Option<&'static str> {
     is_configuration.then_some("a configuration is named with `--config FILE`")
 }
 
-/// Says why the daemon does not start: the report of a configuration that cannot be used, by a mistake or for now.
+/// Reports why the daemon does not start: a configuration that cannot be used, because of a mistake or temporarily.
 pub fn refuse(report: &str, error: &ConfigError, err: &mut impl Write) -> Exit {
     let exit = match error.is_shortage() {
         true => Exit::NotNow,
@@ -42,7 +42,7 @@ pub fn refuse(report: &str, error: &ConfigError, err: &mut impl Write) -> Exit {
     finish(err.write_all(report.as_bytes()).map(|()| exit))
 }
 
-/// The exit code of a command that could also fail to print.
+/// The exit code of a command whose output could also fail.
 pub(crate) fn finish(done: io::Result<Exit>) -> Exit {
     done.unwrap_or(Exit::Io)
 }

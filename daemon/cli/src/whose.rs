@@ -1,7 +1,7 @@
-//! For whom a command looks: the user who runs the daemon, and the world as that daemon finds it.
+//! The user a command checks for: the user who runs the daemon, with that daemon's environment.
 //!
-//! Owns the choice, which is root's to make: `--user`, else the user of the installed unit that runs this configuration, else the owner
-//! of the state directory. Whoever is not root looks for themselves. What belongs to a daemon is never judged as if root ran it.
+//! Owns the choice of that user, which only root has: `--user`, else the user of the installed unit that runs this configuration, else the
+//! owner of the state directory. Any other user checks for themselves. Files of a daemon are never judged as if root ran it.
 
 mod unit;
 
@@ -20,10 +20,10 @@ use tokend_upstream::secrets::{KEPT_VARIABLES, Person, SecretSource};
 pub(crate) use unit::environment::Variable;
 pub(crate) use unit::{Given, Unit};
 
-/// The user a daemon with `DynamicUser=` may be given, where it does not run: the first of those that systemd takes.
+/// The user id that a daemon with `DynamicUser=` may get, while it does not run: the first id that systemd tries.
 const DYNAMIC: u32 = 61184;
 
-/// What the command line says of it.
+/// The command line's options for the choice.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Asked<'a> {
     pub(crate) config: Option<&'a Path>,
@@ -31,30 +31,30 @@ pub(crate) struct Asked<'a> {
     pub(crate) user: Option<&'a str>,
 }
 
-/// The daemon a command looks for.
+/// The daemon that a command checks for.
 #[derive(Debug, Clone)]
 pub(crate) struct Whose {
     /// The configuration.
     pub(crate) file: PathBuf,
-    /// What comes before the configuration.
+    /// The settings that override the configuration.
     pub(crate) overrides: Overrides,
-    /// The environment as the daemon finds it.
+    /// The environment of the daemon.
     pub(crate) environment: Environment,
-    /// The unit that runs the daemon, where one does.
+    /// The unit that runs the daemon, if one does.
     pub(crate) unit: Option<Unit>,
-    /// Whom that unit names and nobody is; without its user it counts as none.
+    /// Unknown users and groups in that unit; a unit with an unknown user is ignored.
     pub(crate) unknown: Vec<Unknown>,
-    /// What made this user the daemon's.
+    /// The reason why this user is the daemon's.
     pub(crate) why: Why,
-    /// Who asks.
+    /// The user who runs the command.
     pub(crate) asker: u32,
     groups: Vec<u32>,
 }
 
-/// What makes a user the daemon's.
+/// The reason why a user is the daemon's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Why {
-    /// It is who runs this command, and nothing speaks against it.
+    /// The user runs this command, and no other reason applies.
     Own,
     /// The command line.
     Told,
@@ -64,7 +64,7 @@ pub(crate) enum Why {
     StateDir,
 }
 
-/// A name in a unit that nobody has on this machine.
+/// A name in a unit that is unknown on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Unknown {
     /// `User=`
@@ -74,10 +74,10 @@ pub(crate) enum Unknown {
 }
 
 impl Whose {
-    /// Finds out for whom to look on this machine.
+    /// Finds the daemon's user on this machine.
     ///
     /// # Errors
-    /// When the user is not known, or this user cannot look for another.
+    /// When the user is unknown, or this user cannot check for another.
     pub(crate) fn find(asked: Asked<'_>, environment: &Environment) -> Result<Self, String> {
         Self::below(Path::new("/"), asked, environment)
     }
@@ -106,7 +106,7 @@ impl Whose {
         let installed = Unit::installed(root);
         let mut unknown = installed.as_ref().and_then(|unit| {
             let user = unit.user().filter(|_| user_of(unit, root).is_none())?;
-            // Whom root names looks for a daemon of their own, and so does whoever is not root.
+            // A user whom root names checks for a daemon of their own, and so does any user but root.
             let is_for_us = own == 0 && told.is_none();
             is_for_us.then(|| (user.to_owned(), unit.config()))
         });
@@ -125,7 +125,7 @@ impl Whose {
             _ => environment.config_file(),
         };
         let file = asked.config.map_or_else(default, Path::to_path_buf);
-        // Where another user is named, they run a unit's configuration only if that is named too.
+        // If another user is named, they run a unit's configuration only if that configuration is named too.
         let is_meant = |runs| asked.config.is_some() || told.is_none_or(|uid| uid == runs);
         let unit = unit.filter(|(_, runs, config)| is_same(config, &file) && is_meant(*runs));
         unknown =
@@ -188,13 +188,13 @@ impl Whose {
         name(self.uid())
     }
 
-    /// Whether systemd makes the state directory, and gives it to whichever user the daemon has then.
+    /// Whether systemd creates the state directory, and gives it to the user that the daemon has then.
     pub(crate) fn is_dynamic(&self) -> bool {
         self.why == Why::Unit && self.unit.as_ref().is_some_and(Unit::is_dynamic)
     }
 
-    /// Goes on as the daemon's user, with its groups, where this is root. It cannot be taken back. Call it while there is one thread, and
-    /// before any other is started: each has users of its own.
+    /// Continues as the daemon's user, with its groups, if this process is root. This cannot be undone. Call it before any other thread is
+    /// started: each thread has its own user ids.
     ///
     /// # Errors
     /// When the system refuses.
@@ -205,7 +205,7 @@ impl Whose {
         }
     }
 
-    /// Where secrets come from for that daemon, given where they come from for this process.
+    /// The sources of secrets for that daemon, derived from those of this process.
     pub(crate) fn secrets(&self, own: SecretSource) -> SecretSource {
         let stands_in = matches!(self.why, Why::Unit | Why::StateDir | Why::Told);
         let person = stands_in.then(|| Person {
@@ -217,7 +217,7 @@ impl Whose {
         SecretSource { person, ..own }
     }
 
-    /// What the unit sets of the variables that a command is given.
+    /// The variables that the unit sets, of those that a command gets.
     fn variables(&self) -> Vec<(&'static str, String)> {
         let unit = self.unit.iter();
         let all = unit.flat_map(|unit| KEPT_VARIABLES.map(|name| (name, unit.variable(name))));
@@ -228,7 +228,7 @@ impl Whose {
         set.collect()
     }
 
-    /// Whether the daemon's user is another than this process's.
+    /// Whether the daemon's user differs from this process's.
     pub(crate) fn is_another(&self) -> bool {
         self.uid() != rustix::process::geteuid().as_raw()
     }
@@ -246,7 +246,7 @@ impl Whose {
     }
 }
 
-/// Goes on as the user a directory belongs to, where this is root and root does not own it. As [`Whose::become_them`].
+/// Continues as the owner of a directory, if this process is root and root does not own it. See [`Whose::become_them`].
 ///
 /// # Errors
 /// When the system refuses.
@@ -257,7 +257,7 @@ pub(crate) fn become_owner(dir: &Path) -> io::Result<()> {
     }
 }
 
-/// The user whom [`become_owner`] goes on as, where that is another.
+/// The user as whom [`become_owner`] continues, if that is another.
 pub(crate) fn owner_to_be(dir: &Path) -> Option<u32> {
     let owner = fs::metadata(dir).map_or(0, |found| found.uid());
     (owner != 0 && rustix::process::geteuid().is_root()).then_some(owner)
@@ -273,7 +273,7 @@ fn act_as(uid: u32, groups: &[u32]) -> io::Result<()> {
     Ok(())
 }
 
-/// The user of a unit. None, where nobody has the name.
+/// The user of a unit. `None` if the name is unknown.
 fn user_of(unit: &Unit, root: &Path) -> Option<u32> {
     let user = unit.user();
     if unit.is_dynamic() {
@@ -293,7 +293,7 @@ fn owner_of_state(file: &Path, asked: Asked<'_>, environment: &Environment) -> O
         state_dir: asked.state_dir.map(Path::to_path_buf),
     };
     let dir = overrides.state_dir.clone().or_else(|| {
-        // Mistakes are told by who reads it for good.
+        // The code that uses the configuration reports its mistakes.
         let config = Config::load(file, &overrides, environment).ok()?;
         Some(config.state_dir)
     });
@@ -311,7 +311,7 @@ fn name(uid: u32) -> String {
     Directory::name_of_user(uid).unwrap_or_else(|| uid.to_string())
 }
 
-/// The environment of a user's own daemon, as after logging in.
+/// The environment of a user's own daemon, as after a login.
 fn of_user(uid: u32) -> Environment {
     let runtime = PathBuf::from(format!("/run/user/{uid}"));
     Environment {
@@ -322,7 +322,7 @@ fn of_user(uid: u32) -> Environment {
     }
 }
 
-/// The groups of the daemon, its own first.
+/// The groups of the daemon, its primary group first.
 fn groups(uid: u32, unit: Option<&Unit>) -> Vec<u32> {
     let mut directory = Directory::system();
     let mut all = Vec::new();
@@ -330,7 +330,7 @@ fn groups(uid: u32, unit: Option<&Unit>) -> Vec<u32> {
         unit.and_then(Unit::group)
             .and_then(|name| directory.group(name)),
     );
-    // With fewer groups less can be read, which is told; nothing is decided by them here.
+    // With fewer groups fewer files can be read, which is reported; no decision depends on the groups here.
     all.extend(Directory::groups_of(uid).unwrap_or_default());
     let more = unit.map(Unit::more_groups).unwrap_or_default();
     all.extend(more.iter().filter_map(|name| directory.group(name)));
@@ -340,10 +340,10 @@ fn groups(uid: u32, unit: Option<&Unit>) -> Vec<u32> {
     all
 }
 
-/// Groups of a unit that nobody has.
+/// Groups of a unit that are unknown.
 fn unknown_groups(unit: &Unit) -> Vec<Unknown> {
     let mut directory = Directory::system();
-    // systemd makes the group of a user it makes.
+    // systemd creates the group of a user it creates.
     let own = unit.group().filter(|_| !unit.is_dynamic());
     let all = own.map(str::to_owned).into_iter().chain(unit.more_groups());
     all.filter(|name| directory.group(name).is_none())

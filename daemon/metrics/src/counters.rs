@@ -1,6 +1,6 @@
-//! What is counted while the daemon runs.
+//! The counters of the running daemon.
 //!
-//! Owns the numbers. Adding to one takes no lock where sessions do it; only the driver, which is one task, names new dialects.
+//! Owns the numbers. Sessions add to them without a lock; only the driver, which is one task, adds new dialects.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
@@ -16,7 +16,7 @@ const REQUESTS: usize = RequestKind::ALL.len();
 const KINDS: usize = AttemptKind::ALL.len();
 const OUTCOMES: usize = AttemptOutcome::ALL.len();
 
-/// Upper bounds of all histograms, in microseconds, and as they are written.
+/// Upper bounds of all histograms, in microseconds and as text.
 pub(super) const BOUNDS: [(u64, &str); 15] = [
     (10, "0.00001"),
     (50, "0.00005"),
@@ -35,13 +35,13 @@ pub(super) const BOUNDS: [(u64, &str); 15] = [
     (30_000_000, "30"),
 ];
 
-/// Everything that is counted.
+/// All counters.
 #[derive(Debug, Default)]
 pub struct Counters {
     pub(super) started_ms: AtomicI64,
     pub(super) requests:
         Each<RequestKind, Each<RequestOutcome, AtomicU64, REQUEST_OUTCOMES>, REQUESTS>,
-    /// How long `get` took that was answered from what is held, and that waited.
+    /// Duration of `get`: answered from a held token, and after a wait.
     pub(super) get: Each<Found, Histogram, 2>,
     pub(super) connections: AtomicU64,
     pub(super) accepted: AtomicU64,
@@ -66,19 +66,19 @@ pub(super) struct Attempts {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Tried(pub(super) Each<AttemptKind, Each<AttemptOutcome, u64, OUTCOMES>, KINDS>);
 
-/// How often something took how long.
+/// A histogram of durations.
 #[derive(Debug, Default)]
 pub(super) struct Histogram {
     pub(super) buckets: [AtomicU64; BOUNDS.len() + 1],
     pub(super) nanos: AtomicU64,
 }
 
-/// A connection that is open, until it is dropped.
+/// An open connection, until it is dropped.
 #[derive(Debug)]
 pub struct Connected(Arc<Counters>);
 
 impl Counters {
-    /// Begins to count.
+    /// Starts to count.
     pub fn new(wall_ms: i64) -> Arc<Self> {
         Arc::new(Self {
             started_ms: wall_ms.into(),
@@ -115,14 +115,14 @@ impl Counters {
         self.refused.fetch_add(1, Relaxed);
     }
 
-    /// A transaction of the store is over.
+    /// A transaction of the store has finished.
     pub fn written(&self, done: usize, refused: usize, took: Duration) {
         self.stored.fetch_add(done as u64, Relaxed);
         self.not_stored.fetch_add(refused as u64, Relaxed);
         self.store.add(took);
     }
 
-    /// The configuration was read again, or was to be.
+    /// The configuration was reloaded, or the reload failed.
     pub fn reloaded(&self, done: bool, wall_ms: i64) {
         let result = match done {
             true => ReloadResult::Ok,
@@ -135,7 +135,7 @@ impl Counters {
         }
     }
 
-    /// An attempt is over. Counted for its dialect and in `tried`, for its account.
+    /// An attempt has finished. Counted for its dialect, and in `tried` for its account.
     pub fn attempted(
         &self,
         dialect: &str,

@@ -1,6 +1,6 @@
-//! The values that labels of metrics can have, and numbers for each of them.
+//! The values of metric labels, and an array index for each of them.
 //!
-//! Owns the one way from a variant of a closed enum to a place in an array: nothing is found by its text or by where it happens to stand.
+//! Owns the only mapping from a variant of a closed enum to an array index: no lookup goes by text or by the order of a list elsewhere.
 
 use tokend_engine::{AttemptKind, AttemptOutcome};
 use tokend_proto::{FaultCode, RequestKind, Response};
@@ -9,17 +9,17 @@ use std::marker::PhantomData;
 
 /// An enum whose variants are the values of a label.
 pub(super) trait Label<const N: usize>: Copy + 'static {
-    /// Every variant, each in the place of its index.
+    /// All variants, each at its own index.
     const ALL: [Self; N];
 
-    /// The place of the variant among all.
+    /// The index of the variant.
     fn index(self) -> usize;
 
-    /// How it is written.
+    /// The text of the variant.
     fn as_str(self) -> &'static str;
 }
 
-/// One thing for each variant of an enum.
+/// One value for each variant of an enum.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Each<L, T, const N: usize>([T; N], PhantomData<L>);
 
@@ -40,7 +40,7 @@ impl<L: Label<N>, T, const N: usize> Each<L, T, N> {
         &mut self.0[label.index()]
     }
 
-    /// Every variant with what there is for it.
+    /// All variants with their values.
     pub(super) fn iter(&self) -> impl Iterator<Item = (L, &T)> {
         L::ALL.into_iter().zip(&self.0)
     }
@@ -52,7 +52,7 @@ impl<L, T: Default, const N: usize> Default for Each<L, T, N> {
     }
 }
 
-/// Gives an enum with `ALL` and `as_str` its places.
+/// Implements the label for an enum with `ALL` and `as_str`.
 macro_rules! label {
     ($($type:ty),+) => {
         $(impl Label<{ <$type>::ALL.len() }> for $type {
@@ -80,9 +80,9 @@ label!(
 /// Whether a `get` found a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Found {
-    /// It was held.
+    /// The token was held.
     Held,
-    /// It was waited for.
+    /// The client waited for the token.
     Waited,
 }
 
@@ -97,7 +97,7 @@ impl Found {
     }
 }
 
-/// What came of a reload.
+/// The outcome of a reload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ReloadResult {
     Ok,
@@ -115,18 +115,18 @@ impl ReloadResult {
     }
 }
 
-/// How a request was answered: the fault, if it was one.
+/// The outcome of a request: success, or a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct RequestOutcome {
-    /// Its place among all: no fault has the first.
+    /// The index: success is first.
     place: usize,
 }
 
-/// As many as there are faults, and one more.
+/// The number of faults, plus one for success.
 pub(super) const REQUEST_OUTCOMES: usize = FaultCode::ALL.len() + 1;
 
 impl RequestOutcome {
-    /// `None` for a fault of a newer release, which this daemon does not make: it has no place.
+    /// `None` for a fault of a newer release, which this daemon never returns: it has no index.
     pub(super) fn of(response: &Response) -> Option<Self> {
         let Response::Fault(fault) = response else {
             return Some(Self { place: 0 });

@@ -1,7 +1,8 @@
-//! What an operator watches: counters, and how every account is, as Prometheus text.
+//! Metrics for operators: counters and the state of every account, as Prometheus text.
 //!
-//! Owns the counters and the text. Whoever counts adds to an atomic number and nothing more; everything else is done when somebody reads.
-//! Labels are account names, dialects and closed lists of words: their number is bounded. Asks nobody how an account is: samples are brought.
+//! Owns the counters and the text. Counting is one addition to an atomic number; all other work is done when metrics are read. Labels are
+//! account names, dialects and closed lists of words: their number is bounded. Never asks for the state of an account: the caller passes
+//! samples.
 
 mod counters;
 mod label;

@@ -1,6 +1,6 @@
-//! How a line of Prometheus text is written.
+//! The format of one line of Prometheus text.
 //!
-//! Knows no metric by its name.
+//! Knows no metric by name.
 
 use std::fmt::Write as _;
 use std::sync::atomic::Ordering::Relaxed;

@@ -1,4 +1,4 @@
-//! One account at a moment.
+//! The state of one account at one moment.
 
 use std::sync::Arc;
 
@@ -7,29 +7,29 @@ use tokend_proto::AccountState;
 use super::counters::Tried;
 use tokend_config::Account;
 
-/// One account at a moment.
+/// The state of one account at one moment.
 #[derive(Debug)]
 pub struct Sample {
-    /// Which account.
+    /// The name of the account.
     pub account: Arc<Account>,
-    /// How it is.
+    /// Its state.
     pub state: AccountState,
     /// Whether a token is held.
     pub has_token: bool,
-    /// Until the token expires; without it, a token that is held has no known end.
+    /// When the token expires; `None` for a held token means that its expiry is unknown.
     pub remaining_ms: Option<u64>,
-    /// How many attempts its pace allows now.
+    /// How many attempts the rate limit allows now.
     pub attempts_left: u32,
-    /// How many logins its pace allows now.
+    /// How many logins the rate limit allows now.
     pub logins_left: u32,
-    /// Attempts that failed in a row.
+    /// How many attempts failed in a row.
     pub failures: u32,
-    /// Until an attempt may begin. `None` when none may before something changes.
+    /// When the next attempt may begin. `None` when no attempt may begin before a change.
     pub rest_ms: Option<u64>,
-    /// How many requests wait for it.
+    /// How many requests wait for the account.
     pub waiters: u32,
-    /// Whether its credential is held and not stored.
+    /// Whether its credential is held in memory and not stored.
     pub unpersisted: bool,
-    /// How its attempts ended.
+    /// The outcomes of its attempts.
     pub tried: Tried,
 }

@@ -1,12 +1,12 @@
-//! How everything is at a moment.
+//! All metrics at one moment.
 
 use crate::sample::Sample;
 
-/// Text that is the same for any number of accounts, and the accounts.
+/// The text that does not depend on accounts, and the samples of all accounts.
 #[derive(Debug)]
 pub struct MetricsSnapshot {
     /// The lines that do not depend on accounts.
     pub head: String,
-    /// How each account is.
+    /// The samples of the accounts.
     pub accounts: Vec<Sample>,
 }

@@ -1,7 +1,7 @@
 //! Prometheus text, version 0.0.4.
 //!
-//! Owns the names of metrics, which are a promise (`METRICS.md`). Written here and not by a library, since those write all at once: of a
-//! hundred thousand accounts that is hundreds of megabytes, and this can stop after any line and go on there.
+//! Owns the names of metrics, which are a promise (`METRICS.md`). No library is used for the text, since libraries write all of it at once:
+//! hundreds of megabytes for a hundred thousand accounts. This writer can stop after any line and continue there.
 
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -16,16 +16,16 @@ use super::snapshot::MetricsSnapshot;
 use tokend_audit::Audit;
 use tokend_process::logging::Lines as LogLines;
 
-/// How far a snapshot has been written: family 0 is what does not depend on accounts, by byte; the others go by account.
+/// The position in a snapshot: family 0 is the text that does not depend on accounts, by byte; the other families go by account.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct At {
-    /// Which family of metrics comes next.
+    /// The next family of metrics.
     pub family: u32,
-    /// Which account comes next.
+    /// The next account.
     pub index: u32,
 }
 
-/// One metric of every account.
+/// One metric of all accounts.
 struct Family {
     name: &'static str,
     kind: &'static str,
@@ -125,7 +125,7 @@ const FAMILIES: [Family; 10] = [
 ];
 
 impl MetricsSnapshot {
-    /// Writes whole lines from `at` on until there are `enough` bytes. True when there is more.
+    /// Writes whole lines from `at` on until there are `enough` bytes. True when more text follows.
     pub fn write(&self, at: &mut At, enough: usize, out: &mut String) -> bool {
         if at.family == 0 {
             let from = usize::try_from(at.index).unwrap_or(usize::MAX);
@@ -184,7 +184,7 @@ impl MetricsSnapshot {
     }
 }
 
-/// Everything that is not of one account.
+/// All metrics that do not belong to one account.
 pub fn head(
     counters: &Counters,
     (audit, log): (&Audit, &LogLines),
@@ -205,7 +205,7 @@ fn of(name: &str, kind: &str, help: &str, out: &mut String) {
     header(out, name, kind, help);
 }
 
-/// A metric of one line.
+/// A metric with one line.
 fn one(out: &mut String, name: &'static str, kind: &str, help: &str, value: f64) {
     header(out, name, kind, help);
     Lines::of(out, name).line(&[], value);
@@ -259,7 +259,7 @@ fn of_requests(counters: &Counters, out: &mut String) {
         "Requests that were answered, by what was asked and the fault if there was one.",
         out,
     );
-    // What begins a connection is answered by its session, and not counted.
+    // The first request of a connection is answered by its session, and not counted.
     let answered = |(kind, _): &(RequestKind, _)| *kind != RequestKind::Hello;
     for (request, row) in counters.requests.iter().filter(answered) {
         for (outcome, number) in row.iter() {

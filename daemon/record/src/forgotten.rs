@@ -1,6 +1,6 @@
-//! What is left of a record once its account is forgotten, and the records of a name whose identities are gone.
+//! The rest of a record after its account is forgotten, and the records of a name whose identities are no longer configured.
 //!
-//! Must drop every secret, and keep what the paces of provider and account are bounded by.
+//! Must drop every secret, and keep everything that bounds the rate of attempts at the provider and for the account.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use tokend_store::{AccountId, Credential, Record, RecordCommit, Store, StoreErro
 use crate::key::RecordKey;
 use crate::store_reader::StoreReader;
 
-/// How long a claim holds. A purge has it for one write.
+/// How long a claim holds. A purge needs it for one write.
 const CLAIM_TTL: Duration = Duration::from_secs(60);
 
-/// Drops every secret. The paces stay, the account's and its host's: forgetting an account must not make its provider be asked more
+/// Drops every secret. The rate limits of the account and its host stay: forgetting an account must not let its provider be asked more
 /// often.
 pub fn forget(record: &mut Record) {
     record.credential = Credential::default();
@@ -21,17 +21,17 @@ pub fn forget(record: &mut Record) {
     record.grant = None;
 }
 
-/// What is stored under a name for identities that are not configured.
+/// The records under a name for identities that are not configured.
 #[derive(Debug, Default)]
 pub struct Leftovers {
     /// Records that hold secrets.
     records: Vec<RecordKey>,
-    /// Records that do not open, by what stands in the place of their key.
+    /// Records that cannot be opened, by the text in place of their key.
     set_aside: Vec<String>,
 }
 
 impl Leftovers {
-    /// Finds them: all records of an account of this name, but one.
+    /// Finds these records: all of an account of this name, except one.
     pub fn find(
         store: &StoreReader,
         name: &AccountName,
@@ -55,7 +55,7 @@ impl Leftovers {
         })
     }
 
-    /// How many records that are.
+    /// The number of these records.
     pub fn count(&self) -> usize {
         self.records.len() + self.set_aside.len()
     }
@@ -71,7 +71,8 @@ fn is_empty(record: &Record) -> bool {
         && record.candidate.is_none()
 }
 
-/// Drops the secrets of these records. The pace stays, except where a record does not open. Only the store's thread does it.
+/// Drops the secrets of these records. The rate limits stay, except those of a record that cannot be opened. Only the store thread calls
+/// this.
 pub fn purge(store: &dyn Store, leftovers: &Leftovers) -> Result<(), StoreError> {
     for account in &leftovers.set_aside {
         store.discard_quarantined(account)?;

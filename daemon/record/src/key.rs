@@ -1,6 +1,6 @@
-//! The key of a record in the store: it is made here and read here, and nowhere else.
+//! The key of a record in the store: it is built and parsed only here.
 //!
-//! It is the account's name and the fingerprint of its identity. Each identity has a record of its own, so that going back to an earlier
+//! The key is the account's name and the fingerprint of its identity. Each identity has its own record, so that going back to an earlier
 //! configuration finds the earlier credential.
 
 use std::ops::Deref;
@@ -9,7 +9,7 @@ use tokend_config::Account;
 use tokend_proto::AccountName;
 use tokend_store::AccountId;
 
-/// What stands between the name and the identity. No account name has it.
+/// The separator between name and identity. No account name contains it.
 const BETWEEN: char = '#';
 
 /// The key of one identity's record.
@@ -22,7 +22,7 @@ impl RecordKey {
         Self::read(&format!("{}{BETWEEN}{}", account.name, account.identity))
     }
 
-    /// The key that a record has, where it can be one.
+    /// Parses a record's key, if the text is one.
     pub fn read(text: &str) -> Option<Self> {
         AccountId::new(text).ok().map(Self)
     }
@@ -33,18 +33,18 @@ impl RecordKey {
         whole.split_once(BETWEEN).map_or(whole, |(name, _)| name)
     }
 
-    /// The part that stays when an account is renamed.
+    /// The part that stays when the account is renamed.
     pub fn identity(&self) -> &str {
         let parts = self.0.as_str().split_once(BETWEEN);
         parts.map_or("", |(_, identity)| identity)
     }
 
-    /// Whether it is the key of an identity of this account.
+    /// Whether this is the key of an identity of this account.
     pub fn is_of(&self, account: &AccountName) -> bool {
         Self::is_text_of(self.0.as_str(), account)
     }
 
-    /// The same of what stands in the place of a key, which may be damaged behind the name.
+    /// The same question about a text in place of a key, which may be damaged behind the name.
     pub fn is_text_of(text: &str, account: &AccountName) -> bool {
         let rest = text.strip_prefix(account.as_str());
         rest.is_some_and(|rest| rest.starts_with(BETWEEN))
@@ -57,7 +57,7 @@ impl From<AccountId> for RecordKey {
     }
 }
 
-/// As the store takes it.
+/// The form that the store takes.
 impl Deref for RecordKey {
     type Target = AccountId;
 
@@ -99,7 +99,7 @@ mod tests {
         let other = RecordKey::of(&renamed).unwrap();
         assert_eq!(other.identity(), key.identity());
         assert!(!other.is_of(&name("ads")));
-        // What was never made here.
+        // Texts that were never built here.
         let bare = RecordKey::read("ads").unwrap();
         assert_eq!((bare.name(), bare.identity()), ("ads", ""));
         assert!(!bare.is_of(&name("ads")));

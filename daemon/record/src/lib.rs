@@ -1,7 +1,7 @@
-//! What is known of an account ⇄ what is stored of it.
+//! Conversion between the facts about an account and its stored record.
 //!
-//! Owns the translation between the engine's facts on the steady clock and the store's record on the wall clock, with the secrets
-//! that belong to them. A record holds no secret that the facts do not mention: what the engine gave up is dropped here.
+//! Owns the translation between the engine's facts on the monotonic clock and the store's record on the wall clock, with the secrets that
+//! belong to them. A record holds no secret that the facts do not mention: secrets that the engine gave up are dropped here.
 
 mod forgotten;
 mod key;
@@ -30,45 +30,45 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use tokend_process::clock::{Clock, Elapsed};
 
-/// What the driver knows of an account beside the engine: words for people, and which secrets a person entered.
+/// What the driver knows about an account beside the engine: texts for people, and which secrets a person entered.
 #[derive(Debug, Clone, Default)]
 pub struct Notes {
     /// The last attempt, as status shows it.
     pub last_attempt: Option<store::StoredAttempt>,
-    /// What the provider last said against us, safe to show.
+    /// The provider's last complaint, safe to show.
     pub told: Option<Box<str>>,
-    /// Whether `told` is of something the machine was short of. Known of this run only.
+    /// Whether `told` is about a shortage of the machine. Known only in this run.
     pub was_short: bool,
-    /// Fingerprint of the configuration and the secrets that `told` was said about.
+    /// Fingerprint of the configuration and the secrets that `told` is about.
     pub fingerprint: Option<Box<str>>,
-    /// Fingerprint of what the last attempt without a verdict was made with: of a login, if there was one.
+    /// Fingerprint of the inputs of the last attempt without a verdict; of the last such login, if there was one.
     pub no_verdict: Option<Box<str>>,
-    /// The last login that the provider refused. It counts where the engine says that logins stopped for that.
+    /// The last login that the provider refused. It counts while the engine says that logins stopped because of a refusal.
     pub refused: Option<Box<RefusedLogin>>,
     /// Which secrets a person entered.
     pub entered: Entered,
-    /// What was asked for of which what is held came; `None` where that is not known.
+    /// The token request that the held grant came from; `None` where that is unknown.
     pub asks: Option<Asks>,
 }
 
 /// A login that the provider refused, or called wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefusedLogin {
-    /// Fingerprint of what it was made with.
+    /// Fingerprint of its inputs.
     pub fingerprint: Box<str>,
-    /// What the provider said against it, safe to show. Later attempts say other things, and nothing of this login.
+    /// The provider's complaint about this login, safe to show. Later attempts get other complaints, which say nothing about this login.
     pub told: Option<Box<str>>,
 }
 
 impl Notes {
-    /// What could not be used in the answer that brought this grant, where it was the last one.
+    /// What could not be used in the reply that brought this grant, if this grant is the last one.
     pub fn remark(&self, grant: GrantId) -> Option<Box<str>> {
         let last = self.last_attempt.as_ref().filter(|it| it.id == grant.0)?;
         last.outcome.strip_prefix("granted: ").map(Into::into)
     }
 
-    /// Notes what an attempt was made with that ended without a verdict, and of a login that was refused what was said too. A login's counts
-    /// before a refresh's: it is made of more.
+    /// Notes the inputs of an attempt that ended without a verdict; for a refused login also the provider's complaint. A login's inputs
+    /// take precedence over a refresh's, since a login has more inputs.
     pub fn note_verdict(&mut self, answer: ProviderAnswer, fingerprint: &str, told: Option<&str>) {
         let login = |it: &str| it.starts_with("login-");
         let lost = answer == ProviderAnswer::MaybeSent && login(fingerprint);
@@ -91,7 +91,7 @@ impl Notes {
         }
     }
 
-    /// The fingerprint of what attempts without a verdict were made with.
+    /// The fingerprint of the inputs of attempts without a verdict.
     fn made_with(&self, no_verdict: NoVerdict) -> Option<&str> {
         match stopped_by_refusal(no_verdict) {
             true => self.refused.as_ref().map(|login| &*login.fingerprint),
@@ -99,7 +99,8 @@ impl Notes {
         }
     }
 
-    /// The fingerprint of what has to change before an account does what it does not do by itself; `None` where it waits for nothing.
+    /// The fingerprint of the inputs that have to change before the account makes attempts again by itself; `None` where it waits for no
+    /// change.
     pub fn hangs_on(&self, block: Option<&Block>, no_verdict: NoVerdict) -> Option<Box<str>> {
         match block {
             Some(Block::CredentialRejected | Block::Misconfigured) => {
@@ -116,36 +117,36 @@ fn stopped_by_refusal(no_verdict: NoVerdict) -> bool {
     no_verdict.login_refused || no_verdict.login_misconfigured
 }
 
-/// Which secrets of an account were entered by a person, and are stored.
+/// Which stored secrets of an account a person entered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Entered {
-    /// Whether the password was.
+    /// Whether the password was entered.
     pub password: bool,
-    /// Whether the client secret was.
+    /// Whether the client secret was entered.
     pub client_secret: bool,
 }
 
-/// A record as the daemon takes it up.
+/// A record in the form the daemon works with.
 #[derive(Debug)]
 pub struct Restored {
-    /// What the engine knew.
+    /// The facts of the engine.
     pub durable: Durable,
     /// Whether the record names no host.
     pub untold: bool,
-    /// What the driver knows beside the engine.
+    /// The driver's knowledge beside the engine.
     pub notes: Notes,
-    /// The access token, while the facts mention one.
+    /// The access token, if the facts mention one.
     pub token: Option<(GrantId, Arc<AccessToken>)>,
 }
 
-/// Takes a record up: every time moves to the steady clock.
+/// Restores a record: every time moves to the monotonic clock.
 #[expect(
     clippy::too_many_lines,
     reason = "one field after the other, so that none is forgotten"
 )]
 pub fn restore(record: &Record, clock: &Clock) -> Restored {
     let at = |wall| clock.restore(&record.anchor, wall).at;
-    // With the clock behind the time of writing nobody knows how old the token is, so it does not count as valid.
+    // If the clock is behind the time of writing, the token's age is unknown, so the token does not count as valid.
     let known = matches!(
         clock.restore(&record.anchor, record.anchor.wall_ms).elapsed,
         Elapsed::Known(_)
@@ -243,7 +244,7 @@ pub fn restore(record: &Record, clock: &Clock) -> Restored {
     }
 }
 
-/// The token of a stored grant: its facts and itself, or neither.
+/// The token of a stored grant: both its facts and its text, or neither.
 fn held(
     grant: &store::StoredGrant,
     at: impl Fn(i64) -> Timestamp,
@@ -266,7 +267,7 @@ pub fn blank(identity: &str, clock: &Clock) -> Record {
     Record::new(clock.anchor(), identity)
 }
 
-/// Which secrets in the record a person entered.
+/// Which secrets of the record a person entered.
 pub fn entered(record: &Record) -> Entered {
     Entered {
         password: record.credential.password.is_some(),
@@ -274,7 +275,7 @@ pub fn entered(record: &Record) -> Entered {
     }
 }
 
-/// Brings a record up to the facts. Secrets the facts do not mention are dropped.
+/// Updates a record from the facts. Secrets that the facts do not mention are dropped.
 #[expect(
     clippy::too_many_lines,
     reason = "one field after the other, so that none is forgotten"
@@ -295,7 +296,7 @@ pub fn update(record: &mut Record, durable: &Durable, host: &str, notes: &Notes,
         kind: stored_kind(intent.kind),
         begun_at: record.anchor.wall_ms,
     });
-    // A token that is not the one held is a token that was given up.
+    // A token other than the held one is a token that was given up.
     record.grant = record
         .grant
         .take()
@@ -362,7 +363,7 @@ pub fn update(record: &mut Record, durable: &Durable, host: &str, notes: &Notes,
     record.last_attempt.clone_from(&notes.last_attempt);
 }
 
-/// Puts the secrets of a success into the record; [`update`] puts its times there.
+/// Puts the secrets of a success into the record; [`update`] adds its times.
 pub fn take_brought(record: &mut Record, id: AttemptId, brought: Granted, fate: Option<Fate>) {
     let Granted {
         access_token,
@@ -384,7 +385,7 @@ pub fn take_brought(record: &mut Record, id: AttemptId, brought: Granted, fate: 
         return;
     };
     let credential = &mut record.credential;
-    // The successor of what was entered, or brought by it, belongs where that belongs.
+    // The successor of an entered credential, or a credential that came with it, belongs in the same place.
     let place = match access_token.is_none() && fate == Some(Fate::Spared) {
         true => &mut credential.spare_refresh_token,
         false => &mut credential.refresh_token,
@@ -392,7 +393,7 @@ pub fn take_brought(record: &mut Record, id: AttemptId, brought: Granted, fate: 
     *place = Some(refresh_token);
 }
 
-/// Puts what a person entered into the record, beside what is in use: the attempt tries it.
+/// Puts an entered credential into the record, beside the one in use: the attempt tries it.
 pub fn take_candidate(record: &mut Record, attempt: AttemptId, secret: &LoginSecret) {
     let (kind, text) = match secret {
         LoginSecret::Password(text) => (store::CandidateKind::Password, text),
@@ -406,7 +407,7 @@ pub fn take_candidate(record: &mut Record, attempt: AttemptId, secret: &LoginSec
     });
 }
 
-/// Puts a credential that is stored and not in use where it belongs now. Doing it twice is doing it once.
+/// Moves a credential that is stored and not in use to its place in use. Calling this twice has the effect of one call.
 pub fn settle_fate(record: &mut Record, fate: Fate, clock: &Clock) {
     let credential = &mut record.credential;
     match (fate, record.candidate.take()) {
@@ -432,7 +433,7 @@ pub fn settle_fate(record: &mut Record, fate: Fate, clock: &Clock) {
     }
 }
 
-/// The store's word for a kind.
+/// The store's value for a kind.
 pub fn stored_kind(kind: AttemptKind) -> store::StoredAttemptKind {
     match kind {
         AttemptKind::Login => store::StoredAttemptKind::Login,

@@ -1,19 +1,19 @@
-//! The store for those who only read.
+//! Read-only access to the store.
 //!
-//! The store's thread owns every write. Reads may stand beside it: a walk over a hundred thousand records takes seconds, for which every
-//! commit would wait otherwise, and a read sees whole transactions in any case. Must never write.
+//! The store thread owns every write. Reads run beside it: a walk over a hundred thousand records takes seconds, and every commit would
+//! otherwise wait for it. A read sees whole transactions in any case. Must never write.
 
 use std::fmt;
 use std::sync::Arc;
 
 use tokend_store::{AccountId, Quarantined, Record, Store, StoreError, Strayed, Version};
 
-/// The store without what changes it. Cheap to clone. All of it blocks.
+/// The store without its writing methods. Cheap to clone. All methods block.
 #[derive(Clone)]
 pub struct StoreReader(Arc<dyn Store>);
 
 impl StoreReader {
-    /// Reads this store.
+    /// Reads from this store.
     pub fn new(store: Arc<dyn Store>) -> Self {
         Self(store)
     }

@@ -1,13 +1,13 @@
-//! What a record knows of paces that are not its account's alone: those of its login, whatever its name, and of its provider's host.
+//! What a record knows about rate limits that several accounts share: those of its login, under any name, and those of its provider's host.
 //!
-//! Must count an attempt that was under way as one that arrived as late as it may have.
+//! Must count an attempt in flight as if it arrived as late as possible.
 
 use tokend_engine::{AttemptKind, HostUsed, LoginUsed, Tat, Timestamp};
 use tokend_store::Record;
 
 use tokend_process::clock::Clock;
 
-/// What the login of a record has used up of its paces.
+/// How much of its rate limits the login of a record has used.
 pub fn spent(record: &Record, clock: &Clock) -> LoginUsed {
     let at = |wall| clock.restore(&record.anchor, wall).at;
     let intent = record.intent.as_ref();
@@ -24,7 +24,7 @@ pub fn spent(record: &Record, clock: &Clock) -> LoginUsed {
     }
 }
 
-/// By when the attempt had come to its provider that was under way when this was written: its own end, or now.
+/// The latest time at which the attempt in flight when this was written can have reached its provider: its own deadline, or now.
 fn sent_by(record: &Record, clock: &Clock) -> Timestamp {
     let wall_ms = record.anchor.wall_ms.saturating_add(LONGEST_ATTEMPT_MS);
     let last = clock.restore(&record.anchor, wall_ms).at;
@@ -34,7 +34,7 @@ fn sent_by(record: &Record, clock: &Clock) -> Timestamp {
 /// The longest `[http] timeout`.
 const LONGEST_ATTEMPT_MS: i64 = 3_600_000;
 
-/// How far its provider's host is used up, as a record knows it. That counts whether or not its account is configured.
+/// How much of its rate limit the provider's host has used, as a record knows it. This counts whether or not the account is configured.
 pub fn host_used<'a>(record: &'a Record, clock: &Clock) -> Option<(&'a str, HostUsed)> {
     let host = record.host.as_deref()?;
     let at = |wall_ms| clock.restore(&record.anchor, wall_ms).at;
@@ -49,7 +49,7 @@ pub fn host_used<'a>(record: &'a Record, clock: &Clock) -> Option<(&'a str, Host
     Some((host, used))
 }
 
-/// The engine's word for a kind.
+/// The engine's value for a kind.
 pub(super) fn kind(kind: tokend_store::StoredAttemptKind) -> AttemptKind {
     match kind {
         tokend_store::StoredAttemptKind::Login => AttemptKind::Login,

@@ -1,6 +1,6 @@
-//! The wait for what runs at the end, and what is recorded of it.
+//! The wait for running work at the end, and the audit record of the end.
 //!
-//! Owns how a daemon that was told to stop can end. Must never take a death for a clean stop, nor wait for somebody who is gone.
+//! Owns the ways in which a stopping daemon can end. Must never report a death as a clean stop, nor wait for a task that is gone.
 
 use std::time::Duration;
 
@@ -13,17 +13,17 @@ use tokend_audit::{Audit, Event, Outcome};
 /// How a daemon ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
-    /// Everything was finished.
+    /// All work was finished.
     Finished,
-    /// The store would not take what is in memory.
+    /// The store did not take the facts that only memory holds.
     Unsaved,
-    /// It was asked to stop a second time.
+    /// A second signal asked for an immediate stop.
     CutShort,
-    /// Nobody decides any more.
+    /// The driver is gone.
     Died,
 }
 
-/// Has the driver finish what runs, and waits so long for it.
+/// Lets the driver finish running work, and waits up to this long.
 pub(super) async fn drain(
     driver: &Driver,
     patience: Duration,
@@ -40,7 +40,7 @@ pub(super) async fn drain(
                 tracing::info!("stopped");
                 End::Finished
             }
-            // What ends the daemon says so.
+            // The cause of the end is logged where it happens.
             Ok(None) => End::Died,
             Err(_) => {
                 tracing::error!("stopped although the store refused what is in memory; see the errors above");
@@ -55,10 +55,10 @@ pub(super) async fn drain(
 }
 
 impl End {
-    /// Records the end, and waits for the disk: nothing else is left to be done.
+    /// Records the end, and waits for the disk: no other work is left.
     ///
     /// # Errors
-    /// Where it was a death.
+    /// When the daemon died instead of stopping.
     pub(super) fn record(self, audit: &Audit) -> anyhow::Result<()> {
         let outcome = match self {
             Self::Finished => Outcome::Ok,
@@ -68,7 +68,7 @@ impl End {
         };
         audit.note(Event::new(AuditEvent::Stop, outcome));
         tokio::task::block_in_place(|| audit.finish());
-        // A start from the store is the better half of that.
+        // The engine is gone; exit, so that systemd restarts the daemon from the store.
         anyhow::ensure!(
             self != Self::Died,
             "the task that decides died; please report this"

@@ -1,6 +1,6 @@
-//! What an error that ends the daemon asks for: a person, or another start.
+//! Whether an error that ends the daemon needs a person or a restart.
 //!
-//! Owns the choice between exit codes 78 and 75, by the types of errors and never by their words.
+//! Owns the choice between exit codes 78 and 75. It goes by the types of errors and never by their texts.
 
 use std::io;
 
@@ -11,8 +11,8 @@ use crate::server::listen::InheritError;
 use tokend_process::listen::ListenError;
 use tokend_upstream::ClientError;
 
-/// Whether a person has to mend something before the daemon can run. Otherwise starting it again may help: the disk was full, another
-/// daemon ran, or a part of this one died.
+/// Whether a person has to mend something before the daemon can run. Otherwise a restart may help: the disk was full, another daemon ran,
+/// or a part of this one died.
 pub(crate) fn is_mistake(error: &anyhow::Error) -> bool {
     if let Some(is_mistake) = tokend_cli::arguments::is_mistake_of_store(error) {
         return is_mistake;
@@ -28,7 +28,7 @@ pub(crate) fn is_mistake(error: &anyhow::Error) -> bool {
     if error.is::<InheritError>() {
         return true;
     }
-    // Damage that opening the store did not meet, and reading its records does.
+    // Damage that is not found by opening the store, only by reading its records.
     if let Some(NotApplied::Store(error)) = error.downcast_ref() {
         return matches!(error, StoreError::Corrupt { .. });
     }
@@ -83,7 +83,7 @@ mod tests {
             }
             .into(),
             wrong_key().into(),
-            // What settles an interrupted change of the key says it in its own way.
+            // Settling an interrupted change of the key reports its errors with its own type.
             RotateError::Open(wrong_key()).into(),
             RotateError::Key(KeyError::NotAFile { path: path.clone() }).into(),
             io(io::ErrorKind::PermissionDenied).into(),

@@ -1,6 +1,6 @@
-//! The daemon put together from its parts: here, and nowhere else. Tests of the shell build theirs here too.
+//! The one place where the daemon is put together from its parts. Tests of the shell use it too.
 //!
-//! Owns who is handed what. Starts nothing by itself, and knows of the process only what it is handed.
+//! Owns which part gets which handles. Starts nothing by itself, and knows the process only through its arguments.
 
 use std::sync::Arc;
 use std::thread::JoinHandle as Thread;
@@ -33,39 +33,39 @@ use tokend_record::StoreReader;
 use tokend_upstream::Upstream;
 use tokend_upstream::secrets::SecretSource;
 
-/// What a daemon stands on: all of it comes from the process, or from a test in its place.
+/// The surroundings of a daemon: from the process, or from a test in its place.
 pub(crate) struct Surroundings {
-    /// Where configurations are read from.
+    /// The source of configurations.
     pub(crate) source: ConfigSource,
     pub(crate) log: LogChoice,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Clock,
     pub(crate) audit: Audit,
-    /// Where secrets come from, and the relay requests go through.
+    /// The source of secrets, and the relay for requests to providers.
     pub(crate) secrets: SecretSource,
-    /// Who reads facts about peers.
+    /// Reads facts about peers.
     pub(crate) peers: tokend_peer::Reader,
     pub(crate) manager: Manager,
     /// How many messages may wait for the driver.
     pub(crate) room: usize,
 }
 
-/// A daemon whose parts know each other. Nobody decides in it before [`Shell::decide`].
+/// A daemon whose parts are connected. Its driver does not run before [`Shell::decide`].
 pub(crate) struct Shell {
     pub(crate) requests: Arc<Requests>,
     pub(crate) reloader: Arc<Reloader>,
     pub(crate) in_force: Arc<InForce>,
-    /// For the store's thread alone.
+    /// Only for the store thread.
     store: Arc<dyn Store>,
     upstream: Arc<Upstream>,
     manager: Manager,
 }
 
 impl Shell {
-    /// Puts a daemon together for this configuration, which is not in force yet. What comes out beside it is for the driver.
+    /// Puts a daemon together for this configuration, which is not in force yet. Also returns the parts that only the driver gets.
     ///
     /// # Errors
-    /// When no requests can be made as the configuration says.
+    /// When no client for requests to providers can be built from the configuration.
     #[expect(
         clippy::too_many_lines,
         reason = "wires every part once, in the order in which they need each other"
@@ -155,12 +155,12 @@ impl Shell {
         &self.requests.driver
     }
 
-    /// Whom the daemon tells how it is.
+    /// The service manager, which gets the daemon's status.
     pub(crate) fn manager(&self) -> &Manager {
         &self.manager
     }
 
-    /// Starts the store's thread. It ends when nobody has jobs for it any more.
+    /// Starts the store thread. It ends when the last handle for jobs is dropped.
     ///
     /// # Errors
     /// When the thread cannot be started.
@@ -174,7 +174,7 @@ impl Shell {
         .context("the store's thread cannot be started")
     }
 
-    /// Starts the driver. The seed is for what chance decides in the engine.
+    /// Starts the driver. The seed is for the engine's random choices.
     pub(crate) fn decide(
         &self,
         seed: u64,

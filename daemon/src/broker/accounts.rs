@@ -1,7 +1,7 @@
-//! Which account is which: the driver's list of everything the engine knows by a number.
+//! The driver's table of all accounts: everything the engine knows by a number.
 //!
-//! Owns the keys, the hosts, and what is known of an account beside the engine. An account that was removed stays here until what
-//! runs of it is over, so that a reload that brings it back finds it.
+//! Owns the keys, the hosts, and each [`AccountEntry`]: the driver's knowledge of an account beside the engine. A removed account stays
+//! here until its running work is over, so that a reload that brings it back finds it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,38 +23,38 @@ use tokend_record::{Entered, Notes};
 /// All accounts the driver knows.
 #[derive(Debug, Default)]
 pub(crate) struct Accounts {
-    /// Each in a box: the table is up to half empty, and its empty places are to be small.
+    /// Each entry is boxed: up to half of the table is empty, and an empty place should be small.
     entries: HashMap<AccountKey, Box<AccountEntry>>,
     by_id: HashMap<RecordKey, AccountKey>,
     hosts: HashMap<Arc<str>, HostKey>,
-    /// Names of hosts, by number.
+    /// The names of hosts, by number.
     host_names: Vec<Arc<str>>,
-    /// Whether the engine was told what every stored record knows of its host.
+    /// Whether the engine has heard from every stored record how far its host is used up.
     hosts_told: bool,
     next_key: u32,
 }
 
-/// One account.
+/// The driver's knowledge of one account.
 #[derive(Debug)]
 pub(crate) struct AccountEntry {
     pub(crate) served: Arc<ServedAccount>,
     /// The key of its record.
     pub(crate) id: RecordKey,
     pub(crate) notes: Notes,
-    /// The host of its logins, and that of its refreshes where it is another one.
+    /// The host of its logins, and the host of its refreshes if that is another one.
     pub(crate) hosts: (HostKey, Option<HostKey>),
-    /// What was said of what a person entered last, until that is what the account has. Few accounts ever have any.
+    /// The provider's words about the credential a person entered last, until the account uses that credential. Few accounts ever have any.
     pub(crate) trial: Option<Box<Said>>,
-    /// Whether what a person entered takes its place with the write under way.
+    /// Whether the entered credential moves to its place in use with the write in flight.
     pub(crate) took: bool,
-    /// Why its record does not open. The engine does not know such an account.
+    /// Why its record cannot be opened. The engine does not know such an account.
     pub(crate) quarantined: Option<Box<str>>,
     /// Whether it is no longer configured.
     pub(crate) absent: bool,
-    /// Its attempts in this run, once there is one.
+    /// Its attempts in this run, if there was one.
     pub(crate) tried: Option<Box<Tried>>,
-    /// A token that is held and not served: by an account that is no longer configured, should it come back while something of it still
-    /// runs; or one that may have been ended, or was asked for otherwise.
+    /// A token that is held and not served: its account is no longer configured and may return while its work still runs, the token may
+    /// have been ended, or it came from another token request.
     pub(crate) laid_aside: Option<Arc<IssuedToken>>,
 }
 
@@ -63,23 +63,23 @@ pub(crate) struct AccountEntry {
 pub(crate) struct Said {
     pub(crate) told: Option<Box<str>>,
     pub(crate) fingerprint: Option<Box<str>>,
-    /// Whether it is why no attempt is made until something changes.
+    /// Whether this is the reason that no attempt is made before a change.
     pub(crate) blocks: bool,
 }
 
-/// What a loaded configuration has to find out before it can be put in force.
+/// The facts that a loaded configuration needs before it can be put in force.
 #[derive(Debug, Default)]
 pub(crate) struct Survey {
     /// Accounts whose records have to be read.
     pub(crate) missing: Vec<RecordKey>,
     /// Accounts that wait for a change, with the fingerprint of what has to change.
     pub(crate) blocked: Vec<(RecordKey, Box<str>)>,
-    /// Whether every record has to be asked how far its host is used up, as at start.
+    /// Whether all records have to be asked how far their hosts are used up, as at start.
     pub(crate) ask_all: bool,
 }
 
 impl AccountEntry {
-    /// The notes, with what was said of what a person entered last.
+    /// The notes, including the provider's words about the credential a person entered last.
     pub(crate) fn notes_of_trial(&self) -> Notes {
         Notes {
             told: self.trial.as_ref().and_then(|said| said.told.clone()),
@@ -87,8 +87,7 @@ impl AccountEntry {
         }
     }
 
-    /// What comes of the notes with a credential that is taken into use. What a refresh token was asked for that came without a grant
-    /// nobody knows.
+    /// Updates the notes for a credential that comes into use. For a refresh token that came without a grant the token request is unknown.
     pub(crate) fn take_fate(
         &mut self,
         fate: Option<Fate>,
@@ -104,9 +103,9 @@ impl AccountEntry {
         }
     }
 
-    /// What was said of what a person entered is said of the account from now on, unless the account waits for what was said before: that
-    /// block hangs on the fingerprint of its own attempt. After a death nothing was said. Doing it twice is doing it once, since a
-    /// commit that the store refuses comes again.
+    /// From now on the words about the entered credential are the words about the account, unless the account is blocked for the earlier
+    /// words: that block depends on the fingerprint of its own attempt. After a death there are no words. Calling this twice has the effect
+    /// of one call, since a commit that the store refuses is repeated.
     fn take_said(&mut self, durable: &Durable) {
         self.took = true;
         let counted = !durable.no_verdict.is_none();
@@ -145,7 +144,7 @@ impl Accounts {
             .map(|(key, entry)| (*key, &**entry))
     }
 
-    /// What was configured under a name before, as far as something of it still runs.
+    /// The accounts configured under a name before whose work still runs.
     pub(crate) fn former(&self, name: &AccountName) -> Vec<AccountKey> {
         let entries = self.entries.iter();
         entries
@@ -154,12 +153,12 @@ impl Accounts {
             .collect()
     }
 
-    /// All accounts there are, also those that are no longer configured.
+    /// All accounts, including those that are no longer configured.
     pub(crate) fn ids(&self) -> impl Iterator<Item = (AccountKey, &RecordKey)> {
         self.entries.iter().map(|(key, entry)| (*key, &entry.id))
     }
 
-    /// Whether the record of this account does not open.
+    /// Whether the record of this account cannot be opened.
     pub(crate) fn is_quarantined(&self, key: AccountKey) -> bool {
         self.entry(key)
             .is_some_and(|entry| entry.quarantined.is_some())
@@ -192,7 +191,7 @@ impl Accounts {
         survey
     }
 
-    /// Takes an account in under a new key.
+    /// Adds an account under a new key.
     pub(crate) fn add(
         &mut self,
         account: Arc<Account>,
@@ -224,7 +223,7 @@ impl Accounts {
         key
     }
 
-    /// Gives an account its new configuration. What it holds stays.
+    /// Gives an account its new configuration. Its tokens and credential stay.
     pub(crate) fn reconfigure(
         &mut self,
         key: AccountKey,
@@ -245,7 +244,7 @@ impl Accounts {
         }
     }
 
-    /// An account whose record did not open was read again.
+    /// Notes that an account's record, which could not be opened, was read again.
     pub(crate) fn reread(
         &mut self,
         key: AccountKey,
@@ -260,7 +259,7 @@ impl Accounts {
         }
     }
 
-    /// The engine has let an account go.
+    /// Notes that the engine has dropped an account.
     pub(crate) fn dropped(&mut self, key: AccountKey) {
         if let Some(entry) = self.entries.remove(&key) {
             self.by_id.remove(&entry.id);
@@ -285,7 +284,7 @@ impl Accounts {
         self.host_names.get(place).cloned()
     }
 
-    /// Tells the engine what stored records know of their hosts. From then on it knows more than they do.
+    /// Tells the engine how far stored records say their hosts are used up. From then on the engine knows more than the records.
     pub(crate) fn tell_hosts(
         &mut self,
         used: HashMap<String, HostUsed>,
@@ -298,8 +297,8 @@ impl Accounts {
         self.hosts_told = true;
     }
 
-    /// Tells the engine when what is held was asked for otherwise than the configuration asks. Whether a token is held that is given up
-    /// for it.
+    /// Tells the engine when the held token came from another token request than the configuration's. Returns whether a held token is given
+    /// up for that.
     pub(crate) fn outdate(&self, key: AccountKey, engine: &mut Engine, now: Timestamp) -> bool {
         let Some(entry) = self.entries.get(&key) else {
             return false;
@@ -308,7 +307,7 @@ impl Accounts {
         let Some(before) = entry.notes.asks.filter(|before| *before != asks) else {
             return false;
         };
-        // The engine may still go by what was so when something was entered.
+        // The engine may still use facts from the time a credential was entered.
         let can_login = login_means::can_login(&entry.served.account, entry.notes.entered);
         let by_login = before.login != asks.login && can_login;
         let by_refresh = before.refresh != asks.refresh;
@@ -327,7 +326,8 @@ impl Accounts {
         before_it && !held(engine)
     }
 
-    /// Notes what the grant of an attempt was asked for. A refresh brings what the login before it asked for, beside its own.
+    /// Notes the token request that an attempt's grant came from. A refresh returns what the login before it asked for, and its own
+    /// request.
     pub(crate) fn granted(&mut self, key: AccountKey, asks: Asks, founds: bool) {
         if let Some(entry) = self.entries.get_mut(&key) {
             let login = match entry.notes.asks {
@@ -338,8 +338,8 @@ impl Accounts {
         }
     }
 
-    /// A write has landed, and these are the secrets a person entered that the record now has. Whether a login is possible is asked of
-    /// the configuration in force, which may be another one than when they were entered, also where none of them is new.
+    /// A write has landed; these are the entered secrets that the record now has. Whether a login is possible depends on the configuration
+    /// in force, which may differ from the one at the time they were entered. So the question is asked even where no secret is new.
     pub(crate) fn entered(
         &mut self,
         key: AccountKey,
@@ -364,7 +364,7 @@ impl Accounts {
         }
     }
 
-    /// An account whose record did not open begins anew.
+    /// Starts an account anew whose record could not be opened.
     pub(crate) fn readmit(&mut self, key: AccountKey, engine: &mut Engine, now: Timestamp) {
         let Some(entry) = self.entries.get_mut(&key) else {
             return;
@@ -383,7 +383,7 @@ impl Accounts {
     }
 }
 
-/// What the engine must know of an account's configuration.
+/// The facts of an account's configuration that the engine needs.
 pub(crate) fn plan(account: &Account, hosts: (HostKey, Option<HostKey>)) -> AccountPlan {
     let (host, refresh_host) = hosts;
     AccountPlan {
@@ -404,7 +404,7 @@ pub(crate) fn plan(account: &Account, hosts: (HostKey, Option<HostKey>)) -> Acco
     }
 }
 
-/// The stricter of two plans for one host: nobody gets more than the most careful account allows.
+/// The stricter of two rate limits for one host: the most careful account sets the limit for all.
 pub(crate) fn stricter(one: HostPlan, other: HostPlan) -> HostPlan {
     let slower = if one.rate.period() >= other.rate.period() {
         one.rate
@@ -422,7 +422,7 @@ pub(crate) fn stricter(one: HostPlan, other: HostPlan) -> HostPlan {
 mod tests {
     use super::*;
 
-    /// A hundred thousand of them are held at once. What only few accounts have at any time stands in a box.
+    /// A hundred thousand entries exist at once. Fields that only few accounts use at any time are boxed.
     #[test]
     fn what_is_known_of_an_account_takes_little_memory() {
         assert!(

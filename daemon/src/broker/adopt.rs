@@ -1,7 +1,7 @@
-//! A configuration that has been read, put in force.
+//! Puts a loaded configuration in force.
 //!
-//! Runs in the driver between two messages, so nothing happens in between. What the engine knows of an account goes before what was
-//! read of it.
+//! Runs in the driver between two messages, so nothing happens in between. The engine's knowledge of an account takes precedence over its
+//! record as it was read.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -110,7 +110,7 @@ fn plan_hosts(task: &mut Task, now: Timestamp, accounts: &[Joining]) {
     }
 }
 
-/// The host of an account's logins, and that of its refreshes where it is another one. An account that has no login has one host.
+/// The host of an account's logins, and the host of its refreshes if that is another one. An account without a login has one host.
 fn hosts_of(task: &mut Task, account: &Account) -> (HostKey, Option<HostKey>) {
     let mut hosts = account.origins().into_iter();
     let first = hosts
@@ -120,8 +120,8 @@ fn hosts_of(task: &mut Task, account: &Account) -> (HostKey, Option<HostKey>) {
     (first, second.map(|name| task.accounts.host(&name)))
 }
 
-/// What the logins of accounts that join have used up under whatever name, also where they have a record: one that was renamed and is
-/// back has used up more than it knows. That is what records say, and what the engine knows of accounts it still has.
+/// How much of their rate limits the logins of joining accounts have used under any name, also for accounts with a record: a renamed
+/// account that is back has used more than its own record knows. The sources are the records, and the engine for accounts it still has.
 fn used_now(task: &Task, now: Timestamp, mut used: Used, accounts: &[Joining]) -> Used {
     let is_in_force = |joining: &&Joining| {
         let entry = task.accounts.key(&joining.id);
@@ -143,7 +143,7 @@ fn used_now(task: &Task, now: Timestamp, mut used: Used, accounts: &[Joining]) -
     used
 }
 
-/// Takes an account in, under the key that is given back.
+/// Adds an account; returns its key.
 #[expect(
     clippy::too_many_lines,
     reason = "what is known, what was read and what was set aside come together under one key"
@@ -165,7 +165,7 @@ fn join(
     let plan = plan(&account, hosts);
     let spent = used.get(id.identity()).copied();
     let known = task.accounts.key(&id);
-    // What the engine knows is newer than anything that was read: an account may have come back to life in between.
+    // The engine knows more than any record that was read: the account may have returned in between.
     if let Some(key) = known.filter(|key| !task.accounts.is_quarantined(*key)) {
         let was_absent = rejoin(task, now, key, (account, hosts), cured_of)?;
         summary.added += usize::from(was_absent);
@@ -194,7 +194,7 @@ fn join(
         }
     };
     let can_login = login_means::can_login(&account, notes.entered);
-    // One that was set aside before keeps its number: somebody may be waiting for its record to be discarded.
+    // An account that was set aside before keeps its number: a client may be waiting for its record to be discarded.
     let key = match known {
         Some(key) => {
             task.accounts.reread(key, account, notes, hosts);
@@ -237,7 +237,7 @@ fn join(
     Some(key)
 }
 
-/// Takes an account in that the engine knows. Whether it was absent.
+/// Adds an account that the engine knows. Returns whether it was absent.
 fn rejoin(
     task: &mut Task,
     now: Timestamp,
@@ -253,7 +253,7 @@ fn rejoin(
         .map(|entry| entry.notes.entered)
         .unwrap_or_default();
     let can_login = login_means::can_login(&account, entered);
-    // Since the secrets were looked at, somebody may have tried them: then it is blocked for those, and nothing is cured.
+    // An attempt may have used the secrets since they were looked at: then the account is blocked for those, and nothing is cured.
     let view = task.engine.view(key, now);
     let hangs_on = |entry: &AccountEntry| {
         view.and_then(|view| entry.notes.hangs_on(view.block.as_ref(), view.no_verdict))

@@ -1,6 +1,6 @@
-//! Attempts as seen from the shell: the tasks that carry them, and the one line each leaves in the log.
+//! Attempts as the shell sees them: the tasks that carry them, and one log line for each.
 //!
-//! Owns the words of that line and of `status`. Must never let an attempt vanish: a task that dies still reports.
+//! Owns the words of that line and of `status`. Must never lose an attempt: a task that dies still reports.
 
 use std::sync::Arc;
 
@@ -14,14 +14,14 @@ use tokend_audit::Audit;
 use tokend_metrics::Counters;
 use tokend_process::clock::Clock;
 
-/// Where attempts are noted beside the log.
+/// The places beside the log where attempts are noted.
 #[derive(Debug, Clone)]
 pub(crate) struct Telemetry {
     pub(crate) audit: Audit,
     pub(crate) counters: Arc<Counters>,
 }
 
-/// Notes an attempt that is over, and writes its line and its record.
+/// Notes a finished attempt; writes its log line and its audit record.
 #[expect(
     clippy::too_many_lines,
     reason = "the line, the count and the record of one attempt, from the same values"
@@ -38,7 +38,7 @@ pub(crate) fn note(
     let ended_as = AttemptOutcome::of(attempted.answer);
     let outcome = ended_as.as_str();
     let said = match attempt.cause {
-        // Of what was entered, which is not what the account has.
+        // These words are about the entered credential, which is not the account's.
         AttemptCause::Entered => entry.trial.as_ref().and_then(|said| said.told.as_deref()),
         AttemptCause::Get | AttemptCause::Ahead | AttemptCause::Rejected | AttemptCause::Forced => {
             entry.notes.told.as_deref()

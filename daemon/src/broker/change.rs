@@ -1,4 +1,4 @@
-//! A configuration that is ready to be put in force, and what that changed.
+//! A configuration that is ready to be put in force, and the result of putting it in force.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,11 +16,11 @@ use tokend_record::Restored;
 pub(crate) struct ConfigChange {
     pub(crate) accounts: Vec<Joining>,
     pub(crate) admin: Arc<Policy>,
-    /// How far hosts are used up, if every record was asked.
+    /// How far hosts are used up, if all records were asked.
     pub(crate) hosts_used: Option<HostsUsed>,
-    /// What logins have used up under whatever name, where an account was not in force.
+    /// How far logins are used up under any name, where an account was not in force.
     pub(crate) logins_used: Used,
-    /// What was changed, or the accounts that have to be read again.
+    /// The result: the changes, or the accounts that have to be read again.
     pub(crate) reply: oneshot::Sender<Result<Summary, Vec<RecordKey>>>,
 }
 
@@ -30,24 +30,24 @@ pub(crate) struct Joining {
     pub(crate) account: Arc<Account>,
     pub(crate) id: RecordKey,
     pub(crate) stored: FoundRecord,
-    /// The fingerprint the account was blocked for, if what it was taken of has changed since.
+    /// The fingerprint that the account was blocked for, if its inputs have changed since.
     pub(crate) cured_of: Option<Box<str>>,
 }
 
-/// What the store has of an account.
+/// The store's knowledge of an account.
 #[derive(Debug)]
 pub(crate) enum FoundRecord {
-    /// Nothing has to be read: the engine knows the account.
+    /// Nothing was read: the engine knows the account.
     Live,
-    /// Nothing.
+    /// There is no record.
     Blank,
     /// A record.
     Record(Box<Restored>),
-    /// A record that does not open.
+    /// A record that cannot be opened.
     Quarantined(Box<str>),
 }
 
-/// What a change changed.
+/// The differences to the configuration before.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Summary {
     pub(crate) accounts: usize,
@@ -55,11 +55,11 @@ pub(crate) struct Summary {
     pub(crate) removed: usize,
     pub(crate) quarantined: usize,
     pub(crate) with_token: usize,
-    /// Accounts whose token was asked for otherwise, and is not served any more.
+    /// Accounts whose held token came from another token request, and is no longer served.
     pub(crate) outdated: usize,
 }
 
-/// How the last reload ended.
+/// The result of the last reload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reloaded {
     /// The configuration of this number is in force.
@@ -68,8 +68,8 @@ pub(crate) enum Reloaded {
     Refused,
 }
 
-/// How far the paces of provider hosts are used up, by name.
+/// How far the rate limits of provider hosts are used up, by host name.
 pub(crate) type HostsUsed = HashMap<String, HostUsed>;
 
-/// What logins have used up under whatever name, by their identity.
+/// How far logins are used up under any name, by their identity.
 pub(crate) type Used = HashMap<Box<str>, LoginUsed>;

@@ -1,7 +1,7 @@
-//! The driver: the one task that feeds the engine and carries out what it decides.
+//! The driver: the one task that feeds the engine and carries out its decisions.
 //!
-//! Owns the engine, the waiters' ways back, and the secrets of attempts under way for as long as a step needs them. It never
-//! waits for a disk, a provider or a client: those report to it by messages.
+//! Owns the engine, the reply channels of waiters, and the secrets of attempts in flight for as long as a step needs them. The driver never
+//! waits for a disk, a provider or a client: they report by messages.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -26,7 +26,7 @@ use super::task::{DriverParts, Task};
 
 /// The longest sleep. The runtime's timers stand still while the machine is suspended, the steady clock does not.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
-/// How many messages are taken before what became of them is carried out.
+/// How many messages are taken before their effects are carried out.
 const BATCH: usize = 128;
 
 impl Task {
@@ -69,7 +69,7 @@ impl Task {
                 .map_or(LONGEST_SLEEP, |due| due.since(now))
                 .min(self.service_status.sleep(now).unwrap_or(LONGEST_SLEEP))
                 .min(LONGEST_SLEEP);
-            // Nothing to wait for is not a reason to starve the messages: they are taken first.
+            // Idle work must not starve the messages: they are taken first.
             tokio::select! {
                 biased;
                 taken = messages.recv_many(&mut batch, BATCH) => if taken == 0 { return },
@@ -200,7 +200,7 @@ impl Task {
                 }
                 if done.is_some() {
                     self.carry_out();
-                    // What was published is with the registry; unless another attempt has begun, nothing needs the rest.
+                    // Published tokens are in the registry; unless another attempt has begun, the rest is not needed.
                     if !self
                         .in_flight
                         .get(&account)
@@ -259,7 +259,7 @@ impl Task {
                 Effect::Commit(account, commit) => self.commit(account, *commit),
                 Effect::Release(account, _) => {
                     if let Some(in_flight) = self.in_flight.get_mut(&account) {
-                        // Only a grant that is about to be published is needed any longer.
+                        // From here on only a grant that is about to be published is needed.
                         *in_flight = InFlight {
                             token: in_flight.token.take(),
                             ..InFlight::default()
@@ -319,13 +319,13 @@ impl Task {
         };
         self.write(account, None, durable, secrets);
         if granted.is_some() {
-            // Another configuration may have come while the provider was asked.
+            // Another configuration may have come into force while the provider was asked.
             let now = self.clock.steady();
             self.accounts.outdate(account, &mut self.engine, now);
         }
     }
 
-    /// Notes what the attempt under way asked for, of which a grant came.
+    /// Notes the token request of the attempt in flight, which brought a grant.
     fn note_asks(&mut self, account: AccountKey) {
         if let Some(in_flight) = self.in_flight.get(&account)
             && let Some(asks) = in_flight.asks
@@ -368,7 +368,7 @@ impl Task {
         })));
     }
 
-    /// Hands a job to the store's thread. A store thread that is gone is a store that refuses, and the engine is told so.
+    /// Gives a job to the store thread. If the thread is gone, the engine hears that the store refused.
     pub(super) fn hand(&mut self, job: StoreJob) {
         let Err(job) = self.store_thread.hand(job) else {
             return;
@@ -396,7 +396,7 @@ impl Task {
                 account,
                 done: false,
             },
-            // Where somebody waits for an answer, the way back is gone.
+            // Callers that wait for an answer see a closed reply channel.
             StoreJob::Release { .. }
             | StoreJob::Reached(_)
             | StoreJob::Purge { .. }

@@ -1,4 +1,4 @@
-//! What an attempt under way needs for its next step.
+//! The data that an attempt in flight needs for its next step.
 
 use std::sync::Arc;
 
@@ -9,24 +9,24 @@ use tokend_proto::LoginSecret;
 use tokend_upstream::Prepared;
 use tokend_upstream::{AccessToken, Granted};
 
-/// The secrets of an attempt under way.
+/// The secrets of an attempt in flight.
 #[derive(Debug, Default)]
 pub(super) struct InFlight {
     pub(super) kind: Option<AttemptKind>,
     pub(super) prepared: Option<Box<Prepared>>,
     pub(super) brought: Option<(AttemptId, Granted)>,
-    /// What is about to be published, and of which grant.
+    /// The token that is about to be published, and its grant.
     pub(super) token: Option<(GrantId, Arc<AccessToken>)>,
-    /// What a person entered and the attempt tries, until it is stored with the intent.
+    /// The entered credential that the attempt tries, until it is stored with the intent.
     pub(super) entered: Option<LoginSecret>,
-    /// Who entered what the attempt tries.
+    /// The person who entered it.
     pub(super) trial: Option<WaiterId>,
-    /// What the request asks for.
+    /// The token request.
     pub(super) asks: Option<Asks>,
 }
 
 impl InFlight {
-    /// Whether an attempt or a write may still ask for something in it.
+    /// Whether an attempt or a write may still need this data.
     pub(super) fn is_needed(&self) -> bool {
         self.kind.is_some()
     }

@@ -1,7 +1,7 @@
-//! What reaches the driver, and what it answers.
+//! Messages to the driver, and its answers.
 //!
-//! Owns the messages between the tasks of the daemon. Each request carries its own way back; a way back that is gone is no
-//! error, because whoever left may not hold anything up.
+//! Owns the messages between the tasks of the daemon. Each request carries its own reply channel. A closed channel is no error, because a
+//! client that left must not hold anything up.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,22 +18,22 @@ use crate::broker::registry::IssuedToken;
 use tokend_metrics::Sample;
 use tokend_upstream::{Outcome, PrepareError, Prepared};
 
-/// Something for the driver.
+/// A message to the driver.
 #[derive(Debug)]
 pub(crate) enum Message {
-    /// A session found no token that would do.
+    /// A session found no usable token.
     Wanted {
         account: AccountKey,
         waiter: WaiterId,
-        /// Whose session.
+        /// The user of the session.
         uid: u32,
         demand: Demand,
         want: Want,
         reply: AnswerSender,
     },
-    /// Somebody who waited for a token has gone.
+    /// A client that waited for a token has gone.
     Left(AccountKey, WaiterId),
-    /// A session handed a token out that is due to be refreshed.
+    /// A session handed out a token that is due to be refreshed.
     Asked(AccountKey),
     /// A person entered a secret.
     Login {
@@ -47,24 +47,24 @@ pub(crate) enum Message {
         account: AccountKey,
         reply: AnswerSender,
     },
-    /// Somebody wants to know which accounts were configured under a name before and still have something under way.
+    /// A request for the accounts that were configured under a name before and still have running work.
     Former {
         account: AccountName,
         reply: oneshot::Sender<Vec<AccountKey>>,
     },
-    /// A job for the store's thread, behind all that the driver has given it so far.
+    /// A job for the store thread, after all earlier jobs of the driver.
     Store(StoreJob),
-    /// Somebody wants to know how these accounts are.
+    /// A request for the status of these accounts.
     Status {
         accounts: Vec<(AccountKey, AccountName)>,
         reply: oneshot::Sender<Vec<AccountStatus>>,
     },
-    /// Somebody reads metrics.
+    /// A request for metrics.
     Sample {
         accounts: Vec<AccountKey>,
         reply: oneshot::Sender<Vec<Sample>>,
     },
-    /// A loaded configuration asks what has to be read.
+    /// A loaded configuration asks which records have to be read.
     Survey {
         accounts: Vec<RecordKey>,
         reply: oneshot::Sender<Survey>,
@@ -73,25 +73,25 @@ pub(crate) enum Message {
     Change(Box<ConfigChange>),
     /// A reload has ended.
     Reloaded(Reloaded),
-    /// The store's thread did what it was asked to.
+    /// The store thread has finished a job.
     Stored(Stored),
-    /// A request is ready to be sent, or cannot be made.
+    /// A request to a provider is ready to be sent, or cannot be made.
     Prepared {
         account: AccountKey,
         attempt: AttemptId,
         result: Result<Box<Prepared>, PrepareError>,
     },
-    /// A provider answered, or did not.
+    /// A provider answered, or did not answer.
     Answered {
         account: AccountKey,
         attempt: AttemptId,
         outcome: Box<Outcome>,
     },
-    /// Begin nothing, finish what runs, and say when all is done.
+    /// Start nothing, finish running work, and report when all is done.
     Drain(oneshot::Sender<()>),
 }
 
-/// The way back to a session.
+/// The reply channel to a session.
 pub(crate) type AnswerSender = oneshot::Sender<DriverAnswer>;
 
 /// The driver's answer to a session.
@@ -99,13 +99,13 @@ pub(crate) type AnswerSender = oneshot::Sender<DriverAnswer>;
 pub(crate) enum DriverAnswer {
     /// This token.
     Token(Arc<IssuedToken>),
-    /// Done, and in which words.
+    /// Success, in words.
     Done(String),
-    /// No, and why.
+    /// Refusal, with the reason.
     Fault(Box<Fault>),
 }
 
-/// Somebody who waits for a token. The driver is told when that ends without an answer, so that nobody counts who is not there.
+/// A client that waits for a token. If the wait ends without an answer, the driver hears of it, so that clients that left are not counted.
 #[derive(Debug)]
 pub(crate) struct Waiter {
     driver: Driver,
@@ -115,7 +115,7 @@ pub(crate) struct Waiter {
 }
 
 impl Waiter {
-    /// Whoever is about to wait for the token of an account.
+    /// A client that is about to wait for the token of an account.
     pub(crate) fn new(driver: Driver, account: AccountKey) -> Self {
         Self {
             driver,
@@ -129,7 +129,7 @@ impl Waiter {
         self.id
     }
 
-    /// There is an answer.
+    /// The answer has arrived.
     pub(crate) fn answered(mut self) {
         self.answered = true;
     }
@@ -144,7 +144,7 @@ impl Drop for Waiter {
             {
                 let driver = self.driver.clone();
                 drop(runtime.spawn(async move {
-                    // A driver that ends needs to hear of nobody.
+                    // A driver that has ended needs no message.
                     let _ended = driver.send(left).await;
                 }));
             }
@@ -152,14 +152,14 @@ impl Drop for Waiter {
     }
 }
 
-/// A number that no other waiter of this run has.
+/// A number that is unique among the waiters of this run.
 pub(crate) fn next_waiter() -> WaiterId {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     WaiterId(NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// How everybody reaches the driver.
+/// The handle for messages to the driver.
 pub(crate) type Driver = mpsc::Sender<Message>;
 
-/// How many messages may wait for the driver. A session that finds it full waits, and nobody but that session with it.
+/// How many messages may wait for the driver. If the queue is full, only the session that sends has to wait.
 pub(crate) const DRIVER_QUEUE: usize = 4096;

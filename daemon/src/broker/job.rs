@@ -1,4 +1,4 @@
-//! What the store's thread is given to do, and what comes of it.
+//! Jobs for the store thread, and their results.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use tokend_record::{Entered, Leftovers, Notes};
 use tokend_upstream::Granted;
 
-/// Something to do with the store.
+/// A job for the store thread.
 #[derive(Debug)]
 pub(crate) enum StoreJob {
     /// Obtain the right to attempt.
@@ -22,18 +22,18 @@ pub(crate) enum StoreJob {
     },
     /// Write facts, and the secrets that go with them.
     Write(Box<Write>),
-    /// Give the right back.
+    /// Release the claim.
     Release { account: AccountKey },
-    /// Drop a record that does not open.
+    /// Drop a record that cannot be opened.
     Discard { account: AccountKey, id: RecordKey },
-    /// Say when all that was given before is done.
+    /// Report when all earlier jobs are done.
     Reached(oneshot::Sender<()>),
-    /// Drop what is stored under a name for identities that are not configured.
+    /// Drop the records under a name for identities that are not configured.
     Purge {
         leftovers: Leftovers,
         reply: oneshot::Sender<Result<(), StoreError>>,
     },
-    /// Put records back that were found under a damaged name, and say whose were.
+    /// Restore records that were found under a damaged name; report their accounts.
     PutBack {
         strayed: Vec<Strayed>,
         reply: oneshot::Sender<Result<Vec<RecordKey>, StoreError>>,
@@ -45,20 +45,20 @@ pub(crate) enum StoreJob {
 pub(crate) struct Write {
     pub(crate) account: AccountKey,
     pub(crate) id: RecordKey,
-    /// The attempt whose intent this is; otherwise it is an outcome or a change.
+    /// The attempt whose intent this is; otherwise the facts are an outcome or a change.
     pub(crate) intent_of: Option<AttemptId>,
     pub(crate) durable: Durable,
     /// The name of the account's provider host.
     pub(crate) host: Arc<str>,
     pub(crate) notes: Notes,
     pub(crate) brought: Option<(AttemptId, Granted)>,
-    /// What a person entered and the attempt of `intent_of` tries.
+    /// The entered credential that the attempt of `intent_of` tries.
     pub(crate) entered: Option<LoginSecret>,
     pub(crate) fate: Option<Fate>,
     pub(crate) forget: bool,
 }
 
-/// What came of a job.
+/// The result of a job.
 #[derive(Debug)]
 pub(crate) enum Stored {
     /// Claimed, with the secrets of the record; or refused.
@@ -67,17 +67,17 @@ pub(crate) enum Stored {
         attempt: AttemptId,
         credential: Option<Box<Credential>>,
     },
-    /// An intent is durable, or not.
+    /// An intent is durable, or the write failed.
     Recorded {
         account: AccountKey,
         attempt: AttemptId,
         done: bool,
     },
-    /// An outcome is durable, or not; with the secrets a person entered that the record now has.
+    /// An outcome is durable, or the write failed; with the entered secrets that the record now has.
     Committed {
         account: AccountKey,
         done: Option<Entered>,
     },
-    /// A record that does not open is gone, or not.
+    /// A record that could not be opened is gone, or removing it failed.
     Discarded { account: AccountKey, done: bool },
 }

@@ -1,7 +1,7 @@
-//! What an account has to log in with.
+//! The credentials an account needs for a login.
 //!
-//! Owns the questions about an account's means: whether a login is possible, what a person may enter, and what to ask them for.
-//! Looks at the configuration; at a secret only to tell where it begins and ends.
+//! Owns the questions about them: whether a login is possible, what a person may enter, and what to ask that person for. Looks at the
+//! configuration; looks at a secret only to find its first and last character.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use tokend_proto::{Fault, FaultCode, LoginSecret, SecretText};
 
 use tokend_record::Entered;
 
-/// Whether all that a login needs is at hand.
+/// Whether everything that a login needs is available.
 pub(crate) fn can_login(account: &Account, entered: Entered) -> bool {
     account.dialect.can_login_at(&account.endpoint)
         && login_secrets(account).all(|field| is_at_hand(account, &field, entered))
@@ -55,11 +55,11 @@ pub(crate) fn accepts(account: &Account, secret: &LoginSecret) -> Result<(), Box
     Ok(())
 }
 
-/// The one line that is the secret in what a client sent, by the rule for secrets in files and at the prompt: whoever does not use
-/// `tokenctl`, which applies it too, must not have a line end or a second line stored and sent to a provider.
+/// The one line that is the secret in a client's input, by the rule for secrets in files and at the prompt. `tokenctl` applies the rule
+/// too; but a line end or a second line from another client must not be stored and sent to a provider either.
 ///
 /// # Errors
-/// A fault that says why it is no secret.
+/// A fault that says why the input is no secret.
 pub(crate) fn alone(sent: LoginSecret) -> Result<LoginSecret, Box<Fault>> {
     let (what, text, again): (_, _, fn(SecretText) -> LoginSecret) = match &sent {
         LoginSecret::Password(text) => ("password", text, LoginSecret::Password),
@@ -79,20 +79,20 @@ pub(crate) fn alone(sent: LoginSecret) -> Result<LoginSecret, Box<Fault>> {
     Ok(again(alone))
 }
 
-/// What of an account a provider refuses.
+/// The part of an account that a provider refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Refused {
-    /// A secret of this name, which the configuration refers to.
+    /// A secret with this name, which the configuration refers to.
     Configured(String),
-    /// The client itself, which has no secret in the configuration.
+    /// The client itself, for which the configuration has no secret.
     Client,
-    /// Something that a person entered.
+    /// A credential that a person entered.
     Entered,
-    /// A secret that a person entered, in words.
+    /// The name for people of a secret that can be entered.
     EnteredOne(String),
 }
 
-/// What a provider refused that said `told`, of what the account has. Where it names the client, it is the client's.
+/// Which part of the account the provider refused when it said `told`. A refusal that names the client is about the client.
 pub(crate) fn refused(account: &Account, told: Option<&str>) -> Refused {
     const CLIENTS: [&str; 2] = ["invalid_client", "incorrect_client_credentials"];
     let named = told.and_then(ProviderMessage::secret_in);
@@ -103,7 +103,7 @@ pub(crate) fn refused(account: &Account, told: Option<&str>) -> Refused {
         return Refused::EnteredOne(name.replace('_', " "));
     }
     let of_client = told.is_some_and(|told| CLIENTS.iter().any(|code| told.contains(code)));
-    // Also one that the dialect can do without: it was sent, since it is there.
+    // This includes a secret that the dialect can do without: it was sent, since it exists.
     let sent = account.dialect.fields_at(&account.endpoint).into_iter();
     let mut sent = sent
         .filter(|field| field.secret && !field.internal)
@@ -116,13 +116,13 @@ pub(crate) fn refused(account: &Account, told: Option<&str>) -> Refused {
     ) {
         (_, Some(secret)) => Refused::Configured(secret),
         (true, None) if !enters_client => Refused::Client,
-        // Whatever else could be entered, the client would be refused again.
+        // Whatever else a person enters, the client would be refused again.
         (true, None) => Refused::EnteredOne("client secret".to_owned()),
         (false, None) => Refused::Entered,
     }
 }
 
-/// What a person can enter to get the account going, as the end of a sentence.
+/// What a person can enter to get the account working, as the end of a sentence.
 pub(crate) fn what_to_enter(account: &Account) -> String {
     let enterable = |name: &str| matches!(name, "password" | "client_secret");
     let mut parts: Vec<_> = login_secrets(account)
@@ -144,12 +144,12 @@ pub(crate) fn what_to_enter(account: &Account) -> String {
     }
 }
 
-/// Whether a login sends this secret, also one that it can be made without, as that of a client which may be a public one.
+/// Whether a login sends this secret, also if it is optional, such as the secret of a client that may be public.
 pub(crate) fn takes(account: &Account, field: &str) -> bool {
     secrets_of_logins(account).any(|known| known.name == field)
 }
 
-/// What no login can be made without.
+/// The secrets that every login needs.
 fn login_secrets(account: &Account) -> impl Iterator<Item = FieldUse> {
     secrets_of_logins(account).filter(|field| field.required)
 }

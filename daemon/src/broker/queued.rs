@@ -1,4 +1,4 @@
-//! Those who wait for the driver, and how many of which user.
+//! The clients that wait for the driver, and how many of them each user has.
 
 use tokend_engine::{AccountKey, WaiterFault as Why};
 use tokend_proto::LoginSecret;
@@ -13,19 +13,19 @@ pub(super) struct Waiting {
     pub(super) reply: AnswerSender,
 }
 
-/// What somebody waits for.
+/// The result that a client waits for.
 #[derive(Debug)]
 pub(super) enum Purpose {
     /// A token, for this user.
     Token(u32),
-    /// What came of what was entered.
+    /// The verdict on an entered credential.
     Login(What, Progress),
     Forget,
-    /// That a record that does not open is removed.
+    /// The removal of a record that cannot be opened.
     Discard,
 }
 
-/// How far what was entered has come.
+/// How far an entered credential has come.
 #[derive(Debug)]
 pub(super) enum Progress {
     Entered(LoginSecret),

@@ -1,7 +1,7 @@
-//! Who is served, and with what: the part of the daemon that sessions read without asking anybody.
+//! The served accounts and tokens: the part of the daemon that sessions read without a message.
 //!
-//! Owns the accounts of the configuration in force and the token of each. A session looks an account up and answers from its
-//! served; only a miss becomes an event for the driver. Only the driver writes here, and a reload replaces the whole at once.
+//! Owns the snapshot of the configuration in force, and the token of each [`ServedAccount`]. A session looks an account up and answers from
+//! its cell; only a miss becomes a message to the driver. Only the driver writes here, and a reload replaces the whole snapshot at once.
 
 mod sight;
 mod sights;
@@ -28,41 +28,42 @@ pub(crate) use sights::{Seen, Sight};
 #[derive(Debug)]
 pub(crate) struct Registry {
     snapshot: ArcSwap<Snapshot>,
-    /// Held by whoever decides and sends, so that no configuration goes out of force between the two. Never held while anything is
-    /// waited for, so that a reload waits for some microseconds of each worker and no longer.
+    /// A session holds this while it decides and sends, so that no configuration goes out of force between the two. It is never held across
+    /// a wait, so a reload waits a few microseconds for each worker and no longer.
     still: RwLock<()>,
 }
 
-/// By how many different rules it is told whose files are looked at. With more, everybody's are.
+/// The number of different rules up to which the peers whose files matter are listed. With more rules, the files of all peers are looked
+/// at.
 const MOST_OF_FILES: usize = 128;
 
-/// A rule that decided: its policy, and which of its rules.
+/// A rule that decided: its policy, and its place there.
 pub(crate) type Ruling = (Arc<Policy>, usize);
 
-/// An account that was looked up.
+/// The result of looking up an account.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Found<'a> {
     pub(crate) served: &'a Arc<ServedAccount>,
-    /// Whether it is the one of that name. Where there is none, another stands in its place.
+    /// Whether the account has that name. If there is none, another account stands in its place.
     pub(crate) exists: bool,
 }
 
 /// One loaded configuration.
 #[derive(Debug, Default)]
 pub(crate) struct Snapshot {
-    /// Which one, of all in this run of the daemon.
+    /// Its number; unique in this run of the daemon.
     number: u64,
-    /// The place of each account in `ordered`.
+    /// The position of each account in `ordered`.
     places: HashMap<AccountName, usize>,
-    /// The accounts in the order of their names, for lists that come in pages, each with the number of its policy: accounts share
-    /// policies by the thousand.
+    /// The accounts in the order of their names, for lists that come in pages. Each has the number of its policy, since thousands of
+    /// accounts share one.
     ordered: Vec<(Arc<ServedAccount>, usize)>,
-    /// How many policies accounts have.
+    /// The number of policies.
     kinds: usize,
     admin: Arc<Policy>,
     /// Which facts the rules of any account or of `admin` need.
     needs: Needs,
-    /// Of whom files have to be looked at, if that can be said with so many rules.
+    /// The peers whose files have to be looked at, if the rules are few enough to list them.
     files: Option<Vec<Rule>>,
     sights: Sights,
 }
@@ -70,15 +71,15 @@ pub(crate) struct Snapshot {
 /// An account of a loaded configuration.
 #[derive(Debug)]
 pub(crate) struct ServedAccount {
-    /// What the engine calls it.
+    /// The engine's key of the account.
     pub(crate) key: AccountKey,
     /// Its configuration.
     pub(crate) account: Arc<Account>,
-    /// What outlives a reload that does not change the account's identity.
+    /// The part that outlives a reload that does not change the account's identity.
     pub(crate) cell: Arc<TokenCell>,
 }
 
-/// What is held for an account while the daemon runs.
+/// The served token of an account, and when a session last asked for it.
 #[derive(Debug, Default)]
 pub(crate) struct TokenCell {
     token: ArcSwapOption<IssuedToken>,
@@ -92,18 +93,18 @@ pub(crate) struct IssuedToken {
     /// Its fingerprint, for records.
     pub(crate) fingerprint: TokenFingerprint,
     pub(crate) held: TokenFacts,
-    /// From when on the first session that hands it out tells the driver.
+    /// From this time on, the first session that hands it out tells the driver.
     pub(crate) ahead: Timestamp,
-    /// Whether one has.
+    /// Whether a session has told the driver.
     pub(crate) told: AtomicBool,
-    /// Whether it is only in memory, because the store refused it.
+    /// Whether the token is only in memory, because the store refused it.
     pub(crate) unpersisted: bool,
-    /// What in the answer that brought it could not be used.
+    /// What could not be used in the reply that brought the token.
     pub(crate) remark: Option<Box<str>>,
 }
 
 impl Registry {
-    /// A registry in which nobody is served yet.
+    /// A registry without accounts.
     pub(crate) fn new() -> Self {
         Self {
             snapshot: ArcSwap::from_pointee(Snapshot::default()),
@@ -116,18 +117,17 @@ impl Registry {
         self.snapshot.load()
     }
 
-    /// Keeps the configuration in force for as long as the guard lives. Not to be held twice by one thread, nor over anything that
-    /// waits.
+    /// Keeps the configuration in force for as long as the guard lives. One thread must not hold two guards, nor hold one across a wait.
     pub(crate) fn hold_still(&self) -> RwLockReadGuard<'_, ()> {
         self.still.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts a configuration in force. When this returns, whatever was decided under the one before is on its way.
+    /// Puts a configuration in force. When this returns, every answer that was decided under the one before has been sent.
     pub(crate) fn replace(&self, snapshot: Arc<Snapshot>) {
         let nobody_decides = self.still.write().unwrap_or_else(PoisonError::into_inner);
         let before = self.snapshot.swap(snapshot);
         drop(nobody_decides);
-        // A hundred thousand accounts take their time to be freed, and nobody is to wait for that.
+        // Freeing a hundred thousand accounts takes time, and no caller should wait for that.
         drop(before);
     }
 }
@@ -170,7 +170,7 @@ impl Snapshot {
         }
     }
 
-    /// Which configuration this is. No two of one run have the same number.
+    /// The number of this configuration. It is unique in one run.
     pub(crate) fn number(&self) -> u64 {
         self.number
     }
@@ -181,9 +181,9 @@ impl Snapshot {
         self.ordered.get(*place).map(|(served, _)| served)
     }
 
-    /// The account of this name; where there is none, one that is decided about in its place. The decision about an unknown name takes
-    /// the same time as one about an account of somebody else, whatever the rules of accounts are like. The same name has the same
-    /// stand-in, and no peer can tell which. `None` when no account is configured.
+    /// The account of this name; if there is none, an account to decide about in its place. The decision about an unknown name thus takes
+    /// the same time as one about an account of another user, whatever the rules are like. The same name always has the same stand-in, and
+    /// no peer can tell which. `None` when no account is configured.
     pub(crate) fn find(&self, name: &AccountName) -> Option<Found<'_>> {
         let place = self.places.get(name);
         let at = match place {
@@ -205,7 +205,7 @@ impl Snapshot {
         self.ordered.iter().map(|(served, _)| served)
     }
 
-    /// The place of the first account after this name.
+    /// The position of the first account after this name.
     fn place_after(&self, name: &AccountName) -> usize {
         self.ordered
             .partition_point(|(served, _)| served.account.name <= *name)
@@ -216,10 +216,11 @@ impl Snapshot {
         self.ordered.len()
     }
 
-    /// Which facts have to be read next before the peer is told whether it may do this with the account, or what it may do with any
-    /// where none is named.
+    /// The facts that have to be read next before the daemon can say whether the peer may do this with the account, or, without an account,
+    /// what the peer may do with any of them.
     ///
-    /// Those that decide, the cheap ones first; but a peer that may do nothing with it must not learn from what was read that it exists.
+    /// The facts that decide, cheap ones first; but a peer without any permission on the account must not learn from the reads that it
+    /// exists.
     pub(crate) fn lacks(
         &self,
         peer: &Peer,
@@ -236,7 +237,7 @@ impl Snapshot {
         let given = allow.permissions(peer) | self.as_administrator(peer);
         let open = wanted.without(given);
         let own = allow.lacks(peer, open) | self.admin.lacks(peer, open);
-        // What stands in the place of an account that does not exist is never the peer's own.
+        // The stand-in of an unknown account never belongs to the peer.
         let is_own = exists && given.has_any(Permissions::OF_AN_ACCOUNT);
         match own.is_empty() {
             false => own.first(),
@@ -245,14 +246,14 @@ impl Snapshot {
         }
     }
 
-    /// Which facts have to be read next before it is known what the peer may do as an administrator.
+    /// The facts that have to be read next before the peer's permissions as an administrator are known.
     pub(crate) fn lacks_for_daemon(&self, peer: &Peer, wanted: Permissions) -> Needs {
         let open = wanted.without(self.as_administrator(peer));
         self.admin.lacks(peer, open).first()
     }
 
-    /// Which facts have to be read next before it is known what the peer may do with any account: files only of those for whom a
-    /// rule goes by them.
+    /// The facts that have to be read next before the peer's permissions on all accounts are known. Files are read only for peers whose
+    /// rules depend on them.
     fn lacks_for_any(&self, peer: &Peer) -> Needs {
         let needs = self.needs.without(peer.asked());
         let Some(files) = self
@@ -271,7 +272,7 @@ impl Snapshot {
         self.needs
     }
 
-    /// Whether the peer may do anything with the account.
+    /// Whether the peer has any permission on the account.
     pub(crate) fn knows(
         peer: &Peer,
         served: &ServedAccount,
@@ -281,7 +282,7 @@ impl Snapshot {
         may.has_any(Permissions::OF_AN_ACCOUNT)
     }
 
-    /// The rule by which the peer may do this with the account, or the facts that rules would need which might say so.
+    /// The rule that allows the peer this, or the missing facts by which a rule might allow it.
     pub(crate) fn grants(
         &self,
         peer: &Peer,
@@ -296,7 +297,7 @@ impl Snapshot {
         }
     }
 
-    /// The rule by which the peer may do this with every account, or with the daemon itself: as an administrator.
+    /// The rule that allows the peer this with all accounts, or with the daemon itself, as an administrator.
     pub(crate) fn administers(&self, peer: &Peer, permission: Permission) -> Result<Ruling, Needs> {
         match self.admin.decide(peer, permission) {
             Decision::Allowed(rule) => Ok((Arc::clone(&self.admin), rule)),
@@ -304,13 +305,13 @@ impl Snapshot {
         }
     }
 
-    /// What the peer may do with every account, and with the daemon itself.
+    /// The permissions of the peer on all accounts and on the daemon itself.
     pub(crate) fn as_administrator(&self, peer: &Peer) -> Permissions {
         self.admin.permissions(peer)
     }
 }
 
-/// What is said of files by the rules of all accounts and of administrators. `None` when that is too much to ask each time.
+/// The conditions about files in the rules of all accounts and of administrators. `None` when there are too many to check each time.
 fn of_files(
     ordered: &[(Arc<ServedAccount>, usize)],
     admin: &Policy,
@@ -332,7 +333,7 @@ fn of_files(
 }
 
 impl TokenCell {
-    /// The token to hand out, if one is published. The caller checks its time.
+    /// The published token, if there is one. The caller checks its expiry.
     pub(crate) fn token(&self) -> arc_swap::Guard<Option<Arc<IssuedToken>>> {
         self.token.load()
     }
@@ -341,19 +342,19 @@ impl TokenCell {
         self.token.store(Some(Arc::new(token)));
     }
 
-    /// Serves no token any more. Returns the one that was served.
+    /// Stops serving the token, and returns it.
     pub(crate) fn retire(&self) -> Option<Arc<IssuedToken>> {
         self.token.swap(None)
     }
 
-    /// Where sessions note that somebody asked; shared with the engine.
+    /// Where sessions note requests for the token; shared with the engine.
     pub(crate) fn asked(&self) -> &LastAsked {
         &self.asked
     }
 }
 
 impl IssuedToken {
-    /// Notes that it was handed out. True for the first time it is due to be refreshed: then the driver must know.
+    /// Notes that the token was handed out. True for the first time it is due to be refreshed: then the driver must hear of it.
     pub(crate) fn is_first_late_use(&self, now: Timestamp) -> bool {
         now >= self.ahead && !self.told.swap(true, Ordering::Relaxed)
     }

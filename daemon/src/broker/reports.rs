@@ -1,36 +1,36 @@
-//! How often reports that a token was refused are believed.
+//! The rate limit for reports that a token was refused.
 //!
-//! Owns the share of all users of an account, which is at most half of its pace, so that attempts that are needed always find some left;
-//! and the smaller share of each of them, so that one who reports every token leaves others a report. Must never keep anybody from the
-//! token that is held, nor let what one user reports of many accounts keep another's first report from being believed.
+//! Owns the share of all users of an account, which is at most half of the account's rate limit, so that necessary attempts always find
+//! some left. Owns also the smaller share of each user, so that a user who reports every token leaves a report to the others. Must never
+//! keep a client from the held token, nor let one user's reports about many accounts block another user's first report.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use tokend_engine::{AccountKey, GrantId, Rate, Timestamp};
 
-/// How many users are remembered for all accounts, each once for each account: a quarter of a megabyte. Beyond that something of whoever
-/// has the most gives way.
+/// How many pairs of user and account are remembered: a quarter of a megabyte. Beyond that, an entry of the user with the most entries
+/// gives way.
 const MOST: usize = 4096;
 
-/// What users have reported.
+/// The reports of users.
 #[derive(Debug, Default)]
 pub(super) struct Reports {
     of_users: HashMap<(AccountKey, u32), Report>,
-    /// How many of the above are each user's, so that one who is refused over and over costs the driver little.
+    /// How many of these entries each user has, so that repeated refusals of one user cost the driver little.
     counts: HashMap<u32, usize>,
-    /// Before this nothing of the above is over.
+    /// No entry expires before this time.
     over_from: Timestamp,
-    /// Those of all users of an account together. Outlives what gave way above, so that the share of all holds whatever is remembered of
-    /// each: one for each account at most.
+    /// The reports of all users of an account together. They outlive the entries above, so that the common share holds however many entries
+    /// are dropped. At most one for each account.
     of_all: HashMap<AccountKey, Report>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Report {
-    /// Which token was reported last. To report it again is not another report.
+    /// The token that was reported last. A second report of the same token does not count.
     grant: GrantId,
-    /// When as many may be reported at once again as at first.
+    /// When the full number of reports is allowed again.
     free: Timestamp,
 }
 
@@ -38,7 +38,7 @@ struct Report {
 type Share = (u32, Duration);
 
 impl Reports {
-    /// A user reports the token of this grant. `pace` is that of what has to be done about it.
+    /// A user reports the token of this grant. `pace` is the rate limit of the attempt that the report causes.
     ///
     /// # Errors
     /// When the next report of the user is believed, if this one is not.
@@ -67,11 +67,11 @@ impl Reports {
         Ok(())
     }
 
-    /// Room for one more of this user: what is over goes, and else that of the user with the most that is over first. What that user may
-    /// report of that account begins anew, within the share of all.
+    /// Makes room for one more entry of this user: expired entries go, otherwise the entry that expires first of the user with the most
+    /// entries. That user's share for that account starts anew, within the share of all.
     ///
     /// # Errors
-    /// When there may be room, if nobody has more than this user.
+    /// When there may be room, if no user has more entries than this one.
     fn make_room(&mut self, now: Timestamp, uid: u32) -> Result<(), Timestamp> {
         if self.over_from <= now {
             self.drop_what_is_over(now);
@@ -108,7 +108,7 @@ impl Reports {
     }
 }
 
-/// With one more report, or when that one may be made.
+/// The state after one more report, or when that report may be made.
 fn counted(
     before: Option<&Report>,
     now: Timestamp,
@@ -129,14 +129,15 @@ fn counted(
     }
 }
 
-/// Half as many at once as the account may make such attempts, rounded up, and half as often afterwards. What is needed has the rest, also
-/// the first attempt, which brought the token that is reported.
+/// At once half as many as the account may make such attempts, rounded up; afterwards half as often. The rest is for necessary attempts,
+/// such as the first one, which brought the reported token.
 fn share_of_all(pace: Rate) -> Share {
     let burst = pace.burst().div_ceil(2);
     (burst, pace.period().saturating_mul(2))
 }
 
-/// One less at once than all, wherever that leaves one. As often afterwards: each report that is believed brings everybody a new token.
+/// At once one fewer than all users together, if that leaves one. Afterwards equally often: each believed report brings a new token for all
+/// users.
 fn share_of_one((burst, period): Share) -> Share {
     (burst.saturating_sub(1).max(1), period)
 }

@@ -1,6 +1,6 @@
-//! What is told of accounts at a moment: their status, and samples for metrics.
+//! The state of accounts at one moment: their status, and samples for metrics.
 //!
-//! Reads the engine, the accounts and what is served; changes nothing.
+//! Reads the engine, the accounts and the served tokens; changes nothing.
 
 use std::sync::Arc;
 

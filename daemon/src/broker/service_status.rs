@@ -1,7 +1,7 @@
-//! What the service manager learns from the driver: that it turns, and how its accounts are.
+//! The driver's reports to the service manager: that the driver runs, and the state of its accounts.
 //!
-//! Owns when the watchdog is fed: in the driver's loop, when a turn is done, so that a driver that is stuck feeds nobody. The store's thread is
-//! not watched: a disk that hangs is not mended by a restart, which would lose what only memory holds and hang in its start.
+//! Owns when the watchdog is fed: in the driver's loop, at the end of a turn, so that a stuck driver does not feed it. The store thread is
+//! not watched: a restart does not mend a hanging disk; it would lose the facts that only memory holds, and hang at start.
 
 use std::time::Duration;
 
@@ -13,30 +13,30 @@ use tokend_process::systemd::Manager;
 
 /// The shortest time between two status lines.
 const STATUS_EVERY: Duration = Duration::from_secs(2);
-/// And what an account adds to it: all of them are counted for each line, and clients may wait meanwhile.
+/// The time that each account adds to it: each line counts all accounts, and clients may wait meanwhile.
 const STATUS_EVERY_ACCOUNT: Duration = Duration::from_micros(100);
 
-/// How many accounts there are of which kind.
+/// How many accounts are in which state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct AccountCounts {
     served: usize,
     with_token: usize,
     need_person: usize,
-    /// When the first of the tokens expires: nothing else happens then.
+    /// When the first of the tokens expires: the counts change then without an event.
     expires: Option<Timestamp>,
 }
 
-/// What was told, and what is due.
+/// The last report, and the next one.
 #[derive(Debug)]
 pub(super) struct ServiceStatus {
     manager: Manager,
     fed: Option<Timestamp>,
-    /// Whether something happened that the last line may not say.
+    /// Whether an event happened that the last line may not include.
     stale: bool,
     told: Option<Timestamp>,
     /// How long after the last line the next may come.
     pause: Duration,
-    /// When the line is no longer true even if nothing happens.
+    /// When the line becomes wrong even without an event.
     expires: Option<Timestamp>,
     line: String,
     reloaded: Option<Reloaded>,
@@ -58,7 +58,7 @@ impl ServiceStatus {
         }
     }
 
-    /// Something happened to an account.
+    /// Notes an event of an account.
     pub(super) fn note_change(&mut self) {
         self.stale = true;
     }
@@ -68,14 +68,14 @@ impl ServiceStatus {
         self.stale = true;
     }
 
-    /// The end has begun. The driver is watched on, and says no more of its accounts.
+    /// The daemon is stopping. The watchdog is still fed, and the status line no longer changes.
     pub(super) fn drain(&mut self) {
         self.draining = true;
         self.manager
             .status("stopping: attempts in flight are being finished");
     }
 
-    /// How long the driver may sleep before something is due here.
+    /// How long the driver may sleep before a report is due.
     pub(super) fn sleep(&self, now: Timestamp) -> Option<Duration> {
         let feed = self
             .feed_every()
@@ -118,7 +118,7 @@ impl ServiceStatus {
         }
     }
 
-    /// Half of what is allowed, so that one late turn is no harm.
+    /// Half of the allowed time, so that one late turn does no harm.
     fn feed_every(&self) -> Option<Duration> {
         self.manager.watchdog().map(|time| time / 2)
     }
@@ -154,7 +154,7 @@ impl AccountCounts {
     }
 }
 
-/// What is left of `every` since `last`; nothing, if there was none.
+/// The rest of `every` since `last`; zero if there was none.
 fn remaining(last: Option<Timestamp>, every: Duration, now: Timestamp) -> Duration {
     last.map_or(Duration::ZERO, |last| last.after(every).since(now))
 }

@@ -1,29 +1,29 @@
-//! How many of which user wait for the token of which account.
+//! How many clients of each user wait for the token of each account.
 //!
-//! Owns who is counted and when it was last looked for those who have gone and of whom the driver has not heard yet. What one user does
-//! takes no look from another, nor what is done at one account from another account.
+//! Owns these counts, and when waiters were last searched for clients that left without the driver's knowledge. A user cannot use up the
+//! searches of another user, nor can one account use up those of another.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use tokend_engine::{AccountKey, Timestamp, WaiterId};
 
-/// How often it is looked through the same waiters: of one user at one account, and of everybody at one account. So each is looked at
-/// twice in that time at most, however many ask.
+/// How often the same waiters are searched: those of one user at one account, and all at one account. So each waiter is searched at most
+/// twice in that time, however many clients ask.
 const SWEEP: Duration = Duration::from_secs(1);
 
-/// Those who wait for a token. As much as there are waiters, and forgotten with the last of an account or a user.
+/// The waiters for tokens. Grows with the number of waiters; the entry of an account or a user goes with its last one.
 #[derive(Debug, Default)]
 pub(super) struct Shares(HashMap<AccountKey, Line>);
 
-/// Those who wait for one account.
+/// The waiters for one account.
 #[derive(Debug, Default)]
 struct Line {
     users: HashMap<u32, Share>,
     swept: Option<Timestamp>,
 }
 
-/// Those of one user among them.
+/// The waiters of one user among them.
 #[derive(Debug, Default)]
 struct Share {
     waiters: HashSet<WaiterId>,
@@ -31,7 +31,7 @@ struct Share {
 }
 
 impl Shares {
-    /// How many of this user wait for this account.
+    /// How many clients of this user wait for this account.
     pub(super) fn of(&self, account: AccountKey, uid: u32) -> usize {
         let line = self.0.get(&account);
         let share = line.and_then(|line| line.users.get(&uid));
@@ -59,7 +59,7 @@ impl Shares {
         }
     }
 
-    /// Those of this user at this account, to be looked through; nobody where that was done a moment ago.
+    /// The waiters of this user at this account, for a search; none if they were searched a moment ago.
     pub(super) fn sweep_own(
         &mut self,
         now: Timestamp,
@@ -76,7 +76,7 @@ impl Shares {
         }
     }
 
-    /// Everybody at this account, likewise.
+    /// All waiters at this account, likewise.
     pub(super) fn sweep_all(&mut self, now: Timestamp, account: AccountKey) -> Vec<WaiterId> {
         let Some(line) = self.0.get_mut(&account) else {
             return Vec::new();
@@ -89,7 +89,7 @@ impl Shares {
     }
 }
 
-/// Whether it is time to look again, which is then noted as done.
+/// Whether the next search is due; if so, notes it as done.
 fn is_due(swept: &mut Option<Timestamp>, now: Timestamp) -> bool {
     let due = swept.is_none_or(|before| now.since(before) >= SWEEP);
     if due {

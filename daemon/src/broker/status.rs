@@ -1,6 +1,6 @@
-//! How an account is, as told to a client.
+//! The status of an account, as a client sees it.
 //!
-//! Owns the translation of the engine's view, the notes and what is served into the wire's status. Reads only.
+//! Owns the translation of the engine's view, the notes and the served token into the status on the wire. Reads only.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ pub(crate) fn of(
         problem.as_ref().map(|fault| fault.code),
         now,
     );
-    // No other line of a status shows the pace of a host.
+    // No other line of a status shows the rate limit of a host.
     let held = view.host > now && view.earliest == Some(view.host) && token.is_none();
     let problem = problem.or_else(|| {
         held.then(|| {
@@ -69,7 +69,7 @@ pub(crate) fn of(
     }
 }
 
-/// The status of an account whose record does not open.
+/// The status of an account whose record cannot be opened.
 pub(crate) fn quarantined(fault_text: &FaultText<'_>, reason: &str) -> AccountStatus {
     AccountStatus {
         state: AccountState::Quarantined,
@@ -114,7 +114,7 @@ fn state(view: &View, has_token: bool, problem: Option<FaultCode>, now: Timestam
             Some(tokend_engine::WaiterFault::Misconfigured | tokend_engine::WaiterFault::Unfit),
             _,
         ) => AccountState::Misconfigured,
-        // A token that is held is served to the end, whatever comes after it.
+        // A held token is served until it expires, whatever state comes next.
         (_, Some(_), _) if !has_token => AccountState::LoginRequired,
         (Activity::Queued, _, None) if !has_token && view.host > now => AccountState::Paced,
         (Activity::Attempting(_) | Activity::Queued | Activity::Saving, _, _) if !has_token => {

@@ -1,7 +1,7 @@
-//! The steps of an attempt that need its secrets: to prepare, to send, to take the answer, to publish.
+//! The steps of an attempt that need its secrets: prepare, send, take the reply, publish.
 //!
-//! Owns what is in [`InFlight`](super::in_flight::InFlight), which holds each secret only until the step that needs it. Tasks report by message, always: an attempt is
-//! never left without an end.
+//! Owns [`InFlight`](super::in_flight::InFlight), which holds each secret only until the step that needs it. Tasks always report by
+//! message: an attempt is never left without an end.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -24,7 +24,7 @@ use tokend_upstream::{AccessToken, Granted};
 use tokend_upstream::{Outcome, PrepareError, Prepared};
 
 impl Task {
-    /// The account is claimed: gets its secrets and builds the request, before anything is debited.
+    /// The account is claimed: takes its secrets and builds the request, before any rate limit is debited.
     pub(super) fn prepare(
         &mut self,
         account: AccountKey,
@@ -103,8 +103,8 @@ impl Task {
             .handle_event(now, Event::Claimed(account, attempt, result));
     }
 
-    /// Notes what a login is made with before it is sent, where logins without an answer are counted: with a daemon that dies meanwhile
-    /// it is one more of them.
+    /// Notes the inputs of a login before it is sent, if logins without an answer are counted: if the daemon dies meanwhile, this login is
+    /// one of them.
     pub(super) fn note_login(&mut self, account: AccountKey, durable: &Durable) {
         let in_flight = self.in_flight.get(&account).filter(|in_flight| {
             in_flight.kind == Some(AttemptKind::Login)
@@ -125,7 +125,7 @@ impl Task {
             .and_then(|in_flight| in_flight.prepared.take());
         let upstream = Arc::clone(&self.upstream);
         let own = self.own.clone();
-        // Not tied to anybody who waits: it ends when the provider has answered or the time is over.
+        // Not tied to any waiting client: the attempt ends with the provider's answer or at its deadline.
         task::spawn(async move {
             let outcome = match prepared {
                 Some(prepared) => {
@@ -171,7 +171,7 @@ impl Task {
             .handle_event(now, Event::Answered(account, attempt, answer));
     }
 
-    /// Notes what was said: of the account, or of what a person entered, which is not the account's yet.
+    /// Notes the provider's words: about the account, or about an entered credential, which is not the account's yet.
     fn said(
         &mut self,
         account: AccountKey,
@@ -201,7 +201,7 @@ impl Task {
         entry.notes.told = told;
     }
 
-    /// Keeps what a success brought until it is stored, and its access token until it is published.
+    /// Keeps the result of a success until it is stored, and its access token until it is published.
     fn keep(&mut self, account: AccountKey, attempt: AttemptId, brought: Granted) {
         let in_flight = self.in_flight.entry(account).or_default();
         if let Some(token) = &brought.access_token {
@@ -215,7 +215,7 @@ impl Task {
         self.in_flight.entry(account).or_default().token = Some(token);
     }
 
-    /// Drops the secrets of restored tokens that were not worth publishing.
+    /// Drops the secrets of restored tokens that are not worth publishing.
     pub(crate) fn drop_unserved(&mut self) {
         self.in_flight.retain(|_, in_flight| in_flight.is_needed());
     }
@@ -229,7 +229,7 @@ impl Task {
         entry.served.cell.publish(token);
     }
 
-    /// Serves a token no more that is held all the same. It is kept where nobody is served from.
+    /// Stops serving a token that stays held. The token is kept where it is not served.
     pub(super) fn withhold(&mut self, account: AccountKey, held: TokenFacts) {
         let publication = Publication {
             held,
@@ -243,7 +243,7 @@ impl Task {
         }
     }
 
-    /// The token of a grant, from the attempt that brought it or from where it is served or kept.
+    /// The token of a grant, from its attempt, or from where it is served or kept.
     fn issue(&mut self, account: AccountKey, publication: &Publication) -> Option<IssuedToken> {
         let entry = self.accounts.entry(account)?;
         let fresh = self.in_flight.get_mut(&account).and_then(|in_flight| {
@@ -253,7 +253,7 @@ impl Task {
         });
         let token = match fresh {
             Some((_, token)) => token,
-            // The same token again, with other circumstances: it is stored by now.
+            // The same token again, with other facts: it is stored by now.
             None => {
                 let known = entry.laid_aside.clone();
                 let known = known.or_else(|| entry.served.cell.token().clone())?;
@@ -275,7 +275,7 @@ impl Task {
     }
 }
 
-/// Whether what a person entered is the refresh token that is held.
+/// Whether the entered credential is the refresh token that is held.
 fn is_held(entered: &LoginSecret, credential: &Credential) -> bool {
     let LoginSecret::RefreshToken(entered) = entered else {
         return false;

@@ -1,8 +1,8 @@
-//! The store's own thread.
+//! The store thread.
 //!
-//! Owns every write: it claims accounts, keeps the records of attempts under way, groups what is to be written into one durable
-//! transaction, purges, puts records back, and reports to the driver. Nothing else has the store but to read it (`StoreReader`), and the
-//! driver never waits for the disk.
+//! Owns every write: it claims accounts, keeps the records of attempts in flight, groups writes into one durable transaction, purges,
+//! restores records, and reports to the driver. All other parts only read the store (`StoreReader`), and the driver never waits for the
+//! disk.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,8 +24,8 @@ const BATCH: usize = 256;
 /// How long a claim holds. A local store forgets its claims with the process.
 const CLAIM_TTL: Duration = Duration::from_secs(300);
 
-/// How the driver reaches the store's thread. Each account has at most one job under way, so the bound is never met; a store thread that is
-/// gone is a store that refuses.
+/// The driver's handle to the store thread. Each account has at most one job in flight, so the bound is never reached. A store thread that
+/// is gone counts as a store that refuses.
 #[derive(Debug, Clone)]
 pub(crate) struct StoreThread(mpsc::Sender<StoreJob>);
 
@@ -33,7 +33,7 @@ pub(crate) struct StoreThread(mpsc::Sender<StoreJob>);
 const QUEUE: usize = 4 << 20;
 
 impl StoreThread {
-    /// Starts the thread. It ends when the last handle is dropped and everything handed to it is written.
+    /// Starts the thread. It ends when the last handle is dropped and all its jobs are done.
     pub(crate) fn start(
         store: Arc<dyn Store>,
         clock: Clock,
@@ -54,14 +54,14 @@ impl StoreThread {
         Ok((Self(sender), thread))
     }
 
-    /// One that takes jobs and does none, like a disk that hangs.
+    /// A store thread that never completes a job, like a disk that hangs.
     #[cfg(test)]
     pub(crate) fn hanging() -> (Self, mpsc::Receiver<StoreJob>) {
         let (sender, receiver) = mpsc::channel(QUEUE);
         (Self(sender), receiver)
     }
 
-    /// Hands a job over; gives it back when nobody takes it.
+    /// Hands a job over; returns it if the thread is gone.
     pub(crate) fn hand(&self, job: StoreJob) -> Result<(), StoreJob> {
         self.0.try_send(job).map_err(|error| match error {
             mpsc::error::TrySendError::Full(job) | mpsc::error::TrySendError::Closed(job) => job,
@@ -81,7 +81,7 @@ struct StoreWork {
     clock: Clock,
     driver: Driver,
     counters: Arc<Counters>,
-    /// The records of attempts under way.
+    /// The records of attempts in flight.
     open: HashMap<AccountKey, Open>,
 }
 
@@ -107,7 +107,7 @@ impl StoreWork {
                 StoreJob::Discard { account, id } => self.discard(account, &id),
                 StoreJob::Reached(reply) => asked.push(reply),
                 StoreJob::Purge { leftovers, reply } => {
-                    // Not before what was given earlier.
+                    // Not before earlier jobs.
                     self.write(std::mem::take(&mut writes));
                     let _nobody_asks = reply.send(tokend_record::purge(&*self.store, &leftovers));
                 }
@@ -188,11 +188,11 @@ impl StoreWork {
         self.report(Stored::Discarded { account, done });
     }
 
-    /// Writes everything in one transaction. An account has at most one write under way, so no two of them are of one record.
+    /// Writes everything in one transaction. An account has at most one write in flight, so no record is written twice in it.
     fn write(&mut self, writes: Vec<Write>) {
         let mut ready = Vec::with_capacity(writes.len());
         for mut write in writes {
-            // Without an attempt under way the record is opened for this write alone.
+            // Without an attempt in flight the record is opened for this write alone.
             let alone = !self.open.contains_key(&write.account);
             let clock = self.clock.clone();
             if let Err(error) = self.open(write.account, &write.id) {
@@ -253,15 +253,15 @@ impl StoreWork {
         });
     }
 
-    /// Makes it possible that the same write succeeds the next time.
+    /// Prepares the record so that the same write can succeed the next time.
     fn mend(&mut self, account: AccountKey, id: &RecordKey, error: &StoreError) {
         let Some(open) = self.open.get_mut(&account) else {
             return;
         };
         match error {
-            // Nobody else writes while the claim holds: it is an earlier write of ours that landed although the store said no.
+            // Only the claim's owner writes: an earlier write of ours landed although the store reported a failure.
             StoreError::Conflict { actual, .. } => open.version = *actual,
-            // The write was refused for longer than the claim holds.
+            // The store refused the write for longer than the claim lasts.
             StoreError::Fenced { .. } => {
                 if let Ok(claim) = self.store.claim(id, CLAIM_TTL) {
                     open.claim = claim;
@@ -272,7 +272,7 @@ impl StoreWork {
     }
 
     fn report(&self, stored: Stored) {
-        // The driver is gone only when the daemon ends, and then nobody is left to tell.
+        // The driver is gone only when the daemon ends; then no report is needed.
         let _gone = self.driver.blocking_send(Message::Stored(stored));
     }
 }

@@ -1,4 +1,4 @@
-//! What the driver holds.
+//! The state of the driver.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::broker::store_thread::StoreThread;
 use tokend_upstream::Granted;
 use tokend_upstream::Upstream;
 
-/// The parts of the daemon the driver works with.
+/// The parts of the daemon that the driver works with.
 #[derive(Debug)]
 pub(crate) struct DriverParts {
     pub(crate) registry: Arc<Registry>,
@@ -30,7 +30,7 @@ pub(crate) struct DriverParts {
     pub(crate) telemetry: Telemetry,
     pub(crate) store_thread: StoreThread,
     pub(crate) upstream: Arc<Upstream>,
-    /// The driver's own way in, for the tasks it starts.
+    /// A sender to the driver's own inbox, for the tasks it starts.
     pub(crate) own: Driver,
     pub(crate) manager: Manager,
 }
@@ -49,13 +49,13 @@ pub(crate) struct Task {
     pub(super) waiters: HashMap<WaiterId, Waiting>,
     pub(super) shares: Shares,
     pub(super) reports: Reports,
-    /// What each account's attempt under way needs for its next step.
+    /// The data that each account's attempt in flight needs for its next step.
     pub(super) in_flight: HashMap<AccountKey, InFlight>,
     pub(super) drained: Option<oneshot::Sender<()>>,
     pub(super) service_status: ServiceStatus,
 }
 
-/// What becomes of an account's stored secrets with a write.
+/// The effect of a write on an account's stored secrets.
 #[derive(Debug, Default)]
 pub(super) struct Secrets {
     pub(super) brought: Option<(AttemptId, Granted)>,

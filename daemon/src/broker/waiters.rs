@@ -1,7 +1,7 @@
-//! Those who wait for the driver: who they are, what for, and what each is told.
+//! The clients that wait for the driver: their users, their requests, and their answers.
 //!
-//! Owns the ways back to sessions, and what a person entered until it is on its way to the store. Each waiter is answered once, in
-//! words that say what became of what was asked; one that went away is nobody's problem.
+//! Owns the reply channels to sessions, and entered credentials until they are on their way to the store. Each waiter is answered once,
+//! with the result of its own request; a client that left causes no error.
 
 use std::sync::Arc;
 
@@ -16,12 +16,12 @@ use crate::broker::login_means;
 use crate::broker::wording::What;
 use tokend_record::Entered;
 
-/// How many may wait for one account. Of one user no more than there is room left for others, so half of it alone, a third beside one who
-/// does the same. Whoever leaves counts no longer.
+/// How many clients may wait for one account. One user may have as many as there is room left for others: half of the room alone, a third
+/// beside another user who does the same. A client that left no longer counts.
 pub(super) const MOST_WAITERS: usize = 8_192;
 
 impl Task {
-    /// Somebody wants a token. False when they are answered already.
+    /// A client asks for a token. False when it is answered already.
     pub(super) fn token_wanted(
         &mut self,
         now: Timestamp,
@@ -43,7 +43,7 @@ impl Task {
         true
     }
 
-    /// Somebody who waited for a token has gone.
+    /// A client that waited for a token has gone.
     pub(super) fn left(&mut self, now: Timestamp, account: AccountKey, waiter: WaiterId) {
         if let Some(Waiting {
             purpose: Purpose::Token(uid),
@@ -56,9 +56,9 @@ impl Task {
         }
     }
 
-    /// Why nobody else of this user can wait for this account.
+    /// Why no further client of this user can wait for this account.
     fn crowded(&mut self, now: Timestamp, account: AccountKey, uid: u32) -> Option<Fault> {
-        // The driver may not have heard yet of all who have gone: of this user, or of those who leave it no room.
+        // The driver may not have heard yet of all clients that left: those of this user, or those of others that take its room.
         if self.has_its_share(now, account, uid) {
             let own = self.shares.sweep_own(now, account, uid);
             self.sweep(now, account, own);
@@ -80,7 +80,7 @@ impl Task {
         })
     }
 
-    /// Lets those go of these who have gone.
+    /// Drops the waiters among these whose clients have left.
     fn sweep(&mut self, now: Timestamp, account: AccountKey, waiters: Vec<WaiterId>) {
         for waiter in waiters {
             let it = self.waiters.get(&waiter);
@@ -90,7 +90,7 @@ impl Task {
         }
     }
 
-    /// Whether as many of this user wait as there is room left for others.
+    /// Whether this user has as many waiters as there is room left for others.
     fn has_its_share(&self, now: Timestamp, account: AccountKey, uid: u32) -> bool {
         let room = MOST_WAITERS.saturating_sub(self.waiting(now, account));
         self.shares.of(account, uid) >= room
@@ -101,7 +101,7 @@ impl Task {
         view.map_or(0, |view| view.waiters)
     }
 
-    /// Why a report of this user is not believed: all of them, or this one, had their share, and the token that is held is for everybody.
+    /// Why a report of this user is not believed: the share of all users or of this one is used up, and the held token is for all users.
     fn disbelieved(
         &mut self,
         now: Timestamp,
@@ -117,7 +117,7 @@ impl Task {
         if held != Some(grant) {
             return None;
         }
-        // What has to be done about it may be a login, whose pace is another.
+        // The report may cause a login, which has another rate limit.
         let view = self.engine.view(account, now)?;
         let pace = match view.kind {
             Some(AttemptKind::Login) => view.logins.0,
@@ -212,7 +212,7 @@ impl Task {
         );
     }
 
-    /// Notes who waits. Accounts whose record does not open are answered here: the engine does not know them.
+    /// Adds a waiter. Requests for accounts whose record cannot be opened are answered here: the engine does not know such accounts.
     fn wait(
         &mut self,
         account: AccountKey,
@@ -248,7 +248,7 @@ impl Task {
         )
     }
 
-    /// What this waiter entered, which is to be tried now.
+    /// The credential that this waiter entered, which is to be tried now.
     pub(super) fn entered_by(&mut self, waiter: WaiterId) -> Option<LoginSecret> {
         let Purpose::Login(_, progress) = &mut self.waiters.get_mut(&waiter)?.purpose else {
             return None;
@@ -259,7 +259,7 @@ impl Task {
         }
     }
 
-    /// The attempt of this account leaves, and what was entered with it.
+    /// The attempt of this account is sent, and an entered credential with it.
     pub(super) fn entered_is_sent(&mut self, account: AccountKey) {
         let trial = self
             .in_flight
@@ -274,7 +274,7 @@ impl Task {
         }
     }
 
-    /// A record that did not open is gone, or not.
+    /// A record that could not be opened is gone, or removing it failed.
     pub(super) fn discarded(&mut self, now: Timestamp, account: AccountKey, done: bool) {
         if done && self.accounts.is_quarantined(account) {
             self.accounts.readmit(account, &mut self.engine, now);
@@ -345,7 +345,7 @@ impl Task {
                 DriverAnswer::Fault(Box::new(fault))
             }
         };
-        // A client that went away is nobody's problem.
+        // A client that left causes no error.
         let _nobody_waits = reply.send(answer);
     }
 }

@@ -1,7 +1,7 @@
-//! Faults in words: what a person reads who does not get a token.
+//! Faults in words, for a person who gets no token.
 //!
-//! Owns the sentences and the advice. Each says what is wrong with which account, and what to do next; none holds a secret, and
-//! what a provider said comes in through `Notes::told`, which the dialect has cleaned.
+//! Owns the sentences and the advice. Each says which account has which problem, and what to do next. None holds a secret, and the
+//! provider's words come in through `Notes::told`, which the dialect has cleaned.
 
 mod entered;
 mod what;
@@ -21,15 +21,15 @@ use tokend_upstream::dialect_kind;
 
 pub(crate) use what::What;
 
-/// What an account's faults are told with.
+/// The facts that an account's faults are worded from.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FaultText<'a> {
     pub(crate) account: &'a Account,
     pub(crate) notes: &'a Notes,
     pub(crate) clock: &'a Clock,
-    /// Why a token that is held is not served.
+    /// Why a held token is not served.
     pub(crate) withheld: Option<Withheld>,
-    /// Whether the last attempt is what stopped the account. Where not, a login did that was refused before other attempts.
+    /// Whether the last attempt stopped the account. Otherwise a login stopped it that was refused before other attempts.
     pub(crate) blocked: bool,
 }
 
@@ -112,7 +112,7 @@ impl FaultText<'_> {
         }
     }
 
-    /// The dialect, and how to change it where it is no file.
+    /// The dialect, and how to change it if it is not a file.
     fn dialect(&self) -> String {
         let name = self.account.dialect.name();
         match Catalog::builtin().find(name) {
@@ -121,7 +121,7 @@ impl FaultText<'_> {
         }
     }
 
-    /// An account whose stored record does not open.
+    /// The fault of an account whose stored record cannot be opened.
     pub(crate) fn quarantined(&self, reason: &str) -> Fault {
         let name = &self.account.name;
         self.fault(FaultCode::StoreUnavailable, format!("the stored record of account {name} cannot be opened: {reason}")).advise(format!(
@@ -182,7 +182,7 @@ impl FaultText<'_> {
         )
     }
 
-    /// How a credential that was refused is made right, where it is known which one it is.
+    /// How to correct a refused credential, if it is known which one was refused.
     fn refused_advice(&self, refused: &Refused) -> Option<String> {
         let name = &self.account.name;
         Some(match refused {
@@ -256,7 +256,7 @@ impl FaultText<'_> {
         self.retry(self.fault(code, message), retry).advise(advice)
     }
 
-    /// What helps when a provider says nothing to one login after the other.
+    /// Advice when a provider does not answer several logins in a row.
     fn unanswered_advice(&self, refused: &Refused) -> String {
         let name = &self.account.name;
         let correct = match refused {
@@ -271,7 +271,7 @@ impl FaultText<'_> {
         format!("{correct}; if it is right, `tokenctl refresh {name}` tries it once more")
     }
 
-    /// What helps when something else than the provider has answered, or the provider in words nobody knows.
+    /// Advice when another server answered instead of the provider, or the provider's answer is unknown.
     fn unrecognised_advice(&self) -> String {
         let name = &self.account.name;
         format!(
@@ -283,7 +283,7 @@ impl FaultText<'_> {
         )
     }
 
-    /// Where the last attempt went: below `base_url`, or the other host that the dialect names.
+    /// The address of the last attempt: below `base_url`, or the other host that the dialect names.
     fn asked(&self) -> String {
         use tokend_store::StoredAttemptKind;
         let (account, last) = (self.account, self.notes.last_attempt.as_ref());
@@ -309,8 +309,8 @@ impl FaultText<'_> {
         in_brackets(self.notes.told.as_deref())
     }
 
-    /// What the provider said when it refused what the account logs in with, or called it wrong: of the attempt that stopped the account,
-    /// or of the login that was refused before, which later attempts say nothing of.
+    /// The provider's words when it refused the account's credential, or called it wrong: those about the attempt that stopped the account,
+    /// or about the login that was refused before. Later attempts say nothing about that login.
     fn refusal(&self) -> Option<&str> {
         match self.blocked {
             true => self.notes.told.as_deref(),

@@ -1,4 +1,4 @@
-//! Looks at the daemon's own files: the configuration on disk against the one in force, and the disk of the store.
+//! Checks of the daemon's own files: the configuration on disk against the one in force, and the disk of the store.
 //!
 //! Reads and compares; writes nothing.
 
@@ -18,10 +18,10 @@ use crate::reload::{ConfigSource, FileThreads, InForce};
 use tokend_record::StoreReader;
 use tokend_store::KEY_CREDENTIAL;
 
-/// Less room than this is told before it hurts.
+/// Less free space than this is reported before it causes failures.
 const LITTLE_ROOM: u64 = 64 << 20;
 
-/// How long a look may take: whoever asks waits for it.
+/// The time limit of a check: the peer waits for it.
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// The daemon's own files.
@@ -29,7 +29,7 @@ pub(crate) struct OwnFiles {
     pub(crate) source: ConfigSource,
     pub(crate) in_force: Arc<InForce>,
     pub(crate) store: StoreReader,
-    /// Files may lie on a disk that hangs; the threads for that are not those of sessions.
+    /// Files may lie on a disk that hangs; these checks do not use the threads of sessions.
     pub(crate) threads: FileThreads,
 }
 
@@ -41,7 +41,7 @@ impl fmt::Debug for OwnFiles {
     }
 }
 
-/// What is to be said about the files.
+/// The findings about the files.
 pub(super) async fn look(files: &OwnFiles, snapshot: Arc<Snapshot>) -> Vec<Finding> {
     let names = unresolved(&files.in_force);
     let (source, in_force) = (files.source.clone(), Arc::clone(&files.in_force));
@@ -80,7 +80,7 @@ pub(super) async fn look(files: &OwnFiles, snapshot: Arc<Snapshot>) -> Vec<Findi
     findings
 }
 
-/// The rules in force that match nobody, since nobody has a name of theirs.
+/// The rules in force that match nobody, because their names are unknown.
 fn unresolved(in_force: &InForce) -> Vec<Finding> {
     let names = in_force.unresolved();
     let (told, more) = Unresolved::told(&names);
@@ -99,7 +99,7 @@ fn unresolved(in_force: &InForce) -> Vec<Finding> {
     told.chain(more).collect()
 }
 
-/// Whether the accounts are those that are served. What is not about accounts shows in the files' stamps.
+/// Whether these accounts are the served ones. Changes outside of accounts show in the files' stamps.
 fn is_in_force(config: &Config, snapshot: &Snapshot) -> bool {
     let same = config.accounts.iter().filter(|account| {
         snapshot.served(&account.name).is_some_and(|served| {

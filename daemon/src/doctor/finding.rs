@@ -1,4 +1,4 @@
-//! Findings, made.
+//! Constructors of findings.
 
 use tokend_proto::{Finding, Severity, Topic};
 

@@ -1,4 +1,5 @@
-//! Samples of all accounts, gathered from the driver some at a time, so that nobody waits long behind a scrape of very many.
+//! Samples of all accounts. They are requested from the driver in batches, so that no client waits long behind a scrape of very many
+//! accounts.
 
 use tokend_metrics::Sample;
 use tokio::sync::oneshot;
@@ -6,10 +7,10 @@ use tokio::sync::oneshot;
 use crate::broker::inbox::{Driver, Message};
 use crate::broker::registry::Registry;
 
-/// How many accounts the driver is asked for at once.
+/// The number of accounts in one batch.
 const SOME: usize = 256;
 
-/// Samples of all accounts in force, by name. `None` when there is no driver any more.
+/// Samples of all accounts in force, by name. `None` when the driver is gone.
 pub(super) async fn gather(registry: &Registry, driver: &Driver) -> Option<Vec<Sample>> {
     let keys: Vec<_> = registry
         .snapshot()

@@ -1,4 +1,4 @@
-//! Who may read metrics, and reading them in parts.
+//! Permission to read metrics, and reading them in parts.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,14 +18,14 @@ use tokend_process::logging::Lines;
 
 use super::gather::gather;
 
-/// How many snapshots are kept for whoever reads them in parts.
+/// The number of snapshots that are kept for readers in parts.
 const KEPT: usize = 4;
-/// How long one is kept at most.
+/// The longest time a snapshot is kept.
 const KEPT_FOR: Duration = Duration::from_secs(60);
-/// How much text is sent at once.
+/// The size of one part of the text.
 pub(crate) const PART: usize = 48 * 1024;
 
-/// Where metrics are read. Cheap to clone.
+/// Reads metrics. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics(Arc<Inner>);
 
@@ -70,7 +70,7 @@ impl Metrics {
         &self.0.counters
     }
 
-    /// Goes by these settings from now on. Where metrics are served stays.
+    /// Uses these settings from now on. The listening address stays.
     pub(crate) fn configure(&self, settings: &Settings) {
         self.0.settings.store(Arc::new(settings.clone()));
     }
@@ -84,18 +84,18 @@ impl Metrics {
         self.allows(peer) || is_admin()
     }
 
-    /// Whether rules of their own let a peer read them that is no administrator.
+    /// Whether the metrics rules let a peer read them that is no administrator.
     pub(crate) fn allows(&self, peer: &Peer) -> bool {
         let settings = self.0.settings.load();
         settings.allow.decide(peer, Permission::Status).is_allowed()
     }
 
-    /// Which facts about a peer that takes.
+    /// The facts about a peer that this decision needs.
     pub(crate) fn needs(&self) -> Needs {
         self.0.settings.load().allow.needs()
     }
 
-    /// One part of a snapshot: of a new one without a cursor.
+    /// One part of a snapshot; without a cursor, of a new snapshot.
     pub(crate) async fn page(&self, cursor: Option<MetricsCursor>) -> Response {
         let (id, snapshot, mut at) = match cursor {
             Some(cursor) => match self.kept(cursor.snapshot) {
@@ -129,7 +129,7 @@ impl Metrics {
         Response::Metrics(MetricsPage { text, next })
     }
 
-    /// Everything as it is now. `None` when the daemon is stopping.
+    /// A new snapshot. `None` when the daemon is stopping.
     pub(crate) async fn make(&self) -> Option<(u64, Arc<MetricsSnapshot>)> {
         let inner = &*self.0;
         let mut making = inner.making.lock().await;
@@ -159,7 +159,7 @@ impl Metrics {
         }
         kept.push_back((id, snapshot));
         drop(kept);
-        // Whoever goes away in the middle leaves nothing behind for long.
+        // A reader that leaves in the middle leaves no snapshot behind for long.
         let metrics = self.clone();
         drop(tokio::spawn(async move {
             tokio::time::sleep(KEPT_FOR).await;

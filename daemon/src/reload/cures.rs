@@ -1,7 +1,7 @@
 //! Whether the configuration or a secret has changed since a provider refused it.
 //!
-//! Owns the looks at the secrets of accounts that are blocked, and their one deadline: a command that hangs or a file on a mount that does
-//! not answer must not hold a reload that takes a right away, nor a start. What is not answered in time is not cured.
+//! Owns the checks of the secrets of blocked accounts, and their common deadline: a command that hangs or a file on a mount that does not
+//! answer must not delay a start, nor a reload that removes a permission. An account whose check is not answered in time is not cured.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,40 +18,39 @@ use tokend_process::stack;
 use tokend_record::StoreReader;
 use tokend_upstream::Upstream;
 
-/// How long all looks of a reload or a start may take together. Tests do not wait so long for what never comes.
+/// The common deadline of all checks of a reload or a start. Tests wait less for checks that never answer.
 const LIMIT: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 10 });
 
-/// How many looks of a reload are under way at once: each may be a process, or one of the five hundred threads of the runtime, and others
-/// need them.
+/// How many checks of a reload run at once: each may be a process, or one of the runtime's five hundred threads, which other work needs.
 const AT_ONCE: usize = 32;
 
-/// How many more may be under way that earlier reloads stopped waiting for. Beyond these, what never answers takes the place of what would.
+/// How many more checks of earlier reloads may still run. Beyond that number, checks that never answer take the places of those that would.
 const LEFT_BEHIND: usize = 96;
 
-/// An account that is blocked, and the fingerprint of what it is blocked for.
+/// A blocked account, and the fingerprint it is blocked for.
 #[derive(Debug)]
 pub(super) struct Question {
-    /// Which of the accounts of the configuration it is.
+    /// The position of the account in the configuration.
     pub(super) number: usize,
     pub(super) account: Arc<Account>,
     pub(super) id: RecordKey,
     pub(super) before: Box<str>,
 }
 
-/// Which account is looked at, with what configuration of it.
+/// The account to check, with its configuration.
 type Subject = (RecordKey, Fingerprint);
 
-/// The looks that are under way.
+/// The running checks.
 #[derive(Debug, Clone)]
 pub(super) struct Cures {
     places: Arc<Semaphore>,
     left_behind: Arc<Semaphore>,
-    /// With which question the next reload begins: those that had no turn come before those that had one.
+    /// The question with which the next reload begins: questions without a turn come before those that had one.
     turn: Arc<AtomicUsize>,
     subjects: Arc<Mutex<HashSet<Subject>>>,
 }
 
-/// A look that is under way. It lasts as long as its command runs or its file does not answer, whether or not anybody waits for it.
+/// A running check. It lasts until its command ends or its file answers, whether or not a reload waits for it.
 #[derive(Debug)]
 struct Look {
     cures: Cures,
@@ -59,7 +58,7 @@ struct Look {
     _place: Place,
 }
 
-/// What counts it: among those of a reload, or among those left behind.
+/// Its permit: from the number for the current reload, or from the number for earlier ones.
 type Place = Arc<Mutex<OwnedSemaphorePermit>>;
 
 impl Cures {
@@ -72,7 +71,7 @@ impl Cures {
         }
     }
 
-    /// Those of the questions that are answered in time, and with yes.
+    /// The questions that are answered in time, and with yes.
     pub(super) async fn ask(
         &self,
         store: &StoreReader,
@@ -124,13 +123,13 @@ impl Cures {
                 cured.extend(answer.ok().flatten());
             }
         };
-        // Whether in time or not: what was answered counts.
+        // Answers count, whether they came in time or not.
         let _late = tokio::time::timeout(LIMIT, asking).await;
         while let Some(answer) = looks.try_join_next() {
             missing -= 1;
             cured.extend(answer.ok().flatten());
         }
-        // A thread that waits for a file cannot be ended, so what it holds stays counted, among others than those of the next reload.
+        // A thread that waits for a file cannot be ended. Its permit stays taken, and moves to the number for earlier reloads.
         looks.detach_all();
         self.leave_behind(&places);
         if missing > 0 {
@@ -142,8 +141,7 @@ impl Cures {
         cured
     }
 
-    /// Waits for a place. Nothing, where the same is being looked at still: it may never be answered, and would take another place each
-    /// time.
+    /// Waits for a place. `None` if the same check still runs: it may never be answered, and would take another place each time.
     async fn begin(
         &self,
         question: &Question,
@@ -164,7 +162,7 @@ impl Cures {
         Some((look, weak))
     }
 
-    /// Gives the places of what is still under way to others, as long as there is room for it elsewhere.
+    /// Moves the permits of running checks to the number for earlier reloads, as far as that has room.
     fn leave_behind(&self, places: &[Weak<Mutex<OwnedSemaphorePermit>>]) {
         for place in places.iter().filter_map(Weak::upgrade) {
             let Ok(elsewhere) = Arc::clone(&self.left_behind).try_acquire_owned() else {
@@ -185,7 +183,7 @@ impl Drop for Look {
     }
 }
 
-/// A secret that cannot be had now cures nothing: the account would only be tried with less.
+/// A secret that cannot be read now cures nothing: the account would only be tried with fewer secrets.
 async fn is_cured(store: StoreReader, upstream: &Upstream, question: &Question) -> bool {
     let key = question.id.clone();
     let read = stack::wiped_off_the_runtime(move || store.read(&key)).await;
@@ -207,7 +205,7 @@ mod tests {
     use super::*;
     use crate::testing::Site;
 
-    /// So many blocked accounts.
+    /// A number of blocked accounts.
     fn questions(count: usize) -> impl Fn() -> Vec<Question> {
         let mut text = String::new();
         for number in 0..count {

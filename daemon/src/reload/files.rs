@@ -1,7 +1,7 @@
 //! Reading files that may lie on a file system that does not answer.
 //!
-//! Owns the threads for that, and their bound: a thread that waits for such a file cannot be ended, only left behind. Must never let
-//! anybody wait for one beyond a limit.
+//! Owns the threads for that, and their bound: a thread that waits for such a file cannot be ended, only left behind. Must never let a
+//! caller wait for a file beyond a limit.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -11,16 +11,16 @@ use std::time::Duration;
 use tokend_config::Config;
 use tokio::sync::{Semaphore, oneshot};
 
-/// How many threads may be left to wait for files that do not answer: each keeps what it has read so far.
+/// How many threads may be left waiting for files that do not answer. Each keeps the data it has read so far.
 const MOST_WAITING: usize = 8;
 
 /// How often a configuration is read again because its files changed meanwhile.
 const READINGS: usize = 3;
 
-/// Reads a configuration while nobody changes it: one that is half written is none that anybody wants in force.
+/// Reads a configuration that does not change during the read: a half-written one must not come into force.
 ///
 /// # Errors
-/// What is wrong with it, or that it was changed each time.
+/// The mistakes in it, or that it changed during each read.
 pub(super) fn read_at_rest<E: From<String>>(
     read: impl Fn() -> Result<Config, E>,
 ) -> Result<Config, E> {
@@ -37,19 +37,19 @@ pub(super) fn read_at_rest<E: From<String>>(
     )
 }
 
-/// Threads that read files, which may lie on a file system that does not answer: such a thread stays, and its number is bounded. One that
-/// is free is kept for the next time, since the system's allocator gives each thread a part of the memory: were it always another,
-/// every part would grow to what a whole configuration takes.
+/// Threads that read files on file systems that may not answer: such a thread stays, and the number of threads is bounded. A free thread is
+/// kept for the next read, since the system's allocator gives each thread its own arena: with a new thread each time, every arena would
+/// grow to the size of a whole configuration.
 #[derive(Debug, Clone)]
 pub(crate) struct FileThreads {
     places: Arc<Semaphore>,
     free: Free,
 }
 
-/// The ways to threads that are free. The one that became so last comes first.
+/// The channels to free threads. The thread that became free last comes first.
 type Free = Arc<Mutex<Vec<SyncSender<Work>>>>;
 
-/// Something to do, which gives what is to be done once its thread is free again.
+/// A task; it returns the closure to run once its thread is free again.
 type Work = Box<dyn FnOnce() -> Finish + Send>;
 type Finish = Box<dyn FnOnce()>;
 
@@ -61,10 +61,10 @@ impl FileThreads {
         }
     }
 
-    /// Does something with files, and waits so long for it.
+    /// Runs a task on files, and waits up to this long.
     ///
     /// # Errors
-    /// Why there is no answer.
+    /// Why there is no result.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         limit: Duration,
@@ -94,7 +94,7 @@ impl FileThreads {
         }
     }
 
-    /// Has a thread do it: one that is free, or a new one.
+    /// Gives the task to a free thread, or to a new one.
     fn start(&self, mut work: Work) -> std::io::Result<()> {
         loop {
             let free = self
@@ -114,7 +114,7 @@ impl FileThreads {
     }
 }
 
-/// Does one thing after another for as long as the process lives.
+/// Runs tasks for the life of the process.
 fn serve(first: Work, free: &Free) {
     let mut next = Ok(first);
     while let Ok(work) = next {
@@ -123,7 +123,7 @@ fn serve(first: Work, free: &Free) {
         free.lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(way);
-        // Only now: whoever comes next finds a thread that is free, so there are never more than places.
+        // Not earlier: the next caller then finds a free thread, so there are never more threads than places.
         finish();
         next = works.recv();
     }
@@ -149,7 +149,7 @@ mod tests {
             read_at_rest(|| {
                 let config = site.config();
                 times.set(times.get() + 1);
-                // Somebody goes on writing behind the reader.
+                // A writer keeps writing behind the reader.
                 if times.get() <= edits {
                     site.write(&"# more\n".repeat(times.get() + 1));
                 }
@@ -179,7 +179,7 @@ mod tests {
         }
         let told = threads.run(LIMIT, || true).await;
         assert!(told.unwrap_err().contains("still wait"));
-        // Once they answer after all, there is room.
+        // After the files have answered, there is room again.
         held.clear();
         let room = threads
             .places

@@ -1,6 +1,6 @@
-//! What is remembered of the configuration in force, beside the accounts that sessions read in the registry.
+//! The remembered facts about the configuration in force, beside the accounts that sessions read in the registry.
 //!
-//! Owns what it is compared with: what is on disk now, and what is known of names by now. Changes only when another is in force.
+//! Owns the values that files on disk and known names are compared with. Changes only when another configuration is put in force.
 
 use std::sync::Arc;
 
@@ -10,21 +10,21 @@ use tokend_policy::Names;
 
 use super::names::{self, Waiting};
 
-/// What is remembered of the configuration in force.
+/// The remembered facts about the configuration in force.
 #[derive(Debug)]
 pub(crate) struct InForce {
-    /// What its files were like.
+    /// The state of its files.
     stamps: ArcSwap<Stamps>,
-    /// Names in its rules that nobody had.
+    /// Names in its rules that were unknown.
     unresolved: ArcSwap<Vec<Unresolved>>,
-    /// Names in its rules, with the ids they have there.
+    /// Names in its rules, with their ids there.
     names: ArcSwap<Names>,
-    /// Since when names are tried again, and when the next time is.
+    /// Since when names are retried, and when the next retry is.
     waiting: Waiting,
 }
 
 impl InForce {
-    /// Of the first configuration. The time is that of the wall clock.
+    /// The facts about the first configuration. The time is on the wall clock.
     pub(crate) fn new(config: &Config, now_ms: i64) -> Self {
         let first = Self {
             stamps: ArcSwap::from_pointee(config.stamps.clone()),
@@ -36,7 +36,7 @@ impl InForce {
         first
     }
 
-    /// Another configuration is in force. Says which of its names nobody has.
+    /// Another configuration is in force. Logs which of its names are unknown.
     pub(super) fn note(&self, config: &Config, now_ms: i64) {
         self.stamps.store(Arc::new(config.stamps.clone()));
         names::tell(&config.unresolved);
@@ -45,7 +45,7 @@ impl InForce {
         self.names.store(Arc::new(config.names.clone()));
     }
 
-    /// Says which names of rules nobody has.
+    /// Logs which names of rules are unknown.
     pub(crate) fn tell(&self) {
         names::tell(&self.unresolved.load());
     }
@@ -62,17 +62,17 @@ impl InForce {
         self.names.load_full()
     }
 
-    /// Since when nobody has the name, and when it is tried again.
+    /// Since when the name is unknown, and when it is retried.
     pub(crate) fn when(&self, name: &Unresolved) -> String {
         self.waiting.when(name)
     }
 
-    /// Names are tried again at this time of the wall clock.
+    /// Names are retried at this time on the wall clock.
     pub(super) fn planned(&self, next_ms: i64) {
         self.waiting.planned(next_ms);
     }
 
-    /// As if these names had been known to nobody.
+    /// Pretends that these names were unknown.
     #[cfg(test)]
     pub(crate) fn forget_names(&self, unresolved: Vec<Unresolved>) {
         self.unresolved.store(Arc::new(unresolved));

@@ -1,6 +1,6 @@
-//! Putting a configuration that has been loaded in force.
+//! Puts a loaded configuration in force.
 //!
-//! Owns what has to be read of the store for it, and that it is given to the driver whole, or not at all.
+//! Owns which records have to be read for it, and that the driver gets the configuration whole or not at all.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -28,11 +28,11 @@ use tokend_record::Leftovers;
 use tokend_record::StoreReader;
 use tokend_upstream::Upstream;
 
-/// How often a configuration is surveyed again because an account went while its record was read.
+/// How often a configuration is surveyed again because an account was removed while its record was read.
 const TRIES: usize = 8;
 
-/// The accounts of a configuration, before anything is known of what the store has of them. With many accounts it takes much memory, and
-/// every thread that makes it keeps as much for the next time: a reload makes it on the thread that reads its files.
+/// The accounts of a configuration, before their records are read. With many accounts the list takes much memory, and every thread that
+/// builds one keeps that memory: a reload builds it on the thread that reads its files.
 pub(super) fn joining(config: &Config) -> Vec<Joining> {
     let accounts = config.accounts.iter();
     let joining = accounts.filter_map(|account| {
@@ -46,7 +46,7 @@ pub(super) fn joining(config: &Config) -> Vec<Joining> {
     joining.collect()
 }
 
-/// Puts configurations in force, by way of the driver.
+/// Puts configurations in force through the driver.
 pub(crate) struct Installer {
     store: StoreReader,
     upstream: Arc<Upstream>,
@@ -71,16 +71,16 @@ impl Installer {
         }
     }
 
-    /// Tells the driver what became of a reload. A driver that is gone is the end of the daemon, and then nobody is told of reloads.
+    /// Tells the driver the result of a reload. A driver that is gone means the end of the daemon, and then the result does not matter.
     pub(super) async fn report(&self, reloaded: Reloaded) {
         let _gone = self.driver.send(Message::Reloaded(reloaded)).await;
     }
 
-    /// Within the limit until something is changed; then to the end. `accounts` are those of [`joining`]. `configure` is called
-    /// when nothing can go wrong any more, and before any attempt under the new configuration.
+    /// The limit holds until the first change; from there the work runs to its end. `accounts` come from [`joining`]. `configure` is called
+    /// when no failure is possible any more, and before any attempt under the new configuration.
     ///
     /// # Errors
-    /// What went wrong. What was in force stays in force.
+    /// Why it failed. The configuration in force stays in force.
     pub(super) async fn put_in_force(
         &self,
         config: &Config,
@@ -119,7 +119,7 @@ impl Installer {
                 .map_err(|_| NotApplied::Stopping)?;
             match answer.await.map_err(|_| NotApplied::Stopping)? {
                 Ok(summary) => return Ok(summary),
-                // An account that was known went in between: its record has to be read after all.
+                // A known account was removed in between: its record has to be read after all.
                 Err(_gone) => records.clear(),
             }
         }
@@ -135,7 +135,7 @@ impl Installer {
         answer.await.map_err(|_| NotApplied::Stopping)
     }
 
-    /// Reads what has to be read.
+    /// Reads the records that are needed.
     async fn read(
         &self,
         survey: &Survey,
@@ -147,14 +147,14 @@ impl Installer {
         let missing: HashSet<_> = survey.missing.iter().cloned().collect();
         let ask_all = survey.ask_all;
         let read = stack::wiped_off_the_runtime(move || {
-            // All at once when it is much, one by one when it is little.
+            // All records at once if many are needed, single records if few.
             if ask_all || missing.len() * 4 > all {
                 let (found, told) = records::all(&store, &clock, &missing)?;
                 let used = (ask_all.then_some(told.hosts), told.logins);
                 return Ok((found, used, told.strayed));
             }
             let found = records::some(&store, &clock, missing)?;
-            // A name that was not in force may be that of a login that is known, with a record or without.
+            // A name that was not in force may belong to a known login, with or without a record.
             let logins = match found.is_empty() {
                 true => Used::new(),
                 false => records::logins(&store, &clock)?,
@@ -172,7 +172,7 @@ impl Installer {
         Ok(used)
     }
 
-    /// Has the store's thread put records back whose name was damaged: their accounts, which seem to have none, would log in.
+    /// Lets the store thread restore records whose names were damaged: otherwise their accounts seem to have no record and log in.
     async fn put_back(
         &self,
         strayed: Vec<Strayed>,
@@ -190,7 +190,7 @@ impl Installer {
             .map_err(NotApplied::Store)
     }
 
-    /// Says of each account what the store has of it, and of which change it was cured.
+    /// States for each account the store's knowledge of it, and the change that cured it.
     async fn complete(
         &self,
         accounts: &mut [Joining],
@@ -232,8 +232,7 @@ impl Installer {
         }
     }
 
-    /// Has the store's thread drop the secrets that are stored under a name for identities that are not configured. Returns how many records
-    /// had any.
+    /// Lets the store thread drop the secrets under a name for identities that are not configured. Returns how many records had any.
     pub(super) async fn purge(
         &self,
         name: &AccountName,
@@ -254,7 +253,7 @@ impl Installer {
         Ok(count)
     }
 
-    /// Has the store's thread do a job, behind all that the driver has given it so far.
+    /// Lets the store thread do a job, after all earlier jobs of the driver.
     async fn by_the_store<T>(
         &self,
         job: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> StoreJob,

@@ -1,14 +1,14 @@
-//! Looks at names that nobody had: one at a time, each going on where the one before ended.
+//! Lookups of unknown names: one lookup at a time, each continuing where the one before ended.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// How long names are tried at a time. There may be thousands, and each takes as long as whoever knows names takes: the next look goes on
-/// where this one ended.
+/// The time limit of one lookup. There may be thousands of names, and each takes as long as the directory service needs; the next lookup
+/// continues where this one ended.
 pub(super) const LOOK: Duration = Duration::from_secs(20);
 
-/// Where the next look begins, and whether one is under way: one that hangs would be joined by another each minute, in the threads that
+/// The position of the next lookup, and whether one is running: beside one that hangs, each minute would start another, on the threads that
 /// reloads need. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Looks(Arc<Inner>);
@@ -19,12 +19,12 @@ struct Inner {
     is_under_way: AtomicBool,
 }
 
-/// A look that is under way, until this is dropped.
+/// A running lookup, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Look(Looks);
 
 impl Looks {
-    /// A look, if there is none under way.
+    /// Starts a lookup, if none is running.
     pub(super) fn begin(&self) -> Option<Look> {
         let before = self.0.is_under_way.swap(true, Ordering::AcqRel);
         (!before).then(|| Look(self.clone()))
@@ -32,7 +32,7 @@ impl Looks {
 }
 
 impl Look {
-    /// Whether one of so many is known, as far as there is time: each is tried once at most, and the first in any case.
+    /// Whether one of these names is known, as far as time allows: each name is tried at most once, and the first in any case.
     pub(super) fn at(
         &self,
         count: usize,
@@ -41,7 +41,7 @@ impl Look {
     ) -> bool {
         let next = &self.0.0.next;
         for _ in 0..count {
-            // The configuration may have fewer by now.
+            // The configuration may have fewer names by now.
             let index = next.load(Ordering::Relaxed) % count;
             if is_known(index) {
                 return true;

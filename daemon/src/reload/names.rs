@@ -1,14 +1,15 @@
-//! Names in rules that nobody had when the configuration was read.
+//! Names in rules that were unknown when the configuration was read.
 //!
-//! Owns telling them, and trying again: a directory service that was not up when the machine started must not need a person. Must never
-//! put anything in force that is on disk by an edit nobody asked to load.
+//! Owns reporting them, and retrying: a directory service that was down when the machine started must not need a person. Must never put an
+//! edit on disk in force that was not asked for.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
 use tokend_config::{NameKind, Unresolved};
 
-/// Names nobody has, in words, each with when that was found out first, and when they are tried next. Wall clock, in milliseconds.
+/// The unknown names, in words. Each has the time it was first found unknown, and the time of its next retry, in milliseconds of the wall
+/// clock.
 #[derive(Debug, Default)]
 pub(super) struct Waiting(Mutex<Times>);
 
@@ -19,7 +20,7 @@ struct Times {
 }
 
 impl Waiting {
-    /// These are the names now.
+    /// Replaces the names.
     pub(super) fn note(&self, unresolved: &[Unresolved], now_ms: i64) {
         let mut times = self.times();
         let since = |name: &Unresolved| {
@@ -34,7 +35,7 @@ impl Waiting {
         self.times().next = Some(next_ms);
     }
 
-    /// Since when nobody has it, and when it is tried again.
+    /// Since when the name is unknown, and when it is retried.
     pub(super) fn when(&self, name: &Unresolved) -> String {
         let times = self.times();
         let since = times.since.get(&name.key()).copied().and_then(time);
@@ -56,7 +57,7 @@ fn time(wall_ms: i64) -> Option<String> {
     Some(at.round(jiff::Unit::Second).unwrap_or(at).to_string())
 }
 
-/// Says which rules match nobody.
+/// Logs which rules match nobody.
 pub(super) fn tell(unresolved: &[Unresolved]) {
     let (told, more) = Unresolved::told(unresolved);
     for name in told {
@@ -67,11 +68,11 @@ pub(super) fn tell(unresolved: &[Unresolved]) {
     }
 }
 
-/// Refuses a configuration with a name that nobody answers for: it would let nobody in by it, who was let in before. Not where the rules
-/// in force have the name as one that nobody has: then nothing is lost, and what else is changed may be to take a right away.
+/// Refuses a configuration with a name that the directory does not answer for: users whom that name let in before would lose access. An
+/// exception is a name that the rules in force also have as unknown: then no access is lost, and the other changes may remove a permission.
 ///
 /// # Errors
-/// The first of them.
+/// The first of these names.
 pub(super) fn must_be_answered(now: &[Unresolved], in_force: &[Unresolved]) -> Result<(), String> {
     let known: HashSet<_> = in_force.iter().map(Unresolved::key).collect();
     let mut unanswered = now.iter().filter(|name| name.is_unanswered());
@@ -150,7 +151,7 @@ mod tests {
         for place in [0, 49, 50, 51, 119, 120] {
             let mut names = old.clone();
             names.insert(place, "new".to_owned());
-            // One that was there before, once more behind it.
+            // A name that was there before, once more behind the new one.
             names.push("old-0".to_owned());
             let told = must_be_answered(&unresolved(&names), &in_force).unwrap_err();
             assert!(told.contains("who the user `new` is"), "{place}: {told}");

@@ -1,4 +1,4 @@
-//! What the store has of accounts that are about to be in force.
+//! The store's knowledge of accounts that are about to be in force.
 //!
 //! Reads records, all of them or some. Blocks; must never write.
 
@@ -11,16 +11,16 @@ use crate::broker::change::{FoundRecord, HostsUsed, Used};
 use tokend_process::clock::Clock;
 use tokend_record::StoreReader;
 
-/// What the records tell that are not about the accounts asked for.
+/// The facts in the records that are not about the requested accounts.
 #[derive(Debug, Default)]
 pub(super) struct UsedElsewhere {
     pub(super) hosts: HostsUsed,
     pub(super) logins: Used,
-    /// Records of accounts that seem to have none, among those that do not open because their name was damaged.
+    /// Damaged records of accounts that seem to have none: they cannot be opened because their names were damaged.
     pub(super) strayed: Vec<Strayed>,
 }
 
-/// Reads every record: what there is of `missing`, and what each knows of its host, whether or not its account is configured.
+/// Reads every record: the records of `missing`, and the host usage of each record, whether or not its account is configured.
 pub(super) fn all(
     store: &StoreReader,
     clock: &Clock,
@@ -77,7 +77,7 @@ pub(super) fn some(
     Ok(found)
 }
 
-/// What logins have used up under whatever name.
+/// How far logins are used up under any name.
 pub(super) fn logins(store: &StoreReader, clock: &Clock) -> Result<Used, StoreError> {
     let mut logins = Used::new();
     store.for_each(&mut |id, _, record| note_login(&id.into(), &record, clock, &mut logins))?;
@@ -92,7 +92,7 @@ fn note_login(id: &RecordKey, record: &Record, clock: &Clock, logins: &mut Used)
     }
 }
 
-/// Keeps the latest that is known of a record's host. What is not used up any more need not be known.
+/// Keeps the latest known usage of a record's host. Usage that has expired is left out.
 fn note_host(record: &Record, clock: &Clock, used: &mut HostsUsed) {
     let Some((host, it)) = tokend_record::host_used(record, clock) else {
         return;
@@ -109,7 +109,7 @@ fn note_host(record: &Record, clock: &Clock, used: &mut HostsUsed) {
     }
 }
 
-/// Whether the record under this name is among those that do not open.
+/// Whether the record under this name is among those that cannot be opened.
 fn set_aside(quarantined: &[Quarantined], id: &RecordKey) -> bool {
     quarantined.iter().any(|it| it.account == id.as_str())
 }

@@ -1,7 +1,7 @@
-//! Why a configuration was not loaded or not put in force, and whether that passes by itself.
+//! Why a configuration was not loaded or not put in force, and whether the cause is temporary.
 //!
-//! Owns the sentences that are about the whole; those about a file, a proxy or a record come with what refused it. Goes by the types of
-//! errors, never by their words.
+//! Owns the sentences about the whole reload; sentences about a file, a proxy or a record come with the error of that part. Goes by the
+//! types of errors, never by their texts.
 
 use std::time::Duration;
 
@@ -12,23 +12,23 @@ use crate::broker::inbox::Driver;
 use tokend_audit::PrepareError;
 use tokend_upstream::ClientError;
 
-/// How long a reload may take before anything is changed. A hundred thousand accounts take seconds; what takes longer waits for a file
-/// system that does not answer, or for commands.
+/// The time limit of a reload before its first change. A hundred thousand accounts take seconds; a longer reload waits for a file system
+/// that does not answer, or for commands.
 pub(super) const LIMIT: Duration = Duration::from_secs(60);
 
 /// Why a configuration was not put in force.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NotApplied {
-    /// The store does not give its records out.
+    /// The store cannot read its records.
     #[error(transparent)]
     Store(StoreError),
-    /// The task that reads them died.
+    /// The task that reads records died.
     #[error("reading the stored records failed inside tokend: {0}; please report this")]
     Died(&'static str),
-    /// The store's thread does nothing more, although the daemon does not stop.
+    /// The store thread is gone, although the daemon does not stop.
     #[error("the store's thread has ended; restart tokend, and please report this")]
     NoStoreThread,
-    /// The driver takes nothing more.
+    /// The driver takes no more messages.
     #[error("the daemon is stopping")]
     Stopping,
     /// Records and secrets were not read in time.
@@ -36,13 +36,13 @@ pub(crate) enum NotApplied {
         "stored records and secrets were not read within {} seconds: check the disk, and the commands that fetch secrets", LIMIT.as_secs()
     )]
     TooSlow,
-    /// Accounts came and went each time their records were read.
+    /// Accounts were added and removed each time their records were read.
     #[error("accounts came and went while the configuration was put in force; try again")]
     Unsettled,
 }
 
 impl NotApplied {
-    /// Why nobody answers to a job that the driver took for the store's thread: that has ended, or the driver with the job.
+    /// Why a job for the store thread has no answer: that thread has ended, or the driver with the job.
     pub(crate) fn without_the_store(driver: &Driver) -> Self {
         match driver.is_closed() {
             true => Self::Stopping,
@@ -51,7 +51,7 @@ impl NotApplied {
     }
 }
 
-/// Why a configuration was not loaded, in words, and whether that passes by itself.
+/// Why a configuration was not loaded, in words, and whether the cause is temporary.
 #[derive(Debug)]
 pub(super) struct NotLoaded {
     pub(super) why: String,

@@ -1,4 +1,4 @@
-//! Names in rules that nobody had, tried again.
+//! Retries of names in rules that were unknown.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,12 +9,12 @@ use super::Reloader;
 use super::looks::LOOK;
 use tokend_audit::{Event, Trigger};
 
-/// How long until the names are tried again.
+/// The time between retries.
 const EVERY: Duration = Duration::from_secs(60);
-/// How long a look is waited for: beyond its own time one name, which takes 5 seconds at most, and the files of the configuration.
+/// The time limit of a retry: its own time, one more name, which takes at most 5 seconds, and the files of the configuration.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Tries the names again, for as long as the daemon runs.
+/// Retries the names for as long as the daemon runs.
 pub(crate) async fn keep_trying(reloader: Arc<Reloader>) {
     let mut told = false;
     let every = i64::try_from(EVERY.as_millis()).unwrap_or(i64::MAX);
@@ -33,7 +33,7 @@ pub(crate) async fn keep_trying(reloader: Arc<Reloader>) {
     }
 }
 
-/// Puts the configuration in force anew where somebody has one of the names by now.
+/// Puts the configuration in force again if one of its unknown names is known by now.
 pub(crate) async fn try_again(reloader: &Reloader) {
     let names = reloader.in_force.unresolved();
     if names.is_empty() {
@@ -58,10 +58,10 @@ pub(crate) async fn try_again(reloader: &Reloader) {
         (known, stamps.are_as_they_were())
     });
     match looked.await {
-        // Said again by the next look, or by whoever loads the configuration.
+        // The next retry or reload reports the error again.
         Err(_) | Ok((false, _)) => {}
         Ok((true, true)) => {
-            // What went wrong is in the log too. An edit that began meanwhile is none that anybody asked to load.
+            // The error is in the log as well. An edit that began meanwhile must not be loaded unasked.
             let fault = reloader.reload_if(Some(expected)).await.err();
             let event = Event::of_reload(Trigger::Names, fault.as_deref());
             reloader.configured.audit.note(event);

@@ -1,11 +1,11 @@
-//! Where a configuration is read from.
+//! The source of a configuration.
 
 use std::path::{Path, PathBuf};
 
 use tokend_config::{Config, ConfigError, Environment, Files, InForce, Overrides};
 use tokend_policy::Directory;
 
-/// The file a configuration begins with, and what goes before it or stands in for it.
+/// The main file of a configuration, and the settings that override or replace it.
 #[derive(Debug, Clone)]
 pub(crate) struct ConfigSource {
     file: PathBuf,
@@ -22,24 +22,23 @@ impl ConfigSource {
         }
     }
 
-    /// The file it begins with.
+    /// The main file.
     pub(crate) fn file(&self) -> &Path {
         &self.file
     }
 
-    /// Reads what is on disk now.
+    /// Reads the configuration on disk now.
     ///
     /// # Errors
-    /// Every mistake in it.
+    /// All mistakes in it.
     pub(crate) fn load(&self) -> Result<Config, ConfigError> {
         self.load_keeping(Directory::system(), &|_| None)
     }
 
-    /// The same, with names of users and groups as this directory knows them, and accounts in force as the very same values where nothing
-    /// of them differs.
+    /// The same, with names of users and groups from this directory. An account equal to the one in force keeps the very same value.
     ///
     /// # Errors
-    /// Every mistake in it.
+    /// All mistakes in it.
     pub(crate) fn load_keeping(
         &self,
         directory: Directory,

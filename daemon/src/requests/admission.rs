@@ -1,8 +1,8 @@
-//! Who may make which request.
+//! Which peer may make which request.
 //!
-//! Owns the one decision about a request: one lookup, one answer of the policy. What was decided goes with the request to its answer, its
-//! record and its release. A peer without any permission on an account gets the same answer as for an unknown account, after the same
-//! work. Must never send, record or count anything.
+//! Owns the one decision about a request: one lookup, one answer of the policy. The decision goes with the request to its answer, its
+//! record and its release. A peer without any permission on an account gets the same answer as for an unknown account, after the same work.
+//! Must never send, record or count anything.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::refusal::{denied, not_admin, unknown};
 use crate::broker::registry::{Found, Ruling, ServedAccount, Snapshot};
 use crate::metrics::Metrics;
 
-/// What becomes of a request before anything is done about it.
+/// The decision about a request, before any work on it.
 #[derive(Debug)]
 pub(crate) enum Admission<'s> {
     /// These facts about the peer have to be read first.
@@ -30,23 +30,23 @@ pub(crate) enum Admission<'s> {
 #[derive(Debug)]
 pub(crate) struct Refused {
     pub(super) fault: Box<Fault>,
-    /// Whether it names an account that the peer may do nothing with, or that does not exist.
+    /// Whether it names an account that does not exist, or on which the peer has no permission.
     pub(crate) is_stranger: bool,
 }
 
-/// A request that the peer may make, with everything that was decided about it.
+/// A request that the peer may make, with the whole decision about it.
 #[derive(Debug)]
 pub(crate) struct Admitted<'s> {
     /// The configuration in force.
     pub(super) snapshot: &'s Arc<Snapshot>,
-    /// The account it is about, if it is about one that is configured.
+    /// The account that the request is about, if that is configured.
     pub(super) account: Option<&'s Arc<ServedAccount>>,
-    /// What the peer asked to do, where a rule decides.
+    /// The permission the peer asked for, where a rule decides.
     pub(super) permission: Option<Permission>,
     pub(super) rules: Rules,
 }
 
-/// The same, for as long as an answer is waited for.
+/// The same decision, kept while an answer is waited for.
 #[derive(Debug)]
 pub(super) struct Carried {
     /// The number of the configuration that decided.
@@ -56,31 +56,31 @@ pub(super) struct Carried {
     pub(super) rules: Rules,
 }
 
-/// Which rules decided about a request: of the configuration in force when it was decided.
+/// The rules that decided about a request, in the configuration in force at that time.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Rules {
-    /// The one that allowed what was asked for.
+    /// The rule that allowed the request.
     pub(crate) act: Option<Ruling>,
-    /// The one that allows its token to be handed out.
+    /// The rule that allows handing out its token.
     pub(crate) token: Option<Ruling>,
-    /// Whether mistakes of the configuration may be shown with their places: to a peer that may reload it.
+    /// Whether mistakes of the configuration may be shown with their places: only to a peer that may reload it.
     pub(crate) mistakes: bool,
 }
 
-/// What decides about a request.
+/// The kind of permission that decides about a request.
 #[derive(Debug)]
 enum Subject<'r, 's> {
-    /// What a peer may do with one account, which was looked up here and nowhere else.
+    /// A permission on one account. The account was looked up here and nowhere else.
     Account(&'r AccountName, Option<Found<'s>>, Permission),
-    /// What an administrator may do with the daemon, in words.
+    /// An administrator's permission on the daemon, in words.
     Daemon(Permission, &'static str),
-    /// Who reads metrics: an administrator, or by rules of their own.
+    /// Permission to read metrics: an administrator's, or by separate rules.
     Metrics,
-    /// Nothing: it shows what the peer may see.
+    /// None: the answer shows only accounts that the peer may see.
     View,
-    /// Nothing: it shows what the peer is.
+    /// None: the answer shows only the peer itself.
     Oneself,
-    /// Nothing: nobody knows what it is.
+    /// None: the request is unknown.
     Unknown,
 }
 
@@ -106,7 +106,7 @@ impl<'r, 's> Subject<'r, 's> {
     }
 }
 
-/// Which permissions decide about a request.
+/// The permissions that decide about a request.
 fn wanted(request: &Request) -> Permissions {
     match request {
         Request::Get { .. } => Permissions::of(&[Permission::Get]),
@@ -121,8 +121,8 @@ fn wanted(request: &Request) -> Permissions {
 }
 
 impl Requests {
-    /// Decides about a request under the configuration in force, or says which facts about the peer that takes first: none, once they
-    /// were asked for.
+    /// Decides about a request under the configuration in force, or returns the facts about the peer that have to be read first; returns
+    /// none after they were read.
     pub(crate) fn admit<'s>(
         &self,
         snapshot: &'s Arc<Snapshot>,
@@ -171,7 +171,7 @@ impl Requests {
             _ => {}
         }
         let always = match self.audit.is_on() {
-            // Records name the unit.
+            // Audit records name the unit.
             true => self.always | Needs::UNITS,
             false => self.always,
         };
@@ -229,8 +229,8 @@ fn decide_subject<'s>(
     }
 }
 
-/// Decides whether the peer may do this with the account, and whether it may have the token that comes of it. As much is done for an
-/// account that does not exist as for one of somebody else.
+/// Decides whether the peer has this permission on the account, and whether it may have the resulting token. An unknown account takes the
+/// same work as an account of another user.
 fn admit_to<'s>(
     snapshot: &'s Arc<Snapshot>,
     peer: &Peer,
@@ -259,8 +259,8 @@ fn admit_to<'s>(
     })
 }
 
-/// Decides about an account that does not exist: what is stored under its name can still be forgotten. Asks the policy again only for whom
-/// it lets do that.
+/// Decides about an account that does not exist: records under its name can still be forgotten. Asks the policy again only for a peer with
+/// that permission.
 fn admit_to_none<'s>(
     snapshot: &'s Arc<Snapshot>,
     peer: &Peer,
@@ -290,7 +290,7 @@ impl Refused {
 }
 
 impl<'s> Admitted<'s> {
-    /// To one account, and to its token where the peer may have that.
+    /// Admits the peer to one account, and to its token if the peer may have that.
     fn to(
         snapshot: &'s Arc<Snapshot>,
         peer: &Peer,
@@ -311,7 +311,7 @@ impl<'s> Admitted<'s> {
         admitted
     }
 
-    /// By a rule for administrators.
+    /// Admits the peer by a rule for administrators.
     fn by(snapshot: &'s Arc<Snapshot>, permission: Permission, rule: Ruling) -> Self {
         let mut admitted = Self::without_rule(snapshot);
         admitted.permission = Some(permission);
@@ -319,7 +319,7 @@ impl<'s> Admitted<'s> {
         admitted
     }
 
-    /// To what everybody may ask.
+    /// Admits the peer to a request that is open to all.
     fn without_rule(snapshot: &'s Arc<Snapshot>) -> Self {
         Self {
             snapshot,
@@ -329,7 +329,7 @@ impl<'s> Admitted<'s> {
         }
     }
 
-    /// What was decided, to be kept while its answer is waited for.
+    /// The decision, for keeping while its answer is waited for.
     pub(super) fn carried(self) -> Carried {
         Carried {
             under: self.snapshot.number(),
@@ -341,7 +341,7 @@ impl<'s> Admitted<'s> {
 }
 
 impl Carried {
-    /// Nothing that was allowed.
+    /// A decision that allowed nothing.
     pub(super) fn nothing(snapshot: &Snapshot) -> Self {
         Self {
             under: snapshot.number(),
@@ -351,7 +351,7 @@ impl Carried {
         }
     }
 
-    /// Which facts about the peer are missing before it can be decided again, under another configuration.
+    /// The facts about the peer that are missing for a new decision under another configuration.
     pub(super) fn lacks(&self, snapshot: &Snapshot, peer: &Peer) -> Needs {
         let (Some(served), Some(permission)) = (&self.account, self.permission) else {
             return Needs::NONE;

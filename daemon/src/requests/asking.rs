@@ -1,7 +1,7 @@
-//! What the registry cannot answer is asked of the driver.
+//! Requests to the driver, for answers that the registry does not have.
 //!
-//! Owns how long a request may wait, and how the driver's answer becomes the peer's. Must never wait for room on behalf of a session: that is
-//! part of the future it hands back.
+//! Owns how long a request may wait, and the translation of the driver's answer for the peer. Must never wait for room on behalf of a
+//! session: that wait is part of the future it hands back.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,8 +58,8 @@ impl Requests {
         }
     }
 
-    /// Passes a request to the driver. The message is on its way when this returns, unless the driver is very busy: only then does
-    /// the session wait for room.
+    /// Passes a request to the driver. The message is sent when this returns, unless the driver's queue is full: only then does the session
+    /// wait for room.
     pub(super) fn ask(
         &self,
         admitted: &Admitted<'_>,
@@ -80,7 +80,7 @@ impl Requests {
                 let Ok(room) = driver.reserve().await else {
                     return Response::Fault(gone());
                 };
-                // What changes an account is not begun on the word of a configuration that went while this waited for room.
+                // While this waited for room, the configuration may have changed; a change of an account must not start under the old one.
                 let changes = matches!(message, Message::Login { .. } | Message::Forget { .. });
                 if changes && registry.snapshot().number() != under {
                     return Response::Fault(overtaken());
@@ -99,7 +99,7 @@ impl Requests {
     }
 }
 
-/// `waits` are how long it may wait for the pace, and how long altogether, in milliseconds.
+/// `waits` are how long the client may wait for the rate limit, and how long altogether, in milliseconds.
 pub(super) fn demand(now: Timestamp, min_validity: Option<Duration>, waits: (u64, u64)) -> Demand {
     let (wait_ms, timeout_ms) = waits;
     let bounded = |ms| Duration::from_millis(ms).min(LONGEST_WAIT);

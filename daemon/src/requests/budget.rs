@@ -1,9 +1,9 @@
-//! How fast the requests of one user that bring nothing are answered.
+//! The rate limit for one user's requests that bring no token.
 //!
-//! Owns what each user has used up of that. Whoever is denied, or looks at the same again and again, can ask without end, and on a machine
-//! with few processors the asking alone takes them from everybody. So what brings no token is answered at a pace of its own for each user,
-//! and beyond it the connection that asked waits. Must never delay anybody of another user,
-//! nor a connection of this one that asks for nothing in vain.
+//! Owns how much of that limit each user has used. A peer that is denied, or reads the same again and again, can ask without end, and on a
+//! machine with few processors the requests alone take these from all users. So requests that bring no token are limited for each user, and
+//! beyond the limit the connection that asked waits. Must never delay a connection of another user, nor one of the same user whose requests
+//! bring tokens.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -11,38 +11,38 @@ use std::time::Duration;
 
 use tokend_proto::{Request, Response};
 
-/// How much of it one user has at once. All pages of a hundred thousand accounts' states are 4,000 requests.
+/// The budget of one user. All pages of the status of a hundred thousand accounts are 4,000 requests.
 const BURST_MS: u64 = 4_096;
-/// The longest a connection waits before it is served on, so that the connections of a user cannot put each other off for ever.
+/// The longest wait of a connection, so that connections of one user cannot delay each other for ever.
 const LONGEST_MS: u64 = 2_000;
-/// How many users are remembered. As many may be connected by default; each is forgotten within seconds of its last request.
+/// The number of users that are remembered. By default as many can connect; each is forgotten within seconds of its last request.
 const MOST: usize = 4_096;
-/// How often it is told of one user.
+/// How often one user is logged.
 const TELL_MS: u64 = 60_000;
-/// What a request costs that looks a peer up in `/proc` and in the databases of users, as against a denial.
+/// The cost of a request that looks a peer up in `/proc` and in the databases of users, relative to a denial.
 const DEAR: u64 = 8;
 
-/// What users have asked in vain. A thousand requests are paid off in a second.
+/// The requests of users that brought no token. A thousand of them are paid off in a second.
 #[derive(Debug, Default)]
 pub(crate) struct RequestBudgets(Mutex<HashMap<u32, Spent>>);
 
 #[derive(Debug)]
 struct Spent {
-    /// When everything will be paid off, in milliseconds since boot.
+    /// When all will be paid off, in milliseconds since boot.
     paid_ms: u64,
     told_ms: Option<u64>,
 }
 
-/// What is to be done before the next request is read.
+/// What has to happen before the next request is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Wait {
     /// How long to wait.
     pub(crate) length: Duration,
-    /// Whether to say so.
+    /// Whether to log the wait.
     pub(crate) tell: bool,
 }
 
-/// What a request costs by itself: what shows something, and gives no token.
+/// The cost of a request by itself, if it shows something and gives no token.
 pub(crate) fn cost_of(request: &Request) -> u64 {
     match request {
         Request::Whoami | Request::Diagnose { .. } => DEAR,
@@ -51,13 +51,13 @@ pub(crate) fn cost_of(request: &Request) -> u64 {
     }
 }
 
-/// What an answer costs beside.
+/// The additional cost of an answer.
 pub(crate) fn cost_of_answer(response: &Response) -> u64 {
     u64::from(matches!(response, Response::Fault(_)))
 }
 
 impl RequestBudgets {
-    /// Notes what a user has asked in vain. Nothing, where it need not wait.
+    /// Adds a user's requests that brought no token. `None` if the user need not wait.
     pub(crate) fn spend(&self, now_ms: u64, uid: u32, cost: u64) -> Option<Wait> {
         let mut users = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if users.len() >= MOST && !users.contains_key(&uid) {

@@ -1,6 +1,6 @@
-//! Who may have what looked at.
+//! Permission for a diagnosis.
 //!
-//! Owns the choice of accounts for a diagnosis: administrators all, others those they may see.
+//! Owns the choice of accounts for a diagnosis: all for administrators, for others those they may see.
 
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ impl Requests {
         };
         let page = Page {
             caller: after.is_none().then(|| caller(snapshot, peer)),
-            // A peer that may reload is told mistakes of the configuration with their places anyway.
+            // A peer that may reload gets mistakes of the configuration with their places anyway.
             admin: admitted.rules.mistakes,
             accounts,
             snapshot: Arc::clone(snapshot),
@@ -46,7 +46,7 @@ impl Requests {
         if after.is_none() {
             tracing::info!(peer = %peer, "a diagnosis is requested");
         }
-        // It looks whether secrets can be had.
+        // The diagnosis checks whether secrets can be read.
         let diagnosis = Arc::clone(&self.diagnosis).page(page);
         Done::Later(Box::pin(stack::wiped_throughout(diagnosis)))
     }

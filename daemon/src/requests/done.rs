@@ -1,17 +1,17 @@
-//! What was done about a request.
+//! The result of a request.
 
 use std::pin::Pin;
 
 use tokend_process::task;
 use tokend_proto::{Fault, FaultCode, Response};
 
-/// What was done about a request that may be answered.
+/// The result of a request that may be answered.
 pub(super) enum Done {
     Now(Response),
     Later(Pin<Box<dyn Future<Output = Response> + Send>>),
 }
 
-/// Work that is finished even when the client does not wait for it.
+/// Work that is finished even if the client does not wait for it.
 pub(super) fn to_the_end(work: impl Future<Output = Response> + Send + 'static) -> Done {
     Done::Later(Box::pin(async move {
         task::guarded(work).await.unwrap_or_else(died)

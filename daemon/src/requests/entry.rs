@@ -1,7 +1,7 @@
 //! One request on its way to a record.
 //!
-//! Owns what of a request and its answer is recorded, as which event. A token is released only through [`Entry::close`]. Must never
-//! decide who may have what: it records what was decided, with the rule it is told.
+//! Owns which parts of a request and its answer are recorded, and as which event. A token is released only through [`Entry::close`]. Must
+//! never decide about permissions: it records the decision, with the rule that the caller passes.
 
 use tokend_config::AuditEvent;
 use tokend_policy::Peer;
@@ -21,13 +21,13 @@ pub(crate) struct Entry {
     account: Option<AccountName>,
     min_validity_ms: Option<u64>,
     forced: Option<bool>,
-    /// What was recorded of the act, if it is over and its answer is still on its way.
+    /// The record of the act, if the act is over and its answer is not sent yet.
     acted: Option<Outcome>,
     closed: bool,
 }
 
 impl Entry {
-    /// Begins with a request. `None` when nothing is recorded.
+    /// Starts the entry of a request. `None` when nothing is recorded.
     pub(crate) fn open(audit: &Audit, peer: &Peer, request: &Request) -> Option<Self> {
         if !audit.is_on() {
             return None;
@@ -38,7 +38,7 @@ impl Entry {
             Request::Login { .. } => AuditEvent::Login,
             Request::Forget { .. } => AuditEvent::Forget,
             Request::Reload => AuditEvent::Reload,
-            // Whoever only looks is recorded when that is refused.
+            // A request that only reads is recorded when it is refused.
             _ => AuditEvent::Denial,
         };
         let min_validity_ms = match request {
@@ -61,22 +61,22 @@ impl Entry {
         })
     }
 
-    /// Whether it is an act that goes on when whoever asked for it is gone.
+    /// Whether the request is an act that continues after its client has left.
     pub(crate) fn is_act(&self) -> bool {
         !matches!(self.kind, AuditEvent::Release | AuditEvent::Denial)
     }
 
-    /// Whether there is no use in going on: the token that is asked for could not be released.
+    /// Whether further work is useless: the requested token could not be released.
     pub(crate) fn is_futile(&self) -> bool {
         self.kind == AuditEvent::Release && !self.audit.may_release()
     }
 
-    /// The peer, with what has been learned of it since.
+    /// The peer, with the facts read since the request began.
     pub(crate) fn asked_by(&mut self, peer: &Peer) {
         self.peer = peer.clone();
     }
 
-    /// Records what came of an act, whether or not anybody still waits for the answer.
+    /// Records the result of an act, whether or not a client still waits for the answer.
     pub(crate) fn acted(&mut self, rules: &Rules, response: &Response) {
         let (kind, outcome) = match response {
             Response::Fault(fault) => (self.kind_of(fault), Outcome::Fault(fault.code)),
@@ -87,7 +87,7 @@ impl Entry {
         self.acted = Some(outcome);
     }
 
-    /// Records what came of it. Gives the answer that may be sent: not the token, when its release has to be recorded and cannot be.
+    /// Records the result. Returns the answer that may be sent: without the token if its release has to be recorded and cannot be.
     pub(crate) fn close(
         mut self,
         rules: &Rules,
@@ -124,7 +124,7 @@ impl Entry {
             }
             _ => {
                 let kind = match self.kind {
-                    // Somebody who may report tokens and not have them.
+                    // A peer that may report tokens and not have them.
                     AuditEvent::Release => AuditEvent::Reject,
                     kind => kind,
                 };
@@ -136,7 +136,7 @@ impl Entry {
         }
     }
 
-    /// As what a fault is recorded.
+    /// The event as which a fault is recorded.
     fn kind_of(&self, fault: &Fault) -> AuditEvent {
         match self.kind {
             _ if is_denial(fault) => AuditEvent::Denial,
@@ -163,7 +163,7 @@ impl Entry {
         }
     }
 
-    /// The fingerprint was made when the token was published; only a token that has been replaced meanwhile needs another.
+    /// The fingerprint was made when the token was published; only a token that was replaced meanwhile needs a new one.
     fn fingerprint(&self, served: Option<&ServedAccount>, token: &Token) -> TokenFingerprint {
         let held = served.map(|served| served.cell.token());
         match held.as_deref().and_then(Option::as_ref) {
@@ -173,7 +173,7 @@ impl Entry {
     }
 }
 
-/// Whether a peer is told that it may not, or that there is nothing of that name.
+/// Whether the answer says that the peer lacks permission, or that the account is unknown.
 pub(crate) fn is_denial(fault: &Fault) -> bool {
     matches!(
         fault.code,
@@ -181,7 +181,7 @@ pub(crate) fn is_denial(fault: &Fault) -> bool {
     )
 }
 
-/// Nobody waits for the answer any more.
+/// The client has left.
 impl Drop for Entry {
     fn drop(&mut self) {
         if !self.closed && self.acted.is_none() && self.kind != AuditEvent::Denial {
@@ -194,7 +194,7 @@ impl Drop for Entry {
     }
 }
 
-/// What is said instead of a token that would leave no record.
+/// The answer in place of a token whose release cannot be recorded.
 pub(crate) fn unrecorded() -> Fault {
     Fault::new(
         FaultCode::AuditUnavailable,

@@ -1,9 +1,8 @@
-//! What it takes until nothing of an account is left.
+//! Forgets an account completely.
 //!
-//! Owns the order: first every account of that name that something still runs for, so that no answer of a provider stores anything
-//! afterwards, then the rights on their records, which the store's thread gives back a moment later, then the records, by that
-//! thread. It must never say
-//! "forgotten" before all of it is done, nor where a reload may have brought back what was read before.
+//! Owns the order: first every account of that name whose work still runs, so that no answer of a provider stores anything afterwards; then
+//! the claims on their records, which the store thread releases a moment later; then the records, by that thread. Must never say
+//! "forgotten" before all of it is done, nor while a reload may bring back a record that was read before.
 
 use std::sync::Arc;
 
@@ -21,8 +20,8 @@ use crate::reload::NotApplied;
 use tokend_record::RecordKey;
 
 impl Requests {
-    /// Drops every secret stored under a name: of the account as it is configured, of what was configured under that name before,
-    /// and of an account that is not configured any more.
+    /// Drops every secret under a name: of the account as it is configured, of accounts configured under that name before, and of an
+    /// account that is no longer configured.
     pub(super) fn forget(
         &self,
         admitted: &Admitted<'_>,
@@ -56,12 +55,12 @@ impl Requests {
             if let (Some(_), Response::Fault(fault)) = (configured, &first) {
                 return Response::Fault(fault.clone());
             }
-            // Their answers may be on the way: a purge before those have come would find nothing of them.
+            // Answers to these accounts may be on the way: an earlier purge would miss their secrets.
             let former = match former(&driver, &account).await {
                 Ok(former) => former,
                 Err(fault) => return Response::Fault(*fault),
             };
-            // A reload that is under way may have read a record before it is purged, and serve what was in it afterwards.
+            // A reload in progress may have read a record before the purge, and serve its secrets afterwards.
             let _no_reload = reloader.pause().await;
             let by_now = registry
                 .snapshot()
@@ -86,7 +85,7 @@ impl Requests {
     }
 }
 
-/// Forgets what was configured under a name before and still has something under way. How many accounts that were.
+/// Forgets accounts that were configured under a name before and still have running work. Returns their number.
 async fn former(driver: &Driver, name: &AccountName) -> Result<usize, Box<Fault>> {
     let (reply, keys) = oneshot::channel();
     let account = name.clone();
@@ -98,7 +97,7 @@ async fn former(driver: &Driver, name: &AccountName) -> Result<usize, Box<Fault>
         let asked = driver.send(Message::Forget { account, reply }).await;
         asked.map_err(|_| Box::new(gone()))?;
         match answer.await.map_err(|_| Box::new(gone()))? {
-            // It has ended meanwhile, and what it left is in its record.
+            // The work has ended meanwhile, and its result is in the record.
             DriverAnswer::Fault(fault) if fault.code == FaultCode::UnknownAccount => {}
             DriverAnswer::Fault(fault) => return Err(fault),
             DriverAnswer::Done(_) | DriverAnswer::Token(_) => forgotten += 1,
@@ -107,8 +106,8 @@ async fn former(driver: &Driver, name: &AccountName) -> Result<usize, Box<Fault>
     Ok(forgotten)
 }
 
-/// Waits until the store's thread has done all it was given so far. What has ended for the driver may still be claimed there, and what somebody
-/// else has claimed cannot be purged.
+/// Waits until the store thread has done all earlier jobs. An account whose work has ended for the driver may still be claimed there, and a
+/// record that another party has claimed cannot be purged.
 async fn reached(driver: &Driver) -> Result<(), NotApplied> {
     let (reply, done) = oneshot::channel();
     let asked = driver.send(Message::Store(StoreJob::Reached(reply))).await;

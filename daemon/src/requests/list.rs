@@ -1,4 +1,4 @@
-//! Which accounts there are.
+//! The list of accounts.
 //!
 //! Owns how many lines fit a page. Must never show an account the peer may not see.
 

@@ -1,6 +1,6 @@
 //! Credentials that a person enters.
 //!
-//! Owns how long that person waits to learn whether the credential is right. Must never log the credential.
+//! Owns how long that person waits for the verdict on the credential. Must never log the credential.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::broker::inbox::Message;
 use crate::broker::login_means;
 use crate::broker::registry::ServedAccount;
 
-/// How long somebody waits who enters a credential and learns whether it is right.
+/// How long a person who enters a credential waits for the verdict.
 const LOGIN_WAIT: Duration = Duration::from_secs(60);
 
 impl Requests {

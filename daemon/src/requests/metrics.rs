@@ -1,6 +1,6 @@
 //! Metrics, in parts that fit a frame.
 //!
-//! Owns nothing but the request: `crate::metrics` keeps the snapshot that a peer reads on in. Must never decide who may read.
+//! Owns only the request: `crate::metrics` keeps the snapshot that a peer continues to read. Must never decide about permission.
 
 use tokend_proto::MetricsCursor;
 

@@ -1,6 +1,6 @@
-//! What a peer may see, in pages that fit a frame.
+//! The accounts a peer may see, in pages that fit a frame.
 //!
-//! Owns how much of a page fits, and whether it has to be found first what the peer may see. Must never show an account the peer may not see.
+//! Owns how much of a page fits, and whether the peer's sight has to be computed first. Must never show an account the peer may not see.
 
 use std::sync::Arc;
 
@@ -11,10 +11,10 @@ use super::parts::Requests;
 use super::refusal::suggest;
 use crate::broker::registry::Sight;
 
-/// How many bytes of a page are filled; the rest of a frame is for what surrounds it.
+/// The number of bytes of a page that are filled; the rest of a frame is for its envelope.
 const PAGE_BYTES: usize = MAX_FRAME - 1024;
 
-/// Whether a request shows, or counts, what the peer may see.
+/// Whether a request shows, or counts, accounts that the peer may see.
 fn is_view(request: &Request) -> bool {
     match request {
         Request::List { .. } | Request::Whoami | Request::Diagnose { .. } => true,
@@ -24,7 +24,7 @@ fn is_view(request: &Request) -> bool {
 }
 
 impl Requests {
-    /// Whether it has to be found first what the peer may see. `own` is what its session found before.
+    /// Whether the peer's sight has to be computed first. `own` is the sight that its session has.
     pub(crate) fn is_unseen(
         &self,
         peer: &Peer,
@@ -39,13 +39,13 @@ impl Requests {
         snapshot.found(peer).is_some() || own.is_some_and(|own| snapshot.remember(peer, own))
     }
 
-    /// Finds what the peer may see, with turns for others between.
+    /// Computes the peer's sight; other tasks run in between.
     pub(crate) async fn look_around(&self, peer: &Peer) -> Arc<Sight> {
         let snapshot = Arc::clone(&self.registry.snapshot());
         snapshot.look_around(peer).await
     }
 
-    /// Adds the name that may have been meant, of those the peer may see. False when it has to be found first which those are.
+    /// Adds the name that was probably meant, of those the peer may see. False when the peer's sight has to be computed first.
     pub(crate) fn suggest(
         &self,
         peer: &Peer,
@@ -61,7 +61,7 @@ impl Requests {
     }
 }
 
-/// Shortens a page until it fits a frame, but not to nothing. True when something was left out.
+/// Shortens a page until it fits a frame, but not to nothing. True when entries were left out.
 pub(super) fn fit<T>(page: &mut Vec<T>, size: impl Fn(&T) -> usize) -> bool {
     let mut left = PAGE_BYTES;
     let fits = page.iter().take_while(|line| {

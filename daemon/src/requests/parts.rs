@@ -1,4 +1,4 @@
-//! What answering needs.
+//! The parts of the daemon that answers need.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::metrics::Metrics;
 use crate::reload::Reloader;
 use tokend_audit::Audit;
 
-/// Everything a session needs to answer.
+/// The parts of the daemon that a session needs for its answers.
 #[derive(Debug)]
 pub(crate) struct Requests {
     pub(crate) registry: Arc<Registry>,
@@ -21,12 +21,12 @@ pub(crate) struct Requests {
     pub(crate) clock: Clock,
     pub(crate) reloader: Arc<Reloader>,
     pub(crate) diagnosis: Arc<Diagnosis>,
-    /// Who reads facts about peers.
+    /// Reads facts about peers.
     pub(crate) facts: tokend_peer::Reader,
-    /// Which facts are read of every peer, whatever the rules need.
+    /// The facts that are read of every peer, whatever the rules need.
     pub(crate) always: Needs,
     pub(crate) audit: Audit,
     pub(crate) metrics: Metrics,
-    /// How much each user has asked in vain.
+    /// How many requests without a token each user has made.
     pub(crate) budgets: RequestBudgets,
 }

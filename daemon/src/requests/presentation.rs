@@ -1,4 +1,4 @@
-//! Tokens as peers are told them, and what is said in place of one.
+//! Tokens as peers get them, and the answers in place of a token.
 //!
 //! Owns how a token is presented. Must never add a token to an answer.
 
@@ -40,7 +40,7 @@ pub(super) fn tell(token: &IssuedToken, now: Timestamp, clock: &Clock) -> Token 
     }
 }
 
-/// The answer, whose token is presented as the dialect says.
+/// The answer, with its token in the form that the dialect describes.
 pub(super) fn presented(done: Done, present: String) -> Done {
     let put = |mut response| {
         if let Response::Token(token) = &mut response {
@@ -54,14 +54,14 @@ pub(super) fn presented(done: Done, present: String) -> Done {
     }
 }
 
-/// What is said instead of a token to whoever may cause one and not have it.
+/// The answer in place of a token, for a peer that may cause a token and not have it.
 pub(super) fn new_token(account: &AccountName) -> Response {
     Response::Done {
         message: format!("account {account} has a new token"),
     }
 }
 
-/// The answer without its token, for whoever may cause one and not have it.
+/// The answer without its token, for a peer that may cause a token and not have it.
 pub(super) fn without_token(done: Done, account: &AccountName) -> Done {
     let instead = new_token(account);
     match done {

@@ -1,6 +1,6 @@
-//! Requests as they are counted and recorded, and the metrics that are made of it.
+//! Counting and recording of requests.
 //!
-//! Owns the way into the requests: nothing is answered past it, nor without a decision of `admission`. Must never decide who may have what.
+//! Owns the only entry to the requests: no answer bypasses it, nor a decision of `admission`. Must never decide about permissions.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,9 +18,8 @@ use super::reply::Reply;
 use tokend_metrics::Found;
 
 impl Requests {
-    /// Answers one request of a peer as it was decided, counts it, and records what came of it. `began` is when it began to be decided, on
-    /// the clock of the boot. The caller holds the configuration still until an answer on the spot is on its way; one that takes time leaves
-    /// through `release`.
+    /// Answers one request of a peer by its decision, counts it, and records the result. `began` is when the decision began, on the clock
+    /// of the boot. The caller keeps the configuration in force until an immediate answer is sent; a later answer leaves through `release`.
     pub(crate) fn answer(
         &self,
         peer: &Peer,
@@ -78,7 +77,7 @@ impl Requests {
                 async move { answered(pending.await, decided, entry) },
             ));
         }
-        // What came of it is recorded even when nobody waits any more.
+        // The result is recorded even when the client has left.
         let rules = decided.rules.clone();
         let to_the_end = task::guarded(async move {
             let (mut entry, response) = (entry, pending.await);

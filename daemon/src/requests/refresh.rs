@@ -1,6 +1,6 @@
-//! New tokens, whatever token is held.
+//! New tokens on demand, even if a token is held.
 //!
-//! Owns that a person may have one made. Must never hand it to a peer that may cause one and not have it.
+//! Owns a person's demand for a new token. Must never hand it to a peer that may cause a token and not have it.
 
 use tokend_engine::Want;
 use tokend_policy::Peer;

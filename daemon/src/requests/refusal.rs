@@ -1,4 +1,4 @@
-//! What is said to a peer whose request is refused, or cannot be answered now.
+//! The answers to a peer whose request is refused, or cannot be answered now.
 //!
 //! Owns these sentences. A peer without any permission on an account gets the same words, with the same code, as for an unknown account.
 //! Must never decide.
@@ -11,10 +11,10 @@ use tokend_proto::{AccountName, Fault, FaultCode};
 
 use crate::broker::registry::{ServedAccount, Snapshot};
 
-/// Whoever has any of these knows of an account.
+/// With any of these permissions a peer knows that an account exists.
 const ANY: Permissions = Permissions::OF_AN_ACCOUNT;
 
-/// The peer may not do this with the account. `knows` is whether it may do anything with it.
+/// The peer may not do this with the account. `knows` is whether it has any permission on it.
 pub(super) fn denied(
     snapshot: &Snapshot,
     peer: &Peer,
@@ -56,7 +56,7 @@ fn not_allowed(peer: &Peer, account: &AccountName, needed: Needs) -> Box<Fault> 
     )))
 }
 
-/// What is said before that where a name the peer may see is like the one it wrote.
+/// The text before that answer, if a name the peer may see is like the requested one.
 pub(super) fn suggest(fault: &mut Fault, snapshot: &Snapshot, peer: &Peer, account: &AccountName) {
     let sight = snapshot.sight(peer);
     let near = nearest(account.as_str(), &sight.near(snapshot, account)).map(str::to_owned);
@@ -89,7 +89,7 @@ fn not_this(
     )))
 }
 
-/// The peer may not do `what`, which takes an administrator.
+/// The peer may not do `what`, which needs an administrator.
 pub(super) fn not_admin(peer: &Peer, what: &str, unread: Needs) -> Box<Fault> {
     tracing::warn!(peer = %peer, unread = %unread, "denied: not an administrator: {what}");
     let mut message = format!("user {} may not {what}", peer.uid);
@@ -99,7 +99,7 @@ pub(super) fn not_admin(peer: &Peer, what: &str, unread: Needs) -> Box<Fault> {
     ))
 }
 
-/// Says what could not be read of what is needed. Not by which rule, and not what it wanted.
+/// Says which needed fact could not be read. Names no rule, and not the value a rule expects.
 fn say_unread(message: &mut String, peer: &Peer, needed: Needs) {
     let facts = peer.facts();
     let whys = [
@@ -118,7 +118,7 @@ fn say_unread(message: &mut String, peer: &Peer, needed: Needs) {
     }
 }
 
-/// No such account. Only who may do something with every account is told that there is none.
+/// No such account. Only a peer with a permission on every account is told so.
 pub(super) fn unknown(
     snapshot: &Snapshot,
     peer: &Peer,

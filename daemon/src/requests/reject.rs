@@ -1,6 +1,6 @@
-//! Tokens that an API refused.
+//! Reports of tokens that an API refused.
 //!
-//! Owns whether the token a client reports is the one that is held. Must never tell, by how long it takes, how much of a guess was right.
+//! Owns whether the token a client reports is the one that is held. The duration must never reveal how much of a guess was right.
 
 use subtle::ConstantTimeEq as _;
 use tokend_engine::Want;
@@ -15,8 +15,8 @@ use super::presentation::without_token;
 use crate::broker::registry::ServedAccount;
 
 impl Requests {
-    /// An API refused a token. Only the token held counts: whoever reports an older one gets the newer one at once, so that ten
-    /// processes that report the same token cause one attempt.
+    /// An API refused a token. Only a report of the held token counts: a client that reports an older one gets the newer one at once, so
+    /// that ten processes that report the same token cause one attempt.
     pub(super) fn reject(
         &self,
         served: &ServedAccount,
@@ -55,7 +55,7 @@ impl Requests {
     }
 }
 
-/// Compares without telling by its duration how much of a guess was right.
+/// Compares in a time that does not reveal how much of a guess was right.
 fn is_same(held: &SecretText, told: &SecretText) -> bool {
     held.expose()
         .as_bytes()

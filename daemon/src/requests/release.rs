@@ -1,8 +1,7 @@
-//! Whether what was waited for may still leave.
+//! Whether an answer that was waited for may still be sent.
 //!
-//! Owns what was decided from the moment an answer is waited for to the moment it leaves. Where another configuration is in force by
-//! then, it is decided again, by the same `admission`. Must never let an answer out on the word of a configuration that is not in force
-//! any more.
+//! Owns the decision from the start of the wait until the answer is sent. If another configuration is in force by then, `admission` decides
+//! again. Must never send an answer on a decision of a configuration that is no longer in force.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,41 +16,41 @@ use super::presentation::new_token;
 use crate::broker::registry::Snapshot;
 use tokend_metrics::Found;
 
-/// What has to hold when the answer leaves.
+/// The condition that has to hold when the answer is sent.
 #[derive(Debug)]
 pub(super) enum Terms {
-    /// Nothing: it says what became of something that was allowed when it was begun.
+    /// None: the answer is the result of an act that was allowed when it began.
     Act,
-    /// The peer may do this with the account, and a token is only for whoever may have it.
+    /// The peer has this permission on the account; it gets a token only if it may have that.
     Token,
-    /// It shows what this request is allowed to see, which is asked for again.
+    /// The answer shows accounts that the peer may see, so the request is made again.
     View(Box<Request>),
 }
 
-/// An answer that was waited for, on its way out.
+/// An answer that was waited for, before it is sent.
 #[derive(Debug)]
 pub(crate) struct Answered {
     pub(super) response: Response,
     pub(super) decided: Carried,
     pub(super) terms: Terms,
     pub(super) entry: Option<Entry>,
-    /// Which request it was, for the counters, and when it came.
+    /// Its request, for the counters, and the time of that request.
     pub(super) counted: (RequestKind, Duration),
 }
 
-/// What becomes of an answer that was waited for.
+/// The fate of an answer that was waited for.
 #[derive(Debug)]
 pub(crate) enum Release {
-    /// Another configuration is in force, and these facts about the peer have to be read before it can be decided again.
+    /// Another configuration is in force, and a new decision needs these facts about the peer first.
     NeedFacts(Needs, Box<Answered>),
     /// It may be sent now.
     Answer(Response),
-    /// Another configuration is in force: this is to be answered from the beginning.
+    /// Another configuration is in force: the request is to be answered from the beginning.
     Again(Box<Request>),
 }
 
 impl Terms {
-    /// What has to hold when the answer to a request leaves.
+    /// The condition for sending the answer to a request.
     pub(super) fn of(request: &Request) -> Self {
         match request {
             Request::Get { .. } | Request::Reject { .. } | Request::Refresh { .. } => Self::Token,
@@ -62,7 +61,7 @@ impl Terms {
 }
 
 impl Answered {
-    /// The answer under the configuration that decided, whatever is in force by now.
+    /// The answer by the configuration that decided, whichever is in force by now.
     #[cfg(test)]
     pub(crate) fn unchecked(self) -> Response {
         self.close()
@@ -81,7 +80,7 @@ impl Answered {
         }
     }
 
-    /// The same, without what was waited for: more has to be known about the peer, and that cannot be found out now.
+    /// The same, without the result: a new decision needs more facts about the peer, and they cannot be read now.
     pub(crate) fn put_off(self, fault: Fault) -> Self {
         Self {
             response: Response::Fault(fault),
@@ -92,8 +91,8 @@ impl Answered {
 }
 
 impl Requests {
-    /// Lets an answer out that was waited for: decided again where another configuration is in force. The caller holds that still
-    /// until the answer is on its way.
+    /// Releases an answer that was waited for: decides again if another configuration is in force. The caller keeps that configuration in
+    /// force until the answer is sent.
     pub(crate) fn release(&self, peer: &Peer, mut answered: Answered) -> Release {
         let snapshot = self.registry.snapshot();
         if snapshot.number() != answered.decided.under {
@@ -130,13 +129,13 @@ fn decide_again(snapshot: &Arc<Snapshot>, peer: &Peer, answered: &mut Answered) 
     }
     let response = match &decided {
         Err(refused) => Some(Response::Fault((*refused.fault).clone())),
-        // What was waited for is a token of another identity.
+        // The token belongs to another identity.
         Ok(now) if now.account.is_some_and(|now| now.key != served.key) => {
             Some(Response::Fault(changed(name)))
         }
         Ok(now) => match &answered.response {
             Response::Token(_) if now.rules.token.is_none() => Some(new_token(name)),
-            // The configuration that came in between may have retired it: what it was asked for is not what is asked for now.
+            // The new configuration may have retired the token: its token request differs from the configured one now.
             Response::Token(token) if !serves(now, token.grant) => {
                 Some(Response::Fault(changed(name)))
             }
@@ -152,7 +151,7 @@ fn decide_again(snapshot: &Arc<Snapshot>, peer: &Peer, answered: &mut Answered) 
     };
 }
 
-/// Whether the token of this grant is the one that the account serves.
+/// Whether the token of this grant is the one the account serves now.
 fn serves(decided: &Admitted<'_>, grant: u64) -> bool {
     let held = decided.account.map(|served| served.cell.token());
     held.is_some_and(|held| {

@@ -1,4 +1,4 @@
-//! What a request is answered.
+//! The reply to a request.
 
 use std::pin::Pin;
 
@@ -6,10 +6,11 @@ use tokend_proto::Response;
 
 use super::release::Answered;
 
-/// What a request is answered.
+/// The reply to a request.
 pub(crate) enum Reply {
-    /// Answered on the spot.
+    /// An immediate answer.
     Ready(Response),
-    /// Under way; the future ends with the answer, which may leave only by [`Requests::release`](super::Requests::release).
+    /// The request is in progress; the future ends with the answer, which may leave only by
+    /// [`Requests::release`](super::Requests::release).
     Pending(Pin<Box<dyn Future<Output = Answered> + Send>>),
 }

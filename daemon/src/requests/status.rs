@@ -1,6 +1,6 @@
-//! How accounts are.
+//! The status of accounts.
 //!
-//! Owns how much of it fits a page. Must never show an account the peer may not see.
+//! Owns how many accounts fit a page. Must never show an account the peer may not see.
 
 use tokend_policy::Peer;
 use tokend_proto::{AccountName, AccountStatus, Response, StatusPage};
@@ -65,7 +65,7 @@ fn status_size(status: &AccountStatus) -> usize {
         .last_attempt
         .as_ref()
         .map_or(0, |last| last.outcome.len());
-    // More than all numbers and lengths together take.
+    // More than all numbers and lengths together need.
     512 + status.account.as_str().len()
         + status.dialect.len()
         + status.base_url.len()

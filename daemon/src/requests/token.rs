@@ -1,6 +1,6 @@
-//! Tokens, as `get` asks for them.
+//! Tokens, as `get` requests them.
 //!
-//! Owns what is answered at once from the token that is held. Must never answer with a token that is not good for as long as the peer wants.
+//! Owns the immediate answer from the held token. Must never answer with a token that expires before the time the peer asked for.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ impl Requests {
             && token.held.is_good(now, min_validity)
         {
             if token.is_first_late_use(now) {
-                // Only a hint: when the driver has no room for it, the next `get` after expiry does the same job.
+                // Only a hint: when the driver has no room for it, the next `get` after expiry has the same effect.
                 let _dropped = self.driver.try_send(Message::Asked(served.key));
             }
             return Done::Now(Response::Token(self.told(served, token, now)));

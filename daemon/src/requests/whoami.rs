@@ -1,6 +1,7 @@
-//! What a peer is told about itself.
+//! The facts about a peer, for that peer.
 //!
-//! Owns turning facts into the answer to `whoami`. It says what rules could go by and how much the peer may do, and nothing of the rules.
+//! Owns the translation of facts into the answer to `whoami`. The answer has the facts that rules can use and the number of permissions,
+//! and nothing of the rules.
 
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use super::parts::Requests;
 use super::refusal::{crowded, gone, nameless};
 use crate::broker::registry::Snapshot;
 
-/// How many groups are told. A frame has room for all of these with the longest names there are.
+/// The number of groups in an answer. A frame has room for all of these with the longest names there are.
 const MOST_GROUPS: usize = 256;
 
 impl Requests {
@@ -32,7 +33,7 @@ impl Requests {
                 answer
             });
             let answer = timeout(PATIENCE, answer).await;
-            // What hangs keeps its own user's turn, and nobody else's.
+            // A lookup that hangs blocks its own user's turn only.
             drop(common);
             match answer {
                 Ok(answer) => answer.unwrap_or_else(|_| Response::Fault(gone())),
@@ -42,7 +43,7 @@ impl Requests {
     }
 }
 
-/// The answer. Looks names up, which may wait for a directory server: not for the runtime's threads.
+/// The answer. Looks names up, which may wait for a directory server, so it must not run on the runtime's threads.
 fn answer(peer: &Peer, snapshot: &Arc<Snapshot>) -> Response {
     let (facts, sight) = (peer.facts(), snapshot.sight(peer));
     let groups = seen(&facts.groups, |groups| {

@@ -1,7 +1,7 @@
-//! Accepting connections: who may have one at all, and how many.
+//! Accepts connections: which peers get one, and how many.
 //!
-//! Owns the slots in total and per user. A peer that finds none is told so and let go at once; sessions already open are never
-//! disturbed, and a user who takes all of theirs takes nothing from anybody else.
+//! Owns the slots in total and per user. A peer without a free slot is told so and disconnected at once. Open sessions are never disturbed,
+//! and a user who takes all of their slots takes none from another user.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -25,16 +25,16 @@ use tokend_audit::{Event, Outcome};
 use tokend_process::accepting::accept_until;
 use tokend_process::shutdown::{Shutdown, reached};
 
-/// Where strangers knock, as the log knows it.
+/// The name of this module in log lines.
 #[cfg(test)]
 pub(crate) const DOOR: &str = module_path!();
 
-/// How long a peer that is turned away may take to take the reason.
+/// How long a refused peer may take to read the reason.
 const REFUSING: Duration = Duration::from_millis(100);
-/// How long connections are kept after everybody was answered, so that the answers are written.
+/// How long connections are kept after all requests were answered, so that the answers are written.
 pub(crate) const GRACE: Duration = Duration::from_millis(100);
 
-/// The slots there are.
+/// The slots.
 #[derive(Debug)]
 struct Slots {
     total: usize,
@@ -42,14 +42,14 @@ struct Slots {
     taken: Mutex<HashMap<u32, usize>>,
 }
 
-/// A taken slot. Given back when dropped.
+/// A taken slot. Dropping it frees it.
 #[derive(Debug)]
 struct Slot {
     slots: Arc<Slots>,
     uid: u32,
 }
 
-/// Accepts connections until told to stop.
+/// Accepts connections until the daemon stops.
 pub(crate) async fn run(
     fd: OwnedFd,
     requests: Arc<Requests>,
@@ -129,7 +129,7 @@ fn welcome(
     }));
 }
 
-/// What is said to whom the kernel does not name. No rule could tell such peers apart.
+/// The answer to a peer whose user the kernel does not name. No rule could tell such peers apart.
 fn nobody() -> Fault {
     let message =
         "tokend cannot tell who you are: its user namespace has no number for your user or group";
@@ -138,13 +138,13 @@ fn nobody() -> Fault {
     )
 }
 
-/// Ends when everybody who waited has been answered, and the answers have had a moment to be written.
+/// Ends when all waiting clients have been answered, and the answers have had a moment to be written.
 async fn closing(stage: &mut watch::Receiver<Shutdown>) {
     reached(stage, Shutdown::Closing).await;
     tokio::time::sleep(GRACE / 2).await;
 }
 
-/// Says why in one frame, if the peer takes it at once, and hangs up.
+/// Sends the reason in one frame, if the peer takes it at once, and disconnects.
 fn turn_away(mut stream: Stream, peer: &Peer, fault: Fault) {
     tracing::warn!(peer = %peer, "a connection was refused: {fault}");
     let mut bytes = Vec::new();
@@ -152,7 +152,7 @@ fn turn_away(mut stream: Stream, peer: &Peer, fault: Fault) {
         id: RequestId(0),
         response: Response::Fault(fault),
     };
-    // Nobody has said yet which version is spoken.
+    // No version has been agreed on yet.
     if encode(&frame.for_version(OLDEST), &mut bytes).is_err() {
         return;
     }

@@ -1,8 +1,8 @@
 //! One connection: frames in, answers out.
 //!
-//! Owns the conversation with one peer, its deadlines and its bounds. What the registry can answer is answered on the spot;
-//! everything else goes to the driver and is waited for beside the next frame. A peer that is silent, slow or gone costs nobody
-//! else anything, and takes no attempt with it.
+//! Owns the conversation with one peer, its deadlines and its bounds. Requests that the registry can answer are answered immediately; all
+//! others go to the driver, and the session waits for them while it reads the next frame. A peer that is silent, slow or gone delays no
+//! other peer, and ends no attempt.
 
 mod frame;
 mod hello;
@@ -36,30 +36,30 @@ use tokend_process::stack;
 /// The bounds of a session.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
-    /// How many requests may wait at once; more are not read until one is answered.
+    /// The number of requests that may wait at once; no more are read until one is answered.
     pub(crate) pending: usize,
-    /// How long a connection may be silent while nothing is waited for.
+    /// How long a connection may be silent while no request waits.
     pub(crate) idle: Duration,
-    /// How long a frame may take from its first byte to its last, and an answer to be taken.
+    /// How long a frame may take from its first byte to its last, and how long the peer may take to read an answer.
     pub(crate) frame: Duration,
 }
 
 /// Why a session ended.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Ended {
-    /// The peer hung up between frames.
+    /// The peer disconnected between frames.
     #[error("the peer closed the connection")]
     Closed,
-    /// The peer hung up in the middle of a frame.
+    /// The peer disconnected in the middle of a frame.
     #[error("the peer closed the connection in the middle of a frame")]
     CutOff,
-    /// Nothing came, and nothing was waited for.
+    /// The peer was silent, and no request waited.
     #[error("the connection was silent for too long")]
     Idle,
-    /// A frame was begun and not finished.
+    /// A frame was not finished in time.
     #[error("a frame was not completed in time")]
     Unfinished,
-    /// The peer does not read.
+    /// The peer does not read its answers.
     #[error("answers were not taken in time")]
     NotTaken,
     /// The bytes make no frame.
@@ -72,7 +72,7 @@ pub(crate) enum Ended {
 
 type Waiting = FuturesUnordered<Pin<Box<dyn Future<Output = (RequestId, Answered)> + Send>>>;
 
-/// Serves one connection until it ends: that of a peer, accepted so many milliseconds after boot.
+/// Serves one connection of a peer until it ends. It was accepted this many milliseconds after boot.
 pub(crate) async fn serve<S>(
     stream: S,
     (peer, accepted_ms): (Peer, u64),
@@ -104,14 +104,14 @@ where
     session.run().await
 }
 
-/// How many bytes of answers are gathered before they are written. A peer that sends more requests than it reads answers fills
-/// this and its own socket, and no more memory.
+/// The number of bytes of answers that are gathered before they are written. A peer that sends more requests than it reads answers fills
+/// this buffer and its own socket, and no more memory.
 const ENOUGH: usize = 64 * 1024;
-/// How many requests are answered before others have their turn: a peer that sends without end costs them some microseconds.
+/// The number of requests that are answered before other tasks run: a peer that sends without end costs them some microseconds.
 const AT_ONCE: usize = 8;
-/// As how many of those something counts that shows more than one account.
+/// The weight of a request that shows more than one account, counted in such requests.
 const HEAVY: usize = 4;
-/// How often a connection is told which name was meant. It costs a look at the names; a person misses one or two.
+/// How often a connection is told the probable name. The search costs time; a person mistypes one or two names.
 const HINTS: usize = 3;
 
 struct Session<S> {
@@ -120,49 +120,49 @@ struct Session<S> {
     accepted_ms: u64,
     requests: Arc<Requests>,
     bounds: Bounds,
-    /// What was agreed on when the peer said hello.
+    /// The version that hello agreed on.
     version: Option<u16>,
     input: FrameBuffer,
-    /// By when the frame that was begun has to be complete.
+    /// The deadline for the rest of the current frame.
     frame_by: Option<Instant>,
     /// Carries tokens, so it is wiped after each write.
     output: Zeroizing<Vec<u8>>,
-    /// How much of it the peer has taken already.
+    /// How many of its bytes the peer has taken.
     written: usize,
-    /// What was waited for and is about to leave.
+    /// The answer that was waited for and is about to be sent.
     late: Option<(RequestId, Answered)>,
-    /// What was asked for and is about to be handled.
+    /// The request that is about to be handled.
     asked: Option<(RequestId, Request)>,
-    /// A refusal that is about to be told with the name that was meant.
+    /// A refusal that is about to be sent with the probable name.
     hint: Option<(RequestId, Fault, AccountName)>,
     hints: usize,
-    /// How much more is done before others have their turn.
+    /// How much more work is done before other tasks run.
     left: usize,
-    /// Until when nothing more is taken, its user having asked too much in vain.
+    /// Until when no request is taken, because its user made too many without a token.
     rest: Option<Rest>,
-    /// What the peer may see, once that was asked.
+    /// The peer's sight, once it was needed.
     sight: Option<Arc<Sight>>,
 }
 
-/// Until when a connection rests.
+/// The end of the pause.
 #[derive(Debug)]
 struct Rest {
     until: Instant,
-    /// Whether to say so.
+    /// Whether to log the pause.
     tell: bool,
 }
 
-/// How far taking frames went.
+/// The state after frames were taken.
 enum Taken {
-    /// There is no whole frame left, or no room for another request.
+    /// No whole frame is left, or no room for another request.
     All,
-    /// Answers have to be written first, and others have their turn.
+    /// Answers have to be written first, and other tasks run.
     Enough,
-    /// Nothing more is taken for a while, having been asked in vain.
+    /// No request is taken for a while, because too many brought no token.
     Rest,
-    /// What is next needs to know more about the peer.
+    /// The next request needs more facts about the peer.
     Lacks(Needs),
-    /// What is next shows what the peer may see, which has to be found first.
+    /// The next request needs the peer's sight, which has to be computed first.
     Unseen,
 }
 
@@ -174,7 +174,7 @@ where
         let mut waiting = Waiting::new();
         loop {
             if let Err(ended) = self.turn(&mut waiting).await {
-                // A refusal may be left to say; whoever does not take it in time does not get it.
+                // A refusal may still have to be written; a peer that does not read it in time does not get it.
                 return match self.flush().await {
                     Ok(()) => ended,
                     Err(_) => ended,
@@ -189,7 +189,7 @@ where
             self.flush().await?;
             match taken {
                 Taken::All => break,
-                // Others have their turn.
+                // Other tasks run.
                 Taken::Enough => yield_now().await,
                 Taken::Rest => self.rest(waiting).await?,
                 Taken::Lacks(needs) => self.learn(needs).await?,
@@ -212,8 +212,8 @@ where
         Ok(())
     }
 
-    /// Answers what can be answered, and begins to send it, all under one configuration: a reload that takes a right away is not
-    /// answered while somebody is still decided about by what was before.
+    /// Answers all requests that can be answered, and begins to send the answers, all under one configuration: a reload that removes a
+    /// permission is not answered while a request is still decided by the configuration before.
     async fn serve_still(&mut self, waiting: &mut Waiting) -> Result<Taken, Ended> {
         let requests = Arc::clone(&self.requests);
         let serve = poll_fn(|context| {
@@ -221,7 +221,7 @@ where
             let taken = self.serve(waiting);
             Poll::Ready(self.begin_to_send(context).and(taken))
         });
-        // What is decided has to be on its way when this ends: turns are limited by what is taken at once.
+        // Every decided answer has to be on its way when this ends, so nothing interrupts it. The work taken at once limits a turn.
         unconstrained(serve).await
     }
 
@@ -239,7 +239,7 @@ where
         self.take_frames(waiting)
     }
 
-    /// Hands the kernel what it takes at once.
+    /// Writes as much as the kernel takes at once.
     fn begin_to_send(&mut self, context: &mut Context<'_>) -> Result<(), Ended> {
         if self.output.is_empty() {
             return Ok(());
@@ -251,8 +251,7 @@ where
         Ok(())
     }
 
-    /// By when something has to come. A frame that was begun has one deadline, however its bytes trickle in, and even while something
-    /// else is waited for.
+    /// The deadline for the next bytes. A frame has one deadline, however slowly its bytes arrive, and even while other requests wait.
     fn read_by(&mut self, idle: bool) -> Option<Instant> {
         if self.input.is_empty() && self.version.is_some() {
             self.frame_by = None;
@@ -265,8 +264,8 @@ where
         )
     }
 
-    /// Reads what has to be known about the peer, once for each connection and configuration. What follows on this connection waits;
-    /// nobody else does.
+    /// Reads the missing facts about the peer, once for each connection and configuration. Later requests of this connection wait; other
+    /// connections do not.
     async fn learn(&mut self, needs: Needs) -> Result<(), Ended> {
         let pin = self.stream.pin(&self.peer, self.accepted_ms);
         let peer = self.peer.clone();
@@ -275,7 +274,7 @@ where
             Err(why) => {
                 let fault = why.fault(self.peer.uid, needs);
                 tracing::debug!(peer = %self.peer, "a process was not looked at: {fault}");
-                // Whichever of the two it was for.
+                // Whether the facts were for a request or for an answer.
                 if let Some((id, late)) = self.late.take() {
                     self.late = Some((id, late.put_off(fault)));
                 } else if let Some((id, _)) = self.asked.take() {
@@ -286,7 +285,7 @@ where
         Ok(())
     }
 
-    /// Handles what was asked for, unless something has to be known first.
+    /// Handles the request, unless facts have to be read first.
     fn take_asked(&mut self, waiting: &mut Waiting) -> Result<Option<Taken>, Ended> {
         let Some((id, request)) = self.asked.take() else {
             return Ok(None);
@@ -330,7 +329,7 @@ where
         Ok(None)
     }
 
-    /// Answers that there is no such account, with the name that may have been meant.
+    /// Answers that there is no such account, with the name that was probably meant.
     fn take_hint(&mut self) -> Result<Option<Taken>, Ended> {
         let Some((id, mut fault, account)) = self.hint.take() else {
             return Ok(None);
@@ -347,7 +346,7 @@ where
         Ok(None)
     }
 
-    /// Answers every whole frame that has been read, or puts it among those that wait.
+    /// Answers every whole frame in the buffer, or adds it to the waiting requests.
     fn take_frames(&mut self, waiting: &mut Waiting) -> Result<Taken, Ended> {
         self.left = AT_ONCE;
         loop {
@@ -415,7 +414,7 @@ where
         let Err(error) = encode(&frame, &mut self.output) else {
             return Ok(());
         };
-        // An answer that does not fit a frame is ours to explain, not a reason to hang up.
+        // An answer that does not fit a frame is the daemon's fault, and no reason to disconnect.
         self.output.truncate(before);
         let fault = Fault::new(
             FaultCode::Internal,
@@ -447,7 +446,7 @@ where
     }
 }
 
-/// Reads what there is. Dropped without harm: what was read is in the buffer.
+/// Reads available bytes. Can be dropped safely: the bytes are in the buffer.
 async fn read<S>(stream: &mut S, input: &mut FrameBuffer, by: Option<Instant>) -> Result<(), Ended>
 where
     S: AsyncRead + Unpin,

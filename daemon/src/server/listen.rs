@@ -1,6 +1,6 @@
 //! The sockets that systemd passes to the daemon.
 //!
-//! Owns which of them is for clients and which for metrics, and what is wrong with those that are neither.
+//! Owns which of them is for clients and which for metrics, and the errors about sockets that are neither.
 
 use std::io;
 use std::net::TcpListener;
@@ -8,7 +8,7 @@ use std::net::TcpListener;
 use listenfd::ListenFd;
 use tokend_process::listen::{Bound, SocketOrigin};
 
-/// What systemd calls the socket on which metrics are read.
+/// systemd's name for the socket on which metrics are read.
 const METRICS: &str = "metrics";
 
 /// The sockets systemd passed.
@@ -18,7 +18,7 @@ pub(crate) struct Inherited {
     pub(crate) metrics: Option<TcpListener>,
 }
 
-/// Why what systemd passed cannot be used.
+/// Why a socket that systemd passed cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InheritError {
     #[error(
@@ -36,7 +36,7 @@ pub(crate) enum InheritError {
     NotForMetrics(io::Error),
 }
 
-/// Takes the sockets systemd passed, if it passed any. Call before threads start: it reads and clears the environment.
+/// Takes the sockets that systemd passed, if any. Must be called before threads start: it reads and clears the environment.
 pub(crate) fn inherited() -> Result<Inherited, InheritError> {
     let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
     take(ListenFd::from_env(), &names)

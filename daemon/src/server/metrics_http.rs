@@ -1,7 +1,8 @@
 //! Metrics over HTTP, for Prometheus: `GET /metrics` and nothing else.
 //!
-//! Owns the listener, which is on a loopback address or a Unix socket and opens no connection of its own. Bounded: few readers, shared
-//! out by user where the kernel says who they are, one request each, a deadline for all of it; a body is written in parts, so that many accounts take no memory for their text.
+//! Owns the listener, which is on a loopback address or a Unix socket, and opens no connection of its own. Bounded: few readers, with a
+//! share for each user where the kernel names the user, one request each, and a deadline for all of it. A body is written in parts, so that
+//! the text of many accounts takes no memory.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -35,16 +36,16 @@ use tokend_process::accepting::accept_until;
 use tokend_process::listen::{self, SocketOrigin, Usage};
 use tokend_process::shutdown::{Shutdown, reached};
 
-/// Where strangers knock, as the log knows it.
+/// The name of this module in log lines.
 #[cfg(test)]
 pub(crate) const DOOR: &str = module_path!();
 
-/// How many may read at once, how many of one user, and how many of one user may wait for it.
+/// The number of readers at once, of one user's readers, and of one user's waiting readers.
 const READERS: (usize, usize, usize) = (8, 2, 32);
-/// How many connections may be without a whole request. One more, and the one that has been so for longest is let go: whoever asks at once is
-/// served, however many others only begin to.
+/// How many connections may be without a whole request. Beyond that the oldest of them is closed: a reader that sends its request at once
+/// is served, however many connections stay silent.
 const HEADS: usize = 64;
-/// Stands for every user at a TCP address, where nobody says who they are.
+/// Stands for all users at a TCP address, where the kernel names no user.
 const ANYBODY: u32 = u32::MAX;
 /// How long a reader may take for everything.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -57,8 +58,8 @@ pub(crate) enum Listening {
     Unix(UnixListener, SocketOrigin),
 }
 
-/// Begins to listen where the configuration says, and on a socket systemd `passed`, which comes before an address of the configuration.
-/// Nobody is answered before [`Listening::serve`].
+/// Begins to listen at the configured address, or on a socket that systemd `passed`, which takes precedence. No request is answered before
+/// [`Listening::serve`].
 pub(crate) async fn listen(
     at: Option<&MetricsListen>,
     passed: Option<std::net::TcpListener>,
@@ -89,7 +90,7 @@ pub(crate) async fn listen(
             }
         }
         Some(MetricsListen::Unix(path)) => {
-            // Everybody may connect: who may read is decided by what the kernel says of them.
+            // Any user may connect: the kernel's facts about the peer decide who may read.
             let bound = listen::bind(path, 0o666, Usage::Metrics)?;
             all.push(Listening::Unix(
                 UnixListener::try_from(bound.fd)?,
@@ -136,7 +137,7 @@ impl Listening {
         }
     }
 
-    /// The next who connects.
+    /// The next connection.
     async fn accept(&self) -> io::Result<Caller> {
         match self {
             Self::Tcp(listener) => {
@@ -152,15 +153,15 @@ impl Listening {
     }
 }
 
-/// Somebody who connected.
+/// The peer of a connection.
 enum Caller {
-    /// At a TCP address, where the kernel names nobody.
+    /// At a TCP address, where the kernel names no peer.
     Anybody(TcpStream),
     /// At a Unix socket.
     Known(UnixStream, Peer),
 }
 
-/// Who reads, and with whom they share.
+/// The reader, and the user whose share it takes.
 #[derive(Clone)]
 struct Reading {
     metrics: Metrics,
@@ -211,7 +212,7 @@ where
     let displaced = Arc::clone(&head.displaced);
     let head = Mutex::new(Some(head));
     let service = service_fn(|request| {
-        // It is whole by now.
+        // The request is whole by now.
         drop(head.lock().unwrap_or_else(PoisonError::into_inner).take());
         let reading = reading.clone();
         async move { Ok::<_, Infallible>(reply(&request, &reading).await) }
@@ -271,13 +272,13 @@ async fn reply(request: &Request<Incoming>, reading: &Reading) -> Response<Text>
     response
 }
 
-/// A body that is written as it is read.
+/// A body that is written in parts.
 enum Text {
     Whole(Option<&'static str>),
     MetricsSnapshot {
         snapshot: Arc<MetricsSnapshot>,
         at: Option<At>,
-        /// Kept until all is written.
+        /// Kept until the whole body is written.
         _turn: Turn,
     },
 }

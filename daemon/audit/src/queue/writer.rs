@@ -1,7 +1,7 @@
-//! The thread of one queue: it gathers for a moment and writes what came in one go.
+//! The thread of one queue: it gathers records for a moment and writes them together.
 //!
-//! Owns what has been taken from the queue and is not yet written. A place that takes nothing is tried again each second; what it said
-//! is told once.
+//! Owns the records that were taken from the queue and are not yet written. A place that accepts nothing is retried each second; its error
+//! is logged once.
 
 use std::io;
 use std::sync::{Arc, PoisonError};
@@ -15,12 +15,12 @@ use crate::outcome::Outcome;
 
 /// How long a thread gathers, so that a burst of records is a few writes.
 const GATHER: Duration = Duration::from_millis(50);
-/// How long a thread waits that has nothing to do at any time.
+/// How long an idle thread waits when nothing is due.
 const LONG: Duration = Duration::from_secs(24 * 60 * 60);
-/// How long a thread rests before it tries again what failed.
+/// How long a thread pauses before it retries.
 const REST: Duration = Duration::from_secs(1);
 
-/// Writes what comes into a queue, until it ends.
+/// Writes the records of a queue until it ends.
 pub(crate) fn run(queues: Arc<Queues>, which: usize) {
     Writer::new(queues, which).run();
 }
@@ -58,7 +58,7 @@ impl Writer {
         }
     }
 
-    /// Waits for something to do, and for a moment longer, and takes all of it. True when it is the last time.
+    /// Waits for work, then a moment longer, and takes all of it. True at the last call.
     #[expect(
         clippy::too_many_lines,
         reason = "one wait and one taking under one lock; what follows a change needs all that was taken"
@@ -80,7 +80,7 @@ impl Writer {
                     queue.change.is_some() || queue.waiting.len() >= destination.room.enough()
                 })
         };
-        // In this order: what is counted after the look nudges again.
+        // The order matters: a count after this look wakes the thread again.
         if let Some(queue) = queues.lock().queues.get_mut(which) {
             queue.nudged = false;
         }
@@ -90,7 +90,7 @@ impl Writer {
         });
         let mut guard = queues.lock();
         if self.failing {
-            // What came meanwhile is no reason to try sooner.
+            // Records that arrived meanwhile do not shorten the pause.
             let resting = |state: &mut State| {
                 !state.ending
                     && state
@@ -121,7 +121,7 @@ impl Writer {
         self.batch.append(&mut queue.waiting);
         queue.denials = 0;
         if queue.lost > 0 && !self.batch.is_empty() {
-            // Behind everything that was kept: where the gap is, the numbers say.
+            // Behind all records that were kept: the sequence numbers say where the gap is.
             let mut event = Event::new(AuditEvent::Lost, Outcome::Lost);
             event.lost = Some(queue.lost);
             queue.lost = 0;
@@ -132,7 +132,7 @@ impl Writer {
             self.batch.push(series.record(event, &queues.clock));
         }
         if !queue.on && change.is_some() {
-            // Nobody wants them any more, and there is nowhere to write them.
+            // The records are no longer wanted, and no place is left to write them to.
             tally.set_failing(false);
         }
         queue.hold(&self.batch);
@@ -141,7 +141,7 @@ impl Writer {
         queues.wake(wake);
         match change {
             Some(SinkChange::To(sink)) => {
-                // What was told before the change goes where it would have gone, if that is still possible, and nothing else does.
+                // Records from before the change go to the old place if that still works, and nothing else goes there.
                 if self.sink.is_some() && !self.failing {
                     let after = self.batch.split_off(before.min(self.batch.len()));
                     self.write();
@@ -178,7 +178,7 @@ impl Writer {
         self.settle(result.err());
     }
 
-    /// Notes how it went. What is said of it is said once.
+    /// Notes whether the write succeeded. Each error is logged once.
     fn settle(&mut self, error: Option<io::Error>) {
         let Some(Place {
             destination, tally, ..

@@ -41,13 +41,13 @@ impl From<Ended> for Exit {
     }
 }
 
-/// Whether a person has to mend something, where an error is the store's. Otherwise starting again may help.
+/// Whether a person has to mend something, if the store refused. Otherwise a restart may help.
 pub fn is_mistake_of_store(error: &anyhow::Error) -> Option<bool> {
     if let Some(error) = error.downcast_ref::<RotateError>() {
         return Some(match error {
             RotateError::Open(error) => is_mistake_of_open(error),
             RotateError::Key(error) => is_mistake_of_key(error),
-            // The next start finds out.
+            // The next start finds that out.
             RotateError::InDoubt { .. }
             | RotateError::InDoubtElsewhere { .. }
             | RotateError::NotInPlace { .. } => false,

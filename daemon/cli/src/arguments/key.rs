@@ -1,6 +1,6 @@
 //! The command line of `tokend key`.
 //!
-//! Owns its grammar and help. Names files of keys, and never takes a key itself: the command line is no place for secrets.
+//! Owns its grammar and help. Takes names of key files and never a key itself: the command line is no place for secrets.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! tokend(8) cannot lie: it has every command, option, choice and exit code, and none that does not exist.
+//! Compares tokend(8) with the command line: the page has every command, option, choice and exit code, and no others.
 
 use std::path::Path;
 

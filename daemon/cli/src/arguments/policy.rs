@@ -1,6 +1,6 @@
 //! The command line of `tokend policy`.
 //!
-//! Owns its grammar and help. What it says of a peer is read here and judged elsewhere.
+//! Owns its grammar and help. The description of a peer is read here and judged elsewhere.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! What rules are worth on this machine: said by `tokend check`, since a rule that can never match looks like any other.
+//! Checks whether rules can match on this machine: a rule that can never match looks like any other.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -14,7 +14,7 @@ use crate::whose::{Unit, Whose};
 /// CAP_SYS_PTRACE in a mask of capabilities (capabilities(7)).
 const SYS_PTRACE: u64 = 1 << 19;
 
-/// What somebody should know about the rules of a configuration that is read for this daemon.
+/// The warnings about the rules of a configuration that is read for this daemon.
 pub(super) fn notes(config: &Config, whose: &Whose) -> Vec<String> {
     let mut seen = HashSet::new();
     let policies: Vec<&Arc<Policy>> = config
@@ -67,7 +67,7 @@ pub(super) fn notes(config: &Config, whose: &Whose) -> Vec<String> {
     notes
 }
 
-/// Why a rule with this program never matches, where that can be seen.
+/// Why a rule with this program never matches, if that can be seen.
 fn program(path: &Path) -> Option<String> {
     let shown = path.display();
     let never = format!("a rule by `exe = \"{shown}\"` never matches:");
@@ -90,7 +90,7 @@ fn program(path: &Path) -> Option<String> {
     })
 }
 
-/// Whether this process may see which programs others run.
+/// Whether this process may see the programs of other users' processes.
 fn sees_programs() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status

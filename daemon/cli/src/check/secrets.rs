@@ -1,6 +1,6 @@
-//! Whether each secret can be had, as the daemon would fetch it: from its files, its credentials, its environment, through its relay.
+//! Checks whether each secret can be read as the daemon reads it: from its files, its credentials, its environment, through its relay.
 //!
-//! Owns how a secret is told that is not there, and one that only a start can see. Must never keep or show a secret.
+//! Owns the findings about missing secrets, and about secrets that only a start can see. Must never keep or show a secret.
 
 use std::collections::HashSet;
 
@@ -13,19 +13,19 @@ use tokend_egress::{Egress, NoEgress};
 use tokend_upstream::Upstream;
 use tokend_upstream::secrets::{self, SecretSource, fetch};
 
-/// How many secrets were not looked at, and why.
+/// How many secrets were not checked, and why.
 #[derive(Debug, Default)]
 struct Left {
     /// Commands fetch them.
     commands: usize,
     /// systemd hands them over as credentials.
     credentials: usize,
-    /// They may be in a file of variables, or come with systemd's own environment.
+    /// They may be in an environment file, or come with systemd's own environment.
     variables: usize,
 }
 
 impl Findings {
-    /// Fetches each secret once, however many accounts name it, and throws it away.
+    /// Reads each secret once, however many accounts name it, and drops it.
     pub(super) fn secrets(&mut self, config: &Config, whose: &Whose, run_commands: bool) {
         let runtime = match tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -77,7 +77,7 @@ impl Findings {
         }
     }
 
-    /// Where the daemon's secrets come from. A start that the way to the providers keeps from serving is told too.
+    /// The sources of the daemon's secrets. Also reports when the connection settings for providers would keep the daemon from starting.
     fn source(&mut self, config: &Config, whose: &Whose) -> SecretSource {
         let egress = relay(whose).unwrap_or_else(|error| {
             let whose = whose.unit.as_ref().map_or("", |_| "tokend.service: ");
@@ -86,11 +86,11 @@ impl Findings {
         });
         let timeout = config.limits.command_timeout;
         let source = whose.secrets(SecretSource::of_this_process(timeout, egress));
-        // What a start would be refused for.
+        // The error that a start would end with.
         if let Err(error) = Upstream::compile(&config.http, source.clone()) {
             self.refused(error.to_string(), error.is_shortage());
         }
-        // Whoever was told of the relay is where it can be reached.
+        // A daemon that was given the relay can reach it.
         let is_there = matches!(Egress::of_this_process(), Ok(told) if told == egress);
         let is_apart = whose.unit.as_ref().is_some_and(Unit::has_own_network) && !is_there;
         SecretSource {
@@ -99,7 +99,7 @@ impl Findings {
         }
     }
 
-    /// Whether the unit says of this secret what there is to say: it comes with the daemon's start, or does not come at all.
+    /// Whether the unit settles the question about this secret: the secret comes with the daemon's start, or does not come at all.
     fn is_units(
         &mut self,
         unit: &Unit,
@@ -139,7 +139,7 @@ impl Findings {
         }
     }
 
-    /// What was not looked at.
+    /// The secrets that were not checked.
     fn left(&mut self, left: &Left) {
         if left.credentials > 0 {
             self.notes.push(format!(
@@ -163,7 +163,7 @@ impl Findings {
     }
 }
 
-/// The relay that the daemon is told of: by its unit, where one runs it.
+/// The relay that the daemon is given: by its unit, if one runs it.
 fn relay(whose: &Whose) -> Result<Option<Egress>, NoEgress> {
     let Some(unit) = &whose.unit else {
         return Egress::of_this_process();
@@ -174,7 +174,7 @@ fn relay(whose: &Whose) -> Result<Option<Egress>, NoEgress> {
     }
 }
 
-/// What a command printed beside the secret.
+/// The output of a command beside the secret.
 fn left_out(whose: &str, place: &SecretRef, lines: usize) -> String {
     let lines = match lines {
         1 => "1 more line, which is".to_owned(),

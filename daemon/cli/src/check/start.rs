@@ -1,7 +1,7 @@
-//! What a start asks of the machine, asked before it: state directory, key, socket, audit file, metrics.
+//! Checks, without a start, the requirements of a start: state directory, key, socket, audit file, metrics.
 //!
-//! Owns how refusals are told where a person can mend them. The questions are those of the start itself, beside the code that does it.
-//! What a daemon that runs holds, its lock, its socket, its address, is no mistake.
+//! Owns the wording of errors that a person can mend. The checks are those of the start itself, next to the code that makes them. A lock, a
+//! socket or an address that a running daemon holds is no mistake.
 
 use std::fs;
 use std::io;
@@ -19,11 +19,11 @@ use tokend_audit::Audit;
 use tokend_process::listen::{self, Seen, Usage};
 use tokend_store::{KEY_CREDENTIAL, KEY_FILE};
 
-/// How many files of a state directory are looked at. It holds seven.
+/// How many files of a state directory are checked. It holds seven.
 const MOST_FILES: usize = 64;
 
 impl Findings {
-    /// Everything a start would ask, beside the configuration itself.
+    /// All requirements of a start beside the configuration itself.
     pub(super) fn start(&mut self, config: &Config, whose: &Whose) {
         let held = tokend_store::is_held(&config.state_dir);
         self.nobody(whose);
@@ -36,7 +36,7 @@ impl Findings {
         self.metrics(config, whose, held);
     }
 
-    /// A unit for a user or a group that nobody has is not started at all.
+    /// A unit with an unknown user or group does not start at all.
     fn nobody(&mut self, whose: &Whose) {
         for unknown in &whose.unknown {
             let (kind, name, status, program) = match unknown {
@@ -51,7 +51,7 @@ impl Findings {
         }
     }
 
-    /// What the unit keeps the daemon from reading, whoever owns it.
+    /// The paths that the unit keeps the daemon from reading, whoever owns them.
     fn hidden(&mut self, config: &Config, unit: &Unit) {
         let accounts = config
             .accounts
@@ -68,7 +68,7 @@ impl Findings {
         let read = config.stamps.paths().chain(config.http.extra_ca.as_deref());
         let files = config.files.iter().map(PathBuf::as_path);
         let mut all: Vec<&Path> = files.chain(read).chain(secrets).collect();
-        // By components: a directory stands before what is in it.
+        // Compared by components: a directory comes before the files in it.
         all.sort_unstable();
         let mut told: Option<&Path> = None;
         for path in all {
@@ -83,7 +83,7 @@ impl Findings {
         }
     }
 
-    /// Whether the unit keeps the daemon from writing in `dir`, which is told of `what`, with the place the unit has for it.
+    /// Whether the unit keeps the daemon from writing in `dir`. The finding names `what` and the place that the unit has for it.
     fn kept_from(
         &mut self,
         what: &str,
@@ -97,7 +97,7 @@ impl Findings {
         };
         let shown = dir.display();
         let usual = usual.map(|usual| format!("use {}", usual.display()));
-        // What is hidden stays so. And a unit does not start for a path that is not there.
+        // A hidden path stays hidden. A unit does not start for a path that does not exist.
         let make = match dir.exists() {
             true => String::new(),
             false => format!("make {shown} and "),
@@ -142,11 +142,11 @@ impl Findings {
         self.modes(dir);
         let key = self.key(dir, whose);
         if self.owners(dir, whose) {
-            // What else the system refuses there follows from that.
+            // All other errors there follow from that.
             return;
         }
         for refusal in tokend_store::inspect(dir, key.as_deref()) {
-            // Owners and modes are told above, for all files and with the command that mends them.
+            // Owners and modes are reported above, for all files and with the command that mends them.
             let is_told = matches!(
                 refusal,
                 Refusal::Open(OpenError::WrongOwner { .. } | OpenError::TooOpen { .. })
@@ -181,13 +181,13 @@ impl Findings {
                 self.errors.push(absent(KEY_CREDENTIAL, &path));
                 None
             }
-            // One that is there is used; whether it is, only root sees.
+            // An existing key file is used; only root can see whether it is.
             Some(Given::Unseen) if !file.exists() => None,
             _ => Some(file),
         }
     }
 
-    /// What the store keeps must belong to the daemon. Tells whether something does not.
+    /// The files of the store must belong to the daemon. Returns whether one does not.
     fn owners(&mut self, dir: &Path, whose: &Whose) -> bool {
         let uid = whose.uid();
         let strangers: Vec<(PathBuf, u32)> = std::iter::once(dir.to_path_buf())
@@ -223,7 +223,7 @@ impl Findings {
         true
     }
 
-    /// And be open to nobody else.
+    /// The files of the store must also be closed to all others.
     fn modes(&mut self, dir: &Path) {
         let all = std::iter::once((dir.to_path_buf(), "state directory", "700"));
         for (path, what, mode) in all.chain(files(dir).map(|path| (path, "file", "600"))) {
@@ -241,7 +241,7 @@ impl Findings {
 
     fn socket(&mut self, config: &Config, whose: &Whose, held: bool) {
         let (unit, usage) = (whose.unit.as_ref(), Usage::Clients);
-        // One that systemd passes comes before the configuration's, which then only has to be a path.
+        // A socket that systemd passes takes precedence over the configuration's, which then only has to be a path.
         match unit {
             Some(unit) if unit.has_socket => {
                 let seen = listen::must_fit(&config.socket, usage).map(|()| Seen::Free);
@@ -251,7 +251,7 @@ impl Findings {
         }
     }
 
-    /// A socket that the daemon makes itself.
+    /// A socket that the daemon creates itself.
     fn place(&mut self, usage: Usage, path: &Path, unit: Option<&Unit>, held: bool) {
         let what = match usage {
             Usage::Metrics => "the socket of metrics",
@@ -323,7 +323,7 @@ impl Findings {
     }
 }
 
-/// Whether the state directory or the key could not be looked at for want of something that passes.
+/// Whether a temporary shortage of the machine kept the state directory or the key from being checked.
 pub(super) fn is_short(refusal: &Refusal) -> bool {
     match refusal {
         Refusal::Open(OpenError::Io { source, .. }) | Refusal::Key(KeyError::Io { source, .. }) => {
@@ -333,7 +333,7 @@ pub(super) fn is_short(refusal: &Refusal) -> bool {
     }
 }
 
-/// What is said of a credential that systemd would not find.
+/// The finding about a credential that systemd would not find.
 pub(super) fn absent(name: &str, path: &Path) -> String {
     let path = path.display();
     format!(
@@ -341,7 +341,7 @@ pub(super) fn absent(name: &str, path: &Path) -> String {
     )
 }
 
-/// Which directories are there, with the daemon's user as their owner, once it starts.
+/// Which directories will exist at the daemon's start, owned by the daemon's user.
 fn makes(unit: Option<&Unit>) -> impl Fn(&Path) -> bool {
     move |dir| unit.is_some_and(|unit| unit.makes(dir))
 }

@@ -1,7 +1,7 @@
-//! What the installed `tokend.service` says of the daemon it runs.
+//! The settings of the installed `tokend.service` for the daemon it runs.
 //!
-//! Owns the reading of unit files: what overrides what, and which settings matter to a daemon that starts. Asks no systemd, which may not
-//! run here; what cannot be read counts as not said. Must never open what a unit only names.
+//! Owns the reading of unit files: which setting overrides which, and which settings matter to a starting daemon. Asks no systemd, which
+//! may not run here; a file that cannot be read counts as absent. Must never open a file that a unit only names.
 
 pub(super) mod environment;
 
@@ -9,7 +9,7 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Where unit files are, first come first served (systemd.unit(5)).
+/// The directories of unit files; earlier ones take precedence (systemd.unit(5)).
 const PLACES: [&str; 11] = [
     "etc/systemd/system.control",
     "run/systemd/system.control",
@@ -23,25 +23,25 @@ const PLACES: [&str; 11] = [
     "usr/lib/systemd/system",
     "lib/systemd/system",
 ];
-/// Where systemd looks for credentials that no path names (systemd.exec(5)).
+/// The directories in which systemd looks for credentials without a path (systemd.exec(5)).
 const CREDENTIALS: [&str; 3] = ["etc", "run", "usr/lib"];
 /// The longest unit file that is read, in bytes.
 const LONGEST: u64 = 1 << 20;
 
-/// The unit, as far as it matters to what the daemon needs at its start.
+/// The parts of the unit that matter to the daemon's start.
 #[derive(Clone, Default)]
 pub(crate) struct Unit {
     root: PathBuf,
     settings: Vec<(String, String)>,
-    /// What the unit loads as credentials, seen before privileges are given up: their stores are root's.
+    /// The credentials that the unit loads, read before privileges are dropped: their stores belong to root.
     credentials: Vec<(String, Given)>,
-    /// Whether systemd makes the socket of clients.
+    /// Whether systemd creates the socket for clients.
     pub(crate) has_socket: bool,
     /// Whether systemd listens for readers of metrics.
     pub(crate) has_metrics_socket: bool,
 }
 
-/// Without the settings, of which some may be secrets.
+/// Leaves the settings out, since some may be secrets.
 impl fmt::Debug for Unit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
@@ -54,21 +54,21 @@ impl fmt::Debug for Unit {
     }
 }
 
-/// Whether the daemon is given a credential.
+/// Whether the daemon gets a credential.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Given {
-    /// The unit does not load it, or there is none in the stores of credentials.
+    /// The unit does not load it, or the stores of credentials do not have it.
     No,
-    /// It is there.
+    /// It exists.
     Yes,
-    /// The unit loads it from a file that is not there: it does not start.
+    /// The unit loads it from a file that does not exist: the unit does not start.
     Missing(PathBuf),
-    /// This user may not see whether it is there.
+    /// This user may not see whether it exists.
     Unseen,
 }
 
 impl Unit {
-    /// The one that is installed below `root`.
+    /// The unit that is installed below `root`.
     pub(crate) fn installed(root: &Path) -> Option<Self> {
         let mut settings = Vec::new();
         for text in files(root, "tokend.service")? {
@@ -115,17 +115,17 @@ impl Unit {
         self.is_on("DynamicUser")
     }
 
-    /// The configuration that the command line of the daemon names.
+    /// The configuration that the daemon's command line names.
     pub(crate) fn config(&self) -> Option<PathBuf> {
         self.option(&["--config", "-c"])
     }
 
-    /// The state directory that the command line of the daemon names.
+    /// The state directory that the daemon's command line names.
     pub(crate) fn state_dir(&self) -> Option<PathBuf> {
         self.option(&["--state-dir"])
     }
 
-    /// The socket that the command line of the daemon names.
+    /// The socket that the daemon's command line names.
     pub(crate) fn socket(&self) -> Option<PathBuf> {
         self.option(&["--socket"])
     }
@@ -144,7 +144,7 @@ impl Unit {
             .next()
     }
 
-    /// Whether systemd makes `path` for the daemon, and gives it to its user, before it starts.
+    /// Whether systemd creates `path` for the daemon, and gives it to its user, before it starts.
     pub(crate) fn makes(&self, path: &Path) -> bool {
         let kinds = [
             ("StateDirectory", "/var/lib"),
@@ -158,7 +158,7 @@ impl Unit {
         all.into_iter().any(|dir| dir == path)
     }
 
-    /// Why the daemon cannot reach `path` at all, where the unit says so.
+    /// Why the daemon cannot reach `path` at all, according to the unit.
     pub(crate) fn hides(&self, path: &Path) -> Option<&'static str> {
         let home = self
             .last("ProtectHome")
@@ -174,7 +174,7 @@ impl Unit {
         (self.is_on("PrivateTmp") && below(&["/tmp", "/var/tmp"])).then_some("PrivateTmp=")
     }
 
-    /// Why the daemon cannot write below `path`, where the unit says so.
+    /// Why the daemon cannot write below `path`, according to the unit.
     pub(crate) fn keeps_from_writing(&self, path: &Path) -> Option<&'static str> {
         if let Some(why) = self.hides(path) {
             return Some(why);
@@ -192,7 +192,7 @@ impl Unit {
             let paths = self.all(key).into_iter();
             paths.map(|path| PathBuf::from(path.trim_start_matches(['-', '+'])))
         };
-        // The nearest that is said of a place counts, wherever links lead.
+        // The setting for the nearest directory counts, wherever links lead.
         let path = resolved(path);
         let depth = |dirs: &mut dyn Iterator<Item = PathBuf>| {
             let above = dirs
@@ -225,14 +225,14 @@ impl Unit {
         .find_map(|(locked, why)| (locked > open).then_some(why))
     }
 
-    /// Whether the unit lets the daemon see which programs other users run.
+    /// Whether the unit lets the daemon see the programs of other users' processes.
     pub(crate) fn sees_programs(&self) -> bool {
         self.all("AmbientCapabilities")
             .iter()
             .any(|it| it == "CAP_SYS_PTRACE")
     }
 
-    /// Whether the daemon has a network of its own, in which no address of the machine is taken.
+    /// Whether the daemon has its own network namespace, in which the machine's listeners take no address.
     pub(crate) fn has_own_network(&self) -> bool {
         self.is_on("PrivateNetwork")
     }
@@ -342,7 +342,7 @@ impl Unit {
             .filter(|value| !value.is_empty())
     }
 
-    /// The values of a setting that may stand several times; an empty one forgets those before.
+    /// The values of a setting that may be given several times; an empty value drops the earlier ones.
     fn values(&self, key: &str) -> Vec<&str> {
         let mut values = Vec::new();
         for (_, value) in self.settings.iter().filter(|(own, _)| own == key) {
@@ -364,7 +364,7 @@ impl Unit {
     }
 }
 
-/// Where links lead, as far as a path is there and this user may see it.
+/// The path behind links, as far as it exists and this user may see it.
 fn resolved(path: &Path) -> PathBuf {
     let found = path.ancestors().find_map(|above| {
         let rest = path.strip_prefix(above).ok()?;
@@ -373,7 +373,7 @@ fn resolved(path: &Path) -> PathBuf {
     found.unwrap_or_else(|| path.to_path_buf())
 }
 
-/// The texts of a unit: its file, then its drop-ins by the order of their names. None where it is not installed, or is masked.
+/// The texts of a unit: its file, then its drop-ins by the order of their names. None if it is not installed, or is masked.
 fn files(root: &Path, name: &str) -> Option<Vec<String>> {
     let mut texts = vec![PLACES.iter().find_map(|place| {
         let path = root.join(place).join(name);
@@ -410,7 +410,7 @@ fn text(path: &Path) -> Option<String> {
     (!text.trim().is_empty()).then_some(text)
 }
 
-/// The settings of `[Service]`, behind those of earlier files.
+/// Adds the settings of `[Service]` after those of earlier files.
 fn read(text: &str, settings: &mut Vec<(String, String)>) {
     let text = text.replace("\\\n", " ");
     let mut is_ours = false;

@@ -1,7 +1,7 @@
-//! What a peer may see, found once for each kind of peer and configuration.
+//! The accounts a peer may see, computed once for each kind of peer and configuration.
 //!
-//! Owns the walk over all accounts, in steps between which others have their turn, and how much of what was found is kept. Must never
-//! be made anew for each request: whoever asks without end would have the daemon walk without end.
+//! Owns the walk over all accounts, in steps that let other tasks run in between, and the number of results that are kept. Must never be
+//! computed anew for each request: otherwise a peer that asks endlessly would keep the daemon walking.
 
 use std::sync::Arc;
 
@@ -11,23 +11,23 @@ use tokend_proto::AccountName;
 use super::sights::{Bits, Seen, Sight};
 use super::{ServedAccount, Snapshot};
 
-/// How many accounts are looked at before others have their turn: some ten microseconds.
+/// How many accounts are checked before other tasks run: about ten microseconds of work.
 const STEP: usize = 256;
-/// How many names on each side of one are looked through for the one that was meant.
+/// How many names on each side of a mistyped name are compared with it.
 const NEAR: usize = 64;
 
-/// A sight on its way.
+/// A sight that is being computed.
 #[derive(Debug)]
 pub(crate) struct Looking {
     sight: Sight,
-    /// What each policy gives, once it was asked.
+    /// The permissions by each policy, once it was asked.
     given: Vec<Option<Permissions>>,
     admin: Permissions,
     at: usize,
 }
 
 impl Sight {
-    /// The accounts that are meant, by name, after the one given.
+    /// The chosen accounts, by name, after the given one.
     pub(crate) fn accounts<'a>(
         &'a self,
         snapshot: &'a Snapshot,
@@ -43,15 +43,15 @@ impl Sight {
             .filter_map(|at| snapshot.ordered.get(at).map(|(served, _)| served))
     }
 
-    /// Names the peer may see that stand near one in the order of names.
+    /// Names that the peer may see and that stand near a given name in the order of names.
     pub(crate) fn near<'a>(&'a self, snapshot: &'a Snapshot, name: &AccountName) -> Vec<&'a str> {
         let place = snapshot.place_after(name);
-        // What is before it has to be looked for from far enough.
+        // The names before it need a starting point far enough ahead.
         let before = place.saturating_sub(NEAR * 64);
         let mut places: Vec<_> = self.any.from(before).take_while(|at| *at < place).collect();
         places.drain(..places.len().saturating_sub(NEAR));
         places.extend(self.any.from(place).take(NEAR));
-        // Few are looked through whole, wherever they stand.
+        // A short list is searched whole.
         if places.len() < NEAR {
             places = self.any.from(0).take(NEAR).collect();
         }
@@ -61,12 +61,12 @@ impl Sight {
 }
 
 impl Snapshot {
-    /// What the peer sees, if that was found before.
+    /// The sight of this peer, if it is known.
     pub(crate) fn found(&self, peer: &Peer) -> Option<Arc<Sight>> {
         self.sights.of(peer)
     }
 
-    /// What the peer sees. Found on the spot where nobody looked before.
+    /// The sight of this peer. Computed at once if it is unknown.
     pub(crate) fn sight(&self, peer: &Peer) -> Arc<Sight> {
         self.found(peer).unwrap_or_else(|| {
             let mut looking = Looking::begin(self, peer);
@@ -75,7 +75,7 @@ impl Snapshot {
         })
     }
 
-    /// Finds what the peer sees, with turns for others between.
+    /// Computes the sight of this peer; other tasks run in between.
     pub(crate) async fn look_around(&self, peer: &Peer) -> Arc<Sight> {
         if let Some(found) = self.found(peer) {
             return found;
@@ -87,7 +87,7 @@ impl Snapshot {
         looking.done(self)
     }
 
-    /// Puts back what a session found of this peer, where others have displaced it since. False when it was of another
+    /// Puts a sight back that a session computed for this peer, if others have displaced it since. False when it belongs to another
     /// configuration, or when more is known about the peer by now.
     pub(crate) fn remember(&self, peer: &Peer, sight: &Arc<Sight>) -> bool {
         let holds = sight.snapshot == self.number && sight.is_of(peer);
@@ -115,7 +115,7 @@ impl Looking {
         }
     }
 
-    /// Looks at some more accounts. False when all were looked at.
+    /// Checks some more accounts. False when all are checked.
     fn step(&mut self, snapshot: &Snapshot) -> bool {
         let accounts = snapshot.ordered.get(self.at..).unwrap_or_default();
         for (at, (served, kind)) in (self.at..).zip(accounts).take(STEP) {

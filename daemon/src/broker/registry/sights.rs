@@ -1,4 +1,4 @@
-//! What was found of what peers may see, and how much of it is kept.
+//! The computed sights of peers, and how many of them are kept.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,27 +10,27 @@ pub(super) const KEPT: usize = 64;
 /// What a peer may see of one configuration.
 #[derive(Debug)]
 pub(crate) struct Sight {
-    /// Whose. Processes of the same user with the same facts see the same.
+    /// The kind of peer. Processes of the same user with the same facts see the same accounts.
     pub(super) peer: Peer,
     pub(super) snapshot: u64,
-    /// Accounts the peer may do anything with, by their places in the order of names.
+    /// Accounts on which the peer has any permission, by their positions in the order of names.
     pub(super) any: Bits,
-    /// Accounts whose status it may see.
+    /// Accounts whose status the peer may see.
     pub(super) status: Bits,
-    /// How many accounts it may do each thing with, in the order of permissions.
+    /// On how many accounts the peer has each permission, in the order of permissions.
     pub(super) counts: [usize; Permission::ALL.len()],
 }
 
-/// Which accounts are meant.
+/// A choice of accounts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Seen {
-    /// Those the peer may do anything with.
+    /// Those on which the peer has any permission.
     Any,
-    /// Those whose status it may see.
+    /// Those whose status the peer may see.
     Status,
 }
 
-/// What was found of one configuration so far.
+/// The sights of one configuration so far.
 #[derive(Debug, Default)]
 pub(super) struct Sights(Mutex<VecDeque<Arc<Sight>>>);
 
@@ -49,7 +49,7 @@ impl Bits {
         }
     }
 
-    /// Those that are set, from this place on. Skips what is not set by the word.
+    /// The set positions from this one on. Unset bits are skipped by the word.
     pub(super) fn from(&self, start: usize) -> impl Iterator<Item = usize> + '_ {
         let first = start / 64;
         let words = self.0.get(first..).unwrap_or_default();
@@ -66,13 +66,13 @@ impl Bits {
 }
 
 impl Sight {
-    /// How many accounts the peer may do this with.
+    /// On how many accounts the peer has this permission.
     pub(crate) fn count_of(&self, permission: Permission) -> usize {
         let at = Permission::ALL.iter().position(|own| *own == permission);
         at.and_then(|at| self.counts.get(at)).copied().unwrap_or(0)
     }
 
-    /// Whether there is nothing the peer may do anything with.
+    /// Whether the peer has no permission on any account.
     pub(crate) fn is_empty(&self) -> bool {
         self.counts.iter().all(|count| *count == 0)
     }
@@ -99,13 +99,13 @@ impl Sight {
 }
 
 impl Sights {
-    /// What this kind of peer sees, if it was found.
+    /// The sight of this kind of peer, if it is kept.
     pub(super) fn of(&self, peer: &Peer) -> Option<Arc<Sight>> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.iter().find(|sight| sight.is_of(peer)).map(Arc::clone)
     }
 
-    /// Keeps what was found.
+    /// Keeps a sight.
     pub(super) fn keep(&self, sight: &Arc<Sight>) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.iter().any(|own| own.is_of(&sight.peer)) {

@@ -1,7 +1,7 @@
-//! What a person reads whose credential was tried and not granted.
+//! The sentences for a person whose entered credential was tried and not granted.
 //!
-//! Owns those sentences. Each says what the provider or we had against what was entered, what became of it, and what to do; and it
-//! claims no more than was seen.
+//! Owns those sentences. Each says why the provider or the daemon did not accept the credential, what happened to the credential, and what
+//! to do. A sentence claims no more than was seen.
 
 use tokend_engine::{ClaimRefusal, Keeping, ProviderAnswer, Unproved, Unproven};
 use tokend_proto::{Fault, FaultCode};
@@ -11,7 +11,7 @@ use super::what::What;
 use crate::broker::login_means;
 
 impl FaultText<'_> {
-    /// Puts into words what came of what a person entered.
+    /// Puts the result for an entered credential into words.
     pub(crate) fn unproven(&self, what: What, it: Unproven) -> Fault {
         let name = &self.account.name;
         let (code, why, refused) = self.why(what, it.why);
@@ -25,7 +25,7 @@ impl FaultText<'_> {
             }
         };
         let option = what.option();
-        // Beside a refresh token that was not refused: whatever goes with it has to be right first.
+        // The refresh token was not refused: the credentials sent with it have to be corrected first.
         let beside = match (it.why, what) {
             (Unproved::Answered(ProviderAnswer::CredentialRejected), What::RefreshToken) => {
                 let told = self.notes.told.as_deref();
@@ -74,7 +74,7 @@ impl FaultText<'_> {
         }
     }
 
-    /// The code, the sentence, and whether what was entered is what was refused.
+    /// The code, the sentence, and whether the entered credential is the one that was refused.
     #[expect(clippy::too_many_lines, reason = "one arm for each reason")]
     fn why(&self, what: What, why: Unproved) -> (FaultCode, String, bool) {
         let said = self.said();

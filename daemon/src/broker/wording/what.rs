@@ -1,10 +1,10 @@
-//! What a person entered, without it.
+//! The name of an entered credential, without the credential.
 
 use std::fmt;
 
 use tokend_proto::LoginSecret;
 
-/// What a person entered, without it.
+/// The kind of an entered credential, without the credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum What {
     Password,
@@ -21,7 +21,7 @@ impl What {
         }
     }
 
-    /// How `tokenctl login` is told what is entered.
+    /// The option of `tokenctl login` that says what is entered.
     pub(super) fn option(self) -> &'static str {
         match self {
             Self::Password => "",

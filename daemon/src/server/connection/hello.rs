@@ -1,6 +1,6 @@
-//! The version that is spoken on a connection.
+//! The protocol version of a connection.
 //!
-//! Owns the answer to hello. In which version each answer leaves is told in `frame`.
+//! Owns the answer to hello. `frame` applies the version to each answer.
 
 use tokend_proto::{RequestId, Response, negotiate};
 use tokio::io::{AsyncRead, AsyncWrite};

@@ -1,7 +1,7 @@
-//! A connection from which nothing more is read for a while.
+//! A pause in which a connection reads no more requests.
 //!
-//! Owns why and how long: as many requests wait as may, or its user has asked too much in vain. Must never hold what was decided back,
-//! which is on its way before, nor an answer that was asked for before and is ready.
+//! Owns the reason and the length: the maximum number of requests waits, or the user made too many requests without a token. Must never
+//! hold back an answer that is ready, nor one that was decided before the pause.
 
 use std::time::Duration;
 
@@ -15,15 +15,15 @@ use crate::requests::Answered;
 use crate::requests::budget::Wait;
 use tokend_peer::Connection;
 
-/// How often it is looked whether the peer of a connection from which nothing is read is still there.
+/// How often a paused connection checks whether its peer is still there.
 const LOOK: Duration = Duration::from_secs(1);
 
 impl<S> Session<S>
 where
     S: AsyncRead + AsyncWrite + Connection + Unpin,
 {
-    /// Waits where the user has asked too much in vain, for an answer that was asked for before at most: that one is not held back.
-    /// Whoever has gone is not waited for; what it left unread is dropped.
+    /// Pauses because the user made too many requests without a token; ends early for an answer to an earlier request, which is not held
+    /// back. A peer that has left is not waited for, and its unread requests are dropped.
     pub(super) async fn rest(&mut self, waiting: &mut Waiting) -> Result<(), Ended> {
         let Some(Rest { until, tell }) = &mut self.rest else {
             return Ok(());
@@ -50,7 +50,7 @@ where
         Err(Ended::Closed)
     }
 
-    /// Notes what was asked in vain. Nothing more is taken until that is paid off.
+    /// Counts requests without a token. No request is taken until they are paid off.
     pub(super) fn spend(&mut self, cost: u64) {
         if cost == 0 {
             return;
@@ -68,7 +68,7 @@ where
         }
     }
 
-    /// Waits for an answer while nothing more is read. That the peer has gone is not read either, so it is looked for.
+    /// Waits for an answer while nothing is read. A disconnect is not read either, so the socket is checked for it.
     pub(super) async fn next_or_gone(
         &mut self,
         waiting: &mut Waiting,

@@ -1,22 +1,22 @@
 //! The variables that a unit gives the daemon.
 //!
-//! Owns the reading of `Environment=` and of what takes from it or adds to it, with systemd's quotes (systemd.syntax(7)). Opens no file of
-//! variables: what is in one counts as unseen. Must never show a value, which may be a secret.
+//! Owns the reading of `Environment=` and of the settings that remove variables or add others, with systemd's quotes (systemd.syntax(7)).
+//! Opens no environment file: its variables count as unseen. Must never show a value, which may be a secret.
 
 use super::Unit;
 
-/// What a unit says of a variable.
+/// The unit's setting of a variable.
 pub(crate) enum Variable {
-    /// `Environment=` sets it, and nothing else may.
+    /// `Environment=` sets it, and no other source may.
     Set(String),
-    /// Nothing in the unit does.
+    /// The unit does not set it.
     Unset,
-    /// A file of variables, or systemd's own environment, may.
+    /// An environment file, or systemd's own environment, may set it.
     Unseen,
 }
 
 impl Unit {
-    /// What the unit says of the variable `name`.
+    /// The unit's setting of the variable `name`.
     pub(crate) fn variable(&self, name: &str) -> Variable {
         let of = |word: &str| Some(word.strip_prefix(name)?.strip_prefix('=')?.to_owned());
         let value = self
@@ -28,11 +28,11 @@ impl Unit {
         if taken.iter().any(|word| word == name) {
             return Variable::Unset;
         }
-        // What a file sets comes before `Environment=`, wherever either stands.
+        // A variable from a file takes precedence over `Environment=`, wherever either stands.
         if !self.values("EnvironmentFile").is_empty() {
             return Variable::Unseen;
         }
-        // With a value, only that value is taken away.
+        // With a value, the variable is removed only if it has that value.
         let is_taken = |value: &String| taken.iter().any(|word| of(word).as_ref() == Some(value));
         match value {
             Some(value) if is_taken(&value) => Variable::Unset,
@@ -48,14 +48,14 @@ impl Unit {
         }
     }
 
-    /// The words of a setting that may stand several times, without their quotes.
+    /// The words of a setting that may be given several times, without their quotes.
     fn words(&self, key: &str) -> Vec<String> {
         let values = self.values(key).into_iter();
         values.flat_map(words).collect()
     }
 }
 
-/// The words of a value. What follows a word that makes no sense is left out, as systemd does.
+/// The words of a value. The rest after an invalid word is left out, as systemd does.
 fn words(value: &str) -> Vec<String> {
     let mut rest = value.trim_start();
     let mut all = Vec::new();
@@ -69,7 +69,7 @@ fn words(value: &str) -> Vec<String> {
     all
 }
 
-/// The first word, and what follows it. None, where a quote or an escape does not end.
+/// The first word, and the rest. `None` if a quote or an escape does not end.
 fn word(text: &str) -> Option<(String, &str)> {
     let mut bytes = Vec::new();
     let mut quote = None;
@@ -90,7 +90,7 @@ fn word(text: &str) -> Option<(String, &str)> {
     quote.is_none().then_some((word, rest))
 }
 
-/// Adds what an escape stands for, and gives what follows it.
+/// Adds the character that an escape stands for; returns the rest.
 fn escaped<'a>(after: &'a str, bytes: &mut Vec<u8>) -> Option<&'a str> {
     let letter = after.chars().next()?;
     let rest = after.get(letter.len_utf8()..)?;
