@@ -1,7 +1,7 @@
 //! Reads one `[account.NAME]` table and checks it against its dialect.
 //!
-//! Owns [`Account`]. What can be said about an account without asking its provider is said here; what it takes to log in may
-//! still be missing, since `tokenctl login` can supply it.
+//! Owns [`Account`]. Every mistake that can be found without asking the provider is reported here. Secrets for a login may still be
+//! missing, since `tokenctl login` can supply them.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -31,38 +31,38 @@ use crate::secret_ref::SecretRef;
 /// One login the broker owns at one provider, as it is configured.
 #[derive(Debug)]
 pub struct Account {
-    /// What `tokenctl get` names.
+    /// The name that `tokenctl get` takes.
     pub name: AccountName,
-    /// How its provider is spoken to.
+    /// The dialect of its provider.
     pub dialect: Arc<Dialect>,
-    /// Where its provider is reached; shared by accounts that differ only in their credential.
+    /// The address of its provider; shared by accounts that differ only in their credential.
     pub endpoint: Arc<Endpoint>,
     /// Values that may be shown, by the dialect's names for them.
     pub fields: Box<[(Arc<str>, Box<str>)]>,
-    /// Where its secrets are, by the dialect's names for them. None needs to be here.
+    /// The places of its secrets, by the dialect's names for them. None is required here.
     pub secrets: Box<[(Arc<str>, SecretRef)]>,
-    /// Who may do what with it.
+    /// The rules that say which peers may do what with the account.
     pub allow: Arc<Policy>,
-    /// How often its provider may be asked.
+    /// The rate limits for its provider.
     pub pacing: Arc<Pacing>,
-    /// Which way its provider is reached.
+    /// The route to its provider.
     pub proxy: Route,
-    /// When it is refreshed without being asked.
+    /// When the account is refreshed ahead of a request.
     pub refresh: RefreshPolicy,
-    /// How long its access token is taken to live where the provider does not say; otherwise the dialect knows. Few accounts have one,
-    /// and a hundred thousand must not each keep room for it.
+    /// The lifetime assumed for an access token when the provider states none; `None` means the dialect's assumption. Boxed because few
+    /// accounts set one, and a hundred thousand accounts must not each keep room for it.
     pub(super) assumed_lifetime: Option<Box<Duration>>,
-    /// Provider, base URL, and user name or client id. With another identity it is another account under the same name.
+    /// Provider, base URL, and user name or client id. If the identity changes, the name stands for a different account.
     pub identity: Fingerprint,
-    /// Everything that, when changed, may cure a rejected or misconfigured account: dialect, endpoint, fields, and the places of
-    /// secrets, but not what is in those places.
+    /// Everything that may cure a rejected or misconfigured account when it changes: dialect, endpoint, fields, and the places of secrets,
+    /// but not the secrets themselves.
     pub fingerprint: Fingerprint,
-    /// What its requests ask for, without who asks. A token that was asked for otherwise is another token.
+    /// What its requests ask for, apart from the identity. A token that was requested with other values counts as a different token.
     pub asks: Asks,
 }
 
 impl Account {
-    /// How long its access token is taken to live where the provider does not say, if the account says so.
+    /// The lifetime that the account assumes for an access token when the provider states none, if the account sets one.
     pub fn assumed_lifetime(&self) -> Option<Duration> {
         self.assumed_lifetime.as_deref().copied()
     }
@@ -80,7 +80,7 @@ impl Account {
         self.dialect.origin_at(kind, &self.endpoint)
     }
 
-    /// The account's own words for what is at `origin`: its `base_url`, unless its dialect names another host.
+    /// The account's own text for `origin`: its `base_url`, unless the dialect names another host.
     pub fn named<'a>(&'a self, origin: &'a str) -> &'a str {
         let base = self.endpoint.base_url();
         let own = url::Url::parse(base).map(|url| url.origin().ascii_serialization());
@@ -90,7 +90,7 @@ impl Account {
         }
     }
 
-    /// Those of all requests there are, each once: of the login first.
+    /// The origins of all its requests, each once, the login's first.
     pub fn origins(&self) -> Vec<String> {
         let (dialect, endpoint) = (&self.dialect, &self.endpoint);
         let mut all = Vec::with_capacity(2);
@@ -133,7 +133,7 @@ pub(super) struct Defaults {
     pub(super) pacing: PacingTable,
 }
 
-/// What reading accounts needs and what it keeps for the next one.
+/// What the reader needs for accounts, and what it keeps from one account for the next.
 #[derive(Debug)]
 pub(super) struct Reader {
     pub(super) dialects: Dialects,
@@ -146,7 +146,7 @@ pub(super) struct Reader {
     proxies: Shared<Proxy, Proxy>,
     names: Shared<Box<str>, str>,
     asks: HashMap<String, Asks>,
-    /// Options that accounts of a site lack which set the same fields.
+    /// Missing options, by site and set of fields.
     lacks: HashMap<String, Vec<(ExchangeKind, String)>>,
 }
 
@@ -155,13 +155,13 @@ pub(super) struct Reader {
 struct Site {
     endpoint: Arc<Endpoint>,
     fields: Vec<FieldUse>,
-    /// Of dialect and address.
+    /// The fingerprint of dialect and address.
     fingerprint: String,
 }
 
 impl Site {
-    /// Whether an account with these fields makes requests of this kind. One whose secrets are not configured, where a refresh is possible,
-    /// may live by a refresh token that is entered.
+    /// Whether an account with these fields makes requests of this kind. An account whose secrets are not configured may still refresh
+    /// with a refresh token that a person enters.
     fn makes(&self, dialect: &Dialect, kind: ExchangeKind, has: impl Fn(&str) -> bool) -> bool {
         let refreshes = dialect.can_refresh_at(&self.endpoint);
         let mut secrets = self.fields.iter().filter(|field| {
@@ -178,7 +178,7 @@ impl Site {
     }
 }
 
-/// The settings of an account that it may inherit.
+/// The settings of an account that can be inherited.
 #[derive(Debug)]
 struct Own {
     allow: Option<Vec<Rule>>,
@@ -188,7 +188,7 @@ struct Own {
     proxy: Route,
 }
 
-/// What an access token may be taken to live: no longer than a dialect takes any to live.
+/// The bounds of an assumed lifetime: no longer than a dialect allows for any token.
 const ASSUMED: RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(366 * 24 * 3600);
 
@@ -261,7 +261,7 @@ impl Reader {
         let dialect = known.as_deref().map(|known| &*known.dialect);
         refuse_refresh_token(&mut section, &name, dialect, diagnostics);
         let Some(known) = known else {
-            // Without a dialect nobody knows which fields it adds.
+            // Without a dialect the valid fields are unknown.
             section.ignore("fields");
             section.finish(diagnostics);
             return None;
@@ -282,8 +282,7 @@ impl Reader {
         Some(self.account(name, &known, &site, given, own, origins))
     }
 
-    /// Notes options that are not set and without which a request that the account makes cannot be made. Found once for all accounts that
-    /// differ only in values.
+    /// Notes options that are not set and that a request of the account needs. Computed once for all accounts that differ only in values.
     fn options(
         &mut self,
         section: &Section<'_>,
@@ -327,7 +326,7 @@ impl Reader {
         }
     }
 
-    /// Which way the account goes; equal proxies are kept once.
+    /// The account's route; equal proxies are kept once.
     fn proxy(
         &mut self,
         value: Option<Value<'_>>,
@@ -461,7 +460,7 @@ impl Reader {
         }
     }
 
-    /// What the requests ask for: found once for all accounts that differ only in who asks.
+    /// What the requests ask for, computed once for all accounts that differ only in their identity.
     fn asks(&mut self, dialect: &Dialect, site: &Site, given: &AccountFields) -> Asks {
         let mut key = site.fingerprint.clone();
         for (name, value) in &given.plain {

@@ -1,6 +1,6 @@
 //! Reads rules: `allow` of accounts, defaults and groups, and `admin`.
 //!
-//! Owns what can stand in a rule and what is said when it cannot. Never lets a rule in that would match more than it seems to.
+//! Owns the syntax of a rule and the messages about its mistakes. Must never accept a rule that matches more peers than it seems to.
 
 use std::path::{Component, Path};
 use std::sync::Arc;
@@ -13,14 +13,14 @@ use tokend_policy::{
 use super::rule_origins::RuleOrigins;
 use super::unresolved::{NameKind, Principals};
 
-/// What the rules of a list can give.
+/// What the rules of a list can grant.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct List {
-    /// What a rule gives that does not say.
+    /// The permissions of a rule without `may`.
     pub(super) usual: Permissions,
-    /// What it can say.
+    /// The permissions that `may` can name.
     possible: Permissions,
-    /// The list of whom there is when there is none.
+    /// The name of the list that applies when this one is missing.
     otherwise: &'static str,
 }
 
@@ -38,7 +38,7 @@ pub(super) const ADMIN: List = List {
     otherwise: "name somebody, or leave the key out: then only the daemon's own user is allowed",
 };
 
-/// `allow` of metrics, which is about one thing.
+/// `allow` of metrics, which has a single permission.
 pub(super) const METRICS: List = List {
     usual: Permissions::of(&[Permission::Status]),
     possible: Permissions::of(&[Permission::Status]),
@@ -194,7 +194,7 @@ fn exe(value: Value<'_>, diagnostics: &mut Diagnostics) -> Option<Arc<Path>> {
     let plain = path
         .components()
         .all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
-    // What the kernel says is compared letter by letter.
+    // The kernel's path is compared byte by byte.
     let tidy = path.components().collect::<std::path::PathBuf>();
     if path.is_absolute()
         && plain
@@ -263,7 +263,7 @@ fn may(value: Value<'_>, list: List, diagnostics: &mut Diagnostics) -> Option<Pe
     Some(may)
 }
 
-/// What is said of a permission that is none of this list's.
+/// The message and the advice for a permission that does not belong in this list.
 fn out_of_place(permission: Permission) -> (&'static str, &'static str) {
     match permission {
         Permission::Reload => (

@@ -1,7 +1,7 @@
 //! `[audit]`: where records of releases, denials, attempts and administrative acts go.
 //!
-//! Owns the settings, their defaults and bounds, and the names of what can be recorded. Opens nothing: whether a file can be written
-//! is found out when the configuration is put in force.
+//! Owns the settings, their defaults and bounds, and the names of the events. Opens nothing: an unwritable file is reported when the
+//! configuration is applied.
 
 use std::path::{Path, PathBuf};
 use tokend_document::{Diagnostics, Section, Value, choose_from};
@@ -9,7 +9,7 @@ use tokend_document::{Diagnostics, Section, Value, choose_from};
 /// What is recorded, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Audit {
-    /// Whether records go to the journal; `None` when that depends on whether systemd started the daemon.
+    /// Whether records go to the journal; `None` decides by whether systemd started the daemon.
     pub journal: Option<bool>,
     /// The file records go to.
     pub file: Option<AuditFile>,
@@ -24,11 +24,11 @@ pub struct Audit {
 pub struct AuditFile {
     /// Where it is.
     pub path: PathBuf,
-    /// Permission bits of a file that is made.
+    /// Permission bits of a new file.
     pub mode: u32,
-    /// How long it gets before it is renamed and the next one begun, in bytes.
+    /// The size in bytes at which the file is renamed and a new one is started.
     pub max_size: u64,
-    /// How many of the renamed are kept.
+    /// How many renamed files are kept.
     pub keep: u32,
 }
 
@@ -37,27 +37,27 @@ pub struct AuditFile {
 pub enum AuditEvent {
     /// A token was handed out.
     Release,
-    /// A peer was refused what it asked for.
+    /// A peer's request was denied.
     Denial,
-    /// A peer that may have a token got none.
+    /// A peer with permission to get a token got none.
     Failure,
-    /// A provider was asked, or was about to be.
+    /// A request was sent to a provider, or was about to be.
     Attempt,
-    /// A peer that may report refused tokens and not have them did so.
+    /// A peer with permission to reject tokens, but not to get them, rejected one.
     Reject,
     /// A person asked for a new token.
     Refresh,
     /// A person entered a credential.
     Login,
-    /// A person had an account forgotten.
+    /// A person made the daemon forget an account.
     Forget,
-    /// The configuration was to be read again.
+    /// A reload of the configuration was requested.
     Reload,
-    /// The daemon began to serve.
+    /// The daemon started to serve.
     Start,
     /// The daemon ended.
     Stop,
-    /// Records were lost. Recorded always.
+    /// Records were lost. Always recorded.
     Lost,
 }
 
@@ -65,7 +65,7 @@ pub enum AuditEvent {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AuditEvents(u16);
 
-/// Nothing more than these can be asked for by name: that records were lost is recorded always.
+/// The events that a configuration can name. Lost records are not among them, since they are always recorded.
 const NAMED: [AuditEvent; 11] = [
     AuditEvent::Release,
     AuditEvent::Denial,
@@ -82,7 +82,7 @@ const NAMED: [AuditEvent; 11] = [
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
-/// About 50,000 releases.
+/// Room for about 50,000 releases.
 const MAX_SIZE: usize = 16 * MIB;
 const KEEP: u32 = 8;
 
@@ -110,17 +110,17 @@ impl AuditEvents {
     /// Everything.
     pub const ALL: Self = Self(u16::MAX);
 
-    /// Whether `event` is among them.
+    /// Whether the set contains `event`.
     pub fn holds(self, event: AuditEvent) -> bool {
         self.0 & Self::bit(event) != 0
     }
 
-    /// As bits, for whoever keeps the set in an atomic number.
+    /// The set as bits, so that a caller can keep it in an atomic number.
     pub fn bits(self) -> u16 {
         self.0
     }
 
-    /// What [`Self::bits`] gave.
+    /// The set from the result of [`Self::bits`].
     pub fn from_bits(bits: u16) -> Self {
         Self(bits)
     }

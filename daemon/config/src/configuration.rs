@@ -1,4 +1,4 @@
-//! What a configuration holds once it was read and found right.
+//! The contents of a configuration that was read without a mistake.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::settings::{Http, Limits, Log};
 use crate::stamps::Stamps;
 use crate::unresolved::Unresolved;
 
-/// Everything that was configured.
+/// A whole configuration.
 #[derive(Debug)]
 pub struct Config {
     /// Where to listen, unless a socket is inherited.
@@ -23,7 +23,7 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// Who may administer: reload, and refresh, log in and forget any account.
     pub admin: Arc<Policy>,
-    /// Bounds on what peers can take up.
+    /// Bounds on the resources that peers can use.
     pub limits: Limits,
     /// What is logged and how.
     pub log: Log,
@@ -35,17 +35,17 @@ pub struct Config {
     pub http: Http,
     /// All accounts, in the order of their names.
     pub accounts: Vec<Arc<Account>>,
-    /// The files this was read from; the first is the one that was named.
+    /// The files this was read from; the first is the one the caller named.
     pub files: Vec<PathBuf>,
-    /// What these, the dialects and their directories were like before they were read.
+    /// The state of these files, the dialects and their directories just before they were read.
     pub stamps: Stamps,
-    /// Names in rules that nobody has now, which match nobody; the first fifty.
+    /// Names in rules that belong to no user or group now, so their rules match no peer; the first fifty.
     pub unresolved: Vec<Unresolved>,
-    /// Names in rules, with the ids they have.
+    /// Names in rules, with their ids.
     pub names: Names,
 }
 
-/// What the command line says; it comes before the configuration.
+/// Settings from the command line, which override the configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Overrides {
     /// Where to listen.

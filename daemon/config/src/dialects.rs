@@ -1,6 +1,6 @@
 //! The dialects accounts may name: those compiled in and those of `dialect_dir`.
 //!
-//! Owns reading the directory, and what is worth asking a dialect only once.
+//! Owns reading the directory, and caches what every account needs of a dialect.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use super::pacing::Pacing;
 /// The longest file of a dialect, in bytes.
 const LONGEST_FILE: u64 = 256 * 1024;
 
-/// A dialect and what accounts ask of it.
+/// A dialect, and what accounts need of it.
 #[derive(Debug)]
 pub(super) struct Known {
     /// The dialect.
@@ -25,11 +25,11 @@ pub(super) struct Known {
     pub(super) pacing: Pacing,
     /// Its digest.
     pub(super) digest: String,
-    /// Every field it may use, whatever the options; those the daemon fills in itself among them.
+    /// Every field the dialect may use, whatever the options, including those that the daemon fills in.
     pub(super) fields: Vec<FieldUse>,
 }
 
-/// All dialects, each asked once.
+/// All dialects, each examined once.
 #[derive(Debug)]
 pub(super) struct Dialects {
     catalog: Catalog,
@@ -39,8 +39,8 @@ pub(super) struct Dialects {
 }
 
 impl Dialects {
-    /// The dialects compiled in and those at `paths`, which are `None` where they are not known. What is wrong with a file is noted, but
-    /// not what follows only from another that could not be read.
+    /// The built-in dialects and those at `paths`; `paths` is `None` when the files are unknown. Mistakes in a file are noted, except
+    /// those that only follow from another unreadable file.
     pub(super) fn load(
         files: &Files,
         paths: Option<&[PathBuf]>,
@@ -61,7 +61,7 @@ impl Dialects {
             Err(errors) => (builtin, errors),
         };
         let broken: Vec<String> = errors.iter().map(|error| error.name().to_owned()).collect();
-        // Whether the dialect that another extends is not there, or only not readable, is told of its own file.
+        // If the extended dialect is missing or unreadable, the report about its own file says so.
         let follows = |base: &str| is_incomplete || broken.iter().any(|name| name == base);
         for error in errors {
             if !error.missing_base().is_some_and(follows) {
@@ -75,13 +75,13 @@ impl Dialects {
         }
     }
 
-    /// The dialect of this name. `Err(None)` for one that may be in a file that could not be used, which was told already.
+    /// The dialect of this name. `Err(None)` means that the dialect may be in an unusable file, which was already reported.
     pub(super) fn find(&mut self, name: &str) -> Result<Arc<Known>, Option<String>> {
         if let Some(known) = self.asked.get(name) {
             return Ok(Arc::clone(known));
         }
         let found = self.catalog.find(name).map_err(|error| {
-            // With one broken file the others of the directory are not there either.
+            // One broken file makes the other dialects of the directory unavailable too.
             let known: Vec<&str> = error.known.iter().map(String::as_str).collect();
             (!self.is_incomplete).then(|| choose_from(name, &known))
         })?;
@@ -116,7 +116,7 @@ impl Known {
         })
     }
 
-    /// How the dialect uses a field, if it does and the account has to bring it.
+    /// How the dialect uses a field, if it does and the account must provide the field.
     pub(super) fn field(&self, name: &str) -> Option<&FieldUse> {
         self.fields.iter().find(|field| field.name == name)
     }

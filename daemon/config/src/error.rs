@@ -12,7 +12,7 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    /// `shortages` of them are only about what the machine is short of.
+    /// `shortages` counts the mistakes that come only from a shortage on this machine.
     pub(super) fn new(diagnostics: Diagnostics, shortages: usize) -> Self {
         Self {
             is_shortage: shortages > 0 && diagnostics.count() == shortages,
@@ -20,13 +20,13 @@ impl ConfigError {
         }
     }
 
-    /// Whether files could not be read because the machine is short of something that passes, such as descriptors, and nothing else was
-    /// found. Then nothing need be wrong with the configuration, and trying again may help.
+    /// Whether the only mistakes are files that could not be read because of a temporary shortage, such as of descriptors. The
+    /// configuration may then be right, and a retry may help.
     pub fn is_shortage(&self) -> bool {
         self.is_shortage
     }
 
-    /// Everything that was found, in the order of files and lines.
+    /// All mistakes, in the order of files and lines.
     pub fn diagnostics(&self) -> &Diagnostics {
         &self.diagnostics
     }

@@ -1,4 +1,4 @@
-//! What an account brings: its address and the fields of its credential.
+//! The part of an account that its dialect uses: its address and the fields of its credential.
 //!
 //! Owns the checks of both against the dialect. Plain values may be shown; a secret is only ever a reference.
 
@@ -19,7 +19,7 @@ use crate::secret_ref::{SecretPlace, SecretRef};
 /// The fields `tokenctl login` can supply, so that an account may live without them in files.
 const TYPED: [&str; 2] = ["password", "client_secret"];
 
-/// The standard fields, each with whether it is secret. The tokens are the daemon's own.
+/// The standard fields, each with whether it is secret. Tokens are missing because only the daemon holds them.
 const STANDARD: [(&str, bool); 5] = [
     ("username", false),
     ("password", true),
@@ -28,14 +28,14 @@ const STANDARD: [(&str, bool); 5] = [
     ("scope", false),
 ];
 
-/// The fields that are there and right.
+/// The valid fields of an account.
 #[derive(Debug, Default)]
 pub(super) struct AccountFields {
     /// Values that may be shown.
     pub(super) plain: BTreeMap<String, String>,
-    /// Where secrets are.
+    /// The places of secrets.
     pub(super) secret: BTreeMap<String, SecretRef>,
-    /// Fields that are there but wrong, so that they are not told as missing too.
+    /// Fields that are present but wrong, so that they are not also reported as missing.
     wrong: Vec<String>,
 }
 
@@ -85,7 +85,7 @@ impl AccountFields {
         }
     }
 
-    /// Notes fields that the dialect has no use for, and those it needs and that are not there.
+    /// Notes fields that the dialect does not use, and required fields that are missing.
     ///
     /// `needed` is how the dialect uses its fields with the account's options, where those are right.
     pub(super) fn check(
@@ -138,7 +138,7 @@ impl AccountFields {
         }
     }
 
-    /// Of everything given, and of `site`.
+    /// The fingerprint of all given fields and of `site`.
     pub(super) fn fingerprint(&self, site: &str) -> Fingerprint {
         let mut parts = vec![site];
         self.plain
@@ -157,7 +157,7 @@ impl AccountFields {
                     parts.extend(words.iter().map(|word| &**word));
                 }
             }
-            // Only where it is said, so that the fingerprints of what was there before stay.
+            // Only if set, so that existing fingerprints stay the same.
             if place.whole {
                 parts.push("whole");
             }
@@ -193,8 +193,8 @@ impl AccountFields {
     }
 }
 
-/// Notes a refresh token of the account `name`. Using one replaces it, so what a fixed place holds is used up after the first refresh,
-/// and sending it again may cost the account everything.
+/// Notes a refresh token of the account `name`. Each use replaces a refresh token, so a token at a fixed place is used up after the first
+/// refresh. Presenting it again may lose the whole login.
 pub(super) fn refuse_refresh_token(
     section: &mut Section<'_>,
     name: &AccountName,
@@ -218,10 +218,10 @@ fn is_custom(field: &FieldUse) -> bool {
     !field.internal && !STANDARD.iter().any(|(name, _)| *name == field.name)
 }
 
-/// Where the account reaches its provider, with the values it was read from.
+/// The address of the account's provider, with the values it was read from.
 #[derive(Debug)]
 pub(super) struct Address<'p> {
-    /// What the dialect checks.
+    /// The settings that the dialect checks.
     pub(super) settings: EndpointSettings,
     values: Vec<(String, Value<'p>)>,
 }
@@ -251,7 +251,7 @@ impl<'p> Address<'p> {
         };
         let base_url = base_url.and_then(|value| {
             let text = value.text(diagnostics)?.to_owned();
-            // A password in a URL stands before an `@`.
+            // A password in a URL comes before an `@`.
             let value = if text.contains('@') {
                 value.hidden()
             } else {
@@ -272,7 +272,8 @@ impl<'p> Address<'p> {
         let mut options = BTreeMap::new();
         let table = section.section("options", diagnostics);
         for (key, value) in table.into_iter().flat_map(Section::entries) {
-            // Any key may stand here until the dialect is asked, a password's too; what is wrong with a value of an option says it.
+            // Any key is possible until the dialect is asked, so this may be a password; hide it. The dialect's message names a wrong
+            // option value.
             let value = value.hidden();
             if let Some(text) = value.written(diagnostics) {
                 options.insert(key.name.to_string(), text);
@@ -291,7 +292,7 @@ impl<'p> Address<'p> {
         Some(Self { settings, values })
     }
 
-    /// Everything that makes the address, each value behind the name of its key.
+    /// Everything that makes the address, each value after the name of its key.
     pub(super) fn parts(&self) -> Vec<&str> {
         let EndpointSettings {
             base_url,
@@ -330,7 +331,7 @@ impl<'p> Address<'p> {
 
 /// A password must not cross a network in the clear; on a loopback address there is no network.
 pub(super) fn check_scheme(base_url: &str) -> Result<(), AddressError> {
-    // What is no URL at all is told by the dialect crate.
+    // The dialect crate reports text that is not a URL.
     let Ok(url) = Url::parse(base_url) else {
         return Ok(());
     };

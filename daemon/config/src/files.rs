@@ -1,6 +1,6 @@
 //! Reads the files of a configuration, within bounds.
 //!
-//! Owns [`Files`], the only way from a path to what stands there. Must never wait for what stands there.
+//! Owns [`Files`], the only way from a path to its contents. Must never block on a file.
 
 use std::collections::BTreeMap;
 use std::fs::{File, Metadata};
@@ -19,7 +19,7 @@ use tokend_document::Diagnostics;
 /// The most files in one directory.
 const MOST_FILES: usize = 200_000;
 
-/// Where files are.
+/// Where files are read from.
 #[derive(Debug)]
 pub struct Files {
     source: Source,
@@ -30,7 +30,7 @@ pub struct Files {
 #[derive(Debug)]
 enum Source {
     System,
-    /// What there is, and of that or beside it, what cannot be opened for want of a descriptor.
+    /// The contents of files, then the paths that fail to open for want of a descriptor.
     Fixed(BTreeMap<PathBuf, Vec<u8>>, Vec<PathBuf>),
 }
 
@@ -40,12 +40,12 @@ impl Files {
         Self::new(Source::System)
     }
 
-    /// Only these files, for whoever must not depend on the machine. There are the directories they are in, and no others.
+    /// Only these files and their directories, for callers that must not depend on the machine.
     pub fn fixed(files: impl IntoIterator<Item = (PathBuf, Vec<u8>)>) -> Self {
         Self::new(Source::Fixed(files.into_iter().collect(), Vec::new()))
     }
 
-    /// The same, when the last descriptor is used up by the time these files and directories are opened.
+    /// The same, but opening these files and directories fails because no descriptor is left.
     #[cfg(test)]
     pub(super) fn short_at(mut self, paths: &[&Path]) -> Self {
         if let Source::Fixed(_, short) = &mut self.source {
@@ -62,7 +62,7 @@ impl Files {
         }
     }
 
-    /// The `*.toml` files of `dir`, sorted by name. Hidden ones, as editors leave behind, are left out.
+    /// The `*.toml` files of `dir`, sorted by name. Hidden files, such as those editors leave behind, are left out.
     pub(super) fn toml_files(&self, dir: &Path) -> Result<Vec<PathBuf>, NotListed> {
         let unreadable = |error: io::Error| NotListed {
             is_shortage: self.note(&error),
@@ -90,7 +90,7 @@ impl Files {
         Ok(files)
     }
 
-    /// How much could not be read because the machine is short of something that passes. Each is told once.
+    /// How many paths could not be read because of a temporary shortage on this machine. Each is reported once.
     pub(super) fn shortages(&self) -> usize {
         self.shortages.load(Ordering::Relaxed)
     }
@@ -102,7 +102,7 @@ impl Files {
         is_shortage
     }
 
-    /// What everything was like that was read so far.
+    /// The state of everything that was read so far.
     pub(super) fn stamps(&self) -> Stamps {
         self.seen.stamps()
     }
@@ -158,7 +158,7 @@ impl Files {
         }
     }
 
-    /// Whether there is something at `path` that is a file.
+    /// Whether `path` is a file.
     pub(super) fn is_file(&self, path: &Path) -> io::Result<bool> {
         match &self.source {
             Source::System => std::fs::metadata(path).map(|metadata| metadata.is_file()),
@@ -167,7 +167,7 @@ impl Files {
         }
     }
 
-    /// The first bytes of a file, at most so many.
+    /// The first `most` bytes of a file.
     fn bytes(&self, path: &Path, most: u64) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         match &self.source {
@@ -188,7 +188,7 @@ impl Files {
         Ok(bytes)
     }
 
-    /// What is in a directory.
+    /// The contents of a directory.
     fn entries(
         &self,
         dir: &Path,
@@ -214,28 +214,27 @@ impl Files {
     }
 }
 
-/// A directory whose files are not known.
+/// A directory that could not be listed.
 #[derive(Debug)]
 pub(super) struct NotListed {
     pub(super) message: String,
-    /// Whether only because the machine is short of something that passes.
+    /// Whether the only cause is a temporary shortage on this machine.
     pub(super) is_shortage: bool,
 }
 
-/// What to do where the machine is short of something.
+/// The advice for a shortage on this machine.
 pub(super) const REMEDY: &str = "this is no mistake in the configuration: raise the limit (LimitNOFILE= in the unit), or find out what uses up descriptors or memory";
 
-/// Whether the system said that there is too little of something that passes: descriptors, memory, processes.
+/// Whether the system reported a temporary shortage: of descriptors, memory or processes.
 pub fn is_shortage(error: &io::Error) -> bool {
     let short = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::AGAIN];
     let number = error.raw_os_error();
     number.is_some_and(|number| short.iter().any(|own| own.raw_os_error() == number))
 }
 
-/// The first bytes of a regular file, at most so many.
+/// The first `most` bytes of a regular file.
 ///
-/// A FIFO, a device or a socket is refused by name before it is opened, and nothing is ever waited for: whoever writes a pipe may never
-/// come, and a device has no end.
+/// A FIFO, a device or a socket is refused before it is opened, so this never blocks: a pipe may have no writer, and a device has no end.
 ///
 /// # Errors
 ///
@@ -244,7 +243,7 @@ pub fn read_regular(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     must_be_regular(&std::fs::metadata(path)?)?;
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
-    // Another may have taken its place meanwhile.
+    // The path may lead to another file by now.
     must_be_regular(&file.metadata()?)?;
     let mut bytes = Vec::new();
     file.take(most).read_to_end(&mut bytes)?;
@@ -265,7 +264,7 @@ fn must_be_regular(metadata: &Metadata) -> io::Result<()> {
     )))
 }
 
-/// The `*.toml` files of a directory of this machine, sorted by name. Hidden ones, as editors leave behind, are left out.
+/// The `*.toml` files of a directory of this machine, sorted by name. Hidden files, such as those editors leave behind, are left out.
 ///
 /// # Errors
 ///
@@ -276,7 +275,7 @@ pub fn toml_files(dir: &Path) -> Result<Vec<PathBuf>, String> {
 }
 
 impl Stamps {
-    /// Whether everything is what it was. Files that came or went show too, where a directory was read.
+    /// Whether everything is unchanged. Added and removed files also count, where a directory was read.
     pub fn are_as_they_were(&self) -> bool {
         self.are_still(|dir| toml_files(dir).ok())
     }

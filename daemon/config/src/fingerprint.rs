@@ -1,10 +1,10 @@
-//! Short names for "the same as before", stable across restarts and releases.
+//! Short names for equal contents, stable across restarts and releases.
 
 use std::fmt;
 
 use aws_lc_rs::digest::{Context, SHA256};
 
-/// The first 128 bits of a SHA-256 over texts. Equal only for equal texts; tells nothing about them.
+/// The first 128 bits of a SHA-256 over texts. Equal only for equal texts; reveals nothing about them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fingerprint([u8; 16]);
 
@@ -28,7 +28,7 @@ impl Default for Parts {
 }
 
 impl Parts {
-    /// One more part. Nothing of it is kept but the digest.
+    /// Adds a part. Only the digest of it is kept.
     pub fn add(&mut self, part: &str) {
         self.0.update(&(part.len() as u64).to_be_bytes());
         self.0.update(part.as_bytes());

@@ -115,7 +115,7 @@ impl<'p> Globals<'p> {
     }
 }
 
-/// The files of a directory, told with the place that names it when it cannot be read.
+/// The files of a directory. If the directory cannot be read, the mistake names the place in the configuration.
 fn files_of(
     files: &Files,
     value: Value<'_>,

@@ -1,6 +1,6 @@
 //! Reads `[group.NAME]` tables: accounts that are allowed to the same peers.
 //!
-//! Owns which accounts get which rules behind their own. A group only ever adds.
+//! Owns which accounts get the rules of which groups after their own. A group only ever adds rules.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -12,7 +12,7 @@ use super::allow::allow;
 use super::rule_origins::{Owner, RuleOrigins};
 use super::unresolved::Principals;
 
-/// The groups of a configuration, and the accounts in them where they were named.
+/// The groups of a configuration, and the places that name their accounts.
 #[derive(Debug, Default)]
 pub(super) struct Groups {
     rules: Vec<(AccountName, Vec<Rule>)>,
@@ -20,7 +20,7 @@ pub(super) struct Groups {
     of: HashMap<AccountName, Vec<usize>>,
 }
 
-/// Where accounts are named in groups, until it is known which accounts there are.
+/// The places that name accounts in groups, kept until all accounts are known.
 #[derive(Debug, Default)]
 pub(super) struct Members<'p>(Vec<(AccountName, Value<'p>)>);
 
@@ -34,7 +34,7 @@ impl Groups {
     ) -> (Self, Members<'p>) {
         let (mut groups, mut members) = (Self::default(), Members::default());
         let tables = value.and_then(|value| value.section(diagnostics));
-        // By name, whatever order the parser keeps.
+        // Sorted by name, so that the parser's order does not matter.
         let tables: BTreeMap<_, _> = tables
             .into_iter()
             .flat_map(Section::entries)
@@ -139,7 +139,7 @@ impl Groups {
 }
 
 impl Members<'_> {
-    /// Notes every account that a group names and that does not exist.
+    /// Notes every unknown account that a group names.
     pub(super) fn check<'a>(
         self,
         is_known: impl Fn(&AccountName) -> bool,
@@ -150,7 +150,7 @@ impl Members<'_> {
             if is_known(&name) {
                 continue;
             }
-            // Beyond the mistakes that are shown nobody reads a suggestion.
+            // When no more mistakes are shown, a suggestion is wasted work.
             let mut names = if diagnostics.is_full() {
                 Vec::new()
             } else {

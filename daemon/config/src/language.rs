@@ -1,4 +1,4 @@
-//! What a configuration may show of its lines in a report, and where its keys belong.
+//! Which parts of a configuration's lines a report may show, and where its keys belong.
 
 use tokend_document::Language;
 use tokend_policy::Permission;
@@ -7,7 +7,7 @@ use tokend_policy::Permission;
 #[derive(Debug)]
 pub(super) struct Configuration;
 
-/// Keys that are in no table. In TOML, what is written at the end of a file is in its last table.
+/// Keys that belong in no table. TOML puts keys at the end of a file into its last table.
 const TOP: [&str; 6] = [
     "admin",
     "dialect_dir",
@@ -34,9 +34,9 @@ const PLAIN_KEYS: [&str; 12] = [
 ];
 
 impl Language for Configuration {
-    /// A number of a user, a word the language has.
+    /// A numeric user or group id, or a keyword of the language.
     fn is_plain(&self, key: &str, value: &str) -> bool {
-        // No longer than the number of a user or a group.
+        // No longer than a numeric user or group id.
         let is_number =
             (1..=10).contains(&value.len()) && value.bytes().all(|c| c.is_ascii_digit());
         match key {
@@ -46,7 +46,7 @@ impl Language for Configuration {
             "refresh" => ["auto", "always", "on-demand"].contains(&value),
             "mode" => value == "as-mounted",
             "whole" | "required" => ["true", "false"].contains(&value),
-            // Words of closed lists, and times, which are too short and too regular to be a secret.
+            // Words of closed lists, and durations, which are too short and too regular to be a secret.
             "level" => ["error", "warn", "info", "debug", "trace"].contains(&value),
             "format" => ["auto", "human", "journal", "json"].contains(&value),
             "every" | "timeout" => value.len() <= 8 && tokend_notation::duration(value).is_ok(),

@@ -1,8 +1,8 @@
 //! The configuration: from TOML files to checked, compact values.
 //!
-//! Owns [`Config`] and [`Account`]. A configuration that exists is right as far as this machine can tell without asking a
-//! provider; one that is not is told with every mistake, its place and what to write instead. It never holds a secret, only
-//! where secrets are.
+//! Owns [`Config`] and [`Account`]. A `Config` is right as far as this machine can tell without asking a provider. For a wrong
+//! configuration every mistake is reported with its place and what to write instead. The configuration never holds a secret, only the
+//! places of secrets.
 
 mod account;
 mod allow;

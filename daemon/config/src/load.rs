@@ -31,7 +31,7 @@ use super::unresolved::Principals;
 const LONGEST_FILE: u64 = 128 << 20;
 
 impl Config {
-    /// Reads and checks the configuration at `path`. Contacts nobody and fetches no secret.
+    /// Reads and checks the configuration at `path`. Contacts no provider and fetches no secret.
     ///
     /// # Errors
     ///
@@ -50,7 +50,7 @@ impl Config {
         )
     }
 
-    /// The same, from other files and with other users and groups than this machine has.
+    /// The same, but with other files, users and groups than those of this machine.
     ///
     /// # Errors
     ///
@@ -65,8 +65,8 @@ impl Config {
         Self::load_keeping(files, directory, path, overrides, environment, &|_| None)
     }
 
-    /// The same, with the accounts that are in force as the very same values where nothing of them differs: then a reload takes little
-    /// memory and leaves no holes in it, and who compares finds them the same at a glance.
+    /// The same, but keeps the accounts in force that did not change as the very same values. A reload then takes little memory and does
+    /// not fragment it, and a caller can compare accounts by address.
     ///
     /// # Errors
     ///
@@ -84,7 +84,7 @@ impl Config {
         load(given, sources, origins, in_force)
     }
 
-    /// The same as [`Config::load`], and where each rule stands.
+    /// The same as [`Config::load`], and the place of each rule.
     ///
     /// # Errors
     ///
@@ -172,10 +172,10 @@ struct Accounts<'m> {
     unchanged: Unchanged<'m>,
     origins: &'m mut RuleOrigins,
     found: Vec<Arc<Account>>,
-    /// Where each name was seen first, right or wrong: the number of its file, and the bytes there.
+    /// The first place of each name, right or wrong: the number of its file, and the bytes there.
     seen: HashMap<AccountName, (usize, Range<usize>)>,
     files: Vec<Arc<SourceFile>>,
-    /// Whether all files could be read that accounts can be in.
+    /// Whether all files that can contain accounts could be read.
     is_complete: bool,
 }
 
@@ -218,7 +218,7 @@ impl<'m> Accounts<'m> {
         }
     }
 
-    /// Notes accounts that groups name and that do not exist. Where files could not be read, nobody knows.
+    /// Notes unknown accounts that groups name. Notes none when a file could not be read, since the account may be in that file.
     fn check(&self, members: Members<'_>, diagnostics: &mut Diagnostics) {
         if self.is_complete {
             let known = || self.seen.keys().map(AccountName::as_str).collect();
@@ -281,7 +281,7 @@ impl<'m> Accounts<'m> {
             if self.add_piece(file, &batch.whole(), None, diagnostics) {
                 continue;
             }
-            // One account that is no TOML must not hide what is wrong with its neighbours.
+            // A syntax error in one account must not hide the mistakes of the others.
             for runs in batch.each() {
                 let mut broken = Vec::new();
                 self.add_piece(file, runs, Some(&mut broken), diagnostics);
@@ -298,7 +298,7 @@ impl<'m> Accounts<'m> {
         }
     }
 
-    /// Adds the accounts of a piece, or gives what is wrong with its TOML to `broken`.
+    /// Adds the accounts of a piece, or adds its syntax errors to `broken`.
     fn add_piece(
         &mut self,
         file: &SourceFile,
@@ -371,7 +371,7 @@ impl<'m> Accounts<'m> {
     }
 }
 
-/// Where something stands that must not stand again. Finding its line is slow, so not for a mistake that will not be kept.
+/// The first place of a duplicate. Finding its line is slow, so this is skipped for a mistake that will not be kept.
 fn already(file: &SourceFile, first: &Range<usize>, diagnostics: &Diagnostics) -> Option<String> {
     (!diagnostics.is_full())
         .then(|| format!("it stands at {} already", file.span(first).position()))
@@ -411,7 +411,7 @@ fn read_file(files: &Files, path: &Path, diagnostics: &mut Diagnostics) -> Optio
     }))
 }
 
-/// The part of a file that is not accounts; empty where it is no TOML.
+/// The part of a file without the accounts; empty if it is not valid TOML.
 fn parse_rest<'t>(
     file: &SourceFile,
     runs: &Runs,

@@ -1,6 +1,6 @@
-//! Where things are when nobody says otherwise.
+//! The default paths.
 //!
-//! Owns the default paths, as systemd and the XDG base directory specification have them. Pure: the environment is an argument.
+//! Owns the default paths, following systemd and the XDG base directory specification. Pure: the environment is an argument.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -33,8 +33,8 @@ impl Environment {
     }
 
     fn new(uid: u32, variable: impl Fn(&str) -> Option<OsString>) -> Self {
-        // A relative path would mean another place in every directory; the XDG specification wants those ignored. systemd may
-        // name several directories with colons between; the first is the one that counts.
+        // A relative path would mean another place in every directory, so the XDG specification says to ignore it. systemd may name
+        // several directories, separated by colons; the first one counts.
         let path = |name| {
             let value = variable(name)?.into_string().ok()?;
             let first = PathBuf::from(value.split(':').next()?);

@@ -1,7 +1,7 @@
-//! What a log line looks like, and which lines there are.
+//! The format of log lines, and which lines are logged.
 //!
-//! Owns [`Format`] and [`Level`], which the command line, the environment and the configuration all can name. Where lines go is the
-//! daemon's.
+//! Owns [`Format`] and [`Level`], which the command line, the environment and the configuration can all set. The daemon decides where
+//! lines go.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,7 +12,7 @@ use tracing_subscriber::filter::{Builder, LevelFilter};
 /// The environment variable that overrides the configured level.
 pub const LEVEL_VARIABLE: &str = "TOKEND_LOG";
 
-/// What a log line looks like.
+/// The format of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Format {
     /// [`Format::Journal`] where standard error is the journal, [`Format::Human`] otherwise.
@@ -20,7 +20,7 @@ pub enum Format {
     Auto,
     /// Time, level, message, values; colours on a terminal unless `$NO_COLOR` is set.
     Human,
-    /// A priority in front as sd-daemon(3) has it, no time, as the journal keeps its own.
+    /// A priority in front, as in sd-daemon(3). No time, since the journal adds its own.
     Journal,
     /// One JSON object a line.
     Json,
@@ -60,7 +60,7 @@ impl FromStr for Level {
         let bad = || BadLevel {
             text: text.to_owned(),
         };
-        // EnvFilter takes a bare word it does not know for the name of a module, so `inof` would silence the daemon.
+        // EnvFilter takes an unknown bare word for the name of a module, so `inof` would silence the daemon.
         let known = |word: &str| LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word));
         let directives: Vec<&str> = text.split(',').map(str::trim).collect();
         if !directives
@@ -69,7 +69,7 @@ impl FromStr for Level {
         {
             return Err(bad());
         }
-        // EnvFilter counts from behind a blank and cuts from before it: it would mean another module, or panic.
+        // EnvFilter counts from after a blank but cuts from before it: with a blank it would read another module, or panic.
         let text = directives.join(",");
         reader().parse(&text).map_err(|_| bad())?;
         Ok(Self(text))
@@ -95,7 +95,7 @@ impl Level {
     ///
     /// # Errors
     ///
-    /// When it is set to something that is no level.
+    /// The variable is set to something that is not a level.
     pub fn from_environment() -> Result<Option<Self>, BadLevel> {
         match std::env::var(LEVEL_VARIABLE) {
             Ok(text) if !text.is_empty() => text.parse().map(Some),
@@ -103,7 +103,7 @@ impl Level {
         }
     }
 
-    /// What tracing-subscriber makes of it.
+    /// The level as a filter of tracing-subscriber.
     pub fn filter(&self) -> EnvFilter {
         reader()
             .with_default_directive(LevelFilter::ERROR.into())
@@ -111,7 +111,7 @@ impl Level {
     }
 }
 
-/// Takes the value of a field for text. As a regular expression, which is compiled whole, a short one takes minutes and gigabytes.
+/// Compares values of fields as text. As a regular expression a short value can take minutes and gigabytes to compile.
 fn reader() -> Builder {
     EnvFilter::builder().with_regex(false)
 }

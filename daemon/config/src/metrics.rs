@@ -16,15 +16,15 @@ use super::unresolved::Principals;
 /// Who may read metrics, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Metrics {
-    /// Where they are served over HTTP, if they are.
+    /// The address of the HTTP listener, if there is one.
     pub listen: Option<MetricsListen>,
-    /// Who may read them beside administrators. On a loopback address whoever can connect may.
+    /// The peers that may read metrics, beside administrators. On a loopback address, every process that can connect may read them.
     pub allow: Arc<Policy>,
     /// Whether there are series for each account.
     pub accounts: bool,
 }
 
-/// A place metrics are served at.
+/// The address of a metrics listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MetricsListen {
     /// A loopback address.

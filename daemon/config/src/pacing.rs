@@ -1,4 +1,4 @@
-//! Reads how often providers may be asked.
+//! Reads the rate limits for providers.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ pub struct Pacing {
     pub attempts: Rate,
     /// Its logins, which also count as attempts.
     pub logins: Rate,
-    /// All attempts at the provider's host. Where accounts on one host differ, the strictest counts.
+    /// All attempts at the provider's host. Where accounts on one host differ, the strictest limit counts.
     pub host: Rate,
     /// How many attempts may be in flight at the provider's host at once.
     pub host_in_flight: u32,
 }
 
-/// What a `pacing` table says; what it leaves out is told by the next: account, defaults, dialect.
+/// A `pacing` table. A missing value comes from the next level: account, then defaults, then dialect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(super) struct PacingTable {
     attempts: Option<Rate>,
@@ -47,7 +47,7 @@ impl PacingTable {
         }
     }
 
-    /// This, and for what it leaves out, `other`.
+    /// This table, with missing values from `other`.
     pub(super) fn or(self, other: Self) -> Self {
         Self {
             attempts: self.attempts.or(other.attempts),
@@ -57,7 +57,7 @@ impl PacingTable {
         }
     }
 
-    /// This, and for what it leaves out, the dialect's.
+    /// This table, with missing values from the dialect.
     pub(super) fn over(self, dialect: Pacing) -> Pacing {
         Pacing {
             attempts: self.attempts.unwrap_or(dialect.attempts),

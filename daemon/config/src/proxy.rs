@@ -1,7 +1,8 @@
-//! Proxies, and which way a request takes.
+//! Proxies, and the route of a request.
 //!
-//! Owns [`Proxy`], [`Route`], `no_proxy`, and the one answer to "is this host on this machine". The rule looks at the way and not only at
-//! the address: nothing for a loopback address ever goes through a proxy, so nothing leaves this machine unencrypted. Holds no secret.
+//! Owns [`Proxy`], [`Route`], `no_proxy`, and the only test for whether a host is on this machine. That test looks at the route and not
+//! only at the address: a request for a loopback address never goes through a proxy, so none leaves this machine unencrypted. Holds no
+//! secret.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -16,17 +17,17 @@ use crate::secret_ref::SecretRef;
 
 /// How many different proxies there may be: each has an HTTP client of its own, with its certificate authorities.
 pub(super) const MOST_PROXIES: usize = 64;
-/// How many entries `no_proxy` may have: all are looked at for each request.
+/// How many entries `no_proxy` may have: each request checks all of them.
 const MOST_EXCEPTIONS: usize = 256;
 
-/// A proxy, and how this machine is known there.
+/// A proxy, and how the daemon authenticates to it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Proxy {
-    /// Where it is: `http://` or `https://`, without user name and password.
+    /// The proxy's URL: `http://` or `https://`, without user name and password.
     pub url: Url,
-    /// What it knows this machine by.
+    /// The user name for the proxy.
     pub username: Option<Box<str>>,
-    /// Where the password for that name is.
+    /// The place of that user's password.
     pub password: Option<SecretRef>,
 }
 
@@ -37,27 +38,27 @@ impl Proxy {
     }
 }
 
-/// As a person writes it, without name and password.
+/// As in the configuration, without user name and password.
 impl fmt::Display for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.url.origin().ascii_serialization())
     }
 }
 
-/// What an account says of the way to its provider.
+/// The `proxy` setting of an account.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Route {
-    /// Nothing: `[http]` decides.
+    /// Not set: `[http]` decides.
     #[default]
     Inherited,
     /// `proxy = "none"`.
     Direct,
-    /// A proxy of its own, which `no_proxy` of `[http]` does not concern.
+    /// A proxy of its own, to which `no_proxy` of `[http]` does not apply.
     Through(Arc<Proxy>),
 }
 
-/// Whether what is sent to the host of `url` stays on this machine: `localhost` or a loopback address, also one of IPv4 written as one
-/// of IPv6. A name counts by itself and not by what a resolver says of it; the daemon resolves `localhost` without asking anybody.
+/// Whether a request to the host of `url` stays on this machine: `localhost` or a loopback address, including an IPv4 address in IPv6
+/// form. A name is judged by its text and not by its resolved address; the daemon resolves `localhost` itself.
 pub fn is_this_machine(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
@@ -110,7 +111,7 @@ impl NoProxy {
         (diagnostics.count() == before).then(|| Self(entries.into()))
     }
 
-    /// Whether the host of `url` is one of them.
+    /// Whether the list contains the host of `url`.
     pub fn has(&self, url: &Url) -> bool {
         let Some(host) = url.host() else { return false };
         self.0.iter().any(|exception| exception.is_for(&host))
@@ -137,7 +138,7 @@ impl Exception {
         }
         let name = text.strip_prefix("*.").or(text.strip_prefix('.'));
         let name = name.unwrap_or(text);
-        // What Host::parse refuses, or takes for an address, is no name: ports, schemes, spaces, `*` elsewhere.
+        // Text that Host::parse rejects, or reads as an address, is not a name: ports, schemes, spaces, `*` elsewhere.
         match Host::parse(name.strip_suffix('.').unwrap_or(name)) {
             Ok(Host::Domain(name)) if !name.contains(['*', '/']) => {
                 Some(Self::Domain(name.as_str().into()))
@@ -165,7 +166,7 @@ impl Exception {
     }
 }
 
-/// Whether two addresses have the same first bits. An address of IPv4 is the same written as one of IPv6.
+/// Whether two addresses have the same first bits. An IPv4 address equals its IPv6 form.
 fn same_bits(one: IpAddr, other: IpAddr, bits: u32) -> bool {
     let mapped = |address: IpAddr| match address {
         IpAddr::V4(address) => address.to_ipv6_mapped(),
@@ -227,7 +228,7 @@ fn address(value: Value<'_>, diagnostics: &mut Diagnostics) -> Option<Url> {
         "write scheme, host and port: `http://proxy.example.com:3128`; or \"none\" for no proxy"
             .to_owned()
     };
-    // A password stands before an `@`; nothing is shown before it is known that there is none.
+    // A password comes before an `@`, so the text stays hidden until it is known to have none.
     let hidden = value.hidden();
     let text = hidden.text(diagnostics)?;
     let Ok(url) = Url::parse(text) else {

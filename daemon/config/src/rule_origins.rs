@@ -1,6 +1,6 @@
-//! Where rules stand, for whoever explains a decision.
+//! The places of rules, for explaining a decision.
 //!
-//! Kept only when asked for: a hundred thousand accounts share their rules, but not the places of them.
+//! Kept only on request: a hundred thousand accounts share their rules, but not the places of them.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use tokend_proto::AccountName;
 #[derive(Debug, Default)]
 pub struct RuleOrigins {
     on: bool,
-    /// Of the list that is being read.
+    /// The places in the list that is being read.
     current: Vec<String>,
     admin: Option<Vec<String>>,
     defaults: Option<Vec<String>>,
@@ -20,7 +20,7 @@ pub struct RuleOrigins {
     member_of: HashMap<AccountName, Vec<AccountName>>,
 }
 
-/// Whose list was read.
+/// The owner of the list that was read.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Owner<'a> {
     Admin,
@@ -32,14 +32,14 @@ pub(super) enum Owner<'a> {
 /// Where a rule comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RuleOrigin {
-    /// It is written here, in `allow` of this.
+    /// The rule is written here, in `allow` of this list.
     Written {
         /// `path:line:column`
         place: String,
         /// Which list: `admin`, `[defaults]`, `[group.NAME]`, `[account.NAME]`.
         list: String,
     },
-    /// It is not written: what there is when nothing is.
+    /// The rule is not written anywhere: it is the default.
     Implied,
 }
 
@@ -58,7 +58,7 @@ impl RuleOrigins {
         }
     }
 
-    /// The list that was read is that of `owner`.
+    /// Ends the list that is being read and assigns it to `owner`.
     pub(super) fn end(&mut self, owner: Owner<'_>) {
         if !self.on || self.current.is_empty() {
             return;
@@ -72,7 +72,7 @@ impl RuleOrigins {
         }
     }
 
-    /// An account got the rules of a group behind its own.
+    /// Notes that an account got the rules of a group after its own.
     pub(super) fn member(&mut self, account: &AccountName, group: &AccountName) {
         if self.on {
             let groups = self.member_of.entry(account.clone()).or_default();

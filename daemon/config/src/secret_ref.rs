@@ -1,18 +1,18 @@
 //! Where secrets are: references to them, never a secret itself.
 //!
-//! Owns [`SecretRef`] and its reading. Whatever stands where a reference belongs is kept out of reports: it may be the secret itself.
+//! Owns [`SecretRef`] and its reading. A value in the place of a reference is kept out of reports, since it may be the secret itself.
 
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 use tokend_document::{Diagnostics, Value, choose_from};
 
-/// A secret, by where it can be fetched. Shared by all accounts that name the same place.
+/// A secret, by the place to fetch it from. Shared by all accounts that name the same place.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct SecretRef {
     /// Where it is.
     pub place: SecretPlace,
-    /// Whether it has several lines, and all of them are the secret.
+    /// Whether all lines of the place are the secret.
     pub whole: bool,
 }
 
@@ -25,24 +25,24 @@ pub enum SecretPlace {
     File {
         /// Where it is.
         path: Box<Path>,
-        /// Who may be able to read it.
+        /// Who may have access to the file.
         mode: FileMode,
     },
     /// A variable of the daemon's own environment.
     ///
-    /// It stays there for the life of the process: taking a variable out of a running process is not safe. `harden` keeps
-    /// others from reading `/proc/PID/environ`.
+    /// It stays there for the life of the process: removing a variable from a running process is not safe. `harden` keeps other processes
+    /// from reading `/proc/PID/environ`.
     Env(Box<str>),
-    /// What a program prints. Run without a shell.
+    /// The output of a program, run without a shell.
     Command(Box<[Box<str>]>),
 }
 
-/// Who may be able to read a secret's file.
+/// Who may have access to a secret's file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FileMode {
-    /// Nobody but the daemon's user and root.
+    /// Only the daemon's user and root.
     Private,
-    /// Whoever its mode lets: a container runtime mounted it, and nobody here can change its mode.
+    /// Any user that its mode allows: a container runtime mounted it, and its mode cannot be changed here.
     AsMounted,
 }
 
@@ -57,7 +57,7 @@ impl SecretRef {
 }
 
 impl From<SecretPlace> for SecretRef {
-    /// The secret that is one line there.
+    /// A secret of one line at this place.
     fn from(place: SecretPlace) -> Self {
         Self {
             place,
@@ -66,7 +66,7 @@ impl From<SecretPlace> for SecretRef {
     }
 }
 
-/// Names the place without its contents; of a command only the program, as an argument may be a secret.
+/// Names the place without its contents. Of a command only the program is named, as an argument may be a secret.
 impl fmt::Display for SecretRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.place {
@@ -87,15 +87,15 @@ impl fmt::Debug for SecretRef {
     }
 }
 
-/// The places, and what may stand beside one.
+/// The kinds of places, and the keys beside one.
 const KEYS: [&str; 6] = ["credential", "file", "env", "command", "whole", "mode"];
 
 /// The most words of a command, and the longest of them in bytes.
 const MOST_WORDS: usize = 64;
 const LONGEST_WORD: usize = 4096;
 
-/// Reads `{ credential = "…" }`, `{ file = "…" }`, `{ env = "…" }` or `{ command = ["…"] }` of the key `name`, each with
-/// `whole = true` if all lines are the secret, and a file with `mode = "as-mounted"` if others may be able to read it.
+/// Reads `{ credential = "…" }`, `{ file = "…" }`, `{ env = "…" }` or `{ command = ["…"] }` of the key `name`. `whole = true` makes all
+/// lines the secret; `mode = "as-mounted"` allows a file that others may read.
 pub(super) fn secret(
     name: &str,
     value: Value<'_>,
@@ -153,7 +153,7 @@ pub(super) fn secret(
     Some(SecretRef { place, whole })
 }
 
-/// The name of a file in systemd's directory, and not a way out of it.
+/// The name of a file in systemd's directory, never a path that leaves it.
 fn credential(place: Value<'_>, diagnostics: &mut Diagnostics) -> Option<SecretPlace> {
     let name = place.text(diagnostics)?;
     let plain = name.len() <= 255 && !name.starts_with('.') && !name.contains(['/', '\0']);

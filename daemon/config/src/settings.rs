@@ -14,13 +14,13 @@ use super::proxy::{self, NoProxy, Proxy, Route};
 use crate::log::{Format, Level};
 use crate::secret_ref::COMMAND_TIMEOUT;
 
-/// Anybody may connect, since `allow` decides for each account and the kernel says who asks.
+/// Every user may connect: `allow` decides for each account, and the kernel identifies the peer.
 pub(super) const SOCKET_MODE: u32 = 0o666;
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Bounds on what peers can take up.
+/// Bounds on the resources that peers can use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Connections at once.
@@ -29,7 +29,7 @@ pub struct Limits {
     pub connections_per_user: u32,
     /// Unanswered requests of one connection.
     pub requests_per_connection: u32,
-    /// How long a connection may rest without a request.
+    /// How long a connection may stay open without a request.
     pub idle_timeout: Duration,
     /// How long one frame may take from its first byte to its last, in either direction.
     pub frame_timeout: Duration,
@@ -92,12 +92,12 @@ impl Limits {
     }
 }
 
-/// What is logged and how. The command line and `$TOKEND_LOG` come first.
+/// Log settings. The command line and `$TOKEND_LOG` override them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Log {
     /// What a line looks like.
     pub format: Format,
-    /// What is worth a line.
+    /// Which lines are logged.
     pub level: Level,
 }
 
@@ -141,23 +141,22 @@ fn level(value: Value<'_>, diagnostics: &mut Diagnostics) -> Option<Level> {
     }
 }
 
-/// How providers are reached.
+/// Settings for connections to providers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Http {
-    /// How long connecting may take, TLS included; always less than `timeout`, so that it ends by itself.
+    /// How long connecting may take, including TLS; always less than `timeout`, so that connecting fails on its own limit.
     pub connect_timeout: Duration,
     /// How long one exchange may take from start to end.
     pub timeout: Duration,
-    /// The proxy for requests that leave this machine, where an account does not say otherwise. Variables such as `$https_proxy` are
-    /// not looked at.
+    /// The proxy for requests that leave this machine, unless the account sets its own. Variables such as `$https_proxy` are ignored.
     pub proxy: Option<Arc<Proxy>>,
-    /// What is reached without that proxy.
+    /// The hosts that are reached without that proxy.
     pub no_proxy: NoProxy,
     /// All proxies that this section and accounts name, each once.
     pub proxies: Vec<Arc<Proxy>>,
     /// The longest reply that is read, in bytes.
     pub max_body: usize,
-    /// A PEM file of certificate authorities that are trusted beside the system's.
+    /// A PEM file of certificate authorities that are trusted in addition to the system's.
     pub extra_ca: Option<PathBuf>,
 }
 
@@ -212,7 +211,7 @@ impl Http {
             .and_then(|value| existing_file(value, base, files, diagnostics));
         section.finish(diagnostics);
         Self {
-            // What the limit of the whole exchange ends nobody can tell from a request that was sent.
+            // If the limit of the whole exchange ends a connection attempt, the daemon cannot tell whether the request was sent.
             connect_timeout: connect_timeout.min(timeout * 9 / 10),
             timeout,
             proxies: proxy.iter().cloned().collect(),
@@ -232,7 +231,7 @@ impl Http {
         }
         match route {
             Route::Direct => None,
-            // The one that was kept, should two accounts have written the same.
+            // The stored copy, in case two accounts have equal proxies.
             Route::Through(own) => self.proxies.iter().find(|proxy| *proxy == own),
             Route::Inherited => self.proxy.as_ref().filter(|_| !self.no_proxy.has(url)),
         }

@@ -1,8 +1,8 @@
 //! Cuts a configuration file into pieces that can be parsed one after the other.
 //!
-//! Parsed as a whole, a file with 100,000 accounts grows to half a gigabyte of tree. The TOML lexer finds the headers of
-//! `[account.NAME]` tables; the accounts are then parsed in batches and the rest as one piece. Must never change what the file
-//! means: what is not plainly such a header stays in the rest.
+//! Parsed as a whole, a file with 100,000 accounts becomes half a gigabyte of tree. The TOML lexer finds the headers of `[account.NAME]`
+//! tables; the accounts are then parsed in batches and the rest as one piece. Must never change the meaning of the file: everything that
+//! is not plainly such a header stays in the rest.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -21,7 +21,7 @@ pub(super) struct Split {
     pub(super) rest: Runs,
     /// Batches of accounts. All tables of one account are in the same batch.
     pub(super) batches: Vec<Batch>,
-    /// Accounts whose header stands twice: the first and the second place.
+    /// Accounts with two headers: the first and the second place.
     pub(super) twice: Vec<(Range<usize>, Range<usize>)>,
 }
 
@@ -40,7 +40,7 @@ impl Batch {
         whole
     }
 
-    /// Each as a piece of its own.
+    /// Each account as a piece of its own.
     pub(super) fn each(&self) -> &[Runs] {
         &self.0
     }
@@ -71,13 +71,13 @@ impl Runs {
         }
     }
 
-    /// Where a place in the document stands in the file.
+    /// The place in the file of a place in the document.
     pub(super) fn in_file(&self, place: &Range<usize>) -> Range<usize> {
         let start = self.offset(place.start);
         start..start + place.len()
     }
 
-    /// A document may have as many stretches as accounts, and is asked for the place of every key.
+    /// Binary search: a document may have as many stretches as accounts, and every key's place is looked up.
     fn offset(&self, at: usize) -> usize {
         let after = self.0.partition_point(|run| run.at <= at);
         let run = after.checked_sub(1).and_then(|index| self.0.get(index));
@@ -127,12 +127,12 @@ pub(super) fn split(file: &str) -> Split {
     }
 }
 
-/// Whose table it is.
+/// The owner of a table.
 #[derive(Debug, Clone, Copy)]
 enum Owner {
     /// The account with this number.
     Account(usize),
-    /// A table that is there a second time.
+    /// No account: the table is a duplicate.
     Nobody,
 }
 
@@ -145,7 +145,7 @@ struct Accounts<'f> {
 }
 
 impl<'f> Accounts<'f> {
-    /// A name is compared as it is written: `"a"` and `a` become two accounts here, and their names are compared later.
+    /// Compares a name as it is written: `"a"` and `a` become two accounts here, and their names are compared later.
     fn owner(&mut self, file: &'f str, header: Header) -> Owner {
         let name = file.get(header.name.clone()).unwrap_or_default();
         let next = self.found.len();
@@ -224,7 +224,7 @@ impl<'f> Sections<'f> {
     }
 
     fn next(&mut self) -> Option<Section> {
-        // Only at the start and after a header is this called, and both are the start of a line or in one without values.
+        // This is called only at the start and after a header, so always at the start of a line or on a line without values.
         let mut depth = 0usize;
         let mut line_start = true;
         while let Some(token) = self.tokens.next() {
@@ -259,7 +259,7 @@ impl<'f> Sections<'f> {
             match token.kind() {
                 TokenKind::Newline | TokenKind::Eof => break,
                 TokenKind::Whitespace | TokenKind::Comment => {}
-                // Far more parts than any header that counts has.
+                // More parts than any `[account…]` header has.
                 _ if parts.len() > 8 => {}
                 kind => parts.push((kind, token.span().start()..token.span().end())),
             }

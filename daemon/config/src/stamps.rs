@@ -1,21 +1,21 @@
-//! What files were like when they were read.
+//! The state of files when they were read.
 //!
-//! Owns what makes a file, or what is in a directory, another one than it was. Each is looked at before it is read, so that an edit that
-//! was half written then shows afterwards.
+//! Owns the test for whether a file or the contents of a directory changed. The state is taken before each read, so that an edit that was
+//! half written then is noticed afterwards.
 
 use std::cell::RefCell;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-/// Everything a configuration was read from, as it was then.
+/// The state of everything that a configuration was read from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stamps(Vec<(PathBuf, Was)>);
 
-/// What something was like.
+/// The state of one path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Was {
-    /// A file; nothing where there was none.
+    /// A file; `None` if there was none.
     File(Option<Stamp>),
     /// A directory, with the names of the files that are read there.
     Directory(u64),
@@ -24,7 +24,7 @@ enum Was {
 /// Device, file, size, and the time of the last change in seconds and nanoseconds.
 type Stamp = (u64, u64, u64, i64, i64);
 
-/// Stamps as they come in while files are read.
+/// Stamps, collected while files are read.
 #[derive(Debug, Default)]
 pub(super) struct Seen(RefCell<Stamps>);
 
@@ -34,7 +34,7 @@ impl Stamps {
         self.0.iter().map(|(path, _)| &**path)
     }
 
-    /// Whether everything is what it was; `list` says which files of a directory are read.
+    /// Whether everything is unchanged; `list` gives the files of a directory that would be read.
     pub(super) fn are_still(&self, list: impl Fn(&Path) -> Option<Vec<PathBuf>>) -> bool {
         let same = |(path, was): &(PathBuf, Was)| match was {
             Was::File(before) => stamp(path) == *before,
@@ -45,12 +45,12 @@ impl Stamps {
 }
 
 impl Seen {
-    /// A file is about to be read.
+    /// Notes a file that is about to be read.
     pub(super) fn file(&self, path: &Path) {
         self.note(path, Was::File(stamp(path)));
     }
 
-    /// These are the files of a directory that are about to be read.
+    /// Notes the files of a directory that are about to be read.
     pub(super) fn directory(&self, path: &Path, files: &[PathBuf]) {
         self.note(path, Was::Directory(names(files)));
     }

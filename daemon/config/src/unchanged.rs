@@ -1,8 +1,8 @@
-//! What of a configuration is as it is in force, kept as the very same values.
+//! Keeps the parts of a configuration that did not change as the very same values.
 //!
-//! A reload mostly changes a few of many accounts. Were all made anew, the old ones would leave holes all over the memory, and every
-//! reload would take more of it. So each account is compared as soon as it was read, and what is the same is dropped again before the
-//! next one. Owns the comparison, which must never take two accounts for the same of which anything differs.
+//! A reload mostly changes a few of many accounts. If all accounts were made anew, freeing the old ones would fragment memory, and every
+//! reload would take more of it. So each account is compared as soon as it is read, and an equal one is dropped before the next is read.
+//! Owns the comparison, which must never treat two different accounts as equal.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use tokend_proto::AccountName;
 
 use super::account::Account;
 
-/// Finds the account of a name that is in force.
+/// Finds the account in force with a name.
 pub type InForce<'f> = dyn Fn(&AccountName) -> Option<Arc<Account>> + 'f;
 
-/// What is in force, and which of the dialects and policies that were just read are the same.
+/// The accounts in force, and which of the dialects and policies just read equal theirs.
 pub(super) struct Unchanged<'f> {
     in_force: &'f InForce<'f>,
     dialects: Same<Dialect>,
@@ -45,9 +45,9 @@ impl<'f> Unchanged<'f> {
         }
     }
 
-    /// Has those that are not kept share with the others what they have in common, once all were read.
+    /// After all accounts are read, lets the changed accounts share equal parts with the kept ones.
     pub(super) fn share(&self, accounts: &mut [Arc<Account>]) {
-        // Nobody else has one that was just read.
+        // An account that was just read has no other owner.
         for account in accounts.iter_mut().filter_map(Arc::get_mut) {
             self.dialects.share(&mut account.dialect);
             self.policies.share(&mut account.allow);
@@ -55,7 +55,7 @@ impl<'f> Unchanged<'f> {
     }
 }
 
-/// Whether nothing differs, where dialects and policies that are the same are so by address.
+/// Whether the two accounts are equal, where equal dialects and policies have the same address.
 fn is_same(one: &Account, other: &Account) -> bool {
     let Account {
         name,
@@ -87,11 +87,11 @@ fn is_same(one: &Account, other: &Account) -> bool {
         && *asks == other.asks
 }
 
-/// Values that accounts share by the thousand, so that those that were read are compared once with each in force.
+/// Values shared by thousands of accounts, so that each value read is compared only once with each value in force.
 struct Same<T> {
-    /// Whether one that was read is the same as one in force, by their addresses.
+    /// Whether a value that was read equals one in force, by their addresses.
     compared: HashMap<(*const T, *const T), bool>,
-    /// Which were read, and what is kept in their place.
+    /// The values that were read, and the values kept in their place.
     kept: HashMap<*const T, (Arc<T>, Arc<T>)>,
 }
 
@@ -103,7 +103,7 @@ impl<T> Same<T> {
         }
     }
 
-    /// Puts what is in force in the place of what was read, if they are the same.
+    /// Replaces the value that was read with the one in force, if they are equal.
     fn keep(&mut self, read: &mut Arc<T>, before: &Arc<T>, is_same: impl FnOnce(&T, &T) -> bool) {
         let pair = (Arc::as_ptr(read), Arc::as_ptr(before));
         let compared = self.compared.entry(pair);
@@ -114,7 +114,7 @@ impl<T> Same<T> {
         }
     }
 
-    /// Puts what was kept in the place of what was read, if anything was.
+    /// Replaces the value that was read with the kept one, if there is one.
     fn share(&self, read: &mut Arc<T>) {
         if let Some((_, kept)) = self.kept.get(&Arc::as_ptr(read)) {
             *read = Arc::clone(kept);

@@ -1,18 +1,19 @@
-//! Names of users and groups that nobody has yet.
+//! Names in rules that belong to no user or group yet.
 //!
-//! A rule with such a name matches nobody, and everything else works: when a machine starts, the service that knows the name may not answer
-//! yet. Owns what is said of it, and whether it is known by now. All of them are kept, since whether one is new decides about a reload; how
-//! many there can be is bounded by the files they stand in.
+//! A rule with such a name matches no peer, and everything else works: when a machine starts, the service that resolves the name may not
+//! answer yet. Owns the messages about such a name, and the check for whether it resolves by now. All names are kept, since a new one
+//! matters to a reload. The size of the files bounds their number.
 
 use std::collections::HashSet;
 use std::fmt;
 
 use tokend_policy::{Directory, NameAnswer};
 
-/// How many are told one by one; of the rest only the number is. So many have a line and a column too, which take time to count.
+/// How many names are reported one by one; of the rest only the number is reported. Only these get a line and a column, which take time to
+/// count.
 const MOST_TOLD: usize = 50;
 
-/// What a name is one of.
+/// The kind of a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum NameKind {
     /// A user.
@@ -21,34 +22,34 @@ pub enum NameKind {
     Group,
 }
 
-/// A name that nobody has, and where it stands first.
+/// A name that does not resolve, and the first place that uses it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unresolved {
     pub(super) kind: NameKind,
     pub(super) name: Box<str>,
-    /// Whether that nobody has it is an answer, and not the lack of one.
+    /// Whether the name service answered that the name does not exist. False when it did not answer.
     pub(super) answered: bool,
     pub(super) position: Box<str>,
 }
 
 impl Unresolved {
-    /// Whether it is not known because nobody answers.
+    /// Whether the name is unresolved because the name service does not answer.
     pub fn is_unanswered(&self) -> bool {
         !self.answered
     }
 
-    /// What tells it from others: not where it stands.
+    /// The kind and the name, without the place.
     pub fn key(&self) -> (NameKind, Box<str>) {
         (self.kind, self.name.clone())
     }
 
-    /// Those of `all` that are told one by one, and how many there are beyond them.
+    /// The names of `all` that are reported one by one, and the number of the others.
     pub fn told(all: &[Self]) -> (&[Self], usize) {
         all.split_at_checked(MOST_TOLD)
             .map_or((all, 0), |(told, rest)| (told, rest.len()))
     }
 
-    /// Whether somebody has it by now. May wait, for seconds, for a service that knows names.
+    /// Whether the name resolves by now. May block for seconds on a name service.
     pub fn is_known_to(&self, directory: &mut Directory) -> bool {
         match self.kind {
             NameKind::User => directory.user(&self.name).is_some(),
@@ -57,7 +58,7 @@ impl Unresolved {
     }
 }
 
-/// The users and groups of this machine, and the names in rules that none of them has.
+/// The users and groups of this machine, and the names in rules that do not resolve.
 #[derive(Debug)]
 pub(super) struct Principals {
     pub(super) directory: Directory,
@@ -74,7 +75,7 @@ impl Principals {
         }
     }
 
-    /// Whose name it is.
+    /// Resolves a name.
     pub(super) fn ask(&mut self, kind: NameKind, name: &str) -> NameAnswer {
         match kind {
             NameKind::User => self.directory.ask_user(name),
@@ -82,7 +83,7 @@ impl Principals {
         }
     }
 
-    /// Notes a name that nobody has where it stands first. `position` is asked for line and column, or for the file alone.
+    /// Notes the first use of a name that does not resolve. `position` gives line and column, or the file alone.
     pub(super) fn nobody(
         &mut self,
         kind: NameKind,
@@ -93,13 +94,13 @@ impl Principals {
         self.unresolved.note(kind, name, answered, position);
     }
 
-    /// The names that nobody has.
+    /// The names that do not resolve.
     pub(super) fn into_unresolved(self) -> Vec<Unresolved> {
         self.unresolved.list
     }
 }
 
-/// Those of one configuration, each once.
+/// The unresolved names of one configuration, each once.
 #[derive(Debug, Default)]
 struct All {
     list: Vec<Unresolved>,
@@ -157,7 +158,7 @@ impl NameKind {
         }
     }
 
-    /// Whether something can be a name of one at all: anything else is a mistake, which time does not mend.
+    /// Whether the text can be a name of this kind at all. If not, it is a mistake that waiting does not cure.
     pub(super) fn allows(name: &str) -> bool {
         let digits = name.bytes().all(|byte| byte.is_ascii_digit());
         let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, ':' | '/' | ',');
