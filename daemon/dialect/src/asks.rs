@@ -1,7 +1,7 @@
-//! What an account's requests ask for, without who asks: by that a token can be told from one that would be asked for now.
+//! What an account's requests ask for, apart from its identity, to tell whether a stored token still matches the configuration.
 //!
-//! Owns the reading of requests back into their parts. Secrets, tokens, user name and client id stand in them as one filler, which counts
-//! as nothing, so that neither another password nor another way to identify the client makes another token of it.
+//! Owns the reading of requests back into their parts. Secrets, tokens, user name and client id are replaced by one filler, which is
+//! ignored. So neither another password nor another way to authenticate the client makes a token count as different.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -15,9 +15,9 @@ use crate::{
     fields::{ExchangeKind, Fields},
 };
 
-/// What stands for everything that says who asks. Only letters and digits: it is written alike wherever it stands.
+/// Replaces every value that identifies the account. Only letters and digits, so that every encoder leaves it unchanged.
 const FILLER: &str = "tokendfillerofnothing";
-/// Headers that say who asks, or how the body is written.
+/// Headers that identify the account, or describe the encoding of the body.
 const NOT_ASKED: [header::HeaderName; 4] = [
     header::AUTHORIZATION,
     header::ACCEPT,
@@ -28,14 +28,14 @@ const NOT_ASKED: [header::HeaderName; 4] = [
 /// Fingerprints of what an account's requests ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Asks {
-    /// By a refresh.
+    /// What a refresh asks for.
     pub refresh: u64,
-    /// By a login and not by a refresh: what only a login can ask otherwise.
+    /// What a login asks for and a refresh does not.
     pub login: u64,
 }
 
 impl Asks {
-    /// What was written by `Display`.
+    /// Parses the output of `Display`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (refresh, login) = text.split_once('-')?;
@@ -53,7 +53,7 @@ impl fmt::Display for Asks {
 }
 
 impl Dialect {
-    /// What the requests of an account ask for, with its values that may be shown.
+    /// What the requests of an account ask for, given its values that may be shown.
     #[must_use]
     pub fn asks<'a>(&self, endpoint: &Endpoint, plain: impl Fn(&str) -> Option<&'a str>) -> Asks {
         let mut fields = Fields::new();
@@ -67,7 +67,7 @@ impl Dialect {
         }
         let parts = |kind| match self.request(kind, endpoint, &fields) {
             Ok(request) => parts(&request),
-            // There is no such request, or a value is missing that no person enters: nothing can be asked.
+            // There is no such request, or it lacks a value that a person cannot enter, so it is never sent.
             Err(_) => BTreeSet::new(),
         };
         let refresh = parts(ExchangeKind::Refresh);
@@ -90,7 +90,7 @@ fn hash(parts: &BTreeSet<String>) -> u64 {
     fnv1a(&text)
 }
 
-/// Everything a request says, each with its place.
+/// Every part of a request, with its place.
 fn parts(request: &Request<Bytes>) -> BTreeSet<String> {
     let mut parts = BTreeSet::new();
     let mut add = |place: &str, name: &str, value: &str| {

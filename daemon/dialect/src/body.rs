@@ -17,7 +17,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(crate) enum Body {
     None,
-    /// Names are templates too: a deployment may choose the name of a key.
+    /// Names are templates too: an option may set the name of a key.
     Form(Vec<(Template, Template)>),
     Json(Json),
 }
@@ -41,7 +41,7 @@ pub(crate) enum FilledBody {
 }
 
 impl FilledBody {
-    /// The media type, without a charset: both formats define theirs.
+    /// The media type, without a charset: the definitions of both formats fix it.
     pub(crate) fn media(&self) -> Option<&'static str> {
         match self {
             Self::None => None,
@@ -60,7 +60,7 @@ impl FilledBody {
 }
 
 impl Body {
-    /// Fills in the last body's format; earlier bodies of the same format give what it does not name itself.
+    /// Fills the body in the format of the last layer; earlier bodies of the same format supply the names that it does not set itself.
     pub(crate) fn fill(bodies: &[&Self], values: Values<'_>) -> Result<FilledBody, RequestError> {
         match bodies.last() {
             None | Some(Self::None) => Ok(FilledBody::None),
@@ -116,7 +116,7 @@ fn json(bodies: &[&Body], values: Values<'_>) -> Result<FilledBody, RequestError
         match body {
             Body::Json(json) => match json.fill(values)? {
                 Some(own) => lay(&mut filled, own),
-                // The body itself is there, whatever is left of it.
+                // The body itself stays, even when nothing in it has a value.
                 None if filled.is_null() => filled = json.hollow(),
                 None => {}
             },
@@ -127,7 +127,7 @@ fn json(bodies: &[&Body], values: Values<'_>) -> Result<FilledBody, RequestError
 }
 
 impl Json {
-    /// What is left of it when nothing in it has a value.
+    /// The value with everything left out that has no value.
     fn hollow(&self) -> Value {
         match self {
             Self::Object(_) => Value::Object(Map::new()),
@@ -135,7 +135,7 @@ impl Json {
         }
     }
 
-    /// `None` when the whole value is left out for want of an optional field.
+    /// `None` if the whole value is left out because an optional field is missing.
     fn fill(&self, values: Values<'_>) -> Result<Option<Value>, RequestError> {
         Ok(Some(match self {
             Self::Null => Value::Null,
@@ -159,7 +159,7 @@ impl Json {
                         map.insert(name.text.to_string(), value);
                     }
                 }
-                // An object that has lost all it was to carry is left out as well; one that is written empty is meant.
+                // An object that lost all its members is left out too; one that is written empty is intended.
                 if map.is_empty() && !members.is_empty() {
                     return Ok(None);
                 }

@@ -1,4 +1,4 @@
-//! All dialects of a daemon: those compiled in and those a user wrote, with `extends` resolved.
+//! All dialects of a daemon, built-in ones and those of the user, with `extends` resolved.
 //!
 //! Owns names, suggestions and inheritance. It reads no files: callers hand in names and texts.
 
@@ -11,7 +11,7 @@ use tokend_document::{Content, Diagnostics, Node, Value, choose_from};
 
 use crate::{compile, dialect::Dialect, endpoint::suggestion, error::DialectError, merge};
 
-/// How many dialects one may stand on another.
+/// The longest chain of dialects that extend each other.
 const DEPTH: usize = 8;
 /// How many dialects a user may add.
 const FILES: usize = 1000;
@@ -61,7 +61,7 @@ impl Catalog {
     /// The dialects that are compiled in.
     #[must_use]
     pub fn builtin() -> Self {
-        /// Compiled once: every reload asks for them.
+        /// Compiled once: every reload needs them.
         static COMPILED: LazyLock<Catalog> = LazyLock::new(|| {
             let mut catalog = Catalog::default();
             let files = BUILTIN
@@ -91,10 +91,10 @@ impl Catalog {
         }
     }
 
-    /// The dialect of this name.
+    /// Finds a dialect by name.
     ///
     /// # Errors
-    /// There is none; the error has the nearest name.
+    /// There is no dialect of this name; the error has the nearest name.
     pub fn find(&self, name: &str) -> Result<&Arc<Dialect>, UnknownDialect> {
         let unknown = || UnknownDialect {
             name: name.to_owned(),
@@ -131,7 +131,7 @@ impl Catalog {
             }
         }
         let names: Vec<String> = waiting.iter().map(|file| file.name.clone()).collect();
-        // A dialect is compiled once its base is known; a round without progress leaves cycles and missing bases.
+        // A dialect is compiled once its base is known; after a round without progress only cycles and missing bases are left.
         while !waiting.is_empty() {
             let (ready, rest): (Vec<File>, Vec<File>) = waiting.into_iter().partition(|file| {
                 file.extends()
@@ -265,7 +265,7 @@ impl File {
         Ok((self.name, Arc::new(tree), Arc::new(dialect)))
     }
 
-    /// The tree laid over that of the dialect it extends, without what `without` removes, and how many it stands on.
+    /// The tree laid over that of the dialect it extends, without the parts that `without` removes; and the length of its chain of bases.
     fn resolve(
         &self,
         known: &BTreeMap<String, Known>,
@@ -303,7 +303,7 @@ impl File {
         Ok((tree, depth))
     }
 
-    /// The dialect it extends is not there.
+    /// The error for a dialect whose base does not exist.
     fn without_base(&self, node: Value<'_>, base: &str, known: &[&str]) -> DialectError {
         let mut diagnostics = Diagnostics::default();
         node.note(
@@ -327,7 +327,7 @@ impl File {
         Err(DialectError::new(&self.name, diagnostics))
     }
 
-    /// Why a file was never ready: its base is missing, or it stands on itself. `None` when another file is to blame.
+    /// Why a file could not be compiled: its base is missing, or it extends itself. `None` when another file is to blame.
     fn stuck(&self, waiting: &[Self], known: &[&str]) -> Option<DialectError> {
         let node = self.key("extends")?;
         let base = self.extends()?;
@@ -350,7 +350,7 @@ impl File {
     }
 }
 
-/// Takes what `without` lists out of the dialect that is extended.
+/// Removes the entries of `without` from the extended dialect.
 fn take_out(
     base: &mut Node<'static>,
     without: Value<'_>,
@@ -367,7 +367,7 @@ fn take_out(
     }
 }
 
-/// How many dialects the named one stands on.
+/// The length of the chain of bases of the named dialect.
 fn lineage(name: Option<&str>, known: &BTreeMap<String, Known>) -> usize {
     let mut count = 0;
     let mut next = name.and_then(|name| known.get(name));

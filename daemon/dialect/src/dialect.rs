@@ -1,4 +1,4 @@
-//! A compiled dialect: how one provider's token endpoints are spoken to.
+//! A compiled dialect: the requests to one provider's token endpoints and the meaning of its replies.
 //!
 //! Owns the public view of it. Immutable, shared between accounts, and without any value of an account.
 
@@ -20,7 +20,7 @@ use crate::{
     template::Values,
 };
 
-/// How one provider's token endpoints are spoken to.
+/// The requests to one provider's token endpoints and the meaning of its replies.
 #[derive(Debug)]
 pub struct Dialect {
     pub(crate) name: Box<str>,
@@ -41,21 +41,21 @@ pub struct Dialect {
     pub(crate) refresh_needs_valid_access_token: bool,
 }
 
-/// A request and what its replies mean.
+/// A request and the meaning of its replies.
 #[derive(Clone, Debug)]
 pub(crate) struct ExchangePlan {
     pub(crate) request: RequestPlan,
     pub(crate) reply: ReplyPlan,
 }
 
-/// What presenting a refresh token a second time costs (RFC 9700 section 4.14).
+/// The effect of presenting a refresh token a second time (RFC 9700 section 4.14).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeclaredReuse {
     /// Nothing: refresh tokens do not rotate.
     None,
-    /// The second use fails; tokens already issued live on.
+    /// The second use fails; tokens already issued stay valid.
     Rotates,
-    /// The second use revokes everything that came from the same login.
+    /// The second use revokes all tokens that came from the same login.
     RotatesAndReuseRevokes,
     /// The provider does not say.
     Unknown,
@@ -66,9 +66,9 @@ pub enum DeclaredReuse {
 pub struct OptionUse<'a> {
     /// Its name below the account's `options`.
     pub name: &'a str,
-    /// What it is for.
+    /// The purpose of the option.
     pub description: &'a str,
-    /// Its value where an account says nothing.
+    /// Its value when an account sets none.
     pub default: Option<&'a str>,
     /// The only values it may have; empty when any text is valid.
     pub choices: &'a [String],
@@ -87,7 +87,7 @@ impl Dialect {
         &self.summary
     }
 
-    /// What a person who sets up an account should know, with the reasons for the pacing.
+    /// Documentation for a person who sets up an account, with the reasons for the pacing.
     #[must_use]
     pub fn documentation(&self) -> &str {
         &self.documentation
@@ -99,26 +99,26 @@ impl Dialect {
         self.pacing
     }
 
-    /// What presenting a refresh token a second time costs.
+    /// The effect of presenting a refresh token a second time.
     #[must_use]
     pub fn reuse(&self) -> DeclaredReuse {
         self.reuse
     }
 
-    /// Whether a refresh ends the access token handed out before, so that one refreshes late.
+    /// Whether a refresh ends the previous access token; if so, refresh late.
     #[must_use]
     pub fn refresh_ends_access_token(&self) -> bool {
         self.refresh_ends_access_token
     }
 
-    /// Whether a refresh works only while the access token is valid, so that one never refreshes late.
+    /// Whether a refresh works only while the access token is valid; if so, refresh early.
     #[must_use]
     pub fn refresh_needs_valid_access_token(&self) -> bool {
         self.refresh_needs_valid_access_token
     }
 
-    /// Whether a refresh presents the access token and no refresh token, with the options of this endpoint: the access token of a grant
-    /// is then its refresh token, see [`ProviderReply::renews_itself`].
+    /// Whether a refresh presents the access token instead of a refresh token, with the options of this endpoint. The access token of a
+    /// grant is then its refresh token, see [`ProviderReply::renews_itself`].
     #[must_use]
     pub fn renews_itself_at(&self, endpoint: &Endpoint) -> bool {
         let Some(plan) = self
@@ -138,26 +138,26 @@ impl Dialect {
         uses(ACCESS_TOKEN) && !uses(REFRESH_TOKEN)
     }
 
-    /// How an API shows that it refused an access token.
+    /// How an API shows that it rejected an access token.
     #[must_use]
     pub fn rejection(&self) -> &Rejection {
         &self.rejection
     }
 
-    /// How the API wants a token, where the dialect says so: `header:NAME`, `header:NAME:TEXT BEFORE`, `cookie:NAME`, `query:NAME`, or a
-    /// scheme of `Authorization`. Otherwise the type that came with the token is the scheme.
+    /// How the API expects a token, where the dialect sets it: `header:NAME`, `header:NAME:TEXT BEFORE`, `cookie:NAME`, `query:NAME`, or a
+    /// scheme of `Authorization`. Otherwise the token type in the reply is the scheme.
     #[must_use]
     pub fn present(&self) -> Option<&str> {
         self.present.as_deref()
     }
 
-    /// Whether the dialect describes a login at all; options may still take it away, see [`Self::can_login_at`].
+    /// Whether the dialect describes a login at all; options may still remove it, see [`Self::can_login_at`].
     #[must_use]
     pub fn can_login(&self) -> bool {
         self.login.is_some()
     }
 
-    /// Whether the dialect describes a refresh at all; options may still take it away, see [`Self::can_refresh_at`].
+    /// Whether the dialect describes a refresh at all; options may still remove it, see [`Self::can_refresh_at`].
     #[must_use]
     pub fn can_refresh(&self) -> bool {
         self.refresh.is_some()
@@ -193,7 +193,7 @@ impl Dialect {
         origin(whole.unwrap_or(endpoint.base_url()))
     }
 
-    /// What stands for `base_url` where no request uses it, since each has a whole URL; `None` where one does.
+    /// The base URL of an account whose requests all have whole URLs; `None` if any request uses `base_url`.
     #[must_use]
     pub fn own_base_url(&self) -> Option<String> {
         let plans = [&self.login, &self.refresh].into_iter().flatten();
@@ -201,14 +201,14 @@ impl Dialect {
         wholes?.first().map(|url| origin(url))
     }
 
-    /// A fingerprint of what the dialect does. It changes with every setting, but not with words for people, so that a
-    /// corrected dialect can be told from the one that was misconfigured.
+    /// A fingerprint of the dialect's behaviour. It changes with every setting, but not with texts for people, so that a corrected dialect
+    /// can be told from the misconfigured one.
     #[must_use]
     pub fn digest(&self) -> String {
         self.digest.to_string()
     }
 
-    /// Whether it is the same as another: what it does, and the words for people too.
+    /// Whether it equals another dialect, including the texts for people.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         self.name == other.name
@@ -313,7 +313,7 @@ impl Dialect {
     /// The login request of an account.
     ///
     /// # Errors
-    /// A field is missing, or has a character that cannot stand where the dialect puts it; the error names the account's key.
+    /// A field is missing, or has a character that is not allowed at its place in the request; the error names the account's key.
     pub fn login_request(
         &self,
         endpoint: &Endpoint,
@@ -365,8 +365,8 @@ impl Dialect {
         plan.request.build(values, own_path)
     }
 
-    /// What a response means. `sent` are the fields of the request: the reply may echo their secrets, and nothing of them
-    /// gets into what is told.
+    /// The meaning of a response. `sent` are the fields of the request: the reply may echo their secrets, which never get into the message
+    /// for people.
     #[must_use]
     pub fn read_reply(
         &self,
@@ -374,7 +374,7 @@ impl Dialect {
         response: &Response<Bytes>,
         sent: &Fields,
     ) -> ProviderReply {
-        // Without a plan of this kind no such request was sent; the other one's reading is the nearest truth.
+        // Without a plan of this kind no such request was sent; the plan of the other kind is the best approximation.
         let plan = self
             .plan(kind)
             .or(self.login.as_ref())
@@ -388,13 +388,13 @@ impl Dialect {
         }
     }
 
-    /// What it means that no answer came to a request that may have been sent, where a rule of the dialect says so.
+    /// The meaning of a missing answer to a request that may have been sent, if a rule of the dialect covers it.
     #[must_use]
     pub fn read_silence(&self, kind: ExchangeKind, silence: Silence) -> Option<ProviderReply> {
         self.plan(kind)?.reply.silent(kind, silence)
     }
 
-    /// The options under which a request is another than with the defaults, as its cases state them; the first value of each.
+    /// The options that change a request from its default form, as its cases state them; the first value of each.
     #[must_use]
     pub fn cases(&self, kind: ExchangeKind) -> Vec<Vec<(String, String)>> {
         let mut found = Vec::new();
@@ -423,7 +423,7 @@ impl Dialect {
         self.names.option(name)
     }
 
-    /// The file as its author wrote it, comments and all; `None` when it was not kept.
+    /// The file as its author wrote it, including comments; `None` if it was not kept.
     #[must_use]
     pub fn source(&self) -> Option<&str> {
         self.own_text.as_deref()
@@ -434,7 +434,7 @@ fn origin(url: &str) -> String {
     url::Url::parse(url).map_or_else(|_| url.to_owned(), |url| url.origin().ascii_serialization())
 }
 
-/// The fingerprint of what a dialect's settings mean.
+/// The fingerprint of the effective settings of a dialect.
 pub(crate) fn digest(effective: &toml::Table) -> Box<str> {
     let mut table = effective.clone();
     let _words = (table.remove("summary"), table.remove("documentation"));
@@ -442,8 +442,8 @@ pub(crate) fn digest(effective: &toml::Table) -> Box<str> {
     format!("{:016x}", fnv1a(text.as_bytes())).into()
 }
 
-/// FNV-1a: stable across versions and platforms, which the standard library's hashers do not promise. It tells an edited
-/// dialect from the same one and guards nothing.
+/// FNV-1a: stable across versions and platforms, which the standard library's hashers do not promise. It only detects edits and protects
+/// against nothing.
 pub(crate) fn fnv1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)

@@ -1,6 +1,6 @@
-//! Where an account reaches its provider: base URL, a named or an own path, and the dialect's options.
+//! The address of an account's provider: base URL, a named or custom path, and the dialect's options.
 //!
-//! Owns the checks of what an account sets; an `Endpoint` that exists fits its dialect. It never holds a secret.
+//! Owns the checks of an account's settings; an `Endpoint` that exists fits its dialect. It never holds a secret.
 
 use tokend_document::{choose_from, nearest};
 
@@ -22,7 +22,7 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// No account's endpoint: the dialect's own defaults, to ask what it would use.
+    /// The dialect's own defaults, for questions that concern no account.
     pub(crate) fn defaults() -> Self {
         Self {
             base_url: "https://example.com".into(),
@@ -51,7 +51,7 @@ impl Endpoint {
         self.refresh_path.as_deref()
     }
 
-    /// The same with a value for one more option.
+    /// The same endpoint with a value for one more option.
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         let own = std::mem::take(&mut self.options).into_iter();
         self.options = own.chain([(name.into(), value.into())]).collect();

@@ -27,7 +27,7 @@ impl DialectError {
         }
     }
 
-    /// The dialect that it extends is not there.
+    /// The error for a dialect whose base does not exist.
     pub(crate) fn without_base(name: &str, base: &str, diagnostics: Diagnostics) -> Self {
         Self {
             missing_base: Some(base.to_owned()),
@@ -41,13 +41,13 @@ impl DialectError {
         &self.name
     }
 
-    /// The dialect that it extends, where all that is wrong is that there is none of this name.
+    /// The name of the missing base, if that is the only mistake.
     #[must_use]
     pub fn missing_base(&self) -> Option<&str> {
         self.missing_base.as_deref()
     }
 
-    /// Everything that is wrong, at least one, in the order of the file.
+    /// All mistakes, at least one, in the order of the file.
     #[must_use]
     pub fn diagnostics(&self) -> &Diagnostics {
         &self.diagnostics

@@ -1,7 +1,7 @@
 //! Explanations for people: a dialect as text, the request it would send, and what it reads from a reply.
 //!
-//! Owns the text of `tokend dialect show` and `tokend dialect try`. It goes through the same code as a real attempt, and
-//! never shows a token: of a grant only lengths are told.
+//! Owns the text of `tokend dialect show` and `tokend dialect try`. It runs the same code as a real attempt, and never shows a token: of a
+//! grant it shows only lengths.
 
 use std::fmt::Write as _;
 
@@ -15,11 +15,11 @@ use crate::{
     RequestError, RetryAfter, SpentTokens,
 };
 
-/// Begins and ends the stand-in for a field's value; every encoder leaves letters as they are.
+/// Start and end of the stand-in for a field's value; every encoder leaves letters unchanged.
 const MARK: (&str, &str) = ("ZqFieldZq", "ZqEndZq");
 
 impl Dialect {
-    /// The dialect as TOML: as its author wrote it, or with what it extends laid underneath.
+    /// The dialect as TOML: as its author wrote it, or with the settings that it inherits.
     #[must_use]
     pub fn show(&self) -> String {
         match (&self.own_text, &self.extends) {
@@ -28,7 +28,7 @@ impl Dialect {
         }
     }
 
-    /// Everything the dialect says, with what it inherits, as TOML without comments.
+    /// All settings of the dialect, including inherited ones, as TOML without comments.
     #[must_use]
     pub fn effective_toml(&self) -> String {
         // A table that was read from TOML can be written as TOML; the fallback is the one-line form.
@@ -55,7 +55,8 @@ impl Dialect {
         Ok(unmark(&render(&request)))
     }
 
-    /// What the dialect reads from a recorded reply, without the tokens. Texts are redacted as far as unknown secrets can be.
+    /// What the dialect reads from a recorded reply, without the tokens. Texts are redacted as far as possible without knowing the
+    /// secrets.
     #[must_use]
     pub fn explain_reply(&self, kind: ExchangeKind, response: &Response<Bytes>) -> String {
         let reply = self.read_reply(kind, response, &Fields::new());
@@ -207,13 +208,13 @@ fn render(request: &Request<Bytes>) -> String {
 
 fn unmark(text: &str) -> String {
     let (start, end) = MARK;
-    // A URI's host part is written in lower case, but a field never stands there.
+    // A URI's host is written in lower case, but never contains a field.
     text.replace(start, "<")
         .replace(end, ">")
         .replace("ZqUnderZq", "_")
 }
 
-/// What a broker does next, in one sentence.
+/// The broker's next step, in one sentence.
 fn consequence(reply: &ProviderReply) -> &'static str {
     match reply {
         ProviderReply::Granted(_) => "the token is stored and handed out",

@@ -1,4 +1,4 @@
-//! The values an account has for its dialect's fields, and what a dialect wants from an account.
+//! The values an account has for its dialect's fields, and the fields that a dialect uses.
 //!
 //! Owns the credential while a request is built from it. It must never show a secret: `Debug` and every error name
 //! fields, not values.
@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, fmt};
 
 use secrecy::{ExposeSecret, SecretString};
 
-/// The longest value of a field, in bytes; also the longest token that is accepted from a provider.
+/// The longest value of a field, in bytes; also the longest token accepted from a provider.
 pub const VALUE_LIMIT: usize = 32 * 1024;
 
 /// Fields every dialect knows. A secret one is never shown.
@@ -21,9 +21,9 @@ pub(crate) const STANDARD: &[(&str, bool)] = &[
     (ACCESS_TOKEN, true),
 ];
 
-/// Field that carries the refresh token the daemon holds; never written in a configuration.
+/// Field with the refresh token that the daemon holds; never written in a configuration.
 pub const REFRESH_TOKEN: &str = "refresh_token";
-/// Field that carries the access token the daemon holds, for providers that want it in a refresh.
+/// Field with the access token that the daemon holds, for providers that require it in a refresh.
 pub const ACCESS_TOKEN: &str = "access_token";
 
 /// The values of one account's fields, for one attempt.
@@ -64,7 +64,7 @@ impl Fields {
         self.expose(name).is_some()
     }
 
-    /// The value of a field; an empty one counts as absent, as form decoders see it.
+    /// The value of a field; an empty one counts as absent, as in form decoders.
     pub(crate) fn expose(&self, name: &str) -> Option<&str> {
         let value = match self.values.get(name)? {
             FieldValue::Plain(text) => text.as_str(),
@@ -73,13 +73,13 @@ impl Fields {
         (!value.is_empty()).then_some(value)
     }
 
-    /// Whether the field must not be shown: it was set as a secret or is one by its name.
+    /// Whether the field must not be shown: it was set as a secret, or its name is that of a secret.
     pub(crate) fn is_secret(&self, name: &str) -> bool {
         matches!(self.values.get(name), Some(FieldValue::Secret(_)))
             || STANDARD.contains(&(name, true))
     }
 
-    /// Every secret value, to be kept out of what a provider's reply is told as. `declared` names a dialect's own secrets.
+    /// Every secret value, to be redacted from messages about a reply. `declared` names the dialect's own secrets.
     pub(crate) fn secrets(&self, declared: impl Fn(&str) -> bool) -> impl Iterator<Item = &str> {
         let secret = move |name: &&String| self.is_secret(name) || declared(name);
         self.values
@@ -104,7 +104,7 @@ impl fmt::Debug for Fields {
     }
 }
 
-/// One field a dialect makes use of.
+/// One field that a dialect uses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldUse {
     /// Name of the field, which is the account's key in the configuration.
@@ -117,7 +117,7 @@ pub struct FieldUse {
     pub internal: bool,
     /// Which requests use it.
     pub used_by: UsedBy,
-    /// What a dialect says about a field of its own; empty for the standard ones.
+    /// The dialect's description of its own field; empty for the standard ones.
     pub description: String,
 }
 
@@ -144,7 +144,7 @@ pub enum RequestError {
         /// The request that needs it.
         kind: ExchangeKind,
     },
-    /// A value has a character that would break the place it goes to.
+    /// A value has a character that would break the part of the request that holds it.
     #[error(
         "`{field}` has {what}, which cannot stand in {place}; correct `{field}` of the account"
     )]

@@ -1,7 +1,7 @@
-//! What a request lacks that an account does not set: found by making it.
+//! Finds missing options by building the request.
 //!
-//! Owns no rule of its own about what is needed: an optional placeholder, a case that does not apply, a path that the account replaces and
-//! an option with a default are what they are when the request is made in earnest.
+//! Owns no rule of its own about which options are required: optional placeholders, cases that do not apply, paths that the account
+//! replaces and options with a default are handled by the same code as for a real request.
 
 use crate::{
     dialect::Dialect,
@@ -9,14 +9,14 @@ use crate::{
     fields::{ExchangeKind, Fields, RequestError},
 };
 
-/// What stands for a value. Only letters and digits: it may stand anywhere.
+/// A stand-in for a value. Only letters, so that it is valid everywhere.
 const FILLER: &str = "x";
-/// The most options that are told as missing of one request.
+/// The most missing options that are reported for one request.
 const MOST: usize = 32;
 
 impl Dialect {
-    /// The options that a request of this kind needs and that this endpoint has no value for. `has` says which fields the account has; those
-    /// that are required count as had, and so do the tokens, which the broker fills in.
+    /// The options that a request of this kind needs and that this endpoint has no value for. `has` says which fields the account has.
+    /// Required fields and the tokens count as present; the broker fills the tokens in.
     #[must_use]
     pub fn lacks(
         &self,

@@ -1,4 +1,4 @@
-//! What a dialect file may show of its lines in a report.
+//! Which parts of a dialect file's lines a report may show.
 
 use tokend_document::Language;
 
@@ -6,7 +6,7 @@ use tokend_document::Language;
 #[derive(Debug)]
 pub(crate) struct DialectLanguage;
 
-/// What keys are called whose values are secrets in an account, and placeholders here.
+/// Parts of the names of keys whose values are secrets in an account, and placeholders here.
 const SECRETIVE: [&str; 5] = ["password", "passwd", "secret", "token", "key"];
 
 fn is_secretive(text: &str) -> bool {
@@ -14,7 +14,7 @@ fn is_secretive(text: &str) -> bool {
     SECRETIVE.iter().any(|word| text.contains(word))
 }
 
-/// A dialect has no secrets, and its values say what is meant. Only what somebody may have put in the place of a placeholder is kept back.
+/// A dialect has no secrets, and its values help to understand a mistake. Only a value that may have replaced a placeholder is hidden.
 impl Language for DialectLanguage {
     fn is_plain(&self, key: &str, value: &str) -> bool {
         let is_known = !key.is_empty() && !value.is_empty() && !value.contains('\\');

@@ -1,4 +1,4 @@
-//! Declarative descriptions of how token endpoints are spoken to.
+//! Declarative descriptions of the requests to token endpoints and of their replies.
 //!
 //! Owns the dialect language: from TOML to a [`Dialect`], from [`Fields`] to an HTTP request, from an HTTP response to a
 //! [`ProviderReply`]. It must never perform I/O, read a clock, or let a secret or an unredacted text of a provider out.

@@ -1,7 +1,7 @@
 //! A dialect laid over the one it extends.
 //!
-//! Owns reading a dialect's text, merging a dialect onto the one it extends, and writing the merged tree back. It knows nothing of
-//! what a key means (that is `compile`) and must never drop a position: every later mistake is told with file, line and column.
+//! Owns reading a dialect's text, merging a dialect onto the one it extends, and writing the merged tree back. It does not know the
+//! meaning of keys (`compile` does). Must never drop a position: every later mistake is reported with file, line and column.
 
 use std::borrow::Cow;
 
@@ -12,7 +12,7 @@ use crate::language::DialectLanguage;
 /// The longest dialect file that is read.
 const FILE_LIMIT: usize = 256 * 1024;
 
-/// Reads TOML text; several syntax mistakes are told at once.
+/// Reads TOML text; reports several syntax mistakes at once.
 pub(crate) fn read(file: &str, text: &str, diagnostics: &mut Diagnostics) -> Option<Node<'static>> {
     if text.len() > FILE_LIMIT {
         let source = Source::new(file, String::new(), &DialectLanguage);
@@ -37,7 +37,7 @@ const APPENDED: &[&str] = &["cases"];
 /// Tables of which only one member may be present, or whose members belong together.
 const REPLACED: &[&str] = &["auth", "lifetime", "refresh_lifetime"];
 
-/// Tables whose keys are a provider's words.
+/// Tables whose keys come from the provider.
 const FREE: &[&str] = &[
     "form",
     "json",
@@ -49,7 +49,7 @@ const FREE: &[&str] = &[
     "options",
 ];
 
-/// JSON written as text, or a table, as a JSON value; `None` where it is neither.
+/// A table, or JSON written as text, as a JSON value; `None` if it is neither.
 fn as_json(node: &Node<'_>) -> Option<serde_json::Value> {
     match &node.content {
         Content::String(text) => serde_json::from_str(text).ok(),
@@ -74,7 +74,7 @@ pub(crate) fn merge<'t>(base: &mut Node<'t>, own: Node<'t>) {
     merge_named("", false, base, own);
 }
 
-/// `free` says that the keys are a provider's words and not the language's.
+/// `free` means that the keys come from the provider and not from the language.
 fn merge_named<'t>(name: &str, free: bool, base: &mut Node<'t>, own: Node<'t>) {
     if name == "json"
         && !free
@@ -111,7 +111,7 @@ fn merge_named<'t>(name: &str, free: bool, base: &mut Node<'t>, own: Node<'t>) {
     }
 }
 
-/// Whether a body table switches to another encoding, so that the extended dialect's members must not survive.
+/// Whether a body table switches to another encoding; the members of the extended dialect's body are then dropped.
 fn other_encoding(base: &Table<'_>, own: &Table<'_>) -> bool {
     own.entries
         .iter()

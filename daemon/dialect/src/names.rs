@@ -2,7 +2,7 @@
 
 use crate::fields::STANDARD;
 
-/// What a placeholder stands for.
+/// The meaning of a placeholder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Slot {
     Field(String),

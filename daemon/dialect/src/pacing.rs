@@ -4,12 +4,12 @@
 
 use std::time::Duration;
 
-/// A limit as GCRA has it: a burst, and then one per period.
+/// A GCRA limit: a burst, and then one per period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DefaultRate {
     /// How many may come at once after a long rest; at least one.
     pub burst: u32,
-    /// After the burst one is allowed in each such period; never zero.
+    /// After the burst one is allowed in each period; never zero.
     pub period: Duration,
 }
 
@@ -27,7 +27,7 @@ pub struct DefaultPacing {
 }
 
 impl DefaultPacing {
-    /// What applies where a dialect says nothing: about what a careful person would do by hand.
+    /// The limits of a dialect that sets none: about the pace of a careful person.
     pub(crate) const CAREFUL: Self = Self {
         attempts: DefaultRate {
             burst: 3,

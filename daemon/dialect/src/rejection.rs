@@ -1,22 +1,22 @@
-//! How an API shows that it refused an access token.
+//! How an API shows that it rejected an access token.
 //!
-//! Owns the matcher for replies of resource requests, which the daemon never makes itself: clients see those replies and ask.
+//! Owns the matcher for replies to resource requests. The daemon never makes such requests itself: clients see those replies and ask.
 
 use bytes::Bytes;
 use http::Response;
 
 use crate::reply::{classify::Matcher, parsed::Parsed};
 
-/// How an API shows that it refused an access token.
+/// How an API shows that it rejected an access token.
 #[derive(Clone, Debug)]
 pub struct Rejection {
     pub(crate) matchers: Vec<Matcher>,
 }
 
 impl Rejection {
-    /// Whether a reply of the API with this status and body says that the access token is no good.
+    /// Whether an API reply with this status and body means that the access token was rejected.
     ///
-    /// Texts are compared without case; of the body the first MiB is looked at.
+    /// Texts are compared without case; only the first MiB of the body is searched.
     #[must_use]
     pub fn matches(&self, status: u16, body: &[u8]) -> bool {
         let Ok(response) = Response::builder()
@@ -44,7 +44,7 @@ impl Rejection {
     }
 }
 
-/// One way in which an API refuses a token: any of the statuses, together with any of the texts if there are texts.
+/// One way in which an API rejects a token: any of the statuses, together with any of the texts if there are texts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RejectionRule<'a> {
     /// First and last status of each range.

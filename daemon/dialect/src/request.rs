@@ -18,7 +18,7 @@ use crate::{
     template::{Beginning, Filled, Place, Template, Values},
 };
 
-/// One request of a dialect: layers of which the later ones override, each under a condition on options.
+/// One request of a dialect: layers, each under a condition on options. Later layers override earlier ones.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RequestPlan {
     pub(crate) layers: Vec<Layer>,
@@ -46,7 +46,7 @@ pub(crate) struct Condition {
     pub(crate) values: Vec<String>,
 }
 
-/// What goes into the `Authorization` header.
+/// The content of the `Authorization` header.
 #[derive(Clone, Debug)]
 pub(crate) enum Auth {
     None,
@@ -123,7 +123,7 @@ impl RequestPlan {
             .unwrap_or(true)
     }
 
-    /// The whole URL that the request begins with, as far as it is written out; `None` where it goes below `base_url`.
+    /// The whole URL at the start of the request, as far as it has no placeholders; `None` if the request goes below `base_url`.
     pub(crate) fn whole_url<'a>(
         &'a self,
         names: &'a Names,
@@ -309,7 +309,7 @@ fn authorize(
     Ok(())
 }
 
-/// An optional user name that is absent leaves the header out; an optional password that is absent is empty.
+/// If an optional user name is absent, the header is left out; an optional absent password is empty.
 fn basic(
     username: &Template,
     password: &Template,

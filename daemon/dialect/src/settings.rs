@@ -1,4 +1,4 @@
-//! What an account sets, checked against its dialect.
+//! An account's settings, checked against its dialect.
 
 use std::collections::BTreeMap;
 
@@ -10,16 +10,16 @@ use crate::{
     endpoint::{Endpoint, PATH_HELP, check_option_value, check_path},
 };
 
-/// What an account's configuration says about its endpoint, not yet checked.
+/// The endpoint settings of an account, not yet checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EndpointSettings {
     /// Scheme, host and an optional path in front of the dialect's own paths.
     pub base_url: String,
     /// One of the dialect's named alternatives (`login.endpoints`, `refresh.endpoints`).
     pub endpoint: Option<String>,
-    /// A path to use for the login instead of the dialect's.
+    /// A path for the login that replaces the dialect's.
     pub login_path: Option<String>,
-    /// A path to use for the refresh instead of the dialect's.
+    /// A path for the refresh that replaces the dialect's.
     pub refresh_path: Option<String>,
     /// Values for the dialect's `[options]`.
     pub options: BTreeMap<String, String>,
@@ -43,13 +43,13 @@ impl EndpointError {
         }
     }
 
-    /// The account's key that is wrong: `base_url`, `endpoint`, `login_path`, `refresh_path` or `options.NAME`.
+    /// The account's wrong key: `base_url`, `endpoint`, `login_path`, `refresh_path` or `options.NAME`.
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
     }
 
-    /// What would be valid, with the nearest word.
+    /// The valid values, with the nearest word.
     #[must_use]
     pub fn help(&self) -> &str {
         &self.help
@@ -60,7 +60,7 @@ impl Endpoint {
     /// Checks an account's settings against its dialect.
     ///
     /// # Errors
-    /// The first setting that does not fit, with the account's key and what would be valid.
+    /// The first wrong setting, with the account's key and the valid values.
     pub fn new(dialect: &Dialect, settings: &EndpointSettings) -> Result<Self, EndpointError> {
         let base_url = check_base(&settings.base_url)?;
         if let Some(name) = &settings.endpoint {

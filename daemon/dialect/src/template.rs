@@ -1,7 +1,7 @@
 //! Text with placeholders: `{field}`, `{field?}` for one that may be absent, `{{` and `}}` for braces.
 //!
-//! Owns parsing templates and filling them in for one place of a request. It must never let a value leave the place it
-//! was meant for: what could break a header, a cookie or a path is refused or encoded here.
+//! Owns parsing templates and filling them in for one place of a request. It must never let a value break out of its place: characters
+//! that could break a header, a cookie or a path are refused or encoded here.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use zeroize::Zeroizing;
@@ -21,7 +21,7 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
-/// Text in which fields and options are to be filled in.
+/// Text with placeholders for fields and options.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Template {
     parts: Vec<Part>,
@@ -113,7 +113,7 @@ impl Template {
         })
     }
 
-    /// What it begins with, when that is text or an option that holds a path.
+    /// The start of the template, if it is text or an option that holds a path.
     pub(crate) fn beginning(&self) -> Beginning<'_> {
         match self.parts.first() {
             Some(Part::Text(text)) => Beginning::Text(text),
@@ -125,7 +125,7 @@ impl Template {
         }
     }
 
-    /// Fills the template in. `None` when an optional placeholder has no value: the part it belongs to is left out.
+    /// Fills the template in. `None` if an optional placeholder has no value: its part of the request is then left out.
     pub(crate) fn fill(
         &self,
         values: Values<'_>,
@@ -154,7 +154,7 @@ impl Template {
     }
 }
 
-/// What a template begins with.
+/// The start of a template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Beginning<'a> {
     Text(&'a str),
@@ -169,7 +169,7 @@ pub(crate) struct Filled {
     pub(crate) secret: bool,
 }
 
-/// Where a value is put, which decides what it may contain and how it is encoded.
+/// The place of a value, which decides its allowed characters and its encoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
     /// A form or query value, or a JSON string: its encoder takes any character.
@@ -240,7 +240,7 @@ impl Slot {
     }
 }
 
-/// Where the values of one request come from.
+/// The source of the values of one request.
 #[derive(Clone, Copy)]
 pub(crate) struct Values<'a> {
     pub(crate) kind: ExchangeKind,

@@ -60,7 +60,7 @@ fn token(node: Value<'_>, what: &str, diagnostics: &mut Diagnostics) -> Option<S
     Some(text.to_owned())
 }
 
-/// The name as it is written: not every API reads names of headers without case.
+/// The name in its original case: some APIs compare header names with case.
 fn own_header(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<String> {
     let text = token(node, "header name", diagnostics)?;
     let name = HeaderName::try_from(text.as_str()).ok()?;

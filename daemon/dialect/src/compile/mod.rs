@@ -1,7 +1,7 @@
 //! From a dialect's merged tree to a compiled `Dialect`.
 //!
-//! Owns what each key of the language means and which settings contradict each other. Everything that can be wrong is found
-//! here, so that a compiled dialect cannot fail for reasons of its own.
+//! Owns the meaning of each key of the language, and which settings contradict each other. Every mistake is found here, so that a compiled
+//! dialect cannot fail for reasons of its own.
 
 mod api;
 mod body;
@@ -234,7 +234,7 @@ fn plan(
     ))
 }
 
-/// What a refresh does to the tokens before it.
+/// The effect of a refresh on earlier tokens.
 fn lifecycle(section: &mut Section<'_>, diagnostics: &mut Diagnostics) -> Lifecycle {
     let reuse = section.read("reuse", diagnostics, |node, diagnostics| {
         node.word(REUSE, diagnostics)

@@ -1,4 +1,4 @@
-//! Reads `reply`: where each value stands, and how lifetimes are told.
+//! Reads `reply`: the place of each value, and the units of lifetimes.
 //!
 //! Owns the defaults, which are RFC 6749's names and the error shapes seen on real servers.
 
@@ -21,7 +21,7 @@ const TOKENS: &[(&str, Token)] = &[
 ];
 const TAKES: &[(&str, Take)] = &[("first", Take::First), ("shortest", Take::Shortest)];
 
-/// Where real servers put an error code.
+/// The places where real servers put an error code.
 const CODES: &[&str] = &[
     "/errcode",
     "/error/code",
@@ -34,7 +34,7 @@ const CODES: &[&str] = &[
     "/__type",
     "/error_code",
 ];
-/// Where real servers put a sentence.
+/// The places where real servers put an error sentence.
 const TEXTS: &[&str] = &[
     "/error_description",
     "/error/message",
@@ -46,7 +46,7 @@ const TEXTS: &[&str] = &[
     "/message/message",
     "/error",
 ];
-/// An access token that lives longer than a year is taken to live a year.
+/// A longer lifetime of an access token is cut to a year.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// Reads the merged `reply` table; all of it has defaults.
@@ -138,7 +138,7 @@ pub(super) fn places(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<V
     if let Content::Array(items) = &node.content
         && items.is_empty()
     {
-        // Nothing to look at: a dialect says so to switch off what it inherits.
+        // An empty list means no place at all: a dialect uses it to switch off an inherited setting.
         return Some(Vec::new());
     }
     node.one_or_many()
@@ -280,7 +280,7 @@ fn origin(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<Origin> {
     token.map(Origin::Jwt)
 }
 
-/// A place with a unit, and for a time the place of the time to count it from.
+/// A place with a unit; for a time, also the place of the time to count it from.
 fn counted(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<LifetimeField> {
     let Content::Table(table) = &node.content else {
         return told(node, diagnostics);
@@ -303,7 +303,7 @@ fn counted(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<LifetimeFie
         return None;
     }
     let since = match &reference.content {
-        // A bare pointer is a time of the same form.
+        // A bare pointer is a time in the same unit.
         Content::String(text) => LifetimeField {
             place: pointer(text, reference, diagnostics)?,
             unit: read.unit,

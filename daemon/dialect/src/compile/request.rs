@@ -1,6 +1,6 @@
 //! Reads the request half of `login` and `refresh`.
 //!
-//! Owns what a request may consist of and which parts exclude each other. What HTTP itself sets cannot be set by a dialect.
+//! Owns which parts a request can have and which of them exclude each other. A dialect cannot set what HTTP itself sets.
 
 use http::{HeaderName, Method, Uri, header};
 use url::Url;
@@ -242,7 +242,8 @@ fn whole_url(text: &str) -> Option<&'static str> {
     if !after.contains('/') {
         return Some("does not name the whole host before its first placeholder");
     }
-    // Both readers a request will meet have to find the same in it: one of them takes `https:///host/` for a URL, the other does not.
+    // The two parsers that a request passes through must agree on the host: one of them accepts `https:///host/` as a URL, the other does
+    // not.
     let (Ok(url), Ok(uri)) = (Url::parse(text), Uri::try_from(text)) else {
         return Some("is not a valid URL");
     };

@@ -1,6 +1,6 @@
-//! Reads rules: what a reply must look like, and what it then means.
+//! Reads rules: the conditions on a reply, and the meaning of a reply that meets them.
 //!
-//! Owns the words for classes and statuses. A rule that matches everything, or that its request cannot mean, is a mistake.
+//! Owns the words for classes and statuses. A rule that matches everything, or whose meaning its request cannot have, is a mistake.
 
 use std::{ops::RangeInclusive, time::Duration};
 
@@ -110,7 +110,7 @@ fn rule(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<Rule> {
     })
 }
 
-/// Whether each secret that a rule is about is one that an account can have.
+/// Checks that each secret named in a rule is one that an account can have.
 pub(super) fn check_secrets(
     rules: &[Rule],
     names: &Names,
@@ -152,7 +152,7 @@ fn no_answer(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<NoAnswer>
     it.then_some(NoAnswer::Any)
 }
 
-/// Where there is no answer there is nothing in it.
+/// Refuses conditions on the reply in a rule about a missing answer.
 fn without_reply(node: Value<'_>, section: &mut Section<'_>, diagnostics: &mut Diagnostics) {
     let about_reply = ["status", "code", "text", "at"].map(|key| section.take(key));
     if about_reply.iter().any(Option::is_some) {
@@ -275,7 +275,7 @@ fn codes(node: Value<'_>, diagnostics: &mut Diagnostics) -> Vec<String> {
     node.one_or_many().filter_map(code).collect()
 }
 
-/// Notes rules that mean something their request cannot mean.
+/// Notes rules whose meaning their request cannot have.
 pub(super) fn check(
     kind: ExchangeKind,
     rules: &[Rule],

@@ -1,7 +1,7 @@
-//! What a reply that is no grant can mean, and how a rule of the dialect recognises one.
+//! The possible meanings of a reply that is not a grant, and how a rule of the dialect recognises a reply.
 //!
-//! Owns the classes and matching by status, error code and text; `verdict` says what a reply means that no rule has claimed. It must
-//! never call a reply harmless when the provider may have used up a refresh token.
+//! Owns the classes, and matching by status, error code and text; `verdict` judges replies that no rule matches. It must never call a
+//! reply harmless when the provider may have used up a refresh token.
 
 use std::{ops::RangeInclusive, time::Duration};
 
@@ -9,52 +9,52 @@ use serde_json::Value;
 
 use super::parsed::{Parsed, Place, code};
 
-/// One entry of an ordered list: what must match, and what it then means.
+/// One entry of an ordered list: the conditions, and the meaning of a reply that meets them.
 #[derive(Clone, Debug)]
 pub(crate) struct Rule {
-    /// Whether it is about a request to which no answer came; then it matches no reply.
+    /// Set for a rule about requests without an answer; such a rule matches no reply.
     pub(crate) no_answer: Option<NoAnswer>,
     pub(crate) matcher: Matcher,
     pub(crate) class: Class,
     /// For `busy` without a time in the reply.
     pub(crate) retry_after: Option<Duration>,
     pub(crate) processed: Option<Processed>,
-    /// A sentence for people, put before the provider's.
+    /// A sentence for people, put before the provider's own.
     pub(crate) say: Option<String>,
-    /// For `credential-rejected`: the field of the secret that was refused.
+    /// For `credential-rejected`: the field of the rejected secret.
     pub(crate) secret: Option<String>,
 }
 
-/// Which requests without an answer a rule is about.
+/// The kind of missing answer that a rule is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NoAnswer {
-    /// Those whose connection the provider ended.
+    /// The provider closed the connection.
     Closed,
-    /// Those whose time was over, too.
+    /// The provider closed the connection, or the request timed out.
     Any,
 }
 
 /// How a request that may have been sent ended without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Silence {
-    /// The provider ended the connection.
+    /// The provider closed the connection.
     Closed,
-    /// The time was over.
+    /// The request timed out.
     TimedOut,
 }
 
-/// What must be true of a reply; everything that is given must match.
+/// Conditions on a reply; all that are given must match.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Matcher {
     pub(crate) status: Vec<RangeInclusive<u16>>,
     pub(crate) codes: Vec<String>,
-    /// Where the code stands; empty for the places of the reply's `error_code`.
+    /// The places of the code; empty means the places of the reply's `error_code`.
     pub(crate) at: Vec<Place>,
     /// Lower case; one of them must occur in the body.
     pub(crate) text: Vec<String>,
 }
 
-/// What a reply that is no grant means.
+/// The meaning of a reply that is not a grant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Class {
     Busy,
@@ -66,7 +66,7 @@ pub(crate) enum Class {
 }
 
 impl Class {
-    /// Whether this ends something until it changes or a person says so.
+    /// Whether this stops attempts until the cause changes or a person intervenes.
     pub(crate) fn is_verdict(self) -> bool {
         match self {
             Self::CredentialRejected | Self::RefreshRejected | Self::Misconfigured => true,
@@ -75,7 +75,7 @@ impl Class {
     }
 }
 
-/// Whether the provider may have acted on a request whose answer is of no use.
+/// Whether the provider may have acted on a request whose answer is unusable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Processed {
     /// It did not: the same refresh token can be sent again.
@@ -84,21 +84,22 @@ pub enum Processed {
     Maybe,
 }
 
-/// What a request may have used up at its provider although its answer is told as something else than a failure of unknown outcome.
+/// What a request may have used up at its provider, even though its answer has a class other than a failure of unknown outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SpentTokens {
     /// Nothing.
     #[default]
     Nothing,
-    /// The request was done, and may have ended the access token before. The refresh token that was sent is in force.
+    /// The request succeeded, and may have ended the previous access token. The refresh token that was sent is still valid.
     AccessToken,
-    /// The refresh token that was sent, and with it the access token before.
+    /// The refresh token that was sent, and with it the previous access token.
     RefreshToken,
 }
 
 impl Rule {
-    /// Whether the provider may have acted on a request with this reply. A rule can say so itself. A gateway's status says nothing of the
-    /// server behind it, whatever stands in the page; a success that names an error of the provider is its own word that it did not.
+    /// Whether the provider may have acted on a request with this reply. A rule can decide this itself. A gateway's status says nothing
+    /// about the server behind it, whatever the page contains. A success status with an error of the provider means that the provider did
+    /// not act.
     pub(crate) fn processed(&self, status: u16) -> Processed {
         let own_words = !self.matcher.codes.is_empty() || !self.matcher.text.is_empty();
         let success = (200..=299).contains(&status);
@@ -139,7 +140,7 @@ impl Matcher {
         found.any(|code| self.codes.contains(&code))
     }
 
-    /// In the body as it was sent, and in its strings as they read once unescaped.
+    /// Searches the body as sent, and its strings after unescaping.
     fn has_text(&self, reply: &Parsed<'_>) -> bool {
         let body = reply.text().to_lowercase();
         let contains = |haystack: &str| {
@@ -165,10 +166,10 @@ fn any_string(value: &Value, passes: &dyn Fn(&str) -> bool) -> bool {
     }
 }
 
-/// Whether a reply of this status leaves it open what the provider did.
+/// Whether a reply of this status leaves open what the provider did.
 ///
-/// A 500 is taken as not processed: where it was seen, the refresh token was still good. A gateway's 502, 504, 520 and 524 say
-/// nothing about what the server behind it did.
+/// A 500 counts as not processed: in the observed cases the refresh token was still valid. A gateway's 502, 504, 520 and 524 say nothing
+/// about what the server behind it did.
 pub(crate) fn processed_by_status(status: u16) -> Processed {
     match status {
         200..=299 | 502 | 504 | 520 | 524 => Processed::Maybe,

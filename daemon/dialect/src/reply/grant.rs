@@ -1,7 +1,7 @@
-//! What a success brings: the refresh token, and then the access token.
+//! The contents of a success: the refresh token, and then the access token.
 //!
-//! Owns reading the two, each by itself: whatever is wrong with one of them, the other counts. It must never take a refresh token
-//! that it could not read for one that did not come: the token that was sent may be spent.
+//! Owns reading the two tokens independently: if one is unusable, the other still counts. It must never treat an unreadable refresh token
+//! as absent: the token that was sent may be spent.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::fields::VALUE_LIMIT;
 
-/// The longest name of a token type that is told, in characters: with what to write about it, it fits into what may be told.
+/// The longest name of a token type in a message, in characters: with the text around it, it fits into the limit of a message.
 const TYPE_LIMIT: usize = 32;
 
 /// A successful token response.
@@ -23,30 +23,30 @@ const TYPE_LIMIT: usize = 32;
 pub struct Grant {
     /// The access token: opaque, printable ASCII, at most 32 KiB.
     pub access_token: SecretString,
-    /// How to present it; `Bearer` when the reply says so in any case, or nothing.
+    /// How to present it; `Bearer` when the reply says so in any case, or states no type.
     pub token_type: String,
-    /// How long it lives from the reply on; `None` when nothing is known. May be zero.
+    /// The lifetime from the reply on; `None` when unknown. May be zero.
     pub lifetime: Option<Duration>,
     /// Where the lifetime comes from.
     pub lifetime_source: LifetimeSource,
     /// The new refresh token; `None` keeps the one held. It may be the same as before.
     pub refresh_token: Option<SecretString>,
-    /// Whether a refresh token came that cannot be used. The one that was sent may be spent.
+    /// Whether the reply had an unusable refresh token. The one that was sent may be spent.
     pub refresh_token_lost: bool,
-    /// How long the refresh token lives from the reply on, where that is known.
+    /// The refresh token's lifetime from the reply on, if known.
     pub refresh_lifetime: Option<Duration>,
-    /// The scope that was granted, which may be narrower than what was asked for.
+    /// The scope that was granted, which may be narrower than the requested one.
     pub scope: Option<String>,
-    /// What in the reply could not be used, in words of ours that may be shown.
+    /// Problems with parts of the reply, in our own words, safe to show.
     pub remarks: Vec<String>,
 }
 
 /// The refresh token of a success whose access token cannot be handed out.
 #[derive(Debug)]
 pub struct Renewal {
-    /// It takes the place of the one held.
+    /// Replaces the refresh token that is held.
     pub refresh_token: SecretString,
-    /// How long it lives from the reply on, where that is known.
+    /// Its lifetime from the reply on, if known.
     pub refresh_lifetime: Option<Duration>,
 }
 
@@ -62,8 +62,8 @@ impl Grant {
         self
     }
 
-    /// Makes the access token the refresh token of the grant, where a refresh presents that: it lives as long, and whatever else came in
-    /// its place is of no use.
+    /// Makes the access token the refresh token of the grant, for dialects whose refresh presents the access token. Both have the same
+    /// lifetime, and a separate refresh token in the reply is ignored.
     pub(super) fn renews_itself(mut self) -> Self {
         self.refresh_token = Some(self.access_token.clone());
         self.refresh_lifetime = self.lifetime;
@@ -72,9 +72,9 @@ impl Grant {
     }
 }
 
-/// What stands where the refresh token stands.
+/// The refresh token of a reply.
 pub(super) enum Refresh {
-    /// Nothing: the one held stays in force (RFC 6749 section 6).
+    /// None: the one held stays valid (RFC 6749 section 6).
     Absent,
     /// A new one.
     Fresh(String),
@@ -84,11 +84,11 @@ pub(super) enum Refresh {
 
 /// Why the access token of a success cannot be handed out.
 pub(super) enum Flaw {
-    /// Nothing at its places.
+    /// There is none at its places.
     Absent,
     /// Something that cannot be used.
     Broken(&'static str),
-    /// A token that must not be handed out as it is, and what to say.
+    /// A token of a type that must not be handed out, and the message about it.
     Type(String),
 }
 
@@ -142,7 +142,7 @@ impl ReplyPlan {
         })
     }
 
-    /// How long a refresh token lives. Servers write 0 for one that does not expire.
+    /// The lifetime of a refresh token. Servers write 0 for a token that does not expire.
     fn lives(&self, reply: &Parsed<'_>, access: &str, refresh: &str) -> Option<Duration> {
         let found = self.refresh_lifetime.find(reply, access, Some(refresh));
         found.lifetime.filter(|lifetime| !lifetime.is_zero())
@@ -166,7 +166,7 @@ impl ReplyPlan {
         Ok(access.to_owned())
     }
 
-    /// How the token is presented. A vendor's name for bearer tokens that a dialect allows is presented as what it is.
+    /// How the token is presented. A vendor's name for bearer tokens that a dialect allows is presented as `Bearer`.
     fn token_type(&self, reply: &Parsed<'_>) -> Result<String, Flaw> {
         let Some((_, Value::String(name))) = reply.first(&self.token_type) else {
             return Ok("Bearer".to_owned());
@@ -183,7 +183,7 @@ impl ReplyPlan {
         }
     }
 
-    /// `null`, missing, `false`, blanks and a word for nothing mean: keep the one held.
+    /// `null`, a missing value, `false`, blanks and a word for nothing mean: keep the refresh token that is held.
     pub(super) fn refresh_token(&self, reply: &Parsed<'_>) -> Refresh {
         let places = self
             .refresh_token
@@ -210,7 +210,7 @@ impl ReplyPlan {
     }
 }
 
-/// What to say about a type of tokens that no dialect has allowed.
+/// The message about a token type that no dialect allows.
 fn foreign_type(name: &str) -> String {
     if name.eq_ignore_ascii_case("dpop") {
         return "the provider issues tokens of type DPoP, which cannot be handed out (RFC 9449: each use needs a proof signed by the holder's key)".to_owned();

@@ -1,8 +1,8 @@
 //! JSON as ordinary clients read it.
 //!
-//! Owns what many parsers let pass and RFC 8259 does not: numbers that are none or beyond any range, containers of any depth, half
-//! characters, control characters in strings, and whatever follows the end of the value. It rewrites such a text, and must never
-//! decide what is JSON: that is left to serde_json, before and after.
+//! Owns deviations from RFC 8259 that many parsers accept: invalid or out-of-range numbers, containers of any depth, unpaired surrogates,
+//! control characters in strings, and text after the end of the value. It rewrites such a text, and must never decide what is JSON: that
+//! is left to serde_json, before and after.
 
 use serde_json::Value;
 use zeroize::Zeroizing;
@@ -48,7 +48,7 @@ struct Mended {
     depth: usize,
 }
 
-/// Each of these takes what a text begins with and says how long that is.
+/// Each method consumes a part at the start of the text and returns its length.
 impl Mended {
     fn push(&mut self, text: &str) {
         if self.depth <= DEEPEST {
@@ -106,7 +106,7 @@ impl Mended {
         }
     }
 
-    /// An escape of half a character (`\ud800` alone) stands for U+FFFD, which no token has.
+    /// An unpaired surrogate escape (`\ud800` alone) becomes U+FFFD, which no token contains.
     fn escape(&mut self, text: &str) -> usize {
         let unit = |text: &str| {
             let digits = text.strip_prefix("\\u")?.get(..4)?;

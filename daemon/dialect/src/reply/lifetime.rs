@@ -1,8 +1,8 @@
-//! How long a token lives: told in the reply, computed from a JWT, or assumed.
+//! The lifetime of a token: stated in the reply, computed from a JWT, or assumed.
 //!
-//! Owns units, absolute times and clamps. It must never use the local clock: an absolute time counts from the reply's own
-//! `Date` header or from the token's `iat`, so that a wrong local clock does no harm. Where a fraction of a second was lost it
-//! must never guess that the token lives longer than its provider means.
+//! Owns units, absolute times and clamps. It must never use the local clock: an absolute time counts from the reply's own `Date` header or
+//! from the token's `iat`, so that a wrong local clock does no harm. Where a fraction of a second was lost, the result must never be
+//! longer than the provider's lifetime.
 
 use std::time::Duration;
 
@@ -14,14 +14,14 @@ use super::parsed::{Parsed, Place, http_date, is_nothing};
 
 /// The longest JWT payload that is decoded, in bytes of base64.
 const JWT_LIMIT: usize = 32 * 1024;
-/// Unix times from here on (year 2286) are taken to be no times at all.
+/// Larger Unix times (from year 2286 on) are not taken as times.
 pub(crate) const LATEST: f64 = 1e10;
-/// Numbers of seconds from here on may be Unix times: of 2001 and later. As a duration it would be thirty years.
+/// Numbers of seconds from here on may be Unix times of 2001 and later. As a duration this is thirty years.
 pub(super) const UNIX_TIMES: f64 = 1e9;
-/// The beginning of 2026, when this was written: a provider without a clock that we can see has one that is later.
+/// The beginning of 2026. Every provider's clock is later, so without a reference only a later number counts as a Unix time.
 const WRITTEN: f64 = 1_767_225_600.0;
-/// How long before the reply a time in the place of a duration may lie and still be one that is over, in seconds: providers that answer
-/// with a token they hold do so for as long as that lives and not much longer. What lies before that is a duration of decades.
+/// How long before the reply, in seconds, a time in the place of a duration may lie and still count as an expired time. Providers that
+/// answer with a cached token do so only about as long as the token lives. An earlier value is a duration of decades.
 const LATELY: f64 = 30.0 * 86_400.0;
 
 /// Where lifetimes are found, in order of precedence, and their bounds.
@@ -45,16 +45,16 @@ pub(crate) enum Origin {
 pub(crate) struct LifetimeField {
     pub(crate) place: Place,
     pub(crate) unit: Unit,
-    /// For a time: where the reply says what time it is there, to count from.
+    /// For a time: the place of the provider's current time, to count from.
     pub(crate) since: Option<Box<Self>>,
 }
 
-/// What the sources of a lifetime came to.
+/// The result of looking up a lifetime.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Found {
     pub(crate) lifetime: Option<Duration>,
     pub(crate) source: LifetimeSource,
-    /// Why something that a source told could not be used, where no other could be either.
+    /// Why a stated lifetime could not be used, if no source was usable.
     pub(crate) unusable: Option<String>,
 }
 
@@ -64,14 +64,14 @@ pub(crate) enum Token {
     Refresh,
 }
 
-/// Which of several sources is taken.
+/// Which of several sources applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Take {
     First,
     Shortest,
 }
 
-/// The words of a dialect for units.
+/// A dialect's names for units.
 pub(crate) const UNITS: &[(&str, Unit)] = &[
     ("seconds", Unit::Seconds),
     ("milliseconds", Unit::Milliseconds),
@@ -83,7 +83,7 @@ pub(crate) const UNITS: &[(&str, Unit)] = &[
     ("retry-after", Unit::RetryAfter),
 ];
 
-/// What a number or text in a reply means.
+/// The unit of a number or text in a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
     Seconds,
@@ -98,7 +98,7 @@ pub(crate) enum Unit {
 }
 
 impl Unit {
-    /// The word for it in a dialect.
+    /// The name of the unit in a dialect.
     pub(crate) fn name(self) -> &'static str {
         UNITS
             .iter()
@@ -115,18 +115,18 @@ impl Unit {
     }
 }
 
-/// Where a grant's lifetime comes from.
+/// The source of a grant's lifetime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LifetimeSource {
-    /// The reply said a duration.
+    /// The reply stated a duration.
     Told,
-    /// The reply said a time, counted from the reply's own date or the token's `iat`.
+    /// The reply stated a time, counted from the reply's own date or the token's `iat`.
     ToldTime,
     /// The JWT's `exp`, unverified, counted from the reply's own date or the token's `iat`.
     Jwt,
-    /// The dialect's assumption; the reply said nothing that could be used.
+    /// The dialect's assumption; the reply stated nothing usable.
     Assumed,
-    /// Nothing is known: use the token until an API refuses it.
+    /// Unknown: use the token until an API rejects it.
     Unknown,
 }
 
@@ -160,17 +160,17 @@ impl Claims {
         })
     }
 
-    /// Seconds that remain: from the reply's date where that says something, but never more than from `iat`.
+    /// Remaining seconds, counted from the reply's date if there is one, but never more than from `iat`.
     fn remaining(self, date: Option<f64>) -> Option<f64> {
         until(self.exp?, date, self.iat)
     }
 }
 
-/// Seconds from the reply until `time`. Both references are the provider's own clocks; the shorter answer is the safer.
+/// Seconds from the reply until `time`. Both references are the provider's own clocks; the shorter result is the safer one.
 ///
-/// `Date` and most `iat` have whole seconds: what follows may have happened up to a second later. Servers that write `exp` with a
-/// fraction may cut it off when they check (PyJWT does). Both are taken off, but never more than half of what is left, as the
-/// shortest lifetimes would otherwise be none at all.
+/// `Date` and most `iat` have whole seconds, so the real time may be up to a second later. Servers that write `exp` with a fraction may
+/// drop it when they check (PyJWT does). Both errors are subtracted, but never more than half of the rest, since the shortest lifetimes
+/// would otherwise become zero.
 fn until(time: f64, date: Option<f64>, iat: Option<f64>) -> Option<f64> {
     let span = |from: f64| {
         let left = time - from;
@@ -204,7 +204,7 @@ impl LifetimePlan {
         if taken.is_none()
             && let Some(source) = self.over(reply, access, refresh)
         {
-            // Not even the least that is configured is left of it.
+            // Less remains than the configured minimum.
             return Found {
                 lifetime: Some(Duration::ZERO),
                 source,
@@ -227,7 +227,7 @@ impl LifetimePlan {
         }
     }
 
-    /// The first source whose time is over by every clock of the provider that there is: the token is told to be over.
+    /// The first source whose time is in the past by all of the provider's clocks: the token has expired.
     fn over(
         &self,
         reply: &Parsed<'_>,
@@ -249,7 +249,7 @@ impl LifetimePlan {
         })
     }
 
-    /// Why what stands at the sources says nothing: of a time rather than of something that is none.
+    /// Why no source is usable; a reason about a time comes before one about an invalid value.
     fn unusable(&self, reply: &Parsed<'_>, access: &str, refresh: Option<&str>) -> Option<String> {
         let iat = Claims::of(access).and_then(|claims| claims.iat);
         let why = |from: &Origin| match from {
@@ -271,13 +271,13 @@ impl LifetimePlan {
     }
 }
 
-/// Whether a time is over by every reference there is, and there is one.
+/// Whether there is a reference, and the time is past by all of them.
 fn is_over(time: f64, references: [Option<f64>; 2]) -> bool {
     let mut known = references.into_iter().flatten().peekable();
     known.peek().is_some() && known.all(|from| from >= time)
 }
 
-/// Why a time does not make a duration. `other` is what a reply without a `Date` could have to count from.
+/// Why a time cannot be turned into a duration. `other` names what a reply without a `Date` could count from.
 fn uncounted(time: f64, references: &[Option<f64>], other: &str) -> String {
     let is_over = references.iter().flatten().any(|from| *from >= time);
     match is_over {
@@ -300,8 +300,8 @@ impl LifetimeField {
         }
     }
 
-    /// What stands at the place, as a lifetime. A number of seconds that may be meant for a time is one where that is still to come, or
-    /// was over only lately; otherwise it is the duration it says, of providers whose tokens last for decades.
+    /// The value at the place, as a lifetime. A number that may be a Unix time counts as one if it is in the future or only recently past.
+    /// Otherwise it is a duration, from a provider whose tokens last for decades.
     fn read_lifetime(&self, reply: &Parsed<'_>, iat: Option<f64>) -> Option<Reading> {
         let reading = self.read(reply)?;
         let Reading::Time(time) = reading else {
@@ -318,7 +318,7 @@ impl LifetimeField {
         })
     }
 
-    /// What a time counts from, as far as it is known.
+    /// The references a time counts from, where known.
     fn references(&self, reply: &Parsed<'_>, iat: Option<f64>) -> [Option<f64>; 2] {
         match self.reference(reply) {
             Some(now) => [Some(now), None],
@@ -326,7 +326,7 @@ impl LifetimeField {
         }
     }
 
-    /// Whether a time stands there that is over.
+    /// Whether the place holds a time that is past.
     fn is_over(&self, reply: &Parsed<'_>, iat: Option<f64>) -> bool {
         match self.read_lifetime(reply, iat) {
             Some(Reading::Time(time)) => is_over(time, self.references(reply, iat)),
@@ -334,7 +334,7 @@ impl LifetimeField {
         }
     }
 
-    /// The provider's time as the reply itself tells it.
+    /// The provider's time as the reply states it.
     fn reference(&self, reply: &Parsed<'_>) -> Option<f64> {
         match self.since.as_ref()?.read(reply)? {
             Reading::Time(time) => Some(time),
@@ -342,7 +342,7 @@ impl LifetimeField {
         }
     }
 
-    /// Why what stands at the place says nothing, and whether it is a time. `None` where nothing stands there.
+    /// Why the value at the place is unusable, and whether it is a time. `None` if the place is empty.
     fn unusable(&self, reply: &Parsed<'_>, iat: Option<f64>) -> Option<(bool, String)> {
         let value = self.place.find(reply)?;
         if value.as_str().is_some_and(is_nothing) {
@@ -367,7 +367,7 @@ impl LifetimeField {
         })
     }
 
-    /// The number of seconds or the time that stands at the place, if it makes sense.
+    /// The number of seconds or the time at the place, if it is valid.
     pub(crate) fn read(&self, reply: &Parsed<'_>) -> Option<Reading> {
         self.read_up_to(reply, LATEST)
     }
@@ -384,7 +384,7 @@ impl LifetimeField {
         };
         match self.unit {
             Unit::Seconds => match number(&value)? {
-                // Perhaps meant for the other member of that name; as a duration it would be thirty years.
+                // Probably meant for the other member of that name; as a duration it would be thirty years.
                 number if (UNIX_TIMES..LATEST).contains(&unix(number)) => time(unix(number)),
                 number => Some(Reading::Seconds(number)),
             },
@@ -399,7 +399,7 @@ impl LifetimeField {
     }
 }
 
-/// What stands at a place.
+/// The value at a place.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Reading {
     /// A number of seconds from the reply.
@@ -408,7 +408,7 @@ pub(crate) enum Reading {
     Time(f64),
 }
 
-/// A duration from seconds: not from negative ones or none at all, and bounded before anybody computes with it.
+/// A positive duration from seconds, limited before any arithmetic uses it; `None` for zero or negative seconds.
 pub(crate) fn duration(seconds: f64) -> Option<Duration> {
     const TEN_YEARS: f64 = 10.0 * 366.0 * 24.0 * 3600.0;
     (seconds >= 0.0)
@@ -416,7 +416,7 @@ pub(crate) fn duration(seconds: f64) -> Option<Duration> {
         .flatten()
 }
 
-/// A Unix time in seconds, from one that may be in milliseconds or microseconds: no token ends fifty thousand years from now.
+/// A Unix time in seconds, from one that may be in milliseconds or microseconds: no token expires fifty thousand years from now.
 pub(super) fn unix(number: f64) -> f64 {
     match number {
         number if number >= 1e15 => number / 1e6,
@@ -435,7 +435,7 @@ fn number(value: &Value) -> Option<f64> {
     number.filter(|number: &f64| number.is_finite())
 }
 
-/// RFC 3339, or ISO 8601 without an offset, which servers write when they mean UTC.
+/// RFC 3339, or ISO 8601 without an offset, which servers use for UTC.
 pub(super) fn rfc3339(text: &str) -> Option<f64> {
     let time = text.parse::<Timestamp>().ok().or_else(|| {
         let civil: civil::DateTime = text.parse().ok()?;

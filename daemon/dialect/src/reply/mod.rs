@@ -1,7 +1,7 @@
-//! What a provider's response means.
+//! The meaning of a provider's response.
 //!
-//! Owns turning a response into a `ProviderReply`: a grant, or a failure of one of six kinds. It reads only what the dialect names,
-//! never fails and never panics, whatever the bytes; and no text of a reply leaves it unredacted.
+//! Owns turning a response into a `ProviderReply`: a grant, or a failure of one of six kinds. It reads only the places that the dialect
+//! names, and never fails or panics, whatever the bytes. No text of a reply leaves it unredacted.
 
 pub(crate) mod classify;
 pub(crate) mod grant;
@@ -33,42 +33,42 @@ use self::{
 };
 use crate::fields::ExchangeKind;
 
-/// What a provider's response means.
+/// The meaning of a provider's response.
 #[derive(Debug)]
 pub enum ProviderReply {
     /// A grant.
     Granted(Grant),
-    /// A success with a refresh token that is to be kept, and without an access token that can be handed out.
+    /// A success with a refresh token to keep, but without an access token that can be handed out.
     Renewed {
         /// The refresh token.
         renewal: Renewal,
-        /// What is wrong with the access token.
+        /// The problem with the access token.
         told: ProviderMessage,
-        /// Whether nothing helps but a change of the configuration or dialect; otherwise the next one may be better.
+        /// Whether only a change of the configuration or dialect helps; otherwise the next reply may be better.
         misconfigured: bool,
     },
-    /// The provider wants to be asked later.
+    /// The provider asks for a later attempt.
     Busy {
-        /// When, if it said so.
+        /// The time of that attempt, if the provider stated it.
         retry_after: Option<RetryAfter>,
-        /// What it said.
+        /// The provider's message.
         told: ProviderMessage,
     },
-    /// The password or client secret was refused: do not try it again by yourself.
+    /// The password or client secret was rejected: do not retry automatically.
     CredentialRejected(ProviderMessage),
-    /// The refresh token was refused: log in anew, if there is a credential for that.
+    /// The refresh token was rejected: log in again, if there is a credential for that.
     RefreshRejected(ProviderMessage),
-    /// The request does not fit the provider: nothing helps but a change of the configuration or dialect.
+    /// The request does not fit the provider: only a change of the configuration or dialect helps.
     Misconfigured(ProviderMessage),
-    /// The provider failed, or its answer cannot be read.
+    /// The provider failed, or its answer is unreadable.
     Misbehaved {
-        /// What it said.
+        /// The provider's message.
         told: ProviderMessage,
         /// Whether it may have acted on the request.
         processed: Processed,
     },
-    /// Not the provider's own word, as far as the dialect knows it: something in front of the provider may have answered. No verdict over
-    /// anything, and nothing was processed.
+    /// As far as the dialect knows, not an answer of the provider: something in front of the provider may have answered. It is no verdict
+    /// about a credential, and nothing was processed.
     Unrecognised(ProviderMessage),
 }
 
@@ -82,7 +82,7 @@ impl ReplyPlan {
     ) -> ProviderReply {
         let reply = Parsed::new(response);
         let mut secrets = Secrets::new(sent);
-        // What stands where tokens stand is a token, whatever the status says.
+        // A value at a token's place is a token, whatever the status.
         let places = self.access_token.iter().chain(&self.refresh_token);
         for value in places.filter_map(|place| place.find(&reply)) {
             if let Value::String(token) = value {
@@ -92,7 +92,7 @@ impl ReplyPlan {
         let secrets = &secrets;
         let success = response.status().is_success();
         let claimed = |rule: &&Rule| rule.claims(&reply, &self.error_code);
-        // A rule claims a 2xx reply before it is read only if it names the status; others only when there is no token.
+        // Before a 2xx reply is read, only a rule that names the status may match it; other rules match only if there is no token.
         let named = |rule: &&Rule| !success || !rule.matcher.status.is_empty();
         if let Some(rule) = self.rules.iter().filter(named).find(claimed) {
             return self.claimed(kind, rule, &reply, secrets);
@@ -100,7 +100,7 @@ impl ReplyPlan {
         if !success {
             return self.by_status(kind, &reply, secrets);
         }
-        // First of all, and by itself: whatever is wrong beside it, the one that was sent may be spent.
+        // Read first and independently: if anything else is wrong, the refresh token that was sent may still be spent.
         let refresh = self.refresh_token(&reply);
         let flaw = match self.grant(&reply, &refresh) {
             Ok(grant) => return ProviderReply::Granted(grant),
@@ -118,7 +118,7 @@ impl ReplyPlan {
         }
         let misconfigured = matches!(flaw, Flaw::Type(_));
         let mut told = self.flawed(&flaw, &reply, secrets);
-        // The request was done, whatever is wrong with what it brought.
+        // The provider processed the request, even if the result is unusable.
         told.spent = match (kind, &refresh) {
             (ExchangeKind::Login, _) => SpentTokens::Nothing,
             (ExchangeKind::Refresh, Refresh::Lost(_)) => SpentTokens::RefreshToken,
@@ -145,8 +145,8 @@ impl ReplyPlan {
         }
     }
 
-    /// What it means that no answer came, where a rule says so. Silence does not tell that a refresh token was not exchanged: only a rule
-    /// that says so in as many words (`processed = "no"`), or gives the token up, takes it out of doubt.
+    /// The meaning of a missing answer, if a rule covers it. A missing answer does not show that the refresh token is unused. Only a rule
+    /// that says so explicitly (`processed = "no"`), or that gives up the token, removes that doubt.
     pub(crate) fn silent(&self, kind: ExchangeKind, silence: Silence) -> Option<ProviderReply> {
         let rule = self.rules.iter().find(|it| it.claims_silence(silence))?;
         let text = rule
@@ -201,7 +201,7 @@ impl ReplyPlan {
         told.about.clone_from(&rule.secret);
         let processed = rule.processed(reply.status());
         if (kind, processed) == (ExchangeKind::Refresh, Processed::Maybe) {
-            // Whoever answered in front of the provider does not know what the provider did.
+            // An intermediary that answered does not know what the provider did.
             match rule.class {
                 Class::Unrecognised => return ProviderReply::Misbehaved { told, processed },
                 Class::Busy | Class::CredentialRejected | Class::Misconfigured => {
@@ -213,8 +213,8 @@ impl ReplyPlan {
         self.reply(rule.class, told, processed, reply, rule.retry_after)
     }
 
-    /// Whether a success at login may be somebody else's, or a refusal told to people: it may be tried again soon only where it was the
-    /// provider that answered. What a refresh did to its token nobody can tell, whoever answered.
+    /// Whether a success at login may come from an intermediary, or may be a refusal written for people: a login is retried soon only if
+    /// the provider itself answered. For a refresh it is always unknown whether the token was used up.
     fn is_foreign(flaw: &Flaw, reply: &Parsed<'_>) -> bool {
         match flaw {
             Flaw::Absent => verdict::is_foreign(reply),
@@ -223,7 +223,7 @@ impl ReplyPlan {
         }
     }
 
-    /// The verdict of a 2xx reply without a token: some servers tell an error so. Only a code of the standards makes it one.
+    /// The verdict of a 2xx reply without a token: some servers report an error this way. Only a standard error code makes it a verdict.
     fn coded(
         &self,
         kind: ExchangeKind,
@@ -250,7 +250,7 @@ impl ReplyPlan {
         let mut told =
             provider_message::tell(reply, &self.error_code, &self.error_text, secrets, own);
         let processed = classify::processed_by_status(reply.status());
-        // Whoever names a time wants to be asked again: a lock-out or limit told with a status of refusal.
+        // A reply that states a time asks for a retry: a lock-out or limit reported with a refusal status.
         let later = processed == Processed::No && !reply.response.status().is_redirection();
         if later && retry_after::is_in_header(reply) {
             return self.reply(Class::Busy, told, processed, reply, None);
@@ -282,7 +282,7 @@ impl ReplyPlan {
         }
     }
 
-    /// What is wrong with the access token of a success.
+    /// The message about a flawed access token in a success.
     fn flawed(&self, flaw: &Flaw, reply: &Parsed<'_>, secrets: &Secrets) -> ProviderMessage {
         let packed = reply.packed();
         let sentence = match flaw {
@@ -323,7 +323,7 @@ impl ProviderReply {
         }
     }
 
-    /// The reply with another lifetime where it tells none: what an account assumes comes before what the dialect does.
+    /// The reply with an assumed lifetime if it states none: the account's assumption comes before the dialect's.
     #[must_use]
     pub fn assuming(self, assumed: Option<Duration>) -> Self {
         match (self, assumed) {
@@ -332,8 +332,8 @@ impl ProviderReply {
         }
     }
 
-    /// The reply where a refresh presents the access token: it is then the refresh token, and one that cannot be handed out cannot be
-    /// presented either.
+    /// The reply, for a dialect whose refresh presents the access token. The access token is then the refresh token, and if it cannot be
+    /// handed out, it cannot be presented either.
     #[must_use]
     pub fn renews_itself(self) -> Self {
         match self {
@@ -344,7 +344,7 @@ impl ProviderReply {
                 ..
             }
             | Self::Misconfigured(told) => {
-                // What was ended is what was presented.
+                // The token that was ended is the one that was presented.
                 let spent = match told.spent {
                     SpentTokens::AccessToken => SpentTokens::RefreshToken,
                     known => known,
@@ -359,7 +359,7 @@ impl ProviderReply {
         }
     }
 
-    /// What the provider said, unless it granted.
+    /// The provider's message, unless the reply is a grant.
     #[must_use]
     pub fn provider_message(&self) -> Option<&ProviderMessage> {
         match self {
@@ -374,7 +374,7 @@ impl ProviderReply {
         }
     }
 
-    /// The word for this kind of reply: `granted`, `busy`, `credential-rejected`, …
+    /// The name of this kind of reply: `granted`, `busy`, `credential-rejected`, …
     #[must_use]
     pub fn word(&self) -> &'static str {
         match self {

@@ -1,7 +1,7 @@
 //! A provider's response, parsed once, and the places in it where values are looked for.
 //!
-//! Owns JSON pointers (RFC 6901, also through strings that hold JSON), headers and cookies. It never fails: what cannot be
-//! parsed has no values, and the depth of every walk is bounded.
+//! Owns JSON pointers (RFC 6901, also through strings that hold JSON), headers and cookies. It never fails: a body that cannot be parsed
+//! has no values, and the depth of every walk is bounded.
 
 use std::{borrow::Cow, fmt};
 
@@ -23,7 +23,7 @@ pub(crate) const POINTER_LIMIT: usize = 16;
 pub(crate) struct Parsed<'a> {
     pub(crate) response: &'a Response<Bytes>,
     pub(crate) json: Option<Value>,
-    /// Whether `json` is a form that was not called one, so that the body may be a plain text all the same.
+    /// Whether `json` was read as a form without that content type, so that the body may still be plain text.
     guessed: bool,
 }
 
@@ -68,7 +68,7 @@ impl<'a> Parsed<'a> {
         String::from_utf8_lossy(body.get(..BODY_LIMIT).unwrap_or(body))
     }
 
-    /// How the body is still encoded, where it is: in a way that nobody before could read.
+    /// The remaining content encoding of the body, if it could not be decoded.
     pub(crate) fn packed(&self) -> Option<String> {
         let coding = self.header(&header::CONTENT_ENCODING)?;
         let word = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | ',' | ' ');
@@ -77,7 +77,7 @@ impl<'a> Parsed<'a> {
             .then(|| coding.trim().to_owned())
     }
 
-    /// The first of several places that holds something else than `null`, blanks or a word for nothing.
+    /// The first place with a value other than `null`, blanks or a word for nothing.
     pub(crate) fn first<'p>(&self, places: &'p [Place]) -> Option<(&'p Place, Value)> {
         let filled = |value: &Value| value.as_str().is_none_or(|text| !is_nothing(text));
         places
@@ -86,7 +86,7 @@ impl<'a> Parsed<'a> {
     }
 }
 
-/// The copies of a reply's strings may be tokens. The caller owns the body they were copied from.
+/// The copied strings may be tokens, so they are wiped. The caller owns the body they were copied from.
 impl Drop for Parsed<'_> {
     fn drop(&mut self) {
         self.json.iter_mut().for_each(wipe);
@@ -102,8 +102,8 @@ fn wipe(value: &mut Value) {
     }
 }
 
-/// JSON or a form, whatever the reply calls it. One byte that is no text does not make the rest unreadable: it stands for U+FFFD,
-/// which no token has.
+/// JSON or a form, whatever the content type. A byte that is invalid UTF-8 does not make the rest unreadable: it becomes U+FFFD, which no
+/// token contains.
 fn parse(response: &Response<Bytes>, body: &Bytes) -> Option<Value> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     if let Ok(value) = serde_json::from_slice(body) {
@@ -124,7 +124,7 @@ fn parse(response: &Response<Bytes>, body: &Bytes) -> Option<Value> {
         .then(|| pairs(body))
 }
 
-/// A body that reads like a form and is called something else: names and values of printable characters, at least two pairs of them.
+/// A body that looks like a form but has another content type: names and values of printable characters, at least two pairs.
 fn form(body: &Bytes) -> Option<Value> {
     let body = body.trim_ascii();
     let is_plain = |byte: &u8| byte.is_ascii_graphic() && !b"<>{}[]\"".contains(byte);
@@ -151,7 +151,7 @@ pub(crate) fn http_date(text: &str) -> Option<f64> {
         .map(|since| since.as_secs_f64())
 }
 
-/// Where a value stands in a response.
+/// The place of a value in a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) at: At,
@@ -182,7 +182,7 @@ impl Place {
         }
     }
 
-    /// The value at this place. `null` is nothing.
+    /// The value at this place. `null` counts as no value.
     pub(crate) fn find(&self, reply: &Parsed<'_>) -> Option<Value> {
         let found = match &self.at {
             At::Pointer(segments) => match &reply.json {
@@ -216,7 +216,7 @@ fn walk(value: &Value, segments: &[String], unwrapped: u8) -> Option<Value> {
     match value {
         Value::Object(map) => walk(map.get(first)?, rest, unwrapped),
         Value::Array(items) => walk(items.get(index(first)?)?, rest, unwrapped),
-        // One of the documents types its wrapper "json-string" and shows an object: both are read.
+        // The documentation of one provider types its wrapper "json-string" and shows an object: both are read.
         Value::String(text) if unwrapped < UNWRAP_LIMIT => {
             walk(&lenient::read(text)?, segments, unwrapped + 1)
         }
@@ -282,14 +282,14 @@ impl fmt::Display for Place {
     }
 }
 
-/// Whether a text is blank, or one of the words for nothing that a program writes which turned nothing into text.
+/// Whether a text is blank, or a word that programs write for a missing value.
 pub(super) fn is_nothing(text: &str) -> bool {
     const WORDS: &[&str] = &["null", "(null)", "undefined", "none", "nil"];
     let text = text.trim();
     text.is_empty() || WORDS.iter().any(|word| text.eq_ignore_ascii_case(word))
 }
 
-/// A code is a string or a number.
+/// A code may be a string or a number.
 pub(crate) fn code(value: &Value) -> Option<String> {
     match value {
         Value::String(text) if !text.trim().is_empty() => Some(text.trim().to_owned()),

@@ -1,4 +1,4 @@
-//! What a dialect says of replies.
+//! A dialect's plan for reading replies.
 
 use super::{
     classify::Rule,
@@ -6,7 +6,7 @@ use super::{
     parsed::Place,
 };
 
-/// Where values stand in the replies to one request, and what they mean.
+/// The places of values in the replies to one request, and their meaning.
 #[derive(Clone, Debug)]
 pub(crate) struct ReplyPlan {
     pub(crate) access_token: Vec<Place>,

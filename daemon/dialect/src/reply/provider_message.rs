@@ -1,7 +1,7 @@
-//! What a provider said about a failure, in a form that may be logged and shown.
+//! A provider's message about a failure, in a form that may be logged and shown.
 //!
-//! Owns picking a sentence out of the many shapes of error bodies, and making it one short line without secrets. Nothing of
-//! a reply's body may leave this crate but through here, except the tokens of a grant.
+//! Owns picking a sentence out of the many shapes of error bodies, and shortening it to one line without secrets. No other text of a
+//! reply's body may leave this crate, except the tokens of a grant.
 
 use std::fmt;
 
@@ -18,10 +18,10 @@ use super::{
 pub(crate) const TEXT_LIMIT: usize = 200;
 /// The longest error code, in characters.
 const CODE_LIMIT: usize = 64;
-/// How much of a provider's text is looked at, in bytes.
+/// How much of a provider's text is searched, in bytes.
 const WINDOW: usize = 4096;
 
-/// What a provider said: safe to log, one line, without secrets.
+/// A provider's message: safe to log, one line, without secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProviderMessage {
     /// The HTTP status; 0 where no answer came.
@@ -30,17 +30,17 @@ pub struct ProviderMessage {
     pub code: Option<String>,
     /// The provider's sentence, or ours about its reply; at most 200 characters, may be empty.
     pub text: String,
-    /// The field of the secret that was refused, where a rule says so.
+    /// The field of the rejected secret, if a rule names it.
     pub about: Option<String>,
-    /// What the request may have used up all the same, where the reply has a class that does not say so.
+    /// What the request may have used up, if the class of the reply does not imply it.
     pub spent: SpentTokens,
 }
 
-/// What stands before the name of the secret that a failure is about.
+/// The text before the name of the secret that a failure is about.
 const ABOUT: &str = "; this is about the ";
 
 impl ProviderMessage {
-    /// The secret that a failure told in these words is about, where a rule said so.
+    /// The secret named in such a message, if a rule named one.
     #[must_use]
     pub fn secret_in(told: &str) -> Option<&str> {
         let (_, name) = told.rsplit_once(ABOUT)?;
@@ -79,7 +79,7 @@ pub(crate) fn tell(
     secrets: &Secrets,
     own: Option<&str>,
 ) -> ProviderMessage {
-    // What has blanks in it is a sentence and not a code.
+    // A text with blanks is a sentence and not a code.
     let code = codes
         .iter()
         .filter_map(|place| place.find(reply))
@@ -113,14 +113,14 @@ fn said(reply: &Parsed<'_>, texts: &[Place]) -> Option<String> {
     placed.or_else(|| match &reply.json {
         Some(Value::String(text)) => Some(text.clone()),
         Some(Value::Null) => None,
-        // The rest of a 2xx reply is a grant's, whatever it means; it is not told.
+        // Any other text of a 2xx reply may belong to a grant, so it is not shown.
         Some(_) if reply.response.status().is_success() => None,
         Some(json) => Some(masked(json).to_string()),
         None => page(&reply.text()),
     })
 }
 
-/// A whole error body, without the values of members that are secret by their names.
+/// A whole error body, without the values of members whose names mark them as secret.
 fn masked(value: &Value) -> Value {
     const SECRET: &[&str] = &[
         "token",
@@ -147,7 +147,7 @@ fn masked(value: &Value) -> Value {
     }
 }
 
-/// FastAPI's validation error: where and what, without the echoed input.
+/// FastAPI's validation error: place and message, without the echoed input.
 fn validation(item: &Value) -> Option<String> {
     if let Value::String(text) = item {
         return Some(text.clone());
@@ -160,7 +160,7 @@ fn validation(item: &Value) -> Option<String> {
     Some(place.map_or_else(|| message.to_owned(), |place| format!("{place}: {message}")))
 }
 
-/// A body that is no JSON: of an HTML page only its title.
+/// A body that is not JSON: for an HTML page only its title.
 fn page(text: &str) -> Option<String> {
     let trimmed = text.trim();
     if !trimmed.starts_with('<') {
@@ -180,7 +180,7 @@ fn page(text: &str) -> Option<String> {
     ))
 }
 
-/// The place a redirect points to, for people: without query and fragment, which may hold secrets.
+/// The target of a redirect, for people: without query and fragment, which may hold secrets.
 pub(crate) fn location(reply: &Parsed<'_>) -> Option<String> {
     let location = reply.header(&header::LOCATION)?;
     let bare = location.split(['?', '#']).next().unwrap_or_default();

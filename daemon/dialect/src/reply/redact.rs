@@ -1,8 +1,7 @@
 //! Takes secrets out of text that a provider sent back.
 //!
-//! Real servers echo requests: in validation errors, in SQL errors, percent-encoded, JSON-escaped, in base64. Owns finding the
-//! known secrets of a request in all those forms, whole or cut off, and anything else that looks like a token. It must
-//! rather hide too much than too little.
+//! Real servers echo requests: in validation errors, in SQL errors, percent-encoded, JSON-escaped, in base64. Owns finding the known
+//! secrets of a request in all those forms, whole or cut off, and anything else that looks like a token. When in doubt, it hides text.
 
 use base64::{
     Engine,
@@ -12,21 +11,21 @@ use zeroize::Zeroizing;
 
 /// What stands in place of a secret.
 pub(crate) const MASK: &str = "[redacted]";
-/// This many characters of the beginning of a secret are enough to hide them.
+/// A text with this many leading characters of a secret is redacted there.
 const PREFIX: usize = 8;
-/// At the end of a text that may have been cut off, this many are.
+/// At the end of a text that may be cut off, this many are enough.
 const PREFIX_AT_END: usize = 4;
-/// Backslashes in front of an escape beyond so many are not looked at: JSON in JSON in JSON needs seven.
+/// The most backslashes in front of an escape that are read: JSON in JSON in JSON needs seven.
 const SLASHES: usize = 32;
-/// In how many ways the beginning of a text is read as the beginning of a secret, at most. Only backslashes are ambiguous.
+/// The most parallel readings of a text as the start of a secret. Only backslashes are ambiguous.
 const READINGS: usize = 32;
 /// An unbroken run of this many characters with letters and digits is taken for a token.
 const RUN: usize = 20;
 
-/// The secrets of one request, in the forms in which they may come back.
+/// The secrets of one request, in the forms in which a reply may echo them.
 pub(crate) struct Secrets {
     needles: Vec<Zeroizing<String>>,
-    /// A secret this short would be found everywhere; text that holds it is withheld as a whole.
+    /// A secret this short would match everywhere; a text that contains one is withheld as a whole.
     tiny: Vec<Zeroizing<String>>,
 }
 
@@ -45,7 +44,7 @@ impl Secrets {
         found
     }
 
-    /// Adds a token that a reply holds. One of a few letters is more likely a word about the failure.
+    /// Adds a token from a reply. A value of a few letters is more likely a word about the failure.
     pub(crate) fn add_token(&mut self, token: Zeroizing<String>) {
         if token.len() >= PREFIX {
             self.needles.push(token);
@@ -66,7 +65,7 @@ impl Secrets {
         self.needles.push(Zeroizing::new(secret.to_owned()));
     }
 
-    /// The text without secrets. `cut` says that it was cut off and may end in the middle of one.
+    /// The text without secrets. `cut` means that it may end in the middle of a secret.
     pub(crate) fn redact(&self, text: &str, cut: bool) -> String {
         if self
             .tiny
@@ -98,8 +97,8 @@ impl Secrets {
     }
 }
 
-/// Base64 of the secret, standing alone or after one or two other bytes (as in `user:password`), in both alphabets.
-/// Characters that depend on the neighbours are left off.
+/// Base64 of the secret, alone or after one or two other bytes (as in `user:password`), in both alphabets.
+/// Characters that depend on the neighbouring bytes are left off.
 fn base64_forms(secret: &str) -> Vec<Zeroizing<String>> {
     let mut forms = Vec::new();
     for shift in 0..3_usize {
@@ -117,9 +116,9 @@ fn base64_forms(secret: &str) -> Vec<Zeroizing<String>> {
     forms
 }
 
-/// Length of the needle, or of enough of its beginning, at the start of `text`, in any mixture of encodings.
+/// Length of the needle, or of enough of its start, at the start of `text`, in any mixture of encodings.
 fn occurrence(text: &str, needle: &str, cut: bool) -> Option<usize> {
-    // Most places of a text cannot begin a secret in any encoding.
+    // A cheap test first: most places of a text cannot begin a secret in any encoding.
     if !(text.starts_with(needle.chars().next()?) || text.starts_with(['%', '\\', '&', '+'])) {
         return None;
     }
@@ -132,7 +131,7 @@ fn occurrence(text: &str, needle: &str, cut: bool) -> Option<usize> {
             .collect();
         next.sort_unstable();
         next.dedup();
-        // The longest ones hide most.
+        // Keep the longest readings, which hide most.
         next.drain(..next.len().saturating_sub(READINGS));
         if next.is_empty() {
             break;
@@ -150,7 +149,7 @@ fn occurrence(text: &str, needle: &str, cut: bool) -> Option<usize> {
     (matched >= enough.min(whole)).then_some(end)
 }
 
-/// Ends of everything at `at` that may stand for the character `wanted`.
+/// Ends of every encoding of the character `wanted` that begins at `at`.
 fn encodings(text: &str, at: usize, wanted: char) -> impl Iterator<Item = usize> {
     let rest = text.get(at..).unwrap_or_default();
     let literal = rest.starts_with(wanted).then(|| wanted.len_utf8());

@@ -1,7 +1,7 @@
-//! When a busy provider wants to be asked again.
+//! The time at which a busy provider asks for the next attempt.
 //!
-//! Owns turning seconds, dates and body values into one answer: of several the longest. It subtracts the reply's own `Date` where there is one, so
-//! that the local clock does not matter; it never reads a clock.
+//! Owns turning seconds, dates and body values into one answer; the longest wins. It subtracts the reply's own `Date` where there is one,
+//! so that the local clock does not matter; it never reads a clock.
 
 use std::time::Duration;
 
@@ -12,21 +12,21 @@ use super::{
     parsed::{Parsed, http_date},
 };
 
-/// Longer waits than this are cut: a provider that says a year has made a mistake.
+/// Longer waits are cut to this: a provider that asks for a year has made a mistake.
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// When to ask again.
+/// The time of the next attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RetryAfter {
     /// After this time, counted from the reply; at most seven days.
     Delay(Duration),
     /// At this time, in Unix seconds by the provider's clock: the reply had no `Date` to subtract.
     At(u64),
-    /// Both were told: whichever is later.
+    /// The reply stated both: the later one counts.
     Later(Duration, u64),
 }
 
-/// The longest of what `Retry-After` headers (RFC 9110 section 10.2.3) and the dialect's places tell, else the rule's own time.
+/// The longest time from `Retry-After` headers (RFC 9110 section 10.2.3) and the dialect's places, else the rule's own time.
 pub(crate) fn find(
     reply: &Parsed<'_>,
     places: &[LifetimeField],
@@ -62,7 +62,7 @@ pub(crate) fn find(
     }
 }
 
-/// Whether a `Retry-After` header says something that can be understood.
+/// Whether a `Retry-After` header has a valid value.
 pub(crate) fn is_in_header(reply: &Parsed<'_>) -> bool {
     headers(reply).next().is_some()
 }
@@ -70,14 +70,14 @@ pub(crate) fn is_in_header(reply: &Parsed<'_>) -> bool {
 fn headers<'a>(reply: &'a Parsed<'_>) -> impl Iterator<Item = Reading> + 'a {
     let lines = reply.response.headers().get_all(header::RETRY_AFTER).iter();
     let lines = lines.filter_map(|line| line.to_str().ok());
-    // A list of times is none, but what joins lines of a header makes one of them.
+    // A list is not a valid value, but joining header lines produces one.
     lines.flat_map(|line| match of_text(line) {
         Some(reading) => vec![reading],
         None => members(line).filter_map(|it| of_text(&it)).collect(),
     })
 }
 
-/// What stands between commas, but for the comma behind the weekday of a date.
+/// The parts between commas, except for the comma after the weekday of a date.
 fn members(line: &str) -> impl Iterator<Item = String> + '_ {
     let mut parts = line.split(',').map(str::trim);
     std::iter::from_fn(move || {
@@ -88,8 +88,8 @@ fn members(line: &str) -> impl Iterator<Item = String> + '_ {
     })
 }
 
-/// A number of seconds or a date, as RFC 9110 has it, and what servers write in place of these: a unit behind the number, quotes,
-/// parameters, a date of RFC 3339, or one that names the zone otherwise.
+/// A number of seconds or a date, as in RFC 9110, and the variants of real servers: a unit after the number, quotes, parameters, an RFC
+/// 3339 date, or a date with another notation of the zone.
 fn of_text(text: &str) -> Option<Reading> {
     let text = text.split(';').next().unwrap_or(text);
     let text = text.trim().trim_matches('"').trim();

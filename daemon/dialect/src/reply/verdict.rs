@@ -1,14 +1,14 @@
-//! What is the provider's own word, and what something in front of it may have said.
+//! Tells the provider's own answer from an answer of something in front of it.
 //!
-//! Owns the only place where a reply that no rule has claimed becomes a verdict over a credential. A gateway, firewall, proxy or
-//! captive portal answers with every status there is; what it says must never end an account. So a verdict is
+//! Owns the only place where a reply that no rule matches becomes a verdict about a credential. A gateway, firewall, proxy or captive
+//! portal may answer with any status; its answer must never block an account. So a verdict is
 //!
-//! - what a rule of the dialect says: one that names a code or a text, or one that names a status for a reply that is no page;
+//! - the meaning of a matching rule of the dialect: a rule with a code or a text, or a rule with a status if the reply is not a page;
 //! - an error code of OAuth 2.0 in a 4xx or 2xx reply whose body can be read, and whose status is not one of a proxy, a gateway or a limit;
-//! - for a login, a 401 that is no page: it is how a login endpoint says that the credential is wrong.
+//! - for a login, a 401 that is not a page: login endpoints use it for a wrong credential.
 //!
-//! Everything else is not a verdict, whatever its status. A success without a token is one of those at login, unless it has the shape of the
-//! provider's own: a form may answer a wrong password so.
+//! Everything else is no verdict, whatever its status. That includes a success without a token at login, unless it has the shape of the
+//! provider's own replies: a form may answer a wrong password that way.
 
 use http::header;
 use serde_json::Value;
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::fields::ExchangeKind;
 
-/// Words that tell a limit, whatever the status. In lower case.
+/// Words that indicate a limit, whatever the status. In lower case.
 const LIMITS: &[&str] = &[
     "rate limit",
     "rate-limit",
@@ -32,7 +32,7 @@ const LIMITS: &[&str] = &[
     "throttl",
 ];
 
-/// Headers that count what is left of a limit.
+/// Headers with the remaining number of requests.
 const LEFT: &[&str] = &[
     "x-ratelimit-remaining",
     "x-rate-limit-remaining",
@@ -40,7 +40,7 @@ const LEFT: &[&str] = &[
 ];
 
 impl Rule {
-    /// Whether this rule says what a reply means. A status alone does not make a page the provider's word.
+    /// Whether this rule decides the meaning of a reply. A status alone does not make a page the provider's answer.
     pub(crate) fn claims(&self, reply: &Parsed<'_>, codes: &[Place]) -> bool {
         let own_words = !self.matcher.codes.is_empty() || !self.matcher.text.is_empty();
         self.no_answer.is_none()
@@ -49,22 +49,22 @@ impl Rule {
             && (own_words || !self.class.is_verdict() || !is_page(reply))
     }
 
-    /// Whether the status says that the code of this rule is not the provider's verdict. A rule that names the status, or a text of the
-    /// provider's, knows better.
+    /// Whether the status shows that the code of this rule is not the provider's verdict. A rule that names the status, or a text of the
+    /// provider, takes precedence.
     fn is_contradicted(&self, reply: &Parsed<'_>) -> bool {
         let code_alone = self.matcher.status.is_empty() && self.matcher.text.is_empty();
         code_alone && self.class.is_verdict() && is_in_front(reply.status())
     }
 }
 
-/// Statuses with which no token endpoint refuses a credential (RFC 6749 section 5.2 has 400 and 401): redirects, limits, and what
-/// proxies and gateways answer. A code beside one of them may have been passed on, or made up.
+/// Statuses with which no token endpoint rejects a credential (RFC 6749 section 5.2 uses 400 and 401): redirects, limits, and the statuses
+/// of proxies and gateways. A code beside such a status may have been passed on, or made up.
 const fn is_in_front(status: u16) -> bool {
     matches!(status, 300..=399 | 407 | 408 | 421 | 425 | 429 | 499 | 502..=504 | 511 | 520..=524)
 }
 
 impl Rule {
-    /// Whether this rule says what it means that no answer came.
+    /// Whether this rule decides the meaning of a missing answer.
     pub(crate) fn claims_silence(&self, silence: Silence) -> bool {
         match self.no_answer {
             Some(NoAnswer::Any) => true,
@@ -74,7 +74,7 @@ impl Rule {
     }
 }
 
-/// What a reply means that no rule has claimed and that is no grant, with a sentence of ours where there is one.
+/// The meaning of a reply that no rule matches and that is not a grant, with a sentence of ours where there is one.
 pub(crate) fn judge(
     kind: ExchangeKind,
     reply: &Parsed<'_>,
@@ -83,7 +83,7 @@ pub(crate) fn judge(
     match reply.status() {
         408 | 425 | 429 | 503 => (Class::Busy, None),
         300..=399 => (Class::Unrecognised, None),
-        // RFC 6585 section 6: by its meaning never the provider.
+        // RFC 6585 section 6: by definition never sent by the provider.
         511 => (
             Class::Unrecognised,
             Some("the network on the way requires a login of its own"),
@@ -93,12 +93,12 @@ pub(crate) fn judge(
     }
 }
 
-/// What the error codes in a body that can be read mean by the standards.
+/// The standard meaning of the error codes in a readable body.
 pub(crate) fn by_codes(kind: ExchangeKind, reply: &Parsed<'_>, codes: &[Place]) -> Option<Class> {
     if is_page(reply) {
         return None;
     }
-    // RFC 6749 section 5.2 says where such a code stands, wherever the dialect finds its own.
+    // RFC 6749 section 5.2 fixes the place of such a code, wherever the dialect looks for its own.
     let standard = Place::pointer("/error").ok();
     codes
         .iter()
@@ -108,9 +108,9 @@ pub(crate) fn by_codes(kind: ExchangeKind, reply: &Parsed<'_>, codes: &[Place]) 
         .find_map(|code| by_code(kind, &code))
 }
 
-/// Whether a success without a token may be somebody else's, or a refusal told to people: a page, a text, nothing, or a value that holds
-/// no members. An object is the shape of the provider's own, whatever code it has, and what is JSON by its own word and cannot be read
-/// is the provider's, cut or broken.
+/// Whether a success without a token may come from an intermediary, or may be a refusal written for people: a page, a text, an empty body,
+/// or a value without members. An object has the shape of the provider's own replies, whatever its code. A body that is declared as JSON
+/// but unreadable comes from the provider, cut off or broken.
 pub(crate) fn is_foreign(reply: &Parsed<'_>) -> bool {
     match &reply.json {
         Some(Value::Object(_)) => false,
@@ -161,7 +161,7 @@ fn refusal(
 /// Error codes of OAuth 2.0: RFC 6749 sections 4.1.2.1 and 5.2, RFC 6750, RFC 8628, RFC 8707, RFC 9449, OpenID Connect Core
 /// section 3.1.2.6, and the names that large providers gave to a refused refresh token.
 ///
-/// What says that the server failed (`server_error`) is no refusal, whatever the status it came with.
+/// A code for a server failure (`server_error`) is no refusal, whatever the status.
 fn by_code(kind: ExchangeKind, code: &str) -> Option<Class> {
     let refused = match kind {
         ExchangeKind::Login => Class::CredentialRejected,
@@ -180,7 +180,7 @@ fn by_code(kind: ExchangeKind, code: &str) -> Option<Class> {
         {
             Some(refused)
         }
-        // Some servers call the request wrong whose refresh token they do not know.
+        // Some servers answer an unknown refresh token with this code.
         "invalid_request" if kind == ExchangeKind::Refresh => Some(refused),
         "invalid_request"
         | "unauthorized_client"
@@ -197,7 +197,7 @@ fn by_code(kind: ExchangeKind, code: &str) -> Option<Class> {
     }
 }
 
-/// Whether a 4xx tells a limit: by a header that counts, or in words. A 401 may count down and refuse all the same.
+/// Whether a 4xx reports a limit: by a counting header, or in words. A 401 may have such a header and still be a refusal.
 fn is_limit(reply: &Parsed<'_>) -> bool {
     let used_up = LEFT.iter().any(|name| {
         let value = reply.response.headers().get(*name);
@@ -210,7 +210,7 @@ fn is_limit(reply: &Parsed<'_>) -> bool {
     (used_up && reply.status() != 401) || words()
 }
 
-/// Whether a reply is a page for people: markup, by what it says of itself or by how it begins. No token endpoint tells an error so.
+/// Whether a reply is a page for people: markup, by its content type or by its start. No token endpoint reports an error that way.
 pub(crate) fn is_page(reply: &Parsed<'_>) -> bool {
     let media = reply.header(&header::CONTENT_TYPE).unwrap_or_default();
     let html = ["text/html", "application/xhtml"]
@@ -221,6 +221,6 @@ pub(crate) fn is_page(reply: &Parsed<'_>) -> bool {
         .trim_start_matches('\u{feff}')
         .trim_start()
         .starts_with('<');
-    // Frameworks that say HTML of everything answer JSON all the same.
+    // Some frameworks label every reply as HTML but still send JSON.
     markup || (html && reply.json.is_none())
 }
