@@ -1,7 +1,7 @@
-//! What is wrong in a document: where, what was expected, and what to write instead.
+//! Mistakes in a document: the place, what was expected, and what to write instead.
 //!
-//! Owns collecting diagnostics and their bounds. Never stops at the first, and never shows a value that could be a secret: a line is
-//! quoted through `excerpt`, which masks everything but what the diagnostic is about.
+//! Owns collecting diagnostics and their bounds. Never stops at the first mistake, and never shows a value that could be a secret: a line
+//! is quoted through `excerpt`, which masks everything except the subject of the diagnostic.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::foreign::is_foreign;
 use crate::source::Mark;
 use crate::span::Span;
 
-/// How many diagnostics are kept; of the rest only the number is.
+/// How many diagnostics are kept; the others are only counted.
 const MOST: usize = 50;
 
 /// How much of a sentence is kept, in characters.
@@ -23,7 +23,7 @@ pub struct Diagnostic {
     file: Arc<str>,
     message: String,
     help: Option<String>,
-    /// Missing where it is about a whole file.
+    /// `None` for a mistake about a whole file.
     excerpt: Option<Excerpt>,
 }
 
@@ -75,7 +75,7 @@ pub struct Syntax {
     pub(crate) message: String,
 }
 
-/// Everything found wrong so far.
+/// All mistakes found so far.
 #[derive(Debug, Clone, Default)]
 pub struct Diagnostics {
     kept: Vec<Diagnostic>,
@@ -91,7 +91,7 @@ impl Diagnostics {
         message: impl Into<String>,
         help: impl Into<Option<String>>,
     ) {
-        // Counting lines is the slow part, so not for those that are dropped.
+        // Counting lines is the slow part, so it is skipped for diagnostics that are dropped.
         if self.is_full() {
             self.more += 1;
             return;
@@ -100,7 +100,7 @@ impl Diagnostics {
         self.push(file, message.into(), help.into(), Some(span.excerpt(mark)));
     }
 
-    /// Notes a place that the TOML parser did not understand; of its line only what is surely no secret is shown.
+    /// Notes a syntax error; only text of its line that cannot be a secret is shown.
     pub fn add_syntax(&mut self, syntax: &Syntax) {
         if self.is_full() {
             self.more += 1;
@@ -127,7 +127,7 @@ impl Diagnostics {
         self.push(file.into(), message.into(), help.into(), None);
     }
 
-    /// Adds what was found in other documents.
+    /// Adds the mistakes of other documents.
     pub fn extend(&mut self, others: Self) {
         for other in others.kept {
             match self.is_full() {
@@ -138,12 +138,12 @@ impl Diagnostics {
         self.more += others.more;
     }
 
-    /// Those that are kept.
+    /// The diagnostics that are kept.
     pub fn kept(&self) -> &[Diagnostic] {
         &self.kept
     }
 
-    /// How many there are beyond those kept.
+    /// The number of diagnostics beyond those kept.
     pub fn more(&self) -> usize {
         self.more
     }
@@ -158,12 +158,12 @@ impl Diagnostics {
         self.count() == 0
     }
 
-    /// Whether no more are kept, but only counted.
+    /// Whether further diagnostics are only counted.
     pub fn is_full(&self) -> bool {
         self.kept.len() >= MOST
     }
 
-    /// The same, so that a report reads like the files: those in the order in which they were read, each from top to bottom.
+    /// Sorts the diagnostics so that a report follows the files: files in the order in which they were read, each from top to bottom.
     pub fn sorted(mut self) -> Self {
         let mut files: Vec<Arc<str>> = Vec::new();
         for diagnostic in &self.kept {
@@ -196,7 +196,7 @@ impl Diagnostics {
         });
     }
 
-    /// Once: what several readers look at is not told for each of them.
+    /// Keeps a diagnostic once: a place that several readers check is not reported again by each of them.
     fn keep(&mut self, diagnostic: Diagnostic) {
         if !self.kept.contains(&diagnostic) {
             self.kept.push(diagnostic);
@@ -204,7 +204,7 @@ impl Diagnostics {
     }
 }
 
-/// A sentence as one line of a terminal or a log: what it quotes may hold anything, and be as long as a file.
+/// A sentence as one line of a terminal or a log: the text it quotes may hold any character, and may be as long as a file.
 fn line(sentence: &str) -> String {
     let shown = |c: char| if c.is_control() { ' ' } else { c };
     let mut line: String = sentence.chars().take(LONGEST).map(shown).collect();

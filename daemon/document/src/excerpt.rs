@@ -1,15 +1,14 @@
-//! The quoted line of a mistake, with everything masked that could be a secret.
+//! The quoted line of a mistake, with every possible secret masked.
 //!
-//! People paste passwords where they do not belong, and a report of mistakes ends up in a journal or a ticket. Only the marked
-//! text itself is shown as it is, and only where the caller says that it is no secret; other values on its line, and comments,
-//! are replaced by `***`.
+//! People paste passwords into wrong places, and a report of mistakes ends up in a journal or a ticket. Only the marked text itself is
+//! shown, and only if the caller says that it is no secret; other values on its line, and comments, are replaced by `***`.
 
 use std::ops::Range;
 
 use crate::masking::{MASK, Masking};
 use crate::source::{Language, Mark, Source};
 
-/// How many characters of a line are shown on either side of the mark, and of the mark itself.
+/// How many characters are shown on either side of the mark, and of the mark itself.
 const WIDTH: usize = 120;
 
 /// One line of a file, fit to be shown.
@@ -26,13 +25,13 @@ pub(crate) struct Excerpt {
 }
 
 impl Excerpt {
-    /// The line of `range`, its other values masked, and of the marked text what `mark` allows.
+    /// The line of `range`, with other values masked, and with the part of the marked text that `mark` allows.
     pub(crate) fn new(source: &Source, range: &Range<usize>, mark: Mark) -> Self {
         let (line, column, before, marked, after) = locate(source.text(), range);
         let mut masking = Masking::new(source.language());
         let before = masking.pass(before);
         let (marked, mut rest) = match mark {
-            // A value that is marked ends the state it began in; a key that is marked is followed by its `=`.
+            // A marked value ends the state in which it began; a marked key is followed by its `=`.
             Mark::Shown => (marked.to_owned(), masking.behind(marked)),
             Mark::Masked => (masking.pass(marked), masking),
             Mark::Hidden => (MASK.to_owned(), masking.behind("")),
@@ -41,7 +40,7 @@ impl Excerpt {
         Self::join(line, column, &before, &marked, &after)
     }
 
-    /// The line of `range` in a file that is no TOML: nothing after the key is shown unless the key is known to be harmless.
+    /// The line of `range` in a file that is not valid TOML: text after the key is shown only if the key is known to be harmless.
     pub(crate) fn of_broken(source: &Source, range: &Range<usize>) -> Self {
         let (line, column, before, marked, after) = locate(source.text(), range);
         let whole = format!("{before}{marked}{after}");
@@ -55,7 +54,7 @@ impl Excerpt {
         let equals = if key.is_empty() { "" } else { "=" };
         let shown = if value.trim().is_empty() { value } else { MASK };
         let key_part = format!("{key}{equals}");
-        // The mark keeps its place only when it is in the key; in a masked value it covers the mask.
+        // The mark keeps its place only if it is in the key; in a masked value it covers the mask.
         if before.len() + marked.len() <= key.len() {
             let (_, rest) = key_part.split_at(before.len() + marked.len());
             return Self::join(line, column, before, marked, &format!("{rest} {shown}"));
@@ -70,7 +69,7 @@ impl Excerpt {
         let after = clean(head(after.trim_end()));
         let start = before.len();
         let mut text = before + &marked + &after;
-        // Something must be marked, be it behind the end of the line.
+        // The mark must not be empty, even at the end of the line.
         let end = match marked.is_empty() {
             true => {
                 let next = after.chars().next().unwrap_or_else(|| {
@@ -90,7 +89,7 @@ impl Excerpt {
     }
 }
 
-/// Whether a line that is no TOML surely holds no secret: a table's header, or a key whose value is never one.
+/// Whether a line that is not valid TOML cannot hold a secret: a table's header, or a key whose value is never secret.
 fn is_harmless(language: &dyn Language, line: &str) -> bool {
     match line.split_once('=') {
         Some((key, value)) => language.is_plain_line(key.trim(), value),

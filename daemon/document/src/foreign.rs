@@ -1,6 +1,6 @@
-//! What a file is that is not TOML.
+//! Recognises files in other formats than TOML.
 
-/// Whether a text is YAML or JSON, by its first line that says something.
+/// Whether a text is YAML or JSON, judged by its first line that is neither blank nor a comment.
 pub(crate) fn is_foreign(text: &str) -> bool {
     let mut lines = text.lines().map(str::trim);
     let Some(first) = lines.find(|line| !line.is_empty() && !line.starts_with('#')) else {

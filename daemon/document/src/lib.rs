@@ -1,11 +1,11 @@
 //! Reads TOML that people write: typed values, or every mistake with its place and what to write instead.
 //!
-//! Owns the sentences that do not depend on what a document is about: unknown keys, wrong types, unknown words, numbers, durations, sizes
-//! and paths; the quoted line of a mistake, with everything masked that could be a secret; and how mistakes are shown. It knows neither
-//! the configuration nor dialects: each says by a [`Language`] what may be shown of its lines. It reads no files.
+//! Owns the messages that do not depend on the subject of a document: unknown keys, wrong types, unknown words, numbers, durations, sizes
+//! and paths; the quoted line of a mistake, with every possible secret masked; and the display of mistakes. It knows neither the
+//! configuration nor dialects: each supplies a [`Language`], which says which parts of its lines may be shown. It reads no files.
 //!
-//! A reader asks a [`Section`] for each key it knows and finishes it, which notes every key that nobody asked for. No reader stops at a
-//! mistake: it notes it among [`Diagnostics`] and yields nothing, so that one run tells everything.
+//! A reader asks a [`Section`] for each key it knows and finishes it, which notes every unknown key. No reader stops at a mistake: it
+//! notes the mistake in [`Diagnostics`] and yields nothing, so that one run reports all mistakes.
 
 mod diagnostic;
 mod excerpt;

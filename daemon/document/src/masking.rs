@@ -1,14 +1,14 @@
 //! Hides the values of a line.
 //!
-//! Owns what counts as a value: what stands in quotes, and what follows an `=`. It reads one line without what stands before it, and
-//! where it cannot know, it hides.
+//! Owns the definition of a value: text in quotes, and text after an `=`. It reads one line without the lines before it, and when in doubt
+//! it hides text.
 
 use crate::source::Language;
 
-/// What stands for anything that is not shown.
+/// Replaces text that is not shown.
 pub(crate) const MASK: &str = "***";
 
-/// Replaces values by a mask: what stands in quotes, and what follows an `=`, unless it is plain. Cuts comments off.
+/// Replaces values by a mask: text in quotes, and text after an `=`, unless it is plain. Removes comments.
 #[derive(Debug)]
 pub(crate) struct Masking {
     language: &'static dyn Language,
@@ -33,7 +33,7 @@ impl Masking {
         }
     }
 
-    /// Behind something that was not read here, and that may be the key of what follows.
+    /// The state after a part that was not read here, and that may be the key of the following text.
     pub(crate) fn behind(&self, key: &str) -> Self {
         Self {
             key: key.to_owned(),
@@ -41,11 +41,11 @@ impl Masking {
         }
     }
 
-    /// What may be shown of the next piece of the line.
+    /// The part of the next piece of the line that may be shown.
     pub(crate) fn pass(&mut self, text: &str) -> String {
         let mut out = String::new();
         let mut escaped = false;
-        // What was shown already.
+        // Text before this index is already in the output.
         let mut shown = 0;
         for (at, c) in text.char_indices() {
             if at < shown {
@@ -85,7 +85,7 @@ impl Masking {
         out
     }
 
-    /// A plain value at the beginning of this text.
+    /// A plain value at the start of this text.
     fn plain<'t>(&self, text: &'t str) -> Option<&'t str> {
         if self.masked || !(self.value || self.is_list) {
             return None;
@@ -113,7 +113,7 @@ impl Masking {
     fn structure(&mut self, out: &mut String, c: char, value: bool) {
         out.push(c);
         match c {
-            // The key's value follows.
+            // The value of the key follows.
             '=' => {}
             '[' if self.value => self.is_list = true,
             ',' if self.is_list => {}

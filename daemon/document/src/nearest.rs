@@ -1,8 +1,8 @@
-//! What somebody is likely to have meant.
+//! Suggestions for misspelt words.
 
 use std::collections::HashSet;
 
-/// The longest word that is compared with valid ones, in bytes: it takes time and memory by the product of the lengths.
+/// The longest word that is compared with valid ones, in bytes: time and memory grow with the product of the lengths.
 const LONGEST_WORD: usize = 64;
 
 /// Help that names the nearest valid word, if one is near, and all valid ones, each once.
@@ -21,7 +21,7 @@ pub fn choose_from(word: &str, valid: &[&str]) -> String {
     }
 }
 
-/// The valid word most like `word`, when it is likely to be what was meant.
+/// The valid word most like `word`, if it is likely to be the intended one.
 pub fn nearest<'a>(word: &str, valid: &[&'a str]) -> Option<&'a str> {
     if word.len() > LONGEST_WORD {
         return None;
@@ -30,7 +30,7 @@ pub fn nearest<'a>(word: &str, valid: &[&'a str]) -> Option<&'a str> {
     let likeness = |candidate: &str| {
         let candidate = candidate.to_lowercase();
         let likeness = strsim::jaro_winkler(&word, &candidate);
-        // Two letters swapped in a short word look unlike it to the first measure.
+        // The first measure misses two swapped letters in a short word.
         let near = likeness > 0.75 || strsim::damerau_levenshtein(&word, &candidate) <= 1;
         near.then_some(likeness)
     };

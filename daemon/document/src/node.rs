@@ -1,6 +1,6 @@
-//! A document as a tree of values that remember where they were written.
+//! A document as a tree of values with their places in the text.
 //!
-//! Owns the way from TOML to the tree. Must never drop a position: every later mistake is told with file, line and column.
+//! Owns the conversion from TOML to the tree. Must never drop a position: every later mistake is reported with file, line and column.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -13,21 +13,21 @@ use crate::diagnostic::{Diagnostics, Syntax};
 use crate::source::{Mark, Source};
 use crate::span::Span;
 
-/// A value and the place it was written at.
+/// A value and its place in the document.
 #[derive(Debug, Clone)]
 pub struct Node<'t> {
-    /// Where it stands.
+    /// The place of the value.
     pub span: Span,
-    /// What it is.
+    /// The value itself.
     pub content: Content<'t>,
 }
 
-/// What a value is.
+/// The content of a value.
 #[derive(Debug, Clone)]
 pub enum Content<'t> {
     /// Text.
     String(Cow<'t, str>),
-    /// An integer, and how it is written.
+    /// An integer, and its original text.
     Integer(i64, Box<str>),
     /// A number with a point or an exponent.
     Float(f64),
@@ -39,20 +39,20 @@ pub enum Content<'t> {
     Array(Vec<Node<'t>>),
     /// Values by key.
     Table(Table<'t>),
-    /// A number that is too large, as it is written.
+    /// The original text of a number that is too large.
     Unfit(Cow<'t, str>),
 }
 
-/// A key of a table and the place it was written at.
+/// A key of a table and its place in the document.
 #[derive(Debug, Clone)]
 pub struct Key<'t> {
     /// The key.
     pub name: Cow<'t, str>,
-    /// Where it stands.
+    /// The place of the key.
     pub span: Span,
 }
 
-/// A table, in the order in which it was written.
+/// A table, with its keys in the order of the document.
 #[derive(Debug, Clone, Default)]
 pub struct Table<'t> {
     /// Its keys and values.
@@ -103,7 +103,7 @@ impl Key<'_> {
         }
     }
 
-    /// The key as a string, for what reads keys as it reads values.
+    /// The key as a string value, for readers that take a value.
     pub fn to_node(&self) -> Node<'_> {
         Node {
             span: self.span.clone(),
@@ -111,7 +111,7 @@ impl Key<'_> {
         }
     }
 
-    /// Notes what is wrong with it.
+    /// Notes a mistake about the key.
     pub fn note(
         &self,
         diagnostics: &mut Diagnostics,
@@ -135,7 +135,7 @@ impl<'t> Table<'t> {
         found.map(|(_, node)| node)
     }
 
-    /// Takes a key out; false where it is not there.
+    /// Removes a key; false if there is no such key.
     pub fn remove(&mut self, name: &str) -> bool {
         let before = self.entries.len();
         self.entries.retain(|(key, _)| key.name != name);
@@ -144,11 +144,11 @@ impl<'t> Table<'t> {
 }
 
 impl<'t> Node<'t> {
-    /// Parses `text`, which is `source` or stretches of it: `place` says where a place of the text stands there.
+    /// Parses `text`, which is `source` or stretches of it: `place` translates a place of the text into one of the source.
     ///
     /// # Errors
     ///
-    /// Every place that is no TOML.
+    /// Every place with a syntax error.
     pub fn parse(
         source: &Arc<Source>,
         text: &'t str,
@@ -185,7 +185,7 @@ impl<'t> Node<'t> {
         }
     }
 
-    /// The same without a loan from the text.
+    /// A copy that does not borrow from the text.
     pub fn into_owned(self) -> Node<'static> {
         Node {
             span: self.span,
@@ -195,7 +195,7 @@ impl<'t> Node<'t> {
 }
 
 impl Node<'static> {
-    /// Parses a whole document. What is no TOML is noted.
+    /// Parses a whole document. Syntax errors are noted.
     pub fn read(source: &Arc<Source>, diagnostics: &mut Diagnostics) -> Option<Self> {
         match Node::parse(source, source.text(), |range| range) {
             Ok(node) => Some(node.into_owned()),

@@ -9,12 +9,12 @@ use miette::{
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 
-/// Where a report goes.
+/// The destination of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Medium {
     /// Lines and colours.
     Terminal,
-    /// Plain ASCII but for what is quoted.
+    /// Plain ASCII except for quoted text.
     Plain,
 }
 
@@ -30,7 +30,7 @@ impl Medium {
     }
 }
 
-/// Everything that was found wrong.
+/// A report of all mistakes.
 pub fn report(diagnostics: &Diagnostics, medium: Medium) -> String {
     let each = diagnostics.kept().iter();
     let mut text: String = each.map(|one| shown(&Report(one), medium)).collect();
@@ -51,13 +51,13 @@ fn shown(report: &Report<'_>, medium: Medium) -> String {
         .with_links(false);
     match handler.render_report(&mut text, report) {
         Ok(()) => text.push('\n'),
-        // Without its line, the sentence and the advice are still worth having.
+        // Without the quoted line, the sentence and the advice are still useful.
         Err(_) => text = format!("{}\n", report.0),
     }
     text
 }
 
-/// The sentence alone, as the report shows place and advice in their own lines.
+/// The sentence alone, since the report shows place and advice in lines of their own.
 #[derive(Debug)]
 struct Report<'a>(&'a Diagnostic);
 

@@ -1,7 +1,7 @@
 //! Reads tables.
 //!
-//! Owns the refusal of unknown keys: whoever reads a table asks for each key, and a key that nobody asked for is a mistake. Never stops
-//! at one, so that one run tells everything.
+//! Owns the refusal of unknown keys: the reader of a table asks for each key, and a key that was never asked for is a mistake. Never stops
+//! at a mistake, so that one run reports all of them.
 
 use crate::diagnostic::Diagnostics;
 use crate::nearest::choose_from;
@@ -20,7 +20,7 @@ pub struct Section<'p> {
     refused: Vec<&'p str>,
 }
 
-/// What stands at the root of a document that is none.
+/// Stands in for the root of a document that is not a table.
 static NOTHING: Table<'static> = Table {
     entries: Vec::new(),
 };
@@ -61,17 +61,17 @@ impl<'p> Section<'p> {
         self.table.find(key).map(Value::from)
     }
 
-    /// Whether a key is there.
+    /// Whether the table has a key.
     pub fn has(&self, key: &str) -> bool {
         self.table.find(key).is_some()
     }
 
-    /// Lets a key be there without looking at it.
+    /// Accepts a key without reading its value.
     pub fn ignore(&mut self, key: &'p str) {
         self.known.push(key);
     }
 
-    /// Notes a key that is no unknown one and yet must not be there. It is not offered as a valid one.
+    /// Notes a known key that is not allowed here. It is not offered as a valid key.
     pub fn refuse(
         &mut self,
         key: &'p str,
@@ -85,12 +85,12 @@ impl<'p> Section<'p> {
         self.refused.push(key);
     }
 
-    /// The value of a key that could be a secret by mistake: no report shows it.
+    /// The value of a key that may hold a secret by mistake: no report shows it.
     pub fn take_secret(&mut self, key: &'p str) -> Option<Value<'p>> {
         self.take(key).map(Value::hidden)
     }
 
-    /// The value of a key that must be there; `what` says what it is for.
+    /// The value of a required key; `what` describes its purpose.
     pub fn require(
         &mut self,
         key: &'p str,
@@ -123,13 +123,13 @@ impl<'p> Section<'p> {
         self.take(key).and_then(|value| read(value, diagnostics))
     }
 
-    /// All keys with their values, for a table whose keys are names the user chose.
+    /// All keys with their values, for a table whose keys are names chosen by the user.
     pub fn entries(self) -> impl Iterator<Item = (&'p Key<'p>, Value<'p>)> {
         let entries = self.table.entries.iter();
         entries.map(|(key, node)| (key, Value::from(node)))
     }
 
-    /// Notes something about the table as a whole.
+    /// Notes a mistake about the table as a whole.
     pub fn note(
         &self,
         diagnostics: &mut Diagnostics,
@@ -139,7 +139,7 @@ impl<'p> Section<'p> {
         diagnostics.add(self.span, self.mark, message, help);
     }
 
-    /// Notes something about one of its keys, or about the table where the key is not there.
+    /// Notes a mistake about one of its keys, or about the table if the key is missing.
     pub fn note_key(
         &self,
         key: &str,
@@ -162,7 +162,7 @@ impl<'p> Section<'p> {
         }
     }
 
-    /// Notes every key that nobody asked for.
+    /// Notes every key that was never asked for.
     pub fn finish(self, diagnostics: &mut Diagnostics) {
         for (key, _) in &self.table.entries {
             let name: &str = &key.name;

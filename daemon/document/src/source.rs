@@ -1,27 +1,26 @@
-//! The text of a document, and what may be shown of its lines.
+//! The text of a document, and which parts of its lines may be shown.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// What a kind of document is like, as far as its reports depend on it.
+/// The properties of a kind of document that its reports need.
 pub trait Language: fmt::Debug + Sync {
-    /// Whether this value of this key can be no secret, whoever wrote it there, so that it may be shown beside what a mistake is about.
-    /// The key is empty where it is not known.
+    /// Whether this value of this key cannot be a secret, so that it may be shown next to a mistake. The key is empty if it is unknown.
     fn is_plain(&self, key: &str, value: &str) -> bool;
 
-    /// Whether a line with an `=` that TOML does not understand can hold no secret.
+    /// Whether a line with an `=` that is not valid TOML cannot hold a secret.
     fn is_plain_line(&self, key: &str, value: &str) -> bool;
 
-    /// Where a key belongs that is not known where it stands, if that is known.
+    /// The table that a misplaced key belongs in, if known.
     fn belongs(&self, _key: &str) -> Option<String> {
         None
     }
 
-    /// What to say to somebody who wrote YAML or JSON instead.
+    /// The message for a person who wrote YAML or JSON instead.
     fn is_toml(&self) -> &'static str;
 }
 
-/// A document as somebody wrote it.
+/// The text of a document.
 #[derive(Debug)]
 pub struct Source {
     name: Arc<str>,
@@ -30,7 +29,7 @@ pub struct Source {
 }
 
 impl Source {
-    /// A document; its name is that of its file.
+    /// A document; its name is the name of its file.
     pub fn new(name: &str, text: String, language: &'static dyn Language) -> Arc<Self> {
         let name = name.into();
         Arc::new(Self {
@@ -59,12 +58,12 @@ impl Source {
     }
 }
 
-/// How much of what a mistake is about may be shown.
+/// How much of the marked text a report may show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mark {
     /// All of it.
     Shown,
-    /// What may be shown of the rest of the line: it holds values of its own.
+    /// The parts that may be shown of any line: the marked text has values of its own.
     Masked,
     /// Nothing: it could be a secret.
     Hidden,

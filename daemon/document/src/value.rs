@@ -1,7 +1,6 @@
 //! Reads typed values.
 //!
-//! Owns the sentences about wrong types, unknown words, numbers, durations, sizes and paths. What could be a secret is kept out
-//! of them.
+//! Owns the messages about wrong types, unknown words, numbers, durations, sizes and paths. Possible secrets are kept out of them.
 
 use std::fmt::Write as _;
 use std::ops::{Deref, RangeInclusive};
@@ -43,18 +42,18 @@ impl<'p> Value<'p> {
         self.node
     }
 
-    /// `name:line:column` of where it stands. Counting lines takes time.
+    /// The value's place as `name:line:column`. Counting lines takes time.
     pub fn position(self) -> String {
         self.node.span.position()
     }
 
-    /// Keeps it out of reports.
+    /// Keeps the value out of reports.
     pub fn hidden(self) -> Self {
         let secret = true;
         Self { secret, ..self }
     }
 
-    /// Lets reports show it after all.
+    /// Lets reports show the value after all.
     pub fn shown(self) -> Self {
         let secret = false;
         Self { secret, ..self }
@@ -68,7 +67,7 @@ impl<'p> Value<'p> {
         }
     }
 
-    /// Notes what is wrong with it.
+    /// Notes a mistake about the value.
     pub fn note(
         self,
         diagnostics: &mut Diagnostics,
@@ -78,7 +77,7 @@ impl<'p> Value<'p> {
         diagnostics.add(&self.node.span, self.mark(), message, help);
     }
 
-    /// Notes what is wrong with it, and is nothing.
+    /// Notes a mistake about the value and returns `None`.
     pub fn wrong<T>(
         self,
         diagnostics: &mut Diagnostics,
@@ -89,13 +88,13 @@ impl<'p> Value<'p> {
         None
     }
 
-    /// Notes that it is something else than what was expected, and is nothing.
+    /// Notes a wrong type and returns `None`.
     pub fn wrong_type<T>(self, expected: &str, diagnostics: &mut Diagnostics) -> Option<T> {
         let message = format!("expected {expected}, found {}", self.kind());
         self.wrong(diagnostics, message, None)
     }
 
-    /// What it is, as a report names it.
+    /// The type of the value, as a report names it.
     pub fn kind(self) -> &'static str {
         self.node.content.kind()
     }
@@ -158,7 +157,7 @@ impl<'p> Value<'p> {
             .collect()
     }
 
-    /// A string that people may forget to put in quotes; `expected` says what it is and that it needs them.
+    /// A string that people may write without quotes; `expected` describes it and says that it needs them.
     pub fn quoted(self, expected: &str, diagnostics: &mut Diagnostics) -> Option<&'p str> {
         match self.node.content {
             Content::String(_) => self.text(diagnostics),
@@ -166,7 +165,7 @@ impl<'p> Value<'p> {
         }
     }
 
-    /// A string, or a number of any length or boolean as it is written.
+    /// A string; a number of any length or a boolean is returned as it is written.
     pub fn written(self, diagnostics: &mut Diagnostics) -> Option<String> {
         match &self.node.content {
             Content::Integer(_, text) => Some(text.to_string()),
@@ -239,7 +238,7 @@ impl<'p> Value<'p> {
         self.wrong(diagnostics, format!("`{text}` is out of range"), help)
     }
 
-    /// A duration longer than nothing and no longer than `most`.
+    /// A positive duration of at most `most`.
     pub fn nonzero_duration(
         self,
         most: Duration,
@@ -295,7 +294,7 @@ impl<'p> Value<'p> {
     }
 }
 
-/// A duration as a bound is told.
+/// A duration as a bound in a message.
 fn length(duration: Duration) -> String {
     const YEAR: u64 = 366 * 24 * 3600;
     let seconds = duration.as_secs();

@@ -1,9 +1,9 @@
 //! Connections through a relay that listens on a Unix socket.
 //!
-//! Owns how the HTTP library comes by a tunnel that it cannot make: it takes CONNECT to a TCP address only, and what makes its connections
-//! cannot be replaced, only wrapped. So it is given a Unix socket of this process to connect to, which no other process can reach, and what
-//! comes in there is joined with a tunnel that was asked for before. Must never join two that do not belong together, and never keep or log
-//! what passes.
+//! Owns tunnels that the HTTP library cannot make itself: it sends CONNECT to a TCP address only, and its connector cannot be replaced,
+//! only wrapped. So the library connects to a Unix socket of this process, which no other process can reach, and each incoming connection
+//! is joined to a tunnel that was requested before. Must never join two that do not belong together, and never keep or log the bytes that
+//! pass.
 
 use std::error::Error;
 use std::fs::DirBuilder;
@@ -35,19 +35,19 @@ use super::relay_words::{absent, full, target};
 use tokend_egress::causes::causes;
 use tokend_egress::{Egress, FailureKind, STATUS};
 
-/// How much of what the relay says instead of a tunnel is read.
+/// How much of the relay's error message is read.
 const LONGEST: usize = 4096;
 
 tokio::task_local! {
-    /// Where the connection leads that the task is about to make: the library does not show it to what wraps its connections.
+    /// The target of the connection that the task is about to make: the library does not pass it to wrappers of its connector.
     static HEADING: Heading;
 }
 
-/// Where a connection leads.
+/// The target of a connection.
 #[derive(Debug, Clone)]
 pub(super) struct Heading {
     target: Box<str>,
-    /// Whether what passes can be read on the way.
+    /// Whether the bytes can be read on the way.
     is_plain: bool,
 }
 
@@ -59,7 +59,7 @@ impl Heading {
         })
     }
 
-    /// Whatever connection is made by `what` leads there.
+    /// Connections that `what` makes lead to this target.
     pub(super) async fn of<F: Future>(self, what: F) -> F::Output {
         HEADING.scope(self, what).await
     }
@@ -70,7 +70,7 @@ impl Heading {
 #[error("{0}")]
 struct NoTunnel(Box<str>);
 
-/// The same, where that is what an error of the library comes from.
+/// This reason, if it is the cause of an error of the library.
 pub(super) fn told<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e str> {
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -82,7 +82,7 @@ pub(super) fn told<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e str> {
     None
 }
 
-/// Wraps what makes connections.
+/// Wraps the library's connector.
 #[derive(Debug, Clone)]
 pub(super) struct Bridge(Arc<Inner>);
 
@@ -95,7 +95,7 @@ struct Inner {
 }
 
 impl Bridge {
-    /// To the relay at `relay`, which is told this, and what the proxy behind it shall know.
+    /// A bridge to the relay at `relay`, with the headers and the proxy credentials that the relay gets.
     pub(super) fn new(relay: &'static Path, told: HeaderMap, hop: Option<Hop>) -> io::Result<Self> {
         Ok(Self(Arc::new(Inner {
             relay,
@@ -105,7 +105,7 @@ impl Bridge {
         })))
     }
 
-    /// What the library has to connect to.
+    /// The path that the library connects to.
     pub(super) fn path(&self) -> PathBuf {
         self.0.meeting.path()
     }
@@ -122,7 +122,7 @@ impl<S> Layer<S> for Bridge {
     }
 }
 
-/// What makes connections, through the relay.
+/// A connector that goes through the relay.
 #[derive(Debug, Clone)]
 pub(super) struct Bridged<S> {
     bridge: Arc<Inner>,
@@ -146,7 +146,7 @@ where
     }
 
     fn call(&mut self, to: To) -> Self::Future {
-        // Does nothing before it is polled.
+        // The future does nothing before it is polled.
         let connecting = self.next.call(to);
         let bridge = Arc::clone(&self.bridge);
         Box::pin(async move {
@@ -179,7 +179,7 @@ trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 impl Inner {
-    /// A tunnel from the relay; or why there is none.
+    /// A tunnel from the relay, or why there is none.
     async fn tunnel(&self, heading: &Heading) -> Result<impl Stream + 'static, String> {
         let at = Egress::Unix(self.relay);
         let stream = match UnixStream::connect(self.relay).await {
@@ -211,7 +211,7 @@ impl Inner {
         })
     }
 
-    /// Whether the relay may see what passes: it is nobody's but root's or our own, or what passes is encrypted.
+    /// Whether the relay may see the bytes: it runs as root or as our own user, or the bytes are encrypted.
     fn may_be_told(&self, stream: &UnixStream, heading: &Heading) -> Result<(), String> {
         let peer = socket_peercred(stream).map_err(|error| error.to_string())?;
         let (user, own) = (peer.uid, geteuid());
@@ -248,7 +248,7 @@ impl Inner {
     }
 }
 
-/// The sentence of an answer.
+/// The text of an answer.
 async fn said(mut body: Incoming) -> String {
     let mut bytes = Vec::new();
     while let Some(Ok(frame)) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
@@ -261,14 +261,14 @@ async fn said(mut body: Incoming) -> String {
     String::from_utf8_lossy(&bytes).trim_end().to_owned()
 }
 
-/// Carries bytes both ways, to the end of either.
+/// Copies bytes both ways, until either side ends.
 async fn join(end: impl Stream, tunnel: impl Stream) {
     let (mut from_end, mut to_end) = split(end);
     let (mut from_tunnel, mut to_tunnel) = split(tunnel);
-    // Who ends and how is seen where it is read, but for a cut: a Unix socket knows no reset, so of an answer that only ends with the
-    // connection the relay is asked who ended that.
+    // The reader sees who ended the connection and how, with one exception: a Unix socket has no reset. So for an answer whose end is the
+    // end of the connection, the relay is asked who ended it.
     tokio::select! {
-        // The library closes a connection that it is done with, and never a half of one.
+        // The library closes a connection when it is done, and never only half of one.
         _ended = copy(&mut from_end, &mut to_tunnel) => {}
         _ended = copy(&mut from_tunnel, &mut to_end) => {
             let _gone = to_end.shutdown().await;
@@ -276,12 +276,12 @@ async fn join(end: impl Stream, tunnel: impl Stream) {
     }
 }
 
-/// A socket of this process that has no name any more: what holds the descriptor can connect to it, and nobody else.
+/// A socket of this process whose path was removed: only a holder of the descriptor can connect to it.
 #[derive(Debug)]
 struct Meeting {
     listener: UnixListener,
     door: OwnedFd,
-    /// One connection at a time comes in, so that it is known which one.
+    /// One connection at a time, so that each can be matched to its request.
     one: Mutex<()>,
 }
 
@@ -304,8 +304,8 @@ impl Meeting {
         format!("/proc/self/fd/{}", self.door.as_raw_fd()).into()
     }
 
-    /// Has `connecting` connect, and gives the other end. A connection to a Unix socket stands when the call that asks for it returns, and
-    /// that is the first thing `connecting` does.
+    /// Lets `connecting` connect, and returns the other end. A connection to a Unix socket is established when the system call returns,
+    /// and that call is the first thing `connecting` does.
     fn hold<F: Future>(
         &self,
         connecting: Pin<&mut F>,
@@ -326,7 +326,7 @@ impl Meeting {
     }
 }
 
-/// A directory that is ours alone, while it is needed.
+/// A private directory that exists only while it is needed.
 struct Room(PathBuf);
 
 impl Room {
@@ -342,7 +342,7 @@ impl Room {
 
 impl Drop for Room {
     fn drop(&mut self) {
-        // What is left is an empty directory, or a socket nobody can enter.
+        // At worst an empty directory is left, or a socket that no process can connect to.
         let _left = std::fs::remove_file(self.0.join("s"));
         let _left = std::fs::remove_dir(&self.0);
     }

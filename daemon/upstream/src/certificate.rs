@@ -1,6 +1,6 @@
-//! Certificates that were not believed.
+//! Certificates that failed verification.
 
-/// What to do about a certificate that was not believed, by what was said of it.
+/// The advice for a certificate that failed verification, chosen by the error message.
 pub fn certificate_advice(told: &str) -> Option<&'static str> {
     let lower = told.to_lowercase();
     if lower.contains("causedasendentity") {

@@ -1,50 +1,50 @@
-//! Why the HTTP client cannot be built, and what its errors say.
+//! Why the HTTP client cannot be built, and the text of its errors.
 
 use tokend_egress::causes::causes;
 
 /// The HTTP client cannot be built.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// The authorities of `extra_ca` are none.
+    /// `extra_ca` has no valid certificate authorities.
     #[error("extra_ca: {path}: {reason}")]
     ExtraCa {
         /// The file, as it is configured.
         path: String,
-        /// What is wrong with it.
+        /// The problem with it.
         reason: String,
     },
-    // Not `source`, which whoever shows the causes of an error would show once more.
-    /// The authorities of `extra_ca` cannot be read.
+    // Not named `source`: a caller that prints the causes of an error would print it twice.
+    /// The certificate authorities of `extra_ca` cannot be read.
     #[error("extra_ca: {path}: {why}")]
     ExtraCaUnread {
         /// The file, as it is configured.
         path: String,
-        /// What the system says.
+        /// The system's error.
         why: std::io::Error,
     },
-    /// The HTTP client cannot be made.
+    /// The HTTP client cannot be built.
     #[error("the HTTP client cannot be set up: {0}")]
     Client(String),
-    /// An https proxy behind the relay.
+    /// An https proxy behind the relay is not supported.
     #[error(
         "proxy: the egress relay cannot speak TLS to a proxy; use an http:// one (what goes through it to providers is encrypted all the same), or give the daemon a network: examples/direct-network.conf"
     )]
     ProxyBehindRelay,
-    /// Connections to the relay cannot be led to its Unix socket.
+    /// Connections to the relay cannot be routed to its Unix socket.
     #[error(
         "the connection to the egress relay cannot be set up in {directory}: {why}; set TMPDIR to a directory that can be written, with a shorter \
          path if it is long"
     )]
     Bridge {
-        /// Where its socket would be.
+        /// The directory of that socket.
         directory: String,
-        /// What the system says.
+        /// The system's error.
         why: std::io::Error,
     },
 }
 
 impl ClientError {
-    /// Whether the machine is short of something that passes, such as descriptors: nothing is wrong with the settings.
+    /// Whether the machine has a temporary shortage, such as of descriptors: the settings may be right.
     pub fn is_shortage(&self) -> bool {
         match self {
             Self::ExtraCaUnread { why, .. } | Self::Bridge { why, .. } => {

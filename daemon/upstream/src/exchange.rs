@@ -1,6 +1,6 @@
-//! One HTTP exchange, from the request to the whole answer or to what went wrong.
+//! One HTTP exchange, from the request to the whole answer or an error.
 //!
-//! Owns whether a request may have left. Understands nothing of what is asked or answered.
+//! Owns the decision whether a request may have been sent. Does not interpret requests or answers.
 
 use bytes::Bytes;
 use tokend_config::Http;
@@ -17,11 +17,11 @@ use crate::secrets::SecretSource;
 use tokend_egress::FailureKind;
 use tokend_egress::silence::is_silence;
 
-/// How providers are spoken to, as configured.
+/// The configured HTTP client.
 #[derive(Debug)]
 pub(super) struct Exchange {
     pub(super) ways: Ways,
-    /// What it was made of, for a [`super::Prober`] that is made the same way.
+    /// The settings it was built from, for a [`super::Prober`] with the same settings.
     pub(super) http: Http,
     max_body: usize,
     pub(super) secrets: SecretSource,
@@ -34,7 +34,7 @@ pub(super) enum Failure {
     NotSent(String),
     #[error("the request was sent and no whole answer came: {0}")]
     MaybeSent(String),
-    /// As before, and nothing of an answer came at all.
+    /// The request may have been sent, and no part of an answer came.
     #[error("the request was sent and no whole answer came: {1}")]
     Silent(Silence, String),
     #[error("the answer is larger than {0} bytes")]
@@ -88,7 +88,8 @@ impl Exchange {
             let too_large = |_| Failure::TooLarge(self.max_body);
             body = unpack(headers, body, self.max_body).map_err(too_large)?;
         }
-        // The relay is asked about all connections to the target at once, so never where the answer itself shows that it is whole.
+        // The relay's answer covers all connections to the target, so it is asked only if the answer itself does not show that it is
+        // whole.
         if let (Some(relay), Some(target), true) = (relay, &target, is_open)
             && !whole::is_seen_whole(&body)
         {
@@ -115,7 +116,7 @@ impl Exchange {
 }
 
 impl Way {
-    /// What a failure means, in the words of the relay where the connection was its to make, and with the proxy's name where there is one.
+    /// The meaning of a failure, in the words of the relay if the relay makes the connection, and with the proxy's name if there is one.
     async fn failed(
         &self,
         error: &reqwest::Error,
@@ -127,7 +128,7 @@ impl Way {
                 Failure::NotSent(relay.explain(target, error).await)
             }
             (Some(relay), Some(target)) if self.hop.is_none() => match unanswered(error) {
-                // No rule says anything about a relay that gave no answer.
+                // No rule covers a relay that gave no answer.
                 Failure::Silent(silence, why) => {
                     match relay.vouches(target, silence, is_handed).await {
                         Ok(()) => Failure::Silent(silence, why),
@@ -140,14 +141,14 @@ impl Way {
         };
         match (failure, &self.hop) {
             (Failure::NotSent(words), Some(hop)) => Failure::NotSent(hop.blame(&words)),
-            // No rule says anything about a proxy that gave no answer, and nothing tells it from a provider that gave none.
+            // No rule covers a proxy that gave no answer, and such a proxy looks the same as a silent provider.
             (Failure::Silent(_, why), Some(hop)) => Failure::MaybeSent(hop.shares(&why)),
             (failure, _) => failure,
         }
     }
 }
 
-/// The same where not even the head of an answer had come. What the network did to the connection is no word of the provider.
+/// The failure of a request without any part of an answer. A network error on the connection is not an answer of the provider.
 fn unanswered(error: &reqwest::Error) -> Failure {
     let silence = match error.is_timeout() {
         true => Silence::TimedOut,
@@ -159,7 +160,7 @@ fn unanswered(error: &reqwest::Error) -> Failure {
     }
 }
 
-/// Before the connection stood nothing was sent; at any later point the provider may have acted.
+/// Before the connection was established nothing was sent; at any later point the provider may have acted.
 fn failed(error: &reqwest::Error) -> Failure {
     if error.is_connect() || error.is_builder() {
         return Failure::NotSent(chain(error));
@@ -167,7 +168,7 @@ fn failed(error: &reqwest::Error) -> Failure {
     Failure::MaybeSent(chain(error))
 }
 
-/// Overwrites a body that held tokens, if nobody else still reads it.
+/// Overwrites a body that held tokens, if it has no other reader.
 pub(super) fn wipe(body: Bytes) {
     if let Ok(mut body) = body.try_into_mut() {
         body.as_mut().zeroize();

@@ -1,7 +1,7 @@
-//! What a success brought: its one form from the provider's reply to the record and to those who are served.
+//! The result of a success, in one form from the provider's reply to the record and to the clients.
 //!
-//! Owns the secrets and how long they live, and the one translation to what the engine is told, which holds no secret. The access token is
-//! shared and never copied on its way; the record has the one other copy.
+//! Owns the secrets and their lifetimes, and the only translation to the engine's answer, which holds no secret. The access token is
+//! shared and never copied on its way; the record has the only other copy.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,17 +12,17 @@ use tokend_dialect::{Grant, Renewal};
 use tokend_engine::{GrantFacts, ProviderAnswer};
 use tokend_proto::SecretText;
 
-/// What a success brought.
+/// The result of a success.
 #[derive(Debug)]
 pub struct Granted {
-    /// The access token; `None` where none came that can be handed out.
+    /// The access token; `None` if there is none that can be handed out.
     pub access_token: Option<Arc<AccessToken>>,
-    /// The new refresh token; `None` keeps the one held. There is one where there is no access token.
+    /// The new refresh token; `None` keeps the one held. Always present if there is no access token.
     pub refresh_token: Option<SecretString>,
     lifetime: Option<Duration>,
     refresh_token_lost: bool,
     refresh_lifetime: Option<Duration>,
-    /// Whether the access tokens are of a kind that only a change of the configuration or dialect makes usable.
+    /// Whether only a change of the configuration or dialect can make such access tokens usable.
     misconfigured: bool,
 }
 
@@ -32,13 +32,13 @@ pub struct AccessToken {
     pub text: SecretText,
     /// How to present it.
     pub token_type: Box<str>,
-    /// The scope that was granted, where that is known.
+    /// The scope that was granted, if known.
     pub scope: Option<Box<str>>,
 }
 
 impl Granted {
-    /// Takes a grant over. An access token that the wire cannot carry cannot be handed out, whatever the dialect says of it; its refresh
-    /// token is kept all the same. `None` where there is none either.
+    /// Converts a grant. An access token that the wire protocol cannot carry cannot be handed out, whatever the dialect allows; its
+    /// refresh token is still kept. `None` if there is no refresh token either.
     pub fn of_grant(grant: Grant) -> Option<Self> {
         let access_token = AccessToken::new(
             grant.access_token.expose_secret(),
@@ -58,7 +58,7 @@ impl Granted {
         })
     }
 
-    /// Takes a refresh token over that came without an access token that can be handed out.
+    /// Converts a refresh token that came without a usable access token.
     pub fn of_renewal(renewal: Renewal, misconfigured: bool) -> Self {
         Self {
             access_token: None,
@@ -70,7 +70,7 @@ impl Granted {
         }
     }
 
-    /// What the engine is told of it.
+    /// The engine's view of it.
     pub const fn answer(&self) -> ProviderAnswer {
         match self.access_token {
             Some(_) => ProviderAnswer::Granted(GrantFacts {
@@ -88,7 +88,7 @@ impl Granted {
 }
 
 impl AccessToken {
-    /// `None` where the wire cannot carry it.
+    /// `None` if the wire protocol cannot carry it.
     pub fn new(
         text: &str,
         token_type: impl Into<Box<str>>,
@@ -102,7 +102,7 @@ impl AccessToken {
     }
 }
 
-/// Never the token.
+/// Never shows the token.
 impl fmt::Debug for AccessToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AccessToken")

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::secrets::{SecretError, SecretSource, resolve};
 
-/// A proxy, with the password that was fetched for it last.
+/// A proxy, with its most recently fetched password.
 #[derive(Debug, Clone)]
 pub(super) struct Hop {
     pub(super) proxy: Arc<Proxy>,
@@ -28,7 +28,7 @@ impl Hop {
         }
     }
 
-    /// Fetches the password anew, so that one that was changed at its place counts from the next request on.
+    /// Fetches the password again, so that a changed password applies from the next request on.
     pub(super) async fn fetch(&self, source: &SecretSource) -> Result<(), SecretError> {
         if let Some(place) = &self.proxy.password {
             let password = resolve(place, source).await?;
@@ -37,7 +37,7 @@ impl Hop {
         Ok(())
     }
 
-    /// Where the password is, unless a program would have to be run for it.
+    /// Whether the password can be fetched without running a program.
     pub(super) fn needs_no_command(&self) -> bool {
         !self
             .proxy
@@ -46,20 +46,20 @@ impl Hop {
             .is_some_and(SecretRef::is_command)
     }
 
-    /// An address with user name and password for this proxy, as the HTTP library takes them.
+    /// An address with user name and password for this proxy, in the form of the HTTP library.
     pub(super) fn signed(&self, at: &Url) -> Url {
         let mut url = at.clone();
         if let Some(username) = &self.proxy.username {
             let password = self.password.load();
             let password = password.as_ref().map_or("", |it| it.expose_secret());
-            // Only an address without a host could refuse them.
+            // Fails only for an address without a host.
             let _set = url.set_username(&encoded(username));
             let _set = url.set_password(Some(&encoded(password)));
         }
         url
     }
 
-    /// The same for whoever speaks to the proxy without that library.
+    /// The same as an `Authorization` value, for requests that do not use that library.
     pub(super) fn authorization(&self) -> Option<String> {
         let username = self.proxy.username.as_ref()?;
         let password = self.password.load();
@@ -68,7 +68,7 @@ impl Hop {
         Some(format!("Basic {}", STANDARD.encode(&*pair)))
     }
 
-    /// A failure on this way, in words that name the proxy and what can be done about it.
+    /// A failure on this route, with the proxy's name and advice.
     pub(super) fn blame(&self, words: &str) -> String {
         let proxy = &self.proxy;
         let asks = words.contains("proxy authorization required") || words.contains(" 407 ");
@@ -82,7 +82,7 @@ impl Hop {
         format!("through the proxy {proxy}: {words}{advice}")
     }
 
-    /// That no answer came on this way, which may be the proxy's doing.
+    /// The message about a missing answer on this route, which may be the proxy's fault.
     pub(super) fn shares(&self, why: &str) -> String {
         format!(
             "{why}; that may be the provider's doing or that of the proxy {}",
@@ -91,7 +91,7 @@ impl Hop {
     }
 }
 
-/// Every byte as `%XX`: the library decodes what it finds.
+/// Every byte as `%XX`, since the library decodes the text.
 fn encoded(text: &str) -> String {
     let mut all = String::with_capacity(text.len() * 3);
     for byte in text.bytes() {

@@ -1,8 +1,8 @@
 //! The only place in the daemon that opens network connections.
 //!
-//! Owns one HTTP exchange with a token endpoint: the secrets it needs, the request, the bounded reply, and what that means to the
-//! engine. Never follows a redirect, never repeats a request, never keeps a connection for the next one: whether a request may
-//! have left must always be known.
+//! Owns one HTTP exchange with a token endpoint: the secrets it needs, the request, the bounded reply, and its meaning for the engine.
+//! Never follows a redirect, never repeats a request, never reuses a connection: whether a request may have been sent must always be
+//! known.
 
 mod bridge;
 mod certificate;
@@ -48,14 +48,14 @@ pub use prepare_error::PrepareError;
 pub use probe::Prober;
 pub use relay_words::where_to_look;
 
-/// The way to the providers.
+/// The HTTP client for the providers.
 #[derive(Debug)]
 pub struct Upstream {
     exchange: ArcSwap<Exchange>,
     clock: Clock,
 }
 
-/// A request that is ready to leave.
+/// A request that is ready to send.
 pub struct Prepared {
     account: Arc<Account>,
     kind: AttemptKind,
@@ -67,13 +67,13 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Fingerprint of what the request is made with.
+    /// Fingerprint of the inputs of the request.
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
     }
 }
 
-/// The request is full of secrets, in its body and anywhere a dialect puts them.
+/// Hides the request: its secrets may be in the body and anywhere a dialect puts them.
 impl fmt::Debug for Prepared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Prepared")
@@ -83,23 +83,23 @@ impl fmt::Debug for Prepared {
     }
 }
 
-/// What came of a request.
+/// The result of a request.
 #[derive(Debug)]
 pub struct Outcome {
-    /// What it means to the engine.
+    /// Its meaning for the engine.
     pub answer: ProviderAnswer,
-    /// What is to be stored of it.
+    /// The part of it to store.
     pub brought: Option<Granted>,
-    /// What was said, or went wrong, in words that may be shown.
+    /// The provider's message or the error, safe to show.
     pub told: Option<Box<str>>,
-    /// Fingerprint of the configuration and secrets the request was made of.
+    /// Fingerprint of the configuration and secrets that the request was built from.
     pub fingerprint: Box<str>,
-    /// What the request may have used up beside what the answer says.
+    /// What the request may have used up, if the answer does not imply it.
     pub spent: SpentTokens,
 }
 
 impl Upstream {
-    /// A way to the providers with these settings.
+    /// A client for the providers with these settings.
     pub fn new(http: &Http, secrets: SecretSource, clock: Clock) -> Result<Self, ClientError> {
         Ok(Self {
             exchange: ArcSwap::from_pointee(Exchange::new(http, secrets)?),
@@ -107,7 +107,7 @@ impl Upstream {
         })
     }
 
-    /// Checks other settings and gives what puts them in force.
+    /// Checks new settings and returns a value that applies them.
     pub fn compile(
         http: &Http,
         secrets: SecretSource,
@@ -116,7 +116,7 @@ impl Upstream {
         Ok(move |upstream: &Self| upstream.exchange.store(exchange))
     }
 
-    /// Where secrets are fetched, with the settings in force.
+    /// The source of secrets, with the settings in force.
     pub fn secrets(&self) -> SecretSource {
         self.exchange.load().secrets.clone()
     }
@@ -128,10 +128,10 @@ impl Upstream {
         exchange.http.proxy_for(&account.proxy, &url).cloned()
     }
 
-    /// What looks whether providers can be reached, with the settings in force.
+    /// A prober that checks whether providers can be reached, with the settings in force.
     ///
     /// # Errors
-    /// Why it cannot be made.
+    /// Why it cannot be built.
     pub async fn prober(&self) -> Result<Prober, String> {
         let exchange = self.exchange.load_full();
         exchange.ways.fetch(&exchange.secrets).await;
@@ -142,8 +142,8 @@ impl Upstream {
         made.map_err(|error| error.to_string())
     }
 
-    /// Gets the secrets and builds the request. Nothing leaves the machine, unless a command that gives a secret does so. What a person
-    /// entered goes before what is stored or configured.
+    /// Fetches the secrets and builds the request. Nothing leaves the machine, unless a command for a secret sends something. A credential
+    /// that a person entered comes before a stored or configured one.
     pub async fn prepare(
         &self,
         account: Arc<Account>,
@@ -172,15 +172,15 @@ impl Upstream {
         })
     }
 
-    /// The fingerprint that a request like the one with this fingerprint would have now: whether what an account was blocked for has
-    /// changed. `None` when a secret cannot be read.
+    /// The fingerprint that a request like the one with this fingerprint would have now, to tell whether the cause of a block has changed.
+    /// `None` if a secret cannot be read.
     pub async fn fingerprint(
         &self,
         account: &Account,
         credential: &Credential,
         before: &str,
     ) -> Option<Box<str>> {
-        // A refresh is made of other secrets than a login, so only requests of one kind can be compared.
+        // A refresh uses other secrets than a login, so only requests of one kind can be compared.
         let kind = if before.starts_with(mark(AttemptKind::Refresh)) {
             AttemptKind::Refresh
         } else {
@@ -194,7 +194,7 @@ impl Upstream {
             .map(|(_, fingerprint)| fingerprint)
     }
 
-    /// Sends a request and reads what comes of it. Ends always, within the configured time.
+    /// Sends a request and reads its result. Always ends within the configured time.
     pub async fn send(&self, prepared: Prepared) -> Outcome {
         let Prepared {
             account,
@@ -317,7 +317,7 @@ impl Upstream {
         match after {
             RetryAfter::Delay(delay) => delay,
             RetryAfter::Later(delay, unix) => delay.max(self.wait(RetryAfter::At(unix))),
-            // The reply had no Date to subtract: our own clock is the only one left. The engine clamps what comes of it.
+            // The reply had no `Date` to subtract, so only our own clock is left. The engine clamps the result.
             RetryAfter::At(unix) => {
                 let wait = i64::try_from(unix)
                     .unwrap_or(i64::MAX)
@@ -329,7 +329,7 @@ impl Upstream {
     }
 }
 
-/// What a request is made of.
+/// Builds the inputs of a request.
 impl Exchange {
     async fn fields(
         &self,
@@ -391,13 +391,13 @@ impl Exchange {
         Ok((fields, format!("{}{}", mark(kind), parts.finish()).into()))
     }
 
-    /// The way of a request, with all that going it takes.
+    /// The route of a request, with everything it needs.
     async fn way(
         &self,
         account: &Account,
         request: &http::Request<Bytes>,
     ) -> Result<Arc<Way>, PrepareError> {
-        // What is no URL here is none for the HTTP client either, which says so when it shall be sent.
+        // If this is not a URL, the HTTP client rejects it too and reports it when the request is sent.
         let url = url::Url::parse(&request.uri().to_string()).ok();
         let way = self.ways.choose(&self.http, &account.proxy, url.as_ref());
         if let Some(hop) = &way.hop {
@@ -411,7 +411,7 @@ impl Exchange {
     }
 }
 
-/// What a person entered, if it is this field.
+/// The value a person entered for this field, if there is one.
 fn typed(entered: &LoginSecret, field: &str, renews_itself: bool) -> Option<SecretString> {
     let (name, text) = match entered {
         LoginSecret::Password(text) => ("password", text),
@@ -422,7 +422,7 @@ fn typed(entered: &LoginSecret, field: &str, renews_itself: bool) -> Option<Secr
     (name == field).then(|| SecretString::from(text.expose().to_owned()))
 }
 
-/// What a fingerprint begins with.
+/// The prefix of a fingerprint, by the kind of request.
 fn mark(kind: AttemptKind) -> &'static str {
     match kind {
         AttemptKind::Login => "login-",
@@ -430,7 +430,7 @@ fn mark(kind: AttemptKind) -> &'static str {
     }
 }
 
-/// The kind of a request as the dialect calls it.
+/// The request kind in the terms of the dialect.
 pub fn dialect_kind(kind: AttemptKind) -> tokend_dialect::ExchangeKind {
     match kind {
         AttemptKind::Login => tokend_dialect::ExchangeKind::Login,
@@ -439,7 +439,7 @@ pub fn dialect_kind(kind: AttemptKind) -> tokend_dialect::ExchangeKind {
 }
 
 impl Outcome {
-    /// Of a request whose task died: it may have left.
+    /// The outcome of a request whose task died: the request may have been sent.
     pub fn unknown() -> Self {
         Self {
             answer: ProviderAnswer::MaybeSent,

@@ -1,6 +1,6 @@
-//! Why a request cannot be made, and what the engine makes of that.
+//! Why a request cannot be built, and what it means for the engine.
 //!
-//! Owns the sentences; none holds a value of what is wrong.
+//! Owns the messages; none contains a wrong value.
 
 use tokend_config::Account;
 use tokend_dialect::RequestError;
@@ -8,15 +8,15 @@ use tokend_engine::ClaimRefusal;
 
 use crate::secrets::SecretError;
 
-/// Why a request cannot be made.
+/// Why a request cannot be built.
 #[derive(Debug, thiserror::Error)]
 pub enum PrepareError {
-    /// A secret cannot be had.
+    /// A secret cannot be read.
     #[error("cannot read the {field} of account {account}: {source}")]
     Secret {
-        /// Which account.
+        /// The account.
         account: Box<str>,
-        /// Which secret of it.
+        /// The field of the secret.
         field: Box<str>,
         /// Why.
         source: SecretError,
@@ -24,38 +24,38 @@ pub enum PrepareError {
     /// A proxy's password cannot be read.
     #[error("cannot read the password of the proxy {proxy}: {source}")]
     Proxy {
-        /// Which proxy.
+        /// The proxy.
         proxy: Box<str>,
         /// Why.
         source: SecretError,
     },
-    /// The dialect makes no request of what there is.
+    /// The dialect cannot build the request from the available values.
     #[error("account {account}: {source}")]
     Request {
-        /// Which account.
+        /// The account.
         account: Box<str>,
         /// Why.
         source: RequestError,
     },
-    /// The refresh token cannot be given back to the provider.
+    /// The refresh token cannot be sent back to the provider.
     #[error(
         "account {account}: the refresh token has {what}, which cannot stand in {place}, so it is of no use"
     )]
     RefreshToken {
-        /// Which account.
+        /// The account.
         account: Box<str>,
-        /// What it is.
+        /// The kind of the character.
         what: &'static str,
-        /// Where in the request it would stand.
+        /// Its place in the request.
         place: &'static str,
     },
-    /// A refresh sends the access token, and there is none any more.
+    /// A refresh sends the access token, and the account no longer has one.
     #[error("account {account}: a refresh sends the access token too, and none is held any more")]
     AccessToken {
-        /// Which account.
+        /// The account.
         account: Box<str>,
     },
-    /// The task that prepared it died.
+    /// The task that prepares the request died.
     #[error("preparing the request failed inside tokend; please report this")]
     Broken,
 }
@@ -83,7 +83,7 @@ impl PrepareError {
         }
     }
 
-    /// Whether the machine is short of something that passes, such as descriptors: nothing is wrong with the configuration.
+    /// Whether the machine has a temporary shortage, such as of descriptors: the configuration may be right.
     pub fn is_shortage(&self) -> bool {
         match self {
             Self::Secret { source, .. } | Self::Proxy { source, .. } => source.is_shortage(),
@@ -91,7 +91,7 @@ impl PrepareError {
         }
     }
 
-    /// What the engine makes of it.
+    /// The meaning for the engine.
     pub fn refusal(&self) -> ClaimRefusal {
         match self {
             Self::RefreshToken { .. } | Self::AccessToken { .. } => ClaimRefusal::RefreshToken,

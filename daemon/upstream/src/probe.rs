@@ -1,7 +1,7 @@
-//! Looks whether a provider could be reached, without asking it for anything.
+//! Checks whether a provider can be reached, without sending it a request.
 //!
-//! Owns a connection that is made as those of attempts are made (name, proxy, TCP, TLS and its certificate) and ends the moment it
-//! stands. Must never send a request: a probe is no attempt, is not paced, and no token endpoint ever sees one.
+//! Owns a connection that is made like those of attempts (name, proxy, TCP, TLS and its certificate) and closed as soon as it is
+//! established. Must never send a request: a probe is not an attempt, is not paced, and no token endpoint ever sees one.
 
 use std::error::Error;
 use std::pin::Pin;
@@ -19,10 +19,10 @@ use super::exchange::Exchange;
 use super::relay_words;
 use super::ways::{self, Ways};
 
-/// The longest a probe takes, whatever is configured for attempts: somebody waits for it.
+/// The longest a probe takes, whatever is configured for attempts: a person waits for the result.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Makes connections that end when they stand.
+/// Makes connections and closes them once they are established.
 #[derive(Debug, Clone)]
 pub struct Prober {
     ways: Arc<Ways>,
@@ -30,7 +30,7 @@ pub struct Prober {
 }
 
 impl Prober {
-    /// With these settings. Reads the system's certificate authorities, so it blocks.
+    /// A prober with these settings. Reads the system's certificate authorities, so it blocks.
     pub(super) fn new(exchange: &Exchange) -> Result<Self, ClientError> {
         let http = Http {
             connect_timeout: exchange.http.connect_timeout.min(PATIENCE),
@@ -44,7 +44,7 @@ impl Prober {
         })
     }
 
-    /// Whether a connection to the host of `url` can be made, the way an account goes; else why not.
+    /// Whether a connection to the host of `url` can be made on an account's route; if not, why.
     pub async fn probe(&self, route: &Route, url: &str) -> Result<(), String> {
         let parsed = Url::parse(url).map_err(|error| error.to_string())?;
         ways::may_leave(&parsed)?;
@@ -53,7 +53,7 @@ impl Prober {
         if let Some((relay, target)) = &relayed
             && parsed.scheme() == "http"
         {
-            // Without TLS what is made here would end at the relay.
+            // Without TLS a connection made here would end at the relay.
             return relay.reach(target).await;
         }
         let request = reqwest::Request::new(reqwest::Method::HEAD, parsed);
@@ -63,7 +63,7 @@ impl Prober {
                 Some((relay, target)) => relay.explain(&target, &error).await,
                 None => chain(&error),
             },
-            // Nothing can be answered to what was not sent.
+            // No request is sent, so an answer is impossible.
             Ok(_) => "a request was sent by mistake; please report this".to_owned(),
         };
         Err(match &way.hop {
@@ -73,7 +73,7 @@ impl Prober {
     }
 }
 
-/// What is told instead of handing out a connection that stands.
+/// Returned instead of an established connection.
 #[derive(Debug, thiserror::Error)]
 #[error("connected")]
 struct Connected;
@@ -91,7 +91,7 @@ fn is_connected(error: &reqwest::Error) -> bool {
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Around what makes connections.
+/// Wraps a connector.
 #[derive(Debug, Clone, Copy)]
 struct EndWhenConnected;
 
@@ -103,7 +103,7 @@ impl<S> Layer<S> for EndWhenConnected {
     }
 }
 
-/// A maker of connections that hands out none.
+/// A connector that never returns a connection.
 #[derive(Debug, Clone)]
 struct Ending<S>(S);
 

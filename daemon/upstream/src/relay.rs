@@ -1,8 +1,8 @@
-//! The daemon's side of the egress relay: where there is one, every connection goes through it.
+//! The daemon's side of the egress relay: if there is a relay, every connection goes through it.
 //!
-//! Owns where the relay is, what it is told, and the words for what went wrong behind it or with it. Whoever reads them learns the same as
-//! without a relay. Must never take an answer of a provider for one of the relay. At a TCP address the HTTP library takes it for a proxy; to a
-//! Unix socket `bridge` makes the tunnels, for http:// addresses too.
+//! Owns the relay's address, the headers it gets, and the messages for failures behind it or of the relay itself. Those messages are the
+//! same as without a relay. Must never take an answer of a provider for one of the relay. The HTTP library uses a relay at a TCP address
+//! as a proxy; for a relay at a Unix socket `bridge` makes the tunnels, for http:// addresses too.
 
 use std::env;
 use std::time::Duration;
@@ -21,27 +21,27 @@ use tokend_egress::{
     ENDED, Egress, FAILURE, FailureKind, ORDERLY, PATIENCE, PROXY, REACH, STATUS, TARGET, TIMEOUT,
 };
 
-/// How long the relay may take to say what it knows already.
+/// How long the relay may take for an answer that it already has.
 const QUESTION: Duration = Duration::from_secs(1);
-/// How much of what it says is read.
+/// How much of its answer is read.
 const LONGEST: usize = 4096;
 
-/// A relay, and how it is spoken to.
+/// A relay, and the client for it.
 #[derive(Debug, Clone)]
 pub(super) struct Relay {
     at: Egress,
-    /// Goes to the relay itself.
+    /// Sends questions to the relay itself.
     client: reqwest::Client,
-    /// What it has to know of the configuration.
+    /// The headers with the settings that the relay needs.
     told: HeaderMap,
     /// How long connecting may take.
     patience: Duration,
-    /// What makes tunnels to a Unix socket.
+    /// Makes tunnels through a Unix socket.
     bridge: Option<Bridge>,
 }
 
 impl Relay {
-    /// With these settings, if there is one.
+    /// The relay with these settings, if there is one.
     pub(super) fn of(
         egress: Option<Egress>,
         http: &Http,
@@ -87,7 +87,7 @@ impl Relay {
         })
     }
 
-    /// Has every connection go to the relay, with what the configured proxy behind it shall know of us.
+    /// Routes every connection to the relay, with the credentials for the configured proxy behind it.
     pub(super) fn lead(
         &self,
         builder: reqwest::ClientBuilder,
@@ -109,20 +109,19 @@ impl Relay {
         Ok(builder.proxy(proxy.headers(self.told.clone())))
     }
 
-    /// Whether a request for this address is handed to the relay itself. Else it goes through a tunnel, and what is answered is the
-    /// provider's word.
+    /// Whether a request for this address is handed to the relay itself. Otherwise it goes through a tunnel, and an answer comes from the
+    /// provider.
     pub(super) fn is_handed(&self, url: &Url) -> bool {
         self.bridge.is_none() && url.scheme() == "http"
     }
 
-    /// Whether the relay answers at all. A request for an `http://` address is handed to it whole: before that it is known to be there, or
-    /// one that hangs would leave every such attempt in doubt.
+    /// Whether the relay answers at all. A request for an `http://` address is handed to the relay whole, so this is checked first:
+    /// otherwise a relay that hangs would leave every such attempt in doubt.
     pub(super) async fn is_there(&self, target: &str) -> Result<(), String> {
         self.ask(FAILURE, target, QUESTION).await.map(|_| ())
     }
 
-    /// Why no connection to a target came to stand, after one was tried. The relay is asked: what makes tunnels knows only that there
-    /// is none.
+    /// Why a connection to a target failed. The relay is asked, since the HTTP library only knows that there is no tunnel.
     pub(super) async fn explain(&self, target: &str, error: &reqwest::Error) -> String {
         if let Some(words) = bridge::told(error) {
             return words.to_owned();
@@ -137,8 +136,8 @@ impl Relay {
         }
     }
 
-    /// Whether it is the provider that gave no answer, and not the relay on the way to it; else what is known of the relay. `is_handed`: the
-    /// relay had the request itself, and would have said that the provider closed the connection.
+    /// Whether the provider, and not the relay on the way, gave no answer; if not, what is known about the relay. `is_handed` means that
+    /// the relay had the request itself, and would have reported that the provider closed the connection.
     pub(super) async fn vouches(
         &self,
         target: &str,
@@ -147,7 +146,7 @@ impl Relay {
     ) -> Result<(), String> {
         let answer = self.ask(ENDED, target, QUESTION).await?;
         match silence {
-            // The relay is there, and has waited as well.
+            // The relay answers, and has waited as well.
             Silence::TimedOut => Ok(()),
             Silence::Closed if answer.is_good && !is_handed => Ok(()),
             Silence::Closed => Err(format!(
@@ -157,14 +156,14 @@ impl Relay {
         }
     }
 
-    /// Whether the end of a connection for this address says nothing of who ended it, and so nothing of whether an answer was whole that only
-    /// ends with it: a Unix socket knows no reset, and a relay that dies ends it like any other. TLS has an end of its own, and what is handed
-    /// to the relay itself it frames anew.
+    /// Whether the end of a connection for this address does not tell who ended it, and so whether an answer without a length is whole: a
+    /// Unix socket has no reset, and a relay that dies ends the connection like any other. TLS marks its own end, and the relay frames
+    /// anew the answers to requests handed to it.
     pub(super) fn hides_ends(&self, url: &Url) -> bool {
         self.bridge.is_some() && url.scheme() == "http"
     }
 
-    /// Whether it was the provider that ended a connection, and with an orderly end.
+    /// Whether the provider ended the connection, and in an orderly way.
     pub(super) async fn saw_the_end(&self, target: &str) -> Result<(), String> {
         let answer = self.ask(ENDED, target, QUESTION).await?;
         match answer.is_good && answer.said == ORDERLY {
@@ -176,7 +175,7 @@ impl Relay {
         }
     }
 
-    /// Whether a connection to a target can be made; else why not.
+    /// Whether a connection to a target can be made; if not, why.
     pub(super) async fn reach(&self, target: &str) -> Result<(), String> {
         match self.ask(REACH, target, self.patience + QUESTION).await? {
             Answer { is_good: true, .. } => Ok(()),
@@ -184,7 +183,7 @@ impl Relay {
         }
     }
 
-    /// What the relay says; or that it says nothing, or does nothing for us.
+    /// The relay's answer; or why there is none, or why the relay refuses.
     async fn ask(&self, what: &str, target: &str, patience: Duration) -> Result<Answer, String> {
         let asking = self
             .client
@@ -219,13 +218,13 @@ struct Answer {
     said: String,
 }
 
-/// What the relay found out about a request for an `http://` address, if `response` is the relay's own and no provider's: it passes no
-/// such header on.
+/// The relay's result for a request for an `http://` address, if `response` comes from the relay itself: it never passes this header on
+/// from a provider.
 pub(super) fn told_by(response: &reqwest::Response) -> Option<FailureKind> {
     FailureKind::told_by(response.headers().get(STATUS)?)
 }
 
-/// Whether an answer says itself where it ends. One without a body ends with its head (RFC 9112, section 6.3).
+/// Whether an answer marks its own end. One without a body ends with its head (RFC 9112, section 6.3).
 pub(super) fn tells_its_end(status: StatusCode, headers: &HeaderMap) -> bool {
     let is_head_only = status.is_informational()
         || status == StatusCode::NO_CONTENT
@@ -233,7 +232,7 @@ pub(super) fn tells_its_end(status: StatusCode, headers: &HeaderMap) -> bool {
     is_head_only || headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING)
 }
 
-/// The sentence of an answer.
+/// The text of an answer.
 pub(super) async fn said(mut response: reqwest::Response) -> String {
     let mut bytes = Vec::new();
     while let Ok(Some(chunk)) = response.chunk().await {

@@ -1,4 +1,4 @@
-//! What is said of a relay, and what a relay calls a target.
+//! Messages about a relay, and a relay's name for a target.
 
 use std::fmt;
 
@@ -7,14 +7,14 @@ use url::Url;
 
 use tokend_egress::Egress;
 
-/// That the relay is of no use, and where to look.
+/// The relay does not work, and where to look.
 pub(super) fn absent(at: Egress, how: &str, why: &str) -> String {
     let advice = where_to_look(at, systemd::is_the_machines());
     format!("the egress relay at {at} {how} ({why}); {advice}")
 }
 
-/// A relay at an address has a unit where the daemon is the machine's service; else a person started it, who has to say that everybody
-/// may connect.
+/// Where to look. If the daemon is the machine's service, a relay at a TCP address has a unit. Otherwise a person started it, and must
+/// allow every local user to connect.
 pub fn where_to_look(at: Egress, is_service: bool) -> String {
     let command = match at {
         Egress::Tcp(_) if is_service => {
@@ -27,14 +27,14 @@ pub fn where_to_look(at: Egress, is_service: bool) -> String {
     format!("check whether `{command}` runs, and its log")
 }
 
-/// That the relay has no place for us.
+/// The relay has no room for the connection.
 pub(super) fn full(at: &dyn fmt::Display, why: &str) -> String {
     format!(
         "the egress relay at {at} has no free place ({why}); nothing was sent, and it is tried again; see who holds the connections: its log, and ss -xtnp"
     )
 }
 
-/// What the relay calls the host of an address; `None` where it has none.
+/// The relay's name for the host of an address; `None` if it has no host.
 pub(super) fn target(url: &Url) -> Option<String> {
     Some(format!(
         "{}:{}",

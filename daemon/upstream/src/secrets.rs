@@ -1,4 +1,4 @@
-//! How an account's secrets are fetched from where they are.
+//! Fetches an account's secrets from their places.
 //!
 //! Owns the resolution of [`SecretRef`]. The configuration holds only references; the secret itself lives in a [`SecretString`]
 //! from the moment it is read. Must never put a secret, or an argument of a command, into an error or into `Debug`.
@@ -27,16 +27,16 @@ pub use error::SecretError;
 pub use limits::MAX_SECRET;
 pub use source::{Person, SecretSource};
 
-/// A secret as it was fetched.
+/// A fetched secret.
 #[derive(Debug)]
 pub struct Fetched {
-    /// What the provider is told.
+    /// The secret to send to the provider.
     pub secret: SecretString,
-    /// How many lines more its command printed, which are no part of it.
+    /// The number of further lines in the command's output, which are not part of the secret.
     pub left_out: usize,
 }
 
-/// Fetches a secret: what [`tokend_notation::secret`] finds there, at most [`MAX_SECRET`] bytes.
+/// Fetches a secret: the one [`tokend_notation::secret`] finds there, at most [`MAX_SECRET`] bytes.
 ///
 /// # Errors
 ///
@@ -48,13 +48,13 @@ pub async fn resolve(
     fetch(place, source).await.map(|fetched| fetched.secret)
 }
 
-/// Fetches a secret, and tells what was left out of it.
+/// Fetches a secret, and reports how many lines were left out.
 ///
-/// Files are read off the runtime's threads, since a file may live on a stalled network disk.
+/// Files are read off the runtime's threads, since a file may be on a stalled network disk.
 ///
 /// # Errors
 ///
-/// What is wrong with the place, and what to do about it.
+/// The problem with the place, and the advice.
 pub async fn fetch(place: &SecretRef, source: &SecretSource) -> Result<Fetched, SecretError> {
     let bytes = match &place.place {
         SecretPlace::Credential(name) => {
@@ -92,7 +92,7 @@ fn env(name: &str) -> Result<Zeroizing<Vec<u8>>, SecretError> {
     Ok(Zeroizing::new(value.into_vec()))
 }
 
-/// Whether what stands at a place is a secret.
+/// Whether the contents of a place are a valid secret.
 ///
 /// # Errors
 ///

@@ -1,7 +1,7 @@
-//! Takes the packing off an answer that came packed, asked for or not.
+//! Decompresses an answer, whether compression was requested or not.
 //!
-//! Owns `Content-Encoding`: gzip and deflate, one layer, in bounded room. What it cannot read it leaves as it is, with the header, so
-//! that the dialect can say so.
+//! Owns `Content-Encoding`: gzip and deflate, one layer, in bounded memory. An encoding that it cannot read is left unchanged, with the
+//! header, so that the dialect can report it.
 
 use std::io::Read;
 
@@ -9,16 +9,16 @@ use flate2::read::{DeflateDecoder, GzDecoder, ZlibDecoder};
 use http::{HeaderMap, header};
 use zeroize::Zeroizing;
 
-/// What gzip begins with (RFC 1952), also where nobody said that it comes.
+/// The start of gzip data (RFC 1952), recognised even without a header that announces it.
 const GZIP: &[u8] = &[0x1f, 0x8b, 0x08];
 /// How much is unpacked at a time, in bytes.
 const PIECE: usize = 8 * 1024;
 
-/// The unpacked answer has no room.
+/// The decompressed answer is too large.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct TooLarge;
 
-/// The body without its packing. `headers` lose what it said of it.
+/// The decompressed body. Its `Content-Encoding` is removed from `headers`.
 pub(super) fn unpack(
     headers: &mut HeaderMap,
     body: Zeroizing<Vec<u8>>,
@@ -29,7 +29,7 @@ pub(super) fn unpack(
     let unpacked = match declared.as_deref() {
         _ if body.starts_with(GZIP) => read(GzDecoder::new(body.as_slice()), max_body)?,
         Some(b"deflate") => deflated(&body, max_body)?,
-        // Said to be packed, and is not.
+        // The header announces compression, but the body is not compressed.
         Some(b"gzip" | b"x-gzip" | b"identity" | b"") => Some(body.clone()),
         _ => None,
     };
@@ -42,7 +42,7 @@ pub(super) fn unpack(
     Ok(unpacked)
 }
 
-/// With the header of zlib, as the standard has it, or bare, as servers send it; or not packed at all.
+/// With the zlib header, as in the standard, or without, as some servers send it; or not compressed at all.
 fn deflated(body: &[u8], max_body: usize) -> Result<Option<Zeroizing<Vec<u8>>>, TooLarge> {
     let is_zlib = matches!(body, [first, second, ..]
         if first & 0x0f == 8 && u16::from_be_bytes([*first, *second]) % 31 == 0);
@@ -59,7 +59,7 @@ fn deflated(body: &[u8], max_body: usize) -> Result<Option<Zeroizing<Vec<u8>>>, 
     read(DeflateDecoder::new(body), max_body)
 }
 
-/// All there is, or nothing where it is damaged. A packing that was cut off gives what it has: whether that is whole can be seen in it.
+/// The whole data, or `None` if it is damaged. Data that was cut off gives its readable part: the part itself shows whether it is whole.
 fn read(mut from: impl Read, max_body: usize) -> Result<Option<Zeroizing<Vec<u8>>>, TooLarge> {
     let mut all = Zeroizing::new(Vec::new());
     let mut piece = Zeroizing::new([0; PIECE]);

@@ -1,7 +1,7 @@
-//! The ways to providers: direct, or through a proxy, and either of them through the relay where there is one.
+//! The routes to providers: direct, or through a proxy, and either of them through the relay if there is one.
 //!
-//! Owns the HTTP clients, one for each way, and which of them a request takes. Must never let a request leave this machine unencrypted,
-//! and never put a proxy's password anywhere but into a request to that proxy.
+//! Owns the HTTP clients, one for each route, and the choice of the route of a request. Must never let a request leave this machine
+//! unencrypted, and never put a proxy's password anywhere but into a request to that proxy.
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -17,10 +17,10 @@ use super::relay::Relay;
 use crate::secrets::SecretSource;
 use tokend_egress::Egress;
 
-/// The longest `extra_ca`, in bytes: a hundred times what a system trusts.
+/// The longest `extra_ca`, in bytes: a hundred times the size of a system's bundle.
 const LONGEST_BUNDLE: u64 = 16 << 20;
 
-/// One way, and the client that goes it.
+/// One route, and the client for it.
 #[derive(Debug)]
 pub(super) struct Way {
     pub(super) client: reqwest::Client,
@@ -43,7 +43,7 @@ impl Way {
     }
 }
 
-/// All ways of a configuration.
+/// All routes of a configuration.
 #[derive(Debug)]
 pub(super) struct Ways {
     direct: Arc<Way>,
@@ -51,13 +51,13 @@ pub(super) struct Ways {
 }
 
 impl Ways {
-    /// `finish` makes a client of what is set up so far.
+    /// `finish` builds a client from the settings so far.
     pub(super) fn new(http: &Http, egress: Option<Egress>) -> Result<Self, ClientError> {
         let hops = http.proxies.iter().map(Hop::new).collect();
         Self::over(hops, http, egress, |builder| builder)
     }
 
-    /// The same ways with other clients. Passwords that are known count there too.
+    /// The same routes with other clients. Passwords that were already fetched are shared with them.
     pub(super) fn with(
         &self,
         http: &Http,
@@ -96,15 +96,15 @@ impl Ways {
         self.proxied.values().filter_map(|way| way.hop.as_ref())
     }
 
-    /// Fetches the passwords of proxies for a look around, but for those that take a program.
+    /// Fetches the passwords of proxies for a probe, except those that need a program.
     pub(super) async fn fetch(&self, source: &SecretSource) {
         for hop in self.hops().filter(|hop| hop.needs_no_command()) {
-            // What cannot be had is told of the accounts that need it.
+            // A password that cannot be read is reported for each account that needs it.
             let _untold = hop.fetch(source).await;
         }
     }
 
-    /// The one that a request for `url` takes.
+    /// The route of a request for `url`.
     pub(super) fn choose(&self, http: &Http, route: &Route, url: Option<&Url>) -> Arc<Way> {
         let proxy = url.and_then(|url| http.proxy_for(route, url));
         let way = proxy.and_then(|proxy| self.proxied.get(proxy));
@@ -112,7 +112,7 @@ impl Ways {
     }
 }
 
-/// Whether a request for `url` may be made at all.
+/// Whether a request for `url` is allowed at all.
 pub(super) fn may_leave(url: &Url) -> Result<(), String> {
     if url.scheme() == "https" || is_this_machine(url) {
         return Ok(());
@@ -120,13 +120,13 @@ pub(super) fn may_leave(url: &Url) -> Result<(), String> {
     Err("it would leave this machine unencrypted, so it was not sent; use https://".to_owned())
 }
 
-/// Whether these certificates can be trusted at all.
+/// Checks that these certificates can be used as authorities.
 fn trusting(certificates: Vec<reqwest::Certificate>) -> Result<(), reqwest::Error> {
     let client = reqwest::Client::builder().no_proxy();
     client.tls_certs_only(certificates).build().map(drop)
 }
 
-/// How every connection to a provider is made.
+/// The settings of every connection to a provider.
 fn builder(
     http: &Http,
     relay: Option<&Relay>,
@@ -142,14 +142,14 @@ fn builder(
         .retry(reqwest::retry::never())
         .referer(false)
         .http1_only()
-        // A connection kept from an earlier attempt may be closed by now, and then nobody knows whether the request left.
+        // A kept connection may be closed by now, and then it is unknown whether the request was sent.
         .pool_max_idle_per_host(0)
-        // What may be sent there unencrypted must not depend on what a resolver says.
+        // Unencrypted requests to localhost must not depend on a resolver's answer.
         .resolve_to_addrs("localhost", &loopback)
         .connect_timeout(http.connect_timeout)
         .timeout(http.timeout);
     builder = match (relay, hop) {
-        // Which goes through the configured proxy in its turn.
+        // The relay uses the configured proxy in turn.
         (Some(relay), hop) => relay.lead(builder, hop)?,
         (None, Some(hop)) => {
             let hop = hop.clone();
@@ -157,7 +157,7 @@ fn builder(
                 Some(hop.signed(&hop.proxy.url))
             }))
         }
-        // Neither what is configured nor what variables such as $https_proxy say.
+        // No configured proxy, and variables such as $https_proxy are ignored too.
         (None, None) => builder.no_proxy(),
     };
     let Some(path) = &http.extra_ca else {

@@ -1,9 +1,9 @@
-//! Whether an answer shows by itself that nothing of it was cut off.
+//! Whether an answer itself shows that it was not cut off.
 //!
-//! Owns the nesting of JSON, and nothing of what is in it. Copies nothing: there are tokens in it.
+//! Owns the nesting of JSON, and nothing of its contents. Copies nothing, since the answer holds tokens.
 
-/// An object or an array whose last bracket is the last of the answer: what is cut lacks brackets. Not whether it is well-formed, so that what is
-/// read leniently counts too. A form, a text or a bare number may be cut anywhere and looks like a shorter one.
+/// An object or an array whose last bracket is the last character of the answer: a cut answer lacks brackets. It need not be well-formed,
+/// so that leniently read JSON passes too. A form, a text or a bare number may be cut anywhere and looks like a shorter one.
 pub(super) fn is_seen_whole(body: &[u8]) -> bool {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let body = body.trim_ascii();

@@ -1,8 +1,8 @@
-//! Reads a secret from what a program prints.
+//! Reads a secret from the output of a program.
 //!
-//! Owns the child process: no shell, few variables, a process group of its own, a deadline, and a limit on what is read. The
-//! program's own end decides: what it started and left behind, such as an agent, may hold the pipes and lives on. Must never show
-//! what the program printed, and never leave the program running.
+//! Owns the child process: no shell, few variables, a process group of its own, a deadline, and a limit on the output. The program's own
+//! end decides: a process that it started, such as an agent, may hold the pipes and lives on. Must never show the program's output, and
+//! never leave the program running.
 
 use std::ffi::OsString;
 use std::io;
@@ -21,7 +21,7 @@ use super::source::{Person, SecretSource};
 use tokend_egress::Egress;
 use tokend_process::escaping::Escaped;
 
-/// What a program that fetches a secret may know: enough for `pass`, `gpg`, `secret-tool` and `systemd-creds`.
+/// The variables that a program for a secret gets: enough for `pass`, `gpg`, `secret-tool` and `systemd-creds`.
 pub const KEPT_VARIABLES: [&str; 14] = [
     "CREDENTIALS_DIRECTORY",
     "DBUS_SESSION_BUS_ADDRESS",
@@ -39,20 +39,20 @@ pub const KEPT_VARIABLES: [&str; 14] = [
     "XDG_RUNTIME_DIR",
 ];
 
-/// What programs look for a proxy in. Go and Python programs read both cases, curl only `http_proxy` in small letters.
+/// The variables that programs read for a proxy. Go and Python programs read both cases, curl reads only `http_proxy` in lower case.
 const PROXY_VARIABLES: [&str; 4] = ["HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy"];
 
-/// How much of standard error is kept, in bytes; the rest is read and thrown away, so that the program does not block on it.
+/// How much of standard error is kept, in bytes; the rest is read and discarded, so that the program does not block.
 const MAX_COMPLAINT: usize = 4096;
 
 /// How much of the first line of standard error is shown, in characters.
 const MAX_TOLD: usize = 200;
 
-/// How long, after the program has ended, its output is waited for that something it started still holds: long enough for a last
-/// filter of a pipeline, too short to be noticed.
+/// How long to wait, after the program has ended, for output that a child process still holds: long enough for a last filter of a
+/// pipeline, too short to be noticed.
 const GRACE: Duration = Duration::from_millis(200);
 
-/// What the program `argv` prints to standard output in time.
+/// The standard output of the program `argv`, within the time limit.
 pub(super) async fn output(
     argv: &[Box<str>],
     source: &SecretSource,
@@ -68,7 +68,7 @@ pub(super) async fn output(
     let mut complaint = Vec::with_capacity(MAX_COMPLAINT);
     let ended =
         tokio::time::timeout(timeout, watch(&mut child, &mut printed, &mut complaint)).await;
-    // It has an id until it has been reaped, also where the deadline came while only its output was waited for.
+    // The program has an id until it has been reaped, even if the deadline passed while only its output was awaited.
     if child.id().is_none() {
         group.leave();
     }
@@ -114,7 +114,7 @@ fn start(argv: &[Box<str>], source: &SecretSource) -> io::Result<Child> {
         .spawn()
 }
 
-/// A variable of this process, unless it says whose it is and a command runs as another.
+/// A variable of this process, unless it identifies the user and the command runs as another user.
 fn variable(name: &str, person: Option<&Person>) -> Option<OsString> {
     let Some(person) = person else {
         return std::env::var_os(name);
@@ -154,7 +154,7 @@ async fn watch(
             ended = child.wait() => break ended?,
         }
     };
-    // What the program wrote is in the pipes by now. A complaint matters only where it failed.
+    // The program's own output is in the pipes by now. Standard error matters only if the program failed.
     let rest = async {
         if printing {
             output.await?;
@@ -188,9 +188,9 @@ async fn drain(
     }
 }
 
-/// The program's process group, killed when this goes, so that nothing the program started outlives the deadline.
+/// The program's process group, killed on drop, so that no child of the program outlives the deadline.
 ///
-/// Killed only while the program itself has not been reaped: until then its id cannot belong to anybody else.
+/// Killed only while the program itself has not been reaped: until then its id cannot belong to another process.
 struct Group(Option<Pid>);
 
 impl Group {
@@ -199,7 +199,7 @@ impl Group {
         Self(id.and_then(Pid::from_raw))
     }
 
-    /// The program has ended and was reaped.
+    /// Notes that the program has ended and was reaped.
     fn leave(&mut self) {
         self.0 = None;
     }
@@ -208,18 +208,18 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         if let Some(group) = self.0 {
-            // No such group is the good case: everybody has gone already.
+            // A missing group is fine: all its processes have ended.
             let _gone = kill_process_group(group, Signal::KILL);
         }
     }
 }
 
-/// The first line of what the program complained about, unless the complaint repeats what it printed.
+/// The first line of the program's standard error, unless it repeats the output.
 fn first_line(complaint: &[u8], printed: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(complaint);
     let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
     let secret = printed.trim_ascii();
-    // The start is enough: a long secret may be cut off in the complaint.
+    // The start is enough: standard error may cut off a long secret.
     let start = secret.get(..secret.len().min(12)).unwrap_or_default();
     let repeats = start.len() >= 4 && complaint.windows(start.len()).any(|window| window == start);
     if repeats {

@@ -1,4 +1,4 @@
-//! Why a secret could not be fetched, and what to do about it. Carries places, never contents.
+//! Why a secret could not be fetched, with advice. Carries places, never contents.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,7 +17,7 @@ pub enum SecretError {
          or use {{ file = \"PATH\" }} when not running under systemd"
     )]
     NoCredentialsDirectory {
-        /// The credential asked for.
+        /// The name of the credential.
         name: Box<str>,
     },
     /// The file cannot be opened or read.
@@ -25,10 +25,10 @@ pub enum SecretError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// The path is a symbolic link that others can turn elsewhere.
+    /// The path is a symbolic link that other users can redirect.
     #[error(
         "file {} is a symbolic link, and other users can change {}, which it goes by; name the file it leads to",
         path.display(), step.display()
@@ -36,10 +36,10 @@ pub enum SecretError {
     Symlink {
         /// The link.
         path: PathBuf,
-        /// The directory or link on its way that others can change.
+        /// The directory or link on its way that other users can change.
         step: PathBuf,
     },
-    /// Links that lead nowhere in particular.
+    /// The path is a loop or too long a chain of links.
     #[error("file {} goes by more than {MOST_LINKS} symbolic links; name the file it leads to", path.display())]
     TooManyLinks {
         /// The path.
@@ -59,11 +59,11 @@ pub enum SecretError {
     WrongOwner {
         /// The file.
         path: PathBuf,
-        /// Whose it is.
+        /// Its owner.
         found: u32,
-        /// Whose it should be.
+        /// The required owner.
         wanted: u32,
-        /// Whether the configuration said already that it is mounted.
+        /// Whether the configuration already says that it is mounted.
         as_mounted: bool,
     },
     /// Other users can read or change the file.
@@ -76,7 +76,7 @@ pub enum SecretError {
         path: PathBuf,
         /// Its permission bits.
         mode: u32,
-        /// Whether the configuration said already that it is mounted, or it never is.
+        /// Whether the configuration already says that it is mounted, or the file can never be mounted.
         as_mounted: bool,
     },
     /// The variable is not in the daemon's environment.
@@ -94,7 +94,7 @@ pub enum SecretError {
     CommandNotStarted {
         /// The program.
         program: String,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// The program's output could not be read.
@@ -102,7 +102,7 @@ pub enum SecretError {
     CommandBroken {
         /// The program.
         program: String,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// The program ended with a failure.
@@ -123,7 +123,7 @@ pub enum SecretError {
     CommandTimedOut {
         /// The program.
         program: String,
-        /// How long it was given.
+        /// Its time limit.
         after: Duration,
         /// The first line it wrote to standard error.
         told: Option<String>,
@@ -134,15 +134,15 @@ pub enum SecretError {
         /// The place, in words.
         place: String,
     },
-    /// What is there is no secret.
+    /// The contents are not a valid secret.
     #[error("{place} {why}{}", remedy(*why))]
     NotASecret {
         /// The place, in words.
         place: String,
-        /// What is wrong with it.
+        /// The problem with the contents.
         why: NotASecret,
     },
-    /// There is more there than any secret is long.
+    /// The contents are longer than any secret.
     #[error("{place} is longer than {MAX_SECRET} bytes; is it the right one?")]
     TooLong {
         /// The place, in words.
@@ -154,7 +154,7 @@ pub enum SecretError {
 }
 
 impl SecretError {
-    /// Whether the machine is short of something that passes: descriptors, memory, processes.
+    /// Whether the machine has a temporary shortage: of descriptors, memory or processes.
     pub fn is_shortage(&self) -> bool {
         match self {
             Self::Unreadable { source, .. }
@@ -178,7 +178,7 @@ fn advice(source: &std::io::Error) -> &'static str {
     }
 }
 
-/// What else there is to do about a file whose owner and mode nobody here can change.
+/// Further advice about a file whose owner and mode cannot be changed here.
 fn mounted(as_mounted: bool, path: &Path) -> String {
     match as_mounted {
         true => String::new(),

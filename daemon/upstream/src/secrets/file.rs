@@ -1,6 +1,6 @@
-//! Reads a secret from a file that nobody else can read, unless the configuration says that a container runtime mounted it.
+//! Reads a secret from a private file, or from one that the configuration declares as mounted by a container runtime.
 //!
-//! Must never follow a link that others can turn elsewhere, or read before it has looked at the open file.
+//! Must never follow a link that other users can redirect, or read before the open file was checked.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -15,7 +15,8 @@ use super::limits::MAX_SECRET;
 use super::steps;
 use super::trust::{Trust, is_read_only, unreadable};
 
-/// NOFOLLOW so that no link is followed unseen, NONBLOCK so that a FIFO does not hang the open, NOCTTY so that a terminal does not become ours.
+/// NOFOLLOW so that no link is followed unseen, NONBLOCK so that opening a FIFO does not block, NOCTTY so that a terminal does not become
+/// our controlling terminal.
 const FLAGS: OFlags = OFlags::RDONLY
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC)
@@ -32,7 +33,7 @@ pub(super) fn read(path: &Path, trust: Trust) -> Result<Zeroizing<Vec<u8>>, Secr
 fn open(path: &Path, trust: Trust) -> Result<File, SecretError> {
     match rustix::fs::open(path, FLAGS, Mode::empty()) {
         Ok(fd) => Ok(fd.into()),
-        // What Kubernetes mounts is a link to a file in a directory that a link leads to.
+        // Kubernetes mounts a link to a file in a directory that is itself reached by a link.
         Err(Errno::LOOP) => steps::open(path, trust, FLAGS),
         Err(errno) => Err(unreadable(path, errno.into())),
     }
@@ -44,7 +45,7 @@ fn inspect(file: &File, path: &Path, trust: Trust) -> Result<(), SecretError> {
         return Err(SecretError::NotAFile { path: path.into() });
     }
     let mode = stat.st_mode & 0o7777;
-    // Whose it must be, and which permissions nobody may have.
+    // The required owner, and the permissions that are not allowed.
     let (owner, others) = match trust {
         Trust::Owner(owner) => (Some(owner), 0o077),
         Trust::Mount(_) if is_read_only(file) => (None, 0),
@@ -71,7 +72,8 @@ fn inspect(file: &File, path: &Path, trust: Trust) -> Result<(), SecretError> {
 }
 
 fn contents(file: File, path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretError> {
-    // Two more than the longest secret: for its newline, and to notice that there is more. Never grows, so leaves no copy.
+    // Two bytes more than the longest secret: one for its newline, and one to notice that there is more. The buffer never grows, so it
+    // leaves no copy.
     let limit = MAX_SECRET + 2;
     let mut bytes = Zeroizing::new(Vec::with_capacity(limit));
     file.take(limit as u64)

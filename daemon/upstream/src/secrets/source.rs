@@ -1,4 +1,4 @@
-//! What the resolution of secrets needs to know of the world.
+//! The environment that secrets are fetched in.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,22 +6,22 @@ use std::time::Duration;
 use tokend_egress::Egress;
 use tokend_process::systemd;
 
-/// What the resolution of secrets needs to know of the world.
+/// The environment that secrets are fetched in.
 #[derive(Debug, Clone)]
 pub struct SecretSource {
-    /// systemd's directory of credentials, where there is one.
+    /// systemd's directory of credentials, if there is one.
     pub credentials: Option<PathBuf>,
     /// How long a command may take before it is killed.
     pub command_timeout: Duration,
-    /// The user whose files are trusted beside root's.
+    /// The user whose files are trusted, besides root's.
     pub owner: u32,
-    /// What a command that asks somebody over the network has to go through.
+    /// The relay that a command must use to reach the network.
     pub egress: Option<Egress>,
-    /// Who a command is told that it runs as, where that is another than this process's environment has.
+    /// The user that commands find in their environment, if it differs from this process's environment.
     pub person: Option<Person>,
 }
 
-/// A user as a command finds them in its environment.
+/// A user, as a command finds them in its environment.
 #[derive(Debug, Clone)]
 pub struct Person {
     /// Their name.
@@ -30,12 +30,12 @@ pub struct Person {
     pub home: Option<PathBuf>,
     /// Their runtime directory.
     pub runtime: Option<PathBuf>,
-    /// What else is set for them, of the variables in [`KEPT_VARIABLES`](super::KEPT_VARIABLES); it comes first.
+    /// Other variables for this user, among [`KEPT_VARIABLES`](super::KEPT_VARIABLES); they override the values above.
     pub variables: Vec<(&'static str, String)>,
 }
 
 impl SecretSource {
-    /// The world as this process sees it, with the relay it was told of when it started.
+    /// The environment of this process, with the relay it was given at its start.
     pub fn of_this_process(command_timeout: Duration, egress: Option<Egress>) -> Self {
         Self {
             credentials: systemd::credentials(),
@@ -46,7 +46,7 @@ impl SecretSource {
         }
     }
 
-    /// The same world, with another limit for commands.
+    /// The same environment, with another time limit for commands.
     pub fn with_command_timeout(self, command_timeout: Duration) -> Self {
         Self {
             command_timeout,

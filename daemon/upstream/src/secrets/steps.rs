@@ -1,7 +1,7 @@
-//! Follows a path by symbolic links that nobody else can turn elsewhere.
+//! Follows a path by symbolic links that no other user can redirect.
 //!
-//! Owns the walk: step by step, each by the descriptor of the one before, so that what was looked at is what is gone by. Must never
-//! go by a link or a directory that others can change.
+//! Owns the walk: step by step, each from the open descriptor of the step before, so that the directory that was checked is the one that
+//! is used. Must never follow a link or a directory that other users can change.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -17,7 +17,7 @@ use super::SecretError;
 use super::limits::MOST_LINKS;
 use super::trust::{Trust, is_read_only, unreadable};
 
-/// Opens what `path` leads to with `flags`, which must hold NOFOLLOW.
+/// Opens the target of `path` with `flags`, which must contain NOFOLLOW.
 pub(super) fn open(path: &Path, trust: Trust, flags: OFlags) -> Result<File, SecretError> {
     let failed = |errno: Errno| unreadable(path, errno.into());
     let mut walk = Walk::from_root(trust).map_err(failed)?;
@@ -55,11 +55,11 @@ pub(super) fn open(path: &Path, trust: Trust, flags: OFlags) -> Result<File, Sec
             walk.enter(&name).map_err(failed)?;
         }
     }
-    // Only the root itself has no name.
+    // Only the root directory has no name.
     Err(SecretError::NotAFile { path: path.into() })
 }
 
-/// The directories gone through, each open.
+/// The directories on the path so far, each open.
 struct Walk {
     trust: Trust,
     at: PathBuf,
@@ -93,7 +93,7 @@ impl Walk {
         Ok(())
     }
 
-    /// What others can change of the step to `name` here: the directory it is in, or the link that it is.
+    /// The part of the step to `name` that other users can change: the directory that holds it, or the link itself.
     fn changeable(&self, name: &OsString, found: &Stat) -> Option<PathBuf> {
         if matches!(self.trust, Trust::Mount(_)) && is_read_only(self.here().as_fd()) {
             return None;
@@ -105,7 +105,7 @@ impl Walk {
             Trust::Owner(user) | Trust::Mount(user) => [user, 0].contains(&owner),
             Trust::Manager => owner == 0,
         };
-        // In a directory like /tmp nobody but its owner can move an entry away.
+        // In a sticky directory like /tmp only the owner of an entry can rename it.
         let is_sticky = directory.st_mode & 0o1000 != 0;
         let is_open = directory.st_mode & 0o022 != 0 && !(is_sticky && is_ours(found.st_uid));
         if !is_ours(directory.st_uid) || is_open {
@@ -116,13 +116,13 @@ impl Walk {
     }
 }
 
-/// PATH, since whoever may go through a directory need not be able to list it.
+/// PATH, since a user who may traverse a directory need not be able to list it.
 const DIRECTORY: OFlags = OFlags::PATH
     .union(OFlags::DIRECTORY)
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
 
-/// The steps of a path. `..` stays, since it goes back from where a link led.
+/// The steps of a path. `..` stays, since it goes back from the target of a link.
 fn names(path: &Path) -> VecDeque<OsString> {
     let names = path.components().filter_map(|component| match component {
         Component::Normal(name) => Some(name.to_owned()),

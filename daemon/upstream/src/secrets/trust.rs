@@ -1,4 +1,4 @@
-//! Why a file of a secret is believed, and that it cannot be read.
+//! Why a secret's file is trusted, and the check for a read-only mount.
 
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -7,20 +7,20 @@ use rustix::fs::StatVfsMountFlags;
 
 use super::error::SecretError;
 
-/// Why a file's permissions can be believed.
+/// Why a file's permissions are trusted.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Trust {
-    /// It belongs to this user or to root, and nobody else has any permission.
+    /// The file belongs to this user or to root, and no other user has any permission.
     Owner(u32),
-    /// A container runtime mounted it, so the configuration says: others may read it. It belongs to this user or to root and nobody
-    /// else can write it, or nobody can, since the mount is read-only.
+    /// The configuration says that a container runtime mounted it, so others may read it. It belongs to this user or to root and no other
+    /// user can write it, or nobody can, since the mount is read-only.
     Mount(u32),
-    /// systemd made it. It grants the service's user access by an ACL, which shows as group permissions, and a mode for others
-    /// would be its own mistake; only that is looked at.
+    /// systemd created it. Access for the service's user is granted by an ACL, which shows as group permissions. Permissions for others
+    /// would be a mistake of systemd, so only those are checked.
     Manager,
 }
 
-/// Whether nobody can write to what it is mounted from, by way of this mount.
+/// Whether the mount of the file is read-only.
 pub(super) fn is_read_only(file: impl AsFd) -> bool {
     rustix::fs::fstatvfs(file).is_ok_and(|mount| mount.f_flag.contains(StatVfsMountFlags::RDONLY))
 }
