@@ -1,4 +1,4 @@
-//! Where the relay is that a process was told of.
+//! The address of the relay that this process was given.
 
 use std::env::{self, VarError};
 use std::fmt;
@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::at::At;
 
-/// Where a relay listens. A process is told of one, when it starts, and for as long as it lives.
+/// The address of a relay. A process gets it at its start and keeps it for life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Egress {
     /// On a loopback address.
@@ -16,7 +16,7 @@ pub enum Egress {
     Unix(&'static Path),
 }
 
-/// The variable does not name a relay.
+/// The variable does not hold the address of a relay.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "TOKEND_EGRESS={0:?} is neither the whole path of a Unix socket, such as /run/tokend/egress.sock, nor a loopback address with a port, such as 127.0.0.1:3128; leave it out to connect without a relay"
@@ -24,13 +24,13 @@ pub enum Egress {
 pub struct NoEgress(String);
 
 impl Egress {
-    /// Names the relay's address.
+    /// The variable with the relay's address.
     pub const VARIABLE: &str = "TOKEND_EGRESS";
 
-    /// The one this process was told of.
+    /// The relay that this process was given.
     ///
     /// # Errors
-    /// When what it was told makes no sense.
+    /// The variable has an invalid value.
     pub fn of_this_process() -> Result<Option<Self>, NoEgress> {
         match env::var(Self::VARIABLE) {
             Err(VarError::NotPresent) => Ok(None),
@@ -39,10 +39,10 @@ impl Egress {
         }
     }
 
-    /// The one that a value of the variable names; an empty one names none.
+    /// The relay that a value of the variable names; `None` for an empty value.
     ///
     /// # Errors
-    /// When it makes no sense.
+    /// The value is invalid.
     pub fn named(text: &str) -> Result<Option<Self>, NoEgress> {
         match text {
             "" => Ok(None),
@@ -50,10 +50,10 @@ impl Egress {
         }
     }
 
-    /// The relay at an address or a path, as the variable has it.
+    /// The relay at an address or a path, in the notation of the variable.
     ///
     /// # Errors
-    /// When it is neither.
+    /// The text is neither.
     pub fn parse(text: &str) -> Result<Self, NoEgress> {
         match At::parse(text) {
             Ok(At::Tcp(address)) if address.port() != 0 => Ok(Self::Tcp(address)),
@@ -62,7 +62,7 @@ impl Egress {
         }
     }
 
-    /// As programs are told of a proxy; `None` where they could not use it.
+    /// As a proxy URL for other programs; `None` if they could not use it.
     pub fn as_proxy(self) -> Option<String> {
         match self {
             Self::Tcp(address) => Some(format!("http://{address}")),
@@ -70,13 +70,13 @@ impl Egress {
         }
     }
 
-    /// What stands in front of the path where the relay itself is asked.
+    /// The URL in front of the path of a question to the relay itself.
     pub fn base(self) -> String {
         self.as_proxy().unwrap_or_else(|| "http://relay".to_owned())
     }
 }
 
-/// As it was named.
+/// In the notation of the variable.
 impl fmt::Display for Egress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -13,7 +13,7 @@ pub enum At {
 }
 
 impl At {
-    /// From the command line. Everybody who can connect goes out as the relay's user: nobody from another machine shall.
+    /// From the command line. Only local addresses are allowed, since every process that can connect sends as the relay's user.
     pub fn parse(text: &str) -> Result<Self, String> {
         let path = text.strip_prefix("unix:").unwrap_or(text);
         if path.starts_with('/') {

@@ -1,4 +1,4 @@
-//! Bodies the relay sends: what it passes on piece by piece, or a sentence of its own.
+//! Bodies that the relay sends: a stream that it passes on, or a sentence of its own.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -6,10 +6,10 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
-/// One of them.
+/// A body that the relay sends.
 #[derive(Debug)]
 pub(super) enum Relayed {
-    /// Nothing of it is kept or looked at.
+    /// Passed on piece by piece; nothing of it is kept or inspected.
     Passing(Incoming),
     Said(Option<Bytes>),
 }
@@ -19,7 +19,7 @@ impl Relayed {
         Self::Said(None)
     }
 
-    /// A sentence and the end of its line.
+    /// A sentence with a newline.
     pub(super) fn said(words: &str) -> Self {
         Self::Said(Some(format!("{words}\n").into()))
     }

@@ -1,16 +1,16 @@
 //! An error and what caused it, on one line.
 //!
-//! Owns the wording of failed connections: daemon and egress relay tell the same failure in the same words.
+//! Owns the wording of failed connections: daemon and egress relay report the same failure in the same words.
 
 use std::error::Error;
 
-/// What an error says, and then each of its causes.
+/// The message of an error, followed by each of its causes.
 pub fn causes(error: &(dyn Error + 'static)) -> String {
     let mut text = String::new();
     let mut cause = Some(error);
     while let Some(error) = cause {
         let part = error.to_string();
-        // Several layers say the same again in front of their own cause, and two say only which layer they are.
+        // Several layers repeat the message of their cause, and two name only the layer.
         let is_layer = part.starts_with("client error (") || part == "error resolving DNS";
         if !is_layer && !text.ends_with(&part) {
             if !text.is_empty() {

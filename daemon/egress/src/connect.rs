@@ -1,7 +1,7 @@
-//! Connections to the world: names, addresses, time limits, and the proxy the daemon was configured with.
+//! Connections to the network: names, addresses, time limits, and the daemon's configured proxy.
 //!
-//! Owns how a connection is made, with the library and the settings the daemon uses itself where it has a network. Sends nothing but
-//! CONNECT to a proxy, and asks no resolver where `localhost` is.
+//! Owns how a connection is made, with the same library and settings as in a daemon with a network of its own. Sends nothing but CONNECT
+//! to a proxy, and never asks a resolver for `localhost`.
 
 use std::future::poll_fn;
 use std::io;
@@ -24,29 +24,29 @@ use super::protocol::{PATIENCE, PROXY, TIMEOUT};
 use super::target::Target;
 use crate::causes::causes;
 
-/// How long a connection may take where nobody says, and at most; and how long an answer may be waited for at most: a connection of
-/// somebody who lies ends after that.
+/// The default and the maximum of the time for a connection; and the maximum of the time for an answer, which bounds a connection whose
+/// peer announces a false limit.
 const USUAL: Duration = Duration::from_secs(30);
 const LONGEST: Duration = Duration::from_secs(3600);
-/// The daemon's own limit comes first, and is told in its own words.
+/// Added to the daemon's limit, so that the daemon's own timeout comes first and is reported in its own words.
 const MARGIN: Duration = Duration::from_secs(1);
-/// How much longer than an exchange may take nothing may pass: the daemon ends it before that.
+/// How much longer than the exchange's limit a connection may be quiet: the daemon ends it earlier.
 const AFTERWARDS: Duration = Duration::from_secs(2);
-/// As the daemon's own connections have it.
+/// The same as in the daemon's own connections.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 const KEEPALIVES: u32 = 3;
 const UNANSWERED: Duration = Duration::from_secs(30);
 
-/// How a target shall be reached.
+/// How to reach a target.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Connect {
     pub(super) proxy: Option<Target>,
-    /// What the proxy shall know of us.
+    /// The credentials for the proxy.
     pub(super) authorization: Option<HeaderValue>,
     pub(super) patience: Duration,
-    /// How long nothing may pass: an answer may take as long.
+    /// How long the connection may be quiet: an answer may take as long.
     pub(super) quiet: Duration,
-    /// Whether the daemon said so, and will not wait longer.
+    /// Whether the daemon stated that limit, and so will not wait longer.
     pub(super) is_told: bool,
 }
 
@@ -55,7 +55,7 @@ pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 impl Connect {
-    /// What a request says of it; or what is wrong there.
+    /// The settings in a request's headers, or the mistake in them.
     pub(super) fn of(headers: &HeaderMap) -> Result<Self, &'static str> {
         let limit = |name, usual: Duration| match headers.get(name) {
             None => Ok::<_, &'static str>(usual),
@@ -110,7 +110,7 @@ impl Connect {
         }
     }
 
-    /// The target, and the proxy on the way to it, as the log has them.
+    /// The target, and the proxy on the way to it, for the log.
     pub(super) fn named(&self, target: &Target) -> String {
         match &self.proxy {
             Some(proxy) => format!("{target} through the proxy {proxy}"),
@@ -150,7 +150,7 @@ async fn tcp(target: &Target, patience: Duration) -> Result<TcpStream, Failure> 
         .map_err(|error| Failure::of_connecting(&error))
 }
 
-/// The addresses of a name. What may be sent to `localhost` unencrypted must not depend on what a resolver says.
+/// The addresses of a name. Unencrypted requests to `localhost` must not depend on a resolver's answer.
 async fn addresses(name: Name) -> io::Result<std::vec::IntoIter<SocketAddr>> {
     let found = match name.as_str() {
         "localhost" => vec![

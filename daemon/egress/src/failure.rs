@@ -1,6 +1,6 @@
-//! Why a target was not reached: a word of RFC 9209 for the daemon, and words for people.
+//! Why a target was not reached: an error type of RFC 9209 for the daemon, and a sentence for people.
 //!
-//! Owns which failures leave no doubt that nothing was sent. Holds nothing of a request but the target's host and port.
+//! Owns which failures prove that nothing was sent. Holds nothing of a request but the target's host and port.
 
 use std::error::Error;
 use std::fmt;
@@ -12,31 +12,31 @@ use crate::causes::causes;
 use crate::silence::is_silence;
 use tokend_process::escaping::Escaped;
 
-/// Begins the value of `Proxy-Status` where it is the relay that answers.
+/// The start of `Proxy-Status` in the relay's own answers.
 const WHO: &str = "tokend-egress; error=";
-/// The longest sentence that is told, in characters.
+/// The longest sentence, in characters.
 const LONGEST: usize = 300;
 
-/// The kinds there are.
+/// The kind of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureKind {
     /// The name cannot be resolved.
     Name,
-    /// Nobody listens there.
+    /// The target refused the connection.
     Refused,
-    /// No answer in time.
+    /// The connection timed out.
     Late,
-    /// The network knows no way.
+    /// There is no route to the target.
     NoWay,
-    /// The connection failed in another way, before it stood.
+    /// The connection failed in another way, before it was established.
     Unavailable,
-    /// The configured proxy would not.
+    /// The configured proxy refused.
     Denied,
     /// The relay has no place for another connection.
     Full,
-    /// The request may have been sent, and the target ended the connection without a whole answer.
+    /// The request may have been sent, and the target ended the connection before its answer was whole.
     Incomplete,
-    /// The request may have been sent, and it is not known to be the target's doing that no answer came.
+    /// The request may have been sent, and it is unknown whether the target caused the missing answer.
     Between,
 }
 
@@ -60,7 +60,7 @@ const ALL: [FailureKind; 9] = [
 ];
 
 impl FailureKind {
-    /// The word RFC 9209 has for it.
+    /// The error type in RFC 9209.
     fn word(self) -> &'static str {
         match self {
             Self::Name => "dns_error",
@@ -75,7 +75,7 @@ impl FailureKind {
         }
     }
 
-    /// The kind a `Proxy-Status` of the relay tells; `None` if it is not the relay's. A word that is not known here may be of a newer
+    /// The kind in a `Proxy-Status` of the relay; `None` if the header is not the relay's. An unknown error type may come from a newer
     /// relay, and then nothing is certain.
     pub fn told_by(value: &HeaderValue) -> Option<Self> {
         let word = value.to_str().ok()?.strip_prefix(WHO)?;
@@ -119,7 +119,7 @@ impl fmt::Display for FailureKind {
 }
 
 impl Failure {
-    /// With these words, made safe to print.
+    /// A failure with this sentence, made safe to print.
     pub(crate) fn new(kind: FailureKind, words: &str) -> Self {
         let words: String = Escaped(words).to_string().chars().take(LONGEST).collect();
         Self {
@@ -128,7 +128,7 @@ impl Failure {
         }
     }
 
-    /// Of a connection that stood.
+    /// The failure of an established connection.
     pub(super) fn of_exchange(error: &(dyn Error + 'static)) -> Self {
         let kind = match is_silence(error) {
             true => FailureKind::Incomplete,
@@ -137,12 +137,12 @@ impl Failure {
         Self::new(kind, &causes(error))
     }
 
-    /// Of a time limit.
+    /// A timeout.
     pub(super) fn late() -> Self {
         Self::new(FailureKind::Late, "operation timed out")
     }
 
-    /// Of a connection that does not stand.
+    /// The failure of a connection that was not established.
     pub(super) fn of_connecting(error: &(dyn Error + 'static)) -> Self {
         let mut kind = FailureKind::Unavailable;
         let mut cause = Some(error);
@@ -165,7 +165,7 @@ impl Failure {
         }
         let words = causes(error);
         match kind {
-            // As the daemon says it of its own.
+            // The same words as in the daemon's own timeouts.
             FailureKind::Late if !words.contains("timed out") => Self::late(),
             _ => Self::new(kind, &words),
         }

@@ -1,7 +1,7 @@
-//! Requests for `http://` addresses, passed on once, as they came.
+//! Requests for `http://` addresses, passed on once and unchanged.
 //!
-//! Owns what a proxy takes out of a head. Never repeats a request, never follows a redirect, keeps no connection, and keeps and logs nothing
-//! of what passes: it may be a secret on its way to a provider on a loopback address.
+//! Owns which headers a proxy removes. Never repeats a request, never follows a redirect, keeps no connection, and keeps and logs nothing
+//! of the traffic: it may be a secret on its way to a provider on a loopback address.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -19,7 +19,7 @@ use super::failure::Failure;
 use super::protocol::{PATIENCE, PROXY, TIMEOUT};
 use super::target::Target;
 
-/// What concerns one connection only (RFC 9110, 7.6.1), and what is between daemon and relay.
+/// Headers that concern one connection only (RFC 9110, 7.6.1), and headers between daemon and relay.
 const OURS: [HeaderName; 10] = [
     header::CONNECTION,
     header::TRANSFER_ENCODING,
@@ -32,11 +32,11 @@ const OURS: [HeaderName; 10] = [
     HeaderName::from_static(TIMEOUT),
     HeaderName::from_static(PROXY),
 ];
-/// How much of the body of a request that is refused is read, so that the answer arrives, and how long that may take.
+/// How much of the body of a refused request is read, so that the answer arrives, and how long that may take.
 const DISCARDED: usize = 1 << 20;
 const DISCARDING: Duration = Duration::from_secs(1);
 
-/// Passes a request on and gives the answer, whose body follows.
+/// Passes a request on and returns the answer, whose body follows.
 pub(super) async fn forward(
     request: Request<Incoming>,
     target: &Target,
@@ -61,7 +61,7 @@ pub(super) async fn forward(
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
         .await
         .map_err(incomplete)?;
-    // Ends with the answer's body, or with whoever waits for it. What goes wrong is told where the answer is read.
+    // The task ends with the answer's body, or when its reader goes away. Errors are reported to that reader.
     drop(tokio::spawn(connection));
     let request = Request::from_parts(head, Relayed::Passing(body));
     let answer = sender.send_request(request).await.map_err(incomplete)?;
@@ -71,7 +71,7 @@ pub(super) async fn forward(
     Ok(Response::from_parts(head, Relayed::Passing(body)))
 }
 
-/// Takes out what does not go further, also what `Connection` names.
+/// Removes headers that are not passed on, including those that `Connection` names.
 fn clean(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
@@ -85,13 +85,13 @@ fn clean(headers: &mut HeaderMap) {
     }
 }
 
-/// Path and query alone.
+/// Only path and query.
 fn origin_form(uri: &Uri) -> Uri {
     let path = uri.path_and_query().cloned();
     path.map(Uri::from).unwrap_or_default()
 }
 
-/// Reads what somebody is still sending: with bytes unread the kernel would throw the answer away.
+/// Reads the rest of a request: if bytes stay unread, the kernel discards the answer.
 pub(super) async fn discard(body: &mut Incoming) {
     let reading = async {
         let mut read = 0;

@@ -1,7 +1,7 @@
-//! The egress relay: the way to the providers for a daemon that has no network of its own.
+//! The egress relay: the route to the providers for a daemon without a network of its own.
 //!
-//! Owns one listening socket and the life of its process. A proxy for HTTP without configuration, state or secrets: TLS goes through it
-//! from end to end. Bounded in connections, heads and time; must never log what passes, and never repeat it.
+//! Owns one listening socket and the life of its process. An HTTP proxy without configuration, state or secrets: TLS passes through it end
+//! to end. Bounded in connections, heads and time; must never log the traffic, and never repeat it.
 
 mod address;
 mod at;
@@ -59,16 +59,16 @@ pub use self::protocol::{
     ENDED, FAILURE, ORDERLY, PATIENCE, PROXY, REACH, STATUS, TARGET, TIMEOUT,
 };
 
-/// Where strangers knock, as the log knows it.
+/// The log target of refused connections.
 pub const DOOR: &str = module_path!();
 
-/// How many connections there may be. Who finds no place is told so.
+/// The most connections. Beyond them a peer gets an answer that the relay is full.
 const ROOM: usize = 4096;
-/// Which part of it one user may have where the kernel tells users apart: with three that have all they can there is room for a fourth.
+/// The divisor for one user's share, if the kernel identifies users: after three users with full shares there is room for a fourth.
 const SHARE: usize = 4;
-/// Descriptors that are for anything but the two of a connection.
+/// Descriptors kept for anything other than the two of each connection.
 const SPARE: u64 = 128;
-/// How many of those who are not served are told why at a time, and how long that may take. Others are hung up on.
+/// How many refused peers get an answer at a time, and how long that may take. Further ones are disconnected.
 const REFUSALS: usize = 64;
 const REFUSING: Duration = Duration::from_secs(2);
 /// How long the head of a request may take, and how large it may be: tokens may be in it.
@@ -76,26 +76,26 @@ const HEAD: Duration = Duration::from_secs(10);
 const LARGEST_HEAD: usize = 128 * 1024;
 /// How long a connection may last: twice the longest time an attempt or a command may be given.
 const LIFETIME: Duration = Duration::from_secs(2 * 3600);
-/// How long connections may last after the relay was told to stop. The unit's TimeoutStopSec= is longer.
+/// How long connections may last after the relay was asked to stop. The unit's TimeoutStopSec= is longer.
 const DRAIN: Duration = Duration::from_secs(80);
 
-/// How the relay ended. Why is in the log by then.
+/// How the relay ended. The reason was already logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
-    /// It was told to stop.
+    /// The relay was asked to stop.
     Stopped,
-    /// What it was told makes no sense.
+    /// Its arguments are invalid.
     Usage,
-    /// What systemd passed is nothing it can listen on.
+    /// It cannot listen on the socket that systemd passed.
     Config,
-    /// It cannot run now; starting it again may help.
+    /// It cannot run now; a restart may help.
     NotNow,
 }
 
-/// Relays until it is told to stop.
+/// Runs the relay until it is asked to stop.
 #[must_use]
 pub fn run(options: &Options) -> Ended {
-    // First of all, while there is one thread: it clears the environment.
+    // Done first, while there is one thread: it clears the environment.
     let usual = Environment::of_this_process().socket();
     let socket = listening::socket(options, usual.with_file_name("egress.sock"));
     let level = Level::from_environment();
@@ -168,7 +168,7 @@ fn relay(socket: listening::Socket, users: Users, logging: &Logging) -> anyhow::
     })
 }
 
-/// As many places as there may be descriptors for: without one nobody could be told anything.
+/// The bounds that the descriptors allow: without a descriptor a peer could not even be refused with an answer.
 fn room(descriptors: Option<u64>) -> Bounds {
     let pairs = descriptors.map_or(ROOM, |count| {
         usize::try_from(count.saturating_sub(SPARE) / 2).unwrap_or(ROOM)
@@ -180,7 +180,7 @@ fn room(descriptors: Option<u64>) -> Bounds {
     }
 }
 
-/// What serves those who connect.
+/// Serves connections.
 struct Relay {
     service: Arc<Service>,
     places: Arc<Places>,
@@ -196,7 +196,7 @@ impl Relay {
         }
     }
 
-    /// Serves those who connect, until `end` is done. Open connections go on.
+    /// Serves connections until `end` completes. Open connections go on.
     async fn serve(&self, listening: &Listening, end: impl Future<Output = ()>) {
         accept_until(
             end,
@@ -236,7 +236,7 @@ impl Relay {
         }
     }
 
-    /// Tells somebody who is not served why, whatever is asked.
+    /// Tells a refused peer the reason, whatever it asks.
     fn refuse(&self, stream: Box<dyn Stream>, kind: FailureKind, why: String) {
         let Ok(turn) = Arc::clone(&self.refusals).try_acquire_owned() else {
             return;
@@ -250,12 +250,12 @@ impl Relay {
     }
 }
 
-/// How the log names who connected.
+/// The peer's name in the log.
 fn peer(user: u32) -> String {
     format!("uid {user}")
 }
 
-/// One connection from its request to its end.
+/// Serves one connection from its request to its end.
 async fn attend(stream: Box<dyn Stream>, service: Arc<Service>, place: Place) {
     let promised = Promised::default();
     let conversation = async {

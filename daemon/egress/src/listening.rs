@@ -1,8 +1,8 @@
-//! Where the relay listens, and who may connect.
+//! The relay's listening socket, and the users who may connect.
 //!
-//! Owns the socket: one that systemd passed, a Unix socket whose peers the kernel names, or a TCP address that is open to every user of the
-//! machine and is therefore taken only where somebody said that this is meant. The user at the other end of a TCP connection is not looked
-//! up in `/proc/net/tcp`: a row of a connection that closes meanwhile says user 0. Knows nothing of what is asked.
+//! Owns the socket: one that systemd passed; a Unix socket, where the kernel identifies the peers; or a TCP address. A TCP address is open
+//! to every user of the machine, so it is used only if the operator confirmed that. The user at the other end of a TCP connection is not
+//! looked up in `/proc/net/tcp`: a connection that is closing shows user 0 there. Knows nothing of the requests.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -22,7 +22,7 @@ use super::connect::Stream;
 use super::options::Options;
 use tokend_process::listen::{self, SocketOrigin, Usage};
 
-/// Why there is nothing to listen on.
+/// Why there is no socket to listen on.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ListenError {
     #[error(
@@ -45,34 +45,34 @@ pub(super) enum ListenError {
     Socket(#[from] listen::ListenError),
 }
 
-/// A socket, before there is a runtime.
+/// A socket, before the runtime exists.
 #[derive(Debug)]
 pub(super) enum Socket {
     Tcp(std::net::TcpListener),
     Unix(OwnedFd, SocketOrigin),
 }
 
-/// Who may connect.
+/// The users who may connect.
 #[derive(Debug, Clone)]
 pub(super) struct Users(BTreeSet<u32>);
 
-/// A socket that is listened on.
+/// A socket that accepts connections.
 #[derive(Debug)]
 pub(super) enum Listening {
     Tcp(TcpListener),
     Unix(UnixListener, SocketOrigin, Users),
 }
 
-/// Somebody who connected.
+/// A process that connected.
 pub(super) enum Caller {
-    /// To be served, by the user where the kernel names one.
+    /// Served; with the user if the kernel identifies it.
     Welcome(Box<dyn Stream>, Option<u32>),
-    /// Not to be served.
+    /// Refused.
     Stranger(Box<dyn Stream>, u32),
 }
 
-/// Takes what systemd passed, or listens where it was told to, or else in the runtime directory. Call while there is one thread: it
-/// clears the environment.
+/// Takes the socket that systemd passed, or listens at the given address, or else in the runtime directory. Call it while there is one
+/// thread, since it clears the environment.
 pub(super) fn socket(options: &Options, usual: PathBuf) -> Result<Socket, ListenError> {
     let passed = ListenFd::from_env();
     match passed.len() {
@@ -86,7 +86,7 @@ pub(super) fn socket(options: &Options, usual: PathBuf) -> Result<Socket, Listen
             .map(Socket::Tcp)
             .map_err(|error| ListenError::Taken(address, error)),
         At::Unix(path) => {
-            // Who else may connect is asked of the kernel, for each connection.
+            // The other users are checked by the kernel's peer credentials, for each connection.
             let mode = if options.users.is_empty() {
                 0o600
             } else {
@@ -111,7 +111,7 @@ fn inherited(mut passed: ListenFd) -> Result<Socket, ListenError> {
 }
 
 impl Users {
-    /// The relay's own, root, and those that were named.
+    /// The relay's own user, root, and the named users.
     pub(super) fn of(names: &[String]) -> Result<Self, ListenError> {
         let mut users = BTreeSet::from([0, geteuid().as_raw()]);
         let mut directory = Directory::system();
@@ -128,7 +128,7 @@ impl Users {
 }
 
 impl Socket {
-    /// Begins to listen. Needs a runtime.
+    /// Starts to listen. Needs a runtime.
     pub(super) fn listening(self, users: Users) -> io::Result<Listening> {
         match self {
             Self::Tcp(listener) => {
@@ -146,7 +146,7 @@ impl Socket {
 }
 
 impl Listening {
-    /// The next who connects.
+    /// Accepts the next connection.
     pub(super) async fn accept(&self) -> io::Result<Caller> {
         match self {
             Self::Tcp(listener) => {
@@ -164,7 +164,7 @@ impl Listening {
         }
     }
 
-    /// Removes what was made.
+    /// Removes the socket that this process created.
     pub(super) fn clean_up(self) {
         if let Self::Unix(_, origin, _) = self {
             origin.clean_up();
@@ -172,7 +172,7 @@ impl Listening {
     }
 }
 
-/// Where it is, for the log.
+/// The address, for the log.
 impl fmt::Display for Listening {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,14 +1,14 @@
-//! What a relay is told when it starts.
+//! The command line of a relay.
 
 use crate::at::At;
 
-/// How the relay is told to listen, and for whom.
+/// Where and for whom the relay listens.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// Where to listen, unless systemd passes a socket; else beside the daemon's socket.
     pub listen: Option<At>,
-    /// Who may connect beside its own user and root, by name or number.
+    /// The users who may connect, besides the relay's own user and root, by name or number.
     pub users: Vec<String>,
-    /// Whether an address is meant on which every user of the machine can connect.
+    /// Whether the operator accepts that every user of the machine can connect.
     pub any_local_user: bool,
 }

@@ -1,6 +1,6 @@
-//! The places for connections: how many there are, how many one user may take, and which give way when there are no more.
+//! The places for connections: how many there are, how many one user may take, and which give way when all are taken.
 //!
-//! Owns when a connection has been quiet for too long. Knows nothing of what passes.
+//! Owns when a connection has been quiet for too long. Knows nothing of the traffic.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,15 +13,14 @@ use tokio::sync::Notify;
 use super::watched::Watched;
 use tokend_process::clock::Clock;
 
-/// How long nothing may pass on a connection of whoever does not say how long an answer may take: four times what the daemon allows an
-/// exchange where nothing is configured.
+/// How long a connection may be quiet if its peer states no limit for an answer: four times the daemon's default limit for an exchange.
 pub(super) const USUALLY_QUIET: Duration = Duration::from_secs(120);
-/// Who did not say how long an answer may take, and has been quiet for this long, gives way where there is no place left: twice what the
-/// daemon allows an exchange where nothing is configured. Whoever said it is left alone for as long: an attempt that waits for its answer
-/// must not be left in doubt for another's sake. What may be said is bounded where it is read, and who says it by their share of the places.
+/// How long a connection without a stated limit must be quiet before it gives way to another when all places are taken: twice the daemon's
+/// default limit for an exchange. A connection with a stated limit is kept for that time: an attempt that waits for its answer must not be
+/// left in doubt for the sake of another. The stated limit is bounded where it is read, and its user by the share of the places.
 const GIVES_WAY: Duration = Duration::from_secs(60);
 
-/// How many places there are, in all and for one user.
+/// The number of places, in all and for one user.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
     pub(super) all: usize,
@@ -43,22 +42,22 @@ struct Held {
     seats: HashMap<u64, Arc<Seat>>,
 }
 
-/// What is known of a connection.
+/// The state of a connection.
 #[derive(Debug)]
 pub(super) struct Seat {
-    /// Who connected, where the kernel says so.
+    /// The user who connected, if the kernel identifies it.
     user: Option<u32>,
-    /// When something passed last, in milliseconds since boot.
+    /// The time of the last traffic, in milliseconds since boot.
     active: AtomicU64,
-    /// How long nothing may pass, in milliseconds.
+    /// How long the connection may be quiet, in milliseconds.
     quiet: AtomicU64,
-    /// How long nothing has to pass before it can give way, in milliseconds.
+    /// How long it must be quiet before it can give way, in milliseconds.
     patient: AtomicU64,
     gives_way: AtomicBool,
     changed: Notify,
 }
 
-/// A taken place. Given back when dropped.
+/// A place that is taken until this is dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     number: u64,
@@ -73,15 +72,15 @@ pub(super) enum Over {
     GaveWay,
 }
 
-/// There is no place.
+/// There is no free place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Full {
-    /// For anybody.
+    /// All places are taken.
     All {
         all: usize,
         most: Option<(u32, usize)>,
     },
-    /// For this user.
+    /// This user's share is taken.
     User { user: u32, each: usize },
 }
 
@@ -95,7 +94,7 @@ impl Places {
         })
     }
 
-    /// A place for a connection of `user`: a free one, or that of who has been quiet the longest.
+    /// A place for a connection of `user`: a free one, or that of the connection that has been quiet the longest.
     pub(super) fn take(self: &Arc<Self>, user: Option<u32>) -> Result<Place, Full> {
         let now = self.clock.boot_ms();
         let mut held = self.lock();
@@ -132,7 +131,7 @@ impl Places {
         })
     }
 
-    /// Ends when no place is taken.
+    /// Completes when no place is taken.
     pub(super) async fn empty(&self) {
         loop {
             let emptied = self.emptied.notified();
@@ -149,7 +148,7 @@ impl Places {
 }
 
 impl Held {
-    /// Ends the connection that has been quiet the longest, of those that may give way.
+    /// Ends the connection that has been quiet the longest, among those that may give way.
     fn free(&mut self, now: u64, may: impl Fn(&Seat) -> bool) -> Option<()> {
         let quiet_since = |seat: &Seat| seat.active.load(Ordering::Relaxed);
         let candidates = self.seats.iter().filter(|(_, seat)| {
@@ -163,7 +162,7 @@ impl Held {
         Some(())
     }
 
-    /// Who has the most, and how many.
+    /// The user with the most places, and their number.
     fn most(&self) -> Option<(u32, usize)> {
         let mut counts: HashMap<u32, usize> = HashMap::new();
         for user in self.seats.values().filter_map(|seat| seat.user) {
@@ -174,7 +173,7 @@ impl Held {
 }
 
 impl Place {
-    /// How long nothing may pass, and whether that is because whoever connected said how long an answer may take.
+    /// How long the connection may be quiet, and whether its peer stated that limit.
     pub(super) fn may_be_quiet(&self, quiet: Duration, is_told: bool) {
         let patient = if is_told { quiet } else { Duration::ZERO };
         let patient = ms(patient.max(GIVES_WAY));
@@ -183,7 +182,7 @@ impl Place {
         self.seat.changed.notify_one();
     }
 
-    /// Ends when nothing has passed for too long, or when somebody else needs the place.
+    /// Completes when the connection has been quiet for too long, or when another connection needs the place.
     pub(super) async fn over(&self) -> Over {
         loop {
             let changed = self.seat.changed.notified();
@@ -203,7 +202,7 @@ impl Place {
         }
     }
 
-    /// A stream that tells when something passes.
+    /// Wraps a stream so that its traffic is noted.
     pub(super) fn watch<S>(&self, stream: S) -> Watched<S> {
         let (seat, clock) = (Arc::clone(&self.seat), self.places.clock.clone());
         Watched::new(stream, move || {
@@ -232,7 +231,7 @@ impl fmt::Display for Over {
     }
 }
 
-/// As the relay says it, to the daemon and in the log.
+/// The message for the daemon and the log.
 impl fmt::Display for Full {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

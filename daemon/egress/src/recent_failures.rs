@@ -1,7 +1,7 @@
-//! The last failure of each target, and who ended a tunnel to it, for a short while.
+//! The last failure of each target, and who ended its tunnels, kept for a short while.
 //!
-//! The library that makes the daemon's tunnels throws away why one was refused, so the daemon asks for it afterwards; and that a tunnel ended
-//! does not tell who ended it. Bounded in number and time; holds hosts and ports and nothing of a request.
+//! The HTTP library in the daemon discards the reason for a refused tunnel, so the daemon asks for it afterwards; and the end of a tunnel
+//! does not show who ended it. Bounded in number and time; holds hosts and ports and nothing of a request.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,29 +9,29 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::failure::Failure;
 use tokend_process::clock::Clock;
 
-/// How many targets are remembered.
+/// The most targets that are remembered.
 const MOST: usize = 1024;
-/// How long. The daemon asks at once.
+/// How long a target is remembered. The daemon asks at once.
 const FRESH_MS: u64 = 10_000;
 
-/// What is remembered.
+/// Recent failures and ends of tunnels.
 #[derive(Debug)]
 pub(super) struct RecentFailures {
     clock: Clock,
-    /// By target, and the proxy on the way to it.
+    /// By target and the proxy on the way to it.
     failures: Lately<Failure>,
-    /// How tunnels ended.
+    /// The ends of tunnels.
     ends: Lately<End>,
 }
 
-/// Who ended a tunnel. What says less of the target comes later.
+/// Who ended a tunnel, ordered so that an end that says less about the target comes later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum End {
-    /// It said that it sends no more.
+    /// The target closed its side in order.
     Target,
-    /// The target, in the middle.
+    /// The target broke the connection.
     Broken,
-    /// The relay, or the network between.
+    /// The relay, or the network on the way.
     Relay,
 }
 
@@ -44,23 +44,24 @@ impl RecentFailures {
         }
     }
 
-    /// A target was not reached.
+    /// Notes why a target was not reached.
     pub(super) fn keep(&self, target: &str, failure: &Failure) {
         let now = self.clock.boot_ms();
         self.failures.keep(now, target, failure.clone());
     }
 
-    /// A target was reached: what was before does not matter any more.
+    /// Notes that a target was reached, which makes its earlier failure irrelevant.
     pub(super) fn forget(&self, target: &str) {
         self.failures.lock().remove(target);
     }
 
-    /// Why a target was not reached a moment ago.
+    /// Why a target was not reached just now.
     pub(super) fn of(&self, target: &str) -> Option<Failure> {
         self.failures.of(self.clock.boot_ms(), target)
     }
 
-    /// A tunnel to a target ended. Nobody knows whose it was that is asked about, so what says the least of the target counts before others.
+    /// Notes the end of a tunnel. A question does not say which tunnel it is about, so the end that says the least about the target
+    /// counts.
     pub(super) fn ended(&self, target: &str, end: End) {
         let now = self.clock.boot_ms();
         if self.ends.of(now, target) <= Some(end) {
@@ -68,13 +69,13 @@ impl RecentFailures {
         }
     }
 
-    /// Who ended tunnels to a target a moment ago.
+    /// Who ended the recent tunnels to a target.
     pub(super) fn end_of(&self, target: &str) -> Option<End> {
         self.ends.of(self.clock.boot_ms(), target)
     }
 }
 
-/// Something of each target, for a short while.
+/// A value for each target, kept for a short while.
 #[derive(Debug)]
 struct Lately<T>(Mutex<HashMap<Box<str>, (u64, T)>>);
 

@@ -1,7 +1,8 @@
-//! What is asked of the relay, and what it answers.
+//! The requests to the relay, and its answers.
 //!
-//! Owns the five things it does: a tunnel, a request that is passed on, and for the daemon's own questions whether a target can be
-//! reached, why it was not, and who ended a tunnel to it. Everything else is refused with a sentence. Logs hosts, ports and failures, never a path, a header or a body.
+//! Owns the five services: a tunnel, a request that is passed on, and the daemon's questions whether a target can be reached, why it was
+//! not, and who ended a tunnel to it. Everything else is refused with a sentence. Logs hosts, ports and failures, never a path, a header
+//! or a body.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -19,16 +20,16 @@ use super::target::Target;
 use super::tunnel::{Ending, Tunnel};
 use tokend_process::clock::Clock;
 
-/// Where a tunnel is put that has been promised.
+/// The tunnel that an answer promises.
 pub(super) type Promised = Arc<Mutex<Option<Tunnel>>>;
 
-/// What answers.
+/// Answers requests.
 #[derive(Debug)]
 pub(super) struct Service {
     recent: Arc<RecentFailures>,
 }
 
-/// What somebody wants.
+/// The service that a request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wanted {
     Tunnel,
@@ -39,7 +40,7 @@ enum Wanted {
 }
 
 impl Wanted {
-    /// And of which target; or what is wrong with it.
+    /// The service and its target; or the mistake in the request.
     fn of(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(Self, Target), &'static str> {
         let authority = uri.authority();
         if *method == Method::CONNECT {
@@ -77,7 +78,7 @@ impl Service {
         }
     }
 
-    /// Does what a request asks for. A tunnel is put into `promised` and begins when the answer has been written.
+    /// Serves a request. A tunnel is put into `promised` and begins when the answer has been written.
     pub(super) async fn answer(
         &self,
         mut request: Request<Incoming>,
@@ -153,7 +154,8 @@ impl Service {
 }
 
 impl Service {
-    /// Tells whoever asks for anything why nothing is done for them. Of a tunnel that is remembered: who makes it does not read the answer.
+    /// Refuses a request with the reason. For a tunnel the reason is also remembered, since the daemon's HTTP library does not read the
+    /// answer.
     pub(super) async fn refuse(
         &self,
         request: Request<Incoming>,
@@ -165,20 +167,20 @@ impl Service {
         {
             self.recent.keep(&how.named(&target), &failure);
         }
-        // With bytes unread the kernel would throw the answer away.
+        // If bytes stay unread, the kernel discards the answer.
         discard(&mut request.into_body()).await;
         tell(&failure)
     }
 }
 
-/// What a request asks for, of which target, and how that shall be reached; or what is wrong with it.
+/// The service that a request asks for, its target, and how to reach the target; or the mistake in the request.
 fn understood<B>(request: &Request<B>) -> Result<(Wanted, Target, Connect), &'static str> {
     let headers = request.headers();
     let (wanted, target) = Wanted::of(request.method(), request.uri(), headers)?;
     Ok((wanted, target, Connect::of(headers)?))
 }
 
-/// Says so when whoever asked goes away before there is an answer: mostly because the daemon's own time limit was over.
+/// Logs when the peer goes away before there is an answer, mostly because the daemon's own time limit has passed.
 struct Patience<'a>(Option<&'a Target>);
 
 impl<'a> Patience<'a> {
@@ -201,7 +203,7 @@ impl Drop for Patience<'_> {
     }
 }
 
-/// A failure, for the daemon and for people.
+/// The answer for a failure, for the daemon and for people.
 fn tell(failure: &Failure) -> Response<Relayed> {
     let mut response = say(failure.kind.status(), &failure.words);
     if let Some(value) = failure.kind.header() {
@@ -218,7 +220,7 @@ fn say(status: StatusCode, sentence: &str) -> Response<Relayed> {
     response
 }
 
-/// A connection has one request.
+/// Closes the connection after this answer: a connection has one request.
 fn closing(mut response: Response<Relayed>) -> Response<Relayed> {
     let close = HeaderValue::from_static("close");
     response.headers_mut().insert(header::CONNECTION, close);

@@ -1,13 +1,13 @@
-//! How connections end: whether it was the other side that ended one, or the network between.
+//! How connections end: by the other side, or by the network on the way.
 //!
-//! Owns that rule for the daemon and the egress relay alike. A verdict about an account may hang on it, so whatever is not known to be the
-//! other side's doing is not.
+//! Owns that rule for the daemon and the egress relay. A verdict about an account may depend on it, so an end counts as the other side's
+//! only if that is certain.
 
 use std::error::Error;
 use std::io;
 
-/// Whether an error of a connection that stood says that the other side ended it. Any other is of the network between: keepalives or bytes
-/// that nobody answered, no way any more, an interface that is down.
+/// Whether an error of an established connection shows that the other side ended it. Any other error comes from the network: unanswered
+/// keepalives or bytes, no route any more, an interface that is down.
 pub fn is_of_other_side(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -15,8 +15,8 @@ pub fn is_of_other_side(error: &io::Error) -> bool {
     )
 }
 
-/// Whether an error says no more than that nothing came of an answer: the other side ended the connection, or our own time was over. What
-/// the network did is no silence, and neither is an answer that cannot be read.
+/// Whether an error means only that no answer came: the other side ended the connection, or our own time limit passed. A network error is
+/// not such a silence, and neither is an unreadable answer.
 pub fn is_silence(error: &(dyn Error + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {

@@ -1,4 +1,4 @@
-//! Host and port of what shall be reached.
+//! Host and port of a target.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// From `host:port`; without a port where there is one to be taken instead.
+    /// From `host:port`; without a port, `otherwise` if given.
     pub(super) fn of(authority: &Authority, otherwise: Option<u16>) -> Option<Self> {
         let host = authority.host();
         if host.is_empty() || authority.as_str().contains('@') {
@@ -31,12 +31,12 @@ impl Target {
         })
     }
 
-    /// What a connection to it is made by.
+    /// The URI for a connection to it.
     pub(super) fn uri(&self) -> Option<Uri> {
         format!("http://{self}/").parse().ok()
     }
 
-    /// As it stands in `Host` of a request.
+    /// The value of the `Host` header.
     pub(super) fn host_header(&self) -> String {
         match self.port {
             80 => self.host.to_string(),

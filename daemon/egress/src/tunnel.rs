@@ -17,19 +17,20 @@ use super::connect::Stream;
 use super::recent_failures::{End, RecentFailures};
 use crate::silence::is_of_other_side;
 
-/// How long one side may go on after the other has ended. Whoever gave up waiting must not leave a tunnel to a target that never answers.
+/// How long one side may go on after the other has ended. A peer that gave up must not leave behind a tunnel to a target that never
+/// answers.
 const AFTERWARDS: Duration = Duration::from_secs(30);
-/// How much is passed on at a time.
+/// How many bytes are passed on at a time.
 const PIECE: usize = 16 * 1024;
 
-/// One that begins when its promise has been written.
+/// A tunnel that begins when its promise has been written.
 pub(super) struct Tunnel {
     upgrade: OnUpgrade,
     stream: Box<dyn Stream>,
     ending: Ending,
 }
 
-/// Remembers who ended a tunnel, at the latest when that can be seen from outside.
+/// Remembers who ended a tunnel, at the latest when that is visible from outside.
 pub(super) struct Ending {
     recent: Arc<RecentFailures>,
     named: String,
@@ -45,7 +46,7 @@ impl Ending {
         }
     }
 
-    /// Who was the first to end it; `None` for whoever asked for it.
+    /// Notes who ended the tunnel first; `None` for the peer that asked for it.
     fn by(&self, end: Option<End>) {
         if !self.is_known.swap(true, Ordering::Relaxed)
             && let Some(end) = end
@@ -55,7 +56,7 @@ impl Ending {
     }
 }
 
-/// Lives as long as a tunnel carries: without an end until then it is the relay that ends it.
+/// Exists while a tunnel carries bytes: without an end before the drop, the relay ends the tunnel.
 struct Carrying<'e>(&'e Ending);
 
 impl Drop for Carrying<'_> {
@@ -73,7 +74,7 @@ impl Tunnel {
         }
     }
 
-    /// Carries until it ends.
+    /// Carries bytes until either side ends.
     pub(super) async fn carry(self) {
         match self.upgrade.await {
             Ok(asker) => carry(TokioIo::new(asker), self.stream, AFTERWARDS, &self.ending).await,
@@ -93,7 +94,7 @@ async fn carry(
     let up = up(from_asker, to_target, ending);
     let down = down(from_target, to_asker, ending);
     tokio::pin!(up, down);
-    // Gone before the two of them, and so before their connections are closed.
+    // Declared last, so that it is dropped before the two halves close their connections.
     let _carrying = Carrying(ending);
     let first = tokio::select! {
         ended = &mut up => Ended::Up(ended),
@@ -111,13 +112,13 @@ async fn carry(
     }
 }
 
-/// Which direction was the first to end.
+/// The direction that ended first.
 enum Ended {
     Up(io::Result<()>),
     Down(io::Result<()>),
 }
 
-/// Passes on what whoever asked says, and then that they say no more.
+/// Passes on the peer's bytes to the target, and then their end.
 async fn up<A: AsyncRead, T: AsyncWrite>(
     mut from_asker: ReadHalf<A>,
     mut to_target: WriteHalf<T>,
@@ -128,7 +129,7 @@ async fn up<A: AsyncRead, T: AsyncWrite>(
     pass(&mut from_asker, &mut to_target, asker_ended, target_ended).await
 }
 
-/// Passes on what the target says, and then that it says no more.
+/// Passes on the target's bytes to the peer, and then their end.
 async fn down<T: AsyncRead, A: AsyncWrite>(
     mut from_target: ReadHalf<T>,
     mut to_asker: WriteHalf<A>,
@@ -139,7 +140,7 @@ async fn down<T: AsyncRead, A: AsyncWrite>(
     pass(&mut from_target, &mut to_asker, target_ended, asker_ended).await
 }
 
-/// Whose doing an end on the target's side is, which an error tells unless it was an orderly one.
+/// Who caused an end on the target's side: without an error the target ended in order.
 fn end(error: Option<&io::Error>) -> End {
     match error {
         None => End::Target,
@@ -148,7 +149,7 @@ fn end(error: Option<&io::Error>) -> End {
     }
 }
 
-/// Passes bytes on to their end. It is told which side was the one to end and with which error, before the other can see it.
+/// Passes bytes on to their end. The callback learns which side ended and with which error before the other side can see it.
 async fn pass(
     from: &mut (impl AsyncRead + Unpin),
     to: &mut (impl AsyncWrite + Unpin),

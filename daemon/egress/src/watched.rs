@@ -1,6 +1,6 @@
-//! A stream that tells when something passes.
+//! A stream that notes its traffic.
 //!
-//! Owns nothing but the telling; keeps and looks at nothing of what passes.
+//! Owns nothing but the time of the traffic; keeps and inspects none of the bytes.
 
 use std::fmt;
 use std::io;
@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// One of them.
+/// A stream whose traffic is noted.
 pub(super) struct Watched<S> {
     stream: S,
     tell: Box<dyn Fn() + Send>,
@@ -23,7 +23,7 @@ impl<S> Watched<S> {
         }
     }
 
-    /// Something passed.
+    /// Notes that bytes passed.
     pub(super) fn passed(&self) {
         (self.tell)();
     }

@@ -1,7 +1,7 @@
-//! Storing what came of an attempt, or of a wish.
+//! Storing the result of an attempt or of a person's wish.
 //!
-//! Owns the way from an outcome to what is served: stored first, then published, then reported. If the store refuses it, it is kept,
-//! served from memory and tried again; nothing is attempted before it has landed.
+//! Owns the order: a result is stored first, then published, then reported. If the store refuses it, the result is kept, served from
+//! memory and stored again later; no attempt begins before it is stored.
 
 use crate::account::{Account, Context, Phase, Saving};
 use crate::backoff::unsaved;
@@ -13,7 +13,7 @@ use crate::waiting::settle;
 use crate::wishes::Wish;
 
 impl Account {
-    /// Stores what is known now, with the secrets that go with it.
+    /// Stores the current state, with the secrets that go with it.
     pub(crate) fn save(&mut self, ctx: &mut Context<'_>, mut saving: Saving) {
         saving.fate = saving.fate.or(self.fate.take());
         let commit = Commit {
@@ -28,7 +28,7 @@ impl Account {
         self.phase = Phase::Committing(Box::new(saving), 0);
     }
 
-    /// An outcome or a change is stored, or not.
+    /// Handles the store's answer about an outcome or a change.
     pub(crate) fn committed(&mut self, ctx: &mut Context<'_>, result: StoreResult) {
         let (saving, tries) = match std::mem::replace(&mut self.phase, Phase::Resting) {
             Phase::Committing(saving, tries) => (saving, tries),
@@ -52,13 +52,13 @@ impl Account {
         self.consider(ctx);
     }
 
-    /// The store refused. What was obtained is kept and served from memory, and nothing is attempted until the write has landed:
-    /// an attempt would spend a refresh token whose successor could not be kept either.
+    /// Handles a refusal of the store. The result is kept and served from memory, and no attempt begins until the write has succeeded: an
+    /// attempt would spend a refresh token whose successor could not be kept either.
     fn not_committed(&mut self, ctx: &mut Context<'_>, mut saving: Box<Saving>, tries: u32) {
         let granted = saving.granted;
         let retry = unsaved(tries, ctx.now);
         if let Some(wish) = saving.wish.filter(|_| !saving.told) {
-            // It is done in memory and will be stored; its waiter should hear now that it is not stored yet.
+            // The wish is done in memory and will be stored; its waiter learns now that it is not stored yet.
             saving.told = true;
             let fault = WaiterFault::StoreUnavailable { retry };
             settle(ctx, wish.waiter(), Verdict::Fault(fault));
@@ -75,12 +75,12 @@ impl Account {
         let over = self.held.is_some_and(|held| !held.is_good(ctx.now, None));
         let unseen = over && !self.published && self.problem.is_none();
         if unseen && matches!(self.phase, Phase::Resting) {
-            // The store was so slow that nothing is left of the lifetime: a failure like a token born expired, or those who wait would
-            // have the next one fetched at once, and the next.
+            // The store was so slow that the token has expired. This counts as a failure like a token born expired; otherwise the waiters
+            // would trigger one fetch after another.
             self.fail(ctx, AttemptKind::Refresh, Problem::BornExpired);
             self.dirty = true;
         }
-        // It may have been served from memory while the store refused: now it is stored, and the registry may say so.
+        // The token may have been served from memory while the store refused: now it is stored, and the registry may report it as stored.
         self.published = false;
         self.publish(ctx);
         self.settle_granted(ctx);

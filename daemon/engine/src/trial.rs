@@ -1,9 +1,9 @@
-//! What a person entered, tried by itself.
+//! A trial: an attempt with a credential that a person entered.
 //!
-//! Owns the rule that a credential replaces another only once it was granted and that is durable: until then what is held stays
-//! as it is, is served, and is what every other attempt is made with. A trial is an attempt like any other, with an intent, a debit
-//! and an answer; its intent is stored together with the candidate, so that a refresh token that was sent is never only in memory.
-//! Must never take a credential into use because of an answer that does not grant, but where nothing else is held.
+//! Owns the rule that a credential replaces another only once its grant is durable. Until then the held credential stays unchanged, is
+//! served, and is used by every other attempt. A trial is an attempt like any other, with an intent, a debit and an answer; its intent is
+//! stored together with the candidate, so that a refresh token that was sent is never only in memory. Must never take a credential into
+//! use after an answer that does not grant, unless no other credential is held.
 
 use crate::account::{Account, Context, Phase, Saving};
 use crate::backoff::told;
@@ -18,7 +18,7 @@ use crate::time::Timestamp;
 use crate::waiting::settle;
 use crate::wishes::{Trial, Wish};
 
-/// A refresh token about which nothing is known yet.
+/// A refresh token without any history.
 const NEW: RefreshToken = RefreshToken {
     expires: None,
     in_doubt: false,
@@ -26,8 +26,8 @@ const NEW: RefreshToken = RefreshToken {
 };
 
 impl Account {
-    /// Begins to try what stands first among the wishes, or takes it to the line of the host. `false` when whoever entered it was told
-    /// that it cannot be tried now: then the wish is gone.
+    /// Begins the trial of the first wish, or puts it into the queue of the host. `false` if the person was told that the credential
+    /// cannot be tried now; the wish is then dropped.
     pub(crate) fn try_entered(&mut self, ctx: &mut Context<'_>, trial: Trial) -> bool {
         if self.entered_from(trial, ctx.now) > ctx.now {
             self.wishes.pop_front();
@@ -48,19 +48,19 @@ impl Account {
         true
     }
 
-    /// The earliest time at which what was entered may be tried. A person shortens our own backoff, never what the provider named.
+    /// The earliest time for the trial. A person can skip our own backoff, but never the provider's Retry-After.
     pub(crate) fn entered_from(&self, trial: Trial, now: Timestamp) -> Timestamp {
         let named = self.deferral.filter(|deferral| deferral.told);
         self.paced(trial.kind, now)
             .max(named.map_or(now, |deferral| deferral.until))
     }
 
-    /// The fault for the waiter when the credential may not be tried yet.
+    /// The fault for the waiter if the credential may not be tried yet.
     pub(crate) fn entered_too_soon(&self, trial: Trial, now: Timestamp) -> WaiterFault {
         self.not_before(trial.kind, self.entered_from(trial, now), now)
     }
 
-    /// The trial ends before its request. Its waiter gets `fault`, or the wait that the pace demands now.
+    /// Ends the trial before its request. Its waiter gets `fault`, or else the wait that the rate limits demand now.
     pub(crate) fn not_tried(&mut self, ctx: &mut Context<'_>, fault: Option<WaiterFault>) {
         if let Some(trial) = self.trial.as_deref().copied() {
             let fault = fault.unwrap_or_else(|| self.entered_too_soon(trial, ctx.now));
@@ -69,7 +69,7 @@ impl Account {
         }
     }
 
-    /// Answers the waiter of the trial before it is over.
+    /// Answers the waiter of the trial before the trial is over.
     pub(crate) fn tell_trial(&mut self, ctx: &mut Context<'_>, fault: WaiterFault) {
         if let Some(trial) = self.trial.as_mut().filter(|trial| !trial.told) {
             trial.told = true;
@@ -77,7 +77,7 @@ impl Account {
         }
     }
 
-    /// No request could be made with what was entered.
+    /// Ends the trial, because no request could be built with the entered credential.
     pub(crate) fn not_prepared(&mut self, ctx: &mut Context<'_>, refusal: ClaimRefusal) {
         if let Some(trial) = self.trial.take() {
             let why = Unproved::NotPrepared(refusal);
@@ -85,7 +85,7 @@ impl Account {
         }
     }
 
-    /// What this attempt is about to try is the refresh token that is held.
+    /// Notes that this attempt tries a refresh token that the account already holds.
     pub(crate) fn entered_again(&mut self, id: AttemptId) {
         let Phase::Claiming(attempt) = self.phase else {
             return;
@@ -95,7 +95,7 @@ impl Account {
         }
     }
 
-    /// The provider answered the request that was made with what was entered, or did not.
+    /// Handles the provider's answer, or its absence, to the request of a trial.
     pub(crate) fn conclude(
         &mut self,
         ctx: &mut Context<'_>,
@@ -135,10 +135,10 @@ impl Account {
         }
     }
 
-    /// What becomes of a candidate that was not granted.
+    /// What happens to a candidate that was not granted.
     ///
-    /// A password or a client secret is not used up by being tried, and the person still has it. A refresh token may be: where
-    /// nothing else is held it is given up only when the provider refuses it.
+    /// A trial does not use up a password or a client secret, and the person still has it. It may use up a refresh token: if no other
+    /// credential is held, the refresh token is given up only when the provider refuses it.
     fn keep(
         &mut self,
         ctx: &mut Context<'_>,
@@ -156,7 +156,7 @@ impl Account {
         let renewed = matches!(answer, ProviderAnswer::Renewed { .. });
         let refused = answer == ProviderAnswer::RefreshRejected;
         if trial.same && (renewed || unknown || refused) {
-            // Sent, spent or refused was what is held: kept beside as well, it would be presented twice.
+            // The candidate is the held refresh token: keeping it as a spare too would present it twice.
             self.take_failure(ctx, attempt, answer);
             return match refused {
                 true => Keeping::Dropped,
@@ -164,7 +164,7 @@ impl Account {
             };
         }
         if renewed {
-            // Accepted, and it brought a refresh token; but no access token to replace the one held with.
+            // Accepted with a new refresh token, but without an access token to replace the held one.
             if self.holds(ctx.now) {
                 (self.spare, self.spare_unsent) = (true, true);
                 return Keeping::Beside;
@@ -181,7 +181,7 @@ impl Account {
             retry_after: Some(wait),
         } = answer
         {
-            // Said of the account, whatever it was asked with.
+            // This concerns the account, whichever credential was used.
             self.problem = Some(Problem::Busy);
             self.deferral = Some(told(wait, ctx.now));
         }
@@ -192,34 +192,35 @@ impl Account {
         Keeping::Dropped
     }
 
-    /// What was entered for logins is there now. A refresh token does not change whether one is possible, and what was known when it was
-    /// entered may have changed since: the account may have been forgotten. The shell tells it anew once this is stored.
+    /// The entered login credential is in place now. A refresh token does not change whether a login is possible. That may also have
+    /// changed since the credential was entered, since the account may have been forgotten. The shell reports it again once this is
+    /// stored.
     fn can_login_with(&mut self, trial: Trial) {
         if trial.kind == AttemptKind::Login {
             self.can_login = trial.can_login;
         }
     }
 
-    /// Nothing else is held: what was entered is what the account has, and the answer is about that.
+    /// No other credential is held: the entered one becomes the account's, and the answer applies to it.
     fn take_place(&mut self, ctx: &mut Context<'_>, attempt: Attempt, answer: ProviderAnswer) {
         self.refresh = Some(NEW);
         self.unsendable = false;
         self.problem = None;
         self.no_verdict = match attempt.kind {
             AttemptKind::Refresh => self.no_verdict.of_logins(),
-            // What logins are made with is what was entered, and the provider took it.
+            // Logins use the entered credential, and the provider accepted it.
             AttemptKind::Login => NoVerdict::default(),
         };
         let before = self.block.take();
         self.take_failure(ctx, attempt, answer);
         if self.block.is_none() && self.choose(ctx.now) != Ok(AttemptKind::Refresh) {
-            // What was refused before would be tried next, and nothing of that has changed.
+            // The next attempt would use the credential that was refused before, and it has not changed.
             self.block = before;
         }
     }
 
-    /// Whether an attempt could be made with what is held, now or when what the provider calls wrong is corrected: what another
-    /// credential may not replace unproven.
+    /// Whether an attempt with the held credential is possible, now or once a request that the provider calls wrong is corrected. If so,
+    /// another credential may not replace it without a grant.
     fn holds(&self, now: Timestamp) -> bool {
         let refresh = self
             .usable(now)
@@ -232,7 +233,7 @@ impl Account {
         refresh || (login && self.can_login)
     }
 
-    /// The daemon died during a trial: its outcome is unknown, and what was held is unchanged.
+    /// The daemon died during a trial: its outcome is unknown, and the held credential is unchanged.
     pub(crate) fn lost_trial(&mut self, candidate: Candidate, now: Timestamp) {
         if candidate.kind == AttemptKind::Login {
             return;
@@ -252,8 +253,8 @@ impl Account {
         self.unblock_for_a_refresh(now);
     }
 
-    /// Another refresh token is held than when the account was blocked. What was refused before stays so where it would be tried next; a
-    /// login that was refused stays so in any case, which is remembered apart from the block.
+    /// The account holds another refresh token than when it was blocked. The block stays unless the next attempt would be a refresh.
+    /// A login that was refused stays refused in any case, which is remembered apart from the block.
     fn unblock_for_a_refresh(&mut self, now: Timestamp) {
         let before = self.block.take();
         if self.choose(now) != Ok(AttemptKind::Refresh) {
@@ -261,16 +262,16 @@ impl Account {
         }
     }
 
-    /// Whether a refresh token is kept beside that was never sent. One whose outcome is unknown does not take its place; of two such
-    /// ones the newer is kept, which a person entered knowing of the other, and whose grant may have ended that.
+    /// Whether a spare refresh token is kept that was never sent. A token whose outcome is unknown does not replace it. Of two tokens
+    /// that are alike in this the newer is kept: the person who entered it knew of the other, and its grant may have ended the other.
     fn spares_better(&self) -> bool {
         self.spare && self.spare_unsent
     }
 
-    /// Takes the refresh token that was kept beside what is held into use, when nothing else is left and it may be presented.
+    /// Takes the spare refresh token into use, if no other credential is left and it may be presented.
     pub(crate) fn take_spare(&mut self, now: Timestamp) -> bool {
         let in_doubt = self.plan.reuse != Reuse::None && !self.spare_unsent;
-        // A request that is called wrong is wrong with any refresh token. A refused password is not.
+        // A request that the provider calls wrong is wrong with any refresh token. A refused password does not affect a refresh token.
         let wrong = self.block == Some(Block::Misconfigured);
         let left = self.holds(now) || wrong || self.absent;
         if !self.spare || left || (in_doubt && !self.may_replay()) {
@@ -284,7 +285,7 @@ impl Account {
         true
     }
 
-    /// What was entered was granted, and that is stored.
+    /// The verdict once the entered credential was granted and the grant is stored.
     pub(crate) fn proven(&self, now: Timestamp) -> Verdict {
         match self.held.filter(|held| held.is_good(now, None)) {
             _ if self.absent => Verdict::Fault(WaiterFault::Gone),

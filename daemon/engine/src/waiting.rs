@@ -1,6 +1,6 @@
-//! Those who wait: who joins, who is answered, with what.
+//! Waiters: who joins, who is answered, and with which verdict.
 //!
-//! Owns the verdicts. A waiter is an id and its terms: each is settled exactly once and removed by it, or leaves, and none of them can
+//! Owns the verdicts. A waiter is an id and its terms. Each waiter is settled exactly once, and removed by it, or leaves. No waiter can
 //! hold up or cancel an attempt.
 
 use std::time::Duration;
@@ -15,12 +15,12 @@ use crate::overtaken::Overtaken;
 use crate::time::Timestamp;
 use crate::wishes::{Trial, Wish};
 
-/// How long somebody waits in the line of a host who wants to wait for nothing. Longer than accounts that are asked for at once take at
-/// the usual pace of a host, and shorter than a person takes for a hang.
+/// How long a waiter stays in the queue of a host even if it does not want to wait. Longer than many accounts requested at once need at
+/// the usual rate limit of a host, and shorter than a person takes for a hang.
 const SHORT: Duration = Duration::from_secs(10);
 
 impl Account {
-    /// Somebody wants a token.
+    /// Handles a request for a token.
     pub(crate) fn wanted(
         &mut self,
         ctx: &mut Context<'_>,
@@ -43,20 +43,20 @@ impl Account {
                     refresh.refused = true;
                 }
             }
-            // What is held is a newer grant that is not published, and perhaps never will be: the older token goes all the same.
+            // The held grant is newer and not published, and perhaps never will be: the rejected older token is retired all the same.
             Want::Rejected(grant) if self.shown == Some(grant) => self.serve_none(ctx),
             Want::Forced => self.insist(ctx.now),
             _ => {}
         }
-        // A grant that is not published yet is not stored yet: requests that come meanwhile wait for that.
+        // An unpublished grant is not stored yet: requests in the meantime wait for it.
         let held = self.held.filter(|_| self.published);
         if let (Some(held), true) = (held, want != Want::Forced) {
             if held.is_good(ctx.now, demand.min_validity) {
                 return settle(ctx, id, Verdict::Token(held.grant));
             }
             let lifetime = held.lifetime().unwrap_or_default();
-            // A demand for nearly the whole lifetime would be met by a new grant for a moment only, and the next `get` would ask for
-            // the next one: a token in the first tenth of its life is not replaced.
+            // A new grant could meet a demand for nearly the whole lifetime only for a moment, and the next `get` would request another
+            // one: a token in the first tenth of its life is not replaced.
             let attainable = lifetime.saturating_mul(9) / 10;
             if held.is_good(ctx.now, None)
                 && demand
@@ -79,7 +79,7 @@ impl Account {
         self.consider(ctx);
     }
 
-    /// A waiter has left. The attempt in flight goes on; nothing more begins for its sake, and it holds up no other.
+    /// Removes a waiter that has left. The attempt in flight goes on; no further attempt begins for this waiter, and it delays no other.
     pub(crate) fn left(&mut self, ctx: &mut Context<'_>, id: WaiterId) {
         let before = self.waiters.len();
         self.waiters.retain(|waiter| waiter.id != id);
@@ -88,7 +88,7 @@ impl Account {
         }
     }
 
-    /// A person wants something done to the credential. It waits for what is under way.
+    /// Handles a person's wish to change the credential. It waits for the work in progress.
     pub(crate) fn wish(&mut self, ctx: &mut Context<'_>, wish: Wish) {
         let fault = match wish {
             Wish::Enter(_) if self.absent => WaiterFault::Gone,
@@ -97,7 +97,7 @@ impl Account {
                 if matches!(self.phase, Phase::Queued(_))
                     && self.entered_from(trial, ctx.now) > ctx.now =>
             {
-                // Its host's turn would come too early: better that the person knows now.
+                // The trial could not start at the host's turn, so the person learns now.
                 self.entered_too_soon(trial, ctx.now)
             }
             _ => {
@@ -108,8 +108,8 @@ impl Account {
         settle(ctx, wish.waiter(), Verdict::Fault(fault));
     }
 
-    /// A person says so: what the account was blocked for may be tried again, and with nothing to log in with so may a refresh token
-    /// that was refused.
+    /// A person insists: the cause of a block may be tried again, and if the account has no credential for a login, so may a refused
+    /// refresh token.
     fn insist(&mut self, now: Timestamp) {
         if !matches!(self.phase, Phase::Resting) {
             return;
@@ -128,7 +128,7 @@ impl Account {
         }
     }
 
-    /// The token held is no good any more, and neither is an older one that is still served in its place.
+    /// Retires the held token, and any older one that is still served in its place.
     pub(crate) fn retire(&mut self, ctx: &mut Context<'_>) {
         self.held = None;
         self.renewing = false;
@@ -138,16 +138,16 @@ impl Account {
         self.serve_none(ctx);
     }
 
-    /// No token is served or laid aside any more, whichever it was. That changes nothing that is stored.
+    /// Stops serving any token, published or laid aside. The stored state does not change.
     pub(crate) fn serve_none(&mut self, ctx: &mut Context<'_>) {
         self.published = false;
         self.shown = None;
         ctx.effects.push_back(Effect::Retire(ctx.key));
     }
 
-    /// Serves the token held, if it is one to be served.
+    /// Serves the held token, if it may be served.
     pub(crate) fn publish(&mut self, ctx: &mut Context<'_>) {
-        // While its own write runs for the first time it is not to be seen; `deliver` follows.
+        // During the first write of a grant it is not visible yet; `deliver` follows.
         let early = matches!(&self.phase, Phase::Committing(saving, 0) if saving.granted);
         let hidden = self.absent || self.published || early;
         let Some(held) = self.served().filter(|_| !hidden) else {
@@ -173,7 +173,7 @@ impl Account {
         }
     }
 
-    /// A grant has come: everybody who waited gets it, or learns why it does not do.
+    /// Settles the waiters after a grant: each gets the token, or learns why the token does not meet its demand.
     pub(crate) fn settle_granted(&mut self, ctx: &mut Context<'_>) {
         let Some(held) = self.served().filter(|held| held.is_good(ctx.now, None)) else {
             return;
@@ -193,14 +193,14 @@ impl Account {
         }
     }
 
-    /// Answers everybody the same.
+    /// Answers all waiters with the same fault.
     pub(crate) fn settle_all(&mut self, ctx: &mut Context<'_>, fault: WaiterFault) {
         for waiter in std::mem::take(&mut self.waiters) {
             settle(ctx, waiter.id, Verdict::Fault(fault));
         }
     }
 
-    /// Answers those who would not wait until `start`.
+    /// Answers the waiters that would not wait until `start`.
     pub(crate) fn settle_impatient(
         &mut self,
         ctx: &mut Context<'_>,
@@ -216,8 +216,8 @@ impl Account {
         });
     }
 
-    /// Answers those who would not wait until `start` in the line of a host. A short wait there is nobody's: many accounts that are asked
-    /// for at once come one after the other.
+    /// Answers the waiters and trials that would not wait until `start` in the queue of a host. A short wait there is no reason to give
+    /// up: accounts requested at once are served one after the other.
     pub(crate) fn settle_held_up(
         &mut self,
         ctx: &mut Context<'_>,
@@ -240,7 +240,7 @@ impl Account {
         });
     }
 
-    /// Answers those whose time is over.
+    /// Answers the waiters whose time is over.
     pub(crate) fn settle_late(&mut self, ctx: &mut Context<'_>) {
         let now = ctx.now;
         self.waiters.retain(|waiter| {
@@ -250,7 +250,7 @@ impl Account {
             }
             waits
         });
-        // A wish not begun is dropped. One that is being tried or stored goes on.
+        // A wish that has not begun is dropped. One that is being tried or stored goes on.
         self.wishes.retain(|wish| {
             let waits = wish.answer_by().is_none_or(|by| by > now);
             if !waits {
@@ -276,20 +276,20 @@ impl Account {
         }
     }
 
-    /// While the store refuses: answers those who would not wait until it is tried again.
+    /// While the store refuses: answers the waiters that would not wait until the next try.
     pub(crate) fn settle_refused(&mut self, ctx: &mut Context<'_>, retry: Timestamp) {
         let fault = WaiterFault::StoreUnavailable { retry };
         if ctx.draining {
             self.settle_all(ctx, fault);
         }
         self.settle_impatient(ctx, retry, fault);
-        // A wish could only wait in memory for a store that may never come back: better that the person knows.
+        // A wish could only wait in memory for a store that may never recover, so the person learns now.
         while let Some(wish) = self.wishes.pop_front() {
             settle(ctx, wish.waiter(), Verdict::Fault(fault));
         }
     }
 
-    /// While draining, with nothing under way: answers those for whom no attempt begins any more.
+    /// While draining, with no work in progress: answers the waiters for which no attempt begins any more.
     pub(crate) fn settle_drained(&mut self, ctx: &mut Context<'_>) {
         let fault = match self.choose(ctx.now) {
             Err(fault) => fault,
@@ -342,7 +342,7 @@ impl Account {
         self.consider(ctx);
     }
 
-    /// No attempt begins any more; those who wait for one that runs get its result.
+    /// Begins no further attempt; waiters for a running attempt get its result.
     pub(crate) fn drain(&mut self, ctx: &mut Context<'_>) {
         while let Some(wish) = self.wishes.pop_front() {
             settle(ctx, wish.waiter(), Verdict::Fault(WaiterFault::Draining));
@@ -356,7 +356,7 @@ impl Account {
         self.consider(ctx);
     }
 
-    /// Whether nothing is under way and everything is stored.
+    /// Whether no work is in progress and everything is stored.
     pub(crate) fn is_settled(&self) -> bool {
         matches!(self.phase, Phase::Resting | Phase::Queued(_))
             && !self.dirty
@@ -364,11 +364,11 @@ impl Account {
             && self.waiters.is_empty()
     }
 
-    /// A person's wish was stored.
+    /// Answers a person's wish once it is stored.
     pub(crate) fn granted_wish(&mut self, ctx: &mut Context<'_>, wish: Wish) {
         let verdict = match wish {
             Wish::Forget { .. } => Verdict::Done,
-            // The configuration asks otherwise by now: what was entered is right, and the token of it is another one.
+            // The configuration has changed since: the entered credential is right, but its token does not match the new requests.
             Wish::Enter(trial) if self.served().is_none() && self.problem.is_none() => {
                 return self.wanted(ctx, trial.waiter, trial.demand, Want::Get);
             }
@@ -398,7 +398,7 @@ impl Wish {
         }
     }
 
-    /// By when the waiter of the wish wants an answer; a wish to forget has no limit.
+    /// The time by which the waiter of the wish wants an answer; a wish to forget has no limit.
     pub(crate) fn answer_by(&self) -> Option<Timestamp> {
         match self {
             Self::Enter(trial) => Some(trial.demand.answer_by),

@@ -185,12 +185,12 @@ impl Read for Rate {
 impl Read for LastAsked {
     fn read(tree: &Tree) -> Result<Self, String> {
         match named(tree) {
-            ("LastAsked", [at]) => {
+            ("Asked", [at]) => {
                 let asked = Self::default();
                 asked.touch(Timestamp::from_millis(u64::read(at)?));
                 Ok(asked)
             }
-            _ => no("LastAsked", tree),
+            _ => no("Asked", tree),
         }
     }
 }
@@ -282,7 +282,7 @@ impl Read for ProviderAnswer {
             ("Unrecognised", []) => Self::Unrecognised,
             ("NotSent", []) => Self::NotSent,
             ("MaybeSent", []) => Self::MaybeSent,
-            _ => return no("ProviderAnswer", tree),
+            _ => return no("Answer", tree),
         })
     }
 }
