@@ -38,8 +38,8 @@ pub(super) struct Queues {
     wanted: AtomicU16,
     clock: Clock,
     state: Mutex<State>,
-    /// Has its own lock, apart from the state that releases take: endless denials of one peer do not hold that lock. The two locks are
-    /// never held together.
+    /// Has its own lock, apart from the state that releases take: endless denials of one peer do not hold that lock. A thread that holds
+    /// this lock never waits for the state's.
     repeats: Mutex<Repeats>,
     /// The places for records; each has the queue of the same number.
     places: Vec<Place>,
@@ -293,7 +293,7 @@ impl Queues {
                 repeats.into_inner().due(self.clock.boot_ms(), last)
             }
             Err(TryLockError::WouldBlock) if last => self.repeats().due(self.clock.boot_ms(), last),
-            // A denied peer is not worth a wait for the lock: the next turn is soon.
+            // Releases need the state, which is held here: it must not wait for a denied peer. The next turn is soon.
             Err(TryLockError::WouldBlock) => return wake,
         };
         for event in due {

@@ -20,7 +20,7 @@ use tokend_upstream::secrets::{KEPT_VARIABLES, Person, SecretSource};
 pub(crate) use unit::environment::Variable;
 pub(crate) use unit::{Given, Unit};
 
-/// The user id that a daemon with `DynamicUser=` may get, while it does not run: the first id that systemd tries.
+/// The user id assumed for a daemon with `DynamicUser=` that does not run: the first id that systemd may assign.
 const DYNAMIC: u32 = 61184;
 
 /// The command line's options for the choice.

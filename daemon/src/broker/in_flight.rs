@@ -19,7 +19,7 @@ pub(super) struct InFlight {
     pub(super) token: Option<(GrantId, Arc<AccessToken>)>,
     /// The entered credential that the attempt tries, until it is stored with the intent.
     pub(super) entered: Option<LoginSecret>,
-    /// The person who entered it.
+    /// The waiter that entered it.
     pub(super) trial: Option<WaiterId>,
     /// The token request.
     pub(super) asks: Option<Asks>,

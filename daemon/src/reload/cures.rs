@@ -58,7 +58,7 @@ struct Look {
     _place: Place,
 }
 
-/// Its permit: from the number for the current reload, or from the number for earlier ones.
+/// Its permit: one of the current reload's, or one of those for checks that earlier reloads left behind.
 type Place = Arc<Mutex<OwnedSemaphorePermit>>;
 
 impl Cures {
@@ -129,7 +129,7 @@ impl Cures {
             missing -= 1;
             cured.extend(answer.ok().flatten());
         }
-        // A thread that waits for a file cannot be ended. Its permit stays taken, and moves to the number for earlier reloads.
+        // A thread that waits for a file cannot be ended. Its check stays counted, among those left behind.
         looks.detach_all();
         self.leave_behind(&places);
         if missing > 0 {
@@ -162,7 +162,7 @@ impl Cures {
         Some((look, weak))
     }
 
-    /// Moves the permits of running checks to the number for earlier reloads, as far as that has room.
+    /// Counts running checks as left behind, as far as that number has room, so that the next reload gets their places.
     fn leave_behind(&self, places: &[Weak<Mutex<OwnedSemaphorePermit>>]) {
         for place in places.iter().filter_map(Weak::upgrade) {
             let Ok(elsewhere) = Arc::clone(&self.left_behind).try_acquire_owned() else {
