@@ -185,12 +185,12 @@ impl Read for Rate {
 impl Read for LastAsked {
     fn read(tree: &Tree) -> Result<Self, String> {
         match named(tree) {
-            ("Asked", [at]) => {
+            ("LastAsked", [at]) => {
                 let asked = Self::default();
                 asked.touch(Timestamp::from_millis(u64::read(at)?));
                 Ok(asked)
             }
-            _ => no("Asked", tree),
+            _ => no("LastAsked", tree),
         }
     }
 }
@@ -282,7 +282,7 @@ impl Read for ProviderAnswer {
             ("Unrecognised", []) => Self::Unrecognised,
             ("NotSent", []) => Self::NotSent,
             ("MaybeSent", []) => Self::MaybeSent,
-            _ => return no("Answer", tree),
+            _ => return no("ProviderAnswer", tree),
         })
     }
 }
