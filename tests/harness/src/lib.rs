@@ -6,6 +6,7 @@
 //! import the engine, a dialect or the store: a test that could look inside would stop proving what a user sees.
 
 mod binaries;
+mod building;
 pub mod clock;
 pub mod control_groups;
 mod daemon;
@@ -15,5 +16,6 @@ pub mod probe;
 mod site;
 
 pub use binaries::{Binaries, built};
+pub use building::build_unless_named;
 pub use daemon::Daemon;
 pub use site::{Said, Site};

@@ -4,14 +4,13 @@
 //! power a loop device; says so otherwise.
 
 use std::{
-    env,
     io::{self, Write},
-    process::{Command, ExitCode},
+    process::ExitCode,
     time::Duration,
 };
 
-use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use tokend_harness::build_unless_named;
 use tokend_proofs::{
     Attempt,
     crash_loop::{self, Counted},
@@ -94,7 +93,9 @@ struct Points {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match build().and_then(|()| prove(&arguments.which, &mut io::stdout())) {
+    match build_unless_named("cargo proofs")
+        .and_then(|()| prove(&arguments.which, &mut io::stdout()))
+    {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -102,21 +103,6 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// Builds the programs under test, unless they were named.
-fn build() -> anyhow::Result<()> {
-    if env::var_os("TOKEND_BIN_DIR").is_some() {
-        return Ok(());
-    }
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
-        .args(["build", "--quiet", "--package", "tokend"])
-        .args(["--package", "tokenctl", "--bins"])
-        .status()
-        .context("cannot run cargo; start this with `cargo proofs`")?;
-    anyhow::ensure!(status.success(), "tokend does not build");
-    Ok(())
 }
 
 fn prove(which: &Which, out: &mut impl Write) -> anyhow::Result<bool> {

@@ -3,12 +3,10 @@
 //! Prints a line for each check, and ends with 1 if one failed. The first run for a commit builds it, which takes minutes.
 
 use std::{
-    env,
     io::{self, Write as _},
-    process::{Command, ExitCode},
+    process::ExitCode,
 };
 
-use anyhow::Context as _;
 use clap::Parser;
 use tokend_tests::upgrade::{self, BEFORE, Report};
 
@@ -33,7 +31,7 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> anyhow::Result<bool> {
-    build()?;
+    tokend_harness::build_unless_named("cargo upgrade")?;
     let new = tokend_harness::built()?;
     let old = upgrade::build(&arguments.commit)?;
     drop(writeln!(
@@ -45,19 +43,4 @@ fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     let mut report = Report::default();
     upgrade::run(&old, &new, &mut report)?;
     Ok(report.end())
-}
-
-/// Builds the programs of this commit, unless they were named.
-fn build() -> anyhow::Result<()> {
-    if env::var_os("TOKEND_BIN_DIR").is_some() {
-        return Ok(());
-    }
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
-        .args(["build", "--quiet", "--package", "tokend"])
-        .args(["--package", "tokenctl", "--bins"])
-        .status()
-        .context("cannot run cargo; start this with `cargo upgrade`")?;
-    anyhow::ensure!(status.success(), "tokend does not build");
-    Ok(())
 }
