@@ -39,7 +39,7 @@ impl Call {
             account: options.account.clone(),
             min_validity_ms: options.min_validity.map(millis),
             wait_ms: millis(patience.wait),
-            timeout_ms: patience.told(deadlines.grace),
+            timeout_ms: patience.timeout_ms(deadlines.grace),
         };
         Self {
             request,
@@ -59,7 +59,7 @@ impl Call {
         let request = Request::Refresh {
             account,
             wait_ms: millis(patience.wait),
-            timeout_ms: patience.told(deadlines.grace),
+            timeout_ms: patience.timeout_ms(deadlines.grace),
         };
         Self {
             request,
@@ -80,7 +80,7 @@ impl Call {
             account,
             token,
             wait_ms: millis(patience.wait),
-            timeout_ms: patience.told(deadlines.grace),
+            timeout_ms: patience.timeout_ms(deadlines.grace),
         };
         Self {
             request,

@@ -88,7 +88,7 @@ impl Patience {
 
     /// The timeout sent to the daemon, shorter by the grace, so that its answer arrives before the caller gives
     /// up.
-    pub(crate) fn told(self, grace: Duration) -> u64 {
+    pub(crate) fn timeout_ms(self, grace: Duration) -> u64 {
         millis(self.timeout.saturating_sub(grace.min(self.timeout / 10)))
     }
 

@@ -63,11 +63,11 @@ fn holders(text: &str) -> Vec<String> {
     let mut names = Vec::new();
     for line in text.lines().filter(|line| line.contains("tokenctl")) {
         for (at, _) in line.match_indices('=') {
-            let given = line
+            let value = line
                 .get(at + 1..)
                 .unwrap_or_default()
                 .trim_start_matches('"');
-            if (given.starts_with("$(") || given.starts_with('`')) && gives_a_token(given) {
+            if (value.starts_with("$(") || value.starts_with('`')) && gives_a_token(value) {
                 names.push(name_before(line, at).to_owned());
             }
         }

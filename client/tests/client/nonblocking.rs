@@ -316,10 +316,10 @@ async fn a_queue_that_stays_full_ends_at_the_deadline() {
             // The queue takes one, whom nobody answers.
             ClientError::Silent { .. } => {}
             error => {
-                let told = error.to_string();
+                let message = error.to_string();
                 assert!(
-                    told.ends_with("its queue of connections stays full"),
-                    "{told}"
+                    message.ends_with("its queue of connections stays full"),
+                    "{message}"
                 );
                 waiting += 1;
             }

@@ -1,11 +1,11 @@
-//! The command line: its grammar, and the sentences about mistakes.
+//! The command line: its grammar, and the sentences about usage errors.
 //!
-//! Owns the grammar. A mistake never repeats a word that may be a token or a password somebody put in the wrong
-//! place (see [`mistake`]), and exits with 64. Subcommands are built when they are used, for the sake of the start.
+//! Owns the grammar. A usage error never repeats a word that may be a misplaced token or password (see
+//! [`usage_error`]), and exits with 64. Subcommands are built when they are used, to keep the start fast.
 
-mod mistake;
 #[cfg(test)]
 mod page;
+mod usage_error;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -153,7 +153,7 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Argumen
     let matches = match grammar().try_get_matches_from(&words) {
         Ok(matches) => matches,
         Err(error) => {
-            let help = mistake::help_or_mistake(&error, named(&words).as_deref())?;
+            let help = usage_error::help_or_error(&error, named(&words).as_deref())?;
             return Ok(Arguments {
                 socket: None,
                 command: Command::Help(help),
@@ -162,43 +162,43 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Argumen
     };
     let socket = matches.get_one::<PathBuf>("socket").cloned();
     let command = match matches.subcommand() {
-        Some(("get", given)) => Command::Get(get(given)?),
-        Some(("status", given)) => Command::Status(Status {
-            account: optional_account(given)?,
-            shape: shape(given)?,
+        Some(("get", matches)) => Command::Get(get(matches)?),
+        Some(("status", matches)) => Command::Status(Status {
+            account: optional_account(matches)?,
+            shape: shape(matches)?,
         }),
-        Some(("list", given)) => Command::List(List {
-            json: given.get_flag("json"),
+        Some(("list", matches)) => Command::List(List {
+            json: matches.get_flag("json"),
         }),
-        Some(("whoami", given)) => Command::Whoami(Whoami {
-            json: given.get_flag("json"),
+        Some(("whoami", matches)) => Command::Whoami(Whoami {
+            json: matches.get_flag("json"),
         }),
-        Some(("refresh", given)) => Command::Refresh(Refresh {
-            account: account(given)?,
-            print: given.get_flag("print"),
-            patient: patient(given)?,
+        Some(("refresh", matches)) => Command::Refresh(Refresh {
+            account: account(matches)?,
+            print: matches.get_flag("print"),
+            patient: patient(matches)?,
         }),
-        Some(("reject", given)) => Command::Reject(Reject {
-            account: account(given)?,
-            print: given.get_flag("print"),
-            patient: patient(given)?,
+        Some(("reject", matches)) => Command::Reject(Reject {
+            account: account(matches)?,
+            print: matches.get_flag("print"),
+            patient: patient(matches)?,
         }),
         Some(("reload", _)) => Command::Reload,
         Some(("metrics", _)) => Command::Metrics,
-        Some(("login", given)) => Command::Login(Login {
-            account: account(given)?,
-            kind: kind(given),
+        Some(("login", matches)) => Command::Login(Login {
+            account: account(matches)?,
+            kind: kind(matches),
         }),
-        Some(("forget", given)) => Command::Forget(Forget {
-            account: account(given)?,
-            yes: given.get_flag("yes"),
+        Some(("forget", matches)) => Command::Forget(Forget {
+            account: account(matches)?,
+            yes: matches.get_flag("yes"),
         }),
-        Some(("doctor", given)) => Command::Doctor(Doctor {
-            account: optional_account(given)?,
-            json: given.get_flag("json"),
+        Some(("doctor", matches)) => Command::Doctor(Doctor {
+            account: optional_account(matches)?,
+            json: matches.get_flag("json"),
         }),
-        Some(("complete", given)) => Command::Complete(
-            given
+        Some(("complete", matches)) => Command::Complete(
+            matches
                 .get_many::<String>("words")
                 .into_iter()
                 .flatten()
@@ -350,14 +350,14 @@ fn flag(name: &'static str, help: &'static str) -> Arg {
         .help(help)
 }
 
-fn get(given: &ArgMatches) -> Result<Get, Failure> {
-    let format = match text(given, "format").unwrap_or_default() {
+fn get(matches: &ArgMatches) -> Result<Get, Failure> {
+    let format = match text(matches, "format").unwrap_or_default() {
         "json" => Format::Json,
         "header" => Format::Header,
         "env" => Format::Env,
         _ => Format::Plain,
     };
-    let env_name = match text(given, "env-name") {
+    let env_name = match text(matches, "env-name") {
         None => "ACCESS_TOKEN",
         Some(_) if format != Format::Env => {
             return Err(Failure::usage(
@@ -374,25 +374,25 @@ fn get(given: &ArgMatches) -> Result<Get, Failure> {
         }
     };
     Ok(Get {
-        account: account(given)?,
+        account: account(matches)?,
         format,
         env_name: env_name.to_owned(),
-        min_validity: duration(given, "min-validity")?,
-        patient: patient(given)?,
+        min_validity: duration(matches, "min-validity")?,
+        patient: patient(matches)?,
     })
 }
 
-fn shape(given: &ArgMatches) -> Result<Shape, Failure> {
+fn shape(matches: &ArgMatches) -> Result<Shape, Failure> {
     const SHORTEST: Duration = Duration::from_millis(100);
     const LONGEST: Duration = Duration::from_secs(60 * 60);
-    let interval = duration(given, "interval")?;
-    if !given.get_flag("watch") {
+    let interval = duration(matches, "interval")?;
+    if !matches.get_flag("watch") {
         return match interval {
             Some(_) => Err(Failure::usage(
                 "--interval has no meaning without --watch",
                 "add --watch",
             )),
-            None if given.get_flag("json") => Ok(Shape::Json),
+            None if matches.get_flag("json") => Ok(Shape::Json),
             None => Ok(Shape::Text),
         };
     }
@@ -410,10 +410,10 @@ fn is_variable(name: &str) -> bool {
     name.starts_with(letter) && name.chars().all(|c| letter(c) || c.is_ascii_digit())
 }
 
-fn kind(given: &ArgMatches) -> Kind {
+fn kind(matches: &ArgMatches) -> Kind {
     match (
-        given.get_flag("refresh-token"),
-        given.get_flag("client-secret"),
+        matches.get_flag("refresh-token"),
+        matches.get_flag("client-secret"),
     ) {
         (true, _) => Kind::RefreshToken,
         (_, true) => Kind::ClientSecret,
@@ -421,15 +421,15 @@ fn kind(given: &ArgMatches) -> Kind {
     }
 }
 
-fn patient(given: &ArgMatches) -> Result<Patient, Failure> {
+fn patient(matches: &ArgMatches) -> Result<Patient, Failure> {
     Ok(Patient {
-        wait: duration(given, "wait")?,
-        timeout: duration(given, "timeout")?,
+        wait: duration(matches, "wait")?,
+        timeout: duration(matches, "timeout")?,
     })
 }
 
-fn duration(given: &ArgMatches, name: &str) -> Result<Option<Duration>, Failure> {
-    let Some(text) = text(given, name) else {
+fn duration(matches: &ArgMatches, name: &str) -> Result<Option<Duration>, Failure> {
+    let Some(text) = text(matches, name) else {
         return Ok(None);
     };
     let read = words::parse_duration(text);
@@ -437,9 +437,9 @@ fn duration(given: &ArgMatches, name: &str) -> Result<Option<Duration>, Failure>
         .map_err(|why| Failure::usage(format!("--{name} {text:?} is not a duration"), why))
 }
 
-fn account(given: &ArgMatches) -> Result<AccountName, Failure> {
+fn account(matches: &ArgMatches) -> Result<AccountName, Failure> {
     // Clap insists on it where it is required.
-    let named = optional_account(given)?;
+    let named = optional_account(matches)?;
     named.ok_or_else(|| {
         Failure::usage(
             "the account is missing",
@@ -449,8 +449,8 @@ fn account(given: &ArgMatches) -> Result<AccountName, Failure> {
 }
 
 /// Read here and not by clap, which would repeat the word; it may be a token in the wrong place.
-fn optional_account(given: &ArgMatches) -> Result<Option<AccountName>, Failure> {
-    let named = text(given, "account").map(str::parse).transpose();
+fn optional_account(matches: &ArgMatches) -> Result<Option<AccountName>, Failure> {
+    let named = text(matches, "account").map(str::parse).transpose();
     named.map_err(|error: tokend_client::NameError| {
         Failure::usage(
             error.to_string(),
@@ -459,6 +459,6 @@ fn optional_account(given: &ArgMatches) -> Result<Option<AccountName>, Failure> 
     })
 }
 
-fn text<'a>(given: &'a ArgMatches, name: &str) -> Option<&'a str> {
-    given.get_one::<String>(name).map(String::as_str)
+fn text<'a>(matches: &'a ArgMatches, name: &str) -> Option<&'a str> {
+    matches.get_one::<String>(name).map(String::as_str)
 }

@@ -79,7 +79,7 @@ fn daemon(
     for _ in 0..MOST_PAGES {
         match client.diagnose(account, after) {
             Ok(page) => {
-                findings.extend(page.findings.into_iter().map(told));
+                findings.extend(page.findings.into_iter().map(local_finding));
                 after = page.next;
             }
             Err(error) => match refused(&error, absence) {
@@ -111,7 +111,7 @@ fn daemon(
 }
 
 /// A finding of the daemon as one of ours.
-fn told(it: tokend_client::Finding) -> Finding {
+fn local_finding(it: tokend_client::Finding) -> Finding {
     Finding {
         topic: it.topic.name(),
         account: it.account.map(|name| name.to_string()),

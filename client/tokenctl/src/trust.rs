@@ -22,7 +22,7 @@ pub(crate) fn demand(client: &BlockingClient) -> Result<(), Failure> {
     if peer.is_some_and(|uid| [0, me].contains(&uid)) || is_placed_by(socket, me) {
         return Ok(());
     }
-    let (whose, advice) = match peer {
+    let (runner, advice) = match peer {
         Some(uid) => (
             format!("belongs to user {uid}"),
             format!(
@@ -38,7 +38,7 @@ pub(crate) fn demand(client: &BlockingClient) -> Result<(), Failure> {
     Err(Failure::new(
         Exit::NotAllowed,
         format!(
-            "the daemon at {} {whose}, and a credential is sent only to one of root or of your own",
+            "the daemon at {} {runner}, and a credential is sent only to one of root or of your own",
             socket.display()
         ),
         advice,

@@ -125,7 +125,7 @@ pub(crate) fn detail(who: &Whoami, daemon: &Daemon) -> String {
         ("group", id(&who.group)),
         (
             "groups",
-            told(&who.groups, |groups| list(groups, who.more_groups)),
+            seen_or(&who.groups, |groups| list(groups, who.more_groups)),
         ),
         (
             "pid",
@@ -134,10 +134,10 @@ pub(crate) fn detail(who: &Whoami, daemon: &Daemon) -> String {
                 pid => pid.to_string(),
             },
         ),
-        ("unit", told(&who.unit, |unit| none_or(unit.clone()))),
+        ("unit", seen_or(&who.unit, |unit| none_or(unit.clone()))),
         (
             "user unit",
-            told(&who.user_unit, |unit| {
+            seen_or(&who.user_unit, |unit| {
                 none_or(unit.as_ref().map(|unit| match unit.owner == who.user.id {
                     true => unit.unit.clone(),
                     false => format!("{}, of user {}: no rule matches it", unit.unit, unit.owner),
@@ -146,7 +146,7 @@ pub(crate) fn detail(who: &Whoami, daemon: &Daemon) -> String {
         ),
         (
             "executable",
-            told(&who.executable, |executable| match executable.is_there {
+            seen_or(&who.executable, |executable| match executable.is_there {
                 true => executable.path.clone(),
                 false => format!(
                     "{}, which is not the file the daemon finds there: no rule by path matches it",
@@ -154,8 +154,8 @@ pub(crate) fn detail(who: &Whoami, daemon: &Daemon) -> String {
                 ),
             }),
         ),
-        ("sha256", told(&who.sha256, Clone::clone)),
-        ("namespaces", told(&who.namespaces, namespaces)),
+        ("sha256", seen_or(&who.sha256, Clone::clone)),
+        ("namespaces", seen_or(&who.namespaces, namespaces)),
         (
             "administrator",
             match who.administrator.is_empty() {
@@ -198,7 +198,7 @@ fn may(who: &Whoami) -> String {
     }
 }
 
-fn told<T>(seen: &Seen<T>, tell: impl FnOnce(&T) -> String) -> String {
+fn seen_or<T>(seen: &Seen<T>, tell: impl FnOnce(&T) -> String) -> String {
     match seen {
         Ok(value) => tell(value),
         Err(why) => format!("not known: {why}"),

@@ -111,11 +111,14 @@ mod tests {
         assert_eq!(parse_duration("1h 30m"), Ok(Duration::from_secs(5400)));
         assert_eq!(parse_duration("30d"), Ok(LONGEST));
         for text in ["30d 1ms", "721h", "5w"] {
-            let told = "it is longer than 30 days";
-            assert_eq!(parse_duration(text).unwrap_err(), told, "{text}");
+            let too_long = "it is longer than 30 days";
+            assert_eq!(parse_duration(text).unwrap_err(), too_long, "{text}");
         }
-        let told = parse_duration("PT5S").unwrap_err();
-        assert!(told.starts_with("write a number and a unit: "), "{told}");
+        let message = parse_duration("PT5S").unwrap_err();
+        assert!(
+            message.starts_with("write a number and a unit: "),
+            "{message}"
+        );
     }
 
     #[test]

@@ -166,7 +166,7 @@ fn every_golden_frame_is_read_with_the_tables_of_the_page_alone() {
 #[test]
 fn the_numbers_on_the_page_are_those_of_the_code() {
     let page = Page::read();
-    let told = |heading: &str| -> Vec<(u32, String)> {
+    let listed = |heading: &str| -> Vec<(u32, String)> {
         let row = |row: &Vec<String>| match row.as_slice() {
             [number, name, ..] => (number.parse().expect("a number"), name.clone()),
             _ => panic!("{heading} has a short row"),
@@ -176,7 +176,7 @@ fn the_numbers_on_the_page_are_those_of_the_code() {
     macro_rules! same {
         ($($name:ident),+) => {$(
             let own: Vec<_> = $name::ALL.iter().map(|it| (it.number(), it.to_string())).collect();
-            assert_eq!(told(stringify!($name)), own);
+            assert_eq!(listed(stringify!($name)), own);
         )+};
     }
     same!(FaultCode, AccountState, AttemptKind, Severity, Topic);
@@ -195,7 +195,7 @@ fn the_numbers_on_the_page_are_those_of_the_code() {
     }
     assert!(page.text.contains(&format!("describes version {VERSION}")));
     // What version 1 is told of a number that the daemon does not know either.
-    let told = |name: &str| {
+    let documented = |name: &str| {
         let line = page
             .text
             .lines()
@@ -208,7 +208,7 @@ fn the_numbers_on_the_page_are_those_of_the_code() {
     };
     macro_rules! nearest {
         ($($name:ident),+) => {$(
-            assert_eq!(told(stringify!($name)), $name::Other(900).for_version(1).to_string());
+            assert_eq!(documented(stringify!($name)), $name::Other(900).for_version(1).to_string());
         )+};
     }
     nearest!(FaultCode, AccountState, AttemptKind, Severity, Topic);

@@ -348,7 +348,7 @@ pub fn be_flood(socket: &SocketPath) -> anyhow::Result<()> {
             over.store(true, Ordering::Relaxed);
         });
         let options = GetOptions::new("well".parse()?);
-        let mut told = false;
+        let mut reported = false;
         while !over.load(Ordering::Relaxed) {
             // Beyond the limit of connections it is refused, which is a part of it.
             if let Ok(mut client) = BlockingClient::connect(socket) {
@@ -356,8 +356,8 @@ pub fn be_flood(socket: &SocketPath) -> anyhow::Result<()> {
                     drop(client.get(&options));
                 }
             }
-            if !told {
-                told = true;
+            if !reported {
+                reported = true;
                 std::io::stdout().write_all(b"!")?;
                 std::io::stdout().flush()?;
             }

@@ -158,7 +158,7 @@ impl<'ast> Visit<'ast> for BroughtIn<'_> {
 
 /// Where the file of `mod name;` is, and where the modules below it are.
 fn place(below: &Path, name: &str, attrs: &[Attribute]) -> (PathBuf, PathBuf) {
-    let given = attrs.iter().find_map(|attr| match &attr.meta {
+    let path_attribute = attrs.iter().find_map(|attr| match &attr.meta {
         Meta::NameValue(pair) if pair.path.is_ident("path") => match &pair.value {
             syn::Expr::Lit(syn::ExprLit {
                 lit: syn::Lit::Str(text),
@@ -168,13 +168,13 @@ fn place(below: &Path, name: &str, attrs: &[Attribute]) -> (PathBuf, PathBuf) {
         },
         _ => None,
     });
-    if let Some(given) = given {
+    if let Some(path_attribute) = path_attribute {
         // Relative to the directory of the file that declares it, which is where a plain module's own would stand beside.
-        let path = below.join(&given);
+        let path = below.join(&path_attribute);
         let path = if path.exists() {
             path
         } else {
-            below.parent().unwrap_or(below).join(&given)
+            below.parent().unwrap_or(below).join(&path_attribute)
         };
         let inside = path.parent().unwrap_or(below).to_owned();
         return (path, inside);

@@ -43,19 +43,19 @@ fn roots() -> Vec<PathBuf> {
 
 #[test]
 fn no_import_closes_a_circle() {
-    let mut told = String::new();
+    let mut report = String::new();
     for root in roots() {
         let imports = read(&root).unwrap_or_else(|unread| panic!("{unread}"));
         for (number, circle) in circles(&imports).iter().enumerate() {
-            told.push_str(&format!("\n{}: circle {}\n", root.display(), number + 1));
+            report.push_str(&format!("\n{}: circle {}\n", root.display(), number + 1));
             for arrow in circle {
-                told.push_str(&format!("  {}\n", imports.words(arrow)));
+                report.push_str(&format!("  {}\n", imports.words(arrow)));
             }
         }
     }
     assert!(
-        told.is_empty(),
-        "imports close circles; move what is imported to a file that both may import:\n{told}"
+        report.is_empty(),
+        "imports close circles; move what is imported to a file that both may import:\n{report}"
     );
 }
 

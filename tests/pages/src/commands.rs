@@ -34,12 +34,12 @@ pub fn differences(page: &Page, mut program: Command, codes: &[&str]) -> Vec<Str
             let entry = options.iter().find(|entry| {
                 [name, EVERY].contains(&entry.subsection.as_str()) && entry.names == names(arg)
             });
-            wrong.extend(told(arg, entry.copied(), name, &file));
+            wrong.extend(described(arg, entry.copied(), name, &file));
         }
     }
     for arg in visible(&program) {
         let entry = options.iter().find(|entry| entry.names == names(arg));
-        wrong.extend(told(arg, entry.copied(), EVERY, &file));
+        wrong.extend(described(arg, entry.copied(), EVERY, &file));
     }
     for heading in page.subsections("COMMANDS") {
         if heading != EVERY && !leaves.iter().any(|(name, _)| *name == heading) {
@@ -61,13 +61,13 @@ pub fn differences(page: &Page, mut program: Command, codes: &[&str]) -> Vec<Str
             ));
         }
     }
-    let told: BTreeSet<&str> = page
+    let described: BTreeSet<&str> = page
         .all(Kind::Code)
         .flat_map(|entry| &entry.names)
         .map(String::as_str)
         .collect();
     let codes: BTreeSet<&str> = codes.iter().copied().collect();
-    for code in told.symmetric_difference(&codes) {
+    for code in described.symmetric_difference(&codes) {
         wrong.push(match codes.contains(code) {
             true => format!("exit code {code} is not described: add `.It {code}` below `.Sh EXIT STATUS` in {file}"),
             false => format!("{file} describes exit code {code}, which does not exist"),
@@ -118,7 +118,7 @@ fn has(command: &Command, entry: &Entry) -> bool {
 }
 
 /// What is wrong with what is said about an option.
-fn told(arg: &Arg, entry: Option<&Entry>, command: &str, file: &str) -> Option<String> {
+fn described(arg: &Arg, entry: Option<&Entry>, command: &str, file: &str) -> Option<String> {
     let shown = names(arg).join(", ");
     let Some(entry) = entry else {
         let item = names(arg)

@@ -61,8 +61,8 @@ pub fn unmatched(lines: &[Line], rows: &[String], guide: &str) -> Vec<String> {
                     "{at}: this {level} line begins with a value; put words of its own in front, by which an operator can look it up"
                 ));
             }
-            let told = rows.iter().any(|row| speaks_of(row, text));
-            (!told).then(|| {
+            let documented = rows.iter().any(|row| speaks_of(row, text));
+            (!documented).then(|| {
                 format!("{at}: this {level} line is not in {guide}; add `| `{text}` | what it means | what to do |`")
             })
         });

@@ -35,7 +35,7 @@ enum Which {
     /// kill -9 at every system call of a first login, and of a login after a refused refresh.
     Login {
         #[command(flatten)]
-        given: Points,
+        points: Points,
         /// Lose the power too.
         #[arg(long)]
         power: bool,
@@ -43,7 +43,7 @@ enum Which {
     /// kill -9 in a rotation, and again at every system call of the recovery from that.
     Recovery {
         #[command(flatten)]
-        given: Points,
+        points: Points,
         /// Lose the power too, both times.
         #[arg(long)]
         power: bool,
@@ -107,22 +107,22 @@ fn main() -> ExitCode {
 
 fn prove(which: &Which, out: &mut impl Write) -> anyhow::Result<bool> {
     match which {
-        Which::Kill(given) => dialects(given, out, |api| {
-            attempts(api, &[Attempt::Rotation], Death::Process, given)
+        Which::Kill(points) => dialects(points, out, |api| {
+            attempts(api, &[Attempt::Rotation], Death::Process, points)
         }),
-        Which::Power(given) => dialects(given, out, |api| {
-            attempts(api, &[Attempt::Rotation], Death::Power, given)
+        Which::Power(points) => dialects(points, out, |api| {
+            attempts(api, &[Attempt::Rotation], Death::Power, points)
         }),
-        Which::Login { given, power } => dialects(given, out, |api| {
+        Which::Login { points, power } => dialects(points, out, |api| {
             // Where there is no refresh token, a later login is what `kill` has for a rotation.
             let kinds: &[Attempt] = match api {
                 Api::ClientCredentials => &[Attempt::FirstLogin],
                 _ => &[Attempt::FirstLogin, Attempt::LoginAgain],
             };
-            attempts(api, kinds, by(*power), given)
+            attempts(api, kinds, by(*power), points)
         }),
-        Which::Recovery { given, power } => dialects(given, out, |api| {
-            let report = points::recovery(api, by(*power), given.sample, given.at_once)?;
+        Which::Recovery { points, power } => dialects(points, out, |api| {
+            let report = points::recovery(api, by(*power), points.sample, points.at_once)?;
             Ok(vec![("recovery", report)])
         }),
         Which::FirstStart { power, at_once } => {
@@ -157,12 +157,12 @@ fn by(power: bool) -> Death {
     }
 }
 
-/// What a report is about, and the report.
-type Told = Vec<(&'static str, Report)>;
+/// Reports, each with its subject.
+type Reports = Vec<(&'static str, Report)>;
 
-fn attempts(api: Api, kinds: &[Attempt], death: Death, given: &Points) -> anyhow::Result<Told> {
+fn attempts(api: Api, kinds: &[Attempt], death: Death, points: &Points) -> anyhow::Result<Reports> {
     let report = |attempt: &Attempt| {
-        let report = points::run(api, *attempt, death, given.sample, given.at_once)?;
+        let report = points::run(api, *attempt, death, points.sample, points.at_once)?;
         let what = match attempt {
             Attempt::Rotation => "rotation",
             Attempt::FirstLogin => "first login",
@@ -178,18 +178,18 @@ const MOST_UNREACHED: usize = 5;
 
 /// Proves for one dialect after the other, and prints what came of each and of all.
 fn dialects(
-    given: &Points,
+    points: &Points,
     out: &mut impl Write,
-    prove: impl Fn(Api) -> anyhow::Result<Told>,
+    prove: impl Fn(Api) -> anyhow::Result<Reports>,
 ) -> anyhow::Result<bool> {
     let (mut kept, mut total, mut window) = (true, 0, 0);
     for api in Api::ALL {
-        if !given.only.is_empty() && !given.only.contains(&api) {
+        if !points.only.is_empty() && !points.only.contains(&api) {
             continue;
         }
         for (what, report) in prove(api)? {
             writeln!(out, "{what:<11} {report}")?;
-            if given.verbose {
+            if points.verbose {
                 for point in &report.not_reached {
                     writeln!(out, "  not reached: {point}")?;
                 }

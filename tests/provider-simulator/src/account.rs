@@ -1,4 +1,4 @@
-//! One account's side of the books: its tokens, their families, and how often it asks. Pure.
+//! One account's side of the ledger: its tokens, their families, and how often it asks. Pure.
 //!
 //! Must never know HTTP and never read a clock.
 

@@ -1,4 +1,4 @@
-//! What a request asks of a provider's books, and what came of it.
+//! What a request asks of the provider's ledger, and what came of it.
 
 use std::time::Duration;
 

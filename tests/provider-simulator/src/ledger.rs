@@ -1,4 +1,4 @@
-//! The provider's books: accounts, tokens, families, suspension. Pure; the time is an argument.
+//! The provider's ledger: accounts, tokens, families, suspension. Pure; the time is an argument.
 //!
 //! Must never know HTTP: it takes a [`Call`] and yields an [`Outcome`], each API writes that its own way.
 

@@ -37,10 +37,10 @@ pub(super) fn prepare(directory: &Path, address: SocketAddr) -> anyhow::Result<(
         .stdin(schema)
         .output();
     let output = output.context("sqlite3 is not installed; run tests/setup")?;
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     anyhow::ensure!(
         output.status.success(),
-        "cannot create the database: {told}"
+        "cannot create the database: {stderr}"
     );
 
     let mut file = fs::File::create(directory.join(CONFIGURATION))?;

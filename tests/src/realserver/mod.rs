@@ -177,8 +177,8 @@ impl RealServer {
                 let source = source(self.kind).join("server.py");
                 let mut command = self.with_environment(program(self.kind, "venv/bin/python")?);
                 let output = command.arg(source).arg("prepare").output()?;
-                let told = String::from_utf8_lossy(&output.stderr).into_owned();
-                anyhow::ensure!(output.status.success(), "cannot prepare: {told}");
+                let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+                anyhow::ensure!(output.status.success(), "cannot prepare: {stderr}");
                 Ok(())
             }
         }

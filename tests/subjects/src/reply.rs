@@ -13,7 +13,7 @@ use tokend_dialect::{Dialect, ExchangeKind, Fields, ProviderReply, VALUE_LIMIT};
 use crate::dialect::{CATALOG, MARK, fields};
 
 /// The longest text a provider may put into a log line, in characters, with our own sentence before it.
-const LONGEST_TOLD: usize = 400;
+const LONGEST_MESSAGE: usize = 400;
 
 /// Who asked: a dialect, what it sent, and for what.
 type Asked = (Arc<Dialect>, Arc<Fields>, ExchangeKind);
@@ -76,13 +76,13 @@ fn judge(reply: &ProviderReply) {
         }
         return;
     }
-    let told = reply
+    let problem = reply
         .provider_message()
-        .expect("what is not granted is told");
-    let text = told.to_string();
+        .expect("a reply that grants nothing is a problem");
+    let text = problem.to_string();
     assert!(!text.contains(MARK), "{text}");
     assert!(!text.chars().any(char::is_control), "{text:?}");
-    assert!(text.chars().count() <= LONGEST_TOLD, "{text}");
+    assert!(text.chars().count() <= LONGEST_MESSAGE, "{text}");
     // Formatting twice costs as much as reading, so the other form is looked at now and then: by chance of the content.
     if text.len() % 8 == 3 {
         assert!(!format!("{reply:?}").contains(MARK), "{reply:?}");

@@ -92,8 +92,8 @@ fn a_password_is_sent_only_to_a_daemon_of_root_or_of_ones_own() {
     };
     let said = login();
     assert_eq!((said.code, said.out.as_str()), (Some(77), ""), "{said:?}");
-    for told in [OTHER, &socket.display().to_string(), "nothing was sent"] {
-        assert!(said.err.contains(told), "{told}: {said:?}");
+    for expected in [OTHER, &socket.display().to_string(), "nothing was sent"] {
+        assert!(said.err.contains(expected), "{expected}: {said:?}");
     }
     // Which daemon it is, others say, too.
     let who = stage

@@ -110,10 +110,11 @@ fn what_may_have_been_ended_is_told_and_settled_before_anybody_asks() {
     let status = stage.site.status("it").unwrap();
     assert_eq!(status["state"], "in-doubt", "{status}");
     assert_eq!(status["has_token"], false, "{status}");
-    let told = status["problem"].to_string();
+    let problem = status["problem"].to_string();
     assert!(
-        told.contains("the token held before is not handed out, since a refresh may have ended it"),
-        "{told}"
+        problem
+            .contains("the token held before is not handed out, since a refresh may have ended it"),
+        "{problem}"
     );
     wait_for("the question to be settled", PATIENCE, || {
         let status = stage.site.status("it").unwrap();

@@ -339,11 +339,11 @@ fn a_socket_that_systemd_passes_for_metrics_is_one_of_tcp() {
     let status = wait_for("the daemon to refuse", PATIENCE, || {
         daemon.try_wait().unwrap()
     });
-    let mut told = String::new();
+    let mut log = String::new();
     let mut stderr = daemon.stderr.take().unwrap();
-    stderr.read_to_string(&mut told).unwrap();
-    assert!(connected.is_ok(), "{told}");
-    assert_eq!(status.unwrap().code(), Some(78), "{told}");
+    stderr.read_to_string(&mut log).unwrap();
+    assert!(connected.is_ok(), "{log}");
+    assert_eq!(status.unwrap().code(), Some(78), "{log}");
     let wanted = "what systemd passed for metrics is not a listening TCP socket";
-    assert!(told.contains(wanted), "{told}");
+    assert!(log.contains(wanted), "{log}");
 }

@@ -78,9 +78,9 @@ impl Place {
         }
     }
 
-    /// Runs a program that is `tokenctl`, by way of another.
-    fn by(&self, way: &[&str], program: &Path, words: &[&str]) -> Said {
-        let (first, rest) = way.split_first().unwrap();
+    /// Runs a program that is `tokenctl` under another that starts it.
+    fn by(&self, wrapper: &[&str], program: &Path, words: &[&str]) -> Said {
+        let (first, rest) = wrapper.split_first().unwrap();
         let mut command = Command::new(first);
         command
             .args(rest)
@@ -142,7 +142,7 @@ fn groups_are_those_the_process_has() {
         return;
     }
     let place = Place::new(&[("it", "{ group = 4050 }")]);
-    let get = |way: &[&str]| place.by(way, &place.tokenctl, &["get", "it"]);
+    let get = |wrapper: &[&str]| place.by(wrapper, &place.tokenctl, &["get", "it"]);
     denied(&place.as_user(USER, &["get", "it"]));
     allowed(&get(&[
         "setpriv",
@@ -190,7 +190,7 @@ fn programs_are_told_by_the_file_that_runs() {
         place.tokenctl.display(),
         trusted.display()
     );
-    let way = [
+    let wrapper = [
         "unshare",
         "--mount",
         "--propagation",
@@ -199,9 +199,9 @@ fn programs_are_told_by_the_file_that_runs() {
         "-euc",
         &script,
     ];
-    denied(&place.by(&way, &trusted, &["get", "it"]));
+    denied(&place.by(&wrapper, &trusted, &["get", "it"]));
     let seen = place
-        .by(&way, &trusted, &["whoami", "--json"])
+        .by(&wrapper, &trusted, &["whoami", "--json"])
         .json()
         .unwrap();
     assert_eq!(seen["executable"], trusted.display().to_string());
@@ -325,11 +325,11 @@ fn peers_in_namespaces_are_who_they_are_outside() {
     let place = Place::new(&[("it", "{ user = 4001 }"), ("roots", "{ user = 0 }")]);
     let user = user_of(USER);
     // Root in a user namespace of its own is the user outside.
-    let way = [&user[..], &["unshare", "--user", "--map-root-user", "--"]].concat();
-    allowed(&place.by(&way, &place.tokenctl, &["get", "it"]));
-    denied(&place.by(&way, &place.tokenctl, &["get", "roots"]));
+    let wrapper = [&user[..], &["unshare", "--user", "--map-root-user", "--"]].concat();
+    allowed(&place.by(&wrapper, &place.tokenctl, &["get", "it"]));
+    denied(&place.by(&wrapper, &place.tokenctl, &["get", "roots"]));
     let seen = place
-        .by(&way, &place.tokenctl, &["whoami", "--json"])
+        .by(&wrapper, &place.tokenctl, &["whoami", "--json"])
         .json()
         .unwrap();
     assert_eq!(
@@ -338,9 +338,9 @@ fn peers_in_namespaces_are_who_they_are_outside() {
         "{seen}"
     );
     // In a PID namespace below the daemon's it has a number outside too.
-    let way = ["unshare", "--pid", "--fork", "--"];
+    let wrapper = ["unshare", "--pid", "--fork", "--"];
     let seen = place
-        .by(&way, &place.tokenctl, &["whoami", "--json"])
+        .by(&wrapper, &place.tokenctl, &["whoami", "--json"])
         .json()
         .unwrap();
     assert_eq!(
@@ -469,12 +469,12 @@ fn a_name_that_nobody_has_matches_nobody_and_stops_nobody() {
     let daemon = site.start().unwrap();
     site.get("it").unwrap();
     assert_eq!(site.tokenctl(&["get", "theirs"]).unwrap().code, Some(77));
-    let told = [
+    let expected = [
         "there is no user `not-there-yet`",
         "there is no group `nor-this`",
     ];
-    assert!(told.iter().all(|it| said.contains(it)), "{said}");
-    site.log_with(&told).unwrap();
+    assert!(expected.iter().all(|it| said.contains(it)), "{said}");
+    site.log_with(&expected).unwrap();
     let (code, said) = check(&["--strict"]);
     assert_eq!(code, Some(78), "{said}");
     let doctor = site.tokenctl(&["doctor"]).unwrap();

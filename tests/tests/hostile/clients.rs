@@ -60,9 +60,9 @@ fn half_open_connections_up_to_the_limit_leave_others_theirs_and_end_by_themselv
             wire
         })
         .collect();
-    let told = |answer: &Option<Response>| matches!(answer, Some(Response::Fault(fault)) if fault.code == FaultCode::TooBusy);
+    let too_busy = |answer: &Option<Response>| matches!(answer, Some(Response::Fault(fault)) if fault.code == FaultCode::TooBusy);
     wait_until("all slots to be taken", PATIENCE, || {
-        told(&Wire::silent(&scene.site).hear())
+        too_busy(&Wire::silent(&scene.site).hear())
     })
     .unwrap();
     let said = other.tokenctl(&["get", WELL]);

@@ -249,17 +249,19 @@ fn a_relay_or_a_daemon_that_was_told_nonsense_says_so() {
         (&["--listen", "egress.sock"], "the whole path"),
         (&["--user", "nobody-has-this-name"], "there is no such user"),
     ] {
-        let (code, told) = said(&[&["egress"], options].concat(), "");
-        assert_eq!(code, Some(64), "{told}");
-        assert!(told.contains(word), "{told}");
+        let (code, stderr) = said(&[&["egress"], options].concat(), "");
+        assert_eq!(code, Some(64), "{stderr}");
+        assert!(stderr.contains(word), "{stderr}");
     }
     let configuration = scene.site.configuration().display().to_string();
     for (command, ended) in [("run", 64), ("check", 78)] {
-        let (code, told) = said(&[command, "--config", &configuration], "far.example:3128");
-        assert_eq!(code, Some(ended), "{told}");
+        let (code, stderr) = said(&[command, "--config", &configuration], "far.example:3128");
+        assert_eq!(code, Some(ended), "{stderr}");
         assert!(
-            told.contains("TOKEND_EGRESS") && told.contains("loopback") && told.contains("socket"),
-            "{told}"
+            stderr.contains("TOKEND_EGRESS")
+                && stderr.contains("loopback")
+                && stderr.contains("socket"),
+            "{stderr}"
         );
     }
 }

@@ -48,13 +48,13 @@ fn what_is_no_regular_file_is_refused_by_name_and_holds_neither_reloads_nor_the_
     scene.well();
     let bound = accounts.join("socket.toml");
     let mut socket = None;
-    for (path, told) in [
+    for (path, wanted) in [
         (accounts.join("pipe.toml"), "a FIFO"),
         (dialects.join("pipe.toml"), "a FIFO"),
         (bound.clone(), "a socket"),
         (accounts.join("device.toml"), "a device"),
     ] {
-        match told {
+        match wanted {
             "a FIFO" => fifo(&path),
             "a socket" => socket = Some(UnixListener::bind(&path).unwrap()),
             _ => std::os::unix::fs::symlink("/dev/zero", &path).unwrap(),
@@ -73,7 +73,7 @@ fn what_is_no_regular_file_is_refused_by_name_and_holds_neither_reloads_nor_the_
         let said = scene.site.tokenctl(&["reload"]).unwrap();
         assert_eq!(said.code, Some(A_PERSON), "{said:?}");
         for text in [&checked, &said.err] {
-            assert!(text.contains(name) && text.contains(told), "{text}");
+            assert!(text.contains(name) && text.contains(wanted), "{text}");
         }
         daemon.signal(Signal::HUP).unwrap();
         fs::remove_file(&path).unwrap();

@@ -273,7 +273,7 @@ fn lines_that_a_user_causes_are_limited_and_the_rest_are_counted() {
         .count();
     assert!(ended <= 31, "{ended} lines");
     let uid = rustix::process::geteuid().as_raw();
-    let told =
+    let expected =
         format!("and 470 more like it from user {uid} in the last minute: connection ended: ");
-    assert!(log.contains(&told), "{log}");
+    assert!(log.contains(&expected), "{log}");
 }

@@ -203,7 +203,7 @@ fn no_redirect_takes_a_credential_elsewhere() {
         assert_eq!(said.code, Some(75), "{name}: {said:?}");
         assert!(
             said.err.contains(&elsewhere.http()),
-            "where it wanted to go is told: {said:?}"
+            "where it wanted to go must be shown: {said:?}"
         );
     }
     assert_eq!(elsewhere.requests(), 0);
@@ -250,7 +250,7 @@ fn retry_after_is_honoured_up_to_a_day_and_nonsense_is_no_harm() {
     const DAY: u64 = 86_400_000;
     let busy = |line: &str| Raw::answering("429 Too Many Requests", line, "");
     // What is told, and between how many milliseconds the wait has to be.
-    let told = [
+    let cases = [
         ("seconds", "Retry-After: 40\r\n", 20_000, 40_000),
         (
             "date",
@@ -303,7 +303,7 @@ fn retry_after_is_honoured_up_to_a_day_and_nonsense_is_no_harm() {
         ("empty", "Retry-After: \r\n", 0, 300_000),
         ("absent", "", 0, 300_000),
     ];
-    let providers: Vec<_> = told
+    let providers: Vec<_> = cases
         .iter()
         .map(|(name, line, ..)| (*name, busy(line)))
         .collect();
@@ -319,7 +319,7 @@ fn retry_after_is_honoured_up_to_a_day_and_nonsense_is_no_harm() {
             .and_then(serde_json::Value::as_u64)
             .unwrap_or_default()
     };
-    for (name, _, least, most) in told {
+    for (name, _, least, most) in cases {
         let wait = wait(name);
         assert!((least..=most).contains(&wait), "{name}: {wait} ms");
     }

@@ -110,11 +110,11 @@ fn shown(scene: &Scene, account: &str) -> String {
         &["status", account, "--json"],
         &["get", account, "--min-validity", "100d"],
     ];
-    told(scene, &commands)
+    output(scene, &commands)
 }
 
 /// What `tokenctl` says to these commands, on standard output and standard error.
-fn told(scene: &Scene, commands: &[&[&str]]) -> String {
+fn output(scene: &Scene, commands: &[&[&str]]) -> String {
     let said = commands
         .iter()
         .map(|command| scene.site.tokenctl(command).unwrap());
@@ -133,7 +133,7 @@ fn echoed(scene: &Scene, echoing: &[(String, Raw)]) -> String {
     for path in ["login", "refresh"] {
         assert!(
             said.contains(&format!("[redacted] POST /auth/jwt/{path}")),
-            "what was sent back is told, but for the secret: {said}"
+            "the reply is shown without the secret: {said}"
         );
     }
     said
@@ -212,8 +212,8 @@ fn no_failure_brings_a_secret_into_the_open() {
     let failing = FailingWrites::of(&daemon, "EIO");
     said += &shown(&scene, WELL);
     failing.end(&daemon);
-    let metrics = told(&scene, &[&["metrics"]]);
-    let status = told(&scene, &[&["status", "--json"]]);
+    let metrics = output(&scene, &[&["metrics"]]);
+    let status = output(&scene, &[&["status", "--json"]]);
     assert!(metrics.contains("tokend_requests_total"), "{metrics}");
     assert!(status.contains("\"r-header\""), "{status}");
     assert!(daemon.terminate().unwrap().success());
@@ -240,10 +240,10 @@ fn no_failure_brings_a_secret_into_the_open() {
 }
 
 /// Whether a program that is run in this way may open a file to read it; what it says if it may not.
-fn may_open(way: &[&str], path: &str) -> Result<(), String> {
+fn may_open(wrapper: &[&str], path: &str) -> Result<(), String> {
     let input = format!("if={path}");
     // Opens, and reads nothing.
-    let line = [way, &["dd", input.as_str(), "count=0", "status=none"]].concat();
+    let line = [wrapper, &["dd", input.as_str(), "count=0", "status=none"]].concat();
     let (program, arguments) = line.split_first().unwrap();
     let mut command = Command::new(program);
     let output = command.args(arguments).env("LC_ALL", "C").output().unwrap();
@@ -258,26 +258,29 @@ fn is_closed_to_its_own_user() {
     let scene = Scene::new("", FAST, &[]);
     let root = rustix::process::geteuid().is_root();
     let other = root.then(|| Other::at(&scene.site));
-    let mut way = Vec::new();
+    let mut wrapper = Vec::new();
     if other.is_some() {
-        way.extend(["setpriv", "--reuid", Other::UID, "--regid", Other::UID]);
-        way.extend(["--clear-groups", "--"]);
+        wrapper.extend(["setpriv", "--reuid", Other::UID, "--regid", Other::UID]);
+        wrapper.extend(["--clear-groups", "--"]);
         let owner = format!("{0}:{0}", Other::UID);
         let mut give = Command::new("chown");
         let given = give.args(["-R", &owner]).arg(scene.site.path()).status();
         assert!(given.unwrap().success());
     }
-    let daemon = Daemon::spawn_under(&way, &scene.site).unwrap();
+    let daemon = Daemon::spawn_under(&wrapper, &scene.site).unwrap();
     wait_until("a token", PATIENCE, || match &other {
         Some(other) => other.tokenctl(&["get", WELL]).status.success(),
         None => scene.site.get(WELL).is_ok(),
     })
     .unwrap();
-    assert_eq!(may_open(&way, "/proc/self/mem"), Ok(()));
+    assert_eq!(may_open(&wrapper, "/proc/self/mem"), Ok(()));
     for file in ["mem", "maps", "environ"] {
-        let told = may_open(&way, &format!("/proc/{}/{file}", daemon.pid())).unwrap_err();
+        let refusal = may_open(&wrapper, &format!("/proc/{}/{file}", daemon.pid())).unwrap_err();
         let closed = ["Permission denied", "Operation not permitted"];
-        assert!(closed.iter().any(|words| told.contains(words)), "{told}");
+        assert!(
+            closed.iter().any(|words| refusal.contains(words)),
+            "{refusal}"
+        );
     }
 }
 
@@ -286,8 +289,8 @@ fn the_process_cannot_be_dumped_or_looked_into_by_its_own_user() {
     let scene = Scene::new("", FAST, &[]);
     // Where it may leave a dump, and that would be found.
     let place = format!("--chdir={}", scene.site.path().display());
-    let way = ["env", place.as_str(), "prlimit", "--core=unlimited"];
-    let daemon = Daemon::start_under(&way, &scene.site).unwrap();
+    let wrapper = ["env", place.as_str(), "prlimit", "--core=unlimited"];
+    let daemon = Daemon::start_under(&wrapper, &scene.site).unwrap();
     scene.well();
     let proc = format!("/proc/{}", daemon.pid());
     let limits = fs::read_to_string(format!("{proc}/limits")).unwrap();

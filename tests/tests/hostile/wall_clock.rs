@@ -134,14 +134,14 @@ impl Clockwork {
     /// the daemon's own time.
     fn still(&self, token: &str, offset: i64) {
         let said = self.site.tokenctl(&["get", LONG, "--format", "json"]);
-        let told = said.unwrap().json().unwrap();
+        let reply = said.unwrap().json().unwrap();
         assert_eq!(
-            told.get("access_token").and_then(Value::as_str),
+            reply.get("access_token").and_then(Value::as_str),
             Some(token)
         );
-        let left = told.get("expires_in").and_then(Value::as_i64).unwrap();
-        assert!((3000..=HOUR).contains(&left), "{told}");
-        let ends = told.get("expires_at").and_then(Value::as_str).unwrap();
+        let left = reply.get("expires_in").and_then(Value::as_i64).unwrap();
+        assert!((3000..=HOUR).contains(&left), "{reply}");
+        let ends = reply.get("expires_at").and_then(Value::as_str).unwrap();
         let status = self.site.status(LONG).unwrap();
         let again = status.get("expires_at").and_then(Value::as_str).unwrap();
         let wall = i64::try_from(Stopwatch::start().now().unix.as_secs()).unwrap() + offset;
@@ -149,7 +149,7 @@ impl Clockwork {
             let ends = unix(ends);
             assert!(
                 (wall + left - 60..=wall + left + 60).contains(&ends),
-                "{told}, {status}: {ends} is not {left} s after {wall}"
+                "{reply}, {status}: {ends} is not {left} s after {wall}"
             );
         }
     }

@@ -10,8 +10,8 @@ impl Stage {
     /// What a command says inside the namespaces of the daemon.
     fn inside(&self, command: &[&str]) -> Said {
         let pid = self.property("MainPID");
-        let way = ["nsenter", "--mount", "--net", "--target", &pid, "--"];
-        self.run(&[&way[..], command].concat())
+        let wrapper = ["nsenter", "--mount", "--net", "--target", &pid, "--"];
+        self.run(&[&wrapper[..], command].concat())
     }
 
     fn namespace(&self, pid: &str, kind: &str) -> String {

@@ -68,14 +68,14 @@ fn all_are_named(licences: &str, programs: &[&Path], target: &str) {
     }
     assert!(wanted.len() > 50, "{wanted:?}");
     for it in &wanted {
-        let told = named
+        let listed = named
             .get(it.as_str())
-            .unwrap_or_else(|| panic!("{it} is linked, and its licence is not told"));
-        let (place, texts) = (told.first().unwrap(), told.last().unwrap());
-        assert!(!place.is_empty(), "{it}: {told:?}");
+            .unwrap_or_else(|| panic!("{it} is linked, and its licence is not listed"));
+        let (place, texts) = (listed.first().unwrap(), listed.last().unwrap());
+        assert!(!place.is_empty(), "{it}: {listed:?}");
         let texts = texts
             .strip_prefix("text ")
-            .unwrap_or_else(|| panic!("{it} has no text of its licence: {told:?}"));
+            .unwrap_or_else(|| panic!("{it} has no text of its licence: {listed:?}"));
         for number in texts.split(", ") {
             let heading = format!("\nText {number}\n\n");
             assert!(

@@ -178,15 +178,15 @@ fn a_command_that_fetches_a_secret_has_no_capability_of_the_daemon() {
         return;
     };
     stage.example("executable-rules.conf");
-    let told = "/var/lib/tokend/capabilities";
+    let listing = "/var/lib/tokend/capabilities";
     let script =
-        format!("grep -E '^Cap(Inh|Prm|Eff|Amb)' /proc/self/status > {told}; cat {SECRET}");
+        format!("grep -E '^Cap(Inh|Prm|Eff|Amb)' /proc/self/status > {listing}; cat {SECRET}");
     stage.configure(&format!(
         "password = {{ command = [\"/bin/sh\", \"-c\", \"{script}\"] }}"
     ));
     stage.systemctl(&["start", "tokend.service"]);
     stage.get();
-    let sets = stage.run(&["cat", told]).out;
+    let sets = stage.run(&["cat", listing]).out;
     let held: Vec<&str> = sets
         .lines()
         .filter(|line| !line.starts_with("CapInh") && !line.ends_with("\t0000000000000000"))

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokend_client::SocketPath;
 
-use self::last_words::mistake;
+use self::last_words::start_error;
 use self::state::State;
 use super::finding::Finding;
 use crate::deadline::within;
@@ -37,7 +37,7 @@ pub(super) struct Units {
     metrics: State,
     relays_socket: State,
     /// The reason why the service's last run did not start, if the journal may be read.
-    mistake: Option<String>,
+    start_error: Option<String>,
 }
 
 /// Why no daemon answers although its socket exists, and what to do.
@@ -77,9 +77,9 @@ impl Units {
             socket: states.next().unwrap_or_default(),
             metrics: states.next().unwrap_or_default(),
             relays_socket: states.next().unwrap_or_default(),
-            mistake: None,
+            start_error: None,
         };
-        units.mistake = (units.has_failed() || units.fails_again_and_again())
+        units.start_error = (units.has_failed() || units.fails_again_and_again())
             .then(|| units.last_words())
             .flatten();
         Some(units)
@@ -134,7 +134,7 @@ impl Units {
             "journalctl",
             &[scope(self.is_users), &options[..], &[run.as_str()][..]].concat(),
         )?;
-        mistake(&lines)
+        start_error(&lines)
     }
 
     /// The advice for a failure, if there is one.
@@ -152,7 +152,7 @@ impl Units {
             true => ("", " --user", "tokend check"),
             false => ("sudo ", "", "sudo tokend check"),
         };
-        let mend = match (&self.mistake, self.service.status.as_str()) {
+        let mend = match (&self.start_error, self.service.status.as_str()) {
             (None, "78") => format!("`{check}` shows what is wrong; correct it"),
             (Some(_), "78") => format!("correct it (`{check}` shows all that is wrong)"),
             (_, "64") => format!(
@@ -209,8 +209,8 @@ impl Units {
             result,
             ..
         } = &self.service;
-        let why = match (&self.mistake, self.service.active.as_str()) {
-            (Some(mistake), _) => format!(": {mistake}"),
+        let why = match (&self.start_error, self.service.active.as_str()) {
+            (Some(error), _) => format!(": {error}"),
             _ => String::new(),
         };
         match (self.way_out(), active.as_str()) {
@@ -303,7 +303,7 @@ mod tests {
             socket: State::read(socket),
             metrics: State::default(),
             relays_socket: State::default(),
-            mistake: None,
+            start_error: None,
         }
     }
 
@@ -346,8 +346,8 @@ mod tests {
         let again_and_again =
             "LoadState=loaded\nActiveState=activating\nSubState=auto-restart\nNRestarts=7";
         let found = units(again_and_again, active).finding();
-        let told = "tokend.service does not come up: it ended, and is started again by systemd, so far 7 times";
-        assert_eq!(found.message, told);
+        let expected = "tokend.service does not come up: it ended, and is started again by systemd, so far 7 times";
+        assert_eq!(found.message, expected);
         let starting = "LoadState=loaded\nActiveState=activating\nSubState=start-pre\nNRestarts=0";
         let found = units(starting, active).finding();
         assert!(
@@ -381,7 +381,7 @@ mod tests {
         unknown.service.restarts = String::new();
         assert_eq!(unknown.absence().unwrap().why, "it is being started");
         // One that has ended, whatever is counted.
-        let told = "tokend.service does not come up: it ended, and is started again by systemd";
+        let expected = "tokend.service does not come up: it ended, and is started again by systemd";
         for (sub, restarts, so_far) in [
             ("auto-restart", "\nNRestarts=0", ""),
             ("auto-restart", "\nNRestarts=1", ", so far once"),
@@ -390,7 +390,7 @@ mod tests {
             ("start-pre", "\nNRestarts=2", ", so far 2 times"),
         ] {
             let it = service(sub, restarts);
-            assert_eq!(it.finding().message, format!("{told}{so_far}"));
+            assert_eq!(it.finding().message, format!("{expected}{so_far}"));
             let absence = it.absence().unwrap();
             assert_eq!(absence.why, "it ended, and systemd starts it again");
             assert_eq!(absence.exit, Exit::Unavailable);

@@ -120,8 +120,8 @@ fn table(accounts: &[AccountStatus], now: Timestamp, canvas: Canvas) -> Vec<Stri
         canvas.columns,
     )];
     for (mut cells, status) in rows.into_iter().zip(above) {
-        if let (Some(problem), [.., told]) = (&status.problem, &mut cells) {
-            *told = format!("{told}: {}", words::plain(&problem.message));
+        if let (Some(problem), [.., note]) = (&status.problem, &mut cells) {
+            *note = format!("{note}: {}", words::plain(&problem.message));
         }
         let text = cut(&line(&cells, widths), canvas.columns);
         let colour = match (need(status.state), status.state) {

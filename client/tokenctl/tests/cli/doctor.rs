@@ -109,9 +109,9 @@ fn an_account_that_is_not_for_the_caller_is_the_failure_it_always_is() {
 fn without_a_socket_it_says_where_it_looked() {
     let Ended { code, stdout, .. } = bare(&["--socket", "/nowhere/tokend.sock", "doctor"]);
     assert_eq!(code, 69);
-    let told = "PROBLEM  socket: /nowhere/tokend.sock, named by --socket, does not exist\n";
+    let expected = "PROBLEM  socket: /nowhere/tokend.sock, named by --socket, does not exist\n";
     assert!(
-        stdout.starts_with(told) && stdout.contains("start the daemon: "),
+        stdout.starts_with(expected) && stdout.contains("start the daemon: "),
         "{stdout}"
     );
 }

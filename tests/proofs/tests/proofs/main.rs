@@ -21,8 +21,8 @@ fn die(api: Api, attempt: Attempt, death: Death, sample: usize) {
 }
 
 fn judge(report: &Report) {
-    let told = report.failures.join("\n");
-    assert!(report.failures.is_empty(), "{report}\n{told}");
+    let failures = report.failures.join("\n");
+    assert!(report.failures.is_empty(), "{report}\n{failures}");
     // One call more or less is a matter of scheduling; a sample that mostly missed proves nothing.
     let missed = report.not_reached.len();
     assert!(
@@ -105,7 +105,7 @@ fn a_disk_forgets_what_was_not_synced_and_keeps_the_rest() {
 fn a_crash_loop_keeps_the_pace_of_every_account() {
     for (counted, seconds) in [(Counted::FromServing, 8), (Counted::FromStart, 5)] {
         let report = crash_loop::run(counted, Duration::from_secs(seconds)).unwrap();
-        let told = report.failures.join("\n");
-        assert!(report.failures.is_empty(), "{report}\n{told}");
+        let failures = report.failures.join("\n");
+        assert!(report.failures.is_empty(), "{report}\n{failures}");
     }
 }

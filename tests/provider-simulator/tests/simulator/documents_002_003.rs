@@ -23,8 +23,8 @@ fn document_002_is_strict() {
     let invalid = r#"{"error":{"code":"400013","code_reason":"invalid_request","message":"Missing or invalid parameters"}}"#;
     for fields in [&[id][..], &[], &[id, id, secret]] {
         let reply = login(fields);
-        let told = (reply.status, reply.body.as_str());
-        assert_eq!(told, (400, invalid), "{fields:?}");
+        let answer = (reply.status, reply.body.as_str());
+        assert_eq!(answer, (400, invalid), "{fields:?}");
     }
     let json = json!({"client_id": id.1, "client_secret": secret.1});
     let reply = post(&sim, Api::ClientCredentials, "/v1/auth/token")

@@ -2,10 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of a test may fail it")]
 
-mod books;
 mod documents_000_001;
 mod documents_002_003;
 mod exchanges;
 mod faults;
+mod ledger;
 mod requests;
 mod samples;

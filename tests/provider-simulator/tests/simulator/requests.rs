@@ -1,4 +1,4 @@
-//! What both files about faults and books need: one account of document 000 and the requests it makes.
+//! What the tests of faults and of the ledger need: one account of document 000 and the requests it makes.
 
 use serde_json::json;
 use tokend_harness::probe::{self, Probe, Reply};

@@ -2,7 +2,7 @@
 
 /// The first mistake that a daemon reported when it did not start, with its place and how many follow; else the
 /// reason with which it ended.
-pub(super) fn mistake(log: &str) -> Option<String> {
+pub(super) fn start_error(log: &str) -> Option<String> {
     let lines: Vec<&str> = log.lines().map(str::trim).collect();
     let sentence = |line: &&&str| line.starts_with("x ");
     let first = lines.iter().position(|line| line.starts_with("x "));
@@ -11,7 +11,7 @@ pub(super) fn mistake(log: &str) -> Option<String> {
         let mut words = words.filter_map(|line| Some(line.split_once("tokend ended: ")?.1));
         return words.next().map(str::to_owned);
     };
-    let told = lines.get(first)?.trim_start_matches("x ");
+    let problem = lines.get(first)?.trim_start_matches("x ");
     let after = lines.get(first..).unwrap_or_default();
     let place = after.iter().find_map(|line| line.strip_prefix(",-["));
     let place = place.map_or_else(String::new, |place| {
@@ -22,7 +22,7 @@ pub(super) fn mistake(log: &str) -> Option<String> {
         1 => ", and 1 more mistake".to_owned(),
         more => format!(", and {more} more mistakes"),
     };
-    Some(format!("{told}{place}{more}"))
+    Some(format!("{problem}{place}{more}"))
 }
 
 #[cfg(test)]
@@ -42,12 +42,12 @@ mod tests {
   x `base_url` is missing
    ,-[/etc/tokend/tokend.toml:1:10]
 ";
-        let told = "unknown key `providr` (/etc/tokend/tokend.toml:2:1), and 1 more mistake";
-        assert_eq!(mistake(report).as_deref(), Some(told));
+        let expected = "unknown key `providr` (/etc/tokend/tokend.toml:2:1), and 1 more mistake";
+        assert_eq!(start_error(report).as_deref(), Some(expected));
         let log =
             "ready\ntokend ended: /run/tokend/tokend.sock: somebody listens there already\nbye\n";
-        let told = "/run/tokend/tokend.sock: somebody listens there already";
-        assert_eq!(mistake(log).as_deref(), Some(told));
-        assert_eq!(mistake("ready\n"), None);
+        let expected = "/run/tokend/tokend.sock: somebody listens there already";
+        assert_eq!(start_error(log).as_deref(), Some(expected));
+        assert_eq!(start_error("ready\n"), None);
     }
 }

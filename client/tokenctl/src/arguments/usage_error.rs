@@ -1,4 +1,4 @@
-//! The sentences about mistakes on the command line.
+//! The sentences about usage errors on the command line.
 //!
 //! Owns those sentences. They repeat a word that is no option only if it is nearly a valid one, and never the
 //! text behind `=`: it may be a token or a password in the wrong place. For that reason clap's own sentences
@@ -8,12 +8,12 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::failure::Failure;
 
-/// The help that was asked for, or the mistake; `command` is the command that was named.
-#[expect(clippy::too_many_lines, reason = "one arm for each kind of mistake")]
-pub(super) fn help_or_mistake(
-    error: &clap::Error,
-    command: Option<&str>,
-) -> Result<String, Failure> {
+/// The requested help, or the usage error; `command` is the command that was named.
+#[expect(
+    clippy::too_many_lines,
+    reason = "one arm for each kind of usage error"
+)]
+pub(super) fn help_or_error(error: &clap::Error, command: Option<&str>) -> Result<String, Failure> {
     const SEE: &str = "see: tokenctl --help";
     let said = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),

@@ -1,4 +1,4 @@
-//! The simulator's books: what its log says, and which behaviour of a provider can be set.
+//! The simulator's ledger: what its log says, and which behaviour of a provider can be set.
 
 use std::time::Duration;
 
