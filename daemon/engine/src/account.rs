@@ -29,7 +29,7 @@ pub(crate) struct Context<'a> {
     pub(crate) hosts: &'a mut Hosts,
     pub(crate) dice: Dice,
     pub(crate) draining: bool,
-    /// Whether the account was just called from its host's line.
+    /// Whether the account was just called from its host's queue.
     pub(crate) turn: bool,
 }
 
@@ -98,7 +98,7 @@ pub(crate) struct Account {
 pub(crate) enum Phase {
     /// Nothing is under way.
     Resting,
-    /// In the line of this host.
+    /// In the queue of this host.
     Queued(HostKey),
     /// Asking for the right to attempt.
     Claiming(Attempt),
@@ -122,7 +122,7 @@ pub(crate) struct Saving {
     pub(crate) renewed: bool,
     pub(crate) wish: Option<Wish>,
     /// Whether the waiter of the wish was answered before it was stored.
-    pub(crate) told: bool,
+    pub(crate) answered: bool,
     pub(crate) fate: Option<Fate>,
 }
 
@@ -143,7 +143,7 @@ impl Saving {
             granted: false,
             renewed: false,
             wish,
-            told: false,
+            answered: false,
             fate: None,
         }
     }
@@ -260,7 +260,7 @@ impl Account {
         }
     }
 
-    /// Another plan is about to be in force: the account leaves the line of a host that it no longer asks.
+    /// Another plan is about to be in force: the account leaves the queue of a host that it no longer asks.
     pub(crate) fn go_elsewhere(&mut self, ctx: &mut Context<'_>, plan: &AccountPlan) {
         if let Phase::Queued(host) = self.phase
             && host != plan.host
@@ -294,7 +294,7 @@ impl Account {
             self.no_verdict = NoVerdict::default();
             self.dirty = true;
         }
-        if self.deferral.is_some_and(|deferral| !deferral.told) {
+        if self.deferral.is_some_and(|deferral| !deferral.by_provider) {
             self.deferral = None;
         }
     }
@@ -405,7 +405,9 @@ impl Account {
     fn deferred(&self, now: Timestamp) -> Timestamp {
         let forced = self.waiters.iter().any(|waiter| waiter.pressing);
         match self.deferral {
-            Some(deferral) if deferral.until > now && (deferral.told || !forced) => deferral.until,
+            Some(deferral) if deferral.until > now && (deferral.by_provider || !forced) => {
+                deferral.until
+            }
             _ => now,
         }
     }

@@ -70,7 +70,7 @@ impl Account {
         }
     }
 
-    /// Whether this host's line is the one in which a wish waits.
+    /// Whether this host's queue is the one in which a wish waits.
     fn waits_at(&self, host: HostKey, wish: &Wish) -> bool {
         match wish {
             Wish::Enter(trial) => self.plan.host_of(trial.kind) == host,
@@ -136,13 +136,13 @@ impl Account {
             return;
         }
         let expected = ctx.hosts.expected(host, ctx.key, ctx.now);
-        if !self.waits_in_line(ctx, expected) {
+        if !self.still_waits(ctx, expected) {
             ctx.hosts.leave(host, ctx.key);
         }
     }
 
     /// The same, for one that is expected to begin then. Whether it still waits.
-    pub(crate) fn waits_in_line(
+    pub(crate) fn still_waits(
         &mut self,
         ctx: &mut Context<'_>,
         expected: Option<Timestamp>,

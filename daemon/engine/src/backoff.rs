@@ -19,7 +19,7 @@ const LONGEST_LOGIN: Duration = Duration::from_secs(60 * 60);
 /// The longest wait after refreshes that something in front of the provider answered.
 pub(crate) const LONGEST_UNRECOGNISED: Duration = Duration::from_secs(6 * 60 * 60);
 /// The longest Retry-After that is believed. A nonsensical one must not end an account for years.
-const LONGEST_TOLD: Duration = Duration::from_secs(24 * 60 * 60);
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Chance that is the same for the same seed, account and attempt.
 #[derive(Debug, Clone, Copy)]
@@ -56,22 +56,22 @@ pub(crate) fn backoff(kind: AttemptKind, failures: u32, dice: &Dice, now: Timest
     let jitter = dice.roll(u64::try_from(ceiling.as_millis()).unwrap_or(u64::MAX));
     Deferral {
         until: now.after(FLOOR + Duration::from_millis(jitter)),
-        told: false,
+        by_provider: false,
     }
 }
 
 /// The wait the provider asked for.
-pub(crate) fn told(retry_after: Duration, now: Timestamp) -> Deferral {
+pub(crate) fn asked_by_provider(wait: Duration, now: Timestamp) -> Deferral {
     Deferral {
-        until: now.after(retry_after.clamp(FLOOR, LONGEST_TOLD)),
-        told: true,
+        until: now.after(wait.clamp(FLOOR, LONGEST_RETRY_AFTER)),
+        by_provider: true,
     }
 }
 
 /// A stored wait as it may be believed at `now`: a clock that was wrong must not lock an account for years.
 pub(crate) fn clamp(deferral: Deferral, now: Timestamp) -> Option<Deferral> {
-    let longest = if deferral.told {
-        LONGEST_TOLD
+    let longest = if deferral.by_provider {
+        LONGEST_RETRY_AFTER
     } else {
         LONGEST_UNRECOGNISED
     };
@@ -114,11 +114,14 @@ mod tests {
     fn a_retry_after_of_years_is_clamped_to_a_day() {
         let now = Timestamp::from_millis(0);
         assert_eq!(
-            told(Duration::from_secs(10 * 365 * 86_400), now)
+            asked_by_provider(Duration::from_secs(10 * 365 * 86_400), now)
                 .until
                 .since(now),
-            LONGEST_TOLD
+            LONGEST_RETRY_AFTER
         );
-        assert_eq!(told(Duration::ZERO, now).until.since(now), FLOOR);
+        assert_eq!(
+            asked_by_provider(Duration::ZERO, now).until.since(now),
+            FLOOR
+        );
     }
 }

@@ -173,5 +173,5 @@ pub struct Deferral {
     /// No attempt before this.
     pub until: Timestamp,
     /// Whether the provider named the time (Retry-After). Not even a person's wish shortens that.
-    pub told: bool,
+    pub by_provider: bool,
 }

@@ -115,7 +115,7 @@ impl Engine {
                         },
                         can_login,
                         same: false,
-                        told: false,
+                        answered: false,
                     }),
                 );
             }
@@ -151,7 +151,7 @@ impl Engine {
                 }
             }
         }
-        self.call_lines(now);
+        self.call_queues(now);
     }
 
     /// Time has passed: does what is due at `now`.
@@ -168,7 +168,7 @@ impl Engine {
                 self.plan(key, Some(now.after(std::time::Duration::from_millis(1))));
             }
         }
-        self.call_lines(now);
+        self.call_queues(now);
     }
 
     /// When to call [`Engine::handle_timeout`] next, if nothing happens before.
@@ -236,7 +236,7 @@ impl Engine {
             if adoption.plan.refresh_host.is_none() {
                 self.hosts.restore(adoption.plan.host, used, now);
             }
-            if let Some(intent) = stored.intent.filter(|_| adoption.untold) {
+            if let Some(intent) = stored.intent.filter(|_| adoption.host_unknown) {
                 // When it arrived is not known, only that it was not later than now. What is stored may count it already, as it stood then:
                 // once too often, for once.
                 self.hosts.arrived(adoption.plan.host_of(intent.kind), now);
@@ -272,10 +272,10 @@ impl Engine {
         self.effects.push_back(Effect::Settle(waiter, gone));
     }
 
-    /// Calls accounts from the lines of their hosts as long as one may begin.
-    fn call_lines(&mut self, now: Timestamp) {
-        while let Some((host, line)) = self.hosts.settled(now) {
-            self.tell_line(now, host, line);
+    /// Calls accounts from the queues of their hosts as long as one may begin.
+    fn call_queues(&mut self, now: Timestamp) {
+        while let Some((host, queue)) = self.hosts.settled(now) {
+            self.update_queue(now, host, queue);
         }
         while let Some(key) = self.hosts.call(now) {
             self.with_turn(now, key, true, |it, ctx| {
@@ -287,14 +287,14 @@ impl Engine {
         }
     }
 
-    /// Tells those in a line how long its host's pace holds them.
-    fn tell_line(&mut self, now: Timestamp, host: HostKey, line: Vec<AccountKey>) {
-        let (mut kept, mut leaving) = (0, BTreeSet::new());
-        for key in line {
-            let expected = self.hosts.after(host, kept, now);
+    /// Answers the waiters in a queue that the host's pace holds for too long.
+    fn update_queue(&mut self, now: Timestamp, host: HostKey, queue: Vec<AccountKey>) {
+        let (mut before, mut leaving) = (0, BTreeSet::new());
+        for key in queue {
+            let expected = self.hosts.after(host, before, now);
             self.with(now, key, |it, ctx| {
-                if it.waits_in_line(ctx, expected) {
-                    kept += 1;
+                if it.still_waits(ctx, expected) {
+                    before += 1;
                 } else {
                     leaving.insert(ctx.key);
                 }

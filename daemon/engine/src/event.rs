@@ -111,7 +111,7 @@ pub struct LoginUsed {
     /// State of the pace of logins.
     pub logins: Tat,
     /// Until when its provider wants to be left alone.
-    pub told: Option<Timestamp>,
+    pub deferred_until: Option<Timestamp>,
     /// By when an attempt had arrived, at the latest, that was under way when a daemon died.
     pub attempt_by: Option<Timestamp>,
     /// The same of a login.
@@ -125,7 +125,7 @@ impl LoginUsed {
         Self {
             attempts: self.attempts.max(other.attempts),
             logins: self.logins.max(other.logins),
-            told: self.told.max(other.told),
+            deferred_until: self.deferred_until.max(other.deferred_until),
             attempt_by: self.attempt_by.max(other.attempt_by),
             login_by: self.login_by.max(other.login_by),
         }
@@ -136,8 +136,8 @@ impl LoginUsed {
     pub fn counts(&self, now: Timestamp) -> bool {
         // How long an attempt counts only the pace says that it is charged to.
         let in_flight = self.attempt_by.is_some() || self.login_by.is_some();
-        let told = self.told.is_some_and(|told| told > now);
-        in_flight || told || self.attempts.0 > now || self.logins.0 > now
+        let deferred = self.deferred_until.is_some_and(|until| until > now);
+        in_flight || deferred || self.attempts.0 > now || self.logins.0 > now
     }
 }
 
@@ -182,7 +182,7 @@ pub struct Adoption {
     /// What was stored, with every time already moved to the steady clock.
     pub durable: Option<Durable>,
     /// Whether the record names no host, so that no earlier event reported its host's pace.
-    pub untold: bool,
+    pub host_unknown: bool,
     /// Where connections note that a token was requested.
     pub asked: LastAsked,
 }

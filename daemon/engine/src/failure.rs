@@ -3,7 +3,7 @@
 //! Owns what follows from each answer without a grant: another wait, a block, a refresh token that was refused or may be spent.
 
 use crate::account::{Account, Context};
-use crate::backoff::{backoff, told};
+use crate::backoff::{asked_by_provider, backoff};
 use crate::durable::{AttemptKind, Block};
 use crate::event::{Attempt, ProviderAnswer};
 use crate::problem::Problem;
@@ -31,7 +31,7 @@ impl Account {
             ProviderAnswer::Busy { retry_after } => {
                 self.fail(ctx, attempt.kind, Problem::Busy);
                 if let Some(wait) = retry_after {
-                    self.deferral = Some(told(wait, ctx.now));
+                    self.deferral = Some(asked_by_provider(wait, ctx.now));
                 }
             }
             ProviderAnswer::CredentialRejected => {

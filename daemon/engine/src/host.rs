@@ -1,6 +1,6 @@
 //! Provider hosts: what all accounts of one provider share.
 //!
-//! Owns the limit on attempts in flight and on the rate per host, and the line of accounts that wait for it. Knows nothing of
+//! Owns the limit on attempts in flight and on the rate per host, and the queue of accounts that wait for it. Knows nothing of
 //! what an account wants.
 //!
 //! **The rate.** The provider counts a request when it arrives, some time between the moment its attempt is let in and its end. So an
@@ -24,8 +24,8 @@ struct Host {
     /// Of attempts that have ended.
     tat: Tat,
     in_flight: u32,
-    line: VecDeque<AccountKey>,
-    /// Whether an account joined the line when its start could not be known, because an attempt had to end first.
+    queue: VecDeque<AccountKey>,
+    /// Whether an account joined the queue when its start could not be known, because an attempt had to end first.
     unsure: bool,
 }
 
@@ -33,8 +33,8 @@ struct Host {
 #[derive(Debug, Default)]
 pub(crate) struct Hosts {
     hosts: BTreeMap<HostKey, Host>,
-    /// Hosts with accounts in line.
-    lines: BTreeSet<HostKey>,
+    /// Hosts with accounts in the queue.
+    queued: BTreeSet<HostKey>,
     /// The stored state of hosts that have no plan yet: an account of theirs may still come.
     unplanned: BTreeMap<HostKey, HostUsed>,
 }
@@ -45,7 +45,7 @@ impl Hosts {
             plan,
             tat: Tat::default(),
             in_flight: 0,
-            line: VecDeque::new(),
+            queue: VecDeque::new(),
             unsure: false,
         });
         host.plan = plan;
@@ -70,7 +70,7 @@ impl Hosts {
         }
     }
 
-    /// Lets an attempt begin, or puts the account in line. `turn` is for an account that was just called from the line.
+    /// Lets an attempt begin, or puts the account in the queue. `turn` is for an account that was just called from the queue.
     pub(crate) fn admit(
         &mut self,
         key: HostKey,
@@ -82,17 +82,17 @@ impl Hosts {
         let Some(host) = self.hosts.get_mut(&key) else {
             return true;
         };
-        if (turn || host.line.is_empty()) && host.opens(now) <= now {
+        if (turn || host.queue.is_empty()) && host.opens(now) <= now {
             host.in_flight += 1;
             return true;
         }
         host.unsure |= host.opens(now) == Timestamp::FAR;
         if turn {
-            host.line.push_front(account);
+            host.queue.push_front(account);
         } else {
-            host.line.push_back(account);
+            host.queue.push_back(account);
         }
-        self.lines.insert(key);
+        self.queued.insert(key);
         false
     }
 
@@ -118,39 +118,39 @@ impl Hosts {
         }
     }
 
-    /// Takes an account out of the line.
+    /// Takes an account out of the queue.
     pub(crate) fn leave(&mut self, key: HostKey, account: AccountKey) {
         self.leave_all(key, |waiting| waiting == account);
     }
 
-    /// Takes accounts out of the line.
+    /// Takes accounts out of the queue.
     pub(crate) fn leave_all(&mut self, key: HostKey, leaves: impl Fn(AccountKey) -> bool) {
         if let Some(host) = self.hosts.get_mut(&key) {
-            host.line.retain(|waiting| !leaves(*waiting));
-            if host.line.is_empty() {
-                self.lines.remove(&key);
+            host.queue.retain(|waiting| !leaves(*waiting));
+            if host.queue.is_empty() {
+                self.queued.remove(&key);
             }
         }
     }
 
-    /// The next account whose turn it is, taken out of its line.
+    /// The next account whose turn it is, taken out of its queue.
     pub(crate) fn call(&mut self, now: Timestamp) -> Option<AccountKey> {
-        let ready = self.lines.iter().copied().find(|key| {
+        let ready = self.queued.iter().copied().find(|key| {
             self.hosts
                 .get(key)
                 .is_some_and(|host| host.opens(now) <= now)
         })?;
         let host = self.hosts.get_mut(&ready)?;
-        let account = host.line.pop_front();
-        if host.line.is_empty() {
-            self.lines.remove(&ready);
+        let account = host.queue.pop_front();
+        if host.queue.is_empty() {
+            self.queued.remove(&ready);
         }
         account
     }
 
-    /// A host whose line has just become one that its pace holds, with the accounts in it.
+    /// A host whose queue has just become one that its pace holds, with the accounts in it.
     pub(crate) fn settled(&mut self, now: Timestamp) -> Option<(HostKey, Vec<AccountKey>)> {
-        let found = self.lines.iter().copied().find(|key| {
+        let found = self.queued.iter().copied().find(|key| {
             self.hosts.get(key).is_some_and(|host| {
                 let opens = host.opens(now);
                 host.unsure && opens > now && opens != Timestamp::FAR
@@ -158,12 +158,12 @@ impl Hosts {
         })?;
         let host = self.hosts.get_mut(&found)?;
         host.unsure = false;
-        Some((found, host.line.iter().copied().collect()))
+        Some((found, host.queue.iter().copied().collect()))
     }
 
-    /// When the next account in a line may begin; `None` when that takes an attempt to end first.
+    /// When the next account in a queue may begin; `None` when that takes an attempt to end first.
     pub(crate) fn due(&self, now: Timestamp) -> Option<Timestamp> {
-        self.lines
+        self.queued
             .iter()
             .filter_map(|key| self.hosts.get(key))
             .map(|host| host.opens(now))
@@ -171,7 +171,7 @@ impl Hosts {
             .min()
     }
 
-    /// When an account that is in the line, or would have to stand there, could begin at the earliest: `now` if at once, and
+    /// When an account that is in the queue, or would have to stand there, could begin at the earliest: `now` if at once, and
     /// `None` when it takes an attempt to end first.
     pub(crate) fn expected(
         &self,
@@ -183,12 +183,12 @@ impl Hosts {
             return Some(now);
         };
         // Mostly it is the last one.
-        let mut line = host.line.iter();
-        let before = line.rposition(|other| *other == account);
-        self.after(key, before.unwrap_or(host.line.len()), now)
+        let mut queue = host.queue.iter();
+        let before = queue.rposition(|other| *other == account);
+        self.after(key, before.unwrap_or(host.queue.len()), now)
     }
 
-    /// The same for one with so many before it in the line.
+    /// The same for one with so many before it in the queue.
     pub(crate) fn after(&self, key: HostKey, before: usize, now: Timestamp) -> Option<Timestamp> {
         let host = self.hosts.get(&key)?;
         let before = u32::try_from(before).unwrap_or(u32::MAX);

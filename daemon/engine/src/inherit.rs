@@ -12,11 +12,11 @@ use crate::time::Timestamp;
 impl Account {
     /// What its login has used up by now.
     pub(crate) fn spent_so_far(&self) -> LoginUsed {
-        let deferral = self.deferral.filter(|deferral| deferral.told);
+        let deferral = self.deferral.filter(|deferral| deferral.by_provider);
         LoginUsed {
             attempts: self.attempts,
             logins: self.logins,
-            told: deferral.map(|deferral| deferral.until),
+            deferred_until: deferral.map(|deferral| deferral.until),
             attempt_by: None,
             login_by: None,
         }
@@ -34,14 +34,14 @@ impl Account {
         let logins = charged(logins, spent.logins, spent.login_by);
         self.attempts = self.attempts.max(attempts);
         self.logins = self.logins.max(logins);
-        let told = spent.told.and_then(|until| {
-            let told = true;
-            backoff::clamp(Deferral { until, told }, now)
+        let deferral = spent.deferred_until.and_then(|until| {
+            let by_provider = true;
+            backoff::clamp(Deferral { until, by_provider }, now)
         });
-        if let Some(told) = told
-            && self.deferral.is_none_or(|own| own.until < told.until)
+        if let Some(deferral) = deferral
+            && self.deferral.is_none_or(|own| own.until < deferral.until)
         {
-            self.deferral = Some(told);
+            self.deferral = Some(deferral);
         }
         self.dirty |= before != (self.attempts, self.logins, self.deferral);
     }

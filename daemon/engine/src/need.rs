@@ -66,13 +66,13 @@ impl Account {
             .chain(self.wishes.iter().filter_map(Wish::answer_by))
             .min();
         let saving = match &self.phase {
-            Phase::Committing(saving, _) if !saving.told => {
+            Phase::Committing(saving, _) if !saving.answered => {
                 saving.wish.as_ref().and_then(Wish::answer_by)
             }
             _ => self
                 .trial
                 .as_ref()
-                .filter(|trial| !trial.told)
+                .filter(|trial| !trial.answered)
                 .map(|trial| trial.demand.answer_by),
         };
         let own = match &self.phase {

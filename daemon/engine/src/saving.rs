@@ -46,7 +46,7 @@ impl Account {
         if saving.granted {
             self.deliver(ctx);
         }
-        if let Some(wish) = saving.wish.filter(|_| !saving.told) {
+        if let Some(wish) = saving.wish.filter(|_| !saving.answered) {
             self.granted_wish(ctx, wish);
         }
         self.consider(ctx);
@@ -57,9 +57,9 @@ impl Account {
     fn not_committed(&mut self, ctx: &mut Context<'_>, mut saving: Box<Saving>, tries: u32) {
         let granted = saving.granted;
         let retry = unsaved(tries, ctx.now);
-        if let Some(wish) = saving.wish.filter(|_| !saving.told) {
+        if let Some(wish) = saving.wish.filter(|_| !saving.answered) {
             // The wish is done in memory and will be stored; its waiter learns now that it is not stored yet.
-            saving.told = true;
+            saving.answered = true;
             let fault = WaiterFault::StoreUnavailable { retry };
             settle(ctx, wish.waiter(), Verdict::Fault(fault));
         }

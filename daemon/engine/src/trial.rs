@@ -6,7 +6,7 @@
 //! use after an answer that does not grant, unless no other credential is held.
 
 use crate::account::{Account, Context, Phase, Saving};
-use crate::backoff::told;
+use crate::backoff::asked_by_provider;
 use crate::durable::{AttemptKind, Block, Candidate, RefreshToken};
 use crate::effect::{Fate, Keeping, Unproved, Unproven, Verdict, WaiterFault};
 use crate::event::{Attempt, AttemptCause, ClaimRefusal, ProviderAnswer};
@@ -50,7 +50,7 @@ impl Account {
 
     /// The earliest time for the trial. A person can skip our own backoff, but never the provider's Retry-After.
     pub(crate) fn entered_from(&self, trial: Trial, now: Timestamp) -> Timestamp {
-        let named = self.deferral.filter(|deferral| deferral.told);
+        let named = self.deferral.filter(|deferral| deferral.by_provider);
         self.paced(trial.kind, now)
             .max(named.map_or(now, |deferral| deferral.until))
     }
@@ -64,15 +64,15 @@ impl Account {
     pub(crate) fn not_tried(&mut self, ctx: &mut Context<'_>, fault: Option<WaiterFault>) {
         if let Some(trial) = self.trial.as_deref().copied() {
             let fault = fault.unwrap_or_else(|| self.entered_too_soon(trial, ctx.now));
-            self.tell_trial(ctx, fault);
+            self.answer_trial(ctx, fault);
             self.trial = None;
         }
     }
 
     /// Answers the waiter of the trial before the trial is over.
-    pub(crate) fn tell_trial(&mut self, ctx: &mut Context<'_>, fault: WaiterFault) {
-        if let Some(trial) = self.trial.as_mut().filter(|trial| !trial.told) {
-            trial.told = true;
+    pub(crate) fn answer_trial(&mut self, ctx: &mut Context<'_>, fault: WaiterFault) {
+        if let Some(trial) = self.trial.as_mut().filter(|trial| !trial.answered) {
+            trial.answered = true;
             settle(ctx, trial.waiter, Verdict::Fault(fault));
         }
     }
@@ -81,7 +81,7 @@ impl Account {
     pub(crate) fn not_prepared(&mut self, ctx: &mut Context<'_>, refusal: ClaimRefusal) {
         if let Some(trial) = self.trial.take() {
             let why = Unproved::NotPrepared(refusal);
-            self.tell_unproven(ctx, *trial, why, Keeping::Dropped);
+            self.answer_unproven(ctx, *trial, why, Keeping::Dropped);
         }
     }
 
@@ -117,13 +117,13 @@ impl Account {
             return Saving {
                 granted: true,
                 wish: Some(Wish::Enter(trial)),
-                told: trial.told,
+                answered: trial.answered,
                 fate: Some(Fate::Takes),
                 ..outcome
             };
         }
         let kept = self.keep(ctx, attempt, trial, answer);
-        self.tell_unproven(ctx, trial, Unproved::Answered(answer), kept);
+        self.answer_unproven(ctx, trial, Unproved::Answered(answer), kept);
         Saving {
             renewed: matches!(answer, ProviderAnswer::Renewed { .. }),
             fate: match kept {
@@ -183,7 +183,7 @@ impl Account {
         {
             // This concerns the account, whichever credential was used.
             self.problem = Some(Problem::Busy);
-            self.deferral = Some(told(wait, ctx.now));
+            self.deferral = Some(asked_by_provider(wait, ctx.now));
         }
         if attempt.kind == AttemptKind::Refresh && unknown && !self.spares_better() {
             (self.spare, self.spare_unsent) = (true, false);
@@ -301,8 +301,8 @@ impl Account {
         }
     }
 
-    fn tell_unproven(&self, ctx: &mut Context<'_>, trial: Trial, why: Unproved, kept: Keeping) {
-        if trial.told {
+    fn answer_unproven(&self, ctx: &mut Context<'_>, trial: Trial, why: Unproved, kept: Keeping) {
+        if trial.answered {
             return;
         }
         let retry = match kept {

@@ -89,7 +89,10 @@ impl Account {
                 count.refreshes = count.refreshes.saturating_add(1);
                 self.probed = self.probed.min(count.refreshes.saturating_sub(1));
                 let until = ctx.now.after(refresh_pause(count.refreshes, &ctx.dice));
-                self.deferral = Some(Deferral { until, told: false });
+                self.deferral = Some(Deferral {
+                    until,
+                    by_provider: false,
+                });
             }
             AttemptKind::Login => {
                 count.logins = count.logins.saturating_add(1);

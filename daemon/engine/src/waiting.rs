@@ -261,17 +261,17 @@ impl Account {
         if let Some(trial) = self
             .trial
             .as_mut()
-            .filter(|trial| !trial.told && trial.demand.answer_by <= now)
+            .filter(|trial| !trial.answered && trial.demand.answer_by <= now)
         {
-            trial.told = true;
+            trial.answered = true;
             settle(ctx, trial.waiter, Verdict::Fault(WaiterFault::TimedOut));
         }
         if let Phase::Committing(saving, _) = &mut self.phase
-            && !saving.told
+            && !saving.answered
             && let Some(wish) = saving.wish
             && wish.answer_by().is_some_and(|by| by <= now)
         {
-            saving.told = true;
+            saving.answered = true;
             settle(ctx, wish.waiter(), Verdict::Fault(WaiterFault::TimedOut));
         }
     }
@@ -335,7 +335,7 @@ impl Account {
         while let Some(wish) = self.wishes.pop_front() {
             settle(ctx, wish.waiter(), Verdict::Fault(WaiterFault::Gone));
         }
-        self.tell_trial(ctx, WaiterFault::Gone);
+        self.answer_trial(ctx, WaiterFault::Gone);
         if self.shown.is_some() {
             self.serve_none(ctx);
         }

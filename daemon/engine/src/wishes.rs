@@ -19,7 +19,7 @@ pub(crate) struct Trial {
     /// Whether it is the refresh token that is held, entered again.
     pub(crate) same: bool,
     /// Whether its waiter was answered before it was over.
-    pub(crate) told: bool,
+    pub(crate) answered: bool,
 }
 
 /// What a person wants done to the credential.

@@ -196,7 +196,7 @@ pub fn restore(record: &Record, clock: &Clock) -> Restored {
         failures: record.failures,
         deferral: record.deferred_until.map(|until| Deferral {
             until: at(until),
-            told: record.deferral_told,
+            by_provider: record.deferred_by_provider,
         }),
         no_verdict: record
             .no_verdict
@@ -219,7 +219,7 @@ pub fn restore(record: &Record, clock: &Clock) -> Restored {
     let notes = Notes {
         was_short: false,
         last_attempt: record.last_attempt.clone(),
-        told: record.told.as_deref().map(Into::into),
+        told: record.provider_message.as_deref().map(Into::into),
         fingerprint: record
             .block
             .as_ref()
@@ -227,7 +227,7 @@ pub fn restore(record: &Record, clock: &Clock) -> Restored {
         no_verdict: made_with.clone(),
         refused: made_with.map(|fingerprint| {
             let stored = record.no_verdict.as_ref();
-            let told = stored.and_then(|stored| stored.told.as_deref());
+            let told = stored.and_then(|stored| stored.provider_message.as_deref());
             Box::new(RefusedLogin {
                 fingerprint,
                 told: told.map(Into::into),
@@ -341,7 +341,9 @@ pub fn update(record: &mut Record, durable: &Durable, host: &str, notes: &Notes,
         .map(|problem| problem_name(problem).to_owned());
     record.failures = durable.failures;
     record.deferred_until = durable.deferral.map(|deferral| wall(deferral.until));
-    record.deferral_told = durable.deferral.is_some_and(|deferral| deferral.told);
+    record.deferred_by_provider = durable
+        .deferral
+        .is_some_and(|deferral| deferral.by_provider);
     record.no_verdict = (!durable.no_verdict.is_none()).then(|| store::StoredNoVerdict {
         refreshes: durable.no_verdict.refreshes,
         logins: durable.no_verdict.logins,
@@ -353,13 +355,13 @@ pub fn update(record: &mut Record, durable: &Durable, host: &str, notes: &Notes,
             .made_with(durable.no_verdict)
             .unwrap_or_default()
             .to_owned(),
-        told: (notes.refused.as_ref())
+        provider_message: (notes.refused.as_ref())
             .filter(|_| stopped_by_refusal(durable.no_verdict))
             .and_then(|login| login.told.as_deref())
             .map(str::to_owned),
     });
     record.asks = notes.asks.map(|asks| asks.to_string());
-    record.told = notes.told.as_deref().map(str::to_owned);
+    record.provider_message = notes.told.as_deref().map(str::to_owned);
     record.last_attempt.clone_from(&notes.last_attempt);
 }
 

@@ -97,7 +97,7 @@ fn facts(now: Timestamp) -> impl Strategy<Value = Durable> {
                 block,
                 problem,
                 failures,
-                deferral: deferral.map(|(until, told)| Deferral { until, told }),
+                deferral: deferral.map(|(until, by_provider)| Deferral { until, by_provider }),
                 no_verdict: NoVerdict {
                     refreshes: no_verdict.0,
                     logins: no_verdict.1,

@@ -15,9 +15,9 @@ pub fn spent(record: &Record, clock: &Clock) -> LoginUsed {
     LoginUsed {
         attempts: Tat(at(record.pace.attempts_tat)),
         logins: Tat(at(record.pace.logins_tat)),
-        told: record
+        deferred_until: record
             .deferred_until
-            .filter(|_| record.deferral_told)
+            .filter(|_| record.deferred_by_provider)
             .map(at),
         attempt_by: intent.map(|_| sent_by(record, clock)),
         login_by: login.map(|_| sent_by(record, clock)),

@@ -376,7 +376,7 @@ impl Accounts {
             can_login: login_means::can_login(&entry.served.account, entry.notes.entered),
             cured: false,
             durable: None,
-            untold: false,
+            host_unknown: false,
             asked: entry.served.cell.asked().clone(),
         };
         engine.handle_event(now, Event::Adopt(key, Box::new(adoption)));

@@ -225,7 +225,7 @@ fn join(
                 can_login,
                 cured,
                 durable,
-                untold,
+                host_unknown: untold,
                 asked,
             }),
         ),
@@ -270,7 +270,7 @@ fn rejoin(
                 can_login,
                 cured,
                 durable: None,
-                untold: false,
+                host_unknown: false,
                 asked,
             }),
         )

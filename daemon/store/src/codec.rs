@@ -84,9 +84,9 @@ pub(crate) fn decode(text: &[u8]) -> Result<Record, QuarantineReason> {
         Err(problem) => Some(problem),
     };
     // Only now, so that the usual case is parsed once.
-    match serde_json::from_slice::<Head>(text) {
-        Ok(head) if head.schema > SCHEMA => Err(QuarantineReason::Newer {
-            schema: head.schema,
+    match serde_json::from_slice::<SchemaNumber>(text) {
+        Ok(newer) if newer.schema > SCHEMA => Err(QuarantineReason::Newer {
+            schema: newer.schema,
         }),
         // serde's own message may quote a value, so only its place is reported.
         _ => Err(QuarantineReason::Malformed {
@@ -103,7 +103,7 @@ struct Stored<'a> {
 }
 
 #[derive(Deserialize)]
-struct Head {
+struct SchemaNumber {
     schema: u32,
     #[serde(rename = "record", default)]
     _record: IgnoredAny,
@@ -131,13 +131,13 @@ struct Form<'a> {
     block: Option<Cow<'a, StoredBlock>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     problem: Option<Cow<'a, str>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    told: Option<Cow<'a, str>>,
+    #[serde(rename = "told", default, skip_serializing_if = "Option::is_none")]
+    provider_message: Option<Cow<'a, str>>,
     failures: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     deferred_until: Option<i64>,
-    #[serde(default, skip_serializing_if = "is_false")]
-    deferral_told: bool,
+    #[serde(rename = "deferral_told", default, skip_serializing_if = "is_false")]
+    deferred_by_provider: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     last_attempt: Option<Cow<'a, StoredAttempt>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -228,10 +228,10 @@ impl<'a> From<&'a Record> for Form<'a> {
             intent: record.intent.as_ref().map(Cow::Borrowed),
             block: record.block.as_ref().map(Cow::Borrowed),
             problem: record.problem.as_deref().map(Cow::Borrowed),
-            told: record.told.as_deref().map(Cow::Borrowed),
+            provider_message: record.provider_message.as_deref().map(Cow::Borrowed),
             failures: record.failures,
             deferred_until: record.deferred_until,
-            deferral_told: record.deferral_told,
+            deferred_by_provider: record.deferred_by_provider,
             last_attempt: record.last_attempt.as_ref().map(Cow::Borrowed),
             no_verdict: record.no_verdict.as_ref().map(Cow::Borrowed),
         }
@@ -275,10 +275,10 @@ impl From<Form<'_>> for Record {
             intent: form.intent.map(Cow::into_owned),
             block: form.block.map(Cow::into_owned),
             problem: form.problem.map(Cow::into_owned),
-            told: form.told.map(Cow::into_owned),
+            provider_message: form.provider_message.map(Cow::into_owned),
             failures: form.failures,
             deferred_until: form.deferred_until,
-            deferral_told: form.deferral_told,
+            deferred_by_provider: form.deferred_by_provider,
             last_attempt: form.last_attempt.map(Cow::into_owned),
             no_verdict: form.no_verdict.map(Cow::into_owned),
         }

@@ -184,7 +184,7 @@ pub enum OpenError {
         dir: PathBuf,
     },
     /// Someone else owns the state directory.
-    #[error("{} belongs to user {owner}, but tokend runs as user {us}: {}", dir.display(), whose(dir, *owner, *us))]
+    #[error("{} belongs to user {owner}, but tokend runs as user {us}: {}", dir.display(), owner_advice(dir, *owner, *us))]
     WrongOwner {
         /// The path.
         dir: PathBuf,
@@ -277,7 +277,7 @@ pub enum OpenError {
 }
 
 /// What to do about the directory of another user. What belongs to a daemon's user is not taken from it for root, who can be any user.
-fn whose(dir: &Path, owner: u32, us: u32) -> String {
+fn owner_advice(dir: &Path, owner: u32, us: u32) -> String {
     let dir = dir.display();
     match us {
         0 => format!("run it as user {owner}, such as with sudo -u '#{owner}'"),

@@ -76,8 +76,8 @@ fn is_locked(locks: &str, inode: u64, device: Option<(u32, u32)>) -> bool {
 /// several, such as btrfs.
 fn device(path: &Path) -> Option<(u32, u32)> {
     let found = statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::MNT_ID).ok()?;
-    let is_told = StatxFlags::from_bits_retain(found.stx_mask).contains(StatxFlags::MNT_ID);
-    let mount = is_told.then(|| found.stx_mnt_id.to_string())?;
+    let has_mount = StatxFlags::from_bits_retain(found.stx_mask).contains(StatxFlags::MNT_ID);
+    let mount = has_mount.then(|| found.stx_mnt_id.to_string())?;
     let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
     // `36 35 98:0 / /mnt rw ...`
     mounts.lines().find_map(|line| {
@@ -246,9 +246,9 @@ mod tests {
             let (_site, dir, key) = store();
             assert_eq!(said(&dir, &key), "");
             harm(&dir, &key);
-            let told = said(&dir, &key);
-            assert!(told.contains(words), "{words}: {told}");
-            assert_eq!(told, start(&dir, &key), "{words}");
+            let refusals = said(&dir, &key);
+            assert!(refusals.contains(words), "{words}: {refusals}");
+            assert_eq!(refusals, start(&dir, &key), "{words}");
         }
     }
 
@@ -256,10 +256,10 @@ mod tests {
     fn a_file_that_is_no_database_is_told() {
         let (_site, dir, key) = store();
         fs::write(dir.join("tokend.redb"), "x".repeat(8192)).unwrap();
-        let told = said(&dir, &key);
+        let refusals = said(&dir, &key);
         assert!(
-            told.contains("is damaged or not a tokend database"),
-            "{told}"
+            refusals.contains("is damaged or not a tokend database"),
+            "{refusals}"
         );
         assert!(start(&dir, &key).contains("is damaged or not a tokend database"));
     }

@@ -36,13 +36,13 @@ pub struct Record {
     /// How the last attempt failed: the writer's stable word for it.
     pub problem: Option<String>,
     /// What the provider last said against the account, for people. The writer keeps secrets out of it.
-    pub told: Option<String>,
+    pub provider_message: Option<String>,
     /// Failed attempts since the last success.
     pub failures: u32,
     /// No attempt before this time (Unix ms), from backoff or Retry-After.
     pub deferred_until: Option<i64>,
     /// Whether the provider named that time.
-    pub deferral_told: bool,
+    pub deferred_by_provider: bool,
     /// The last attempt that ended, for `status`.
     pub last_attempt: Option<StoredAttempt>,
     /// Attempts that ended without a verdict of the provider, if there are any since the last grant or changed credential.
@@ -66,10 +66,10 @@ impl Record {
             intent: None,
             block: None,
             problem: None,
-            told: None,
+            provider_message: None,
             failures: 0,
             deferred_until: None,
-            deferral_told: false,
+            deferred_by_provider: false,
             last_attempt: None,
             no_verdict: None,
         }
@@ -236,8 +236,8 @@ pub struct StoredNoVerdict {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub fingerprint: String,
     /// What the provider said against the login that it refused or called wrong, for people. The writer keeps secrets out of it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub told: Option<String>,
+    #[serde(rename = "told", default, skip_serializing_if = "Option::is_none")]
+    pub provider_message: Option<String>,
 }
 
 #[expect(

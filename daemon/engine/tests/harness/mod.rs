@@ -73,7 +73,7 @@ pub(crate) struct Bench {
     /// The kind of attempt of which no request can be made.
     pub(crate) unfit: Option<AttemptKind>,
     /// Whether records name no host.
-    pub(crate) untold: bool,
+    pub(crate) host_unknown: bool,
     /// What the provider says next; after that a grant of an hour.
     pub(crate) answers: VecDeque<ProviderAnswer>,
     pub(crate) timers: u64,
@@ -96,7 +96,7 @@ impl Bench {
             refuse: BTreeSet::new(),
             no_secret: None,
             unfit: None,
-            untold: false,
+            host_unknown: false,
             answers: VecDeque::new(),
             timers: 0,
             verdicts: BTreeMap::new(),
@@ -131,7 +131,7 @@ impl Bench {
             can_login,
             cured,
             durable: self.store.get(&key).cloned(),
-            untold: self.untold,
+            host_unknown: self.host_unknown,
             asked: self.asked.clone(),
         };
         self.tell(Event::Adopt(key, Box::new(adoption)));

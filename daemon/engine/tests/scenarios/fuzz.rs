@@ -105,7 +105,7 @@ fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         4 => (key(), demand(), want).prop_map(|(account, demand, want)| Event::Wanted { account, waiter: WaiterId(0), demand, want }),
         2 => (key(), a_plan(), any::<bool>(), any::<bool>()).prop_map(|(key, plan, can_login, cured)| {
-            Event::Adopt(key, Box::new(Adoption { plan, can_login, cured, durable: None, untold: false, asked: LastAsked::default() }))
+            Event::Adopt(key, Box::new(Adoption { plan, can_login, cured, durable: None, host_unknown: false, asked: LastAsked::default() }))
         }),
         1 => (key(), a_plan(), any::<bool>(), any::<bool>()).prop_map(|(account, plan, can_login, cured)| Event::Replan { account, plan, can_login, cured }),
         1 => key().prop_map(Event::Remove),

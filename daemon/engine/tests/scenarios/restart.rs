@@ -114,7 +114,7 @@ fn a_record_from_a_clock_that_was_wrong_locks_nothing_and_serves_nothing_for_yea
             }),
             deferral: Some(Deferral {
                 until: far,
-                told: true,
+                by_provider: true,
             }),
             ..Durable::default()
         },
@@ -187,7 +187,7 @@ fn attempt_ids_go_on_after_a_restart() {
 fn an_attempt_under_way_at_a_death_is_charged_to_the_host_that_its_record_does_not_name() {
     let mut bench = Bench::new();
     bench.host(2, secs(60), 2);
-    bench.untold = true;
+    bench.host_unknown = true;
     let intent = Intent {
         attempt: AttemptId(1),
         kind: AttemptKind::Login,

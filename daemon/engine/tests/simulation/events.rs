@@ -101,9 +101,9 @@ words! {
     Reuse { None, Rotates, RotatesAndReuseRevokes, Unknown }
 }
 records! {
-    Adoption { plan, can_login, cured, durable, untold, asked }
+    Adoption { plan, can_login, cured, durable, host_unknown, asked }
     Candidate { attempt, kind, same }
-    Deferral { until, told }
+    Deferral { until, by_provider }
     Demand { min_validity, start_by, answer_by }
     Durable {
         attempts, logins, host, last_attempt, intent, held, overtaken, refresh, candidate, spare, spare_unsent, block, problem,
@@ -119,7 +119,7 @@ records! {
         host, refresh_host, attempts, logins, reuse, refresh, refresh_ends_access, refresh_needs_access, refresh_presents_access
     }
     RefreshToken { expires, in_doubt, refused }
-    LoginUsed { attempts, logins, told, attempt_by, login_by }
+    LoginUsed { attempts, logins, deferred_until, attempt_by, login_by }
 }
 
 impl Read for () {

@@ -123,7 +123,10 @@ impl World {
             });
             account.lost_logins = stored.lost_logins + u32::from(lost);
             let told = account.disk.as_ref().and_then(|record| {
-                let deferral = record.durable.deferral.filter(|deferral| deferral.told)?;
+                let deferral = record
+                    .durable
+                    .deferral
+                    .filter(|deferral| deferral.by_provider)?;
                 Some(record.anchor.truth(deferral.until))
             });
             if told.is_none_or(|until| until < account.rest_until) {
@@ -224,7 +227,7 @@ impl World {
             can_login: account.can_login,
             cured,
             durable,
-            untold: false,
+            host_unknown: false,
             asked: account.asked.clone(),
         };
         self.tell(Event::Adopt(key(a), Box::new(adoption)));

@@ -67,7 +67,7 @@ fn events_that_no_run_has_read_back_as_well() {
     use crate::events::Read as _;
     for event in [
         "EnteredAgain(AccountKey(1), AttemptId(18446744073709551615))",
-        "Spent(AccountKey(1), LoginUsed { attempts: Tat(12.345), logins: Tat(far), told: Some(0.001), attempt_by: None, login_by: None })",
+        "Spent(AccountKey(1), LoginUsed { attempts: Tat(12.345), logins: Tat(far), deferred_until: Some(0.001), attempt_by: None, login_by: None })",
         "Answered(AccountKey(1), AttemptId(2), Granted(GrantFacts { lifetime: Some(1.000000001s), refresh_token: true, \
          refresh_token_lost: false, refresh_lifetime: Some(2.5µs) }))",
         "Left(AccountKey(4294967295), WaiterId(0))",

@@ -34,8 +34,13 @@ fn the_golden_record_decodes_and_encodes_to_the_same_bytes() {
         credential.refresh_token.as_ref().unwrap().expose_secret(),
         "rt-9"
     );
-    assert!(credential.refresh_in_doubt && credential.refresh_refused && record.deferral_told);
-    assert_eq!(record.told.as_deref(), Some("token is no longer valid"));
+    assert!(
+        credential.refresh_in_doubt && credential.refresh_refused && record.deferred_by_provider
+    );
+    assert_eq!(
+        record.provider_message.as_deref(),
+        Some("token is no longer valid")
+    );
     assert_eq!(credential.entered_at, Some(1_794_000_000_000));
     let grant = record.grant.as_ref().unwrap();
     assert_eq!(grant.access_token.expose_secret(), "at-9");
@@ -82,7 +87,10 @@ fn what_later_versions_keep_beside_is_kept_and_needs_no_newer_schema() {
     let stored = record.no_verdict.clone().unwrap();
     assert_eq!((stored.refreshes, stored.lost_logins), (2, 1));
     assert!(stored.login_refused && stored.login_misconfigured);
-    assert_eq!(stored.told.as_deref(), Some("status 400: invalid_grant"));
+    assert_eq!(
+        stored.provider_message.as_deref(),
+        Some("status 400: invalid_grant")
+    );
     assert_eq!(text(&record).as_slice(), golden.as_bytes());
 }
 
@@ -111,7 +119,7 @@ fn a_record_keeps_what_was_tried_without_a_verdict() {
         (stored.refreshes, stored.logins, stored.logins_from),
         (0, 3, Some(-5))
     );
-    assert_eq!(stored.told, None, "nobody noted it");
+    assert_eq!(stored.provider_message, None, "nobody noted it");
     assert_eq!(text(&record).as_slice(), least.as_bytes());
 }
 

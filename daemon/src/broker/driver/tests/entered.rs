@@ -102,7 +102,7 @@ async fn a_refused_login_is_told_in_its_own_words_after_what_a_refresh_token_was
     is_its_own(token_of(daemon.ask(reject("ads", "token-2")).await).unwrap_err());
     is_its_own(login_required(&daemon).await);
     let daemon = restarted(daemon, &site, &store).await;
-    assert!(record().told.unwrap().contains("invalid_grant"));
+    assert!(record().provider_message.unwrap().contains("invalid_grant"));
     is_its_own(login_required(&daemon).await);
     assert_eq!(provider.seen().len(), 3);
 }
