@@ -161,7 +161,7 @@ impl Daemon {
         let engine = self
             .shell
             .decide(seed(&self.shell.requests.clock), store_thread, messages);
-        self.shell.in_force.tell();
+        self.shell.in_force.log_unresolved();
         let limits = config.limits;
         // Records and secrets may lie on a file system that does not answer: that must not keep a signal from stopping the daemon.
         let applying = self.shell.reloader.apply(&config);

@@ -106,7 +106,7 @@ impl Diagnosis {
             findings.push(caller);
             findings.push(self.clock());
             if page.admin {
-                findings.extend(files::look(&self.files, page.snapshot).await);
+                findings.extend(files::check(&self.files, page.snapshot).await);
             }
         }
         let probed = self.probe_all(&page.accounts).await;

@@ -7,7 +7,7 @@ mod cures;
 mod files;
 mod in_force;
 mod install;
-mod looks;
+mod lookups;
 mod names;
 mod records;
 mod refused;
@@ -39,7 +39,7 @@ pub(crate) use install::Installer;
 pub(crate) use refused::NotApplied;
 pub(crate) use source::ConfigSource;
 
-use looks::Looks;
+use lookups::Lookups;
 use refused::{LIMIT, NotLoaded};
 
 /// Loads configurations, one at a time.
@@ -52,7 +52,7 @@ pub(crate) struct Reloader {
     configured: Configured,
     files: FileThreads,
     /// The retries of names that were unknown.
-    looks: Looks,
+    lookups: Lookups,
     manager: Manager,
     clock: Clock,
 }
@@ -100,7 +100,7 @@ impl Reloader {
             installer,
             configured,
             files,
-            looks: Looks::default(),
+            lookups: Lookups::default(),
             manager,
             clock,
         }

@@ -58,7 +58,7 @@ pub(super) struct Destination {
     pub(super) open: fn(&Settings) -> Result<Option<OpenSink>, PrepareError>,
     /// Whether the settings ask for this place. Returns the error `open` would return, as far as it can be found without creating or
     /// writing anything.
-    pub(super) look: fn(&Settings, &IsMade<'_>) -> Result<bool, PrepareError>,
+    pub(super) check: fn(&Settings, &IsMade<'_>) -> Result<bool, PrepareError>,
 }
 
 impl Destination {

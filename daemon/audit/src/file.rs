@@ -27,7 +27,7 @@ pub(super) const DESTINATION: Destination = Destination {
     room: Room::USUAL,
     required: true,
     open: |settings| open_one(settings.file.clone()),
-    look: |settings, is_made| look_at(settings.file.clone(), is_made),
+    check: |settings, is_made| check_one(settings.file.clone(), is_made),
 };
 
 /// The file of denials, next to the main file and with the same settings. Records that strangers cause take no room from records of
@@ -38,7 +38,7 @@ pub(super) const OF_DENIALS: Destination = Destination {
     room: Room::USUAL,
     required: false,
     open: |settings| open_one(settings.file.as_ref().map(of_denials)),
-    look: |settings, is_made| look_at(settings.file.as_ref().map(of_denials), is_made),
+    check: |settings, is_made| check_one(settings.file.as_ref().map(of_denials), is_made),
 };
 
 fn of_denials(settings: &AuditFile) -> AuditFile {
@@ -60,13 +60,13 @@ fn open_one(file: Option<AuditFile>) -> Result<Option<OpenSink>, PrepareError> {
     }
 }
 
-fn look_at(file: Option<AuditFile>, is_made: &IsMade<'_>) -> Result<bool, PrepareError> {
+fn check_one(file: Option<AuditFile>, is_made: &IsMade<'_>) -> Result<bool, PrepareError> {
     let Some(file) = file else {
         return Ok(false);
     };
     let is_made = file.path.parent().is_some_and(is_made);
     if !is_made || file.path.exists() {
-        File::could_open(&file).map_err(|error| PrepareError::of(&file, error))?;
+        File::check(&file).map_err(|error| PrepareError::of(&file, error))?;
     }
     Ok(true)
 }
@@ -85,7 +85,7 @@ pub(super) struct File {
 
 impl File {
     /// Whether the file can be opened or created. Creates and writes nothing.
-    fn could_open(settings: &AuditFile) -> io::Result<()> {
+    fn check(settings: &AuditFile) -> io::Result<()> {
         let (dir, name) = place(settings)?;
         match rustix::fs::openat(&dir, &name, FLAGS, Mode::empty()) {
             Ok(fd) => check_file(&std::fs::File::from(fd)).map(drop),
@@ -115,7 +115,7 @@ impl File {
     /// Makes sure that the open file is still the one with the configured name. Another process may have renamed or removed it, and so may
     /// a queue from before a reload that still writes its rest. The file may also have been truncated (logrotate's copytruncate); appending
     /// goes to the end in any case.
-    fn look(&mut self) -> io::Result<()> {
+    fn follow_name(&mut self) -> io::Result<()> {
         let open_one = rustix::fs::fstat(&self.file)?;
         let flags = AtFlags::SYMLINK_NOFOLLOW;
         let is_ours = match rustix::fs::statat(&self.dir, &self.name, flags) {
@@ -214,7 +214,7 @@ impl Sink for File {
     fn write(&mut self, records: &[Record], done: &mut usize) -> io::Result<()> {
         let max = self.settings.max_size;
         for records in records.chunks(CHUNK) {
-            self.look()?;
+            self.follow_name()?;
             self.lines.clear();
             records
                 .iter()

@@ -26,7 +26,7 @@ pub(super) const DESTINATION: Destination = Destination {
     room: Room::USUAL,
     required: true,
     open: |settings| Ok(is_on(settings.journal).then(|| Box::new(Journal::new()) as OpenSink)),
-    look: |settings, _| Ok(is_on(settings.journal)),
+    check: |settings, _| Ok(is_on(settings.journal)),
 };
 
 /// The journal of this machine.

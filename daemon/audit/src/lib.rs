@@ -105,10 +105,10 @@ impl Audit {
     ///
     /// # Errors
     /// The same as of `prepare`.
-    pub fn look(settings: &Settings, is_made: impl Fn(&Path) -> bool) -> Result<(), PrepareError> {
-        let looks = DESTINATIONS.iter();
-        let looks = looks.map(|it| Ok((it, (it.look)(settings, &is_made)?)));
-        let on = looks.collect::<Result<Vec<_>, _>>()?;
+    pub fn check(settings: &Settings, is_made: impl Fn(&Path) -> bool) -> Result<(), PrepareError> {
+        let checks = DESTINATIONS.iter();
+        let checks = checks.map(|it| Ok((it, (it.check)(settings, &is_made)?)));
+        let on = checks.collect::<Result<Vec<_>, _>>()?;
         must_go_somewhere(settings, on.into_iter())
     }
 

@@ -218,8 +218,8 @@ mod tests {
         }
     }
 
-    fn told(events: &[Event]) -> Vec<(Option<u32>, Option<&str>, Option<u64>)> {
-        let mut told: Vec<_> = events
+    fn summary(events: &[Event]) -> Vec<(Option<u32>, Option<&str>, Option<u64>)> {
+        let mut summary: Vec<_> = events
             .iter()
             .map(|event| {
                 let uid = event.peer.as_ref().map(|peer| peer.uid);
@@ -230,8 +230,8 @@ mod tests {
                 )
             })
             .collect();
-        told.sort_unstable();
-        told
+        summary.sort_unstable();
+        summary
     }
 
     #[test]
@@ -263,7 +263,7 @@ mod tests {
         assert_eq!(repeats.next(), Some(61_000));
         assert!(repeats.due(60_999, false).is_empty());
         let due = repeats.due(61_000, false);
-        assert_eq!(told(&due), [(Some(7), Some("ads"), Some(1_400_001))]);
+        assert_eq!(summary(&due), [(Some(7), Some("ads"), Some(1_400_001))]);
         assert_eq!(repeats.next(), None);
         assert!(matches!(
             repeats.see(denial(7, "ads"), 61_000),
@@ -281,7 +281,10 @@ mod tests {
             .count();
         assert_eq!(recorded, KINDS);
         let due = repeats.due(MINUTE, false);
-        assert_eq!(told(&due), [(Some(7), None, Some(100_000 - KINDS as u64))]);
+        assert_eq!(
+            summary(&due),
+            [(Some(7), None, Some(100_000 - KINDS as u64))]
+        );
     }
 
     #[test]
@@ -298,7 +301,7 @@ mod tests {
             "the others are quiet"
         );
         let due = repeats.due(MINUTE, false);
-        assert_eq!(told(&due), [(None, None, Some(65_536 - USERS as u64))]);
+        assert_eq!(summary(&due), [(None, None, Some(65_536 - USERS as u64))]);
     }
 
     #[test]

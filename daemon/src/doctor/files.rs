@@ -42,11 +42,11 @@ impl fmt::Debug for OwnFiles {
 }
 
 /// The findings about the files.
-pub(super) async fn look(files: &OwnFiles, snapshot: Arc<Snapshot>) -> Vec<Finding> {
+pub(super) async fn check(files: &OwnFiles, snapshot: Arc<Snapshot>) -> Vec<Finding> {
     let names = unresolved(&files.in_force);
     let (source, in_force) = (files.source.clone(), Arc::clone(&files.in_force));
-    let kept = files.store.clone();
-    let looking = files.threads.run(LIMIT, move || {
+    let own_store = files.store.clone();
+    let checking = files.threads.run(LIMIT, move || {
         let loaded = source.load();
         match loaded {
             Err(mistakes) => vec![found(
@@ -63,12 +63,12 @@ pub(super) async fn look(files: &OwnFiles, snapshot: Arc<Snapshot>) -> Vec<Findi
             Ok(config) => {
                 let same = *in_force.stamps() == config.stamps && is_in_force(&config, &snapshot);
                 let mut findings = vec![configuration(source.file(), same)];
-                findings.extend(store(&config.state_dir, &kept));
+                findings.extend(store(&config.state_dir, &own_store));
                 findings
             }
         }
     });
-    let mut findings = looking.await.unwrap_or_else(|why| {
+    let mut findings = checking.await.unwrap_or_else(|why| {
         vec![found(
             Severity::Problem,
             Topic::Configuration,
@@ -83,20 +83,20 @@ pub(super) async fn look(files: &OwnFiles, snapshot: Arc<Snapshot>) -> Vec<Findi
 /// The rules in force that match nobody, because their names are unknown.
 fn unresolved(in_force: &InForce) -> Vec<Finding> {
     let names = in_force.unresolved();
-    let (told, more) = Unresolved::told(&names);
-    let warn = |told| {
+    let (shown, more) = Unresolved::told(&names);
+    let warn = |message| {
         found(
             Severity::Warning,
             Topic::Configuration,
-            told,
+            message,
             "create it, correct the name, or repair the service that knows it",
         )
     };
-    let told = told
+    let shown = shown
         .iter()
         .map(|name| warn(format!("{name}; {}", in_force.when(name))));
     let more = (more > 0).then(|| warn(format!("{more} more names of rules are not known")));
-    told.chain(more).collect()
+    shown.chain(more).collect()
 }
 
 /// Whether these accounts are the served ones. Changes outside of accounts show in the files' stamps.

@@ -111,20 +111,20 @@ fn sentences_are_bounded() {
 
 #[test]
 fn what_is_told_again_says_how_old_it_is() {
-    let told = |outcome: Outcome, age| provider("https://a.example", &Probed { outcome, age });
+    let finding = |outcome: Outcome, age| provider("https://a.example", &Probed { outcome, age });
     let age = Some(Duration::from_millis(12_900));
     for (finding, message) in [
-        (told(Ok(()), None), "https://a.example can be reached"),
+        (finding(Ok(()), None), "https://a.example can be reached"),
         (
-            told(Ok(()), age),
+            finding(Ok(()), age),
             "https://a.example could be reached 12 s ago",
         ),
         (
-            told(Err("connection refused".into()), None),
+            finding(Err("connection refused".into()), None),
             "https://a.example cannot be reached: connection refused",
         ),
         (
-            told(Err("connection refused".into()), age),
+            finding(Err("connection refused".into()), age),
             "https://a.example could not be reached 12 s ago: connection refused",
         ),
     ] {
@@ -153,9 +153,9 @@ async fn the_hosts_that_are_asked_are_looked_at_and_not_the_one_of_base_url() {
         .findings
         .iter()
         .filter(|it| it.topic == Topic::Provider);
-    let told: Vec<&str> = providers.map(|it| &*it.message).collect();
+    let messages: Vec<&str> = providers.map(|it| &*it.message).collect();
     assert!(
-        matches!(told[..], [one, two] if one.starts_with("https://127.0.0.1:2 cannot be reached") && two.starts_with("https://localhost:3 cannot be reached")),
-        "{told:?}"
+        matches!(messages[..], [one, two] if one.starts_with("https://127.0.0.1:2 cannot be reached") && two.starts_with("https://localhost:3 cannot be reached")),
+        "{messages:?}"
     );
 }

@@ -52,7 +52,7 @@ pub(super) struct Cures {
 
 /// A running check. It lasts until its command ends or its file answers, whether or not a reload waits for it.
 #[derive(Debug)]
-struct Look {
+struct Check {
     cures: Cures,
     subject: Subject,
     _place: Place,
@@ -91,7 +91,7 @@ impl Cures {
     async fn ask_each<L>(
         &self,
         mut questions: Vec<Question>,
-        look_at: impl Fn(Question) -> L,
+        run: impl Fn(Question) -> L,
     ) -> Vec<Question>
     where
         L: Future<Output = Option<Question>> + Send + 'static,
@@ -102,35 +102,35 @@ impl Cures {
         }
         let mut cured = Vec::new();
         let mut places = Vec::new();
-        let mut looks = JoinSet::new();
+        let mut checks = JoinSet::new();
         let asking = async {
             for question in questions {
-                let look = self.begin(&question).await;
+                let check = self.begin(&question).await;
                 self.turn.fetch_add(1, Ordering::Relaxed);
-                let Some((look, place)) = look else {
+                let Some((check, place)) = check else {
                     continue;
                 };
                 places.push(place);
-                let answer = look_at(question);
-                looks.spawn(stack::wiped_throughout(async move {
+                let answer = run(question);
+                checks.spawn(stack::wiped_throughout(async move {
                     let cured = answer.await;
-                    drop(look);
+                    drop(check);
                     cured
                 }));
             }
-            while let Some(answer) = looks.join_next().await {
+            while let Some(answer) = checks.join_next().await {
                 missing -= 1;
                 cured.extend(answer.ok().flatten());
             }
         };
         // Answers count, whether they came in time or not.
         let _late = tokio::time::timeout(LIMIT, asking).await;
-        while let Some(answer) = looks.try_join_next() {
+        while let Some(answer) = checks.try_join_next() {
             missing -= 1;
             cured.extend(answer.ok().flatten());
         }
         // A thread that waits for a file cannot be ended. Its check stays counted, among those left behind.
-        looks.detach_all();
+        checks.detach_all();
         self.leave_behind(&places);
         if missing > 0 {
             tracing::warn!(
@@ -145,7 +145,7 @@ impl Cures {
     async fn begin(
         &self,
         question: &Question,
-    ) -> Option<(Look, Weak<Mutex<OwnedSemaphorePermit>>)> {
+    ) -> Option<(Check, Weak<Mutex<OwnedSemaphorePermit>>)> {
         let subject = (question.id.clone(), question.account.fingerprint);
         if self.subjects().contains(&subject) {
             return None;
@@ -154,12 +154,12 @@ impl Cures {
         self.subjects().insert(subject.clone());
         let place = Arc::new(Mutex::new(place));
         let weak = Arc::downgrade(&place);
-        let look = Look {
+        let check = Check {
             cures: self.clone(),
             subject,
             _place: place,
         };
-        Some((look, weak))
+        Some((check, weak))
     }
 
     /// Counts running checks as left behind, as far as that number has room, so that the next reload gets their places.
@@ -177,7 +177,7 @@ impl Cures {
     }
 }
 
-impl Drop for Look {
+impl Drop for Check {
     fn drop(&mut self) {
         self.cures.subjects().remove(&self.subject);
     }
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn however_many_secrets_hang_those_that_do_not_are_looked_at_in_their_turn() {
+    async fn however_many_secrets_hang_those_that_do_not_are_checked_in_their_turn() {
         for hanging in [AT_ONCE, 3 * AT_ONCE, LEFT_BEHIND + AT_ONCE - 1] {
             let cures = Cures::new();
             let questions = questions(hanging + 4);
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn no_more_looks_are_left_behind_than_so_many() {
+    async fn no_more_checks_are_left_behind_than_so_many() {
         let cures = Cures::new();
         let questions = questions(400);
         for _ in 0..10 {

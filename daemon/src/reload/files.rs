@@ -119,10 +119,10 @@ fn serve(first: Work, free: &Free) {
     let mut next = Ok(first);
     while let Ok(work) = next {
         let finish = work();
-        let (way, works) = sync_channel(1);
+        let (thread, works) = sync_channel(1);
         free.lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .push(way);
+            .push(thread);
         // Not earlier: the next caller then finds a free thread, so there are never more threads than places.
         finish();
         next = works.recv();
@@ -174,11 +174,11 @@ mod tests {
             held.push(end);
             threads.run(LIMIT, move || wait.recv().is_ok())
         });
-        for told in join_all(waiting).await {
-            assert!(told.unwrap_err().contains("within 1 seconds"));
+        for ended in join_all(waiting).await {
+            assert!(ended.unwrap_err().contains("within 1 seconds"));
         }
-        let told = threads.run(LIMIT, || true).await;
-        assert!(told.unwrap_err().contains("still wait"));
+        let ended = threads.run(LIMIT, || true).await;
+        assert!(ended.unwrap_err().contains("still wait"));
         // After the files have answered, there is room again.
         held.clear();
         let room = threads
@@ -196,8 +196,8 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(threads.run(LIMIT, who).await, first);
         }
-        let told = threads.run(LIMIT, || panic!("in a test")).await;
-        assert!(told.unwrap_err().contains("it panicked"));
+        let ended = threads.run(LIMIT, || panic!("in a test")).await;
+        assert!(ended.unwrap_err().contains("it panicked"));
         assert_eq!(threads.run(LIMIT, who).await, first);
     }
 }

@@ -39,15 +39,15 @@ impl InForce {
     /// Another configuration is in force. Logs which of its names are unknown.
     pub(super) fn note(&self, config: &Config, now_ms: i64) {
         self.stamps.store(Arc::new(config.stamps.clone()));
-        names::tell(&config.unresolved);
+        names::log(&config.unresolved);
         self.waiting.note(&config.unresolved, now_ms);
         self.unresolved.store(Arc::new(config.unresolved.clone()));
         self.names.store(Arc::new(config.names.clone()));
     }
 
     /// Logs which names of rules are unknown.
-    pub(crate) fn tell(&self) {
-        names::tell(&self.unresolved.load());
+    pub(crate) fn log_unresolved(&self) {
+        names::log(&self.unresolved.load());
     }
 
     pub(crate) fn stamps(&self) -> Arc<Stamps> {

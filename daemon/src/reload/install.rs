@@ -149,9 +149,9 @@ impl Installer {
         let read = stack::wiped_off_the_runtime(move || {
             // All records at once if many are needed, single records if few.
             if ask_all || missing.len() * 4 > all {
-                let (found, told) = records::all(&store, &clock, &missing)?;
-                let used = (ask_all.then_some(told.hosts), told.logins);
-                return Ok((found, used, told.strayed));
+                let (found, elsewhere) = records::all(&store, &clock, &missing)?;
+                let used = (ask_all.then_some(elsewhere.hosts), elsewhere.logins);
+                return Ok((found, used, elsewhere.strayed));
             }
             let found = records::some(&store, &clock, missing)?;
             // A name that was not in force may belong to a known login, with or without a record.

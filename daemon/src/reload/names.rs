@@ -58,9 +58,9 @@ fn time(wall_ms: i64) -> Option<String> {
 }
 
 /// Logs which rules match nobody.
-pub(super) fn tell(unresolved: &[Unresolved]) {
-    let (told, more) = Unresolved::told(unresolved);
-    for name in told {
+pub(super) fn log(unresolved: &[Unresolved]) {
+    let (shown, more) = Unresolved::told(unresolved);
+    for name in shown {
         tracing::warn!("a rule matches nobody yet: {name}");
     }
     if more > 0 {
@@ -107,9 +107,9 @@ mod tests {
         let waiting = Waiting::default();
         waiting.note(&one, 0);
         waiting.note(&both, 60_000);
-        let told: Vec<_> = both.iter().map(|name| waiting.when(name)).collect();
+        let times: Vec<_> = both.iter().map(|name| waiting.when(name)).collect();
         assert_eq!(
-            told,
+            times,
             [
                 "so since 1970-01-01T00:01:00Z, tried again every minute",
                 "so since 1970-01-01T00:00:00Z, tried again every minute"
@@ -153,9 +153,9 @@ mod tests {
             names.insert(place, "new".to_owned());
             // A name that was there before, once more behind the new one.
             names.push("old-0".to_owned());
-            let told = must_be_answered(&unresolved(&names), &in_force).unwrap_err();
-            assert!(told.contains("who the user `new` is"), "{place}: {told}");
-            assert!(told.starts_with("/t.toml:"), "{place}: {told}");
+            let error = must_be_answered(&unresolved(&names), &in_force).unwrap_err();
+            assert!(error.contains("who the user `new` is"), "{place}: {error}");
+            assert!(error.starts_with("/t.toml:"), "{place}: {error}");
         }
     }
 
@@ -174,9 +174,9 @@ mod tests {
         };
         let silent = unresolved(Directory::silent());
         assert_eq!(silent.len(), 1, "the local name is known");
-        let told = must_be_answered(&silent, &[]).unwrap_err();
+        let error = must_be_answered(&silent, &[]).unwrap_err();
         assert_eq!(
-            told,
+            error,
             "/t.toml:1:19: nobody answers who the user `remote-one` is: repair the service that knows names, or write the number"
         );
         assert_eq!(must_be_answered(&silent, &silent), Ok(()));

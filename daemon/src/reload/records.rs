@@ -26,11 +26,11 @@ pub(super) fn all(
     clock: &Clock,
     missing: &HashSet<RecordKey>,
 ) -> Result<(HashMap<RecordKey, FoundRecord>, UsedElsewhere), StoreError> {
-    let (mut found, mut told) = (HashMap::new(), UsedElsewhere::default());
+    let (mut found, mut elsewhere) = (HashMap::new(), UsedElsewhere::default());
     let quarantined = store.for_each(&mut |id, _, record| {
         let id = RecordKey::from(id);
-        note_host(&record, clock, &mut told.hosts);
-        note_login(&id, &record, clock, &mut told.logins);
+        note_host(&record, clock, &mut elsewhere.hosts);
+        note_login(&id, &record, clock, &mut elsewhere.logins);
         if missing.contains(&id) {
             let restored = tokend_record::restore(&record, clock);
             found.insert(id, FoundRecord::Record(Box::new(restored)));
@@ -40,7 +40,7 @@ pub(super) fn all(
         let is_lost = |id: &&RecordKey| !found.contains_key(*id) && !set_aside(&quarantined, id);
         let lost = missing.iter().filter(is_lost);
         let lost: Vec<_> = lost.map(|id| AccountId::clone(id)).collect();
-        told.strayed = store.strayed(&lost, &quarantined)?;
+        elsewhere.strayed = store.strayed(&lost, &quarantined)?;
     }
     for set_aside in quarantined {
         tracing::error!("a stored record cannot be opened: {set_aside}");
@@ -51,7 +51,7 @@ pub(super) fn all(
             );
         }
     }
-    Ok((found, told))
+    Ok((found, elsewhere))
 }
 
 /// Reads these records.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokend_policy::Directory;
 
 use super::Reloader;
-use super::looks::LOOK;
+use super::lookups;
 use tokend_audit::{Event, Trigger};
 
 /// The time between retries.
@@ -16,19 +16,19 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 /// Retries the names for as long as the daemon runs.
 pub(crate) async fn keep_trying(reloader: Arc<Reloader>) {
-    let mut told = false;
+    let mut warned = false;
     let every = i64::try_from(EVERY.as_millis()).unwrap_or(i64::MAX);
     loop {
         let next_ms = reloader.clock.wall_ms().saturating_add(every);
         reloader.in_force.planned(next_ms);
         tokio::time::sleep(EVERY).await;
         let stuck = Directory::is_stuck();
-        if stuck && !told {
+        if stuck && !warned {
             tracing::warn!(
                 "the service that knows names has not answered: names that /etc/passwd and /etc/group do not have are not asked for until it does; restart it, and tokend if that does not help"
             );
         }
-        told = stuck;
+        warned = stuck;
         try_again(&reloader).await;
     }
 }
@@ -39,25 +39,25 @@ pub(crate) async fn try_again(reloader: &Reloader) {
     if names.is_empty() {
         return;
     }
-    let Some(look) = reloader.looks.begin() else {
+    let Some(lookup) = reloader.lookups.begin() else {
         return;
     };
     let clock = reloader.clock.clone();
     let stamps = reloader.in_force.stamps();
     let expected = Arc::clone(&stamps);
-    let looked = reloader.files.run(LIMIT, move || {
+    let lookup_done = reloader.files.run(LIMIT, move || {
         let mut directory = Directory::system();
         let began = clock.since_boot();
         let is_known = |index: usize| {
             let name = names.get(index);
             name.is_some_and(|name| name.is_known_to(&mut directory))
         };
-        let known = look.at(names.len(), is_known, || {
-            clock.since_boot().saturating_sub(began) >= LOOK
+        let known = lookup.at(names.len(), is_known, || {
+            clock.since_boot().saturating_sub(began) >= lookups::LIMIT
         });
         (known, stamps.are_as_they_were())
     });
-    match looked.await {
+    match lookup_done.await {
         // The next retry or reload reports the error again.
         Err(_) | Ok((false, _)) => {}
         Ok((true, true)) => {

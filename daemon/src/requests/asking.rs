@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::admission::Admitted;
 use super::done::Done;
 use super::parts::Requests;
-use super::presentation::{presented, tell};
+use super::presentation::{presented, wire_token};
 use super::refusal::{gone, overtaken};
 use crate::broker::inbox::{self, DriverAnswer, Message, Waiter};
 use crate::broker::registry::ServedAccount;
@@ -89,7 +89,7 @@ impl Requests {
             }
             match answer.await {
                 Ok(DriverAnswer::Token(token)) => {
-                    Response::Token(tell(&token, clock.steady(), &clock))
+                    Response::Token(wire_token(&token, clock.steady(), &clock))
                 }
                 Ok(DriverAnswer::Done(message)) => Response::Done { message },
                 Ok(DriverAnswer::Fault(fault)) => Response::Fault(*fault),

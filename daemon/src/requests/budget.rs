@@ -18,7 +18,7 @@ const LONGEST_MS: u64 = 2_000;
 /// The number of users that are remembered. By default as many can connect; each is forgotten within seconds of its last request.
 const MOST: usize = 4_096;
 /// How often one user is logged.
-const TELL_MS: u64 = 60_000;
+const LOG_EVERY_MS: u64 = 60_000;
 /// The cost of a request that looks a peer up in `/proc` and in the databases of users, relative to a denial.
 const DEAR: u64 = 8;
 
@@ -30,7 +30,7 @@ pub(crate) struct RequestBudgets(Mutex<HashMap<u32, Spent>>);
 struct Spent {
     /// When all will be paid off, in milliseconds since boot.
     paid_ms: u64,
-    told_ms: Option<u64>,
+    logged_ms: Option<u64>,
 }
 
 /// What has to happen before the next request is read.
@@ -39,7 +39,7 @@ pub(crate) struct Wait {
     /// How long to wait.
     pub(crate) length: Duration,
     /// Whether to log the wait.
-    pub(crate) tell: bool,
+    pub(crate) log: bool,
 }
 
 /// The cost of a request by itself, if it shows something and gives no token.
@@ -65,13 +65,13 @@ impl RequestBudgets {
             if users.len() >= MOST {
                 return Some(Wait {
                     length: Duration::from_millis(LONGEST_MS),
-                    tell: false,
+                    log: false,
                 });
             }
         }
         let spent = users.entry(uid).or_insert(Spent {
             paid_ms: now_ms,
-            told_ms: None,
+            logged_ms: None,
         });
         let free_ms = now_ms.saturating_add(BURST_MS);
         let paid_ms = spent.paid_ms.max(now_ms).saturating_add(cost);
@@ -80,15 +80,15 @@ impl RequestBudgets {
             .paid_ms
             .checked_sub(free_ms)
             .filter(|wait| *wait > 0)?;
-        let tell = spent
-            .told_ms
-            .is_none_or(|told| now_ms.saturating_sub(told) >= TELL_MS);
-        if tell {
-            spent.told_ms = Some(now_ms);
+        let log = spent
+            .logged_ms
+            .is_none_or(|logged| now_ms.saturating_sub(logged) >= LOG_EVERY_MS);
+        if log {
+            spent.logged_ms = Some(now_ms);
         }
         Some(Wait {
             length: Duration::from_millis(length),
-            tell,
+            log,
         })
     }
 }
@@ -104,9 +104,9 @@ mod tests {
             assert_eq!(budgets.spend(5, 1, 1), None);
         }
         let next = budgets.spend(5, 1, 1).unwrap();
-        assert_eq!((next.length, next.tell), (Duration::from_millis(1), true));
+        assert_eq!((next.length, next.log), (Duration::from_millis(1), true));
         let next = budgets.spend(5, 1, 8).unwrap();
-        assert_eq!((next.length, next.tell), (Duration::from_millis(9), false));
+        assert_eq!((next.length, next.log), (Duration::from_millis(9), false));
         assert_eq!(budgets.spend(5, 2, 1), None, "another user");
         assert_eq!(budgets.spend(1005, 1, 900), None, "a second later");
     }

@@ -13,21 +13,21 @@ use super::parts::Requests;
 use crate::broker::registry::{IssuedToken, ServedAccount};
 
 impl Requests {
-    pub(super) fn told(
+    pub(super) fn present(
         &self,
         served: &ServedAccount,
         token: &IssuedToken,
         now: Timestamp,
     ) -> Token {
-        let mut told = tell(token, now, &self.clock);
+        let mut shown = wire_token(token, now, &self.clock);
         if let Some(present) = served.account.dialect.present() {
-            told.token_type = present.to_owned();
+            shown.token_type = present.to_owned();
         }
-        told
+        shown
     }
 }
 
-pub(super) fn tell(token: &IssuedToken, now: Timestamp, clock: &Clock) -> Token {
+pub(super) fn wire_token(token: &IssuedToken, now: Timestamp, clock: &Clock) -> Token {
     let expires = token.held.expires;
     let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     Token {

@@ -39,7 +39,7 @@ impl Requests {
                     let message = format!("account {account} has a newer token");
                     return Done::Now(Response::Done { message });
                 }
-                return Done::Now(Response::Token(self.told(served, newer, now)));
+                return Done::Now(Response::Token(self.present(served, newer, now)));
             }
             _ => Want::Get,
         };
@@ -56,10 +56,10 @@ impl Requests {
 }
 
 /// Compares in a time that does not reveal how much of a guess was right.
-fn is_same(held: &SecretText, told: &SecretText) -> bool {
+fn is_same(held: &SecretText, reported: &SecretText) -> bool {
     held.expose()
         .as_bytes()
-        .ct_eq(told.expose().as_bytes())
+        .ct_eq(reported.expose().as_bytes())
         .into()
 }
 

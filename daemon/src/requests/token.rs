@@ -33,7 +33,7 @@ impl Requests {
                 // Only a hint: when the driver has no room for it, the next `get` after expiry has the same effect.
                 let _dropped = self.driver.try_send(Message::Asked(served.key));
             }
-            return Done::Now(Response::Token(self.told(served, token, now)));
+            return Done::Now(Response::Token(self.present(served, token, now)));
         }
         let demand = demand(now, min_validity, waits);
         self.want(served, peer.uid, admitted, demand, Want::Get)

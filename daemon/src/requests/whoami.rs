@@ -108,9 +108,9 @@ fn group(gid: u32) -> Id {
     }
 }
 
-fn seen<T, U>(fact: &Fact<T>, tell: impl FnOnce(&T) -> U) -> Seen<U> {
+fn seen<T, U>(fact: &Fact<T>, convert: impl FnOnce(&T) -> U) -> Seen<U> {
     match fact {
-        Fact::Known(value) => Ok(tell(value)),
+        Fact::Known(value) => Ok(convert(value)),
         Fact::Unread(why) => Err(why.to_string()),
         Fact::Unasked => Err("nobody asked".to_owned()),
     }

@@ -27,7 +27,7 @@ use tokend_process::shutdown::{Shutdown, reached};
 
 /// The name of this module in log lines.
 #[cfg(test)]
-pub(crate) const DOOR: &str = module_path!();
+pub(crate) const LOG_TARGET: &str = module_path!();
 
 /// How long a refused peer may take to read the reason.
 const REFUSING: Duration = Duration::from_millis(100);

@@ -149,7 +149,7 @@ struct Session<S> {
 struct Rest {
     until: Instant,
     /// Whether to log the pause.
-    tell: bool,
+    log: bool,
 }
 
 /// The state after frames were taken.

@@ -38,7 +38,7 @@ use tokend_process::shutdown::{Shutdown, reached};
 
 /// The name of this module in log lines.
 #[cfg(test)]
-pub(crate) const DOOR: &str = module_path!();
+pub(crate) const LOG_TARGET: &str = module_path!();
 
 /// The number of readers at once, of one user's readers, and of one user's waiting readers.
 const READERS: (usize, usize, usize) = (8, 2, 32);

@@ -13,7 +13,7 @@ static FOURTH: Destination = Destination {
     },
     required: true,
     open: |_| Ok(None),
-    look: |_, _| Ok(false),
+    check: |_, _| Ok(false),
 };
 
 #[test]

@@ -297,7 +297,7 @@ impl Findings {
                 path.display()
             ));
         }
-        if let Err(error) = Audit::look(&config.audit, makes(unit)) {
+        if let Err(error) = Audit::check(&config.audit, makes(unit)) {
             self.refused(error.to_string(), error.is_shortage());
         }
     }

@@ -1,4 +1,4 @@
-//! Who may ask what, and what is told to those who may not.
+//! Who may ask what, and what is message to those who may not.
 
 use tokend_policy::{Fact, Facts, Units};
 
@@ -269,13 +269,13 @@ async fn what_could_not_be_read_is_told_alike_for_accounts_that_exist_and_do_not
         Reply::Ready(Response::Token(_))
     ));
     let blind = in_unit(31, Fact::Unread("no /proc".into()));
-    let told = |account: &str| match bench.requests.handle(&blind, get(account)) {
+    let message = |account: &str| match bench.requests.handle(&blind, get(account)) {
         Reply::Ready(Response::Fault(fault)) => fault.message.replace(account, "IT"),
         _ => panic!("it was allowed"),
     };
-    assert!(told("ads").contains("your unit could not be read: no /proc"));
-    assert_eq!(told("ads"), told("bids"));
-    assert_eq!(told("ads"), told("nobodys"));
+    assert!(message("ads").contains("your unit could not be read: no /proc"));
+    assert_eq!(message("ads"), message("bids"));
+    assert_eq!(message("ads"), message("nobodys"));
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use crate::requests::budget::Wait;
 use tokend_peer::Connection;
 
 /// How often a paused connection checks whether its peer is still there.
-const LOOK: Duration = Duration::from_secs(1);
+const PRESENCE_CHECK: Duration = Duration::from_secs(1);
 
 impl<S> Session<S>
 where
@@ -25,10 +25,10 @@ where
     /// Pauses because the user made too many requests without a token; ends early for an answer to an earlier request, which is not held
     /// back. A peer that has left is not waited for, and its unread requests are dropped.
     pub(super) async fn rest(&mut self, waiting: &mut Waiting) -> Result<(), Ended> {
-        let Some(Rest { until, tell }) = &mut self.rest else {
+        let Some(Rest { until, log }) = &mut self.rest else {
             return Ok(());
         };
-        if std::mem::take(tell) {
+        if std::mem::take(log) {
             let peer = &self.peer;
             tracing::warn!(peer = %peer, "a user sends requests without end, for what it may not have or for the same again and again: its \
             answers are delayed");
@@ -44,7 +44,7 @@ where
                     self.rest = None;
                     return Ok(());
                 }
-                () = sleep(LOOK) => {}
+                () = sleep(PRESENCE_CHECK) => {}
             }
         }
         Err(Ended::Closed)
@@ -56,14 +56,13 @@ where
             return;
         }
         let now_ms = self.requests.clock.boot_ms();
-        if let Some(Wait { length, tell }) =
-            self.requests.budgets.spend(now_ms, self.peer.uid, cost)
+        if let Some(Wait { length, log }) = self.requests.budgets.spend(now_ms, self.peer.uid, cost)
         {
             let until = sleep(length).deadline();
             let before = self.rest.take();
             self.rest = Some(Rest {
                 until: before.as_ref().map_or(until, |it| it.until.max(until)),
-                tell: tell || before.is_some_and(|it| it.tell),
+                log: log || before.is_some_and(|it| it.log),
             });
         }
     }
@@ -74,7 +73,7 @@ where
         waiting: &mut Waiting,
     ) -> Result<Option<(RequestId, Answered)>, Ended> {
         loop {
-            match timeout(LOOK, waiting.next()).await {
+            match timeout(PRESENCE_CHECK, waiting.next()).await {
                 Ok(late) => return Ok(late),
                 Err(_) if self.stream.has_gone() => return Err(Ended::Closed),
                 Err(_) => {}

@@ -36,10 +36,10 @@ async fn what_is_asked_in_vain_holds_no_answer_back_that_was_asked_for_before() 
     assert!(matches!((id, refused), (3, Response::Fault(_))));
     let began = now();
     for (id, reply) in [(1, first), (2, second)] {
-        let given = Arc::new(token("T", 1, talk.requests.clock.steady()));
-        reply.send(DriverAnswer::Token(given)).unwrap();
-        let (of, given) = talk.hear().await;
-        assert!(of == id && matches!(given, Response::Token(_)), "{of}");
+        let answer = Arc::new(token("T", 1, talk.requests.clock.steady()));
+        reply.send(DriverAnswer::Token(answer)).unwrap();
+        let (of, answer) = talk.hear().await;
+        assert!(of == id && matches!(answer, Response::Token(_)), "{of}");
         assert_eq!(now(), began, "it was held back");
     }
     // What is asked in vain is put off as before.

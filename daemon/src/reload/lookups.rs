@@ -6,32 +6,32 @@ use std::time::Duration;
 
 /// The time limit of one lookup. There may be thousands of names, and each takes as long as the directory service needs; the next lookup
 /// continues where this one ended.
-pub(super) const LOOK: Duration = Duration::from_secs(20);
+pub(super) const LIMIT: Duration = Duration::from_secs(20);
 
 /// The position of the next lookup, and whether one is running: beside one that hangs, each minute would start another, on the threads that
 /// reloads need. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Looks(Arc<Inner>);
+pub(super) struct Lookups(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
     next: AtomicUsize,
-    is_under_way: AtomicBool,
+    is_running: AtomicBool,
 }
 
 /// A running lookup, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Look(Looks);
+pub(super) struct Lookup(Lookups);
 
-impl Looks {
+impl Lookups {
     /// Starts a lookup, if none is running.
-    pub(super) fn begin(&self) -> Option<Look> {
-        let before = self.0.is_under_way.swap(true, Ordering::AcqRel);
-        (!before).then(|| Look(self.clone()))
+    pub(super) fn begin(&self) -> Option<Lookup> {
+        let before = self.0.is_running.swap(true, Ordering::AcqRel);
+        (!before).then(|| Lookup(self.clone()))
     }
 }
 
-impl Look {
+impl Lookup {
     /// Whether one of these names is known, as far as time allows: each name is tried at most once, and the first in any case.
     pub(super) fn at(
         &self,
@@ -55,9 +55,9 @@ impl Look {
     }
 }
 
-impl Drop for Look {
+impl Drop for Lookup {
     fn drop(&mut self) {
-        self.0.0.is_under_way.store(false, Ordering::Release);
+        self.0.0.is_running.store(false, Ordering::Release);
     }
 }
 
@@ -67,46 +67,52 @@ mod tests {
 
     use super::*;
 
-    /// What a look finds where each name takes so long and these are known, and how many it tried.
-    fn look(looks: &Looks, count: usize, each: Duration, known: &[usize]) -> (bool, usize) {
+    /// What a lookup finds where each name takes so long and these are known, and how many it tried.
+    fn lookup(lookups: &Lookups, count: usize, each: Duration, known: &[usize]) -> (bool, usize) {
         let (now, tried) = (Cell::new(Duration::ZERO), Cell::new(0));
         let is_known = |index| {
             now.set(now.get() + each);
             tried.set(tried.get() + 1);
             known.contains(&index)
         };
-        let look = looks.begin().unwrap();
-        let found = look.at(count, is_known, || now.get() >= LOOK);
-        assert!(now.get() <= LOOK + each, "{:?}", now.get());
+        let lookup = lookups.begin().unwrap();
+        let found = lookup.at(count, is_known, || now.get() >= LIMIT);
+        assert!(now.get() <= LIMIT + each, "{:?}", now.get());
         (found, tried.get())
     }
 
     #[test]
-    fn names_that_do_not_fit_into_one_look_are_tried_by_the_next_ones() {
+    fn names_that_do_not_fit_into_one_lookup_are_tried_by_the_next_ones() {
         let ms = Duration::from_millis;
-        let looks = Looks::default();
-        assert_eq!(look(&looks, 1_500, ms(20), &[1_499]), (false, 1_000));
-        assert_eq!(look(&looks, 1_500, ms(20), &[1_499]), (true, 500));
+        let lookups = Lookups::default();
+        assert_eq!(lookup(&lookups, 1_500, ms(20), &[1_499]), (false, 1_000));
+        assert_eq!(lookup(&lookups, 1_500, ms(20), &[1_499]), (true, 500));
         // It is tried first until it is in force.
-        assert_eq!(look(&looks, 1_500, ms(20), &[1_499]), (true, 1));
+        assert_eq!(lookup(&lookups, 1_500, ms(20), &[1_499]), (true, 1));
         // What was passed by is come back to.
-        assert_eq!(look(&looks, 1_500, ms(20), &[300]), (true, 302));
-        // A silent service takes its time for one name, and each look tries one at least.
-        assert_eq!(look(&looks, 2, Duration::from_secs(60), &[1]), (false, 1));
-        assert_eq!(look(&looks, 2, Duration::from_secs(60), &[1]), (true, 1));
+        assert_eq!(lookup(&lookups, 1_500, ms(20), &[300]), (true, 302));
+        // A silent service takes its time for one name, and each lookup tries one at least.
+        assert_eq!(
+            lookup(&lookups, 2, Duration::from_secs(60), &[1]),
+            (false, 1)
+        );
+        assert_eq!(
+            lookup(&lookups, 2, Duration::from_secs(60), &[1]),
+            (true, 1)
+        );
         // There are fewer now, or none.
-        assert_eq!(look(&looks, 1, ms(20), &[0]), (true, 1));
-        assert_eq!(look(&looks, 0, ms(20), &[]), (false, 0));
+        assert_eq!(lookup(&lookups, 1, ms(20), &[0]), (true, 1));
+        assert_eq!(lookup(&lookups, 0, ms(20), &[]), (false, 0));
         // All that there is time for are tried once, not in a circle.
-        assert_eq!(look(&looks, 7, ms(0), &[]), (false, 7));
+        assert_eq!(lookup(&lookups, 7, ms(0), &[]), (false, 7));
     }
 
     #[test]
-    fn a_look_that_hangs_is_joined_by_no_other() {
-        let looks = Looks::default();
-        let hangs = looks.begin();
-        assert!(hangs.is_some() && looks.begin().is_none());
+    fn a_lookup_that_hangs_is_joined_by_no_other() {
+        let lookups = Lookups::default();
+        let hangs = lookups.begin();
+        assert!(hangs.is_some() && lookups.begin().is_none());
         drop(hangs);
-        assert!(looks.begin().is_some());
+        assert!(lookups.begin().is_some());
     }
 }
