@@ -17,7 +17,7 @@ use tokend_engine::RefreshPolicy;
 
 use super::dialect;
 use super::printing::finish;
-use super::whose::{Asked, Whose};
+use super::run_as::{RunAs, RunAsOptions};
 use crate::arguments::{CheckArgs, Exit};
 use tokend_process::descriptors;
 
@@ -45,23 +45,23 @@ fn run_below(
     err: &mut impl Write,
     medium: Medium,
 ) -> Exit {
-    let asked = Asked {
+    let asked = RunAsOptions {
         config: args.config.as_deref(),
         state_dir: args.state_dir.as_deref(),
         user: args.user.as_deref(),
     };
-    let whose = match Whose::below(root, asked, environment) {
-        Ok(mut whose) => {
-            whose.overrides.socket = args.socket.clone().or(whose.overrides.socket);
-            whose
+    let run_as = match RunAs::below(root, asked, environment) {
+        Ok(mut run_as) => {
+            run_as.overrides.socket = args.socket.clone().or(run_as.overrides.socket);
+            run_as
         }
         Err(why) => return finish(writeln!(err, "error: {why}").map(|()| Exit::Usage)),
     };
-    let as_whom = whose
+    let checked_as = run_as
         .is_another()
-        .then(|| format!("checked {}", whose.describe()));
-    if let Err(error) = whose.become_them() {
-        let name = whose.name();
+        .then(|| format!("checked {}", run_as.describe()));
+    if let Err(error) = run_as.become_them() {
+        let name = run_as.name();
         let said = writeln!(
             err,
             "error: root cannot check as user {name} here: {error}; run it as {name}"
@@ -69,11 +69,11 @@ fn run_below(
         return finish(said.map(|()| Exit::NotNow));
     }
     finish(
-        match Config::load(&whose.file, &whose.overrides, &whose.environment) {
+        match Config::load(&run_as.file, &run_as.overrides, &run_as.environment) {
             Ok(config) => {
-                let mut findings = Findings::of(&config, &whose, args.run_commands);
+                let mut findings = Findings::of(&config, &run_as, args.run_commands);
                 findings.names(&config, args.strict);
-                findings.notes.splice(0..0, as_whom);
+                findings.notes.splice(0..0, checked_as);
                 let shown = args
                     .show
                     .as_deref()
@@ -87,7 +87,7 @@ fn run_below(
             }
             Err(error) => {
                 let mut text = report(error.diagnostics(), medium);
-                text.extend(as_whom.map(|note| format!("note: {note}\n")));
+                text.extend(checked_as.map(|note| format!("note: {note}\n")));
                 return super::printing::refuse(&text, &error, err);
             }
         },
@@ -108,13 +108,13 @@ struct Findings {
 }
 
 impl Findings {
-    fn of(config: &Config, whose: &Whose, run_commands: bool) -> Self {
+    fn of(config: &Config, run_as: &RunAs, run_commands: bool) -> Self {
         let mut findings = Self::default();
         for path in &config.files {
             findings.writable_by_others(path);
         }
-        findings.start(config, whose);
-        findings.secrets(config, whose, run_commands);
+        findings.start(config, run_as);
+        findings.secrets(config, run_as, run_commands);
         for account in &config.accounts {
             findings.account(account);
         }
@@ -122,13 +122,13 @@ impl Findings {
             findings.proxy(proxy);
         }
         findings.twins(&config.accounts);
-        findings.notes.extend(policy::notes(config, whose));
+        findings.notes.extend(policy::notes(config, run_as));
         findings
     }
 
     /// An error of the system or a file. It is no mistake if the machine is temporarily `short` of something.
-    fn refused(&mut self, told: String, short: bool) {
-        self.errors.push(told);
+    fn refused(&mut self, message: String, short: bool) {
+        self.errors.push(message);
         self.shortages += usize::from(short);
     }
 
@@ -200,16 +200,16 @@ impl Findings {
 
     /// An unknown name may become known later, when a directory service is up; or it is misspelt.
     fn names(&mut self, config: &Config, strict: bool) {
-        let (told, more) = Unresolved::told(&config.unresolved);
-        let told = told.iter().map(|name| {
+        let (listed, more) = Unresolved::listed(&config.unresolved);
+        let lines = listed.iter().map(|name| {
             format!("{name}; if it is misspelt, correct it, and if its directory service is not up yet, do nothing")
         });
         let more = (more > 0)
             .then(|| format!("{more} more names of rules are not known on this machine now"));
-        let told = told.chain(more);
+        let lines = lines.chain(more);
         match strict {
-            true => self.errors.extend(told),
-            false => self.warnings.extend(told),
+            true => self.errors.extend(lines),
+            false => self.warnings.extend(lines),
         }
     }
 
@@ -253,7 +253,7 @@ impl Findings {
     }
 
     fn proxy(&mut self, proxy: &Proxy) {
-        if proxy.is_told_a_password_in_the_clear() {
+        if proxy.sends_password_in_the_clear() {
             self.notes.push(format!(
                 "proxy {proxy}: user name and password travel to it unencrypted; use an https:// proxy, or a password that is good for nothing else"
             ));

@@ -46,7 +46,7 @@ pub fn run(
     })
 }
 
-/// Why a command failed.
+/// Reason a command failed.
 enum Failure {
     Print(io::Error),
     Input(String),

@@ -13,7 +13,7 @@ use tokend_store::{
 };
 
 use super::printing::finish;
-use super::whose::{Asked, Whose, become_owner, owner_to_be};
+use super::run_as::{RunAs, RunAsOptions, become_owner, owner_to_be};
 use crate::arguments::is_mistake_of_store;
 use crate::arguments::{Exit, KeyCommand, RotateArgs};
 use tokend_store::KEY_FILE;
@@ -46,16 +46,16 @@ fn rotate(
     let state_dir = match &args.state_dir {
         Some(dir) if args.config.is_none() => dir.clone(),
         _ => {
-            let asked = Asked {
+            let asked = RunAsOptions {
                 config: args.config.as_deref(),
                 state_dir: args.state_dir.as_deref(),
                 user: None,
             };
-            let whose = match Whose::find(asked, environment) {
-                Ok(whose) => whose,
+            let run_as = match RunAs::find(asked, environment) {
+                Ok(run_as) => run_as,
                 Err(why) => return finish(writeln!(err, "tokend: {why}").map(|()| Exit::Usage)),
             };
-            match Config::load(&whose.file, &whose.overrides, &whose.environment) {
+            match Config::load(&run_as.file, &run_as.overrides, &run_as.environment) {
                 Ok(config) => config.state_dir,
                 Err(error) => {
                     return super::printing::refuse(
@@ -82,7 +82,7 @@ fn rotate(
         return finish(said.map(|()| Exit::NotNow));
     }
     finish(match replace(&state_dir, &keys) {
-        Ok(done) => told(done, &state_dir, args, out),
+        Ok(done) => report_rotation(done, &state_dir, args, out),
         Err(error) => refused(&error, err),
     })
 }
@@ -129,7 +129,7 @@ fn made(file: &Path, out: &mut impl Write) -> io::Result<Exit> {
     Ok(Exit::Success)
 }
 
-fn told(
+fn report_rotation(
     done: Rotated,
     state_dir: &Path,
     args: &RotateArgs,

@@ -10,4 +10,4 @@ pub mod dialect;
 pub mod key;
 pub mod policy;
 pub mod printing;
-mod whose;
+mod run_as;

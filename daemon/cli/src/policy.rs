@@ -14,7 +14,7 @@ use tokend_policy::{
 };
 
 use super::printing::finish;
-use super::whose::{Asked, Whose};
+use super::run_as::{RunAs, RunAsOptions};
 use crate::arguments::{Exit, ExplainArgs};
 use tokend_peer::Reader;
 use tokend_process::clock::Clock;
@@ -31,16 +31,16 @@ pub fn explain(
     medium: Medium,
 ) -> Exit {
     // Without a rule, access belongs to the daemon's user, whoever runs this command.
-    let asked = Asked {
+    let asked = RunAsOptions {
         config: args.config.as_deref(),
-        ..Asked::default()
+        ..RunAsOptions::default()
     };
-    let whose = match Whose::find(asked, environment) {
-        Ok(whose) => whose,
+    let run_as = match RunAs::find(asked, environment) {
+        Ok(run_as) => run_as,
         Err(why) => return finish(writeln!(err, "error: {why}").map(|()| Exit::Usage)),
     };
-    let file = whose.file;
-    let loaded = Config::load_with_marks(&file, &whose.overrides, &whose.environment);
+    let file = run_as.file;
+    let loaded = Config::load_with_marks(&file, &run_as.overrides, &run_as.environment);
     let (config, origins) = match loaded {
         Ok(loaded) => loaded,
         Err(error) => {

@@ -17,7 +17,7 @@ use tokend_policy::{Policy, Rule};
 use tokend_proto::AccountName;
 
 use super::allow::allow;
-use super::dialects::{Dialects, Known};
+use super::dialects::{Dialects, KnownDialect};
 use super::fields::{AccountFields, Address, check_scheme, refuse_refresh_token};
 use super::fingerprint::Fingerprint;
 use super::group::Groups;
@@ -256,8 +256,8 @@ impl Reader {
             proxy: self.proxy(section.take("proxy"), base, diagnostics),
         };
         origins.end(Owner::Account(&name));
-        let mut given = AccountFields::default();
-        given.take(&mut section, base, diagnostics);
+        let mut fields = AccountFields::default();
+        fields.take(&mut section, base, diagnostics);
         let dialect = known.as_deref().map(|known| &*known.dialect);
         refuse_refresh_token(&mut section, &name, dialect, diagnostics);
         let Some(known) = known else {
@@ -266,35 +266,35 @@ impl Reader {
             section.finish(diagnostics);
             return None;
         };
-        given.take_custom(&mut section, &known, &name, base, diagnostics);
+        fields.take_custom(&mut section, &known, &name, base, diagnostics);
         let site = address.and_then(|address| self.site(&known, &address, diagnostics));
-        given.check(
+        fields.check(
             &section,
             &known,
             site.as_deref().map(|site| &*site.fields),
             diagnostics,
         );
         if let Some(site) = site.as_deref().filter(|_| diagnostics.count() == before) {
-            self.options(&section, &known, site, &given, diagnostics);
+            self.options(&section, &known, site, &fields, diagnostics);
         }
         section.finish(diagnostics);
         let site = site.filter(|_| diagnostics.count() == before)?;
-        Some(self.account(name, &known, &site, given, own, origins))
+        Some(self.account(name, &known, &site, fields, own, origins))
     }
 
     /// Notes options that are not set and that a request of the account needs. Computed once for all accounts that differ only in values.
     fn options(
         &mut self,
         section: &Section<'_>,
-        known: &Known,
+        known: &KnownDialect,
         site: &Site,
-        given: &AccountFields,
+        fields: &AccountFields,
         diagnostics: &mut Diagnostics,
     ) {
         let dialect = &known.dialect;
-        let has = |name: &str| given.plain.contains_key(name) || given.secret.contains_key(name);
-        let given = given.plain.keys().chain(given.secret.keys());
-        let names: Vec<&str> = given.map(String::as_str).collect();
+        let has = |name: &str| fields.plain.contains_key(name) || fields.secret.contains_key(name);
+        let fields = fields.plain.keys().chain(fields.secret.keys());
+        let names: Vec<&str> = fields.map(String::as_str).collect();
         let key = [&[&*site.fingerprint], &*names].concat().join("\0");
         let lacks = self.lacks.entry(key).or_insert_with(|| {
             let kinds = [ExchangeKind::Refresh, ExchangeKind::Login];
@@ -360,7 +360,7 @@ impl Reader {
         &mut self,
         section: &mut Section<'_>,
         diagnostics: &mut Diagnostics,
-    ) -> Option<Arc<Known>> {
+    ) -> Option<Arc<KnownDialect>> {
         let value = section.require(
             "provider",
             "the name of a dialect; see `tokend dialect list`",
@@ -378,7 +378,7 @@ impl Reader {
 
     fn site(
         &mut self,
-        known: &Known,
+        known: &KnownDialect,
         address: &Address<'_>,
         diagnostics: &mut Diagnostics,
     ) -> Option<Arc<Site>> {
@@ -410,9 +410,9 @@ impl Reader {
     fn account(
         &mut self,
         name: AccountName,
-        known: &Known,
+        known: &KnownDialect,
         site: &Site,
-        given: AccountFields,
+        fields: AccountFields,
         own: Own,
         origins: &mut RuleOrigins,
     ) -> Account {
@@ -424,7 +424,7 @@ impl Reader {
             (None, None) => Arc::clone(&self.defaults.allow),
         };
         let pacing = own.pacing.or(self.defaults.pacing).over(known.pacing);
-        let field = |name: &str| given.plain.get(name).map_or("", String::as_str);
+        let field = |name: &str| fields.plain.get(name).map_or("", String::as_str);
         let identity = [
             dialect.name(),
             site.endpoint.base_url(),
@@ -432,19 +432,19 @@ impl Reader {
             field("client_id"),
         ];
         let identity = Fingerprint::of(identity);
-        let fingerprint = given.fingerprint(&site.fingerprint);
-        let asks = self.asks(&dialect, site, &given);
+        let fingerprint = fields.fingerprint(&site.fingerprint);
+        let asks = self.asks(&dialect, site, &fields);
         let mut named = |name: &str| self.names.text(name);
         Account {
             name,
             dialect,
             endpoint: Arc::clone(&site.endpoint),
-            fields: given
+            fields: fields
                 .plain
                 .into_iter()
                 .map(|(name, value)| (named(&name), value.into()))
                 .collect(),
-            secrets: given
+            secrets: fields
                 .secret
                 .into_iter()
                 .map(|(name, place)| (named(&name), place))
@@ -461,16 +461,16 @@ impl Reader {
     }
 
     /// What the requests ask for, computed once for all accounts that differ only in their identity.
-    fn asks(&mut self, dialect: &Dialect, site: &Site, given: &AccountFields) -> Asks {
+    fn asks(&mut self, dialect: &Dialect, site: &Site, fields: &AccountFields) -> Asks {
         let mut key = site.fingerprint.clone();
-        for (name, value) in &given.plain {
+        for (name, value) in &fields.plain {
             if !matches!(name.as_str(), "username" | "client_id") {
                 key.extend(["\0", name.as_str(), "\0", value.as_str()]);
             }
         }
         *self.asks.entry(key).or_insert_with(|| {
             dialect.asks(&site.endpoint, |name| {
-                given.plain.get(name).map(String::as_str)
+                fields.plain.get(name).map(String::as_str)
             })
         })
     }

@@ -191,7 +191,7 @@ impl Audit {
         ];
         for (key, _) in of_a_file
             .into_iter()
-            .filter(|(_, given)| *given && path.is_none() && !section.has("file"))
+            .filter(|(_, is_set)| *is_set && path.is_none() && !section.has("file"))
         {
             let message = format!("`{key}` is about a file, and there is none");
             section.note_key(

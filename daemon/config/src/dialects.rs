@@ -18,7 +18,7 @@ const LONGEST_FILE: u64 = 256 * 1024;
 
 /// A dialect, and what accounts need of it.
 #[derive(Debug)]
-pub(super) struct Known {
+pub(super) struct KnownDialect {
     /// The dialect.
     pub(super) dialect: Arc<Dialect>,
     /// Its default pacing.
@@ -35,7 +35,7 @@ pub(super) struct Dialects {
     catalog: Catalog,
     /// Whether a file could not be used, so that any dialect may be missing.
     is_incomplete: bool,
-    asked: HashMap<String, Arc<Known>>,
+    known: HashMap<String, Arc<KnownDialect>>,
 }
 
 impl Dialects {
@@ -71,13 +71,13 @@ impl Dialects {
         Self {
             catalog,
             is_incomplete: is_incomplete || !broken.is_empty(),
-            asked: HashMap::new(),
+            known: HashMap::new(),
         }
     }
 
     /// The dialect of this name. `Err(None)` means that the dialect may be in an unusable file, which was already reported.
-    pub(super) fn find(&mut self, name: &str) -> Result<Arc<Known>, Option<String>> {
-        if let Some(known) = self.asked.get(name) {
+    pub(super) fn find(&mut self, name: &str) -> Result<Arc<KnownDialect>, Option<String>> {
+        if let Some(known) = self.known.get(name) {
             return Ok(Arc::clone(known));
         }
         let found = self.catalog.find(name).map_err(|error| {
@@ -85,13 +85,13 @@ impl Dialects {
             let known: Vec<&str> = error.known.iter().map(String::as_str).collect();
             (!self.is_incomplete).then(|| choose_from(name, &known))
         })?;
-        let known = Arc::new(Known::new(found)?);
-        self.asked.insert(name.to_owned(), Arc::clone(&known));
+        let known = Arc::new(KnownDialect::new(found)?);
+        self.known.insert(name.to_owned(), Arc::clone(&known));
         Ok(known)
     }
 }
 
-impl Known {
+impl KnownDialect {
     fn new(dialect: &Arc<Dialect>) -> Result<Self, Option<String>> {
         let pacing = dialect.pacing();
         let impossible = || {

@@ -10,7 +10,7 @@ use tokend_document::{Diagnostics, Section, Value, choose_from};
 use tokend_proto::AccountName;
 use url::Url;
 
-use super::dialects::Known;
+use super::dialects::KnownDialect;
 use super::fingerprint::Fingerprint;
 use super::proxy::is_this_machine;
 use super::secret_ref::secret;
@@ -63,7 +63,7 @@ impl AccountFields {
     pub(super) fn take_custom<'p>(
         &mut self,
         section: &mut Section<'p>,
-        known: &'p Known,
+        known: &'p KnownDialect,
         name: &AccountName,
         base: &Path,
         diagnostics: &mut Diagnostics,
@@ -91,7 +91,7 @@ impl AccountFields {
     pub(super) fn check(
         &self,
         section: &Section<'_>,
-        known: &Known,
+        known: &KnownDialect,
         needed: Option<&[FieldUse]>,
         diagnostics: &mut Diagnostics,
     ) {

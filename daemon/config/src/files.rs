@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use super::stamps::{Seen, Stamps};
+use super::stamps::{Recorder, Stamps};
 use tokend_document::Diagnostics;
 
 /// The most files in one directory.
@@ -23,7 +23,7 @@ const MOST_FILES: usize = 200_000;
 #[derive(Debug)]
 pub struct Files {
     source: Source,
-    seen: Seen,
+    recorder: Recorder,
     shortages: AtomicUsize,
 }
 
@@ -57,7 +57,7 @@ impl Files {
     fn new(source: Source) -> Self {
         Self {
             source,
-            seen: Seen::default(),
+            recorder: Recorder::default(),
             shortages: AtomicUsize::new(0),
         }
     }
@@ -85,7 +85,7 @@ impl Files {
         }
         files.sort_unstable();
         if matches!(self.source, Source::System) {
-            self.seen.directory(dir, &files);
+            self.recorder.directory(dir, &files);
         }
         Ok(files)
     }
@@ -104,7 +104,7 @@ impl Files {
 
     /// The state of everything that was read so far.
     pub(super) fn stamps(&self) -> Stamps {
-        self.seen.stamps()
+        self.recorder.stamps()
     }
 
     /// The text of a file of at most `longest` bytes.
@@ -172,7 +172,7 @@ impl Files {
         let mut bytes = Vec::new();
         match &self.source {
             Source::System => {
-                self.seen.file(path);
+                self.recorder.file(path);
                 return read_regular(path, most);
             }
             Source::Fixed(_, short) if short.iter().any(|it| it == path) => {
@@ -295,7 +295,7 @@ mod tests {
         let _bound = std::os::unix::net::UnixListener::bind(&socket).expect("a socket");
         let link = dir.path().join("link");
         std::os::unix::fs::symlink(&fifo, &link).expect("a link");
-        for (path, told) in [
+        for (path, expected) in [
             (fifo.as_path(), "a FIFO"),
             (&link, "a FIFO"),
             (&socket, "a socket"),
@@ -303,7 +303,7 @@ mod tests {
             (dir.path(), "is a directory"),
         ] {
             let error = read_regular(path, 9).expect_err("must be refused");
-            assert!(error.to_string().contains(told), "{error}");
+            assert!(error.to_string().contains(expected), "{error}");
         }
         std::fs::write(dir.path().join("file"), "0123456789").expect("write");
         let file = dir.path().join("file");

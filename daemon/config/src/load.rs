@@ -80,8 +80,8 @@ impl Config {
         in_force: &InForce<'_>,
     ) -> Result<Self, ConfigError> {
         let origins = &mut RuleOrigins::default();
-        let (given, sources) = ((path, overrides, environment), (files, directory));
-        load(given, sources, origins, in_force)
+        let (inputs, sources) = ((path, overrides, environment), (files, directory));
+        load(inputs, sources, origins, in_force)
     }
 
     /// The same as [`Config::load`], and the place of each rule.
@@ -95,9 +95,9 @@ impl Config {
         environment: &Environment,
     ) -> Result<(Self, RuleOrigins), ConfigError> {
         let mut origins = RuleOrigins::kept();
-        let (given, files) = ((path, overrides, environment), Files::system());
+        let (inputs, files) = ((path, overrides, environment), Files::system());
         let sources = (&files, Directory::system());
-        let config = load(given, sources, &mut origins, &|_| None)?;
+        let config = load(inputs, sources, &mut origins, &|_| None)?;
         Ok((config, origins))
     }
 }

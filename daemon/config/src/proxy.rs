@@ -33,7 +33,7 @@ pub struct Proxy {
 
 impl Proxy {
     /// Whether its user name and password travel unencrypted to another machine.
-    pub fn is_told_a_password_in_the_clear(&self) -> bool {
+    pub fn sends_password_in_the_clear(&self) -> bool {
         self.password.is_some() && self.url.scheme() == "http" && !is_this_machine(&self.url)
     }
 }

@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 
 /// The state of everything that a configuration was read from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Stamps(Vec<(PathBuf, Was)>);
+pub struct Stamps(Vec<(PathBuf, State)>);
 
 /// The state of one path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Was {
+enum State {
     /// A file; `None` if there was none.
     File(Option<Stamp>),
     /// A directory, with the names of the files that are read there.
@@ -26,7 +26,7 @@ type Stamp = (u64, u64, u64, i64, i64);
 
 /// Stamps, collected while files are read.
 #[derive(Debug, Default)]
-pub(super) struct Seen(RefCell<Stamps>);
+pub(super) struct Recorder(RefCell<Stamps>);
 
 impl Stamps {
     /// The files and directories that were read.
@@ -36,31 +36,31 @@ impl Stamps {
 
     /// Whether everything is unchanged; `list` gives the files of a directory that would be read.
     pub(super) fn are_still(&self, list: impl Fn(&Path) -> Option<Vec<PathBuf>>) -> bool {
-        let same = |(path, was): &(PathBuf, Was)| match was {
-            Was::File(before) => stamp(path) == *before,
-            Was::Directory(before) => list(path).is_some_and(|files| names(&files) == *before),
+        let same = |(path, state): &(PathBuf, State)| match state {
+            State::File(before) => stamp(path) == *before,
+            State::Directory(before) => list(path).is_some_and(|files| names(&files) == *before),
         };
         self.0.iter().all(same)
     }
 }
 
-impl Seen {
+impl Recorder {
     /// Notes a file that is about to be read.
     pub(super) fn file(&self, path: &Path) {
-        self.note(path, Was::File(stamp(path)));
+        self.note(path, State::File(stamp(path)));
     }
 
     /// Notes the files of a directory that are about to be read.
     pub(super) fn directory(&self, path: &Path, files: &[PathBuf]) {
-        self.note(path, Was::Directory(names(files)));
+        self.note(path, State::Directory(names(files)));
     }
 
     pub(super) fn stamps(&self) -> Stamps {
         self.0.borrow().clone()
     }
 
-    fn note(&self, path: &Path, was: Was) {
-        self.0.borrow_mut().0.push((path.to_owned(), was));
+    fn note(&self, path: &Path, state: State) {
+        self.0.borrow_mut().0.push((path.to_owned(), state));
     }
 }
 

@@ -11,7 +11,7 @@ use tokend_policy::{Directory, NameAnswer};
 
 /// How many names are reported one by one; of the rest only the number is reported. Only these get a line and a column, which take time to
 /// count.
-const MOST_TOLD: usize = 50;
+const MOST_LISTED: usize = 50;
 
 /// The kind of a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -44,9 +44,9 @@ impl Unresolved {
     }
 
     /// The names of `all` that are reported one by one, and the number of the others.
-    pub fn told(all: &[Self]) -> (&[Self], usize) {
-        all.split_at_checked(MOST_TOLD)
-            .map_or((all, 0), |(told, rest)| (told, rest.len()))
+    pub fn listed(all: &[Self]) -> (&[Self], usize) {
+        all.split_at_checked(MOST_LISTED)
+            .map_or((all, 0), |(listed, rest)| (listed, rest.len()))
     }
 
     /// Whether the name resolves by now. May block for seconds on a name service.
@@ -116,7 +116,7 @@ impl All {
         position: impl FnOnce(bool) -> String,
     ) {
         if self.keys.insert((kind, name.into())) {
-            let exactly = self.list.len() < MOST_TOLD;
+            let exactly = self.list.len() < MOST_LISTED;
             self.list.push(Unresolved {
                 kind,
                 name: name.into(),

@@ -221,8 +221,8 @@ impl Directory {
 
 impl Source {
     fn uid(&mut self, name: &str) -> NameAnswer {
-        let asked = name.to_owned();
-        let question = move || Ok(User::from_name(&asked)?.map(|user| user.uid.as_raw()));
+        let owned = name.to_owned();
+        let question = move || Ok(User::from_name(&owned)?.map(|user| user.uid.as_raw()));
         match self {
             Self::System => self.ask(question, "/etc/passwd", name),
             Self::Silent => own("/etc/passwd", name),
@@ -231,8 +231,8 @@ impl Source {
     }
 
     fn gid(&mut self, name: &str) -> NameAnswer {
-        let asked = name.to_owned();
-        let question = move || Ok(Group::from_name(&asked)?.map(|group| group.gid.as_raw()));
+        let owned = name.to_owned();
+        let question = move || Ok(Group::from_name(&owned)?.map(|group| group.gid.as_raw()));
         match self {
             Self::System => self.ask(question, "/etc/group", name),
             Self::Silent => own("/etc/group", name),
@@ -286,13 +286,13 @@ fn within<T: Send + 'static>(
     let (reply, answer) = sync_channel(1);
     WAITING.fetch_add(1, Ordering::Relaxed);
     let asking = thread::Builder::new().name("names".to_owned());
-    let asked = asking.spawn(move || {
+    let started = asking.spawn(move || {
         let found = question();
         WAITING.fetch_sub(1, Ordering::Relaxed);
         // The caller may have stopped waiting.
         let _too_late = reply.send(found);
     });
-    if asked.is_err() {
+    if started.is_err() {
         WAITING.fetch_sub(1, Ordering::Relaxed);
         return None;
     }

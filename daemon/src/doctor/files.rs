@@ -83,7 +83,7 @@ pub(super) async fn check(files: &OwnFiles, snapshot: Arc<Snapshot>) -> Vec<Find
 /// The rules in force that match nobody, because their names are unknown.
 fn unresolved(in_force: &InForce) -> Vec<Finding> {
     let names = in_force.unresolved();
-    let (shown, more) = Unresolved::told(&names);
+    let (shown, more) = Unresolved::listed(&names);
     let warn = |message| {
         found(
             Severity::Warning,

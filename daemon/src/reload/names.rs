@@ -59,7 +59,7 @@ fn time(wall_ms: i64) -> Option<String> {
 
 /// Logs which rules match nobody.
 pub(super) fn log(unresolved: &[Unresolved]) {
-    let (shown, more) = Unresolved::told(unresolved);
+    let (shown, more) = Unresolved::listed(unresolved);
     for name in shown {
         tracing::warn!("a rule matches nobody yet: {name}");
     }

@@ -109,8 +109,9 @@ fn help_names_every_exit_code() {
 #[test]
 fn the_command_that_is_named_can_be_typed() {
     for at in ["127.0.0.1:3128", "[::1]:3128", "/run/tokend/egress.sock"] {
-        let told = tokend_upstream::where_to_look(tokend_egress::Egress::parse(at).unwrap(), false);
-        let command = told.split('`').nth(1).unwrap();
+        let expected =
+            tokend_upstream::where_to_look(tokend_egress::Egress::parse(at).unwrap(), false);
+        let command = expected.split('`').nth(1).unwrap();
         let cli = Cli::try_parse_from(command.split(' '));
         let Command::Egress(args) = cli.unwrap().into_command() else {
             panic!("{command}");

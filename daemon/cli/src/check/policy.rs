@@ -9,13 +9,13 @@ use std::sync::Arc;
 use tokend_config::Config;
 use tokend_policy::{Needs, Policy, units};
 
-use crate::whose::{Unit, Whose};
+use crate::run_as::{RunAs, Unit};
 
 /// CAP_SYS_PTRACE in a mask of capabilities (capabilities(7)).
 const SYS_PTRACE: u64 = 1 << 19;
 
 /// The warnings about the rules of a configuration that is read for this daemon.
-pub(super) fn notes(config: &Config, whose: &Whose) -> Vec<String> {
+pub(super) fn notes(config: &Config, run_as: &RunAs) -> Vec<String> {
     let mut seen = HashSet::new();
     let policies: Vec<&Arc<Policy>> = config
         .accounts
@@ -28,10 +28,10 @@ pub(super) fn notes(config: &Config, whose: &Whose) -> Vec<String> {
         .iter()
         .fold(Needs::NONE, |needs, policy| needs | policy.needs());
     let mut notes = Vec::new();
-    let unit = whose.unit.as_ref();
+    let unit = run_as.unit.as_ref();
     let sees = unit.map_or_else(sees_programs, Unit::sees_programs);
     if needs.has(Needs::EXECUTABLE | Needs::SHA256) && !sees {
-        let uid = whose.uid();
+        let uid = run_as.uid();
         let which = if unit.is_some() {
             "its unit"
         } else {
@@ -67,7 +67,7 @@ pub(super) fn notes(config: &Config, whose: &Whose) -> Vec<String> {
     notes
 }
 
-/// Why a rule with this program never matches, if that can be seen.
+/// Reason a rule with this program never matches, if that can be seen.
 fn program(path: &Path) -> Option<String> {
     let shown = path.display();
     let never = format!("a rule by `exe = \"{shown}\"` never matches:");
@@ -100,7 +100,7 @@ fn sees_programs() -> bool {
     mask.is_some_and(|mask| mask & SYS_PTRACE != 0)
 }
 
-/// Why no unit is known on this machine.
+/// Reason no unit is known on this machine.
 fn why_no_units() -> Option<String> {
     match std::fs::read_to_string("/proc/self/cgroup") {
         Ok(text) => units(&text).err().map(str::to_owned),

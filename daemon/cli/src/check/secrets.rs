@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use tokend_config::{Account, Config, SecretPlace, SecretRef, is_shortage};
 
 use super::{Findings, start};
-use crate::whose::{Given, Unit, Variable, Whose};
+use crate::run_as::{RunAs, Unit, UnitCredential, Variable};
 use tokend_document::counted;
 use tokend_egress::{Egress, NoEgress};
 use tokend_upstream::Upstream;
@@ -26,7 +26,7 @@ struct Left {
 
 impl Findings {
     /// Reads each secret once, however many accounts name it, and drops it.
-    pub(super) fn secrets(&mut self, config: &Config, whose: &Whose, run_commands: bool) {
+    pub(super) fn secrets(&mut self, config: &Config, run_as: &RunAs, run_commands: bool) {
         let runtime = match tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -37,31 +37,30 @@ impl Findings {
                 return self.refused(format!("secrets cannot be fetched: {error}"), short);
             }
         };
-        let source = self.source(config, whose);
+        let source = self.source(config, run_as);
         let (mut left, mut ran) = (Left::default(), false);
         let of_accounts = distinct(config).into_iter();
         let of_accounts = of_accounts.map(|(place, it)| (place, format!("account {}", it.name)));
         let of_proxies = config.http.proxies.iter();
         let of_proxies =
             of_proxies.filter_map(|it| Some((it.password.as_ref()?, format!("proxy {it}"))));
-        for (place, whose_is) in of_accounts.chain(of_proxies) {
+        for (place, owner) in of_accounts.chain(of_proxies) {
             if place.is_command() && !run_commands {
                 left.commands += 1;
                 continue;
             }
             ran |= place.is_command();
-            if let Some(unit) = &whose.unit
-                && self.is_units(unit, place, &source, &whose_is, &mut left)
+            if let Some(unit) = &run_as.unit
+                && self.is_units(unit, place, &source, &owner, &mut left)
             {
                 continue;
             }
             match runtime.block_on(fetch(place, &source)) {
                 Err(error) => {
-                    self.refused(format!("{whose_is}: {error}"), error.is_shortage());
+                    self.refused(format!("{owner}: {error}"), error.is_shortage());
                 }
                 Ok(fetched) if fetched.left_out > 0 => {
-                    self.notes
-                        .push(left_out(&whose_is, place, fetched.left_out));
+                    self.notes.push(left_out(&owner, place, fetched.left_out));
                 }
                 Ok(_) => {}
             }
@@ -69,7 +68,7 @@ impl Findings {
         self.left(&left);
         if ran
             && source.egress.is_none()
-            && let Ok(Some(relay)) = relay(whose)
+            && let Ok(Some(relay)) = relay(run_as)
         {
             self.notes.push(format!(
                 "commands were run without the relay {relay}, which is in the daemon's own network; the daemon's go through it"
@@ -78,21 +77,21 @@ impl Findings {
     }
 
     /// The sources of the daemon's secrets. Also reports when the connection settings for providers would keep the daemon from starting.
-    fn source(&mut self, config: &Config, whose: &Whose) -> SecretSource {
-        let egress = relay(whose).unwrap_or_else(|error| {
-            let whose = whose.unit.as_ref().map_or("", |_| "tokend.service: ");
-            self.errors.push(format!("{whose}{error}"));
+    fn source(&mut self, config: &Config, run_as: &RunAs) -> SecretSource {
+        let egress = relay(run_as).unwrap_or_else(|error| {
+            let prefix = run_as.unit.as_ref().map_or("", |_| "tokend.service: ");
+            self.errors.push(format!("{prefix}{error}"));
             None
         });
         let timeout = config.limits.command_timeout;
-        let source = whose.secrets(SecretSource::of_this_process(timeout, egress));
+        let source = run_as.secrets(SecretSource::of_this_process(timeout, egress));
         // The error that a start would end with.
         if let Err(error) = Upstream::compile(&config.http, source.clone()) {
             self.refused(error.to_string(), error.is_shortage());
         }
         // A daemon that was given the relay can reach it.
-        let is_there = matches!(Egress::of_this_process(), Ok(told) if told == egress);
-        let is_apart = whose.unit.as_ref().is_some_and(Unit::has_own_network) && !is_there;
+        let is_there = matches!(Egress::of_this_process(), Ok(own) if own == egress);
+        let is_apart = run_as.unit.as_ref().is_some_and(Unit::has_own_network) && !is_there;
         SecretSource {
             egress: egress.filter(|_| !is_apart),
             ..source
@@ -105,16 +104,16 @@ impl Findings {
         unit: &Unit,
         place: &SecretRef,
         source: &SecretSource,
-        whose_is: &str,
+        owner: &str,
         left: &mut Left,
     ) -> bool {
         match &place.place {
             SecretPlace::Credential(name) if source.credentials.is_none() => {
                 match unit.credential(name) {
-                    Given::Yes | Given::Unseen => left.credentials += 1,
-                    Given::Missing(path) => self.errors.push(format!("{whose_is}: {}", start::absent(name, &path))),
-                    Given::No => self.errors.push(format!(
-                        "{whose_is}: credential {name} is not given to the daemon: add LoadCredential={name}:PATH to a drop-in of tokend.service \
+                    UnitCredential::Present | UnitCredential::Unseen => left.credentials += 1,
+                    UnitCredential::Missing(path) => self.errors.push(format!("{owner}: {}", start::absent(name, &path))),
+                    UnitCredential::Absent => self.errors.push(format!(
+                        "{owner}: credential {name} is not given to the daemon: add LoadCredential={name}:PATH to a drop-in of tokend.service \
                          (systemctl edit tokend.service)"
                     )),
                 }
@@ -124,12 +123,12 @@ impl Findings {
                 match unit.variable(name) {
                     Variable::Set(value) => {
                         if let Err(error) = secrets::judge(value.as_bytes(), place) {
-                            self.errors.push(format!("{whose_is}: {error}"));
+                            self.errors.push(format!("{owner}: {error}"));
                         }
                     }
                     Variable::Unseen => left.variables += 1,
                     Variable::Unset => self.errors.push(format!(
-                        "{whose_is}: environment variable {name} is not given to the daemon: add EnvironmentFile=PATH to a drop-in of tokend.service \
+                        "{owner}: environment variable {name} is not given to the daemon: add EnvironmentFile=PATH to a drop-in of tokend.service \
                          (systemctl edit tokend.service), with a line {name}=... in that file, or use {{ file = \"PATH\" }}"
                     )),
                 }
@@ -164,8 +163,8 @@ impl Findings {
 }
 
 /// The relay that the daemon is given: by its unit, if one runs it.
-fn relay(whose: &Whose) -> Result<Option<Egress>, NoEgress> {
-    let Some(unit) = &whose.unit else {
+fn relay(run_as: &RunAs) -> Result<Option<Egress>, NoEgress> {
+    let Some(unit) = &run_as.unit else {
         return Egress::of_this_process();
     };
     match unit.variable(Egress::VARIABLE) {
@@ -175,13 +174,13 @@ fn relay(whose: &Whose) -> Result<Option<Egress>, NoEgress> {
 }
 
 /// The output of a command beside the secret.
-fn left_out(whose: &str, place: &SecretRef, lines: usize) -> String {
+fn left_out(owner: &str, place: &SecretRef, lines: usize) -> String {
     let lines = match lines {
         1 => "1 more line, which is".to_owned(),
         count => format!("{count} more lines, which are"),
     };
     format!(
-        "{whose}: {place} printed {lines} not sent: only the first line is the secret; \
+        "{owner}: {place} printed {lines} not sent: only the first line is the secret; \
          if all of them are, add `whole = true` to the reference"
     )
 }

@@ -14,7 +14,7 @@ use tokend_process::systemd;
 use tokend_store::{KeyError, OpenError, Refusal, SealingKey};
 
 use super::Findings;
-use crate::whose::{Given, Unit, Unknown, Whose, Why};
+use crate::run_as::{Reason, RunAs, Unit, UnitCredential, UnknownName};
 use tokend_audit::Audit;
 use tokend_process::listen::{self, Seen, Usage};
 use tokend_store::{KEY_CREDENTIAL, KEY_FILE};
@@ -24,24 +24,24 @@ const MOST_FILES: usize = 64;
 
 impl Findings {
     /// All requirements of a start beside the configuration itself.
-    pub(super) fn start(&mut self, config: &Config, whose: &Whose) {
+    pub(super) fn start(&mut self, config: &Config, run_as: &RunAs) {
         let held = tokend_store::is_held(&config.state_dir);
-        self.nobody(whose);
-        if let Some(unit) = &whose.unit {
+        self.nobody(run_as);
+        if let Some(unit) = &run_as.unit {
             self.hidden(config, unit);
         }
-        self.state(&config.state_dir, whose);
-        self.socket(config, whose, held);
-        self.audit(config, whose);
-        self.metrics(config, whose, held);
+        self.state(&config.state_dir, run_as);
+        self.socket(config, run_as, held);
+        self.audit(config, run_as);
+        self.metrics(config, run_as, held);
     }
 
     /// A unit with an unknown user or group does not start at all.
-    fn nobody(&mut self, whose: &Whose) {
-        for unknown in &whose.unknown {
+    fn nobody(&mut self, run_as: &RunAs) {
+        for unknown in &run_as.unknown {
             let (kind, name, status, program) = match unknown {
-                Unknown::User(name) => ("User", name, "217/USER", "useradd"),
-                Unknown::Group(name) => ("Group", name, "216/GROUP", "groupadd"),
+                UnknownName::User(name) => ("User", name, "217/USER", "useradd"),
+                UnknownName::Group(name) => ("Group", name, "216/GROUP", "groupadd"),
             };
             let what = kind.to_lowercase();
             self.errors.push(format!(
@@ -70,11 +70,11 @@ impl Findings {
         let mut all: Vec<&Path> = files.chain(read).chain(secrets).collect();
         // Compared by components: a directory comes before the files in it.
         all.sort_unstable();
-        let mut told: Option<&Path> = None;
+        let mut reported: Option<&Path> = None;
         for path in all {
-            let is_told = told.is_some_and(|above| path.starts_with(above));
-            if let Some(why) = unit.hides(path).filter(|_| !is_told) {
-                told = Some(path);
+            let is_reported = reported.is_some_and(|above| path.starts_with(above));
+            if let Some(why) = unit.hides(path).filter(|_| !is_reported) {
+                reported = Some(path);
                 let path = path.display();
                 self.errors.push(format!(
                     "{path}: the daemon cannot see it, since tokend.service has {why}; move it to /etc/tokend"
@@ -107,25 +107,25 @@ impl Findings {
                 "{make}add ReadWritePaths={shown} to a drop-in of tokend.service (systemctl edit tokend.service)"
             )
         });
-        let ways: Vec<String> = usual.into_iter().chain(open).collect();
-        let ways = match &ways[..] {
+        let choices: Vec<String> = usual.into_iter().chain(open).collect();
+        let choices = match &choices[..] {
             [] => "use another place".to_owned(),
-            ways => ways.join(", or "),
+            choices => choices.join(", or "),
         };
         self.errors.push(format!(
-            "{what}: the daemon cannot write in {shown}, since tokend.service has {why}; {ways}"
+            "{what}: the daemon cannot write in {shown}, since tokend.service has {why}; {choices}"
         ));
         true
     }
 
-    fn state(&mut self, dir: &Path, whose: &Whose) {
+    fn state(&mut self, dir: &Path, run_as: &RunAs) {
         let shown = dir.display();
-        let unit = whose.unit.as_ref();
+        let unit = run_as.unit.as_ref();
         let usual = unit.and_then(Unit::state_directory);
         if self.kept_from("the state directory", dir, unit, usual) {
             return;
         }
-        if whose.is_dynamic() {
+        if run_as.is_dynamic() {
             return self.notes.push(format!(
                 "state directory {shown} is made by systemd for the user the daemon has then (DynamicUser=), and was not looked at"
             ));
@@ -134,32 +134,32 @@ impl Findings {
             self.notes.push(format!(
                 "state directory {shown} does not exist yet; it is made at the first start"
             ));
-            let is_made = whose.unit.as_ref().is_some_and(|unit| unit.makes(dir));
+            let is_made = run_as.unit.as_ref().is_some_and(|unit| unit.makes(dir));
             if is_made {
                 return;
             }
         }
         self.modes(dir);
-        let key = self.key(dir, whose);
-        if self.owners(dir, whose) {
+        let key = self.key(dir, run_as);
+        if self.owners(dir, run_as) {
             // All other errors there follow from that.
             return;
         }
         for refusal in tokend_store::inspect(dir, key.as_deref()) {
             // Owners and modes are reported above, for all files and with the command that mends them.
-            let is_told = matches!(
+            let is_reported = matches!(
                 refusal,
                 Refusal::Open(OpenError::WrongOwner { .. } | OpenError::TooOpen { .. })
                     | Refusal::Key(KeyError::WrongOwner { .. } | KeyError::TooOpen { .. })
             );
-            if !is_told {
+            if !is_reported {
                 self.refused(refusal.to_string(), is_short(&refusal));
             }
         }
     }
 
     /// The key file that a start would read, if it would read one.
-    fn key(&mut self, dir: &Path, whose: &Whose) -> Option<PathBuf> {
+    fn key(&mut self, dir: &Path, run_as: &RunAs) -> Option<PathBuf> {
         let file = dir.join(KEY_FILE);
         if let Some(credentials) = systemd::credentials() {
             match SealingKey::from_credentials_dir(&credentials, KEY_CREDENTIAL) {
@@ -171,25 +171,25 @@ impl Findings {
                 }
             }
         }
-        let given = whose
+        let credential = run_as
             .unit
             .as_ref()
             .map(|unit| unit.credential(KEY_CREDENTIAL));
-        match given {
-            Some(Given::Yes) => None,
-            Some(Given::Missing(path)) => {
+        match credential {
+            Some(UnitCredential::Present) => None,
+            Some(UnitCredential::Missing(path)) => {
                 self.errors.push(absent(KEY_CREDENTIAL, &path));
                 None
             }
             // An existing key file is used; only root can see whether it is.
-            Some(Given::Unseen) if !file.exists() => None,
+            Some(UnitCredential::Unseen) if !file.exists() => None,
             _ => Some(file),
         }
     }
 
     /// The files of the store must belong to the daemon. Returns whether one does not.
-    fn owners(&mut self, dir: &Path, whose: &Whose) -> bool {
-        let uid = whose.uid();
+    fn owners(&mut self, dir: &Path, run_as: &RunAs) -> bool {
+        let uid = run_as.uid();
         let strangers: Vec<(PathBuf, u32)> = std::iter::once(dir.to_path_buf())
             .chain(files(dir))
             .filter_map(|path| {
@@ -206,13 +206,13 @@ impl Findings {
             2 => " (and so does 1 more file there)".to_owned(),
             count => format!(" (and so do {} more files there)", count - 1),
         };
-        let (name, shown) = (whose.name(), dir.display());
-        let sudo = if whose.asker == 0 { "" } else { "sudo " };
-        self.errors.push(match whose.why {
-            Why::Own if uid == 0 => format!(
+        let (name, shown) = (run_as.name(), dir.display());
+        let sudo = if run_as.asker == 0 { "" } else { "sudo " };
+        self.errors.push(match run_as.why {
+            Reason::Own if uid == 0 => format!(
                 "{first} belongs to user {owner}{more}, but {shown} to root: say with --user who runs the daemon"
             ),
-            Why::Own if strangers.iter().any(|(path, _)| path == dir) => format!(
+            Reason::Own if strangers.iter().any(|(path, _)| path == dir) => format!(
                 "state directory {shown} belongs to user {owner}, and this is user {name}: run the check with sudo, which checks as the daemon's user, \
                  or give {name} another directory (--state-dir)"
             ),
@@ -239,8 +239,8 @@ impl Findings {
         }
     }
 
-    fn socket(&mut self, config: &Config, whose: &Whose, held: bool) {
-        let (unit, usage) = (whose.unit.as_ref(), Usage::Clients);
+    fn socket(&mut self, config: &Config, run_as: &RunAs, held: bool) {
+        let (unit, usage) = (run_as.unit.as_ref(), Usage::Clients);
         // A socket that systemd passes takes precedence over the configuration's, which then only has to be a path.
         match unit {
             Some(unit) if unit.has_socket => {
@@ -284,8 +284,8 @@ impl Findings {
         self.refused(error.to_string(), error.is_shortage());
     }
 
-    fn audit(&mut self, config: &Config, whose: &Whose) {
-        let unit = whose.unit.as_ref();
+    fn audit(&mut self, config: &Config, run_as: &RunAs) {
+        let unit = run_as.unit.as_ref();
         let kept_from = config
             .audit
             .file
@@ -302,8 +302,8 @@ impl Findings {
         }
     }
 
-    fn metrics(&mut self, config: &Config, whose: &Whose, held: bool) {
-        let unit = whose.unit.as_ref();
+    fn metrics(&mut self, config: &Config, run_as: &RunAs, held: bool) {
+        let unit = run_as.unit.as_ref();
         match &config.metrics.listen {
             None => {}
             Some(MetricsListen::Unix(path)) => {
@@ -314,8 +314,8 @@ impl Findings {
             Some(MetricsListen::Tcp(address)) => match listen::look_at_address(address) {
                 Err(error) if held && error.kind() == io::ErrorKind::AddrInUse => {}
                 Err(error) => {
-                    let told = listen::cannot_serve(address, &error);
-                    self.refused(told, is_shortage(&error));
+                    let message = listen::cannot_serve(address, &error);
+                    self.refused(message, is_shortage(&error));
                 }
                 Ok(()) => {}
             },

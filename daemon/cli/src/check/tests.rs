@@ -153,14 +153,16 @@ fn what_the_machine_is_short_of_is_no_mistake_of_what_is_checked() {
             findings.refused(refusal.to_string(), start::is_short(refusal));
         }
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let exit = findings.print(&config, &mut out, &mut err).expect("told");
+        let exit = findings
+            .print(&config, &mut out, &mut err)
+            .expect("printed");
         let err = String::from_utf8(err).expect("UTF-8");
         assert_eq!(exit, ends, "{err}");
-        let told = |what| err.contains(what);
+        let says = |what| err.contains(what);
         let passes = ends == Exit::NotNow;
-        assert_eq!(told("nothing need be wrong with it"), passes, "{err}");
-        assert_eq!(told("correct the errors above"), !passes, "{err}");
-        assert_eq!(told("raise the limit"), is_short, "{err}");
+        assert_eq!(says("nothing need be wrong with it"), passes, "{err}");
+        assert_eq!(says("correct the errors above"), !passes, "{err}");
+        assert_eq!(says("raise the limit"), is_short, "{err}");
     }
 }
 
@@ -324,7 +326,7 @@ fn what_a_start_refuses_is_refused_here_in_the_same_words() {
     assert!(err.contains("at most 107 bytes, and this one has"), "{err}");
     let machine = Machine::new(&format!("[http]\nextra_ca = \"bundle.pem\"\n{ADS}"));
     let broken = "-----BEGIN CERTIFICATE-----\nTUlJQ2JhZA==\n-----END CERTIFICATE-----\n";
-    for (text, told) in [
+    for (text, expected) in [
         (broken, "certificate 1 of 1 cannot be used"),
         ("", "holds no certificate"),
     ] {
@@ -332,7 +334,7 @@ fn what_a_start_refuses_is_refused_here_in_the_same_words() {
         let (exit, _, err) = machine.check(false);
         assert_eq!(exit, Exit::Config);
         assert!(err.contains("extra_ca: DIR/bundle.pem: "), "{err}");
-        assert!(err.contains(told), "{err}");
+        assert!(err.contains(expected), "{err}");
     }
 }
 
@@ -369,14 +371,14 @@ fn the_requests_of_an_account_are_shown_as_dialect_check_shows_them() {
         refresh.starts_with("of account api: none, as "),
         "{refresh}"
     );
-    let mut told = Vec::new();
+    let mut shown = Vec::new();
     let command = crate::arguments::DialectCommand::Check {
         file: machine.path("dialects/layered.toml"),
         dialect_dir: Some(machine.path("dialects")),
     };
-    dialect::run(&command, &mut told, &mut Vec::new(), Medium::Plain);
-    let told = String::from_utf8(told).expect("UTF-8");
-    let (_, case) = told
+    dialect::run(&command, &mut shown, &mut Vec::new(), Medium::Plain);
+    let shown = String::from_utf8(shown).expect("UTF-8");
+    let (_, case) = shown
         .split_once("login with tenant = north:\n")
         .expect("a case");
     assert_eq!(

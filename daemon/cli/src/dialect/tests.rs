@@ -114,14 +114,14 @@ fn a_name_that_is_not_known_is_told_with_the_nearest() {
 #[test]
 fn a_good_dialect_is_told_with_its_fields() {
     let files = Files::new(&[MINE]);
-    let told = good(&["check", &files.path("my-api.toml")]);
+    let shown = good(&["check", &files.path("my-api.toml")]);
     assert!(
-        told.starts_with("dialect `my-api` is fine: login and refresh\n"),
-        "{told}"
+        shown.starts_with("dialect `my-api` is fine: login and refresh\n"),
+        "{shown}"
     );
     assert!(
-        told.contains("\n  password (required, a reference to a secret)\n"),
-        "{told}"
+        shown.contains("\n  password (required, a reference to a secret)\n"),
+        "{shown}"
     );
 }
 
@@ -143,7 +143,7 @@ fn a_dialect_with_a_mistake_is_told_with_file_line_and_nearest_word() {
 fn a_recorded_reply_is_tried_and_no_token_is_shown() {
     let reply = r#"{"access_token": "hunter2-access", "refresh_token": "hunter2-refresh", "token_type": "bearer"}"#;
     let files = Files::new(&[("reply.json", reply)]);
-    let told = good(&[
+    let shown = good(&[
         "try",
         "ad-verification",
         "--status",
@@ -152,19 +152,19 @@ fn a_recorded_reply_is_tried_and_no_token_is_shown() {
         &files.path("reply.json"),
     ]);
     assert!(
-        told.starts_with("POST https://provider.example/login\n"),
-        "{told}"
+        shown.starts_with("POST https://provider.example/login\n"),
+        "{shown}"
     );
     assert!(
-        told.contains("<password>") && told.contains("14 characters"),
-        "{told}"
+        shown.contains("<password>") && shown.contains("14 characters"),
+        "{shown}"
     );
-    assert!(!told.contains("hunter2"), "{told}");
+    assert!(!shown.contains("hunter2"), "{shown}");
 }
 
 #[test]
 fn headers_status_and_options_reach_the_dialect() {
-    let told = good(&[
+    let shown = good(&[
         "try",
         "oauth2",
         "--status",
@@ -172,8 +172,8 @@ fn headers_status_and_options_reach_the_dialect() {
         "--header",
         "Retry-After: 30",
     ]);
-    assert!(told.contains("30s"), "{told}");
-    let told = good(&[
+    assert!(shown.contains("30s"), "{shown}");
+    let shown = good(&[
         "try",
         "oauth2",
         "--option",
@@ -182,8 +182,9 @@ fn headers_status_and_options_reach_the_dialect() {
         "https://id.example",
     ]);
     assert!(
-        told.starts_with("POST https://id.example/token\n") && told.contains("client_credentials"),
-        "{told}"
+        shown.starts_with("POST https://id.example/token\n")
+            && shown.contains("client_credentials"),
+        "{shown}"
     );
     let (exit, _, err) = done(&["try", "oauth2", "--option", "grnat=x"]);
     assert_eq!(exit, Exit::Usage);
@@ -224,19 +225,19 @@ fn check_shows_the_requests_that_come_of_merging() {
         [login]\npath = \"/l\"\nbody.json = { a = { user = \"{username}\", v = 1 } }\n\
         [[login.cases]]\nwhen = { way = \"b\" }\nbody.json = { a = { v = 2 } }\n";
     let files = Files::new(&[("own.toml", own)]);
-    let told = good(&["check", &files.path("own.toml")]);
+    let shown = good(&["check", &files.path("own.toml")]);
     assert!(
-        told.contains("login with the default options:\n    POST https://base-url/l\n"),
-        "{told}"
+        shown.contains("login with the default options:\n    POST https://base-url/l\n"),
+        "{shown}"
     );
     assert!(
-        told.contains(r#"    {"a":{"user":"<username>","v":1}}"#),
-        "{told}"
+        shown.contains(r#"    {"a":{"user":"<username>","v":1}}"#),
+        "{shown}"
     );
-    assert!(told.contains("login with way = b:\n"), "{told}");
+    assert!(shown.contains("login with way = b:\n"), "{shown}");
     assert!(
-        told.contains(r#"    {"a":{"user":"<username>","v":2}}"#),
-        "{told}"
+        shown.contains(r#"    {"a":{"user":"<username>","v":2}}"#),
+        "{shown}"
     );
-    assert!(!told.contains("refresh with"), "{told}");
+    assert!(!shown.contains("refresh with"), "{shown}");
 }

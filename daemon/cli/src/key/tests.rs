@@ -140,8 +140,9 @@ fn the_stores_own_key_files_are_no_key_to_seal_it_with_by_any_name() {
                         args.new_key = Some(path(named));
                     });
                     assert_eq!((exit, out.as_str()), (Exit::Config, ""), "{named}: {err}");
-                    let told = format!("tokend: DIR/{named} is one of the store's own key files");
-                    assert!(err.starts_with(&told), "{err}");
+                    let expected =
+                        format!("tokend: DIR/{named} is one of the store's own key files");
+                    assert!(err.starts_with(&expected), "{err}");
                     // What it says to do instead works, and the store opens with the key in its file.
                     let (exit, _, err) = place.rotate(|_| {});
                     assert_eq!((exit, err.as_str()), (Exit::Success, ""), "{named}");

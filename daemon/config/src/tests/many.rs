@@ -74,7 +74,7 @@ fn a_key_of_any_length_is_told_within_bounds() {
         .diagnostics()
         .kept()
         .last()
-        .expect("it is told")
+        .expect("a report")
         .to_string();
     assert!(last.contains("unknown key `ppp"), "{last}");
     assert!(last.len() < 5000, "{} bytes", last.len());

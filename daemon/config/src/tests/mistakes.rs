@@ -171,8 +171,8 @@ fn what_a_mistake_quotes_cannot_rewrite_the_line_it_stands_in() {
     )
     .with("d/my-api.toml", "summary = \"s\"\n\"\\r\\u009b\" = 1 # \u{1b}[2J\n");
     let error = site.load().expect_err("no such dialect");
-    let told = error.to_string();
-    assert!(!told.contains(char::is_control), "{told:?}");
+    let message = error.to_string();
+    assert!(!message.contains(char::is_control), "{message:?}");
     for mistake in error.diagnostics().kept() {
         assert!(
             !mistake.to_string().contains(char::is_control),

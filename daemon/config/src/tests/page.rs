@@ -46,8 +46,8 @@ fn said(path: &str, value: &str) -> Vec<String> {
         text = match (key, list) {
             ("NAME", _) if path.starts_with("group.") => format!("{{ one = {text} }}"),
             ("NAME", _) => {
-                let given = text.trim_start_matches('{').trim_end_matches('}');
-                format!("{{ ads = {{ {account}, {given} }} }}")
+                let line = text.trim_start_matches('{').trim_end_matches('}');
+                format!("{{ ads = {{ {account}, {line} }} }}")
             }
             (key, true) => format!("{{ {key} = [{text}] }}"),
             (key, false) => format!("{{ {key} = {text} }}"),
@@ -217,20 +217,21 @@ fn it_says_the_bounds_the_reader_keeps() {
                 continue;
             }
             let place = format!("{path}.{key}");
-            let mut told = said(&place, "-1");
-            let is = |what: &str| told.iter().any(|text| text.contains(what));
+            let mut messages = said(&place, "-1");
+            let is = |what: &str| messages.iter().any(|text| text.contains(what));
             match (is("duration"), is("size")) {
-                (true, _) => told = said(&place, "\"0s\""),
-                (_, true) => told = said(&place, "\"1\""),
+                (true, _) => messages = said(&place, "\"0s\""),
+                (_, true) => messages = said(&place, "\"1\""),
                 _ => {}
             }
-            let bounds = told.iter().find_map(|text| {
+            let bounds = messages.iter().find_map(|text| {
                 let at = text.rfind("from ").filter(|_| text.contains(" to "))?;
                 // Only what is said about the value, and not advice that happens to hold these words.
-                let told = text.get(at..)?.split(", found").next()?.to_owned();
-                told.bytes()
+                let bound = text.get(at..)?.split(", found").next()?.to_owned();
+                bound
+                    .bytes()
                     .any(|byte| byte.is_ascii_digit())
-                    .then_some(told)
+                    .then_some(bound)
             });
             let Some(bounds) = bounds else { continue };
             checked += 1;

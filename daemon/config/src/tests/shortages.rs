@@ -48,11 +48,14 @@ fn what_only_follows_from_a_file_that_was_not_read_is_not_told() {
     for (lines, short) in table {
         let error = error(lines, short);
         assert!(error.is_shortage(), "{short}: {error}");
-        let told = error.to_string();
-        assert_eq!(error.diagnostics().count(), 1, "{told}");
-        assert!(told.contains(short), "{told}");
-        assert!(told.contains("Too many open files"), "{told}");
-        assert!(told.contains("raise the limit (LimitNOFILE="), "{told}");
+        let message = error.to_string();
+        assert_eq!(error.diagnostics().count(), 1, "{message}");
+        assert!(message.contains(short), "{message}");
+        assert!(message.contains("Too many open files"), "{message}");
+        assert!(
+            message.contains("raise the limit (LimitNOFILE="),
+            "{message}"
+        );
     }
 }
 
@@ -81,14 +84,20 @@ fn mistakes_are_told_beside_a_shortage_and_decide() {
         let error = error(lines, short);
         assert!(!error.is_shortage(), "{short}: {error}");
         let kept = error.diagnostics().kept();
-        let told: Vec<String> = kept.iter().map(ToString::to_string).collect();
-        assert_eq!(told.len(), 2, "{told:?}");
-        assert!(told.iter().any(|line| line.contains(mistake)), "{told:?}");
-        let short = told
+        let messages: Vec<String> = kept.iter().map(ToString::to_string).collect();
+        assert_eq!(messages.len(), 2, "{messages:?}");
+        assert!(
+            messages.iter().any(|line| line.contains(mistake)),
+            "{messages:?}"
+        );
+        let short = messages
             .iter()
             .find(|line| line.contains("Too many open files"));
         let remedy = "this is no mistake in the configuration: raise the limit";
-        assert!(short.is_some_and(|line| line.contains(remedy)), "{told:?}");
+        assert!(
+            short.is_some_and(|line| line.contains(remedy)),
+            "{messages:?}"
+        );
     }
 }
 
@@ -117,10 +126,10 @@ fn descriptors_that_are_used_up_are_no_mistake_of_the_configuration() {
     };
     let error = load(0).expect_err("no descriptor");
     assert!(error.is_shortage(), "{error}");
-    let told = site.shown(&error);
+    let message = site.shown(&error);
     assert!(
-        told.contains("this is no mistake in the configuration"),
-        "{told}"
+        message.contains("this is no mistake in the configuration"),
+        "{message}"
     );
     let missing = Config::load(&site.path("none.toml"), &Overrides::default(), &environment);
     assert!(!missing.expect_err("no file").is_shortage());

@@ -1,4 +1,4 @@
-//! What root is told of a daemon that another user runs. With real users: these take root, and say nothing without it.
+//! What root learns about a daemon that another user runs. With real users: these take root, and say nothing without it.
 
 use std::os::unix::fs::chown;
 use std::os::unix::net::UnixListener;
@@ -88,7 +88,7 @@ fn root_checks_as_the_user_the_state_directory_belongs_to_and_nobody_is_to_chown
 fn each_advice_about_owners_is_right_when_followed() {
     let Some(machine) = theirs("") else { return };
     give(&machine, ".", THEM);
-    let told = CheckArgs {
+    let args = CheckArgs {
         user: Some(THEM.to_string()),
         ..machine.args()
     };
@@ -100,7 +100,7 @@ fn each_advice_about_owners_is_right_when_followed() {
         for name in foreign {
             give(&machine, name, 0);
         }
-        let (exit, _, err) = machine.check_with(told.clone());
+        let (exit, _, err) = machine.check_with(args.clone());
         assert_eq!(exit, Exit::Config);
         let command = err
             .lines()
@@ -112,10 +112,10 @@ fn each_advice_about_owners_is_right_when_followed() {
             .arg(machine.path("state"))
             .status();
         assert!(status.expect("chown").success());
-        let (exit, _, err) = machine.check_with(told.clone());
+        let (exit, _, err) = machine.check_with(args.clone());
         assert_eq!((exit, err.as_str()), (Exit::Success, ""));
     }
-    // Whose it is when the directory is root's and the files are not is for a person to say.
+    // RunAs it is when the directory is root's and the files are not is for a person to say.
     give(&machine, "state", 0);
     let (exit, _, err) = machine.check(false);
     assert_eq!(exit, Exit::Config);
@@ -189,7 +189,7 @@ fn audit_file_metrics_and_socket_are_asked_as_a_start_asks() {
     fs::create_dir(machine.path("open")).expect("mkdir");
     machine.chmod("open", 0o777);
     let path = |name: &str| machine.path(name).display().to_string();
-    for (settings, told) in [
+    for (settings, expected) in [
         (
             format!("[audit]\nfile = {:?}\n", path("nowhere/audit")),
             "the audit file DIR/nowhere/audit: ",
@@ -217,7 +217,7 @@ fn audit_file_metrics_and_socket_are_asked_as_a_start_asks() {
         machine.write("tokend.toml", &format!("socket = \"s\"\n{settings}"), 0o600);
         let (exit, _, err) = machine.check(false);
         assert_eq!(exit, Exit::Config, "{settings}");
-        assert!(err.contains(told), "{settings}: {err}");
+        assert!(err.contains(expected), "{settings}: {err}");
     }
     assert!(!machine.path("open/audit").exists());
     machine.write("tokend.toml", "socket = \"secret\"\n", 0o600);

@@ -1,4 +1,4 @@
-//! What root is told of a daemon that a unit runs. As beside: these take root, and say nothing without it.
+//! What root learns about a daemon that a unit runs. As beside: these take root, and say nothing without it.
 
 use super::standing::{THEM, give, install_unit, theirs};
 use super::*;
@@ -40,7 +40,7 @@ fn the_relay_is_the_one_the_unit_names_and_no_other() {
     let Some(machine) = theirs("[http]\nproxy = \"https://proxy.example.com:3128\"\n") else {
         return;
     };
-    for (more, told) in [
+    for (more, expected) in [
         (
             "",
             Some("error: proxy: the egress relay cannot speak TLS to a proxy"),
@@ -55,12 +55,12 @@ fn the_relay_is_the_one_the_unit_names_and_no_other() {
     ] {
         install_unit(&machine, more);
         let (exit, _, err) = machine.check(false);
-        let Some(told) = told else {
+        let Some(expected) = expected else {
             assert_eq!((exit, err.as_str()), (Exit::Success, ""), "{more}");
             continue;
         };
         assert_eq!(exit, Exit::Config, "{more}");
-        assert!(err.contains(told), "{more}: {err}");
+        assert!(err.contains(expected), "{more}: {err}");
     }
 }
 
@@ -77,8 +77,8 @@ fn a_secret_in_a_variable_is_looked_for_in_the_units_environment() {
         install_unit(&machine, &format!("EnvironmentFile=/nowhere/x{both}"));
         let (exit, out, err) = machine.check(false);
         assert_eq!((exit, err.as_str()), (Exit::Success, ""));
-        let told = "note: 1 secret come to the daemon as variables by EnvironmentFile=";
-        assert!(out.contains(told), "{out}");
+        let expected = "note: 1 secret come to the daemon as variables by EnvironmentFile=";
+        assert!(out.contains(expected), "{out}");
     }
     install_unit(&machine, "Environment=API_KEY=");
     assert_eq!(machine.check(false).0, Exit::Config);
@@ -109,8 +109,8 @@ fn commands_find_what_the_unit_sets_and_no_relay_where_there_is_none() {
     install_unit(&machine, "Environment=LANG=xx OTHER=1");
     let (exit, out, err) = machine.check(true);
     assert_eq!((exit, err.as_str()), (Exit::Success, ""));
-    let told = "note: commands were run without the relay 127.0.0.1:3128, which is in the daemon's own network";
-    assert!(out.contains(told), "{out}");
+    let expected = "note: commands were run without the relay 127.0.0.1:3128, which is in the daemon's own network";
+    assert!(out.contains(expected), "{out}");
     // In the machine's it is there for both.
     machine.write("tokend.toml", &with("http://127.0.0.1:3129"), 0o644);
     install_unit(
@@ -167,7 +167,7 @@ fn every_place_the_unit_locks_is_told_and_its_advice_leads_out() {
         ..machine.args()
     };
     let mut more = String::new();
-    for told in [
+    for expected in [
         "error: the state directory: the daemon cannot write in DIR/elsewhere, since tokend.service has ProtectSystem=strict; \
          use /var/lib/tokend, or add ReadWritePaths=DIR/elsewhere to a drop-in of tokend.service (systemctl edit tokend.service)\n",
         "error: the socket of metrics DIR/run/metrics: the daemon cannot write in DIR/run, since tokend.service has ProtectSystem=strict; \
@@ -176,8 +176,8 @@ fn every_place_the_unit_locks_is_told_and_its_advice_leads_out() {
         install_unit(&machine, &more);
         let (exit, _, err) = machine.check_with(elsewhere.clone());
         assert_eq!(exit, Exit::Config);
-        assert!(err.contains(told), "{err}");
-        let (_, line) = told.split_once("add ").expect("advice");
+        assert!(err.contains(expected), "{err}");
+        let (_, line) = expected.split_once("add ").expect("advice");
         let (line, _) = line.split_once(" to a").expect("advice");
         more += &format!("{}\n", line.replace("DIR", &dir("")).replace("//", "/"));
     }
@@ -185,7 +185,7 @@ fn every_place_the_unit_locks_is_told_and_its_advice_leads_out() {
     let (exit, _, err) = machine.check_with(elsewhere.clone());
     assert_eq!((exit, err.as_str()), (Exit::Success, ""));
     // What is hidden cannot be opened, and what is not there has to be made.
-    for (state, told) in [
+    for (state, expected) in [
         (
             "/home/t",
             "since tokend.service has ProtectHome=; use /var/lib/tokend\n",
@@ -200,7 +200,7 @@ fn every_place_the_unit_locks_is_told_and_its_advice_leads_out() {
             ..machine.args()
         });
         assert_eq!(exit, Exit::Config);
-        assert!(err.contains(told), "{err}");
+        assert!(err.contains(expected), "{err}");
     }
     // And so has the socket of clients, where systemd does not make it.
     fs::remove_file(machine.path("root/usr/lib/systemd/system/tokend.socket")).expect("remove");
@@ -233,10 +233,10 @@ fn every_file_that_the_daemon_would_read_is_asked_for() {
     let (exit, _, err) = machine.check(false);
     assert_eq!(exit, Exit::Config);
     for name in ["dialects", "accounts", "ca.pem", "secret", "tokend.toml"] {
-        let told = format!(
+        let expected = format!(
             "error: DIR/{name}: the daemon cannot see it, since tokend.service has PrivateTmp="
         );
-        assert!(err.contains(&told), "{name}: {err}");
+        assert!(err.contains(&expected), "{name}: {err}");
     }
     assert!(
         err.contains("the daemon cannot write in DIR/state, since tokend.service has PrivateTmp="),

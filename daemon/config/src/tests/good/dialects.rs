@@ -44,7 +44,7 @@ fn what_is_asked_goes_by_the_whole_urls_of_a_dialect() {
 #[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn options_that_a_request_needs_are_demanded_and_no_others() {
     const PASSWORD: &str = "password = { file = \"/p\" }";
-    let told = |dialect: &str, account: &str| {
+    let report = |dialect: &str, account: &str| {
         let text = format!(
             "dialect_dir = \"dialects\"\n[account.a]\nprovider = \"my-api\"\nbase_url = \"https://a.example\"\nusername = \"u\"\nclient_id = \"c\"\n{account}\n"
         );
@@ -64,19 +64,19 @@ fn options_that_a_request_needs_are_demanded_and_no_others() {
     };
     let header = "[login.headers]\nX-Tenant = \"{tenant}\"\n";
     assert_eq!(
-        told(header, PASSWORD),
+        report(header, PASSWORD),
         "DIR/tokend.toml:2:10: the login of dialect `my-api` needs option `tenant`; add `tenant = \"...\"` to `options`"
     );
     let refresh = "[refresh]\npath = \"/r\"\nbody.form = { t = \"{refresh_token}\" }\n";
     let of_refresh = format!("{refresh}headers.X-Tenant = \"{{tenant}}\"\n");
     let demands = |dialect: &str, account: &str, what: &[&str]| {
-        let told = told(dialect, account);
+        let report = report(dialect, account);
         assert_eq!(
-            told.is_empty(),
+            report.is_empty(),
             what.is_empty(),
-            "{dialect}{account}: {told}"
+            "{dialect}{account}: {report}"
         );
-        assert!(what.iter().all(|what| told.contains(what)), "{told}");
+        assert!(what.iter().all(|what| report.contains(what)), "{report}");
     };
     // Set, by default, optional, or not of this account's requests.
     demands(
@@ -110,7 +110,7 @@ fn options_that_a_request_needs_are_demanded_and_no_others() {
     demands(path, &format!("{PASSWORD}\nlogin_path = \"/own\""), &[]);
     let rule = "[[login.rules]]\ncode = \"tenant\"\nclass = \"busy\"\n";
     demands(rule, PASSWORD, &[]);
-    // A refresh's count too, and all of them are told.
+    // A refresh's count too, and all of them are reported.
     demands(
         &of_refresh,
         PASSWORD,

@@ -34,7 +34,7 @@ pub(crate) struct Unit {
     root: PathBuf,
     settings: Vec<(String, String)>,
     /// The credentials that the unit loads, read before privileges are dropped: their stores belong to root.
-    credentials: Vec<(String, Given)>,
+    credentials: Vec<(String, UnitCredential)>,
     /// Whether systemd creates the socket for clients.
     pub(crate) has_socket: bool,
     /// Whether systemd listens for readers of metrics.
@@ -56,11 +56,11 @@ impl fmt::Debug for Unit {
 
 /// Whether the daemon gets a credential.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Given {
+pub(crate) enum UnitCredential {
     /// The unit does not load it, or the stores of credentials do not have it.
-    No,
+    Absent,
     /// It exists.
-    Yes,
+    Present,
     /// The unit loads it from a file that does not exist: the unit does not start.
     Missing(PathBuf),
     /// This user may not see whether it exists.
@@ -158,7 +158,7 @@ impl Unit {
         all.into_iter().any(|dir| dir == path)
     }
 
-    /// Why the daemon cannot reach `path` at all, according to the unit.
+    /// Reason the daemon cannot reach `path` at all, according to the unit.
     pub(crate) fn hides(&self, path: &Path) -> Option<&'static str> {
         let home = self
             .last("ProtectHome")
@@ -174,7 +174,7 @@ impl Unit {
         (self.is_on("PrivateTmp") && below(&["/tmp", "/var/tmp"])).then_some("PrivateTmp=")
     }
 
-    /// Why the daemon cannot write below `path`, according to the unit.
+    /// Reason the daemon cannot write below `path`, according to the unit.
     pub(crate) fn keeps_from_writing(&self, path: &Path) -> Option<&'static str> {
         if let Some(why) = self.hides(path) {
             return Some(why);
@@ -238,9 +238,9 @@ impl Unit {
     }
 
     /// Whether systemd gives the daemon the credential `name`.
-    pub(crate) fn credential(&self, name: &str) -> Given {
-        if let Some((_, given)) = self.credentials.iter().find(|(own, _)| own == name) {
-            return given.clone();
+    pub(crate) fn credential(&self, name: &str) -> UnitCredential {
+        if let Some((_, found)) = self.credentials.iter().find(|(own, _)| own == name) {
+            return found.clone();
         }
         let matches = |glob: &str| match glob.strip_suffix('*') {
             Some(start) => name.starts_with(start),
@@ -251,36 +251,36 @@ impl Unit {
             .iter()
             .any(|glob| matches(glob))
         {
-            true => Given::Unseen,
-            false => Given::No,
+            true => UnitCredential::Unseen,
+            false => UnitCredential::Absent,
         }
     }
 
-    fn look_for_credentials(&self) -> Vec<(String, Given)> {
+    fn look_for_credentials(&self) -> Vec<(String, UnitCredential)> {
         let mut all = Vec::new();
         for key in ["SetCredential", "SetCredentialEncrypted"] {
             let names = self
                 .values(key)
                 .into_iter()
                 .filter_map(|value| value.split(':').next());
-            all.extend(names.map(|name| (name.to_owned(), Given::Yes)));
+            all.extend(names.map(|name| (name.to_owned(), UnitCredential::Present)));
         }
         for key in ["LoadCredential", "LoadCredentialEncrypted"] {
             for value in self.all(key) {
                 let (name, path) = value.split_once(':').unwrap_or((&value, ""));
-                let given = self.file_of_credential(name, path, key.ends_with("Encrypted"));
-                all.push((name.to_owned(), given));
+                let found = self.file_of_credential(name, path, key.ends_with("Encrypted"));
+                all.push((name.to_owned(), found));
             }
         }
         all
     }
 
-    fn file_of_credential(&self, name: &str, path: &str, may_be_encrypted: bool) -> Given {
+    fn file_of_credential(&self, name: &str, path: &str, may_be_encrypted: bool) -> UnitCredential {
         if path.starts_with('/') {
             return match self.below(path).try_exists() {
-                Ok(true) => Given::Yes,
-                Ok(false) => Given::Missing(path.into()),
-                Err(_) => Given::Unseen,
+                Ok(true) => UnitCredential::Present,
+                Ok(false) => UnitCredential::Missing(path.into()),
+                Err(_) => UnitCredential::Unseen,
             };
         }
         let name = if path.is_empty() { name } else { path };
@@ -288,17 +288,17 @@ impl Unit {
             true => &["credstore.encrypted", "credstore"][..],
             false => &["credstore"][..],
         };
-        let mut given = Given::No;
+        let mut found = UnitCredential::Absent;
         for place in CREDENTIALS {
             for store in stores {
                 match self.root.join(place).join(store).join(name).try_exists() {
-                    Ok(true) => return Given::Yes,
+                    Ok(true) => return UnitCredential::Present,
                     Ok(false) => {}
-                    Err(_) => given = Given::Unseen,
+                    Err(_) => found = UnitCredential::Unseen,
                 }
             }
         }
-        given
+        found
     }
 
     fn below(&self, path: &str) -> PathBuf {
@@ -342,7 +342,7 @@ impl Unit {
             .filter(|value| !value.is_empty())
     }
 
-    /// The values of a setting that may be given several times; an empty value drops the earlier ones.
+    /// The values of a setting that may be found several times; an empty value drops the earlier ones.
     fn values(&self, key: &str) -> Vec<&str> {
         let mut values = Vec::new();
         for (_, value) in self.settings.iter().filter(|(own, _)| own == key) {

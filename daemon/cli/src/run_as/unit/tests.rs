@@ -36,7 +36,7 @@ fn the_shipped_unit_says_what_a_start_needs() {
     assert!(!unit.is_dynamic() && !unit.sees_programs());
     let relay = variable(&unit, "TOKEND_EGRESS");
     assert_eq!(relay.as_deref(), Some("127.0.0.1:3128"));
-    assert_eq!(unit.credential("tokend.key"), Given::No);
+    assert_eq!(unit.credential("tokend.key"), UnitCredential::Absent);
     assert_eq!(
         unit.hides(Path::new("/home/a/secret")),
         Some("ProtectHome=")
@@ -115,13 +115,16 @@ fn credentials_are_looked_for_where_systemd_looks() {
         ("etc/credstore.encrypted/d", "x"),
     ]);
     let unit = unit.unwrap();
-    assert_eq!(unit.credential("a"), Given::Yes);
-    assert_eq!(unit.credential("b"), Given::Missing("/etc/b".into()));
-    assert_eq!(unit.credential("c"), Given::Yes);
-    assert_eq!(unit.credential("d"), Given::No);
-    assert_eq!(unit.credential("e"), Given::Yes);
-    assert_eq!(unit.credential("f.g"), Given::Unseen);
-    assert_eq!(unit.credential("g"), Given::No);
+    assert_eq!(unit.credential("a"), UnitCredential::Present);
+    assert_eq!(
+        unit.credential("b"),
+        UnitCredential::Missing("/etc/b".into())
+    );
+    assert_eq!(unit.credential("c"), UnitCredential::Present);
+    assert_eq!(unit.credential("d"), UnitCredential::Absent);
+    assert_eq!(unit.credential("e"), UnitCredential::Present);
+    assert_eq!(unit.credential("f.g"), UnitCredential::Unseen);
+    assert_eq!(unit.credential("g"), UnitCredential::Absent);
 }
 
 /// What the unit sets a variable to; `?` for what it may set unseen.

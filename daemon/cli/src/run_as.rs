@@ -18,14 +18,14 @@ use tokend_policy::Directory;
 use tokend_upstream::secrets::{KEPT_VARIABLES, Person, SecretSource};
 
 pub(crate) use unit::environment::Variable;
-pub(crate) use unit::{Given, Unit};
+pub(crate) use unit::{Unit, UnitCredential};
 
 /// The user id assumed for a daemon with `DynamicUser=` that does not run: the first id that systemd may assign.
 const DYNAMIC: u32 = 61184;
 
 /// The command line's options for the choice.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Asked<'a> {
+pub(crate) struct RunAsOptions<'a> {
     pub(crate) config: Option<&'a Path>,
     pub(crate) state_dir: Option<&'a Path>,
     pub(crate) user: Option<&'a str>,
@@ -33,7 +33,7 @@ pub(crate) struct Asked<'a> {
 
 /// The daemon that a command checks for.
 #[derive(Debug, Clone)]
-pub(crate) struct Whose {
+pub(crate) struct RunAs {
     /// The configuration.
     pub(crate) file: PathBuf,
     /// The settings that override the configuration.
@@ -42,10 +42,10 @@ pub(crate) struct Whose {
     pub(crate) environment: Environment,
     /// The unit that runs the daemon, if one does.
     pub(crate) unit: Option<Unit>,
-    /// Unknown users and groups in that unit; a unit with an unknown user is ignored.
-    pub(crate) unknown: Vec<Unknown>,
+    /// UnknownName users and groups in that unit; a unit with an unknown user is ignored.
+    pub(crate) unknown: Vec<UnknownName>,
     /// The reason why this user is the daemon's.
-    pub(crate) why: Why,
+    pub(crate) why: Reason,
     /// The user who runs the command.
     pub(crate) asker: u32,
     groups: Vec<u32>,
@@ -53,11 +53,11 @@ pub(crate) struct Whose {
 
 /// The reason why a user is the daemon's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Why {
+pub(crate) enum Reason {
     /// The user runs this command, and no other reason applies.
     Own,
-    /// The command line.
-    Told,
+    /// `--user` names the user.
+    Requested,
     /// `User=` of the unit that runs this configuration.
     Unit,
     /// The state directory is that user's.
@@ -66,23 +66,23 @@ pub(crate) enum Why {
 
 /// A name in a unit that is unknown on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Unknown {
+pub(crate) enum UnknownName {
     /// `User=`
     User(String),
     /// `Group=` or `SupplementaryGroups=`
     Group(String),
 }
 
-impl Whose {
+impl RunAs {
     /// Finds the daemon's user on this machine.
     ///
     /// # Errors
     /// When the user is unknown, or this user cannot check for another.
-    pub(crate) fn find(asked: Asked<'_>, environment: &Environment) -> Result<Self, String> {
+    pub(crate) fn find(asked: RunAsOptions<'_>, environment: &Environment) -> Result<Self, String> {
         Self::below(Path::new("/"), asked, environment)
     }
 
-    /// As [`Whose::find`], with the unit files below `root`.
+    /// As [`RunAs::find`], with the unit files below `root`.
     ///
     /// # Errors
     /// As there.
@@ -92,12 +92,12 @@ impl Whose {
     )]
     pub(crate) fn below(
         root: &Path,
-        asked: Asked<'_>,
+        asked: RunAsOptions<'_>,
         environment: &Environment,
     ) -> Result<Self, String> {
         let own = environment.uid;
-        let told = asked.user.map(id).transpose()?;
-        if let Some(uid) = told.filter(|uid| own != 0 && *uid != own) {
+        let requested = asked.user.map(id).transpose()?;
+        if let Some(uid) = requested.filter(|uid| own != 0 && *uid != own) {
             return Err(format!(
                 "only root can look as another user: run it with sudo, or as {}",
                 name(uid)
@@ -107,7 +107,7 @@ impl Whose {
         let mut unknown = installed.as_ref().and_then(|unit| {
             let user = unit.user().filter(|_| user_of(unit, root).is_none())?;
             // A user whom root names checks for a daemon of their own, and so does any user but root.
-            let is_for_us = own == 0 && told.is_none();
+            let is_for_us = own == 0 && requested.is_none();
             is_for_us.then(|| (user.to_owned(), unit.config()))
         });
         let unit = installed.and_then(|unit| {
@@ -116,7 +116,7 @@ impl Whose {
             let config = unit.config().unwrap_or_else(|| of_user(uid).config_file());
             is_for_us.then_some((unit, uid, config))
         });
-        let default = || match (told, &unit, &unknown) {
+        let default = || match (requested, &unit, &unknown) {
             (Some(uid), Some((_, runs, config)), _) if uid == *runs => config.clone(),
             (Some(uid), ..) if uid != own => of_user(uid).config_file(),
             (None, Some((_, _, config)), _) | (None, None, Some((_, Some(config)))) => {
@@ -126,18 +126,18 @@ impl Whose {
         };
         let file = asked.config.map_or_else(default, Path::to_path_buf);
         // If another user is named, they run a unit's configuration only if that configuration is named too.
-        let is_meant = |runs| asked.config.is_some() || told.is_none_or(|uid| uid == runs);
+        let is_meant = |runs| asked.config.is_some() || requested.is_none_or(|uid| uid == runs);
         let unit = unit.filter(|(_, runs, config)| is_same(config, &file) && is_meant(*runs));
         unknown =
             unknown.filter(|(_, config)| config.as_ref().is_some_and(|it| is_same(it, &file)));
-        let found = match (told, &unit) {
-            (Some(uid), _) => (uid, Why::Told),
-            (None, Some((_, uid, _))) => (*uid, Why::Unit),
+        let found = match (requested, &unit) {
+            (Some(uid), _) => (uid, Reason::Requested),
+            (None, Some((_, uid, _))) => (*uid, Reason::Unit),
             (None, None) if own == 0 => match owner_of_state(&file, asked, environment) {
-                Some(uid) if uid != own => (uid, Why::StateDir),
-                _ => (own, Why::Own),
+                Some(uid) if uid != own => (uid, Reason::StateDir),
+                _ => (own, Reason::Own),
             },
-            (None, None) => (own, Why::Own),
+            (None, None) => (own, Reason::Own),
         };
         let (uid, why) = found;
         let unit = unit.map(|(unit, ..)| unit);
@@ -148,27 +148,27 @@ impl Whose {
                 xdg_runtime_dir: None,
                 ..of_user(uid)
             },
-            (None, Why::Told) if uid != own => of_user(uid),
-            (None, Why::StateDir) => Environment {
+            (None, Reason::Requested) if uid != own => of_user(uid),
+            (None, Reason::StateDir) => Environment {
                 state_directory: Some(environment.state_dir()),
                 runtime_directory: environment.socket().parent().map(Path::to_path_buf),
                 ..of_user(uid)
             },
             _ => environment.clone(),
         };
-        let said = unit.as_ref();
+        let unit_ref = unit.as_ref();
         let overrides = Overrides {
-            socket: said.and_then(Unit::socket),
+            socket: unit_ref.and_then(Unit::socket),
             state_dir: asked
                 .state_dir
                 .map(Path::to_path_buf)
-                .or_else(|| said.and_then(Unit::state_dir)),
+                .or_else(|| unit_ref.and_then(Unit::state_dir)),
         };
-        let groups_unknown = said.map(unknown_groups).unwrap_or_default();
-        let user_unknown = unknown.map(|(name, _)| Unknown::User(name));
+        let groups_unknown = unit_ref.map(unknown_groups).unwrap_or_default();
+        let user_unknown = unknown.map(|(name, _)| UnknownName::User(name));
         Ok(Self {
             unknown: user_unknown.into_iter().chain(groups_unknown).collect(),
-            groups: groups(uid, said),
+            groups: groups(uid, unit_ref),
             file,
             overrides,
             environment,
@@ -190,7 +190,7 @@ impl Whose {
 
     /// Whether systemd creates the state directory, and gives it to the user that the daemon has then.
     pub(crate) fn is_dynamic(&self) -> bool {
-        self.why == Why::Unit && self.unit.as_ref().is_some_and(Unit::is_dynamic)
+        self.why == Reason::Unit && self.unit.as_ref().is_some_and(Unit::is_dynamic)
     }
 
     /// Continues as the daemon's user, with its groups, if this process is root. This cannot be undone. Call it before any other thread is
@@ -207,7 +207,10 @@ impl Whose {
 
     /// The sources of secrets for that daemon, derived from those of this process.
     pub(crate) fn secrets(&self, own: SecretSource) -> SecretSource {
-        let stands_in = matches!(self.why, Why::Unit | Why::StateDir | Why::Told);
+        let stands_in = matches!(
+            self.why,
+            Reason::Unit | Reason::StateDir | Reason::Requested
+        );
         let person = stands_in.then(|| Person {
             name: self.name(),
             home: self.environment.home.clone(),
@@ -237,16 +240,16 @@ impl Whose {
     pub(crate) fn describe(&self) -> String {
         let name = self.name();
         match self.why {
-            Why::Own | Why::Told => format!("as user {name}"),
-            Why::Unit => format!("as user {name}, who runs tokend.service"),
-            Why::StateDir => {
+            Reason::Own | Reason::Requested => format!("as user {name}"),
+            Reason::Unit => format!("as user {name}, who runs tokend.service"),
+            Reason::StateDir => {
                 format!("as user {name}, to whom the state directory belongs; --user names another")
             }
         }
     }
 }
 
-/// Continues as the owner of a directory, if this process is root and root does not own it. See [`Whose::become_them`].
+/// Continues as the owner of a directory, if this process is root and root does not own it. See [`RunAs::become_them`].
 ///
 /// # Errors
 /// When the system refuses.
@@ -287,7 +290,7 @@ fn user_of(unit: &Unit, root: &Path) -> Option<u32> {
     user.map_or(Some(0), |name| id(name).ok())
 }
 
-fn owner_of_state(file: &Path, asked: Asked<'_>, environment: &Environment) -> Option<u32> {
+fn owner_of_state(file: &Path, asked: RunAsOptions<'_>, environment: &Environment) -> Option<u32> {
     let overrides = Overrides {
         socket: None,
         state_dir: asked.state_dir.map(Path::to_path_buf),
@@ -341,13 +344,13 @@ fn groups(uid: u32, unit: Option<&Unit>) -> Vec<u32> {
 }
 
 /// Groups of a unit that are unknown.
-fn unknown_groups(unit: &Unit) -> Vec<Unknown> {
+fn unknown_groups(unit: &Unit) -> Vec<UnknownName> {
     let mut directory = Directory::system();
     // systemd creates the group of a user it creates.
     let own = unit.group().filter(|_| !unit.is_dynamic());
     let all = own.map(str::to_owned).into_iter().chain(unit.more_groups());
     all.filter(|name| directory.group(name).is_none())
-        .map(Unknown::Group)
+        .map(UnknownName::Group)
         .collect()
 }
 
