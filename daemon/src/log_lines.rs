@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use tokend_process::logging::DOORS;
+use tokend_process::logging::ACCEPTING;
 
 use crate::server::{accept, metrics_http};
 use tokend_pages::lines::{documented, logged, unmatched};
@@ -25,11 +25,11 @@ fn the_page_of_operations_has_every_line_that_warns_and_none_that_is_never_logge
 #[test]
 fn the_log_counts_strangers_at_the_modules_where_they_knock() {
     assert_eq!(
-        DOORS,
+        ACCEPTING,
         [
             accept::LOG_TARGET,
             metrics_http::LOG_TARGET,
-            tokend_egress::DOOR
+            tokend_egress::LOG_TARGET
         ]
     );
 }

@@ -36,8 +36,8 @@ mod tests {
     #[test]
     fn causes_follow_what_they_caused_and_nothing_is_said_twice() {
         let refused = || io::Error::from_raw_os_error(111);
-        let told = "tcp connect error: Connection refused (os error 111)";
-        assert_eq!(causes(&Layer("tcp connect error", refused())), told);
+        let message = "tcp connect error: Connection refused (os error 111)";
+        assert_eq!(causes(&Layer("tcp connect error", refused())), message);
         let again = Layer("Connection refused (os error 111)", refused());
         assert_eq!(causes(&again), "Connection refused (os error 111)");
         let layer = Layer("client error (Connect)", refused());

@@ -20,7 +20,7 @@ use tower::Service as _;
 use super::body::Relayed;
 use super::failure::{Failure, FailureKind};
 use super::places::USUALLY_QUIET;
-use super::protocol::{PATIENCE, PROXY, TIMEOUT};
+use super::protocol::{CONNECT_TIMEOUT, PROXY, TIMEOUT};
 use super::target::Target;
 use crate::causes::causes;
 
@@ -47,7 +47,7 @@ pub(super) struct Connect {
     /// How long the connection may be quiet: an answer may take as long.
     pub(super) quiet: Duration,
     /// Whether the daemon stated that limit, and so will not wait longer.
-    pub(super) is_told: bool,
+    pub(super) is_stated: bool,
 }
 
 /// Bytes to and from a target.
@@ -65,7 +65,7 @@ impl Connect {
                 Ok(Duration::from_millis(ms).min(LONGEST))
             }
         };
-        let patience = limit(PATIENCE, USUAL)?;
+        let patience = limit(CONNECT_TIMEOUT, USUAL)?;
         let quiet = limit(TIMEOUT, USUALLY_QUIET)?.max(patience) + AFTERWARDS;
         let proxy = match headers.get(PROXY) {
             None => None,
@@ -83,7 +83,7 @@ impl Connect {
             authorization,
             patience,
             quiet,
-            is_told: headers.contains_key(TIMEOUT),
+            is_stated: headers.contains_key(TIMEOUT),
         })
     }
 
@@ -93,7 +93,7 @@ impl Connect {
         let connecting = tcp(first, self.patience);
         match tokio::time::timeout(self.patience + MARGIN, connecting).await {
             Ok(connected) => connected,
-            Err(_) => Err(Failure::late()),
+            Err(_) => Err(Failure::timed_out()),
         }
     }
 
@@ -106,7 +106,7 @@ impl Connect {
         let tunnel = through(stream, target, self.authorization.clone());
         match tokio::time::timeout(self.patience + MARGIN, tunnel).await {
             Ok(tunnel) => tunnel,
-            Err(_) => Err(Failure::new(FailureKind::Late, "the proxy timed out")),
+            Err(_) => Err(Failure::new(FailureKind::TimedOut, "the proxy timed out")),
         }
     }
 
@@ -213,23 +213,29 @@ mod tests {
     fn the_daemon_says_how_and_how_long() {
         let usual = Connect::of(&HeaderMap::new()).unwrap();
         assert_eq!((usual.proxy, usual.patience), (None, USUAL));
-        let short = of(PATIENCE, "250").unwrap();
+        let short = of(CONNECT_TIMEOUT, "250").unwrap();
         assert_eq!(short.patience, Duration::from_millis(250));
-        assert_eq!(of(PATIENCE, "99999999999").unwrap().patience, LONGEST);
+        assert_eq!(
+            of(CONNECT_TIMEOUT, "99999999999").unwrap().patience,
+            LONGEST
+        );
         for wrong in ["", "-1", "1s"] {
-            assert!(of(PATIENCE, wrong).is_err(), "{wrong}");
+            assert!(of(CONNECT_TIMEOUT, wrong).is_err(), "{wrong}");
         }
         let quiet = |it: Result<Connect, _>| it.unwrap().quiet;
         assert_eq!(
             quiet(Connect::of(&HeaderMap::new())),
             USUALLY_QUIET + AFTERWARDS
         );
-        let told = Duration::from_secs(40);
-        assert_eq!(quiet(of(TIMEOUT, "40000")), told + AFTERWARDS);
+        let limit = Duration::from_secs(40);
+        assert_eq!(quiet(of(TIMEOUT, "40000")), limit + AFTERWARDS);
         assert_eq!(quiet(of(TIMEOUT, "1")), USUAL + AFTERWARDS);
         assert_eq!(quiet(of(TIMEOUT, "99999999999")), LONGEST + AFTERWARDS);
-        let is_told = |name| of(name, "40000").unwrap().is_told;
-        assert_eq!((is_told(TIMEOUT), is_told(PATIENCE)), (true, false));
+        let is_stated = |name| of(name, "40000").unwrap().is_stated;
+        assert_eq!(
+            (is_stated(TIMEOUT), is_stated(CONNECT_TIMEOUT)),
+            (true, false)
+        );
         let proxied = of(PROXY, "http://proxy.example.com:3128/").unwrap();
         assert_eq!(proxied.proxy.unwrap().to_string(), "proxy.example.com:3128");
         assert_eq!(

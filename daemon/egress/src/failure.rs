@@ -25,9 +25,9 @@ pub enum FailureKind {
     /// The target refused the connection.
     Refused,
     /// The connection timed out.
-    Late,
+    TimedOut,
     /// There is no route to the target.
-    NoWay,
+    NoRoute,
     /// The connection failed in another way, before it was established.
     Unavailable,
     /// The configured proxy refused.
@@ -37,7 +37,7 @@ pub enum FailureKind {
     /// The request may have been sent, and the target ended the connection before its answer was whole.
     Incomplete,
     /// The request may have been sent, and it is unknown whether the target caused the missing answer.
-    Between,
+    Broken,
 }
 
 /// A failure.
@@ -50,13 +50,13 @@ pub(crate) struct Failure {
 const ALL: [FailureKind; 9] = [
     FailureKind::Name,
     FailureKind::Refused,
-    FailureKind::Late,
-    FailureKind::NoWay,
+    FailureKind::TimedOut,
+    FailureKind::NoRoute,
     FailureKind::Unavailable,
     FailureKind::Denied,
     FailureKind::Full,
     FailureKind::Incomplete,
-    FailureKind::Between,
+    FailureKind::Broken,
 ];
 
 impl FailureKind {
@@ -65,32 +65,32 @@ impl FailureKind {
         match self {
             Self::Name => "dns_error",
             Self::Refused => "connection_refused",
-            Self::Late => "connection_timeout",
-            Self::NoWay => "destination_ip_unroutable",
+            Self::TimedOut => "connection_timeout",
+            Self::NoRoute => "destination_ip_unroutable",
             Self::Unavailable => "destination_unavailable",
             Self::Denied => "http_request_denied",
             Self::Full => "connection_limit_reached",
             Self::Incomplete => "http_response_incomplete",
-            Self::Between => "proxy_internal_error",
+            Self::Broken => "proxy_internal_error",
         }
     }
 
     /// The kind in a `Proxy-Status` of the relay; `None` if the header is not the relay's. An unknown error type may come from a newer
     /// relay, and then nothing is certain.
-    pub fn told_by(value: &HeaderValue) -> Option<Self> {
+    pub fn from_header(value: &HeaderValue) -> Option<Self> {
         let word = value.to_str().ok()?.strip_prefix(WHO)?;
         let known = ALL.into_iter().find(|kind| kind.word() == word);
-        Some(known.unwrap_or(Self::Between))
+        Some(known.unwrap_or(Self::Broken))
     }
 
     /// Whether nothing of the request can have reached the target.
     pub fn is_before_sending(self) -> bool {
-        !matches!(self, Self::Incomplete | Self::Between)
+        !matches!(self, Self::Incomplete | Self::Broken)
     }
 
     pub(super) fn status(self) -> StatusCode {
         match self {
-            Self::Late => StatusCode::GATEWAY_TIMEOUT,
+            Self::TimedOut => StatusCode::GATEWAY_TIMEOUT,
             Self::Full => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::BAD_GATEWAY,
         }
@@ -107,13 +107,13 @@ impl fmt::Display for FailureKind {
         f.write_str(match self {
             Self::Name => "its name cannot be resolved",
             Self::Refused => "the connection was refused",
-            Self::Late => "it does not answer in time",
-            Self::NoWay => "there is no route to it",
+            Self::TimedOut => "it does not answer in time",
+            Self::NoRoute => "there is no route to it",
             Self::Unavailable => "the connection failed",
             Self::Denied => "the proxy would not",
             Self::Full => "the relay has no free place",
             Self::Incomplete => "no whole answer came",
-            Self::Between => "the connection broke",
+            Self::Broken => "the connection broke",
         })
     }
 }
@@ -132,14 +132,14 @@ impl Failure {
     pub(super) fn of_exchange(error: &(dyn Error + 'static)) -> Self {
         let kind = match is_silence(error) {
             true => FailureKind::Incomplete,
-            false => FailureKind::Between,
+            false => FailureKind::Broken,
         };
         Self::new(kind, &causes(error))
     }
 
     /// A timeout.
-    pub(super) fn late() -> Self {
-        Self::new(FailureKind::Late, "operation timed out")
+    pub(super) fn timed_out() -> Self {
+        Self::new(FailureKind::TimedOut, "operation timed out")
     }
 
     /// The failure of a connection that was not established.
@@ -154,9 +154,9 @@ impl Failure {
             if let Some(error) = error.downcast_ref::<io::Error>() {
                 kind = match error.kind() {
                     io::ErrorKind::ConnectionRefused => FailureKind::Refused,
-                    io::ErrorKind::TimedOut => FailureKind::Late,
+                    io::ErrorKind::TimedOut => FailureKind::TimedOut,
                     io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
-                        FailureKind::NoWay
+                        FailureKind::NoRoute
                     }
                     _ => FailureKind::Unavailable,
                 };
@@ -166,7 +166,7 @@ impl Failure {
         let words = causes(error);
         match kind {
             // The same words as in the daemon's own timeouts.
-            FailureKind::Late if !words.contains("timed out") => Self::late(),
+            FailureKind::TimedOut if !words.contains("timed out") => Self::timed_out(),
             _ => Self::new(kind, &words),
         }
     }
@@ -179,12 +179,18 @@ mod tests {
     #[test]
     fn every_kind_is_read_as_it_was_told() {
         for kind in ALL {
-            assert_eq!(FailureKind::told_by(&kind.header().unwrap()), Some(kind));
+            assert_eq!(
+                FailureKind::from_header(&kind.header().unwrap()),
+                Some(kind)
+            );
         }
         let newer = HeaderValue::from_static("tokend-egress; error=something_new");
-        assert_eq!(FailureKind::told_by(&newer), Some(FailureKind::Between));
+        assert_eq!(FailureKind::from_header(&newer), Some(FailureKind::Broken));
         for other in ["other; error=dns_error", "dns_error", ""] {
-            assert_eq!(FailureKind::told_by(&HeaderValue::from_static(other)), None);
+            assert_eq!(
+                FailureKind::from_header(&HeaderValue::from_static(other)),
+                None
+            );
         }
     }
 
@@ -192,8 +198,11 @@ mod tests {
     fn connections_that_do_not_stand_are_told_apart() {
         let of = |number| Failure::of_connecting(&io::Error::from_raw_os_error(number)).kind;
         assert_eq!(of(111), FailureKind::Refused);
-        assert_eq!(of(110), FailureKind::Late);
-        assert_eq!((of(113), of(101)), (FailureKind::NoWay, FailureKind::NoWay));
+        assert_eq!(of(110), FailureKind::TimedOut);
+        assert_eq!(
+            (of(113), of(101)),
+            (FailureKind::NoRoute, FailureKind::NoRoute)
+        );
         assert_eq!(of(24), FailureKind::Unavailable);
     }
 
@@ -205,9 +214,9 @@ mod tests {
             (FailureKind::Incomplete, FailureKind::Incomplete)
         );
         for number in [110, 113, 100] {
-            assert_eq!(of(number), FailureKind::Between);
+            assert_eq!(of(number), FailureKind::Broken);
         }
-        assert!(!FailureKind::Between.is_before_sending());
+        assert!(!FailureKind::Broken.is_before_sending());
     }
 
     #[test]

@@ -16,7 +16,7 @@ use hyper_util::rt::TokioIo;
 use super::body::Relayed;
 use super::connect::Connect;
 use super::failure::Failure;
-use super::protocol::{PATIENCE, PROXY, TIMEOUT};
+use super::protocol::{CONNECT_TIMEOUT, PROXY, TIMEOUT};
 use super::target::Target;
 
 /// Headers that concern one connection only (RFC 9110, 7.6.1), and headers between daemon and relay.
@@ -28,7 +28,7 @@ const OURS: [HeaderName; 10] = [
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
     HeaderName::from_static("proxy-status"),
-    HeaderName::from_static(PATIENCE),
+    HeaderName::from_static(CONNECT_TIMEOUT),
     HeaderName::from_static(TIMEOUT),
     HeaderName::from_static(PROXY),
 ];

@@ -40,7 +40,7 @@ use tokio::sync::Semaphore;
 
 use self::body::Relayed;
 use self::connect::Stream;
-use self::listening::{Caller, ListenError, Listening, Users};
+use self::listening::{Accepted, ListenError, Listening, Users};
 use self::places::{Bounds, Place, Places};
 use self::service::{Promised, Service};
 use tokend_process::accepting::accept_until;
@@ -56,18 +56,18 @@ pub use self::at::At;
 pub use self::failure::FailureKind;
 pub use self::options::Options;
 pub use self::protocol::{
-    ENDED, FAILURE, ORDERLY, PATIENCE, PROXY, REACH, STATUS, TARGET, TIMEOUT,
+    CONNECT_TIMEOUT, ENDED, FAILURE, ORDERLY, PROXY, REACH, STATUS, TARGET, TIMEOUT,
 };
 
 /// The log target of refused connections.
-pub const DOOR: &str = module_path!();
+pub const LOG_TARGET: &str = module_path!();
 
 /// The most connections. Beyond them a peer gets an answer that the relay is full.
-const ROOM: usize = 4096;
+const MOST: usize = 4096;
 /// The divisor for one user's share, if the kernel identifies users: after three users with full shares there is room for a fourth.
-const SHARE: usize = 4;
+const USERS: usize = 4;
 /// Descriptors kept for anything other than the two of each connection.
-const SPARE: u64 = 128;
+const RESERVED: u64 = 128;
 /// How many refused peers get an answer at a time, and how long that may take. Further ones are disconnected.
 const REFUSALS: usize = 64;
 const REFUSING: Duration = Duration::from_secs(2);
@@ -152,7 +152,7 @@ fn relay(socket: listening::Socket, users: Users, logging: &Logging) -> anyhow::
         let manager = Manager::of_this_process();
         tracing::info!(version = env!("CARGO_PKG_VERSION"), address = %listening, "relaying");
         manager.ready();
-        let relay = Relay::new(room(descriptors));
+        let relay = Relay::new(bounds(descriptors));
         relay.serve(&listening, signals.stop()).await;
         listening.clean_up();
         tracing::info!("stopping: open connections are being finished");
@@ -169,14 +169,14 @@ fn relay(socket: listening::Socket, users: Users, logging: &Logging) -> anyhow::
 }
 
 /// The bounds that the descriptors allow: without a descriptor a peer could not even be refused with an answer.
-fn room(descriptors: Option<u64>) -> Bounds {
-    let pairs = descriptors.map_or(ROOM, |count| {
-        usize::try_from(count.saturating_sub(SPARE) / 2).unwrap_or(ROOM)
+fn bounds(descriptors: Option<u64>) -> Bounds {
+    let pairs = descriptors.map_or(MOST, |count| {
+        usize::try_from(count.saturating_sub(RESERVED) / 2).unwrap_or(MOST)
     });
-    let all = pairs.clamp(SHARE, ROOM);
+    let all = pairs.clamp(USERS, MOST);
     Bounds {
         all,
-        each: all / SHARE,
+        each: all / USERS,
     }
 }
 
@@ -201,9 +201,9 @@ impl Relay {
         accept_until(
             end,
             || listening.accept(),
-            |caller| match caller {
-                Caller::Welcome(stream, user) => self.welcome(stream, user),
-                Caller::Stranger(stream, user) => self.turn_away(stream, user),
+            |accepted| match accepted {
+                Accepted::Allowed(stream, user) => self.welcome(stream, user),
+                Accepted::Denied(stream, user) => self.turn_away(stream, user),
             },
             |error| tracing::warn!("a connection could not be accepted: {error}"),
         )
@@ -243,8 +243,8 @@ impl Relay {
         };
         let service = Arc::clone(&self.service);
         drop(tokio::spawn(async move {
-            let telling = converse(stream, |request| service.refuse(request, kind, &why));
-            let _told = tokio::time::timeout(REFUSING, telling).await;
+            let answering = converse(stream, |request| service.refuse(request, kind, &why));
+            let _sent = tokio::time::timeout(REFUSING, answering).await;
             drop(turn);
         }));
     }

@@ -64,11 +64,11 @@ pub(super) enum Listening {
 }
 
 /// A process that connected.
-pub(super) enum Caller {
+pub(super) enum Accepted {
     /// Served; with the user if the kernel identifies it.
-    Welcome(Box<dyn Stream>, Option<u32>),
+    Allowed(Box<dyn Stream>, Option<u32>),
     /// Refused.
-    Stranger(Box<dyn Stream>, u32),
+    Denied(Box<dyn Stream>, u32),
 }
 
 /// Takes the socket that systemd passed, or listens at the given address, or else in the runtime directory. Call it while there is one
@@ -147,18 +147,18 @@ impl Socket {
 
 impl Listening {
     /// Accepts the next connection.
-    pub(super) async fn accept(&self) -> io::Result<Caller> {
+    pub(super) async fn accept(&self) -> io::Result<Accepted> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
-                Ok(Caller::Welcome(Box::new(stream), None))
+                Ok(Accepted::Allowed(Box::new(stream), None))
             }
             Self::Unix(listener, _, users) => {
                 let (stream, _) = listener.accept().await?;
                 let user = socket_peercred(&stream)?.uid.as_raw();
                 Ok(match users.has(user) {
-                    true => Caller::Welcome(Box::new(stream), Some(user)),
-                    false => Caller::Stranger(Box::new(stream), user),
+                    true => Accepted::Allowed(Box::new(stream), Some(user)),
+                    false => Accepted::Denied(Box::new(stream), user),
                 })
             }
         }

@@ -174,8 +174,8 @@ impl Held {
 
 impl Place {
     /// How long the connection may be quiet, and whether its peer stated that limit.
-    pub(super) fn may_be_quiet(&self, quiet: Duration, is_told: bool) {
-        let patient = if is_told { quiet } else { Duration::ZERO };
+    pub(super) fn may_be_quiet(&self, quiet: Duration, is_stated: bool) {
+        let patient = if is_stated { quiet } else { Duration::ZERO };
         let patient = ms(patient.max(GIVES_WAY));
         self.seat.patient.store(patient, Ordering::Relaxed);
         self.seat.quiet.store(ms(quiet), Ordering::Relaxed);
@@ -266,7 +266,7 @@ mod tests {
         (Places::new(Bounds { all, each }, clock), hands)
     }
 
-    fn told(full: Result<Place, Full>) -> String {
+    fn message(full: Result<Place, Full>) -> String {
         full.unwrap_err().to_string()
     }
 
@@ -274,11 +274,11 @@ mod tests {
     fn one_user_cannot_take_the_places_of_another() {
         let (places, _) = places(4, 2);
         let _own = [places.take(Some(7)), places.take(Some(7))].map(Result::unwrap);
-        let more = told(places.take(Some(7)));
+        let more = message(places.take(Some(7)));
         assert_eq!(more, "user 7 has 2, which is all that one user may have");
         let other = places.take(Some(8)).unwrap();
         let _root = places.take(Some(0)).unwrap();
-        let full = told(places.take(Some(8)));
+        let full = message(places.take(Some(8)));
         assert_eq!(full, "all 4 are taken, 2 of them by user 7");
         drop(other);
         places.take(Some(8)).unwrap();
@@ -288,7 +288,7 @@ mod tests {
     fn users_whom_nobody_tells_share_all_places() {
         let (places, _) = places(2, 1);
         let _all = [places.take(None), places.take(None)].map(Result::unwrap);
-        assert_eq!(told(places.take(None)), "all 2 are taken");
+        assert_eq!(message(places.take(None)), "all 2 are taken");
     }
 
     #[tokio::test]
@@ -317,7 +317,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_said_how_long_an_answer_may_take_gives_way_no_earlier() {
-        let told = Duration::from_secs(300);
+        let limit = Duration::from_secs(300);
         // The share of one user, all places, and places that users share whom nobody tells apart.
         for (all, each, user, other) in [
             (9, 2, Some(7), Some(7)),
@@ -326,17 +326,17 @@ mod tests {
         ] {
             let (places, hands) = places(all, each);
             let waits = places.take(user).unwrap();
-            waits.may_be_quiet(told, true);
+            waits.may_be_quiet(limit, true);
             hands.advance(Duration::from_secs(1));
             // Quiet for less long, and without a word of how long that may last.
             let idle = places.take(user).unwrap();
-            idle.may_be_quiet(told, false);
+            idle.may_be_quiet(limit, false);
             hands.advance(GIVES_WAY);
             let taken = places.take(other).unwrap();
             assert_eq!(idle.over().await, Over::GaveWay);
             drop(idle);
-            taken.may_be_quiet(told, true);
-            hands.advance(told - GIVES_WAY - Duration::from_secs(2));
+            taken.may_be_quiet(limit, true);
+            hands.advance(limit - GIVES_WAY - Duration::from_secs(2));
             assert!(places.take(other).is_err(), "an answer may still come");
             hands.advance(Duration::from_secs(1));
             let _after = places.take(other).unwrap();

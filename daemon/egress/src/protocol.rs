@@ -16,7 +16,7 @@ pub const ENDED: &str = "/ended";
 /// The answer to [`ENDED`] if the target closed its side in order. Any other successful answer means that it broke the connection.
 pub const ORDERLY: &str = "the target ended it";
 /// The header with the limit for a connection, in milliseconds.
-pub const PATIENCE: &str = "tokend-connect-timeout";
+pub const CONNECT_TIMEOUT: &str = "tokend-connect-timeout";
 /// The header with the limit for the whole exchange, in milliseconds.
 pub const TIMEOUT: &str = "tokend-timeout";
 /// The header with the proxy of the daemon's configuration.

@@ -19,9 +19,9 @@ const FRESH_MS: u64 = 10_000;
 pub(super) struct RecentFailures {
     clock: Clock,
     /// By target and the proxy on the way to it.
-    failures: Lately<Failure>,
+    failures: Expiring<Failure>,
     /// The ends of tunnels.
-    ends: Lately<End>,
+    ends: Expiring<End>,
 }
 
 /// Who ended a tunnel, ordered so that an end that says less about the target comes later.
@@ -39,8 +39,8 @@ impl RecentFailures {
     pub(super) fn new(clock: Clock) -> Self {
         Self {
             clock,
-            failures: Lately::default(),
-            ends: Lately::default(),
+            failures: Expiring::default(),
+            ends: Expiring::default(),
         }
     }
 
@@ -77,15 +77,15 @@ impl RecentFailures {
 
 /// A value for each target, kept for a short while.
 #[derive(Debug)]
-struct Lately<T>(Mutex<HashMap<Box<str>, (u64, T)>>);
+struct Expiring<T>(Mutex<HashMap<Box<str>, (u64, T)>>);
 
-impl<T> Default for Lately<T> {
+impl<T> Default for Expiring<T> {
     fn default() -> Self {
         Self(Mutex::default())
     }
 }
 
-impl<T: Clone> Lately<T> {
+impl<T: Clone> Expiring<T> {
     fn keep(&self, now: u64, target: &str, what: T) {
         let mut last = self.lock();
         if last.len() >= MOST {

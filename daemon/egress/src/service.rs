@@ -89,13 +89,13 @@ impl Service {
             Ok(understood) => understood,
             Err(sentence) => {
                 tracing::warn!("a request to the relay was refused: {sentence}");
-                let mut refusal = tell(&Failure::new(FailureKind::Denied, sentence));
+                let mut refusal = refusal(&Failure::new(FailureKind::Denied, sentence));
                 *refusal.status_mut() = StatusCode::BAD_REQUEST;
                 return refusal;
             }
         };
-        place.may_be_quiet(how.quiet, how.is_told);
-        let patience = Patience::with(&target);
+        place.may_be_quiet(how.quiet, how.is_stated);
+        let awaited = Awaited::with(&target);
         let done = match wanted {
             Wanted::Tunnel => {
                 let upgrade = hyper::upgrade::on(&mut request);
@@ -114,30 +114,34 @@ impl Service {
             Wanted::Reach => how
                 .connect(&target)
                 .await
-                .map(|_| say(StatusCode::OK, "reached")),
+                .map(|_| sentence(StatusCode::OK, "reached")),
             Wanted::Failure => {
-                patience.ended();
+                awaited.ended();
                 return match self.recent.of(&how.named(&target)) {
-                    Some(failure) => say(StatusCode::OK, &failure.words),
-                    None => say(StatusCode::NOT_FOUND, "nothing failed there of late"),
+                    Some(failure) => sentence(StatusCode::OK, &failure.words),
+                    None => sentence(StatusCode::NOT_FOUND, "nothing failed there of late"),
                 };
             }
             Wanted::Ended => {
-                patience.ended();
+                awaited.ended();
                 return match self.recent.end_of(&how.named(&target)) {
-                    Some(End::Target) => say(StatusCode::OK, ORDERLY),
-                    Some(End::Broken) => say(StatusCode::OK, "the target broke it off"),
-                    Some(End::Relay) => say(StatusCode::NOT_FOUND, "the relay ended it"),
-                    None => say(StatusCode::NOT_FOUND, "nothing ended there of late"),
+                    Some(End::Target) => sentence(StatusCode::OK, ORDERLY),
+                    Some(End::Broken) => sentence(StatusCode::OK, "the target broke it off"),
+                    Some(End::Relay) => sentence(StatusCode::NOT_FOUND, "the relay ended it"),
+                    None => sentence(StatusCode::NOT_FOUND, "nothing ended there of late"),
                 };
             }
         };
-        patience.ended();
-        self.told(done, &how.named(&target))
+        awaited.ended();
+        self.concluded(done, &how.named(&target))
     }
 
     /// An answer, or a failure, which is logged and remembered.
-    fn told(&self, done: Result<Response<Relayed>, Failure>, named: &str) -> Response<Relayed> {
+    fn concluded(
+        &self,
+        done: Result<Response<Relayed>, Failure>,
+        named: &str,
+    ) -> Response<Relayed> {
         match done {
             Ok(response) => {
                 tracing::debug!("{named}: reached");
@@ -147,7 +151,7 @@ impl Service {
             Err(failure) => {
                 tracing::warn!("not reached: {named}: {}: {}", failure.kind, failure.words);
                 self.recent.keep(named, &failure);
-                tell(&failure)
+                refusal(&failure)
             }
         }
     }
@@ -169,7 +173,7 @@ impl Service {
         }
         // If bytes stay unread, the kernel discards the answer.
         discard(&mut request.into_body()).await;
-        tell(&failure)
+        refusal(&failure)
     }
 }
 
@@ -181,9 +185,9 @@ fn understood<B>(request: &Request<B>) -> Result<(Wanted, Target, Connect), &'st
 }
 
 /// Logs when the peer goes away before there is an answer, mostly because the daemon's own time limit has passed.
-struct Patience<'a>(Option<&'a Target>);
+struct Awaited<'a>(Option<&'a Target>);
 
-impl<'a> Patience<'a> {
+impl<'a> Awaited<'a> {
     fn with(target: &'a Target) -> Self {
         Self(Some(target))
     }
@@ -193,7 +197,7 @@ impl<'a> Patience<'a> {
     }
 }
 
-impl Drop for Patience<'_> {
+impl Drop for Awaited<'_> {
     fn drop(&mut self) {
         if let Some(target) = self.0 {
             tracing::warn!(
@@ -204,15 +208,15 @@ impl Drop for Patience<'_> {
 }
 
 /// The answer for a failure, for the daemon and for people.
-fn tell(failure: &Failure) -> Response<Relayed> {
-    let mut response = say(failure.kind.status(), &failure.words);
+fn refusal(failure: &Failure) -> Response<Relayed> {
+    let mut response = sentence(failure.kind.status(), &failure.words);
     if let Some(value) = failure.kind.header() {
         response.headers_mut().insert(STATUS, value);
     }
     response
 }
 
-fn say(status: StatusCode, sentence: &str) -> Response<Relayed> {
+fn sentence(status: StatusCode, sentence: &str) -> Response<Relayed> {
     let mut response = closing(Response::new(Relayed::said(sentence)));
     *response.status_mut() = status;
     let plain = HeaderValue::from_static("text/plain; charset=utf-8");

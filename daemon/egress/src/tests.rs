@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{ROOM, room};
+use super::{MOST, bounds};
 use crate::testing::{Act, Provider, raw, start};
 use tokend_process::testing::soon;
 
@@ -13,7 +13,7 @@ use tokend_process::testing::soon;
 const NOBODY: &str = "127.0.0.1:1";
 
 async fn relay() -> SocketAddr {
-    start(ROOM).await
+    start(MOST).await
 }
 
 async fn connect(relay: SocketAddr, head: &str) -> TcpStream {
@@ -82,10 +82,10 @@ async fn what_failed_is_told_and_remembered_until_it_works() {
     assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
     assert!(answer.contains("proxy-status: tokend-egress; error=connection_refused\r\n"));
     assert!(answer.ends_with(&format!("{refused}\n")), "{answer}");
-    let told = failure(relay, NOBODY).await;
+    let message = failure(relay, NOBODY).await;
     assert!(
-        told.starts_with("HTTP/1.1 200 ") && told.contains(refused),
-        "{told}"
+        message.starts_with("HTTP/1.1 200 ") && message.contains(refused),
+        "{message}"
     );
     assert!(
         failure(relay, "127.0.0.1:2")
@@ -234,19 +234,22 @@ async fn more_than_there_is_room_for_are_told_so_until_a_place_is_free() {
         "GET / HTTP/1.1\nhost: x",
     ];
     for ask in asks {
-        let told = say(relay, ask).await;
-        assert!(told.starts_with("HTTP/1.1 503 "), "{ask}: {told}");
+        let message = say(relay, ask).await;
+        assert!(message.starts_with("HTTP/1.1 503 "), "{ask}: {message}");
         let word = "proxy-status: tokend-egress; error=connection_limit_reached\r\n";
-        assert!(told.contains(word), "{ask}: {told}");
-        assert!(told.ends_with("\r\n\r\nall 1 are taken\n"), "{ask}: {told}");
+        assert!(message.contains(word), "{ask}: {message}");
+        assert!(
+            message.ends_with("\r\n\r\nall 1 are taken\n"),
+            "{ask}: {message}"
+        );
     }
     drop((first, other));
     // The place is given back a moment after the connection has ended.
     let remembered = soon(async {
         loop {
-            let told = failure(relay, "a:1").await;
-            if !told.starts_with("HTTP/1.1 503 ") {
-                break told;
+            let message = failure(relay, "a:1").await;
+            if !message.starts_with("HTTP/1.1 503 ") {
+                break message;
             }
         }
     });
@@ -274,7 +277,7 @@ async fn a_tunnel_on_which_nothing_passes_is_ended() {
 #[test]
 fn there_are_no_more_places_than_descriptors() {
     let of = |descriptors| {
-        let bounds = room(descriptors);
+        let bounds = bounds(descriptors);
         (bounds.all, bounds.each)
     };
     assert_eq!((of(None), of(Some(65_536))), ((4096, 1024), (4096, 1024)));

@@ -62,13 +62,13 @@ impl Connection for Stream {
 ///
 /// When the kernel does not say. Refuse the connection then.
 pub fn of(stream: &Stream) -> io::Result<Peer> {
-    let told = stream.peer_creds()?;
+    let credentials = stream.peer_creds()?;
     let missing =
         || io::Error::other("the kernel did not say who is at the other end of the socket");
-    let uid = told.euid().ok_or_else(missing)?;
-    let gid = told.egid().ok_or_else(missing)?;
+    let uid = credentials.euid().ok_or_else(missing)?;
+    let gid = credentials.egid().ok_or_else(missing)?;
     // A process of another PID namespace has no number here.
-    let pid = told.pid().and_then(|pid| u32::try_from(pid).ok());
+    let pid = credentials.pid().and_then(|pid| u32::try_from(pid).ok());
     Ok(Peer::new(uid, gid, pid.unwrap_or(0)))
 }
 

@@ -22,7 +22,7 @@ use super::turns::{Full, Turn, Turns};
 use tokend_process::clock::Clock;
 
 /// How many executables are looked at at once, how many of one user's, and how many of one user may be in line.
-const LOOKS: (usize, usize, usize) = (16, 4, 64);
+const INSPECTIONS: (usize, usize, usize) = (16, 4, 64);
 /// How many executables are read at once, how many of one user's, and how many of one user may be in line. A file of 512 MiB takes
 /// seconds, and its owner can have it read again by touching it.
 const READS: (usize, usize, usize) = (2, 1, 16);
@@ -37,7 +37,7 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Reader {
     work: Arc<Work>,
     clock: Clock,
-    looks: Turns,
+    inspections: Turns,
     reads: Turns,
     /// Turns at looking up names of users.
     pub names: Turns,
@@ -101,7 +101,7 @@ impl Reader {
                 recent: Recent::default(),
             }),
             clock,
-            looks: turns(LOOKS),
+            inspections: turns(INSPECTIONS),
             reads: turns(READS),
             names: turns(NAMES),
             blind,
@@ -149,7 +149,7 @@ impl Reader {
             }
         };
         let looked = self
-            .turn(&self.looks, peer.uid, pin, read(Reading::Known))
+            .turn(&self.inspections, peer.uid, pin, read(Reading::Known))
             .await?;
         let found = match looked {
             // The digest is not known: the file has to be read, which takes a turn of another kind.
@@ -179,7 +179,7 @@ impl Reader {
         let Turn { common, own } = match turn {
             Ok(Ok(turn)) => turn,
             Ok(Err(Full::Threads)) => return Err(Busy::Files),
-            Ok(Err(Full::Line)) | Err(_) => return Err(Busy::User),
+            Ok(Err(Full::Queue)) | Err(_) => return Err(Busy::User),
         };
         let work = tokio::task::spawn_blocking(move || {
             let done = work(pin);
@@ -352,8 +352,8 @@ impl Work {
     }
 }
 
-fn turns((all, abreast, longest): (usize, usize, usize)) -> Turns {
-    Turns::new(all, abreast, longest)
+fn turns((all, per_user, longest): (usize, usize, usize)) -> Turns {
+    Turns::new(all, per_user, longest)
 }
 
 /// `facts` with everything that was wanted noted as unread.

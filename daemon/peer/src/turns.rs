@@ -25,17 +25,17 @@ struct Inner {
     /// How many threads there may be, including those that were given up.
     threads: Arc<Semaphore>,
     /// How many of one user may have one at once.
-    abreast: usize,
+    per_user: usize,
     /// How many requests of one user may be queued, including those that have a turn.
     longest: usize,
-    lines: Mutex<HashMap<u32, Line>>,
+    queues: Mutex<HashMap<u32, Queue>>,
 }
 
 /// The queue of one user. It exists while a request is in it.
 #[derive(Debug)]
-struct Line {
+struct Queue {
     first: Arc<Semaphore>,
-    here: usize,
+    length: usize,
 }
 
 /// A place in the queue. Given back when dropped.
@@ -66,21 +66,21 @@ pub struct OwnTurn {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Full {
     /// Too many requests of this user are queued.
-    Line,
+    Queue,
     /// As many threads as allowed wait for a file or service that does not answer.
     Threads,
 }
 
 impl Turns {
-    /// `all` turns at once, `abreast` of them for one user, and at most `longest` requests of one user in the
+    /// `all` turns at once, `per_user` of them for one user, and at most `longest` requests of one user in the
     /// queue.
-    pub fn new(all: usize, abreast: usize, longest: usize) -> Self {
+    pub fn new(all: usize, per_user: usize, longest: usize) -> Self {
         Self(Arc::new(Inner {
             all: Arc::new(Semaphore::new(all)),
             threads: Arc::new(Semaphore::new(all * THREADS)),
-            abreast,
+            per_user,
             longest,
-            lines: Mutex::default(),
+            queues: Mutex::default(),
         }))
     }
 
@@ -89,13 +89,13 @@ impl Turns {
     /// # Errors
     /// When the user's queue is full, or when too many threads were left behind.
     pub async fn take(&self, uid: u32) -> Result<Turn, Full> {
-        let (first, place) = self.line_up(uid)?;
+        let (first, place) = self.enqueue(uid)?;
         // Neither semaphore is ever closed.
-        let permit = first.acquire_owned().await.map_err(|_| Full::Line)?;
+        let permit = first.acquire_owned().await.map_err(|_| Full::Queue)?;
         let common = Arc::clone(&self.0.all)
             .acquire_owned()
             .await
-            .map_err(|_| Full::Line)?;
+            .map_err(|_| Full::Queue)?;
         // A thread that was left behind may end at any time or never, so it is not waited for.
         let thread = Arc::clone(&self.0.threads)
             .try_acquire_owned()
@@ -108,33 +108,33 @@ impl Turns {
         Ok(Turn { common, own })
     }
 
-    fn line_up(&self, uid: u32) -> Result<(Arc<Semaphore>, Place), Full> {
+    fn enqueue(&self, uid: u32) -> Result<(Arc<Semaphore>, Place), Full> {
         let inner = &*self.0;
-        let mut lines = inner.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        let line = lines.entry(uid).or_insert_with(|| Line {
-            first: Arc::new(Semaphore::new(inner.abreast)),
-            here: 0,
+        let mut queues = inner.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        let queue = queues.entry(uid).or_insert_with(|| Queue {
+            first: Arc::new(Semaphore::new(inner.per_user)),
+            length: 0,
         });
-        if line.here >= inner.longest {
-            return Err(Full::Line);
+        if queue.length >= inner.longest {
+            return Err(Full::Queue);
         }
-        line.here += 1;
+        queue.length += 1;
         let place = Place {
             turns: self.clone(),
             uid,
         };
-        Ok((Arc::clone(&line.first), place))
+        Ok((Arc::clone(&queue.first), place))
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let lines = &self.turns.0.lines;
-        let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(line) = lines.get_mut(&self.uid) {
-            line.here -= 1;
-            if line.here == 0 {
-                lines.remove(&self.uid);
+        let queues = &self.turns.0.queues;
+        let mut queues = queues.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(queue) = queues.get_mut(&self.uid) {
+            queue.length -= 1;
+            if queue.length == 0 {
+                queues.remove(&self.uid);
             }
         }
     }
@@ -158,7 +158,7 @@ mod tests {
         }
         assert_eq!(
             soon(turns.take(1)).await.unwrap_err(),
-            Full::Line,
+            Full::Queue,
             "the 101st"
         );
         let mut rightful = Box::pin(turns.take(3));
@@ -182,14 +182,14 @@ mod tests {
         {
             let mut waiting = Box::pin(turns.take(1));
             assert!((&mut waiting).now_or_never().is_none());
-            assert_eq!(soon(turns.take(1)).await.unwrap_err(), Full::Line);
+            assert_eq!(soon(turns.take(1)).await.unwrap_err(), Full::Queue);
         }
         assert!(
             turns.take(1).now_or_never().is_none(),
             "there is room again"
         );
         drop(turn);
-        assert!(turns.0.lines.lock().unwrap().is_empty());
+        assert!(turns.0.queues.lock().unwrap().is_empty());
         drop(soon(turns.take(1)).await.unwrap());
     }
 
@@ -214,11 +214,11 @@ mod tests {
             left.push(own);
         }
         for uid in 8..20 {
-            let told = soon(turns.take(uid)).await.unwrap_err();
-            assert_eq!(told, Full::Threads, "user {uid}");
+            let error = soon(turns.take(uid)).await.unwrap_err();
+            assert_eq!(error, Full::Threads, "user {uid}");
         }
         assert_eq!(
-            turns.0.lines.lock().unwrap().len(),
+            turns.0.queues.lock().unwrap().len(),
             8,
             "they are in no line"
         );

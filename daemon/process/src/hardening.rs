@@ -163,10 +163,10 @@ mod tests {
 
     #[test]
     fn what_is_not_locked_says_why_and_what_to_do() {
-        let told = Swap::Limited(8192).to_string();
-        assert!(told.contains("8192") && told.contains("LimitMEMLOCK=infinity"));
-        let told = Swap::Refused(io::Error::from_raw_os_error(12)).to_string();
-        assert!(told.contains("os error 12") && told.contains("swap"));
+        let message = Swap::Limited(8192).to_string();
+        assert!(message.contains("8192") && message.contains("LimitMEMLOCK=infinity"));
+        let message = Swap::Refused(io::Error::from_raw_os_error(12)).to_string();
+        assert!(message.contains("os error 12") && message.contains("swap"));
     }
 
     #[test]

@@ -187,11 +187,11 @@ pub fn must_fit(path: &Path, usage: Usage) -> Result<(), ListenError> {
 
 /// The state of a socket's path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Seen {
+pub enum PathState {
     /// A socket can be made there.
     Free,
     /// A process listens there.
-    Listened,
+    InUse,
 }
 
 /// Whether [`bind`] could make a socket at `path`, as far as that shows without making or connecting to anything. `is_made` tells which
@@ -199,11 +199,11 @@ pub enum Seen {
 ///
 /// # Errors
 /// The error that `bind` would give.
-pub fn look(
+pub fn check(
     path: &Path,
     usage: Usage,
     is_made: impl Fn(&Path) -> bool,
-) -> Result<Seen, ListenError> {
+) -> Result<PathState, ListenError> {
     must_fit(path, usage)?;
     let found = found_at(path, usage)?;
     let parent = match path.parent() {
@@ -234,8 +234,8 @@ pub fn look(
         })?;
     }
     Ok(match found.is_some() && is_listened_on(path) {
-        true => Seen::Listened,
-        false => Seen::Free,
+        true => PathState::InUse,
+        false => PathState::Free,
     })
 }
 
@@ -255,7 +255,7 @@ fn is_listened_on(path: &Path) -> bool {
 ///
 /// # Errors
 /// Why not.
-pub fn look_at_address(address: &SocketAddr) -> io::Result<()> {
+pub fn check_address(address: &SocketAddr) -> io::Result<()> {
     let family = match address {
         SocketAddr::V4(_) => AddressFamily::INET,
         SocketAddr::V6(_) => AddressFamily::INET6,

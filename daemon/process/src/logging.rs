@@ -4,9 +4,9 @@
 //! line or pass for another key, even if a provider chose it, and must never make a caller wait for the reader
 //! of the lines. Format and level can change while the daemon runs.
 
-mod crowd;
 mod line;
 mod queue;
+mod rate_limit;
 #[cfg(test)]
 mod tests;
 
@@ -26,11 +26,11 @@ use tracing_subscriber::{EnvFilter, Registry, reload};
 use crate::clock::Clock;
 use crate::panics;
 
-pub use crowd::DOORS;
+pub use rate_limit::ACCEPTING;
 
-use crowd::Crowd;
-use line::{Fields, Line, Look};
+use line::{Fields, Line, Style};
 use queue::{LogNotices, Queue, Why, Writer};
+use rate_limit::RateLimit;
 
 /// How long the end of the process waits for the last lines to be read.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -43,9 +43,9 @@ const AGAIN: rustix::event::Timespec = rustix::event::Timespec {
 /// The handle on the running log.
 #[derive(Debug, Clone)]
 pub struct Logging {
-    look: Arc<AtomicU8>,
+    style: Arc<AtomicU8>,
     filter: reload::Handle<EnvFilter, Registry>,
-    goes_to: GoesTo,
+    destination: Destination,
     lines: Lines,
     writing: Arc<Mutex<bool>>,
 }
@@ -54,7 +54,7 @@ pub struct Logging {
 #[derive(Debug, Clone)]
 pub struct Lines {
     queue: Queue,
-    crowd: Crowd,
+    rate_limit: RateLimit,
 }
 
 /// Writes the last lines when it is dropped, however that comes about.
@@ -67,10 +67,10 @@ impl Logging {
     /// Until the configuration is read this logs with `format` and `level` as the command line and the environment have them. Lines
     /// are written once [`Logging::write`] was called, or at the end.
     pub fn start(format: Format, level: &Level) -> Self {
-        let goes_to = GoesTo::of_standard_error();
+        let destination = Destination::of_standard_error();
         let lines = Lines::new(Clock::system());
         let writer = lines.queue.clone();
-        let (subscriber, logging) = subscriber(format, level, goes_to, lines, writer);
+        let (subscriber, logging) = subscriber(format, level, destination, lines, writer);
         // A second call changes nothing: the first subscriber stays.
         let _already_started = subscriber.try_init();
         logging
@@ -114,8 +114,8 @@ impl Logging {
 
     /// Changes format and level from the next event on.
     pub fn apply(&self, format: Format, level: &Level) {
-        self.look
-            .store(look(format, self.goes_to) as u8, Ordering::Relaxed);
+        self.style
+            .store(style(format, self.destination) as u8, Ordering::Relaxed);
         // Fails only when the subscriber is gone, and then nobody logs.
         let _gone = self.filter.reload(level.filter());
     }
@@ -133,7 +133,7 @@ impl Lines {
     fn new(clock: Clock) -> Self {
         let queue = Queue::default();
         Self {
-            crowd: Crowd::new(clock, queue.clone()),
+            rate_limit: RateLimit::new(clock, queue.clone()),
             queue,
         }
     }
@@ -145,7 +145,7 @@ impl Lines {
 
     /// How many were counted instead of being written, because there were too many like them.
     pub fn counted(&self) -> u64 {
-        self.crowd.counted()
+        self.rate_limit.counted()
     }
 }
 
@@ -162,7 +162,7 @@ impl LogNotices for Lines {
     }
 
     fn due(&self, last: bool) -> Option<Duration> {
-        self.crowd.tell(last)
+        self.rate_limit.report(last)
     }
 }
 
@@ -189,14 +189,14 @@ fn write(text: &[u8]) -> io::Result<usize> {
 fn subscriber<W>(
     format: Format,
     level: &Level,
-    goes_to: GoesTo,
+    destination: Destination,
     lines: Lines,
     writer: W,
 ) -> (impl Subscriber + Send + Sync + use<W>, Logging)
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let shared = Arc::new(AtomicU8::new(look(format, goes_to) as u8));
+    let shared = Arc::new(AtomicU8::new(style(format, destination) as u8));
     let (filter, handle) = reload::Layer::new(level.filter());
     let written = tracing_subscriber::fmt::layer()
         .with_ansi(false)
@@ -205,14 +205,14 @@ where
         .with_writer(writer);
     let subscriber = tracing_subscriber::registry()
         .with(filter)
-        .with(lines.crowd.clone())
+        .with(lines.rate_limit.clone())
         .with(written);
     (
         subscriber,
         Logging {
-            look: shared,
+            style: shared,
             filter: handle,
-            goes_to,
+            destination,
             lines,
             writing: Arc::default(),
         },
@@ -221,14 +221,14 @@ where
 
 /// What standard error is, as far as lines look by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum GoesTo {
+enum Destination {
     Terminal,
     Journal,
     /// A file, or a pipe to something that is not the journal.
     Elsewhere,
 }
 
-impl GoesTo {
+impl Destination {
     fn of_standard_error() -> Self {
         let standard_error = io::stderr();
         if standard_error.is_terminal() {
@@ -253,12 +253,12 @@ fn is_stream(file: impl AsFd, named: &str) -> bool {
     rustix::fs::fstat(file).is_ok_and(|own| (device, inode) == (Ok(own.st_dev), Ok(own.st_ino)))
 }
 
-fn look(format: Format, goes_to: GoesTo) -> Look {
+fn style(format: Format, destination: Destination) -> Style {
     let coloured = || std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-    match (format, goes_to) {
-        (Format::Journal, _) | (Format::Auto, GoesTo::Journal) => Look::Journal,
-        (Format::Human | Format::Auto, GoesTo::Terminal) if coloured() => Look::HumanInColour,
-        (Format::Human | Format::Auto, _) => Look::Human,
-        (Format::Json, _) => Look::Json,
+    match (format, destination) {
+        (Format::Journal, _) | (Format::Auto, Destination::Journal) => Style::Journal,
+        (Format::Human | Format::Auto, Destination::Terminal) if coloured() => Style::HumanInColour,
+        (Format::Human | Format::Auto, _) => Style::Human,
+        (Format::Json, _) => Style::Json,
     }
 }

@@ -153,8 +153,8 @@ impl Task {
     ) {
         let Outcome {
             answer,
-            brought,
-            told,
+            granted: brought,
+            message: told,
             fingerprint,
             spent,
         } = outcome;

@@ -250,7 +250,7 @@ async fn reply(request: &Request<Incoming>, reading: &Reading) -> Response<Text>
                     Text::of("tokend is stopping\n"),
                 ),
             },
-            Err(Full::Line | Full::Threads) => (
+            Err(Full::Queue | Full::Threads) => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 Text::of("too many read metrics; try again in a moment\n"),
             ),

@@ -40,19 +40,19 @@ const LONGEST: usize = 4096;
 
 tokio::task_local! {
     /// The target of the connection that the task is about to make: the library does not pass it to wrappers of its connector.
-    static HEADING: Heading;
+    static DESTINATION: Destination;
 }
 
 /// The target of a connection.
 #[derive(Debug, Clone)]
-pub(super) struct Heading {
+pub(super) struct Destination {
     target: Box<str>,
     /// Whether the bytes can be read on the way.
     is_plain: bool,
 }
 
-impl Heading {
-    pub(super) fn to(url: &Url) -> Option<Self> {
+impl Destination {
+    pub(super) fn of(url: &Url) -> Option<Self> {
         Some(Self {
             target: target(url)?.into(),
             is_plain: url.scheme() == "http",
@@ -60,8 +60,8 @@ impl Heading {
     }
 
     /// Connections that `what` makes lead to this target.
-    pub(super) async fn of<F: Future>(self, what: F) -> F::Output {
-        HEADING.scope(self, what).await
+    pub(super) async fn during<F: Future>(self, what: F) -> F::Output {
+        DESTINATION.scope(self, what).await
     }
 }
 
@@ -71,7 +71,7 @@ impl Heading {
 struct NoTunnel(Box<str>);
 
 /// This reason, if it is the cause of an error of the library.
-pub(super) fn told<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e str> {
+pub(super) fn no_tunnel<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e str> {
     let mut cause = Some(error);
     while let Some(error) = cause {
         if let Some(NoTunnel(words)) = error.downcast_ref() {
@@ -89,25 +89,29 @@ pub(super) struct Bridge(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     relay: &'static Path,
-    told: HeaderMap,
+    settings: HeaderMap,
     hop: Option<Hop>,
-    meeting: Meeting,
+    socket: PrivateSocket,
 }
 
 impl Bridge {
     /// A bridge to the relay at `relay`, with the headers and the proxy credentials that the relay gets.
-    pub(super) fn new(relay: &'static Path, told: HeaderMap, hop: Option<Hop>) -> io::Result<Self> {
+    pub(super) fn new(
+        relay: &'static Path,
+        settings: HeaderMap,
+        hop: Option<Hop>,
+    ) -> io::Result<Self> {
         Ok(Self(Arc::new(Inner {
             relay,
-            told,
+            settings,
             hop,
-            meeting: Meeting::new()?,
+            socket: PrivateSocket::new()?,
         })))
     }
 
     /// The path that the library connects to.
     pub(super) fn path(&self) -> PathBuf {
-        self.0.meeting.path()
+        self.0.socket.path()
     }
 }
 
@@ -150,14 +154,14 @@ where
         let connecting = self.next.call(to);
         let bridge = Arc::clone(&self.bridge);
         Box::pin(async move {
-            let heading = HEADING.try_with(Heading::clone)?;
+            let destination = DESTINATION.try_with(Destination::clone)?;
             let tunnel = bridge
-                .tunnel(&heading)
+                .tunnel(&destination)
                 .await
                 .map_err(|words| NoTunnel(words.into()))?;
             let mut connecting = pin!(connecting);
             let (first, end) =
-                poll_fn(|context| Poll::Ready(bridge.meeting.hold(connecting.as_mut(), context)))
+                poll_fn(|context| Poll::Ready(bridge.socket.hold(connecting.as_mut(), context)))
                     .await;
             match (first, end) {
                 (Poll::Ready(Err(error)), _) => Err(error),
@@ -180,46 +184,49 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 impl Inner {
     /// A tunnel from the relay, or why there is none.
-    async fn tunnel(&self, heading: &Heading) -> Result<impl Stream + 'static, String> {
+    async fn tunnel(&self, destination: &Destination) -> Result<impl Stream + 'static, String> {
         let at = Egress::Unix(self.relay);
         let stream = match UnixStream::connect(self.relay).await {
             Ok(stream) => stream,
             Err(error) => return Err(absent(at, "is not there", &error.to_string())),
         };
-        self.may_be_told(&stream, heading)?;
+        self.may_read(&stream, destination)?;
         let broken = |error: hyper::Error| absent(at, "failed", &causes(&error));
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
             .await
             .map_err(broken)?;
         drop(tokio::spawn(connection.with_upgrades()));
         let answer = sender
-            .send_request(self.request(heading)?)
+            .send_request(self.request(destination)?)
             .await
             .map_err(broken)?;
         if answer.status() == StatusCode::OK {
             let tunnel = hyper::upgrade::on(answer).await.map_err(broken)?;
             return Ok(TokioIo::new(tunnel));
         }
-        let kind = answer.headers().get(STATUS).and_then(FailureKind::told_by);
-        let said = said(answer.into_body()).await;
+        let kind = answer
+            .headers()
+            .get(STATUS)
+            .and_then(FailureKind::from_header);
+        let text = text_of(answer.into_body()).await;
         Err(match kind {
-            Some(FailureKind::Full) => full(&at, &said),
+            Some(FailureKind::Full) => full(&at, &text),
             Some(FailureKind::Denied) if self.hop.is_none() => {
-                format!("the egress relay at {at} refused a tunnel: {said}")
+                format!("the egress relay at {at} refused a tunnel: {text}")
             }
-            _ => said,
+            _ => text,
         })
     }
 
     /// Whether the relay may see the bytes: it runs as root or as our own user, or the bytes are encrypted.
-    fn may_be_told(&self, stream: &UnixStream, heading: &Heading) -> Result<(), String> {
+    fn may_read(&self, stream: &UnixStream, destination: &Destination) -> Result<(), String> {
         let peer = socket_peercred(stream).map_err(|error| error.to_string())?;
         let (user, own) = (peer.uid, geteuid());
         let knows_password = self
             .hop
             .as_ref()
             .is_some_and(|hop| hop.authorization().is_some());
-        if user.is_root() || user == own || !(heading.is_plain || knows_password) {
+        if user.is_root() || user == own || !(destination.is_plain || knows_password) {
             return Ok(());
         }
         Err(format!(
@@ -230,14 +237,14 @@ impl Inner {
         ))
     }
 
-    fn request(&self, heading: &Heading) -> Result<Request<String>, String> {
-        let target = &*heading.target;
+    fn request(&self, destination: &Destination) -> Result<Request<String>, String> {
+        let target = &*destination.target;
         let mut request = Request::connect(target)
             .header(HOST, target)
             .body(String::new())
             .map_err(|error| error.to_string())?;
         let headers = request.headers_mut();
-        headers.extend(self.told.clone());
+        headers.extend(self.settings.clone());
         let known = self.hop.as_ref().and_then(Hop::authorization);
         if let Some(known) = known {
             let mut known = HeaderValue::from_str(&known).map_err(|error| error.to_string())?;
@@ -249,7 +256,7 @@ impl Inner {
 }
 
 /// The text of an answer.
-async fn said(mut body: Incoming) -> String {
+async fn text_of(mut body: Incoming) -> String {
     let mut bytes = Vec::new();
     while let Some(Ok(frame)) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
         bytes.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
@@ -278,30 +285,30 @@ async fn join(end: impl Stream, tunnel: impl Stream) {
 
 /// A socket of this process whose path was removed: only a holder of the descriptor can connect to it.
 #[derive(Debug)]
-struct Meeting {
+struct PrivateSocket {
     listener: UnixListener,
-    door: OwnedFd,
+    handle: OwnedFd,
     /// One connection at a time, so that each can be matched to its request.
     one: Mutex<()>,
 }
 
-impl Meeting {
+impl PrivateSocket {
     fn new() -> io::Result<Self> {
-        let room = Room::new()?;
-        let path = room.0.join("s");
+        let directory = PrivateDirectory::new()?;
+        let path = directory.0.join("s");
         let listener = UnixListener::bind(&path)?;
         listener.set_nonblocking(true)?;
         let flags = OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let door = rustix::fs::open(&path, flags, Mode::empty())?;
+        let handle = rustix::fs::open(&path, flags, Mode::empty())?;
         Ok(Self {
             listener,
-            door,
+            handle,
             one: Mutex::default(),
         })
     }
 
     fn path(&self) -> PathBuf {
-        format!("/proc/self/fd/{}", self.door.as_raw_fd()).into()
+        format!("/proc/self/fd/{}", self.handle.as_raw_fd()).into()
     }
 
     /// Lets `connecting` connect, and returns the other end. A connection to a Unix socket is established when the system call returns,
@@ -327,9 +334,9 @@ impl Meeting {
 }
 
 /// A private directory that exists only while it is needed.
-struct Room(PathBuf);
+struct PrivateDirectory(PathBuf);
 
-impl Room {
+impl PrivateDirectory {
     fn new() -> io::Result<Self> {
         let mut name = [0; 16];
         aws_lc_rs::rand::fill(&mut name).map_err(|_| io::Error::other("no random bytes"))?;
@@ -340,7 +347,7 @@ impl Room {
     }
 }
 
-impl Drop for Room {
+impl Drop for PrivateDirectory {
     fn drop(&mut self) {
         // At worst an empty directory is left, or a socket that no process can connect to.
         let _left = std::fs::remove_file(self.0.join("s"));

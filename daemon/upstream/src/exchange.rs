@@ -8,10 +8,10 @@ use tokend_dialect::Silence;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use super::client_error::{ClientError, chain};
+use super::clients::{self, HttpClient, HttpClients};
 use super::relay;
 use super::relay_words;
 use super::unpack::unpack;
-use super::ways::{self, Way, Ways};
 use super::whole;
 use crate::secrets::SecretSource;
 use tokend_egress::FailureKind;
@@ -20,7 +20,7 @@ use tokend_egress::silence::is_silence;
 /// The configured HTTP client.
 #[derive(Debug)]
 pub(super) struct Exchange {
-    pub(super) ways: Ways,
+    pub(super) clients: HttpClients,
     /// The settings it was built from, for a [`super::Prober`] with the same settings.
     pub(super) http: Http,
     max_body: usize,
@@ -44,7 +44,7 @@ pub(super) enum Failure {
 impl Exchange {
     pub(super) fn new(http: &Http, secrets: SecretSource) -> Result<Self, ClientError> {
         Ok(Self {
-            ways: Ways::new(http, secrets.egress)?,
+            clients: HttpClients::new(http, secrets.egress)?,
             http: http.clone(),
             max_body: http.max_body,
             secrets,
@@ -53,29 +53,29 @@ impl Exchange {
 
     pub(super) async fn exchange(
         &self,
-        way: &Way,
+        client: &HttpClient,
         request: http::Request<Bytes>,
     ) -> Result<http::Response<Bytes>, Failure> {
         let request =
             reqwest::Request::try_from(request).map_err(|error| Failure::NotSent(chain(&error)))?;
-        ways::may_leave(request.url()).map_err(Failure::NotSent)?;
+        clients::may_leave(request.url()).map_err(Failure::NotSent)?;
         let target = relay_words::target(request.url());
-        let relay = way.relay.as_ref();
-        let is_handed = relay.is_some_and(|relay| relay.is_handed(request.url()));
+        let relay = client.relay.as_ref();
+        let is_forwarded = relay.is_some_and(|relay| relay.forwards(request.url()));
         let hides_ends = relay.is_some_and(|relay| relay.hides_ends(request.url()));
-        if let (Some(relay), Some(target), true) = (relay, &target, is_handed) {
-            relay.is_there(target).await.map_err(Failure::NotSent)?;
+        if let (Some(relay), Some(target), true) = (relay, &target, is_forwarded) {
+            relay.must_answer(target).await.map_err(Failure::NotSent)?;
         }
-        let mut response = match way.execute(request).await {
+        let mut response = match client.execute(request).await {
             Ok(response) => response,
-            Err(error) => return Err(way.failed(&error, target.as_deref(), is_handed).await),
+            Err(error) => return Err(client.failed(&error, target.as_deref(), is_forwarded).await),
         };
-        if is_handed && let Some(kind) = relay::told_by(&response) {
-            let said = relay::said(response).await;
+        if is_forwarded && let Some(kind) = relay::status_of(&response) {
+            let text = relay::text_of(response).await;
             return Err(match kind {
-                FailureKind::Incomplete => Failure::Silent(Silence::Closed, said),
-                kind if kind.is_before_sending() => Failure::NotSent(said),
-                _ => Failure::MaybeSent(said),
+                FailureKind::Incomplete => Failure::Silent(Silence::Closed, text),
+                kind if kind.is_before_sending() => Failure::NotSent(text),
+                _ => Failure::MaybeSent(text),
             });
         }
         let is_open = hides_ends && !relay::tells_its_end(response.status(), response.headers());
@@ -93,7 +93,7 @@ impl Exchange {
         if let (Some(relay), Some(target), true) = (relay, &target, is_open)
             && !whole::is_seen_whole(&body)
         {
-            let seen = relay.saw_the_end(target).await;
+            let seen = relay.confirms_end(target).await;
             seen.map_err(Failure::MaybeSent)?;
         }
         parts
@@ -115,13 +115,13 @@ impl Exchange {
     }
 }
 
-impl Way {
+impl HttpClient {
     /// The meaning of a failure, in the words of the relay if the relay makes the connection, and with the proxy's name if there is one.
     async fn failed(
         &self,
         error: &reqwest::Error,
         target: Option<&str>,
-        is_handed: bool,
+        is_forwarded: bool,
     ) -> Failure {
         let failure = match (&self.relay, target) {
             (Some(relay), Some(target)) if error.is_connect() => {
@@ -130,7 +130,7 @@ impl Way {
             (Some(relay), Some(target)) if self.hop.is_none() => match unanswered(error) {
                 // No rule covers a relay that gave no answer.
                 Failure::Silent(silence, why) => {
-                    match relay.vouches(target, silence, is_handed).await {
+                    match relay.confirms_silence(target, silence, is_forwarded).await {
                         Ok(()) => Failure::Silent(silence, why),
                         Err(relay) => Failure::MaybeSent(format!("{why}; {relay}")),
                     }

@@ -7,6 +7,7 @@
 mod bridge;
 mod certificate;
 mod client_error;
+mod clients;
 mod exchange;
 mod granted;
 mod hop;
@@ -16,7 +17,6 @@ mod relay;
 mod relay_words;
 pub mod secrets;
 mod unpack;
-mod ways;
 mod whole;
 
 use std::fmt;
@@ -38,8 +38,8 @@ use tokend_process::escaping::Escaped;
 use tokend_process::panics::ending;
 use tokend_process::stack::{self, Conversation};
 
+use clients::HttpClient;
 use exchange::{Exchange, Failure, wipe};
-use ways::Way;
 
 pub use certificate::certificate_advice;
 pub use client_error::ClientError;
@@ -63,7 +63,7 @@ pub struct Prepared {
     fields: Fields,
     fingerprint: Box<str>,
     exchange: Arc<Exchange>,
-    way: Arc<Way>,
+    client: Arc<HttpClient>,
 }
 
 impl Prepared {
@@ -89,9 +89,9 @@ pub struct Outcome {
     /// Its meaning for the engine.
     pub answer: ProviderAnswer,
     /// The part of it to store.
-    pub brought: Option<Granted>,
+    pub granted: Option<Granted>,
     /// The provider's message or the error, safe to show.
-    pub told: Option<Box<str>>,
+    pub message: Option<Box<str>>,
     /// Fingerprint of the configuration and secrets that the request was built from.
     pub fingerprint: Box<str>,
     /// What the request may have used up, if the answer does not imply it.
@@ -134,7 +134,7 @@ impl Upstream {
     /// Why it cannot be built.
     pub async fn prober(&self) -> Result<Prober, String> {
         let exchange = self.exchange.load_full();
-        exchange.ways.fetch(&exchange.secrets).await;
+        exchange.clients.fetch(&exchange.secrets).await;
         let made = stack::wiped_off_the_runtime(move || Prober::new(&exchange));
         let made = made
             .await
@@ -160,7 +160,7 @@ impl Upstream {
             .dialect
             .request(dialect_kind(kind), &account.endpoint, &fields)
             .map_err(|source| PrepareError::of_request(&account, source))?;
-        let way = exchange.way(&account, &request).await?;
+        let client = exchange.client(&account, &request).await?;
         Ok(Prepared {
             account,
             kind,
@@ -168,7 +168,7 @@ impl Upstream {
             fields,
             fingerprint,
             exchange,
-            way,
+            client,
         })
     }
 
@@ -181,7 +181,7 @@ impl Upstream {
         before: &str,
     ) -> Option<Box<str>> {
         // A refresh uses other secrets than a login, so only requests of one kind can be compared.
-        let kind = if before.starts_with(mark(AttemptKind::Refresh)) {
+        let kind = if before.starts_with(prefix(AttemptKind::Refresh)) {
             AttemptKind::Refresh
         } else {
             AttemptKind::Login
@@ -203,114 +203,95 @@ impl Upstream {
             fields,
             fingerprint,
             exchange,
-            way,
+            client,
         } = prepared;
         let conversation = Conversation::begin();
-        let exchanged = exchange.exchange(&way, request).await;
+        let exchanged = exchange.exchange(&client, request).await;
         drop(conversation);
         let mut spent = SpentTokens::Nothing;
-        let (answer, brought, told) = match exchanged {
+        let (answer, granted, message) = match exchanged {
             Ok(response) => {
                 let reply = account
                     .dialect
                     .read_reply(dialect_kind(kind), &response, &fields);
                 wipe(response.into_body());
-                let renews_itself = account.dialect.renews_itself_at(&account.endpoint);
-                let reply = reply.assuming(account.assumed_lifetime());
-                let reply = match renews_itself {
-                    true => reply.renews_itself(),
-                    false => reply,
-                };
-                spent = reply.provider_message().map_or(spent, |told| told.spent);
-                self.understand(reply)
-            }
-            Err(Failure::Silent(silence, why)) => {
-                let why = Failure::Silent(silence, why).to_string();
-                match account.dialect.read_silence(dialect_kind(kind), silence) {
-                    Some(reply) => {
-                        let (answer, brought, told) = self.understand(reply);
-                        (answer, brought, told.map(|told| format!("{why}; {told}")))
-                    }
-                    None => (ProviderAnswer::MaybeSent, None, Some(why)),
+                let mut reply = reply.assuming(account.assumed_lifetime());
+                if account.dialect.renews_itself_at(&account.endpoint) {
+                    reply = reply.renews_itself();
                 }
+                spent = reply.provider_message().map_or(spent, |it| it.spent);
+                self.interpret(reply)
             }
             Err(failure) => {
-                let answer = match failure {
-                    Failure::NotSent(_) => ProviderAnswer::NotSent,
-                    Failure::MaybeSent(_) | Failure::Silent(..) => ProviderAnswer::MaybeSent,
-                    Failure::TooLarge(_) => ProviderAnswer::Misbehaved {
-                        maybe_processed: true,
-                    },
+                let why = failure.to_string();
+                let (answer, reply) = match failure {
+                    Failure::NotSent(_) => (ProviderAnswer::NotSent, None),
+                    Failure::MaybeSent(_) => (ProviderAnswer::MaybeSent, None),
+                    Failure::Silent(silence, _) => (
+                        ProviderAnswer::MaybeSent,
+                        account.dialect.read_silence(dialect_kind(kind), silence),
+                    ),
+                    Failure::TooLarge(_) => {
+                        let maybe_processed = true;
+                        (ProviderAnswer::Misbehaved { maybe_processed }, None)
+                    }
                 };
-                (answer, None, Some(failure.to_string()))
+                match reply.map(|reply| self.interpret(reply)) {
+                    Some((answer, granted, message)) => {
+                        let message = message.map(|message| format!("{why}; {message}"));
+                        (answer, granted, message)
+                    }
+                    None => (answer, None, Some(why)),
+                }
             }
         };
         Outcome {
             answer,
-            brought,
-            told: told.map(|told| Escaped(&told).to_string().into()),
+            granted,
+            message: message.map(|message| Escaped(&message).to_string().into()),
             fingerprint,
             spent,
         }
     }
 
-    fn understand(
-        &self,
-        reply: ProviderReply,
-    ) -> (ProviderAnswer, Option<Granted>, Option<String>) {
-        match reply {
+    /// The meaning of a reply for the engine, the part to store, and the message.
+    fn interpret(&self, reply: ProviderReply) -> (ProviderAnswer, Option<Granted>, Option<String>) {
+        let message = reply.provider_message().map(ToString::to_string);
+        let answer = match reply {
             ProviderReply::Granted(grant) => {
-                let told = (!grant.remarks.is_empty()).then(|| grant.remarks.join("; "));
-                match Granted::of_grant(grant) {
-                    Some(granted) => (granted.answer(), Some(granted), told),
-                    None => {
-                        let maybe_processed = true;
-                        (ProviderAnswer::Misbehaved { maybe_processed }, None, told)
-                    }
-                }
+                let remarks = (!grant.remarks.is_empty()).then(|| grant.remarks.join("; "));
+                let granted = Granted::of_grant(grant);
+                let maybe_processed = true;
+                let answer = granted.as_ref().map_or(
+                    ProviderAnswer::Misbehaved { maybe_processed },
+                    Granted::answer,
+                );
+                return (answer, granted, remarks);
             }
             ProviderReply::Renewed {
                 renewal,
-                told,
                 misconfigured,
+                ..
             } => {
                 let granted = Granted::of_renewal(renewal, misconfigured);
-                let told = format!("{told}; the refresh token that came with it is kept");
-                (granted.answer(), Some(granted), Some(told))
+                let message =
+                    message.map(|it| format!("{it}; the refresh token that came with it is kept"));
+                return (granted.answer(), Some(granted), message);
             }
-            ProviderReply::Busy { retry_after, told } => {
+            ProviderReply::Busy { retry_after, .. } => {
                 let retry_after = retry_after.map(|after| self.wait(after));
-                (
-                    ProviderAnswer::Busy { retry_after },
-                    None,
-                    Some(told.to_string()),
-                )
+                ProviderAnswer::Busy { retry_after }
             }
-            ProviderReply::CredentialRejected(told) => (
-                ProviderAnswer::CredentialRejected,
-                None,
-                Some(told.to_string()),
-            ),
-            ProviderReply::RefreshRejected(told) => (
-                ProviderAnswer::RefreshRejected,
-                None,
-                Some(told.to_string()),
-            ),
-            ProviderReply::Misconfigured(told) => {
-                (ProviderAnswer::Misconfigured, None, Some(told.to_string()))
-            }
-            ProviderReply::Unrecognised(told) => {
-                (ProviderAnswer::Unrecognised, None, Some(told.to_string()))
-            }
-            ProviderReply::Misbehaved { told, processed } => {
+            ProviderReply::CredentialRejected(_) => ProviderAnswer::CredentialRejected,
+            ProviderReply::RefreshRejected(_) => ProviderAnswer::RefreshRejected,
+            ProviderReply::Misconfigured(_) => ProviderAnswer::Misconfigured,
+            ProviderReply::Unrecognised(_) => ProviderAnswer::Unrecognised,
+            ProviderReply::Misbehaved { processed, .. } => {
                 let maybe_processed = processed == Processed::Maybe;
-                (
-                    ProviderAnswer::Misbehaved { maybe_processed },
-                    None,
-                    Some(told.to_string()),
-                )
+                ProviderAnswer::Misbehaved { maybe_processed }
             }
-        }
+        };
+        (answer, None, message)
     }
 
     fn wait(&self, after: RetryAfter) -> Duration {
@@ -354,8 +335,8 @@ impl Exchange {
                 continue;
             }
             let name = field.name.as_str();
-            let typed = entered.and_then(|it| typed(it, name, renews_itself));
-            if let Some(value) = account.field(name).filter(|_| typed.is_none()) {
+            let entered_value = entered.and_then(|it| entered_value(it, name, renews_itself));
+            if let Some(value) = account.field(name).filter(|_| entered_value.is_none()) {
                 fields.set(name, value);
                 continue;
             }
@@ -368,7 +349,7 @@ impl Exchange {
                 _ => None,
             };
             let value = match account.secret(name) {
-                _ if typed.is_some() => typed,
+                _ if entered_value.is_some() => entered_value,
                 Some(reference) => {
                     Some(resolve(reference, &self.secrets).await.map_err(|source| {
                         PrepareError::Secret {
@@ -388,31 +369,33 @@ impl Exchange {
                 fields.set_secret(name, value);
             }
         }
-        Ok((fields, format!("{}{}", mark(kind), parts.finish()).into()))
+        Ok((fields, format!("{}{}", prefix(kind), parts.finish()).into()))
     }
 
     /// The route of a request, with everything it needs.
-    async fn way(
+    async fn client(
         &self,
         account: &Account,
         request: &http::Request<Bytes>,
-    ) -> Result<Arc<Way>, PrepareError> {
+    ) -> Result<Arc<HttpClient>, PrepareError> {
         // If this is not a URL, the HTTP client rejects it too and reports it when the request is sent.
         let url = url::Url::parse(&request.uri().to_string()).ok();
-        let way = self.ways.choose(&self.http, &account.proxy, url.as_ref());
-        if let Some(hop) = &way.hop {
+        let client = self
+            .clients
+            .choose(&self.http, &account.proxy, url.as_ref());
+        if let Some(hop) = &client.hop {
             let fetched = hop.fetch(&self.secrets).await;
             fetched.map_err(|source| PrepareError::Proxy {
                 proxy: hop.proxy.to_string().into(),
                 source,
             })?;
         }
-        Ok(way)
+        Ok(client)
     }
 }
 
 /// The value a person entered for this field, if there is one.
-fn typed(entered: &LoginSecret, field: &str, renews_itself: bool) -> Option<SecretString> {
+fn entered_value(entered: &LoginSecret, field: &str, renews_itself: bool) -> Option<SecretString> {
     let (name, text) = match entered {
         LoginSecret::Password(text) => ("password", text),
         LoginSecret::ClientSecret(text) => ("client_secret", text),
@@ -423,7 +406,7 @@ fn typed(entered: &LoginSecret, field: &str, renews_itself: bool) -> Option<Secr
 }
 
 /// The prefix of a fingerprint, by the kind of request.
-fn mark(kind: AttemptKind) -> &'static str {
+fn prefix(kind: AttemptKind) -> &'static str {
     match kind {
         AttemptKind::Login => "login-",
         AttemptKind::Refresh => "refresh-",
@@ -443,8 +426,8 @@ impl Outcome {
     pub fn unknown() -> Self {
         Self {
             answer: ProviderAnswer::MaybeSent,
-            brought: None,
-            told: Some("sending the request failed inside tokend; please report this".into()),
+            granted: None,
+            message: Some("sending the request failed inside tokend; please report this".into()),
             fingerprint: Box::default(),
             spent: SpentTokens::Nothing,
         }

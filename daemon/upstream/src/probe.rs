@@ -15,9 +15,9 @@ use url::Url;
 
 use super::client_error::ClientError;
 use super::client_error::chain;
+use super::clients::{self, HttpClients};
 use super::exchange::Exchange;
 use super::relay_words;
-use super::ways::{self, Ways};
 
 /// The longest a probe takes, whatever is configured for attempts: a person waits for the result.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Makes connections and closes them once they are established.
 #[derive(Debug, Clone)]
 pub struct Prober {
-    ways: Arc<Ways>,
+    clients: Arc<HttpClients>,
     http: Arc<Http>,
 }
 
@@ -39,7 +39,11 @@ impl Prober {
         };
         let ends = |builder: reqwest::ClientBuilder| builder.connector_layer(EndWhenConnected);
         Ok(Self {
-            ways: Arc::new(exchange.ways.with(&http, exchange.secrets.egress, ends)?),
+            clients: Arc::new(
+                exchange
+                    .clients
+                    .with(&http, exchange.secrets.egress, ends)?,
+            ),
             http: Arc::new(http),
         })
     }
@@ -47,9 +51,9 @@ impl Prober {
     /// Whether a connection to the host of `url` can be made on an account's route; if not, why.
     pub async fn probe(&self, route: &Route, url: &str) -> Result<(), String> {
         let parsed = Url::parse(url).map_err(|error| error.to_string())?;
-        ways::may_leave(&parsed)?;
-        let way = self.ways.choose(&self.http, route, Some(&parsed));
-        let relayed = way.relay.as_ref().zip(relay_words::target(&parsed));
+        clients::may_leave(&parsed)?;
+        let client = self.clients.choose(&self.http, route, Some(&parsed));
+        let relayed = client.relay.as_ref().zip(relay_words::target(&parsed));
         if let Some((relay, target)) = &relayed
             && parsed.scheme() == "http"
         {
@@ -57,7 +61,7 @@ impl Prober {
             return relay.reach(target).await;
         }
         let request = reqwest::Request::new(reqwest::Method::HEAD, parsed);
-        let words = match way.execute(request).await {
+        let words = match client.execute(request).await {
             Err(error) if is_connected(&error) => return Ok(()),
             Err(error) => match relayed {
                 Some((relay, target)) => relay.explain(&target, &error).await,
@@ -66,7 +70,7 @@ impl Prober {
             // No request is sent, so an answer is impossible.
             Ok(_) => "a request was sent by mistake; please report this".to_owned(),
         };
-        Err(match &way.hop {
+        Err(match &client.hop {
             Some(hop) => hop.blame(&words),
             None => words,
         })

@@ -18,7 +18,8 @@ use super::client_error::{ClientError, chain, client_error};
 use super::hop::Hop;
 use super::relay_words::{absent, full};
 use tokend_egress::{
-    ENDED, Egress, FAILURE, FailureKind, ORDERLY, PATIENCE, PROXY, REACH, STATUS, TARGET, TIMEOUT,
+    CONNECT_TIMEOUT, ENDED, Egress, FAILURE, FailureKind, ORDERLY, PROXY, REACH, STATUS, TARGET,
+    TIMEOUT,
 };
 
 /// How long the relay may take for an answer that it already has.
@@ -33,7 +34,7 @@ pub(super) struct Relay {
     /// Sends questions to the relay itself.
     client: reqwest::Client,
     /// The headers with the settings that the relay needs.
-    told: HeaderMap,
+    settings: HeaderMap,
     /// How long connecting may take.
     patience: Duration,
     /// Makes tunnels through a Unix socket.
@@ -51,14 +52,14 @@ impl Relay {
     }
 
     fn new(at: Egress, http: &Http, hop: Option<&Hop>) -> Result<Self, ClientError> {
-        let mut told = HeaderMap::new();
-        told.insert(PATIENCE, HeaderValue::from(ms(http.connect_timeout)));
-        told.insert(TIMEOUT, HeaderValue::from(ms(http.timeout)));
+        let mut settings = HeaderMap::new();
+        settings.insert(CONNECT_TIMEOUT, HeaderValue::from(ms(http.connect_timeout)));
+        settings.insert(TIMEOUT, HeaderValue::from(ms(http.timeout)));
         if let Some(hop) = hop {
             let url = &hop.proxy.url;
             let value = HeaderValue::from_str(url.as_str()).ok();
             let value = value.filter(|_| url.scheme() == "http");
-            told.insert(PROXY, value.ok_or(ClientError::ProxyBehindRelay)?);
+            settings.insert(PROXY, value.ok_or(ClientError::ProxyBehindRelay)?);
         }
         let mut builder = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
@@ -70,7 +71,7 @@ impl Relay {
             Egress::Tcp(_) => None,
             Egress::Unix(path) => {
                 builder = builder.unix_socket(path);
-                let bridge = Bridge::new(path, told.clone(), hop.cloned());
+                let bridge = Bridge::new(path, settings.clone(), hop.cloned());
                 Some(bridge.map_err(|why| ClientError::Bridge {
                     directory: env::temp_dir().display().to_string(),
                     why,
@@ -81,14 +82,14 @@ impl Relay {
         Ok(Self {
             at,
             client,
-            told,
+            settings,
             patience: http.connect_timeout,
             bridge,
         })
     }
 
     /// Routes every connection to the relay, with the credentials for the configured proxy behind it.
-    pub(super) fn lead(
+    pub(super) fn route(
         &self,
         builder: reqwest::ClientBuilder,
         hop: Option<&Hop>,
@@ -106,49 +107,49 @@ impl Relay {
                     .map_or_else(|| url.clone(), |hop| hop.signed(&url)),
             )
         });
-        Ok(builder.proxy(proxy.headers(self.told.clone())))
+        Ok(builder.proxy(proxy.headers(self.settings.clone())))
     }
 
     /// Whether a request for this address is handed to the relay itself. Otherwise it goes through a tunnel, and an answer comes from the
     /// provider.
-    pub(super) fn is_handed(&self, url: &Url) -> bool {
+    pub(super) fn forwards(&self, url: &Url) -> bool {
         self.bridge.is_none() && url.scheme() == "http"
     }
 
     /// Whether the relay answers at all. A request for an `http://` address is handed to the relay whole, so this is checked first:
     /// otherwise a relay that hangs would leave every such attempt in doubt.
-    pub(super) async fn is_there(&self, target: &str) -> Result<(), String> {
+    pub(super) async fn must_answer(&self, target: &str) -> Result<(), String> {
         self.ask(FAILURE, target, QUESTION).await.map(|_| ())
     }
 
     /// Why a connection to a target failed. The relay is asked, since the HTTP library only knows that there is no tunnel.
     pub(super) async fn explain(&self, target: &str, error: &reqwest::Error) -> String {
-        if let Some(words) = bridge::told(error) {
+        if let Some(words) = bridge::no_tunnel(error) {
             return words.to_owned();
         }
         match self.ask(FAILURE, target, QUESTION).await {
             Ok(Answer {
                 is_good: true,
-                said,
-            }) => said,
+                text,
+            }) => text,
             Ok(_) => chain(error),
             Err(absent) => absent,
         }
     }
 
-    /// Whether the provider, and not the relay on the way, gave no answer; if not, what is known about the relay. `is_handed` means that
+    /// Whether the provider, and not the relay on the way, gave no answer; if not, what is known about the relay. `is_forwarded` means that
     /// the relay had the request itself, and would have reported that the provider closed the connection.
-    pub(super) async fn vouches(
+    pub(super) async fn confirms_silence(
         &self,
         target: &str,
         silence: Silence,
-        is_handed: bool,
+        is_forwarded: bool,
     ) -> Result<(), String> {
         let answer = self.ask(ENDED, target, QUESTION).await?;
         match silence {
             // The relay answers, and has waited as well.
             Silence::TimedOut => Ok(()),
-            Silence::Closed if answer.is_good && !is_handed => Ok(()),
+            Silence::Closed if answer.is_good && !is_forwarded => Ok(()),
             Silence::Closed => Err(format!(
                 "the egress relay at {} does not say that the provider ended the connection",
                 self.at
@@ -164,9 +165,9 @@ impl Relay {
     }
 
     /// Whether the provider ended the connection, and in an orderly way.
-    pub(super) async fn saw_the_end(&self, target: &str) -> Result<(), String> {
+    pub(super) async fn confirms_end(&self, target: &str) -> Result<(), String> {
         let answer = self.ask(ENDED, target, QUESTION).await?;
-        match answer.is_good && answer.said == ORDERLY {
+        match answer.is_good && answer.text == ORDERLY {
             true => Ok(()),
             false => Err(format!(
                 "the answer ends where the connection does, and the egress relay at {} does not say that the provider ended it",
@@ -179,7 +180,7 @@ impl Relay {
     pub(super) async fn reach(&self, target: &str) -> Result<(), String> {
         match self.ask(REACH, target, self.patience + QUESTION).await? {
             Answer { is_good: true, .. } => Ok(()),
-            Answer { said, .. } => Err(said),
+            Answer { text, .. } => Err(text),
         }
     }
 
@@ -188,18 +189,18 @@ impl Relay {
         let asking = self
             .client
             .get(format!("{}{what}", self.at.base()))
-            .headers(self.told.clone())
+            .headers(self.settings.clone())
             .header(TARGET, target)
             .timeout(patience)
             .send();
         match asking.await {
             Ok(response) => {
                 let is_good = response.status().is_success();
-                let is_full = told_by(&response) == Some(FailureKind::Full);
-                let said = said(response).await;
+                let is_full = status_of(&response) == Some(FailureKind::Full);
+                let text = text_of(response).await;
                 match is_full {
-                    true => Err(full(&self.at, &said)),
-                    false => Ok(Answer { is_good, said }),
+                    true => Err(full(&self.at, &text)),
+                    false => Ok(Answer { is_good, text }),
                 }
             }
             Err(error) => {
@@ -215,13 +216,13 @@ impl Relay {
 
 struct Answer {
     is_good: bool,
-    said: String,
+    text: String,
 }
 
 /// The relay's result for a request for an `http://` address, if `response` comes from the relay itself: it never passes this header on
 /// from a provider.
-pub(super) fn told_by(response: &reqwest::Response) -> Option<FailureKind> {
-    FailureKind::told_by(response.headers().get(STATUS)?)
+pub(super) fn status_of(response: &reqwest::Response) -> Option<FailureKind> {
+    FailureKind::from_header(response.headers().get(STATUS)?)
 }
 
 /// Whether an answer marks its own end. One without a body ends with its head (RFC 9112, section 6.3).
@@ -233,7 +234,7 @@ pub(super) fn tells_its_end(status: StatusCode, headers: &HeaderMap) -> bool {
 }
 
 /// The text of an answer.
-pub(super) async fn said(mut response: reqwest::Response) -> String {
+pub(super) async fn text_of(mut response: reqwest::Response) -> String {
     let mut bytes = Vec::new();
     while let Ok(Some(chunk)) = response.chunk().await {
         bytes.extend_from_slice(&chunk);

@@ -60,12 +60,12 @@ async fn a_grant_comes_back() {
         ..GrantFacts::default()
     };
     assert_eq!(outcome.answer, ProviderAnswer::Granted(facts));
-    let Some(granted) = outcome.brought else {
-        panic!("{:?}", outcome.brought);
+    let Some(granted) = outcome.granted else {
+        panic!("{:?}", outcome.granted);
     };
     let token = granted.access_token.unwrap();
     assert_eq!(token.text.expose(), "token-1");
-    assert_eq!(outcome.told, None);
+    assert_eq!(outcome.message, None);
     let seen = provider.seen();
     assert_eq!(seen.len(), 1);
     assert!(seen[0].starts_with("POST /token HTTP/1.1\r\n"), "{seen:?}");
@@ -80,7 +80,7 @@ async fn a_provider_that_is_not_there_was_not_sent_anything() {
     // Nobody listens on tcpmux. A port that was free a moment ago may be another test's provider by now.
     let outcome = attempt(&site("http://127.0.0.1:1", ""), AttemptKind::Login).await;
     assert_eq!(outcome.answer, ProviderAnswer::NotSent);
-    assert!(outcome.told.unwrap().contains("refused"));
+    assert!(outcome.message.unwrap().contains("refused"));
 }
 
 /// However short the limit of the whole exchange is.
@@ -99,7 +99,7 @@ async fn a_connection_that_hangs_before_it_stands_was_not_sent_anything() {
         site.secret("pw", PASSWORD, 0o600);
         let outcome = attempt(&site, AttemptKind::Login).await;
         assert_eq!(outcome.answer, ProviderAnswer::NotSent, "{outcome:?}");
-        assert!(outcome.told.unwrap().contains("timed out"));
+        assert!(outcome.message.unwrap().contains("timed out"));
     }
 }
 
@@ -109,12 +109,12 @@ async fn without_a_whole_answer_the_outcome_is_in_doubt() {
         let what = format!("{act:?}");
         let (outcome, _provider) = outcome_of(act).await;
         assert_eq!(outcome.answer, ProviderAnswer::MaybeSent, "{what}");
-        let told = outcome.told.unwrap();
+        let message = outcome.message.unwrap();
         assert!(
-            told.starts_with("the request was sent and no whole answer came: "),
-            "{what}: {told}"
+            message.starts_with("the request was sent and no whole answer came: "),
+            "{what}: {message}"
         );
-        assert!(!told.contains("tok\""), "{told}");
+        assert!(!message.contains("tok\""), "{message}");
     }
 }
 
@@ -128,7 +128,7 @@ async fn an_answer_without_end_is_not_read_to_the_end() {
         }
     );
     assert_eq!(
-        outcome.told.as_deref(),
+        outcome.message.as_deref(),
         Some("the answer is larger than 2048 bytes")
     );
 }
@@ -141,7 +141,7 @@ async fn a_redirect_is_not_followed() {
         elsewhere.base_url
     );
     let (outcome, provider) = outcome_of(Act::Say(text)).await;
-    assert!(outcome.brought.is_none(), "{outcome:?}");
+    assert!(outcome.granted.is_none(), "{outcome:?}");
     assert_eq!((provider.seen().len(), elsewhere.seen().len()), (1, 0));
 }
 
@@ -172,8 +172,8 @@ async fn a_provider_that_echoes_secrets_is_not_quoted() {
 async fn a_provider_cannot_write_lines_into_the_log() {
     let body = "{\"error\":\"invalid_scope\",\"error_description\":\"a\\nb \\u001b[31m\"}";
     let (outcome, _provider) = outcome_of(reply("400 Bad Request", body)).await;
-    let told = outcome.told.unwrap();
-    assert!(told.chars().all(|c| !c.is_control()), "{told:?}");
+    let message = outcome.message.unwrap();
+    assert!(message.chars().all(|c| !c.is_control()), "{message:?}");
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use tokend_store::{KeyError, OpenError, Refusal, SealingKey};
 use super::Findings;
 use crate::run_as::{Reason, RunAs, Unit, UnitCredential, UnknownName};
 use tokend_audit::Audit;
-use tokend_process::listen::{self, Seen, Usage};
+use tokend_process::listen::{self, PathState, Usage};
 use tokend_store::{KEY_CREDENTIAL, KEY_FILE};
 
 /// How many files of a state directory are checked. It holds seven.
@@ -244,7 +244,7 @@ impl Findings {
         // A socket that systemd passes takes precedence over the configuration's, which then only has to be a path.
         match unit {
             Some(unit) if unit.has_socket => {
-                let seen = listen::must_fit(&config.socket, usage).map(|()| Seen::Free);
+                let seen = listen::must_fit(&config.socket, usage).map(|()| PathState::Free);
                 self.listens(seen, &config.socket, usage, held);
             }
             _ => self.place(usage, &config.socket, unit, held),
@@ -261,20 +261,20 @@ impl Findings {
         let dir = path.parent().unwrap_or(path);
         let usual = unit.and_then(Unit::runtime_directory);
         if !self.kept_from(&what, dir, unit, usual) {
-            let seen = listen::look(path, usage, makes(unit));
+            let seen = listen::check(path, usage, makes(unit));
             self.listens(seen, path, usage, held);
         }
     }
 
     fn listens(
         &mut self,
-        seen: Result<Seen, listen::ListenError>,
+        seen: Result<PathState, listen::ListenError>,
         path: &Path,
         usage: Usage,
         held: bool,
     ) {
         let error = match seen {
-            Ok(Seen::Listened) if !held => listen::ListenError::Taken {
+            Ok(PathState::InUse) if !held => listen::ListenError::Taken {
                 path: path.into(),
                 usage,
             },
@@ -311,7 +311,7 @@ impl Findings {
             }
             Some(MetricsListen::Tcp(_))
                 if unit.is_some_and(|it| it.has_metrics_socket || it.has_own_network()) => {}
-            Some(MetricsListen::Tcp(address)) => match listen::look_at_address(address) {
+            Some(MetricsListen::Tcp(address)) => match listen::check_address(address) {
                 Err(error) if held && error.kind() == io::ErrorKind::AddrInUse => {}
                 Err(error) => {
                     let message = listen::cannot_serve(address, &error);

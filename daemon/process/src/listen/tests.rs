@@ -40,14 +40,17 @@ fn whoever_is_refused_a_place_is_told_of_an_option_that_they_have() {
         let paths = [&taken, &file, &long, &nowhere];
         let refused = paths.map(|path| super::bind(path, 0o600, usage).unwrap_err());
         for error in refused.into_iter().chain([denied(usage)]) {
-            let told = error.to_string();
-            assert!(told.ends_with(named), "{usage:?}: {told}");
+            let message = error.to_string();
+            assert!(message.ends_with(named), "{usage:?}: {message}");
             let is_of_clients = usage == Usage::Clients;
-            assert!(is_of_clients || !told.contains("XDG_RUNTIME_DIR"), "{told}");
+            assert!(
+                is_of_clients || !message.contains("XDG_RUNTIME_DIR"),
+                "{message}"
+            );
             assert_eq!(
                 usage == Usage::Relay,
-                !told.contains("configuration"),
-                "{told}"
+                !message.contains("configuration"),
+                "{message}"
             );
         }
     }
@@ -155,19 +158,19 @@ fn one_that_is_stopped_and_has_no_room_for_connections_is_alive() {
 fn what_a_bind_would_be_refused_for_is_seen_before_and_nothing_is_touched() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("run/s");
-    let look = |path: &Path| look(path, Usage::Clients, |_| false);
-    assert_eq!(look(&path).unwrap(), Seen::Free);
+    let checked = |path: &Path| check(path, Usage::Clients, |_| false);
+    assert_eq!(checked(&path).unwrap(), PathState::Free);
     assert!(!dir.path().join("run").exists());
     let bound = bind(&path, 0o600).unwrap();
-    assert_eq!(look(&path).unwrap(), Seen::Listened);
+    assert_eq!(checked(&path).unwrap(), PathState::InUse);
     drop(bound);
-    assert_eq!(look(&path).unwrap(), Seen::Free);
+    assert_eq!(checked(&path).unwrap(), PathState::Free);
     let precious = dir.path().join("precious");
     std::fs::write(&precious, "data").unwrap();
     let too_long = dir.path().join("x".repeat(120));
     let below_a_file = precious.join("s");
     for path in [precious, too_long, below_a_file] {
-        let seen = look(&path).unwrap_err().to_string();
+        let seen = checked(&path).unwrap_err().to_string();
         assert_eq!(seen, bind(&path, 0o600).unwrap_err().to_string());
     }
 }
@@ -219,12 +222,12 @@ fn a_lock_that_is_in_the_way_is_named_with_whose_it_is_and_what_to_do() {
         let path = dir.path().join(name);
         let lock = dir.path().join(format!("{name}.lock"));
         make(&lock).unwrap();
-        let told = bind(&path, 0o600).unwrap_err().to_string();
+        let message = bind(&path, 0o600).unwrap_err().to_string();
         let begin = format!("{}: this lock, a file of user {own}, ", lock.display());
-        assert!(told.starts_with(&begin), "{told}");
+        assert!(message.starts_with(&begin), "{message}");
         assert!(
-            told.contains("; remove it, as that user or root, if "),
-            "{told}"
+            message.contains("; remove it, as that user or root, if "),
+            "{message}"
         );
         assert!(std::fs::symlink_metadata(&lock).is_ok(), "it is left alone");
     }
@@ -232,14 +235,14 @@ fn a_lock_that_is_in_the_way_is_named_with_whose_it_is_and_what_to_do() {
     let left = dir.path().join("left.lock");
     std::fs::write(&left, "").unwrap();
     let why = NotAlone::not_opened(&left, Errno::ACCESS);
-    let told = refused(why, &dir.path().join("left"), Usage::Clients);
-    assert!(!told.is_shortage());
-    let told = told.to_string();
+    let message = refused(why, &dir.path().join("left"), Usage::Clients);
+    assert!(!message.is_shortage());
+    let message = message.to_string();
     assert!(
-        told.contains("left.lock: this lock, a file of user "),
-        "{told}"
+        message.contains("left.lock: this lock, a file of user "),
+        "{message}"
     );
-    assert!(told.contains("Permission denied"), "{told}");
+    assert!(message.contains("Permission denied"), "{message}");
     // Where there is none, it is the directory that does not let one be made.
     let none = NotAlone::not_opened(&dir.path().join("none.lock"), Errno::ACCESS);
     assert!(matches!(none, NotAlone::Io(_)), "{none:?}");
@@ -257,10 +260,10 @@ fn a_lock_that_another_user_holds_is_not_taken_for_somebody_who_listens() {
         )
     };
     assert!(matches!(held(own), ListenError::Taken { .. }));
-    let told = held(own + 1);
-    assert!(told.is_shortage(), "it may be over by the next start");
+    let message = held(own + 1);
+    assert!(message.is_shortage(), "it may be over by the next start");
     assert_eq!(
-        told.to_string(),
+        message.to_string(),
         format!(
             "/tmp/s.lock: somebody else holds this lock, a file of user {}, and without it nobody makes the socket /tmp/s; see who holds it (lslocks), stop that, and start again, or use another socket (--socket PATH, or `socket` of the configuration)",
             own + 1

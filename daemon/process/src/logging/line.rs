@@ -1,4 +1,4 @@
-//! How one event becomes one line. Owns the three looks; must never write a value unescaped.
+//! How one event becomes one line. Owns the styles of a line; must never write a value unescaped.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::escaping::{Escaped, Value};
 /// A format with all choices made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub(super) enum Look {
+pub(super) enum Style {
     /// See [`super::Format::Human`].
     Human = 0,
     /// The same for a terminal that shows colours.
@@ -29,22 +29,22 @@ pub(super) enum Look {
     Json = 3,
 }
 
-/// Formats events by the look that `self.0` holds at the moment.
+/// Formats events in the style that `self.0` holds at the moment.
 #[derive(Debug)]
 pub(super) struct Line(Arc<AtomicU8>);
 
 impl Line {
-    /// Follows the look stored in `look` as a [`Look`].
-    pub(super) fn new(look: Arc<AtomicU8>) -> Self {
-        Self(look)
+    /// Follows the style stored in `style` as a [`Style`].
+    pub(super) fn new(style: Arc<AtomicU8>) -> Self {
+        Self(style)
     }
 
-    fn look(&self) -> Look {
+    fn style(&self) -> Style {
         match self.0.load(Ordering::Relaxed) {
-            0 => Look::Human,
-            1 => Look::HumanInColour,
-            3 => Look::Json,
-            _ => Look::Journal,
+            0 => Style::Human,
+            1 => Style::HumanInColour,
+            3 => Style::Json,
+            _ => Style::Journal,
         }
     }
 }
@@ -60,14 +60,14 @@ where
         event: &Event<'_>,
     ) -> fmt::Result {
         let level = event.metadata().level();
-        match self.look() {
-            Look::Json => return json(context, writer, event),
-            Look::Journal => write!(writer, "<{}>", priority(level))?,
-            Look::Human => {
+        match self.style() {
+            Style::Json => return json(context, writer, event),
+            Style::Journal => write!(writer, "<{}>", priority(level))?,
+            Style::Human => {
                 SystemTime.format_time(&mut writer)?;
                 write!(writer, " {level:>5} ")?;
             }
-            Look::HumanInColour => {
+            Style::HumanInColour => {
                 writer.write_str("\x1b[2m")?;
                 SystemTime.format_time(&mut writer)?;
                 write!(writer, "\x1b[0m \x1b[{}m{level:>5}\x1b[0m ", colour(level))?;

@@ -26,7 +26,7 @@ const REST: Duration = Duration::from_secs(1);
 
 thread_local! {
     /// What this thread logs goes here instead, while it is asked what a line looks like.
-    static CAUGHT: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
+    static CAPTURED: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
 }
 
 /// Lines that wait to be written. Cheap to clone.
@@ -47,7 +47,7 @@ struct State {
     /// The lines that the thread has taken and not yet written.
     held: usize,
     /// Lines that were dropped, and not yet told.
-    untold: u64,
+    unreported: u64,
     why: Option<Why>,
     /// The time of the next report was set or changed.
     nudged: bool,
@@ -82,7 +82,7 @@ impl Queue {
             _ => ROOM,
         };
         if state.bytes.len() + state.held + line.len() > room {
-            state.untold += 1;
+            state.unreported += 1;
             state.why = Some(Why::Unread);
             self.0.dropped.fetch_add(1, Ordering::Relaxed);
             return;
@@ -127,40 +127,40 @@ impl Queue {
 
 /// Lines of one level on their way into the queue.
 #[derive(Debug)]
-pub(crate) struct Entrance<'q> {
+pub(crate) struct LineWriter<'q> {
     queue: &'q Queue,
     level: Level,
 }
 
 impl<'q> MakeWriter<'q> for Queue {
-    type Writer = Entrance<'q>;
+    type Writer = LineWriter<'q>;
 
-    fn make_writer(&'q self) -> Entrance<'q> {
-        Entrance {
+    fn make_writer(&'q self) -> LineWriter<'q> {
+        LineWriter {
             queue: self,
             level: Level::ERROR,
         }
     }
 
-    fn make_writer_for(&'q self, event: &Metadata<'_>) -> Entrance<'q> {
-        Entrance {
+    fn make_writer_for(&'q self, event: &Metadata<'_>) -> LineWriter<'q> {
+        LineWriter {
             queue: self,
             level: *event.level(),
         }
     }
 }
 
-impl io::Write for Entrance<'_> {
+impl io::Write for LineWriter<'_> {
     /// Takes whole lines.
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        let caught = CAUGHT.with_borrow_mut(|caught| match caught {
-            Some(caught) => {
-                caught.extend_from_slice(text);
+        let captured = CAPTURED.with_borrow_mut(|captured| match captured {
+            Some(captured) => {
+                captured.extend_from_slice(text);
                 true
             }
             None => false,
         });
-        if !caught {
+        if !captured {
             for line in text.split_inclusive(|byte| *byte == b'\n') {
                 self.queue.push(self.level, line);
             }
@@ -174,10 +174,10 @@ impl io::Write for Entrance<'_> {
 }
 
 /// What `log` logs, as it would be written.
-fn caught(log: impl FnOnce()) -> Vec<u8> {
-    CAUGHT.set(Some(Vec::new()));
+fn captured(log: impl FnOnce()) -> Vec<u8> {
+    CAPTURED.set(Some(Vec::new()));
     log();
-    CAUGHT.take().unwrap_or_default()
+    CAPTURED.take().unwrap_or_default()
 }
 
 /// The thread that writes, with where it writes to.
@@ -220,7 +220,7 @@ where
         let idle = |state: &mut State| {
             state.bytes.is_empty() && !state.nudged && (!state.ending || state.ended)
         };
-        let rest = (state.untold > 0).then_some(REST);
+        let rest = (state.unreported > 0).then_some(REST);
         let work = &self.queue.0.work;
         match [rest, self.due].into_iter().flatten().min() {
             Some(limit) => drop(work.wait_timeout_while(state, limit, idle)),
@@ -235,21 +235,21 @@ where
         state.held = lines.len();
         state.nudged = false;
         let ending = state.ending;
-        let (untold, why) = (state.untold, state.why.clone());
+        let (unreported, why) = (state.unreported, state.why.clone());
         drop(state);
         self.lines(&lines);
         self.queue.lock().held = 0;
-        if let (1.., Some(why)) = (untold, why) {
+        if let (1.., Some(why)) = (unreported, why) {
             // Behind what was there before them.
-            let line = caught(|| self.notices.dropped(untold, &why));
+            let line = captured(|| self.notices.dropped(unreported, &why));
             if self.whole(&line).is_ok() {
-                self.queue.lock().untold -= untold;
+                self.queue.lock().unreported -= unreported;
             }
         }
         let mut due = None;
-        let told = caught(|| due = self.notices.due(ending));
+        let notices = captured(|| due = self.notices.due(ending));
         self.due = due;
-        self.lines(&told);
+        self.lines(&notices);
         let mut state = self.queue.lock();
         if ending && state.bytes.is_empty() {
             state.ended = true;
@@ -278,7 +278,7 @@ where
                 let rest = now.get(written..).unwrap_or_default();
                 let count = rest.iter().filter(|byte| **byte == b'\n').count() as u64;
                 let mut state = self.queue.lock();
-                state.untold += count;
+                state.unreported += count;
                 state.why = Some(Why::Failed(error.to_string().into()));
                 self.queue.0.dropped.fetch_add(count, Ordering::Relaxed);
             }

@@ -40,24 +40,24 @@ impl MakeWriter<'_> for Captured {
 }
 
 fn captured(format: Format, level: &str, terminal: bool, log: impl FnOnce(&Logging)) -> Captured {
-    let goes_to = match terminal {
-        true => GoesTo::Terminal,
-        false => GoesTo::Elsewhere,
+    let destination = match terminal {
+        true => Destination::Terminal,
+        false => Destination::Elsewhere,
     };
-    captured_at(Clock::system(), format, level, goes_to, log)
+    captured_at(Clock::system(), format, level, destination, log)
 }
 
 fn captured_at(
     clock: Clock,
     format: Format,
     level: &str,
-    goes_to: GoesTo,
+    destination: Destination,
     log: impl FnOnce(&Logging),
 ) -> Captured {
     let captured = Captured::default();
     let level = level.parse().expect("a level");
     let lines = Lines::new(clock);
-    let (subscriber, logging) = subscriber(format, &level, goes_to, lines, captured.clone());
+    let (subscriber, logging) = subscriber(format, &level, destination, lines, captured.clone());
     tracing::subscriber::with_default(subscriber, || log(&logging));
     captured
 }
@@ -139,13 +139,16 @@ fn a_line_for_people_has_a_time_and_colours_only_on_a_terminal() {
 
 #[test]
 fn automatic_has_a_time_everywhere_but_in_the_journal_which_keeps_its_own() {
-    let line = |goes_to| {
+    let line = |destination| {
         let said = || tracing::info!("hello");
-        captured_at(Clock::system(), Format::Auto, "info", goes_to, |_| said()).text()
+        captured_at(Clock::system(), Format::Auto, "info", destination, |_| {
+            said()
+        })
+        .text()
     };
-    assert_eq!(line(GoesTo::Journal), "<6>hello\n");
-    assert!(line(GoesTo::Terminal).contains("INFO"));
-    let elsewhere = line(GoesTo::Elsewhere);
+    assert_eq!(line(Destination::Journal), "<6>hello\n");
+    assert!(line(Destination::Terminal).contains("INFO"));
+    let elsewhere = line(Destination::Elsewhere);
     let (time, rest) = elsewhere.split_once(' ').expect("a time");
     assert!(time.ends_with('Z') && time.contains('T'), "{elsewhere}");
     assert_eq!(rest, " INFO hello\n");
@@ -251,46 +254,58 @@ fn denied(uid: u32) {
 #[test]
 fn lines_a_user_causes_are_counted_beyond_some_and_told_when_the_minute_is_over() {
     let (clock, hands) = FakeClock::start(0, 0, "a");
-    let log = captured_at(clock, Format::Journal, "info", GoesTo::Journal, |logging| {
-        for _ in 0..crowd::SHOWN + 12_345 {
+    let log = captured_at(
+        clock,
+        Format::Journal,
+        "info",
+        Destination::Journal,
+        |logging| {
+            for _ in 0..rate_limit::SHOWN + 12_345 {
+                denied(1_000);
+            }
+            // Somebody else's lines, and other kinds of lines, are not among them.
+            denied(2_000);
+            tracing::info!("ready");
+            hands.advance(rate_limit::MINUTE);
+            assert_eq!(logging.lines().due(false), None);
+            assert_eq!(logging.lines().counted(), 12_345);
             denied(1_000);
-        }
-        // Somebody else's lines, and other kinds of lines, are not among them.
-        denied(2_000);
-        tracing::info!("ready");
-        hands.advance(crowd::MINUTE);
-        assert_eq!(logging.lines().due(false), None);
-        assert_eq!(logging.lines().counted(), 12_345);
-        denied(1_000);
-        assert_eq!(
-            logging.lines().due(true),
-            None,
-            "there is nothing left to be told"
-        );
-    });
+            assert_eq!(
+                logging.lines().due(true),
+                None,
+                "there is nothing left to be told"
+            );
+        },
+    );
     let lines = log.lines();
-    let shown = usize::try_from(crowd::SHOWN).expect("a number");
+    let shown = usize::try_from(rate_limit::SHOWN).expect("a number");
     assert_eq!(lines.len(), shown + 4, "{lines:#?}");
-    let told = "<4>and 12345 more like it from user 1000 in the last minute: denied: no rule allows this peer";
-    assert_eq!(lines[shown + 2], told);
+    let expected = "<4>and 12345 more like it from user 1000 in the last minute: denied: no rule allows this peer";
+    assert_eq!(lines[shown + 2], expected);
 }
 
 #[test]
 fn users_too_many_to_be_told_apart_count_as_one() {
     let (clock, hands) = FakeClock::start(0, 0, "a");
-    let log = captured_at(clock, Format::Journal, "info", GoesTo::Journal, |logging| {
-        for uid in 0..65_536 {
-            denied(uid);
-        }
-        hands.advance(crowd::MINUTE);
-        assert_eq!(logging.lines().due(false), None);
-    });
+    let log = captured_at(
+        clock,
+        Format::Journal,
+        "info",
+        Destination::Journal,
+        |logging| {
+            for uid in 0..65_536 {
+                denied(uid);
+            }
+            hands.advance(rate_limit::MINUTE);
+            assert_eq!(logging.lines().due(false), None);
+        },
+    );
     let lines = log.lines();
     assert!(lines.len() < 1_200, "{}", lines.len());
-    let told = lines.last().expect("a line");
+    let message = lines.last().expect("a line");
     assert!(
-        told.contains("more like it from users that are not kept apart in the last minute"),
-        "{told}"
+        message.contains("more like it from users that are not kept apart in the last minute"),
+        "{message}"
     );
 }
 
@@ -298,15 +313,15 @@ fn users_too_many_to_be_told_apart_count_as_one() {
 fn lines_of_strangers_at_a_door_are_counted_too_and_those_of_the_daemon_itself_never() {
     let log = captured(Format::Journal, "info", false, |_| {
         for _ in 0..1_000 {
-            tracing::warn!(target: DOORS[0], "a connection could not be accepted: no");
-            tracing::warn!(target: DOORS[1], "a reader of metrics took too long and was disconnected");
-            tracing::warn!(target: DOORS[2], "a request to the relay was refused: no");
+            tracing::warn!(target: ACCEPTING[0], "a connection could not be accepted: no");
+            tracing::warn!(target: ACCEPTING[1], "a reader of metrics took too long and was disconnected");
+            tracing::warn!(target: ACCEPTING[2], "a request to the relay was refused: no");
             tracing::info!(account = "ads", "attempt finished");
         }
     });
     let lines = log.lines();
-    let shown = usize::try_from(crowd::SHOWN).expect("a number");
-    assert_eq!(lines.len(), DOORS.len() * shown + 1_000);
+    let shown = usize::try_from(rate_limit::SHOWN).expect("a number");
+    assert_eq!(lines.len(), ACCEPTING.len() * shown + 1_000);
 }
 
 /// Or a test of anything that logs would fail without a word.

@@ -12,7 +12,7 @@ fn refuse(text: &str) -> Result<(), String> {
 }
 
 /// What was told of what panicked meanwhile. The hook belongs to the whole process, so one at a time.
-fn told(work: impl FnOnce()) -> String {
+fn message(work: impl FnOnce()) -> String {
     static TURN: Mutex<()> = Mutex::new(());
     fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
         mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -40,19 +40,22 @@ fn a_panic_tells_its_place_and_none_of_its_values() {
         &|| panic::panic_any(text.clone()),
     ];
     for work in panics {
-        let told = told(work);
-        assert!(told.contains("panics/tests.rs:"), "{told}");
-        assert!(told.contains(WITHHELD), "{told}");
+        let message = message(work);
+        assert!(message.contains("panics/tests.rs:"), "{message}");
+        assert!(message.contains(WITHHELD), "{message}");
         for piece in ["fresh", "0017"] {
-            assert!(!told.contains(piece), "{told}");
+            assert!(!message.contains(piece), "{message}");
         }
     }
 }
 
 #[test]
 fn a_sentence_of_the_source_is_told() {
-    let told = told(|| panic!("a sentence without values"));
-    assert!(told.ends_with(": a sentence without values\n"), "{told}");
+    let message = message(|| panic!("a sentence without values"));
+    assert!(
+        message.ends_with(": a sentence without values\n"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -70,6 +73,9 @@ fn how_a_task_ended_has_nothing_of_its_message() {
         assert_eq!(ending(&error), "it panicked");
         panic!("done");
     };
-    let told = told(died);
-    assert!(told.contains("done") && !told.contains("0017"), "{told}");
+    let message = message(died);
+    assert!(
+        message.contains("done") && !message.contains("0017"),
+        "{message}"
+    );
 }

@@ -117,7 +117,7 @@ async fn what_was_not_reached_is_told_as_it_is_without_a_relay() {
                 ProviderAnswer::NotSent,
                 "{url}: {through:?}"
             );
-            assert_eq!(through.told, direct.told, "{url}");
+            assert_eq!(through.message, direct.message, "{url}");
         }
     }
 }
@@ -166,12 +166,12 @@ async fn a_relay_that_is_not_there_is_named() {
     for url in ["http://127.0.0.1:2", "https://127.0.0.1:2"] {
         let outcome = attempt(url, absent).await;
         assert_eq!(outcome.answer, ProviderAnswer::NotSent, "{outcome:?}");
-        let told = outcome.told.unwrap();
+        let message = outcome.message.unwrap();
         assert!(
-            told.starts_with("the egress relay at 127.0.0.1:1 is not there (")
-                && told.contains("refused")
-                && told.contains("`tokend egress --listen 127.0.0.1:1 --any-local-user` runs"),
-            "{told}"
+            message.starts_with("the egress relay at 127.0.0.1:1 is not there (")
+                && message.contains("refused")
+                && message.contains("`tokend egress --listen 127.0.0.1:1 --any-local-user` runs"),
+            "{message}"
         );
     }
 }
@@ -192,10 +192,12 @@ async fn a_unix_socket_without_a_relay_is_named_with_what_starts_one() {
             for url in ["http://127.0.0.1:2", "https://127.0.0.1:2"] {
                 let outcome = attempt(url, egress).await;
                 assert_eq!(outcome.answer, ProviderAnswer::NotSent, "{outcome:?}");
-                let told = outcome.told.unwrap();
+                let message = outcome.message.unwrap();
                 assert!(
-                    told.starts_with(&named) && told.contains(how) && told.contains(&advice),
-                    "{told}"
+                    message.starts_with(&named)
+                        && message.contains(how)
+                        && message.contains(&advice),
+                    "{message}"
                 );
             }
         }
@@ -249,9 +251,9 @@ async fn a_full_relay_is_named_and_nothing_was_sent() {
         ] {
             let outcome = attempt(&url, Some(egress)).await;
             assert_eq!(outcome.answer, ProviderAnswer::NotSent, "{outcome:?}");
-            let told = outcome.told.unwrap();
+            let message = outcome.message.unwrap();
             let full = format!("the egress relay at {egress} has no free place (");
-            assert!(told.starts_with(&full), "{told}");
+            assert!(message.starts_with(&full), "{message}");
             let site = site(&url);
             let prober = upstream(&site, Some(egress)).prober().await.unwrap();
             let probed = soon(prober.probe(&Route::Inherited, &url)).await;
@@ -303,8 +305,8 @@ async fn a_relay_that_dies_before_or_with_the_tunnel_has_sent_nothing() {
     for answer in ["", "HTTP/1.1 200 OK\r\n\r\n"] {
         let outcome = attempt("https://127.0.0.1:2", dying(answer).await).await;
         assert_eq!(outcome.answer, ProviderAnswer::NotSent, "{outcome:?}");
-        let told = outcome.told.unwrap();
-        assert!(told.contains("the egress relay at "), "{told}");
+        let message = outcome.message.unwrap();
+        assert!(message.contains("the egress relay at "), "{message}");
     }
 }
 
@@ -338,7 +340,7 @@ async fn a_relay_that_hangs_or_dies_before_the_request_has_sent_nothing() {
     ] {
         let outcome = attempt("http://127.0.0.1:2", egress).await;
         assert_eq!(outcome.answer, ProviderAnswer::NotSent, "{outcome:?}");
-        assert!(outcome.told.unwrap().contains(how), "{how}");
+        assert!(outcome.message.unwrap().contains(how), "{how}");
     }
 }
 
@@ -409,7 +411,7 @@ fn a_relay_is_on_this_machine() {
         "127.0.0.1:0",
         "http://127.0.0.1:1",
     ] {
-        let told = Egress::parse(wrong).unwrap_err().to_string();
-        assert!(told.contains("127.0.0.1:3128"), "{told}");
+        let message = Egress::parse(wrong).unwrap_err().to_string();
+        assert!(message.contains("127.0.0.1:3128"), "{message}");
     }
 }

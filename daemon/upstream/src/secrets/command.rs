@@ -46,7 +46,7 @@ const PROXY_VARIABLES: [&str; 4] = ["HTTPS_PROXY", "HTTP_PROXY", "https_proxy", 
 const MAX_COMPLAINT: usize = 4096;
 
 /// How much of the first line of standard error is shown, in characters.
-const MAX_TOLD: usize = 200;
+const MAX_SHOWN: usize = 200;
 
 /// How long to wait, after the program has ended, for output that a child process still holds: long enough for a last filter of a
 /// pipeline, too short to be noticed.
@@ -73,18 +73,18 @@ pub(super) async fn output(
         group.leave();
     }
     drop(group);
-    let told = first_line(&complaint, &printed);
+    let complaint = first_line(&complaint, &printed);
     match ended {
         Err(_) => Err(SecretError::CommandTimedOut {
             program,
             after: timeout,
-            told,
+            complaint,
         }),
         Ok(Err(source)) => Err(SecretError::CommandBroken { program, source }),
         Ok(Ok(status)) if !status.success() => Err(SecretError::CommandFailed {
             program,
             how: status.to_string(),
-            told,
+            complaint,
         }),
         Ok(Ok(_)) => Ok(printed),
     }
@@ -225,5 +225,5 @@ fn first_line(complaint: &[u8], printed: &[u8]) -> Option<String> {
     if repeats {
         return Some("(not shown, as it repeats the output)".to_owned());
     }
-    Some(Escaped(line).to_string().chars().take(MAX_TOLD).collect())
+    Some(Escaped(line).to_string().chars().take(MAX_SHOWN).collect())
 }

@@ -106,19 +106,19 @@ pub enum SecretError {
         source: std::io::Error,
     },
     /// The program ended with a failure.
-    #[error("command {program} failed with {how}{}", said(told))]
+    #[error("command {program} failed with {how}{}", it_said(complaint))]
     CommandFailed {
         /// The program.
         program: String,
         /// Its exit status in words.
         how: String,
         /// The first line it wrote to standard error.
-        told: Option<String>,
+        complaint: Option<String>,
     },
     /// The program took too long and was killed.
     #[error(
         "command {program} took longer than {} and was killed; does it wait for somebody to type?{}",
-        seconds(*after), said(told)
+        seconds(*after), it_said(complaint)
     )]
     CommandTimedOut {
         /// The program.
@@ -126,7 +126,7 @@ pub enum SecretError {
         /// Its time limit.
         after: Duration,
         /// The first line it wrote to standard error.
-        told: Option<String>,
+        complaint: Option<String>,
     },
     /// A command printed nothing before it ended.
     #[error("{place} printed nothing before it ended")]
@@ -201,8 +201,9 @@ fn remedy(why: NotASecret) -> &'static str {
     }
 }
 
-fn said(told: &Option<String>) -> String {
-    told.as_ref()
+fn it_said(complaint: &Option<String>) -> String {
+    complaint
+        .as_ref()
         .map_or_else(String::new, |line| format!("; it said: {line}"))
 }
 

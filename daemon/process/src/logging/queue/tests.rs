@@ -1,4 +1,4 @@
-//! That nobody waits for a reader, and that nothing is dropped untold.
+//! That nobody waits for a reader, and that nothing is dropped unreported.
 
 use std::cell::Cell;
 use std::io::Write as _;
@@ -99,9 +99,9 @@ fn a_disk_that_is_full_loses_lines_and_tells_how_many_once_there_is_room() {
     writer.turn();
     let full = io::Error::from(io::ErrorKind::StorageFull);
     // Half a line takes no other with it.
-    let told = format!("dropped 2: {full}");
-    assert_eq!(paper.lines(), ["first", "sec", &told]);
-    assert_eq!(queue.lock().untold, 0);
+    let message = format!("dropped 2: {full}");
+    assert_eq!(paper.lines(), ["first", "sec", &message]);
+    assert_eq!(queue.lock().unreported, 0);
 }
 
 #[test]

@@ -42,7 +42,7 @@ async fn a_provider_that_gives_no_answer_is_taken_at_its_word_behind_a_relay_too
             );
             assert!(
                 outcome
-                    .told
+                    .message
                     .unwrap()
                     .contains("it hangs up on a wrong password")
             );
@@ -126,7 +126,7 @@ async fn an_answer_that_may_be_cut_is_not_taken_for_a_whole_one() {
             ProviderAnswer::MaybeSent,
             "{what}: {outcome:?}"
         );
-        assert!(outcome.told.unwrap().contains("the egress relay at "));
+        assert!(outcome.message.unwrap().contains("the egress relay at "));
         // One that says itself where it ends is whole whoever ends the connection.
         let path = dir.path().join(format!("{number}.whole.sock"));
         let egress = cutting(
@@ -226,7 +226,7 @@ async fn a_relay_that_gives_no_answer_is_not_taken_for_the_provider() {
             ProviderAnswer::MaybeSent,
             "{hangs}: {outcome:?}"
         );
-        assert!(outcome.told.unwrap().contains("; the egress relay at "));
+        assert!(outcome.message.unwrap().contains("; the egress relay at "));
 
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = listener.local_addr().unwrap();
@@ -244,7 +244,7 @@ async fn a_relay_that_gives_no_answer_is_not_taken_for_the_provider() {
             ProviderAnswer::MaybeSent,
             "{hangs}: {outcome:?}"
         );
-        assert!(outcome.told.unwrap().contains("; the egress relay at "));
+        assert!(outcome.message.unwrap().contains("; the egress relay at "));
     }
 }
 

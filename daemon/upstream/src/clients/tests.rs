@@ -101,17 +101,23 @@ async fn a_proxy_that_asks_who_we_are_is_told_and_the_account_is_not_blamed() {
         let nameless = format!("proxy = \"{}\"", proxy.base_url);
         let outcome = attempt(&site("https://api.example.com", &nameless, ""), egress).await;
         assert_eq!(outcome.answer, ProviderAnswer::NotSent, "{outcome:?}");
-        let told = outcome.told.unwrap();
+        let message = outcome.message.unwrap();
         let begins = format!("through the proxy {}: ", proxy.base_url);
-        assert!(told.starts_with(&begins), "{told}");
-        assert!(told.contains("set `username` and `password`"), "{told}");
+        assert!(message.starts_with(&begins), "{message}");
+        assert!(
+            message.contains("set `username` and `password`"),
+            "{message}"
+        );
 
         let named = with_password(&proxy);
         let outcome = attempt(&site("https://api.example.com", &named, ""), egress).await;
         assert_eq!(outcome.answer, ProviderAnswer::NotSent, "{outcome:?}");
         assert!(!format!("{outcome:?}").contains(PASSWORD), "{outcome:?}");
-        let told = outcome.told.unwrap();
-        assert!(told.contains("does not take the `username`"), "{told}");
+        let message = outcome.message.unwrap();
+        assert!(
+            message.contains("does not take the `username`"),
+            "{message}"
+        );
 
         let seen = proxy.seen();
         for request in &seen {
@@ -176,7 +182,7 @@ async fn an_account_may_have_a_proxy_of_its_own_or_none() {
         "proxy = \"none\"",
     );
     let outcome = attempt(&site, None).await;
-    assert!(outcome.told.unwrap().contains("dns error"));
+    assert!(outcome.message.unwrap().contains("dns error"));
     assert_eq!(own.seen().len(), 2);
 }
 
@@ -190,9 +196,9 @@ async fn a_proxy_whose_password_cannot_be_had_is_sent_nothing() {
     let prepare = upstream.prepare(site.account(), AttemptKind::Login, &nothing, None, None);
     let error = prepare.await.unwrap_err();
     assert!(matches!(error, PrepareError::Proxy { .. }), "{error:?}");
-    let told = error.to_string();
+    let message = error.to_string();
     let begins = format!("cannot read the password of the proxy {}: ", proxy.base_url);
-    assert!(told.starts_with(&begins), "{told}");
+    assert!(message.starts_with(&begins), "{message}");
     assert_eq!(proxy.seen(), Vec::<String>::new());
 }
 

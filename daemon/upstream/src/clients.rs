@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tokend_config::{Http, Proxy, Route, is_this_machine};
 use url::Url;
 
-use super::bridge::Heading;
+use super::bridge::Destination;
 use super::client_error::{ClientError, chain, client_error};
 use super::hop::Hop;
 use super::relay::Relay;
@@ -22,22 +22,22 @@ const LONGEST_BUNDLE: u64 = 16 << 20;
 
 /// One route, and the client for it.
 #[derive(Debug)]
-pub(super) struct Way {
-    pub(super) client: reqwest::Client,
+pub(super) struct HttpClient {
+    library: reqwest::Client,
     pub(super) relay: Option<Relay>,
     pub(super) hop: Option<Hop>,
 }
 
-impl Way {
+impl HttpClient {
     /// Sends a request, once.
     pub(super) async fn execute(
         &self,
         request: reqwest::Request,
     ) -> Result<reqwest::Response, reqwest::Error> {
-        let heading = Heading::to(request.url());
-        let sending = self.client.execute(request);
-        match heading {
-            Some(heading) => heading.of(sending).await,
+        let destination = Destination::of(request.url());
+        let sending = self.library.execute(request);
+        match destination {
+            Some(destination) => destination.during(sending).await,
             None => sending.await,
         }
     }
@@ -45,12 +45,12 @@ impl Way {
 
 /// All routes of a configuration.
 #[derive(Debug)]
-pub(super) struct Ways {
-    direct: Arc<Way>,
-    proxied: HashMap<Arc<Proxy>, Arc<Way>>,
+pub(super) struct HttpClients {
+    direct: Arc<HttpClient>,
+    proxied: HashMap<Arc<Proxy>, Arc<HttpClient>>,
 }
 
-impl Ways {
+impl HttpClients {
     /// `finish` builds a client from the settings so far.
     pub(super) fn new(http: &Http, egress: Option<Egress>) -> Result<Self, ClientError> {
         let hops = http.proxies.iter().map(Hop::new).collect();
@@ -73,42 +73,44 @@ impl Ways {
         egress: Option<Egress>,
         also: impl Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
     ) -> Result<Self, ClientError> {
-        let way = |hop: Option<Hop>| {
+        let client = |hop: Option<Hop>| {
             let relay = Relay::of(egress, http, hop.as_ref())?;
             let client = also(builder(http, relay.as_ref(), hop.as_ref())?).build();
-            Ok(Arc::new(Way {
-                client: client.map_err(|error| client_error(&error))?,
+            Ok(Arc::new(HttpClient {
+                library: client.map_err(|error| client_error(&error))?,
                 relay,
                 hop,
             }))
         };
         let mut proxied = HashMap::new();
         for hop in hops {
-            proxied.insert(Arc::clone(&hop.proxy), way(Some(hop))?);
+            proxied.insert(Arc::clone(&hop.proxy), client(Some(hop))?);
         }
         Ok(Self {
-            direct: way(None)?,
+            direct: client(None)?,
             proxied,
         })
     }
 
     fn hops(&self) -> impl Iterator<Item = &Hop> {
-        self.proxied.values().filter_map(|way| way.hop.as_ref())
+        self.proxied
+            .values()
+            .filter_map(|client| client.hop.as_ref())
     }
 
     /// Fetches the passwords of proxies for a probe, except those that need a program.
     pub(super) async fn fetch(&self, source: &SecretSource) {
         for hop in self.hops().filter(|hop| hop.needs_no_command()) {
             // A password that cannot be read is reported for each account that needs it.
-            let _untold = hop.fetch(source).await;
+            let _reported_later = hop.fetch(source).await;
         }
     }
 
     /// The route of a request for `url`.
-    pub(super) fn choose(&self, http: &Http, route: &Route, url: Option<&Url>) -> Arc<Way> {
+    pub(super) fn choose(&self, http: &Http, route: &Route, url: Option<&Url>) -> Arc<HttpClient> {
         let proxy = url.and_then(|url| http.proxy_for(route, url));
-        let way = proxy.and_then(|proxy| self.proxied.get(proxy));
-        Arc::clone(way.unwrap_or(&self.direct))
+        let client = proxy.and_then(|proxy| self.proxied.get(proxy));
+        Arc::clone(client.unwrap_or(&self.direct))
     }
 }
 
@@ -150,7 +152,7 @@ fn builder(
         .timeout(http.timeout);
     builder = match (relay, hop) {
         // The relay uses the configured proxy in turn.
-        (Some(relay), hop) => relay.lead(builder, hop)?,
+        (Some(relay), hop) => relay.route(builder, hop)?,
         (None, Some(hop)) => {
             let hop = hop.clone();
             builder.proxy(reqwest::Proxy::custom(move |_| {

@@ -28,15 +28,15 @@ const APART: usize = 1024;
 /// How much of a line's message is repeated, in bytes.
 const LONGEST: usize = 200;
 /// Where whoever comes is not known by a user, or not yet: modules of the daemon, which holds these names against its own.
-pub const DOORS: [&str; 3] = [
+pub const ACCEPTING: [&str; 3] = [
     "tokend::server::accept",
     "tokend::server::metrics_http",
     "tokend_egress",
 ];
 
-/// Who causes a line.
+/// Causer causes a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Who {
+enum Causer {
     User(u32),
     /// One of too many to be told apart, or of those nobody knows.
     Anybody,
@@ -54,17 +54,17 @@ struct Minute {
 
 /// The lines of everybody. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(super) struct Crowd(Arc<Inner>);
+pub(super) struct RateLimit(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     clock: Clock,
     queue: Queue,
-    minutes: Mutex<HashMap<(Identifier, Who), Minute>>,
+    minutes: Mutex<HashMap<(Identifier, Causer), Minute>>,
     counted: AtomicU64,
 }
 
-impl Crowd {
+impl RateLimit {
     /// Has `queue` told when there is something to be said later.
     pub(super) fn new(clock: Clock, queue: Queue) -> Self {
         Self(Arc::new(Inner {
@@ -81,7 +81,7 @@ impl Crowd {
     }
 
     /// Says how many more there were in each minute that is over, or that there will be no more of. When the next one is over.
-    pub(super) fn tell(&self, last: bool) -> Option<Duration> {
+    pub(super) fn report(&self, last: bool) -> Option<Duration> {
         let now = self.0.clock.since_boot();
         let mut over = Vec::new();
         let next = {
@@ -99,13 +99,13 @@ impl Crowd {
                 .min()
         };
         for (who, level, more, message) in over {
-            told(who, level, more, &message);
+            report(who, level, more, &message);
         }
         next
     }
 
     /// Whether this line may be written. Otherwise it has been counted.
-    fn admits(&self, kind: Identifier, who: Who, event: &Event<'_>) -> bool {
+    fn admits(&self, kind: Identifier, who: Causer, event: &Event<'_>) -> bool {
         let now = self.0.clock.since_boot();
         let mut minutes = self.lock();
         if minutes.len() >= APART && !minutes.contains_key(&(kind.clone(), who)) {
@@ -113,10 +113,10 @@ impl Crowd {
                 .retain(|_, minute| minute.more > 0 || now.saturating_sub(minute.began) < MINUTE);
         }
         let who = match who {
-            Who::User(_)
+            Causer::User(_)
                 if minutes.len() >= APART && !minutes.contains_key(&(kind.clone(), who)) =>
             {
-                Who::Anybody
+                Causer::Anybody
             }
             who => who,
         };
@@ -147,7 +147,7 @@ impl Crowd {
         false
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<(Identifier, Who), Minute>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<(Identifier, Causer), Minute>> {
         self.0
             .minutes
             .lock()
@@ -155,7 +155,7 @@ impl Crowd {
     }
 }
 
-impl<S: Subscriber> Layer<S> for Crowd {
+impl<S: Subscriber> Layer<S> for RateLimit {
     fn event_enabled(&self, event: &Event<'_>, _context: Context<'_, S>) -> bool {
         let metadata = event.metadata();
         let who = match metadata.fields().field("peer") {
@@ -164,7 +164,12 @@ impl<S: Subscriber> Layer<S> for Crowd {
                 event.record(&mut found);
                 found.who
             }
-            None if DOORS.iter().any(|door| metadata.target().starts_with(door)) => Who::Anybody,
+            None if ACCEPTING
+                .iter()
+                .any(|module| metadata.target().starts_with(module)) =>
+            {
+                Causer::Anybody
+            }
             None => return true,
         };
         // What this itself says passes, however much there is.
@@ -173,10 +178,10 @@ impl<S: Subscriber> Layer<S> for Crowd {
 }
 
 /// One line for all of them. At the level they have, so that whoever hides those hides this one.
-fn told(who: Who, level: Level, more: u64, message: &str) {
+fn report(who: Causer, level: Level, more: u64, message: &str) {
     let who = match who {
-        Who::User(uid) => format!("user {uid}"),
-        Who::Anybody => "users that are not kept apart".to_owned(),
+        Causer::User(uid) => format!("user {uid}"),
+        Causer::Anybody => "users that are not kept apart".to_owned(),
     };
     match level {
         Level::ERROR | Level::WARN => {
@@ -191,19 +196,21 @@ fn told(who: Who, level: Level, more: u64, message: &str) {
 
 /// Finds the peer of an event.
 struct Found {
-    who: Who,
+    who: Causer,
 }
 
 impl Default for Found {
     fn default() -> Self {
-        Self { who: Who::Anybody }
+        Self {
+            who: Causer::Anybody,
+        }
     }
 }
 
 impl Visit for Found {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         if field.name() == "peer" {
-            self.who = uid(&format!("{value:?}")).map_or(Who::Anybody, Who::User);
+            self.who = uid(&format!("{value:?}")).map_or(Causer::Anybody, Causer::User);
         }
     }
 }
