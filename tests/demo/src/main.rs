@@ -7,14 +7,14 @@ use std::{
     env,
     ffi::OsString,
     io::{self, Write},
-    process::{Command, ExitCode},
+    process::ExitCode,
     time::Duration,
 };
 
 use anyhow::Context as _;
 use clap::Parser;
 use tokend_client::{AccountName, BlockingClient, GetOptions, PaceStatus, SocketPath, Token};
-use tokend_harness::{Daemon, Site};
+use tokend_harness::{Daemon, Site, build_unless_named};
 use tokend_provider_simulator::{Configuration, Simulator, spec::AccountSpec};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -49,7 +49,7 @@ fn arguments() -> impl Iterator<Item = OsString> {
 
 /// Whether every account yielded a token.
 fn run(arguments: &Arguments, out: &mut impl Write) -> anyhow::Result<bool> {
-    build()?;
+    build_unless_named("cargo demo")?;
     let mut simulator = Simulator::start(AccountSpec::four()).context("cannot start providers")?;
     let admin = simulator
         .open_admin(0)
@@ -100,18 +100,6 @@ Ctrl-C stops everything and removes the directory.",
     out.flush()?;
     until_stopped(daemon)?;
     Ok(complete)
-}
-
-/// Builds the two programs with the cargo that runs this one.
-fn build() -> anyhow::Result<()> {
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    let status = command
-        .args(["build", "--package", "tokend", "--package", "tokenctl"])
-        .status();
-    let status = status.context("cannot run cargo; start the demo with `cargo demo`")?;
-    anyhow::ensure!(status.success(), "tokend does not build");
-    Ok(())
 }
 
 fn table(site: &Site, simulator: &Simulator, out: &mut impl Write) -> anyhow::Result<bool> {

@@ -14,7 +14,7 @@ pub fn build_unless_named(command: &str) -> anyhow::Result<()> {
     }
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
-        .args(["build", "--quiet", "--package", "tokend"])
+        .args(["build", "--package", "tokend"])
         .args(["--package", "tokenctl", "--bins"])
         .status()
         .with_context(|| format!("cannot run cargo; start this with `{command}`"))?;
