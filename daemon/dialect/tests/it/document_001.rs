@@ -33,6 +33,14 @@ fn only_user_name_and_password_are_required() {
 }
 
 #[test]
+fn postman_is_the_only_named_endpoint() {
+    assert_eq!(
+        builtin("jwt-api").endpoints().collect::<Vec<_>>(),
+        ["postman"]
+    );
+}
+
+#[test]
 fn the_sample_reply_is_read_and_its_stale_exp_does_no_harm() {
     let dialect = builtin("jwt-api");
     for headers in [&[][..], &[("date", DATE)][..]] {
