@@ -86,6 +86,15 @@ impl Account {
             .for_each(|token| token.state = State::Revoked);
     }
 
+    /// Changes the password, or the client secret where there is no password.
+    pub(super) fn change_secret(&mut self, secret: String) {
+        let current = match self.spec.password.is_some() {
+            true => &mut self.spec.password,
+            false => &mut self.spec.client_secret,
+        };
+        *current = Some(secret);
+    }
+
     /// Suspends the account, or lifts a suspension.
     pub(super) fn suspend(&mut self, suspended: bool) {
         self.suspended = suspended.then_some(Duration::MAX);

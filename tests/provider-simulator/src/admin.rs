@@ -13,6 +13,7 @@ use axum::{
 use serde::{Deserialize, Serialize};
 
 use super::{
+    account::Account,
     fault::Rule,
     log::{Entry, Violation},
     shared::Shared,
@@ -92,7 +93,7 @@ struct AccountView {
 
 async fn accounts(State(shared): State<Arc<Shared>>) -> Json<Vec<AccountView>> {
     let now = shared.watch.now();
-    let view = |account: &super::account::Account| AccountView {
+    let view = |account: &Account| AccountView {
         name: account.spec.name.clone(),
         api: account.spec.api,
         username: account.spec.username.clone(),
@@ -127,21 +128,24 @@ async fn change(
     Path(name): Path<String>,
     Json(change): Json<Change>,
 ) -> Result<StatusCode, Refused> {
-    let mut ledger = shared.ledger();
-    let account = ledger.named(&name).ok_or_else(|| unknown(&name))?;
-    change.apply(&mut account.spec.behaviour);
-    if let Some(suspended) = change.suspended {
-        account.suspend(suspended);
-    }
-    if let Some(secret) = change.secret {
-        let spec = &mut account.spec;
-        let held = if spec.password.is_some() {
-            &mut spec.password
-        } else {
-            &mut spec.client_secret
-        };
-        *held = Some(secret);
-    }
+    with(&shared, &name, |account| {
+        change.apply(&mut account.spec.behaviour);
+        if let Some(suspended) = change.suspended {
+            account.suspend(suspended);
+        }
+        if let Some(secret) = change.secret {
+            account.change_secret(secret);
+        }
+    })
+}
+
+/// Does something to the account of this name.
+fn with(
+    shared: &Shared,
+    name: &str,
+    act: impl FnOnce(&mut Account),
+) -> Result<StatusCode, Refused> {
+    act(shared.ledger().named(name).ok_or_else(|| unknown(name))?);
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -195,24 +199,14 @@ async fn end_access(
     State(shared): State<Arc<Shared>>,
     Path(name): Path<String>,
 ) -> Result<StatusCode, Refused> {
-    shared
-        .ledger()
-        .named(&name)
-        .ok_or_else(|| unknown(&name))?
-        .end_access();
-    Ok(StatusCode::NO_CONTENT)
+    with(&shared, &name, Account::end_access)
 }
 
 async fn end_refresh(
     State(shared): State<Arc<Shared>>,
     Path(name): Path<String>,
 ) -> Result<StatusCode, Refused> {
-    shared
-        .ledger()
-        .named(&name)
-        .ok_or_else(|| unknown(&name))?
-        .end_refresh();
-    Ok(StatusCode::NO_CONTENT)
+    with(&shared, &name, Account::end_refresh)
 }
 
 async fn reset(State(shared): State<Arc<Shared>>) -> StatusCode {

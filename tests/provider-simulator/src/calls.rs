@@ -12,6 +12,17 @@ pub(super) enum Call {
     Resource { token: String },
 }
 
+impl Call {
+    /// The login of a user, without a client.
+    pub(super) fn login_of(user: Pair) -> Self {
+        Self::Login(Credentials {
+            user: Some(user),
+            client: None,
+            scope: None,
+        })
+    }
+}
+
 /// Name and secret.
 pub(super) type Pair = (String, String);
 

@@ -165,15 +165,7 @@ impl Simulator {
     /// # Panics
     /// When there is no such account.
     pub fn change_secret(&self, account: &str, secret: &str) {
-        self.with(account, |account| {
-            let spec = &mut account.spec;
-            let held = if spec.password.is_some() {
-                &mut spec.password
-            } else {
-                &mut spec.client_secret
-            };
-            *held = Some(secret.to_owned());
-        });
+        self.with(account, |account| account.change_secret(secret.to_owned()));
     }
 
     /// Changes what differs between deployments of an API.

@@ -1,11 +1,10 @@
 //! Document 000, the Ad Verification API.
 
-use serde::Serialize;
 use serde_json::json;
 
-use super::shapes::unprocessable;
+use super::shapes::{bearer, detail, unprocessable};
 use crate::{
-    calls::{Call, Credentials, Outcome},
+    calls::{Call, Outcome},
     http::{Answer, Request, Unfit},
     spec::{Deployment, Endpoint},
 };
@@ -34,17 +33,13 @@ pub(super) fn read(
 fn login(deployment: &Deployment, request: &Request) -> Result<Call, Unfit> {
     let form = request.form(&["grant_type", "username", "password"])?;
     form.grant_type(deployment.grant_type_required.then_some("password"))?;
-    let user = Some((form.required("username")?, form.required("password")?));
-    Ok(Call::Login(Credentials {
-        user,
-        client: None,
-        scope: None,
-    }))
+    let user = (form.required("username")?, form.required("password")?);
+    Ok(Call::login_of(user))
 }
 
 fn refresh(deployment: &Deployment, request: &Request) -> Result<Call, Unfit> {
     let token = request.json_string(&deployment.refresh_key)?;
-    // 422 is told for "refresh token missing or malformed".
+    // The document: 422 means "refresh token missing or malformed".
     if token.split('.').count() != 3 {
         return Err(Unfit::Value("refresh_token"));
     }
@@ -55,23 +50,8 @@ fn refresh(deployment: &Deployment, request: &Request) -> Result<Call, Unfit> {
 }
 
 pub(super) fn write(outcome: &Outcome) -> Answer {
-    #[derive(Serialize)]
-    struct Tokens<'a> {
-        access_token: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        refresh_token: Option<&'a str>,
-        token_type: &'static str,
-    }
-    let detail = |status, text: &str| Answer::json(status, &json!({ "detail": text }));
     match outcome {
-        Outcome::Granted(grant) => Answer::json(
-            200,
-            &Tokens {
-                access_token: &grant.access,
-                refresh_token: grant.refresh.as_deref(),
-                token_type: "bearer",
-            },
-        ),
+        Outcome::Granted(grant) => bearer(grant, None),
         Outcome::ResourceOpen => Answer::json(200, &json!({"projects": []})),
         Outcome::BadCredentials | Outcome::BadClient => {
             detail(400, "Incorrect username or password")

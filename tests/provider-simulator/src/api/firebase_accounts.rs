@@ -3,8 +3,9 @@
 use serde::Serialize;
 use serde_json::json;
 
+use super::shapes::detail;
 use crate::{
-    calls::{Call, Credentials, Outcome},
+    calls::{Call, Outcome},
     http::{Answer, Request, Unfit},
     spec::{Deployment, Endpoint},
 };
@@ -38,11 +39,7 @@ fn login(request: &Request) -> Result<Call, Answer> {
         let text = "Authentication credentials were not provided.";
         return Err(detail(401, text).with("www-authenticate", r#"Basic realm="api""#));
     };
-    Ok(Call::Login(Credentials {
-        user: Some(user),
-        client: None,
-        scope: None,
-    }))
+    Ok(Call::login_of(user))
 }
 
 fn refresh(deployment: &Deployment, request: &Request) -> Result<Call, Answer> {
@@ -99,8 +96,4 @@ pub(super) fn write(outcome: &Outcome) -> Answer {
             invalid("Given token not valid for any token type")
         }
     }
-}
-
-fn detail(status: u16, text: &str) -> Answer {
-    Answer::json(status, &json!({ "detail": text }))
 }

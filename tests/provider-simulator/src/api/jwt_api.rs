@@ -1,11 +1,10 @@
 //! Document 001, the JWT API.
 
-use serde::Serialize;
-use serde_json::{Number, json};
+use serde_json::json;
 
-use super::shapes::{seconds, unprocessable};
+use super::shapes::{bearer, detail, seconds, unprocessable};
 use crate::{
-    calls::{Call, Credentials, Outcome},
+    calls::{Call, Outcome},
     http::{Answer, Request, Unfit},
     spec::Endpoint,
 };
@@ -40,13 +39,9 @@ fn login(request: &Request) -> Result<Call, Unfit> {
     ];
     let form = request.form(&listed)?;
     form.grant_type(Some("password"))?;
-    let user = Some((form.required("username")?, form.required("password")?));
+    let user = (form.required("username")?, form.required("password")?);
     // "At the moment, the API does not use/process Client ID and Client Secret."
-    Ok(Call::Login(Credentials {
-        user,
-        client: None,
-        scope: None,
-    }))
+    Ok(Call::login_of(user))
 }
 
 fn refresh(request: &Request) -> Result<Call, Unfit> {
@@ -80,25 +75,8 @@ fn refresh(request: &Request) -> Result<Call, Unfit> {
 }
 
 pub(super) fn write(outcome: &Outcome) -> Answer {
-    #[derive(Serialize)]
-    struct Tokens<'a> {
-        access_token: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        refresh_token: Option<&'a str>,
-        token_type: &'static str,
-        expires_in: Number,
-    }
-    let detail = |status, text: &str| Answer::json(status, &json!({ "detail": text }));
     match outcome {
-        Outcome::Granted(grant) => Answer::json(
-            200,
-            &Tokens {
-                access_token: &grant.access,
-                refresh_token: grant.refresh.as_deref(),
-                token_type: "bearer",
-                expires_in: seconds(grant.lifetime),
-            },
-        ),
+        Outcome::Granted(grant) => bearer(grant, Some(seconds(grant.lifetime))),
         Outcome::ResourceOpen => Answer::json(200, &json!({"is_active": true})),
         Outcome::BadCredentials | Outcome::BadClient => detail(400, "LOGIN_BAD_CREDENTIALS"),
         Outcome::Suspended { status } => detail(*status, "ACCOUNT_SUSPENDED"),

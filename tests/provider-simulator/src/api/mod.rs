@@ -10,7 +10,6 @@ mod oauth2;
 mod shapes;
 
 use http::Method;
-use serde_json::json;
 
 use super::{
     calls::{Call, Outcome},
@@ -65,9 +64,9 @@ pub(super) fn read(
 /// The answer that tells `outcome`.
 pub(super) fn write(api: Api, deployment: &Deployment, outcome: &Outcome) -> Answer {
     if let Outcome::Throttled { retry_after } = outcome {
-        let body = json!({"detail": "Request was throttled."});
         let seconds = retry_after.as_millis().div_ceil(1000);
-        return Answer::json(429, &body).with("retry-after", seconds.to_string());
+        return shapes::detail(429, "Request was throttled.")
+            .with("retry-after", seconds.to_string());
     }
     match api {
         Api::AdVerification => ad_verification::write(outcome),
@@ -89,7 +88,7 @@ pub(super) fn failure(api: Api, deployment: &Deployment, status: u16) -> Answer 
 fn not_found(api: Api) -> Answer {
     match api {
         Api::ClientCredentials => client_credentials::not_found(),
-        _ => Answer::json(404, &json!({"detail": "Not Found"})),
+        _ => shapes::detail(404, "Not Found"),
     }
 }
 
@@ -98,10 +97,8 @@ fn wrong_method(api: Api, allowed: &Method) -> Answer {
         // Document 002 lists 404 for a "resource or endpoint not found" and no 405.
         Api::ClientCredentials => client_credentials::not_found(),
         Api::FirebaseAccounts => {
-            let detail = "Method not allowed.";
-            Answer::json(405, &json!({"detail": detail})).with("allow", allowed.as_str())
+            shapes::detail(405, "Method not allowed.").with("allow", allowed.as_str())
         }
-        _ => Answer::json(405, &json!({"detail": "Method Not Allowed"}))
-            .with("allow", allowed.as_str()),
+        _ => shapes::detail(405, "Method Not Allowed").with("allow", allowed.as_str()),
     }
 }

@@ -3,9 +3,39 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use serde_json::Number;
+use serde_json::{Number, json};
 
-use crate::http::{Answer, Request, Unfit};
+use crate::{
+    calls::Grant,
+    http::{Answer, Request, Unfit},
+};
+
+/// A refusal in one sentence, as FastAPI and Django REST framework write it.
+pub(super) fn detail(status: u16, text: &str) -> Answer {
+    Answer::json(status, &json!({ "detail": text }))
+}
+
+/// The tokens of a grant, as documents 000 and 001 write them; only 001 has `expires_in`.
+pub(super) fn bearer(grant: &Grant, expires_in: Option<Number>) -> Answer {
+    #[derive(Serialize)]
+    struct Tokens<'a> {
+        access_token: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        refresh_token: Option<&'a str>,
+        token_type: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        expires_in: Option<Number>,
+    }
+    Answer::json(
+        200,
+        &Tokens {
+            access_token: &grant.access,
+            refresh_token: grant.refresh.as_deref(),
+            token_type: "bearer",
+            expires_in,
+        },
+    )
+}
 
 /// A FastAPI validation error. Like the original it repeats what it was sent, secrets included.
 pub(super) fn unprocessable(request: &Request, unfit: &Unfit) -> Answer {
