@@ -91,11 +91,13 @@ impl Claims {
     }
 
     /// Ends the live claim on an account, as its time limit would in a shared store.
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn expire(&self, account: &AccountId) {
         self.lock().live.remove(account);
     }
 
     /// Ends all claims, as the death of the process does. Fences go on rising.
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn expire_all(&self) {
         self.lock().live.clear();
     }

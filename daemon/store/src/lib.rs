@@ -1,7 +1,7 @@
 //! Sealed, durable records of accounts.
 //!
-//! [`Store`] is the contract. [`RedbStore`] keeps it in one file of a state directory, [`MemoryStore`] in memory with
-//! scripted faults, for simulation. Everything here blocks and reads no clock: the daemon calls it from a store thread.
+//! [`Store`] is the contract. [`RedbStore`] keeps it in one file of a state directory. Everything here blocks and reads no
+//! clock: the daemon calls it from a store thread. The feature `testing` adds a store in memory with scripted faults.
 //!
 //! # The state directory
 //!
@@ -44,12 +44,9 @@ mod account;
 mod claims;
 mod codec;
 mod error;
-#[doc(hidden)]
-pub mod fuzzing;
 mod inspect;
 mod key_file;
 mod key_names;
-mod memory;
 mod named_key;
 mod record;
 mod redb_store;
@@ -58,6 +55,8 @@ mod seal;
 mod sizes;
 mod state_dir;
 mod store;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod watch;
 
 pub use account::{AccountId, AccountIdError, MAX_ACCOUNT_ID_BYTES, Version};
@@ -68,7 +67,6 @@ pub use error::{
 pub use inspect::{Refusal, inspect, is_held};
 pub use key_file::make_key_file;
 pub use key_names::{KEY_CREDENTIAL, KEY_FILE};
-pub use memory::{MemoryStore, ScriptedFault};
 pub use named_key::{NamedKey, must_be_elsewhere};
 pub use record::{
     Anchor, BlockReason, CandidateKind, Credential, PaceState, Record, StoredAttempt,
@@ -79,5 +77,7 @@ pub use rotation::{Rotated, Settled, rotate_key_file, rotate_to, rotate_to_named
 pub use seal::SealingKey;
 pub use sizes::{KEY_BYTES, MAX_RECORD_BYTES};
 pub use state_dir::StateDir;
-pub use store::{Loaded, RecordCommit, Store, Strayed};
-pub use watch::{RecordChange, Watch};
+pub use store::{RecordCommit, Store, Strayed};
+#[cfg(any(test, feature = "testing"))]
+pub use testing::{MemoryStore, ScriptedFault};
+pub use watch::{RecordChange, Reporter, Watch};

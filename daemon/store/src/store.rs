@@ -21,21 +21,6 @@ pub trait Store: Send + Sync {
         visit: &mut dyn FnMut(AccountId, Version, Record),
     ) -> Result<Vec<Quarantined>, StoreError>;
 
-    /// All records at once. [`for_each`](Self::for_each) needs less memory.
-    ///
-    /// # Errors
-    /// As `for_each`.
-    fn load(&self) -> Result<Loaded, StoreError> {
-        let mut records = Vec::new();
-        let quarantined = self.for_each(&mut |account, version, record| {
-            records.push((account, version, record));
-        })?;
-        Ok(Loaded {
-            records,
-            quarantined,
-        })
-    }
-
     /// One record and its version, or `None` when there is none.
     ///
     /// # Errors
@@ -106,15 +91,6 @@ pub struct Strayed {
     pub(crate) account: AccountId,
     /// Where it stands: no name, perhaps.
     pub(crate) key: Box<[u8]>,
-}
-
-/// What a store held when it was loaded.
-#[derive(Debug)]
-pub struct Loaded {
-    /// Records that open, in order of account.
-    pub records: Vec<(AccountId, Version, Record)>,
-    /// Records that do not.
-    pub quarantined: Vec<Quarantined>,
 }
 
 /// One change to one account's record.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::account::{AccountId, Version};
 
-/// How many changes wait for a slow reader before some are dropped and reported as [`Change::Missed`].
+/// How many changes wait for a slow reader before some are dropped and reported as [`RecordChange::Missed`].
 const WAITING: usize = 1024;
 
 /// One change made by another.
@@ -67,13 +67,15 @@ impl Watch {
 
 /// The other end of a [`Watch`].
 #[derive(Debug)]
-pub(crate) struct Reporter {
+pub struct Reporter {
     changes: SyncSender<RecordChange>,
     missed: Arc<AtomicBool>,
 }
 
 impl Reporter {
-    pub(crate) fn pair() -> (Self, Watch) {
+    /// A watch, and the end that reports to it.
+    #[must_use]
+    pub fn pair() -> (Self, Watch) {
         let (sender, changes) = sync_channel(WAITING);
         let missed = Arc::new(AtomicBool::new(false));
         let source = Source {
@@ -90,7 +92,8 @@ impl Reporter {
     }
 
     /// Reports without ever waiting. `false` if the reader is gone.
-    pub(crate) fn report(&self, change: RecordChange) -> bool {
+    #[must_use]
+    pub fn report(&self, change: RecordChange) -> bool {
         match self.changes.try_send(change) {
             Ok(()) => true,
             Err(TrySendError::Full(_)) => {

@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use tokend_store::{AccountId, KEY_BYTES, SealingKey, Version, fuzzing};
+use tokend_store::{AccountId, KEY_BYTES, SealingKey, Version, testing::fuzzing};
 use zeroize::Zeroizing;
 
 static KEY: LazyLock<SealingKey> = LazyLock::new(|| {

@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use super::*;
 use crate::error::StoreFailure;
+use crate::testing::Load as _;
 
 /// Lets so many writing operations through, then fails them all until it is healed.
 #[derive(Debug, Default)]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::common::{Home, SECRETS, claim, id, last_begun, put, record};
+use tokend_store::testing::Load as _;
 use tokend_store::{MAX_RECORD_BYTES, MemoryStore, RecordCommit, Store, StoreError, Version};
 
 /// Runs a test on each store.

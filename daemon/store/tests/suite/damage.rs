@@ -9,6 +9,7 @@ use std::fs;
 use std::panic::catch_unwind;
 
 use redb::ReadableDatabase as _;
+use tokend_store::testing::Load as _;
 use tokend_store::{OpenError, QuarantineReason, RecordCommit, Store, StoreError, Version};
 
 use crate::common::{Home, claim, find, id, last_begun, put, record};

@@ -8,6 +8,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 use crate::common::{Home, SECRETS, claim, find, last_begun, put, record};
+use tokend_store::testing::Load as _;
 use tokend_store::{
     KeyError, OpenError, RecordCommit, SealingKey, StateDir, Store, StoreError, Version,
 };

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::common::{claim, id, last_begun, put, record};
+use tokend_store::testing::Load as _;
 use tokend_store::{
     MemoryStore, QuarantineReason, RecordChange, ScriptedFault, Store, StoreError, StoreFailure,
     Version,

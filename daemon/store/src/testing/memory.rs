@@ -82,7 +82,7 @@ impl Default for Shared {
 
 #[derive(Default)]
 struct State {
-    records: BTreeMap<AccountId, Kept>,
+    records: BTreeMap<AccountId, StoredRecord>,
     floor: Version,
     commits: u64,
     faults: BTreeMap<u64, ScriptedFault>,
@@ -90,7 +90,7 @@ struct State {
     reporters: Vec<Reporter>,
 }
 
-struct Kept {
+struct StoredRecord {
     version: Version,
     plain: Zeroizing<Vec<u8>>,
     quarantine: Option<QuarantineReason>,
@@ -157,8 +157,8 @@ impl MemoryStore {
 
     /// Sets a record aside, as if it did not open.
     pub fn quarantine(&self, account: &AccountId, reason: QuarantineReason) {
-        if let Some(kept) = self.lock().records.get_mut(account) {
-            kept.quarantine = Some(reason);
+        if let Some(stored) = self.lock().records.get_mut(account) {
+            stored.quarantine = Some(reason);
         }
     }
 
@@ -167,12 +167,12 @@ impl MemoryStore {
         let account = commit.claim.account();
         let plain = encode(account, commit.record)?;
         let standing = state.records.get(account);
-        if let Some(reason) = standing.and_then(|kept| kept.quarantine) {
+        if let Some(reason) = standing.and_then(|stored| stored.quarantine) {
             return Err(quarantined(account, reason));
         }
         check_version(
             commit,
-            standing.map(|kept| (kept.version, kept.plain.as_slice())),
+            standing.map(|stored| (stored.version, stored.plain.as_slice())),
             plain.as_ref().map(|plain| plain.as_slice()),
         )?;
         state.put(account, plain)
@@ -195,9 +195,9 @@ impl Store for MemoryStore {
         let state = self.lock();
         state.check_readable()?;
         let mut set_aside = Vec::new();
-        for (account, kept) in &state.records {
-            match kept.open() {
-                Ok(record) => visit(account.clone(), kept.version, record),
+        for (account, stored) in &state.records {
+            match stored.open() {
+                Ok(record) => visit(account.clone(), stored.version, record),
                 Err(reason) => set_aside.push(Quarantined {
                     account: account.to_string(),
                     reason,
@@ -210,11 +210,12 @@ impl Store for MemoryStore {
     fn read(&self, account: &AccountId) -> Result<Option<(Version, Record)>, StoreError> {
         let state = self.lock();
         state.check_readable()?;
-        let Some(kept) = state.records.get(account) else {
+        let Some(stored) = state.records.get(account) else {
             return Ok(None);
         };
-        kept.open()
-            .map(|record| Some((kept.version, record)))
+        stored
+            .open()
+            .map(|record| Some((stored.version, record)))
             .map_err(|reason| quarantined(account, reason))
     }
 
@@ -276,7 +277,7 @@ impl Store for MemoryStore {
         let found = state
             .records
             .iter()
-            .find(|(id, kept)| id.as_str() == account && kept.open().is_err())
+            .find(|(id, stored)| id.as_str() == account && stored.open().is_err())
             .map(|(id, _)| id.clone());
         match found {
             Some(id) => {
@@ -297,7 +298,7 @@ impl State {
         account: &AccountId,
         plain: Option<Zeroizing<Vec<u8>>>,
     ) -> Result<Version, StoreError> {
-        let standing = self.records.get(account).map(|kept| kept.version);
+        let standing = self.records.get(account).map(|stored| stored.version);
         let Some(plain) = plain else {
             self.records.remove(account);
             self.floor = self.floor.max(standing.unwrap_or_default());
@@ -310,12 +311,12 @@ impl State {
                 at: place(),
                 detail: "there is no version left".to_owned(),
             })?;
-        let kept = Kept {
+        let stored = StoredRecord {
             version,
             plain,
             quarantine: None,
         };
-        self.records.insert(account.clone(), kept);
+        self.records.insert(account.clone(), stored);
         Ok(version)
     }
 
@@ -343,7 +344,7 @@ impl std::fmt::Debug for State {
     }
 }
 
-impl Kept {
+impl StoredRecord {
     fn open(&self) -> Result<Record, QuarantineReason> {
         match self.quarantine {
             Some(reason) => Err(reason),

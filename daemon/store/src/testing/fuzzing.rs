@@ -1,7 +1,6 @@
-//! Ways to hand arbitrary bytes to what reads a record.
+//! Hands arbitrary bytes to what reads a record, so that hostile bytes meet the code that the daemon runs.
 //!
-//! Not part of the contract and not for callers: it exists because hostile bytes must meet the same code the daemon runs. It adds no
-//! way to obtain a plaintext that [`crate::Store`] does not give.
+//! It adds no way to obtain a plaintext that [`crate::Store`] does not give.
 
 use zeroize::Zeroizing;
 
