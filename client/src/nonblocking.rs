@@ -77,7 +77,7 @@ impl Client {
             .and_then(exchange::token)
     }
 
-    /// A new access token even though the old one may be good, inside the pace. `None` for an administrator who may not have the
+    /// A new access token even though the old one may be good, within the rate limit. `None` for an administrator who may not have the
     /// account's tokens: there is a new one all the same.
     ///
     /// # Errors

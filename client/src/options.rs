@@ -14,14 +14,14 @@ pub struct GetOptions {
     pub account: AccountName,
     /// How long the token must still live; `None` leaves it to the daemon's configuration.
     pub min_validity: Option<Duration>,
-    /// How long the daemon may wait for the pace to allow an attempt, where one is needed.
+    /// How long the daemon may wait for the rate limit to allow an attempt, where one is needed.
     pub wait: Duration,
     /// How long the answer may take altogether, including that wait. It may always take a quarter of a second.
     pub timeout: Duration,
 }
 
 impl GetOptions {
-    /// Any token the daemon thinks good, without waiting for the pace, within 30 seconds.
+    /// Any token the daemon thinks good, without waiting for the rate limit, within 30 seconds.
     pub fn new(account: AccountName) -> Self {
         let Patience { wait, timeout } = Patience::default();
         Self {
@@ -41,7 +41,7 @@ impl GetOptions {
         }
     }
 
-    /// Allows the daemon to wait for the pace; the timeout is raised so that the wait fits into it.
+    /// Allows the daemon to wait for the rate limit; the timeout is raised so that the wait fits into it.
     #[must_use]
     pub fn wait(self, wait: Duration) -> Self {
         let Patience { wait, timeout } = self.patience().wait(wait);
@@ -70,7 +70,7 @@ impl GetOptions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Patience {
-    /// How long the daemon may wait for the pace to allow an attempt.
+    /// How long the daemon may wait for the rate limit to allow an attempt.
     pub wait: Duration,
     /// How long the answer may take altogether, including that wait. It may always take a quarter of a second.
     pub timeout: Duration,
@@ -92,10 +92,10 @@ impl Patience {
         millis(self.timeout.saturating_sub(grace.min(self.timeout / 10)))
     }
 
-    /// How long an attempt itself may take, on top of the wait for the pace.
+    /// How long an attempt itself may take, on top of the wait for the rate limit.
     const ATTEMPT: Duration = Duration::from_secs(30);
 
-    /// Allows the daemon to wait for the pace; the timeout is raised so that the wait fits into it.
+    /// Allows the daemon to wait for the rate limit; the timeout is raised so that the wait fits into it.
     #[must_use]
     pub fn wait(self, wait: Duration) -> Self {
         Self {
@@ -112,7 +112,7 @@ impl Patience {
 }
 
 impl Default for Patience {
-    /// No wait for the pace, 30 seconds altogether.
+    /// No wait for the rate limit, 30 seconds altogether.
     fn default() -> Self {
         Self {
             wait: Duration::ZERO,

@@ -68,7 +68,7 @@ numbered! {
         ProviderBusy = 5, "provider-busy";
         /// The provider answered something its dialect cannot read.
         ProviderMisbehaved = 6, "provider-misbehaved";
-        /// The pace allows no attempt now.
+        /// The rate limit allows no attempt now.
         Paced = 7, "paced";
         /// The provider's tokens do not live as long as the caller demands.
         ValidityUnattainable = 8, "validity-unattainable";

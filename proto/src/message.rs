@@ -39,7 +39,7 @@ pub struct ServerFrame {
 
 /// What a client asks for.
 ///
-/// `wait_ms` is how long the request may wait for the *pace* to allow an attempt; `timeout_ms` is how long it may
+/// `wait_ms` is how long the request may wait for the rate limit to allow an attempt; `timeout_ms` is how long it may
 /// take altogether. Neither cancels an attempt that has begun.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -62,7 +62,7 @@ pub enum Request {
         account: AccountName,
         /// How long the token must still live; `None` leaves it to the daemon.
         min_validity_ms: Option<u64>,
-        /// How long to wait for the pace.
+        /// How long to wait for the rate limit.
         wait_ms: u64,
         /// How long the request may take.
         timeout_ms: u64,
@@ -79,11 +79,11 @@ pub enum Request {
         /// Only accounts behind this one; see [`AccountsPage::next`].
         after: Option<AccountName>,
     },
-    /// A new access token even though the old one may be good, inside the pace. Answered by [`Response::Token`].
+    /// A new access token even though the old one may be good, within the rate limit. Answered by [`Response::Token`].
     Refresh {
         /// Whose token.
         account: AccountName,
-        /// How long to wait for the pace.
+        /// How long to wait for the rate limit.
         wait_ms: u64,
         /// How long the request may take.
         timeout_ms: u64,
@@ -95,7 +95,7 @@ pub enum Request {
         account: AccountName,
         /// The token that was refused.
         token: SecretText,
-        /// How long to wait for the pace.
+        /// How long to wait for the rate limit.
         wait_ms: u64,
         /// How long the request may take.
         timeout_ms: u64,

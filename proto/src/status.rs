@@ -1,4 +1,4 @@
-//! What the daemon tells about an account: state, token, pace, last attempt.
+//! What the daemon tells about an account: state, token, rate limits, last attempt.
 //!
 //! Owns the shape of a status answer. It never carries a secret, and times are plain milliseconds so that every
 //! client formats them its own way.
@@ -40,9 +40,9 @@ pub struct AccountStatus {
     pub has_refresh_token: bool,
     /// Whether the newest credential is in memory only because the store refused it.
     pub unpersisted: bool,
-    /// The pace of all attempts.
+    /// The rate limit of all attempts.
     pub attempts: PaceStatus,
-    /// The pace of logins, which is tighter.
+    /// The rate limit of logins, which is tighter.
     pub logins: PaceStatus,
     /// When the daemon itself plans the next attempt, in Unix milliseconds.
     pub next_attempt_at_ms: Option<u64>,
@@ -65,7 +65,7 @@ numbered! {
         Obtaining = 2, "obtaining";
         /// The last attempt failed; the next one waits.
         BackingOff = 3, "backing-off";
-        /// An attempt is wanted but the pace does not allow it yet.
+        /// An attempt is wanted but the rate limit does not allow it yet.
         Paced = 4, "paced";
         /// No usable credential is left; only a person can help.
         LoginRequired = 5, "login-required";
@@ -80,7 +80,7 @@ numbered! {
     }
 }
 
-/// How much of a pace is left.
+/// How much of a rate limit is left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PaceStatus {
     /// How many attempts are allowed right now.

@@ -170,7 +170,7 @@ fn pages_that_do_not_advance_are_refused() {
 
 #[test]
 fn a_fault_arrives_whole_and_the_connection_stays() {
-    let fault = Fault::new(FaultCode::Paced, "the pace allows no login now")
+    let fault = Fault::new(FaultCode::Paced, "the rate limit allows no login now")
         .advise("wait")
         .retry_after(250_000);
     let daemon = FakeDaemon::start({
@@ -182,7 +182,7 @@ fn a_fault_arrives_whole_and_the_connection_stays() {
     });
     let mut client = client(&daemon);
     let error = client.get(&ads()).unwrap_err();
-    assert_eq!(error.to_string(), "the pace allows no login now");
+    assert_eq!(error.to_string(), "the rate limit allows no login now");
     assert_eq!(error.advice(), Some("wait"));
     assert_eq!(error.retry_after(), Some(Duration::from_secs(250)));
     assert!(matches!(error, ClientError::Fault(found) if found == fault));

@@ -315,7 +315,7 @@ fn with_patience(command: clap::Command) -> clap::Command {
     command.args([
         duration_arg(
             "wait",
-            "How long to wait for the pace to allow an attempt [default: 0s]",
+            "How long to wait for the rate limit to allow an attempt [default: 0s]",
         ),
         duration_arg(
             "timeout",

@@ -188,7 +188,7 @@ fn default_advice(error: &ClientError) -> Option<&'static str> {
             "see what the provider last answered with: tokenctl status ACCOUNT"
         }
         FaultCode::Paced => {
-            "allow it to wait with --wait, or see the pace with: tokenctl status ACCOUNT"
+            "allow it to wait with --wait, or see the rate limit with: tokenctl status ACCOUNT"
         }
         FaultCode::Timeout => "allow more time with --timeout; an attempt that has begun continues",
         FaultCode::StoreUnavailable => "check the disk and the daemon's log (journalctl -u tokend)",
@@ -245,14 +245,14 @@ mod tests {
 
     #[test]
     fn the_text_says_what_then_what_to_do_then_when() {
-        let fault = Fault::new(FaultCode::Paced, "the pace allows no login now")
+        let fault = Fault::new(FaultCode::Paced, "the rate limit allows no login now")
             .advise("wait for it")
             .retry_after(250_000);
         let text = Failure::from(ClientError::Fault(fault)).text(Timestamp::UNIX_EPOCH);
         let (start, when) = text.split_at(text.find(" (").unwrap());
         assert_eq!(
             start,
-            "tokenctl: the pace allows no login now\n  wait for it\n  try again in 4 min 10 s"
+            "tokenctl: the rate limit allows no login now\n  wait for it\n  try again in 4 min 10 s"
         );
         assert!(when.starts_with(" (at ") && when.ends_with(")\n"), "{when}");
     }

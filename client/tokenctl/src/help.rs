@@ -50,7 +50,7 @@ Formats:
 Examples:
   tokenctl get ads
   tokenctl get ads --min-validity 10m      valid for at least ten more minutes
-  tokenctl get ads --wait 2m               wait up to two minutes if the pace is used up
+  tokenctl get ads --wait 2m               wait up to two minutes if the rate limit is reached
   tokenctl get ads --format env --env-name ADS_TOKEN
 
 Every local user can read the arguments of a program, so never put a token into them. In a script, this form
@@ -59,7 +59,7 @@ starts curl only when there is a token, and ends with the exit code of tokenctl 
 As one pipeline, it takes `set -o pipefail` to notice that tokenctl failed:
   set -o pipefail; tokenctl get ads --format header | curl -fsS -H @- URL";
 
-pub(crate) const STATUS: &str = "Show the state of accounts, their pace and their problems";
+pub(crate) const STATUS: &str = "Show the state of accounts, their rate limits and their problems";
 
 pub(crate) const STATUS_AFTER: &str = "\
 On a terminal: a table, or with ACCOUNT everything about it. Otherwise one line for each account, with these
@@ -92,7 +92,7 @@ executable, executable_is_there, sha256, nested_pid_namespace, other_user_namesp
 daemon, which is the one that answered: {\"socket\", \"uid\"}.";
 
 pub(crate) const REFRESH: &str =
-    "Obtain a new token even if the old one is still valid, within the pace";
+    "Obtain a new token even if the old one is still valid, within the rate limit";
 
 pub(crate) const REJECT: &str = "Report that an API refused a token, and obtain a newer one";
 
@@ -128,14 +128,14 @@ Examples:
   pass show ads/refresh-token | head -n 1 | tokenctl login ads --refresh-token";
 
 pub(crate) const FORGET: &str =
-    "Delete the tokens and the credential stored for an account; its pace is kept";
+    "Delete the tokens and the credential stored for an account; its rate limits stay in force";
 
 pub(crate) const DOCTOR: &str = "Check everything between you and a token, and say what to do";
 
 pub(crate) const DOCTOR_AFTER: &str = "\
 Checks the socket, the daemon and its unit, your rights, the clock, the store, the configuration on disk, and for each
 account its state, its secrets, and whether the daemon can reach its provider: name, TCP and TLS certificate, without
-asking it for a token. Changes nothing, uses nothing of the pace, runs no command that fetches a secret. Administrators
+asking it for a token. Changes nothing, uses nothing of the rate limits, runs no command that fetches a secret. Administrators
 see all accounts; others see those they may use, and not where secrets come from.
 
 Each line is ok, a warning, or a PROBLEM with what to do below it. Exits with 0 if there is no problem, else with the

@@ -70,9 +70,12 @@ fn paced() -> AccountStatus {
         next_attempt_at_ms: None,
         last_attempt: None,
         problem: Some(
-            Fault::new(FaultCode::Paced, "the pace allows no attempt now\u{1b}[2J")
-                .advise(advice)
-                .retry_after(42_000),
+            Fault::new(
+                FaultCode::Paced,
+                "the rate limit allows no attempt now\u{1b}[2J",
+            )
+            .advise(advice)
+            .retry_after(42_000),
         ),
         waiters: 2,
         ..valid()
@@ -85,7 +88,7 @@ fn the_table_is_aligned_and_wraps_advice_under_its_line() {
 ACCOUNT        STATE  EXPIRES IN   ATTEMPTS LEFT  NEXT ATTEMPT        PROBLEM
 ads            valid  42 min 10 s  3 of 5         in 30 min           -
 a-longer-name  paced  -            0 of 5         not before in 42 s  paced
-    the pace allows no attempt now [2J
+    the rate limit allows no attempt now [2J
     wait for it, or ask less often; the provider
     suspends accounts that generate tokens too often
 ";
@@ -127,7 +130,7 @@ fn the_details_of_a_troubled_account_say_what_to_do() {
         "next attempt   when somebody asks\n",
         "last attempt   none yet\n",
         "waiting        2 requests\n",
-        "problem        the pace allows no attempt now [2J (paced)\n",
+        "problem        the rate limit allows no attempt now [2J (paced)\n",
         "advice         wait for it, or ask less often; the provider\n               suspends ",
         "try again      in 42 s (",
     ] {
@@ -194,7 +197,7 @@ fn programs_get_objects() {
         "last_attempt": null,
         "problem": {
             "code": "paced",
-            "message": "the pace allows no attempt now\u{1b}[2J",
+            "message": "the rate limit allows no attempt now\u{1b}[2J",
             "advice": "wait for it, or ask less often; the provider suspends accounts that generate tokens too often",
             "retry_after_ms": 42_000,
         },

@@ -55,12 +55,12 @@ fn each_fault_has_its_exit_code_and_says_what_to_do() {
 
 #[test]
 fn the_daemon_s_advice_and_the_time_are_told() {
-    let fault = Fault::new(FaultCode::Paced, "the pace allows no login now")
+    let fault = Fault::new(FaultCode::Paced, "the rate limit allows no login now")
         .advise("wait, or ask less often")
         .retry_after(250_000);
     let ended = faulty(fault);
     assert_eq!(ended.code, 75);
-    let expected = "tokenctl: the pace allows no login now\n  wait, or ask less often\n  try again in 4 min 10 s (";
+    let expected = "tokenctl: the rate limit allows no login now\n  wait, or ask less often\n  try again in 4 min 10 s (";
     assert!(ended.stderr.starts_with(expected), "{}", ended.stderr);
 }
 

@@ -54,7 +54,8 @@ fn help_is_complete_and_exits_with_0() {
     }
     assert!(bare(&["get", "--help"]).stdout.contains("--env-name"));
     // Forgetting must not be a way to have a provider asked more often.
-    let forget = "Delete the tokens and the credential stored for an account; its pace is kept";
+    let forget =
+        "Delete the tokens and the credential stored for an account; its rate limits stay in force";
     assert!(bare(&["forget", "--help"]).stdout.contains(forget));
     assert!(bare(&["--version"]).stdout.starts_with("tokenctl 0."));
 }
