@@ -16,7 +16,7 @@ use tokend_proto::FaultCode;
 use super::destination::{Room, Sink};
 use super::*;
 
-use tokend_process::clock::fake::FakeClock;
+use tokend_process::clock::testing::FakeClock;
 
 mod files;
 mod places;

@@ -259,7 +259,7 @@ fn ms(time: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokend_process::clock::fake::FakeClock;
+    use tokend_process::clock::testing::FakeClock;
 
     fn places(all: usize, each: usize) -> (Arc<Places>, Arc<FakeClock>) {
         let (clock, hands) = FakeClock::start(0, 0, "boot");

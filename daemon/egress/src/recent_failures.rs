@@ -113,7 +113,7 @@ mod tests {
 
     use super::super::failure::FailureKind;
     use super::*;
-    use tokend_process::clock::fake::FakeClock;
+    use tokend_process::clock::testing::FakeClock;
 
     #[test]
     fn a_failure_is_remembered_for_a_while_or_until_the_target_is_reached() {

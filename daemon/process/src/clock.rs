@@ -4,6 +4,9 @@
 //! never lets a step of the wall clock reach the engine, and it never guesses how much time passed across a
 //! reboot: it reports that as unknown.
 
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -26,22 +29,13 @@ struct Inner {
     boot_at_origin_ms: u64,
 }
 
-/// How much was known about the elapsed time when a stored time was converted to the steady clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Elapsed {
-    /// This much time passed since the anchor was made.
-    Known(Duration),
-    /// The wall clock is behind the anchor, so the elapsed time is unknown; it was counted as none.
-    Unknown,
-}
-
 /// A stored time on the steady clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Restored {
     /// The time itself.
     pub at: Timestamp,
-    /// How far it can be trusted.
-    pub elapsed: Elapsed,
+    /// How much time passed since the anchor was made; `None` if the wall clock is behind the anchor, and then it was counted as none.
+    pub elapsed: Option<Duration>,
 }
 
 impl Clock {
@@ -67,7 +61,7 @@ impl Clock {
 
     /// Milliseconds since the machine booted, suspend included.
     pub fn boot_ms(&self) -> u64 {
-        self.0.source.boot_ms()
+        millis(self.since_boot())
     }
 
     /// Time since the machine booted, as fine as the kernel tells it. For how long things take.
@@ -91,7 +85,7 @@ impl Clock {
 
     /// A steady time as Unix milliseconds of the wall clock as it stands now.
     pub fn to_wall(&self, at: Timestamp) -> i64 {
-        shift(self.wall_ms(), difference(at, self.steady()))
+        self.wall_ms().saturating_add(difference(at, self.steady()))
     }
 
     /// A steady time as Unix milliseconds of the wall clock as it stood at an anchor of this clock.
@@ -99,10 +93,8 @@ impl Clock {
     /// All times of a record come from the one reading in its anchor: a step of the wall clock between two readings would shift
     /// what is stored against the anchor it is restored by.
     pub fn to_wall_at(&self, anchor: &Anchor, at: Timestamp) -> i64 {
-        shift(
-            anchor.wall_ms,
-            difference(at, self.steady_at(anchor.boot_ms)),
-        )
+        let ahead = difference(at, self.steady_at(anchor.boot_ms));
+        anchor.wall_ms.saturating_add(ahead)
     }
 
     /// A stored time (`wall_ms`, Unix milliseconds as told by the wall clock of `anchor`) on the steady clock.
@@ -111,32 +103,27 @@ impl Clock {
     /// there is; where it shows a time before the anchor, the elapsed time counts as none and is reported as unknown.
     pub fn restore(&self, anchor: &Anchor, wall_ms: i64) -> Restored {
         let elapsed = self.elapsed_since(anchor);
-        let passed = match elapsed {
-            Elapsed::Known(passed) => i64::try_from(passed.as_millis()).unwrap_or(i64::MAX),
-            Elapsed::Unknown => 0,
-        };
+        let passed = elapsed.map_or(0, |passed| passed.as_millis());
+        let passed = i64::try_from(passed).unwrap_or(i64::MAX);
         let ahead_of_anchor = wall_ms.saturating_sub(anchor.wall_ms);
-        let at = advance(self.steady(), ahead_of_anchor.saturating_sub(passed));
+        let ahead = ahead_of_anchor.saturating_sub(passed);
+        let at = Timestamp::from_millis(self.steady().as_millis().saturating_add_signed(ahead));
         Restored { at, elapsed }
     }
 
-    fn elapsed_since(&self, anchor: &Anchor) -> Elapsed {
+    fn elapsed_since(&self, anchor: &Anchor) -> Option<Duration> {
         let same_boot = !anchor.boot_id.is_empty() && anchor.boot_id == self.boot_id();
-        let passed = if same_boot {
-            self.boot_ms().checked_sub(anchor.boot_ms)
-        } else {
-            let passed = self.wall_ms().saturating_sub(anchor.wall_ms);
-            u64::try_from(passed).ok()
+        let passed = match same_boot {
+            true => self.boot_ms().checked_sub(anchor.boot_ms),
+            false => u64::try_from(self.wall_ms().saturating_sub(anchor.wall_ms)).ok(),
         };
-        passed.map_or(Elapsed::Unknown, |ms| {
-            Elapsed::Known(Duration::from_millis(ms))
-        })
+        passed.map(Duration::from_millis)
     }
 
     fn new(source: Source, boot_id: &str) -> Self {
         let wall = u64::try_from(source.wall_ms()).unwrap_or(0);
         Self(Arc::new(Inner {
-            boot_at_origin_ms: source.boot_ms(),
+            boot_at_origin_ms: millis(source.since_boot()),
             boot_id: boot_id.into(),
             origin_ms: wall.max(EARLIEST_ORIGIN_MS),
             source,
@@ -148,7 +135,17 @@ impl Clock {
 enum Source {
     Kernel,
     #[cfg(any(test, feature = "testing"))]
-    Fake(Arc<fake::FakeClock>),
+    Fake(Arc<testing::FakeClock>),
+}
+
+#[cfg(any(test, feature = "testing"))]
+impl testing::FakeClock {
+    /// A clock that shows these times, and the handle that moves it.
+    pub fn start(wall_ms: i64, boot_ms: u64, boot_id: &str) -> (Clock, Arc<Self>) {
+        let handle = Arc::new(Self::at(wall_ms, boot_ms));
+        let clock = Clock::new(Source::Fake(Arc::clone(&handle)), boot_id);
+        (clock, handle)
+    }
 }
 
 impl Source {
@@ -162,21 +159,14 @@ impl Source {
 
     fn since_boot(&self) -> Duration {
         match self {
+            // The standard library has no such clock.
             Self::Kernel => {
                 let time = clock_gettime(ClockId::Boottime);
                 let (seconds, nanos) = (u64::try_from(time.tv_sec), u32::try_from(time.tv_nsec));
                 Duration::new(seconds.unwrap_or(0), nanos.unwrap_or(0))
             }
             #[cfg(any(test, feature = "testing"))]
-            Self::Fake(fake) => Duration::from_millis(fake.boot_ms()),
-        }
-    }
-
-    fn boot_ms(&self) -> u64 {
-        match self {
-            Self::Kernel => kernel_boot_ms(),
-            #[cfg(any(test, feature = "testing"))]
-            Self::Fake(fake) => fake.boot_ms(),
+            Self::Fake(fake) => fake.since_boot(),
         }
     }
 }
@@ -189,16 +179,6 @@ fn kernel_wall_ms() -> i64 {
         Ok(since) => ms(since),
         Err(before) => -ms(before.duration()),
     }
-}
-
-/// The standard library has no such clock.
-fn kernel_boot_ms() -> u64 {
-    let time = clock_gettime(ClockId::Boottime);
-    let ms = time
-        .tv_sec
-        .saturating_mul(1000)
-        .saturating_add(time.tv_nsec / 1_000_000);
-    u64::try_from(ms).unwrap_or(0)
 }
 
 fn boot_id() -> String {
@@ -241,71 +221,15 @@ fn difference(a: Timestamp, b: Timestamp) -> i64 {
     }
 }
 
-fn advance(from: Timestamp, by_ms: i64) -> Timestamp {
-    Timestamp::from_millis(from.as_millis().saturating_add_signed(by_ms))
-}
-
-fn shift(wall_ms: i64, by_ms: i64) -> i64 {
-    wall_ms.saturating_add(by_ms)
-}
-
-/// A clock a test sets by hand.
-/// A clock that tests set.
-#[cfg(any(test, feature = "testing"))]
-pub mod fake {
-    #![expect(clippy::expect_used, reason = "for tests")]
-
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-    use std::time::Duration;
-
-    use super::{Clock, Source};
-
-    /// The handle that moves a [`Clock`] made by [`FakeClock::start`].
-    #[derive(Debug)]
-    pub struct FakeClock {
-        wall_ms: AtomicI64,
-        boot_ms: AtomicU64,
-    }
-
-    impl FakeClock {
-        /// A clock that shows these times, and the handle that moves it.
-        pub fn start(wall_ms: i64, boot_ms: u64, boot_id: &str) -> (Clock, Arc<Self>) {
-            let handle = Arc::new(Self {
-                wall_ms: wall_ms.into(),
-                boot_ms: boot_ms.into(),
-            });
-            let clock = Clock::new(Source::Fake(Arc::clone(&handle)), boot_id);
-            (clock, handle)
-        }
-
-        /// Time passes on all clocks.
-        pub fn advance(&self, by: Duration) {
-            let ms = u64::try_from(by.as_millis()).expect("a test's duration");
-            self.boot_ms.fetch_add(ms, Ordering::SeqCst);
-            self.step_wall(i64::try_from(ms).expect("a test's duration"));
-        }
-
-        /// Somebody sets the wall clock forward or, with a negative number, back.
-        pub fn step_wall(&self, by_ms: i64) {
-            self.wall_ms.fetch_add(by_ms, Ordering::SeqCst);
-        }
-
-        pub(super) fn wall_ms(&self) -> i64 {
-            self.wall_ms.load(Ordering::SeqCst)
-        }
-
-        pub(super) fn boot_ms(&self) -> u64 {
-            self.boot_ms.load(Ordering::SeqCst)
-        }
-    }
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::fake::FakeClock;
+    use super::testing::FakeClock;
     use super::*;
 
     const WALL: i64 = 1_790_000_000_000;
@@ -342,7 +266,7 @@ mod tests {
         hands.step_wall(-86_400_000);
         let restored = clock.restore(&anchor, WALL + 90_000);
         assert_eq!(restored.at, at(WALL + 90_000));
-        assert_eq!(restored.elapsed, Elapsed::Known(Duration::from_secs(60)));
+        assert_eq!(restored.elapsed, Some(Duration::from_secs(60)));
     }
 
     #[test]
@@ -351,7 +275,7 @@ mod tests {
         let (after, _hands) = FakeClock::start(WALL + 30_000, 10, "b");
         let restored = after.restore(&before.anchor(), WALL + 90_000);
         assert_eq!(restored.at, at(WALL + 90_000));
-        assert_eq!(restored.elapsed, Elapsed::Known(Duration::from_secs(30)));
+        assert_eq!(restored.elapsed, Some(Duration::from_secs(30)));
     }
 
     #[test]
@@ -359,7 +283,7 @@ mod tests {
         let (before, _hands) = FakeClock::start(WALL, 5_000_000, "a");
         let (after, _hands) = FakeClock::start(WALL - 1, 10, "b");
         let restored = after.restore(&before.anchor(), WALL + 90_000);
-        assert_eq!(restored.elapsed, Elapsed::Unknown);
+        assert_eq!(restored.elapsed, None);
         assert_eq!(restored.at, after.steady().after(Duration::from_secs(90)));
     }
 
@@ -384,7 +308,7 @@ mod tests {
         let (before, _hands) = FakeClock::start(WALL, 5_000, "");
         let (after, _hands) = FakeClock::start(WALL + 7_000, 6_000, "");
         let restored = after.restore(&before.anchor(), WALL);
-        assert_eq!(restored.elapsed, Elapsed::Known(Duration::from_secs(7)));
+        assert_eq!(restored.elapsed, Some(Duration::from_secs(7)));
     }
 
     #[test]
@@ -420,7 +344,7 @@ mod tests {
             let (clock, fake) = FakeClock::start(1_790_000_000_000, 10_000_000, "boot-1");
             let anchor = clock.anchor();
             fake.step_wall(step);
-            let at = advance(clock.steady(), ahead);
+            let at = Timestamp::from_millis(clock.steady().as_millis().saturating_add_signed(ahead));
             let stored = clock.to_wall_at(&anchor, at);
             prop_assert_eq!(stored, anchor.wall_ms + ahead);
             prop_assert_eq!(clock.restore(&anchor, stored).at, at);
@@ -441,7 +365,7 @@ mod tests {
             hands.step_wall(step);
             let restored = clock.restore(&anchor, stored);
             prop_assert_eq!(restored.at, there);
-            prop_assert_eq!(restored.elapsed, Elapsed::Known(Duration::from_millis(passes)));
+            prop_assert_eq!(restored.elapsed, Some(Duration::from_millis(passes)));
         }
 
         #[test]

@@ -4,6 +4,7 @@
 //! it. Removes a socket that a dead daemon left behind, never one on which a process still listens, and never
 //! anything that is not a socket.
 
+mod error;
 mod lock;
 
 use std::fmt;
@@ -21,8 +22,8 @@ use rustix::fs::{Access, AtFlags, CWD, Mode};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 
-pub use self::lock::Locked;
-use self::lock::{Alone, NotAlone, file_at};
+pub use self::error::{ListenError, Locked, Obstacle, Usage};
+use self::lock::{Alone, file_at};
 
 /// A socket that listens, before the runtime has it.
 #[derive(Debug)]
@@ -47,142 +48,24 @@ pub enum SocketOrigin {
     },
 }
 
-/// What a socket is for, which tells how another is named.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Usage {
-    /// Clients ask for tokens there.
-    Clients,
-    /// Metrics are read there.
-    Metrics,
-    /// A relay listens there, which has no configuration.
-    Relay,
-}
-
-/// Why the socket cannot be made.
-#[derive(Debug, thiserror::Error)]
-pub enum ListenError {
-    /// Another process listens there.
-    #[error("{}: somebody listens there already; stop that {}, or use another socket ({})", path.display(), usage.who(), usage.option())]
-    Taken {
-        /// Where.
-        path: PathBuf,
-        /// What it is for.
-        usage: Usage,
-    },
-    /// A lock keeps everybody from making the socket.
-    #[error("{}: {}, and without it nobody makes the socket {}; {}, or use another socket ({})", lock.path.display(), lock.why(), path.display(), lock.way_out(), usage.option())]
-    Locked {
-        /// Where.
-        path: PathBuf,
-        /// What it is for.
-        usage: Usage,
-        /// The file that is in the way.
-        lock: Locked,
-    },
-    /// The path exists but is not a socket.
-    #[error("{} exists but is not a socket; remove it, or use another path ({})", path.display(), usage.option())]
-    NotASocket {
-        /// Where.
-        path: PathBuf,
-        /// What it is for.
-        usage: Usage,
-    },
-    /// The kernel takes no path of that length.
-    #[error("{}: the path of a socket has at most 107 bytes, and this one has {}; use a shorter one ({})", path.display(), path.as_os_str().len(), usage.option())]
-    TooLong {
-        /// Where.
-        path: PathBuf,
-        /// What it is for.
-        usage: Usage,
-    },
-    // Not `source`: code that prints the causes of an error would print it twice.
-    /// The system refuses the place.
-    #[error("{}: cannot {what}: {why}{}", path.display(), elsewhere(why, *usage))]
-    Io {
-        /// Where.
-        path: PathBuf,
-        /// What it is for.
-        usage: Usage,
-        /// What was tried.
-        what: &'static str,
-        /// The system's error.
-        why: io::Error,
-    },
-    /// The directory of the socket cannot be made.
-    #[error("cannot create {}, the directory of the socket: {why}; {}", path.display(), usage.way_out())]
-    NoDirectory {
-        /// Where.
-        path: PathBuf,
-        /// What it is for.
-        usage: Usage,
-        /// The system's error.
-        why: io::Error,
-    },
-}
-
-impl ListenError {
-    /// Whether the machine is short of a resource that may become free, such as descriptors.
-    pub fn is_shortage(&self) -> bool {
-        match self {
-            Self::Io { why, .. } | Self::NoDirectory { why, .. } => tokend_config::is_shortage(why),
-            // The holder will release it.
-            Self::Locked { lock, .. } => lock.is_held(),
-            _ => false,
-        }
-    }
-}
-
-/// The advice if the system refuses the place.
-fn elsewhere(why: &io::Error, usage: Usage) -> String {
-    match why.kind() {
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-            format!("; {}", usage.way_out())
-        }
-        _ => String::new(),
-    }
-}
-
-impl Usage {
-    /// How another socket is named.
-    fn option(self) -> &'static str {
-        match self {
-            Self::Clients => "--socket PATH, or `socket` of the configuration",
-            Self::Metrics => "`listen` in [metrics] of the configuration",
-            Self::Relay => "--listen PATH",
-        }
-    }
-
-    /// Who listens on such a socket.
-    fn who(self) -> &'static str {
-        match self {
-            Self::Clients | Self::Metrics => "daemon",
-            Self::Relay => "relay",
-        }
-    }
-
-    /// The advice if this place cannot be used.
-    fn way_out(self) -> String {
-        let moved = match self {
-            Self::Clients => "set XDG_RUNTIME_DIR to a directory of your own, or ",
-            // These sockets have only the path that was given, or can do without one.
-            Self::Metrics | Self::Relay => "",
-        };
-        format!("{moved}use another socket ({})", self.option())
-    }
-}
-
 /// Whether the path of a socket is short enough for the kernel.
 ///
 /// # Errors
 /// When it is not.
 pub fn must_fit(path: &Path, usage: Usage) -> Result<(), ListenError> {
-    if path.as_os_str().len() <= 107 {
-        return Ok(());
+    match path.as_os_str().len() {
+        ..=107 => Ok(()),
+        _ => Err(at(path, usage)(Obstacle::TooLong)),
     }
-    Err(ListenError::TooLong {
+}
+
+/// The error for an obstacle at this path.
+fn at(path: &Path, usage: Usage) -> impl Fn(Obstacle) -> ListenError {
+    move |obstacle| ListenError {
         path: path.to_path_buf(),
         usage,
-    })
+        obstacle,
+    }
 }
 
 /// The state of a socket's path.
@@ -205,7 +88,7 @@ pub fn check(
     is_made: impl Fn(&Path) -> bool,
 ) -> Result<PathState, ListenError> {
     must_fit(path, usage)?;
-    let found = found_at(path, usage)?;
+    let found = found_at(path).map_err(at(path, usage))?;
     let parent = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -219,19 +102,11 @@ pub fn check(
             Access::WRITE_OK | Access::EXEC_OK,
             AtFlags::EACCESS,
         );
-        allowed.map_err(|errno| match above == parent {
-            true => ListenError::Io {
-                path: path.to_path_buf(),
-                usage,
-                what: "listen on the socket",
-                why: errno.into(),
-            },
-            false => ListenError::NoDirectory {
-                path: parent.to_path_buf(),
-                usage,
-                why: errno.into(),
-            },
-        })?;
+        let obstacle = |errno: Errno| match above == parent {
+            true => Obstacle::Io("listen on the socket", errno.into()),
+            false => Obstacle::NoDirectory(errno.into()),
+        };
+        allowed.map_err(obstacle).map_err(at(path, usage))?;
     }
     Ok(match found.is_some() && is_listened_on(path) {
         true => PathState::InUse,
@@ -276,34 +151,28 @@ pub fn cannot_serve(address: &SocketAddr, error: &io::Error) -> String {
 
 /// Makes a socket at `path` that peers may connect to as `mode` allows.
 pub fn bind(path: &Path, mode: u32, usage: Usage) -> Result<Bound, ListenError> {
-    let failed = |what, why| ListenError::Io {
-        path: path.to_path_buf(),
-        usage,
-        what,
-        why,
-    };
     must_fit(path, usage)?;
+    make(path, mode).map_err(at(path, usage))
+}
+
+fn make(path: &Path, mode: u32) -> Result<Bound, Obstacle> {
     if let Some(parent) = path
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty() && !parent.exists())
     {
-        make_directory(parent).map_err(|why| ListenError::NoDirectory {
-            path: parent.to_path_buf(),
-            usage,
-            why,
-        })?;
+        make_directory(parent).map_err(Obstacle::NoDirectory)?;
     }
-    found_at(path, usage)?;
-    let _alone = Alone::at(path).map_err(|why| refused(why, path, usage))?;
-    clear(path, usage)?;
+    found_at(path)?;
+    let _alone = Alone::at(path)?;
+    clear(path)?;
     let name = path
         .to_fs_name::<GenericFilePath>()
-        .map_err(|error| failed("name the socket", error))?;
+        .map_err(|error| Obstacle::Io("name the socket", error))?;
     // The kernel subtracts the umask from the mode the socket was given before bind, so for this moment there is none.
     let before = rustix::process::umask(Mode::empty());
     let made = ListenerOptions::new().name(name).mode(mode).create_sync();
     rustix::process::umask(before);
-    let mut listener = made.map_err(|error| failed("listen on the socket", error))?;
+    let mut listener = made.map_err(|error| Obstacle::Io("listen on the socket", error))?;
     listener.do_not_reclaim_name_on_drop();
     let Listener::UdSocket(listener) = listener;
     Ok(Bound {
@@ -353,42 +222,28 @@ fn make_directory(parent: &Path) -> io::Result<()> {
 }
 
 /// The socket that is at a path, if anything is.
-fn found_at(path: &Path, usage: Usage) -> Result<Option<Metadata>, ListenError> {
+fn found_at(path: &Path) -> Result<Option<Metadata>, Obstacle> {
     match std::fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(why) => Err(ListenError::Io {
-            path: path.to_path_buf(),
-            usage,
-            what: "look at the socket",
-            why,
-        }),
-        Ok(found) if !found.file_type().is_socket() => Err(ListenError::NotASocket {
-            path: path.to_path_buf(),
-            usage,
-        }),
+        Err(why) => Err(Obstacle::Io("look at the socket", why)),
+        Ok(found) if !found.file_type().is_socket() => Err(Obstacle::NotASocket),
         Ok(found) => Ok(Some(found)),
     }
 }
 
 /// Removes the socket of a dead daemon to make room for a new one. Call with the lock held, see [`Alone`].
-fn clear(path: &Path, usage: Usage) -> Result<(), ListenError> {
-    let failed = |what, why| ListenError::Io {
-        path: path.to_path_buf(),
-        usage,
-        what,
-        why,
-    };
-    if found_at(path, usage)?.is_none() {
+fn clear(path: &Path) -> Result<(), Obstacle> {
+    if found_at(path)?.is_none() {
         return Ok(());
     }
     match is_alive(path) {
         Ok(false) => std::fs::remove_file(path)
-            .map_err(|error| failed("remove the socket a dead daemon left", error)),
-        Err(error) => Err(failed("see whether somebody listens on the socket", error)),
-        Ok(true) => Err(ListenError::Taken {
-            path: path.to_path_buf(),
-            usage,
-        }),
+            .map_err(|why| Obstacle::Io("remove the socket a dead daemon left", why)),
+        Err(why) => Err(Obstacle::Io(
+            "see whether somebody listens on the socket",
+            why,
+        )),
+        Ok(true) => Err(Obstacle::Taken),
     }
 }
 
@@ -401,21 +256,6 @@ fn is_alive(path: &Path) -> io::Result<bool> {
         Ok(()) | Err(Errno::AGAIN) => Ok(true),
         Err(Errno::CONNREFUSED) => Ok(false),
         Err(error) => Err(error.into()),
-    }
-}
-
-/// The error for a socket at `path` whose lock was not taken.
-fn refused(why: NotAlone, path: &Path, usage: Usage) -> ListenError {
-    let path = path.to_path_buf();
-    match why {
-        NotAlone::Beginning => ListenError::Taken { path, usage },
-        NotAlone::Locked(lock) => ListenError::Locked { path, usage, lock },
-        NotAlone::Io(why) => ListenError::Io {
-            path,
-            usage,
-            what: "listen on the socket",
-            why,
-        },
     }
 }
 

@@ -28,7 +28,7 @@ use tokend_upstream::{AccessToken, Granted};
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use tokend_process::clock::{Clock, Elapsed};
+use tokend_process::clock::Clock;
 
 /// What the driver knows about an account beside the engine: texts for people, and which secrets a person entered.
 #[derive(Debug, Clone, Default)]
@@ -147,10 +147,10 @@ pub struct Restored {
 pub fn restore(record: &Record, clock: &Clock) -> Restored {
     let at = |wall| clock.restore(&record.anchor, wall).at;
     // If the clock is behind the time of writing, the token's age is unknown, so the token does not count as valid.
-    let known = matches!(
-        clock.restore(&record.anchor, record.anchor.wall_ms).elapsed,
-        Elapsed::Known(_)
-    );
+    let known = clock
+        .restore(&record.anchor, record.anchor.wall_ms)
+        .elapsed
+        .is_some();
     let (held, token) = record
         .grant
         .as_ref()

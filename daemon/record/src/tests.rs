@@ -13,7 +13,7 @@ use tokend_store::Store as _;
 
 use super::*;
 use crate::store_reader::StoreReader;
-use tokend_process::clock::fake::FakeClock;
+use tokend_process::clock::testing::FakeClock;
 
 const WALL: i64 = 1_790_000_000_000;
 

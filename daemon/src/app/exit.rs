@@ -8,7 +8,7 @@ use tokend_store::StoreError;
 
 use crate::reload::NotApplied;
 use crate::server::listen::InheritError;
-use tokend_process::listen::ListenError;
+use tokend_process::listen::{ListenError, Obstacle};
 use tokend_upstream::ClientError;
 
 /// Whether a person has to mend something before the daemon can run. Otherwise a restart may help: the disk was full, another daemon ran,
@@ -18,10 +18,10 @@ pub(crate) fn is_mistake(error: &anyhow::Error) -> bool {
         return is_mistake;
     }
     if let Some(error) = error.downcast_ref::<ListenError>() {
-        return match error {
-            ListenError::Taken { .. } => false,
-            ListenError::Locked { .. } => !error.is_shortage(),
-            ListenError::Io { why, .. } | ListenError::NoDirectory { why, .. } => is_lasting(why),
+        return match &error.obstacle {
+            Obstacle::Taken => false,
+            Obstacle::Locked(_) => !error.is_shortage(),
+            Obstacle::Io(_, why) | Obstacle::NoDirectory(why) => is_lasting(why),
             _ => true,
         };
     }
@@ -141,9 +141,10 @@ mod tests {
             .into(),
             io(io::ErrorKind::StorageFull).into(),
             KeyError::NoRandomness.into(),
-            ListenError::Taken {
+            ListenError {
                 path,
                 usage: Usage::Clients,
+                obstacle: Obstacle::Taken,
             }
             .into(),
             anyhow::anyhow!("the task that decides died"),

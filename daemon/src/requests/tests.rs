@@ -247,7 +247,8 @@ fn that_something_is_to_be_asked_again_is_said_with_when_and_not_twice() {
 #[test]
 fn the_time_of_a_get_contains_its_decision() {
     let site = Site::new(ACCOUNTS);
-    let (clock, hands) = tokend_process::clock::fake::FakeClock::start(1_790_000_000_000, 0, "a");
+    let (clock, hands) =
+        tokend_process::clock::testing::FakeClock::start(1_790_000_000_000, 0, "a");
     let (requests, driver) = crate::testing::requests(&site, &clock, 16);
     let bench = Bench {
         requests,

@@ -274,9 +274,10 @@ impl Findings {
         held: bool,
     ) {
         let error = match seen {
-            Ok(PathState::InUse) if !held => listen::ListenError::Taken {
+            Ok(PathState::InUse) if !held => listen::ListenError {
                 path: path.into(),
                 usage,
+                obstacle: listen::Obstacle::Taken,
             },
             Ok(_) => return,
             Err(error) => error,

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::*;
-use tokend_process::clock::fake::FakeClock;
+use tokend_process::clock::testing::FakeClock;
 use tokend_process::testing::soon;
 
 /// Any small file that is there.

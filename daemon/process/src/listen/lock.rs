@@ -2,13 +2,14 @@
 //!
 //! Owns the file of the lock, from its making to its removal. Never waits, and never removes a lock that another holds.
 
-use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, fstat};
 use rustix::io::Errno;
+
+use super::error::{Locked, Obstacle};
 
 /// The holder alone may make or remove a socket at a path. Without it, of two processes that begin to listen
 /// there at once, one would remove the socket that the other has just made, and leave it listening without a
@@ -22,68 +23,24 @@ pub(super) struct Alone {
 /// How often to try again when another process removes the lock's file at that moment.
 const TRIES: usize = 16;
 
-/// Why the lock was not taken.
-#[derive(Debug)]
-pub(super) enum NotAlone {
-    /// Another process of the same user is about to listen there.
-    Beginning,
-    /// The file is in the way.
-    Locked(Locked),
-    /// The system refused to make the file.
-    Io(io::Error),
-}
-
-/// A file beside a socket that belongs to another user, or that cannot be locked.
-#[derive(Debug)]
-pub struct Locked {
-    pub(super) path: PathBuf,
-    /// Whose it is.
-    uid: u32,
-    /// Why it cannot be opened; `None` if another process holds it.
-    refused: Option<io::Error>,
-}
-
-impl Locked {
-    /// Whether another process holds it, and so will release it.
-    pub(super) fn is_held(&self) -> bool {
-        self.refused.is_none()
-    }
-
-    pub(super) fn why(&self) -> String {
-        let uid = self.uid;
-        match &self.refused {
-            None => format!("somebody else holds this lock, a file of user {uid}"),
-            Some(why) => format!("this lock, a file of user {uid}, cannot be taken: {why}"),
-        }
-    }
-
-    pub(super) fn way_out(&self) -> &'static str {
-        match self.refused {
-            None => "see who holds it (lslocks), stop that, and start again",
-            Some(_) => "remove it, as that user or root, if nobody else starts tokend there now",
-        }
-    }
-}
-
 impl Alone {
     /// At this path.
     ///
     /// # Errors
-    /// While somebody else is, or what keeps everybody from it.
-    pub(super) fn at(socket: &Path) -> Result<Self, NotAlone> {
+    /// Another process is about to listen there, or something keeps everybody from it.
+    pub(super) fn at(socket: &Path) -> Result<Self, Obstacle> {
         let mut path = socket.as_os_str().to_owned();
         path.push(".lock");
         let path = PathBuf::from(path);
         let flags = OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         for _ in 0..TRIES {
             let file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR)
-                .map_err(|errno| NotAlone::not_opened(&path, errno))?;
-            let failed = |errno: Errno| NotAlone::Io(errno.into());
-            let found = fstat(&file).map_err(failed)?;
+                .map_err(|errno| not_opened(&path, errno))?;
+            let found = fstat(&file).map_err(refused)?;
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => {}
-                Err(Errno::WOULDBLOCK) => return Err(NotAlone::held(path, found.st_uid)),
-                Err(errno) => return Err(failed(errno)),
+                Err(Errno::WOULDBLOCK) => return Err(held(path, found.st_uid)),
+                Err(errno) => return Err(refused(errno)),
             }
             // The process that held the lock before may have removed the file meanwhile, and then a lock on it
             // keeps nobody out.
@@ -91,38 +48,40 @@ impl Alone {
                 return Ok(Self { file, path });
             }
         }
-        Err(NotAlone::Beginning)
+        Err(Obstacle::Taken)
     }
 }
 
-impl NotAlone {
-    /// One user's lock is held by a start of theirs. In a directory in which everybody may make files, anybody may hold one.
-    pub(super) fn held(path: PathBuf, uid: u32) -> Self {
-        match uid == rustix::process::geteuid().as_raw() {
-            true => Self::Beginning,
-            false => Self::Locked(Locked {
-                path,
-                uid,
-                refused: None,
-            }),
-        }
+/// One user's lock is held by a start of theirs. In a directory in which everybody may make files, anybody may hold one.
+pub(super) fn held(path: PathBuf, uid: u32) -> Obstacle {
+    match uid == rustix::process::geteuid().as_raw() {
+        true => Obstacle::Taken,
+        false => Obstacle::Locked(Locked {
+            path,
+            uid,
+            refused: None,
+        }),
     }
+}
 
-    /// What is there already is in the way; else nothing can be made there.
-    pub(super) fn not_opened(path: &Path, errno: Errno) -> Self {
-        let is_of_the_file = matches!(
-            errno,
-            Errno::ACCESS | Errno::PERM | Errno::LOOP | Errno::ISDIR | Errno::NXIO
-        );
-        match std::fs::symlink_metadata(path) {
-            Ok(found) if is_of_the_file => Self::Locked(Locked {
-                path: path.to_path_buf(),
-                uid: found.uid(),
-                refused: Some(errno.into()),
-            }),
-            _ => Self::Io(errno.into()),
-        }
+/// What is there already is in the way; else nothing can be made there.
+pub(super) fn not_opened(path: &Path, errno: Errno) -> Obstacle {
+    let is_of_the_file = matches!(
+        errno,
+        Errno::ACCESS | Errno::PERM | Errno::LOOP | Errno::ISDIR | Errno::NXIO
+    );
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if is_of_the_file => Obstacle::Locked(Locked {
+            path: path.to_path_buf(),
+            uid: found.uid(),
+            refused: Some(errno.into()),
+        }),
+        _ => refused(errno),
     }
+}
+
+fn refused(errno: Errno) -> Obstacle {
+    Obstacle::Io("listen on the socket", errno.into())
 }
 
 impl Drop for Alone {

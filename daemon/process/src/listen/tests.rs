@@ -20,11 +20,9 @@ fn whoever_is_refused_a_place_is_told_of_an_option_that_they_have() {
     let long = dir.path().join("x".repeat(120));
     // Where not even root can make anything.
     let nowhere = Path::new("/proc/tokend/s").to_path_buf();
-    let denied = |usage| ListenError::Io {
-        path: nowhere.clone(),
-        usage,
-        what: "listen on the socket",
-        why: io::ErrorKind::PermissionDenied.into(),
+    let denied = |usage| {
+        let why = io::ErrorKind::PermissionDenied.into();
+        at(&nowhere, usage)(Obstacle::Io("listen on the socket", why))
     };
     for (usage, named) in [
         (
@@ -78,7 +76,13 @@ fn a_dead_socket_is_replaced_and_a_living_one_is_not() {
     let path = dir.path().join("s");
     drop(UnixListener::bind(&path).unwrap());
     let bound = bind(&path, 0o600).unwrap();
-    assert!(matches!(bind(&path, 0o600), Err(ListenError::Taken { .. })));
+    assert!(matches!(
+        bind(&path, 0o600),
+        Err(ListenError {
+            obstacle: Obstacle::Taken,
+            ..
+        })
+    ));
     drop(bound);
     assert!(bind(&path, 0o600).is_ok());
 }
@@ -104,7 +108,16 @@ fn of_those_who_begin_to_listen_at_once_one_does_and_can_be_reached() {
             panic!("{bound:?} {refused:?}")
         };
         for error in refused {
-            assert!(matches!(error, Err(ListenError::Taken { .. })), "{error:?}");
+            assert!(
+                matches!(
+                    error,
+                    Err(ListenError {
+                        obstacle: Obstacle::Taken,
+                        ..
+                    })
+                ),
+                "{error:?}"
+            );
         }
         UnixStream::connect(&path).unwrap();
         bound.origin.clean_up();
@@ -119,7 +132,13 @@ fn whoever_is_about_to_listen_keeps_others_out_until_then_and_no_longer() {
     let path = dir.path().join("s");
     drop(UnixListener::bind(&path).unwrap());
     let alone = Alone::at(&path).unwrap();
-    assert!(matches!(bind(&path, 0o600), Err(ListenError::Taken { .. })));
+    assert!(matches!(
+        bind(&path, 0o600),
+        Err(ListenError {
+            obstacle: Obstacle::Taken,
+            ..
+        })
+    ));
     drop(alone);
     // One that died in the middle has left the file, and no lock.
     std::fs::write(dir.path().join("s.lock"), "").unwrap();
@@ -149,7 +168,13 @@ fn one_that_is_stopped_and_has_no_room_for_connections_is_alive() {
             Err(error) => break assert_eq!(error, Errno::AGAIN),
         }
     }
-    assert!(matches!(bind(&path, 0o600), Err(ListenError::Taken { .. })));
+    assert!(matches!(
+        bind(&path, 0o600),
+        Err(ListenError {
+            obstacle: Obstacle::Taken,
+            ..
+        })
+    ));
     drop((stopped, waiting));
     bind(&path, 0o600).unwrap();
 }
@@ -199,13 +224,19 @@ fn what_is_no_socket_is_left_alone() {
     std::fs::write(&path, "data").unwrap();
     assert!(matches!(
         bind(&path, 0o600),
-        Err(ListenError::NotASocket { .. })
+        Err(ListenError {
+            obstacle: Obstacle::NotASocket,
+            ..
+        })
     ));
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "data");
     let long = dir.path().join("x".repeat(120));
     assert!(matches!(
         bind(&long, 0o600),
-        Err(ListenError::TooLong { .. })
+        Err(ListenError {
+            obstacle: Obstacle::TooLong,
+            ..
+        })
     ));
 }
 
@@ -234,8 +265,8 @@ fn a_lock_that_is_in_the_way_is_named_with_whose_it_is_and_what_to_do() {
     // One that a killed start of root left, which a user may not open.
     let left = dir.path().join("left.lock");
     std::fs::write(&left, "").unwrap();
-    let why = NotAlone::not_opened(&left, Errno::ACCESS);
-    let message = refused(why, &dir.path().join("left"), Usage::Clients);
+    let why = lock::not_opened(&left, Errno::ACCESS);
+    let message = at(&dir.path().join("left"), Usage::Clients)(why);
     assert!(!message.is_shortage());
     let message = message.to_string();
     assert!(
@@ -244,22 +275,16 @@ fn a_lock_that_is_in_the_way_is_named_with_whose_it_is_and_what_to_do() {
     );
     assert!(message.contains("Permission denied"), "{message}");
     // Where there is none, it is the directory that does not let one be made.
-    let none = NotAlone::not_opened(&dir.path().join("none.lock"), Errno::ACCESS);
-    assert!(matches!(none, NotAlone::Io(_)), "{none:?}");
+    let none = lock::not_opened(&dir.path().join("none.lock"), Errno::ACCESS);
+    assert!(matches!(none, Obstacle::Io(..)), "{none:?}");
 }
 
 #[test]
 fn a_lock_that_another_user_holds_is_not_taken_for_somebody_who_listens() {
     let path = Path::new("/tmp/s");
     let own = rustix::process::geteuid().as_raw();
-    let held = |uid| {
-        refused(
-            NotAlone::held("/tmp/s.lock".into(), uid),
-            path,
-            Usage::Clients,
-        )
-    };
-    assert!(matches!(held(own), ListenError::Taken { .. }));
+    let held = |uid| at(path, Usage::Clients)(lock::held("/tmp/s.lock".into(), uid));
+    assert!(matches!(held(own).obstacle, Obstacle::Taken));
     let message = held(own + 1);
     assert!(message.is_shortage(), "it may be over by the next start");
     assert_eq!(

@@ -102,16 +102,17 @@ struct Text<'writer> {
 }
 
 impl Text<'_> {
-    fn write(&mut self, field: &Field, value: &dyn fmt::Display) {
+    fn write(&mut self, field: &Field, text: &str, is_quoted: bool) {
         if self.result.is_err() {
             return;
         }
         let gap = if self.empty { "" } else { " " };
         self.empty = false;
-        self.result = if field.name() == "message" {
-            write!(self.writer, "{gap}{value}")
-        } else {
-            write!(self.writer, "{gap}{}={value}", field.name())
+        let writer = &mut self.writer;
+        self.result = match field.name() {
+            "message" => write!(writer, "{gap}{}", Escaped(text)),
+            name if is_quoted => write!(writer, "{gap}{name}={}", Escaped(text)),
+            name => write!(writer, "{gap}{name}={}", Value(text)),
         };
     }
 }
@@ -119,19 +120,11 @@ impl Text<'_> {
 impl Visit for Text<'_> {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         let text = format!("{value:?}");
-        if field.name() == "message" || is_quoted(&text) {
-            self.write(field, &Escaped(&text));
-        } else {
-            self.write(field, &Value(&text));
-        }
+        self.write(field, &text, is_quoted(&text));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        if field.name() == "message" {
-            self.write(field, &Escaped(value));
-        } else {
-            self.write(field, &Value(value));
-        }
+        self.write(field, value, false);
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {

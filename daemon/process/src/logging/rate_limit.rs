@@ -1,8 +1,7 @@
-//! Lines that others can have written as often as they like.
+//! Limits the log lines that other users can cause.
 //!
-//! Owns how many of a kind one user may cause in a minute. The rest are counted, and told in one line at the
-//! minute's end. A line belongs to a user if it names its `peer`; lines of modules that accept connections and
-//! name no peer share one count.
+//! Owns how many lines of a kind one user may cause in a minute; further ones are counted, and one line at the minute's end has their
+//! number. A line belongs to a user if it names its `peer`; lines of modules that accept connections and name no peer share one count.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -23,26 +22,26 @@ use crate::clock::Clock;
 pub(super) const SHOWN: u32 = 30;
 /// How long lines are counted together.
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
-/// How many users and kinds are told apart. Beyond that users count as one: some machines have 65,536 for each person.
+/// How many pairs of user and kind are counted apart. Further users count as one: some machines have 65,536 ids for each person.
 const APART: usize = 1024;
 /// How much of a line's message is repeated, in bytes.
 const LONGEST: usize = 200;
-/// Where whoever comes is not known by a user, or not yet: modules of the daemon, which holds these names against its own.
+/// Modules whose peers are not known by a user, or not yet. A test of the daemon compares these names with its modules.
 pub const ACCEPTING: [&str; 3] = [
     "tokend::server::accept",
     "tokend::server::metrics_http",
     "tokend_egress",
 ];
 
-/// Causer causes a line.
+/// The user who causes a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Causer {
     User(u32),
-    /// One of too many to be told apart, or of those nobody knows.
+    /// One of too many to be counted apart, or an unknown one.
     Anybody,
 }
 
-/// Lines of one kind that one user caused lately.
+/// Lines of one kind that one user caused within a minute.
 #[derive(Debug)]
 struct Minute {
     began: Duration,
@@ -52,7 +51,7 @@ struct Minute {
     message: Box<str>,
 }
 
-/// The lines of everybody. Cheap to clone.
+/// The counts of all users. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct RateLimit(Arc<Inner>);
 
@@ -65,7 +64,7 @@ struct Inner {
 }
 
 impl RateLimit {
-    /// Has `queue` told when there is something to be said later.
+    /// Wakes the thread of `queue` when a count has to be reported later.
     pub(super) fn new(clock: Clock, queue: Queue) -> Self {
         Self(Arc::new(Inner {
             clock,
@@ -75,12 +74,12 @@ impl RateLimit {
         }))
     }
 
-    /// How many lines were counted so far instead of being written.
+    /// How many lines were counted instead of written.
     pub(super) fn counted(&self) -> u64 {
         self.0.counted.load(Ordering::Relaxed)
     }
 
-    /// Says how many more there were in each minute that is over, or that there will be no more of. When the next one is over.
+    /// Logs the counts of the minutes that are over, or of all of them at the end. Returns when the next minute is over.
     pub(super) fn report(&self, last: bool) -> Option<Duration> {
         let now = self.0.clock.since_boot();
         let mut over = Vec::new();
@@ -104,21 +103,20 @@ impl RateLimit {
         next
     }
 
-    /// Whether this line may be written. Otherwise it has been counted.
+    /// Whether this line may be written. Otherwise it is counted.
     fn admits(&self, kind: Identifier, who: Causer, event: &Event<'_>) -> bool {
         let now = self.0.clock.since_boot();
         let mut minutes = self.lock();
-        if minutes.len() >= APART && !minutes.contains_key(&(kind.clone(), who)) {
+        let is_one_too_many = |minutes: &HashMap<_, _>| {
+            minutes.len() >= APART && !minutes.contains_key(&(kind.clone(), who))
+        };
+        if is_one_too_many(&minutes) {
             minutes
                 .retain(|_, minute| minute.more > 0 || now.saturating_sub(minute.began) < MINUTE);
         }
-        let who = match who {
-            Causer::User(_)
-                if minutes.len() >= APART && !minutes.contains_key(&(kind.clone(), who)) =>
-            {
-                Causer::Anybody
-            }
-            who => who,
+        let who = match is_one_too_many(&minutes) {
+            true => Causer::Anybody,
+            false => who,
         };
         let minute = minutes.entry((kind, who)).or_insert_with(|| Minute {
             began: now,
@@ -159,11 +157,9 @@ impl<S: Subscriber> Layer<S> for RateLimit {
     fn event_enabled(&self, event: &Event<'_>, _context: Context<'_, S>) -> bool {
         let metadata = event.metadata();
         let who = match metadata.fields().field("peer") {
-            Some(_) => {
-                let mut found = Found::default();
-                event.record(&mut found);
-                found.who
-            }
+            Some(_) => value(event, "peer")
+                .and_then(|peer| uid(&peer))
+                .map_or(Causer::Anybody, Causer::User),
             None if ACCEPTING
                 .iter()
                 .any(|module| metadata.target().starts_with(module)) =>
@@ -172,12 +168,11 @@ impl<S: Subscriber> Layer<S> for RateLimit {
             }
             None => return true,
         };
-        // What this itself says passes, however much there is.
         self.admits(metadata.callsite(), who, event)
     }
 }
 
-/// One line for all of them. At the level they have, so that whoever hides those hides this one.
+/// Logs one line for all of them, at their level, so that a filter that hides them hides it too.
 fn report(who: Causer, level: Level, more: u64, message: &str) {
     let who = match who {
         Causer::User(uid) => format!("user {uid}"),
@@ -194,45 +189,29 @@ fn report(who: Causer, level: Level, more: u64, message: &str) {
     }
 }
 
-/// Finds the peer of an event.
-struct Found {
-    who: Causer,
-}
-
-impl Default for Found {
-    fn default() -> Self {
-        Self {
-            who: Causer::Anybody,
+/// The value of one of an event's fields, as it is logged.
+fn value(event: &Event<'_>, name: &'static str) -> Option<String> {
+    struct Found(&'static str, Option<String>);
+    impl Visit for Found {
+        fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+            if field.name() == self.0 {
+                self.1 = Some(format!("{value:?}"));
+            }
         }
     }
+    let mut found = Found(name, None);
+    event.record(&mut found);
+    found.1
 }
 
-impl Visit for Found {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        if field.name() == "peer" {
-            self.who = uid(&format!("{value:?}")).map_or(Causer::Anybody, Causer::User);
-        }
-    }
-}
-
-/// The user a peer is of, as peers are written.
+/// The user of a peer, in the notation of peers in the log.
 fn uid(peer: &str) -> Option<u32> {
     peer.strip_prefix("uid ")?.split(' ').next()?.parse().ok()
 }
 
 /// The message of an event, not too long.
 fn message(event: &Event<'_>) -> Box<str> {
-    struct Message(String);
-    impl Visit for Message {
-        fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-            if field.name() == "message" {
-                self.0 = format!("{value:?}");
-            }
-        }
-    }
-    let mut message = Message(String::new());
-    event.record(&mut message);
-    let mut message = message.0;
+    let mut message = value(event, "message").unwrap_or_default();
     if message.len() > LONGEST {
         message.truncate(message.floor_char_boundary(LONGEST));
         message.push('…');

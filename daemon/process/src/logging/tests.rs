@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::Value as Json;
 
 use super::*;
-use crate::clock::fake::FakeClock;
+use crate::clock::testing::FakeClock;
 
 #[derive(Debug, Clone, Default)]
 struct Captured(Arc<Mutex<Vec<u8>>>);

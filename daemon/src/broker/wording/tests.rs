@@ -4,7 +4,7 @@ mod refused;
 
 use super::*;
 use crate::testing::Site;
-use tokend_process::clock::fake::FakeClock;
+use tokend_process::clock::testing::FakeClock;
 
 const ACCOUNT: &str = "[account.ads]\nprovider = \"oauth2\"\nbase_url = \"https://ads.example.com\"\nusername = \"u\"\nclient_id = \"c\"\n";
 const WITH_FILE: &str = "[account.ads]\nprovider = \"oauth2\"\nbase_url = \"https://ads.example.com\"\nusername = \"u\"\nclient_id = \"c\"\npassword = { file = \"pw\" }\n";

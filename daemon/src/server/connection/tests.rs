@@ -16,7 +16,7 @@ use crate::broker::inbox::{AnswerSender, DriverAnswer, Message};
 use crate::broker::registry::IssuedToken;
 use crate::testing::{OWNER, Site, get, name, peer, requests, token};
 use tokend_process::clock::Clock;
-use tokend_process::clock::fake::FakeClock;
+use tokend_process::clock::testing::FakeClock;
 
 const BOUNDS: Bounds = Bounds {
     pending: 4,
