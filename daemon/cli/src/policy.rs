@@ -40,7 +40,7 @@ pub fn explain(
         Err(why) => return finish(writeln!(err, "error: {why}").map(|()| Exit::Usage)),
     };
     let file = run_as.file;
-    let loaded = Config::load_with_marks(&file, &run_as.overrides, &run_as.environment);
+    let loaded = Config::load_with_origins(&file, &run_as.overrides, &run_as.environment);
     let (config, origins) = match loaded {
         Ok(loaded) => loaded,
         Err(error) => {

@@ -6,7 +6,6 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::RangeInclusive;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,9 +22,9 @@ use super::fingerprint::Fingerprint;
 use super::group::Groups;
 use super::pacing::{Pacing, PacingTable};
 use super::proxy::{self, MOST_PROXIES, Proxy, Route};
+use super::reading::Reading;
 use super::rule_origins::{Owner, RuleOrigins};
 use super::shared::Shared;
-use super::unresolved::Principals;
 use crate::secret_ref::SecretRef;
 
 /// One login the broker owns at one provider, as it is configured.
@@ -71,8 +70,7 @@ impl Account {
     pub fn field(&self, name: &str) -> Option<&str> {
         self.fields
             .iter()
-            .find(|(own, _)| **own == *name)
-            .map(|(_, value)| &**value)
+            .find_map(|(own, value)| (**own == *name).then_some(&**value))
     }
 
     /// Scheme, host and port that requests of a kind go to.
@@ -108,8 +106,7 @@ impl Account {
     pub fn secret(&self, name: &str) -> Option<&SecretRef> {
         self.secrets
             .iter()
-            .find(|(own, _)| **own == *name)
-            .map(|(_, place)| place)
+            .find_map(|(own, place)| (**own == *name).then_some(place))
     }
 }
 
@@ -137,7 +134,6 @@ pub(super) struct Defaults {
 #[derive(Debug)]
 pub(super) struct Reader {
     pub(super) dialects: Dialects,
-    pub(super) principals: Principals,
     pub(super) defaults: Defaults,
     pub(super) groups: Groups,
     pub(super) policies: Shared<Arc<Policy>, Policy>,
@@ -198,25 +194,47 @@ const REFRESH: [(&str, RefreshPolicy); 3] = [
     ("on-demand", RefreshPolicy::OnDemand),
 ];
 
-/// Reads `refresh`, which `[defaults]` has too.
-pub(super) fn refresh(
-    value: Option<Value<'_>>,
-    diagnostics: &mut Diagnostics,
-) -> Option<RefreshPolicy> {
-    value.and_then(|value| value.word(&REFRESH, diagnostics))
+impl Defaults {
+    /// Reads `[defaults]`. Without `allow` only the daemon's own user may have a token.
+    pub(super) fn read(
+        root: &mut Section<'_>,
+        own_user: Arc<Policy>,
+        reading: &mut Reading<'_>,
+    ) -> Self {
+        let mut defaults = Self {
+            allow: own_user,
+            refresh: RefreshPolicy::default(),
+            pacing: PacingTable::default(),
+        };
+        let Some(mut section) = root.section("defaults", &mut reading.diagnostics) else {
+            return defaults;
+        };
+        if let Some(rules) = allow(&mut section, reading) {
+            defaults.allow = Arc::new(Policy::new(rules));
+        }
+        reading.origins.end(Owner::Defaults);
+        let diagnostics = &mut reading.diagnostics;
+        let refresh = section.read("refresh", diagnostics, refresh);
+        defaults.refresh = refresh.unwrap_or_default();
+        defaults.pacing = PacingTable::read(&mut section, diagnostics);
+        section.finish(diagnostics);
+        defaults
+    }
+}
+
+fn refresh(value: Value<'_>, diagnostics: &mut Diagnostics) -> Option<RefreshPolicy> {
+    value.word(&REFRESH, diagnostics)
+}
+
+fn lifetime(value: Value<'_>, diagnostics: &mut Diagnostics) -> Option<Duration> {
+    value.duration(ASSUMED, diagnostics)
 }
 
 impl Reader {
     /// A reader that has seen no account yet.
-    pub(super) fn new(
-        dialects: Dialects,
-        principals: Principals,
-        defaults: Defaults,
-        groups: Groups,
-    ) -> Self {
+    pub(super) fn new(dialects: Dialects, defaults: Defaults, groups: Groups) -> Self {
         Self {
             dialects,
-            principals,
             defaults,
             groups,
             policies: Shared::new(),
@@ -235,51 +253,42 @@ impl Reader {
         name: AccountName,
         key: &Key<'_>,
         value: Value<'_>,
-        base: &Path,
-        origins: &mut RuleOrigins,
-        diagnostics: &mut Diagnostics,
+        reading: &mut Reading<'_>,
     ) -> Option<Account> {
-        let before = diagnostics.count();
-        let mut section = value.section(diagnostics)?.named(key);
-        let known = self.dialect(&mut section, diagnostics);
-        let otherwise = known
-            .as_ref()
-            .and_then(|known| known.dialect.own_base_url());
-        let address = Address::take(&mut section, otherwise, diagnostics);
-        let own = Own {
-            allow: allow(&mut section, &mut self.principals, origins, diagnostics),
-            refresh: refresh(section.take("refresh"), diagnostics),
-            assumed_lifetime: section
-                .take("assumed_lifetime")
-                .and_then(|value| value.duration(ASSUMED, diagnostics)),
-            pacing: PacingTable::read(section.take("pacing"), diagnostics),
-            proxy: self.proxy(section.take("proxy"), base, diagnostics),
-        };
-        origins.end(Owner::Account(&name));
-        let mut fields = AccountFields::default();
-        fields.take(&mut section, base, diagnostics);
+        let before = reading.diagnostics.count();
+        let mut section = value.section(&mut reading.diagnostics)?.named(key);
+        let known = self.dialect(&mut section, &mut reading.diagnostics);
         let dialect = known.as_deref().map(|known| &*known.dialect);
-        refuse_refresh_token(&mut section, &name, dialect, diagnostics);
+        let otherwise = dialect.and_then(Dialect::own_base_url);
+        let address = Address::take(&mut section, otherwise, &mut reading.diagnostics);
+        let own = Own {
+            allow: allow(&mut section, reading),
+            refresh: section.read("refresh", &mut reading.diagnostics, refresh),
+            assumed_lifetime: section.read("assumed_lifetime", &mut reading.diagnostics, lifetime),
+            pacing: PacingTable::read(&mut section, &mut reading.diagnostics),
+            proxy: self.proxy(section.take("proxy"), reading),
+        };
+        reading.origins.end(Owner::Account(&name));
+        let mut fields = AccountFields::default();
+        fields.take(&mut section, reading);
+        refuse_refresh_token(&mut section, &name, dialect, &mut reading.diagnostics);
         let Some(known) = known else {
             // Without a dialect the valid fields are unknown.
             section.ignore("fields");
-            section.finish(diagnostics);
+            section.finish(&mut reading.diagnostics);
             return None;
         };
-        fields.take_custom(&mut section, &known, &name, base, diagnostics);
+        fields.take_custom(&mut section, &known, &name, reading);
+        let diagnostics = &mut reading.diagnostics;
         let site = address.and_then(|address| self.site(&known, &address, diagnostics));
-        fields.check(
-            &section,
-            &known,
-            site.as_deref().map(|site| &*site.fields),
-            diagnostics,
-        );
+        let needed = site.as_deref().map(|site| &*site.fields);
+        fields.check(&section, &known, needed, diagnostics);
         if let Some(site) = site.as_deref().filter(|_| diagnostics.count() == before) {
             self.options(&section, &known, site, &fields, diagnostics);
         }
         section.finish(diagnostics);
         let site = site.filter(|_| diagnostics.count() == before)?;
-        Some(self.account(name, &known, &site, fields, own, origins))
+        Some(self.account(name, &known, &site, fields, own, &mut reading.origins))
     }
 
     /// Notes options that are not set and that a request of the account needs. Computed once for all accounts that differ only in values.
@@ -292,22 +301,16 @@ impl Reader {
         diagnostics: &mut Diagnostics,
     ) {
         let dialect = &known.dialect;
-        let has = |name: &str| fields.plain.contains_key(name) || fields.secret.contains_key(name);
+        let has = |name: &str| fields.has(name);
         let fields = fields.plain.keys().chain(fields.secret.keys());
         let names: Vec<&str> = fields.map(String::as_str).collect();
         let key = [&[&*site.fingerprint], &*names].concat().join("\0");
         let lacks = self.lacks.entry(key).or_insert_with(|| {
-            let kinds = [ExchangeKind::Refresh, ExchangeKind::Login];
-            let made = |kind| site.makes(dialect, kind, has);
-            let lacks = |kind| dialect.lacks(kind, &site.endpoint, has);
-            let all = kinds
-                .into_iter()
-                .filter(|kind| made(*kind))
-                .flat_map(|kind| {
-                    let each = lacks(kind).into_iter();
-                    each.map(move |option| (kind, option))
-                });
-            all.collect()
+            let kinds = [ExchangeKind::Refresh, ExchangeKind::Login].into_iter();
+            let made = kinds.filter(|kind| site.makes(dialect, *kind, has));
+            let lacks = |kind| dialect.lacks(kind, &site.endpoint, has).into_iter();
+            made.flat_map(|kind| lacks(kind).map(move |option| (kind, option)))
+                .collect()
         });
         for (kind, option) in lacks {
             let describes = dialect.options().find(|it| it.name == *option);
@@ -327,28 +330,24 @@ impl Reader {
     }
 
     /// The account's route; equal proxies are kept once.
-    fn proxy(
-        &mut self,
-        value: Option<Value<'_>>,
-        base: &Path,
-        diagnostics: &mut Diagnostics,
-    ) -> Route {
+    fn proxy(&mut self, value: Option<Value<'_>>, reading: &mut Reading<'_>) -> Route {
         let Some(value) = value else {
             return Route::Inherited;
         };
-        match proxy::read(value, base, diagnostics) {
-            Some(Route::Through(own)) => match self.proxies.keep(own, MOST_PROXIES) {
-                Some(kept) => Route::Through(kept),
-                None => {
+        let route = match proxy::read(value, reading) {
+            Some(Route::Through(own)) => {
+                let kept = self.proxies.keep(own, MOST_PROXIES);
+                kept.map(Route::Through).or_else(|| {
                     let message =
                         format!("accounts name more than {MOST_PROXIES} different proxies");
-                    value.hidden().note(diagnostics, message, None);
-                    Route::Inherited
-                }
-            },
-            Some(route) => route,
-            None => Route::Inherited,
-        }
+                    value
+                        .hidden()
+                        .wrong(&mut reading.diagnostics, message, None)
+                })
+            }
+            route => route,
+        };
+        route.unwrap_or_default()
     }
 
     /// The proxies that accounts named, each once.
@@ -361,11 +360,8 @@ impl Reader {
         section: &mut Section<'_>,
         diagnostics: &mut Diagnostics,
     ) -> Option<Arc<KnownDialect>> {
-        let value = section.require(
-            "provider",
-            "the name of a dialect; see `tokend dialect list`",
-            diagnostics,
-        )?;
+        let what = "the name of a dialect; see `tokend dialect list`";
+        let value = section.require("provider", what, diagnostics)?;
         let name = value.text(diagnostics)?;
         match self.dialects.find(name) {
             Ok(known) => Some(known),
@@ -439,14 +435,10 @@ impl Reader {
             name,
             dialect,
             endpoint: Arc::clone(&site.endpoint),
-            fields: fields
-                .plain
-                .into_iter()
+            fields: (fields.plain.into_iter())
                 .map(|(name, value)| (named(&name), value.into()))
                 .collect(),
-            secrets: fields
-                .secret
-                .into_iter()
+            secrets: (fields.secret.into_iter())
                 .map(|(name, place)| (named(&name), place))
                 .collect(),
             allow,
@@ -469,9 +461,8 @@ impl Reader {
             }
         }
         *self.asks.entry(key).or_insert_with(|| {
-            dialect.asks(&site.endpoint, |name| {
-                fields.plain.get(name).map(String::as_str)
-            })
+            let field = |name: &str| fields.plain.get(name).map(String::as_str);
+            dialect.asks(&site.endpoint, field)
         })
     }
 }

@@ -10,7 +10,7 @@ use tokend_policy::{
     Digest, NOT_KNOWN, NameAnswer, Permission, Permissions, Rule, UnitError, UnitPattern,
 };
 
-use super::rule_origins::RuleOrigins;
+use super::reading::Reading;
 use super::unresolved::{NameKind, Principals};
 
 /// What the rules of a list can grant.
@@ -35,7 +35,7 @@ pub(super) const ALLOW: List = List {
 pub(super) const ADMIN: List = List {
     usual: Permissions::ADMINISTER,
     possible: Permissions::ADMINISTER,
-    otherwise: "name somebody, or leave the key out: then only the daemon's own user is allowed",
+    ..ALLOW
 };
 
 /// `allow` of metrics, which has a single permission.
@@ -46,29 +46,20 @@ pub(super) const METRICS: List = List {
 };
 
 /// Reads a list of rules: `[{ user = "deploy" }, { group = "ci", unit = "build@.service" }]`.
-pub(super) fn rules(
-    value: Value<'_>,
-    list: List,
-    principals: &mut Principals,
-    origins: &mut RuleOrigins,
-    diagnostics: &mut Diagnostics,
-) -> Option<Vec<Rule>> {
+pub(super) fn rules(value: Value<'_>, list: List, reading: &mut Reading<'_>) -> Option<Vec<Rule>> {
+    let diagnostics = &mut reading.diagnostics;
     let before = diagnostics.count();
     if !value.is_array() {
         let found = format!("expected an array, found {}", value.kind());
-        return value.wrong(
-            diagnostics,
-            found,
-            "write a list: `[{ user = \"deploy\" }]`".to_owned(),
-        );
+        let help = "write a list: `[{ user = \"deploy\" }]`".to_owned();
+        return value.wrong(diagnostics, found, help);
     }
-    let rules: Vec<Rule> = value
-        .array(diagnostics)?
-        .filter_map(|value| {
-            origins.note(value);
-            rule(value, list, principals, diagnostics)
-        })
-        .collect();
+    let mut rules = Vec::new();
+    for value in value.array(diagnostics)? {
+        reading.origins.note(value);
+        rules.extend(rule(value, list, reading));
+    }
+    let diagnostics = &mut reading.diagnostics;
     if diagnostics.count() > before {
         return None;
     }
@@ -79,12 +70,12 @@ pub(super) fn rules(
     Some(rules)
 }
 
-fn rule(
-    value: Value<'_>,
-    list: List,
-    principals: &mut Principals,
-    diagnostics: &mut Diagnostics,
-) -> Option<Rule> {
+fn rule(value: Value<'_>, list: List, reading: &mut Reading<'_>) -> Option<Rule> {
+    let Reading {
+        principals,
+        diagnostics,
+        ..
+    } = reading;
     let example = || {
         "write `{ user = \"deploy\" }`, `{ group = \"ci\" }` or `{ unit = \"backup.service\" }`"
             .to_owned()
@@ -102,12 +93,9 @@ fn rule(
     let user = section.take("user");
     let has_user = user.is_some();
     rule.user = user.and_then(|who| named(who, NameKind::User, principals, diagnostics));
-    rule.group = section
-        .take("group")
-        .and_then(|who| named(who, NameKind::Group, principals, diagnostics));
-    rule.unit = section
-        .take("unit")
-        .and_then(|value| unit(value, diagnostics));
+    let group = section.take("group");
+    rule.group = group.and_then(|who| named(who, NameKind::Group, principals, diagnostics));
+    rule.unit = section.read("unit", diagnostics, unit);
     let user_unit = section.take("user_unit");
     if let Some(value) = &user_unit
         && !has_user
@@ -116,12 +104,8 @@ fn rule(
         value.note(diagnostics, "every user can have a unit of this name", help);
     }
     rule.user_unit = user_unit.and_then(|value| unit(value, diagnostics));
-    rule.exe = section
-        .take("exe")
-        .and_then(|value| exe(value, diagnostics));
-    rule.sha256 = section
-        .take("sha256")
-        .and_then(|value| sha256(value, diagnostics));
+    rule.exe = section.read("exe", diagnostics, exe);
+    rule.sha256 = section.read("sha256", diagnostics, sha256);
     if let Some(value) = section.take("may") {
         rule.may = may(value, list, diagnostics).unwrap_or_default();
     }
@@ -163,12 +147,9 @@ fn named(
             return Some(NOT_KNOWN);
         }
         let kind = kind.as_str();
+        let message = format!("there is no {kind} `{name}` on this machine");
         let help = format!("create the {kind} first, or correct its name; reload after changes");
-        who.wrong(
-            diagnostics,
-            format!("there is no {kind} `{name}` on this machine"),
-            help,
-        )
+        who.wrong(diagnostics, message, help)
     })
 }
 
@@ -205,14 +186,9 @@ fn exe(value: Value<'_>, diagnostics: &mut Diagnostics) -> Option<Arc<Path>> {
         return Some(path.into());
     }
     let help = "write it as `readlink /proc/PID/exe` shows it for the running program, such as `/usr/bin/backup`";
-    value.wrong(
-        diagnostics,
-        format!(
-            "`{}` is not the full path of a program",
-            text.escape_debug()
-        ),
-        help.to_owned(),
-    )
+    let shown = text.escape_debug();
+    let message = format!("`{shown}` is not the full path of a program");
+    value.wrong(diagnostics, message, help.to_owned())
 }
 
 fn sha256(value: Value<'_>, diagnostics: &mut Diagnostics) -> Option<Digest> {
@@ -232,10 +208,8 @@ fn may(value: Value<'_>, list: List, diagnostics: &mut Diagnostics) -> Option<Pe
         let Some(text) = word.text(diagnostics) else {
             continue;
         };
-        let known = Permission::ALL
-            .into_iter()
-            .find(|permission| permission.as_str() == text);
-        match known {
+        let mut all = Permission::ALL.into_iter();
+        match all.find(|permission| permission.as_str() == text) {
             Some(permission) if list.possible.has(permission) => {
                 may = may | Permissions::of(&[permission]);
             }
@@ -278,12 +252,6 @@ fn out_of_place(permission: Permission) -> (&'static str, &'static str) {
 }
 
 /// Takes `allow` out of a table, if it is there.
-pub(super) fn allow(
-    section: &mut Section<'_>,
-    principals: &mut Principals,
-    origins: &mut RuleOrigins,
-    diagnostics: &mut Diagnostics,
-) -> Option<Vec<Rule>> {
-    let value = section.take("allow")?;
-    rules(value, ALLOW, principals, origins, diagnostics)
+pub(super) fn allow(section: &mut Section<'_>, reading: &mut Reading<'_>) -> Option<Vec<Rule>> {
+    rules(section.take("allow")?, ALLOW, reading)
 }

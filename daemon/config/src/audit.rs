@@ -3,8 +3,11 @@
 //! Owns the settings, their defaults and bounds, and the names of the events. Opens nothing: an unwritable file is reported when the
 //! configuration is applied.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
 use tokend_document::{Diagnostics, Section, Value, choose_from};
+
+use super::reading::Reading;
 
 /// What is recorded, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -153,53 +156,38 @@ impl Default for Audit {
 }
 
 impl Audit {
-    pub(super) fn read(
-        section: Option<Section<'_>>,
-        base: &Path,
-        diagnostics: &mut Diagnostics,
-    ) -> Self {
+    /// Reads `[audit]`, if it is there.
+    pub(super) fn read(root: &mut Section<'_>, reading: &mut Reading<'_>) -> Self {
+        let Reading {
+            base, diagnostics, ..
+        } = reading;
         let default = Self::default();
-        let Some(mut section) = section else {
+        let Some(mut section) = root.section("audit", diagnostics) else {
             return default;
         };
-        let journal = section
-            .take("journal")
-            .and_then(|value| value.boolean(diagnostics));
-        let path = section
-            .take("file")
-            .and_then(|value| value.path(base, diagnostics));
+        let journal = section.read("journal", diagnostics, Value::boolean);
+        let path = section.take("file");
+        let path = path.and_then(|value| value.path(base, diagnostics));
         let words = [("0600", 0o600), ("0640", 0o640)];
-        let mode = section
-            .take("file_mode")
-            .and_then(|value| value.word(&words, diagnostics));
-        let max_size = section
-            .take("max_size")
-            .and_then(|value| value.size(64 * KIB..=1024 * MIB, diagnostics));
-        let keep = section
-            .take("keep")
-            .and_then(|value| value.integer(0..=1000, diagnostics));
-        let named = section
-            .take("events")
-            .and_then(|value| events(value, diagnostics));
-        let required = section
-            .take("required")
-            .and_then(|value| value.boolean(diagnostics));
+        let mode = section.take("file_mode");
+        let mode = mode.and_then(|value| value.word(&words, diagnostics));
+        let max_size = section.take("max_size");
+        let max_size = max_size.and_then(|it| it.size(64 * KIB..=1024 * MIB, diagnostics));
+        let keep = section.take("keep");
+        let keep = keep.and_then(|value| value.integer(0..=1000, diagnostics));
+        let named = section.read("events", diagnostics, events);
+        let required = section.read("required", diagnostics, Value::boolean);
         let of_a_file = [
             ("file_mode", mode.is_some()),
             ("max_size", max_size.is_some()),
             ("keep", keep.is_some()),
         ];
-        for (key, _) in of_a_file
-            .into_iter()
-            .filter(|(_, is_set)| *is_set && path.is_none() && !section.has("file"))
-        {
-            let message = format!("`{key}` is about a file, and there is none");
-            section.note_key(
-                key,
-                diagnostics,
-                message,
-                "add `file`: where records go".to_owned(),
-            );
+        for (key, is_set) in of_a_file {
+            if is_set && !section.has("file") {
+                let message = format!("`{key}` is about a file, and there is none");
+                let help = "add `file`: where records go".to_owned();
+                section.note_key(key, diagnostics, message, help);
+            }
         }
         if required == Some(true) && journal == Some(false) && !section.has("file") {
             let message = "records are required, and go nowhere";
@@ -230,16 +218,10 @@ fn events(value: Value<'_>, diagnostics: &mut Diagnostics) -> Option<AuditEvents
             let event = NAMED.into_iter().find(|event| event.as_str() == name);
             event.or_else(|| {
                 let valid: Vec<_> = NAMED.iter().map(|event| event.as_str()).collect();
-                value.wrong(
-                    diagnostics,
-                    format!("`{name}` is nothing that is recorded"),
-                    choose_from(name, &valid),
-                )
+                let message = format!("`{name}` is nothing that is recorded");
+                value.wrong(diagnostics, message, choose_from(name, &valid))
             })
         })
         .collect();
-    if diagnostics.count() > before {
-        return None;
-    }
-    Some(named.into_iter().collect())
+    (diagnostics.count() == before).then(|| named.into_iter().collect())
 }

@@ -7,11 +7,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokend_dialect::{Catalog, Dialect, FieldUse};
-use tokend_document::{Diagnostics, choose_from};
+use tokend_document::choose_from;
 use tokend_engine::Rate;
 
-use super::Files;
 use super::pacing::Pacing;
+use super::reading::Reading;
 
 /// The longest file of a dialect, in bytes.
 const LONGEST_FILE: u64 = 256 * 1024;
@@ -41,20 +41,15 @@ pub(super) struct Dialects {
 impl Dialects {
     /// The built-in dialects and those at `paths`; `paths` is `None` when the files are unknown. Mistakes in a file are noted, except
     /// those that only follow from another unreadable file.
-    pub(super) fn load(
-        files: &Files,
-        paths: Option<&[PathBuf]>,
-        diagnostics: &mut Diagnostics,
-    ) -> Self {
+    pub(super) fn load(paths: Option<&[PathBuf]>, reading: &mut Reading<'_>) -> Self {
+        let diagnostics = &mut reading.diagnostics;
         let before = diagnostics.count();
         let builtin = Catalog::builtin();
-        let read = paths.into_iter().flatten().filter_map(|path| {
-            Some((
-                path.display().to_string(),
-                files.text(path, LONGEST_FILE, diagnostics)?,
-            ))
-        });
-        let read: Vec<_> = read.collect();
+        let mut read = Vec::new();
+        for path in paths.into_iter().flatten() {
+            let text = reading.files.text(path, LONGEST_FILE, diagnostics);
+            read.extend(text.map(|text| (path.display().to_string(), text)));
+        }
         let is_incomplete = paths.is_none() || diagnostics.count() > before;
         let (catalog, errors) = match builtin.with_files(read) {
             Ok(catalog) => (catalog, Vec::new()),
@@ -94,12 +89,8 @@ impl Dialects {
 impl KnownDialect {
     fn new(dialect: &Arc<Dialect>) -> Result<Self, Option<String>> {
         let pacing = dialect.pacing();
-        let impossible = || {
-            Some(format!(
-                "the pacing of dialect `{}` is out of range",
-                dialect.name()
-            ))
-        };
+        let name = dialect.name();
+        let impossible = || Some(format!("the pacing of dialect `{name}` is out of range"));
         let rate = |rate: tokend_dialect::DefaultRate| {
             Rate::new(rate.burst, rate.period).ok_or_else(impossible)
         };

@@ -3,7 +3,6 @@
 //! Owns the checks of both against the dialect. Plain values may be shown; a secret is only ever a reference.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use tokend_dialect::{Dialect, EndpointSettings, FieldUse};
 use tokend_document::{Diagnostics, Section, Value, choose_from};
@@ -13,6 +12,7 @@ use url::Url;
 use super::dialects::KnownDialect;
 use super::fingerprint::Fingerprint;
 use super::proxy::is_this_machine;
+use super::reading::Reading;
 use super::secret_ref::secret;
 use crate::secret_ref::{SecretPlace, SecretRef};
 
@@ -41,20 +41,10 @@ pub(super) struct AccountFields {
 
 impl AccountFields {
     /// Reads the standard fields.
-    pub(super) fn take(
-        &mut self,
-        section: &mut Section<'_>,
-        base: &Path,
-        diagnostics: &mut Diagnostics,
-    ) {
-        for (name, secret) in STANDARD {
-            let value = if secret {
-                section.take_secret(name)
-            } else {
-                section.take(name)
-            };
-            if let Some(value) = value {
-                self.field(name, secret, value, base, diagnostics);
+    pub(super) fn take(&mut self, section: &mut Section<'_>, reading: &mut Reading<'_>) {
+        for (name, is_secret) in STANDARD {
+            if let Some(value) = section.take(name) {
+                self.field(name, is_secret, value, reading);
             }
         }
     }
@@ -65,21 +55,19 @@ impl AccountFields {
         section: &mut Section<'p>,
         known: &'p KnownDialect,
         name: &AccountName,
-        base: &Path,
-        diagnostics: &mut Diagnostics,
+        reading: &mut Reading<'_>,
     ) {
-        let custom = || known.fields.iter().filter(|field| is_custom(field));
-        let mut take = |section: &mut Section<'p>, diagnostics: &mut Diagnostics| {
-            for field in custom() {
-                if let Some(value) = section.take_secret(&field.name) {
-                    let value = if field.secret { value } else { value.shown() };
-                    self.field(&field.name, field.secret, value, base, diagnostics);
+        let mut take = |section: &mut Section<'p>, reading: &mut Reading<'_>| {
+            for field in known.fields.iter().filter(|field| is_custom(field)) {
+                if let Some(value) = section.take(&field.name) {
+                    self.field(&field.name, field.secret, value, reading);
                 }
             }
         };
-        take(section, diagnostics);
-        if let Some(mut fields) = section.section("fields", diagnostics) {
-            take(&mut fields, diagnostics);
+        take(section, reading);
+        if let Some(mut fields) = section.section("fields", &mut reading.diagnostics) {
+            take(&mut fields, reading);
+            let diagnostics = &mut reading.diagnostics;
             refuse_refresh_token(&mut fields, name, Some(&known.dialect), diagnostics);
             fields.finish(diagnostics);
         }
@@ -98,43 +86,24 @@ impl AccountFields {
         let dialect = known.dialect.name();
         for name in self.plain.keys().chain(self.secret.keys()) {
             if known.field(name).is_none() {
-                let used: Vec<&str> = known
-                    .fields
-                    .iter()
-                    .filter(|f| !f.internal)
-                    .map(|f| &*f.name)
-                    .collect();
-                section.note_key(
-                    name,
-                    diagnostics,
-                    format!("dialect `{dialect}` has no use for `{name}`"),
-                    choose_from(name, &used),
-                );
+                let used = known.fields.iter().filter(|field| !field.internal);
+                let used: Vec<&str> = used.map(|field| &*field.name).collect();
+                let message = format!("dialect `{dialect}` has no use for `{name}`");
+                section.note_key(name, diagnostics, message, choose_from(name, &used));
             }
         }
-        for field in needed
-            .into_iter()
-            .flatten()
-            .filter(|field| field.required && !field.internal)
-        {
-            let there = self.plain.contains_key(&field.name)
-                || self.secret.contains_key(&field.name)
-                || self.wrong.contains(&field.name);
-            if there || TYPED.contains(&&*field.name) {
+        for field in needed.into_iter().flatten() {
+            let name = &field.name;
+            let there = self.has(name) || self.wrong.contains(name);
+            if !field.required || field.internal || there || TYPED.contains(&&**name) {
                 continue;
             }
-            let name = &field.name;
-            let example = if field.secret {
-                "{ file = \"/path/to/it\" }"
-            } else {
-                "\"...\""
+            let example = match field.secret {
+                true => "{ file = \"/path/to/it\" }",
+                false => "\"...\"",
             };
-            let help = format!("add `{name} = {example}`");
-            section.note(
-                diagnostics,
-                format!("dialect `{dialect}` needs `{name}`"),
-                help,
-            );
+            let message = format!("dialect `{dialect}` needs `{name}`");
+            section.note(diagnostics, message, format!("add `{name} = {example}`"));
         }
     }
 
@@ -165,30 +134,26 @@ impl AccountFields {
         Fingerprint::of(parts)
     }
 
-    fn field(
-        &mut self,
-        name: &str,
-        is_secret: bool,
-        value: Value<'_>,
-        base: &Path,
-        diagnostics: &mut Diagnostics,
-    ) {
-        if self.plain.contains_key(name) || self.secret.contains_key(name) {
-            value
-                .hidden()
-                .note(diagnostics, format!("`{name}` is set twice here"), None);
-            return;
-        }
-        let there = if is_secret {
-            secret(name, value, base, diagnostics)
-                .map(|place| drop(self.secret.insert(name.to_owned(), place)))
+    /// Whether the field has a valid value.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.plain.contains_key(name) || self.secret.contains_key(name)
+    }
+
+    fn field(&mut self, name: &str, is_secret: bool, value: Value<'_>, reading: &mut Reading<'_>) {
+        let own = name.to_owned();
+        if self.has(name) {
+            let message = format!("`{name}` is set twice here");
+            value.hidden().note(&mut reading.diagnostics, message, None);
+        } else if is_secret {
+            match secret(name, value, reading) {
+                Some(place) => drop(self.secret.insert(own, place)),
+                None => self.wrong.push(own),
+            }
         } else {
-            value
-                .text(diagnostics)
-                .map(|text| drop(self.plain.insert(name.to_owned(), text.to_owned())))
-        };
-        if there.is_none() {
-            self.wrong.push(name.to_owned());
+            match value.text(&mut reading.diagnostics) {
+                Some(text) => drop(self.plain.insert(own, text.to_owned())),
+                None => self.wrong.push(own),
+            }
         }
     }
 }
@@ -241,21 +206,17 @@ impl<'p> Address<'p> {
         let mut values = Vec::new();
         let own_path = section.has("login_path") || section.has("refresh_path");
         let otherwise = otherwise.filter(|_| !own_path && !section.has("base_url"));
+        let what = "where the provider is, such as \"https://api.example.com\"";
         let base_url = match otherwise {
             Some(_) => section.take("base_url"),
-            None => section.require(
-                "base_url",
-                "where the provider is, such as \"https://api.example.com\"",
-                diagnostics,
-            ),
+            None => section.require("base_url", what, diagnostics),
         };
         let base_url = base_url.and_then(|value| {
             let text = value.text(diagnostics)?.to_owned();
             // A password in a URL comes before an `@`.
-            let value = if text.contains('@') {
-                value.hidden()
-            } else {
-                value
+            let value = match text.contains('@') {
+                true => value.hidden(),
+                false => value,
             };
             values.push(("base_url".to_owned(), value));
             Some(text)
@@ -318,12 +279,8 @@ impl<'p> Address<'p> {
 
     /// Notes what the dialect found wrong.
     pub(super) fn wrong(&self, (key, message, help): AddressError, diagnostics: &mut Diagnostics) {
-        let value = self
-            .values
-            .iter()
-            .find(|(name, _)| *name == key)
-            .or(self.values.first());
-        if let Some((_, value)) = value {
+        let found = self.values.iter().find(|(name, _)| *name == key);
+        if let Some((_, value)) = found.or(self.values.first()) {
             value.note(diagnostics, message, help);
         }
     }

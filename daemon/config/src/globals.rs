@@ -1,23 +1,21 @@
 //! Reads the settings of the first file that are not accounts.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokend_document::{Diagnostics, Section, Value};
-use tokend_engine::RefreshPolicy;
+use tokend_document::{Section, Value};
 use tokend_policy::{Permissions, Policy, Rule};
 
-use super::account::{Defaults, refresh};
-use super::allow::{ADMIN, allow, rules};
+use super::Environment;
+use super::account::Defaults;
+use super::allow::{ADMIN, rules};
 use super::audit::Audit;
 use super::files::{NotListed, REMEDY};
 use super::group::{Groups, Members};
 use super::metrics::Metrics;
-use super::pacing::PacingTable;
-use super::rule_origins::{Owner, RuleOrigins};
+use super::reading::Reading;
+use super::rule_origins::Owner;
 use super::settings::{Http, Limits, Log, SOCKET_MODE, socket_mode};
-use super::unresolved::Principals;
-use super::{Environment, Files};
 
 /// The settings of the daemon itself.
 #[derive(Debug)]
@@ -47,44 +45,30 @@ pub(super) struct Globals<'p> {
 }
 
 impl<'p> Globals<'p> {
-    /// Reads it from the root of the first file; relative paths are taken from `base`.
+    /// Reads it from the root of the first file.
     pub(super) fn read(
         root: &mut Section<'p>,
-        base: &Path,
         environment: &Environment,
-        files: &Files,
-        principals: &mut Principals,
-        origins: &mut RuleOrigins,
-        diagnostics: &mut Diagnostics,
+        reading: &mut Reading<'_>,
     ) -> Self {
         let own_user = |may| Arc::new(Policy::new(vec![Rule::user(environment.uid, may)]));
         let mut path = |key| {
-            root.take(key)
-                .and_then(|value| value.path(base, diagnostics))
+            let value = root.take(key)?;
+            value.path(&reading.base, &mut reading.diagnostics)
         };
         let (socket, state_dir) = (path("socket"), path("state_dir"));
         let mut directory_of = |key| match root.take(key) {
-            Some(value) => files_of(files, value, base, diagnostics),
+            Some(value) => files_of(value, reading),
             None => Some(Vec::new()),
         };
         let (dialect_files, include_files) =
             (directory_of("dialect_dir"), directory_of("include_dir"));
-        let mode = root
-            .take("socket_mode")
-            .and_then(|value| socket_mode(value, diagnostics));
-        let admin = root
-            .take("admin")
-            .and_then(|value| rules(value, ADMIN, principals, origins, diagnostics));
-        origins.end(Owner::Admin);
-        let defaults = root.section("defaults", diagnostics);
-        let defaults = read_defaults(
-            defaults,
-            own_user(Permissions::USE),
-            principals,
-            origins,
-            diagnostics,
-        );
-        let (groups, members) = Groups::read(root.take("group"), principals, origins, diagnostics);
+        let mode = root.read("socket_mode", &mut reading.diagnostics, socket_mode);
+        let admin = root.take("admin");
+        let admin = admin.and_then(|value| rules(value, ADMIN, reading));
+        reading.origins.end(Owner::Admin);
+        let defaults = Defaults::read(root, own_user(Permissions::USE), reading);
+        let (groups, members) = Groups::read(root.take("group"), reading);
         let settings = DaemonSettings {
             socket,
             socket_mode: mode.unwrap_or(SOCKET_MODE),
@@ -93,16 +77,11 @@ impl<'p> Globals<'p> {
                 || own_user(Permissions::ADMINISTER),
                 |rules| Arc::new(Policy::new(rules)),
             ),
-            limits: Limits::read(root.section("limits", diagnostics), diagnostics),
-            log: Log::read(root.section("log", diagnostics), diagnostics),
-            audit: Audit::read(root.section("audit", diagnostics), base, diagnostics),
-            metrics: Metrics::read(
-                root.section("metrics", diagnostics),
-                base,
-                principals,
-                diagnostics,
-            ),
-            http: Http::read(root.section("http", diagnostics), base, files, diagnostics),
+            limits: Limits::read(root, &mut reading.diagnostics),
+            log: Log::read(root, &mut reading.diagnostics),
+            audit: Audit::read(root, reading),
+            metrics: Metrics::read(root, reading),
+            http: Http::read(root, reading),
         };
         Self {
             settings,
@@ -116,14 +95,10 @@ impl<'p> Globals<'p> {
 }
 
 /// The files of a directory. If the directory cannot be read, the mistake names the place in the configuration.
-fn files_of(
-    files: &Files,
-    value: Value<'_>,
-    base: &Path,
-    diagnostics: &mut Diagnostics,
-) -> Option<Vec<PathBuf>> {
-    let dir = value.path(base, diagnostics)?;
-    match files.toml_files(&dir) {
+fn files_of(value: Value<'_>, reading: &mut Reading<'_>) -> Option<Vec<PathBuf>> {
+    let diagnostics = &mut reading.diagnostics;
+    let dir = value.path(&reading.base, diagnostics)?;
+    match reading.files.toml_files(&dir) {
         Ok(files) => Some(files),
         Err(NotListed {
             message,
@@ -136,30 +111,4 @@ fn files_of(
             value.wrong(diagnostics, message, help.to_owned())
         }
     }
-}
-
-/// Reads `[defaults]`. Without `allow` only the daemon's own user may have a token.
-fn read_defaults(
-    section: Option<Section<'_>>,
-    own_user: Arc<Policy>,
-    principals: &mut Principals,
-    origins: &mut RuleOrigins,
-    diagnostics: &mut Diagnostics,
-) -> Defaults {
-    let mut defaults = Defaults {
-        allow: own_user,
-        refresh: RefreshPolicy::default(),
-        pacing: PacingTable::default(),
-    };
-    let Some(mut section) = section else {
-        return defaults;
-    };
-    if let Some(rules) = allow(&mut section, principals, origins, diagnostics) {
-        defaults.allow = Arc::new(Policy::new(rules));
-    }
-    origins.end(Owner::Defaults);
-    defaults.refresh = refresh(section.take("refresh"), diagnostics).unwrap_or_default();
-    defaults.pacing = PacingTable::read(section.take("pacing"), diagnostics);
-    section.finish(diagnostics);
-    defaults
 }

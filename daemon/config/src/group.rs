@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use tokend_document::{Diagnostics, Section, Value, nearest};
 use tokend_policy::Rule;
-use tokend_proto::AccountName;
+use tokend_proto::{AccountName, NameError};
 
-use super::allow::allow;
+use super::allow::{ALLOW, rules};
+use super::reading::Reading;
 use super::rule_origins::{Owner, RuleOrigins};
-use super::unresolved::Principals;
 
 /// The groups of a configuration, and the places that name their accounts.
 #[derive(Debug, Default)]
@@ -28,12 +28,10 @@ impl Groups {
     /// Reads `group`, if it is there.
     pub(super) fn read<'p>(
         value: Option<Value<'p>>,
-        principals: &mut Principals,
-        origins: &mut RuleOrigins,
-        diagnostics: &mut Diagnostics,
+        reading: &mut Reading<'_>,
     ) -> (Self, Members<'p>) {
         let (mut groups, mut members) = (Self::default(), Members::default());
-        let tables = value.and_then(|value| value.section(diagnostics));
+        let tables = value.and_then(|value| value.section(&mut reading.diagnostics));
         // Sorted by name, so that the parser's order does not matter.
         let tables: BTreeMap<_, _> = tables
             .into_iter()
@@ -41,41 +39,27 @@ impl Groups {
             .map(|(key, value)| (&key.name, (key, value)))
             .collect();
         for (key, value) in tables.into_values() {
-            let name: AccountName = match key.name.parse() {
-                Ok(name) => name,
-                Err(error) => {
-                    let error = tokend_proto::NameError::to_string(&error);
-                    key.note(
-                        diagnostics,
-                        error.replace("account name", "group name"),
-                        None,
-                    );
-                    continue;
-                }
-            };
-            let Some(mut section) = value.section(diagnostics).map(|section| section.named(key))
-            else {
+            let diagnostics = &mut reading.diagnostics;
+            let name = account_name(&key.name, |why| {
+                let why = why.replace("account name", "group name");
+                key.note(diagnostics, why, None);
+            });
+            let Some(name) = name else { continue };
+            let Some(section) = value.section(diagnostics) else {
                 continue;
             };
-            let accounts = section.require(
-                "accounts",
-                "the accounts in it, such as `[\"ads\", \"s3\"]`",
-                diagnostics,
-            );
-            let rules = match section.has("allow") {
-                true => allow(&mut section, principals, origins, diagnostics),
-                false => {
-                    let what = "who may have them, such as `[{ unit = \"backup.service\" }]`";
-                    let _missing = section.require("allow", what, diagnostics);
-                    None
-                }
-            };
-            origins.end(Owner::Group(&name));
-            section.finish(diagnostics);
+            let mut section = section.named(key);
+            let what = "the accounts in it, such as `[\"ads\", \"s3\"]`";
+            let accounts = section.require("accounts", what, diagnostics);
+            let what = "who may have them, such as `[{ unit = \"backup.service\" }]`";
+            let rules = section.require("allow", what, diagnostics);
+            let rules = rules.and_then(|value| self::rules(value, ALLOW, reading));
+            reading.origins.end(Owner::Group(&name));
+            section.finish(&mut reading.diagnostics);
             let number = groups.rules.len();
             groups.rules.push((name, rules.unwrap_or_default()));
             if let Some(accounts) = accounts {
-                groups.add(number, accounts, &mut members, diagnostics);
+                groups.add(number, accounts, &mut members, &mut reading.diagnostics);
             }
         }
         (groups, members)
@@ -94,13 +78,9 @@ impl Groups {
             let Some(text) = value.text(diagnostics) else {
                 continue;
             };
-            let name: AccountName = match text.parse() {
-                Ok(name) => name,
-                Err(error) => {
-                    let error = tokend_proto::NameError::to_string(&error);
-                    value.note(diagnostics, error, None);
-                    continue;
-                }
+            let note = |why| value.note(diagnostics, why, None);
+            let Some(name) = account_name(text, note) else {
+                continue;
             };
             let of = self.of.entry(name.clone()).or_default();
             if of.contains(&number) {
@@ -125,17 +105,19 @@ impl Groups {
         origins: &mut RuleOrigins,
     ) -> Option<Vec<Rule>> {
         let mut rules = own.to_vec();
-        for (name, more) in self
-            .of
-            .get(account)?
-            .iter()
-            .filter_map(|at| self.rules.get(*at))
-        {
+        let groups = self.of.get(account)?.iter();
+        for (name, more) in groups.filter_map(|at| self.rules.get(*at)) {
             origins.member(account, name);
             rules.extend_from_slice(more);
         }
         Some(rules)
     }
+}
+
+/// The name that `text` is; if it cannot be an account's, `note` gets the reason.
+pub(super) fn account_name(text: &str, note: impl FnOnce(String)) -> Option<AccountName> {
+    let name: Result<_, NameError> = text.parse();
+    name.map_err(|error| note(error.to_string())).ok()
 }
 
 impl Members<'_> {
@@ -151,10 +133,9 @@ impl Members<'_> {
                 continue;
             }
             // When no more mistakes are shown, a suggestion is wasted work.
-            let mut names = if diagnostics.is_full() {
-                Vec::new()
-            } else {
-                known()
+            let mut names = match diagnostics.is_full() {
+                true => Vec::new(),
+                false => known(),
             };
             names.sort_unstable();
             let help = match nearest(name.as_str(), &names) {

@@ -3,6 +3,8 @@
 use tokend_document::Language;
 use tokend_policy::Permission;
 
+use super::log::Format;
+
 /// The language of `tokend.toml` and the files it includes.
 #[derive(Debug)]
 pub(super) struct Configuration;
@@ -48,7 +50,7 @@ impl Language for Configuration {
             "whole" | "required" => ["true", "false"].contains(&value),
             // Words of closed lists, and durations, which are too short and too regular to be a secret.
             "level" => ["error", "warn", "info", "debug", "trace"].contains(&value),
-            "format" => ["auto", "human", "journal", "json"].contains(&value),
+            "format" => Format::WORDS.iter().any(|(word, _)| *word == value),
             "every" | "timeout" => value.len() <= 8 && tokend_notation::duration(value).is_ok(),
             "provider" => tokend_dialect::Catalog::builtin().find(value).is_ok(),
             _ => false,

@@ -22,6 +22,7 @@ mod log;
 mod metrics;
 mod pacing;
 mod proxy;
+mod reading;
 mod rule_origins;
 mod secret_ref;
 mod settings;

@@ -18,14 +18,13 @@ use super::dialects::Dialects;
 use super::error::ConfigError;
 use super::files::Files;
 use super::globals::{DaemonSettings, Globals};
-use super::group::Members;
+use super::group::{Members, account_name};
 use super::language::Configuration;
 use super::locations::Environment;
+use super::reading::Reading;
 use super::rule_origins::RuleOrigins;
 use super::split::{Runs, Split, split};
-use super::stamps::Stamps;
 use super::unchanged::{InForce, Unchanged};
-use super::unresolved::Principals;
 
 /// The longest file, in bytes: about half a million accounts.
 const LONGEST_FILE: u64 = 128 << 20;
@@ -41,13 +40,8 @@ impl Config {
         overrides: &Overrides,
         environment: &Environment,
     ) -> Result<Self, ConfigError> {
-        Self::load_from(
-            &Files::system(),
-            Directory::system(),
-            path,
-            overrides,
-            environment,
-        )
+        let files = Files::system();
+        Self::load_from(&files, Directory::system(), path, overrides, environment)
     }
 
     /// The same, but with other files, users and groups than those of this machine.
@@ -79,9 +73,8 @@ impl Config {
         environment: &Environment,
         in_force: &InForce<'_>,
     ) -> Result<Self, ConfigError> {
-        let origins = &mut RuleOrigins::default();
-        let (inputs, sources) = ((path, overrides, environment), (files, directory));
-        load(inputs, sources, origins, in_force)
+        let reading = Reading::new(files, directory, RuleOrigins::default());
+        Ok(load(reading, path, overrides, environment, in_force)?.0)
     }
 
     /// The same as [`Config::load`], and the place of each rule.
@@ -89,41 +82,33 @@ impl Config {
     /// # Errors
     ///
     /// All mistakes that were found, up to a bound.
-    pub fn load_with_marks(
+    pub fn load_with_origins(
         path: &Path,
         overrides: &Overrides,
         environment: &Environment,
     ) -> Result<(Self, RuleOrigins), ConfigError> {
-        let mut origins = RuleOrigins::kept();
-        let (inputs, files) = ((path, overrides, environment), Files::system());
-        let sources = (&files, Directory::system());
-        let config = load(inputs, sources, &mut origins, &|_| None)?;
-        Ok((config, origins))
+        let files = Files::system();
+        let reading = Reading::new(&files, Directory::system(), RuleOrigins::kept());
+        load(reading, path, overrides, environment, &|_| None)
     }
 }
 
-/// Reads the configuration at a path, from files and with users and groups.
+/// Reads the configuration at `path`; the places of rules are kept if `reading` keeps them.
 pub(super) fn load(
-    (path, overrides, environment): (&Path, &Overrides, &Environment),
-    (files, directory): (&Files, Directory),
-    origins: &mut RuleOrigins,
+    mut reading: Reading<'_>,
+    path: &Path,
+    overrides: &Overrides,
+    environment: &Environment,
     in_force: &InForce<'_>,
-) -> Result<Config, ConfigError> {
-    let mut diagnostics = Diagnostics::default();
-    let sources = (files, directory);
-    match read(
-        path,
-        environment,
-        sources,
-        origins,
-        in_force,
-        &mut diagnostics,
-    ) {
-        Some((settings, accounts)) if diagnostics.is_empty() => {
-            let stamps = files.stamps();
-            Ok(accounts.into_config(settings, overrides, environment, stamps))
+) -> Result<(Config, RuleOrigins), ConfigError> {
+    match read(path, environment, in_force, &mut reading) {
+        Some((settings, accounts)) if reading.diagnostics.is_empty() => {
+            Ok(accounts.into_config(settings, overrides, environment, reading))
         }
-        _ => Err(ConfigError::new(diagnostics, files.shortages())),
+        _ => Err(ConfigError::new(
+            reading.diagnostics,
+            reading.files.shortages(),
+        )),
     }
 }
 
@@ -131,38 +116,27 @@ pub(super) fn load(
 fn read<'m>(
     path: &Path,
     environment: &Environment,
-    (files, directory): (&Files, Directory),
-    origins: &'m mut RuleOrigins,
     in_force: &'m InForce<'m>,
-    diagnostics: &mut Diagnostics,
+    reading: &mut Reading<'_>,
 ) -> Option<(DaemonSettings, Accounts<'m>)> {
-    let main = read_file(files, path, diagnostics)?;
+    let main = read_file(path, reading)?;
     let pieces = split(main.source.text());
     let text = pieces.rest.text(main.source.text());
-    let node = parse_rest(&main, &pieces.rest, &text, diagnostics);
+    let node = parse_rest(&main, &pieces.rest, &text, &mut reading.diagnostics);
     let mut root = Section::root(&node);
-    let mut principals = Principals::new(directory);
-    let globals = Globals::read(
-        &mut root,
-        &main.base,
-        environment,
-        files,
-        &mut principals,
-        origins,
-        diagnostics,
-    );
+    let globals = Globals::read(&mut root, environment, reading);
     let others = root.take("account");
-    root.finish(diagnostics);
+    root.finish(&mut reading.diagnostics);
 
-    let dialects = Dialects::load(files, globals.dialect_files.as_deref(), diagnostics);
-    let reader = Reader::new(dialects, principals, globals.defaults, globals.groups);
-    let mut accounts = Accounts::new(reader, origins, in_force);
-    accounts.add_file(&main, &pieces, others, diagnostics);
+    let dialects = Dialects::load(globals.dialect_files.as_deref(), reading);
+    let reader = Reader::new(dialects, globals.defaults, globals.groups);
+    let mut accounts = Accounts::new(reader, in_force);
+    accounts.add_file(&main, &pieces, others, reading);
     match &globals.include_files {
-        Some(paths) => accounts.include(files, paths, diagnostics),
+        Some(paths) => accounts.include(paths, reading),
         None => accounts.is_complete = false,
     }
-    accounts.check(globals.members, diagnostics);
+    accounts.check(globals.members, &mut reading.diagnostics);
     Some((globals.settings, accounts))
 }
 
@@ -170,7 +144,6 @@ fn read<'m>(
 struct Accounts<'m> {
     reader: Reader,
     unchanged: Unchanged<'m>,
-    origins: &'m mut RuleOrigins,
     found: Vec<Arc<Account>>,
     /// The first place of each name, right or wrong: the number of its file, and the bytes there.
     seen: HashMap<AccountName, (usize, Range<usize>)>,
@@ -180,11 +153,10 @@ struct Accounts<'m> {
 }
 
 impl<'m> Accounts<'m> {
-    fn new(reader: Reader, origins: &'m mut RuleOrigins, in_force: &'m InForce<'m>) -> Self {
+    fn new(reader: Reader, in_force: &'m InForce<'m>) -> Self {
         Self {
             reader,
             unchanged: Unchanged::new(in_force),
-            origins,
             found: Vec::new(),
             seen: HashMap::new(),
             files: Vec::new(),
@@ -192,15 +164,15 @@ impl<'m> Accounts<'m> {
         }
     }
 
-    fn include(&mut self, files: &Files, paths: &[PathBuf], diagnostics: &mut Diagnostics) {
+    fn include(&mut self, paths: &[PathBuf], reading: &mut Reading<'_>) {
         for path in paths {
-            let Some(file) = read_file(files, path, diagnostics) else {
+            let Some(file) = read_file(path, reading) else {
                 self.is_complete = false;
                 continue;
             };
             let pieces = split(file.source.text());
             let text = pieces.rest.text(file.source.text());
-            let node = parse_rest(&file, &pieces.rest, &text, diagnostics);
+            let node = parse_rest(&file, &pieces.rest, &text, &mut reading.diagnostics);
             let mut others = None;
             for (key, value) in Section::root(&node).entries() {
                 if key.name == "account" {
@@ -211,10 +183,10 @@ impl<'m> Accounts<'m> {
                         key.name
                     );
                     let help = "put it into the file that has `include_dir`".to_owned();
-                    key.note(diagnostics, message, help);
+                    key.note(&mut reading.diagnostics, message, help);
                 }
             }
-            self.add_file(&file, &pieces, others, diagnostics);
+            self.add_file(&file, &pieces, others, reading);
         }
     }
 
@@ -231,8 +203,8 @@ impl<'m> Accounts<'m> {
         settings: DaemonSettings,
         overrides: &Overrides,
         environment: &Environment,
-        stamps: Stamps,
-    ) -> Config {
+        reading: Reading<'_>,
+    ) -> (Config, RuleOrigins) {
         let (mut http, mut accounts) = (settings.http, self.found);
         self.unchanged.share(&mut accounts);
         let named = self.reader.proxies();
@@ -243,7 +215,7 @@ impl<'m> Accounts<'m> {
         accounts.shrink_to_fit();
         let files = self.files.iter();
         let (socket, state_dir) = (overrides.socket.clone(), overrides.state_dir.clone());
-        Config {
+        let config = Config {
             socket: socket
                 .or(settings.socket)
                 .unwrap_or_else(|| environment.socket()),
@@ -259,10 +231,11 @@ impl<'m> Accounts<'m> {
             http,
             accounts,
             files: files.map(|file| file.path.clone()).collect(),
-            stamps,
-            names: self.reader.principals.directory.names(),
-            unresolved: self.reader.principals.into_unresolved(),
-        }
+            stamps: reading.files.stamps(),
+            names: reading.principals.directory.names(),
+            unresolved: reading.principals.into_unresolved(),
+        };
+        (config, reading.origins)
     }
 
     /// Adds the accounts of one file: those with a header of their own, and `others` that are written in another way.
@@ -271,25 +244,24 @@ impl<'m> Accounts<'m> {
         file: &Arc<SourceFile>,
         pieces: &Split,
         others: Option<Value<'_>>,
-        diagnostics: &mut Diagnostics,
+        reading: &mut Reading<'_>,
     ) {
         self.files.push(Arc::clone(file));
         if let Some(others) = others {
-            self.add_table(others, diagnostics);
+            self.add_table(others, reading);
         }
         for batch in &pieces.batches {
-            if self.add_piece(file, &batch.whole(), None, diagnostics) {
+            if self.add_piece(file, &batch.whole(), reading).is_ok() {
                 continue;
             }
             // A syntax error in one account must not hide the mistakes of the others.
             for runs in batch.each() {
-                let mut broken = Vec::new();
-                self.add_piece(file, runs, Some(&mut broken), diagnostics);
-                broken
-                    .into_iter()
-                    .for_each(|error| diagnostics.add_syntax(&error));
+                if let Err(broken) = self.add_piece(file, runs, reading) {
+                    add_all(&broken, &mut reading.diagnostics);
+                }
             }
         }
+        let diagnostics = &mut reading.diagnostics;
         for (first, second) in &pieces.twice {
             let name = file.source.text().get(second.clone());
             let message = format!("account {} is defined twice", name.unwrap_or_default());
@@ -298,74 +270,43 @@ impl<'m> Accounts<'m> {
         }
     }
 
-    /// Adds the accounts of a piece, or adds its syntax errors to `broken`.
+    /// Adds the accounts of a piece, or none if it is not valid TOML.
     fn add_piece(
         &mut self,
         file: &SourceFile,
         runs: &Runs,
-        broken: Option<&mut Vec<Syntax>>,
-        diagnostics: &mut Diagnostics,
-    ) -> bool {
+        reading: &mut Reading<'_>,
+    ) -> Result<(), Vec<Syntax>> {
         let text = runs.text(file.source.text());
-        match file.parse(runs, &text) {
-            Ok(node) => {
-                if let Some(accounts) = Section::root(&node).take("account") {
-                    self.add_table(accounts, diagnostics);
-                }
-                true
-            }
-            Err(errors) => {
-                broken
-                    .into_iter()
-                    .for_each(|broken| *broken = errors.clone());
-                false
-            }
+        let node = file.parse(runs, &text)?;
+        if let Some(accounts) = Section::root(&node).take("account") {
+            self.add_table(accounts, reading);
+        }
+        Ok(())
+    }
+
+    fn add_table(&mut self, accounts: Value<'_>, reading: &mut Reading<'_>) {
+        let table = accounts.section(&mut reading.diagnostics);
+        for (key, value) in table.into_iter().flat_map(Section::entries) {
+            self.add(key, value, reading);
         }
     }
 
-    fn add_table(&mut self, accounts: Value<'_>, diagnostics: &mut Diagnostics) {
-        for (key, value) in accounts
-            .section(diagnostics)
-            .into_iter()
-            .flat_map(Section::entries)
-        {
-            self.add(key, value, diagnostics);
-        }
-    }
-
-    fn add(&mut self, key: &Key<'_>, value: Value<'_>, diagnostics: &mut Diagnostics) {
-        let name: AccountName = match key.name.parse() {
-            Ok(name) => name,
-            Err(error) => {
-                return key.note(
-                    diagnostics,
-                    tokend_proto::NameError::to_string(&error),
-                    None,
-                );
-            }
-        };
-        let number = self.files.len().saturating_sub(1);
-        if let Some((first, range)) = self.seen.get(&name) {
-            let first = self
-                .files
-                .get(*first)
-                .and_then(|file| already(file, range, diagnostics));
-            return key.note(
-                diagnostics,
-                format!("account {name} is defined twice"),
-                first,
-            );
-        }
-        self.seen
-            .insert(name.clone(), (number, key.span.range.clone()));
-        let Some(file) = self.files.last() else {
+    fn add(&mut self, key: &Key<'_>, value: Value<'_>, reading: &mut Reading<'_>) {
+        let diagnostics = &mut reading.diagnostics;
+        let Some(name) = account_name(&key.name, |why| key.note(diagnostics, why, None)) else {
             return;
         };
-        let base = &file.base;
-        let account = self
-            .reader
-            .read(name, key, value, base, self.origins, diagnostics);
-        if let Some(account) = account {
+        if let Some((first, range)) = self.seen.get(&name) {
+            let first = self.files.get(*first);
+            let first = first.and_then(|file| already(file, range, diagnostics));
+            let message = format!("account {name} is defined twice");
+            return key.note(diagnostics, message, first);
+        }
+        let number = self.files.len().saturating_sub(1);
+        let place = (number, key.span.range.clone());
+        self.seen.insert(name.clone(), place);
+        if let Some(account) = self.reader.read(name, key, value, reading) {
             self.found.push(self.unchanged.keep(account));
         }
     }
@@ -382,8 +323,6 @@ fn already(file: &SourceFile, first: &Range<usize>, diagnostics: &Diagnostics) -
 struct SourceFile {
     /// Its path, as it was given or found.
     path: PathBuf,
-    /// Its directory, from which relative paths in it are taken.
-    base: PathBuf,
     /// Its text.
     source: Arc<Source>,
 }
@@ -402,11 +341,15 @@ impl SourceFile {
     }
 }
 
-fn read_file(files: &Files, path: &Path, diagnostics: &mut Diagnostics) -> Option<Arc<SourceFile>> {
-    let text = files.text(path, LONGEST_FILE, diagnostics)?;
+/// Reads a file, and takes relative paths from its directory from now on.
+fn read_file(path: &Path, reading: &mut Reading<'_>) -> Option<Arc<SourceFile>> {
+    let text = (reading.files).text(path, LONGEST_FILE, &mut reading.diagnostics)?;
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    reading.base = absolute
+        .parent()
+        .map_or_else(PathBuf::new, Path::to_path_buf);
     Some(Arc::new(SourceFile {
         path: path.to_path_buf(),
-        base: base_of(path),
         source: Source::new(&path.display().to_string(), text, &Configuration),
     }))
 }
@@ -418,16 +361,14 @@ fn parse_rest<'t>(
     text: &'t str,
     diagnostics: &mut Diagnostics,
 ) -> Node<'t> {
-    file.parse(runs, text).unwrap_or_else(|errors| {
-        errors
-            .iter()
-            .for_each(|error| diagnostics.add_syntax(error));
+    file.parse(runs, text).unwrap_or_else(|broken| {
+        add_all(&broken, diagnostics);
         Node::empty(&file.source)
     })
 }
 
-/// The directory of a file, from which relative paths in it are taken.
-fn base_of(path: &Path) -> PathBuf {
-    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
-    path.parent().map_or_else(PathBuf::new, Path::to_path_buf)
+fn add_all(broken: &[Syntax], diagnostics: &mut Diagnostics) {
+    broken
+        .iter()
+        .for_each(|error| diagnostics.add_syntax(error));
 }

@@ -26,18 +26,14 @@ pub enum Format {
     Json,
 }
 
-impl FromStr for Format {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        match text {
-            "auto" => Ok(Self::Auto),
-            "human" => Ok(Self::Human),
-            "journal" => Ok(Self::Journal),
-            "json" => Ok(Self::Json),
-            _ => Err(()),
-        }
-    }
+impl Format {
+    /// The words for it in the configuration.
+    pub(super) const WORDS: [(&str, Self); 4] = [
+        ("auto", Self::Auto),
+        ("human", Self::Human),
+        ("journal", Self::Journal),
+        ("json", Self::Json),
+    ];
 }
 
 /// A level (`info`) or a list of directives (`info,tokend::broker::driver=debug`), as tracing-subscriber's `EnvFilter` reads them.

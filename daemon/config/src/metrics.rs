@@ -10,8 +10,8 @@ use tokend_document::{Diagnostics, Section, Value};
 use tokend_policy::Policy;
 
 use super::allow::{METRICS, rules};
-use super::rule_origins::RuleOrigins;
-use super::unresolved::Principals;
+use super::reading::Reading;
+use super::rule_origins::Owner;
 
 /// Who may read metrics, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,31 +44,21 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    pub(super) fn read(
-        section: Option<Section<'_>>,
-        base: &Path,
-        principals: &mut Principals,
-        diagnostics: &mut Diagnostics,
-    ) -> Self {
+    /// Reads `[metrics]`, if it is there.
+    pub(super) fn read(root: &mut Section<'_>, reading: &mut Reading<'_>) -> Self {
         let default = Self::default();
-        let Some(mut section) = section else {
+        let Some(mut section) = root.section("metrics", &mut reading.diagnostics) else {
             return default;
         };
-        let listen = section
-            .take("listen")
-            .and_then(|value| listen(value, base, diagnostics));
-        let allow = section.take("allow").and_then(|value| {
-            rules(
-                value,
-                METRICS,
-                principals,
-                &mut RuleOrigins::default(),
-                diagnostics,
-            )
-        });
-        let accounts = section
-            .take("accounts")
-            .and_then(|value| value.boolean(diagnostics));
+        let allow = section.take("allow");
+        let allow = allow.and_then(|value| rules(value, METRICS, reading));
+        reading.origins.end(Owner::Metrics);
+        let Reading {
+            base, diagnostics, ..
+        } = reading;
+        let listen = section.take("listen");
+        let listen = listen.and_then(|value| self::listen(value, base, diagnostics));
+        let accounts = section.read("accounts", diagnostics, Value::boolean);
         section.finish(diagnostics);
         Self {
             listen,
@@ -89,23 +79,17 @@ fn listen(value: Value<'_>, base: &Path, diagnostics: &mut Diagnostics) -> Optio
     }
     let Ok(address) = text.parse::<SocketAddr>() else {
         let help = "write a loopback address and a port, or `unix:` and a path: `127.0.0.1:9464`, `[::1]:9464`, `unix:/run/tokend/metrics.sock`";
-        return value.wrong(
-            diagnostics,
-            format!("`{text}` is not a place to listen at"),
-            help.to_owned(),
-        );
+        let message = format!("`{text}` is not a place to listen at");
+        return value.wrong(diagnostics, message, help.to_owned());
     };
     if !address.ip().is_loopback() {
         let help =
             "use 127.0.0.1 or [::1], and a proxy of your own where another machine shall read them";
-        return value.wrong(
-            diagnostics,
-            format!(
-                "{} can be reached from other machines, and metrics name accounts",
-                address.ip()
-            ),
-            help.to_owned(),
+        let message = format!(
+            "{} can be reached from other machines, and metrics name accounts",
+            address.ip()
         );
+        return value.wrong(diagnostics, message, help.to_owned());
     }
     Some(MetricsListen::Tcp(address))
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokend_document::{Diagnostics, Value};
+use tokend_document::{Diagnostics, Section, Value};
 use tokend_engine::{LARGEST_BURST, LONGEST_PERIOD, Rate};
 
 /// Limits on how often a provider is asked.
@@ -28,23 +28,19 @@ pub(super) struct PacingTable {
 }
 
 impl PacingTable {
-    /// Reads `pacing`, if it is there.
-    pub(super) fn read(value: Option<Value<'_>>, diagnostics: &mut Diagnostics) -> Self {
-        let Some(mut section) = value.and_then(|value| value.section(diagnostics)) else {
+    /// Reads `pacing` of a table, if it is there.
+    pub(super) fn read(table: &mut Section<'_>, diagnostics: &mut Diagnostics) -> Self {
+        let Some(mut section) = table.section("pacing", diagnostics) else {
             return Self::default();
         };
-        let mut rate = |key| section.take(key).and_then(|value| rate(value, diagnostics));
-        let (attempts, logins, host) = (rate("attempts"), rate("logins"), rate("host"));
-        let host_in_flight = section
-            .take("host_in_flight")
-            .and_then(|value| value.integer(1..=10_000, diagnostics));
+        let pacing = Self {
+            attempts: section.read("attempts", diagnostics, rate),
+            logins: section.read("logins", diagnostics, rate),
+            host: section.read("host", diagnostics, rate),
+            host_in_flight: section.read("host_in_flight", diagnostics, in_flight),
+        };
         section.finish(diagnostics);
-        Self {
-            attempts,
-            logins,
-            host,
-            host_in_flight,
-        }
+        pacing
     }
 
     /// This table, with missing values from `other`.
@@ -68,35 +64,30 @@ impl PacingTable {
     }
 }
 
+fn in_flight(value: Value<'_>, diagnostics: &mut Diagnostics) -> Option<u32> {
+    value.integer(1..=10_000, diagnostics)
+}
+
 /// `{ burst = 5, every = "1m" }`
 fn rate(value: Value<'_>, diagnostics: &mut Diagnostics) -> Option<Rate> {
     if !value.is_table() {
         let help =
             "write `{ burst = 5, every = \"1m\" }`: five at once, then one a minute".to_owned();
-        return value.wrong(
-            diagnostics,
-            format!("expected a rate, found {}", value.kind()),
-            help,
-        );
+        let found = format!("expected a rate, found {}", value.kind());
+        return value.wrong(diagnostics, found, help);
     }
     let mut section = value.section(diagnostics)?;
     let burst = section.require("burst", "how many may happen at once", diagnostics);
     let burst = burst.and_then(|value| value.integer(1..=LARGEST_BURST, diagnostics));
-    let every = section.require(
-        "every",
-        "how long one takes to come back, such as \"1m\"",
-        diagnostics,
-    );
-    let every = every
-        .and_then(|value| value.duration(Duration::from_millis(1)..=LONGEST_PERIOD, diagnostics));
+    let what = "how long one takes to come back, such as \"1m\"";
+    let every = section.require("every", what, diagnostics);
+    let range = Duration::from_millis(1)..=LONGEST_PERIOD;
+    let every = every.and_then(|value| value.duration(range, diagnostics));
     section.finish(diagnostics);
     let (burst, every) = (burst?, every?);
     Rate::new(burst, every).or_else(|| {
         let help = "make the burst smaller or the period shorter".to_owned();
-        value.wrong(
-            diagnostics,
-            "a full burst would take longer than ten years to come back",
-            help,
-        )
+        let message = "a full burst would take longer than ten years to come back";
+        value.wrong(diagnostics, message, help)
     })
 }

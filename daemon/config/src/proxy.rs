@@ -6,12 +6,12 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
-use std::path::Path;
 use std::sync::Arc;
 
 use tokend_document::{Diagnostics, Value};
 use url::{Host, Url};
 
+use super::reading::Reading;
 use super::secret_ref::secret;
 use crate::secret_ref::SecretRef;
 
@@ -63,12 +63,7 @@ pub fn is_this_machine(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => {
-            address.is_loopback()
-                || address
-                    .to_ipv4_mapped()
-                    .is_some_and(|address| address.is_loopback())
-        }
+        Some(Host::Ipv6(address)) => address.to_canonical().is_loopback(),
         None => false,
     }
 }
@@ -94,14 +89,11 @@ impl NoProxy {
             .array(diagnostics)?
             .filter_map(|entry| {
                 let text = entry.text(diagnostics)?;
-                match Exception::of(text) {
-                    Some(exception) => Some(exception),
-                    None => {
-                        let help = "write a host (`api.example.com`, which stands for the hosts below it too), an address, a network (`10.0.0.0/8`), or `*` for all; without scheme, port and path".to_owned();
-                        let message = format!("`{text}` is not a host or network");
-                        entry.wrong(diagnostics, message, help)
-                    }
-                }
+                Exception::of(text).or_else(|| {
+                    let help = "write a host (`api.example.com`, which stands for the hosts below it too), an address, a network (`10.0.0.0/8`), or `*` for all; without scheme, port and path".to_owned();
+                    let message = format!("`{text}` is not a host or network");
+                    entry.wrong(diagnostics, message, help)
+                })
             })
             .collect();
         if entries.len() > MOST_EXCEPTIONS {
@@ -178,10 +170,10 @@ fn same_bits(one: IpAddr, other: IpAddr, bits: u32) -> bool {
 }
 
 /// Reads `proxy`: `"http://proxy.example.com:3128"`, `"none"`, or a table with `url`, `username` and `password`.
-pub(super) fn read(value: Value<'_>, base: &Path, diagnostics: &mut Diagnostics) -> Option<Route> {
+pub(super) fn read(value: Value<'_>, reading: &mut Reading<'_>) -> Option<Route> {
+    let diagnostics = &mut reading.diagnostics;
     if !value.is_table() {
-        let text = value.hidden().text(diagnostics)?;
-        if text == "none" {
+        if value.hidden().text(diagnostics)? == "none" {
             return Some(Route::Direct);
         }
         let url = address(value, diagnostics)?;
@@ -195,25 +187,19 @@ pub(super) fn read(value: Value<'_>, base: &Path, diagnostics: &mut Diagnostics)
     let mut section = value.section(diagnostics)?;
     let url = section.require("url", "where the proxy is", diagnostics);
     let url = url.and_then(|value| address(value, diagnostics));
-    let username = section.take("username").and_then(|value| {
-        let text = value.text(diagnostics)?;
-        if text.contains(|c: char| c == ':' || c.is_control()) {
-            let message = "a proxy's user name cannot hold a colon or a control character";
-            return value.wrong(diagnostics, message, None);
-        }
-        Some(text.into())
-    });
-    let password = section.take_secret("password");
+    let username = section.read("username", diagnostics, user_name);
+    let password = section.take("password");
     if password.is_some() && !section.has("username") {
-        let help = "add `username`".to_owned();
+        let message = "a proxy's password needs a user name";
         section.note_key(
             "password",
             diagnostics,
-            "a proxy's password needs a user name",
-            help,
+            message,
+            "add `username`".to_owned(),
         );
     }
-    let password = password.and_then(|value| secret("password", value, base, diagnostics));
+    let password = password.and_then(|value| secret("password", value, reading));
+    let diagnostics = &mut reading.diagnostics;
     section.finish(diagnostics);
     let url = url.filter(|_| diagnostics.count() == before)?;
     Some(Route::Through(Arc::new(Proxy {
@@ -221,6 +207,15 @@ pub(super) fn read(value: Value<'_>, base: &Path, diagnostics: &mut Diagnostics)
         username,
         password,
     })))
+}
+
+fn user_name(value: Value<'_>, diagnostics: &mut Diagnostics) -> Option<Box<str>> {
+    let text = value.text(diagnostics)?;
+    if text.contains(|c: char| c == ':' || c.is_control()) {
+        let message = "a proxy's user name cannot hold a colon or a control character";
+        return value.wrong(diagnostics, message, None);
+    }
+    Some(text.into())
 }
 
 fn address(value: Value<'_>, diagnostics: &mut Diagnostics) -> Option<Url> {
@@ -240,11 +235,8 @@ fn address(value: Value<'_>, diagnostics: &mut Diagnostics) -> Option<Url> {
         return hidden.wrong(diagnostics, message, help);
     }
     if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
-        return value.wrong(
-            diagnostics,
-            format!("`{text}` is not an address of a proxy"),
-            help(),
-        );
+        let message = format!("`{text}` is not an address of a proxy");
+        return value.wrong(diagnostics, message, help());
     }
     Some(url)
 }

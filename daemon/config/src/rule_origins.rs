@@ -27,6 +27,8 @@ pub(super) enum Owner<'a> {
     Defaults,
     Group(&'a AccountName),
     Account(&'a AccountName),
+    /// No decision about these rules is explained.
+    Metrics,
 }
 
 /// Where a rule comes from.
@@ -69,6 +71,7 @@ impl RuleOrigins {
             Owner::Defaults => self.defaults = Some(places),
             Owner::Group(name) => drop(self.groups.insert(name.clone(), places)),
             Owner::Account(name) => drop(self.accounts.insert(name.clone(), places)),
+            Owner::Metrics => {}
         }
     }
 

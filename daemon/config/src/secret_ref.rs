@@ -5,7 +5,10 @@
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
+
 use tokend_document::{Diagnostics, Value, choose_from};
+
+use super::reading::Reading;
 
 /// A secret, by the place to fetch it from. Shared by all accounts that name the same place.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -96,12 +99,10 @@ const LONGEST_WORD: usize = 4096;
 
 /// Reads `{ credential = "…" }`, `{ file = "…" }`, `{ env = "…" }` or `{ command = ["…"] }` of the key `name`. `whole = true` makes all
 /// lines the secret; `mode = "as-mounted"` allows a file that others may read.
-pub(super) fn secret(
-    name: &str,
-    value: Value<'_>,
-    base: &Path,
-    diagnostics: &mut Diagnostics,
-) -> Option<SecretRef> {
+pub(super) fn secret(name: &str, value: Value<'_>, reading: &mut Reading<'_>) -> Option<SecretRef> {
+    let Reading {
+        base, diagnostics, ..
+    } = reading;
     let value = value.hidden();
     let example = || {
         format!(
@@ -126,11 +127,8 @@ pub(super) fn secret(
         .into_iter()
         .filter(|(key, _)| !["whole", "mode"].contains(&&*key.name));
     let (Some((kind, place)), None) = (places.next(), places.next()) else {
-        return value.wrong(
-            diagnostics,
-            "a reference to a secret names exactly one place",
-            example(),
-        );
+        let message = "a reference to a secret names exactly one place";
+        return value.wrong(diagnostics, message, example());
     };
     let place = place.hidden();
     let place = match &*kind.name {
@@ -171,11 +169,8 @@ fn variable(place: Value<'_>, diagnostics: &mut Diagnostics) -> Option<SecretPla
         .all(|byte| byte == b'_' || byte.is_ascii_alphanumeric());
     if !word || name.len() > 255 || name.starts_with(|c: char| c.is_ascii_digit()) {
         let help = "write the variable's name, without `$`: letters, digits and `_`".to_owned();
-        return place.wrong(
-            diagnostics,
-            "this is not the name of an environment variable",
-            help,
-        );
+        let message = "this is not the name of an environment variable";
+        return place.wrong(diagnostics, message, help);
     }
     Some(SecretPlace::Env(name.into()))
 }
@@ -184,12 +179,9 @@ fn command(place: Value<'_>, diagnostics: &mut Diagnostics) -> Option<SecretPlac
     let help = || {
         "write the program and its arguments as a list: `[\"pass\", \"show\", \"ads\"]`".to_owned()
     };
-    if place.kind() != "an array" {
-        return place.wrong(
-            diagnostics,
-            "a command is a list, since no shell runs it",
-            help(),
-        );
+    if !place.is_array() {
+        let message = "a command is a list, since no shell runs it";
+        return place.wrong(diagnostics, message, help());
     }
     let before = diagnostics.count();
     let words: Vec<Box<str>> = place
@@ -207,10 +199,8 @@ fn command(place: Value<'_>, diagnostics: &mut Diagnostics) -> Option<SecretPlac
         let help = "write its full path, or only its name to look it up on $PATH".to_owned();
         return place.wrong(diagnostics, "the path of the program is relative", help);
     }
-    let too_long = words
-        .iter()
-        .any(|word| word.len() > LONGEST_WORD || word.contains('\0'));
-    if words.len() > MOST_WORDS || too_long {
+    let is_wrong = |word: &str| word.len() > LONGEST_WORD || word.contains('\0');
+    if words.len() > MOST_WORDS || words.iter().any(|word| is_wrong(word)) {
         let message = format!("a command has at most {MOST_WORDS} words of {LONGEST_WORD} bytes");
         return place.wrong(diagnostics, message, None);
     }

@@ -2,15 +2,15 @@
 //!
 //! Owns their defaults and bounds, with the reasons. Knows nothing of accounts.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokend_document::{Diagnostics, Section, Value};
 use url::Url;
 
-use super::Files;
 use super::proxy::{self, NoProxy, Proxy, Route};
+use super::reading::Reading;
 use crate::log::{Format, Level};
 use crate::secret_ref::COMMAND_TIMEOUT;
 
@@ -52,43 +52,40 @@ impl Default for Limits {
 }
 
 impl Limits {
-    pub(super) fn read(section: Option<Section<'_>>, diagnostics: &mut Diagnostics) -> Self {
-        let default = Self::default();
-        let Some(mut section) = section else {
-            return default;
+    /// Reads `[limits]`, if it is there.
+    pub(super) fn read(root: &mut Section<'_>, diagnostics: &mut Diagnostics) -> Self {
+        let mut limits = Self::default();
+        let Some(mut section) = root.section("limits", diagnostics) else {
+            return limits;
         };
-        let mut number = |key, most, default| {
-            section
-                .take(key)
-                .and_then(|value| value.integer(1..=most, diagnostics))
-                .unwrap_or(default)
-        };
-        let connections = number("connections", 65_536, default.connections);
-        let connections_per_user =
-            number("connections_per_user", 65_536, default.connections_per_user);
-        let requests_per_connection = number(
-            "requests_per_connection",
-            4096,
-            default.requests_per_connection,
-        );
-        let mut duration = |key, most, default| {
-            section
-                .take(key)
-                .and_then(|value| value.duration(SECOND..=most, diagnostics))
-                .unwrap_or(default)
-        };
-        let idle_timeout = duration("idle_timeout", 24 * HOUR, default.idle_timeout);
-        let frame_timeout = duration("frame_timeout", HOUR, default.frame_timeout);
-        let command_timeout = duration("command_timeout", HOUR, default.command_timeout);
-        section.finish(diagnostics);
-        Self {
-            connections,
-            connections_per_user,
-            requests_per_connection,
-            idle_timeout,
-            frame_timeout,
-            command_timeout,
+        for (key, most, limit) in [
+            ("connections", 65_536, &mut limits.connections),
+            (
+                "connections_per_user",
+                65_536,
+                &mut limits.connections_per_user,
+            ),
+            (
+                "requests_per_connection",
+                4096,
+                &mut limits.requests_per_connection,
+            ),
+        ] {
+            let value = section.take(key);
+            let value = value.and_then(|value| value.integer(1..=most, diagnostics));
+            *limit = value.unwrap_or(*limit);
         }
+        for (key, most, limit) in [
+            ("idle_timeout", 24 * HOUR, &mut limits.idle_timeout),
+            ("frame_timeout", HOUR, &mut limits.frame_timeout),
+            ("command_timeout", HOUR, &mut limits.command_timeout),
+        ] {
+            let value = section.take(key);
+            let value = value.and_then(|value| value.duration(SECOND..=most, diagnostics));
+            *limit = value.unwrap_or(*limit);
+        }
+        section.finish(diagnostics);
+        limits
     }
 }
 
@@ -102,22 +99,14 @@ pub struct Log {
 }
 
 impl Log {
-    pub(super) fn read(section: Option<Section<'_>>, diagnostics: &mut Diagnostics) -> Self {
-        let Some(mut section) = section else {
+    /// Reads `[log]`, if it is there.
+    pub(super) fn read(root: &mut Section<'_>, diagnostics: &mut Diagnostics) -> Self {
+        let Some(mut section) = root.section("log", diagnostics) else {
             return Self::default();
         };
-        let words = [
-            ("auto", Format::Auto),
-            ("human", Format::Human),
-            ("journal", Format::Journal),
-            ("json", Format::Json),
-        ];
-        let format = section
-            .take("format")
-            .and_then(|value| value.word(&words, diagnostics));
-        let level = section
-            .take("level")
-            .and_then(|value| level(value, diagnostics));
+        let format = section.take("format");
+        let format = format.and_then(|value| value.word(&Format::WORDS, diagnostics));
+        let level = section.read("level", diagnostics, level);
         section.finish(diagnostics);
         Self {
             format: format.unwrap_or_default(),
@@ -128,17 +117,12 @@ impl Log {
 
 fn level(value: Value<'_>, diagnostics: &mut Diagnostics) -> Option<Level> {
     let text = value.text(diagnostics)?;
-    match text.parse() {
-        Ok(level) => Some(level),
-        Err(_) => {
-            let help = "use error, warn, info, debug, trace or off, or directives such as `info,tokend=debug`";
-            value.wrong(
-                diagnostics,
-                format!("`{text}` is not a log level"),
-                help.to_owned(),
-            )
-        }
-    }
+    text.parse().ok().or_else(|| {
+        let help =
+            "use error, warn, info, debug, trace or off, or directives such as `info,tokend=debug`";
+        let message = format!("`{text}` is not a log level");
+        value.wrong(diagnostics, message, help.to_owned())
+    })
 }
 
 /// Settings for connections to providers.
@@ -175,16 +159,20 @@ impl Default for Http {
 }
 
 impl Http {
-    pub(super) fn read(
-        section: Option<Section<'_>>,
-        base: &Path,
-        files: &Files,
-        diagnostics: &mut Diagnostics,
-    ) -> Self {
+    /// Reads `[http]`, if it is there.
+    pub(super) fn read(root: &mut Section<'_>, reading: &mut Reading<'_>) -> Self {
         let default = Self::default();
-        let Some(mut section) = section else {
+        let Some(mut section) = root.section("http", &mut reading.diagnostics) else {
             return default;
         };
+        let proxy = section.take("proxy");
+        let proxy = match proxy.and_then(|value| proxy::read(value, reading)) {
+            Some(Route::Through(proxy)) => Some(proxy),
+            Some(Route::Inherited | Route::Direct) | None => None,
+        };
+        let extra_ca = section.take("extra_ca");
+        let extra_ca = extra_ca.and_then(|value| existing_file(value, reading));
+        let diagnostics = &mut reading.diagnostics;
         let mut duration = |key, default| {
             let value = section.take(key);
             value
@@ -193,22 +181,9 @@ impl Http {
         };
         let connect_timeout = duration("connect_timeout", default.connect_timeout);
         let timeout = duration("timeout", default.timeout);
-        let proxy = section
-            .take("proxy")
-            .and_then(|value| proxy::read(value, base, diagnostics));
-        let no_proxy = section
-            .take("no_proxy")
-            .and_then(|value| NoProxy::read(value, diagnostics));
-        let proxy = match proxy {
-            Some(Route::Through(proxy)) => Some(proxy),
-            Some(Route::Inherited | Route::Direct) | None => None,
-        };
-        let max_body = section
-            .take("max_body")
-            .and_then(|value| value.size(1024..=64 << 20, diagnostics));
-        let extra_ca = section
-            .take("extra_ca")
-            .and_then(|value| existing_file(value, base, files, diagnostics));
+        let no_proxy = section.read("no_proxy", diagnostics, NoProxy::read);
+        let max_body = section.take("max_body");
+        let max_body = max_body.and_then(|value| value.size(1024..=64 << 20, diagnostics));
         section.finish(diagnostics);
         Self {
             // If the limit of the whole exchange ends a connection attempt, the daemon cannot tell whether the request was sent.
@@ -221,9 +196,7 @@ impl Http {
             extra_ca,
         }
     }
-}
 
-impl Http {
     /// The proxy that a request of an account for `url` goes through; `None` where it goes directly.
     pub fn proxy_for(&self, route: &Route, url: &Url) -> Option<&Arc<Proxy>> {
         if proxy::is_this_machine(url) {
@@ -238,22 +211,14 @@ impl Http {
     }
 }
 
-fn existing_file(
-    value: Value<'_>,
-    base: &Path,
-    files: &Files,
-    diagnostics: &mut Diagnostics,
-) -> Option<PathBuf> {
-    let path = value.path(base, diagnostics)?;
-    match files.is_file(&path) {
-        Ok(true) => Some(path),
-        Ok(false) => value.wrong(
-            diagnostics,
-            format!("{} is not a file", path.display()),
-            None,
-        ),
-        Err(error) => value.wrong(diagnostics, format!("{}: {error}", path.display()), None),
-    }
+fn existing_file(value: Value<'_>, reading: &mut Reading<'_>) -> Option<PathBuf> {
+    let path = value.path(&reading.base, &mut reading.diagnostics)?;
+    let message = match reading.files.is_file(&path) {
+        Ok(true) => return Some(path),
+        Ok(false) => format!("{} is not a file", path.display()),
+        Err(error) => format!("{}: {error}", path.display()),
+    };
+    value.wrong(&mut reading.diagnostics, message, None)
 }
 
 /// `"0666"`, as chmod(1) has it.
@@ -267,11 +232,8 @@ pub(super) fn socket_mode(value: Value<'_>, diagnostics: &mut Diagnostics) -> Op
         (3..=4).contains(&text.len()) && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
     let mode = octal.then(|| u32::from_str_radix(text, 8).ok()).flatten();
     let Some(mode) = mode.filter(|mode| mode & !0o777 == 0) else {
-        return value.wrong(
-            diagnostics,
-            format!("`{text}` is not a mode of a socket"),
-            help(),
-        );
+        let message = format!("`{text}` is not a mode of a socket");
+        return value.wrong(diagnostics, message, help());
     };
     if mode & 0o600 != 0o600 {
         let message = format!("with mode `{text}` the daemon's own user could not connect");

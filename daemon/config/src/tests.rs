@@ -38,18 +38,15 @@ impl Site {
     }
 
     fn load(&self) -> Result<Config, ConfigError> {
-        self.load_with(&mut RuleOrigins::default())
-    }
-
-    fn load_with(&self, origins: &mut RuleOrigins) -> Result<Config, ConfigError> {
-        self.load_over(origins, &|_| None)
+        let (config, _) = self.load_over(RuleOrigins::default(), &|_| None)?;
+        Ok(config)
     }
 
     fn load_over(
         &self,
-        origins: &mut RuleOrigins,
+        origins: RuleOrigins,
         in_force: &InForce<'_>,
-    ) -> Result<Config, ConfigError> {
+    ) -> Result<(Config, RuleOrigins), ConfigError> {
         let directory = Directory::fixed(
             vec![("root", 0), ("deploy", 1000)],
             vec![("ci", 50), ("operators", 60)],
@@ -59,14 +56,13 @@ impl Site {
             home: Some("/home/t".into()),
             ..Environment::default()
         };
+        let (files, path) = (Files::system(), self.path("tokend.toml"));
+        let reading = reading::Reading::new(&files, directory, origins);
         load::load(
-            (
-                &self.path("tokend.toml"),
-                &Overrides::default(),
-                &environment,
-            ),
-            (&Files::system(), directory),
-            origins,
+            reading,
+            &path,
+            &Overrides::default(),
+            &environment,
             in_force,
         )
     }
@@ -78,8 +74,9 @@ impl Site {
 
     /// What is read where this is in force.
     fn good_after(&self, in_force: &InForce<'_>) -> Config {
-        self.load_over(&mut RuleOrigins::default(), in_force)
+        self.load_over(RuleOrigins::default(), in_force)
             .unwrap_or_else(|error| panic!("{}", self.shown(&error)))
+            .0
     }
 
     /// The report, with the temporary directory written as `DIR`.
