@@ -1,4 +1,4 @@
-//! A hundred thousand accounts: how soon the daemon is ready, what it takes, and what it does when nobody asks.
+//! A hundred thousand accounts: how soon the daemon is ready, how much memory it takes, and what it does when nobody asks.
 
 use std::{
     fmt::{self, Write as _},
@@ -15,13 +15,13 @@ use tokend_harness::{
 };
 
 const ACCOUNTS: usize = 100_000;
-/// How many reloads it takes until the allocator has taken all that it keeps for the next one.
+/// The number of reloads after which the allocator holds all the memory it will reuse for the next one.
 const SETTLING: usize = 3;
-/// How many more follow.
+/// The number of reloads measured after that.
 const RELOADS: usize = 5;
 const IDLE: Duration = Duration::from_secs(10);
 
-/// Measures it.
+/// Measures startup, memory and reloads.
 ///
 /// # Errors
 /// When the daemon cannot be started or does not answer.
@@ -35,7 +35,7 @@ pub fn measure() -> anyhow::Result<Vec<Figure>> {
         BlockingClient::connect(&socket).ok()
     })?;
     let account: AccountName = "a099999".parse()?;
-    // The fault says that the password file is missing: the account is known and was looked after.
+    // The fault says that the password file is missing, so the daemon knows the account and has looked at it.
     let known = client.get(&GetOptions::new(account)).is_err();
     let ready = watch.elapsed();
     anyhow::ensure!(known, "an account without a password had a token");
@@ -79,7 +79,7 @@ pub fn measure() -> anyhow::Result<Vec<Figure>> {
     Ok(figures)
 }
 
-/// A configuration of so many accounts.
+/// A configuration of this many accounts.
 #[must_use]
 pub fn configuration(count: usize) -> String {
     let mut text = String::new();
@@ -101,7 +101,7 @@ pub struct Reloaded {
 }
 
 impl Reloaded {
-    /// How many times as much it is in the end.
+    /// How many times larger it is in the end.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "kibibytes of one process")]
     pub fn ratio(&self) -> f64 {
@@ -140,10 +140,10 @@ impl fmt::Display for Reloaded {
     }
 }
 
-/// Reloads three times, and then so many times more.
+/// Reloads three times, and then this many times more.
 ///
 /// # Errors
-/// When the daemon does not.
+/// When a reload fails.
 pub fn after_reloads(
     daemon: &Daemon,
     client: &mut BlockingClient,

@@ -13,7 +13,7 @@ use tokend_harness::{Site, clock::Stopwatch};
 
 const ROUNDS: usize = 1000;
 
-/// Measures it.
+/// Measures one `tokenctl get`.
 ///
 /// # Errors
 /// When something cannot be started.

@@ -1,8 +1,8 @@
 //! `get` over a kept connection against a bare echo with the same byte counts.
 //!
-//! Both ends are pinned: where the scheduler puts two processes changes what they take by more than a factor of ten. With both on one
-//! core the processor's work is compared, with one on each the way between cores. Instructions are counted beside them, since their
-//! number depends on no neighbour.
+//! Both ends are pinned, because the scheduler's placement of two processes changes the result by more than a factor of ten. With both on
+//! one core, the processor's work is compared; with one on each, the path between cores. Instructions are counted too, because neighbours
+//! do not change their number.
 
 use std::{
     env, fs,
@@ -26,10 +26,10 @@ use tokend_harness::clock::{PATIENCE, Stopwatch, wait_for};
 
 const ROUNDS: usize = 40;
 const IN_A_ROUND: usize = 500;
-/// How many gets are counted under callgrind, and how many more: what the daemon does besides is in both.
+/// How many gets are counted under callgrind, for each of two runs; everything else the daemon does is in both.
 const COUNTED: [u64; 2] = [500, 5_500];
 
-/// Measures it.
+/// Measures both placements, and counts instructions.
 ///
 /// # Errors
 /// When something cannot be started or does not answer.
@@ -61,7 +61,7 @@ pub fn measure() -> anyhow::Result<Vec<Figure>> {
     Ok(figures)
 }
 
-/// With this thread on the core `here`, and all of the daemon and of the echo on `there`.
+/// Runs this thread on the core `here`, and all of the daemon and the echo on `there`.
 fn pinned(what: &'static str, here: usize, there: usize) -> anyhow::Result<Figure> {
     let stand = Stand::start("", "")?;
     let options = GetOptions::new("ads".parse()?);
@@ -114,7 +114,7 @@ fn pinned(what: &'static str, here: usize, there: usize) -> anyhow::Result<Figur
     })
 }
 
-/// What goes over the connection for one `get`, and comes back.
+/// The bytes of one `get` over the connection, and those of its answer.
 fn frames(options: &GetOptions, token: Token) -> anyhow::Result<(Vec<u8>, Vec<u8>)> {
     let (mut asked, mut answered) = (Vec::new(), Vec::new());
     let request = Request::Get {
@@ -136,7 +136,7 @@ fn only(core: usize) -> CpuSet {
     cores
 }
 
-/// Pins every thread of a process. Those it starts later inherit it.
+/// Pins every thread of a process. Threads it starts later inherit this.
 fn pin(process: u32, core: usize) -> anyhow::Result<()> {
     for thread in fs::read_dir(format!("/proc/{process}/task"))? {
         let id = thread?.file_name().to_string_lossy().parse()?;
@@ -146,13 +146,13 @@ fn pin(process: u32, core: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How many instructions a `get` is, by callgrind: the difference between a daemon that was asked often and one that was asked less.
+/// How many instructions one `get` takes, by callgrind: the difference between a daemon that was asked often and one that was asked less.
 fn instructions() -> anyhow::Result<u64> {
     let [few, many] = COUNTED;
     Ok((counted(many)? - counted(few)?) / (many - few))
 }
 
-/// How many instructions a daemon ran in its whole life, in which it was asked so often.
+/// How many instructions a daemon ran in its whole life, in which it was asked `times` times.
 fn counted(times: u64) -> anyhow::Result<u64> {
     let stand = Stand::start("", "")?;
     stand.daemon.terminate()?;

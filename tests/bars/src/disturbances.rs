@@ -1,6 +1,6 @@
-//! What goes on beside a healthy account: every failing of providers and every kind of hostile client, in groups.
+//! What runs beside a healthy account: every failure of a provider and every kind of hostile client, in groups.
 //!
-//! Each plays until it is told to stop, at a rate that leaves the processors to the daemon. Panics where it cannot play its part.
+//! Each runs until it is stopped, at a rate that leaves the processors to the daemon. Panics if it cannot do its part.
 
 use std::{
     env,
@@ -28,23 +28,23 @@ use tokend_harness::hostile::{
 
 /// The user that Debian and most others call `nobody`.
 pub(super) const NOBODY: u32 = 65534;
-/// Between two things a hostile client does: a few hundred a second.
+/// The pause between two actions of a hostile client: a few hundred actions a second.
 const REST: Duration = Duration::from_millis(4);
-/// Between two attempts at failing providers: as many as five thousand accounts make that all fail and go by the usual pace, an attempt
-/// every two minutes. At a hundred a second the attempts themselves are what one `get` in a hundred meets on two cores.
+/// The pause between two attempts at failing providers: as many attempts as five thousand failing accounts make at the usual rate limit,
+/// one every two minutes each. At a hundred a second, the attempts themselves would delay one `get` in a hundred on two cores.
 const BREATH: Duration = Duration::from_millis(24);
-/// Connections kept open.
+/// How many connections are kept open.
 const MANY: usize = 100;
 
-/// Goes on until the place says it is over; notes when it has begun.
+/// Runs until the place says that it is over; notes when it has begun.
 type Play = dyn Fn(&Place, &AtomicBool) -> anyhow::Result<()> + Send + Sync;
 
 pub(super) struct Disturbance {
     pub(super) what: &'static str,
-    /// Accounts it needs, with their base URLs.
+    /// The accounts it needs, with their base URLs.
     pub(super) accounts: Vec<(String, String)>,
     pub(super) play: Box<Play>,
-    /// Providers that live as long as it does.
+    /// Providers that live as long as the disturbance.
     _providers: Vec<Raw>,
     _backlog: Option<FullBacklog>,
 }
@@ -85,7 +85,7 @@ pub(super) fn all() -> anyhow::Result<Vec<Disturbance>> {
     ])
 }
 
-/// One attempt at each, all at once, again and again: each ends with a time-out.
+/// One attempt at each provider, all at once, again and again; each ends with a time-out.
 fn hanging_providers() -> Disturbance {
     let mut providers = hanging();
     providers.push(("handshake", Raw::start(|talk| talk.stay())));
@@ -111,7 +111,7 @@ fn hanging_providers() -> Disturbance {
                     Ok(())
                 });
             }
-            // Those who wait are many; none of them is done before its time-out.
+            // There are many waiting clients, and none is done before its time-out.
             thread::park_timeout(5 * BREATH);
             started.store(true, Ordering::Relaxed);
         });
@@ -126,7 +126,7 @@ fn hanging_providers() -> Disturbance {
     }
 }
 
-/// Certificates that do not hold.
+/// Certificates that are not valid.
 fn unbelieved() -> Disturbance {
     let (ours, theirs) = (authority("ours"), authority("theirs"));
     let providers = tls::unbelieved(&ours, &theirs).into_iter();
@@ -143,7 +143,7 @@ fn failing(what: &'static str, providers: Vec<(&'static str, Raw)>) -> Disturban
     one_by_one(what, providers.collect())
 }
 
-/// One attempt after the other, at providers with these names and base URLs.
+/// One attempt after the other at providers with these names and base URLs.
 fn one_by_one(what: &'static str, providers: Vec<(&'static str, String, Raw)>) -> Disturbance {
     let url = |(name, url, _): &(&str, String, Raw)| ((*name).to_owned(), url.clone());
     let accounts: Vec<_> = providers.iter().map(url).collect();
@@ -171,7 +171,7 @@ fn refresh(place: &Place, name: &str) -> anyhow::Result<()> {
     let account: AccountName = name.parse()?;
     let patience = Patience::default().timeout(Duration::from_secs(10));
     let mut client = BlockingClient::connect(&SocketPath::from(place.site.socket()))?;
-    // It fails, as it should.
+    // The attempt fails, as it should.
     anyhow::ensure!(client.refresh(&account, patience).is_err(), "{name} works");
     Ok(())
 }
@@ -237,7 +237,7 @@ fn lies(place: &Place, started: &AtomicBool) -> anyhow::Result<()> {
     for word in words.iter().cycle() {
         let mut wire = Wire::silent(&place.site);
         wire.say(word);
-        // It may have hung up already.
+        // The daemon may have hung up already.
         let _gone = wire.stream.shutdown(Shutdown::Write);
         wire.hear_out();
         started.store(true, Ordering::Relaxed);
@@ -279,7 +279,7 @@ fn deaf(place: &Place, started: &AtomicBool) -> anyhow::Result<()> {
     let questions = questions();
     let mut open: Vec<_> = (0..MANY).map(|_| Wire::greeted(&place.site)).collect();
     started.store(true, Ordering::Relaxed);
-    // One after the other, so that there are as many questions as from those who leave.
+    // One after the other, so that there are as many questions as from clients that leave.
     for turn in (0..MANY).cycle() {
         if let Some(wire) = open.get_mut(turn)
             && !wire.write_some(&questions)
@@ -293,7 +293,7 @@ fn deaf(place: &Place, started: &AtomicBool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Another user's process floods; this program itself, run as that user.
+/// Another user's process floods the socket; it is this program, run as that user.
 fn flood(place: &Place, started: &AtomicBool) -> anyhow::Result<()> {
     let place_of = place.site.path();
     std::fs::set_permissions(place_of, std::fs::Permissions::from_mode(0o755))?;
@@ -330,7 +330,7 @@ fn flood(place: &Place, started: &AtomicBool) -> anyhow::Result<()> {
     while place.goes_on(BREATH) {
         anyhow::ensure!(child.try_wait()?.is_none(), "the flood ended by itself");
     }
-    // The end of its input is the end of it.
+    // The process ends when its input ends.
     drop(child.stdin.take());
     child.wait()?;
     Ok(())
@@ -339,7 +339,7 @@ fn flood(place: &Place, started: &AtomicBool) -> anyhow::Result<()> {
 /// What the other user's process does: forty questions on a new connection, until its input ends. Writes a byte once it has begun.
 ///
 /// # Errors
-/// When the daemon is not there.
+/// When the daemon is not running.
 pub fn be_flood(socket: &SocketPath) -> anyhow::Result<()> {
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -350,7 +350,7 @@ pub fn be_flood(socket: &SocketPath) -> anyhow::Result<()> {
         let options = GetOptions::new("well".parse()?);
         let mut reported = false;
         while !over.load(Ordering::Relaxed) {
-            // Beyond the limit of connections it is refused, which is a part of it.
+            // Beyond the limit of connections the daemon refuses it, which is part of the disturbance.
             if let Ok(mut client) = BlockingClient::connect(socket) {
                 for _ in 0..40 {
                     drop(client.get(&options));

@@ -1,7 +1,7 @@
-//! `get` on a healthy account while providers fail and clients are hostile, by turns with the same while nothing does.
+//! `get` on a healthy account while providers fail and clients are hostile, alternating with the same `get` in quiet.
 //!
-//! What disturbs is made on the same processors, so it is made at a bounded rate: what is measured is the daemon at work on it, and
-//! not the lack of processors. Each group of failings and of hostile clients has a figure of its own.
+//! The disturbances run on the same processors, at a bounded rate: the daemon's work on them is measured, not a lack of processors. Each
+//! group of provider failures and of hostile clients has a figure of its own.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -25,13 +25,13 @@ use tokend_provider_simulator::{
     spec::{AccountSpec, Api},
 };
 
-/// Many and short, so that both sides of one have the same share of whatever else the machine does. The middle one counts.
+/// Many short rounds, so that both sides of one share whatever else the machine does. The median counts.
 const ROUNDS: usize = 31;
 /// How long each side of a round lasts: a thousand answers and more.
 const SIDE: Duration = Duration::from_millis(100);
-/// The account whose provider does what it should.
+/// The account whose provider works.
 const WELL: &str = "well";
-/// No pace stands in the way of what disturbs.
+/// A rate limit that never stands in the way of the disturbances.
 pub(super) const FAST: &str = r#"
 refresh = "on-demand"
 pacing = { attempts = { burst = 100000, every = "1ms" }, logins = { burst = 100000, every = "1ms" }, host = { burst = 100000, every = "1ms" }, host_in_flight = 1000 }
@@ -47,7 +47,7 @@ idle_timeout = "2s"
 frame_timeout = "2s"
 "#;
 
-/// Measures it.
+/// Measures every group.
 ///
 /// # Errors
 /// When something cannot be started or does not answer.
@@ -88,7 +88,7 @@ fn beside(disturbance: Disturbance) -> anyhow::Result<Figure> {
     })
 }
 
-/// A provider, and a daemon with one account that is well there and those of the disturbance, which another user may ask for too.
+/// A provider, and a daemon with one healthy account there and those of the disturbance, which another user may also ask for.
 fn place(disturbance: &Disturbance) -> anyhow::Result<(Simulator, Place)> {
     let account = |name: &str| {
         AccountSpec::new(name, Api::JwtApi)
@@ -116,7 +116,7 @@ fn place(disturbance: &Disturbance) -> anyhow::Result<(Simulator, Place)> {
     Ok((simulator, place))
 }
 
-/// What is measured while the disturbance plays; it must play from before the first to after the last.
+/// What is measured while the disturbance runs; it must run from before the first measurement to after the last.
 fn while_disturbed(
     disturbance: &Disturbance,
     place: &Place,

@@ -1,4 +1,4 @@
-//! A thousand clients that ask at once for a token nobody holds.
+//! A thousand clients that ask at once for a token that the daemon does not hold.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::{Figure, Stand};
 
 const CLIENTS: usize = 1000;
 
-/// Measures it.
+/// Measures the slowest of them.
 ///
 /// # Errors
 /// When something cannot be started or does not answer.

@@ -1,9 +1,9 @@
-//! Users without rights at a daemon of fifty thousand accounts: what they cost another's `get`, and what they can learn by time.
+//! Users without rights at a daemon of fifty thousand accounts: how much they slow another user's `get`, and what they learn from timing.
 //!
-//! Needs root, to be other users. Each hostile user is this program itself, run as that user: it asks without end and without waiting.
-//! "Without" is the same `get` while their processes are stopped, by turns: so what counts is all they cost, the processors that their own
-//! asking takes among it. That is why the daemon puts off those who ask in vain, rather than only taking turns: on two processors three
-//! who are answered at once leave the scheduler to decide about everybody else, whatever the daemon does.
+//! Needs root, to act as other users. Each hostile user is this program, run as that user; it asks without end and without pause.
+//! "Without" is the same `get` while their processes are stopped, alternating, so the figure includes everything they cost, their own
+//! processor time too. For that reason the daemon delays answers to peers that keep asking without a right, instead of only taking turns:
+//! on two processors, three such peers answered at once would leave the scheduler to decide about everybody else.
 
 use std::{
     env,
@@ -35,16 +35,16 @@ use tokend_provider_simulator::{
 };
 
 const ACCOUNTS: u32 = 50_000;
-/// Users of no machine; the first has a right to an account of its own.
+/// Users that no machine has; the first has a right to an account of its own.
 const USERS: [u32; 3] = [61_001, 61_002, 61_003];
 const ROUNDS: usize = 31;
-/// How many requests of each kind are told apart by their times.
+/// The number of requests of each kind whose times are compared.
 const ASKED: usize = 10_000;
-/// After how many of them a curious user rests, and how long: whoever asks faster in vain is put off, and would measure that.
+/// A curious user pauses after this many requests, for this long: the daemon delays faster ones, and the delay would be measured.
 const IN_A_ROW: usize = 1_000;
 const REST: Duration = Duration::from_millis(2_100);
 
-/// Nothing is released that is not recorded, and no record is renamed away.
+/// No token is released without an audit record, and no audit file is rotated away.
 const PREAMBLE: &str =
     "[audit]\njournal = false\nfile = \"records\"\nmax_size = \"1024MiB\"\nrequired = true\n";
 
@@ -55,7 +55,7 @@ struct Place {
     program: std::path::PathBuf,
 }
 
-/// Measures it.
+/// Measures what they cost and what they learn.
 ///
 /// # Errors
 /// When something cannot be started or does not answer.
@@ -73,7 +73,7 @@ pub fn measure() -> anyhow::Result<Vec<Figure>> {
     Ok(figures)
 }
 
-/// Whether each release has its record, and how much there is of what they were denied.
+/// Whether each release has its record, and how many bytes were recorded and logged of denials.
 fn left_behind(site: &Site, released: usize) -> anyhow::Result<[Figure; 2]> {
     let records = fs::read_to_string(site.path().join("records"))?;
     let recorded = records.matches("\"event\":\"release\"").count();
@@ -111,7 +111,7 @@ impl Place {
         PREAMBLE.clone_into(&mut configuration.preamble);
         let site = Site::with(&configuration)?;
         let mut text = fs::read_to_string(site.configuration())?;
-        // A policy of its own for each, so that nothing is found for many at once.
+        // A policy of its own for each account, so that the daemon cannot share one result among many.
         for number in 0..ACCOUNTS {
             writeln!(
                 text,
@@ -142,7 +142,8 @@ impl Place {
         command
     }
 
-    /// Whether names of others' accounts and of none take the same time, for one with a right elsewhere and for one without any.
+    /// Whether unknown names and the names of others' accounts take the same time, for a user with a right elsewhere and for one without
+    /// any.
     fn names(&self) -> anyhow::Result<Vec<Figure>> {
         let whats = [
             "get of another's account against of none, with a right elsewhere, p50",
@@ -166,7 +167,7 @@ impl Place {
         measured.collect()
     }
 
-    /// What a `get` takes beside them, by turns with what it takes without, and how often it was measured.
+    /// What a `get` takes beside them, alternating with what it takes without them, and how often it was measured.
     fn beside(
         &self,
         client: &mut BlockingClient,
@@ -209,7 +210,7 @@ impl Place {
     }
 }
 
-/// A user's process; ended when dropped.
+/// A user's process; killed when dropped.
 struct Asker(Child);
 
 impl Asker {
@@ -227,10 +228,10 @@ impl Drop for Asker {
     }
 }
 
-/// What the process of a hostile user does: asks for names that do not exist, lists, statuses and itself, without end.
+/// What the process of a hostile user does: asks without end for names that do not exist, the list, the status and its own facts.
 ///
 /// # Errors
-/// When the daemon is not there.
+/// When the daemon is not running.
 pub fn be_asker(socket: &Path) -> anyhow::Result<()> {
     loop {
         let mut wire = Wire::at(socket)?;
@@ -264,11 +265,11 @@ pub fn be_asker(socket: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// What the process of a curious user does: asks for others' accounts and for none by turns, and tells the middle of both in
+/// What the process of a curious user does: asks for others' accounts and for unknown ones in turn, and prints the median of both in
 /// microseconds.
 ///
 /// # Errors
-/// When the daemon is not there, or tells them apart.
+/// When the daemon is not running, or its answers differ.
 pub fn be_curious(socket: &Path) -> anyhow::Result<()> {
     let mut client = BlockingClient::connect(&SocketPath::from(socket.to_owned()))?;
     let (mut others, mut none) = (Times::default(), Times::default());

@@ -1,6 +1,6 @@
 //! The figures of `cargo bars`.
 //!
-//! Each module measures one thing and what it is compared with in the same run, by turns, so that a noisy machine is noisy for both.
+//! Each module measures one thing together with its comparison in the same run, alternating, so that a noisy machine is noisy for both.
 
 pub mod accounts;
 pub mod audit;
@@ -26,13 +26,13 @@ use tokend_provider_simulator::{Configuration, Simulator, spec::AccountSpec};
 pub struct Figure {
     /// What was measured.
     pub what: &'static str,
-    /// What was found.
+    /// The value found.
     pub found: f64,
-    /// What it may be at most.
+    /// The largest value allowed.
     pub most: f64,
-    /// What both are counted in.
+    /// The unit of both.
     pub unit: &'static str,
-    /// What it was found from.
+    /// What the value was computed from.
     pub from: String,
 }
 
@@ -61,34 +61,34 @@ impl fmt::Display for Figure {
     }
 }
 
-/// Times, to be asked for their middle and their end.
+/// A set of times, with their quantiles.
 #[derive(Clone, Debug, Default)]
 pub struct Times(Vec<Duration>);
 
 impl Times {
-    /// Adds one.
+    /// Adds one time.
     pub fn add(&mut self, time: Duration) {
         self.0.push(time);
     }
 
-    /// Adds all of these.
+    /// Adds all times of another set.
     pub fn append(&mut self, mut other: Self) {
         self.0.append(&mut other.0);
     }
 
-    /// How many there are.
+    /// The number of times.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there is none.
+    /// Whether the set is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The time that `share` (0 to 1) of them do not exceed, in microseconds.
+    /// The time that `share` (0 to 1) of all times do not exceed, in microseconds.
     #[must_use]
     pub fn quantile(&self, share: f64) -> f64 {
         let mut sorted = self.0.clone();
@@ -104,10 +104,10 @@ impl Times {
     }
 }
 
-/// How often two sides take turns over connections.
+/// How often two sides alternate over connections.
 pub(crate) const ROUNDS: usize = 40;
 
-/// What the first and the second side take for one thing, done so many times in each of so many rounds by turns.
+/// What the first and the second side take for one thing, done this many times in each of this many alternating rounds.
 pub(crate) fn by_turns<S>(
     mut sides: [S; 2],
     rounds: usize,
@@ -127,20 +127,20 @@ pub(crate) fn by_turns<S>(
     Ok(all)
 }
 
-/// Whom to ask, and what.
+/// The socket of a daemon, and a request.
 pub(crate) type Asked = (SocketPath, GetOptions);
 
-/// For the token of an account at the daemon of a site.
+/// The request for the token of an account at the daemon of a site.
 pub(crate) fn asked(site: &Site, account: &str) -> anyhow::Result<Asked> {
     let options = GetOptions::new(account.parse()?);
     Ok((SocketPath::from(site.socket()), options))
 }
 
-/// `get` at the first and at the second by turns, over a kept connection each.
+/// `get` at the first and at the second in turn, over a kept connection each.
 pub(crate) fn kept_by_turns(sides: &[Asked; 2]) -> anyhow::Result<[Times; 2]> {
     let client = |(socket, options): &Asked| -> anyhow::Result<_> {
         let mut client = BlockingClient::connect(socket)?;
-        // The first one makes the daemon look at its peer, and may cost an attempt.
+        // The first request makes the daemon read the facts of its peer, and may cost an attempt.
         client.get(options)?;
         Ok((client, options.clone()))
     };
@@ -151,7 +151,7 @@ pub(crate) fn kept_by_turns(sides: &[Asked; 2]) -> anyhow::Result<[Times; 2]> {
     })
 }
 
-/// The middle with something switched on, by the middle without.
+/// The median with something switched on, divided by the median without.
 pub(crate) fn ratio(
     what: &'static str,
     unit: &'static str,

@@ -1,7 +1,7 @@
-//! The figures tokend is held to, measured against something in the same run: `cargo bars`.
+//! The figures tokend must reach, each measured against something else in the same run: `cargo bars`.
 //!
-//! Prints each as a ratio or a bound beside what it is measured against, and ends with 1 if one is missed. Not a test: a busy
-//! machine may miss a bar, and nothing may depend on that.
+//! Prints each as a ratio or an absolute value beside its bar, and exits with 1 if one is missed. Not a test: a busy machine may miss a
+//! bar, and nothing may depend on that.
 
 use std::{
     env,
@@ -15,30 +15,30 @@ use clap::Parser;
 use tokend_bars::Figure;
 use tokend_client::SocketPath;
 
-/// Measures what tokend is held to.
+/// Measures the figures that tokend must reach.
 #[derive(Debug, Parser)]
 #[command(name = "bars", bin_name = "cargo bars")]
 struct Arguments {
     /// Measure only these.
     #[arg(value_enum)]
     only: Vec<Which>,
-    /// Be the bare echo the kept connection is measured against (used by the program itself).
+    /// Act as the bare echo that the kept connection is compared with (used by the program itself).
     #[arg(long, hide = true, num_args = 3, value_names = ["SOCKET", "ASKED", "ANSWERED"])]
     echo: Option<Vec<String>>,
-    /// Be the other user who floods (used by the program itself).
+    /// Act as the other user that floods (used by the program itself).
     #[arg(long, hide = true, value_name = "SOCKET")]
     flood: Option<PathBuf>,
-    /// Be a user who asks without end (used by the program itself).
+    /// Act as a user that asks without end (used by the program itself).
     #[arg(long, hide = true, value_name = "SOCKET")]
     ask: Option<PathBuf>,
-    /// Be a user who looks for names (used by the program itself).
+    /// Act as a user that looks for names (used by the program itself).
     #[arg(long, hide = true, value_name = "SOCKET")]
     names: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Which {
-    /// `tokenctl get` on a held token against `/bin/true`.
+    /// `tokenctl get` of a held token, against `/bin/true`.
     Command,
     /// `get` on a kept connection against a bare echo.
     Connection,
@@ -50,7 +50,7 @@ enum Which {
     Governed,
     /// `get` while providers fail and clients are hostile, against the same without.
     Disturbed,
-    /// `get` beside users without rights at fifty thousand accounts, and what they can learn by time.
+    /// `get` beside users without rights at fifty thousand accounts, and what they learn from timing.
     Hostile,
     /// A thousand clients that ask at once for an expired token.
     Herd,
@@ -93,7 +93,7 @@ fn be_hostile(arguments: &Arguments) -> anyhow::Result<()> {
     }
 }
 
-/// Builds the programs that are measured, as they are released.
+/// Builds the measured programs as they are released.
 fn build() -> anyhow::Result<()> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let arguments = [

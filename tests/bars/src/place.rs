@@ -1,4 +1,4 @@
-//! Where a disturbance plays.
+//! The place where a disturbance runs.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -12,12 +12,12 @@ use tokend_harness::{Daemon, Site};
 pub(super) struct Place {
     pub(super) site: Site,
     pub(super) daemon: Daemon,
-    /// Set when it is to stop.
+    /// Set when it should stop.
     pub(super) over: AtomicBool,
 }
 
 impl Place {
-    /// Whether it is to go on, after a rest.
+    /// Whether it should go on, after a pause.
     pub(super) fn goes_on(&self, rest: Duration) -> bool {
         thread::park_timeout(rest);
         !self.over.load(Ordering::Relaxed)

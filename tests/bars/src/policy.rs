@@ -1,9 +1,9 @@
 //! `get` of an account with a rule by unit against one with a rule by user, in one daemon.
 //!
-//! Over a kept connection, where the unit is known after the first request, and over a new connection for each, where it is read
-//! each time. This process is in a control group that is named like a unit while it measures.
+//! Over a kept connection, where the unit is known after the first request, and over a new connection for each request, where it is read
+//! each time. While it measures, this process is in a control group that is named like a unit.
 //!
-//! Beside that the whole of it: rule by unit and audit, against a daemon with neither.
+//! The last figure has both, a rule by unit and audit, against a daemon with neither.
 
 use std::{fs, path::PathBuf};
 
@@ -110,7 +110,7 @@ pub fn with_audit() -> anyhow::Result<Vec<Figure>> {
     ])
 }
 
-/// `get` at the first and at the second by turns, over a new connection each time.
+/// `get` at the first and at the second in turn, over a new connection each time.
 fn fresh_by_turns(sides: &[Asked; 2]) -> anyhow::Result<[Times; 2]> {
     by_turns(sides.each_ref(), ROUNDS, 100, |(socket, options)| {
         BlockingClient::connect(socket)?.get(options)?;
@@ -118,7 +118,7 @@ fn fresh_by_turns(sides: &[Asked; 2]) -> anyhow::Result<[Times; 2]> {
     })
 }
 
-/// This process in a control group that is named like a unit. Dropped, it is where it was before.
+/// Keeps this process in a control group that is named like a unit. Dropping it moves the process back.
 struct Unit {
     group: PathBuf,
     before: PathBuf,
@@ -146,7 +146,7 @@ impl Unit {
 
 impl Drop for Unit {
     fn drop(&mut self) {
-        // Left behind it is empty, and found again by the next run.
+        // A group left behind is empty, and the next run finds it again.
         drop(fs::write(self.before.join("cgroup.procs"), "0"));
         drop(fs::remove_dir(&self.group));
     }

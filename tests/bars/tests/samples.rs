@@ -1,4 +1,4 @@
-//! A bar that is held in the tests too, at a size that takes no time.
+//! One bar that the tests hold too, at a size that takes no time.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use tokend_bars::accounts::{after_reloads, configuration};
 use tokend_client::{BlockingClient, SocketPath};
 use tokend_harness::Site;
 
-/// The bar at a hundred thousand accounts is lower; here there is room for what the allocator does otherwise from run to run.
+/// The bar at a hundred thousand accounts is lower; here the allocator's differences from run to run need room.
 #[test]
 fn one_reload_after_another_takes_no_more_memory() {
     let site = Site::new().unwrap();

@@ -1,7 +1,6 @@
 //! tokend at work in one command: four simulated providers, a daemon in a temporary directory, a token for each account.
 //!
-//! Everything in it is thrown away at the end. It must never touch a configuration, a state directory or a socket
-//! of the machine it runs on.
+//! Everything is deleted at the end. It must never touch a configuration, a state directory or a socket of the machine it runs on.
 
 use std::{
     env,
@@ -22,7 +21,7 @@ use tokio::signal::unix::{SignalKind, signal};
 #[derive(Debug, Parser)]
 #[command(name = "demo", bin_name = "cargo demo")]
 struct Arguments {
-    /// Exit after the four tokens: 0 if all were had.
+    /// Exit after the four tokens, with 0 if all were obtained.
     #[arg(long)]
     once: bool,
 }
@@ -38,7 +37,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The command line. The alias `cargo demo` brings a `--` of its own, so that one written after it is one too many, and meant well.
+/// The command line. The alias `cargo demo` adds a `--` of its own, so a second one that a user writes is dropped.
 fn arguments() -> impl Iterator<Item = OsString> {
     let surplus = |(at, argument): &(usize, OsString)| *at == 1 && argument == "--";
     env::args_os()
@@ -141,7 +140,7 @@ fn table(site: &Site, simulator: &Simulator, out: &mut impl Write) -> anyhow::Re
     Ok(complete)
 }
 
-/// The beginning of a token; a whole one does not belong on a screen.
+/// The beginning of a token; a whole one must not appear on a screen.
 fn shortened(token: &Token) -> String {
     let beginning: String = token.access_token.expose().chars().take(12).collect();
     format!("{beginning}…")

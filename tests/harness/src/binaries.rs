@@ -1,6 +1,6 @@
 //! Finds the two programs under test.
 //!
-//! Must never build them: a test that compiles takes minutes and hides what it tested.
+//! Must never build them: a test that compiles takes minutes and hides which program it tested.
 
 use std::{
     env,
@@ -18,10 +18,10 @@ pub struct Binaries {
     pub tokenctl: PathBuf,
 }
 
-/// `tokend` and `tokenctl` in `$TOKEND_BIN_DIR`, else in the build directory this test itself is in.
+/// `tokend` and `tokenctl` in `$TOKEND_BIN_DIR`, else in the build directory of this test.
 ///
 /// # Errors
-/// When one of them has not been built; the error says how.
+/// When one of them has not been built; the error says how to build it.
 pub fn built() -> anyhow::Result<Binaries> {
     let directories: Vec<PathBuf> = match env::var_os("TOKEND_BIN_DIR") {
         Some(directory) => vec![PathBuf::from(directory)],

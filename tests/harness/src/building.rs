@@ -4,10 +4,10 @@ use std::{env, process::Command};
 
 use anyhow::Context as _;
 
-/// Builds `tokend` and `tokenctl` of this commit, unless `$TOKEND_BIN_DIR` names them. `command` is what a person starts this with.
+/// Builds `tokend` and `tokenctl` of this commit, unless `$TOKEND_BIN_DIR` names them. `command` is the command that the user typed.
 ///
 /// # Errors
-/// When cargo cannot be run, or they do not build.
+/// When cargo cannot be run, or the programs do not build.
 pub fn build_unless_named(command: &str) -> anyhow::Result<()> {
     if env::var_os("TOKEND_BIN_DIR").is_some() {
         return Ok(());

@@ -1,6 +1,6 @@
 //! Waiting for a condition, by the clock that the simulator reads.
 //!
-//! Must never be used to assert how fast something is: deadlines here only bound how long a failure takes.
+//! Must never be used to assert a speed: deadlines here only bound how long a failure takes.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// Polls `condition` until it yields a value.
 ///
 /// # Errors
-/// When `deadline` has passed without one; the error repeats `what`.
+/// When `deadline` passes first; the error repeats `what`.
 pub fn wait_for<T>(
     what: &str,
     deadline: Duration,

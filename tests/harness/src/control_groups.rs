@@ -4,10 +4,10 @@ use std::{fs, path::PathBuf};
 
 use anyhow::Context as _;
 
-/// Where control groups of version 2 are mounted. With those of version 1 systemd would make groups in the host's.
+/// Where control groups of version 2 are mounted. With version 1, systemd would make groups in the host's hierarchy.
 ///
 /// # Errors
-/// When they are not.
+/// When they are not mounted.
 pub fn root() -> anyhow::Result<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mounts")?;
     mounts

@@ -33,7 +33,7 @@ impl Site {
 }
 
 impl Daemon {
-    /// Starts it by way of another program, as [`Daemon::spawn_under`], and waits until it serves.
+    /// Starts it under another program, as [`Daemon::spawn_under`], and waits until it serves.
     ///
     /// # Errors
     /// As [`Site::start`].
@@ -62,7 +62,7 @@ impl Daemon {
         Self::spawn_under(&[], site)
     }
 
-    /// Starts it by way of another program, which must end up as the daemon itself, under the same process id.
+    /// Starts it under another program, which must become the daemon itself under the same process id.
     ///
     /// # Errors
     /// As [`Daemon::spawn`].
@@ -91,7 +91,7 @@ impl Daemon {
             .env_remove("NOTIFY_SOCKET")
             .env_remove("LISTEN_FDS")
             .env_remove("CREDENTIALS_DIRECTORY")
-            // A daemon of systemd's records to the journal of the machine.
+            // A daemon under systemd would write its records to the journal of the machine.
             .env_remove("INVOCATION_ID")
             .envs(site.environment().iter().cloned())
             .stdin(Stdio::null())
@@ -108,15 +108,15 @@ impl Daemon {
         self.child.id()
     }
 
-    /// How it ended, if it has.
+    /// How the process ended, if it has.
     ///
     /// # Errors
-    /// When the system does not tell.
+    /// When the system does not say.
     pub fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
         self.child.try_wait()
     }
 
-    /// Whether somebody's kill -9 has ended it.
+    /// Whether a kill -9 by somebody else has ended it.
     ///
     /// # Errors
     /// When it has ended in another way.
@@ -145,7 +145,7 @@ impl Daemon {
     /// kill -9, and waits until the process is gone.
     ///
     /// # Errors
-    /// When it was gone already.
+    /// When it was already gone.
     pub fn kill(mut self) -> anyhow::Result<()> {
         anyhow::ensure!(
             self.child.try_wait()?.is_none(),
@@ -156,7 +156,7 @@ impl Daemon {
         Ok(())
     }
 
-    /// SIGTERM, and waits for the end.
+    /// Sends SIGTERM, and waits for the end.
     ///
     /// # Errors
     /// When it does not end in time.

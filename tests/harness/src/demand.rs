@@ -1,6 +1,6 @@
 //! What a machine may lack and CI may not.
 //!
-//! Owns the one rule for tests that need more than any machine has: nothing is skipped in silence, and with `CI=true` nothing at all.
+//! Owns the one rule for tests that need more than any machine has: no test is skipped silently, and with `CI=true` none is skipped.
 
 use std::{
     env,
@@ -14,10 +14,10 @@ use std::{
 use anyhow::Context as _;
 use rustix::process::geteuid;
 
-/// Names the file that `tests/run` prints last: what a test that passed says is shown to nobody.
+/// Names the file that `tests/run` prints last, because the output of a test that passed is never shown.
 const FILE: &str = "TOKEND_NOT_PROVED";
 
-/// Whether a test is to go on: yes, or no and it was said aloud why. `possible` is what was found out about the machine.
+/// Whether a test should go on: yes, or no and the reason was printed. `possible` is what was found about the machine.
 ///
 /// # Panics
 /// With `CI=true`, when it is not possible.
@@ -26,7 +26,7 @@ pub fn carried_out(what: &str, possible: anyhow::Result<()>) -> bool {
     let demanded = env::var_os("CI").is_some_and(|value| value == "true");
     assert!(!demanded, "{what} cannot be proved here: {error:#}");
     let why = format!("{what}: {error:#}");
-    // With nobody to say it to, the test's own name is left.
+    // If nothing is there to receive it, the test's own name is left.
     drop(writeln!(io::stderr(), "NOT PROVED here: {why}"));
     if let Some(file) = env::var_os(FILE).map(PathBuf::from) {
         note(&file, &test(), &why).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
@@ -42,7 +42,7 @@ fn note(file: &Path, test: &str, why: &str) -> io::Result<()> {
     file.write_all(line.as_bytes())
 }
 
-/// The test this is. A runner that runs one test for each process runs it in the main thread, and names it in the arguments.
+/// The name of this test. A runner with one process for each test runs it in the main thread, and passes its name as an argument.
 fn test() -> String {
     let current = thread::current();
     let named = current.name().filter(|name| *name != "main");
@@ -50,7 +50,7 @@ fn test() -> String {
     named.map(str::to_owned).or(asked).unwrap_or_default()
 }
 
-/// Whether this is root.
+/// Whether this process is root.
 ///
 /// # Errors
 /// When it is not.
@@ -59,8 +59,8 @@ pub fn root() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether system calls of the daemon can be traced: `strace` is there, and this is root, since the daemon lets nobody else look
-/// into it.
+/// Whether system calls of the daemon can be traced: `strace` is installed, and this process is root, because only root may look into the
+/// daemon.
 ///
 /// # Errors
 /// What is missing.

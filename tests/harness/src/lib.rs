@@ -1,9 +1,9 @@
 //! Real `tokend` and `tokenctl` processes in a temporary directory, each with its own socket and state.
 //!
-//! Beside them: the broken servers and hostile clients that tests set on a daemon, requests without a broker, and waiting.
+//! It also has the broken servers and hostile clients for the tests, requests without a broker, and waiting.
 //!
-//! Builds nothing and looks inside nothing: what a test learns it learns from exit codes, output and log lines. It must never
-//! import the engine, a dialect or the store: a test that could look inside would stop proving what a user sees.
+//! Builds nothing and looks inside nothing: tests learn from exit codes, output and log lines. It must never import the engine, a dialect
+//! or the store: a test that could look inside would stop proving what a user sees.
 
 mod binaries;
 mod building;

@@ -1,6 +1,6 @@
 //! A blocking HTTP request for tests that talk to a provider themselves, without a broker in between.
 //!
-//! One connection per request, no redirects, no retries, nothing decoded: what the server did is what a test sees.
+//! One connection per request, no redirects, no retries, nothing decoded: a test sees exactly what the server did.
 
 use std::time::Duration;
 
@@ -85,7 +85,7 @@ impl Probe {
         self
     }
 
-    /// The access token to show.
+    /// The access token to present.
     #[must_use]
     pub fn bearer(self, token: &str) -> Self {
         self.header("authorization", &format!("Bearer {token}"))
@@ -112,7 +112,7 @@ impl Probe {
         self.header("content-type", content_type)
     }
 
-    /// How long the whole exchange may take; 30 s unless told.
+    /// How long the whole exchange may take; 30 s by default.
     #[must_use]
     pub fn limit(mut self, limit: Duration) -> Self {
         self.limit = limit;

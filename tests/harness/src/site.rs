@@ -15,7 +15,7 @@ use super::binaries::{Binaries, built};
 use crate::clock::wait_for;
 use tokend_provider_simulator::Configuration;
 
-/// No call of `tokenctl` in a test may take longer; those that wait on purpose stay well below.
+/// No call of `tokenctl` in a test may take longer; calls that wait on purpose stay well below.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A place for one daemon at a time.
@@ -26,7 +26,7 @@ pub struct Site {
     environment: Vec<(&'static str, String)>,
 }
 
-/// What `tokenctl` said.
+/// The result of a call of `tokenctl`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Said {
     /// Exit code; absent if a signal ended it.
@@ -41,7 +41,7 @@ impl Said {
     /// Standard output without its line end, if the exit code is 0.
     ///
     /// # Errors
-    /// When it is not; the error repeats what was said.
+    /// When the exit code is another; the error repeats the output.
     pub fn line(&self) -> anyhow::Result<String> {
         anyhow::ensure!(self.code == Some(0), "tokenctl failed: {self:?}");
         Ok(self.out.trim_end_matches('\n').to_owned())
@@ -50,7 +50,7 @@ impl Said {
     /// Standard output as JSON, if the exit code is 0.
     ///
     /// # Errors
-    /// When it is not, or the output is something else.
+    /// When the exit code is another, or the output is not JSON.
     pub fn json(&self) -> anyhow::Result<serde_json::Value> {
         let line = self.line()?;
         serde_json::from_str(&line).with_context(|| format!("not JSON: {line}"))
@@ -63,7 +63,7 @@ impl Site {
     /// # Errors
     /// When there is no temporary directory or the programs have not been built.
     pub fn new() -> anyhow::Result<Self> {
-        // Short, because the path of a Unix socket may have 107 bytes only.
+        // Short, because the path of a Unix socket has at most 107 bytes.
         let directory = tempfile::Builder::new().prefix("tokend-").tempdir()?;
         Ok(Self {
             directory,
@@ -72,14 +72,14 @@ impl Site {
         })
     }
 
-    /// The same place with other programs, for those of two versions.
+    /// The same place with other programs, for tests with two versions.
     #[must_use]
     pub fn with_programs(mut self, binaries: Binaries) -> Self {
         self.binaries = binaries;
         self
     }
 
-    /// The same place, whose daemons find this variable in their environment.
+    /// The same place with this variable in the environment of its daemons.
     #[must_use]
     pub fn with_variable(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.environment.push((name, value.into()));
@@ -108,7 +108,7 @@ impl Site {
         &self.binaries
     }
 
-    /// Variables its daemons find besides those of this process.
+    /// Variables of its daemons' environment, besides those of this process.
     #[must_use]
     pub fn environment(&self) -> &[(&'static str, String)] {
         &self.environment
@@ -140,7 +140,7 @@ impl Site {
         Ok(String::from_utf8_lossy(&fs::read(self.log_path())?).into_owned())
     }
 
-    /// The log, once it has all of these words. Nobody waits for a line to be written, so it may come after what it tells of.
+    /// The log, once it has all of these words. A line may be written after the event it reports.
     ///
     /// # Errors
     /// When they do not come in time; the error repeats the log.
@@ -191,7 +191,7 @@ impl Site {
     /// `tokenctl get ACCOUNT`: the access token.
     ///
     /// # Errors
-    /// When there is none to be had.
+    /// When there is none.
     pub fn get(&self, account: &str) -> anyhow::Result<String> {
         self.tokenctl(&["get", account])?.line()
     }
@@ -199,7 +199,7 @@ impl Site {
     /// `tokenctl status ACCOUNT --json`: its one element.
     ///
     /// # Errors
-    /// When the daemon does not tell.
+    /// When the daemon does not say.
     pub fn status(&self, account: &str) -> anyhow::Result<serde_json::Value> {
         let status = self.tokenctl(&["status", account, "--json"])?.json()?;
         let first = status.get(0).cloned();

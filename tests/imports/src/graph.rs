@@ -14,23 +14,23 @@ pub struct Imports {
     pub arrows: Vec<Arrow>,
 }
 
-/// One file imports something of another.
+/// An import of something in one file by another.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Arrow {
-    /// Who imports, an index into [`Imports::files`].
+    /// The importing file, an index into [`Imports::files`].
     pub from: usize,
-    /// What is imported from.
+    /// The imported file.
     pub to: usize,
-    /// Where, and what: `(line, name)` in the order of the lines.
+    /// The places of the import: `(line, name)` in the order of the lines.
     pub names: Vec<(usize, String)>,
 }
 
 /// A file that could not be read.
 #[derive(Debug)]
 pub struct Unread {
-    /// Which.
+    /// The path of the file.
     pub file: PathBuf,
-    /// Why.
+    /// Why it could not be read.
     pub why: String,
 }
 
@@ -43,8 +43,8 @@ impl std::fmt::Display for Unread {
 impl std::error::Error for Unread {}
 
 impl Imports {
-    /// The same imports between *rooms*: the files and folders at one level below `under`, a folder together with the file of its name. An arrow
-    /// inside a room is none; files outside `under` belong to no room.
+    /// The same imports between *rooms*: the files and folders at one level below `under`, a folder together with the file of its name. An
+    /// arrow inside a room does not count; files outside `under` belong to no room.
     #[must_use]
     pub fn rooms(&self, under: &Path) -> Self {
         let room_of = |file: &PathBuf| {
@@ -88,7 +88,7 @@ impl Imports {
         }
     }
 
-    /// An arrow in words: both files, and the first names with their lines.
+    /// An arrow in words: both files, and the first imported names with their lines.
     #[must_use]
     pub fn words(&self, arrow: &Arrow) -> String {
         const SHOWN: usize = 4;

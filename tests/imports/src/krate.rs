@@ -1,4 +1,4 @@
-//! A crate: the modules that its root declares, each with its file, and the names that each defines or hands on.
+//! A crate: the modules that its root declares, each with its file, and the names that each defines or re-exports.
 
 use std::{
     collections::BTreeMap,
@@ -126,7 +126,7 @@ impl Reader<'_> {
         Ok(number)
     }
 
-    /// Takes note of the names an item defines or brings in.
+    /// Notes the names that an item defines or imports.
     fn define(&mut self, number: usize, file: usize, item: &Item) {
         if let Item::Macro(item) = item {
             self.krate
@@ -141,7 +141,7 @@ impl Reader<'_> {
     }
 }
 
-/// What `use` brings into a module or into one of its functions, which for a question about files is the same.
+/// The names that a `use` brings into a module or into one of its functions; for a question about files both are the same.
 struct BroughtIn<'a>(&'a mut Module);
 
 impl<'ast> Visit<'ast> for BroughtIn<'_> {
@@ -169,7 +169,7 @@ fn place(below: &Path, name: &str, attrs: &[Attribute]) -> (PathBuf, PathBuf) {
         _ => None,
     });
     if let Some(path_attribute) = path_attribute {
-        // Relative to the directory of the file that declares it, which is where a plain module's own would stand beside.
+        // Relative to the directory of the file that declares it.
         let path = below.join(&path_attribute);
         let path = if path.exists() {
             path

@@ -4,7 +4,7 @@
 //! followed to the file that defines the name, a path inside the tokens of a macro, and the use of a macro by name. What only the tests
 //! of a module import (`#[cfg(test)]`) does not count: they may look at everything. Reads source text and knows nothing of this workspace.
 //!
-//! Two files in a circle cannot be understood, moved or tested one without the other, so a small type that stands in the wrong file is found here.
+//! Two files in a circle cannot be understood, moved or tested one without the other. This check finds a small type in the wrong file.
 
 mod circles;
 mod graph;

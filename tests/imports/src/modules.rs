@@ -11,7 +11,7 @@ pub(crate) struct Module {
     pub(crate) parent: Option<usize>,
     /// Modules below, by name.
     pub(crate) children: BTreeMap<String, usize>,
-    /// Names that it brings in from elsewhere: what a name stands for. A re-export is one of them.
+    /// Names it imports from elsewhere, with what each stands for. A re-export is one of them.
     pub(crate) uses: BTreeMap<String, Vec<String>>,
     /// Paths whose every name it brings in (`use a::*`).
     pub(crate) globs: Vec<Vec<String>>,

@@ -1,15 +1,15 @@
-//! What a `use` brings in, leaf by leaf, and where a path leads.
+//! The names that a `use` imports, one by one, and where a path leads.
 
 use syn::UseTree;
 
 use crate::modules::{Krate, Module};
 
-/// One name that a `use` brings in.
+/// One name that a `use` imports.
 #[derive(Debug)]
 pub(crate) struct Leaf {
     /// The path as it is written, without a leading `::`.
     pub(crate) path: Vec<String>,
-    /// What it is called from then on; `None` for every name below the path (`*`).
+    /// The local name; `None` for every name below the path (`*`).
     pub(crate) name: Option<String>,
     /// The line of its last word.
     pub(crate) line: usize,
@@ -58,7 +58,7 @@ fn leaf(above: &[String], ident: &syn::Ident, called: &syn::Ident) -> Leaf {
     }
 }
 
-/// How many re-exports are followed before a path counts as leading nowhere. Chains are two or three long; a circle of them has no end.
+/// The number of re-exports followed before a path counts as leading nowhere. Chains are two or three long; a circle of them never ends.
 const STEPS: usize = 32;
 
 impl Krate {
@@ -106,7 +106,7 @@ impl Krate {
                 Some(Named::Defined) => Some(here.file),
                 Some(Named::Used(target)) => {
                     let path: Vec<String> = target.iter().chain(rest).cloned().collect();
-                    // What is handed on from another crate is taken from whoever hands it on.
+                    // A re-export from another crate counts for the module that re-exports it.
                     self.follow(module, &path, steps).or(Some(here.file))
                 }
                 None => here

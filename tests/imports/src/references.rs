@@ -38,7 +38,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Paths among tokens: words with `::` between them. A word alone says nothing of where it comes from.
+    /// Paths among tokens: words with `::` between them. A single word does not say where it comes from.
     fn tokens(&mut self, tokens: TokenStream) {
         let mut words: Vec<String> = Vec::new();
         let (mut line, mut colons, mut dollar) = (0, 0, false);
@@ -121,7 +121,7 @@ impl<'ast> Visit<'ast> for Reader<'_> {
         }
     }
 
-    /// Who may see a thing is nothing that it needs.
+    /// A visibility (`pub(in …)`) is no import.
     fn visit_visibility(&mut self, _: &'ast Visibility) {}
 
     /// serde and others name functions in text: `#[serde(with = "crate::form")]`.
@@ -152,7 +152,7 @@ impl<'ast> Visit<'ast> for Reader<'_> {
     }
 
     fn visit_path(&mut self, path: &'ast Path) {
-        // A word alone is in scope by definition or by a `use`, which is counted where it stands.
+        // A single word is in scope by a definition or by a `use`, which is counted where it stands.
         if path.leading_colon.is_none() && path.segments.len() > 1 {
             let words: Vec<String> = path
                 .segments

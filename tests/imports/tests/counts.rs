@@ -21,7 +21,7 @@ fn krate(files: &[(&str, &str)]) -> Imports {
     read(&directory.path().join("lib.rs")).expect("the crate is read")
 }
 
-/// The arrows of a crate whose `lib.rs` declares `a` and `b`, where `b.rs` defines what one may want of it.
+/// The arrows of a crate whose `lib.rs` declares `a` and `b`, where `b.rs` defines the names that `a` may import.
 fn arrows(a: &str) -> Vec<String> {
     let b = "pub struct Thing; pub const N: u8 = 1; pub mod inner; macro_rules! make { () => {} }";
     let imports = krate(&[

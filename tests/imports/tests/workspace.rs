@@ -59,10 +59,10 @@ fn no_import_closes_a_circle() {
     );
 }
 
-/// How many arrows there may be between the rooms of `daemon/src`: as many as one can look at in a picture.
+/// The number of arrows allowed between the rooms of `daemon/src`: as many as a person can follow in a picture.
 const MOST_ARROWS: usize = 45;
 
-/// No room of the daemon imports one that imports it, at any remove.
+/// No room of the daemon imports a room that imports it, directly or through others.
 #[test]
 fn the_rooms_of_the_daemon_form_an_order() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../daemon/src/main.rs");

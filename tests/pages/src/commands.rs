@@ -1,6 +1,6 @@
-//! Holds the page of a program against its command line.
+//! Compares the page of a program with its command line.
 //!
-//! Owns the comparison and its sentences, which say what to write and where. Both ways: what is missing, and what does not exist.
+//! Owns the comparison and its sentences, which say what to write and where. It works both ways: what is missing, and what does not exist.
 
 use std::collections::BTreeSet;
 
@@ -8,13 +8,13 @@ use clap::{Arg, Command};
 
 use crate::page::{Entry, Kind, Page};
 
-/// Where options stand that every command has.
+/// The section for options that every command has.
 const EVERY: &str = "Options of every command";
 
-/// What is wrong with `page`, for a program with this command line and these exit codes; empty when it is well.
+/// What is wrong with `page`, for a program with this command line and these exit codes; empty if nothing is.
 ///
-/// Each command without commands of its own has an `.Ss` below COMMANDS and its options there; what all of them have stands below
-/// "Options of every command".
+/// Each command without subcommands has an `.Ss` below COMMANDS with its options; options of all commands stand below "Options of every
+/// command".
 pub fn differences(page: &Page, mut program: Command, codes: &[&str]) -> Vec<String> {
     program.build();
     let file = page.path().display().to_string();
@@ -88,7 +88,7 @@ pub fn exit_codes(help: &str) -> Vec<&str> {
 }
 
 fn collect<'c>(command: &'c Command, path: &str, leaves: &mut Vec<(String, &'c Command)>) {
-    // `help` is clap's own, and stands in every page as --help.
+    // `help` is clap's own command, and every page has it as --help.
     for inner in command
         .get_subcommands()
         .filter(|inner| !inner.is_hide_set() && inner.get_name() != "help")
@@ -117,7 +117,7 @@ fn has(command: &Command, entry: &Entry) -> bool {
     visible(command).any(|arg| names(arg) == entry.names)
 }
 
-/// What is wrong with what is said about an option.
+/// What is wrong with the page's description of an option.
 fn described(arg: &Arg, entry: Option<&Entry>, command: &str, file: &str) -> Option<String> {
     let shown = names(arg).join(", ");
     let Some(entry) = entry else {

@@ -1,29 +1,29 @@
 //! Reads what a program can log from its sources, and what a guide says about that from a table.
 //!
-//! Owns how a call of `tracing` is read and when a row speaks of a line. A call it cannot read is a panic, so that none goes unseen.
+//! Owns how a call of `tracing` is read and when a row describes a line. Panics at a call that it cannot read, so that none is missed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What stands for a value, in a row and in the text of a line.
+/// The placeholder for a value, in a row and in the text of a line.
 const VALUE: char = '…';
 const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 
 /// One line that the sources can log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
-    /// File and number of the line of source.
+    /// File and line number in the source.
     pub at: String,
     /// Its level, as the macro is named.
     pub level: &'static str,
-    /// Its text, with `…` where a value stands.
+    /// Its text, with `…` for each value.
     pub text: String,
 }
 
 /// Every line the sources below `dir` can log. Tests are left out.
 ///
 /// # Panics
-/// When a file cannot be read, or a call in it cannot.
+/// When a file or a call in it cannot be read.
 pub fn logged(dir: &Path) -> Vec<Line> {
     let mut lines = Vec::new();
     for file in sources(dir) {
@@ -35,17 +35,17 @@ pub fn logged(dir: &Path) -> Vec<Line> {
     lines
 }
 
-/// What the table below this heading of a guide says lines begin with, in the order of its rows.
+/// The beginnings of log lines in the table below this heading of a guide, in the order of its rows.
 ///
 /// # Panics
-/// When there is no such heading, or a row that names no line or says nothing of it.
+/// When there is no such heading, or a row names no line or has no description.
 pub fn documented(guide: &Path, heading: &str) -> Vec<String> {
     let text =
         fs::read_to_string(guide).unwrap_or_else(|error| panic!("{}: {error}", guide.display()));
     in_guide(&text, heading)
 }
 
-/// What is wrong between lines and a guide's rows: a row no code says, and a warning or error without a row. Each says what to do.
+/// What is wrong between lines and a guide's rows: a row that no code logs, and a warning or error without a row. Each says what to do.
 pub fn unmatched(lines: &[Line], rows: &[String], guide: &str) -> Vec<String> {
     let lies = rows
         .iter()
@@ -69,7 +69,7 @@ pub fn unmatched(lines: &[Line], rows: &[String], guide: &str) -> Vec<String> {
     lies.chain(untold).collect()
 }
 
-/// Whether a row is about a line: they are the same up to the end of a clause, or up to the row's last `…`.
+/// Whether a row describes a line: they are the same up to the end of a clause, or up to the row's last `…`.
 fn speaks_of(row: &str, text: &str) -> bool {
     if let Some(stem) = row.strip_suffix(VALUE) {
         return text.starts_with(stem);
@@ -145,7 +145,7 @@ fn in_source(name: &str, text: &str) -> Vec<Line> {
     lines
 }
 
-/// The text of a call: the argument that is a string by itself. `arguments` begins behind the parenthesis.
+/// The text of a call: the argument that is a plain string. `arguments` begins behind the parenthesis.
 fn message(arguments: &str) -> Option<String> {
     let mut rest = arguments.trim_start();
     loop {
@@ -156,7 +156,7 @@ fn message(arguments: &str) -> Option<String> {
     }
 }
 
-/// What follows the next comma that is not within anything.
+/// The text behind the next comma that is not inside brackets or a string.
 fn behind_comma(text: &str) -> Option<&str> {
     let (mut depth, mut rest) = (0_u32, text);
     loop {
@@ -172,7 +172,7 @@ fn behind_comma(text: &str) -> Option<&str> {
     }
 }
 
-/// A literal string that begins behind its quote, and what follows it.
+/// A string literal that begins behind its quote, and the text behind it.
 fn string(text: &str) -> Option<(String, &str)> {
     let mut read = String::new();
     let mut rest = text;
@@ -195,7 +195,7 @@ fn string(text: &str) -> Option<(String, &str)> {
     }
 }
 
-/// A format with `…` in the place of each value.
+/// A format string with `…` for each value.
 fn without_values(format: &str) -> String {
     let mut text = String::new();
     let mut rest = format;

@@ -1,4 +1,4 @@
-//! Has the two programs that show man pages look for mistakes in one.
+//! Runs the two programs that show man pages, to find mistakes in one.
 //!
 //! Owns how they are called. mandoc(1) is strict about the language; man(1) shows what groff would complain about, as lintian does.
 
@@ -15,12 +15,12 @@ pub fn complaints(path: &Path) -> String {
     let mut man = Command::new("man");
     man.args(["--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z"])
         .arg(path);
-    // As lintian runs it; without a width it would be the terminal's.
+    // As lintian runs it; without a width the terminal's would be used.
     man.env("MANWIDTH", "80").env("LC_ALL", "C.UTF-8");
     said(mandoc, true) + &said(man, false)
 }
 
-/// What a program wrote to standard error, and to standard output where its findings go there.
+/// What a program wrote to standard error, and to standard output if it reports there.
 fn said(mut program: Command, out_too: bool) -> String {
     let name = program.get_program().to_string_lossy().into_owned();
     let output = program.output().unwrap_or_else(|error| {

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-/// A page as it was read.
+/// A page that was read.
 #[derive(Debug)]
 pub struct Page {
-    /// Where it is, to be told in a failure.
+    /// Its path, for failure messages.
     path: PathBuf,
     /// Its source.
     text: String,
@@ -15,15 +15,15 @@ pub struct Page {
 /// One documented thing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// The heading (`.Sh`) it stands below.
+    /// The heading (`.Sh`) above it.
     pub section: String,
-    /// The heading of second rank (`.Ss`) it stands below; empty without one.
+    /// The second-level heading (`.Ss`) above it; empty without one.
     pub subsection: String,
-    /// What kind of thing it is.
+    /// The kind of thing.
     pub kind: Kind,
     /// Its names: `-c` and `--config`, or keys that are described together.
     pub names: Vec<String>,
-    /// What is said about it, in the source's lines.
+    /// Its description, in the source's lines.
     pub text: String,
 }
 
@@ -42,7 +42,7 @@ impl Page {
     /// Reads the page at `path`.
     ///
     /// # Panics
-    /// When it cannot be read: this is for tests.
+    /// When it cannot be read: this serves tests only.
     pub fn read(path: impl AsRef<Path>) -> Self {
         let path = path.as_ref();
         let text = std::fs::read_to_string(path)
@@ -70,7 +70,7 @@ impl Page {
         self.entries.iter().filter(move |entry| entry.kind == kind)
     }
 
-    /// The headings of second rank below a section.
+    /// The second-level headings below a section.
     pub fn subsections(&self, section: &str) -> Vec<String> {
         let mut inside = false;
         let mut found = Vec::new();
@@ -103,7 +103,7 @@ fn plain(heading: &str) -> String {
         .join(" ")
 }
 
-/// Macros of a heading or an item have two letters, the first of them large.
+/// Macros of a heading or an item have two letters, the first in upper case.
 fn is_macro(word: &str) -> bool {
     matches!(word.as_bytes(), [first, second] if first.is_ascii_uppercase() && second.is_ascii_lowercase())
 }

@@ -1,7 +1,7 @@
 //! A first start, killed before it serves: key, database and marker come into being one after the other.
 //!
-//! The next start must neither refuse what it finds nor lose what it then stores. Nothing was asked of a provider yet, so whatever
-//! the provider sees is the second life's alone.
+//! The next start must neither refuse what it finds nor lose what it then stores. The first life asked no provider, so everything that the
+//! provider sees comes from the second.
 
 use super::{
     judge::{Attempt, Findings, arrivals, excess},
@@ -11,7 +11,7 @@ use super::{
 use tokend_harness::clock::{PATIENCE, wait_for};
 use tokend_provider_simulator::{log::Entry, spec::Api};
 
-/// The account of these lives; what starts knows no dialect yet.
+/// The account of these lives; a first start does not depend on the dialect.
 pub(super) const API: Api = Api::JwtApi;
 
 /// Every call that changes something, until the daemon serves.
@@ -32,7 +32,8 @@ pub(super) fn serves(scene: &Scene) -> Option<()> {
     (said.code == Some(0)).then_some(())
 }
 
-/// Starts a daemon that dies at a call of its start, or once it serves; whether the call came. The power fails, if it is to.
+/// Starts a daemon that dies at a call of its start, or once it serves; returns whether the call came. The power fails too, if `death`
+/// says so.
 ///
 /// # Errors
 /// When the proof cannot be carried out.
@@ -42,7 +43,7 @@ pub(super) fn die_starting(scene: &mut Scene, call: &Call) -> anyhow::Result<boo
         let dead = daemon.killed();
         (!matches!(dead, Ok(false)) || serves(scene).is_some()).then_some(dead)
     })??;
-    // The last calls of a start come when it serves already.
+    // The last calls of a start come when the daemon already serves.
     let reached = reached || daemon.killed()?;
     if !reached {
         daemon.kill()?;
@@ -51,10 +52,10 @@ pub(super) fn die_starting(scene: &mut Scene, call: &Call) -> anyhow::Result<boo
     Ok(reached)
 }
 
-/// Dies at a call of its first start, starts again, logs in, starts once more, and goes on without a login.
+/// Dies at a call of its first start, starts again, logs in, starts once more, and continues without a login.
 ///
 /// # Errors
-/// When the proof cannot be carried out, or a start is refused.
+/// When the proof cannot be run, or a start is refused.
 pub(super) fn die(call: &Call, death: Death) -> anyhow::Result<Outcome> {
     let mut scene = Scene::new(API, Attempt::FirstLogin, death)?;
     let reached = die_starting(&mut scene, call)?;

@@ -1,6 +1,7 @@
-//! A daemon that dies again and again, with expired tokens and a provider that fails: the pace holds all the same.
+//! A daemon that dies again and again, with expired tokens and a failing provider, stays within its rate limits.
 //!
-//! Counts at the provider, in every window. Somebody presses for new tokens all the time, since force is what a pace is for.
+//! Counts at the provider, in every window. A client asks for new tokens all the time, because forced requests are what a rate limit is
+//! for.
 
 use std::{
     fmt,
@@ -41,24 +42,24 @@ refresh = "always"
 /// From when the 200 ms of a life are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counted {
-    /// From when it serves, so that each asks as often as it can.
+    /// From the moment it serves, so that each life asks as often as it can.
     FromServing,
-    /// From the start of the process, so that it may never come to serve.
+    /// From the start of the process, so that it may die before it serves.
     FromStart,
 }
 
-/// What came of a crash loop.
+/// The result of a crash loop.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// What was counted.
+    /// From when each life was counted.
     pub counted: Counted,
-    /// Daemons killed.
+    /// The number of daemons killed.
     pub kills: usize,
-    /// How long the loop went on.
+    /// How long the loop ran.
     pub time: Duration,
     /// Accounts, with the token requests their providers counted.
     pub requests: Vec<(Api, usize)>,
-    /// Promises broken, in words.
+    /// Broken promises, in words.
     pub failures: Vec<String>,
 }
 
@@ -87,7 +88,7 @@ fn allowed(time: Duration) -> u128 {
     refilled.saturating_add(u128::try_from(ATTEMPTS.burst).unwrap_or(u128::MAX))
 }
 
-/// How each provider fails; the request is processed where that is worse for the account.
+/// How each provider fails; it processes the request where that is worse for the account.
 fn fault(api: Api) -> Fault {
     match api {
         Api::AdVerification => Fault::after(FaultKind::Reset),
@@ -98,10 +99,10 @@ fn fault(api: Api) -> Fault {
     }
 }
 
-/// Goes on for `time`, then lets the providers recover and asks every account once more.
+/// Runs for `time`, then lets the providers recover and asks every account once more.
 ///
 /// # Errors
-/// When a daemon does not start, which no death may cause.
+/// When a daemon does not start, which must never follow from a death.
 pub fn run(counted: Counted, time: Duration) -> anyhow::Result<Report> {
     let account = |api: Api| {
         AccountSpec::new(api.dialect(), api).with(|it| {
@@ -122,7 +123,7 @@ pub fn run(counted: Counted, time: Duration) -> anyhow::Result<Report> {
     let mut requests = Vec::new();
     for api in Api::ALL {
         let log = sim.log(api.dialect());
-        // One that never asked would keep every pace. One that dies before it serves may do so.
+        // A daemon that never asked would keep every rate limit. One that dies before it serves may do so.
         if log.token_requests() < 2 && counted == Counted::FromServing {
             failures.push(format!("{api}: no attempt was made, nothing is proved"));
         }
@@ -152,14 +153,14 @@ pub fn run(counted: Counted, time: Duration) -> anyhow::Result<Report> {
     })
 }
 
-/// What is wrong with accounts whose providers are well again: one has no token, or was asked for more often than its pace allows.
+/// What is wrong with accounts whose providers work again: one has no token, or was asked for more often than its rate limit allows.
 fn answers_again(site: &Site, sim: &Simulator) -> anyhow::Result<Vec<String>> {
     let mut failures = Vec::new();
     for api in Api::ALL {
         let name = api.dialect();
         let mut said = site.tokenctl(&["get", name, "--wait", "10s"])?;
         if said.code != Some(0) {
-            // The daemon itself waits for its backoff, which has grown long by now; a person's wish shortens that and no pace.
+            // The daemon alone waits for its backoff, which is long by now; a person's request shortens the backoff and no rate limit.
             said = site.tokenctl(&["refresh", name, "--wait", "20s"])?;
         }
         if said.code != Some(0) || site.get(name).is_err() {
@@ -179,7 +180,7 @@ fn answers_again(site: &Site, sim: &Simulator) -> anyhow::Result<Vec<String>> {
     Ok(failures)
 }
 
-/// Starts and kills daemons while clients press; how many died, and in which time.
+/// Starts and kills daemons while clients ask for tokens; returns how many died, and in which time.
 fn kill_for(site: &Site, counted: Counted, time: Duration) -> anyhow::Result<(usize, Duration)> {
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -187,7 +188,7 @@ fn kill_for(site: &Site, counted: Counted, time: Duration) -> anyhow::Result<(us
             let over = &over;
             scope.spawn(move || {
                 while !over.load(Ordering::Relaxed) {
-                    // Refused for the pace, or cut off by a death: both are what this is about.
+                    // Refused by the rate limit, or cut off by a death: both are expected here.
                     drop(site.tokenctl(&["refresh", api.dialect(), "--timeout", "1s"]));
                     thread::park_timeout(PRESSING);
                 }

@@ -1,7 +1,7 @@
 //! A file system that can lose its power: ext4 on a loop device.
 //!
-//! The kernel's own way to pull the plug (EXT4_IOC_SHUTDOWN without a flush of the journal) drops what was not synced. Writeback and
-//! the journal's commit are put off, so that a file survives because the daemon synced it and not because time went by.
+//! The kernel's own way to cut the power (EXT4_IOC_SHUTDOWN without a flush of the journal) drops everything that was not synced.
+//! Writeback and journal commits are delayed, so that a file survives because the daemon synced it and not because time passed.
 
 use std::{
     fs::{self, File, Permissions},
@@ -15,11 +15,11 @@ use tempfile::TempDir;
 
 use tokend_harness::clock::{PATIENCE, wait_for};
 
-/// Room for a store of a few accounts several times over.
+/// Several times the room that a store of a few accounts needs.
 const SIZE: u64 = 24 << 20;
 /// `noauto_da_alloc`: no flush the program did not ask for. `commit`: no journal commit by the clock.
 const OPTIONS: &str = "loop,noauto_da_alloc,commit=300";
-/// This workspace forbids unsafe code, and there is no command for this one call. 0x8004587d: EXT4_IOC_SHUTDOWN; 2: without a flush.
+/// This workspace forbids unsafe code, and no command exists for this one call. 0x8004587d: EXT4_IOC_SHUTDOWN; 2: without a flush.
 const SHUTDOWN: &str = "import fcntl, os, struct, sys; \
                         fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x8004587D, struct.pack('I', 2))";
 
@@ -32,10 +32,10 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// Makes one and mounts it at `at`, which is made if it is missing.
+    /// Makes a file system and mounts it at `at`, which is created if missing.
     ///
     /// # Errors
-    /// When this process may not, or a program is missing; the error says which.
+    /// When this process lacks the right, or a program is missing; the error says which.
     pub fn mount(at: &Path) -> anyhow::Result<Self> {
         let place = tempfile::Builder::new().prefix("disk-").tempdir()?;
         let mut disk = Self {
@@ -51,15 +51,15 @@ impl Disk {
             .arg(&image))?;
         disk.attach()?;
         fs::set_permissions(at, Permissions::from_mode(0o700))?;
-        // What a boot would find: the file system itself is not what is proved.
+        // As a boot would find it: the file system itself is not under test.
         sync(at)?;
         Ok(disk)
     }
 
-    /// The power fails, and comes back: what was not synced is gone.
+    /// Cuts the power and restores it: everything that was not synced is gone.
     ///
     /// # Errors
-    /// When somebody still uses the file system, or the kernel refuses.
+    /// When a process still uses the file system, or the kernel refuses.
     pub fn lose_power(&mut self) -> anyhow::Result<()> {
         run(Command::new("python3").args(["-c", SHUTDOWN]).arg(&self.at))?;
         self.detach()?;
@@ -87,8 +87,8 @@ impl Disk {
         Ok(())
     }
 
-    /// Waits until nobody uses the file system any more. Whoever made a mount namespace of its own meanwhile (a test that boots a
-    /// machine does) has a copy of the mount, and keeps the file system as it is: without power. To mount it again would give the same.
+    /// Waits until no process uses the file system any more. A process that made a mount namespace meanwhile (a test that boots a machine
+    /// does) has a copy of the mount and keeps the file system as it is, without power. Mounting it again would give the same.
     fn let_go(&self) -> anyhow::Result<()> {
         let image = self.image();
         let gone = || {
@@ -105,16 +105,17 @@ impl Disk {
 impl Drop for Disk {
     fn drop(&mut self) {
         if self.mounted && self.detach().is_err() {
-            // A daemon that a failed test left behind: gone from here as soon as it ends.
+            // A daemon that a failed test left behind disappears from here as soon as it ends.
             drop(run(Command::new("umount").arg("--lazy").arg(&self.at)));
         }
     }
 }
 
-/// Everything on the file system at `at` becomes durable.
+/// Makes everything on the file system at `at` durable.
 fn sync(at: &Path) -> anyhow::Result<()> {
     let root = File::open(at).context("cannot open the disk")?;
-    // What another file system on the same loop device could not write when it lost its power is told once, to whoever syncs next.
+    // Another file system on the same loop device may have failed to write when it lost its power; the next sync reports that once, to any
+    // caller.
     let synced = match rustix::fs::syncfs(&root) {
         Err(rustix::io::Errno::IO) => rustix::fs::syncfs(&root),
         synced => synced,
@@ -122,7 +123,7 @@ fn sync(at: &Path) -> anyhow::Result<()> {
     synced.context("cannot sync the disk")
 }
 
-/// Runs a program and gives what it said on standard output.
+/// Runs a program and returns its standard output.
 fn run(command: &mut Command) -> anyhow::Result<String> {
     let output = command
         .output()

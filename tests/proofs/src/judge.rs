@@ -1,6 +1,6 @@
-//! What the provider must not have seen.
+//! What the provider must never have seen.
 //!
-//! Pure: judges the provider's books against what was known of the store, life by life. Each rule is one promise.
+//! Pure: compares the provider's log with what was known of the store, life by life. Each rule is one promise.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ pub(super) struct Pace {
     pub(super) period: Duration,
 }
 
-/// Which attempt dies.
+/// The attempt that dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attempt {
     /// A refresh whose refresh token lives; for client credentials, which have none, a login.
@@ -30,25 +30,25 @@ pub enum Attempt {
     LoginAgain,
 }
 
-/// What the provider had counted at some time.
+/// What the provider had counted at a given time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Seen {
     pub(super) logins: usize,
     pub(super) requests: usize,
 }
 
-/// One life of the daemon: how it began, and what was known when it was over.
+/// One life of the daemon: how it began, and what was known when it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Life {
-    /// It found an attempt in doubt; unknown of one that died before it served.
+    /// It found an attempt in doubt; unknown for a daemon that died before it served.
     pub(super) doubt: Option<bool>,
     /// It found a token that its API accepts.
     pub(super) fresh: bool,
     /// The store's files were byte for byte the same at its end as before its attempt.
     pub(super) untouched: bool,
-    /// Somebody was given a token that the API accepts.
+    /// A client received a token that the API accepts.
     pub(super) answered: bool,
-    /// Counted once nothing of it was under way any more.
+    /// Counted once nothing of it was in flight any more.
     pub(super) seen: Seen,
 }
 
@@ -63,23 +63,23 @@ pub(super) struct Evidence<'a> {
     pub(super) brink: Seen,
     /// All lives in order; the last was not killed.
     pub(super) lives: &'a [Life],
-    /// The refresh token went on working without a further login.
+    /// The refresh token kept working without a further login.
     pub(super) goes_on: bool,
     pub(super) attempts: Pace,
     pub(super) logins: Pace,
 }
 
-/// What came of one death, or of several in a row.
+/// The result of one death, or of several in a row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Findings {
-    /// Promises broken, in words.
+    /// Broken promises, in words.
     pub broken: Vec<String>,
-    /// A login more than a daemon that never dies would have needed: the intent was durable, the outcome was not, and nothing can
-    /// tell the next daemon what became of the request. The unavoidable window.
+    /// One login more than a daemon that never dies would have needed: the intent was durable, the outcome was not, and nothing tells the
+    /// next daemon what became of the request. This is the unavoidable window.
     pub in_the_window: bool,
 }
 
-/// Judges what followed from the deaths.
+/// Judges the events after the deaths.
 pub(super) fn judge(evidence: &Evidence<'_>) -> Findings {
     let Evidence { api, log, .. } = *evidence;
     let mut broken = Vec::new();
@@ -177,14 +177,14 @@ fn each_life(
         );
     }
     if evidence.api == Api::ClientCredentials {
-        // Logging in again is the only way it has; the pace bounds it.
+        // A login is its only way to a token; the rate limit bounds it.
         return broken;
     }
     demand(logins <= 1, "more than one login");
     let reason = match (evidence.attempt, previous) {
         // Reuse costs nothing there, so nothing calls for a login.
         (Attempt::Rotation, _) if !rotates(evidence.api) => false,
-        // In the first life nothing is in doubt.
+        // Nothing is in doubt in the first life.
         (Attempt::Rotation, None) => false,
         (Attempt::Rotation, Some(_)) => doubt,
         (Attempt::FirstLogin | Attempt::LoginAgain, None) => true,
@@ -199,13 +199,13 @@ fn each_life(
     broken
 }
 
-/// Milliseconds at which the requests arrived that `wanted` counts.
+/// The arrival times, in milliseconds, of the requests that `wanted` selects.
 pub(super) fn arrivals(log: &Excerpt, wanted: impl Fn(&Entry) -> bool) -> Vec<u64> {
     let wanted = log.0.iter().filter(|entry| wanted(entry));
     wanted.map(|entry| entry.at_ms).collect()
 }
 
-/// A window that holds more arrivals than the pace allows it, in words; every window is looked at.
+/// A window with more arrivals than the rate limit allows, in words; every window is checked.
 pub(super) fn excess(arrivals: &[u64], pace: Pace) -> Option<String> {
     let period = pace.period.as_millis().max(1);
     arrivals.iter().enumerate().find_map(|(begin, first)| {
@@ -280,7 +280,7 @@ mod tests {
         }
     }
 
-    /// The first life saw the first `seen` requests, the last life the rest.
+    /// The first life saw the first `seen` requests, the last life all others.
     fn judged(
         (api, attempt): (Api, Attempt),
         entries: &[Entry],

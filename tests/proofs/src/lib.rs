@@ -1,8 +1,7 @@
 //! Proofs that nothing is lost when the daemon or the machine dies: `cargo proofs`.
 //!
-//! Each asks the provider what it saw, never the daemon what it believes. Run whole by the command, as a sample by the tests.
-//! Must never change what is proved: the daemon is the one that is shipped, with one worker thread so that its system calls
-//! can be counted.
+//! Each asks the provider what it saw, never the daemon what it believes. The command runs all of them, the tests run a sample. Must never
+//! change what is proved: the daemon is the one that is shipped, with one worker thread so that its system calls can be counted.
 
 mod birth;
 pub mod crash_loop;

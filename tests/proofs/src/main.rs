@@ -1,7 +1,7 @@
 //! Proofs that nothing is lost when the daemon or the machine dies: `cargo proofs`.
 //!
-//! Prints how many points each proof tried and what failed, and ends with 1 if anything did. Needs root and `strace`, and for the
-//! power a loop device; says so otherwise.
+//! Prints how many points each proof tried and what failed, and exits with 1 if anything did. Needs root and `strace`, and a loop device
+//! for the power failures; says so if they are missing.
 
 use std::{
     io::{self, Write},
@@ -30,13 +30,13 @@ struct Arguments {
 enum Which {
     /// kill -9 at every system call of a rotation.
     Kill(Points),
-    /// The same, and the file system forgets what was not synced.
+    /// The same, and the file system loses everything that was not synced.
     Power(Points),
     /// kill -9 at every system call of a first login, and of a login after a refused refresh.
     Login {
         #[command(flatten)]
         points: Points,
-        /// Lose the power too.
+        /// Cut the power too.
         #[arg(long)]
         power: bool,
     },
@@ -44,32 +44,32 @@ enum Which {
     Recovery {
         #[command(flatten)]
         points: Points,
-        /// Lose the power too, both times.
+        /// Cut the power too, both times.
         #[arg(long)]
         power: bool,
     },
-    /// kill -9 wherever a first start changes something, and with --power the file system forgets what was not synced.
+    /// kill -9 wherever a first start changes something; with --power the file system also loses everything that was not synced.
     FirstStart {
-        /// Lose the power too.
+        /// Cut the power too.
         #[arg(long)]
         power: bool,
         /// How many points to try at once.
         #[arg(long, default_value_t = 4)]
         at_once: usize,
     },
-    /// An error of the disk, or kill -9, at every system call that makes, replaces or settles the sealing key.
+    /// A disk error, or kill -9, at every system call that makes, replaces or settles the sealing key.
     Key {
-        /// So many points, spread evenly, instead of all.
+        /// Try this many points, spread evenly, instead of all.
         #[arg(long)]
         sample: Option<usize>,
         /// How many points to try at once.
         #[arg(long, default_value_t = 4)]
         at_once: usize,
     },
-    /// A daemon killed every 200 ms, with expired tokens and providers that fail: once counted from when it serves, once from the
-    /// start of its process.
+    /// A daemon killed every 200 ms, with expired tokens and failing providers: once counted from when it serves, once from the start of
+    /// its process.
     CrashLoop {
-        /// How long each.
+        /// How long each of the two runs.
         #[arg(long, default_value_t = 60)]
         seconds: u64,
     },
@@ -80,13 +80,13 @@ struct Points {
     /// Only these dialects.
     #[arg(value_name = "DIALECT")]
     only: Vec<Api>,
-    /// So many points of each, spread evenly, instead of all.
+    /// Try this many points of each, spread evenly, instead of all.
     #[arg(long)]
     sample: Option<usize>,
     /// How many points to try at once.
     #[arg(long, default_value_t = 4)]
     at_once: usize,
-    /// Name the points that did not come.
+    /// Name the points that were not reached.
     #[arg(long)]
     verbose: bool,
 }
@@ -114,7 +114,7 @@ fn prove(which: &Which, out: &mut impl Write) -> anyhow::Result<bool> {
             attempts(api, &[Attempt::Rotation], Death::Power, points)
         }),
         Which::Login { points, power } => dialects(points, out, |api| {
-            // Where there is no refresh token, a later login is what `kill` has for a rotation.
+            // Where there is no refresh token, a later login takes the place of the rotation in `kill`.
             let kinds: &[Attempt] = match api {
                 Api::ClientCredentials => &[Attempt::FirstLogin],
                 _ => &[Attempt::FirstLogin, Attempt::LoginAgain],
@@ -173,10 +173,10 @@ fn attempts(api: Api, kinds: &[Attempt], death: Death, points: &Points) -> anyho
     kinds.iter().map(report).collect()
 }
 
-/// One in so many points may not be reached: scheduling moves a call now and then.
+/// One in this many points may be missed, because scheduling sometimes moves a call.
 const MOST_UNREACHED: usize = 5;
 
-/// Proves for one dialect after the other, and prints what came of each and of all.
+/// Runs a proof for one dialect after the other, and prints the result of each and of all.
 fn dialects(
     points: &Points,
     out: &mut impl Write,

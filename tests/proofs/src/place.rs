@@ -1,4 +1,4 @@
-//! A place where a daemon is struck.
+//! A place where a daemon is killed.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use super::tracer::Call;
 
 /// Where a daemon dies.
 pub(super) trait Place: fmt::Display + Sync {
-    /// Whether it was not in the record, and may come all the same.
+    /// Whether it was not in the record, and may still come.
     fn beyond(&self) -> bool;
 }
 

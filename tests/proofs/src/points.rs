@@ -1,6 +1,6 @@
-//! Every point at which a daemon can die: which there are, and what came of them.
+//! Every point at which a daemon can die, and the results.
 //!
-//! Runs several at once, since each mostly waits for a pace.
+//! Runs several at once, because each mostly waits for a rate limit.
 
 use std::{
     fmt,
@@ -15,13 +15,13 @@ pub use super::scene::{Death, Outcome};
 use super::{birth, judge::Attempt, place::Place, recovery, replaced, strike};
 use tokend_provider_simulator::spec::Api;
 
-/// Scheduling moves a call from one run to the next: so many more are tried of each thread and kind.
+/// Scheduling moves a call from one run to the next: this many more are tried of each thread and kind.
 const BEYOND: usize = 1;
 
-/// How often a recorded call is tried that does not come.
+/// How often a recorded call that does not come is tried again.
 const TRIES: usize = 4;
 
-/// What came of all points of one dialect.
+/// The results of all points of one dialect.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// The dialect.
@@ -30,11 +30,11 @@ pub struct Report {
     pub points: usize,
     /// How many of them were not in the record.
     pub beyond: usize,
-    /// Points of the record that came in none of several runs: the daemon died after the attempt instead, which is judged as well.
+    /// Recorded points that came in none of several runs: the daemon died after the attempt instead, which is judged as well.
     pub not_reached: Vec<String>,
     /// Deaths after which the unavoidable window cost a login.
     pub in_the_window: usize,
-    /// Promises broken, with the place.
+    /// Broken promises, with the place.
     pub failures: Vec<String>,
 }
 
@@ -56,10 +56,10 @@ impl fmt::Display for Report {
     }
 }
 
-/// Kills at every point of an attempt, or with `sample` at so many spread evenly over it; `at_once` lives run beside each other.
+/// Kills at every point of an attempt, or with `sample` at this many points spread evenly; `at_once` lives run in parallel.
 ///
 /// # Errors
-/// When the attempt cannot be traced. What goes wrong at one point is a failure of that point.
+/// When the attempt cannot be traced. A failure at one point counts as a failure of that point.
 pub fn run(
     api: Api,
     attempt: Attempt,
@@ -91,7 +91,7 @@ fn beyond(sample: Option<usize>) -> usize {
     if sample.is_none() { BEYOND } else { 0 }
 }
 
-/// The same at every point of a first start at which something changes, until the daemon serves. No dialect has a part in that.
+/// The same at every point of a first start that changes something, until the daemon serves. It does not depend on the dialect.
 ///
 /// # Errors
 /// As [`run`].
@@ -101,8 +101,8 @@ pub fn first_start(death: Death, sample: Option<usize>, at_once: usize) -> anyho
     Ok(each(birth::API, points, sample, at_once, die))
 }
 
-/// An error, or a death, at every system call that makes, replaces or settles the sealing key, in the command and in a start. A
-/// `sample` has all errors of a commit all the same.
+/// An error, or a death, at every system call that makes, replaces or settles the sealing key, in the command and in a start. A `sample`
+/// still has all errors of a commit.
 ///
 /// # Errors
 /// As [`run`].
@@ -117,7 +117,7 @@ pub fn key(sample: Option<usize>, at_once: usize) -> anyhow::Result<Report> {
     Ok(each(replaced::API, points, None, at_once, strike))
 }
 
-/// So many of them, spread evenly.
+/// This many of them, spread evenly.
 fn spread<P>(points: Vec<P>, sample: Option<usize>) -> Vec<P> {
     let Some(sample) = sample else { return points };
     let stride = points.len().div_ceil(sample.max(1)).max(1);
@@ -161,14 +161,14 @@ fn each<P: Place>(
     report.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether a run did not come to a point of the record, and broke nothing.
+/// Whether a run did not reach a recorded point, and broke nothing.
 fn came_not(point: &impl Place, outcome: &anyhow::Result<Outcome>) -> bool {
     let came = |outcome: &Outcome| outcome.reached || !outcome.findings.broken.is_empty();
     !point.beyond() && !outcome.as_ref().map_or(true, came)
 }
 
 impl Report {
-    /// Counts what came of a run, after which the point may be tried `again`.
+    /// Counts the result of a run, after which the point may be tried `again`.
     fn add(&mut self, point: &impl Place, outcome: anyhow::Result<Outcome>, again: bool) {
         match outcome {
             Ok(Outcome { reached, findings }) => {

@@ -1,7 +1,7 @@
 //! Two deaths in a row: a rotation is killed, and so is the daemon that recovers from that.
 //!
-//! Every first death with every second would be thousands of lives a dialect, most of them the same: what the second daemon finds
-//! depends only on how far the first had come. So the first death is one of five, and the second is everywhere.
+//! Every first death with every second one would be thousands of lives for each dialect, most of them the same: what the second daemon
+//! finds depends only on how far the first had come. So the first death is one of five, and the second is everywhere.
 
 use std::{fmt, time::Duration};
 
@@ -16,9 +16,9 @@ use super::{
 use tokend_harness::clock::{PATIENCE, wait_for};
 use tokend_provider_simulator::spec::Api;
 
-/// How long what a dead daemon has sent may take to arrive over loopback.
+/// How long the last requests of a dead daemon may take to arrive over loopback.
 const ARRIVAL: Duration = Duration::from_secs(2);
-/// Scheduling moves a call now and then, and with it a first death: so often another place is looked for.
+/// Scheduling sometimes moves a call, and with it a first death: the search for another place is repeated this often.
 const TRIES: usize = 5;
 /// The thread that writes to the store.
 const STORE_THREAD: &str = "store-thread";
@@ -28,13 +28,13 @@ const STORE_THREAD: &str = "store-thread";
 enum Progress {
     /// Its intent was written and not yet synced.
     NotBegun,
-    /// Its intent was durable, and no connection stood.
+    /// Its intent was durable, and there was no connection yet.
     Begun,
     /// The request had left.
     Sent,
-    /// The answer was there, and nothing of it written.
+    /// The reply had arrived, and nothing of it was written.
     Answered,
-    /// The outcome was durable, and nobody had been told.
+    /// The outcome was durable, and no client had been answered.
     Committed,
 }
 
@@ -47,18 +47,18 @@ impl Progress {
         Self::Committed,
     ];
 
-    /// The call at which a daemon that came just so far dies.
+    /// The call at which a daemon that came exactly this far dies.
     fn place(self, calls: &[Call]) -> Option<&Call> {
         let connect = calls.iter().position(|call| call.name == "connect")?;
         let (before, after) = calls.split_at(connect);
-        // It may still be busy with waking others after the intent.
+        // The thread may still be waking others after the intent.
         let stores = |call: &Call| call.role == STORE_THREAD && call.name.starts_with("pwrite");
         let synced = |call: &Call| call.role == STORE_THREAD && call.name.contains("sync");
         let answer = after.iter().position(stores)?;
         match self {
             Self::NotBegun => before.iter().find(|call| synced(call)),
             Self::Begun => after.first(),
-            // The first try to read after all of it is written.
+            // The first attempt to read after all of it was written.
             Self::Sent => {
                 let sends = |call: &Call| matches!(call.name.as_str(), "sendto" | "writev");
                 let until_answer = after.get(..answer)?;
@@ -67,7 +67,7 @@ impl Progress {
                 reads.into_iter().find(|call| call.name == "recvfrom")
             }
             Self::Answered => after.get(answer),
-            // The answer to whoever asked: how often the threads wake each other before that is a matter of timing.
+            // The answer to the client: how often the threads wake each other before that is a matter of timing.
             Self::Committed => {
                 let mut rest = after.get(after.iter().rposition(synced)? + 1..)?.iter();
                 rest.find(|call| call.name == "sendto")
@@ -89,7 +89,7 @@ impl Progress {
 enum Second {
     /// While it starts.
     Start(Call),
-    /// While it makes up for the first.
+    /// While it makes up for the first daemon's death.
     Attempt(Call),
 }
 
@@ -138,11 +138,11 @@ fn after_first(
     Ok((scene, vec![life], as_meant))
 }
 
-/// Every second death after each first one: at each call of the attempt that makes up for it, and for one dialect (which have no
-/// part in that) at each call of the start that changes something.
+/// Every second death after each first one: at each call of the attempt that makes up for it, and, for one dialect only (dialects do not
+/// matter there), at each call of the start that changes something.
 ///
 /// # Errors
-/// When they cannot be traced, or a first death does not come where it is meant to.
+/// When they cannot be traced, or a first death does not come where it should.
 pub(super) fn points(api: Api, beyond: usize) -> anyhow::Result<Vec<Point>> {
     let mut points = Vec::new();
     for progress in Progress::ALL {
@@ -164,7 +164,7 @@ pub(super) fn points(api: Api, beyond: usize) -> anyhow::Result<Vec<Point>> {
     Ok(points)
 }
 
-/// A call at which a daemon dies that came just so far, and what it leaves there.
+/// A call at which a daemon that came exactly this far dies, and what it leaves there.
 fn meant(api: Api, progress: Progress) -> anyhow::Result<(Call, Scene)> {
     for _ in 0..TRIES {
         let rotation = calls_of(api, Attempt::Rotation, 0)?;
@@ -190,10 +190,10 @@ fn starting(scene: &Scene) -> anyhow::Result<Vec<Call>> {
     Ok(calls)
 }
 
-/// Lives through both deaths, lives again, and has the provider judge.
+/// Lives through both deaths, lives again, and judges by the provider's log.
 ///
 /// # Errors
-/// When the proof cannot be carried out, which is not the daemon's fault.
+/// When the proof cannot be run, which is not the daemon's fault.
 pub(super) fn die(api: Api, point: &Point, death: Death) -> anyhow::Result<Outcome> {
     let (mut scene, mut lives, as_meant) = after_first(api, point.progress, &point.first, death)?;
     let brink = Seen {
@@ -223,7 +223,7 @@ pub(super) fn die(api: Api, point: &Point, death: Death) -> anyhow::Result<Outco
             strike(&mut scene, daemon, call, Scene::works)?
         }
     };
-    // Not only what the daemon makes of it is judged: this outcome was durable, so there is nothing to doubt and no login to make up for.
+    // More is judged than the daemon's own view: this outcome was durable, so nothing is in doubt and no login may follow.
     let durable = point.progress == Progress::Committed && as_meant;
     let doubted = durable && second.doubt == Some(true);
     lives.push(second);

@@ -1,7 +1,7 @@
-//! The sealing key is made and replaced on a disk that fails: an error, or a death, at every system call on the way.
+//! The sealing key is made and replaced on a failing disk: an error, or a death, at every system call on the way.
 //!
-//! An error is not a death: the program goes on, and draws its conclusions. Whatever it concludes, the next start must find a key that
-//! opens the store, and the login in it; and nothing may be asked of the provider, which counts.
+//! An error is not a death: the program continues, and draws conclusions. Whatever it concludes, the next start must find a key that opens
+//! the store, and the login in it; and nothing may be asked of the provider, which counts.
 
 use std::{
     collections::BTreeMap,
@@ -27,19 +27,19 @@ use tokend_provider_simulator::{
     spec::{AccountSpec, Api},
 };
 
-/// Whose login it is; the dialect has no part in it.
+/// The account with the login; its dialect does not matter.
 pub(super) const API: Api = Api::JwtApi;
 
-/// Left out: what never fails on a disk, or is carried out even where it says that it failed.
+/// Excluded: calls that never fail on a disk, or that take effect even when they report a failure.
 const LEFT_OUT: &str = "!futex,mmap,munmap,mprotect,madvise,brk,mremap,rt_sigprocmask,rt_sigaction,sigaltstack,getrandom,\
                         geteuid,getpid,gettid,umask,close,exit_group,clone3,rseq,set_robust_list,prctl,sched_yield,poll,ioctl,fcntl";
 
 /// What happens at a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Blow {
-    /// It fails with this error, and the next one works.
+    /// The call fails with this error, and the next one works.
     Error(&'static str),
-    /// It fails with this error, and so does every later call of its name.
+    /// The call fails with this error, and so does every later call of its name.
     ForGood(&'static str),
     /// The process is killed.
     Death,
@@ -62,18 +62,18 @@ impl Blow {
     }
 }
 
-/// What is done, and on which state directory.
+/// The command or start under test, and the state directory it works on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Deed {
     /// `tokend key rotate` on a store with a login.
     Rotate,
-    /// The same, where an earlier one ended before it sealed anything.
+    /// The same, where an earlier rotation ended before it sealed anything.
     RotateAfterNothing,
-    /// The same, where an earlier one ended before the new key took its place.
+    /// The same, where an earlier rotation ended before the new key was in place.
     RotateAfterAll,
     /// A start, where an earlier rotation ended before it sealed anything.
     StartAfterNothing,
-    /// A start, where an earlier rotation ended before the new key took its place.
+    /// A start, where an earlier rotation ended before the new key was in place.
     StartAfterAll,
     /// A first start, which makes key, database and marker.
     FirstStart,
@@ -100,7 +100,7 @@ impl Deed {
     }
 }
 
-/// One call of one deed, and what happens there.
+/// One call of one deed, and what happens at it.
 #[derive(Clone, Debug)]
 pub(super) struct Point {
     deed: Deed,
@@ -110,7 +110,7 @@ pub(super) struct Point {
 }
 
 impl Point {
-    /// Where an error may have been carried out: when a key is replaced, what is synced is committed.
+    /// Where an error may still have taken effect: when a key is replaced, a synced change is committed.
     pub(super) fn is_a_commit_that_fails(&self) -> bool {
         self.deed == Deed::Rotate && self.name == "fdatasync" && self.blow == Blow::Error("EIO")
     }
@@ -145,10 +145,10 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// Logs in and stops.
+    /// Logs in and stops the daemon.
     ///
     /// # Errors
-    /// When that does not work.
+    /// When that fails.
     pub(super) fn new() -> anyhow::Result<Self> {
         let sim = Simulator::start(vec![AccountSpec::new(IT, API)])?;
         let site = Site::with(&Configuration::of(&sim).everywhere("refresh = \"on-demand\"\n"))?;
@@ -164,7 +164,7 @@ impl Held {
         })
     }
 
-    /// A place of its own in the state in which a deed begins.
+    /// A place of its own, in the state in which a deed begins.
     fn place(&self, deed: Deed) -> anyhow::Result<Site> {
         let configuration = Configuration::of(&self.sim).everywhere("refresh = \"on-demand\"\n");
         let site = Site::with(&configuration)?;
@@ -201,7 +201,7 @@ impl Held {
         Ok(site)
     }
 
-    /// What happens at every call of every deed.
+    /// The result of every call of every deed.
     ///
     /// # Errors
     /// When the calls cannot be traced.
@@ -232,7 +232,7 @@ impl Held {
         Ok(points)
     }
 
-    /// Does it under another program; how it ended, where it did.
+    /// Runs the deed under another program; returns how it ended, where it did.
     fn carry_out(
         &self,
         deed: Deed,
@@ -266,10 +266,10 @@ impl Held {
         }
     }
 
-    /// Does it with the blow, and looks at what is left.
+    /// Runs the deed with the blow, and checks what is left.
     ///
     /// # Errors
-    /// When the proof cannot be carried out, which is not the program's fault.
+    /// When the proof cannot be run, which is not the program's fault.
     pub(super) fn strike(&self, point: &Point) -> anyhow::Result<Outcome> {
         let site = self.place(point.deed)?;
         let trace = site.path().join("trace").display().to_string();
@@ -335,7 +335,7 @@ impl Held {
         Ok(broken)
     }
 
-    /// Whoever is told that a key was made has one; whoever is told that none was can make it.
+    /// If a person was told that a key was made, there is one; if a person was told that none was made, one can be made.
     fn makes_a_key(&self, site: &Site, ended: Option<ExitStatus>) -> anyhow::Result<Vec<String>> {
         let file = new_key(site);
         let made = |file: &Path| fs::read(file).is_ok_and(|key| key.len() == 32);
@@ -361,19 +361,19 @@ impl Held {
     }
 }
 
-/// An end that tells the wrong thing: a disk that fails is nobody's mistake.
+/// An exit code or message that is wrong: a failing disk is nobody's mistake.
 fn wrong_end(point: &Point, ended: ExitStatus) -> Option<String> {
     let fits = match (point.blow, ended.code()) {
         (Blow::Death, code) => code.is_none() || code == Some(0),
         (_, Some(0 | 75)) => true,
-        // What is printed could not be.
+        // The output could not be printed.
         (_, Some(74)) => point.name == "write",
         _ => false,
     };
     (!fits).then(|| format!("it ended with {ended} and not with 0 or 75"))
 }
 
-/// Files of a rotation that is over.
+/// Files of a finished rotation.
 fn left_over(state: &Path) -> anyhow::Result<Vec<String>> {
     let mut left = Vec::new();
     for file in fs::read_dir(state)? {
@@ -404,7 +404,7 @@ fn rotate(site: &Site, under: &[&str]) -> anyhow::Result<ExitStatus> {
     tokend(site, under, &arguments)
 }
 
-/// Runs the program under another; what it says goes into the log.
+/// Runs the program under another; its output goes into the log.
 fn tokend(
     site: &Site,
     under: &[&str],
@@ -432,8 +432,8 @@ fn tokend(
         .context("cannot run tokend")
 }
 
-/// The calls from the first that works on `place`: name, and which of its name. What comes before loads the program and its
-/// configuration.
+/// The calls from the first that works on `place` on: the name, and the number among calls of this name. Earlier calls load the program
+/// and its configuration.
 fn calls(trace: &str, place: &Path) -> Vec<(String, usize)> {
     let place = place.display().to_string();
     let mut counts = BTreeMap::new();
@@ -453,7 +453,7 @@ fn calls(trace: &str, place: &Path) -> Vec<(String, usize)> {
         let number = counts.entry(name.to_owned()).or_insert(0_usize);
         *number += 1;
         begun |= arguments.contains(&place);
-        // A thread that wakes another by a counter in memory: no disk has a part in it.
+        // A thread that wakes another by a counter in memory, without a disk.
         let wakes = name == "write" && arguments.contains(r#""\1\0\0\0\0\0\0\0", 8)"#);
         if begun && !wakes {
             found.push((name.to_owned(), *number));

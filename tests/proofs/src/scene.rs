@@ -1,6 +1,6 @@
-//! One account at one provider, brought to the brink of an attempt, and questioned afterwards.
+//! One account at one provider, brought to just before an attempt, and checked afterwards.
 //!
-//! Built anew for each point: a death that left traces in the next would prove nothing.
+//! Built anew for each point: a death that left traces in the next one would prove nothing.
 
 use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
 
@@ -18,22 +18,22 @@ use tokend_provider_simulator::{
 
 /// The account's name.
 pub(super) const IT: &str = "it";
-/// The first login and the attempt that dies use the burst up: whoever forgets a debit is too early with the third.
+/// The first login and the attempt that dies use up the burst: a daemon that forgets a debit comes too early with the third.
 pub(super) const ATTEMPTS: Pace = Pace {
     burst: 2,
     period: Duration::from_secs(1),
 };
-/// As tight.
+/// The limit of logins, equally tight.
 const LOGINS: Pace = Pace {
     burst: 1,
     period: Duration::from_secs(1),
 };
-/// The same as configuration.
+/// Both as configuration.
 const LINES: &str = r#"
 pacing = { attempts = { burst = 2, every = "1s" }, logins = { burst = 1, every = "1s" }, host = { burst = 50, every = "10ms" } }
 refresh = "on-demand"
 "#;
-/// Longer than any pace here makes anybody wait.
+/// Longer than any rate limit here makes anybody wait.
 const WAIT: [&str; 2] = ["--wait", "20s"];
 
 /// How a life ends.
@@ -41,16 +41,16 @@ const WAIT: [&str; 2] = ["--wait", "20s"];
 pub enum Death {
     /// The process is killed.
     Process,
-    /// The process is killed, and its file system forgets what was not synced.
+    /// The process is killed, and its file system loses everything that was not synced.
     Power,
 }
 
-/// What came of one point.
+/// The result of one point.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// Whether the call was reached; otherwise the daemon was killed after the attempt.
     pub reached: bool,
-    /// What was found at the provider.
+    /// The findings at the provider.
     pub findings: Findings,
 }
 
@@ -59,7 +59,7 @@ pub(super) struct Scene {
     api: Api,
     attempt: Attempt,
     pub(super) sim: Simulator,
-    // Before the place it is mounted in, so that it is gone first.
+    // Declared before the place it is mounted in, so that it is dropped first.
     pub(super) disk: Option<Disk>,
     pub(super) site: Site,
 }
@@ -67,7 +67,7 @@ pub(super) struct Scene {
 impl Scene {
     pub(super) fn new(api: Api, attempt: Attempt, death: Death) -> anyhow::Result<Self> {
         let account = AccountSpec::new(IT, api).with(|it| {
-            // The pace is judged here; and reuse costs the most it can.
+            // The rate limit is under test here; and reuse costs as much as it can.
             it.suspension = None;
             it.reuse = Reuse::RevokeFamily;
         });
@@ -87,7 +87,7 @@ impl Scene {
         })
     }
 
-    /// A daemon whose next attempt is the one that is to die.
+    /// A daemon whose next attempt is the one that should die.
     pub(super) fn brink(&self) -> anyhow::Result<Daemon> {
         let daemon = self.site.start()?;
         if self.attempt != Attempt::FirstLogin {
@@ -100,7 +100,7 @@ impl Scene {
         Ok(daemon)
     }
 
-    /// How many requests an attempt that nothing disturbs takes, with those of the brink.
+    /// How many requests an undisturbed attempt takes, with those before it.
     pub(super) fn requests(&self) -> usize {
         match self.attempt {
             Attempt::FirstLogin => 1,
@@ -109,7 +109,7 @@ impl Scene {
         }
     }
 
-    /// What makes the attempt begin; whether a token came that the API accepts.
+    /// Causes the attempt; returns whether a token came that the API accepts.
     pub(super) fn ask(&self) -> anyhow::Result<bool> {
         let said = match self.attempt {
             Attempt::FirstLogin => self.site.tokenctl(&["get", IT, WAIT[0], WAIT[1]])?,
@@ -125,7 +125,7 @@ impl Scene {
         self.site.path().join("trace")
     }
 
-    /// What a program does that wants to work: ask, try, and report a token that is refused.
+    /// What a program does that needs a token: ask, use, and reject a token that is refused.
     pub(super) fn works(&self) -> anyhow::Result<bool> {
         let said = self.site.tokenctl(&["get", IT, WAIT[0], WAIT[1]])?;
         if said.code == Some(0) && self.accepted(&said.line()?)? {
@@ -166,7 +166,7 @@ impl Scene {
         Ok(files)
     }
 
-    /// What the provider has counted.
+    /// The counts of the provider.
     pub(super) fn seen(&self) -> Seen {
         let log = self.sim.log(IT);
         Seen {
@@ -175,21 +175,21 @@ impl Scene {
         }
     }
 
-    /// What a daemon that serves found: whether an attempt is in doubt, and whether it holds a token that its API accepts.
+    /// What a serving daemon found: whether an attempt is in doubt, and whether it holds a token that its API accepts.
     pub(super) fn found(&self) -> anyhow::Result<(bool, bool)> {
         let status = self.site.status(IT)?;
         let doubt = status.pointer("/problem/code") == Some(&"in-doubt".into());
-        // Whatever token there was before another attempt was ended at the brink, and the daemon cannot know that.
+        // The attempt before has ended every earlier token, and the daemon cannot know that.
         let held = status.get("has_token") == Some(&true.into());
         Ok((doubt, held && self.attempt == Attempt::FirstLogin))
     }
 
-    /// The power fails, where the death is such a one.
+    /// Cuts the power, if the death includes it.
     pub(super) fn lose_power(&mut self) -> anyhow::Result<()> {
         self.disk.as_mut().map_or(Ok(()), Disk::lose_power)
     }
 
-    /// The life after the last death: it works, and it goes on. Then the provider judges all of them.
+    /// The life after the last death: it works, and continues to work. Then all lives are judged by the provider's log.
     pub(super) fn aftermath(
         &self,
         brink: Seen,
@@ -199,7 +199,7 @@ impl Scene {
         let daemon = self.site.start()?;
         let (doubt, fresh) = self.found()?;
         if let Some(last) = lives.last_mut() {
-            // What a dying daemon had sent has arrived by now.
+            // By now everything that a dying daemon had sent has arrived.
             last.seen = self.seen();
         }
         let works = self.works()?;

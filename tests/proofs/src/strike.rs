@@ -1,4 +1,4 @@
-//! One attempt, killed in the middle: where that can be, and what follows.
+//! One attempt, killed in the middle: the possible places, and what follows.
 //!
 //! Counts calls thread by thread; must judge nothing itself.
 
@@ -38,7 +38,7 @@ pub(super) fn record(
         let known = threads.iter().enumerate();
         let Some((thread, (_, role))) = known.into_iter().find(|(_, (thread, _))| *thread == id)
         else {
-            // Started meanwhile: does what one of the others does the next time.
+            // Started meanwhile: next time one of the others does its work.
             continue;
         };
         let number = counts.entry((thread, name.clone())).or_insert(0_usize);
@@ -84,12 +84,13 @@ pub(super) fn calls(api: Api, attempt: Attempt, beyond: usize) -> anyhow::Result
     Ok(and_beyond(calls, beyond))
 }
 
-/// Kills a daemon at a call that comes while `ask` runs, or after it if the call does not come; and the power fails, if it is to.
+/// Kills a daemon at a call that comes while `ask` runs, or after it if the call does not come; and cuts the power, if the death includes
+/// it.
 ///
-/// Tells whether it came, and the life that ended. What the provider counted is to be read again once everything has arrived.
+/// Returns whether it came, and the life that ended. Read the provider's counts again once everything has arrived.
 ///
 /// # Errors
-/// When the proof cannot be carried out, which is not the daemon's fault.
+/// When the proof cannot be run, which is not the daemon's fault.
 pub(super) fn strike(
     scene: &mut Scene,
     mut daemon: Daemon,
@@ -108,7 +109,7 @@ pub(super) fn strike(
         })
     };
     let Some((thread, _)) = threads(daemon.pid())?.into_iter().nth(call.thread) else {
-        // The one that was traced had a thread more, which some start and some do not: this call will not come.
+        // The traced daemon had one thread more, which only some start: this call will not come.
         daemon.kill()?;
         scene.lose_power()?;
         return Ok((false, ended(scene, false)?));
@@ -138,7 +139,7 @@ pub(super) fn strike(
     Ok((reached, ended(scene, answered)?))
 }
 
-/// Lives up to a call, dies there, lives again, and has the provider judge.
+/// Lives up to a call, dies there, lives again, and judges by the provider's log.
 ///
 /// # Errors
 /// As [`strike`].

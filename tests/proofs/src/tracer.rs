@@ -1,7 +1,7 @@
 //! `strace`: the system calls of a rotation, and death at the n-th of a thread.
 //!
-//! Counts per thread and name, as `strace` does: the order of calls between threads is nobody's promise. A call is killed before
-//! it is carried out, so that death after one call is death at the next. Needs root: the daemon forbids everybody else to look into it.
+//! Counts per thread and name, as `strace` does: the order of calls between threads is not guaranteed. A call is killed before it is
+//! carried out, so that death after one call is death at the next. Needs root, because only root may look into the daemon.
 
 use std::{
     collections::BTreeMap,
@@ -16,27 +16,27 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use tokend_harness::{Daemon, Site};
 
-/// Left out: calls that nothing outside the process can tell from their absence, and whose number is a matter of timing.
+/// Excluded: calls without an effect outside the process, whose number depends on timing.
 const TRACED: &str = "!futex,epoll_wait,restart_syscall,sched_yield,mmap,munmap,mprotect,madvise,brk,mremap,\
                       rt_sigprocmask,rt_sigreturn,sigaltstack,getrandom,clock_nanosleep,clone3,rseq,set_robust_list,prctl";
 
-/// Of a start: what changes files or sockets. A start reads a thousand times more, and a death before a read is a death after the
-/// change before it. `?`: not every machine has all of these.
+/// For a start: calls that change files or sockets. A start reads a thousand times more, and a death before a read equals a death after
+/// the change before it. `?`: not every machine has all of these.
 const CHANGES: &str = "?open,?creat,?mkdir,mkdirat,write,writev,pwrite64,?pwritev,fsync,fdatasync,ftruncate,fallocate,\
                        ?rename,renameat,?renameat2,?link,linkat,?unlink,unlinkat,flock,?chmod,fchmod,fchmodat,socket,bind,listen";
 
 /// One system call of one thread.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
-    /// Which thread, in the order in which they were started.
+    /// The thread's number, in the order in which threads were started.
     pub thread: usize,
     /// The thread's name.
     pub role: String,
     /// Name of the system call.
     pub name: String,
-    /// Which of the thread's calls of this name, from 1.
+    /// The call's number among the thread's calls of this name, from 1.
     pub number: usize,
-    /// Not in the record: it may come, where scheduling has moved one.
+    /// Not in the record: it may come if scheduling has moved a call.
     pub beyond: bool,
 }
 
@@ -53,12 +53,12 @@ impl fmt::Display for Call {
     }
 }
 
-/// A `strace` that is attached; dropping it lets go.
+/// An attached `strace`; dropping it detaches.
 #[derive(Debug)]
 pub(super) struct Tracer {
     child: Child,
     output: PathBuf,
-    /// Kept open: `strace` would die of a closed one.
+    /// Kept open: `strace` would die if it were closed.
     _messages: BufReader<ChildStderr>,
 }
 
@@ -112,7 +112,7 @@ impl Tracer {
         })
     }
 
-    /// Lets go and returns what was recorded, in order: thread id and name of the call.
+    /// Detaches and returns the recorded calls in order: thread id and name of the call.
     ///
     /// # Errors
     /// When there is no record.
@@ -125,7 +125,7 @@ impl Tracer {
     fn let_go(&mut self) {
         if let Ok(None) = self.child.try_wait() {
             let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-            // Fails only if it has ended meanwhile, with its tracee.
+            // Fails only if it has already ended together with its tracee.
             let _ = id.map(|id| kill_process(id, Signal::TERM));
             drop(self.child.wait());
         }
@@ -144,7 +144,7 @@ fn parse(line: &str) -> Option<(u32, String)> {
     Some((thread.parse().ok()?, called(rest)?))
 }
 
-/// `name(…`; lines that end an interrupted call or tell of signals begin no call.
+/// `name(…`; lines that end an interrupted call or report signals begin no call.
 fn called(line: &str) -> Option<String> {
     let (name, _) = line.trim_start().split_once('(')?;
     let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
@@ -152,7 +152,7 @@ fn called(line: &str) -> Option<String> {
     named.then(|| name.to_owned())
 }
 
-/// Starts a daemon that is traced from its first call on, and killed at `death` if that is given.
+/// Starts a daemon that is traced from its first call on, and killed at `death` if there is one.
 ///
 /// # Errors
 /// When `strace` cannot be started.
@@ -178,10 +178,10 @@ pub(super) fn born_under(
     Daemon::spawn_under(&program, site)
 }
 
-/// The calls of a start recorded so far, in order: those of the first thread, and what others do to files.
+/// The recorded calls of a start so far, in order: those of the first thread, and calls of others on files.
 ///
 /// # Errors
-/// When there is no record, or a call of another thread could not be told from one of the first.
+/// When there is no record, or a call of another thread could not be distinguished from one of the first.
 pub(super) fn recorded(process: u32, output: &Path) -> anyhow::Result<Vec<Call>> {
     let text = fs::read_to_string(output).context("cannot read strace's record")?;
     let seen: Vec<_> = text.lines().filter_map(parse).collect();
@@ -193,7 +193,7 @@ pub(super) fn recorded(process: u32, output: &Path) -> anyhow::Result<Vec<Call>>
     let mut calls = Vec::new();
     for (thread, name) in &seen {
         let first = *thread == process;
-        // Others wake each other and open files to read them, or to change them by a call that follows.
+        // Others wake each other and open files to read them, or to change them by a later call.
         if !first && matches!(name.as_str(), "write" | "open" | "socket") {
             continue;
         }

@@ -1,13 +1,13 @@
-//! Every way a provider fails, by name.
+//! Every failure of a provider, by name.
 //!
-//! Only says what such a provider does; what becomes of it is told in `provider`.
+//! Only describes what such a provider does; the test `provider` says what follows from it.
 
 use super::raw::Raw;
 
-/// An answer that grants a token.
+/// A reply that grants a token.
 pub const GOOD: &str =
     r#"{"access_token":"good","refresh_token":"r","token_type":"bearer","expires_in":3600}"#;
-/// The header that says so.
+/// The header for it.
 pub const JSON: &str = "Content-Type: application/json\r\n";
 
 /// Providers that keep a request waiting at each stage of the exchange.
@@ -55,7 +55,7 @@ pub fn hanging() -> Vec<(&'static str, Raw)> {
     ]
 }
 
-/// Providers that answer at once, and wrongly.
+/// Providers that reply at once, and wrongly.
 #[expect(
     clippy::too_many_lines,
     reason = "a list, with an entry for each way to fail"

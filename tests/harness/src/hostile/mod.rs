@@ -1,6 +1,6 @@
-//! Providers and clients that do what they must not, as raw as it takes: for the tests of `hostile` and for the bars.
+//! Providers and clients that break the rules, at the lowest level needed: for the tests of `hostile` and for the bars.
 //!
-//! Panics where it cannot play its part: who uses it is a test.
+//! Panics if it cannot do its part, because its users are tests.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,7 +1,7 @@
-//! A provider of bytes: accepts connections and does with each whatever a test says, far below what HTTP allows.
+//! A provider of bytes: accepts connections and does with each what a test says, far below what HTTP allows.
 //!
-//! Counts requests and what it managed to write. It is the only server of the tests that is written by hand: what is not about bytes
-//! is the provider simulator's. Must never outlive its test: dropping it closes the port.
+//! Counts requests and the bytes it could write. It is the only server that the tests write by hand; for everything that is not about
+//! bytes they use the provider simulator. Must never outlive its test: dropping it closes the port.
 
 use std::{
     io::{Read as _, Write as _},
@@ -19,7 +19,7 @@ use rustix::net::{AddressFamily, SocketType, bind, getsockname, listen, socket};
 /// What a test does with one connection.
 type Play = dyn Fn(&mut Talk) + Send + Sync;
 
-/// A port that plays.
+/// A port that behaves as a test says.
 pub struct Raw {
     address: SocketAddr,
     counts: Arc<Counts>,
@@ -46,7 +46,7 @@ impl Raw {
         Self::on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap(), play)
     }
 
-    /// Accepts what comes to a port that is listened on already, such as one that was chosen.
+    /// Accepts connections on a port that is already listened on, for example one that the test chose.
     pub fn on(listener: TcpListener, play: impl Fn(&mut Talk) + Send + Sync + 'static) -> Self {
         let address = listener.local_addr().unwrap();
         let counts = Arc::new(Counts::default());
@@ -92,12 +92,12 @@ impl Raw {
         format!("https://localhost:{}", self.address.port())
     }
 
-    /// How many requests have come in whole.
+    /// How many requests have arrived in whole.
     pub fn requests(&self) -> usize {
         self.counts.requests.load(Ordering::SeqCst)
     }
 
-    /// How many bytes the other side, or the system on its behalf, has taken.
+    /// How many bytes the other side, or the system on its behalf, has accepted.
     pub fn written(&self) -> u64 {
         self.counts.written.load(Ordering::SeqCst)
     }
@@ -106,7 +106,7 @@ impl Raw {
 impl Drop for Raw {
     fn drop(&mut self) {
         self.counts.closed.store(true, Ordering::SeqCst);
-        // Wakes the thread that accepts, so that it sees the end.
+        // Wakes the accepting thread, so that it sees the end.
         drop(TcpStream::connect(self.address));
         if let Some(accepting) = self.accepting.take() {
             drop(accepting.join());
@@ -115,7 +115,7 @@ impl Drop for Raw {
 }
 
 impl Talk {
-    /// Reads one request to its end and gives it back as text; what there was when the connection ends earlier.
+    /// Reads one request to its end and returns it as text; if the connection ends earlier, what had arrived.
     pub fn request(&mut self) -> String {
         let mut seen = Vec::new();
         let mut piece = [0; 4096];
@@ -129,12 +129,12 @@ impl Talk {
         String::from_utf8_lossy(&seen).into_owned()
     }
 
-    /// Notes a request.
+    /// Counts a request.
     pub fn count(&self) {
         self.counts.requests.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Writes, and tells whether the other side still takes it.
+    /// Writes, and returns whether the other side still reads.
     pub fn say(&mut self, bytes: &[u8]) -> bool {
         let said = self.stream.write_all(bytes).is_ok();
         if said {
@@ -144,12 +144,12 @@ impl Talk {
         said
     }
 
-    /// Says the same again and again until nobody takes it any more.
+    /// Sends the same bytes again and again until the other side stops reading.
     pub fn say_forever(&mut self, bytes: &[u8]) {
         while self.say(bytes) {}
     }
 
-    /// Says it one byte at a time, with a rest in between, again and again until nobody takes it any more.
+    /// Sends one byte at a time, with a pause in between, again and again until the other side stops reading.
     pub fn trickle(&mut self, bytes: &[u8]) {
         let mut bytes = bytes.iter().cycle();
         while bytes.next().is_some_and(|byte| self.say(&[*byte])) {
@@ -163,7 +163,7 @@ impl Talk {
         while let Ok(1..) = self.stream.read(&mut piece) {}
     }
 
-    /// Says no more, and stays until the other side goes away.
+    /// Sends nothing more, and stays until the other side goes away.
     pub fn hang_up(&mut self) {
         drop(self.stream.shutdown(Shutdown::Write));
         self.stay();
@@ -194,7 +194,7 @@ fn whole(seen: &[u8]) -> bool {
     body.len() >= length
 }
 
-/// A port whose queue of connections is full: whoever connects waits.
+/// A port whose queue of connections is full, so that new connections wait.
 pub struct FullBacklog {
     address: SocketAddr,
     _listener: std::os::fd::OwnedFd,
@@ -208,7 +208,7 @@ impl FullBacklog {
         bind(&listener, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
         listen(&listener, 0).unwrap();
         let address = SocketAddr::try_from(getsockname(&listener).unwrap()).unwrap();
-        // The queue holds one connection more than it was told; the rest stay half-made.
+        // The queue holds one connection more than requested; the rest stay half-open.
         let fillers = (0..8).map(|_| {
             let filler = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
             rustix::io::ioctl_fionbio(&filler, true).unwrap();

@@ -1,4 +1,4 @@
-//! Providers with certificates, most of which must not be believed.
+//! Providers with certificates, most of which must not be trusted.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ pub fn authority(name: &str) -> Authority {
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
-/// How a server shows a certificate of this name, signed by `authority`.
+/// The TLS configuration of a server with a certificate of this name, signed by `authority`.
 pub fn server(
     name: &str,
     authority: &Authority,
@@ -40,8 +40,8 @@ pub fn server(
     showing(&certificate, &key)
 }
 
-/// How a server shows a certificate that its own key signed, and that certificate as PEM. With `is_authority` it says CA:TRUE, as
-/// `openssl req -x509` makes them when nothing else is said.
+/// The TLS configuration of a server whose certificate its own key signed, and that certificate as PEM. With `is_authority` it says
+/// CA:TRUE, the default of `openssl req -x509`.
 pub fn self_signed(name: &str, is_authority: bool) -> (Arc<ServerConfig>, String) {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new([name.to_owned()]).unwrap();
@@ -65,7 +65,7 @@ fn showing(certificate: &Certificate, key: &KeyPair) -> Arc<ServerConfig> {
     Arc::new(config)
 }
 
-/// A provider that shows this certificate and gives a token to whoever believes it.
+/// A provider that shows this certificate and gives a token to every client that trusts it.
 pub fn provider(
     name: &str,
     authority: &Authority,
@@ -74,14 +74,14 @@ pub fn provider(
     answering(server(name, authority, change))
 }
 
-/// A provider that shows itself so and gives a token to whoever believes it.
+/// A provider with this TLS configuration that gives a token to every client that trusts it.
 pub fn answering(config: Arc<ServerConfig>) -> Raw {
     Raw::start(move |talk| {
         use std::io::{Read as _, Write as _};
         let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
         let mut tls = StreamOwned::new(connection, talk.stream.try_clone().unwrap());
         let mut request = [0; 4096];
-        // Nothing is counted before a request came through the handshake.
+        // A request counts only once it came through the handshake.
         if matches!(tls.read(&mut request), Ok(1..)) {
             talk.count();
             drop(tls.write_all(&reply("200 OK", "", GOOD)));
@@ -91,7 +91,7 @@ pub fn answering(config: Arc<ServerConfig>) -> Raw {
     })
 }
 
-/// A provider that shows itself so, reads what it is asked and says nothing, until the connection ends or at once.
+/// A provider with this TLS configuration that reads the request and sends nothing, until the connection ends or at once.
 pub fn silent(config: Arc<ServerConfig>, holds: bool) -> Raw {
     Raw::start(move |talk| {
         use std::io::Read as _;
@@ -105,7 +105,7 @@ pub fn silent(config: Arc<ServerConfig>, holds: bool) -> Raw {
     })
 }
 
-/// Providers whose certificate does not hold for whoever believes `ours`: what is wrong, what must be said of it, and the provider.
+/// Providers whose certificate is invalid for a client that trusts `ours`: what is wrong, what the message must say, and the provider.
 pub fn unbelieved(ours: &Authority, theirs: &Authority) -> Vec<(&'static str, &'static str, Raw)> {
     vec![
         (

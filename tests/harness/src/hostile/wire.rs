@@ -1,4 +1,4 @@
-//! A client that says on the socket what a test wants, in whole frames or not.
+//! A client that sends what a test wants, in whole frames or not.
 //!
 //! Knows the protocol only through `tokend-proto`.
 
@@ -17,21 +17,21 @@ use tokend_proto::{
 
 /// One connection.
 pub struct Wire {
-    /// The connection itself.
+    /// The stream itself.
     pub stream: UnixStream,
     buffer: FrameBuffer,
 }
 
 impl Wire {
-    /// Connects and says nothing.
+    /// Connects and sends nothing.
     pub fn silent(site: &Site) -> Self {
         Self::at(&site.socket()).unwrap()
     }
 
-    /// Connects to a socket and says nothing.
+    /// Connects to a socket and sends nothing.
     ///
     /// # Errors
-    /// When nobody listens there.
+    /// When no process listens there.
     pub fn at(socket: &Path) -> std::io::Result<Self> {
         let stream = UnixStream::connect(socket)?;
         // Only bounds how long a failure takes.
@@ -47,7 +47,7 @@ impl Wire {
         })
     }
 
-    /// Connects and says hello.
+    /// Connects and sends the greeting.
     pub fn greeted(site: &Site) -> Self {
         let mut wire = Self::silent(site);
         assert!(wire.say(&hello()));
@@ -55,12 +55,12 @@ impl Wire {
         wire
     }
 
-    /// Sends bytes; false when the daemon has hung up.
+    /// Sends bytes; false if the daemon has hung up.
     pub fn say(&mut self, bytes: &[u8]) -> bool {
         self.stream.write_all(bytes).is_ok()
     }
 
-    /// Sends what fits at once; false when the daemon has hung up.
+    /// Sends as much as fits at once; false if the daemon has hung up.
     pub fn write_some(&mut self, bytes: &[u8]) -> bool {
         self.stream.set_nonblocking(true).unwrap();
         let sent = self.stream.write(bytes);
@@ -71,7 +71,7 @@ impl Wire {
         }
     }
 
-    /// The next answer; nothing when the daemon hangs up first.
+    /// The next answer; `None` if the daemon hangs up first.
     pub fn hear(&mut self) -> Option<Response> {
         loop {
             if let Some(payload) = self.buffer.next_frame().unwrap() {
@@ -88,12 +88,12 @@ impl Wire {
         }
     }
 
-    /// Hears everything until the daemon hangs up.
+    /// Reads everything until the daemon hangs up.
     pub fn hear_out(&mut self) -> Vec<Response> {
         std::iter::from_fn(|| self.hear()).collect()
     }
 
-    /// Whether the daemon has hung up by now.
+    /// Whether the daemon has hung up.
     pub fn ended(&mut self) -> bool {
         self.stream.set_nonblocking(true).unwrap();
         let ended = loop {
@@ -146,8 +146,8 @@ pub fn announce(length: u32) -> [u8; 4] {
     length.to_le_bytes()
 }
 
-/// Copies a program by way of another process: a child that some other thread starts meanwhile would inherit the open copy, and a
-/// program that somebody may write to is not run.
+/// Copies a program in another process: a child that another thread starts meanwhile would inherit the open copy, and the kernel does not
+/// run a program that is open for writing.
 ///
 /// # Errors
 /// When it cannot be copied.
@@ -168,7 +168,7 @@ impl Other {
     /// The user and group that Debian and most others call `nobody`.
     pub const UID: &str = "65534";
 
-    /// Opens the site's directory to everybody; what is secret in it has modes of its own.
+    /// Opens the site's directory to everybody; secret files in it have modes of their own.
     pub fn at(site: &Site) -> Self {
         use std::os::unix::fs::PermissionsExt as _;
         std::fs::set_permissions(site.path(), std::fs::Permissions::from_mode(0o755)).unwrap();

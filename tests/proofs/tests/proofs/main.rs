@@ -1,7 +1,7 @@
-//! A sample of the proofs that `cargo proofs` carries out whole.
+//! A sample of the proofs that `cargo proofs` runs completely.
 //!
-//! Where the machine does not let them be carried out (no root, no `strace`, no loop device) they say so aloud and pass, except
-//! where `CI=true`: there they must be possible.
+//! Where the machine does not allow them (no root, no `strace`, no loop device) the tests say so and pass, except with `CI=true`, where
+//! they must be possible.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::time::Duration;
@@ -15,7 +15,7 @@ use tokend_proofs::{
 };
 use tokend_provider_simulator::spec::Api;
 
-/// Dies at a sample of points and demands that each promise was kept, and that the deaths were deaths.
+/// Dies at a sample of points and demands that each promise was kept, and that the daemons really died.
 fn die(api: Api, attempt: Attempt, death: Death, sample: usize) {
     judge(&points::run(api, attempt, death, Some(sample), 3).unwrap());
 }
@@ -23,7 +23,7 @@ fn die(api: Api, attempt: Attempt, death: Death, sample: usize) {
 fn judge(report: &Report) {
     let failures = report.failures.join("\n");
     assert!(report.failures.is_empty(), "{report}\n{failures}");
-    // One call more or less is a matter of scheduling; a sample that mostly missed proves nothing.
+    // Scheduling moves a call now and then; a sample that mostly missed proves nothing.
     let missed = report.not_reached.len();
     assert!(
         report.points > 2 * missed,
