@@ -1,16 +1,16 @@
 //! Examples of command lines in a text, and whether one of them puts a token into arguments.
 //!
-//! Owns what counts as exposed: every local user can read the arguments of a program, but not its standard input, its environment,
-//! or what a shell does by itself. Reads text of any kind (Markdown, man pages, help in Rust, units) line by line, and knows of a
-//! shell's grammar what examples use.
+//! Owns what counts as exposed: every local user can read the arguments of a program, but not its standard input, its environment, or what
+//! a shell does by itself. Reads text of any kind (Markdown, man pages, help in Rust, units) line by line, and knows as much of a shell's
+//! grammar as examples use.
 
-/// What a shell does by itself, so that no other process sees the words.
+/// Commands that a shell runs by itself, so that no other process sees their words.
 const BUILTINS: [&str; 16] = [
     "printf", "echo", "export", "eval", "test", "[", "[[", "read", "local", "declare", "readonly",
     "typeset", "set", "unset", "return", ":",
 ];
 
-/// Words that stand before a command and are not it.
+/// Words in front of a command that are not the command.
 const LEADING: [&str; 17] = [
     "$", "#", ">", "%", "!", "{", "if", "then", "else", "elif", "while", "until", "do", "time",
     "sudo", "exec", "//!",
@@ -52,13 +52,13 @@ pub fn exposed(text: &str) -> Vec<Exposed> {
     found
 }
 
-/// Without what man pages and string literals write around quotes.
+/// Removes the marks that man pages and string literals write around quotes.
 fn unescaped(text: &str) -> String {
     let plain = text.replace("\\(dq", "\"").replace("\\\"", "\"");
     plain.replace(".Dl ", "").replace(".Ql ", "")
 }
 
-/// Variables that hold a token: by what they are given, or by their name.
+/// Variables that hold a token, by the value assigned to them or by their name.
 fn holders(text: &str) -> Vec<String> {
     let mut names = Vec::new();
     for line in text.lines().filter(|line| line.contains("tokenctl")) {
@@ -92,7 +92,7 @@ fn name_before(line: &str, at: usize) -> &str {
         .unwrap_or_default()
 }
 
-/// Whether this runs a `tokenctl` that prints a token.
+/// Whether this command runs a `tokenctl` that prints a token.
 fn gives_a_token(text: &str) -> bool {
     text.split("tokenctl ").skip(1).any(|rest| {
         let own = rest.split(['|', ';', ')', '`']).next().unwrap_or_default();
@@ -145,7 +145,7 @@ fn in_script(script: &str, holders: &[String]) -> Vec<String> {
     found
 }
 
-/// The program that a command runs, and its arguments; empty where it only assigns.
+/// The program that a command runs, and its arguments; empty if it only assigns variables.
 fn program(words: &[String]) -> (&str, &[String]) {
     let assigns = |word: &str| {
         let name = word.split_once('=').map_or("", |(name, _)| name);
@@ -159,7 +159,7 @@ fn program(words: &[String]) -> (&str, &[String]) {
     }
 }
 
-/// Whether a shell puts a token in this word's place. What it reads from a substituted file is no argument.
+/// Whether a shell puts a token in place of this word. The content of a substituted file is no argument.
 fn holds_a_token(word: &str, holders: &[String]) -> bool {
     if word.starts_with('\'') || word.starts_with("<(") {
         return false;
@@ -179,7 +179,7 @@ fn holds_a_token(word: &str, holders: &[String]) -> bool {
         })
 }
 
-/// Whether a client is given a token or password as it stands.
+/// Whether a client gets a token or password as a literal argument.
 fn names_a_token(arguments: &[String]) -> bool {
     arguments.iter().any(|word| {
         let lower = word.to_lowercase();
@@ -199,7 +199,7 @@ fn names_a_token(arguments: &[String]) -> bool {
     })
 }
 
-/// What is a script of its own inside a word: a substitution, or text in quotes.
+/// A script inside a word: a substitution, or text in quotes.
 fn inner(word: &str) -> Vec<&str> {
     let mut scripts = Vec::new();
     for opening in ["$(", "<("] {
@@ -245,7 +245,7 @@ fn commands(script: &str) -> Vec<Vec<String>> {
     commands
 }
 
-/// Ends a word. One like `use:` is prose, and what follows it is a command.
+/// Ends a word. A word like `use:` is prose, and a command follows it.
 fn finish(word: &mut String, commands: &mut Vec<Vec<String>>) {
     let prose = word.strip_suffix(':');
     if prose.is_some_and(|word| !word.is_empty() && word.chars().all(char::is_alphabetic)) {

@@ -1,4 +1,4 @@
-//! What a version of tokend left on a disk, kept so that every later version can be tested against it.
+//! Files that a version of tokend left on a disk, kept so that every later version can be tested against them.
 //!
 //! Owns making such a folder (`cargo kept DIR`), laying a copy of one out for a daemon, and the provider both
 //! talk to. A folder that is checked in is never changed: a later version adds one of its own.
@@ -23,11 +23,11 @@ use tokend_harness::{
 /// The configuration every kept state directory was made with. `base_url` is part of an account's identity, so the
 /// provider must be found at the same address ever after.
 pub(crate) const CONFIGURATION: &str = include_str!("kept/tokend.toml");
-/// What an operator pasted for the account `rotating`.
+/// The refresh token that an operator pasted for the account `rotating`.
 const PASTED: &str = "rt-rotating-1";
-/// What an operator pasted for the account `doubt`.
+/// The refresh token that an operator pasted for the account `doubt`.
 const PASTED_DOUBT: &str = "rt-doubt-1";
-/// What the account `refused` identifies itself with. Not a file: the place of one is part of what was refused.
+/// The client secret of the account `refused`. Not a file, because the path of a file would be part of what was refused.
 const REFUSED: (&str, &str) = ("KEPT_CLIENT_SECRET", "kept-refused-secret");
 
 /// The folders that are kept, one for each version.
@@ -47,10 +47,10 @@ pub fn folders() -> io::Result<Vec<PathBuf>> {
     Ok(folders)
 }
 
-/// Runs the daemon that is built through a first day and leaves its configuration, secrets, state and frames in `into`.
+/// Runs the built daemon through a first day and leaves its configuration, secrets, state and frames in `into`.
 ///
 /// # Errors
-/// When something does not go as it must.
+/// When a step fails.
 pub fn make(into: &Path) -> anyhow::Result<()> {
     anyhow::ensure!(!into.exists(), "{} exists already", into.display());
     let site = place()?;
@@ -60,7 +60,7 @@ pub fn make(into: &Path) -> anyhow::Result<()> {
     let provider = Provider::start(Mood::Silent)?;
     let daemon = site.start()?;
     first_day(&site, &provider)?;
-    // In the middle of the attempt, as a crash would have it: the state directory holds an intent and no outcome.
+    // In the middle of the attempt, as after a crash: the state directory holds an intent and no outcome.
     daemon.kill()?;
     let state = site.state();
     copy(&state, &into.join("state"), |name| name != "tokend.lock")?;
@@ -72,7 +72,7 @@ pub fn make(into: &Path) -> anyhow::Result<()> {
     copy(&golden, &into.join("frames"), |name| name.ends_with(".hex"))
 }
 
-/// Lays out the one secret that is a file.
+/// Writes the one secret that is a file.
 pub(crate) fn lay_secrets(site: &Site) -> anyhow::Result<()> {
     fs::create_dir(site.path().join("secrets"))?;
     let secret = site.path().join("secrets/client");
@@ -88,7 +88,7 @@ pub(crate) fn place() -> anyhow::Result<Site> {
     Ok(Site::new()?.with_variable(name, value))
 }
 
-/// Makes a record of every kind, and leaves a login of `doubt` under way.
+/// Makes a record of every kind, and leaves a login of `doubt` in flight.
 pub(crate) fn first_day(site: &Site, provider: &Provider) -> anyhow::Result<()> {
     let ok = |what: &str, code: Option<i32>| {
         anyhow::ensure!(code == Some(0), "{what} ended with {code:?}");
@@ -101,7 +101,7 @@ pub(crate) fn first_day(site: &Site, provider: &Provider) -> anyhow::Result<()> 
     ok("a login with a refresh token", said.code)?;
     let said = site.tokenctl(&["get", "refused"])?;
     anyhow::ensure!(said.code == Some(79), "a refused client: {said:?}");
-    // Nothing answers: the attempt stays under way until the daemon is killed.
+    // Nothing answers: the attempt stays in flight until the daemon is killed.
     let mut waiting = std::process::Command::new(&site.binaries().tokenctl)
         .arg("--socket")
         .arg(site.socket())
@@ -121,7 +121,7 @@ pub(crate) fn first_day(site: &Site, provider: &Provider) -> anyhow::Result<()> 
     asked
 }
 
-/// A place with a copy of a kept folder, as it lay on its machine.
+/// A place with a copy of a kept folder, laid out as on its machine.
 ///
 /// # Errors
 /// When it cannot be copied.
@@ -134,17 +134,17 @@ pub fn lay_out(folder: &Path) -> anyhow::Result<Site> {
     Ok(site)
 }
 
-/// Starts the daemon that is built on a copy of a kept folder.
+/// Starts the built daemon on a copy of a kept folder.
 ///
 /// # Errors
-/// When it does not serve.
+/// When it does not start to serve.
 pub fn open(folder: &Path) -> anyhow::Result<(Site, Daemon)> {
     let site = lay_out(folder)?;
     let daemon = site.start()?;
     Ok((site, daemon))
 }
 
-/// Copies the files of a directory, for the eyes of their owner only: a checkout does not keep modes.
+/// Copies the files of a directory, readable by their owner only: a checkout does not keep modes.
 fn copy(from: &Path, to: &Path, wanted: impl Fn(&str) -> bool) -> anyhow::Result<()> {
     fs::create_dir_all(to)?;
     fs::set_permissions(to, fs::Permissions::from_mode(0o700))?;

@@ -1,7 +1,7 @@
-//! Looks for secrets where they must not be, in every form they take on their way.
+//! Looks for secrets where they must not be, in every form they can take.
 //!
-//! Knows how a text is wrapped on its way to a provider and back, and nothing of what the daemon does to hide it: a mistake that both made
-//! would never be seen. It must rather find too much than too little.
+//! Knows how a text is wrapped on its way to a provider and back, and nothing of how the daemon hides it: a mistake that both made would
+//! never be found. It must rather find too much than too little.
 
 use std::collections::BTreeSet;
 
@@ -10,10 +10,10 @@ use base64::{
     prelude::{BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD},
 };
 
-/// What is left of a shorter text in base64 is found by chance.
+/// A shorter remainder of a text in base64 is found by chance.
 const LEAST: usize = 8;
 
-/// A secret in every form it takes: as it is, percent-encoded, as JSON, in hexadecimal, and inside of something longer that is in base64.
+/// A secret in every form: as it is, percent-encoded, as JSON, in hexadecimal, and inside a longer text in base64.
 #[must_use]
 pub fn forms(secret: &str) -> BTreeSet<String> {
     let form: String = form_urlencoded::byte_serialize(secret.as_bytes()).collect();
@@ -30,15 +30,15 @@ pub fn forms(secret: &str) -> BTreeSet<String> {
     forms
 }
 
-/// Forms of secrets that are in a text.
+/// The forms of secrets found in a text.
 #[must_use]
 pub fn found(text: &str, secrets: &[String]) -> Vec<String> {
     Search::of(secrets).found(text.as_bytes())
 }
 
-/// All forms of many secrets, to be looked for at once. A secret of one byte would be everywhere and is not looked for.
+/// All forms of many secrets, searched for at once. A secret of one byte would be everywhere and is ignored.
 pub struct Search {
-    /// The forms, each where its first two bytes say.
+    /// The forms, indexed by their first two bytes.
     beginnings: Vec<Vec<String>>,
 }
 
@@ -49,8 +49,8 @@ impl Search {
         Self::of_all(secrets.iter().flat_map(|secret| forms(secret)).collect())
     }
 
-    /// Looks for any so many bytes in a row of these secrets, as what hashes or copies them leaves behind: as they are, and with the
-    /// order of bytes turned round in each word, as SHA-256 reads them. A shorter secret is looked for as it is.
+    /// Looks for any this many bytes in a row of these secrets, as code that hashes or copies them leaves behind: as they are, and with
+    /// the byte order of each word reversed, as SHA-256 reads them. A shorter secret is searched for as it is.
     #[must_use]
     pub fn of_pieces(secrets: &[String], length: usize) -> Self {
         let pieces = secrets.iter().flat_map(|secret| {
@@ -79,7 +79,7 @@ impl Search {
         Self { beginnings }
     }
 
-    /// Forms that are in these bytes, each once.
+    /// The forms found in these bytes, each once.
     #[must_use]
     pub fn found(&self, bytes: &[u8]) -> Vec<String> {
         let mut found = BTreeSet::new();
@@ -104,7 +104,7 @@ fn place(first: u8, second: u8) -> usize {
     usize::from(u16::from_be_bytes([first, second]))
 }
 
-/// As RFC 3986 has it: all but the unreserved characters.
+/// As in RFC 3986: all but the unreserved characters.
 fn percent_encoded(secret: &str) -> String {
     let stays = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     let encoded = secret.bytes().map(|byte| match stays(byte) {
@@ -134,7 +134,7 @@ fn json_escaped(letter: char) -> String {
     units.map(|unit| format!("\\u{unit:04x}")).collect()
 }
 
-/// In both alphabets, wherever the text begins in what was encoded.
+/// In both alphabets, wherever the text begins in the encoded bytes.
 fn in_base64(text: &str) -> Vec<String> {
     let engines = [BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD];
     let cores = engines
@@ -143,7 +143,7 @@ fn in_base64(text: &str) -> Vec<String> {
     cores.filter(|core| core.len() >= LEAST).collect()
 }
 
-/// The characters that stay as they are whatever stands around the text, of which so many bytes are `before` it.
+/// The characters that stay the same whatever surrounds the text; `before` is the number of bytes in front of it.
 fn stable(engine: &impl Engine, text: &str, before: usize) -> String {
     let among = |neighbour: u8| {
         let (before, after) = (vec![neighbour; before], [neighbour; 2]);
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_secret_is_found_wherever_it_stands_in_what_is_in_base64() {
-        // Three lengths, and so three places for it to begin.
+        // Three lengths, and so three offsets at which it can begin.
         for user in ["johndoe", "john.doe", "john.does"] {
             for engine in [&BASE64_STANDARD, &BASE64_URL_SAFE] {
                 let basic = engine.encode(format!("{user}:{SECRET}"));

@@ -1,7 +1,7 @@
-//! A relay between a broker and a server nobody here wrote, which notes requests and can be cut.
+//! A relay between a broker and a third-party server, which notes requests and can be cut.
 //!
-//! Passes bytes on unchanged, so that the broker sees exactly what the server writes; it only reads along. It must
-//! never keep a body: those carry credentials.
+//! Passes bytes on unchanged, so that the broker sees exactly what the server writes, and reads along. It must never keep a body, because
+//! bodies carry credentials.
 
 use std::{
     io::{self, Read, Write},
@@ -40,7 +40,7 @@ impl Tap {
             .name("tap".to_owned())
             .spawn(move || {
                 for stream in listener.incoming().flatten() {
-                    // A server that is down shows as a connection that ends at once.
+                    // A server that is down appears as a connection that ends at once.
                     if let Ok(upstream) = TcpStream::connect(server) {
                         drop(relay(stream, upstream, &noted));
                     }
@@ -49,19 +49,19 @@ impl Tap {
         Ok(Self { address, seen })
     }
 
-    /// Where the broker is to go.
+    /// The address for the broker.
     #[must_use]
     pub fn base_url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Everything that came, in order.
+    /// All requests, in order.
     #[must_use]
     pub fn seen(&self) -> Vec<Seen> {
         lock(&self.seen).clone()
     }
 
-    /// How many requests began with `request`, such as `POST /login`.
+    /// The number of requests that began with `request`, such as `POST /login`.
     #[must_use]
     pub fn count(&self, request: &str) -> usize {
         lock(&self.seen)
@@ -108,7 +108,7 @@ fn relay(client: TcpStream, server: TcpStream, seen: &Arc<Mutex<Vec<Seen>>>) -> 
     Ok(())
 }
 
-/// Every head starts a write of its own: brokers send one request at a time, and servers answer in order.
+/// Every header begins a write of its own: brokers send one request at a time, and servers answer in order.
 fn copy(mut from: TcpStream, mut to: TcpStream, note: impl Fn(&[u8])) {
     let mut buffer = [0; 16 * 1024];
     while let Ok(length @ 1..) = from.read(&mut buffer) {

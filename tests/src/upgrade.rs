@@ -1,7 +1,7 @@
 //! An upgrade from the program of an earlier commit, and the way back: `cargo upgrade [COMMIT]`.
 //!
-//! Owns what is asked of both versions and what each must answer. It learns only from exit codes, output, log lines and what
-//! the provider was asked.
+//! Owns the questions to both versions and the answers each must give. It learns only from exit codes, output, log lines and the requests
+//! that the provider saw.
 
 mod commands;
 mod old;
@@ -19,11 +19,10 @@ use tokend_harness::{
 
 use crate::kept::{self, Asked, Mood, Provider, TYPED_PASSWORD};
 
-/// The commit that is upgraded from, where none is named: the last one whose clients speak version 1 of the wire alone and fail
-/// on a number that they do not know.
+/// The default commit to upgrade from: the last one whose clients speak only version 1 of the protocol and fail on an unknown number.
 pub const BEFORE: &str = "1bc83618e04a9f0cac6e6f8e6e87999a6f708654";
 
-/// An account whose only login for an hour is used up.
+/// An account whose only login for an hour has been used.
 const PACED: &str = r#"
 [account.paced]
 provider = "oauth2"
@@ -36,7 +35,7 @@ options = { client_auth = "none", token_path = "/typed" }
 logins = { burst = 1, every = "1h" }
 "#;
 
-/// Runs everything and says what holds.
+/// Runs everything and prints what holds.
 ///
 /// # Errors
 /// When a program cannot be run at all.
@@ -99,7 +98,7 @@ pub fn run(old: &Binaries, new: &Binaries, report: &mut Report) -> anyhow::Resul
     Ok(())
 }
 
-/// A place with the configuration of `tests/kept` and an account more.
+/// A place with the configuration of `tests/kept` and one more account.
 fn place(programs: &Binaries) -> anyhow::Result<Site> {
     let site = kept::place()?.with_programs(programs.clone());
     fs::write(
@@ -111,7 +110,7 @@ fn place(programs: &Binaries) -> anyhow::Result<Site> {
     Ok(site)
 }
 
-/// Makes a record of every kind and kills the daemon while an answer is on its way. What was asked at `/rotating`.
+/// Makes a record of every kind and kills the daemon while a reply is on its way. Returns the requests at `/rotating`.
 fn first_day(site: &Site, report: &mut Report) -> anyhow::Result<Vec<Asked>> {
     let provider = Provider::start(Mood::Silent)?;
     let daemon = site.start()?;
@@ -129,7 +128,7 @@ fn first_day(site: &Site, report: &mut Report) -> anyhow::Result<Vec<Asked>> {
     Ok(provider.asked("/rotating"))
 }
 
-/// Every login works, with what was stored, and what must not be asked is not asked.
+/// Every login works with the stored credentials, and nothing is asked that must not be.
 fn everything_is_there(site: &Site, provider: &Provider, report: &mut Report) {
     let get = |account: &str| site.tokenctl(&["get", account]);
     report.check("the held token is served without a request", || {
@@ -144,7 +143,7 @@ fn everything_is_there(site: &Site, provider: &Provider, report: &mut Report) {
     report.check(
         "the refresh token that was stored last brings a token",
         || {
-            // By name: the token of the part before may be good still.
+            // Checked by name: the token of the part before may still be good.
             let said = site.tokenctl(&["refresh", "rotating"])?;
             anyhow::ensure!(said.code == Some(0), "{said:?}");
             let token = site.get("rotating")?;

@@ -32,7 +32,7 @@ pub(super) fn serves(scene: &Scene) -> Option<()> {
     (said.code == Some(0)).then_some(())
 }
 
-/// Starts a daemon that dies at a call of its start, or once it serves; returns whether the call came. The power fails too, if `death`
+/// Starts a daemon that dies at a call of its start, or once it serves; returns whether the call came. The power fails too, if the scene's death
 /// says so.
 ///
 /// # Errors

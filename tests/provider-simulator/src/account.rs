@@ -18,7 +18,7 @@ const REMEMBERED: usize = 10_000;
 #[derive(Debug)]
 pub(super) struct Account {
     pub(super) spec: AccountSpec,
-    /// Token requests being worked on.
+    /// Token requests in progress.
     pub(super) in_flight: u32,
     refresh: VecDeque<RefreshToken>,
     access: VecDeque<AccessToken>,
@@ -28,7 +28,7 @@ pub(super) struct Account {
     suspended: Option<Duration>,
     serials: u64,
     families: u64,
-    /// Texts of tokens no longer remembered, for the ledger to forget as well.
+    /// Texts of tokens that are no longer remembered; the ledger forgets them as well.
     pub(super) forgotten: Vec<String>,
 }
 
@@ -72,7 +72,7 @@ impl Account {
         }
     }
 
-    /// Ends every access token, as a provider does that changes its keys.
+    /// Ends every access token, as a provider does when it changes its keys.
     pub(super) fn end_access(&mut self) {
         self.access
             .iter_mut()
@@ -111,7 +111,7 @@ impl Account {
             .map(|token| (token.text.as_str(), token.serial))
     }
 
-    /// Everything that must not be found in a log: the credentials and every token issued.
+    /// All secrets that must not be found in a log: the credentials and every token issued.
     pub(super) fn secrets(&self) -> Vec<String> {
         let fixed = [&self.spec.password, &self.spec.client_secret];
         let fixed = fixed.into_iter().filter_map(Clone::clone);
@@ -362,7 +362,7 @@ impl Account {
     }
 }
 
-/// Whether what was shown is what the account has; an account without one asks for none.
+/// Whether the presented value is the account's; an account without one asks for none.
 fn same(shown: Option<&Pair>, name: &Option<String>, secret: &Option<String>) -> bool {
     match (name, secret) {
         (None, _) | (_, None) => true,

@@ -20,7 +20,7 @@ use super::{
     spec::{Behaviour, Reuse, Rotation},
 };
 
-/// The control API in words.
+/// The help text of the control API.
 pub const ADMIN_HELP: &str = r#"Control API (JSON, on the admin port):
   GET  /accounts                 accounts, their behaviour and their newest access token
   GET  /log?account=NAME         requests in order; all accounts without the parameter

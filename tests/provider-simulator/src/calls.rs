@@ -1,10 +1,10 @@
-//! What a request asks of the provider's ledger, and what came of it.
+//! A call to the provider's ledger, and its outcome.
 
 use std::time::Duration;
 
 use super::log::Issued;
 
-/// A request, understood.
+/// A parsed request.
 #[derive(Clone, Debug)]
 pub(super) enum Call {
     Login(Credentials),
@@ -26,7 +26,7 @@ impl Call {
 /// Name and secret.
 pub(super) type Pair = (String, String);
 
-/// What a login shows. At least one is there.
+/// The credentials of a login. At least one is there.
 #[derive(Clone, Debug)]
 pub(super) struct Credentials {
     pub(super) user: Option<Pair>,
@@ -34,7 +34,7 @@ pub(super) struct Credentials {
     pub(super) scope: Option<String>,
 }
 
-/// What came of it.
+/// The outcome of a call.
 #[derive(Clone, Debug)]
 pub(super) enum Outcome {
     Granted(Grant),

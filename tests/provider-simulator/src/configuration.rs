@@ -1,7 +1,7 @@
 //! Writes tokend configurations and their secret files.
 //!
-//! The only place of the tests that knows the daemon's configuration keys, and the only one of the simulator that knows of a
-//! daemon at all; adapt it here when they change.
+//! The only place of the tests that knows the daemon's configuration keys, and the only one of the simulator that knows of a daemon at
+//! all. Adapt it here when the keys change.
 
 use std::{
     fmt::Write as _,
@@ -27,7 +27,7 @@ struct Entry {
     base_url: String,
     /// TOML lines of the account's section.
     lines: String,
-    /// Whether its secrets are in files or left to `tokenctl login`.
+    /// Whether its secrets are written to files or left to `tokenctl login`.
     secrets: bool,
 }
 
@@ -82,7 +82,7 @@ impl Configuration {
         self
     }
 
-    /// Writes `tokend.toml` and `secrets/` into `directory` and returns the path of the former.
+    /// Writes `tokend.toml` and `secrets/` into `directory` and returns the path of `tokend.toml`.
     ///
     /// # Errors
     /// When the directory cannot be written.
@@ -135,7 +135,7 @@ impl Entry {
     }
 }
 
-/// Writes a secret file as tokend wants it: readable by its owner only, and whole whenever a daemon reads it.
+/// Writes a secret file as tokend requires it: readable by its owner only, and complete whenever a daemon reads it.
 ///
 /// # Errors
 /// When it cannot be written.

@@ -9,19 +9,19 @@ use serde::{Deserialize, Serialize};
 
 use super::spec::{Api, Endpoint};
 
-/// One thing that goes wrong with a request.
+/// One fault of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
-    /// What goes wrong.
+    /// The kind of fault.
     pub kind: FaultKind,
-    /// Whether the provider has done its work by then: with `true`, a reset is a lost answer.
+    /// Whether the provider has done its work before the fault: with `true`, a reset is a lost answer.
     #[serde(default)]
     pub processed: bool,
 }
 
 impl Fault {
-    /// It happens before the provider has done anything.
+    /// The fault comes before the provider has done anything.
     #[must_use]
     pub fn before(kind: FaultKind) -> Self {
         Self {
@@ -30,7 +30,7 @@ impl Fault {
         }
     }
 
-    /// It happens after the provider has issued, spent or revoked what the request called for.
+    /// The fault comes after the provider has issued, spent or revoked what the request called for.
     #[must_use]
     pub fn after(kind: FaultKind) -> Self {
         Self {
@@ -40,13 +40,13 @@ impl Fault {
     }
 }
 
-/// What goes wrong.
+/// The kind of fault.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum FaultKind {
-    /// The right answer, late by this many milliseconds.
+    /// The right answer, delayed by this many milliseconds.
     Slow {
-        /// Milliseconds.
+        /// The delay in milliseconds.
         ms: u64,
     },
     /// No answer, ever; the connection stays open.
@@ -71,7 +71,7 @@ pub enum FaultKind {
     Trickle,
     /// 200 and a body that breaks off half-way, against its Content-Length.
     Truncated,
-    /// The right answer if processed, a page of HTML otherwise, both told as `text/html`.
+    /// The right answer if processed, a page of HTML otherwise, both labelled `text/html`.
     WrongContentType,
 }
 
@@ -85,7 +85,7 @@ impl FaultKind {
         })
     }
 
-    /// `status` with a page of a gateway, as HTML.
+    /// `status` with a gateway's page in HTML.
     #[must_use]
     pub fn page(status: u16) -> Self {
         let headers = vec![("content-type".to_owned(), "text/html".to_owned())];
@@ -119,7 +119,7 @@ impl FaultKind {
     }
 }
 
-/// An answer word for word.
+/// A literal answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Canned {
@@ -133,7 +133,7 @@ pub struct Canned {
     pub body: String,
 }
 
-/// The three ways a `Retry-After` is found in the wild.
+/// The three forms of `Retry-After` that occur in practice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum RetryAfter {
@@ -145,7 +145,7 @@ pub enum RetryAfter {
     Text(String),
 }
 
-/// A line of the fault script: which requests it concerns and how often.
+/// A line of the fault script: the requests it applies to, and how often.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
@@ -161,12 +161,12 @@ pub struct Rule {
     /// How many requests; forever when absent.
     #[serde(default)]
     pub times: Option<u32>,
-    /// What goes wrong with them.
+    /// What goes wrong with those requests.
     pub fault: Fault,
 }
 
 impl Rule {
-    /// Concerns login and refresh of one account, once.
+    /// Applies once to login and refresh of one account.
     #[must_use]
     pub fn once(account: &str, fault: Fault) -> Self {
         Self {
@@ -211,7 +211,7 @@ impl Rule {
     }
 }
 
-/// The rules in force; the first that concerns a request is consumed.
+/// The rules in force; the first that applies to a request is consumed.
 #[derive(Debug, Default)]
 pub(super) struct Script(Vec<Rule>);
 

@@ -1,4 +1,4 @@
-//! What all five APIs need to read a request strictly and to write an answer.
+//! The strict reading of requests and the writing of answers, shared by all five APIs.
 //!
 //! Must never know an account or a token's state.
 
@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
 use serde::Serialize;
 
-/// A request with its body read.
+/// A request whose body was read.
 #[derive(Debug)]
 pub(super) struct Request {
     pub(super) method: Method,
@@ -17,7 +17,7 @@ pub(super) struct Request {
     pub(super) body: Bytes,
 }
 
-/// An answer before a fault gets at it.
+/// An answer before any fault is applied.
 #[derive(Clone, Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
@@ -36,9 +36,9 @@ pub(super) enum Unfit {
     Missing(&'static str),
     /// This field is not known here, or came twice.
     Extra(String),
-    /// This field has a value it must not have.
+    /// This field has a value that is not allowed.
     Value(&'static str),
-    /// There is a body where none belongs.
+    /// There is a body where none is allowed.
     Body,
 }
 
@@ -73,7 +73,7 @@ impl Request {
         if !self.has_type("application/x-www-form-urlencoded") {
             return Err(Unfit::ContentType);
         }
-        // `+` and `%` of a value that was not encoded decode to something else; stray bytes do not decode at all.
+        // `+` and `%` of a value that was not encoded decode to something else; invalid bytes do not decode at all.
         std::str::from_utf8(&self.body).map_err(|_| Unfit::Syntax)?;
         let mut fields: Vec<(String, String)> = Vec::new();
         for (name, value) in form_urlencoded::parse(&self.body) {

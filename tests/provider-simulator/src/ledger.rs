@@ -1,6 +1,6 @@
 //! The provider's ledger: accounts, tokens, families, suspension. Pure; the time is an argument.
 //!
-//! Must never know HTTP: it takes a [`Call`] and yields an [`Outcome`], each API writes that its own way.
+//! Must never know HTTP: it takes a [`Call`] and yields an [`Outcome`], which each API writes in its own form.
 
 use std::collections::HashMap;
 
@@ -37,7 +37,7 @@ impl Ledger {
         }
     }
 
-    /// Forgets tokens, faults and the log; the accounts stay as they are set up.
+    /// Forgets tokens, faults and the log; the accounts stay as they were set up.
     pub(super) fn reset(&mut self) {
         for account in &mut self.accounts {
             let in_flight = account.in_flight;
@@ -55,7 +55,7 @@ impl Ledger {
             .find(|account| account.spec.name == name)
     }
 
-    /// The account a call concerns, right credential or not.
+    /// The account that a call concerns, whether or not its credential is right.
     pub(super) fn concerned(&self, api: Api, call: &Call) -> Option<usize> {
         match call {
             Call::Login(shown) => self.accounts.iter().position(|account| {
@@ -78,7 +78,7 @@ impl Ledger {
         }
     }
 
-    /// How the token of a call stands before anything is done with it.
+    /// The state of the token in a call, before anything is done with it.
     pub(super) fn presented(
         &self,
         owner: Option<usize>,
@@ -103,7 +103,7 @@ impl Ledger {
         })
     }
 
-    /// Does what the call asks for.
+    /// Processes the call.
     pub(super) fn process(
         &mut self,
         owner: Option<usize>,

@@ -1,7 +1,7 @@
 //! A strict, stateful token provider: the four documented APIs and RFC 6749, over loopback HTTP.
 //!
-//! It refuses whatever the documents do not allow, keeps a ledger of every token, misbehaves on request, and remembers
-//! each request so that a test can say "exactly one refresh with this token". It must never be lenient by accident.
+//! It refuses everything that the documents do not allow, keeps a ledger of every token, misbehaves on request, and remembers each request
+//! so that a test can say "exactly one refresh with this token". It must never be lenient by accident.
 
 mod account;
 mod admin;

@@ -1,4 +1,4 @@
-//! The record of every request, and the questions tests ask it.
+//! The record of every request, and the questions that tests ask about it.
 //!
 //! Holds serial numbers instead of tokens, so that a log may be printed. Bounded: the oldest entries go first.
 
@@ -21,27 +21,27 @@ pub struct Entry {
     pub sequence: u64,
     /// Milliseconds since the simulator started, at arrival.
     pub at_ms: u64,
-    /// Milliseconds until the answer was ready, absent while there is none.
+    /// Milliseconds until the answer was ready, absent before that.
     pub took_ms: Option<u64>,
-    /// The account it concerned, absent when that cannot be told.
+    /// The account it concerned, absent when that is unknown.
     pub account: Option<String>,
     /// The API asked.
     pub api: Api,
-    /// What was asked.
+    /// The endpoint that was asked.
     pub endpoint: Endpoint,
     /// HTTP method.
     pub method: String,
     /// Path without a provider prefix and without a query.
     pub path: String,
-    /// The token shown, for refresh and resource requests.
+    /// The token presented, for refresh and resource requests.
     pub presented: Option<Presented>,
-    /// What the fault script did to it.
+    /// The fault that the script applied to it.
     pub fault: Option<String>,
-    /// Whether the provider did its work (issued, refused, spent), whatever the peer heard of it.
+    /// Whether the provider did its work (issued, refused, spent), whatever the peer received.
     pub processed: bool,
     /// Serials of the tokens issued.
     pub issued: Option<Issued>,
-    /// Status of the answer; absent while there is none, or when none was given.
+    /// Status of the answer; absent before it is ready, or if none was sent.
     pub status: Option<u16>,
     /// The peer went away before the answer was ready.
     pub abandoned: bool,
@@ -55,10 +55,10 @@ impl Entry {
     }
 }
 
-/// A token as the provider saw it come in.
+/// A token as the provider received it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Presented {
-    /// Which one, counted per account from 1; absent for an unknown token.
+    /// Its number, counted per account from 1; absent for an unknown token.
     pub serial: Option<u64>,
     /// Its state at arrival.
     pub standing: Standing,
@@ -68,11 +68,11 @@ pub struct Presented {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Standing {
-    /// Good.
+    /// Valid.
     Current,
     /// Used before, and single-use.
     Spent,
-    /// Ended by a reuse, a suspension, a newer token or by hand.
+    /// Ended by a reuse, a suspension, a newer token or a test.
     Revoked,
     /// Too old.
     Expired,
@@ -95,25 +95,25 @@ pub struct Issued {
 pub enum Violation {
     /// A spent single-use refresh token came again.
     SpentTokenReplayed {
-        /// Whose.
+        /// The account.
         account: String,
         /// Serial of the token.
         serial: u64,
-        /// Which request.
+        /// The request's position in the log.
         sequence: u64,
     },
     /// Two token requests of one account at the same time.
     ConcurrentRequests {
-        /// Whose.
+        /// The account.
         account: String,
         /// The later request.
         sequence: u64,
     },
     /// The account asked so often that it was suspended.
     Suspended {
-        /// Whose.
+        /// The account.
         account: String,
-        /// The request that was one too many.
+        /// The request that exceeded the limit.
         sequence: u64,
     },
 }
@@ -141,7 +141,7 @@ impl Excerpt {
         self.count(|entry| entry.endpoint == Endpoint::Refresh)
     }
 
-    /// Refreshes that showed the refresh token with this serial.
+    /// Refreshes that presented the refresh token with this serial.
     #[must_use]
     pub fn refreshes_with(&self, serial: u64) -> usize {
         self.count(|entry| {
@@ -150,7 +150,7 @@ impl Excerpt {
         })
     }
 
-    /// Refreshes by the serial they showed; unknown tokens are left out.
+    /// Refreshes by the serial they presented; unknown tokens are left out.
     #[must_use]
     pub fn refreshes_by_serial(&self) -> BTreeMap<u64, usize> {
         let mut counts = BTreeMap::new();

@@ -1,6 +1,6 @@
 //! The provider simulator as a program: a place to try a tokend configuration without a real account.
 //!
-//! Only prints and waits; what it simulates is the library's.
+//! Only prints and waits; the library simulates.
 
 use std::{
     io::{self, Write},
@@ -22,7 +22,7 @@ use tokend_provider_simulator::{
 #[derive(Debug, Parser)]
 #[command(name = "provider-simulator", after_help = ADMIN_HELP)]
 struct Arguments {
-    /// First of seven ports: all providers by path prefix, one port for each provider, control. 0 takes free ones.
+    /// First of seven ports: all providers by path prefix, one port for each of five providers, control. 0 takes free ports.
     #[arg(long, default_value_t = 8700, value_name = "PORT")]
     port: u16,
 
@@ -30,7 +30,7 @@ struct Arguments {
     #[arg(long, value_name = "DIR")]
     print_config: Option<PathBuf>,
 
-    /// Lifetime of access tokens in seconds, such as 30 or 2.5; the documented ones otherwise.
+    /// Lifetime of access tokens in seconds, such as 30 or 2.5; by default as documented.
     #[arg(long, value_name = "SECONDS")]
     access_lifetime: Option<f64>,
 

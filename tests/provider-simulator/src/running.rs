@@ -51,7 +51,7 @@ impl Simulator {
     /// Starts on free ports.
     ///
     /// # Errors
-    /// When loopback ports or threads are not to be had.
+    /// When loopback ports or threads are not available.
     pub fn start(accounts: Vec<AccountSpec>) -> io::Result<Self> {
         Self::start_on(accounts, Ports::default())
     }
@@ -59,7 +59,7 @@ impl Simulator {
     /// Starts on chosen ports.
     ///
     /// # Errors
-    /// When a port is taken, or threads are not to be had.
+    /// When a port is taken, or threads are not available.
     pub fn start_on(accounts: Vec<AccountSpec>, ports: Ports) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -141,7 +141,7 @@ impl Simulator {
             .push(account::Account::new(account));
     }
 
-    /// Set-up of every account, in order.
+    /// The specification of every account, in order.
     #[must_use]
     pub fn accounts(&self) -> Vec<AccountSpec> {
         self.shared
@@ -155,7 +155,7 @@ impl Simulator {
     /// Changes how the provider treats an account from now on.
     ///
     /// # Panics
-    /// When there is no such account: the test is wrong.
+    /// When there is no such account, which is a mistake in the test.
     pub fn change(&self, account: &str, change: impl FnOnce(&mut Behaviour)) {
         self.with(account, |account| change(&mut account.spec.behaviour));
     }
@@ -206,7 +206,7 @@ impl Simulator {
         self.shared.ledger().script.clear(None);
     }
 
-    /// Closes the port of this API and its connections: the provider is down.
+    /// Closes the port of this API and its connections, so that the provider is down.
     pub fn down(&self, api: Api) {
         let Some((task, closed)) = self.listeners().remove(&Some(api)) else {
             return;
@@ -219,7 +219,7 @@ impl Simulator {
     /// Opens the port again that [`Simulator::down`] closed.
     ///
     /// # Errors
-    /// When somebody else took the port meanwhile.
+    /// When another process took the port meanwhile.
     pub fn up(&self, api: Api) -> io::Result<()> {
         let Some(address) = self.addresses.get(&Some(api)) else {
             return Ok(());
@@ -242,7 +242,7 @@ impl Simulator {
         self.shared.ledger().log.excerpt(None)
     }
 
-    /// What a well-behaved broker never does.
+    /// Events that a well-behaved broker never causes.
     #[must_use]
     pub fn violations(&self) -> Vec<Violation> {
         self.shared.ledger().log.violations()
@@ -259,7 +259,7 @@ impl Simulator {
         })
     }
 
-    /// Every credential and every token issued, for tests that look for them where they must not be.
+    /// Every credential and every token issued, for tests that look for them where they must not appear.
     #[must_use]
     pub fn secrets(&self) -> Vec<String> {
         self.shared

@@ -1,4 +1,4 @@
-//! Sockets and HTTP: takes a request through log, fault script and ledger, and carries faults out.
+//! Sockets and HTTP: takes a request through log, fault script and ledger, and applies faults.
 //!
 //! Must never decide what an account may have. A lock is held for one step only, never across a wait.
 
@@ -39,12 +39,12 @@ use super::{
 const MAX_REQUEST: usize = 1 << 20;
 /// Time between two bytes of an endless body.
 const TRICKLE: Duration = Duration::from_millis(100);
-/// Part of a large body that is sent at once.
+/// The part of a large body that is sent at once.
 const CHUNK: usize = 64 * 1024;
 
 type Body = UnsyncBoxBody<Bytes, Broken>;
 
-/// The connection is to end without, or in the middle of, an answer.
+/// The connection should end without an answer, or in the middle of one.
 #[derive(Debug)]
 struct Broken;
 
@@ -56,7 +56,7 @@ impl std::fmt::Display for Broken {
 
 impl std::error::Error for Broken {}
 
-/// Serves connections until the task is aborted; `closed` is dropped after the listener, as a sign of that.
+/// Serves connections until the task is aborted; `closed` is dropped after the listener, which signals that.
 pub(super) async fn listen(
     shared: Arc<Shared>,
     only: Option<Api>,
@@ -90,7 +90,7 @@ async fn connection(shared: Arc<Shared>, only: Option<Api>, stream: TcpStream, _
         let (shared, handle) = (Arc::clone(&shared), Arc::clone(&handle));
         async move { exchange(&shared, only, &handle, request).await }
     });
-    // An error here is a peer that went away or a fault of ours.
+    // An error here is a peer that went away or one of our faults.
     drop(
         http1::Builder::new()
             .serve_connection(TokioIo::new(stream), service)
@@ -144,7 +144,7 @@ async fn exchange(
     }
 }
 
-/// Which API a path means; the path without the prefix that says so.
+/// The API that a path means, and the path without the prefix that says so.
 fn target(only: Option<Api>, path: &str) -> Option<(Api, String)> {
     let prefixed = path.strip_prefix("/p/").and_then(|rest| {
         let (name, _) = rest.split_once('/').unwrap_or((rest, ""));
@@ -153,7 +153,7 @@ fn target(only: Option<Api>, path: &str) -> Option<(Api, String)> {
     prefixed.or_else(|| Some((only?, path.to_owned())))
 }
 
-/// Carries a fault out; `answer` is there if the request was processed.
+/// Applies a fault; `answer` is there if the request was processed.
 async fn misbehave(
     ticket: Ticket,
     kind: FaultKind,
@@ -261,14 +261,14 @@ async fn truncated(mut sender: Sender<Bytes, Broken>, half: Bytes) {
     sender.abort(Broken);
 }
 
-/// Notes the answer and lets the request stop counting before the peer can have it.
+/// Notes the answer and ends the count of the request as running before the peer can receive it.
 fn answered(ticket: Ticket, answer: Answer) -> Response<Body> {
     ticket.note(Some(answer.status));
     drop(ticket);
     finished(answer)
 }
 
-/// An answer whose body `write` produces; the request counts as running until the body has ended.
+/// An answer whose body `write` produces; the request counts as running until the body ends.
 fn streamed<F>(
     ticket: Ticket,
     length: Option<usize>,
@@ -310,7 +310,7 @@ fn finished(answer: Answer) -> Response<Body> {
         }
     }
     if status == StatusCode::SWITCHING_PROTOCOLS {
-        // Hyper would hand the connection over; nothing here speaks another protocol.
+        // Hyper would hand over the connection; no other protocol is spoken here.
         *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
     }
     response

@@ -1,4 +1,4 @@
-//! What a simulated account is and how its provider behaves: the knobs of the simulator.
+//! The set-up of a simulated account and its provider's behaviour.
 //!
 //! Plain data. It decides nothing; `ledger` does.
 
@@ -86,7 +86,7 @@ impl FromStr for Api {
     }
 }
 
-/// What a request asks for.
+/// The endpoint of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Endpoint {
@@ -94,7 +94,7 @@ pub enum Endpoint {
     Login,
     /// A grant for a refresh token.
     Refresh,
-    /// A request that shows an access token.
+    /// A request that presents an access token.
     Resource,
     /// Any path the API does not have.
     Unknown,
@@ -105,7 +105,7 @@ pub enum Endpoint {
 pub struct AccountSpec {
     /// Name in the log, in the fault script and in a generated configuration.
     pub name: String,
-    /// Whose account it is.
+    /// The API of its provider.
     pub api: Api,
     /// User name, where the API has users.
     pub username: Option<String>,
@@ -124,7 +124,7 @@ impl AccountSpec {
     #[must_use]
     pub fn new(name: &str, api: Api) -> Self {
         let (user, client) = match api {
-            // Awkward on purpose: each of these breaks in another encoder.
+            // Awkward on purpose: each of these breaks in a different wrong encoder.
             Api::AdVerification | Api::JwtApi => {
                 (Some(("you@example.com", "p%40ss wörd&+=é")), None)
             }
@@ -199,7 +199,7 @@ pub struct Behaviour {
 }
 
 impl Behaviour {
-    /// What the API's document says, strict where it leaves a choice.
+    /// As the API's document says, and strict where it leaves a choice.
     #[must_use]
     pub fn documented(api: Api) -> Self {
         let base = Self {
@@ -268,7 +268,7 @@ pub struct Suspension {
     pub window: Duration,
     /// How long; forever when absent.
     pub duration: Option<Duration>,
-    /// Status that tells it: 403 or 400.
+    /// The status of its answers: 403 or 400.
     pub status: u16,
 }
 

@@ -1,4 +1,4 @@
-//! The way of one request through the log, the fault script and the ledger.
+//! The path of one request through the log, the fault script and the ledger.
 //!
 //! Counts it as running from arrival until it is dropped. Must never hold a lock across a wait.
 

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::spec::Api;
 use crate::clock::Now;
 
-/// Source of tokens no two of which are equal.
+/// A source of unique tokens.
 #[derive(Debug, Default)]
 pub(super) struct Mint {
     state: RandomState,

@@ -1,4 +1,4 @@
-//! Makes a folder of what the daemon that is built leaves on a disk, for `tests/kept`.
+//! Makes a folder of the files that the built daemon leaves on a disk, for `tests/kept`.
 
 use std::{
     io::{self, Write as _},

@@ -16,11 +16,11 @@ use tokend_harness::{
 
 /// File name of its configuration.
 pub(super) const CONFIGURATION: &str = "glewlwyd.conf";
-/// A user of the password grant.
+/// The user of the password grant.
 pub(super) const USER: (&str, &str) = ("alice", "s3cret-pw é");
-/// A confidential client; its secret tells raw from form-encoded.
+/// A confidential client; its secret shows whether the client encodes it as a form.
 pub(super) const CLIENT: (&str, &str) = ("app", "secret-1:&=%+");
-/// Needs an access token with the scope `openid`.
+/// This path needs an access token with the scope `openid`.
 pub(super) const RESOURCE: &str = "/api/oidc/userinfo";
 
 const SCHEMA: &str = "/usr/share/dbconfig-common/data/glewlwyd/install/sqlite3";
@@ -78,7 +78,7 @@ pub(super) fn prepare(directory: &Path, address: SocketAddr) -> anyhow::Result<(
     Ok(())
 }
 
-/// Logs in as the administrator the empty database has, and creates what tests need.
+/// Logs in as the administrator of the empty database, and creates what the tests need.
 pub(super) fn provision(base_url: &str, options: Options) -> anyhow::Result<()> {
     let login = || {
         let body = json!({"username": "admin", "password": "password"});

@@ -1,4 +1,4 @@
-//! Token servers other people wrote, installed by `tests/setup`, one process per test in a directory of its own.
+//! Third-party token servers, installed by `tests/setup`, one process per test in a directory of its own.
 //!
 //! Knows how to start each and what its users are. Must never install anything and never skip silently: a server that
 //! is not there is an error that says what to run.
@@ -24,10 +24,10 @@ use tokend_provider_simulator::spec::{AccountSpec, Api, Behaviour};
 
 pub use options::Options;
 
-/// Time between two signs of life looked for.
+/// The time between two checks whether the server answers.
 const CONNECT: Duration = Duration::from_millis(200);
 
-/// Which server.
+/// The server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// FastAPI and AuthX: document 000.
@@ -113,7 +113,7 @@ impl RealServer {
     /// When it has not been installed, or does not come up; the error repeats its log.
     pub fn start(kind: Kind, options: Options) -> anyhow::Result<Self> {
         let directory = tempfile::Builder::new().prefix("real-server-").tempdir()?;
-        // Free now; should somebody take it before the server does, the server says so and the test fails.
+        // The port is free now; if another process takes it first, the server says so and the test fails.
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let mut server = Self {
             kind,
@@ -130,7 +130,7 @@ impl RealServer {
         Ok(server)
     }
 
-    /// Where it answers.
+    /// The base URL.
     #[must_use]
     pub fn base_url(&self) -> String {
         format!("http://{}", self.address)
@@ -142,7 +142,7 @@ impl RealServer {
         self.address
     }
 
-    /// Ends it; what it keeps on disk stays.
+    /// Ends it; its files on disk stay.
     pub fn down(&mut self) {
         self.process = None;
     }

@@ -1,4 +1,4 @@
-//! What a real server is set up with.
+//! The settings of a real server.
 
 /// What can be set when a server starts.
 #[derive(Clone, Copy, Debug)]
@@ -7,7 +7,7 @@ pub struct Options {
     pub access_ttl: u32,
     /// Lifetime of refresh tokens in seconds.
     pub refresh_ttl: u32,
-    /// Single-use refresh tokens, for the two servers that have the choice (A and D).
+    /// Single-use refresh tokens, for the two servers that offer the choice (A and D).
     pub rotate: bool,
 }
 

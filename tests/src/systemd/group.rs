@@ -1,7 +1,7 @@
 //! The control group a machine lives in.
 //!
-//! Owns a group below the root of the unified hierarchy. Its name tells which process made it, so that the next test removes what a
-//! killed one left behind.
+//! Owns a group below the root of the unified hierarchy. Its name says which process made it, so that the next test removes the group of a
+//! killed one.
 
 use std::{
     fs, io,
@@ -17,12 +17,12 @@ use tokend_harness::{
     control_groups,
 };
 
-/// Begins the name of every group made here; the process and a number follow.
+/// The prefix of the name of every group made here; the process and a number follow.
 const PREFIX: &str = "tokend-tests-";
 /// Machines this process has booted.
 static MADE: AtomicU32 = AtomicU32::new(0);
 
-/// A group; dropping it removes it and all below, once nothing runs in them.
+/// A group; dropping it removes it and all groups below, once nothing runs in them.
 #[derive(Debug)]
 pub(super) struct Group(PathBuf);
 
@@ -37,7 +37,7 @@ impl Group {
         Ok(Self(path))
     }
 
-    /// The file a process writes 0 into to enter.
+    /// The file to which a process writes 0 to enter.
     pub(super) fn entrance(&self) -> PathBuf {
         self.0.join("cgroup.procs")
     }
@@ -45,8 +45,8 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // Whatever still runs in there is the machine's. The file is there from Linux 5.14 on; without it the end of the
-        // machine's first process does the same.
+        // All processes left in the group belong to the machine. The file exists from Linux 5.14 on; without it the end of the machine's
+        // first process does the same.
         drop(fs::write(self.0.join("cgroup.kill"), "1"));
         drop(wait_until(
             "the group of a machine to be empty",

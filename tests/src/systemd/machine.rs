@@ -1,7 +1,7 @@
-//! One booted machine: commands in it, files into it, and its end.
+//! One booted machine: commands in it, files for it, and its end.
 //!
-//! Commands enter its namespaces and see its files, users, processes and network, but run outside of its units; `systemd-run` in it
-//! starts one inside. Dropping the machine ends everything in it at once.
+//! Commands enter its namespaces and see its files, users, processes and network, but run outside its units; `systemd-run` in it starts
+//! one inside. Dropping the machine ends everything in it at once.
 
 use std::{
     fs::File,
@@ -34,7 +34,7 @@ const ENTER: &str = r#"echo 0 >"$1"
 exec unshare --mount --propagation private --cgroup --ipc --uts --net --pid --fork --kill-child=SIGKILL -- sh -c "$2" boot "$3""#;
 /// No command in a test may take longer; it covers a slow stop of a service.
 const LIMIT: Duration = Duration::from_secs(120);
-/// What commands in the machine find in their environment.
+/// The environment of commands in the machine.
 const ENVIRONMENT: [(&str, &str); 4] = [
     (
         "PATH",
@@ -50,9 +50,9 @@ const ENVIRONMENT: [(&str, &str); 4] = [
 pub struct Machine {
     /// `unshare`, whose only child is the machine's init.
     outer: Child,
-    /// The init, as the host counts.
+    /// The init, by its number on the host.
     init: Pid,
-    /// Last, because it can go only when nothing runs in it.
+    /// Last, because it can be removed only when nothing runs in it.
     _group: Group,
 }
 
@@ -60,7 +60,7 @@ impl Machine {
     /// Boots one and waits until its services can be started.
     ///
     /// # Errors
-    /// When this process may not (ask [`possible()`](super::possible()) first), or it does not come up in time.
+    /// When this process lacks the right (ask [`possible()`](super::possible()) first), or the machine does not come up in time.
     pub fn boot() -> anyhow::Result<Self> {
         let group = Group::new()?;
         let mut outer = Command::new("sh")
@@ -102,7 +102,7 @@ impl Machine {
         self.run_with(command, Stdio::null())
     }
 
-    /// The same with something on its standard input.
+    /// The same, with input on its standard input.
     ///
     /// # Errors
     /// As [`Machine::run`].
@@ -118,10 +118,10 @@ impl Machine {
         self.run(&as_user(user, command))
     }
 
-    /// Runs the lines of a shell as root, as an operator would type them; ends with the first that fails.
+    /// Runs lines of a shell as root, as an operator would type them; ends with the first that fails.
     ///
     /// # Errors
-    /// When one fails; the error repeats what was said.
+    /// When one fails; the error repeats its output.
     pub fn shell(&self, lines: &str) -> anyhow::Result<String> {
         self.run(&["sh", "-euc", lines])?
             .line()
@@ -163,7 +163,7 @@ impl Machine {
         })
     }
 
-    /// Writes a file, root's, with the directories it needs.
+    /// Writes a file owned by root, with the directories it needs.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -183,13 +183,13 @@ impl Machine {
         self.place(file, path, mode)
     }
 
-    /// `install` writes a new file: a program that runs keeps the old one.
+    /// `install` writes a new file: a running program keeps the old one.
     fn place(&self, file: File, path: &str, mode: &str) -> anyhow::Result<()> {
         let said = self.run_with(&["install", "-D", "-m", mode, "/dev/stdin", path], file)?;
         said.line().map(drop)
     }
 
-    /// What a unit logged, messages only.
+    /// The log of a unit, messages only.
     ///
     /// # Errors
     /// When the journal cannot be read.
@@ -202,13 +202,13 @@ impl Machine {
     /// One property of a unit, such as `ActiveState`.
     ///
     /// # Errors
-    /// When systemd does not tell.
+    /// When systemd does not say.
     pub fn property(&self, unit: &str, name: &str) -> anyhow::Result<String> {
         self.run(&["systemctl", "show", "--value", "--property", name, unit])?
             .line()
     }
 
-    /// Does something in the machine's network: sockets made meanwhile stay in it. The machine has nothing but loopback.
+    /// Runs a function in the machine's network: sockets made meanwhile stay in it. The machine has only loopback.
     ///
     /// # Errors
     /// When its network cannot be entered.
@@ -216,7 +216,7 @@ impl Machine {
         self.network()?.within(act)
     }
 
-    /// The machine's network, to be entered later.
+    /// The machine's network, to enter later.
     ///
     /// # Errors
     /// When it cannot be opened.
@@ -231,7 +231,7 @@ impl Machine {
 pub struct Network(Arc<File>);
 
 impl Network {
-    /// Does something in it.
+    /// Runs a function in it.
     ///
     /// # Errors
     /// When it cannot be entered.
@@ -251,7 +251,7 @@ impl Network {
     /// A connection from inside it.
     ///
     /// # Errors
-    /// When it cannot be entered, or nobody answers there.
+    /// When the network cannot be entered, or nothing listens there.
     pub fn connect(&self, to: SocketAddr) -> io::Result<TcpStream> {
         self.within(|| TcpStream::connect(to))
             .map_err(io::Error::other)?
@@ -260,14 +260,14 @@ impl Network {
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        // With the init everything in its namespaces ends. All of these fail only if it is gone already.
+        // With the init, everything in its namespaces ends. All of these fail only if it is already gone.
         let _gone = kill_process(self.init, Signal::KILL);
         drop(self.outer.kill());
         drop(self.outer.wait());
     }
 }
 
-/// A command that runs in the machine. Its end comes at the latest with the machine's.
+/// A command that runs in the machine. It ends with the machine at the latest.
 #[derive(Debug)]
 pub struct Running {
     child: Option<Child>,
@@ -278,7 +278,7 @@ impl Running {
     /// Whether it has ended.
     ///
     /// # Errors
-    /// When the system does not tell.
+    /// When the system does not say.
     pub fn has_ended(&mut self) -> io::Result<bool> {
         match &mut self.child {
             Some(child) => Ok(child.try_wait()?.is_some()),
@@ -295,7 +295,7 @@ impl Running {
         let id = child.id();
         let (done, ended) = std::sync::mpsc::sync_channel(1);
         thread::spawn(move || {
-            // Nobody is left to tell only when the time was over.
+            // The channel is closed only if the time was over.
             drop(done.send(child.wait_with_output()));
         });
         let Ok(output) = ended.recv_timeout(LIMIT) else {
@@ -322,7 +322,7 @@ impl Drop for Running {
     }
 }
 
-/// The init among the children of `unshare`, once it is systemd; or why there will be none.
+/// The init among the children of `unshare`, once it is systemd; or the reason why there will be none.
 fn init_of(outer: &mut Child) -> Option<anyhow::Result<Pid>> {
     if let Ok(Some(status)) = outer.try_wait() {
         let mut said = String::new();

@@ -1,7 +1,7 @@
-//! A machine with a real systemd, for tests of units and packages: booted in a second, thrown away at the end.
+//! A machine with a real systemd, for tests of units and packages: booted in a second, deleted at the end.
 //!
-//! systemd runs as the first process of its own namespaces over a layer of the host's files, so nothing is downloaded and nothing it
-//! does reaches the host. Must never leave a process, a mount or a control group behind.
+//! systemd runs as the first process of its own namespaces over a layer of the host's files, so nothing is downloaded and nothing it does
+//! reaches the host. Must never leave a process, a mount or a control group behind.
 
 mod group;
 mod machine;

@@ -1,4 +1,4 @@
-//! Whether this machine lets another one be booted in it. Only looks; says what is missing.
+//! Whether this machine allows booting another one in it. Only checks; says what is missing.
 
 use std::{path::Path, process::Command};
 
@@ -6,7 +6,7 @@ use anyhow::Context as _;
 
 use tokend_harness::control_groups;
 
-/// Where distributions keep systemd.
+/// Where distributions install systemd.
 const PLACES: [&str; 2] = ["/usr/lib/systemd/systemd", "/lib/systemd/systemd"];
 
 /// Whether a machine can be booted: root, systemd with a message bus, namespaces, and control groups of version 2.

@@ -1,14 +1,14 @@
-//! Every command of `tokenctl` against a daemon of whichever version, and what it promises.
+//! Every command of `tokenctl` against a daemon of either version, and what it promises.
 //!
-//! Owns exit codes and the words that scripts and people go by. A client that is sent a number it does not know ends with 70, and
-//! nothing here may.
+//! Owns the exit codes and words that scripts and people rely on. A client that receives an unknown number ends with 70, and nothing here
+//! may.
 
 use tokend_harness::{Said, Site};
 
 use super::Report;
 use crate::kept::TYPED_PASSWORD;
 
-/// A command line, what is typed, how it ends, and what its output has; for one that fails, its error.
+/// A command line, its input, its exit code, and words of its output, or of its error if it fails.
 type Case = (
     &'static [&'static str],
     &'static str,
@@ -16,7 +16,7 @@ type Case = (
     &'static [&'static str],
 );
 
-/// In this order: each finds what the ones before left.
+/// In this order: each depends on the state that earlier ones left.
 const CASES: &[Case] = &[
     (&["get", "unending"], "", 0, &["at-unending"]),
     (

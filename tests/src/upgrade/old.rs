@@ -1,7 +1,7 @@
 //! The programs of another commit.
 //!
-//! Owns where its tree is laid out and built: below `target/upgrade`, so that a second run builds nothing. The checkout that this
-//! is built from is only read.
+//! Owns where its tree is laid out and built: below `target/upgrade`, so that a second run builds nothing. The checkout that it is built
+//! from is only read.
 
 use std::{
     env, fs,
@@ -12,7 +12,7 @@ use std::{
 use anyhow::Context as _;
 use tokend_harness::Binaries;
 
-/// Lays the tree of a commit out and builds its programs.
+/// Lays out the tree of a commit and builds its programs.
 ///
 /// # Errors
 /// When there is no such commit, or it does not build.
@@ -57,7 +57,7 @@ fn target() -> anyhow::Result<PathBuf> {
     Ok(directory.context("not in a build directory")?.to_owned())
 }
 
-/// The tree as an archive has it, with the times of the commit: what is built of it stays built.
+/// The tree as an archive has it, with the times of the commit, so that a built tree stays built.
 fn lay_out(repository: &Path, id: &str, place: &Path) -> anyhow::Result<()> {
     let (source, archive) = (place.join("source"), place.join("source.tar"));
     fs::create_dir_all(&source)?;

@@ -1,8 +1,8 @@
-//! What was checked, a line each, and how much of it failed.
+//! The checks, a line each, and how many of them failed.
 
 use std::io::{self, Write as _};
 
-/// Prints as it goes.
+/// Prints each check as it is made.
 #[derive(Debug, Default)]
 pub struct Report {
     held: u32,
@@ -10,12 +10,12 @@ pub struct Report {
 }
 
 impl Report {
-    /// What is looked at next.
+    /// The subject of the next checks.
     pub(super) fn part(&mut self, what: &str) {
         self.line(&format!("\n{what}"));
     }
 
-    /// Something seen that is neither right nor wrong.
+    /// An observation that is neither right nor wrong.
     pub(super) fn note(&mut self, what: &str) {
         self.line(&format!("      {what}"));
     }
@@ -34,7 +34,7 @@ impl Report {
         }
     }
 
-    /// Says how many there were of each. Whether none failed.
+    /// Prints how many there were of each. Returns whether none failed.
     pub fn end(&mut self) -> bool {
         let (held, failed) = (self.held, self.failed);
         self.line(&format!("\n{held} held, {failed} failed"));

@@ -1,7 +1,7 @@
-//! Configurations: the main file, an included one and a dialect beside it, as a user might write them, or somebody who means harm.
+//! Configurations: the main file, an included one and a dialect beside it, as written by a user or by an attacker.
 //!
-//! Owns three properties: files are either loaded or refused with mistakes that can be shown; what stands where a secret belongs is
-//! never told; what was loaded can be used, and loads again to the same.
+//! Owns three properties: files are either loaded or refused with mistakes that can be shown; the value in a secret's place never appears
+//! in a message; a loaded configuration can be used, and loads again to the same.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
@@ -18,10 +18,10 @@ const INCLUDED: &str = "/etc/tokend/accounts/a.toml";
 const DIALECT: &str = "/etc/tokend/dialects/own.toml";
 const AUTHORITY: &str = "/etc/tokend/ca.pem";
 
-/// A line that parts the main file from the included one, and that from the dialect.
+/// The line that separates the main file from the included one, and that from the dialect.
 const PARTING: &str = "\n#---\n";
 
-/// Secrets where they belong and where people put them by mistake. None of it may be told, wherever such a line stands.
+/// Secrets where they belong and where people put them by mistake. None may appear in a message, wherever such a line stands.
 const SECRET_LINES: [&str; 8] = [
     "",
     "password = \"kept-secret-0017\"",
@@ -61,12 +61,12 @@ pub fn config(bytes: &[u8]) {
         (DIALECT.into(), dialect.into()),
         (AUTHORITY.into(), Vec::new()),
     ]);
-    // So may one that stands inside of another value.
+    // So may one that stands inside another value.
     let kept = !secret.is_empty() && is_clean && !spans_lines(main);
     match load(&files) {
         Ok(config) => {
             use_it(&config, dialect, kept);
-            // Loading once more costs as much again, so only now and then: by chance of the content.
+            // Loading again costs as much again, so only sometimes, depending on the content.
             if bytes.len() % 8 == 3 {
                 same(&config, &load(&files).expect("it loaded before"));
             }
@@ -91,7 +91,7 @@ fn with(text: &str, line: &str, place: u8) -> String {
     lines.join("\n")
 }
 
-/// Whether a string of the text may go on in the next line.
+/// Whether a string of the text may continue in the next line.
 fn spans_lines(text: &str) -> bool {
     text.contains("\"\"\"") || text.contains("'''")
 }
@@ -103,7 +103,7 @@ fn tell(error: &ConfigError, kept: bool) {
     for mistake in error.diagnostics().kept() {
         check(&mistake.to_string(), kept);
     }
-    // Drawing it takes far longer than finding it, so only now and then: by chance of the content.
+    // Drawing it takes far longer than finding it, so only sometimes, depending on the content.
     if line.len() % 16 == 3 {
         for medium in [Medium::Plain, Medium::Terminal] {
             let shown = report(error.diagnostics(), medium);
@@ -154,7 +154,7 @@ fn use_account(account: &Account, dialect: &str) {
     let base = account.endpoint.base_url();
     for kind in [ExchangeKind::Login, ExchangeKind::Refresh] {
         match account.dialect.request(kind, &account.endpoint, &sent) {
-            // Whatever else is configured, what leaves goes to the place the account names, or to one written out in its dialect.
+            // Whatever else is configured, requests go only to the host that the account names, or to one written out in its dialect.
             Ok(request) => {
                 let uri = request.uri();
                 let host = uri.host().unwrap_or_default();
@@ -174,7 +174,7 @@ fn use_account(account: &Account, dialect: &str) {
     }
 }
 
-/// What accounts are known by, across reloads and restarts, depends on the files alone.
+/// The keys of accounts across reloads and restarts depend only on the files.
 fn same(one: &Config, other: &Config) {
     let known = |config: &Config| -> Vec<_> {
         let known = |account: &Arc<Account>| {

@@ -1,7 +1,7 @@
-//! Dialect files, as a user might write them, or somebody who means harm.
+//! Dialect files, as written by a user or by an attacker.
 //!
-//! Owns two properties: a file is either compiled or refused with mistakes that can be shown, and a dialect that was compiled can
-//! be used without harm, whatever it says.
+//! Owns two properties: a file is either compiled or refused with mistakes that can be shown, and a compiled dialect can be used without
+//! harm, whatever it says.
 
 use std::sync::LazyLock;
 
@@ -15,7 +15,7 @@ use tokend_document::{Medium, report};
 
 pub(crate) static CATALOG: LazyLock<Catalog> = LazyLock::new(Catalog::builtin);
 
-/// Marks that must never be seen in anything that is told.
+/// Marks that must never appear in a message.
 pub(crate) const MARK: &str = "kept-secret-0017";
 
 /// A dialect file.
@@ -44,7 +44,7 @@ fn use_it(dialect: &Dialect, text: &str) {
         for kind in [ExchangeKind::Login, ExchangeKind::Refresh] {
             match dialect.request(kind, &endpoint, &sent) {
                 Ok(request) => {
-                    // Whatever a dialect says, what leaves goes to the host the account names, or to one that is written out in it.
+                    // Whatever a dialect says, requests go only to the host that the account names, or to one written out in the dialect.
                     let host = request.uri().host().unwrap_or_default();
                     assert!(
                         host == "api.example.com" || is_written_out(host, text),
@@ -67,13 +67,13 @@ fn use_it(dialect: &Dialect, text: &str) {
     let _refused = dialect.rejection().matches(400, body.as_bytes());
 }
 
-/// Whether a dialect names this host in an address. An escape of TOML may stand for any character; that is not read again here.
+/// Whether a dialect names this host in an address. An escape of TOML may stand for any character; this check does not decode it.
 pub(crate) fn is_written_out(host: &str, text: &str) -> bool {
     let (host, text) = (host.to_ascii_lowercase(), text.to_ascii_lowercase());
     text.contains(&format!("https://{host}")) || text.contains('\\')
 }
 
-/// A value for everything a dialect may want to send. The password is the mark.
+/// A value for everything that a dialect may want to send. The password is the mark.
 pub(crate) fn fields(dialect: &Dialect) -> Fields {
     let mut fields = Fields::new();
     for used in dialect.fields() {

@@ -1,7 +1,7 @@
-//! The readers of hostile bytes, each with what must hold whatever it is fed.
+//! The readers of hostile bytes, each with the properties that hold for every input.
 //!
-//! Owns one function per fuzz target: `tests/fuzz` runs them under libFuzzer, this crate's tests feed them the corpora. They panic
-//! when something does not hold and otherwise return nothing. They never start a program or touch a file.
+//! Owns one function per fuzz target: `tests/fuzz` runs them under libFuzzer, this crate's tests feed them the corpora. They panic if a
+//! property does not hold and otherwise return nothing. They never start a program or touch a file.
 #![expect(
     clippy::panic,
     clippy::expect_used,

@@ -1,7 +1,7 @@
 //! Stored records: sealed bytes of the database, and the plaintext in them.
 //!
-//! Owns two properties: what was not sealed with the key, under that name and version does not open; what decodes has one
-//! encoding, which decodes to the same.
+//! Owns two properties: a record opens only with the key, name and version it was sealed with; a plaintext that decodes has one encoding,
+//! which decodes to the same.
 
 use std::sync::LazyLock;
 
@@ -15,10 +15,10 @@ static KEY: LazyLock<SealingKey> = LazyLock::new(|| {
 static ACCOUNT: LazyLock<AccountId> = LazyLock::new(|| AccountId::new("ads").expect("a good name"));
 static OTHER: LazyLock<AccountId> = LazyLock::new(|| AccountId::new("adt").expect("a good name"));
 
-/// What stands in the database where a record should, and what may stand in a record that opens.
+/// The bytes in the database where a record should be, and the plaintext of a record that opens.
 pub fn record(bytes: &[u8]) {
     if fuzzing::open(&KEY, &ACCOUNT, bytes).is_ok() {
-        // Only what was sealed for this name opens, and it opens for no other.
+        // Only a record sealed for this name opens, and it opens for no other.
         assert!(fuzzing::open(&KEY, &OTHER, bytes).is_err());
     }
     let decoded = fuzzing::decode(bytes);
@@ -27,7 +27,7 @@ pub fn record(bytes: &[u8]) {
         let again = fuzzing::decode(&text).unwrap_or_else(|why| panic!("its own text: {why}"));
         assert_eq!(fuzzing::encode(&again).as_deref(), Some(&*text));
     }
-    // Sealing and opening are slow beside the rest, so only now and then: by chance of the content, not of the clock.
+    // Sealing and opening are slow beside the rest, so only sometimes, depending on the content and not on the clock.
     if bytes.len() % 16 == 3 {
         sealed(bytes, decoded.is_ok());
     }

@@ -1,7 +1,7 @@
 //! Replies of providers, read by the built-in dialects.
 //!
-//! Owns three properties: no reply harms, what is handed out can be handed on, and nothing that was sent as a secret or that stands
-//! where tokens stand is told.
+//! Owns three properties: no reply harms, a granted token can be passed on, and no message contains a secret that was sent or a text in
+//! the place of a token.
 
 use std::sync::{Arc, LazyLock};
 
@@ -12,13 +12,13 @@ use tokend_dialect::{Dialect, ExchangeKind, Fields, ProviderReply, VALUE_LIMIT};
 
 use crate::dialect::{CATALOG, MARK, fields};
 
-/// The longest text a provider may put into a log line, in characters, with our own sentence before it.
+/// The longest text that a provider may put into a log line, in characters, together with our own sentence before it.
 const LONGEST_MESSAGE: usize = 400;
 
-/// Who asked: a dialect, what it sent, and for what.
+/// The request behind a reply: the dialect, the fields it sent, and the kind of exchange.
 type Asked = (Arc<Dialect>, Arc<Fields>, ExchangeKind);
 
-/// Everybody who may have asked.
+/// Every possible request.
 static ASKED: LazyLock<Vec<Asked>> = LazyLock::new(|| {
     let dialects = CATALOG
         .iter()
@@ -31,7 +31,7 @@ static ASKED: LazyLock<Vec<Asked>> = LazyLock::new(|| {
         .collect()
 });
 
-/// A reply: a byte that says who asked, two of status, lines of headers, an empty line, the body.
+/// A reply: a byte that selects the request, two of status, lines of headers, an empty line, the body.
 pub fn reply(bytes: &[u8]) {
     let Some(([asked, status @ ..], rest)) = bytes.split_first_chunk::<3>() else {
         return;
@@ -68,7 +68,7 @@ fn judge(reply: &ProviderReply) {
             access.bytes().all(|byte| byte.is_ascii_graphic()),
             "a token that cannot be sent"
         );
-        // A refresh token is kept as it came, whatever is in it: bodies can carry anything, and a request that cannot is not made.
+        // A refresh token is stored as it came, whatever is in it: bodies can carry anything, and a request that cannot is not made.
         let tokens = [Some(&grant.access_token), grant.refresh_token.as_ref()];
         for token in tokens.into_iter().flatten() {
             let token = token.expose_secret();
@@ -83,7 +83,7 @@ fn judge(reply: &ProviderReply) {
     assert!(!text.contains(MARK), "{text}");
     assert!(!text.chars().any(char::is_control), "{text:?}");
     assert!(text.chars().count() <= LONGEST_MESSAGE, "{text}");
-    // Formatting twice costs as much as reading, so the other form is looked at now and then: by chance of the content.
+    // Formatting twice costs as much as reading, so the other form is checked only sometimes, depending on the content.
     if text.len() % 8 == 3 {
         assert!(!format!("{reply:?}").contains(MARK), "{reply:?}");
     }

@@ -1,8 +1,7 @@
 //! The wire: payloads of frames, and frames in a stream.
 //!
-//! Owns two properties: a payload that decodes is the only encoding of its message, but for kinds of tomorrow, of which only the length is
-//! known; and a buffer finds the frames that stand in a
-//! stream, wherever the stream is cut.
+//! Owns two properties: a payload that decodes is the only encoding of its message, except for unknown kinds, of which only the length is
+//! known; and a buffer finds the frames of a stream, wherever the stream is cut.
 
 use tokend_proto::{
     FrameBuffer, HEADER_LEN, MAX_FRAME, Request, Response, WireError, decode_client, decode_server,
@@ -27,7 +26,7 @@ pub fn wire(payload: &[u8]) {
     }
 }
 
-/// A stream of bytes that arrives in pieces. The first byte says how large the pieces are; the largest brings all at once.
+/// A stream of bytes that arrives in pieces. The first byte gives the size of the pieces; the largest sends all at once.
 pub fn frames(bytes: &[u8]) {
     let Some((piece, stream)) = bytes.split_first() else {
         return;
@@ -42,7 +41,7 @@ pub fn frames(bytes: &[u8]) {
     loop {
         match buffer.next_frame() {
             Ok(Some(payload)) => {
-                // Whatever it holds, looking at it must not harm.
+                // Whatever it holds, reading it must do no harm.
                 wire(payload);
                 assert_eq!(next(&mut expected), Ok(Some(payload)), "a frame");
                 continue;
@@ -69,7 +68,7 @@ pub fn frames(bytes: &[u8]) {
     assert_eq!(buffer.is_empty(), expected.is_empty(), "what is left over");
 }
 
-/// The first frame of a stream that is all there, taken off it: what a frame is, without a buffer.
+/// The first complete frame of a stream, taken off it: the definition of a frame, without a buffer.
 fn next<'s>(stream: &mut &'s [u8]) -> Result<Option<&'s [u8]>, WireError> {
     let Some((header, rest)) = stream.split_first_chunk::<HEADER_LEN>() else {
         return Ok(None);

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use tokend_subjects::{SUBJECTS, Subject};
 
-/// Larger files are only fed as they are: cutting them in every place takes the square of their length.
+/// Larger files are only fed as they are: cutting them in every place takes time quadratic in their length.
 const ALTERED_UP_TO: usize = 4 * 1024;
 
 fn corpus(name: &str) -> Vec<(PathBuf, Vec<u8>)> {
@@ -39,7 +39,7 @@ fn feed(name: &str, subject: Subject) {
         if bytes.len() > ALTERED_UP_TO {
             continue;
         }
-        // A stride, so that the work for each file stays the same whatever its length. What goes deeper is for the fuzzer.
+        // A stride, so that the work for each file stays the same whatever its length. The fuzzer goes deeper.
         let stride = bytes.len() / 12 + 1;
         for at in (0..bytes.len()).step_by(stride) {
             subject(bytes.get(..at).unwrap_or_default());

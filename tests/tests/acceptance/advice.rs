@@ -1,4 +1,4 @@
-//! What is advised, done to the letter: afterwards there is a token.
+//! Advice followed literally: afterwards there is a token.
 
 use std::{fs, os::unix::fs::PermissionsExt as _, process::Command};
 
@@ -55,7 +55,7 @@ fn check(site: &Site, words: &[&str]) -> Said {
     }
 }
 
-/// A daemon whose provider has this address, and believes in `pem` if there is one.
+/// A daemon whose provider has this address, and which trusts `pem` if there is one.
 fn believing(base_url: &str, pem: Option<&str>) -> (Site, Daemon) {
     let head = match pem {
         Some(_) => "[http]\nextra_ca = \"ca.pem\"\n",
@@ -86,7 +86,7 @@ fn each_way_out_of_a_self_signed_certificate_leads_to_a_token() {
     );
     daemon.terminate().unwrap();
 
-    // Named there as it is: what is wrong with it, and two ways out.
+    // The daemon's own certificate error: what is wrong, and two ways to repair it.
     let (site, daemon) = believing(&provider.https(), Some(&pem));
     let said = refused(&site, "it", 75);
     for words in [
@@ -188,7 +188,8 @@ fn a_client_that_is_refused_is_mended_by_its_secret_and_keeps_its_refresh_token(
             "{name}: {said:?}"
         );
     }
-    // Where it holds one that works, what is entered is not stored: it is to be entered again, and not before the client is right.
+    // If the account holds a working credential, an entered one is not stored: it must be entered again, and only once the client is
+    // right.
     write_secret(&site, "person", "wrong");
     assert_eq!(ask(&site, &["reload"]).code, Some(0));
     let entered = site
@@ -211,7 +212,7 @@ fn the_rule_that_is_advised_is_taken_by_check_and_gives_the_token() {
     let site = &stage.site;
     let text = fs::read_to_string(site.configuration()).unwrap();
     let me = "4242";
-    // Nobody but another user may have it.
+    // Only another user may have it.
     let closed = text.replace(IT, &format!("{IT}\nallow = [{{ user = {me} }}]"));
     fs::write(site.configuration(), closed).unwrap();
     let daemon = site.start().unwrap();

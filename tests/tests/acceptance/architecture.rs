@@ -22,7 +22,7 @@ fn section<'a>(text: &'a str, heading: &str) -> &'a str {
     rest.split("\n#").next().unwrap()
 }
 
-/// What stands in backquotes, outside of blocks of code.
+/// The words in backquotes, outside blocks of code.
 fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split("```")
         .step_by(2)
@@ -61,7 +61,7 @@ fn map(text: &str) -> Vec<(&str, Vec<&str>)> {
     map
 }
 
-/// Where a module of this folder stands: in the folder itself, or in its sources.
+/// Where a module of this folder is: in the folder itself, or in its sources.
 fn has_module(folder: &Path, module: &str) -> bool {
     let file = format!("{module}.rs");
     folder.join(&file).exists() || folder.join("src").join(file).exists()

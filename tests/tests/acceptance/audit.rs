@@ -1,4 +1,4 @@
-//! What is recorded of what happens, against the document that describes it.
+//! The audit records of all events, compared with the document that describes them.
 
 use std::{collections::BTreeMap, fs, time::Duration};
 
@@ -207,7 +207,7 @@ fn the_fingerprint_of_a_token_outlives_the_daemon() {
     assert_eq!(found[1]["seq"], 1);
 }
 
-/// Puts rules for `it` in force while a `get` of it waits; returns what the `get` said.
+/// Applies rules for `it` while a `get` of it waits; returns the output of the `get`.
 fn overtaken(before: &str, after: &str) -> (Stage, Said) {
     let stage = Stage::of(Api::JwtApi);
     let configure = |rules: &str| {
@@ -240,7 +240,7 @@ fn overtaken(before: &str, after: &str) -> (Stage, Said) {
     (stage, said)
 }
 
-/// Its user has nothing but this: being the daemon's own user gives no right to tokens.
+/// Its user has no other right: being the daemon's own user gives no right to tokens.
 fn only(what: &str) -> String {
     let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
     match what {

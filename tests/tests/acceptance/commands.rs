@@ -95,7 +95,7 @@ fn a_password_is_sent_only_to_a_daemon_of_root_or_of_ones_own() {
     for expected in [OTHER, &socket.display().to_string(), "nothing was sent"] {
         assert!(said.err.contains(expected), "{expected}: {said:?}");
     }
-    // Which daemon it is, others say, too.
+    // Others too learn which daemon it is.
     let who = stage
         .site
         .tokenctl(&["whoami", "--json"])
@@ -104,7 +104,7 @@ fn a_password_is_sent_only_to_a_daemon_of_root_or_of_ones_own() {
         .unwrap();
     assert_eq!(who["daemon"]["uid"].to_string(), OTHER);
     assert_eq!(who["daemon"]["socket"], *socket.display().to_string());
-    // As the advice says: to its own user it answers as ever, that there is no such account.
+    // As the advice says: it answers its own user as before, that there is no such account.
     let mut command = assert_cmd::Command::new("setpriv");
     let command = command
         .args(&as_other[1..])
@@ -116,7 +116,7 @@ fn a_password_is_sent_only_to_a_daemon_of_root_or_of_ones_own() {
         answered(&String::from_utf8_lossy(&output.stderr)),
         "{output:?}"
     );
-    // Where only root can have put the socket, the daemon may be anybody's.
+    // If only root can have put the socket there, the daemon may run as any user.
     chown("0", path);
     let said = login();
     assert!(answered(&said.err), "{said:?}");
@@ -134,7 +134,7 @@ fn a_pasted_refresh_token_is_enough() {
     let daemon = stage.site.start().unwrap();
     stage.site.get("it").unwrap();
     assert!(daemon.terminate().unwrap().success());
-    // Taken over from elsewhere: the provider knows it, this place does not.
+    // Copied from another machine: the provider knows this token, this store does not.
     let pasted = stage.sim.secrets().pop().unwrap();
     let site = Site::with(
         &Configuration::of(&stage.sim)
@@ -180,7 +180,7 @@ fn exit_codes_are_those_of_the_contract() {
 #[test]
 fn nobody_is_excepted_from_the_policy() {
     let stage = Stage::of(Api::JwtApi);
-    // Whoever runs this test is not the one who is allowed, root included.
+    // The user who runs this test has no permission, even as root.
     let me = rustix::process::getuid();
     let somebody = if me.is_root() { "nobody" } else { "root" };
     let lines = format!("{FAST}allow = [{{ user = \"{somebody}\" }}]");

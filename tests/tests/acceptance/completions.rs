@@ -1,6 +1,6 @@
 //! The tab key, in the shells themselves: names of accounts come from a running daemon.
 //!
-//! Each shell is typed a line and a tab, and shows the words it has made of it.
+//! Each shell gets a line and a tab, and prints the words it made of it.
 
 use std::{fs, path::Path};
 
@@ -8,7 +8,7 @@ use tokend_harness::Site;
 
 use crate::terminal::Terminal;
 
-/// What is typed, and the words after the tab key. A name with `@` is cut in two by bash.
+/// The typed text, and the words after the tab key. Bash cuts a name with `@` in two.
 const LINES: &[(&str, &[&str])] = &[
     ("tokenctl get uni", &["tokenctl", "get", "unique@one"]),
     ("tokenctl get unique@o", &["tokenctl", "get", "unique@one"]),
@@ -45,7 +45,7 @@ const LINES: &[(&str, &[&str])] = &[
         "tokend check --config /etc/nsswitch.co",
         &["tokend", "check", "--config", "/etc/nsswitch.conf"],
     ),
-    // Nobody there: nothing is offered, and nothing is said.
+    // Without a daemon the shell offers nothing and prints nothing.
     (
         "tokenctl --socket /nowhere get uni",
         &["tokenctl", "--socket", "/nowhere", "get", "uni"],
@@ -64,7 +64,7 @@ fn site() -> Site {
     site
 }
 
-/// Types every line into a shell that `prepare` has read the scripts into.
+/// Types every line into a shell whose `prepare` has read the scripts.
 fn try_lines(shell: &str, prepare: &str) {
     let site = site();
     let daemon = site.start().unwrap();
@@ -90,7 +90,7 @@ fn try_lines(shell: &str, prepare: &str) {
     terminal.wait_for("PREPARED");
     for (typed, words) in LINES {
         terminal.press(typed);
-        // The tab key, then to the start of the line, to print the words of it instead of running it.
+        // The tab key, then to the start of the line, to print its words instead of running it.
         terminal.press("\t\u{1}printf '<%s>' \r");
         let words: String = words.iter().map(|word| format!("<{word}>")).collect();
         terminal.wait_for(&words);

@@ -1,4 +1,4 @@
-//! What `.github/CONTRIBUTING.md` names: paths, commands, tests, and every place that knows a request.
+//! The names in `.github/CONTRIBUTING.md`: paths, commands, tests, and every place that knows a request.
 
 use std::{
     collections::BTreeSet,
@@ -16,7 +16,7 @@ fn guide() -> String {
     fs::read_to_string(root().join(".github/CONTRIBUTING.md")).unwrap()
 }
 
-/// What stands in backquotes within a line.
+/// The words in backquotes within a line.
 fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.lines()
         .flat_map(|line| line.split('`').skip(1).step_by(2))
@@ -44,7 +44,7 @@ fn cargo_commands(text: &str) -> BTreeSet<&str> {
         .collect()
 }
 
-/// Sources of a folder that are no tests.
+/// Sources of a folder that are not tests.
 fn sources_below(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -78,7 +78,7 @@ fn every_path_and_command_of_the_contributing_guide_is_there() {
             .lines()
             .any(|line| line.split_once(" = ").is_some_and(|(key, _)| key == name))
     };
-    // What comes with Rust, and what `tests/tools` fetches.
+    // Tools that come with Rust, and tools that `tests/tools` fetches.
     let is_tool = |name: &str| ["build", "clippy", "nextest"].contains(&name);
     let commands = cargo_commands(&text);
     assert!(commands.len() > 6, "only {commands:?}");

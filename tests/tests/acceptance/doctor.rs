@@ -1,5 +1,4 @@
-//! `tokenctl doctor` against a real daemon: each thing that can be wrong is found and told with what to do, and no provider is asked
-//! for a token.
+//! `tokenctl doctor` against a real daemon: it finds every possible fault and says what to do, and asks no provider for a token.
 
 use std::{
     fs,
@@ -25,7 +24,7 @@ use tokend_provider_simulator::spec::Api;
 
 use crate::stage::{Stage, account};
 
-/// What `doctor --json` found, and its exit code.
+/// The findings of `doctor --json`, and its exit code.
 struct Found {
     code: Option<i32>,
     findings: Vec<serde_json::Value>,
@@ -42,7 +41,7 @@ impl Found {
         }
     }
 
-    /// What is said about a topic at a severity: the message, and the advice.
+    /// The message and the advice of a topic at a severity.
     fn said(&self, topic: &str, severity: &str) -> String {
         let text = |it: &serde_json::Value| format!("{} | {}", it["message"], it["advice"]);
         let found = self
@@ -83,7 +82,7 @@ fn open_to(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// A provider that tells how many bytes come through each connection, behind TLS if it shows itself.
+/// A provider that reports how many bytes come through each connection, behind TLS if it has a certificate.
 fn counting(shown: Option<Arc<ServerConfig>>) -> (Raw, mpsc::Receiver<usize>) {
     let (sender, counts) = mpsc::sync_channel(64);
     let raw = Raw::start(move |talk| {
@@ -96,7 +95,7 @@ fn counting(shown: Option<Arc<ServerConfig>>) -> (Raw, mpsc::Receiver<usize>) {
                 StreamOwned::new(connection, stream).read_to_end(&mut bytes)
             }
         };
-        // How it ends is nothing that counts.
+        // How the connection ends does not matter.
         drop(read);
         let _gone = sender.send(bytes.len());
     });
@@ -113,7 +112,7 @@ fn where_all_is_well_it_says_so_and_asks_no_provider_for_a_token() {
         "",
     );
     let daemon = stage.site.start().unwrap();
-    // Where all of the pace is left, the time of the next attempt is now, and now goes on.
+    // If nothing of the rate limits is used, the next attempt is at the current time, which moves on.
     let pace = || {
         let status = stage.site.status("it").unwrap();
         ["burst", "left", "period_ms"].map(|part| status["attempts"][part].clone())
@@ -178,7 +177,7 @@ fn a_connection_is_ended_before_a_request_also_behind_tls() {
             .contains("can be reached")
     );
     assert_eq!(counts.recv_timeout(PATIENCE), Ok(0), "bytes that came");
-    // Whoever asks again is told the same without another connection, and that it is not of now.
+    // A second question gets the same answer without another connection, and the answer says how old it is.
     let again = Found::at(&plain).said("provider", "ok");
     assert!(
         again.contains(" could be reached ") && again.contains(" s ago"),

@@ -1,21 +1,20 @@
-//! How documents are written: lines that an editor shows, cells that a table can hold, and no private words, which sources do not
-//! have either.
+//! How documents are written: lines that fit an editor, cells that fit a table, and no private words, in documents and in sources.
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-/// The widest line of prose, where nothing in it is too long to be broken.
+/// The widest line of prose, unless it contains a piece that is too long to be broken.
 const WIDEST_LINE: usize = 120;
-/// The longest cell of a table: what needs more is a list.
+/// The longest cell of a table; longer content belongs in a list.
 const LONGEST_CELL: usize = 200;
-/// Words that only this code had, or that mean another thing to everybody else.
+/// Words that only this code had, or that mean something else to everybody else.
 const PRIVATE_WORDS: [&str; 8] = [
     "desk", "keeper", "vault", "roster", "pulse", "witness", "epoch", "teller",
 ];
 
-/// The same in sources, where some are words of the field when they are written small.
+/// The same in sources, where some are words of the field when they are in lower case.
 const PRIVATE_NAMES: [&str; 20] = [
     "desk",
     "Desk",
@@ -38,7 +37,7 @@ const PRIVATE_NAMES: [&str; 20] = [
     "PaceMarks",
     "InLine",
 ];
-/// Where they stand for a reason: here, and in a configuration that has to be refused.
+/// Files that have a reason for these words: this one, and a configuration that must be refused.
 const MAY_HAVE_THEM: [&str; 2] = [
     "tests/tests/acceptance/documents.rs",
     "daemon/config/src/tests/mistakes/catalogue.rs",
@@ -82,7 +81,7 @@ fn prose(text: &str) -> Vec<(usize, &str)> {
     lines.map(|(index, line)| (index + 1, line)).collect()
 }
 
-/// The cells of a row of a table; nothing of any other line.
+/// The cells of a row of a table; empty for any other line.
 fn cells(line: &str) -> Vec<String> {
     let Some(row) = line.trim_start().strip_prefix('|') else {
         return Vec::new();
@@ -91,7 +90,7 @@ fn cells(line: &str) -> Vec<String> {
     row.split('|').map(|cell| cell.trim().to_owned()).collect()
 }
 
-/// Whether a line is wider than it has to be: without a table, a heading, a link, or a piece that has no place to break at.
+/// Whether a line is wider than necessary: without a table, a heading, a link, or a piece that cannot be broken.
 fn too_wide(line: &str) -> bool {
     let whole = line.trim_start().starts_with(['|', '#']) || line.contains("](");
     let pieces = line.split('`').enumerate().flat_map(|(index, part)| {
@@ -102,7 +101,7 @@ fn too_wide(line: &str) -> bool {
     !whole && line.chars().count() > WIDEST_LINE && unbroken.unwrap_or_default() < 80
 }
 
-/// The private words of a line, outside of code and of what is quoted from code.
+/// The private words of a line, outside code and quotes of code.
 fn private_words(line: &str) -> Vec<String> {
     if line.starts_with('>') {
         return Vec::new();
@@ -115,7 +114,7 @@ fn private_words(line: &str) -> Vec<String> {
         .collect()
 }
 
-/// Everything that `wrong` says of the lines of all documents, each with its place.
+/// All complaints of `wrong` about the lines of all documents, each with its place.
 fn complaints(wrong: impl Fn(&str) -> Option<String>) -> Vec<String> {
     let mut all = Vec::new();
     for path in documents() {
@@ -153,7 +152,7 @@ fn no_document_has_a_private_word() {
     assert_eq!(private, [""; 0], "say it in the words of the field");
 }
 
-/// The private names in a line of a source, as parts of other names too.
+/// The private names in a line of a source, also as parts of longer names.
 fn private_names(line: &str) -> Vec<&str> {
     let words = line.split(|letter: char| !letter.is_ascii_alphanumeric());
     words.filter(|word| PRIVATE_NAMES.contains(word)).collect()

@@ -1,4 +1,4 @@
-//! A provider whose refreshes end the access token before: what it may have ended is handed out to nobody.
+//! A provider whose refreshes end the access token before: a token that may have ended is never handed out.
 
 use std::{fs, time::Duration};
 
@@ -13,7 +13,7 @@ use tokend_provider_simulator::{
 
 use crate::stage::{FAST, Stage, account};
 
-/// Ends the token before, and takes a refresh token twice.
+/// Ends the token before, and accepts a refresh token twice.
 const ENDS: &str = r#"
 extends = "oauth2"
 summary = "a server whose refreshes end the token before"
@@ -23,7 +23,7 @@ reuse = "rotates"
 ends_access_token = true
 "#;
 
-/// Such a provider, with an account that is refreshed when its policy says so, and a daemon that holds a token of it.
+/// Such a provider, with an account that is refreshed as its policy says, and a daemon that holds one of its tokens.
 fn stage(lines: &str) -> (Stage, Daemon, String) {
     let lines = format!("{FAST}{lines}");
     let stage = Stage::new(vec![account("it", Api::Oauth2)], &lines);
@@ -56,7 +56,7 @@ fn refreshed(stage: &Stage, count: usize) {
     .unwrap();
 }
 
-/// Nobody is given the token that was ended.
+/// No client gets the token that has ended.
 fn never_again(stage: &Stage, ended: &str, said: &Said) {
     assert!(!said.out.contains(ended), "{said:?}");
     assert!(matches!(said.code, Some(0 | 75)), "{said:?}");
@@ -83,7 +83,7 @@ fn a_token_that_a_refresh_may_have_ended_is_handed_out_to_nobody() {
         fail_a_refresh(&stage, fault);
         drop(stage.site.tokenctl(&["refresh", "it"]).unwrap());
         refreshed(&stage, 1);
-        // Whoever asks, at whatever moment, gets another one or none.
+        // A client that asks at any moment gets another token or none.
         wait_for("another token", PATIENCE, || {
             let said = stage.site.tokenctl(&["get", "it"]).unwrap();
             if how == "a token of another kind" {
@@ -133,7 +133,7 @@ fn a_kill_with_the_refresh_under_way_brings_no_ended_token_back() {
         std::thread::scope(|scope| {
             let waiting = scope.spawn(|| stage.site.tokenctl(&["refresh", "it"]).unwrap());
             refreshed(&stage, 1);
-            // The answer is not there yet, and nobody knows that it was processed.
+            // The reply has not arrived yet, and the daemon does not know whether the request was processed.
             let said = stage
                 .site
                 .tokenctl(&["get", "it", "--timeout", "100ms"])
@@ -167,7 +167,7 @@ fn a_token_that_was_not_ended_after_all_is_handed_out_again() {
         drop(stage.site.tokenctl(&["refresh", "it"]).unwrap());
         assert_eq!(stage.site.get("it").unwrap(), token);
     }
-    // It waits for what comes of a refresh that is slow, and gets the one it brings.
+    // The client waits for the slow refresh, and gets the token it brings.
     stage.site.tokenctl(&["refresh", "it"]).unwrap();
     let token = stage.site.get("it").unwrap();
     fail_a_refresh(

@@ -1,4 +1,4 @@
-//! A credential that a person enters is tried by itself, and replaces nothing before it has proved itself.
+//! A credential that a person enters is tried alone, and replaces nothing before it has worked.
 
 use std::{
     io::Write as _,
@@ -25,7 +25,7 @@ fn without_secrets(stage: &Stage) -> Site {
     Site::with(&configuration).unwrap()
 }
 
-/// Enters a refresh token and does not wait for what comes of it.
+/// Enters a refresh token and does not wait for the result.
 fn enter(site: &Site, token: &str) -> Child {
     let mut child = Command::new(&site.binaries().tokenctl)
         .arg("--socket")
@@ -67,7 +67,7 @@ fn what_is_entered_replaces_nothing_before_it_is_granted() {
         let before = asked();
         for (what, text, asks) in [
             ("--password", "mistyped", (before.0 + 1, before.1)),
-            // One that the provider never issued is in nobody's log; what counts is that no login follows it.
+            // A token that the provider never issued is in no account's log; what counts is that no login follows.
             ("--refresh-token", "mistyped", (before.0 + 1, before.1)),
         ] {
             let said = enter(what, text);
@@ -99,7 +99,7 @@ fn a_kill_while_something_entered_is_tried_loses_neither_it_nor_what_is_held() {
         }
         let before = stage.requests();
         stage.once(Fault::before(FaultKind::Hang));
-        // The living one, of which only the provider knows whether it was used up.
+        // The living token, of which only the provider knows whether it was used.
         let mut waiting = enter(site, &held);
         wait_until("it to be sent", PATIENCE, || stage.requests() > before).unwrap();
         daemon.kill().unwrap();
@@ -121,7 +121,7 @@ fn a_kill_while_something_entered_is_tried_loses_neither_it_nor_what_is_held() {
     assert_eq!(stage.sim.log("it").logins(), 1, "no login was needed");
 }
 
-/// A token, once the account has waited out that the first use failed.
+/// A token, after the account has waited out the failed first use.
 fn wait_until_some(site: &Site) -> String {
     let arguments = ["get", "it", "--wait", "60s", "--timeout", "60s"];
     let said = site.tokenctl(&arguments).unwrap();

@@ -1,4 +1,4 @@
-//! Examples in documents and help: none shows a token to other users, and those for a script fail when there is no token.
+//! Examples in documents and help: none shows a token to other users, and every script example fails if there is no token.
 
 use std::{
     fs,
@@ -13,7 +13,7 @@ use tokend_tests::examples::exposed;
 
 use crate::stage::Stage;
 
-/// Where examples for a shell are.
+/// The files with examples for a shell.
 const DOCUMENTS: [&str; 3] = [
     "README.md",
     "client/tokenctl/man/tokenctl.1",
@@ -123,7 +123,7 @@ fn the_examples_for_curl_keep_the_token_to_themselves_and_fail_without_one() {
         let line = line.replace(" URL", &format!(" {api}"));
         let asked = stage.site.path().join("arguments");
         drop(fs::remove_file(&asked));
-        // This API answers whoever asks, so that only `tokenctl` can fail.
+        // This API answers every request, so that only `tokenctl` can fail.
         assert_eq!(shell(&stage.site, &line).0, Some(69), "{line}");
         if line.contains("&&") {
             assert!(!asked.exists(), "curl was started without a token: {line}");
@@ -131,7 +131,7 @@ fn the_examples_for_curl_keep_the_token_to_themselves_and_fail_without_one() {
     }
 }
 
-/// `eval` of nothing is a success, and a variable keeps what it held.
+/// `eval` of nothing succeeds, and a variable keeps its old value.
 #[test]
 fn the_examples_that_export_a_token_fail_without_one() {
     for file in texts(&root()) {
@@ -163,7 +163,7 @@ fn the_examples_that_export_a_token_fail_without_one() {
     }
 }
 
-/// The examples with `eval` in the same files, for an account that is there.
+/// The examples with `eval` in the same files, for an account that exists.
 fn exporting() -> Vec<String> {
     let mut examples = Vec::new();
     for file in DOCUMENTS {
@@ -189,7 +189,7 @@ fn the_first_account_of_the_readme_passes_check_on_any_machine() {
     let directory = site.path().display().to_string();
     let block = block.replace("/etc/tokend", &directory);
     fs::write(site.configuration(), block).unwrap();
-    // As the line below it says, with what it says.
+    // As the line below it says, with the output it shows.
     let (_, line) = after.split_once("`sudo ").unwrap();
     let (line, _) = line.split_once('`').unwrap();
     let line = line
@@ -220,7 +220,7 @@ fn root() -> PathBuf {
     here.parent().unwrap().to_owned()
 }
 
-/// Every file of the repository that people read. Tests show wrong examples on purpose.
+/// Every file of the repository that people read, except tests, which show wrong examples on purpose.
 fn texts(directory: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in fs::read_dir(directory).unwrap() {
@@ -258,7 +258,7 @@ fn examples() -> Vec<String> {
                 .trim()
                 .trim_start_matches("$ ");
             let line = line.trim_end_matches(['"', ';']).trim_end_matches('"');
-            // In prose it is shown, with the same words elsewhere to be run.
+            // In prose it is only shown; the same words elsewhere are run.
             if line.contains('`') {
                 continue;
             }
@@ -272,7 +272,7 @@ fn examples() -> Vec<String> {
     examples
 }
 
-/// Runs a script in `bash` with this place's `tokenctl`, and a curl that writes down its arguments.
+/// Runs a script in `bash` with this place's `tokenctl`, and a curl that records its arguments.
 fn shell(site: &Site, script: &str) -> (Option<i32>, String) {
     let programs = site.path().join("programs");
     fs::create_dir_all(&programs).unwrap();
@@ -300,7 +300,7 @@ fn shell(site: &Site, script: &str) -> (Option<i32>, String) {
     (output.status.code(), said)
 }
 
-/// An API that answers 200 also without a token: where a pipeline hides most.
+/// An API that answers 200 even without a token, where a pipeline hides most.
 fn open_api() -> Raw {
     Raw::answering("200 OK", "connection: close\r\n", "open")
 }

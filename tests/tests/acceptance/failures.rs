@@ -1,4 +1,4 @@
-//! What goes wrong at a provider, and what becomes of it.
+//! Failures at a provider, and their consequences.
 
 use std::{fs, time::Duration};
 
@@ -130,11 +130,11 @@ fn retry_after_as_a_date_is_honoured_and_nonsense_is_no_harm() {
         .map(|entry| entry.at_ms)
         .collect();
     assert_eq!(times.len(), 3);
-    // A date has whole seconds: up to one of the four may be lost.
+    // A date has whole seconds, so up to one of the four may be lost.
     assert!(times[1] - times[0] >= 2900, "{times:?}");
 }
 
-/// Every fault there is, with what `tokenctl` may say to it at once.
+/// Every fault, with the words that `tokenctl` may print at once.
 fn faults() -> Vec<(&'static str, FaultKind)> {
     vec![
         ("reset", FaultKind::Reset),
@@ -178,7 +178,7 @@ fn no_fault_of_a_login_does_lasting_harm() {
                 let first = stage.site.tokenctl(&["get", name]).unwrap();
                 assert_eq!(first.code, Some(75), "{name}: {first:?}");
                 if ["html", "null"].contains(&name) {
-                    // Perhaps not the provider's: not tried again for hours, but where a person says so.
+                    // Perhaps not the provider's reply: not tried again for hours, unless a person asks for it.
                     assert!(first.err.contains("in front of the provider"), "{first:?}");
                     let again = stage.site.tokenctl(&["refresh", name]).unwrap();
                     assert_eq!(again.code, Some(0), "{name}: {again:?}");
@@ -275,7 +275,7 @@ fn lose_a_refresh(stage: &Stage) {
 
 #[test]
 fn a_lost_answer_never_makes_a_single_use_refresh_token_come_twice() {
-    // Their documents do not say what presenting a spent token costs, so it is not tried.
+    // Their documents do not say what presenting a spent token costs, so the daemon does not try it.
     for api in [Api::AdVerification, Api::JwtApi, Api::Oauth2] {
         let stage = Stage::on_demand(api);
         let _daemon = stage.site.start().unwrap();

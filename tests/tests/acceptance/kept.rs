@@ -1,4 +1,4 @@
-//! What earlier versions left on a disk and on the wire is read by this one.
+//! This version reads what earlier versions left on a disk and on the wire.
 
 use std::{fs, io::Write as _, os::unix::net::UnixStream, path::Path, time::Duration};
 
@@ -6,7 +6,7 @@ use tokend_harness::clock::{PATIENCE, wait_until};
 use tokend_proto::{FrameBuffer, decode_client, decode_server};
 use tokend_tests::kept::{self, Mood, Provider, TYPED_PASSWORD};
 
-/// Both tests would want the provider's one address; in one test they take turns.
+/// Both tests need the provider's one address, so they are one test and take turns.
 #[test]
 fn state_and_frames_of_earlier_versions_are_read() {
     let folders = kept::folders().unwrap();
@@ -32,7 +32,7 @@ fn state_is_used_as_it_was_left(folder: &Path) {
     let refused = site.tokenctl(&["get", "refused"]).unwrap();
     assert_eq!(refused.code, Some(79), "{what}: {refused:?}");
     assert_eq!(provider.asked("/refused"), [], "{what}: refused once");
-    // It cannot log in, so the refresh token in doubt is all there is.
+    // It cannot log in, so the refresh token in doubt is its only credential.
     wait_until("a token of the account in doubt", PATIENCE, || {
         site.get("doubt").is_ok()
     })
@@ -44,7 +44,7 @@ fn state_is_used_as_it_was_left(folder: &Path) {
     assert!(site.tokenctl(&["refresh", "rotating"]).unwrap().code == Some(0));
 }
 
-/// Every frame can be decoded, and a daemon answers every request in words that can be.
+/// Every frame can be decoded, and a daemon answers every request with messages that can be decoded.
 fn frames_are_understood(folder: &Path) {
     let _provider = Provider::start(Mood::Answers).unwrap();
     let (site, _daemon) = kept::open(folder).unwrap();
@@ -79,7 +79,7 @@ fn write_frame(stream: &mut UnixStream, payload: &[u8]) {
     stream.write_all(payload).unwrap();
 }
 
-/// The ids that are answered, in order, until there are `count`.
+/// The ids of the answers, in order, until there are `count`.
 fn answers(stream: &mut UnixStream, count: usize) -> Vec<u64> {
     let mut buffer = FrameBuffer::new();
     let mut ids = Vec::new();

@@ -110,7 +110,7 @@ fn kill_at_any_moment_of_a_rotation(api: Api) {
                     drop(stage.site.tokenctl(&["refresh", "it"]));
                 }
             });
-            // Another step of a rotation each round: some requests later, and some part of a request later.
+            // Each round stops at another step of a rotation: some requests later, and some part of a request later.
             let requests = stage.requests() + 1 + usize::try_from(round % 3).unwrap();
             wait_until("requests", PATIENCE, || stage.requests() >= requests).unwrap();
             let spin = 2000 * round;
@@ -309,7 +309,7 @@ fn a_key_that_is_not_the_stores_is_told_as_such() {
         panic!("one key file, not {keys:?}")
     };
     let mut bytes = fs::read(key).unwrap();
-    // The last character that is part of the key, whatever the encoding.
+    // The last character that belongs to the key, whatever the encoding.
     let at = bytes.iter().rposition(u8::is_ascii_alphanumeric).unwrap();
     bytes[at - 8] = if bytes[at - 8] == b'0' { b'1' } else { b'0' };
     fs::write(key, bytes).unwrap();

@@ -1,4 +1,4 @@
-//! Metrics as Prometheus reads them, against the document that describes them.
+//! Metrics as Prometheus reads them, compared with the document that describes them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -71,7 +71,7 @@ fn value(metrics: &BTreeMap<String, Metric>, name: &str, labels: &[(&str, &str)]
     found.first().unwrap().2
 }
 
-/// A daemon that has done a bit of everything, and its metrics.
+/// A daemon that has done a little of everything, and its metrics.
 pub(crate) fn lived_in() -> (Stage, tokend_harness::Daemon) {
     let stage = configured(AccountSpec::four(), "[audit]\nfile = \"audit.jsonl\"\n");
     let daemon = stage.site.start().unwrap();
@@ -239,7 +239,7 @@ fn http_serves_the_same_and_nothing_else() {
         let reply = probe::get(at(path)).method(method).send().unwrap();
         assert_eq!(reply.status, status, "{method} {path}");
     }
-    // Who says nothing, or nonsense, holds nobody up.
+    // A client that sends nothing, or nonsense, delays no other client.
     let silent: Vec<_> = (0..4)
         .map(|_| std::net::TcpStream::connect(("127.0.0.1", port)).unwrap())
         .collect();
@@ -267,7 +267,7 @@ fn requests_that_are_not_finished_keep_nobody_from_reading() {
         })
         .collect();
     let mut reader = connect();
-    // Sooner than the others are let go for their time.
+    // Sooner than the time limit ends the other connections.
     let soon = Some(std::time::Duration::from_secs(4));
     reader.set_read_timeout(soon).unwrap();
     reader
@@ -334,7 +334,7 @@ fn a_socket_that_systemd_passes_for_metrics_is_one_of_tcp() {
         .stderr(Stdio::piped())
         .spawn()
         .expect("systemd-socket-activate, which tests/setup installs with systemd");
-    // It starts the daemon for whoever connects.
+    // It starts the daemon for the first connection.
     let connected = wait_for("the socket", PATIENCE, || UnixStream::connect(&socket).ok());
     let status = wait_for("the daemon to refuse", PATIENCE, || {
         daemon.try_wait().unwrap()

@@ -1,4 +1,4 @@
-//! The alert rules and the dashboard of `systemd/monitoring`: they name what there is, and fire when they should.
+//! The alert rules and the dashboard of `systemd/monitoring`: they use existing names, and fire when they should.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,7 +19,7 @@ fn monitoring(file: &str) -> PathBuf {
         .join(file)
 }
 
-/// Every selector in an expression: the metric, and what is asked of its labels.
+/// Every selector in an expression: the metric, and the conditions on its labels.
 fn selectors(expression: &str) -> Vec<(String, Vec<(String, String)>)> {
     let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     let mut found = Vec::new();
@@ -66,7 +66,7 @@ fn check_expression(expression: &str, found: &BTreeMap<String, Metric>) {
             }
         }
     }
-    // What is summed or shown by is a label of one of the metrics.
+    // Every label that sums or legends use belongs to one of the metrics.
     let mut known: BTreeSet<_> = ["le", "instance", "job"].map(str::to_owned).into();
     for (name, _) in &asked {
         let base = ["_bucket", "_sum", "_count"]

@@ -1,4 +1,4 @@
-//! The pace: whatever forces an attempt, the provider never sees more than was allowed.
+//! The rate limit: whatever forces an attempt, the provider never sees more requests than allowed.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tokend_provider_simulator::{
 
 use crate::stage::{ON_DEMAND, Stage, account};
 
-/// Three attempts at once, then one in a minute; no test lives that long.
+/// Three attempts at once, then one a minute; no test lives that long.
 const THREE: &str = "\npacing = { attempts = { burst = 3, every = \"1m\" }, logins = { burst = 3, every = \"1m\" } }\n";
 
 #[test]
@@ -138,7 +138,7 @@ fn a_crash_loop_cannot_exceed_the_pace() {
         let daemon = stage.site.start().unwrap();
         std::thread::scope(|scope| {
             let waiting = scope.spawn(|| stage.site.tokenctl(&["get", "it"]).unwrap());
-            // Killed as soon as the request is at the provider, or is refused for the pace.
+            // Killed as soon as the request reaches the provider, or the rate limit refuses it.
             wait_until("an attempt or a refusal", PATIENCE, || {
                 stage.requests() > seen || waiting.is_finished()
             })
@@ -202,7 +202,7 @@ fn get_with_wait_waits_for_the_pace() {
     let [before, after] = times[..] else {
         panic!("two requests, not {times:?}")
     };
-    // Counted at the provider, the distance may be shorter by what the first request took to arrive.
+    // Measured at the provider, the distance may be shorter by the time the first request took to arrive.
     assert!(after - before >= 1500, "{times:?}");
 }
 
@@ -224,7 +224,7 @@ fn many_accounts_on_one_host_do_not_start_at_once() {
     let log = stage.sim.full_log();
     assert_eq!(log.grants(), 12);
     let window = Duration::from_secs(1);
-    // Burst 4, and two more each second; one more for what the way to the provider shifts.
+    // Burst 4, and two more each second; one more because of the time to the provider.
     assert!(
         log.max_in_window(window) <= 7,
         "{}",
@@ -257,19 +257,19 @@ fn the_pace_of_a_host_outlives_the_account_that_used_it_up() {
             assert_eq!(said.code, Some(0), "{said:?}");
         }
         daemon.kill().unwrap();
-        // Only a record that belongs to nobody knows that the host was asked.
+        // Only a record without an account knows that the host was asked.
         configure(&["one"], hourly);
         let daemon = stage.site.start().unwrap();
         is_held();
         daemon.kill().unwrap();
-        // Nor does it matter that no account of that host is there at the start.
+        // It does not matter either that no account of that host exists at the start.
         configure(&["one", "two"], hourly);
         let _daemon = stage.site.start().unwrap();
         configure(&["one"], hourly);
         let reload = || stage.site.tokenctl(&["reload"]).unwrap().code;
         assert_eq!(reload(), Some(0));
         is_held();
-        // What a slower pace ran up is not owed at a faster one.
+        // Debt from a slower limit does not carry over to a faster one.
         configure(&["one"], ON_DEMAND);
         assert_eq!(reload(), Some(0));
         stage.eventually("two");

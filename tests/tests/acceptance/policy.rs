@@ -1,6 +1,6 @@
-//! Who may do what, with the real daemon and peers of other users, groups, programs, units and namespaces.
+//! Permissions with the real daemon and peers of other users, groups, programs, units and namespaces.
 //!
-//! Being somebody else takes root. Where this is not root they say so aloud and pass, except with `CI=true`.
+//! Acting as another user needs root. Without root the tests say so and pass, except with `CI=true`.
 
 use std::{
     fs,
@@ -22,7 +22,7 @@ use tokend_provider_simulator::{
 
 use crate::stage::{FAST, account};
 
-/// Users and groups no machine has.
+/// Users and groups that no machine has.
 const USER: &str = "4001";
 const OTHER: &str = "4002";
 const GROUP: &str = "4050";
@@ -45,7 +45,7 @@ impl Place {
         })
     }
 
-    /// With rules that depend on the directory, and a daemon started by way of another program.
+    /// With rules that depend on the directory, and a daemon started under another program.
     fn under(program: &[&str], rules: impl FnOnce(&Path) -> Vec<(String, String)>) -> Self {
         let site = Site::new().unwrap();
         let rules = rules(site.path());
@@ -102,7 +102,7 @@ impl Place {
     }
 }
 
-/// An account of its own at the one provider.
+/// A separate account at the one provider.
 fn spec(name: &str) -> AccountSpec {
     AccountSpec {
         username: Some(format!("{name}@example.com")),
@@ -159,7 +159,7 @@ fn groups_are_those_the_process_has() {
     denied(&get(&[
         "setpriv", "--reuid", USER, "--regid", USER, "--groups", "1,7", "--",
     ]));
-    // Root has no group but its own.
+    // Root is only in its own group.
     denied(&place.site.tokenctl(&["get", "it"]).unwrap());
 }
 
@@ -180,7 +180,7 @@ fn programs_are_told_by_the_file_that_runs() {
     allowed(&get(USER, &trusted));
     denied(&get(OTHER, &trusted));
     denied(&get(USER, &place.tokenctl));
-    // A link is another name, and the kernel says what it leads to.
+    // A link is another name, and the kernel reports its target.
     let link = place.site.path().join("link");
     std::os::unix::fs::symlink(&trusted, &link).unwrap();
     allowed(&get(USER, &link));
@@ -260,7 +260,7 @@ fn without_the_capability_programs_of_others_are_not_known_and_the_denial_says_s
     );
     assert!(said.err.contains("CAP_SYS_PTRACE"), "{said:?}");
     assert!(!said.err.contains("exe ="), "not which rule: {said:?}");
-    // What does not need it is not touched by it; what does not exist is told alike.
+    // An account without this rule is not affected; an unknown account gets the same answer.
     allowed(&place.as_user(USER, &["get", "plain"]));
     let known = place.as_user(OTHER, &["get", "it"]);
     let unknown = place.as_user(OTHER, &["get", "no"]);
@@ -301,7 +301,7 @@ fn permissions_are_separate() {
         denied(&place.as_user(user, &["forget", "--yes", "it"]));
     }
     assert_eq!(place.as_user("4004", &["list"]).out, "");
-    // Whoever may cause a token and not have it is told that there is one.
+    // A peer that may refresh but not get learns that there is a token.
     let said = place.as_user("4003", &["refresh", "it"]);
     allowed(&said);
     assert!(
@@ -312,7 +312,7 @@ fn permissions_are_separate() {
     assert_ne!(newer, token);
     let said = place.as_user("4003", &["refresh", "it", "--print"]);
     denied(&said);
-    // The daemon's own user is the administrator, and has no token by that.
+    // The daemon's own user is the administrator, and gets no token from that.
     allowed(&place.site.tokenctl(&["status", "it"]).unwrap());
     denied(&place.site.tokenctl(&["get", "it"]).unwrap());
 }
@@ -337,7 +337,7 @@ fn peers_in_namespaces_are_who_they_are_outside() {
         (&4001.into(), &true.into()),
         "{seen}"
     );
-    // In a PID namespace below the daemon's it has a number outside too.
+    // In a PID namespace below the daemon's, the peer has a number outside too.
     let wrapper = ["unshare", "--pid", "--fork", "--"];
     let seen = place
         .by(&wrapper, &place.tokenctl, &["whoami", "--json"])
@@ -391,7 +391,7 @@ fn one_mounted_directory_serves_two_accounts_over_restarts_and_a_mounted_socket_
     let place = Place::new(&[("one", "{ user = 0 }"), ("two", "{ user = 0 }")]);
     let Place { site, tokenctl, .. } = &place;
     let at = |name: &str| site.path().join(name);
-    // What is shown in the container: the directory below `in`, and the socket alone.
+    // The container shows the directory below `in`, and the socket alone.
     fs::create_dir(at("in")).unwrap();
     fs::write(at("alone"), "").unwrap();
     let script = "set -e; cd \"$0\"; mount --bind . in; mount --bind tokend.sock alone; echo ready; while read -r socket account; do \"$1\" --socket \"$socket\" get \"$account\" >out 2>&1 </dev/null && echo ok || echo refused; done";
@@ -481,7 +481,7 @@ fn a_name_that_nobody_has_matches_nobody_and_stops_nobody() {
     assert!(doctor.out.contains("not-there-yet"), "{doctor:?}");
     assert!(doctor.out.contains("so since 2"), "{doctor:?}");
     assert!(doctor.out.contains("tried again at 2"), "{doctor:?}");
-    // Once the rule names somebody who is there, a reload is enough.
+    // Once the rule names an existing user, a reload is enough.
     let own = rustix::process::geteuid().as_raw();
     let rule = format!("allow = [{{ user = \"{own}\" }}]\n");
     configuration(&rule).write(site.path()).unwrap();

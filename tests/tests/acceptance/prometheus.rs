@@ -1,4 +1,4 @@
-//! Prometheus text, read as strictly as Prometheus and its tools do.
+//! Reads Prometheus text as strictly as Prometheus and its tools do.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -6,7 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// One metric as it was read.
+/// One metric that was read.
 #[derive(Debug, Default)]
 pub(crate) struct Metric {
     pub(crate) kind: String,
@@ -107,7 +107,7 @@ fn buckets_add_up(metric: &Metric) -> bool {
         .all(|(buckets, count)| buckets.is_sorted() && buckets.last() == Some(count))
 }
 
-/// Runs promtool, which must have no complaint.
+/// Runs promtool, which must not complain.
 pub(crate) fn promtool(arguments: &[&str], input: &str) {
     let mut child = Command::new("promtool")
         .args(arguments)
@@ -118,7 +118,7 @@ pub(crate) fn promtool(arguments: &[&str], input: &str) {
         .unwrap_or_else(|error| panic!("promtool: {error}; tests/setup installs it"));
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_owned();
-    // Written beside, so that neither side waits for the other.
+    // Written in parallel, so that neither side waits for the other.
     let writing = std::thread::spawn(move || drop(stdin.write_all(input.as_bytes())));
     let output = child.wait_with_output().unwrap();
     writing.join().unwrap();

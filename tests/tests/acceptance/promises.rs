@@ -1,4 +1,4 @@
-//! What `PROMISES.md` says and which tests show it: a name that no test has shows nothing.
+//! The promises of `PROMISES.md` and their tests: a name without a test proves nothing.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -81,7 +81,7 @@ fn every_promise_has_a_test_in_the_index() {
     for (id, shown) in &index {
         assert!(!named(shown).is_empty(), "{id} names no test:{shown}");
     }
-    // What is not promised (N) needs none, but may have one.
+    // A non-promise (N) needs no test, but may have one.
     let indexed: Vec<_> = index.iter().map(|(id, _)| *id).collect();
     let needed = promised
         .iter()

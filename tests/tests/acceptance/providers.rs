@@ -1,4 +1,4 @@
-//! The four documents and RFC 6749, end to end, with the pace and settings their dialects come with.
+//! The four documents and RFC 6749, end to end, with the rate limits and settings of their dialects.
 
 use serde_json::json;
 use tokend_provider_simulator::{

@@ -44,7 +44,7 @@ fn an_account_nobody_asks_for_rests() {
     }
     let _daemon = stage.site.start().unwrap();
     stage.site.get("it").unwrap();
-    // The other one is asked for all the time; twenty of its lifetimes are time enough to see what the first does.
+    // A client asks for the other one all the time; twenty of its lifetimes are enough to see what the first does.
     wait_for("ten refreshes of the other account", PATIENCE, || {
         drop(stage.site.tokenctl(&["get", "other"]));
         (stage.sim.log("other").refreshes() >= 10).then_some(())
@@ -74,7 +74,7 @@ fn an_account_to_be_refreshed_always_is_even_if_nobody_asks() {
     .unwrap();
 }
 
-/// How far the daemon's clock, which counts suspend, and this process's wall clock may be apart.
+/// The largest difference between the daemon's clock, which counts suspend, and this process's wall clock.
 const SLACK: Duration = Duration::from_millis(100);
 
 fn status(stage: &Stage) -> AccountStatus {
@@ -84,8 +84,7 @@ fn status(stage: &Stage) -> AccountStatus {
     client.status(Some(&name)).unwrap().remove(0)
 }
 
-/// When a token is no longer handed out, since the Unix epoch: five seconds before it expires, or a tenth of its lifetime where
-/// that is less.
+/// When a token is no longer handed out, since the Unix epoch: five seconds before it expires, or a tenth of its lifetime if that is less.
 fn usable_until(status: &AccountStatus) -> Duration {
     let expires = Duration::from_millis(status.expires_at_ms.unwrap());
     let lifetime = Duration::from_millis(status.lifetime_ms.unwrap());
@@ -151,7 +150,7 @@ fn thirty_rotations_spend_each_refresh_token_once() {
         let said = stage.site.tokenctl(&["refresh", "it"]).unwrap();
         assert_eq!(said.code, Some(0), "cycle {cycle}: {said:?}");
         if cycle % 10 == 9 {
-            // What was published before the kill must be on disk.
+            // A token published before the kill must be on disk.
             daemon.kill().unwrap();
             daemon = stage.site.start().unwrap();
         }

@@ -1,4 +1,4 @@
-//! No secret is where it does not belong: not in the log, not in the state directory, not on standard error.
+//! No secret appears where it does not belong: not in the log, not in the state directory, not on standard error.
 
 use std::{fs, path::Path};
 
@@ -37,12 +37,12 @@ fn no_secret_reaches_log_error_or_disk() {
         said += &stage.reject(&name, &token).err;
         said += &stage.site.tokenctl(&["status", &name]).unwrap().out;
     }
-    // FastAPI repeats what it was sent, the refresh token included.
+    // FastAPI repeats the request, the refresh token included.
     stage.sim.deploy(Api::AdVerification, |it| {
         it.refresh_key = "another".to_owned()
     });
     said += &stage.site.tokenctl(&["refresh", "ads"]).unwrap().err;
-    // A server that shows its database's error: the tokens it issued, and the credential it was sent.
+    // A server that shows its database's error: the tokens it issued, and the credential that was sent.
     let secrets = stage.sim.secrets();
     let passwords = [
         stage.sim.accounts().remove(0).password,

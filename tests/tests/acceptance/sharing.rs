@@ -1,4 +1,4 @@
-//! Many clients, one provider: what is shared, and who must never wait for whom.
+//! Many clients, one provider: what they share, and who must never wait for another.
 
 use std::{
     io::{Read as _, Write as _},
@@ -55,7 +55,7 @@ fn a_thousand_clients_asking_at_once_for_an_expired_token_cause_one_request() {
     stage
         .sim
         .change("it", |behaviour| behaviour.access_lifetime = PATIENCE * 20);
-    // Slow enough that all of them ask while it runs.
+    // Slow enough that all of them ask during the attempt.
     stage.once(Fault::before(slow(Duration::from_millis(500))));
 
     let path = SocketPath::from(stage.site.socket());
@@ -191,7 +191,7 @@ fn a_client_that_speaks_nonsense_is_told_off_and_the_rest_is_served() {
         stream.write_all(bytes).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut answer = Vec::new();
-        // It ends the connection, after an answer or without one.
+        // The daemon closes the connection, after an answer or without one.
         drop(stream.read_to_end(&mut answer));
         assert!(stage.site.get("it").is_ok());
     }
@@ -226,7 +226,7 @@ fn a_connection_full_of_requests_ends_with_its_client_and_none_of_them_counts_an
         status.json().unwrap()[0]["waiters"].as_u64()
     };
     let mut wire = Wire::greeted(&stage.site);
-    // As many as are read of one connection, and more.
+    // As many as the daemon reads from one connection, and more.
     let requests: Vec<u8> = (2..102).flat_map(|id| get(id, "it")).collect();
     assert!(wire.say(&requests));
     wait_until("as many to wait as may", PATIENCE, || waiting() == Some(64)).unwrap();

@@ -13,7 +13,7 @@ use tokend_provider_simulator::{
     spec::{AccountSpec, Api},
 };
 
-/// A pace no test meets that is not about the pace.
+/// A rate limit that never matters in tests about something else.
 pub(crate) const FAST: &str = r#"
 pacing = { attempts = { burst = 5000, every = "10ms" }, logins = { burst = 5000, every = "10ms" }, host = { burst = 5000, every = "10ms" }, host_in_flight = 1000 }
 "#;
@@ -60,7 +60,7 @@ impl Stage {
         probe::get(url).bearer(token).send().unwrap().status == 200
     }
 
-    /// Reports a refused token and prints the one that comes instead.
+    /// Reports a refused token and returns the new one.
     pub(crate) fn reject(&self, account: &str, token: &str) -> Said {
         self.site
             .tokenctl_with(&["reject", account, "--print"], token)

@@ -9,7 +9,7 @@ use std::{
 
 use tokend_harness::clock::{PATIENCE, Stopwatch};
 
-/// What runs there, and what it has shown.
+/// The program's output so far.
 pub(crate) struct Terminal {
     child: Child,
     bytes: mpsc::Receiver<u8>,
@@ -45,9 +45,9 @@ impl Terminal {
         }
     }
 
-    /// Waits until the terminal has shown `text` since it was last waited for something.
+    /// Waits until the terminal has shown `text` since the last wait.
     pub(crate) fn wait_for(&mut self, text: &str) {
-        // Of all bytes together: a program that draws again and again is never silent.
+        // The time limit is for all bytes together: a program that redraws is never silent.
         let watch = Stopwatch::start();
         while !self.shown.ends_with(text) {
             let left = PATIENCE.saturating_sub(watch.elapsed());
@@ -69,7 +69,7 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        // The shell ends when its terminal does; both fail only if it is gone already.
+        // The shell ends when its terminal does; both fail only if it is already gone.
         drop(self.child.kill());
         drop(self.child.wait());
     }

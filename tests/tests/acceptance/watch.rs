@@ -10,11 +10,11 @@ use tokend_provider_simulator::spec::Api;
 
 use crate::{stage::Stage, terminal::Terminal};
 
-/// The other screen, and the way back.
+/// The escape codes of the alternate screen.
 const OPEN: &str = "\u{1b}[?1049h";
 const CLOSE: &str = "\u{1b}[?1049l";
 
-/// A shell with control of jobs, which unlike others leaves the terminal's mode to the programs it starts.
+/// A shell with job control, which unlike others leaves the terminal's mode to the programs it starts.
 struct Shell {
     stage: Stage,
     terminal: Terminal,
@@ -51,7 +51,7 @@ impl Shell {
         self.terminal.wait_for("here> ");
     }
 
-    /// How the terminal treats the keyboard now, and how the last command ended.
+    /// The terminal's keyboard mode now, and how the last command ended.
     fn mode(&mut self) -> (Vec<String>, String) {
         let file = self.stage.site.path().join("mode");
         drop(fs::remove_file(&file));
@@ -97,7 +97,7 @@ fn ctrl_z_gives_the_terminal_back_and_fg_goes_on() {
         shell.terminal.press("fg\n");
         shell.is_shown();
     }
-    // A key without Enter is heard: the keyboard is in the mode of the watch again.
+    // The program reads a key without Enter: the keyboard is in the mode of the watch again.
     shell.terminal.press("q");
     shell.is_gone();
     assert_eq!(shell.mode(), (before, "0".to_owned()));

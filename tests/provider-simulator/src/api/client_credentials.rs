@@ -12,7 +12,7 @@ use crate::{
 
 pub(super) fn endpoint(path: &str) -> Endpoint {
     match path {
-        // The heading has the version in the path, the example has not.
+        // The heading has the version in the path, the example does not.
         "/v1/auth/token" | "/auth/token" => Endpoint::Login,
         "/v1/me" => Endpoint::Resource,
         _ => Endpoint::Unknown,

@@ -1,6 +1,6 @@
 //! How each API reads a request and writes an outcome; one module per document.
 //!
-//! Must never decide whether a credential is right or a token good: that is the ledger's.
+//! Must never decide whether a credential is right or a token valid: the ledger decides.
 
 mod ad_verification;
 mod client_credentials;
@@ -17,7 +17,7 @@ use super::{
     spec::{Api, Deployment, Endpoint},
 };
 
-/// What a request asks for, or the answer to one that cannot be understood.
+/// The call that a request makes, or the answer to a request that cannot be understood.
 pub(super) fn read(
     api: Api,
     deployment: &Deployment,
@@ -43,7 +43,7 @@ pub(super) fn read(
         return (endpoint, Err(wrong_method(api, &method)));
     }
     if endpoint == Endpoint::Resource {
-        // No token and a wrong token get the same answer everywhere.
+        // A missing token and a wrong token get the same answer everywhere.
         return (
             endpoint,
             Ok(Call::Resource {
@@ -61,7 +61,7 @@ pub(super) fn read(
     (endpoint, call)
 }
 
-/// The answer that tells `outcome`.
+/// The answer that reports `outcome`.
 pub(super) fn write(api: Api, deployment: &Deployment, outcome: &Outcome) -> Answer {
     if let Outcome::Throttled { retry_after } = outcome {
         let seconds = retry_after.as_millis().div_ceil(1000);
@@ -77,7 +77,7 @@ pub(super) fn write(api: Api, deployment: &Deployment, outcome: &Outcome) -> Ans
     }
 }
 
-/// The answer to a fault of the server itself, where the document shows one.
+/// The answer to a failure of the server itself, as the document shows it.
 pub(super) fn failure(api: Api, deployment: &Deployment, status: u16) -> Answer {
     match api {
         Api::ClientCredentials => client_credentials::failure(deployment, status),

@@ -10,7 +10,7 @@ use crate::{
     spec::{ClientAuth, Deployment, Endpoint},
 };
 
-/// Which grant is asked for decides, not the path.
+/// The grant type decides, not the path.
 pub(super) fn endpoint(request: &Request) -> Endpoint {
     match request.path.as_str() {
         "/token" => match grant_type(request).as_deref() {
@@ -31,7 +31,7 @@ pub(super) fn read(
     endpoint: Endpoint,
     request: &Request,
 ) -> Result<Call, Answer> {
-    // Parameters nobody knows are ignored, but none may come twice (section 3.2).
+    // Unknown parameters are ignored, but none may come twice (section 3.2).
     let form = request
         .form(&[])
         .map_err(|_| error(400, "invalid_request"))?;

@@ -1,4 +1,4 @@
-//! Documents 000 and 001: every strictness rule, and what the exchanges of `exchanges.rs` do not show.
+//! Documents 000 and 001: every strict rule, and whatever the exchanges of `exchanges.rs` do not show.
 
 use serde_json::json;
 use tokend_harness::probe::Probe;

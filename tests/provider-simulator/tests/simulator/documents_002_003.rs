@@ -1,4 +1,4 @@
-//! Documents 002 and 003 and RFC 6749: every strictness rule, and what the exchanges of `exchanges.rs` do not show.
+//! Documents 002 and 003 and RFC 6749: every strict rule, and whatever the exchanges of `exchanges.rs` do not show.
 
 use serde_json::json;
 use tokend_harness::probe::{self, Probe};
@@ -100,7 +100,7 @@ fn document_003_is_strict_and_suspends() {
     assert_eq!(status(refresh().json(&json!({"refresh_token": "x"}))), 400);
     assert_eq!(status(refresh().form(&[("refresh", "x")])), 415);
 
-    // What was refused above never reached the account; these do.
+    // The requests refused above never reached the account; these do.
     assert_eq!(
         status(login().header("authorization", &basic(&user, "nope"))),
         401

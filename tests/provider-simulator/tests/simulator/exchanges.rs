@@ -18,7 +18,7 @@ const TOKENS: [&str; 2] = ["{access}", "{refresh}"];
 struct Exchange<'t>(&'t Table);
 
 impl<'t> Exchange<'t> {
-    /// Empty where it is not said.
+    /// The value of a key; empty if it is missing.
     fn text(&self, key: &str) -> &'t str {
         let value = self.0.get(key);
         value.map_or("", |value| value.as_str().unwrap())
@@ -41,7 +41,7 @@ impl<'t> Exchange<'t> {
         }
     }
 
-    /// The text with what the account has, and with the refresh token that it presents.
+    /// The text with the account's values, and with the refresh token that it presents.
     fn filled(&self, text: &str, account: &AccountSpec, held: &str) -> String {
         let wrong = self.text("wrong");
         let values = [
@@ -89,7 +89,7 @@ impl<'t> Exchange<'t> {
         probe.send().unwrap()
     }
 
-    /// Access and refresh token of a reply; nothing where it is another than the one shown.
+    /// Access and refresh token of a reply; `None` if the rest differs from the document's.
     fn tokens(&self, reply: &Reply) -> Option<[Option<String>; 2]> {
         let mut found = [None, None];
         let (mut shown, mut body) = (self.text("reply"), reply.body.as_str());
@@ -108,7 +108,7 @@ impl<'t> Exchange<'t> {
     }
 }
 
-/// Where the next token stands in a reply as it is shown, and which it is.
+/// The position and kind of the next token in a reply as the document shows it.
 fn next(shown: &str) -> Option<(usize, usize)> {
     let places = TOKENS.iter().enumerate();
     places
@@ -116,7 +116,7 @@ fn next(shown: &str) -> Option<(usize, usize)> {
         .min()
 }
 
-/// A provider answers the exchange at this address of it.
+/// A provider answers the exchange at this one of its addresses.
 fn answers(exchange: &Exchange<'_>, login: &Exchange<'_>, base: fn(&Simulator, Api) -> String) {
     let (name, api) = (exchange.text("name"), exchange.api());
     let (sim, account) = simulator(api);

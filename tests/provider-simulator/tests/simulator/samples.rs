@@ -1,4 +1,4 @@
-//! What the files about the documents need.
+//! Helpers for the tests of the documents.
 
 use tokend_harness::probe::{self, Probe, Reply};
 use tokend_provider_simulator::{
