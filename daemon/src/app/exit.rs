@@ -54,7 +54,7 @@ fn is_lasting(error: &io::Error) -> bool {
 mod tests {
     use std::path::PathBuf;
 
-    use tokend_store::{KeyError, OpenError, RotateError, StoreFailure};
+    use tokend_store::{IoFailure, KeyError, OpenError, RotateError, StoreFailure};
 
     use super::*;
     use tokend_process::listen::Usage;
@@ -63,12 +63,14 @@ mod tests {
     #[expect(clippy::too_many_lines, reason = "a table of errors")]
     fn what_only_a_person_can_mend_is_told_from_what_may_pass() {
         let path = PathBuf::from("/var/lib/tokend");
-        let io = |kind: io::ErrorKind| OpenError::Io {
-            doing: "write",
-            path: "/var/lib/tokend".into(),
-            source: kind.into(),
+        let io = |kind: io::ErrorKind| {
+            OpenError::Io(IoFailure {
+                doing: "write",
+                path: "/var/lib/tokend".into(),
+                source: kind.into(),
+            })
         };
-        let wrong_key = || OpenError::WrongKey { path: path.clone() };
+        let wrong_key = || OpenError::WrongKey(path.clone());
         let at = || PathBuf::from("/var/lib/tokend/tokend.redb");
         let absent = || io::Error::from(io::ErrorKind::NotFound);
         let mistakes: [anyhow::Error; 11] = [
@@ -85,7 +87,7 @@ mod tests {
             wrong_key().into(),
             // Settling an interrupted change of the key reports its errors with its own type.
             RotateError::Open(wrong_key()).into(),
-            RotateError::Key(KeyError::NotAFile { path: path.clone() }).into(),
+            RotateError::Key(KeyError::NotAFile(path.clone())).into(),
             io(io::ErrorKind::PermissionDenied).into(),
             io(io::ErrorKind::IsADirectory).into(),
             NotApplied::Store(StoreError::Corrupt {
@@ -93,7 +95,7 @@ mod tests {
                 detail: "a page".to_owned(),
             })
             .into(),
-            KeyError::NotAFile { path: path.clone() }.into(),
+            KeyError::NotAFile(path.clone()).into(),
             InheritError::TooMany { count: 2 }.into(),
             ClientError::Client("no".to_owned()).into(),
         ];

@@ -66,7 +66,7 @@ impl EncodeError {
         let account = account.clone();
         match self {
             Self::TooLarge { bytes } => StoreError::TooLarge { account, bytes },
-            Self::Serializer => StoreError::NotSealed { account },
+            Self::Serializer => StoreError::NotSealed(account),
         }
     }
 }

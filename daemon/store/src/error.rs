@@ -52,11 +52,8 @@ pub enum StoreError {
     #[error("{0}")]
     Quarantined(Quarantined),
     /// There is nothing to discard.
-    #[error("no record named {account} is set aside: nothing was discarded")]
-    NotQuarantined {
-        /// The name that was given.
-        account: String,
-    },
+    #[error("no record named {0} is set aside: nothing was discarded")]
+    NotQuarantined(String),
     /// The record is larger than any token could make it.
     #[error(
         "the record of account {account} would take {bytes} bytes, more than {MAX_RECORD_BYTES}: the provider's tokens are too long to keep"
@@ -69,12 +66,9 @@ pub enum StoreError {
     },
     /// The cipher or the system's random numbers failed.
     #[error(
-        "the record of account {account} could not be sealed: the cipher or the system's random numbers failed"
+        "the record of account {0} could not be sealed: the cipher or the system's random numbers failed"
     )]
-    NotSealed {
-        /// Whose record.
-        account: AccountId,
-    },
+    NotSealed(AccountId),
     /// The storage does not answer. From a commit, this leaves open whether it landed; the same commit may be tried again.
     #[error("{}: {cause} ({detail})", at.display())]
     Unavailable {
@@ -143,6 +137,15 @@ pub struct Quarantined {
     pub reason: QuarantineReason,
 }
 
+impl Quarantined {
+    pub(crate) fn new(account: &impl ToString, reason: QuarantineReason) -> Self {
+        Self {
+            account: account.to_string(),
+            reason,
+        }
+    }
+}
+
 /// Why one record does not open, while the key is known to be right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -173,16 +176,37 @@ pub enum QuarantineReason {
     BadName,
 }
 
+/// A step that the operating system refused.
+#[derive(Debug, Error)]
+#[error("{}: could not {doing}: {source}", path.display())]
+pub struct IoFailure {
+    /// What was tried.
+    pub doing: &'static str,
+    /// With which file.
+    pub path: PathBuf,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+/// Says which step the system refused.
+pub(crate) fn failed<'p>(
+    doing: &'static str,
+    path: &'p Path,
+) -> impl FnOnce(io::Error) -> IoFailure + 'p {
+    move |source| IoFailure {
+        doing,
+        path: path.to_owned(),
+        source,
+    }
+}
+
 /// Why a store could not be opened.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum OpenError {
     /// The state directory's path leads to something else.
-    #[error("{} is not a directory: give tokend a directory of its own", dir.display())]
-    NotADirectory {
-        /// The path.
-        dir: PathBuf,
-    },
+    #[error("{} is not a directory: give tokend a directory of its own", .0.display())]
+    NotADirectory(PathBuf),
     /// Someone else owns the state directory.
     #[error("{} belongs to user {owner}, but tokend runs as user {us}: {}", dir.display(), owner_advice(dir, *owner, *us))]
     WrongOwner {
@@ -210,23 +234,13 @@ pub enum OpenError {
         pid: Option<u32>,
     },
     /// The operating system refused.
-    #[error("{}: could not {doing}: {source}", path.display())]
-    Io {
-        /// What was tried.
-        doing: &'static str,
-        /// With which file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Io(#[from] IoFailure),
     /// The key is not the one the database was made with.
     #[error(
-        "{}: the sealing key is not the one this database was made with: give tokend the key that belongs to it; nothing was changed", path.display()
+        "{}: the sealing key is not the one this database was made with: give tokend the key that belongs to it; nothing was changed", .0.display()
     )]
-    WrongKey {
-        /// The database.
-        path: PathBuf,
-    },
+    WrongKey(PathBuf),
     /// The marker says that there was a database.
     #[error(
         "{} is missing or empty, but {} says there was one: restore the database from a backup, or remove tokend.marker and tokend.reserve to start with no credentials, after which every account has to log in anew", path.display(), marker.display()
@@ -248,11 +262,8 @@ pub enum OpenError {
         marker: PathBuf,
     },
     /// The marker is not one tokend wrote.
-    #[error("{} is not readable as a marker: restore it from a backup, or remove it to accept the database beside it", marker.display())]
-    BadMarker {
-        /// The marker.
-        marker: PathBuf,
-    },
+    #[error("{} is not readable as a marker: restore it from a backup, or remove it to accept the database beside it", .0.display())]
+    BadMarker(PathBuf),
     /// The database cannot be read.
     #[error(
         "{} is damaged or not a tokend database ({detail}): restore it from a backup, or move it and the marker away and log in again", path.display()
@@ -300,29 +311,17 @@ pub enum KeyError {
         dir: PathBuf,
     },
     /// A new key was to be made where something stands.
-    #[error("{} is there already: move it away first, if nothing is sealed with it any more", path.display())]
-    Exists {
-        /// The path.
-        path: PathBuf,
-    },
+    #[error("{} is there already: move it away first, if nothing is sealed with it any more", .0.display())]
+    Exists(PathBuf),
     /// A key that was named is not there.
-    #[error("{}: there is no such file", path.display())]
-    NoSuchFile {
-        /// The path.
-        path: PathBuf,
-    },
+    #[error("{}: there is no such file", .0.display())]
+    NoSuchFile(PathBuf),
     /// A key that was named is not in its file any more.
-    #[error("{} was changed or taken away meanwhile: nothing was sealed with what was in it; put the new key there and do this again", path.display())]
-    Changed {
-        /// The path.
-        path: PathBuf,
-    },
+    #[error("{} was changed or taken away meanwhile: nothing was sealed with what was in it; put the new key there and do this again", .0.display())]
+    Changed(PathBuf),
     /// A symbolic link, a directory or the like.
-    #[error("{} is not a regular file: put the key itself there, not a link", path.display())]
-    NotAFile {
-        /// The path.
-        path: PathBuf,
-    },
+    #[error("{} is not a regular file: put the key itself there, not a link", .0.display())]
+    NotAFile(PathBuf),
     /// Someone else owns the key.
     #[error("{} belongs to user {owner}, but tokend runs as user {us}: chown it, and change the key if that user should not know it", path.display())]
     WrongOwner {
@@ -352,15 +351,8 @@ pub enum KeyError {
         more: bool,
     },
     /// The operating system refused.
-    #[error("{}: could not {doing}: {source}", path.display())]
-    Io {
-        /// What was tried.
-        doing: &'static str,
-        /// With which file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Io(#[from] IoFailure),
     /// No random numbers.
     #[error("the system gave no random numbers for a new sealing key")]
     NoRandomness,
@@ -377,25 +369,16 @@ pub enum RotateError {
     #[error(transparent)]
     Key(#[from] KeyError),
     /// There is nothing to seal.
-    #[error("{} holds no store yet: start tokend once, or name another directory with --state-dir", dir.display())]
-    NoStore {
-        /// The state directory.
-        dir: PathBuf,
-    },
+    #[error("{} holds no store yet: start tokend once, or name another directory with --state-dir", .0.display())]
+    NoStore(PathBuf),
     /// The key file is not there.
-    #[error("{} is missing: if the key comes from a systemd credential, name the old and the new one with --old-key and --new-key", path.display())]
-    NoKey {
-        /// Where the key should be.
-        path: PathBuf,
-    },
+    #[error("{} is missing: if the key comes from a systemd credential, name the old and the new one with --old-key and --new-key", .0.display())]
+    NoKey(PathBuf),
     /// The key that was named is the store's own, or beside it for a rotation that was interrupted.
     #[error(
-        "{} is one of the store's own key files, which tokend replaces or removes by itself; nothing was changed: leave --new-key out for a new key in the store's own file, or make one elsewhere with tokend key new FILE and name that", path.display()
+        "{} is one of the store's own key files, which tokend replaces or removes by itself; nothing was changed: leave --new-key out for a new key in the store's own file, or make one elsewhere with tokend key new FILE and name that", .0.display()
     )]
-    OwnKey {
-        /// What was named.
-        path: PathBuf,
-    },
+    OwnKey(PathBuf),
     /// The disk failed in the commit, which may have been carried out all the same.
     #[error(
         "whether the store is sealed with the new key is not known ({source}): both keys are kept, {} and {}; remove neither, check the disk, and \

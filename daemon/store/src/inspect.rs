@@ -10,11 +10,11 @@ use std::path::Path;
 
 use rustix::fs::{Access, AtFlags, CWD, StatxFlags, statx};
 
-use crate::error::{KeyError, OpenError};
+use crate::error::{KeyError, OpenError, failed};
 use crate::key_file::next_to;
 use crate::redb_store::looks_like_a_database;
 use crate::seal::SealingKey;
-use crate::state_dir::{Layout, check_access, failed};
+use crate::state_dir::{Layout, check_directory};
 
 /// What an open would be refused for.
 #[derive(Debug, thiserror::Error)]
@@ -94,22 +94,14 @@ fn directory(dir: &Path) -> Result<bool, OpenError> {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let there = dir.ancestors().skip(1).find(|above| above.exists());
-            return may(
-                there.unwrap_or(Path::new(".")),
-                Access::WRITE_OK | Access::EXEC_OK,
-            )
-            .map(|()| false)
-            .map_err(failed("make the state directory", dir));
+            let there = there.unwrap_or(Path::new("."));
+            may(there, Access::WRITE_OK | Access::EXEC_OK)
+                .map_err(failed("make the state directory", dir))?;
+            return Ok(false);
         }
-        Err(error) => return Err(failed("look at the state directory", dir)(error)),
+        Err(error) => return Err(failed("look at the state directory", dir)(error).into()),
     };
-    if !metadata.is_dir() {
-        return Err(OpenError::NotADirectory {
-            dir: dir.to_owned(),
-        });
-    }
-    let us = rustix::process::geteuid().as_raw();
-    check_access(dir, metadata.uid(), metadata.mode(), us)?;
+    check_directory(dir, &metadata)?;
     let all = Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK;
     may(dir, all).map_err(failed("use the state directory", dir))?;
     Ok(true)
@@ -121,30 +113,17 @@ fn lock(dir: &Path) -> Result<(), OpenError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Ok(found) if !found.is_file() => {
             let error = io::Error::other("it is not a regular file; remove it");
-            Err(failed("open the lock", &path)(error))
+            Err(failed("open the lock", &path)(error).into())
         }
-        _ => may(&path, Access::READ_OK | Access::WRITE_OK).map_err(failed("open the lock", &path)),
+        _ => Ok(may(&path, Access::READ_OK | Access::WRITE_OK)
+            .map_err(failed("open the lock", &path))?),
     }
 }
 
 fn database(state: &Layout) -> Result<(), OpenError> {
     let path = state.database();
-    let marked = state.read_marker()?.is_some();
-    let length = match fs::metadata(&path) {
-        Ok(metadata) => metadata.len(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
-        Err(error) => return Err(failed("look at the database", &path)(error)),
-    };
-    if length == 0 {
-        let shown_by = match marked {
-            true => state.marker(),
-            false if state.reserve().exists() => state.reserve(),
-            false => return Ok(()),
-        };
-        return Err(OpenError::Missing {
-            path,
-            marker: shown_by,
-        });
+    if !state.has_database(state.read_marker()?.is_some())? {
+        return Ok(());
     }
     may(&path, Access::READ_OK | Access::WRITE_OK).map_err(failed("open the database", &path))?;
     let mut start = Vec::new();

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 use zeroize::Zeroizing;
 
-use crate::error::KeyError;
+use crate::error::{KeyError, failed};
 use crate::seal::SealingKey;
 use crate::sizes::KEY_BYTES;
 use crate::state_dir::{StateDir, sync_dir};
@@ -25,10 +25,8 @@ impl SealingKey {
     /// When it is not a regular file, is not 32 bytes long, or cannot be read.
     pub fn from_credentials_dir(dir: &Path, name: &str) -> Result<Option<Self>, KeyError> {
         let path = dir.join(name);
-        let Some((file, _)) = open(&path)? else {
-            return Ok(None);
-        };
-        read(&file, &path).map(Some)
+        let opened = open(&path)?;
+        opened.map(|(file, _)| read(&file, &path)).transpose()
     }
 
     /// Reads a key file. `None` when there is none.
@@ -36,7 +34,8 @@ impl SealingKey {
     /// # Errors
     /// When it is a link, belongs to another user, is open to group or others, or is not 32 bytes long; and when the system refuses.
     pub fn from_file(path: &Path) -> Result<Option<Self>, KeyError> {
-        load(path)
+        let file = open_own(None, path)?;
+        file.map(|file| read(&file, path)).transpose()
     }
 
     /// Reads the key file, or makes it when there is neither a key nor anything sealed with one in the state directory.
@@ -45,24 +44,22 @@ impl SealingKey {
     /// When the key is missing but there is a database; when the file is a link, belongs to another user, is open to group or
     /// others, or is not 32 bytes long; and when the system refuses.
     pub fn load_or_create(path: &Path, state: &StateDir) -> Result<Self, KeyError> {
-        if let Some(key) = load(path)? {
+        if let Some(key) = Self::from_file(path)? {
             return Ok(key);
         }
-        if state.holds_data() {
-            return Err(KeyError::Missing {
-                path: path.to_owned(),
-                dir: state.path().to_owned(),
-            });
+        let missing = || KeyError::Missing {
+            path: path.to_owned(),
+            dir: state.path().to_owned(),
+        };
+        if state.layout.holds_data() {
+            return Err(missing());
         }
         match create(path) {
             Ok(()) | Err(KeyError::Exists { .. }) => {}
             Err(error) => return Err(error),
         }
         // Read back, so that a key made by someone else a moment earlier is the one that counts.
-        load(path)?.ok_or_else(|| KeyError::Missing {
-            path: path.to_owned(),
-            dir: state.path().to_owned(),
-        })
+        Self::from_file(path)?.ok_or_else(missing)
     }
 }
 
@@ -72,11 +69,9 @@ impl SealingKey {
 /// When something stands there, which is left alone, and when the system refuses.
 pub fn make_key_file(path: &Path) -> Result<(), KeyError> {
     match fs::symlink_metadata(path) {
-        Ok(_) => Err(KeyError::Exists {
-            path: path.to_owned(),
-        }),
+        Ok(_) => Err(KeyError::Exists(path.to_owned())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => create(path),
-        Err(error) => Err(failed("look at", path)(error)),
+        Err(error) => Err(failed("look at", path)(error).into()),
     }
 }
 
@@ -115,13 +110,6 @@ pub(crate) fn is_half_made(file: &str, name: &str) -> bool {
 /// How long the random part of such a name is.
 const SUFFIX_DIGITS: usize = 16;
 
-fn load(path: &Path) -> Result<Option<SealingKey>, KeyError> {
-    let Some(file) = open_own(None, path)? else {
-        return Ok(None);
-    };
-    read(&file, path).map(Some)
-}
-
 /// Opens a key file that is ours, or of that other user.
 pub(crate) fn open_own(other: Option<u32>, path: &Path) -> Result<Option<File>, KeyError> {
     let Some((file, metadata)) = open(path)? else {
@@ -158,19 +146,15 @@ fn open(path: &Path) -> Result<Option<(File, Metadata)>, KeyError> {
         Ok(file) => File::from(file),
         Err(rustix::io::Errno::NOENT) => return Ok(None),
         Err(rustix::io::Errno::LOOP) => {
-            return Err(KeyError::NotAFile {
-                path: path.to_owned(),
-            });
+            return Err(KeyError::NotAFile(path.to_owned()));
         }
-        Err(error) => return Err(failed("open the sealing key", path)(error.into())),
+        Err(error) => return Err(failed("open the sealing key", path)(error.into()).into()),
     };
     let metadata = file
         .metadata()
         .map_err(failed("look at the sealing key", path))?;
     if !metadata.is_file() {
-        return Err(KeyError::NotAFile {
-            path: path.to_owned(),
-        });
+        return Err(KeyError::NotAFile(path.to_owned()));
     }
     Ok(Some((file, metadata)))
 }
@@ -214,16 +198,15 @@ fn create(path: &Path) -> Result<(), KeyError> {
         .and_then(|()| sync_dir(parent(path)).map_err(failed("make the sealing key durable", path)))
         .inspect_err(|_| {
             let _left = fs::remove_file(path);
-        })
+        })?;
+    Ok(())
 }
 
 /// Gives a key that is durable the name it is for.
 fn name(new: &Path, path: &Path) -> Result<(), KeyError> {
     fs::hard_link(new, path).map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => KeyError::Exists {
-            path: path.to_owned(),
-        },
-        _ => failed("make the sealing key", path)(error),
+        io::ErrorKind::AlreadyExists => KeyError::Exists(path.to_owned()),
+        _ => failed("make the sealing key", path)(error).into(),
     })
 }
 
@@ -234,7 +217,7 @@ fn write_new(path: &Path, key: &[u8]) -> Result<(), KeyError> {
         .map(File::from)
         .map_err(|error| failed(doing, path)(error.into()))?;
     file.write_all(key).map_err(failed(doing, path))?;
-    file.sync_all().map_err(failed(doing, path))
+    Ok(file.sync_all().map_err(failed(doing, path))?)
 }
 
 fn beside(path: &Path, suffix: u64) -> PathBuf {
@@ -247,18 +230,6 @@ pub(crate) fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
-    }
-}
-
-/// Says which step of handling a key file the system refused.
-pub(crate) fn failed<'p>(
-    doing: &'static str,
-    path: &'p Path,
-) -> impl FnOnce(io::Error) -> KeyError + 'p {
-    move |source| KeyError::Io {
-        doing,
-        path: path.to_owned(),
-        source,
     }
 }
 

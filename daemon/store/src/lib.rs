@@ -62,7 +62,8 @@ mod watch;
 pub use account::{AccountId, AccountIdError, MAX_ACCOUNT_ID_BYTES, Version};
 pub use claims::Claim;
 pub use error::{
-    KeyError, OpenError, QuarantineReason, Quarantined, RotateError, StoreError, StoreFailure,
+    IoFailure, KeyError, OpenError, QuarantineReason, Quarantined, RotateError, StoreError,
+    StoreFailure,
 };
 pub use inspect::{Refusal, inspect, is_held};
 pub use key_file::make_key_file;

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use crate::error::{KeyError, RotateError};
+use crate::error::{KeyError, RotateError, failed};
 use crate::key_file::next_to;
-use crate::key_file::{failed, is_half_made, open_own, parent, read_bytes};
+use crate::key_file::{is_half_made, open_own, parent, read_bytes};
 use crate::seal::SealingKey;
 use crate::sizes::KEY_BYTES;
 
@@ -29,9 +29,7 @@ impl NamedKey {
     /// # Errors
     /// As [`SealingKey::from_file`], and when there is none.
     pub fn read(path: &Path, other: Option<u32>) -> Result<Self, KeyError> {
-        let file = open_own(other, path)?.ok_or_else(|| KeyError::NoSuchFile {
-            path: path.to_owned(),
-        })?;
+        let file = open_own(other, path)?.ok_or_else(|| KeyError::NoSuchFile(path.to_owned()))?;
         let bytes = read_bytes(&file, path)?;
         Ok(Self {
             key: SealingKey::from_bytes(&bytes)?,
@@ -48,9 +46,6 @@ impl NamedKey {
 
     /// Whether the file is still where it was and holds what was read. A process that may no longer look it up goes by the open file.
     pub(crate) fn must_be_there(&self) -> Result<(), KeyError> {
-        let changed = || KeyError::Changed {
-            path: self.path.clone(),
-        };
         let ours = self
             .file
             .metadata()
@@ -68,7 +63,7 @@ impl NamedKey {
         let is_as_read = now.get(..count) == Some(self.bytes.as_slice());
         match ours.nlink() > 0 && is_named && is_as_read {
             true => Ok(()),
-            false => Err(changed()),
+            false => Err(KeyError::Changed(self.path.clone())),
         }
     }
 }
@@ -88,9 +83,7 @@ pub fn must_be_elsewhere(kept: &Path, named: &Path) -> Result<(), RotateError> {
         is_same || (place.is_some() && place == self::place(own))
     });
     match is_own || is_half_made_for(kept, named) {
-        true => Err(RotateError::OwnKey {
-            path: named.to_owned(),
-        }),
+        true => Err(RotateError::OwnKey(named.to_owned())),
         false => Ok(()),
     }
 }

@@ -52,19 +52,19 @@ impl RedbStore {
     /// When the key is not the database's, when a database that was there is missing, is damaged, is another than the marker
     /// stands for or was written by a newer version, or when the system refuses. Nothing is changed then.
     pub fn open(state: StateDir, key: SealingKey) -> Result<Self, OpenError> {
-        let path = state.database();
+        let path = state.layout.database();
         Self::open_with(state, key, Box::new(move || database::open(&path)))
     }
 
     /// As [`open`](Self::open), with another way to reach the file.
     fn open_with(state: StateDir, key: SealingKey, opener: Opener) -> Result<Self, OpenError> {
         let id = database::ensure(&state, &key)?;
-        let (handle, epoch) = Handle::open(state.database(), opener, id)?;
+        let (handle, epoch) = Handle::open(state.layout.database(), opener, id)?;
         Ok(Self {
             handle,
             key,
             claims: Claims::new(epoch),
-            reserve: Reserve::new(state.reserve()),
+            reserve: Reserve::new(state.layout.reserve()),
             _state: state,
         })
     }
@@ -85,11 +85,7 @@ impl RedbStore {
                     });
                 }
             }
-            if answers.iter().any(Result::is_ok) {
-                txn.commit()?;
-            } else {
-                txn.abort()?;
-            }
+            database::end(txn, answers.iter().any(Result::is_ok))?;
             Ok(answers)
         });
         written.unwrap_or_else(|error| batch.iter().map(|_| Err(error.clone())).collect())
@@ -115,7 +111,7 @@ impl RedbStore {
             Some(sealed) => {
                 let (version, plain, _) = self
                     .open_value(account, sealed.value(), &mut scratch)
-                    .map_err(|reason| quarantined(account.as_str(), reason))?;
+                    .map_err(|reason| StoreError::Quarantined(Quarantined::new(account, reason)))?;
                 Some((version, plain))
             }
             None => None,
@@ -138,9 +134,7 @@ impl RedbStore {
         let sealed = self
             .key
             .seal(Bound::Record { account, version }, encoded)
-            .ok_or_else(|| StoreError::NotSealed {
-                account: account.clone(),
-            })?;
+            .ok_or_else(|| StoreError::NotSealed(account.clone()))?;
         accounts.insert(account.as_str().as_bytes(), sealed.as_slice())?;
         Ok(version)
     }
@@ -183,10 +177,7 @@ impl Store for RedbStore {
                 };
                 match opened {
                     Ok((account, version, record)) => visit(account, version, record),
-                    Err(reason) => set_aside.push(Quarantined {
-                        account: name_of(key.value()),
-                        reason,
-                    }),
+                    Err(reason) => set_aside.push(Quarantined::new(&name_of(key.value()), reason)),
                 }
             }
             Ok(set_aside)
@@ -204,7 +195,7 @@ impl Store for RedbStore {
         })?;
         opened
             .transpose()
-            .map_err(|reason| quarantined(account.as_str(), reason))
+            .map_err(|reason| StoreError::Quarantined(Quarantined::new(account, reason)))
     }
 
     fn claim(&self, account: &AccountId, _ttl: Duration) -> Result<Claim, StoreError> {
@@ -299,11 +290,7 @@ impl Store for RedbStore {
                     }
                 }
             }
-            if put_back.is_empty() {
-                txn.abort()?;
-            } else {
-                txn.commit()?;
-            }
+            database::end(txn, !put_back.is_empty())?;
             Ok(put_back)
         })
     }
@@ -328,19 +315,12 @@ impl Store for RedbStore {
                 }
                 found.is_some()
             };
-            if found {
-                txn.commit()?;
-            } else {
-                txn.abort()?;
-            }
+            database::end(txn, found)?;
             Ok(found)
         })?;
-        if found {
-            Ok(())
-        } else {
-            Err(StoreError::NotQuarantined {
-                account: account.to_owned(),
-            })
+        match found {
+            true => Ok(()),
+            false => Err(StoreError::NotQuarantined(account.to_owned())),
         }
     }
 }
@@ -378,13 +358,6 @@ impl From<redb::StorageError> for Failure {
     fn from(error: redb::StorageError) -> Self {
         Self::OfStorage(error.into())
     }
-}
-
-fn quarantined(account: &str, reason: QuarantineReason) -> StoreError {
-    StoreError::Quarantined(Quarantined {
-        account: account.to_owned(),
-        reason,
-    })
 }
 
 #[cfg(test)]

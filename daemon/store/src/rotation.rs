@@ -9,9 +9,9 @@
 use std::fs;
 use std::path::Path;
 
-use crate::error::{KeyError, OpenError, RotateError};
+use crate::error::{KeyError, OpenError, RotateError, failed};
 use crate::key_file::next_to;
-use crate::key_file::{failed as sync_failed, make_key_file, parent, remove_half_made};
+use crate::key_file::{make_key_file, parent, remove_half_made};
 use crate::named_key::NamedKey;
 use crate::redb_store::{NotResealed, Opens, confirm, opened_by, reseal, write_again};
 use crate::seal::SealingKey;
@@ -142,36 +142,34 @@ pub fn settle(state: &StateDir, path: &Path) -> Result<Settled, RotateError> {
         }
         Opens::Old => {
             confirm(state)?;
-            fs::remove_file(&next).map_err(sync_failed("remove", &next))?;
-            sync_dir(parent(&next)).map_err(sync_failed("make durable the removal of", &next))?;
+            remove_for_good(&next)?;
             Ok(Settled::Undone)
         }
-        Opens::Neither => Err(OpenError::WrongKey {
-            path: state.path().to_owned(),
-        }
-        .into()),
+        Opens::Neither => Err(OpenError::WrongKey(state.path().to_owned()).into()),
     }
 }
 
 fn take_place(next: &Path, path: &Path) -> Result<(), KeyError> {
-    fs::rename(next, path).map_err(sync_failed("put the new key in the place of", path))?;
-    sync_dir(parent(path)).map_err(sync_failed("make durable the new", path))?;
+    fs::rename(next, path).map_err(failed("put the new key in the place of", path))?;
+    sync_dir(parent(path)).map_err(failed("make durable the new", path))?;
+    Ok(())
+}
+
+fn remove_for_good(next: &Path) -> Result<(), KeyError> {
+    fs::remove_file(next).map_err(failed("remove", next))?;
+    sync_dir(parent(next)).map_err(failed("make durable the removal of", next))?;
     Ok(())
 }
 
 fn must_load(path: &Path) -> Result<SealingKey, RotateError> {
-    SealingKey::from_file(path)?.ok_or_else(|| RotateError::NoKey {
-        path: path.to_owned(),
-    })
+    SealingKey::from_file(path)?.ok_or_else(|| RotateError::NoKey(path.to_owned()))
 }
 
 fn must_hold_data(state: &StateDir) -> Result<(), RotateError> {
-    if state.holds_data() {
+    if state.layout.holds_data() {
         return Ok(());
     }
-    Err(RotateError::NoStore {
-        dir: state.path().to_owned(),
-    })
+    Err(RotateError::NoStore(state.path().to_owned()))
 }
 
 #[cfg(test)]

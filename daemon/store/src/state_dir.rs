@@ -3,14 +3,14 @@
 //! Must never let two daemons in, nor take a missing database for a first start.
 
 use std::fmt;
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder, File, Metadata};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, Mode, OFlags};
 
-use crate::error::OpenError;
+use crate::error::{OpenError, failed};
 
 const DATABASE: &str = "tokend.redb";
 const NEW_DATABASE: &str = "tokend.redb.new";
@@ -22,7 +22,7 @@ const LOCK: &str = "tokend.lock";
 /// A state directory that is ours alone, until this is dropped.
 #[derive(Debug)]
 pub struct StateDir {
-    layout: Layout,
+    pub(crate) layout: Layout,
     _lock: File,
 }
 
@@ -49,13 +49,7 @@ impl StateDir {
                 _ => Err(failed("make the state directory", dir)(error)),
             })?;
         let metadata = fs::metadata(dir).map_err(failed("look at the state directory", dir))?;
-        if !metadata.is_dir() {
-            return Err(OpenError::NotADirectory {
-                dir: dir.to_owned(),
-            });
-        }
-        let us = rustix::process::geteuid().as_raw();
-        check_access(dir, metadata.uid(), metadata.mode(), us)?;
+        check_directory(dir, &metadata)?;
         Ok(Self {
             layout: Layout::of(dir),
             _lock: lock(dir)?,
@@ -68,49 +62,19 @@ impl StateDir {
         &self.layout.path
     }
 
-    /// Whether there is a database, or was one once.
-    #[must_use]
-    pub fn holds_data(&self) -> bool {
-        self.layout.holds_data()
-    }
-
-    pub(crate) fn database(&self) -> PathBuf {
-        self.layout.database()
-    }
-
-    pub(crate) fn new_database(&self) -> PathBuf {
-        self.layout.path.join(NEW_DATABASE)
-    }
-
-    pub(crate) fn reserve(&self) -> PathBuf {
-        self.layout.reserve()
-    }
-
-    pub(crate) fn marker(&self) -> PathBuf {
-        self.layout.marker()
-    }
-
-    /// The store this directory has held, or `None` when it has not held one.
-    pub(crate) fn read_marker(&self) -> Result<Option<StoreId>, OpenError> {
-        self.layout.read_marker()
-    }
-
     /// Notes durably that this directory holds a store. Only once the store's database is durable itself.
     pub(crate) fn write_marker(&self, store: &StoreId) -> Result<(), OpenError> {
-        let (path, new) = (self.marker(), self.layout.path.join(NEW_MARKER));
+        let (path, new) = (self.layout.marker(), self.layout.path.join(NEW_MARKER));
         let write = || {
             // Left by a death, or anything else that stands in the way.
-            match fs::remove_file(&new) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
+            remove_if_there(&new)?;
             let mut file = File::create_new(&new)?;
             writeln!(file, "{store}")?;
             file.sync_all()?;
             fs::rename(&new, &path)?;
             sync_dir(&self.layout.path)
         };
-        write().map_err(failed("write the marker", &path))
+        Ok(write().map_err(failed("write the marker", &path))?)
     }
 }
 
@@ -133,6 +97,10 @@ impl Layout {
         self.path.join(DATABASE)
     }
 
+    pub(crate) fn new_database(&self) -> PathBuf {
+        self.path.join(NEW_DATABASE)
+    }
+
     pub(crate) fn reserve(&self) -> PathBuf {
         self.path.join(RESERVE)
     }
@@ -145,6 +113,24 @@ impl Layout {
         self.path.join(LOCK)
     }
 
+    /// Whether there is a database. One that is missing or empty, although the marker says that there was one, or the reserve does, which
+    /// comes with the first attempt, is an error.
+    pub(crate) fn has_database(&self, is_marked: bool) -> Result<bool, OpenError> {
+        let (path, reserve) = (self.database(), self.reserve());
+        let length = match fs::metadata(&path) {
+            Ok(metadata) => metadata.len(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+            Err(error) => return Err(failed("look at the database", &path)(error).into()),
+        };
+        let marker = match length {
+            1.. => return Ok(true),
+            0 if is_marked => self.marker(),
+            0 if reserve.try_exists().map_err(failed("look at", &reserve))? => reserve,
+            0 => return Ok(false),
+        };
+        Err(OpenError::Missing { path, marker })
+    }
+
     /// The store this directory has held, or `None` when it has not held one.
     pub(crate) fn read_marker(&self) -> Result<Option<StoreId>, OpenError> {
         let path = self.marker();
@@ -152,11 +138,19 @@ impl Layout {
         match open_regular(&path).and_then(|file| file.take(256).read_to_end(&mut text)) {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(failed("read the marker", &path)(error)),
+            Err(error) => return Err(failed("read the marker", &path)(error).into()),
         }
         StoreId::parse(&String::from_utf8_lossy(&text))
             .map(Some)
-            .ok_or(OpenError::BadMarker { marker: path })
+            .ok_or(OpenError::BadMarker(path))
+    }
+}
+
+/// Removes a file, which need not be there.
+pub(crate) fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 
@@ -170,8 +164,17 @@ fn open_regular(path: &Path) -> io::Result<File> {
     Err(io::Error::other("it is not a regular file"))
 }
 
+/// Refuses what is no directory of this process's user alone.
+pub(crate) fn check_directory(dir: &Path, found: &Metadata) -> Result<(), OpenError> {
+    if !found.is_dir() {
+        return Err(OpenError::NotADirectory(dir.to_owned()));
+    }
+    let us = rustix::process::geteuid().as_raw();
+    check_access(dir, found.uid(), found.mode(), us)
+}
+
 /// Refuses a directory another user owns or can enter.
-pub(crate) fn check_access(dir: &Path, owner: u32, mode: u32, us: u32) -> Result<(), OpenError> {
+fn check_access(dir: &Path, owner: u32, mode: u32, us: u32) -> Result<(), OpenError> {
     if owner != us {
         return Err(OpenError::WrongOwner {
             dir: dir.to_owned(),
@@ -203,7 +206,7 @@ fn lock(dir: &Path) -> Result<File, OpenError> {
                 pid: read_pid(&mut file),
             });
         }
-        Err(error) => return Err(failed("lock", &path)(error.into())),
+        Err(error) => return Err(failed("lock", &path)(error.into()).into()),
     }
     // The pid only helps people, so a full disk must not keep us from starting.
     let _told = write_pid(&mut file);
@@ -225,17 +228,6 @@ fn write_pid(file: &mut File) -> io::Result<()> {
 /// Makes what happened to the names in a directory durable.
 pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
-}
-
-pub(crate) fn failed<'p>(
-    doing: &'static str,
-    path: &'p Path,
-) -> impl FnOnce(io::Error) -> OpenError + 'p {
-    move |source| OpenError::Io {
-        doing,
-        path: path.to_owned(),
-        source,
-    }
 }
 
 /// Names a store, to tell two apart. No secret.

@@ -66,7 +66,7 @@ pub fn is_mistake_of_store(error: &anyhow::Error) -> Option<bool> {
 fn is_mistake_of_open(error: &OpenError) -> bool {
     match error {
         OpenError::InUse { .. } | OpenError::NoRandomness => false,
-        OpenError::Io { source, .. } => is_lasting(source),
+        OpenError::Io(failure) => is_lasting(&failure.source),
         _ => true,
     }
 }
@@ -74,7 +74,7 @@ fn is_mistake_of_open(error: &OpenError) -> bool {
 fn is_mistake_of_key(error: &KeyError) -> bool {
     match error {
         KeyError::NoRandomness => false,
-        KeyError::Io { source, .. } => is_lasting(source),
+        KeyError::Io(failure) => is_lasting(&failure.source),
         _ => true,
     }
 }

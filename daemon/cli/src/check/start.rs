@@ -327,8 +327,8 @@ impl Findings {
 /// Whether a temporary shortage of the machine kept the state directory or the key from being checked.
 pub(super) fn is_short(refusal: &Refusal) -> bool {
     match refusal {
-        Refusal::Open(OpenError::Io { source, .. }) | Refusal::Key(KeyError::Io { source, .. }) => {
-            is_shortage(source)
+        Refusal::Open(OpenError::Io(failure)) | Refusal::Key(KeyError::Io(failure)) => {
+            is_shortage(&failure.source)
         }
         _ => false,
     }

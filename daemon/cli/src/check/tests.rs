@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use tempfile::TempDir;
 use tokend_config::Overrides;
-use tokend_store::{KeyError, OpenError, Refusal};
+use tokend_store::{IoFailure, KeyError, OpenError, Refusal};
 
 use super::*;
 
@@ -130,14 +130,12 @@ fn what_the_machine_is_short_of_is_no_mistake_of_what_is_checked() {
     let file = machine.path("tokend.toml");
     let config = Config::load(&file, &Overrides::default(), &environment).expect("no mistake");
     let refused = [
-        Refusal::Open(OpenError::Io {
+        Refusal::Open(OpenError::Io(IoFailure {
             doing: "read",
             path: "/var/lib/tokend".into(),
             source: short(),
-        }),
-        Refusal::Key(KeyError::NotAFile {
-            path: "/var/lib/tokend/tokend.key".into(),
-        }),
+        })),
+        Refusal::Key(KeyError::NotAFile("/var/lib/tokend/tokend.key".into())),
     ];
     let [passes, stays] = &refused;
     for (found, ends, is_short) in [

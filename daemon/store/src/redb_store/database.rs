@@ -4,7 +4,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use redb::{
     Builder, Database, DatabaseError, ReadableDatabase as _, ReadableTable, StorageError, Table,
@@ -13,9 +13,9 @@ use redb::{
 use rustix::fs::{Mode, OFlags};
 
 use crate::account::Version;
-use crate::error::OpenError;
+use crate::error::{OpenError, failed};
 use crate::seal::{Scratch, SealingKey};
-use crate::state_dir::{StateDir, StoreId, failed, sync_dir};
+use crate::state_dir::{StateDir, StoreId, remove_if_there, sync_dir};
 
 use super::caught::caught;
 
@@ -30,19 +30,10 @@ const CACHE_BYTES: usize = 16 * 1024 * 1024;
 
 /// Sees to it that there is a database that this key opens, and tells its id.
 pub(super) fn ensure(state: &StateDir, key: &SealingKey) -> Result<StoreId, OpenError> {
-    let path = state.database();
-    let length = match fs::metadata(&path) {
-        Ok(metadata) => metadata.len(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
-        Err(error) => return Err(failed("look at the database", &path)(error)),
-    };
-    let marked = state.read_marker()?;
-    let id = match (length, marked) {
-        (0, Some(_)) => return Err(missing(state, state.marker())),
-        // The reserve comes with the first attempt.
-        (0, None) if reserve_is_there(state)? => return Err(missing(state, state.reserve())),
-        (0, None) => create(state, key)?,
-        (_, marked) => check(state, &path, marked, key)?,
+    let marked = state.layout.read_marker()?;
+    let id = match state.layout.has_database(marked.is_some())? {
+        true => check(state, marked, key)?,
+        false => create(state, key)?,
     };
     if marked.is_none() {
         state.write_marker(&id)?;
@@ -50,30 +41,15 @@ pub(super) fn ensure(state: &StateDir, key: &SealingKey) -> Result<StoreId, Open
     Ok(id)
 }
 
-/// What cannot be looked at may be there.
-fn reserve_is_there(state: &StateDir) -> Result<bool, OpenError> {
-    let path = state.reserve();
-    path.try_exists().map_err(failed("look at", &path))
-}
-
 /// Tells whether the database that is there is ours and opens with this key, and changes nothing.
 pub(super) fn verify(state: &StateDir, key: &SealingKey) -> Result<StoreId, OpenError> {
-    let path = state.database();
-    let marked = state.read_marker()?;
-    match fs::metadata(&path) {
-        Ok(metadata) if metadata.len() > 0 => check(state, &path, marked, key),
-        Ok(_) => Err(missing(state, state.marker())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Err(missing(state, state.marker()))
-        }
-        Err(error) => Err(failed("look at the database", &path)(error)),
-    }
-}
-
-fn missing(state: &StateDir, marker: PathBuf) -> OpenError {
-    OpenError::Missing {
-        path: state.database(),
-        marker,
+    let marked = state.layout.read_marker()?;
+    match state.layout.has_database(marked.is_some())? {
+        true => check(state, marked, key),
+        false => Err(OpenError::Missing {
+            path: state.layout.database(),
+            marker: state.layout.marker(),
+        }),
     }
 }
 
@@ -89,6 +65,15 @@ pub(super) fn begin_write(db: &Database) -> Result<WriteTransaction, redb::Error
     txn.set_two_phase_commit(true);
     txn.set_quick_repair(true);
     Ok(txn)
+}
+
+/// Commits a transaction that changed something, and gives up one that changed nothing.
+pub(super) fn end(txn: WriteTransaction, is_change: bool) -> Result<(), redb::Error> {
+    match is_change {
+        true => txn.commit()?,
+        false => txn.abort()?,
+    }
+    Ok(())
 }
 
 /// The id the database has, where it has one.
@@ -140,7 +125,9 @@ pub(super) fn not_opened(path: &Path, error: redb::Error) -> OpenError {
             dir: path.parent().unwrap_or(path).to_owned(),
             pid: None,
         },
-        redb::Error::Io(source) if !is_damage(&source) => failed("open the database", path)(source),
+        redb::Error::Io(source) if !is_damage(&source) => {
+            failed("open the database", path)(source).into()
+        }
         error => damaged(path, &error),
     }
 }
@@ -155,13 +142,8 @@ pub(super) fn is_damage(error: &io::Error) -> bool {
 
 /// Makes a database under another name and moves it into place, so that it is there whole or not at all.
 fn create(state: &StateDir, key: &SealingKey) -> Result<StoreId, OpenError> {
-    let (path, new) = (state.database(), state.new_database());
-    match fs::remove_file(&new) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(failed("remove", &new)(error));
-        }
-        _ => {}
-    }
+    let (path, new) = (state.layout.database(), state.layout.new_database());
+    remove_if_there(&new).map_err(failed("remove", &new))?;
     let id = StoreId::random()?;
     let check = key.make_check(&id).ok_or(OpenError::NoRandomness)?;
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
@@ -169,7 +151,7 @@ fn create(state: &StateDir, key: &SealingKey) -> Result<StoreId, OpenError> {
         .map(File::from)
         .map_err(|error| failed("make the database", &new)(error.into()))?;
     fill(file, &id, &check).map_err(|error| match error {
-        redb::Error::Io(source) => failed("make the database", &new)(source),
+        redb::Error::Io(source) => failed("make the database", &new)(source).into(),
         error => damaged(&new, &error),
     })?;
     fs::rename(&new, &path).map_err(failed("make the database", &path))?;
@@ -195,12 +177,12 @@ fn fill(file: File, id: &StoreId, check: &[u8]) -> Result<(), redb::Error> {
 /// Tells a database that is ours and that this key opens from all others.
 fn check(
     state: &StateDir,
-    path: &Path,
     marked: Option<StoreId>,
     key: &SealingKey,
 ) -> Result<StoreId, OpenError> {
-    caught(|| look_into(state, path, marked, key))
-        .unwrap_or_else(|panicked| Err(damaged(path, &panicked)))
+    let path = state.layout.database();
+    caught(|| look_into(state, &path, marked, key))
+        .unwrap_or_else(|panicked| Err(damaged(&path, &panicked)))
 }
 
 fn look_into(
@@ -226,7 +208,7 @@ fn look_into(
     if marked.is_some_and(|marked| marked != id) {
         return Err(OpenError::OtherStore {
             path: path.to_owned(),
-            marker: state.marker(),
+            marker: state.layout.marker(),
         });
     }
     if key.passes_check(&id, &check) {
@@ -235,9 +217,7 @@ fn look_into(
     if opens_a_record(&db, key).map_err(|error| not_opened(path, error))? {
         return Err(damaged(path, &"the key is right, but its check is not"));
     }
-    Err(OpenError::WrongKey {
-        path: path.to_owned(),
-    })
+    Err(OpenError::WrongKey(path.to_owned()))
 }
 
 /// Whether the key opens one of the first few records, so that it cannot be a wrong one.

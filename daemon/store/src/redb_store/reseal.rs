@@ -62,7 +62,7 @@ pub(crate) fn opened_by(
 
 /// Asks the system to read the database from the disk. It may do otherwise, so nothing rests on this alone.
 fn forget_cached(state: &StateDir) {
-    if let Ok(file) = std::fs::File::open(state.database()) {
+    if let Ok(file) = std::fs::File::open(state.layout.database()) {
         let _may_refuse = rustix::fs::fadvise(&file, 0, None, Advice::DontNeed);
     }
 }
@@ -70,7 +70,7 @@ fn forget_cached(state: &StateDir) {
 /// Makes a transaction durable in the database as it is now, so that what an earlier one was refused for cannot come back with a crash:
 /// the roots it writes are those that were just read.
 pub(crate) fn confirm(state: &StateDir) -> Result<(), OpenError> {
-    let path = state.database();
+    let path = state.layout.database();
     let counted = caught(|| {
         let db = database::open(&path)?;
         database::count_opening(&db)
@@ -91,7 +91,7 @@ pub(crate) fn write_again(
     new: &SealingKey,
 ) -> Result<(), OpenError> {
     let id = database::verify(state, new)?;
-    let path = state.database();
+    let path = state.layout.database();
     let check = new.make_check(&id).ok_or(OpenError::NoRandomness)?;
     let written = caught(|| {
         let db = database::open(&path)?;
@@ -134,7 +134,7 @@ pub(crate) fn reseal(
     new: &SealingKey,
 ) -> Result<usize, NotResealed> {
     let id = database::verify(state, old)?;
-    let path = state.database();
+    let path = state.layout.database();
     let check = new.make_check(&id).ok_or(OpenError::NoRandomness)?;
     let resealed = caught(|| {
         let db = database::open(&path)?;
@@ -213,12 +213,7 @@ fn resealed(
     sealed: &[u8],
     scratch: &mut Scratch,
 ) -> Result<Vec<u8>, Failure> {
-    let set_aside = |reason| {
-        Failure::SetAside(Quarantined {
-            account: name_of(key),
-            reason,
-        })
-    };
+    let set_aside = |reason| Failure::SetAside(Quarantined::new(&name_of(key), reason));
     let account = account_of(key).ok_or_else(|| set_aside(QuarantineReason::BadName))?;
     let (version, plain) = old
         .open_record(&account, sealed, scratch)

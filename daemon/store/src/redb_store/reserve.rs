@@ -11,6 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rustix::fs::{FallocateFlags, Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::error::StoreFailure;
 use crate::sizes::MAX_RECORD_BYTES;
 
 /// Four of the largest records, which is more than a transaction with one of them writes anew.
@@ -39,7 +40,7 @@ impl Reserve {
         }
         match self.take_room() {
             Ok(()) => *kept = true,
-            Err(error) if is_full(&error) => {
+            Err(error) if StoreFailure::from(&error) == StoreFailure::DiskFull => {
                 // Half a reserve is of no use, and others need the space it took.
                 let _gone = fs::remove_file(&self.path);
                 return Err(error);
@@ -71,13 +72,6 @@ impl Reserve {
     }
 }
 
-fn is_full(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,8 +98,8 @@ mod tests {
         reserve.keep().unwrap();
         assert!(!reserve.spend());
         for full in [Errno::NOSPC, Errno::DQUOT, Errno::FBIG] {
-            assert!(is_full(&full.into()));
+            assert_eq!(StoreFailure::from(&full.into()), StoreFailure::DiskFull);
         }
-        assert!(!is_full(&Errno::IO.into()));
+        assert_eq!(StoreFailure::from(&Errno::IO.into()), StoreFailure::Io);
     }
 }

@@ -110,7 +110,7 @@ impl Bench {
         let dir = self.dir.path().join("state");
         let state = StateDir::acquire(&dir).unwrap();
         let key = SealingKey::from_bytes(&Zeroizing::new([7; 32])).unwrap();
-        let (path, disk) = (state.database(), Arc::clone(&self.disk));
+        let (path, disk) = (state.layout.database(), Arc::clone(&self.disk));
         let opener = move || {
             let file = std::fs::File::options()
                 .read(true)
@@ -447,7 +447,7 @@ fn a_record_of_a_newer_schema_is_kept_as_it_is() {
     };
     put(&sealed).unwrap();
     let reason = QuarantineReason::Newer { schema: 3 };
-    let refused = quarantined("ads", reason);
+    let refused = StoreError::Quarantined(Quarantined::new(&"ads", reason));
     assert_eq!(store.read(account).unwrap_err(), refused);
     assert!(refused.to_string().contains("newer tokend"));
     let second = record(2);

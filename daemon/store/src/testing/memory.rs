@@ -168,7 +168,7 @@ impl MemoryStore {
         let plain = encode(account, commit.record)?;
         let standing = state.records.get(account);
         if let Some(reason) = standing.and_then(|stored| stored.quarantine) {
-            return Err(quarantined(account, reason));
+            return Err(StoreError::Quarantined(Quarantined::new(account, reason)));
         }
         check_version(
             commit,
@@ -198,10 +198,7 @@ impl Store for MemoryStore {
         for (account, stored) in &state.records {
             match stored.open() {
                 Ok(record) => visit(account.clone(), stored.version, record),
-                Err(reason) => set_aside.push(Quarantined {
-                    account: account.to_string(),
-                    reason,
-                }),
+                Err(reason) => set_aside.push(Quarantined::new(account, reason)),
             }
         }
         Ok(set_aside)
@@ -216,7 +213,7 @@ impl Store for MemoryStore {
         stored
             .open()
             .map(|record| Some((stored.version, record)))
-            .map_err(|reason| quarantined(account, reason))
+            .map_err(|reason| StoreError::Quarantined(Quarantined::new(account, reason)))
     }
 
     fn claim(&self, account: &AccountId, _ttl: Duration) -> Result<Claim, StoreError> {
@@ -284,9 +281,7 @@ impl Store for MemoryStore {
                 state.records.remove(&id);
                 Ok(())
             }
-            None => Err(StoreError::NotQuarantined {
-                account: account.to_owned(),
-            }),
+            None => Err(StoreError::NotQuarantined(account.to_owned())),
         }
     }
 }
@@ -361,13 +356,6 @@ fn encode(
         .map(|record| codec::encode(record, 0, 0))
         .transpose()
         .map_err(|error| error.of(account))
-}
-
-fn quarantined(account: &AccountId, reason: QuarantineReason) -> StoreError {
-    StoreError::Quarantined(Quarantined {
-        account: account.to_string(),
-        reason,
-    })
 }
 
 fn unavailable(cause: StoreFailure) -> StoreError {

@@ -173,9 +173,7 @@ fn there_is_nothing_to_discard_but_what_does_not_open() {
         for name in ["ads", "nobody", ""] {
             assert_eq!(
                 store.discard_quarantined(name),
-                Err(StoreError::NotQuarantined {
-                    account: name.to_owned()
-                })
+                Err(StoreError::NotQuarantined(name.to_owned()))
             );
         }
         assert_eq!(last_begun(store, "ads"), Some(1));
