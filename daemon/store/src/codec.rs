@@ -3,7 +3,6 @@
 //! Owns the schema. The serde forms of what holds secrets are private here, so that nobody serialises a [`Record`] by
 //! accident. Must never leave plaintext in memory that is not wiped, nor put any of it into an error.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::io;
 
@@ -37,9 +36,9 @@ pub(crate) fn encode(
     front: usize,
     back: usize,
 ) -> Result<Zeroizing<Vec<u8>>, EncodeError> {
-    let stored = Stored {
+    let stored = Storing {
         schema: SCHEMA,
-        record: Form::from(record),
+        record,
     };
     // Measured first: a vector that grows leaves copies of secrets behind in freed memory.
     let mut length = Counter(0);
@@ -76,9 +75,9 @@ impl EncodeError {
 /// # Errors
 /// A newer schema, or text that is no record. Never quotes the text.
 pub(crate) fn decode(text: &[u8]) -> Result<Record, QuarantineReason> {
-    let problem = match serde_json::from_slice::<Stored<'static>>(text) {
+    let problem = match serde_json::from_slice::<Stored>(text) {
         Ok(stored) if (OLDEST..=SCHEMA).contains(&stored.schema) => {
-            return Ok(stored.record.into());
+            return Ok(stored.record);
         }
         Ok(_) => None,
         Err(problem) => Some(problem),
@@ -95,11 +94,19 @@ pub(crate) fn decode(text: &[u8]) -> Result<Record, QuarantineReason> {
     }
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Stored<'a> {
+struct Stored {
     schema: u32,
-    record: Form<'a>,
+    #[serde(with = "RecordForm")]
+    record: Record,
+}
+
+#[derive(Serialize)]
+struct Storing<'a> {
+    schema: u32,
+    #[serde(with = "RecordForm")]
+    record: &'a Record,
 }
 
 #[derive(Deserialize)]
@@ -110,49 +117,50 @@ struct SchemaNumber {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Form<'a> {
-    anchor: Cow<'a, Anchor>,
-    identity: Cow<'a, str>,
+#[serde(remote = "Record", deny_unknown_fields)]
+struct RecordForm {
+    anchor: Anchor,
+    identity: String,
     last_begun: u64,
-    credential: CredentialForm<'a>,
+    #[serde(with = "CredentialForm")]
+    credential: Credential,
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "optional")]
+    candidate: Option<StoredCandidate>,
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "optional")]
+    grant: Option<StoredGrant>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    candidate: Option<CandidateForm<'a>>,
+    host: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    grant: Option<GrantForm<'a>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    host: Option<Cow<'a, str>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    asks: Option<Cow<'a, str>>,
+    asks: Option<String>,
     pace: PaceState,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    intent: Option<Cow<'a, StoredIntent>>,
+    intent: Option<StoredIntent>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    block: Option<Cow<'a, StoredBlock>>,
+    block: Option<StoredBlock>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    problem: Option<Cow<'a, str>>,
+    problem: Option<String>,
     #[serde(rename = "told", default, skip_serializing_if = "Option::is_none")]
-    provider_message: Option<Cow<'a, str>>,
+    provider_message: Option<String>,
     failures: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     deferred_until: Option<i64>,
     #[serde(rename = "deferral_told", default, skip_serializing_if = "is_false")]
     deferred_by_provider: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    last_attempt: Option<Cow<'a, StoredAttempt>>,
+    last_attempt: Option<StoredAttempt>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    no_verdict: Option<Cow<'a, StoredNoVerdict>>,
+    no_verdict: Option<StoredNoVerdict>,
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CredentialForm<'a> {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    password: Option<Secret<'a>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    client_secret: Option<Secret<'a>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    refresh_token: Option<Secret<'a>>,
+#[serde(remote = "Credential", deny_unknown_fields)]
+struct CredentialForm {
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "optional")]
+    password: Option<SecretString>,
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "optional")]
+    client_secret: Option<SecretString>,
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "optional")]
+    refresh_token: Option<SecretString>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     refresh_expires_at: Option<i64>,
     #[serde(default, skip_serializing_if = "is_false")]
@@ -161,28 +169,30 @@ struct CredentialForm<'a> {
     refresh_refused: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     entered_at: Option<i64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    spare_refresh_token: Option<Secret<'a>>,
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "optional")]
+    spare_refresh_token: Option<SecretString>,
     #[serde(default, skip_serializing_if = "is_false")]
     spare_unsent: bool,
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CandidateForm<'a> {
+#[serde(remote = "StoredCandidate", deny_unknown_fields)]
+struct CandidateForm {
     attempt: u64,
     kind: CandidateKind,
-    secret: Secret<'a>,
+    #[serde(serialize_with = "Plain::write", deserialize_with = "Plain::read")]
+    secret: SecretString,
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct GrantForm<'a> {
+#[serde(remote = "StoredGrant", deny_unknown_fields)]
+struct GrantForm {
     id: u64,
-    access_token: Secret<'a>,
-    token_type: Cow<'a, str>,
+    #[serde(serialize_with = "Plain::write", deserialize_with = "Plain::read")]
+    access_token: SecretString,
+    token_type: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    scope: Option<Cow<'a, str>>,
+    scope: Option<String>,
     issued_at: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     expires_at: Option<i64>,
@@ -190,128 +200,42 @@ struct GrantForm<'a> {
     overtaken: bool,
 }
 
-impl<'a> From<&'a Record> for Form<'a> {
-    fn from(record: &'a Record) -> Self {
-        Self {
-            anchor: Cow::Borrowed(&record.anchor),
-            identity: Cow::Borrowed(&record.identity),
-            last_begun: record.last_begun,
-            credential: CredentialForm {
-                password: record.credential.password.as_ref().map(Secret::from),
-                client_secret: record.credential.client_secret.as_ref().map(Secret::from),
-                refresh_token: record.credential.refresh_token.as_ref().map(Secret::from),
-                refresh_expires_at: record.credential.refresh_expires_at,
-                refresh_in_doubt: record.credential.refresh_in_doubt,
-                refresh_refused: record.credential.refresh_refused,
-                entered_at: record.credential.entered_at,
-                spare_refresh_token: (record.credential.spare_refresh_token.as_ref())
-                    .map(Secret::from),
-                spare_unsent: record.credential.spare_unsent,
-            },
-            candidate: record.candidate.as_ref().map(|candidate| CandidateForm {
-                attempt: candidate.attempt,
-                kind: candidate.kind,
-                secret: Secret::from(&candidate.secret),
-            }),
-            grant: record.grant.as_ref().map(|grant| GrantForm {
-                id: grant.id,
-                access_token: Secret::from(&grant.access_token),
-                token_type: Cow::Borrowed(&grant.token_type),
-                scope: grant.scope.as_deref().map(Cow::Borrowed),
-                issued_at: grant.issued_at,
-                expires_at: grant.expires_at,
-                overtaken: grant.overtaken,
-            }),
-            host: record.host.as_deref().map(Cow::Borrowed),
-            asks: record.asks.as_deref().map(Cow::Borrowed),
-            pace: record.pace,
-            intent: record.intent.as_ref().map(Cow::Borrowed),
-            block: record.block.as_ref().map(Cow::Borrowed),
-            problem: record.problem.as_deref().map(Cow::Borrowed),
-            provider_message: record.provider_message.as_deref().map(Cow::Borrowed),
-            failures: record.failures,
-            deferred_until: record.deferred_until,
-            deferred_by_provider: record.deferred_by_provider,
-            last_attempt: record.last_attempt.as_ref().map(Cow::Borrowed),
-            no_verdict: record.no_verdict.as_ref().map(Cow::Borrowed),
-        }
-    }
-}
-
-impl From<Form<'_>> for Record {
-    fn from(form: Form<'_>) -> Self {
-        Self {
-            anchor: form.anchor.into_owned(),
-            identity: form.identity.into_owned(),
-            last_begun: form.last_begun,
-            credential: Credential {
-                password: form.credential.password.map(Secret::into_owned),
-                client_secret: form.credential.client_secret.map(Secret::into_owned),
-                refresh_token: form.credential.refresh_token.map(Secret::into_owned),
-                refresh_expires_at: form.credential.refresh_expires_at,
-                refresh_in_doubt: form.credential.refresh_in_doubt,
-                refresh_refused: form.credential.refresh_refused,
-                entered_at: form.credential.entered_at,
-                spare_refresh_token: form.credential.spare_refresh_token.map(Secret::into_owned),
-                spare_unsent: form.credential.spare_unsent,
-            },
-            candidate: form.candidate.map(|candidate| StoredCandidate {
-                attempt: candidate.attempt,
-                kind: candidate.kind,
-                secret: candidate.secret.into_owned(),
-            }),
-            grant: form.grant.map(|grant| StoredGrant {
-                id: grant.id,
-                access_token: grant.access_token.into_owned(),
-                token_type: grant.token_type.into_owned(),
-                scope: grant.scope.map(Cow::into_owned),
-                issued_at: grant.issued_at,
-                expires_at: grant.expires_at,
-                overtaken: grant.overtaken,
-            }),
-            host: form.host.map(Cow::into_owned),
-            asks: form.asks.map(Cow::into_owned),
-            pace: form.pace,
-            intent: form.intent.map(Cow::into_owned),
-            block: form.block.map(Cow::into_owned),
-            problem: form.problem.map(Cow::into_owned),
-            provider_message: form.provider_message.map(Cow::into_owned),
-            failures: form.failures,
-            deferred_until: form.deferred_until,
-            deferred_by_provider: form.deferred_by_provider,
-            last_attempt: form.last_attempt.map(Cow::into_owned),
-            no_verdict: form.no_verdict.map(Cow::into_owned),
-        }
-    }
-}
-
 fn is_false(it: &bool) -> bool {
     !it
 }
 
-/// A secret on its way into or out of plaintext.
-struct Secret<'a>(Cow<'a, SecretString>);
+/// What has a plaintext here and nowhere else.
+trait Plain: Sized {
+    fn write<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error>;
+    fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error>;
+}
 
-impl<'a> From<&'a SecretString> for Secret<'a> {
-    fn from(secret: &'a SecretString) -> Self {
-        Self(Cow::Borrowed(secret))
+impl Plain for StoredCandidate {
+    fn write<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        CandidateForm::serialize(self, to)
+    }
+
+    fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        CandidateForm::deserialize(from)
     }
 }
 
-impl Secret<'_> {
-    fn into_owned(self) -> SecretString {
-        self.0.into_owned()
+impl Plain for StoredGrant {
+    fn write<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        GrantForm::serialize(self, to)
+    }
+
+    fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        GrantForm::deserialize(from)
     }
 }
 
-impl Serialize for Secret<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.0.expose_secret())
+impl Plain for SecretString {
+    fn write<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.expose_secret())
     }
-}
 
-impl<'de> Deserialize<'de> for Secret<'_> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+    fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         struct Text;
         impl Visitor<'_> for Text {
             type Value = SecretString;
@@ -322,9 +246,39 @@ impl<'de> Deserialize<'de> for Secret<'_> {
                 Ok(SecretString::from(text))
             }
         }
-        deserializer
-            .deserialize_str(Text)
-            .map(|secret| Self(Cow::Owned(secret)))
+        from.deserialize_str(Text)
+    }
+}
+
+/// How serde handles an optional part that has a plaintext only here.
+mod optional {
+    use super::*;
+
+    struct Part<T>(T);
+
+    impl<T: Plain> Serialize for Part<&T> {
+        fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+            self.0.write(to)
+        }
+    }
+
+    impl<'de, T: Plain> Deserialize<'de> for Part<T> {
+        fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+            T::read(from).map(Self)
+        }
+    }
+
+    pub(super) fn serialize<T: Plain, S: Serializer>(
+        part: &Option<T>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        part.as_ref().map(Part).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, T: Plain, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<T>, D::Error> {
+        Ok(Option::<Part<T>>::deserialize(from)?.map(|Part(part)| part))
     }
 }
 
