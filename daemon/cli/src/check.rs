@@ -276,7 +276,7 @@ impl Findings {
         }
         let dialect = &account.dialect;
         let has = |field: &str| account.secret(field).is_some() || account.field(field).is_some();
-        let lacks = dialect.lacks(ExchangeKind::Login, &account.endpoint, has);
+        let lacks = dialect.missing_options(ExchangeKind::Login, &account.endpoint, has);
         if !lacks.is_empty() {
             self.notes.push(format!(
                 "account {name} cannot log in: the login of dialect {} needs {}; add it to `options`; until then only a refresh token that is entered is of use",

@@ -308,7 +308,11 @@ impl Reader {
         let lacks = self.lacks.entry(key).or_insert_with(|| {
             let kinds = [ExchangeKind::Refresh, ExchangeKind::Login].into_iter();
             let made = kinds.filter(|kind| site.makes(dialect, *kind, has));
-            let lacks = |kind| dialect.lacks(kind, &site.endpoint, has).into_iter();
+            let lacks = |kind| {
+                dialect
+                    .missing_options(kind, &site.endpoint, has)
+                    .into_iter()
+            };
             made.flat_map(|kind| lacks(kind).map(move |option| (kind, option)))
                 .collect()
         });

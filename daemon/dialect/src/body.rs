@@ -8,8 +8,8 @@ use zeroize::Zeroizing;
 
 use crate::{
     fields::RequestError,
-    lay::lay,
-    names::Slot,
+    names::Placeholder,
+    overlay::overlay,
     template::{Place, Template, Values},
 };
 
@@ -69,17 +69,17 @@ impl Body {
         }
     }
 
-    pub(crate) fn slots(&self) -> Vec<(&Slot, bool)> {
+    pub(crate) fn placeholders(&self) -> Vec<(&Placeholder, bool)> {
         match self {
             Self::None => Vec::new(),
             Self::Form(entries) => entries
                 .iter()
-                .flat_map(|(name, value)| name.slots().chain(value.slots()))
+                .flat_map(|(name, value)| name.placeholders().chain(value.placeholders()))
                 .collect(),
             Self::Json(json) => {
-                let mut slots = Vec::new();
-                json.collect_slots(&mut slots);
-                slots
+                let mut placeholders = Vec::new();
+                json.collect_placeholders(&mut placeholders);
+                placeholders
             }
         }
     }
@@ -115,7 +115,7 @@ fn json(bodies: &[&Body], values: Values<'_>) -> Result<FilledBody, RequestError
     for body in bodies {
         match body {
             Body::Json(json) => match json.fill(values)? {
-                Some(own) => lay(&mut filled, own),
+                Some(own) => overlay(&mut filled, own),
                 // The body itself stays, even when nothing in it has a value.
                 None if filled.is_null() => filled = json.hollow(),
                 None => {}
@@ -168,15 +168,17 @@ impl Json {
         }))
     }
 
-    fn collect_slots<'a>(&'a self, slots: &mut Vec<(&'a Slot, bool)>) {
+    fn collect_placeholders<'a>(&'a self, placeholders: &mut Vec<(&'a Placeholder, bool)>) {
         match self {
             Self::Null | Self::Boolean(_) | Self::Number(_) => {}
-            Self::Text(template) => slots.extend(template.slots()),
-            Self::Array(items) => items.iter().for_each(|item| item.collect_slots(slots)),
+            Self::Text(template) => placeholders.extend(template.placeholders()),
+            Self::Array(items) => items
+                .iter()
+                .for_each(|item| item.collect_placeholders(placeholders)),
             Self::Object(members) => {
                 for (name, member) in members {
-                    slots.extend(name.slots());
-                    member.collect_slots(slots);
+                    placeholders.extend(name.placeholders());
+                    member.collect_placeholders(placeholders);
                 }
             }
         }

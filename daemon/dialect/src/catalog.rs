@@ -36,11 +36,11 @@ const BUILTIN: &[(&str, &str)] = &[
 /// The dialects by name.
 #[derive(Clone, Debug, Default)]
 pub struct Catalog {
-    dialects: BTreeMap<String, Known>,
+    dialects: BTreeMap<String, CatalogEntry>,
 }
 
 #[derive(Clone, Debug)]
-struct Known {
+struct CatalogEntry {
     dialect: Arc<Dialect>,
     /// The merged tree, for dialects that extend this one.
     tree: Arc<Node<'static>>,
@@ -153,7 +153,7 @@ impl Catalog {
                     Ok((name, tree, dialect)) => {
                         let _none = self.dialects.insert(
                             name,
-                            Known {
+                            CatalogEntry {
                                 dialect,
                                 tree,
                                 builtin,
@@ -257,7 +257,7 @@ impl File {
 
     fn compile(
         self,
-        known: &BTreeMap<String, Known>,
+        known: &BTreeMap<String, CatalogEntry>,
     ) -> Result<(String, Arc<Node<'static>>, Arc<Dialect>), DialectError> {
         let (tree, depth) = self.resolve(known)?;
         self.check_depth(depth)?;
@@ -268,7 +268,7 @@ impl File {
     /// The tree laid over that of the dialect it extends, without the parts that `without` removes; and the length of its chain of bases.
     fn resolve(
         &self,
-        known: &BTreeMap<String, Known>,
+        known: &BTreeMap<String, CatalogEntry>,
     ) -> Result<(Node<'static>, usize), DialectError> {
         let mut diagnostics = Diagnostics::default();
         let extends = self
@@ -368,10 +368,10 @@ fn take_out(
 }
 
 /// The length of the chain of bases of the named dialect.
-fn lineage(name: Option<&str>, known: &BTreeMap<String, Known>) -> usize {
+fn lineage(name: Option<&str>, known: &BTreeMap<String, CatalogEntry>) -> usize {
     let mut count = 0;
     let mut next = name.and_then(|name| known.get(name));
-    while let Some(Known { dialect, .. }) = next
+    while let Some(CatalogEntry { dialect, .. }) = next
         && count <= DEPTH
     {
         count += 1;

@@ -12,7 +12,7 @@ use crate::{
     fields::{
         ACCESS_TOKEN, ExchangeKind, FieldUse, Fields, REFRESH_TOKEN, RequestError, STANDARD, UsedBy,
     },
-    names::{Names, OptionSpec, Slot},
+    names::{Names, OptionSpec, Placeholder},
     pacing::DefaultPacing,
     rejection::Rejection,
     reply::{ProviderReply, classify::Silence, plan::ReplyPlan},
@@ -128,12 +128,12 @@ impl Dialect {
         else {
             return false;
         };
-        let slots = || {
+        let placeholders = || {
             let layers = plan.request.active(&self.names, endpoint);
-            layers.flat_map(crate::request::Layer::slots)
+            layers.flat_map(crate::request::Layer::placeholders)
         };
         let uses = |wanted: &str| {
-            slots().any(|(slot, _)| matches!(slot, Slot::Field(name) if name == wanted))
+            placeholders().any(|(placeholder, _)| matches!(placeholder, Placeholder::Field(name) if name == wanted))
         };
         uses(ACCESS_TOKEN) && !uses(REFRESH_TOKEN)
     }
@@ -222,7 +222,7 @@ impl Dialect {
             plan.request
                 .layers
                 .iter()
-                .flat_map(crate::request::Layer::slots)
+                .flat_map(crate::request::Layer::placeholders)
                 .collect()
         });
         let defaults = self.fields_at(&Endpoint::defaults());
@@ -243,22 +243,24 @@ impl Dialect {
             }
             plan.request
                 .active(&self.names, endpoint)
-                .flat_map(crate::request::Layer::slots)
+                .flat_map(crate::request::Layer::placeholders)
                 .collect()
         })
     }
 
     fn uses<'a>(
         &'a self,
-        slots: impl Fn(&'a ExchangePlan) -> Vec<(&'a Slot, bool)>,
+        placeholders: impl Fn(&'a ExchangePlan) -> Vec<(&'a Placeholder, bool)>,
     ) -> Vec<FieldUse> {
         let mut uses: Vec<FieldUse> = Vec::new();
         for (used_by, plan) in [
             (UsedBy::Login, &self.login),
             (UsedBy::Refresh, &self.refresh),
         ] {
-            for (slot, optional) in plan.iter().flat_map(&slots) {
-                let Slot::Field(name) = slot else { continue };
+            for (placeholder, optional) in plan.iter().flat_map(&placeholders) {
+                let Placeholder::Field(name) = placeholder else {
+                    continue;
+                };
                 match uses.iter_mut().find(|field| field.name == *name) {
                     Some(field) => {
                         field.required |= !optional;

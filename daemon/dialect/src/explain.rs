@@ -88,19 +88,19 @@ impl Dialect {
             | ProviderReply::Misconfigured(_)
             | ProviderReply::Unrecognised(_) => {}
         }
-        if let Some(told) = reply.provider_message() {
-            line(&mut out, "code", told.code.as_deref().unwrap_or("none"));
+        if let Some(message) = reply.provider_message() {
+            line(&mut out, "code", message.code.as_deref().unwrap_or("none"));
             line(
                 &mut out,
                 "text",
-                if told.text.is_empty() {
+                if message.text.is_empty() {
                     "none"
                 } else {
-                    &told.text
+                    &message.text
                 },
             );
         }
-        match reply.provider_message().map(|told| told.spent) {
+        match reply.provider_message().map(|message| message.spent) {
             Some(SpentTokens::RefreshToken) => {
                 line(&mut out, "processed", processed_words(Processed::Maybe))
             }

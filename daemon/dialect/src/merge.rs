@@ -65,7 +65,7 @@ fn merged_text(base: &Node<'_>, own: &Node<'_>) -> Option<String> {
         return None;
     }
     let mut merged = as_json(base)?;
-    crate::lay::lay(&mut merged, as_json(own)?);
+    crate::overlay::overlay(&mut merged, as_json(own)?);
     Some(merged.to_string())
 }
 
@@ -95,7 +95,7 @@ fn merge_named<'t>(name: &str, free: bool, base: &mut Node<'t>, own: Node<'t>) {
             let free = free || is(FREE);
             for (key, node) in own_table.entries {
                 match base_table.find_mut(&key.name) {
-                    Some(slot) => merge_named(&key.name, free, slot, node),
+                    Some(earlier) => merge_named(&key.name, free, earlier, node),
                     None => base_table.entries.push((key, node)),
                 }
             }

@@ -4,7 +4,7 @@ use crate::fields::STANDARD;
 
 /// The meaning of a placeholder.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Slot {
+pub(crate) enum Placeholder {
     Field(String),
     Option { name: String, path: bool },
 }
@@ -37,15 +37,15 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    pub(crate) fn slot(&self, name: &str) -> Option<Slot> {
+    pub(crate) fn placeholder(&self, name: &str) -> Option<Placeholder> {
         if let Some(option) = self.option(name) {
-            return Some(Slot::Option {
+            return Some(Placeholder::Option {
                 name: option.name.clone(),
                 path: option.path,
             });
         }
         let field = STANDARD.iter().any(|(known, _)| *known == name) || self.field(name).is_some();
-        field.then(|| Slot::Field(name.to_owned()))
+        field.then(|| Placeholder::Field(name.to_owned()))
     }
 
     pub(crate) fn option(&self, name: &str) -> Option<&OptionSpec> {

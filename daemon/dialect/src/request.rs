@@ -14,7 +14,7 @@ use crate::{
     body::{Body, FilledBody},
     endpoint::Endpoint,
     fields::{ExchangeKind, RequestError},
-    names::{Names, Slot},
+    names::{Names, Placeholder},
     template::{Beginning, Filled, Place, Template, Values},
 };
 
@@ -80,26 +80,33 @@ impl Layer {
     }
 
     /// Every placeholder, with whether it may be absent.
-    pub(crate) fn slots(&self) -> Vec<(&Slot, bool)> {
-        let mut slots: Vec<(&Slot, bool)> = self.path.iter().flat_map(Template::slots).collect();
-        slots.extend(
+    pub(crate) fn placeholders(&self) -> Vec<(&Placeholder, bool)> {
+        let mut placeholders: Vec<(&Placeholder, bool)> =
+            self.path.iter().flat_map(Template::placeholders).collect();
+        placeholders.extend(
             self.query
                 .iter()
                 .chain(&self.cookies)
-                .flat_map(|(_, value)| value.slots()),
+                .flat_map(|(_, value)| value.placeholders()),
         );
-        slots.extend(self.headers.iter().flat_map(|(_, value)| value.slots()));
+        placeholders.extend(
+            self.headers
+                .iter()
+                .flat_map(|(_, value)| value.placeholders()),
+        );
         match &self.auth {
             Some(Auth::Basic {
                 username, password, ..
-            }) => slots.extend(username.slots().chain(password.slots())),
-            Some(Auth::Bearer(value) | Auth::Custom(value)) => slots.extend(value.slots()),
+            }) => placeholders.extend(username.placeholders().chain(password.placeholders())),
+            Some(Auth::Bearer(value) | Auth::Custom(value)) => {
+                placeholders.extend(value.placeholders())
+            }
             Some(Auth::None) | None => {}
         }
         if let Some(body) = &self.body {
-            slots.extend(body.slots());
+            placeholders.extend(body.placeholders());
         }
-        slots
+        placeholders
     }
 }
 

@@ -11,7 +11,7 @@ use tokend_document::{Diagnostics, Value, choose_from};
 use crate::{
     endpoint::Endpoint,
     fields::{ExchangeKind, Fields, RequestError, VALUE_LIMIT},
-    names::{Names, Slot},
+    names::{Names, Placeholder},
 };
 
 /// Everything outside RFC 3986's unreserved characters is encoded in a path segment.
@@ -30,7 +30,10 @@ pub(crate) struct Template {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Part {
     Text(String),
-    Slot { slot: Slot, optional: bool },
+    Placeholder {
+        placeholder: Placeholder,
+        optional: bool,
+    },
 }
 
 impl Template {
@@ -70,7 +73,7 @@ impl Template {
                 let (name, optional) = name
                     .strip_suffix('?')
                     .map_or((name, false), |name| (name, true));
-                let Some(slot) = names.slot(name) else {
+                let Some(placeholder) = names.placeholder(name) else {
                     let help = choose_from(name, &names.all());
                     node.note(
                         diagnostics,
@@ -82,7 +85,10 @@ impl Template {
                 if !literal.is_empty() {
                     parts.push(Part::Text(std::mem::take(&mut literal)));
                 }
-                parts.push(Part::Slot { slot, optional });
+                parts.push(Part::Placeholder {
+                    placeholder,
+                    optional,
+                });
                 rest = after;
             } else {
                 let help = "a placeholder is `{name}` or `{name?}`; write `{{` and `}}` for braces";
@@ -98,10 +104,13 @@ impl Template {
     }
 
     /// The placeholders, with whether each may be absent.
-    pub(crate) fn slots(&self) -> impl Iterator<Item = (&Slot, bool)> {
+    pub(crate) fn placeholders(&self) -> impl Iterator<Item = (&Placeholder, bool)> {
         self.parts.iter().filter_map(|part| match part {
             Part::Text(_) => None,
-            Part::Slot { slot, optional } => Some((slot, *optional)),
+            Part::Placeholder {
+                placeholder,
+                optional,
+            } => Some((placeholder, *optional)),
         })
     }
 
@@ -109,7 +118,7 @@ impl Template {
     pub(crate) fn literals(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(|part| match part {
             Part::Text(text) => Some(text.as_str()),
-            Part::Slot { .. } => None,
+            Part::Placeholder { .. } => None,
         })
     }
 
@@ -117,11 +126,11 @@ impl Template {
     pub(crate) fn beginning(&self) -> Beginning<'_> {
         match self.parts.first() {
             Some(Part::Text(text)) => Beginning::Text(text),
-            Some(Part::Slot {
-                slot: Slot::Option { path: true, .. },
+            Some(Part::Placeholder {
+                placeholder: Placeholder::Option { path: true, .. },
                 ..
             }) => Beginning::Path,
-            Some(Part::Slot { .. }) | None => Beginning::Other,
+            Some(Part::Placeholder { .. }) | None => Beginning::Other,
         }
     }
 
@@ -135,15 +144,18 @@ impl Template {
         for part in &self.parts {
             match part {
                 Part::Text(text) => filled.text.push_str(text),
-                Part::Slot { slot, optional } => match values.value(slot) {
+                Part::Placeholder {
+                    placeholder,
+                    optional,
+                } => match values.value(placeholder) {
                     Some(value) => {
-                        filled.secret |= values.is_secret(slot);
-                        push(&mut filled.text, slot, value, place)?;
+                        filled.secret |= values.is_secret(placeholder);
+                        push(&mut filled.text, placeholder, value, place)?;
                     }
                     None if *optional => return Ok(None),
                     None => {
                         return Err(RequestError::Missing {
-                            field: slot.account_key(),
+                            field: placeholder.account_key(),
                             kind: values.kind,
                         });
                     }
@@ -182,8 +194,13 @@ pub(crate) enum Place {
     BasicPassword,
 }
 
-fn push(text: &mut String, slot: &Slot, value: &str, place: Place) -> Result<(), RequestError> {
-    let field = || slot.account_key();
+fn push(
+    text: &mut String,
+    placeholder: &Placeholder,
+    value: &str,
+    place: Place,
+) -> Result<(), RequestError> {
+    let field = || placeholder.account_key();
     let refuse = |what, place| {
         Err(RequestError::Forbidden {
             field: field(),
@@ -213,7 +230,7 @@ fn push(text: &mut String, slot: &Slot, value: &str, place: Place) -> Result<(),
         Place::BasicUser if value.contains(':') => {
             return refuse("a colon", "the user name of a Basic header");
         }
-        Place::Path if matches!(slot, Slot::Option { path: true, .. }) => {}
+        Place::Path if matches!(placeholder, Placeholder::Option { path: true, .. }) => {}
         Place::Path if matches!(value, "." | "..") => return refuse("only dots", "a path"),
         Place::Path => {
             text.extend(utf8_percent_encode(value, SEGMENT));
@@ -230,7 +247,7 @@ fn is_cookie_octet(byte: u8) -> bool {
     byte.is_ascii_graphic() && !matches!(byte, b'"' | b',' | b';' | b'\\')
 }
 
-impl Slot {
+impl Placeholder {
     /// The key under which the account sets this value.
     fn account_key(&self) -> String {
         match self {
@@ -250,20 +267,20 @@ pub(crate) struct Values<'a> {
 }
 
 impl<'a> Values<'a> {
-    fn value(&self, slot: &Slot) -> Option<&'a str> {
-        match slot {
-            Slot::Field(name) => self.fields.expose(name),
-            Slot::Option { name, .. } => self.endpoint.option(self.names, name),
+    fn value(&self, placeholder: &Placeholder) -> Option<&'a str> {
+        match placeholder {
+            Placeholder::Field(name) => self.fields.expose(name),
+            Placeholder::Option { name, .. } => self.endpoint.option(self.names, name),
         }
     }
 
-    fn is_secret(&self, slot: &Slot) -> bool {
-        match slot {
-            Slot::Field(name) => {
+    fn is_secret(&self, placeholder: &Placeholder) -> bool {
+        match placeholder {
+            Placeholder::Field(name) => {
                 self.fields.is_secret(name)
                     || self.names.field(name).is_some_and(|field| field.secret)
             }
-            Slot::Option { .. } => false,
+            Placeholder::Option { .. } => false,
         }
     }
 }

@@ -64,9 +64,9 @@ impl Excerpt {
 
     fn join(line: usize, column: usize, before: &str, marked: &str, after: &str) -> Self {
         let clean = |text: String| text.replace(char::is_control, " ");
-        let before = clean(tail(before.trim_start()));
-        let marked = clean(head(marked));
-        let after = clean(head(after.trim_end()));
+        let before = clean(ending_of(before.trim_start()));
+        let marked = clean(beginning_of(marked));
+        let after = clean(beginning_of(after.trim_end()));
         let start = before.len();
         let mut text = before + &marked + &after;
         // The mark must not be empty, even at the end of the line.
@@ -121,14 +121,14 @@ fn floor(text: &str, at: usize) -> usize {
         .unwrap_or(0)
 }
 
-fn head(text: &str) -> String {
+fn beginning_of(text: &str) -> String {
     match text.char_indices().nth(WIDTH) {
         Some((cut, _)) => format!("{}…", text.get(..cut).unwrap_or_default()),
         None => text.to_owned(),
     }
 }
 
-fn tail(text: &str) -> String {
+fn ending_of(text: &str) -> String {
     match text.char_indices().rev().nth(WIDTH) {
         Some((cut, _)) => format!("…{}", text.get(cut..).unwrap_or_default()),
         None => text.to_owned(),

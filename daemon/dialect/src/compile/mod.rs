@@ -21,7 +21,7 @@ use crate::{
     error::DialectError,
     fields::{ACCESS_TOKEN, ExchangeKind, REFRESH_TOKEN},
     merge,
-    names::{Names, Slot},
+    names::{Names, Placeholder},
     pacing::{DefaultPacing, DefaultRate},
     rejection::Rejection,
     reply::classify::Matcher,
@@ -194,15 +194,15 @@ fn plan(
         ExchangeKind::Login => (DeclaredReuse::Unknown, false, false),
         ExchangeKind::Refresh => lifecycle(&mut section, diagnostics),
     };
-    let slots: Vec<(&Slot, bool)> = request
+    let placeholders: Vec<(&Placeholder, bool)> = request
         .layers
         .iter()
-        .flat_map(crate::request::Layer::slots)
+        .flat_map(crate::request::Layer::placeholders)
         .collect();
     let uses = |field: &str| {
-        slots
-            .iter()
-            .any(|(slot, _)| matches!(slot, Slot::Field(name) if name == field))
+        placeholders.iter().any(
+            |(placeholder, _)| matches!(placeholder, Placeholder::Field(name) if name == field),
+        )
     };
     if kind == ExchangeKind::Login && (uses(REFRESH_TOKEN) || uses(ACCESS_TOKEN)) {
         let help = "a login uses what the account always has; describe a request with `{refresh_token}` under `[refresh]`";

@@ -67,7 +67,7 @@ pub(super) fn read(
         token_types: Vec::new(),
         lifetime: LifetimePlan {
             from: vec![
-                Origin::Told(LifetimeField {
+                Origin::Field(LifetimeField {
                     place: pointers(&["/expires_in"]).pop()?,
                     unit: Unit::Seconds,
                     since: None,
@@ -93,7 +93,7 @@ pub(super) fn read(
     };
     let Some(node) = node else { return Some(plan) };
     let mut section = node.section(diagnostics)?;
-    for (key, slot) in [
+    for (key, setting) in [
         ("access_token", &mut plan.access_token),
         ("refresh_token", &mut plan.refresh_token),
         ("token_type", &mut plan.token_type),
@@ -102,24 +102,24 @@ pub(super) fn read(
         ("error_text", &mut plan.error_text),
     ] {
         if let Some(places) = section.read(key, diagnostics, places) {
-            *slot = places;
+            *setting = places;
         }
     }
     plan.token_types = section
         .read("token_types", diagnostics, token_types)
         .unwrap_or_default();
-    for (key, slot) in [
+    for (key, setting) in [
         ("lifetime", &mut plan.lifetime),
         ("refresh_lifetime", &mut plan.refresh_lifetime),
     ] {
         if let Some(node) = section.take(key) {
-            lifetime(node, slot, diagnostics);
+            lifetime(node, setting, diagnostics);
         }
     }
     if let Some(node) = section.take("retry_after") {
         plan.retry_after = node
             .one_or_many()
-            .filter_map(|item| told(item, diagnostics))
+            .filter_map(|item| measure(item, diagnostics))
             .collect();
     }
     section.finish(diagnostics);
@@ -270,7 +270,7 @@ fn lifetime(node: Value<'_>, plan: &mut LifetimePlan, diagnostics: &mut Diagnost
 fn origin(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<Origin> {
     let is_jwt = matches!(&node.content, Content::Table(table) if table.find("jwt").is_some());
     if !is_jwt {
-        return counted(node, diagnostics).map(Origin::Told);
+        return counted(node, diagnostics).map(Origin::Field);
     }
     let mut section = node.section(diagnostics)?;
     let token = section.read("jwt", diagnostics, |node, diagnostics| {
@@ -283,14 +283,14 @@ fn origin(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<Origin> {
 /// A place with a unit; for a time, also the place of the time to count it from.
 fn counted(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<LifetimeField> {
     let Content::Table(table) = &node.content else {
-        return told(node, diagnostics);
+        return measure(node, diagnostics);
     };
     let Some(reference) = table.find("since").map(Value::from) else {
-        return told(node, diagnostics);
+        return measure(node, diagnostics);
     };
     let mut section = node.section(diagnostics)?;
     let _reference = section.take("since");
-    let read = told_of(&mut section, diagnostics);
+    let read = measure_of(&mut section, diagnostics);
     section.finish(diagnostics);
     let read = read?;
     if !read.unit.is_time() {
@@ -309,7 +309,7 @@ fn counted(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<LifetimeFie
             unit: read.unit,
             since: None,
         },
-        _ => told(reference, diagnostics)?,
+        _ => measure(reference, diagnostics)?,
     };
     if !since.unit.is_time() {
         let help = "give it a `unit` that is a time: `since = { at = \"/issued_at\", unit = \"unix-seconds\" }`";
@@ -323,7 +323,7 @@ fn counted(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<LifetimeFie
 }
 
 /// A place with a unit; a bare pointer means seconds.
-fn told(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<LifetimeField> {
+fn measure(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<LifetimeField> {
     if let Content::String(text) = &node.content {
         return Some(LifetimeField {
             place: pointer(text, node, diagnostics)?,
@@ -332,12 +332,12 @@ fn told(node: Value<'_>, diagnostics: &mut Diagnostics) -> Option<LifetimeField>
         });
     }
     let mut section = node.section(diagnostics)?;
-    let told = told_of(&mut section, diagnostics);
+    let measure = measure_of(&mut section, diagnostics);
     section.finish(diagnostics);
-    told
+    measure
 }
 
-fn told_of(section: &mut Section<'_>, diagnostics: &mut Diagnostics) -> Option<LifetimeField> {
+fn measure_of(section: &mut Section<'_>, diagnostics: &mut Diagnostics) -> Option<LifetimeField> {
     let place = place_of(section, diagnostics);
     let unit = match section.take("unit") {
         Some(node) => node.word(UNITS, diagnostics),

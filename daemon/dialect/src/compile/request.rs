@@ -224,7 +224,7 @@ fn path(node: Value<'_>, names: &Names, diagnostics: &mut Diagnostics) -> Option
             .find_map(|text| check_path_text(text).err()),
         Beginning::Text(_) | Beginning::Other => Some("does not begin with one `/`"),
     };
-    let optional = template.slots().any(|(_, optional)| optional);
+    let optional = template.placeholders().any(|(_, optional)| optional);
     let problem = problem.or_else(|| optional.then_some("has a placeholder that may be absent"));
     if let Some(problem) = problem {
         node.note(

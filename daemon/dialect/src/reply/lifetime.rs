@@ -36,7 +36,7 @@ pub(crate) struct LifetimePlan {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
-    Told(LifetimeField),
+    Field(LifetimeField),
     Jwt(Token),
 }
 
@@ -119,9 +119,9 @@ impl Unit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LifetimeSource {
     /// The reply stated a duration.
-    Told,
+    Stated,
     /// The reply stated a time, counted from the reply's own date or the token's `iat`.
-    ToldTime,
+    StatedTime,
     /// The JWT's `exp`, unverified, counted from the reply's own date or the token's `iat`.
     Jwt,
     /// The dialect's assumption; the reply stated nothing usable.
@@ -186,7 +186,7 @@ impl LifetimePlan {
     pub(crate) fn find(&self, reply: &Parsed<'_>, access: &str, refresh: Option<&str>) -> Found {
         let iat = Claims::of(access).and_then(|claims| claims.iat);
         let mut found = self.from.iter().filter_map(|from| match from {
-            Origin::Told(told) => told.duration(reply, iat),
+            Origin::Field(field) => field.duration(reply, iat),
             Origin::Jwt(token) => {
                 let token = if *token == Token::Access {
                     Some(access)
@@ -236,7 +236,9 @@ impl LifetimePlan {
     ) -> Option<LifetimeSource> {
         let iat = Claims::of(access).and_then(|claims| claims.iat);
         self.from.iter().find_map(|from| match from {
-            Origin::Told(told) => told.is_over(reply, iat).then_some(LifetimeSource::ToldTime),
+            Origin::Field(field) => field
+                .is_over(reply, iat)
+                .then_some(LifetimeSource::StatedTime),
             Origin::Jwt(token) => {
                 let token = match token {
                     Token::Access => Some(access),
@@ -253,7 +255,7 @@ impl LifetimePlan {
     fn unusable(&self, reply: &Parsed<'_>, access: &str, refresh: Option<&str>) -> Option<String> {
         let iat = Claims::of(access).and_then(|claims| claims.iat);
         let why = |from: &Origin| match from {
-            Origin::Told(told) => told.unusable(reply, iat),
+            Origin::Field(field) => field.unusable(reply, iat),
             Origin::Jwt(token) => {
                 let (name, token) = match token {
                     Token::Access => ("access", Some(access)),
@@ -291,11 +293,11 @@ fn uncounted(time: f64, references: &[Option<f64>], other: &str) -> String {
 impl LifetimeField {
     fn duration(&self, reply: &Parsed<'_>, iat: Option<f64>) -> Option<(Duration, LifetimeSource)> {
         match self.read_lifetime(reply, iat)? {
-            Reading::Seconds(seconds) => Some((duration(seconds)?, LifetimeSource::Told)),
+            Reading::Seconds(seconds) => Some((duration(seconds)?, LifetimeSource::Stated)),
             Reading::Time(time) => {
                 let [one, other] = self.references(reply, iat);
                 let left = until(time, one, other);
-                Some((duration(left?)?, LifetimeSource::ToldTime))
+                Some((duration(left?)?, LifetimeSource::StatedTime))
             }
         }
     }

@@ -43,7 +43,7 @@ pub enum ProviderReply {
         /// The refresh token.
         renewal: Renewal,
         /// The problem with the access token.
-        told: ProviderMessage,
+        message: ProviderMessage,
         /// Whether only a change of the configuration or dialect helps; otherwise the next reply may be better.
         misconfigured: bool,
     },
@@ -52,7 +52,7 @@ pub enum ProviderReply {
         /// The time of that attempt, if the provider stated it.
         retry_after: Option<RetryAfter>,
         /// The provider's message.
-        told: ProviderMessage,
+        message: ProviderMessage,
     },
     /// The password or client secret was rejected: do not retry automatically.
     CredentialRejected(ProviderMessage),
@@ -63,7 +63,7 @@ pub enum ProviderReply {
     /// The provider failed, or its answer is unreadable.
     Misbehaved {
         /// The provider's message.
-        told: ProviderMessage,
+        message: ProviderMessage,
         /// Whether it may have acted on the request.
         processed: Processed,
     },
@@ -117,9 +117,9 @@ impl ReplyPlan {
             return verdict;
         }
         let misconfigured = matches!(flaw, Flaw::Type(_));
-        let mut told = self.flawed(&flaw, &reply, secrets);
+        let mut message = self.flawed(&flaw, &reply, secrets);
         // The provider processed the request, even if the result is unusable.
-        told.spent = match (kind, &refresh) {
+        message.spent = match (kind, &refresh) {
             (ExchangeKind::Login, _) => SpentTokens::Nothing,
             (ExchangeKind::Refresh, Refresh::Lost(_)) => SpentTokens::RefreshToken,
             (ExchangeKind::Refresh, Refresh::Absent | Refresh::Fresh(_)) => {
@@ -129,17 +129,17 @@ impl ReplyPlan {
         if let (ExchangeKind::Login, Refresh::Absent) = (kind, &refresh)
             && Self::is_foreign(&flaw, &reply)
         {
-            return ProviderReply::Unrecognised(told);
+            return ProviderReply::Unrecognised(message);
         }
         match self.renewal(&reply, refresh) {
             Some(renewal) => ProviderReply::Renewed {
                 renewal,
-                told,
+                message,
                 misconfigured,
             },
-            None if misconfigured => ProviderReply::Misconfigured(told),
+            None if misconfigured => ProviderReply::Misconfigured(message),
             None => ProviderReply::Misbehaved {
-                told,
+                message,
                 processed: Processed::Maybe,
             },
         }
@@ -153,7 +153,7 @@ impl ReplyPlan {
             .say
             .clone()
             .unwrap_or_else(|| "no answer came".to_owned());
-        let told = ProviderMessage {
+        let message = ProviderMessage {
             status: 0,
             code: None,
             text,
@@ -164,23 +164,23 @@ impl ReplyPlan {
             || rule.processed == Some(Processed::No);
         if kind == ExchangeKind::Refresh && !settles {
             return Some(ProviderReply::Misbehaved {
-                told,
+                message,
                 processed: Processed::Maybe,
             });
         }
         Some(match rule.class {
             Class::Busy => ProviderReply::Busy {
                 retry_after: rule.retry_after.map(RetryAfter::Delay),
-                told,
+                message,
             },
-            Class::CredentialRejected => ProviderReply::CredentialRejected(told),
-            Class::RefreshRejected => ProviderReply::RefreshRejected(told),
-            Class::Misconfigured => ProviderReply::Misconfigured(told),
+            Class::CredentialRejected => ProviderReply::CredentialRejected(message),
+            Class::RefreshRejected => ProviderReply::RefreshRejected(message),
+            Class::Misconfigured => ProviderReply::Misconfigured(message),
             Class::Misbehaved => ProviderReply::Misbehaved {
-                told,
+                message,
                 processed: rule.processed.unwrap_or(Processed::Maybe),
             },
-            Class::Unrecognised => ProviderReply::Unrecognised(told),
+            Class::Unrecognised => ProviderReply::Unrecognised(message),
         })
     }
 
@@ -191,26 +191,26 @@ impl ReplyPlan {
         reply: &Parsed<'_>,
         secrets: &Secrets,
     ) -> ProviderReply {
-        let mut told = provider_message::tell(
+        let mut message = provider_message::describe(
             reply,
             &self.error_code,
             &self.error_text,
             secrets,
             rule.say.as_deref(),
         );
-        told.about.clone_from(&rule.secret);
+        message.about.clone_from(&rule.secret);
         let processed = rule.processed(reply.status());
         if (kind, processed) == (ExchangeKind::Refresh, Processed::Maybe) {
             // An intermediary that answered does not know what the provider did.
             match rule.class {
-                Class::Unrecognised => return ProviderReply::Misbehaved { told, processed },
+                Class::Unrecognised => return ProviderReply::Misbehaved { message, processed },
                 Class::Busy | Class::CredentialRejected | Class::Misconfigured => {
-                    told.spent = SpentTokens::RefreshToken;
+                    message.spent = SpentTokens::RefreshToken;
                 }
                 Class::Misbehaved | Class::RefreshRejected => {}
             }
         }
-        self.reply(rule.class, told, processed, reply, rule.retry_after)
+        self.reply(rule.class, message, processed, reply, rule.retry_after)
     }
 
     /// Whether a success at login may come from an intermediary, or may be a refusal written for people: a login is retried soon only if
@@ -232,8 +232,9 @@ impl ReplyPlan {
     ) -> Option<ProviderReply> {
         let class =
             verdict::by_codes(kind, reply, &self.error_code).filter(|it| it.is_verdict())?;
-        let told = provider_message::tell(reply, &self.error_code, &self.error_text, secrets, None);
-        Some(self.reply(class, told, Processed::No, reply, None))
+        let message =
+            provider_message::describe(reply, &self.error_code, &self.error_text, secrets, None);
+        Some(self.reply(class, message, Processed::No, reply, None))
     }
 
     fn by_status(
@@ -247,24 +248,25 @@ impl ReplyPlan {
             format!("redirects to {location}, which is never followed with a credential; correct base_url or the path")
         });
         let own = redirect.as_deref().or(own);
-        let mut told =
-            provider_message::tell(reply, &self.error_code, &self.error_text, secrets, own);
+        let mut message =
+            provider_message::describe(reply, &self.error_code, &self.error_text, secrets, own);
         let processed = classify::processed_by_status(reply.status());
         // A reply that states a time asks for a retry: a lock-out or limit reported with a refusal status.
         let later = processed == Processed::No && !reply.response.status().is_redirection();
         if later && retry_after::is_in_header(reply) {
-            return self.reply(Class::Busy, told, processed, reply, None);
+            return self.reply(Class::Busy, message, processed, reply, None);
         }
         if let Some(redirect) = redirect {
-            told.text = provider_message::clean(&redirect, provider_message::TEXT_LIMIT, secrets);
+            message.text =
+                provider_message::clean(&redirect, provider_message::TEXT_LIMIT, secrets);
         }
-        self.reply(class, told, processed, reply, None)
+        self.reply(class, message, processed, reply, None)
     }
 
     fn reply(
         &self,
         class: Class,
-        told: ProviderMessage,
+        message: ProviderMessage,
         processed: Processed,
         reply: &Parsed<'_>,
         assumed: Option<Duration>,
@@ -272,13 +274,13 @@ impl ReplyPlan {
         match class {
             Class::Busy => ProviderReply::Busy {
                 retry_after: retry_after::find(reply, &self.retry_after, assumed),
-                told,
+                message,
             },
-            Class::CredentialRejected => ProviderReply::CredentialRejected(told),
-            Class::RefreshRejected => ProviderReply::RefreshRejected(told),
-            Class::Misconfigured => ProviderReply::Misconfigured(told),
-            Class::Misbehaved => ProviderReply::Misbehaved { told, processed },
-            Class::Unrecognised => ProviderReply::Unrecognised(told),
+            Class::CredentialRejected => ProviderReply::CredentialRejected(message),
+            Class::RefreshRejected => ProviderReply::RefreshRejected(message),
+            Class::Misconfigured => ProviderReply::Misconfigured(message),
+            Class::Misbehaved => ProviderReply::Misbehaved { message, processed },
+            Class::Unrecognised => ProviderReply::Unrecognised(message),
         }
     }
 
@@ -301,9 +303,9 @@ impl ReplyPlan {
                 };
             }
         };
-        let mut told = provider_message::tell(reply, &self.error_code, &[], secrets, None);
-        told.text = provider_message::clean(sentence, provider_message::TEXT_LIMIT, secrets);
-        told
+        let mut message = provider_message::describe(reply, &self.error_code, &[], secrets, None);
+        message.text = provider_message::clean(sentence, provider_message::TEXT_LIMIT, secrets);
+        message
     }
 }
 
@@ -312,7 +314,7 @@ impl ProviderReply {
     pub(crate) fn unreadable(status: u16) -> Self {
         let text = "the dialect describes no such request".to_owned();
         Self::Misbehaved {
-            told: ProviderMessage {
+            message: ProviderMessage {
                 status,
                 code: None,
                 about: None,
@@ -339,20 +341,20 @@ impl ProviderReply {
         match self {
             Self::Granted(grant) => Self::Granted(grant.renews_itself()),
             Self::Renewed {
-                told,
+                message,
                 misconfigured: true,
                 ..
             }
-            | Self::Misconfigured(told) => {
+            | Self::Misconfigured(message) => {
                 // The token that was ended is the one that was presented.
-                let spent = match told.spent {
+                let spent = match message.spent {
                     SpentTokens::AccessToken => SpentTokens::RefreshToken,
                     known => known,
                 };
-                Self::Misconfigured(ProviderMessage { spent, ..told })
+                Self::Misconfigured(ProviderMessage { spent, ..message })
             }
-            Self::Renewed { told, .. } => Self::Misbehaved {
-                told,
+            Self::Renewed { message, .. } => Self::Misbehaved {
+                message,
                 processed: Processed::Maybe,
             },
             other => other,
@@ -364,13 +366,13 @@ impl ProviderReply {
     pub fn provider_message(&self) -> Option<&ProviderMessage> {
         match self {
             Self::Granted(_) => None,
-            Self::CredentialRejected(told)
-            | Self::RefreshRejected(told)
-            | Self::Misconfigured(told)
-            | Self::Unrecognised(told) => Some(told),
-            Self::Busy { told, .. }
-            | Self::Misbehaved { told, .. }
-            | Self::Renewed { told, .. } => Some(told),
+            Self::CredentialRejected(message)
+            | Self::RefreshRejected(message)
+            | Self::Misconfigured(message)
+            | Self::Unrecognised(message) => Some(message),
+            Self::Busy { message, .. }
+            | Self::Misbehaved { message, .. }
+            | Self::Renewed { message, .. } => Some(message),
         }
     }
 
@@ -396,8 +398,8 @@ impl ProviderReply {
 impl fmt::Display for LifetimeSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Told => "given by the reply",
-            Self::ToldTime => "from a time in the reply",
+            Self::Stated => "given by the reply",
+            Self::StatedTime => "from a time in the reply",
             Self::Jwt => "from the JWT, unverified",
             Self::Assumed => "assumed by the dialect",
             Self::Unknown => "unknown",

@@ -42,8 +42,8 @@ const ABOUT: &str = "; this is about the ";
 impl ProviderMessage {
     /// The secret named in such a message, if a rule named one.
     #[must_use]
-    pub fn secret_in(told: &str) -> Option<&str> {
-        let (_, name) = told.rsplit_once(ABOUT)?;
+    pub fn secret_in(message: &str) -> Option<&str> {
+        let (_, name) = message.rsplit_once(ABOUT)?;
         let letter = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
         (!name.is_empty() && name.bytes().all(letter)).then_some(name)
     }
@@ -51,17 +51,17 @@ impl ProviderMessage {
 
 impl fmt::Display for ProviderMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (code, said) = (self.code.as_deref(), self.text.as_str());
+        let (code, words) = (self.code.as_deref(), self.text.as_str());
         if self.status == 0 {
-            f.write_str(said)?;
+            f.write_str(words)?;
         } else {
             write!(f, "status {}", self.status)?;
             // A code that repeats the status says nothing.
             if let Some(code) = code.filter(|code| *code != self.status.to_string()) {
                 write!(f, " ({code})")?;
             }
-            if !said.is_empty() && Some(said) != code && said != self.status.to_string() {
-                write!(f, ": {said}")?;
+            if !words.is_empty() && Some(words) != code && words != self.status.to_string() {
+                write!(f, ": {words}")?;
             }
         }
         match &self.about {
@@ -72,7 +72,7 @@ impl fmt::Display for ProviderMessage {
 }
 
 /// Describes a failure. `own` is a sentence of ours that comes first.
-pub(crate) fn tell(
+pub(crate) fn describe(
     reply: &Parsed<'_>,
     codes: &[Place],
     texts: &[Place],
@@ -85,23 +85,23 @@ pub(crate) fn tell(
         .filter_map(|place| place.find(reply))
         .filter_map(|value| code(&value))
         .find(|code| !code.contains(char::is_whitespace));
-    let said = said(reply, texts);
-    let said = match (own, said) {
-        (Some(own), Some(said)) if !said.is_empty() => format!("{own} (it said: {said})"),
+    let words = words(reply, texts);
+    let words = match (own, words) {
+        (Some(own), Some(words)) if !words.is_empty() => format!("{own} (it said: {words})"),
         (Some(own), _) => own.to_owned(),
-        (None, said) => said.unwrap_or_default(),
+        (None, words) => words.unwrap_or_default(),
     };
     ProviderMessage {
         status: reply.status(),
         code: code.map(|code| clean(&code, CODE_LIMIT, secrets)),
         about: None,
         spent: SpentTokens::Nothing,
-        text: clean(&said, TEXT_LIMIT, secrets),
+        text: clean(&words, TEXT_LIMIT, secrets),
     }
 }
 
 /// The provider's own words, not yet cleaned.
-fn said(reply: &Parsed<'_>, texts: &[Place]) -> Option<String> {
+fn words(reply: &Parsed<'_>, texts: &[Place]) -> Option<String> {
     let placed = texts
         .iter()
         .filter_map(|place| place.find(reply))

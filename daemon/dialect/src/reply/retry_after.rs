@@ -32,9 +32,9 @@ pub(crate) fn find(
     places: &[LifetimeField],
     assumed: Option<Duration>,
 ) -> Option<RetryAfter> {
-    let of_places = places.iter().filter_map(|told| {
-        let unbounded = told.read_up_to(reply, f64::INFINITY)?;
-        let is_span = !told.unit.is_time();
+    let of_places = places.iter().filter_map(|field| {
+        let unbounded = field.read_up_to(reply, f64::INFINITY)?;
+        let is_span = !field.unit.is_time();
         Some(match unbounded {
             Reading::Seconds(seconds) if is_span => of_number(seconds),
             other => other,

@@ -59,7 +59,7 @@ fn the_sample_reply_is_read_and_its_stale_exp_does_no_harm() {
         assert_eq!(grant.token_type, "Bearer");
         assert_eq!(
             (grant.lifetime, grant.lifetime_source),
-            (seconds(3600), LifetimeSource::Told)
+            (seconds(3600), LifetimeSource::Stated)
         );
     }
 }

@@ -61,7 +61,7 @@ fn a_failure_of_the_provider_is_understood_in_both_shapes() {
             "{reply:?}"
         );
         assert_eq!(
-            told(&reply).to_string(),
+            message(&reply).to_string(),
             "status 500 (API_ERROR): Api Error, please contact customer service"
         );
     }
@@ -93,7 +93,10 @@ fn forbidden_and_not_found_have_an_error_string() {
         r#"{"error":"Access forbidden for this resource."}"#,
     );
     assert!(matches!(forbidden, ProviderReply::CredentialRejected(_)));
-    assert_eq!(told(&forbidden).text, "Access forbidden for this resource.");
+    assert_eq!(
+        message(&forbidden).text,
+        "Access forbidden for this resource."
+    );
     let not_found = read(
         &dialect,
         ExchangeKind::Login,
@@ -102,7 +105,7 @@ fn forbidden_and_not_found_have_an_error_string() {
     );
     assert!(matches!(not_found, ProviderReply::Misconfigured(_)));
     assert_eq!(
-        told(&not_found).text,
+        message(&not_found).text,
         "endpoint not found; try endpoint = \"unversioned\" or correct base_url (it said: Resource or endpoint not found.)"
     );
 }

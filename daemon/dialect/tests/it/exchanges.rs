@@ -127,8 +127,8 @@ impl Exchange {
     fn lifetime(&self) -> (Option<std::time::Duration>, LifetimeSource) {
         let of = |key| self.0.get(key).and_then(Value::as_integer);
         let seconds = |number: i64| seconds(number.try_into().unwrap());
-        match (of("told"), of("assumed")) {
-            (Some(told), _) => (seconds(told), LifetimeSource::Told),
+        match (of("stated"), of("assumed")) {
+            (Some(stated), _) => (seconds(stated), LifetimeSource::Stated),
             (None, Some(assumed)) => (seconds(assumed), LifetimeSource::Assumed),
             (None, None) => (None, LifetimeSource::Unknown),
         }
@@ -146,7 +146,7 @@ impl Exchange {
             assert_eq!(lifetime, self.lifetime(), "{name}");
             assert_eq!(grant.token_type, "Bearer", "{name}");
         } else if let Some(says) = self.text("says") {
-            assert_eq!(told(&reply).to_string(), says, "{name}");
+            assert_eq!(message(&reply).to_string(), says, "{name}");
         }
         reply
     }

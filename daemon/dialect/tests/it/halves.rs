@@ -12,9 +12,9 @@ fn renewed(reply: ProviderReply) -> (Renewal, bool, String) {
     match reply {
         ProviderReply::Renewed {
             renewal,
-            told,
+            message,
             misconfigured,
-        } => (renewal, misconfigured, told.text),
+        } => (renewal, misconfigured, message.text),
         other => panic!("expected a refresh token, got {other:?}"),
     }
 }
@@ -49,11 +49,11 @@ fn whatever_is_wrong_with_the_access_token_the_refresh_token_is_kept() {
         &long,
     ] {
         for kind in [ExchangeKind::Login, ExchangeKind::Refresh] {
-            let (renewal, misconfigured, told) =
+            let (renewal, misconfigured, message) =
                 renewed(read(&dialect, kind, 200, &reply_with(access)));
             assert_eq!(secret(&renewal.refresh_token), "rt-2", "{access:.40}");
-            assert!(!misconfigured, "{access:.40}: {told}");
-            assert!(told.contains("access token"), "{access:.40}: {told}");
+            assert!(!misconfigured, "{access:.40}: {message}");
+            assert!(message.contains("access token"), "{access:.40}: {message}");
         }
     }
     for kind in ["BearerToken", "DPoP", "mac", "Bearer v2", "\u{1f511}"] {
@@ -188,7 +188,7 @@ fn what_is_said_of_a_foreign_token_type_can_be_written_into_the_dialect_as_it_st
     ] {
         let body = format!(r#"{{"access_token":"at","token_type":"{name}"}}"#);
         let reply = read(&dialect(PLAIN), ExchangeKind::Login, 200, &body);
-        let text = &told(&reply).text;
+        let text = &message(&reply).text;
         let (_, advice) = text
             .split_once("write ")
             .unwrap_or_else(|| panic!("{text}"));
@@ -209,7 +209,7 @@ fn what_is_said_of_a_foreign_token_type_can_be_written_into_the_dialect_as_it_st
     }
     for name in ["a\\\"b", "ä", &"b".repeat(33), "DPoP"] {
         let body = format!(r#"{{"access_token":"at","token_type":"{name}"}}"#);
-        let text = told(&read(&dialect(PLAIN), ExchangeKind::Login, 200, &body))
+        let text = message(&read(&dialect(PLAIN), ExchangeKind::Login, 200, &body))
             .text
             .clone();
         assert!(
@@ -347,5 +347,5 @@ fn a_token_with_an_invalid_byte_is_never_kept_as_if_it_were_whole() {
 fn an_encoding_that_cannot_be_read_is_named() {
     let packed = response(200, &[("content-encoding", "br")], &b"\x0b\x02\x80"[..]);
     let reply = dialect(PLAIN).read_reply(ExchangeKind::Refresh, &packed, &Fields::new());
-    assert!(told(&reply).text.contains("encoded (br)"), "{reply:?}");
+    assert!(message(&reply).text.contains("encoded (br)"), "{reply:?}");
 }

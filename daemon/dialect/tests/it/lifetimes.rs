@@ -49,7 +49,7 @@ fn units() {
             Some(Duration::from_millis(expected)),
             "{unit} {value}"
         );
-        assert_eq!(grant.lifetime_source, LifetimeSource::Told);
+        assert_eq!(grant.lifetime_source, LifetimeSource::Stated);
     }
 }
 
@@ -70,7 +70,7 @@ fn absolute_times_count_from_the_date_of_the_reply() {
         let grant = dated(&dialect, &body);
         assert_eq!(
             (grant.lifetime, grant.lifetime_source),
-            (seconds(599), LifetimeSource::ToldTime),
+            (seconds(599), LifetimeSource::StatedTime),
             "{unit} {value}"
         );
         // Without a reference the assumption holds: the local clock is nobody's reference.
@@ -94,7 +94,7 @@ fn an_absolute_time_may_count_from_the_iat_of_the_token() {
     );
     assert_eq!(
         (grant.lifetime, grant.lifetime_source),
-        (seconds(59), LifetimeSource::ToldTime)
+        (seconds(59), LifetimeSource::StatedTime)
     );
 }
 
@@ -200,13 +200,13 @@ fn numbers_that_make_no_sense_are_passed_over() {
             seconds(300),
             "{value}"
         );
-        let told = dialect.read_reply(
+        let message = dialect.read_reply(
             ExchangeKind::Login,
             &response(200, &[("x-life", "60")], body),
             &Fields::new(),
         );
         assert_eq!(
-            granted(told).lifetime,
+            granted(message).lifetime,
             seconds(60),
             "{value}: the next place is asked"
         );
@@ -225,7 +225,7 @@ fn zero_is_told_and_huge_is_cut() {
     };
     assert_eq!(
         (life("0").lifetime, life("0").lifetime_source),
-        (seconds(0), LifetimeSource::Told)
+        (seconds(0), LifetimeSource::Stated)
     );
     for huge in ["999999999999", "1e300", "18446744073709551616", "\"1e30\""] {
         assert_eq!(life(huge).lifetime, seconds(366 * 24 * 3600), "{huge}");
@@ -287,7 +287,7 @@ fn a_time_counts_from_the_time_that_the_reply_itself_tells() {
         let grant = granted(read(&dialect, ExchangeKind::Login, 200, &body));
         assert_eq!(
             (grant.lifetime, grant.lifetime_source),
-            (seconds(599), LifetimeSource::ToldTime),
+            (seconds(599), LifetimeSource::StatedTime),
             "{source}"
         );
         assert!(grant.remarks.is_empty(), "{:?}", grant.remarks);

@@ -189,7 +189,7 @@ fn the_example_of_section_5_1() {
     let dialect = builtin("oauth2");
     let reply = read(&dialect, ExchangeKind::Login, 200, body);
     assert!(
-        told(&reply)
+        message(&reply)
             .text
             .starts_with("the provider issues tokens of type `example`"),
         "{reply:?}"
@@ -205,7 +205,7 @@ fn the_example_of_section_5_1() {
     );
     assert_eq!(
         (grant.lifetime, grant.lifetime_source),
-        (seconds(3600), LifetimeSource::Told)
+        (seconds(3600), LifetimeSource::Stated)
     );
 }
 
@@ -222,7 +222,7 @@ fn a_jwt_that_ends_before_expires_in_is_believed() {
         (grant.lifetime, grant.lifetime_source)
     };
     assert_eq!(lifetime(300), (seconds(299), LifetimeSource::Jwt));
-    assert_eq!(lifetime(900), (seconds(600), LifetimeSource::Told));
+    assert_eq!(lifetime(900), (seconds(600), LifetimeSource::Stated));
 }
 
 #[test]

@@ -21,10 +21,10 @@ fn it_has_every_key_and_word_of_the_language() {
     let page = Page::read(PAGE);
     let described: BTreeSet<&String> = page.all(Kind::Key).flat_map(|entry| &entry.names).collect();
     for (word, is_key) in words() {
-        let told = described.contains(&word)
+        let message = described.contains(&word)
             || !is_key && page.text().split_whitespace().any(|other| other == word);
         assert!(
-            told,
+            message,
             "the language has `{word}`, and daemon/man/tokend-dialect.5 does not: add `.It Ic {word} Pq TYPE` for a key, or \
              `.Cm {word}` where its choices are listed"
         );

@@ -112,9 +112,9 @@ proptest! {
             let dialect = builtin(name);
             for kind in [ExchangeKind::Login, ExchangeKind::Refresh] {
                 let read = dialect.read_reply(kind, &reply, &sent);
-                if let Some(told) = read.provider_message() {
-                    prop_assert!(told.text.chars().count() <= 200 && !told.text.contains(char::is_control));
-                    prop_assert!(told.code.as_ref().is_none_or(|code| code.chars().count() <= 64));
+                if let Some(message) = read.provider_message() {
+                    prop_assert!(message.text.chars().count() <= 200 && !message.text.contains(char::is_control));
+                    prop_assert!(message.code.as_ref().is_none_or(|code| code.chars().count() <= 64));
                 }
                 prop_assert!(!dialect.explain_reply(kind, &reply).is_empty());
             }

@@ -64,7 +64,7 @@ fn quirk_01_iso_8601_with_microseconds() {
             &Fields::new(),
         ));
         assert_eq!(grant.lifetime, seconds(1799), "{time}");
-        assert_eq!(grant.lifetime_source, LifetimeSource::ToldTime);
+        assert_eq!(grant.lifetime_source, LifetimeSource::StatedTime);
     }
 }
 
@@ -191,7 +191,7 @@ fn quirk_06_token_type_without_case_and_no_dpop() {
         "{reply:?}"
     );
     assert!(
-        told(&reply)
+        message(&reply)
             .text
             .starts_with("the provider issues tokens of type DPoP"),
         "{reply:?}"

@@ -294,7 +294,10 @@ fn quirk_22_error_shapes() {
     ] {
         let reply = read(&dialect, ExchangeKind::Login, 400, body);
         assert_eq!(
-            (told(&reply).code.as_deref(), told(&reply).text.as_str()),
+            (
+                message(&reply).code.as_deref(),
+                message(&reply).text.as_str()
+            ),
             (code, text),
             "{body}"
         );

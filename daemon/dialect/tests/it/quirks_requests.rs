@@ -97,7 +97,7 @@ fn quirk_13_redirects_are_told_and_not_followed() {
                 dialect.read_reply(kind, &response(status, &location, "moved"), &Fields::new());
             assert!(matches!(reply, ProviderReply::Unrecognised(_)), "{reply:?}");
             assert_eq!(
-                told(&reply).text,
+                message(&reply).text,
                 "redirects to https://api.example.com/o/token/, which is never followed with a credential; \
                  correct base_url or the path"
             );
@@ -115,7 +115,7 @@ fn quirk_15_a_demand_for_dpop_is_explained() {
     );
     assert!(matches!(reply, ProviderReply::Misconfigured(_)));
     assert!(
-        told(&reply)
+        message(&reply)
             .text
             .starts_with("the provider wants DPoP proofs"),
         "{reply:?}"

@@ -17,7 +17,7 @@ fn text(body: &str, sent: &Fields) -> String {
         sent,
     );
     assert!(!matches!(reply, ProviderReply::Granted(_)));
-    format!("{} | {:?}", told(&reply), reply)
+    format!("{} | {:?}", message(&reply), reply)
 }
 
 fn percent(text: &str) -> String {
@@ -83,7 +83,7 @@ fn a_validation_error_that_echoes_the_request_is_hidden() {
     );
     assert!(matches!(reply, ProviderReply::RefreshRejected(_)));
     assert_eq!(
-        told(&reply).text,
+        message(&reply).text,
         "body: Input should be a valid dictionary"
     );
     let whole = format!(r#"{{"unknown shape":{{"input":"refresh_token={token}"}}}}"#);
@@ -93,7 +93,7 @@ fn a_validation_error_that_echoes_the_request_is_hidden() {
         &sent,
     );
     assert_eq!(
-        told(&reply).text,
+        message(&reply).text,
         r#"{"unknown shape":{"input":"refresh_token=[redacted]"}}"#
     );
 }
@@ -139,7 +139,7 @@ fn a_custom_secret_is_hidden_even_when_it_was_set_as_plain() {
         &response(400, &[], "pin 4711-0815 is wrong"),
         &sent,
     );
-    assert_eq!(told(&reply).text, "pin [redacted] is wrong");
+    assert_eq!(message(&reply).text, "pin [redacted] is wrong");
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn text_is_one_short_line_without_control_characters() {
         &response(400, &[], body),
         &Fields::new(),
     );
-    let text = &told(&reply).text;
+    let text = &message(&reply).text;
     assert!(
         text.starts_with("a b \\u{1b}[31mred\\u{202e}evil\\u{200b} long words"),
         "{text}"
@@ -206,7 +206,9 @@ fn a_location_is_told_without_its_query() {
     let reply =
         builtin("oauth2").read_reply(ExchangeKind::Login, &response(302, &location, ""), &sent);
     assert!(
-        told(&reply).text.starts_with("redirects to /login, which"),
+        message(&reply)
+            .text
+            .starts_with("redirects to /login, which"),
         "{reply:?}"
     );
 }
@@ -219,7 +221,7 @@ fn what_stands_where_tokens_stand_is_hidden_whatever_the_status() {
         &response(500, &[], body),
         &Fields::new(),
     );
-    assert_eq!(told(&reply).text, "duplicate key [redacted]");
+    assert_eq!(message(&reply).text, "duplicate key [redacted]");
     let body = r#"{"x":{"access_token":"short","n":1},"password":"p"}"#;
     let reply = builtin("oauth2").read_reply(
         ExchangeKind::Refresh,
@@ -227,7 +229,7 @@ fn what_stands_where_tokens_stand_is_hidden_whatever_the_status() {
         &Fields::new(),
     );
     let shown = r#"{"password":"[redacted]","x":{"access_token":"[redacted]","n":1}}"#;
-    assert_eq!(told(&reply).text, shown);
+    assert_eq!(message(&reply).text, shown);
 }
 
 #[test]
@@ -241,7 +243,7 @@ fn a_2xx_reply_is_never_told_as_a_whole() {
         ),
         &Fields::new(),
     );
-    assert_eq!(told(&reply).to_string(), "status 200 (invalid_grant)");
+    assert_eq!(message(&reply).to_string(), "status 200 (invalid_grant)");
 }
 
 #[test]

@@ -152,7 +152,7 @@ fn rules_come_before_defaults_and_the_first_decides() {
         }
     ));
     assert_eq!(
-        told(&down).text,
+        message(&down).text,
         "the provider is down for repairs (it said: we are OUT OF ORDER today)"
     );
     assert_eq!(
@@ -251,13 +251,13 @@ fn a_reply_nobody_can_read_is_misbehaved() {
     ] {
         let reply = read(&dialect, ExchangeKind::Login, 200, body);
         assert_eq!(
-            told(&reply).text,
+            message(&reply).text,
             "no access token where the dialect looks for one",
             "{body:.40}"
         );
     }
     let number = read(&dialect, ExchangeKind::Login, 200, r#"{"access_token":17}"#);
-    assert_eq!(told(&number).text, "the access token is not a string");
+    assert_eq!(message(&number).text, "the access token is not a string");
     let huge = format!(
         r#"{{"access_token":"a","pad":"{}"}}"#,
         "x".repeat(1024 * 1024)
@@ -377,13 +377,15 @@ fn a_rule_says_which_secret_was_refused() {
     };
     for secret in ["password", "client_secret", "api_key"] {
         let dialect = dialect(&rule("credential-rejected", secret));
-        let shown = told(&read(&dialect, ExchangeKind::Login, 401, r#"{"code":"K"}"#)).to_string();
+        let shown =
+            message(&read(&dialect, ExchangeKind::Login, 401, r#"{"code":"K"}"#)).to_string();
         assert_eq!(
             tokend_dialect::ProviderMessage::secret_in(&shown),
             Some(secret),
             "{shown}"
         );
-        let other = told(&read(&dialect, ExchangeKind::Login, 401, r#"{"code":"L"}"#)).to_string();
+        let other =
+            message(&read(&dialect, ExchangeKind::Login, 401, r#"{"code":"L"}"#)).to_string();
         assert_eq!(
             tokend_dialect::ProviderMessage::secret_in(&other),
             None,
@@ -426,10 +428,10 @@ fn what_is_told_does_not_repeat_itself() {
         (r#"{"error":"nope"}"#, "status 401 (nope)"),
         (r#"{"code":401,"message":"bad"}"#, "status 401: bad"),
     ] {
-        let told = told(&read(&dialect, ExchangeKind::Login, 401, body)).to_string();
+        let message = message(&read(&dialect, ExchangeKind::Login, 401, body)).to_string();
         assert!(
-            told == shown || told.starts_with(&format!("{shown}: {{")),
-            "{body}: {told}"
+            message == shown || message.starts_with(&format!("{shown}: {{")),
+            "{body}: {message}"
         );
     }
 }

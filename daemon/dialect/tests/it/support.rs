@@ -132,7 +132,7 @@ pub(crate) fn grant(dialect: &Dialect, kind: ExchangeKind, body: &str) -> Grant 
     granted(read(dialect, kind, 200, body))
 }
 
-pub(crate) fn told(reply: &ProviderReply) -> &ProviderMessage {
+pub(crate) fn message(reply: &ProviderReply) -> &ProviderMessage {
     reply
         .provider_message()
         .unwrap_or_else(|| panic!("expected a failure, got {reply:?}"))

@@ -5,7 +5,7 @@ use super::*;
 /// Thirty years and more are no life of a token.
 #[test]
 fn a_time_in_the_place_of_a_duration_is_a_time() {
-    let told =
+    let message =
         |unit: &str| with_lifetime(&format!(r#"{{ from = {{ at = "/x", unit = "{unit}" }} }}"#));
     let at = DATE_UNIX + 600;
     for (unit, x) in [
@@ -18,11 +18,11 @@ fn a_time_in_the_place_of_a_duration_is_a_time() {
     ] {
         let body = format!(r#"{{"access_token":"a","x":{x}}}"#);
         assert_eq!(
-            dated(&told(unit), &body).lifetime,
+            dated(&message(unit), &body).lifetime,
             seconds(599),
             "{unit} {x}"
         );
-        let bare = granted(read(&told(unit), ExchangeKind::Login, 200, &body));
+        let bare = granted(read(&message(unit), ExchangeKind::Login, 200, &body));
         assert_eq!(bare.lifetime, None, "{unit} {x}");
         let remark = bare.remarks.join("; ");
         assert!(
@@ -35,7 +35,10 @@ fn a_time_in_the_place_of_a_duration_is_a_time() {
     let of_token = with_lifetime(r#"{ from = { jwt = "access_token" } }"#);
     assert_eq!(dated(&of_token, &body).lifetime, seconds(599));
     // What is no time either is as long as anything.
-    let forever = dated(&told("seconds"), r#"{"access_token":"a","x":99999999999}"#);
+    let forever = dated(
+        &message("seconds"),
+        r#"{"access_token":"a","x":99999999999}"#,
+    );
     assert!(forever.lifetime > seconds(300 * 86_400));
 }
 
@@ -67,7 +70,7 @@ fn a_number_of_seconds_that_would_be_a_time_in_the_past_is_the_duration_it_says(
                 assert_eq!(grant.lifetime, year, "{x} with {how}");
                 assert_eq!(
                     grant.lifetime_source,
-                    LifetimeSource::Told,
+                    LifetimeSource::Stated,
                     "{x} with {how}"
                 );
                 assert!(grant.remarks.is_empty(), "{:?}", grant.remarks);
@@ -85,7 +88,7 @@ fn a_number_of_seconds_that_would_be_a_time_in_the_past_is_the_duration_it_says(
 fn a_time_in_the_place_of_a_duration_that_passed_lately_is_a_token_that_is_over() {
     let over = |grant: &Grant, how: &str| {
         assert_eq!(grant.lifetime, seconds(0), "{how}");
-        assert_eq!(grant.lifetime_source, LifetimeSource::ToldTime, "{how}");
+        assert_eq!(grant.lifetime_source, LifetimeSource::StatedTime, "{how}");
         assert!(!grant.remarks.is_empty(), "{how}");
     };
     for take in ["first", "shortest"] {

@@ -121,8 +121,8 @@ fn a_time_to_retry_is_understood_as_servers_write_it() {
         "1795262500000",
         "1795262500000000",
     ] {
-        let told = Some(RetryAfter::Delay(Duration::from_secs(100)));
-        assert_eq!(retry(text), told, "{text}");
+        let expected = Some(RetryAfter::Delay(Duration::from_secs(100)));
+        assert_eq!(retry(text), expected, "{text}");
     }
     for nonsense in [
         "Sat",

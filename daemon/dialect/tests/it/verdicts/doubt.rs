@@ -13,7 +13,7 @@ fn a_rule_says_what_it_means_that_no_answer_came() {
     ));
     let word = |kind, silence| {
         let reply = closes.read_silence(kind, silence);
-        reply.map(|reply| (reply.word(), told(&reply).to_string()))
+        reply.map(|reply| (reply.word(), message(&reply).to_string()))
     };
     let rejected = (
         "credential-rejected",
@@ -54,7 +54,7 @@ fn no_class_of_a_rule_takes_the_doubt_off_a_refresh_token_without_an_answer() {
             let dialect = dialect(&text);
             for (&kind, silence) in kinds.iter().zip([Silence::Closed, Silence::TimedOut]) {
                 let reply = dialect.read_silence(kind, silence).expect("the rule's");
-                assert_eq!(told(&reply).to_string(), "it hung up");
+                assert_eq!(message(&reply).to_string(), "it hung up");
                 match kind {
                     ExchangeKind::Login => assert_eq!(reply.word(), class),
                     ExchangeKind::Refresh => {
@@ -87,7 +87,7 @@ fn who_answers_in_front_of_a_provider_does_not_take_the_doubt_off_a_refresh_toke
 #[test]
 fn no_class_of_a_rule_takes_the_doubt_off_a_refresh_token_where_a_gateway_answered() {
     use tokend_dialect::SpentTokens;
-    let spent = |reply: &ProviderReply| reply.provider_message().map(|told| told.spent);
+    let spent = |reply: &ProviderReply| reply.provider_message().map(|message| message.spent);
     let body = r#"{"code": "E1", "message": "bad gateway"}"#;
     let json = [("content-type", "application/json")];
     for class in ["busy", "credential-rejected", "misconfigured"] {
@@ -156,7 +156,7 @@ fn a_token_of_a_foreign_type_was_brought_by_a_refresh_that_was_done() {
         let [login, refresh] = &answers(&dialect(PLAIN), 200, &[], &body)[..] else {
             panic!("two requests");
         };
-        let spent = |reply: &ProviderReply| reply.provider_message().map(|told| told.spent);
+        let spent = |reply: &ProviderReply| reply.provider_message().map(|message| message.spent);
         assert_eq!(spent(login), Some(SpentTokens::Nothing), "{body}");
         assert_eq!(spent(refresh), Some(expected), "{body}");
         assert_eq!(refresh.word(), "misconfigured", "{body}");

@@ -18,7 +18,7 @@ impl Dialect {
     /// The options that a request of this kind needs and that this endpoint has no value for. `has` says which fields the account has.
     /// Required fields and the tokens count as present; the broker fills the tokens in.
     #[must_use]
-    pub fn lacks(
+    pub fn missing_options(
         &self,
         kind: ExchangeKind,
         endpoint: &Endpoint,
