@@ -1,4 +1,4 @@
-//! Audit records on a disk that is full: nothing waits for them, and none goes without being told.
+//! Audit records on a full disk: no request waits for them, and every lost record is reported.
 
 use std::{
     fs,
@@ -82,7 +82,7 @@ fn where_records_are_required_a_full_disk_keeps_tokens_back_until_there_is_room(
     assert_eq!(refused.code, Some(75), "{refused:?}");
     assert!(refused.err.contains("cannot be recorded"), "{refused:?}");
     assert_eq!(refused.out, "");
-    // What an administrator does about it is not held up.
+    // An administrator's repair is not delayed.
     assert_eq!(scene.site.tokenctl(&["status"]).unwrap().code, Some(0));
     drop(ballast);
     wait_until("tokens again", PATIENCE, || scene.site.get(WELL).is_ok()).unwrap();
@@ -122,7 +122,7 @@ fn a_peer_that_may_not_is_refused_and_not_told_to_wait_for_records() {
     );
 }
 
-/// Everything in a directory whose name begins so.
+/// Every file in a directory whose name begins so.
 fn written(dir: &Path, begins: &str) -> Vec<(PathBuf, u64)> {
     fs::read_dir(dir)
         .unwrap()
@@ -132,7 +132,7 @@ fn written(dir: &Path, begins: &str) -> Vec<(PathBuf, u64)> {
         .collect()
 }
 
-/// Denials on one connection: of an account that is another's, and of many that do not exist.
+/// Denials on one connection: of another user's account, and of many unknown ones.
 fn deny(scene: &Scene, times: u64) {
     let mut wire = Wire::greeted(&scene.site);
     for batch in 0..times / 50 {
@@ -149,7 +149,7 @@ fn deny(scene: &Scene, times: u64) {
     }
 }
 
-/// How many tokens are had meanwhile. Their records fill less than one file.
+/// How many tokens are released meanwhile. Their records fill less than one file.
 const SERVED: usize = 100;
 
 #[test]

@@ -1,4 +1,4 @@
-//! Clients that are silent, slow, wrong, too many or gone: each costs what is bounded, and nobody else notices.
+//! Clients that are silent, slow, wrong, too many or gone: each has a bounded cost, and other clients do not notice.
 
 use std::{
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -17,18 +17,19 @@ use crate::{
     wire::{Other, Wire, announce, frame, get, hello},
 };
 
-/// Bounds small enough to reach, and times short enough to wait for.
+/// Limits small enough to reach, and times short enough to wait for.
 const LIMITS: &str = "[limits]\nconnections = 64\nconnections_per_user = 24\nidle_timeout = \"2s\"\nframe_timeout = \"2s\"\n";
 const FOR_ALL: &str = "[defaults]\nallow = [{ user = 0 }, { user = 65534 }]\n";
 
-/// One connection takes at most this much of the daemon, in KiB: a frame each way, twice that while they grow, and what waits.
+/// One connection takes at most this much of the daemon's memory, in KiB: a frame each way, twice that while they grow, and waiting
+/// answers.
 const PER_CONNECTION: u64 = 256;
 
 fn own_uid() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-/// A daemon with a token at hand.
+/// A daemon that holds a token.
 fn ready(preamble: &str) -> (Scene, Daemon) {
     let scene = Scene::new(
         &format!(
@@ -54,7 +55,7 @@ fn half_open_connections_up_to_the_limit_leave_others_theirs_and_end_by_themselv
     let mut open: Vec<_> = (0..24)
         .map(|count| {
             let mut wire = Wire::silent(&scene.site);
-            // Nothing, half a header, a header and no payload, a greeting and no more.
+            // Nothing, half a header, a header and no payload, a greeting and nothing more.
             let part = [vec![], vec![9, 0], announce(60_000).to_vec(), hello()];
             assert!(wire.say(part.get(count % 4).unwrap()));
             wire
@@ -175,7 +176,7 @@ fn lying_lengths_and_broken_words_end_the_connection_that_said_them() {
     ];
     for lie in &lies {
         let mut wire = Wire::silent(&scene.site);
-        // It may hang up before it has heard all of it.
+        // The daemon may hang up before it has read all of it.
         wire.say(lie);
         let answers = wire.hear_out();
         let last = answers.last();
@@ -270,7 +271,7 @@ fn clients_that_leave_in_mid_answer_leave_nothing_behind() {
         if round % 2 == 0 {
             wire.hear();
         }
-        // Gone, with most of the answers unread.
+        // The client is gone, with most of the answers unread.
     }
     wait_until("the descriptors to be given back", PATIENCE, || {
         descriptors(&daemon) <= before
@@ -302,7 +303,7 @@ fn a_client_that_reads_no_answer_is_let_go() {
     wire.stream
         .set_write_timeout(Some(Duration::from_millis(50)))
         .unwrap();
-    // Asks and asks, until the daemon has enough of answers nobody takes.
+    // Asks again and again, until the daemon drops a client that does not read its answers.
     let gone = || match std::io::Write::write(&mut &wire.stream, &requests) {
         Ok(_) => false,
         Err(error) => error.kind() == std::io::ErrorKind::BrokenPipe,
@@ -320,7 +321,7 @@ fn memory_grows_with_the_connections_allowed_and_no_further() {
     let open: Vec<_> = (0..CONNECTIONS)
         .map(|_| {
             let mut wire = Wire::greeted(&scene.site);
-            // A frame of the largest size, but for its last byte.
+            // A frame of the largest size, without its last byte.
             wire.say(&announce(64 * 1024));
             wire.say(&[b'x'; 64 * 1024 - 1]);
             wire
@@ -370,7 +371,7 @@ fn without_descriptors_those_connected_are_served_and_the_rest_once_there_are_so
         matches!(connected.hear(), Some(Response::Token(_))),
         "who is connected is served"
     );
-    // An attempt needs a descriptor too. It is told, not sent, and costs no token.
+    // An attempt needs a descriptor too. The daemon reports the shortage, sends nothing, and loses no token.
     let account = WELL.parse().unwrap();
     connected.say(&frame(
         3,

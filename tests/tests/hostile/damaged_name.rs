@@ -7,7 +7,7 @@ use crate::{
     store::{DATABASE, asked},
 };
 
-/// Changes the last letter of the account's name wherever the database has it: the record itself stays whole.
+/// Changes the last letter of the account's name everywhere in the database; the record itself stays whole.
 fn damage_the_name(scene: &Scene) {
     let path = scene.site.state().join(DATABASE);
     let mut bytes = fs::read(&path).unwrap();
@@ -35,11 +35,11 @@ fn an_account_whose_record_has_a_damaged_name_keeps_its_login() {
     assert_eq!(scene.site.get(WELL).unwrap(), token);
     let log = scene.site.log().unwrap();
     assert_eq!(log.matches(PUT_BACK).count(), 1, "{log}");
-    // The refresh token is there too: nobody logs in.
+    // The refresh token is there too, so no login follows.
     scene.well();
     assert_eq!(asked(&scene), (1, 1, 2));
     assert!(daemon.terminate().unwrap().success());
-    // It was put back on the disk, and not only in memory.
+    // The record was put back on the disk, and not only in memory.
     let before = scene.site.log().unwrap().len();
     let _daemon = scene.site.start().unwrap();
     scene.well();

@@ -1,4 +1,4 @@
-//! Limits on open files, from none that would do to some that do.
+//! Limits on open files, from too few for anything to enough.
 
 use std::{
     process::{Command, Stdio},
@@ -13,12 +13,12 @@ use tokend_harness::{
 
 use crate::scene::{Scene, WELL};
 
-/// Limits that leave room for the loader and for nothing that would serve, and some beyond.
+/// Limits that are enough for the loader and not for the daemon, and some beyond.
 const LIMITS: std::ops::RangeInclusive<u32> = 3..=48;
-/// With so many the daemon serves.
+/// With this many the daemon serves.
 const ENOUGH: u32 = 64;
 
-/// Before a program is one: the loader reads its libraries, with a descriptor.
+/// Before the program itself runs, the loader reads its libraries, with one descriptor.
 fn is_the_loaders(said: &str) -> bool {
     said.contains("while loading shared libraries")
 }
@@ -27,7 +27,7 @@ fn scene() -> Scene {
     Scene::new("[audit]\nfile = \"audit\"\n", "", &[])
 }
 
-/// What `tokend check` says with so many descriptors.
+/// The output of `tokend check` with this many descriptors.
 fn checked(scene: &Scene, limit: u32) -> Said {
     let output = Command::new("prlimit")
         .arg(format!("--nofile={limit}:{limit}"))

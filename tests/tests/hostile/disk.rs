@@ -1,4 +1,4 @@
-//! Disks that misbehave under a running daemon: a small file system of our own, and system calls that fail.
+//! Disks that fail under a running daemon: a small file system of our own, and system calls that fail.
 //!
 //! Needs root, or sudo without a password. Must leave nothing mounted and nothing traced.
 
@@ -29,7 +29,7 @@ fn run(command: &mut Command) {
     assert!(output.status.success(), "{command:?}: {output:?}");
 }
 
-/// A file system in memory, as small as a test wants it.
+/// A file system in memory, of the size a test needs.
 pub(crate) struct SmallDisk(PathBuf);
 
 impl SmallDisk {
@@ -54,7 +54,7 @@ impl SmallDisk {
             .arg(&self.0));
     }
 
-    /// Takes every byte that is left.
+    /// Uses every byte that is left.
     pub(crate) fn fill(&self) -> Ballast {
         let path = self.0.join("ballast");
         let mut file = File::create(&path).unwrap();
@@ -71,7 +71,7 @@ impl Drop for SmallDisk {
     }
 }
 
-/// What fills a disk, until it is dropped.
+/// The file that fills a disk, until it is dropped.
 pub(crate) struct Ballast(PathBuf);
 
 impl Drop for Ballast {
@@ -84,7 +84,7 @@ impl Drop for Ballast {
 pub(crate) struct FailingWrites(Child);
 
 impl FailingWrites {
-    /// Begins, with this error: `ENOSPC`, `EIO`, `EROFS`. Ends waiting once every thread is seized.
+    /// Starts, with this error: `ENOSPC`, `EIO`, `EROFS`. Returns once every thread is traced.
     pub(crate) fn of(daemon: &Daemon, error: &str) -> Self {
         let calls = "pwrite64,fsync,fdatasync,ftruncate,fallocate";
         let child = as_root("strace")
@@ -114,7 +114,7 @@ impl FailingWrites {
         failing
     }
 
-    /// Ends it, and waits until the daemon is on its own again.
+    /// Stops, and waits until the daemon is no longer traced.
     pub(crate) fn end(mut self, daemon: &Daemon) {
         self.stop();
         wait_until("strace to let go", PATIENCE, || {
@@ -124,7 +124,7 @@ impl FailingWrites {
     }
 
     fn stop(&mut self) {
-        // strace lets go of what it traces when it is asked to end; killed, it would do so too.
+        // strace detaches when it is asked to end; it would also do so when killed.
         let pid = self.0.id().to_string();
         drop(as_root("kill").args(["-TERM", &pid]).output());
         drop(self.0.wait());
@@ -139,7 +139,7 @@ impl Drop for FailingWrites {
     }
 }
 
-/// Whether some, and whether all, threads are traced; nothing when the process is gone.
+/// Whether some, and whether all, threads are traced; `None` if the process is gone.
 fn traced(daemon: &Daemon) -> Option<(bool, bool)> {
     let threads = fs::read_dir(format!("/proc/{}/task", daemon.pid())).ok()?;
     let (mut some, mut all) = (false, true);

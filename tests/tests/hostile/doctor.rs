@@ -1,4 +1,4 @@
-//! `tokenctl doctor` on a bad day: it finds the disk without room, the disk that cannot be written, and the clock that was set.
+//! `tokenctl doctor` on a bad day: it finds a full disk, a disk that cannot be written, and a clock that was set.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::{
     wall_clock::{Clockwork, HOUR},
 };
 
-/// What it says about a topic, as severity, message and advice; and its exit code.
+/// The finding about a topic, as severity, message and advice; and the exit code.
 fn found(site: &Site, topic: &str) -> (Option<i32>, Vec<[String; 3]>) {
     let said = site.tokenctl(&["doctor", "--json"]).unwrap();
     let all: Vec<Value> =
@@ -46,7 +46,7 @@ fn a_disk_without_room_or_that_cannot_be_written_is_found() {
         "{message} {advice}"
     );
 
-    // A file system that somebody writes to cannot be made read-only. Another one in its place can.
+    // A file system with an open writer cannot be made read-only; another one in its place can.
     let other = SmallDisk::mount(&scene.site.state(), 16_384);
     other.remount("ro");
     let (code, [severity, message, advice]) = one(&scene.site, "store");

@@ -1,4 +1,5 @@
-//! A daemon whose connections go through a relay, `tokend egress`: providers behind TLS, relays that die, and others who connect to one.
+//! A daemon whose connections go through a relay, `tokend egress`: providers behind TLS, relays that die, and other users who connect to
+//! one.
 
 use std::{
     fs::{self, File},
@@ -29,7 +30,7 @@ use crate::{
 
 const TRUSTING: &str = "[http]\ntimeout = \"20s\"\nextra_ca = \"ca.pem\"\n";
 
-/// A relay that was started by hand.
+/// A relay that a test started.
 pub(crate) struct Relay {
     child: Child,
     log: PathBuf,
@@ -77,13 +78,13 @@ impl Relay {
 
 impl Drop for Relay {
     fn drop(&mut self) {
-        // Both fail only if it is gone already.
+        // Both fail only if it is already gone.
         drop(self.child.kill());
         drop(self.child.wait());
     }
 }
 
-/// A scene with a relay in front of its daemon, on the socket that is usual.
+/// A scene with a relay in front of its daemon, on the usual socket.
 fn relayed(accounts: &[(&str, String)], authority_pem: &str) -> (Scene, Relay) {
     relayed_at(&[], accounts, authority_pem)
 }
@@ -123,7 +124,7 @@ fn believed_or_not(options: &[&str]) {
     let doctor = scene.site.tokenctl(&["doctor"]).unwrap();
     assert!(doctor.out.contains("can be reached"), "{doctor:?}");
     assert_eq!(believed.requests(), 1, "a probe is no request");
-    // Its provider is spoken to without TLS, so what is said passes the relay in the clear.
+    // Its provider is spoken to without TLS, so the relay carries the request in the clear.
     scene.well();
     let log = relay.said();
     let accounts = scene.sim.accounts();
@@ -166,7 +167,7 @@ fn a_relay_that_dies_in_a_tunnel_leaves_the_attempt_in_doubt_and_the_next_finds_
     });
     assert_eq!(waiting.code, Some(75), "{waiting:?}");
     scene.site.log_with(&["outcome=in-doubt"]).unwrap();
-    // Nothing is sent while there is no relay, and nothing in doubt.
+    // Without a relay, nothing is sent and nothing is in doubt.
     let said = scene.site.tokenctl(&["get", "well"]).unwrap();
     assert_eq!(said.code, Some(75), "{said:?}");
     let absent = format!("the egress relay at {} is not there", relay.address);
@@ -266,21 +267,21 @@ fn a_relay_or_a_daemon_that_was_told_nonsense_says_so() {
     }
 }
 
-/// A user whom a relay is told to serve.
+/// A user whom a relay serves by its options.
 const NAMED: u32 = 65_533;
 
-/// How often the provider of the account that is well was asked.
+/// How often the provider of the healthy account was asked.
 fn asked(scene: &Scene) -> usize {
     let log = scene.sim.log(WELL);
     log.logins() + log.refreshes()
 }
 
-/// What `what` gives as another user.
+/// The result of `what`, run as another user.
 fn as_user<T: Send>(user: u32, what: impl FnOnce() -> T + Send) -> T {
     thread::scope(|scope| {
         let as_other = scope.spawn(|| {
             let user = Uid::from_raw(user);
-            // Of this thread alone, which ends here.
+            // For this thread alone, which ends here.
             set_thread_res_uid(user, user, user).unwrap();
             what()
         });
@@ -295,7 +296,7 @@ fn ask(relay: &str, target: impl std::fmt::Display) -> UnixStream {
     stream
 }
 
-/// The first bytes of an answer, or all of it where it ends.
+/// The first bytes of an answer, or all of it if it ends earlier.
 fn answered(mut stream: &UnixStream) -> String {
     let mut text = [0; 4096];
     let count = stream.read(&mut text).unwrap();
@@ -391,7 +392,7 @@ fn one_user_who_takes_all_their_places_is_named_and_stops_nobody_else() {
             .said()
             .contains(&format!("no free place for a connection: {full}"))
     );
-    // The daemon is of the same user.
+    // The daemon runs as the same user.
     let named = format!(
         "the egress relay at {} has no free place ({full})",
         relay.address
@@ -432,7 +433,7 @@ fn what_can_be_read_goes_through_no_relay_of_another_user() {
     let listener = as_user(OTHER, || std::os::unix::net::UnixListener::bind(&socket)).unwrap();
     let own = Relay::start(&scene, &[]);
     let address = own.address.clone();
-    // Whoever it is that runs it, it passes everything on.
+    // Whichever user runs it, the relay passes everything on.
     thread::spawn(move || {
         for stream in listener.incoming() {
             let (near, far) = (stream.unwrap(), UnixStream::connect(&address).unwrap());

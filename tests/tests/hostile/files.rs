@@ -1,4 +1,4 @@
-//! Files that are none, files that do not answer, and files that may not grow.
+//! Paths that are not files, files that never answer, and files that may not grow.
 
 use std::{
     fs,
@@ -19,7 +19,7 @@ use crate::{
     store::refused,
 };
 
-/// As a mistake in the configuration.
+/// The same, as a mistake in the configuration.
 const A_PERSON: i32 = 78;
 
 fn fifo(path: &Path) {
@@ -117,7 +117,7 @@ fn a_configuration_that_does_not_answer_holds_neither_the_end_nor_a_token() {
     scene.well();
     daemon.signal(Signal::HUP).unwrap();
     daemon.signal(Signal::TERM).unwrap();
-    // The thread that hangs is held by strace, also beyond the end of the process.
+    // strace holds the hanging thread, even beyond the end of the process.
     let main = format!("/proc/{0}/task/{0}/status", daemon.pid());
     let over = || fs::read_to_string(&main).is_ok_and(|status| status.contains("Z (zombie)"));
     let ended = wait_until("the daemon to end", PATIENCE, over);
@@ -140,7 +140,7 @@ fn a_limit_on_the_size_of_files_is_told_like_a_full_disk() {
     let limit = "the limit on the size of files";
     scene.site.log_with(&[limit]).unwrap();
     assert_eq!(scene.sim.log(WELL).token_requests(), 0);
-    // Asked to end it would wait for room a while, as on a full disk.
+    // If it were asked to end, it would wait for room a while, as on a full disk.
     daemon.kill().unwrap();
     // Too small even for a new store.
     let scene = Scene::new("", "", &[]);

@@ -1,4 +1,4 @@
-//! Clients that do not hang up but die, in the middle of a frame or of an answer, and clients that close one direction only.
+//! Clients that die instead of hanging up, in the middle of a frame or of an answer, and clients that close one direction only.
 
 use std::{
     net::Shutdown,
@@ -18,9 +18,9 @@ use crate::{
     wire::{Wire, announce, frame, get, hello},
 };
 
-/// How many at once, within the connections one user may have.
+/// How many at once, within the number of connections that one user may have.
 const MANY: usize = 20;
-/// An answer that is on its way for as long as it takes to kill whoever waits for it.
+/// A delay of the reply that is long enough to kill the client that waits for it.
 const LATE: FaultKind = FaultKind::Slow { ms: 6_000 };
 
 fn ready() -> (Scene, Daemon, usize) {
@@ -41,7 +41,7 @@ fn held(wire: Wire) -> Child {
         .unwrap()
 }
 
-/// As kill -9 does it.
+/// As kill -9 does.
 fn kill(clients: Vec<Child>) {
     for mut client in clients {
         client.kill().unwrap();
@@ -49,7 +49,7 @@ fn kill(clients: Vec<Child>) {
     }
 }
 
-/// Nothing is left of whoever is gone, and whoever comes is served without another request to the provider.
+/// Nothing is left of the dead clients, and new clients are served without another request to the provider.
 fn unharmed(scene: &Scene, daemon: &Daemon, before: usize, requests: usize) {
     wait_until("the descriptors to be given back", PATIENCE, || {
         descriptors(daemon) <= before
@@ -129,7 +129,7 @@ fn an_attempt_whose_callers_are_all_killed_is_finished_and_its_token_kept() {
     })
     .unwrap();
     unharmed(&scene, &daemon, before, 2);
-    // What came with it is kept as well: the next refresh needs no login.
+    // The refresh token of the reply is stored as well: the next refresh needs no login.
     scene.well();
     assert_eq!(scene.sim.log(WELL).logins(), 1);
     assert!(daemon.terminate().unwrap().success());
@@ -139,7 +139,7 @@ fn an_attempt_whose_callers_are_all_killed_is_finished_and_its_token_kept() {
 fn clients_that_close_one_direction_are_answered_or_let_go() {
     let (scene, daemon, before) = ready();
     for _ in 0..MANY {
-        // Says no more, and still hears what it asked for.
+        // Sends nothing more, and still receives the answer.
         let mut speaks_no_more = Wire::greeted(&scene.site);
         assert!(speaks_no_more.say(&get(2, WELL)));
         speaks_no_more.stream.shutdown(Shutdown::Write).unwrap();
@@ -148,7 +148,7 @@ fn clients_that_close_one_direction_are_answered_or_let_go() {
             matches!(answers.as_slice(), [Response::Token(_)]),
             "{answers:?}"
         );
-        // Hears no more, and is let go once there is something to tell it.
+        // Receives nothing more, and the connection ends at the next answer.
         let mut hears_no_more = Wire::greeted(&scene.site);
         hears_no_more.stream.shutdown(Shutdown::Read).unwrap();
         wait_until("the daemon to hang up", PATIENCE, || {

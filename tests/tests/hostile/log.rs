@@ -1,4 +1,5 @@
-//! A standard error that nobody reads, that is closed, full, or shared with somebody who set it otherwise: nobody waits for a log line.
+//! A standard error that nobody reads, that is closed, full, or shared with a process that changed its flags: nothing waits for a log
+//! line.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -22,7 +23,7 @@ use tokend_provider_simulator::{Configuration, Simulator};
 
 use crate::scene::{FAST, Scene, WELL, account};
 
-/// A pipe the daemon's standard error goes to, with what reads it.
+/// A pipe for the daemon's standard error, and its reader.
 struct Pipe {
     path: PathBuf,
     reader: File,
@@ -30,11 +31,11 @@ struct Pipe {
 }
 
 impl Pipe {
-    /// One that takes no more than a page until somebody reads it.
+    /// A pipe that takes no more than a page until a process reads it.
     fn new(scene: &Scene) -> Self {
         let path = scene.site.path().join("stderr");
         mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
-        // Open in both directions: the daemon finds a reader, and none that goes away.
+        // Opened in both directions: the daemon finds a reader, and this one never goes away.
         let reader = OpenOptions::new()
             .read(true)
             .write(true)
@@ -49,7 +50,7 @@ impl Pipe {
         }
     }
 
-    /// A terminal in its place, and what stops and starts its output as `^S` and `^Q` do.
+    /// A terminal in its place, and the functions that stop and start its output as `^S` and `^Q` do.
     fn terminal() -> (Self, File) {
         let reader = File::from(openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap());
         unlockpt(&reader).unwrap();
@@ -81,7 +82,7 @@ impl Pipe {
         assert!(full(b"."), "and full now");
     }
 
-    /// Everything that can be read until the text has `word`.
+    /// Everything that can be read until the text contains `word`.
     fn read_until(&mut self, word: &str) -> &str {
         let mut more = vec![0; 1 << 16];
         wait_until(word, PATIENCE, || {
@@ -105,7 +106,7 @@ impl Pipe {
     }
 }
 
-/// A daemon whose standard error is this.
+/// A daemon with this standard error.
 fn started_to(scene: &Scene, target: &str) -> Daemon {
     let script = format!("exec \"$@\" 2>>{target}");
     Daemon::start_under(&["sh", "-c", &script, "sh"], &scene.site).unwrap()
@@ -114,7 +115,7 @@ fn started_to(scene: &Scene, target: &str) -> Daemon {
 fn ends_soon(daemon: Daemon) {
     let watch = Stopwatch::start();
     assert!(daemon.terminate().unwrap().success());
-    // The time limits of a drain are far longer, and of this one it is two seconds.
+    // The time limits of a drain are far longer; that of the log is two seconds.
     assert!(watch.elapsed().as_secs() < 10, "{:?}", watch.elapsed());
 }
 
@@ -211,7 +212,7 @@ fn a_daemon_ends_in_time_though_nobody_reads_its_last_lines() {
     let daemon = pipe.daemon(&scene);
     scene.well();
     ends_soon(daemon);
-    // And one that does not come up says so by its exit code.
+    // A daemon that does not come up says so by its exit code.
     fs::write(scene.site.configuration(), "nonsense = 1\n").unwrap();
     let script = format!("exec \"$@\" 2>>{}", pipe.path.display());
     let daemon = Daemon::spawn_under(&["sh", "-c", &script, "sh"], &scene.site).unwrap();
@@ -221,7 +222,7 @@ fn a_daemon_ends_in_time_though_nobody_reads_its_last_lines() {
 #[test]
 fn a_standard_error_that_is_closed_full_or_set_by_others_costs_lines_only() {
     let scene = Scene::new("", FAST, &[]);
-    // Whoever read the log has gone.
+    // The reader of the log has gone.
     let pipe = Pipe::new(&scene);
     let daemon = pipe.daemon(&scene);
     drop(pipe);

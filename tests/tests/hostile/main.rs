@@ -1,4 +1,4 @@
-//! tokend among enemies: providers, clients, disks and clocks that do what they must not.
+//! tokend among enemies: providers, clients, disks and clocks that break the rules.
 //!
 //! Real `tokend` and `tokenctl` throughout. `daemon/PROMISES.md` names the tests of this binary, so rename with care.
 

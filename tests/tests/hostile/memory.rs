@@ -1,4 +1,4 @@
-//! The memory of a daemon, read from outside: what is forgotten is gone from there too, from heap and stacks. Needs root.
+//! The memory of a daemon, read from outside: forgotten secrets are gone from heap and stacks. Needs root.
 
 use std::{
     fs::{self, File},
@@ -20,11 +20,11 @@ use crate::{
     scene::{FAST, Scene, WELL, account, kib},
 };
 
-/// Pages that are the kernel's and not to be read in this way.
+/// Pages that belong to the kernel and cannot be read this way.
 const OF_THE_KERNEL: [&str; 4] = ["[vvar]", "[vvar_vclock]", "[vdso]", "[vsyscall]"];
 
-/// What is found in all the memory a process can read, or the part of it that was not to be had: then nothing can be said. It may only
-/// have been given back meanwhile. Needs root.
+/// The forms found in all the memory that a process can read, or the range that could not be read, because then the answer is unknown.
+/// Such a range may only have been freed meanwhile. Needs root.
 fn in_memory(daemon: &Daemon, search: &Search) -> Result<Vec<String>, String> {
     in_mappings(daemon, search, 'r')
 }
@@ -74,12 +74,12 @@ fn nothing_of_an_account_is_left_in_memory_once_it_is_forgotten() {
     assert!(clean.is_ok(), "{:?}", in_memory(&daemon, &search));
 }
 
-/// How long the tokens of other providers are: shorter and longer than a block of the hash that marks them, and no multiple of it.
+/// The lengths of other providers' tokens: shorter and longer than a block of the hash that fingerprints them, and no multiple of it.
 const LENGTHS: [usize; 6] = [17, 40, 100, 119, 1200, 5000];
-/// How many bytes in a row of a secret are looked for. Fewer are found by chance, or in common words.
+/// How many consecutive bytes of a secret are searched for. Fewer occur by chance, or in common words.
 const PIECE: usize = 16;
 
-/// A text of so many bytes that nobody has seen before.
+/// A new random text of this many bytes.
 fn unseen(length: usize) -> String {
     let state = RandomState::new();
     let words = (0u32..).map(|word| format!("{:016x}", state.hash_one(word)));
@@ -87,7 +87,7 @@ fn unseen(length: usize) -> String {
     text.chars().take(length).collect()
 }
 
-/// A provider that grants the same for everything it is asked.
+/// A provider that grants the same for every request.
 fn granting(access: &str, refresh: &str) -> Raw {
     let granted = json!({ "access_token": access, "refresh_token": refresh, "expires_in": 3600 });
     let body = granted.to_string();
@@ -98,7 +98,7 @@ fn granting(access: &str, refresh: &str) -> Raw {
     })
 }
 
-/// Has every kind of secret pass through the daemon in every way, and forgets it. All that was secret.
+/// Sends every kind of secret through the daemon in every way, and forgets the account. Returns all secrets.
 fn use_and_forget(site: &Site, sim: &Simulator, others: &[(String, String)]) -> Vec<String> {
     let mut secrets = Vec::new();
     let mut said = |words: &[&str], input: &str, code: i32| {
@@ -165,7 +165,7 @@ fn no_piece_of_what_was_forgotten_is_left_in_heap_or_stacks() {
     assert!(clean.is_ok(), "{:?}", in_mappings(&daemon, &search, 'w'));
 }
 
-/// KiB of locked memory of a daemon that is started by way of another program, and what it logged.
+/// KiB of locked memory of a daemon that is started under another program, and its log.
 fn locked(program: &[&str]) -> (u64, String) {
     let scene = Scene::new("", "", &[]);
     let daemon = Daemon::spawn_under(program, &scene.site).unwrap();

@@ -1,6 +1,6 @@
 //! Rules by the digest of a program, beside a user without rights who has many processes of large programs.
 //!
-//! Being somebody else takes root. Where this is not root it says so aloud and passes, except with `CI=true`.
+//! Acting as another user needs root. Without root the test says so and passes, except with `CI=true`.
 
 use std::{
     fs::{self, File},
@@ -24,15 +24,15 @@ use crate::{
     wire::copy_program,
 };
 
-/// Users no machine has: one whom a rule serves for its program, one for itself, and one whom none serves.
+/// Users that no machine has: one with a rule for its program, one with a rule for itself, and one without a rule.
 const RIGHTFUL: u32 = 4001;
 const PLAIN: u32 = 4003;
 const CROWD: u32 = 4002;
-/// More than there are turns, places in line and connections looked at together.
+/// More than there are turns, places in the queue and connections examined together.
 const PROCESSES: usize = 110;
-/// Read at a stretch it takes longer than a turn at anything else; almost all of it is a hole.
+/// Reading it in one go takes longer than a turn at anything else; almost all of it is a hole.
 const LARGE: u64 = 300 << 20;
-/// How many such programs they share.
+/// The number of such programs that they share.
 const PROGRAMS: usize = 5;
 
 struct Place {
@@ -88,7 +88,7 @@ impl Place {
         command
     }
 
-    /// A `get` of somebody with a right, which fails when it takes longer than a person notices on a busy machine.
+    /// A `get` by a user with a right, which fails if it takes longer than a person notices on a busy machine.
     fn get_soon(&self, user: u32, name: &str) -> Output {
         self.get(user, &self.program, name, "8s").output().unwrap()
     }
@@ -110,7 +110,7 @@ impl Crowd {
         Self(crowd.collect())
     }
 
-    /// The exit codes of those who have ended.
+    /// The exit codes of the processes that have ended.
     fn codes(&mut self) -> Vec<Option<i32>> {
         let ended = self.0.iter_mut().filter_map(|it| it.try_wait().unwrap());
         ended.map(|status| status.code()).collect()
@@ -120,14 +120,14 @@ impl Crowd {
 impl Drop for Crowd {
     fn drop(&mut self) {
         for child in &mut self.0 {
-            // Fails for those who have ended.
+            // Fails for processes that have ended.
             drop(child.kill());
             drop(child.wait());
         }
     }
 }
 
-/// Programs that are `tokenctl` with a long hole behind it, and the crowd's own.
+/// Copies of `tokenctl` with a long hole behind it, and those of the crowd.
 fn large_programs(place: &Place) -> Vec<PathBuf> {
     let programs = (0..PROGRAMS).map(|number| {
         let path = place.site.path().join(format!("large-{number}"));
@@ -140,7 +140,7 @@ fn large_programs(place: &Place) -> Vec<PathBuf> {
     programs.collect()
 }
 
-/// Changes the times of files until it is to stop, so that none stays known.
+/// Changes the times of files until it is stopped, so that no digest stays cached.
 fn touch(programs: &[PathBuf], stop: &AtomicBool) {
     let mut seconds = 1_000_000_000;
     while !stop.load(Ordering::SeqCst) {
@@ -171,7 +171,7 @@ fn a_hundred_processes_of_large_programs_keep_nobody_from_being_told_by_theirs()
 
 fn beside_the_crowd(place: &Place, programs: &[PathBuf]) {
     let mut crowd = Crowd::of(place, programs);
-    // Their line is full: the first is told to come again.
+    // Their queue is full, so the first is asked to come again.
     wait_until("the line of the crowd to be full", PATIENCE, || {
         crowd.codes().contains(&Some(75))
     })
@@ -182,7 +182,7 @@ fn beside_the_crowd(place: &Place, programs: &[PathBuf]) {
             assert_eq!(output.status.code(), Some(0), "{name}: {output:?}");
         }
     }
-    // Meanwhile somebody of them was still there, and nobody was given anything.
+    // Some of them were still there meanwhile, and none received a token.
     assert!(crowd.codes().len() < PROCESSES, "there was no crowd");
     let codes = crowd.codes();
     assert!(

@@ -1,4 +1,4 @@
-//! A provider that fails in every way there is: each is told, none harms the daemon, nobody else waits.
+//! A provider that fails in every possible way: each failure is reported, none harms the daemon, no other account waits.
 
 use tokend_harness::clock::{PATIENCE, wait_until};
 
@@ -12,8 +12,8 @@ use crate::{
 /// Short, so that a provider that hangs does not hold up the test.
 const LIMITS: &str = "[http]\nconnect_timeout = \"2s\"\ntimeout = \"3s\"\n";
 
-/// What the daemon may grow to, whatever a provider sends: it reads 1 MiB of a reply and a few hundred KiB of headers, for each of
-/// the attempts under way. In KiB, and with what an idle daemon takes.
+/// The most memory the daemon may use, whatever a provider sends: it reads 1 MiB of a reply and a few hundred KiB of headers, for each
+/// attempt in flight. In KiB, including an idle daemon's memory.
 const MEMORY_BOUND: u64 = 96 * 1024;
 
 /// An account for each of these providers, by its name.
@@ -78,7 +78,7 @@ fn an_answer_that_makes_no_sense_is_told_and_harms_nobody() {
     for (name, raw) in &broken {
         let said = scene.site.tokenctl(&["get", name]).unwrap();
         heard += &said.err;
-        // What would be the same next time is told as a matter of configuration.
+        // A failure that would repeat itself next time is reported as a mistake in the configuration.
         let code = if *name == "not-a-bearer" { 78 } else { 75 };
         assert_eq!(said.code, Some(code), "{name}: {said:?}");
         assert!(
@@ -199,7 +199,7 @@ fn no_redirect_takes_a_credential_elsewhere() {
     let _daemon = scene.site.start().unwrap();
     for name in names {
         let said = scene.site.tokenctl(&["get", name]).unwrap();
-        // Whatever stands in front of the provider may have said so: no verdict about the account.
+        // A server in front of the provider may have sent it: no verdict about the account.
         assert_eq!(said.code, Some(75), "{name}: {said:?}");
         assert!(
             said.err.contains(&elsewhere.http()),
@@ -249,7 +249,7 @@ fn a_storm_of_errors_is_asked_no_more_often_than_the_pace() {
 fn retry_after_is_honoured_up_to_a_day_and_nonsense_is_no_harm() {
     const DAY: u64 = 86_400_000;
     let busy = |line: &str| Raw::answering("429 Too Many Requests", line, "");
-    // What is told, and between how many milliseconds the wait has to be.
+    // The Retry-After value, and the bounds of the wait in milliseconds.
     let cases = [
         ("seconds", "Retry-After: 40\r\n", 20_000, 40_000),
         (
@@ -323,7 +323,7 @@ fn retry_after_is_honoured_up_to_a_day_and_nonsense_is_no_harm() {
         let wait = wait(name);
         assert!((least..=most).contains(&wait), "{name}: {wait} ms");
     }
-    // Kept across a crash: a provider that asked to be left alone is left alone.
+    // Kept across a crash: a provider that asked not to be disturbed is not asked.
     daemon.kill().unwrap();
     let _daemon = scene.site.start().unwrap();
     for (name, raw) in providers

@@ -1,4 +1,5 @@
-//! A configured proxy that is restarted, hangs, or carries the silence of a provider: who gave no answer cannot be told behind one.
+//! A configured proxy that restarts, hangs, or passes on a provider's silence: behind a proxy nobody can say which of the two did not
+//! answer.
 
 use std::{
     fs,
@@ -19,10 +20,10 @@ use crate::{
     scene::{FAST, Scene},
 };
 
-/// What stays on this machine goes through no proxy.
+/// Connections that stay on this machine go through no proxy.
 const ELSEWHERE: &str = "accounts.example.com";
 
-/// A proxy for CONNECT that takes every name for this machine.
+/// A proxy for CONNECT that resolves every name to this machine.
 struct Proxy {
     raw: Raw,
     carried: Arc<Mutex<Vec<TcpStream>>>,
@@ -42,10 +43,10 @@ impl Proxy {
             .replace("https://localhost", "http://127.0.0.1")
     }
 
-    /// As one that is restarted: ends all that it carries.
+    /// As at a restart: ends all connections it carries.
     fn die(&self) {
         for stream in self.carried.lock().unwrap().drain(..) {
-            // Fails only if it has ended already.
+            // Fails only if it has already ended.
             drop(stream.shutdown(Shutdown::Both));
         }
     }

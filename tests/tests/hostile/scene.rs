@@ -1,4 +1,4 @@
-//! A daemon's place whose accounts each have a provider of their own, most of them bad, and one account that is well.
+//! A daemon's place whose accounts each have a provider of their own, most of them failing, and one healthy account.
 
 use std::fs;
 
@@ -8,13 +8,13 @@ use tokend_provider_simulator::{
     spec::{AccountSpec, Api},
 };
 
-/// A pace no test meets that is not about the pace.
+/// A rate limit that never matters in tests about something else.
 pub(crate) const FAST: &str = r#"
 refresh = "on-demand"
 pacing = { attempts = { burst = 5000, every = "10ms" }, logins = { burst = 5000, every = "10ms" }, host = { burst = 5000, every = "10ms" }, host_in_flight = 1000 }
 "#;
 
-/// The account whose provider does what it should.
+/// The account whose provider works.
 pub(crate) const WELL: &str = "well";
 
 pub(crate) struct Scene {
@@ -36,7 +36,7 @@ impl Scene {
         Self { sim, site }
     }
 
-    /// Has every provider be one of which the dialect says that it hangs up on a wrong password.
+    /// Makes every provider one that, by its dialect, hangs up on a wrong password.
     pub(crate) fn hanging_up(&self) {
         let dialects = self.site.path().join("dialects");
         fs::create_dir(&dialects).unwrap();
@@ -48,7 +48,7 @@ impl Scene {
         fs::write(self.site.configuration(), text).unwrap();
     }
 
-    /// The account that is well works from one end to the other, and is asked at its provider.
+    /// The healthy account works from one end to the other, and its provider is asked.
     pub(crate) fn well(&self) {
         let said = self.site.tokenctl(&["refresh", WELL]).unwrap();
         assert_eq!(said.code, Some(0), "{said:?}");

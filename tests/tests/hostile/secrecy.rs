@@ -1,4 +1,4 @@
-//! What is in the process and around it when everything has gone wrong: no secret that should not be there.
+//! The daemon's memory, files and output after every possible failure: no secret where none belongs.
 
 use std::{fs, os::unix::process::ExitStatusExt as _, process::Command};
 
@@ -21,16 +21,17 @@ use crate::{
 
 pub(crate) use tokend_tests::secrecy::found;
 
-/// What an echoing provider grants. Without digits: what looks like a token is hidden whatever it is, and these are to be known.
+/// The tokens that an echoing provider grants. Without digits: text that looks like a token is always hidden, and these must be
+/// recognised.
 const GRANTED: [&str; 2] = [
     "open~barley/said+the~bearer",
     "open~sesame/said+the~refresher",
 ];
 
-/// How a provider wraps what it sends back: a status, lines of the header, and a body.
+/// The form in which a provider echoes a request: a status, header lines, and a body.
 type Wrap = fn(&str) -> (&'static str, String, String);
 
-/// Every wrapping: in JSON, as a code, in HTML, in base64, as a type of token, in a redirect, in headers.
+/// Every form: in JSON, as a code, in HTML, in base64, as a type of token, in a redirect, in headers.
 fn wrappings() -> [(&'static str, Wrap); 7] {
     [
         ("json", |sent| {
@@ -64,12 +65,12 @@ fn wrappings() -> [(&'static str, Wrap); 7] {
     ]
 }
 
-/// The first line of what was sent, since a header has only one.
+/// The first line of the request, because a header has only one.
 fn line(sent: &str) -> &str {
     sent.lines().next().unwrap_or_default()
 }
 
-/// What is secret in a request, on one line: its body or, where it has none, the refresh token in its header.
+/// The secret part of a request, on one line: its body or, if it has none, the refresh token in its header.
 fn carried(request: &str) -> &str {
     let token = request
         .lines()
@@ -77,8 +78,8 @@ fn carried(request: &str) -> &str {
     token.or_else(|| request.lines().last()).unwrap_or_default()
 }
 
-/// A provider that sends back what it was sent, and of that first what is secret, since only the beginning of a long text is told. One
-/// that grants does so with refreshes alone, and gives tokens for every login.
+/// A provider that echoes the request, the secret part first, because only the beginning of a long text is reported. A granting one echoes
+/// only refreshes, and gives tokens for every login.
 fn echo(wrap: Wrap, grants: bool) -> Raw {
     let [access, refresh] = GRANTED;
     let granted = json!({ "access_token": access, "refresh_token": refresh, "expires_in": 3600 });
@@ -93,7 +94,7 @@ fn echo(wrap: Wrap, grants: bool) -> Raw {
     })
 }
 
-/// Providers that echo a login (`e-`) or a refresh (`r-`), in every wrapping.
+/// Providers that echo a login (`e-`) or a refresh (`r-`), in every form.
 fn echoing() -> Vec<(String, Raw)> {
     let kinds = [("e", false), ("r", true)].into_iter();
     let providers = kinds.flat_map(|(letter, grants)| {
@@ -102,7 +103,7 @@ fn echoing() -> Vec<(String, Raw)> {
     providers.collect()
 }
 
-/// Everything `tokenctl` shows of an account, but its token.
+/// Everything that `tokenctl` shows of an account, except its token.
 fn shown(scene: &Scene, account: &str) -> String {
     let commands: [&[&str]; 4] = [
         &["refresh", account],
@@ -113,7 +114,7 @@ fn shown(scene: &Scene, account: &str) -> String {
     output(scene, &commands)
 }
 
-/// What `tokenctl` says to these commands, on standard output and standard error.
+/// The standard output and standard error of these `tokenctl` commands.
 fn output(scene: &Scene, commands: &[&[&str]]) -> String {
     let said = commands
         .iter()
@@ -121,7 +122,7 @@ fn output(scene: &Scene, commands: &[&[&str]]) -> String {
     said.map(|said| said.out + &said.err).collect()
 }
 
-/// What is said of providers that send back what they were sent.
+/// The messages about providers that echo the request.
 fn echoed(scene: &Scene, echoing: &[(String, Raw)]) -> String {
     let mut said = String::new();
     for (name, raw) in echoing {
@@ -139,7 +140,7 @@ fn echoed(scene: &Scene, echoing: &[(String, Raw)]) -> String {
     said
 }
 
-/// What is said of a refresh that fails, in every way the simulator knows.
+/// The messages about a refresh that fails, in every way the simulator knows.
 fn failed(scene: &Scene) -> String {
     let soon = RetryAfter::Text("soon".to_owned());
     let kinds = [
@@ -165,7 +166,7 @@ fn failed(scene: &Scene) -> String {
         scene.sim.fail(Rule::once(WELL, Fault::after(kind)));
         said += &shown(scene, WELL);
         assert_eq!(met(), already + 1, "{what} was met");
-        // So that it is a refresh again that fails.
+        // So that the next attempt is again a refresh that fails.
         wait_until("the account to be well", PATIENCE, || {
             scene.site.tokenctl(&["refresh", WELL]).unwrap().code == Some(0)
         })
@@ -174,7 +175,7 @@ fn failed(scene: &Scene) -> String {
     said
 }
 
-/// What is said of a token that comes back: rejected, and in messages the daemon refuses.
+/// The messages about a rejected token, and about frames that the daemon refuses.
 fn refused(scene: &Scene) -> String {
     let token = scene.site.get(WELL).unwrap();
     let mut said = String::new();
@@ -182,7 +183,7 @@ fn refused(scene: &Scene) -> String {
         let rejected = scene.site.tokenctl_with(&["reject", WELL], &token);
         said += &rejected.unwrap().err;
     }
-    // Cut, too long, and of a word it does not know.
+    // Cut off, too long, and with an unknown word.
     for bytes in [hello(), announce(70_000).to_vec(), announce(200).to_vec()] {
         let mut wire = Wire::silent(&scene.site);
         wire.say(&[&bytes[..], &announce(200), token.as_bytes()].concat());
@@ -239,10 +240,10 @@ fn no_failure_brings_a_secret_into_the_open() {
     assert_eq!(found(&status, &secrets), [""; 0], "in the status of all");
 }
 
-/// Whether a program that is run in this way may open a file to read it; what it says if it may not.
+/// Whether a program started this way may open a file for reading; its error if not.
 fn may_open(wrapper: &[&str], path: &str) -> Result<(), String> {
     let input = format!("if={path}");
-    // Opens, and reads nothing.
+    // Opens the file, and reads nothing.
     let line = [wrapper, &["dd", input.as_str(), "count=0", "status=none"]].concat();
     let (program, arguments) = line.split_first().unwrap();
     let mut command = Command::new(program);
@@ -253,7 +254,7 @@ fn may_open(wrapper: &[&str], path: &str) -> Result<(), String> {
     }
 }
 
-/// The daemon's own user may not look into it; where root runs the tests, the daemon is nobody's, since permissions are nothing to root.
+/// Its own user may not look into the daemon; if root runs the tests, the daemon runs as nobody, because permissions do not bind root.
 fn is_closed_to_its_own_user() {
     let scene = Scene::new("", FAST, &[]);
     let root = rustix::process::geteuid().is_root();
@@ -287,7 +288,7 @@ fn is_closed_to_its_own_user() {
 #[test]
 fn the_process_cannot_be_dumped_or_looked_into_by_its_own_user() {
     let scene = Scene::new("", FAST, &[]);
-    // Where it may leave a dump, and that would be found.
+    // A place where it may leave a dump, and where the test would find it.
     let place = format!("--chdir={}", scene.site.path().display());
     let wrapper = ["env", place.as_str(), "prlimit", "--core=unlimited"];
     let daemon = Daemon::start_under(&wrapper, &scene.site).unwrap();
@@ -310,7 +311,7 @@ fn the_process_cannot_be_dumped_or_looked_into_by_its_own_user() {
     for bytes in [environment, arguments] {
         assert_eq!(found(&String::from_utf8_lossy(&bytes), &secrets), [""; 0]);
     }
-    // Killed in the way that dumps core elsewhere, it leaves nothing in its directory.
+    // Killed by a signal that dumps core elsewhere, it leaves nothing in its directory.
     daemon.signal(Signal::ABORT).unwrap();
     let ended = daemon.wait().unwrap();
     assert_eq!(ended.signal(), Some(Signal::ABORT.as_raw()));

@@ -1,4 +1,4 @@
-//! The store on a bad day: full, read-only, failing, damaged, swapped, or without its key. It is never begun anew by accident.
+//! The store on a bad day: full, read-only, failing, damaged, swapped, or without its key. It is never re-created by accident.
 
 use std::{
     fs,
@@ -29,18 +29,18 @@ fn scene() -> Scene {
     Scene::new("", "", &[])
 }
 
-/// Logins, refreshes that presented the first refresh token, and all requests.
+/// The numbers of logins, of refreshes that presented the first refresh token, and of all requests.
 pub(crate) fn asked(scene: &Scene) -> (usize, usize, usize) {
     let log = scene.sim.log(WELL);
     (log.logins(), log.refreshes_with(1), log.token_requests())
 }
 
-/// The exit code of a daemon that may start once something has passed by itself.
+/// The exit code of a daemon that may start once a condition has passed by itself.
 pub(crate) const LATER: i32 = 75;
-/// The one of a daemon that waits for a person, and that systemd does not start again.
+/// The exit code of a daemon that waits for a person, and that systemd does not restart.
 pub(crate) const A_PERSON: i32 = 78;
 
-/// Starts a daemon that must not start but end with this code, and gives what it logged.
+/// Starts a daemon that must refuse to start and exit with this code; returns its log.
 pub(crate) fn refused(site: &Site, code: i32) -> String {
     let before = site.log().unwrap_or_default().len();
     let ended = Daemon::spawn(site).unwrap().wait().unwrap();
@@ -85,7 +85,7 @@ fn a_full_disk_costs_no_login_and_no_token() {
     let token = scene.site.get(WELL).unwrap();
     let ballast = disk.fill();
     assert_eq!(scene.site.get(WELL).unwrap(), token);
-    // The database may have room left inside itself; whether or not, a token comes or nothing was asked for.
+    // The database may have room left inside itself; either a token comes or nothing was asked.
     for _ in 0..20 {
         let before = asked(&scene).2;
         let said = scene.site.tokenctl(&["refresh", WELL]).unwrap();
@@ -95,7 +95,7 @@ fn a_full_disk_costs_no_login_and_no_token() {
         }
         assert_eq!(scene.site.get(WELL).ok(), scene.sim.newest_access(WELL));
     }
-    // Neither a crash nor a start on the full disk changes anything for the worse.
+    // Neither a crash nor a start on the full disk makes anything worse.
     daemon.kill().unwrap();
     match scene.site.start() {
         Ok(daemon) => daemon.kill().unwrap(),
@@ -150,7 +150,7 @@ fn is_unpersisted(scene: &Scene) -> bool {
     status.get("unpersisted").unwrap().as_bool().unwrap()
 }
 
-/// A daemon that holds a rotated refresh token which the store does not take.
+/// A daemon that holds a rotated refresh token which the store refuses.
 fn unpersisted(scene: &Scene) -> (Daemon, FailingWrites) {
     let daemon = scene.site.start().unwrap();
     scene.site.get(WELL).unwrap();
@@ -324,7 +324,7 @@ fn a_store_that_is_not_as_it_was_left_is_refused_and_never_begun_anew() {
         damage(&scene.site.state(), &other.site.state());
         let log = refused(&scene.site, A_PERSON);
         assert!(log.contains(words), "{name}: {log}");
-        // Told again the next time: the refusal itself changed nothing.
+        // Reported again the next time: the refusal itself changed nothing.
         assert!(refused(&scene.site, A_PERSON).contains(words), "{name}");
         copy(&pristine, &scene.site.state());
     }
@@ -352,7 +352,7 @@ fn flipped_bits_cost_at_most_the_record_they_are_in_and_no_login() {
     let pristine = scene.site.path().join("pristine");
     copy(&scene.site.state(), &pristine);
     let bytes = fs::read(pristine.join(DATABASE)).unwrap();
-    // Where something is: zeros are pages nobody uses. Places all over, and for certain the record's name and the record itself.
+    // Only where there is content, because zeros are unused pages. Places all over, and always the record's name and the record itself.
     let used = bytes.iter().enumerate().filter(|(_, byte)| **byte != 0);
     let used: Vec<_> = used.map(|(at, _)| at).collect();
     let named = bytes.windows(5).enumerate();
@@ -409,7 +409,7 @@ fn flipped_bits_cost_at_most_the_record_they_are_in_and_no_login() {
     );
 }
 
-/// What the database library meets only on its way to a record, and the opening of the store does not.
+/// Damage that the database library meets only on its way to a record, and not when it opens the store.
 #[test]
 fn damage_that_is_met_when_records_are_read_waits_for_a_person_too() {
     const PAGE: usize = 4096;
@@ -428,7 +428,7 @@ fn damage_that_is_met_when_records_are_read_waits_for_a_person_too() {
         .collect();
     assert!(!named.is_empty());
     for at in named {
-        // How many entries the page has. Its first byte, which says what kind of page it is, is looked at when a table is opened.
+        // The number of the page's entries. The first byte, which gives the kind of page, is checked when a table is opened.
         let page = at / PAGE * PAGE;
         bytes[page + 2..page + 4].fill(0xff);
     }
@@ -459,7 +459,7 @@ fn an_older_copy_of_the_store_costs_one_login() {
     daemon.kill().unwrap();
     copy(&older, &scene.site.state());
     let _daemon = scene.site.start().unwrap();
-    // Nothing in the copy tells that it is old: the provider does, with its refusal of the spent token.
+    // Nothing in the copy shows that it is old; the provider shows it by refusing the spent token.
     let refreshed = || scene.site.tokenctl(&["refresh", WELL]).unwrap().code == Some(0);
     wait_until("a token", PATIENCE + Duration::from_secs(30), refreshed).unwrap();
     scene.well();

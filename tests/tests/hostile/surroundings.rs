@@ -1,5 +1,4 @@
-//! What changes around a store: the permissions under a running daemon, the whole directory for another host's, and a disk that cannot
-//! be read.
+//! Changes around a store: permissions under a running daemon, the whole directory exchanged for another host's, and an unreadable disk.
 
 use std::{
     fs,
@@ -29,7 +28,7 @@ fn permissions_opened_under_a_running_daemon_are_told_at_its_next_start() {
     scene.well();
     let state = scene.site.state();
     set_mode(&state, 0o755);
-    // What is open stays open: a change of modes reaches nobody who has the file.
+    // Open files stay open: a change of modes does not affect processes that have them.
     scene.well();
     set_mode(&state, 0o700);
     set_mode(&state.join("tokend.key"), 0o644);
@@ -60,7 +59,7 @@ fn give(path: &Path, user: u32) {
 )]
 fn a_directory_taken_from_its_daemon_costs_no_token_and_no_login() {
     let scene = Scene::new("", "", &[]);
-    // Permissions are nothing to root: there the daemon is nobody's.
+    // Permissions do not bind root, so there the daemon runs as nobody.
     let other = rustix::process::geteuid()
         .is_root()
         .then(|| Other::at(&scene.site));
@@ -93,7 +92,7 @@ fn a_directory_taken_from_its_daemon_costs_no_token_and_no_login() {
     let state = scene.site.state();
     set_mode(&state, 0o000);
     assert_eq!(said(&["get", WELL]), (Some(0), token));
-    // Whether it can go on by what it has open or not: nothing leaves that could not be stored.
+    // Whether or not the open files are enough to continue: nothing is sent whose outcome could not be stored.
     let before = asked(&scene).2;
     let (code, _) = said(&["refresh", WELL]);
     let left = asked(&scene).2 - before;
@@ -105,7 +104,7 @@ fn a_directory_taken_from_its_daemon_costs_no_token_and_no_login() {
     let (code, text) = said(&["refresh", WELL]);
     assert_eq!(code, Some(0), "{text}");
     daemon.kill().unwrap();
-    // Taken altogether, it is refused, and begun anew by nobody.
+    // With the whole directory taken, it refuses to start, and nothing re-creates the store.
     for path in [
         state.clone(),
         state.join("tokend.redb"),
@@ -142,7 +141,7 @@ fn the_whole_directory_of_another_host_is_that_hosts_login_and_costs_none() {
     }
     let own = scene.site.path().join("own");
     copy(&scene.site.state(), &own);
-    // Its account is at another provider, so nothing in it is this host's: as a first start.
+    // Its account is at another provider, so nothing in it belongs to this host, as at a first start.
     copy(&other.site.state(), &scene.site.state());
     let daemon = scene.site.start().unwrap();
     scene.site.get(WELL).unwrap();
@@ -161,7 +160,7 @@ fn a_disk_that_cannot_be_read_is_told_and_nothing_is_begun_anew() {
     let daemon = scene.site.start().unwrap();
     let token = scene.site.get(WELL).unwrap();
     assert!(daemon.terminate().unwrap().success());
-    // The daemon forbids everybody but root to look into it, and that begins only once it runs.
+    // Only root may look into the daemon, and only once it runs.
     let trace = scene.site.path().join("trace").display().to_string();
     for call in ["pread64", "flock"] {
         let inject = format!("inject={call}:error=EIO");

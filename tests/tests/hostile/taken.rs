@@ -64,12 +64,12 @@ fn a_store_taken_from_its_daemon_is_told_and_nothing_is_asked_that_could_not_be_
         let token = scene.site.get(WELL).unwrap();
         harm(&scene.site.state().join(DATABASE));
         nothing_is_asked(&scene, &token, what);
-        // What is read for a reload comes from memory and says nothing of the file.
+        // A reload reads from memory and says nothing about the file.
         assert_eq!(scene.site.tokenctl(&["reload"]).unwrap().code, Some(0));
         nothing_is_asked(&scene, &token, what);
         daemon.kill().unwrap();
         match what {
-            // The copy is as good as what it replaced, since nothing was written after it.
+            // The copy is as good as the file it replaced, because nothing was written after it.
             "replaced" => {
                 let _daemon = scene.site.start().unwrap();
                 assert_eq!(scene.site.get(WELL).unwrap(), token);
@@ -87,7 +87,7 @@ fn a_store_that_was_removed_is_saved_from_the_daemon_that_has_it_open() {
     let aside = scene.site.path().join("aside");
     let daemon = scene.site.start().unwrap();
     let token = scene.site.get(WELL).unwrap();
-    // Put back where it was, it is what the daemon has open.
+    // Back in its place, it is the file that the daemon has open.
     fs::rename(&database, &aside).unwrap();
     nothing_is_asked(&scene, &token, "moved");
     fs::rename(&aside, &database).unwrap();

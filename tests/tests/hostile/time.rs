@@ -1,6 +1,6 @@
-//! Clocks that leap: the machine's boot clock while the daemon is away, and the provider's in what it answers.
+//! Clocks that jump: the machine's boot clock while the daemon is stopped, and the provider's clock in its replies.
 //!
-//! The boot clock leaps in a time namespace; that needs root. Steps of the wall clock are in `wall_clock`.
+//! The boot clock jumps in a time namespace; that needs root. Steps of the wall clock are in `wall_clock`.
 
 use std::{
     process::{Child, Stdio},
@@ -17,11 +17,11 @@ use crate::{
     scene::{FAST, Scene, WELL},
 };
 
-/// What starts a daemon that takes its time namespace for the machine's own: one that knew it for another would rightly not compare
-/// its clock with what was stored outside.
+/// Starts a daemon that takes its time namespace for the machine's own: a daemon that knew otherwise would rightly not compare its clock
+/// with times stored outside.
 const UNKNOWING: &str = "mount --bind /dev/null \"/proc/$$/timens_offsets\" && exec \"$0\" \"$@\"";
 
-/// A daemon whose boot clock is ahead, as after a suspend of so many seconds. The wall clock is everybody's.
+/// A daemon whose boot clock is ahead, as after a suspend of this many seconds. The wall clock is the same for all.
 struct Later(Child);
 
 impl Later {
@@ -63,7 +63,7 @@ impl Later {
 impl Drop for Later {
     fn drop(&mut self) {
         let pid = Pid::from_raw(i32::try_from(self.0.id()).unwrap()).unwrap();
-        // Takes the daemon with it; the state directory is free once it is gone.
+        // The daemon dies with it; the state directory is free once it is gone.
         let _gone = kill_process(pid, Signal::KILL);
         drop(self.0.wait());
     }
@@ -99,7 +99,7 @@ fn time_the_machine_slept_counts_though_the_wall_clock_does_not_tell() {
         assert_eq!(asked(), (1, 1), "one refresh, no login");
     }
     {
-        // The boot clock is behind what was stored, as no kernel lets it be: how old the token is cannot be known.
+        // The boot clock is behind the stored time, which no kernel allows: the token's age cannot be known.
         let _daemon = scene.site.start().unwrap();
         scene.site.get(WELL).unwrap();
         let (logins, refreshes) = asked();
@@ -121,7 +121,7 @@ fn time_the_machine_slept_counts_though_the_wall_clock_does_not_tell() {
     assert_eq!(scene.sim.violations(), []);
 }
 
-/// A token that says when it was made and when it ends, both in Unix seconds.
+/// A token with its issue time and its expiry, both in Unix seconds.
 fn jwt(issued: i64, ends: i64) -> String {
     let part = |json: String| BASE64_URL_SAFE_NO_PAD.encode(json);
     let claims = format!("{{\"iat\":{issued},\"exp\":{ends}}}");
@@ -170,7 +170,7 @@ fn where_a_provider_contradicts_itself_about_time_the_shorter_life_counts() {
         let lifetime = status
             .get("lifetime_ms")
             .and_then(serde_json::Value::as_u64);
-        // A fraction of a second may be cut off: the provider's clock shows whole ones.
+        // A fraction of a second may be cut off: the provider's clock shows whole seconds.
         let right = (seconds - 1) * 1000..=seconds * 1000;
         assert!(right.contains(&lifetime.unwrap()), "{name}: {status}");
         scene.site.get(name).unwrap();
@@ -183,7 +183,7 @@ fn a_provider_whose_date_leaps_from_answer_to_answer_changes_no_life() {
     let answers = AtomicUsize::new(0);
     let leaping = Raw::start(move |talk| {
         talk.request();
-        // The year of its own clock, and a token that ends ten minutes after that.
+        // A year by its own clock, and a token that expires ten minutes after that.
         let (date, ends) = match answers.fetch_add(1, Ordering::SeqCst) % 3 {
             0 => ("Mon, 21 Sep 2026 12:53:20 GMT", 1_789_995_200 + 600),
             1 => ("Thu, 01 Jan 1970 00:16:40 GMT", 1000 + 600),

@@ -1,4 +1,4 @@
-//! Certificates that must not be believed. The password goes to nobody who cannot show who they are.
+//! Certificates that must not be trusted. The password is sent only to a provider that proves who it is.
 
 use std::fs;
 

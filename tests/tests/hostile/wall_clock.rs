@@ -1,7 +1,7 @@
-//! A daemon whose wall clock is set, forwards and back, while it runs, between two lives, and between two boots.
+//! A daemon whose wall clock is set, forwards and back, while it runs, between two starts, and between two boots.
 //!
-//! The daemon's clock alone is wrong, by way of `libfaketime`; the providers and this test live in the right time. The boot clock
-//! is nobody's to set. Another boot is another boot id, in a mount namespace of the daemon's own.
+//! Only the daemon's clock is wrong, through `libfaketime`; the providers and this test have the right time. Nothing sets the boot clock.
+//! Another boot is another boot id, in a mount namespace of the daemon's own.
 
 use std::{
     fs,
@@ -21,19 +21,19 @@ use crate::scene::{FAST, account};
 
 pub(crate) const HOUR: i64 = 3600;
 const YEAR: i64 = 365 * 24 * HOUR;
-/// One attempt, and one more by the hour: whoever forgets a debit is seen.
+/// One attempt, and one more each hour: a daemon that forgets a debit is found out.
 const PACED: &str = r#"
 refresh = "on-demand"
 pacing = { attempts = { burst = 2, every = "1h" }, logins = { burst = 2, every = "1h" }, host = { burst = 5000, every = "10ms" }, host_in_flight = 1000 }
 "#;
 /// An account whose tokens live an hour.
 const LONG: &str = "long";
-/// One whose tokens live seconds.
+/// An account whose tokens live seconds.
 const SHORT: &str = "short";
-/// One that may not be asked for long.
+/// An account that may not be asked for a long time.
 const SLOW: &str = "slow";
 
-/// Seconds to 1970.
+/// Seconds back to 1970.
 fn to_1970() -> i64 {
     10 - i64::try_from(Stopwatch::start().now().unix.as_secs()).unwrap()
 }
@@ -76,15 +76,15 @@ impl Clockwork {
         clockwork
     }
 
-    /// Sets the daemon's wall clock: so many seconds before or after the right time.
+    /// Sets the daemon's wall clock to this many seconds before or after the right time.
     pub(crate) fn set(&self, offset: i64) {
         let new = self.site.path().join("clock.new");
         fs::write(&new, format!("{offset:+}")).unwrap();
-        // In one step: a clock that cannot be read would be the right one.
+        // In one step: an unreadable clock would be the right one.
         fs::rename(new, self.site.path().join("clock")).unwrap();
     }
 
-    /// Starts a daemon after a reboot, as far as it can tell.
+    /// Starts a daemon that believes the machine was rebooted.
     fn reboot(&self, number: u32) -> Daemon {
         let id = self.site.path().join("boot_id");
         fs::write(&id, format!("00000000-0000-4000-8000-{number:012}\n")).unwrap();
@@ -112,7 +112,7 @@ impl Clockwork {
         probe::get(url).bearer(token).send().unwrap().status == 200
     }
 
-    /// Asks for the short-lived token until another is served: that happens when the first has ended and no later, with one request.
+    /// Asks for the short-lived token until another one comes: when the first has ended and no later, with one request.
     fn outlives_one(&self) {
         let first = self.site.get(SHORT).unwrap();
         let before = self.requests(SHORT);
@@ -130,8 +130,8 @@ impl Clockwork {
         assert_eq!((logins, refreshes), (before.0, before.1 + 1));
     }
 
-    /// What `tokenctl get` tells of the long-lived token: it is this one, has less than an hour left and nearly all of it, and ends in
-    /// the daemon's own time.
+    /// The output of `tokenctl get` for the long-lived token: the same token, with less than an hour left and nearly all of it, and an
+    /// expiry in the daemon's own time.
     fn still(&self, token: &str, offset: i64) {
         let said = self.site.tokenctl(&["get", LONG, "--format", "json"]);
         let reply = said.unwrap().json().unwrap();
@@ -154,7 +154,7 @@ impl Clockwork {
         }
     }
 
-    /// The account that may not be asked is not, and tells for how long.
+    /// The account that may not be asked is not asked, and its message says for how long.
     fn is_paced(&self) {
         let asked = self.requests(SLOW);
         let said = self.site.tokenctl(&["refresh", SLOW]).unwrap();
@@ -178,7 +178,7 @@ fn unix(text: &str) -> i64 {
     (days - 719_468) * 86_400 + hour * HOUR + minute * 60 + second
 }
 
-/// Where Debian puts it, on whatever machine.
+/// Debian's path, on any machine.
 fn library() -> PathBuf {
     let beneath = fs::read_dir("/usr/lib").unwrap();
     let beneath = beneath.map(|entry| entry.unwrap().path());
@@ -275,7 +275,7 @@ fn after_a_reboot_with_a_wrong_wall_clock_no_stale_token_is_served_and_no_burst_
     work.still(&token, 0);
     work.is_paced();
     daemon.kill().unwrap();
-    // It stands in 1970, so that nobody knows how long the machine was off.
+    // The clock shows 1970, so nobody knows how long the machine was off.
     work.set(to_1970());
     let daemon = work.reboot(2);
     let next = work.site.get(LONG).unwrap();
@@ -283,12 +283,12 @@ fn after_a_reboot_with_a_wrong_wall_clock_no_stale_token_is_served_and_no_burst_
     assert_eq!(work.requests(LONG), (1, 1));
     work.is_paced();
     work.outlives_one();
-    // And is set right once the network is there.
+    // The clock is set right once the network is there.
     work.set(0);
     work.still(&next, 0);
     work.is_paced();
     daemon.kill().unwrap();
-    // It is ten years ahead: the token counts as expired, and costs one request.
+    // The clock is ten years ahead: the token counts as expired, and costs one request.
     work.set(10 * YEAR);
     let daemon = work.reboot(3);
     let last = work.site.get(LONG).unwrap();

@@ -1,4 +1,4 @@
-//! The real servers by themselves, without a broker: that they run here and do what the tests of the broker rely on.
+//! The real servers without a broker: they run here and do what the broker's tests rely on.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::json;

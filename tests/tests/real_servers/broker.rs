@@ -1,4 +1,4 @@
-//! The broker against each of them: login, refresh ahead, rotation, rejection, a wrong password, down and back.
+//! The broker against each of them: login, refresh ahead, rotation, rejection, a wrong password, an outage and its end.
 
 use std::{collections::BTreeSet, fs, time::Duration};
 
@@ -14,7 +14,7 @@ use tokend_tests::{
     tap::Tap,
 };
 
-/// One test for each server, so that a failure says which.
+/// One test for each server, so that a failure names it.
 macro_rules! against {
     ($check:ident: $($name:ident = $kind:ident),+) => {
         mod $check {
@@ -37,8 +37,8 @@ const FAST: &str = r#"
 pacing = { attempts = { burst = 5000, every = "10ms" }, logins = { burst = 5000, every = "10ms" }, host = { burst = 5000, every = "10ms" }, host_in_flight = 1000 }
 "#;
 
-/// What RFC 6749 leaves to it: glewlwyd says that a password is wrong, or a refresh token, with a status and an empty body. By itself
-/// that could be anybody's in front of it.
+/// RFC 6749 leaves this open: glewlwyd reports a wrong password or refresh token with a status and an empty body. Such a reply could come
+/// from any server in front of it.
 const GLEWLWYD: &str = r#"
 summary = "glewlwyd, which refuses without a word"
 extends = "oauth2"
@@ -95,7 +95,7 @@ impl Stage {
         self.tap.count(login_path(self.kind)) - self.same_path_refreshes()
     }
 
-    /// glewlwyd logs in and refreshes at one path; what is not the first request is a refresh.
+    /// glewlwyd logs in and refreshes at one path; every request after the first is a refresh.
     fn same_path_refreshes(&self) -> usize {
         match self.kind {
             Kind::Glewlwyd => self.tap.count(login_path(self.kind)).saturating_sub(1),
@@ -124,7 +124,7 @@ impl Stage {
 
 fn configuration(kind: Kind, base_url: &str) -> Configuration {
     let options = match kind {
-        // It wants a scope with every grant, and takes a client's secret only as it is.
+        // It requires a scope with every grant, and accepts a client's secret only unencoded.
         Kind::Glewlwyd => {
             "scope = \"openid scope1\"\noptions = { client_auth = \"basic-raw\", token_path = \"/api/oidc/token\" }"
         }
@@ -183,7 +183,7 @@ fn login_get_and_rejection(kind: Kind) {
 
 fn refresh_ahead_with_lifetimes_of_a_few_seconds(kind: Kind) {
     let access_ttl = match kind {
-        // Its tokens end with a whole second, and the reply to reckon that from has a `Date` up to a second old.
+        // Its tokens expire at a whole second, and the reply's `Date` is up to a second old.
         Kind::FastApiUsers => 8,
         // A login takes seconds of hashing on a busy machine, and a token's lifetime counts from the request.
         Kind::DrfSimpleJwt => 8,

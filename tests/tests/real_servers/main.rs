@@ -1,4 +1,4 @@
-//! Token servers nobody here wrote: what they do by themselves, and what the broker makes of them.
+//! Third-party token servers: their own behaviour, and the broker's behaviour with them.
 
 #![expect(clippy::unwrap_used, reason = "helpers of a test may fail it")]
 

@@ -1,4 +1,4 @@
-//! Audit records in a real journal, and in a file where the unit lets them be.
+//! Audit records in a real journal, and in a file where the unit allows it.
 
 use serde_json::Value;
 

@@ -18,7 +18,7 @@ fn what_root_is_told_of_a_daemon_under_systemd_is_right_and_leads_out() {
     green(&stage, "while it runs");
     assert_eq!(stage.get(), token);
 
-    // As root leaves them who restores one file, or the whole directory, with cp.
+    // As root leaves them after restoring one file, or the whole directory, with cp.
     for files in ["/var/lib/tokend/tokend.key", "-R /var/lib/tokend"] {
         stage.systemctl(&STOP);
         stage.machine.shell(&format!("chown root {files}")).unwrap();
@@ -36,7 +36,7 @@ fn what_root_is_told_of_a_daemon_under_systemd_is_right_and_leads_out() {
         assert_eq!(stage.get(), token);
     }
 
-    // Root replaces the key without leaving a file of root's.
+    // Root replaces the key without leaving a file owned by root.
     stage.systemctl(&STOP);
     let said = stage.run(&["tokend", "key", "rotate"]);
     assert_eq!(said.code, Some(0), "{said:?}");
@@ -46,7 +46,7 @@ fn what_root_is_told_of_a_daemon_under_systemd_is_right_and_leads_out() {
     stage.behaved();
 }
 
-/// No mistake is found by anybody who may look.
+/// Every user who may look finds no mistake.
 fn green(stage: &Stage, when: &str) {
     let by_root = stage.run(&["tokend", "check"]);
     let by_user = stage

@@ -7,7 +7,7 @@ fn the_key_and_a_secret_can_be_sealed_to_the_machine() {
     let Some(stage) = Stage::configured() else {
         return;
     };
-    // As systemd/README.md has it, with the password from here instead of from a person.
+    // As in systemd/README.md, with the password from here instead of from a person.
     stage
         .machine
         .put("/root/asked", &stage.password(), "600")
@@ -28,7 +28,7 @@ rm /root/asked /etc/tokend/secrets/it").unwrap();
     stage.systemctl(&["restart", "tokend.service"]);
     assert_eq!(stage.get(), token);
     assert_eq!(stage.requests(), 1);
-    // Without the key nothing is begun anew.
+    // Without the key, no new store is created.
     stage
         .machine
         .shell("mv /etc/credstore.encrypted/tokend.key /root/")

@@ -1,11 +1,11 @@
-//! `tokenctl doctor` beside systemd: what it says of the unit and of whoever keeps the clock right.
+//! `tokenctl doctor` beside systemd: its findings about the unit and about time synchronisation.
 
 use serde_json::Value;
 
 use crate::stage::{CLIENT, Stage};
 
 impl Stage {
-    /// What the doctor says about a topic last, as severity, message and advice; and its exit code. What the daemon says comes first.
+    /// The doctor's last finding on a topic, as severity, message and advice; and its exit code. The daemon's findings come first.
     fn doctor(&self, topic: &str) -> (Option<i32>, [String; 3]) {
         let doctor = ["tokenctl", "doctor", "--json"];
         let said = self.machine.run_as(CLIENT, &doctor).unwrap();
@@ -17,7 +17,7 @@ impl Stage {
         (said.code, ["severity", "message", "advice"].map(text))
     }
 
-    /// Puts a program in the place of one of the system's.
+    /// Replaces one of the system's programs.
     fn fake(&self, name: &str, prints: &str) {
         let program = format!("#!/bin/sh\nprintf '%s\\n' '{prints}'\n");
         let path = format!("/usr/local/bin/{name}");
@@ -55,7 +55,7 @@ fn the_doctor_tells_a_unit_that_runs_from_one_that_was_stopped_and_one_that_fail
     );
     let again = "sudo systemctl reset-failed tokend.service tokend.socket && sudo systemctl start tokend.socket tokend.service";
     assert!(advice.ends_with(again), "{advice}");
-    // Who may read the journal is shown the mistake, and the advice leads out once it is mended.
+    // A user who may read the journal sees the mistake, and after the advised repair all is well.
     let said = stage.run(&["tokenctl", "doctor"]);
     assert!(
         said.out
@@ -85,7 +85,7 @@ fn the_doctor_says_whether_a_time_server_keeps_the_clock_right() {
         (severity.as_str(), message.as_str()),
         ("ok", "it is kept right by a time server")
     );
-    // One that says nothing is not waited for.
+    // The doctor does not wait for one that says nothing.
     stage
         .machine
         .shell("printf '#!/bin/sh\\nexec sleep 1000\\n' >/usr/local/bin/timedatectl")

@@ -1,4 +1,4 @@
-//! The daemon has no network: what it asks goes through its relay, and nothing else gets out or in.
+//! The daemon has no network: its requests go through its relay, and nothing else gets out or in.
 
 use tokend_harness::Said;
 
@@ -7,7 +7,7 @@ use super::stage::{CLIENT, IT, Stage};
 const RELAY: &str = "tokend-egress.service";
 
 impl Stage {
-    /// What a command says inside the namespaces of the daemon.
+    /// The output of a command inside the namespaces of the daemon.
     fn inside(&self, command: &[&str]) -> Said {
         let pid = self.property("MainPID");
         let wrapper = ["nsenter", "--mount", "--net", "--target", &pid, "--"];
@@ -41,7 +41,7 @@ impl Stage {
     }
 }
 
-/// Connects to a port of the loopback address, from wherever it is run.
+/// Connects to a port of the loopback address, from the namespace it runs in.
 fn connects(port: &str) -> [String; 3] {
     ["bash", "-c", &format!("exec 3<>/dev/tcp/127.0.0.1/{port}")].map(str::to_owned)
 }
@@ -72,12 +72,12 @@ fn the_daemon_has_no_network_and_gets_its_tokens_through_the_relay() {
         .filter_map(|line| Some(line.split_once(':')?.0.trim()))
         .collect();
     assert_eq!(names, ["lo"], "{devices}");
-    // What the host reaches the daemon does not, and what the daemon reaches nobody else does.
-    let (provider, door) = (connects(&stage.port()), connects("3128"));
+    // The daemon does not reach the host's network, and only the daemon reaches its relay.
+    let (provider, relay) = (connects(&stage.port()), connects("3128"));
     assert_eq!(stage.run(&words(&provider)).code, Some(0));
     assert_ne!(stage.inside(&words(&provider)).code, Some(0));
-    assert_eq!(stage.inside(&words(&door)).code, Some(0));
-    assert_ne!(stage.run(&words(&door)).code, Some(0));
+    assert_eq!(stage.inside(&words(&relay)).code, Some(0));
+    assert_ne!(stage.run(&words(&relay)).code, Some(0));
     stage.behaved();
 }
 

@@ -1,10 +1,10 @@
-//! What systemd itself says of the unit files.
+//! What systemd itself reports about the unit files.
 
 use tokend_tests::systemd;
 
 use super::stage::Stage;
 
-/// What is left of each is explained one by one in `systemd/README.md`: the daemon 0.8, its relay 1.1.
+/// `systemd/README.md` explains each remaining item: 0.8 for the daemon, 1.1 for its relay.
 const EXPOSURES: [(&str, &str); 2] = [
     ("tokend.service", "--threshold=8"),
     ("tokend-egress.service", "--threshold=11"),
@@ -46,7 +46,7 @@ fn no_unit_counts_its_starts_and_every_socket_of_the_daemon_its_waiting_clients(
         };
         assert_eq!(value("StartLimitIntervalSec"), Some("0"), "{name}");
         if name.ends_with(".socket") {
-            // Long enough to end the circle of a start that fails slowly, too.
+            // Long enough to end a slow restart loop, too.
             assert_eq!(value("TriggerLimitIntervalSec"), Some("60"), "{name}");
         } else if !name.contains("egress") {
             let waits = value("RestartPreventExitStatus");

@@ -1,4 +1,4 @@
-//! HTTPS in front of the simulator, as `https://ads.example.com` has it: a certificate the machine believes, on port 443.
+//! HTTPS in front of the simulator, as `https://ads.example.com` uses it: a certificate that the machine trusts, on port 443.
 
 use std::{
     io::{self, Read, Write},
@@ -11,10 +11,10 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use tokend_harness::hostile::tls;
 use tokend_tests::systemd::Machine;
 
-/// The longest head of a request; the simulator's clients send far less.
+/// The longest header of a request; the simulator's clients send far less.
 const LONGEST_HEAD: usize = 16 * 1024;
 
-/// Makes `host` in the machine a provider that is spoken to by HTTPS, and carries what it is asked to `simulator`.
+/// Makes `host` in the machine a provider with HTTPS, and passes its requests on to `simulator`.
 pub(crate) fn raise(machine: &Machine, host: &str, simulator: SocketAddr) {
     let authority = tls::authority("tests");
     machine
@@ -36,7 +36,7 @@ pub(crate) fn raise(machine: &Machine, host: &str, simulator: SocketAddr) {
         for client in listener.incoming().flatten() {
             let (config, network) = (Arc::clone(&config), network.clone());
             thread::spawn(move || {
-                // Whoever does not get through is told by the daemon's own words.
+                // A client that does not get through is reported by the daemon.
                 drop(carry(client, config, || network.connect(simulator)));
             });
         }
@@ -60,7 +60,7 @@ fn carry(
     tls.flush()
 }
 
-/// One whole request, with a header that makes the other side close when it has answered.
+/// One whole request, with a header that makes the other side close after its answer.
 fn read_request(from: &mut impl Read) -> io::Result<Vec<u8>> {
     let mut request = Vec::new();
     let head = loop {

@@ -7,14 +7,14 @@ use tokend_tests::systemd::unit_files;
 
 use super::stage::{IT, Stage};
 
-/// Where the guide is followed from: what the tarball has.
+/// The directory from which the guide is followed: the content of the tarball.
 const CHECKOUT: &str = "/root/tokend";
-/// `sudo` for somebody who is root.
+/// `sudo` for root itself.
 pub(crate) const SUDO: &str = "#!/bin/sh
 case $1 in -u) user=$2; shift 2; exec runuser -u \"$user\" -- \"$@\" ;; esac
 exec \"$@\"
 ";
-/// Answers instead of a person.
+/// Answers in place of a person.
 const ASK: &str = "#!/bin/sh\ncat /root/asked\n";
 
 #[test]
@@ -103,7 +103,7 @@ fn checkout(stage: &Stage) {
     }
 }
 
-/// The block of commands with this in it.
+/// The block of commands that contains this text.
 pub(crate) fn commands(guide: &str, mark: &str) -> String {
     let block = guide
         .split("```console\n")
@@ -119,7 +119,7 @@ pub(crate) fn commands(guide: &str, mark: &str) -> String {
 }
 
 impl Stage {
-    /// Executes the block of commands with this in it.
+    /// Executes the block of commands that contains this text.
     fn follow(&self, mark: &str) {
         let guide = fs::read_to_string(unit_files().join("README.md")).unwrap();
         self.follow_in(&guide, CHECKOUT, mark);

@@ -1,4 +1,4 @@
-//! Everything that is linked into the programs is named in what is released, with its licence.
+//! The released files name everything that is linked into the programs, with its licence.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,7 +9,7 @@ use std::{
 
 use crate::released;
 
-/// How each thing is named, with the lines below it: licence, place, and where its texts are.
+/// Each listed component, with the lines below it: licence, source, and the place of its texts.
 fn named(licences: &str) -> BTreeMap<&str, Vec<&str>> {
     let (list, _) = licences.split_once("\n====").unwrap();
     let mut things = BTreeMap::new();
@@ -23,7 +23,7 @@ fn named(licences: &str) -> BTreeMap<&str, Vec<&str>> {
     things
 }
 
-/// Crates of which a program's messages say where their source lay: `/registry/src/INDEX/NAME-VERSION/…`.
+/// Crates whose source paths occur in a program's messages: `/registry/src/INDEX/NAME-VERSION/…`.
 fn left_in(program: &Path) -> BTreeSet<String> {
     let bytes = fs::read(program).unwrap();
     let text = String::from_utf8_lossy(&bytes);

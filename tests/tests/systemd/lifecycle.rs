@@ -15,7 +15,7 @@ fn installed_started_asked_by_one_user_and_denied_to_another() {
     let denied = stage.get_as(STRANGER);
     assert_eq!(denied.code, Some(77), "{denied:?}");
     assert_eq!(denied.out, "");
-    // Root is not excepted.
+    // Root is no exception.
     let root = stage.run(&["tokenctl", "get", IT]);
     assert_eq!(root.code, Some(77), "{root:?}");
     assert_eq!(stage.requests(), 1);
@@ -51,7 +51,7 @@ fn reload_is_told_and_a_broken_configuration_leaves_the_one_in_force() {
     );
     assert_eq!(stage.property("ActiveState"), "active");
     assert_eq!(stage.get(), token);
-    // The same by a signal, which systemd learns of from the daemon.
+    // The same by a signal, of which systemd learns from the daemon.
     stage.mend_configuration();
     stage.signal("HUP");
     stage.wait("the status", || {
@@ -73,7 +73,7 @@ fn a_crash_is_followed_by_a_start_with_the_same_tokens() {
     let token = stage.get();
     for crash in 1..=3 {
         stage.signal("KILL");
-        // Before or after the new start: the socket is there all the time.
+        // Before or after the new start: the socket exists all the time.
         assert_eq!(stage.get(), token);
         stage.wait_for("NRestarts", &crash.to_string());
     }
@@ -91,7 +91,7 @@ fn a_stop_finishes_the_attempt_under_way() {
     assert_eq!(stage.property("Result"), "success");
     let said = getting.wait().unwrap();
     assert!(matches!(said.code, Some(0 | 75)), "{said:?}");
-    // What it brought was kept; the socket starts the daemon again.
+    // The token was kept; the socket starts the daemon again.
     let token = stage.get();
     assert_eq!(stage.sim.newest_access(IT), Some(token));
     assert_eq!(stage.requests(), 1);
@@ -106,7 +106,7 @@ fn another_program_goes_on_with_the_tokens_and_asks_the_provider_nothing() {
     let token = stage.get();
     let before = stage.run(&["sha256sum", "/usr/bin/tokend"]).line().unwrap();
     let mut program = std::fs::read(built().unwrap().tokend).unwrap();
-    // Another file to everybody who looks, and the same program.
+    // A different file to every observer, and the same program.
     program.extend(b"\nanother build\n");
     let place = tempfile::tempdir().unwrap();
     let newer = place.path().join("tokend");
@@ -165,7 +165,7 @@ fn the_drop_in_for_rules_by_executable_gives_one_capability_and_no_more() {
     stage.example("executable-rules.conf");
     stage.systemctl(&["restart", "tokend.service"]);
     let one = capabilities(&stage);
-    // CAP_SYS_PTRACE is bit 19. The ambient set, which programs it starts would inherit, it has emptied.
+    // CAP_SYS_PTRACE is bit 19. The daemon has emptied the ambient set, which its child programs would inherit.
     let expected =
         "CapEff:\t0000000000080000\nCapBnd:\t0000000000080000\nCapAmb:\t0000000000000000";
     assert_eq!(one, expected);
@@ -196,7 +196,7 @@ fn a_command_that_fetches_a_secret_has_no_capability_of_the_daemon() {
         (4, &[][..]),
         "{sets}"
     );
-    // The daemon itself still has what it needs, and looks at a program that is not its own user's.
+    // The daemon itself still has the capability, and reads a program of another user.
     let whoami = ["tokenctl", "whoami"];
     let said = stage.machine.run_as(CLIENT, &whoami).unwrap();
     assert!(said.out.contains("/usr/bin/tokenctl"), "{said:?}");

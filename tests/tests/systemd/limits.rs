@@ -1,4 +1,4 @@
-//! What systemd's limits stop: a daemon or a relay that cannot come up, and nothing that works.
+//! The effect of systemd's limits: a daemon or a relay that cannot come up, and everything else unharmed.
 
 use tokend_harness::Said;
 
@@ -17,7 +17,7 @@ impl Stage {
         self.machine.property(unit, name).unwrap()
     }
 
-    /// A `get` that may take two seconds, and is killed after ten, which makes its code 124.
+    /// A `get` that may take two seconds, and is killed after ten, which gives code 124.
     fn get_soon(&self) -> Said {
         let get = ["timeout", "10", "tokenctl", "get", "--timeout", "2s", IT];
         self.machine.run_as(CLIENT, &get).unwrap()
@@ -36,7 +36,7 @@ impl Stage {
         token
     }
 
-    /// What the doctor says that leads out, as it stands there.
+    /// The doctor's advice, literally.
     pub(crate) fn way_out(&self, topic: &str) -> String {
         let said = self.run(&["tokenctl", "doctor", "--json"]);
         let found: serde_json::Value = serde_json::from_str(&said.out).unwrap();
@@ -55,7 +55,7 @@ fn no_number_of_restarts_stops_the_daemon_its_sockets_or_its_relay() {
         return;
     };
     let token = stage.get();
-    // Somebody asks all the time.
+    // A client asks all the time.
     let _asking = stage
         .machine
         .spawn_as(
@@ -74,7 +74,7 @@ fn no_number_of_restarts_stops_the_daemon_its_sockets_or_its_relay() {
         stage.systemctl(&["restart", "tokend.socket", "tokend-egress.socket"]);
     }
     for _ in 0..12 {
-        // Ended before its time where a waiting client has the socket start the daemon again.
+        // Ends early if a waiting client makes the socket start the daemon again.
         stage.run(&["systemctl", "stop", "tokend.service"]);
         stage.systemctl(&["start", "tokend.service"]);
     }
@@ -125,7 +125,7 @@ fn a_credential_that_cannot_be_handed_over_is_told_with_the_way_out_and_not_trie
     assert_eq!(stage.property("ActiveState"), "failed");
     assert_eq!(stage.property("ExecMainStatus"), "243");
     assert_eq!(stage.property("NRestarts"), "0");
-    // From then on at once.
+    // From then on it happens at once.
     let said = stage.get_soon();
     assert_eq!(said.code, Some(69), "{said:?}");
     assert!(said.err.contains("tokenctl doctor"), "{said:?}");
@@ -159,7 +159,7 @@ fn a_wrong_environment_is_told_with_the_way_out_and_not_tried_for_ever() {
     });
     assert_eq!(stage.property("ExecMainStatus"), "64");
     assert_eq!(stage.property("NRestarts"), "0");
-    // From then on at once.
+    // From then on it happens at once.
     let said = stage.get_soon();
     assert_eq!(said.code, Some(69), "{said:?}");
     let doctor = stage.run(&["tokenctl", "doctor"]);
@@ -198,12 +198,12 @@ fn a_client_keeps_its_limit_while_the_daemon_does_not_come_up_or_says_nothing() 
     stage.systemctl(&["stop", "tokend.service"]);
     tells_silence(&stage);
     stage.wait_for("SubState", "start-pre");
-    // It ends as soon as it was started, again and again.
+    // It ends right after each start, again and again.
     stage.drop_in("ExecStartPre=/bin/false");
     stage.systemctl(&["kill", "--signal=KILL", "tokend.service"]);
     stage.wait_for("SubState", "auto-restart");
     tells_silence(&stage);
-    // After one end it may as well come up this time.
+    // After one failure it may still come up the next time.
     stage.wait("it to end again", || {
         let restarts = stage.property("NRestarts").parse::<u64>();
         restarts.is_ok_and(|times| times >= 2)

@@ -1,7 +1,7 @@
 //! The units under a real systemd that is booted for each test.
 //!
-//! Where the machine does not let one be booted (no root, no namespaces, no systemd) they say so aloud and pass, except where
-//! `CI=true`: there it must be possible.
+//! Where the machine does not allow booting one (no root, no namespaces, no systemd) the tests say so and pass, except with `CI=true`,
+//! where it must be possible.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -1,10 +1,10 @@
-//! The operations guide, read by a test: its commands are executed as they stand there.
+//! Follows the operations guide: its commands are executed as they stand there.
 
 use std::{fs, path::Path};
 
 use tokend_tests::systemd::unit_files;
 
-/// One command of the guide, and what is typed after it.
+/// One command of the guide, and the input typed after it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Command(pub(crate) String);
 

@@ -1,4 +1,4 @@
-//! The Debian package, from `dpkg -i` to a purge, and the guide that says how.
+//! The Debian package, from `dpkg -i` to a purge, and the guide for it.
 
 use std::process::{Command, Stdio};
 
@@ -11,12 +11,12 @@ use tokend_tests::systemd::{self, Machine};
 
 use crate::{front, guide::SUDO, operations, released, stage::CLIENT};
 
-/// What the guide calls them.
+/// The guide's names for both.
 const ACCOUNT: &str = "ads";
 const HOST: &str = "ads.example.com";
 const STATE: &str = "/var/lib/tokend";
 
-/// A machine on which nothing of ours is, with the provider of the guide's account.
+/// A machine without any file of ours, and with the provider of the guide's account.
 struct Scene {
     sim: Simulator,
     machine: Machine,
@@ -45,7 +45,7 @@ impl Scene {
         Some(Self { sim, machine })
     }
 
-    /// Follows one section of the guide to the letter. Returns what the last command said.
+    /// Follows one section of the guide literally. Returns the output of the last command.
     fn follow(&self, title: &str) -> Said {
         let mut last = None;
         for operations::Command(command) in operations::section(title) {
@@ -115,7 +115,7 @@ fn the_guide_leads_from_the_package_to_the_first_token() {
     assert_eq!(Some(scene.get()), scene.sim.newest_access(ACCOUNT));
     assert_eq!(scene.sim.log(ACCOUNT).logins(), 1);
     assert_eq!(scene.sim.violations(), []);
-    // Root administers and gets nothing.
+    // Root administers and gets no token.
     let root = scene.machine.run(&["tokenctl", "get", ACCOUNT]).unwrap();
     assert_eq!(root.code, Some(77), "{root:?}");
 }
@@ -177,7 +177,7 @@ fn a_purge_deletes_logins_only_for_whoever_says_so() {
         "a secret somebody put there"
     );
 
-    // What was kept is as good as it was.
+    // The kept files are as good as before.
     scene.follow("Install");
     scene.shell("tokenctl reload");
     assert_eq!(scene.get(), token);

@@ -40,7 +40,7 @@ fn a_unit_is_what_systemd_started_and_nothing_below_it() {
         "both must hold"
     );
     assert!(gets(&stage, "backup.service", &["--slice", "own.slice"]));
-    // A unit that was given its subtree makes a group with the name of another.
+    // A unit with a delegated subtree makes a group with another unit's name.
     let escape = "cd /sys/fs/cgroup$(sed -n 's/^0:://p' /proc/self/cgroup) && mkdir -p backup.service && \
                   echo 0 > backup.service/cgroup.procs && exec tokenctl get it";
     let options = ["--unit", "evil.service", "--property", "Delegate=yes"];
@@ -94,7 +94,7 @@ fn a_unit_of_a_user_is_that_users_alone() {
     );
 }
 
-/// Puts these rules in force.
+/// Applies these rules.
 fn allow(stage: &Stage, rules: &str) {
     let line = format!(
         "sed -i 's#^allow = .*#allow = {rules}#' /etc/tokend/tokend.toml\nsystemctl reload tokend.service"

@@ -1,4 +1,4 @@
-//! What `systemd/package` has built, and what is in it.
+//! The results of `systemd/package`, and their content.
 
 use std::{
     env,
@@ -18,7 +18,7 @@ pub(crate) fn tarball() -> PathBuf {
     built(".tar.gz", "tarball")
 }
 
-/// The files of either, in a directory that goes with the value.
+/// The files of either, in a directory that is deleted with the value.
 pub(crate) fn unpacked(released: &Path) -> TempDir {
     let into = tempfile::tempdir().unwrap();
     let mut unpack = match released.extension().is_some_and(|end| end == "deb") {

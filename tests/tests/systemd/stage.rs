@@ -12,31 +12,31 @@ use tokend_provider_simulator::{
 };
 use tokend_tests::systemd::{self, Machine, Running};
 
-/// Who may have tokens.
+/// The user who may have tokens.
 pub(crate) const CLIENT: &str = "deploy";
-/// Who may not.
+/// The user who may not.
 pub(crate) const STRANGER: &str = "mallory";
 /// The account.
 pub(crate) const IT: &str = "it";
-/// A pace no test meets, and no attempt that nobody asked for.
+/// A rate limit that never matters here, and no attempt without a request.
 const QUIET: &str = r#"
 refresh = "on-demand"
 pacing = { attempts = { burst = 5000, every = "10ms" }, logins = { burst = 5000, every = "10ms" }, host = { burst = 5000, every = "10ms" } }
 "#;
-/// How late an answer is that is late.
+/// The delay of a late reply.
 const LATE: FaultKind = FaultKind::Slow { ms: 1500 };
-/// Where its password is.
+/// The place of its password.
 pub(crate) const SECRET: &str = "/etc/tokend/secrets/it";
 const CONFIGURATION: &str = "/etc/tokend/tokend.toml";
 
 pub(crate) struct Stage {
-    // Before the machine, whose network its sockets are in.
+    // Declared before the machine, whose network its sockets are in.
     pub(crate) sim: Simulator,
     pub(crate) machine: Machine,
 }
 
 impl Stage {
-    /// A machine with users and a provider; or nothing, and it was said why.
+    /// A machine with users and a provider; `None` if that is impossible, after saying why.
     pub(crate) fn bare() -> Option<Self> {
         if !carried_out("units under a booted systemd", systemd::possible()) {
             return None;
@@ -60,7 +60,7 @@ impl Stage {
         Some(stage)
     }
 
-    /// Installed and configured, with nothing started.
+    /// Installed and configured, not started.
     pub(crate) fn configured() -> Option<Self> {
         let stage = Self::installed()?;
         stage.mend_configuration();
@@ -68,7 +68,7 @@ impl Stage {
         Some(stage)
     }
 
-    /// The same with the service started.
+    /// The same with the service running.
     pub(crate) fn started() -> Option<Self> {
         let stage = Self::configured()?;
         stage.systemctl(&["enable", "--now", "tokend.socket", "tokend.service"]);
@@ -146,7 +146,7 @@ impl Stage {
         self.sim.log(IT).token_requests()
     }
 
-    /// Nothing was done that a well-behaved broker never does.
+    /// The provider saw nothing that a well-behaved broker never does.
     pub(crate) fn behaved(&self) {
         assert_eq!(self.sim.violations(), []);
     }
@@ -157,7 +157,7 @@ impl Stage {
         self.machine.put(CONFIGURATION, broken, "644").unwrap();
     }
 
-    /// Writes the one that works again.
+    /// Writes the working configuration again.
     pub(crate) fn mend_configuration(&self) {
         self.configure(&format!("password = {{ file = \"{SECRET}\" }}"));
     }
@@ -170,7 +170,7 @@ impl Stage {
         self.systemctl(&["daemon-reload"]);
     }
 
-    /// Installs a drop-in of `systemd/examples`, as its own first lines say.
+    /// Installs a drop-in of `systemd/examples`, as its first lines say.
     pub(crate) fn example(&self, name: &str) {
         self.example_for("tokend.service", name);
     }
@@ -183,13 +183,13 @@ impl Stage {
         self.systemctl(&["daemon-reload"]);
     }
 
-    /// Starts a `get` of the client without waiting.
+    /// Starts a `get` of the client without waiting for it.
     pub(crate) fn getting(&self) -> Running {
         let get = ["tokenctl", "get", IT];
         self.machine.spawn_as(CLIENT, &get).unwrap()
     }
 
-    /// Starts a `get` whose attempt has reached the provider, and whose answer is later than anything but an attempt would be waited for.
+    /// Starts a `get` whose attempt has reached the provider, and whose reply is later than anything else would be waited for.
     pub(crate) fn getting_late(&self) -> Running {
         self.sim.fail(Rule::once(IT, Fault::after(LATE)));
         let getting = self.getting();
@@ -210,7 +210,7 @@ impl Stage {
         }
     }
 
-    /// Waits until the provider has been asked so often.
+    /// Waits until the provider has received this many requests.
     pub(crate) fn wait_for_requests(&self, count: usize) {
         self.wait("requests", || self.requests() >= count);
     }

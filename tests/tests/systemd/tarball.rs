@@ -1,4 +1,4 @@
-//! The tarball: unpacked on a machine and installed as its own guide says, from the first file to a token.
+//! The tarball: unpacked on a machine and installed as its guide says, from the first file to a token.
 
 use std::{collections::BTreeSet, process::Command};
 
@@ -28,7 +28,7 @@ fn the_tarballs_own_guide_leads_from_its_files_to_a_token() {
     let token = stage.get();
     assert_eq!(stage.sim.newest_access(IT), Some(token.clone()));
 
-    // In the other place, with the drop-in for it.
+    // In the other place, with its drop-in.
     machine
         .shell("systemctl stop 'tokend*.socket' 'tokend*.service'\nmv /usr/bin/tokend /usr/bin/tokenctl /usr/local/bin/")
         .unwrap();

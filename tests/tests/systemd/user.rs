@@ -1,4 +1,4 @@
-//! A broker of one's own, under a user who is not logged in.
+//! A user's own broker, under a user who is not logged in.
 
 use tokend_harness::Said;
 use tokend_tests::systemd;
@@ -15,7 +15,7 @@ struct Own {
 }
 
 impl Own {
-    /// One who is not logged in, with a configuration that was not started.
+    /// A user who is not logged in, with a configuration that was not started.
     fn configured() -> Option<Self> {
         let stage = Stage::configured()?;
         let password = "/home/deploy/password";
@@ -73,7 +73,7 @@ fn a_lingering_user_has_a_broker_of_their_own() {
     }
     assert_eq!(own.get(), token);
     assert_eq!(own.stage.requests(), 1);
-    // Nobody else comes near it.
+    // No other user can reach it.
     let socket = format!("/run/user/{}/tokend/tokend.sock", own.uid);
     let get = ["tokenctl", "--socket", &socket, "get", IT];
     let said = own.stage.machine.run_as(STRANGER, &get).unwrap();
@@ -141,7 +141,7 @@ fn the_drop_in_for_a_users_broker_fences_it_in_and_it_serves() {
             .out
     };
     assert_ne!(link(&pid), link("1"));
-    // What it takes away is told to whoever asks.
+    // `whoami` shows the facts that this takes away.
     let whoami = own.run(&["tokenctl", "whoami", "--json"]).json().unwrap();
     assert!(whoami["executable"].is_null(), "{whoami}");
 

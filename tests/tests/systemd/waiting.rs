@@ -1,8 +1,8 @@
-//! Clients at the socket while the daemon is not there, and a daemon that cannot come.
+//! Clients at the socket while the daemon is stopped, and a daemon that cannot start.
 
 use super::stage::{CLIENT, IT, Stage};
 
-/// Holds the next start until somebody writes to the gate.
+/// Holds the next start until a process writes to the gate.
 const GATE: &str = "ExecStartPre=+/bin/sh -c 'read word </run/gate'";
 
 #[test]
@@ -57,7 +57,7 @@ fn a_configuration_with_mistakes_is_told_and_not_tried_for_ever() {
     assert_ne!(said.code, Some(0), "{said:?}");
     assert_eq!(stage.property("ExecMainStatus"), "78");
     assert_eq!(stage.property("NRestarts"), "0");
-    // A client at the socket has the daemon started again, and again, until the limit.
+    // A client at the socket makes systemd start the daemon again and again, up to the limit.
     let said = stage
         .machine
         .run_as(CLIENT, &["tokenctl", "get", IT])
@@ -71,9 +71,9 @@ fn a_configuration_with_mistakes_is_told_and_not_tried_for_ever() {
             == "failed"
     });
     let starts = stage.journal().matches("unknown key").count();
-    // By hand, and TriggerLimitBurst= times.
+    // One start by hand, and TriggerLimitBurst= more.
     assert!((2..=61).contains(&starts), "{starts} starts");
-    // What the guide says then.
+    // As the guide says then.
     stage.mend_configuration();
     stage.machine.shell(
         "sudo() { \"$@\"; }\nsudo systemctl reset-failed tokend.service tokend.socket\nsudo systemctl start tokend.socket tokend.service",

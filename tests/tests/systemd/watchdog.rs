@@ -1,4 +1,4 @@
-//! A daemon that hangs is noticed, one that rests is not taken for it.
+//! The watchdog notices a hanging daemon, and leaves an idle one alone.
 
 use super::stage::Stage;
 
@@ -30,7 +30,7 @@ fn a_driver_that_hangs_in_a_running_process_is_started_again() {
     stage.drop_in("WatchdogSec=2");
     stage.systemctl(&["start", "tokend.socket", "tokend.service"]);
     let token = stage.get();
-    // Where the driver writes its next sign of life, its thread is held.
+    // The thread that writes the driver's next sign of life is stopped there.
     let pid = stage.property("MainPID");
     let holder = [
         "strace",
@@ -63,7 +63,7 @@ fn a_daemon_with_nothing_to_do_is_not_taken_for_stuck() {
     stage.drop_in("WatchdogSec=1");
     stage.systemctl(&["start", "tokend.service"]);
     let mut seen = std::collections::BTreeSet::new();
-    // Each time is a sign of life; three of them are further apart than the watchdog waits.
+    // Each time is a sign of life; three of them take longer than the watchdog waits.
     stage.wait("signs of life", || {
         seen.insert(stage.property("WatchdogTimestampMonotonic"));
         seen.len() > 5
@@ -77,7 +77,7 @@ fn a_daemon_whose_log_nobody_reads_is_not_taken_for_stuck() {
     let Some(stage) = Stage::configured() else {
         return;
     };
-    // Somebody holds the pipe open and reads nothing; it is full before the first line.
+    // A process holds the pipe open and reads nothing; it is full before the first line.
     stage.machine.shell("mkfifo /run/unread").unwrap();
     let reader = "exec 3<>/run/unread; dd if=/dev/zero of=/run/unread bs=4096 oflag=nonblock; touch /run/full; exec sleep infinity";
     let reader = stage.machine.spawn(&["sh", "-c", reader]).unwrap();
