@@ -113,11 +113,11 @@ pub(crate) fn run(start: Start) -> anyhow::Result<()> {
 fn open_store(config: &Config) -> anyhow::Result<(Arc<dyn Store>, FingerprintKey)> {
     let dir = StateDir::acquire(&config.state_dir)?;
     let credentials = systemd::credentials();
-    let given = match &credentials {
+    let from_credentials = match &credentials {
         Some(credentials) => SealingKey::from_credentials_dir(credentials, KEY_CREDENTIAL)?,
         None => None,
     };
-    let key = match given {
+    let key = match from_credentials {
         Some(key) => key,
         None => {
             let file = config.state_dir.join(KEY_FILE);

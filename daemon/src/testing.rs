@@ -68,7 +68,7 @@ pub(crate) fn token(text: &str, grant: u64, now: Timestamp) -> IssuedToken {
             expires,
         },
         ahead: now.after(Duration::from_secs(2700)),
-        told: false.into(),
+        reported: false.into(),
         unpersisted: false,
         remark: None,
     }

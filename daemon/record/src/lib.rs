@@ -36,10 +36,10 @@ pub struct Notes {
     /// The last attempt, as status shows it.
     pub last_attempt: Option<store::StoredAttempt>,
     /// The provider's last complaint, safe to show.
-    pub told: Option<Box<str>>,
-    /// Whether `told` is about a shortage of the machine. Known only in this run.
+    pub message: Option<Box<str>>,
+    /// Whether `message` is about a shortage of the machine. Known only in this run.
     pub was_short: bool,
-    /// Fingerprint of the configuration and the secrets that `told` is about.
+    /// Fingerprint of the configuration and the secrets that `message` is about.
     pub fingerprint: Option<Box<str>>,
     /// Fingerprint of the inputs of the last attempt without a verdict; of the last such login, if there was one.
     pub no_verdict: Option<Box<str>>,
@@ -57,7 +57,7 @@ pub struct RefusedLogin {
     /// Fingerprint of its inputs.
     pub fingerprint: Box<str>,
     /// The provider's complaint about this login, safe to show. Later attempts get other complaints, which say nothing about this login.
-    pub told: Option<Box<str>>,
+    pub message: Option<Box<str>>,
 }
 
 impl Notes {
@@ -69,7 +69,12 @@ impl Notes {
 
     /// Notes the inputs of an attempt that ended without a verdict; for a refused login also the provider's complaint. A login's inputs
     /// take precedence over a refresh's, since a login has more inputs.
-    pub fn note_verdict(&mut self, answer: ProviderAnswer, fingerprint: &str, told: Option<&str>) {
+    pub fn note_verdict(
+        &mut self,
+        answer: ProviderAnswer,
+        fingerprint: &str,
+        message: Option<&str>,
+    ) {
         let login = |it: &str| it.starts_with("login-");
         let lost = answer == ProviderAnswer::MaybeSent && login(fingerprint);
         if answer == ProviderAnswer::Unrecognised || lost {
@@ -86,7 +91,7 @@ impl Notes {
         {
             self.refused = Some(Box::new(RefusedLogin {
                 fingerprint: fingerprint.into(),
-                told: told.map(Into::into),
+                message: message.map(Into::into),
             }));
         }
     }
@@ -132,7 +137,7 @@ pub struct Restored {
     /// The facts of the engine.
     pub durable: Durable,
     /// Whether the record names no host.
-    pub untold: bool,
+    pub host_unknown: bool,
     /// The driver's knowledge beside the engine.
     pub notes: Notes,
     /// The access token, if the facts mention one.
@@ -219,7 +224,7 @@ pub fn restore(record: &Record, clock: &Clock) -> Restored {
     let notes = Notes {
         was_short: false,
         last_attempt: record.last_attempt.clone(),
-        told: record.provider_message.as_deref().map(Into::into),
+        message: record.provider_message.as_deref().map(Into::into),
         fingerprint: record
             .block
             .as_ref()
@@ -227,10 +232,10 @@ pub fn restore(record: &Record, clock: &Clock) -> Restored {
         no_verdict: made_with.clone(),
         refused: made_with.map(|fingerprint| {
             let stored = record.no_verdict.as_ref();
-            let told = stored.and_then(|stored| stored.provider_message.as_deref());
+            let message = stored.and_then(|stored| stored.provider_message.as_deref());
             Box::new(RefusedLogin {
                 fingerprint,
-                told: told.map(Into::into),
+                message: message.map(Into::into),
             })
         }),
         entered: entered(record),
@@ -238,7 +243,7 @@ pub fn restore(record: &Record, clock: &Clock) -> Restored {
     };
     Restored {
         durable,
-        untold: record.host.is_none(),
+        host_unknown: record.host.is_none(),
         notes,
         token,
     }
@@ -357,11 +362,11 @@ pub fn update(record: &mut Record, durable: &Durable, host: &str, notes: &Notes,
             .to_owned(),
         provider_message: (notes.refused.as_ref())
             .filter(|_| stopped_by_refusal(durable.no_verdict))
-            .and_then(|login| login.told.as_deref())
+            .and_then(|login| login.message.as_deref())
             .map(str::to_owned),
     });
     record.asks = notes.asks.map(|asks| asks.to_string());
-    record.provider_message = notes.told.as_deref().map(str::to_owned);
+    record.provider_message = notes.message.as_deref().map(str::to_owned);
     record.last_attempt.clone_from(&notes.last_attempt);
 }
 

@@ -30,7 +30,7 @@ pub(crate) struct Accounts {
     /// The names of hosts, by number.
     host_names: Vec<Arc<str>>,
     /// Whether the engine has heard from every stored record how far its host is used up.
-    hosts_told: bool,
+    hosts_reported: bool,
     next_key: u32,
 }
 
@@ -44,7 +44,7 @@ pub(crate) struct AccountEntry {
     /// The host of its logins, and the host of its refreshes if that is another one.
     pub(crate) hosts: (HostKey, Option<HostKey>),
     /// The provider's words about the credential a person entered last, until the account uses that credential. Few accounts ever have any.
-    pub(crate) trial: Option<Box<Said>>,
+    pub(crate) trial: Option<Box<TrialNote>>,
     /// Whether the entered credential moves to its place in use with the write in flight.
     pub(crate) took: bool,
     /// Why its record cannot be opened. The engine does not know such an account.
@@ -60,8 +60,8 @@ pub(crate) struct AccountEntry {
 
 /// What came of a request, in words and by what it was made of.
 #[derive(Debug, Default)]
-pub(crate) struct Said {
-    pub(crate) told: Option<Box<str>>,
+pub(crate) struct TrialNote {
+    pub(crate) message: Option<Box<str>>,
     pub(crate) fingerprint: Option<Box<str>>,
     /// Whether this is the reason that no attempt is made before a change.
     pub(crate) blocks: bool,
@@ -82,7 +82,7 @@ impl AccountEntry {
     /// The notes, including the provider's words about the credential a person entered last.
     pub(crate) fn notes_of_trial(&self) -> Notes {
         Notes {
-            told: self.trial.as_ref().and_then(|said| said.told.clone()),
+            message: self.trial.as_ref().and_then(|note| note.message.clone()),
             ..self.notes.clone()
         }
     }
@@ -96,7 +96,7 @@ impl AccountEntry {
     ) {
         let takes = fate == Some(Fate::Takes);
         if takes {
-            self.take_said(durable);
+            self.take_trial_note(durable);
         }
         if (takes && granted.is_none()) || fate == Some(Fate::SpareTakes) {
             self.notes.asks = None;
@@ -106,17 +106,17 @@ impl AccountEntry {
     /// From now on the words about the entered credential are the words about the account, unless the account is blocked for the earlier
     /// words: that block depends on the fingerprint of its own attempt. After a death there are no words. Calling this twice has the effect
     /// of one call, since a commit that the store refuses is repeated.
-    fn take_said(&mut self, durable: &Durable) {
+    fn take_trial_note(&mut self, durable: &Durable) {
         self.took = true;
         let counted = !durable.no_verdict.is_none();
-        let said = self
+        let note = self
             .trial
             .as_deref()
-            .filter(|said| said.fingerprint.is_some());
-        let fingerprint = said.and_then(|said| said.fingerprint.clone());
+            .filter(|note| note.fingerprint.is_some());
+        let fingerprint = note.and_then(|note| note.fingerprint.clone());
         self.notes.no_verdict = fingerprint.clone().filter(|_| counted);
-        if let Some(said) = said.filter(|said| durable.block.is_none() || said.blocks) {
-            self.notes.told.clone_from(&said.told);
+        if let Some(note) = note.filter(|note| durable.block.is_none() || note.blocks) {
+            self.notes.message.clone_from(&note.message);
             self.notes.fingerprint = fingerprint;
         }
     }
@@ -172,7 +172,7 @@ impl Accounts {
     /// Which of these accounts have to be read from the store, and which of the others are blocked.
     pub(crate) fn survey(&self, accounts: &[RecordKey], engine: &Engine, now: Timestamp) -> Survey {
         let mut survey = Survey {
-            ask_all: !self.hosts_told,
+            ask_all: !self.hosts_reported,
             ..Survey::default()
         };
         for id in accounts {
@@ -285,7 +285,7 @@ impl Accounts {
     }
 
     /// Tells the engine how far stored records say their hosts are used up. From then on the engine knows more than the records.
-    pub(crate) fn tell_hosts(
+    pub(crate) fn report_hosts(
         &mut self,
         used: HashMap<String, HostUsed>,
         engine: &mut Engine,
@@ -294,7 +294,7 @@ impl Accounts {
         for (name, used) in used {
             engine.handle_event(now, Event::HostUsed(self.host(&name), used));
         }
-        self.hosts_told = true;
+        self.hosts_reported = true;
     }
 
     /// Tells the engine when the held token came from another token request than the configuration's. Returns whether a held token is given

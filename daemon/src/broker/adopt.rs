@@ -42,7 +42,7 @@ impl Task {
             return;
         }
         if let Some(used) = hosts_used {
-            self.accounts.tell_hosts(used, &mut self.engine, now);
+            self.accounts.report_hosts(used, &mut self.engine, now);
         }
         let used = used_now(self, now, logins_used, &accounts);
         plan_hosts(self, now, &accounts);
@@ -175,7 +175,7 @@ fn join(
         summary.outdated += usize::from(task.accounts.outdate(key, &mut task.engine, now));
         return Some(key);
     }
-    let untold = matches!(&stored, FoundRecord::Record(restored) if restored.untold);
+    let host_unknown = matches!(&stored, FoundRecord::Record(restored) if restored.host_unknown);
     let (durable, notes, token, quarantined) = match stored {
         FoundRecord::Record(restored) => {
             let Restored {
@@ -225,7 +225,7 @@ fn join(
                 can_login,
                 cured,
                 durable,
-                host_unknown: untold,
+                host_unknown,
                 asked,
             }),
         ),

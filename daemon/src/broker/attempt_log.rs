@@ -39,12 +39,15 @@ pub(crate) fn note(
     let outcome = ended_as.as_str();
     let said = match attempt.cause {
         // These words are about the entered credential, which is not the account's.
-        AttemptCause::Entered => entry.trial.as_ref().and_then(|said| said.told.as_deref()),
+        AttemptCause::Entered => entry
+            .trial
+            .as_ref()
+            .and_then(|said| said.message.as_deref()),
         AttemptCause::Get | AttemptCause::Ahead | AttemptCause::Rejected | AttemptCause::Forced => {
-            entry.notes.told.as_deref()
+            entry.notes.message.as_deref()
         }
     };
-    let told = said.unwrap_or_default();
+    let message = said.unwrap_or_default();
     let kind = attempt.kind.as_str();
     let reason = attempt.cause.as_str();
     let next = next(attempted.next, attempted.ended, clock);
@@ -66,11 +69,11 @@ pub(crate) fn note(
                 next,
                 "attempt"
             );
-            if !told.is_empty() {
+            if !message.is_empty() {
                 tracing::warn!(
                     account,
                     attempt = attempt.id.0,
-                    told,
+                    told = message,
                     "not all of the provider's answer could be used"
                 );
             }
@@ -81,7 +84,7 @@ pub(crate) fn note(
             kind,
             reason,
             outcome,
-            told,
+            told = message,
             took_ms,
             next,
             "attempt"
@@ -104,7 +107,7 @@ pub(crate) fn note(
                 took_ms,
                 dialect: entry.served.account.dialect.name().into(),
             })),
-            detail: (!told.is_empty()).then(|| told.into()),
+            detail: (!message.is_empty()).then(|| message.into()),
             ..tokend_audit::Event::new(
                 AuditEvent::Attempt,
                 tokend_audit::Outcome::Attempt(ended_as),
@@ -116,10 +119,10 @@ pub(crate) fn note(
         kind: tokend_record::stored_kind(attempt.kind),
         at: clock.to_wall(attempt.began),
         duration_ms: took_ms,
-        outcome: if told.is_empty() {
+        outcome: if message.is_empty() {
             outcome.to_owned()
         } else {
-            format!("{outcome}: {told}")
+            format!("{outcome}: {message}")
         },
     });
 }

@@ -21,7 +21,7 @@ use super::in_flight::InFlight;
 use super::reports::Reports;
 use super::service_status::{AccountCounts, ServiceStatus};
 use super::shares::Shares;
-use super::task::Secrets;
+use super::task::SecretChanges;
 use super::task::{DriverParts, Task};
 
 /// The longest sleep. The runtime's timers stand still while the machine is suspended, the steady clock does not.
@@ -246,9 +246,9 @@ impl Task {
                         .in_flight
                         .get_mut(&account)
                         .and_then(|in_flight| in_flight.entered.take());
-                    let secrets = Secrets {
+                    let secrets = SecretChanges {
                         entered,
-                        ..Secrets::default()
+                        ..SecretChanges::default()
                     };
                     self.write(account, Some(attempt), *durable, secrets);
                 }
@@ -311,7 +311,7 @@ impl Task {
         if granted.is_some() {
             self.note_asks(account);
         }
-        let secrets = Secrets {
+        let secrets = SecretChanges {
             brought,
             entered: None,
             fate,
@@ -340,12 +340,12 @@ impl Task {
         account: AccountKey,
         intent_of: Option<AttemptId>,
         durable: Durable,
-        secrets: Secrets,
+        secrets: SecretChanges,
     ) {
         let Some(entry) = self.accounts.entry(account) else {
             return;
         };
-        let Secrets {
+        let SecretChanges {
             brought,
             entered,
             fate,

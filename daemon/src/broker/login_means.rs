@@ -81,7 +81,7 @@ pub(crate) fn alone(sent: LoginSecret) -> Result<LoginSecret, Box<Fault>> {
 
 /// The part of an account that a provider refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Refused {
+pub(crate) enum RefusedPart {
     /// A secret with this name, which the configuration refers to.
     Configured(String),
     /// The client itself, for which the configuration has no secret.
@@ -92,17 +92,18 @@ pub(crate) enum Refused {
     EnteredOne(String),
 }
 
-/// Which part of the account the provider refused when it said `told`. A refusal that names the client is about the client.
-pub(crate) fn refused(account: &Account, told: Option<&str>) -> Refused {
+/// Which part of the account the provider refused when it said `message`. A refusal that names the client is about the client.
+pub(crate) fn refused(account: &Account, message: Option<&str>) -> RefusedPart {
     const CLIENTS: [&str; 2] = ["invalid_client", "incorrect_client_credentials"];
-    let named = told.and_then(ProviderMessage::secret_in);
+    let named = message.and_then(ProviderMessage::secret_in);
     if let Some(name) = named.filter(|name| account.secret(name).is_some()) {
-        return Refused::Configured(name.to_owned());
+        return RefusedPart::Configured(name.to_owned());
     }
     if let Some(name) = named.filter(|name| login_secrets(account).any(|it| it.name == *name)) {
-        return Refused::EnteredOne(name.replace('_', " "));
+        return RefusedPart::EnteredOne(name.replace('_', " "));
     }
-    let of_client = told.is_some_and(|told| CLIENTS.iter().any(|code| told.contains(code)));
+    let of_client =
+        message.is_some_and(|message| CLIENTS.iter().any(|code| message.contains(code)));
     // This includes a secret that the dialect can do without: it was sent, since it exists.
     let sent = account.dialect.fields_at(&account.endpoint).into_iter();
     let mut sent = sent
@@ -114,11 +115,11 @@ pub(crate) fn refused(account: &Account, told: Option<&str>) -> Refused {
         of_client,
         sent.find(|name| !of_client || name == "client_secret"),
     ) {
-        (_, Some(secret)) => Refused::Configured(secret),
-        (true, None) if !enters_client => Refused::Client,
+        (_, Some(secret)) => RefusedPart::Configured(secret),
+        (true, None) if !enters_client => RefusedPart::Client,
         // Whatever else a person enters, the client would be refused again.
-        (true, None) => Refused::EnteredOne("client secret".to_owned()),
-        (false, None) => Refused::Entered,
+        (true, None) => RefusedPart::EnteredOne("client secret".to_owned()),
+        (false, None) => RefusedPart::Entered,
     }
 }
 

@@ -7,7 +7,7 @@ use crate::broker::inbox::AnswerSender;
 use crate::broker::wording::What;
 
 #[derive(Debug)]
-pub(super) struct Waiting {
+pub(super) struct Queued {
     pub(super) account: AccountKey,
     pub(super) purpose: Purpose,
     pub(super) reply: AnswerSender,

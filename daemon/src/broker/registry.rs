@@ -95,8 +95,8 @@ pub(crate) struct IssuedToken {
     pub(crate) held: TokenFacts,
     /// From this time on, the first session that hands it out tells the driver.
     pub(crate) ahead: Timestamp,
-    /// Whether a session has told the driver.
-    pub(crate) told: AtomicBool,
+    /// Whether a session has reported that to the driver.
+    pub(crate) reported: AtomicBool,
     /// Whether the token is only in memory, because the store refused it.
     pub(crate) unpersisted: bool,
     /// What could not be used in the reply that brought the token.
@@ -356,6 +356,6 @@ impl TokenCell {
 impl IssuedToken {
     /// Notes that the token was handed out. True for the first time it is due to be refreshed: then the driver must hear of it.
     pub(crate) fn is_first_late_use(&self, now: Timestamp) -> bool {
-        now >= self.ahead && !self.told.swap(true, Ordering::Relaxed)
+        now >= self.ahead && !self.reported.swap(true, Ordering::Relaxed)
     }
 }

@@ -165,10 +165,10 @@ mod tests {
         let seconds = (0..3600).flat_map(|second| users.iter().map(move |uid| (second, *uid)));
         let mut grant = 0;
         let is_believed = |&(second, uid): &(u64, u32)| {
-            let told = reports.believe(at(second), (ADS, uid), GrantId(grant), pace());
+            let believed = reports.believe(at(second), (ADS, uid), GrantId(grant), pace());
             // A token that is reported gives way to the next.
-            grant += u64::from(told.is_ok());
-            told.is_ok()
+            grant += u64::from(believed.is_ok());
+            believed.is_ok()
         };
         seconds.filter(is_believed).collect()
     }
@@ -300,14 +300,14 @@ mod tests {
         // On an account of the first and on one of nobody's.
         for (uid, account) in [(21, 7), (22, 60_000), (23, 60_001), (21, 60_000)] {
             let key = (AccountKey(account), uid);
-            let told = reports.believe(at(1), key, GrantId(99), pace());
-            assert_eq!(told, Ok(()), "{uid} of {account}");
+            let believed = reports.believe(at(1), key, GrantId(99), pace());
+            assert_eq!(believed, Ok(()), "{uid} of {account}");
         }
         assert_eq!(reports.of_users.len(), MOST);
         // Who has the most has no more, until what was reported first is over.
         let key = (AccountKey(50_001), 20);
-        let told = reports.believe(at(1), key, GrantId(1), pace());
-        assert_eq!(told, Err(at(240)));
+        let believed = reports.believe(at(1), key, GrantId(1), pace());
+        assert_eq!(believed, Err(at(240)));
         assert_eq!(reports.believe(at(240), key, GrantId(1), pace()), Ok(()));
     }
 
@@ -352,8 +352,8 @@ mod tests {
         }
         report_many(&mut reports, at(0), 20, 1..50_000);
         let before: HashSet<_> = reports.of_users.keys().copied().collect();
-        let told = reports.believe(at(1), (AccountKey(0), 32), GrantId(3), pace());
-        assert!(told.is_err());
+        let believed = reports.believe(at(1), (AccountKey(0), 32), GrantId(3), pace());
+        assert!(believed.is_err());
         assert!(before.iter().all(|key| reports.of_users.contains_key(key)));
     }
 }

@@ -33,7 +33,7 @@ pub(super) struct ServiceStatus {
     fed: Option<Timestamp>,
     /// Whether an event happened that the last line may not include.
     stale: bool,
-    told: Option<Timestamp>,
+    reported_at: Option<Timestamp>,
     /// How long after the last line the next may come.
     pause: Duration,
     /// When the line becomes wrong even without an event.
@@ -49,7 +49,7 @@ impl ServiceStatus {
             manager,
             fed: None,
             stale: false,
-            told: None,
+            reported_at: None,
             pause: STATUS_EVERY,
             expires: None,
             line: String::new(),
@@ -90,12 +90,12 @@ impl ServiceStatus {
         } else {
             status
         };
-        let status = status.map(|status| status.max(remaining(self.told, self.pause, now)));
+        let status = status.map(|status| status.max(remaining(self.reported_at, self.pause, now)));
         feed.into_iter().chain(status).min()
     }
 
     /// A turn of the driver is done.
-    pub(super) fn tick(&mut self, now: Timestamp, tally: impl FnOnce() -> AccountCounts) {
+    pub(super) fn tick(&mut self, now: Timestamp, counts: impl FnOnce() -> AccountCounts) {
         if self
             .feed_every()
             .is_some_and(|every| remaining(self.fed, every, now).is_zero())
@@ -103,16 +103,16 @@ impl ServiceStatus {
             self.manager.feed();
             self.fed = Some(now);
         }
-        if self.has_news(now) && remaining(self.told, self.pause, now).is_zero() {
-            let tally = tally();
-            let line = line(&tally, self.reloaded);
+        if self.has_news(now) && remaining(self.reported_at, self.pause, now).is_zero() {
+            let counts = counts();
+            let line = line(&counts, self.reloaded);
             if line != self.line {
                 self.manager.status(&line);
                 self.line = line;
             }
-            self.told = Some(now);
-            self.expires = tally.expires;
-            let accounts = u32::try_from(tally.served).unwrap_or(u32::MAX);
+            self.reported_at = Some(now);
+            self.expires = counts.expires;
+            let accounts = u32::try_from(counts.served).unwrap_or(u32::MAX);
             self.pause = STATUS_EVERY.max(STATUS_EVERY_ACCOUNT.saturating_mul(accounts));
             self.stale = false;
         }
@@ -134,7 +134,7 @@ impl ServiceStatus {
 
 impl AccountCounts {
     pub(super) fn of(accounts: &Accounts, engine: &Engine, now: Timestamp) -> Self {
-        let mut tally = Self::default();
+        let mut counts = Self::default();
         for (key, entry) in accounts.present() {
             let token = entry.served.cell.token();
             let good = token.as_ref().filter(|token| token.held.is_good(now, None));
@@ -145,12 +145,12 @@ impl AccountCounts {
                     WaiterFault::LoginRequired(_) | WaiterFault::Misconfigured | WaiterFault::Unfit
                 )
             );
-            tally.served += 1;
-            tally.with_token += usize::from(good.is_some());
-            tally.need_person += usize::from(stopped || entry.quarantined.is_some());
-            tally.expires = tally.expires.into_iter().chain(expires).min();
+            counts.served += 1;
+            counts.with_token += usize::from(good.is_some());
+            counts.need_person += usize::from(stopped || entry.quarantined.is_some());
+            counts.expires = counts.expires.into_iter().chain(expires).min();
         }
-        tally
+        counts
     }
 }
 
@@ -159,17 +159,17 @@ fn remaining(last: Option<Timestamp>, every: Duration, now: Timestamp) -> Durati
     last.map_or(Duration::ZERO, |last| last.after(every).since(now))
 }
 
-fn line(tally: &AccountCounts, reloaded: Option<Reloaded>) -> String {
-    let accounts = match tally.served {
+fn line(counts: &AccountCounts, reloaded: Option<Reloaded>) -> String {
+    let accounts = match counts.served {
         1 => "1 account".to_owned(),
         count => format!("{count} accounts"),
     };
-    let tokens = match tally.with_token {
+    let tokens = match counts.with_token {
         0 => "none has a token".to_owned(),
         1 => "1 has a token".to_owned(),
         count => format!("{count} have a token"),
     };
-    let person = match tally.need_person {
+    let person = match counts.need_person {
         0 => "none needs attention".to_owned(),
         1 => "1 needs attention".to_owned(),
         count => format!("{count} need attention"),
@@ -221,7 +221,7 @@ mod tests {
     fn the_status_is_told_when_it_changes_and_not_too_often() {
         let (manager, notes) = Manager::noting(None);
         let mut status = ServiceStatus::new(manager);
-        let tally = |with_token| AccountCounts {
+        let counts = |with_token| AccountCounts {
             served: 2,
             with_token,
             ..AccountCounts::default()
@@ -229,16 +229,16 @@ mod tests {
         assert_eq!(status.sleep(at(0)), None);
         status.tick(at(0), || unreachable!("nothing happened"));
         status.note_change();
-        status.tick(at(1), || tally(0));
+        status.tick(at(1), || counts(0));
         let first = "STATUS=serving 2 accounts: none has a token, none needs attention";
         assert_eq!(said(&notes), [first]);
         status.note_change();
         status.tick(at(2), || unreachable!("too soon"));
         assert_eq!(status.sleep(at(2)), Some(Duration::from_secs(1)));
-        status.tick(at(3), || tally(0));
+        status.tick(at(3), || counts(0));
         assert_eq!(said(&notes), [""; 0], "it says the same");
         status.reloaded(Reloaded::Refused);
-        status.tick(at(5), || tally(1));
+        status.tick(at(5), || counts(1));
         assert_eq!(
             said(&notes),
             [
@@ -249,11 +249,11 @@ mod tests {
         status.note_change();
         status.tick(at(10), || AccountCounts {
             expires: Some(at(20)),
-            ..tally(1)
+            ..counts(1)
         });
         assert_eq!(status.sleep(at(15)), Some(Duration::from_secs(5)));
         status.tick(at(15), || unreachable!("it has not expired"));
-        status.tick(at(20), || tally(0));
+        status.tick(at(20), || counts(0));
         assert_eq!(said(&notes).len(), 1);
         assert_eq!(status.sleep(at(21)), None);
         status.drain();
@@ -288,14 +288,14 @@ mod tests {
 
     #[test]
     fn the_line_is_for_people() {
-        let tally = AccountCounts {
+        let counts = AccountCounts {
             served: 1,
             with_token: 2,
             need_person: 2,
             expires: None,
         };
         assert_eq!(
-            line(&tally, Some(Reloaded::InForce(3))),
+            line(&counts, Some(Reloaded::InForce(3))),
             "serving 1 account: 2 have a token, 2 need attention; configuration 3 is in force"
         );
     }

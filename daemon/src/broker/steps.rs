@@ -17,7 +17,7 @@ use tokend_proto::LoginSecret;
 use tokend_store::Credential;
 
 use super::task::Task;
-use crate::broker::accounts::Said;
+use crate::broker::accounts::TrialNote;
 use crate::broker::inbox::Message;
 use crate::broker::registry::IssuedToken;
 use tokend_upstream::{AccessToken, Granted};
@@ -92,7 +92,7 @@ impl Task {
                 Ok(())
             }
             Err(error) => {
-                self.said(account, Some(error.to_string().into()), None);
+                self.note_message(account, Some(error.to_string().into()), None);
                 if let Some(entry) = self.accounts.entry_mut(account) {
                     entry.notes.was_short = error.is_shortage();
                 }
@@ -154,11 +154,11 @@ impl Task {
         let Outcome {
             answer,
             granted: brought,
-            message: told,
+            message,
             fingerprint,
             spent,
         } = outcome;
-        self.said(account, told, Some((answer, fingerprint)));
+        self.note_message(account, message, Some((answer, fingerprint)));
         if let Some(brought) = brought {
             self.keep(account, attempt, brought);
         }
@@ -172,10 +172,10 @@ impl Task {
     }
 
     /// Notes the provider's words: about the account, or about an entered credential, which is not the account's yet.
-    fn said(
+    fn note_message(
         &mut self,
         account: AccountKey,
-        told: Option<Box<str>>,
+        message: Option<Box<str>>,
         answered: Option<(ProviderAnswer, Box<str>)>,
     ) {
         let tried = self
@@ -187,18 +187,18 @@ impl Task {
         };
         if tried {
             let blocks = answered.as_ref().is_some_and(|(answer, _)| answer.blocks());
-            entry.trial = Some(Box::new(Said {
-                told,
+            entry.trial = Some(Box::new(TrialNote {
+                message,
                 blocks,
                 fingerprint: answered.map(|(_, fingerprint)| fingerprint),
             }));
             return;
         }
         if let Some((answer, fingerprint)) = answered {
-            (entry.notes).note_verdict(answer, &fingerprint, told.as_deref());
+            (entry.notes).note_verdict(answer, &fingerprint, message.as_deref());
             entry.notes.fingerprint = Some(fingerprint);
         }
-        entry.notes.told = told;
+        entry.notes.message = message;
     }
 
     /// Keeps the result of a success until it is stored, and its access token until it is published.
@@ -268,7 +268,7 @@ impl Task {
             token,
             held: publication.held,
             ahead: publication.ahead,
-            told: AtomicBool::new(false),
+            reported: AtomicBool::new(false),
             unpersisted: publication.unpersisted,
             remark: entry.notes.remark(publication.held.grant),
         })

@@ -10,7 +10,7 @@ use tokend_proto::LoginSecret;
 use tokio::sync::oneshot;
 
 use super::in_flight::InFlight;
-use super::queued::Waiting;
+use super::queued::Queued;
 use super::reports::Reports;
 use super::service_status::ServiceStatus;
 use super::shares::Shares;
@@ -46,7 +46,7 @@ pub(crate) struct Task {
     pub(super) store_thread: StoreThread,
     pub(super) upstream: Arc<Upstream>,
     pub(super) own: Driver,
-    pub(super) waiters: HashMap<WaiterId, Waiting>,
+    pub(super) waiters: HashMap<WaiterId, Queued>,
     pub(super) shares: Shares,
     pub(super) reports: Reports,
     /// The data that each account's attempt in flight needs for its next step.
@@ -57,7 +57,7 @@ pub(crate) struct Task {
 
 /// The effect of a write on an account's stored secrets.
 #[derive(Debug, Default)]
-pub(super) struct Secrets {
+pub(super) struct SecretChanges {
     pub(super) brought: Option<(AttemptId, Granted)>,
     pub(super) entered: Option<LoginSecret>,
     pub(super) fate: Option<Fate>,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokend_engine::{AccountKey, AttemptKind, Demand, Event, Timestamp, Verdict, WaiterId, Want};
 use tokend_proto::{Fault, FaultCode, LoginSecret};
 
-use super::queued::{Progress, Purpose, Waiting};
+use super::queued::{Progress, Purpose, Queued};
 use super::task::Task;
 use crate::broker::inbox::{AnswerSender, DriverAnswer, next_waiter};
 use crate::broker::job::StoreJob;
@@ -45,7 +45,7 @@ impl Task {
 
     /// A client that waited for a token has gone.
     pub(super) fn left(&mut self, now: Timestamp, account: AccountKey, waiter: WaiterId) {
-        if let Some(Waiting {
+        if let Some(Queued {
             purpose: Purpose::Token(uid),
             ..
         }) = self.waiters.get(&waiter)
@@ -231,7 +231,7 @@ impl Task {
     fn note(&mut self, account: AccountKey, id: WaiterId, purpose: Purpose, reply: AnswerSender) {
         self.waiters.insert(
             id,
-            Waiting {
+            Queued {
                 account,
                 purpose,
                 reply,
@@ -265,7 +265,7 @@ impl Task {
             .in_flight
             .get(&account)
             .and_then(|in_flight| in_flight.trial);
-        if let Some(Waiting {
+        if let Some(Queued {
             purpose: Purpose::Login(_, progress),
             ..
         }) = trial.and_then(|waiter| self.waiters.get_mut(&waiter))
@@ -279,7 +279,7 @@ impl Task {
         if done && self.accounts.is_quarantined(account) {
             self.accounts.readmit(account, &mut self.engine, now);
         }
-        let waits = |it: &Waiting| it.account == account && matches!(it.purpose, Purpose::Discard);
+        let waits = |it: &Queued| it.account == account && matches!(it.purpose, Purpose::Discard);
         let waiting: Vec<_> = self.waiters.extract_if(|_, it| waits(it)).collect();
         for (_, it) in waiting {
             let Some(entry) = self.accounts.entry(account) else {
@@ -304,7 +304,7 @@ impl Task {
         let Some(settled) = self.waiters.remove(&waiter) else {
             return;
         };
-        let Waiting {
+        let Queued {
             account,
             purpose,
             reply,

@@ -1,7 +1,7 @@
 //! Faults in words, for a person who gets no token.
 //!
 //! Owns the sentences and the advice. Each says which account has which problem, and what to do next. None holds a secret, and the
-//! provider's words come in through `Notes::told`, which the dialect has cleaned.
+//! provider's words come in through `Notes::message`, which the dialect has cleaned.
 
 mod entered;
 mod what;
@@ -13,7 +13,7 @@ use tokend_dialect::Catalog;
 use tokend_engine::{AttemptKind, Missing, Pace, Problem, Timestamp, WaiterFault as Why, Withheld};
 use tokend_proto::{Fault, FaultCode};
 
-use crate::broker::login_means::{self, Refused};
+use crate::broker::login_means::{self, RefusedPart};
 use tokend_process::clock::Clock;
 use tokend_record::Notes;
 use tokend_upstream::certificate_advice;
@@ -58,9 +58,9 @@ impl FaultText<'_> {
                     ))
             }
             Why::Unfit => {
-                let told = self.notes.told.as_deref();
-                self.fault(FaultCode::Misconfigured, match told {
-                    Some(told) => told.to_owned(),
+                let message = self.notes.message.as_deref();
+                self.fault(FaultCode::Misconfigured, match message {
+                    Some(message) => message.to_owned(),
                     None => format!("account {name}: its configuration makes no valid request"),
                 })
                 .advise(format!(
@@ -74,7 +74,7 @@ impl FaultText<'_> {
                     Pace::Attempts => format!("token requests for account {name}"),
                     Pace::Host(kind) => format!("{}, which all accounts there share, account {name} too,", self.account.origin(dialect_kind(kind))),
                 };
-                let before = problem.map_or_else(String::new, |problem| format!("; the last one failed: {}{}", in_words(problem), self.said()));
+                let before = problem.map_or_else(String::new, |problem| format!("; the last one failed: {}{}", in_words(problem), self.quoted()));
                 self.retry(
                     self.fault(FaultCode::Paced, format!("the pace of {which} is used up{before}")),
                     retry,
@@ -143,29 +143,29 @@ impl FaultText<'_> {
             Missing::RefreshRejected => {
                 format!(
                     "the refresh token of account {name} was refused and there is nothing to log in with{}",
-                    self.said()
+                    self.quoted()
                 )
             }
             Missing::NoAnswer => format!(
                 "several logins of account {name} in a row got no answer, as happens at some providers when the password is wrong; no further one \
                  is made automatically{}",
-                self.said()
+                self.quoted()
             ),
             Missing::Unrecognised => format!(
                 "several logins of account {name} in a row were answered by something in front of the provider, or by the provider in words that \
                  its dialect does not know; no further one is made automatically{}",
-                self.said()
+                self.quoted()
             ),
         };
-        let told = match missing {
+        let message = match missing {
             Missing::CredentialRejected => self.refusal(),
-            _ => self.notes.told.as_deref(),
+            _ => self.notes.message.as_deref(),
         };
-        let advice = match (missing, login_means::refused(self.account, told)) {
+        let advice = match (missing, login_means::refused(self.account, message)) {
             (Missing::Unrecognised, _) => self.unrecognised_advice(),
             (Missing::NoAnswer, refused) => self.unanswered_advice(&refused),
             (Missing::CredentialRejected, refused) => match self.refused_advice(&refused) {
-                Some(advice) if matches!(refused, Refused::EnteredOne(_)) => advice,
+                Some(advice) if matches!(refused, RefusedPart::EnteredOne(_)) => advice,
                 Some(advice) => format!("{advice}; it is not tried again until then"),
                 None => self.enter_advice(),
             },
@@ -183,19 +183,19 @@ impl FaultText<'_> {
     }
 
     /// How to correct a refused credential, if it is known which one was refused.
-    fn refused_advice(&self, refused: &Refused) -> Option<String> {
+    fn refused_advice(&self, refused: &RefusedPart) -> Option<String> {
         let name = &self.account.name;
         Some(match refused {
-            Refused::Configured(secret) => format!(
+            RefusedPart::Configured(secret) => format!(
                 "correct the {secret} that [account.{name}] refers to, then run `tokenctl reload`"
             ),
-            Refused::EnteredOne(secret) if secret == "client secret" => {
+            RefusedPart::EnteredOne(secret) if secret == "client secret" => {
                 format!("run `tokenctl login {name} --client-secret` and enter the right one")
             }
-            Refused::EnteredOne(secret) => {
+            RefusedPart::EnteredOne(secret) => {
                 format!("run `tokenctl login {name}` and enter its {secret}")
             }
-            Refused::Client => {
+            RefusedPart::Client => {
                 let entered = match login_means::takes(self.account, "client_secret") {
                     true => format!(", or enter it with `tokenctl login {name} --client-secret`"),
                     false => String::new(),
@@ -204,7 +204,7 @@ impl FaultText<'_> {
                     "check the client_id of [account.{name}], add the client_secret that belongs to it, and run `tokenctl reload`{entered}"
                 )
             }
-            Refused::Entered => return None,
+            RefusedPart::Entered => return None,
         })
     }
 
@@ -221,7 +221,7 @@ impl FaultText<'_> {
             ),
             Problem::Unreachable => (
                 FaultCode::ProviderUnreachable,
-                match self.notes.told.as_deref().and_then(certificate_advice) {
+                match self.notes.message.as_deref().and_then(certificate_advice) {
                     Some(advice) => advice.to_owned(),
                     None => format!("check that {} is right and reachable from this machine; the next request tries again", self.asked()),
                 },
@@ -247,23 +247,23 @@ impl FaultText<'_> {
         let message = match problem {
             Problem::Unprepared => self
                 .notes
-                .told
+                .message
                 .as_deref()
                 .unwrap_or("a secret cannot be read")
                 .to_owned(),
-            _ => format!("account {name}: {}{}", in_words(problem), self.said()),
+            _ => format!("account {name}: {}{}", in_words(problem), self.quoted()),
         };
         self.retry(self.fault(code, message), retry).advise(advice)
     }
 
     /// Advice when a provider does not answer several logins in a row.
-    fn unanswered_advice(&self, refused: &Refused) -> String {
+    fn unanswered_advice(&self, refused: &RefusedPart) -> String {
         let name = &self.account.name;
         let correct = match refused {
-            Refused::Configured(secret) => format!(
+            RefusedPart::Configured(secret) => format!(
                 "if the {secret} that [account.{name}] refers to may be wrong, correct it and run `tokenctl reload`"
             ),
-            Refused::Client | Refused::Entered | Refused::EnteredOne(_) => format!(
+            RefusedPart::Client | RefusedPart::Entered | RefusedPart::EnteredOne(_) => format!(
                 "if the credential may be wrong, run `tokenctl login {name}` and enter {}",
                 login_means::what_to_enter(self.account)
             ),
@@ -305,22 +305,22 @@ impl FaultText<'_> {
         fault.retry_after(u64::try_from(wait).unwrap_or(u64::MAX).max(1))
     }
 
-    fn said(&self) -> String {
-        in_brackets(self.notes.told.as_deref())
+    fn quoted(&self) -> String {
+        in_brackets(self.notes.message.as_deref())
     }
 
     /// The provider's words when it refused the account's credential, or called it wrong: those about the attempt that stopped the account,
     /// or about the login that was refused before. Later attempts say nothing about that login.
     fn refusal(&self) -> Option<&str> {
         match self.blocked {
-            true => self.notes.told.as_deref(),
-            false => (self.notes.refused.as_ref()).and_then(|login| login.told.as_deref()),
+            true => self.notes.message.as_deref(),
+            false => (self.notes.refused.as_ref()).and_then(|login| login.message.as_deref()),
         }
     }
 }
 
-fn in_brackets(told: Option<&str>) -> String {
-    told.map_or_else(String::new, |told| format!(" ({told})"))
+fn in_brackets(message: Option<&str>) -> String {
+    message.map_or_else(String::new, |message| format!(" ({message})"))
 }
 
 /// A problem as the middle of a sentence.

@@ -28,8 +28,8 @@ impl FaultText<'_> {
         // The refresh token was not refused: the credentials sent with it have to be corrected first.
         let beside = match (it.why, what) {
             (Unproved::Answered(ProviderAnswer::CredentialRejected), What::RefreshToken) => {
-                let told = self.notes.told.as_deref();
-                self.refused_advice(&login_means::refused(self.account, told))
+                let message = self.notes.message.as_deref();
+                self.refused_advice(&login_means::refused(self.account, message))
             }
             _ => None,
         };
@@ -77,60 +77,60 @@ impl FaultText<'_> {
     /// The code, the sentence, and whether the entered credential is the one that was refused.
     #[expect(clippy::too_many_lines, reason = "one arm for each reason")]
     fn why(&self, what: What, why: Unproved) -> (FaultCode, String, bool) {
-        let said = self.said();
-        let told = |without: &str| match &self.notes.told {
-            Some(told) => told.to_string(),
+        let quoted = self.quoted();
+        let message_or = |without: &str| match &self.notes.message {
+            Some(message) => message.to_string(),
             None => without.to_owned(),
         };
         match (why, what) {
             (Unproved::Answered(ProviderAnswer::CredentialRejected), What::RefreshToken) => (
                 FaultCode::LoginRequired,
                 format!(
-                    "the provider refused the credential that goes with the refresh token you entered{said}"
+                    "the provider refused the credential that goes with the refresh token you entered{quoted}"
                 ),
                 false,
             ),
             (Unproved::Answered(ProviderAnswer::CredentialRejected), _) => (
                 FaultCode::LoginRequired,
-                format!("the provider refused the login with {what}{said}"),
+                format!("the provider refused the login with {what}{quoted}"),
                 true,
             ),
             (Unproved::Answered(ProviderAnswer::RefreshRejected), What::RefreshToken) => (
                 FaultCode::LoginRequired,
-                format!("the provider refused {what}{said}"),
+                format!("the provider refused {what}{quoted}"),
                 true,
             ),
             (Unproved::Answered(ProviderAnswer::Misconfigured), _) => (
                 FaultCode::Misconfigured,
-                format!("the provider calls the request with {what} wrong{said}"),
+                format!("the provider calls the request with {what} wrong{quoted}"),
                 false,
             ),
             (Unproved::Answered(ProviderAnswer::Renewed { .. }), _) => (
                 FaultCode::Misconfigured,
                 format!(
-                    "the provider accepted {what}, but its answer has no access token that can be handed out{said}"
+                    "the provider accepted {what}, but its answer has no access token that can be handed out{quoted}"
                 ),
                 false,
             ),
             (Unproved::Answered(ProviderAnswer::Busy { .. }), _) => (
                 FaultCode::ProviderBusy,
-                format!("the provider is busy and did not say whether {what} is right{said}"),
+                format!("the provider is busy and did not say whether {what} is right{quoted}"),
                 false,
             ),
             (Unproved::Answered(ProviderAnswer::NotSent), _) => (
                 FaultCode::ProviderUnreachable,
-                format!("the provider was not reached, so {what} was not tried{said}"),
+                format!("the provider was not reached, so {what} was not tried{quoted}"),
                 false,
             ),
             (Unproved::Answered(ProviderAnswer::MaybeSent), _) => (
                 FaultCode::ProviderUnreachable,
-                format!("no answer came, so it is not known whether {what} is right{said}"),
+                format!("no answer came, so it is not known whether {what} is right{quoted}"),
                 false,
             ),
             (Unproved::Answered(ProviderAnswer::Unrecognised), _) => (
                 FaultCode::ProviderMisbehaved,
                 format!(
-                    "something in front of the provider answered, so it is not known whether {what} is right{said}"
+                    "something in front of the provider answered, so it is not known whether {what} is right{quoted}"
                 ),
                 false,
             ),
@@ -143,17 +143,17 @@ impl FaultText<'_> {
                 _,
             ) => (
                 FaultCode::ProviderMisbehaved,
-                format!("the provider's answer does not say whether {what} is right{said}"),
+                format!("the provider's answer does not say whether {what} is right{quoted}"),
                 false,
             ),
             (Unproved::NotPrepared(ClaimRefusal::RefreshToken), What::RefreshToken) => (
                 FaultCode::LoginRequired,
-                told("the refresh token cannot be sent"),
+                message_or("the refresh token cannot be sent"),
                 true,
             ),
             (Unproved::NotPrepared(_), _) => (
                 FaultCode::Misconfigured,
-                told("a secret cannot be read"),
+                message_or("a secret cannot be read"),
                 false,
             ),
         }

@@ -1,4 +1,4 @@
-//! Every sentence a person can be told, to be read by a person.
+//! Every sentence for people, written out to be read.
 
 mod refused;
 
@@ -9,11 +9,15 @@ use tokend_process::clock::testing::FakeClock;
 const ACCOUNT: &str = "[account.ads]\nprovider = \"oauth2\"\nbase_url = \"https://ads.example.com\"\nusername = \"u\"\nclient_id = \"c\"\n";
 const WITH_FILE: &str = "[account.ads]\nprovider = \"oauth2\"\nbase_url = \"https://ads.example.com\"\nusername = \"u\"\nclient_id = \"c\"\npassword = { file = \"pw\" }\n";
 
-fn told(site: &str, why: impl FnOnce(Timestamp) -> Why, said: Option<&str>) -> (FaultCode, String) {
+fn worded(
+    site: &str,
+    why: impl FnOnce(Timestamp) -> Why,
+    said: Option<&str>,
+) -> (FaultCode, String) {
     let account = Site::new(site).account();
     let (clock, _hands) = FakeClock::start(1_790_000_000_000, 0, "a");
     let notes = Notes {
-        told: said.map(Into::into),
+        message: said.map(Into::into),
         ..Notes::default()
     };
     let fault = FaultText {
@@ -60,16 +64,16 @@ fn what_the_machine_is_short_of_is_no_mistake_of_the_configuration() {
         },
     };
     assert!(error.is_shortage());
-    let told = error.to_string();
+    let text = error.to_string();
     assert!(
-        told.contains("Too many open files") && told.contains("LimitNOFILE="),
-        "{told}"
+        text.contains("Too many open files") && text.contains("LimitNOFILE="),
+        "{text}"
     );
     let site = Site::new(
         "[account.ads]\nprovider = \"oauth2\"\nbase_url = \"http://127.0.0.1:1\"\nusername = \"u\"\nclient_id = \"c\"\n",
     );
     let notes = Notes {
-        told: Some(told.into()),
+        message: Some(text.into()),
         was_short: true,
         ..Notes::default()
     };
@@ -121,7 +125,7 @@ fn a_token_that_may_have_been_ended_is_told_with_whatever_keeps_another_one_away
 fn login_required_says_what_is_missing_and_how_to_give_it() {
     let said = Some("status 401: bad password");
     assert_eq!(
-        told(ACCOUNT, login(Missing::CredentialRejected), said),
+        worded(ACCOUNT, login(Missing::CredentialRejected), said),
         (
             FaultCode::LoginRequired,
             "the provider refuses the credential of account ads (status 401: bad password)\n  \
@@ -129,11 +133,11 @@ fn login_required_says_what_is_missing_and_how_to_give_it() {
                 .into()
         )
     );
-    assert_eq!(told(WITH_FILE, login(Missing::CredentialRejected), None), (FaultCode::LoginRequired,
+    assert_eq!(worded(WITH_FILE, login(Missing::CredentialRejected), None), (FaultCode::LoginRequired,
         "the provider refuses the credential of account ads\n  \
          correct the password that [account.ads] refers to, then run `tokenctl reload`; it is not tried again until then".into()));
     assert_eq!(
-        told(ACCOUNT, login(Missing::NoCredential), None),
+        worded(ACCOUNT, login(Missing::NoCredential), None),
         (
             FaultCode::LoginRequired,
             "account ads has no credential to log in with\n  \
@@ -141,10 +145,10 @@ fn login_required_says_what_is_missing_and_how_to_give_it() {
                 .into()
         )
     );
-    assert_eq!(told(ACCOUNT, login(Missing::InDoubt), None), (FaultCode::LoginRequired,
+    assert_eq!(worded(ACCOUNT, login(Missing::InDoubt), None), (FaultCode::LoginRequired,
         "account ads has only a refresh token that may be spent: an answer was lost, and presenting it again could revoke everything\n  \
          run `tokenctl login ads` and enter its password or a refresh token (`--refresh-token`)".into()));
-    assert_eq!(told(ACCOUNT, login(Missing::RefreshRejected), Some("status 400")), (FaultCode::LoginRequired,
+    assert_eq!(worded(ACCOUNT, login(Missing::RefreshRejected), Some("status 400")), (FaultCode::LoginRequired,
         "the refresh token of account ads was refused and there is nothing to log in with (status 400)\n  \
          run `tokenctl login ads` and enter its password or a refresh token (`--refresh-token`)".into()));
 }
@@ -152,7 +156,7 @@ fn login_required_says_what_is_missing_and_how_to_give_it() {
 #[test]
 fn logins_that_nobody_understood_end_with_how_to_try_the_same_credential_again() {
     for site in [ACCOUNT, WITH_FILE] {
-        let (code, text) = told(site, login(Missing::Unrecognised), Some("status 404"));
+        let (code, text) = worded(site, login(Missing::Unrecognised), Some("status 404"));
         assert_eq!(code, FaultCode::LoginRequired);
         assert!(
             text.starts_with("several logins of account ads in a row were answered"),
@@ -177,7 +181,7 @@ fn logins_without_an_answer_end_with_the_word_that_the_password_may_be_wrong() {
             "if the password that [account.ads] refers to may be wrong, correct it",
         ),
     ] {
-        let (code, text) = told(site, login(Missing::NoAnswer), None);
+        let (code, text) = worded(site, login(Missing::NoAnswer), None);
         assert_eq!(code, FaultCode::LoginRequired);
         assert!(
             text.contains("when the password is wrong") && text.contains(advice),
@@ -253,7 +257,7 @@ fn failures_say_what_happened_when_to_come_back_and_what_helps() {
         ),
     ] {
         assert_eq!(
-            told(ACCOUNT, failed(problem), said),
+            worded(ACCOUNT, failed(problem), said),
             (code, text.to_owned())
         );
     }
@@ -271,13 +275,13 @@ fn everything_else_says_what_to_do_too() {
     };
     let wait = "wait (`tokenctl get ads --wait DURATION` does it for you); `tokenctl status ads` shows the pace, and [account.ads.pacing] sets it, if the provider allows more";
     assert_eq!(
-        told(ACCOUNT, paced(Pace::Attempts, None), None),
+        worded(ACCOUNT, paced(Pace::Attempts, None), None),
         (
             FaultCode::Paced,
             format!("the pace of token requests for account ads is used up [60000 ms]\n  {wait}")
         )
     );
-    let (code, text) = told(ACCOUNT, paced(Pace::Host(AttemptKind::Login), None), None);
+    let (code, text) = worded(ACCOUNT, paced(Pace::Host(AttemptKind::Login), None), None);
     assert_eq!(code, FaultCode::Paced);
     assert!(
         text.contains("the pace of http")
@@ -287,7 +291,7 @@ fn everything_else_says_what_to_do_too() {
         "{text}"
     );
     assert_eq!(
-        told(
+        worded(
             ACCOUNT,
             paced(Pace::Logins, Some(Problem::Busy)),
             Some("status 503")
@@ -299,15 +303,15 @@ fn everything_else_says_what_to_do_too() {
             )
         )
     );
-    assert_eq!(told(ACCOUNT, |_| Why::Misconfigured, Some("status 400 (invalid_scope)")), (FaultCode::Misconfigured,
+    assert_eq!(worded(ACCOUNT, |_| Why::Misconfigured, Some("status 400 (invalid_scope)")), (FaultCode::Misconfigured,
         "the provider of account ads calls the request wrong (status 400 (invalid_scope))\n  \
          check [account.ads] and dialect oauth2 (built in: to change it, write one that extends it) against the provider's documentation, then \
          run `tokenctl reload`, or `tokenctl refresh ads` to try again unchanged".into()));
-    assert_eq!(told(ACCOUNT, |_| Why::Unattainable { lifetime: Duration::from_secs(2_700) }, None), (FaultCode::ValidityUnattainable,
+    assert_eq!(worded(ACCOUNT, |_| Why::Unattainable { lifetime: Duration::from_secs(2_700) }, None), (FaultCode::ValidityUnattainable,
         "tokens of account ads live only 45 min, which is less than the validity that was requested\n  \
          ask with a `--min-validity` of at most nine tenths of that lifetime".into()));
     assert_eq!(
-        told(ACCOUNT, |_| Why::TimedOut, None),
+        worded(ACCOUNT, |_| Why::TimedOut, None),
         (
             FaultCode::Timeout,
             "no token for account ads within the time given [1000 ms]\n  \
@@ -316,14 +320,14 @@ fn everything_else_says_what_to_do_too() {
         )
     );
     assert_eq!(
-        told(ACCOUNT, |_| Why::Draining, None),
+        worded(ACCOUNT, |_| Why::Draining, None),
         (
             FaultCode::Draining,
             "the daemon is stopping [1000 ms]\n  try again once it is back".into()
         )
     );
     assert_eq!(
-        told(ACCOUNT, |now| Why::StoreUnavailable { retry: now }, None),
+        worded(ACCOUNT, |now| Why::StoreUnavailable { retry: now }, None),
         (
             FaultCode::StoreUnavailable,
             "the store cannot be written, so no request is sent for account ads [1 ms]\n  \
@@ -332,7 +336,7 @@ fn everything_else_says_what_to_do_too() {
         )
     );
     assert_eq!(
-        told(ACCOUNT, |_| Why::Gone, None),
+        worded(ACCOUNT, |_| Why::Gone, None),
         (
             FaultCode::UnknownAccount,
             "account ads is no longer configured\n  `tokenctl list` shows the accounts you may use"
@@ -408,7 +412,7 @@ fn the_host_is_named_that_is_asked_and_not_the_one_of_base_url() {
         );
         let by = Pace::Host(kind);
         let problem = None;
-        let told = fault_text.tell(Why::Paced { retry, by, problem }).message;
-        assert!(told.contains(host), "{told}");
+        let message = fault_text.tell(Why::Paced { retry, by, problem }).message;
+        assert!(message.contains(host), "{message}");
     }
 }

@@ -376,7 +376,7 @@ async fn a_late_use_tells_the_driver_once() {
             .token()
             .as_ref()
             .unwrap()
-            .told
+            .reported
             .load(Ordering::Relaxed)
     );
 }

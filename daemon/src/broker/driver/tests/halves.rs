@@ -183,14 +183,15 @@ async fn what_of_an_answer_could_not_be_used_is_told_by_doctor_also_after_a_rest
             Response::Diagnosis(page) => page.findings,
             other => panic!("{other:?}"),
         };
-        let told = findings
+        let finding = findings
             .iter()
             .find(|it| it.message.contains("could not be used in full"));
-        let told = told.unwrap_or_else(|| panic!("{findings:?}"));
+        let finding = finding.unwrap_or_else(|| panic!("{findings:?}"));
         assert!(
-            told.message
+            finding
+                .message
                 .contains("`/expires_at` is a time with nothing to count it from"),
-            "{told:?}"
+            "{finding:?}"
         );
         daemon.drain().await;
         store.restart();

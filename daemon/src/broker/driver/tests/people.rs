@@ -156,12 +156,13 @@ async fn what_was_entered_while_the_store_refuses_is_not_tried() {
     let (site, store) = (without_secret(&provider), MemoryStore::new());
     let daemon = Daemon::start(&site, &store).await;
     store.fail_commit(1, tokend_store::ScriptedFault::DISK_FULL);
-    let told = fault(enter(&daemon, LoginSecret::Password, "hunter2").await);
-    assert_eq!(told.code, FaultCode::StoreUnavailable);
+    let refusal = fault(enter(&daemon, LoginSecret::Password, "hunter2").await);
+    assert_eq!(refusal.code, FaultCode::StoreUnavailable);
     assert!(
-        told.message
+        refusal
+            .message
             .starts_with("the password you entered is not stored and was not tried"),
-        "{told:?}"
+        "{refusal:?}"
     );
     assert!(provider.seen().is_empty());
 }
@@ -172,13 +173,13 @@ async fn what_was_granted_while_the_store_refuses_is_not_lost() {
     let (site, store) = (without_secret(&provider), MemoryStore::new());
     let daemon = Daemon::start(&site, &store).await;
     store.fail_commit(2, tokend_store::ScriptedFault::DISK_FULL);
-    let told = fault(enter(&daemon, LoginSecret::Password, "hunter2").await);
-    assert_eq!(told.code, FaultCode::StoreUnavailable);
+    let refusal = fault(enter(&daemon, LoginSecret::Password, "hunter2").await);
+    assert_eq!(refusal.code, FaultCode::StoreUnavailable);
     assert!(
-        told.message.starts_with(
+        refusal.message.starts_with(
             "the provider accepted the password you entered, which is used but only in memory"
         ),
-        "{told:?}"
+        "{refusal:?}"
     );
     assert_eq!(daemon.get("ads").await.unwrap(), "token-1");
     let id = RecordKey::of(&site.account()).unwrap();
@@ -217,12 +218,13 @@ async fn a_mistyped_refresh_token_leaves_the_one_that_is_held_in_use() {
     provider.then(reply("200 OK", &granted("first", "held")));
     assert_eq!(daemon.get("ads").await.unwrap(), "first");
     provider.then(reply("400 Bad Request", r#"{"error":"invalid_grant"}"#));
-    let told = fault(enter_refresh_token(&daemon, "typo").await);
-    assert_eq!(told.code, FaultCode::LoginRequired);
+    let refusal = fault(enter_refresh_token(&daemon, "typo").await);
+    assert_eq!(refusal.code, FaultCode::LoginRequired);
     assert!(
-        told.message
+        refusal
+            .message
             .starts_with("account ads: the provider refused the refresh token you entered"),
-        "{told:?}"
+        "{refusal:?}"
     );
     assert_eq!(daemon.get("ads").await.unwrap(), "first", "it is served on");
     let seen = provider.seen();
@@ -249,9 +251,9 @@ async fn a_record_that_does_not_open_is_told_and_can_be_given_up() {
     );
     let daemon = Daemon::start(&site, &store).await;
     assert_eq!(state(&daemon, "ads").await, AccountState::Quarantined);
-    let told = daemon.get("ads").await.unwrap_err();
-    assert_eq!(told.code, FaultCode::StoreUnavailable);
-    assert!(told.advice.unwrap().contains("tokenctl forget ads"));
+    let refusal = daemon.get("ads").await.unwrap_err();
+    assert_eq!(refusal.code, FaultCode::StoreUnavailable);
+    assert!(refusal.advice.unwrap().contains("tokenctl forget ads"));
     done(daemon.ask(Request::Reload).await);
     assert_eq!(state(&daemon, "ads").await, AccountState::Quarantined);
     let (one, two) = tokio::join!(forget(&daemon), forget(&daemon));
@@ -353,8 +355,8 @@ async fn what_was_served_before_an_account_left_the_configuration_is_forgotten_t
     site.write(&text);
     done(daemon.ask(Request::Reload).await);
     // Not even after a failure is there anything to serve at once: it is asked for anew.
-    let told = daemon.get("ads").await;
-    assert_ne!(told.unwrap_or_default(), "token-1");
+    let refusal = daemon.get("ads").await;
+    assert_ne!(refusal.unwrap_or_default(), "token-1");
     daemon.drain().await;
 }
 
@@ -381,9 +383,9 @@ async fn what_a_reload_brings_back_meanwhile_is_not_told_to_be_forgotten() {
     }
     assert_eq!(secrets_of(&store, &before), Some(true), "not purged");
     drop(in_flight);
-    let told = fault(forgetting.await);
-    assert_eq!(told.code, FaultCode::TooBusy, "{told:?}");
-    assert!(told.retry_after_ms.is_some(), "{told:?}");
+    let refusal = fault(forgetting.await);
+    assert_eq!(refusal.code, FaultCode::TooBusy, "{refusal:?}");
+    assert!(refusal.retry_after_ms.is_some(), "{refusal:?}");
     assert_eq!(done(forget(&daemon).await), "account ads is forgotten");
     assert_eq!(secrets_of(&store, &before), Some(false));
     assert_eq!(daemon.get("ads").await.unwrap(), "token-2");

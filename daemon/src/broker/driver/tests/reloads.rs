@@ -165,18 +165,18 @@ async fn an_account_that_is_renamed_keeps_what_its_provider_asked_for() {
     let busy = "HTTP/1.1 429 Too Many Requests\r\nretry-after: 3600\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
     provider.then(Act::Say(busy.to_owned()));
     let daemon = Daemon::start(&site, &store).await;
-    let least = |told: &tokend_proto::Fault| told.retry_after_ms.is_some_and(|it| it > 3_500_000);
-    let told = daemon.get("ads").await.unwrap_err();
-    assert!(least(&told), "{told:?}");
+    let least = |fault: &tokend_proto::Fault| fault.retry_after_ms.is_some_and(|it| it > 3_500_000);
+    let fault = daemon.get("ads").await.unwrap_err();
+    assert!(least(&fault), "{fault:?}");
     put_in_force(&daemon, &site, &named("ads2")).await;
-    let told = daemon.get("ads2").await.unwrap_err();
-    assert!(least(&told), "{told:?}");
+    let fault = daemon.get("ads2").await.unwrap_err();
+    assert!(least(&fault), "{fault:?}");
     daemon.drain().await;
     store.restart();
     site.write(&named("ads3"));
     let daemon = Daemon::start(&site, &store).await;
-    let told = token_of(daemon.ask(force("ads3")).await).unwrap_err();
-    assert!(least(&told), "{told:?}");
+    let fault = token_of(daemon.ask(force("ads3")).await).unwrap_err();
+    assert!(least(&fault), "{fault:?}");
     assert_eq!(provider.seen().len(), 1);
 }
 
@@ -293,8 +293,8 @@ async fn secrets_of_blocked_accounts_that_are_never_answered_hold_no_reload_and_
             "400 Bad Request",
             r#"{"error":"invalid_grant","error_description":"wrong password"}"#,
         ));
-        let told = daemon.get(name).await.unwrap_err();
-        assert_eq!(told.code, FaultCode::LoginRequired);
+        let fault = daemon.get(name).await.unwrap_err();
+        assert_eq!(fault.code, FaultCode::LoginRequired);
     }
     // The limit of commands is the new one for good only after a reload.
     put_in_force(&daemon, &site, &text(file)).await;

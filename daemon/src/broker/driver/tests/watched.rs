@@ -1,4 +1,4 @@
-//! What the service manager is told by a driver that runs.
+//! What the service manager receives from a running driver.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,8 +16,8 @@ fn count(notes: &Notes, word: &str) -> usize {
     notes.iter().filter(|note| note.contains(word)).count()
 }
 
-/// Waits until the manager was told something with this in it `times` more often than now.
-async fn told(notes: &Notes, word: &str, times: usize) {
+/// Waits until the manager got a notification that contains this `times` more often than now.
+async fn notified(notes: &Notes, word: &str, times: usize) {
     let wanted = count(notes, word) + times;
     soon(async {
         while count(notes, word) < wanted {
@@ -33,19 +33,19 @@ async fn a_driver_that_turns_is_fed_also_while_the_disk_hangs_and_no_longer_than
     let site = site(&provider);
     let (manager, notes) = Manager::noting(Some(Duration::from_millis(20)));
     let (daemon, mut jobs) = Daemon::hanging(&site, manager).await;
-    told(&notes, "WATCHDOG=1", 3).await;
+    notified(&notes, "WATCHDOG=1", 3).await;
     drop(daemon.requests.handle(&peer(OWNER), force("ads")));
     assert!(
         soon(jobs.recv()).await.is_some(),
         "the store's thread has a job"
     );
-    told(&notes, "WATCHDOG=1", 3).await;
+    notified(&notes, "WATCHDOG=1", 3).await;
     daemon.stop().await;
     let fed = count(&notes, "WATCHDOG=1");
     // Another one is fed five times meanwhile.
     let other = Manager::noting(Some(Duration::from_millis(20)));
     let (daemon, _jobs) = Daemon::hanging(&site, other.0).await;
-    told(&other.1, "WATCHDOG=1", 5).await;
+    notified(&other.1, "WATCHDOG=1", 5).await;
     daemon.stop().await;
     assert_eq!(count(&notes, "WATCHDOG=1"), fed);
 }
@@ -59,10 +59,10 @@ async fn the_status_says_how_the_accounts_are_and_how_the_last_reload_ended() {
     let first = "STATUS=serving 1 account: none has a token, none needs attention";
     assert_eq!(count(&notes, first), 1, "{notes:?}");
     assert_eq!(token_of(daemon.ask(force("ads")).await).unwrap(), "token-1");
-    told(&notes, "1 has a token", 1).await;
+    notified(&notes, "1 has a token", 1).await;
     site.write("nonsense");
     drop(daemon.ask(tokend_proto::Request::Reload).await);
-    told(&notes, "the last reload was refused", 1).await;
+    notified(&notes, "the last reload was refused", 1).await;
     let notes = notes.lock().unwrap();
     let reloading = notes.iter().position(|note| note == "RELOADING=1").unwrap();
     assert!(

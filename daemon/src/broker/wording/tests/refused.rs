@@ -8,7 +8,7 @@ fn a_refused_client_is_told_with_the_clients_secret_and_never_with_a_refresh_tok
     let grant = "options = { grant = \"client_credentials\" }\n";
     let secret = "client_secret = { file = \"cs\" }\n";
     let refused = |site: &str, said: &str| {
-        let (_, text) = told(site, login(Missing::CredentialRejected), Some(said));
+        let (_, text) = worded(site, login(Missing::CredentialRejected), Some(said));
         assert!(!text.contains("refresh token"), "{text}");
         text
     };
@@ -48,13 +48,13 @@ fn a_refused_client_is_told_with_the_clients_secret_and_never_with_a_refresh_tok
 fn a_login_that_was_refused_is_told_in_its_own_words_or_in_none() {
     let account = Site::new(&format!("{WITH_FILE}client_secret = {{ file = \"cs\" }}\n")).account();
     let (clock, _hands) = FakeClock::start(1_790_000_000_000, 0, "a");
-    let told = |of_login: Option<Option<&str>>, blocked, why| {
+    let worded = |of_login: Option<Option<&str>>, blocked, why| {
         let notes = Notes {
-            told: Some("status 400: refresh token expired".into()),
-            refused: of_login.map(|told| {
+            message: Some("status 400: refresh token expired".into()),
+            refused: of_login.map(|message| {
                 Box::new(tokend_record::RefusedLogin {
                     fingerprint: "login-1".into(),
-                    told: told.map(Into::into),
+                    message: message.map(Into::into),
                 })
             }),
             ..Notes::default()
@@ -71,7 +71,7 @@ fn a_login_that_was_refused_is_told_in_its_own_words_or_in_none() {
     };
     let refused = Why::LoginRequired(Missing::CredentialRejected);
     let client = Some(Some("status 401: invalid_client"));
-    let (message, advice) = told(client, false, refused);
+    let (message, advice) = worded(client, false, refused);
     assert!(
         message.ends_with("(status 401: invalid_client)"),
         "{message}"
@@ -79,12 +79,12 @@ fn a_login_that_was_refused_is_told_in_its_own_words_or_in_none() {
     assert!(advice.contains("client_secret"), "{advice}");
     for why in [refused, Why::Misconfigured] {
         for of_login in [None, Some(None)] {
-            let (message, _) = told(of_login, false, why);
+            let (message, _) = worded(of_login, false, why);
             assert!(!message.contains('('), "{message}");
         }
-        let (message, _) = told(client, false, why);
+        let (message, _) = worded(client, false, why);
         assert!(message.contains("invalid_client"), "{message}");
-        let (message, _) = told(client, true, why);
+        let (message, _) = worded(client, true, why);
         assert!(message.contains("refresh token expired"), "{message}");
     }
 }
@@ -93,11 +93,11 @@ fn a_login_that_was_refused_is_told_in_its_own_words_or_in_none() {
 fn an_entered_client_secret_that_is_refused_is_asked_for_by_its_option() {
     let site = "[account.ads]\nprovider = \"client-credentials\"\nbase_url = \"https://ads.example.com\"\nclient_id = \"c\"\n";
     for said in ["status 401: invalid_client", "status 401"] {
-        let (_, text) = told(site, login(Missing::CredentialRejected), Some(said));
+        let (_, text) = worded(site, login(Missing::CredentialRejected), Some(said));
         assert!(text.contains("--client-secret"), "{text}");
         assert!(!text.contains("refresh token"), "{text}");
     }
-    let (_, text) = told(site, login(Missing::NoCredential), None);
+    let (_, text) = worded(site, login(Missing::NoCredential), None);
     assert!(
         text.contains("its client secret (`--client-secret`)"),
         "{text}"
@@ -130,7 +130,7 @@ fn the_secret_that_a_rule_names_is_the_one_to_correct() {
             "correct the password that [account.ads] refers to",
         ),
     ] {
-        let (_, text) = told(site, login(Missing::CredentialRejected), Some(said));
+        let (_, text) = worded(site, login(Missing::CredentialRejected), Some(said));
         assert!(text.contains(advice), "{said}: {text}");
     }
 }
