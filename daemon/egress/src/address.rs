@@ -3,9 +3,7 @@
 use std::env::{self, VarError};
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::Path;
-
-use super::at::At;
+use std::path::{Path, PathBuf};
 
 /// The address of a relay. A process gets it at its start and keeps it for life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,11 +53,33 @@ impl Egress {
     /// # Errors
     /// The text is neither.
     pub fn parse(text: &str) -> Result<Self, NoEgress> {
-        match At::parse(text) {
-            Ok(At::Tcp(address)) if address.port() != 0 => Ok(Self::Tcp(address)),
-            Ok(At::Unix(path)) => Ok(Self::Unix(Box::leak(path.into_boxed_path()))),
-            Ok(At::Tcp(_)) | Err(_) => Err(NoEgress(text.to_owned())),
+        match Self::to_listen_at(text) {
+            Ok(Self::Tcp(address)) if address.port() == 0 => Err(NoEgress(text.to_owned())),
+            parsed => parsed.map_err(|_| NoEgress(text.to_owned())),
         }
+    }
+
+    /// A place for a relay to listen, from the command line. Only local addresses are allowed, since every process that can connect sends
+    /// as the relay's user.
+    ///
+    /// # Errors
+    /// What to write instead.
+    pub fn to_listen_at(text: &str) -> Result<Self, String> {
+        let path = text.strip_prefix("unix:").unwrap_or(text);
+        if path.starts_with('/') {
+            return Ok(Self::Unix(Box::leak(PathBuf::from(path).into_boxed_path())));
+        }
+        let address: SocketAddr = text.parse().map_err(|_| {
+            "write the whole path of a Unix socket, such as /run/tokend/egress.sock, or an address such as 127.0.0.1:3128"
+                .to_owned()
+        })?;
+        if !address.ip().is_loopback() {
+            return Err(format!(
+                "{} can be reached from other machines; use the path of a Unix socket",
+                address.ip()
+            ));
+        }
+        Ok(Self::Tcp(address))
     }
 
     /// As a proxy URL for other programs; `None` if they could not use it.

@@ -3,22 +3,28 @@
 //! Owns the wording of failed connections: daemon and egress relay report the same failure in the same words.
 
 use std::error::Error;
+use std::iter::successors;
 
-/// The message of an error, followed by each of its causes.
+/// An error, followed by each of its causes.
+pub fn chain<'e>(
+    error: &'e (dyn Error + 'static),
+) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+    successors(Some(error), |&error| error.source())
+}
+
+/// The message of an error, followed by those of its causes.
 pub fn causes(error: &(dyn Error + 'static)) -> String {
     let mut text = String::new();
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        let part = error.to_string();
+    for part in chain(error).map(ToString::to_string) {
         // Several layers repeat the message of their cause, and two name only the layer.
         let is_layer = part.starts_with("client error (") || part == "error resolving DNS";
-        if !is_layer && !text.ends_with(&part) {
-            if !text.is_empty() {
-                text.push_str(": ");
-            }
-            text.push_str(&part);
+        if is_layer || text.ends_with(&part) {
+            continue;
         }
-        cause = error.source();
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&part);
     }
     text
 }

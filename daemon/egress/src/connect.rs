@@ -8,8 +8,7 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, Request, Uri, header};
-use hyper::client::conn::http1;
+use http::{HeaderMap, HeaderValue, Uri, header};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
 use hyper_util::rt::TokioIo;
@@ -17,10 +16,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tower::Service as _;
 
-use super::body::Relayed;
 use super::failure::{Failure, FailureKind};
 use super::places::USUALLY_QUIET;
 use super::protocol::{CONNECT_TIMEOUT, PROXY, TIMEOUT};
+use super::proxy;
 use super::target::Target;
 use crate::causes::causes;
 
@@ -67,12 +66,11 @@ impl Connect {
         };
         let patience = limit(CONNECT_TIMEOUT, USUAL)?;
         let quiet = limit(TIMEOUT, USUALLY_QUIET)?.max(patience) + AFTERWARDS;
-        let proxy = match headers.get(PROXY) {
-            None => None,
-            Some(value) => {
-                Some(proxy(value.as_bytes()).ok_or("the proxy is not an http:// address")?)
-            }
-        };
+        let proxy = headers.get(PROXY).map(|value| {
+            let target = proxy_target(value.as_bytes());
+            target.ok_or("the proxy is not an http:// address")
+        });
+        let proxy = proxy.transpose()?;
         let authorization = headers.get(header::PROXY_AUTHORIZATION).cloned();
         let authorization = authorization.filter(|_| proxy.is_some()).map(|mut value| {
             value.set_sensitive(true);
@@ -119,7 +117,7 @@ impl Connect {
     }
 }
 
-fn proxy(value: &[u8]) -> Option<Target> {
+fn proxy_target(value: &[u8]) -> Option<Target> {
     let uri = Uri::try_from(value).ok()?;
     if uri.scheme_str() != Some("http") {
         return None;
@@ -168,35 +166,17 @@ async fn through(
     target: &Target,
     authorization: Option<HeaderValue>,
 ) -> Result<Box<dyn Stream>, Failure> {
-    let broken = |error: &hyper::Error| {
-        let words = format!("the proxy failed: {}", causes(error));
-        Failure::new(FailureKind::Denied, &words)
-    };
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| broken(&error))?;
-    drop(tokio::spawn(connection.with_upgrades()));
-    let mut request = Request::connect(target.to_string())
-        .header(header::HOST, target.to_string())
-        .body(Relayed::nothing())
-        .map_err(|error| Failure::new(FailureKind::Unavailable, &error.to_string()))?;
-    if let Some(value) = authorization {
-        request
-            .headers_mut()
-            .insert(header::PROXY_AUTHORIZATION, value);
+    let authorization = authorization.map(|value| (header::PROXY_AUTHORIZATION, value));
+    let headers = HeaderMap::from_iter(authorization);
+    let denied = |words: String| Failure::new(FailureKind::Denied, &words);
+    match proxy::tunnel(stream, &target.to_string(), headers).await {
+        Ok(Ok(tunnel)) => Ok(Box::new(tunnel)),
+        Ok(Err(answer)) => Err(denied(format!(
+            "the proxy answered {} to CONNECT",
+            answer.status()
+        ))),
+        Err(error) => Err(denied(format!("the proxy failed: {}", causes(&*error)))),
     }
-    let answer = sender
-        .send_request(request)
-        .await
-        .map_err(|error| broken(&error))?;
-    if !answer.status().is_success() {
-        let words = format!("the proxy answered {} to CONNECT", answer.status());
-        return Err(Failure::new(FailureKind::Denied, &words));
-    }
-    let tunnel = hyper::upgrade::on(answer)
-        .await
-        .map_err(|error| broken(&error))?;
-    Ok(Box::new(TokioIo::new(tunnel)))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::io;
 
 use http::{HeaderValue, StatusCode};
 
-use crate::causes::causes;
+use crate::causes::{causes, chain};
 use crate::silence::is_silence;
 use tokend_process::escaping::Escaped;
 
@@ -60,18 +60,18 @@ const ALL: [FailureKind; 9] = [
 ];
 
 impl FailureKind {
-    /// The error type in RFC 9209.
-    fn word(self) -> &'static str {
+    /// The error type in RFC 9209, and the words for the log.
+    fn words(self) -> (&'static str, &'static str) {
         match self {
-            Self::Name => "dns_error",
-            Self::Refused => "connection_refused",
-            Self::TimedOut => "connection_timeout",
-            Self::NoRoute => "destination_ip_unroutable",
-            Self::Unavailable => "destination_unavailable",
-            Self::Denied => "http_request_denied",
-            Self::Full => "connection_limit_reached",
-            Self::Incomplete => "http_response_incomplete",
-            Self::Broken => "proxy_internal_error",
+            Self::Name => ("dns_error", "its name cannot be resolved"),
+            Self::Refused => ("connection_refused", "the connection was refused"),
+            Self::TimedOut => ("connection_timeout", "it does not answer in time"),
+            Self::NoRoute => ("destination_ip_unroutable", "there is no route to it"),
+            Self::Unavailable => ("destination_unavailable", "the connection failed"),
+            Self::Denied => ("http_request_denied", "the proxy would not"),
+            Self::Full => ("connection_limit_reached", "the relay has no free place"),
+            Self::Incomplete => ("http_response_incomplete", "no whole answer came"),
+            Self::Broken => ("proxy_internal_error", "the connection broke"),
         }
     }
 
@@ -79,7 +79,7 @@ impl FailureKind {
     /// relay, and then nothing is certain.
     pub fn from_header(value: &HeaderValue) -> Option<Self> {
         let word = value.to_str().ok()?.strip_prefix(WHO)?;
-        let known = ALL.into_iter().find(|kind| kind.word() == word);
+        let known = ALL.into_iter().find(|kind| kind.words().0 == word);
         Some(known.unwrap_or(Self::Broken))
     }
 
@@ -97,24 +97,14 @@ impl FailureKind {
     }
 
     pub(super) fn header(self) -> Option<HeaderValue> {
-        HeaderValue::from_str(&format!("{WHO}{}", self.word())).ok()
+        HeaderValue::from_str(&format!("{WHO}{}", self.words().0)).ok()
     }
 }
 
 /// For the log.
 impl fmt::Display for FailureKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Name => "its name cannot be resolved",
-            Self::Refused => "the connection was refused",
-            Self::TimedOut => "it does not answer in time",
-            Self::NoRoute => "there is no route to it",
-            Self::Unavailable => "the connection failed",
-            Self::Denied => "the proxy would not",
-            Self::Full => "the relay has no free place",
-            Self::Incomplete => "no whole answer came",
-            Self::Broken => "the connection broke",
-        })
+        f.write_str(self.words().1)
     }
 }
 
@@ -144,25 +134,19 @@ impl Failure {
 
     /// The failure of a connection that was not established.
     pub(super) fn of_connecting(error: &(dyn Error + 'static)) -> Self {
-        let mut kind = FailureKind::Unavailable;
-        let mut cause = Some(error);
-        while let Some(error) = cause {
-            if error.to_string() == "dns error" {
-                kind = FailureKind::Name;
-                break;
+        let is_name = chain(error).any(|error| error.to_string() == "dns error");
+        let innermost = chain(error)
+            .filter_map(|error| error.downcast_ref::<io::Error>())
+            .last();
+        let kind = match innermost.map(io::Error::kind) {
+            _ if is_name => FailureKind::Name,
+            Some(io::ErrorKind::ConnectionRefused) => FailureKind::Refused,
+            Some(io::ErrorKind::TimedOut) => FailureKind::TimedOut,
+            Some(io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable) => {
+                FailureKind::NoRoute
             }
-            if let Some(error) = error.downcast_ref::<io::Error>() {
-                kind = match error.kind() {
-                    io::ErrorKind::ConnectionRefused => FailureKind::Refused,
-                    io::ErrorKind::TimedOut => FailureKind::TimedOut,
-                    io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
-                        FailureKind::NoRoute
-                    }
-                    _ => FailureKind::Unavailable,
-                };
-            }
-            cause = error.source();
-        }
+            _ => FailureKind::Unavailable,
+        };
         let words = causes(error);
         match kind {
             // The same words as in the daemon's own timeouts.

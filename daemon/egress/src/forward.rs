@@ -3,13 +3,12 @@
 //! Owns which headers a proxy removes. Never repeats a request, never follows a redirect, keeps no connection, and keeps and logs nothing
 //! of the traffic: it may be a secret on its way to a provider on a loopback address.
 
-use std::future::poll_fn;
-use std::pin::Pin;
 use std::time::Duration;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Request, Response, Uri, Version};
-use hyper::body::{Body as _, Incoming};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 
@@ -63,12 +62,12 @@ pub(super) async fn forward(
         .map_err(incomplete)?;
     // The task ends with the answer's body, or when its reader goes away. Errors are reported to that reader.
     drop(tokio::spawn(connection));
-    let request = Request::from_parts(head, Relayed::Passing(body));
+    let request = Request::from_parts(head, Relayed::Left(body));
     let answer = sender.send_request(request).await.map_err(incomplete)?;
     let (mut head, body) = answer.into_parts();
     clean(&mut head.headers);
     head.extensions = http::Extensions::new();
-    Ok(Response::from_parts(head, Relayed::Passing(body)))
+    Ok(Response::from_parts(head, Relayed::Left(body)))
 }
 
 /// Removes headers that are not passed on, including those that `Connection` names.
@@ -96,8 +95,7 @@ pub(super) async fn discard(body: &mut Incoming) {
     let reading = async {
         let mut read = 0;
         while read < DISCARDED {
-            let next = poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await;
-            match next {
+            match body.frame().await {
                 Some(Ok(frame)) => read += frame.data_ref().map_or(0, bytes::Bytes::len),
                 Some(Err(_)) | None => return,
             }

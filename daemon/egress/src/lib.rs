@@ -4,7 +4,6 @@
 //! to end. Bounded in connections, heads and time; must never log the traffic, and never repeat it.
 
 mod address;
-mod at;
 mod body;
 pub mod causes;
 mod connect;
@@ -14,6 +13,7 @@ mod listening;
 mod options;
 mod places;
 mod protocol;
+pub mod proxy;
 mod recent_failures;
 mod service;
 pub mod silence;
@@ -52,7 +52,6 @@ use tokend_process::signals::Incoming;
 use tokend_process::systemd::Manager;
 
 pub use self::address::{Egress, NoEgress};
-pub use self::at::At;
 pub use self::failure::FailureKind;
 pub use self::options::Options;
 pub use self::protocol::{
@@ -97,7 +96,7 @@ pub enum Ended {
 pub fn run(options: &Options) -> Ended {
     // Done first, while there is one thread: it clears the environment.
     let usual = Environment::of_this_process().socket();
-    let socket = listening::socket(options, usual.with_file_name("egress.sock"));
+    let socket = listening::socket(options, &usual.with_file_name("egress.sock"));
     let level = Level::from_environment();
     let chosen = level.as_ref().map_or_else(|_| None, Clone::clone);
     let logging = Logging::start(Format::default(), &chosen.unwrap_or_default());

@@ -9,7 +9,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use listenfd::ListenFd;
 use rustix::net::sockopt::socket_peercred;
@@ -17,7 +17,7 @@ use rustix::process::geteuid;
 use tokend_policy::Directory;
 use tokio::net::{TcpListener, UnixListener};
 
-use super::at::At;
+use super::address::Egress;
 use super::connect::Stream;
 use super::options::Options;
 use tokend_process::listen::{self, SocketOrigin, Usage};
@@ -73,29 +73,31 @@ pub(super) enum Accepted {
 
 /// Takes the socket that systemd passed, or listens at the given address, or else in the runtime directory. Call it while there is one
 /// thread, since it clears the environment.
-pub(super) fn socket(options: &Options, usual: PathBuf) -> Result<Socket, ListenError> {
+pub(super) fn socket(options: &Options, usual: &Path) -> Result<Socket, ListenError> {
     let passed = ListenFd::from_env();
     match passed.len() {
         0 => {}
         1 => return inherited(passed),
         count => return Err(ListenError::TooMany(count)),
     }
-    match options.listen.clone().unwrap_or(At::Unix(usual)) {
-        At::Tcp(address) if !options.any_local_user => Err(ListenError::Open(address)),
-        At::Tcp(address) => std::net::TcpListener::bind(address)
-            .map(Socket::Tcp)
-            .map_err(|error| ListenError::Taken(address, error)),
-        At::Unix(path) => {
-            // The other users are checked by the kernel's peer credentials, for each connection.
-            let mode = if options.users.is_empty() {
-                0o600
-            } else {
-                0o666
-            };
-            let bound = listen::bind(&path, mode, Usage::Relay)?;
-            Ok(Socket::Unix(bound.fd, bound.origin))
+    let path = match options.listen {
+        Some(Egress::Tcp(address)) if !options.any_local_user => {
+            return Err(ListenError::Open(address));
         }
-    }
+        Some(Egress::Tcp(address)) => {
+            let bound = std::net::TcpListener::bind(address).map(Socket::Tcp);
+            return bound.map_err(|error| ListenError::Taken(address, error));
+        }
+        Some(Egress::Unix(path)) => path,
+        None => usual,
+    };
+    // The other users are checked by the kernel's peer credentials, for each connection.
+    let mode = match options.users.is_empty() {
+        true => 0o600,
+        false => 0o666,
+    };
+    let bound = listen::bind(path, mode, Usage::Relay)?;
+    Ok(Socket::Unix(bound.fd, bound.origin))
 }
 
 fn inherited(mut passed: ListenFd) -> Result<Socket, ListenError> {
@@ -196,11 +198,14 @@ mod tests {
     #[test]
     fn only_this_machine_is_relayed_for() {
         for address in ["127.0.0.1:3128", "[::1]:3128"] {
-            let parsed = address.parse().map(At::Tcp).unwrap();
-            assert_eq!(At::parse(address), Ok(parsed));
+            let parsed = address.parse().map(Egress::Tcp).unwrap();
+            assert_eq!(Egress::to_listen_at(address), Ok(parsed));
         }
         for path in ["/run/x.sock", "unix:/run/x.sock"] {
-            assert_eq!(At::parse(path), Ok(At::Unix("/run/x.sock".into())));
+            assert_eq!(
+                Egress::to_listen_at(path),
+                Ok(Egress::Unix(Path::new("/run/x.sock")))
+            );
         }
         for wrong in [
             "0.0.0.0:3128",
@@ -212,22 +217,24 @@ mod tests {
             "unix:x",
             "",
         ] {
-            assert!(At::parse(wrong).is_err(), "{wrong}");
+            assert!(Egress::to_listen_at(wrong).is_err(), "{wrong}");
         }
     }
 
     #[test]
     fn an_address_that_every_user_can_connect_to_is_taken_only_when_that_is_meant() {
-        let listen = Some(At::parse("127.0.0.1:0").unwrap());
+        let listen = Some(Egress::to_listen_at("127.0.0.1:0").unwrap());
         let mut options = Options {
             listen,
             ..Options::default()
         };
-        let refused = socket(&options, "/nowhere".into()).unwrap_err().to_string();
+        let refused = socket(&options, Path::new("/nowhere"))
+            .unwrap_err()
+            .to_string();
         assert!(refused.contains("--any-local-user"), "{refused}");
         options.any_local_user = true;
         assert!(matches!(
-            socket(&options, "/nowhere".into()),
+            socket(&options, Path::new("/nowhere")),
             Ok(Socket::Tcp(_))
         ));
     }
@@ -242,10 +249,10 @@ mod tests {
                 users: user,
                 ..Options::default()
             };
-            let _made = socket(&options, path.clone()).unwrap();
+            let _made = socket(&options, &path).unwrap();
             let found = std::fs::metadata(&path).unwrap().permissions().mode();
             assert_eq!(found & 0o777, mode);
-            let taken = socket(&options, path).unwrap_err().to_string();
+            let taken = socket(&options, &path).unwrap_err().to_string();
             assert!(
                 taken.ends_with("stop that relay, or use another socket (--listen PATH)"),
                 "{taken}"

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::watched::Watched;
-use tokend_process::clock::Clock;
+use tokend_process::clock::{Clock, millis};
 
 /// How long a connection may be quiet if its peer states no limit for an answer: four times the daemon's default limit for an exchange.
 pub(super) const USUALLY_QUIET: Duration = Duration::from_secs(120);
@@ -116,8 +116,8 @@ impl Places {
         let seat = Arc::new(Seat {
             user,
             active: AtomicU64::new(now),
-            quiet: AtomicU64::new(ms(USUALLY_QUIET)),
-            patient: AtomicU64::new(ms(GIVES_WAY)),
+            quiet: AtomicU64::new(millis(USUALLY_QUIET)),
+            patient: AtomicU64::new(millis(GIVES_WAY)),
             gives_way: AtomicBool::new(false),
             changed: Notify::new(),
         });
@@ -176,9 +176,9 @@ impl Place {
     /// How long the connection may be quiet, and whether its peer stated that limit.
     pub(super) fn may_be_quiet(&self, quiet: Duration, is_stated: bool) {
         let patient = if is_stated { quiet } else { Duration::ZERO };
-        let patient = ms(patient.max(GIVES_WAY));
+        let patient = millis(patient.max(GIVES_WAY));
         self.seat.patient.store(patient, Ordering::Relaxed);
-        self.seat.quiet.store(ms(quiet), Ordering::Relaxed);
+        self.seat.quiet.store(millis(quiet), Ordering::Relaxed);
         self.seat.changed.notify_one();
     }
 
@@ -242,18 +242,12 @@ impl fmt::Display for Full {
                     None => Ok(()),
                 }
             }
-            Self::User { user, each } => {
-                write!(
-                    f,
-                    "user {user} has {each}, which is all that one user may have"
-                )
-            }
+            Self::User { user, each } => write!(
+                f,
+                "user {user} has {each}, which is all that one user may have"
+            ),
         }
     }
-}
-
-fn ms(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

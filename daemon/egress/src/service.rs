@@ -7,9 +7,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http_body_util::Full;
 use hyper::body::Incoming;
 
-use super::body::Relayed;
+use super::body::{Relayed, sentence};
 use super::connect::Connect;
 use super::failure::{Failure, FailureKind};
 use super::forward::{discard, forward};
@@ -95,7 +96,7 @@ impl Service {
             }
         };
         place.may_be_quiet(how.quiet, how.is_stated);
-        let awaited = Awaited::with(&target);
+        let awaited = Awaited(Some(&target));
         let done = match wanted {
             Wanted::Tunnel => {
                 let upgrade = hyper::upgrade::on(&mut request);
@@ -103,7 +104,7 @@ impl Service {
                     let ending = Ending::new(&self.recent, how.named(&target));
                     let tunnel = Tunnel::new(upgrade, stream, ending);
                     *promised.lock().unwrap_or_else(PoisonError::into_inner) = Some(tunnel);
-                    Response::new(Relayed::nothing())
+                    Response::new(Relayed::Right(Full::default()))
                 })
             }
             Wanted::Forward if how.proxy.is_some() => {
@@ -114,21 +115,21 @@ impl Service {
             Wanted::Reach => how
                 .connect(&target)
                 .await
-                .map(|_| sentence(StatusCode::OK, "reached")),
+                .map(|_| text(StatusCode::OK, "reached")),
             Wanted::Failure => {
                 awaited.ended();
                 return match self.recent.of(&how.named(&target)) {
-                    Some(failure) => sentence(StatusCode::OK, &failure.words),
-                    None => sentence(StatusCode::NOT_FOUND, "nothing failed there of late"),
+                    Some(failure) => text(StatusCode::OK, &failure.words),
+                    None => text(StatusCode::NOT_FOUND, "nothing failed there of late"),
                 };
             }
             Wanted::Ended => {
                 awaited.ended();
                 return match self.recent.end_of(&how.named(&target)) {
-                    Some(End::Target) => sentence(StatusCode::OK, ORDERLY),
-                    Some(End::Broken) => sentence(StatusCode::OK, "the target broke it off"),
-                    Some(End::Relay) => sentence(StatusCode::NOT_FOUND, "the relay ended it"),
-                    None => sentence(StatusCode::NOT_FOUND, "nothing ended there of late"),
+                    Some(End::Target) => text(StatusCode::OK, ORDERLY),
+                    Some(End::Broken) => text(StatusCode::OK, "the target broke it off"),
+                    Some(End::Relay) => text(StatusCode::NOT_FOUND, "the relay ended it"),
+                    None => text(StatusCode::NOT_FOUND, "nothing ended there of late"),
                 };
             }
         };
@@ -155,9 +156,7 @@ impl Service {
             }
         }
     }
-}
 
-impl Service {
     /// Refuses a request with the reason. For a tunnel the reason is also remembered, since the daemon's HTTP library does not read the
     /// answer.
     pub(super) async fn refuse(
@@ -187,11 +186,7 @@ fn understood<B>(request: &Request<B>) -> Result<(Wanted, Target, Connect), &'st
 /// Logs when the peer goes away before there is an answer, mostly because the daemon's own time limit has passed.
 struct Awaited<'a>(Option<&'a Target>);
 
-impl<'a> Awaited<'a> {
-    fn with(target: &'a Target) -> Self {
-        Self(Some(target))
-    }
-
+impl Awaited<'_> {
     fn ended(mut self) {
         self.0 = None;
     }
@@ -209,15 +204,15 @@ impl Drop for Awaited<'_> {
 
 /// The answer for a failure, for the daemon and for people.
 fn refusal(failure: &Failure) -> Response<Relayed> {
-    let mut response = sentence(failure.kind.status(), &failure.words);
+    let mut response = text(failure.kind.status(), &failure.words);
     if let Some(value) = failure.kind.header() {
         response.headers_mut().insert(STATUS, value);
     }
     response
 }
 
-fn sentence(status: StatusCode, sentence: &str) -> Response<Relayed> {
-    let mut response = closing(Response::new(Relayed::said(sentence)));
+fn text(status: StatusCode, words: &str) -> Response<Relayed> {
+    let mut response = closing(Response::new(sentence(words)));
     *response.status_mut() = status;
     let plain = HeaderValue::from_static("text/plain; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, plain);

@@ -6,6 +6,8 @@
 use std::error::Error;
 use std::io;
 
+use crate::causes::chain;
+
 /// Whether an error of an established connection shows that the other side ended it. Any other error comes from the network: unanswered
 /// keepalives or bytes, no route any more, an interface that is down.
 pub fn is_of_other_side(error: &io::Error) -> bool {
@@ -18,20 +20,12 @@ pub fn is_of_other_side(error: &io::Error) -> bool {
 /// Whether an error means only that no answer came: the other side ended the connection, or our own time limit passed. A network error is
 /// not such a silence, and neither is an unreadable answer.
 pub fn is_silence(error: &(dyn Error + 'static)) -> bool {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        let is_other = match error.downcast_ref::<io::Error>() {
-            Some(error) => !is_of_other_side(error),
-            None => error
-                .downcast_ref::<hyper::Error>()
-                .is_some_and(hyper::Error::is_parse),
-        };
-        if is_other {
-            return false;
-        }
-        cause = error.source();
-    }
-    true
+    chain(error).all(|error| match error.downcast_ref::<io::Error>() {
+        Some(error) => is_of_other_side(error),
+        None => !error
+            .downcast_ref::<hyper::Error>()
+            .is_some_and(hyper::Error::is_parse),
+    })
 }
 
 #[cfg(test)]

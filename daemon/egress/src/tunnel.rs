@@ -3,15 +3,15 @@
 //! Owns when a tunnel ends: soon after one side has said that it sends no more, and at once when one side breaks.
 
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_util::future::select;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio::io::{
-    AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf, split,
-};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, split};
 
 use super::connect::Stream;
 use super::recent_failures::{End, RecentFailures};
@@ -89,55 +89,34 @@ async fn carry(
     afterwards: Duration,
     ending: &Ending,
 ) {
-    let (from_asker, to_asker) = split(asker);
-    let (from_target, to_target) = split(target);
-    let up = up(from_asker, to_target, ending);
-    let down = down(from_target, to_asker, ending);
-    tokio::pin!(up, down);
+    let (mut from_asker, mut to_asker) = split(asker);
+    let (mut from_target, mut to_target) = split(target);
+    let asker_ended = |_: Option<&io::Error>| ending.by(None);
+    let target_ended = |error: Option<&io::Error>| ending.by(Some(end(error)));
+    let up = pin!(pass(
+        &mut from_asker,
+        &mut to_target,
+        asker_ended,
+        target_ended
+    ));
+    let down = pin!(pass(
+        &mut from_target,
+        &mut to_asker,
+        target_ended,
+        asker_ended
+    ));
     // Declared last, so that it is dropped before the two halves close their connections.
     let _carrying = Carrying(ending);
-    let first = tokio::select! {
-        ended = &mut up => Ended::Up(ended),
-        ended = &mut down => Ended::Down(ended),
-    };
+    let (first, other) = select(up, down).await.factor_first();
     let ended = match first {
-        Ended::Up(Err(error)) | Ended::Down(Err(error)) => Err(error),
-        Ended::Up(Ok(())) => tokio::time::timeout(afterwards, down)
+        Ok(()) => tokio::time::timeout(afterwards, other)
             .await
             .unwrap_or(Ok(())),
-        Ended::Down(Ok(())) => tokio::time::timeout(afterwards, up).await.unwrap_or(Ok(())),
+        broken => broken,
     };
     if let Err(error) = ended {
         tracing::debug!("a tunnel broke: {error}");
     }
-}
-
-/// The direction that ended first.
-enum Ended {
-    Up(io::Result<()>),
-    Down(io::Result<()>),
-}
-
-/// Passes on the peer's bytes to the target, and then their end.
-async fn up<A: AsyncRead, T: AsyncWrite>(
-    mut from_asker: ReadHalf<A>,
-    mut to_target: WriteHalf<T>,
-    ending: &Ending,
-) -> io::Result<()> {
-    let asker_ended = |_: Option<&io::Error>| ending.by(None);
-    let target_ended = |error: Option<&io::Error>| ending.by(Some(end(error)));
-    pass(&mut from_asker, &mut to_target, asker_ended, target_ended).await
-}
-
-/// Passes on the target's bytes to the peer, and then their end.
-async fn down<T: AsyncRead, A: AsyncWrite>(
-    mut from_target: ReadHalf<T>,
-    mut to_asker: WriteHalf<A>,
-    ending: &Ending,
-) -> io::Result<()> {
-    let target_ended = |error: Option<&io::Error>| ending.by(Some(end(error)));
-    let asker_ended = |_: Option<&io::Error>| ending.by(None);
-    pass(&mut from_target, &mut to_asker, target_ended, asker_ended).await
 }
 
 /// Who caused an end on the target's side: without an error the target ended in order.

@@ -221,7 +221,8 @@ fn difference(a: Timestamp, b: Timestamp) -> i64 {
     }
 }
 
-fn millis(time: Duration) -> u64 {
+/// A duration in whole milliseconds.
+pub fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 

@@ -17,26 +17,21 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
-use http::header::{HOST, HeaderMap, HeaderValue, PROXY_AUTHORIZATION};
-use http::{Request, StatusCode};
-use hyper::body::{Body as _, Incoming};
-use hyper::client::conn::http1;
+use http::header::{HeaderMap, HeaderValue, PROXY_AUTHORIZATION};
+use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use rustix::fs::{Mode, OFlags};
 use rustix::net::sockopt::socket_peercred;
 use rustix::process::{geteuid, getpid};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, copy, split};
+use tokio::io::{AsyncWriteExt as _, copy, split};
 use tokio::net::UnixStream;
-use tower::{Layer, Service};
+use tower::{BoxError, Service};
 use url::Url;
 
 use super::hop::Hop;
-use super::relay_words::{absent, full, target};
-use tokend_egress::causes::causes;
-use tokend_egress::{Egress, FailureKind, STATUS};
-
-/// How much of the relay's error message is read.
-const LONGEST: usize = 4096;
+use super::relay_words::{absent, full, target, text_of};
+use tokend_egress::causes::{causes, chain};
+use tokend_egress::{Egress, FailureKind, STATUS, proxy};
 
 tokio::task_local! {
     /// The target of the connection that the task is about to make: the library does not pass it to wrappers of its connector.
@@ -72,68 +67,26 @@ struct NoTunnel(Box<str>);
 
 /// This reason, if it is the cause of an error of the library.
 pub(super) fn no_tunnel<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e str> {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if let Some(NoTunnel(words)) = error.downcast_ref() {
-            return Some(words);
-        }
-        cause = error.source();
-    }
-    None
+    let no_tunnel = chain(error).find_map(|error| error.downcast_ref());
+    no_tunnel.map(|NoTunnel(words)| &**words)
 }
 
-/// Wraps the library's connector.
-#[derive(Debug, Clone)]
-pub(super) struct Bridge(Arc<Inner>);
-
+/// The way to a relay.
 #[derive(Debug)]
-struct Inner {
+pub(super) struct Bridge {
     relay: &'static Path,
     settings: HeaderMap,
     hop: Option<Hop>,
     socket: PrivateSocket,
 }
 
-impl Bridge {
-    /// A bridge to the relay at `relay`, with the headers and the proxy credentials that the relay gets.
-    pub(super) fn new(
-        relay: &'static Path,
-        settings: HeaderMap,
-        hop: Option<Hop>,
-    ) -> io::Result<Self> {
-        Ok(Self(Arc::new(Inner {
-            relay,
-            settings,
-            hop,
-            socket: PrivateSocket::new()?,
-        })))
-    }
-
-    /// The path that the library connects to.
-    pub(super) fn path(&self) -> PathBuf {
-        self.0.socket.path()
-    }
-}
-
-impl<S> Layer<S> for Bridge {
-    type Service = Bridged<S>;
-
-    fn layer(&self, next: S) -> Bridged<S> {
-        Bridged {
-            bridge: Arc::clone(&self.0),
-            next,
-        }
-    }
-}
-
 /// A connector that goes through the relay.
 #[derive(Debug, Clone)]
 pub(super) struct Bridged<S> {
-    bridge: Arc<Inner>,
-    next: S,
+    pub(super) bridge: Arc<Bridge>,
+    /// The library's connector.
+    pub(super) next: S,
 }
-
-type BoxError = Box<dyn Error + Send + Sync>;
 
 impl<S, To> Service<To> for Bridged<S>
 where
@@ -178,36 +131,39 @@ where
     }
 }
 
-/// Bytes to and from a target.
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+impl Bridge {
+    /// A bridge to the relay at `relay`, with the headers and the proxy credentials that the relay gets.
+    pub(super) fn new(
+        relay: &'static Path,
+        settings: HeaderMap,
+        hop: Option<Hop>,
+    ) -> io::Result<Self> {
+        Ok(Self {
+            relay,
+            settings,
+            hop,
+            socket: PrivateSocket::new()?,
+        })
+    }
 
-impl Inner {
+    /// The path that the library connects to.
+    pub(super) fn path(&self) -> PathBuf {
+        self.socket.path()
+    }
+
     /// A tunnel from the relay, or why there is none.
-    async fn tunnel(&self, destination: &Destination) -> Result<impl Stream + 'static, String> {
+    async fn tunnel(&self, destination: &Destination) -> Result<TokioIo<Upgraded>, String> {
         let at = Egress::Unix(self.relay);
-        let stream = match UnixStream::connect(self.relay).await {
-            Ok(stream) => stream,
-            Err(error) => return Err(absent(at, "is not there", &error.to_string())),
-        };
+        let stream = UnixStream::connect(self.relay).await;
+        let stream = stream.map_err(|error| absent(at, "is not there", &error.to_string()))?;
         self.may_read(&stream, destination)?;
-        let broken = |error: hyper::Error| absent(at, "failed", &causes(&error));
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(broken)?;
-        drop(tokio::spawn(connection.with_upgrades()));
-        let answer = sender
-            .send_request(self.request(destination)?)
-            .await
-            .map_err(broken)?;
-        if answer.status() == StatusCode::OK {
-            let tunnel = hyper::upgrade::on(answer).await.map_err(broken)?;
-            return Ok(TokioIo::new(tunnel));
-        }
-        let kind = answer
-            .headers()
-            .get(STATUS)
-            .and_then(FailureKind::from_header);
+        let tunnel = proxy::tunnel(stream, &destination.target, self.headers()?).await;
+        let answer = match tunnel.map_err(|error| absent(at, "failed", &causes(&*error)))? {
+            Ok(tunnel) => return Ok(tunnel),
+            Err(answer) => answer,
+        };
+        let kind = answer.headers().get(STATUS);
+        let kind = kind.and_then(FailureKind::from_header);
         let text = text_of(answer.into_body()).await;
         Err(match kind {
             Some(FailureKind::Full) => full(&at, &text),
@@ -237,39 +193,20 @@ impl Inner {
         ))
     }
 
-    fn request(&self, destination: &Destination) -> Result<Request<String>, String> {
-        let target = &*destination.target;
-        let mut request = Request::connect(target)
-            .header(HOST, target)
-            .body(String::new())
-            .map_err(|error| error.to_string())?;
-        let headers = request.headers_mut();
-        headers.extend(self.settings.clone());
-        let known = self.hop.as_ref().and_then(Hop::authorization);
-        if let Some(known) = known {
-            let mut known = HeaderValue::from_str(&known).map_err(|error| error.to_string())?;
-            known.set_sensitive(true);
-            headers.insert(PROXY_AUTHORIZATION, known);
+    /// The headers that the relay gets.
+    fn headers(&self) -> Result<HeaderMap, String> {
+        let mut headers = self.settings.clone();
+        if let Some(value) = self.hop.as_ref().and_then(Hop::authorization) {
+            let mut value = HeaderValue::from_str(&value).map_err(|error| error.to_string())?;
+            value.set_sensitive(true);
+            headers.insert(PROXY_AUTHORIZATION, value);
         }
-        Ok(request)
+        Ok(headers)
     }
-}
-
-/// The text of an answer.
-async fn text_of(mut body: Incoming) -> String {
-    let mut bytes = Vec::new();
-    while let Some(Ok(frame)) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
-        bytes.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
-        if bytes.len() > LONGEST {
-            bytes.truncate(LONGEST);
-            break;
-        }
-    }
-    String::from_utf8_lossy(&bytes).trim_end().to_owned()
 }
 
 /// Copies bytes both ways, until either side ends.
-async fn join(end: impl Stream, tunnel: impl Stream) {
+async fn join(end: UnixStream, tunnel: TokioIo<Upgraded>) {
     let (mut from_end, mut to_end) = split(end);
     let (mut from_tunnel, mut to_tunnel) = split(tunnel);
     // The reader sees who ended the connection and how, with one exception: a Unix socket has no reset. So for an answer whose end is the

@@ -51,31 +51,17 @@ pub(super) struct HttpClients {
 }
 
 impl HttpClients {
-    /// `finish` builds a client from the settings so far.
-    pub(super) fn new(http: &Http, egress: Option<Egress>) -> Result<Self, ClientError> {
-        let hops = http.proxies.iter().map(Hop::new).collect();
-        Self::over(hops, http, egress, |builder| builder)
-    }
-
-    /// The same routes with other clients. Passwords that were already fetched are shared with them.
-    pub(super) fn with(
-        &self,
+    /// Clients for direct requests and through these proxies; `adapt` changes the settings of each.
+    pub(super) fn new(
+        hops: impl Iterator<Item = Hop>,
         http: &Http,
         egress: Option<Egress>,
-        also: impl Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
-    ) -> Result<Self, ClientError> {
-        Self::over(self.hops().cloned().collect(), http, egress, also)
-    }
-
-    fn over(
-        hops: Vec<Hop>,
-        http: &Http,
-        egress: Option<Egress>,
-        also: impl Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+        adapt: impl Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
     ) -> Result<Self, ClientError> {
         let client = |hop: Option<Hop>| {
-            let relay = Relay::of(egress, http, hop.as_ref())?;
-            let client = also(builder(http, relay.as_ref(), hop.as_ref())?).build();
+            let relay = egress.map(|at| Relay::new(at, http, hop.as_ref()));
+            let relay = relay.transpose()?;
+            let client = adapt(builder(http, relay.as_ref(), hop.as_ref())?).build();
             Ok(Arc::new(HttpClient {
                 library: client.map_err(|error| client_error(&error))?,
                 relay,
@@ -92,7 +78,8 @@ impl HttpClients {
         })
     }
 
-    fn hops(&self) -> impl Iterator<Item = &Hop> {
+    /// The proxies, with the passwords that were fetched.
+    pub(super) fn hops(&self) -> impl Iterator<Item = &Hop> {
         self.proxied
             .values()
             .filter_map(|client| client.hop.as_ref())

@@ -9,6 +9,7 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use super::client_error::{ClientError, chain};
 use super::clients::{self, HttpClient, HttpClients};
+use super::hop::Hop;
 use super::relay;
 use super::relay_words;
 use super::unpack::unpack;
@@ -44,7 +45,12 @@ pub(super) enum Failure {
 impl Exchange {
     pub(super) fn new(http: &Http, secrets: SecretSource) -> Result<Self, ClientError> {
         Ok(Self {
-            clients: HttpClients::new(http, secrets.egress)?,
+            clients: HttpClients::new(
+                http.proxies.iter().map(Hop::new),
+                http,
+                secrets.egress,
+                |it| it,
+            )?,
             http: http.clone(),
             max_body: http.max_body,
             secrets,
@@ -71,7 +77,7 @@ impl Exchange {
             Err(error) => return Err(client.failed(&error, target.as_deref(), is_forwarded).await),
         };
         if is_forwarded && let Some(kind) = relay::status_of(&response) {
-            let text = relay::text_of(response).await;
+            let text = relay_words::text_of(http::Response::from(response).into_body()).await;
             return Err(match kind {
                 FailureKind::Incomplete => Failure::Silent(Silence::Closed, text),
                 kind if kind.is_before_sending() => Failure::NotSent(text),
@@ -79,15 +85,11 @@ impl Exchange {
             });
         }
         let is_open = hides_ends && !relay::tells_its_end(response.status(), response.headers());
-        let mut parts = http::Response::builder().status(response.status());
-        if let Some(headers) = parts.headers_mut() {
-            *headers = std::mem::take(response.headers_mut());
-        }
-        let mut body = self.body(response).await?;
-        if let Some(headers) = parts.headers_mut() {
-            let too_large = |_| Failure::TooLarge(self.max_body);
-            body = unpack(headers, body, self.max_body).map_err(too_large)?;
-        }
+        let status = response.status();
+        let mut headers = std::mem::take(response.headers_mut());
+        let body = self.body(response).await?;
+        let mut body = unpack(&mut headers, body, self.max_body)
+            .map_err(|_| Failure::TooLarge(self.max_body))?;
         // The relay's answer covers all connections to the target, so it is asked only if the answer itself does not show that it is
         // whole.
         if let (Some(relay), Some(target), true) = (relay, &target, is_open)
@@ -96,9 +98,10 @@ impl Exchange {
             let seen = relay.confirms_end(target).await;
             seen.map_err(Failure::MaybeSent)?;
         }
-        parts
-            .body(Bytes::from(std::mem::take(&mut *body)))
-            .map_err(|error| Failure::MaybeSent(error.to_string()))
+        let mut whole = http::Response::new(Bytes::from(std::mem::take(&mut *body)));
+        *whole.status_mut() = status;
+        *whole.headers_mut() = headers;
+        Ok(whole)
     }
 
     /// All that follows the head.

@@ -3,14 +3,13 @@
 //! Owns a connection that is made like those of attempts (name, proxy, TCP, TLS and its certificate) and closed as soon as it is
 //! established. Must never send a request: a probe is not an attempt, is not paced, and no token endpoint ever sees one.
 
-use std::error::Error;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokend_config::{Http, Route};
-use tower::{Layer, Service};
+use tokend_egress::causes;
+use tower::BoxError;
+use tower::util::MapResultLayer;
 use url::Url;
 
 use super::client_error::ClientError;
@@ -37,13 +36,12 @@ impl Prober {
             timeout: PATIENCE,
             ..exchange.http.clone()
         };
-        let ends = |builder: reqwest::ClientBuilder| builder.connector_layer(EndWhenConnected);
+        let hops = exchange.clients.hops().cloned();
+        let clients = HttpClients::new(hops, &http, exchange.secrets.egress, |builder| {
+            builder.connector_layer(MapResultLayer::new(end))
+        })?;
         Ok(Self {
-            clients: Arc::new(
-                exchange
-                    .clients
-                    .with(&http, exchange.secrets.egress, ends)?,
-            ),
+            clients: Arc::new(clients),
             http: Arc::new(http),
         })
     }
@@ -83,53 +81,11 @@ impl Prober {
 struct Connected;
 
 fn is_connected(error: &reqwest::Error) -> bool {
-    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        if error.is::<Connected>() {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
+    causes::chain(error).any(|error| error.is::<Connected>())
 }
 
-type BoxError = Box<dyn Error + Send + Sync>;
-
-/// Wraps a connector.
-#[derive(Debug, Clone, Copy)]
-struct EndWhenConnected;
-
-impl<S> Layer<S> for EndWhenConnected {
-    type Service = Ending<S>;
-
-    fn layer(&self, connector: S) -> Ending<S> {
-        Ending(connector)
-    }
-}
-
-/// A connector that never returns a connection.
-#[derive(Debug, Clone)]
-struct Ending<S>(S);
-
-impl<S, To> Service<To> for Ending<S>
-where
-    S: Service<To, Error = BoxError>,
-    S::Future: Send + 'static,
-    S::Response: 'static,
-{
-    type Response = S::Response;
-    type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<S::Response, BoxError>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.0.poll_ready(context)
-    }
-
-    fn call(&mut self, to: To) -> Self::Future {
-        let connecting = self.0.call(to);
-        Box::pin(async move {
-            drop(connecting.await?);
-            Err(Connected.into())
-        })
-    }
+/// Closes a connection that was just established.
+fn end<C>(connection: Result<C, BoxError>) -> Result<C, BoxError> {
+    drop(connection?);
+    Err(Connected.into())
 }

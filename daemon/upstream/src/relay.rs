@@ -5,27 +5,28 @@
 //! as a proxy; for a relay at a Unix socket `bridge` makes the tunnels, for http:// addresses too.
 
 use std::env;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
 use http::header::{CONTENT_LENGTH, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use tokend_config::Http;
 use tokend_dialect::Silence;
+use tower::layer::layer_fn;
 use url::Url;
 
-use super::bridge::{self, Bridge};
+use super::bridge::{self, Bridge, Bridged};
 use super::client_error::{ClientError, chain, client_error};
 use super::hop::Hop;
-use super::relay_words::{absent, full};
+use super::relay_words::{absent, full, text_of};
 use tokend_egress::{
     CONNECT_TIMEOUT, ENDED, Egress, FAILURE, FailureKind, ORDERLY, PROXY, REACH, STATUS, TARGET,
     TIMEOUT,
 };
+use tokend_process::clock::millis;
 
 /// How long the relay may take for an answer that it already has.
 const QUESTION: Duration = Duration::from_secs(1);
-/// How much of its answer is read.
-const LONGEST: usize = 4096;
 
 /// A relay, and the client for it.
 #[derive(Debug, Clone)]
@@ -38,23 +39,17 @@ pub(super) struct Relay {
     /// How long connecting may take.
     patience: Duration,
     /// Makes tunnels through a Unix socket.
-    bridge: Option<Bridge>,
+    bridge: Option<Arc<Bridge>>,
 }
 
 impl Relay {
-    /// The relay with these settings, if there is one.
-    pub(super) fn of(
-        egress: Option<Egress>,
-        http: &Http,
-        hop: Option<&Hop>,
-    ) -> Result<Option<Self>, ClientError> {
-        egress.map(|at| Self::new(at, http, hop)).transpose()
-    }
-
-    fn new(at: Egress, http: &Http, hop: Option<&Hop>) -> Result<Self, ClientError> {
+    pub(super) fn new(at: Egress, http: &Http, hop: Option<&Hop>) -> Result<Self, ClientError> {
         let mut settings = HeaderMap::new();
-        settings.insert(CONNECT_TIMEOUT, HeaderValue::from(ms(http.connect_timeout)));
-        settings.insert(TIMEOUT, HeaderValue::from(ms(http.timeout)));
+        settings.insert(
+            CONNECT_TIMEOUT,
+            HeaderValue::from(millis(http.connect_timeout)),
+        );
+        settings.insert(TIMEOUT, HeaderValue::from(millis(http.timeout)));
         if let Some(hop) = hop {
             let url = &hop.proxy.url;
             let value = HeaderValue::from_str(url.as_str()).ok();
@@ -72,10 +67,10 @@ impl Relay {
             Egress::Unix(path) => {
                 builder = builder.unix_socket(path);
                 let bridge = Bridge::new(path, settings.clone(), hop.cloned());
-                Some(bridge.map_err(|why| ClientError::Bridge {
+                Some(Arc::new(bridge.map_err(|why| ClientError::Bridge {
                     directory: env::temp_dir().display().to_string(),
                     why,
-                })?)
+                })?))
             }
         };
         let client = builder.build().map_err(|error| client_error(&error))?;
@@ -96,7 +91,11 @@ impl Relay {
     ) -> Result<reqwest::ClientBuilder, ClientError> {
         if let Some(bridge) = &self.bridge {
             let builder = builder.no_proxy().unix_socket(bridge.path());
-            return Ok(builder.connector_layer(bridge.clone()));
+            let bridge = Arc::clone(bridge);
+            return Ok(builder.connector_layer(layer_fn(move |next| Bridged {
+                bridge: Arc::clone(&bridge),
+                next,
+            })));
         }
         let url = Url::parse(&self.at.base());
         let url = url.map_err(|error| ClientError::Client(error.to_string()))?;
@@ -197,7 +196,7 @@ impl Relay {
             Ok(response) => {
                 let is_good = response.status().is_success();
                 let is_full = status_of(&response) == Some(FailureKind::Full);
-                let text = text_of(response).await;
+                let text = text_of(http::Response::from(response).into_body()).await;
                 match is_full {
                     true => Err(full(&self.at, &text)),
                     false => Ok(Answer { is_good, text }),
@@ -231,23 +230,6 @@ pub(super) fn tells_its_end(status: StatusCode, headers: &HeaderMap) -> bool {
         || status == StatusCode::NO_CONTENT
         || status == StatusCode::NOT_MODIFIED;
     is_head_only || headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING)
-}
-
-/// The text of an answer.
-pub(super) async fn text_of(mut response: reqwest::Response) -> String {
-    let mut bytes = Vec::new();
-    while let Ok(Some(chunk)) = response.chunk().await {
-        bytes.extend_from_slice(&chunk);
-        if bytes.len() > LONGEST {
-            bytes.truncate(LONGEST);
-            break;
-        }
-    }
-    String::from_utf8_lossy(&bytes).trim_end().to_owned()
-}
-
-fn ms(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

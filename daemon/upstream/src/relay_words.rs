@@ -2,10 +2,28 @@
 
 use std::fmt;
 
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use hyper::body::Body;
 use tokend_process::systemd;
 use url::Url;
 
 use tokend_egress::Egress;
+
+/// How much of a relay's message is read, in bytes.
+const LONGEST: usize = 4096;
+
+/// The text of a relay's answer.
+pub(super) async fn text_of(mut body: impl Body<Data = Bytes> + Unpin) -> String {
+    let mut bytes = Vec::new();
+    while bytes.len() < LONGEST
+        && let Some(Ok(frame)) = body.frame().await
+    {
+        bytes.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
+    }
+    bytes.truncate(LONGEST);
+    String::from_utf8_lossy(&bytes).trim_end().to_owned()
+}
 
 /// The relay does not work, and where to look.
 pub(super) fn absent(at: Egress, how: &str, why: &str) -> String {

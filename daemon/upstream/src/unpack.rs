@@ -3,7 +3,7 @@
 //! Owns `Content-Encoding`: gzip and deflate, one layer, in bounded memory. An encoding that it cannot read is left unchanged, with the
 //! header, so that the dialect can report it.
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 
 use flate2::read::{DeflateDecoder, GzDecoder, ZlibDecoder};
 use http::{HeaderMap, header};
@@ -11,8 +11,6 @@ use zeroize::Zeroizing;
 
 /// The start of gzip data (RFC 1952), recognised even without a header that announces it.
 const GZIP: &[u8] = &[0x1f, 0x8b, 0x08];
-/// How much is unpacked at a time, in bytes.
-const PIECE: usize = 8 * 1024;
 
 /// The decompressed answer is too large.
 #[derive(Debug, PartialEq, Eq)]
@@ -60,19 +58,14 @@ fn deflated(body: &[u8], max_body: usize) -> Result<Option<Zeroizing<Vec<u8>>>, 
 }
 
 /// The whole data, or `None` if it is damaged. Data that was cut off gives its readable part: the part itself shows whether it is whole.
-fn read(mut from: impl Read, max_body: usize) -> Result<Option<Zeroizing<Vec<u8>>>, TooLarge> {
+fn read(from: impl Read, max_body: usize) -> Result<Option<Zeroizing<Vec<u8>>>, TooLarge> {
     let mut all = Zeroizing::new(Vec::new());
-    let mut piece = Zeroizing::new([0; PIECE]);
-    loop {
-        match from.read(piece.as_mut_slice()) {
-            Ok(0) => return Ok(Some(all)),
-            Ok(length) if all.len() + length > max_body => return Err(TooLarge),
-            Ok(length) => all.extend_from_slice(piece.get(..length).unwrap_or_default()),
-            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-                return Ok((!all.is_empty()).then_some(all));
-            }
-            Err(_) => return Ok(None),
-        }
+    let read = from.take(max_body as u64 + 1).read_to_end(&mut all);
+    match read.map_err(|error| error.kind()) {
+        Ok(_) if all.len() > max_body => Err(TooLarge),
+        Ok(_) => Ok(Some(all)),
+        Err(ErrorKind::UnexpectedEof) => Ok((!all.is_empty()).then_some(all)),
+        Err(_) => Ok(None),
     }
 }
 

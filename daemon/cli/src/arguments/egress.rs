@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use tokend_egress::{At, Options};
+use tokend_egress::{Egress, Options};
 
 pub(super) const HELP: &str = "\
 A proxy for HTTP: CONNECT host:port, and requests for http:// addresses. It reads no configuration and holds no secret; https
@@ -18,8 +18,8 @@ Example:
 #[derive(Debug, Clone, Default, Args)]
 pub struct EgressArgs {
     /// Unix socket to listen on, if systemd passes none [default: egress.sock beside the daemon's socket]; or a loopback address, with --any-local-user
-    #[arg(long, value_name = "PATH", value_parser = At::parse)]
-    pub listen: Option<At>,
+    #[arg(long, value_name = "PATH", value_parser = Egress::to_listen_at)]
+    pub listen: Option<Egress>,
     /// Also serve this user, by name or number; can be given several times
     #[arg(long, value_name = "USER")]
     pub user: Vec<String>,
