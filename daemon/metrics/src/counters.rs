@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokend_engine::{AttemptKind, AttemptOutcome};
-use tokend_proto::{RequestKind, Response};
+use tokend_proto::{FaultCode, RequestKind, Response};
 
-use super::label::{Each, Found, REQUEST_OUTCOMES, ReloadResult, RequestOutcome};
+use super::label::Each;
 
 const REQUESTS: usize = RequestKind::ALL.len();
 const KINDS: usize = AttemptKind::ALL.len();
@@ -39,20 +39,38 @@ pub(super) const BOUNDS: [(u64, &str); 15] = [
 #[derive(Debug, Default)]
 pub struct Counters {
     pub(super) started_ms: AtomicI64,
-    pub(super) requests:
-        Each<RequestKind, Each<RequestOutcome, AtomicU64, REQUEST_OUTCOMES>, REQUESTS>,
-    /// Duration of `get`: answered from a held token, and after a wait.
-    pub(super) get: Each<Found, Histogram, 2>,
+    pub(super) requests: Each<RequestKind, Answers, REQUESTS>,
+    /// Duration of a `get` that is answered from a held token.
+    pub(super) get_held: Histogram,
+    /// Duration of a `get` that waits for a token.
+    pub(super) get_waited: Histogram,
     pub(super) connections: AtomicU64,
     pub(super) accepted: AtomicU64,
     pub(super) refused: AtomicU64,
     pub(super) stored: AtomicU64,
     pub(super) not_stored: AtomicU64,
     pub(super) store: Histogram,
-    pub(super) reloads: Each<ReloadResult, AtomicU64, 2>,
+    pub(super) reloads: AtomicU64,
+    pub(super) reloads_refused: AtomicU64,
     pub(super) reload_failed: AtomicBool,
     pub(super) reloaded_ms: AtomicI64,
     pub(super) dialects: Mutex<BTreeMap<Box<str>, Arc<Attempts>>>,
+}
+
+/// The answers to requests of one kind, by success and fault.
+#[derive(Debug, Default)]
+pub(super) struct Answers {
+    ok: AtomicU64,
+    faults: [AtomicU64; FaultCode::ALL.len()],
+}
+
+/// Whether a `get` found a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// The token was held.
+    Held,
+    /// The client waited for the token.
+    Waited,
 }
 
 /// The attempts of all accounts of a dialect.
@@ -95,11 +113,15 @@ impl Counters {
         found: Found,
         took: Duration,
     ) {
-        if let Some(outcome) = RequestOutcome::of(response) {
-            self.requests.of(request).of(outcome).fetch_add(1, Relaxed);
+        if let Some(counter) = self.requests.of(request).counter(response) {
+            counter.fetch_add(1, Relaxed);
         }
         if request == RequestKind::Get {
-            self.get.of(found).add(took);
+            let durations = match found {
+                Found::Held => &self.get_held,
+                Found::Waited => &self.get_waited,
+            };
+            durations.add(took);
         }
     }
 
@@ -124,11 +146,11 @@ impl Counters {
 
     /// The configuration was reloaded, or the reload failed.
     pub fn reloaded(&self, done: bool, wall_ms: i64) {
-        let result = match done {
-            true => ReloadResult::Ok,
-            false => ReloadResult::Refused,
+        let counter = match done {
+            true => &self.reloads,
+            false => &self.reloads_refused,
         };
-        self.reloads.of(result).fetch_add(1, Relaxed);
+        counter.fetch_add(1, Relaxed);
         self.reload_failed.store(!done, Relaxed);
         if done {
             self.reloaded_ms.store(wall_ms, Relaxed);
@@ -157,6 +179,23 @@ impl Counters {
     }
 }
 
+impl Answers {
+    /// `None` for a fault of a newer release, which this daemon never returns: it has no counter.
+    fn counter(&self, response: &Response) -> Option<&AtomicU64> {
+        let Response::Fault(fault) = response else {
+            return Some(&self.ok);
+        };
+        let known = FaultCode::ALL.iter().position(|own| *own == fault.code);
+        self.faults.get(known?)
+    }
+
+    /// All outcomes with their counters.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&'static str, &AtomicU64)> {
+        let codes = FaultCode::ALL.iter().map(|code| code.as_str());
+        std::iter::once(("ok", &self.ok)).chain(codes.zip(&self.faults))
+    }
+}
+
 impl Histogram {
     fn add(&self, took: Duration) {
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
@@ -172,5 +211,32 @@ impl Histogram {
 impl Drop for Connected {
     fn drop(&mut self) {
         self.0.connections.fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokend_proto::Fault;
+
+    use super::*;
+
+    #[test]
+    fn a_fault_without_a_name_counts_as_no_other() {
+        let answers = Answers::default();
+        let count = |response: Response| {
+            let counter = answers.counter(&response)?;
+            counter.fetch_add(1, Relaxed);
+            let mut counted = answers
+                .iter()
+                .filter(|(_, count)| count.swap(0, Relaxed) > 0);
+            Some(counted.next()?.0)
+        };
+        let fault = |code| Response::Fault(Fault::new(code, "no"));
+        for code in FaultCode::ALL {
+            assert_eq!(count(fault(code)), Some(code.as_str()));
+        }
+        assert_eq!(count(fault(FaultCode::Other(9_999))), None);
+        let message = String::new();
+        assert_eq!(count(Response::Done { message }), Some("ok"));
     }
 }

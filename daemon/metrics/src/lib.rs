@@ -8,11 +8,8 @@ mod counters;
 mod label;
 mod lines;
 mod sample;
-mod snapshot;
 mod text;
 
-pub use counters::{Counters, Tried};
-pub use label::Found;
+pub use counters::{Counters, Found, Tried};
 pub use sample::Sample;
-pub use snapshot::MetricsSnapshot;
-pub use text::{At, head};
+pub use text::{At, MetricsSnapshot, head};

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::counters::{BOUNDS, Histogram};
 
-/// The lines of one metric.
+/// The lines of one metric, or of its part that one account has.
 pub(super) struct Lines<'o> {
     pub(super) out: &'o mut String,
     pub(super) name: &'static str,
@@ -15,7 +15,9 @@ pub(super) struct Lines<'o> {
 }
 
 impl<'o> Lines<'o> {
-    pub(super) fn of(out: &'o mut String, name: &'static str) -> Self {
+    /// Begins a metric that does not depend on accounts.
+    pub(super) fn begin(out: &'o mut String, name: &'static str, kind: &str, help: &str) -> Self {
+        header(out, name, kind, help);
         Self {
             out,
             name,
@@ -26,23 +28,31 @@ impl<'o> Lines<'o> {
     pub(super) fn line(&mut self, labels: &[(&str, &str)], value: impl std::fmt::Display) {
         line(self.out, self.name, "", self.account, labels, value);
     }
-}
 
-impl Histogram {
-    pub(super) fn write(&self, out: &mut String, name: &str, labels: &[(&str, &str)]) {
-        let mut labels = labels.to_vec();
-        let mut so_far = 0;
+    /// A line for each value of one label.
+    pub(super) fn by<V: std::fmt::Display>(
+        &mut self,
+        label: &str,
+        values: impl IntoIterator<Item = (&'static str, V)>,
+    ) {
+        for (text, value) in values {
+            self.line(&[(label, text)], value);
+        }
+    }
+
+    pub(super) fn histogram(&mut self, labels: &[(&str, &str)], histogram: &Histogram) {
+        let (mut labels, mut so_far) = (labels.to_vec(), 0);
         let bounds = BOUNDS.iter().map(|(_, text)| *text).chain(["+Inf"]);
-        for (bound, bucket) in bounds.zip(&self.buckets) {
+        for (bound, bucket) in bounds.zip(&histogram.buckets) {
             so_far += bucket.load(Relaxed);
             labels.push(("le", bound));
-            line(out, name, "_bucket", None, &labels, so_far);
+            line(self.out, self.name, "_bucket", None, &labels, so_far);
             labels.pop();
         }
         #[expect(clippy::cast_precision_loss, reason = "a sum of durations")]
-        let sum = self.nanos.load(Relaxed) as f64 / 1e9;
-        line(out, name, "_sum", None, &labels, sum);
-        line(out, name, "_count", None, &labels, so_far);
+        let sum = histogram.nanos.load(Relaxed) as f64 / 1e9;
+        line(self.out, self.name, "_sum", None, &labels, sum);
+        line(self.out, self.name, "_count", None, &labels, so_far);
     }
 }
 
@@ -51,7 +61,7 @@ pub(super) fn header(out: &mut String, name: &str, kind: &str, help: &str) {
     let _written = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
 }
 
-pub(super) fn line(
+fn line(
     out: &mut String,
     name: &str,
     suffix: &str,

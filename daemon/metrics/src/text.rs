@@ -9,12 +9,19 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use tokend_proto::{AccountState, RequestKind};
 
 use super::counters::Counters;
-use super::label::Label as _;
 use super::lines::{Lines, header};
 use super::sample::Sample;
-use super::snapshot::MetricsSnapshot;
 use tokend_audit::Audit;
 use tokend_process::logging::Lines as LogLines;
+
+/// All metrics at one moment.
+#[derive(Debug)]
+pub struct MetricsSnapshot {
+    /// The lines that do not depend on accounts.
+    pub head: String,
+    /// The samples of the accounts.
+    pub accounts: Vec<Sample>,
+}
 
 /// The position in a snapshot: family 0 is the text that does not depend on accounts, by byte; the other families go by account.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -52,9 +59,9 @@ const FAMILIES: [Family; 10] = [
         kind: "gauge",
         help: "1 for the state the account is in, 0 for the others.",
         lines: |out, it| {
-            for state in AccountState::ALL {
-                out.line(&[("state", state.as_str())], u8::from(it.state == state));
-            }
+            let states =
+                AccountState::ALL.map(|state| (state.as_str(), u8::from(it.state == state)));
+            out.by("state", states);
         },
     },
     Family {
@@ -85,8 +92,8 @@ const FAMILIES: [Family; 10] = [
         kind: "gauge",
         help: "How many attempts, and how many logins, the pace allows now.",
         lines: |out, it| {
-            out.line(&[("pace", "attempts")], it.attempts_left);
-            out.line(&[("pace", "logins")], it.logins_left);
+            let left = [("attempts", it.attempts_left), ("logins", it.logins_left)];
+            out.by("pace", left);
         },
     },
     Family {
@@ -191,231 +198,139 @@ pub fn head(
     samples: &[Sample],
     wall_ms: i64,
 ) -> String {
-    let mut text = String::with_capacity(32 * 1024);
-    of_the_daemon(counters, samples, wall_ms, &mut text);
-    of_requests(counters, &mut text);
-    of_attempts(counters, &mut text);
-    of_store_and_reloads(counters, &mut text);
-    of_audit_and_log(audit, log, &mut text);
-    text
-}
-
-/// The head of a metric.
-fn of(name: &str, kind: &str, help: &str, out: &mut String) {
-    header(out, name, kind, help);
-}
-
-/// A metric with one line.
-fn one(out: &mut String, name: &'static str, kind: &str, help: &str, value: f64) {
-    header(out, name, kind, help);
-    Lines::of(out, name).line(&[], value);
+    let mut head = Head(String::with_capacity(32 * 1024));
+    head.of_the_daemon(counters, samples, wall_ms);
+    head.of_requests(counters);
+    head.of_attempts(counters);
+    head.of_store_and_reloads(counters);
+    head.of_audit_and_log(audit, log);
+    head.0
 }
 
 fn count(number: &AtomicU64) -> u64 {
     number.load(Relaxed)
 }
 
-fn of_the_daemon(counters: &Counters, samples: &[Sample], wall_ms: i64, out: &mut String) {
-    of(
-        "tokend_build_info",
-        "gauge",
-        "The version that runs. Always 1.",
-        out,
-    );
-    Lines::of(out, "tokend_build_info").line(&[("version", env!("CARGO_PKG_VERSION"))], 1_u8);
-    let started = counters.started_ms.load(Relaxed);
-    one(
-        out,
-        "tokend_start_time_seconds",
-        "gauge",
-        "When the daemon started, in Unix time.",
-        wall(started),
-    );
-    one(
-        out,
-        "tokend_time_seconds",
-        "gauge",
-        "When these metrics were taken, in Unix time.",
-        wall(wall_ms),
-    );
+/// The text that does not depend on accounts.
+struct Head(String);
 
-    of(
-        "tokend_accounts",
-        "gauge",
-        "How many accounts are in which state.",
-        out,
-    );
-    for state in AccountState::ALL {
-        let number = samples.iter().filter(|it| it.state == state).count();
-        Lines::of(out, "tokend_accounts").line(&[("state", state.as_str())], number);
+impl Head {
+    fn counter(&mut self, name: &'static str, help: &str) -> Lines<'_> {
+        Lines::begin(&mut self.0, name, "counter", help)
     }
-}
 
-fn of_requests(counters: &Counters, out: &mut String) {
-    let name = "tokend_requests_total";
-    of(
-        name,
-        "counter",
-        "Requests that were answered, by what was asked and the fault if there was one.",
-        out,
-    );
-    // The first request of a connection is answered by its session, and not counted.
-    let answered = |(kind, _): &(RequestKind, _)| *kind != RequestKind::Hello;
-    for (request, row) in counters.requests.iter().filter(answered) {
-        for (outcome, number) in row.iter() {
-            let labels = [("request", request.as_str()), ("outcome", outcome.as_str())];
-            Lines::of(out, name).line(&labels, count(number));
-        }
+    fn gauge(&mut self, name: &'static str, help: &str) -> Lines<'_> {
+        Lines::begin(&mut self.0, name, "gauge", help)
     }
-    let name = "tokend_get_duration_seconds";
-    of(
-        name,
-        "histogram",
-        "How long a get took that found a token, and that waited for one.",
-        out,
-    );
-    for (found, histogram) in counters.get.iter() {
-        histogram.write(out, name, &[("answered", found.as_str())]);
-    }
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "no more than there can be descriptors"
-    )]
-    one(
-        out,
-        "tokend_connections",
-        "gauge",
-        "Connections that are open.",
-        count(&counters.connections) as f64,
-    );
-    let name = "tokend_connections_total";
-    of(name, "counter", "Connections that came.", out);
-    for (result, number) in [
-        ("accepted", &counters.accepted),
-        ("refused", &counters.refused),
-    ] {
-        Lines::of(out, name).line(&[("result", result)], count(number));
-    }
-}
 
-fn of_attempts(counters: &Counters, out: &mut String) {
-    let name = "tokend_attempts_total";
-    let dialects = counters
-        .dialects
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .clone();
-    of(
-        name,
-        "counter",
-        "Attempts of all accounts of a dialect that are over, by kind and outcome.",
-        out,
-    );
-    for (dialect, attempts) in &dialects {
-        for (kind, row) in attempts.counts.iter() {
+    fn histogram(&mut self, name: &'static str, help: &str) -> Lines<'_> {
+        Lines::begin(&mut self.0, name, "histogram", help)
+    }
+
+    fn of_the_daemon(&mut self, counters: &Counters, samples: &[Sample], wall_ms: i64) {
+        let version = [("version", env!("CARGO_PKG_VERSION"))];
+        self.gauge("tokend_build_info", "The version that runs. Always 1.")
+            .line(&version, 1_u8);
+        let started = "When the daemon started, in Unix time.";
+        self.gauge("tokend_start_time_seconds", started)
+            .line(&[], wall(counters.started_ms.load(Relaxed)));
+        let taken = "When these metrics were taken, in Unix time.";
+        self.gauge("tokend_time_seconds", taken)
+            .line(&[], wall(wall_ms));
+        let number = |state| samples.iter().filter(|it| it.state == state).count();
+        self.gauge("tokend_accounts", "How many accounts are in which state.")
+            .by(
+                "state",
+                AccountState::ALL.map(|it| (it.as_str(), number(it))),
+            );
+    }
+
+    fn of_requests(&mut self, counters: &Counters) {
+        let help = "Requests that were answered, by what was asked and the fault if there was one.";
+        let mut lines = self.counter("tokend_requests_total", help);
+        // The first request of a connection is answered by its session, and not counted.
+        let answered = |(kind, _): &(RequestKind, _)| *kind != RequestKind::Hello;
+        for (request, row) in counters.requests.iter().filter(answered) {
             for (outcome, number) in row.iter() {
-                let labels = [
-                    ("dialect", &**dialect),
-                    ("kind", kind.as_str()),
-                    ("outcome", outcome.as_str()),
-                ];
-                Lines::of(out, name).line(&labels, count(number));
+                let labels = [("request", request.as_str()), ("outcome", outcome)];
+                lines.line(&labels, count(number));
+            }
+        }
+        let help = "How long a get took that found a token, and that waited for one.";
+        let mut lines = self.histogram("tokend_get_duration_seconds", help);
+        lines.histogram(&[("answered", "held")], &counters.get_held);
+        lines.histogram(&[("answered", "waited")], &counters.get_waited);
+        self.gauge("tokend_connections", "Connections that are open.")
+            .line(&[], count(&counters.connections));
+        let (accepted, refused) = (count(&counters.accepted), count(&counters.refused));
+        self.counter("tokend_connections_total", "Connections that came.")
+            .by("result", [("accepted", accepted), ("refused", refused)]);
+    }
+
+    fn of_attempts(&mut self, counters: &Counters) {
+        let dialects = counters.dialects.lock();
+        let dialects = dialects.unwrap_or_else(PoisonError::into_inner).clone();
+        let help = "Attempts of all accounts of a dialect that are over, by kind and outcome.";
+        let mut lines = self.counter("tokend_attempts_total", help);
+        for (dialect, attempts) in &dialects {
+            for (kind, row) in attempts.counts.iter() {
+                for (outcome, number) in row.iter() {
+                    let labels = [
+                        ("dialect", &**dialect),
+                        ("kind", kind.as_str()),
+                        ("outcome", outcome.as_str()),
+                    ];
+                    lines.line(&labels, count(number));
+                }
+            }
+        }
+        let help = "How long attempts took from begin to end.";
+        let mut lines = self.histogram("tokend_attempt_duration_seconds", help);
+        for (dialect, attempts) in &dialects {
+            for (kind, durations) in attempts.took.iter() {
+                let labels = [("dialect", &**dialect), ("kind", kind.as_str())];
+                lines.histogram(&labels, durations);
             }
         }
     }
-    let name = "tokend_attempt_duration_seconds";
-    of(
-        name,
-        "histogram",
-        "How long attempts took from begin to end.",
-        out,
-    );
-    for (dialect, attempts) in &dialects {
-        for (kind, histogram) in attempts.took.iter() {
-            let labels = [("dialect", &**dialect), ("kind", kind.as_str())];
-            histogram.write(out, name, &labels);
-        }
-    }
-}
 
-fn of_store_and_reloads(counters: &Counters, out: &mut String) {
-    let name = "tokend_store_writes_total";
-    of(
-        name,
-        "counter",
-        "Records written to the store, or refused by it.",
-        out,
-    );
-    for (result, number) in [("ok", &counters.stored), ("refused", &counters.not_stored)] {
-        Lines::of(out, name).line(&[("result", result)], count(number));
+    fn of_store_and_reloads(&mut self, counters: &Counters) {
+        let (stored, refused) = (count(&counters.stored), count(&counters.not_stored));
+        let help = "Records written to the store, or refused by it.";
+        self.counter("tokend_store_writes_total", help)
+            .by("result", [("ok", stored), ("refused", refused)]);
+        let help = "How long a transaction of the store took.";
+        self.histogram("tokend_store_write_duration_seconds", help)
+            .histogram(&[], &counters.store);
+        let (done, refused) = (count(&counters.reloads), count(&counters.reloads_refused));
+        self.counter("tokend_reloads_total", "Reloads of the configuration.")
+            .by("result", [("ok", done), ("refused", refused)]);
+        let help = "Whether the last reload put a configuration in force.";
+        self.gauge("tokend_last_reload_successful", help)
+            .line(&[], u8::from(!counters.reload_failed.load(Relaxed)));
+        let help = "When the configuration in force was read, in Unix time.";
+        self.gauge("tokend_last_reload_success_time_seconds", help)
+            .line(&[], wall(counters.reloaded_ms.load(Relaxed)));
     }
-    let name = "tokend_store_write_duration_seconds";
-    of(
-        name,
-        "histogram",
-        "How long a transaction of the store took.",
-        out,
-    );
-    counters.store.write(out, name, &[]);
 
-    let name = "tokend_reloads_total";
-    of(name, "counter", "Reloads of the configuration.", out);
-    for (result, number) in counters.reloads.iter() {
-        Lines::of(out, name).line(&[("result", result.as_str())], count(number));
-    }
-    let good = f64::from(!counters.reload_failed.load(Relaxed));
-    one(
-        out,
-        "tokend_last_reload_successful",
-        "gauge",
-        "Whether the last reload put a configuration in force.",
-        good,
-    );
-    let reloaded = wall(counters.reloaded_ms.load(Relaxed));
-    one(
-        out,
-        "tokend_last_reload_success_time_seconds",
-        "gauge",
-        "When the configuration in force was read, in Unix time.",
-        reloaded,
-    );
-}
-
-fn of_audit_and_log(audit: &Audit, log: &LogLines, out: &mut String) {
-    let tallies = || audit.tallies();
-    let name = "tokend_audit_records_total";
-    of(name, "counter", "Audit records written.", out);
-    tallies().for_each(|(sink, tally)| {
-        Lines::of(out, name).line(&[("sink", sink)], tally.written.get())
-    });
-    let name = "tokend_audit_lost_total";
-    of(
-        name,
-        "counter",
-        "Audit records that were lost because there was no room for them.",
-        out,
-    );
-    tallies()
-        .for_each(|(sink, tally)| Lines::of(out, name).line(&[("sink", sink)], tally.lost.get()));
-    let name = "tokend_audit_failing";
-    of(
-        name,
-        "gauge",
-        "1 while audit records cannot be written.",
-        out,
-    );
-    tallies().for_each(|(sink, tally)| {
-        Lines::of(out, name).line(&[("sink", sink)], u8::from(tally.is_failing()));
-    });
-    let name = "tokend_log_lines_lost_total";
-    of(
-        name,
-        "counter",
-        "Log lines that were not written, because nobody read them or there were too many like them.",
-        out,
-    );
-    for (reason, number) in [("dropped", log.dropped()), ("counted", log.counted())] {
-        Lines::of(out, name).line(&[("reason", reason)], number);
+    fn of_audit_and_log(&mut self, audit: &Audit, log: &LogLines) {
+        let written = audit.tallies().map(|(sink, it)| (sink, it.written.get()));
+        self.counter("tokend_audit_records_total", "Audit records written.")
+            .by("sink", written);
+        let help = "Audit records that were lost because there was no room for them.";
+        let lost = audit.tallies().map(|(sink, it)| (sink, it.lost.get()));
+        self.counter("tokend_audit_lost_total", help)
+            .by("sink", lost);
+        let help = "1 while audit records cannot be written.";
+        let failing = audit.tallies();
+        self.gauge("tokend_audit_failing", help).by(
+            "sink",
+            failing.map(|(sink, it)| (sink, u8::from(it.is_failing()))),
+        );
+        let help = "Log lines that were not written, because nobody read them or there were too many like them.";
+        let lines = [("dropped", log.dropped()), ("counted", log.counted())];
+        self.counter("tokend_log_lines_lost_total", help)
+            .by("reason", lines);
     }
 }
 
