@@ -111,14 +111,15 @@ impl Event {
 
 impl Record {
     /// The fields in the order they are written. Their text never contains a control character.
-    #[expect(
-        clippy::too_many_lines,
-        reason = "one line for each field, in the order of the record"
-    )]
     pub(crate) fn fields(&self) -> Vec<(&'static str, Json)> {
         let event = &self.event;
         let mut fields = Vec::with_capacity(20);
-        let mut put = |name, value: Json| fields.push((name, value));
+        // A field without a value is left out.
+        let mut put = |name, value: Json| {
+            if !value.is_null() {
+                fields.push((name, value));
+            }
+        };
         put("schema", SCHEMA.into());
         put("run", text(&self.run));
         put("seq", self.seq.into());
@@ -126,42 +127,25 @@ impl Record {
         put("boot_ms", self.boot_ms.into());
         put("event", event.kind.as_str().into());
         put("outcome", event.outcome.as_str().into());
-        if let Some(request) = event.request {
-            put("request", request.as_str().into());
-        }
-        if let Some(account) = &event.account {
-            put("account", account.as_str().into());
-        }
+        put("request", event.request.map(Trigger::as_str).into());
+        let account = event.account.as_ref();
+        put("account", account.map(AccountName::as_str).into());
         if let Some(peer) = &event.peer {
             put("uid", peer.uid.into());
             put("gid", peer.gid.into());
             put("pid", peer.pid.into());
-            if let Some(unit) = peer.unit() {
-                put("unit", text(unit));
-            }
-            if let Some(unit) = peer.user_unit() {
-                put("user_unit", text(unit));
-            }
-            if let Some(path) = peer.executable() {
-                put("exe", text(&path.to_string_lossy()));
-            }
+            put("unit", peer.unit().map(text).into());
+            put("user_unit", peer.user_unit().map(text).into());
+            let path = peer.executable().map(|path| path.to_string_lossy());
+            put("exe", path.map(|path| text(&path)).into());
         }
         let rule = event.rule.as_ref();
-        if let Some(rule) = rule.and_then(|(policy, rule)| policy.rules().get(*rule)) {
-            put("rule", text(&rule.to_string()));
-        }
-        if let Some(token) = event.token {
-            put("token", token.to_string().into());
-        }
-        if let Some(grant) = event.grant {
-            put("grant", grant.into());
-        }
-        if let Some(ms) = event.min_validity_ms {
-            put("min_validity_ms", ms.into());
-        }
-        if let Some(forced) = event.forced {
-            put("forced", forced.into());
-        }
+        let rule = rule.and_then(|(policy, rule)| policy.rules().get(*rule));
+        put("rule", rule.map(|rule| text(&rule.to_string())).into());
+        put("token", event.token.map(|token| token.to_string()).into());
+        put("grant", event.grant.into());
+        put("min_validity_ms", event.min_validity_ms.into());
+        put("forced", event.forced.into());
         if let Some(attempt) = &event.attempt {
             put("attempt", attempt.id.into());
             put("kind", attempt.kind.as_str().into());
@@ -169,15 +153,9 @@ impl Record {
             put("took_ms", attempt.took_ms.into());
             put("dialect", text(&attempt.dialect));
         }
-        if let Some(count) = event.count {
-            put("count", count.into());
-        }
-        if let Some(lost) = event.lost {
-            put("lost", lost.into());
-        }
-        if let Some(detail) = &event.detail {
-            put("detail", text(detail));
-        }
+        put("count", event.count.into());
+        put("lost", event.lost.into());
+        put("detail", event.detail.as_deref().map(text).into());
         fields
     }
 

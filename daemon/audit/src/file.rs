@@ -8,7 +8,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, OFlags};
+use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use tokend_config::AuditFile;
 
@@ -54,10 +54,8 @@ fn open_one(file: Option<AuditFile>) -> Result<Option<OpenSink>, PrepareError> {
     let Some(file) = file else {
         return Ok(None);
     };
-    match File::open(&file) {
-        Ok(open) => Ok(Some(Box::new(open))),
-        Err(error) => Err(PrepareError::of(&file, error)),
-    }
+    let open = File::open(&file).map_err(|error| PrepareError::of(&file, error))?;
+    Ok(Some(Box::new(open)))
 }
 
 fn check_one(file: Option<AuditFile>, is_made: &IsMade<'_>) -> Result<bool, PrepareError> {
@@ -117,13 +115,9 @@ impl File {
     /// goes to the end in any case.
     fn follow_name(&mut self) -> io::Result<()> {
         let open_one = rustix::fs::fstat(&self.file)?;
-        let flags = AtFlags::SYMLINK_NOFOLLOW;
-        let is_ours = match rustix::fs::statat(&self.dir, &self.name, flags) {
-            Ok(there) => (there.st_dev, there.st_ino) == (open_one.st_dev, open_one.st_ino),
-            Err(Errno::NOENT) => false,
-            Err(error) => return Err(error.into()),
-        };
-        if is_ours {
+        let is_ours =
+            |named: Stat| (named.st_dev, named.st_ino) == (open_one.st_dev, open_one.st_ino);
+        if self.stat(&self.name)?.is_some_and(is_ours) {
             self.length = self.file.metadata()?.len();
             return Ok(());
         }
@@ -137,7 +131,7 @@ impl File {
     fn rotate(&mut self) -> io::Result<()> {
         // If an earlier call renamed the files and failed afterwards, the name is free: another round of renames would drop the oldest file
         // for nothing.
-        if self.is_there()? {
+        if self.stat(&self.name)?.is_some() {
             self.make_room()?;
         }
         self.file.sync_data()?;
@@ -181,15 +175,15 @@ impl File {
     }
 
     fn is_directory(&self, name: &Path) -> bool {
-        let found = rustix::fs::statat(&self.dir, name, AtFlags::SYMLINK_NOFOLLOW);
-        found.is_ok_and(|found| FileType::from_raw_mode(found.st_mode).is_dir())
+        let is_directory = |stat: Stat| FileType::from_raw_mode(stat.st_mode).is_dir();
+        matches!(self.stat(name), Ok(Some(stat)) if is_directory(stat))
     }
 
-    fn is_there(&self) -> io::Result<bool> {
-        let flags = AtFlags::SYMLINK_NOFOLLOW;
-        match rustix::fs::statat(&self.dir, &self.name, flags) {
-            Ok(_) => Ok(true),
-            Err(Errno::NOENT) => Ok(false),
+    /// The entry of this name in the directory, if there is one. A link is not followed.
+    fn stat(&self, name: &Path) -> io::Result<Option<Stat>> {
+        match rustix::fs::statat(&self.dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(stat)),
+            Err(Errno::NOENT) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }

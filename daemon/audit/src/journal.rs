@@ -5,6 +5,7 @@
 
 use std::io;
 use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value as Json;
@@ -25,7 +26,7 @@ pub(super) const DESTINATION: Destination = Destination {
     takes: Takes::All,
     room: Room::USUAL,
     required: true,
-    open: |settings| Ok(is_on(settings.journal).then(|| Box::new(Journal::new()) as OpenSink)),
+    open: |settings| Ok(is_on(settings.journal).then(|| Box::new(Journal::at(SOCKET)) as OpenSink)),
     check: |settings, _| Ok(is_on(settings.journal)),
 };
 
@@ -39,18 +40,10 @@ pub(super) struct Journal {
 
 /// Whether records go to the journal: as configured, or if systemd started this process and a journal exists.
 fn is_on(set: Option<bool>) -> bool {
-    set.unwrap_or_else(is_offered)
-}
-
-fn is_offered() -> bool {
-    std::env::var_os("INVOCATION_ID").is_some() && std::path::Path::new(SOCKET).exists()
+    set.unwrap_or_else(|| std::env::var_os("INVOCATION_ID").is_some() && Path::new(SOCKET).exists())
 }
 
 impl Journal {
-    fn new() -> Self {
-        Self::at(SOCKET)
-    }
-
     pub(super) fn at(path: &str) -> Self {
         Self {
             path: path.into(),
@@ -60,14 +53,15 @@ impl Journal {
     }
 
     fn send(&mut self) -> io::Result<()> {
-        if self.socket.is_none() {
-            let socket = UnixDatagram::unbound()?;
-            socket.set_write_timeout(Some(PATIENCE))?;
-            self.socket = Some(socket);
-        }
-        let Some(socket) = &self.socket else {
-            return Ok(());
+        let socket = match self.socket.take() {
+            Some(socket) => socket,
+            None => {
+                let socket = UnixDatagram::unbound()?;
+                socket.set_write_timeout(Some(PATIENCE))?;
+                socket
+            }
         };
+        let socket = self.socket.insert(socket);
         // The path is looked up each time: a restarted journal has a new socket there.
         socket.send_to(&self.datagram, &*self.path).map(drop)
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokend_config::{AuditEvent, AuditEvents};
 
-use super::destination::{Destination, OpenSink, Room, Takes};
+use super::destination::{Destination, OpenSink, Room};
 use super::event::{Event, Record};
 use super::repeats::{Repeats, Seen};
 use super::tally::Tally;
@@ -96,9 +96,8 @@ impl Series {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Queue {
-    destination: &'static Destination,
     on: bool,
     started: bool,
     ended: bool,
@@ -120,38 +119,16 @@ struct Queue {
 }
 
 impl Queue {
-    fn new(destination: &'static Destination) -> Self {
-        Self {
-            destination,
-            on: false,
-            started: false,
-            ended: false,
-            waiting: Vec::new(),
-            denials: 0,
-            held: 0,
-            denials_held: 0,
-            nudged: false,
-            lost: 0,
-            failing: false,
-            change: None,
-            before: 0,
-        }
-    }
-
-    fn room(&self) -> Room {
-        self.destination.room
-    }
-
-    fn is_full(&self) -> bool {
+    fn is_full(&self, room: Room) -> bool {
         let denials = self.denials + self.denials_held;
-        self.waiting.len() + self.held >= self.room().records + denials
+        self.waiting.len() + self.held >= room.records + denials
     }
 
     /// Whether there is no room for a record of this kind.
-    fn is_full_of(&self, kind: AuditEvent) -> bool {
+    fn is_full_of(&self, kind: AuditEvent, room: Room) -> bool {
         match kind {
-            AuditEvent::Denial => self.denials + self.denials_held >= self.room().denials,
-            _ => self.is_full(),
+            AuditEvent::Denial => self.denials + self.denials_held >= room.denials,
+            _ => self.is_full(room),
         }
     }
 
@@ -161,17 +138,9 @@ impl Queue {
     }
 }
 
-impl Place {
-    fn new(destination: &'static Destination) -> Self {
-        Self {
-            destination,
-            work: Condvar::new(),
-            tally: Tally::default(),
-        }
-    }
-}
-
 impl Wake {
+    const ALL: Self = Self(u32::MAX);
+
     fn add(&mut self, which: usize) {
         self.0 |= 1 << which;
     }
@@ -188,8 +157,13 @@ impl Queues {
         clock: Clock,
         destinations: impl IntoIterator<Item = &'static Destination>,
     ) -> Self {
-        let places: Vec<_> = destinations.into_iter().map(Place::new).collect();
-        let queues = places.iter().map(|place| Queue::new(place.destination));
+        let place = |destination| Place {
+            destination,
+            work: Condvar::new(),
+            tally: Tally::default(),
+        };
+        let places: Vec<_> = destinations.into_iter().map(place).collect();
+        let queues = places.iter().map(|_| Queue::default());
         Self {
             wanted: AtomicU16::new(0),
             clock,
@@ -222,7 +196,7 @@ impl Queues {
 
     pub(super) fn may_release(&self) -> bool {
         let state = self.lock();
-        !state.required || !state.is_stuck()
+        !state.required || !self.is_stuck(&state)
     }
 
     pub(super) fn push(&self, event: Event) -> Result<(), Refused> {
@@ -232,27 +206,23 @@ impl Queues {
         };
         let event = match seen {
             Seen::First(event) => event,
-            Seen::Again(false) => return Ok(()),
-            Seen::Again(true) => {
-                let mut nudged = Wake::default();
-                for (which, queue) in self.lock().queues.iter_mut().enumerate() {
-                    queue.nudged = true;
-                    if queue.on {
-                        nudged.add(which);
-                    }
+            Seen::Again(first) => {
+                if first {
+                    // The threads learn when the count is due.
+                    let queues = &mut self.lock().queues;
+                    queues.iter_mut().for_each(|queue| queue.nudged = true);
+                    self.wake(Wake::ALL);
                 }
-                self.wake(nudged);
                 return Ok(());
             }
         };
-        let mut guard = self.lock();
-        let state = &mut *guard;
-        if state.required && event.kind == AuditEvent::Release && (state.ending || state.is_stuck())
-        {
+        let mut state = self.lock();
+        let must_be_kept = state.required && event.kind == AuditEvent::Release;
+        if must_be_kept && (state.ending || self.is_stuck(&state)) {
             return Err(Refused);
         }
-        let wake = self.enqueue(state, event);
-        drop(guard);
+        let wake = self.enqueue(&mut state, event);
+        drop(state);
         self.wake(wake);
         Ok(())
     }
@@ -260,24 +230,22 @@ impl Queues {
     /// Puts a record into its queues. Returns which threads have to be woken.
     fn enqueue(&self, state: &mut State, event: Event) -> Wake {
         let kind = event.kind;
-        let series = match kind {
-            AuditEvent::Denial => &mut state.of_denials,
-            _ => &mut state.series,
-        };
+        let series = state.series(kind == AuditEvent::Denial);
         let record = series.record(event, &self.clock);
         let mut wake = Wake::default();
         for (which, (queue, place)) in state.queues.iter_mut().zip(&self.places).enumerate() {
-            if !queue.on || !queue.destination.takes(kind) {
+            if !queue.on || !place.destination.takes(kind) {
                 continue;
             }
-            if queue.is_full_of(kind) || queue.ended {
+            let room = place.destination.room;
+            if queue.is_full_of(kind, room) || queue.ended {
                 queue.lost += 1;
                 place.tally.lost.add(1);
                 continue;
             }
             queue.waiting.push(record.clone());
             queue.denials += usize::from(kind == AuditEvent::Denial);
-            if queue.waiting.len() == 1 || queue.waiting.len() == queue.room().enough() {
+            if queue.waiting.len() == 1 || queue.waiting.len() == room.enough() {
                 wake.add(which);
             }
         }
@@ -287,15 +255,15 @@ impl Queues {
     /// Records the counts of past minutes; at the last call the counts of all minutes.
     fn count_up(&self, state: &mut State, last: bool) -> Wake {
         let mut wake = Wake::default();
-        let due = match self.repeats.try_lock() {
-            Ok(mut repeats) => repeats.due(self.clock.boot_ms(), last),
-            Err(TryLockError::Poisoned(repeats)) => {
-                repeats.into_inner().due(self.clock.boot_ms(), last)
-            }
-            Err(TryLockError::WouldBlock) if last => self.repeats().due(self.clock.boot_ms(), last),
+        let mut repeats = match self.repeats.try_lock() {
+            Ok(repeats) => repeats,
+            Err(TryLockError::Poisoned(repeats)) => repeats.into_inner(),
+            Err(TryLockError::WouldBlock) if last => self.repeats(),
             // Releases need the state, which is held here: it must not wait for a denied peer. The next turn is soon.
             Err(TryLockError::WouldBlock) => return wake,
         };
+        let due = repeats.due(self.clock.boot_ms(), last);
+        drop(repeats);
         for event in due {
             wake.0 |= self.enqueue(state, event).0;
         }
@@ -303,18 +271,9 @@ impl Queues {
     }
 
     fn wake(&self, wake: Wake) {
-        for (_, place) in self
-            .places
-            .iter()
-            .enumerate()
-            .filter(|(which, _)| wake.has(*which))
-        {
-            place.work.notify_one();
-        }
-    }
-
-    fn wake_all(&self) {
-        self.places.iter().for_each(|place| place.work.notify_one());
+        let places = self.places.iter().enumerate();
+        let woken = places.filter(|(which, _)| wake.has(*which));
+        woken.for_each(|(_, place)| place.work.notify_one());
     }
 
     /// Changes where the queues write: one change for each queue.
@@ -325,21 +284,19 @@ impl Queues {
         required: bool,
         write: fn(Arc<Self>, usize),
     ) -> io::Result<()> {
-        let mut guard = self.lock();
+        let mut state = self.lock();
         let mut any = false;
-        for (which, change) in changes.into_iter().enumerate() {
-            let Some(queue) = guard.queues.get_mut(which) else {
-                continue;
-            };
+        for ((which, place), change) in self.places.iter().enumerate().zip(changes) {
+            let queue = state.queue(which);
             let on = matches!(change, SinkChange::To(_));
             any |= on;
-            if !on && !queue.started {
-                continue;
-            }
             if !queue.started {
+                if !on {
+                    continue;
+                }
                 let queues = Arc::clone(self);
-                let thread =
-                    std::thread::Builder::new().name(format!("audit-{}", queue.destination.name));
+                let name = format!("audit-{}", place.destination.name);
+                let thread = std::thread::Builder::new().name(name);
                 drop(thread.spawn(move || write(queues, which))?);
                 queue.started = true;
             }
@@ -347,11 +304,11 @@ impl Queues {
             queue.before = queue.waiting.len();
             queue.change = Some(change);
         }
-        guard.required = required;
+        state.required = required;
         let wanted = if any { events.bits() } else { 0 };
         self.wanted.store(wanted, Ordering::Relaxed);
-        drop(guard);
-        self.wake_all();
+        drop(state);
+        self.wake(Wake::ALL);
         Ok(())
     }
 
@@ -360,18 +317,31 @@ impl Queues {
         let mut guard = self.lock();
         self.count_up(&mut guard, true);
         guard.ending = true;
-        self.wake_all();
-        let busy = |state: &mut State| {
-            state
-                .queues
-                .iter()
-                .any(|queue| queue.started && !queue.ended)
-        };
+        self.wake(Wake::ALL);
+        let is_busy = |queue: &Queue| queue.started && !queue.ended;
+        let busy = |state: &mut State| state.queues.iter().any(is_busy);
         let waited = self.ended.wait_timeout_while(guard, patience, busy);
         let (guard, _) = waited.unwrap_or_else(PoisonError::into_inner);
         let complete =
             |queue: &Queue| !queue.started || (queue.ended && queue.held == 0 && queue.lost == 0);
         guard.queues.iter().all(complete)
+    }
+
+    /// Whether a place that releases wait for accepts nothing more.
+    fn is_stuck(&self, state: &State) -> bool {
+        let queues = state.queues.iter().zip(&self.places);
+        let mut required = queues.filter(|(_, place)| place.destination.required);
+        required.any(|(queue, place)| {
+            queue.on && (queue.failing || queue.is_full(place.destination.room))
+        })
+    }
+
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "the list of places does not change"
+    )]
+    fn place(&self, which: usize) -> &Place {
+        &self.places[which]
     }
 
     fn repeats(&self) -> MutexGuard<'_, Repeats> {
@@ -384,13 +354,20 @@ impl Queues {
 }
 
 impl State {
-    /// Whether a place that records releases accepts nothing more.
-    fn is_stuck(&self) -> bool {
-        let mut required = self
-            .queues
-            .iter()
-            .filter(|queue| queue.destination.required);
-        required.any(|queue| queue.on && (queue.failing || queue.is_full()))
+    /// The sequence that denials, or all other records, get their numbers from.
+    fn series(&mut self, of_denials: bool) -> &mut Series {
+        match of_denials {
+            true => &mut self.of_denials,
+            false => &mut self.series,
+        }
+    }
+
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "each place has a queue, and neither list changes"
+    )]
+    fn queue(&mut self, which: usize) -> &mut Queue {
+        &mut self.queues[which]
     }
 }
 

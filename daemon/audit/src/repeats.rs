@@ -84,8 +84,7 @@ impl Repeats {
             return repeat.again(|| Box::new(event));
         }
         if user.kinds.len() >= KINDS {
-            user.kinds
-                .retain(|_, repeat| repeat.more > 0 || !repeat.is_over(now));
+            user.drop_quiet_kinds(now);
         }
         if user.kinds.len() >= KINDS {
             return count(&mut user.others, of_no_kind(event), now);
@@ -116,10 +115,8 @@ impl Repeats {
 
     /// When the next record is due if no other comes.
     pub(super) fn next(&self) -> Option<u64> {
-        let of_users = self
-            .users
-            .values()
-            .flat_map(|user| user.kinds.values().chain(user.others.values()));
+        let users = self.users.values();
+        let of_users = users.flat_map(|user| user.kinds.values().chain(user.others.values()));
         of_users
             .chain(self.others.values())
             .filter(|repeat| repeat.more > 0)
@@ -131,8 +128,7 @@ impl Repeats {
         if self.users.len() >= USERS && now.saturating_sub(self.swept) >= SWEEP {
             self.swept = now;
             self.users.retain(|_, user| {
-                user.kinds
-                    .retain(|_, repeat| repeat.more > 0 || !repeat.is_over(now));
+                user.drop_quiet_kinds(now);
                 !user.kinds.is_empty() || !user.others.is_empty()
             });
         }
@@ -150,6 +146,13 @@ impl Repeats {
             peer.and_then(|peer| peer.user_unit()),
             peer.and_then(|peer| peer.executable()),
         ))
+    }
+}
+
+impl User {
+    fn drop_quiet_kinds(&mut self, now: u64) {
+        self.kinds
+            .retain(|_, repeat| repeat.more > 0 || !repeat.is_over(now));
     }
 }
 

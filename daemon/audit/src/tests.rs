@@ -17,6 +17,7 @@ use super::destination::{Room, Sink};
 use super::*;
 
 use tokend_process::clock::testing::FakeClock;
+use tokend_process::testing::DEADLINE;
 
 mod files;
 mod places;
@@ -48,6 +49,29 @@ fn release() -> Event {
         detail: Some("two\nlines \u{1b}[2J".into()),
         ..Event::new(AuditEvent::Release, Outcome::Ok)
     }
+}
+
+/// A denial of this user.
+fn denial(uid: u32) -> Event {
+    Event {
+        peer: Some(peer(uid)),
+        ..Event::new(AuditEvent::Denial, Outcome::Fault(FaultCode::NotAllowed))
+    }
+}
+
+/// Settings that record to this file only.
+fn to_file(path: &Path) -> Settings {
+    Settings {
+        journal: Some(false),
+        file: Some(settings(path)),
+        ..Settings::default()
+    }
+}
+
+fn audit(settings: &Settings) -> Audit {
+    let audit = Audit::new(FingerprintKey::new(b"k"), Clock::system(), "r");
+    audit.apply(Audit::prepare(settings).unwrap()).unwrap();
+    audit
 }
 
 fn settings(path: &Path) -> AuditFile {
@@ -153,7 +177,18 @@ struct Bench {
     lost: Receiver<u64>,
 }
 
+/// Queues whose file is on.
 fn bench(required: bool) -> Bench {
+    bench_of(&DESTINATIONS, 1, required, Clock::system())
+}
+
+/// Queues for these places, of which only one is on.
+fn bench_of(
+    places: impl IntoIterator<Item = &'static Destination>,
+    on: usize,
+    required: bool,
+    clock: Clock,
+) -> Bench {
     let ((orders, ordered), (took, taken), (lose, lost)) =
         (sync_channel(16), sync_channel(64), sync_channel(64));
     let sink = Slow {
@@ -161,12 +196,9 @@ fn bench(required: bool) -> Bench {
         taken: took,
         lost: lose,
     };
-    let queues = Arc::new(Queues::new("test", Clock::system(), &DESTINATIONS));
-    let changes = vec![
-        SinkChange::Off,
-        SinkChange::To(Box::new(sink)),
-        SinkChange::Off,
-    ];
+    let queues = Arc::new(Queues::new("test", clock, places));
+    let mut changes: Vec<_> = queues.tallies().map(|_| SinkChange::Off).collect();
+    changes[on] = SinkChange::To(Box::new(sink));
     queues
         .apply(changes, AuditEvents::ALL, required, queue::writer::run)
         .unwrap();
@@ -179,15 +211,6 @@ fn bench(required: bool) -> Bench {
 }
 
 impl Bench {
-    /// A denial of a user of its own, as if very many users were refused something.
-    fn deny(&self, uid: u32) {
-        let denial = Event {
-            peer: Some(peer(uid)),
-            ..Event::new(AuditEvent::Denial, Outcome::Fault(FaultCode::NotAllowed))
-        };
-        self.queues.push(denial).unwrap();
-    }
-
     fn tally(&self, place: usize) -> &Tally {
         let (_, tally) = self.queues.tallies().nth(place).unwrap();
         tally
@@ -219,18 +242,10 @@ fn what_finds_no_room_is_counted_and_told_where_it_is_missing() {
     bench.orders.send(true).unwrap();
     bench.orders.send(true).unwrap();
     while seen.last() != Some(&(pushed + 5)) {
-        seen.extend(
-            bench
-                .taken
-                .recv_timeout(tokend_process::testing::DEADLINE)
-                .unwrap(),
-        );
+        seen.extend(bench.taken.recv_timeout(DEADLINE).unwrap());
         let _more = bench.orders.try_send(true);
     }
-    let lost = bench
-        .lost
-        .recv_timeout(tokend_process::testing::DEADLINE)
-        .unwrap();
+    let lost = bench.lost.recv_timeout(DEADLINE).unwrap();
     assert_eq!(lost, 5);
     assert_eq!(bench.tally(1).lost.get(), 5);
     let missing = (1..pushed + 5).filter(|seq| !seen.contains(seq)).count();
@@ -241,32 +256,12 @@ fn what_finds_no_room_is_counted_and_told_where_it_is_missing() {
 
 #[test]
 fn denials_take_no_room_in_the_queue_from_releases() {
-    let (orders, ordered) = sync_channel(16);
-    let (taken, took) = sync_channel(64);
-    let sink = Slow {
-        orders: ordered,
-        taken,
-        lost: sync_channel(64).0,
-    };
     let (clock, hands) = FakeClock::start(0, 0, "a");
-    let queues = Arc::new(Queues::new("test", clock, &DESTINATIONS));
     // A journal takes both.
-    let changes = vec![
-        SinkChange::To(Box::new(sink)),
-        SinkChange::Off,
-        SinkChange::Off,
-    ];
-    queues
-        .apply(changes, AuditEvents::ALL, true, queue::writer::run)
-        .unwrap();
-    let bench = Bench {
-        queues,
-        orders,
-        taken: took,
-        lost: sync_channel(1).1,
-    };
+    let bench = bench_of(&DESTINATIONS, 0, true, clock);
     while bench.tally(0).lost.get() == 0 {
-        (0..200).for_each(|uid| bench.deny(uid));
+        // Denials of very many users.
+        (0..200).for_each(|uid| bench.queues.push(denial(uid)).unwrap());
         hands.advance(Duration::from_secs(60));
     }
     assert!(
@@ -287,18 +282,9 @@ fn denials_take_no_room_in_the_queue_from_releases() {
 fn denials_go_to_a_file_of_their_own_with_numbers_of_their_own() {
     let dir = tempfile::tempdir().unwrap();
     let (path, denied) = (dir.path().join("audit"), dir.path().join("audit.denied"));
-    let audit = Audit::new(FingerprintKey::new(b"k"), Clock::system(), "r");
-    let settings = Settings {
-        journal: Some(false),
-        file: Some(settings(&path)),
-        ..Settings::default()
-    };
-    audit.apply(Audit::prepare(&settings).unwrap()).unwrap();
+    let audit = audit(&to_file(&path));
     for _ in 0..1_000 {
-        audit.note(Event {
-            peer: Some(peer(7)),
-            ..Event::new(AuditEvent::Denial, Outcome::Fault(FaultCode::NotAllowed))
-        });
+        audit.note(denial(7));
         audit.note(release());
     }
     audit.finish();
@@ -327,13 +313,10 @@ fn what_could_not_be_written_is_tried_again_and_nothing_is_there_twice() {
     bench.push().unwrap();
     bench.orders.send(false).unwrap();
     bench.orders.send(true).unwrap();
-    let seen = bench
-        .taken
-        .recv_timeout(tokend_process::testing::DEADLINE)
-        .unwrap();
+    let seen = bench.taken.recv_timeout(DEADLINE).unwrap();
     assert_eq!(seen, [1]);
     bench.orders.send(true).unwrap();
-    assert!(bench.queues.finish(tokend_process::testing::DEADLINE));
+    assert!(bench.queues.finish(DEADLINE));
 }
 
 #[test]
@@ -363,14 +346,10 @@ fn a_required_record_that_cannot_be_kept_holds_the_release_back_and_nothing_else
 fn what_is_queued_is_written_before_the_end() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("audit");
-    let audit = Audit::new(FingerprintKey::new(b"k"), Clock::system(), "r");
-    let settings = Settings {
-        journal: Some(false),
-        file: Some(settings(&path)),
+    let audit = audit(&Settings {
         events: [AuditEvent::Release].into_iter().collect(),
-        required: false,
-    };
-    audit.apply(Audit::prepare(&settings).unwrap()).unwrap();
+        ..to_file(&path)
+    });
     assert!(audit.wants(AuditEvent::Release) && !audit.wants(AuditEvent::Denial));
     for _ in 0..100 {
         audit.note(release());
@@ -388,13 +367,8 @@ fn what_is_queued_is_written_before_the_end() {
 fn a_reload_opens_the_file_that_is_there_now() {
     let dir = tempfile::tempdir().unwrap();
     let (path, moved) = (dir.path().join("audit"), dir.path().join("moved"));
-    let audit = Audit::new(FingerprintKey::new(b"k"), Clock::system(), "r");
-    let settings = Settings {
-        journal: Some(false),
-        file: Some(settings(&path)),
-        ..Settings::default()
-    };
-    audit.apply(Audit::prepare(&settings).unwrap()).unwrap();
+    let settings = to_file(&path);
+    let audit = audit(&settings);
     audit.note(release());
     fs::rename(&path, &moved).unwrap();
     audit.apply(Audit::prepare(&settings).unwrap()).unwrap();
@@ -404,15 +378,10 @@ fn a_reload_opens_the_file_that_is_there_now() {
     let seqs: Vec<_> = all.iter().map(|it| it["seq"].as_u64().unwrap()).collect();
     assert_eq!(seqs, [1, 2]);
     assert!(!lines(&path).is_empty());
-    let off = Settings {
-        journal: Some(false),
-        ..Settings::default()
+    let nowhere = Settings {
+        file: None,
+        required: true,
+        ..settings
     };
-    assert!(
-        Audit::prepare(&Settings {
-            required: true,
-            ..off
-        })
-        .is_err()
-    );
+    assert!(Audit::prepare(&nowhere).is_err());
 }

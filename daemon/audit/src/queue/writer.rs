@@ -4,12 +4,13 @@
 //! is logged once.
 
 use std::io;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokend_config::AuditEvent;
 
-use super::{OpenSink, Place, Queues, SinkChange, State, Takes};
+use super::{OpenSink, Place, Queue, Queues, SinkChange, State};
+use crate::destination::Takes;
 use crate::event::{Event, Record};
 use crate::outcome::Outcome;
 
@@ -22,7 +23,14 @@ const REST: Duration = Duration::from_secs(1);
 
 /// Writes the records of a queue until it ends.
 pub(crate) fn run(queues: Arc<Queues>, which: usize) {
-    Writer::new(queues, which).run();
+    let writer = Writer {
+        queues,
+        which,
+        sink: None,
+        batch: Vec::new(),
+        failing: false,
+    };
+    writer.run();
 }
 
 /// The thread of one queue.
@@ -35,17 +43,7 @@ struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(queues: Arc<Queues>, which: usize) -> Self {
-        Self {
-            queues,
-            which,
-            sink: None,
-            batch: Vec::new(),
-            failing: false,
-        }
-    }
-
-    pub(super) fn run(mut self) {
+    fn run(mut self) {
         loop {
             let ending = self.gather();
             self.write();
@@ -53,69 +51,48 @@ impl Writer {
                 if let Some(sink) = &mut self.sink {
                     sink.finish();
                 }
-                return self.end();
+                self.queues.lock().queue(self.which).ended = true;
+                return self.queues.ended.notify_all();
             }
         }
     }
 
-    /// Waits for work, then a moment longer, and takes all of it. True at the last call.
-    #[expect(
-        clippy::too_many_lines,
-        reason = "one wait and one taking under one lock; what follows a change needs all that was taken"
-    )]
-    fn gather(&mut self) -> bool {
-        let queues = Arc::clone(&self.queues);
-        let Some(Place {
-            work,
-            tally,
-            destination,
-        }) = queues.places.get(self.which)
-        else {
-            return true;
-        };
+    /// Waits for work, and then a moment longer.
+    fn wait<'q>(&self, queues: &'q Queues) -> MutexGuard<'q, State> {
         let which = self.which;
-        let urgent = |state: &State| {
-            state.ending
-                || state.queues.get(which).is_none_or(|queue| {
-                    queue.change.is_some() || queue.waiting.len() >= destination.room.enough()
-                })
-        };
-        // The order matters: a count after this look wakes the thread again.
-        if let Some(queue) = queues.lock().queues.get_mut(which) {
-            queue.nudged = false;
-        }
+        let Place {
+            destination, work, ..
+        } = queues.place(which);
+        // The order matters: a count that is noted after this wakes the thread again.
+        queues.lock().queue(which).nudged = false;
         let next = queues.repeats().next();
         let due = next.map_or(LONG, |at| {
             Duration::from_millis(at.saturating_sub(queues.clock.boot_ms()))
         });
-        let mut guard = queues.lock();
+        let wait = |state, limit, may_wait: &dyn Fn(&Queue) -> bool| {
+            let waits = |state: &mut State| {
+                let (ending, queue) = (state.ending, state.queue(which));
+                !ending && queue.change.is_none() && may_wait(queue)
+            };
+            let waited = work.wait_timeout_while(state, limit, waits);
+            waited.unwrap_or_else(PoisonError::into_inner).0
+        };
         if self.failing {
             // Records that arrived meanwhile do not shorten the pause.
-            let resting = |state: &mut State| {
-                !state.ending
-                    && state
-                        .queues
-                        .get(which)
-                        .is_some_and(|queue| queue.change.is_none())
-            };
-            let waited = work.wait_timeout_while(guard, REST, resting);
-            (guard, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        } else {
-            let idle = |state: &mut State| {
-                let queue = state.queues.get(which);
-                queue.is_some_and(|queue| queue.waiting.is_empty() && !queue.nudged)
-                    && !urgent(state)
-            };
-            let waited = work.wait_timeout_while(guard, due, idle);
-            (guard, _) = waited.unwrap_or_else(PoisonError::into_inner);
-            let waited = work.wait_timeout_while(guard, GATHER, |state| !urgent(state));
-            (guard, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            return wait(queues.lock(), REST, &|_| true);
         }
+        let is_idle = |queue: &Queue| queue.waiting.is_empty() && !queue.nudged;
+        let has_room = |queue: &Queue| queue.waiting.len() < destination.room.enough();
+        wait(wait(queues.lock(), due, &is_idle), GATHER, &has_room)
+    }
+
+    /// Waits for work, and takes all of it. True at the last call.
+    fn gather(&mut self) -> bool {
+        let (queues, which) = (Arc::clone(&self.queues), self.which);
+        let mut guard = self.wait(&queues);
         let state = &mut *guard;
         let wake = queues.count_up(state, false);
-        let Some(queue) = state.queues.get_mut(which) else {
-            return true;
-        };
+        let queue = state.queue(which);
         let change = queue.change.take();
         let before = self.batch.len() + queue.before;
         self.batch.append(&mut queue.waiting);
@@ -123,46 +100,51 @@ impl Writer {
         if queue.lost > 0 && !self.batch.is_empty() {
             // Behind all records that were kept: the sequence numbers say where the gap is.
             let mut event = Event::new(AuditEvent::Lost, Outcome::Lost);
-            event.lost = Some(queue.lost);
-            queue.lost = 0;
-            let series = match destination.takes {
-                Takes::Denials => &mut state.of_denials,
-                Takes::All | Takes::AllButDenials => &mut state.series,
-            };
-            self.batch.push(series.record(event, &queues.clock));
+            event.lost = Some(std::mem::take(&mut queue.lost));
+            let of_denials = queues.place(which).destination.takes == Takes::Denials;
+            let record = state.series(of_denials).record(event, &queues.clock);
+            self.batch.push(record);
         }
+        let queue = state.queue(which);
         if !queue.on && change.is_some() {
             // The records are no longer wanted, and no place is left to write them to.
-            tally.set_failing(false);
+            queues.place(which).tally.set_failing(false);
         }
         queue.hold(&self.batch);
         let ending = state.ending;
         drop(guard);
         queues.wake(wake);
-        match change {
-            Some(SinkChange::To(sink)) => {
+        if let Some(change) = change {
+            self.change(change, before);
+        }
+        ending
+    }
+
+    /// Writes to another place from now on, or to none. The first `before` records were taken before the change.
+    fn change(&mut self, change: SinkChange, before: usize) {
+        let old = match change {
+            SinkChange::To(sink) => {
                 // Records from before the change go to the old place if that still works, and nothing else goes there.
                 if self.sink.is_some() && !self.failing {
                     let after = self.batch.split_off(before.min(self.batch.len()));
                     self.write();
                     self.batch.extend(after);
                 }
-                if let Some(mut old) = self.sink.replace(sink) {
-                    old.finish();
-                }
+                self.sink.replace(sink)
             }
-            Some(SinkChange::Off) => {
+            SinkChange::Off => {
                 self.write();
-                if let Some(mut old) = self.sink.take() {
-                    old.finish();
-                }
-                tally.lost.add(self.batch.len() as u64);
-                self.batch.clear();
-                self.settle(None);
+                self.sink.take()
             }
-            None => {}
+        };
+        if let Some(mut old) = old {
+            old.finish();
         }
-        ending
+        if self.sink.is_none() {
+            let lost = self.batch.drain(..).count();
+            self.queues.place(self.which).tally.lost.add(lost as u64);
+            self.settle(None);
+        }
     }
 
     fn write(&mut self) {
@@ -172,20 +154,16 @@ impl Writer {
         let mut done = 0;
         let result = sink.write(&self.batch, &mut done);
         self.batch.drain(..done.min(self.batch.len()));
-        if let Some(place) = self.queues.places.get(self.which) {
-            place.tally.written.add(done as u64);
-        }
+        let tally = &self.queues.place(self.which).tally;
+        tally.written.add(done as u64);
         self.settle(result.err());
     }
 
     /// Notes whether the write succeeded. Each error is logged once.
     fn settle(&mut self, error: Option<io::Error>) {
-        let Some(Place {
+        let Place {
             destination, tally, ..
-        }) = self.queues.places.get(self.which)
-        else {
-            return;
-        };
+        } = self.queues.place(self.which);
         let name = destination.name;
         match &error {
             Some(error) if !self.failing => tracing::error!(
@@ -196,16 +174,9 @@ impl Writer {
         }
         self.failing = error.is_some();
         tally.set_failing(self.failing);
-        if let Some(queue) = self.queues.lock().queues.get_mut(self.which) {
-            queue.hold(&self.batch);
-            queue.failing = self.failing;
-        }
-    }
-
-    fn end(&self) {
-        if let Some(queue) = self.queues.lock().queues.get_mut(self.which) {
-            queue.ended = true;
-        }
-        self.queues.ended.notify_all();
+        let mut state = self.queues.lock();
+        let queue = state.queue(self.which);
+        queue.hold(&self.batch);
+        queue.failing = self.failing;
     }
 }

@@ -18,23 +18,9 @@ static FOURTH: Destination = Destination {
 
 #[test]
 fn one_more_place_has_a_queue_and_bounds_and_counters_of_its_own() {
-    let ((_orders, ordered), (taken, _took)) = (sync_channel(16), sync_channel(64));
-    let sink = Slow {
-        orders: ordered,
-        taken,
-        lost: sync_channel(64).0,
-    };
     let places = DESTINATIONS.iter().chain([&FOURTH]);
-    let queues = Arc::new(Queues::new("test", Clock::system(), places));
-    let changes = vec![
-        SinkChange::Off,
-        SinkChange::Off,
-        SinkChange::Off,
-        SinkChange::To(Box::new(sink)),
-    ];
-    queues
-        .apply(changes, AuditEvents::ALL, true, queue::writer::run)
-        .unwrap();
+    let bench = bench_of(places, 3, true, Clock::system());
+    let queues = &bench.queues;
     let mut kept = 0;
     while queues.push(release()) == Ok(()) {
         kept += 1;

@@ -1,4 +1,4 @@
-//! Who may ask what, and what is message to those who may not.
+//! Who may ask what, and what those who may not are told.
 
 use tokend_policy::{Fact, Facts, Units};
 
