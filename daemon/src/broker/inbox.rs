@@ -161,5 +161,15 @@ pub(crate) fn next_waiter() -> WaiterId {
 /// The handle for messages to the driver.
 pub(crate) type Driver = mpsc::Sender<Message>;
 
+/// Sends a message with a channel for the reply, and waits for the reply. `None` when the driver has ended.
+pub(crate) async fn ask<T>(
+    driver: &Driver,
+    message: impl FnOnce(oneshot::Sender<T>) -> Message,
+) -> Option<T> {
+    let (reply, answer) = oneshot::channel();
+    driver.send(message(reply)).await.ok()?;
+    answer.await.ok()
+}
+
 /// How many messages may wait for the driver. If the queue is full, only the session that sends has to wait.
 pub(crate) const DRIVER_QUEUE: usize = 4096;

@@ -2,9 +2,8 @@
 //! accounts.
 
 use tokend_metrics::Sample;
-use tokio::sync::oneshot;
 
-use crate::broker::inbox::{Driver, Message};
+use crate::broker::inbox::{Driver, Message, ask};
 use crate::broker::registry::Registry;
 
 /// The number of accounts in one batch.
@@ -19,11 +18,8 @@ pub(super) async fn gather(registry: &Registry, driver: &Driver) -> Option<Vec<S
         .collect();
     let mut samples = Vec::with_capacity(keys.len());
     for some in keys.chunks(SOME) {
-        let (reply, answer) = oneshot::channel();
         let accounts = some.to_vec();
-        let asked = driver.send(Message::Sample { accounts, reply });
-        asked.await.ok()?;
-        samples.extend(answer.await.ok()?);
+        samples.extend(ask(driver, |reply| Message::Sample { accounts, reply }).await?);
     }
     Some(samples)
 }

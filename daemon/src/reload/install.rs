@@ -12,17 +12,17 @@ use tokend_process::panics::ending;
 use tokend_process::stack;
 use tokend_proto::AccountName;
 use tokend_record::RecordKey;
-use tokend_store::{StoreError, Strayed};
+use tokend_store::StoreError;
 use tokio::sync::oneshot;
 
 use super::cures::{Cures, Question};
-use super::records;
+use super::records::{self, Walk};
 use super::refused::NotApplied;
 use crate::broker::accounts::Survey;
 use crate::broker::change::{
     ConfigChange, FoundRecord, HostsUsed, Joining, Reloaded, Summary, Used,
 };
-use crate::broker::inbox::{Driver, Message};
+use crate::broker::inbox::{Driver, Message, ask};
 use crate::broker::job::StoreJob;
 use tokend_record::Leftovers;
 use tokend_record::StoreReader;
@@ -95,7 +95,7 @@ impl Installer {
                 let mut accounts = first.take().unwrap_or_else(|| joining(config));
                 let ids = accounts.iter().map(|it| it.id.clone()).collect();
                 let survey = self.survey(ids).await?;
-                let used = self.read(&survey, &mut records, accounts.len()).await?;
+                let used = self.read(&survey, &mut records).await?;
                 self.complete(&mut accounts, &survey, &mut records).await;
                 Ok((accounts, used))
             };
@@ -105,19 +105,19 @@ impl Installer {
             if let Some(configure) = configure.take() {
                 configure();
             }
-            let (reply, answer) = oneshot::channel();
-            let change = ConfigChange {
-                accounts,
-                admin: Arc::clone(&config.admin),
-                hosts_used,
-                logins_used,
-                reply,
+            let change = |reply| {
+                Message::Change(Box::new(ConfigChange {
+                    accounts,
+                    admin: Arc::clone(&config.admin),
+                    hosts_used,
+                    logins_used,
+                    reply,
+                }))
             };
-            self.driver
-                .send(Message::Change(Box::new(change)))
+            match ask(&self.driver, change)
                 .await
-                .map_err(|_| NotApplied::Stopping)?;
-            match answer.await.map_err(|_| NotApplied::Stopping)? {
+                .ok_or(NotApplied::Stopping)?
+            {
                 Ok(summary) => return Ok(summary),
                 // A known account was removed in between: its record has to be read after all.
                 Err(_gone) => records.clear(),
@@ -127,12 +127,9 @@ impl Installer {
     }
 
     async fn survey(&self, accounts: Vec<RecordKey>) -> Result<Survey, NotApplied> {
-        let (reply, answer) = oneshot::channel();
-        self.driver
-            .send(Message::Survey { accounts, reply })
-            .await
-            .map_err(|_| NotApplied::Stopping)?;
-        answer.await.map_err(|_| NotApplied::Stopping)
+        let survey = |reply| Message::Survey { accounts, reply };
+        let survey = ask(&self.driver, survey).await;
+        survey.ok_or(NotApplied::Stopping)
     }
 
     /// Reads the records that are needed.
@@ -140,54 +137,29 @@ impl Installer {
         &self,
         survey: &Survey,
         found: &mut HashMap<RecordKey, FoundRecord>,
-        all: usize,
     ) -> Result<(Option<HostsUsed>, Used), NotApplied> {
-        let store = self.store.clone();
-        let clock = self.clock.clone();
-        let missing: HashSet<_> = survey.missing.iter().cloned().collect();
-        let ask_all = survey.ask_all;
-        let read = stack::wiped_off_the_runtime(move || {
-            // All records at once if many are needed, single records if few.
-            if ask_all || missing.len() * 4 > all {
-                let (found, elsewhere) = records::all(&store, &clock, &missing)?;
-                let used = (ask_all.then_some(elsewhere.hosts), elsewhere.logins);
-                return Ok((found, used, elsewhere.strayed));
-            }
-            let found = records::some(&store, &clock, missing)?;
-            // A name that was not in force may belong to a known login, with or without a record.
-            let logins = match found.is_empty() {
-                true => Used::new(),
-                false => records::logins(&store, &clock)?,
-            };
-            Ok((found, (None, logins), Vec::new()))
-        });
-        let (read, used, strayed) = read
-            .await
-            .map_err(|error| NotApplied::Died(ending(&error)))?
-            .map_err(NotApplied::Store)?;
-        found.extend(read);
-        if !strayed.is_empty() {
-            found.extend(self.put_back(strayed).await?);
+        if survey.missing.is_empty() && !survey.ask_all {
+            return Ok((None, Used::new()));
         }
-        Ok(used)
+        let missing: Arc<HashSet<_>> = Arc::new(survey.missing.iter().cloned().collect());
+        let mut walk = self.walk(&missing).await?;
+        if !walk.strayed.is_empty() {
+            // Without its record an account would log in.
+            let strayed = walk.strayed;
+            let put_back = self.by_the_store(|reply| StoreJob::PutBack { strayed, reply });
+            for id in put_back.await? {
+                tracing::warn!(account = %id.name(), "the stored record had a damaged name and was put back");
+            }
+            walk = self.walk(&missing).await?;
+        }
+        found.extend(walk.found);
+        Ok((survey.ask_all.then_some(walk.hosts), walk.logins))
     }
 
-    /// Lets the store thread restore records whose names were damaged: otherwise their accounts seem to have no record and log in.
-    async fn put_back(
-        &self,
-        strayed: Vec<Strayed>,
-    ) -> Result<HashMap<RecordKey, FoundRecord>, NotApplied> {
-        let put_back = self.by_the_store(|reply| StoreJob::PutBack { strayed, reply });
-        let put_back = put_back.await?;
-        for id in &put_back {
-            tracing::warn!(account = %id.name(), "the stored record had a damaged name and was put back");
-        }
-        let (store, clock) = (self.store.clone(), self.clock.clone());
-        let read = move || records::some(&store, &clock, put_back.into_iter().collect());
-        stack::wiped_off_the_runtime(read)
+    async fn walk(&self, missing: &Arc<HashSet<RecordKey>>) -> Result<Walk, NotApplied> {
+        let (missing, clock) = (Arc::clone(missing), self.clock.clone());
+        self.read_store(move |store| records::walk(store, &clock, &missing))
             .await
-            .map_err(|error| NotApplied::Died(ending(&error)))?
-            .map_err(NotApplied::Store)
     }
 
     /// States for each account the store's knowledge of it, and the change that cured it.
@@ -198,11 +170,7 @@ impl Installer {
         records: &mut HashMap<RecordKey, FoundRecord>,
     ) {
         let missing: HashSet<_> = survey.missing.iter().collect();
-        let blocked: HashMap<_, _> = survey
-            .blocked
-            .iter()
-            .map(|(id, fingerprint)| (id, &**fingerprint))
-            .collect();
+        let blocked: HashMap<_, _> = survey.blocked.iter().map(|(id, it)| (id, it)).collect();
         let mut questions = Vec::new();
         for (number, joining) in accounts.iter_mut().enumerate() {
             if missing.contains(&joining.id) {
@@ -212,9 +180,7 @@ impl Installer {
                 FoundRecord::Record(restored) => restored
                     .notes
                     .hangs_on(restored.durable.block.as_ref(), restored.durable.no_verdict),
-                FoundRecord::Live => blocked
-                    .get(&joining.id)
-                    .map(|fingerprint| Box::from(*fingerprint)),
+                FoundRecord::Live => blocked.get(&joining.id).map(|it| (*it).clone()),
                 _ => None,
             };
             questions.extend(blocked_for.map(|before| Question {
@@ -238,13 +204,9 @@ impl Installer {
         name: &AccountName,
         keep: Option<RecordKey>,
     ) -> Result<usize, NotApplied> {
-        let store = self.store.clone();
         let name = name.clone();
-        let find = move || Leftovers::find(&store, &name, keep.as_ref());
-        let leftovers = stack::wiped_off_the_runtime(find)
-            .await
-            .map_err(|error| NotApplied::Died(ending(&error)))?
-            .map_err(NotApplied::Store)?;
+        let find = move |store: &StoreReader| Leftovers::find(store, &name, keep.as_ref());
+        let leftovers = self.read_store(find).await?;
         let count = leftovers.count();
         if count > 0 {
             self.by_the_store(|reply| StoreJob::Purge { leftovers, reply })
@@ -253,16 +215,24 @@ impl Installer {
         Ok(count)
     }
 
+    /// Reads from the store, beside its thread.
+    async fn read_store<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&StoreReader) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, NotApplied> {
+        let store = self.store.clone();
+        let read = stack::wiped_off_the_runtime(move || read(&store)).await;
+        read.map_err(|error| NotApplied::Died(ending(&error)))?
+            .map_err(NotApplied::Store)
+    }
+
     /// Lets the store thread do a job, after all earlier jobs of the driver.
     async fn by_the_store<T>(
         &self,
         job: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> StoreJob,
     ) -> Result<T, NotApplied> {
-        let (reply, done) = oneshot::channel();
-        let asked = self.driver.send(Message::Store(job(reply))).await;
-        asked.map_err(|_| NotApplied::Stopping)?;
-        let done = done.await;
-        done.map_err(|_| NotApplied::without_the_store(&self.driver))?
+        let done = ask(&self.driver, |reply| Message::Store(job(reply))).await;
+        done.ok_or_else(|| NotApplied::without_the_store(&self.driver))?
             .map_err(NotApplied::Store)
     }
 }

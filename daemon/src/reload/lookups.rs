@@ -1,63 +1,51 @@
 //! Lookups of unknown names: one lookup at a time, each continuing where the one before ended.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
+
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 /// The time limit of one lookup. There may be thousands of names, and each takes as long as the directory service needs; the next lookup
 /// continues where this one ended.
 pub(super) const LIMIT: Duration = Duration::from_secs(20);
 
-/// The position of the next lookup, and whether one is running: beside one that hangs, each minute would start another, on the threads that
-/// reloads need. Cheap to clone.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Lookups(Arc<Inner>);
-
+/// The position of the next lookup, locked while one is running: beside one that hangs, each minute would start another, on the threads
+/// that reloads need.
 #[derive(Debug, Default)]
-struct Inner {
-    next: AtomicUsize,
-    is_running: AtomicBool,
-}
+pub(super) struct Lookups(Arc<Mutex<usize>>);
 
 /// A running lookup, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Lookup(Lookups);
+pub(super) struct Lookup(OwnedMutexGuard<usize>);
 
 impl Lookups {
     /// Starts a lookup, if none is running.
     pub(super) fn begin(&self) -> Option<Lookup> {
-        let before = self.0.is_running.swap(true, Ordering::AcqRel);
-        (!before).then(|| Lookup(self.clone()))
+        Arc::clone(&self.0).try_lock_owned().ok().map(Lookup)
     }
 }
 
 impl Lookup {
     /// Whether one of these names is known, as far as time allows: each name is tried at most once, and the first in any case.
     pub(super) fn at(
-        &self,
+        mut self,
         count: usize,
         mut is_known: impl FnMut(usize) -> bool,
         is_over: impl Fn() -> bool,
     ) -> bool {
-        let next = &self.0.0.next;
+        let next = &mut *self.0;
         for _ in 0..count {
             // The configuration may have fewer names by now.
-            let index = next.load(Ordering::Relaxed) % count;
+            let index = *next % count;
             if is_known(index) {
                 return true;
             }
-            next.store(index + 1, Ordering::Relaxed);
+            *next = index + 1;
             if is_over() {
                 break;
             }
         }
         false
-    }
-}
-
-impl Drop for Lookup {
-    fn drop(&mut self) {
-        self.0.0.is_running.store(false, Ordering::Release);
     }
 }
 

@@ -1,6 +1,6 @@
 //! The store's knowledge of accounts that are about to be in force.
 //!
-//! Reads records, all of them or some. Blocks; must never write.
+//! Reads all records, in one walk. Blocks; must never write.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,77 +11,50 @@ use crate::broker::change::{FoundRecord, HostsUsed, Used};
 use tokend_process::clock::Clock;
 use tokend_record::StoreReader;
 
-/// The facts in the records that are not about the requested accounts.
+/// The facts in all records.
 #[derive(Debug, Default)]
-pub(super) struct UsedElsewhere {
+pub(super) struct Walk {
+    /// The records of the requested accounts. An account that has none is left out.
+    pub(super) found: HashMap<RecordKey, FoundRecord>,
+    /// The usage of hosts and of logins in each record, whether or not its account is configured.
     pub(super) hosts: HostsUsed,
     pub(super) logins: Used,
-    /// Damaged records of accounts that seem to have none: they cannot be opened because their names were damaged.
+    /// Damaged records of requested accounts that seem to have none: they cannot be opened because their names were damaged.
     pub(super) strayed: Vec<Strayed>,
 }
 
-/// Reads every record: the records of `missing`, and the host usage of each record, whether or not its account is configured.
-pub(super) fn all(
+/// Reads every record: those of `missing` for themselves, and all of them for what they have used.
+pub(super) fn walk(
     store: &StoreReader,
     clock: &Clock,
     missing: &HashSet<RecordKey>,
-) -> Result<(HashMap<RecordKey, FoundRecord>, UsedElsewhere), StoreError> {
-    let (mut found, mut elsewhere) = (HashMap::new(), UsedElsewhere::default());
+) -> Result<Walk, StoreError> {
+    let mut walk = Walk::default();
     let quarantined = store.for_each(&mut |id, _, record| {
         let id = RecordKey::from(id);
-        note_host(&record, clock, &mut elsewhere.hosts);
-        note_login(&id, &record, clock, &mut elsewhere.logins);
+        note_host(&record, clock, &mut walk.hosts);
+        note_login(&id, &record, clock, &mut walk.logins);
         if missing.contains(&id) {
             let restored = tokend_record::restore(&record, clock);
-            found.insert(id, FoundRecord::Record(Box::new(restored)));
+            walk.found
+                .insert(id, FoundRecord::Record(Box::new(restored)));
         }
     })?;
     if !quarantined.is_empty() {
-        let is_lost = |id: &&RecordKey| !found.contains_key(*id) && !set_aside(&quarantined, id);
+        let is_lost =
+            |id: &&RecordKey| !walk.found.contains_key(*id) && !set_aside(&quarantined, id);
         let lost = missing.iter().filter(is_lost);
         let lost: Vec<_> = lost.map(|id| AccountId::clone(id)).collect();
-        elsewhere.strayed = store.strayed(&lost, &quarantined)?;
+        walk.strayed = store.strayed(&lost, &quarantined)?;
     }
     for set_aside in quarantined {
         tracing::error!("a stored record cannot be opened: {set_aside}");
         if let Some(id) = RecordKey::read(&set_aside.account) {
-            found.insert(
-                id,
-                FoundRecord::Quarantined(set_aside.reason.to_string().into()),
-            );
+            let reason = set_aside.reason.to_string().into();
+            walk.found.insert(id, FoundRecord::Quarantined(reason));
         }
     }
-    Ok((found, elsewhere))
-}
-
-/// Reads these records.
-pub(super) fn some(
-    store: &StoreReader,
-    clock: &Clock,
-    missing: HashSet<RecordKey>,
-) -> Result<HashMap<RecordKey, FoundRecord>, StoreError> {
-    let mut found = HashMap::new();
-    for id in missing {
-        let stored = match store.read(&id) {
-            Ok(Some((_, record))) => {
-                FoundRecord::Record(Box::new(tokend_record::restore(&record, clock)))
-            }
-            Ok(None) => FoundRecord::Blank,
-            Err(StoreError::Quarantined(set_aside)) => {
-                FoundRecord::Quarantined(set_aside.reason.to_string().into())
-            }
-            Err(error) => return Err(error),
-        };
-        found.insert(id, stored);
-    }
-    Ok(found)
-}
-
-/// How far logins are used up under any name.
-pub(super) fn logins(store: &StoreReader, clock: &Clock) -> Result<Used, StoreError> {
-    let mut logins = Used::new();
-    store.for_each(&mut |id, _, record| note_login(&id.into(), &record, clock, &mut logins))?;
-    Ok(logins)
+    Ok(walk)
 }
 
 fn note_login(id: &RecordKey, record: &Record, clock: &Clock, logins: &mut Used) {

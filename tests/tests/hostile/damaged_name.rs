@@ -23,21 +23,54 @@ fn damage_the_name(scene: &Scene) {
     fs::write(path, bytes).unwrap();
 }
 
-#[test]
-fn an_account_whose_record_has_a_damaged_name_keeps_its_login() {
-    const PUT_BACK: &str = "the stored record had a damaged name and was put back";
-    let scene = Scene::new("", "", &[]);
+const PUT_BACK: &str = "the stored record had a damaged name and was put back";
+
+/// A token of the account, whose record has a damaged name from here on.
+fn token_of_a_damaged_record(scene: &Scene) -> String {
     let daemon = scene.site.start().unwrap();
     let token = scene.site.get(WELL).unwrap();
     assert!(daemon.terminate().unwrap().success());
-    damage_the_name(&scene);
-    let daemon = scene.site.start().unwrap();
+    damage_the_name(scene);
+    token
+}
+
+/// The account serves this token, and nobody logs in.
+fn has_kept_its_login(scene: &Scene, token: &str) {
     assert_eq!(scene.site.get(WELL).unwrap(), token);
     let log = scene.site.log().unwrap();
     assert_eq!(log.matches(PUT_BACK).count(), 1, "{log}");
     // The refresh token is there too, so no login follows.
     scene.well();
-    assert_eq!(asked(&scene), (1, 1, 2));
+    assert_eq!(asked(scene), (1, 1, 2));
+}
+
+#[test]
+fn an_account_that_a_reload_adds_has_its_record_although_the_name_is_damaged() {
+    // So many that the reload adds few.
+    let others = ["a", "b", "c", "d", "e", "f"].map(|name| (name, "http://127.0.0.1:1".to_owned()));
+    let scene = Scene::new("", "", &others);
+    let token = token_of_a_damaged_record(&scene);
+    let file = scene.site.configuration();
+    let with = fs::read_to_string(&file).unwrap();
+    let own = format!("\"{WELL}\"]");
+    let is_other = |section: &&str| !section.starts_with(&own);
+    let sections: Vec<_> = with.split("[account.").filter(is_other).collect();
+    let without = sections.join("[account.");
+    assert!(without.len() < with.len());
+    fs::write(&file, without).unwrap();
+    let _daemon = scene.site.start().unwrap();
+    assert!(!scene.site.log().unwrap().contains(PUT_BACK));
+    fs::write(&file, with).unwrap();
+    assert_eq!(scene.site.tokenctl(&["reload"]).unwrap().code, Some(0));
+    has_kept_its_login(&scene, &token);
+}
+
+#[test]
+fn an_account_whose_record_has_a_damaged_name_keeps_its_login() {
+    let scene = Scene::new("", "", &[]);
+    let token = token_of_a_damaged_record(&scene);
+    let daemon = scene.site.start().unwrap();
+    has_kept_its_login(&scene, &token);
     assert!(daemon.terminate().unwrap().success());
     // The record was put back on the disk, and not only in memory.
     let before = scene.site.log().unwrap().len();
