@@ -22,7 +22,6 @@ mod refusal;
 mod reject;
 mod release;
 mod reload;
-mod reply;
 mod status;
 mod token;
 mod whoami;
@@ -40,8 +39,7 @@ use done::Done;
 pub(crate) use entry::is_denial;
 use list::list;
 pub(crate) use parts::Requests;
-pub(crate) use release::{Answered, Release};
-pub(crate) use reply::Reply;
+pub(crate) use release::{Answered, Release, Reply};
 
 impl Requests {
     /// Answers a request that the peer may make, or passes it on. Reached through `answer`, which counts and records.

@@ -13,7 +13,6 @@ use tokend_proto::{AccountName, Fault, Request};
 use super::parts::Requests;
 use super::refusal::{denied, not_admin, unknown};
 use crate::broker::registry::{Found, Ruling, ServedAccount, Snapshot};
-use crate::metrics::Metrics;
 
 /// The decision about a request, before any work on it.
 #[derive(Debug)]
@@ -86,37 +85,31 @@ enum Subject<'r, 's> {
 
 impl<'r, 's> Subject<'r, 's> {
     fn of(snapshot: &'s Snapshot, request: &'r Request) -> Self {
-        let permission = match request {
-            Request::Get { .. } => Permission::Get,
-            Request::Reject { .. } => Permission::Reject,
-            Request::Refresh { .. } => Permission::Refresh,
-            Request::Login { .. } => Permission::Login,
-            Request::Forget { .. } => Permission::Forget,
-            Request::Status { .. } | Request::Diagnose { .. } => Permission::Status,
-            Request::Reload => return Self::Daemon(Permission::Reload, "reload the configuration"),
-            Request::Metrics { .. } => return Self::Metrics,
-            Request::Whoami => return Self::Oneself,
-            Request::List { .. } => return Self::View,
-            _ => return Self::Unknown,
-        };
-        match request.account() {
-            Some(name) => Self::Account(name, snapshot.find(name), permission),
-            None => Self::View,
+        let (permission, _) = permissions(request);
+        match (request, request.account()) {
+            (_, Some(name)) => Self::Account(name, snapshot.find(name), permission),
+            (Request::Reload, _) => Self::Daemon(permission, "reload the configuration"),
+            (Request::Metrics { .. }, _) => Self::Metrics,
+            (Request::Whoami, _) => Self::Oneself,
+            (Request::List { .. } | Request::Status { .. } | Request::Diagnose { .. }, _) => {
+                Self::View
+            }
+            _ => Self::Unknown,
         }
     }
 }
 
-/// The permissions that decide about a request.
-fn wanted(request: &Request) -> Permissions {
+/// The permission that decides about a request, and another that the content of its answer depends on.
+fn permissions(request: &Request) -> (Permission, Option<Permission>) {
     match request {
-        Request::Get { .. } => Permissions::of(&[Permission::Get]),
-        Request::Reject { .. } => Permissions::of(&[Permission::Reject, Permission::Get]),
-        Request::Refresh { .. } => Permissions::of(&[Permission::Refresh, Permission::Get]),
-        Request::Login { .. } => Permissions::of(&[Permission::Login]),
-        Request::Forget { .. } => Permissions::of(&[Permission::Forget]),
-        Request::Diagnose { .. } => Permissions::of(&[Permission::Status, Permission::Reload]),
-        Request::Reload => Permissions::of(&[Permission::Reload]),
-        _ => Permissions::of(&[Permission::Status]),
+        Request::Get { .. } => (Permission::Get, None),
+        Request::Reject { .. } => (Permission::Reject, Some(Permission::Get)),
+        Request::Refresh { .. } => (Permission::Refresh, Some(Permission::Get)),
+        Request::Login { .. } => (Permission::Login, None),
+        Request::Forget { .. } => (Permission::Forget, None),
+        Request::Diagnose { .. } => (Permission::Status, Some(Permission::Reload)),
+        Request::Reload => (Permission::Reload, None),
+        _ => (Permission::Status, None),
     }
 }
 
@@ -183,12 +176,12 @@ impl Requests {
         if !first.is_empty() {
             return first;
         }
+        let (permission, other) = permissions(request);
+        let wanted = Permissions::of(&[permission, other.unwrap_or(permission)]);
         match subject {
-            Subject::Daemon(..) | Subject::Metrics => {
-                snapshot.lacks_for_daemon(peer, wanted(request))
-            }
-            Subject::Account(_, found, _) => snapshot.lacks(peer, *found, wanted(request)),
-            _ => snapshot.lacks(peer, None, wanted(request)),
+            Subject::Daemon(..) | Subject::Metrics => snapshot.lacks_for_daemon(peer, wanted),
+            Subject::Account(_, found, _) => snapshot.lacks(peer, *found, wanted),
+            _ => snapshot.lacks(peer, None, wanted),
         }
     }
 
@@ -199,33 +192,29 @@ impl Requests {
         peer: &Peer,
         request: &Request,
     ) -> Result<Admitted<'s>, Refused> {
-        let mut admitted = decide_subject(&self.metrics, subject, snapshot, peer)?;
+        let by_rule = |permission, what| match snapshot.administers(peer, permission) {
+            Ok(rule) => Ok(Admitted::by(snapshot, permission, rule)),
+            Err(unread) => Err(Refused {
+                fault: not_admin(peer, what, unread),
+                is_stranger: false,
+            }),
+        };
+        let mut admitted = match subject {
+            Subject::Account(name, found, permission) => {
+                admit_to(snapshot, peer, name, found, permission)
+            }
+            Subject::Daemon(permission, what) => by_rule(permission, what),
+            Subject::Metrics if self.metrics.allows(peer) => Ok(Admitted::without_rule(snapshot)),
+            Subject::Metrics => by_rule(Permission::Status, "read metrics"),
+            Subject::View | Subject::Oneself | Subject::Unknown => {
+                Ok(Admitted::without_rule(snapshot))
+            }
+        }?;
         if matches!(request, Request::Diagnose { .. }) {
             let may_reload = snapshot.administers(peer, Permission::Reload);
             admitted.rules.mistakes = may_reload.is_ok();
         }
         Ok(admitted)
-    }
-}
-
-fn decide_subject<'s>(
-    metrics: &Metrics,
-    subject: Subject<'_, 's>,
-    snapshot: &'s Arc<Snapshot>,
-    peer: &Peer,
-) -> Result<Admitted<'s>, Refused> {
-    let by_rule = |permission, what| match snapshot.administers(peer, permission) {
-        Ok(rule) => Ok(Admitted::by(snapshot, permission, rule)),
-        Err(unread) => Err(Refused::of(not_admin(peer, what, unread))),
-    };
-    match subject {
-        Subject::Account(name, found, permission) => {
-            admit_to(snapshot, peer, name, found, permission)
-        }
-        Subject::Daemon(permission, what) => by_rule(permission, what),
-        Subject::Metrics if metrics.allows(peer) => Ok(Admitted::without_rule(snapshot)),
-        Subject::Metrics => by_rule(Permission::Status, "read metrics"),
-        Subject::View | Subject::Oneself | Subject::Unknown => Ok(Admitted::without_rule(snapshot)),
     }
 }
 
@@ -278,15 +267,6 @@ fn admit_to_none<'s>(
         fault: unknown(snapshot, peer, name, as_administrator),
         is_stranger: true,
     })
-}
-
-impl Refused {
-    fn of(fault: Box<Fault>) -> Self {
-        Self {
-            fault,
-            is_stranger: false,
-        }
-    }
 }
 
 impl<'s> Admitted<'s> {

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokend_engine::{Demand, Timestamp, Want};
-use tokend_proto::Response;
+use tokend_policy::Peer;
+use tokend_proto::{Response, Token};
 use tokio::sync::{mpsc, oneshot};
 
 use super::admission::Admitted;
 use super::done::Done;
 use super::parts::Requests;
-use super::presentation::{presented, wire_token};
+use super::presentation::{new_token, wire_token};
 use super::refusal::{gone, overtaken};
 use crate::broker::inbox::{self, DriverAnswer, Message, Waiter};
 use crate::broker::registry::ServedAccount;
@@ -22,40 +23,39 @@ use crate::broker::registry::ServedAccount;
 pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Requests {
+    /// Waits for a token, with the peer's limits. A peer that may cause a token and not have it does not get it.
     pub(super) fn want(
         &self,
         served: &ServedAccount,
-        uid: u32,
+        peer: &Peer,
         admitted: &Admitted<'_>,
-        demand: Demand,
+        (min_validity, waits): (Option<Duration>, (u64, u64)),
         want: Want,
     ) -> Done {
         let account = served.key;
         let waiter = Waiter::new(self.driver.clone(), account);
-        let id = waiter.id();
         let asked = self.ask(admitted, |reply| Message::Wanted {
             account,
-            waiter: id,
-            uid,
-            demand,
+            waiter: waiter.id(),
+            uid: peer.uid,
+            demand: demand(self.clock.steady(), min_validity, waits),
             want,
             reply,
         });
-        let wanted = match asked {
-            Done::Now(response) => {
-                waiter.answered();
-                Done::Now(response)
+        let name = served.account.name.clone();
+        let token_type = served.account.dialect.present().map(str::to_owned);
+        let may_have_token = admitted.rules.token.is_some();
+        asked.map(move |response| {
+            waiter.answered();
+            match response {
+                Response::Token(_) if !may_have_token => new_token(&name),
+                Response::Token(token) => Response::Token(Token {
+                    token_type: token_type.unwrap_or(token.token_type),
+                    ..token
+                }),
+                other => other,
             }
-            Done::Later(pending) => Done::Later(Box::pin(async move {
-                let response = pending.await;
-                waiter.answered();
-                response
-            })),
-        };
-        match served.account.dialect.present() {
-            Some(present) => presented(wanted, present.to_owned()),
-            None => wanted,
-        }
+        })
     }
 
     /// Passes a request to the driver. The message is sent when this returns, unless the driver's queue is full: only then does the session
@@ -100,7 +100,7 @@ impl Requests {
 }
 
 /// `waits` are how long the client may wait for the rate limit, and how long altogether, in milliseconds.
-pub(super) fn demand(now: Timestamp, min_validity: Option<Duration>, waits: (u64, u64)) -> Demand {
+fn demand(now: Timestamp, min_validity: Option<Duration>, waits: (u64, u64)) -> Demand {
     let (wait_ms, timeout_ms) = waits;
     let bounded = |ms| Duration::from_millis(ms).min(LONGEST_WAIT);
     let answer_by = now.after(bounded(timeout_ms));

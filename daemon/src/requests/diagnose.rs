@@ -9,6 +9,7 @@ use tokend_proto::AccountName;
 
 use super::admission::Admitted;
 use super::done::Done;
+use super::pages::page;
 use super::parts::Requests;
 use crate::broker::registry::Seen;
 use crate::doctor::{PAGE, Page, caller};
@@ -22,19 +23,7 @@ impl Requests {
         after: Option<&AccountName>,
     ) -> Done {
         let snapshot = admitted.snapshot;
-        let mut next = None;
-        let accounts = match admitted.account {
-            Some(served) => vec![Arc::clone(served)],
-            None => {
-                let sight = snapshot.sight(peer);
-                let mut visible = sight.accounts(snapshot, Seen::Status, after);
-                let accounts: Vec<_> = visible.by_ref().take(PAGE).cloned().collect();
-                if visible.next().is_some() {
-                    next = accounts.last().map(|served| served.account.name.clone());
-                }
-                accounts
-            }
-        };
+        let (accounts, next) = page(admitted, peer, (Seen::Status, after), PAGE);
         let page = Page {
             caller: after.is_none().then(|| caller(snapshot, peer)),
             // A peer that may reload gets mistakes of the configuration with their places anyway.

@@ -11,6 +11,16 @@ pub(super) enum Done {
     Later(Pin<Box<dyn Future<Output = Response> + Send>>),
 }
 
+impl Done {
+    /// The same, with another response by the time it is known.
+    pub(super) fn map(self, change: impl FnOnce(Response) -> Response + Send + 'static) -> Self {
+        match self {
+            Self::Now(response) => Self::Now(change(response)),
+            Self::Later(pending) => Self::Later(Box::pin(async move { change(pending.await) })),
+        }
+    }
+}
+
 /// Work that is finished even if the client does not wait for it.
 pub(super) fn to_the_end(work: impl Future<Output = Response> + Send + 'static) -> Done {
     Done::Later(Box::pin(async move {

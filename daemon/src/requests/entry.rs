@@ -87,8 +87,21 @@ impl Entry {
         self.acted = Some(outcome);
     }
 
-    /// Records the result. Returns the answer that may be sent: without the token if its release has to be recorded and cannot be.
+    /// Records the result, if the request has an entry. Returns the answer that may be sent: without the token if its release has to be
+    /// recorded and cannot be.
     pub(crate) fn close(
+        entry: Option<Self>,
+        rules: &Rules,
+        served: Option<&ServedAccount>,
+        response: Response,
+    ) -> Response {
+        match entry {
+            Some(entry) => entry.close_with(rules, served, response),
+            None => response,
+        }
+    }
+
+    fn close_with(
         mut self,
         rules: &Rules,
         served: Option<&ServedAccount>,

@@ -8,13 +8,12 @@ use std::sync::Arc;
 
 use tokend_policy::Peer;
 use tokend_proto::{AccountName, Fault, FaultCode, Response};
-use tokio::sync::oneshot;
 
 use super::admission::Admitted;
 use super::done::{Done, to_the_end};
 use super::parts::Requests;
 use super::refusal::{brought_back, gone, not_forgotten, unknown};
-use crate::broker::inbox::{Driver, DriverAnswer, Message};
+use crate::broker::inbox::{Driver, DriverAnswer, Message, ask};
 use crate::broker::job::StoreJob;
 use crate::reload::NotApplied;
 use tokend_record::RecordKey;
@@ -35,13 +34,9 @@ impl Requests {
         let first = match configured {
             Some(account) => self.ask(admitted, |reply| Message::Forget { account, reply }),
             None => {
-                let may = admitted.snapshot.as_administrator(peer);
-                Done::Now(Response::Fault(*unknown(
-                    admitted.snapshot,
-                    peer,
-                    account,
-                    may,
-                )))
+                let snapshot = admitted.snapshot;
+                let may = snapshot.as_administrator(peer);
+                Done::Now(Response::Fault(*unknown(snapshot, peer, account, may)))
             }
         };
         let (reloader, driver) = (Arc::clone(&self.reloader), self.driver.clone());
@@ -62,11 +57,8 @@ impl Requests {
             };
             // A reload in progress may have read a record before the purge, and serve its secrets afterwards.
             let _no_reload = reloader.pause().await;
-            let by_now = registry
-                .snapshot()
-                .served(&account)
-                .map(|served| served.key);
-            if by_now != configured {
+            let snapshot = registry.snapshot();
+            if snapshot.served(&account).map(|served| served.key) != configured {
                 return Response::Fault(brought_back(&account));
             }
             let purged = match reached(&driver).await {
@@ -87,16 +79,12 @@ impl Requests {
 
 /// Forgets accounts that were configured under a name before and still have running work. Returns their number.
 async fn former(driver: &Driver, name: &AccountName) -> Result<usize, Box<Fault>> {
-    let (reply, keys) = oneshot::channel();
     let account = name.clone();
-    let asked = driver.send(Message::Former { account, reply }).await;
-    asked.map_err(|_| Box::new(gone()))?;
+    let keys = ask(driver, |reply| Message::Former { account, reply }).await;
     let mut forgotten = 0;
-    for account in keys.await.map_err(|_| Box::new(gone()))? {
-        let (reply, answer) = oneshot::channel();
-        let asked = driver.send(Message::Forget { account, reply }).await;
-        asked.map_err(|_| Box::new(gone()))?;
-        match answer.await.map_err(|_| Box::new(gone()))? {
+    for account in keys.ok_or_else(gone)? {
+        let answer = ask(driver, |reply| Message::Forget { account, reply }).await;
+        match answer.ok_or_else(gone)? {
             // The work has ended meanwhile, and its result is in the record.
             DriverAnswer::Fault(fault) if fault.code == FaultCode::UnknownAccount => {}
             DriverAnswer::Fault(fault) => return Err(fault),
@@ -109,9 +97,6 @@ async fn former(driver: &Driver, name: &AccountName) -> Result<usize, Box<Fault>
 /// Waits until the store thread has done all earlier jobs. An account whose work has ended for the driver may still be claimed there, and a
 /// record that another party has claimed cannot be purged.
 async fn reached(driver: &Driver) -> Result<(), NotApplied> {
-    let (reply, done) = oneshot::channel();
-    let asked = driver.send(Message::Store(StoreJob::Reached(reply))).await;
-    asked.map_err(|_| NotApplied::Stopping)?;
-    done.await
-        .map_err(|_| NotApplied::without_the_store(driver))
+    let reached = ask(driver, |reply| Message::Store(StoreJob::Reached(reply))).await;
+    reached.ok_or_else(|| NotApplied::without_the_store(driver))
 }

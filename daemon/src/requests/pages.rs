@@ -7,9 +7,10 @@ use std::sync::Arc;
 use tokend_policy::Peer;
 use tokend_proto::{AccountName, Fault, MAX_FRAME, Request};
 
+use super::admission::Admitted;
 use super::parts::Requests;
 use super::refusal::suggest;
-use crate::broker::registry::Sight;
+use crate::broker::registry::{Seen, ServedAccount, Sight};
 
 /// The number of bytes of a page that are filled; the rest of a frame is for its envelope.
 const PAGE_BYTES: usize = MAX_FRAME - 1024;
@@ -59,6 +60,25 @@ impl Requests {
         }
         seen
     }
+}
+
+/// A page of the accounts that the peer may see, after this one; or the account that the request is about. With the name of the last account
+/// of the page if others follow.
+pub(super) fn page(
+    admitted: &Admitted<'_>,
+    peer: &Peer,
+    (which, after): (Seen, Option<&AccountName>),
+    most: usize,
+) -> (Vec<Arc<ServedAccount>>, Option<AccountName>) {
+    if let Some(served) = admitted.account {
+        return (vec![Arc::clone(served)], None);
+    }
+    let sight = admitted.snapshot.sight(peer);
+    let mut visible = sight.accounts(admitted.snapshot, which, after);
+    let page: Vec<_> = visible.by_ref().take(most).cloned().collect();
+    let last = page.last().filter(|_| visible.next().is_some());
+    let next = last.map(|served| served.account.name.clone());
+    (page, next)
 }
 
 /// Shortens a page until it fits a frame, but not to nothing. True when entries were left out.

@@ -8,7 +8,6 @@ use tokend_engine::Timestamp;
 use tokend_process::clock::Clock;
 use tokend_proto::{AccountName, Response, Token};
 
-use super::done::Done;
 use super::parts::Requests;
 use crate::broker::registry::{IssuedToken, ServedAccount};
 
@@ -40,38 +39,9 @@ pub(super) fn wire_token(token: &IssuedToken, now: Timestamp, clock: &Clock) -> 
     }
 }
 
-/// The answer, with its token in the form that the dialect describes.
-pub(super) fn presented(done: Done, present: String) -> Done {
-    let put = |mut response| {
-        if let Response::Token(token) = &mut response {
-            token.token_type = present;
-        }
-        response
-    };
-    match done {
-        Done::Now(response) => Done::Now(put(response)),
-        Done::Later(pending) => Done::Later(Box::pin(async move { put(pending.await) })),
-    }
-}
-
 /// The answer in place of a token, for a peer that may cause a token and not have it.
 pub(super) fn new_token(account: &AccountName) -> Response {
     Response::Done {
         message: format!("account {account} has a new token"),
-    }
-}
-
-/// The answer without its token, for a peer that may cause a token and not have it.
-pub(super) fn without_token(done: Done, account: &AccountName) -> Done {
-    let instead = new_token(account);
-    match done {
-        Done::Now(Response::Token(_)) => Done::Now(instead),
-        Done::Now(other) => Done::Now(other),
-        Done::Later(pending) => Done::Later(Box::pin(async move {
-            match pending.await {
-                Response::Token(_) => instead,
-                other => other,
-            }
-        })),
     }
 }

@@ -13,8 +13,7 @@ use super::admission::{Admitted, Refused, Rules};
 use super::done::{Done, died};
 use super::entry::{Entry, unrecorded};
 use super::parts::Requests;
-use super::release::{Answered, Terms};
-use super::reply::Reply;
+use super::release::{Answered, Reply, Terms};
 use tokend_metrics::Found;
 
 impl Requests {
@@ -27,17 +26,12 @@ impl Requests {
         decided: Result<Admitted<'_>, Refused>,
         began: Duration,
     ) -> Reply {
-        let which = request.kind();
-        match self.recorded(peer, request, decided, (which, began)) {
-            Reply::Ready(response) => {
-                let took = self.clock.since_boot().saturating_sub(began);
-                self.metrics
-                    .counters()
-                    .answered(which, &response, Found::Held, took);
-                Reply::Ready(response)
-            }
-            pending => pending,
+        let counted = (request.kind(), began);
+        let reply = self.recorded(peer, request, decided, counted);
+        if let Reply::Ready(response) = &reply {
+            self.count(counted, response, Found::Held);
         }
+        reply
     }
 
     fn recorded(
@@ -49,18 +43,25 @@ impl Requests {
     ) -> Reply {
         let entry = Entry::open(&self.audit, peer, &request);
         let is_futile = entry.as_ref().is_some_and(Entry::is_futile);
+        let refuse = |entry, fault| {
+            Reply::Ready(Entry::close(
+                entry,
+                &Rules::default(),
+                None,
+                Response::Fault(fault),
+            ))
+        };
         let admitted = match decided {
-            Err(refused) => {
-                return Reply::Ready(close(entry, None, Response::Fault(*refused.fault)));
-            }
-            Ok(_) if is_futile => {
-                return Reply::Ready(close(entry, None, Response::Fault(unrecorded())));
-            }
+            Err(refused) => return refuse(entry, *refused.fault),
+            Ok(_) if is_futile => return refuse(entry, unrecorded()),
             Ok(admitted) => admitted,
         };
         let terms = Terms::of(&request);
         let pending = match self.dispatch(peer, &admitted, request) {
-            Done::Now(response) => return Reply::Ready(close(entry, Some(&admitted), response)),
+            Done::Now(response) => {
+                let account = admitted.account.map(Arc::as_ref);
+                return Reply::Ready(Entry::close(entry, &admitted.rules, account, response));
+            }
             Done::Later(pending) => pending,
         };
         let decided = admitted.carried();
@@ -90,18 +91,5 @@ impl Requests {
             let (response, entry) = to_the_end.await.unwrap_or_else(|| (died(), None));
             answered(response, decided, entry)
         }))
-    }
-}
-
-fn close(entry: Option<Entry>, admitted: Option<&Admitted<'_>>, response: Response) -> Response {
-    let Some(entry) = entry else {
-        return response;
-    };
-    match admitted {
-        Some(admitted) => {
-            let account = admitted.account.map(Arc::as_ref);
-            entry.close(&admitted.rules, account, response)
-        }
-        None => entry.close(&Rules::default(), None, response),
     }
 }

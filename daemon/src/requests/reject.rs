@@ -8,10 +8,8 @@ use tokend_policy::Peer;
 use tokend_proto::{Response, SecretText};
 
 use super::admission::Admitted;
-use super::asking::demand;
 use super::done::Done;
 use super::parts::Requests;
-use super::presentation::without_token;
 use crate::broker::registry::ServedAccount;
 
 impl Requests {
@@ -26,7 +24,6 @@ impl Requests {
         waits: (u64, u64),
     ) -> Done {
         let account = &served.account.name;
-        let has_tokens = admitted.rules.token.is_some();
         let now = self.clock.steady();
         served.cell.asked().touch(now);
         let current = served.cell.token();
@@ -35,7 +32,7 @@ impl Requests {
                 Want::Rejected(current.held.grant)
             }
             Some(newer) if newer.held.is_good(now, None) => {
-                if !has_tokens {
+                if admitted.rules.token.is_none() {
                     let message = format!("account {account} has a newer token");
                     return Done::Now(Response::Done { message });
                 }
@@ -46,12 +43,7 @@ impl Requests {
         if matches!(want, Want::Rejected(_)) {
             tracing::info!(account = %account, peer = %peer, "a client reports that its token was refused");
         }
-        let demand = demand(now, None, waits);
-        let wanted = self.want(served, peer.uid, admitted, demand, want);
-        match has_tokens {
-            true => wanted,
-            false => without_token(wanted, account),
-        }
+        self.want(served, peer, admitted, (None, waits), want)
     }
 }
 

@@ -3,6 +3,7 @@
 //! Owns the decision from the start of the wait until the answer is sent. If another configuration is in force by then, `admission` decides
 //! again. Must never send an answer on a decision of a configuration that is no longer in force.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,6 +39,14 @@ pub(crate) struct Answered {
     pub(super) counted: (RequestKind, Duration),
 }
 
+/// The reply to a request.
+pub(crate) enum Reply {
+    /// An immediate answer.
+    Ready(Response),
+    /// The request is in progress; the future ends with the answer, which may leave only by [`Requests::release`].
+    Pending(Pin<Box<dyn Future<Output = Answered> + Send>>),
+}
+
 /// The fate of an answer that was waited for.
 #[derive(Debug)]
 pub(crate) enum Release {
@@ -68,16 +77,8 @@ impl Answered {
     }
 
     fn close(self) -> Response {
-        let Self {
-            response,
-            decided,
-            entry,
-            ..
-        } = self;
-        match entry {
-            Some(entry) => entry.close(&decided.rules, decided.account.as_deref(), response),
-            None => response,
-        }
+        let (rules, account) = (&self.decided.rules, self.decided.account.as_deref());
+        Entry::close(self.entry, rules, account, self.response)
     }
 
     /// The same, without the result: a new decision needs more facts about the peer, and they cannot be read now.
@@ -108,13 +109,22 @@ impl Requests {
                 }
             }
         }
-        let (which, began) = answered.counted;
+        let counted = answered.counted;
         let response = answered.close();
-        let took = self.clock.since_boot().saturating_sub(began);
-        self.metrics
-            .counters()
-            .answered(which, &response, Found::Waited, took);
+        self.count(counted, &response, Found::Waited);
         Release::Answer(response)
+    }
+
+    /// Counts an answer to a request of this kind, which began at this time.
+    pub(super) fn count(
+        &self,
+        (which, began): (RequestKind, Duration),
+        response: &Response,
+        found: Found,
+    ) {
+        let took = self.clock.since_boot().saturating_sub(began);
+        let counters = self.metrics.counters();
+        counters.answered(which, response, found, took);
     }
 }
 

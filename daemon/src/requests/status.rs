@@ -4,14 +4,13 @@
 
 use tokend_policy::Peer;
 use tokend_proto::{AccountName, AccountStatus, Response, StatusPage};
-use tokio::sync::oneshot;
 
 use super::admission::Admitted;
 use super::done::Done;
-use super::pages::fit;
+use super::pages::{fit, page};
 use super::parts::Requests;
 use super::refusal::gone;
-use crate::broker::inbox::Message;
+use crate::broker::inbox::{Message, ask};
 use crate::broker::registry::Seen;
 
 /// How many accounts a page of `status` holds at most.
@@ -24,29 +23,12 @@ impl Requests {
         peer: &Peer,
         after: Option<&AccountName>,
     ) -> Done {
-        let snapshot = admitted.snapshot;
-        let mut next = None;
-        let accounts: Vec<_> = match admitted.account {
-            Some(served) => vec![(served.key, served.account.name.clone())],
-            None => {
-                let sight = snapshot.sight(peer);
-                let mut visible = sight.accounts(snapshot, Seen::Status, after);
-                let page: Vec<_> = visible
-                    .by_ref()
-                    .take(STATUS_PAGE)
-                    .map(|served| (served.key, served.account.name.clone()))
-                    .collect();
-                if visible.next().is_some() {
-                    next = page.last().map(|(_, name)| name.clone());
-                }
-                page
-            }
-        };
-        let driver = self.driver.clone();
+        let (page, mut next) = page(admitted, peer, (Seen::Status, after), STATUS_PAGE);
+        let accounts = page.iter().map(|it| (it.key, it.account.name.clone()));
+        let (driver, accounts) = (self.driver.clone(), accounts.collect());
         Done::Later(Box::pin(async move {
-            let (reply, answer) = oneshot::channel();
-            let sent = driver.send(Message::Status { accounts, reply }).await;
-            let (Ok(()), Ok(mut accounts)) = (sent, answer.await) else {
+            let status = ask(&driver, |reply| Message::Status { accounts, reply });
+            let Some(mut accounts) = status.await else {
                 return Response::Fault(gone());
             };
             if fit(&mut accounts, status_size) {

@@ -9,7 +9,6 @@ use tokend_policy::Peer;
 use tokend_proto::Response;
 
 use super::admission::Admitted;
-use super::asking::demand;
 use super::done::Done;
 use super::parts::Requests;
 use crate::broker::inbox::Message;
@@ -35,7 +34,6 @@ impl Requests {
             }
             return Done::Now(Response::Token(self.present(served, token, now)));
         }
-        let demand = demand(now, min_validity, waits);
-        self.want(served, peer.uid, admitted, demand, Want::Get)
+        self.want(served, peer, admitted, (min_validity, waits), Want::Get)
     }
 }
