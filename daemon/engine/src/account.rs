@@ -385,12 +385,12 @@ impl Account {
     /// The earliest time at which an attempt of this kind may begin, as far as the account is concerned.
     pub(crate) fn earliest(&self, kind: AttemptKind, now: Timestamp) -> Timestamp {
         let forced = self.waiters.iter().any(|waiter| waiter.pressing);
-        let held_up = match kind {
-            AttemptKind::Login if !forced => self.no_verdict.logins_from,
-            _ => None,
-        };
-        let earliest = self.paced(kind, now).max(self.deferred(now));
-        held_up.map_or(earliest, |from| from.max(earliest))
+        let deferral = self.deferral.filter(|it| it.by_provider || !forced);
+        let logins = self.no_verdict.logins_from;
+        let logins = logins.filter(|_| kind == AttemptKind::Login && !forced);
+        self.paced(kind, now)
+            .max(deferral.map_or(now, |it| it.until))
+            .max(logins.unwrap_or(now))
     }
 
     /// The earliest time the pace allows.
@@ -399,16 +399,6 @@ impl Account {
         match kind {
             AttemptKind::Refresh => attempts,
             AttemptKind::Login => attempts.max(self.plan.logins.left(self.logins, now).1),
-        }
-    }
-
-    fn deferred(&self, now: Timestamp) -> Timestamp {
-        let forced = self.waiters.iter().any(|waiter| waiter.pressing);
-        match self.deferral {
-            Some(deferral) if deferral.until > now && (deferral.by_provider || !forced) => {
-                deferral.until
-            }
-            _ => now,
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::durable::{AttemptKind, Deferral};
 use crate::ids::{AccountKey, AttemptId};
-use crate::time::Timestamp;
+use crate::time::{Timestamp, millis};
 
 /// The shortest wait after a failure.
 const FLOOR: Duration = Duration::from_secs(1);
@@ -42,6 +42,16 @@ impl Dice {
             None => self.seed,
         }
     }
+
+    /// A time of up to `most`, in milliseconds.
+    pub(crate) fn roll_up_to(&self, most: Duration) -> Duration {
+        Duration::from_millis(self.roll(millis(most)))
+    }
+}
+
+/// A first wait, doubled so many times.
+pub(crate) fn doubled(first: Duration, times: u32) -> Duration {
+    first.saturating_mul(1 << times.min(16))
 }
 
 /// The wait after the given number of failures in a row.
@@ -50,12 +60,9 @@ pub(crate) fn backoff(kind: AttemptKind, failures: u32, dice: &Dice, now: Timest
         AttemptKind::Refresh => LONGEST_REFRESH,
         AttemptKind::Login => LONGEST_LOGIN,
     };
-    let ceiling = FLOOR
-        .saturating_mul(1u32.checked_shl(failures.min(16)).unwrap_or(u32::MAX))
-        .min(longest);
-    let jitter = dice.roll(u64::try_from(ceiling.as_millis()).unwrap_or(u64::MAX));
+    let jitter = dice.roll_up_to(doubled(FLOOR, failures).min(longest));
     Deferral {
-        until: now.after(FLOOR + Duration::from_millis(jitter)),
+        until: now.after(FLOOR + jitter),
         by_provider: false,
     }
 }
@@ -83,8 +90,7 @@ pub(crate) fn clamp(deferral: Deferral, now: Timestamp) -> Option<Deferral> {
 
 /// The wait before a refused write is tried again. Without chance: there is only one store and it is ours.
 pub(crate) fn unsaved(tries: u32, now: Timestamp) -> Timestamp {
-    let wait = Duration::from_millis(250)
-        .saturating_mul(1u32.checked_shl(tries.min(7)).unwrap_or(u32::MAX));
+    let wait = doubled(Duration::from_millis(250), tries);
     now.after(wait.min(Duration::from_secs(30)))
 }
 

@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use crate::account::{Account, Context, Phase};
 use crate::backoff::Dice;
 use crate::durable::AttemptKind;
-use crate::effect::{Effect, WaiterFault, Withheld};
+use crate::effect::{Effect, Verdict, WaiterFault, Withheld};
 use crate::event::{Adoption, Event, HostUsed, LoginUsed};
 use crate::host::Hosts;
-use crate::ids::{AccountKey, HostKey};
+use crate::ids::{AccountKey, HostKey, WaiterId};
 use crate::time::Timestamp;
 use crate::view::View;
 use crate::wishes::{Trial, Wish};
@@ -53,8 +53,7 @@ impl Engine {
             Event::HostUsed(key, used) => self.hosts.restore(key, used, now),
             Event::Adopt(key, adoption) => self.adopt(now, key, *adoption),
             Event::Spent(key, spent) => {
-                self.with(now, key, |it, ctx| it.inherit(spent, ctx.now));
-                self.plan(key, Some(now));
+                self.with_before_start(now, key, |it, ctx| it.inherit(spent, ctx.now));
             }
             Event::Replan {
                 account,
@@ -72,25 +71,18 @@ impl Engine {
                 account,
                 by_login,
                 by_refresh,
-            } => {
-                self.with(now, account, |it, ctx| {
-                    it.outdate(ctx, by_login, by_refresh)
-                });
-                // An account that was just adopted is considered when all are, see `adopt`.
-                if self.accounts.contains_key(&account) {
-                    self.plan(account, Some(now));
-                }
-            }
+            } => self.with_before_start(now, account, |it, ctx| {
+                it.outdate(ctx, by_login, by_refresh);
+            }),
             Event::Remove(key) => self.with(now, key, Account::remove),
             Event::Wanted {
                 account,
                 waiter,
                 demand,
                 want,
-            } => match self.accounts.contains_key(&account) {
-                true => self.with(now, account, |it, ctx| it.wanted(ctx, waiter, demand, want)),
-                false => self.settle_gone(waiter),
-            },
+            } => self.with_waiter(now, account, waiter, |it, ctx| {
+                it.wanted(ctx, waiter, demand, want);
+            }),
             Event::Left(key, waiter) => self.with(now, key, |it, ctx| it.left(ctx, waiter)),
             Event::Asked(key) => self.with(now, key, |it, ctx| {
                 it.asked.touch(ctx.now);
@@ -255,20 +247,25 @@ impl Engine {
                 self.accounts.insert(key, account);
             }
         }
-        self.with(now, key, Account::serve);
-        // Nothing begins before the accounts that are adopted after this one have reported how far their host's pace is used up.
-        self.plan(key, Some(now));
+        self.with_before_start(now, key, Account::serve);
     }
 
     fn wish(&mut self, now: Timestamp, key: AccountKey, wish: Wish) {
-        if !self.accounts.contains_key(&key) {
-            return self.settle_gone(wish.waiter());
-        }
-        self.with(now, key, |it, ctx| it.wish(ctx, wish));
+        self.with_waiter(now, key, wish.waiter(), |it, ctx| it.wish(ctx, wish));
     }
 
-    fn settle_gone(&mut self, waiter: crate::ids::WaiterId) {
-        let gone = crate::effect::Verdict::Fault(WaiterFault::Gone);
+    /// As `with`, for a waiter, which gets an answer also if the account is gone.
+    fn with_waiter(
+        &mut self,
+        now: Timestamp,
+        key: AccountKey,
+        waiter: WaiterId,
+        act: impl FnOnce(&mut Account, &mut Context<'_>),
+    ) {
+        if self.accounts.contains_key(&key) {
+            return self.with(now, key, act);
+        }
+        let gone = Verdict::Fault(WaiterFault::Gone);
         self.effects.push_back(Effect::Settle(waiter, gone));
     }
 
@@ -278,9 +275,10 @@ impl Engine {
             self.update_queue(now, host, queue);
         }
         while let Some(key) = self.hosts.call(now) {
-            self.with_turn(now, key, true, |it, ctx| {
+            self.with(now, key, |it, ctx| {
                 if matches!(it.phase, Phase::Queued(_)) {
                     it.phase = Phase::Resting;
+                    ctx.turn = true;
                     it.consider(ctx);
                 }
             });
@@ -303,20 +301,24 @@ impl Engine {
         self.hosts.leave_all(host, |key| leaving.contains(&key));
     }
 
-    fn with(
+    /// As `with`, and the account is considered with the next `handle_timeout`: nothing begins before the accounts that are adopted after
+    /// this one have reported how far their host's pace is used up.
+    fn with_before_start(
         &mut self,
         now: Timestamp,
         key: AccountKey,
         act: impl FnOnce(&mut Account, &mut Context<'_>),
     ) {
-        self.with_turn(now, key, false, act);
+        self.with(now, key, act);
+        if self.accounts.contains_key(&key) {
+            self.plan(key, Some(now));
+        }
     }
 
-    fn with_turn(
+    fn with(
         &mut self,
         now: Timestamp,
         key: AccountKey,
-        turn: bool,
         act: impl FnOnce(&mut Account, &mut Context<'_>),
     ) {
         let Some(account) = self.accounts.get_mut(&key) else {
@@ -329,7 +331,7 @@ impl Engine {
             hosts: &mut self.hosts,
             dice: Dice::new(self.seed, key, account.last_attempt),
             draining: self.draining,
-            turn,
+            turn: false,
         };
         act(account, &mut ctx);
         if account.absent && account.is_settled() {

@@ -98,10 +98,8 @@ impl Hosts {
 
     /// An attempt has ended that may have reached the provider.
     pub(crate) fn ended(&mut self, key: HostKey, now: Timestamp) {
-        if let Some(host) = self.hosts.get_mut(&key) {
-            host.in_flight = host.in_flight.saturating_sub(1);
-            host.tat = host.plan.rate.charge(host.tat, now, 1);
-        }
+        self.release(key);
+        self.arrived(key, now);
     }
 
     /// An attempt of a daemon that died may have come to this host, not later than now.

@@ -77,10 +77,7 @@ impl Rate {
     /// The time before which the pace allows no more.
     pub fn debit(self, tat: Tat, now: Timestamp) -> Result<Tat, Timestamp> {
         let (result, after) = self.measure(tat, now);
-        match result {
-            Ok(_) => Ok(after),
-            Err(earliest) => Err(earliest),
-        }
+        result.map(|_left| after)
     }
 
     /// How many are left at `now`, and when the next one is allowed (`now` when one is left).

@@ -59,7 +59,8 @@ impl fmt::Debug for Timestamp {
     }
 }
 
-fn millis(duration: Duration) -> u64 {
+/// A duration in milliseconds, as far as they can be counted.
+pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 

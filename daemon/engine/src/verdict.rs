@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::account::{Account, Context, Phase};
-use crate::backoff::{Dice, LONGEST_UNRECOGNISED};
+use crate::backoff::{Dice, LONGEST_UNRECOGNISED, doubled};
 use crate::durable::{AttemptKind, Deferral};
 use crate::effect::{Missing, WaiterFault};
 use crate::event::ProviderAnswer;
@@ -96,7 +96,7 @@ impl Account {
             }
             AttemptKind::Login => {
                 count.logins = count.logins.saturating_add(1);
-                let pause = doubled(FIRST_LOGIN, count.logins).min(LONGEST_LOGIN);
+                let pause = doubled(FIRST_LOGIN, count.logins.saturating_sub(1)).min(LONGEST_LOGIN);
                 count.logins_from = Some(ctx.now.after(pause));
             }
         }
@@ -178,16 +178,10 @@ impl Account {
     }
 }
 
-fn doubled(first: Duration, count: u32) -> Duration {
-    let doublings = count.saturating_sub(1).min(16);
-    first.saturating_mul(1u32.checked_shl(doublings).unwrap_or(u32::MAX))
-}
-
 /// From a minute to six hours, with a little chance on top so that accounts behind one gateway do not come back together.
 fn refresh_pause(count: u32, dice: &Dice) -> Duration {
-    let pause = doubled(FIRST_REFRESH, count).min(LONGEST_UNRECOGNISED);
-    let most = u64::try_from((pause / 8).as_millis()).unwrap_or(u64::MAX);
-    (pause + Duration::from_millis(dice.roll(most))).min(LONGEST_UNRECOGNISED)
+    let pause = doubled(FIRST_REFRESH, count.saturating_sub(1)).min(LONGEST_UNRECOGNISED);
+    (pause + dice.roll_up_to(pause / 8)).min(LONGEST_UNRECOGNISED)
 }
 
 #[cfg(test)]

@@ -65,7 +65,7 @@ pub enum Activity {
 impl View {
     /// `host` is when its host lets it begin, as far as that is known.
     pub(crate) fn of(account: &Account, host: Option<Timestamp>, now: Timestamp) -> Self {
-        let choice = account.choose(now);
+        let (choice, host) = (account.choose(now), host.unwrap_or(now));
         let (attempts, at) = account.plan.attempts.left(account.attempts, now);
         let (logins, login_at) = account.plan.logins.left(account.logins, now);
         Self {
@@ -89,10 +89,10 @@ impl View {
             attempts: (account.plan.attempts, attempts, at),
             logins: (account.plan.logins, logins, login_at),
             kind: choice.ok(),
-            host: host.unwrap_or(now),
+            host,
             earliest: choice
                 .ok()
-                .map(|kind| account.earliest(kind, now).max(host.unwrap_or(now))),
+                .map(|kind| account.earliest(kind, now).max(host)),
             planned: account.next_start(now),
             waiters: account.waiters.len(),
         }

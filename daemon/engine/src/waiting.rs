@@ -207,13 +207,8 @@ impl Account {
         start: Timestamp,
         fault: WaiterFault,
     ) {
-        self.waiters.retain(|waiter| {
-            let waits = waiter.demand.start_by >= start;
-            if !waits {
-                settle(ctx, waiter.id, Verdict::Fault(fault));
-            }
-            waits
-        });
+        self.waiters
+            .retain(|it| waits(ctx, it.demand.start_by >= start, it.id, fault));
     }
 
     /// Answers the waiters and trials that would not wait until `start` in the queue of a host. A short wait there is no reason to give
@@ -225,46 +220,30 @@ impl Account {
         fault: WaiterFault,
     ) {
         let short = ctx.now.after(SHORT);
-        let mut waits = |id, demand: Demand| {
-            let waits = demand.start_by.max(short) >= start && demand.answer_by > start;
-            if !waits {
-                settle(ctx, id, Verdict::Fault(fault));
-            }
-            waits
+        let mut stays = |id, demand: Demand| {
+            let stays = demand.start_by.max(short) >= start && demand.answer_by > start;
+            waits(ctx, stays, id, fault)
         };
         self.waiters
-            .retain(|waiter| waits(waiter.id, waiter.demand));
+            .retain(|waiter| stays(waiter.id, waiter.demand));
         self.wishes.retain(|wish| match wish {
-            Wish::Enter(trial) => waits(trial.waiter, trial.demand),
+            Wish::Enter(trial) => stays(trial.waiter, trial.demand),
             Wish::Forget { .. } => true,
         });
     }
 
     /// Answers the waiters whose time is over.
     pub(crate) fn settle_late(&mut self, ctx: &mut Context<'_>) {
-        let now = ctx.now;
-        self.waiters.retain(|waiter| {
-            let waits = waiter.demand.answer_by > now;
-            if !waits {
-                settle(ctx, waiter.id, Verdict::Fault(WaiterFault::TimedOut));
-            }
-            waits
-        });
+        let (now, fault) = (ctx.now, WaiterFault::TimedOut);
+        self.waiters
+            .retain(|it| waits(ctx, it.demand.answer_by > now, it.id, fault));
         // A wish that has not begun is dropped. One that is being tried or stored goes on.
         self.wishes.retain(|wish| {
-            let waits = wish.answer_by().is_none_or(|by| by > now);
-            if !waits {
-                settle(ctx, wish.waiter(), Verdict::Fault(WaiterFault::TimedOut));
-            }
-            waits
+            let in_time = wish.answer_by().is_none_or(|by| by > now);
+            waits(ctx, in_time, wish.waiter(), fault)
         });
-        if let Some(trial) = self
-            .trial
-            .as_mut()
-            .filter(|trial| !trial.answered && trial.demand.answer_by <= now)
-        {
-            trial.answered = true;
-            settle(ctx, trial.waiter, Verdict::Fault(WaiterFault::TimedOut));
+        if (self.trial.as_ref()).is_some_and(|trial| trial.demand.answer_by <= now) {
+            self.answer_trial(ctx, fault);
         }
         if let Phase::Committing(saving, _) = &mut self.phase
             && !saving.answered
@@ -272,7 +251,7 @@ impl Account {
             && wish.answer_by().is_some_and(|by| by <= now)
         {
             saving.answered = true;
-            settle(ctx, wish.waiter(), Verdict::Fault(WaiterFault::TimedOut));
+            settle(ctx, wish.waiter(), Verdict::Fault(fault));
         }
     }
 
@@ -405,6 +384,14 @@ impl Wish {
             Self::Forget { .. } => None,
         }
     }
+}
+
+/// Whether a waiter goes on waiting. One that does not gets the fault.
+fn waits(ctx: &mut Context<'_>, waits: bool, waiter: WaiterId, fault: WaiterFault) -> bool {
+    if !waits {
+        settle(ctx, waiter, Verdict::Fault(fault));
+    }
+    waits
 }
 
 pub(crate) fn settle(ctx: &mut Context<'_>, waiter: WaiterId, verdict: Verdict) {
