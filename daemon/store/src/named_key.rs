@@ -14,6 +14,7 @@ use crate::key_file::next_to;
 use crate::key_file::{is_half_made, open_own, parent, read_bytes};
 use crate::seal::SealingKey;
 use crate::sizes::KEY_BYTES;
+use crate::state_dir::FileId;
 
 /// A key, and the file it was read from, which stays open.
 pub struct NamedKey {
@@ -51,7 +52,7 @@ impl NamedKey {
             .metadata()
             .map_err(failed("look at the sealing key", &self.path))?;
         let is_named = match fs::symlink_metadata(&self.path) {
-            Ok(found) => same(&found, &ours),
+            Ok(found) => FileId::of(&found) == FileId::of(&ours),
             Err(error) => error.kind() == std::io::ErrorKind::PermissionDenied,
         };
         // One byte more, to notice a longer file.
@@ -75,12 +76,10 @@ impl NamedKey {
 /// [`RotateError::OwnKey`], which says what to do instead.
 pub fn must_be_elsewhere(kept: &Path, named: &Path) -> Result<(), RotateError> {
     let own = [kept.to_owned(), next_to(kept)];
-    let found = fs::metadata(named).ok();
-    let place = place(named);
+    let file = |path: &Path| fs::metadata(path).ok().map(|found| FileId::of(&found));
+    let (found, placed) = (file(named), place(named));
     let is_own = own.iter().any(|own| {
-        let there = fs::metadata(own).ok();
-        let is_same = found.as_ref().zip(there).is_some_and(|(a, b)| same(a, &b));
-        is_same || (place.is_some() && place == self::place(own))
+        (found.is_some() && found == file(own)) || (placed.is_some() && placed == place(own))
     });
     match is_own || is_half_made_for(kept, named) {
         true => Err(RotateError::OwnKey(named.to_owned())),
@@ -102,8 +101,4 @@ fn is_half_made_for(kept: &Path, named: &Path) -> bool {
     let names = name(&named).zip(name(&kept));
     parent(&named) == parent(&kept)
         && names.is_some_and(|(named, kept)| is_half_made(&named, &kept))
-}
-
-fn same(one: &fs::Metadata, other: &fs::Metadata) -> bool {
-    (one.dev(), one.ino()) == (other.dev(), other.ino())
 }

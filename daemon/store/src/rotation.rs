@@ -129,23 +129,21 @@ pub fn settle(state: &StateDir, path: &Path) -> Result<Settled, RotateError> {
         return Ok(Settled::Nothing);
     };
     let old = SealingKey::from_file(path)?;
-    let opens = match &old {
-        Some(old) => opened_by(state, old, &new)?,
-        None => opened_by(state, &new, &new)?.flip(),
-    };
-    match opens {
-        Opens::New => {
+    let known = old.as_ref().unwrap_or(&new);
+    match (opened_by(state, known, &new)?, &old) {
+        // Without the old key, the new one was asked for twice.
+        (Opens::New, _) | (Opens::Old, None) => {
             // What was read may never have reached the disk, where the old key's records would come back.
-            write_again(state, old.as_ref().unwrap_or(&new), &new)?;
+            write_again(state, known, &new)?;
             take_place(&next, path)?;
             Ok(Settled::Finished)
         }
-        Opens::Old => {
+        (Opens::Old, Some(_)) => {
             confirm(state)?;
             remove_for_good(&next)?;
             Ok(Settled::Undone)
         }
-        Opens::Neither => Err(OpenError::WrongKey(state.path().to_owned()).into()),
+        (Opens::Neither, _) => Err(OpenError::WrongKey(state.path().to_owned()).into()),
     }
 }
 

@@ -225,6 +225,16 @@ fn write_pid(file: &mut File) -> io::Result<()> {
     writeln!(file, "{}", std::process::id())
 }
 
+/// Which file it is, whatever its name: its file system and its number there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FileId(u64, u64);
+
+impl FileId {
+    pub(crate) fn of(found: &Metadata) -> Self {
+        Self(found.dev(), found.ino())
+    }
+}
+
 /// Makes what happened to the names in a directory durable.
 pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()

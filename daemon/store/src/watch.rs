@@ -49,12 +49,6 @@ impl Watch {
         Self(None)
     }
 
-    /// Whether this can never report, so that there is no reason to wait on it.
-    #[must_use]
-    pub fn is_silent(&self) -> bool {
-        self.0.is_none()
-    }
-
     /// The next change, or `None` after `timeout` without one; at once when the watch is silent or the store is gone.
     pub fn wait(&mut self, timeout: Duration) -> Option<RecordChange> {
         let source = self.0.as_ref()?;
@@ -131,7 +125,6 @@ mod tests {
 
     #[test]
     fn a_silent_watch_never_waits() {
-        assert!(Watch::silent().is_silent());
         assert_eq!(Watch::silent().wait(Duration::MAX), None);
     }
 }

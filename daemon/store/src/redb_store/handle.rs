@@ -4,9 +4,8 @@
 //! take another database for ours.
 
 use std::fmt;
-use std::fs::{self, Metadata};
+use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,7 +14,7 @@ use redb::{Database, DatabaseError};
 use super::caught::caught;
 use super::database;
 use crate::error::{OpenError, StoreError, StoreFailure};
-use crate::state_dir::StoreId;
+use crate::state_dir::{FileId, StoreId};
 
 /// How the file is opened.
 pub(super) type Opener = Box<dyn Fn() -> Result<Database, DatabaseError> + Send + Sync>;
@@ -31,7 +30,7 @@ pub(super) struct Handle {
 #[derive(Clone)]
 struct Opened {
     db: Arc<Database>,
-    file: Place,
+    file: FileId,
 }
 
 /// A database of redb is longer than its first page. It grows and shrinks as it is written, so that no other length means anything.
@@ -41,24 +40,8 @@ impl Opened {
     fn at(path: &Path, db: Database) -> io::Result<Self> {
         Ok(Self {
             db: Arc::new(db),
-            file: Place::of(&fs::metadata(path)?),
+            file: FileId::of(&fs::metadata(path)?),
         })
-    }
-}
-
-/// Which file it is, whatever its name.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Place {
-    device: u64,
-    inode: u64,
-}
-
-impl Place {
-    fn of(file: &Metadata) -> Self {
-        Self {
-            device: file.dev(),
-            inode: file.ino(),
-        }
     }
 }
 
@@ -121,17 +104,13 @@ impl Handle {
     pub(super) fn is_in_place(&self) -> Result<(), StoreError> {
         let file = self.current()?.file;
         let detail = match fs::metadata(&self.path) {
-            Ok(found) if Place::of(&found) == file && found.len() > LEAST => return Ok(()),
+            Ok(found) if FileId::of(&found) == file && found.len() > LEAST => return Ok(()),
             Ok(_) => "it is not as it was opened".to_owned(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => error.to_string(),
             // Permissions were taken from the directory, say. What is open is as good as before.
             Err(_) => return Ok(()),
         };
-        Err(StoreError::Unavailable {
-            cause: StoreFailure::TakenAway,
-            at: self.path.clone(),
-            detail,
-        })
+        Err(self.failed(StoreFailure::TakenAway, detail))
     }
 
     pub(super) fn corrupt(&self, detail: &str) -> StoreError {
@@ -143,10 +122,14 @@ impl Handle {
 
     /// What the disk beside the database said.
     pub(super) fn unavailable(&self, error: &io::Error) -> StoreError {
+        self.failed(StoreFailure::from(error), error.to_string())
+    }
+
+    fn failed(&self, cause: StoreFailure, detail: String) -> StoreError {
         StoreError::Unavailable {
-            cause: StoreFailure::from(error),
+            cause,
             at: self.path.clone(),
-            detail: error.to_string(),
+            detail,
         }
     }
 
@@ -177,11 +160,7 @@ impl Handle {
             redb::Error::DatabaseAlreadyOpen => StoreFailure::Io,
             error => return self.corrupt(&error.to_string()),
         };
-        StoreError::Unavailable {
-            cause,
-            at: self.path.clone(),
-            detail: error.to_string(),
-        }
+        self.failed(cause, error.to_string())
     }
 
     // A panic cannot leave this state half changed, so a poisoned lock is still good.

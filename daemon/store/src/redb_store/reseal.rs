@@ -30,17 +30,6 @@ pub(crate) enum Opens {
     Neither,
 }
 
-impl Opens {
-    /// The same said of the keys in the other order.
-    pub(crate) fn flip(self) -> Self {
-        match self {
-            Self::Old => Self::New,
-            Self::New => Self::Old,
-            Self::Neither => Self::Neither,
-        }
-    }
-}
-
 /// Tells which of two keys opens the database of a state directory, and changes nothing.
 pub(crate) fn opened_by(
     state: &StateDir,
