@@ -3,6 +3,7 @@
 //! Owns the grammar. A usage error never repeats a word that may be a misplaced token or password (see
 //! [`usage_error`]), and exits with 64. Subcommands are built when they are used, to keep the start fast.
 
+mod get;
 #[cfg(test)]
 mod page;
 mod usage_error;
@@ -11,11 +12,13 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::{PathBufValueParser, PossibleValuesParser, ValueHint};
+use clap::builder::{PathBufValueParser, ValueHint};
 use clap::{Arg, ArgAction, ArgMatches};
 use tokend_client::AccountName;
 
 use crate::failure::Failure;
+use crate::secret_file::SecretFile;
+use crate::token::Form;
 use crate::{help, words};
 
 /// A command line that was understood.
@@ -47,19 +50,11 @@ pub(crate) enum Command {
 #[derive(Debug)]
 pub(crate) struct Get {
     pub(crate) account: AccountName,
-    pub(crate) format: Format,
-    pub(crate) env_name: String,
+    pub(crate) form: Form,
+    /// The file to write to in place of standard output.
+    pub(crate) output: Option<SecretFile>,
     pub(crate) min_validity: Option<Duration>,
     pub(crate) patient: Patient,
-}
-
-/// How a token is printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Format {
-    Plain,
-    Json,
-    Header,
-    Env,
 }
 
 /// How long a command may take.
@@ -162,7 +157,7 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Argumen
     };
     let socket = matches.get_one::<PathBuf>("socket").cloned();
     let command = match matches.subcommand() {
-        Some(("get", matches)) => Command::Get(get(matches)?),
+        Some(("get", matches)) => Command::Get(get::read(matches)?),
         Some(("status", matches)) => Command::Status(Status {
             account: optional_account(matches)?,
             shape: shape(matches)?,
@@ -237,7 +232,7 @@ pub(crate) fn grammar() -> clap::Command {
         .subcommands([
             command("get", help::GET)
                 .after_help(help::GET_AFTER)
-                .defer(with_get),
+                .defer(get::grammar),
             command("status", help::STATUS)
                 .after_help(help::STATUS_AFTER)
                 .defer(with_status),
@@ -269,23 +264,6 @@ pub(crate) fn grammar() -> clap::Command {
                 command.arg(words.trailing_var_arg(true))
             }),
         ])
-}
-
-fn with_get(command: clap::Command) -> clap::Command {
-    let format = Arg::new("format")
-        .long("format")
-        .value_name("FORMAT")
-        .value_parser(PossibleValuesParser::new([
-            "plain", "json", "header", "env",
-        ]))
-        .default_value("plain")
-        .help("How to print it");
-    let env_name = Arg::new("env-name")
-        .long("env-name")
-        .value_name("NAME")
-        .help("The variable of --format env [default: ACCESS_TOKEN]");
-    let min_validity = duration_arg("min-validity", "How long the token must still live");
-    with_patience(command.args([account_arg(), format, env_name, min_validity]))
 }
 
 fn with_status(command: clap::Command) -> clap::Command {
@@ -350,38 +328,6 @@ fn flag(name: &'static str, help: &'static str) -> Arg {
         .help(help)
 }
 
-fn get(matches: &ArgMatches) -> Result<Get, Failure> {
-    let format = match text(matches, "format").unwrap_or_default() {
-        "json" => Format::Json,
-        "header" => Format::Header,
-        "env" => Format::Env,
-        _ => Format::Plain,
-    };
-    let env_name = match text(matches, "env-name") {
-        None => "ACCESS_TOKEN",
-        Some(_) if format != Format::Env => {
-            return Err(Failure::usage(
-                "--env-name has no meaning without --format env",
-                "add --format env",
-            ));
-        }
-        Some(name) if is_variable(name) => name,
-        Some(_) => {
-            return Err(Failure::usage(
-                "the name given with --env-name cannot be a shell variable",
-                "use letters, digits and _, and no digit first",
-            ));
-        }
-    };
-    Ok(Get {
-        account: account(matches)?,
-        format,
-        env_name: env_name.to_owned(),
-        min_validity: duration(matches, "min-validity")?,
-        patient: patient(matches)?,
-    })
-}
-
 fn shape(matches: &ArgMatches) -> Result<Shape, Failure> {
     const SHORTEST: Duration = Duration::from_millis(100);
     const LONGEST: Duration = Duration::from_secs(60 * 60);
@@ -403,11 +349,6 @@ fn shape(matches: &ArgMatches) -> Result<Shape, Failure> {
             "use a duration from 100ms to 1h",
         )),
     }
-}
-
-fn is_variable(name: &str) -> bool {
-    let letter = |c: char| c.is_ascii_alphabetic() || c == '_';
-    name.starts_with(letter) && name.chars().all(|c| letter(c) || c.is_ascii_digit())
 }
 
 fn kind(matches: &ArgMatches) -> Kind {

@@ -56,16 +56,26 @@ fn metrics(socket: Option<&Path>) -> Result<(), Failure> {
 fn get(socket: Option<&Path>, options: Get) -> Result<(), Failure> {
     let Get {
         account,
-        format,
-        env_name,
+        form,
+        output,
         min_validity,
         patient,
     } = options;
+    // A file that cannot become what is asked for is noticed before a token is.
+    if let Some(file) = &output {
+        file.check()?;
+    }
     let (mut client, Patience { wait, timeout, .. }) = connect_within(socket, patience(&patient))?;
     let mut demand = GetOptions::new(account).wait(wait).timeout(timeout);
     demand.min_validity = min_validity;
     let found = client.get(&demand)?;
-    token::print(&found, format, &env_name, &Daemon::of(&client))
+    let daemon = Daemon::of(&client);
+    let text = form.text(&found, &daemon)?;
+    match &output {
+        Some(file) => file.write(&text),
+        None => output::print(&text),
+    }?;
+    form.after(&found)
 }
 
 fn refresh(socket: Option<&Path>, options: &Refresh) -> Result<(), Failure> {
@@ -258,7 +268,7 @@ fn tell_token(account: &AccountName, newer: &Token, print: bool) -> Result<(), F
     };
     output::note(&format!("{account} has a new token, {life}"));
     match print {
-        true => token::plain(newer),
+        true => output::print(&token::plain(newer)),
         false => Ok(()),
     }
 }

@@ -7,7 +7,7 @@ pub(crate) const ABOUT: &str = "Ask tokend, the local token broker, for access t
 pub(crate) const AFTER: &str = "\
 Examples:
   tokenctl get ads                                print a token that is valid now
-  tokenctl get ads --format header | curl -fsS -H @- URL
+  tokenctl get ads --format curl | curl -fsS -K - URL
                                                   use it; `tokenctl get --help` has the form for scripts
   vars=$(tokenctl get ads --format env) && eval \"$vars\"
                                                   export it as ACCESS_TOKEN
@@ -40,24 +40,34 @@ pub(crate) const GET: &str = "Print an access token that is valid now, obtained 
 
 pub(crate) const GET_AFTER: &str = "\
 Formats:
-  plain   the token and a line end
-  header  Authorization: Bearer TOKEN, or the header that the account's dialect names for its API
-  env     export ACCESS_TOKEN='TOKEN', quoted for the shell; another name with --env-name
-  json    {\"access_token\", \"token_type\", \"expires_at\", \"expires_in\", \"scope\", \"daemon\"}: expires_at
-          after RFC 3339, expires_in in seconds; null if unknown; daemon {\"socket\", \"uid\"} is the one that
-          answered, uid the user who opened its socket (0 under systemd)
+  plain       the token and a line end
+  header      Authorization: Bearer TOKEN, or the header that the account's dialect names for its API
+  json        {\"access_token\", \"token_type\", \"expires_at\", \"expires_in\", \"scope\", \"daemon\"}: expires_at
+              after RFC 3339, expires_in in seconds; null if unknown; daemon {\"socket\", \"uid\"} is the one that
+              answered, uid the user who opened its socket (0 under systemd)
+  env         export ACCESS_TOKEN='TOKEN', quoted for the shell; another name with --env-name
+  dotenv      ACCESS_TOKEN=TOKEN for a file of variables (systemd, Docker, dotenv), quoted only if it must be
+  curl        a configuration for `curl -K -`: the token in the header, cookie or query parameter of its API
+  netrc       machine HOST login oauth2 password TOKEN; HOST with --machine, another login with --user
+  xoauth2     the base64 text of SASL XOAUTH2 for the mailbox of --user
+  kubernetes  an ExecCredential for kubectl, in the version that KUBERNETES_EXEC_INFO names, else v1
+  github      masks the token in the log of a GitHub Actions step, and sets ACCESS_TOKEN for the steps after it
+A token with characters that a format cannot hold is refused with 70, and nothing is printed.
+
+A FILE of --output is replaced at once: readers see the file before or the new one, and it has its permissions and
+owner before its content. A symbolic link in its place is refused. It is not kept up to date.
 
 Examples:
-  tokenctl get ads
+  tokenctl get ads --format curl | curl -fsS -K - URL
   tokenctl get ads --min-validity 10m      valid for at least ten more minutes
   tokenctl get ads --wait 2m               wait up to two minutes if the rate limit is reached
-  tokenctl get ads --format env --env-name ADS_TOKEN
+  tokenctl get ads --output /run/report/token --mode 640 --owner report
 
 Every local user can read the arguments of a program, so never put a token into them. In a script, this form
 starts curl only when there is a token, and ends with the exit code of tokenctl when there is none:
-  header=$(tokenctl get ads --format header) && printf '%s\\n' \"$header\" | curl -fsS -H @- URL
+  curlrc=$(tokenctl get ads --format curl) && printf '%s\\n' \"$curlrc\" | curl -fsS -K - URL
 As one pipeline, it takes `set -o pipefail` to notice that tokenctl failed:
-  set -o pipefail; tokenctl get ads --format header | curl -fsS -H @- URL";
+  set -o pipefail; tokenctl get ads --format curl | curl -fsS -K - URL";
 
 pub(crate) const STATUS: &str = "Show the state of accounts, their rate limits and their problems";
 

@@ -14,6 +14,7 @@ mod help;
 mod input;
 mod output;
 mod prompt;
+mod secret_file;
 mod status;
 mod token;
 mod trust;

@@ -23,10 +23,15 @@ pub(crate) fn print(bytes: &[u8]) -> Result<(), Failure> {
 
 /// Writes one line of JSON to standard output.
 pub(crate) fn print_json<T: Serialize>(value: &T) -> Result<(), Failure> {
+    print(&json_line(value)?)
+}
+
+/// One line of JSON.
+pub(crate) fn json_line<T: Serialize>(value: &T) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(512));
     serde_json::to_writer(&mut *bytes, value).map_err(|error| Failure::output(&error.into()))?;
     bytes.push(b'\n');
-    print(&bytes)
+    Ok(bytes)
 }
 
 /// Says a sentence on standard error, for people.

@@ -1,134 +1,208 @@
-//! A token on standard output, in the four formats of `get`.
+//! A token in the formats of `get`.
 //!
-//! Owns the formats; they are a contract with scripts. Nothing but standard output ever sees the token.
+//! Owns the formats; they are a contract with scripts. A token that cannot stand in a format is refused, because what would be printed
+//! could mean something else there. Nothing but standard output and the file that was asked for ever sees the token.
 
-use std::borrow::Cow;
+mod github;
+mod json;
+mod kubernetes;
 
-use serde::Serialize;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use tokend_client::{Presentation, Token};
 use zeroize::Zeroizing;
 
-use crate::arguments::Format;
 use crate::failure::{Exit, Failure};
 use crate::who_answered::Daemon;
-use crate::{output, words};
 
-/// Prints a token as asked.
-pub(crate) fn print(
-    token: &Token,
-    format: Format,
-    env_name: &str,
-    daemon: &Daemon,
-) -> Result<(), Failure> {
-    let secret = token.access_token.expose();
-    match format {
-        Format::Plain => plain(token),
-        Format::Header => match (token.presentation(), is_plain(secret)) {
-            (Presentation::Header { name, prefix }, true) => {
-                print_parts(&[&name, ": ", &prefix, secret])
+/// How a token is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    Plain,
+    Header,
+    Json,
+    Env,
+    Dotenv,
+    Curl,
+    Netrc,
+    Xoauth2,
+    Kubernetes,
+    Github,
+}
+
+/// A format with what it says beside the token.
+#[derive(Debug)]
+pub(crate) struct Form {
+    pub(crate) format: Format,
+    /// The variable.
+    pub(crate) env_name: String,
+    /// The host.
+    pub(crate) machine: Option<String>,
+    pub(crate) user: Option<String>,
+}
+
+impl Form {
+    /// What is printed, with its line end.
+    pub(crate) fn text(
+        &self,
+        token: &Token,
+        daemon: &Daemon,
+    ) -> Result<Zeroizing<Vec<u8>>, Failure> {
+        let secret = token.access_token.expose();
+        match self.format {
+            Format::Plain => Ok(plain(token)),
+            Format::Header => {
+                let (name, prefix) = header(token)?;
+                Ok(line(&[&name, ": ", &prefix, secret]))
             }
-            // RFC 6750 section 2.1 allows less; a line break would even smuggle in another header.
-            (Presentation::Header { .. }, false) => Err(Failure::new(
-                Exit::Software,
-                "the token has characters that cannot stand in a header",
-                "use another --format, and check what the provider sends",
-            )),
-            (Presentation::Cookie { name }, _) => Err(no_header(&format!("the cookie `{name}`"))),
-            (Presentation::Query { name }, _) => Err(no_header(&format!(
-                "the query parameter `{name}` of the URL"
-            ))),
-        },
-        Format::Env => {
-            let quoted = Zeroizing::new(secret.replace('\'', r"'\''"));
-            print_parts(&["export ", env_name, "='", &quoted, "'"])
+            Format::Json => json::text(token, daemon),
+            Format::Env => {
+                let quoted = Zeroizing::new(secret.replace('\'', r"'\''"));
+                Ok(line(&["export ", &self.env_name, "='", &quoted, "'"]))
+            }
+            Format::Dotenv => {
+                let quote = dotenv_quote(secret)?;
+                Ok(line(&[&self.env_name, "=", quote, secret, quote]))
+            }
+            Format::Curl => curl(token),
+            Format::Netrc => {
+                let machine = self.machine.as_deref().unwrap_or_default();
+                let user = self.user.as_deref().unwrap_or("oauth2");
+                let secret = netrc_word(secret)?;
+                Ok(line(&[
+                    "machine ",
+                    machine,
+                    " login ",
+                    user,
+                    " password ",
+                    secret,
+                ]))
+            }
+            Format::Xoauth2 => xoauth2(token, self.user.as_deref().unwrap_or_default()),
+            Format::Kubernetes => kubernetes::text(token),
+            Format::Github => github::mask(secret),
         }
-        Format::Json => output::print_json(&Json {
-            access_token: secret,
-            token_type: json_type(token),
-            present: Present::of(token),
-            expires_at: token.expires_at_ms.and_then(words::rfc3339),
-            expires_in: token.remaining_ms.map(|ms| ms / 1000),
-            scope: token.scope.as_deref(),
-            daemon,
-        }),
+    }
+
+    /// What has to follow once the text is printed.
+    pub(crate) fn after(&self, token: &Token) -> Result<(), Failure> {
+        match self.format {
+            Format::Github => github::set(&self.env_name, token.access_token.expose()),
+            _ => Ok(()),
+        }
     }
 }
 
-/// Prints the token and a line end.
-pub(crate) fn plain(token: &Token) -> Result<(), Failure> {
-    print_parts(&[token.access_token.expose()])
+/// The token and a line end.
+pub(crate) fn plain(token: &Token) -> Zeroizing<Vec<u8>> {
+    line(&[token.access_token.expose()])
 }
 
-fn is_plain(secret: &str) -> bool {
-    secret.bytes().all(|byte| byte.is_ascii_graphic())
-}
-
-/// A header is asked for, and the API takes none.
-fn no_header(place: &str) -> Failure {
-    Failure::new(
+/// The name of the header that the API wants, and the text before the token there.
+fn header(token: &Token) -> Result<(String, String), Failure> {
+    let (place, other) = match token.presentation() {
+        // RFC 6750 section 2.1 allows less; a line break would even smuggle in another header.
+        Presentation::Header { name, prefix } => {
+            demand_plain(token.access_token.expose(), "a header")?;
+            return Ok((name.into_owned(), prefix.into_owned()));
+        }
+        Presentation::Cookie { name } => (format!("the cookie `{name}`"), "--format curl"),
+        Presentation::Query { name } => (
+            format!("the query parameter `{name}` of the URL"),
+            "--format curl",
+        ),
+    };
+    Err(Failure::new(
         Exit::Config,
         format!("the API of this account wants its token in {place}, not in a header"),
-        format!("use --format plain and put the token into {place}"),
+        format!("use {other}, or --format plain and put the token into {place}"),
+    ))
+}
+
+/// A configuration for `curl --config`, with the token where the API wants it.
+fn curl(token: &Token) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let secret = token.access_token.expose();
+    demand_plain(secret, "a configuration of curl")?;
+    // Within double quotes curl reads a backslash and what follows as one character.
+    let quoted = Zeroizing::new(secret.replace('\\', r"\\").replace('"', "\\\""));
+    Ok(match token.presentation() {
+        Presentation::Header { name, prefix } => {
+            line(&["header = \"", &name, ": ", &prefix, &quoted, "\""])
+        }
+        Presentation::Cookie { name } => line(&["cookie = \"", name, "=", &quoted, "\""]),
+        // curl encodes the value; it takes a name that needs no encoding as it is.
+        Presentation::Query { name } => line(&["url-query = \"", name, "=", &quoted, "\""]),
+    })
+}
+
+/// The initial response of SASL XOAUTH2, as mail servers take it: base64 of the user and the token, each ended by a byte 1.
+fn xoauth2(token: &Token, user: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let (name, prefix) = header(token)?;
+    if name != "Authorization" {
+        return Err(Failure::new(
+            Exit::Config,
+            format!(
+                "the API of this account wants its token in the header {name}, which XOAUTH2 cannot say"
+            ),
+            "use another --format",
+        ));
+    }
+    let secret = token.access_token.expose();
+    let message = Zeroizing::new(format!("user={user}\u{1}auth={prefix}{secret}\u{1}\u{1}"));
+    Ok(line(&[&Zeroizing::new(
+        STANDARD.encode(message.as_bytes()),
+    )]))
+}
+
+/// The quotes a value needs in a file of variables, which other programs than shells read: Docker takes quotes as part of the value, so a
+/// value has them only where it needs them.
+fn dotenv_quote(secret: &str) -> Result<&'static str, Failure> {
+    let is_bare = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=:@,%".contains(&byte);
+    match secret {
+        bare if bare.bytes().all(is_bare) => Ok(""),
+        quoted
+            if quoted
+                .chars()
+                .all(|c| c != '\'' && c != '\\' && !c.is_control()) =>
+        {
+            Ok("'")
+        }
+        _ => Err(cannot_stand("a file of variables")),
+    }
+}
+
+/// A word of a netrc file. Programs differ in how they read quotes there, so none is written.
+fn netrc_word(secret: &str) -> Result<&str, Failure> {
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"\"'\\#".contains(&byte);
+    match secret.bytes().all(is_plain) {
+        true => Ok(secret),
+        false => Err(cannot_stand("a netrc file")),
+    }
+}
+
+/// Refuses a token with blanks, line breaks or other than ASCII.
+fn demand_plain(secret: &str, place: &str) -> Result<(), Failure> {
+    match secret.bytes().all(|byte| byte.is_ascii_graphic()) {
+        true => Ok(()),
+        false => Err(cannot_stand(place)),
+    }
+}
+
+fn cannot_stand(place: &str) -> Failure {
+    Failure::new(
+        Exit::Software,
+        format!("the token has characters that cannot stand in {place}"),
+        "use another --format, and check what the provider sends",
     )
 }
 
-/// The keys of RFC 6749 section 5.1, `expires_at`, which daemon gave it, and how the API wants the token.
-#[derive(Serialize)]
-struct Json<'a> {
-    access_token: &'a str,
-    token_type: &'a str,
-    expires_at: Option<String>,
-    expires_in: Option<u64>,
-    scope: Option<&'a str>,
-    daemon: &'a Daemon,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    present: Option<Present<'a>>,
-}
-
-/// Where the token belongs, when that is not behind its type in `Authorization`.
-#[derive(Serialize)]
-struct Present<'a> {
-    r#in: &'static str,
-    name: Cow<'a, str>,
-    prefix: Cow<'a, str>,
-}
-
-impl<'a> Present<'a> {
-    fn of(token: &'a Token) -> Option<Self> {
-        let (r#in, name, prefix) = match token.presentation() {
-            Presentation::Header { name, .. } if name == "Authorization" && !is_notation(token) => {
-                return None;
-            }
-            Presentation::Header { name, prefix } => ("header", name, prefix),
-            Presentation::Cookie { name } => ("cookie", name.into(), "".into()),
-            Presentation::Query { name } => ("query", name.into(), "".into()),
-        };
-        Some(Self { r#in, name, prefix })
-    }
-}
-
-/// The type for who puts it before the token: `N_A` (RFC 8693 section 2.2.1) where it does not belong there.
-fn json_type(token: &Token) -> &str {
-    match is_notation(token) {
-        true => "N_A",
-        false => &token.token_type,
-    }
-}
-
-/// Whether the type says where the token belongs, and is no scheme.
-fn is_notation(token: &Token) -> bool {
-    match token.presentation() {
-        Presentation::Header { .. } => token.token_type.starts_with("header:"),
-        Presentation::Cookie { .. } | Presentation::Query { .. } => true,
-    }
-}
-
-fn print_parts(parts: &[&str]) -> Result<(), Failure> {
+/// These parts and a line end.
+fn line(parts: &[&str]) -> Zeroizing<Vec<u8>> {
     let length = parts.iter().map(|part| part.len()).sum::<usize>() + 1;
     let mut line = Zeroizing::new(Vec::with_capacity(length));
     for part in parts {
         line.extend_from_slice(part.as_bytes());
     }
     line.push(b'\n');
-    output::print(&line)
+    line
 }

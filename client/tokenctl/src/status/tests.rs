@@ -130,7 +130,7 @@ fn the_details_of_a_troubled_account_say_what_to_do() {
         "next attempt   when somebody asks\n",
         "last attempt   none yet\n",
         "waiting        2 requests\n",
-        "problem        the rate limit allows no attempt now [2J (paced)\n",
+        "problem        the rate limit allows no attempt now [2J\n               (paced)\n",
         "advice         wait for it, or ask less often; the provider\n               suspends ",
         "try again      in 42 s (",
     ] {

@@ -80,7 +80,7 @@ fn a_token_is_presented_as_its_api_wants_it() {
         let ended = typed(kind, "header");
         assert_eq!((ended.code, ended.stdout.as_str()), (78, ""));
         assert!(
-            ended.stderr.contains(place) && ended.stderr.contains("--format plain"),
+            ended.stderr.contains(place) && ended.stderr.contains("--format curl"),
             "{}",
             ended.stderr
         );

@@ -10,6 +10,7 @@ mod errors;
 #[expect(dead_code, reason = "the client's own tests use the rest of it")]
 #[path = "../../../tests/client/fake.rs"]
 mod fake;
+mod formats;
 mod get;
 mod input;
 mod run;
